@@ -1,0 +1,266 @@
+//! A decoded payload: the value model of [`protocol::Value`](crate::protocol::Value), laid out flat.
+//!
+//! Every reader writes a [`Document`], every writer reads one, so three readers and three writers make nine
+//! translations. A document is a list of nodes in pre-order: a container is followed by its children. Text
+//! stays where it is in the source wherever that spells it literally, so a document costs 16 bytes a value and
+//! no allocation of its own, and it is dropped, encoded and decoded without recursion.
+
+use std::ops::Range;
+
+use crate::protocol::{ErrorCode, Limits, NODE_SIZE, Refusal};
+
+/// One value, or the head of a container whose children follow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Node {
+    /// `None`.
+    None,
+    /// `True` or `False`.
+    Bool(bool),
+    /// An integer that fits 64 bits; every one that does is written this way.
+    Int(i64),
+    /// Any other integer: an optional `-` and decimal digits, without leading zeros.
+    BigInt(Text),
+    /// A double.
+    Float(f64),
+    /// UTF-8 text.
+    Str(Text),
+    /// Bytes.
+    Bytes(Text),
+    /// `list`.
+    List(Size),
+    /// `tuple`.
+    Tuple(Size),
+    /// `set`, its elements hashable and no two equal.
+    Set(Size),
+    /// `frozenset`, likewise.
+    FrozenSet(Size),
+    /// `dict`: key, value, key, value …; keys hashable and no two equal.
+    Dict(Size),
+}
+
+impl Node {
+    /// How many nodes the value takes, itself included.
+    pub fn nodes(self) -> usize {
+        match self {
+            Node::List(size)
+            | Node::Tuple(size)
+            | Node::Set(size)
+            | Node::FrozenSet(size)
+            | Node::Dict(size) => size.nodes as usize + 1,
+            _ => 1,
+        }
+    }
+
+    /// The value's type as Python names it, for error messages.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Node::None => "None",
+            Node::Bool(_) => "bool",
+            Node::Int(_) | Node::BigInt(_) => "int",
+            Node::Float(_) => "float",
+            Node::Str(_) => "str",
+            Node::Bytes(_) => "bytes",
+            Node::List(_) => "list",
+            Node::Tuple(_) => "tuple",
+            Node::Set(_) => "set",
+            Node::FrozenSet(_) => "frozenset",
+            Node::Dict(_) => "dict",
+        }
+    }
+}
+
+/// The extent of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Elements; of a dict, entries.
+    pub items: u32,
+    /// Nodes below the container, at every depth.
+    pub nodes: u32,
+}
+
+/// Where a text lies: in the source that was decoded, or in the document's own store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    start: u32,
+    /// The length in bytes, and in the top bit whether the text is the document's own.
+    length: u32,
+}
+
+const OWN: u32 = 1 << 31;
+
+impl Text {
+    /// A text that the source spells literally. Sources are shorter than 2 GiB.
+    pub fn in_source(range: Range<usize>) -> Text {
+        Text { start: range.start as u32, length: (range.end - range.start) as u32 }
+    }
+
+    /// The length in bytes.
+    pub fn len(self) -> usize {
+        (self.length & !OWN) as usize
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Decoded values, one after the other, and the text that no source spells literally.
+#[derive(Clone, Debug, Default)]
+pub struct Document {
+    nodes: Vec<Node>,
+    own: Vec<u8>,
+}
+
+impl Document {
+    /// An empty document.
+    pub fn new() -> Document {
+        Document::default()
+    }
+
+    /// Appends a node and returns its index.
+    pub fn push(&mut self, node: Node) -> usize {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// How many nodes there are; the index of the next one.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are no nodes.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The nodes, to be read.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The nodes, to be patched: a container's size is known when it closes.
+    pub fn nodes_mut(&mut self) -> &mut Vec<Node> {
+        &mut self.nodes
+    }
+
+    /// Makes the text that `write` appends one of the document's own.
+    pub fn own_text<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Text, E> {
+        let start = self.own.len();
+        write(&mut self.own)?;
+        Ok(Text { start: start as u32, length: (self.own.len() - start) as u32 | OWN })
+    }
+
+    /// The bytes of a text; `source` is what the document was decoded from.
+    pub fn text<'a>(&'a self, source: &'a [u8], text: Text) -> &'a [u8] {
+        let start = text.start as usize;
+        let from = if text.length & OWN == 0 { source } else { &self.own };
+        &from[start..start + text.len()]
+    }
+
+    /// The value at index `at`, to be encoded; `source` is what the document was decoded from.
+    pub fn view<'a>(&'a self, source: &'a [u8], at: usize) -> View<'a> {
+        View { source, own: &self.own, nodes: &self.nodes[at..at + self.nodes[at].nodes()] }
+    }
+
+    /// Takes back everything after a failed decode: nodes beyond `nodes`, own bytes beyond `own`.
+    pub fn truncate(&mut self, mark: Mark) {
+        self.nodes.truncate(mark.nodes);
+        self.own.truncate(mark.own);
+    }
+
+    /// The present end, to [`truncate`](Self::truncate) to.
+    pub fn mark(&self) -> Mark {
+        Mark { nodes: self.nodes.len(), own: self.own.len() }
+    }
+
+    /// Bytes of memory that the document holds.
+    pub fn weight(&self) -> usize {
+        self.nodes.len() * NODE_SIZE + self.own.len()
+    }
+}
+
+/// An end of a document, see [`Document::mark`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    nodes: usize,
+    own: usize,
+}
+
+/// One value of a document, with everything that its texts refer to.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    source: &'a [u8],
+    own: &'a [u8],
+    nodes: &'a [Node],
+}
+
+impl<'a> View<'a> {
+    /// The value's nodes in pre-order, the value itself first.
+    pub fn nodes(&self) -> &'a [Node] {
+        self.nodes
+    }
+
+    /// The bytes of one of its texts.
+    pub fn text(&self, text: Text) -> &'a [u8] {
+        let start = text.start as usize;
+        let from = if text.length & OWN == 0 { self.source } else { self.own };
+        &from[start..start + text.len()]
+    }
+}
+
+/// What one payload may still take when decoded, see [`Limits::decoded_size`].
+#[derive(Debug)]
+pub struct Budget {
+    left: usize,
+    limit: usize,
+}
+
+impl Budget {
+    /// The whole budget of one payload.
+    pub fn new(limits: &Limits) -> Budget {
+        Budget { left: limits.decoded_size, limit: limits.decoded_size }
+    }
+
+    /// Pays for one node and `text` bytes of text that belongs to it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TooLarge`] when it is more than what is left.
+    #[inline]
+    pub fn node(&mut self, text: usize) -> Result<(), Refusal> {
+        self.bytes(NODE_SIZE + text)
+    }
+
+    /// Pays for `count` bytes.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TooLarge`] when it is more than what is left.
+    #[inline]
+    pub fn bytes(&mut self, count: usize) -> Result<(), Refusal> {
+        match self.left.checked_sub(count) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => Err(self.exhausted()),
+        }
+    }
+
+    #[cold]
+    fn exhausted(&self) -> Refusal {
+        Refusal::new(
+            ErrorCode::TooLarge,
+            format!("the message decodes to more than {} bytes, the limit of this broker", self.limit),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_as_small_as_the_budget_says() {
+        assert_eq!(size_of::<Node>(), NODE_SIZE);
+    }
+}

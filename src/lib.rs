@@ -1,0 +1,3 @@
+//! placeholder, the map comes with the rooms
+pub mod codec;
+pub mod protocol;

@@ -1,0 +1,166 @@
+//! What the broker says when it refuses something.
+
+use std::fmt;
+
+/// Why something was refused, as a word that a program can rely on: the `code` of an `error` message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The first byte of a frame announces no format. Fatal.
+    UnknownFormat,
+    /// A frame announces a body over the limit. Fatal.
+    FrameTooLarge,
+    /// The body is not JSON as RFC 8259 defines it.
+    MalformedJson,
+    /// The body is not well-formed XML 1.0 in UTF-8.
+    MalformedXml,
+    /// The body is not a pickle, or is one cut short.
+    MalformedPickle,
+    /// The pickle imports, calls, builds or fetches something.
+    ForbiddenPickle,
+    /// The XML has a document type, a foreign entity or an undeclared prefix.
+    ForbiddenXml,
+    /// The message nests deeper than [`MAX_DEPTH`](super::MAX_DEPTH).
+    TooDeep,
+    /// The message decodes to more than the budget.
+    TooLarge,
+    /// An integer has more than [`MAX_INT_DIGITS`](super::MAX_INT_DIGITS) digits.
+    TooManyDigits,
+    /// A value that no format can carry to all others: a lone surrogate, a number beyond a double.
+    InvalidValue,
+    /// A dict key or set element that Python could not hash.
+    Unhashable,
+    /// A structure that contains itself.
+    Cycle,
+    /// A known `$` tag (JSON) or `type` (XML) around content that is not of that type.
+    InvalidTag,
+    /// The body is not one map.
+    NotAMap,
+    /// A command that there is not.
+    UnknownCommand,
+    /// A field that the command needs is missing.
+    MissingField,
+    /// A field has a value that it cannot have.
+    InvalidField,
+    /// A field is given twice.
+    DuplicateField,
+    /// A topic or topic filter that breaks the rules for topics.
+    InvalidTopic,
+    /// The subscriber did not keep up, and its queue is full. Fatal.
+    SlowConsumer,
+    /// The broker has as many connections as it may. Fatal.
+    TooManyConnections,
+}
+
+impl ErrorCode {
+    /// Every code, for documents and tests that must not forget one.
+    pub const ALL: [ErrorCode; 22] = [
+        ErrorCode::UnknownFormat,
+        ErrorCode::FrameTooLarge,
+        ErrorCode::MalformedJson,
+        ErrorCode::MalformedXml,
+        ErrorCode::MalformedPickle,
+        ErrorCode::ForbiddenPickle,
+        ErrorCode::ForbiddenXml,
+        ErrorCode::TooDeep,
+        ErrorCode::TooLarge,
+        ErrorCode::TooManyDigits,
+        ErrorCode::InvalidValue,
+        ErrorCode::Unhashable,
+        ErrorCode::Cycle,
+        ErrorCode::InvalidTag,
+        ErrorCode::NotAMap,
+        ErrorCode::UnknownCommand,
+        ErrorCode::MissingField,
+        ErrorCode::InvalidField,
+        ErrorCode::DuplicateField,
+        ErrorCode::InvalidTopic,
+        ErrorCode::SlowConsumer,
+        ErrorCode::TooManyConnections,
+    ];
+
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorCode::UnknownFormat => "unknown-format",
+            ErrorCode::FrameTooLarge => "frame-too-large",
+            ErrorCode::MalformedJson => "malformed-json",
+            ErrorCode::MalformedXml => "malformed-xml",
+            ErrorCode::MalformedPickle => "malformed-pickle",
+            ErrorCode::ForbiddenPickle => "forbidden-pickle",
+            ErrorCode::ForbiddenXml => "forbidden-xml",
+            ErrorCode::TooDeep => "too-deep",
+            ErrorCode::TooLarge => "too-large",
+            ErrorCode::TooManyDigits => "too-many-digits",
+            ErrorCode::InvalidValue => "invalid-value",
+            ErrorCode::Unhashable => "unhashable",
+            ErrorCode::Cycle => "cycle",
+            ErrorCode::InvalidTag => "invalid-tag",
+            ErrorCode::NotAMap => "not-a-map",
+            ErrorCode::UnknownCommand => "unknown-command",
+            ErrorCode::MissingField => "missing-field",
+            ErrorCode::InvalidField => "invalid-field",
+            ErrorCode::DuplicateField => "duplicate-field",
+            ErrorCode::InvalidTopic => "invalid-topic",
+            ErrorCode::SlowConsumer => "slow-consumer",
+            ErrorCode::TooManyConnections => "too-many-connections",
+        }
+    }
+
+    /// Whether the connection ends with it. The others concern one message, and everything else goes on.
+    pub fn is_fatal(self) -> bool {
+        matches!(
+            self,
+            ErrorCode::UnknownFormat
+                | ErrorCode::FrameTooLarge
+                | ErrorCode::SlowConsumer
+                | ErrorCode::TooManyConnections
+        )
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A refusal: the code for the program, the reason for the person.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {reason}")]
+pub struct Refusal {
+    /// What kind of refusal it is.
+    pub code: ErrorCode,
+    /// What was wrong, where, and what to do.
+    pub reason: String,
+    /// The topic that the refused message named, where it could be read.
+    pub topic: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal that concerns no topic yet.
+    pub fn new(code: ErrorCode, reason: impl Into<String>) -> Refusal {
+        Refusal { code, reason: reason.into(), topic: None }
+    }
+
+    /// The same refusal, said of `topic`.
+    #[must_use]
+    pub fn about(mut self, topic: impl Into<String>) -> Refusal {
+        self.topic = Some(topic.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_its_own_kebab_case_word() {
+        let mut words: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert!(words.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), ErrorCode::ALL.len());
+    }
+}

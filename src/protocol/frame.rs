@@ -1,0 +1,250 @@
+//! Frames: a format byte, a length, a body.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use super::{ErrorCode, Format, Refusal};
+
+/// Bytes in a frame's header: the format byte, then the body's length as an unsigned 32-bit big-endian number.
+pub const HEADER_LEN: usize = 5;
+
+/// A read asks the kernel for at least this much.
+const SMALLEST_BUFFER: usize = 4 << 10;
+/// A buffer that reads keep filling grows to this; it grows beyond only for a frame that is larger.
+const LARGEST_BUFFER: usize = 256 << 10;
+
+/// The header of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The format of the body.
+    pub format: Format,
+    /// Bytes in the body.
+    pub length: u32,
+}
+
+impl Header {
+    /// Reads a header and judges it.
+    ///
+    /// # Errors
+    /// [`FrameFault`] for an unknown format byte or a body over `max_frame` bytes. After either there is no
+    /// telling where the next frame begins, so both are fatal for the connection.
+    pub fn parse(bytes: [u8; HEADER_LEN], max_frame: u32) -> Result<Header, FrameFault> {
+        let [format, length @ ..] = bytes;
+        let length = u32::from_be_bytes(length);
+        let format = Format::from_byte(format).ok_or(FrameFault::UnknownFormat(format))?;
+        if length > max_frame {
+            return Err(FrameFault::TooLarge { format, length, max_frame });
+        }
+        Ok(Header { format, length })
+    }
+
+    /// The header as it stands on the wire.
+    pub fn to_bytes(self) -> [u8; HEADER_LEN] {
+        let [a, b, c, d] = self.length.to_be_bytes();
+        [self.format.byte(), a, b, c, d]
+    }
+}
+
+/// A stream of frames that cannot be followed any further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameFault {
+    /// The first byte of a frame is not 0, 1 or 2.
+    #[error(
+        "a frame began with byte {0}; the first byte is the format: 0 JSON, 1 XML, 2 pickle. \
+         Is this connection speaking babelmq's protocol?"
+    )]
+    UnknownFormat(u8),
+    /// A body longer than the receiver takes.
+    #[error("a frame announced {length} bytes; the limit is {max_frame} bytes")]
+    TooLarge {
+        /// The format that the frame announced.
+        format: Format,
+        /// The length that the frame announced, in bytes.
+        length: u32,
+        /// The limit, in bytes.
+        max_frame: u32,
+    },
+}
+
+impl FrameFault {
+    /// The format to answer in: the frame's own, or JSON where that is unknown.
+    pub fn answer_in(&self) -> Format {
+        match self {
+            FrameFault::UnknownFormat(_) => Format::Json,
+            FrameFault::TooLarge { format, .. } => *format,
+        }
+    }
+}
+
+impl From<FrameFault> for Refusal {
+    fn from(fault: FrameFault) -> Refusal {
+        let code = match fault {
+            FrameFault::UnknownFormat(_) => ErrorCode::UnknownFormat,
+            FrameFault::TooLarge { .. } => ErrorCode::FrameTooLarge,
+        };
+        Refusal::new(code, fault.to_string())
+    }
+}
+
+/// The bytes of a connection that were read and not yet taken as frames.
+///
+/// It grows with what has arrived, never with what a header claims is coming, and shrinks again.
+#[derive(Debug, Default)]
+pub struct FrameBuffer {
+    buffer: Vec<u8>,
+    /// `buffer[start..end]` was read and not taken; `buffer[end..]` is room for the next read.
+    start: usize,
+    end: usize,
+}
+
+impl FrameBuffer {
+    /// An empty buffer; it takes no memory before the first read.
+    pub fn new() -> FrameBuffer {
+        FrameBuffer::default()
+    }
+
+    /// Reads once from `source` and returns how many bytes came; 0 is the end of the stream.
+    ///
+    /// # Errors
+    /// Whatever `source` says.
+    pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<usize> {
+        self.make_room();
+        let count = source.read(&mut self.buffer[self.end..])?;
+        self.end += count;
+        Ok(count)
+    }
+
+    /// What was read and not yet taken.
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// The first frame: its header, and where in [`bytes`](Self::bytes) its body lies. `None` when it is not
+    /// there yet as a whole.
+    ///
+    /// # Errors
+    /// [`FrameFault`] as soon as the header alone shows it.
+    pub fn first(&self, max_frame: u32) -> Result<Option<(Header, Range<usize>)>, FrameFault> {
+        frame_at(self.bytes(), 0, max_frame)
+    }
+
+    /// How many of [`bytes`](Self::bytes) are whole frames, and the fault that follows them, if one does.
+    pub fn whole_frames(&self, max_frame: u32) -> (usize, Option<FrameFault>) {
+        let mut whole = 0;
+        loop {
+            match frame_at(self.bytes(), whole, max_frame) {
+                Ok(Some((_, body))) => whole = body.end,
+                Ok(None) => return (whole, None),
+                Err(fault) => return (whole, Some(fault)),
+            }
+        }
+    }
+
+    /// Forgets the first `count` of [`bytes`](Self::bytes).
+    pub fn take(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            if self.buffer.len() > LARGEST_BUFFER {
+                self.buffer = Vec::new();
+            }
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.end < self.buffer.len() {
+            return;
+        }
+        // The last read filled the buffer: more is waiting, so the next read may be larger.
+        let held = self.end - self.start;
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.start = 0;
+            self.end = held;
+        }
+        let size = self.buffer.len();
+        if size < LARGEST_BUFFER || held > size / 2 {
+            self.buffer.resize((size * 2).max(SMALLEST_BUFFER), 0);
+        }
+    }
+}
+
+/// The frame that begins at `at`.
+fn frame_at(bytes: &[u8], at: usize, max_frame: u32) -> Result<Option<(Header, Range<usize>)>, FrameFault> {
+    let rest = &bytes[at..];
+    let Some(header) = rest.first_chunk::<HEADER_LEN>() else {
+        // One byte is enough to know that no frame will follow.
+        return match rest.first() {
+            Some(&format) if Format::from_byte(format).is_none() => Err(FrameFault::UnknownFormat(format)),
+            _ => Ok(None),
+        };
+    };
+    let header = Header::parse(*header, max_frame)?;
+    let start = at + HEADER_LEN;
+    let end = start + header.length as usize;
+    Ok((end <= bytes.len()).then_some((header, start..end)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(body: &[u8]) -> Vec<u8> {
+        let mut frame = Header { format: Format::Xml, length: body.len() as u32 }.to_bytes().to_vec();
+        frame.extend_from_slice(body);
+        frame
+    }
+
+    #[test]
+    fn frames_are_found_however_they_are_cut() {
+        let stream = [frame(b"one"), frame(b""), frame(&[7; 9_000])].concat();
+        for step in [1, 2, 3, 4, 5, 7, 4_096, 100_000] {
+            let mut buffer = FrameBuffer::new();
+            let mut bodies = Vec::new();
+            for piece in stream.chunks(step) {
+                let mut piece = piece;
+                while !piece.is_empty() {
+                    buffer.read_from(&mut piece).unwrap();
+                }
+                while let Some((header, body)) = buffer.first(10_000).unwrap() {
+                    assert_eq!(header.format, Format::Xml);
+                    bodies.push(buffer.bytes()[body.clone()].to_vec());
+                    buffer.take(body.end);
+                }
+            }
+            assert_eq!(bodies, [b"one".to_vec(), vec![], vec![7; 9_000]], "in steps of {step}");
+            assert!(buffer.bytes().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_fault_is_seen_at_once_and_after_the_frames_before_it() {
+        let mut buffer = FrameBuffer::new();
+        let mut stream = frame(b"good");
+        stream.push(b'G');
+        buffer.read_from(&mut &stream[..]).unwrap();
+        assert_eq!(buffer.whole_frames(10), (9, Some(FrameFault::UnknownFormat(b'G'))));
+
+        let mut buffer = FrameBuffer::new();
+        buffer.read_from(&mut &[0, 0, 0, 0, 11][..]).unwrap();
+        let fault = FrameFault::TooLarge { format: Format::Json, length: 11, max_frame: 10 };
+        assert_eq!(buffer.whole_frames(10), (0, Some(fault)));
+    }
+
+    #[test]
+    fn memory_follows_what_arrived_and_not_what_was_claimed() {
+        let mut buffer = FrameBuffer::new();
+        buffer.read_from(&mut &[0, 0, 0xff, 0xff, 0xff][..]).unwrap();
+        assert_eq!(buffer.first(u32::MAX), Ok(None));
+        assert_eq!(buffer.buffer.len(), SMALLEST_BUFFER);
+
+        let large = frame(&vec![1; 3 * LARGEST_BUFFER]);
+        let mut buffer = FrameBuffer::new();
+        let mut source = &large[..];
+        while buffer.read_from(&mut source).unwrap() > 0 {}
+        assert!(buffer.first(u32::MAX).unwrap().is_some());
+        buffer.take(large.len());
+        assert_eq!(buffer.buffer.len(), 0, "a buffer that one large frame blew up is given back");
+    }
+}

@@ -1,0 +1,123 @@
+//! The closed set of messages: commands from a client, replies from the broker.
+//!
+//! The payload of a `publish` or `value` is the codec's business and not here.
+
+use super::{Refusal, Topic, TopicFilter};
+
+/// The name of everything that a client may ask for: the `command` field of its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Deliver a message to a topic's subscribers and keep it as the topic's last value.
+    Publish,
+    /// Receive a topic's subtree from now on, stored values first.
+    Subscribe,
+    /// End a subscription.
+    Cancel,
+    /// Ask which topics hold a value.
+    List,
+    /// Ask for one topic's last value.
+    Get,
+    /// Forget one topic's last value.
+    Clear,
+    /// Ask for a `pong` once everything sent before was routed.
+    Ping,
+}
+
+impl Command {
+    /// Every command.
+    pub const ALL: [Command; 7] = [
+        Command::Publish,
+        Command::Subscribe,
+        Command::Cancel,
+        Command::List,
+        Command::Get,
+        Command::Clear,
+        Command::Ping,
+    ];
+
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Command::Publish => "publish",
+            Command::Subscribe => "subscribe",
+            Command::Cancel => "cancel",
+            Command::List => "list",
+            Command::Get => "get",
+            Command::Clear => "clear",
+            Command::Ping => "ping",
+        }
+    }
+
+    /// The command that a word names.
+    pub fn from_word(word: &str) -> Option<Command> {
+        Command::ALL.into_iter().find(|command| command.as_str() == word)
+    }
+}
+
+/// The `id` of a `ping`, given back in its `pong` as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Id {
+    /// A string.
+    Str(String),
+    /// An integer of 64 bits.
+    Int(i64),
+}
+
+/// What happens to a subscription whose queue is full: the `overflow` field of `subscribe`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The connection gets an `error` that says how far behind it is, and is closed.
+    #[default]
+    Disconnect,
+}
+
+impl Overflow {
+    /// Every policy.
+    pub const ALL: [Overflow; 1] = [Overflow::Disconnect];
+
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Overflow::Disconnect => "disconnect",
+        }
+    }
+
+    /// The policy that a word names.
+    pub fn from_word(word: &str) -> Option<Overflow> {
+        Overflow::ALL.into_iter().find(|overflow| overflow.as_str() == word)
+    }
+}
+
+/// What the broker answers, deliveries and stored values aside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// The stored values have all been sent; what follows is live.
+    Subscribed {
+        /// The filter, as the client spelled it.
+        topic: TopicFilter,
+        /// How many stored values were sent.
+        values: u64,
+    },
+    /// The subscription has ended; nothing of it follows.
+    Cancelled {
+        /// The filter, as the client spelled it.
+        topic: TopicFilter,
+    },
+    /// The topics that hold a value, sorted by their bytes.
+    Topics {
+        /// The topics.
+        topics: Vec<Topic>,
+    },
+    /// The topic of a `get` holds no value.
+    NoValue {
+        /// The topic that was asked for.
+        topic: Topic,
+    },
+    /// Everything that the connection sent before the ping has been routed.
+    Pong {
+        /// The ping's `id`, where it had one.
+        id: Option<Id>,
+    },
+    /// Something was refused.
+    Error(Refusal),
+}

@@ -1,0 +1,244 @@
+//! Topics and topic filters, parsed once and compared segment by segment.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{ErrorCode, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, Refusal};
+
+/// The name of a topic: segments separated by `/`, exactly as spelled. `/temp` and `temp` are two topics.
+///
+/// Cloning one is cheap: clones share their text.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Arc<str>);
+
+impl Topic {
+    /// Reads a topic that something can be published to.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidTopic`] for an empty topic, an empty segment (except the one before a leading
+    /// `/`), a trailing `/`, a control character, a wildcard, or a topic over [`MAX_TOPIC_BYTES`] or
+    /// [`MAX_TOPIC_SEGMENTS`].
+    pub fn parse(text: &str) -> Result<Topic, Refusal> {
+        check(text)?;
+        if text == "/" {
+            return Err(invalid(text, "\"/\" can be subscribed to, but not published to"));
+        }
+        if text.contains(['+', '#']) {
+            return Err(invalid(text, "\"+\" and \"#\" are wildcards; they stand only in a subscription"));
+        }
+        Ok(Topic(text.into()))
+    }
+
+    /// The topic as it was spelled.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The segments; a leading `/` makes the first one empty.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+}
+
+impl Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+/// What is subscribed to: a topic with all of its descendants. A segment `+` stands for any one segment;
+/// a last segment `#` means the same as leaving it out, and `#` alone means every topic.
+///
+/// Two filters are equal when they mean the same: `a` and `a/#` are.
+#[derive(Clone)]
+pub struct TopicFilter {
+    /// As the client spelled it, for the answers to that client.
+    text: Arc<str>,
+    /// How many bytes of `text` matter: all but a trailing `#`, `/#` or lone `/`.
+    meaning: usize,
+}
+
+impl TopicFilter {
+    /// Reads a filter.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidTopic`] as for [`Topic::parse`], and for a `+` or `#` that is only part of a
+    /// segment, or a `#` that is not the last one.
+    pub fn parse(text: &str) -> Result<TopicFilter, Refusal> {
+        check(text)?;
+        let mut segments = text.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            if segment.len() > 1 && segment.contains(['+', '#']) {
+                return Err(invalid(text, "a wildcard must be a whole segment, as in \"a/+/b\""));
+            }
+            if segment == "#" && segments.peek().is_some() {
+                return Err(invalid(text, "\"#\" can only be the last segment"));
+            }
+        }
+        let meaning = match text.strip_suffix('#') {
+            Some(rest) => rest.len(),
+            None => text.len(),
+        };
+        Ok(TopicFilter { text: text.into(), meaning })
+    }
+
+    /// The filter as it was spelled.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The segments that a topic must begin with. None at all for `#`; one empty one for `/`.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        let meaning = &self.text[..self.meaning];
+        let all = meaning.is_empty();
+        meaning.strip_suffix('/').unwrap_or(meaning).split('/').filter(move |_| !all)
+    }
+
+    /// Whether the filter contains a `+`.
+    pub fn has_wildcard(&self) -> bool {
+        self.segments().any(|segment| segment == "+")
+    }
+
+    /// Whether `topic` lies in the subtree that the filter names.
+    pub fn matches(&self, topic: &Topic) -> bool {
+        let mut of_topic = topic.segments();
+        self.segments().all(|wanted| of_topic.next().is_some_and(|is| wanted == "+" || wanted == is))
+    }
+}
+
+impl PartialEq for TopicFilter {
+    fn eq(&self, other: &TopicFilter) -> bool {
+        self.segments().eq(other.segments())
+    }
+}
+
+impl Eq for TopicFilter {}
+
+impl fmt::Display for TopicFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for TopicFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.text)
+    }
+}
+
+/// What holds for topics and filters alike.
+fn check(text: &str) -> Result<(), Refusal> {
+    if text.is_empty() {
+        return Err(invalid(text, "a topic cannot be empty"));
+    }
+    if text.len() > MAX_TOPIC_BYTES {
+        return Err(invalid(
+            text,
+            format!("it is {} bytes long; the limit is {MAX_TOPIC_BYTES}", text.len()),
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(invalid(text, "it contains a control character"));
+    }
+    if text == "/" {
+        return Ok(());
+    }
+    if text.ends_with('/') {
+        return Err(invalid(text, "it ends with \"/\"; leave the last \"/\" out"));
+    }
+    let below_root = text.strip_prefix('/').unwrap_or(text);
+    if below_root.split('/').any(str::is_empty) {
+        return Err(invalid(text, "it has an empty segment (\"//\")"));
+    }
+    let segments = below_root.split('/').count();
+    if segments > MAX_TOPIC_SEGMENTS {
+        return Err(invalid(text, format!("it has {segments} segments; the limit is {MAX_TOPIC_SEGMENTS}")));
+    }
+    Ok(())
+}
+
+fn invalid(text: &str, why: impl fmt::Display) -> Refusal {
+    let shown: String = text.chars().take(80).collect();
+    let cut = if shown.len() < text.len() { "…" } else { "" };
+    Refusal::new(ErrorCode::InvalidTopic, format!("topic {shown:?}{cut}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics() {
+        let long = "x".repeat(MAX_TOPIC_BYTES + 1);
+        let deep = vec!["a"; MAX_TOPIC_SEGMENTS + 1].join("/");
+        for good in
+            ["a", "/a", "a/b", "/weather/temp", "ü/漢", " ", &long[1..], &deep[2..], "a b", ".", "$SYS"]
+        {
+            assert_eq!(Topic::parse(good).map(|topic| topic.to_string()), Ok(good.to_owned()));
+        }
+        for bad in
+            ["", "/", "//", "a/", "/a/", "a//b", "//a", "a\0", "\u{85}", "+", "#", "a/#", "a+b", &long, &deep]
+        {
+            let refused = Topic::parse(bad).map(drop).map_err(|refusal| refusal.code);
+            assert_eq!(refused, Err(ErrorCode::InvalidTopic), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn filters() {
+        for bad in ["", "//", "a/", "a/#/b", "#/a", "a+/b", "a/b#", "##", "++", "a//#", "\n"] {
+            let refused = TopicFilter::parse(bad).map(drop).map_err(|refusal| refusal.code);
+            assert_eq!(refused, Err(ErrorCode::InvalidTopic), "{bad:?}");
+        }
+        let check = |filter: &str, topic: &str, expected: bool| {
+            let filter = TopicFilter::parse(filter).unwrap();
+            assert_eq!(filter.matches(&Topic::parse(topic).unwrap()), expected, "{filter} {topic}");
+        };
+        check("/weather", "/weather", true);
+        check("/weather", "/weather/temperature/celsius", true);
+        check("/weather", "/weather2", false);
+        check("/we", "/weather", false);
+        check("/weather", "weather", false);
+        check("/weather/a", "/weather", false);
+        check("/", "/weather", true);
+        check("/", "weather", false);
+        check("#", "weather", true);
+        check("#", "/weather", true);
+        check("/#", "/weather", true);
+        check("/#", "weather", false);
+        check("a/#", "a", true);
+        check("a/#", "a/b/c", true);
+        check("a/#", "ab", false);
+        check("+", "a/b", true);
+        check("+", "/a", true);
+        check("a/+/c", "a/b/c/d", true);
+        check("a/+/c", "a/b/x", false);
+        check("a/+", "a", false);
+        check("/+/b", "/a/b", true);
+    }
+
+    #[test]
+    fn filters_that_mean_the_same_are_equal() {
+        let filter = |text| TopicFilter::parse(text).unwrap();
+        assert_eq!(filter("a"), filter("a/#"));
+        assert_eq!(filter("/"), filter("/#"));
+        assert_ne!(filter("#"), filter("/#"));
+        assert_ne!(filter("a"), filter("/a"));
+        assert_eq!(filter("a/#").as_str(), "a/#");
+        assert!(filter("a/+").has_wildcard());
+        assert!(!filter("a").has_wildcard());
+    }
+}

@@ -1,0 +1,177 @@
+//! The value model that all formats share: what Python's plain data is.
+
+use std::fmt;
+
+use num_bigint::BigInt;
+
+use super::MAX_INT_DIGITS;
+
+/// A message as a program holds it. What each value is in pickle, JSON and XML is the table of
+/// `docs/protocol.md`.
+///
+/// `==` is structural and knows types: `Int(1) != Float(1.0)`, a set is compared as it is ordered, and as in
+/// Python `nan != nan`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `None`, JSON `null`.
+    None,
+    /// `True` or `False`.
+    Bool(bool),
+    /// An integer that fits 64 bits. Every integer that does is spelled this way.
+    Int(i64),
+    /// An integer that does not fit 64 bits, of at most [`MAX_INT_DIGITS`] digits.
+    BigInt(BigInt),
+    /// A double, `nan` and the infinities included.
+    Float(f64),
+    /// Text.
+    Str(String),
+    /// `bytes`; a `bytearray` arrives as this as well.
+    Bytes(Vec<u8>),
+    /// `list`.
+    List(Vec<Value>),
+    /// `tuple`.
+    Tuple(Vec<Value>),
+    /// `set`; in the order in which the producer wrote it, without duplicates.
+    Set(Vec<Value>),
+    /// `frozenset`, as [`Value::Set`].
+    FrozenSet(Vec<Value>),
+    /// `dict`; in the producer's order, without duplicate keys.
+    Dict(Vec<(Value, Value)>),
+}
+
+/// A text that is not an integer of at most [`MAX_INT_DIGITS`] digits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a decimal integer of at most {MAX_INT_DIGITS} digits")]
+pub struct ParseIntError;
+
+impl Value {
+    /// The integer that `digits` spells in decimal, with an optional sign.
+    ///
+    /// # Errors
+    /// [`ParseIntError`] for anything but digits, or more than [`MAX_INT_DIGITS`] of them.
+    pub fn parse_int(digits: &str) -> Result<Value, ParseIntError> {
+        if let Ok(small) = digits.parse::<i64>() {
+            return Ok(Value::Int(small));
+        }
+        let unsigned = digits.strip_prefix(['-', '+']).unwrap_or(digits);
+        if unsigned.len() > MAX_INT_DIGITS || !unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ParseIntError);
+        }
+        let big: BigInt = digits.parse().map_err(|_| ParseIntError)?;
+        Ok(i64::try_from(&big).map_or(Value::BigInt(big), Value::Int))
+    }
+
+    /// The value that a dict holds under a string key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        match self {
+            Value::Dict(entries) => {
+                entries.iter().find(|(k, _)| matches!(k, Value::Str(k) if k == key)).map(|(_, v)| v)
+            }
+            _ => None,
+        }
+    }
+
+    /// The text of a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The number of an integer that fits 64 bits.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Value::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The number of a float.
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Value::Float(number) => Some(*number),
+            _ => None,
+        }
+    }
+}
+
+/// As Python's `repr` shows it, for people; programs use a codec.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn items(f: &mut fmt::Formatter<'_>, open: &str, values: &[Value], close: &str) -> fmt::Result {
+            f.write_str(open)?;
+            for (index, value) in values.iter().enumerate() {
+                write!(f, "{}{value}", if index == 0 { "" } else { ", " })?;
+            }
+            f.write_str(close)
+        }
+        match self {
+            Value::None => f.write_str("None"),
+            Value::Bool(true) => f.write_str("True"),
+            Value::Bool(false) => f.write_str("False"),
+            Value::Int(number) => write!(f, "{number}"),
+            Value::BigInt(number) => write!(f, "{number}"),
+            Value::Float(number) if number.is_nan() => f.write_str("nan"),
+            Value::Float(number) => write!(f, "{number:?}"),
+            Value::Str(text) => write!(f, "{text:?}"),
+            Value::Bytes(bytes) => write!(f, "b\"{}\"", bytes.escape_ascii()),
+            Value::List(values) => items(f, "[", values, "]"),
+            Value::Tuple(values) if values.len() == 1 => items(f, "(", values, ",)"),
+            Value::Tuple(values) => items(f, "(", values, ")"),
+            Value::Set(values) if values.is_empty() => f.write_str("set()"),
+            Value::Set(values) => items(f, "{", values, "}"),
+            Value::FrozenSet(values) => items(f, "frozenset({", values, "})"),
+            Value::Dict(entries) => {
+                f.write_str("{")?;
+                for (index, (key, value)) in entries.iter().enumerate() {
+                    write!(f, "{}{key}: {value}", if index == 0 { "" } else { ", " })?;
+                }
+                f.write_str("}")
+            }
+        }
+    }
+}
+
+macro_rules! value_from {
+    ($($from:ty => |$it:ident| $value:expr;)*) => {
+        $(impl From<$from> for Value {
+            fn from($it: $from) -> Value {
+                $value
+            }
+        })*
+    };
+}
+
+value_from! {
+    bool => |it| Value::Bool(it);
+    i32 => |it| Value::Int(it.into());
+    i64 => |it| Value::Int(it);
+    u32 => |it| Value::Int(it.into());
+    f64 => |it| Value::Float(it);
+    &str => |it| Value::Str(it.to_owned());
+    String => |it| Value::Str(it);
+    Vec<u8> => |it| Value::Bytes(it);
+    Vec<Value> => |it| Value::List(it);
+    Vec<(Value, Value)> => |it| Value::Dict(it);
+    BigInt => |it| i64::try_from(&it).map_or(Value::BigInt(it), Value::Int);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_have_one_spelling() {
+        assert_eq!(Value::parse_int("-0"), Ok(Value::Int(0)));
+        assert_eq!(Value::parse_int("9223372036854775807"), Ok(Value::Int(i64::MAX)));
+        assert_eq!(Value::parse_int("00000000000000000000000007"), Ok(Value::Int(7)));
+        let big = Value::parse_int("9223372036854775808").unwrap();
+        assert_eq!(big.to_string(), "9223372036854775808");
+        assert!(matches!(big, Value::BigInt(_)));
+        assert!(Value::parse_int(&"9".repeat(MAX_INT_DIGITS)).is_ok());
+        for bad in ["", "-", "1.0", "0x1", "1_0", " 1", &"9".repeat(MAX_INT_DIGITS + 1)] {
+            assert_eq!(Value::parse_int(bad), Err(ParseIntError), "{bad:.9}");
+        }
+    }
+}
