@@ -1,1 +1,138 @@
-//! Python pickle.
+//! Python pickle: protocols 0 to 5 are read, protocol 4 is written.
+//!
+//! Whoever unpickles with Python runs the program that a pickle is. Here it runs on a machine that knows plain
+//! data and nothing else: an opcode that imports, calls, builds or fetches is refused, with the name of what
+//! it asked for. The few plain values that old protocols spell as imports are recognised by pattern, see
+//! `plain`. What the broker sends was always written by [`encode`], never by a client.
+//!
+//! Losses: a `bytearray` arrives as `bytes`, and a shared reference as a copy.
+
+mod encode;
+mod flatten;
+mod machine;
+mod number;
+mod opcode;
+mod plain;
+mod reader;
+mod store;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::ops::Range;
+
+pub use encode::{
+    close_dict, close_list, encode, open_dict, open_list, write_bool, write_bytes, write_int, write_none,
+    write_prologue, write_stop, write_str,
+};
+
+use self::flatten::Flat;
+use self::machine::Machine;
+use self::reader::Reader;
+use self::store::{Item, Kind, Scratch};
+use super::{Budget, Document, Node};
+use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, Refusal};
+
+/// Decodes the pickle in `source[range]`, which ends exactly at its STOP, appends its value to `document` and
+/// returns the index of the value's node. Text that the source spells literally stays there.
+///
+/// # Errors
+/// What `docs/protocol.md` lists for pickle. `document` then holds a part of the value: truncate it.
+pub fn decode(
+    source: &[u8],
+    range: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<usize, Refusal> {
+    with_machine(source, range, document, limits, |machine, budget| {
+        let root = machine.run()?;
+        machine.flatten(root, MAX_DEPTH, budget).map(|flat| flat.at)
+    })
+}
+
+/// Decodes the body of a message as [`decode`] does: one dict, whose keys are strings and no two equal. The
+/// dict itself does not count as a level of nesting.
+///
+/// # Errors
+/// As for [`decode`], and [`ErrorCode::NotAMap`], [`ErrorCode::DuplicateField`].
+pub fn decode_body(
+    source: &[u8],
+    range: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<usize, Refusal> {
+    with_machine(source, range, document, limits, |machine, budget| {
+        let root = machine.run()?;
+        if machine.scratch.store.kind(root) != Some(Kind::Dict) {
+            return Err(Refusal::new(
+                ErrorCode::NotAMap,
+                "the body is not a dict; send one such as {'command': 'publish', 'topic': …, 'message': …}",
+            ));
+        }
+        let flat = machine.flatten(root, MAX_DEPTH + 1, budget)?;
+        check_fields(machine, root, &flat)?;
+        Ok(flat.at)
+    })
+}
+
+/// Runs `read` on a machine whose memory is kept from one pickle of the thread to the next.
+fn with_machine<T>(
+    source: &[u8],
+    range: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+    read: impl FnOnce(&mut Machine<'_>, &mut Budget) -> Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    thread_local! {
+        /// Empty while a machine runs, and after the thread's destructors.
+        static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+    }
+    let reader = Reader::new(source, range)?;
+    let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
+    let mut machine = Machine::new(reader, document, &mut scratch, Budget::new(limits));
+    let result = read(&mut machine, &mut Budget::new(limits));
+    scratch.clear();
+    // Without a place to keep it, it is dropped.
+    let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));
+    result
+}
+
+/// Refuses fields that are not strings, and fields given twice.
+fn check_fields(machine: &Machine<'_>, root: Item, flat: &Flat) -> Result<(), Refusal> {
+    let document = &*machine.document;
+    let Some(Node::Dict(size)) = document.nodes().get(flat.at).copied() else { return Ok(()) };
+    let mut at = flat.at + 1;
+    for _ in 0..size.items {
+        match document.nodes()[at] {
+            Node::Str(_) => at += 1 + document.nodes()[at + 1].nodes(),
+            other => {
+                return Err(Refusal::new(
+                    ErrorCode::NotAMap,
+                    format!(
+                        "a field of the message is named by a value of type {}; names are strings",
+                        other.type_name()
+                    ),
+                ));
+            }
+        }
+    }
+    if flat.children == size.items * 2 {
+        return Ok(());
+    }
+    let mut seen = HashSet::new();
+    let mut name = String::new();
+    for (index, item) in machine.scratch.store.items(root).enumerate() {
+        if let Item::Leaf(Node::Str(text)) = item
+            && index % 2 == 0
+        {
+            let key = document.text(machine.reader.source(), text);
+            if !seen.insert(key) {
+                name = plain::shown(key);
+                break;
+            }
+        }
+    }
+    Err(Refusal::new(ErrorCode::DuplicateField, format!("the field \"{name}\" is given twice")))
+}
