@@ -239,6 +239,11 @@ impl<'a> Machine<'a> {
         let does = match opcode {
             GLOBAL => {
                 let (module, name) = (self.reader.line()?.0, self.reader.line()?.0);
+                if let (b"copy_reg" | b"copyreg", b"_reconstructor") = (module, name)
+                    && let Some((module, name)) = self.reader.reconstructed()
+                {
+                    return Err(plain::imports(&self.reader, module, name));
+                }
                 return self.import(module, name);
             }
             STACK_GLOBAL => {

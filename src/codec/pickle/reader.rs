@@ -117,6 +117,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The class that protocols 0 and 1 name after `copy_reg._reconstructor`, so that a refusal can name it
+    /// rather than the function that would build it. Nothing is passed over.
+    pub(super) fn reconstructed(&self) -> Option<(&'a [u8], &'a [u8])> {
+        let rest = self.source.get(self.at..)?;
+        let mark = memchr::memchr(opcode::MARK, rest.get(..rest.len().min(16))?)?;
+        let mut lines = match rest.get(mark + 1..)? {
+            [opcode::GLOBAL, names @ ..] => names.splitn(3, |&byte| byte == b'\n'),
+            _ => return None,
+        };
+        Some((lines.next()?, lines.next()?))
+    }
+
     /// How many bytes are left.
     pub(super) fn left(&self) -> usize {
         self.source.len().saturating_sub(self.at)
