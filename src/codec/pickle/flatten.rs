@@ -43,7 +43,12 @@ impl Machine<'_> {
     pub(super) fn flatten(&mut self, root: Item, depth: usize, budget: &mut Budget) -> Result<Flat, Refusal> {
         let at = self.document.len();
         let Item::Container(id) = root else {
-            self.leaf(root, false, budget)?;
+            let node = match root {
+                Item::Leaf(node) => node,
+                other => bytes_of(other)?,
+            };
+            budget.node(text_of(&node))?;
+            self.document.push(node);
             return Ok(Flat { at, children: 0 });
         };
         self.open(id, false, depth, budget)?;
@@ -70,16 +75,27 @@ impl Machine<'_> {
     #[inline]
     fn leaves(&mut self, frame: &mut Frame, budget: &mut Budget) -> Result<Option<u32>, Refusal> {
         loop {
-            while frame.next < frame.end {
-                let item = self.scratch.store.pool[frame.next as usize];
+            let run = self.scratch.store.pool.get(frame.next as usize..frame.end as usize);
+            for item in run.unwrap_or_default() {
                 frame.next += 1;
                 match item {
-                    Item::Container(id) => return Ok(Some(id)),
+                    Item::Container(id) => return Ok(Some(*id)),
                     Item::Leaf(node) => {
                         budget.node(text_of(node))?;
+                        self.document.push(*node);
+                    }
+                    Item::ByteArray(_) if frame.hashed || frame.next_is_hashed() => {
+                        return Err(Refusal::new(
+                            ErrorCode::Unhashable,
+                            "a bytearray cannot be a dict key or a set element: it is not hashable; use bytes",
+                        ));
+                    }
+                    other => {
+                        self.bytearrays = true;
+                        let node = bytes_of(*other)?;
+                        budget.node(text_of(&node))?;
                         self.document.push(node);
                     }
-                    other => self.leaf(other, frame.hashed || frame.next_is_hashed(), budget)?,
                 }
                 frame.written += 1;
             }
@@ -90,33 +106,6 @@ impl Machine<'_> {
             frame.end = segment.run.start + segment.run.count;
             frame.more = segment.next;
         }
-    }
-
-    /// Writes a value without children.
-    fn leaf(&mut self, item: Item, hashed: bool, budget: &mut Budget) -> Result<(), Refusal> {
-        let node = match item {
-            Item::Leaf(node) => node,
-            Item::ByteArray(_) if hashed => {
-                return Err(Refusal::new(
-                    ErrorCode::Unhashable,
-                    "a bytearray cannot be a dict key or a set element: it is not hashable; use bytes",
-                ));
-            }
-            Item::ByteArray(text) => {
-                self.bytearrays = true;
-                Node::Bytes(text)
-            }
-            Item::Import(builtin) => {
-                return Err(Refusal::new(
-                    ErrorCode::ForbiddenPickle,
-                    format!("the pickle holds the function {} as a value; send plain data", builtin.name()),
-                ));
-            }
-            Item::Container(_) => return Ok(()),
-        };
-        budget.node(text_of(node))?;
-        self.document.push(node);
-        Ok(())
     }
 
     /// Begins a container, or copies it where it was written before.
@@ -208,7 +197,7 @@ impl Machine<'_> {
     /// Repeats the value at node `from`.
     fn copy(&mut self, from: usize, budget: &mut Budget) -> Result<(), Refusal> {
         let value = from..from + self.document.nodes()[from].nodes();
-        for &node in &self.document.nodes()[value.clone()] {
+        for node in &self.document.nodes()[value.clone()] {
             budget.node(text_of(node))?;
         }
         self.document.nodes_mut().extend_from_within(value);
@@ -227,9 +216,23 @@ impl Frame {
     }
 }
 
+/// The bytes of a bytearray; everything else without children that is no leaf is refused.
+#[cold]
+fn bytes_of(item: Item) -> Result<Node, Refusal> {
+    let name = match item {
+        Item::ByteArray(text) => return Ok(Node::Bytes(text)),
+        Item::Import(builtin) => builtin.name(),
+        Item::Leaf(_) | Item::Container(_) => "unknown",
+    };
+    Err(Refusal::new(
+        ErrorCode::ForbiddenPickle,
+        format!("the pickle holds the function {name} as a value; send plain data"),
+    ))
+}
+
 /// Bytes of text that belong to a node.
 #[inline]
-fn text_of(node: Node) -> usize {
+fn text_of(node: &Node) -> usize {
     match node {
         Node::BigInt(text) | Node::Str(text) | Node::Bytes(text) => text.len(),
         _ => 0,

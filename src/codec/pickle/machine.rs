@@ -230,6 +230,11 @@ impl<'a> Machine<'a> {
                 other => self.import_or_refuse(other)?,
             };
             self.scratch.stack.push(item);
+            // Protocol 4 memoises nearly every value. While the value is at hand that is far cheaper than
+            // fetching it back from the stack that it has just been written to.
+            if self.reader.pass(MEMOIZE) {
+                self.scratch.memo.push(item);
+            }
         }
     }
 

@@ -55,6 +55,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Passes over the next opcode if it is `opcode`, and says whether it was.
+    #[inline]
+    pub(super) fn pass(&mut self, opcode: u8) -> bool {
+        let is = self.source.get(self.at) == Some(&opcode);
+        self.at += usize::from(is);
+        is
+    }
+
     /// A number of `N` bytes, or any other argument of fixed length.
     #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Refusal> {

@@ -18,9 +18,14 @@ fn unhex(text: &str) -> Vec<u8> {
     (0..text.len() / 2).map(|byte| u8::from_str_radix(&text[2 * byte..2 * byte + 2], 16).unwrap()).collect()
 }
 
+/// A broker's for frames of 1 MiB: what doubles without end ends at 16 MiB, soon enough for a debug build.
+fn limits() -> Limits {
+    Limits::with_max_frame(1 << 20)
+}
+
 fn decoded(pickle: &[u8]) -> Result<Document, Refusal> {
     let mut document = Document::new();
-    let at = decode(pickle, 0..pickle.len(), &mut document, &Limits::default())?;
+    let at = decode(pickle, 0..pickle.len(), &mut document, &limits())?;
     assert_eq!(at, 0);
     assert_eq!(document.nodes()[0].nodes(), document.len(), "one value, in pre-order");
     Ok(document)
@@ -270,8 +275,8 @@ fn hostile_pickles_end_soon() {
     let check = |name: &str, pickle: &[u8], expected: Result<(), ErrorCode>| {
         let begin = std::time::Instant::now();
         assert_eq!(decoded(pickle).map(drop).map_err(|refusal| refusal.code), expected, "{name}");
-        // Generous: this is a debug build on a busy machine. In a release build each takes below 0.3 s.
-        assert!(begin.elapsed().as_secs() < 20, "{name}: {:?}", begin.elapsed());
+        // Generous: this is a debug build on a busy machine.
+        assert!(begin.elapsed().as_secs() < 10, "{name}: {:?}", begin.elapsed());
     };
     let tuples = |count| [b")".as_slice(), &vec![opcode::TUPLE1; count], b"."].concat();
     check("128 tuples", &tuples(127), Ok(()));
@@ -293,8 +298,8 @@ fn hostile_pickles_end_soon() {
     let list_of_50_000 = [b"](".as_slice(), &[b'N'; 50_000], b"eq\x000"].concat();
     let gets = [list_of_50_000.as_slice(), b"](", &b"h\x00".repeat(20_000), b"e."].concat();
     check("20,000 GETs of 50,000 elements", &gets, Err(ErrorCode::TooLarge));
-    let sets = [&list_of_50_000, b"](".as_slice(), &b"cbuiltins\nset\nh\x00\x85R".repeat(30), b"e."].concat();
-    check("30 sets of one list share it", &sets, Ok(()));
+    let sets = [&list_of_50_000, b"](".as_slice(), &b"cbuiltins\nset\nh\x00\x85R".repeat(10), b"e."].concat();
+    check("10 sets of one list share it", &sets, Ok(()));
     let sets = [
         b"]".as_slice(),
         &b"K\x01\x85a".repeat(20_000),
