@@ -1,0 +1,146 @@
+//! Namespace prefixes inside `message`: each must be declared there, since the element travels alone.
+//!
+//! Every declaration and every use costs one look-up, however many are open; an element without a colon costs none.
+
+use std::collections::{HashMap, HashSet};
+
+use super::fault::{Fault, shown};
+use super::tag::{self, Attribute};
+use super::text::Span;
+
+const XML: &[u8] = b"http://www.w3.org/XML/1998/namespace";
+
+/// The prefixes that are declared at this point.
+#[derive(Debug, Default)]
+pub(super) struct Scope<'s> {
+    /// The index in `bindings` that each prefix has now; absent where none.
+    latest: HashMap<&'s [u8], usize>,
+    bindings: Vec<Binding<'s>>,
+    /// Namespace names as small numbers, so that comparing two costs the same whatever their length.
+    names: HashMap<Vec<u8>, usize>,
+}
+
+#[derive(Debug)]
+struct Binding<'s> {
+    prefix: &'s [u8],
+    namespace: usize,
+    /// What the prefix meant outside.
+    shadowed: Option<usize>,
+}
+
+/// A name cut at its colon.
+fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = memchr::memchr(b':', name)?;
+    Some((&name[..colon], &name[colon + 1..]))
+}
+
+impl<'s> Scope<'s> {
+    /// How many declarations are open, for [`leave`](Self::leave).
+    pub(super) fn depth(&self) -> usize {
+        self.bindings.len()
+    }
+
+    /// Enters an element: takes its declarations, then judges its name and the names of its attributes.
+    pub(super) fn enter(
+        &mut self,
+        source: &'s [u8],
+        name: Span,
+        attributes: &[Attribute],
+    ) -> Result<(), Fault> {
+        let mut prefixed = 0;
+        for attribute in attributes {
+            match split(attribute.name.of(source)) {
+                Some((b"xmlns", prefix)) => self.declare(source, prefix, *attribute)?,
+                Some(_) => prefixed += 1,
+                None => {}
+            }
+        }
+        self.resolve(source, name)?;
+        if prefixed == 0 {
+            return Ok(());
+        }
+        let mut expanded = HashSet::new();
+        for attribute in attributes {
+            let Some((b"xmlns", _)) = split(attribute.name.of(source)) else {
+                let resolved = self.resolve(source, attribute.name)?;
+                if let Some(resolved) = resolved
+                    && prefixed > 1
+                    && !expanded.insert(resolved)
+                {
+                    return Err(Fault::malformed(
+                        attribute.name.start(),
+                        format!(
+                            "<{}>: attribute {:?} is given twice, under two prefixes of one namespace",
+                            shown(name.of(source)),
+                            shown(attribute.name.of(source))
+                        ),
+                    ));
+                }
+                continue;
+            };
+        }
+        Ok(())
+    }
+
+    /// Leaves the elements whose declarations came after the first `depth`.
+    pub(super) fn leave(&mut self, depth: usize) {
+        while self.bindings.len() > depth
+            && let Some(binding) = self.bindings.pop()
+        {
+            match binding.shadowed {
+                Some(outer) => self.latest.insert(binding.prefix, outer),
+                None => self.latest.remove(binding.prefix),
+            };
+        }
+    }
+
+    fn declare(&mut self, source: &'s [u8], prefix: &'s [u8], attribute: Attribute) -> Result<(), Fault> {
+        let at = attribute.name.start();
+        let mut name = Vec::new();
+        tag::push_value(source, attribute, &mut name)?;
+        let reserved = prefix == b"xmlns" || (prefix == b"xml") != (name == XML);
+        if prefix.is_empty() || prefix.contains(&b':') || name.is_empty() || reserved {
+            return Err(Fault::malformed(
+                at,
+                format!(
+                    "xmlns:{}=\"{}\" declares no prefix: it takes a prefix without a colon, other than xml and \
+                     xmlns, and a name that is not empty",
+                    shown(prefix),
+                    shown(&name)
+                ),
+            ));
+        }
+        let next = self.names.len();
+        let namespace = *self.names.entry(name).or_insert(next);
+        let shadowed = self.latest.insert(prefix, self.bindings.len());
+        self.bindings.push(Binding { prefix, namespace, shadowed });
+        Ok(())
+    }
+
+    /// The namespace and the local part of a name with a prefix; `None` for a name without, and for `xml:…`.
+    fn resolve(&self, source: &'s [u8], name: Span) -> Result<Option<(usize, &'s [u8])>, Fault> {
+        let Some((prefix, local)) = split(name.of(source)) else { return Ok(None) };
+        let shown_name = || shown(name.of(source));
+        if prefix.is_empty() || local.is_empty() || local.contains(&b':') || !super::chars::is_name(local) {
+            return Err(Fault::malformed(
+                name.start(),
+                format!("{:?} is no name: a colon separates one prefix from one name", shown_name()),
+            ));
+        }
+        if prefix == b"xml" {
+            return Ok(None);
+        }
+        let binding = self.latest.get(prefix).and_then(|&at| self.bindings.get(at)).ok_or_else(|| {
+            Fault::forbidden(
+                name.start(),
+                format!(
+                    "{:?} has a prefix that is not declared inside the message; the message travels alone, so \
+                     declare it there: <message xmlns:{}=\"…\">",
+                    shown_name(),
+                    shown(prefix)
+                ),
+            )
+        })?;
+        Ok(Some((binding.namespace, local)))
+    }
+}
