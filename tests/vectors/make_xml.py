@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import random
+import re
 import sys
 import xml.etree.ElementTree as ET
 
@@ -155,11 +156,9 @@ def rust_float(number):
 
 def check(path):
     """Reads every sample with ElementTree and with lxml and compares the values."""
-    import re
-
     from lxml import etree
 
-    floats = re.compile(r'("(?:[^"\\]|\\.)*")|(-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?|-?inf)')
+    floats = re.compile(r'("(?:[^"\\]|\\.)*"|b:[0-9a-f]*)|(-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?|-?inf)')
 
     def settle(shown):
         def replace(match):
@@ -175,7 +174,6 @@ def check(path):
         expected = settle(vector["value"])
         for parse in (ET.fromstring, etree.fromstring):
             shown = read_typed(parse(vector["xml"]))
-            shown = floats.sub(lambda m: m[0], shown)
             assert shown == expected, (vector["xml"], shown, expected)
         count += 1
     print(count, "samples read alike by ElementTree and lxml")
