@@ -10,7 +10,7 @@ use std::ops::Range;
 use num_bigint::BigInt;
 
 use super::document::{Budget, Document, Node, Size, View};
-use crate::protocol::{ErrorCode, Refusal};
+use crate::protocol::{ErrorCode, NODE_SIZE, Refusal};
 
 /// Up to this many string keys are compared with each other; more are hashed.
 const FEW: usize = 16;
@@ -102,7 +102,10 @@ fn settle_many(
         kept.push(Kept { key, value });
     }
     if duplicates {
-        let mut settled = Vec::new();
+        // What lies deepest can be moved once for each level around it, so moving is paid for.
+        let moved: usize = kept.iter().map(|entry| entry.key.len() + entry.value.len()).sum();
+        budget.bytes(moved * NODE_SIZE)?;
+        let mut settled = Vec::with_capacity(moved);
         for Kept { key, value } in &kept {
             settled.extend_from_slice(&nodes[key.clone()]);
             settled.extend_from_slice(&nodes[value.clone()]);

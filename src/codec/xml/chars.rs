@@ -54,6 +54,23 @@ pub(super) fn is_name(text: &[u8]) -> bool {
     NAME[usize::from(first & 127)] & 1 != 0 && text.iter().all(|&byte| NAME[usize::from(byte & 127)] & 2 != 0)
 }
 
+/// How long the name at the beginning of `text` is, which something that is part of no tag's name must follow: white
+/// space, `=` or nothing. `None` when there is no such name.
+pub(super) fn name_length(text: &[u8]) -> Option<usize> {
+    let is_part = |&byte: &u8| NAME.get(usize::from(byte)).is_some_and(|class| class & 2 != 0);
+    let length = text.iter().position(|byte| !is_part(byte)).unwrap_or(text.len());
+    match text.get(length) {
+        Some(byte) if *byte != b'=' && !is_space(*byte) => {
+            let length = text.iter().position(|&byte| byte == b'=' || is_space(byte)).unwrap_or(text.len());
+            is_wide_name(&text[..length]).then_some(length)
+        }
+        _ => text
+            .first()
+            .filter(|&&first| NAME.get(usize::from(first)).is_some_and(|class| class & 1 != 0))
+            .map(|_| length),
+    }
+}
+
 fn is_wide_name(text: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(text) else { return false };
     let begins = |c: char| match c {

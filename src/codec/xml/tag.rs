@@ -33,15 +33,14 @@ pub(super) fn parse(source: &[u8], inner: Span, attributes: &mut Vec<Attribute>)
     attributes.clear();
     let (start, end) = (inner.start(), inner.end());
     let bytes = &source[..end];
-    let name_end = end_of_name(bytes, start);
-    let name = Span::new(start, name_end);
-    if !chars::is_name(name.of(source)) {
+    let Some(length) = chars::name_length(&bytes[start..]) else {
         return Err(Fault::malformed(
             start,
             format!("<{} does not begin an element: that is no XML name", shown(inner.of(source))),
         ));
-    }
-    let mut at = name_end;
+    };
+    let name = Span::new(start, start + length);
+    let mut at = name.end();
     loop {
         let after_space = skip_space(bytes, at);
         if after_space == end {
@@ -63,14 +62,15 @@ pub(super) fn parse(source: &[u8], inner: Span, attributes: &mut Vec<Attribute>)
 
 fn parse_attribute(source: &[u8], start: usize, end: usize, element: Span) -> Result<Attribute, Fault> {
     let bytes = &source[..end];
-    let name = Span::new(start, end_of_name(bytes, start));
+    let length = chars::name_length(&bytes[start..]);
+    let name = Span::new(start, length.map_or(end, |length| start + length));
     let broken = |at: usize, what: &str| {
         Fault::malformed(
             at,
             format!("<{}>: attribute {:?} {what}", shown(element.of(source)), shown(name.of(source))),
         )
     };
-    if !chars::is_name(name.of(source)) {
+    if length.is_none() {
         return Err(broken(start, "is no XML name"));
     }
     let equals = skip_space(bytes, name.end());
@@ -95,12 +95,6 @@ fn parse_attribute(source: &[u8], start: usize, end: usize, element: Span) -> Re
         }
     }
     Err(broken(quote_at, "has a value whose quote is never closed"))
-}
-
-/// Where the name that begins at `at` ends, if it is one: at white space, `=` or the end.
-fn end_of_name(bytes: &[u8], at: usize) -> usize {
-    let length = bytes[at..].iter().position(|&byte| byte == b'=' || chars::is_space(byte));
-    length.map_or(bytes.len(), |length| at + length)
 }
 
 fn skip_space(bytes: &[u8], at: usize) -> usize {

@@ -421,3 +421,67 @@ fn a_value_is_one_element() {
         assert!(value(xml.as_bytes()).is_err(), "{xml}");
     }
 }
+
+/// `cargo test --release --lib xml::tests::hostile::worst -- --ignored --nocapture`
+#[test]
+#[ignore = "measures"]
+fn worst() {
+    let fill = |piece: &str| piece.repeat((16 << 20) / piece.len() - 1_000);
+    let inside = |open: &str, piece: &str, close: &str| {
+        nested(126, open, &format!("<x type='list'>{}</x>", fill(piece)), close)
+    };
+    let attributes = |element: &str| {
+        format!(
+            "<f><message {}/></f>",
+            (0..1_200_000).map(|index| format!("a{index}='{element}' ")).collect::<String>()
+        )
+    };
+    for (name, xml) in [
+        ("elements", nested(1, "<a>", &fill("<b/>"), "</a>")),
+        (
+            "different elements",
+            nested(1, "<a>", &(0..1_200_000).map(|index| format!("<b{index}/>")).collect::<String>(), "</a>"),
+        ),
+        ("attributes", attributes("")),
+        ("references", nested(1, "<a>", &fill("&lt;"), "</a>")),
+        ("elements in a list", inside("<a>", "<i/>", "</a>")),
+        ("a str in a list", inside("<a>", "<i>a</i>", "</a>")),
+        ("repeated at every depth", nested(62, "<b/><b>", &fill("<i/>"), "</b>")),
+        (
+            "duplicates at every depth",
+            inside("<b type='dict'><b/>", "<i/>", "</b>").replacen("<message>", "<message type='dict'>", 1),
+        ),
+        (
+            "tuples as keys",
+            format!("<f><message type='set'>{}</message></f>", fill("<i type='tuple'><i/><i/></i>")),
+        ),
+        (
+            "nested tuples as keys",
+            format!(
+                "<f><message type='set'>{}{}{}</message></f>",
+                "<i type='tuple'>".repeat(120),
+                fill("<i/>"),
+                "</i>".repeat(120)
+            ),
+        ),
+        (
+            "sets of sets",
+            format!(
+                "<f><message type='set'>{}{}{}</message></f>",
+                "<i type='frozenset'>".repeat(120),
+                (0..700_000).map(|index| format!("<i>{index}</i>")).collect::<String>(),
+                "</i>".repeat(120)
+            ),
+        ),
+    ] {
+        let began = Instant::now();
+        let mut document = Document::new();
+        let result = decode_body(xml.as_bytes(), 0..xml.len(), &mut document, &Limits::default());
+        println!(
+            "{name}: {} MiB, {:?}, {:?}",
+            xml.len() >> 20,
+            began.elapsed(),
+            result.err().map(|refusal| refusal.reason)
+        );
+    }
+}

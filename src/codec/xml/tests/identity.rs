@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{shown, value};
-use crate::codec::xml::{encode, fits_attribute, write_attribute, write_text};
+use crate::codec::xml::{decode_message, encode, fits_attribute, write_attribute, write_text};
 use crate::codec::{Budget, Document, Node, Size, Text, keys};
 use crate::protocol::{Limits, Value};
 
@@ -221,4 +221,61 @@ fn samples() {
         lines.push('\n');
     }
     std::fs::write(path, lines).unwrap();
+}
+
+/// `cargo test --release --lib xml::tests::identity::speed -- --ignored --nocapture`
+#[test]
+#[ignore = "measures"]
+fn speed() {
+    use std::time::Instant;
+    let fields: Vec<(Value, Value)> = (0..4)
+        .map(|index| {
+            let reading = Value::Dict(vec![
+                (Value::from("sensor"), Value::from(format!("station-{index}/outdoor & roof"))),
+                (Value::from("celsius"), Value::Float(21.5 + f64::from(index) * 1.37)),
+                (Value::from("sequence"), Value::Int(1_700_000_000 + i64::from(index))),
+                (Value::from("valid"), Value::Bool(true)),
+                (Value::from("note"), Value::None),
+                (
+                    Value::from("tags"),
+                    Value::List((0..5).map(|tag| Value::from(format!("tag-{tag}"))).collect()),
+                ),
+                (Value::from("position"), Value::Tuple(vec![Value::Float(48.137), Value::Float(11.575)])),
+            ]);
+            (Value::from(format!("reading_{index}")), reading)
+        })
+        .collect();
+    let mut document = Document::new();
+    push(&mut document, &Value::Dict(fields));
+    let mut xml = Vec::new();
+    encode(document.view(b"", 0), "message", &mut xml);
+    let plain = String::from_utf8(xml.clone()).unwrap().replace(" type=\"", " kind=\"");
+    // The best of many short runs: other programs disturb the others.
+    let measure = |name: &str, run: &mut dyn FnMut()| {
+        let best = (0..200).map(|_| {
+            let began = Instant::now();
+            (0..200).for_each(|_| run());
+            began.elapsed() / 200
+        });
+        println!("{name}: {:?}", best.min().unwrap());
+    };
+    for (name, source) in [("decode, typed", xml.as_slice()), ("decode, plain", plain.as_bytes())] {
+        let mut read = Document::new();
+        measure(&format!("{name}, {} bytes", source.len()), &mut || {
+            let start = read.mark();
+            decode_message(source, 0..source.len(), &mut read, &Limits::default()).unwrap();
+            std::hint::black_box(&read);
+            read.truncate(start);
+        });
+    }
+    let mut out = Vec::new();
+    measure("encode", &mut || {
+        out.clear();
+        encode(document.view(b"", 0), "message", &mut out);
+        std::hint::black_box(&out);
+    });
+    measure("quick-xml's events alone", &mut || {
+        let mut reader = quick_xml::Reader::from_str(str::from_utf8(&xml).unwrap());
+        while !matches!(reader.read_event().unwrap(), quick_xml::events::Event::Eof) {}
+    });
 }
