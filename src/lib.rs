@@ -1,3 +1,42 @@
-//! placeholder, the map comes with the rooms
+//! babelmq: a message broker between programs that do not speak the same language.
+//!
+//! Producers push to a topic and consumers pull from one, each in its own format: JSON, XML or Python pickle. The
+//! broker translates. A message's way through the house:
+//!
+//! ```text
+//! socket → transport::session → (crossbeam channel) → broker::Dispatcher → broker::Outbox → transport::writer → socket
+//!          judges every frame                         topics, last values   one each         translates and writes
+//! ```
+//!
+//! | room | what is in it | may name |
+//! |---|---|---|
+//! | [`protocol`] | the vocabulary: topics, frames, values, limits, errors | nobody |
+//! | [`codec`] | bytes to values and back, in three formats | `protocol` |
+//! | [`broker`] | who gets what; opens no socket | `codec`, `protocol` |
+//! | `transport` | sockets and threads | `broker`, `codec`, `protocol` |
+//! | `middleware` | the client library | `codec`, `protocol`, never `broker` |
+//! | `cli` | the `babelmq` command | all |
+//!
+//! Embed a broker with [`Broker::start`]; talk to one with [`JsonQueue`], [`XmlQueue`] or [`PickleQueue`].
+
+#[cfg(feature = "broker")]
+pub mod broker;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod codec;
+#[cfg(feature = "middleware")]
+mod middleware;
 pub mod protocol;
+#[cfg(feature = "broker")]
+mod transport;
+
+#[cfg(feature = "broker")]
+pub use broker::{Stats, SubscriptionInfo};
+#[cfg(feature = "middleware")]
+pub use middleware::{
+    Json, JsonQueue, Pickle, PickleQueue, Pulls, Queue, QueueBuilder, QueueError, Refused, Wire, Xml,
+    XmlQueue,
+};
+pub use protocol::{ErrorCode, Format, Limits, Refusal, Topic, TopicFilter, Value};
+#[cfg(feature = "broker")]
+pub use transport::{Broker, BrokerHandle, Config, StartError};

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `babelmq` command; see `src/cli` for what it does.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    babelmq::cli::run()
+}

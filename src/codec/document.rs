@@ -5,6 +5,7 @@
 //! stays where it is in the source wherever that spells it literally, so a document costs 16 bytes a value and
 //! no allocation of its own, and it is dropped, encoded and decoded without recursion.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::protocol::{ErrorCode, Limits, NODE_SIZE, Refusal};
@@ -49,6 +50,11 @@ impl Node {
             | Node::Dict(size) => size.nodes as usize + 1,
             _ => 1,
         }
+    }
+
+    /// Whether other values can lie inside.
+    pub fn is_container(self) -> bool {
+        matches!(self, Node::List(_) | Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Dict(_))
     }
 
     /// The value's type as Python names it, for error messages.
@@ -151,11 +157,28 @@ impl Document {
         Ok(Text { start: start as u32, length: (self.own.len() - start) as u32 | OWN })
     }
 
+    /// The same for a text that cannot fail to be written.
+    pub fn append_text(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Text {
+        let start = self.own.len();
+        write(&mut self.own);
+        Text { start: start as u32, length: (self.own.len() - start) as u32 | OWN }
+    }
+
     /// The bytes of a text; `source` is what the document was decoded from.
     pub fn text<'a>(&'a self, source: &'a [u8], text: Text) -> &'a [u8] {
         let start = text.start as usize;
         let from = if text.length & OWN == 0 { source } else { &self.own };
         &from[start..start + text.len()]
+    }
+
+    /// The bytes of a text, borrowed where they are the source's.
+    pub fn text_of_source<'a>(&self, source: &'a [u8], text: Text) -> Cow<'a, [u8]> {
+        let start = text.start as usize;
+        if text.length & OWN == 0 {
+            Cow::Borrowed(&source[start..start + text.len()])
+        } else {
+            Cow::Owned(self.own[start..start + text.len()].to_vec())
+        }
     }
 
     /// The value at index `at`, to be encoded; `source` is what the document was decoded from.
@@ -167,6 +190,15 @@ impl Document {
     pub fn truncate(&mut self, mark: Mark) {
         self.nodes.truncate(mark.nodes);
         self.own.truncate(mark.own);
+    }
+
+    /// Forgets everything, and keeps the memory unless it became unusually large.
+    pub fn clear(&mut self) {
+        const KEPT: usize = 1 << 16;
+        self.nodes.clear();
+        self.own.clear();
+        self.nodes.shrink_to(KEPT / NODE_SIZE);
+        self.own.shrink_to(KEPT);
     }
 
     /// The present end, to [`truncate`](Self::truncate) to.
@@ -207,6 +239,20 @@ impl<'a> View<'a> {
         let from = if text.length & OWN == 0 { self.source } else { self.own };
         &from[start..start + text.len()]
     }
+}
+
+/// How deep the containers of a value nest; a scalar is 0 deep.
+pub(super) fn value_depth(nodes: &[Node]) -> usize {
+    let mut ends = Vec::new();
+    let mut deepest = 0;
+    for (index, node) in nodes.iter().enumerate() {
+        while ends.pop_if(|end| *end <= index).is_some() {}
+        if node.is_container() {
+            ends.push(index + node.nodes());
+            deepest = deepest.max(ends.len());
+        }
+    }
+    deepest
 }
 
 /// What one payload may still take when decoded, see [`Limits::decoded_size`].

@@ -87,7 +87,10 @@ fn settle_many(
         index = value.end;
         let canonical = canonical(document.view(source, key.start))?;
         if let Some(bytes) = canonical {
-            budget.bytes(bytes.len())?;
+            if nodes[key.start].is_container() {
+                // Sets of sets of sets are compared once for each level.
+                budget.bytes(bytes.len())?;
+            }
             match seen.entry(bytes) {
                 Entry::Occupied(first) => {
                     kept[*first.get()].value = value;

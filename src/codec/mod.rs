@@ -1,8 +1,24 @@
-//! Bytes to values and back: one file or folder per format.
+//! Bytes to values and back: one file or folder per format, and around them the envelope.
+//!
+//! A reader turns bytes into a [`Document`], a writer turns a document into bytes; a [`Batch`] carries what one read
+//! brought to all who want it, and a [`Payload`] is one message that is remembered.
 
+mod batch;
+mod convert;
 mod document;
+mod envelope;
+pub mod json;
 mod keys;
+mod number;
+mod payload;
 pub mod pickle;
 pub mod xml;
 
+pub use batch::{Batch, Published, Run, Wanted};
+pub use convert::{from_value, to_value};
 pub use document::{Budget, Document, Mark, Node, Size, Text, View};
+pub use envelope::{
+    Content, Dialect, FrameField, Message, Part, Request, decode_part, read_request, write_delivery,
+    write_frame, write_reply, write_value,
+};
+pub use payload::{Frame, Payload};

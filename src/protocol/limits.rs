@@ -25,7 +25,7 @@ pub const MAXIMUM_MAX_FRAME: u32 = 256 << 20;
 pub const NODE_SIZE: usize = 16;
 
 /// The limits that a deployment may choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes in the body of one received frame. Default 16 MiB.
     pub max_frame: u32,

@@ -1,0 +1,144 @@
+//! The closed set of all that reaches the dispatcher.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crossbeam_channel::Sender;
+
+use super::outbox::Outbox;
+use super::stats::Stats;
+use crate::codec::{Batch, Dialect, Payload};
+use crate::protocol::{Format, Id, Refusal, Topic, TopicFilter};
+
+/// A connection, for as long as the broker runs: no number is given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(pub u64);
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Something that happened, in the order in which it is to be seen.
+#[derive(Debug)]
+pub enum Event {
+    /// A connection that can receive from now on. Nothing that needs an answer comes before it.
+    Attach {
+        /// The connection.
+        client: ClientId,
+        /// Where it connects from.
+        peer: SocketAddr,
+        /// Its writer holds the other end.
+        outbox: Outbox,
+    },
+    /// What one read of a connection brought, in order.
+    Steps {
+        /// The connection.
+        client: ClientId,
+        /// At least one.
+        steps: Vec<Step>,
+    },
+    /// The connection is gone.
+    Detach {
+        /// The connection.
+        client: ClientId,
+    },
+    /// A question of the embedding program.
+    Query(Query),
+}
+
+/// A part of what one read brought.
+#[derive(Debug)]
+pub enum Step {
+    /// Messages to store and deliver.
+    Publish(Box<Batch>),
+    /// Something else.
+    Control(Control),
+}
+
+/// A request that is no publish, and answered in `format`.
+#[derive(Debug)]
+pub enum Control {
+    /// See [`Command::Subscribe`](crate::protocol::Command::Subscribe).
+    Subscribe {
+        /// The subtree.
+        filter: TopicFilter,
+        /// How deliveries are written.
+        dialect: Dialect,
+        /// How many messages may wait.
+        queue: Option<u32>,
+    },
+    /// See [`Command::Cancel`](crate::protocol::Command::Cancel).
+    Cancel {
+        /// The subtree.
+        filter: TopicFilter,
+        /// The format of the answer.
+        format: Format,
+    },
+    /// See [`Command::List`](crate::protocol::Command::List).
+    List {
+        /// The subtree.
+        filter: TopicFilter,
+        /// The format of the answer.
+        format: Format,
+    },
+    /// See [`Command::Get`](crate::protocol::Command::Get).
+    Get {
+        /// The topic.
+        topic: Topic,
+        /// The format of the answer.
+        format: Format,
+    },
+    /// See [`Command::Clear`](crate::protocol::Command::Clear).
+    Clear {
+        /// The topic.
+        topic: Topic,
+    },
+    /// See [`Command::Ping`](crate::protocol::Command::Ping).
+    Ping {
+        /// Given back.
+        id: Option<Id>,
+        /// The format of the answer.
+        format: Format,
+    },
+    /// The session refused something. It comes this way so that answers keep the order of the requests.
+    Refuse {
+        /// What to say; if it is fatal, nothing follows it.
+        refusal: Refusal,
+        /// The format of the answer.
+        format: Format,
+    },
+}
+
+/// A question, and where its answer goes. An asker that went away is no error.
+#[derive(Debug)]
+pub enum Query {
+    /// The topics of the subtree that hold a value, sorted.
+    Topics(TopicFilter, Sender<Vec<Topic>>),
+    /// The last value of a topic.
+    Get(Topic, Sender<Option<Payload>>),
+    /// Stores and delivers a message; answered when it is routed.
+    Put(Box<Batch>, Sender<()>),
+    /// Forgets the last value of a topic; answers whether there was one.
+    Clear(Topic, Sender<bool>),
+    /// The subscriptions that a message to the topic would reach.
+    Subscriptions(Topic, Sender<Vec<SubscriptionInfo>>),
+    /// The counters.
+    Stats(Sender<Stats>),
+}
+
+/// One subscription, as the embedding program sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionInfo {
+    /// The connection.
+    pub client: ClientId,
+    /// Where it connects from.
+    pub peer: SocketAddr,
+    /// What it subscribed to, as it spelled it.
+    pub filter: String,
+    /// The format of its deliveries.
+    pub format: Format,
+    /// Whether JSON tags what it cannot tell apart.
+    pub exact: bool,
+}

@@ -1,0 +1,228 @@
+//! The bounded way to one connection, and what happens when it is full.
+//!
+//! The dispatcher holds the [`Outbox`], the connection's writer the [`Inbox`]. Deliveries travel in a channel; how
+//! much is in it is counted beside it, because the bounds are in messages and bytes and not in deliveries.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::tree::Stored;
+use crate::codec::{Batch, Dialect};
+use crate::protocol::{Format, Reply};
+
+/// How much may wait in one outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Messages. Default 262,144.
+    pub messages: usize,
+    /// Bytes of memory that the waiting messages keep alive. Default 64 MiB, as in NATS.
+    ///
+    /// A batch that is shared with other subscribers counts in full for each of them, and counts in full even for
+    /// one message of it, so this is never less than the truth.
+    pub bytes: usize,
+}
+
+impl Default for QueueLimits {
+    fn default() -> QueueLimits {
+        QueueLimits { messages: 262_144, bytes: 64 << 20 }
+    }
+}
+
+/// Something for a writer to write.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Messages of a batch.
+    Messages {
+        /// Shared with every other subscriber.
+        batch: Arc<Batch>,
+        /// How to write them.
+        dialect: Dialect,
+        /// Which of them.
+        selection: Selection,
+    },
+    /// The stored values that a subscription begins with.
+    Snapshot {
+        /// In the order in which they were published.
+        values: Vec<Arc<Stored>>,
+        /// How to write them.
+        dialect: Dialect,
+    },
+    /// The answer to a `get` of a topic that holds a value.
+    Value {
+        /// The value.
+        stored: Arc<Stored>,
+        /// How to write it.
+        dialect: Dialect,
+    },
+    /// Anything else.
+    Reply {
+        /// What to say.
+        reply: Reply,
+        /// How to write it.
+        format: Format,
+    },
+}
+
+/// Which messages of a batch one subscriber gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// All that anybody wants in the dialect.
+    Whole,
+    /// These, ascending.
+    Some(Box<[u32]>),
+}
+
+/// The dispatcher's end. Dropping it lets the writer finish what is waiting and end.
+#[derive(Debug)]
+pub struct Outbox {
+    /// The writer holds the other end; when that is gone the connection is, and sending is without effect.
+    sender: Sender<(Delivery, Charge)>,
+    level: Arc<Level>,
+    limits: QueueLimits,
+}
+
+/// The writer's end.
+#[derive(Debug)]
+pub struct Inbox {
+    /// The dispatcher holds the other end; when that is dropped, what is waiting is the last.
+    receiver: Receiver<(Delivery, Charge)>,
+    level: Arc<Level>,
+}
+
+/// What is waiting.
+#[derive(Debug, Default)]
+struct Level {
+    messages: AtomicUsize,
+    bytes: AtomicUsize,
+    /// The outbox overflowed: only the last delivery, which says so, is still worth writing.
+    overflowed: AtomicBool,
+}
+
+/// What one delivery adds to the level until it is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Charge {
+    messages: usize,
+    bytes: usize,
+}
+
+/// The outbox is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// Messages that are waiting.
+    pub messages: usize,
+    /// Bytes that they keep alive.
+    pub bytes: usize,
+}
+
+/// A new outbox and its other end.
+pub fn outbox(limits: QueueLimits) -> (Outbox, Inbox) {
+    let (sender, receiver) = unbounded();
+    let level = Arc::new(Level::default());
+    (Outbox { sender, level: level.clone(), limits }, Inbox { receiver, level })
+}
+
+impl Outbox {
+    /// Lowers the bound on messages, as a subscriber may ask.
+    pub fn shorten(&mut self, messages: usize) {
+        self.limits.messages = self.limits.messages.min(messages);
+    }
+
+    /// Adds live messages.
+    ///
+    /// # Errors
+    /// [`Full`] if they do not fit; they were not added.
+    pub fn deliver(
+        &self,
+        batch: &Arc<Batch>,
+        dialect: Dialect,
+        selection: Selection,
+        messages: usize,
+    ) -> Result<(), Full> {
+        let charge = Charge { messages, bytes: batch.weight() };
+        let waiting = Full {
+            messages: self.level.messages.fetch_add(charge.messages, Ordering::Relaxed),
+            bytes: self.level.bytes.fetch_add(charge.bytes, Ordering::Relaxed),
+        };
+        // One delivery always fits an empty outbox, however large a single frame is.
+        let fits = waiting.messages + charge.messages <= self.limits.messages
+            && waiting.bytes + charge.bytes <= self.limits.bytes;
+        if !fits && waiting.messages > 0 {
+            self.level.give_back(charge);
+            return Err(waiting);
+        }
+        self.send(Delivery::Messages { batch: batch.clone(), dialect, selection }, charge);
+        Ok(())
+    }
+
+    /// Adds something that is not bounded: answers, of which each takes a request, and snapshots.
+    pub fn answer(&self, delivery: Delivery) {
+        self.send(delivery, Charge::default());
+    }
+
+    /// Adds the last thing that the connection gets, and discards what is waiting before it.
+    pub fn overflow(self, last: Delivery) {
+        self.level.overflowed.store(true, Ordering::Release);
+        self.send(last, Charge::default());
+    }
+
+    /// Messages and bytes that are waiting.
+    pub fn level(&self) -> (usize, usize) {
+        (self.level.messages.load(Ordering::Relaxed), self.level.bytes.load(Ordering::Relaxed))
+    }
+
+    fn send(&self, delivery: Delivery, charge: Charge) {
+        // A writer that has ended cannot be told anything; its session tells the dispatcher.
+        let _ = self.sender.send((delivery, charge));
+    }
+}
+
+impl Level {
+    fn give_back(&self, charge: Charge) {
+        self.messages.fetch_sub(charge.messages, Ordering::Relaxed);
+        self.bytes.fetch_sub(charge.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Inbox {
+    /// Waits for the next delivery; `None` when there will be none.
+    pub fn wait(&self) -> Option<(Delivery, Charge)> {
+        loop {
+            let next = self.receiver.recv().ok()?;
+            if let Some(next) = self.unless_discarded(next) {
+                return Some(next);
+            }
+        }
+    }
+
+    /// The next delivery, if one is there.
+    pub fn next_waiting(&self) -> Option<(Delivery, Charge)> {
+        loop {
+            let next = self.receiver.try_recv().ok()?;
+            if let Some(next) = self.unless_discarded(next) {
+                return Some(next);
+            }
+        }
+    }
+
+    /// Says that a delivery was written, or will never be.
+    pub fn written(&self, charge: Charge) {
+        self.level.give_back(charge);
+    }
+
+    /// Whether the outbox overflowed, so that what was taken from it is not worth writing any more.
+    pub fn is_overflowed(&self) -> bool {
+        self.level.overflowed.load(Ordering::Acquire)
+    }
+
+    fn unless_discarded(&self, next: (Delivery, Charge)) -> Option<(Delivery, Charge)> {
+        let discard =
+            self.is_overflowed() && !matches!(&next.0, Delivery::Reply { reply: Reply::Error(_), .. });
+        if discard {
+            self.written(next.1);
+            return None;
+        }
+        Some(next)
+    }
+}

@@ -1,0 +1,80 @@
+//! What the broker counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters that sessions and writers add to while they run.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Connections accepted.
+    pub connections: AtomicU64,
+    /// Connections that are open.
+    pub open: AtomicU64,
+    /// Connections turned away at the limit.
+    pub turned_away: AtomicU64,
+    /// Requests refused, messages and frames alike.
+    pub refused: AtomicU64,
+    /// Bytes received.
+    pub bytes_in: AtomicU64,
+    /// Bytes sent.
+    pub bytes_out: AtomicU64,
+    /// Messages that could not be encoded although they were judged: a bug if it is not 0.
+    pub encoding_failures: AtomicU64,
+    /// Sessions and writers that ended by a panic: a bug if it is not 0.
+    pub panics: AtomicU64,
+}
+
+impl Counters {
+    /// Adds to one of the counters.
+    pub fn add(counter: &AtomicU64, count: usize) {
+        counter.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Writes the counters into a snapshot of the dispatcher's.
+    pub fn fill(&self, stats: &mut Stats) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        stats.connections = read(&self.connections);
+        stats.open = read(&self.open);
+        stats.turned_away = read(&self.turned_away);
+        stats.refused = read(&self.refused);
+        stats.bytes_in = read(&self.bytes_in);
+        stats.bytes_out = read(&self.bytes_out);
+        stats.encoding_failures = read(&self.encoding_failures);
+        stats.panics = read(&self.panics);
+    }
+}
+
+/// A snapshot of everything that is counted, since the broker started unless said otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections accepted.
+    pub connections: u64,
+    /// Connections that are open now.
+    pub open: u64,
+    /// Connections turned away at the limit.
+    pub turned_away: u64,
+    /// Requests refused.
+    pub refused: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Messages published.
+    pub published: u64,
+    /// Messages put into outboxes, counted for each subscriber.
+    pub delivered: u64,
+    /// Stored values sent to new subscribers.
+    pub snapshot_values: u64,
+    /// Subscribers cut off because their queue was full.
+    pub slow_consumers: u64,
+    /// Subscriptions that exist now.
+    pub subscriptions: u64,
+    /// Topics that hold a value now.
+    pub topics: u64,
+    /// Bytes of the values that are stored now.
+    pub stored_bytes: u64,
+    /// Messages that could not be encoded although they were judged: a bug if it is not 0.
+    pub encoding_failures: u64,
+    /// Sessions and writers that ended by a panic: a bug if it is not 0.
+    pub panics: u64,
+}

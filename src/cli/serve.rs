@@ -1,0 +1,45 @@
+//! `babelmq serve`.
+
+use std::io::{self, Write};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing_subscriber::EnvFilter;
+
+use super::args::Serve;
+use crate::protocol::Limits;
+use crate::transport::{Broker, Config, StartError};
+
+/// Why serving ended other than by a signal.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServeError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
+}
+
+/// Serves until a signal comes. The one line on standard output says that the broker is ready, and where; everything
+/// else is on standard error.
+pub(super) fn serve(arguments: &Serve) -> Result<(), ServeError> {
+    log_to_stderr();
+    // From here on a signal ends the broker and not the process, even one that comes before it is ready.
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(ServeError::Signals)?;
+    let broker = Broker::start(Config {
+        listen: arguments.listen,
+        limits: Limits::with_max_frame(arguments.max_frame),
+        max_connections: arguments.max_connections,
+        ..Config::default()
+    })?;
+    // Whoever started the broker may have closed the other end of the pipe; it serves all the same.
+    let _ = writeln!(io::stdout(), "babelmq listening on {}", broker.local_addr());
+    let signal = signals.forever().next();
+    tracing::info!(signal, "stopping: routing and writing out what was accepted");
+    broker.shutdown();
+    Ok(())
+}
+
+fn log_to_stderr() {
+    let level = EnvFilter::try_from_env("BABELMQ_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(level).with_writer(io::stderr).init();
+}

@@ -1,0 +1,215 @@
+//! The messages that one read brought, on their way to everyone who wants them.
+//!
+//! A batch is the unit of everything between two sockets: one event for the dispatcher, one delivery for an outbox,
+//! one write for a writer. Each dialect's frames are encoded once, by the first writer that asks, and only for the
+//! messages that the dispatcher found somebody wants in that dialect.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use super::document::Document;
+use super::envelope::{Content, Dialect, Message, Part, decode_part, write_delivery};
+use super::payload::Payload;
+use crate::protocol::{Format, Limits, Topic};
+
+/// One published message of a batch.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Index of the topic in [`Batch::topics`]; the same topic may stand there more than once.
+    pub topic: u32,
+    /// The format in which it was published.
+    pub format: Format,
+    /// Its payload.
+    pub message: Message,
+    /// Whether it becomes the topic's last value.
+    pub retain: bool,
+    /// The frame, where it can be passed on as it came.
+    pub verbatim: Option<Range<usize>>,
+}
+
+/// Published messages with the bytes that they came in.
+#[derive(Debug)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    document: Document,
+    topics: Vec<Topic>,
+    messages: Vec<Published>,
+    limits: Limits,
+    /// For each dialect, which messages are wanted in it; empty for none.
+    wanted: [Wanted; Dialect::ALL.len()],
+    runs: [OnceLock<Run>; Dialect::ALL.len()],
+}
+
+/// Which messages of a batch are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// None.
+    #[default]
+    None,
+    /// All.
+    All,
+    /// Those whose place in the list is true.
+    Some(Vec<bool>),
+}
+
+impl Wanted {
+    fn includes(&self, message: usize) -> bool {
+        match self {
+            Wanted::None => false,
+            Wanted::All => true,
+            Wanted::Some(places) => places.get(message).copied().unwrap_or(false),
+        }
+    }
+}
+
+impl Batch {
+    /// A batch of messages whose ranges and texts refer to `bytes`, and whose topics to `topics`.
+    pub fn new(
+        bytes: Vec<u8>,
+        document: Document,
+        topics: Vec<Topic>,
+        messages: Vec<Published>,
+        limits: Limits,
+    ) -> Batch {
+        Batch {
+            bytes,
+            document,
+            topics,
+            messages,
+            limits,
+            wanted: Default::default(),
+            runs: Default::default(),
+        }
+    }
+
+    /// A batch of one message that no frame brought: the embedding program published it.
+    pub fn of_payload(topic: Topic, payload: Payload, retain: bool, limits: Limits) -> Batch {
+        let format = payload.format();
+        let (part, bytes) = payload.into_part();
+        let message = Message { part, document: None };
+        let published = Published { topic: 0, format, message, retain, verbatim: None };
+        Batch::new(bytes, Document::new(), vec![topic], vec![published], limits)
+    }
+
+    /// The topics that the messages refer to.
+    pub fn topics(&self) -> &[Topic] {
+        &self.topics
+    }
+
+    /// The messages, in the order in which they were published.
+    pub fn messages(&self) -> &[Published] {
+        &self.messages
+    }
+
+    /// The bytes that the messages' ranges refer to.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Bytes of memory that the batch holds before anything is encoded.
+    pub fn weight(&self) -> usize {
+        self.bytes.len() + self.document.weight() + self.messages.len() * size_of::<Published>()
+    }
+
+    /// Says which messages are wanted in `dialect`; once, before the batch is shared.
+    pub fn want(&mut self, dialect: Dialect, wanted: Wanted) {
+        self.wanted[dialect.index()] = wanted;
+    }
+
+    /// The frames of the wanted messages in `dialect`, encoded now if nobody asked before.
+    pub fn run(&self, dialect: Dialect) -> &Run {
+        self.runs[dialect.index()].get_or_init(|| self.encode(dialect))
+    }
+
+    /// The bytes of a run.
+    pub fn run_bytes<'a>(&'a self, run: &'a Run) -> &'a [u8] {
+        run.encoded.as_deref().unwrap_or(&self.bytes)
+    }
+
+    fn encode(&self, dialect: Dialect) -> Run {
+        let wanted = &self.wanted[dialect.index()];
+        if *wanted == Wanted::All && self.is_verbatim(dialect) {
+            // The frames are what would be written, one after the other: nothing to do.
+            let ends =
+                self.messages.iter().filter_map(|m| m.verbatim.as_ref()).map(|frame| frame.end).collect();
+            return Run { encoded: None, ends, failed: 0 };
+        }
+        let mut run = Run { encoded: None, ends: Vec::with_capacity(self.messages.len()), failed: 0 };
+        let mut out = Vec::with_capacity(self.bytes.len());
+        let mut scratch = Document::new();
+        for (index, published) in self.messages.iter().enumerate() {
+            if wanted.includes(index) && self.encode_one(published, dialect, &mut scratch, &mut out).is_err()
+            {
+                run.failed += 1;
+            }
+            run.ends.push(out.len());
+        }
+        out.shrink_to_fit();
+        run.encoded = Some(out);
+        run
+    }
+
+    /// Whether the batch's bytes are its messages' frames as `dialect` would have them, and nothing else.
+    fn is_verbatim(&self, dialect: Dialect) -> bool {
+        let mut end = 0;
+        let contiguous = self.messages.iter().all(|published| match &published.verbatim {
+            Some(frame) if dialect.passes_on(published.format) && frame.start == end => {
+                end = frame.end;
+                true
+            }
+            _ => false,
+        });
+        contiguous && end == self.bytes.len()
+    }
+
+    fn encode_one(
+        &self,
+        published: &Published,
+        dialect: Dialect,
+        scratch: &mut Document,
+        out: &mut Vec<u8>,
+    ) -> Result<(), crate::protocol::Refusal> {
+        let Published { format, message, verbatim, .. } = published;
+        let content = match (&message.part, message.document) {
+            (Part::Value(range), _) if dialect.passes_on(*format) => {
+                if let Some(frame) = verbatim {
+                    out.extend_from_slice(&self.bytes[frame.clone()]);
+                    return Ok(());
+                }
+                Content::Published(&self.bytes[range.clone()])
+            }
+            (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
+            (part, None) => {
+                scratch.clear();
+                let root = decode_part(&self.bytes, *format, part, scratch, &self.limits)?;
+                Content::Decoded(scratch.view(&self.bytes, root))
+            }
+        };
+        let topic = &self.topics[published.topic as usize];
+        write_delivery(out, dialect, topic.as_str(), content, false);
+        Ok(())
+    }
+}
+
+/// The frames of a batch in one dialect.
+#[derive(Debug)]
+pub struct Run {
+    /// The frames; `None` where they are the batch's own bytes.
+    encoded: Option<Vec<u8>>,
+    /// Where each message's frame ends; a message that is not wanted ends where it begins.
+    ends: Vec<usize>,
+    failed: usize,
+}
+
+impl Run {
+    /// Where message `index` lies in [`Batch::run_bytes`].
+    pub fn frame(&self, index: usize) -> Range<usize> {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        start..self.ends[index]
+    }
+
+    /// Messages that could not be encoded although they had been judged: always 0 unless there is a bug.
+    pub fn failed(&self) -> usize {
+        self.failed
+    }
+}

@@ -1,0 +1,224 @@
+//! Between the flat document and the [`Value`] that programs hold.
+
+use num_bigint::BigInt;
+
+use super::document::{Budget, Document, Node, Size, View, value_depth};
+use super::keys::settle;
+use super::payload::Payload;
+use super::pickle;
+use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal, Value};
+
+/// The value that a document says.
+pub fn to_value(view: View<'_>) -> Value {
+    /// A container whose children are being gathered.
+    struct Open {
+        head: Node,
+        missing: u32,
+        children: Vec<Value>,
+    }
+    let string = |text| String::from_utf8_lossy(view.text(text)).into_owned();
+    let mut open: Vec<Open> = Vec::new();
+    for &node in view.nodes() {
+        let mut value = match node {
+            Node::None => Value::None,
+            Node::Bool(truth) => Value::Bool(truth),
+            Node::Int(number) => Value::Int(number),
+            Node::BigInt(digits) => {
+                BigInt::parse_bytes(view.text(digits), 10).map_or(Value::None, Value::from)
+            }
+            Node::Float(number) => Value::Float(number),
+            Node::Str(text) => Value::Str(string(text)),
+            Node::Bytes(bytes) => Value::Bytes(view.text(bytes).to_vec()),
+            Node::List(size) | Node::Tuple(size) | Node::Set(size) | Node::FrozenSet(size)
+                if size.items > 0 =>
+            {
+                open.push(Open { head: node, missing: size.items, children: Vec::new() });
+                continue;
+            }
+            Node::Dict(size) if size.items > 0 => {
+                open.push(Open { head: node, missing: size.items * 2, children: Vec::new() });
+                continue;
+            }
+            empty => container(empty, Vec::new()),
+        };
+        loop {
+            let Some(parent) = open.last_mut() else { return value };
+            parent.children.push(value);
+            parent.missing -= 1;
+            if parent.missing > 0 {
+                break;
+            }
+            let Some(Open { head, children, .. }) = open.pop() else { return Value::None };
+            value = container(head, children);
+        }
+    }
+    Value::None
+}
+
+fn container(head: Node, children: Vec<Value>) -> Value {
+    match head {
+        Node::Tuple(_) => Value::Tuple(children),
+        Node::Set(_) => Value::Set(children),
+        Node::FrozenSet(_) => Value::FrozenSet(children),
+        Node::Dict(_) => {
+            let mut entries = Vec::with_capacity(children.len() / 2);
+            let mut children = children.into_iter();
+            while let (Some(key), Some(value)) = (children.next(), children.next()) {
+                entries.push((key, value));
+            }
+            Value::Dict(entries)
+        }
+        _ => Value::List(children),
+    }
+}
+
+/// Appends a value to a document and returns the index of its root. The texts are the document's own, so any source
+/// will do to look at them.
+///
+/// # Errors
+/// What a message with this value would be refused for: [`ErrorCode::Unhashable`], [`ErrorCode::TooDeep`],
+/// [`ErrorCode::TooLarge`], [`ErrorCode::TooManyDigits`].
+pub fn from_value(value: &Value, document: &mut Document, limits: &Limits) -> Result<usize, Refusal> {
+    enum Work<'v> {
+        Enter(&'v Value),
+        Leave(usize),
+    }
+    let root = document.len();
+    let mut budget = Budget::new(limits);
+    let mut work = vec![Work::Enter(value)];
+    while let Some(next) = work.pop() {
+        let value = match next {
+            Work::Enter(value) => value,
+            Work::Leave(at) => {
+                leave(document, at, &mut budget)?;
+                continue;
+            }
+        };
+        budget.node(0)?;
+        let size = |items: usize| Size { items: items as u32, nodes: 0 };
+        let node = match value {
+            Value::None => Node::None,
+            Value::Bool(truth) => Node::Bool(*truth),
+            Value::Int(number) => Node::Int(*number),
+            Value::BigInt(number) => match i64::try_from(number) {
+                Ok(small) => Node::Int(small),
+                Err(_) => Node::BigInt(digits(number, document, &mut budget)?),
+            },
+            Value::Float(number) => Node::Float(*number),
+            Value::Str(text) => {
+                budget.bytes(text.len())?;
+                Node::Str(document.append_text(|own| own.extend_from_slice(text.as_bytes())))
+            }
+            Value::Bytes(bytes) => {
+                budget.bytes(bytes.len())?;
+                Node::Bytes(document.append_text(|own| own.extend_from_slice(bytes)))
+            }
+            Value::List(items) => Node::List(size(items.len())),
+            Value::Tuple(items) => Node::Tuple(size(items.len())),
+            Value::Set(items) => Node::Set(size(items.len())),
+            Value::FrozenSet(items) => Node::FrozenSet(size(items.len())),
+            Value::Dict(entries) => Node::Dict(size(entries.len())),
+        };
+        let at = document.push(node);
+        match value {
+            Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
+                work.push(Work::Leave(at));
+                work.extend(items.iter().rev().map(Work::Enter));
+            }
+            Value::Dict(entries) => {
+                work.push(Work::Leave(at));
+                work.extend(
+                    entries.iter().rev().flat_map(|(key, value)| [Work::Enter(value), Work::Enter(key)]),
+                );
+            }
+            _ => {}
+        }
+    }
+    if value_depth(&document.nodes()[root..]) > MAX_DEPTH {
+        return Err(Refusal::new(
+            ErrorCode::TooDeep,
+            format!("the value nests deeper than {MAX_DEPTH} levels"),
+        ));
+    }
+    Ok(root)
+}
+
+/// All children of the container at `at` are there.
+fn leave(document: &mut Document, at: usize, budget: &mut Budget) -> Result<(), Refusal> {
+    let nodes = (document.len() - at - 1) as u32;
+    match &mut document.nodes_mut()[at] {
+        Node::List(size) | Node::Tuple(size) => size.nodes = nodes,
+        _ => settle(document, &[], at, budget)?,
+    }
+    Ok(())
+}
+
+fn digits(number: &BigInt, document: &mut Document, budget: &mut Budget) -> Result<super::Text, Refusal> {
+    // 10^4300 has 14,285 bits; what is far beyond is not worth printing to be counted.
+    let spelled = if number.bits() > 15_000 { None } else { Some(number.to_string()) };
+    match spelled {
+        Some(spelled) if spelled.trim_start_matches('-').len() <= MAX_INT_DIGITS => {
+            budget.bytes(spelled.len())?;
+            Ok(document.append_text(|own| own.extend_from_slice(spelled.as_bytes())))
+        }
+        _ => Err(Refusal::new(
+            ErrorCode::TooManyDigits,
+            format!("an integer has more than {MAX_INT_DIGITS} digits"),
+        )),
+    }
+}
+
+impl Payload {
+    /// The payload of a value that no frame brought.
+    ///
+    /// # Errors
+    /// As for [`from_value`].
+    pub fn of_value(value: &Value, limits: &Limits) -> Result<Payload, Refusal> {
+        let mut document = Document::new();
+        let root = from_value(value, &mut document, limits)?;
+        // Pickle alone says every value as it is.
+        let mut bytes = Vec::new();
+        pickle::write_prologue(&mut bytes);
+        pickle::encode(document.view(&[], root), &mut bytes);
+        pickle::write_stop(&mut bytes);
+        Ok(Payload::pickled(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there_and_back(value: &Value) -> Result<Value, ErrorCode> {
+        let mut document = Document::new();
+        let root = from_value(value, &mut document, &Limits::default()).map_err(|refusal| refusal.code)?;
+        Ok(to_value(document.view(&[], root)))
+    }
+
+    fn nested(depth: usize) -> Value {
+        (0..depth).fold(Value::Int(1), |inner, _| Value::List(vec![inner]))
+    }
+
+    #[test]
+    fn values_survive() {
+        let value = Value::Dict(vec![
+            ("a".into(), Value::List(vec![Value::Tuple(vec![]), Value::None, Value::Bytes(vec![0, 255])])),
+            (1.into(), Value::Set(vec![1.5.into(), Value::FrozenSet(vec!["x".into()])])),
+            (Value::Tuple(vec![true.into()]), Value::parse_int("-123456789012345678901234567890").unwrap()),
+            (Value::None, Value::Dict(vec![])),
+        ]);
+        assert_eq!(there_and_back(&value), Ok(value.clone()));
+        assert_eq!(there_and_back(&nested(MAX_DEPTH)), Ok(nested(MAX_DEPTH)));
+    }
+
+    #[test]
+    fn values_that_no_message_can_hold_are_refused() {
+        assert_eq!(there_and_back(&nested(MAX_DEPTH + 1)), Err(ErrorCode::TooDeep));
+        assert_eq!(there_and_back(&Value::Set(vec![nested(1)])), Err(ErrorCode::Unhashable));
+        let huge = BigInt::from(10).pow(MAX_INT_DIGITS as u32);
+        assert_eq!(there_and_back(&Value::BigInt(huge.clone())), Err(ErrorCode::TooManyDigits));
+        assert!(there_and_back(&Value::BigInt(huge - 1)).is_ok());
+        let equal = Value::Dict(vec![(1.into(), 1.into()), (1.0.into(), 2.into())]);
+        assert_eq!(there_and_back(&equal), Ok(Value::Dict(vec![(1.into(), 2.into())])));
+    }
+}

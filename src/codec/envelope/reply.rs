@@ -1,0 +1,123 @@
+//! What the broker says: deliveries, values, replies.
+
+use super::write::{Field, write_frame};
+use crate::codec::View;
+use crate::protocol::{Format, Id, Reply};
+
+/// How a subscriber wants its deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// JSON as `json.dumps` writes it.
+    Json,
+    /// JSON in which everything that JSON cannot tell apart is tagged.
+    ExactJson,
+    /// XML.
+    Xml,
+    /// Pickle.
+    Pickle,
+}
+
+impl Dialect {
+    /// Every dialect, in the order of [`index`](Self::index).
+    pub const ALL: [Dialect; 4] = [Dialect::Json, Dialect::ExactJson, Dialect::Xml, Dialect::Pickle];
+
+    /// The dialect of a subscription; `exact` means something in JSON alone.
+    pub fn new(format: Format, exact: bool) -> Dialect {
+        match format {
+            Format::Json if exact => Dialect::ExactJson,
+            Format::Json => Dialect::Json,
+            Format::Xml => Dialect::Xml,
+            Format::Pickle => Dialect::Pickle,
+        }
+    }
+
+    /// The format of its frames.
+    pub fn format(self) -> Format {
+        match self {
+            Dialect::Json | Dialect::ExactJson => Format::Json,
+            Dialect::Xml => Format::Xml,
+            Dialect::Pickle => Format::Pickle,
+        }
+    }
+
+    /// Its place in [`Dialect::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Whether a payload by itself, published in `format`, is passed on as it came.
+    pub fn passes_on(self, format: Format) -> bool {
+        matches!((self, format), (Dialect::Json, Format::Json) | (Dialect::Xml, Format::Xml))
+    }
+}
+
+/// A payload on its way out.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// As it was published, in the dialect's own format.
+    Published(&'a [u8]),
+    /// To be written.
+    Decoded(View<'a>),
+}
+
+/// Appends a `publish` frame: a delivery, or with `retained` a stored value.
+pub fn write_delivery(
+    out: &mut Vec<u8>,
+    dialect: Dialect,
+    topic: &str,
+    message: Content<'_>,
+    retained: bool,
+) {
+    let retained = if retained { &[("retained", Field::Bool(true))][..] } else { &[] };
+    let fields = [("command", Field::Str("publish")), ("topic", Field::Str(topic))];
+    write_frame(out, dialect, fields.iter().chain(retained), Some(message));
+}
+
+/// Appends the `value` frame that answers a `get`.
+pub fn write_value(out: &mut Vec<u8>, dialect: Dialect, topic: &str, message: Content<'_>) {
+    let fields = [("command", Field::Str("value")), ("topic", Field::Str(topic))];
+    write_frame(out, dialect, fields.iter(), Some(message));
+}
+
+/// Appends the frame of a reply.
+pub fn write_reply(out: &mut Vec<u8>, format: Format, reply: &Reply) {
+    let dialect = Dialect::new(format, false);
+    let mut fields: Vec<(&str, Field<'_>)> = Vec::with_capacity(5);
+    let command = match reply {
+        Reply::Subscribed { topic, values } => {
+            fields.push(("topic", Field::Str(topic.as_str())));
+            fields.push(("values", Field::Int(i64::try_from(*values).unwrap_or(i64::MAX))));
+            "subscribed"
+        }
+        Reply::Cancelled { topic } => {
+            fields.push(("topic", Field::Str(topic.as_str())));
+            "cancelled"
+        }
+        Reply::Topics { topics } => {
+            fields.push(("topics", Field::Topics(topics)));
+            "topics"
+        }
+        Reply::NoValue { topic } => {
+            fields.push(("topic", Field::Str(topic.as_str())));
+            "value"
+        }
+        Reply::Pong { id } => {
+            match id {
+                Some(Id::Str(text)) => fields.push(("id", Field::Str(text))),
+                Some(Id::Int(number)) => fields.push(("id", Field::Int(*number))),
+                None => {}
+            }
+            "pong"
+        }
+        Reply::Error(refusal) => {
+            fields.push(("code", Field::Str(refusal.code.as_str())));
+            fields.push(("reason", Field::Str(&refusal.reason)));
+            fields.push(("fatal", Field::Bool(refusal.code.is_fatal())));
+            if let Some(topic) = &refusal.topic {
+                fields.push(("topic", Field::Str(topic)));
+            }
+            "error"
+        }
+    };
+    write_frame(out, dialect, [("command", Field::Str(command))].iter().chain(&fields), None);
+}

@@ -1,0 +1,152 @@
+//! What a client asks for: which command, which topic, which options, which payload.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::fields::Fields;
+use crate::codec::{Document, json, pickle, xml};
+use crate::protocol::{Command, Format, Id, Limits, Overflow, Refusal};
+
+/// What a client asks for. Topics are as they were spelled, not judged yet.
+#[derive(Debug)]
+pub enum Request<'a> {
+    /// See [`Command::Publish`].
+    Publish {
+        /// The topic.
+        topic: Cow<'a, str>,
+        /// The payload.
+        message: Message,
+        /// Whether it becomes the topic's last value. Default true.
+        retain: bool,
+        /// Whether the frame holds these fields and no other, so that it can be passed on as it came.
+        verbatim: bool,
+    },
+    /// See [`Command::Subscribe`].
+    Subscribe {
+        /// The filter.
+        topic: Cow<'a, str>,
+        /// Whether JSON deliveries tag what JSON cannot tell apart. Default false.
+        exact: bool,
+        /// What happens when the queue is full. Default [`Overflow::Disconnect`].
+        overflow: Overflow,
+        /// The queue's length in messages; the broker's default where it is not given.
+        queue: Option<u32>,
+    },
+    /// See [`Command::Cancel`].
+    Cancel {
+        /// The filter.
+        topic: Cow<'a, str>,
+    },
+    /// See [`Command::List`].
+    List {
+        /// The filter; every topic where it is not given.
+        topic: Option<Cow<'a, str>>,
+    },
+    /// See [`Command::Get`].
+    Get {
+        /// The topic.
+        topic: Cow<'a, str>,
+    },
+    /// See [`Command::Clear`].
+    Clear {
+        /// The topic.
+        topic: Cow<'a, str>,
+    },
+    /// See [`Command::Ping`].
+    Ping {
+        /// Given back in the `pong`.
+        id: Option<Id>,
+    },
+}
+
+/// A payload inside a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Where its bytes lie.
+    pub part: Part,
+    /// The index of its root node, where it was decoded.
+    pub document: Option<usize>,
+}
+
+/// The bytes that a payload can be decoded from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The payload by itself: a JSON value, an XML element.
+    Value(Range<usize>),
+    /// The whole message body, where the payload cannot be cut out: in a pickle it may refer to what stands
+    /// outside of it, and in XML it may be an attribute.
+    Body(Range<usize>),
+}
+
+/// Reads a message body. A payload in JSON is decoded only where judging it needs that; the other formats have no
+/// other way to judge.
+///
+/// # Errors
+/// Whatever is wrong with the body, with the topic where it could be read. `document` is then as it was.
+pub fn read_request<'a>(
+    source: &'a [u8],
+    format: Format,
+    body: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<Request<'a>, Refusal> {
+    let mark = document.mark();
+    let fields = match format {
+        Format::Json => json::read_fields(source, body, document, limits),
+        Format::Xml => xml_fields(source, body, document, limits),
+        Format::Pickle => pickle_fields(source, body, document, limits),
+    };
+    let request = fields.and_then(|fields| fields.request(format));
+    if request.is_err() {
+        document.truncate(mark);
+    }
+    request
+}
+
+/// Decodes a payload again, as [`read_request`] did; it has been judged, so this does not fail for a payload that
+/// was published.
+///
+/// # Errors
+/// As for [`read_request`].
+pub fn decode_part(
+    source: &[u8],
+    format: Format,
+    part: &Part,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<usize, Refusal> {
+    let root = match (part, format) {
+        (Part::Value(range), Format::Json) => json::decode(source, range.clone(), document, limits)?,
+        (Part::Value(range), Format::Xml) => xml::decode_message(source, range.clone(), document, limits)?,
+        (Part::Value(range), Format::Pickle) => pickle::decode(source, range.clone(), document, limits)?,
+        (Part::Body(range), _) => {
+            let request = read_request(source, format, range.clone(), document, limits)?;
+            return match request {
+                Request::Publish { message: Message { document: Some(root), .. }, .. } => Ok(root),
+                _ => Err(super::fields::missing("message", Command::Publish)),
+            };
+        }
+    };
+    Ok(root)
+}
+
+fn xml_fields<'a>(
+    source: &'a [u8],
+    body: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<Fields<'a>, Refusal> {
+    let xml::Body { root, message } = xml::decode_body(source, body.clone(), document, limits)?;
+    let part = message.map_or(Part::Body(body), Part::Value);
+    Fields::from_document(source, document, root, part)
+}
+
+fn pickle_fields<'a>(
+    source: &'a [u8],
+    body: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<Fields<'a>, Refusal> {
+    let root = pickle::decode_body(source, body.clone(), document, limits)?;
+    Fields::from_document(source, document, root, Part::Body(body))
+}

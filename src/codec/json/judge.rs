@@ -1,0 +1,159 @@
+//! Judging JSON without decoding it: the usual message goes through as bytes, and most need no more than this.
+
+use std::ops::Range;
+
+use super::grammar::{Bracket, Grammar, Piece, Sink};
+use super::read::{decode, unescape};
+use crate::codec::document::{Budget, Document};
+use crate::codec::envelope::{Field, Fields, Message, Name, Part};
+use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, Refusal};
+
+/// Reads a message body: one JSON object. Of the `message` field it keeps where it lies; the value is decoded into
+/// `document` only where nothing less can judge it.
+///
+/// # Errors
+/// As for [`decode`]: whatever cannot be decoded later is refused here, decoded or not.
+pub(in crate::codec) fn read_fields<'a>(
+    source: &'a [u8],
+    body: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<Fields<'a>, Refusal> {
+    let mut grammar = Grammar::new(source, body)?;
+    let mut fields = Fields::default();
+    grammar.skip_space();
+    if grammar.peek() != Some(b'{') {
+        let mut judge = Judge::new(source, limits);
+        grammar.value(&mut judge)?;
+        return Err(Refusal::new(ErrorCode::NotAMap, "the body of a JSON message must be an object"));
+    }
+    grammar.expect(b'{', "\"{\"")?;
+    grammar.skip_space();
+    if grammar.peek() == Some(b'}') {
+        grammar.expect(b'}', "\"}\"")?;
+        grammar.end()?;
+        return Ok(fields);
+    }
+    loop {
+        let key = grammar.key()?;
+        let name = Name::from_bytes(&spelled(source, &key));
+        grammar.skip_space();
+        let start = grammar.position();
+        let mut judge = Judge::new(source, limits);
+        grammar.value(&mut judge)?;
+        let value = start..grammar.position();
+        match name {
+            Some(Name::Message) => {
+                let decoded = if judge.needs_decoding() {
+                    Some(decode(source, value.clone(), document, limits)?)
+                } else {
+                    None
+                };
+                fields.set_message(Message { part: Part::Value(value), document: decoded })?;
+            }
+            Some(name) => fields.set(name, judge.field())?,
+            None => fields.others += 1,
+        }
+        grammar.skip_space();
+        match grammar.peek() {
+            Some(b',') => {
+                grammar.expect(b',', "\",\"")?;
+                grammar.skip_space();
+            }
+            _ => {
+                grammar.expect(b'}', "\",\" or \"}\"")?;
+                grammar.end()?;
+                return Ok(fields);
+            }
+        }
+    }
+}
+
+/// What a string says.
+fn spelled<'a>(source: &'a [u8], piece: &Piece) -> std::borrow::Cow<'a, [u8]> {
+    let raw = &source[piece.range.clone()];
+    if !piece.escaped {
+        return raw.into();
+    }
+    let mut text = Vec::with_capacity(raw.len());
+    unescape(raw, &mut text);
+    text.into()
+}
+
+/// A sink that counts, and remembers only a scalar.
+struct Judge<'a> {
+    source: &'a [u8],
+    budget: Budget,
+    depth: usize,
+    deepest: usize,
+    may_be_tagged: bool,
+    last: Field<'a>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(source: &'a [u8], limits: &Limits) -> Judge<'a> {
+        let last = Field::Other("an object or an array");
+        Judge { source, budget: Budget::new(limits), depth: 0, deepest: 0, may_be_tagged: false, last }
+    }
+
+    /// Whether there is something that only decoding can judge: a `$` tag, or brackets too deep for values
+    /// that have none.
+    fn needs_decoding(&self) -> bool {
+        self.may_be_tagged || self.deepest > MAX_DEPTH
+    }
+
+    /// The value that was read, where it was a scalar.
+    fn field(self) -> Field<'a> {
+        if self.deepest > 0 { Field::Other("an object or an array") } else { self.last }
+    }
+}
+
+impl<'a> Sink for Judge<'a> {
+    fn null(&mut self) -> Result<(), Refusal> {
+        self.last = Field::Other("null");
+        self.budget.node(0)
+    }
+
+    fn bool(&mut self, truth: bool) -> Result<(), Refusal> {
+        self.last = Field::Bool(truth);
+        self.budget.node(0)
+    }
+
+    fn integer(&mut self, digits: Range<usize>) -> Result<(), Refusal> {
+        self.budget.node(digits.len())?;
+        if self.depth == 0 {
+            let text = str::from_utf8(&self.source[digits]).unwrap_or_default();
+            self.last = text.parse().map_or(Field::Other("an integer beyond 64 bits"), Field::Int);
+        }
+        Ok(())
+    }
+
+    fn float(&mut self, _: Range<usize>) -> Result<(), Refusal> {
+        self.last = Field::Other("a number with a fraction or an exponent");
+        self.budget.node(0)
+    }
+
+    fn string(&mut self, piece: Piece) -> Result<(), Refusal> {
+        self.budget.node(piece.range.len())?;
+        if self.depth == 0 {
+            self.last = Field::from_utf8(spelled(self.source, &piece));
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, piece: Piece) -> Result<(), Refusal> {
+        self.may_be_tagged |= piece.escaped || self.source.get(piece.range.start) == Some(&b'$');
+        self.budget.node(piece.range.len())
+    }
+
+    fn open(&mut self, _: Bracket) -> Result<(), Refusal> {
+        self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
+        self.budget.node(0)
+    }
+
+    fn close(&mut self, _: Bracket) -> Result<(), Refusal> {
+        self.depth -= 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,17 @@
+//! JSON (RFC 8259).
+//!
+//! One grammar ([`grammar`](self)) serves two readers: [`decode`] builds a document, [`read_fields`] judges a
+//! message body and leaves its bytes as they are. Written by hand because what is judged here is what serde_json
+//! lets through or cannot tell: integers beyond 64 bits, numbers beyond a double, lone surrogates, depth.
+
+mod grammar;
+mod judge;
+mod read;
+mod write;
+
+pub(super) use judge::read_fields;
+pub use read::decode;
+pub use write::{encode, write_str};
+
+#[cfg(test)]
+mod tests;

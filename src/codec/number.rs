@@ -1,0 +1,148 @@
+//! Numbers as text, the same in every format that is text.
+
+use super::document::{Document, Node, Text};
+use crate::protocol::MAX_INT_DIGITS;
+
+/// Why a text is no integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IntFault {
+    /// It is not an optional sign and decimal digits.
+    NotDigits,
+    /// It has more than [`MAX_INT_DIGITS`] digits.
+    TooMany,
+}
+
+/// The integer that `digits` spells; `spelled` is where the document finds the same text again.
+pub(super) fn parse_int(digits: &[u8], spelled: Text, document: &mut Document) -> Result<Node, IntFault> {
+    let (negative, unsigned) = match digits {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, digits),
+    };
+    if unsigned.len() > MAX_INT_DIGITS {
+        return Err(IntFault::TooMany);
+    }
+    if unsigned.is_empty() || !unsigned.iter().all(u8::is_ascii_digit) {
+        return Err(IntFault::NotDigits);
+    }
+    // 18 digits cannot overflow 64 bits.
+    if unsigned.len() <= 18 {
+        let magnitude = unsigned.iter().fold(0, |number, &digit| number * 10 + i64::from(digit - b'0'));
+        return Ok(Node::Int(if negative { -magnitude } else { magnitude }));
+    }
+    if let Some(small) = str::from_utf8(digits).ok().and_then(|text| text.parse().ok()) {
+        return Ok(Node::Int(small));
+    }
+    let significant = unsigned.iter().position(|&digit| digit != b'0').unwrap_or(0);
+    if significant == 0 && digits.first() != Some(&b'+') {
+        return Ok(Node::BigInt(spelled));
+    }
+    let plain = &unsigned[significant..];
+    Ok(Node::BigInt(document.append_text(|own| {
+        own.extend_from_slice(if negative { b"-" } else { b"" });
+        own.extend_from_slice(plain);
+    })))
+}
+
+/// Appends a finite double as Python's `repr` spells it: the shortest text that reads back as the same double, with
+/// an exponent from `1e16` up and below `1e-4`.
+pub(super) fn write_float(number: f64, out: &mut Vec<u8>) {
+    let mut buffer = ryu::Buffer::new();
+    let shortest = buffer.format_finite(number);
+    match shortest.split_once('e') {
+        Some((digits, exponent)) => {
+            out.extend_from_slice(digits.as_bytes());
+            out.push(b'e');
+            let (sign, exponent) = match exponent.strip_prefix('-') {
+                Some(exponent) => (b'-', exponent),
+                None => (b'+', exponent),
+            };
+            out.push(sign);
+            if exponent.len() < 2 {
+                out.push(b'0');
+            }
+            out.extend_from_slice(exponent.as_bytes());
+        }
+        // The one place where ryu's habit and Python's differ: 0.00001234 against 1.234e-05.
+        None if number != 0.0 && number.abs() < 1e-4 => {
+            let (sign, fraction) = match shortest.strip_prefix("-0.0000") {
+                Some(fraction) => ("-", fraction),
+                None => ("", shortest.trim_start_matches("0.0000")),
+            };
+            let (first, rest) = fraction.split_at(1);
+            out.extend_from_slice(sign.as_bytes());
+            out.extend_from_slice(first.as_bytes());
+            if !rest.is_empty() {
+                out.push(b'.');
+                out.extend_from_slice(rest.as_bytes());
+            }
+            out.extend_from_slice(b"e-05");
+        }
+        None => out.extend_from_slice(shortest.as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_as_python_repr_spells_them() {
+        for (number, expected) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (21.5, "21.5"),
+            (0.1, "0.1"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (1.5e16, "1.5e+16"),
+            (123_456_789_012_345_680.0, "1.2345678901234568e+17"),
+            (9_007_199_254_740_993.0, "9007199254740992.0"),
+            (1e22, "1e+22"),
+            (1e100, "1e+100"),
+            (0.0001, "0.0001"),
+            (0.000_123, "0.000123"),
+            (0.000_01, "1e-05"),
+            (-0.000_012_34, "-1.234e-05"),
+            (0.000_099_99, "9.999e-05"),
+            (1e-6, "1e-06"),
+            (1.5e-10, "1.5e-10"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+        ] {
+            let mut out = Vec::new();
+            write_float(number, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn integers_have_one_spelling() {
+        let check = |digits: &str| {
+            let mut document = Document::new();
+            let node = parse_int(digits.as_bytes(), Text::in_source(0..digits.len()), &mut document)?;
+            Ok(match node {
+                Node::BigInt(text) => {
+                    String::from_utf8_lossy(document.text(digits.as_bytes(), text)).into_owned()
+                }
+                Node::Int(small) => format!("{small}i"),
+                other => format!("{other:?}"),
+            })
+        };
+        let long = "9".repeat(MAX_INT_DIGITS);
+        assert_eq!(check("-0"), Ok("0i".into()));
+        assert_eq!(check("0007"), Ok("7i".into()));
+        assert_eq!(check("-9223372036854775808"), Ok("-9223372036854775808i".into()));
+        assert_eq!(check("9223372036854775808"), Ok("9223372036854775808".into()));
+        assert_eq!(check("+0009223372036854775808"), Ok("9223372036854775808".into()));
+        assert_eq!(check("-0009223372036854775809"), Ok("-9223372036854775809".into()));
+        assert_eq!(check("+9223372036854775808"), Ok("9223372036854775808".into()));
+        assert_eq!(check("00000000000000000000000007"), Ok("7i".into()));
+        assert_eq!(check(&long), Ok(long.clone()));
+        assert_eq!(check(&format!("{long}0")), Err(IntFault::TooMany));
+        for bad in ["", "-", "1.0", "1_0", " 1", "0x1", "--1", "-+1"] {
+            assert_eq!(check(bad), Err(IntFault::NotDigits), "{bad:?}");
+        }
+    }
+}

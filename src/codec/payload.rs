@@ -1,0 +1,114 @@
+//! One message as it was published, owning just its own bytes: what the broker remembers.
+
+use super::document::Document;
+use super::envelope::{Content, Dialect, Part, decode_part, write_delivery, write_value};
+use crate::protocol::{Format, Limits, Refusal};
+
+/// A judged payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    format: Format,
+    /// Whether `bytes` are a whole message body, see [`Part::Body`].
+    in_body: bool,
+    bytes: Vec<u8>,
+}
+
+/// Which message a payload is written into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// A delivery of a stored value.
+    Retained,
+    /// The answer to a `get`.
+    Value,
+}
+
+impl Payload {
+    /// Copies a payload out of the frame that brought it.
+    pub fn copy(source: &[u8], format: Format, part: &Part) -> Payload {
+        let mut payload = Payload { format, in_body: false, bytes: Vec::new() };
+        payload.replace(source, format, part);
+        payload
+    }
+
+    /// A whole pickle that the broker wrote.
+    pub(super) fn pickled(bytes: Vec<u8>) -> Payload {
+        Payload { format: Format::Pickle, in_body: false, bytes }
+    }
+
+    /// Becomes another payload, in the memory of this one where that is large enough and not far too large.
+    pub fn replace(&mut self, source: &[u8], format: Format, part: &Part) {
+        let (in_body, range) = match part {
+            Part::Value(range) => (false, range),
+            Part::Body(range) => (true, range),
+        };
+        let bytes = &source[range.clone()];
+        self.format = format;
+        self.in_body = in_body;
+        self.bytes.clear();
+        if self.bytes.capacity() / 2 > bytes.len() + 64 {
+            self.bytes = Vec::new();
+        }
+        self.bytes.reserve_exact(bytes.len());
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The format in which it was published.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Bytes of memory that the payload holds.
+    pub fn weight(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The bytes, and the part of them that is the payload: all.
+    pub fn into_part(self) -> (Part, Vec<u8>) {
+        (self.part(), self.bytes)
+    }
+
+    fn part(&self) -> Part {
+        let all = 0..self.bytes.len();
+        if self.in_body { Part::Body(all) } else { Part::Value(all) }
+    }
+
+    /// Decodes it; the index is that of its root. Pass [`source`](Self::source) to look at texts.
+    ///
+    /// # Errors
+    /// None for a payload that was judged under the same limits.
+    pub fn decode(&self, document: &mut Document, limits: &Limits) -> Result<usize, Refusal> {
+        decode_part(&self.bytes, self.format, &self.part(), document, limits)
+    }
+
+    /// What a document of [`decode`](Self::decode) refers to.
+    pub fn source(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Appends a frame that carries the payload.
+    ///
+    /// # Errors
+    /// As for [`decode`](Self::decode); nothing is appended then.
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        dialect: Dialect,
+        topic: &str,
+        frame: Frame,
+        scratch: &mut Document,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
+        let content = if dialect.passes_on(self.format) && !self.in_body {
+            Content::Published(&self.bytes)
+        } else {
+            scratch.clear();
+            let root = self.decode(scratch, limits)?;
+            Content::Decoded(scratch.view(&self.bytes, root))
+        };
+        match frame {
+            Frame::Retained => write_delivery(out, dialect, topic, content, true),
+            Frame::Value => write_value(out, dialect, topic, content),
+        }
+        Ok(())
+    }
+}

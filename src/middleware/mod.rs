@@ -1,0 +1,25 @@
+//! The client library: queues that push and pull. It does not know the broker's code.
+//!
+//! A queue is tied to one topic and speaks one format: [`JsonQueue`], [`XmlQueue`] or [`PickleQueue`].
+//!
+//! ```no_run
+//! use babelmq::{JsonQueue, PickleQueue};
+//!
+//! let mut consumer = JsonQueue::consumer("/weather")?;
+//! let mut producer = PickleQueue::producer("/weather/temperature")?;
+//! producer.push(&21.5)?;
+//! let (topic, value) = consumer.pull()?;
+//! assert_eq!((topic.as_str(), value.as_f64()), ("/weather/temperature", Some(21.5)));
+//! # Ok::<(), babelmq::QueueError>(())
+//! ```
+
+mod connection;
+mod de;
+mod error;
+mod queue;
+mod ser;
+mod wire;
+
+pub use error::{QueueError, Refused};
+pub use queue::{JsonQueue, PickleQueue, Pulls, Queue, QueueBuilder, XmlQueue};
+pub use wire::{Json, Pickle, Wire, Xml};

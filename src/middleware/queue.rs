@@ -1,0 +1,459 @@
+//! Queues: one topic, one format, push and pull.
+
+use std::collections::VecDeque;
+use std::env;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::connection::{Connection, Patience};
+use super::error::{QueueError, Refused};
+use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_value};
+use crate::codec::{Dialect, FrameField};
+use crate::protocol::{Refusal, Topic, TopicFilter, Value};
+
+const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A queue that speaks JSON.
+pub type JsonQueue = Queue<Json>;
+/// A queue that speaks XML.
+pub type XmlQueue = Queue<Xml>;
+/// A queue that speaks pickle.
+pub type PickleQueue = Queue<Pickle>;
+
+/// A connection to a broker, tied to one topic.
+///
+/// Delivery is at most once: what [`flush`](Self::flush) has confirmed was routed to every subscriber that was there.
+pub struct Queue<W: Wire> {
+    topic: String,
+    connection: Connection,
+    timeout: Duration,
+    dialect: Dialect,
+    /// Deliveries that came while something else was waited for.
+    deliveries: VecDeque<(Topic, W::Message)>,
+    /// What the broker refused and nobody was told yet.
+    refused: VecDeque<Refused>,
+    /// Who waits for `topics` replies, in the order in which they were asked for.
+    listings: VecDeque<Listing>,
+    answers: Answers,
+    pings: i64,
+    frame: Vec<u8>,
+    format: PhantomData<W>,
+}
+
+/// Who asked for a list of topics.
+enum Listing {
+    /// A callback, to be called during a pull.
+    Callback(Box<dyn FnOnce(Vec<Topic>) + Send>),
+    /// [`Queue::topics`].
+    Waiting,
+}
+
+/// Answers that came and were not looked at yet.
+#[derive(Default)]
+struct Answers {
+    pong: Option<String>,
+    subscribed: bool,
+    cancelled: bool,
+    topics: Option<Vec<Topic>>,
+}
+
+/// How a queue is to be: see [`Queue::builder`].
+#[derive(Clone, Debug)]
+pub struct QueueBuilder<W> {
+    topic: String,
+    address: Option<String>,
+    timeout: Duration,
+    exact: bool,
+    format: PhantomData<W>,
+}
+
+impl<W: Wire> QueueBuilder<W> {
+    /// The broker's address, `host:port`. Default: the environment's `BABELMQ_ADDR`, else `127.0.0.1:5000`.
+    #[must_use]
+    pub fn address(mut self, address: impl fmt::Display) -> Self {
+        self.address = Some(address.to_string());
+        self
+    }
+
+    /// How long to wait for the connection and for the broker's answers. Default 10 s. [`Queue::pull`] waits without
+    /// end all the same.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Whether a JSON consumer gets tags for what JSON cannot tell apart (tuples, frozensets, keys that are no strings),
+    /// so that values arrive exactly as they were sent. The other formats always are exact. Default false.
+    #[must_use]
+    pub fn exact(mut self, exact: bool) -> Self {
+        self.exact = exact;
+        self
+    }
+
+    /// Connects, and sends nothing.
+    ///
+    /// # Errors
+    /// [`QueueError::Invalid`] for a topic that cannot be published to, [`QueueError::Connect`].
+    pub fn producer(self) -> Result<Queue<W>, QueueError> {
+        Topic::parse(&self.topic)?;
+        self.connect()
+    }
+
+    /// Connects and subscribes; the subscription is in place when this returns, and the stored values wait to be
+    /// pulled.
+    ///
+    /// # Errors
+    /// [`QueueError::Invalid`] for a topic that cannot be subscribed to, [`QueueError::Connect`], and whatever the
+    /// broker answers.
+    pub fn consumer(self) -> Result<Queue<W>, QueueError> {
+        TopicFilter::parse(&self.topic)?;
+        let exact = self.exact;
+        let mut queue = self.connect()?;
+        queue.subscribe(exact)?;
+        Ok(queue)
+    }
+
+    fn connect(self) -> Result<Queue<W>, QueueError> {
+        let address = match self.address {
+            Some(address) => address,
+            None => env::var("BABELMQ_ADDR").unwrap_or_else(|_| DEFAULT_ADDRESS.to_owned()),
+        };
+        let connection = Connection::open(&address, Some(self.timeout), W::FORMAT)?;
+        Ok(Queue {
+            topic: self.topic,
+            connection,
+            timeout: self.timeout,
+            // What is pushed is written exactly, so that no meaning is lost on the way to the broker.
+            dialect: Dialect::new(W::FORMAT, true),
+            deliveries: VecDeque::new(),
+            refused: VecDeque::new(),
+            listings: VecDeque::new(),
+            answers: Answers::default(),
+            pings: 0,
+            frame: Vec::new(),
+            format: PhantomData,
+        })
+    }
+}
+
+impl<W: Wire> Queue<W> {
+    /// A queue to be configured.
+    pub fn builder(topic: impl Into<String>) -> QueueBuilder<W> {
+        QueueBuilder {
+            topic: topic.into(),
+            address: None,
+            timeout: DEFAULT_TIMEOUT,
+            exact: false,
+            format: PhantomData,
+        }
+    }
+
+    /// A queue that pushes to a topic. Sends nothing yet.
+    ///
+    /// # Errors
+    /// As for [`QueueBuilder::producer`].
+    pub fn producer(topic: impl Into<String>) -> Result<Queue<W>, QueueError> {
+        Self::builder(topic).producer()
+    }
+
+    /// A queue that pulls what is published to a topic and its descendants.
+    ///
+    /// # Errors
+    /// As for [`QueueBuilder::consumer`].
+    pub fn consumer(topic: impl Into<String>) -> Result<Queue<W>, QueueError> {
+        Self::builder(topic).consumer()
+    }
+
+    /// The topic, as it was given.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Publishes a value of the program's own type to the queue's topic.
+    ///
+    /// It returns when the value is on its way. That the broker has it is known after [`flush`](Self::flush); what the
+    /// broker refused comes out of the next `flush`, or of a `push` before it.
+    ///
+    /// # Errors
+    /// [`QueueError::Type`] where the type cannot be a message, [`QueueError::Refused`] for something pushed before,
+    /// and a broken connection.
+    pub fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), QueueError> {
+        self.push_with(|topic, out| W::write_push(topic, value, out))
+    }
+
+    /// Publishes a [`Value`], exactly: tuples stay tuples and sets sets, in JSON as well.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push); [`QueueError::Invalid`] for a value that no message can hold.
+    pub fn push_value(&mut self, value: &Value) -> Result<(), QueueError> {
+        let dialect = self.dialect;
+        self.push_with(|topic, out| Ok(write_value(dialect, topic, value, out)?))
+    }
+
+    fn push_with(
+        &mut self,
+        write: impl FnOnce(&str, &mut Vec<u8>) -> Result<(), QueueError>,
+    ) -> Result<(), QueueError> {
+        self.take_in_waiting()?;
+        self.refused()?;
+        self.frame.clear();
+        write(&self.topic, &mut self.frame)?;
+        self.connection.send(&self.frame)
+    }
+
+    /// Waits for the next message and returns it with its topic.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] where the broker ended the subscription, and a broken connection.
+    pub fn pull(&mut self) -> Result<(Topic, Value), QueueError> {
+        let (topic, message) = self.next_delivery(Patience::Endless)?;
+        Ok((topic, W::value(message)?))
+    }
+
+    /// Waits for the next message for at most `timeout`.
+    ///
+    /// # Errors
+    /// [`QueueError::TimedOut`], and as for [`pull`](Self::pull).
+    pub fn pull_timeout(&mut self, timeout: Duration) -> Result<(Topic, Value), QueueError> {
+        let (topic, message) = self.next_delivery(Patience::new(Some(timeout)))?;
+        Ok((topic, W::value(message)?))
+    }
+
+    /// Waits for the next message and returns it as the program's own type.
+    ///
+    /// # Errors
+    /// [`QueueError::Type`] for a message that is something else (it is not pulled again), and as for
+    /// [`pull`](Self::pull).
+    pub fn pull_as<T: DeserializeOwned>(&mut self) -> Result<(Topic, T), QueueError> {
+        let (topic, message) = self.next_delivery(Patience::Endless)?;
+        Ok((topic, W::typed(message)?))
+    }
+
+    /// The messages as an iterator that waits for each. It ends after the first error.
+    pub fn iter(&mut self) -> Pulls<'_, W> {
+        Pulls { queue: self, failed: false }
+    }
+
+    /// Waits until everything that this queue pushed was routed to every subscriber that was there.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] where the broker refused some of it, [`QueueError::TimedOut`], a broken connection.
+    pub fn flush(&mut self) -> Result<(), QueueError> {
+        self.pings += 1;
+        self.command("ping", &[("id", FrameField::Int(self.pings))])?;
+        let id = self.pings.to_string();
+        let patience = self.patience();
+        while self.answers.pong.take().is_none_or(|pong| pong != id) {
+            self.take_in(patience)?;
+        }
+        self.refused()
+    }
+
+    /// Asks for the topics that hold a value; `callback` is called with them during a later pull.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn list_topics(
+        &mut self,
+        callback: impl FnOnce(Vec<Topic>) + Send + 'static,
+    ) -> Result<(), QueueError> {
+        self.command("list", &[])?;
+        self.listings.push_back(Listing::Callback(Box::new(callback)));
+        Ok(())
+    }
+
+    /// Asks for the topics that hold a value, and waits for them.
+    ///
+    /// # Errors
+    /// [`QueueError::TimedOut`], a broken connection.
+    pub fn topics(&mut self) -> Result<Vec<Topic>, QueueError> {
+        self.command("list", &[])?;
+        self.listings.push_back(Listing::Waiting);
+        let patience = self.patience();
+        loop {
+            if let Some(topics) = self.answers.topics.take() {
+                return Ok(topics);
+            }
+            self.take_in(patience)?;
+        }
+    }
+
+    /// Ends the subscription. What came before can still be pulled; then pulling waits for nothing.
+    ///
+    /// # Errors
+    /// [`QueueError::TimedOut`], a broken connection.
+    pub fn cancel(&mut self) -> Result<(), QueueError> {
+        let topic = self.topic.clone();
+        self.command("cancel", &[("topic", FrameField::Str(&topic))])?;
+        let patience = self.patience();
+        while !std::mem::take(&mut self.answers.cancelled) {
+            self.take_in(patience)?;
+        }
+        Ok(())
+    }
+
+    fn subscribe(&mut self, exact: bool) -> Result<(), QueueError> {
+        let topic = self.topic.clone();
+        self.command("subscribe", &[("topic", FrameField::Str(&topic)), ("exact", FrameField::Bool(exact))])?;
+        let patience = self.patience();
+        while !std::mem::take(&mut self.answers.subscribed) {
+            self.take_in(patience)?;
+            self.refused()?;
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, command: &str, fields: &[(&str, FrameField<'_>)]) -> Result<(), QueueError> {
+        self.frame.clear();
+        super::wire::write_command(W::FORMAT, command, fields, &mut self.frame);
+        self.connection.send(&self.frame)
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::new(Some(self.timeout))
+    }
+
+    fn next_delivery(&mut self, patience: Patience) -> Result<(Topic, W::Message), QueueError> {
+        loop {
+            if let Some(delivery) = self.deliveries.pop_front() {
+                return Ok(delivery);
+            }
+            self.refused()?;
+            self.take_in(patience)?;
+        }
+    }
+
+    /// The oldest thing that was refused and not reported.
+    fn refused(&mut self) -> Result<(), QueueError> {
+        match self.refused.pop_front() {
+            Some(refused) => Err(QueueError::Refused(refused)),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes in one frame.
+    fn take_in(&mut self, patience: Patience) -> Result<(), QueueError> {
+        match self.connection.receive(patience) {
+            Ok(Some(body)) => self.understand(body),
+            Ok(None) => Err(QueueError::TimedOut),
+            // Why the broker closed the connection says more than that it did.
+            Err(error) => self.refused().and(Err(error)),
+        }
+    }
+
+    /// Takes in the frames that have arrived.
+    fn take_in_waiting(&mut self) -> Result<(), QueueError> {
+        loop {
+            match self.connection.receive_waiting() {
+                Ok(Some(body)) => self.understand(body)?,
+                Ok(None) => return Ok(()),
+                Err(error) => return self.refused().and(Err(error)),
+            }
+        }
+    }
+
+    fn understand(&mut self, body: Vec<u8>) -> Result<(), QueueError> {
+        let Incoming { command, topic, message, topics, id, code, reason, fatal } = W::read(body)?;
+        match (&*command, topic, message, topics, code) {
+            ("publish", Some(topic), Some(message), ..) => {
+                self.deliveries.push_back((from_broker(&topic)?, message));
+            }
+            ("subscribed", ..) => self.answers.subscribed = true,
+            ("cancelled", ..) => self.answers.cancelled = true,
+            ("pong", ..) => self.answers.pong = id,
+            ("topics", _, _, Some(topics), _) => {
+                let topics =
+                    topics.iter().map(|topic| from_broker(topic)).collect::<Result<Vec<Topic>, _>>()?;
+                match self.listings.pop_front() {
+                    Some(Listing::Callback(callback)) => callback(topics),
+                    Some(Listing::Waiting) => self.answers.topics = Some(topics),
+                    None => return Err(QueueError::Protocol("topics that nobody asked for".into())),
+                }
+            }
+            ("error", topic, _, _, Some(code)) => {
+                let reason = reason.unwrap_or_default();
+                self.refused.push_back(Refused { code, reason, topic, fatal });
+            }
+            _ => {
+                return Err(QueueError::Protocol(format!(
+                    "a {command:?} message that lacks a field, or is unknown"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn from_broker(topic: &str) -> Result<Topic, QueueError> {
+    Topic::parse(topic).map_err(|refusal: Refusal| QueueError::Protocol(refusal.reason))
+}
+
+impl<W: Wire> fmt::Debug for Queue<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("topic", &self.topic)
+            .field("format", &W::FORMAT)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The messages of a queue, see [`Queue::iter`].
+#[derive(Debug)]
+pub struct Pulls<'a, W: Wire> {
+    queue: &'a mut Queue<W>,
+    failed: bool,
+}
+
+impl<W: Wire> Iterator for Pulls<'_, W> {
+    type Item = Result<(Topic, Value), QueueError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let pulled = self.queue.pull();
+        self.failed = pulled.is_err();
+        Some(pulled)
+    }
+}
+
+impl<'a, W: Wire> IntoIterator for &'a mut Queue<W> {
+    type Item = Result<(Topic, Value), QueueError>;
+    type IntoIter = Pulls<'a, W>;
+
+    fn into_iter(self) -> Pulls<'a, W> {
+        self.iter()
+    }
+}
+
+impl XmlQueue {
+    /// Publishes a value as a plain XML document, as serde-xml-rs writes it: nothing in it bears a type, so consumers of
+    /// other formats read it as text, the way xmltodict does. For programs whose messages are documents;
+    /// [`push`](Queue::push) keeps types.
+    ///
+    /// # Errors
+    /// As for [`push`](Queue::push).
+    pub fn push_document<T: Serialize>(&mut self, value: &T) -> Result<(), QueueError> {
+        let document = serde_xml_rs::to_string(value).map_err(|error| QueueError::Type(error.to_string()))?;
+        self.push_with(|topic, out| {
+            super::wire::write_document(topic, &document, out);
+            Ok(())
+        })
+    }
+
+    /// Waits for the next message and reads it with serde-xml-rs: a plain document, as it was published.
+    ///
+    /// # Errors
+    /// As for [`pull_as`](Queue::pull_as).
+    pub fn pull_document<T: DeserializeOwned>(&mut self) -> Result<(Topic, T), QueueError> {
+        let (topic, message) = self.next_delivery(Patience::Endless)?;
+        let value = super::wire::read_document(&message)?;
+        Ok((topic, value))
+    }
+}

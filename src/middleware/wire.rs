@@ -1,0 +1,284 @@
+//! What the three formats do differently for a client.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::de::from_value;
+use super::error::QueueError;
+use super::ser::to_value;
+use crate::codec::{
+    self, Content, Dialect, Document, FrameField, json, pickle, write_delivery, write_frame, xml,
+};
+use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Value};
+
+/// A format that a queue can speak: [`Json`], [`Xml`] or [`Pickle`].
+pub trait Wire: sealed::Sealed {
+    /// The format of the frames.
+    const FORMAT: Format;
+}
+
+/// JSON, see [`JsonQueue`](super::JsonQueue).
+#[derive(Debug)]
+pub enum Json {}
+/// XML, see [`XmlQueue`](super::XmlQueue).
+#[derive(Debug)]
+pub enum Xml {}
+/// Pickle, see [`PickleQueue`](super::PickleQueue).
+#[derive(Debug)]
+pub enum Pickle {}
+
+/// A message of the broker, its fields as they came.
+#[allow(missing_docs, reason = "sealed: no program can name it")]
+#[derive(Debug, Default)]
+pub struct Incoming<M> {
+    pub command: String,
+    pub topic: Option<String>,
+    pub message: Option<M>,
+    pub topics: Option<Vec<String>>,
+    pub id: Option<String>,
+    pub code: Option<String>,
+    pub reason: Option<String>,
+    pub fatal: bool,
+}
+
+/// Limits for what a client decodes: the broker has judged it, so there is but the bound of what a frame can say.
+pub(super) const LIMITS: Limits = Limits { max_frame: u32::MAX, decoded_size: usize::MAX };
+
+pub(super) mod sealed {
+    use super::{DeserializeOwned, Incoming, QueueError, Serialize, Value};
+
+    pub trait Sealed: Sized {
+        /// A payload that was not looked at yet.
+        type Message;
+        /// Appends a `publish` frame with a value of the program's own type.
+        fn write_push<T: Serialize + ?Sized>(
+            topic: &str,
+            value: &T,
+            out: &mut Vec<u8>,
+        ) -> Result<(), QueueError>;
+        /// Takes a body apart.
+        fn read(body: Vec<u8>) -> Result<Incoming<Self::Message>, QueueError>;
+        /// The payload as a value.
+        fn value(message: Self::Message) -> Result<Value, QueueError>;
+        /// The payload as a value of the program's own type.
+        fn typed<T: DeserializeOwned>(message: Self::Message) -> Result<T, QueueError>;
+    }
+}
+
+/// Appends a `publish` frame with a value of the model.
+pub(super) fn write_value(
+    dialect: Dialect,
+    topic: &str,
+    value: &Value,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    let mut document = Document::new();
+    let root = codec::from_value(value, &mut document, &LIMITS)?;
+    write_delivery(out, dialect, topic, Content::Decoded(document.view(&[], root)), false);
+    Ok(())
+}
+
+/// Appends the frame of a command.
+pub(super) fn write_command(
+    format: Format,
+    command: &str,
+    fields: &[(&str, FrameField<'_>)],
+    out: &mut Vec<u8>,
+) {
+    let command = [("command", FrameField::Str(command))];
+    write_frame(out, Dialect::new(format, false), command.iter().chain(fields), None);
+}
+
+/// Appends a `publish` frame with a document that serde-xml-rs wrote.
+pub(super) fn write_document(topic: &str, document: &str, out: &mut Vec<u8>) {
+    let root = document.split_once("?>").map_or(document, |(_declaration, root)| root);
+    let message = format!("<message type=\"document\">{root}</message>");
+    write_delivery(out, Dialect::Xml, topic, Content::Published(message.as_bytes()), false);
+}
+
+/// Reads the document in a `message` element with serde-xml-rs: what [`write_document`] wrote, or the element itself.
+pub(super) fn read_document<T: DeserializeOwned>(message: &str) -> Result<T, QueueError> {
+    /// serde-xml-rs takes quadratic time over namespaces.
+    const MAX_NAMESPACES: usize = 256;
+    if memchr::memmem::find_iter(message.as_bytes(), b"xmlns").count() > MAX_NAMESPACES {
+        return Err(QueueError::Type(format!("the document declares more than {MAX_NAMESPACES} namespaces")));
+    }
+    let inner = message
+        .strip_prefix("<message type=\"document\">")
+        .and_then(|rest| rest.strip_suffix("</message>"))
+        .unwrap_or(message);
+    serde_xml_rs::from_str(inner).map_err(|error| QueueError::Type(error.to_string()))
+}
+
+impl Wire for Json {
+    const FORMAT: Format = Format::Json;
+}
+
+impl sealed::Sealed for Json {
+    type Message = Box<RawValue>;
+
+    fn write_push<T: Serialize + ?Sized>(
+        topic: &str,
+        value: &T,
+        out: &mut Vec<u8>,
+    ) -> Result<(), QueueError> {
+        // By way of the value model and not by serde_json, which would write a NaN as null and bytes as an array.
+        Ok(write_value(Dialect::Json, topic, &to_value(value)?, out)?)
+    }
+
+    fn read(body: Vec<u8>) -> Result<Incoming<Box<RawValue>>, QueueError> {
+        #[derive(Deserialize)]
+        struct Envelope<'a> {
+            #[serde(borrow)]
+            command: Cow<'a, str>,
+            topic: Option<String>,
+            message: Option<Box<RawValue>>,
+            topics: Option<Vec<String>>,
+            #[serde(borrow)]
+            id: Option<&'a RawValue>,
+            code: Option<String>,
+            reason: Option<String>,
+            #[serde(default)]
+            fatal: bool,
+        }
+        let envelope: Envelope<'_> = serde_json::from_slice(&body).map_err(protocol)?;
+        Ok(Incoming {
+            command: envelope.command.into_owned(),
+            topic: envelope.topic,
+            message: envelope.message,
+            topics: envelope.topics,
+            id: envelope.id.map(|id| id.get().trim_matches('"').to_owned()),
+            code: envelope.code,
+            reason: envelope.reason,
+            fatal: envelope.fatal,
+        })
+    }
+
+    fn value(message: Box<RawValue>) -> Result<Value, QueueError> {
+        let text = message.get().as_bytes();
+        let mut document = Document::new();
+        let root = json::decode(text, 0..text.len(), &mut document, &LIMITS).map_err(protocol)?;
+        Ok(codec::to_value(document.view(text, root)))
+    }
+
+    fn typed<T: DeserializeOwned>(message: Box<RawValue>) -> Result<T, QueueError> {
+        // Where there is no tag, serde_json reads it at once; where it cannot, the value model may still know how.
+        let may_be_tagged = memchr::memmem::find(message.get().as_bytes(), b"\"$").is_some();
+        if !may_be_tagged && let Ok(value) = serde_json::from_str(message.get()) {
+            return Ok(value);
+        }
+        from_value(Self::value(message)?)
+    }
+}
+
+impl Wire for Xml {
+    const FORMAT: Format = Format::Xml;
+}
+
+impl sealed::Sealed for Xml {
+    type Message = String;
+
+    fn write_push<T: Serialize + ?Sized>(
+        topic: &str,
+        value: &T,
+        out: &mut Vec<u8>,
+    ) -> Result<(), QueueError> {
+        // Not by serde-xml-rs: it has no place for the types, and 21 would arrive as "21".
+        Ok(write_value(Dialect::Xml, topic, &to_value(value)?, out)?)
+    }
+
+    fn read(body: Vec<u8>) -> Result<Incoming<String>, QueueError> {
+        let mut document = Document::new();
+        let xml::Body { root, message } =
+            xml::decode_body(&body, 0..body.len(), &mut document, &LIMITS).map_err(protocol)?;
+        let fields = codec::to_value(document.view(&body, root));
+        let message = message.map(|range| String::from_utf8_lossy(&body[range]).into_owned());
+        Ok(incoming(&fields, message))
+    }
+
+    fn value(message: String) -> Result<Value, QueueError> {
+        let text = message.as_bytes();
+        let mut document = Document::new();
+        let root = xml::decode_message(text, 0..text.len(), &mut document, &LIMITS).map_err(protocol)?;
+        Ok(codec::to_value(document.view(text, root)))
+    }
+
+    fn typed<T: DeserializeOwned>(message: String) -> Result<T, QueueError> {
+        from_value(Self::value(message)?)
+    }
+}
+
+impl Wire for Pickle {
+    const FORMAT: Format = Format::Pickle;
+}
+
+impl sealed::Sealed for Pickle {
+    type Message = Value;
+
+    fn write_push<T: Serialize + ?Sized>(
+        topic: &str,
+        value: &T,
+        out: &mut Vec<u8>,
+    ) -> Result<(), QueueError> {
+        #[derive(Serialize)]
+        struct Publish<'a, T: ?Sized> {
+            command: &'a str,
+            topic: &'a str,
+            message: &'a T,
+        }
+        let start = out.len();
+        out.extend_from_slice(&[0; HEADER_LEN]);
+        let publish = Publish { command: "publish", topic, message: value };
+        serde_pickle::to_writer(out, &publish, serde_pickle::SerOptions::new())
+            .map_err(|error| QueueError::Type(error.to_string()))?;
+        let length = u32::try_from(out.len() - start - HEADER_LEN).unwrap_or(u32::MAX);
+        out[start..start + HEADER_LEN].copy_from_slice(&Header { format: Format::Pickle, length }.to_bytes());
+        Ok(())
+    }
+
+    fn read(body: Vec<u8>) -> Result<Incoming<Value>, QueueError> {
+        let mut document = Document::new();
+        let root = pickle::decode_body(&body, 0..body.len(), &mut document, &LIMITS).map_err(protocol)?;
+        let fields = codec::to_value(document.view(&body, root));
+        let message = fields.get("message").cloned();
+        Ok(incoming(&fields, message))
+    }
+
+    fn value(message: Value) -> Result<Value, QueueError> {
+        Ok(message)
+    }
+
+    fn typed<T: DeserializeOwned>(message: Value) -> Result<T, QueueError> {
+        from_value(message)
+    }
+}
+
+/// A message whose fields were decoded into a dict.
+fn incoming<M>(fields: &Value, message: Option<M>) -> Incoming<M> {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+    let topics = fields.get("topics").map(|topics| match topics {
+        Value::List(topics) => topics.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    });
+    Incoming {
+        command: text("command").unwrap_or_default(),
+        topic: text("topic"),
+        message,
+        topics,
+        id: text("id").or_else(|| fields.get("id").map(Value::to_string)),
+        code: text("code"),
+        reason: text("reason"),
+        fatal: match fields.get("fatal") {
+            Some(Value::Bool(fatal)) => *fatal,
+            Some(Value::Str(fatal)) => fatal == "true",
+            _ => false,
+        },
+    }
+}
+
+fn protocol(error: impl std::fmt::Display) -> QueueError {
+    QueueError::Protocol(error.to_string())
+}

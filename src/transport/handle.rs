@@ -1,0 +1,158 @@
+//! The embedding program's hold on a running broker.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::session::Shared;
+use crate::broker::{Event, Query, Stats, SubscriptionInfo};
+use crate::codec::{Batch, Document, Payload, to_value};
+use crate::protocol::{Refusal, Topic, TopicFilter, Value};
+
+/// How long a broker that stops goes on writing what was accepted.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A running broker. Dropping it shuts the broker down, as [`shutdown`](Self::shutdown) does.
+#[derive(Debug)]
+pub struct BrokerHandle {
+    local_addr: SocketAddr,
+    /// The dispatcher holds the other end and ends when this and every session's clone are gone.
+    events: Option<Sender<Event>>,
+    shared: Arc<Shared>,
+    /// Every session holds the other end; it disconnects when the last has ended.
+    all_gone: Receiver<()>,
+    dispatcher: Option<JoinHandle<()>>,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl BrokerHandle {
+    pub(super) fn new(
+        local_addr: SocketAddr,
+        events: Sender<Event>,
+        shared: Arc<Shared>,
+        all_gone: Receiver<()>,
+        dispatcher: JoinHandle<()>,
+        listener: JoinHandle<()>,
+    ) -> BrokerHandle {
+        let (dispatcher, listener) = (Some(dispatcher), Some(listener));
+        BrokerHandle { local_addr, events: Some(events), shared, all_gone, dispatcher, listener }
+    }
+
+    /// The address that the broker listens on, with the port that it took.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The topics that hold a value, sorted.
+    pub fn list_topics(&self) -> Vec<Topic> {
+        let Ok(all) = TopicFilter::parse("#") else { return Vec::new() };
+        self.ask(|reply| Query::Topics(all, reply)).unwrap_or_default()
+    }
+
+    /// The last value of a topic, or `None` where it holds none.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic).
+    pub fn get_topic(&self, topic: &str) -> Result<Option<Value>, Refusal> {
+        let topic = Topic::parse(topic)?;
+        let Some(payload) = self.ask(|reply| Query::Get(topic, reply)).flatten() else { return Ok(None) };
+        let mut document = Document::new();
+        let root = payload.decode(&mut document, &self.shared.limits)?;
+        Ok(Some(to_value(document.view(payload.source(), root))))
+    }
+
+    /// Publishes a value as a client would: stored as the topic's last value, and routed to every subscriber when
+    /// this returns.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), and whatever a client's message would be refused for.
+    pub fn put_topic(&self, topic: &str, value: &Value) -> Result<(), Refusal> {
+        let topic = Topic::parse(topic)?;
+        let payload = Payload::of_value(value, &self.shared.limits)?;
+        let batch = Box::new(Batch::of_payload(topic, payload, true, self.shared.limits));
+        self.ask(|reply| Query::Put(batch, reply)).unwrap_or_default();
+        Ok(())
+    }
+
+    /// Forgets the last value of a topic. Returns whether there was one.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic).
+    pub fn clear_topic(&self, topic: &str) -> Result<bool, Refusal> {
+        let topic = Topic::parse(topic)?;
+        Ok(self.ask(|reply| Query::Clear(topic, reply)).unwrap_or_default())
+    }
+
+    /// The subscriptions that a message to `topic` would reach: who, and in which format.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic).
+    pub fn list_subscriptions(&self, topic: &str) -> Result<Vec<SubscriptionInfo>, Refusal> {
+        let topic = Topic::parse(topic)?;
+        Ok(self.ask(|reply| Query::Subscriptions(topic, reply)).unwrap_or_default())
+    }
+
+    /// What the broker has counted.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.ask(Query::Stats).unwrap_or_default();
+        self.shared.counters.fill(&mut stats);
+        stats
+    }
+
+    /// Stops the broker: no new clients, what was accepted is routed and written out (for at most 5 s), every thread is
+    /// joined.
+    pub fn shutdown(mut self) {
+        self.stop();
+    }
+
+    fn ask<T>(&self, query: impl FnOnce(Sender<T>) -> Query) -> Option<T> {
+        let (reply, answer) = bounded(1);
+        self.events.as_ref()?.send(Event::Query(query(reply))).ok()?;
+        answer.recv().ok()
+    }
+
+    fn stop(&mut self) {
+        let Some(listener) = self.listener.take() else { return };
+        self.shared.stopping.store(true, Ordering::Release);
+        // The listener is waiting for a connection, so it gets one.
+        let _ = TcpStream::connect_timeout(&reachable(self.local_addr), GRACE);
+        join(listener);
+        // Sessions read what has arrived and end; the dispatcher ends after the last of them; then every outbox closes,
+        // and every writer ends when it is written out.
+        self.shared.connections.shut_down(Shutdown::Read);
+        self.events = None;
+        if self.all_gone.recv_timeout(GRACE) != Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
+            tracing::warn!("some clients did not read what was waiting for them; it is dropped");
+            self.shared.connections.shut_down(Shutdown::Both);
+        }
+        if let Some(dispatcher) = self.dispatcher.take() {
+            join(dispatcher);
+        }
+        self.shared.connections.join();
+    }
+}
+
+impl Drop for BrokerHandle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    // A panic was reported where it happened.
+    let _ = thread.join();
+}
+
+/// An address that a connection can be made to.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listening.port())
+}

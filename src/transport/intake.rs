@@ -1,0 +1,137 @@
+//! Frames to steps: every frame of a read is decoded and judged here, in its session's thread.
+
+use std::mem;
+
+use crate::broker::{Control, Step};
+use crate::codec::{Batch, Dialect, Document, Published, Request, read_request};
+use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Topic, TopicFilter};
+
+/// How many of the topics before are compared with a message's topic before it is parsed anew.
+const RECENT: usize = 8;
+
+/// The steps that a read brought, in order.
+pub(super) struct Intake<'a> {
+    /// Whole frames and nothing else.
+    region: &'a [u8],
+    limits: Limits,
+    /// Where the batch that is being gathered begins in `region`.
+    start: usize,
+    document: Document,
+    topics: Vec<Topic>,
+    messages: Vec<Published>,
+    steps: Vec<Step>,
+    refused: usize,
+}
+
+/// What a region of frames came to.
+pub(super) struct Taken {
+    pub(super) steps: Vec<Step>,
+    /// Whether there is a step that is answered.
+    pub(super) needs_answer: bool,
+    pub(super) refused: usize,
+}
+
+/// Decodes a region of whole frames, their headers judged already. `recent` are topics of reads before; it is
+/// brought up to date.
+pub(super) fn take_in(region: &[u8], limits: Limits, recent: &mut Vec<Topic>) -> Taken {
+    let mut intake = Intake {
+        region,
+        limits,
+        start: 0,
+        document: Document::new(),
+        topics: mem::take(recent),
+        messages: Vec::new(),
+        steps: Vec::new(),
+        refused: 0,
+    };
+    let mut at = 0;
+    while let Some(header) = region[at..].first_chunk::<HEADER_LEN>() {
+        let Ok(header) = Header::parse(*header, u32::MAX) else { break };
+        let end = at + HEADER_LEN + header.length as usize;
+        intake.frame(header.format, at, end);
+        at = end;
+    }
+    intake.finish_batch(at);
+    recent.extend(intake.topics.drain(..).rev().take(RECENT));
+    recent.reverse();
+    let needs_answer = intake
+        .steps
+        .iter()
+        .any(|step| matches!(step, Step::Control(control) if !matches!(control, Control::Clear { .. })));
+    Taken { steps: intake.steps, needs_answer, refused: intake.refused }
+}
+
+impl Intake<'_> {
+    fn frame(&mut self, format: Format, at: usize, end: usize) {
+        let source = &self.region[self.start..];
+        let frame = at - self.start..end - self.start;
+        let body = frame.start + HEADER_LEN..frame.end;
+        let request = read_request(source, format, body, &mut self.document, &self.limits);
+        let control = match request {
+            Ok(Request::Publish { topic, message, retain, verbatim }) => match self.topic(&topic) {
+                Ok(topic) => {
+                    let verbatim = verbatim.then_some(frame);
+                    self.messages.push(Published { topic, format, message, retain, verbatim });
+                    return;
+                }
+                Err(refusal) => Err(refusal.about(topic)),
+            },
+            Ok(other) => control(other, format),
+            Err(refusal) => Err(refusal),
+        };
+        let control = control.unwrap_or_else(|refusal| {
+            self.refused += 1;
+            Control::Refuse { refusal, format }
+        });
+        self.finish_batch(at);
+        self.start = end;
+        self.steps.push(Step::Control(control));
+    }
+
+    /// The index of a topic in the batch's list.
+    fn topic(&mut self, text: &str) -> Result<u32, Refusal> {
+        let recent = self.topics.len().saturating_sub(RECENT);
+        let known = self.topics[recent..].iter().rposition(|topic| topic.as_str() == text);
+        let index = match known {
+            Some(index) => recent + index,
+            None => {
+                self.topics.push(Topic::parse(text)?);
+                self.topics.len() - 1
+            }
+        };
+        Ok(index as u32)
+    }
+
+    /// Ends the batch before `end`, if there is one.
+    fn finish_batch(&mut self, end: usize) {
+        let document = mem::take(&mut self.document);
+        if self.messages.is_empty() {
+            return;
+        }
+        let messages = mem::take(&mut self.messages);
+        let bytes = self.region[self.start..end].to_vec();
+        let topics = self.topics.clone();
+        let recent = self.topics.len().saturating_sub(RECENT);
+        self.topics.drain(..recent);
+        let batch = Batch::new(bytes, document, topics, messages, self.limits);
+        self.steps.push(Step::Publish(Box::new(batch)));
+    }
+}
+
+/// The control that a request asks for, its topic judged.
+fn control(request: Request<'_>, format: Format) -> Result<Control, Refusal> {
+    let filter = |topic: &str| TopicFilter::parse(topic).map_err(|refusal| refusal.about(topic));
+    let one = |topic: &str| Topic::parse(topic).map_err(|refusal| refusal.about(topic));
+    Ok(match request {
+        Request::Subscribe { topic, exact, overflow: _, queue } => {
+            Control::Subscribe { filter: filter(&topic)?, dialect: Dialect::new(format, exact), queue }
+        }
+        Request::Cancel { topic } => Control::Cancel { filter: filter(&topic)?, format },
+        Request::List { topic } => Control::List { filter: filter(topic.as_deref().unwrap_or("#"))?, format },
+        Request::Get { topic } => Control::Get { topic: one(&topic)?, format },
+        Request::Clear { topic } => Control::Clear { topic: one(&topic)? },
+        Request::Ping { id } => Control::Ping { id, format },
+        // A publish is a message of a batch and never comes here.
+        Request::Publish { topic, .. } => Control::Clear { topic: one(&topic)? },
+    })
+}
