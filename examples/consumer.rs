@@ -1,1 +1,48 @@
-fn main() {}
+//! Prints what it pulls.
+//!
+//! ```text
+//! cargo run --example consumer -- --topic /weather --format xml --length 3
+//! ```
+
+use std::error::Error;
+
+use babelmq::{Format, Json, Pickle, Queue, Wire, Xml};
+use clap::Parser;
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The topic to pull from, with everything below it; `#` is everything.
+    #[arg(long, default_value = "/weather")]
+    topic: String,
+    /// The format to receive: json, xml or pickle.
+    #[arg(long, default_value = "json")]
+    format: Format,
+    /// How many messages to pull; else all, until it is stopped.
+    #[arg(long)]
+    length: Option<usize>,
+    /// The broker's address; else BABELMQ_ADDR, else 127.0.0.1:5000.
+    #[arg(long)]
+    address: Option<String>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    match arguments.format {
+        Format::Json => consume::<Json>(&arguments),
+        Format::Xml => consume::<Xml>(&arguments),
+        Format::Pickle => consume::<Pickle>(&arguments),
+    }
+}
+
+fn consume<W: Wire>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let mut builder = Queue::<W>::builder(&arguments.topic);
+    if let Some(address) = &arguments.address {
+        builder = builder.address(address);
+    }
+    let mut queue = builder.consumer()?;
+    for pulled in queue.iter().take(arguments.length.unwrap_or(usize::MAX)) {
+        let (topic, value) = pulled?;
+        println!("{topic} {value}");
+    }
+    Ok(())
+}

@@ -1,1 +1,137 @@
-fn main() {}
+//! Pushes messages to a broker: generated ones, or real ones from a file.
+//!
+//! ```text
+//! cargo run --example producer -- --topic /weather --format pickle --generator weather --length 5
+//! cargo run --example producer -- --format xml --file examples/data/weather-nyc-2013.ndjson
+//! ```
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+
+use babelmq::{Format, Json, Pickle, Queue, Wire, Xml};
+use clap::{Parser, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The topic to push to; the generator `weather` pushes to three topics below it.
+    #[arg(long, default_value = "/weather")]
+    topic: String,
+    /// The format to push in: json, xml or pickle.
+    #[arg(long, default_value = "json")]
+    format: Format,
+    /// How many messages to push; of a file, at most so many.
+    #[arg(long)]
+    length: Option<usize>,
+    /// What to push.
+    #[arg(long, value_enum, default_value = "temp", conflicts_with = "file")]
+    generator: Generator,
+    /// A file of lines `{"topic": …, "message": …}` to push instead; the topics are those of the lines.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// The broker's address; else BABELMQ_ADDR, else 127.0.0.1:5000.
+    #[arg(long)]
+    address: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Generator {
+    /// A temperature in degrees Celsius.
+    Temp,
+    /// A sentence.
+    Msg,
+    /// Temperature, humidity and pressure, each to its own topic.
+    Weather,
+}
+
+/// A message and where it goes.
+#[derive(Debug, Deserialize)]
+struct Line {
+    topic: String,
+    message: serde_json::Value,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    match arguments.format {
+        Format::Json => produce::<Json>(&arguments),
+        Format::Xml => produce::<Xml>(&arguments),
+        Format::Pickle => produce::<Pickle>(&arguments),
+    }
+}
+
+fn produce<W: Wire>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let mut producer = Producer::<W> { address: arguments.address.clone(), queues: HashMap::new() };
+    let mut pushed = 0;
+    if let Some(file) = &arguments.file {
+        let lines = BufReader::new(File::open(file).map_err(|error| format!("{}: {error}", file.display()))?).lines();
+        for (index, line) in lines.take(arguments.length.unwrap_or(usize::MAX)).enumerate() {
+            let Line { topic, message } = serde_json::from_str(&line?)
+                .map_err(|error| format!("{}, line {}: {error}", file.display(), index + 1))?;
+            producer.push(&topic, &message)?;
+            pushed += 1;
+        }
+    } else {
+        for index in 0..arguments.length.unwrap_or(10) {
+            pushed += generate(arguments, index, &mut producer)?;
+        }
+    }
+    producer.flush()?;
+    println!("pushed {pushed} messages as {}", arguments.format);
+    Ok(())
+}
+
+/// Pushes the `index`th message of the generator, and says how many that were.
+fn generate<W: Wire>(
+    arguments: &Arguments,
+    index: usize,
+    producer: &mut Producer<W>,
+) -> Result<usize, Box<dyn Error>> {
+    let hour = index as f64;
+    let rounded = |number: f64| (number * 10.0).round() / 10.0;
+    let temperature = rounded(15.0 - 8.0 * (hour / 12.0 * std::f64::consts::PI).cos());
+    let topic = &arguments.topic;
+    match arguments.generator {
+        Generator::Temp => producer.push(topic, &temperature)?,
+        Generator::Msg => producer.push(topic, &format!("message {} of many", index + 1))?,
+        Generator::Weather => {
+            producer.push(&format!("{topic}/temperature"), &temperature)?;
+            producer.push(&format!("{topic}/humidity"), &rounded(60.0 + 20.0 * (hour / 5.0).sin()))?;
+            producer.push(&format!("{topic}/pressure"), &(1_013 + index as i64 % 7 - 3))?;
+            return Ok(3);
+        }
+    }
+    Ok(1)
+}
+
+/// A queue is tied to one topic; a producer of many topics has a queue for each.
+struct Producer<W: Wire> {
+    address: Option<String>,
+    queues: HashMap<String, Queue<W>>,
+}
+
+impl<W: Wire> Producer<W> {
+    fn push(&mut self, topic: &str, message: &impl Serialize) -> Result<(), Box<dyn Error>> {
+        if !self.queues.contains_key(topic) {
+            let mut builder = Queue::<W>::builder(topic);
+            if let Some(address) = &self.address {
+                builder = builder.address(address);
+            }
+            self.queues.insert(topic.to_owned(), builder.producer()?);
+        }
+        if let Some(queue) = self.queues.get_mut(topic) {
+            queue.push(message)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Box<dyn Error>> {
+        for queue in self.queues.values_mut() {
+            queue.flush()?;
+        }
+        Ok(())
+    }
+}
