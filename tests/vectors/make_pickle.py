@@ -344,6 +344,8 @@ def refused():
         ("stop at a mark", "malformed-pickle", "above the last MARK", b"N(."),
         ("tuple2 across a mark", "malformed-pickle", "above the last MARK", b"N(N\x86."),
         ("append across a mark", "malformed-pickle", "above the last MARK", b"](Na."),
+        ("append across a mark that is popped", "malformed-pickle", "APPEND at byte 3", b"](Na1."),
+        ("setitem across a mark that is popped", "malformed-pickle", "SETITEM at byte 4", b"}(NNs1."),
         ("appends across a mark", "malformed-pickle", "above the last MARK", b"]((Ne."),
         ("tuple1 of nothing", "malformed-pickle", "not enough", b"\x85."),
         ("tuple without mark", "malformed-pickle", "MARK", b"Nt."),
