@@ -24,7 +24,7 @@ pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
     // What the container around the present node has left; the top level ends with the nodes.
     let mut left = usize::MAX;
     for &node in view.nodes() {
-        left -= 1;
+        left = left.saturating_sub(1);
         let (start, size, close): (&[u8], Size, &'static [u8]) = match node {
             Node::None => (&[NONE], NO_CHILDREN, &[]),
             Node::Bool(truth) => (if truth { &[NEWTRUE] } else { &[NEWFALSE] }, NO_CHILDREN, &[]),

@@ -14,6 +14,7 @@ mod number;
 mod opcode;
 mod plain;
 mod reader;
+mod stack;
 mod store;
 #[cfg(test)]
 mod tests;
