@@ -342,7 +342,7 @@ fn time_is_linear() {
     }
     for start in ["<f ", "<f a='", "<!--", "<f><![CDATA[", "<?a", "&", "<f><a>&#", "<f><a b='&"] {
         for filling in ["-", "<", "&", "]", ">", "'", "a ", "a='' ", "?", "\""] {
-            let xml = [start, &filling.repeat(300_000 / filling.len())].concat();
+            let xml = [start, &filling.repeat(60_000 / filling.len())].concat();
             assert!(refused(xml.as_bytes()).is_some(), "{start}{filling}");
         }
     }
