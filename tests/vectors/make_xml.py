@@ -3,8 +3,9 @@
     python3 -m venv venv && venv/bin/pip install xmltodict==1.0.4 lxml
     venv/bin/python tests/vectors/make_xml.py                 # writes the vectors
     venv/bin/python tests/vectors/make_xml.py check FILE      # reads samples that the broker wrote
+    venv/bin/python tests/vectors/make_xml.py mutate FILE 50000   # for XML_MUTANTS=FILE cargo test … mutants
 
-FILE comes from `XML_SAMPLES=FILE cargo test --lib xml::tests::identity::samples -- --ignored`.
+FILE to check comes from `XML_SAMPLES=FILE cargo test --lib xml::tests::identity::samples -- --ignored`.
 """
 
 import base64
@@ -179,8 +180,47 @@ def check(path):
     print(count, "samples read alike by ElementTree and lxml")
 
 
+MUTANTS = """<m xmlns:n='u' a="1 &amp; 2"><!-- c --><n:b n:c='d'>t &lt; &#233;<e/>\r\n u</n:b><?p q?>
+<b>]] ></b><b x='' y="'"/><f><![CDATA[<g>]]></f></m>"""
+PIECES = ["<", ">", "/>", "</", "&", "&#", ";", "'", '"', "<!--", "-->", "--", "<![CDATA[", "]]>", "<?", "?>", "=", " ",
+          "xmlns:n='v'", "xmlns='v'", ":", "\r", "\n", "\0", "\ufffe", "<e/>", "\u00e9", "&#x1F600;", "xml", "<?xml?>", "-", "!", "#",
+          "x", "1", "&apos;", "<b>", "</b>", "/", "]", "[", "\t", "\u0300", "\u00b7"]
+
+
+def mutate(path, count):
+    """Writes mutants of a document, each with the value that xmltodict gives it, or null where expat refuses it."""
+    rng = random.Random(2)
+    refused = 0
+    with open(path, "w", encoding="utf-8") as out:
+        for _ in range(count):
+            mutant = MUTANTS
+            for _ in range(rng.randrange(1, 4)):
+                at = rng.randrange(len(mutant))
+                kind = rng.randrange(4)
+                if kind == 0:
+                    mutant = mutant[:at] + rng.choice(PIECES) + mutant[at + 1:]
+                elif kind == 1:
+                    mutant = mutant[:at] + mutant[at + rng.randrange(8):]
+                elif kind == 2:
+                    mutant = mutant[:at] + rng.choice(PIECES) + mutant[at:]
+                else:
+                    into = rng.randrange(len(mutant))
+                    mutant = mutant[:into] + mutant[at:at + rng.randrange(20)] + mutant[into:]
+            try:
+                ET.fromstring(mutant)
+                (value,) = xmltodict.parse(mutant).values()
+                value = show(value)
+            except (ET.ParseError, xmltodict.expat.ExpatError):
+                value = None
+                refused += 1
+            out.write(json.dumps({"xml": mutant, "value": value}) + "\n")
+    print(count, "mutants,", refused, "of them refused by expat")
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["check"]:
         check(sys.argv[2])
+    elif sys.argv[1:2] == ["mutate"]:
+        mutate(sys.argv[2], int(sys.argv[3]))
     else:
         make()

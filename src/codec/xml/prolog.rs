@@ -41,10 +41,14 @@ pub(super) fn judge_instruction(source: &[u8], inner: Span) -> Result<(), Fault>
     if target.eq_ignore_ascii_case(b"xml") {
         return Err(Fault::malformed(inner.start(), "<?xml …?> stands only at the very beginning"));
     }
-    if !chars::is_name(target) {
+    // A colon is good XML 1.0, but parsers that know namespaces, expat among them, do not take it.
+    if !chars::is_name(target) || target.contains(&b':') {
         return Err(Fault::malformed(
             inner.start(),
-            format!("<?{} does not begin a processing instruction: that is no XML name", shown(bytes)),
+            format!(
+                "<?{} does not begin a processing instruction: that is no XML name without a colon",
+                shown(bytes)
+            ),
         ));
     }
     Ok(())

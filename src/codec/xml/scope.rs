@@ -8,7 +8,10 @@ use super::fault::{Fault, shown};
 use super::tag::{self, Attribute};
 use super::text::Span;
 
+/// What the prefix `xml` means, and nothing else may mean.
 const XML: &[u8] = b"http://www.w3.org/XML/1998/namespace";
+/// What nothing may mean.
+const XMLNS: &[u8] = b"http://www.w3.org/2000/xmlns/";
 
 /// The prefixes that are declared at this point.
 #[derive(Debug, Default)]
@@ -34,6 +37,19 @@ fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&name[..colon], &name[colon + 1..]))
 }
 
+#[cold]
+fn refused(at: usize, prefix: &[u8], name: &[u8]) -> Fault {
+    Fault::malformed(
+        at,
+        format!(
+            "the declaration of prefix {:?} as \"{}\": it takes a prefix without a colon, other than xml and xmlns, and \
+             a name that is not empty and not that of xml or xmlns",
+            shown(prefix),
+            shown(name)
+        ),
+    )
+}
+
 impl<'s> Scope<'s> {
     /// How many declarations are open, for [`leave`](Self::leave).
     pub(super) fn depth(&self) -> usize {
@@ -52,6 +68,12 @@ impl<'s> Scope<'s> {
             match split(attribute.name.of(source)) {
                 Some((b"xmlns", prefix)) => self.declare(source, prefix, *attribute)?,
                 Some(_) => prefixed += 1,
+                None if attribute.name.of(source) == b"xmlns" => {
+                    let namespace = attribute.value.of(source);
+                    if namespace == XML || namespace == XMLNS {
+                        return Err(refused(attribute.name.start(), b"", namespace));
+                    }
+                }
                 None => {}
             }
         }
@@ -98,17 +120,9 @@ impl<'s> Scope<'s> {
         let at = attribute.name.start();
         let mut name = Vec::new();
         tag::push_value(source, attribute, &mut name)?;
-        let reserved = prefix == b"xmlns" || (prefix == b"xml") != (name == XML);
+        let reserved = prefix == b"xmlns" || (prefix == b"xml") != (name == XML) || name == XMLNS;
         if prefix.is_empty() || prefix.contains(&b':') || name.is_empty() || reserved {
-            return Err(Fault::malformed(
-                at,
-                format!(
-                    "xmlns:{}=\"{}\" declares no prefix: it takes a prefix without a colon, other than xml and \
-                     xmlns, and a name that is not empty",
-                    shown(prefix),
-                    shown(&name)
-                ),
-            ));
+            return Err(refused(at, prefix, &name));
         }
         let next = self.names.len();
         let namespace = *self.names.entry(name).or_insert(next);

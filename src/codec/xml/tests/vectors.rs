@@ -91,6 +91,7 @@ fn typed_elements() {
         ),
         // Namespaces and xml: attributes are no part of a typed value.
         ("<m type='int' xmlns='u' xmlns:a='v' xml:lang='en'>5</m>", "5"),
+        ("<m type='int' xmlns='' xmlns:xml='http://www.w3.org/XML/1998/namespace'>5</m>", "5"),
         ("<m type='dict' xmlns:a='v'><a:b>c</a:b></m>", r#"{"a:b": "c"}"#),
     ] {
         assert_eq!(value(xml.as_bytes()).as_deref(), Ok(expected), "{xml}");
@@ -144,4 +145,23 @@ fn the_message_is_where_the_body_says() {
         super::decode_body(source, 4..source.len() - 4, &mut document, &crate::protocol::Limits::default())
             .unwrap();
     assert_eq!(&source[body.message.unwrap()], b"<message x='>'> t <message/></message >");
+}
+
+/// Mutants of a document: what expat refuses is refused, and of the rest we think as xmltodict does. See
+/// `tests/vectors/make_xml.py`.
+#[test]
+#[ignore = "reads the file that XML_MUTANTS names"]
+fn mutants() {
+    let lines = std::fs::read_to_string(std::env::var("XML_MUTANTS").unwrap()).unwrap();
+    let mut differences = 0;
+    for line in lines.lines() {
+        let vector: serde_json::Value = serde_json::from_str(line).unwrap();
+        let xml = vector["xml"].as_str().unwrap();
+        let ours = value(xml.as_bytes());
+        if ours.as_deref().ok() != vector["value"].as_str() {
+            differences += 1;
+            println!("{xml:?}\n  expat: {:?}\n  ours: {ours:?}", vector["value"].as_str());
+        }
+    }
+    println!("{differences} differences");
 }
