@@ -74,7 +74,8 @@ fn a_consumer_goes_in_the_middle_of_a_delivery_while_others_are_served() {
     until("the broker notices that they are gone", || broker.stats().open == 2);
     let stats = broker.stats();
     assert_eq!((stats.subscriptions, stats.panics, stats.encoding_failures), (1, 0, 0));
-    until("their threads end", || broker_threads().len() == 2 + 2 + 2);
+    // The listener, the dispatcher, two for who subscribes, and one for a producer that never asked for anything.
+    until("their threads end", || broker_threads().len() == 5);
 }
 
 #[test]
@@ -268,9 +269,8 @@ fn one_too_many_is_turned_away_with_an_error() {
     second.is_quiet();
 }
 
-/// The broker closed at once, so what the client had sent turned the close into a reset, and the error could be lost.
 #[test]
-fn regression_one_too_many_that_has_sent_already_gets_no_reset() {
+fn one_too_many_that_has_sent_already_gets_no_reset() {
     let _alone = alone();
     let broker = Broker::start(Config { max_connections: 0, ..config() }).unwrap();
     for _ in 0..50 {
