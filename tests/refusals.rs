@@ -66,13 +66,16 @@ fn pickles() {
     for line in include_str!("vectors/pickle/refused.txt").lines().filter(|line| line.contains('\t')) {
         let columns: Vec<&str> = line.split('\t').collect();
         let [name, code, named, pickle] = columns[..] else { panic!("{line}") };
-        if pickle.len() > 4_000 {
+        // What passes the budget of a broker of the usual size takes long in a debug build; it has its own test.
+        if pickle.len() > 4_000 || code == "too-large" {
             continue;
         }
         let pickle = hex(pickle);
-        // As a whole body these are no map, so they stand in one, without STOP.
-        let reason = match name.starts_with("builtin ") {
-            true => scene.payload(Pickle, &pickle[..pickle.len() - 1], code),
+        // As a whole body these are no map, so they stand in one, without PROTO and STOP.
+        let opcodes = if pickle.first() == Some(&0x80) { &pickle[2..] } else { &pickle };
+        let found_while_reading = ["forbidden-pickle", "malformed-pickle"].contains(&code);
+        let reason = match name.starts_with("builtin ") || !found_while_reading {
+            true => scene.payload(Pickle, &opcodes[..opcodes.len() - 1], code),
             false => scene.refused(Pickle, &pickle, code),
         };
         assert!(code != "forbidden-pickle" || reason.contains(named), "{name}: {reason}");
