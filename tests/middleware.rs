@@ -28,7 +28,7 @@ fn consumer<W: Wire>(broker: &BrokerHandle, topic: &str) -> Queue<W> {
     Queue::builder(topic).address(broker.local_addr()).timeout(PATIENCE).consumer().unwrap()
 }
 
-/// Everything that is a constant of the tests: pulling without end would hang where it should fail.
+/// Pulling without end would hang where it should fail.
 fn pull<W: Wire>(queue: &mut Queue<W>) -> (String, Value) {
     let (topic, value) = queue.pull_timeout(PATIENCE).unwrap();
     (topic.to_string(), value)
@@ -150,6 +150,17 @@ fn every_kind_of_type_in_nine_directions() {
     check(&serde_json::json!({"a": [1, null, {"b": "c"}]}), &serde_json::json!({"a": [1, null, {"b": "c"}]}));
 }
 
+/// `{"command":"publish","topic":"/t","message":null}` was taken for a frame without a message, and the queue broke.
+#[test]
+fn regression_a_json_queue_pulls_null() {
+    let broker = start();
+    broker.put_topic("/t", &Value::None).unwrap();
+    let mut queue: JsonQueue = consumer(&broker, "/t");
+    broker.put_topic("/t", &1.into()).unwrap();
+    assert_eq!(pull(&mut queue).1, Value::None);
+    assert_eq!(pull(&mut queue).1, 1.into());
+}
+
 /// A key that was a number became a string on its way through JSON, and no number again.
 #[test]
 fn regression_maps_with_keys_that_are_no_strings() {
@@ -265,7 +276,7 @@ fn flush_reports_what_was_refused_and_the_queue_goes_on() {
         let mut queue: Queue<W> = producer(broker, "/t");
         let deep = (0..129).fold(Value::None, |inner, _| Value::List(vec![inner]));
         let large = "x".repeat(70_000);
-        // Pushed with a depth that every other queue would refuse to write itself, where it can be written at all.
+        // Either side may be the one that refuses it.
         let pushed = queue.push_value(&deep);
         let refused = match pushed {
             Ok(()) => queue.flush().unwrap_err(),
@@ -290,7 +301,6 @@ fn flush_reports_what_was_refused_and_the_queue_goes_on() {
         queue.flush().unwrap();
         // At the latest the push after the error has come says it.
         queue.push(&large).unwrap();
-        broker_has_refused(broker, broker.stats().refused);
         let mut pushes = 0;
         let refused = loop {
             match queue.push(&3) {
@@ -301,9 +311,6 @@ fn flush_reports_what_was_refused_and_the_queue_goes_on() {
         };
         assert!(matches!(&refused, QueueError::Refused(refused) if refused.is(ErrorCode::TooLarge)), "{refused}");
         queue.flush().unwrap();
-    }
-    fn broker_has_refused(broker: &BrokerHandle, before: u64) {
-        assert!(broker.stats().refused >= before);
     }
     let limits = babelmq::Limits { max_frame: 1 << 20, decoded_size: 60_000 };
     let broker = babelmq::Broker::start(babelmq::Config { limits, ..support::config() }).unwrap();
@@ -349,8 +356,10 @@ fn topics_wait_or_come_through_pull() {
     queue.list_topics(move |topics| tell.send(topics).unwrap()).unwrap();
     assert!(told.try_recv().is_err(), "not before a pull");
     assert_eq!(pull(&mut queue).1, 1.into());
-    broker.put_topic("/t/x", &2.into()).unwrap();
+    // What the queue itself pushes comes back after the answer to what it asked before.
+    queue.push(&2).unwrap();
     assert_eq!(pull(&mut queue).1, 2.into());
+    broker.put_topic("/t/x", &3.into()).unwrap();
     let names: Vec<String> = told.try_recv().unwrap().iter().map(Topic::to_string).collect();
     assert_eq!(names, ["/t", "a", "b"]);
     let names: Vec<String> = queue.topics().unwrap().iter().map(Topic::to_string).collect();
