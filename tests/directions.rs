@@ -125,13 +125,7 @@ const CONTAINERS: &[Row] = &[
         r#" type="list"><item type="int">1</item><item type="list"><item type="int">2</item></item>"#,
     ),
     ("8003292e", "()", "[]", r#"{"$tuple":[]}"#, r#" type="tuple">"#),
-    (
-        "80034b018571002e",
-        "(1,)",
-        "[1]",
-        r#"{"$tuple":[1]}"#,
-        r#" type="tuple"><item type="int">1</item>"#,
-    ),
+    ("80034b018571002e", "(1,)", "[1]", r#"{"$tuple":[1]}"#, r#" type="tuple"><item type="int">1</item>"#),
     (
         "80034b0158010000006171004e8771012e",
         r#"(1, "a", None)"#,
@@ -456,13 +450,10 @@ fn json_reads_as_json_loads_does() {
     // The last of duplicate keys wins; an unknown tag, or a known one beside another key, is an ordinary object.
     let duplicate = r#"{"a":1,"b":2,"a":3}"#;
     let xml = r#"<message type="dict"><a type="int">3</a><b type="int">2</b></message>"#;
-    directions.check(
-        Json,
-        duplicate.as_bytes(),
-        [duplicate, r#"{"a":3,"b":2}"#, xml, r#"{"a": 3, "b": 2}"#],
-    );
+    directions.check(Json, duplicate.as_bytes(), [duplicate, r#"{"a":3,"b":2}"#, xml, r#"{"a": 3, "b": 2}"#]);
     let unknown = r#"{"$nope":[1]}"#;
-    let xml = r#"<message type="dict"><item key="$nope" type="list"><item type="int">1</item></item></message>"#;
+    let xml =
+        r#"<message type="dict"><item key="$nope" type="list"><item type="int">1</item></item></message>"#;
     directions.check(
         Json,
         unknown.as_bytes(),
@@ -473,7 +464,8 @@ fn json_reads_as_json_loads_does() {
 #[test]
 fn of_equal_keys_the_last_wins() {
     let mut directions = Directions::new();
-    let xml = r#"<message type="map"><entry><key type="int">1</key><value type="str">c</value></entry></message>"#;
+    let xml =
+        r#"<message type="map"><entry><key type="int">1</key><value type="str">c</value></entry></message>"#;
     // {1: 'a', 1.0: 'b', True: 'c'} as opcodes: CPython itself could not hold it to write it.
     let opcodes = hex("7d28 4b01 5801000000 61 473ff0000000000000 5801000000 62 88 5801000000 63 75");
     let exact = r#"{"$dict":[[1,"c"]]}"#;
@@ -487,11 +479,7 @@ fn a_shared_reference_arrives_as_a_copy() {
     let opcodes = hex("5d7100 28 5d7101 5801000000787102 61 6801 65");
     let item = r#"<item type="list"><item type="str">x</item></item>"#;
     let xml = format!("<message type=\"list\">{item}{item}</message>");
-    directions.check(
-        Pickle,
-        &opcodes,
-        [r#"[["x"],["x"]]"#, r#"[["x"],["x"]]"#, &xml, r#"[["x"], ["x"]]"#],
-    );
+    directions.check(Pickle, &opcodes, [r#"[["x"],["x"]]"#, r#"[["x"],["x"]]"#, &xml, r#"[["x"], ["x"]]"#]);
 }
 
 #[test]

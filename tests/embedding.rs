@@ -123,11 +123,9 @@ fn what_is_refused_to_a_client_is_refused_here() {
     }
     let unhashable = Value::Set(vec![Value::List(vec![])]);
     let large = Value::Str("x".repeat(10_001));
-    for (value, code) in [
-        (deep, ErrorCode::TooDeep),
-        (unhashable, ErrorCode::Unhashable),
-        (large, ErrorCode::TooLarge),
-    ] {
+    for (value, code) in
+        [(deep, ErrorCode::TooDeep), (unhashable, ErrorCode::Unhashable), (large, ErrorCode::TooLarge)]
+    {
         assert_eq!(broker.put_topic("t", &value).map_err(|refusal| refusal.code), Err(code));
     }
     bystander.is_quiet();

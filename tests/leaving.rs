@@ -181,7 +181,8 @@ fn what_was_sent_before_the_shutdown_is_routed_by_it() {
     consumer.subscribe(Json, "/t");
     let mut producer = Client::connect(&broker);
     producer.is_quiet();
-    let bytes: Vec<u8> = (0..1_000).flat_map(|count| support::publish(Json, "/t", &number(Json, count))).collect();
+    let bytes: Vec<u8> =
+        (0..1_000).flat_map(|count| support::publish(Json, "/t", &number(Json, count))).collect();
     producer.send_raw(&bytes);
     broker.shutdown();
     for count in 0..1_000 {

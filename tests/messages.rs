@@ -230,7 +230,8 @@ fn one_connection_mixes_formats_and_a_subscription_keeps_its_own() {
             client.publish(format, topic, &number(format, 5));
         }
         let delivered = client.flush(format);
-        let mut formats: Vec<_> = delivered.iter().map(|frame| (frame.format, frame.field("topic"))).collect();
+        let mut formats: Vec<_> =
+            delivered.iter().map(|frame| (frame.format, frame.field("topic"))).collect();
         // Order is a promise for each topic, not among them.
         formats.sort();
         let expected = [(Json, "j".to_owned()), (Xml, "x".to_owned()), (Pickle, "p".to_owned())];
@@ -300,7 +301,8 @@ fn overlapping_subscriptions_deliver_once() {
 fn who_receives_what() {
     let broker = start();
     let mut producer = Client::connect(&broker);
-    let topics = ["/weather", "/weather/temperature/celsius", "/weather2", "/wea", "weather", "/a/b", "/a/c/b"];
+    let topics =
+        ["/weather", "/weather/temperature/celsius", "/weather2", "/wea", "weather", "/a/b", "/a/c/b"];
     let mut check = |filter: &str, expected: &[&str]| {
         let mut live = Client::connect(&broker);
         live.subscribe(Xml, filter);
@@ -309,7 +311,11 @@ fn who_receives_what() {
         }
         producer.flush(Json);
         assert_eq!(topics_of(&live.flush(Xml)), expected, "{filter} live");
-        assert_eq!(topics_of(&Client::connect(&broker).subscribe(Pickle, filter)), expected, "{filter} stored");
+        assert_eq!(
+            topics_of(&Client::connect(&broker).subscribe(Pickle, filter)),
+            expected,
+            "{filter} stored"
+        );
         for topic in topics {
             producer.command(Json, &[("command", Str("clear")), ("topic", Str(topic))]);
         }

@@ -39,8 +39,7 @@ fn pull<W: Wire>(queue: &mut Queue<W>) -> (String, Value) {
 fn check<S: Serialize, T: DeserializeOwned + PartialEq + Debug>(sent: &S, expected: &T) {
     let broker = start();
     let mut json: JsonQueue = consumer(&broker, "/t");
-    let mut exact =
-        JsonQueue::builder("/t").address(broker.local_addr()).exact(true).consumer().unwrap();
+    let mut exact = JsonQueue::builder("/t").address(broker.local_addr()).exact(true).consumer().unwrap();
     let mut xml: XmlQueue = consumer(&broker, "/t");
     let mut pickle: PickleQueue = consumer(&broker, "/t");
     let mut receive = |from: &str| {
@@ -309,7 +308,10 @@ fn flush_reports_what_was_refused_and_the_queue_goes_on() {
             }
             assert!(pushes < 100_000, "never told");
         };
-        assert!(matches!(&refused, QueueError::Refused(refused) if refused.is(ErrorCode::TooLarge)), "{refused}");
+        assert!(
+            matches!(&refused, QueueError::Refused(refused) if refused.is(ErrorCode::TooLarge)),
+            "{refused}"
+        );
         queue.flush().unwrap();
     }
     let limits = babelmq::Limits { max_frame: 1 << 20, decoded_size: 60_000 };

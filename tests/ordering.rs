@@ -127,7 +127,7 @@ fn visit(broker: &BrokerHandle, format: Format, manner: usize) {
     for frame in client.flush(format) {
         seen.add(&frame);
     }
-    if manner % 2 == 0 {
+    if manner.is_multiple_of(2) {
         client.command(format, &[("command", Str("cancel")), ("topic", Str("/load"))]);
         loop {
             let frame = client.next();
@@ -222,7 +222,7 @@ fn the_snapshot_is_in_the_order_of_the_last_publication() {
             _ => format!("s/x/y/{chosen}"),
         };
         expected.retain(|(other, _)| *other != topic);
-        if chosen % 7 == 0 && count % 2 == 0 {
+        if chosen.is_multiple_of(7) && count % 2 == 0 {
             client.command(Json, &[("command", Str("clear")), ("topic", Str(&topic))]);
             continue;
         }

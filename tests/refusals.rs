@@ -97,7 +97,7 @@ fn pickles() {
     scene.refused(Pickle, b"", "malformed-pickle");
     scene.refused(Pickle, b"\x80\x04K", "malformed-pickle");
     scene.refused(Pickle, b"\x80\x06N.", "malformed-pickle");
-    scene.refused(Pickle, b"\x80\x02]." , "not-a-map");
+    scene.refused(Pickle, b"\x80\x02].", "not-a-map");
     scene.refused(Pickle, b"\x80\x02}K\x01K\x02s.", "not-a-map");
 }
 
@@ -260,7 +260,9 @@ fn topics_in_every_format() {
     for format in FORMATS {
         let mut scene = Scene::new();
         let payload = number(format, 2);
-        for topic in ["", "/", "//", "a//b", "/t/", "+", "#", "a/+", "a/#", "a+b", &long, &segments, "a\u{85}"] {
+        for topic in
+            ["", "/", "//", "a//b", "/t/", "+", "#", "a/+", "a/#", "a+b", &long, &segments, "a\u{85}"]
+        {
             for command in ["publish", "get", "clear"] {
                 let fields = [("command", Str(command)), ("topic", Str(topic)), ("message", Raw(&payload))];
                 scene.refused(format, &body(format, &fields), "invalid-topic");

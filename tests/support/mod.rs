@@ -158,9 +158,7 @@ impl Frame {
 
     pub fn try_message(&self) -> Option<String> {
         match self.format {
-            Json => {
-                json_entries(&self.body).get("message").map(|message| message.get().to_owned())
-            }
+            Json => json_entries(&self.body).get("message").map(|message| message.get().to_owned()),
             Xml => xml::child(self.text(), "message"),
             Pickle => {
                 python::only_data_opcodes(&self.body);

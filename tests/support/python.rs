@@ -12,10 +12,7 @@ pub fn unicode(text: &str) -> Vec<u8> {
 /// Bytes written as pairs of hexadecimal digits.
 pub fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits.bytes().filter(|digit| !digit.is_ascii_whitespace()).collect();
-    digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 /// The opcodes of a whole pickle of protocol 2 or 3, to stand inside another.
@@ -93,7 +90,8 @@ pub fn repr(value: &Value) -> String {
         Value::Tuple(values) if values.len() == 1 => format!("({},)", all(values)),
         Value::Tuple(values) => format!("({})", all(values)),
         Value::Dict(entries) => {
-            let entry = |(key, value): (&HashableValue, &Value)| format!("{}: {}", key_repr(key), repr(value));
+            let entry =
+                |(key, value): (&HashableValue, &Value)| format!("{}: {}", key_repr(key), repr(value));
             format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
         }
         Value::None => key_repr(&HashableValue::None),
