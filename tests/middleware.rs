@@ -474,3 +474,13 @@ fn the_address_comes_from_the_environment() {
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     assert_eq!(pull(&mut queue), ("/env/child".into(), "from the child".into()));
 }
+
+/// An attribute cannot hold this topic, so it comes as an element; see the same regression in `messages.rs`.
+#[test]
+fn regression_an_xml_queue_gets_a_topic_that_no_attribute_can_carry() {
+    let broker = start();
+    let mut queue: XmlQueue = consumer(&broker, "#");
+    broker.put_topic("t\u{ffff}", &1.into()).unwrap();
+    assert_eq!(pull(&mut queue), ("t\u{ffff}".into(), 1.into()));
+    assert_eq!(queue.topics().unwrap()[0].as_str(), "t\u{ffff}");
+}
