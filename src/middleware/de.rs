@@ -64,7 +64,7 @@ impl<'de> de::Deserializer<'de> for FromValue {
                 Ok(value)
             }
             Value::Dict(entries) => {
-                let entries = entries.into_iter().map(|(key, value)| (FromValue(key), FromValue(value)));
+                let entries = entries.into_iter().map(|(key, value)| (FromKey(key), FromValue(value)));
                 let mut entries = MapDeserializer::new(entries);
                 let value = visitor.visit_map(&mut entries)?;
                 entries.end()?;
@@ -109,6 +109,81 @@ impl<'de> de::Deserializer<'de> for FromValue {
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
         tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// A key of a dict. One that JSON could only carry as a string is a number or a boolean again where the program's
+/// type says so, as serde_json has it.
+struct FromKey(Value);
+
+impl IntoDeserializer<'_, FromValueError> for FromKey {
+    type Deserializer = FromKey;
+
+    fn into_deserializer(self) -> FromKey {
+        self
+    }
+}
+
+macro_rules! spelled_keys {
+    ($($method:ident $visit:ident $type:ty;)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FromValueError> {
+            match self.0.as_str().and_then(|text| text.parse::<$type>().ok()) {
+                Some(key) => visitor.$visit(key),
+                None => self.deserialize_any(visitor),
+            }
+        })*
+    };
+}
+
+impl<'de> de::Deserializer<'de> for FromKey {
+    type Error = FromValueError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FromValueError> {
+        FromValue(self.0).deserialize_any(visitor)
+    }
+
+    spelled_keys! {
+        deserialize_bool visit_bool bool;
+        deserialize_i8 visit_i64 i64;
+        deserialize_i16 visit_i64 i64;
+        deserialize_i32 visit_i64 i64;
+        deserialize_i64 visit_i64 i64;
+        deserialize_i128 visit_i128 i128;
+        deserialize_u8 visit_u64 u64;
+        deserialize_u16 visit_u64 u64;
+        deserialize_u32 visit_u64 u64;
+        deserialize_u64 visit_u64 u64;
+        deserialize_u128 visit_u128 u128;
+        deserialize_f32 visit_f64 f64;
+        deserialize_f64 visit_f64 f64;
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FromValueError> {
+        match self.0 {
+            Value::None => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, FromValueError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, FromValueError> {
+        FromValue(self.0).deserialize_enum(name, variants, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::de::from_value;
@@ -135,6 +135,7 @@ impl sealed::Sealed for Json {
             #[serde(borrow)]
             command: Cow<'a, str>,
             topic: Option<String>,
+            #[serde(default, deserialize_with = "present")]
             message: Option<Box<RawValue>>,
             topics: Option<Vec<String>>,
             #[serde(borrow)]
@@ -143,6 +144,10 @@ impl sealed::Sealed for Json {
             reason: Option<String>,
             #[serde(default)]
             fatal: bool,
+        }
+        /// A `null` is a message, and not the lack of one.
+        fn present<'de, D: Deserializer<'de>>(message: D) -> Result<Option<Box<RawValue>>, D::Error> {
+            Deserialize::deserialize(message).map(Some)
         }
         let envelope: Envelope<'_> = serde_json::from_slice(&body).map_err(protocol)?;
         Ok(Incoming {

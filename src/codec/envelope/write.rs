@@ -84,16 +84,24 @@ fn write_xml<'a>(
     out.extend_from_slice(b"<frame");
     for (name, field) in fields.clone() {
         match field {
-            Field::Str(text) => xml::write_attribute(name, text.as_bytes(), out),
+            Field::Str(text) if xml::fits_attribute(text.as_bytes()) => {
+                xml::write_attribute(name, text.as_bytes(), out);
+            }
+            Field::Str(_) | Field::Topics(_) => {}
             Field::Bool(truth) => xml::write_attribute(name, if *truth { b"true" } else { b"false" }, out),
             Field::Int(number) => {
                 xml::write_attribute(name, itoa::Buffer::new().format(*number).as_bytes(), out);
             }
-            Field::Topics(_) => {}
         }
     }
     out.push(b'>');
     for (name, field) in fields {
+        if let Field::Str(text) = field
+            && !xml::fits_attribute(text.as_bytes())
+        {
+            // A topic may hold U+FFFF, which XML cannot; as an attribute it would arrive as another topic.
+            xml::write_text(name, text.as_bytes(), out);
+        }
         let Field::Topics(topics) = field else { continue };
         out.push(b'<');
         out.extend_from_slice(name.as_bytes());

@@ -1,0 +1,160 @@
+//! The `babelmq` command as it is run by a person or a service manager.
+#![cfg(all(feature = "cli", feature = "middleware"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use babelmq::Format::Json;
+use support::{Client, number};
+
+fn babelmq(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_babelmq"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for name in ["BABELMQ_LISTEN", "BABELMQ_MAX_FRAME", "BABELMQ_MAX_CONNECTIONS", "BABELMQ_LOG"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A broker that runs as a process of its own; killed where a test fails.
+struct Served {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    address: SocketAddr,
+}
+
+impl Served {
+    fn start(options: &[&str]) -> Served {
+        let arguments = [&["serve", "--listen", "127.0.0.1:0"], options].concat();
+        let mut child = babelmq(&arguments).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address = line.strip_prefix("babelmq listening on ").and_then(|rest| rest.strip_suffix('\n'));
+        let address = address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{line:?}"));
+        Served { child, stdout, address }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Waits for the end; returns the exit code and what was printed after the first line.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let (mut rest, mut stderr) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut rest).unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        (self.child.wait().unwrap().code(), rest, stderr)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It has ended already, unless the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = babelmq(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn one_line_says_where_and_a_signal_ends_it_with_what_was_accepted_written_out() {
+    for signal in ["TERM", "INT"] {
+        let served = Served::start(&[]);
+        assert_ne!(served.address.port(), 0);
+        let mut consumer = Client::to(served.address);
+        consumer.subscribe(Json, "/t");
+        let mut producer = Client::to(served.address);
+        let filler = format!("\"{}\"", "x".repeat(10_000));
+        for count in 0..500 {
+            producer.publish(Json, "/t", &number(Json, count));
+            producer.publish(Json, "/t/filler", filler.as_bytes());
+        }
+        producer.flush(Json);
+        // 5 MB of it are on their way, and the consumer has read nothing yet.
+        served.signal(signal);
+        for count in 0..500 {
+            assert_eq!(consumer.next().number(), count);
+            assert_eq!(consumer.next().message().len(), filler.len());
+        }
+        consumer.ends();
+        producer.ends();
+        let (code, rest, log) = served.end();
+        assert_eq!((code, rest.as_str()), (Some(0), ""), "{log}");
+    }
+}
+
+#[test]
+fn a_signal_comes_when_nobody_is_connected() {
+    let served = Served::start(&[]);
+    served.signal("TERM");
+    assert_eq!(served.end().0, Some(0));
+}
+
+#[test]
+fn the_limits_are_those_of_the_command_line() {
+    let served = Served::start(&["--max-frame", "1KiB", "--max-connections", "1"]);
+    let mut client = Client::to(served.address);
+    client.is_quiet();
+    let mut second = Client::to(served.address);
+    second.next().refuses("too-many-connections", true);
+    second.ends();
+    client.send(Json, &[b' '; 1_025]);
+    client.next().refuses("frame-too-large", true);
+    client.ends();
+    served.signal("INT");
+    assert_eq!(served.end().0, Some(0));
+}
+
+#[test]
+fn an_address_in_use_is_one_clear_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, stdout, stderr) = run(&["serve", "--listen", &address]);
+    assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.contains(&address) && stderr.contains("in use"), "{stderr}");
+}
+
+#[test]
+fn wrong_arguments() {
+    for arguments in [
+        &[][..],
+        &["what"],
+        &["serve", "--listen", "nowhere"],
+        &["serve", "--listen", "127.0.0.1:99999"],
+        &["serve", "--max-frame", "0"],
+        &["serve", "--max-frame", "1TiB"],
+        &["serve", "--max-connections", "-1"],
+        &["serve", "--nope"],
+        &["serve", "more"],
+    ] {
+        let (code, stdout, stderr) = run(arguments);
+        assert_eq!((code, stdout.as_str()), (Some(2), ""), "{arguments:?}: {stderr}");
+        assert!(!stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let (code, stdout, _) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("serve"), "{stdout}");
+    let (code, stdout, _) = run(&["serve", "--help"]);
+    assert_eq!(code, Some(0));
+    for option in ["--listen", "--max-frame", "--max-connections", "127.0.0.1:5000", "16MiB"] {
+        assert!(stdout.contains(option), "{option} in {stdout}");
+    }
+    let (code, stdout, _) = run(&["--version"]);
+    assert_eq!((code, stdout.trim()), (Some(0), concat!("babelmq ", env!("CARGO_PKG_VERSION"))));
+}
