@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::pickle;
 
+const FILLER: &str = "lorem ipsum dolor sit amet ";
+
 /// A value in every spelling that some system of the benchmark takes.
 #[derive(Clone, Debug)]
 pub(crate) struct Payload {
@@ -49,6 +51,12 @@ impl Payload {
         }
     }
 
+    /// A string of that many bytes of JSON, which is much less to read than a record is.
+    pub(crate) fn text(size: usize) -> Result<Payload> {
+        let text = size.checked_sub(2).context("a string has two quotes")?;
+        Payload::of_exactly(Value::String(FILLER.chars().cycle().take(text).collect()), size)
+    }
+
     /// The nested record of 833 bytes that the translations are measured with.
     pub(crate) fn record() -> Result<Payload> {
         let item = |sku: &str, count: i64, price: f64| json!({ "sku": sku, "count": count, "price": price, "gift": false, "tags": ["new", "summer"] });
@@ -83,8 +91,7 @@ impl Payload {
         let length = serde_json::to_vec(&value)?.len();
         let missing =
             size.checked_sub(length).with_context(|| format!("already {length} bytes of {size}"))?;
-        let filler = "lorem ipsum dolor sit amet ";
-        let note: String = filler.chars().cycle().take(missing).collect();
+        let note: String = FILLER.chars().cycle().take(missing).collect();
         if let Some(place) = value.get_mut("note") {
             *place = Value::String(note);
         }
@@ -131,6 +138,7 @@ mod tests {
             assert_eq!(Payload::of_size(size).unwrap().json.len(), size);
         }
         assert_eq!(Payload::record().unwrap().json.len(), 833);
+        assert_eq!(Payload::text(128).unwrap().json.len(), 128);
         assert!(Payload::of_size(3).is_err());
     }
 }

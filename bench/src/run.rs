@@ -1,16 +1,17 @@
 //! Rounds over all systems, and what becomes of them.
 
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::host::Host;
 use crate::report::Report;
 use crate::results::Results;
 use crate::systems::{Programs, System};
-use crate::workloads::{Scale, WORKLOADS, Workload, half_load};
+use crate::workloads::{Figures, Scale, WORKLOADS, Workload, half_load};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Peers {
@@ -37,6 +38,10 @@ pub(crate) struct Peers {
     /// How many topics hold a value, in thousands.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1000))]
     topics: u64,
+
+    /// Flows carry strings instead of small records.
+    #[arg(long)]
+    texts: bool,
 
     /// The babelmq to measure.
     #[arg(long, default_value = "target/release/babelmq", env = "BABELMQ_BIN", value_name = "FILE")]
@@ -130,6 +135,7 @@ impl Peers {
             time: Duration::from_secs_f64(self.seconds),
             crowd: self.crowd,
             topics: self.topics as usize * 1000,
+            texts: self.texts,
         };
         let mut results = Results::new(rounds);
         let of = |workload: &Workload| -> Vec<System> {
@@ -142,23 +148,26 @@ impl Peers {
         bar.enable_steady_tick(Duration::from_millis(250));
         for workload in workloads {
             let mut order = of(workload);
-            let half = if workload.needs_half_load() { half_load(programs, scale.time)? } else { 0.0 };
+            let half = if workload.needs_half_load() { half_load(programs, scale.time) } else { Ok(0.0) };
             for round in 0..rounds {
                 for system in &order {
+                    let mut measured = Figures::new();
                     bar.set_message(format!("{} {}", workload.name, system.title()));
                     // What failed once is not waited for again.
-                    if !results.failures.contains_key(&(workload.name, *system)) {
-                        match workload.measure(programs, *system, scale, half) {
-                            Ok(figures) => figures.into_iter().for_each(|(metric, figure)| {
-                                results.add(workload.name, metric, *system, round, figure);
-                            }),
+                    if let Entry::Vacant(failure) = results.failures.entry((workload.name, *system)) {
+                        let half = half.as_ref().copied().map_err(|error| anyhow!("{error:#}"));
+                        match half.and_then(|half| workload.measure(programs, *system, scale, half)) {
+                            Ok(figures) => measured = figures,
                             Err(error) => {
                                 bar.suspend(|| {
                                     eprintln!("{} of {}: {error:#}", workload.name, system.title())
                                 });
-                                results.failures.insert((workload.name, *system), format!("{error:#}"));
+                                failure.insert(format!("{error:#}"));
                             }
                         }
+                    }
+                    for (metric, figure) in measured {
+                        results.add(workload.name, metric, *system, round, figure);
                     }
                     bar.inc(1);
                 }

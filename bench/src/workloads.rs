@@ -295,6 +295,8 @@ pub(crate) struct Scale {
     pub(crate) time: Duration,
     pub(crate) crowd: usize,
     pub(crate) topics: usize,
+    /// One string instead of a record.
+    pub(crate) texts: bool,
 }
 
 pub(crate) type Figures = Vec<(&'static str, f64)>;
@@ -311,8 +313,9 @@ fn wire_of(system: System, from: Format, to: Format) -> Arc<dyn Wire> {
 }
 
 impl Size {
-    fn payload(self) -> Result<Payload> {
+    fn payload(self, texts: bool) -> Result<Payload> {
         match self {
+            Size::Bytes(bytes) if texts => Payload::text(bytes),
             Size::Bytes(bytes) => Payload::of_size(bytes),
             Size::Record => Payload::record(),
         }
@@ -374,7 +377,7 @@ impl Workload {
                 let wire = wire_of(system, from, to);
                 let flow = Flow {
                     topic: "bench/flow",
-                    payload: size.payload()?,
+                    payload: size.payload(scale.texts)?,
                     publishers,
                     producer: wire.clone(),
                     consumers: vec![wire; subscribers],
