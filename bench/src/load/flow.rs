@@ -1,0 +1,188 @@
+//! Messages from publishers to subscribers, as fast as they go or at a given pace.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+
+use super::Prepared;
+use crate::net::{Counting, open};
+use crate::payload::Payload;
+use crate::systems::Running;
+use crate::window::Window;
+use crate::wire::{Role, Wire};
+
+/// What is not counted, at the beginning of a measurement.
+const WARM_UP: Duration = Duration::from_millis(200);
+/// When nothing more arrives for so long, messages are missing.
+const LOST: Duration = Duration::from_secs(10);
+
+/// Who publishes what to whom.
+pub(crate) struct Flow {
+    pub(crate) topic: &'static str,
+    pub(crate) payload: Payload,
+    pub(crate) publishers: usize,
+    pub(crate) producer: Arc<dyn Wire>,
+    /// One for each subscriber.
+    pub(crate) consumers: Vec<Arc<dyn Wire>>,
+    /// Messages per second of each publisher; without it, as many as go.
+    pub(crate) pace: Option<f64>,
+}
+
+/// A flow whose connections are open.
+pub(crate) struct Opened {
+    flow: Flow,
+    publishers: Vec<TcpStream>,
+    subscribers: Vec<TcpStream>,
+    pub(crate) window: Window,
+    stop: AtomicBool,
+    publishing: AtomicUsize,
+}
+
+type Handles<'scope> = Vec<ScopedJoinHandle<'scope, Result<()>>>;
+
+impl Flow {
+    pub(crate) fn open(self, address: SocketAddr) -> Result<Opened> {
+        let mut subscribers = Vec::new();
+        for wire in &self.consumers {
+            subscribers.push(open(address, wire.as_ref(), Role::Subscriber(self.topic))?);
+        }
+        let mut publishers = Vec::new();
+        for _ in 0..self.publishers {
+            publishers.push(open(address, self.producer.as_ref(), Role::Publisher)?);
+        }
+        let window = Window::new(subscribers.len());
+        let publishing = AtomicUsize::new(publishers.len());
+        let stop = AtomicBool::new(false);
+        Ok(Opened { flow: self, publishers, subscribers, window, stop, publishing })
+    }
+}
+
+impl Opened {
+    /// Starts a thread for each connection.
+    pub(crate) fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Handles<'scope> {
+        let subscribers = self.subscribers.iter().enumerate().map(|(index, stream)| {
+            scope.spawn(move || self.guarded(|| self.subscribe(index, stream.try_clone()?)))
+        });
+        let mut handles: Handles<'_> = subscribers.collect();
+        for stream in &self.publishers {
+            handles.push(scope.spawn(move || {
+                let published = self.guarded(|| self.publish(stream.try_clone()?));
+                self.publishing.fetch_sub(1, Ordering::SeqCst);
+                published
+            }));
+        }
+        handles
+    }
+
+    /// Publishes nothing more, waits for all that is under way, and says whether all of it arrived.
+    pub(crate) fn finish(&self, handles: Handles<'_>) -> Result<()> {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut result = Ok(());
+        for handle in handles {
+            let ended =
+                handle.join().unwrap_or_else(|_| Err(anyhow!("a thread of the load generator panicked")));
+            result = result.and(ended);
+        }
+        result
+    }
+
+    /// When one thread fails, the others end as well.
+    fn guarded(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        let result = work();
+        if result.is_err() {
+            self.stop.store(true, Ordering::SeqCst);
+        }
+        result
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    fn publish(&self, mut stream: TcpStream) -> Result<()> {
+        const TICK: Duration = Duration::from_millis(1);
+        let Flow { topic, payload, producer, pace, .. } = &self.flow;
+        let Some(pace) = pace else {
+            let batch = Prepared::batch(producer.as_ref(), topic, payload);
+            while !self.stopped() {
+                if self.window.reserve(batch.messages) {
+                    stream.write_all(&batch.bytes)?;
+                }
+            }
+            return Ok(());
+        };
+        let messages = (pace * TICK.as_secs_f64()).round().max(1.0) as usize;
+        let batch = Prepared::of(producer.as_ref(), topic, payload, messages);
+        let mut next = Instant::now();
+        while !self.stopped() {
+            if self.window.reserve(batch.messages) {
+                stream.write_all(&batch.bytes)?;
+                // What a broker cannot take in time is not made up for.
+                next = (next + TICK).max(Instant::now() - TICK);
+                thread::sleep(next.saturating_duration_since(Instant::now()));
+            }
+        }
+        Ok(())
+    }
+
+    fn subscribe(&self, index: usize, mut stream: TcpStream) -> Result<()> {
+        let wire = self.flow.consumers[index].as_ref();
+        let mut counting = Counting::new();
+        let mut quiet_since = Instant::now();
+        loop {
+            let messages = counting.read(&mut stream, wire)?;
+            if messages > 0 {
+                self.window.receive(index, messages);
+                quiet_since = Instant::now();
+            }
+            if self.stopped() && self.publishing.load(Ordering::SeqCst) == 0 {
+                let (received, published) = (self.window.received_by(index), self.window.published());
+                if received == published {
+                    return Ok(());
+                }
+                if received > published {
+                    bail!("{published} messages were published and {received} received");
+                }
+                if quiet_since.elapsed() > LOST {
+                    bail!("of {published} messages only {received} arrived");
+                }
+            }
+        }
+    }
+}
+
+/// What a flow did in the time it was measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    pub(crate) deliveries_per_second: f64,
+    /// Nanoseconds of the broker's processor time for each.
+    pub(crate) processor_per_delivery: f64,
+}
+
+/// Runs a flow and counts what the subscribers receive.
+pub(crate) fn measure(running: &Running, flow: Flow, time: Duration) -> Result<Measured> {
+    let opened = flow.open(running.address)?;
+    thread::scope(|scope| {
+        let handles = opened.start(scope);
+        let measured = (|| {
+            thread::sleep(WARM_UP);
+            let (before, processor, start) =
+                (opened.window.received(), running.processor_time()?, Instant::now());
+            thread::sleep(time);
+            let deliveries = (opened.window.received() - before) as f64;
+            let seconds = start.elapsed().as_secs_f64();
+            let processor = (running.processor_time()? - processor).max(0.0);
+            Ok(Measured {
+                deliveries_per_second: deliveries / seconds,
+                processor_per_delivery: processor / deliveries.max(1.0),
+            })
+        })();
+        opened.finish(handles)?;
+        measured
+    })
+}

@@ -1,0 +1,38 @@
+//! The load generator: the same threads, buffers and window for every system.
+
+pub(crate) mod crowd;
+pub(crate) mod flow;
+pub(crate) mod round_trip;
+pub(crate) mod topics;
+
+use crate::payload::Payload;
+use crate::wire::Wire;
+
+/// As much as a publisher writes at once.
+const WRITE: usize = 32 << 10;
+/// As many messages as a publisher writes at once, at most.
+const MAX_BATCH: usize = 256;
+
+/// Messages for one write.
+#[derive(Debug)]
+struct Prepared {
+    bytes: Vec<u8>,
+    messages: u64,
+}
+
+impl Prepared {
+    /// As many of one message as belong into one write.
+    fn batch(wire: &dyn Wire, topic: &str, payload: &Payload) -> Prepared {
+        let mut one = Vec::new();
+        wire.publish(topic, payload, false, &mut one);
+        Prepared::of(wire, topic, payload, (WRITE / one.len().max(1)).clamp(1, MAX_BATCH))
+    }
+
+    fn of(wire: &dyn Wire, topic: &str, payload: &Payload, messages: usize) -> Prepared {
+        let mut bytes = Vec::new();
+        for _ in 0..messages {
+            wire.publish(topic, payload, false, &mut bytes);
+        }
+        Prepared { bytes, messages: messages as u64 }
+    }
+}

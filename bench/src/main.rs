@@ -1,0 +1,55 @@
+//! babelmq beside its peers, on this machine, driven by one load generator. `make bench-peers` runs all of it.
+
+mod host;
+mod load;
+mod net;
+mod payload;
+mod pickle;
+mod relay;
+mod report;
+mod results;
+mod run;
+mod systems;
+mod window;
+mod wire;
+mod workloads;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "bench", about = "babelmq beside its peers")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure babelmq, its peers, a bare relay and a CPython translator.
+    Peers(run::Peers),
+    /// Name the workloads.
+    List,
+    /// Copy bytes from one socket to others: what the benchmark compares with.
+    #[command(hide = true)]
+    Relay,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Peers(peers) => peers.run(),
+        Command::List => {
+            run::list();
+            Ok(())
+        }
+        Command::Relay => relay::serve(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Connections of the load generator.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::wire::{Role, Scanned, Wire};
+
+/// A read looks this often whether it should go on.
+const TICK: Duration = Duration::from_millis(100);
+/// A broker that takes longer over one answer is given up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// As much as a subscriber reads at once.
+const READ: usize = 64 << 10;
+
+/// Connects and sends what a connection begins with, but does not wait for the answer.
+pub(crate) fn connect(address: SocketAddr, wire: &dyn Wire, role: Role<'_>) -> Result<TcpStream> {
+    ensure!(address.ip().is_loopback(), "{address} is not on this machine");
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(TICK))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut hello = Vec::new();
+    wire.open(role, &mut hello);
+    stream.write_all(&hello)?;
+    Ok(stream)
+}
+
+/// Waits for the answer to what the connection began with.
+pub(crate) fn await_open(stream: &mut TcpStream, wire: &dyn Wire, role: Role<'_>) -> Result<()> {
+    await_answer(stream, |answer| wire.is_open(role, answer)).context("while a connection began")
+}
+
+/// Connects and waits until the broker has taken the connection in.
+pub(crate) fn open(address: SocketAddr, wire: &dyn Wire, role: Role<'_>) -> Result<TcpStream> {
+    let mut stream = connect(address, wire, role)?;
+    await_open(&mut stream, wire, role)?;
+    Ok(stream)
+}
+
+/// Asks on a connection that publishes, and waits for the answer: all before it has been taken in.
+pub(crate) fn ping(stream: &mut TcpStream, wire: &dyn Wire) -> Result<()> {
+    let mut question = Vec::new();
+    wire.ping(&mut question);
+    stream.write_all(&question)?;
+    await_answer(stream, |answer| wire.is_pong(answer)).context("while waiting for a pong")
+}
+
+fn await_answer(stream: &mut TcpStream, is_whole: impl Fn(&[u8]) -> bool) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    while !is_whole(&answer) {
+        ensure!(Instant::now() < deadline, "no answer within {PATIENCE:?}");
+        match stream.read(&mut buffer) {
+            Ok(0) => bail!("the broker closed the connection: {}", String::from_utf8_lossy(&answer)),
+            Ok(count) => answer.extend(&buffer[..count]),
+            Err(error) if is_tick(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn is_tick(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+/// Counts the messages that arrive on a connection.
+#[derive(Debug)]
+pub(crate) struct Counting {
+    buffer: Vec<u8>,
+    /// Bytes at the beginning of the buffer that are part of a message that has not arrived in full.
+    kept: usize,
+}
+
+impl Counting {
+    pub(crate) fn new() -> Counting {
+        Counting { buffer: vec![0; READ], kept: 0 }
+    }
+
+    /// With a buffer that is only as large as a message needs.
+    pub(crate) fn small() -> Counting {
+        Counting { buffer: vec![0; 4 << 10], kept: 0 }
+    }
+
+    /// Reads once. Returns how many messages that completed; none after a tick without input.
+    pub(crate) fn read(&mut self, stream: &mut TcpStream, wire: &dyn Wire) -> Result<u64> {
+        ensure!(self.kept < self.buffer.len(), "a message of more than {} bytes", self.buffer.len());
+        match stream.read(&mut self.buffer[self.kept..]) {
+            Ok(0) => bail!("the broker closed a subscriber's connection"),
+            Ok(count) => {
+                let end = self.kept + count;
+                let Scanned { messages, consumed } = wire.scan(&self.buffer[..end])?;
+                self.buffer.copy_within(consumed..end, 0);
+                self.kept = end - consumed;
+                Ok(messages)
+            }
+            Err(error) if is_tick(&error) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads until that many messages have arrived.
+    pub(crate) fn read_until(
+        &mut self,
+        stream: &mut TcpStream,
+        wire: &dyn Wire,
+        messages: u64,
+    ) -> Result<()> {
+        let mut quiet_since = Instant::now();
+        let mut arrived = 0;
+        while arrived < messages {
+            match self.read(stream, wire)? {
+                0 => ensure!(quiet_since.elapsed() < PATIENCE, "{arrived} of {messages} messages arrived"),
+                more => {
+                    arrived += more;
+                    quiet_since = Instant::now();
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! The results, for people and for programs.
+
+mod json;
+mod markdown;
+mod svg;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::host::Host;
+use crate::results::Results;
+use crate::systems::System;
+use crate::workloads::{Better, Goal, Row, Workload};
+
+/// All that is told about a run.
+pub(crate) struct Report<'a> {
+    pub(crate) results: &'a Results,
+    pub(crate) workloads: &'a [&'static Workload],
+    pub(crate) systems: &'a [System],
+    pub(crate) host: &'a Host,
+    pub(crate) rounds: usize,
+    pub(crate) seconds: f64,
+    pub(crate) crowd: usize,
+    pub(crate) topics: u64,
+    /// Of each system, or why it is absent.
+    pub(crate) versions: &'a [(System, Result<String, String>)],
+    pub(crate) command_lines: &'a [(System, String)],
+    /// How the benchmark was called.
+    pub(crate) call: String,
+}
+
+impl Report<'_> {
+    /// Writes `peers.md`, `peers.json` and `peers.svg`.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        for (name, text) in [
+            ("peers.md", markdown::write(self)),
+            ("peers.json", json::write(self)?),
+            ("peers.svg", svg::write(self)),
+        ] {
+            let file = folder.join(name);
+            fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn markdown(&self) -> String {
+        markdown::write(self)
+    }
+}
+
+fn title(workload: &Workload, row: &Row) -> String {
+    if row.title.is_empty() {
+        workload.title.to_owned()
+    } else {
+        format!("{}: {}", workload.title, row.title)
+    }
+}
+
+fn goal_text(row: &Row, goal: Goal) -> String {
+    let sign = match row.better {
+        Better::More => "≥",
+        Better::Less => "≤",
+    };
+    match goal {
+        Goal::Times(times, system) => format!("{sign} {times} × {}", system.title()),
+        Goal::Bound(bound) => format!("{sign} {} {}", number(bound), row.unit),
+    }
+}
+
+/// Three digits that mean something.
+fn number(figure: f64) -> String {
+    let magnitude = figure.abs();
+    match magnitude {
+        1_000_000.0.. => format!("{:.2} M", figure / 1e6),
+        10_000.0.. => format!("{:.0} k", figure / 1e3),
+        1_000.0.. => format!("{:.1} k", figure / 1e3),
+        100.0.. => format!("{figure:.0}"),
+        10.0.. => format!("{figure:.1}"),
+        0.0005.. => {
+            let text = format!("{figure:.3}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        _ => "0".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers() {
+        let texts = [3_456_789.0, 45_678.0, 4_567.0, 456.7, 45.67, 4.5, 0.25, 0.0].map(number);
+        assert_eq!(texts, ["3.46 M", "46 k", "4.6 k", "457", "45.7", "4.5", "0.25", "0"]);
+    }
+}

@@ -1,0 +1,182 @@
+//! Rounds over all systems, and what becomes of them.
+
+use std::collections::btree_map::Entry;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::host::Host;
+use crate::report::Report;
+use crate::results::Results;
+use crate::systems::{Programs, System};
+use crate::workloads::{Figures, Scale, WORKLOADS, Workload, half_load};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Peers {
+    /// Only these workloads, separated by commas; `bench list` names them.
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    only: Vec<String>,
+
+    /// Only these systems, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    systems: Vec<System>,
+
+    /// Each figure is the median of so many rounds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=99))]
+    rounds: u64,
+
+    /// How long one measurement takes.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+
+    /// How many subscribers a crowd has.
+    #[arg(long, default_value_t = 10_000)]
+    crowd: usize,
+
+    /// How many topics hold a value, in thousands.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    topics: u64,
+
+    /// Flows carry strings instead of small records.
+    #[arg(long)]
+    texts: bool,
+
+    /// The babelmq to measure.
+    #[arg(long, default_value = "target/release/babelmq", env = "BABELMQ_BIN", value_name = "FILE")]
+    babelmq: PathBuf,
+
+    /// The CPython translator.
+    #[arg(long, default_value = "bench/diy.py", value_name = "FILE")]
+    translator: PathBuf,
+
+    /// Where peers.md, peers.json and peers.svg go; without it they are not written.
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+/// The names of all workloads.
+pub(crate) fn list() {
+    for workload in WORKLOADS {
+        println!("{:24}{}", workload.name, workload.title);
+    }
+}
+
+impl Peers {
+    pub(crate) fn run(self) -> Result<()> {
+        ensure!((0.05..=60.0).contains(&self.seconds), "--seconds is from 0.05 to 60");
+        let workloads = self.workloads()?;
+        let programs = Programs::new(self.babelmq.clone(), self.translator.clone())?;
+        let wanted = |system: &System| self.systems.is_empty() || self.systems.contains(system);
+        let mut versions = Vec::new();
+        for system in System::ALL.into_iter().filter(wanted) {
+            let version = programs.version(system).map_err(|error| format!("{error:#}"));
+            if let Err(why) = &version {
+                eprintln!("{} is left out: {why}", system.title());
+            }
+            versions.push((system, version));
+        }
+        let present = versions.iter().filter(|(_, version)| version.is_ok());
+        let systems: Vec<System> = present.map(|(system, _)| *system).collect();
+        let host = Host::look();
+        let results = self.measure(&programs, &workloads, &systems)?;
+        let command_lines = systems.iter().map(|system| {
+            let name = programs.find(*system).unwrap_or_default();
+            let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let arguments = programs.arguments(*system, "DIRECTION");
+            let quoted = arguments.iter().map(|word| {
+                if word.is_empty() || word.contains(' ') { format!("'{word}'") } else { word.clone() }
+            });
+            (*system, std::iter::once(name).chain(quoted).collect::<Vec<_>>().join(" "))
+        });
+        let report = Report {
+            results: &results,
+            workloads: &workloads,
+            systems: &systems,
+            host: &host,
+            rounds: self.rounds as usize,
+            seconds: self.seconds,
+            crowd: self.crowd,
+            topics: self.topics * 1000,
+            versions: &versions,
+            command_lines: &command_lines.collect::<Vec<_>>(),
+            call: std::env::args().skip(1).fold("bench".to_owned(), |call, word| call + " " + &word),
+        };
+        println!("{}", report.markdown());
+        if let Some(folder) = &self.out {
+            report.write(folder)?;
+        }
+        Ok(())
+    }
+
+    fn workloads(&self) -> Result<Vec<&'static Workload>> {
+        if self.only.is_empty() {
+            return Ok(WORKLOADS.iter().collect());
+        }
+        let mut chosen = Vec::new();
+        for name in &self.only {
+            match WORKLOADS.iter().find(|workload| workload.name == name) {
+                Some(workload) => chosen.push(workload),
+                None => bail!("there is no workload {name:?}; `bench list` names them"),
+            }
+        }
+        Ok(chosen)
+    }
+
+    fn measure(
+        &self,
+        programs: &Programs,
+        workloads: &[&'static Workload],
+        systems: &[System],
+    ) -> Result<Results> {
+        let rounds = self.rounds as usize;
+        let scale = Scale {
+            time: Duration::from_secs_f64(self.seconds),
+            crowd: self.crowd,
+            topics: self.topics as usize * 1000,
+            texts: self.texts,
+        };
+        let mut results = Results::new(rounds);
+        let of = |workload: &Workload| -> Vec<System> {
+            systems.iter().copied().filter(|system| workload.systems.contains(system)).collect()
+        };
+        let total: usize = workloads.iter().map(|workload| of(workload).len() * rounds).sum();
+        let bar = ProgressBar::new(total as u64);
+        let style = "{bar:30} {pos}/{len} {elapsed_precise} (left {eta_precise}) {msg}";
+        bar.set_style(ProgressStyle::with_template(style)?);
+        bar.enable_steady_tick(Duration::from_millis(250));
+        for workload in workloads {
+            let mut order = of(workload);
+            let half = if workload.needs_half_load() { half_load(programs, scale.time) } else { Ok(0.0) };
+            for round in 0..rounds {
+                for system in &order {
+                    let mut measured = Figures::new();
+                    bar.set_message(format!("{} {}", workload.name, system.title()));
+                    // What failed once is not waited for again.
+                    if let Entry::Vacant(failure) = results.failures.entry((workload.name, *system)) {
+                        let half = half.as_ref().copied().map_err(|error| anyhow!("{error:#}"));
+                        match half.and_then(|half| workload.measure(programs, *system, scale, half)) {
+                            Ok(figures) => measured = figures,
+                            Err(error) => {
+                                bar.suspend(|| {
+                                    eprintln!("{} of {}: {error:#}", workload.name, system.title())
+                                });
+                                failure.insert(format!("{error:#}"));
+                            }
+                        }
+                    }
+                    for (metric, figure) in measured {
+                        results.add(workload.name, metric, *system, round, figure);
+                    }
+                    bar.inc(1);
+                }
+                if !order.is_empty() {
+                    order.rotate_left(1);
+                }
+            }
+        }
+        bar.finish_and_clear();
+        Ok(results)
+    }
+}
