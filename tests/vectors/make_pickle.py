@@ -3,24 +3,16 @@
 
     python3 tests/vectors/make_pickle.py
 
-    python3 tests/vectors/make_pickle.py --compare accepted.txt
-
-The second form reads what the ignored test `mutations_for_cpython` wrote: pickles that the broker accepted, how
-it read them, and what it wrote; it checks that CPython reads both in the same way.
-
 values.txt    name, protocols, picklers, pickle in hex, the value in the notation of `show` below
 refused.txt   name, error code, words of the reason, pickle in hex
 
 The tests of src/codec/pickle read both. Nothing in refused.txt is ever loaded here.
 """
 
-import codecs
 import collections
-import io
 import os
 import pathlib
 import pickle
-import pickletools
 import struct
 import sys
 import warnings
@@ -429,55 +421,8 @@ def main():
             print(name, code, words, pickled.hex(), sep="\t", file=out)
 
 
-class Restricted(pickle._Unpickler):
-    """CPython's unpickler in Python, which knows the closed list of builtins and no other import."""
-
-    def find_class(self, module, name):
-        known = {"set": set, "frozenset": frozenset, "bytes": bytes, "bytearray": bytearray}
-        if module in ("builtins", "__builtin__"):
-            return known[name]
-        assert (module, name) == ("_codecs", "encode")
-        return codecs.encode
-
-
-DATA_OPCODES = set("""PROTO STOP NONE NEWTRUE NEWFALSE BININT1 BININT2 BININT LONG1 LONG4 BINFLOAT SHORT_BINUNICODE
-    BINUNICODE SHORT_BINBYTES BINBYTES EMPTY_LIST MARK APPENDS EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 TUPLE EMPTY_SET ADDITEMS
-    FROZENSET EMPTY_DICT SETITEMS""".split())
-
-
-def compare(path):
-    warnings.simplefilter("ignore", DeprecationWarning)
-    counts = collections.Counter()
-    for line in open(path):
-        pickled, shown, written = line.rstrip("\n").split("\t")
-        written = bytes.fromhex(written)
-        used = {op.name for op, _, _ in pickletools.genops(written)}
-        if not used <= DATA_OPCODES:
-            counts["written with other opcodes"] += 1
-            print("opcodes", used - DATA_OPCODES)
-        if show(pickle.loads(written)) != shown:
-            counts["written otherwise"] += 1
-            print("written", written, shown, show(pickle.loads(written)), sep="\n  ")
-        pickled = bytes.fromhex(pickled)
-        try:
-            value = Restricted(io.BytesIO(pickled)).load()
-        except Exception as error:
-            counts["only CPython refuses: %s" % error] += 1
-            print("refused", pickled, shown, repr(error), sep="\n  ")
-            continue
-        if show(value) == shown:
-            counts["same"] += 1
-        else:
-            counts["different"] += 1
-            print("different", pickled, shown, show(value), sep="\n  ")
-    for what, count in counts.most_common():
-        print(count, what)
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--compare"]:
-        compare(sys.argv[2])
-    elif os.environ.get("PYTHONHASHSEED") != "0":
+    if os.environ.get("PYTHONHASHSEED") != "0":
         # The order of strings in a set hangs on the seed; with one seed the files come out the same each time.
         os.execve(sys.executable, [sys.executable, __file__], dict(os.environ, PYTHONHASHSEED="0"))
     else:

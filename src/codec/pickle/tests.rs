@@ -248,28 +248,6 @@ fn mutations_do_no_harm() {
     assert!(accepted > 300, "only {accepted} mutations were accepted: they are too wild to test much");
 }
 
-/// By hand: `BABELMQ_PICKLES=/tmp/accepted.txt cargo test --release mutations_for_cpython -- --ignored` writes
-/// what was accepted and how it was read, for `tests/vectors/make_pickle.py --compare /tmp/accepted.txt`.
-#[test]
-#[ignore = "takes a while; writes a file"]
-fn mutations_for_cpython() {
-    let mut lines = String::new();
-    let count = mutations(400_000, 0xba_be1, |pickle, shown, written| {
-        for byte in pickle {
-            write!(lines, "{byte:02x}").unwrap();
-        }
-        write!(lines, "\t{shown}\t").unwrap();
-        for byte in written {
-            write!(lines, "{byte:02x}").unwrap();
-        }
-        lines.push('\n');
-    });
-    println!("{count} accepted");
-    if let Some(path) = std::env::var_os("BABELMQ_PICKLES") {
-        std::fs::write(path, lines).unwrap();
-    }
-}
-
 #[test]
 fn hostile_pickles_end_soon() {
     let check = |name: &str, pickle: &[u8], expected: Result<(), ErrorCode>| {

@@ -1,0 +1,60 @@
+# Two commands matter: `make run-broker` runs the broker, `make test` passes the tests.
+# Everything that a target needs beyond a Rust toolchain, Python 3 and the registries' clients, it installs itself:
+# tools go to .tools, a Python environment to .venv.
+
+CARGO ?= cargo
+DENY_VERSION := 0.20.2
+DENY := .tools/bin/cargo-deny
+PYTHON ?= python3
+VENV := .venv
+
+.PHONY: run-broker demo test test-rust check fmt clippy features doc deny bench bench-peers clean
+
+run-broker:
+	$(CARGO) run --release --locked -- serve
+
+demo:
+	$(CARGO) run --release --locked --quiet --example demo
+
+test: test-rust
+
+test-rust:
+	$(CARGO) test --locked
+
+check: fmt clippy features doc deny test
+
+fmt:
+	$(CARGO) fmt --check
+
+clippy:
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+# Each half stands alone: an embedder needs no client, a client no broker.
+features:
+	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --lib --no-default-features --features broker -- -D warnings
+	$(CARGO) clippy --locked --lib --examples --no-default-features --features middleware -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+# Licences and sources of the dependencies. Advisories are a matter for a machine that reaches their database.
+deny: $(DENY)
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(CARGO) deny --offline check licenses bans sources
+
+$(DENY):
+	$(CARGO) install cargo-deny --locked --version $(DENY_VERSION) --root .tools
+
+bench:
+	$(CARGO) bench --locked
+
+# Beside NATS, Redis and Mosquitto, which it installs from Debian where they are missing.
+bench-peers:
+	sh bench/install-peers.sh
+	$(CARGO) build --release --locked
+	$(CARGO) run --release --locked --manifest-path bench/Cargo.toml -- peers \
+		--babelmq target/release/babelmq --out docs/performance $(BENCH_ARGS)
+
+clean:
+	$(CARGO) clean
+	rm -rf .tools $(VENV)
