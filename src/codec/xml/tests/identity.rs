@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{shown, value};
-use crate::codec::xml::{decode_message, encode, fits_attribute, write_attribute, write_text};
+use crate::codec::xml::{encode, fits_attribute, write_attribute, write_text};
 use crate::codec::{Budget, Document, Node, Size, Text, keys};
 use crate::protocol::{Limits, Value};
 
