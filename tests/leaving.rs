@@ -32,6 +32,11 @@ fn broker_threads() -> Vec<String> {
         .collect()
 }
 
+/// A thread that was joined stands in the kernel's list a moment longer, so this asks more than once.
+fn no_thread_is_left() {
+    until("every thread is joined", || broker_threads().is_empty());
+}
+
 /// Asks until it is so.
 fn until(what: &str, mut is: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
@@ -161,7 +166,7 @@ fn shutdown_under_load_delivers_what_was_confirmed_and_joins_every_thread() {
         let began = Instant::now();
         broker.shutdown();
         assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
-        assert_eq!(broker_threads(), [""; 0], "every thread is joined");
+        no_thread_is_left();
         let confirmed: i64 = confirmations.join().unwrap();
         producer.join().unwrap();
         assert!(confirmed >= 0);
@@ -204,7 +209,7 @@ fn shutdown_does_not_wait_for_ever_for_who_does_not_read() {
     broker.shutdown();
     let took = began.elapsed();
     assert!(took < Duration::from_secs(8), "{took:?}");
-    assert_eq!(broker_threads(), [""; 0]);
+    no_thread_is_left();
     // Whoever read got everything.
     assert_eq!(reader.next().number(), 5);
     reader.ends();
@@ -224,7 +229,7 @@ fn silent_clients_and_half_frames_do_not_hold_a_shutdown_up() {
     broker.shutdown();
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     clients.iter_mut().for_each(Client::ends);
-    assert_eq!(broker_threads(), [""; 0]);
+    no_thread_is_left();
 }
 
 #[test]
@@ -238,7 +243,7 @@ fn dropping_the_handle_shuts_down_and_the_port_is_free_at_once() {
     let taken = Broker::start(Config { listen: address, ..config() }).map(drop).unwrap_err();
     assert!(taken.to_string().contains(&format!("{address}: the address is in use")), "{taken}");
     drop(broker);
-    assert_eq!(broker_threads(), [""; 0]);
+    no_thread_is_left();
     client.ends();
     let again = Broker::start(Config { listen: address, ..config() }).unwrap();
     assert_eq!(again.local_addr(), address);

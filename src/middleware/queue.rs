@@ -391,7 +391,7 @@ impl<W: Wire> Queue<W> {
 }
 
 fn from_broker(topic: &str) -> Result<Topic, QueueError> {
-    Topic::parse(topic).map_err(|refusal: Refusal| QueueError::Protocol(refusal.reason))
+    Topic::parse(topic).map_err(|refusal: Refusal| QueueError::Protocol(refusal.reason.clone()))
 }
 
 impl<W: Wire> fmt::Debug for Queue<W> {

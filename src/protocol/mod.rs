@@ -12,7 +12,7 @@ mod message;
 mod topic;
 mod value;
 
-pub use error::{ErrorCode, Refusal};
+pub use error::{ErrorCode, Grounds, Refusal};
 pub use format::{Format, UnknownFormat};
 pub use frame::{FrameBuffer, FrameFault, HEADER_LEN, Header};
 pub use limits::{

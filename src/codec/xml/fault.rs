@@ -55,7 +55,7 @@ impl Fault {
 impl From<Refusal> for Fault {
     #[cold]
     fn from(refusal: Refusal) -> Fault {
-        Fault { code: refusal.code, at: None, what: refusal.reason.into() }
+        Fault { code: refusal.code, at: None, what: refusal.reason.clone().into() }
     }
 }
 
