@@ -275,13 +275,14 @@ impl Dispatcher {
         self.reply(slot, dialect.format(), Reply::Subscribed { topic: filter, values: count });
     }
 
-    fn reply(&self, slot: Slot, format: Format, reply: Reply) {
+    fn reply(&mut self, slot: Slot, format: Format, reply: Reply) {
         self.send(slot, Delivery::Reply { reply, format });
     }
 
-    fn send(&self, slot: Slot, delivery: Delivery) {
-        if let Some(Some(client)) = self.slots.get(slot as usize) {
-            client.outbox.answer(delivery);
+    fn send(&mut self, slot: Slot, delivery: Delivery) {
+        let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+        if let Err(full) = client.outbox.answer(delivery) {
+            self.cut_off(slot, full);
         }
     }
 

@@ -65,6 +65,19 @@ pub enum Delivery {
     },
 }
 
+impl Delivery {
+    /// About how many bytes of memory an answer keeps alive.
+    fn weight(&self) -> usize {
+        const SMALL: usize = 256;
+        match self {
+            Delivery::Snapshot { values, .. } => SMALL + size_of_val(values.as_slice()),
+            Delivery::Value { stored, .. } => SMALL + stored.payload.weight(),
+            Delivery::Reply { reply: Reply::Topics { topics }, .. } => SMALL + size_of_val(topics.as_slice()),
+            Delivery::Reply { .. } | Delivery::Messages { .. } => SMALL,
+        }
+    }
+}
+
 /// Which messages of a batch one subscriber gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
@@ -91,11 +104,16 @@ pub struct Inbox {
     level: Arc<Level>,
 }
 
+/// Answers that may wait for a client that asks and does not read.
+const MAX_ANSWERS: usize = 65_536;
+
 /// What is waiting.
 #[derive(Debug, Default)]
 struct Level {
     messages: AtomicUsize,
     bytes: AtomicUsize,
+    answers: AtomicUsize,
+    answer_bytes: AtomicUsize,
     /// The outbox overflowed: only the last delivery, which says so, is still worth writing.
     overflowed: AtomicBool,
 }
@@ -105,6 +123,8 @@ struct Level {
 pub struct Charge {
     messages: usize,
     bytes: usize,
+    answers: usize,
+    answer_bytes: usize,
 }
 
 /// The outbox is full.
@@ -140,7 +160,7 @@ impl Outbox {
         selection: Selection,
         messages: usize,
     ) -> Result<(), Full> {
-        let charge = Charge { messages, bytes: batch.weight() };
+        let charge = Charge { messages, bytes: batch.weight(), ..Charge::default() };
         let waiting = Full {
             messages: self.level.messages.fetch_add(charge.messages, Ordering::Relaxed),
             bytes: self.level.bytes.fetch_add(charge.bytes, Ordering::Relaxed),
@@ -156,9 +176,24 @@ impl Outbox {
         Ok(())
     }
 
-    /// Adds something that is not bounded: answers, of which each takes a request, and snapshots.
-    pub fn answer(&self, delivery: Delivery) {
-        self.send(delivery, Charge::default());
+    /// Adds an answer, or the snapshot that a subscription begins with. They do not count as messages of the queue, and
+    /// one always fits, however long it is; but a client that goes on asking and does not read is bounded as well.
+    ///
+    /// # Errors
+    /// [`Full`] if 65,536 answers wait already, or as many bytes of answers as the queue may have of messages.
+    pub fn answer(&self, delivery: Delivery) -> Result<(), Full> {
+        let waiting = Full {
+            messages: self.level.answers.load(Ordering::Relaxed),
+            bytes: self.level.answer_bytes.load(Ordering::Relaxed),
+        };
+        if waiting.messages >= MAX_ANSWERS || waiting.bytes >= self.limits.bytes {
+            return Err(waiting);
+        }
+        let charge = Charge { answers: 1, answer_bytes: delivery.weight(), ..Charge::default() };
+        self.level.answers.fetch_add(charge.answers, Ordering::Relaxed);
+        self.level.answer_bytes.fetch_add(charge.answer_bytes, Ordering::Relaxed);
+        self.send(delivery, charge);
+        Ok(())
     }
 
     /// Adds the last thing that the connection gets, and discards what is waiting before it.
@@ -182,6 +217,8 @@ impl Level {
     fn give_back(&self, charge: Charge) {
         self.messages.fetch_sub(charge.messages, Ordering::Relaxed);
         self.bytes.fetch_sub(charge.bytes, Ordering::Relaxed);
+        self.answers.fetch_sub(charge.answers, Ordering::Relaxed);
+        self.answer_bytes.fetch_sub(charge.answer_bytes, Ordering::Relaxed);
     }
 }
 

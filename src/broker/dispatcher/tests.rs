@@ -1,1 +1,81 @@
-//! placeholder
+//! What the dispatcher decides, one event at a time and without a thread.
+
+use super::*;
+use crate::broker::{Inbox, QueueLimits, outbox};
+use crate::codec::Payload;
+use crate::protocol::{Limits, Value};
+
+const CLIENT: ClientId = ClientId(7);
+
+fn attached(limits: QueueLimits) -> (Dispatcher, Inbox) {
+    let mut dispatcher = Dispatcher::new();
+    let (outbox, inbox) = outbox(limits);
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    dispatcher.step(Event::Attach { client: CLIENT, peer, outbox });
+    (dispatcher, inbox)
+}
+
+fn control(dispatcher: &mut Dispatcher, control: Control) {
+    dispatcher.step(Event::Steps { client: CLIENT, steps: vec![Step::Control(control)] });
+}
+
+fn publish(dispatcher: &mut Dispatcher, topic: &str, retain: bool) {
+    let limits = Limits::default();
+    let payload = Payload::of_value(&Value::Int(1), &limits).unwrap();
+    let batch = Batch::of_payload(Topic::parse(topic).unwrap(), payload, retain, limits);
+    dispatcher.step(Event::Steps { client: ClientId(8), steps: vec![Step::Publish(Box::new(batch))] });
+}
+
+fn subscribe(dispatcher: &mut Dispatcher, filter: &str, queue: Option<u32>) {
+    let filter = TopicFilter::parse(filter).unwrap();
+    control(dispatcher, Control::Subscribe { filter, dialect: Dialect::Json, queue });
+}
+
+/// What is waiting, in a word each.
+fn waiting(inbox: &Inbox) -> Vec<&'static str> {
+    std::iter::from_fn(|| inbox.next_waiting())
+        .map(|(delivery, charge)| {
+            inbox.written(charge);
+            match delivery {
+                Delivery::Messages { .. } => "messages",
+                Delivery::Snapshot { .. } => "snapshot",
+                Delivery::Value { .. } => "value",
+                Delivery::Reply { reply: Reply::Error(_), .. } => "error",
+                Delivery::Reply { .. } => "reply",
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn a_subscription_begins_with_its_snapshot_and_goes_on_live() {
+    let (mut dispatcher, inbox) = attached(QueueLimits::default());
+    publish(&mut dispatcher, "t/a", true);
+    subscribe(&mut dispatcher, "t", None);
+    publish(&mut dispatcher, "t/b", false);
+    publish(&mut dispatcher, "u", true);
+    assert_eq!(waiting(&inbox), ["snapshot", "reply", "messages"]);
+    assert_eq!(dispatcher.stats().topics, 2);
+}
+
+#[test]
+fn a_full_queue_ends_the_connection_with_an_error_and_nothing_else() {
+    let (mut dispatcher, inbox) = attached(QueueLimits::default());
+    subscribe(&mut dispatcher, "t", Some(2));
+    for _ in 0..3 {
+        publish(&mut dispatcher, "t", false);
+    }
+    assert_eq!(waiting(&inbox), ["error"]);
+    assert!(inbox.wait().is_none(), "the outbox is closed");
+    assert_eq!((dispatcher.stats().slow_consumers, dispatcher.stats().subscriptions), (1, 0));
+}
+
+#[test]
+fn a_client_that_asks_and_does_not_read_is_bounded() {
+    let (mut dispatcher, inbox) = attached(QueueLimits { messages: 1, bytes: 10_000 });
+    for _ in 0..1_000 {
+        control(&mut dispatcher, Control::Ping { id: None, format: Format::Json });
+    }
+    assert_eq!(waiting(&inbox), ["error"]);
+    assert!(inbox.wait().is_none());
+}
