@@ -89,11 +89,11 @@ def _is_json(value: Any, depth: int) -> bool:
         children = value
     else:
         return kind in _SCALARS
+    if depth == 0:
+        return False
     # The types of all children at once, at the speed of C; most containers hold only scalars.
     if _SCALARS.issuperset(map(type, children)):
         return True
-    if depth == 0:
-        return False
     for child in children:  # noqa: SIM110  (a generator costs more than the loop)
         if not _is_json(child, depth - 1):
             return False
@@ -136,9 +136,11 @@ def loads(body: bytes | str) -> Any:
         text = body if isinstance(body, str) else body.decode()
         # Tags are rare: without a "$", however it is spelled, json's own reader does it alone.
         if "$" not in text and "\\u0024" not in text:
-            value, end = _plain_decode(text)
-            if end == len(text):
-                return value
+            # A message begins with its "{"; white space around it costs a second look.
+            if text.startswith("{"):
+                value, end = _plain_decode(text)
+                if end == len(text):
+                    return value
             return _plain.decode(text)
         return _with_tags.decode(text)
     except (ValueError, TypeError, RecursionError) as error:

@@ -10,12 +10,16 @@ import copyreg
 import io
 import pickle
 import pickletools
+import re
 from typing import Any, NoReturn
 
 from . import plain_data
 from .codec import Message, Publish
 from .errors import MalformedMessage
 from .frame import Format, frame
+
+# What a lone surrogate looks like in a pickle, which would carry it; no other format could. Bytes may look so too.
+_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 
 PROTOCOL = 5
 """What is written. From 5 on a bytearray is data; before, it is a call."""
@@ -42,6 +46,8 @@ class PickleCodec:
             except (_Foreign, pickle.PicklingError, RecursionError, UnicodeEncodeError) as error:
                 plain_data.check(value)
                 raise ValueError(f"the value cannot be pickled as plain data: {error}") from error
+            if b"\xed" in body and _SURROGATE.search(body):
+                plain_data.check(value)
             return frame(Format.PICKLE, body)
 
         return publish
