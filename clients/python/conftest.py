@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "tests"))
-from fake_broker import FakeBroker  # noqa: E402
+from fake_broker import FakeBroker
 
 
 @pytest.fixture(autouse=True)

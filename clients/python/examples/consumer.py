@@ -1,11 +1,12 @@
 """Prints what is published to a topic and below it.
 
-    python consumer.py --topic /weather --queue_type json --length 10
+python consumer.py --topic /weather --queue_type json --length 10
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 
 import babelmq
 
@@ -29,7 +30,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         main()
-    except KeyboardInterrupt:
-        pass

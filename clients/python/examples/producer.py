@@ -16,7 +16,7 @@ from typing import Any
 import babelmq
 
 QUEUES = {"json": babelmq.JSONQueue, "xml": babelmq.XMLQueue, "pickle": babelmq.PickleQueue}
-WORDS = "the quick brown fox jumps over the lazy dog while nobody looks".split()
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "while", "nobody", "looks"]
 
 
 def temp() -> Iterator[tuple[str, Any]]:

@@ -127,7 +127,13 @@ class FakeBroker(Listener):
         topic = message.get("topic", "")
         if "topic" in message and ("//" in topic or not topic):
             reason = "an empty segment"
-            refusal = {"command": "error", "code": "invalid-topic", "reason": reason, "fatal": False, "topic": topic}
+            refusal = {
+                "command": "error",
+                "code": "invalid-topic",
+                "reason": reason,
+                "fatal": False,
+                "topic": topic,
+            }
             peer.sendall(encode(form, refusal))
             return
         reply = getattr(self, "_" + message["command"])(peer, form, message)
@@ -181,6 +187,4 @@ def matches(pattern: str, topic: str) -> bool:
     if segments[-1] == "#":
         segments.pop()
     wanted = topic.split("/")
-    return len(segments) <= len(wanted) and all(
-        one in ("+", other) for one, other in zip(segments, wanted)
-    )
+    return len(segments) <= len(wanted) and all(one in ("+", other) for one, other in zip(segments, wanted))

@@ -158,9 +158,11 @@ def test_questions_are_asked_again(fake: FakeBroker) -> None:
         assert queue.get() == 1
         seen: list[list[str]] = []
         queue.list_topics(seen.append)
+        queue.list_topics(lambda _: queue.push(2))
         fake.drop_all()
-        while not seen:
-            assert queue.pull() == ("/a", 1)
+        while queue.pull() != ("/a", 2):
+            pass
+        assert seen == [["/a"]]
 
 
 @pytest.mark.parametrize("queue_type", [JSONQueue, XMLQueue, PickleQueue])
@@ -175,10 +177,10 @@ def test_a_slow_consumer_is_told_once_and_can_go_on(queue_type: type[Queue], scr
 
     with queue_type("/a", address=scripted(script), timeout=10) as queue:
         for _ in range(3):
+            assert queue.pull() == ("/a", 1)
             with pytest.raises(BrokerError, match="slow-consumer: 9 behind") as caught:
                 queue.pull()
             assert caught.value.fatal
-            assert queue.pull() == ("/a", 1) or True
 
 
 def test_a_fatal_refusal_reaches_a_producer(scripted: Any) -> None:
@@ -241,7 +243,12 @@ def test_a_hostile_pickle_is_refused_and_the_next_is_read(scripted: Any, tmp_pat
 
 @pytest.mark.parametrize(
     "bytes_sent",
-    [b"\x00\xff\xff\xff\xff", b"\x00\x00\x00\x04\x01", b"\x03\x00\x00\x00\x00", b"HTTP/1.1 400 Bad Request\r\n\r\n"],
+    [
+        b"\x00\xff\xff\xff\xff",
+        b"\x00\x00\x00\x04\x01",
+        b"\x03\x00\x00\x00\x00",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    ],
 )
 def test_a_stream_that_is_no_brokers_ends_with_an_error(bytes_sent: bytes, scripted: Any) -> None:
     address = scripted(says(bytes_sent))
@@ -274,7 +281,12 @@ def test_replies_that_lack_something(message: Any, scripted: Any) -> None:
 
 
 def test_what_is_unknown_is_ignored(scripted: Any) -> None:
-    strange = [{"command": "news"}, {"command": 5}, {"no": "command"}, {"command": "value", "topic": "/x"}]
+    strange: list[dict[str, Any]] = [
+        {"command": "news"},
+        {"command": 5},
+        {"no": "command"},
+        {"command": "value", "topic": "/x"},
+    ]
     delivery = {"command": "publish", "topic": "/a", "message": 1, "new": "field"}
     address = scripted(says(*(encode(2, message) for message in [SUBSCRIBED, *strange, delivery])))
     with PickleQueue("/a", address=address, timeout=10) as queue:

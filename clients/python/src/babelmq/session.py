@@ -195,7 +195,7 @@ class Session:
         # the broker has taken the subscription up, and that nothing published from now on is missed.
         while self._messages == 0 and self.connected:
             yield Step.RECEIVE
-            self._sort()
+            self._sort_one()
 
     # --- operations ----------------------------------------------------------------------------------------
 
@@ -232,11 +232,11 @@ class Session:
                 if self._closed:
                     raise QueueClosed("the queue was closed")
                 raise NotSubscribed(f"nothing to pull: this queue is not subscribed to {self._topic!r}")
-            yield from self._ready()
-            try:
-                yield Step.RECEIVE
-            except ConnectionLost:
-                continue
+            if self.connected:
+                with suppress(ConnectionLost):
+                    yield Step.RECEIVE
+            else:
+                yield from self._ready()
 
     def flush(self) -> Steps[None]:
         """Waits until everything pushed has been routed; raises what was refused, and what may be lost."""
@@ -302,9 +302,8 @@ class Session:
     def next_delivery(self) -> Delivery | None:
         """The next delivery among what has arrived; ``None`` when more has to arrive first."""
         while True:
-            if self._refused or self._broken is not None:
-                self._raise_refused()
-            if self._kept:
+            if self._kept and not (self._refused and self.connected):
+                # When the connection has ended, what it brought comes before what ended it.
                 kept = self._kept.popleft()
                 if isinstance(kept, tuple):
                     return kept
@@ -312,6 +311,8 @@ class Session:
                     raise kept
                 kept.callback(kept.topics)
                 continue
+            if self._refused or self._broken is not None:
+                self._raise_refused()
             message = self._next_message()
             if message is None:
                 return None
@@ -352,20 +353,25 @@ class Session:
 
     def _sort(self) -> None:
         """Reads every message that has arrived, and keeps for the next pulls what is for them."""
-        while True:
-            try:
-                message = self._next_message()
-                if message is None:
-                    return
-                if message.get("command") == "publish":
-                    self._kept.append(_delivery(message))
-                else:
-                    self._understand(message)
-            except MalformedMessage as error:
-                self._kept.append(error)
-            except ProtocolError as error:
-                self._broken = error
-                return
+        while self._sort_one():
+            pass
+
+    def _sort_one(self) -> bool:
+        """Reads one message; ``False`` where there is none."""
+        try:
+            message = self._next_message()
+            if message is None:
+                return False
+            if message.get("command") == "publish":
+                self._kept.append(_delivery(message))
+            else:
+                self._understand(message)
+        except MalformedMessage as error:
+            self._kept.append(error)
+        except ProtocolError as error:
+            self._broken = error
+            return False
+        return True
 
     def _next_message(self) -> Message | None:
         try:
