@@ -137,6 +137,7 @@ def test_flush_does_not_confirm_what_went_with_a_connection(fake: FakeBroker) ->
 def test_a_push_after_a_lost_connection_goes_over_the_next(fake: FakeBroker) -> None:
     producer = JSONQueue("/a", PRODUCER, address=fake.address, timeout=10)
     producer.push(1)
+    assert producer.get() == 1  # An answer, but no confirmation of what was pushed.
     fake.drop_all()
     for number in range(20):
         producer.push(number)
@@ -181,6 +182,16 @@ def test_a_slow_consumer_is_told_once_and_can_go_on(queue_type: type[Queue], scr
             with pytest.raises(BrokerError, match="slow-consumer: 9 behind") as caught:
                 queue.pull()
             assert caught.value.fatal
+
+
+def test_several_refusals_come_out_of_one_flush(scripted: Any) -> None:
+    errors = [{"command": "error", "code": f"e{n}", "reason": "no", "fatal": False} for n in range(150)]
+    answer = b"".join(encode(0, message) for message in [*errors, {"command": "pong", "id": 1}])
+    producer = JSONQueue("/a", PRODUCER, address=scripted(says(answer)), timeout=10)
+    with pytest.raises(BrokerError, match=r"\(and 100 more refused, see .more\)") as caught:
+        producer.flush()
+    assert len(caught.value.more) == 100
+    producer.close()
 
 
 def test_a_fatal_refusal_reaches_a_producer(scripted: Any) -> None:

@@ -40,4 +40,5 @@ def test_examples(queue_type: str) -> None:
     consumer = example("consumer.py", "--topic", "/weather", "--queue_type", "json", "--length", "3")
     consumed, _ = consumer.communicate(timeout=30)
     assert consumer.returncode == 0
-    assert consumed.splitlines() == produced.splitlines()[3:]
+    # Each subtopic has a queue and so a connection of its own: between them there is no order.
+    assert sorted(consumed.splitlines()) == sorted(produced.splitlines()[3:])

@@ -71,12 +71,10 @@ def test_every_call(queue_type: type[Queue]) -> None:
 def test_a_refusal_comes_out_of_flush(queue_type: type[Queue]) -> None:
     with queue_type("/a//b", PRODUCER, timeout=5) as producer:
         producer.push(1)
-        producer.push(2)
         with pytest.raises(BrokerError) as caught:
             producer.flush()
         error = caught.value
         assert (error.code, error.topic, error.fatal) == ("invalid-topic", "/a//b", False)
-        assert [other.code for other in error.more] == ["invalid-topic"]
         producer.flush()
 
 
