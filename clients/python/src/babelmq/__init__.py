@@ -1,0 +1,41 @@
+"""Push and pull messages through a babelmq broker, which translates between JSON, XML and pickle.
+
+Each queue speaks one format; what another client pushed in another format arrives in this one.
+
+- :mod:`babelmq.queue`: the queues, with blocking calls; :mod:`babelmq.aio`: the same for asyncio.
+- :mod:`babelmq.session`: the conversation with the broker, without a socket; both kinds of queue drive it,
+  one through :mod:`babelmq.connection`.
+- :mod:`babelmq.frame`: the stream cut into messages; :mod:`babelmq.codec`: what a format is, and
+  ``json_codec``, ``xml_codec`` (``xml_reader``, ``xml_writer``), ``pickle_codec``: the three that there are.
+- :mod:`babelmq.plain_data`: which values can be pushed; :mod:`babelmq.errors`: what can go wrong.
+"""
+
+from .errors import (
+    BabelmqError,
+    BrokerError,
+    CannotConnect,
+    ConnectionLost,
+    MalformedMessage,
+    NotPlainData,
+    NotSubscribed,
+    ProtocolError,
+    QueueClosed,
+)
+from .queue import JSONQueue, MiddlewareType, PickleQueue, Queue, XMLQueue
+
+__all__ = [
+    "BabelmqError",
+    "BrokerError",
+    "CannotConnect",
+    "ConnectionLost",
+    "JSONQueue",
+    "MalformedMessage",
+    "MiddlewareType",
+    "NotPlainData",
+    "NotSubscribed",
+    "PickleQueue",
+    "ProtocolError",
+    "Queue",
+    "QueueClosed",
+    "XMLQueue",
+]

@@ -1,0 +1,123 @@
+"""Frames: a format byte, a length of four bytes, a body; and a buffer that cuts a stream into them."""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+
+from .errors import ProtocolError
+
+HEADER = struct.Struct(">BI")
+"""Format and length of the body in bytes, big-endian."""
+
+MAX_FRAME = 64 << 20
+"""Bytes of body that a client accepts by default.
+
+A broker takes frames up to 16 MiB by default; translated, they can be larger (a control character is one byte in
+a pickle and six in JSON).
+"""
+
+READ_AHEAD = 64 << 10
+"""Bytes that one read asks the operating system for: some 400 small messages."""
+
+LONGEST_READ = 1 << 20
+"""Bytes that one read asks for in the middle of a large frame."""
+
+
+class Format(IntEnum):
+    """How a frame's body is written; the value is the frame's first byte."""
+
+    JSON = 0
+    XML = 1
+    PICKLE = 2
+
+
+def frame(form: Format, body: bytes) -> bytes:
+    """The frame around ``body``.
+
+    >>> frame(Format.JSON, b"{}")
+    b'\\x00\\x00\\x00\\x00\\x02{}'
+    """
+    if len(body) > 0xFFFF_FFFF:
+        raise ValueError(f"a message of {len(body)} bytes is too large: a frame holds less than 4 GiB")
+    return HEADER.pack(form, len(body)) + body
+
+
+class FrameBuffer:
+    """Bytes as they arrive, read as frames.
+
+    Each byte is copied a fixed number of times however the stream was cut, and memory is held only for what
+    has arrived, whatever length a frame claims.
+
+    >>> frames = FrameBuffer()
+    >>> frames.feed(b"\\x00\\x00\\x00\\x00\\x02{}\\x00\\x00")
+    >>> frames.next()
+    (0, b'{}')
+    >>> frames.next() is None
+    True
+    """
+
+    def __init__(self, limit: int = MAX_FRAME) -> None:
+        self._limit = limit
+        self._data = b""
+        self._at = 0
+        # A frame that has begun and not ended: what there is of it, and how many bytes it lacks at least.
+        self._parts: list[bytes] = []
+        self._missing = 0
+
+    def feed(self, data: bytes) -> None:
+        """Takes what a read brought."""
+        if self._at < len(self._data):
+            self._parts.append(self._data[self._at :])
+        self._parts.append(data)
+        self._missing -= len(data)
+        if self._missing > 0:
+            self._data = b""
+        else:
+            self._data = data if len(self._parts) == 1 else b"".join(self._parts)
+            self._parts.clear()
+            self._missing = 0
+        self._at = 0
+
+    def next(self) -> tuple[int, bytes] | None:
+        """The next whole frame, as format byte and body; ``None`` when more has to arrive first.
+
+        Raises :class:`ProtocolError` for a frame over the limit, or one that announces no known format. There
+        is no way to go on in that stream.
+        """
+        data = self._data
+        start = self._at + 5
+        have = len(data)
+        if have >= start:
+            form, length = HEADER.unpack_from(data, self._at)
+            end = start + length
+            if have >= end and length <= self._limit and form <= 2:
+                self._at = end
+                return form, data[start:end]
+            if form > 2:
+                raise ProtocolError(f"a frame begins with byte {form}; a broker's frames begin with 0, 1 or 2")
+            if length > self._limit:
+                raise ProtocolError(
+                    f"a frame announces {length} bytes; the limit is {self._limit} (max_frame raises it)"
+                )
+            self._suspend(end)
+        elif have > self._at:
+            self._suspend(start)
+        return None
+
+    def wanted(self) -> int:
+        """How many bytes the next read may well ask for."""
+        return min(max(self._missing, READ_AHEAD), LONGEST_READ)
+
+    def clear(self) -> None:
+        """Forgets everything: what follows is another stream."""
+        self._data = b""
+        self._at = 0
+        self._parts.clear()
+        self._missing = 0
+
+    def _suspend(self, end: int) -> None:
+        self._missing = end - len(self._data)
+        self._parts.append(self._data[self._at :])
+        self._data = b""
+        self._at = 0

@@ -1,0 +1,218 @@
+"""JSON with ``$`` tags for what JSON cannot say: ``{"$bytes": "AAE="}`` is ``b"\\x00\\x01"``.
+
+The tags are those of the contract: ``$int $float $bytes $tuple $set $frozenset $dict``. A dict whose only key
+begins with ``$`` is written as ``$dict``, so that no data can pose as a tag.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from typing import Any, Callable, NoReturn
+
+from . import plain_data
+from .codec import Message, Publish
+from .errors import MalformedMessage
+from .frame import Format, frame
+
+_SCALARS = frozenset({type(None), bool, int, float, str})
+_ONLY_STR = frozenset({str})
+_FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+
+
+class JSONCodec:
+    """Writes with the C encoder of :mod:`json` what JSON can say, and with tags what it cannot."""
+
+    format = Format.JSON
+
+    def encode(self, message: Message) -> bytes:
+        """The body that says ``message``."""
+        return _encode(message).encode()
+
+    def publisher(self, topic: str) -> Publish:
+        """What writes the frames that publish to ``topic``."""
+        head = b'{"command":"publish","topic":' + _encode(topic).encode()
+        stored = head + b',"message":'
+        passing = head + b',"retain":false,"message":'
+
+        def publish(value: Any, retain: bool) -> bytes:
+            return frame(Format.JSON, b"".join((stored if retain else passing, dumps(value), b"}")))
+
+        return publish
+
+    def decode(self, body: bytes) -> Message:
+        """The message in ``body``."""
+        message = loads(body)
+        if type(message) is not dict:
+            raise MalformedMessage(f"a message is a JSON object, not a {type(message).__name__}")
+        return message
+
+
+# --- writing -----------------------------------------------------------------------------------------------
+
+
+def dumps(value: Any) -> bytes:
+    """``value`` as JSON in UTF-8; tagged where JSON has no word for it.
+
+    >>> dumps({"t": 21.5, "raw": b"\\x00\\x01", "where": (48, 11)})
+    b'{"t":21.5,"raw":{"$bytes":"AAE="},"where":{"$tuple":[48,11]}}'
+    >>> dumps({1: float("nan")})
+    b'{"$dict":[[1,{"$float":"nan"}]]}'
+    """
+    try:
+        if _is_json(value, plain_data.MAX_DEPTH):
+            try:
+                return _encode(value).encode()
+            except ValueError:
+                pass  # A nan, which has a tag, or something that check() below has words for.
+        return _encode(_tagged(value, 0)).encode()
+    except (TypeError, ValueError):
+        plain_data.check(value)
+        raise
+
+
+_encode: Callable[[Any], str] = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
+
+
+def _is_json(value: Any, depth: int) -> bool:
+    """Whether json writes just what ``value`` is; it would turn a tuple into a list and a key 1 into "1"."""
+    kind = type(value)
+    if kind is dict:
+        if not _ONLY_STR.issuperset(map(type, value)):
+            return False
+        if len(value) == 1 and next(iter(value)).startswith("$"):
+            return False
+        children = value.values()
+    elif kind is list:
+        children = value
+    else:
+        return kind in _SCALARS
+    if depth == 0:
+        return False
+    # The types of all children at once, at the speed of C; most containers hold only scalars.
+    if _SCALARS.issuperset(map(type, children)):
+        return True
+    for child in children:  # noqa: SIM110  (a generator costs more than the loop)
+        if not _is_json(child, depth - 1):
+            return False
+    return True
+
+
+def _tagged(value: Any, depth: int) -> Any:
+    """The same value in words that JSON has."""
+    kind = type(value)
+    if kind is float:
+        return value if value - value == 0 else {"$float": repr(value)}
+    if kind in _SCALARS:
+        return value
+    if kind is bytes or kind is bytearray:
+        return {"$bytes": b64encode(value).decode()}
+    depth += 1
+    if depth > plain_data.MAX_DEPTH:
+        raise ValueError("too deep")
+    if kind is dict:
+        if _ONLY_STR.issuperset(map(type, value)) and not (len(value) == 1 and next(iter(value)).startswith("$")):
+            return {key: _tagged(item, depth) for key, item in value.items()}
+        return {"$dict": [[_tagged(key, depth), _tagged(item, depth)] for key, item in value.items()]}
+    if kind is list:
+        return [_tagged(item, depth) for item in value]
+    if kind is tuple or kind is set or kind is frozenset:
+        return {f"${kind.__name__}": [_tagged(item, depth) for item in value]}
+    raise TypeError(kind)
+
+
+# --- reading -----------------------------------------------------------------------------------------------
+
+
+def loads(body: bytes | str) -> Any:
+    """The value that ``body`` spells, tags resolved.
+
+    >>> loads(b'{"raw":{"$bytes":"AAE="},"at":{"$tuple":[48,11]},"odd":{"$other":1}}')
+    {'raw': b'\\x00\\x01', 'at': (48, 11), 'odd': {'$other': 1}}
+    """
+    try:
+        text = body if isinstance(body, str) else body.decode()
+        # Tags are rare: without a "$", however it is spelled, json's own reader does it alone.
+        if "$" not in text and "\\u0024" not in text:
+            # A message begins with its "{"; white space around it costs a second look.
+            if text.startswith("{"):
+                value, end = _plain_decode(text)
+                if end == len(text):
+                    return value
+            return _plain.decode(text)
+        return _with_tags.decode(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise MalformedMessage(f"not JSON as a broker writes it: {error}") from error
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _from_tag(value: dict[str, Any]) -> Any:
+    if len(value) == 1:
+        [(tag, content)] = value.items()
+        read = _TAGS.get(tag)
+        if read is not None:
+            return read(content)
+    return value
+
+
+def _int(content: Any) -> int:
+    return int(_of(str, content))
+
+
+def _float(content: Any) -> float:
+    return _FLOATS[content] if content in _FLOATS else float(_of(str, content))
+
+
+def _bytes(content: Any) -> bytes:
+    return b64decode(_of(str, content), validate=True)
+
+
+def _tuple(content: Any) -> tuple[Any, ...]:
+    return tuple(_of(list, content))
+
+
+def _set(content: Any) -> set[Any]:
+    return set(map(_hashable, _of(list, content)))
+
+
+def _frozenset(content: Any) -> frozenset[Any]:
+    return frozenset(map(_hashable, _of(list, content)))
+
+
+def _dict(content: Any) -> dict[Any, Any]:
+    return {_hashable(key): item for key, item in _of(list, content)}
+
+
+def _of(kind: type, content: Any) -> Any:
+    if type(content) is not kind:
+        raise ValueError(f"a tag holds {content!r:.40}, which is not a {kind.__name__}")
+    return content
+
+
+def _hashable(value: Any) -> Any:
+    """A key or element. Without ``exact`` the broker spells tuples and frozensets as list and ``$set``."""
+    if type(value) is list or type(value) is tuple:
+        return tuple(map(_hashable, value))
+    if type(value) is set:
+        return frozenset(value)
+    return value
+
+
+_TAGS: dict[str, Callable[[Any], Any]] = {
+    "$int": _int,
+    "$float": _float,
+    "$bytes": _bytes,
+    "$tuple": _tuple,
+    "$set": _set,
+    "$frozenset": _frozenset,
+    "$dict": _dict,
+}
+
+_plain = json.JSONDecoder(parse_constant=_refuse_constant)
+_plain_decode = _plain.raw_decode
+_with_tags = json.JSONDecoder(parse_constant=_refuse_constant, object_hook=_from_tag)

@@ -1,0 +1,124 @@
+"""Pickle, written as plain data alone and read without ever looking a name up.
+
+A pickle is a program. What makes it dangerous is that it can name any function and call it, so this reader
+refuses every name, and the broker does as well: what comes from it was written by it, of data opcodes alone.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+import pickletools
+import re
+from typing import Any, NoReturn
+
+from . import plain_data
+from .codec import Message, Publish
+from .errors import MalformedMessage
+from .frame import Format, frame
+
+# What a lone surrogate looks like in a pickle, which would carry it; no other format could. Bytes may look so too.
+_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+
+PROTOCOL = 5
+"""What is written. From 5 on a bytearray is data; before, it is a call."""
+
+
+class PickleCodec:
+    """Whole messages as pickled dicts."""
+
+    format = Format.PICKLE
+
+    def encode(self, message: Message) -> bytes:
+        """The body that says ``message``."""
+        return dumps(message)
+
+    def publisher(self, topic: str) -> Publish:
+        """What writes the frames that publish to ``topic``."""
+
+        def publish(value: Any, retain: bool) -> bytes:
+            message = {"command": "publish", "topic": topic, "message": value}
+            if not retain:
+                message["retain"] = False
+            try:
+                body = dumps(message)
+            except (_Foreign, pickle.PicklingError, RecursionError, UnicodeEncodeError) as error:
+                plain_data.check(value)
+                raise ValueError(f"the value cannot be pickled as plain data: {error}") from error
+            if b"\xed" in body and _SURROGATE.search(body):
+                plain_data.check(value)
+            return frame(Format.PICKLE, body)
+
+        return publish
+
+    def decode(self, body: bytes) -> Message:
+        """The message in ``body``."""
+        message = loads(body)
+        if type(message) is not dict:
+            raise MalformedMessage(f"a message is a pickled dict, not a {type(message).__name__}")
+        return message
+
+
+class _Foreign(Exception):
+    """Something that is not plain data was about to be pickled."""
+
+
+class _PlainPickler(pickle.Pickler):
+    """Pickles plain data at the speed of C."""
+
+    def reducer_override(self, obj: Any) -> NoReturn:
+        """Called by the pickler for all that has no opcode of its own: which is all that is not plain data."""
+        raise _Foreign(type(obj))
+
+
+def dumps(value: Any) -> bytes:
+    """``value`` as a pickle that consists of data opcodes alone."""
+    buffer = io.BytesIO()
+    _PlainPickler(buffer, PROTOCOL).dump(value)
+    return buffer.getvalue()
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Builds plain data and nothing else: without a name there is nothing to call."""
+
+    def find_class(self, module: str, name: str) -> NoReturn:
+        """Called for GLOBAL, STACK_GLOBAL, INST and EXT: for whatever a pickle names."""
+        raise pickle.UnpicklingError(f"it names {module}.{name}; only plain data is accepted")
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        """Called for PERSID and BINPERSID."""
+        raise pickle.UnpicklingError("it refers to a persistent object; only plain data is accepted")
+
+
+def loads(body: bytes) -> Any:
+    """The plain data that ``body`` spells.
+
+    >>> loads(pickle.dumps({"t": (21.5, None)}))
+    {'t': (21.5, None)}
+    >>> import os
+    >>> class Evil:
+    ...     def __reduce__(self):
+    ...         return os.system, ("echo executed",)
+    >>> loads(pickle.dumps(Evil()))
+    Traceback (most recent call last):
+        ...
+    babelmq.errors.MalformedMessage: a pickle was refused: it names posix.system; only plain data is accepted
+    """
+    try:
+        if _extensions:
+            _refuse_extensions(body)
+        return _PlainUnpickler(io.BytesIO(body)).load()
+    except Exception as error:  # The unpickler raises almost anything for bytes that are no pickle.
+        raise MalformedMessage(f"a pickle was refused: {error}") from error
+
+
+# Classes that this process gave a code with copyreg.add_extension. Once one of them was loaded elsewhere, the
+# unpickler takes it from a cache without asking find_class. Nearly every process has none.
+_extensions: dict[Any, Any] = getattr(copyreg, "_inverted_registry", {})
+
+
+def _refuse_extensions(body: bytes) -> None:
+    for opcode, argument, _ in pickletools.genops(body):
+        if opcode.name.startswith("EXT"):
+            raise pickle.UnpicklingError(f"it names extension {argument}; only plain data is accepted")

@@ -1,0 +1,35 @@
+"""XML: messages whose string fields are attributes and whose ``message`` is a child element."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import xml_reader, xml_writer
+from .codec import Message, Publish
+from .frame import Format, frame
+
+
+class XMLCodec:
+    """Writes typed elements; reads typed ones, and plain documents as xmltodict does."""
+
+    format = Format.XML
+
+    def encode(self, message: Message) -> bytes:
+        """The body that says ``message``."""
+        return f"<frame{xml_writer.attributes(message)}/>".encode()
+
+    def publisher(self, topic: str) -> Publish:
+        """What writes the frames that publish to ``topic``."""
+        fields = {"command": "publish", "topic": topic}
+        stored = f"<frame{xml_writer.attributes(fields)}>".encode()
+        passing = f'<frame{xml_writer.attributes(fields)} retain="false">'.encode()
+
+        def publish(value: Any, retain: bool) -> bytes:
+            body = b"".join((stored if retain else passing, xml_writer.element(value), b"</frame>"))
+            return frame(Format.XML, body)
+
+        return publish
+
+    def decode(self, body: bytes) -> Message:
+        """The message in ``body``."""
+        return xml_reader.read(body)

@@ -1,0 +1,211 @@
+"""XML to values: by ``type`` where it is given, else as xmltodict reads it.
+
+Read with expat and handlers of our own: no document type is accepted, so there is no entity to expand.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import Any, Callable
+from xml.parsers import expat
+
+from .codec import Message
+from .errors import MalformedMessage
+
+_MOST_OPEN = 512
+"""Elements open at once. The broker's limit is 128 values; a value in a map takes three elements."""
+
+_FLOATS = {"NaN": float("nan"), "INF": float("inf"), "-INF": float("-inf")}
+_BOOLS = {"true": True, "false": False}
+
+
+def read(body: bytes) -> Message:
+    """The fields of the message in ``body``: the attributes of its root, and its children.
+
+    >>> read(b'<frame command="value" topic="/t"><message type="list"><item type="int">21</item></message></frame>')
+    {'command': 'value', 'topic': '/t', 'message': [21]}
+    >>> read(b'<m topic="/t"><message><order id="5"><sku>X1</sku></order></message></m>')["message"]
+    {'order': {'@id': '5', 'sku': 'X1'}}
+    """
+    try:
+        return _Reader().read(body)
+    except (expat.ExpatError, ValueError, TypeError, KeyError) as error:
+        raise MalformedMessage(f"not XML as a broker writes it: {error}") from error
+
+
+class _Element:
+    """An open element."""
+
+    __slots__ = ("attributes", "children", "key", "kind", "text")
+
+    def __init__(self, key: str, kind: str, attributes: dict[str, str]) -> None:
+        self.key = key
+        self.kind = kind
+        self.attributes = attributes
+        self.children: list[tuple[str, Any]] = []
+        self.text: list[str] = []
+
+
+class _Reader:
+    """One document being read. Elements are kept on a list, so depth costs no recursion."""
+
+    def __init__(self) -> None:
+        self._open: list[_Element] = []
+        self._root: _Element | None = None
+
+    def read(self, body: bytes) -> Message:
+        # The encoding is given, so a declaration of another one counts for nothing.
+        parser = expat.ParserCreate("UTF-8")
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        parser.StartDoctypeDeclHandler = _refuse_doctype
+        parser.EntityDeclHandler = _refuse_doctype
+        parser.Parse(body, True)
+        root = self._root
+        if root is None or "".join(root.text).strip():
+            raise ValueError("text beside the fields of a message")
+        message: Message = dict(root.attributes)
+        message.update(root.children)
+        if len(message) != len(root.attributes) + len(root.children):
+            raise ValueError("a field is given twice")
+        return message
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if not self._open:
+            self._root = _Element(name, "root", attributes)
+            self._open.append(self._root)
+            return
+        if len(self._open) == _MOST_OPEN:
+            raise ValueError(f"more than {_MOST_OPEN} elements are open at once")
+        parent = self._open[-1]
+        inside = parent.kind
+        key = name
+        if inside == "dict" and name == "item":
+            key = _key(attributes)
+        if inside == "map":
+            kind = "entry"
+        elif inside in ("document", "plain document"):
+            kind = "plain document"
+        else:
+            kind = attributes.get("type", "plain")
+            if kind in _KINDS:
+                del attributes["type"]
+            else:
+                kind = "plain"
+        self._open.append(_Element(key, kind, attributes))
+
+    def _text(self, text: str) -> None:
+        self._open[-1].text.append(text)
+
+    def _end(self, _name: str) -> None:
+        element = self._open.pop()
+        if self._open:
+            self._open[-1].children.append((element.key, _value(element)))
+
+
+def _refuse_doctype(*_: Any) -> None:
+    raise ValueError("it has a document type; none is accepted")
+
+
+def _key(attributes: dict[str, str]) -> str:
+    """The key that ``<item key="...">`` stands for."""
+    key = attributes.pop("key", "item")
+    encoding = attributes.pop("key-encoding", None)
+    if encoding is None:
+        return key
+    if encoding != "base64":
+        raise ValueError(f"a key has the encoding {encoding!r:.20}; there is only base64")
+    return b64decode(key, validate=True).decode()
+
+
+def _value(element: _Element) -> Any:
+    text = "".join(element.text)
+    read_scalar = _SCALARS.get(element.kind)
+    if read_scalar is not None:
+        if element.children:
+            raise ValueError(f"<{element.key}> is of type {element.kind} and has child elements")
+        return read_scalar(text, element.attributes.get("encoding"))
+    read_container = _CONTAINERS.get(element.kind)
+    if read_container is None:
+        return _plain(element, text)
+    if text.strip():
+        raise ValueError(f"<{element.key}> is of type {element.kind} and has text")
+    return read_container(element.children)
+
+
+def _plain(element: _Element, text: str) -> Any:
+    """An element without a type, as xmltodict reads it."""
+    text = text.strip()
+    if not element.attributes and not element.children:
+        return text or None
+    fields: dict[str, Any] = {f"@{name}": value for name, value in element.attributes.items()}
+    repeated: set[str] = set()
+    for name, value in element.children:
+        if name in repeated:
+            fields[name].append(value)
+        elif name in fields:
+            fields[name] = [fields[name], value]
+            repeated.add(name)
+        else:
+            fields[name] = value
+    if text:
+        fields["#text"] = text
+    return fields
+
+
+# --- what each type is read by -----------------------------------------------------------------------------
+
+
+def _null(text: str, _: str | None) -> None:
+    if text.strip():
+        raise ValueError("an element of type null has text")
+
+
+def _str(text: str, encoding: str | None) -> str:
+    if encoding is None:
+        return text
+    if encoding != "base64":
+        raise ValueError(f"a string has the encoding {encoding!r:.20}; there is only base64")
+    return _bytes(text, None).decode()
+
+
+def _float(text: str, _: str | None) -> float:
+    text = text.strip()
+    return _FLOATS[text] if text in _FLOATS else float(text)
+
+
+def _bytes(text: str, _: str | None) -> bytes:
+    return b64decode("".join(text.split()), validate=True)
+
+
+def _values(children: list[tuple[str, Any]]) -> list[Any]:
+    return [value for _, value in children]
+
+
+def _entry(children: list[tuple[str, Any]]) -> tuple[Any, Any]:
+    (first, key), (second, value) = children
+    if (first, second) != ("key", "value"):
+        raise ValueError("an entry of a map holds a key and a value")
+    return key, value
+
+
+_SCALARS: dict[str, Callable[[str, str | None], Any]] = {
+    "null": _null,
+    "bool": lambda text, _: _BOOLS[text.strip()],
+    "int": lambda text, _: int(text),
+    "float": _float,
+    "str": _str,
+    "bytes": _bytes,
+}
+_CONTAINERS: dict[str, Callable[[list[tuple[str, Any]]], Any]] = {
+    "list": _values,
+    "tuple": lambda children: tuple(_values(children)),
+    "set": lambda children: set(_values(children)),
+    "frozenset": lambda children: frozenset(_values(children)),
+    "dict": dict,
+    "map": lambda children: dict(_values(children)),
+    "entry": _entry,
+}
+_KINDS = frozenset(_SCALARS) | (frozenset(_CONTAINERS) - {"entry"}) | {"document"}

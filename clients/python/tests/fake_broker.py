@@ -1,0 +1,190 @@
+"""Peers for the tests: a small broker, and one that says whatever a test wants it to say.
+
+The small broker stands in where no real one was built (BABELMQ_BIN). It shares the codecs with what it tests, so
+it proves how the client converses and not how values are written; test_codecs.py and the judge do that.
+"""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from babelmq import json_codec, pickle_codec, xml_codec, xml_writer
+from babelmq.codec import Codec, Message
+from babelmq.frame import Format, FrameBuffer, frame
+
+CODECS: dict[int, Codec] = {
+    0: json_codec.JSONCodec(),
+    1: xml_codec.XMLCodec(),
+    2: pickle_codec.PickleCodec(),
+}
+
+
+def encode(form: int, message: Message) -> bytes:
+    """A frame that says ``message``, as the broker writes it."""
+    if form == Format.JSON:
+        body = json_codec.dumps(message)
+    elif form == Format.PICKLE:
+        body = pickle.dumps(message, 4)
+    else:
+        fields = {name: field for name, field in message.items() if name not in ("message", "topics")}
+        children = [xml_writer.element(message[name], name) for name in ("message", "topics") if name in message]
+        head = f"<frame{xml_writer.attributes(fields)}>".encode()
+        body = b"".join([head, *children, b"</frame>"])
+    return frame(Format(form), body)
+
+
+class Listener:
+    """Listens on a free port and gives each connection a thread."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("127.0.0.1", port))
+        self._socket.listen()
+        self.port: int = self._socket.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+        self.connections: list[socket.socket] = []
+        self.threads = [threading.Thread(target=self._accept, daemon=True)]
+        self.threads[0].start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                peer, _ = self._socket.accept()
+                self.connections.append(peer)
+                thread = threading.Thread(target=self._serve_quietly, args=(peer,), daemon=True)
+                self.threads.append(thread)
+                thread.start()
+
+    def _serve_quietly(self, peer: socket.socket) -> None:
+        with suppress(OSError), peer:
+            self.serve(peer)
+
+    def serve(self, peer: socket.socket) -> None:
+        raise NotImplementedError
+
+    def drop_all(self) -> None:
+        """Cuts every connection."""
+        for peer in self.connections:
+            with suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
+        self.connections.clear()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self.drop_all()
+        for thread in self.threads:
+            thread.join(5)
+
+
+class Scripted(Listener):
+    """A peer that runs a function of the test for each connection."""
+
+    def __init__(self, script: Callable[[socket.socket], None]) -> None:
+        self.script = script
+        super().__init__()
+
+    def serve(self, peer: socket.socket) -> None:
+        self.script(peer)
+
+
+class FakeBroker(Listener):
+    """The contract's messages, without its limits."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._lock = threading.RLock()
+        self.values: dict[str, Any] = {}
+        self._subscriptions: dict[socket.socket, dict[str, int]] = {}
+        self.subscribed = threading.Semaphore(0)
+        super().__init__(port)
+
+    def serve(self, peer: socket.socket) -> None:
+        frames = FrameBuffer()
+        try:
+            while data := peer.recv(1 << 16):
+                frames.feed(data)
+                while (found := frames.next()) is not None:
+                    with self._lock:
+                        self._judge(peer, *found)
+        finally:
+            with self._lock:
+                self._subscriptions.pop(peer, None)
+
+    def _judge(self, peer: socket.socket, form: int, body: bytes) -> None:
+        try:
+            message = CODECS[form].decode(body)
+        except Exception as error:
+            refusal = {"command": "error", "code": "malformed", "reason": str(error), "fatal": False}
+            peer.sendall(encode(form, refusal))
+            return
+        topic = message.get("topic", "")
+        if "topic" in message and ("//" in topic or not topic):
+            reason = "an empty segment"
+            refusal = {
+                "command": "error",
+                "code": "invalid-topic",
+                "reason": reason,
+                "fatal": False,
+                "topic": topic,
+            }
+            peer.sendall(encode(form, refusal))
+            return
+        reply = getattr(self, "_" + message["command"])(peer, form, message)
+        if reply is not None:
+            peer.sendall(encode(form, reply))
+
+    def _publish(self, _peer: socket.socket, _form: int, message: Message) -> None:
+        topic = message["topic"]
+        if message.get("retain", True) not in (False, "false"):
+            self.values.pop(topic, None)
+            self.values[topic] = message["message"]
+        for peer, subscriptions in list(self._subscriptions.items()):
+            for pattern, form in subscriptions.items():
+                if matches(pattern, topic):
+                    delivery = {"command": "publish", "topic": topic, "message": message["message"]}
+                    with suppress(OSError):
+                        peer.sendall(encode(form, delivery))
+                    break
+
+    def _subscribe(self, peer: socket.socket, form: int, message: Message) -> Message:
+        stored = [topic for topic in self.values if matches(message["topic"], topic)]
+        for topic in stored:
+            value = {"command": "publish", "topic": topic, "retained": True, "message": self.values[topic]}
+            peer.sendall(encode(form, value))
+        self._subscriptions.setdefault(peer, {})[message["topic"]] = form
+        self.subscribed.release()
+        return {"command": "subscribed", "topic": message["topic"], "values": len(stored)}
+
+    def _cancel(self, peer: socket.socket, _form: int, message: Message) -> Message:
+        self._subscriptions.get(peer, {}).pop(message["topic"], None)
+        return {"command": "cancelled", "topic": message["topic"]}
+
+    def _list(self, _peer: socket.socket, _form: int, _message: Message) -> Message:
+        return {"command": "topics", "topics": sorted(self.values)}
+
+    def _get(self, _peer: socket.socket, _form: int, message: Message) -> Message:
+        reply = {"command": "value", "topic": message["topic"]}
+        if message["topic"] in self.values:
+            reply["message"] = self.values[message["topic"]]
+        return reply
+
+    def _clear(self, _peer: socket.socket, _form: int, message: Message) -> None:
+        self.values.pop(message["topic"], None)
+
+    def _ping(self, _peer: socket.socket, _form: int, message: Message) -> Message:
+        return {"command": "pong", "id": message["id"]} if "id" in message else {"command": "pong"}
+
+
+def matches(pattern: str, topic: str) -> bool:
+    segments = pattern.rstrip("/").split("/")
+    if segments[-1] == "#":
+        segments.pop()
+    wanted = topic.split("/")
+    return len(segments) <= len(wanted) and all(one in ("+", other) for one, other in zip(segments, wanted))

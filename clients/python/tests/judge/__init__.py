@@ -1,0 +1,1 @@
+"""CPython judges every translation of a real broker. Nothing here shares code with the broker or the package."""

@@ -1,0 +1,224 @@
+"""Values through the codecs: nothing is lost, and nothing dangerous is read."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import pickletools
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from fake_broker import CODECS
+from hypothesis import given
+from values import spelled, values
+
+from babelmq import MalformedMessage, json_codec, pickle_codec, xml_reader, xml_writer
+from babelmq.frame import HEADER
+
+CALLING_OPCODES = {
+    *("GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "BUILD", "PERSID", "BINPERSID"),
+    *("EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER"),
+}
+
+
+@pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.format.name)
+@given(value=values)
+def test_what_is_pushed_is_what_is_read(codec: Any, value: Any) -> None:
+    data = codec.publisher("/a&b")(value, True)
+    form, length = HEADER.unpack_from(data)
+    assert (form, length) == (codec.format, len(data) - 5)
+    message = codec.decode(data[5:])
+    assert (message["command"], message["topic"]) == ("publish", "/a&b")
+    assert spelled(message["message"]) == spelled(value)
+
+
+@given(values)
+def test_json_is_json_for_any_parser(value: Any) -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    json.loads(json_codec.dumps(value), parse_constant=refuse)
+
+
+@given(values)
+def test_xml_is_xml_for_any_parser(value: Any) -> None:
+    assert ElementTree.fromstring(xml_writer.element(value)).tag == "message"
+
+
+@given(values)
+def test_pickles_are_data_and_nothing_else(value: Any) -> None:
+    opcodes = {opcode.name for opcode, _, _ in pickletools.genops(pickle_codec.dumps([value, bytearray(b"x")]))}
+    assert not opcodes & CALLING_OPCODES
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"a": [1, None, True, "é"]}, '{"a":[1,null,true,"é"]}'),
+        (1, "1"),
+        (2**80, "1208925819614629174706176"),
+        (1.0, "1.0"),
+        (float("inf"), '{"$float":"inf"}'),
+        ([float("nan"), 1], '[{"$float":"nan"},1]'),
+        (b"\0", '{"$bytes":"AA=="}'),
+        (bytearray(b"\0"), '{"$bytes":"AA=="}'),
+        ((1,), '{"$tuple":[1]}'),
+        ({7}, '{"$set":[7]}'),
+        (frozenset({7}), '{"$frozenset":[7]}'),
+        ({1: 2}, '{"$dict":[[1,2]]}'),
+        ({"$set": 1}, '{"$dict":[["$set",1]]}'),
+        ({"$set": 1, "b": 2}, '{"$set":1,"b":2}'),
+        ({}, "{}"),
+    ],
+)
+def test_json_spelling(value: Any, expected: str) -> None:
+    assert json_codec.dumps(value).decode() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (' {"a" : 1} ', {"a": 1}),
+        ('{"$int":"123"}', 123),
+        ('{"$other":1}', {"$other": 1}),
+        ('{"\\u0024bytes":"AA=="}', b"\0"),
+        ('{"$bytes":"AA==","b":1}', {"$bytes": "AA==", "b": 1}),
+        ('{"$dict":[[[1,[2]],3]]}', {(1, (2,)): 3}),
+        ('{"$set":[{"$set":[1]}]}', {frozenset({1})}),
+        ('{"a":1,"a":2}', {"a": 2}),
+        ('"$"', "$"),
+    ],
+)
+def test_json_reading(text: str, expected: Any) -> None:
+    assert spelled(json_codec.loads(text.encode())) == spelled(expected)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("NaN", "[Infinity]", "", "1 2", "{", '{"$bytes":1}', '{"$bytes":"?"}', '{"$set":[{}]}', '{"$set":1}'),
+        *('{"$tuple":"ab"}', '{"$dict":[1]}', '{"$dict":{}}', '{"$float":"x"}', '{"$int":1}', "[" * 100_000),
+        *('{"$int":"' + "9" * 5000 + '"}', "\xff"),
+    ],
+    ids=lambda text: repr(text[:20]),
+)
+def test_json_refused(text: str) -> None:
+    with pytest.raises(MalformedMessage):
+        json_codec.loads(text.encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"temp": 21.5}, '<message type="dict"><temp type="float">21.5</temp></message>'),
+        (None, '<message type="null"/>'),
+        (True, '<message type="bool">true</message>'),
+        (float("nan"), '<message type="float">NaN</message>'),
+        (float("-inf"), '<message type="float">-INF</message>'),
+        ("a<b&c>\r\n", '<message type="str">a&lt;b&amp;c&gt;&#13;\n</message>'),
+        ("\0", '<message type="str" encoding="base64">AA==</message>'),
+        ({"item": 1}, '<message type="dict"><item key="item" type="int">1</item></message>'),
+        ({"XMLish": 1}, '<message type="dict"><item key="XMLish" type="int">1</item></message>'),
+        ({'a"\n': 1}, '<message type="dict"><item key="a&quot;&#10;" type="int">1</item></message>'),
+        ({"\0": 1}, '<message type="dict"><item key="AA==" key-encoding="base64" type="int">1</item></message>'),
+        (
+            {1: [()]},
+            '<message type="map"><entry><key type="int">1</key>'
+            '<value type="list"><item type="tuple"></item></value></entry></message>',
+        ),
+    ],
+)
+def test_xml_spelling(value: Any, expected: str) -> None:
+    assert xml_writer.element(value).decode() == expected
+
+
+@pytest.mark.parametrize(
+    ("xml", "expected"),
+    [
+        ("<message>text </message>", "text"),
+        ("<message/>", None),
+        ("<message> \n </message>", None),
+        ("<message><a>1</a><a>2</a><b/></message>", {"a": ["1", "2"], "b": None}),
+        ("<message><a>1</a><b/><a>2</a><a>3</a></message>", {"a": ["1", "2", "3"], "b": None}),
+        ('<message x="1">t<b>2</b>u</message>', {"@x": "1", "b": "2", "#text": "tu"}),
+        ('<message type="other"/>', {"@type": "other"}),
+        ('<message><a type="int">5</a></message>', {"a": 5}),
+        ('<message type="document"><a type="int">5</a></message>', {"a": {"@type": "int", "#text": "5"}}),
+        ('<message type="list"><x type="int"> 5 </x><y>6</y><!-- c --></message>', [5, "6"]),
+        ('<message xmlns:n="u"><n:a>1</n:a></message>', {"@xmlns:n": "u", "n:a": "1"}),
+        ("<message><![CDATA[<b>]]></message>", "<b>"),
+        ('<message type="str"> a&#13;\n</message>', " a\r\n"),
+        ('<message type="float">1e3</message>', 1000.0),
+    ],
+)
+def test_xml_reading(xml: str, expected: Any) -> None:
+    body = f'<frame command="publish" topic="t">{xml}</frame>'.encode()
+    assert spelled(xml_reader.read(body)["message"]) == spelled(expected)
+
+
+BILLION_LAUGHS = '<!DOCTYPE m [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><m><message>&b;</message></m>'
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        *(BILLION_LAUGHS, "<!DOCTYPE m><m/>", '<!DOCTYPE m SYSTEM "file:///etc/passwd"><m/>', "<m>&nbsp;</m>"),
+        *("", "<m>", "<m/><m/>", "<m>text</m>", "<m a='1' a='2'/>", "<m a='1'><a/></m>", "<m>" * 1000, "<m>\0</m>"),
+        *('<m><a type="int">x</a></m>', '<m><a type="bool">yes</a></m>', '<m><a type="bytes">?</a></m>'),
+        *('<m><a type="list">x</a></m>', '<m><a type="map"><e/></a></m>', '<m><a type="int"><b/></a></m>'),
+        *('<m><a type="set"><b type="list"/></a></m>', '<m><a type="str" encoding="x">a</a></m>'),
+    ],
+    ids=lambda text: repr(text[:30]),
+)
+def test_xml_refused(xml: str) -> None:
+    with pytest.raises(MalformedMessage):
+        xml_reader.read(xml.encode())
+
+
+class Evil:
+    """Pickles as a call of ``open``, which would leave a file behind."""
+
+    def __init__(self, canary: str) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> Any:
+        return open, (self.canary, "w")
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_executes_nothing(protocol: int, tmp_path: Any) -> None:
+    canary = tmp_path / "canary"
+    for message in (Evil(str(canary)), {"message": [Evil(str(canary))]}, {(Evil(str(canary)),): 1}):
+        with pytest.raises(MalformedMessage, match=r"open"):
+            pickle_codec.PickleCodec().decode(pickle.dumps(message, protocol))
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b".", b"\x80\x04", b"\x80\x04]", b"cos\nsystem\n(S'true'\ntR.", b"(S'true'\nios\nsystem\n."),
+        b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x93\x94\x8c\x04true\x94\x85\x94R\x94.",
+        *(b"(cos\nsystem\nS'true'\no.", b"Pid\n.", b"\x80\x02]Q.", b"\x80\x02\x82\x01.", b"\x80\x05\x97.", b"]}b."),
+        *(b"\x80\x04\x8eAAAAAAA\x7f.", b"\x80\xff}.", pickle.dumps([1]), b"\x80\x02}K\x01R."),
+    ],
+    ids=repr,
+)
+def test_pickles_refused(body: Any) -> None:
+    with pytest.raises(MalformedMessage):
+        pickle_codec.PickleCodec().decode(body if isinstance(body, bytes) else bytes([body]))
+
+
+def test_a_pickle_extension_is_refused_though_it_is_cached() -> None:
+    import copyreg
+
+    copyreg.add_extension("builtins", "print", 0xE7)
+    try:
+        body = b"\x80\x02\x82\xe7(S'printed'\ntR."
+        assert pickle.loads(b"\x80\x02\x82\xe7.") is print  # Now it is in the cache.
+        with pytest.raises(MalformedMessage, match="extension 231"):
+            pickle_codec.loads(body)
+    finally:
+        copyreg.remove_extension("builtins", "print", 0xE7)
+        copyreg.clear_extension_cache()  # type: ignore[attr-defined, unused-ignore]
