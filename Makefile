@@ -8,7 +8,7 @@ DENY := .tools/bin/cargo-deny
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: run-broker demo test test-rust check fmt clippy features doc deny bench bench-peers clean
+.PHONY: run-broker demo test test-rust test-python check fmt clippy features doc deny bench bench-peers clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -16,10 +16,21 @@ run-broker:
 demo:
 	$(CARGO) run --release --locked --quiet --example demo
 
-test: test-rust
+test: test-rust test-python
 
 test-rust:
 	$(CARGO) test --locked
+
+# The Python middleware, and CPython as the judge of every translation. BABELMQ_JUDGE_VALUES says how many values.
+test-python: $(VENV)/installed
+	$(CARGO) build --locked
+	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/mypy
+	cd clients/python && BABELMQ_BIN="$(CURDIR)/target/debug/babelmq" ../../$(VENV)/bin/python -m pytest
+
+$(VENV)/installed: clients/python/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet -e './clients/python[test]'
+	touch $@
 
 check: fmt clippy features doc deny test
 

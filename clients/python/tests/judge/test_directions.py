@@ -11,9 +11,10 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from values import spelled, text
+
 from judge.table import as_json, as_pickle, canonical, from_element, message_element
 from judge.wire import JSON, PICKLE, XML, Wire, read, wire
-from values import spelled, text
 
 TOTAL = int(os.environ.get("BABELMQ_JUDGE_VALUES", "20000"))
 BATCH = 20

@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+
 from judge.wire import JSON, PICKLE, XML, Wire, wire
 
 SYSTEM = b"cposix\nsystem\n"
