@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::tree::Stored;
 use crate::codec::{Batch, Dialect};
-use crate::protocol::{Format, Reply};
+use crate::protocol::{Format, Id, Reply};
 
 /// How much may wait in one outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +73,8 @@ impl Delivery {
             Delivery::Snapshot { values, .. } => SMALL + size_of_val(values.as_slice()),
             Delivery::Value { stored, .. } => SMALL + stored.payload.weight(),
             Delivery::Reply { reply: Reply::Topics { topics }, .. } => SMALL + size_of_val(topics.as_slice()),
+            Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
+            Delivery::Reply { reply: Reply::Error(refusal), .. } => SMALL + refusal.reason.len(),
             Delivery::Reply { .. } | Delivery::Messages { .. } => SMALL,
         }
     }

@@ -280,7 +280,13 @@ impl<W: Wire> Queue<W> {
             if let Some(topics) = self.answers.topics.take() {
                 return Ok(topics);
             }
-            self.take_in(patience)?;
+            if let Err(error) = self.take_in(patience) {
+                // The answer may still come, and is then nobody's.
+                if let Some(abandoned) = self.listings.back_mut() {
+                    *abandoned = Listing::Callback(Box::new(drop));
+                }
+                return Err(error);
+            }
         }
     }
 

@@ -9,6 +9,10 @@ use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Topic, TopicF
 /// How many of the topics before are compared with a message's topic before it is parsed anew.
 const RECENT: usize = 8;
 
+/// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read can bring many of them;
+/// what is beyond this is decoded again by the writer that needs it.
+const MAX_DECODED: usize = 4 << 20;
+
 /// The steps that a read brought, in order.
 pub(super) struct Intake<'a> {
     /// Whole frames and nothing else.
@@ -66,10 +70,15 @@ impl Intake<'_> {
         let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
+        let mark = self.document.mark();
         let request = read_request(source, format, body, &mut self.document, &self.limits);
         let control = match request {
-            Ok(Request::Publish { topic, message, retain, verbatim }) => match self.topic(&topic) {
+            Ok(Request::Publish { topic, mut message, retain, verbatim }) => match self.topic(&topic) {
                 Ok(topic) => {
+                    if self.document.weight() > MAX_DECODED {
+                        self.document.truncate(mark);
+                        message.document = None;
+                    }
                     let verbatim = verbatim.then_some(frame);
                     self.messages.push(Published { topic, format, message, retain, verbatim });
                     return;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 
 use super::session::{SESSION_STACK, Session, Shared};
 use crate::broker::{ClientId, Counters, Event};
@@ -77,12 +77,21 @@ impl Listener {
         Counters::add(&self.shared.counters.connections, 1);
         self.shared.counters.open.fetch_add(1, Ordering::Relaxed);
         let session = Session::new(client, peer, stream.clone(), events, shared, alive);
+        // The thread gets its session when it runs: a session that could not be given one would end under the lock of
+        // the connections, which its end takes as well.
+        let (hand_over, take) = bounded::<Session>(1);
         self.shared.connections.add(client, stream, || {
-            thread::Builder::new()
-                .name(format!("session-{client}"))
-                .stack_size(SESSION_STACK)
-                .spawn(move || session.run())
-        })
+            thread::Builder::new().name(format!("session-{client}")).stack_size(SESSION_STACK).spawn(
+                move || {
+                    if let Ok(session) = take.recv() {
+                        session.run();
+                    }
+                },
+            )
+        })?;
+        // The thread is waiting for it.
+        let _ = hand_over.send(session);
+        Ok(())
     }
 
     fn turn_away(&self, mut stream: &TcpStream, peer: SocketAddr) {

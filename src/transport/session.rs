@@ -1,7 +1,7 @@
 //! The thread that reads from one connection.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -138,13 +138,14 @@ impl Session {
         self.stream.set_write_timeout(Some(WRITE_TICK))?;
         let (outbox, inbox) = outbox(self.shared.queue);
         let (reading, session): (Sender<()>, Receiver<()>) = bounded(0);
-        let counters = self.shared.counters.clone();
+        let (counters, stream) = (self.shared.counters.clone(), self.stream.clone());
         let writer = Writer::new(self.stream.clone(), inbox, session, counters.clone(), self.shared.limits);
         let thread = thread::Builder::new()
             .name(format!("writer-{}", self.client))
             .stack_size(WRITER_STACK)
             .spawn(move || {
                 let _panics = CountPanic(counters);
+                let _end = EndOnPanic(stream);
                 writer.run();
             })?;
         let _ = self.events.send(Event::Attach { client: self.client, peer: self.peer, outbox });
@@ -171,6 +172,17 @@ impl Drop for Session {
         }
         self.shared.counters.open.fetch_sub(1, Ordering::Relaxed);
         self.shared.connections.remove(self.client);
+    }
+}
+
+/// Ends the connection of a writer that panics, so that its session ends as well.
+struct EndOnPanic(Arc<TcpStream>);
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _ = self.0.shutdown(Shutdown::Both);
+        }
     }
 }
 

@@ -182,7 +182,12 @@ impl Writer {
 
     fn write_slices(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         let mut progress = Instant::now();
+        let mut hurry = None;
         while !slices.is_empty() {
+            // Reading a little now and then does not keep a connection that was cut off.
+            if self.inbox.is_overflowed() && hurry.get_or_insert_with(Instant::now).elapsed() >= HURRY {
+                return Err(ErrorKind::TimedOut.into());
+            }
             match (&*self.stream).write_vectored(slices) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
@@ -191,8 +196,7 @@ impl Writer {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    let patience = if self.inbox.is_overflowed() { HURRY } else { STALL };
-                    if progress.elapsed() >= patience {
+                    if progress.elapsed() >= STALL {
                         return Err(error);
                     }
                 }

