@@ -67,7 +67,8 @@ fn produce<W: Wire>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut producer = Producer::<W> { address: arguments.address.clone(), queues: HashMap::new() };
     let mut pushed = 0;
     if let Some(file) = &arguments.file {
-        let lines = BufReader::new(File::open(file).map_err(|error| format!("{}: {error}", file.display()))?).lines();
+        let lines =
+            BufReader::new(File::open(file).map_err(|error| format!("{}: {error}", file.display()))?).lines();
         for (index, line) in lines.take(arguments.length.unwrap_or(usize::MAX)).enumerate() {
             let Line { topic, message } = serde_json::from_str(&line?)
                 .map_err(|error| format!("{}, line {}: {error}", file.display(), index + 1))?;
