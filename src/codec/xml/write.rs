@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::chars;
 use super::escape::{is_carriable, push_attribute, push_text};
+use crate::codec::number::write_float;
 use crate::codec::{Node, Text, View};
 
 /// How the elements inside a container are named.
@@ -199,7 +200,7 @@ fn write_bytes(view: View<'_>, text: Text, out: &mut Vec<u8>) {
 
 fn push_float(number: f64, out: &mut Vec<u8>) {
     if number.is_finite() {
-        out.extend_from_slice(ryu::Buffer::new().format_finite(number).as_bytes());
+        write_float(number, out);
     } else if number.is_nan() {
         out.extend_from_slice(b"NaN");
     } else {

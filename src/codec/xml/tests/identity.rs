@@ -152,7 +152,7 @@ fn the_spelling() {
         (Value::None, "<message type=\"null\"></message>"),
         (Value::Bool(true), "<message type=\"bool\">true</message>"),
         (Value::Int(-5), "<message type=\"int\">-5</message>"),
-        (Value::Float(1e16), "<message type=\"float\">1e16</message>"),
+        (Value::Float(1e16), "<message type=\"float\">1e+16</message>"),
         (Value::Float(-0.0), "<message type=\"float\">-0.0</message>"),
         (Value::Float(f64::NAN), "<message type=\"float\">NaN</message>"),
         (Value::Float(f64::NEG_INFINITY), "<message type=\"float\">-INF</message>"),
