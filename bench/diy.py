@@ -68,10 +68,14 @@ def json_to_xml(payload):
 
 
 TRANSLATORS = {
-    "pickle-json": lambda payload: json.dumps(pickle.loads(payload), separators=(",", ":")).encode(),
+    "pickle-json": lambda payload: json.dumps(
+        pickle.loads(payload), separators=(",", ":")
+    ).encode(),
     "json-pickle": lambda payload: pickle.dumps(json.loads(payload)),
     "json-xml": json_to_xml,
-    "xml-json": lambda payload: json.dumps(read_xml(etree.fromstring(payload)), separators=(",", ":")).encode(),
+    "xml-json": lambda payload: json.dumps(
+        read_xml(etree.fromstring(payload)), separators=(",", ":")
+    ).encode(),
 }
 
 

@@ -33,7 +33,14 @@ def show(value):
             return "nan"
         return "f" + struct.pack(">d", value).hex()
     if type(value) is str:
-        return '"' + "".join(c if " " <= c <= "~" and c not in '"\\' else "<%x>" % ord(c) for c in value) + '"'
+        return (
+            '"'
+            + "".join(
+                c if " " <= c <= "~" and c not in '"\\' else "<%x>" % ord(c)
+                for c in value
+            )
+            + '"'
+        )
     if type(value) in (bytes, bytearray):
         return "b" + bytes(value).hex()
     if type(value) is dict:
@@ -66,24 +73,75 @@ def values():
     yield "none", None
     yield "true", True
     yield "false", False
-    for number in (0, 1, -1, 255, 256, 65535, 65536, -128, -129, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1,
-                   2**53 + 1, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 2**64, 10**18, -(10**19), 2**2039,
-                   -(2**2040), 10**4300 - 1, -(10**4300) + 1):
+    for number in (
+        0,
+        1,
+        -1,
+        255,
+        256,
+        65535,
+        65536,
+        -128,
+        -129,
+        2**31 - 1,
+        2**31,
+        -(2**31),
+        -(2**31) - 1,
+        2**53 + 1,
+        2**63 - 1,
+        2**63,
+        -(2**63),
+        -(2**63) - 1,
+        2**64,
+        10**18,
+        -(10**19),
+        2**2039,
+        -(2**2040),
+        10**4300 - 1,
+        -(10**4300) + 1,
+    ):
         name = str(number) if abs(number) < 10**20 else "big%d" % number.bit_length()
         yield "int " + name, number
-    for number in (0.0, -0.0, 1.0, 1.5, -2.25, 0.1, 1e300, 5e-324, 1.7976931348623157e308, 1e16, 123456789.125,
-                   float("nan"), float("inf"), float("-inf")):
+    for number in (
+        0.0,
+        -0.0,
+        1.0,
+        1.5,
+        -2.25,
+        0.1,
+        1e300,
+        5e-324,
+        1.7976931348623157e308,
+        1e16,
+        123456789.125,
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+    ):
         yield "float %r" % number, number
     for name, text in (
-        ("empty", ""), ("ascii", "abc"), ("escape", "a\\b\\u0041\\\\u0041\\"), ("quotes", "'\"<>&"),
-        ("newlines", "a\nb\r\nc"), ("controls", "".join(map(chr, range(32))) + "\x7f\x85\xa0"),
-        ("latin1", "café ÿ"), ("greek", "αβγ"), ("han", "漢字"), ("emoji", "🐍👨\u200d👩\u200d👧"),
-        ("noncharacters", "\ufffe\uffff\U0010ffff"), ("separators", "\u2028\u2029"),
-        ("255 bytes", "x" * 255), ("256 bytes", "y" * 256), ("300 two-byte", "é" * 300),
+        ("empty", ""),
+        ("ascii", "abc"),
+        ("escape", "a\\b\\u0041\\\\u0041\\"),
+        ("quotes", "'\"<>&"),
+        ("newlines", "a\nb\r\nc"),
+        ("controls", "".join(map(chr, range(32))) + "\x7f\x85\xa0"),
+        ("latin1", "café ÿ"),
+        ("greek", "αβγ"),
+        ("han", "漢字"),
+        ("emoji", "🐍👨\u200d👩\u200d👧"),
+        ("noncharacters", "\ufffe\uffff\U0010ffff"),
+        ("separators", "\u2028\u2029"),
+        ("255 bytes", "x" * 255),
+        ("256 bytes", "y" * 256),
+        ("300 two-byte", "é" * 300),
     ):
         yield "str " + name, text
     for name, data in (
-        ("empty", b""), ("ascii", b"abc"), ("high", b"\x00\x80\xff\n'\\"), ("all", bytes(range(256))),
+        ("empty", b""),
+        ("ascii", b"abc"),
+        ("high", b"\x00\x80\xff\n'\\"),
+        ("all", bytes(range(256))),
         ("255", b"z" * 255),
     ):
         yield "bytes " + name, data
@@ -112,8 +170,19 @@ def values():
     yield "dict empty", {}
     yield "dict", {"a": 1, "b": [2], "c": {"d": None}}
     yield "dict order", {"z": 1, "a": 2, "m": 3}
-    yield "dict other keys", {1: "int", 2.5: "float", None: "none", True is None: "false", (1, "x"): "tuple",
-                              b"k": "bytes", 10**30: "big", float("inf"): "inf"}
+    yield (
+        "dict other keys",
+        {
+            1: "int",
+            2.5: "float",
+            None: "none",
+            True is None: "false",
+            (1, "x"): "tuple",
+            b"k": "bytes",
+            10**30: "big",
+            float("inf"): "inf",
+        },
+    )
     yield "dict nan key", {float("nan"): 1}
     yield "dict 1100", {"key%d" % i: i for i in range(1100)}
     yield "dict of lists", {"k%d" % i: [i, [i]] for i in range(30)}
@@ -129,7 +198,10 @@ def values():
     yield "shared big int", [(big := 3**200), big, (big,)]
     yield "shared bytes", [(data := b"\xfe" * 4), data, {data: data}]
     yield "shared bytearray", [(data := bytearray(b"\xfe" * 4)), data]
-    yield "shared set", [(numbers := {1, 2}), numbers, (frozen := frozenset("a")), {frozen: frozen}]
+    yield (
+        "shared set",
+        [(numbers := {1, 2}), numbers, (frozen := frozenset("a")), {frozen: frozen}],
+    )
     yield "shared in dict", {"k%d" % i: shared for i in range(20)}
     yield "many bytes", [bytes([i, 255]) for i in range(20)]
     yield "memo over 255", [("s%d" % i, "s%d" % (i // 2)) for i in range(300)]
@@ -141,7 +213,14 @@ def values():
     for _ in range(127):
         deep = {"k": deep}
     yield "dict 128 deep", deep
-    yield "publish", {"command": "publish", "topic": "/weather/berlin", "message": {"temp": 21.5, "wind": [3, "NW"]}}
+    yield (
+        "publish",
+        {
+            "command": "publish",
+            "topic": "/weather/berlin",
+            "message": {"temp": 21.5, "wind": [3, "NW"]},
+        },
+    )
 
 
 def by_hand():
@@ -152,9 +231,15 @@ def by_hand():
     yield "python 2 short str", b"\x80\x02U\x03abcq\x00."
     yield "python 2 long str", b"T\x03\x00\x00\x00abc."
     yield "python 2 dict", b"(dp0\nS'a'\np1\nI1\nsS'b'\np2\n(lp3\nI2\naL3L\nas."
-    yield "python 2 set", b"\x80\x02c__builtin__\nset\nq\x00]q\x01(K\x01K\x02e\x85q\x02Rq\x03."
+    yield (
+        "python 2 set",
+        b"\x80\x02c__builtin__\nset\nq\x00]q\x01(K\x01K\x02e\x85q\x02Rq\x03.",
+    )
     yield "python 2 unicode", b"\x80\x02X\x03\x00\x00\x00abcq\x00."
-    yield "python 2 bytearray", b"\x80\x02c__builtin__\nbytearray\nq\x00X\x03\x00\x00\x00a\xc3\xbfU\x07latin-1q\x01\x86Rq\x02."
+    yield (
+        "python 2 bytearray",
+        b"\x80\x02c__builtin__\nbytearray\nq\x00X\x03\x00\x00\x00a\xc3\xbfU\x07latin-1q\x01\x86Rq\x02.",
+    )
     yield "python 2 bool, protocol 1", b"](I00\nI01\ne."
     yield "long without L", b"L123\n."
     yield "long1 of no bytes", b"\x8a\x00."
@@ -174,10 +259,21 @@ def by_hand():
     yield "dup a list and append", b"]2K\x01a0."
     yield "something below", b"K\x01(K\x02."
     yield "append to a memoised list", b"]q\x00]q\x01h\x00ah\x00K\x05a0h\x01h\x00a."
-    yield "list grows after set was made of it", b"]q\x00K\x01a0cbuiltins\nset\nh\x00\x85Rq\x010h\x00K\x02a0h\x01h\x00\x86."
-    yield "set grows after it was made", (b"\x80\x04cbuiltins\nset\n]q\x00(K\x01K\x02e\x85Rq\x01(K\x03\x900"
-                                          b"h\x00K\x09a0h\x00h\x01\x86.")
-    yield "set of a list in runs", b"cbuiltins\nset\n](K\x01e(K\x01\x85e(K\x03K\x04e\x85R."
+    yield (
+        "list grows after set was made of it",
+        b"]q\x00K\x01a0cbuiltins\nset\nh\x00\x85Rq\x010h\x00K\x02a0h\x01h\x00\x86.",
+    )
+    yield (
+        "set grows after it was made",
+        (
+            b"\x80\x04cbuiltins\nset\n]q\x00(K\x01K\x02e\x85Rq\x01(K\x03\x900"
+            b"h\x00K\x09a0h\x00h\x01\x86."
+        ),
+    )
+    yield (
+        "set of a list in runs",
+        b"cbuiltins\nset\n](K\x01e(K\x01\x85e(K\x03K\x04e\x85R.",
+    )
     yield "dict with a key twice", b"}(K\x01K\x0aK\x02K\x14K\x01K\x1eu."
     yield "dict opcode with a key twice", b"(X\x01\0\0\0aK\x01X\x01\0\0\0aK\x02d."
     yield "setitem over", b"}X\x01\0\0\0aK\x01sX\x01\0\0\0aK\x02s."
@@ -190,11 +286,19 @@ def by_hand():
     yield "memoize after put", b"](K\x07q\x05K\x08\x94K\x09\x94h\x05h\x01h\x02e."
     yield "memoised again", b"](K\x07q\x00K\x08q\x00h\x00e."
     yield "proto in the middle", b"K\x01\x80\x02."
-    yield "two frames", b"\x80\x04\x95\x02" + b"\0" * 7 + b"K\x01\x95\x02" + b"\0" * 7 + b"0N."
+    yield (
+        "two frames",
+        b"\x80\x04\x95\x02" + b"\0" * 7 + b"K\x01\x95\x02" + b"\0" * 7 + b"0N.",
+    )
     yield "unicode escapes", b"V\\u00e9\\U0001f40d\\x\\\\u0041\xe9\\\n."
     yield "empty unicode", b"V\n."
-    yield "shared and with duplicates", (b"]q\x000}q\x01(K\x01h\x00K\x02]q\x02(K\x07eK\x01h\x02u"
-                                         b"q\x030]h\x03ah\x02ah\x00ah\x03a.")
+    yield (
+        "shared and with duplicates",
+        (
+            b"]q\x000}q\x01(K\x01h\x00K\x02]q\x02(K\x07eK\x01h\x02u"
+            b"q\x030]h\x03ah\x02ah\x00ah\x03a."
+        ),
+    )
 
 
 def u4(number):
@@ -205,15 +309,31 @@ def refused():
     evil = [
         ("os.system 0", b"cposix\nsystem\np0\n(S'true'\ntR.", "posix.system"),
         ("os.system 1", b"cposix\nsystem\nq\0(X\x04\0\0\0truetq\1R.", "posix.system"),
-        ("os.system 2", b"\x80\x02cposix\nsystem\nX\x04\0\0\0true\x85R.", "posix.system"),
-        ("os.system 4", b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x04true\x85R.", "posix.system"),
-        ("os.system from the memo", b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x940h\x00h\x01\x93.", "posix.system"),
+        (
+            "os.system 2",
+            b"\x80\x02cposix\nsystem\nX\x04\0\0\0true\x85R.",
+            "posix.system",
+        ),
+        (
+            "os.system 4",
+            b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x04true\x85R.",
+            "posix.system",
+        ),
+        (
+            "os.system from the memo",
+            b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x940h\x00h\x01\x93.",
+            "posix.system",
+        ),
         ("os.system as GLOBAL of nt", b"cnt\nsystem\n(S'true'\ntR.", "nt.system"),
         ("eval", b"c__builtin__\neval\n(S'1'\ntR.", "__builtin__.eval"),
         ("getattr", b"cbuiltins\ngetattr\n.", "builtins.getattr"),
         ("codecs decode", b"c_codecs\ndecode\n.", "_codecs.decode"),
         ("set of another module", b"cevil\nset\n.", "evil.set"),
-        ("nested", b"](K\x01}X\x01\0\0\0acposix\nsystem\n(S'true'\ntRse.", "posix.system"),
+        (
+            "nested",
+            b"](K\x01}X\x01\0\0\0acposix\nsystem\n(S'true'\ntRse.",
+            "posix.system",
+        ),
         ("as a dict key", b"}cposix\nsystem\n(S'true'\ntRK\x01s.", "posix.system"),
         ("popped at once", b"cposix\nsystem\n0N.", "posix.system"),
         ("inst", b"(S'true'\niposix\nsystem\n.", "posix.system"),
@@ -234,20 +354,44 @@ def refused():
         ("reduce of nothing", b"R.", "REDUCE"),
         ("stack_global of numbers", b"K\x01K\x02\x93.", "STACK_GLOBAL"),
         ("stack_global of nothing", b"\x93.", "STACK_GLOBAL"),
-        ("stack_global below a mark", b"\x8c\x08builtins(\x8c\x03set\x93.", "STACK_GLOBAL"),
+        (
+            "stack_global below a mark",
+            b"\x8c\x08builtins(\x8c\x03set\x93.",
+            "STACK_GLOBAL",
+        ),
         ("set without arguments", b"cbuiltins\nset\n)R.", "set with arguments"),
         ("set of a tuple", b"cbuiltins\nset\n)\x85R.", "set with arguments"),
         ("set of a str", b"cbuiltins\nset\nX\x01\0\0\0a\x85R.", "set with arguments"),
         ("set of two lists", b"cbuiltins\nset\n]]\x86R.", "set with arguments"),
         ("set of no tuple", b"cbuiltins\nset\n]]aR.", "set with arguments"),
-        ("bytes of a number", b"cbuiltins\nbytes\nJ\xff\xff\xff\x7f\x85R.", "bytes with arguments"),
-        ("bytearray of a number", b"cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.", "bytearray with arguments"),
-        ("encode to another codec", b"c_codecs\nencode\nX\x01\0\0\0aX\x03\0\0\0hex\x86R.", "_codecs.encode with arguments"),
-        ("encode of bytes", b"c_codecs\nencode\nC\x01aX\x06\0\0\0latin1\x86R.", "_codecs.encode with arguments"),
+        (
+            "bytes of a number",
+            b"cbuiltins\nbytes\nJ\xff\xff\xff\x7f\x85R.",
+            "bytes with arguments",
+        ),
+        (
+            "bytearray of a number",
+            b"cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.",
+            "bytearray with arguments",
+        ),
+        (
+            "encode to another codec",
+            b"c_codecs\nencode\nX\x01\0\0\0aX\x03\0\0\0hex\x86R.",
+            "_codecs.encode with arguments",
+        ),
+        (
+            "encode of bytes",
+            b"c_codecs\nencode\nC\x01aX\x06\0\0\0latin1\x86R.",
+            "_codecs.encode with arguments",
+        ),
         ("builtin as the value", b"cbuiltins\nset\n.", "function set"),
         ("builtin in a list", b"]cbuiltins\nset\na.", "function set"),
         ("builtin as a key", b"}cbuiltins\nset\nNs.", "function set"),
-        ("builtin in its own argument", b"cbuiltins\nset\n]cbuiltins\nset\na\x85R.", "function set"),
+        (
+            "builtin in its own argument",
+            b"cbuiltins\nset\n]cbuiltins\nset\na\x85R.",
+            "function set",
+        ),
     ]
     import datetime
     import decimal
@@ -277,28 +421,69 @@ def refused():
         for protocol in range(6):
             for value in (thing, {"k": [thing]}):
                 pickled = pickle.dumps(value, protocol)
-                evil.append(("%s %d%s" % (name, protocol, "" if value is thing else " nested"), pickled,
-                             words or "__main__.Thing"))
-    evil.append(("reconstructor of a builtin", b"ccopy_reg\n_reconstructor\n(cbuiltins\nset\n]t.", "builtins.set"))
+                evil.append(
+                    (
+                        "%s %d%s"
+                        % (name, protocol, "" if value is thing else " nested"),
+                        pickled,
+                        words or "__main__.Thing",
+                    )
+                )
+    evil.append(
+        (
+            "reconstructor of a builtin",
+            b"ccopy_reg\n_reconstructor\n(cbuiltins\nset\n]t.",
+            "builtins.set",
+        )
+    )
     for name, pickled, words in evil:
         yield name, "forbidden-pickle", words, pickled
 
     big = 10**4300
     size = (big.bit_length() + 8) // 8
     rows = [
-        ("4301 digits, protocol 0", "too-many-digits", "4300", b"L1" + b"0" * 4300 + b"L\n."),
+        (
+            "4301 digits, protocol 0",
+            "too-many-digits",
+            "4300",
+            b"L1" + b"0" * 4300 + b"L\n.",
+        ),
         ("4301 digits, INT", "too-many-digits", "4300", b"I1" + b"0" * 4300 + b"\n."),
-        ("4301 digits, LONG4", "too-many-digits", "4300", b"\x8b" + u4(size) + big.to_bytes(size, "little") + b"."),
-        ("4301 digits, negative", "too-many-digits", "4300",
-         b"\x8b" + u4(size) + (-big).to_bytes(size, "little", signed=True) + b"."),
-        ("5000 bytes of LONG4", "too-many-digits", "4300", b"\x8b" + u4(5000) + b"\x01" * 5000 + b"."),
+        (
+            "4301 digits, LONG4",
+            "too-many-digits",
+            "4300",
+            b"\x8b" + u4(size) + big.to_bytes(size, "little") + b".",
+        ),
+        (
+            "4301 digits, negative",
+            "too-many-digits",
+            "4300",
+            b"\x8b" + u4(size) + (-big).to_bytes(size, "little", signed=True) + b".",
+        ),
+        (
+            "5000 bytes of LONG4",
+            "too-many-digits",
+            "4300",
+            b"\x8b" + u4(5000) + b"\x01" * 5000 + b".",
+        ),
         ("lone surrogate", "invalid-value", "surrogate", pickle.dumps("a\ud800", 4)),
         ("lone surrogate 1", "invalid-value", "surrogate", pickle.dumps("\udfff", 1)),
         ("lone surrogate 0", "invalid-value", "surrogate", pickle.dumps("\ud83d", 0)),
-        ("surrogate pair 0", "invalid-value", "surrogate", pickle.dumps("\ud83d\ude00", 0)),
+        (
+            "surrogate pair 0",
+            "invalid-value",
+            "surrogate",
+            pickle.dumps("\ud83d\ude00", 0),
+        ),
         ("python 2 str beyond ascii", "invalid-value", "ASCII", b"U\x01\xff."),
         ("python 2 STRING beyond ascii", "invalid-value", "ASCII", b"S'\xff'\n."),
-        ("python 2 STRING escape beyond ascii", "invalid-value", "ASCII", b"S'\\xff'\n."),
+        (
+            "python 2 STRING escape beyond ascii",
+            "invalid-value",
+            "ASCII",
+            b"S'\\xff'\n.",
+        ),
         ("float beyond a double", "invalid-value", "double", b"F1e400\n."),
         ("not utf-8", "malformed-pickle", "UTF-8", b"X\x01\0\0\0\xff."),
         ("overlong utf-8", "malformed-pickle", "UTF-8", b"X\x02\0\0\0\xc0\x80."),
@@ -310,11 +495,24 @@ def refused():
         ("two pickles", "malformed-pickle", "follow", b"N.N."),
         ("unknown opcode", "malformed-pickle", "0xff", b"\xff."),
         ("json", "malformed-pickle", "0x7b", b'{"command": "ping"}'),
-        ("frame overruns", "malformed-pickle", "frame", b"\x80\x04\x95\xff\0\0\0\0\0\0\0N."),
-        ("length overruns", "malformed-pickle", "X: it needs".replace("X", "BINUNICODE at byte 0 of the pickle"),
-         b"X\xff\xff\xff\x7fab."),
-        ("8 byte length overruns", "malformed-pickle", "it needs 18446744073709551615 bytes",
-         b"\x8d" + b"\xff" * 8 + b"ab."),
+        (
+            "frame overruns",
+            "malformed-pickle",
+            "frame",
+            b"\x80\x04\x95\xff\0\0\0\0\0\0\0N.",
+        ),
+        (
+            "length overruns",
+            "malformed-pickle",
+            "X: it needs".replace("X", "BINUNICODE at byte 0 of the pickle"),
+            b"X\xff\xff\xff\x7fab.",
+        ),
+        (
+            "8 byte length overruns",
+            "malformed-pickle",
+            "it needs 18446744073709551615 bytes",
+            b"\x8d" + b"\xff" * 8 + b"ab.",
+        ),
         ("negative LONG4", "malformed-pickle", "it needs", b"\x8b\xff\xff\xff\xffab."),
         ("no newline", "malformed-pickle", "newline", b"I12."),
         ("empty int", "malformed-pickle", "decimal", b"I\n."),
@@ -330,15 +528,35 @@ def refused():
         ("short x escape", "malformed-pickle", "hexadecimal", b"S'\\x4'\n."),
         ("short u escape", "malformed-pickle", "hexadecimal", b"V\\u004\n."),
         ("signed u escape", "malformed-pickle", "hexadecimal", b"V\\u+041\n."),
-        ("escape beyond unicode", "malformed-pickle", "no character", b"V\\U00110000\n."),
+        (
+            "escape beyond unicode",
+            "malformed-pickle",
+            "no character",
+            b"V\\U00110000\n.",
+        ),
         ("pop of nothing", "malformed-pickle", "not enough", b"0."),
         ("dup of nothing", "malformed-pickle", "not enough", b"2."),
         ("dup of a mark", "malformed-pickle", "above the last MARK", b"N(2."),
         ("stop at a mark", "malformed-pickle", "above the last MARK", b"N(."),
-        ("tuple2 across a mark", "malformed-pickle", "above the last MARK", b"N(N\x86."),
+        (
+            "tuple2 across a mark",
+            "malformed-pickle",
+            "above the last MARK",
+            b"N(N\x86.",
+        ),
         ("append across a mark", "malformed-pickle", "above the last MARK", b"](Na."),
-        ("append across a mark that is popped", "malformed-pickle", "APPEND at byte 3", b"](Na1."),
-        ("setitem across a mark that is popped", "malformed-pickle", "SETITEM at byte 4", b"}(NNs1."),
+        (
+            "append across a mark that is popped",
+            "malformed-pickle",
+            "APPEND at byte 3",
+            b"](Na1.",
+        ),
+        (
+            "setitem across a mark that is popped",
+            "malformed-pickle",
+            "SETITEM at byte 4",
+            b"}(NNs1.",
+        ),
         ("appends across a mark", "malformed-pickle", "above the last MARK", b"]((Ne."),
         ("tuple1 of nothing", "malformed-pickle", "not enough", b"\x85."),
         ("tuple without mark", "malformed-pickle", "MARK", b"Nt."),
@@ -360,17 +578,46 @@ def refused():
         ("put of nothing", "malformed-pickle", "not enough", b"q\x00."),
         ("memoize of nothing", "malformed-pickle", "not enough", b"\x94."),
         ("negative put", "malformed-pickle", "memo number", b"Np-1\n."),
-        ("encode of a text beyond latin1", "malformed-pickle", "latin1",
-         b"c_codecs\nencode\nX\x03\0\0\0\xe6\xbc\xa2X\x06\0\0\0latin1\x86R."),
+        (
+            "encode of a text beyond latin1",
+            "malformed-pickle",
+            "latin1",
+            b"c_codecs\nencode\nX\x03\0\0\0\xe6\xbc\xa2X\x06\0\0\0latin1\x86R.",
+        ),
         ("list as a key", "unhashable", "list", b"}]Ns."),
         ("dict as an element", "unhashable", "dict", b"\x8f(}\x90."),
         ("set in a frozenset", "unhashable", "set", b"(\x8f\x91."),
         ("list in a tuple as a key", "unhashable", "list", b"}]\x85Ns."),
-        ("bytearray as a key", "unhashable", "bytearray", b"}\x96" + b"\0" * 8 + b"Ns."),
-        ("bytearray as an element", "unhashable", "bytearray", b"\x8f(\x96" + b"\0" * 8 + b"\x90."),
-        ("bytearray in a tuple as a key", "unhashable", "bytearray", b"}\x96" + b"\0" * 8 + b"\x85Ns."),
-        ("bytearray in a shared tuple", "unhashable", "bytearray", b"](\x96" + b"\0" * 8 + b"\x85q\0}h\0Nse."),
-        ("bytearray from old protocols as a key", "unhashable", "bytearray", b"}cbuiltins\nbytearray\n)RNs."),
+        (
+            "bytearray as a key",
+            "unhashable",
+            "bytearray",
+            b"}\x96" + b"\0" * 8 + b"Ns.",
+        ),
+        (
+            "bytearray as an element",
+            "unhashable",
+            "bytearray",
+            b"\x8f(\x96" + b"\0" * 8 + b"\x90.",
+        ),
+        (
+            "bytearray in a tuple as a key",
+            "unhashable",
+            "bytearray",
+            b"}\x96" + b"\0" * 8 + b"\x85Ns.",
+        ),
+        (
+            "bytearray in a shared tuple",
+            "unhashable",
+            "bytearray",
+            b"](\x96" + b"\0" * 8 + b"\x85q\0}h\0Nse.",
+        ),
+        (
+            "bytearray from old protocols as a key",
+            "unhashable",
+            "bytearray",
+            b"}cbuiltins\nbytearray\n)RNs.",
+        ),
         ("list in itself", "cycle", "itself", b"]q\x00h\x00a."),
         ("dict in itself", "cycle", "itself", b"}q\x00K\x01h\x00s."),
         ("list in its tuple", "cycle", "itself", b"]q\x00h\x00\x85a."),
@@ -378,40 +625,77 @@ def refused():
         ("list 129 deep", "too-deep", "128", b"]" * 129 + b"a" * 128 + b"."),
         ("tuple 129 deep", "too-deep", "128", b")" + b"\x85" * 128 + b"."),
         ("tuple 100000 deep", "too-deep", "128", b")" + b"\x85" * 1940 + b"."),
-        ("shared and too deep", "too-deep", "128",
-         b")" + b"\x85" * 100 + b"q\x000]h\x00a" + b"h\x00" + b"\x85" * 28 + b"a."),
+        (
+            "shared and too deep",
+            "too-deep",
+            "128",
+            b")" + b"\x85" * 100 + b"q\x000]h\x00a" + b"h\x00" + b"\x85" * 28 + b"a.",
+        ),
         ("doubling tuple", "too-large", "16777216", b")" + b"2\x86" * 32 + b"."),
-        ("doubling list of lists", "too-large", "16777216", b"]" + b"q\x000](h\x00h\x00e" * 40 + b"."),
-        ("doubling list with duplicates", "too-large", "16777216", b"}(K\x01K\x01K\x01K\x01u" + b"2\x86" * 40 + b"."),
+        (
+            "doubling list of lists",
+            "too-large",
+            "16777216",
+            b"]" + b"q\x000](h\x00h\x00e" * 40 + b".",
+        ),
+        (
+            "doubling list with duplicates",
+            "too-large",
+            "16777216",
+            b"}(K\x01K\x01K\x01K\x01u" + b"2\x86" * 40 + b".",
+        ),
     ]
     for protocol in range(6):
         loop = {"a": [1]}
         loop["a"].append(loop)
-        rows.append(("cycle %d" % protocol, "cycle", "itself", pickle.dumps(loop, protocol)))
+        rows.append(
+            ("cycle %d" % protocol, "cycle", "itself", pickle.dumps(loop, protocol))
+        )
         knot = ([],)
         knot[0].append(knot)
-        rows.append(("cycle through a tuple %d" % protocol, "cycle", "itself", pickle.dumps(knot, protocol)))
+        rows.append(
+            (
+                "cycle through a tuple %d" % protocol,
+                "cycle",
+                "itself",
+                pickle.dumps(knot, protocol),
+            )
+        )
         deep = 1
         for _ in range(129):
             deep = [deep]
-        rows.append(("129 deep %d" % protocol, "too-deep", "128", pickle.dumps(deep, protocol)))
+        rows.append(
+            ("129 deep %d" % protocol, "too-deep", "128", pickle.dumps(deep, protocol))
+        )
     for name, code, words, pickled in rows:
         yield name, code, words, pickled
 
 
 def main():
     HERE.mkdir(exist_ok=True)
-    warnings.simplefilter("ignore", DeprecationWarning)  # "\\q", an unknown escape, is meant
+    warnings.simplefilter(
+        "ignore", DeprecationWarning
+    )  # "\\q", an unknown escape, is meant
     with open(HERE / "values.txt", "w") as out:
         for name, value in values():
             seen = {}
             for protocol in range(6):
                 for pickler, dumps in (("C", pickle.dumps), ("py", pickle._dumps)):
-                    seen.setdefault(dumps(value, protocol), []).append((protocol, pickler))
+                    seen.setdefault(dumps(value, protocol), []).append(
+                        (protocol, pickler)
+                    )
             for pickled, by in seen.items():
                 protocols = "+".join(sorted({str(p) for p, _ in by}))
                 picklers = "+".join(sorted({n for _, n in by}))
-                print(name, protocols, picklers, pickled.hex(), show(value), sep="\t", file=out)
+                print(
+                    name,
+                    protocols,
+                    picklers,
+                    pickled.hex(),
+                    show(value),
+                    sep="\t",
+                    file=out,
+                )
         for name, pickled in by_hand():
             value = pickle.loads(pickled)
             assert show(value) == show(pickle._loads(pickled)), name
@@ -424,6 +708,10 @@ def main():
 if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0":
         # The order of strings in a set hangs on the seed; with one seed the files come out the same each time.
-        os.execve(sys.executable, [sys.executable, __file__], dict(os.environ, PYTHONHASHSEED="0"))
+        os.execve(
+            sys.executable,
+            [sys.executable, __file__],
+            dict(os.environ, PYTHONHASHSEED="0"),
+        )
     else:
         main()

@@ -1,7 +1,7 @@
 """Writes xml/plain.jsonl: plain documents, and what CPython's xmltodict makes of them.
 
-    python3 -m venv venv && venv/bin/pip install xmltodict==1.0.4
-    venv/bin/python tests/vectors/make_xml.py
+python3 -m venv venv && venv/bin/pip install xmltodict==1.0.4
+venv/bin/python tests/vectors/make_xml.py
 """
 
 import json
@@ -30,7 +30,7 @@ DOCUMENTS = [
     "<message>a <![CDATA[<]]>&gt; b</message>",
     "<message>]]&gt;</message>",
     "<message>&lt;&gt;&amp;&quot;&apos;</message>",
-    "<message>&#x1F600;\U0001F600</message>",
+    "<message>&#x1F600;\U0001f600</message>",
     "<message><?pi data?>a</message>",
     '<message><order id="5"><sku>X1</sku></order></message>',
     '<message a=""/>',
@@ -89,11 +89,29 @@ def show(value):
 def random_document(rng, depth=0):
     """An element without types, of a few names, so that children repeat."""
     name = rng.choice("abc")
-    attributes = "".join(f' {key}="{rng.choice(["", " x ", "&amp;"])}"' for key in "xy" if rng.random() < 0.2)
+    attributes = "".join(
+        f' {key}="{rng.choice(["", " x ", "&amp;"])}"'
+        for key in "xy"
+        if rng.random() < 0.2
+    )
     content = []
     for _ in range(rng.randrange(5 if depth < 4 else 1)):
         content.append(random_document(rng, depth + 1))
-    for text in rng.choices(["", " ", "\r\n", "t", " t ", "&lt;", "<!-- c -->", "<![CDATA[ & ]]>", "<?p?>", "\u00e9"], k=2):
+    for text in rng.choices(
+        [
+            "",
+            " ",
+            "\r\n",
+            "t",
+            " t ",
+            "&lt;",
+            "<!-- c -->",
+            "<![CDATA[ & ]]>",
+            "<?p?>",
+            "\u00e9",
+        ],
+        k=2,
+    ):
         content.insert(rng.randrange(len(content) + 1), text)
     return f"<{name}{attributes}>{''.join(content)}</{name}>"
 
