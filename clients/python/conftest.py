@@ -5,6 +5,7 @@ With BABELMQ_BIN, the path of a `babelmq` binary, it is the real one; without, a
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -15,6 +16,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "tests"))
 from fake_broker import FakeBroker
+
+
+def pytest_configure() -> None:
+    """Says once what is missing, where collecting would fail in each file that wants it."""
+    missing = [name for name in ("hypothesis", "lxml") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise pytest.UsageError(f"these tests need {' and '.join(missing)}: pip install -e '.[test]'")
 
 
 @pytest.fixture(autouse=True)

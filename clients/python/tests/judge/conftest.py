@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-HOW = "the judge needs a real broker: set BABELMQ_BIN to a babelmq binary, or run pytest with --ignore=tests/judge"
+HOW = "the judge needs a real broker: set BABELMQ_BIN to a babelmq binary; `make test` does"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,7 +16,7 @@ def broker() -> Iterator[str]:
     """The address of a broker that lives as long as the session."""
     binary = os.environ.get("BABELMQ_BIN")
     if not binary:
-        pytest.fail(HOW, pytrace=False)
+        pytest.skip(HOW)
     process = subprocess.Popen(
         [binary, "serve", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
