@@ -26,7 +26,7 @@ test-rust:
 # The Python middleware, and CPython as the judge of every translation. BABELMQ_JUDGE_VALUES says how many values. With
 # another Python: make test-python PYTHON=python3.9 VENV=.venv/3.9
 test-python: $(VENV)/installed
-	$(CARGO) build --locked
+	$(CARGO) build --locked --bins --examples
 	cd clients/python && $(IN_VENV)/ruff check .
 	cd clients/python && if [ -x $(IN_VENV)/mypy ]; then $(IN_VENV)/mypy; else echo "no mypy for this Python"; fi
 	cd clients/python && BABELMQ_BIN="$(TARGET)/debug/babelmq" $(IN_VENV)/python -m pytest

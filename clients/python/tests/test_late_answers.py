@@ -97,11 +97,11 @@ def test_regression_a_late_value_is_not_the_next_gets(peer: Peer) -> None:
     with pytest.raises(TimeoutError):
         queue.get("/b")
     peer.hears("get")
-    late = [{"command": "value", "topic": "/b", "message": "old"}, {"command": "pong", "id": peer.hears("ping")["id"]}]
+    late = {"command": "pong", "id": peer.hears("ping")["id"]}
 
     def answer() -> None:
         peer.hears("get")
-        peer.says(*late, {"command": "value", "topic": "/b"})
+        peer.says({"command": "value", "topic": "/b", "message": "old"}, late, {"command": "value", "topic": "/b"})
         peer.pongs()
 
     answers = threading.Thread(target=answer)
