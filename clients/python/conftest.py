@@ -6,8 +6,6 @@ With BABELMQ_BIN, the path of a `babelmq` binary, it is the real one; without, a
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "tests"))
 from fake_broker import FakeBroker
+from real_broker import BINARY, RealBroker
 
 
 def pytest_configure() -> None:
@@ -28,24 +27,7 @@ def pytest_configure() -> None:
 @pytest.fixture(autouse=True)
 def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A fresh broker, whose address is also in BABELMQ_ADDR."""
-    binary = os.environ.get("BABELMQ_BIN")
-    if not binary:
-        fake = FakeBroker()
-        monkeypatch.setenv("BABELMQ_ADDR", fake.address)
-        yield fake.address
-        fake.close()
-        return
-    process = subprocess.Popen(
-        [binary, "serve", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        address = next(word.rstrip(".,;") for word in line.split() if word.startswith("127.0.0.1:"))
-        monkeypatch.setenv("BABELMQ_ADDR", address)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(10)
-        if process.stdout is not None:
-            process.stdout.close()
+    started = RealBroker() if BINARY else FakeBroker()
+    monkeypatch.setenv("BABELMQ_ADDR", started.address)
+    yield started.address
+    started.close()

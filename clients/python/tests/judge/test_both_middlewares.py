@@ -41,7 +41,7 @@ def rust(broker: str) -> Iterator[None]:
     with ExitStack() as stack:
         for name in QUEUES:
             arguments = ["--from", "/values", "--to", f"/same/rust/{name}", "--format", name, "--address", broker]
-            command = [program, *arguments]
+            command = [str(program), *arguments]
             process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
             stack.callback(process.terminate)
             assert process.stdout is not None
