@@ -14,6 +14,16 @@ use crate::codec::number::write_float;
 ///
 /// The text has no spaces, and non-ASCII characters stand for themselves.
 pub fn encode(view: View<'_>, exact: bool, out: &mut Vec<u8>) {
+    write(view, exact, exact, out);
+}
+
+/// Appends a value as a producer publishes it: exactly, but an int of any size as a number. It takes no tag for the
+/// broker to read it, and consumers who get the published bytes find what they would from a pickle.
+pub fn encode_published(view: View<'_>, out: &mut Vec<u8>) {
+    write(view, true, false, out);
+}
+
+fn write(view: View<'_>, exact: bool, tag_wide_ints: bool, out: &mut Vec<u8>) {
     let nodes = view.nodes();
     let mut open: Vec<Open> = Vec::new();
     for (index, &node) in nodes.iter().enumerate() {
@@ -35,7 +45,7 @@ pub fn encode(view: View<'_>, exact: bool, out: &mut Vec<u8>) {
             Node::Dict(size) if is_object(&view, index, exact) => Some(Open::object(size.items, out)),
             Node::Dict(size) => Some(Open::pairs(size.items, out)),
             scalar => {
-                write_scalar(&view, scalar, exact, out);
+                write_scalar(&view, scalar, tag_wide_ints, out);
                 None
             }
         };
@@ -174,12 +184,12 @@ fn write_key(view: &View<'_>, key: Node, out: &mut Vec<u8>) {
     }
 }
 
-fn write_scalar(view: &View<'_>, scalar: Node, exact: bool, out: &mut Vec<u8>) {
+fn write_scalar(view: &View<'_>, scalar: Node, tag_wide_ints: bool, out: &mut Vec<u8>) {
     match scalar {
         Node::Bool(true) => out.extend_from_slice(b"true"),
         Node::Bool(false) => out.extend_from_slice(b"false"),
         Node::Int(number) => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
-        Node::BigInt(digits) if exact => {
+        Node::BigInt(digits) if tag_wide_ints => {
             out.extend_from_slice(b"{\"$int\":\"");
             out.extend_from_slice(view.text(digits));
             out.extend_from_slice(b"\"}");
