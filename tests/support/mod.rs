@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, missing_docs)]
 
 pub mod python;
+pub mod random;
 pub mod xml;
 
 use std::collections::BTreeMap;
