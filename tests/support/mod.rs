@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 #![allow(unreachable_pub, missing_docs)]
 
+pub mod process;
 pub mod python;
 pub mod random;
 pub mod xml;
