@@ -7,6 +7,7 @@
 pub mod process;
 pub mod python;
 pub mod random;
+pub mod served;
 pub mod xml;
 
 use std::collections::BTreeMap;
