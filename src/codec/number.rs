@@ -1,6 +1,7 @@
 //! Numbers as text, the same in every format that is text.
 
 use super::document::{Document, Node, Text};
+use super::words::push;
 use crate::protocol::MAX_INT_DIGITS;
 
 /// Why a text is no integer.
@@ -44,9 +45,72 @@ pub(super) fn parse_int(digits: &[u8], spelled: Text, document: &mut Document) -
     })))
 }
 
+/// Appends an integer.
+#[inline]
+pub(super) fn write_int(number: i64, out: &mut Vec<u8>) {
+    push(itoa::Buffer::new().format(number).as_bytes(), out);
+}
+
+/// Appends a double that is a decimal of few digits, as most that people send are, and says whether it was one.
+///
+/// Numbers below 2^51 with up to 8 decimals are looked at: the quotient of two integers that a double holds exactly is
+/// the double next to it, so what was found here reads back, and of the decimals with as few or fewer digits no
+/// other does, because two of them are further apart than two doubles.
+#[inline]
+fn write_decimal(number: f64, out: &mut Vec<u8>) -> bool {
+    const POWERS: [(f64, u64); 9] = [
+        (1e0, 1),
+        (1e1, 10),
+        (1e2, 100),
+        (1e3, 1_000),
+        (1e4, 10_000),
+        (1e5, 100_000),
+        (1e6, 1_000_000),
+        (1e7, 10_000_000),
+        (1e8, 100_000_000),
+    ];
+    const LARGEST: f64 = (1_u64 << 51) as f64;
+    let magnitude = number.abs();
+    if !(1e-4..LARGEST).contains(&magnitude) {
+        return false;
+    }
+    for (decimals, &(power, divisor)) in POWERS.iter().enumerate() {
+        let scaled = magnitude * power;
+        if scaled >= LARGEST {
+            return false;
+        }
+        let digits = (scaled + 0.5) as u64;
+        if digits as f64 / power != magnitude {
+            continue;
+        }
+        if number < 0.0 {
+            out.push(b'-');
+        }
+        push(itoa::Buffer::new().format(digits / divisor).as_bytes(), out);
+        let mut fraction = digits % divisor;
+        // From the right to the left: as many digits as there are decimals, zeros in front included.
+        let mut spelled = [b'0'; 9];
+        spelled[0] = b'.';
+        let decimals = decimals.max(1);
+        for digit in spelled[1..=decimals].iter_mut().rev() {
+            *digit += (fraction % 10) as u8;
+            fraction /= 10;
+        }
+        push(&spelled[..=decimals], out);
+        return true;
+    }
+    false
+}
+
 /// Appends a finite double as Python's `repr` spells it: the shortest text that reads back as the same double, with
 /// an exponent from `1e16` up and below `1e-4`.
 pub(super) fn write_float(number: f64, out: &mut Vec<u8>) {
+    if !write_decimal(number, out) {
+        write_shortest(number, out);
+    }
+}
+
+fn write_shortest(number: f64, out: &mut Vec<u8>) {
     let mut buffer = ryu::Buffer::new();
     let shortest = buffer.format_finite(number);
     match shortest.split_once('e') {
@@ -115,6 +179,35 @@ mod tests {
             write_float(number, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn few_digits_are_the_shortest() {
+        let both = |number: f64| {
+            let (mut decimal, mut shortest) = (Vec::new(), Vec::new());
+            write_shortest(number, &mut shortest);
+            if write_decimal(number, &mut decimal) {
+                assert_eq!(String::from_utf8(decimal).unwrap(), String::from_utf8(shortest).unwrap());
+            }
+        };
+        let mut bits: u64 = 0x9e37_79b9_7f4a_7c15;
+        for round in 0..200_000_u64 {
+            bits ^= bits << 13;
+            bits ^= bits >> 7;
+            bits ^= bits << 17;
+            let power = 10f64.powi((bits % 20) as i32 - 6);
+            let few = (bits >> 32) % 10u64.pow((round % 10) as u32 + 1);
+            both(few as f64 / power);
+            both(-(few as f64) * power);
+            both((bits >> (round % 60)) as f64);
+            both((bits >> 10) as f64 / (1u64 << (round % 64)) as f64);
+            both(f64::from_bits(bits));
+            // The neighbours of a decimal are none.
+            both(f64::from_bits((few as f64 / power).to_bits() + 1));
+        }
+        let mut out = Vec::new();
+        assert!(write_decimal(-21.05, &mut out) && !write_decimal(0.1 + 0.2, &mut out));
+        assert_eq!(out, b"-21.05");
     }
 
     #[test]

@@ -2,6 +2,16 @@
 
 use super::chars;
 use super::text::push_char;
+use crate::codec::words::{HIGH, every_word, has_neither};
+
+/// Whether the text, which is UTF-8, is spelled literally in attributes and between tags. Some texts of which this is
+/// true are not found.
+#[inline]
+pub fn is_plain(text: &[u8]) -> bool {
+    every_word(text, |word| {
+        has_neither(word, b'&', b'<') && has_neither(word, b'>', b'"') && word & HIGH == 0
+    })
+}
 
 /// Whether XML can carry the text, which is UTF-8.
 pub(super) fn is_carriable(text: &[u8]) -> bool {
