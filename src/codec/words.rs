@@ -21,6 +21,13 @@ pub(super) const fn has_neither(word: u64, a: u8, b: u8) -> bool {
     (zero_a | zero_b | control) & !word & HIGH == 0
 }
 
+/// Whether one of the bytes is `byte`.
+#[inline(always)]
+pub(super) const fn has_byte(word: u64, byte: u8) -> bool {
+    let zero = word ^ (ONES * byte as u64);
+    zero.wrapping_sub(ONES) & !zero & HIGH != 0
+}
+
 /// Whether `judge` takes all words of the text. Words overlap, and a short text is filled up with bytes of its own, so
 /// `judge` must not mind to see a byte twice nor where; it is not asked about an empty text.
 #[inline(always)]
@@ -114,6 +121,7 @@ mod tests {
                     text[at] = other;
                     assert!(is_plain(&text));
                     assert_eq!(is_utf8(&text), other < 0x80);
+                    assert!(!every_word(&text, |word| !has_byte(word, other)));
                 }
             }
         }
