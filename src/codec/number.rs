@@ -45,6 +45,38 @@ pub(super) fn parse_int(digits: &[u8], spelled: Text, document: &mut Document) -
     })))
 }
 
+/// The double that a decimal number spells: an optional sign, digits, perhaps a fraction and an exponent, as JSON and
+/// XML have them. Infinite where it is too large for one; `None` where the text is no number.
+#[inline]
+pub(super) fn parse_decimal(text: &[u8]) -> Option<f64> {
+    parse_few_digits(text).or_else(|| str::from_utf8(text).ok()?.parse().ok())
+}
+
+/// The usual number: no exponent, and of few digits. Then they are an integer that a double holds exactly, and so is
+/// the power of ten that they are divided by, so the quotient is the nearest double.
+#[inline]
+fn parse_few_digits(text: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    let mut number: u64 = 0;
+    let mut point = None;
+    for (at, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => number = number * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() && at > 0 && at + 1 < digits.len() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let decimals = point.map_or(0, |point| digits.len() - point - 1);
+    // 16 digits without a point may be more than a double holds.
+    let magnitude = if number < 1 << 53 { number as f64 / POWERS[decimals] } else { return None };
+    Some(if digits.len() < text.len() { -magnitude } else { magnitude })
+}
+
 /// Appends an integer.
 #[inline]
 pub(super) fn write_int(number: i64, out: &mut Vec<u8>) {
@@ -208,6 +240,28 @@ mod tests {
         let mut out = Vec::new();
         assert!(write_decimal(-21.05, &mut out) && !write_decimal(0.1 + 0.2, &mut out));
         assert_eq!(out, b"-21.05");
+    }
+
+    #[test]
+    fn few_digits_are_read_exactly() {
+        let mut digits: u64 = 1;
+        for round in 0..100_000_usize {
+            digits = digits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let mut text = (digits >> (round % 64)).to_string();
+            text.insert(1 + round % text.len(), '.');
+            if round % 3 == 0 {
+                text.insert(0, '-');
+            }
+            let expected = text.parse::<f64>().unwrap();
+            if let Some(number) = parse_few_digits(text.as_bytes()) {
+                assert_eq!(number.to_bits(), expected.to_bits(), "{text}");
+            }
+            assert_eq!(parse_decimal(text.as_bytes()).map(f64::to_bits), Some(expected.to_bits()), "{text}");
+        }
+        assert_eq!(parse_few_digits(b"-0.0").map(f64::to_bits), Some((-0.0f64).to_bits()));
+        for other in ["", "-", ".5", "5.", "1.2.3", "1e5", "+1", "--1"] {
+            assert_eq!(parse_few_digits(other.as_bytes()), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -10,15 +10,22 @@ pub(super) fn is_utf8(text: &[u8]) -> bool {
     every_word(text, |word| word & HIGH == 0) || str::from_utf8(text).is_ok()
 }
 
-/// Whether none of the bytes is `a`, `b` or below space; `a` and `b` are ASCII.
+/// Marks the high bit of each byte that is `a`, `b` or below space, and perhaps of bytes above one; `a` and `b` are
+/// ASCII.
 #[inline(always)]
-pub(super) const fn has_neither(word: u64, a: u8, b: u8) -> bool {
+pub(super) const fn stops(word: u64, a: u8, b: u8) -> u64 {
     // The high bit of a difference shows a borrow: where the byte itself has none, it was too small. A borrow from a
     // neighbour only adds to what a true one has found.
     let zero_a = (word ^ (ONES * a as u64)).wrapping_sub(ONES);
     let zero_b = (word ^ (ONES * b as u64)).wrapping_sub(ONES);
     let control = word.wrapping_sub(ONES * 0x20);
-    (zero_a | zero_b | control) & !word & HIGH == 0
+    (zero_a | zero_b | control) & !word & HIGH
+}
+
+/// Whether none of the bytes is `a`, `b` or below space; `a` and `b` are ASCII.
+#[inline(always)]
+pub(super) const fn has_neither(word: u64, a: u8, b: u8) -> bool {
+    stops(word, a, b) == 0
 }
 
 /// Whether one of the bytes is `byte`.
