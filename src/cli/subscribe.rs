@@ -86,6 +86,11 @@ pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
                 printed += 1;
             }
             Arrival::Subscribed { .. } => unanswered -= 1,
+            Arrival::Dropped { filter, count } => {
+                eprintln!(
+                    "babelmq: {count} messages of {filter} were dropped: they come faster than they are read"
+                );
+            }
             Arrival::Refused(refused) => {
                 out.flush()?;
                 return Err(failed(QueueError::Refused(refused)));

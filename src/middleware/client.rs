@@ -56,6 +56,13 @@ pub enum Arrival {
         /// How many there were.
         values: u64,
     },
+    /// Messages of a subscription made room for newer ones; they would have come here.
+    Dropped {
+        /// The filter, as it was spelled.
+        filter: String,
+        /// How many messages.
+        count: u64,
+    },
     /// A subscription has ended.
     Cancelled {
         /// The filter, as it was spelled.
@@ -273,7 +280,7 @@ fn understand(Frame { format, body }: Frame) -> Result<Arrival, QueueError> {
 }
 
 fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
-    let Incoming { command, topic, message, topics, id, code, reason, fatal, retained, values } =
+    let Incoming { command, topic, message, topics, id, code, reason, fatal, retained, values, count } =
         W::read(body)?;
     let message = message.map(|message| W::bytes(message).map(|bytes| Message::received(W::FORMAT, bytes)));
     Ok(match (&*command, topic, message.transpose()?, topics, code) {
@@ -282,6 +289,7 @@ fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
         }
         ("value", Some(topic), message, ..) => Arrival::Value { topic: from_broker(&topic)?, message },
         ("subscribed", Some(filter), ..) => Arrival::Subscribed { filter, values },
+        ("dropped", Some(filter), ..) => Arrival::Dropped { filter, count },
         ("cancelled", Some(filter), ..) => Arrival::Cancelled { filter },
         ("pong", ..) => Arrival::Pong(id),
         ("topics", _, _, Some(topics), _) => {

@@ -45,10 +45,11 @@ pub struct Incoming<M> {
     pub fatal: bool,
     pub retained: bool,
     pub values: u64,
+    pub count: u64,
 }
 
 /// Limits for what a client decodes: the broker has judged it, so there is but the bound of what a frame can say.
-pub(super) const LIMITS: Limits = Limits { max_frame: u32::MAX, decoded_size: usize::MAX };
+pub(super) const LIMITS: Limits = Limits::NONE;
 
 pub(super) mod sealed {
     use super::{DeserializeOwned, Incoming, QueueError, Serialize, Value};
@@ -153,6 +154,8 @@ impl sealed::Sealed for Json {
             retained: bool,
             #[serde(default)]
             values: u64,
+            #[serde(default)]
+            count: u64,
         }
         /// A `null` is a message, and not the lack of one.
         fn present<'de, D: Deserializer<'de>>(message: D) -> Result<Option<Box<RawValue>>, D::Error> {
@@ -170,6 +173,7 @@ impl sealed::Sealed for Json {
             fatal: envelope.fatal,
             retained: envelope.retained,
             values: envelope.values,
+            count: envelope.count,
         })
     }
 
@@ -292,6 +296,11 @@ fn incoming<M>(fields: &Value, message: Option<M>) -> Incoming<M> {
         Some(Value::Str(truth)) => truth == "true",
         _ => false,
     };
+    let number = |name: &str| match fields.get(name) {
+        Some(Value::Int(number)) => u64::try_from(*number).unwrap_or_default(),
+        Some(Value::Str(digits)) => digits.parse().unwrap_or_default(),
+        _ => 0,
+    };
     let topics = fields.get("topics").map(|topics| match topics {
         Value::List(topics) => topics.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         _ => Vec::new(),
@@ -306,11 +315,8 @@ fn incoming<M>(fields: &Value, message: Option<M>) -> Incoming<M> {
         reason: text("reason"),
         fatal: truth("fatal"),
         retained: truth("retained"),
-        values: match fields.get("values") {
-            Some(Value::Int(values)) => u64::try_from(*values).unwrap_or_default(),
-            Some(Value::Str(values)) => values.parse().unwrap_or_default(),
-            _ => 0,
-        },
+        values: number("values"),
+        count: number("count"),
     }
 }
 
