@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use babelmq::Format::{Json, Pickle, Xml};
 use babelmq::{Broker, BrokerHandle, Config};
 use support::Field::{Int, Str};
-use support::{Client, FORMATS, PATIENCE, config, number, start};
+use support::{Client, FORMATS, PATIENCE, config, number, start, until};
 
 /// Threads are counted for the whole process, so the tests here run one after the other.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -35,15 +35,6 @@ fn broker_threads() -> Vec<String> {
 /// A thread that was joined stands in the kernel's list a moment longer, so this asks more than once.
 fn no_thread_is_left() {
     until("every thread is joined", || broker_threads().is_empty());
-}
-
-/// Asks until it is so.
-fn until(what: &str, mut is: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is() {
-        assert!(Instant::now() < end, "waited in vain: {what}");
-        thread::yield_now();
-    }
 }
 
 /// A subscriber that does not read, with as much on its way to it as fits the sockets, and more.

@@ -356,7 +356,7 @@ fn faults_of_framing_end_the_connection_in_order() {
 
 #[test]
 fn every_code_is_met_here_or_elsewhere() {
-    let tests = [include_str!("refusals.rs"), include_str!("leaving.rs")].concat();
+    let tests = [include_str!("refusals.rs"), include_str!("leaving.rs"), include_str!("limits.rs")].concat();
     for code in ErrorCode::ALL {
         assert!(tests.contains(&format!("\"{code}\"")), "no test gets {code}");
     }
