@@ -9,13 +9,15 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::{Connection, Patience};
+use super::connection::{Connection, Frame, Patience};
 use super::error::{QueueError, Refused};
+use super::wire::sealed::Sealed;
 use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_command, write_value};
 use crate::codec::{Dialect, FrameField};
-use crate::protocol::{Refusal, Topic, TopicFilter, Value};
+use crate::protocol::{Format, Refusal, Topic, TopicFilter, Value};
 
-const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
+/// Where a broker is looked for when nothing says where.
+pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A queue that speaks JSON.
@@ -122,7 +124,7 @@ impl<W: Wire> QueueBuilder<W> {
             Some(address) => address,
             None => env::var("BABELMQ_ADDR").unwrap_or_else(|_| DEFAULT_ADDRESS.to_owned()),
         };
-        let connection = Connection::open(&address, Some(self.timeout), W::FORMAT)?;
+        let connection = Connection::open(&address, Some(self.timeout))?;
         Ok(Queue {
             topic: self.topic,
             connection,
@@ -346,7 +348,7 @@ impl<W: Wire> Queue<W> {
     /// Takes in one frame.
     fn take_in(&mut self, patience: Patience) -> Result<(), QueueError> {
         match self.connection.receive(patience) {
-            Ok(Some(body)) => self.understand(body),
+            Ok(Some(frame)) => self.understand(frame),
             Ok(None) => Err(QueueError::TimedOut),
             // Why the broker closed the connection says more than that it did.
             Err(error) => self.refused().and(Err(error)),
@@ -357,15 +359,18 @@ impl<W: Wire> Queue<W> {
     fn take_in_waiting(&mut self) -> Result<(), QueueError> {
         loop {
             match self.connection.receive_waiting() {
-                Ok(Some(body)) => self.understand(body)?,
+                Ok(Some(frame)) => self.understand(frame)?,
                 Ok(None) => return Ok(()),
                 Err(error) => return self.refused().and(Err(error)),
             }
         }
     }
 
-    fn understand(&mut self, body: Vec<u8>) -> Result<(), QueueError> {
-        let Incoming { command, topic, message, topics, id, code, reason, fatal } = W::read(body)?;
+    fn understand(&mut self, Frame { format, body }: Frame) -> Result<(), QueueError> {
+        if format != W::FORMAT {
+            return self.understand_foreign(format, body);
+        }
+        let Incoming { command, topic, message, topics, id, code, reason, fatal, .. } = W::read(body)?;
         match (&*command, topic, message, topics, code) {
             ("publish", Some(topic), Some(message), ..) => {
                 self.deliveries.push_back((from_broker(&topic)?, message));
@@ -393,9 +398,21 @@ impl<W: Wire> Queue<W> {
         }
         Ok(())
     }
+
+    /// A frame in a format that this queue does not speak: the broker says in JSON what it says before it knows the
+    /// client's format, that it has too many connections.
+    fn understand_foreign(&mut self, format: Format, body: Vec<u8>) -> Result<(), QueueError> {
+        if format == Format::Json
+            && let Incoming { topic, code: Some(code), reason, fatal, .. } = Json::read(body)?
+        {
+            self.refused.push_back(Refused { code, reason: reason.unwrap_or_default(), topic, fatal });
+            return Ok(());
+        }
+        Err(QueueError::foreign(format, W::FORMAT))
+    }
 }
 
-fn from_broker(topic: &str) -> Result<Topic, QueueError> {
+pub(super) fn from_broker(topic: &str) -> Result<Topic, QueueError> {
     Topic::parse(topic).map_err(|refusal: Refusal| QueueError::Protocol(refusal.reason.clone()))
 }
 

@@ -7,6 +7,7 @@
 mod grammar;
 mod judge;
 mod read;
+mod straight;
 mod write;
 
 pub(super) use judge::read_fields;
