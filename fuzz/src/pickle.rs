@@ -1,5 +1,6 @@
 //! Pickle to values.
 
+use babelmq::Limits;
 use babelmq::codec::{Document, pickle as codec};
 
 use crate::same::assert_same;
@@ -30,7 +31,7 @@ pub fn pickle(input: &[u8]) {
     codec::write_stop(&mut written);
     only_data(&written);
     let mut again = Document::new();
-    let root_again = codec::decode(&written, 0..written.len(), &mut again, &crate::translate::unlimited())
+    let root_again = codec::decode(&written, 0..written.len(), &mut again, &Limits::NONE)
         .unwrap_or_else(|refusal| panic!("{refusal:?}: {}", written.escape_ascii()));
     assert_same(view, again.view(&written, root_again));
 }
