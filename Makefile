@@ -12,6 +12,8 @@ FUZZ_TARGETS ?= frame json xml pickle topic envelope translate
 FUZZ_SECONDS ?= 30
 PYTHON ?= python3
 VENV := .venv
+IN_VENV = $(abspath $(VENV))/bin
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
 .PHONY: run-broker demo test test-rust test-python check fmt clippy features doc deny fuzz fuzz-replay bench bench-peers clean
 
@@ -26,15 +28,17 @@ test: test-rust test-python
 test-rust:
 	$(CARGO) test --locked
 
-# The Python middleware, and CPython as the judge of every translation. BABELMQ_JUDGE_VALUES says how many values.
+# The Python middleware, and CPython as the judge of every translation. BABELMQ_JUDGE_VALUES says how many values. With
+# another Python: make test-python PYTHON=python3.9 VENV=.venv/3.9
 test-python: $(VENV)/installed
-	$(CARGO) build --locked
-	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/mypy
-	cd clients/python && BABELMQ_BIN="$(CURDIR)/target/debug/babelmq" ../../$(VENV)/bin/python -m pytest
+	$(CARGO) build --locked --bins --examples
+	cd clients/python && $(IN_VENV)/ruff check .
+	cd clients/python && if [ -x $(IN_VENV)/mypy ]; then $(IN_VENV)/mypy; else echo "no mypy for this Python"; fi
+	cd clients/python && BABELMQ_BIN="$(TARGET)/debug/babelmq" $(IN_VENV)/python -m pytest
 
 $(VENV)/installed: clients/python/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -e './clients/python[test]'
+	$(VENV)/bin/pip install --quiet -e './clients/python[test,lint]'
 	touch $@
 
 check: fmt clippy features doc deny fuzz-replay test

@@ -37,3 +37,40 @@ fn namespaces_that_parsers_refuse() {
         answers[0].refuses("malformed-xml", false);
     }
 }
+
+/// An error repeated the topic that it refused, however long it was, and what waits for a client that asks and does not
+/// read was counted without it: 65,536 answers of 16 MiB.
+#[test]
+fn an_error_does_not_repeat_a_topic_that_is_too_long() {
+    let broker = support::start();
+    let mut client = support::Client::connect(&broker);
+    let topic = "x".repeat(1 << 20);
+    for format in support::FORMATS {
+        for command in ["publish", "subscribe", "get", "fetch"] {
+            let payload = support::number(format, 1);
+            let fields = [
+                ("command", support::Field::Str(command)),
+                ("topic", support::Field::Str(&topic)),
+                ("message", support::Field::Raw(&payload)),
+            ];
+            client.command(format, &fields);
+            let error = client.next();
+            assert!(error.body.len() < 1_000, "{format} {command}: {} bytes", error.body.len());
+            assert_eq!(error.fields().get("topic"), None, "{format} {command}");
+        }
+    }
+}
+
+/// The reason of a refusal repeated a name that is not closed, however long it was.
+#[test]
+fn a_reason_is_brief_whatever_it_is_about() {
+    let broker = support::start();
+    let mut client = support::Client::connect(&broker);
+    let name = "a".repeat(1 << 20);
+    for body in [format!("<f><{name}></f>"), format!("<{name}></f>"), format!("<f></{name}>")] {
+        client.send(babelmq::Format::Xml, body.as_bytes());
+        let error = client.next();
+        error.refuses("malformed-xml", false);
+        assert!(error.body.len() < 2_000, "{} bytes", error.body.len());
+    }
+}

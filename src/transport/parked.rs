@@ -54,6 +54,7 @@ pub(super) struct Attendant {
     poll: Poll,
     parked: Arc<Parked>,
     /// Sessions that no thread could be started for.
+    #[allow(clippy::vec_box, reason = "sessions are boxed wherever they are handed over")]
     stranded: Vec<Box<Session>>,
 }
 

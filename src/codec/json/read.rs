@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::grammar::{Bracket, Grammar, Piece, Sink, float, hex_value, too_deep};
+use super::straight;
 use crate::codec::document::{Budget, Document, Node, Size, Text, value_depth};
 use crate::codec::keys::settle;
 use crate::codec::number::{IntFault, parse_int};
@@ -18,6 +19,19 @@ use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 /// around content of the wrong shape, and the codes of the limits. The document then holds a part of the value;
 /// the caller truncates it.
 pub fn decode(
+    source: &[u8],
+    range: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<usize, Refusal> {
+    match straight::read(source, range.clone(), document, limits) {
+        Some(root) => Ok(root),
+        None => by_grammar(source, range, document, limits),
+    }
+}
+
+/// Decodes whatever is JSON, or says what is wrong with it.
+pub(super) fn by_grammar(
     source: &[u8],
     range: Range<usize>,
     document: &mut Document,
