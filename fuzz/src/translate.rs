@@ -4,7 +4,7 @@ use babelmq::codec::{Document, Node, View, json, pickle, xml};
 use babelmq::protocol::{Format, Limits, NODE_SIZE};
 use serde::de::IgnoredAny;
 
-use crate::same::assert_same;
+use crate::same::{Decode, assert_same};
 use crate::{Bound, limits, linear, plain};
 
 /// For each byte that a value weighs. A control character takes 6, in a buffer that has doubled, and a key is written twice
@@ -68,8 +68,6 @@ fn encoded(what: &str, weight: usize, encode: impl FnOnce(&mut Vec<u8>)) -> Vec<
         out
     })
 }
-
-type Decode = fn(&[u8], std::ops::Range<usize>, &mut Document, &Limits) -> Result<usize, babelmq::Refusal>;
 
 #[track_caller]
 fn same(view: View<'_>, written: &[u8], decode: Decode) {

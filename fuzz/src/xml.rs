@@ -3,7 +3,7 @@
 use babelmq::Limits;
 use babelmq::codec::{Document, xml as codec};
 
-use crate::same::assert_same;
+use crate::same::{assert_alone, assert_same};
 use crate::{Bound, limits, linear};
 
 pub(crate) const DECODE: Bound = Bound { base: 16 << 10, per_byte: 400 };
@@ -15,6 +15,8 @@ pub fn xml(input: &[u8]) {
     let decoded = linear("xml", input.len(), DECODE, || {
         codec::decode_message(input, 0..input.len(), &mut document, &limits)
     });
+    let read = decoded.as_ref().ok().map(|&root| document.view(input, root));
+    assert_alone(input, read, &limits, codec::decode_message);
     if let Ok(root) = decoded {
         well_formed(input);
         let mut written = Vec::new();
