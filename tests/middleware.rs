@@ -314,7 +314,7 @@ fn flush_reports_what_was_refused_and_the_queue_goes_on() {
         );
         queue.flush().unwrap();
     }
-    let limits = babelmq::Limits { max_frame: 1 << 20, decoded_size: 60_000 };
+    let limits = babelmq::Limits { decoded_size: 60_000, ..babelmq::Limits::with_max_frame(1 << 20) };
     let broker = babelmq::Broker::start(babelmq::Config { limits, ..support::config() }).unwrap();
     check::<babelmq::Json>(&broker);
     check::<Xml>(&broker);

@@ -151,7 +151,7 @@ fn the_error_names_the_topic_where_it_could_be_read() {
 
 #[test]
 fn a_payload_that_decodes_to_more_than_its_budget() {
-    let limits = Limits { max_frame: 1 << 20, decoded_size: 20_000 };
+    let limits = Limits { decoded_size: 20_000, ..Limits::with_max_frame(1 << 20) };
     let mut scene = Scene::with(Config { limits, ..config() });
     let json = format!("[{}0]", "0,".repeat(2_000));
     scene.payload(Json, json.as_bytes(), "too-large");
@@ -210,6 +210,7 @@ fn every_code_is_met_here_or_elsewhere() {
     let tests = [
         include_str!("refusals.rs"),
         include_str!("leaving.rs"),
+        include_str!("limits.rs"),
         include_str!("bad_input/json.rs"),
         include_str!("bad_input/pickle.rs"),
         include_str!("bad_input/topics.rs"),

@@ -45,7 +45,7 @@ pub struct Incoming<M> {
 }
 
 /// Limits for what a client decodes: the broker has judged it, so there is but the bound of what a frame can say.
-pub(super) const LIMITS: Limits = Limits { max_frame: u32::MAX, decoded_size: usize::MAX };
+pub(super) const LIMITS: Limits = Limits::NONE;
 
 pub(super) mod sealed {
     use super::{DeserializeOwned, Incoming, QueueError, Serialize, Value};

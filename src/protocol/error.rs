@@ -49,6 +49,12 @@ pub enum ErrorCode {
     DuplicateField,
     /// A topic or topic filter that breaks the rules for topics.
     InvalidTopic,
+    /// A connection has as many subscriptions as it may.
+    TooManySubscriptions,
+    /// The broker remembers as many last values, or as many bytes of them, as it may.
+    StoreFull,
+    /// A frame was begun and not finished in time. Fatal.
+    FrameTimeout,
     /// The subscriber did not keep up, and its queue is full. Fatal.
     SlowConsumer,
     /// The broker has as many connections as it may. Fatal.
@@ -57,7 +63,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documents and tests that must not forget one.
-    pub const ALL: [ErrorCode; 22] = [
+    pub const ALL: [ErrorCode; 25] = [
         ErrorCode::UnknownFormat,
         ErrorCode::FrameTooLarge,
         ErrorCode::MalformedJson,
@@ -78,6 +84,9 @@ impl ErrorCode {
         ErrorCode::InvalidField,
         ErrorCode::DuplicateField,
         ErrorCode::InvalidTopic,
+        ErrorCode::TooManySubscriptions,
+        ErrorCode::StoreFull,
+        ErrorCode::FrameTimeout,
         ErrorCode::SlowConsumer,
         ErrorCode::TooManyConnections,
     ];
@@ -105,6 +114,9 @@ impl ErrorCode {
             ErrorCode::InvalidField => "invalid-field",
             ErrorCode::DuplicateField => "duplicate-field",
             ErrorCode::InvalidTopic => "invalid-topic",
+            ErrorCode::TooManySubscriptions => "too-many-subscriptions",
+            ErrorCode::StoreFull => "store-full",
+            ErrorCode::FrameTimeout => "frame-timeout",
             ErrorCode::SlowConsumer => "slow-consumer",
             ErrorCode::TooManyConnections => "too-many-connections",
         }
@@ -116,6 +128,7 @@ impl ErrorCode {
             self,
             ErrorCode::UnknownFormat
                 | ErrorCode::FrameTooLarge
+                | ErrorCode::FrameTimeout
                 | ErrorCode::SlowConsumer
                 | ErrorCode::TooManyConnections
         )

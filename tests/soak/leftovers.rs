@@ -6,7 +6,8 @@ use std::fs;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-use crate::support::process::{descriptors, until};
+use crate::support::process::descriptors;
+use crate::support::until;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod dawdlers;
 mod leftovers;
 mod short;
 mod sober;
@@ -24,8 +25,8 @@ use std::time::{Duration, Instant};
 
 use leftovers::Holdings;
 use sober::Sober;
-use support::process::{broker_threads, memory, no_thread_is_left, until};
-use support::start;
+use support::process::{broker_threads, memory, no_thread_is_left};
+use support::{start, until};
 use tally::Tally;
 
 /// Threads, descriptors and bytes are counted for the whole process, so the tests here run one after the other.
@@ -111,6 +112,7 @@ fn soak(time: Duration, seed: u64, clients: u64) -> Tally {
                 .spawn_scoped(scope, move || wild::live(address, seed, client, stop, tally));
             spawned.unwrap();
         }
+        scope.spawn(|| dawdlers::run(address, seed, &stop, &tally));
         Sober::new(address, seed, &tally).run(time);
         drop(stopping);
     });
@@ -118,7 +120,7 @@ fn soak(time: Duration, seed: u64, clients: u64) -> Tally {
         let stats = broker.stats();
         (stats.open, stats.subscriptions) == (0, 0)
     });
-    until("their threads end", || broker_threads().len() == 2);
+    until("their threads end", || broker_threads().len() == 3);
     tally.close(broker.stats());
     broker.shutdown();
     no_thread_is_left();

@@ -8,8 +8,8 @@ use babelmq::Format::Json;
 
 use crate::leftovers::Holdings;
 use crate::support::Field::Str;
-use crate::support::process::{broker_threads, no_thread_is_left, until};
-use crate::support::{body, frame, number, publish, start};
+use crate::support::process::{broker_threads, no_thread_is_left};
+use crate::support::{body, frame, number, publish, start, until};
 use crate::{alone, setting, wild};
 
 /// Clients that connect at the same time.
@@ -32,7 +32,7 @@ fn short_connections_leave_nothing_behind() {
             }
         });
         until("the broker notices that all are gone", || broker.stats().open == 0);
-        until("their threads end", || broker_threads().len() == 2);
+        until("their threads end", || broker_threads().len() == 3);
     };
     // What is set up once is set up.
     connect(connections / 10);

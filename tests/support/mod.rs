@@ -13,7 +13,7 @@ pub mod xml;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use babelmq::Format::{Json, Pickle, Xml};
 use babelmq::{Broker, BrokerHandle, Config, Format};
@@ -122,6 +122,15 @@ pub fn number(format: Format, number: i64) -> Vec<u8> {
     }
 }
 
+/// A payload that is a text of nothing that needs to be escaped, spelled as [`Raw`] is.
+pub fn text(format: Format, text: &str) -> Vec<u8> {
+    match format {
+        Json => format!("\"{text}\"").into_bytes(),
+        Xml => format!("<message>{text}</message>").into_bytes(),
+        Pickle => python::unicode(text),
+    }
+}
+
 /// A frame from the broker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
@@ -210,6 +219,15 @@ fn json_entries(body: &[u8]) -> BTreeMap<String, Box<serde_json::value::RawValue
     serde_json::from_slice(body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(body)))
 }
 
+/// Asks until it is so.
+pub fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// A connection that sends and reads frames, and judges nothing.
 pub struct Client {
     stream: TcpStream,
@@ -245,6 +263,14 @@ impl Client {
     /// Sends bytes that the broker may not want any more.
     pub fn try_send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.stream.write_all(bytes)
+    }
+
+    /// Reads whatever comes next; returns 0 where nothing does.
+    pub fn read_some(&mut self, into: &mut Vec<u8>) -> usize {
+        let mut bytes = [0; 4_096];
+        let count = self.stream.read(&mut bytes).unwrap_or(0);
+        into.extend_from_slice(&bytes[..count]);
+        count
     }
 
     /// Sends a body in a frame.
