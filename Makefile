@@ -8,7 +8,13 @@ DENY := .tools/bin/cargo-deny
 PYTHON ?= python3
 VENV := .venv
 
-.PHONY: run-broker demo test test-rust test-python check fmt clippy features doc deny bench bench-peers clean
+# A soak, in seconds; what its clients choose follows from the seed.
+SECONDS ?= 600
+SEED ?= 1
+CLIENTS ?= 300
+CONNECTIONS ?= 100000
+
+.PHONY: run-broker demo test test-rust test-python soak check fmt clippy features doc deny bench bench-peers clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -26,6 +32,11 @@ test-python: $(VENV)/installed
 	$(CARGO) build --locked
 	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/mypy
 	cd clients/python && BABELMQ_BIN="$(CURDIR)/target/debug/babelmq" ../../$(VENV)/bin/python -m pytest
+
+# Random clients around sober ones, and connections by the thousand: nothing is lost, and nothing is left over.
+soak:
+	SECONDS=$(SECONDS) SEED=$(SEED) CLIENTS=$(CLIENTS) CONNECTIONS=$(CONNECTIONS) \
+		$(CARGO) test --release --locked --test soak -- --nocapture
 
 $(VENV)/installed: clients/python/pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -27,7 +27,7 @@ pub fn run(address: SocketAddr, seed: u64, stop: &Stop, tally: &Tally) {
             let options = [("overflow", Str(overflow)), ("queue", Int(1 + random.below(20) as i64))];
             assert_eq!(client.subscribe_with(*random.pick(&FORMATS), TOPIC, &options), []);
             tally.connections.add(1);
-            scope.spawn(move || dawdle(client, random, overflow == "drop-oldest", tally));
+            scope.spawn(move || dawdle(client, random, overflow == "drop-oldest", stop, tally));
         }
         tally.connections.add(1);
         produce(address, random(0), stop);
@@ -52,12 +52,11 @@ fn produce(address: SocketAddr, mut random: Random, stop: &Stop) {
 }
 
 /// Reads now and then. Without `told`, what a newer message replaced is not reported.
-fn dawdle(mut client: Client, mut random: Random, told: bool, tally: &Tally) {
-    let rest = Stop::default();
+fn dawdle(mut client: Client, mut random: Random, told: bool, stop: &Stop, tally: &Tally) {
     let mut next = 0;
     loop {
         if random.one_in(40) {
-            rest.rest(Duration::from_millis(random.below(2_500) as u64));
+            stop.rest(Duration::from_millis(random.below(2_500) as u64));
         }
         let frame = client.next();
         if frame.field("command") == "dropped" {

@@ -80,7 +80,7 @@ impl Stop {
 #[test]
 fn sober_clients_among_wild_ones_lose_nothing_and_nothing_is_left_over() {
     let _alone = alone();
-    let seconds = setting("SECONDS", 8);
+    let seconds = setting("SECONDS", 6);
     let seed = setting("SEED", 1);
     let clients = setting("CLIENTS", 30);
     println!("soak: SECONDS={seconds} SEED={seed} CLIENTS={clients}");
