@@ -7,6 +7,8 @@ DENY_VERSION := 0.20.2
 DENY := .tools/bin/cargo-deny
 PYTHON ?= python3
 VENV := .venv
+IN_VENV = $(abspath $(VENV))/bin
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
 # A soak, in seconds; what its clients choose follows from the seed.
 SECONDS ?= 600
@@ -27,11 +29,13 @@ test: test-rust test-python
 test-rust:
 	$(CARGO) test --locked
 
-# The Python middleware, and CPython as the judge of every translation. BABELMQ_JUDGE_VALUES says how many values.
+# The Python middleware, and CPython as the judge of every translation. BABELMQ_JUDGE_VALUES says how many values. With
+# another Python: make test-python PYTHON=python3.9 VENV=.venv/3.9
 test-python: $(VENV)/installed
-	$(CARGO) build --locked
-	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/mypy
-	cd clients/python && BABELMQ_BIN="$(CURDIR)/target/debug/babelmq" ../../$(VENV)/bin/python -m pytest
+	$(CARGO) build --locked --bins --examples
+	cd clients/python && $(IN_VENV)/ruff check .
+	cd clients/python && if [ -x $(IN_VENV)/mypy ]; then $(IN_VENV)/mypy; else echo "no mypy for this Python"; fi
+	cd clients/python && BABELMQ_BIN="$(TARGET)/debug/babelmq" $(IN_VENV)/python -m pytest
 
 # Random clients around sober ones, and connections by the thousand: nothing is lost, and nothing is left over.
 soak:
@@ -40,7 +44,7 @@ soak:
 
 $(VENV)/installed: clients/python/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -e './clients/python[test]'
+	$(VENV)/bin/pip install --quiet -e './clients/python[test,lint]'
 	touch $@
 
 check: fmt clippy features doc deny test

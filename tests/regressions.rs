@@ -5,7 +5,7 @@
 
 mod support;
 
-use babelmq::XmlQueue;
+use babelmq::{Format, XmlQueue};
 
 /// Judging a JSON payload did not charge for moving what stands under duplicate keys, and decoding it did: an accepted
 /// message was lost to everyone who wanted it translated.
@@ -21,6 +21,21 @@ fn what_was_judged_is_never_too_large_to_translate() {
     let (_, value) = consumer.pull_timeout(std::time::Duration::from_secs(30)).unwrap();
     assert!(value.get("a").is_some());
     assert_eq!(broker.stats().encoding_failures, 0);
+}
+
+/// A namespace prefix was not held to be a name, and the default namespace was judged before its references were read:
+/// both were passed on to consumers whose parsers (expat, for one) refuse the whole document.
+#[test]
+fn namespaces_that_parsers_refuse() {
+    let broker = support::start();
+    let mut producer = support::Client::connect(&broker);
+    for declaration in ["xmlns:2a='u'", "xmlns='http://www.w3.org/2000/xmln&#115;/'"] {
+        let body = format!("<f command='publish' topic='t'><message {declaration}/></f>");
+        producer.send(Format::Xml, body.as_bytes());
+        let answers = producer.flush(Format::Xml);
+        assert_eq!(answers.len(), 1, "{declaration}");
+        answers[0].refuses("malformed-xml", false);
+    }
 }
 
 /// An error repeated the topic that it refused, however long it was, and what waits for a client that asks and does not

@@ -4,27 +4,58 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Parser, Subcommand};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::broker::{QueueLimits, StoreLimits};
 use crate::protocol::{
-    Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_DECODED_SIZE,
-    MAXIMUM_MAX_FRAME,
+    Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_DECODED_SIZE,
+    MAXIMUM_MAX_FRAME, Topic, TopicFilter,
 };
 use crate::transport::Config;
 
 /// A message broker that translates: every producer and consumer speaks JSON, XML or pickle, each its own.
 #[derive(Debug, Parser)]
-#[command(name = "babelmq", version)]
+#[command(name = "babelmq", version, max_term_width = 100)]
 pub(super) struct Cli {
+    /// When to use colours.
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub(super) color: Color,
+
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless the environment's NO_COLOR says otherwise.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the broker until it is told to stop (SIGINT or SIGTERM).
     Serve(Serve),
+    /// Publish a message, or the lines of a file.
+    Pub(super::publish::Args),
+    /// Print what is published, stored values first.
+    Sub(super::subscribe::Args),
+    /// Print the last value of a topic.
+    Get(super::get::Args),
+    /// List the topics that hold a value.
+    Topics(super::topics::Args),
+    /// Forget the last value of a topic.
+    Clear(super::clear::Args),
+    /// Say whether a broker answers: for monitoring.
+    Check(super::check::Args),
+    /// Translate a file without a broker; safe on a pickle from a stranger.
+    Convert(super::convert::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -124,6 +155,47 @@ impl Serve {
     }
 }
 
+/// Which broker to talk to.
+#[derive(Debug, clap::Args)]
+pub(super) struct Address {
+    /// The broker to talk to.
+    #[arg(
+        long,
+        short,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:5000",
+        env = "BABELMQ_ADDR",
+        hide_env_values = true
+    )]
+    pub(super) address: String,
+
+    /// How long to wait for the broker's answers.
+    #[arg(
+        long, value_name = "SECONDS", default_value = "10", value_parser = seconds, env = "BABELMQ_TIMEOUT",
+        hide_env_values = true
+    )]
+    pub(super) timeout: Duration,
+}
+
+/// Reads one of the formats, for the help and the shells' completion as well.
+pub(super) fn format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
+}
+
+pub(super) fn topic(text: &str) -> Result<Topic, String> {
+    Topic::parse(text).map_err(|refusal| refusal.reason.clone())
+}
+
+pub(super) fn filter(text: &str) -> Result<TopicFilter, String> {
+    TopicFilter::parse(text).map_err(|refusal| refusal.reason.clone())
+}
+
+/// Seconds, with a fraction if need be.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds, such as 10 or 0.5".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
 fn frame_size(text: &str) -> Result<u32, String> {
     match size(text).map(u32::try_from)? {
         Ok(size) if (1..=MAXIMUM_MAX_FRAME).contains(&size) => Ok(size),
@@ -169,8 +241,17 @@ mod tests {
     }
 
     #[test]
+    fn spans_of_time() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["", "-1", "nan", "inf", "10s", "1e40"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn the_arguments_that_nobody_gives_are_the_defaults() {
-        let Cli { command: Command::Serve(serve) } = Cli::parse_from(["babelmq", "serve"]);
+        let cli = Cli::parse_from(["babelmq", "serve"]);
+        let Command::Serve(serve) = cli.command else { panic!("{cli:?}") };
         assert_eq!(serve.config(), Config::default());
     }
 

@@ -20,7 +20,8 @@ use crate::protocol::{ErrorCode, Format, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, R
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Listener {
-    pub(super) socket: TcpListener,
+    /// The broker's handle has it too, and shuts it down to wake the listener.
+    pub(super) socket: Arc<TcpListener>,
     /// Each session gets a clone; the dispatcher holds the other end.
     pub(super) events: Sender<Event>,
     /// Each session gets a clone; the broker waits for all of them to be dropped.
@@ -98,7 +99,7 @@ impl Listener {
             ));
         }
         let address = peer.ip();
-        (self.shared.connections.from_address(address) >= max_connections_per_address).then(|| {
+        (self.shared.connections.count_of(address) >= max_connections_per_address).then(|| {
             format!(
                 "this broker has {max_connections_per_address} connections from {address}, as many as it may have \
                  from one address; close one that is not needed, or ask for a higher limit"

@@ -6,8 +6,7 @@ use std::fs;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-use crate::support::process::descriptors;
-use crate::support::until;
+use crate::support::process::{descriptors, until};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

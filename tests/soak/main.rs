@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 
 use leftovers::Holdings;
 use sober::Sober;
-use support::process::{broker_threads, memory, no_thread_is_left};
-use support::{start, until};
+use support::process::{broker_threads, memory, no_thread_is_left, until};
+use support::start;
 use tally::Tally;
 
 /// Threads, descriptors and bytes are counted for the whole process, so the tests here run one after the other.

@@ -8,8 +8,8 @@ use babelmq::Format::Json;
 
 use crate::leftovers::Holdings;
 use crate::support::Field::Str;
-use crate::support::process::{broker_threads, no_thread_is_left};
-use crate::support::{body, frame, number, publish, start, until};
+use crate::support::process::{broker_threads, no_thread_is_left, until};
+use crate::support::{body, frame, number, publish, start};
 use crate::{alone, setting, wild};
 
 /// Clients that connect at the same time.

@@ -1,8 +1,10 @@
 //! What a process holds: threads, descriptors and memory. From `/proc`, so on Linux.
 
 use std::fs;
+use std::thread;
+use std::time::Instant;
 
-use super::until;
+use super::PATIENCE;
 
 /// The names of the threads that brokers of this process run.
 pub fn broker_threads() -> Vec<String> {
@@ -11,7 +13,7 @@ pub fn broker_threads() -> Vec<String> {
     names
         .map(|name| name.trim().to_owned())
         .filter(|name| {
-            ["listener", "attendant", "dispatcher", "session-", "writer-"]
+            ["listener", "dispatcher", "attendant", "session-", "writer-"]
                 .iter()
                 .any(|kind| name.starts_with(kind))
         })
@@ -34,4 +36,13 @@ pub fn memory(process: &str, line: &str) -> u64 {
     let value = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(':'));
     let kibibytes = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kibibytes.unwrap_or_else(|| panic!("no {line} in {status}")) << 10
+}
+
+/// Asks until it is so.
+pub fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        thread::yield_now();
+    }
 }
