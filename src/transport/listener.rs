@@ -20,7 +20,8 @@ use crate::protocol::{ErrorCode, Format, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, R
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Listener {
-    pub(super) socket: TcpListener,
+    /// The broker's handle has it too, and shuts it down to wake the listener.
+    pub(super) socket: Arc<TcpListener>,
     /// Each session gets a clone; the dispatcher holds the other end.
     pub(super) events: Sender<Event>,
     /// Each session gets a clone; the broker waits for all of them to be dropped.
