@@ -7,8 +7,7 @@ use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
 
 use super::args::Serve;
-use crate::protocol::Limits;
-use crate::transport::{Broker, Config, StartError};
+use crate::transport::{Broker, StartError};
 
 /// Why serving ended other than by a signal.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +24,7 @@ pub(super) fn serve(arguments: &Serve) -> Result<(), ServeError> {
     log_to_stderr();
     // From here on a signal ends the broker and not the process, even one that comes before it is ready.
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(ServeError::Signals)?;
-    let broker = Broker::start(Config {
-        listen: arguments.listen,
-        limits: Limits::with_max_frame(arguments.max_frame),
-        max_connections: arguments.max_connections,
-        ..Config::default()
-    })?;
+    let broker = Broker::start(arguments.config())?;
     // Whoever started the broker may have closed the other end of the pipe; it serves all the same.
     let _ = writeln!(io::stdout(), "babelmq listening on {}", broker.local_addr());
     let signal = signals.forever().next();

@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
     use crate::codec::{Document, Message, Part, Request, read_request};
-    use crate::protocol::Format;
+    use crate::protocol::{Format, MAX_DEPTH, MAX_INT_DIGITS};
 
     /// Bodies that a producer may send; not all of them can be learned from.
     const BODIES: &[&str] = &[
@@ -173,7 +173,9 @@ mod tests {
             body in 0..BODIES.len(),
             changes in prop::collection::vec((any::<Index>(), 0..3_usize, 0..PIECES.len()), 0..4),
             deep in 1..150_usize,
-            decoded_size in prop_oneof![Just(usize::MAX), 0..2_000_usize],
+            decoded_size in prop_oneof![3 => Just(usize::MAX), 1 => 0..2_000_usize],
+            depth in prop_oneof![3 => Just(MAX_DEPTH), 1 => 0..4_usize],
+            int_digits in prop_oneof![3 => Just(MAX_INT_DIGITS), 1 => 0..4_usize],
         ) {
             let original = BODIES[body].as_bytes();
             let mut changed = original.to_vec();
@@ -183,7 +185,7 @@ mod tests {
                 let times = if PIECES[piece] == "[" { deep } else { 1 };
                 changed.splice(at..end, PIECES[piece].repeat(times).into_bytes());
             }
-            let limits = Limits { decoded_size, ..Limits::default() };
+            let limits = Limits { decoded_size, depth, int_digits, ..Limits::default() };
             let known = learned(original);
             if let Some(Recognised { topic, message }) = known.recognise(&changed, 0..changed.len(), &limits) {
                 let full = read(&changed, &limits);

@@ -4,6 +4,7 @@ mod fields;
 mod known;
 mod reply;
 mod request;
+mod tighter;
 mod write;
 
 pub(super) use fields::{Field, Fields, Name};

@@ -4,13 +4,12 @@
 //! a tag. What it accepts, the [grammar](super::grammar) accepts as well, and ends in the same place; what it does not
 //! know it leaves to the grammar, which also finds the words for what is wrong. Tests hold the two against each other.
 
+use crate::codec::words::{HIGH, ONES, stops};
+
 /// Digits in a number, all of them together. No number of so few, its exponent at most [`EXPONENT`] digits, is too large
 /// for a double.
 const DIGITS: usize = 200;
 const EXPONENT: usize = 2;
-
-const ONES: u64 = u64::MAX / 255;
-const HIGH: u64 = ONES << 7;
 
 /// Judges the value that begins at `start`, and returns where it ends. `None` where it is not of the everyday kind.
 pub(super) fn glance(text: &[u8], start: usize) -> Option<usize> {
@@ -35,9 +34,7 @@ impl Texture {
     fn of(text: &[u8]) -> Texture {
         let look_at = |(all, special): (u64, u64), piece: [u8; 8]| {
             let word = u64::from_le_bytes(piece);
-            let control = word.wrapping_sub(ONES * 0x20);
-            let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
-            (all | word, special | (control | backslash) & !word)
+            (all | word, special | stops(word, b'\\', b'\\'))
         };
         let (pieces, rest) = text.as_chunks::<8>();
         let all = pieces.iter().copied().fold((0, 0), look_at);
@@ -48,7 +45,7 @@ impl Texture {
         });
         // Some of the last eight were looked at already.
         let (all, special) = look_at(all, last);
-        Texture { is_ascii: all & HIGH == 0, is_special: special & HIGH != 0 }
+        Texture { is_ascii: all & HIGH == 0, is_special: special != 0 }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::codec::words::{is_utf8, stops};
 use crate::protocol::{ErrorCode, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 
 /// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the object that is the
@@ -58,14 +59,7 @@ impl<'a> Grammar<'a> {
     pub(super) fn new(source: &'a [u8], range: Range<usize>) -> Result<Grammar<'a>, Refusal> {
         let grammar = Grammar { source: &source[..range.end], at: range.start, base: range.start };
         let body = &source[range];
-        // Most bodies are ASCII, and that is seen at once.
-        if is_ascii(body) {
-            return Ok(grammar);
-        }
-        match str::from_utf8(body) {
-            Ok(_) => Ok(grammar),
-            Err(error) => Err(not_utf8(error.valid_up_to())),
-        }
+        if is_utf8(body) { Ok(grammar) } else { Err(not_utf8(body)) }
     }
 
     /// The same text, further on.
@@ -369,7 +363,8 @@ impl<'a> Grammar<'a> {
 }
 
 #[cold]
-fn not_utf8(valid_up_to: usize) -> Refusal {
+fn not_utf8(body: &[u8]) -> Refusal {
+    let valid_up_to = str::from_utf8(body).map_or_else(|error| error.valid_up_to(), str::len);
     Refusal::new(
         ErrorCode::MalformedJson,
         format!("the body is not UTF-8: byte {valid_up_to} of it begins no character"),
@@ -393,33 +388,12 @@ pub(super) fn hex_value(digit: u8) -> u32 {
     char::from(digit).to_digit(16).unwrap_or(0)
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-/// Whether all bytes are ASCII. The standard library's takes six times as many instructions for a short message.
-#[inline(always)]
-fn is_ascii(text: &[u8]) -> bool {
-    let (words, rest) = text.as_chunks::<8>();
-    let mut all = words.iter().fold(0, |all, word| all | u64::from_le_bytes(*word));
-    match text.last_chunk::<8>() {
-        // Some of these were looked at already.
-        Some(word) => all |= u64::from_le_bytes(*word),
-        None => all |= rest.iter().fold(0, |all, &byte| all | u64::from(byte)),
-    }
-    all & HIGH == 0
-}
-
 /// How many bytes of `text` stand for themselves inside a string, eight at a time.
 #[inline(always)]
 pub(super) fn literal_prefix(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(chunk) = text[at..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        // Subtracting makes the high bit of each byte that is zero, or below a space; and perhaps of bytes above one.
-        let control = word.wrapping_sub(ONES * 0x20);
-        let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
-        let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
-        let stops = (control | quote | backslash) & !word & HIGH;
+        let stops = stops(u64::from_le_bytes(*chunk), b'"', b'\\');
         if stops != 0 {
             // The lowest mark is exact; only marks above a true one can be false.
             return at + stops.trailing_zeros() as usize / 8;

@@ -7,7 +7,7 @@ use super::grammar::{Bracket, Grammar, Piece, Sink, literal_prefix};
 use super::read::{decode, unescape};
 use crate::codec::document::{Budget, Document};
 use crate::codec::envelope::{Field, Fields, Message, Name, Part};
-use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, NODE_SIZE, Refusal};
+use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE, Refusal};
 
 /// Reads a message body: one JSON object. Of the `message` field it keeps where it lies; the value is decoded into
 /// `document` only where nothing less can judge it.
@@ -81,10 +81,11 @@ pub(in crate::codec) fn plain_value(
     start: usize,
     limits: &Limits,
 ) -> Option<usize> {
-    // No node is shorter than a byte, so a text that is short enough need not be counted.
+    // No node is shorter than a byte, so what a short text decodes to need not be counted.
     let most = text.len().checked_mul(NODE_SIZE + 1)?;
+    let is_usual = limits.depth >= MAX_DEPTH && limits.int_digits >= MAX_INT_DIGITS && most <= limits.decoded_size;
     // A value does not begin with the spaces before it.
-    if most > limits.decoded_size || *source.get(start)? <= b' ' {
+    if !is_usual || *source.get(start)? <= b' ' {
         return None;
     }
     if let Some(end) = glance(&source[..text.end], start) {

@@ -8,11 +8,12 @@ mod glance;
 mod grammar;
 mod judge;
 mod read;
+mod straight;
 mod write;
 
 pub(super) use judge::{literal_length, plain_value, read_fields};
 pub use read::decode;
-pub use write::{encode, write_str};
+pub use write::{encode, encode_published, write_str};
 
 #[cfg(test)]
 mod tests;
