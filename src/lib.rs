@@ -34,8 +34,8 @@ mod transport;
 pub use broker::{Stats, SubscriptionInfo};
 #[cfg(feature = "middleware")]
 pub use middleware::{
-    Json, JsonQueue, Pickle, PickleQueue, Pulls, Queue, QueueBuilder, QueueError, Refused, Wire, Xml,
-    XmlQueue,
+    Arrival, Client, Json, JsonQueue, Message, Pickle, PickleQueue, Pulls, Queue, QueueBuilder, QueueError,
+    Refused, Subscribe, Wire, Xml, XmlQueue,
 };
 pub use protocol::{ErrorCode, Format, Limits, Refusal, Topic, TopicFilter, Value};
 #[cfg(feature = "broker")]

@@ -105,7 +105,7 @@ fn list_and_clear() {
 
 #[test]
 fn what_is_refused_to_a_client_is_refused_here() {
-    let limits = Limits { max_frame: 1 << 20, decoded_size: 10_000 };
+    let limits = Limits { decoded_size: 10_000, ..Limits::with_max_frame(1 << 20) };
     let broker = Broker::start(Config { limits, ..config() }).unwrap();
     let mut bystander = Client::connect(&broker);
     bystander.subscribe(Json, "#");

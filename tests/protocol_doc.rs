@@ -149,8 +149,11 @@ fn every_limit_is_what_the_code_says() {
     let mib = |bytes: usize| format!("{} MiB", bytes >> 20);
     let count = |number: usize| match number {
         0..1_000 => number.to_string(),
-        _ => format!("{},{:03}", number / 1_000, number % 1_000),
+        1_000..1_000_000 => format!("{},{:03}", number / 1_000, number % 1_000),
+        _ => format!("{},{:03},{:03}", number / 1_000_000, number / 1_000 % 1_000, number % 1_000),
     };
+    let config = Config::default();
+    let seconds = |time: Duration| format!("{} s", time.as_secs());
     let expected = [
         ("frame header", format!("{HEADER_LEN} bytes")),
         ("body of a frame", mib(limits.max_frame as usize)),
@@ -164,7 +167,13 @@ fn every_limit_is_what_the_code_says() {
         ("segments of a topic or filter", count(MAX_TOPIC_SEGMENTS)),
         ("waiting messages of a connection", count(QueueLimits::default().messages)),
         ("waiting bytes of a connection", mib(QueueLimits::default().bytes)),
-        ("connections", count(Config::default().max_connections)),
+        ("connections", count(config.max_connections)),
+        ("subscriptions of a connection", count(config.max_subscriptions)),
+        ("stored values", count(config.store.values)),
+        ("bytes of stored values", format!("{} MiB", count(config.store.bytes >> 20))),
+        ("a frame that was begun", seconds(config.frame_timeout)),
+        ("a client that takes nothing", seconds(config.write_timeout)),
+        ("a client that says nothing", seconds(config.keepalive.unwrap())),
     ];
     let documented = rows("Limits");
     for (name, value) in expected {

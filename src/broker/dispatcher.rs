@@ -3,27 +3,38 @@
 //! It never waits for a subscriber and never touches a socket: it reads events, moves reference-counted payloads and
 //! puts them into outboxes.
 
-use std::collections::HashMap;
+mod publish;
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
-use super::outbox::{Delivery, Full, Outbox, Selection};
+use super::mailbox::Mailbox;
+use super::outbox::{Delivery, Full, Outbox};
+use super::selections::Selections;
 use super::stats::Stats;
-use super::subscriptions::{Route, Slot, Subscription, Subscriptions};
-use super::tree::Tree;
-use crate::codec::{Batch, Dialect, Wanted};
-use crate::protocol::{ErrorCode, Format, Refusal, Reply, Topic, TopicFilter};
+use super::subscriptions::{Route, Slot, Subscription, Subscriptions, Way};
+use super::tree::{StoreLimits, Tree};
+use super::wait::Wait;
+use super::walks::Walks;
+use crate::codec::Dialect;
+use crate::protocol::{
+    DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Format, Overflow, Refusal, Reply, Topic, TopicFilter,
+};
 
-/// Routes of topics that hold no value are remembered for this many topics at a time.
-const PASSING_TOPICS: usize = 1_024;
+/// Topics that an answer may look at on the spot; what takes more is walked through between other events.
+const ON_THE_SPOT: usize = 1_024;
 
 /// The topic map, the subscriptions, and who is connected.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Dispatcher {
     tree: Tree,
+    walks: Walks,
     subscriptions: Subscriptions,
     slots: Vec<Option<Client>>,
     free: Vec<Slot>,
@@ -32,6 +43,9 @@ pub struct Dispatcher {
     passing: HashMap<Topic, Arc<[Route]>>,
     selections: Selections,
     counts: Counts,
+    store: StoreLimits,
+    max_subscriptions: usize,
+    store_full: Arc<AtomicBool>,
 }
 
 /// A connection that can receive.
@@ -41,9 +55,25 @@ struct Client {
     peer: SocketAddr,
     /// Its writer holds the other end. Dropping it is how the dispatcher lets go of a connection.
     outbox: Outbox,
-    filters: Vec<TopicFilter>,
+    /// What may wait in its outbox, unless a subscription asks for less.
+    queue_messages: usize,
+    filters: HashMap<TopicFilter, Wish>,
+    /// How many subscriptions ask for an outbox of each length.
+    queues: BTreeMap<usize, usize>,
+    /// Where subscriptions wait that would rather lose messages.
+    mailboxes: Vec<Option<Arc<Mailbox>>>,
+    /// Places in `mailboxes` that are free.
+    free_mailboxes: Vec<u32>,
     /// The format of the last subscription, for an error that answers no request.
     format: Format,
+}
+
+/// What a subscription asked for beside its topic.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    way: Way,
+    /// The longest its queue may be.
+    queue: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -52,25 +82,57 @@ struct Counts {
     delivered: u64,
     snapshot_values: u64,
     slow_consumers: u64,
+    dropped: u64,
+    store_refused: u64,
 }
 
-/// Which messages of the present batch go to whom, while that is being found out.
-#[derive(Debug, Default)]
-struct Selections {
-    /// For each slot and dialect that has any, the messages.
-    of: HashMap<(Slot, usize), Vec<u32>>,
+impl Default for Dispatcher {
+    fn default() -> Dispatcher {
+        Dispatcher::new(StoreLimits::default(), DEFAULT_MAX_SUBSCRIPTIONS)
+    }
 }
 
 impl Dispatcher {
-    /// A dispatcher that knows nothing yet.
-    pub fn new() -> Dispatcher {
-        Dispatcher::default()
+    /// A dispatcher that knows nothing yet, and grants each connection `max_subscriptions`.
+    pub fn new(store: StoreLimits, max_subscriptions: usize) -> Dispatcher {
+        Dispatcher {
+            tree: Tree::default(),
+            walks: Walks::default(),
+            subscriptions: Subscriptions::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::new(),
+            passing: HashMap::new(),
+            selections: Selections::default(),
+            counts: Counts::default(),
+            store,
+            max_subscriptions,
+            store_full: Arc::default(),
+        }
+    }
+
+    /// Whether there is no room for another last value. While it is so, publishers need a way to be told that they were
+    /// refused; what they sent before they could know it is stored all the same.
+    pub fn store_full(&self) -> Arc<AtomicBool> {
+        self.store_full.clone()
     }
 
     /// Runs until every sender of events is gone. All outboxes close with it.
     pub fn run(mut self, events: &Receiver<Event>) {
-        while let Ok(event) = events.recv() {
-            self.step(event);
+        let mut wait = Wait::default();
+        loop {
+            let event = if self.walks.is_empty() {
+                wait.recv(events).map_err(|_| TryRecvError::Disconnected)
+            } else {
+                events.try_recv()
+            };
+            match event {
+                Ok(event) => self.step(event),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) if self.walks.is_empty() => return,
+                Err(TryRecvError::Disconnected) => {}
+            }
+            self.walk_on();
         }
     }
 
@@ -78,10 +140,10 @@ impl Dispatcher {
     pub fn step(&mut self, event: Event) {
         match event {
             Event::Attach { client, peer, outbox } => self.attach(client, peer, outbox),
-            Event::Steps { client, steps } => {
+            Event::Steps { client, steps, claim: _claim } => {
                 for step in steps {
                     match step {
-                        Step::Publish(batch) => self.publish(*batch),
+                        Step::Publish(batch) => self.publish_for(client, *batch),
                         Step::Control(control) => self.control(client, control),
                     }
                 }
@@ -96,7 +158,18 @@ impl Dispatcher {
     }
 
     fn attach(&mut self, id: ClientId, peer: SocketAddr, outbox: Outbox) {
-        let client = Client { id, peer, outbox, filters: Vec::new(), format: Format::Json };
+        let queue_messages = outbox.limits().messages;
+        let client = Client {
+            id,
+            peer,
+            outbox,
+            queue_messages,
+            filters: HashMap::new(),
+            queues: BTreeMap::new(),
+            mailboxes: Vec::new(),
+            free_mailboxes: Vec::new(),
+            format: Format::Json,
+        };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(client);
@@ -112,12 +185,13 @@ impl Dispatcher {
 
     fn detach(&mut self, slot: Slot) -> Option<Client> {
         let client = self.slots.get_mut(slot as usize)?.take()?;
-        for filter in &client.filters {
+        for filter in client.filters.keys() {
             self.subscriptions.remove(slot, filter);
         }
         if !client.filters.is_empty() {
             self.subscriptions_changed();
         }
+        self.walks.end(&mut self.tree, slot);
         self.by_id.remove(&client.id);
         self.free.push(slot);
         Some(client)
@@ -128,75 +202,11 @@ impl Dispatcher {
         self.passing.clear();
     }
 
-    /// Stores and delivers what one read brought.
-    fn publish(&mut self, mut batch: Batch) {
-        self.counts.published += batch.messages().len() as u64;
-        let only_routes = self.route(&batch);
-        let deliveries = match only_routes {
-            Some(routes) => {
-                for route in routes.iter() {
-                    batch.want(route.dialect, Wanted::All);
-                }
-                let count = batch.messages().len();
-                routes.iter().map(|route| (*route, Selection::Whole, count)).collect()
-            }
-            None => self.selections.take(&mut batch),
-        };
-        let batch = Arc::new(batch);
-        for (Route { slot, dialect }, selection, count) in deliveries {
-            let Some(Some(client)) = self.slots.get(slot as usize) else { continue };
-            match client.outbox.deliver(&batch, dialect, selection, count) {
-                Ok(()) => self.counts.delivered += count as u64,
-                Err(full) => self.cut_off(slot, full),
-            }
-        }
-    }
-
-    /// Stores the messages and finds out where they go. Where all go the same way it is returned; otherwise
-    /// `selections` knows.
-    fn route(&mut self, batch: &Batch) -> Option<Arc<[Route]>> {
-        let mut routes: Arc<[Route]> = Arc::new([]);
-        let mut same_way = true;
-        let mut last_topic = None;
-        let mut place = None;
-        for (index, message) in batch.messages().iter().enumerate() {
-            let topic = &batch.topics()[message.topic as usize];
-            if last_topic != Some(message.topic) {
-                last_topic = Some(message.topic);
-                place = self.tree.find(topic);
-                let next = match place {
-                    Some(id) => self.tree.routes(id, topic, &self.subscriptions),
-                    None => self.passing_routes(topic),
-                };
-                if same_way && index > 0 && *next != *routes {
-                    same_way = false;
-                    for before in 0..index {
-                        self.selections.add(&routes, before);
-                    }
-                }
-                routes = next;
-            }
-            if message.retain {
-                let id = *place.get_or_insert_with(|| self.tree.place(topic));
-                self.tree.store(id, topic, batch.bytes(), message.format, &message.message.part);
-            }
-            if !same_way {
-                self.selections.add(&routes, index);
-            }
-        }
-        same_way.then_some(routes)
-    }
-
-    fn passing_routes(&mut self, topic: &Topic) -> Arc<[Route]> {
-        if let Some(routes) = self.passing.get(topic.as_str()) {
-            return routes.clone();
-        }
-        let routes: Arc<[Route]> = self.subscriptions.routes(topic).into();
-        if self.passing.len() == PASSING_TOPICS {
-            self.passing.clear();
-        }
-        self.passing.insert(topic.clone(), routes.clone());
-        routes
+    /// Goes on with one of the answers that are too long to be given at once.
+    fn walk_on(&mut self) {
+        let slots = &self.slots;
+        let outbox = |slot: Slot| Some(&slots.get(slot as usize)?.as_ref()?.outbox);
+        self.counts.snapshot_values += self.walks.step(&mut self.tree, outbox) as u64;
     }
 
     /// Ends a connection that does not keep up, and tells it why.
@@ -207,7 +217,7 @@ impl Dispatcher {
             ErrorCode::SlowConsumer,
             format!(
                 "this subscriber is {messages} messages ({bytes} bytes) behind and its queue is full; \
-                 read faster, subscribe to less, or ask for a longer queue"
+                 read faster, subscribe to less, or subscribe with overflow drop-oldest or latest"
             ),
         );
         client.outbox.overflow(Delivery::Reply { reply: Reply::Error(refusal), format: client.format });
@@ -215,27 +225,30 @@ impl Dispatcher {
 
     fn control(&mut self, client: ClientId, control: Control) {
         if let Control::Clear { topic } = control {
-            self.tree.clear(&topic);
+            self.clear(&topic);
             return;
         }
         // Everything else needs an answer, so its session attached an outbox before; a client without one was cut
         // off, and what it still asks is void.
         let Some(&slot) = self.by_id.get(&client) else { return };
         match control {
-            Control::Subscribe { filter, dialect, queue } => self.subscribe(slot, filter, dialect, queue),
+            Control::Subscribe { filter, dialect, overflow, queue } => {
+                self.subscribe(slot, filter, dialect, overflow, queue);
+            }
             Control::Cancel { filter, format } => {
                 if self.subscriptions.remove(slot, &filter) {
                     self.subscriptions_changed();
-                    if let Some(Some(client)) = self.slots.get_mut(slot as usize) {
-                        client.filters.retain(|existing| *existing != filter);
-                    }
+                    self.forget_wish(slot, &filter);
                 }
                 self.reply(slot, format, Reply::Cancelled { topic: filter });
             }
-            Control::List { filter, format } => {
-                let topics = self.tree.topics(&filter);
-                self.reply(slot, format, Reply::Topics { topics });
-            }
+            Control::List { filter, format } => match self.tree.topics(&filter, ON_THE_SPOT) {
+                Some(topics) => self.reply(slot, format, Reply::Topics { topics }),
+                None => {
+                    let pieces = self.walks.begin(&mut self.tree, slot, filter);
+                    self.send(slot, Delivery::Topics { pieces, format });
+                }
+            },
             Control::Get { topic, format } => match self.tree.get(&topic) {
                 Some(stored) => {
                     let dialect = Dialect::new(format, false);
@@ -255,24 +268,61 @@ impl Dispatcher {
         }
     }
 
-    fn subscribe(&mut self, slot: Slot, filter: TopicFilter, dialect: Dialect, queue: Option<u32>) {
+    fn subscribe(
+        &mut self,
+        slot: Slot,
+        filter: TopicFilter,
+        dialect: Dialect,
+        overflow: Overflow,
+        queue: Option<u32>,
+    ) {
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
         client.format = dialect.format();
-        if let Some(queue) = queue {
-            client.outbox.shorten(queue as usize);
+        if client.filters.len() >= self.max_subscriptions && !client.filters.contains_key(&filter) {
+            let most = self.max_subscriptions;
+            let reason = format!(
+                "this connection has {most} subscriptions, as many as it may; cancel some, subscribe to a topic \
+                 above several of them, or use another connection"
+            );
+            let refusal = Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str());
+            return self.reply(slot, dialect.format(), Reply::Error(refusal));
         }
-        let subscription = Subscription { slot, filter: filter.clone(), dialect };
-        if self.subscriptions.add(subscription) {
-            client.filters.push(filter.clone());
-        }
+        let way = client.wish(&filter, dialect, overflow, queue.map(|queue| queue as usize));
+        self.subscriptions.add(Subscription { slot, filter: filter.clone(), dialect, way });
         self.subscriptions_changed();
-        let values = self.tree.snapshot(&filter);
+        let format = dialect.format();
+        let Some(values) = self.tree.snapshot(&filter, ON_THE_SPOT) else {
+            let pieces = self.walks.begin(&mut self.tree, slot, filter.clone());
+            return self.send(slot, Delivery::Walk { pieces, topic: filter, dialect });
+        };
         let count = values.len() as u64;
         self.counts.snapshot_values += count;
         if count > 0 {
             self.send(slot, Delivery::Snapshot { values, dialect });
         }
-        self.reply(slot, dialect.format(), Reply::Subscribed { topic: filter, values: count });
+        self.reply(slot, format, Reply::Subscribed { topic: filter, values: count });
+    }
+
+    fn forget_wish(&mut self, slot: Slot, filter: &TopicFilter) {
+        if let Some(Some(client)) = self.slots.get_mut(slot as usize) {
+            client.forget_wish(filter);
+        }
+    }
+
+    /// Forgets a topic's last value. Returns whether there was one.
+    fn clear(&mut self, topic: &Topic) -> bool {
+        let Some(before) = self.tree.clear(topic) else { return false };
+        self.walks.keep(&before);
+        self.note_room();
+        true
+    }
+
+    /// Keeps what publishers are told of the room in the store up to date.
+    fn note_room(&self) {
+        let full = self.tree.values() >= self.store.values || self.tree.bytes() >= self.store.bytes;
+        if full != self.store_full.load(Ordering::Relaxed) {
+            self.store_full.store(full, Ordering::Relaxed);
+        }
     }
 
     fn reply(&mut self, slot: Slot, format: Format, reply: Reply) {
@@ -292,15 +342,17 @@ impl Dispatcher {
             let _ = asker.send(answer);
         }
         match query {
-            Query::Topics(filter, asker) => tell(&asker, self.tree.topics(&filter)),
+            Query::Topics(filter, asker) => {
+                tell(&asker, self.tree.topics(&filter, usize::MAX).unwrap_or_default());
+            }
             Query::Get(topic, asker) => {
                 tell(&asker, self.tree.get(&topic).map(|stored| stored.payload.clone()));
             }
             Query::Put(batch, asker) => {
-                self.publish(*batch);
-                tell(&asker, ());
+                let refused = self.publish(*batch, true);
+                tell(&asker, refused.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal)));
             }
-            Query::Clear(topic, asker) => tell(&asker, self.tree.clear(&topic)),
+            Query::Clear(topic, asker) => tell(&asker, self.clear(&topic)),
             Query::Subscriptions(topic, asker) => tell(&asker, self.subscriptions_to(&topic)),
             Query::Stats(asker) => tell(&asker, self.stats()),
         }
@@ -326,6 +378,8 @@ impl Dispatcher {
             delivered: self.counts.delivered,
             snapshot_values: self.counts.snapshot_values,
             slow_consumers: self.counts.slow_consumers,
+            dropped: self.counts.dropped,
+            store_refused: self.counts.store_refused,
             subscriptions: self.subscriptions.len() as u64,
             topics: self.tree.values() as u64,
             stored_bytes: self.tree.bytes() as u64,
@@ -334,38 +388,71 @@ impl Dispatcher {
     }
 }
 
-impl Selections {
-    fn add(&mut self, routes: &[Route], message: usize) {
-        for route in routes {
-            self.of.entry((route.slot, route.dialect.index())).or_default().push(message as u32);
+impl Client {
+    /// Notes what a subscription asks for, in the place of what it asked for before.
+    fn wish(
+        &mut self,
+        filter: &TopicFilter,
+        dialect: Dialect,
+        overflow: Overflow,
+        queue: Option<usize>,
+    ) -> Way {
+        self.forget_wish(filter);
+        let messages = queue.map_or(self.queue_messages, |queue| queue.min(self.queue_messages));
+        let mailbox = self.outbox.mailbox(overflow, filter.clone(), dialect, messages);
+        let way = match mailbox {
+            None => Way::Outbox,
+            Some(mailbox) => {
+                let place = self.place_for(Arc::new(mailbox));
+                if overflow == Overflow::Latest { Way::Latest(place) } else { Way::DropOldest(place) }
+            }
+        };
+        // A mailbox has its own bound.
+        let queue = queue.filter(|_| way == Way::Outbox);
+        if let Some(queue) = queue {
+            *self.queues.entry(queue).or_insert(0) += 1;
+            self.set_queue();
+        }
+        self.filters.insert(filter.clone(), Wish { way, queue });
+        way
+    }
+
+    fn forget_wish(&mut self, filter: &TopicFilter) {
+        let Some(Wish { way, queue }) = self.filters.remove(filter) else { return };
+        if let Way::DropOldest(place) | Way::Latest(place) = way
+            && let Some(mailbox) = self.mailboxes[place as usize].take()
+        {
+            mailbox.close();
+            self.free_mailboxes.push(place);
+        }
+        if let Some(queue) = queue
+            && let Entry::Occupied(mut count) = self.queues.entry(queue)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+            self.set_queue();
         }
     }
 
-    /// Tells the batch what is wanted of it, and returns who gets what.
-    fn take(&mut self, batch: &mut Batch) -> Vec<(Route, Selection, usize)> {
-        let total = batch.messages().len();
-        let mut wanted: [Vec<bool>; Dialect::ALL.len()] = Default::default();
-        for ((_, dialect), messages) in &self.of {
-            let places = &mut wanted[*dialect];
-            places.resize(total, false);
-            for &message in messages {
-                places[message as usize] = true;
+    fn place_for(&mut self, mailbox: Arc<Mailbox>) -> u32 {
+        match self.free_mailboxes.pop() {
+            Some(place) => {
+                self.mailboxes[place as usize] = Some(mailbox);
+                place
+            }
+            None => {
+                self.mailboxes.push(Some(mailbox));
+                (self.mailboxes.len() - 1) as u32
             }
         }
-        let counts = wanted.each_ref().map(|places| places.iter().filter(|place| **place).count());
-        for (dialect, places) in Dialect::ALL.into_iter().zip(wanted) {
-            let all = counts[dialect.index()] == total;
-            let wanted = if all { Wanted::All } else { Wanted::Some(places) };
-            batch.want(dialect, wanted);
-        }
-        let deliveries = self.of.drain().map(|((slot, dialect), messages)| {
-            let count = messages.len();
-            // Nobody can want more than is wanted, so an equal number means the same messages.
-            let whole = count == counts[dialect];
-            let selection = if whole { Selection::Whole } else { Selection::Some(messages.into()) };
-            (Route { slot, dialect: Dialect::ALL[dialect] }, selection, count)
-        });
-        deliveries.collect()
+    }
+
+    /// The outbox is as short as the shortest that a subscription asks for.
+    fn set_queue(&mut self) {
+        let shortest = self.queues.keys().next().copied().unwrap_or(usize::MAX);
+        self.outbox.set_messages(shortest.min(self.queue_messages));
     }
 }
 

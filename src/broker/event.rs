@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 
 use crossbeam_channel::Sender;
 
+use super::backlog::Claim;
 use super::outbox::Outbox;
 use super::stats::Stats;
 use crate::codec::{Batch, Dialect, Payload};
-use crate::protocol::{Format, Id, Refusal, Topic, TopicFilter};
+use crate::protocol::{Format, Id, Overflow, Refusal, Topic, TopicFilter};
 
 /// A connection, for as long as the broker runs: no number is given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +39,8 @@ pub enum Event {
         client: ClientId,
         /// At least one.
         steps: Vec<Step>,
+        /// The bytes that they take of the backlog, until they have been seen.
+        claim: Claim,
     },
     /// The connection is gone.
     Detach {
@@ -66,6 +69,8 @@ pub enum Control {
         filter: TopicFilter,
         /// How deliveries are written.
         dialect: Dialect,
+        /// What happens when they do not fit.
+        overflow: Overflow,
         /// How many messages may wait.
         queue: Option<u32>,
     },
@@ -118,8 +123,8 @@ pub enum Query {
     Topics(TopicFilter, Sender<Vec<Topic>>),
     /// The last value of a topic.
     Get(Topic, Sender<Option<Payload>>),
-    /// Stores and delivers a message; answered when it is routed.
-    Put(Box<Batch>, Sender<()>),
+    /// Stores and delivers a message; answered when it is routed, or refused.
+    Put(Box<Batch>, Sender<Result<(), Refusal>>),
     /// Forgets the last value of a topic; answers whether there was one.
     Clear(Topic, Sender<bool>),
     /// The subscriptions that a message to the topic would reach.

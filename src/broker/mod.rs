@@ -3,15 +3,23 @@
 //! A [`Dispatcher`] owns all of it and lives on one thread. What happens reaches it as an [`Event`]; what it decides
 //! leaves through an [`Outbox`] for each connection.
 
+mod backlog;
+mod chain;
 mod dispatcher;
 mod event;
+mod mailbox;
 mod outbox;
+mod selections;
 mod stats;
 mod subscriptions;
 mod tree;
+mod wait;
+mod walks;
 
+pub use backlog::{BACKLOG_BYTES, Backlog, Claim};
 pub use dispatcher::Dispatcher;
 pub use event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
-pub use outbox::{Charge, Delivery, Full, Inbox, Outbox, QueueLimits, Selection, outbox};
+pub use mailbox::{Letter, Mailbox, Taken};
+pub use outbox::{Charge, Delivery, Full, Inbox, Outbox, Piece, QueueLimits, Selection, outbox};
 pub use stats::{Counters, Stats};
-pub use tree::Stored;
+pub use tree::{StoreLimits, Stored};

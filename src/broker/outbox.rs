@@ -8,9 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::mailbox::Mailbox;
 use super::tree::Stored;
+use super::wait::Wait;
 use crate::codec::{Batch, Dialect};
-use crate::protocol::{Format, Id, Reply};
+use crate::protocol::{
+    DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Format, Id, Overflow, Reply, TopicFilter,
+};
 
 /// How much may wait in one outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +30,7 @@ pub struct QueueLimits {
 
 impl Default for QueueLimits {
     fn default() -> QueueLimits {
-        QueueLimits { messages: 262_144, bytes: 64 << 20 }
+        QueueLimits { messages: DEFAULT_QUEUE_MESSAGES, bytes: DEFAULT_QUEUE_BYTES }
     }
 }
 
@@ -42,12 +46,30 @@ pub enum Delivery {
         /// Which of them.
         selection: Selection,
     },
+    /// There are messages for a subscription that can lose some.
+    Mailbox(Arc<Mailbox>),
     /// The stored values that a subscription begins with.
     Snapshot {
         /// In the order in which they were published.
         values: Vec<Arc<Stored>>,
         /// How to write them.
         dialect: Dialect,
+    },
+    /// The same where they are many. A `subscribed` follows, with their number.
+    Walk {
+        /// The dispatcher holds the other end, and drops it when there are no more.
+        pieces: Receiver<Piece>,
+        /// The subscription.
+        topic: TopicFilter,
+        /// How to write them.
+        dialect: Dialect,
+    },
+    /// The answer to a `list` of many topics, to be sorted.
+    Topics {
+        /// The values that the topics hold; the dispatcher holds the other end, and drops it when there are no more.
+        pieces: Receiver<Piece>,
+        /// How to write it.
+        format: Format,
     },
     /// The answer to a `get` of a topic that holds a value.
     Value {
@@ -69,15 +91,26 @@ impl Delivery {
     /// About how many bytes of memory an answer keeps alive.
     fn weight(&self) -> usize {
         const SMALL: usize = 256;
+        const WALK: usize = 2_048;
         match self {
             Delivery::Snapshot { values, .. } => SMALL + size_of_val(values.as_slice()),
             Delivery::Value { stored, .. } => SMALL + stored.payload.weight(),
             Delivery::Reply { reply: Reply::Topics { topics }, .. } => SMALL + size_of_val(topics.as_slice()),
             Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
             Delivery::Reply { reply: Reply::Error(refusal), .. } => SMALL + refusal.reason.len(),
-            Delivery::Reply { .. } | Delivery::Messages { .. } => SMALL,
+            Delivery::Walk { .. } | Delivery::Topics { .. } => WALK,
+            Delivery::Reply { .. } | Delivery::Messages { .. } | Delivery::Mailbox(_) => SMALL,
         }
     }
+}
+
+/// Some of many stored values, in the order in which they were published.
+#[derive(Debug)]
+pub struct Piece {
+    /// The values.
+    pub values: Vec<Arc<Stored>>,
+    /// To be given back when they are written.
+    pub charge: Charge,
 }
 
 /// Which messages of a batch one subscriber gets.
@@ -104,6 +137,7 @@ pub struct Inbox {
     /// The dispatcher holds the other end; when that is dropped, what is waiting is the last.
     receiver: Receiver<(Delivery, Charge)>,
     level: Arc<Level>,
+    wait: Wait,
 }
 
 /// Answers that may wait for a client that asks and does not read.
@@ -111,7 +145,7 @@ const MAX_ANSWERS: usize = 65_536;
 
 /// What is waiting.
 #[derive(Debug, Default)]
-struct Level {
+pub(super) struct Level {
     messages: AtomicUsize,
     bytes: AtomicUsize,
     answers: AtomicUsize,
@@ -142,13 +176,47 @@ pub struct Full {
 pub fn outbox(limits: QueueLimits) -> (Outbox, Inbox) {
     let (sender, receiver) = unbounded();
     let level = Arc::new(Level::default());
-    (Outbox { sender, level: level.clone(), limits }, Inbox { receiver, level })
+    (Outbox { sender, level: level.clone(), limits }, Inbox { receiver, level, wait: Wait::default() })
 }
 
 impl Outbox {
-    /// Lowers the bound on messages, as a subscriber may ask.
-    pub fn shorten(&mut self, messages: usize) {
-        self.limits.messages = self.limits.messages.min(messages);
+    /// Sets the bound on messages, as a subscriber may ask for one below `limits`.
+    pub fn set_messages(&mut self, messages: usize) {
+        self.limits.messages = messages;
+    }
+
+    /// The bounds of this outbox.
+    pub fn limits(&self) -> QueueLimits {
+        self.limits
+    }
+
+    /// A mailbox for a subscription that would rather lose messages than its connection; none for one that would not.
+    pub fn mailbox(
+        &self,
+        overflow: Overflow,
+        topic: TopicFilter,
+        dialect: Dialect,
+        messages: usize,
+    ) -> Option<Mailbox> {
+        let most = (messages, self.limits.bytes);
+        let level = self.level.clone();
+        match overflow {
+            Overflow::Disconnect => None,
+            Overflow::DropOldest => Some(Mailbox::drop_oldest(topic, dialect, most, level)),
+            Overflow::Latest => Some(Mailbox::latest(topic, dialect, most, level)),
+        }
+    }
+
+    /// Says that there is something in a mailbox.
+    pub fn announce(&self, mailbox: &Arc<Mailbox>) {
+        self.send(Delivery::Mailbox(mailbox.clone()), Charge::default());
+    }
+
+    /// Stored values for a [`Delivery::Walk`] or [`Delivery::Topics`]; they count until they are written.
+    pub fn piece(&self, values: Vec<Arc<Stored>>) -> Piece {
+        let charge = Charge { answer_bytes: size_of_val(values.as_slice()), ..Charge::default() };
+        self.level.add(charge);
+        Piece { values, charge }
     }
 
     /// Adds live messages.
@@ -192,8 +260,7 @@ impl Outbox {
             return Err(waiting);
         }
         let charge = Charge { answers: 1, answer_bytes: delivery.weight(), ..Charge::default() };
-        self.level.answers.fetch_add(charge.answers, Ordering::Relaxed);
-        self.level.answer_bytes.fetch_add(charge.answer_bytes, Ordering::Relaxed);
+        self.level.add(charge);
         self.send(delivery, charge);
         Ok(())
     }
@@ -215,8 +282,38 @@ impl Outbox {
     }
 }
 
+impl Charge {
+    /// A charge of bytes alone.
+    pub(super) fn bytes(bytes: usize) -> Charge {
+        Charge { bytes, ..Charge::default() }
+    }
+
+    /// Both.
+    #[must_use]
+    pub(super) fn plus(self, other: Charge) -> Charge {
+        Charge {
+            messages: self.messages + other.messages,
+            bytes: self.bytes + other.bytes,
+            answers: self.answers + other.answers,
+            answer_bytes: self.answer_bytes + other.answer_bytes,
+        }
+    }
+}
+
 impl Level {
-    fn give_back(&self, charge: Charge) {
+    /// Bytes of messages that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self, charge: Charge) {
+        self.messages.fetch_add(charge.messages, Ordering::Relaxed);
+        self.bytes.fetch_add(charge.bytes, Ordering::Relaxed);
+        self.answers.fetch_add(charge.answers, Ordering::Relaxed);
+        self.answer_bytes.fetch_add(charge.answer_bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn give_back(&self, charge: Charge) {
         self.messages.fetch_sub(charge.messages, Ordering::Relaxed);
         self.bytes.fetch_sub(charge.bytes, Ordering::Relaxed);
         self.answers.fetch_sub(charge.answers, Ordering::Relaxed);
@@ -226,9 +323,9 @@ impl Level {
 
 impl Inbox {
     /// Waits for the next delivery; `None` when there will be none.
-    pub fn wait(&self) -> Option<(Delivery, Charge)> {
+    pub fn wait(&mut self) -> Option<(Delivery, Charge)> {
         loop {
-            let next = self.receiver.recv().ok()?;
+            let next = self.wait.recv(&self.receiver).ok()?;
             if let Some(next) = self.unless_discarded(next) {
                 return Some(next);
             }

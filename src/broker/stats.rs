@@ -13,6 +13,12 @@ pub struct Counters {
     pub turned_away: AtomicU64,
     /// Requests refused, messages and frames alike.
     pub refused: AtomicU64,
+    /// Frames that were begun and not finished in time.
+    pub frame_timeouts: AtomicU64,
+    /// Clients that took nothing of what was written to them for too long.
+    pub write_timeouts: AtomicU64,
+    /// Clients that the keepalive found gone.
+    pub vanished: AtomicU64,
     /// Bytes received.
     pub bytes_in: AtomicU64,
     /// Bytes sent.
@@ -36,6 +42,9 @@ impl Counters {
         stats.open = read(&self.open);
         stats.turned_away = read(&self.turned_away);
         stats.refused = read(&self.refused);
+        stats.frame_timeouts = read(&self.frame_timeouts);
+        stats.write_timeouts = read(&self.write_timeouts);
+        stats.vanished = read(&self.vanished);
         stats.bytes_in = read(&self.bytes_in);
         stats.bytes_out = read(&self.bytes_out);
         stats.encoding_failures = read(&self.encoding_failures);
@@ -55,6 +64,12 @@ pub struct Stats {
     pub turned_away: u64,
     /// Requests refused.
     pub refused: u64,
+    /// Frames that were begun and not finished in time.
+    pub frame_timeouts: u64,
+    /// Clients that took nothing of what was written to them for too long.
+    pub write_timeouts: u64,
+    /// Clients that the keepalive found gone.
+    pub vanished: u64,
     /// Bytes received.
     pub bytes_in: u64,
     /// Bytes sent.
@@ -67,6 +82,10 @@ pub struct Stats {
     pub snapshot_values: u64,
     /// Subscribers cut off because their queue was full.
     pub slow_consumers: u64,
+    /// Messages that subscriptions with `drop-oldest` or `latest` let go for newer ones.
+    pub dropped: u64,
+    /// Messages refused because the store is full.
+    pub store_refused: u64,
     /// Subscriptions that exist now.
     pub subscriptions: u64,
     /// Topics that hold a value now.

@@ -14,6 +14,18 @@ pub(super) struct Subscription {
     pub(super) slot: Slot,
     pub(super) filter: TopicFilter,
     pub(super) dialect: Dialect,
+    pub(super) way: Way,
+}
+
+/// How messages of a subscription wait for their writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// In the outbox; if there is no room for them the connection ends.
+    Outbox,
+    /// In one of the connection's mailboxes; the oldest make room.
+    DropOldest(u32),
+    /// In one of the connection's mailboxes, the newest of each topic.
+    Latest(u32),
 }
 
 /// Where a topic's messages go: one for each connection, however many of its subscriptions overlap there.
@@ -21,6 +33,7 @@ pub(super) struct Subscription {
 pub(super) struct Route {
     pub(super) slot: Slot,
     pub(super) dialect: Dialect,
+    pub(super) way: Way,
 }
 
 /// All subscriptions, found by the topics that they match.
@@ -94,7 +107,7 @@ impl Subscriptions {
             .matching(topic)
             .iter()
             .rev()
-            .map(|found| Route { slot: found.slot, dialect: found.dialect })
+            .map(|found| Route { slot: found.slot, dialect: found.dialect, way: found.way })
             .collect();
         routes.sort_by_key(|route| route.slot);
         routes.dedup_by_key(|route| route.slot);
@@ -124,7 +137,8 @@ mod tests {
     use super::*;
 
     fn subscribe(all: &mut Subscriptions, slot: Slot, filter: &str, dialect: Dialect) -> bool {
-        all.add(Subscription { slot, filter: TopicFilter::parse(filter).unwrap(), dialect })
+        let filter = TopicFilter::parse(filter).unwrap();
+        all.add(Subscription { slot, filter, dialect, way: Way::Outbox })
     }
 
     fn routes(all: &Subscriptions, topic: &str) -> Vec<(Slot, Dialect)> {

@@ -6,9 +6,25 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::chain::Chain;
 use super::subscriptions::{Route, Subscriptions};
 use crate::codec::{Part, Payload};
-use crate::protocol::{Format, Topic, TopicFilter};
+use crate::protocol::{DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, Format, Topic, TopicFilter};
+
+/// How much may be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreLimits {
+    /// Topics that hold a value. Default 10,000,000.
+    pub values: usize,
+    /// Bytes of their payloads. Default 4 GiB.
+    pub bytes: usize,
+}
+
+impl Default for StoreLimits {
+    fn default() -> StoreLimits {
+        StoreLimits { values: DEFAULT_STORED_VALUES, bytes: DEFAULT_STORED_BYTES }
+    }
+}
 
 /// The last value of a topic.
 #[derive(Debug)]
@@ -25,6 +41,10 @@ pub struct Stored {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TopicId(u32);
 
+/// A reader's place in the order of publication.
+#[derive(Debug)]
+pub(super) struct Marker(u32);
+
 const ROOT: TopicId = TopicId(0);
 const NOBODY: u32 = u32::MAX;
 
@@ -33,6 +53,8 @@ const NOBODY: u32 = u32::MAX;
 pub(super) struct Tree {
     names: HashMap<Arc<str>, TopicId>,
     nodes: Vec<Node>,
+    /// The nodes that hold a value, in the order in which those were published, and markers.
+    chain: Chain,
     /// Places in `nodes` that are free.
     free: Vec<u32>,
     /// Publications so far.
@@ -76,6 +98,7 @@ impl Default for Tree {
         Tree {
             names: HashMap::new(),
             nodes: vec![Node::new("".into(), NOBODY)],
+            chain: Chain::default(),
             free: Vec::new(),
             published: 0,
             values: 0,
@@ -128,16 +151,7 @@ impl Tree {
         let mut node = Node::new(name.clone(), parent.0);
         let sibling = self.nodes[parent.0 as usize].first_child;
         node.next_sibling = sibling;
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.nodes[id as usize] = node;
-                id
-            }
-            None => {
-                self.nodes.push(node);
-                (self.nodes.len() - 1) as u32
-            }
-        };
+        let id = self.add(node);
         self.nodes[parent.0 as usize].first_child = id;
         if sibling != NOBODY {
             self.nodes[sibling as usize].previous_sibling = id;
@@ -146,26 +160,60 @@ impl Tree {
         TopicId(id)
     }
 
-    /// Stores the last value of a topic.
-    pub(super) fn store(&mut self, id: TopicId, topic: &Topic, source: &[u8], format: Format, part: &Part) {
+    fn add(&mut self, node: Node) -> u32 {
+        match self.free.pop() {
+            Some(id) => {
+                self.nodes[id as usize] = node;
+                id
+            }
+            None => {
+                self.nodes.push(node);
+                (self.nodes.len() - 1) as u32
+            }
+        }
+    }
+
+    /// Whether a value of `bytes` may become a topic's last value.
+    pub(super) fn has_room(&self, id: Option<TopicId>, bytes: usize, limits: &StoreLimits) -> bool {
+        let before = id.and_then(|id| self.nodes[id.0 as usize].stored.as_ref());
+        let smaller = before.map_or(0, |stored| stored.payload.weight());
+        (before.is_some() || self.values < limits.values)
+            && (bytes <= smaller || self.bytes - smaller + bytes <= limits.bytes)
+    }
+
+    /// Stores the last value of a topic. Returns the one before if `keep`; otherwise its memory may be used again.
+    pub(super) fn store(
+        &mut self,
+        id: TopicId,
+        topic: &Topic,
+        source: &[u8],
+        format: Format,
+        part: &Part,
+        keep: bool,
+    ) -> Option<Arc<Stored>> {
         self.published += 1;
+        let published = self.published;
         let node = &mut self.nodes[id.0 as usize];
         match &mut node.stored {
             Some(stored) => {
+                self.chain.renew(id.0);
                 self.bytes -= stored.payload.weight();
                 // Where no writer is still sending the value before, its memory is used again.
-                if let Some(stored) = Arc::get_mut(stored) {
+                if !keep && let Some(stored) = Arc::get_mut(stored) {
                     stored.payload.replace(source, format, part);
-                    stored.published = self.published;
+                    stored.published = published;
                     self.bytes += stored.payload.weight();
-                    return;
+                    return None;
                 }
             }
-            None => self.values += 1,
+            None => {
+                self.chain.append(id.0);
+                self.values += 1;
+            }
         }
         let payload = Payload::copy(source, format, part);
         self.bytes += payload.weight();
-        node.stored = Some(Arc::new(Stored { topic: topic.clone(), payload, published: self.published }));
+        node.stored.replace(Arc::new(Stored { topic: topic.clone(), payload, published }))
     }
 
     /// The last value of a topic.
@@ -174,14 +222,15 @@ impl Tree {
         self.nodes[id.0 as usize].stored.as_ref()
     }
 
-    /// Forgets the last value of a topic. Returns whether there was one.
-    pub(super) fn clear(&mut self, topic: &Topic) -> bool {
-        let Some(&id) = self.names.get(topic.as_str()) else { return false };
-        let Some(stored) = self.nodes[id.0 as usize].stored.take() else { return false };
+    /// Forgets the last value of a topic, and returns it.
+    pub(super) fn clear(&mut self, topic: &Topic) -> Option<Arc<Stored>> {
+        let id = *self.names.get(topic.as_str())?;
+        let stored = self.nodes[id.0 as usize].stored.take()?;
+        self.chain.remove(id.0);
         self.values -= 1;
         self.bytes -= stored.payload.weight();
         self.prune(id);
-        true
+        Some(stored)
     }
 
     /// Takes a topic out of the tree if neither it nor anything below it holds a value, and then its parents.
@@ -207,44 +256,83 @@ impl Tree {
         }
     }
 
-    /// The stored values of a subtree, in the order in which they were published.
-    pub(super) fn snapshot(&self, filter: &TopicFilter) -> Vec<Arc<Stored>> {
+    /// The stored values of a subtree, in the order in which they were published; `None` if finding them means looking at
+    /// more than `most` topics.
+    pub(super) fn snapshot(&self, filter: &TopicFilter, most: usize) -> Option<Vec<Arc<Stored>>> {
         let mut values = Vec::new();
-        self.walk(filter, |stored| values.push(stored.clone()));
+        self.walk(filter, most, |stored| values.push(stored.clone()))?;
         values.sort_unstable_by_key(|stored| stored.published);
-        values
+        Some(values)
     }
 
-    /// The topics of a subtree that hold a value, sorted.
-    pub(super) fn topics(&self, filter: &TopicFilter) -> Vec<Topic> {
+    /// The topics of a subtree that hold a value, sorted; `None` as for [`snapshot`](Self::snapshot).
+    pub(super) fn topics(&self, filter: &TopicFilter, most: usize) -> Option<Vec<Topic>> {
         let mut topics = Vec::new();
-        self.walk(filter, |stored| topics.push(stored.topic.clone()));
+        self.walk(filter, most, |stored| topics.push(stored.topic.clone()))?;
         topics.sort_unstable();
-        topics
+        Some(topics)
     }
 
-    fn walk(&self, filter: &TopicFilter, mut visit: impl FnMut(&Arc<Stored>)) {
+    fn walk(&self, filter: &TopicFilter, most: usize, mut visit: impl FnMut(&Arc<Stored>)) -> Option<()> {
         // The tops of the subtrees that the filter names: one, unless there is a wildcard.
         let mut tops = vec![ROOT.0];
         for segment in filter.segments() {
             let mut below = Vec::new();
             for top in tops {
                 if segment == "+" {
-                    below.extend(self.children(top));
+                    below.extend(self.children(top).take(most));
                 } else {
                     let name = &self.nodes[top as usize].name;
                     let name = if top == ROOT.0 { segment.to_owned() } else { format!("{name}/{segment}") };
                     below.extend(self.names.get(&*name).map(|id| id.0));
                 }
+                if below.len() >= most {
+                    return None;
+                }
             }
             tops = below;
         }
+        let mut looked_at = 0;
         while let Some(top) = tops.pop() {
+            looked_at += 1;
+            if looked_at + tops.len() > most {
+                return None;
+            }
             if let Some(stored) = &self.nodes[top as usize].stored {
                 visit(stored);
             }
-            tops.extend(self.children(top));
+            tops.extend(self.children(top).take(most));
         }
+        Some(())
+    }
+
+    /// A marker before the oldest value.
+    pub(super) fn mark(&mut self) -> Marker {
+        let id = self.add(Node::new("".into(), NOBODY));
+        self.chain.prepend(id);
+        Marker(id)
+    }
+
+    /// Takes a marker away.
+    pub(super) fn unmark(&mut self, Marker(id): Marker) {
+        self.chain.remove(id);
+        self.free.push(id);
+    }
+
+    /// What lies behind a marker: a value, or another marker; `None` at the end.
+    pub(super) fn behind(&self, marker: &Marker) -> Option<Option<&Arc<Stored>>> {
+        let next = self.chain.after(marker.0)?;
+        Some(self.nodes[next as usize].stored.as_ref())
+    }
+
+    /// Moves a marker on by one.
+    pub(super) fn pass(&mut self, marker: &Marker) {
+        self.chain.pass(marker.0);
+    }
+
+    /// Publications so far.
+    pub(super) fn published(&self) -> u64 {
+        self.published
     }
 
     fn children(&self, of: u32) -> impl Iterator<Item = u32> {
@@ -288,12 +376,14 @@ mod tests {
     fn publish(tree: &mut Tree, name: &str, json: &str) {
         let topic = Topic::parse(name).unwrap();
         let id = tree.place(&topic);
-        tree.store(id, &topic, json.as_bytes(), Format::Json, &Part::Value(0..json.len()));
+        tree.store(id, &topic, json.as_bytes(), Format::Json, &Part::Value(0..json.len()), false);
     }
+
+    const ALL: usize = 1_000;
 
     fn names(tree: &Tree, filter: &str) -> Vec<String> {
         let filter = TopicFilter::parse(filter).unwrap();
-        tree.snapshot(&filter).iter().map(|stored| stored.topic.to_string()).collect()
+        tree.snapshot(&filter, ALL).unwrap().iter().map(|stored| stored.topic.to_string()).collect()
     }
 
     #[test]
@@ -310,7 +400,7 @@ mod tests {
         assert_eq!(names(&tree, "/b/+/+"), ["/b/c/d"]);
         assert_eq!(names(&tree, "/nothing"), [""; 0]);
         let all = TopicFilter::parse("#").unwrap();
-        let listed: Vec<String> = tree.topics(&all).iter().map(Topic::to_string).collect();
+        let listed: Vec<String> = tree.topics(&all, ALL).unwrap().iter().map(Topic::to_string).collect();
         assert_eq!(listed, ["/a", "/b", "/b/c", "/b/c/d", "/bc", "b"]);
     }
 
@@ -320,7 +410,7 @@ mod tests {
         for name in ["/a/b/c", "/a/b/d", "/a/x", "/a"] {
             publish(&mut tree, name, "12");
         }
-        let clear = |tree: &mut Tree, name: &str| tree.clear(&Topic::parse(name).unwrap());
+        let clear = |tree: &mut Tree, name: &str| tree.clear(&Topic::parse(name).unwrap()).is_some();
         assert!(!clear(&mut tree, "/a/b"));
         assert!(clear(&mut tree, "/a/b/d"));
         assert!(!clear(&mut tree, "/a/b/d"));
@@ -339,7 +429,7 @@ mod tests {
     fn a_value_that_is_being_sent_is_not_overwritten() {
         let mut tree = Tree::default();
         publish(&mut tree, "t", "1");
-        let sending = tree.snapshot(&TopicFilter::parse("t").unwrap());
+        let sending = tree.snapshot(&TopicFilter::parse("t").unwrap(), ALL).unwrap();
         publish(&mut tree, "t", "22");
         assert_eq!(sending[0].payload.source(), b"1");
         assert_eq!(tree.get(&Topic::parse("t").unwrap()).unwrap().payload.source(), b"22");

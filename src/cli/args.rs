@@ -1,47 +1,233 @@
 //! The arguments, and with them `--help`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Parser, Subcommand};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::protocol::MAXIMUM_MAX_FRAME;
+use crate::broker::{QueueLimits, StoreLimits};
+use crate::protocol::{
+    Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_DECODED_SIZE,
+    MAXIMUM_MAX_FRAME, Topic, TopicFilter,
+};
+use crate::transport::Config;
 
 /// A message broker that translates: every producer and consumer speaks JSON, XML or pickle, each its own.
 #[derive(Debug, Parser)]
-#[command(name = "babelmq", version)]
+#[command(name = "babelmq", version, max_term_width = 100)]
 pub(super) struct Cli {
+    /// When to use colours.
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub(super) color: Color,
+
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless the environment's NO_COLOR says otherwise.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the broker until it is told to stop (SIGINT or SIGTERM).
     Serve(Serve),
+    /// Publish a message, or the lines of a file.
+    Pub(super::publish::Args),
+    /// Print what is published, stored values first.
+    Sub(super::subscribe::Args),
+    /// Print the last value of a topic.
+    Get(super::get::Args),
+    /// List the topics that hold a value.
+    Topics(super::topics::Args),
+    /// Forget the last value of a topic.
+    Clear(super::clear::Args),
+    /// Say whether a broker answers: for monitoring.
+    Check(super::check::Args),
+    /// Translate a file without a broker; safe on a pickle from a stranger.
+    Convert(super::convert::Args),
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
     /// The address to listen on; port 0 takes any that is free.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5000", env = "BABELMQ_LISTEN")]
-    pub(super) listen: SocketAddr,
+    listen: SocketAddr,
 
     /// The largest message body to accept, as in 512KiB or 16MiB; at most 256MiB.
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = frame_size, env = "BABELMQ_MAX_FRAME")]
-    pub(super) max_frame: u32,
+    max_frame: u32,
+
+    /// What one message may decode to; 16 times --max-frame where it is not given, at most 512MiB.
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "BABELMQ_MAX_DECODED")]
+    max_decoded: Option<usize>,
+
+    /// How deep containers may nest in a message; at most 128.
+    #[arg(long, value_name = "N", default_value_t = MAX_DEPTH, value_parser = at_most(MAX_DEPTH), env = "BABELMQ_MAX_DEPTH")]
+    max_depth: usize,
+
+    /// Digits that an int may have; at most 4300.
+    #[arg(long, value_name = "N", default_value_t = MAX_INT_DIGITS, value_parser = at_most(MAX_INT_DIGITS), env = "BABELMQ_MAX_INT_DIGITS")]
+    max_int_digits: usize,
+
+    /// Bytes that a topic may have; at most 1024.
+    #[arg(long, value_name = "N", default_value_t = MAX_TOPIC_BYTES, value_parser = at_most(MAX_TOPIC_BYTES), env = "BABELMQ_MAX_TOPIC_BYTES")]
+    max_topic_bytes: usize,
+
+    /// Segments that a topic may have; at most 64.
+    #[arg(long, value_name = "N", default_value_t = MAX_TOPIC_SEGMENTS, value_parser = at_most(MAX_TOPIC_SEGMENTS), env = "BABELMQ_MAX_TOPIC_SEGMENTS")]
+    max_topic_segments: usize,
 
     /// How many clients may be connected at the same time.
-    #[arg(long, value_name = "N", default_value_t = 10_000, env = "BABELMQ_MAX_CONNECTIONS")]
-    pub(super) max_connections: usize,
+    #[arg(long, value_name = "N", default_value_t = Config::default().max_connections, env = "BABELMQ_MAX_CONNECTIONS")]
+    max_connections: usize,
+
+    /// How many of them from one address; all where it is not given.
+    #[arg(long, value_name = "N", env = "BABELMQ_MAX_CONNECTIONS_PER_ADDRESS")]
+    max_connections_per_address: Option<usize>,
+
+    /// How many subscriptions one connection may have.
+    #[arg(long, value_name = "N", default_value_t = Config::default().max_subscriptions, env = "BABELMQ_MAX_SUBSCRIPTIONS")]
+    max_subscriptions: usize,
+
+    /// Messages that may wait for one client; a subscription may ask for fewer.
+    #[arg(long, value_name = "N", default_value_t = QueueLimits::default().messages, env = "BABELMQ_QUEUE_MESSAGES")]
+    queue_messages: usize,
+
+    /// Bytes of memory that the messages waiting for one client may take.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size, env = "BABELMQ_QUEUE_BYTES")]
+    queue_bytes: usize,
+
+    /// Topics whose last value is remembered.
+    #[arg(long, value_name = "N", default_value_t = StoreLimits::default().values, env = "BABELMQ_STORED_VALUES")]
+    stored_values: usize,
+
+    /// Bytes of payloads that are remembered.
+    #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = size, env = "BABELMQ_STORED_BYTES")]
+    stored_bytes: usize,
+
+    /// Time to finish a frame that was begun, as in 10s or 500ms.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time, env = "BABELMQ_FRAME_TIMEOUT")]
+    frame_timeout: Duration,
+
+    /// Time in which a client must take some of what is written to it.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, env = "BABELMQ_WRITE_TIMEOUT")]
+    write_timeout: Duration,
+
+    /// Idle time after which the system asks whether a client is still there; 0s never asks.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time_or_none, env = "BABELMQ_KEEPALIVE")]
+    keepalive: Duration,
+}
+
+impl Serve {
+    /// What the arguments come to.
+    pub(super) fn config(&self) -> Config {
+        let of_frame = Limits::with_max_frame(self.max_frame);
+        Config {
+            listen: self.listen,
+            limits: Limits {
+                decoded_size: self.max_decoded.unwrap_or(of_frame.decoded_size).min(MAXIMUM_DECODED_SIZE),
+                depth: self.max_depth,
+                int_digits: self.max_int_digits,
+                topic_bytes: self.max_topic_bytes,
+                topic_segments: self.max_topic_segments,
+                ..of_frame
+            },
+            queue: QueueLimits { messages: self.queue_messages, bytes: self.queue_bytes },
+            store: StoreLimits { values: self.stored_values, bytes: self.stored_bytes },
+            max_connections: self.max_connections,
+            max_connections_per_address: self.max_connections_per_address.unwrap_or(usize::MAX),
+            max_subscriptions: self.max_subscriptions,
+            frame_timeout: self.frame_timeout,
+            write_timeout: self.write_timeout,
+            keepalive: (!self.keepalive.is_zero()).then_some(self.keepalive),
+        }
+    }
+}
+
+/// Which broker to talk to.
+#[derive(Debug, clap::Args)]
+pub(super) struct Address {
+    /// The broker to talk to.
+    #[arg(
+        long,
+        short,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:5000",
+        env = "BABELMQ_ADDR",
+        hide_env_values = true
+    )]
+    pub(super) address: String,
+
+    /// How long to wait for the broker's answers.
+    #[arg(
+        long, value_name = "SECONDS", default_value = "10", value_parser = seconds, env = "BABELMQ_TIMEOUT",
+        hide_env_values = true
+    )]
+    pub(super) timeout: Duration,
+}
+
+/// Reads one of the formats, for the help and the shells' completion as well.
+pub(super) fn format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse::<Format>())
+}
+
+pub(super) fn topic(text: &str) -> Result<Topic, String> {
+    Topic::parse(text).map_err(|refusal| refusal.reason.clone())
+}
+
+pub(super) fn filter(text: &str) -> Result<TopicFilter, String> {
+    TopicFilter::parse(text).map_err(|refusal| refusal.reason.clone())
+}
+
+/// Seconds, with a fraction if need be.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds, such as 10 or 0.5".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 fn frame_size(text: &str) -> Result<u32, String> {
-    let size: ByteSize = text.parse()?;
-    match u32::try_from(size.as_u64()) {
+    match size(text).map(u32::try_from)? {
         Ok(size) if (1..=MAXIMUM_MAX_FRAME).contains(&size) => Ok(size),
         _ => Err(format!("it must be from 1B to {}MiB", MAXIMUM_MAX_FRAME >> 20)),
     }
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let size: ByteSize = text.parse()?;
+    match usize::try_from(size.as_u64()) {
+        Ok(size) if size > 0 => Ok(size),
+        _ => Err("it must be at least 1B".into()),
+    }
+}
+
+fn at_most(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if (1..=most).contains(&number) => Ok(number),
+        _ => Err(format!("it must be a number from 1 to {most}")),
+    }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    match time_or_none(text) {
+        Ok(time) if time.is_zero() => Err("it must be more than nothing".into()),
+        other => other,
+    }
+}
+
+fn time_or_none(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; a time is spelled as in 10s, 500ms or 2m"))
 }
 
 #[cfg(test)]
@@ -55,12 +241,36 @@ mod tests {
     }
 
     #[test]
+    fn spans_of_time() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["", "-1", "nan", "inf", "10s", "1e40"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_arguments_that_nobody_gives_are_the_defaults() {
+        let cli = Cli::parse_from(["babelmq", "serve"]);
+        let Command::Serve(serve) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(serve.config(), Config::default());
+    }
+
+    #[test]
     fn frame_sizes() {
         assert_eq!(frame_size("16MiB"), Ok(16 << 20));
         assert_eq!(frame_size("1000"), Ok(1000));
         assert_eq!(frame_size("256MiB"), Ok(256 << 20));
         for bad in ["0", "257MiB", "5GiB", "", "x", "-1"] {
             assert!(frame_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(time_or_none("0s"), Ok(Duration::ZERO));
+        for bad in ["0s", "10", "", "x", "-1s"] {
+            assert!(time(bad).is_err(), "{bad}");
         }
     }
 }

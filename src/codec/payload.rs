@@ -16,6 +16,8 @@ pub struct Payload {
 /// Which message a payload is written into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame {
+    /// A delivery.
+    Live,
     /// A delivery of a stored value.
     Retained,
     /// The answer to a `get`.
@@ -106,6 +108,7 @@ impl Payload {
             Content::Decoded(scratch.view(&self.bytes, root))
         };
         match frame {
+            Frame::Live => write_delivery(out, dialect, topic, content, false),
             Frame::Retained => write_delivery(out, dialect, topic, content, true),
             Frame::Value => write_value(out, dialect, topic, content),
         }

@@ -17,7 +17,13 @@ const MAX_FRAME: u32 = u32::MAX;
 pub(super) struct Connection {
     stream: TcpStream,
     input: FrameBuffer,
-    format: Format,
+}
+
+/// A frame from the broker.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) format: Format,
+    pub(super) body: Vec<u8>,
 }
 
 /// When waiting ends.
@@ -48,11 +54,7 @@ impl Patience {
 
 impl Connection {
     /// Connects to the first address of `address` that answers.
-    pub(super) fn open(
-        address: &str,
-        timeout: Option<Duration>,
-        format: Format,
-    ) -> Result<Connection, QueueError> {
+    pub(super) fn open(address: &str, timeout: Option<Duration>) -> Result<Connection, QueueError> {
         let failed = |source| QueueError::Connect { address: address.to_owned(), source };
         let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
         for candidate in address.to_socket_addrs().map_err(failed)? {
@@ -64,7 +66,7 @@ impl Connection {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
                     stream.set_nonblocking(true)?;
-                    return Ok(Connection { stream, input: FrameBuffer::new(), format });
+                    return Ok(Connection { stream, input: FrameBuffer::new() });
                 }
                 Err(error) => last = error,
             }
@@ -91,11 +93,11 @@ impl Connection {
         Ok(())
     }
 
-    /// The body of the next frame. `Ok(None)` when the patience is at its end.
-    pub(super) fn receive(&mut self, patience: Patience) -> Result<Option<Vec<u8>>, QueueError> {
+    /// The next frame. `Ok(None)` when the patience is at its end.
+    pub(super) fn receive(&mut self, patience: Patience) -> Result<Option<Frame>, QueueError> {
         loop {
-            if let Some(body) = self.next_body()? {
-                return Ok(Some(body));
+            if let Some(frame) = self.next_frame()? {
+                return Ok(Some(frame));
             }
             if !self.read()? && self.wait(PollFlags::IN, patience)?.is_empty() {
                 return Ok(None);
@@ -103,23 +105,20 @@ impl Connection {
         }
     }
 
-    /// The body of the next frame that is here already.
-    pub(super) fn receive_waiting(&mut self) -> Result<Option<Vec<u8>>, QueueError> {
+    /// The next frame that is here already.
+    pub(super) fn receive_waiting(&mut self) -> Result<Option<Frame>, QueueError> {
         if self.input.bytes().is_empty() {
             self.read()?;
         }
-        self.next_body()
+        self.next_frame()
     }
 
-    fn next_body(&mut self) -> Result<Option<Vec<u8>>, QueueError> {
+    fn next_frame(&mut self) -> Result<Option<Frame>, QueueError> {
         let Some((header, body)) = self.input.first(MAX_FRAME)? else { return Ok(None) };
-        if header.format != self.format {
-            return Err(QueueError::foreign(header.format, self.format));
-        }
         let end = body.end;
         let body = self.input.bytes()[body].to_vec();
         self.input.take(end);
-        Ok(Some(body))
+        Ok(Some(Frame { format: header.format, body }))
     }
 
     /// Reads what is there. Returns whether anything was.

@@ -13,13 +13,17 @@
 //! # Ok::<(), babelmq::QueueError>(())
 //! ```
 
+mod client;
 mod connection;
 mod de;
 mod error;
+mod message;
 mod queue;
 mod ser;
 mod wire;
 
+pub use client::{Arrival, Client, Subscribe};
 pub use error::{QueueError, Refused};
+pub use message::Message;
 pub use queue::{JsonQueue, PickleQueue, Pulls, Queue, QueueBuilder, XmlQueue};
 pub use wire::{Json, Pickle, Wire, Xml};

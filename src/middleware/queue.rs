@@ -9,13 +9,15 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::{Connection, Patience};
+use super::connection::{Connection, Frame, Patience};
 use super::error::{QueueError, Refused};
-use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_value};
+use super::wire::sealed::Sealed;
+use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_command, write_value};
 use crate::codec::{Dialect, FrameField};
-use crate::protocol::{Refusal, Topic, TopicFilter, Value};
+use crate::protocol::{Format, Refusal, Topic, TopicFilter, Value};
 
-const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
+/// Where a broker is looked for when nothing says where.
+pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A queue that speaks JSON.
@@ -57,8 +59,6 @@ enum Listing {
 #[derive(Default)]
 struct Answers {
     pong: Option<String>,
-    subscribed: bool,
-    cancelled: bool,
     topics: Option<Vec<Topic>>,
 }
 
@@ -124,7 +124,7 @@ impl<W: Wire> QueueBuilder<W> {
             Some(address) => address,
             None => env::var("BABELMQ_ADDR").unwrap_or_else(|_| DEFAULT_ADDRESS.to_owned()),
         };
-        let connection = Connection::open(&address, Some(self.timeout), W::FORMAT)?;
+        let connection = Connection::open(&address, Some(self.timeout))?;
         Ok(Queue {
             topic: self.topic,
             connection,
@@ -245,13 +245,8 @@ impl<W: Wire> Queue<W> {
     /// # Errors
     /// [`QueueError::Refused`] where the broker refused some of it, [`QueueError::TimedOut`], a broken connection.
     pub fn flush(&mut self) -> Result<(), QueueError> {
-        self.pings += 1;
-        self.command("ping", &[("id", FrameField::Int(self.pings))])?;
-        let id = self.pings.to_string();
-        let patience = self.patience();
-        while self.answers.pong.take().is_none_or(|pong| pong != id) {
-            self.take_in(patience)?;
-        }
+        self.frame.clear();
+        self.confirm()?;
         self.refused()
     }
 
@@ -263,7 +258,7 @@ impl<W: Wire> Queue<W> {
         &mut self,
         callback: impl FnOnce(Vec<Topic>) + Send + 'static,
     ) -> Result<(), QueueError> {
-        self.command("list", &[])?;
+        self.ask_topics()?;
         self.listings.push_back(Listing::Callback(Box::new(callback)));
         Ok(())
     }
@@ -273,7 +268,7 @@ impl<W: Wire> Queue<W> {
     /// # Errors
     /// [`QueueError::TimedOut`], a broken connection.
     pub fn topics(&mut self) -> Result<Vec<Topic>, QueueError> {
-        self.command("list", &[])?;
+        self.ask_topics()?;
         self.listings.push_back(Listing::Waiting);
         let patience = self.patience();
         loop {
@@ -295,29 +290,36 @@ impl<W: Wire> Queue<W> {
     /// # Errors
     /// [`QueueError::TimedOut`], a broken connection.
     pub fn cancel(&mut self) -> Result<(), QueueError> {
-        let topic = self.topic.clone();
-        self.command("cancel", &[("topic", FrameField::Str(&topic))])?;
-        let patience = self.patience();
-        while !std::mem::take(&mut self.answers.cancelled) {
-            self.take_in(patience)?;
-        }
-        Ok(())
+        self.frame.clear();
+        write_command(W::FORMAT, "cancel", &[("topic", FrameField::Str(&self.topic))], &mut self.frame);
+        self.confirm()
     }
 
     fn subscribe(&mut self, exact: bool) -> Result<(), QueueError> {
-        let topic = self.topic.clone();
-        self.command("subscribe", &[("topic", FrameField::Str(&topic)), ("exact", FrameField::Bool(exact))])?;
+        let fields = [("topic", FrameField::Str(&self.topic)), ("exact", FrameField::Bool(exact))];
+        self.frame.clear();
+        write_command(W::FORMAT, "subscribe", &fields, &mut self.frame);
+        self.confirm()?;
+        self.refused()
+    }
+
+    /// Sends what is in `frame` and a ping, and waits for the pong. The broker answers in the order in which it was
+    /// asked, so the answer has come by then; and a pong that came too late for one wait does not end the next.
+    fn confirm(&mut self) -> Result<(), QueueError> {
+        self.pings += 1;
+        write_command(W::FORMAT, "ping", &[("id", FrameField::Int(self.pings))], &mut self.frame);
+        self.connection.send(&self.frame)?;
+        let id = self.pings.to_string();
         let patience = self.patience();
-        while !std::mem::take(&mut self.answers.subscribed) {
+        while self.answers.pong.take().is_none_or(|pong| pong != id) {
             self.take_in(patience)?;
-            self.refused()?;
         }
         Ok(())
     }
 
-    fn command(&mut self, command: &str, fields: &[(&str, FrameField<'_>)]) -> Result<(), QueueError> {
+    fn ask_topics(&mut self) -> Result<(), QueueError> {
         self.frame.clear();
-        super::wire::write_command(W::FORMAT, command, fields, &mut self.frame);
+        write_command(W::FORMAT, "list", &[], &mut self.frame);
         self.connection.send(&self.frame)
     }
 
@@ -346,7 +348,7 @@ impl<W: Wire> Queue<W> {
     /// Takes in one frame.
     fn take_in(&mut self, patience: Patience) -> Result<(), QueueError> {
         match self.connection.receive(patience) {
-            Ok(Some(body)) => self.understand(body),
+            Ok(Some(frame)) => self.understand(frame),
             Ok(None) => Err(QueueError::TimedOut),
             // Why the broker closed the connection says more than that it did.
             Err(error) => self.refused().and(Err(error)),
@@ -357,21 +359,23 @@ impl<W: Wire> Queue<W> {
     fn take_in_waiting(&mut self) -> Result<(), QueueError> {
         loop {
             match self.connection.receive_waiting() {
-                Ok(Some(body)) => self.understand(body)?,
+                Ok(Some(frame)) => self.understand(frame)?,
                 Ok(None) => return Ok(()),
                 Err(error) => return self.refused().and(Err(error)),
             }
         }
     }
 
-    fn understand(&mut self, body: Vec<u8>) -> Result<(), QueueError> {
-        let Incoming { command, topic, message, topics, id, code, reason, fatal } = W::read(body)?;
+    fn understand(&mut self, Frame { format, body }: Frame) -> Result<(), QueueError> {
+        if format != W::FORMAT {
+            return self.understand_foreign(format, body);
+        }
+        let Incoming { command, topic, message, topics, id, code, reason, fatal, .. } = W::read(body)?;
         match (&*command, topic, message, topics, code) {
             ("publish", Some(topic), Some(message), ..) => {
                 self.deliveries.push_back((from_broker(&topic)?, message));
             }
-            ("subscribed", ..) => self.answers.subscribed = true,
-            ("cancelled", ..) => self.answers.cancelled = true,
+            ("subscribed" | "cancelled", ..) => {}
             ("pong", ..) => self.answers.pong = id,
             ("topics", _, _, Some(topics), _) => {
                 let topics =
@@ -394,9 +398,21 @@ impl<W: Wire> Queue<W> {
         }
         Ok(())
     }
+
+    /// A frame in a format that this queue does not speak: the broker says in JSON what it says before it knows the
+    /// client's format, that it has too many connections.
+    fn understand_foreign(&mut self, format: Format, body: Vec<u8>) -> Result<(), QueueError> {
+        if format == Format::Json
+            && let Incoming { topic, code: Some(code), reason, fatal, .. } = Json::read(body)?
+        {
+            self.refused.push_back(Refused { code, reason: reason.unwrap_or_default(), topic, fatal });
+            return Ok(());
+        }
+        Err(QueueError::foreign(format, W::FORMAT))
+    }
 }
 
-fn from_broker(topic: &str) -> Result<Topic, QueueError> {
+pub(super) fn from_broker(topic: &str) -> Result<Topic, QueueError> {
     Topic::parse(topic).map_err(|refusal: Refusal| QueueError::Protocol(refusal.reason.clone()))
 }
 

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::de::from_value;
 use super::error::QueueError;
+use super::message::Message;
 use super::ser::to_value;
 use crate::codec::{
     self, Content, Dialect, Document, FrameField, json, pickle, write_delivery, write_frame, xml,
@@ -42,10 +43,13 @@ pub struct Incoming<M> {
     pub code: Option<String>,
     pub reason: Option<String>,
     pub fatal: bool,
+    pub retained: bool,
+    pub values: u64,
+    pub count: u64,
 }
 
 /// Limits for what a client decodes: the broker has judged it, so there is but the bound of what a frame can say.
-pub(super) const LIMITS: Limits = Limits { max_frame: u32::MAX, decoded_size: usize::MAX };
+pub(super) const LIMITS: Limits = Limits::NONE;
 
 pub(super) mod sealed {
     use super::{DeserializeOwned, Incoming, QueueError, Serialize, Value};
@@ -61,6 +65,8 @@ pub(super) mod sealed {
         ) -> Result<(), QueueError>;
         /// Takes a body apart.
         fn read(body: Vec<u8>) -> Result<Incoming<Self::Message>, QueueError>;
+        /// The payload's bytes: JSON text, an XML element, a whole pickle.
+        fn bytes(message: Self::Message) -> Result<Vec<u8>, QueueError>;
         /// The payload as a value.
         fn value(message: Self::Message) -> Result<Value, QueueError>;
         /// The payload as a value of the program's own type.
@@ -77,7 +83,14 @@ pub(super) fn write_value(
 ) -> Result<(), Refusal> {
     let mut document = Document::new();
     let root = codec::from_value(value, &mut document, &LIMITS)?;
-    write_delivery(out, dialect, topic, Content::Decoded(document.view(&[], root)), false);
+    let view = document.view(&[], root);
+    if dialect == Dialect::ExactJson {
+        let mut message = Vec::new();
+        json::encode_published(view, &mut message);
+        write_delivery(out, dialect, topic, Content::Published(&message), false);
+    } else {
+        write_delivery(out, dialect, topic, Content::Decoded(view), false);
+    }
     Ok(())
 }
 
@@ -144,6 +157,12 @@ impl sealed::Sealed for Json {
             reason: Option<String>,
             #[serde(default)]
             fatal: bool,
+            #[serde(default)]
+            retained: bool,
+            #[serde(default)]
+            values: u64,
+            #[serde(default)]
+            count: u64,
         }
         /// A `null` is a message, and not the lack of one.
         fn present<'de, D: Deserializer<'de>>(message: D) -> Result<Option<Box<RawValue>>, D::Error> {
@@ -159,7 +178,14 @@ impl sealed::Sealed for Json {
             code: envelope.code,
             reason: envelope.reason,
             fatal: envelope.fatal,
+            retained: envelope.retained,
+            values: envelope.values,
+            count: envelope.count,
         })
+    }
+
+    fn bytes(message: Box<RawValue>) -> Result<Vec<u8>, QueueError> {
+        Ok(String::from(Box::<str>::from(message)).into_bytes())
     }
 
     fn value(message: Box<RawValue>) -> Result<Value, QueueError> {
@@ -202,6 +228,10 @@ impl sealed::Sealed for Xml {
         let fields = codec::to_value(document.view(&body, root));
         let message = message.map(|range| String::from_utf8_lossy(&body[range]).into_owned());
         Ok(incoming(&fields, message))
+    }
+
+    fn bytes(message: String) -> Result<Vec<u8>, QueueError> {
+        Ok(message.into_bytes())
     }
 
     fn value(message: String) -> Result<Value, QueueError> {
@@ -252,6 +282,10 @@ impl sealed::Sealed for Pickle {
         Ok(incoming(&fields, message))
     }
 
+    fn bytes(message: Value) -> Result<Vec<u8>, QueueError> {
+        Ok(Message::of_value(&message, Dialect::Pickle)?.into_bytes())
+    }
+
     fn value(message: Value) -> Result<Value, QueueError> {
         Ok(message)
     }
@@ -264,6 +298,16 @@ impl sealed::Sealed for Pickle {
 /// A message whose fields were decoded into a dict.
 fn incoming<M>(fields: &Value, message: Option<M>) -> Incoming<M> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+    let truth = |name: &str| match fields.get(name) {
+        Some(Value::Bool(truth)) => *truth,
+        Some(Value::Str(truth)) => truth == "true",
+        _ => false,
+    };
+    let number = |name: &str| match fields.get(name) {
+        Some(Value::Int(number)) => u64::try_from(*number).unwrap_or_default(),
+        Some(Value::Str(digits)) => digits.parse().unwrap_or_default(),
+        _ => 0,
+    };
     let topics = fields.get("topics").map(|topics| match topics {
         Value::List(topics) => topics.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         _ => Vec::new(),
@@ -276,11 +320,10 @@ fn incoming<M>(fields: &Value, message: Option<M>) -> Incoming<M> {
         id: text("id").or_else(|| fields.get("id").map(Value::to_string)),
         code: text("code"),
         reason: text("reason"),
-        fatal: match fields.get("fatal") {
-            Some(Value::Bool(fatal)) => *fatal,
-            Some(Value::Str(fatal)) => fatal == "true",
-            _ => false,
-        },
+        fatal: truth("fatal"),
+        retained: truth("retained"),
+        values: number("values"),
+        count: number("count"),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use super::MAX_TOPIC_BYTES;
+
 /// Why something was refused, as a word that a program can rely on: the `code` of an `error` message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -47,6 +49,12 @@ pub enum ErrorCode {
     DuplicateField,
     /// A topic or topic filter that breaks the rules for topics.
     InvalidTopic,
+    /// A connection has as many subscriptions as it may.
+    TooManySubscriptions,
+    /// The broker remembers as many last values, or as many bytes of them, as it may.
+    StoreFull,
+    /// A frame was begun and not finished in time. Fatal.
+    FrameTimeout,
     /// The subscriber did not keep up, and its queue is full. Fatal.
     SlowConsumer,
     /// The broker has as many connections as it may. Fatal.
@@ -55,7 +63,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documents and tests that must not forget one.
-    pub const ALL: [ErrorCode; 22] = [
+    pub const ALL: [ErrorCode; 25] = [
         ErrorCode::UnknownFormat,
         ErrorCode::FrameTooLarge,
         ErrorCode::MalformedJson,
@@ -76,6 +84,9 @@ impl ErrorCode {
         ErrorCode::InvalidField,
         ErrorCode::DuplicateField,
         ErrorCode::InvalidTopic,
+        ErrorCode::TooManySubscriptions,
+        ErrorCode::StoreFull,
+        ErrorCode::FrameTimeout,
         ErrorCode::SlowConsumer,
         ErrorCode::TooManyConnections,
     ];
@@ -103,6 +114,9 @@ impl ErrorCode {
             ErrorCode::InvalidField => "invalid-field",
             ErrorCode::DuplicateField => "duplicate-field",
             ErrorCode::InvalidTopic => "invalid-topic",
+            ErrorCode::TooManySubscriptions => "too-many-subscriptions",
+            ErrorCode::StoreFull => "store-full",
+            ErrorCode::FrameTimeout => "frame-timeout",
             ErrorCode::SlowConsumer => "slow-consumer",
             ErrorCode::TooManyConnections => "too-many-connections",
         }
@@ -114,6 +128,7 @@ impl ErrorCode {
             self,
             ErrorCode::UnknownFormat
                 | ErrorCode::FrameTooLarge
+                | ErrorCode::FrameTimeout
                 | ErrorCode::SlowConsumer
                 | ErrorCode::TooManyConnections
         )
@@ -151,10 +166,13 @@ impl Refusal {
         Refusal(Box::new(Grounds { code, reason: reason.into(), topic: None }))
     }
 
-    /// The same refusal, said of `topic`.
+    /// The same refusal, said of `topic`. One that is over [`MAX_TOPIC_BYTES`] is left out: it would make an answer as
+    /// long as the frame, and whoever asks and does not read would fill the memory with those.
     #[must_use]
-    pub fn about(mut self, topic: impl Into<String>) -> Refusal {
-        self.0.topic = Some(topic.into());
+    pub fn about(mut self, topic: impl Into<String> + AsRef<str>) -> Refusal {
+        if topic.as_ref().len() <= MAX_TOPIC_BYTES {
+            self.0.topic = Some(topic.into());
+        }
         self
     }
 }

@@ -1,5 +1,7 @@
 //! Every limit, its unit, and why it is there.
 
+use std::time::Duration;
+
 /// How deep containers may nest inside one message. A list of lists of lists is 3 deep, a number 0.
 ///
 /// Python's own pickler and `json` stop near 1,000; real messages stay below 20. A bound that every
@@ -21,10 +23,49 @@ pub const MAX_TOPIC_SEGMENTS: usize = 64;
 /// [`Limits::decoded_size`] held to 512 MiB no delivery can pass the 4 GiB that a frame's length can say.
 pub const MAXIMUM_MAX_FRAME: u32 = 256 << 20;
 
+/// The largest decoded-size budget that may be configured, in bytes; see [`MAXIMUM_MAX_FRAME`].
+pub const MAXIMUM_DECODED_SIZE: usize = 512 << 20;
+
 /// What one value costs of the decoded-size budget, in bytes, before the bytes of its text.
 pub const NODE_SIZE: usize = 16;
 
-/// The limits that a deployment may choose.
+/// Connections at the same time: what this class of machine is known to carry.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+
+/// Subscriptions of one connection. Each costs the broker memory and every publish to its topic a step, and no program
+/// is known to need more.
+pub const DEFAULT_MAX_SUBSCRIPTIONS: usize = 65_536;
+
+/// Messages that may wait for one subscriber: a second of a busy stream.
+pub const DEFAULT_QUEUE_MESSAGES: usize = 262_144;
+
+/// Bytes of memory that the messages waiting for one subscriber may keep alive: as in NATS.
+pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
+
+/// Last values that are remembered. A topic costs a few hundred bytes, so this is some gigabytes.
+pub const DEFAULT_STORED_VALUES: usize = 10_000_000;
+
+/// Bytes of the last values that are remembered, the payloads alone.
+pub const DEFAULT_STORED_BYTES: usize = 4 << 30;
+
+/// Time to finish a frame that was begun, as far as the broker waits for its bytes. A client that sends a byte now and
+/// then holds a thread and a buffer, and this is how long it can.
+pub const DEFAULT_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time in which a client must take some of what is written to it. One that takes nothing for so long is gone or stuck.
+pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time without a byte after which the system asks the peer whether it is still there, every [`KEEPALIVE_INTERVAL`];
+/// after [`KEEPALIVE_PROBES`] questions without an answer the connection is over. Nothing else ends an idle connection.
+pub const DEFAULT_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Time between two questions of the keepalive.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Questions of the keepalive before a peer is given up.
+pub const KEEPALIVE_PROBES: u32 = 3;
+
+/// The limits of messages that a deployment may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes in the body of one received frame. Default 16 MiB.
@@ -32,15 +73,33 @@ pub struct Limits {
     /// Bytes that one payload may take when decoded: [`NODE_SIZE`] for each value and the bytes of its
     /// text, shared references counted as often as they are referred to. Default 16 × `max_frame`.
     pub decoded_size: usize,
+    /// Containers inside each other. Default, and at most, [`MAX_DEPTH`].
+    pub depth: usize,
+    /// Decimal digits in one integer. Default, and at most, [`MAX_INT_DIGITS`].
+    pub int_digits: usize,
+    /// Bytes in a topic or a topic filter. Default, and at most, [`MAX_TOPIC_BYTES`].
+    pub topic_bytes: usize,
+    /// Segments in a topic or a topic filter. Default, and at most, [`MAX_TOPIC_SEGMENTS`].
+    pub topic_segments: usize,
 }
 
 impl Limits {
+    /// No limits but those that every format's reader has: for what was judged before.
+    pub const NONE: Limits = Limits {
+        max_frame: u32::MAX,
+        decoded_size: usize::MAX,
+        depth: MAX_DEPTH,
+        int_digits: MAX_INT_DIGITS,
+        topic_bytes: MAX_TOPIC_BYTES,
+        topic_segments: MAX_TOPIC_SEGMENTS,
+    };
+
     /// Limits that follow from a frame limit, as the command line sets it; `max_frame` is in bytes and
     /// is cut to [`MAXIMUM_MAX_FRAME`].
     pub fn with_max_frame(max_frame: u32) -> Limits {
         let max_frame = max_frame.min(MAXIMUM_MAX_FRAME);
-        let decoded_size = (max_frame as usize).saturating_mul(16).min(512 << 20);
-        Limits { max_frame, decoded_size }
+        let decoded_size = (max_frame as usize).saturating_mul(16).min(MAXIMUM_DECODED_SIZE);
+        Limits { max_frame, decoded_size, ..Limits::NONE }
     }
 }
 

@@ -69,16 +69,22 @@ pub enum Overflow {
     /// The connection gets an `error` that says how far behind it is, and is closed.
     #[default]
     Disconnect,
+    /// The oldest waiting messages make room, and a `dropped` message in their place says how many they were.
+    DropOldest,
+    /// At most one message of each topic waits, always the newest.
+    Latest,
 }
 
 impl Overflow {
     /// Every policy.
-    pub const ALL: [Overflow; 1] = [Overflow::Disconnect];
+    pub const ALL: [Overflow; 3] = [Overflow::Disconnect, Overflow::DropOldest, Overflow::Latest];
 
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Overflow::Disconnect => "disconnect",
+            Overflow::DropOldest => "drop-oldest",
+            Overflow::Latest => "latest",
         }
     }
 
@@ -102,6 +108,13 @@ pub enum Reply {
     Cancelled {
         /// The filter, as the client spelled it.
         topic: TopicFilter,
+    },
+    /// Messages of a subscription made room for newer ones and are not delivered; they would have come here.
+    Dropped {
+        /// The filter, as the client spelled it.
+        topic: TopicFilter,
+        /// How many messages.
+        count: u64,
     },
     /// The topics that hold a value, sorted by their bytes.
     Topics {

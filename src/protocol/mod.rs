@@ -16,8 +16,11 @@ pub use error::{ErrorCode, Grounds, Refusal};
 pub use format::{Format, UnknownFormat};
 pub use frame::{FrameBuffer, FrameFault, HEADER_LEN, Header};
 pub use limits::{
-    Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_MAX_FRAME, NODE_SIZE,
+    DEFAULT_FRAME_TIMEOUT, DEFAULT_KEEPALIVE, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_SUBSCRIPTIONS,
+    DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES,
+    DEFAULT_WRITE_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, Limits, MAX_DEPTH, MAX_INT_DIGITS,
+    MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_FRAME, NODE_SIZE,
 };
 pub use message::{Command, Id, Overflow, Reply};
-pub use topic::{Topic, TopicFilter};
+pub use topic::{Topic, TopicFilter, check_topic_limits};
 pub use value::{ParseIntError, Value};

@@ -2,9 +2,10 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::{ErrorCode, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, Refusal};
+use super::{ErrorCode, Limits, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, Refusal};
 
 /// The name of a topic: segments separated by `/`, exactly as spelled. `/temp` and `temp` are two topics.
 ///
@@ -127,6 +128,13 @@ impl PartialEq for TopicFilter {
 
 impl Eq for TopicFilter {}
 
+/// As [`PartialEq`] has it: however the end of the filter is spelled.
+impl Hash for TopicFilter {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.segments().for_each(|segment| segment.hash(state));
+    }
+}
+
 impl fmt::Display for TopicFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -137,6 +145,28 @@ impl fmt::Debug for TopicFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", &*self.text)
     }
+}
+
+/// Holds a topic or a filter to limits that are tighter than those that all topics keep.
+///
+/// # Errors
+/// [`ErrorCode::InvalidTopic`].
+pub fn check_topic_limits(text: &str, limits: &Limits) -> Result<(), Refusal> {
+    let Limits { topic_bytes, topic_segments, .. } = *limits;
+    if text.len() > topic_bytes {
+        return Err(invalid(
+            text,
+            format!("it is {} bytes long; this broker's limit is {topic_bytes}", text.len()),
+        ));
+    }
+    let segments = text.strip_prefix('/').unwrap_or(text).split('/').count();
+    if segments > topic_segments {
+        return Err(invalid(
+            text,
+            format!("it has {segments} segments; this broker's limit is {topic_segments}"),
+        ));
+    }
+    Ok(())
 }
 
 /// What holds for topics and filters alike.

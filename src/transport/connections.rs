@@ -1,7 +1,7 @@
-//! The connections that are open, so that all of them can be ended, and their threads joined.
+//! The connections that are open, so that all of them can be counted and ended, and their threads joined.
 
 use std::collections::HashMap;
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -17,9 +17,18 @@ pub(super) struct Connections {
 
 #[derive(Debug, Default)]
 struct Inner {
-    open: HashMap<ClientId, (Arc<TcpStream>, JoinHandle<()>)>,
+    open: HashMap<ClientId, Connection>,
+    per_address: HashMap<IpAddr, usize>,
     /// Threads that are at their very end.
     ended: Vec<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: Arc<TcpStream>,
+    peer: IpAddr,
+    /// The session's thread; none before it was started, and the one before while it is parked.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Connections {
@@ -28,40 +37,51 @@ impl Connections {
         self.inner.lock().open.len()
     }
 
-    /// Adds a connection with the thread that `spawn` starts for it, and joins threads that have ended.
-    ///
-    /// # Errors
-    /// Those of `spawn`; then nothing was added.
-    pub(super) fn add<E>(
-        &self,
-        client: ClientId,
-        stream: Arc<TcpStream>,
-        spawn: impl FnOnce() -> Result<JoinHandle<()>, E>,
-    ) -> Result<(), E> {
+    /// How many are open from an address.
+    pub(super) fn count_of(&self, address: IpAddr) -> usize {
+        self.inner.lock().per_address.get(&address).copied().unwrap_or(0)
+    }
+
+    /// Adds a connection that no thread serves yet.
+    pub(super) fn add(&self, client: ClientId, peer: SocketAddr, stream: Arc<TcpStream>) {
+        let peer = peer.ip();
+        let mut inner = self.inner.lock();
+        *inner.per_address.entry(peer).or_insert(0) += 1;
+        inner.open.insert(client, Connection { stream, peer, thread: None });
+    }
+
+    /// Says which thread serves a connection from now on, and joins threads that have ended.
+    pub(super) fn serve(&self, client: ClientId, thread: JoinHandle<()>) {
         let ended = {
-            // The lock is held until the thread is entered, so that it cannot leave before.
             let mut inner = self.inner.lock();
-            let thread = spawn()?;
-            inner.open.insert(client, (stream, thread));
+            let before = match inner.open.get_mut(&client) {
+                Some(connection) => connection.thread.replace(thread),
+                None => Some(thread),
+            };
+            inner.ended.extend(before);
             std::mem::take(&mut inner.ended)
         };
         join(ended);
-        Ok(())
     }
 
-    /// Says that a connection's thread is at its end.
+    /// Says that a connection is over, and its thread at its end.
     pub(super) fn remove(&self, client: ClientId) {
         let mut inner = self.inner.lock();
-        if let Some((_, thread)) = inner.open.remove(&client) {
-            inner.ended.push(thread);
+        let Some(Connection { peer, thread, .. }) = inner.open.remove(&client) else { return };
+        inner.ended.extend(thread);
+        if let Some(count) = inner.per_address.get_mut(&peer) {
+            *count -= 1;
+            if *count == 0 {
+                inner.per_address.remove(&peer);
+            }
         }
     }
 
     /// Shuts every open connection down in one direction or both.
     pub(super) fn shut_down(&self, how: Shutdown) {
-        for (stream, _) in self.inner.lock().open.values() {
+        for connection in self.inner.lock().open.values() {
             // One that is gone already need not be shut down.
-            let _ = stream.shutdown(how);
+            let _ = connection.stream.shutdown(how);
         }
     }
 
@@ -70,7 +90,7 @@ impl Connections {
         let threads = {
             let mut inner = self.inner.lock();
             let mut threads = std::mem::take(&mut inner.ended);
-            threads.extend(inner.open.drain().map(|(_, (_, thread))| thread));
+            threads.extend(inner.open.drain().filter_map(|(_, connection)| connection.thread));
             threads
         };
         join(threads);

@@ -25,8 +25,15 @@ pub struct BrokerHandle {
     shared: Arc<Shared>,
     /// Every session holds the other end; it disconnects when the last has ended.
     all_gone: Receiver<()>,
-    dispatcher: Option<JoinHandle<()>>,
-    listener: Option<JoinHandle<()>>,
+    threads: Option<Threads>,
+}
+
+/// The threads that a broker has one of.
+#[derive(Debug)]
+pub(super) struct Threads {
+    pub(super) dispatcher: JoinHandle<()>,
+    pub(super) attendant: JoinHandle<()>,
+    pub(super) listener: JoinHandle<()>,
 }
 
 impl BrokerHandle {
@@ -35,11 +42,9 @@ impl BrokerHandle {
         events: Sender<Event>,
         shared: Arc<Shared>,
         all_gone: Receiver<()>,
-        dispatcher: JoinHandle<()>,
-        listener: JoinHandle<()>,
+        threads: Threads,
     ) -> BrokerHandle {
-        let (dispatcher, listener) = (Some(dispatcher), Some(listener));
-        BrokerHandle { local_addr, events: Some(events), shared, all_gone, dispatcher, listener }
+        BrokerHandle { local_addr, events: Some(events), shared, all_gone, threads: Some(threads) }
     }
 
     /// The address that the broker listens on, with the port that it took.
@@ -61,7 +66,7 @@ impl BrokerHandle {
         let topic = Topic::parse(topic)?;
         let Some(payload) = self.ask(|reply| Query::Get(topic, reply)).flatten() else { return Ok(None) };
         let mut document = Document::new();
-        let root = payload.decode(&mut document, &self.shared.limits)?;
+        let root = payload.decode(&mut document, &self.shared.config.limits)?;
         Ok(Some(to_value(document.view(payload.source(), root))))
     }
 
@@ -72,10 +77,9 @@ impl BrokerHandle {
     /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), and whatever a client's message would be refused for.
     pub fn put_topic(&self, topic: &str, value: &Value) -> Result<(), Refusal> {
         let topic = Topic::parse(topic)?;
-        let payload = Payload::of_value(value, &self.shared.limits)?;
-        let batch = Box::new(Batch::of_payload(topic, payload, true, self.shared.limits));
-        self.ask(|reply| Query::Put(batch, reply)).unwrap_or_default();
-        Ok(())
+        let payload = Payload::of_value(value, &self.shared.config.limits)?;
+        let batch = Box::new(Batch::of_payload(topic, payload, true, self.shared.config.limits));
+        self.ask(|reply| Query::Put(batch, reply)).unwrap_or(Ok(()))
     }
 
     /// Forgets the last value of a topic. Returns whether there was one.
@@ -116,7 +120,7 @@ impl BrokerHandle {
     }
 
     fn stop(&mut self) {
-        let Some(listener) = self.listener.take() else { return };
+        let Some(Threads { dispatcher, attendant, listener }) = self.threads.take() else { return };
         self.shared.stopping.store(true, Ordering::Release);
         // The listener is waiting for a connection, so it gets one.
         let _ = TcpStream::connect_timeout(&reachable(self.local_addr), GRACE);
@@ -129,10 +133,10 @@ impl BrokerHandle {
             tracing::warn!("some clients did not read what was waiting for them; it is dropped");
             self.shared.connections.shut_down(Shutdown::Both);
         }
-        if let Some(dispatcher) = self.dispatcher.take() {
-            join(dispatcher);
-        }
+        join(dispatcher);
         self.shared.connections.join();
+        self.shared.parked.end();
+        join(attendant);
     }
 }
 

@@ -4,7 +4,7 @@ use std::mem;
 
 use crate::broker::{Control, Step};
 use crate::codec::{Batch, Dialect, Document, Published, Request, read_request};
-use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Topic, TopicFilter};
+use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Topic, TopicFilter, check_topic_limits};
 
 /// How many of the topics before are compared with a message's topic before it is parsed anew.
 const RECENT: usize = 8;
@@ -85,7 +85,7 @@ impl Intake<'_> {
                 }
                 Err(refusal) => Err(refusal.about(topic)),
             },
-            Ok(other) => control(other, format),
+            Ok(other) => control(other, format, &self.limits),
             Err(refusal) => Err(refusal),
         };
         let control = control.unwrap_or_else(|refusal| {
@@ -104,6 +104,7 @@ impl Intake<'_> {
         let index = match known {
             Some(index) => recent + index,
             None => {
+                check_topic_limits(text, &self.limits)?;
                 self.topics.push(Topic::parse(text)?);
                 self.topics.len() - 1
             }
@@ -128,12 +129,19 @@ impl Intake<'_> {
 }
 
 /// The control that a request asks for, its topic judged.
-fn control(request: Request<'_>, format: Format) -> Result<Control, Refusal> {
-    let filter = |topic: &str| TopicFilter::parse(topic).map_err(|refusal| refusal.about(topic));
-    let one = |topic: &str| Topic::parse(topic).map_err(|refusal| refusal.about(topic));
+fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Control, Refusal> {
+    let filter = |topic: &str| {
+        let judged = check_topic_limits(topic, limits).and_then(|()| TopicFilter::parse(topic));
+        judged.map_err(|refusal| refusal.about(topic))
+    };
+    let one = |topic: &str| {
+        let judged = check_topic_limits(topic, limits).and_then(|()| Topic::parse(topic));
+        judged.map_err(|refusal| refusal.about(topic))
+    };
     Ok(match request {
-        Request::Subscribe { topic, exact, overflow: _, queue } => {
-            Control::Subscribe { filter: filter(&topic)?, dialect: Dialect::new(format, exact), queue }
+        Request::Subscribe { topic, exact, overflow, queue } => {
+            let dialect = Dialect::new(format, exact);
+            Control::Subscribe { filter: filter(&topic)?, dialect, overflow, queue }
         }
         Request::Cancel { topic } => Control::Cancel { filter: filter(&topic)?, format },
         Request::List { topic } => Control::List { filter: filter(topic.as_deref().unwrap_or("#"))?, format },

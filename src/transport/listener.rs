@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::Sender;
+use socket2::{SockRef, TcpKeepalive};
 
-use super::session::{SESSION_STACK, Session, Shared};
+use super::server::Config;
+use super::session::{Session, Shared};
 use crate::broker::{ClientId, Counters, Event};
 use crate::codec::write_reply;
-use crate::protocol::{ErrorCode, Format, Refusal, Reply};
+use crate::protocol::{ErrorCode, Format, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, Refusal, Reply};
 
 /// How long the listener waits when the system has no descriptors or threads left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
@@ -24,7 +26,6 @@ pub(super) struct Listener {
     /// Each session gets a clone; the broker waits for all of them to be dropped.
     pub(super) alive: Sender<()>,
     pub(super) shared: Arc<Shared>,
-    pub(super) max_connections: usize,
 }
 
 impl Listener {
@@ -65,50 +66,56 @@ impl Listener {
     }
 
     fn start(&self, client: ClientId, stream: TcpStream, peer: SocketAddr) -> std::io::Result<()> {
-        if self.shared.connections.len() >= self.max_connections {
-            self.turn_away(&stream, peer);
+        if let Some(why) = self.no_room_for(peer) {
+            self.turn_away(stream, peer, why);
             return Ok(());
         }
         // Small frames that nobody waits to fill up are what a broker sends.
         stream.set_nodelay(true)?;
+        if let Some(time) = self.shared.config.keepalive {
+            let keepalive = TcpKeepalive::new()
+                .with_time(time)
+                .with_interval(KEEPALIVE_INTERVAL)
+                .with_retries(KEEPALIVE_PROBES);
+            SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+        }
         let stream = Arc::new(stream);
-        let events = self.events.clone();
-        let (shared, alive) = (self.shared.clone(), self.alive.clone());
         Counters::add(&self.shared.counters.connections, 1);
         self.shared.counters.open.fetch_add(1, Ordering::Relaxed);
-        let session = Session::new(client, peer, stream.clone(), events, shared, alive);
-        // The thread gets its session when it runs: a session that could not be given one would end under the lock of
-        // the connections, which its end takes as well.
-        let (hand_over, take) = bounded::<Session>(1);
-        self.shared.connections.add(client, stream, || {
-            thread::Builder::new().name(format!("session-{client}")).stack_size(SESSION_STACK).spawn(
-                move || {
-                    if let Ok(session) = take.recv() {
-                        session.run();
-                    }
-                },
-            )
-        })?;
-        // The thread is waiting for it.
-        let _ = hand_over.send(session);
-        Ok(())
+        self.shared.connections.add(client, peer, stream.clone());
+        let (events, alive) = (self.events.clone(), self.alive.clone());
+        let session = Session::new(client, peer, stream, events, self.shared.clone(), alive);
+        tracing::debug!(%client, %peer, "connected");
+        session.start().map_err(|(_, error)| error)
     }
 
-    fn turn_away(&self, mut stream: &TcpStream, peer: SocketAddr) {
-        Counters::add(&self.shared.counters.turned_away, 1);
-        tracing::info!(%peer, limit = self.max_connections, "connection turned away: there are as many as may be");
-        let refusal = Refusal::new(
-            ErrorCode::TooManyConnections,
+    /// Why a connection cannot stay, if it cannot.
+    fn no_room_for(&self, peer: SocketAddr) -> Option<String> {
+        let Config { max_connections, max_connections_per_address, .. } = self.shared.config;
+        if self.shared.connections.len() >= max_connections {
+            return Some(format!(
+                "this broker has {max_connections} connections, as many as it may; try again later"
+            ));
+        }
+        let address = peer.ip();
+        (self.shared.connections.count_of(address) >= max_connections_per_address).then(|| {
             format!(
-                "this broker has {} connections, as many as it may; try again later",
-                self.max_connections
-            ),
-        );
+                "this broker has {max_connections_per_address} connections from {address}, as many as it may have \
+                 from one address; close one that is not needed, or ask for a higher limit"
+            )
+        })
+    }
+
+    fn turn_away(&self, mut stream: TcpStream, peer: SocketAddr, why: String) {
+        Counters::add(&self.shared.counters.turned_away, 1);
+        tracing::info!(%peer, why, "connection turned away");
+        let refusal = Refusal::new(ErrorCode::TooManyConnections, why);
         let mut frame = Vec::new();
         write_reply(&mut frame, Format::Json, &Reply::Error(refusal));
         // It fits any socket's buffer, and whether it arrives is the peer's business.
         let _ = stream.set_nonblocking(true);
         let _ = stream.write_all(&frame);
         let _ = stream.shutdown(Shutdown::Write);
+        self.shared.parked.see_off(stream);
     }
 }

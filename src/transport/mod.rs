@@ -1,12 +1,17 @@
 //! Sockets and threads: who listens, who reads, who writes.
 //!
-//! [`Broker::start`] opens the listening socket and spawns the dispatcher and the listener; the listener spawns a
-//! session for each connection, and a session a writer when there is first something to write.
+//! [`Broker::start`] opens the listening socket and spawns the dispatcher, the listener and the attendant. The listener
+//! spawns a session for each connection, and a session a writer when there is first something to write. A session whose
+//! client is silent is parked with the attendant, without a thread.
 
+mod capacity;
 mod connections;
+mod gathered;
+mod guards;
 mod handle;
 mod intake;
 mod listener;
+mod parked;
 mod server;
 mod session;
 mod writer;

@@ -3,18 +3,25 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::bounded;
 use socket2::{Domain, Socket, Type};
 
+use super::capacity::shortages;
 use super::connections::Connections;
-use super::handle::BrokerHandle;
+use super::guards::AbortOnPanic;
+use super::handle::{BrokerHandle, Threads};
 use super::listener::Listener;
+use super::parked::Parked;
 use super::session::Shared;
-use crate::broker::{Counters, Dispatcher, QueueLimits};
-use crate::protocol::Limits;
+use crate::broker::{BACKLOG_BYTES, Backlog, Counters, Dispatcher, QueueLimits, StoreLimits};
+use crate::protocol::{
+    DEFAULT_FRAME_TIMEOUT, DEFAULT_KEEPALIVE, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_SUBSCRIPTIONS,
+    DEFAULT_WRITE_TIMEOUT, Limits,
+};
 
 /// Events that may wait for the dispatcher. An event is what one read brought, so this is a bound on memory: sessions
 /// that find it full stop reading, and TCP slows their producers down.
@@ -31,8 +38,20 @@ pub struct Config {
     pub limits: Limits,
     /// What may wait for one subscriber.
     pub queue: QueueLimits,
+    /// What may be remembered.
+    pub store: StoreLimits,
     /// Connections at the same time. Default 10,000.
     pub max_connections: usize,
+    /// Connections from one address at the same time. Default: as many as there may be.
+    pub max_connections_per_address: usize,
+    /// Subscriptions of one connection. Default 65,536.
+    pub max_subscriptions: usize,
+    /// Time to finish a frame that was begun. Default 10 s.
+    pub frame_timeout: Duration,
+    /// Time in which a client must take some of what is written to it. Default 30 s.
+    pub write_timeout: Duration,
+    /// Time without a byte after which the system asks a peer whether it is there; `None` never asks. Default 60 s.
+    pub keepalive: Option<Duration>,
 }
 
 impl Default for Config {
@@ -41,7 +60,13 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 5000)),
             limits: Limits::default(),
             queue: QueueLimits::default(),
-            max_connections: 10_000,
+            store: StoreLimits::default(),
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            max_connections_per_address: usize::MAX,
+            max_subscriptions: DEFAULT_MAX_SUBSCRIPTIONS,
+            frame_timeout: DEFAULT_FRAME_TIMEOUT,
+            write_timeout: DEFAULT_WRITE_TIMEOUT,
+            keepalive: Some(DEFAULT_KEEPALIVE),
         }
     }
 }
@@ -57,8 +82,8 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
-    /// A thread could not be started.
-    #[error("cannot start a thread: {0}")]
+    /// A thread could not be started, or the system has no descriptor for watching idle connections.
+    #[error("cannot start the broker's threads: {0}")]
     Thread(#[from] io::Error),
 }
 
@@ -86,27 +111,33 @@ impl Broker {
         let socket = listen(address).map_err(|source| StartError::Listen { address, source })?;
         let local_addr = socket.local_addr().map_err(|source| StartError::Listen { address, source })?;
 
+        for shortage in shortages(config.max_connections) {
+            let max_connections = config.max_connections;
+            tracing::warn!(max_connections, "{shortage}");
+        }
         let (events, dispatcher_events) = bounded(EVENTS);
         let (alive, all_gone) = bounded(0);
+        let (parked, attendant) = Parked::new()?;
+        let dispatcher = Dispatcher::new(config.store, config.max_subscriptions);
         let shared = Arc::new(Shared {
-            limits: config.limits,
-            queue: config.queue,
+            config,
             counters: Arc::new(Counters::default()),
             connections: Connections::default(),
+            parked,
+            backlog: Backlog::new(BACKLOG_BYTES),
+            store_full: dispatcher.store_full(),
+            awake: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
         });
-        let dispatcher = thread::Builder::new()
-            .name("dispatcher".into())
-            .spawn(move || Dispatcher::new().run(&dispatcher_events))?;
-        let listener = Listener {
-            socket,
-            events: events.clone(),
-            alive,
-            shared: shared.clone(),
-            max_connections: config.max_connections,
-        };
+        let dispatcher = thread::Builder::new().name("dispatcher".into()).spawn(move || {
+            let _guard = AbortOnPanic;
+            dispatcher.run(&dispatcher_events);
+        })?;
+        let attendant = thread::Builder::new().name("attendant".into()).spawn(move || attendant.run())?;
+        let listener = Listener { socket, events: events.clone(), alive, shared: shared.clone() };
         let listener = thread::Builder::new().name("listener".into()).spawn(move || listener.run())?;
-        Ok(BrokerHandle::new(local_addr, events, shared, all_gone, dispatcher, listener))
+        let threads = Threads { dispatcher, attendant, listener };
+        Ok(BrokerHandle::new(local_addr, events, shared, all_gone, threads))
     }
 }
 

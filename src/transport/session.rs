@@ -1,37 +1,52 @@
 //! The thread that reads from one connection.
 
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::connections::Connections;
+use super::guards::{CountPanic, EndOnPanic};
 use super::intake::take_in;
-use super::writer::{WRITE_TICK, Writer};
-use crate::broker::{ClientId, Control, Counters, Event, QueueLimits, Step, outbox};
-use crate::protocol::{FrameBuffer, FrameFault, Limits, Refusal, Topic};
+use super::parked::Parked;
+use super::server::Config;
+use super::writer::{Writer, write_tick};
+use crate::broker::{Backlog, ClientId, Control, Counters, Event, Step, outbox};
+use crate::protocol::{ErrorCode, Format, FrameBuffer, Refusal, Topic};
 
 /// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs, with room.
-pub(super) const SESSION_STACK: usize = 256 << 10;
+const SESSION_STACK: usize = 256 << 10;
 /// Bytes of stack for a writer.
 const WRITER_STACK: usize = 128 << 10;
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by then.
 const LAST_READS: usize = 16;
+/// A session whose client has sent nothing for so long is parked.
+const PARK_AFTER: Duration = Duration::from_secs(5);
+/// The same, where more sessions than [`CROWD`] have a thread: threads are what the system has fewest of.
+const PARK_AFTER_IN_A_CROWD: Duration = Duration::from_millis(100);
+const CROWD: usize = 1_024;
 
 /// What all sessions of a broker share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) limits: Limits,
-    pub(super) queue: QueueLimits,
+    pub(super) config: Config,
     pub(super) counters: Arc<Counters>,
     pub(super) connections: Connections,
+    pub(super) parked: Arc<Parked>,
+    pub(super) backlog: Arc<Backlog>,
+    /// The dispatcher says here whether the store is full.
+    pub(super) store_full: Arc<AtomicBool>,
+    /// Sessions that have a thread.
+    pub(super) awake: AtomicUsize,
     /// No new clients, and whoever is connected gets no more than what had arrived.
     pub(super) stopping: AtomicBool,
 }
 
+#[derive(Debug)]
 pub(super) struct Session {
     client: ClientId,
     peer: SocketAddr,
@@ -43,13 +58,23 @@ pub(super) struct Session {
     /// Dropped with the session; the broker waits for all of these when it stops.
     _alive: Sender<()>,
     writer: Option<RunningWriter>,
+    buffer: FrameBuffer,
     recent: Vec<Topic>,
 }
 
+#[derive(Debug)]
 struct RunningWriter {
     thread: JoinHandle<()>,
     /// Dropping it tells the writer that nobody reads any more.
     reading: Sender<()>,
+}
+
+/// Why a session stops reading.
+enum Pause {
+    /// The connection is over.
+    Over,
+    /// The client has sent nothing for a while.
+    Idle,
 }
 
 impl Session {
@@ -60,73 +85,163 @@ impl Session {
         events: Sender<Event>,
         shared: Arc<Shared>,
         alive: Sender<()>,
-    ) -> Session {
-        Session { client, peer, stream, events, shared, _alive: alive, writer: None, recent: Vec::new() }
+    ) -> Box<Session> {
+        let (writer, buffer, recent) = (None, FrameBuffer::new(), Vec::new());
+        Box::new(Session { client, peer, stream, events, shared, _alive: alive, writer, buffer, recent })
     }
 
-    /// Reads until the connection ends.
-    pub(super) fn run(mut self) {
-        tracing::debug!(client = %self.client, peer = %self.peer, "connected");
-        match self.read_frames() {
-            Ok(()) => tracing::debug!(client = %self.client, "disconnected"),
-            Err(error) => tracing::debug!(client = %self.client, %error, "disconnected"),
+    pub(super) fn client(&self) -> ClientId {
+        self.client
+    }
+
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Gives the session a thread.
+    ///
+    /// # Errors
+    /// The session, and what the system says where it has no thread left.
+    pub(super) fn start(self: Box<Session>) -> Result<(), (Box<Session>, io::Error)> {
+        // The thread gets its session when it runs: one that could not be given to a thread must not be lost with it.
+        let (hand_over, take) = bounded::<Box<Session>>(1);
+        let thread = thread::Builder::new()
+            .name(format!("session-{}", self.client))
+            .stack_size(SESSION_STACK)
+            .spawn(move || {
+                if let Ok(session) = take.recv() {
+                    session.run();
+                }
+            });
+        match thread {
+            Ok(thread) => {
+                self.shared.connections.serve(self.client, thread);
+                // The thread is waiting for it.
+                let _ = hand_over.send(self);
+                Ok(())
+            }
+            Err(error) => Err((self, error)),
         }
     }
 
-    fn read_frames(&mut self) -> io::Result<()> {
-        let max_frame = self.shared.limits.max_frame;
-        let mut buffer = FrameBuffer::new();
+    /// Reads until the connection ends or falls silent.
+    fn run(mut self: Box<Session>) {
+        loop {
+            match self.read_until_pause() {
+                Pause::Over => return,
+                Pause::Idle => {
+                    // A buffer is made again when there is something to read.
+                    self.buffer = FrameBuffer::new();
+                    let parked = self.shared.parked.clone();
+                    match parked.park(self) {
+                        Ok(()) => return,
+                        // It cannot be watched, so it keeps its thread.
+                        Err(session) => self = session,
+                    }
+                }
+            }
+        }
+    }
+
+    fn read_until_pause(&mut self) -> Pause {
+        let awake = Awake::new(self.shared.clone());
+        let _span = tracing::debug_span!("connection", client = %self.client, peer = %self.peer).entered();
+        match self.read_frames(&awake) {
+            Ok(Pause::Idle) => return Pause::Idle,
+            Ok(Pause::Over) => tracing::debug!("disconnected"),
+            Err(error) => {
+                // The keepalive found nobody.
+                if error.kind() == ErrorKind::TimedOut {
+                    Counters::add(&self.shared.counters.vanished, 1);
+                }
+                tracing::debug!(%error, "disconnected");
+            }
+        }
+        Pause::Over
+    }
+
+    fn read_frames(&mut self, awake: &Awake) -> io::Result<Pause> {
+        let limits = self.shared.config.limits;
+        let frame_timeout = self.shared.config.frame_timeout;
+        let park_after = if awake.is_crowded() { PARK_AFTER_IN_A_CROWD } else { PARK_AFTER };
+        self.stream.set_read_timeout(Some(park_after.min(frame_timeout)))?;
         let mut last_reads = 0;
+        // How long the rest of a frame was waited for.
+        let mut waited = Duration::ZERO;
         loop {
             if self.shared.stopping.load(Ordering::Acquire) {
                 last_reads += 1;
                 if last_reads > LAST_READS {
-                    return Ok(());
+                    return Ok(Pause::Over);
                 }
             }
-            match buffer.read_from(&mut &*self.stream) {
-                Ok(0) => return Ok(()),
+            let begun = (!self.buffer.bytes().is_empty()).then(Instant::now);
+            let read = self.buffer.read_from(&mut &*self.stream);
+            waited += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+            match read {
+                Ok(0) => return Ok(Pause::Over),
                 Ok(count) => Counters::add(&self.shared.counters.bytes_in, count),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                // The read timed out. (A connection whose keepalive found nobody says `TimedOut`.)
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if begun.is_none() {
+                        return Ok(Pause::Idle);
+                    }
+                }
                 Err(error) => return Err(error),
             }
-            let (whole, fault) = buffer.whole_frames(max_frame);
+            let (whole, fault) = self.buffer.whole_frames(limits.max_frame);
             if whole > 0 {
-                let taken = take_in(&buffer.bytes()[..whole], self.shared.limits, &mut self.recent);
-                buffer.take(whole);
+                waited = Duration::ZERO;
+                let taken = take_in(&self.buffer.bytes()[..whole], limits, &mut self.recent);
+                self.buffer.take(whole);
                 Counters::add(&self.shared.counters.refused, taken.refused);
-                if taken.needs_answer {
+                // While the store is full, a publisher may have to be told that it was refused.
+                if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {
                     self.attach()?;
                 }
-                self.send(taken.steps);
+                self.send(taken.steps, whole);
             }
             if let Some(fault) = fault {
-                self.refuse(fault)?;
+                let format = fault.answer_in();
+                self.refuse(Refusal::from(fault), format)?;
+                return self.discard_input();
+            }
+            if waited >= frame_timeout {
+                Counters::add(&self.shared.counters.frame_timeouts, 1);
+                let (refusal, format) = unfinished(self.buffer.bytes(), frame_timeout);
+                self.refuse(refusal, format)?;
                 return self.discard_input();
             }
         }
     }
 
     /// Says what is wrong with the stream of frames; it is the last that the client hears.
-    fn refuse(&mut self, fault: FrameFault) -> io::Result<()> {
-        tracing::info!(client = %self.client, peer = %self.peer, reason = %fault, "connection refused");
+    fn refuse(&mut self, refusal: Refusal, format: Format) -> io::Result<()> {
+        tracing::info!(client = %self.client, peer = %self.peer, reason = %refusal, "connection refused");
         Counters::add(&self.shared.counters.refused, 1);
         self.attach()?;
-        let format = fault.answer_in();
-        self.send(vec![Step::Control(Control::Refuse { refusal: Refusal::from(fault), format })]);
+        self.send(vec![Step::Control(Control::Refuse { refusal, format })], 0);
         Ok(())
     }
 
     /// Reads what nobody wants until the writer has ended the connection, so that unread input does not turn its end
     /// into a reset that destroys the last frame.
-    fn discard_input(&self) -> io::Result<()> {
-        io::copy(&mut &*self.stream, &mut io::sink()).map(drop)
+    fn discard_input(&self) -> io::Result<Pause> {
+        loop {
+            match io::copy(&mut &*self.stream, &mut io::sink()) {
+                Ok(_) => return Ok(Pause::Over),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
-    fn send(&self, steps: Vec<Step>) {
+    fn send(&self, steps: Vec<Step>, bytes: usize) {
         if !steps.is_empty() {
+            let claim = self.shared.backlog.claim(bytes);
             // The dispatcher outlives every session.
-            let _ = self.events.send(Event::Steps { client: self.client, steps });
+            let _ = self.events.send(Event::Steps { client: self.client, steps, claim });
         }
     }
 
@@ -135,23 +250,36 @@ impl Session {
         if self.writer.is_some() {
             return Ok(());
         }
-        self.stream.set_write_timeout(Some(WRITE_TICK))?;
-        let (outbox, inbox) = outbox(self.shared.queue);
+        let config = &self.shared.config;
+        self.stream.set_write_timeout(Some(write_tick(config.write_timeout)))?;
+        let (outbox, inbox) = outbox(config.queue);
         let (reading, session): (Sender<()>, Receiver<()>) = bounded(0);
         let (counters, stream) = (self.shared.counters.clone(), self.stream.clone());
-        let writer = Writer::new(self.stream.clone(), inbox, session, counters.clone(), self.shared.limits);
-        let thread = thread::Builder::new()
-            .name(format!("writer-{}", self.client))
-            .stack_size(WRITER_STACK)
-            .spawn(move || {
+        let writer = Writer::new(self.stream.clone(), inbox, session, counters.clone(), config);
+        let (client, peer) = (self.client, self.peer);
+        let thread = thread::Builder::new().name(format!("writer-{client}")).stack_size(WRITER_STACK).spawn(
+            move || {
                 let _panics = CountPanic(counters);
                 let _end = EndOnPanic(stream);
+                let _span = tracing::debug_span!("connection", %client, %peer).entered();
                 writer.run();
-            })?;
-        let _ = self.events.send(Event::Attach { client: self.client, peer: self.peer, outbox });
+            },
+        )?;
+        let _ = self.events.send(Event::Attach { client, peer, outbox });
         self.writer = Some(RunningWriter { thread, reading });
         Ok(())
     }
+}
+
+/// What to say of a frame that was begun and not finished.
+fn unfinished(begun: &[u8], timeout: Duration) -> (Refusal, Format) {
+    let format = begun.first().and_then(|byte| Format::from_byte(*byte)).unwrap_or(Format::Json);
+    let reason = format!(
+        "a frame was begun, and after {timeout:?} there are only {} bytes of it, its header included; \
+         send each frame as a whole",
+        begun.len()
+    );
+    (Refusal::new(ErrorCode::FrameTimeout, reason), format)
 }
 
 /// However a session ends, by a panic as well, the dispatcher hears of it and its writer is waited for.
@@ -175,29 +303,22 @@ impl Drop for Session {
     }
 }
 
-/// Ends the connection of a writer that panics, so that its session ends as well.
-struct EndOnPanic(Arc<TcpStream>);
+/// A session that has a thread.
+struct Awake(Arc<Shared>);
 
-impl Drop for EndOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let _ = self.0.shutdown(Shutdown::Both);
-        }
+impl Awake {
+    fn new(shared: Arc<Shared>) -> Awake {
+        shared.awake.fetch_add(1, Ordering::Relaxed);
+        Awake(shared)
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.0.awake.load(Ordering::Relaxed) > CROWD
     }
 }
 
-/// Counts and logs a panic of the thread that drops it.
-struct CountPanic(Arc<Counters>);
-
-impl Drop for CountPanic {
+impl Drop for Awake {
     fn drop(&mut self) {
-        if thread::panicking() {
-            Counters::add(&self.0.panics, 1);
-            let thread = thread::current();
-            tracing::error!(
-                thread = thread.name(),
-                "a thread panicked; its client is disconnected, the others go on"
-            );
-        }
+        self.0.awake.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -9,25 +9,28 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, TryRecvError};
 
-use crate::broker::{Charge, Counters, Delivery, Inbox, Selection, Stored};
+use super::gathered::Gathered;
+use super::server::Config;
+use crate::broker::{Charge, Counters, Delivery, Inbox, Letter, Mailbox, Piece, Selection, Stored, Taken};
 use crate::codec::{Batch, Dialect, Document, Frame, write_reply};
-use crate::protocol::Limits;
+use crate::protocol::{Limits, Reply};
 
-/// A blocked write looks this often whether it should go on. Also what the socket's write timeout is set to.
-pub(super) const WRITE_TICK: Duration = Duration::from_secs(1);
-/// A peer that takes nothing for so long is given up.
-const STALL: Duration = Duration::from_secs(30);
+/// A blocked write looks at least this often whether it should go on.
+const WRITE_TICK: Duration = Duration::from_secs(1);
 /// A peer whose queue overflowed, or a broker that stops, does not wait that long.
 const HURRY: Duration = Duration::from_secs(5);
 /// How long a connection that was ended from here may take to be ended from there as well.
 const LINGER: Duration = Duration::from_secs(1);
-/// What is waiting is gathered for one write until it has this many bytes or pieces.
-const MAX_BYTES: usize = 256 << 10;
-const MAX_PIECES: usize = 64;
-/// Shorter pieces are cheaper to copy than to hand to the kernel one by one.
-const WORTH_A_PIECE: usize = 4 << 10;
+
+/// What the socket's write timeout is to be, so that a blocked write is seen in time.
+pub(super) fn write_tick(write_timeout: Duration) -> Duration {
+    write_timeout.clamp(Duration::from_millis(1), WRITE_TICK)
+}
+
+/// Memory for encoding that a writer keeps while it waits.
+pub(super) const IDLE_BYTES: usize = 16 << 10;
 
 pub(super) struct Writer {
     stream: Arc<TcpStream>,
@@ -37,26 +40,10 @@ pub(super) struct Writer {
     session: Receiver<()>,
     counters: Arc<Counters>,
     limits: Limits,
+    /// A peer that takes nothing for so long is given up.
+    write_timeout: Duration,
     gathered: Gathered,
     scratch: Document,
-}
-
-/// What the next write will write.
-#[derive(Default)]
-struct Gathered {
-    pieces: Vec<Piece>,
-    /// Bytes that no batch holds.
-    own: Vec<u8>,
-    /// To be given back once it is written.
-    charges: Vec<Charge>,
-    bytes: usize,
-}
-
-enum Piece {
-    /// Part of a run that is shared with other writers.
-    Shared(Arc<Batch>, Dialect, Range<usize>),
-    /// Part of `own`.
-    Own(Range<usize>),
 }
 
 impl Writer {
@@ -65,10 +52,11 @@ impl Writer {
         inbox: Inbox,
         session: Receiver<()>,
         counters: Arc<Counters>,
-        limits: Limits,
+        config: &Config,
     ) -> Writer {
-        let gathered = Gathered::default();
-        Writer { stream, inbox, session, counters, limits, gathered, scratch: Document::new() }
+        let Config { limits, write_timeout, .. } = *config;
+        let (gathered, scratch) = (Gathered::default(), Document::new());
+        Writer { stream, inbox, session, counters, limits, write_timeout, gathered, scratch }
     }
 
     /// Writes until the outbox is closed and empty, or the peer is gone.
@@ -87,7 +75,7 @@ impl Writer {
     }
 
     fn write_everything(&mut self) -> io::Result<()> {
-        while let Some((delivery, charge)) = self.inbox.wait() {
+        while let Some((delivery, charge)) = self.next_delivery() {
             self.gather(delivery, charge)?;
             while !self.gathered.is_enough()
                 && let Some((delivery, charge)) = self.inbox.next_waiting()
@@ -99,19 +87,44 @@ impl Writer {
         Ok(())
     }
 
+    fn next_delivery(&mut self) -> Option<(Delivery, Charge)> {
+        if let Some(waiting) = self.inbox.next_waiting() {
+            return Some(waiting);
+        }
+        // Who knows for how long: there may be thousands of writers that wait.
+        self.gathered.shrink();
+        if self.scratch.weight() > IDLE_BYTES {
+            self.scratch = Document::new();
+        }
+        self.inbox.wait()
+    }
+
     /// Adds a delivery to the next write; what is too much for one write is written on the way.
     fn gather(&mut self, delivery: Delivery, charge: Charge) -> io::Result<()> {
         match delivery {
             Delivery::Messages { batch, dialect, selection } => {
-                self.gather_messages(&batch, dialect, &selection);
+                self.gather_messages(&batch, dialect, &selection, 0);
             }
-            Delivery::Snapshot { values, dialect } => {
-                for stored in values {
-                    self.gather_stored(&stored, dialect, Frame::Retained);
-                    if self.gathered.is_enough() {
-                        self.flush()?;
-                    }
+            Delivery::Mailbox(mailbox) => self.gather_mailbox(&mailbox)?,
+            Delivery::Snapshot { values, dialect } => self.gather_values(&values, dialect)?,
+            Delivery::Walk { pieces, topic, dialect } => {
+                let mut sent = 0;
+                while let Some(Piece { values, charge }) = self.next_piece(&pieces)? {
+                    sent += values.len() as u64;
+                    self.gather_values(&values, dialect)?;
+                    self.gathered.charges.push(charge);
                 }
+                let reply = Reply::Subscribed { topic, values: sent };
+                self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
+            }
+            Delivery::Topics { pieces, format } => {
+                let mut topics = Vec::new();
+                while let Some(Piece { values, charge }) = self.next_piece(&pieces)? {
+                    topics.extend(values.iter().map(|stored| stored.topic.clone()));
+                    self.gathered.charges.push(charge);
+                }
+                topics.sort_unstable();
+                self.gathered.append(|out| write_reply(out, format, &Reply::Topics { topics }));
             }
             Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value),
             Delivery::Reply { reply, format } => self.gathered.append(|out| write_reply(out, format, &reply)),
@@ -120,30 +133,86 @@ impl Writer {
         Ok(())
     }
 
-    fn gather_messages(&mut self, batch: &Arc<Batch>, dialect: Dialect, selection: &Selection) {
+    /// The next of many stored values, or `None` behind the last. What was gathered does not wait for it.
+    fn next_piece(&mut self, pieces: &Receiver<Piece>) -> io::Result<Option<Piece>> {
+        match pieces.try_recv() {
+            Ok(piece) => Ok(Some(piece)),
+            Err(TryRecvError::Disconnected) => Ok(None),
+            Err(TryRecvError::Empty) => {
+                self.flush()?;
+                Ok(pieces.recv().ok())
+            }
+        }
+    }
+
+    fn gather_values(&mut self, values: &[Arc<Stored>], dialect: Dialect) -> io::Result<()> {
+        for stored in values {
+            self.gather_stored(stored, dialect, Frame::Retained);
+            self.flush_enough()?;
+        }
+        Ok(())
+    }
+
+    /// Adds what a mailbox held at this moment, or what took its place meanwhile.
+    fn gather_mailbox(&mut self, mailbox: &Mailbox) -> io::Result<()> {
+        let dialect = mailbox.dialect();
+        let mut rest = mailbox.open();
+        loop {
+            let Taken { dropped, letters, messages, charge } = mailbox.take();
+            if dropped > 0 {
+                let reply = Reply::Dropped { topic: mailbox.topic().clone(), count: dropped };
+                self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
+            }
+            for letter in &letters {
+                match letter {
+                    Letter::Messages(batch, selection, skipped) => {
+                        self.gather_messages(batch, dialect, selection, *skipped);
+                    }
+                    Letter::Newest(stored) => self.gather_stored(stored, dialect, Frame::Live),
+                }
+                self.flush_enough()?;
+            }
+            self.gathered.charges.push(charge);
+            rest = rest.saturating_sub(messages);
+            if rest == 0 || letters.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Adds messages of a batch, without the first `skipped` of them.
+    fn gather_messages(
+        &mut self,
+        batch: &Arc<Batch>,
+        dialect: Dialect,
+        selection: &Selection,
+        skipped: usize,
+    ) {
         let run = batch.run(dialect);
         self.count_failures(run.failed());
         let bytes = batch.run_bytes(run);
-        match selection {
-            Selection::Whole => self.gathered.share(batch, dialect, bytes, 0..bytes.len()),
-            Selection::Some(messages) => {
-                // Neighbours are one piece.
-                let mut piece: Option<Range<usize>> = None;
-                for &message in messages {
-                    let frame = run.frame(message as usize);
-                    match &mut piece {
-                        Some(piece) if piece.end == frame.start => piece.end = frame.end,
-                        _ => {
-                            if let Some(piece) = piece.replace(frame) {
-                                self.gathered.share(batch, dialect, bytes, piece);
-                            }
-                        }
+        let frames: &mut dyn Iterator<Item = Range<usize>> = match selection {
+            Selection::Whole if skipped == 0 => &mut std::iter::once(0..bytes.len()),
+            // What nobody wants has an empty frame.
+            Selection::Whole => &mut (0..batch.messages().len())
+                .map(|message| run.frame(message))
+                .filter(|frame| !frame.is_empty()),
+            Selection::Some(messages) => &mut messages.iter().map(|message| run.frame(*message as usize)),
+        };
+        // Neighbours are one piece.
+        let mut piece: Option<Range<usize>> = None;
+        for frame in frames.skip(skipped) {
+            match &mut piece {
+                Some(piece) if piece.end == frame.start => piece.end = frame.end,
+                _ => {
+                    if let Some(piece) = piece.replace(frame) {
+                        self.gathered.share(batch, dialect, bytes, piece);
                     }
                 }
-                if let Some(piece) = piece {
-                    self.gathered.share(batch, dialect, bytes, piece);
-                }
             }
+        }
+        if let Some(piece) = piece {
+            self.gathered.share(batch, dialect, bytes, piece);
         }
     }
 
@@ -166,10 +235,15 @@ impl Writer {
         }
     }
 
+    /// Writes what was gathered if it is enough for a write.
+    fn flush_enough(&mut self) -> io::Result<()> {
+        if self.gathered.is_enough() { self.flush() } else { Ok(()) }
+    }
+
     /// Writes what was gathered.
     fn flush(&mut self) -> io::Result<()> {
         let runs: Vec<&[u8]> =
-            self.gathered.pieces.iter().map(|piece| piece.bytes(&self.gathered.own)).collect();
+            self.gathered.stretches.iter().map(|stretch| stretch.bytes(&self.gathered.own)).collect();
         let mut slices: Vec<IoSlice<'_>> = runs.iter().map(|bytes| IoSlice::new(bytes)).collect();
         self.write_slices(&mut slices)?;
         Counters::add(&self.counters.bytes_out, self.gathered.bytes);
@@ -196,7 +270,9 @@ impl Writer {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    if progress.elapsed() >= STALL {
+                    if progress.elapsed() >= self.write_timeout {
+                        Counters::add(&self.counters.write_timeouts, 1);
+                        tracing::info!(timeout = ?self.write_timeout, "the client takes nothing of what is written to it");
                         return Err(error);
                     }
                 }
@@ -204,49 +280,5 @@ impl Writer {
             }
         }
         Ok(())
-    }
-}
-
-impl Gathered {
-    fn is_enough(&self) -> bool {
-        self.bytes >= MAX_BYTES || self.pieces.len() >= MAX_PIECES
-    }
-
-    /// Adds part of a run.
-    fn share(&mut self, batch: &Arc<Batch>, dialect: Dialect, run: &[u8], piece: Range<usize>) {
-        if piece.len() < WORTH_A_PIECE {
-            self.append(|out| out.extend_from_slice(&run[piece]));
-        } else {
-            self.bytes += piece.len();
-            self.pieces.push(Piece::Shared(batch.clone(), dialect, piece));
-        }
-    }
-
-    /// Adds what `write` appends.
-    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.own.len();
-        write(&mut self.own);
-        let end = self.own.len();
-        self.bytes += end - start;
-        match self.pieces.last_mut() {
-            Some(Piece::Own(last)) => last.end = end,
-            _ => self.pieces.push(Piece::Own(start..end)),
-        }
-    }
-
-    fn clear(&mut self) {
-        self.pieces.clear();
-        self.own.clear();
-        self.own.shrink_to(MAX_BYTES);
-        self.bytes = 0;
-    }
-}
-
-impl Piece {
-    fn bytes<'a>(&'a self, own: &'a [u8]) -> &'a [u8] {
-        match self {
-            Piece::Shared(batch, dialect, range) => &batch.run_bytes(batch.run(*dialect))[range.clone()],
-            Piece::Own(range) => &own[range.clone()],
-        }
     }
 }

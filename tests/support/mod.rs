@@ -4,7 +4,10 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 #![allow(unreachable_pub, missing_docs)]
 
+pub mod process;
 pub mod python;
+pub mod random;
+pub mod served;
 pub mod xml;
 
 use std::collections::BTreeMap;
@@ -218,7 +221,11 @@ impl Client {
     }
 
     pub fn to(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
+        Client::of(TcpStream::connect(address).unwrap())
+    }
+
+    /// The other end of a connection: what a test needs to be the broker itself.
+    pub fn of(stream: TcpStream) -> Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -242,6 +249,14 @@ impl Client {
     /// Sends bytes that the broker may not want any more.
     pub fn try_send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.stream.write_all(bytes)
+    }
+
+    /// Reads whatever comes next; returns 0 where nothing does.
+    pub fn read_some(&mut self, into: &mut Vec<u8>) -> usize {
+        let mut bytes = [0; 4_096];
+        let count = self.stream.read(&mut bytes).unwrap_or(0);
+        into.extend_from_slice(&bytes[..count]);
+        count
     }
 
     /// Sends a body in a frame.

@@ -1,14 +1,14 @@
 //! What the dispatcher decides, one event at a time and without a thread.
 
 use super::*;
-use crate::broker::{Inbox, QueueLimits, outbox};
-use crate::codec::Payload;
+use crate::broker::{Claim, Inbox, QueueLimits, outbox};
+use crate::codec::{Batch, Payload};
 use crate::protocol::{Limits, Value};
 
 const CLIENT: ClientId = ClientId(7);
 
 fn attached(limits: QueueLimits) -> (Dispatcher, Inbox) {
-    let mut dispatcher = Dispatcher::new();
+    let mut dispatcher = Dispatcher::default();
     let (outbox, inbox) = outbox(limits);
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     dispatcher.step(Event::Attach { client: CLIENT, peer, outbox });
@@ -16,19 +16,30 @@ fn attached(limits: QueueLimits) -> (Dispatcher, Inbox) {
 }
 
 fn control(dispatcher: &mut Dispatcher, control: Control) {
-    dispatcher.step(Event::Steps { client: CLIENT, steps: vec![Step::Control(control)] });
+    dispatcher.step(Event::Steps {
+        client: CLIENT,
+        steps: vec![Step::Control(control)],
+        claim: Claim::nothing(),
+    });
 }
 
 fn publish(dispatcher: &mut Dispatcher, topic: &str, retain: bool) {
     let limits = Limits::default();
     let payload = Payload::of_value(&Value::Int(1), &limits).unwrap();
     let batch = Batch::of_payload(Topic::parse(topic).unwrap(), payload, retain, limits);
-    dispatcher.step(Event::Steps { client: ClientId(8), steps: vec![Step::Publish(Box::new(batch))] });
+    dispatcher.step(Event::Steps {
+        client: ClientId(8),
+        steps: vec![Step::Publish(Box::new(batch))],
+        claim: Claim::nothing(),
+    });
 }
 
 fn subscribe(dispatcher: &mut Dispatcher, filter: &str, queue: Option<u32>) {
     let filter = TopicFilter::parse(filter).unwrap();
-    control(dispatcher, Control::Subscribe { filter, dialect: Dialect::Json, queue });
+    control(
+        dispatcher,
+        Control::Subscribe { filter, dialect: Dialect::Json, overflow: Overflow::Disconnect, queue },
+    );
 }
 
 /// What is waiting, in a word each.
@@ -42,6 +53,9 @@ fn waiting(inbox: &Inbox) -> Vec<&'static str> {
                 Delivery::Value { .. } => "value",
                 Delivery::Reply { reply: Reply::Error(_), .. } => "error",
                 Delivery::Reply { .. } => "reply",
+                Delivery::Mailbox(_) => "mailbox",
+                Delivery::Walk { .. } => "walk",
+                Delivery::Topics { .. } => "topics",
             }
         })
         .collect()
@@ -60,7 +74,7 @@ fn a_subscription_begins_with_its_snapshot_and_goes_on_live() {
 
 #[test]
 fn a_full_queue_ends_the_connection_with_an_error_and_nothing_else() {
-    let (mut dispatcher, inbox) = attached(QueueLimits::default());
+    let (mut dispatcher, mut inbox) = attached(QueueLimits::default());
     subscribe(&mut dispatcher, "t", Some(2));
     for _ in 0..3 {
         publish(&mut dispatcher, "t", false);
@@ -72,7 +86,7 @@ fn a_full_queue_ends_the_connection_with_an_error_and_nothing_else() {
 
 #[test]
 fn a_client_that_asks_and_does_not_read_is_bounded() {
-    let (mut dispatcher, inbox) = attached(QueueLimits { messages: 1, bytes: 10_000 });
+    let (mut dispatcher, mut inbox) = attached(QueueLimits { messages: 1, bytes: 10_000 });
     for _ in 0..1_000 {
         control(&mut dispatcher, Control::Ping { id: None, format: Format::Json });
     }

@@ -3,6 +3,7 @@
 mod fields;
 mod reply;
 mod request;
+mod tighter;
 mod write;
 
 pub(super) use fields::{Field, Fields, Name};

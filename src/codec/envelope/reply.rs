@@ -96,6 +96,11 @@ pub fn write_reply(out: &mut Vec<u8>, format: Format, reply: &Reply) {
             fields.push(("topic", Field::Str(topic.as_str())));
             "cancelled"
         }
+        Reply::Dropped { topic, count } => {
+            fields.push(("topic", Field::Str(topic.as_str())));
+            fields.push(("count", Field::Int(i64::try_from(*count).unwrap_or(i64::MAX))));
+            "dropped"
+        }
         Reply::Topics { topics } => {
             fields.push(("topics", Field::Topics(topics)));
             "topics"

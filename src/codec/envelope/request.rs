@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::fields::Fields;
+use super::tighter::hold_to_tighter_limits;
 use crate::codec::{Document, json, pickle, xml};
 use crate::protocol::{Command, Format, Id, Limits, Overflow, Refusal};
 
@@ -78,6 +79,15 @@ pub enum Part {
     Body(Range<usize>),
 }
 
+impl Part {
+    /// Where the bytes lie.
+    pub fn range(&self) -> &Range<usize> {
+        match self {
+            Part::Value(range) | Part::Body(range) => range,
+        }
+    }
+}
+
 /// Reads a message body. A payload in JSON is decoded only where judging it needs that; the other formats have no
 /// other way to judge.
 ///
@@ -97,6 +107,13 @@ pub fn read_request<'a>(
         Format::Pickle => pickle_fields(source, body, document, limits),
     };
     let request = fields.and_then(|fields| fields.request(format));
+    let request = request.and_then(|request| {
+        if let Request::Publish { topic, message, .. } = &request {
+            hold_to_tighter_limits(source, format, message, document, limits)
+                .map_err(|refusal| refusal.about(topic.as_ref()))?;
+        }
+        Ok(request)
+    });
     if request.is_err() {
         document.truncate(mark);
     }
@@ -115,8 +132,8 @@ pub fn decode_part(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<usize, Refusal> {
-    // What was accepted is within the budget, whichever way it was judged; it is not to be refused now.
-    let limits = &Limits { decoded_size: usize::MAX, ..*limits };
+    // What was accepted is within the limits, whichever way it was judged; it is not to be refused now.
+    let limits = &Limits { max_frame: limits.max_frame, ..Limits::NONE };
     let root = match (part, format) {
         (Part::Value(range), Format::Json) => json::decode(source, range.clone(), document, limits)?,
         (Part::Value(range), Format::Xml) => xml::decode_message(source, range.clone(), document, limits)?,

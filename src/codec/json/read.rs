@@ -139,19 +139,21 @@ impl Builder<'_> {
     /// `{"$dict": [[key, value], … ]}`: the pairs lose their brackets.
     fn unwrap_entries(&mut self, at: usize, pairs: u32) -> Result<bool, Refusal> {
         let Node::Str(tag) = self.document.nodes()[at + 1] else { return Ok(false) };
-        let mut entries = Vec::with_capacity(self.document.len() - at);
+        // The entries move up over the heads of the pairs, in the memory that they are in.
+        let nodes = self.document.nodes_mut();
+        let mut to = at + 1;
         let mut pair = at + 3;
         for _ in 0..pairs {
-            let Node::List(size @ Size { items: 2, .. }) = self.document.nodes()[pair] else {
+            let Node::List(size @ Size { items: 2, .. }) = nodes[pair] else {
                 return Err(self.wrong_shape(tag));
             };
             let end = pair + 1 + size.nodes as usize;
-            entries.extend_from_slice(&self.document.nodes()[pair + 1..end]);
+            nodes.copy_within(pair + 1..end, to);
+            to += size.nodes as usize;
             pair = end;
         }
-        self.document.nodes_mut().truncate(at);
-        self.document.push(Node::Dict(Size::default()));
-        self.document.nodes_mut().extend_from_slice(&entries);
+        nodes.truncate(to);
+        nodes[at] = Node::Dict(Size::default());
         settle(self.document, self.source, at, &mut self.budget)?;
         Ok(true)
     }

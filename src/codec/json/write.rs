@@ -16,6 +16,16 @@ use crate::codec::words::{every_word, has_neither, push};
 ///
 /// The text has no spaces, and non-ASCII characters stand for themselves.
 pub fn encode(view: View<'_>, exact: bool, out: &mut Vec<u8>) {
+    write(view, exact, exact, out);
+}
+
+/// Appends a value as a producer publishes it: exactly, but an int of any size as a number. It takes no tag for the
+/// broker to read it, and consumers who get the published bytes find what they would from a pickle.
+pub fn encode_published(view: View<'_>, out: &mut Vec<u8>) {
+    write(view, true, false, out);
+}
+
+fn write(view: View<'_>, exact: bool, tag_wide_ints: bool, out: &mut Vec<u8>) {
     let nodes = view.nodes();
     let mut open = Open { style: Style::Whole, missing: 1 };
     let mut outer = Outer::new(open);
@@ -46,7 +56,7 @@ pub fn encode(view: View<'_>, exact: bool, out: &mut Vec<u8>) {
             Node::Dict(size) if is_object(&view, index, exact) => (Style::Object, size.items),
             Node::Dict(size) => (Style::Pairs, size.items * 2),
             scalar => {
-                write_scalar(&view, scalar, exact, out);
+                write_scalar(&view, scalar, tag_wide_ints, out);
                 (Style::Whole, 0)
             }
         };
@@ -187,12 +197,12 @@ fn spell_key(view: &View<'_>, key: Node, out: &mut Vec<u8>) {
     }
 }
 
-fn write_scalar(view: &View<'_>, scalar: Node, exact: bool, out: &mut Vec<u8>) {
+fn write_scalar(view: &View<'_>, scalar: Node, tag_wide_ints: bool, out: &mut Vec<u8>) {
     match scalar {
         Node::Bool(true) => out.extend_from_slice(b"true"),
         Node::Bool(false) => out.extend_from_slice(b"false"),
         Node::Int(number) => write_int(number, out),
-        Node::BigInt(digits) if exact => {
+        Node::BigInt(digits) if tag_wide_ints => {
             out.extend_from_slice(b"{\"$int\":\"");
             out.extend_from_slice(view.text(digits));
             out.extend_from_slice(b"\"}");

@@ -20,6 +20,7 @@ mod straight;
 #[cfg(test)]
 mod tests;
 mod text;
+mod walk;
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -29,6 +30,8 @@ pub use encode::{
     close_dict, close_list, encode, open_dict, open_list, write_bool, write_bytes, write_int, write_none,
     write_prologue, write_stop, write_str,
 };
+
+pub use walk::{Argument, Opcode, Opcodes, opcodes};
 
 use self::flatten::Flat;
 use self::machine::Machine;

@@ -36,6 +36,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A reader that only looks: where texts lie in what it read is of no use if the source is over 2 GiB.
+    pub(super) fn whole(source: &'a [u8]) -> Reader<'a> {
+        Reader { source, base: 0, at: 0, opcode: 0, opcode_at: 0 }
+    }
+
     /// The source that texts point into.
     pub(super) fn source(&self) -> &'a [u8] {
         self.source

@@ -1,71 +1,11 @@
-//! The `babelmq` command as it is run by a person or a service manager.
-#![cfg(all(feature = "cli", feature = "middleware"))]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! `babelmq serve`.
 
-mod support;
-
-use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::net::TcpListener;
 
 use babelmq::Format::Json;
-use support::{Client, number};
 
-fn babelmq(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_babelmq"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    for name in ["BABELMQ_LISTEN", "BABELMQ_MAX_FRAME", "BABELMQ_MAX_CONNECTIONS", "BABELMQ_LOG"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// A broker that runs as a process of its own; killed where a test fails.
-struct Served {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    address: SocketAddr,
-}
-
-impl Served {
-    fn start(options: &[&str]) -> Served {
-        let arguments = [&["serve", "--listen", "127.0.0.1:0"], options].concat();
-        let mut child = babelmq(&arguments).spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("babelmq listening on ").and_then(|rest| rest.strip_suffix('\n'));
-        let address = address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{line:?}"));
-        Served { child, stdout, address }
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
-    }
-
-    /// Waits for the end; returns the exit code and what was printed after the first line.
-    fn end(mut self) -> (Option<i32>, String, String) {
-        let (mut rest, mut stderr) = (String::new(), String::new());
-        self.stdout.read_to_string(&mut rest).unwrap();
-        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
-        (self.child.wait().unwrap().code(), rest, stderr)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        // It has ended already, unless the test failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = babelmq(arguments).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code(), text(stdout), text(stderr))
-}
+use crate::support::{Client, number};
+use crate::{Served, run};
 
 #[test]
 fn one_line_says_where_and_a_signal_ends_it_with_what_was_accepted_written_out() {

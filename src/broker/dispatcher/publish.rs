@@ -1,0 +1,181 @@
+//! Storing messages, and delivering them.
+
+use std::sync::Arc;
+
+use super::Dispatcher;
+use crate::broker::event::ClientId;
+use crate::broker::mailbox::{Mailbox, Put};
+use crate::broker::outbox::Selection;
+use crate::broker::selections::{Share, share_equally};
+use crate::broker::subscriptions::{Route, Way};
+use crate::broker::tree::{Stored, TopicId};
+use crate::codec::{Batch, Payload, Published};
+use crate::protocol::{ErrorCode, Format, Refusal, Reply, Topic};
+
+/// Routes of topics that hold no value are remembered for this many topics at a time.
+const PASSING_TOPICS: usize = 1_024;
+
+impl Dispatcher {
+    /// Stores and delivers what one read of a client brought, and tells the client what was refused.
+    pub(super) fn publish_for(&mut self, client: ClientId, batch: Batch) {
+        let slot = self.by_id.get(&client).copied();
+        for (format, refusal) in self.publish(batch, slot.is_some()) {
+            if let Some(slot) = slot {
+                self.reply(slot, format, Reply::Error(refusal));
+            }
+        }
+    }
+
+    /// Stores and delivers what one read brought. What the store has no room for is refused if the publisher can be told
+    /// so, and stored otherwise: publishers learn that the store is full before they send more.
+    pub(super) fn publish(&mut self, mut batch: Batch, can_refuse: bool) -> Vec<(Format, Refusal)> {
+        let mut refused = Vec::new();
+        let shares = match self.route(&batch, can_refuse, &mut refused) {
+            Some(routes) => share_equally(&mut batch, &routes),
+            None => self.selections.take(&mut batch),
+        };
+        self.counts.published += (batch.messages().len() - refused.len()) as u64;
+        self.counts.store_refused += refused.len() as u64;
+        self.note_room();
+        let batch = Arc::new(batch);
+        for share in shares {
+            self.deliver(&batch, share);
+        }
+        refused
+    }
+
+    fn deliver(&mut self, batch: &Arc<Batch>, share: Share) {
+        let Share { route, selection, messages } = share;
+        let Some(Some(client)) = self.slots.get(route.slot as usize) else { return };
+        let (Way::DropOldest(place) | Way::Latest(place)) = route.way else {
+            match client.outbox.deliver(batch, route.dialect, selection, messages) {
+                Ok(()) => self.counts.delivered += messages as u64,
+                Err(full) => self.cut_off(route.slot, full),
+            }
+            return;
+        };
+        let Some(Some(mailbox)) = client.mailboxes.get(place as usize) else { return };
+        let put = match route.way {
+            Way::Latest(_) => put_latest(mailbox, batch, &selection, messages),
+            _ => mailbox.put(batch, selection, messages),
+        };
+        if put.announce {
+            client.outbox.announce(mailbox);
+        }
+        self.counts.delivered += messages as u64;
+        self.counts.dropped += put.dropped;
+    }
+
+    /// Stores the messages and finds out where they go. Where all go the same way it is returned; otherwise
+    /// `selections` knows.
+    fn route(
+        &mut self,
+        batch: &Batch,
+        can_refuse: bool,
+        refused: &mut Vec<(Format, Refusal)>,
+    ) -> Option<Arc<[Route]>> {
+        let mut routes: Arc<[Route]> = Arc::new([]);
+        let mut same_way = true;
+        let mut last_topic = None;
+        let mut place = None;
+        for (index, message) in batch.messages().iter().enumerate() {
+            let topic = &batch.topics()[message.topic as usize];
+            if last_topic != Some(message.topic) {
+                last_topic = Some(message.topic);
+                place = self.tree.find(topic);
+                let next = match place {
+                    Some(id) => self.tree.routes(id, topic, &self.subscriptions),
+                    None => self.passing_routes(topic),
+                };
+                if same_way && index > 0 && *next != *routes {
+                    same_way = false;
+                    self.all_went(&routes, index);
+                }
+                routes = next;
+            }
+            if message.retain && !self.store(batch, message, &mut place, can_refuse) {
+                refused.push((message.format, self.no_room(topic)));
+                if same_way {
+                    same_way = false;
+                    self.all_went(&routes, index);
+                }
+                continue;
+            }
+            if !same_way {
+                self.selections.add(&routes, index);
+            }
+        }
+        same_way.then_some(routes)
+    }
+
+    /// Says that the first `count` messages all went along these routes.
+    fn all_went(&mut self, routes: &[Route], count: usize) {
+        for message in 0..count {
+            self.selections.add(routes, message);
+        }
+    }
+
+    /// Stores a message as its topic's last value. Returns whether there was room.
+    fn store(
+        &mut self,
+        batch: &Batch,
+        message: &Published,
+        place: &mut Option<TopicId>,
+        can_refuse: bool,
+    ) -> bool {
+        let part = &message.message.part;
+        if can_refuse && !self.tree.has_room(*place, part.range().len(), &self.store) {
+            return false;
+        }
+        let topic = &batch.topics()[message.topic as usize];
+        let id = *place.get_or_insert_with(|| self.tree.place(topic));
+        let keep = !self.walks.is_empty();
+        if let Some(before) = self.tree.store(id, topic, batch.bytes(), message.format, part, keep)
+            && keep
+        {
+            self.walks.keep(&before);
+        }
+        true
+    }
+
+    fn no_room(&self, topic: &Topic) -> Refusal {
+        let reason = format!(
+            "the broker remembers {} values ({} bytes) and has no room for this one; clear topics that are not \
+             needed, publish with retain false, or ask for higher limits",
+            self.tree.values(),
+            self.tree.bytes()
+        );
+        Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
+    }
+
+    fn passing_routes(&mut self, topic: &Topic) -> Arc<[Route]> {
+        if let Some(routes) = self.passing.get(topic.as_str()) {
+            return routes.clone();
+        }
+        let routes: Arc<[Route]> = self.subscriptions.routes(topic).into();
+        if self.passing.len() == PASSING_TOPICS {
+            self.passing.clear();
+        }
+        self.passing.insert(topic.clone(), routes.clone());
+        routes
+    }
+}
+
+/// Puts the messages of a batch into a mailbox that keeps the newest of each topic. Each is copied: one that waits for long
+/// must not keep a whole batch alive.
+fn put_latest(mailbox: &Mailbox, batch: &Batch, selection: &Selection, messages: usize) -> Put {
+    let mut put = Put::default();
+    let mut one = |index: usize| {
+        let Published { topic, format, message, .. } = &batch.messages()[index];
+        let payload = Payload::copy(batch.bytes(), *format, &message.part);
+        let topic = batch.topics()[*topic as usize].clone();
+        let this = mailbox.put_latest(Arc::new(Stored { topic, payload, published: 0 }));
+        put.announce |= this.announce;
+        put.dropped += this.dropped;
+    };
+    match selection {
+        Selection::Whole => (0..messages).for_each(one),
+        Selection::Some(indices) => indices.iter().for_each(|index| one(*index as usize)),
+    }
+    put
+}

@@ -1,0 +1,277 @@
+//! Where the messages of a subscription wait that would rather lose some than its connection.
+//!
+//! The dispatcher puts them in and makes room; the writer takes them out. That there is something in it travels through
+//! the outbox as a [`Delivery::Mailbox`](super::Delivery::Mailbox), one at a time, so that its messages keep their place
+//! among everything else that the connection gets.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::outbox::{Charge, Level, Selection};
+use super::tree::Stored;
+use crate::codec::{Batch, Dialect};
+use crate::protocol::{Topic, TopicFilter};
+
+/// Deliveries that a writer takes at a time.
+const TAKE: usize = 64;
+/// What a waiting message of `latest` costs beside its payload, about.
+const ENTRY: usize = 256;
+
+/// The messages that wait for one subscription.
+#[derive(Debug)]
+pub struct Mailbox {
+    topic: TopicFilter,
+    dialect: Dialect,
+    most_messages: usize,
+    most_bytes: usize,
+    /// Shared with the connection's outbox and its other mailboxes: the bound on bytes is one for all.
+    level: Arc<Level>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    waiting: Waiting,
+    messages: usize,
+    /// Messages that made room since the writer was told.
+    dropped: u64,
+    /// A delivery that says that there is something is on its way.
+    announced: bool,
+    /// The subscription is over.
+    closed: bool,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    Oldest(VecDeque<Entry>),
+    Latest {
+        /// By topic, in the order in which they began to wait: a topic that is busy does not overtake the others.
+        order: VecDeque<Topic>,
+        newest: HashMap<Topic, Arc<Stored>>,
+    },
+}
+
+#[derive(Debug)]
+struct Entry {
+    batch: Arc<Batch>,
+    selection: Selection,
+    messages: usize,
+    /// The first messages of the selection, which made room.
+    skipped: usize,
+}
+
+/// What came of putting something in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Put {
+    /// Nobody has told the writer yet that there is something.
+    pub(super) announce: bool,
+    /// Messages that made room.
+    pub(super) dropped: u64,
+}
+
+/// What a writer takes out.
+#[derive(Debug)]
+pub struct Taken {
+    /// Messages that made room before these.
+    pub dropped: u64,
+    /// What is to be written.
+    pub letters: Vec<Letter>,
+    /// Messages that these are.
+    pub messages: usize,
+    /// To be given back when they are written.
+    pub charge: Charge,
+}
+
+/// Something to write.
+#[derive(Debug)]
+pub enum Letter {
+    /// Messages of a batch, without the first so many of the selection.
+    Messages(Arc<Batch>, Selection, usize),
+    /// The newest message of a topic.
+    Newest(Arc<Stored>),
+}
+
+impl Mailbox {
+    fn new(
+        topic: TopicFilter,
+        dialect: Dialect,
+        most: (usize, usize),
+        level: Arc<Level>,
+        waiting: Waiting,
+    ) -> Mailbox {
+        let inner = Inner { waiting, messages: 0, dropped: 0, announced: false, closed: false };
+        let (most_messages, most_bytes) = most;
+        Mailbox { topic, dialect, most_messages, most_bytes, level, inner: Mutex::new(inner) }
+    }
+
+    /// One in which the oldest messages make room. `most` is in messages and in bytes of the whole connection.
+    pub(super) fn drop_oldest(
+        topic: TopicFilter,
+        dialect: Dialect,
+        most: (usize, usize),
+        level: Arc<Level>,
+    ) -> Mailbox {
+        Mailbox::new(topic, dialect, most, level, Waiting::Oldest(VecDeque::new()))
+    }
+
+    /// One in which a message takes the place of the one before of its topic. `most` as for
+    /// [`drop_oldest`](Self::drop_oldest).
+    pub(super) fn latest(
+        topic: TopicFilter,
+        dialect: Dialect,
+        most: (usize, usize),
+        level: Arc<Level>,
+    ) -> Mailbox {
+        let waiting = Waiting::Latest { order: VecDeque::new(), newest: HashMap::new() };
+        Mailbox::new(topic, dialect, most, level, waiting)
+    }
+
+    /// The subscription.
+    pub fn topic(&self) -> &TopicFilter {
+        &self.topic
+    }
+
+    /// How its messages are written.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Adds messages of a batch to one that drops the oldest.
+    pub(super) fn put(&self, batch: &Arc<Batch>, selection: Selection, messages: usize) -> Put {
+        let mut inner = self.inner.lock();
+        self.level.add(Charge::bytes(batch.weight()));
+        inner.messages += messages;
+        if let Waiting::Oldest(entries) = &mut inner.waiting {
+            entries.push_back(Entry { batch: batch.clone(), selection, messages, skipped: 0 });
+        }
+        self.make_room(&mut inner)
+    }
+
+    /// Adds the newest message of its topic to one that keeps the latest.
+    pub(super) fn put_latest(&self, stored: Arc<Stored>) -> Put {
+        let mut inner = self.inner.lock();
+        self.level.add(Charge::bytes(ENTRY + stored.payload.weight()));
+        let mut replaced = 0;
+        if let Waiting::Latest { order, newest } = &mut inner.waiting {
+            match newest.insert(stored.topic.clone(), stored.clone()) {
+                Some(before) => {
+                    self.level.give_back(Charge::bytes(ENTRY + before.payload.weight()));
+                    replaced = 1;
+                }
+                None => order.push_back(stored.topic.clone()),
+            }
+        }
+        inner.messages += 1 - replaced;
+        self.make_room(&mut inner)
+    }
+
+    fn make_room(&self, inner: &mut Inner) -> Put {
+        let mut dropped = 0;
+        while inner.messages > self.most_messages {
+            let excess = inner.messages - self.most_messages;
+            dropped += inner.drop_oldest(excess, &self.level);
+        }
+        // What is alone may be as large as it is.
+        while inner.messages > 0 && self.level.bytes() > self.most_bytes && !inner.is_all_of(&self.level) {
+            dropped += inner.drop_oldest(usize::MAX, &self.level);
+        }
+        let put = Put { announce: !inner.announced && !inner.closed, dropped: dropped as u64 };
+        inner.dropped += put.dropped;
+        inner.announced = true;
+        put
+    }
+
+    /// Says that the writer was told, and how many messages there are at this moment.
+    pub fn open(&self) -> usize {
+        let mut inner = self.inner.lock();
+        inner.announced = false;
+        inner.messages
+    }
+
+    /// Takes some of the oldest messages out, in order.
+    pub fn take(&self) -> Taken {
+        let mut inner = self.inner.lock();
+        let dropped = std::mem::take(&mut inner.dropped);
+        let mut taken = Taken { dropped, letters: Vec::new(), messages: 0, charge: Charge::default() };
+        while taken.letters.len() < TAKE
+            && let Some((letter, messages, weight)) = inner.waiting.pop()
+        {
+            inner.messages -= messages;
+            taken.messages += messages;
+            taken.charge = taken.charge.plus(Charge::bytes(weight));
+            taken.letters.push(letter);
+        }
+        taken
+    }
+
+    /// Ends it: what waits is discarded, and nothing more is announced.
+    pub(super) fn close(&self) {
+        let mut inner = self.inner.lock();
+        inner.closed = true;
+        inner.dropped = 0;
+        inner.messages = 0;
+        while let Some((_, _, weight)) = inner.waiting.pop() {
+            self.level.give_back(Charge::bytes(weight));
+        }
+    }
+}
+
+/// A connection's outbox may be gone before its mailboxes are empty.
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Inner {
+    /// Whether nothing else is waiting for the connection.
+    fn is_all_of(&self, level: &Level) -> bool {
+        match &self.waiting {
+            Waiting::Oldest(entries) => entries.len() == 1 && level.bytes() == entries[0].batch.weight(),
+            Waiting::Latest { newest, .. } => {
+                newest.len() == 1
+                    && newest.values().all(|stored| level.bytes() == ENTRY + stored.payload.weight())
+            }
+        }
+    }
+
+    /// Lets the oldest messages go, at least one and at most `most`, and none but those of one delivery.
+    fn drop_oldest(&mut self, most: usize, level: &Level) -> usize {
+        if let Waiting::Oldest(entries) = &mut self.waiting
+            && let Some(first) = entries.front_mut()
+            && first.messages > most
+        {
+            first.messages -= most;
+            first.skipped += most;
+            self.messages -= most;
+            return most;
+        }
+        let Some((_, messages, weight)) = self.waiting.pop() else {
+            self.messages = 0;
+            return 0;
+        };
+        level.give_back(Charge::bytes(weight));
+        self.messages -= messages;
+        messages
+    }
+}
+
+impl Waiting {
+    /// The oldest letter, its messages and its weight.
+    fn pop(&mut self) -> Option<(Letter, usize, usize)> {
+        match self {
+            Waiting::Oldest(entries) => {
+                let Entry { batch, selection, messages, skipped } = entries.pop_front()?;
+                let weight = batch.weight();
+                Some((Letter::Messages(batch, selection, skipped), messages, weight))
+            }
+            Waiting::Latest { order, newest } => {
+                let stored = newest.remove(order.pop_front()?.as_str())?;
+                let weight = ENTRY + stored.payload.weight();
+                Some((Letter::Newest(stored), 1, weight))
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Waiting for a channel: for a moment awake, then asleep.
+//!
+//! Being woken takes longer than anything else on a message's way, so who expects the next message soon looks for it a few
+//! times before it sleeps. Who was wrong about that stops looking; so many idle threads never look at the same time.
+
+use std::hint;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvError, TryRecvError};
+
+/// How often to look before sleeping.
+const LOOKS: u32 = 64;
+/// After so many looks another thread gets the processor, if one wants it.
+const LOOKS_BEFORE_YIELD: u32 = 8;
+/// Threads of this process that may look at the same time.
+const LOOKERS: usize = 2;
+/// A message that came within this time would have been worth looking for.
+const SOON: Duration = Duration::from_micros(100);
+/// What luck is at most, and by how much it grows when looking was worth it, or would have been.
+const BEST_LUCK: u8 = 16;
+const LUCKY: u8 = 4;
+
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
+
+/// How one receiver waits.
+#[derive(Debug, Default)]
+pub(super) struct Wait {
+    /// How much looking paid lately; none is none at all.
+    luck: u8,
+}
+
+impl Wait {
+    /// The next item.
+    ///
+    /// # Errors
+    /// When the channel is empty and every sender is gone.
+    pub(super) fn recv<T>(&mut self, channel: &Receiver<T>) -> Result<T, RecvError> {
+        match channel.try_recv() {
+            Ok(item) => return Ok(item),
+            Err(TryRecvError::Disconnected) => return Err(RecvError),
+            Err(TryRecvError::Empty) => {}
+        }
+        if self.luck > 0 {
+            match look(channel) {
+                Ok(item) => {
+                    self.luck = (self.luck + LUCKY).min(BEST_LUCK);
+                    return Ok(item);
+                }
+                Err(TryRecvError::Disconnected) => return Err(RecvError),
+                Err(TryRecvError::Empty) => self.luck -= 1,
+            }
+        }
+        let asleep = Instant::now();
+        let item = channel.recv();
+        if asleep.elapsed() < SOON {
+            self.luck = (self.luck + LUCKY).min(BEST_LUCK);
+        }
+        item
+    }
+}
+
+fn look<T>(channel: &Receiver<T>) -> Result<T, TryRecvError> {
+    let mut found = Err(TryRecvError::Empty);
+    if LOOKING.fetch_add(1, Ordering::Relaxed) < LOOKERS {
+        for look in 1..=LOOKS {
+            found = channel.try_recv();
+            if !matches!(found, Err(TryRecvError::Empty)) {
+                break;
+            }
+            if look % LOOKS_BEFORE_YIELD == 0 {
+                thread::yield_now();
+            } else {
+                hint::spin_loop();
+            }
+        }
+    }
+    LOOKING.fetch_sub(1, Ordering::Relaxed);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::unbounded;
+
+    #[test]
+    fn nothing_is_missed_whether_awake_or_asleep() {
+        for luck in [0, 1, BEST_LUCK] {
+            let mut wait = Wait { luck };
+            let (sender, receiver) = unbounded();
+            sender.send(1).unwrap();
+            assert_eq!(wait.recv(&receiver), Ok(1));
+            let late = thread::spawn(move || {
+                thread::yield_now();
+                sender.send(2).unwrap();
+            });
+            assert_eq!(wait.recv(&receiver), Ok(2));
+            late.join().unwrap();
+            assert_eq!(wait.recv(&receiver), Err(RecvError));
+        }
+    }
+}

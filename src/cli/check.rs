@@ -1,0 +1,34 @@
+//! `babelmq check`: one line, and 0 or 2, as monitoring wants it.
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+use super::args::Address;
+use super::failure::Failure;
+use crate::middleware::{Client, QueueError};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    broker: Address,
+}
+
+/// What monitoring takes for "critical".
+const NOT_WELL: u8 = 2;
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let address = &args.broker.address;
+    let asked = Instant::now();
+    let answered = ask(args).map(|()| asked.elapsed()).map_err(Failure::broker(address));
+    let line = match &answered {
+        Ok(time) => format!("OK: the broker on {address} answers in {:.1} ms", time.as_secs_f64() * 1e3),
+        Err(failure) => format!("CRITICAL: {failure}"),
+    };
+    // The exit code says it even to someone who does not read the line.
+    let _ = writeln!(io::stdout(), "{line}");
+    answered.map(drop).map_err(|_| Failure::Said(NOT_WELL))
+}
+
+fn ask(args: &Args) -> Result<(), QueueError> {
+    Client::connect(&args.broker.address, args.broker.timeout)?.flush()
+}

@@ -1,0 +1,313 @@
+//! One connection on which everything can be asked for, in every format.
+
+use std::collections::VecDeque;
+use std::env;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::connection::{Connection, Frame, Patience};
+use super::error::{QueueError, Refused};
+use super::message::Message;
+use super::queue::{DEFAULT_ADDRESS, from_broker};
+use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_command};
+use crate::codec::FrameField;
+use crate::protocol::{Command, Format, Overflow, Topic, TopicFilter};
+
+/// A connection to a broker that is tied to no topic and no format: for tools, bridges, and programs with many topics.
+/// Most programs want a [`Queue`](super::Queue).
+///
+/// ```no_run
+/// use babelmq::{Arrival, Client, Format, Message, Subscribe, Topic, TopicFilter};
+///
+/// let mut client = Client::connect("127.0.0.1:5000", std::time::Duration::from_secs(10))?;
+/// client.subscribe(&TopicFilter::parse("/weather")?, Format::Xml, Subscribe::default())?;
+/// client.publish(&Topic::parse("/weather/oslo")?, &Message::parse(Format::Json, b"21.5")?, true)?;
+/// while let Some(Arrival::Delivery { message, .. }) = client.next(None)? {
+///     println!("{}", String::from_utf8_lossy(message.bytes()));
+/// }
+/// # Ok::<(), babelmq::QueueError>(())
+/// ```
+pub struct Client {
+    connection: Connection,
+    timeout: Duration,
+    pings: i64,
+    frame: Vec<u8>,
+    /// What came while something else was waited for.
+    arrived: VecDeque<Arrival>,
+}
+
+/// What a broker sends.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Arrival {
+    /// A message of a subscription.
+    Delivery {
+        /// Where it was published.
+        topic: Topic,
+        /// In the format of the subscription.
+        message: Message,
+        /// Whether it is a stored value, published before the subscription.
+        retained: bool,
+    },
+    /// The stored values of a subscription have been sent.
+    Subscribed {
+        /// The filter, as it was spelled.
+        filter: String,
+        /// How many there were.
+        values: u64,
+    },
+    /// Messages of a subscription made room for newer ones; they would have come here.
+    Dropped {
+        /// The filter, as it was spelled.
+        filter: String,
+        /// How many messages.
+        count: u64,
+    },
+    /// A subscription has ended.
+    Cancelled {
+        /// The filter, as it was spelled.
+        filter: String,
+    },
+    /// The answer to a `list`.
+    Topics(Vec<Topic>),
+    /// The answer to a `get`.
+    Value {
+        /// The topic.
+        topic: Topic,
+        /// The last value, if it holds one.
+        message: Option<Message>,
+    },
+    /// The answer to a ping.
+    Pong(Option<String>),
+    /// Something was refused.
+    Refused(Refused),
+}
+
+/// How a subscription is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Subscribe {
+    /// Whether JSON tags what it cannot tell apart.
+    pub exact: bool,
+    /// What happens when the queue is full; `None` leaves it to the broker.
+    pub overflow: Option<Overflow>,
+    /// How many messages may wait; `None` leaves it to the broker.
+    pub queue: Option<u32>,
+}
+
+impl Client {
+    /// Connects to a broker at `host:port`. `timeout` is for the connection and for each answer that is waited for.
+    ///
+    /// # Errors
+    /// [`QueueError::Connect`].
+    pub fn connect(address: &str, timeout: Duration) -> Result<Client, QueueError> {
+        let connection = Connection::open(address, Some(timeout))?;
+        Ok(Client { connection, timeout, pings: 0, frame: Vec::new(), arrived: VecDeque::new() })
+    }
+
+    /// Where a broker is looked for: the environment's `BABELMQ_ADDR`, else `127.0.0.1:5000`.
+    pub fn default_address() -> String {
+        env::var("BABELMQ_ADDR").unwrap_or_else(|_| DEFAULT_ADDRESS.to_owned())
+    }
+
+    /// Publishes a message, in its own format. That the broker has it is known after [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// [`QueueError::Invalid`] for a message over the limits of every broker, and a broken connection.
+    pub fn publish(&mut self, topic: &Topic, message: &Message, retain: bool) -> Result<(), QueueError> {
+        self.frame.clear();
+        message.write_publish(topic, retain, &mut self.frame)?;
+        self.send()
+    }
+
+    /// Subscribes. The stored values come next, then [`Arrival::Subscribed`], then what is published.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn subscribe(
+        &mut self,
+        filter: &TopicFilter,
+        format: Format,
+        how: Subscribe,
+    ) -> Result<(), QueueError> {
+        let mut fields = vec![("topic", FrameField::Str(filter.as_str()))];
+        if how.exact {
+            fields.push(("exact", FrameField::Bool(true)));
+        }
+        if let Some(overflow) = how.overflow {
+            fields.push(("overflow", FrameField::Str(overflow.as_str())));
+        }
+        if let Some(queue) = how.queue {
+            fields.push(("queue", FrameField::Int(queue.into())));
+        }
+        self.command(format, Command::Subscribe, &fields)
+    }
+
+    /// Ends a subscription; [`Arrival::Cancelled`] is the end of what it sends.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn cancel(&mut self, filter: &TopicFilter) -> Result<(), QueueError> {
+        self.command(Format::Json, Command::Cancel, &[("topic", FrameField::Str(filter.as_str()))])
+    }
+
+    /// The last value of a topic, in a format; `None` where it holds none.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`], [`QueueError::TimedOut`], a broken connection.
+    pub fn get(&mut self, topic: &Topic, format: Format) -> Result<Option<Message>, QueueError> {
+        self.command(format, Command::Get, &[("topic", FrameField::Str(topic.as_str()))])?;
+        self.answer(|arrival| match arrival {
+            Arrival::Value { message, .. } => Ok(message),
+            other => Err(other),
+        })
+    }
+
+    /// The topics below `filter` that hold a value, sorted by their bytes.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn topics(&mut self, filter: &TopicFilter) -> Result<Vec<Topic>, QueueError> {
+        self.command(Format::Json, Command::List, &[("topic", FrameField::Str(filter.as_str()))])?;
+        self.answer(|arrival| match arrival {
+            Arrival::Topics(topics) => Ok(topics),
+            other => Err(other),
+        })
+    }
+
+    /// Forgets the last value of a topic, and returns when it is done.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn clear(&mut self, topic: &Topic) -> Result<(), QueueError> {
+        self.command(Format::Json, Command::Clear, &[("topic", FrameField::Str(topic.as_str()))])?;
+        self.flush()
+    }
+
+    /// Waits until all that was sent has been routed to every subscriber that was there.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] where the broker refused some of it, and as for [`get`](Self::get).
+    pub fn flush(&mut self) -> Result<(), QueueError> {
+        self.pings += 1;
+        self.command(Format::Json, Command::Ping, &[("id", FrameField::Int(self.pings))])?;
+        let id = self.pings.to_string();
+        self.answer(|arrival| match arrival {
+            Arrival::Pong(Some(pong)) if pong == id => Ok(()),
+            other => Err(other),
+        })
+    }
+
+    /// What comes next, or `None` when nothing came until `deadline`. Without one it waits as long as it takes.
+    ///
+    /// # Errors
+    /// A broken connection, or what is no message of the protocol.
+    pub fn next(&mut self, deadline: Option<Instant>) -> Result<Option<Arrival>, QueueError> {
+        if let Some(arrival) = self.arrived.pop_front() {
+            return Ok(Some(arrival));
+        }
+        let patience = deadline.map_or(Patience::Endless, Patience::Until);
+        self.connection.receive(patience)?.map(understand).transpose()
+    }
+
+    /// What has come already.
+    ///
+    /// # Errors
+    /// As for [`next`](Self::next).
+    pub fn next_waiting(&mut self) -> Result<Option<Arrival>, QueueError> {
+        if let Some(arrival) = self.arrived.pop_front() {
+            return Ok(Some(arrival));
+        }
+        self.connection.receive_waiting()?.map(understand).transpose()
+    }
+
+    /// Waits for an answer. A refusal that comes before it is its error; deliveries are kept.
+    fn answer<T>(&mut self, is: impl Fn(Arrival) -> Result<T, Arrival>) -> Result<T, QueueError> {
+        let mut refused = None;
+        // The same end for each frame that is not the answer, or a busy subscription would postpone it for ever.
+        let patience = Patience::new(Some(self.timeout));
+        loop {
+            let frame = match self.connection.receive(patience) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Err(refused.map_or(QueueError::TimedOut, QueueError::Refused)),
+                // Why the broker closed the connection says more than that it did.
+                Err(error) => return Err(refused.map_or(error, QueueError::Refused)),
+            };
+            match is(understand(frame)?) {
+                Ok(answer) => return refused.map_or(Ok(answer), |refused| Err(QueueError::Refused(refused))),
+                Err(Arrival::Refused(refusal)) => {
+                    refused.get_or_insert(refusal);
+                }
+                Err(other) => self.arrived.push_back(other),
+            }
+        }
+    }
+
+    fn command(
+        &mut self,
+        format: Format,
+        command: Command,
+        fields: &[(&str, FrameField<'_>)],
+    ) -> Result<(), QueueError> {
+        self.frame.clear();
+        write_command(format, command.as_str(), fields, &mut self.frame);
+        self.send()
+    }
+
+    fn send(&mut self) -> Result<(), QueueError> {
+        match self.connection.send(&self.frame) {
+            Ok(()) => Ok(()),
+            // What the broker said before it closed the connection says why.
+            Err(error) => loop {
+                match self.connection.receive_waiting() {
+                    Ok(Some(frame)) => {
+                        if let Arrival::Refused(refused) = understand(frame)? {
+                            return Err(QueueError::Refused(refused));
+                        }
+                    }
+                    _ => return Err(error),
+                }
+            },
+        }
+    }
+}
+
+fn understand(Frame { format, body }: Frame) -> Result<Arrival, QueueError> {
+    match format {
+        Format::Json => arrival::<Json>(body),
+        Format::Xml => arrival::<Xml>(body),
+        Format::Pickle => arrival::<Pickle>(body),
+    }
+}
+
+fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
+    let Incoming { command, topic, message, topics, id, code, reason, fatal, retained, values, count } =
+        W::read(body)?;
+    let message = message.map(|message| W::bytes(message).map(|bytes| Message::received(W::FORMAT, bytes)));
+    Ok(match (&*command, topic, message.transpose()?, topics, code) {
+        ("publish", Some(topic), Some(message), ..) => {
+            Arrival::Delivery { topic: from_broker(&topic)?, message, retained }
+        }
+        ("value", Some(topic), message, ..) => Arrival::Value { topic: from_broker(&topic)?, message },
+        ("subscribed", Some(filter), ..) => Arrival::Subscribed { filter, values },
+        ("dropped", Some(filter), ..) => Arrival::Dropped { filter, count },
+        ("cancelled", Some(filter), ..) => Arrival::Cancelled { filter },
+        ("pong", ..) => Arrival::Pong(id),
+        ("topics", _, _, Some(topics), _) => {
+            Arrival::Topics(topics.iter().map(|topic| from_broker(topic)).collect::<Result<_, _>>()?)
+        }
+        ("error", topic, _, _, Some(code)) => {
+            Arrival::Refused(Refused { code, reason: reason.unwrap_or_default(), topic, fatal })
+        }
+        (other, ..) => {
+            return Err(QueueError::Protocol(format!(
+                "a {other:?} message that lacks a field, or is unknown"
+            )));
+        }
+    })
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,196 @@
+//! Sessions that wait for a client that sends nothing, without a thread of their own.
+//!
+//! A subscriber that only listens needs its writer and nobody who blocks on its silence. Its session is parked here: one
+//! thread waits for all parked sockets, and gives a session a thread again as soon as there is something to read.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Read};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use parking_lot::Mutex;
+
+use super::session::Session;
+use crate::broker::ClientId;
+
+/// How long a session that no thread can be started for waits for the next try.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// How long a client that was turned away is listened to, so that what it sends does not destroy what it was told.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Clients that are turned away in this manner at the same time; more are just closed.
+const MAX_LEAVING: usize = 1_024;
+/// Reads of what such a client sends, each time that it has sent something.
+const MOST_READS: usize = 16;
+/// Sockets that one wait can bring.
+const EVENTS: usize = 1_024;
+
+const WAKE: Token = Token(usize::MAX);
+/// Tokens of clients that were turned away have this bit.
+const LEAVING: usize = 1 << 62;
+
+/// The parked sessions.
+#[derive(Debug)]
+pub(super) struct Parked {
+    registry: Registry,
+    waker: Waker,
+    inner: Mutex<Inner>,
+    ending: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    sessions: HashMap<ClientId, Box<Session>>,
+    leaving: HashMap<usize, (TcpStream, Instant)>,
+    next_leaving: usize,
+}
+
+/// The thread that waits for all of them.
+pub(super) struct Attendant {
+    poll: Poll,
+    parked: Arc<Parked>,
+    /// Sessions that no thread could be started for.
+    #[allow(clippy::vec_box, reason = "sessions are boxed wherever they are handed over")]
+    stranded: Vec<Box<Session>>,
+}
+
+impl Parked {
+    /// The place where sessions are parked, and who looks after them.
+    ///
+    /// # Errors
+    /// What the system says where it has no descriptor left.
+    pub(super) fn new() -> io::Result<(Arc<Parked>, Attendant)> {
+        let poll = Poll::new()?;
+        let parked = Arc::new(Parked {
+            registry: poll.registry().try_clone()?,
+            waker: Waker::new(poll.registry(), WAKE)?,
+            inner: Mutex::default(),
+            ending: AtomicBool::new(false),
+        });
+        Ok((parked.clone(), Attendant { poll, parked, stranded: Vec::new() }))
+    }
+
+    /// Parks a session until its client sends something.
+    ///
+    /// # Errors
+    /// The session, where the system cannot watch its socket.
+    pub(super) fn park(&self, session: Box<Session>) -> Result<(), Box<Session>> {
+        if self.ending.load(Ordering::Acquire) {
+            return Err(session);
+        }
+        let mut inner = self.inner.lock();
+        // What has arrived meanwhile is reported at once.
+        let token = Token(session.client().0 as usize);
+        let watched =
+            self.registry.register(&mut SourceFd(&session.stream().as_raw_fd()), token, Interest::READABLE);
+        if watched.is_err() {
+            return Err(session);
+        }
+        inner.sessions.insert(session.client(), session);
+        Ok(())
+    }
+
+    /// Takes over a client that was told that it cannot stay, and whose direction is shut down.
+    pub(super) fn see_off(&self, stream: TcpStream) {
+        let mut inner = self.inner.lock();
+        if inner.leaving.len() >= MAX_LEAVING {
+            return;
+        }
+        inner.next_leaving += 1;
+        let token = LEAVING | inner.next_leaving;
+        let watched =
+            self.registry.register(&mut SourceFd(&stream.as_raw_fd()), Token(token), Interest::READABLE);
+        if watched.is_ok() {
+            inner.leaving.insert(token, (stream, Instant::now() + FAREWELL));
+            drop(inner);
+            // The time of the farewell has begun.
+            let _ = self.waker.wake();
+        }
+    }
+
+    /// Ends the attendant. No session may be parked any more.
+    pub(super) fn end(&self) {
+        self.ending.store(true, Ordering::Release);
+        let _ = self.waker.wake();
+    }
+}
+
+impl Attendant {
+    /// Looks after parked sessions until [`Parked::end`].
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        while !self.parked.ending.load(Ordering::Acquire) {
+            if let Err(error) = self.poll.poll(&mut events, self.patience())
+                && error.kind() != ErrorKind::Interrupted
+            {
+                tracing::error!(%error, "cannot wait for idle connections; each gets a thread again");
+                self.parked.ending.store(true, Ordering::Release);
+            }
+            let mut awake = std::mem::take(&mut self.stranded);
+            if self.parked.ending.load(Ordering::Acquire) {
+                awake.extend(self.parked.inner.lock().sessions.drain().map(|(_, session)| session));
+            }
+            {
+                let mut inner = self.parked.inner.lock();
+                for event in &events {
+                    match event.token() {
+                        WAKE => {}
+                        Token(token) if token & LEAVING != 0 => inner.listen(token),
+                        Token(client) => awake.extend(self.parked.unpark(&mut inner, client)),
+                    }
+                }
+                let now = Instant::now();
+                inner.leaving.retain(|_, (_, end)| *end > now);
+            }
+            for session in awake {
+                if let Err((session, error)) = session.start() {
+                    if self.stranded.is_empty() {
+                        tracing::warn!(%error, "cannot start a thread for a connection that is no longer idle; trying again");
+                    }
+                    self.stranded.push(session);
+                }
+            }
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        if !self.stranded.is_empty() {
+            return Some(EXHAUSTED_PAUSE);
+        }
+        let inner = self.parked.inner.lock();
+        let first = inner.leaving.values().map(|(_, end)| *end).min()?;
+        Some(first.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl Parked {
+    fn unpark(&self, inner: &mut Inner, client: usize) -> Option<Box<Session>> {
+        let session = inner.sessions.remove(&ClientId(client as u64))?;
+        // A socket that cannot be given back is closed soon, and the system forgets it then.
+        let _ = self.registry.deregister(&mut SourceFd(&session.stream().as_raw_fd()));
+        Some(session)
+    }
+}
+
+impl Inner {
+    /// Discards what a leaving client sends. The socket does not block: it was made so when the client was told.
+    fn listen(&mut self, token: usize) {
+        let Some((stream, _)) = self.leaving.get_mut(&token) else { return };
+        let mut discarded = [0; 4_096];
+        for _ in 0..MOST_READS {
+            match stream.read(&mut discarded) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        // It has ended, or does not stop sending.
+        self.leaving.remove(&token);
+    }
+}

@@ -1,0 +1,162 @@
+//! What a person at a terminal sees: the binary runs in a real pseudo-terminal, and its screen is looked at.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::num::NonZero;
+use std::path::Path;
+use std::process::Child;
+
+use vt100::{Color, Parser};
+
+use crate::Served;
+
+const ROWS: NonZero<u16> = NonZero::new(30).unwrap();
+const COLUMNS: NonZero<u16> = NonZero::new(100).unwrap();
+
+/// A program in a terminal of its own.
+struct Terminal {
+    child: Child,
+    pty: pty_process::blocking::Pty,
+    screen: Parser,
+}
+
+impl Terminal {
+    fn run(arguments: &[&str]) -> Terminal {
+        let (pty, pts) = pty_process::blocking::open().unwrap();
+        pty.resize(pty_process::Size::new(ROWS.get(), COLUMNS.get())).unwrap();
+        let mut command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_babelmq")).args(arguments);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("BABELMQ_") || name == "NO_COLOR" {
+                command = command.env_remove(name);
+            }
+        }
+        let child = command.env("TERM", "xterm-256color").spawn(pts).unwrap();
+        Terminal { child, pty, screen: Parser::new(ROWS, COLUMNS, 1_000) }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.pty.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Takes in what was written since; whether there can be more.
+    fn read(&mut self) -> bool {
+        let mut bytes = [0; 4_096];
+        match self.pty.read(&mut bytes) {
+            Ok(0) => false,
+            Ok(count) => {
+                self.screen.process(&bytes[..count]);
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => true,
+            // So the system says that the program has ended.
+            Err(_) => false,
+        }
+    }
+
+    /// Waits until the screen says it.
+    #[track_caller]
+    fn shows(&mut self, text: &str) {
+        while !self.text().contains(text) {
+            assert!(self.read(), "it ended without {text:?}:\n{}", self.text());
+        }
+    }
+
+    /// Waits for the end; returns the screen and the exit code.
+    fn end(&mut self) -> (String, Option<i32>) {
+        while self.read() {}
+        (self.text(), self.child.wait().unwrap().code())
+    }
+
+    fn text(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    /// The colour of the first character of `text` on the screen.
+    #[track_caller]
+    fn color_of(&self, text: &str) -> Color {
+        let screen = self.screen.screen();
+        for row in 0..ROWS.get() {
+            let line = screen.contents_between(row, 0, row, COLUMNS.get());
+            if let Some(at) = line.find(text) {
+                let column = u16::try_from(line[..at].chars().count()).unwrap();
+                return screen.cell(row, column).unwrap().fgcolor();
+            }
+        }
+        panic!("no {text:?} in\n{}", self.text());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It has ended already, unless the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn messages_have_colours() {
+    let broker = Served::start(&[]);
+    let (said, code) = Terminal::run(&broker.at("pub", &["/t", r#"{"key": [1, "text", null]}"#])).end();
+    assert_eq!(code, Some(0));
+    assert!(said.starts_with("published 1 message as json in "), "{said}");
+
+    let mut terminal = Terminal::run(&broker.at("sub", &["/t", "-n", "1"]));
+    assert_eq!(terminal.end(), ("/t {\"key\": [1, \"text\", null]}".into(), Some(0)));
+    assert_eq!(terminal.color_of("/t"), Color::Idx(6));
+    assert_eq!(terminal.color_of("\"key\""), Color::Idx(4));
+    assert_eq!(terminal.color_of("1"), Color::Idx(3));
+    assert_eq!(terminal.color_of("\"text\""), Color::Idx(2));
+    assert_eq!(terminal.color_of("null"), Color::Idx(5));
+    assert_eq!(terminal.color_of("{"), Color::Default);
+
+    let mut plain = Terminal::run(&broker.at("sub", &["/t", "-n", "1", "--color", "never"]));
+    plain.end();
+    assert_eq!(plain.color_of("/t"), Color::Default);
+}
+
+#[test]
+fn a_message_cannot_move_the_cursor() {
+    let broker = Served::start(&[]);
+    // A C1 control character, which JSON lets stand: it clears the screen of many terminals.
+    Terminal::run(&broker.at("pub", &["/t", "before\u{9b}2Jafter", "--string"])).end();
+    for (format, shown) in [("json", "\"before\\u009b2Jafter\""), ("xml", "before&#155;2Jafter")] {
+        let (said, _) = Terminal::run(&broker.at("get", &["/t", "--format", format])).end();
+        assert!(said.contains(shown), "{said}");
+    }
+}
+
+#[test]
+fn a_file_has_a_progress_bar() {
+    let broker = Served::start(&[]);
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("progress.ndjson");
+    let mut lines = File::create(&file).unwrap();
+    for number in 0..200 {
+        writeln!(lines, "{number}").unwrap();
+    }
+    drop(lines);
+    let file = file.to_str().unwrap();
+    let mut terminal = Terminal::run(&broker.at("pub", &["/t", "--file", file, "--rate", "400"]));
+    terminal.shows("% ");
+    terminal.shows(" left");
+    let (said, code) = terminal.end();
+    assert_eq!(code, Some(0));
+    // The bar is gone when it is done.
+    assert!(said.starts_with("published 200 messages as json in ") && !said.contains('%'), "{said}");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn sub_ends_at_a_key_and_pub_takes_what_is_typed() {
+    let broker = Served::start(&[]);
+    let mut typed = Terminal::run(&broker.at("pub", &["/t", "-", "--string"]));
+    typed.press("hello\n");
+    let mut terminal = Terminal::run(&broker.at("sub", &["/t"]));
+    terminal.shows("/t \"hello\"");
+    typed.press("bye\n\x04");
+    terminal.shows("/t \"bye\"");
+    assert_eq!(typed.end().1, Some(0));
+    terminal.press("\x03");
+    // The signal of the key ends it.
+    assert_eq!(terminal.end().1, None);
+}

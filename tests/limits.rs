@@ -1,0 +1,275 @@
+//! Every limit that a deployment can choose, and what happens there: an answer, a count, and nobody else notices.
+#![cfg(feature = "broker")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use babelmq::Format::{Json, Pickle, Xml};
+use babelmq::broker::StoreLimits;
+use babelmq::{Broker, BrokerHandle, Config, Limits};
+use support::Field::Str;
+use support::process::until;
+use support::{Client, FORMATS, Frame, config, number};
+
+fn start(change: impl FnOnce(&mut Config)) -> BrokerHandle {
+    let mut config = config();
+    change(&mut config);
+    Broker::start(config).unwrap()
+}
+
+/// What a client gets until its connection ends.
+fn until_the_end(client: &mut Client) -> Vec<Frame> {
+    std::iter::from_fn(|| client.next_or_end()).collect()
+}
+
+#[test]
+fn a_frame_that_is_not_finished_ends_the_connection() {
+    let broker = start(|config| config.frame_timeout = Duration::from_millis(100));
+    let mut bystander = Client::connect(&broker);
+    bystander.subscribe(Json, "t");
+    for format in FORMATS {
+        let whole = support::publish(format, "t", &number(format, 1));
+        for cut in [1, 4, 5, whole.len() - 1] {
+            let mut client = Client::connect(&broker);
+            client.send_raw(&whole);
+            client.send_raw(&whole[..cut]);
+            let end = until_the_end(&mut client);
+            assert_eq!(end.len(), 1);
+            end[0].refuses("frame-timeout", true);
+            assert_eq!(end[0].format, format);
+            assert_eq!(bystander.next().number(), 1, "what was whole is delivered");
+        }
+    }
+    bystander.is_quiet();
+    assert_eq!(broker.stats().frame_timeouts, 12);
+    assert_eq!(broker.stats().refused, 12);
+}
+
+/// A byte now and then does not make the time longer.
+#[test]
+fn a_frame_that_comes_in_drops_is_not_finished_either() {
+    let broker = start(|config| config.frame_timeout = Duration::from_millis(300));
+    let mut client = Client::connect(&broker);
+    let mut drops = client.share();
+    let dropping = std::thread::spawn(move || {
+        const LENGTH: u32 = 16 << 20;
+        drops.send_raw(&[&[0], &LENGTH.to_be_bytes()[..]].concat());
+        let sent = (0..LENGTH).take_while(|_| drops.try_send_raw(b"x").is_ok()).count();
+        assert!(sent < LENGTH as usize, "the whole frame was taken");
+    });
+    // It is cut off in the middle, and what it sends after that is read away or answered with a reset.
+    let mut header = Vec::new();
+    let refused = client.read_some(&mut header);
+    assert!(refused == 0 || String::from_utf8_lossy(&header).contains("frame-timeout"), "{header:?}");
+    until("the time is over", || broker.stats().frame_timeouts == 1);
+    drop(client);
+    drop(broker);
+    dropping.join().unwrap();
+}
+
+#[test]
+fn connections_of_one_address_and_of_all() {
+    let broker = start(|config| {
+        config.max_connections = 4;
+        config.max_connections_per_address = 2;
+    });
+    let mut clients = [Client::connect(&broker), Client::connect(&broker)];
+    clients.iter_mut().for_each(Client::is_quiet);
+    for _ in 0..3 {
+        let mut third = Client::connect(&broker);
+        // What it sends does not destroy what it is told.
+        third.send_raw(&support::publish(Json, "t", &number(Json, 1)).repeat(100));
+        let error = third.next();
+        error.refuses("too-many-connections", true);
+        assert!(error.field("reason").contains("from 127.0.0.1"), "{}", error.field("reason"));
+        third.ends();
+    }
+    let [first, mut second] = clients;
+    drop(first);
+    until("its place is free", || broker.stats().open == 1);
+    Client::connect(&broker).is_quiet();
+    second.is_quiet();
+    assert_eq!(broker.stats().turned_away, 3);
+}
+
+#[test]
+fn subscriptions_of_a_connection() {
+    let broker = start(|config| config.max_subscriptions = 2);
+    let mut client = Client::connect(&broker);
+    client.subscribe(Json, "a");
+    client.subscribe(Xml, "b");
+    client.command(Pickle, &[("command", Str("subscribe")), ("topic", Str("c"))]);
+    let error = client.next();
+    error.refuses("too-many-subscriptions", false);
+    assert_eq!(error.field("topic"), "c");
+    // The same one again is not one more, and there is room again after a cancel.
+    client.subscribe(Json, "a/#");
+    client.command(Json, &[("command", Str("cancel")), ("topic", Str("b"))]);
+    assert_eq!(client.next().field("command"), "cancelled");
+    client.subscribe(Json, "c");
+    let mut another = Client::connect(&broker);
+    another.subscribe(Json, "c");
+    another.publish(Json, "c", b"1");
+    assert_eq!((client.next().number(), another.next().number()), (1, 1));
+    assert_eq!(broker.stats().subscriptions, 3);
+}
+
+#[test]
+fn a_full_store_refuses_what_needs_more_room_and_nothing_else() {
+    let broker = start(|config| config.store = StoreLimits { values: 2, bytes: 20 });
+    let mut bystander = Client::connect(&broker);
+    bystander.subscribe(Json, "#");
+    let mut client = Client::connect(&broker);
+    client.publish(Json, "a", b"1");
+    client.publish(Json, "b", b"2");
+    client.flush(Json);
+    client.publish(Xml, "c", &number(Xml, 3));
+    let error = client.next();
+    error.refuses("store-full", false);
+    assert_eq!((error.format, error.field("topic").as_str()), (Xml, "c"));
+    // A topic that holds a value may get another, and what is not kept needs no room.
+    client.publish(Json, "a", b"4");
+    let without = [("command", Str("publish")), ("topic", Str("c")), ("retain", support::Field::Bool(false))];
+    client.command(Json, &[&without[..], &[("message", support::Field::Raw(b"5"))]].concat());
+    // But not a value that is too large.
+    client.publish(Json, "b", b"\"twenty-one bytes long\"");
+    let error = client.next();
+    error.refuses("store-full", false);
+    // Refused messages between others are left out, whoever subscribed to what.
+    client.publish(Json, "d", b"6");
+    client.publish(Json, "b", b"7");
+    client.next().refuses("store-full", false);
+    client.command(Json, &[("command", Str("clear")), ("topic", Str("a"))]);
+    client.publish(Json, "d", b"8");
+    client.is_quiet();
+    let delivered: Vec<i64> = bystander.flush(Json).iter().map(Frame::number).collect();
+    assert_eq!(delivered, [1, 2, 4, 5, 7, 8]);
+    let topics: Vec<String> = broker.list_topics().iter().map(ToString::to_string).collect();
+    assert_eq!(topics, ["b", "d"]);
+    assert_eq!(broker.stats().store_refused, 3);
+    assert!(
+        broker.put_topic("e", &babelmq::Value::Int(1)).is_err(),
+        "the embedding program is refused as well"
+    );
+    assert!(broker.put_topic("d", &babelmq::Value::Int(1)).is_ok());
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_given_up() {
+    let broker = start(|config| config.write_timeout = Duration::from_millis(200));
+    let mut stuck = Client::connect(&broker);
+    stuck.subscribe(Json, "big");
+    let mut client = Client::connect(&broker);
+    let payload = format!("\"{}\"", "x".repeat(1 << 20));
+    for _ in 0..20 {
+        client.publish(Json, "big", payload.as_bytes());
+    }
+    client.flush(Json);
+    until("it is given up", || broker.stats().write_timeouts == 1);
+    until("its connection is over", || broker.stats().open == 1);
+    client.is_quiet();
+}
+
+#[test]
+fn messages_can_be_held_to_less_than_every_format_can_carry() {
+    let limits = Limits { depth: 2, int_digits: 25, topic_bytes: 10, topic_segments: 2, ..Limits::default() };
+    let broker = start(|config| config.limits = limits);
+    let mut bystander = Client::connect(&broker);
+    bystander.subscribe(Json, "#");
+    let mut client = Client::connect(&broker);
+    let nines = "9".repeat(25);
+    let xml = |inner: &str| format!("<message type=\"list\">{inner}</message>").into_bytes();
+    let item = |inner: &str| format!("<item type=\"list\">{inner}</item>");
+    let fits = [
+        (Json, b"[[1]]".to_vec()),
+        (Json, format!("-{nines}").into_bytes()),
+        (Xml, xml(&item(""))),
+        (Pickle, b"]]a".to_vec()),
+        (Pickle, format!("L-{nines}L\n").into_bytes()),
+    ];
+    for (format, message) in &fits {
+        client.publish(*format, "a/b", message);
+        client.is_quiet();
+    }
+    assert_eq!(bystander.flush(Json).len(), fits.len());
+    let does_not = [
+        (Json, "a", b"[[[]]]".to_vec(), "too-deep"),
+        (Json, "a", format!("[{nines}9]").into_bytes(), "too-many-digits"),
+        (Xml, "a", xml(&item(&item(""))), "too-deep"),
+        (Pickle, "a", b"]]]aa".to_vec(), "too-deep"),
+        (Pickle, "a", format!("L{nines}9L\n").into_bytes(), "too-many-digits"),
+        (Json, "a/b/c", b"1".to_vec(), "invalid-topic"),
+        (Json, "/abcdefghij", b"1".to_vec(), "invalid-topic"),
+    ];
+    for (format, topic, message, code) in does_not {
+        client.publish(format, topic, &message);
+        let error = client.next();
+        error.refuses(code, false);
+        assert_eq!(error.field("topic"), topic);
+    }
+    client.command(Json, &[("command", Str("subscribe")), ("topic", Str("a/+/c"))]);
+    client.next().refuses("invalid-topic", false);
+    bystander.is_quiet();
+}
+
+/// The kernel's list of connections says which timer runs for each: 2 is the keepalive.
+#[test]
+fn an_idle_client_is_asked_whether_it_is_there() {
+    let timer = |broker: &BrokerHandle, client: &TcpStream| {
+        let end = |port: u16| format!("0100007F:{port:04X}");
+        let local = end(broker.local_addr().port());
+        let peer = end(client.local_addr().unwrap().port());
+        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+        rows.find(|row| row[1] == local && row[2] == peer).map(|row| row[5].to_owned())
+    };
+    for (keepalive, expected) in [(Some(Duration::from_secs(60)), "02"), (None, "00")] {
+        let broker = start(|config| config.keepalive = keepalive);
+        let mut client = TcpStream::connect(broker.local_addr()).unwrap();
+        client.write_all(&support::publish(Json, "t", b"1")).unwrap();
+        until("its message is here", || broker.stats().published == 1);
+        until("the timer is as it should be", || {
+            timer(&broker, &client).is_some_and(|timer| timer.starts_with(expected))
+        });
+    }
+}
+
+/// A session whose client is silent does without its thread, and is there again when it is needed.
+#[test]
+fn a_silent_client_takes_no_thread_and_loses_nothing() {
+    let sessions = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.filter(|name| name.starts_with("session-9")).count()
+    };
+    // A silence is noticed as often as an unfinished frame is.
+    let broker = start(|config| config.frame_timeout = Duration::from_millis(50));
+    // Tests of this file run at the same time, so this one looks at the sessions 90 to 99.
+    for _ in 0..89 {
+        Client::connect(&broker).is_quiet();
+    }
+    let mut clients: Vec<Client> = (0..10).map(|_| Client::connect(&broker)).collect();
+    for (index, client) in clients.iter_mut().enumerate() {
+        client.subscribe(FORMATS[index % 3], "t");
+    }
+    for round in 0..3 {
+        until("the sessions are parked", || sessions() == 0);
+        clients[0].publish(Json, "t", &number(Json, round));
+        for client in &mut clients {
+            assert_eq!(client.next().number(), round);
+        }
+        // Half a frame before the silence and half after it is one frame; but not across a parked session's time.
+        clients[1].is_quiet();
+    }
+    until("the sessions are parked", || sessions() == 0);
+    let gone = clients.split_off(5);
+    drop(gone);
+    until("who goes while parked is noticed", || broker.stats().open == 5);
+    assert_eq!(broker.stats().subscriptions, 5);
+    drop(broker);
+    clients.iter_mut().for_each(Client::ends);
+}

@@ -1,0 +1,271 @@
+//! Subscribers that do not keep up, and what they chose for that case.
+#![cfg(feature = "broker")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::RwLock;
+
+use babelmq::Format::{Json, Xml};
+use babelmq::{Broker, BrokerHandle};
+use support::Field::{Int, Str};
+use support::process::{memory, until};
+use support::{Client, FORMATS, config, number, start};
+
+/// Memory is measured for the whole process, so the test that does it runs while no other does.
+static OTHERS: RwLock<()> = RwLock::new(());
+
+/// Publishes until the sockets on the way to whoever does not read are full for certain: 20 MiB.
+fn fill(producer: &mut Client, topic: &str) -> i64 {
+    let payload = format!("\"{}\"", "x".repeat(1 << 20));
+    for _ in 0..20 {
+        producer.publish(Json, topic, payload.as_bytes());
+    }
+    producer.flush(Json);
+    20
+}
+
+/// What a subscription says in its stream.
+#[derive(Debug, PartialEq)]
+enum Said {
+    Number(i64),
+    Big,
+    Dropped(i64),
+}
+
+fn read(client: &mut Client, until: i64) -> Vec<Said> {
+    let mut all = Vec::new();
+    loop {
+        let frame = client.next();
+        match frame.field("command").as_str() {
+            "dropped" => all.push(Said::Dropped(frame.field("count").parse().unwrap())),
+            "publish" if frame.body.len() > 1_000 => all.push(Said::Big),
+            "publish" => {
+                let number = frame.number();
+                all.push(Said::Number(number));
+                if number == until {
+                    return all;
+                }
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn drop_oldest_loses_the_oldest_says_how_many_and_keeps_the_order() {
+    let _other = OTHERS.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for format in FORMATS {
+        let broker = start();
+        let mut slow = Client::connect(&broker);
+        slow.subscribe_with(format, "t", &[("overflow", Str("drop-oldest")), ("queue", Int(100))]);
+        let mut producer = Client::connect(&broker);
+        let mut sent = fill(&mut producer, "t");
+        for count in 0..1_000 {
+            producer.publish(format, "t", &number(format, count));
+            sent += 1;
+            if count % 7 == 0 {
+                producer.flush(Json);
+            }
+        }
+        producer.flush(Json);
+        let said = read(&mut slow, 999);
+        let numbers: Vec<i64> =
+            said.iter().filter_map(|said| if let Said::Number(n) = said { Some(*n) } else { None }).collect();
+        let dropped: i64 = said.iter().map(|said| if let Said::Dropped(n) = said { *n } else { 0 }).sum();
+        let delivered = said.iter().filter(|said| !matches!(said, Said::Dropped(_))).count();
+        assert!(numbers.is_sorted(), "{format:?}");
+        assert!(numbers.len() >= 100, "{format:?}: the queue's worth is kept, and {} came", numbers.len());
+        assert!(dropped > 0, "{format:?}");
+        assert_eq!(delivered as i64 + dropped, sent, "{format:?}: each message comes or is counted");
+        assert_eq!(broker.stats().dropped as i64, dropped);
+        // Where messages are missing, and only there, it says so.
+        let mut expected = 0;
+        let mut missing = 0;
+        for said in said.iter().skip_while(|said| matches!(said, Said::Big)) {
+            match said {
+                Said::Dropped(count) => missing += count,
+                Said::Number(number) => {
+                    assert!(*number == expected || missing > 0, "{format:?}: {number} after {expected}");
+                    (expected, missing) = (number + 1, 0);
+                }
+                Said::Big => {}
+            }
+        }
+        slow.is_quiet();
+    }
+}
+
+#[test]
+fn latest_keeps_the_newest_of_each_topic() {
+    let _other = OTHERS.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for format in FORMATS {
+        let broker = start();
+        let mut slow = Client::connect(&broker);
+        slow.subscribe_with(format, "#", &[("overflow", Str("latest"))]);
+        let mut producer = Client::connect(&broker);
+        for topic in 0..30 {
+            fill_one(&mut producer, &format!("big/{topic}"));
+        }
+        for count in 0..1_000 {
+            let retain = support::Field::Bool(count % 2 == 0);
+            let message = number(format, count);
+            let topic = format!("t/{}", count % 10);
+            let fields = [
+                ("command", Str("publish")),
+                ("topic", Str(&topic)),
+                ("retain", retain),
+                ("message", support::Field::Raw(&message)),
+            ];
+            producer.command(format, &fields);
+        }
+        producer.publish(format, "end", &number(format, 0));
+        producer.flush(Json);
+        let mut newest = BTreeMap::new();
+        let mut received = 0;
+        loop {
+            let frame = slow.next();
+            let topic = frame.field("topic");
+            match topic.as_str() {
+                "end" => break,
+                big if big.starts_with("big/") => {}
+                _ => {
+                    received += 1;
+                    let before = newest.insert(topic, frame.number());
+                    assert!(
+                        before < newest.values().copied().max(),
+                        "{format:?}: never an older one after a newer"
+                    );
+                }
+            }
+        }
+        let expected: BTreeMap<String, i64> = (0..10).map(|n| (format!("t/{n}"), 990 + n)).collect();
+        assert_eq!(newest, expected, "{format:?}");
+        assert!(received < 1_000, "{format:?}: nothing was replaced");
+        assert_eq!(broker.stats().dropped, 0, "what is replaced is not dropped");
+        slow.is_quiet();
+    }
+}
+
+fn fill_one(producer: &mut Client, topic: &str) {
+    let payload = format!("\"{}\"", "x".repeat(1 << 20));
+    producer.publish(Json, topic, payload.as_bytes());
+}
+
+/// Two thousand topics do not fit a queue of ten; the oldest go, and it is said.
+#[test]
+fn latest_is_bounded_too() {
+    let _other = OTHERS.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let broker = start();
+    let mut slow = Client::connect(&broker);
+    slow.subscribe_with(Json, "t", &[("overflow", Str("latest")), ("queue", Int(10))]);
+    let mut producer = Client::connect(&broker);
+    for topic in 0..30 {
+        fill_one(&mut producer, &format!("t/big/{topic}"));
+    }
+    for count in 0..2_000 {
+        producer.publish(Json, &format!("t/{count}"), &number(Json, count));
+    }
+    producer.flush(Json);
+    let said = read(&mut slow, 1_999);
+    let dropped: i64 = said.iter().map(|said| if let Said::Dropped(n) = said { *n } else { 0 }).sum();
+    let delivered = said.iter().filter(|said| !matches!(said, Said::Dropped(_))).count() as i64;
+    assert_eq!(delivered + dropped, 2_030);
+    assert!(said.ends_with(&(1_990..2_000).map(Said::Number).collect::<Vec<_>>()), "{said:?}");
+}
+
+/// The bytes of all queues of a connection together are bounded, whatever the policies.
+#[test]
+fn all_queues_of_a_connection_share_one_bound_of_bytes() {
+    let _alone = OTHERS.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut config = config();
+    config.queue.bytes = 8 << 20;
+    let broker = Broker::start(config).unwrap();
+    let mut slow = Client::connect(&broker);
+    for topic in 0..20 {
+        let policy = if topic % 2 == 0 { "drop-oldest" } else { "latest" };
+        slow.subscribe_with(Json, &format!("t/{topic}"), &[("overflow", Str(policy))]);
+    }
+    let mut producer = Client::connect(&broker);
+    let before = memory("self", "VmRSS");
+    for round in 0..20 {
+        for topic in 0..20 {
+            fill_one(&mut producer, &format!("t/{topic}/{round}"));
+            // What the broker remembers is not what this test is about.
+            producer
+                .command(Json, &[("command", Str("clear")), ("topic", Str(&format!("t/{topic}/{round}")))]);
+        }
+        producer.flush(Json);
+    }
+    let held = memory("self", "VmRSS").saturating_sub(before);
+    assert!(held < 100 << 20, "{} MiB are held for one client that does not read", held >> 20);
+    assert!(broker.stats().dropped > 300);
+    producer.is_quiet();
+}
+
+#[test]
+fn a_cancelled_subscription_says_nothing_more_and_a_new_policy_holds() {
+    let _other = OTHERS.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let broker = start();
+    for policy in ["drop-oldest", "latest"] {
+        let mut slow = Client::connect(&broker);
+        slow.subscribe_with(Xml, "t", &[("overflow", Str(policy))]);
+        slow.subscribe(Json, "u");
+        let mut producer = Client::connect(&broker);
+        fill(&mut producer, "t");
+        for count in 0..100 {
+            producer.publish(Json, &format!("t/{count}"), &number(Json, count));
+        }
+        producer.flush(Json);
+        slow.command(Json, &[("command", Str("cancel")), ("topic", Str("t"))]);
+        until_unsubscribed(&broker);
+        for count in 0..100 {
+            producer.publish(Json, &format!("t/{count}"), &number(Json, count));
+        }
+        producer.publish(Json, "u", b"1");
+        producer.flush(Json);
+        while slow.next().field("command") != "cancelled" {}
+        assert_eq!(slow.next().number(), 1, "{policy}");
+        slow.is_quiet();
+        slow.subscribe_with(Json, "v", &[("overflow", Str(policy)), ("queue", Int(5))]);
+        slow.subscribe_with(Json, "v", &[("overflow", Str("disconnect"))]);
+        producer.publish(Json, "v", b"2");
+        producer.command(Json, &[("command", Str("clear")), ("topic", Str("v"))]);
+        assert_eq!(slow.next().number(), 2);
+        drop(slow);
+        until("it is gone", || broker.stats().subscriptions == 0);
+    }
+}
+
+fn until_unsubscribed(broker: &BrokerHandle) {
+    until("the subscription is over", || broker.stats().subscriptions == 1);
+}
+
+/// Others are served while one is stuck with each policy.
+#[test]
+fn a_stuck_subscriber_costs_the_others_nothing() {
+    let _other = OTHERS.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let broker = start();
+    let mut stuck: Vec<Client> = ["drop-oldest", "latest"]
+        .into_iter()
+        .map(|policy| {
+            let mut client = Client::connect(&broker);
+            client.subscribe_with(Json, "#", &[("overflow", Str(policy)), ("queue", Int(50))]);
+            client
+        })
+        .collect();
+    let mut producer = Client::connect(&broker);
+    fill(&mut producer, "big");
+    let mut sober = Client::connect(&broker);
+    sober.subscribe(Xml, "t");
+    for count in 0..500 {
+        producer.publish(Json, "t", &number(Json, count));
+        assert_eq!(sober.next().number(), count);
+    }
+    for client in &mut stuck {
+        let last = read(client, 499);
+        assert_eq!(last.last(), Some(&Said::Number(499)));
+    }
+    assert_eq!(broker.stats().slow_consumers, 0);
+}
