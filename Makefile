@@ -7,6 +7,8 @@ DENY_VERSION := 0.20.2
 DENY := .tools/bin/cargo-deny
 PYTHON ?= python3
 VENV := .venv
+IN_VENV = $(abspath $(VENV))/bin
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
 .PHONY: run-broker demo test test-rust test-python check fmt clippy features doc deny bench bench-peers clean
 
@@ -21,15 +23,17 @@ test: test-rust test-python
 test-rust:
 	$(CARGO) test --locked
 
-# The Python middleware, and CPython as the judge of every translation. BABELMQ_JUDGE_VALUES says how many values.
+# The Python middleware, and CPython as the judge of every translation. BABELMQ_JUDGE_VALUES says how many values. With
+# another Python: make test-python PYTHON=python3.9 VENV=.venv/3.9
 test-python: $(VENV)/installed
-	$(CARGO) build --locked
-	cd clients/python && ../../$(VENV)/bin/ruff check . && ../../$(VENV)/bin/mypy
-	cd clients/python && BABELMQ_BIN="$(CURDIR)/target/debug/babelmq" ../../$(VENV)/bin/python -m pytest
+	$(CARGO) build --locked --bins --examples
+	cd clients/python && $(IN_VENV)/ruff check .
+	cd clients/python && if [ -x $(IN_VENV)/mypy ]; then $(IN_VENV)/mypy; else echo "no mypy for this Python"; fi
+	cd clients/python && BABELMQ_BIN="$(TARGET)/debug/babelmq" $(IN_VENV)/python -m pytest
 
 $(VENV)/installed: clients/python/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -e './clients/python[test]'
+	$(VENV)/bin/pip install --quiet -e './clients/python[test,lint]'
 	touch $@
 
 check: fmt clippy features doc deny test

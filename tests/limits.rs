@@ -12,7 +12,8 @@ use babelmq::Format::{Json, Pickle, Xml};
 use babelmq::broker::StoreLimits;
 use babelmq::{Broker, BrokerHandle, Config, Limits};
 use support::Field::Str;
-use support::{Client, FORMATS, Frame, config, number, until};
+use support::process::until;
+use support::{Client, FORMATS, Frame, config, number};
 
 fn start(change: impl FnOnce(&mut Config)) -> BrokerHandle {
     let mut config = config();

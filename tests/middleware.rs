@@ -182,6 +182,17 @@ fn wide_integers() {
     assert_eq!(consumer.pull_as::<i128>().unwrap().1, i128::MIN);
 }
 
+/// A JSON consumer found `{"$int":"9223372036854775808"}` where Python had pushed a number.
+#[test]
+fn regression_push_value_writes_wide_integers_as_numbers() {
+    let broker = start();
+    let mut consumer = support::Client::connect(&broker);
+    consumer.subscribe(babelmq::Format::Json, "/t");
+    let value = Value::Tuple(vec![Value::parse_int("9223372036854775808").unwrap()]);
+    producer::<babelmq::Json>(&broker, "/t").push_value(&value).unwrap();
+    assert_eq!(consumer.next().message(), r#"{"$tuple":[9223372036854775808]}"#);
+}
+
 #[test]
 fn a_nan_and_bytes_from_a_json_producer_are_not_lost() {
     #[derive(Serialize)]

@@ -206,6 +206,74 @@ fn the_snapshot_meets_the_live_stream() {
     assert!(met_in_full_run > 30, "most joined while values were stored: {met_in_full_run}");
 }
 
+/// A snapshot that is too large to be taken at once shows one moment all the same, and so does a list; and whoever asks
+/// for something else meanwhile is answered.
+#[test]
+fn a_large_snapshot_meets_the_live_stream() {
+    const TOPICS: i64 = 3_000;
+    let broker = start();
+    let mut publisher = Client::connect(&broker);
+    let round = move |round: i64| -> Vec<u8> {
+        (0..TOPICS)
+            .flat_map(|topic| {
+                let format = FORMATS[topic as usize % 3];
+                publish(format, &format!("/many/{}/{topic}", topic % 10), &number(format, round))
+            })
+            .collect()
+    };
+    publisher.send_raw(&round(0));
+    publisher.flush(Json);
+    let done = Arc::new(AtomicBool::new(false));
+    let publishing = {
+        let done = done.clone();
+        thread::spawn(move || {
+            for count in 1.. {
+                if done.load(Ordering::Acquire) {
+                    return;
+                }
+                publisher.send_raw(&round(count));
+                assert_eq!(publisher.flush(Json), []);
+            }
+        })
+    };
+    let mut other = Client::connect(&broker);
+    for joined in 0..12 {
+        let format = FORMATS[joined % 3];
+        let filter = ["/many", "#", "/many/+"][joined % 3];
+        let mut client = Client::connect(&broker);
+        client.command(format, &[("command", Str("list")), ("topic", Str(filter))]);
+        client.command(format, &[("command", Str("subscribe")), ("topic", Str(filter))]);
+        other.is_quiet();
+        let topics = client.next();
+        assert_eq!(topics.field("command"), "topics");
+        let mut seen = Seen::default();
+        let mut stored = Vec::new();
+        loop {
+            let frame = client.next();
+            if frame.field("command") == "subscribed" {
+                assert_eq!(frame.field("values"), TOPICS.to_string());
+                break;
+            }
+            assert!(frame.fields().contains_key("retained"));
+            stored.push(frame.number());
+            seen.add(&frame);
+        }
+        assert_eq!(seen.0.len() as i64, TOPICS, "none is missed and none comes twice");
+        // The publisher goes round, so the oldest are the last of the round before.
+        assert!(stored.is_sorted(), "in the order of publication");
+        assert!(stored[stored.len() - 1] - stored[0] <= 1, "one moment and not two");
+        for _ in 0..TOPICS {
+            seen.add(&client.next());
+        }
+        seen.is_gapless();
+    }
+    done.store(true, Ordering::Release);
+    publishing.join().unwrap();
+    let topics = broker.list_topics();
+    assert_eq!(topics.len() as i64, TOPICS);
+    assert!(topics.is_sorted());
+}
+
 #[test]
 fn the_snapshot_is_in_the_order_of_the_last_publication() {
     let broker = start();

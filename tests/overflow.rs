@@ -10,6 +10,7 @@ use std::sync::RwLock;
 use babelmq::Format::{Json, Xml};
 use babelmq::{Broker, BrokerHandle};
 use support::Field::{Int, Str};
+use support::process::{memory, until};
 use support::{Client, FORMATS, config, number, start};
 
 /// Memory is measured for the whole process, so the test that does it runs while no other does.
@@ -187,7 +188,7 @@ fn all_queues_of_a_connection_share_one_bound_of_bytes() {
         slow.subscribe_with(Json, &format!("t/{topic}"), &[("overflow", Str(policy))]);
     }
     let mut producer = Client::connect(&broker);
-    let before = resident();
+    let before = memory("self", "VmRSS");
     for round in 0..20 {
         for topic in 0..20 {
             fill_one(&mut producer, &format!("t/{topic}/{round}"));
@@ -197,16 +198,10 @@ fn all_queues_of_a_connection_share_one_bound_of_bytes() {
         }
         producer.flush(Json);
     }
-    let held = resident().saturating_sub(before);
+    let held = memory("self", "VmRSS").saturating_sub(before);
     assert!(held < 100 << 20, "{} MiB are held for one client that does not read", held >> 20);
     assert!(broker.stats().dropped > 300);
     producer.is_quiet();
-}
-
-/// Bytes of memory that the process has.
-fn resident() -> usize {
-    let resident = std::fs::read_to_string("/proc/self/statm").unwrap();
-    resident.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
 }
 
 #[test]
@@ -239,12 +234,12 @@ fn a_cancelled_subscription_says_nothing_more_and_a_new_policy_holds() {
         producer.command(Json, &[("command", Str("clear")), ("topic", Str("v"))]);
         assert_eq!(slow.next().number(), 2);
         drop(slow);
-        support::until("it is gone", || broker.stats().subscriptions == 0);
+        until("it is gone", || broker.stats().subscriptions == 0);
     }
 }
 
 fn until_unsubscribed(broker: &BrokerHandle) {
-    support::until("the subscription is over", || broker.stats().subscriptions == 1);
+    until("the subscription is over", || broker.stats().subscriptions == 1);
 }
 
 /// Others are served while one is stuck with each policy.

@@ -149,7 +149,7 @@ fn every_limit_is_what_the_code_says() {
     let mib = |bytes: usize| format!("{} MiB", bytes >> 20);
     let count = |number: usize| match number {
         0..1_000 => number.to_string(),
-        0..1_000_000 => format!("{},{:03}", number / 1_000, number % 1_000),
+        1_000..1_000_000 => format!("{},{:03}", number / 1_000, number % 1_000),
         _ => format!("{},{:03},{:03}", number / 1_000_000, number / 1_000 % 1_000, number % 1_000),
     };
     let config = Config::default();

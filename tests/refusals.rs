@@ -1,5 +1,5 @@
-//! Everything that is refused: with its code, to the producer alone, nothing delivered or stored, and what comes next
-//! goes on.
+//! Commands, fields and limits: what is refused gets its code, to the producer alone, nothing is delivered or stored, and
+//! what comes next goes on. Everything else that is refused is in the table of `bad_input`.
 #![cfg(all(feature = "broker", feature = "middleware"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -8,7 +8,7 @@ mod support;
 use babelmq::Format::{self, Json, Pickle, Xml};
 use babelmq::{Broker, BrokerHandle, Config, ErrorCode, Limits};
 use support::Field::{Bool, Int, Raw, Str};
-use support::python::{hex, unicode};
+use support::python::unicode;
 use support::{Client, FORMATS, body, config, frame, number, start};
 
 /// A producer, somebody who listens to everything, and a topic that holds 1.
@@ -55,127 +55,6 @@ impl Scene {
         let fields = [("command", Str("publish")), ("topic", Str("/t")), ("message", Raw(payload))];
         self.refused(format, &body(format, &fields), code)
     }
-}
-
-#[test]
-fn pickles() {
-    let mut scene = Scene::new();
-    // Name, code, what the reason names, the pickle: all made with CPython, of protocols 0 to 5. As a body they are
-    // refused before anything is asked about fields.
-    let mut count = 0;
-    for line in include_str!("vectors/pickle/refused.txt").lines().filter(|line| line.contains('\t')) {
-        let columns: Vec<&str> = line.split('\t').collect();
-        let [name, code, named, pickle] = columns[..] else { panic!("{line}") };
-        // What passes the budget of a broker of the usual size takes long in a debug build; it has its own test.
-        if pickle.len() > 4_000 || code == "too-large" {
-            continue;
-        }
-        let pickle = hex(pickle);
-        // As a whole body these are no map, so they stand in one, without PROTO and STOP.
-        let opcodes = if pickle.first() == Some(&0x80) { &pickle[2..] } else { &pickle };
-        let found_while_reading = ["forbidden-pickle", "malformed-pickle"].contains(&code);
-        let reason = match name.starts_with("builtin ") || !found_while_reading {
-            true => scene.payload(Pickle, &opcodes[..opcodes.len() - 1], code),
-            false => scene.refused(Pickle, &pickle, code),
-        };
-        assert!(code != "forbidden-pickle" || reason.contains(named), "{name}: {reason}");
-        count += 1;
-    }
-    assert!(count > 100, "{count}");
-    let reason = scene.payload(Pickle, b"cposix\nsystem\n(S'true'\ntR", "forbidden-pickle");
-    assert!(reason.contains("posix.system"), "{reason}");
-    // A list that holds itself, and a dict.
-    scene.payload(Pickle, b"]q\x00h\x00a", "cycle");
-    scene.payload(Pickle, b"}q\x00K\x01h\x00s", "cycle");
-    scene.payload(Pickle, b"}]Ns", "unhashable");
-    scene.payload(Pickle, b"\x8f(]\x90", "unhashable");
-    // '\ud800' with `surrogatepass`, as CPython writes it; and bytes that are no UTF-8 at all.
-    scene.payload(Pickle, b"X\x03\0\0\0\xed\xa0\x80", "invalid-value");
-    scene.payload(Pickle, b"X\x01\0\0\0\xff", "malformed-pickle");
-    scene.payload(Pickle, &[&b"L"[..], &[b'9'; 4_301], b"L\n"].concat(), "too-many-digits");
-    scene.payload(Pickle, &[vec![b']'; 129], vec![b'a'; 128]].concat(), "too-deep");
-    scene.refused(Pickle, b"", "malformed-pickle");
-    scene.refused(Pickle, b"\x80\x04K", "malformed-pickle");
-    scene.refused(Pickle, b"\x80\x06N.", "malformed-pickle");
-    scene.refused(Pickle, b"\x80\x02].", "not-a-map");
-    scene.refused(Pickle, b"\x80\x02}K\x01K\x02s.", "not-a-map");
-}
-
-#[test]
-fn xml() {
-    let mut scene = Scene::new();
-    let frame = |inner: &str| format!("<f command='publish' topic='/t'>{inner}</f>");
-    for (xml, code) in [
-        ("<!DOCTYPE f><f command='publish' topic='/t' message='1'/>".to_owned(), "forbidden-xml"),
-        (format!("<!DOCTYPE f [<!ENTITY a 'b'>]>{}", frame("<message>&a;</message>")), "forbidden-xml"),
-        (frame("<message>&nbsp;</message>"), "forbidden-xml"),
-        (frame("<message a='&x;'/>"), "forbidden-xml"),
-        (frame("<message><p:a/></message>"), "forbidden-xml"),
-        (
-            "<f command='publish' topic='/t' xmlns:p='u'><message><p:a/></message></f>".to_owned(),
-            "forbidden-xml",
-        ),
-        (frame("<message/>") + "<g/>", "malformed-xml"),
-        (frame("<message/>") + "text", "malformed-xml"),
-        ("<?xml version='1.0' encoding='ISO-8859-1'?>".to_owned() + &frame("<message/>"), "malformed-xml"),
-        (frame("<message>\u{1}</message>"), "malformed-xml"),
-        (frame("<message>&#1;</message>"), "malformed-xml"),
-        (frame("<message>\u{ffff}</message>"), "malformed-xml"),
-        (frame("<message>"), "malformed-xml"),
-        (frame("<message type='int'>x</message>"), "invalid-tag"),
-        (frame("<message type='bool'>1</message>"), "invalid-tag"),
-        (frame("<message type='float'>1e400</message>"), "invalid-value"),
-        (frame("<message type='bytes'>A</message>"), "invalid-tag"),
-        (frame("<message type='null'>x</message>"), "invalid-tag"),
-        (frame("<message type='set'><item type='list'/></message>"), "unhashable"),
-        (frame(&format!("<message type='int'>{}</message>", "1".repeat(4_301))), "too-many-digits"),
-        (frame(&format!("<message>{}{}</message>", "<a>".repeat(130), "</a>".repeat(130))), "too-deep"),
-        (String::new(), "malformed-xml"),
-        ("<f>text</f>".to_owned(), "not-a-map"),
-        (frame("<message/><message/>"), "duplicate-field"),
-        (frame("<topic>/t</topic><message/>"), "duplicate-field"),
-    ] {
-        scene.refused(Xml, xml.as_bytes(), code);
-    }
-    scene.refused(Xml, b"<f command='publish' topic='/t' message='\xff'/>", "malformed-xml");
-}
-
-#[test]
-fn json() {
-    let mut scene = Scene::new();
-    for (payload, code) in [
-        ("[1,]", "malformed-json"),
-        ("01", "malformed-json"),
-        ("NaN", "malformed-json"),
-        ("-Infinity", "malformed-json"),
-        ("'a'", "malformed-json"),
-        ("\"\t\"", "malformed-json"),
-        ("\"\\x\"", "malformed-json"),
-        ("1 /* x */", "malformed-json"),
-        ("1} {", "malformed-json"),
-        ("1e400", "invalid-value"),
-        ("-1e400", "invalid-value"),
-        ("\"\\ud800\"", "invalid-value"),
-        ("{\"\\udc00\":1}", "invalid-value"),
-        ("{\"$int\":5}", "invalid-tag"),
-        ("{\"$float\":\"1.5\"}", "invalid-tag"),
-        ("{\"$bytes\":\"A\"}", "invalid-tag"),
-        ("{\"$tuple\":{}}", "invalid-tag"),
-        ("{\"$dict\":[[1]]}", "invalid-tag"),
-        ("{\"$set\":[[]]}", "unhashable"),
-        ("{\"$set\":[{\"$set\":[]}]}", "unhashable"),
-        ("{\"$dict\":[[{},1]]}", "unhashable"),
-    ] {
-        scene.payload(Json, payload.as_bytes(), code);
-    }
-    scene.payload(Json, "1".repeat(4_301).as_bytes(), "too-many-digits");
-    scene.payload(Json, ("[".repeat(129) + &"]".repeat(129)).as_bytes(), "too-deep");
-    scene.refused(Json, b"", "malformed-json");
-    scene.refused(Json, b"{\"command\":\"ping\"} x", "malformed-json");
-    scene.refused(Json, b"\xef\xbb\xbf{\"command\":\"ping\"}", "malformed-json");
-    scene.refused(Json, b"{\"command\":\"publish\",\"topic\":\"/t\",\"message\":\"\xff\"}", "malformed-json");
-    scene.refused(Json, b"[]", "not-a-map");
-    scene.refused(Json, b"null", "not-a-map");
 }
 
 /// Just within the limits is accepted, in every format.
@@ -249,34 +128,6 @@ fn commands_and_fields_in_every_format() {
             scene.refused(format, &body(format, &[("command", Int(1)), topic]), "invalid-field");
             scene.refused(format, &body(format, &[publish, ("topic", Int(1)), message]), "invalid-field");
             scene.refused(format, &body(format, &[publish, topic, message, message]), "duplicate-field");
-        }
-    }
-}
-
-#[test]
-fn topics_in_every_format() {
-    let long = "x".repeat(1_025);
-    let segments = vec!["s"; 65].join("/");
-    for format in FORMATS {
-        let mut scene = Scene::new();
-        let payload = number(format, 2);
-        for topic in
-            ["", "/", "//", "a//b", "/t/", "+", "#", "a/+", "a/#", "a+b", &long, &segments, "a\u{85}"]
-        {
-            for command in ["publish", "get", "clear"] {
-                let fields = [("command", Str(command)), ("topic", Str(topic)), ("message", Raw(&payload))];
-                scene.refused(format, &body(format, &fields), "invalid-topic");
-            }
-        }
-        for topic in ["", "//", "a//b", "/t/", "a+", "a#", "#/a", "a/#/b", &long, &segments, "a\u{85}"] {
-            for command in ["subscribe", "cancel", "list"] {
-                let fields = [("command", Str(command)), ("topic", Str(topic))];
-                scene.refused(format, &body(format, &fields), "invalid-topic");
-            }
-        }
-        if format != Xml {
-            let fields = [("command", Str("subscribe")), ("topic", Str("a\0"))];
-            scene.refused(format, &body(format, &fields), "invalid-topic");
         }
     }
 }
@@ -356,7 +207,16 @@ fn faults_of_framing_end_the_connection_in_order() {
 
 #[test]
 fn every_code_is_met_here_or_elsewhere() {
-    let tests = [include_str!("refusals.rs"), include_str!("leaving.rs"), include_str!("limits.rs")].concat();
+    let tests = [
+        include_str!("refusals.rs"),
+        include_str!("leaving.rs"),
+        include_str!("limits.rs"),
+        include_str!("bad_input/json.rs"),
+        include_str!("bad_input/pickle.rs"),
+        include_str!("bad_input/topics.rs"),
+        include_str!("bad_input/xml.rs"),
+    ]
+    .concat();
     for code in ErrorCode::ALL {
         assert!(tests.contains(&format!("\"{code}\"")), "no test gets {code}");
     }
@@ -382,7 +242,6 @@ fn claims_and_openings_are_cheap() {
         client.next().refuses(code, false);
     }
     client.is_quiet();
-    let resident = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: u64 = resident.split(' ').nth(1).unwrap().parse().unwrap();
-    assert!(pages * 4096 < 600 << 20, "{} MiB are resident", pages / 256);
+    let resident = support::process::memory("self", "VmRSS") >> 20;
+    assert!(resident < 600, "{resident} MiB are resident");
 }

@@ -5,7 +5,7 @@
 
 mod support;
 
-use babelmq::XmlQueue;
+use babelmq::{Format, XmlQueue};
 
 /// Judging a JSON payload did not charge for moving what stands under duplicate keys, and decoding it did: an accepted
 /// message was lost to everyone who wanted it translated.
@@ -21,4 +21,56 @@ fn what_was_judged_is_never_too_large_to_translate() {
     let (_, value) = consumer.pull_timeout(std::time::Duration::from_secs(30)).unwrap();
     assert!(value.get("a").is_some());
     assert_eq!(broker.stats().encoding_failures, 0);
+}
+
+/// A namespace prefix was not held to be a name, and the default namespace was judged before its references were read:
+/// both were passed on to consumers whose parsers (expat, for one) refuse the whole document.
+#[test]
+fn namespaces_that_parsers_refuse() {
+    let broker = support::start();
+    let mut producer = support::Client::connect(&broker);
+    for declaration in ["xmlns:2a='u'", "xmlns='http://www.w3.org/2000/xmln&#115;/'"] {
+        let body = format!("<f command='publish' topic='t'><message {declaration}/></f>");
+        producer.send(Format::Xml, body.as_bytes());
+        let answers = producer.flush(Format::Xml);
+        assert_eq!(answers.len(), 1, "{declaration}");
+        answers[0].refuses("malformed-xml", false);
+    }
+}
+
+/// An error repeated the topic that it refused, however long it was, and what waits for a client that asks and does not
+/// read was counted without it: 65,536 answers of 16 MiB.
+#[test]
+fn an_error_does_not_repeat_a_topic_that_is_too_long() {
+    let broker = support::start();
+    let mut client = support::Client::connect(&broker);
+    let topic = "x".repeat(1 << 20);
+    for format in support::FORMATS {
+        for command in ["publish", "subscribe", "get", "fetch"] {
+            let payload = support::number(format, 1);
+            let fields = [
+                ("command", support::Field::Str(command)),
+                ("topic", support::Field::Str(&topic)),
+                ("message", support::Field::Raw(&payload)),
+            ];
+            client.command(format, &fields);
+            let error = client.next();
+            assert!(error.body.len() < 1_000, "{format} {command}: {} bytes", error.body.len());
+            assert_eq!(error.fields().get("topic"), None, "{format} {command}");
+        }
+    }
+}
+
+/// The reason of a refusal repeated a name that is not closed, however long it was.
+#[test]
+fn a_reason_is_brief_whatever_it_is_about() {
+    let broker = support::start();
+    let mut client = support::Client::connect(&broker);
+    let name = "a".repeat(1 << 20);
+    for body in [format!("<f><{name}></f>"), format!("<{name}></f>"), format!("<f></{name}>")] {
+        client.send(babelmq::Format::Xml, body.as_bytes());
+        let error = client.next();
+        error.refuses("malformed-xml", false);
+        assert!(error.body.len() < 2_000, "{} bytes", error.body.len());
+    }
 }

@@ -94,7 +94,8 @@ impl Log {
             LogFormat::Text => registry.with(lines).init(),
             LogFormat::Json => registry.with(lines.json().flatten_event(true).with_span_list(false)).init(),
         }
-        let reload = move |level: &str| handle.reload(EnvFilter::new(level)).map_err(|error| error.to_string());
+        let reload =
+            move |level: &str| handle.reload(EnvFilter::new(level)).map_err(|error| error.to_string());
         Ok(Log { target, reload: Box::new(reload), settings })
     }
 

@@ -10,10 +10,11 @@ use std::ops::Range;
 use num_bigint::BigInt;
 
 use super::document::{Budget, Document, Node, Size, View};
+use super::words::fingerprint;
 use crate::protocol::{ErrorCode, NODE_SIZE, Refusal};
 
 /// Up to this many string keys are compared with each other; more are hashed.
-const FEW: usize = 16;
+const FEW: usize = 32;
 
 /// Completes the dict, set or frozenset at index `at`, whose children are all the nodes after it: refuses
 /// unhashable keys, removes duplicates and writes the container's size.
@@ -42,25 +43,50 @@ pub(super) fn settle(
 }
 
 /// The usual case: a few strings, all different. Returns how many, or `None` where it is not so simple.
+#[inline]
 fn few_distinct_strings(document: &Document, source: &[u8], at: usize, is_dict: bool) -> Option<usize> {
-    let nodes = document.nodes();
-    let mut keys: [&[u8]; FEW] = [&[]; FEW];
-    let mut count = 0;
-    let mut index = at + 1;
-    while index < nodes.len() {
-        let Node::Str(text) = nodes[index] else { return None };
-        let key = document.text(source, text);
-        if count == FEW || keys[..count].contains(&key) {
-            return None;
-        }
-        keys[count] = key;
-        count += 1;
+    let nodes = &document.nodes()[at + 1..];
+    let mut distinct = Distinct::default();
+    let mut index = 0;
+    while let Some(node) = nodes.get(index) {
+        let Node::Str(text) = node else { return None };
+        distinct.add(document.text(source, *text))?;
         index += 1;
         if is_dict {
-            index += nodes[index].nodes();
+            index += nodes.get(index)?.nodes();
         }
     }
-    Some(count)
+    Some(distinct.count)
+}
+
+/// A few texts that differ in their fingerprints.
+struct Distinct {
+    /// A bit for each fingerprint: where it was not set, there is nothing to compare with.
+    bits: u64,
+    fingerprints: [u64; FEW],
+    count: usize,
+}
+
+impl Default for Distinct {
+    fn default() -> Distinct {
+        Distinct { bits: 0, fingerprints: [0; FEW], count: 0 }
+    }
+}
+
+impl Distinct {
+    /// Adds a text; `None` where it cannot be told from one before, or where there are too many.
+    #[inline]
+    fn add(&mut self, text: &[u8]) -> Option<()> {
+        let fingerprint = fingerprint(text);
+        let bit = 1 << (fingerprint >> 58);
+        if self.bits & bit != 0 && self.fingerprints[..self.count].contains(&fingerprint) {
+            return None;
+        }
+        self.bits |= bit;
+        *self.fingerprints.get_mut(self.count)? = fingerprint;
+        self.count += 1;
+        Some(())
+    }
 }
 
 /// Everything else: keys become bytes that are equal when the keys are. Returns how many remain.

@@ -9,9 +9,11 @@ mod document;
 mod envelope;
 pub mod json;
 mod keys;
+mod nesting;
 mod number;
 mod payload;
 pub mod pickle;
+mod words;
 pub mod xml;
 
 pub use batch::{Batch, Published, Run, Wanted};

@@ -1,6 +1,7 @@
 //! Numbers as text, the same in every format that is text.
 
 use super::document::{Document, Node, Text};
+use super::words::push;
 use crate::protocol::MAX_INT_DIGITS;
 
 /// Why a text is no integer.
@@ -44,9 +45,104 @@ pub(super) fn parse_int(digits: &[u8], spelled: Text, document: &mut Document) -
     })))
 }
 
+/// The double that a decimal number spells: an optional sign, digits, perhaps a fraction and an exponent, as JSON and
+/// XML have them. Infinite where it is too large for one; `None` where the text is no number.
+#[inline]
+pub(super) fn parse_decimal(text: &[u8]) -> Option<f64> {
+    parse_few_digits(text).or_else(|| str::from_utf8(text).ok()?.parse().ok())
+}
+
+/// The usual number: no exponent, and of few digits. Then they are an integer that a double holds exactly, and so is
+/// the power of ten that they are divided by, so the quotient is the nearest double.
+#[inline]
+fn parse_few_digits(text: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.is_empty() || digits.len() > 16 {
+        return None;
+    }
+    let mut number: u64 = 0;
+    let mut point = None;
+    for (at, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => number = number * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() && at > 0 && at + 1 < digits.len() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let decimals = point.map_or(0, |point| digits.len() - point - 1);
+    // 16 digits without a point may be more than a double holds.
+    let magnitude = if number < 1 << 53 { number as f64 / POWERS[decimals] } else { return None };
+    Some(if digits.len() < text.len() { -magnitude } else { magnitude })
+}
+
+/// Appends an integer.
+#[inline]
+pub(super) fn write_int(number: i64, out: &mut Vec<u8>) {
+    push(itoa::Buffer::new().format(number).as_bytes(), out);
+}
+
+/// Appends a double that is a decimal of few digits, as most that people send are, and says whether it was one.
+///
+/// Numbers below 2^51 with up to 8 decimals are looked at: the quotient of two integers that a double holds exactly is
+/// the double next to it, so what was found here reads back, and of the decimals with as few or fewer digits no
+/// other does, because two of them are further apart than two doubles.
+#[inline]
+fn write_decimal(number: f64, out: &mut Vec<u8>) -> bool {
+    const POWERS: [(f64, u64); 9] = [
+        (1e0, 1),
+        (1e1, 10),
+        (1e2, 100),
+        (1e3, 1_000),
+        (1e4, 10_000),
+        (1e5, 100_000),
+        (1e6, 1_000_000),
+        (1e7, 10_000_000),
+        (1e8, 100_000_000),
+    ];
+    const LARGEST: f64 = (1_u64 << 51) as f64;
+    let magnitude = number.abs();
+    if !(1e-4..LARGEST).contains(&magnitude) {
+        return false;
+    }
+    for (decimals, &(power, divisor)) in POWERS.iter().enumerate() {
+        let scaled = magnitude * power;
+        if scaled >= LARGEST {
+            return false;
+        }
+        let digits = (scaled + 0.5) as u64;
+        if digits as f64 / power != magnitude {
+            continue;
+        }
+        if number < 0.0 {
+            out.push(b'-');
+        }
+        push(itoa::Buffer::new().format(digits / divisor).as_bytes(), out);
+        let mut fraction = digits % divisor;
+        // From the right to the left: as many digits as there are decimals, zeros in front included.
+        let mut spelled = [b'0'; 9];
+        spelled[0] = b'.';
+        let decimals = decimals.max(1);
+        for digit in spelled[1..=decimals].iter_mut().rev() {
+            *digit += (fraction % 10) as u8;
+            fraction /= 10;
+        }
+        push(&spelled[..=decimals], out);
+        return true;
+    }
+    false
+}
+
 /// Appends a finite double as Python's `repr` spells it: the shortest text that reads back as the same double, with
 /// an exponent from `1e16` up and below `1e-4`.
 pub(super) fn write_float(number: f64, out: &mut Vec<u8>) {
+    if !write_decimal(number, out) {
+        write_shortest(number, out);
+    }
+}
+
+fn write_shortest(number: f64, out: &mut Vec<u8>) {
     let mut buffer = ryu::Buffer::new();
     let shortest = buffer.format_finite(number);
     match shortest.split_once('e') {
@@ -114,6 +210,57 @@ mod tests {
             let mut out = Vec::new();
             write_float(number, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn few_digits_are_the_shortest() {
+        let both = |number: f64| {
+            let (mut decimal, mut shortest) = (Vec::new(), Vec::new());
+            write_shortest(number, &mut shortest);
+            if write_decimal(number, &mut decimal) {
+                assert_eq!(String::from_utf8(decimal).unwrap(), String::from_utf8(shortest).unwrap());
+            }
+        };
+        let mut bits: u64 = 0x9e37_79b9_7f4a_7c15;
+        for round in 0..200_000_u64 {
+            bits ^= bits << 13;
+            bits ^= bits >> 7;
+            bits ^= bits << 17;
+            let power = 10f64.powi((bits % 20) as i32 - 6);
+            let few = (bits >> 32) % 10u64.pow((round % 10) as u32 + 1);
+            both(few as f64 / power);
+            both(-(few as f64) * power);
+            both((bits >> (round % 60)) as f64);
+            both((bits >> 10) as f64 / (1u64 << (round % 64)) as f64);
+            both(f64::from_bits(bits));
+            // The neighbours of a decimal are none.
+            both(f64::from_bits((few as f64 / power).to_bits() + 1));
+        }
+        let mut out = Vec::new();
+        assert!(write_decimal(-21.05, &mut out) && !write_decimal(0.1 + 0.2, &mut out));
+        assert_eq!(out, b"-21.05");
+    }
+
+    #[test]
+    fn few_digits_are_read_exactly() {
+        let mut digits: u64 = 1;
+        for round in 0..100_000_usize {
+            digits = digits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let mut text = (digits >> (round % 64)).to_string();
+            text.insert(1 + round % text.len(), '.');
+            if round % 3 == 0 {
+                text.insert(0, '-');
+            }
+            let expected = text.parse::<f64>().unwrap();
+            if let Some(number) = parse_few_digits(text.as_bytes()) {
+                assert_eq!(number.to_bits(), expected.to_bits(), "{text}");
+            }
+            assert_eq!(parse_decimal(text.as_bytes()).map(f64::to_bits), Some(expected.to_bits()), "{text}");
+        }
+        assert_eq!(parse_few_digits(b"-0.0").map(f64::to_bits), Some((-0.0f64).to_bits()));
+        for other in ["", "-", ".5", "5.", "1.2.3", "1e5", "+1", "--1"] {
+            assert_eq!(parse_few_digits(other.as_bytes()), None, "{other:?}");
         }
     }
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::connection::{Connection, Frame, Patience};
 use super::error::{QueueError, Refused};
 use super::wire::sealed::Sealed;
-use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_value};
+use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_command, write_value};
 use crate::codec::{Dialect, FrameField};
 use crate::protocol::{Format, Refusal, Topic, TopicFilter, Value};
 
@@ -59,8 +59,6 @@ enum Listing {
 #[derive(Default)]
 struct Answers {
     pong: Option<String>,
-    subscribed: bool,
-    cancelled: bool,
     topics: Option<Vec<Topic>>,
 }
 
@@ -247,13 +245,8 @@ impl<W: Wire> Queue<W> {
     /// # Errors
     /// [`QueueError::Refused`] where the broker refused some of it, [`QueueError::TimedOut`], a broken connection.
     pub fn flush(&mut self) -> Result<(), QueueError> {
-        self.pings += 1;
-        self.command("ping", &[("id", FrameField::Int(self.pings))])?;
-        let id = self.pings.to_string();
-        let patience = self.patience();
-        while self.answers.pong.take().is_none_or(|pong| pong != id) {
-            self.take_in(patience)?;
-        }
+        self.frame.clear();
+        self.confirm()?;
         self.refused()
     }
 
@@ -265,7 +258,7 @@ impl<W: Wire> Queue<W> {
         &mut self,
         callback: impl FnOnce(Vec<Topic>) + Send + 'static,
     ) -> Result<(), QueueError> {
-        self.command("list", &[])?;
+        self.ask_topics()?;
         self.listings.push_back(Listing::Callback(Box::new(callback)));
         Ok(())
     }
@@ -275,7 +268,7 @@ impl<W: Wire> Queue<W> {
     /// # Errors
     /// [`QueueError::TimedOut`], a broken connection.
     pub fn topics(&mut self) -> Result<Vec<Topic>, QueueError> {
-        self.command("list", &[])?;
+        self.ask_topics()?;
         self.listings.push_back(Listing::Waiting);
         let patience = self.patience();
         loop {
@@ -297,29 +290,36 @@ impl<W: Wire> Queue<W> {
     /// # Errors
     /// [`QueueError::TimedOut`], a broken connection.
     pub fn cancel(&mut self) -> Result<(), QueueError> {
-        let topic = self.topic.clone();
-        self.command("cancel", &[("topic", FrameField::Str(&topic))])?;
-        let patience = self.patience();
-        while !std::mem::take(&mut self.answers.cancelled) {
-            self.take_in(patience)?;
-        }
-        Ok(())
+        self.frame.clear();
+        write_command(W::FORMAT, "cancel", &[("topic", FrameField::Str(&self.topic))], &mut self.frame);
+        self.confirm()
     }
 
     fn subscribe(&mut self, exact: bool) -> Result<(), QueueError> {
-        let topic = self.topic.clone();
-        self.command("subscribe", &[("topic", FrameField::Str(&topic)), ("exact", FrameField::Bool(exact))])?;
+        let fields = [("topic", FrameField::Str(&self.topic)), ("exact", FrameField::Bool(exact))];
+        self.frame.clear();
+        write_command(W::FORMAT, "subscribe", &fields, &mut self.frame);
+        self.confirm()?;
+        self.refused()
+    }
+
+    /// Sends what is in `frame` and a ping, and waits for the pong. The broker answers in the order in which it was
+    /// asked, so the answer has come by then; and a pong that came too late for one wait does not end the next.
+    fn confirm(&mut self) -> Result<(), QueueError> {
+        self.pings += 1;
+        write_command(W::FORMAT, "ping", &[("id", FrameField::Int(self.pings))], &mut self.frame);
+        self.connection.send(&self.frame)?;
+        let id = self.pings.to_string();
         let patience = self.patience();
-        while !std::mem::take(&mut self.answers.subscribed) {
+        while self.answers.pong.take().is_none_or(|pong| pong != id) {
             self.take_in(patience)?;
-            self.refused()?;
         }
         Ok(())
     }
 
-    fn command(&mut self, command: &str, fields: &[(&str, FrameField<'_>)]) -> Result<(), QueueError> {
+    fn ask_topics(&mut self) -> Result<(), QueueError> {
         self.frame.clear();
-        super::wire::write_command(W::FORMAT, command, fields, &mut self.frame);
+        write_command(W::FORMAT, "list", &[], &mut self.frame);
         self.connection.send(&self.frame)
     }
 
@@ -375,8 +375,7 @@ impl<W: Wire> Queue<W> {
             ("publish", Some(topic), Some(message), ..) => {
                 self.deliveries.push_back((from_broker(&topic)?, message));
             }
-            ("subscribed", ..) => self.answers.subscribed = true,
-            ("cancelled", ..) => self.answers.cancelled = true,
+            ("subscribed" | "cancelled", ..) => {}
             ("pong", ..) => self.answers.pong = id,
             ("topics", _, _, Some(topics), _) => {
                 let topics =

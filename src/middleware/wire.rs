@@ -83,7 +83,14 @@ pub(super) fn write_value(
 ) -> Result<(), Refusal> {
     let mut document = Document::new();
     let root = codec::from_value(value, &mut document, &LIMITS)?;
-    write_delivery(out, dialect, topic, Content::Decoded(document.view(&[], root)), false);
+    let view = document.view(&[], root);
+    if dialect == Dialect::ExactJson {
+        let mut message = Vec::new();
+        json::encode_published(view, &mut message);
+        write_delivery(out, dialect, topic, Content::Published(&message), false);
+    } else {
+        write_delivery(out, dialect, topic, Content::Decoded(view), false);
+    }
     Ok(())
 }
 

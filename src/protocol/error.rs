@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use super::MAX_TOPIC_BYTES;
+
 /// Why something was refused, as a word that a program can rely on: the `code` of an `error` message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -164,10 +166,13 @@ impl Refusal {
         Refusal(Box::new(Grounds { code, reason: reason.into(), topic: None }))
     }
 
-    /// The same refusal, said of `topic`.
+    /// The same refusal, said of `topic`. One that is over [`MAX_TOPIC_BYTES`] is left out: it would make an answer as
+    /// long as the frame, and whoever asks and does not read would fill the memory with those.
     #[must_use]
-    pub fn about(mut self, topic: impl Into<String>) -> Refusal {
-        self.0.topic = Some(topic.into());
+    pub fn about(mut self, topic: impl Into<String> + AsRef<str>) -> Refusal {
+        if topic.as_ref().len() <= MAX_TOPIC_BYTES {
+            self.0.topic = Some(topic.into());
+        }
         self
     }
 }

@@ -38,7 +38,7 @@ impl Connections {
     }
 
     /// How many are open from an address.
-    pub(super) fn from_address(&self, address: IpAddr) -> usize {
+    pub(super) fn count_of(&self, address: IpAddr) -> usize {
         self.inner.lock().per_address.get(&address).copied().unwrap_or(0)
     }
 

@@ -98,7 +98,7 @@ impl Listener {
             ));
         }
         let address = peer.ip();
-        (self.shared.connections.from_address(address) >= max_connections_per_address).then(|| {
+        (self.shared.connections.count_of(address) >= max_connections_per_address).then(|| {
             format!(
                 "this broker has {max_connections_per_address} connections from {address}, as many as it may have \
                  from one address; close one that is not needed, or ask for a higher limit"

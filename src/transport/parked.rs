@@ -44,7 +44,7 @@ pub(super) struct Parked {
 
 #[derive(Debug, Default)]
 struct Inner {
-    sessions: HashMap<ClientId, Session>,
+    sessions: HashMap<ClientId, Box<Session>>,
     leaving: HashMap<usize, (TcpStream, Instant)>,
     next_leaving: usize,
 }
@@ -54,7 +54,8 @@ pub(super) struct Attendant {
     poll: Poll,
     parked: Arc<Parked>,
     /// Sessions that no thread could be started for.
-    stranded: Vec<Session>,
+    #[allow(clippy::vec_box, reason = "sessions are boxed wherever they are handed over")]
+    stranded: Vec<Box<Session>>,
 }
 
 impl Parked {
@@ -77,7 +78,7 @@ impl Parked {
     ///
     /// # Errors
     /// The session, where the system cannot watch its socket.
-    pub(super) fn park(&self, session: Session) -> Result<(), Session> {
+    pub(super) fn park(&self, session: Box<Session>) -> Result<(), Box<Session>> {
         if self.ending.load(Ordering::Acquire) {
             return Err(session);
         }
@@ -167,7 +168,7 @@ impl Attendant {
 }
 
 impl Parked {
-    fn unpark(&self, inner: &mut Inner, client: usize) -> Option<Session> {
+    fn unpark(&self, inner: &mut Inner, client: usize) -> Option<Box<Session>> {
         let session = inner.sessions.remove(&ClientId(client as u64))?;
         // A socket that cannot be given back is closed soon, and the system forgets it then.
         let _ = self.registry.deregister(&mut SourceFd(&session.stream().as_raw_fd()));

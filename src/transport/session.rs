@@ -87,10 +87,21 @@ impl Session {
         events: Sender<Event>,
         shared: Arc<Shared>,
         alive: Sender<()>,
-    ) -> Session {
-        let (buffer, recent) = (FrameBuffer::new(), Vec::new());
+    ) -> Box<Session> {
+        let (writer, buffer, recent) = (None, FrameBuffer::new(), Vec::new());
         let complaints = Complaints::default();
-        Session { client, peer, stream, events, shared, _alive: alive, writer: None, buffer, recent, complaints }
+        Box::new(Session {
+            client,
+            peer,
+            stream,
+            events,
+            shared,
+            _alive: alive,
+            writer,
+            buffer,
+            recent,
+            complaints,
+        })
     }
 
     pub(super) fn client(&self) -> ClientId {
@@ -105,9 +116,9 @@ impl Session {
     ///
     /// # Errors
     /// The session, and what the system says where it has no thread left.
-    pub(super) fn start(self) -> Result<(), (Session, io::Error)> {
+    pub(super) fn start(self: Box<Session>) -> Result<(), (Box<Session>, io::Error)> {
         // The thread gets its session when it runs: one that could not be given to a thread must not be lost with it.
-        let (hand_over, take) = bounded::<Session>(1);
+        let (hand_over, take) = bounded::<Box<Session>>(1);
         let thread = thread::Builder::new()
             .name(format!("session-{}", self.client))
             .stack_size(SESSION_STACK)
@@ -128,7 +139,7 @@ impl Session {
     }
 
     /// Reads until the connection ends or falls silent.
-    fn run(mut self) {
+    fn run(mut self: Box<Session>) {
         loop {
             match self.read_until_pause() {
                 Pause::Over => return,

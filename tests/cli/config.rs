@@ -22,7 +22,11 @@ fn effective(printed: &str, key: &str) -> String {
 #[test]
 fn every_value_says_where_it_came_from() {
     let folder = scratch("config_origins");
-    let file = write(&folder, "b.toml", "# ours\nmax-frame = \"1MiB\"\nmax-depth = 0x10\nlog = \"warn\"\nqueue-bytes = \"2MiB\"\n");
+    let file = write(
+        &folder,
+        "b.toml",
+        "# ours\nmax-frame = \"1MiB\"\nmax-depth = 0x10\nlog = \"warn\"\nqueue-bytes = \"2MiB\"\n",
+    );
     let mut command = babelmq(&["config", "--config", &file, "--max-depth", "20"]);
     command.env("BABELMQ_LOG", "debug").env("BABELMQ_LISTEN", "127.0.0.1:7000");
     let output = command.output().unwrap();

@@ -10,7 +10,9 @@ use crate::support::Client;
 use crate::{Served, scratch};
 
 fn lines(log: &str) -> Vec<Value> {
-    log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    log.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
 }
 
 #[test]
@@ -50,7 +52,8 @@ fn a_flood_of_refusals_is_a_few_lines() {
     served.signal("TERM");
     let (_, _, log) = served.end();
     let count = |message: &str| lines(&log).iter().filter(|line| line["message"] == message).count();
-    let (logged, rest) = (count("message refused"), count("more messages refused than are logged one by one"));
+    let (logged, rest) =
+        (count("message refused"), count("more messages refused than are logged one by one"));
     // It may take longer than a second on a busy machine, and then there are a few more.
     assert!((3..100).contains(&logged) && rest >= 1, "{log}");
     let unlogged: u64 = lines(&log).iter().filter_map(|line| line["messages"].as_u64()).sum();
@@ -65,7 +68,11 @@ fn sighup_opens_the_log_anew_and_reads_the_configuration_again() {
     fs::write(&config, format!("log-file = {log:?}\nlog-format = \"json\"\nlog = \"info\"\n")).unwrap();
     let served = Served::start(&["--config", &config]);
     fs::rename(&log, path("old.log")).unwrap();
-    fs::write(&config, format!("log-file = {log:?}\nlog-format = \"json\"\nlog = \"debug\"\nmax-frame = 5\n")).unwrap();
+    fs::write(
+        &config,
+        format!("log-file = {log:?}\nlog-format = \"json\"\nlog = \"debug\"\nmax-frame = 5\n"),
+    )
+    .unwrap();
     served.signal("HUP");
     // Until it has been read, what is logged goes to the file before.
     let mut new = loop {

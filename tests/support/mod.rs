@@ -4,13 +4,16 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 #![allow(unreachable_pub, missing_docs)]
 
+pub mod process;
 pub mod python;
+pub mod random;
+pub mod served;
 pub mod xml;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use babelmq::Format::{Json, Pickle, Xml};
 use babelmq::{Broker, BrokerHandle, Config, Format};
@@ -207,15 +210,6 @@ fn json_entries(body: &[u8]) -> BTreeMap<String, Box<serde_json::value::RawValue
     serde_json::from_slice(body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(body)))
 }
 
-/// Asks until it is so.
-pub fn until(what: &str, mut is: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is() {
-        assert!(Instant::now() < end, "waited in vain: {what}");
-        std::thread::yield_now();
-    }
-}
-
 /// A connection that sends and reads frames, and judges nothing.
 pub struct Client {
     stream: TcpStream,
@@ -227,7 +221,11 @@ impl Client {
     }
 
     pub fn to(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
+        Client::of(TcpStream::connect(address).unwrap())
+    }
+
+    /// The other end of a connection: what a test needs to be the broker itself.
+    pub fn of(stream: TcpStream) -> Client {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();

@@ -47,19 +47,18 @@ impl Dispatcher {
     fn deliver(&mut self, batch: &Arc<Batch>, share: Share) {
         let Share { route, selection, messages } = share;
         let Some(Some(client)) = self.slots.get(route.slot as usize) else { return };
-        let (place, put): (u32, fn(&Mailbox, &Arc<Batch>, Selection, usize) -> Put) = match route.way {
-            Way::Outbox => {
-                match client.outbox.deliver(batch, route.dialect, selection, messages) {
-                    Ok(()) => self.counts.delivered += messages as u64,
-                    Err(full) => self.cut_off(route.slot, full),
-                }
-                return;
+        let (Way::DropOldest(place) | Way::Latest(place)) = route.way else {
+            match client.outbox.deliver(batch, route.dialect, selection, messages) {
+                Ok(()) => self.counts.delivered += messages as u64,
+                Err(full) => self.cut_off(route.slot, full),
             }
-            Way::DropOldest(place) => (place, Mailbox::put),
-            Way::Latest(place) => (place, put_latest),
+            return;
         };
         let Some(Some(mailbox)) = client.mailboxes.get(place as usize) else { return };
-        let put = put(mailbox, batch, selection, messages);
+        let put = match route.way {
+            Way::Latest(_) => put_latest(mailbox, batch, &selection, messages),
+            _ => mailbox.put(batch, selection, messages),
+        };
         if put.announce {
             client.outbox.announce(mailbox);
         }
@@ -164,7 +163,7 @@ impl Dispatcher {
 
 /// Puts the messages of a batch into a mailbox that keeps the newest of each topic. Each is copied: one that waits for long
 /// must not keep a whole batch alive.
-fn put_latest(mailbox: &Mailbox, batch: &Arc<Batch>, selection: Selection, messages: usize) -> Put {
+fn put_latest(mailbox: &Mailbox, batch: &Batch, selection: &Selection, messages: usize) -> Put {
     let mut put = Put::default();
     let mut one = |index: usize| {
         let Published { topic, format, message, .. } = &batch.messages()[index];

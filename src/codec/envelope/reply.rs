@@ -1,6 +1,6 @@
 //! What the broker says: deliveries, values, replies.
 
-use super::write::{Field, write_frame};
+use super::write::{Field, write_frame, write_live};
 use crate::codec::View;
 use crate::protocol::{Format, Id, Reply};
 
@@ -68,9 +68,12 @@ pub fn write_delivery(
     message: Content<'_>,
     retained: bool,
 ) {
-    let retained = if retained { &[("retained", Field::Bool(true))][..] } else { &[] };
-    let fields = [("command", Field::Str("publish")), ("topic", Field::Str(topic))];
-    write_frame(out, dialect, fields.iter().chain(retained), Some(message));
+    if !retained {
+        return write_live(out, dialect, topic, message);
+    }
+    let fields =
+        [("command", Field::Str("publish")), ("topic", Field::Str(topic)), ("retained", Field::Bool(true))];
+    write_frame(out, dialect, fields.iter(), Some(message));
 }
 
 /// Appends the `value` frame that answers a `get`.

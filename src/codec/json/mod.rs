@@ -7,11 +7,12 @@
 mod grammar;
 mod judge;
 mod read;
+mod straight;
 mod write;
 
 pub(super) use judge::read_fields;
 pub use read::decode;
-pub use write::{encode, write_str};
+pub use write::{encode, encode_published, write_str};
 
 #[cfg(test)]
 mod tests;

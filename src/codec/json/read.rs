@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::grammar::{Bracket, Grammar, Piece, Sink, float, hex_value, too_deep};
+use super::straight;
 use crate::codec::document::{Budget, Document, Node, Size, Text, value_depth};
 use crate::codec::keys::settle;
 use crate::codec::number::{IntFault, parse_int};
@@ -18,6 +19,19 @@ use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 /// around content of the wrong shape, and the codes of the limits. The document then holds a part of the value;
 /// the caller truncates it.
 pub fn decode(
+    source: &[u8],
+    range: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<usize, Refusal> {
+    match straight::read(source, range.clone(), document, limits) {
+        Some(root) => Ok(root),
+        None => by_grammar(source, range, document, limits),
+    }
+}
+
+/// Decodes whatever is JSON, or says what is wrong with it.
+pub(super) fn by_grammar(
     source: &[u8],
     range: Range<usize>,
     document: &mut Document,
@@ -125,19 +139,21 @@ impl Builder<'_> {
     /// `{"$dict": [[key, value], … ]}`: the pairs lose their brackets.
     fn unwrap_entries(&mut self, at: usize, pairs: u32) -> Result<bool, Refusal> {
         let Node::Str(tag) = self.document.nodes()[at + 1] else { return Ok(false) };
-        let mut entries = Vec::with_capacity(self.document.len() - at);
+        // The entries move up over the heads of the pairs, in the memory that they are in.
+        let nodes = self.document.nodes_mut();
+        let mut to = at + 1;
         let mut pair = at + 3;
         for _ in 0..pairs {
-            let Node::List(size @ Size { items: 2, .. }) = self.document.nodes()[pair] else {
+            let Node::List(size @ Size { items: 2, .. }) = nodes[pair] else {
                 return Err(self.wrong_shape(tag));
             };
             let end = pair + 1 + size.nodes as usize;
-            entries.extend_from_slice(&self.document.nodes()[pair + 1..end]);
+            nodes.copy_within(pair + 1..end, to);
+            to += size.nodes as usize;
             pair = end;
         }
-        self.document.nodes_mut().truncate(at);
-        self.document.push(Node::Dict(Size::default()));
-        self.document.nodes_mut().extend_from_slice(&entries);
+        nodes.truncate(to);
+        nodes[at] = Node::Dict(Size::default());
         settle(self.document, self.source, at, &mut self.budget)?;
         Ok(true)
     }

@@ -267,3 +267,77 @@ fn a_usual_message_is_judged_without_being_decoded() {
     assert!(matches!(request, Ok(Request::Publish { verbatim: false, retain: false, .. })));
     assert!(matches!(document.nodes()[0], Node::Set(_)));
 }
+
+/// Where the straight way has an answer, it is the grammar's.
+#[test]
+fn both_ways_lead_to_the_same_document() {
+    const TEXTS: &[&str] = &[
+        r#"{"a":1,"b":[true,false,null,{}],"c":{"d":"x"},"long key of many words":-12.5e3,"":[[],[1]]}"#,
+        r#" [ 1 , -0 , 0.5 , 1e5 , 123456789012345678901234567890 , 1.7976931348623157e308 , 9007199254740993 ] "#,
+        r#"{"é":"ü\u00e9\n\"\\","emoji":"😀","pair":"\ud83d\ude00","a":1,"a":2,"b":"eight by","c":"eight bytes more"}"#,
+        r#"[{"$int":"1"},{"$tuple":[1]},{"$x":1,"y":2},"$int",{"\u0024int":"5"},{"a$":1}]"#,
+        r#"[10.357019999999999,21.5,-0.0,1E-7,0.1,100,-9223372036854775808,9223372036854775808]"#,
+        "\"a string by itself, which ends where the source does\"",
+        "12",
+        "true",
+    ];
+    let check = |text: &[u8], limits: &Limits| {
+        // Something may stand around the text, and what follows is not to be read.
+        let source = [b"..", text, b"\"}"].concat();
+        let range = 2..2 + text.len();
+        let read = |root: Option<usize>, document: Document| {
+            root.map(|root| {
+                let mut shown = Vec::new();
+                crate::codec::pickle::encode(document.view(&source, root), &mut shown);
+                assert_eq!(document.nodes()[root].nodes(), document.len());
+                shown
+            })
+        };
+        let mut document = Document::new();
+        let straight = straight::read(&source, range.clone(), &mut document, limits);
+        let straight = read(straight, document);
+        let mut document = Document::new();
+        let grammar = read::by_grammar(&source, range, &mut document, limits);
+        let grammar = read(grammar.ok(), document);
+        assert!(straight.is_none() || straight == grammar, "{}", text.escape_ascii());
+        straight.is_some()
+    };
+    let mut state: u64 = 0xd1ff;
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound.max(1)
+    };
+    let mut accepted = 0;
+    for round in 0..100_000 {
+        let mut text = TEXTS[round % TEXTS.len()].as_bytes().to_vec();
+        for _ in 0..round % 4 {
+            let at = below(text.len());
+            match below(5) {
+                0 => text[at] = b"{}[]\",:\\ 019.eE-+$ud\xc3\x1f"[below(22)],
+                1 => text[at] ^= 1 << below(8),
+                2 => drop(text.remove(at)),
+                3 => text.insert(at, b"{}[]\",:\\ 019.eE-+$ud\xc3\x1f"[below(22)]),
+                _ => {
+                    let part: Vec<u8> = text[at..].iter().copied().take(below(12)).collect();
+                    text.splice(at..at, part);
+                }
+            }
+            if text.is_empty() {
+                break;
+            }
+        }
+        let limits = if round % 3 == 0 {
+            Limits { decoded_size: 1 << below(12), ..Limits::default() }
+        } else {
+            Limits::default()
+        };
+        accepted += usize::from(check(&text, &limits));
+    }
+    assert!(accepted > 20_000, "only {accepted} were read the straight way");
+    for deep in [MAX_DEPTH, MAX_DEPTH + 1] {
+        let text = [vec![b'['; deep], vec![b']'; deep]].concat();
+        assert_eq!(check(&text, &Limits::default()), deep == MAX_DEPTH);
+    }
+    let escapes = r#"["\u00e9\/","\ue000","\ud7ff"]"#;
+    assert!(check(escapes.as_bytes(), &Limits::default()));
+}

@@ -7,114 +7,129 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::grammar::literal_prefix;
 use crate::codec::document::{Node, View};
-use crate::codec::number::write_float;
+use crate::codec::nesting::Outer;
+use crate::codec::number::{write_float, write_int};
+use crate::codec::words::{every_word, has_neither, push};
 
 /// Appends a value. With `exact`, everything that JSON cannot tell apart is tagged; without, tuples are arrays,
 /// frozensets are sets, and keys are spelled as `json.dumps` spells them.
 ///
 /// The text has no spaces, and non-ASCII characters stand for themselves.
 pub fn encode(view: View<'_>, exact: bool, out: &mut Vec<u8>) {
+    write(view, exact, exact, out);
+}
+
+/// Appends a value as a producer publishes it: exactly, but an int of any size as a number. It takes no tag for the
+/// broker to read it, and consumers who get the published bytes find what they would from a pickle.
+pub fn encode_published(view: View<'_>, out: &mut Vec<u8>) {
+    write(view, true, false, out);
+}
+
+fn write(view: View<'_>, exact: bool, tag_wide_ints: bool, out: &mut Vec<u8>) {
     let nodes = view.nodes();
-    let mut open: Vec<Open> = Vec::new();
-    for (index, &node) in nodes.iter().enumerate() {
-        if let Some(parent) = open.last()
-            && parent.begins(out)
-        {
-            write_key(&view, node, out);
-            complete(&mut open, out);
-            continue;
-        }
-        let container = match node {
-            Node::List(size) => Some(Open::array(b"[", b"]", size.items, out)),
-            Node::Tuple(size) if exact => Some(Open::array(b"{\"$tuple\":[", b"]}", size.items, out)),
-            Node::Tuple(size) => Some(Open::array(b"[", b"]", size.items, out)),
-            Node::FrozenSet(size) if exact => Some(Open::array(b"{\"$frozenset\":[", b"]}", size.items, out)),
-            Node::Set(size) | Node::FrozenSet(size) => {
-                Some(Open::array(b"{\"$set\":[", b"]}", size.items, out))
+    let mut open = Open { style: Style::Whole, missing: 1 };
+    let mut outer = Outer::new(open);
+    let mut at = 0;
+    while let Some(&node) = nodes.get(at) {
+        let mut node = node;
+        let mut index = at;
+        match open.style {
+            Style::Object => {
+                write_key(&view, node, out);
+                index += 1;
+                let Some(&value) = nodes.get(index) else { return };
+                node = value;
             }
-            Node::Dict(size) if is_object(&view, index, exact) => Some(Open::object(size.items, out)),
-            Node::Dict(size) => Some(Open::pairs(size.items, out)),
+            Style::Pairs if open.missing.is_multiple_of(2) => out.push(b'['),
+            _ => {}
+        }
+        at = index + 1;
+        let (style, missing) = match node {
+            Node::Str(text) => {
+                write_str(view.text(text), out);
+                (Style::Whole, 0)
+            }
+            Node::List(size) => (Style::Array, size.items),
+            Node::Tuple(size) => (if exact { Style::Tuple } else { Style::Array }, size.items),
+            Node::FrozenSet(size) if exact => (Style::FrozenSet, size.items),
+            Node::Set(size) | Node::FrozenSet(size) => (Style::Set, size.items),
+            Node::Dict(size) if is_object(&view, index, exact) => (Style::Object, size.items),
+            Node::Dict(size) => (Style::Pairs, size.items * 2),
             scalar => {
-                write_scalar(&view, scalar, exact, out);
-                None
+                write_scalar(&view, scalar, tag_wide_ints, out);
+                (Style::Whole, 0)
             }
         };
-        match container {
-            Some(container) if container.missing > 0 => open.push(container),
-            Some(empty) => {
-                out.extend_from_slice(empty.closing);
-                complete(&mut open, out);
+        if style != Style::Whole {
+            push(style.opening(), out);
+            if missing > 0 {
+                outer.push(open);
+                open = Open { style, missing };
+                continue;
             }
-            None => complete(&mut open, out),
+            push(style.closing(), out);
+        }
+        // A value is complete, and perhaps the containers around it.
+        loop {
+            open.missing -= 1;
+            if open.missing > 0 {
+                let is_pair = open.style == Style::Pairs && open.missing.is_multiple_of(2);
+                push(if is_pair { b"]," } else { b"," }, out);
+                break;
+            }
+            push(open.style.closing(), out);
+            let Some(around) = outer.pop() else { return };
+            open = around;
         }
     }
 }
 
 /// A container that is being written.
+#[derive(Clone, Copy)]
 struct Open {
     style: Style,
-    /// Children still to come; of a dict, keys and values.
+    /// Children still to come; of an object, entries; of pairs, keys and values.
     missing: u32,
-    first: bool,
-    closing: &'static [u8],
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Style {
+    /// No container: the value itself.
+    Whole,
     Array,
+    Tuple,
+    Set,
+    FrozenSet,
     /// `{"key":value}`
     Object,
     /// `{"$dict":[[key,value]]}`
     Pairs,
 }
 
-impl Open {
-    fn array(opening: &[u8], closing: &'static [u8], items: u32, out: &mut Vec<u8>) -> Open {
-        out.extend_from_slice(opening);
-        Open { style: Style::Array, missing: items, first: true, closing }
+impl Style {
+    #[inline]
+    fn opening(self) -> &'static [u8] {
+        match self {
+            Style::Whole => b"",
+            Style::Array => b"[",
+            Style::Tuple => b"{\"$tuple\":[",
+            Style::Set => b"{\"$set\":[",
+            Style::FrozenSet => b"{\"$frozenset\":[",
+            Style::Object => b"{",
+            Style::Pairs => b"{\"$dict\":[",
+        }
     }
 
-    fn object(items: u32, out: &mut Vec<u8>) -> Open {
-        out.push(b'{');
-        Open { style: Style::Object, missing: items * 2, first: true, closing: b"}" }
-    }
-
-    fn pairs(items: u32, out: &mut Vec<u8>) -> Open {
-        out.extend_from_slice(b"{\"$dict\":[");
-        Open { style: Style::Pairs, missing: items * 2, first: true, closing: b"]}" }
-    }
-
-    /// Writes what stands before the next child, and says whether that child is an object's key.
-    fn begins(&self, out: &mut Vec<u8>) -> bool {
-        let is_key = self.missing.is_multiple_of(2);
-        match self.style {
-            Style::Object | Style::Pairs if !is_key => {
-                out.push(if self.style == Style::Object { b':' } else { b',' });
-                return false;
-            }
-            _ if !self.first => out.push(b','),
-            _ => {}
+    #[inline]
+    fn closing(self) -> &'static [u8] {
+        match self {
+            Style::Whole => b"",
+            Style::Array => b"]",
+            Style::Object => b"}",
+            Style::Tuple | Style::Set | Style::FrozenSet => b"]}",
+            // There is at least one: a dict without entries is an object.
+            Style::Pairs => b"]]}",
         }
-        if self.style == Style::Pairs {
-            out.push(b'[');
-        }
-        self.style == Style::Object
-    }
-}
-
-/// One child of the innermost container is complete, and perhaps that container with it.
-fn complete(open: &mut Vec<Open>, out: &mut Vec<u8>) {
-    while let Some(parent) = open.last_mut() {
-        parent.missing -= 1;
-        parent.first = false;
-        if parent.style == Style::Pairs && parent.missing.is_multiple_of(2) {
-            out.push(b']');
-        }
-        if parent.missing > 0 {
-            return;
-        }
-        out.extend_from_slice(parent.closing);
-        open.pop();
     }
 }
 
@@ -145,7 +160,7 @@ fn no_two_keys_meet(view: &View<'_>, start: usize, end: usize) -> bool {
     let mut at = start;
     while at < end {
         let mut spelled = Vec::new();
-        write_key(view, view.nodes()[at], &mut spelled);
+        spell_key(view, view.nodes()[at], &mut spelled);
         if !seen.insert(spelled) {
             return false;
         }
@@ -155,8 +170,16 @@ fn no_two_keys_meet(view: &View<'_>, start: usize, end: usize) -> bool {
     true
 }
 
-/// A key as `json.dumps` spells it.
+/// A key and its colon.
+#[inline]
 fn write_key(view: &View<'_>, key: Node, out: &mut Vec<u8>) {
+    spell_key(view, key, out);
+    out.push(b':');
+}
+
+/// A key as `json.dumps` spells it.
+#[inline]
+fn spell_key(view: &View<'_>, key: Node, out: &mut Vec<u8>) {
     match key {
         Node::Str(text) => write_str(view.text(text), out),
         scalar => {
@@ -174,12 +197,12 @@ fn write_key(view: &View<'_>, key: Node, out: &mut Vec<u8>) {
     }
 }
 
-fn write_scalar(view: &View<'_>, scalar: Node, exact: bool, out: &mut Vec<u8>) {
+fn write_scalar(view: &View<'_>, scalar: Node, tag_wide_ints: bool, out: &mut Vec<u8>) {
     match scalar {
         Node::Bool(true) => out.extend_from_slice(b"true"),
         Node::Bool(false) => out.extend_from_slice(b"false"),
-        Node::Int(number) => out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes()),
-        Node::BigInt(digits) if exact => {
+        Node::Int(number) => write_int(number, out),
+        Node::BigInt(digits) if tag_wide_ints => {
             out.extend_from_slice(b"{\"$int\":\"");
             out.extend_from_slice(view.text(digits));
             out.extend_from_slice(b"\"}");
@@ -205,14 +228,26 @@ fn write_scalar(view: &View<'_>, scalar: Node, exact: bool, out: &mut Vec<u8>) {
 }
 
 /// Appends a string in its quotes.
+#[inline]
 pub fn write_str(text: &[u8], out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let is_literal = every_word(text, |word| has_neither(word, b'"', b'\\'));
     out.push(b'"');
+    if is_literal {
+        push(text, out);
+    } else {
+        push_escaped(text, out);
+    }
+    out.push(b'"');
+}
+
+#[cold]
+fn push_escaped(text: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut rest = text;
     loop {
         let literal = literal_prefix(rest);
         out.extend_from_slice(&rest[..literal]);
-        let Some(&byte) = rest.get(literal) else { break };
+        let Some(&byte) = rest.get(literal) else { return };
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -229,5 +264,4 @@ pub fn write_str(text: &[u8], out: &mut Vec<u8>) {
         }
         rest = &rest[literal + 1..];
     }
-    out.push(b'"');
 }

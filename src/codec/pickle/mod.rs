@@ -16,6 +16,7 @@ mod plain;
 mod reader;
 mod stack;
 mod store;
+mod straight;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -50,6 +51,19 @@ pub fn decode(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<usize, Refusal> {
+    if let Some(root) = straight::read(source, range.clone(), document, limits, MAX_DEPTH) {
+        return Ok(root);
+    }
+    by_machine(source, range, document, limits)
+}
+
+/// Decodes whatever is a pickle, or says what is wrong with it.
+fn by_machine(
+    source: &[u8],
+    range: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<usize, Refusal> {
     with_machine(source, range, document, limits, |machine, budget| {
         let root = machine.run()?;
         machine.flatten(root, MAX_DEPTH, budget).map(|flat| flat.at)
@@ -67,6 +81,23 @@ pub fn decode_body(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<usize, Refusal> {
+    let mark = document.mark();
+    if let Some(root) = straight::read(source, range.clone(), document, limits, MAX_DEPTH + 1) {
+        if has_string_keys(document, root) {
+            return Ok(root);
+        }
+        document.truncate(mark);
+    }
+    body_by_machine(source, range, document, limits)
+}
+
+/// Decodes whatever is the body of a message, or says what is wrong with it.
+fn body_by_machine(
+    source: &[u8],
+    range: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<usize, Refusal> {
     with_machine(source, range, document, limits, |machine, budget| {
         let root = machine.run()?;
         if machine.scratch.store.kind(root) != Some(Kind::Dict) {
@@ -79,6 +110,20 @@ pub fn decode_body(
         check_fields(machine, root, &flat)?;
         Ok(flat.at)
     })
+}
+
+/// Whether the value is a dict with strings for keys.
+fn has_string_keys(document: &Document, root: usize) -> bool {
+    let Node::Dict(size) = document.nodes()[root] else { return false };
+    let end = root + 1 + size.nodes as usize;
+    let mut at = root + 1;
+    while at < end {
+        if !matches!(document.nodes()[at], Node::Str(_)) {
+            return false;
+        }
+        at += 1 + document.nodes()[at + 1].nodes();
+    }
+    true
 }
 
 /// Runs `read` on a machine whose memory is kept from one pickle of the thread to the next.

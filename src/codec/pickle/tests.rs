@@ -408,3 +408,56 @@ fn an_envelope_can_be_written_around_a_value() {
     let expected = r#"{"topic": "/a", "message": [1, "<e9>"], "topics": [True, None, bff]}"#;
     assert_eq!(show(document.view(&out, at)), expected);
 }
+
+/// Where the straight way has an answer, it is the machine's: values, and as a body.
+#[test]
+fn both_ways_lead_to_the_same_document() {
+    let check = |pickle: &[u8], limits: &Limits| {
+        let read = |of: &dyn Fn(&mut Document) -> Option<usize>| {
+            let mut document = Document::new();
+            of(&mut document).map(|at| {
+                assert_eq!((at, document.nodes()[0].nodes()), (0, document.len()));
+                show(document.view(pickle, at))
+            })
+        };
+        let all = 0..pickle.len();
+        let straight = read(&|document| straight::read(pickle, all.clone(), document, limits, MAX_DEPTH));
+        let machine = || read(&|document| by_machine(pickle, all.clone(), document, limits).ok());
+        assert!(straight.is_none() || straight == machine(), "{}", pickle.escape_ascii());
+        let body = read(&|document| decode_body(pickle, all.clone(), document, limits).ok());
+        let machine = read(&|document| body_by_machine(pickle, all.clone(), document, limits).ok());
+        assert_eq!(body, machine, "{}", pickle.escape_ascii());
+        straight.is_some()
+    };
+    let pickles: Vec<Vec<u8>> = VALUES.lines().map(|line| unhex(columns::<5>(line)[3])).collect();
+    let straight = pickles.iter().filter(|pickle| check(pickle, &limits())).count();
+    assert!(straight * 2 > pickles.len(), "{straight} of {} went the straight way", pickles.len());
+    let short: Vec<&Vec<u8>> = pickles.iter().filter(|pickle| pickle.len() < 500).collect();
+    let mut random = Random(0xd1ff);
+    let mut accepted = 0;
+    for round in 0..20_000 {
+        let mut pickle = short[random.below(short.len())].clone();
+        if round % 4 == 0 {
+            // As the value of a field, among others.
+            let inner = pickle.get(2..pickle.len() - 1).unwrap_or_default();
+            pickle = [b"}(\x8c\x01a".as_slice(), inner, b"\x8c\x01bK\x01u."].concat();
+        }
+        let other = short[random.below(short.len())].clone();
+        if round % 2 == 0 {
+            random.mutate(&mut pickle, &other);
+        }
+        // Budgets end in the middle of things as well.
+        let limits = Limits { decoded_size: 1 << random.below(14), ..Limits::default() };
+        accepted += usize::from(check(&pickle, &limits));
+    }
+    assert!(accepted > 1_000, "only {accepted} were read the straight way");
+    // Tuples are moved, and what is memoised may move with them.
+    check(b"\x80\x04]\x94(\x8c\x01a\x94\x8c\x01b\x94\x86\x94h\x01h\x02\x87h\x01e.", &limits());
+    for (deep, expected) in [(MAX_DEPTH, true), (MAX_DEPTH + 1, false)] {
+        assert_eq!(
+            check(&[vec![b']'; deep], vec![b'a'; deep - 1], b".".to_vec()].concat(), &limits()),
+            expected
+        );
+        check(&[b")".to_vec(), vec![opcode::TUPLE1; deep - 1], b".".to_vec()].concat(), &limits());
+    }
+}

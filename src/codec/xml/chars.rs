@@ -30,14 +30,15 @@ pub(super) fn first_forbidden(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// For ASCII: bit 0, may begin a name; bit 1, may stand in one.
-const NAME: [u8; 128] = {
-    let mut table = [0; 128];
+/// For ASCII: bit 0, may begin a name; bit 1, may stand in one; bits 2 and 3 likewise, without the colon.
+const NAME: [u8; 256] = {
+    let mut table = [0; 256];
     let mut byte = 0;
-    while byte < 128 {
+    while byte < 256 {
         table[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b':' => 3,
-            b'0'..=b'9' | b'-' | b'.' => 2,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => 15,
+            b':' => 3,
+            b'0'..=b'9' | b'-' | b'.' => 10,
             _ => 0,
         };
         byte += 1;
@@ -96,17 +97,20 @@ const fn begins_name(character: char) -> bool {
 
 /// Whether a dict key can be an element's name, for every parser: what the fourth and the fifth edition of XML 1.0
 /// agree on, since expat reads by the one and we by the other; no colon, and nothing that begins with `xml`.
+#[inline]
 pub(super) fn is_element_name(key: &[u8]) -> bool {
     let [first, rest @ ..] = key else { return false };
-    if let Some(prefix) = key.first_chunk::<3>()
+    if first | 0x20 == b'x'
+        && let Some(prefix) = key.first_chunk::<3>()
         && prefix.eq_ignore_ascii_case(b"xml")
     {
         return false;
     }
-    if first.is_ascii() && rest.is_ascii() {
-        return *first != b':'
-            && NAME[usize::from(*first)] & 1 != 0
-            && rest.iter().all(|&byte| byte != b':' && NAME[usize::from(byte & 127)] & 2 != 0);
+    if NAME[usize::from(*first)] & 4 != 0 && rest.iter().all(|&byte| NAME[usize::from(byte)] & 8 != 0) {
+        return true;
+    }
+    if key.is_ascii() {
+        return false;
     }
     let Ok(key) = str::from_utf8(key) else { return false };
     key.chars().enumerate().all(|(index, c)| match c {

@@ -2,6 +2,25 @@
 
 use super::chars;
 use super::text::push_char;
+use crate::codec::words::{HIGH, every_word, has_byte, has_neither};
+
+/// Whether the text, which is UTF-8, is spelled literally in attributes and between tags. Some texts of which this is
+/// true are not found.
+#[inline]
+pub fn is_plain(text: &[u8]) -> bool {
+    every_word(text, |word| {
+        has_neither(word, b'&', b'<') && has_neither(word, b'>', b'"') && word & HIGH == 0
+    })
+}
+
+/// The same between tags alone, for text of any language: only some rare characters (U+F000 to U+FFFF) are not found
+/// to be literal although they are.
+#[inline]
+pub(super) fn is_literal(text: &[u8]) -> bool {
+    every_word(text, |word| {
+        has_neither(word, b'&', b'<') && has_neither(word, b'>', b'>') && !has_byte(word, 0xef)
+    })
+}
 
 /// Whether XML can carry the text, which is UTF-8.
 pub(super) fn is_carriable(text: &[u8]) -> bool {

@@ -47,7 +47,12 @@ impl Fault {
         if let Some(at) = self.at {
             let _ = write!(reason, "byte {} of the body: ", at.saturating_sub(start));
         }
-        reason.push_str(&self.what);
+        // What quick-xml says quotes names in full, and a name may be as long as the frame.
+        const MOST: usize = 300;
+        match self.what.char_indices().nth(MOST) {
+            Some((end, _)) => reason.extend([&self.what[..end], "…"]),
+            None => reason.push_str(&self.what),
+        }
         Refusal::new(self.code, reason)
     }
 }

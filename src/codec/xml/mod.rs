@@ -28,7 +28,7 @@ mod tests;
 
 use std::ops::Range;
 
-pub use escape::{fits_attribute, write_attribute};
+pub use escape::{fits_attribute, is_plain, write_attribute};
 pub use write::{encode, write_text};
 
 use crate::codec::Document;

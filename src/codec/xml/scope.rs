@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::chars;
 use super::fault::{Fault, shown};
 use super::tag::{self, Attribute};
 use super::text::Span;
@@ -42,7 +43,7 @@ fn refused(at: usize, prefix: &[u8], name: &[u8]) -> Fault {
     Fault::malformed(
         at,
         format!(
-            "the declaration of prefix {:?} as \"{}\": it takes a prefix without a colon, other than xml and xmlns, and \
+            "the declaration of prefix {:?} as \"{}\": it takes a prefix that is a name without a colon, other than xml and xmlns, and \
              a name that is not empty and not that of xml or xmlns",
             shown(prefix),
             shown(name)
@@ -69,9 +70,10 @@ impl<'s> Scope<'s> {
                 Some((b"xmlns", prefix)) => self.declare(source, prefix, *attribute)?,
                 Some(_) => prefixed += 1,
                 None if attribute.name.of(source) == b"xmlns" => {
-                    let namespace = attribute.value.of(source);
+                    let mut namespace = Vec::new();
+                    tag::push_value(source, *attribute, &mut namespace)?;
                     if namespace == XML || namespace == XMLNS {
-                        return Err(refused(attribute.name.start(), b"", namespace));
+                        return Err(refused(attribute.name.start(), b"", &namespace));
                     }
                 }
                 None => {}
@@ -121,7 +123,7 @@ impl<'s> Scope<'s> {
         let mut name = Vec::new();
         tag::push_value(source, attribute, &mut name)?;
         let reserved = prefix == b"xmlns" || (prefix == b"xml") != (name == XML) || name == XMLNS;
-        if prefix.is_empty() || prefix.contains(&b':') || name.is_empty() || reserved {
+        if !chars::is_name(prefix) || prefix.contains(&b':') || name.is_empty() || reserved {
             return Err(refused(at, prefix, &name));
         }
         let next = self.names.len();
@@ -135,7 +137,7 @@ impl<'s> Scope<'s> {
     fn resolve(&self, source: &'s [u8], name: Span) -> Result<Option<(usize, &'s [u8])>, Fault> {
         let Some((prefix, local)) = split(name.of(source)) else { return Ok(None) };
         let shown_name = || shown(name.of(source));
-        if prefix.is_empty() || local.is_empty() || local.contains(&b':') || !super::chars::is_name(local) {
+        if prefix.is_empty() || local.is_empty() || local.contains(&b':') || !chars::is_name(local) {
             return Err(Fault::malformed(
                 name.start(),
                 format!("{:?} is no name: a colon separates one prefix from one name", shown_name()),

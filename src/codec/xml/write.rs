@@ -4,13 +4,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::chars;
-use super::escape::{is_carriable, push_attribute, push_text};
-use crate::codec::number::write_float;
-use crate::codec::{Node, Text, View};
+use super::escape::{is_carriable, is_literal, push_attribute, push_text};
+use crate::codec::nesting::Outer;
+use crate::codec::number::{write_float, write_int};
+use crate::codec::words::push;
+use crate::codec::{Node, View};
 
 /// How the elements inside a container are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Inside {
+    /// No container: the value itself.
+    Whole,
     Items,
     /// By their keys.
     Fields,
@@ -32,56 +36,90 @@ struct Open<'a> {
 /// What is written is well-formed without anything around it, and read again is the same value.
 pub fn encode(view: View<'_>, name: &str, out: &mut Vec<u8>) {
     let nodes = view.nodes();
-    let mut open: Vec<Open<'_>> = Vec::new();
+    let mut open = Open { name: name.as_bytes(), inside: Inside::Whole, left: 1 };
+    let mut outer = Outer::new(open);
     let mut at = 0;
-    while at < nodes.len() {
-        let mut tag = name.as_bytes();
-        match open.last() {
-            None => begin(tag, out),
-            Some(Open { inside: Inside::Items, .. }) => {
-                tag = b"item";
-                begin(tag, out);
+    while let Some(&node) = nodes.get(at) {
+        let mut node = node;
+        let tag = match open.inside {
+            Inside::Items => {
+                out.extend_from_slice(b"<item");
+                b"item"
             }
-            Some(Open { inside: Inside::Fields, .. }) => {
+            Inside::Fields => {
                 // Only strings are keys here, so the key is one node, and the value follows it.
-                let key = if let Node::Str(key) = nodes[at] { view.text(key) } else { b"" };
-                tag = begin_field(key, out);
+                let key = if let Node::Str(key) = node { view.text(key) } else { b"" };
                 at += 1;
+                let Some(&value) = nodes.get(at) else { return };
+                node = value;
+                begin_field(key, out)
             }
-            Some(Open { inside: Inside::Entries, left, .. }) => {
-                if left % 2 == 0 {
-                    out.extend_from_slice(b"<entry>");
-                    tag = b"key";
-                } else {
-                    tag = b"value";
-                }
-                begin(tag, out);
+            Inside::Whole => {
+                begin(open.name, out);
+                open.name
             }
-        }
-        let Some(&node) = nodes.get(at) else { return };
-        let (word, inside, left) = match node {
-            Node::List(size) => ("list", Inside::Items, u64::from(size.items)),
-            Node::Tuple(size) => ("tuple", Inside::Items, u64::from(size.items)),
-            Node::Set(size) => ("set", Inside::Items, u64::from(size.items)),
-            Node::FrozenSet(size) => ("frozenset", Inside::Items, u64::from(size.items)),
-            Node::Dict(size) if has_string_keys(&nodes[at + 1..at + node.nodes()]) => {
-                ("dict", Inside::Fields, u64::from(size.items))
+            Inside::Entries if open.left.is_multiple_of(2) => {
+                out.extend_from_slice(b"<entry><key");
+                b"key"
             }
-            Node::Dict(size) => ("map", Inside::Entries, 2 * u64::from(size.items)),
-            scalar => {
-                write_scalar(scalar, view, tag, out);
-                at += 1;
-                end_value(&mut open, out);
-                continue;
+            Inside::Entries => {
+                out.extend_from_slice(b"<value");
+                b"value"
             }
         };
-        push_type(word, out);
         at += 1;
+        let (inside, left) = match node {
+            Node::List(size) => {
+                out.extend_from_slice(b" type=\"list\">");
+                (Inside::Items, u64::from(size.items))
+            }
+            Node::Tuple(size) => {
+                out.extend_from_slice(b" type=\"tuple\">");
+                (Inside::Items, u64::from(size.items))
+            }
+            Node::Set(size) => {
+                out.extend_from_slice(b" type=\"set\">");
+                (Inside::Items, u64::from(size.items))
+            }
+            Node::FrozenSet(size) => {
+                out.extend_from_slice(b" type=\"frozenset\">");
+                (Inside::Items, u64::from(size.items))
+            }
+            Node::Dict(size) if has_string_keys(&nodes[at..at - 1 + node.nodes()]) => {
+                out.extend_from_slice(b" type=\"dict\">");
+                (Inside::Fields, u64::from(size.items))
+            }
+            Node::Dict(size) => {
+                out.extend_from_slice(b" type=\"map\">");
+                (Inside::Entries, 2 * u64::from(size.items))
+            }
+            scalar => {
+                write_scalar(scalar, view, out);
+                (Inside::Whole, 0)
+            }
+        };
         if left > 0 {
-            open.push(Open { name: tag, inside, left });
-        } else {
+            outer.push(open);
+            open = Open { name: tag, inside, left };
+            continue;
+        }
+        // A value is complete, and perhaps the containers around it.
+        let mut tag = tag;
+        loop {
             end(tag, out);
-            end_value(&mut open, out);
+            open.left -= 1;
+            if open.inside == Inside::Entries && open.left.is_multiple_of(2) {
+                out.extend_from_slice(b"</entry>");
+            }
+            if open.left > 0 {
+                break;
+            }
+            if open.inside == Inside::Whole {
+                return;
+            }
+            tag = open.name;
+            let Some(around) = outer.pop() else { return };
+            open = around;
         }
     }
 }
@@ -93,29 +131,33 @@ pub fn write_text(name: &str, text: &[u8], out: &mut Vec<u8>) {
     end(name.as_bytes(), out);
 }
 
+#[inline]
 fn begin(name: &[u8], out: &mut Vec<u8>) {
     out.push(b'<');
-    out.extend_from_slice(name);
+    push(name, out);
 }
 
+#[inline]
 fn end(name: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"</");
-    out.extend_from_slice(name);
+    push(name, out);
     out.push(b'>');
 }
 
-fn push_type(word: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(b" type=\"");
-    out.extend_from_slice(word.as_bytes());
-    out.extend_from_slice(b"\">");
-}
-
 /// Begins the element of a dict's entry and returns its name.
+#[inline]
 fn begin_field<'a>(key: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     if key != b"item" && chars::is_element_name(key) {
         begin(key, out);
         return key;
     }
+    begin_item(key, out);
+    b"item"
+}
+
+/// Begins the element of an entry whose key is no element's name.
+#[cold]
+fn begin_item(key: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"<item key=\"");
     if is_carriable(key) {
         push_attribute(key, out);
@@ -123,23 +165,6 @@ fn begin_field<'a>(key: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     } else {
         push_base64(key, out);
         out.extend_from_slice(b"\" key-encoding=\"base64\"");
-    }
-    b"item"
-}
-
-/// A value inside `open` is complete; ends every container of which it was the last.
-fn end_value(open: &mut Vec<Open<'_>>, out: &mut Vec<u8>) {
-    while let Some(innermost) = open.last_mut() {
-        innermost.left -= 1;
-        let Open { name, inside, left } = *innermost;
-        if inside == Inside::Entries && left % 2 == 0 {
-            out.extend_from_slice(b"</entry>");
-        }
-        if left > 0 {
-            return;
-        }
-        end(name, out);
-        open.pop();
     }
 }
 
@@ -155,47 +180,56 @@ fn has_string_keys(inside: &[Node]) -> bool {
     true
 }
 
-fn write_scalar(node: Node, view: View<'_>, tag: &[u8], out: &mut Vec<u8>) {
+/// Writes the rest of a scalar's start tag, and its text.
+#[inline]
+fn write_scalar(node: Node, view: View<'_>, out: &mut Vec<u8>) {
     match node {
-        Node::None => push_type("null", out),
-        Node::Bool(truth) => {
-            push_type("bool", out);
-            out.extend_from_slice(if truth { b"true" } else { b"false" });
-        }
+        Node::Str(text) => write_str(view.text(text), out),
         Node::Int(number) => {
-            push_type("int", out);
-            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-        }
-        Node::BigInt(digits) => {
-            push_type("int", out);
-            out.extend_from_slice(view.text(digits));
+            out.extend_from_slice(b" type=\"int\">");
+            write_int(number, out);
         }
         Node::Float(number) => {
-            push_type("float", out);
+            out.extend_from_slice(b" type=\"float\">");
             push_float(number, out);
         }
-        Node::Str(text) => write_str(view.text(text), out),
-        Node::Bytes(text) => write_bytes(view, text, out),
+        Node::Bool(true) => out.extend_from_slice(b" type=\"bool\">true"),
+        Node::Bool(false) => out.extend_from_slice(b" type=\"bool\">false"),
+        Node::None => out.extend_from_slice(b" type=\"null\">"),
+        Node::BigInt(digits) => {
+            out.extend_from_slice(b" type=\"int\">");
+            out.extend_from_slice(view.text(digits));
+        }
+        Node::Bytes(text) => {
+            out.extend_from_slice(b" type=\"bytes\">");
+            push_base64(view.text(text), out);
+        }
         Node::List(_) | Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Dict(_) => {
             debug_assert!(false, "{node:?} is no scalar");
         }
     }
-    end(tag, out);
 }
 
+#[inline]
 fn write_str(text: &[u8], out: &mut Vec<u8>) {
+    if is_literal(text) {
+        out.extend_from_slice(b" type=\"str\">");
+        push(text, out);
+    } else {
+        write_unusual(text, out);
+    }
+}
+
+/// Writes a string that is to be escaped, or looked at more closely.
+#[cold]
+fn write_unusual(text: &[u8], out: &mut Vec<u8>) {
     if is_carriable(text) {
-        push_type("str", out);
+        out.extend_from_slice(b" type=\"str\">");
         push_text(text, out);
     } else {
         out.extend_from_slice(b" type=\"str\" encoding=\"base64\">");
         push_base64(text, out);
     }
-}
-
-fn write_bytes(view: View<'_>, text: Text, out: &mut Vec<u8>) {
-    push_type("bytes", out);
-    push_base64(view.text(text), out);
 }
 
 fn push_float(number: f64, out: &mut Vec<u8>) {

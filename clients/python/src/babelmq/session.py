@@ -68,11 +68,12 @@ Steps = Generator[Union[Step, Send, Sleep], None, T]
 class _Get:
     """A ``get`` that waits for its answer."""
 
-    __slots__ = ("topic", "value")
+    __slots__ = ("default", "topic", "value")
 
-    def __init__(self, topic: str, value: Any) -> None:
+    def __init__(self, topic: str, default: Any) -> None:
         self.topic = topic
-        self.value = value
+        self.default = default
+        self.value = default
 
 
 class _Answer:
@@ -102,6 +103,8 @@ class Session:
             self._subscription = {"command": "subscribe", "topic": topic}
             if exact:
                 self._subscription["exact"] = True
+        # A cancel was asked for, and the broker has not confirmed it on this connection.
+        self._cancelling = False
         self._topic = topic
         self._frames = FrameBuffer(max_frame)
         self._backoff = Backoff()
@@ -183,6 +186,7 @@ class Session:
     def _greet(self) -> Steps[None]:
         self._frames.clear()
         self._messages = 0
+        self._cancelling = False
         self.connected = True
         self._listeners = deque(listener for listener in self._listeners if listener[1])
         greeting = [self._frame({"command": "list"}) for _ in self._listeners]
@@ -215,8 +219,8 @@ class Session:
                 # what the broker said last is a reason not to.
                 self._raise_refused()
                 continue
-            except GeneratorExit:
-                # Given up on; part of it may be on its way.
+            except (GeneratorExit, TimeoutError):
+                # Given up on; it, or part of it, may be on its way.
                 self.unconfirmed = True
                 raise
             self.unconfirmed = True
@@ -296,8 +300,11 @@ class Session:
         """Ends the subscription, and waits until it has ended."""
         if self._subscription is not None:
             self._subscription = None
-            if self.connected:
-                yield from self._ask({"command": "cancel", "topic": self._topic})
+            self._cancelling = True
+        # A new connection has no subscription, so there is nothing to end on it.
+        while self._cancelling and self.connected:
+            if (yield from self._ask({"command": "cancel", "topic": self._topic})):
+                self._cancelling = False
 
     def next_delivery(self) -> Delivery | None:
         """The next delivery among what has arrived; ``None`` when more has to arrive first."""
@@ -424,10 +431,10 @@ class Session:
                 listener(topics)
 
     def _on_value(self, message: Message) -> None:
-        if "message" in message:
-            for get in self._gets:
-                if get.topic == message["topic"]:
-                    get.value = message["message"]
+        for get in self._gets:
+            if get.topic == message["topic"]:
+                # That there is no value is an answer too: what came late for another get says nothing.
+                get.value = message.get("message", get.default)
 
     def _on_error(self, message: Message) -> None:
         fatal = message.get("fatal") in (True, "true")

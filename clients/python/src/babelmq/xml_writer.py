@@ -9,7 +9,13 @@ from typing import Any
 
 from . import plain_data
 
-_NAME = re.compile(r"(?!item\Z)(?![xX][mM][lL])[A-Za-z_][A-Za-z0-9_.-]*")
+# Letters that every edition of XML 1.0 takes in a name, and so every parser; the broker writes them as names too.
+_LETTERS = (
+    "A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u0388-\u038a\u038e-\u03a1"
+    "\u03a3-\u03ce\u0401-\u040c\u040e-\u044f\u0451-\u045c\u045e-\u0481\u05d0-\u05ea\u0621-\u063a\u0641-\u064a"
+    "\u0905-\u0939\u0e01-\u0e2e\u3041-\u3094\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"
+)
+_NAME = re.compile(f"(?!item\\Z)(?![xX][mM][lL])[{_LETTERS}][{_LETTERS}0-9.-]*")
 # Also what XML 1.0 would allow, but a parser would not give back: \r is read as \n.
 _UNUSUAL = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")

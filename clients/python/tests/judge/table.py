@@ -173,3 +173,11 @@ def _child(element: ET.Element, key: str) -> ET.Element:
         encoded = b64encode(key.encode()).decode()
         return ET.SubElement(element, "item", {"key": encoded, "key-encoding": "base64"})
     return ET.SubElement(element, "item", {"key": key})
+
+
+def outline(element: ET.Element) -> Any:
+    """An element such that == compares all of it, except the order of a set's elements."""
+    children = [outline(child) for child in element]
+    if element.get("type") in ("set", "frozenset"):
+        children.sort(key=repr)
+    return element.tag, sorted(element.attrib.items()), element.text or "", children

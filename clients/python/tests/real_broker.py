@@ -1,0 +1,44 @@
+"""The broker that is tested against where there is one: the program at BABELMQ_BIN."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+BINARY = os.environ.get("BABELMQ_BIN", "")
+
+
+class RealBroker:
+    """A `babelmq serve` that can be ended, and started again where it was."""
+
+    def __init__(self) -> None:
+        self.address = "127.0.0.1:0"
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, and waits until it listens."""
+        self.process = subprocess.Popen(
+            [BINARY, "serve", "--listen", self.address],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("babelmq listening on "), f"{BINARY} said {line!r}"
+        self.address = line.split()[-1]
+
+    def close(self) -> None:
+        """Tells it to stop, and waits until it has."""
+        self.process.terminate()
+        self._wait()
+
+    def kill(self) -> None:
+        """Ends it without a warning."""
+        self.process.kill()
+        self._wait()
+
+    def _wait(self) -> None:
+        self.process.wait(20)
+        if self.process.stdout is not None:
+            self.process.stdout.close()

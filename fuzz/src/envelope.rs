@@ -1,0 +1,121 @@
+//! Whole message bodies: requests of clients, and the broker's own frames.
+
+use babelmq::Topic;
+use babelmq::codec::{
+    Content, Dialect, Document, Message, Request, decode_part, json, pickle, read_request, write_delivery,
+    write_reply, write_value, xml,
+};
+use babelmq::protocol::{Format, HEADER_LEN, Header, Reply};
+
+use crate::same::assert_same;
+use crate::translate::unlimited;
+use crate::{Bound, limits, linear};
+
+/// As for a pickle, the dearest of the three; and the text of a refusal.
+const READ: Bound = crate::pickle::DECODE;
+
+/// What was judged has no budget any more: in JSON, what stands under a duplicate key is moved once for each level around
+/// it.
+const AGAIN: Bound = Bound { base: READ.base, per_byte: 1_600 };
+
+/// The input is the byte of a format and a body in it.
+pub fn envelope(input: &[u8]) {
+    let [format, body @ ..] = input else { return };
+    let Some(format) = Format::from_byte(format % 3) else { return };
+    let limits = limits(body);
+    let mut document = Document::new();
+    document.append_text(|own| own.extend_from_slice(b"before"));
+    let before = document.weight();
+    let request = linear("a body", body.len(), READ, || {
+        read_request(body, format, 0..body.len(), &mut document, &limits)
+    });
+    match request {
+        Err(refusal) => {
+            assert_eq!(document.weight(), before, "a refused body leaves something: {refusal:?}");
+            answered(format, &Reply::Error(refusal));
+        }
+        Ok(Request::Ping { id }) => answered(format, &Reply::Pong { id }),
+        Ok(Request::Publish { topic, message, .. }) => {
+            if Topic::parse(&topic).is_ok() {
+                published(body, format, &topic, &message, &document);
+            }
+        }
+        Ok(_) => {}
+    }
+}
+
+/// What the broker says can be read.
+fn answered(format: Format, reply: &Reply) {
+    let mut frame = Vec::new();
+    write_reply(&mut frame, format, reply);
+    let body = body_of(&frame, format);
+    let all = 0..body.len();
+    let mut document = Document::new();
+    let read = match format {
+        Format::Json => json::decode(body, all, &mut document, &unlimited()),
+        Format::Xml => xml::decode_body(body, all, &mut document, &unlimited()).map(|body| body.root),
+        Format::Pickle => pickle::decode_body(body, all, &mut document, &unlimited()),
+    };
+    if let Err(refusal) = read {
+        panic!("{reply:?} cannot be read: {refusal:?}: {}", frame.escape_ascii());
+    }
+}
+
+/// What was published is delivered in every dialect as it is, decoded before or not.
+fn published(body: &[u8], format: Format, topic: &str, message: &Message, document: &Document) {
+    let mut scratch = Document::new();
+    let root = linear("a payload again", body.len(), AGAIN, || {
+        decode_part(body, format, &message.part, &mut scratch, &limits(body))
+            .unwrap_or_else(|refusal| panic!("accepted, and it cannot be decoded: {refusal:?}"))
+    });
+    let view = scratch.view(body, root);
+    if let Some(root) = message.document {
+        assert_same(document.view(body, root), view);
+    }
+    for dialect in Dialect::ALL {
+        let mut frame = Vec::new();
+        write_delivery(&mut frame, dialect, topic, Content::Decoded(view), true);
+        delivered(&frame, dialect, topic, view);
+        frame.clear();
+        write_delivery(&mut frame, dialect, topic, Content::Decoded(view), false);
+        delivered(&frame, dialect, topic, view);
+        let mut value = Vec::new();
+        write_value(&mut value, dialect, topic, Content::Decoded(view));
+        body_of(&value, dialect.format());
+        if let (true, babelmq::codec::Part::Value(range)) = (dialect.passes_on(format), &message.part) {
+            frame.clear();
+            write_delivery(&mut frame, dialect, topic, Content::Published(&body[range.clone()]), true);
+            delivered(&frame, dialect, topic, view);
+        }
+    }
+}
+
+fn delivered(frame: &[u8], dialect: Dialect, topic: &str, view: babelmq::codec::View<'_>) {
+    let format = dialect.format();
+    let body = body_of(frame, format);
+    let mut document = Document::new();
+    let plain_json = dialect == Dialect::Json;
+    let request = match read_request(body, format, 0..body.len(), &mut document, &unlimited()) {
+        Ok(request) => request,
+        Err(_) if plain_json && !crate::plain::is_readable(view) => return,
+        Err(refusal) => panic!("a delivery cannot be read: {refusal:?}: {}", frame.escape_ascii()),
+    };
+    let Request::Publish { topic: read, message, .. } = request else {
+        panic!("a delivery is no publish: {}", frame.escape_ascii());
+    };
+    assert_eq!(read, topic);
+    if plain_json {
+        return;
+    }
+    let mut scratch = Document::new();
+    let root =
+        decode_part(body, format, &message.part, &mut scratch, &unlimited()).expect("it was read just now");
+    assert_same(view, scratch.view(body, root));
+}
+
+/// The body of a frame that stands alone.
+fn body_of(frame: &[u8], format: Format) -> &[u8] {
+    let (header, body) = frame.split_first_chunk::<HEADER_LEN>().expect("a frame has a header");
+    assert_eq!(Header::parse(*header, u32::MAX), Ok(Header { format, length: body.len() as u32 }));
+    body
+}

@@ -1,0 +1,68 @@
+//! JSON to values.
+
+use babelmq::ErrorCode;
+use babelmq::codec::{Document, Part, Request, json as codec, read_request};
+use babelmq::protocol::Format;
+use serde::de::IgnoredAny;
+
+use crate::same::assert_same;
+use crate::{Bound, limits, linear};
+
+pub(crate) const DECODE: Bound = Bound { base: 4 << 10, per_byte: 400 };
+
+/// The input is a payload.
+pub fn json(input: &[u8]) {
+    let limits = limits(input);
+    let mut document = Document::new();
+    let decoded =
+        linear("json", input.len(), DECODE, || codec::decode(input, 0..input.len(), &mut document, &limits));
+
+    // serde_json knows no depth here, no digits and no range of numbers, and leaves UTF-8 and surrogates alone; but what
+    // is JSON, it knows.
+    let grammatical = str::from_utf8(input).is_ok() && serde_json::from_slice::<IgnoredAny>(input).is_ok();
+    match &decoded {
+        Ok(_) => assert!(grammatical, "accepted, and serde_json refuses it"),
+        Err(refusal) if refusal.code == ErrorCode::MalformedJson => {
+            assert!(!grammatical, "serde_json accepts it: {}", refusal.reason);
+        }
+        Err(_) => {}
+    }
+
+    judged_as_decoded(input, decoded.as_ref().map(|_| ()).map_err(|refusal| refusal.code));
+
+    let Ok(root) = decoded else { return };
+    let mut exact = Vec::new();
+    codec::encode(document.view(input, root), true, &mut exact);
+    let mut again = Document::new();
+    let root_again = codec::decode(&exact, 0..exact.len(), &mut again, &crate::translate::unlimited())
+        .unwrap_or_else(|refusal| panic!("{refusal:?}: {}", exact.escape_ascii()));
+    assert_same(document.view(input, root), again.view(&exact, root_again));
+}
+
+/// A payload inside a message is judged without being decoded where that is possible. Both ways agree.
+fn judged_as_decoded(input: &[u8], decoded: Result<(), ErrorCode>) {
+    let head = br#"{"command":"publish","topic":"t","message":"#;
+    let body = [head, input, b"}"].concat();
+    let limits = limits(input);
+    let mut document = Document::new();
+    let judged = linear("json in a message", body.len(), DECODE, || {
+        read_request(&body, Format::Json, 0..body.len(), &mut document, &limits)
+    });
+    let space = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+    let before = input.iter().take_while(space).count();
+    let after = input.iter().rev().take_while(space).count().min(input.len() - before);
+    let whole = head.len() + before..head.len() + input.len() - after;
+    match (judged, decoded) {
+        (Ok(Request::Publish { message, .. }), decoded) if message.part == Part::Value(whole.clone()) => {
+            // Judging does not charge for moving what stands under duplicate keys, and delivering does not either.
+            let good = matches!(decoded, Ok(()) | Err(ErrorCode::TooLarge));
+            assert!(good, "judged good, and it cannot be decoded: {decoded:?}");
+        }
+        (Ok(_), Ok(())) => panic!("decoded whole, and judged as something else"),
+        // The input has closed the message, or the field, and gone on.
+        (Ok(_), Err(_)) => {}
+        (Err(refusal), decoded) => {
+            assert!(decoded.is_err(), "it can be decoded, and is judged bad: {refusal:?}");
+        }
+    }
+}

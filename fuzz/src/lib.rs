@@ -1,0 +1,59 @@
+//! What is fuzzed. Each target is a function from bytes; libFuzzer runs it with bytes of its own making, and the tests
+//! run it with those that are kept in `corpus`.
+//!
+//! A target does not only look for panics. Three things hold for all of them:
+//!
+//! - what was accepted means what an independent reader says it means, or what it says after a round trip;
+//! - memory and time are linear in the input, see [`linear`];
+//! - nothing recurses on input: a target runs on the smallest stack that a thread of the broker has.
+
+mod cost;
+mod envelope;
+mod frame;
+mod json;
+mod pickle;
+mod plain;
+mod same;
+mod topic;
+mod translate;
+mod xml;
+
+pub use cost::{Bound, linear};
+pub use envelope::envelope;
+pub use frame::frame;
+pub use json::json;
+pub use pickle::pickle;
+pub use topic::topic;
+pub use translate::translate;
+pub use xml::xml;
+
+use babelmq::protocol::Limits;
+
+/// A target.
+pub type Target = fn(&[u8]);
+
+/// Every target, by the name of its corpus.
+pub const TARGETS: [(&str, Target); 7] = [
+    ("frame", frame),
+    ("json", json),
+    ("xml", xml),
+    ("pickle", pickle),
+    ("topic", topic),
+    ("envelope", envelope),
+    ("translate", translate),
+];
+
+/// Bytes of stack that a target gets: as many as a writer thread, the smallest of the broker's.
+pub const STACK: usize = 128 << 10;
+
+/// Runs a target on a stack of its own.
+pub fn run(target: Target, input: &[u8]) {
+    stacker::grow(STACK, || target(input));
+}
+
+/// The limits of a broker that takes just such an input: with them, what is bounded by the budget of a payload is
+/// bounded by the input.
+fn limits(input: &[u8]) -> Limits {
+    const SMALLEST: usize = 1 << 10;
+    Limits::with_max_frame(u32::try_from(input.len().max(SMALLEST)).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,71 @@
+//! Pickle to values.
+
+use babelmq::codec::{Document, pickle as codec};
+
+use crate::same::assert_same;
+use crate::{Bound, limits, linear};
+
+/// What a reference repeats is paid for from the payload's budget, and that is 16 times the input, or 16 KiB.
+pub(crate) const DECODE: Bound = Bound { base: 256 << 10, per_byte: 400 };
+
+/// The input is a pickle: a payload, and a whole body.
+pub fn pickle(input: &[u8]) {
+    let limits = limits(input);
+    let mut document = Document::new();
+    let decoded = linear("pickle", input.len(), DECODE, || {
+        codec::decode(input, 0..input.len(), &mut document, &limits)
+    });
+    let mut body = Document::new();
+    let as_body = linear("pickle as a body", input.len(), DECODE, || {
+        codec::decode_body(input, 0..input.len(), &mut body, &limits)
+    });
+    if let (Ok(root), Ok(root_of_body)) = (&decoded, as_body) {
+        assert_same(document.view(input, *root), body.view(input, root_of_body));
+    }
+    let Ok(root) = decoded else { return };
+    let view = document.view(input, root);
+    let mut written = Vec::new();
+    codec::write_prologue(&mut written);
+    codec::encode(view, &mut written);
+    codec::write_stop(&mut written);
+    only_data(&written);
+    let mut again = Document::new();
+    let root_again = codec::decode(&written, 0..written.len(), &mut again, &crate::translate::unlimited())
+        .unwrap_or_else(|refusal| panic!("{refusal:?}: {}", written.escape_ascii()));
+    assert_same(view, again.view(&written, root_again));
+}
+
+/// Refuses a pickle with any opcode that does not spell data. This knows nothing of the codec.
+pub(crate) fn only_data(pickle: &[u8]) {
+    let mut rest = pickle;
+    let mut take = |count: usize| -> &[u8] {
+        let (argument, after) = rest.split_at(count);
+        rest = after;
+        argument
+    };
+    loop {
+        let opcode = take(1)[0];
+        match opcode {
+            b'.' => break,
+            // MARK, NONE, the booleans, empty containers, and what fills them.
+            b'(' | b'N' | 0x88 | 0x89 | b']' | b'}' | b')' | 0x8f => {}
+            b'e' | b'u' | b't' | 0x85 | 0x86 | 0x87 | 0x90 | 0x91 => {}
+            // PROTO, BININT1; BININT2; BININT; BINFLOAT.
+            0x80 | b'K' => drop(take(1)),
+            b'M' => drop(take(2)),
+            b'J' => drop(take(4)),
+            b'G' => drop(take(8)),
+            // LONG1, SHORT_BINUNICODE, SHORT_BINBYTES; LONG4, BINUNICODE, BINBYTES.
+            0x8a | 0x8c | b'C' => {
+                let length = take(1)[0];
+                take(length.into());
+            }
+            0x8b | b'X' | b'B' => {
+                let length = take(4).iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
+                take(length);
+            }
+            other => panic!("opcode 0x{other:02x} was written: {}", pickle.escape_ascii()),
+        }
+    }
+    assert!(rest.is_empty(), "there is something behind STOP");
+}

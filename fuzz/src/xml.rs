@@ -1,0 +1,54 @@
+//! XML to values.
+
+use babelmq::codec::{Document, xml as codec};
+
+use crate::same::assert_same;
+use crate::{Bound, limits, linear};
+
+pub(crate) const DECODE: Bound = Bound { base: 16 << 10, per_byte: 400 };
+
+/// The input is a payload, and a whole body.
+pub fn xml(input: &[u8]) {
+    let limits = limits(input);
+    let mut document = Document::new();
+    let decoded = linear("xml", input.len(), DECODE, || {
+        codec::decode_message(input, 0..input.len(), &mut document, &limits)
+    });
+    if let Ok(root) = decoded {
+        well_formed(input);
+        let mut written = Vec::new();
+        codec::encode(document.view(input, root), "message", &mut written);
+        well_formed(&written);
+        let mut again = Document::new();
+        let limits = crate::translate::unlimited();
+        let root_again = codec::decode_message(&written, 0..written.len(), &mut again, &limits)
+            .unwrap_or_else(|refusal| panic!("{refusal:?}: {}", written.escape_ascii()));
+        assert_same(document.view(input, root), again.view(&written, root_again));
+    }
+
+    let mut document = Document::new();
+    let body = linear("xml as a body", input.len(), DECODE, || {
+        codec::decode_body(input, 0..input.len(), &mut document, &limits)
+    });
+    let Ok(body) = body else { return };
+    // Outside of the message, prefixes are nobody's business.
+    if let Some(message) = body.message {
+        let mut cut = Document::new();
+        // The declaration and what else stands around it are not needed to read it.
+        let limits = crate::translate::unlimited();
+        codec::decode_message(input, message.clone(), &mut cut, &limits)
+            .unwrap_or_else(|refusal| panic!("read inside of its body, not cut out: {refusal:?}"));
+        well_formed(&input[message]);
+    }
+}
+
+/// Refuses what another reader refuses; that one takes the square of their number for attributes and prefixes.
+fn well_formed(xml: &[u8]) {
+    if xml.len() > 16 << 10 {
+        return;
+    }
+    let text = str::from_utf8(xml).unwrap_or_else(|error| panic!("{error}: {}", xml.escape_ascii()));
+    if let Err(error) = roxmltree::Document::parse(text) {
+        panic!("accepted or written, and roxmltree refuses it: {error}: {text:?}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Text eight bytes at a time: most strings of a message are shorter than what it costs to call a function that is
+//! made for long ones.
+
+pub(super) const ONES: u64 = 0x0101_0101_0101_0101;
+pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Whether the text is UTF-8, which for ASCII needs no call.
+#[inline]
+pub(super) fn is_utf8(text: &[u8]) -> bool {
+    every_word(text, |word| word & HIGH == 0) || str::from_utf8(text).is_ok()
+}
+
+/// Marks the high bit of each byte that is `a`, `b` or below space, and perhaps of bytes above one; `a` and `b` are
+/// ASCII.
+#[inline(always)]
+pub(super) const fn stops(word: u64, a: u8, b: u8) -> u64 {
+    // The high bit of a difference shows a borrow: where the byte itself has none, it was too small. A borrow from a
+    // neighbour only adds to what a true one has found.
+    let zero_a = (word ^ (ONES * a as u64)).wrapping_sub(ONES);
+    let zero_b = (word ^ (ONES * b as u64)).wrapping_sub(ONES);
+    let control = word.wrapping_sub(ONES * 0x20);
+    (zero_a | zero_b | control) & !word & HIGH
+}
+
+/// Whether none of the bytes is `a`, `b` or below space; `a` and `b` are ASCII.
+#[inline(always)]
+pub(super) const fn has_neither(word: u64, a: u8, b: u8) -> bool {
+    stops(word, a, b) == 0
+}
+
+/// Whether one of the bytes is `byte`.
+#[inline(always)]
+pub(super) const fn has_byte(word: u64, byte: u8) -> bool {
+    let zero = word ^ (ONES * byte as u64);
+    zero.wrapping_sub(ONES) & !zero & HIGH != 0
+}
+
+/// Whether `judge` takes all words of the text. Words overlap, and a short text is filled up with bytes of its own, so
+/// `judge` must not mind to see a byte twice nor where; it is not asked about an empty text.
+#[inline(always)]
+pub(super) fn every_word(text: &[u8], judge: impl Fn(u64) -> bool) -> bool {
+    if let Some(last) = text.last_chunk::<8>() {
+        let (words, _) = text.as_chunks::<8>();
+        return words.iter().all(|word| judge(u64::from_le_bytes(*word))) && judge(u64::from_le_bytes(*last));
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        let word = u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+        return judge(word);
+    }
+    match *text {
+        [] => true,
+        [a] => judge(u64::from(a) * ONES),
+        [a, .., b] => {
+            let middle = text[text.len() / 2];
+            judge(u64::from(a) | u64::from(b) << 8 | u64::from(middle) * (ONES << 16))
+        }
+    }
+}
+
+/// A number that equal texts share, and that few others do.
+#[inline(always)]
+pub(super) fn fingerprint(text: &[u8]) -> u64 {
+    let word = if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+    } else {
+        match *text {
+            [] => 0,
+            [a, .., b] => u64::from(a) | u64::from(b) << 8 | u64::from(text[text.len() / 2]) << 16,
+            [a] => u64::from(a),
+        }
+    };
+    (word ^ (text.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Appends a text. A short one is copied in two words that overlap.
+#[inline(always)]
+pub(super) fn push(text: &[u8], out: &mut Vec<u8>) {
+    if text.len() <= 16 {
+        if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+            return push_both(first, last, text.len(), out);
+        }
+        if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+            return push_both(first, last, text.len(), out);
+        }
+        match *text {
+            [] => {}
+            [a] => out.push(a),
+            [a, b] => out.extend_from_slice(&[a, b]),
+            [a, b, c, ..] => out.extend_from_slice(&[a, b, c]),
+        }
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>())
+        && text.len() <= 32
+    {
+        push_both(first, last, text.len(), out);
+    } else {
+        out.extend_from_slice(text);
+    }
+}
+
+#[inline(always)]
+fn push_both<const N: usize>(first: &[u8; N], last: &[u8; N], length: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(first);
+    out.truncate(start + length - N);
+    out.extend_from_slice(last);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_looked_at() {
+        for length in 0..70 {
+            let text = vec![b'x'; length];
+            let is_plain = |text: &[u8]| every_word(text, |word| has_neither(word, b'"', b'\\'));
+            assert!(is_utf8(&text) && is_plain(&text));
+            for at in 0..length {
+                for stop in [b'"', b'\\', 0, 0x1f, b'\n'] {
+                    let mut text = text.clone();
+                    text[at] = stop;
+                    assert!(!is_plain(&text));
+                }
+                for other in [b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0x9f, 0xff] {
+                    let mut text = text.clone();
+                    text[at] = other;
+                    assert!(is_plain(&text));
+                    assert_eq!(is_utf8(&text), other < 0x80);
+                    assert!(!every_word(&text, |word| !has_byte(word, other)));
+                }
+            }
+        }
+        assert!(is_utf8("Zoë Brandt & Söhne".as_bytes()));
+    }
+
+    #[test]
+    fn texts_are_copied_as_they_are() {
+        for length in 0..70 {
+            let text: Vec<u8> = (1..=length).collect();
+            let mut out = b"before".to_vec();
+            push(&text, &mut out);
+            assert_eq!(out, [b"before", &*text].concat());
+        }
+    }
+}

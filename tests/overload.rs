@@ -1,0 +1,145 @@
+//! More than the broker can take: producers that outrun it, and more clients than there are descriptors.
+#![cfg(all(feature = "cli", feature = "middleware"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use babelmq::Format::Json;
+use support::Field::{Bool, Raw, Str};
+use support::process::memory;
+use support::served::Served;
+use support::{Client, body, frame, number};
+
+const BABELMQ: &str = env!("CARGO_BIN_EXE_babelmq");
+
+const PRODUCERS: usize = 8;
+/// Of each producer, and more than the sockets on its way hold.
+const MESSAGES: usize = 600;
+const MESSAGE: usize = 64 << 10;
+
+/// Each topic is new and matches 1,024 filters, so that it is the dispatcher that is behind.
+#[test]
+fn producers_that_outrun_the_dispatcher_wait_their_turn() {
+    let served = Served::start(Command::new(BABELMQ).args(["serve", "--listen", "127.0.0.1:0"]));
+    let mut consumer = Client::to(served.address);
+    for filter in 0..1 << 10 {
+        let segments: Vec<&str> = (0..10).map(|bit| if filter >> bit & 1 == 0 { "+" } else { "a" }).collect();
+        let filter = segments.join("/");
+        consumer.command(Json, &[("command", Str("subscribe")), ("topic", Str(&filter))]);
+        assert_eq!(consumer.next().field("command"), "subscribed");
+    }
+    let idle = memory(&served.id(), "VmRSS");
+    let done = AtomicUsize::new(0);
+    let mut at_first_end = None;
+    thread::scope(|scope| {
+        for producer in 0..PRODUCERS {
+            let (address, done) = (served.address, &done);
+            scope.spawn(move || {
+                let mut client = Client::to(address);
+                for message in 0..MESSAGES {
+                    client.send_raw(&publication(producer, message));
+                }
+                done.fetch_add(1, Ordering::Relaxed);
+                assert_eq!(client.flush(Json), []);
+            });
+        }
+        let mut received = [0; PRODUCERS];
+        for count in 0..PRODUCERS * MESSAGES {
+            let topic = consumer.next().field("topic");
+            let (producer, message) =
+                topic.strip_prefix("a/a/a/a/a/a/a/a/a/a/").unwrap().split_once('/').unwrap();
+            let producer: usize = producer.parse().unwrap();
+            assert_eq!(message.parse(), Ok(received[producer]), "of producer {producer}");
+            received[producer] += 1;
+            if count == PRODUCERS * MESSAGES / 10 {
+                assert_eq!(done.load(Ordering::Relaxed), 0, "nothing holds the producers back");
+            }
+            if received[producer] == MESSAGES && at_first_end.is_none() {
+                at_first_end = Some(received);
+            }
+        }
+    });
+    // They take turns: who was last had at least half when the first had all.
+    let at_first_end = at_first_end.unwrap();
+    assert!(at_first_end.iter().all(|had| *had > MESSAGES / 2), "{at_first_end:?}");
+    let most = (memory(&served.id(), "VmHWM") - idle) >> 20;
+    println!("{} MiB were sent, {most} MiB of memory used", (PRODUCERS * MESSAGES * MESSAGE) >> 20);
+    assert!(most < 160, "{most} MiB of memory used");
+}
+
+fn publication(producer: usize, message: usize) -> Vec<u8> {
+    let topic = format!("a/a/a/a/a/a/a/a/a/a/{producer}/{message}");
+    let payload = format!("\"{}\"", "x".repeat(MESSAGE));
+    let fields = [
+        ("command", Str("publish")),
+        ("topic", Str(&topic)),
+        ("retain", Bool(false)),
+        ("message", Raw(payload.as_bytes())),
+    ];
+    frame(0, &body(Json, &fields))
+}
+
+/// Descriptors that the broker may have.
+const DESCRIPTORS: usize = 40;
+/// Clients that want to be connected.
+const CLIENTS: usize = 60;
+
+#[test]
+fn without_descriptors_the_listener_waits_and_who_is_connected_is_served() {
+    let limited = format!("ulimit -n {DESCRIPTORS}; exec \"$0\" serve --listen 127.0.0.1:0");
+    let mut served =
+        Served::start(Command::new("sh").args(["-c", &limited, BABELMQ]).env("BABELMQ_LOG", "info"));
+    let mut log = served.log().filter(|line| line.contains("accept"));
+    let own = sockets(&served);
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::to(served.address)).collect();
+    for client in &mut clients {
+        client.command(Json, &[("command", Str("ping"))]);
+    }
+    let says = log.next().unwrap();
+    assert!(says.contains("cannot accept connections") && says.contains("open files"), "{says}");
+    // From now on no more are connected, until somebody goes.
+    let connected = sockets(&served) - own;
+    assert!((10..DESCRIPTORS).contains(&connected), "{connected}");
+    let mut waiting = clients.split_off(connected);
+    for client in &mut clients {
+        assert_eq!(client.next().field("command"), "pong");
+    }
+    for count in 0..100 {
+        let (one, others) = clients.split_first_mut().unwrap();
+        if count == 0 {
+            others.iter_mut().for_each(|other| drop(other.subscribe(Json, "/t")));
+        }
+        one.publish(Json, "/t", &number(Json, count));
+        others.iter_mut().for_each(|other| assert_eq!(other.next().number(), count));
+    }
+    for client in &mut waiting {
+        // Two waiting ones never cost a third its place.
+        drop(clients.pop());
+        assert_eq!(client.next().field("command"), "pong");
+        clients.iter_mut().for_each(|other| other.is_quiet());
+    }
+    drop(clients);
+    drop(waiting);
+    served.signal("TERM");
+    // Each time it says so once, however often it tried, and once that it is over.
+    let all: Vec<String> = std::iter::once(says).chain(log).collect();
+    for pair in all.chunks(2) {
+        assert!(pair[0].contains("cannot accept connections"), "{all:#?}");
+        assert!(pair.get(1).is_none_or(|line| line.contains("accepting connections again")), "{all:#?}");
+    }
+    assert_eq!(served.end().0, Some(0));
+}
+
+/// Sockets that the broker has, those that it listens on and wakes itself with among them.
+fn sockets(served: &Served) -> usize {
+    let all = fs::read_dir(format!("/proc/{}/fd", served.id())).unwrap();
+    let is_socket = |link: std::path::PathBuf| {
+        fs::read_link(link).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
+    };
+    all.filter(|entry| is_socket(entry.as_ref().unwrap().path())).count()
+}
