@@ -91,7 +91,7 @@ const CLIENTS: usize = 60;
 
 #[test]
 fn without_descriptors_the_listener_waits_and_who_is_connected_is_served() {
-    let (mut served, mut clients, log) = exhausted();
+    let (served, mut clients, log) = exhausted();
     let connected = accepted(&served);
     assert!((10..DESCRIPTORS).contains(&connected), "{connected}");
     let mut waiting = clients.split_off(connected);

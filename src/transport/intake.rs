@@ -42,7 +42,7 @@ struct Like {
 }
 
 /// What a region of frames came to.
-pub struct Taken {
+pub(super) struct Taken {
     pub steps: Vec<Step>,
     /// Whether there is a step that is answered.
     pub needs_answer: bool,
@@ -51,7 +51,7 @@ pub struct Taken {
 
 /// Decodes a region of whole frames, their headers judged already. `recent` are topics of reads before; it is
 /// brought up to date.
-pub fn take_in(region: &[u8], limits: Limits, recent: &mut Vec<Topic>) -> Taken {
+pub(super) fn take_in(region: &[u8], limits: Limits, recent: &mut Vec<Topic>) -> Taken {
     let mut intake = Intake {
         region,
         limits,
