@@ -31,6 +31,7 @@ pub struct Recognised<'a> {
 
 impl KnownEnvelope {
     /// Remembers what is around the payload of a body that was accepted: a publish to `topic`, its payload at `message`.
+    #[allow(clippy::ptr_arg, reason = "whether it is borrowed says whether it is spelled literally")]
     pub fn learn(&mut self, source: &[u8], body: Range<usize>, message: Range<usize>, topic: &Cow<'_, str>) {
         self.before.clear();
         self.before.extend_from_slice(&source[body.start..message.start]);
