@@ -10,7 +10,7 @@ VENV := .venv
 IN_VENV = $(abspath $(VENV))/bin
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: run-broker demo test test-rust test-python check fmt clippy features doc deny bench bench-peers clean
+.PHONY: run-broker demo test test-rust test-python check fmt clippy features doc deny budget bench bench-peers clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -36,7 +36,7 @@ $(VENV)/installed: clients/python/pyproject.toml
 	$(VENV)/bin/pip install --quiet -e './clients/python[test,lint]'
 	touch $@
 
-check: fmt clippy features doc deny test
+check: fmt clippy features doc deny test budget
 
 fmt:
 	$(CARGO) fmt --check
@@ -59,6 +59,12 @@ deny: $(DENY)
 
 $(DENY):
 	$(CARGO) install cargo-deny --locked --version $(DENY_VERSION) --root .tools
+
+# The instructions that a message may cost, counted by valgrind; UPDATE=1 writes what is measured into the budget.
+budget:
+	sh benches/install-valgrind.sh
+	$(CARGO) bench --locked --no-default-features --features broker --profile budget --bench budget -- \
+		$(if $(UPDATE),update,check)
 
 bench:
 	$(CARGO) bench --locked

@@ -43,9 +43,11 @@ struct Like {
 
 /// What a region of frames came to.
 pub struct Taken {
+    /// What is to be done, in the order in which it came.
     pub steps: Vec<Step>,
     /// Whether there is a step that is answered.
     pub needs_answer: bool,
+    /// How many frames were refused.
     pub refused: usize,
 }
 

@@ -83,7 +83,8 @@ pub(in crate::codec) fn plain_value(
 ) -> Option<usize> {
     // No node is shorter than a byte, so what a short text decodes to need not be counted.
     let most = text.len().checked_mul(NODE_SIZE + 1)?;
-    let is_usual = limits.depth >= MAX_DEPTH && limits.int_digits >= MAX_INT_DIGITS && most <= limits.decoded_size;
+    let is_usual =
+        limits.depth >= MAX_DEPTH && limits.int_digits >= MAX_INT_DIGITS && most <= limits.decoded_size;
     // A value does not begin with the spaces before it.
     if !is_usual || *source.get(start)? <= b' ' {
         return None;
