@@ -57,6 +57,24 @@ pub(super) fn every_word(text: &[u8], judge: impl Fn(u64) -> bool) -> bool {
     }
 }
 
+/// Whether two texts are the same; short ones without a call.
+#[inline(always)]
+pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    fn both<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        Some((text.first_chunk()?, text.last_chunk()?))
+    }
+    if one.len() != other.len() || one.len() > 16 {
+        return one == other;
+    }
+    match (both::<8>(one), both::<8>(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => match (both::<4>(one), both::<4>(other)) {
+            (Some(one), Some(other)) => one == other,
+            _ => one.iter().zip(other).all(|(one, other)| one == other),
+        },
+    }
+}
+
 /// A number that equal texts share, and that few others do.
 #[inline(always)]
 pub(super) fn fingerprint(text: &[u8]) -> u64 {
@@ -133,6 +151,20 @@ mod tests {
             }
         }
         assert!(is_utf8("Zoë Brandt & Söhne".as_bytes()));
+    }
+
+    #[test]
+    fn texts_are_the_same_when_they_are() {
+        for length in 0..40 {
+            let text = vec![b'x'; length];
+            assert!(is_same(&text, &text.clone()) && !is_same(&text, &vec![b'x'; length + 1]));
+            assert_eq!(fingerprint(&text), fingerprint(&text.clone()));
+            for at in 0..length {
+                let mut other = text.clone();
+                other[at] = b'y';
+                assert!(!is_same(&text, &other));
+            }
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub struct Taken {
 
 /// Decodes a region of whole frames, their headers judged already. `recent` are topics of reads before; it is
 /// brought up to date.
-pub fn take_in(region: &[u8], limits: Limits, recent: &mut Vec<Topic>) -> Taken {
+pub(super) fn take_in(region: &[u8], limits: Limits, recent: &mut Vec<Topic>) -> Taken {
     let mut intake = Intake {
         region,
         limits,
