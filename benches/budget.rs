@@ -20,9 +20,9 @@ use babelmq::broker::{
     Claim, ClientId, Control, Delivery, Dispatcher, Event, Inbox, QueueLimits, Step, StoreLimits, outbox,
 };
 use babelmq::codec::Dialect;
-use babelmq::internals::take_in;
+use babelmq::internals::{Recent, take_in};
 use babelmq::protocol::{FrameBuffer, HEADER_LEN, Header, Overflow};
-use babelmq::{Format, Limits, Topic, TopicFilter};
+use babelmq::{Format, Limits, TopicFilter};
 
 /// What a path may take over its budget, in parts of it: less than this comes and goes with the compiler's mood.
 const TOLERANCE: f64 = 0.05;
@@ -41,10 +41,12 @@ struct Path {
     topics: usize,
     consumers: usize,
     dialect: Dialect,
+    /// Whether each message comes in a read of its own.
+    alone: bool,
 }
 
 const fn path(name: &'static str, format: Format, payload: &'static str, dialect: Dialect) -> Path {
-    Path { name, format, payload, topics: 1, consumers: 1, dialect }
+    Path { name, format, payload, topics: 1, consumers: 1, dialect, alone: false }
 }
 
 /// The payloads are files of `benches/data`, or names that [`Path::bodies`] knows.
@@ -53,6 +55,7 @@ const PATHS: &[Path] = &[
     path("JSON, 16 bytes", Format::Json, "16 bytes", Dialect::Json),
     path("JSON, 128 bytes", Format::Json, "128 bytes", Dialect::Json),
     path("JSON, 1 KiB", Format::Json, "1 KiB", Dialect::Json),
+    Path { alone: true, ..path("JSON, 128 bytes, one a read", Format::Json, "128 bytes", Dialect::Json) },
     Path { topics: 50, ..path("JSON, 128 bytes, 50 topics", Format::Json, "128 bytes", Dialect::Json) },
     Path { consumers: 8, ..path("JSON, 128 bytes, 8 consumers", Format::Json, "128 bytes", Dialect::Json) },
     path("JSON to pickle, 128 bytes", Format::Json, "128 bytes", Dialect::Pickle),
@@ -98,7 +101,7 @@ impl Path {
 struct Broker {
     dispatcher: Dispatcher,
     inboxes: Vec<Inbox>,
-    recent: Vec<Topic>,
+    recent: Recent,
     buffer: FrameBuffer,
 }
 
@@ -116,7 +119,7 @@ impl Broker {
             dispatcher.step(Event::Steps { client, steps: vec![subscribe], claim: Claim::nothing() });
             inboxes.push(inbox);
         }
-        Some(Broker { dispatcher, inboxes, recent: Vec::new(), buffer: FrameBuffer::new() })
+        Some(Broker { dispatcher, inboxes, recent: Recent::default(), buffer: FrameBuffer::new() })
     }
 
     /// Carries what a producer sent to every consumer; returns how many bytes those get.
@@ -143,20 +146,24 @@ impl Broker {
 
 /// What callgrind counts.
 #[inline(never)]
-fn measured(broker: &mut Broker, sent: &[u8]) -> usize {
-    (0..TIMES).map(|_| black_box(broker.carry(sent))).sum()
+fn measured(broker: &mut Broker, sent: &[Vec<u8>]) -> usize {
+    (0..TIMES).flat_map(|_| sent).map(|sent| black_box(broker.carry(sent))).sum()
 }
 
 /// Runs a path. Returns whether every consumer was brought something of every message.
 fn run(path: &Path) -> bool {
     let Some(mut broker) = Broker::with_consumers(path) else { return false };
-    let mut sent = Vec::new();
+    let mut sent = vec![Vec::new()];
     for body in path.bodies() {
-        sent.extend(Header { format: path.format, length: body.len() as u32 }.to_bytes());
-        sent.extend(body);
+        if path.alone {
+            sent.push(Vec::new());
+        }
+        let Some(frames) = sent.last_mut() else { return false };
+        frames.extend(Header { format: path.format, length: body.len() as u32 }.to_bytes());
+        frames.extend(body);
     }
-    for _ in 0..WARM_UP {
-        broker.carry(&sent);
+    for frames in (0..WARM_UP).flat_map(|_| &sent) {
+        broker.carry(frames);
     }
     let messages = TIMES * path.bodies().len();
     measured(&mut broker, &sent) > messages * path.consumers * HEADER_LEN

@@ -45,5 +45,5 @@ pub use transport::{Broker, BrokerHandle, Config, StartError};
 #[cfg(feature = "broker")]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::transport::{Taken, take_in};
+    pub use crate::transport::{Recent, Taken, take_in};
 }

@@ -18,5 +18,5 @@ mod session;
 mod writer;
 
 pub use handle::BrokerHandle;
-pub use intake::{Taken, take_in};
+pub use intake::{Recent, Taken, take_in};
 pub use server::{Broker, Config, StartError};
