@@ -217,3 +217,74 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
         Request::Publish { topic, .. } => Control::Clear { topic: one(&topic)? },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(format: Format, body: &str) -> Vec<u8> {
+        let header = Header { format, length: body.len() as u32 }.to_bytes();
+        [&header, body.as_bytes()].concat()
+    }
+
+    /// What the frames came to, in words: each message with its topic, payload, options and frame.
+    fn said(taken: Taken) -> Vec<String> {
+        let mut said = Vec::new();
+        for step in taken.steps {
+            let Step::Publish(batch) = step else {
+                said.push(format!("{step:?}"));
+                continue;
+            };
+            for Published { topic, format, message, retain, verbatim } in batch.messages() {
+                let topic = &batch.topics()[*topic as usize];
+                let payload = String::from_utf8_lossy(&batch.bytes()[message.part.range().clone()]);
+                let frame = verbatim.clone().map(|frame| batch.bytes()[frame].to_vec());
+                said.push(format!(
+                    "{topic} {format:?} {payload} {retain} {frame:?} {:?}",
+                    message.document.is_some()
+                ));
+            }
+        }
+        said
+    }
+
+    /// However the frames are read, and whatever came before them, each says the same.
+    #[test]
+    fn what_came_before_changes_nothing() {
+        let mut frames = Vec::new();
+        for round in 0..40 {
+            // More topics than are remembered, in two rhythms.
+            let topic = ["a", "b", "a"][round % 3].repeat(1 + round % 11);
+            let publish = |rest: &str| {
+                frame(Format::Json, &format!(r#"{{"command":"publish","topic":"{topic}",{rest}}}"#))
+            };
+            frames.push(publish(&format!(r#""message":{round}"#)));
+            frames.push(publish(&format!(r#""message":[{round}]"#)));
+            match round % 8 {
+                1 => frames.push(publish(&format!(r#""retain":false,"message":{round}"#))),
+                2 => frames.push(publish(r#""message":{"$set":[1]}"#)),
+                3 => frames.push(publish(r#""message":[1,}"#)),
+                4 => frames.push(frame(Format::Json, r#"{"command":"ping"}"#)),
+                5 => frames
+                    .push(frame(Format::Xml, r#"<f command="publish" topic="x"><message>1</message></f>"#)),
+                6 => frames.push(frame(Format::Json, r#"{"command":"publish","topic":"a//b","message":1}"#)),
+                7 => frames.push(publish(&format!(r#""message":{round},"more":1"#))),
+                _ => {}
+            }
+        }
+        let alone: Vec<String> = frames
+            .iter()
+            .flat_map(|frame| said(take_in(frame, Limits::default(), &mut Recent::default())))
+            .collect();
+        assert!(alone.len() > 100);
+        for at_once in [1, 2, 3, 7, 50, frames.len()] {
+            let mut recent = Recent::default();
+            let together: Vec<String> = frames
+                .chunks(at_once)
+                .flat_map(|frames| said(take_in(&frames.concat(), Limits::default(), &mut recent)))
+                .collect();
+            assert_eq!(together, alone, "{at_once} at once");
+            assert!(recent.topics.len() <= RECENT);
+        }
+    }
+}
