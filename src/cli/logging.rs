@@ -42,10 +42,13 @@ fn level(text: &str) -> Result<String, ParseError> {
     EnvFilter::builder().parse(text).map(|_| text.to_owned())
 }
 
+/// Sets the level anew.
+type Reload = dyn Fn(&str) -> Result<(), String> + Send + Sync;
+
 /// The running log.
 pub(super) struct Log {
     target: Target,
-    reload: Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
+    reload: Box<Reload>,
     settings: LogSettings,
 }
 

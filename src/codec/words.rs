@@ -44,7 +44,7 @@ pub(super) fn every_word(text: &[u8], judge: impl Fn(u64) -> bool) -> bool {
         return words.iter().all(|word| judge(u64::from_le_bytes(*word))) && judge(u64::from_le_bytes(*last));
     }
     if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        let word = u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+        let word = u64::from(u32::from_le_bytes(*first)) | (u64::from(u32::from_le_bytes(*last)) << 32);
         return judge(word);
     }
     match *text {
@@ -52,7 +52,7 @@ pub(super) fn every_word(text: &[u8], judge: impl Fn(u64) -> bool) -> bool {
         [a] => judge(u64::from(a) * ONES),
         [a, .., b] => {
             let middle = text[text.len() / 2];
-            judge(u64::from(a) | u64::from(b) << 8 | u64::from(middle) * (ONES << 16))
+            judge(u64::from(a) | (u64::from(b) << 8) | (u64::from(middle) * (ONES << 16)))
         }
     }
 }
