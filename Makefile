@@ -21,7 +21,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak check fmt clippy features doc deny fuzz fuzz-replay bench bench-peers clean
+.PHONY: run-broker demo test test-rust test-python soak check fmt clippy features doc deny budget fuzz fuzz-replay bench bench-peers clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -52,7 +52,7 @@ $(VENV)/installed: clients/python/pyproject.toml
 	$(VENV)/bin/pip install --quiet -e './clients/python[test,lint]'
 	touch $@
 
-check: fmt clippy features doc deny fuzz-replay test
+check: fmt clippy features doc deny fuzz-replay test budget
 
 fmt:
 	$(CARGO) fmt --check
@@ -75,6 +75,12 @@ deny: $(DENY)
 
 $(DENY):
 	$(CARGO) install cargo-deny --locked --version $(DENY_VERSION) --root .tools
+
+# The instructions that a message may cost, counted by valgrind; UPDATE=1 writes what is measured into the budget.
+budget:
+	sh benches/install-valgrind.sh
+	$(CARGO) bench --locked --no-default-features --features broker --profile budget --bench budget -- \
+		$(if $(UPDATE),update,check)
 
 # Every target for FUZZ_SECONDS, from the corpus that is checked in. Inputs that reach something new are kept in
 # fuzz/found, one that breaks something in fuzz/artifacts. No sanitizer: they want a nightly compiler, and the broker has

@@ -19,4 +19,5 @@ mod threads;
 mod writer;
 
 pub use handle::BrokerHandle;
+pub use intake::{Recent, Taken, take_in};
 pub use server::{Broker, Config, StartError};

@@ -12,13 +12,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::complaints::Complaints;
 use super::connections::Connections;
 use super::guards::{CountPanic, EndOnPanic};
-use super::intake::take_in;
+use super::intake::{Recent, take_in};
 use super::parked::Parked;
 use super::server::Config;
 use super::threads::{self, Thread};
 use super::writer::{Writer, write_tick};
 use crate::broker::{Backlog, ClientId, Control, Counters, Event, Step, outbox};
-use crate::protocol::{ErrorCode, Format, FrameBuffer, Refusal, Topic};
+use crate::protocol::{ErrorCode, Format, FrameBuffer, Refusal};
 
 /// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs, with room.
 const SESSION_STACK: usize = 256 << 10;
@@ -65,7 +65,7 @@ pub(super) struct Session {
     _alive: Sender<()>,
     writer: Option<RunningWriter>,
     buffer: FrameBuffer,
-    recent: Vec<Topic>,
+    recent: Recent,
     complaints: Complaints,
 }
 
@@ -93,7 +93,7 @@ impl Session {
         shared: Arc<Shared>,
         alive: Sender<()>,
     ) -> Box<Session> {
-        let (writer, buffer, recent) = (None, FrameBuffer::new(), Vec::new());
+        let (writer, buffer, recent) = (None, FrameBuffer::new(), Recent::default());
         let complaints = Complaints::new(client, peer);
         Box::new(Session {
             client,
