@@ -20,7 +20,8 @@ use crate::protocol::{ErrorCode, Format, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, R
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Listener {
-    pub(super) socket: TcpListener,
+    /// The broker's handle has it too, and shuts it down to wake the listener.
+    pub(super) socket: Arc<TcpListener>,
     /// Each session gets a clone; the dispatcher holds the other end.
     pub(super) events: Sender<Event>,
     /// Each session gets a clone; the broker waits for all of them to be dropped.
@@ -85,7 +86,7 @@ impl Listener {
         self.shared.connections.add(client, peer, stream.clone());
         let (events, alive) = (self.events.clone(), self.alive.clone());
         let session = Session::new(client, peer, stream, events, self.shared.clone(), alive);
-        tracing::debug!(%client, %peer, "connected");
+        tracing::error_span!("connection", %client, %peer).in_scope(|| tracing::debug!("connected"));
         session.start().map_err(|(_, error)| error)
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::complaints::Complaints;
 use super::connections::Connections;
 use super::guards::{CountPanic, EndOnPanic};
 use super::intake::take_in;
@@ -60,6 +61,7 @@ pub(super) struct Session {
     writer: Option<RunningWriter>,
     buffer: FrameBuffer,
     recent: Vec<Topic>,
+    complaints: Complaints,
 }
 
 #[derive(Debug)]
@@ -87,7 +89,19 @@ impl Session {
         alive: Sender<()>,
     ) -> Box<Session> {
         let (writer, buffer, recent) = (None, FrameBuffer::new(), Vec::new());
-        Box::new(Session { client, peer, stream, events, shared, _alive: alive, writer, buffer, recent })
+        let complaints = Complaints::default();
+        Box::new(Session {
+            client,
+            peer,
+            stream,
+            events,
+            shared,
+            _alive: alive,
+            writer,
+            buffer,
+            recent,
+            complaints,
+        })
     }
 
     pub(super) fn client(&self) -> ClientId {
@@ -145,15 +159,19 @@ impl Session {
 
     fn read_until_pause(&mut self) -> Pause {
         let awake = Awake::new(self.shared.clone());
-        let _span = tracing::debug_span!("connection", client = %self.client, peer = %self.peer).entered();
+        let _span = tracing::error_span!("connection", client = %self.client, peer = %self.peer).entered();
         match self.read_frames(&awake) {
             Ok(Pause::Idle) => return Pause::Idle,
-            Ok(Pause::Over) => tracing::debug!("disconnected"),
+            Ok(Pause::Over) => {
+                self.complaints.end();
+                tracing::debug!("disconnected");
+            }
             Err(error) => {
                 // The keepalive found nobody.
                 if error.kind() == ErrorKind::TimedOut {
                     Counters::add(&self.shared.counters.vanished, 1);
                 }
+                self.complaints.end();
                 tracing::debug!(%error, "disconnected");
             }
         }
@@ -195,7 +213,10 @@ impl Session {
                 waited = Duration::ZERO;
                 let taken = take_in(&self.buffer.bytes()[..whole], limits, &mut self.recent);
                 self.buffer.take(whole);
-                Counters::add(&self.shared.counters.refused, taken.refused);
+                if taken.refused > 0 {
+                    Counters::add(&self.shared.counters.refused, taken.refused);
+                    self.complaints.log(&taken.steps);
+                }
                 // While the store is full, a publisher may have to be told that it was refused.
                 if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {
                     self.attach()?;
@@ -218,7 +239,7 @@ impl Session {
 
     /// Says what is wrong with the stream of frames; it is the last that the client hears.
     fn refuse(&mut self, refusal: Refusal, format: Format) -> io::Result<()> {
-        tracing::info!(client = %self.client, peer = %self.peer, reason = %refusal, "connection refused");
+        tracing::info!(reason = %refusal, "connection refused");
         Counters::add(&self.shared.counters.refused, 1);
         self.attach()?;
         self.send(vec![Step::Control(Control::Refuse { refusal, format })], 0);
@@ -261,7 +282,7 @@ impl Session {
             move || {
                 let _panics = CountPanic(counters);
                 let _end = EndOnPanic(stream);
-                let _span = tracing::debug_span!("connection", %client, %peer).entered();
+                let _span = tracing::error_span!("connection", %client, %peer).entered();
                 writer.run();
             },
         )?;
