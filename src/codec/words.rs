@@ -52,7 +52,7 @@ pub(super) fn every_word(text: &[u8], judge: impl Fn(u64) -> bool) -> bool {
         [a] => judge(u64::from(a) * ONES),
         [a, .., b] => {
             let middle = text[text.len() / 2];
-            judge(u64::from(a) | u64::from(b) << 8 | u64::from(middle) * (ONES << 16))
+            judge(u64::from(a) | (u64::from(b) << 8) | (u64::from(middle) * (ONES << 16)))
         }
     }
 }
