@@ -85,8 +85,17 @@ fuzz-replay:
 $(FUZZ):
 	$(CARGO) install cargo-fuzz --locked --version $(FUZZ_VERSION) --root .tools
 
-bench:
+# The codecs and a broker end to end, and then the Python middleware beside redis-py and nats-py.
+bench: $(VENV)/bench-installed
 	$(CARGO) bench --locked
+	sh bench/install-peers.sh
+	$(CARGO) build --release --locked
+	$(IN_VENV)/python clients/python/bench/one_to_one.py \
+		--babelmq "$(TARGET)/release/babelmq" --out docs/performance/python.md $(BENCH_ARGS)
+
+$(VENV)/bench-installed: $(VENV)/installed
+	$(VENV)/bin/pip install --quiet -e './clients/python[bench]'
+	touch $@
 
 # Beside NATS, Redis and Mosquitto, which it installs from Debian where they are missing.
 bench-peers:
@@ -97,4 +106,4 @@ bench-peers:
 
 clean:
 	$(CARGO) clean
-	rm -rf .tools $(VENV)
+	rm -rf .tools $(VENV) fuzz/target fuzz/found

@@ -9,6 +9,7 @@ mod dispatcher;
 mod event;
 mod mailbox;
 mod outbox;
+mod routes;
 mod selections;
 mod stats;
 mod subscriptions;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
@@ -24,6 +25,7 @@ pub(super) fn serve(arguments: &Serve) -> Result<(), ServeError> {
     log_to_stderr();
     // From here on a signal ends the broker and not the process, even one that comes before it is ready.
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(ServeError::Signals)?;
+    raise_open_files();
     let broker = Broker::start(arguments.config())?;
     // Whoever started the broker may have closed the other end of the pipe; it serves all the same.
     let _ = writeln!(io::stdout(), "babelmq listening on {}", broker.local_addr());
@@ -31,6 +33,14 @@ pub(super) fn serve(arguments: &Serve) -> Result<(), ServeError> {
     tracing::info!(signal, "stopping: routing and writing out what was accepted");
     broker.shutdown();
     Ok(())
+}
+
+/// Takes as many open files as the system grants: its usual limit is for programs that have few.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // Where it is not granted, the broker says how many clients it can have.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 fn log_to_stderr() {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use socket2::{Domain, Socket, Type};
 
+use super::capacity::shortages;
 use super::connections::Connections;
 use super::guards::AbortOnPanic;
 use super::handle::{BrokerHandle, Threads};
@@ -110,6 +111,10 @@ impl Broker {
         let socket = listen(address).map_err(|source| StartError::Listen { address, source })?;
         let local_addr = socket.local_addr().map_err(|source| StartError::Listen { address, source })?;
 
+        for shortage in shortages(config.max_connections) {
+            let max_connections = config.max_connections;
+            tracing::warn!(max_connections, "{shortage}");
+        }
         let (events, dispatcher_events) = bounded(EVENTS);
         let (alive, all_gone) = bounded(0);
         let (parked, attendant) = Parked::new()?;
