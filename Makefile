@@ -15,7 +15,13 @@ VENV := .venv
 IN_VENV = $(abspath $(VENV))/bin
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: run-broker demo test test-rust test-python check fmt clippy features doc deny fuzz fuzz-replay bench bench-peers clean
+# A soak, in seconds; what its clients choose follows from the seed.
+SECONDS ?= 600
+SEED ?= 1
+CLIENTS ?= 300
+CONNECTIONS ?= 100000
+
+.PHONY: run-broker demo test test-rust test-python soak check fmt clippy features doc deny fuzz fuzz-replay bench bench-peers clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -35,6 +41,11 @@ test-python: $(VENV)/installed
 	cd clients/python && $(IN_VENV)/ruff check .
 	cd clients/python && if [ -x $(IN_VENV)/mypy ]; then $(IN_VENV)/mypy; else echo "no mypy for this Python"; fi
 	cd clients/python && BABELMQ_BIN="$(TARGET)/debug/babelmq" $(IN_VENV)/python -m pytest
+
+# Random clients around sober ones, and connections by the thousand: nothing is lost, and nothing is left over.
+soak:
+	SECONDS=$(SECONDS) SEED=$(SEED) CLIENTS=$(CLIENTS) CONNECTIONS=$(CONNECTIONS) \
+		$(CARGO) test --release --locked --test soak -- --nocapture
 
 $(VENV)/installed: clients/python/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
