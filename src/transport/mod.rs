@@ -15,6 +15,7 @@ mod listener;
 mod parked;
 mod server;
 mod session;
+mod threads;
 mod writer;
 
 pub use handle::BrokerHandle;
