@@ -123,4 +123,4 @@ bench-peers:
 
 clean:
 	$(CARGO) clean
-	rm -rf .tools $(VENV)
+	rm -rf .tools $(VENV) fuzz/target fuzz/found
