@@ -10,7 +10,7 @@ VENV := .venv
 IN_VENV = $(abspath $(VENV))/bin
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: run-broker demo test test-rust test-python check fmt clippy features doc deny bench bench-peers clean
+.PHONY: run-broker demo test test-rust test-python model check fmt clippy features doc deny bench bench-peers clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -36,7 +36,12 @@ $(VENV)/installed: clients/python/pyproject.toml
 	$(VENV)/bin/pip install --quiet -e './clients/python[test,lint]'
 	touch $@
 
-check: fmt clippy features doc deny test
+# The broker's threads in many orders: MODEL_ITERATIONS says how many of each kind, MODEL_SEED repeats a run.
+model:
+	RUSTFLAGS="--cfg shuttle -D warnings" CARGO_PROFILE_TEST_OPT_LEVEL=1 $(CARGO) test --locked --quiet \
+		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib broker::model -- --nocapture
+
+check: fmt clippy features doc deny test model
 
 fmt:
 	$(CARGO) fmt --check

@@ -8,10 +8,13 @@ mod chain;
 mod dispatcher;
 mod event;
 mod mailbox;
+#[cfg(all(test, shuttle))]
+mod model;
 mod outbox;
 mod selections;
 mod stats;
 mod subscriptions;
+mod sync;
 mod tree;
 mod wait;
 mod walks;

@@ -4,11 +4,10 @@
 //! much is in it is counted beside it, because the bounds are in messages and bytes and not in deliveries.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::sync::atomic::Ordering;
 
 use super::mailbox::Mailbox;
+use super::sync::{AtomicBool, AtomicUsize, Receiver, Sender, unbounded};
 use super::tree::Stored;
 use super::wait::Wait;
 use crate::codec::{Batch, Dialect};
@@ -350,6 +349,13 @@ impl Inbox {
     /// Whether the outbox overflowed, so that what was taken from it is not worth writing any more.
     pub fn is_overflowed(&self) -> bool {
         self.level.overflowed.load(Ordering::Acquire)
+    }
+
+    /// What counts as waiting: messages, bytes, answers, bytes of answers.
+    #[cfg(all(test, shuttle))]
+    pub(super) fn charged(&self) -> [usize; 4] {
+        let Level { messages, bytes, answers, answer_bytes, .. } = &*self.level;
+        [messages, bytes, answers, answer_bytes].map(|count| count.load(Ordering::Relaxed))
     }
 
     fn unless_discarded(&self, next: (Delivery, Charge)) -> Option<(Delivery, Charge)> {

@@ -7,10 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-
 use super::outbox::{Outbox, Piece};
 use super::subscriptions::Slot;
+use super::sync::{Receiver, Sender, unbounded};
 use super::tree::{Marker, Stored, Tree};
 use crate::protocol::TopicFilter;
 
