@@ -9,6 +9,7 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -79,10 +80,11 @@ impl Parked {
     /// # Errors
     /// The session, where the system cannot watch its socket.
     pub(super) fn park(&self, session: Box<Session>) -> Result<(), Box<Session>> {
+        let mut inner = self.inner.lock();
+        // Looked at under the lock: an attendant that ends takes out who is parked, and nobody comes after that.
         if self.ending.load(Ordering::Acquire) {
             return Err(session);
         }
-        let mut inner = self.inner.lock();
         // What has arrived meanwhile is reported at once.
         let token = Token(session.client().0 as usize);
         let watched =
@@ -97,7 +99,7 @@ impl Parked {
     /// Takes over a client that was told that it cannot stay, and whose direction is shut down.
     pub(super) fn see_off(&self, stream: TcpStream) {
         let mut inner = self.inner.lock();
-        if inner.leaving.len() >= MAX_LEAVING {
+        if inner.leaving.len() >= MAX_LEAVING || self.ending.load(Ordering::Acquire) {
             return;
         }
         inner.next_leaving += 1;
@@ -123,12 +125,17 @@ impl Attendant {
     /// Looks after parked sessions until [`Parked::end`].
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
-        while !self.parked.ending.load(Ordering::Acquire) {
+        // No session is dropped here: it would wait for its writer, the writer for the dispatcher, and the dispatcher, in a
+        // broker that stops, for the sessions that are still to be dropped.
+        while !self.parked.ending.load(Ordering::Acquire) || !self.stranded.is_empty() {
             if let Err(error) = self.poll.poll(&mut events, self.patience())
                 && error.kind() != ErrorKind::Interrupted
             {
-                tracing::error!(%error, "cannot wait for idle connections; each gets a thread again");
-                self.parked.ending.store(true, Ordering::Release);
+                if !self.parked.ending.swap(true, Ordering::AcqRel) {
+                    tracing::error!(%error, "cannot wait for idle connections; each gets a thread again");
+                } else {
+                    thread::sleep(EXHAUSTED_PAUSE);
+                }
             }
             let mut awake = std::mem::take(&mut self.stranded);
             if self.parked.ending.load(Ordering::Acquire) {

@@ -13,6 +13,14 @@ use crate::broker::{Inbox, Outbox, QueueLimits, Selection, Stored, outbox};
 use crate::codec::{Dialect, Payload};
 use crate::protocol::{Overflow, Reply, Topic};
 
+/// Bytes that nothing here fills.
+const PLENTY: usize = 1 << 20;
+
+/// What one message fills, what a few do, or what nothing does.
+fn any_bytes() -> usize {
+    [1, 600, PLENTY][any(3) as usize]
+}
+
 /// A connection with mailboxes, its writer at work.
 struct Connection {
     outbox: Outbox,
@@ -21,9 +29,8 @@ struct Connection {
 }
 
 impl Connection {
-    fn new() -> Connection {
-        // What one message takes, what a few take, more than all.
-        let bytes = [1, 600, 1 << 20][any(3) as usize];
+    /// One whose messages may keep `bytes` alive.
+    fn new(bytes: usize) -> Connection {
         let (outbox, inbox) = outbox(QueueLimits { messages: 100, bytes });
         let socket = Arc::new(Socket::default());
         let writer = thread::spawn({
@@ -66,7 +73,7 @@ impl Connection {
 #[test]
 fn drop_oldest() {
     explore("mailbox, drop-oldest", || {
-        let connection = Connection::new();
+        let connection = Connection::new(any_bytes());
         let names = ["a", "b"];
         let mailboxes = names.map(|name| connection.mailbox(Overflow::DropOldest, name, 3));
         let (mut put, mut dropped) = ([0; 2], [0; 2]);
@@ -118,7 +125,7 @@ fn follow(written: &[Line], topic: &str) -> (u64, u64) {
 #[test]
 fn latest() {
     explore("mailbox, latest", || {
-        let connection = Connection::new();
+        let connection = Connection::new(any_bytes());
         let most = 1 + any(3) as usize;
         let mailbox = connection.mailbox(Overflow::Latest, "#", most);
         let (mut put, mut dropped, mut newest) = (0, 0, HashMap::new());
@@ -159,7 +166,7 @@ fn stored(topic: &str, number: u64) -> Arc<Stored> {
 #[test]
 fn close() {
     explore("mailbox, close", || {
-        let connection = Connection::new();
+        let connection = Connection::new(PLENTY);
         let mut mailboxes = Vec::new();
         let mut put = Vec::new();
         for _ in 0..2 {

@@ -60,7 +60,7 @@ fn stop(broker: Broker, patient: bool) {
 #[test]
 fn what_arrived_is_delivered() {
     explore("shutdown, delivery", || {
-        let broker = Broker::start();
+        let broker = Broker::start(false);
         let subscribers = [Overflow::Disconnect, Overflow::DropOldest].map(|o| subscriber(&broker, o));
         let publisher = publisher(&broker);
         for number in 0..PUBLISHED {
@@ -79,7 +79,7 @@ fn what_arrived_is_delivered() {
 #[test]
 fn everything_ends() {
     explore("shutdown, ends", || {
-        let broker = Broker::start();
+        let broker = Broker::start(one_in(2));
         let slow = broker.connect();
         subscribe(&slow, Overflow::Disconnect, Some(1));
         let sober = subscriber(&broker, Overflow::Disconnect);

@@ -171,10 +171,10 @@ impl Poll {
         self.woken.notify_all();
     }
 
-    /// Waits to be woken, and returns the clients that have something to read.
-    pub(super) fn poll(&self) -> Vec<ClientId> {
+    /// Waits to be woken, if `patient`, and returns the clients that have something to read.
+    pub(super) fn poll(&self, patient: bool) -> Vec<ClientId> {
         let mut inner = self.inner.lock();
-        while !inner.1 {
+        while patient && !inner.1 {
             self.woken.wait(&mut inner);
         }
         inner.1 = false;

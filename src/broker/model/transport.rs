@@ -29,6 +29,8 @@ pub(super) struct Shared {
     parked: Parked,
     backlog: Arc<Backlog>,
     stopping: AtomicBool,
+    /// The system has no thread now and then, and may not be able to wait for sockets any more.
+    troubled: bool,
     /// Threads that were started, and that came to their end.
     pub(super) started: AtomicUsize,
     pub(super) ended: AtomicUsize,
@@ -71,7 +73,10 @@ enum Pause {
 }
 
 impl Session {
-    fn start(self: Box<Session>) {
+    fn start(self: Box<Session>) -> Result<(), Box<Session>> {
+        if self.shared.troubled && one_in(4) {
+            return Err(self);
+        }
         let (hand_over, take) = bounded::<Box<Session>>(1);
         let thread = Counted::spawn(&self.shared, move || {
             if let Ok(session) = take.recv() {
@@ -80,6 +85,7 @@ impl Session {
         });
         self.shared.connections.serve(self.client, thread);
         let _ = hand_over.send(self);
+        Ok(())
     }
 
     fn run(mut self: Box<Session>) {
@@ -165,6 +171,8 @@ impl Drop for Session {
             let _ = thread.join();
         }
         self.shared.connections.remove(self.client);
+        // Nobody holds the socket any more, so the system closes it.
+        self.socket.shut_down(Shutdown::Both);
     }
 }
 
@@ -239,10 +247,10 @@ struct Parked {
 
 impl Parked {
     fn park(&self, session: Box<Session>) -> Result<(), Box<Session>> {
+        let mut sessions = self.sessions.lock();
         if self.ending.load(Ordering::Acquire) {
             return Err(session);
         }
-        let mut sessions = self.sessions.lock();
         session.socket.watch(&self.poll, session.client);
         sessions.insert(session.client, session);
         Ok(())
@@ -263,10 +271,14 @@ impl Parked {
         self.poll.wake(None);
     }
 
-    fn attend(&self) {
-        while !self.ending.load(Ordering::Acquire) {
-            let ready = self.poll.poll();
-            let mut awake = Vec::new();
+    fn attend(&self, troubled: bool) {
+        let mut stranded = Vec::new();
+        while !self.ending.load(Ordering::Acquire) || !stranded.is_empty() {
+            let ready = self.poll.poll(stranded.is_empty());
+            if troubled && one_in(4) {
+                self.ending.store(true, Ordering::Release);
+            }
+            let mut awake = std::mem::take(&mut stranded);
             if self.ending.load(Ordering::Acquire) {
                 awake.extend(self.sessions.lock().drain().map(|(_, session)| session));
             }
@@ -276,7 +288,9 @@ impl Parked {
                     awake.extend(self.unpark(&mut sessions, client));
                 }
             }
-            awake.into_iter().for_each(Session::start);
+            for session in awake {
+                stranded.extend(session.start().err());
+            }
         }
     }
 }
@@ -302,7 +316,7 @@ impl Listener {
             self.shared.connections.add(client, socket.clone());
             let (events, alive) = (self.events.clone(), self.alive.clone());
             let (shared, writer) = (self.shared.clone(), None);
-            Box::new(Session { client, socket, events, shared, _alive: alive, writer }).start();
+            let _ = Box::new(Session { client, socket, events, shared, _alive: alive, writer }).start();
         }
     }
 }
@@ -320,7 +334,7 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    pub(super) fn start() -> Broker {
+    pub(super) fn start(troubled: bool) -> Broker {
         let (events, dispatcher_events) = bounded(EVENTS);
         let (alive, all_gone) = bounded(0);
         let (connect, accept) = bounded(8);
@@ -329,13 +343,14 @@ impl Broker {
             parked: Parked::default(),
             backlog: Backlog::new(BACKLOG_BYTES),
             stopping: AtomicBool::new(false),
+            troubled,
             started: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
         });
         let dispatcher = Counted::spawn(&shared, move || Dispatcher::default().run(&dispatcher_events));
         let attendant = Counted::spawn(&shared, {
             let shared = shared.clone();
-            move || shared.parked.attend()
+            move || shared.parked.attend(troubled)
         });
         let listener = Listener { accept, events: events.clone(), alive, shared: shared.clone() };
         let listener = Counted::spawn(&shared, move || listener.run());
