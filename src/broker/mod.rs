@@ -11,6 +11,7 @@ mod mailbox;
 #[cfg(all(test, shuttle))]
 mod model;
 mod outbox;
+mod routes;
 mod selections;
 mod stats;
 mod subscriptions;
