@@ -108,6 +108,8 @@ impl Delivery {
 pub struct Piece {
     /// The values.
     pub values: Vec<Arc<Stored>>,
+    /// Whether these are the last. Where there are no more pieces and none said so, the connection was cut off.
+    pub last: bool,
     /// To be given back when they are written.
     pub charge: Charge,
 }
@@ -212,10 +214,10 @@ impl Outbox {
     }
 
     /// Stored values for a [`Delivery::Walk`] or [`Delivery::Topics`]; they count until they are written.
-    pub fn piece(&self, values: Vec<Arc<Stored>>) -> Piece {
+    pub fn piece(&self, values: Vec<Arc<Stored>>, last: bool) -> Piece {
         let charge = Charge { answer_bytes: size_of_val(values.as_slice()), ..Charge::default() };
         self.level.add(charge);
-        Piece { values, charge }
+        Piece { values, last, charge }
     }
 
     /// Adds live messages.

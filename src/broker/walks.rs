@@ -80,10 +80,10 @@ impl Walks {
         let (values, done) = walk.step(tree);
         let count = values.len();
         if let Some(outbox) = outbox(walk.slot)
-            && count > 0
+            && (count > 0 || done)
         {
             // A writer that has ended needs no more pieces; its session tells the dispatcher.
-            let _ = walk.pieces.send(outbox.piece(values));
+            let _ = walk.pieces.send(outbox.piece(values, done));
         }
         if done {
             tree.unmark(walk.marker);
