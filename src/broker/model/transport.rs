@@ -1,7 +1,8 @@
 //! The threads of `transport`, and what they hold of each other: sessions, writers, the attendant, the listener, and the
-//! handle that stops them. Each does what its original does with channels, flags and joins, in the same order.
+//! handle that stops them. Each does what its original does with channels, flags and joins, in the same order. What is kept by
+//! client is sorted: a seed has to lead to the same schedule every time.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -185,7 +186,7 @@ struct Connections {
 
 #[derive(Default)]
 struct Open {
-    open: HashMap<ClientId, (Arc<Socket>, Option<JoinHandle<()>>)>,
+    open: BTreeMap<ClientId, (Arc<Socket>, Option<JoinHandle<()>>)>,
     ended: Vec<JoinHandle<()>>,
 }
 
@@ -223,7 +224,8 @@ impl Connections {
         let threads = {
             let mut inner = self.inner.lock();
             let mut threads = std::mem::take(&mut inner.ended);
-            threads.extend(inner.open.drain().filter_map(|(_, (_, thread))| thread));
+            let open = std::mem::take(&mut inner.open);
+            threads.extend(open.into_values().filter_map(|(_, thread)| thread));
             threads
         };
         join(threads);
@@ -241,7 +243,7 @@ fn join(threads: Vec<JoinHandle<()>>) {
 #[derive(Default)]
 struct Parked {
     poll: Arc<Poll>,
-    sessions: Mutex<HashMap<ClientId, Box<Session>>>,
+    sessions: Mutex<BTreeMap<ClientId, Box<Session>>>,
     ending: AtomicBool,
 }
 
@@ -258,7 +260,7 @@ impl Parked {
 
     fn unpark(
         &self,
-        sessions: &mut HashMap<ClientId, Box<Session>>,
+        sessions: &mut BTreeMap<ClientId, Box<Session>>,
         client: ClientId,
     ) -> Option<Box<Session>> {
         let session = sessions.remove(&client)?;
@@ -280,7 +282,7 @@ impl Parked {
             }
             let mut awake = std::mem::take(&mut stranded);
             if self.ending.load(Ordering::Acquire) {
-                awake.extend(self.sessions.lock().drain().map(|(_, session)| session));
+                awake.extend(std::mem::take(&mut *self.sessions.lock()).into_values());
             }
             {
                 let mut sessions = self.sessions.lock();
