@@ -28,7 +28,7 @@ use crate::codec::{Batch, Document, Message, Part, Published};
 use crate::protocol::{ErrorCode, Format, Limits, Refusal, Reply, Topic, TopicFilter};
 
 /// Schedules of each kind that a model is tried on, unless MODEL_ITERATIONS says otherwise.
-const SCHEDULES: usize = 2_000;
+const SCHEDULES: usize = 10_000;
 /// Changes of threads at the worst moment that PCT looks for.
 const DEPTH: usize = 3;
 /// Bytes of stack for each thread of a model.

@@ -7,22 +7,29 @@ use shuttle::thread;
 use super::socket::Socket;
 use super::writer::Writer;
 use super::{Line, any, batch, error, explore, line_of, one_in, reply};
+use crate::broker::sync::bounded;
 use crate::broker::{Delivery, QueueLimits, Selection, outbox};
 use crate::codec::Dialect;
 use crate::protocol::{ErrorCode, Reply};
 
 const LIMITS: QueueLimits = QueueLimits { messages: 3, bytes: 1_000 };
 
-/// What was accepted is written once and in order. When the outbox overflows an error is the last that is written, once. In
-/// the end nothing counts as waiting.
+/// What was accepted is written once and in order. When the outbox overflows, what waits is discarded and an error is the last that
+/// is written, once. In the end nothing counts as waiting.
 #[test]
 fn an_outbox_overflows() {
     explore("outbox", || {
         let (outbox, inbox) = outbox(LIMITS);
         let socket = Arc::new(Socket::default());
+        // A writer that begins late finds what it is to discard.
+        let late = one_in(4);
+        let (begin, begun) = bounded(1);
         let writer = thread::spawn({
             let socket = socket.clone();
             move || {
+                if late {
+                    begun.recv().unwrap();
+                }
                 let mut writer = Writer::new(inbox, socket);
                 let _ = writer.write_everything();
                 writer.inbox
@@ -64,6 +71,7 @@ fn an_outbox_overflows() {
             None => drop(outbox),
         }
 
+        begin.send(()).unwrap();
         let inbox = writer.join().unwrap();
         let mut written = socket.written();
         if let Some(client) = client {
@@ -72,6 +80,9 @@ fn an_outbox_overflows() {
         }
         if full.is_some() {
             assert_eq!(written.pop(), Some(Line::Error(ErrorCode::SlowConsumer)), "after {written:?}");
+            if late {
+                assert!(!written.iter().any(|line| matches!(line, Line::Message(..))), "{written:?}");
+            }
             let mut rest = accepted.iter();
             for line in &written {
                 assert!(rest.any(|accepted| accepted == line), "{written:?} of {accepted:?}");
