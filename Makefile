@@ -21,7 +21,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak check fmt clippy features doc deny budget fuzz fuzz-replay bench bench-peers clean
+.PHONY: run-broker demo test test-rust test-python soak model check fmt clippy features doc deny budget fuzz fuzz-replay bench bench-peers clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -52,7 +52,12 @@ $(VENV)/installed: clients/python/pyproject.toml
 	$(VENV)/bin/pip install --quiet -e './clients/python[test,lint]'
 	touch $@
 
-check: fmt clippy features doc deny fuzz-replay test budget
+# The broker's threads in many orders: MODEL_ITERATIONS says how many of each kind, MODEL_SEED repeats a run.
+model:
+	RUSTFLAGS="--cfg shuttle -D warnings" CARGO_PROFILE_TEST_OPT_LEVEL=1 $(CARGO) test --locked --quiet \
+		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib broker::model -- --nocapture
+
+check: fmt clippy features doc deny fuzz-replay test model budget
 
 fmt:
 	$(CARGO) fmt --check

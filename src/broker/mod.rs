@@ -8,11 +8,14 @@ mod chain;
 mod dispatcher;
 mod event;
 mod mailbox;
+#[cfg(all(test, shuttle))]
+mod model;
 mod outbox;
 mod routes;
 mod selections;
 mod stats;
 mod subscriptions;
+mod sync;
 mod tree;
 mod wait;
 mod walks;

@@ -79,6 +79,7 @@ impl Parked {
     /// The session, where the system cannot watch its socket.
     pub(super) fn park(&self, session: Box<Session>) -> Result<(), Box<Session>> {
         let mut inner = self.inner.lock();
+        // Looked at under the lock: an attendant that ends takes out who is parked, and nobody comes after that.
         if self.ending.load(Ordering::Acquire) {
             return Err(session);
         }
@@ -141,9 +142,14 @@ impl Attendant {
             {
                 tracing::error!(%error, "cannot wait for idle connections; each gets a thread again");
                 self.parked.end();
-                // One for which there is no thread ends with that.
                 let sessions = self.parked.all().into_iter().chain(std::mem::take(&mut self.stranded));
-                sessions.for_each(|session| drop(session.start()));
+                // Those for which there is no thread end with that; first all of them let go of the dispatcher, so that
+                // none waits for a writer that waits for the others.
+                let mut rest: Vec<_> = sessions
+                    .filter_map(|session| session.start().err())
+                    .map(|(session, _)| session)
+                    .collect();
+                rest.iter_mut().for_each(|session| session.take_leave());
                 return;
             }
             let mut awake = std::mem::take(&mut self.stranded);

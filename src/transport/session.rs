@@ -191,6 +191,17 @@ impl Session {
         self.let_go();
     }
 
+    /// Says that the connection is over, and lets go of the dispatcher.
+    pub(super) fn take_leave(&mut self) {
+        let stopping = self.shared.stopping.load(Ordering::Acquire);
+        // While the broker stops, subscriptions stay until the last message is routed: the dispatcher closes every
+        // outbox when all sessions have let go of its channel.
+        if !stopping && self.writer.is_some() {
+            let _ = self.events.send(Event::Detach { client: self.client });
+        }
+        self.let_go();
+    }
+
     /// Lets go of the dispatcher, which ends when all have.
     fn let_go(&mut self) {
         let (closed, _) = bounded(0);
@@ -348,13 +359,7 @@ fn unfinished(begun: &[u8], timeout: Duration) -> (Refusal, Format) {
 impl Drop for Session {
     fn drop(&mut self) {
         let _panics = CountPanic(self.shared.counters.clone());
-        let stopping = self.shared.stopping.load(Ordering::Acquire);
-        if !stopping && self.writer.is_some() {
-            let _ = self.events.send(Event::Detach { client: self.client });
-        }
-        // While the broker stops, subscriptions stay until the last message is routed: the dispatcher closes every
-        // outbox when all sessions have let go of its channel.
-        self.let_go();
+        self.take_leave();
         if let Some(RunningWriter { thread, reading }) = self.writer.take() {
             drop(reading);
             thread.join();

@@ -113,23 +113,29 @@ impl Writer {
             Delivery::Mailbox(mailbox) => self.gather_mailbox(&mailbox)?,
             Delivery::Snapshot { values, dialect } => self.gather_values(&values, dialect)?,
             Delivery::Walk { pieces, topic, dialect } => {
-                let mut sent = 0;
-                while let Some(Piece { values, charge }) = self.next_piece(&pieces)? {
+                let (mut sent, mut whole) = (0, false);
+                while let Some(Piece { values, last, charge }) = self.next_piece(&pieces)? {
                     sent += values.len() as u64;
+                    whole = last;
                     self.gather_values(&values, dialect)?;
                     self.gathered.charges.push(charge);
                 }
-                let reply = Reply::Subscribed { topic, values: sent };
-                self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
+                if whole {
+                    let reply = Reply::Subscribed { topic, values: sent };
+                    self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
+                }
             }
             Delivery::Topics { pieces, format } => {
-                let mut topics = Vec::new();
-                while let Some(Piece { values, charge }) = self.next_piece(&pieces)? {
+                let (mut topics, mut whole) = (Vec::new(), false);
+                while let Some(Piece { values, last, charge }) = self.next_piece(&pieces)? {
+                    whole = last;
                     topics.extend(values.iter().map(|stored| stored.topic.clone()));
                     self.gathered.charges.push(charge);
                 }
-                topics.sort_unstable();
-                self.gathered.append(|out| write_reply(out, format, &Reply::Topics { topics }));
+                if whole {
+                    topics.sort_unstable();
+                    self.gathered.append(|out| write_reply(out, format, &Reply::Topics { topics }));
+                }
             }
             Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value),
             Delivery::Reply { reply, format } => self.gathered.append(|out| write_reply(out, format, &reply)),
