@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, fmt, reload};
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use super::failure::Failure;
 
@@ -45,7 +45,7 @@ fn level(text: &str) -> Result<String, ParseError> {
 /// The running log.
 pub(super) struct Log {
     target: Target,
-    reload: Box<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
+    filter: reload::Handle<EnvFilter, Registry>,
     settings: LogSettings,
 }
 
@@ -94,9 +94,7 @@ impl Log {
             LogFormat::Text => registry.with(lines).init(),
             LogFormat::Json => registry.with(lines.json().flatten_event(true).with_span_list(false)).init(),
         }
-        let reload =
-            move |level: &str| handle.reload(EnvFilter::new(level)).map_err(|error| error.to_string());
-        Ok(Log { target, reload: Box::new(reload), settings })
+        Ok(Log { target, filter: handle, settings })
     }
 
     /// Takes over what can change while the broker runs, and opens the file anew, which may have been moved away.
@@ -104,7 +102,8 @@ impl Log {
     pub(super) fn reload(&mut self, settings: LogSettings) -> Result<Vec<&'static str>, Failure> {
         let opened = open(settings.log_file.as_deref())?;
         *self.target.lock() = opened;
-        (self.reload)(&settings.log).map_err(Failure::Other)?;
+        let changed = self.filter.reload(EnvFilter::new(&settings.log));
+        changed.map_err(|error| Failure::Other(error.to_string()))?;
         let format_changed = self.settings.log_format != settings.log_format;
         self.settings = LogSettings { log_format: self.settings.log_format, ..settings };
         Ok(if format_changed { vec!["log-format"] } else { Vec::new() })

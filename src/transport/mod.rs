@@ -12,6 +12,7 @@ mod handle;
 mod intake;
 mod listener;
 mod parked;
+mod process;
 mod server;
 mod session;
 mod writer;

@@ -56,6 +56,7 @@ fn waiting(inbox: &Inbox) -> Vec<&'static str> {
                 Delivery::Mailbox(_) => "mailbox",
                 Delivery::Walk { .. } => "walk",
                 Delivery::Topics { .. } => "topics",
+                Delivery::Report { .. } => "stats",
             }
         })
         .collect()
