@@ -10,6 +10,7 @@ mod event;
 mod mailbox;
 mod outbox;
 mod report;
+mod routes;
 mod selections;
 mod stats;
 mod subscriptions;

@@ -18,7 +18,7 @@ pub(super) struct Subscription {
 }
 
 /// How messages of a subscription wait for their writer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Way {
     /// In the outbox; if there is no room for them the connection ends.
     Outbox,
@@ -29,7 +29,7 @@ pub(super) enum Way {
 }
 
 /// Where a topic's messages go: one for each connection, however many of its subscriptions overlap there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Route {
     pub(super) slot: Slot,
     pub(super) dialect: Dialect,

@@ -3,13 +3,18 @@
 //! Topics are found by their whole name in one map, whatever their depth, and linked to their parents so that a
 //! subtree can be walked. A topic is in the tree while it, or something below it, holds a value.
 
-use std::collections::HashMap;
+mod subtree;
+
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use hashbrown::HashTable;
+
 use super::chain::Chain;
+use super::routes::{RouteSet, RouteSets};
 use super::subscriptions::{Route, Subscriptions};
 use crate::codec::{Part, Payload};
-use crate::protocol::{DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, Format, Topic, TopicFilter};
+use crate::protocol::{DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, Format, Topic};
 
 /// How much may be remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +56,9 @@ const NOBODY: u32 = u32::MAX;
 /// The topics.
 #[derive(Debug)]
 pub(super) struct Tree {
-    names: HashMap<Arc<str>, TopicId>,
+    /// The nodes by their names. Topics are chosen by clients, so the hash is keyed.
+    names: HashTable<u32>,
+    hasher: RandomState,
     nodes: Vec<Node>,
     /// The nodes that hold a value, in the order in which those were published, and markers.
     chain: Chain,
@@ -61,8 +68,7 @@ pub(super) struct Tree {
     published: u64,
     values: usize,
     bytes: usize,
-    /// Counts changes of the subscriptions: routes found before the last one are stale.
-    generation: u64,
+    route_sets: RouteSets,
 }
 
 #[derive(Debug)]
@@ -76,8 +82,7 @@ struct Node {
     /// Messages that were stored here since the topic is in the tree.
     messages: u64,
     /// Found when first needed, and again after the subscriptions have changed.
-    routes: Option<Arc<[Route]>>,
-    routes_generation: u64,
+    routes: RouteSet,
 }
 
 impl Node {
@@ -90,8 +95,7 @@ impl Node {
             previous_sibling: NOBODY,
             stored: None,
             messages: 0,
-            routes: None,
-            routes_generation: 0,
+            routes: RouteSet::default(),
         }
     }
 }
@@ -99,14 +103,15 @@ impl Node {
 impl Default for Tree {
     fn default() -> Tree {
         Tree {
-            names: HashMap::new(),
+            names: HashTable::new(),
+            hasher: RandomState::new(),
             nodes: vec![Node::new("".into(), NOBODY)],
             chain: Chain::default(),
             free: Vec::new(),
             published: 0,
             values: 0,
             bytes: 0,
-            generation: 1,
+            route_sets: RouteSets::default(),
         }
     }
 }
@@ -124,34 +129,33 @@ impl Tree {
 
     /// The place of a topic that is in the tree.
     pub(super) fn find(&self, topic: &Topic) -> Option<TopicId> {
-        self.names.get(topic.as_str()).copied()
+        self.named(topic.as_str())
+    }
+
+    fn named(&self, name: &str) -> Option<TopicId> {
+        let is_it = |id: &u32| *self.nodes[*id as usize].name == *name;
+        self.names.find(self.hasher.hash_one(name), is_it).map(|id| TopicId(*id))
     }
 
     /// The place of a topic, which is made where it is not there yet.
     pub(super) fn place(&mut self, topic: &Topic) -> TopicId {
-        match self.names.get(topic.as_str()) {
-            Some(&id) => id,
-            None => self.insert(topic.as_str()),
-        }
+        self.find(topic).unwrap_or_else(|| self.insert(topic))
     }
 
-    fn insert(&mut self, name: &str) -> TopicId {
+    fn insert(&mut self, topic: &Topic) -> TopicId {
         // Every ancestor that is missing is made first, the topmost before the others.
         let mut parent = ROOT;
-        let ends = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
-        for end in ends {
+        let name = topic.as_str();
+        for (end, _) in name.match_indices('/') {
             let ancestor = &name[..end];
-            parent = match self.names.get(ancestor) {
-                Some(&id) => id,
-                None => self.insert_below(parent, ancestor),
-            };
+            parent = self.named(ancestor).unwrap_or_else(|| self.insert_below(parent, ancestor.into()));
         }
-        parent
+        self.insert_below(parent, topic.shared().clone())
     }
 
-    fn insert_below(&mut self, parent: TopicId, name: &str) -> TopicId {
-        let name: Arc<str> = name.into();
-        let mut node = Node::new(name.clone(), parent.0);
+    fn insert_below(&mut self, parent: TopicId, name: Arc<str>) -> TopicId {
+        let hash = self.hasher.hash_one(&*name);
+        let mut node = Node::new(name, parent.0);
         let sibling = self.nodes[parent.0 as usize].first_child;
         node.next_sibling = sibling;
         let id = self.add(node);
@@ -159,7 +163,8 @@ impl Tree {
         if sibling != NOBODY {
             self.nodes[sibling as usize].previous_sibling = id;
         }
-        self.names.insert(name, TopicId(id));
+        let Tree { names, hasher, nodes, .. } = self;
+        names.insert_unique(hash, id, |id| hasher.hash_one(&*nodes[*id as usize].name));
         TopicId(id)
     }
 
@@ -217,7 +222,9 @@ impl Tree {
         }
         let payload = Payload::copy(source, format, part);
         self.bytes += payload.weight();
-        node.stored.replace(Arc::new(Stored { topic: topic.clone(), payload, published }))
+        // The topic as the tree has it, so that its name is there once.
+        let topic = topic.sharing(&node.name);
+        node.stored.replace(Arc::new(Stored { topic, payload, published }))
     }
 
     /// The topics that were published last, the newest first, with how many messages were stored there.
@@ -232,13 +239,13 @@ impl Tree {
 
     /// The last value of a topic.
     pub(super) fn get(&self, topic: &Topic) -> Option<&Arc<Stored>> {
-        let id = self.names.get(topic.as_str())?;
+        let id = self.find(topic)?;
         self.nodes[id.0 as usize].stored.as_ref()
     }
 
     /// Forgets the last value of a topic, and returns it.
     pub(super) fn clear(&mut self, topic: &Topic) -> Option<Arc<Stored>> {
-        let id = *self.names.get(topic.as_str())?;
+        let id = self.find(topic)?;
         let stored = self.nodes[id.0 as usize].stored.take()?;
         self.chain.remove(id.0);
         self.values -= 1;
@@ -256,7 +263,10 @@ impl Tree {
                 return;
             }
             let (parent, previous, next) = (node.parent, node.previous_sibling, node.next_sibling);
-            self.names.remove(&node.name);
+            let hash = self.hasher.hash_one(&*node.name);
+            if let Ok(entry) = self.names.find_entry(hash, |id| *id == at) {
+                entry.remove();
+            }
             match previous {
                 NOBODY => self.nodes[parent as usize].first_child = next,
                 _ => self.nodes[previous as usize].next_sibling = next,
@@ -268,56 +278,6 @@ impl Tree {
             self.free.push(at);
             at = parent;
         }
-    }
-
-    /// The stored values of a subtree, in the order in which they were published; `None` if finding them means looking at
-    /// more than `most` topics.
-    pub(super) fn snapshot(&self, filter: &TopicFilter, most: usize) -> Option<Vec<Arc<Stored>>> {
-        let mut values = Vec::new();
-        self.walk(filter, most, |stored| values.push(stored.clone()))?;
-        values.sort_unstable_by_key(|stored| stored.published);
-        Some(values)
-    }
-
-    /// The topics of a subtree that hold a value, sorted; `None` as for [`snapshot`](Self::snapshot).
-    pub(super) fn topics(&self, filter: &TopicFilter, most: usize) -> Option<Vec<Topic>> {
-        let mut topics = Vec::new();
-        self.walk(filter, most, |stored| topics.push(stored.topic.clone()))?;
-        topics.sort_unstable();
-        Some(topics)
-    }
-
-    fn walk(&self, filter: &TopicFilter, most: usize, mut visit: impl FnMut(&Arc<Stored>)) -> Option<()> {
-        // The tops of the subtrees that the filter names: one, unless there is a wildcard.
-        let mut tops = vec![ROOT.0];
-        for segment in filter.segments() {
-            let mut below = Vec::new();
-            for top in tops {
-                if segment == "+" {
-                    below.extend(self.children(top).take(most));
-                } else {
-                    let name = &self.nodes[top as usize].name;
-                    let name = if top == ROOT.0 { segment.to_owned() } else { format!("{name}/{segment}") };
-                    below.extend(self.names.get(&*name).map(|id| id.0));
-                }
-                if below.len() >= most {
-                    return None;
-                }
-            }
-            tops = below;
-        }
-        let mut looked_at = 0;
-        while let Some(top) = tops.pop() {
-            looked_at += 1;
-            if looked_at + tops.len() > most {
-                return None;
-            }
-            if let Some(stored) = &self.nodes[top as usize].stored {
-                visit(stored);
-            }
-            tops.extend(self.children(top).take(most));
-        }
-        Some(())
     }
 
     /// A marker before the oldest value.
@@ -349,18 +309,13 @@ impl Tree {
         self.published
     }
 
-    fn children(&self, of: u32) -> impl Iterator<Item = u32> {
-        let mut next = self.nodes[of as usize].first_child;
-        std::iter::from_fn(move || {
-            let child = (next != NOBODY).then_some(next)?;
-            next = self.nodes[child as usize].next_sibling;
-            Some(child)
-        })
-    }
-
     /// Says that subscriptions have changed.
     pub(super) fn forget_routes(&mut self) {
-        self.generation += 1;
+        if self.route_sets.forget() {
+            for node in &mut self.nodes {
+                node.routes = RouteSet::default();
+            }
+        }
     }
 
     /// Where a topic's messages go, found again only after a change of the subscriptions.
@@ -371,82 +326,14 @@ impl Tree {
         subscriptions: &Subscriptions,
     ) -> Arc<[Route]> {
         let node = &mut self.nodes[id.0 as usize];
-        match &node.routes {
-            Some(routes) if node.routes_generation == self.generation => routes.clone(),
-            _ => {
-                let routes: Arc<[Route]> = subscriptions.routes(topic).into();
-                node.routes = Some(routes.clone());
-                node.routes_generation = self.generation;
-                routes
-            }
+        if let Some(routes) = self.route_sets.get(node.routes) {
+            return routes.clone();
         }
+        let (set, routes) = self.route_sets.add(subscriptions.routes(topic));
+        node.routes = set;
+        routes
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn publish(tree: &mut Tree, name: &str, json: &str) {
-        let topic = Topic::parse(name).unwrap();
-        let id = tree.place(&topic);
-        tree.store(id, &topic, json.as_bytes(), Format::Json, &Part::Value(0..json.len()), false);
-    }
-
-    const ALL: usize = 1_000;
-
-    fn names(tree: &Tree, filter: &str) -> Vec<String> {
-        let filter = TopicFilter::parse(filter).unwrap();
-        tree.snapshot(&filter, ALL).unwrap().iter().map(|stored| stored.topic.to_string()).collect()
-    }
-
-    #[test]
-    fn a_snapshot_is_a_subtree_in_the_order_of_publication() {
-        let mut tree = Tree::default();
-        for name in ["/b/c", "/a", "b", "/b", "/b/c/d", "/bc", "/a"] {
-            publish(&mut tree, name, "1");
-        }
-        assert_eq!(names(&tree, "/b"), ["/b/c", "/b", "/b/c/d"]);
-        assert_eq!(names(&tree, "#"), ["/b/c", "b", "/b", "/b/c/d", "/bc", "/a"]);
-        assert_eq!(names(&tree, "/"), ["/b/c", "/b", "/b/c/d", "/bc", "/a"]);
-        assert_eq!(names(&tree, "+"), ["/b/c", "b", "/b", "/b/c/d", "/bc", "/a"]);
-        assert_eq!(names(&tree, "/+/c"), ["/b/c", "/b/c/d"]);
-        assert_eq!(names(&tree, "/b/+/+"), ["/b/c/d"]);
-        assert_eq!(names(&tree, "/nothing"), [""; 0]);
-        let all = TopicFilter::parse("#").unwrap();
-        let listed: Vec<String> = tree.topics(&all, ALL).unwrap().iter().map(Topic::to_string).collect();
-        assert_eq!(listed, ["/a", "/b", "/b/c", "/b/c/d", "/bc", "b"]);
-    }
-
-    #[test]
-    fn a_cleared_topic_leaves_nothing_behind() {
-        let mut tree = Tree::default();
-        for name in ["/a/b/c", "/a/b/d", "/a/x", "/a"] {
-            publish(&mut tree, name, "12");
-        }
-        let clear = |tree: &mut Tree, name: &str| tree.clear(&Topic::parse(name).unwrap()).is_some();
-        assert!(!clear(&mut tree, "/a/b"));
-        assert!(clear(&mut tree, "/a/b/d"));
-        assert!(!clear(&mut tree, "/a/b/d"));
-        assert!(clear(&mut tree, "/a"));
-        assert_eq!(names(&tree, "#"), ["/a/b/c", "/a/x"]);
-        assert!(clear(&mut tree, "/a/b/c"));
-        assert_eq!(names(&tree, "#"), ["/a/x"]);
-        assert!(clear(&mut tree, "/a/x"));
-        assert_eq!((tree.values(), tree.bytes(), tree.names.len()), (0, 0, 0));
-        assert_eq!(tree.free.len(), tree.nodes.len() - 1);
-        publish(&mut tree, "/a/b", "1");
-        assert_eq!(names(&tree, "/a"), ["/a/b"]);
-    }
-
-    #[test]
-    fn a_value_that_is_being_sent_is_not_overwritten() {
-        let mut tree = Tree::default();
-        publish(&mut tree, "t", "1");
-        let sending = tree.snapshot(&TopicFilter::parse("t").unwrap(), ALL).unwrap();
-        publish(&mut tree, "t", "22");
-        assert_eq!(sending[0].payload.source(), b"1");
-        assert_eq!(tree.get(&Topic::parse("t").unwrap()).unwrap().payload.source(), b"22");
-        assert_eq!((tree.values(), tree.bytes()), (1, 2));
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -26,6 +27,7 @@ pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure
     // From here on a signal ends the broker and not the process, even one that comes before it is ready.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| Failure::Other(format!("cannot wait for signals: {error}")))?;
+    raise_open_files();
     let config = serve.config();
     let broker = Broker::start(config.clone())?;
     let manager = Manager::from_environment();
@@ -53,6 +55,14 @@ pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure
     manager.stopping();
     broker.shutdown();
     Ok(())
+}
+
+/// Takes as many open files as the system grants: its usual limit is for programs that have few.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // Where it is not granted, the broker says how many clients it can have.
+    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// Gives signs of life as long as the dispatcher answers, until the other end of `stopped` is dropped.

@@ -36,6 +36,17 @@ impl Topic {
         &self.0
     }
 
+    /// The text as clones share it.
+    pub fn shared(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    /// The same topic, with its text shared with `text` if they are equal.
+    #[must_use]
+    pub fn sharing(&self, text: &Arc<str>) -> Topic {
+        if self.0 == *text { Topic(text.clone()) } else { self.clone() }
+    }
+
     /// The segments; a leading `/` makes the first one empty.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')

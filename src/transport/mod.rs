@@ -4,6 +4,7 @@
 //! spawns a session for each connection, and a session a writer when there is first something to write. A session whose
 //! client is silent is parked with the attendant, without a thread.
 
+mod capacity;
 mod complaints;
 mod connections;
 mod gathered;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use socket2::{Domain, Socket, Type};
 
+use super::capacity::shortages;
 use super::connections::Connections;
 use super::guards::AbortOnPanic;
 use super::handle::{BrokerHandle, Threads};
@@ -110,6 +111,10 @@ impl Broker {
         let socket = listen(address).map_err(|source| StartError::Listen { address, source })?;
         let local_addr = socket.local_addr().map_err(|source| StartError::Listen { address, source })?;
 
+        for shortage in shortages(config.max_connections) {
+            let max_connections = config.max_connections;
+            tracing::warn!(max_connections, "{shortage}");
+        }
         let (events, dispatcher_events) = bounded(EVENTS);
         let (alive, all_gone) = bounded(0);
         let (parked, attendant) = Parked::new()?;
@@ -129,10 +134,12 @@ impl Broker {
             dispatcher.run(&dispatcher_events);
         })?;
         let attendant = thread::Builder::new().name("attendant".into()).spawn(move || attendant.run())?;
-        let listener = Listener { socket, events: events.clone(), alive, shared: shared.clone() };
+        let socket = Arc::new(socket);
+        let listener =
+            Listener { socket: socket.clone(), events: events.clone(), alive, shared: shared.clone() };
         let listener = thread::Builder::new().name("listener".into()).spawn(move || listener.run())?;
         let threads = Threads { dispatcher, attendant, listener };
-        Ok(BrokerHandle::new(local_addr, events, shared, all_gone, threads))
+        Ok(BrokerHandle::new(local_addr, socket, events, shared, all_gone, threads))
     }
 }
 

@@ -23,6 +23,10 @@ use crate::protocol::{ErrorCode, Format, FrameBuffer, Refusal, Topic};
 const SESSION_STACK: usize = 256 << 10;
 /// Bytes of stack for a writer.
 const WRITER_STACK: usize = 128 << 10;
+/// How long to wait before the next try when the system has no descriptors or threads left.
+pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// How long a client waits for a thread that writes to it.
+const EXHAUSTED_PATIENCE: Duration = Duration::from_secs(10);
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by then.
 const LAST_READS: usize = 16;
 /// A session whose client has sent nothing for so long is parked.
@@ -275,20 +279,43 @@ impl Session {
         self.stream.set_write_timeout(Some(write_tick(config.write_timeout)))?;
         let (outbox, inbox) = outbox(config.queue);
         let (reading, session): (Sender<()>, Receiver<()>) = bounded(0);
-        let (counters, stream) = (self.shared.counters.clone(), self.stream.clone());
-        let writer = Writer::new(self.stream.clone(), inbox, session, counters.clone(), config);
+        let writer = Writer::new(self.stream.clone(), inbox, session, self.shared.counters.clone(), config);
+        let thread = self.start_writer(writer)?;
         let (client, peer) = (self.client, self.peer);
-        let thread = thread::Builder::new().name(format!("writer-{client}")).stack_size(WRITER_STACK).spawn(
-            move || {
-                let _panics = CountPanic(counters);
-                let _end = EndOnPanic(stream);
-                let _span = tracing::error_span!("connection", %client, %peer).entered();
-                writer.run();
-            },
-        )?;
         let _ = self.events.send(Event::Attach { client, peer, outbox });
         self.writer = Some(RunningWriter { thread, reading });
         Ok(())
+    }
+
+    /// Gives the writer a thread, and waits a while for one where the system has none left: silent sessions give theirs back.
+    fn start_writer(&self, writer: Writer) -> io::Result<JoinHandle<()>> {
+        let (client, peer) = (self.client, self.peer);
+        let give_up = Instant::now() + EXHAUSTED_PATIENCE;
+        // The thread gets its writer when it runs: one that could not be given to a thread must not be lost with it.
+        let (hand_over, take) = bounded::<Writer>(1);
+        let thread = loop {
+            let (take, counters, stream) = (take.clone(), self.shared.counters.clone(), self.stream.clone());
+            let thread = thread::Builder::new().name(format!("writer-{client}")).stack_size(WRITER_STACK);
+            let thread = thread.spawn(move || {
+                let _panics = CountPanic(counters);
+                let _end = EndOnPanic(stream);
+                let _span = tracing::error_span!("connection", %client, %peer).entered();
+                if let Ok(writer) = take.recv() {
+                    writer.run();
+                }
+            });
+            match thread {
+                Ok(thread) => break thread,
+                Err(error) if Instant::now() >= give_up || self.shared.stopping.load(Ordering::Acquire) => {
+                    tracing::warn!(%error, "there is no thread to write to this client with; it is disconnected");
+                    return Err(error);
+                }
+                Err(_) => thread::park_timeout(EXHAUSTED_PAUSE),
+            }
+        };
+        // The thread is waiting for it.
+        let _ = hand_over.send(writer);
+        Ok(thread)
     }
 }
 

@@ -77,7 +77,8 @@ impl ConfigFile {
 
 /// The line and the column of a byte, both from 1; columns are characters.
 fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
+    // An offset in the middle of a character is that character's.
+    let before = (0..=at).rev().find_map(|at| text.get(..at)).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }

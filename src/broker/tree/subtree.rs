@@ -1,0 +1,67 @@
+//! What lies in a subtree.
+
+use std::sync::Arc;
+
+use super::{NOBODY, ROOT, Stored, Tree};
+use crate::protocol::{Topic, TopicFilter};
+
+impl Tree {
+    /// The stored values of a subtree, in the order in which they were published; `None` if finding them means looking at
+    /// more than `most` topics.
+    pub(in crate::broker) fn snapshot(&self, filter: &TopicFilter, most: usize) -> Option<Vec<Arc<Stored>>> {
+        let mut values = Vec::new();
+        self.walk(filter, most, |stored| values.push(stored.clone()))?;
+        values.sort_unstable_by_key(|stored| stored.published);
+        Some(values)
+    }
+
+    /// The topics of a subtree that hold a value, sorted; `None` as for [`snapshot`](Self::snapshot).
+    pub(in crate::broker) fn topics(&self, filter: &TopicFilter, most: usize) -> Option<Vec<Topic>> {
+        let mut topics = Vec::new();
+        self.walk(filter, most, |stored| topics.push(stored.topic.clone()))?;
+        topics.sort_unstable();
+        Some(topics)
+    }
+
+    fn walk(&self, filter: &TopicFilter, most: usize, mut visit: impl FnMut(&Arc<Stored>)) -> Option<()> {
+        // The tops of the subtrees that the filter names: one, unless there is a wildcard.
+        let mut tops = vec![ROOT.0];
+        for segment in filter.segments() {
+            let mut below = Vec::new();
+            for top in tops {
+                if segment == "+" {
+                    below.extend(self.children(top).take(most));
+                } else {
+                    let name = &self.nodes[top as usize].name;
+                    let name = if top == ROOT.0 { segment.to_owned() } else { format!("{name}/{segment}") };
+                    below.extend(self.named(&name).map(|id| id.0));
+                }
+                if below.len() >= most {
+                    return None;
+                }
+            }
+            tops = below;
+        }
+        let mut looked_at = 0;
+        while let Some(top) = tops.pop() {
+            looked_at += 1;
+            if looked_at + tops.len() > most {
+                return None;
+            }
+            if let Some(stored) = &self.nodes[top as usize].stored {
+                visit(stored);
+            }
+            tops.extend(self.children(top).take(most));
+        }
+        Some(())
+    }
+
+    fn children(&self, of: u32) -> impl Iterator<Item = u32> {
+        let mut next = self.nodes[of as usize].first_child;
+        std::iter::from_fn(move || {
+            let child = (next != NOBODY).then_some(next)?;
+            next = self.nodes[child as usize].next_sibling;
+            Some(child)
+        })
+    }
+}

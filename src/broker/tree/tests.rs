@@ -1,0 +1,67 @@
+//! Topics and their last values, published and cleared.
+
+use super::*;
+use crate::protocol::TopicFilter;
+
+fn publish(tree: &mut Tree, name: &str, json: &str) {
+    let topic = Topic::parse(name).unwrap();
+    let id = tree.place(&topic);
+    tree.store(id, &topic, json.as_bytes(), Format::Json, &Part::Value(0..json.len()), false);
+}
+
+const ALL: usize = 1_000;
+
+fn names(tree: &Tree, filter: &str) -> Vec<String> {
+    let filter = TopicFilter::parse(filter).unwrap();
+    tree.snapshot(&filter, ALL).unwrap().iter().map(|stored| stored.topic.to_string()).collect()
+}
+
+#[test]
+fn a_snapshot_is_a_subtree_in_the_order_of_publication() {
+    let mut tree = Tree::default();
+    for name in ["/b/c", "/a", "b", "/b", "/b/c/d", "/bc", "/a"] {
+        publish(&mut tree, name, "1");
+    }
+    assert_eq!(names(&tree, "/b"), ["/b/c", "/b", "/b/c/d"]);
+    assert_eq!(names(&tree, "#"), ["/b/c", "b", "/b", "/b/c/d", "/bc", "/a"]);
+    assert_eq!(names(&tree, "/"), ["/b/c", "/b", "/b/c/d", "/bc", "/a"]);
+    assert_eq!(names(&tree, "+"), ["/b/c", "b", "/b", "/b/c/d", "/bc", "/a"]);
+    assert_eq!(names(&tree, "/+/c"), ["/b/c", "/b/c/d"]);
+    assert_eq!(names(&tree, "/b/+/+"), ["/b/c/d"]);
+    assert_eq!(names(&tree, "/nothing"), [""; 0]);
+    let all = TopicFilter::parse("#").unwrap();
+    let listed: Vec<String> = tree.topics(&all, ALL).unwrap().iter().map(Topic::to_string).collect();
+    assert_eq!(listed, ["/a", "/b", "/b/c", "/b/c/d", "/bc", "b"]);
+}
+
+#[test]
+fn a_cleared_topic_leaves_nothing_behind() {
+    let mut tree = Tree::default();
+    for name in ["/a/b/c", "/a/b/d", "/a/x", "/a"] {
+        publish(&mut tree, name, "12");
+    }
+    let clear = |tree: &mut Tree, name: &str| tree.clear(&Topic::parse(name).unwrap()).is_some();
+    assert!(!clear(&mut tree, "/a/b"));
+    assert!(clear(&mut tree, "/a/b/d"));
+    assert!(!clear(&mut tree, "/a/b/d"));
+    assert!(clear(&mut tree, "/a"));
+    assert_eq!(names(&tree, "#"), ["/a/b/c", "/a/x"]);
+    assert!(clear(&mut tree, "/a/b/c"));
+    assert_eq!(names(&tree, "#"), ["/a/x"]);
+    assert!(clear(&mut tree, "/a/x"));
+    assert_eq!((tree.values(), tree.bytes(), tree.names.len()), (0, 0, 0));
+    assert_eq!(tree.free.len(), tree.nodes.len() - 1);
+    publish(&mut tree, "/a/b", "1");
+    assert_eq!(names(&tree, "/a"), ["/a/b"]);
+}
+
+#[test]
+fn a_value_that_is_being_sent_is_not_overwritten() {
+    let mut tree = Tree::default();
+    publish(&mut tree, "t", "1");
+    let sending = tree.snapshot(&TopicFilter::parse("t").unwrap(), ALL).unwrap();
+    publish(&mut tree, "t", "22");
+    assert_eq!(sending[0].payload.source(), b"1");
+    assert_eq!(tree.get(&Topic::parse("t").unwrap()).unwrap().payload.source(), b"22");
+    assert_eq!((tree.values(), tree.bytes()), (1, 2));
+}
