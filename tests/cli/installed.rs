@@ -56,7 +56,6 @@ fn plain(line: &str) -> String {
         .replace("\\*(Aq", "'")
         .replace("\\&", "")
         .replace("\\\\", "\\")
-        .replace("\\[u", "\\[u")
 }
 
 #[test]

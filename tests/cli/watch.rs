@@ -82,7 +82,10 @@ fn what_is_dropped_is_counted_where_it_was_dropped() {
             break (subscriber.clone(), stats["counters"].clone());
         }
     };
-    assert_eq!((&subscriber["dropped"], &subscriber["waiting"]), (&counters["dropped"], &serde_json::json!(1)));
+    assert_eq!(
+        (&subscriber["dropped"], &subscriber["waiting"]),
+        (&counters["dropped"], &serde_json::json!(1))
+    );
 }
 
 #[test]
@@ -95,9 +98,17 @@ fn top_shows_a_broker_and_goes() {
     producer.flush(Json);
     let mut top = Terminal::run(&served.at("top", &["--interval", "0.05"]));
     top.shows("q quit");
-    for word in
-        ["babelmq ", "memory", "3 connections", "1 subscriptions", "TOPIC", "MSG/S", "/quiet", "SUBSCRIBERS", "WAITING"]
-    {
+    for word in [
+        "babelmq ",
+        "memory",
+        "3 connections",
+        "1 subscriptions",
+        "TOPIC",
+        "MSG/S",
+        "/quiet",
+        "SUBSCRIBERS",
+        "WAITING",
+    ] {
         let screen = top.text();
         assert!(screen.to_lowercase().contains(&word.to_lowercase()), "no {word:?} in\n{screen}");
     }
