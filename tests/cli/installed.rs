@@ -98,6 +98,43 @@ fn the_manual_has_every_option_and_its_examples_are_run() {
     fs::remove_dir_all(folder).unwrap();
 }
 
+/// What a release says of its commit: by the build script itself, run where there is a repository and where there is none.
+#[test]
+fn a_release_knows_its_commit_if_anybody_does() {
+    let folder = scratch("version");
+    let script = folder.join("build-script");
+    let mut rustc = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into()));
+    rustc.args(["--edition", "2024", "-o"]).arg(&script).arg(root().join("build.rs"));
+    assert!(rustc.status().unwrap().success());
+    let says = |directory: &Path, profile: &str, path: Option<&str>| {
+        let mut build = Command::new(&script);
+        build.current_dir(directory).env("PROFILE", profile);
+        if let Some(path) = path {
+            build.env("PATH", path);
+        }
+        let printed = String::from_utf8(build.output().unwrap().stdout).unwrap();
+        printed.lines().find_map(|line| line.strip_prefix("cargo::rustc-env=BABELMQ_COMMIT=")).unwrap().to_owned()
+    };
+    assert_eq!(says(&folder, "release", None), "", "no repository");
+    fs::write(folder.join(".cargo_vcs_info.json"), "{\n \"git\": {\n \"sha1\": \"0123456789abcdef\"\n }\n}").unwrap();
+    assert_eq!(says(&folder, "release", None), " (012345678)", "a package from the registry");
+    fs::remove_file(folder.join(".cargo_vcs_info.json")).unwrap();
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@t.invalid", "-c", "commit.gpgsign=false"];
+        let done = Command::new("git").current_dir(&folder).args(identity).args(arguments).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    git(&["init", "--quiet"]);
+    assert_eq!(says(&folder, "release", None), "", "nothing was committed");
+    git(&["commit", "--quiet", "--allow-empty", "--message", "one"]);
+    let commit = git(&["log", "-1", "--format=%h %cs"]);
+    assert_eq!(says(&folder, "release", None), format!(" ({})", commit.trim()));
+    assert_eq!(says(&folder, "debug", None), "", "a build for development would have to be made anew each time");
+    assert_eq!(says(&folder, "release", Some("/nowhere")), "", "no git");
+    fs::remove_dir_all(folder).unwrap();
+}
+
 /// A service manager for one process: what it was told.
 fn told(socket: &UnixDatagram) -> String {
     let mut message = [0; 1_024];
@@ -143,7 +180,7 @@ fn the_unit_runs_what_is_installed_and_may_do_little() {
     let unit = read("packaging/babelmq.service");
     let directives: Vec<(&str, &str)> = unit.lines().filter_map(|line| line.split_once('=')).collect();
     let of = |name: &str| directives.iter().find(|(found, _)| *found == name).map(|(_, value)| *value);
-    assert_eq!(of("Type"), Some("notify-reload"));
+    assert_eq!(of("Type"), Some("notify"));
     assert!(of("WatchdogSec").is_some());
     for (name, value) in [
         ("DynamicUser", "yes"),
