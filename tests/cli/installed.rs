@@ -113,10 +113,15 @@ fn a_release_knows_its_commit_if_anybody_does() {
             build.env("PATH", path);
         }
         let printed = String::from_utf8(build.output().unwrap().stdout).unwrap();
-        printed.lines().find_map(|line| line.strip_prefix("cargo::rustc-env=BABELMQ_COMMIT=")).unwrap().to_owned()
+        printed
+            .lines()
+            .find_map(|line| line.strip_prefix("cargo::rustc-env=BABELMQ_COMMIT="))
+            .unwrap()
+            .to_owned()
     };
     assert_eq!(says(&folder, "release", None), "", "no repository");
-    fs::write(folder.join(".cargo_vcs_info.json"), "{\n \"git\": {\n \"sha1\": \"0123456789abcdef\"\n }\n}").unwrap();
+    fs::write(folder.join(".cargo_vcs_info.json"), "{\n \"git\": {\n \"sha1\": \"0123456789abcdef\"\n }\n}")
+        .unwrap();
     assert_eq!(says(&folder, "release", None), " (012345678)", "a package from the registry");
     fs::remove_file(folder.join(".cargo_vcs_info.json")).unwrap();
     let git = |arguments: &[&str]| {
@@ -130,7 +135,11 @@ fn a_release_knows_its_commit_if_anybody_does() {
     git(&["commit", "--quiet", "--allow-empty", "--message", "one"]);
     let commit = git(&["log", "-1", "--format=%h %cs"]);
     assert_eq!(says(&folder, "release", None), format!(" ({})", commit.trim()));
-    assert_eq!(says(&folder, "debug", None), "", "a build for development would have to be made anew each time");
+    assert_eq!(
+        says(&folder, "debug", None),
+        "",
+        "a build for development would have to be made anew each time"
+    );
     assert_eq!(says(&folder, "release", Some("/nowhere")), "", "no git");
     fs::remove_dir_all(folder).unwrap();
 }
