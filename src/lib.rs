@@ -27,7 +27,7 @@ pub mod codec;
 #[cfg(feature = "middleware")]
 mod middleware;
 pub mod protocol;
-#[cfg(feature = "broker")]
+#[cfg(all(feature = "broker", not(shuttle)))]
 mod transport;
 
 #[cfg(feature = "broker")]
@@ -38,5 +38,12 @@ pub use middleware::{
     Refused, Subscribe, Wire, Xml, XmlQueue,
 };
 pub use protocol::{ErrorCode, Format, Limits, Refusal, Topic, TopicFilter, Value};
-#[cfg(feature = "broker")]
+#[cfg(all(feature = "broker", not(shuttle)))]
 pub use transport::{Broker, BrokerHandle, Config, StartError};
+
+/// For the instruction budget in `benches`. No part of the interface.
+#[cfg(feature = "broker")]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::transport::{Recent, Taken, take_in};
+}

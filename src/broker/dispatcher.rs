@@ -12,14 +12,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
-
 use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 use super::mailbox::Mailbox;
 use super::outbox::{Delivery, Full, Outbox};
 use super::selections::Selections;
 use super::stats::Stats;
 use super::subscriptions::{Route, Slot, Subscription, Subscriptions, Way};
+use super::sync::{Receiver, Sender, TryRecvError};
 use super::tree::{StoreLimits, Tree};
 use super::wait::Wait;
 use super::walks::Walks;

@@ -7,9 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::outbox::{Charge, Level, Selection};
+use super::sync::Mutex;
 use super::tree::Stored;
 use crate::codec::{Batch, Dialect};
 use crate::protocol::{Topic, TopicFilter};

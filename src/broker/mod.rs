@@ -8,12 +8,15 @@ mod chain;
 mod dispatcher;
 mod event;
 mod mailbox;
+#[cfg(all(test, shuttle))]
+mod model;
 mod outbox;
 mod report;
 mod routes;
 mod selections;
 mod stats;
 mod subscriptions;
+mod sync;
 mod tree;
 mod wait;
 mod walks;

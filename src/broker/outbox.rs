@@ -4,12 +4,11 @@
 //! much is in it is counted beside it, because the bounds are in messages and bytes and not in deliveries.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::sync::atomic::Ordering;
 
 use super::mailbox::Mailbox;
 use super::report::Report;
+use super::sync::{AtomicBool, AtomicUsize, Receiver, Sender, unbounded};
 use super::tree::Stored;
 use super::wait::Wait;
 use crate::codec::{Batch, Dialect};
@@ -118,6 +117,8 @@ impl Delivery {
 pub struct Piece {
     /// The values.
     pub values: Vec<Arc<Stored>>,
+    /// Whether these are the last. Where there are no more pieces and none said so, the connection was cut off.
+    pub last: bool,
     /// To be given back when they are written.
     pub charge: Charge,
 }
@@ -222,10 +223,10 @@ impl Outbox {
     }
 
     /// Stored values for a [`Delivery::Walk`] or [`Delivery::Topics`]; they count until they are written.
-    pub fn piece(&self, values: Vec<Arc<Stored>>) -> Piece {
+    pub fn piece(&self, values: Vec<Arc<Stored>>, last: bool) -> Piece {
         let charge = Charge { answer_bytes: size_of_val(values.as_slice()), ..Charge::default() };
         self.level.add(charge);
-        Piece { values, charge }
+        Piece { values, last, charge }
     }
 
     /// Adds live messages.
@@ -359,6 +360,13 @@ impl Inbox {
     /// Whether the outbox overflowed, so that what was taken from it is not worth writing any more.
     pub fn is_overflowed(&self) -> bool {
         self.level.overflowed.load(Ordering::Acquire)
+    }
+
+    /// What counts as waiting: messages, bytes, answers, bytes of answers.
+    #[cfg(all(test, shuttle))]
+    pub(super) fn charged(&self) -> [usize; 4] {
+        let Level { messages, bytes, answers, answer_bytes, .. } = &*self.level;
+        [messages, bytes, answers, answer_bytes].map(|count| count.load(Ordering::Relaxed))
     }
 
     fn unless_discarded(&self, next: (Delivery, Charge)) -> Option<(Delivery, Charge)> {

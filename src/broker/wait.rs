@@ -3,12 +3,10 @@
 //! Being woken takes longer than anything else on a message's way, so who expects the next message soon looks for it a few
 //! times before it sleeps. Who was wrong about that stops looking; so many idle threads never look at the same time.
 
-use std::hint;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvError, TryRecvError};
+use super::sync::{AtomicUsize, Instant, Receiver, RecvError, TryRecvError, spin_loop, yield_now};
 
 /// How often to look before sleeping.
 const LOOKS: u32 = 64;
@@ -22,7 +20,12 @@ const SOON: Duration = Duration::from_micros(100);
 const BEST_LUCK: u8 = 16;
 const LUCKY: u8 = 4;
 
+#[cfg(not(shuttle))]
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
+#[cfg(shuttle)]
+shuttle::lazy_static! {
+    static ref LOOKING: AtomicUsize = AtomicUsize::new(0);
+}
 
 /// How one receiver waits.
 #[derive(Debug, Default)]
@@ -70,9 +73,9 @@ fn look<T>(channel: &Receiver<T>) -> Result<T, TryRecvError> {
                 break;
             }
             if look % LOOKS_BEFORE_YIELD == 0 {
-                thread::yield_now();
+                yield_now();
             } else {
-                hint::spin_loop();
+                spin_loop();
             }
         }
     }
@@ -83,7 +86,8 @@ fn look<T>(channel: &Receiver<T>) -> Result<T, TryRecvError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossbeam_channel::unbounded;
+    use crate::broker::sync::unbounded;
+    use std::thread;
 
     #[test]
     fn nothing_is_missed_whether_awake_or_asleep() {

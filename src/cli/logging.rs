@@ -42,7 +42,8 @@ fn level(text: &str) -> Result<String, ParseError> {
     EnvFilter::builder().parse(text).map(|_| text.to_owned())
 }
 
-/// The running log.
+/// The running log. There are no spans in it: tracing's registry has room for those of 4,096 threads and panics in the next,
+/// so each line names its connection itself.
 pub(super) struct Log {
     target: Target,
     filter: reload::Handle<EnvFilter, Registry>,
@@ -92,7 +93,7 @@ impl Log {
         let lines = fmt::layer().with_writer(move || writer.clone()).with_ansi(color);
         match settings.log_format {
             LogFormat::Text => registry.with(lines).init(),
-            LogFormat::Json => registry.with(lines.json().flatten_event(true).with_span_list(false)).init(),
+            LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
         }
         Ok(Log { target, filter: handle, settings })
     }
