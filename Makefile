@@ -21,7 +21,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak model check fmt clippy features doc deny fuzz fuzz-replay bench bench-peers clean
+.PHONY: run-broker demo test test-rust test-python soak model check fmt clippy features doc deny budget fuzz fuzz-replay bench bench-peers clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -57,7 +57,7 @@ model:
 	RUSTFLAGS="--cfg shuttle -D warnings" CARGO_PROFILE_TEST_OPT_LEVEL=1 $(CARGO) test --locked --quiet \
 		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib broker::model -- --nocapture
 
-check: fmt clippy features doc deny fuzz-replay test model
+check: fmt clippy features doc deny fuzz-replay test budget model
 
 fmt:
 	$(CARGO) fmt --check
@@ -80,6 +80,12 @@ deny: $(DENY)
 
 $(DENY):
 	$(CARGO) install cargo-deny --locked --version $(DENY_VERSION) --root .tools
+
+# The instructions that a message may cost, counted by valgrind; UPDATE=1 writes what is measured into the budget.
+budget:
+	sh benches/install-valgrind.sh
+	$(CARGO) bench --locked --no-default-features --features broker --profile budget --bench budget -- \
+		$(if $(UPDATE),update,check)
 
 # Every target for FUZZ_SECONDS, from the corpus that is checked in. Inputs that reach something new are kept in
 # fuzz/found, one that breaks something in fuzz/artifacts. No sanitizer: they want a nightly compiler, and the broker has
@@ -122,4 +128,4 @@ bench-peers:
 
 clean:
 	$(CARGO) clean
-	rm -rf .tools $(VENV)
+	rm -rf .tools $(VENV) fuzz/target fuzz/found

@@ -40,3 +40,10 @@ pub use middleware::{
 pub use protocol::{ErrorCode, Format, Limits, Refusal, Topic, TopicFilter, Value};
 #[cfg(all(feature = "broker", not(shuttle)))]
 pub use transport::{Broker, BrokerHandle, Config, StartError};
+
+/// For the instruction budget in `benches`. No part of the interface.
+#[cfg(feature = "broker")]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::transport::{Recent, Taken, take_in};
+}

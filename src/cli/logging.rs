@@ -45,7 +45,8 @@ fn level(text: &str) -> Result<String, ParseError> {
 /// Sets the level anew.
 type Reload = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
-/// The running log.
+/// The running log. There are no spans in it: tracing's registry has room for those of 4,096 threads and panics in the next,
+/// so each line names its connection itself.
 pub(super) struct Log {
     target: Target,
     reload: Box<Reload>,
@@ -95,7 +96,7 @@ impl Log {
         let lines = fmt::layer().with_writer(move || writer.clone()).with_ansi(color);
         match settings.log_format {
             LogFormat::Text => registry.with(lines).init(),
-            LogFormat::Json => registry.with(lines.json().flatten_event(true).with_span_list(false)).init(),
+            LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
         }
         let reload =
             move |level: &str| handle.reload(EnvFilter::new(level)).map_err(|error| error.to_string());

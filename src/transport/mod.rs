@@ -15,7 +15,9 @@ mod listener;
 mod parked;
 mod server;
 mod session;
+mod threads;
 mod writer;
 
 pub use handle::BrokerHandle;
+pub use intake::{Recent, Taken, take_in};
 pub use server::{Broker, Config, StartError};

@@ -9,13 +9,13 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
 
+use super::connections::Connections;
 use super::session::{EXHAUSTED_PAUSE, Session};
 use crate::broker::ClientId;
 
@@ -79,7 +79,6 @@ impl Parked {
     /// The session, where the system cannot watch its socket.
     pub(super) fn park(&self, session: Box<Session>) -> Result<(), Box<Session>> {
         let mut inner = self.inner.lock();
-        // Looked at under the lock: an attendant that ends takes out who is parked, and nobody comes after that.
         if self.ending.load(Ordering::Acquire) {
             return Err(session);
         }
@@ -90,7 +89,11 @@ impl Parked {
         if watched.is_err() {
             return Err(session);
         }
+        session.connections().park(session.client());
         inner.sessions.insert(session.client(), session);
+        drop(inner);
+        // The thread that ends here is to be joined.
+        let _ = self.waker.wake();
         Ok(())
     }
 
@@ -112,33 +115,43 @@ impl Parked {
         }
     }
 
-    /// Ends the attendant. No session may be parked any more.
+    /// Ends the attendant, and with it every parked session, when the broker stops.
     pub(super) fn end(&self) {
+        // Under the lock, so that no session is parked after the attendant has looked for the last time.
+        let inner = self.inner.lock();
         self.ending.store(true, Ordering::Release);
+        drop(inner);
         let _ = self.waker.wake();
+    }
+
+    #[allow(clippy::vec_box, reason = "sessions are boxed wherever they are handed over")]
+    fn all(&self) -> Vec<Box<Session>> {
+        self.inner.lock().sessions.drain().map(|(_, session)| session).collect()
     }
 }
 
 impl Attendant {
     /// Looks after parked sessions until [`Parked::end`].
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, connections: &Connections) {
         let mut events = Events::with_capacity(EVENTS);
-        // No session is dropped here: it would wait for its writer, the writer for the dispatcher, and the dispatcher, in a
-        // broker that stops, for the sessions that are still to be dropped.
-        while !self.parked.ending.load(Ordering::Acquire) || !self.stranded.is_empty() {
+        let mut exhausted = false;
+        while !self.parked.ending.load(Ordering::Acquire) {
             if let Err(error) = self.poll.poll(&mut events, self.patience())
                 && error.kind() != ErrorKind::Interrupted
             {
-                if !self.parked.ending.swap(true, Ordering::AcqRel) {
-                    tracing::error!(%error, "cannot wait for idle connections; each gets a thread again");
-                } else {
-                    thread::park_timeout(EXHAUSTED_PAUSE);
-                }
+                tracing::error!(%error, "cannot wait for idle connections; each gets a thread again");
+                self.parked.end();
+                // One for which there is no thread ends with that. Dropping it waits for its writer, and in a broker that
+                // stops that waits for all of them, so first all are started or let go of the dispatcher.
+                let sessions = self.parked.all().into_iter().chain(std::mem::take(&mut self.stranded));
+                let mut ended: Vec<_> = sessions
+                    .filter_map(|session| session.start().err())
+                    .map(|(session, _)| session)
+                    .collect();
+                ended.iter_mut().for_each(|session| session.leave());
+                return;
             }
             let mut awake = std::mem::take(&mut self.stranded);
-            if self.parked.ending.load(Ordering::Acquire) {
-                awake.extend(self.parked.inner.lock().sessions.drain().map(|(_, session)| session));
-            }
             {
                 let mut inner = self.parked.inner.lock();
                 for event in &events {
@@ -151,14 +164,28 @@ impl Attendant {
                 let now = Instant::now();
                 inner.leaving.retain(|_, (_, end)| *end > now);
             }
+            connections.join_ended();
             for session in awake {
                 if let Err((session, error)) = session.start() {
-                    if self.stranded.is_empty() {
+                    if !exhausted {
+                        exhausted = true;
                         tracing::warn!(%error, "cannot start a thread for a connection that is no longer idle; trying again");
                     }
                     self.stranded.push(session);
                 }
             }
+            exhausted &= !self.stranded.is_empty();
+        }
+        self.finish();
+    }
+
+    /// Ends all sessions that have no thread. None needs one for that: first all of them let go of the dispatcher, which
+    /// then ends, and with it their writers.
+    fn finish(&mut self) {
+        let mut sessions = std::mem::take(&mut self.stranded);
+        sessions.extend(self.parked.all());
+        for session in &mut sessions {
+            session.finish();
         }
     }
 

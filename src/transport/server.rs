@@ -133,7 +133,12 @@ impl Broker {
             let _guard = AbortOnPanic;
             dispatcher.run(&dispatcher_events);
         })?;
-        let attendant = thread::Builder::new().name("attendant".into()).spawn(move || attendant.run())?;
+        let attendant = {
+            let shared = shared.clone();
+            thread::Builder::new()
+                .name("attendant".into())
+                .spawn(move || attendant.run(&shared.connections))?
+        };
         let socket = Arc::new(socket);
         let listener =
             Listener { socket: socket.clone(), events: events.clone(), alive, shared: shared.clone() };

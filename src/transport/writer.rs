@@ -13,7 +13,9 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::gathered::Gathered;
 use super::server::Config;
-use crate::broker::{Charge, Counters, Delivery, Inbox, Letter, Mailbox, Piece, Selection, Stored, Taken};
+use crate::broker::{
+    Charge, ClientId, Counters, Delivery, Inbox, Letter, Mailbox, Piece, Selection, Stored, Taken,
+};
 use crate::codec::{Batch, Dialect, Document, Frame, write_reply};
 use crate::protocol::{Limits, Reply};
 
@@ -33,6 +35,8 @@ pub(super) fn write_tick(write_timeout: Duration) -> Duration {
 pub(super) const IDLE_BYTES: usize = 16 << 10;
 
 pub(super) struct Writer {
+    /// Whom it writes to, for the log.
+    client: ClientId,
     stream: Arc<TcpStream>,
     /// The dispatcher holds the other end, and drops it when the connection is to end.
     inbox: Inbox,
@@ -48,6 +52,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
+        client: ClientId,
         stream: Arc<TcpStream>,
         inbox: Inbox,
         session: Receiver<()>,
@@ -56,13 +61,13 @@ impl Writer {
     ) -> Writer {
         let Config { limits, write_timeout, .. } = *config;
         let (gathered, scratch) = (Gathered::default(), Document::new());
-        Writer { stream, inbox, session, counters, limits, write_timeout, gathered, scratch }
+        Writer { client, stream, inbox, session, counters, limits, write_timeout, gathered, scratch }
     }
 
     /// Writes until the outbox is closed and empty, or the peer is gone.
     pub(super) fn run(mut self) {
         if let Err(error) = self.write_everything() {
-            tracing::debug!(%error, "the connection cannot be written to any more");
+            tracing::debug!(client = %self.client, %error, "the connection cannot be written to any more");
             // The session is woken by this and ends as well.
             let _ = self.stream.shutdown(Shutdown::Both);
             return;
@@ -237,7 +242,7 @@ impl Writer {
     fn count_failures(&self, failed: usize) {
         if failed > 0 {
             Counters::add(&self.counters.encoding_failures, failed);
-            tracing::error!(failed, "judged messages could not be encoded; this is a bug, please report it");
+            tracing::error!(client = %self.client, failed, "judged messages could not be encoded; this is a bug, please report it");
         }
     }
 
@@ -278,7 +283,7 @@ impl Writer {
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     if progress.elapsed() >= self.write_timeout {
                         Counters::add(&self.counters.write_timeouts, 1);
-                        tracing::info!(timeout = ?self.write_timeout, "the client takes nothing of what is written to it");
+                        tracing::info!(client = %self.client, timeout = ?self.write_timeout, "the client takes nothing of what is written to it");
                         return Err(error);
                     }
                 }
