@@ -4,6 +4,7 @@
 //! puts them into outboxes.
 
 mod publish;
+mod report;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -63,6 +64,9 @@ struct Client {
     mailboxes: Vec<Option<Arc<Mailbox>>>,
     /// Places in `mailboxes` that are free.
     free_mailboxes: Vec<u32>,
+    delivered: u64,
+    /// Messages that made room in its mailboxes.
+    dropped: u64,
     /// The format of the last subscription, for an error that answers no request.
     format: Format,
 }
@@ -83,6 +87,7 @@ struct Counts {
     slow_consumers: u64,
     dropped: u64,
     store_refused: u64,
+    published_in: [u64; Format::ALL.len()],
 }
 
 impl Default for Dispatcher {
@@ -167,6 +172,8 @@ impl Dispatcher {
             queues: BTreeMap::new(),
             mailboxes: Vec::new(),
             free_mailboxes: Vec::new(),
+            delivered: 0,
+            dropped: 0,
             format: Format::Json,
         };
         let slot = match self.free.pop() {
@@ -257,6 +264,7 @@ impl Dispatcher {
             },
             Control::Clear { .. } => {}
             Control::Ping { id, format } => self.reply(slot, format, Reply::Pong { id }),
+            Control::Stats { format } => self.report(slot, format),
             Control::Refuse { refusal, format } => {
                 let fatal = refusal.code.is_fatal();
                 self.reply(slot, format, Reply::Error(refusal));
@@ -379,6 +387,7 @@ impl Dispatcher {
             slow_consumers: self.counts.slow_consumers,
             dropped: self.counts.dropped,
             store_refused: self.counts.store_refused,
+            published_in: self.counts.published_in,
             subscriptions: self.subscriptions.len() as u64,
             topics: self.tree.values() as u64,
             stored_bytes: self.tree.bytes() as u64,

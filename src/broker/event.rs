@@ -106,6 +106,11 @@ pub enum Control {
         /// The format of the answer.
         format: Format,
     },
+    /// See [`Command::Stats`](crate::protocol::Command::Stats).
+    Stats {
+        /// The format of the answer.
+        format: Format,
+    },
     /// The session refused something. It comes this way so that answers keep the order of the requests.
     Refuse {
         /// What to say; if it is fatal, nothing follows it.

@@ -137,6 +137,11 @@ impl Mailbox {
         self.dialect
     }
 
+    /// Messages that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.inner.lock().messages
+    }
+
     /// Adds messages of a batch to one that drops the oldest.
     pub(super) fn put(&self, batch: &Arc<Batch>, selection: Selection, messages: usize) -> Put {
         let mut inner = self.inner.lock();

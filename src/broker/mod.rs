@@ -11,6 +11,7 @@ mod mailbox;
 #[cfg(all(test, shuttle))]
 mod model;
 mod outbox;
+mod report;
 mod routes;
 mod selections;
 mod stats;
@@ -25,5 +26,6 @@ pub use dispatcher::Dispatcher;
 pub use event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 pub use mailbox::{Letter, Mailbox, Taken};
 pub use outbox::{Charge, Delivery, Full, Inbox, Outbox, Piece, QueueLimits, Selection, outbox};
-pub use stats::{Counters, Stats};
+pub use report::Report;
+pub use stats::{Counters, Started, Stats};
 pub use tree::{StoreLimits, Stored};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::mailbox::Mailbox;
+use super::report::Report;
 use super::sync::{AtomicBool, AtomicUsize, Receiver, Sender, unbounded};
 use super::tree::Stored;
 use super::wait::Wait;
@@ -77,6 +78,13 @@ pub enum Delivery {
         /// How to write it.
         dialect: Dialect,
     },
+    /// The answer to a `stats`; the writer adds what it knows.
+    Report {
+        /// What the dispatcher knows.
+        report: Box<Report>,
+        /// How to write it.
+        format: Format,
+    },
     /// Anything else.
     Reply {
         /// What to say.
@@ -97,6 +105,7 @@ impl Delivery {
             Delivery::Reply { reply: Reply::Topics { topics }, .. } => SMALL + size_of_val(topics.as_slice()),
             Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
             Delivery::Reply { reply: Reply::Error(refusal), .. } => SMALL + refusal.reason.len(),
+            Delivery::Report { report, .. } => SMALL + report.weight(),
             Delivery::Walk { .. } | Delivery::Topics { .. } => WALK,
             Delivery::Reply { .. } | Delivery::Messages { .. } | Delivery::Mailbox(_) => SMALL,
         }

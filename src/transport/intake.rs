@@ -213,6 +213,7 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
         Request::Get { topic } => Control::Get { topic: one(&topic)?, format },
         Request::Clear { topic } => Control::Clear { topic: one(&topic)? },
         Request::Ping { id } => Control::Ping { id, format },
+        Request::Stats => Control::Stats { format },
         // A publish is a message of a batch and never comes here.
         Request::Publish { topic, .. } => Control::Clear { topic: one(&topic)? },
     })

@@ -13,6 +13,7 @@ mod handle;
 mod intake;
 mod listener;
 mod parked;
+mod process;
 mod server;
 mod session;
 mod threads;

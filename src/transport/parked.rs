@@ -79,6 +79,7 @@ impl Parked {
     /// The session, where the system cannot watch its socket.
     pub(super) fn park(&self, session: Box<Session>) -> Result<(), Box<Session>> {
         let mut inner = self.inner.lock();
+        // Looked at under the lock: an attendant that ends takes out who is parked, and nobody comes after that.
         if self.ending.load(Ordering::Acquire) {
             return Err(session);
         }
@@ -100,7 +101,7 @@ impl Parked {
     /// Takes over a client that was told that it cannot stay, and whose direction is shut down.
     pub(super) fn see_off(&self, stream: TcpStream) {
         let mut inner = self.inner.lock();
-        if inner.leaving.len() >= MAX_LEAVING || self.ending.load(Ordering::Acquire) {
+        if inner.leaving.len() >= MAX_LEAVING {
             return;
         }
         inner.next_leaving += 1;
@@ -141,14 +142,14 @@ impl Attendant {
             {
                 tracing::error!(%error, "cannot wait for idle connections; each gets a thread again");
                 self.parked.end();
-                // One for which there is no thread ends with that. Dropping it waits for its writer, and in a broker that
-                // stops that waits for all of them, so first all are started or let go of the dispatcher.
                 let sessions = self.parked.all().into_iter().chain(std::mem::take(&mut self.stranded));
-                let mut ended: Vec<_> = sessions
+                // Those for which there is no thread end with that; first all of them let go of the dispatcher, so that
+                // none waits for a writer that waits for the others.
+                let mut rest: Vec<_> = sessions
                     .filter_map(|session| session.start().err())
                     .map(|(session, _)| session)
                     .collect();
-                ended.iter_mut().for_each(|session| session.leave());
+                rest.iter_mut().for_each(|session| session.take_leave());
                 return;
             }
             let mut awake = std::mem::take(&mut self.stranded);

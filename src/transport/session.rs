@@ -191,14 +191,14 @@ impl Session {
         self.let_go();
     }
 
-    /// Tells the dispatcher that the connection is over, and lets go of it.
-    pub(super) fn leave(&mut self) {
+    /// Says that the connection is over, and lets go of the dispatcher.
+    pub(super) fn take_leave(&mut self) {
         let stopping = self.shared.stopping.load(Ordering::Acquire);
+        // While the broker stops, subscriptions stay until the last message is routed: the dispatcher closes every
+        // outbox when all sessions have let go of its channel.
         if !stopping && self.writer.is_some() {
             let _ = self.events.send(Event::Detach { client: self.client });
         }
-        // While the broker stops, subscriptions stay until the last message is routed: the dispatcher closes every
-        // outbox when all sessions have let go of its channel.
         self.let_go();
     }
 
@@ -359,7 +359,7 @@ fn unfinished(begun: &[u8], timeout: Duration) -> (Refusal, Format) {
 impl Drop for Session {
     fn drop(&mut self) {
         let _panics = CountPanic(self.shared.counters.clone());
-        self.leave();
+        self.take_leave();
         if let Some(RunningWriter { thread, reading }) = self.writer.take() {
             drop(reading);
             thread.join();

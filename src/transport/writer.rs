@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::gathered::Gathered;
+use super::process::resident_bytes;
 use super::server::Config;
 use crate::broker::{
     Charge, ClientId, Counters, Delivery, Inbox, Letter, Mailbox, Piece, Selection, Stored, Taken,
 };
-use crate::codec::{Batch, Dialect, Document, Frame, write_reply};
+use crate::codec::{Batch, Dialect, Document, Frame, write_reply, write_stats};
 use crate::protocol::{Limits, Reply};
 
 /// A blocked write looks at least this often whether it should go on.
@@ -138,6 +139,10 @@ impl Writer {
                 }
             }
             Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value),
+            Delivery::Report { report, format } => {
+                let stats = report.complete(&self.counters, resident_bytes());
+                self.gathered.append(|out| write_stats(out, format, &stats));
+            }
             Delivery::Reply { reply, format } => self.gathered.append(|out| write_reply(out, format, &reply)),
         }
         self.gathered.charges.push(charge);
@@ -201,6 +206,7 @@ impl Writer {
     ) {
         let run = batch.run(dialect);
         self.count_failures(run.failed());
+        Counters::add(&self.counters.translated, run.take_translated());
         let bytes = batch.run_bytes(run);
         let frames: &mut dyn Iterator<Item = Range<usize>> = match selection {
             Selection::Whole if skipped == 0 => &mut std::iter::once(0..bytes.len()),

@@ -109,7 +109,7 @@ impl Session {
         self.let_go();
     }
 
-    fn leave(&mut self) {
+    fn take_leave(&mut self) {
         let stopping = self.shared.stopping.load(Ordering::Acquire);
         if !stopping && self.writer.is_some() {
             let _ = self.events.send(Event::Detach { client: self.client });
@@ -179,7 +179,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.leave();
+        self.take_leave();
         if let Some((thread, reading)) = self.writer.take() {
             drop(reading);
             let _ = thread.join();
@@ -312,7 +312,7 @@ impl Parked {
                 self.end();
                 let sessions = self.all().into_iter().chain(stranded);
                 let mut ended: Vec<_> = sessions.filter_map(|session| session.start().err()).collect();
-                ended.iter_mut().for_each(|session| session.leave());
+                ended.iter_mut().for_each(|session| session.take_leave());
                 return;
             }
             let mut awake = std::mem::take(&mut stranded);
