@@ -71,7 +71,7 @@ fn an_outbox_overflows() {
             None => drop(outbox),
         }
 
-        begin.send(()).unwrap();
+        let _ = begin.send(());
         let inbox = writer.join().unwrap();
         let mut written = socket.written();
         if let Some(client) = client {

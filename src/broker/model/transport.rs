@@ -104,6 +104,24 @@ impl Session {
         }
     }
 
+    fn finish(&mut self) {
+        while matches!(self.read_frames(), Pause::Idle) {}
+        self.let_go();
+    }
+
+    fn take_leave(&mut self) {
+        let stopping = self.shared.stopping.load(Ordering::Acquire);
+        if !stopping && self.writer.is_some() {
+            let _ = self.events.send(Event::Detach { client: self.client });
+        }
+        self.let_go();
+    }
+
+    fn let_go(&mut self) {
+        let (closed, _) = bounded(0);
+        drop(std::mem::replace(&mut self.events, closed));
+    }
+
     fn read_frames(&mut self) -> Pause {
         let mut last_reads = 0;
         loop {
@@ -161,12 +179,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let stopping = self.shared.stopping.load(Ordering::Acquire);
-        if !stopping && self.writer.is_some() {
-            let _ = self.events.send(Event::Detach { client: self.client });
-        }
-        let (closed, _) = bounded(0);
-        drop(std::mem::replace(&mut self.events, closed));
+        self.take_leave();
         if let Some((thread, reading)) = self.writer.take() {
             drop(reading);
             let _ = thread.join();
@@ -196,15 +209,24 @@ impl Connections {
     }
 
     fn serve(&self, client: ClientId, thread: JoinHandle<()>) {
-        let ended = {
-            let mut inner = self.inner.lock();
-            let before = match inner.open.get_mut(&client) {
-                Some((_, served_by)) => served_by.replace(thread),
-                None => Some(thread),
-            };
-            inner.ended.extend(before);
-            std::mem::take(&mut inner.ended)
+        let mut inner = self.inner.lock();
+        let before = match inner.open.get_mut(&client) {
+            Some((_, served_by)) => served_by.replace(thread),
+            None => Some(thread),
         };
+        inner.ended.extend(before);
+        drop(inner);
+        self.join_ended();
+    }
+
+    fn park(&self, client: ClientId) {
+        let mut inner = self.inner.lock();
+        let thread = inner.open.get_mut(&client).and_then(|(_, thread)| thread.take());
+        inner.ended.extend(thread);
+    }
+
+    fn join_ended(&self) {
+        let ended = std::mem::take(&mut self.inner.lock().ended);
         join(ended);
     }
 
@@ -254,7 +276,10 @@ impl Parked {
             return Err(session);
         }
         session.socket.watch(&self.poll, session.client);
+        session.shared.connections.park(session.client);
         sessions.insert(session.client, session);
+        drop(sessions);
+        self.poll.wake(None);
         Ok(())
     }
 
@@ -269,30 +294,42 @@ impl Parked {
     }
 
     fn end(&self) {
+        let sessions = self.sessions.lock();
         self.ending.store(true, Ordering::Release);
+        drop(sessions);
         self.poll.wake(None);
     }
 
-    fn attend(&self, troubled: bool) {
+    fn all(&self) -> Vec<Box<Session>> {
+        std::mem::take(&mut *self.sessions.lock()).into_values().collect()
+    }
+
+    fn attend(&self, shared: &Shared) {
         let mut stranded = Vec::new();
-        while !self.ending.load(Ordering::Acquire) || !stranded.is_empty() {
+        while !self.ending.load(Ordering::Acquire) {
             let ready = self.poll.poll(stranded.is_empty());
-            if troubled && one_in(4) {
-                self.ending.store(true, Ordering::Release);
+            if shared.troubled && one_in(4) {
+                self.end();
+                let sessions = self.all().into_iter().chain(stranded);
+                let mut ended: Vec<_> = sessions.filter_map(|session| session.start().err()).collect();
+                ended.iter_mut().for_each(|session| session.take_leave());
+                return;
             }
             let mut awake = std::mem::take(&mut stranded);
-            if self.ending.load(Ordering::Acquire) {
-                awake.extend(std::mem::take(&mut *self.sessions.lock()).into_values());
-            }
             {
                 let mut sessions = self.sessions.lock();
                 for client in ready {
                     awake.extend(self.unpark(&mut sessions, client));
                 }
             }
+            shared.connections.join_ended();
             for session in awake {
                 stranded.extend(session.start().err());
             }
+        }
+        stranded.extend(self.all());
+        for session in &mut stranded {
+            session.finish();
         }
     }
 }
@@ -352,7 +389,7 @@ impl Broker {
         let dispatcher = Counted::spawn(&shared, move || Dispatcher::default().run(&dispatcher_events));
         let attendant = Counted::spawn(&shared, {
             let shared = shared.clone();
-            move || shared.parked.attend(troubled)
+            move || shared.parked.attend(&shared)
         });
         let listener = Listener { accept, events: events.clone(), alive, shared: shared.clone() };
         let listener = Counted::spawn(&shared, move || listener.run());
@@ -372,14 +409,14 @@ impl Broker {
         let _ = connect.send(Arc::default());
         listener.join().unwrap();
         shared.connections.shut_down(Shutdown::Read);
+        shared.parked.end();
         drop(events);
         if !is_disconnected(&all_gone, patient) {
             shared.connections.shut_down(Shutdown::Both);
         }
         dispatcher.join().unwrap();
-        shared.connections.join();
-        shared.parked.end();
         attendant.join().unwrap();
+        shared.connections.join();
         shared
     }
 }
