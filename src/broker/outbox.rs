@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::mailbox::Mailbox;
+use super::progress::Ticket;
 use super::tree::Stored;
 use super::wait::Wait;
 use crate::codec::{Batch, Dialect};
@@ -78,6 +79,15 @@ pub enum Delivery {
         /// How to write it.
         dialect: Dialect,
     },
+    /// An answer that says that everything before it is on the disk; it waits there, and what is behind it with it.
+    Durable {
+        /// What to wait for.
+        ticket: Ticket,
+        /// What to say then.
+        reply: Reply,
+        /// How to write it.
+        format: Format,
+    },
     /// Anything else.
     Reply {
         /// What to say.
@@ -95,11 +105,15 @@ impl Delivery {
         match self {
             Delivery::Snapshot { values, .. } => SMALL + size_of_val(values.as_slice()),
             Delivery::Value { stored, .. } => SMALL + stored.payload.weight(),
+            Delivery::Durable { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. }
+            | Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
             Delivery::Reply { reply: Reply::Topics { topics }, .. } => SMALL + size_of_val(topics.as_slice()),
-            Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
             Delivery::Reply { reply: Reply::Error(refusal), .. } => SMALL + refusal.reason.len(),
             Delivery::Walk { .. } | Delivery::Topics { .. } => WALK,
-            Delivery::Reply { .. } | Delivery::Messages { .. } | Delivery::Mailbox(_) => SMALL,
+            Delivery::Durable { .. }
+            | Delivery::Reply { .. }
+            | Delivery::Messages { .. }
+            | Delivery::Mailbox(_) => SMALL,
         }
     }
 }
@@ -325,7 +339,7 @@ impl Inbox {
     /// Waits for the next delivery; `None` when there will be none.
     pub fn wait(&mut self) -> Option<(Delivery, Charge)> {
         loop {
-            let next = self.wait.recv(&self.receiver).ok()?;
+            let next = self.wait.recv(&self.receiver, None).ok()?;
             if let Some(next) = self.unless_discarded(next) {
                 return Some(next);
             }

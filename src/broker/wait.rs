@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvError, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 
 /// How often to look before sleeping.
 const LOOKS: u32 = 64;
@@ -35,12 +35,15 @@ impl Wait {
     /// The next item.
     ///
     /// # Errors
-    /// When the channel is empty and every sender is gone.
-    pub(super) fn recv<T>(&mut self, channel: &Receiver<T>) -> Result<T, RecvError> {
+    /// `Disconnected` when the channel is empty and every sender is gone; `Empty` when nothing came until `deadline`.
+    pub(super) fn recv<T>(
+        &mut self,
+        channel: &Receiver<T>,
+        deadline: Option<Instant>,
+    ) -> Result<T, TryRecvError> {
         match channel.try_recv() {
-            Ok(item) => return Ok(item),
-            Err(TryRecvError::Disconnected) => return Err(RecvError),
             Err(TryRecvError::Empty) => {}
+            other => return other,
         }
         if self.luck > 0 {
             match look(channel) {
@@ -48,12 +51,18 @@ impl Wait {
                     self.luck = (self.luck + LUCKY).min(BEST_LUCK);
                     return Ok(item);
                 }
-                Err(TryRecvError::Disconnected) => return Err(RecvError),
+                Err(TryRecvError::Disconnected) => return Err(TryRecvError::Disconnected),
                 Err(TryRecvError::Empty) => self.luck -= 1,
             }
         }
         let asleep = Instant::now();
-        let item = channel.recv();
+        let item = match deadline {
+            None => channel.recv().map_err(|_| TryRecvError::Disconnected),
+            Some(deadline) => channel.recv_deadline(deadline).map_err(|error| match error {
+                RecvTimeoutError::Timeout => TryRecvError::Empty,
+                RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+            }),
+        };
         if asleep.elapsed() < SOON {
             self.luck = (self.luck + LUCKY).min(BEST_LUCK);
         }
@@ -91,14 +100,14 @@ mod tests {
             let mut wait = Wait { luck };
             let (sender, receiver) = unbounded();
             sender.send(1).unwrap();
-            assert_eq!(wait.recv(&receiver), Ok(1));
+            assert_eq!(wait.recv(&receiver, None), Ok(1));
             let late = thread::spawn(move || {
                 thread::yield_now();
                 sender.send(2).unwrap();
             });
-            assert_eq!(wait.recv(&receiver), Ok(2));
+            assert_eq!(wait.recv(&receiver, None), Ok(2));
             late.join().unwrap();
-            assert_eq!(wait.recv(&receiver), Err(RecvError));
+            assert_eq!(wait.recv(&receiver, None), Err(TryRecvError::Disconnected));
         }
     }
 }

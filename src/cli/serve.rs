@@ -8,6 +8,8 @@ use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
 
 use super::args::Serve;
+use crate::broker::{Fsync, NoStore, Store};
+use crate::storage::Storage;
 use crate::transport::{Broker, StartError};
 
 /// Why serving ended other than by a signal.
@@ -26,9 +28,22 @@ pub(super) fn serve(arguments: &Serve) -> Result<(), ServeError> {
     // From here on a signal ends the broker and not the process, even one that comes before it is ready.
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(ServeError::Signals)?;
     raise_open_files();
-    let broker = Broker::start(arguments.config())?;
+    let config = arguments.config();
+    let store: Box<dyn Store> = match &arguments.data_dir {
+        Some(directory) => {
+            Box::new(Storage::open(directory, config.fsync != Fsync::Never).map_err(StartError::from)?)
+        }
+        None => Box::new(NoStore),
+    };
+    let broker = Broker::start_with(config, store)?;
     // Whoever started the broker may have closed the other end of the pipe; it serves all the same.
     let _ = writeln!(io::stdout(), "babelmq listening on {}", broker.local_addr());
+    match &arguments.data_dir {
+        Some(directory) => tracing::info!("last values are kept in {}", directory.display()),
+        None => {
+            tracing::info!("last values are in memory only and end with the broker; --data-dir keeps them")
+        }
+    }
     let signal = signals.forever().next();
     tracing::info!(signal, "stopping: routing and writing out what was accepted");
     broker.shutdown();

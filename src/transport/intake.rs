@@ -73,14 +73,14 @@ impl Intake<'_> {
         let mark = self.document.mark();
         let request = read_request(source, format, body, &mut self.document, &self.limits);
         let control = match request {
-            Ok(Request::Publish { topic, mut message, retain, verbatim }) => match self.topic(&topic) {
+            Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(topic) => {
                     if self.document.weight() > MAX_DECODED {
                         self.document.truncate(mark);
                         message.document = None;
                     }
                     let verbatim = verbatim.then_some(frame);
-                    self.messages.push(Published { topic, format, message, retain, verbatim });
+                    self.messages.push(Published { topic, format, message, retain, ttl, verbatim });
                     return;
                 }
                 Err(refusal) => Err(refusal.about(topic)),

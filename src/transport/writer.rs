@@ -127,6 +127,14 @@ impl Writer {
                 self.gathered.append(|out| write_reply(out, format, &Reply::Topics { topics }));
             }
             Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value),
+            Delivery::Durable { ticket, reply, format } => {
+                // What was gathered does not wait for the disk.
+                if !ticket.is_ready() {
+                    self.flush()?;
+                }
+                let reply = ticket.wait().map_or_else(Reply::Error, |()| reply);
+                self.gathered.append(|out| write_reply(out, format, &reply));
+            }
             Delivery::Reply { reply, format } => self.gathered.append(|out| write_reply(out, format, &reply)),
         }
         self.gathered.charges.push(charge);
