@@ -5,12 +5,23 @@
 CARGO ?= cargo
 DENY_VERSION := 0.20.2
 DENY := .tools/bin/cargo-deny
+FUZZ_VERSION := 0.13.2
+FUZZ := .tools/bin/cargo-fuzz
+FUZZ_TARGETS ?= frame json xml pickle topic envelope translate
+# Seconds for each target.
+FUZZ_SECONDS ?= 30
 PYTHON ?= python3
 VENV := .venv
 IN_VENV = $(abspath $(VENV))/bin
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: run-broker demo test test-rust test-python check fmt clippy features doc deny bench bench-peers clean
+# A soak, in seconds; what its clients choose follows from the seed.
+SECONDS ?= 600
+SEED ?= 1
+CLIENTS ?= 300
+CONNECTIONS ?= 100000
+
+.PHONY: run-broker demo test test-rust test-python soak check fmt clippy features doc deny fuzz fuzz-replay bench bench-peers clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -31,12 +42,17 @@ test-python: $(VENV)/installed
 	cd clients/python && if [ -x $(IN_VENV)/mypy ]; then $(IN_VENV)/mypy; else echo "no mypy for this Python"; fi
 	cd clients/python && BABELMQ_BIN="$(TARGET)/debug/babelmq" $(IN_VENV)/python -m pytest
 
+# Random clients around sober ones, and connections by the thousand: nothing is lost, and nothing is left over.
+soak:
+	SECONDS=$(SECONDS) SEED=$(SEED) CLIENTS=$(CLIENTS) CONNECTIONS=$(CONNECTIONS) \
+		$(CARGO) test --release --locked --test soak -- --nocapture
+
 $(VENV)/installed: clients/python/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet -e './clients/python[test,lint]'
 	touch $@
 
-check: fmt clippy features doc deny test
+check: fmt clippy features doc deny fuzz-replay test
 
 fmt:
 	$(CARGO) fmt --check
@@ -60,8 +76,37 @@ deny: $(DENY)
 $(DENY):
 	$(CARGO) install cargo-deny --locked --version $(DENY_VERSION) --root .tools
 
-bench:
+# Every target for FUZZ_SECONDS, from the corpus that is checked in. Inputs that reach something new are kept in
+# fuzz/found, one that breaks something in fuzz/artifacts. No sanitizer: they want a nightly compiler, and the broker has
+# no unsafe code. It takes a C++ compiler.
+fuzz: $(FUZZ)
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/found/$$target; \
+		PATH="$(CURDIR)/.tools/bin:$$PATH" $(CARGO) fuzz run --sanitizer none --features libfuzzer $$target \
+			fuzz/found/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
+			-timeout=10 -print_final_stats=1 || exit 1; \
+	done
+
+# The targets compile, and their corpora and the hostile inputs pass, without libFuzzer.
+fuzz-replay:
+	cd fuzz && $(CARGO) fmt --check
+	cd fuzz && $(CARGO) clippy --locked --workspace --all-targets --features targets -- -D warnings
+	cd fuzz && $(CARGO) test --locked --workspace
+
+$(FUZZ):
+	$(CARGO) install cargo-fuzz --locked --version $(FUZZ_VERSION) --root .tools
+
+# The codecs and a broker end to end, and then the Python middleware beside redis-py and nats-py.
+bench: $(VENV)/bench-installed
 	$(CARGO) bench --locked
+	sh bench/install-peers.sh
+	$(CARGO) build --release --locked
+	$(IN_VENV)/python clients/python/bench/one_to_one.py \
+		--babelmq "$(TARGET)/release/babelmq" --out docs/performance/python.md $(BENCH_ARGS)
+
+$(VENV)/bench-installed: $(VENV)/installed
+	$(VENV)/bin/pip install --quiet -e './clients/python[bench]'
+	touch $@
 
 # Beside NATS, Redis and Mosquitto, which it installs from Debian where they are missing.
 bench-peers:

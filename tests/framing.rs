@@ -171,14 +171,7 @@ fn a_frame_of_just_the_limit_passes() {
     for format in FORMATS {
         let mut client = Client::connect(&broker);
         client.subscribe(format, "/t");
-        let text = |length: usize| {
-            let text = "x".repeat(length);
-            match format {
-                Json => format!("\"{text}\"").into_bytes(),
-                Xml => format!("<message>{text}</message>").into_bytes(),
-                Pickle => support::python::unicode(&text),
-            }
-        };
+        let text = |length| support::text(format, &"x".repeat(length));
         let around = publish(format, "/t", &text(0)).len() - 5;
         let payload = text(LIMIT - around);
         assert_eq!(publish(format, "/t", &payload).len(), LIMIT + 5);

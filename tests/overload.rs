@@ -91,19 +91,8 @@ const CLIENTS: usize = 60;
 
 #[test]
 fn without_descriptors_the_listener_waits_and_who_is_connected_is_served() {
-    let limited = format!("ulimit -n {DESCRIPTORS}; exec \"$0\" serve --listen 127.0.0.1:0");
-    let mut served =
-        Served::start(Command::new("sh").args(["-c", &limited, BABELMQ]).env("BABELMQ_LOG", "info"));
-    let mut log = served.log().filter(|line| line.contains("accept"));
-    let own = sockets(&served);
-    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::to(served.address)).collect();
-    for client in &mut clients {
-        client.command(Json, &[("command", Str("ping"))]);
-    }
-    let says = log.next().unwrap();
-    assert!(says.contains("cannot accept connections") && says.contains("open files"), "{says}");
-    // From now on no more are connected, until somebody goes.
-    let connected = sockets(&served) - own;
+    let (served, mut clients, log) = exhausted();
+    let connected = accepted(&served);
     assert!((10..DESCRIPTORS).contains(&connected), "{connected}");
     let mut waiting = clients.split_off(connected);
     for client in &mut clients {
@@ -118,28 +107,66 @@ fn without_descriptors_the_listener_waits_and_who_is_connected_is_served() {
         others.iter_mut().for_each(|other| assert_eq!(other.next().number(), count));
     }
     for client in &mut waiting {
-        // Two waiting ones never cost a third its place.
         drop(clients.pop());
         assert_eq!(client.next().field("command"), "pong");
-        clients.iter_mut().for_each(|other| other.is_quiet());
+        clients.iter_mut().for_each(Client::is_quiet);
     }
     drop(clients);
     drop(waiting);
     served.signal("TERM");
-    // Each time it says so once, however often it tried, and once that it is over.
-    let all: Vec<String> = std::iter::once(says).chain(log).collect();
-    for pair in all.chunks(2) {
-        assert!(pair[0].contains("cannot accept connections"), "{all:#?}");
-        assert!(pair.get(1).is_none_or(|line| line.contains("accepting connections again")), "{all:#?}");
+    // However often it tried, it said so once, and once that it was over.
+    let said: Vec<String> = log.collect();
+    for (line, words) in said.iter().zip(["accepting connections again", "cannot accept"].iter().cycle()) {
+        assert!(line.contains(words), "{said:#?}");
     }
     assert_eq!(served.end().0, Some(0));
 }
 
-/// Sockets that the broker has, those that it listens on and wakes itself with among them.
-fn sockets(served: &Served) -> usize {
-    let all = fs::read_dir(format!("/proc/{}/fd", served.id())).unwrap();
-    let is_socket = |link: std::path::PathBuf| {
-        fs::read_link(link).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"))
+/// The listener was woken by a connection, for which the broker had no descriptor: it never stopped.
+#[test]
+fn a_broker_without_descriptors_can_be_stopped() {
+    let served = limited();
+    let descriptors = || fs::read_dir(format!("/proc/{}/fd", served.id())).unwrap().count();
+    let mut clients = Vec::new();
+    // A listener that waits keeps one for who comes next, and there is no other.
+    while descriptors() < DESCRIPTORS - 1 {
+        let mut client = Client::to(served.address);
+        client.is_quiet();
+        clients.push(client);
+    }
+    served.signal("TERM");
+    clients.iter_mut().for_each(Client::ends);
+    assert_eq!(served.end().0, Some(0));
+}
+
+fn limited() -> Served {
+    let limited = format!("ulimit -n {DESCRIPTORS}; exec \"$0\" serve --listen 127.0.0.1:0");
+    Served::start(Command::new("sh").args(["-c", &limited, BABELMQ]).env("BABELMQ_LOG", "info"))
+}
+
+/// A broker that has no descriptor left, the clients that are or want to be connected, all of which asked something, and
+/// what the listener says from then on.
+fn exhausted() -> (Served, Vec<Client>, impl Iterator<Item = String>) {
+    let mut served = limited();
+    let of_the_listener =
+        |line: &String| line.contains("cannot accept connections") || line.contains("accepting connections");
+    let mut log = served.log().filter(of_the_listener);
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::to(served.address)).collect();
+    for client in &mut clients {
+        client.command(Json, &[("command", Str("ping"))]);
+    }
+    let says = log.next().unwrap();
+    assert!(says.contains("limit of open files"), "{says}");
+    (served, clients, log)
+}
+
+/// Connections that the broker has accepted: the system's table has them with the inode of a descriptor.
+fn accepted(served: &Served) -> usize {
+    let local = format!("0100007F:{:04X}", served.address.port());
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let is_accepted = |line: &&str| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        columns[1] == local && columns[3] == "01" && columns[9] != "0"
     };
-    all.filter(|entry| is_socket(entry.as_ref().unwrap().path())).count()
+    table.lines().skip(1).filter(is_accepted).count()
 }

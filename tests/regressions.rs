@@ -74,3 +74,19 @@ fn a_reason_is_brief_whatever_it_is_about() {
         assert!(error.body.len() < 2_000, "{} bytes", error.body.len());
     }
 }
+
+/// An attribute that means nothing to the broker on an element with a `type` was passed on without a look at its
+/// references.
+#[test]
+fn references_in_attributes_that_nobody_reads() {
+    let broker = support::start();
+    let mut producer = support::Client::connect(&broker);
+    for (value, code) in [("&en", "malformed-xml"), ("&en;", "forbidden-xml"), ("&#0;", "malformed-xml")] {
+        let message = format!("<message type='int' xml:lang='{value}'>5</message>");
+        let body = format!("<f command='publish' topic='t'>{message}</f>");
+        producer.send(Format::Xml, body.as_bytes());
+        let answers = producer.flush(Format::Xml);
+        assert_eq!(answers.len(), 1, "{value}");
+        answers[0].refuses(code, false);
+    }
+}

@@ -1,14 +1,13 @@
 //! Whole message bodies: requests of clients, and the broker's own frames.
 
-use babelmq::Topic;
 use babelmq::codec::{
-    Content, Dialect, Document, Message, Request, decode_part, json, pickle, read_request, write_delivery,
-    write_reply, write_value, xml,
+    Content, Dialect, Document, Frame, Message, Part, Payload, Request, View, decode_part, json, pickle,
+    read_request, write_delivery, write_reply, write_value, xml,
 };
-use babelmq::protocol::{Format, HEADER_LEN, Header, Reply};
+use babelmq::protocol::{Format, HEADER_LEN, Header, Limits, Reply};
+use babelmq::{ErrorCode, Topic};
 
 use crate::same::assert_same;
-use crate::translate::unlimited;
 use crate::{Bound, limits, linear};
 
 /// As for a pickle, the dearest of the three; and the text of a refusal.
@@ -39,6 +38,7 @@ pub fn envelope(input: &[u8]) {
             if Topic::parse(&topic).is_ok() {
                 published(body, format, &topic, &message, &document);
             }
+            held_to_less(body, format);
         }
         Ok(_) => {}
     }
@@ -52,9 +52,9 @@ fn answered(format: Format, reply: &Reply) {
     let all = 0..body.len();
     let mut document = Document::new();
     let read = match format {
-        Format::Json => json::decode(body, all, &mut document, &unlimited()),
-        Format::Xml => xml::decode_body(body, all, &mut document, &unlimited()).map(|body| body.root),
-        Format::Pickle => pickle::decode_body(body, all, &mut document, &unlimited()),
+        Format::Json => json::decode(body, all, &mut document, &Limits::NONE),
+        Format::Xml => xml::decode_body(body, all, &mut document, &Limits::NONE).map(|body| body.root),
+        Format::Pickle => pickle::decode_body(body, all, &mut document, &Limits::NONE),
     };
     if let Err(refusal) = read {
         panic!("{reply:?} cannot be read: {refusal:?}: {}", frame.escape_ascii());
@@ -72,6 +72,7 @@ fn published(body: &[u8], format: Format, topic: &str, message: &Message, docume
     if let Some(root) = message.document {
         assert_same(document.view(body, root), view);
     }
+    let stored = Payload::copy(body, format, &message.part);
     for dialect in Dialect::ALL {
         let mut frame = Vec::new();
         write_delivery(&mut frame, dialect, topic, Content::Decoded(view), true);
@@ -79,10 +80,15 @@ fn published(body: &[u8], format: Format, topic: &str, message: &Message, docume
         frame.clear();
         write_delivery(&mut frame, dialect, topic, Content::Decoded(view), false);
         delivered(&frame, dialect, topic, view);
+        frame.clear();
+        stored
+            .write(&mut frame, dialect, topic, Frame::Retained, &mut Document::new(), &Limits::NONE)
+            .unwrap_or_else(|refusal| panic!("stored, and it cannot be delivered: {refusal:?}"));
+        delivered(&frame, dialect, topic, view);
         let mut value = Vec::new();
         write_value(&mut value, dialect, topic, Content::Decoded(view));
         body_of(&value, dialect.format());
-        if let (true, babelmq::codec::Part::Value(range)) = (dialect.passes_on(format), &message.part) {
+        if let (true, Part::Value(range)) = (dialect.passes_on(format), &message.part) {
             frame.clear();
             write_delivery(&mut frame, dialect, topic, Content::Published(&body[range.clone()]), true);
             delivered(&frame, dialect, topic, view);
@@ -90,12 +96,47 @@ fn published(body: &[u8], format: Format, topic: &str, message: &Message, docume
     }
 }
 
-fn delivered(frame: &[u8], dialect: Dialect, topic: &str, view: babelmq::codec::View<'_>) {
+/// Tighter limits refuse what is beyond them and nothing else, and leave nothing behind.
+fn held_to_less(body: &[u8], format: Format) {
+    const LESS: Limits = Limits { depth: 2, int_digits: 3, ..Limits::NONE };
+    let mut document = Document::new();
+    let request = read_request(body, format, 0..body.len(), &mut document, &LESS);
+    let refused = match request {
+        Ok(Request::Publish { message, .. }) => {
+            let mut scratch = Document::new();
+            let root =
+                decode_part(body, format, &message.part, &mut scratch, &LESS).expect("it was accepted");
+            let view = scratch.view(body, root);
+            assert!(depth(view) <= LESS.depth, "accepted, and {} deep", depth(view));
+            return;
+        }
+        Ok(_) => panic!("no publish any more"),
+        Err(refusal) => refusal.code,
+    };
+    assert!(matches!(refused, ErrorCode::TooDeep | ErrorCode::TooManyDigits), "{refused:?}");
+    assert!(document.is_empty());
+}
+
+/// How deep containers nest in a value.
+fn depth(view: View<'_>) -> usize {
+    let mut ends: Vec<usize> = Vec::new();
+    let mut deepest = 0;
+    for (index, node) in view.nodes().iter().enumerate() {
+        ends.retain(|&end| end > index);
+        if node.is_container() {
+            ends.push(index + node.nodes());
+            deepest = deepest.max(ends.len());
+        }
+    }
+    deepest
+}
+
+fn delivered(frame: &[u8], dialect: Dialect, topic: &str, view: View<'_>) {
     let format = dialect.format();
     let body = body_of(frame, format);
     let mut document = Document::new();
     let plain_json = dialect == Dialect::Json;
-    let request = match read_request(body, format, 0..body.len(), &mut document, &unlimited()) {
+    let request = match read_request(body, format, 0..body.len(), &mut document, &Limits::NONE) {
         Ok(request) => request,
         Err(_) if plain_json && !crate::plain::is_readable(view) => return,
         Err(refusal) => panic!("a delivery cannot be read: {refusal:?}: {}", frame.escape_ascii()),
@@ -109,7 +150,7 @@ fn delivered(frame: &[u8], dialect: Dialect, topic: &str, view: babelmq::codec::
     }
     let mut scratch = Document::new();
     let root =
-        decode_part(body, format, &message.part, &mut scratch, &unlimited()).expect("it was read just now");
+        decode_part(body, format, &message.part, &mut scratch, &Limits::NONE).expect("it was read just now");
     assert_same(view, scratch.view(body, root));
 }
 

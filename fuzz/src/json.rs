@@ -1,11 +1,11 @@
 //! JSON to values.
 
 use babelmq::ErrorCode;
-use babelmq::codec::{Document, Part, Request, json as codec, read_request};
-use babelmq::protocol::Format;
+use babelmq::codec::{Document, Part, Request, View, json as codec, read_request};
+use babelmq::protocol::{Format, Limits};
 use serde::de::IgnoredAny;
 
-use crate::same::assert_same;
+use crate::same::{assert_alone, assert_same};
 use crate::{Bound, limits, linear};
 
 pub(crate) const DECODE: Bound = Bound { base: 4 << 10, per_byte: 400 };
@@ -28,15 +28,29 @@ pub fn json(input: &[u8]) {
         Err(_) => {}
     }
 
+    let read = decoded.as_ref().ok().map(|&root| document.view(input, root));
+    assert_alone(input, read, &limits, codec::decode);
+    by_grammar(input, read);
     judged_as_decoded(input, decoded.as_ref().map(|_| ()).map_err(|refusal| refusal.code));
 
     let Ok(root) = decoded else { return };
     let mut exact = Vec::new();
     codec::encode(document.view(input, root), true, &mut exact);
     let mut again = Document::new();
-    let root_again = codec::decode(&exact, 0..exact.len(), &mut again, &crate::translate::unlimited())
+    let root_again = codec::decode(&exact, 0..exact.len(), &mut again, &Limits::NONE)
         .unwrap_or_else(|refusal| panic!("{refusal:?}: {}", exact.escape_ascii()));
     assert_same(document.view(input, root), again.view(&exact, root_again));
+}
+
+/// The quick reader gives up on a key that begins with `$`, so that the grammar reads this, and comes to the same.
+fn by_grammar(input: &[u8], read: Option<View<'_>>) {
+    let Some(read) = read else { return };
+    let source = [b"[", input, br#",{"$":0}]"#].concat();
+    let mut document = Document::new();
+    match codec::decode(&source, 0..source.len(), &mut document, &Limits::NONE) {
+        Ok(root) => assert_same(read, document.view(&source, root + 1)),
+        Err(refusal) => assert_eq!(refusal.code, ErrorCode::TooDeep, "{}", refusal.reason),
+    }
 }
 
 /// A payload inside a message is judged without being decoded where that is possible. Both ways agree.

@@ -1,12 +1,16 @@
 //! Pickle to values.
 
+use babelmq::Limits;
 use babelmq::codec::{Document, pickle as codec};
 
-use crate::same::assert_same;
+use crate::same::{assert_alone, assert_read, assert_same};
 use crate::{Bound, limits, linear};
 
 /// What a reference repeats is paid for from the payload's budget, and that is 16 times the input, or 16 KiB.
 pub(crate) const DECODE: Bound = Bound { base: 256 << 10, per_byte: 400 };
+
+/// The text of a refusal.
+const WALK: Bound = Bound { base: 4 << 10, per_byte: 0 };
 
 /// The input is a pickle: a payload, and a whole body.
 pub fn pickle(input: &[u8]) {
@@ -15,6 +19,18 @@ pub fn pickle(input: &[u8]) {
     let decoded = linear("pickle", input.len(), DECODE, || {
         codec::decode(input, 0..input.len(), &mut document, &limits)
     });
+    let read = decoded.as_ref().ok().map(|&root| document.view(input, root));
+    assert_alone(input, read, &limits, codec::decode);
+    // The quick reader gives up on POP, so that the machine reads this, and comes to the same.
+    let by_machine = [b"N0", input].concat();
+    let mut read_by_machine = Document::new();
+    let root = codec::decode(&by_machine, 0..by_machine.len(), &mut read_by_machine, &limits);
+    assert_read(read, root, &read_by_machine, &by_machine);
+    let walked = linear("opcodes", input.len(), WALK, || codec::opcodes(input).last());
+    if read.is_some() {
+        assert!(walked.is_some_and(|last| last.is_ok_and(|last| last.end == input.len())));
+    }
+
     let mut body = Document::new();
     let as_body = linear("pickle as a body", input.len(), DECODE, || {
         codec::decode_body(input, 0..input.len(), &mut body, &limits)
@@ -30,7 +46,7 @@ pub fn pickle(input: &[u8]) {
     codec::write_stop(&mut written);
     only_data(&written);
     let mut again = Document::new();
-    let root_again = codec::decode(&written, 0..written.len(), &mut again, &crate::translate::unlimited())
+    let root_again = codec::decode(&written, 0..written.len(), &mut again, &Limits::NONE)
         .unwrap_or_else(|refusal| panic!("{refusal:?}: {}", written.escape_ascii()));
     assert_same(view, again.view(&written, root_again));
 }

@@ -1,5 +1,7 @@
 //! Text to topics and filters, and which topics a filter matches.
 
+use std::collections::HashSet;
+
 use babelmq::protocol::{MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS};
 use babelmq::{Topic, TopicFilter};
 
@@ -21,6 +23,8 @@ pub fn topic(input: &[u8]) {
         && let Ok(same) = TopicFilter::parse(&format!("{filter}/#"))
     {
         assert_eq!(*filter, same);
+        let mut set = HashSet::from([filter]);
+        assert!(!set.insert(&same), "two equal filters hash differently");
     }
     let (Ok(filter), Ok(topic)) = (parsed_filter, parsed_topic) else { return };
     assert_eq!(filter.matches(&topic), is_matched(filter.as_str(), topic.as_str()), "{filter:?} {topic:?}");

@@ -1,8 +1,9 @@
 //! XML to values.
 
+use babelmq::Limits;
 use babelmq::codec::{Document, xml as codec};
 
-use crate::same::assert_same;
+use crate::same::{assert_alone, assert_same};
 use crate::{Bound, limits, linear};
 
 pub(crate) const DECODE: Bound = Bound { base: 16 << 10, per_byte: 400 };
@@ -14,14 +15,15 @@ pub fn xml(input: &[u8]) {
     let decoded = linear("xml", input.len(), DECODE, || {
         codec::decode_message(input, 0..input.len(), &mut document, &limits)
     });
+    let read = decoded.as_ref().ok().map(|&root| document.view(input, root));
+    assert_alone(input, read, &limits, codec::decode_message);
     if let Ok(root) = decoded {
         well_formed(input);
         let mut written = Vec::new();
         codec::encode(document.view(input, root), "message", &mut written);
         well_formed(&written);
         let mut again = Document::new();
-        let limits = crate::translate::unlimited();
-        let root_again = codec::decode_message(&written, 0..written.len(), &mut again, &limits)
+        let root_again = codec::decode_message(&written, 0..written.len(), &mut again, &Limits::NONE)
             .unwrap_or_else(|refusal| panic!("{refusal:?}: {}", written.escape_ascii()));
         assert_same(document.view(input, root), again.view(&written, root_again));
     }
@@ -35,8 +37,7 @@ pub fn xml(input: &[u8]) {
     if let Some(message) = body.message {
         let mut cut = Document::new();
         // The declaration and what else stands around it are not needed to read it.
-        let limits = crate::translate::unlimited();
-        codec::decode_message(input, message.clone(), &mut cut, &limits)
+        codec::decode_message(input, message.clone(), &mut cut, &Limits::NONE)
             .unwrap_or_else(|refusal| panic!("read inside of its body, not cut out: {refusal:?}"));
         well_formed(&input[message]);
     }

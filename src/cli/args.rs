@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::logging::LogSettings;
 use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
 use crate::protocol::{
     Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_DECODED_SIZE,
@@ -43,6 +44,8 @@ pub(super) enum Color {
 pub(super) enum Command {
     /// Run the broker until it is told to stop (SIGINT or SIGTERM).
     Serve(Serve),
+    /// Print the effective configuration of the broker, and where each value came from.
+    Config(Serve),
     /// Publish a message, or the lines of a file.
     Pub(super::publish::Args),
     /// Print what is published, stored values first.
@@ -57,10 +60,26 @@ pub(super) enum Command {
     Check(super::check::Args),
     /// Translate a file without a broker; safe on a pickle from a stranger.
     Convert(super::convert::Args),
+    /// Print the values in a data directory, one JSON object a line, while no broker has it open.
+    Export(super::archive::Export),
+    /// Write values as `export` prints them to a data directory, all of them or none.
+    Import(super::archive::Import),
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
+    /// A TOML file with settings: each option below that names a variable of the environment is a key, as in
+    /// `max-frame = "1MiB"`. A flag comes before the environment, that before the file.
+    #[arg(long, value_name = "FILE", env = "BABELMQ_CONFIG", hide_env_values = true)]
+    pub(super) config: Option<PathBuf>,
+
+    /// Test the configuration and end.
+    #[arg(long)]
+    pub(super) check: bool,
+
+    #[command(flatten)]
+    pub(super) logging: LogSettings,
+
     /// The address to listen on; port 0 takes any that is free.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5000", env = "BABELMQ_LISTEN")]
     listen: SocketAddr,

@@ -3,9 +3,9 @@
 use std::io;
 use std::process::ExitCode;
 
-use super::serve::ServeError;
 use crate::middleware::{QueueError, Refused};
 use crate::protocol::{ErrorCode, Refusal};
+use crate::transport::StartError;
 
 /// Every exit code but 0, with what it means: the manual's table.
 pub(super) const EXIT_CODES: [(u8, &str); 7] = [
@@ -22,7 +22,7 @@ pub(super) const EXIT_CODES: [(u8, &str); 7] = [
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error(transparent)]
-    Serve(#[from] ServeError),
+    Start(#[from] StartError),
     #[error("{0}")]
     Usage(String),
     #[error("{}", say(.error, .address))]
@@ -53,7 +53,7 @@ impl Failure {
 
     pub(super) fn code(&self) -> u8 {
         match self {
-            Failure::Serve(_) | Failure::File { .. } | Failure::Other(_) => 1,
+            Failure::Start(_) | Failure::File { .. } | Failure::Other(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Broker { error, .. } => match error {
                 QueueError::Connect { .. } => 3,

@@ -1,5 +1,6 @@
 //! The `babelmq` command: arguments in, exit codes out. The only room that may name all others.
 
+mod archive;
 mod args;
 mod check;
 mod clear;
@@ -7,39 +8,36 @@ mod convert;
 mod failure;
 mod get;
 mod input;
+mod logging;
 mod paint;
 mod pretty;
 mod publish;
 mod serve;
+mod service;
+mod settings;
 mod show;
 mod subscribe;
 mod topics;
 
+use std::env;
+use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
-
 use args::{Cli, Command};
+use failure::Failure;
+use settings::{LoadError, Loaded};
 
 /// Runs the command that the arguments name.
 ///
 /// The exit codes are listed by `babelmq --help`.
 pub fn run() -> ExitCode {
-    let mut definition = definition();
-    let matches = definition.get_matches_mut();
-    let Cli { command, color } = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => cli,
-        Err(error) => error.format(&mut definition).exit(),
-    };
-    let done = match command {
-        Command::Serve(serve) => serve::serve(&serve).map_err(failure::Failure::from),
-        Command::Pub(args) => publish::run(&args),
-        Command::Sub(args) => subscribe::run(&args, color),
-        Command::Get(args) => get::run(&args, color),
-        Command::Topics(args) => topics::run(&args, color),
-        Command::Clear(args) => clear::run(&args),
-        Command::Check(args) => check::run(&args),
-        Command::Convert(args) => convert::run(&args),
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let done = match settings::load(&arguments) {
+        Ok(loaded) => command(loaded, &arguments),
+        // Help and the version are such errors as well, and go to standard output.
+        Err(LoadError::Arguments(error)) => error.exit(),
+        Err(LoadError::Config(error)) => Err(Failure::Usage(error.to_string())),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,8 +45,24 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// The whole command line: what is parsed, and what help says.
-fn definition() -> clap::Command {
-    let codes = failure::EXIT_CODES.map(|(code, meaning)| format!("  {code}  {meaning}\n"));
-    Cli::command().after_help(format!("Exit codes:\n  0  it was done\n{}", codes.concat()))
+fn command(
+    Loaded { cli: Cli { command, color }, matches, file }: Loaded,
+    arguments: &[OsString],
+) -> Result<(), Failure> {
+    match command {
+        Command::Serve(serve) => serve::serve(&serve, arguments),
+        Command::Config(_) => {
+            let settings = matches.subcommand_matches("config").unwrap_or(&matches);
+            settings::show(&mut io::stdout().lock(), settings, file.as_ref())
+        }
+        Command::Pub(args) => publish::run(&args),
+        Command::Sub(args) => subscribe::run(&args, color),
+        Command::Get(args) => get::run(&args, color),
+        Command::Topics(args) => topics::run(&args, color),
+        Command::Clear(args) => clear::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Export(args) => archive::export(&args),
+        Command::Import(args) => archive::import(&args),
+    }
 }

@@ -1,51 +1,64 @@
 //! `babelmq serve`.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::thread;
 
+use crossbeam_channel::{Receiver, bounded};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use tracing_subscriber::EnvFilter;
 
-use super::args::Serve;
+use super::args::{Cli, Command, Serve};
+use super::failure::Failure;
+use super::logging::Log;
+use super::service::Manager;
+use super::settings::{self, LoadError, Loaded};
 use crate::broker::{Fsync, NoStore, Store};
 use crate::storage::Storage;
-use crate::transport::{Broker, StartError};
-
-/// Why serving ended other than by a signal.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ServeError {
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error("cannot wait for signals: {0}")]
-    Signals(io::Error),
-}
+use crate::transport::{Broker, BrokerHandle, Config, StartError};
 
 /// Serves until a signal comes. The one line on standard output says that the broker is ready, and where; everything
-/// else is on standard error.
-pub(super) fn serve(arguments: &Serve) -> Result<(), ServeError> {
-    log_to_stderr();
+/// else is the log. `arguments` are what is read again when a signal says so.
+pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure> {
+    if serve.check {
+        writeln!(io::stdout(), "the configuration is good")?;
+        return Ok(());
+    }
+    let mut log = Log::start(serve.logging.clone())?;
     // From here on a signal ends the broker and not the process, even one that comes before it is ready.
-    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(ServeError::Signals)?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Failure::Other(format!("cannot wait for signals: {error}")))?;
     raise_open_files();
-    let config = arguments.config();
-    let store: Box<dyn Store> = match &arguments.data_dir {
-        Some(directory) => {
-            Box::new(Storage::open(directory, config.fsync != Fsync::Never).map_err(StartError::from)?)
-        }
-        None => Box::new(NoStore),
-    };
-    let broker = Broker::start_with(config, store)?;
+    let config = serve.config();
+    let broker = Broker::start_with(config.clone(), store(serve, &config)?)?;
+    let manager = Manager::from_environment();
     // Whoever started the broker may have closed the other end of the pipe; it serves all the same.
     let _ = writeln!(io::stdout(), "babelmq listening on {}", broker.local_addr());
-    match &arguments.data_dir {
-        Some(directory) => tracing::info!("last values are kept in {}", directory.display()),
-        None => {
-            tracing::info!("last values are in memory only and end with the broker; --data-dir keeps them")
+    let memory = match &serve.data_dir {
+        Some(directory) => format!("last values in {}", directory.display()),
+        None => "last values in memory only (--data-dir keeps them)".to_owned(),
+    };
+    let status = format!("listening on {}; {memory}", broker.local_addr());
+    tracing::info!("{status}");
+    manager.ready(&status);
+
+    let (stop, stopped) = bounded(0);
+    thread::scope(|scope| {
+        // Without a watchdog nobody asks for signs of life.
+        let _ = manager.watchdog().map(|_| scope.spawn(|| keep_watch(&manager, &broker, &stopped)));
+        for signal in signals.forever() {
+            if signal != SIGHUP {
+                tracing::info!(signal, "stopping: routing and writing out what was accepted");
+                break;
+            }
+            manager.reloading();
+            reload(&mut log, &config, arguments);
+            manager.ready(&status);
         }
-    }
-    let signal = signals.forever().next();
-    tracing::info!(signal, "stopping: routing and writing out what was accepted");
+        drop(stop);
+    });
+    manager.stopping();
     broker.shutdown();
     Ok(())
 }
@@ -58,7 +71,48 @@ fn raise_open_files() {
     let _ = setrlimit(Resource::Nofile, raised);
 }
 
-fn log_to_stderr() {
-    let level = EnvFilter::try_from_env("BABELMQ_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(level).with_writer(io::stderr).init();
+/// Where last values are kept.
+fn store(serve: &Serve, config: &Config) -> Result<Box<dyn Store>, StartError> {
+    Ok(match &serve.data_dir {
+        Some(directory) => Box::new(Storage::open(directory, config.fsync != Fsync::Never)?),
+        None => Box::new(NoStore),
+    })
+}
+
+/// Gives signs of life as long as the dispatcher answers, until the other end of `stopped` is dropped.
+fn keep_watch(manager: &Manager, broker: &BrokerHandle, stopped: &Receiver<()>) {
+    let Some(interval) = manager.watchdog() else { return };
+    while stopped.recv_timeout(interval).is_err_and(|error| error.is_timeout()) {
+        // It does not return while the dispatcher hangs, and then the manager hears nothing.
+        let _ = broker.stats();
+        manager.alive();
+    }
+}
+
+/// Reads the configuration again and takes over what can change while the broker runs: the log.
+fn reload(log: &mut Log, running: &Config, arguments: &[OsString]) {
+    let serve = match settings::load(arguments) {
+        Ok(Loaded { cli: Cli { command: Command::Serve(serve), .. }, .. }) => serve,
+        Ok(_) => return,
+        Err(LoadError::Config(error)) => {
+            tracing::error!(%error, "the configuration is wrong; going on with what was there before");
+            return;
+        }
+        Err(LoadError::Arguments(error)) => {
+            tracing::error!(%error, "the environment is wrong; going on with what was there before");
+            return;
+        }
+    };
+    match log.reload(serve.logging.clone()) {
+        Ok(waiting) => {
+            tracing::info!("the log was opened anew and the configuration read again");
+            if serve.config() != *running || !waiting.is_empty() {
+                tracing::warn!(
+                    "the log's level and file have changed as configured; everything else that was changed takes effect \
+                     after a restart"
+                );
+            }
+        }
+        Err(error) => tracing::error!(%error, "going on with the log as it was"),
+    }
 }

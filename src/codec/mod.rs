@@ -20,7 +20,7 @@ pub use batch::{Batch, Published, Run, Wanted};
 pub use convert::{from_value, to_value};
 pub use document::{Budget, Document, Mark, Node, Size, Text, View};
 pub use envelope::{
-    Content, Dialect, FrameField, Message, Part, Request, decode_part, read_request, write_delivery,
-    write_frame, write_reply, write_value,
+    Content, Dialect, FrameField, KnownEnvelope, Message, Part, Recognised, Request, decode_part,
+    read_request, write_delivery, write_frame, write_reply, write_value,
 };
 pub use payload::{Frame, Payload};

@@ -44,7 +44,7 @@ pub(super) fn every_word(text: &[u8], judge: impl Fn(u64) -> bool) -> bool {
         return words.iter().all(|word| judge(u64::from_le_bytes(*word))) && judge(u64::from_le_bytes(*last));
     }
     if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        let word = u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+        let word = u64::from(u32::from_le_bytes(*first)) | (u64::from(u32::from_le_bytes(*last)) << 32);
         return judge(word);
     }
     match *text {
@@ -52,8 +52,26 @@ pub(super) fn every_word(text: &[u8], judge: impl Fn(u64) -> bool) -> bool {
         [a] => judge(u64::from(a) * ONES),
         [a, .., b] => {
             let middle = text[text.len() / 2];
-            judge(u64::from(a) | u64::from(b) << 8 | u64::from(middle) * (ONES << 16))
+            judge(u64::from(a) | (u64::from(b) << 8) | (u64::from(middle) * (ONES << 16)))
         }
+    }
+}
+
+/// Whether two texts are the same; short ones without a call.
+#[inline(always)]
+pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
+    fn both<const N: usize>(text: &[u8]) -> Option<(&[u8; N], &[u8; N])> {
+        Some((text.first_chunk()?, text.last_chunk()?))
+    }
+    if one.len() != other.len() || one.len() > 16 {
+        return one == other;
+    }
+    match (both::<8>(one), both::<8>(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => match (both::<4>(one), both::<4>(other)) {
+            (Some(one), Some(other)) => one == other,
+            _ => one.iter().zip(other).all(|(one, other)| one == other),
+        },
     }
 }
 
@@ -133,6 +151,20 @@ mod tests {
             }
         }
         assert!(is_utf8("Zoë Brandt & Söhne".as_bytes()));
+    }
+
+    #[test]
+    fn texts_are_the_same_when_they_are() {
+        for length in 0..40 {
+            let text = vec![b'x'; length];
+            assert!(is_same(&text, &text.clone()) && !is_same(&text, &vec![b'x'; length + 1]));
+            assert_eq!(fingerprint(&text), fingerprint(&text.clone()));
+            for at in 0..length {
+                let mut other = text.clone();
+                other[at] = b'y';
+                assert!(!is_same(&text, &other));
+            }
+        }
     }
 
     #[test]

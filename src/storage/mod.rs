@@ -3,9 +3,9 @@
 //! A data directory holds one file, `last-values.redb`, with two tables: `values`, from topics to [records](record), and
 //! `about`, with the version of the format. Why redb: `docs/decisions/0010-storage.md`.
 
+mod contents;
 mod file;
 mod record;
-mod salvage;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +22,7 @@ use redb::{
 use crate::broker::{Change, Kept, Store, StoreError};
 use file::{HeldBack, LockableFile};
 
-pub use salvage::{Salvaged, salvage};
+pub use contents::{Contents, read};
 
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");

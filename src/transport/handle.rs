@@ -1,12 +1,13 @@
 //! The embedding program's hold on a running broker.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use socket2::SockRef;
 
 use super::session::Shared;
 use crate::broker::{Event, Query, Stats, SubscriptionInfo};
@@ -20,6 +21,8 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct BrokerHandle {
     local_addr: SocketAddr,
+    /// The listener's socket, so that it can be woken when the system has no descriptor for a connection to it.
+    listening: Arc<TcpListener>,
     /// The dispatcher holds the other end and ends when this and every session's clone are gone.
     events: Option<Sender<Event>>,
     shared: Arc<Shared>,
@@ -41,12 +44,14 @@ pub(super) struct Threads {
 impl BrokerHandle {
     pub(super) fn new(
         local_addr: SocketAddr,
+        listening: Arc<TcpListener>,
         events: Sender<Event>,
         shared: Arc<Shared>,
         all_gone: Receiver<()>,
         threads: Threads,
     ) -> BrokerHandle {
-        BrokerHandle { local_addr, events: Some(events), shared, all_gone, threads: Some(threads) }
+        let (events, threads) = (Some(events), Some(threads));
+        BrokerHandle { local_addr, listening, events, shared, all_gone, threads }
     }
 
     /// The address that the broker listens on, with the port that it took.
@@ -124,7 +129,9 @@ impl BrokerHandle {
     fn stop(&mut self) {
         let Some(Threads { dispatcher, keeper, attendant, listener }) = self.threads.take() else { return };
         self.shared.stopping.store(true, Ordering::Release);
-        // The listener is waiting for a connection, so it gets one.
+        // The listener is waiting for a connection. Where the system does not wake it when its socket is shut down, it
+        // gets one.
+        let _ = SockRef::from(&*self.listening).shutdown(Shutdown::Both);
         let _ = TcpStream::connect_timeout(&reachable(self.local_addr), GRACE);
         join(listener);
         // Sessions read what has arrived and end; the dispatcher ends after the last of them; then every outbox closes,

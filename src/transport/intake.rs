@@ -3,7 +3,9 @@
 use std::mem;
 
 use crate::broker::{Control, Step};
-use crate::codec::{Batch, Dialect, Document, Published, Request, read_request};
+use crate::codec::{
+    Batch, Dialect, Document, KnownEnvelope, Message, Part, Published, Recognised, Request, read_request,
+};
 use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Topic, TopicFilter, check_topic_limits};
 
 /// How many of the topics before are compared with a message's topic before it is parsed anew.
@@ -22,17 +24,30 @@ pub(super) struct Intake<'a> {
     start: usize,
     document: Document,
     topics: Vec<Topic>,
+    /// The publish in JSON that was read in full last.
+    known: KnownEnvelope,
+    /// What it asked for, its topic an index that holds for this batch; `None` when there is nothing to compare with.
+    like: Option<Like>,
     messages: Vec<Published>,
     steps: Vec<Step>,
     refused: usize,
 }
 
+/// What a publish asked for besides its payload.
+#[derive(Clone, Copy)]
+struct Like {
+    topic: u32,
+    retain: bool,
+    ttl: Option<u32>,
+    verbatim: bool,
+}
+
 /// What a region of frames came to.
 pub(super) struct Taken {
-    pub(super) steps: Vec<Step>,
+    pub steps: Vec<Step>,
     /// Whether there is a step that is answered.
-    pub(super) needs_answer: bool,
-    pub(super) refused: usize,
+    pub needs_answer: bool,
+    pub refused: usize,
 }
 
 /// Decodes a region of whole frames, their headers judged already. `recent` are topics of reads before; it is
@@ -44,6 +59,8 @@ pub(super) fn take_in(region: &[u8], limits: Limits, recent: &mut Vec<Topic>) ->
         start: 0,
         document: Document::new(),
         topics: mem::take(recent),
+        known: KnownEnvelope::default(),
+        like: None,
         messages: Vec::new(),
         steps: Vec::new(),
         refused: 0,
@@ -67,20 +84,27 @@ pub(super) fn take_in(region: &[u8], limits: Limits, recent: &mut Vec<Topic>) ->
 
 impl Intake<'_> {
     fn frame(&mut self, format: Format, at: usize, end: usize) {
+        if format == Format::Json && self.like_the_last(at, end) {
+            return;
+        }
         let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
         let mark = self.document.mark();
-        let request = read_request(source, format, body, &mut self.document, &self.limits);
+        let request = read_request(source, format, body.clone(), &mut self.document, &self.limits);
         let control = match request {
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
-                Ok(topic) => {
+                Ok(index) => {
                     if self.document.weight() > MAX_DECODED {
                         self.document.truncate(mark);
                         message.document = None;
                     }
+                    if let (Format::Json, Part::Value(value)) = (format, &message.part) {
+                        self.known.learn(source, body, value.clone(), &topic);
+                        self.like = Some(Like { topic: index, retain, ttl, verbatim });
+                    }
                     let verbatim = verbatim.then_some(frame);
-                    self.messages.push(Published { topic, format, message, retain, ttl, verbatim });
+                    self.messages.push(Published { topic: index, format, message, retain, ttl, verbatim });
                     return;
                 }
                 Err(refusal) => Err(refusal.about(topic)),
@@ -95,6 +119,33 @@ impl Intake<'_> {
         self.finish_batch(at);
         self.start = end;
         self.steps.push(Step::Control(control));
+    }
+
+    /// Takes a frame that differs from the last publish in nothing but its payload and perhaps its topic; returns whether
+    /// it is one.
+    #[inline]
+    fn like_the_last(&mut self, at: usize, end: usize) -> bool {
+        let Some(mut like) = self.like else { return false };
+        let source = &self.region[self.start..];
+        let frame = at - self.start..end - self.start;
+        let body = frame.start + HEADER_LEN..frame.end;
+        let Some(Recognised { topic, message }) = self.known.recognise(source, body, &self.limits) else {
+            return false;
+        };
+        if let Some(topic) = topic {
+            // A topic that is not one is refused by the full reading.
+            let Ok(index) = self.topic(topic) else { return false };
+            like.topic = index;
+        }
+        self.messages.push(Published {
+            topic: like.topic,
+            format: Format::Json,
+            message: Message { part: Part::Value(message), document: None },
+            retain: like.retain,
+            ttl: like.ttl,
+            verbatim: like.verbatim.then_some(frame),
+        });
+        true
     }
 
     /// The index of a topic in the batch's list.
@@ -123,6 +174,8 @@ impl Intake<'_> {
         let topics = self.topics.clone();
         let recent = self.topics.len().saturating_sub(RECENT);
         self.topics.drain(..recent);
+        // The indices of the next batch are others.
+        self.like = None;
         let batch = Batch::new(bytes, document, topics, messages, self.limits);
         self.steps.push(Step::Publish(Box::new(batch)));
     }

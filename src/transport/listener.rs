@@ -5,22 +5,19 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::server::Config;
-use super::session::{Session, Shared};
+use super::session::{EXHAUSTED_PAUSE, Session, Shared};
 use crate::broker::{ClientId, Counters, Event};
 use crate::codec::write_reply;
 use crate::protocol::{ErrorCode, Format, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, Refusal, Reply};
 
-/// How long the listener waits when the system has no descriptors or threads left.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
-
 pub(super) struct Listener {
-    pub(super) socket: TcpListener,
+    /// The broker's handle has it too, and shuts it down to wake the listener.
+    pub(super) socket: Arc<TcpListener>,
     /// Each session gets a clone; the dispatcher holds the other end.
     pub(super) events: Sender<Event>,
     /// Each session gets a clone; the broker waits for all of them to be dropped.
@@ -59,7 +56,7 @@ impl Listener {
                             "cannot accept connections; waiting (is the limit of open files or threads too low?)"
                         );
                     }
-                    thread::sleep(EXHAUSTED_PAUSE);
+                    thread::park_timeout(EXHAUSTED_PAUSE);
                 }
             }
         }
@@ -85,7 +82,7 @@ impl Listener {
         self.shared.connections.add(client, peer, stream.clone());
         let (events, alive) = (self.events.clone(), self.alive.clone());
         let session = Session::new(client, peer, stream, events, self.shared.clone(), alive);
-        tracing::debug!(%client, %peer, "connected");
+        tracing::error_span!("connection", %client, %peer).in_scope(|| tracing::debug!("connected"));
         session.start().map_err(|(_, error)| error)
     }
 

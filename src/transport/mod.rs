@@ -5,6 +5,7 @@
 //! client is silent is parked with the attendant, without a thread.
 
 mod capacity;
+mod complaints;
 mod connections;
 mod gathered;
 mod guards;

@@ -15,11 +15,9 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
 
-use super::session::Session;
+use super::session::{EXHAUSTED_PAUSE, Session};
 use crate::broker::ClientId;
 
-/// How long a session that no thread can be started for waits for the next try.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// How long a client that was turned away is listened to, so that what it sends does not destroy what it was told.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Clients that are turned away in this manner at the same time; more are just closed.

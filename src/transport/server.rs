@@ -163,10 +163,12 @@ impl Broker {
             None => None,
         };
         let attendant = thread::Builder::new().name("attendant".into()).spawn(move || attendant.run())?;
-        let listener = Listener { socket, events: events.clone(), alive, shared: shared.clone() };
+        let socket = Arc::new(socket);
+        let listener =
+            Listener { socket: socket.clone(), events: events.clone(), alive, shared: shared.clone() };
         let listener = thread::Builder::new().name("listener".into()).spawn(move || listener.run())?;
         let threads = Threads { dispatcher, keeper, attendant, listener };
-        Ok(BrokerHandle::new(local_addr, events, shared, all_gone, threads))
+        Ok(BrokerHandle::new(local_addr, socket, events, shared, all_gone, threads))
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::complaints::Complaints;
 use super::connections::Connections;
 use super::guards::{CountPanic, EndOnPanic};
 use super::intake::take_in;
@@ -22,6 +23,10 @@ use crate::protocol::{ErrorCode, Format, FrameBuffer, Refusal, Topic};
 const SESSION_STACK: usize = 256 << 10;
 /// Bytes of stack for a writer.
 const WRITER_STACK: usize = 128 << 10;
+/// How long to wait before the next try when the system has no descriptors or threads left.
+pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// How long a client waits for a thread that writes to it.
+const EXHAUSTED_PATIENCE: Duration = Duration::from_secs(10);
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by then.
 const LAST_READS: usize = 16;
 /// A session whose client has sent nothing for so long is parked.
@@ -60,6 +65,7 @@ pub(super) struct Session {
     writer: Option<RunningWriter>,
     buffer: FrameBuffer,
     recent: Vec<Topic>,
+    complaints: Complaints,
 }
 
 #[derive(Debug)]
@@ -87,7 +93,19 @@ impl Session {
         alive: Sender<()>,
     ) -> Box<Session> {
         let (writer, buffer, recent) = (None, FrameBuffer::new(), Vec::new());
-        Box::new(Session { client, peer, stream, events, shared, _alive: alive, writer, buffer, recent })
+        let complaints = Complaints::default();
+        Box::new(Session {
+            client,
+            peer,
+            stream,
+            events,
+            shared,
+            _alive: alive,
+            writer,
+            buffer,
+            recent,
+            complaints,
+        })
     }
 
     pub(super) fn client(&self) -> ClientId {
@@ -145,15 +163,19 @@ impl Session {
 
     fn read_until_pause(&mut self) -> Pause {
         let awake = Awake::new(self.shared.clone());
-        let _span = tracing::debug_span!("connection", client = %self.client, peer = %self.peer).entered();
+        let _span = tracing::error_span!("connection", client = %self.client, peer = %self.peer).entered();
         match self.read_frames(&awake) {
             Ok(Pause::Idle) => return Pause::Idle,
-            Ok(Pause::Over) => tracing::debug!("disconnected"),
+            Ok(Pause::Over) => {
+                self.complaints.end();
+                tracing::debug!("disconnected");
+            }
             Err(error) => {
                 // The keepalive found nobody.
                 if error.kind() == ErrorKind::TimedOut {
                     Counters::add(&self.shared.counters.vanished, 1);
                 }
+                self.complaints.end();
                 tracing::debug!(%error, "disconnected");
             }
         }
@@ -195,7 +217,10 @@ impl Session {
                 waited = Duration::ZERO;
                 let taken = take_in(&self.buffer.bytes()[..whole], limits, &mut self.recent);
                 self.buffer.take(whole);
-                Counters::add(&self.shared.counters.refused, taken.refused);
+                if taken.refused > 0 {
+                    Counters::add(&self.shared.counters.refused, taken.refused);
+                    self.complaints.log(&taken.steps);
+                }
                 // While the store is full, a publisher may have to be told that it was refused.
                 if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {
                     self.attach()?;
@@ -218,7 +243,7 @@ impl Session {
 
     /// Says what is wrong with the stream of frames; it is the last that the client hears.
     fn refuse(&mut self, refusal: Refusal, format: Format) -> io::Result<()> {
-        tracing::info!(client = %self.client, peer = %self.peer, reason = %refusal, "connection refused");
+        tracing::info!(reason = %refusal, "connection refused");
         Counters::add(&self.shared.counters.refused, 1);
         self.attach()?;
         self.send(vec![Step::Control(Control::Refuse { refusal, format })], 0);
@@ -254,20 +279,43 @@ impl Session {
         self.stream.set_write_timeout(Some(write_tick(config.write_timeout)))?;
         let (outbox, inbox) = outbox(config.queue);
         let (reading, session): (Sender<()>, Receiver<()>) = bounded(0);
-        let (counters, stream) = (self.shared.counters.clone(), self.stream.clone());
-        let writer = Writer::new(self.stream.clone(), inbox, session, counters.clone(), config);
+        let writer = Writer::new(self.stream.clone(), inbox, session, self.shared.counters.clone(), config);
+        let thread = self.start_writer(writer)?;
         let (client, peer) = (self.client, self.peer);
-        let thread = thread::Builder::new().name(format!("writer-{client}")).stack_size(WRITER_STACK).spawn(
-            move || {
-                let _panics = CountPanic(counters);
-                let _end = EndOnPanic(stream);
-                let _span = tracing::debug_span!("connection", %client, %peer).entered();
-                writer.run();
-            },
-        )?;
         let _ = self.events.send(Event::Attach { client, peer, outbox });
         self.writer = Some(RunningWriter { thread, reading });
         Ok(())
+    }
+
+    /// Gives the writer a thread, and waits a while for one where the system has none left: silent sessions give theirs back.
+    fn start_writer(&self, writer: Writer) -> io::Result<JoinHandle<()>> {
+        let (client, peer) = (self.client, self.peer);
+        let give_up = Instant::now() + EXHAUSTED_PATIENCE;
+        // The thread gets its writer when it runs: one that could not be given to a thread must not be lost with it.
+        let (hand_over, take) = bounded::<Writer>(1);
+        let thread = loop {
+            let (take, counters, stream) = (take.clone(), self.shared.counters.clone(), self.stream.clone());
+            let thread = thread::Builder::new().name(format!("writer-{client}")).stack_size(WRITER_STACK);
+            let thread = thread.spawn(move || {
+                let _panics = CountPanic(counters);
+                let _end = EndOnPanic(stream);
+                let _span = tracing::error_span!("connection", %client, %peer).entered();
+                if let Ok(writer) = take.recv() {
+                    writer.run();
+                }
+            });
+            match thread {
+                Ok(thread) => break thread,
+                Err(error) if Instant::now() >= give_up || self.shared.stopping.load(Ordering::Acquire) => {
+                    tracing::warn!(%error, "there is no thread to write to this client with; it is disconnected");
+                    return Err(error);
+                }
+                Err(_) => thread::park_timeout(EXHAUSTED_PAUSE),
+            }
+        };
+        // The thread is waiting for it.
+        let _ = hand_over.send(writer);
+        Ok(thread)
     }
 }
 

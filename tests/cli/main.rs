@@ -6,8 +6,10 @@
 mod support;
 
 mod client;
+mod config;
 mod convert;
 mod examples;
+mod logs;
 mod serve;
 mod terminal;
 

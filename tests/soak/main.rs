@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod dawdlers;
 mod leftovers;
 mod short;
 mod sober;
@@ -79,7 +80,7 @@ impl Stop {
 #[test]
 fn sober_clients_among_wild_ones_lose_nothing_and_nothing_is_left_over() {
     let _alone = alone();
-    let seconds = setting("SECONDS", 8);
+    let seconds = setting("SECONDS", 6);
     let seed = setting("SEED", 1);
     let clients = setting("CLIENTS", 30);
     println!("soak: SECONDS={seconds} SEED={seed} CLIENTS={clients}");
@@ -111,6 +112,7 @@ fn soak(time: Duration, seed: u64, clients: u64) -> Tally {
                 .spawn_scoped(scope, move || wild::live(address, seed, client, stop, tally));
             spawned.unwrap();
         }
+        scope.spawn(|| dawdlers::run(address, seed, &stop, &tally));
         Sober::new(address, seed, &tally).run(time);
         drop(stopping);
     });
@@ -118,7 +120,7 @@ fn soak(time: Duration, seed: u64, clients: u64) -> Tally {
         let stats = broker.stats();
         (stats.open, stats.subscriptions) == (0, 0)
     });
-    until("their threads end", || broker_threads().len() == 2);
+    until("their threads end", || broker_threads().len() == 3);
     tally.close(broker.stats());
     broker.shutdown();
     no_thread_is_left();

@@ -32,7 +32,7 @@ fn short_connections_leave_nothing_behind() {
             }
         });
         until("the broker notices that all are gone", || broker.stats().open == 0);
-        until("their threads end", || broker_threads().len() == 2);
+        until("their threads end", || broker_threads().len() == 3);
     };
     // What is set up once is set up.
     connect(connections / 10);

@@ -18,6 +18,8 @@ pub struct Tally {
     pub duplicates: Count,
     /// Stored values that were not the last.
     pub stale: Count,
+    /// Messages that dawdlers were told that they would not get.
+    pub dropped: Count,
     /// What wild clients did.
     pub acts: Count,
     /// Frames of theirs that were no frames, or half of one.
@@ -84,18 +86,21 @@ impl fmt::Display for Tally {
         let Summary { stats, latencies: [median, most, worst] } = &*self.summary.lock().unwrap();
         writeln!(
             f,
-            "soak: {} connections, {} published by sober clients, {} received; lost {}, duplicates {}, stale {}",
+            "soak: {} connections, {} published by sober clients, {} received; lost {}, duplicates {}, stale {}; \
+             {} dropped for dawdlers, and told",
             self.connections.get(),
             self.published.get(),
             self.received.get(),
             self.lost.get(),
             self.duplicates.get(),
             self.stale.get(),
+            self.dropped.get(),
         )?;
         writeln!(f, "soak: latency of these: median {median:.2} ms, 99 % {most:.2} ms, worst {worst:.2} ms",)?;
         write!(
             f,
-            "soak: wild: {} acts, {} of them garbage, {} vanished; the broker: {} published, {} delivered, {} refused, {} slow consumers",
+            "soak: wild: {} acts, {} of them garbage, {} vanished; the broker: {} published, {} delivered, {} refused, \
+             {} slow consumers, {} dropped",
             self.acts.get(),
             self.garbage.get(),
             self.vanished.get(),
@@ -103,6 +108,7 @@ impl fmt::Display for Tally {
             stats.delivered,
             stats.refused,
             stats.slow_consumers,
+            stats.dropped,
         )
     }
 }

@@ -124,6 +124,9 @@ impl Wild<'_> {
         if self.random.one_in(3) {
             fields.push(("exact", Bool(true)));
         }
+        if self.random.one_in(2) {
+            fields.push(("overflow", Str(*self.random.pick(&["disconnect", "drop-oldest", "latest"]))));
+        }
         if self.random.one_in(3) {
             fields.push(("queue", Int(1 + self.random.below(100) as i64)));
         }

@@ -122,6 +122,15 @@ pub fn number(format: Format, number: i64) -> Vec<u8> {
     }
 }
 
+/// A payload that is a text of nothing that needs to be escaped, spelled as [`Raw`] is.
+pub fn text(format: Format, text: &str) -> Vec<u8> {
+    match format {
+        Json => format!("\"{text}\"").into_bytes(),
+        Xml => format!("<message>{text}</message>").into_bytes(),
+        Pickle => python::unicode(text),
+    }
+}
+
 /// A frame from the broker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {

@@ -9,8 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from babelmq import JSONQueue, MiddlewareType
+from babelmq.address import resolve
+
 HERE = Path(__file__).parent.parent
-BLOCKS = re.findall(r"```python\n(.*?)```", (HERE / "README.md").read_text(encoding="utf-8"), re.S)
+PROJECT = HERE.parent.parent
+
+
+def blocks(document: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), re.S)
+
+
+BLOCKS = blocks(HERE / "README.md")
 
 
 def test_there_are_three_examples() -> None:
@@ -20,6 +30,26 @@ def test_there_are_three_examples() -> None:
 @pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
 def test_readme(code: str) -> None:
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+
+
+@pytest.mark.skipif(not (PROJECT / "docs").exists(), reason="the package was taken out of its project")
+def test_the_projects_own_documents(broker: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The code in them that is Python: with the address of this broker, and an end where they have none."""
+    found = blocks(PROJECT / "README.md") + blocks(PROJECT / "docs" / "protocol.md")
+    assert len(found) == 3
+    said = []
+    for code in found:
+        code = code.replace('("127.0.0.1", 5000)', repr(resolve(broker)))
+        code = code.replace("while True:\n    print(receive())", "print(receive(), receive())")
+        space: dict[str, object] = {}
+        exec(compile(code, "document", "exec"), space)
+        said.append(capsys.readouterr().out)
+        with JSONQueue("/weather/temperature", MiddlewareType.PRODUCER) as queue:
+            queue.clear()
+        if "topic" in space:
+            assert (space["topic"], space["value"]) == ("/weather/temperature", 21.5)
+    assert "'subscribed'" in said[1] and "21.5" in said[1]
+    assert "'subscribed'" in said[2] and "21.5" in said[2]
 
 
 def example(name: str, *arguments: str) -> subprocess.Popen[str]:

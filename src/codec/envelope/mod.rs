@@ -1,12 +1,14 @@
 //! The message around the payload, in every format: requests are read, replies and deliveries are written.
 
 mod fields;
+mod known;
 mod reply;
 mod request;
 mod tighter;
 mod write;
 
 pub(super) use fields::{Field, Fields, Name};
+pub use known::{KnownEnvelope, Recognised};
 pub use reply::{Content, Dialect, write_delivery, write_reply, write_value};
 pub use request::{Message, Part, Request, decode_part, read_request};
 pub use write::{Field as FrameField, write_frame};

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::codec::words::{is_utf8, stops};
 use crate::protocol::{ErrorCode, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 
 /// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the object that is the
@@ -40,6 +41,9 @@ pub(super) enum Bracket {
 }
 
 /// A position in a JSON text that is known to be UTF-8.
+///
+/// It is handed to cold code as a copy, never by reference, so that on the hot way it lives in registers.
+#[derive(Clone, Copy)]
 pub(super) struct Grammar<'a> {
     source: &'a [u8],
     at: usize,
@@ -54,30 +58,35 @@ impl<'a> Grammar<'a> {
     /// [`ErrorCode::MalformedJson`] where the range is not UTF-8.
     pub(super) fn new(source: &'a [u8], range: Range<usize>) -> Result<Grammar<'a>, Refusal> {
         let grammar = Grammar { source: &source[..range.end], at: range.start, base: range.start };
-        match str::from_utf8(&source[range.clone()]) {
-            Ok(_) => Ok(grammar),
-            Err(error) => Err(Refusal::new(
-                ErrorCode::MalformedJson,
-                format!("the body is not UTF-8: byte {} of it begins no character", error.valid_up_to()),
-            )),
-        }
+        let body = &source[range];
+        if is_utf8(body) { Ok(grammar) } else { Err(not_utf8(body)) }
     }
 
+    /// The same text, further on.
+    pub(super) fn at(self, position: usize) -> Grammar<'a> {
+        Grammar { at: position, ..self }
+    }
+
+    #[inline(always)]
     pub(super) fn position(&self) -> usize {
         self.at
     }
 
+    #[inline(always)]
     pub(super) fn peek(&self) -> Option<u8> {
         self.source.get(self.at).copied()
     }
 
+    #[inline(always)]
     pub(super) fn skip_space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+        while let Some(0..=b' ') = self.peek() {
+            let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() else { return };
             self.at += 1;
         }
     }
 
     /// Takes `byte`, or says that `what` was expected here.
+    #[inline(always)]
     pub(super) fn expect(&mut self, byte: u8, what: &str) -> Result<(), Refusal> {
         if self.peek() != Some(byte) {
             return Err(self.unexpected(what));
@@ -96,8 +105,9 @@ impl<'a> Grammar<'a> {
     }
 
     /// Reads one value, however deep, and reports it.
+    #[inline(always)]
     pub(super) fn value(&mut self, sink: &mut impl Sink) -> Result<(), Refusal> {
-        let mut nesting = Nesting::default();
+        let mut nesting = Nesting::new();
         loop {
             self.skip_space();
             match self.peek() {
@@ -108,7 +118,7 @@ impl<'a> Grammar<'a> {
                 Some(b'-' | b'0'..=b'9') => self.number(sink)?,
                 Some(b'{') => {
                     self.at += 1;
-                    nesting.open(Bracket::Object).map_err(|()| self.too_deep())?;
+                    nesting.open(Bracket::Object).map_err(|()| too_deep())?;
                     sink.open(Bracket::Object)?;
                     self.skip_space();
                     if self.peek() != Some(b'}') {
@@ -119,7 +129,7 @@ impl<'a> Grammar<'a> {
                 }
                 Some(b'[') => {
                     self.at += 1;
-                    nesting.open(Bracket::Array).map_err(|()| self.too_deep())?;
+                    nesting.open(Bracket::Array).map_err(|()| too_deep())?;
                     sink.open(Bracket::Array)?;
                     self.skip_space();
                     if self.peek() != Some(b']') {
@@ -169,6 +179,7 @@ impl<'a> Grammar<'a> {
     }
 
     /// A key and the colon after it.
+    #[inline(always)]
     pub(super) fn key(&mut self) -> Result<Piece, Refusal> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a key in double quotes"));
@@ -180,25 +191,29 @@ impl<'a> Grammar<'a> {
     }
 
     /// A string, at its opening quote.
+    #[inline(always)]
     pub(super) fn string(&mut self) -> Result<Piece, Refusal> {
-        self.at += 1;
-        let start = self.at;
-        let mut escaped = false;
+        let start = self.at + 1;
+        let mut end = start + literal_prefix(&self.source[start..]);
+        let escaped = self.source.get(end) != Some(&b'"');
+        if escaped {
+            end = self.at(end).rest_of_string()?;
+        }
+        self.at = end + 1;
+        Ok(Piece { range: start..end, escaped })
+    }
+
+    /// Where the closing quote is of a string that is not literal all through.
+    #[inline(never)]
+    fn rest_of_string(mut self) -> Result<usize, Refusal> {
         loop {
-            self.at += literal_prefix(&self.source[self.at..]);
             match self.peek() {
-                Some(b'"') => {
-                    let range = start..self.at;
-                    self.at += 1;
-                    return Ok(Piece { range, escaped });
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
+                Some(b'"') => return Ok(self.at),
+                Some(b'\\') => self.escape()?,
                 Some(_) => return Err(self.unexpected("no raw control character inside a string; escape it")),
                 None => return Err(self.unexpected("the closing quote of a string")),
             }
+            self.at += literal_prefix(&self.source[self.at..]);
         }
     }
 
@@ -250,6 +265,7 @@ impl<'a> Grammar<'a> {
         }
     }
 
+    #[inline(always)]
     fn number(&mut self, sink: &mut impl Sink) -> Result<(), Refusal> {
         let start = self.at;
         if self.peek() == Some(b'-') {
@@ -281,26 +297,37 @@ impl<'a> Grammar<'a> {
         let range = start..self.at;
         if is_float {
             if may_overflow && !float(&self.source[range.clone()]).is_finite() {
-                return Err(Refusal::new(
-                    ErrorCode::InvalidValue,
-                    format!("the number at byte {} of the body is too large for a double", start - self.base),
-                ));
+                return Err(self.at(start).too_large_for_a_double());
             }
             sink.float(range)
         } else if digits > MAX_INT_DIGITS {
-            Err(Refusal::new(
-                ErrorCode::TooManyDigits,
-                format!(
-                    "the integer at byte {} of the body has {digits} digits; the limit is {MAX_INT_DIGITS}",
-                    start - self.base
-                ),
-            ))
+            Err(self.at(start).too_many_digits(digits))
         } else {
             sink.integer(range)
         }
     }
 
+    #[cold]
+    fn too_large_for_a_double(self) -> Refusal {
+        Refusal::new(
+            ErrorCode::InvalidValue,
+            format!("the number at byte {} of the body is too large for a double", self.at - self.base),
+        )
+    }
+
+    #[cold]
+    fn too_many_digits(self, digits: usize) -> Refusal {
+        Refusal::new(
+            ErrorCode::TooManyDigits,
+            format!(
+                "the integer at byte {} of the body has {digits} digits; the limit is {MAX_INT_DIGITS}",
+                self.at - self.base
+            ),
+        )
+    }
+
     /// At least one digit; returns how many.
+    #[inline(always)]
     fn digits(&mut self, what: &str) -> Result<usize, Refusal> {
         let start = self.at;
         while let Some(b'0'..=b'9') = self.peek() {
@@ -312,6 +339,7 @@ impl<'a> Grammar<'a> {
         Ok(self.at - start)
     }
 
+    #[inline(always)]
     fn word(&mut self, word: &[u8]) -> Result<(), Refusal> {
         if !self.source[self.at..].starts_with(word) {
             return Err(self.unexpected("a value"));
@@ -321,7 +349,8 @@ impl<'a> Grammar<'a> {
     }
 
     #[cold]
-    pub(super) fn unexpected(&self, wanted: &str) -> Refusal {
+    #[inline(never)]
+    pub(super) fn unexpected(self, wanted: &str) -> Refusal {
         let found = match str::from_utf8(&self.source[self.at..]).ok().and_then(|rest| rest.chars().next()) {
             Some(character) => format!("{character:?}"),
             None => "the end".to_owned(),
@@ -331,19 +360,25 @@ impl<'a> Grammar<'a> {
             format!("byte {} of the body: expected {wanted}, found {found}", self.at - self.base),
         )
     }
+}
 
-    #[cold]
-    fn too_deep(&self) -> Refusal {
-        too_deep()
-    }
+#[cold]
+fn not_utf8(body: &[u8]) -> Refusal {
+    let valid_up_to = str::from_utf8(body).map_or_else(|error| error.valid_up_to(), str::len);
+    Refusal::new(
+        ErrorCode::MalformedJson,
+        format!("the body is not UTF-8: byte {valid_up_to} of it begins no character"),
+    )
 }
 
 /// The refusal of a message that nests too deep.
+#[cold]
 pub(super) fn too_deep() -> Refusal {
     Refusal::new(ErrorCode::TooDeep, format!("the message nests deeper than {MAX_DEPTH} levels"))
 }
 
 /// The double that a JSON number spells; infinite where it is too large for one.
+#[inline(never)]
 pub(super) fn float(digits: &[u8]) -> f64 {
     str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
 }
@@ -354,19 +389,11 @@ pub(super) fn hex_value(digit: u8) -> u32 {
 }
 
 /// How many bytes of `text` stand for themselves inside a string, eight at a time.
+#[inline(always)]
 pub(super) fn literal_prefix(text: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    /// Marks the high bit of each byte that is zero, and perhaps of bytes above one.
-    fn zeros(word: u64) -> u64 {
-        word.wrapping_sub(ONES) & !word & HIGH
-    }
     let mut at = 0;
     while let Some(chunk) = text[at..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let stops =
-            control | zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
+        let stops = stops(u64::from_le_bytes(*chunk), b'"', b'\\');
         if stops != 0 {
             // The lowest mark is exact; only marks above a true one can be false.
             return at + stops.trailing_zeros() as usize / 8;
@@ -377,33 +404,47 @@ pub(super) fn literal_prefix(text: &[u8]) -> usize {
     rest.map_or(text.len(), |position| at + position)
 }
 
-/// The brackets that are open, one bit each.
-#[derive(Default)]
+/// The brackets that are open, one bit each: 1 for an object.
 struct Nesting {
-    is_object: [u64; MAX_BRACKETS.div_ceil(64)],
+    /// The innermost ones, the last opened in the lowest bit. What is shifted out was put into `outer` before.
+    inner: u64,
+    /// The brackets around each 64th one.
+    outer: [u64; MAX_BRACKETS / 64],
     depth: usize,
 }
 
 impl Nesting {
+    #[inline(always)]
+    fn new() -> Nesting {
+        Nesting { inner: 0, outer: [0; MAX_BRACKETS / 64], depth: 0 }
+    }
+
+    #[inline(always)]
     fn open(&mut self, bracket: Bracket) -> Result<(), ()> {
         if self.depth == MAX_BRACKETS {
             return Err(());
         }
-        let bit = 1 << (self.depth % 64);
-        let word = &mut self.is_object[self.depth / 64];
-        *word = if bracket == Bracket::Object { *word | bit } else { *word & !bit };
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.outer[self.depth / 64 - 1] = self.inner;
+        }
+        self.inner = self.inner << 1 | u64::from(bracket == Bracket::Object);
         self.depth += 1;
         Ok(())
     }
 
+    #[inline(always)]
     fn close(&mut self) {
+        self.inner >>= 1;
         self.depth -= 1;
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.inner = self.outer[self.depth / 64 - 1];
+        }
     }
 
+    #[inline(always)]
     fn innermost(&self) -> Option<Bracket> {
-        let top = self.depth.checked_sub(1)?;
-        let is_object = self.is_object[top / 64] >> (top % 64) & 1 == 1;
-        Some(if is_object { Bracket::Object } else { Bracket::Array })
+        let bracket = if self.inner & 1 == 1 { Bracket::Object } else { Bracket::Array };
+        (self.depth > 0).then_some(bracket)
     }
 }
 

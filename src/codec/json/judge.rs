@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use super::grammar::{Bracket, Grammar, Piece, Sink};
+use super::glance::glance;
+use super::grammar::{Bracket, Grammar, Piece, Sink, literal_prefix};
 use super::read::{decode, unescape};
 use crate::codec::document::{Budget, Document};
 use crate::codec::envelope::{Field, Fields, Message, Name, Part};
-use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, Refusal};
+use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE, Refusal};
 
 /// Reads a message body: one JSON object. Of the `message` field it keeps where it lies; the value is decoded into
 /// `document` only where nothing less can judge it.
@@ -69,6 +70,39 @@ pub(in crate::codec) fn read_fields<'a>(
     }
 }
 
+/// Judges the value at `start` of a text, and returns where it ends. `None` where something is wrong with it, and where
+/// only decoding can judge it: that is for [`read_fields`] to find out.
+///
+/// `text` is all that is looked at, to its end, and is judged to be UTF-8 as well.
+#[inline]
+pub(in crate::codec) fn plain_value(
+    source: &[u8],
+    text: Range<usize>,
+    start: usize,
+    limits: &Limits,
+) -> Option<usize> {
+    // No node is shorter than a byte, so what a short text decodes to need not be counted.
+    let most = text.len().checked_mul(NODE_SIZE + 1)?;
+    let is_usual =
+        limits.depth >= MAX_DEPTH && limits.int_digits >= MAX_INT_DIGITS && most <= limits.decoded_size;
+    // A value does not begin with the spaces before it.
+    if !is_usual || *source.get(start)? <= b' ' {
+        return None;
+    }
+    if let Some(end) = glance(&source[..text.end], start) {
+        return Some(end);
+    }
+    let mut grammar = Grammar::new(source, text).ok()?.at(start);
+    let mut glance = Glance { depth: 0, deepest: 0, may_be_tagged: false, source };
+    grammar.value(&mut glance).ok()?;
+    (!glance.may_be_tagged && glance.deepest <= MAX_DEPTH).then(|| grammar.position())
+}
+
+/// How many bytes at the beginning of `text` a string may hold as they are.
+pub(in crate::codec) fn literal_length(text: &[u8]) -> usize {
+    literal_prefix(text)
+}
+
 /// What a string says.
 fn spelled<'a>(source: &'a [u8], piece: &Piece) -> std::borrow::Cow<'a, [u8]> {
     let raw = &source[piece.range.clone()];
@@ -78,6 +112,66 @@ fn spelled<'a>(source: &'a [u8], piece: &Piece) -> std::borrow::Cow<'a, [u8]> {
     let mut text = Vec::with_capacity(raw.len());
     unescape(raw, &mut text);
     text.into()
+}
+
+/// Whether a key, or what it is spelled as, may be a tag.
+#[inline(always)]
+fn may_be_tag(source: &[u8], key: &Piece) -> bool {
+    key.escaped || source.get(key.range.start) == Some(&b'$')
+}
+
+/// A sink that remembers nothing.
+struct Glance<'a> {
+    source: &'a [u8],
+    depth: usize,
+    deepest: usize,
+    may_be_tagged: bool,
+}
+
+impl Sink for Glance<'_> {
+    #[inline(always)]
+    fn null(&mut self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn bool(&mut self, _: bool) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn integer(&mut self, _: Range<usize>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn float(&mut self, _: Range<usize>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn string(&mut self, _: Piece) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn key(&mut self, piece: Piece) -> Result<(), Refusal> {
+        self.may_be_tagged |= may_be_tag(self.source, &piece);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn open(&mut self, _: Bracket) -> Result<(), Refusal> {
+        self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn close(&mut self, _: Bracket) -> Result<(), Refusal> {
+        self.depth -= 1;
+        Ok(())
+    }
 }
 
 /// A sink that counts, and remembers only a scalar.
@@ -142,7 +236,7 @@ impl<'a> Sink for Judge<'a> {
     }
 
     fn key(&mut self, piece: Piece) -> Result<(), Refusal> {
-        self.may_be_tagged |= piece.escaped || self.source.get(piece.range.start) == Some(&b'$');
+        self.may_be_tagged |= may_be_tag(self.source, &piece);
         self.budget.node(piece.range.len())
     }
 

@@ -4,13 +4,14 @@
 //! message body and leaves its bytes as they are. Written by hand because what is judged here is what serde_json
 //! lets through or cannot tell: integers beyond 64 bits, numbers beyond a double, lone surrogates, depth.
 
+mod glance;
 mod grammar;
 mod judge;
 mod read;
 mod straight;
 mod write;
 
-pub(super) use judge::read_fields;
+pub(super) use judge::{literal_length, plain_value, read_fields};
 pub use read::decode;
 pub use write::{encode, encode_published, write_str};
 

@@ -228,7 +228,7 @@ fn write_scalar(view: &View<'_>, scalar: Node, tag_wide_ints: bool, out: &mut Ve
 }
 
 /// Appends a string in its quotes.
-#[inline]
+#[inline(always)]
 pub fn write_str(text: &[u8], out: &mut Vec<u8>) {
     let is_literal = every_word(text, |word| has_neither(word, b'"', b'\\'));
     out.push(b'"');

@@ -6,6 +6,8 @@
 use num_bigint::BigInt;
 
 use super::opcode::*;
+use crate::codec::nesting::Outer;
+use crate::codec::words::push;
 use crate::codec::{Node, Size, View};
 
 /// The protocol that is written: the oldest one that spells sets without imports.
@@ -13,36 +15,38 @@ const PROTOCOL: u8 = 4;
 
 /// Writes the opcodes of a value, without PROTO and STOP.
 pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
-    /// A container that is being written, outermost first.
+    /// A container that is being written.
+    #[derive(Clone, Copy)]
     struct Open {
         /// Nodes left in it.
         left: usize,
         /// The opcodes that complete it.
         close: &'static [u8],
     }
-    let mut open: Vec<Open> = Vec::new();
-    // What the container around the present node has left; the top level ends with the nodes.
-    let mut left = usize::MAX;
+    // What is around the value ends with the nodes.
+    let mut open = Open { left: usize::MAX, close: &[] };
+    let mut outer = Outer::new(open);
     for &node in view.nodes() {
-        left = left.saturating_sub(1);
+        open.left -= 1;
         let (start, size, close): (&[u8], Size, &'static [u8]) = match node {
-            Node::None => (&[NONE], NO_CHILDREN, &[]),
-            Node::Bool(truth) => (if truth { &[NEWTRUE] } else { &[NEWFALSE] }, NO_CHILDREN, &[]),
+            Node::Str(text) => {
+                write_str(view.text(text), out);
+                (&[], NO_CHILDREN, &[])
+            }
             Node::Int(number) => {
                 write_int(number, out);
                 (&[], NO_CHILDREN, &[])
             }
+            Node::Float(double) => {
+                let [a, b, c, d, e, f, g, h] = double.to_be_bytes();
+                out.extend_from_slice(&[BINFLOAT, a, b, c, d, e, f, g, h]);
+                (&[], NO_CHILDREN, &[])
+            }
+            Node::None => (&[NONE], NO_CHILDREN, &[]),
+            Node::Bool(true) => (&[NEWTRUE], NO_CHILDREN, &[]),
+            Node::Bool(false) => (&[NEWFALSE], NO_CHILDREN, &[]),
             Node::BigInt(digits) => {
                 write_big_int(view.text(digits), out);
-                (&[], NO_CHILDREN, &[])
-            }
-            Node::Float(double) => {
-                out.push(BINFLOAT);
-                out.extend_from_slice(&double.to_be_bytes());
-                (&[], NO_CHILDREN, &[])
-            }
-            Node::Str(text) => {
-                write_str(view.text(text), out);
                 (&[], NO_CHILDREN, &[])
             }
             Node::Bytes(text) => {
@@ -65,17 +69,18 @@ pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
             Node::Dict(size) if size.items == 0 => (&[EMPTY_DICT], size, &[]),
             Node::Dict(size) => (&[EMPTY_DICT, MARK], size, &[SETITEMS]),
         };
-        out.extend_from_slice(start);
+        push(start, out);
         if size.nodes > 0 {
             let below = size.nodes as usize;
-            open.push(Open { left: left.saturating_sub(below), close });
-            left = below;
+            open.left = open.left.saturating_sub(below);
+            outer.push(open);
+            open = Open { left: below, close };
         }
-        while left == 0
-            && let Some(outer) = open.pop()
+        while open.left == 0
+            && let Some(around) = outer.pop()
         {
-            out.extend_from_slice(outer.close);
-            left = outer.left;
+            push(open.close, out);
+            open = around;
         }
     }
 }
@@ -123,6 +128,7 @@ pub fn write_bool(truth: bool, out: &mut Vec<u8>) {
 }
 
 /// Writes an integer of 64 bits.
+#[inline]
 pub fn write_int(number: i64, out: &mut Vec<u8>) {
     if let Ok(number) = u8::try_from(number) {
         out.extend_from_slice(&[BININT1, number]);
@@ -164,6 +170,7 @@ pub fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     write_text(SHORT_BINBYTES, BINBYTES, bytes, out);
 }
 
+#[inline(always)]
 fn write_text(short: u8, long: u8, text: &[u8], out: &mut Vec<u8>) {
     if let Ok(length) = u8::try_from(text.len()) {
         out.extend_from_slice(&[short, length]);
@@ -171,5 +178,5 @@ fn write_text(short: u8, long: u8, text: &[u8], out: &mut Vec<u8>) {
         out.push(long);
         out.extend_from_slice(&(text.len() as u32).to_le_bytes());
     }
-    out.extend_from_slice(text);
+    push(text, out);
 }

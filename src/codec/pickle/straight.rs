@@ -29,8 +29,15 @@ struct Scratch {
     stack: Vec<u32>,
     /// The heights of the stack at each open MARK.
     marks: Vec<u32>,
-    /// The memo. A container's node stands for a container that cannot be fetched.
-    memo: Vec<Node>,
+    memo: Vec<Memoised>,
+}
+
+/// What the memo holds.
+#[derive(Clone, Copy)]
+enum Memoised {
+    Str(Text),
+    /// Something that is not fetched here.
+    Other,
 }
 
 /// Reads the pickle in `source[range]`, whose containers may nest `depth` deep, and returns the index of its value's
@@ -62,7 +69,6 @@ pub(super) fn read(
     let root = document.len();
     let reading = Reading {
         body,
-        at: range.start,
         document,
         stack,
         marks,
@@ -72,7 +78,7 @@ pub(super) fn read(
         text: 0,
         budget: Budget::new(limits),
     };
-    let read = reading.run(root, depth);
+    let read = reading.run(range.start, root, depth);
     if read.is_none() {
         document.truncate(mark);
     }
@@ -86,12 +92,10 @@ pub(super) fn read(
 struct Reading<'a> {
     /// The source as far as the pickle's end.
     body: &'a [u8],
-    /// The next byte to be read.
-    at: usize,
     document: &'a mut Document,
     stack: &'a mut Vec<u32>,
     marks: &'a mut Vec<u32>,
-    memo: &'a mut Vec<Node>,
+    memo: &'a mut Vec<Memoised>,
     /// The height of the stack at the innermost open mark.
     floor: usize,
     /// Containers so far: a value cannot nest deeper than it has containers.
@@ -102,187 +106,164 @@ struct Reading<'a> {
     budget: Budget,
 }
 
-impl Reading<'_> {
-    fn run(mut self, root: usize, depth: usize) -> Option<()> {
+impl<'a> Reading<'a> {
+    fn run(mut self, start: usize, root: usize, depth: usize) -> Option<()> {
+        let body = self.body;
+        let mut at = start;
         loop {
-            let node = match self.byte()? {
+            match byte(body, &mut at)? {
                 SHORT_BINUNICODE => {
-                    let length = usize::from(self.byte()?);
-                    self.string(length)?
+                    let length = usize::from(byte(body, &mut at)?);
+                    self.string(&mut at, length)?;
                 }
                 BINGET => {
-                    let number = usize::from(self.byte()?);
-                    self.fetch(number)?
+                    let number = usize::from(byte(body, &mut at)?);
+                    self.fetch(number)?;
                 }
-                LONG_BINGET => {
-                    let number = u32::from_le_bytes(self.array()?);
-                    self.fetch(number as usize)?
-                }
-                BININT1 => Node::Int(i64::from(self.byte()?)),
-                BININT2 => Node::Int(i64::from(u16::from_le_bytes(self.array()?))),
-                BININT => Node::Int(i64::from(i32::from_le_bytes(self.array()?))),
-                BINFLOAT => Node::Float(f64::from_be_bytes(self.array()?)),
-                NONE => Node::None,
-                NEWTRUE => Node::Bool(true),
-                NEWFALSE => Node::Bool(false),
-                EMPTY_DICT => self.container(Node::Dict(Size::default())),
-                EMPTY_LIST => self.container(Node::List(Size::default())),
-                EMPTY_TUPLE => self.container(Node::Tuple(Size::default())),
-                EMPTY_SET => self.container(Node::Set(Size::default())),
+                BININT1 => self.leaf(Node::Int(i64::from(byte(body, &mut at)?))),
+                BININT2 => self.leaf(Node::Int(i64::from(u16::from_le_bytes(array(body, &mut at)?)))),
+                BININT => self.leaf(Node::Int(i64::from(i32::from_le_bytes(array(body, &mut at)?)))),
+                BINFLOAT => self.leaf(Node::Float(f64::from_be_bytes(array(body, &mut at)?))),
+                NONE => self.leaf(Node::None),
+                NEWTRUE => self.leaf(Node::Bool(true)),
+                NEWFALSE => self.leaf(Node::Bool(false)),
+                EMPTY_DICT => self.container(&mut at, Node::Dict(Size::default())),
+                EMPTY_LIST => self.container(&mut at, Node::List(Size::default())),
                 MARK => {
                     self.floor = self.stack.len();
                     self.marks.push(self.floor as u32);
-                    continue;
                 }
                 SETITEMS => {
                     let height = self.unmark()?;
                     self.add_entries(height)?;
-                    continue;
                 }
                 APPENDS => {
                     let height = self.unmark()?;
                     self.add_items(height)?;
-                    continue;
                 }
-                ADDITEMS => {
-                    let height = self.unmark()?;
-                    self.add_elements(height)?;
-                    continue;
-                }
-                SETITEM => {
-                    let height = self.stack.len().checked_sub(2)?;
-                    self.add_entries(height)?;
-                    continue;
-                }
-                APPEND => {
-                    let height = self.stack.len().checked_sub(1)?;
-                    self.add_items(height)?;
-                    continue;
-                }
-                TUPLE1 => self.gather(self.stack.len().checked_sub(1)?)?,
-                TUPLE2 => self.gather(self.stack.len().checked_sub(2)?)?,
-                TUPLE3 => self.gather(self.stack.len().checked_sub(3)?)?,
-                TUPLE => {
-                    let height = self.unmark()?;
-                    self.gather(height)?
-                }
-                BINUNICODE => {
-                    let length = u32::from_le_bytes(self.array()?);
-                    self.string(length as usize)?
-                }
-                SHORT_BINBYTES => {
-                    let length = usize::from(self.byte()?);
-                    Node::Bytes(self.take(length)?)
-                }
-                BINBYTES => {
-                    let length = u32::from_le_bytes(self.array()?);
-                    Node::Bytes(self.take(length as usize)?)
-                }
-                LONG1 => {
-                    let length = usize::from(self.byte()?);
-                    self.long(length)?
-                }
-                PROTO if self.byte()? <= 5 => continue,
-                FRAME => {
-                    let length = u64::from_le_bytes(self.array()?);
-                    if length > (self.body.len() - self.at) as u64 {
-                        return None;
-                    }
-                    continue;
-                }
-                STOP => return self.stop(root, depth),
-                _ => return None,
-            };
-            if !matches!(node, Node::Tuple(size) if size.items > 0) {
-                self.stack.push(self.document.len() as u32);
-                self.document.push(node);
-            }
-            match self.body.get(self.at) {
-                Some(&MEMOIZE) => {
-                    self.at += 1;
-                    self.memo.push(node);
-                }
-                Some(&BINPUT)
-                    if self.body.get(self.at + 1).copied().map(usize::from) == Some(self.memo.len()) =>
-                {
-                    self.at += 2;
-                    self.memo.push(node);
-                }
-                _ => {}
+                STOP => return self.stop(at, root, depth),
+                other => self.rarely(other, &mut at)?,
             }
         }
     }
 
+    /// The opcodes that are met less often.
+    #[inline(never)]
+    fn rarely(&mut self, opcode: u8, at: &mut usize) -> Option<()> {
+        let body = self.body;
+        match opcode {
+            LONG_BINGET => {
+                let number = u32::from_le_bytes(array(body, at)?);
+                self.fetch(number as usize)?;
+            }
+            EMPTY_TUPLE => self.container(at, Node::Tuple(Size::default())),
+            EMPTY_SET => self.container(at, Node::Set(Size::default())),
+            ADDITEMS => {
+                let height = self.unmark()?;
+                self.add_elements(height)?;
+            }
+            SETITEM => self.add_entries(self.stack.len().checked_sub(2)?)?,
+            APPEND => self.add_items(self.stack.len().checked_sub(1)?)?,
+            TUPLE1 => self.gather(at, self.stack.len().checked_sub(1)?)?,
+            TUPLE2 => self.gather(at, self.stack.len().checked_sub(2)?)?,
+            TUPLE3 => self.gather(at, self.stack.len().checked_sub(3)?)?,
+            TUPLE => {
+                let height = self.unmark()?;
+                self.gather(at, height)?;
+            }
+            BINUNICODE => {
+                let length = u32::from_le_bytes(array(body, at)?);
+                self.string(at, length as usize)?;
+            }
+            SHORT_BINBYTES => {
+                let length = usize::from(byte(body, at)?);
+                self.bytes(at, length)?;
+            }
+            BINBYTES => {
+                let length = u32::from_le_bytes(array(body, at)?);
+                self.bytes(at, length as usize)?;
+            }
+            LONG1 => {
+                let length = usize::from(byte(body, at)?);
+                let number = long(body.get(*at..*at + length)?)?;
+                *at += length;
+                self.leaf(Node::Int(number));
+            }
+            PROTO if byte(body, at)? <= 5 => {}
+            FRAME if u64::from_le_bytes(array(body, at)?) <= (body.len() - *at) as u64 => {}
+            _ => return None,
+        }
+        Some(())
+    }
+
     /// One value must be left, and nothing of the pickle.
-    fn stop(mut self, root: usize, depth: usize) -> Option<()> {
-        let is_whole = self.at == self.body.len() && self.stack.len() == 1 && self.marks.is_empty();
+    fn stop(mut self, at: usize, root: usize, depth: usize) -> Option<()> {
+        let is_whole = at == self.body.len() && self.stack.len() == 1 && self.marks.is_empty();
         let nodes = &self.document.nodes()[root..];
-        // The machine takes a tuple's elements for as deep as they lie, so do we.
         let is_deep = self.containers > MAX_DEPTH && value_depth(nodes) > depth;
         self.budget.bytes(nodes.len().saturating_mul(NODE_SIZE).saturating_add(self.text)).ok()?;
         (is_whole && !is_deep).then_some(())
     }
 
-    #[inline]
-    fn byte(&mut self) -> Option<u8> {
-        let byte = *self.body.get(self.at)?;
-        self.at += 1;
-        Some(byte)
+    /// A value without children.
+    #[inline(always)]
+    fn leaf(&mut self, node: Node) {
+        self.stack.push(self.document.len() as u32);
+        self.document.push(node);
     }
 
-    #[inline]
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let array = *self.body.get(self.at..)?.first_chunk::<N>()?;
-        self.at += N;
-        Some(array)
-    }
-
-    #[inline]
-    fn take(&mut self, length: usize) -> Option<Text> {
-        let range = self.at..self.at.checked_add(length)?;
-        self.body.get(range.clone())?;
-        self.at = range.end;
-        self.text += length;
-        Some(Text::in_source(range))
-    }
-
-    #[inline]
-    fn string(&mut self, length: usize) -> Option<Node> {
-        let range = self.at..self.at.checked_add(length)?;
+    #[inline(always)]
+    fn string(&mut self, at: &mut usize, length: usize) -> Option<()> {
+        let range = *at..at.checked_add(length)?;
         if !is_utf8(self.body.get(range.clone())?) {
             return None;
         }
-        self.at = range.end;
+        *at = range.end;
         self.text += length;
-        Some(Node::Str(Text::in_source(range)))
+        let text = Text::in_source(range);
+        self.leaf(Node::Str(text));
+        self.memoise(at, Memoised::Str(text));
+        Some(())
     }
 
-    /// An integer of at most 64 bits, in two's complement.
-    fn long(&mut self, length: usize) -> Option<Node> {
-        let bytes = self.body.get(self.at..self.at + length)?;
-        let negative = bytes.last().is_some_and(|last| last & 0x80 != 0);
-        let mut number = if negative { [0xff; size_of::<i64>()] } else { [0; size_of::<i64>()] };
-        number.get_mut(..length)?.copy_from_slice(bytes);
-        self.at += length;
-        Some(Node::Int(i64::from_le_bytes(number)))
+    fn bytes(&mut self, at: &mut usize, length: usize) -> Option<()> {
+        let range = *at..at.checked_add(length)?;
+        self.body.get(range.clone())?;
+        *at = range.end;
+        self.text += length;
+        self.leaf(Node::Bytes(Text::in_source(range)));
+        self.memoise(at, Memoised::Other);
+        Some(())
     }
 
-    /// What the memo holds, unless it is a container: that would be a copy, or a cycle.
-    #[inline]
-    fn fetch(&mut self, number: usize) -> Option<Node> {
-        let node = *self.memo.get(number)?;
-        match node {
-            Node::Str(text) | Node::Bytes(text) => self.text += text.len(),
-            _ if node.is_container() => return None,
-            _ => {}
-        }
-        Some(node)
+    /// What the memo holds, where that is a string: a container would be a copy, or a cycle.
+    #[inline(always)]
+    fn fetch(&mut self, number: usize) -> Option<()> {
+        let Memoised::Str(text) = *self.memo.get(number)? else { return None };
+        self.text += text.len();
+        self.leaf(Node::Str(text));
+        Some(())
     }
 
-    #[inline]
-    fn container(&mut self, node: Node) -> Node {
+    #[inline(always)]
+    fn container(&mut self, at: &mut usize, node: Node) {
         self.containers += 1;
-        node
+        self.leaf(node);
+        self.memoise(at, Memoised::Other);
+    }
+
+    /// Keeps the value that was just read, if the next opcode says so. It takes the memo's next number, as it does
+    /// from picklers.
+    #[inline(always)]
+    fn memoise(&mut self, at: &mut usize, value: Memoised) {
+        match self.body.get(*at) {
+            Some(&MEMOIZE) => *at += 1,
+            Some(&BINPUT) if self.body.get(*at + 1).is_some_and(|&at| usize::from(at) == self.memo.len()) => {
+                *at += 2;
+            }
+            _ => return,
+        }
+        self.memo.push(value);
     }
 
     /// Closes the innermost mark and returns the height of the stack where it stood.
@@ -340,22 +321,46 @@ impl Reading<'_> {
         (self.document.len() == before).then_some(())
     }
 
-    /// Makes a tuple of the values from `height` on. It is on the stack afterwards.
-    fn gather(&mut self, height: usize) -> Option<Node> {
+    /// Makes a tuple of the values from `height` on.
+    fn gather(&mut self, at: &mut usize, height: usize) -> Option<()> {
         if height < self.floor {
             return None;
         }
-        let Some(&at) = self.stack.get(height) else {
-            return Some(self.container(Node::Tuple(Size::default())));
+        let Some(&begins) = self.stack.get(height) else {
+            self.container(at, Node::Tuple(Size::default()));
+            return Some(());
         };
-        let nodes = self.document.len() - at as usize;
+        let nodes = self.document.len() - begins as usize;
         if nodes > FEW {
             return None;
         }
-        let items = (self.stack.len() - height) as u32;
-        let node = self.container(Node::Tuple(Size { items, nodes: nodes as u32 }));
-        self.document.nodes_mut().insert(at as usize, node);
+        let size = Size { items: (self.stack.len() - height) as u32, nodes: nodes as u32 };
+        self.containers += 1;
+        self.document.nodes_mut().insert(begins as usize, Node::Tuple(size));
         self.stack.truncate(height + 1);
-        Some(node)
+        self.memoise(at, Memoised::Other);
+        Some(())
     }
+}
+
+#[inline(always)]
+fn byte(body: &[u8], at: &mut usize) -> Option<u8> {
+    let byte = *body.get(*at)?;
+    *at += 1;
+    Some(byte)
+}
+
+#[inline(always)]
+fn array<const N: usize>(body: &[u8], at: &mut usize) -> Option<[u8; N]> {
+    let array = *body.get(*at..)?.first_chunk::<N>()?;
+    *at += N;
+    Some(array)
+}
+
+/// An integer of at most 64 bits, in two's complement.
+fn long(bytes: &[u8]) -> Option<i64> {
+    let negative = bytes.last().is_some_and(|last| last & 0x80 != 0);
+    let mut number = if negative { [0xff; size_of::<i64>()] } else { [0; size_of::<i64>()] };
+    number.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(i64::from_le_bytes(number))
 }

@@ -55,6 +55,17 @@ pub(super) fn is_name(text: &[u8]) -> bool {
     NAME[usize::from(first & 127)] & 1 != 0 && text.iter().all(|&byte| NAME[usize::from(byte & 127)] & 2 != 0)
 }
 
+/// How long the name at the beginning of `text` is, if it is one in ASCII and without a colon; what follows is not
+/// looked at.
+#[inline(always)]
+pub(super) fn plain_name_length(text: &[u8]) -> Option<usize> {
+    if NAME[usize::from(*text.first()?)] & 4 == 0 {
+        return None;
+    }
+    let is_part = |byte: &u8| NAME[usize::from(*byte)] & 8 != 0;
+    Some(text.iter().position(|byte| !is_part(byte)).unwrap_or(text.len()))
+}
+
 /// How long the name at the beginning of `text` is, which something that is part of no tag's name must follow: white
 /// space, `=` or nothing. `None` when there is no such name.
 pub(super) fn name_length(text: &[u8]) -> Option<usize> {

@@ -18,6 +18,7 @@ mod plain;
 mod prolog;
 mod read;
 mod scope;
+mod straight;
 mod tag;
 mod text;
 mod typed;

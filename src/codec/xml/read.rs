@@ -14,6 +14,7 @@ use super::fault::{Fault, shown};
 use super::plain;
 use super::prolog;
 use super::scope::Scope;
+use super::straight;
 use super::tag::{Attribute, Names};
 use super::text::{Piece, Span};
 use super::typed::Scalar;
@@ -94,6 +95,20 @@ struct Reading<'s, 'd> {
 
 /// Reads `source[range]`.
 pub(super) fn decode(
+    source: &[u8],
+    range: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+    root: Root,
+) -> Result<Body, Refusal> {
+    match straight::read(source, range.clone(), document, limits, root) {
+        Some(body) => Ok(body),
+        None => by_events(source, range, document, limits, root),
+    }
+}
+
+/// Reads whatever is XML, or says what is wrong with it.
+pub(super) fn by_events(
     source: &[u8],
     range: Range<usize>,
     document: &mut Document,

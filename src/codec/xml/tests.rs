@@ -1,5 +1,6 @@
 //! Tests that take the whole reader and writer.
 
+mod both_ways;
 mod hostile;
 mod identity;
 mod vectors;

@@ -21,7 +21,7 @@ class Connection:
         self._address = address
         self._timeout = timeout
         self._socket: socket.socket | None = None
-        self._has_input: Callable[[float], object] = lambda _: False
+        self._poll: Callable[[int], object] = lambda _: False
 
     def run(self, steps: Steps[T], timeout: float | None = None) -> T:
         """Performs ``steps`` and returns what they return. Raises :class:`TimeoutError` after ``timeout``
@@ -36,7 +36,7 @@ class Connection:
         """Sends ``data`` if nothing has arrived that should be looked at first. One system call to see, one to
         send.
         """
-        if self._socket is None or self._has_input(0):
+        if self._socket is None or self._poll(0):
             return False
         try:
             self._socket.sendall(data)
@@ -76,7 +76,7 @@ class Connection:
         elif isinstance(step, Send):
             self._send(step.data, deadline)
         elif step is Step.RECEIVE_READY:
-            if self._has_input(0):
+            if self._poll(0):
                 self._receive()
         elif step is Step.RECONNECT:
             self._run(self._session.connect(), deadline)
@@ -102,10 +102,14 @@ class Connection:
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         opened.settimeout(self._timeout)
         self._socket = opened
-        self._has_input = _poller(opened)
+        self._poll = _poller(opened)
 
     def _wait_for_input(self, deadline: float | None) -> None:
-        if deadline is not None and not self._has_input(max(0.0, deadline - time.monotonic())):
+        if deadline is None:
+            return
+        seconds = max(0.0, deadline - time.monotonic())
+        # Rounded up: a poll that returns a moment too early would come again, and again.
+        if not self._poll(int(seconds * 1000) + (seconds > 0)):
             raise TimeoutError("nothing arrived from the broker in time")
 
     def _receive(self) -> None:
@@ -157,15 +161,10 @@ def _is_timeout(error: OSError) -> bool:
     return isinstance(error, socket.timeout) and error.errno is None
 
 
-def _poller(opened: socket.socket) -> Callable[[float], object]:
-    """What says whether something arrives on ``opened`` within so many seconds."""
+def _poller(opened: socket.socket) -> Callable[[int], object]:
+    """What says whether something arrives on ``opened`` within so many milliseconds."""
     if not hasattr(select, "poll"):  # Windows
-        return lambda seconds: select.select([opened], [], [], seconds)[0]
+        return lambda milliseconds: select.select([opened], [], [], milliseconds / 1000)[0]
     poll = select.poll()
     poll.register(opened, select.POLLIN)
-
-    def has_input(seconds: float) -> object:
-        # Rounded up: a poll that returns a moment too early would come again, and again.
-        return poll.poll(int(seconds * 1000) + (seconds > 0))
-
-    return has_input
+    return poll.poll

@@ -10,6 +10,8 @@ from .errors import ProtocolError
 HEADER = struct.Struct(">BI")
 """Format and length of the body in bytes, big-endian."""
 
+_pack = HEADER.pack
+
 MAX_FRAME = 64 << 20
 """Bytes of body that a client accepts by default.
 
@@ -40,7 +42,7 @@ def frame(form: Format, body: bytes) -> bytes:
     """
     if len(body) > 0xFFFF_FFFF:
         raise ValueError(f"a message of {len(body)} bytes is too large: a frame holds less than 4 GiB")
-    return HEADER.pack(form, len(body)) + body
+    return _pack(form, len(body)) + body
 
 
 class FrameBuffer:

@@ -36,7 +36,7 @@ class JSONCodec:
         passing = head + b',"retain":false,"message":'
 
         def publish(value: Any, retain: bool) -> bytes:
-            return frame(Format.JSON, b"".join((stored if retain else passing, dumps(value), b"}")))
+            return frame(Format.JSON, (stored if retain else passing) + dumps(value) + b"}")
 
         return publish
 
@@ -71,9 +71,19 @@ def dumps(value: Any) -> bytes:
         raise
 
 
-_encode: Callable[[Any], str] = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
-).encode
+def _encoder() -> Callable[[Any], str]:
+    """What ``JSONEncoder.encode`` does, with one C encoder for all calls where it makes one for each."""
+    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:  # A Python without the C encoder.
+        return encoder.encode
+    quote: Any = json.encoder.encode_basestring
+    pieces = make(None, encoder.default, quote, None, ":", ",", False, False, False)
+    join = "".join
+    return lambda value: join(pieces(value, 0))
+
+
+_encode = _encoder()
 
 
 def _is_json(value: Any, depth: int) -> bool:
@@ -95,7 +105,7 @@ def _is_json(value: Any, depth: int) -> bool:
     if _SCALARS.issuperset(map(type, children)):
         return True
     for child in children:  # noqa: SIM110  (a generator costs more than the loop)
-        if not _is_json(child, depth - 1):
+        if type(child) not in _SCALARS and not _is_json(child, depth - 1):
             return False
     return True
 

@@ -6,7 +6,7 @@ Read with expat and handlers of our own: no document type is accepted, so there 
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 from xml.parsers import expat
 
 from .codec import Message
@@ -17,6 +17,9 @@ _MOST_OPEN = 512
 
 _FLOATS = {"NaN": float("nan"), "INF": float("inf"), "-INF": float("-inf")}
 _BOOLS = {"true": True, "false": False}
+
+_ReadScalar = Callable[[str, Optional[str]], Any]
+"""Reads a text, with the ``encoding`` of its element."""
 
 
 def read(body: bytes) -> Message:
@@ -34,7 +37,7 @@ def read(body: bytes) -> Message:
 
 
 class _Element:
-    """An open element."""
+    """An open element that is no scalar."""
 
     __slots__ = ("attributes", "children", "key", "kind", "text")
 
@@ -51,6 +54,10 @@ class _Reader:
 
     def __init__(self) -> None:
         self._open: list[_Element] = []
+        # The innermost element, where it is a scalar: its key, what reads its text, and its encoding.
+        self._scalar: tuple[str, _ReadScalar, str | None] | None = None
+        # The text since the last tag.
+        self._text: list[str] = []
         self._root: _Element | None = None
 
     def read(self, body: bytes) -> Message:
@@ -59,7 +66,7 @@ class _Reader:
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._text
+        parser.CharacterDataHandler = self._text.append
         parser.StartDoctypeDeclHandler = _refuse_doctype
         parser.EntityDeclHandler = _refuse_doctype
         parser.Parse(body, True)
@@ -74,35 +81,48 @@ class _Reader:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if not self._open:
-            self._root = _Element(name, "root", attributes)
-            self._open.append(self._root)
+            self._open.append(_Element(name, "root", attributes))
             return
-        if len(self._open) == _MOST_OPEN:
-            raise ValueError(f"more than {_MOST_OPEN} elements are open at once")
+        if self._scalar is not None:
+            raise ValueError(f"<{self._scalar[0]}> is a scalar by its type and has child elements")
         parent = self._open[-1]
+        if self._text:
+            parent.text += self._text
+            self._text.clear()
         inside = parent.kind
-        key = name
-        if inside == "dict" and name == "item":
-            key = _key(attributes)
-        if inside == "map":
-            kind = "entry"
-        elif inside in ("document", "plain document"):
-            kind = "plain document"
-        else:
+        key = _key(attributes) if name == "item" and inside == "dict" else name
+        if inside not in _UNTYPED:
             kind = attributes.get("type", "plain")
+            read_scalar = _SCALARS.get(kind)
+            if read_scalar is not None:
+                self._scalar = key, read_scalar, attributes.get("encoding")
+                return
             if kind in _KINDS:
                 del attributes["type"]
             else:
                 kind = "plain"
+        else:
+            kind = "entry" if inside == "map" else "plain document"
+        if len(self._open) == _MOST_OPEN:
+            raise ValueError(f"more than {_MOST_OPEN} elements are open at once")
         self._open.append(_Element(key, kind, attributes))
 
-    def _text(self, text: str) -> None:
-        self._open[-1].text.append(text)
-
     def _end(self, _name: str) -> None:
+        text = self._text
+        if self._scalar is not None:
+            key, read_scalar, encoding = self._scalar
+            self._open[-1].children.append((key, read_scalar("".join(text), encoding)))
+            self._scalar = None
+            text.clear()
+            return
         element = self._open.pop()
+        if text:
+            element.text += text
+            text.clear()
         if self._open:
             self._open[-1].children.append((element.key, _value(element)))
+        else:
+            self._root = element
 
 
 def _refuse_doctype(*_: Any) -> None:
@@ -122,11 +142,6 @@ def _key(attributes: dict[str, str]) -> str:
 
 def _value(element: _Element) -> Any:
     text = "".join(element.text)
-    read_scalar = _SCALARS.get(element.kind)
-    if read_scalar is not None:
-        if element.children:
-            raise ValueError(f"<{element.key}> is of type {element.kind} and has child elements")
-        return read_scalar(text, element.attributes.get("encoding"))
     read_container = _CONTAINERS.get(element.kind)
     if read_container is None:
         return _plain(element, text)
@@ -191,7 +206,7 @@ def _entry(children: list[tuple[str, Any]]) -> tuple[Any, Any]:
     return key, value
 
 
-_SCALARS: dict[str, Callable[[str, str | None], Any]] = {
+_SCALARS: dict[str, _ReadScalar] = {
     "null": _null,
     "bool": lambda text, _: _BOOLS[text.strip()],
     "int": lambda text, _: int(text),
@@ -208,4 +223,6 @@ _CONTAINERS: dict[str, Callable[[list[tuple[str, Any]]], Any]] = {
     "map": lambda children: dict(_values(children)),
     "entry": _entry,
 }
-_KINDS = frozenset(_SCALARS) | (frozenset(_CONTAINERS) - {"entry"}) | {"document"}
+_KINDS = (frozenset(_CONTAINERS) - {"entry"}) | {"document"}
+_UNTYPED = frozenset({"map", "document", "plain document"})
+"""Inside of which an element's kind follows from its parent's."""

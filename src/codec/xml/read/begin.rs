@@ -253,22 +253,23 @@ impl Reading<'_, '_> {
     }
 
     /// Refuses what would be lost: attributes of a typed element that are not ours.
-    fn refuse_others(&self, attributes: &[Attribute]) -> Result<(), Fault> {
-        let is_lost = |attribute: &&Attribute| {
+    fn refuse_others(&mut self, attributes: &[Attribute]) -> Result<(), Fault> {
+        for attribute in attributes.iter().filter(|attribute| !attribute.is_used) {
             let name = attribute.name.of(self.source);
-            !attribute.is_used
-                && name != b"xmlns"
-                && !name.starts_with(b"xmlns:")
-                && !name.starts_with(b"xml:")
-        };
-        match attributes.iter().find(is_lost) {
-            None => Ok(()),
-            Some(attribute) => Err(typed::invalid(format!(
-                "attribute {:?} has no place in a typed value; if these types are not meant for the broker, put \
-                 type=\"document\" on <message>",
-                shown(attribute.name.of(self.source))
-            ))),
+            if name != b"xmlns" && !name.starts_with(b"xmlns:") && !name.starts_with(b"xml:") {
+                return Err(typed::invalid(format!(
+                    "attribute {:?} has no place in a typed value; if these types are not meant for the broker, put \
+                     type=\"document\" on <message>",
+                    shown(name)
+                )));
+            }
+            // It means nothing to the broker, but it is passed on, so its references are judged.
+            if !attribute.is_literal {
+                self.joined.clear();
+                tag::push_value(self.source, *attribute, &mut self.joined)?;
+            }
         }
+        Ok(())
     }
 
     fn judge_depth(&self, open: Open) -> Result<(), Fault> {

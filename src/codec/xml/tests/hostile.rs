@@ -173,6 +173,9 @@ fn bodies_that_are_refused() {
         ("<f><message xmlns='http://www.w3.org/2000/xmlns/'/></f>", MalformedXml),
         ("<f><message xmlns='http://www.w3.org/2000/xmln&#115;/'/></f>", MalformedXml),
         ("<f><message xmlns:2a='u'/></f>", MalformedXml),
+        ("<f><message type='int' xml:lang='&en'>5</message></f>", MalformedXml),
+        ("<f><message type='int' xml:lang='&en;'>5</message></f>", ForbiddenXml),
+        ("<f><message type='list' xmlns='&#0;'/></f>", MalformedXml),
         ("<f><message xmlns:a='u' xmlns:b='u' a:c='1' b:c='2'/></f>", MalformedXml),
         // Types.
         ("<f><m type='null'>x</m></f>", InvalidTag),
