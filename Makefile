@@ -23,7 +23,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak soak-store check fmt clippy features doc deny fuzz fuzz-replay bench bench-peers clean
+.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny budget fuzz fuzz-replay bench bench-peers install uninstall deb clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -58,7 +58,12 @@ $(VENV)/installed: clients/python/pyproject.toml
 soak-store:
 	KILLS=$(KILLS) FLIPS=$(FLIPS) SEED=$(SEED) $(CARGO) test --release --locked --test storage -- --nocapture kill flipped
 
-check: fmt clippy features doc deny fuzz-replay test
+# The broker's threads in many orders: MODEL_ITERATIONS says how many of each kind, MODEL_SEED repeats a run.
+model:
+	RUSTFLAGS="--cfg shuttle -D warnings" CARGO_PROFILE_TEST_OPT_LEVEL=1 $(CARGO) test --locked --quiet \
+		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib broker::model -- --nocapture
+
+check: fmt clippy features doc deny fuzz-replay test model budget
 
 fmt:
 	$(CARGO) fmt --check
@@ -81,6 +86,12 @@ deny: $(DENY)
 
 $(DENY):
 	$(CARGO) install cargo-deny --locked --version $(DENY_VERSION) --root .tools
+
+# The instructions that a message may cost, counted by valgrind; UPDATE=1 writes what is measured into the budget.
+budget:
+	sh benches/install-valgrind.sh
+	$(CARGO) bench --locked --no-default-features --features broker --profile budget --bench budget -- \
+		$(if $(UPDATE),update,check)
 
 # Every target for FUZZ_SECONDS, from the corpus that is checked in. Inputs that reach something new are kept in
 # fuzz/found, one that breaks something in fuzz/artifacts. No sanitizer: they want a nightly compiler, and the broker has
@@ -121,6 +132,50 @@ bench-peers:
 	$(CARGO) run --release --locked --manifest-path bench/Cargo.toml -- peers \
 		--babelmq target/release/babelmq --out docs/performance $(BENCH_ARGS)
 
+# The command, its manual page, the shells' completion, the service and a configuration to begin with. `make install
+# PREFIX=$HOME/.local SYSCONFDIR=$HOME/.config` needs no privileges; packagers set DESTDIR.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+BABELMQ ?= target/release/babelmq
+INSTALLED := $(DESTDIR)$(PREFIX)/bin/babelmq \
+	$(DESTDIR)$(PREFIX)/share/man/man1/babelmq.1 \
+	$(DESTDIR)$(PREFIX)/share/bash-completion/completions/babelmq \
+	$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_babelmq \
+	$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/babelmq.fish \
+	$(DESTDIR)$(PREFIX)/lib/systemd/system/babelmq.service
+
+target/release/babelmq:
+	$(CARGO) build --release --locked
+
+install: $(BABELMQ)
+	install -d $(dir $(INSTALLED)) $(DESTDIR)$(SYSCONFDIR)/babelmq
+	install -m 755 $(BABELMQ) $(DESTDIR)$(PREFIX)/bin/babelmq
+	$(BABELMQ) manual > $(DESTDIR)$(PREFIX)/share/man/man1/babelmq.1
+	$(BABELMQ) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/babelmq
+	$(BABELMQ) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_babelmq
+	$(BABELMQ) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/babelmq.fish
+	sed 's|/usr/bin/|$(PREFIX)/bin/|; s|/etc/babelmq/|$(SYSCONFDIR)/babelmq/|' packaging/babelmq.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/babelmq.service
+	chmod 644 $(filter-out %/bin/babelmq,$(INSTALLED))
+	test -e $(DESTDIR)$(SYSCONFDIR)/babelmq/babelmq.toml \
+		|| install -m 644 packaging/babelmq.toml $(DESTDIR)$(SYSCONFDIR)/babelmq/babelmq.toml
+
+uninstall:
+	rm -f $(INSTALLED)
+
+# A Debian package in target/debian.
+deb: .tools/bin/cargo-deb
+	$(CARGO) build --release --locked
+	mkdir -p target/share
+	target/release/babelmq manual > target/share/babelmq.1
+	target/release/babelmq completions bash > target/share/babelmq.bash
+	target/release/babelmq completions zsh > target/share/_babelmq
+	target/release/babelmq completions fish > target/share/babelmq.fish
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(CARGO) deb --no-build
+
+.tools/bin/cargo-deb:
+	$(CARGO) install cargo-deb --locked --root .tools
+
 clean:
 	$(CARGO) clean
-	rm -rf .tools $(VENV)
+	rm -rf .tools $(VENV) fuzz/target fuzz/found

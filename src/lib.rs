@@ -30,7 +30,7 @@ mod middleware;
 pub mod protocol;
 #[cfg(feature = "storage")]
 pub mod storage;
-#[cfg(feature = "broker")]
+#[cfg(all(feature = "broker", not(shuttle)))]
 mod transport;
 
 #[cfg(feature = "broker")]
@@ -41,5 +41,12 @@ pub use middleware::{
     Refused, Subscribe, Wire, Xml, XmlQueue,
 };
 pub use protocol::{ErrorCode, Format, Limits, Refusal, Topic, TopicFilter, Value};
-#[cfg(feature = "broker")]
+#[cfg(all(feature = "broker", not(shuttle)))]
 pub use transport::{Broker, BrokerHandle, Config, StartError};
+
+/// For the instruction budget in `benches`. No part of the interface.
+#[cfg(feature = "broker")]
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::transport::{Recent, Taken, take_in};
+}

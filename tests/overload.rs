@@ -11,7 +11,7 @@ use std::thread;
 
 use babelmq::Format::Json;
 use support::Field::{Bool, Raw, Str};
-use support::process::memory;
+use support::process::{memory, until};
 use support::served::Served;
 use support::{Client, body, frame, number};
 
@@ -91,10 +91,11 @@ const CLIENTS: usize = 60;
 
 #[test]
 fn without_descriptors_the_listener_waits_and_who_is_connected_is_served() {
-    let (served, mut clients, log) = exhausted();
-    let connected = accepted(&served);
-    assert!((10..DESCRIPTORS).contains(&connected), "{connected}");
-    let mut waiting = clients.split_off(connected);
+    let (served, clients, log) = exhausted();
+    let now = accepted(&served);
+    let is_accepted = |client: &Client| now.contains(&client.local_addr().port());
+    let (mut clients, mut waiting): (Vec<Client>, Vec<Client>) = clients.into_iter().partition(is_accepted);
+    assert!((10..DESCRIPTORS).contains(&clients.len()), "{}", clients.len());
     for client in &mut clients {
         assert_eq!(client.next().field("command"), "pong");
     }
@@ -106,13 +107,20 @@ fn without_descriptors_the_listener_waits_and_who_is_connected_is_served() {
         one.publish(Json, "/t", &number(Json, count));
         others.iter_mut().for_each(|other| assert_eq!(other.next().number(), count));
     }
-    for client in &mut waiting {
-        drop(clients.pop());
-        assert_eq!(client.next().field("command"), "pong");
+    // One goes, and another comes in its place.
+    for _ in 0..5 {
+        drop(clients.remove(0));
+        let mut next = None;
+        until("somebody is accepted", || {
+            let accepted = accepted(&served);
+            next = waiting.iter().position(|client| accepted.contains(&client.local_addr().port()));
+            next.is_some()
+        });
+        clients.push(waiting.remove(next.unwrap()));
+        assert_eq!(clients.last_mut().unwrap().next().field("command"), "pong");
         clients.iter_mut().for_each(Client::is_quiet);
     }
-    drop(clients);
-    drop(waiting);
+    drop((clients, waiting));
     served.signal("TERM");
     // However often it tried, it said so once, and once that it was over.
     let said: Vec<String> = log.collect();
@@ -160,13 +168,16 @@ fn exhausted() -> (Served, Vec<Client>, impl Iterator<Item = String>) {
     (served, clients, log)
 }
 
-/// Connections that the broker has accepted: the system's table has them with the inode of a descriptor.
-fn accepted(served: &Served) -> usize {
+/// The ports of the clients that the broker has accepted: the system's table has these connections with the inode of a
+/// descriptor.
+fn accepted(served: &Served) -> Vec<u16> {
     let local = format!("0100007F:{:04X}", served.address.port());
     let table = fs::read_to_string("/proc/net/tcp").unwrap();
-    let is_accepted = |line: &&str| {
+    let port = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().collect();
-        columns[1] == local && columns[3] == "01" && columns[9] != "0"
+        let remote = columns[2].rsplit(':').next().unwrap();
+        (columns[1] == local && columns[3] == "01" && columns[9] != "0")
+            .then(|| u16::from_str_radix(remote, 16).unwrap())
     };
-    table.lines().skip(1).filter(is_accepted).count()
+    table.lines().skip(1).filter_map(port).collect()
 }

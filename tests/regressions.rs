@@ -90,3 +90,32 @@ fn references_in_attributes_that_nobody_reads() {
         answers[0].refuses(code, false);
     }
 }
+
+/// A connection that was cut off while many values were read for it was told that those were all.
+#[test]
+fn an_answer_that_is_cut_off_does_not_pass_for_a_whole_one() {
+    let broker = support::start();
+    let mut producer = support::Client::connect(&broker);
+    let many = 50_000;
+    for topic in 0..many {
+        producer.publish(Format::Json, &format!("t/{topic}"), b"1");
+    }
+    producer.flush(Format::Json);
+    for command in ["subscribe", "list"] {
+        let mut client = support::Client::connect(&broker);
+        let body = format!(r#"{{"command":"{command}","topic":"t"}}"#);
+        // No frame begins with a 9.
+        client.send_raw(&[support::frame(0, body.as_bytes()), vec![9]].concat());
+        let mut values = 0;
+        let last = loop {
+            let frame = client.next();
+            if frame.field("command") != "publish" {
+                break frame;
+            }
+            values += 1;
+        };
+        assert!(values < many, "{command}: nothing was cut off");
+        last.refuses("unknown-format", true);
+        client.ends();
+    }
+}

@@ -1,8 +1,8 @@
 //! JSON to values.
 
 use babelmq::ErrorCode;
-use babelmq::codec::{Document, Part, Request, View, json as codec, read_request};
-use babelmq::protocol::{Format, Limits};
+use babelmq::codec::{Document, KnownEnvelope, Part, Request, View, json as codec, read_request};
+use babelmq::protocol::{Format, Limits, Refusal};
 use serde::de::IgnoredAny;
 
 use crate::same::{assert_alone, assert_same};
@@ -62,6 +62,7 @@ fn judged_as_decoded(input: &[u8], decoded: Result<(), ErrorCode>) {
     let judged = linear("json in a message", body.len(), DECODE, || {
         read_request(&body, Format::Json, 0..body.len(), &mut document, &limits)
     });
+    recognised(head, &body, &judged);
     let space = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
     let before = input.iter().take_while(space).count();
     let after = input.iter().rev().take_while(space).count().min(input.len() - before);
@@ -77,6 +78,28 @@ fn judged_as_decoded(input: &[u8], decoded: Result<(), ErrorCode>) {
         (Ok(_), Err(_)) => {}
         (Err(refusal), decoded) => {
             assert!(decoded.is_err(), "it can be decoded, and is judged bad: {refusal:?}");
+        }
+    }
+}
+
+/// A publish that is spelled like the one before it, another payload and another topic apart, is judged at a glance. That
+/// comes to what the full reading says, or to nothing.
+fn recognised(head: &[u8], body: &[u8], judged: &Result<Request<'_>, Refusal>) {
+    let mut known = KnownEnvelope::default();
+    let of_another_topic = br#"{"command":"publish","topic":"another","message":1}"#.to_vec();
+    for before in [[head, b"1}"].concat(), of_another_topic] {
+        let payload = before.len() - 2..before.len() - 1;
+        let read = read_request(&before, Format::Json, 0..before.len(), &mut Document::new(), &Limits::NONE);
+        let Ok(Request::Publish { topic, .. }) = read else { panic!("{}", before.escape_ascii()) };
+        known.learn(&before, 0..before.len(), payload, &topic);
+        let Some(recognised) = known.recognise(body, 0..body.len(), &limits(body)) else { continue };
+        match judged {
+            Ok(Request::Publish { topic, message, retain: true, verbatim: true }) => {
+                assert_eq!(recognised.topic.unwrap_or("t"), topic);
+                assert_eq!(Part::Value(recognised.message), message.part);
+                assert_eq!(message.document, None);
+            }
+            other => panic!("recognised, and read in full it is {other:?}"),
         }
     }
 }

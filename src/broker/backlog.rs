@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex};
+use super::sync::{Condvar, Mutex};
 
 /// Bytes of events that may wait for the dispatcher, for all connections together. One event always fits.
 pub const BACKLOG_BYTES: usize = 64 << 20;

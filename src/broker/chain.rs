@@ -35,6 +35,17 @@ impl Chain {
         (newer != NONE).then_some(newer)
     }
 
+    /// The one at the end.
+    pub(super) fn newest(&self) -> Option<u32> {
+        (self.newest != NONE).then_some(self.newest)
+    }
+
+    /// The one that comes before `member`.
+    pub(super) fn before(&self, member: u32) -> Option<u32> {
+        let older = self.links.get(member as usize)?.older;
+        (older != NONE).then_some(older)
+    }
+
     /// Adds one at the end.
     pub(super) fn append(&mut self, member: u32) {
         self.insert(self.newest, member, NONE);

@@ -5,6 +5,7 @@
 
 mod memory;
 mod publish;
+mod report;
 mod run;
 
 use std::collections::btree_map::Entry;
@@ -12,8 +13,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use crossbeam_channel::Sender;
 
 use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 use super::expiry::Expiries;
@@ -24,6 +23,7 @@ use super::selections::Selections;
 use super::stats::Stats;
 use super::subscriptions::{Route, Slot, Subscription, Subscriptions, Way};
 use super::subtrees::{Subtree, Subtrees};
+use super::sync::Sender;
 use super::tree::{StoreLimits, Tree};
 use super::walks::Walks;
 use crate::codec::Dialect;
@@ -72,6 +72,9 @@ struct Client {
     mailboxes: Vec<Option<Arc<Mailbox>>>,
     /// Places in `mailboxes` that are free.
     free_mailboxes: Vec<u32>,
+    delivered: u64,
+    /// Messages that made room in its mailboxes.
+    dropped: u64,
     /// The format of the last subscription, for an error that answers no request.
     format: Format,
 }
@@ -93,6 +96,7 @@ struct Counts {
     dropped: u64,
     store_refused: u64,
     expired: u64,
+    published_in: [u64; Format::ALL.len()],
 }
 
 impl Default for Dispatcher {
@@ -168,6 +172,8 @@ impl Dispatcher {
             queues: BTreeMap::new(),
             mailboxes: Vec::new(),
             free_mailboxes: Vec::new(),
+            delivered: 0,
+            dropped: 0,
             format: Format::Json,
         };
         let slot = match self.free.pop() {
@@ -264,6 +270,7 @@ impl Dispatcher {
                     None => self.reply(slot, format, reply),
                 }
             }
+            Control::Stats { format } => self.report(slot, format),
             Control::Refuse { refusal, format } => {
                 let fatal = refusal.code.is_fatal();
                 self.reply(slot, format, Reply::Error(refusal));
@@ -388,6 +395,7 @@ impl Dispatcher {
             slow_consumers: self.counts.slow_consumers,
             dropped: self.counts.dropped,
             store_refused: self.counts.store_refused,
+            published_in: self.counts.published_in,
             subscriptions: self.subscriptions.len() as u64,
             expired: self.counts.expired,
             topics: self.tree.values() as u64,

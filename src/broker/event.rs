@@ -3,11 +3,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crossbeam_channel::Sender;
-
 use super::backlog::Claim;
 use super::outbox::Outbox;
 use super::stats::Stats;
+use super::sync::Sender;
 use crate::codec::{Batch, Dialect, Payload};
 use crate::protocol::{Format, Id, Overflow, Refusal, Topic, TopicFilter};
 
@@ -104,6 +103,11 @@ pub enum Control {
     Ping {
         /// Given back.
         id: Option<Id>,
+        /// The format of the answer.
+        format: Format,
+    },
+    /// See [`Command::Stats`](crate::protocol::Command::Stats).
+    Stats {
         /// The format of the answer.
         format: Format,
     },

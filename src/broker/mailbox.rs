@@ -7,9 +7,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::outbox::{Charge, Level, Selection};
+use super::sync::Mutex;
 use super::tree::Stored;
 use crate::codec::{Batch, Dialect};
 use crate::protocol::{Topic, TopicFilter};
@@ -136,6 +135,11 @@ impl Mailbox {
     /// How its messages are written.
     pub fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// Messages that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.inner.lock().messages
     }
 
     /// Adds messages of a batch to one that drops the oldest.

@@ -4,12 +4,12 @@
 //! much is in it is counted beside it, because the bounds are in messages and bytes and not in deliveries.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use std::sync::atomic::Ordering;
 
 use super::mailbox::Mailbox;
 use super::progress::Ticket;
+use super::report::Report;
+use super::sync::{AtomicBool, AtomicUsize, Receiver, Sender, unbounded};
 use super::tree::Stored;
 use super::wait::Wait;
 use crate::codec::{Batch, Dialect};
@@ -88,6 +88,13 @@ pub enum Delivery {
         /// How to write it.
         format: Format,
     },
+    /// The answer to a `stats`; the writer adds what it knows.
+    Report {
+        /// What the dispatcher knows.
+        report: Box<Report>,
+        /// How to write it.
+        format: Format,
+    },
     /// Anything else.
     Reply {
         /// What to say.
@@ -109,6 +116,7 @@ impl Delivery {
             | Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
             Delivery::Reply { reply: Reply::Topics { topics }, .. } => SMALL + size_of_val(topics.as_slice()),
             Delivery::Reply { reply: Reply::Error(refusal), .. } => SMALL + refusal.reason.len(),
+            Delivery::Report { report, .. } => SMALL + report.weight(),
             Delivery::Walk { .. } | Delivery::Topics { .. } => WALK,
             Delivery::Durable { .. }
             | Delivery::Reply { .. }
@@ -123,6 +131,8 @@ impl Delivery {
 pub struct Piece {
     /// The values.
     pub values: Vec<Arc<Stored>>,
+    /// Whether these are the last. Where there are no more pieces and none said so, the connection was cut off.
+    pub last: bool,
     /// To be given back when they are written.
     pub charge: Charge,
 }
@@ -227,10 +237,10 @@ impl Outbox {
     }
 
     /// Stored values for a [`Delivery::Walk`] or [`Delivery::Topics`]; they count until they are written.
-    pub fn piece(&self, values: Vec<Arc<Stored>>) -> Piece {
+    pub fn piece(&self, values: Vec<Arc<Stored>>, last: bool) -> Piece {
         let charge = Charge { answer_bytes: size_of_val(values.as_slice()), ..Charge::default() };
         self.level.add(charge);
-        Piece { values, charge }
+        Piece { values, last, charge }
     }
 
     /// Adds live messages.
@@ -339,7 +349,7 @@ impl Inbox {
     /// Waits for the next delivery; `None` when there will be none.
     pub fn wait(&mut self) -> Option<(Delivery, Charge)> {
         loop {
-            let next = self.wait.recv(&self.receiver, None).ok()?;
+            let next = self.wait.recv(&self.receiver).ok()?;
             if let Some(next) = self.unless_discarded(next) {
                 return Some(next);
             }
@@ -364,6 +374,13 @@ impl Inbox {
     /// Whether the outbox overflowed, so that what was taken from it is not worth writing any more.
     pub fn is_overflowed(&self) -> bool {
         self.level.overflowed.load(Ordering::Acquire)
+    }
+
+    /// What counts as waiting: messages, bytes, answers, bytes of answers.
+    #[cfg(all(test, shuttle))]
+    pub(super) fn charged(&self) -> [usize; 4] {
+        let Level { messages, bytes, answers, answer_bytes, .. } = &*self.level;
+        [messages, bytes, answers, answer_bytes].map(|count| count.load(Ordering::Relaxed))
     }
 
     fn unless_discarded(&self, next: (Delivery, Charge)) -> Option<(Delivery, Charge)> {

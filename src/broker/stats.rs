@@ -1,10 +1,15 @@
 //! What the broker counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::protocol::Format;
 
 /// Counters that sessions and writers add to while they run.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// Since when there is something to count.
+    pub started: Started,
     /// Connections accepted.
     pub connections: AtomicU64,
     /// Connections that are open.
@@ -19,6 +24,8 @@ pub struct Counters {
     pub write_timeouts: AtomicU64,
     /// Clients that the keepalive found gone.
     pub vanished: AtomicU64,
+    /// Messages encoded for subscribers of another format, or another dialect, than they were published in.
+    pub translated: AtomicU64,
     /// Bytes received.
     pub bytes_in: AtomicU64,
     /// Bytes sent.
@@ -27,6 +34,16 @@ pub struct Counters {
     pub encoding_failures: AtomicU64,
     /// Sessions and writers that ended by a panic: a bug if it is not 0.
     pub panics: AtomicU64,
+}
+
+/// The moment of its making.
+#[derive(Clone, Copy, Debug)]
+pub struct Started(pub Instant);
+
+impl Default for Started {
+    fn default() -> Started {
+        Started(Instant::now())
+    }
 }
 
 impl Counters {
@@ -45,6 +62,7 @@ impl Counters {
         stats.frame_timeouts = read(&self.frame_timeouts);
         stats.write_timeouts = read(&self.write_timeouts);
         stats.vanished = read(&self.vanished);
+        stats.translated = read(&self.translated);
         stats.bytes_in = read(&self.bytes_in);
         stats.bytes_out = read(&self.bytes_out);
         stats.encoding_failures = read(&self.encoding_failures);
@@ -76,6 +94,11 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Messages published.
     pub published: u64,
+    /// The same by format, in the order of [`Format::ALL`].
+    pub published_in: [u64; Format::ALL.len()],
+    /// Messages encoded for subscribers of another format, or another dialect, than they were published in. However
+    /// many subscribers share a translation, it is one.
+    pub translated: u64,
     /// Messages put into outboxes, counted for each subscriber.
     pub delivered: u64,
     /// Stored values sent to new subscribers.

@@ -79,6 +79,8 @@ struct Node {
     next_sibling: u32,
     previous_sibling: u32,
     stored: Option<Arc<Stored>>,
+    /// Messages that were stored here since the topic is in the tree.
+    messages: u64,
     /// Found when first needed, and again after the subscriptions have changed.
     routes: RouteSet,
 }
@@ -92,6 +94,7 @@ impl Node {
             next_sibling: NOBODY,
             previous_sibling: NOBODY,
             stored: None,
+            messages: 0,
             routes: RouteSet::default(),
         }
     }
@@ -205,6 +208,7 @@ impl Tree {
         self.published += 1;
         let published = self.published;
         let node = &mut self.nodes[id.0 as usize];
+        node.messages += 1;
         match &mut node.stored {
             Some(stored) => {
                 self.chain.renew(id.0);
@@ -238,6 +242,16 @@ impl Tree {
         self.bytes += payload.weight();
         self.chain.append(id.0);
         self.nodes[id.0 as usize].stored = Some(Arc::new(Stored { topic, payload, published }));
+    }
+
+    /// The topics that were published last, the newest first, with how many messages were stored there.
+    pub(super) fn recent(&self) -> impl Iterator<Item = (&Stored, u64)> {
+        let members = std::iter::successors(self.chain.newest(), |member| self.chain.before(*member));
+        // A marker has no node, or one without a value.
+        members.filter_map(|member| {
+            let node = self.nodes.get(member as usize)?;
+            Some((&**node.stored.as_ref()?, node.messages))
+        })
     }
 
     /// The last value of a topic.

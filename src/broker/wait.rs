@@ -3,12 +3,10 @@
 //! Being woken takes longer than anything else on a message's way, so who expects the next message soon looks for it a few
 //! times before it sleeps. Who was wrong about that stops looking; so many idle threads never look at the same time.
 
-use std::hint;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+use super::sync::{AtomicUsize, Instant, Receiver, RecvError, TryRecvError, spin_loop, yield_now};
 
 /// How often to look before sleeping.
 const LOOKS: u32 = 64;
@@ -22,7 +20,12 @@ const SOON: Duration = Duration::from_micros(100);
 const BEST_LUCK: u8 = 16;
 const LUCKY: u8 = 4;
 
+#[cfg(not(shuttle))]
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
+#[cfg(shuttle)]
+shuttle::lazy_static! {
+    static ref LOOKING: AtomicUsize = AtomicUsize::new(0);
+}
 
 /// How one receiver waits.
 #[derive(Debug, Default)]
@@ -35,11 +38,35 @@ impl Wait {
     /// The next item.
     ///
     /// # Errors
-    /// `Disconnected` when the channel is empty and every sender is gone; `Empty` when nothing came until `deadline`.
-    pub(super) fn recv<T>(
+    /// When the channel is empty and every sender is gone.
+    pub(super) fn recv<T>(&mut self, channel: &Receiver<T>) -> Result<T, RecvError> {
+        self.recv_by(channel, |channel| channel.recv().map_err(|_| TryRecvError::Disconnected))
+            .map_err(|_| RecvError)
+    }
+
+    /// The next item, if one comes in time.
+    ///
+    /// # Errors
+    /// `Disconnected` as for [`recv`](Self::recv), `Empty` when nothing came until `deadline`.
+    #[cfg(not(shuttle))]
+    pub(super) fn recv_until<T>(
         &mut self,
         channel: &Receiver<T>,
-        deadline: Option<Instant>,
+        deadline: Instant,
+    ) -> Result<T, TryRecvError> {
+        use crossbeam_channel::RecvTimeoutError;
+        self.recv_by(channel, |channel| {
+            channel.recv_deadline(deadline).map_err(|error| match error {
+                RecvTimeoutError::Timeout => TryRecvError::Empty,
+                RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+            })
+        })
+    }
+
+    fn recv_by<T>(
+        &mut self,
+        channel: &Receiver<T>,
+        sleep: impl FnOnce(&Receiver<T>) -> Result<T, TryRecvError>,
     ) -> Result<T, TryRecvError> {
         match channel.try_recv() {
             Err(TryRecvError::Empty) => {}
@@ -56,13 +83,7 @@ impl Wait {
             }
         }
         let asleep = Instant::now();
-        let item = match deadline {
-            None => channel.recv().map_err(|_| TryRecvError::Disconnected),
-            Some(deadline) => channel.recv_deadline(deadline).map_err(|error| match error {
-                RecvTimeoutError::Timeout => TryRecvError::Empty,
-                RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
-            }),
-        };
+        let item = sleep(channel);
         if asleep.elapsed() < SOON {
             self.luck = (self.luck + LUCKY).min(BEST_LUCK);
         }
@@ -79,9 +100,9 @@ fn look<T>(channel: &Receiver<T>) -> Result<T, TryRecvError> {
                 break;
             }
             if look % LOOKS_BEFORE_YIELD == 0 {
-                thread::yield_now();
+                yield_now();
             } else {
-                hint::spin_loop();
+                spin_loop();
             }
         }
     }
@@ -92,7 +113,8 @@ fn look<T>(channel: &Receiver<T>) -> Result<T, TryRecvError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossbeam_channel::unbounded;
+    use crate::broker::sync::unbounded;
+    use std::thread;
 
     #[test]
     fn nothing_is_missed_whether_awake_or_asleep() {
@@ -100,14 +122,14 @@ mod tests {
             let mut wait = Wait { luck };
             let (sender, receiver) = unbounded();
             sender.send(1).unwrap();
-            assert_eq!(wait.recv(&receiver, None), Ok(1));
+            assert_eq!(wait.recv(&receiver), Ok(1));
             let late = thread::spawn(move || {
                 thread::yield_now();
                 sender.send(2).unwrap();
             });
-            assert_eq!(wait.recv(&receiver, None), Ok(2));
+            assert_eq!(wait.recv(&receiver), Ok(2));
             late.join().unwrap();
-            assert_eq!(wait.recv(&receiver, None), Err(TryRecvError::Disconnected));
+            assert_eq!(wait.recv(&receiver), Err(RecvError));
         }
     }
 }

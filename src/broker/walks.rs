@@ -7,10 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-
 use super::outbox::{Outbox, Piece};
 use super::subscriptions::Slot;
+use super::sync::{Receiver, Sender, unbounded};
 use super::tree::{Marker, Stored, Tree};
 use crate::protocol::TopicFilter;
 
@@ -81,10 +80,10 @@ impl Walks {
         let (values, done) = walk.step(tree);
         let count = values.len();
         if let Some(outbox) = outbox(walk.slot)
-            && count > 0
+            && (count > 0 || done)
         {
             // A writer that has ended needs no more pieces; its session tells the dispatcher.
-            let _ = walk.pieces.send(outbox.piece(values));
+            let _ = walk.pieces.send(outbox.piece(values, done));
         }
         if done {
             tree.unmark(walk.marker);

@@ -18,7 +18,7 @@ use crate::transport::Config;
 
 /// A message broker that translates: every producer and consumer speaks JSON, XML or pickle, each its own.
 #[derive(Debug, Parser)]
-#[command(name = "babelmq", version, max_term_width = 100)]
+#[command(name = "babelmq", version = super::version::VERSION, max_term_width = 100)]
 pub(super) struct Cli {
     /// When to use colours.
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
@@ -58,12 +58,23 @@ pub(super) enum Command {
     Clear(super::clear::Args),
     /// Say whether a broker answers: for monitoring.
     Check(super::check::Args),
+    /// Watch a broker: topics by rate, subscribers, connections, memory.
+    Top(super::top::Args),
+    /// Measure a broker: throughput, and how long messages take.
+    Bench(super::bench::Args),
     /// Translate a file without a broker; safe on a pickle from a stranger.
     Convert(super::convert::Args),
     /// Print the values in a data directory, one JSON object a line, while no broker has it open.
     Export(super::archive::Export),
     /// Write values as `export` prints them to a data directory, all of them or none.
     Import(super::archive::Import),
+    /// Print what a shell needs to complete these commands.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, for man.
+    Manual,
 }
 
 #[derive(Debug, clap::Args)]

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, fmt, reload};
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use super::failure::Failure;
 
@@ -42,13 +42,11 @@ fn level(text: &str) -> Result<String, ParseError> {
     EnvFilter::builder().parse(text).map(|_| text.to_owned())
 }
 
-/// Sets the level anew.
-type Reload = dyn Fn(&str) -> Result<(), String> + Send + Sync;
-
-/// The running log.
+/// The running log. There are no spans in it: tracing's registry has room for those of 4,096 threads and panics in the next,
+/// so each line names its connection itself.
 pub(super) struct Log {
     target: Target,
-    reload: Box<Reload>,
+    filter: reload::Handle<EnvFilter, Registry>,
     settings: LogSettings,
 }
 
@@ -95,11 +93,9 @@ impl Log {
         let lines = fmt::layer().with_writer(move || writer.clone()).with_ansi(color);
         match settings.log_format {
             LogFormat::Text => registry.with(lines).init(),
-            LogFormat::Json => registry.with(lines.json().flatten_event(true).with_span_list(false)).init(),
+            LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
         }
-        let reload =
-            move |level: &str| handle.reload(EnvFilter::new(level)).map_err(|error| error.to_string());
-        Ok(Log { target, reload: Box::new(reload), settings })
+        Ok(Log { target, filter: handle, settings })
     }
 
     /// Takes over what can change while the broker runs, and opens the file anew, which may have been moved away.
@@ -107,7 +103,8 @@ impl Log {
     pub(super) fn reload(&mut self, settings: LogSettings) -> Result<Vec<&'static str>, Failure> {
         let opened = open(settings.log_file.as_deref())?;
         *self.target.lock() = opened;
-        (self.reload)(&settings.log).map_err(Failure::Other)?;
+        let changed = self.filter.reload(EnvFilter::new(&settings.log));
+        changed.map_err(|error| Failure::Other(error.to_string()))?;
         let format_changed = self.settings.log_format != settings.log_format;
         self.settings = LogSettings { log_format: self.settings.log_format, ..settings };
         Ok(if format_changed { vec!["log-format"] } else { Vec::new() })

@@ -2,6 +2,7 @@
 
 mod archive;
 mod args;
+mod bench;
 mod check;
 mod clear;
 mod convert;
@@ -9,15 +10,19 @@ mod failure;
 mod get;
 mod input;
 mod logging;
+mod manual;
 mod paint;
 mod pretty;
 mod publish;
+mod quantity;
 mod serve;
 mod service;
 mod settings;
 mod show;
 mod subscribe;
+mod top;
 mod topics;
+mod version;
 
 use std::env;
 use std::ffi::OsString;
@@ -61,8 +66,12 @@ fn command(
         Command::Topics(args) => topics::run(&args, color),
         Command::Clear(args) => clear::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Top(args) => top::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Export(args) => archive::export(&args),
         Command::Import(args) => archive::import(&args),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Manual => manual::page(),
     }
 }

@@ -48,7 +48,7 @@ pub(super) struct Args {
     broker: Address,
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+pub(super) fn rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(rate),
         _ => Err("a number of messages a second, more than 0".into()),

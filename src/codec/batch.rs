@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::document::Document;
 use super::envelope::{Content, Dialect, Message, Part, decode_part, write_delivery};
@@ -134,12 +135,16 @@ impl Batch {
             // The frames are what would be written, one after the other: nothing to do.
             let ends =
                 self.messages.iter().filter_map(|m| m.verbatim.as_ref()).map(|frame| frame.end).collect();
-            return Run { encoded: None, ends, failed: 0 };
+            return Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
         }
-        let mut run = Run { encoded: None, ends: Vec::with_capacity(self.messages.len()), failed: 0 };
+        let ends = Vec::with_capacity(self.messages.len());
+        let mut run = Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
         let mut out = Vec::with_capacity(self.bytes.len());
         let mut scratch = Document::new();
         for (index, published) in self.messages.iter().enumerate() {
+            if wanted.includes(index) && !dialect.passes_on(published.format) {
+                *run.translated.get_mut() += 1;
+            }
             if wanted.includes(index) && self.encode_one(published, dialect, &mut scratch, &mut out).is_err()
             {
                 run.failed += 1;
@@ -201,6 +206,8 @@ pub struct Run {
     /// Where each message's frame ends; a message that is not wanted ends where it begins.
     ends: Vec<usize>,
     failed: usize,
+    /// Messages that were not in the dialect already, until somebody has counted them.
+    translated: AtomicUsize,
 }
 
 impl Run {
@@ -208,6 +215,14 @@ impl Run {
     pub fn frame(&self, index: usize) -> Range<usize> {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         start..self.ends[index]
+    }
+
+    /// Messages that had to be translated, the first time that it is asked.
+    pub fn take_translated(&self) -> usize {
+        match self.translated.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.translated.swap(0, Ordering::Relaxed),
+        }
     }
 
     /// Messages that could not be encoded although they had been judged: always 0 unless there is a bug.

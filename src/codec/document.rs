@@ -94,6 +94,9 @@ pub struct Text {
 
 const OWN: u32 = 1 << 31;
 
+/// Bytes of memory that an empty document keeps for each of its two parts.
+const KEPT: usize = 1 << 16;
+
 impl Text {
     /// A text that the source spells literally. Sources are shorter than 2 GiB.
     pub fn in_source(range: Range<usize>) -> Text {
@@ -186,15 +189,20 @@ impl Document {
         View { source, own: &self.own, nodes: &self.nodes[at..at + self.nodes[at].nodes()] }
     }
 
-    /// Takes back everything after a failed decode: nodes beyond `nodes`, own bytes beyond `own`.
+    /// Takes back everything after a failed decode, and memory with it where that was unusually much.
     pub fn truncate(&mut self, mark: Mark) {
         self.nodes.truncate(mark.nodes);
         self.own.truncate(mark.own);
+        if self.nodes.capacity() / 4 > self.nodes.len() {
+            self.nodes.shrink_to((2 * self.nodes.len()).max(KEPT / NODE_SIZE));
+        }
+        if self.own.capacity() / 4 > self.own.len() {
+            self.own.shrink_to((2 * self.own.len()).max(KEPT));
+        }
     }
 
     /// Forgets everything, and keeps the memory unless it became unusually large.
     pub fn clear(&mut self) {
-        const KEPT: usize = 1 << 16;
         self.nodes.clear();
         self.own.clear();
         self.nodes.shrink_to(KEPT / NODE_SIZE);
@@ -304,6 +312,20 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_given_back() {
+        let mut document = Document::new();
+        document.push(Node::None);
+        let mark = document.mark();
+        for _ in 0..100_000 {
+            document.push(Node::None);
+        }
+        document.append_text(|own| own.resize(1 << 20, b'x'));
+        document.truncate(mark);
+        assert_eq!(document.len(), 1);
+        assert!(document.nodes.capacity() <= KEPT / NODE_SIZE && document.own.capacity() <= KEPT);
+    }
 
     #[test]
     fn a_node_is_as_small_as_the_budget_says() {

@@ -77,6 +77,8 @@ pub enum Arrival {
         /// The last value, if it holds one.
         message: Option<Message>,
     },
+    /// The answer to a `stats`: a dict, see `docs/protocol.md`.
+    Stats(Message),
     /// The answer to a ping.
     Pong(Option<String>),
     /// Something was refused.
@@ -181,6 +183,18 @@ impl Client {
     pub fn clear(&mut self, topic: &Topic) -> Result<(), QueueError> {
         self.command(Format::Json, Command::Clear, &[("topic", FrameField::Str(topic.as_str()))])?;
         self.flush()
+    }
+
+    /// What the broker counts, as a JSON object; see `docs/protocol.md`. Answered on the broker's own machine only.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn stats(&mut self) -> Result<Message, QueueError> {
+        self.command(Format::Json, Command::Stats, &[])?;
+        self.answer(|arrival| match arrival {
+            Arrival::Stats(stats) => Ok(stats),
+            other => Err(other),
+        })
     }
 
     /// Waits until all that was sent has been routed to every subscriber that was there.
@@ -292,6 +306,7 @@ fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
         ("dropped", Some(filter), ..) => Arrival::Dropped { filter, count },
         ("cancelled", Some(filter), ..) => Arrival::Cancelled { filter },
         ("pong", ..) => Arrival::Pong(id),
+        ("stats", _, Some(message), ..) => Arrival::Stats(message),
         ("topics", _, _, Some(topics), _) => {
             Arrival::Topics(topics.iter().map(|topic| from_broker(topic)).collect::<Result<_, _>>()?)
         }

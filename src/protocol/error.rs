@@ -41,6 +41,8 @@ pub enum ErrorCode {
     NotAMap,
     /// A command that there is not.
     UnknownCommand,
+    /// A command that this client may not use.
+    NotPermitted,
     /// A field that the command needs is missing.
     MissingField,
     /// A field has a value that it cannot have.
@@ -82,6 +84,7 @@ impl ErrorCode {
         ErrorCode::InvalidTag,
         ErrorCode::NotAMap,
         ErrorCode::UnknownCommand,
+        ErrorCode::NotPermitted,
         ErrorCode::MissingField,
         ErrorCode::InvalidField,
         ErrorCode::DuplicateField,
@@ -113,6 +116,7 @@ impl ErrorCode {
             ErrorCode::InvalidTag => "invalid-tag",
             ErrorCode::NotAMap => "not-a-map",
             ErrorCode::UnknownCommand => "unknown-command",
+            ErrorCode::NotPermitted => "not-permitted",
             ErrorCode::MissingField => "missing-field",
             ErrorCode::InvalidField => "invalid-field",
             ErrorCode::DuplicateField => "duplicate-field",

@@ -21,11 +21,13 @@ pub enum Command {
     Clear,
     /// Ask for a `pong` once everything sent before was routed.
     Ping,
+    /// Ask what the broker counts; answered to clients on its own machine only.
+    Stats,
 }
 
 impl Command {
     /// Every command.
-    pub const ALL: [Command; 7] = [
+    pub const ALL: [Command; 8] = [
         Command::Publish,
         Command::Subscribe,
         Command::Cancel,
@@ -33,6 +35,7 @@ impl Command {
         Command::Get,
         Command::Clear,
         Command::Ping,
+        Command::Stats,
     ];
 
     /// The word on the wire.
@@ -45,6 +48,7 @@ impl Command {
             Command::Get => "get",
             Command::Clear => "clear",
             Command::Ping => "ping",
+            Command::Stats => "stats",
         }
     }
 

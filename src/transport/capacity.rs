@@ -14,8 +14,8 @@ const OWN_DESCRIPTORS: u64 = 32;
 const OWN_THREADS: u64 = 64;
 /// Memory maps of a thread: its stack, the stack for signals, and a guard page for each.
 const MAPS_OF_A_THREAD: u64 = 4;
-/// Memory maps of the program itself.
-const OWN_MAPS: u64 = 1_000;
+/// Memory maps of the program itself, and of large buffers.
+const OWN_MAPS: u64 = 5_000;
 
 /// Something that the system has not enough of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,16 @@ pub(super) fn shortages(connections: usize) -> Vec<Shortage> {
     Allowance::of_this_process().shortages(connections as u64)
 }
 
+/// How many threads there is room for, those of other processes not counted.
+pub(super) fn most_threads() -> usize {
+    Allowance::of_this_process().threads_in_maps().map_or(usize::MAX, |most| most as usize)
+}
+
 impl Allowance {
+    fn threads_in_maps(self) -> Option<u64> {
+        self.maps.map(|maps| maps.saturating_sub(OWN_MAPS) / MAPS_OF_A_THREAD)
+    }
+
     fn of_this_process() -> Allowance {
         let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse().ok();
         let of_user = getrlimit(Resource::Nproc).current;
@@ -85,7 +94,7 @@ impl Allowance {
         }
         if let Some(maps) = self.maps {
             let of = format!("a process may have {maps} memory maps (raise sysctl vm.max_map_count)");
-            find(Some(maps.saturating_sub(OWN_MAPS) / MAPS_OF_A_THREAD), of);
+            find(self.threads_in_maps().map(|threads| threads.saturating_sub(OWN_THREADS)), of);
         }
         shortages
     }
@@ -106,7 +115,7 @@ mod tests {
         for (said, what) in said.iter().zip([
             "about 992 connections: a process may have 1024 open files",
             "about 4936",
-            "about 16132",
+            "about 15068",
         ]) {
             assert!(said.contains(what), "{said}");
         }

@@ -1,36 +1,45 @@
 //! Refused messages in the log: a few of each client, so that one that sends nothing else does not fill the disk.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::broker::{Control, Step};
+use crate::broker::{ClientId, Control, Step};
 
 /// Refusals of one client that are logged in a [`SPAN`].
 const LOGGED: u32 = 3;
 const SPAN: Duration = Duration::from_secs(1);
 
 /// What was logged of one client lately.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Complaints {
+    client: ClientId,
+    peer: SocketAddr,
     since: Option<Instant>,
     logged: u32,
     unlogged: u64,
 }
 
 impl Complaints {
-    /// Logs the refusals among `steps`, or that there were more of them. Call it in the span of the connection.
+    pub(super) fn new(client: ClientId, peer: SocketAddr) -> Complaints {
+        Complaints { client, peer, since: None, logged: 0, unlogged: 0 }
+    }
+
+    /// Logs the refusals among `steps`, or that there were more of them.
     #[cold]
     pub(super) fn log(&mut self, steps: &[Step]) {
+        let (client, peer) = (self.client, self.peer);
         let now = Instant::now();
         if self.since.is_none_or(|since| now.duration_since(since) >= SPAN) {
             self.end();
-            *self = Complaints { since: Some(now), ..Complaints::default() };
+            (self.since, self.logged) = (Some(now), 0);
         }
         for step in steps {
             let Step::Control(Control::Refuse { refusal, format }) = step else { continue };
             if self.logged < LOGGED {
                 self.logged += 1;
                 let topic = refusal.topic.as_deref();
-                tracing::info!(code = %refusal.code, %format, topic, reason = refusal.reason, "message refused");
+                let (code, reason) = (refusal.code, &refusal.reason);
+                tracing::info!(%client, %peer, %code, %format, topic, reason, "message refused");
             } else {
                 self.unlogged += 1;
             }
@@ -40,7 +49,8 @@ impl Complaints {
     /// Says how many were not logged.
     pub(super) fn end(&mut self) {
         if self.unlogged > 0 {
-            tracing::info!(messages = self.unlogged, "more messages refused than are logged one by one");
+            let Complaints { client, peer, unlogged: messages, .. } = *self;
+            tracing::info!(%client, %peer, messages, "more messages refused than are logged one by one");
             self.unlogged = 0;
         }
     }

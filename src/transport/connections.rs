@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 
+use super::threads::Thread;
 use crate::broker::ClientId;
 
 /// Open connections and the threads that serve them.
@@ -20,15 +20,15 @@ struct Inner {
     open: HashMap<ClientId, Connection>,
     per_address: HashMap<IpAddr, usize>,
     /// Threads that are at their very end.
-    ended: Vec<JoinHandle<()>>,
+    ended: Vec<Thread>,
 }
 
 #[derive(Debug)]
 struct Connection {
     stream: Arc<TcpStream>,
     peer: IpAddr,
-    /// The session's thread; none before it was started, and the one before while it is parked.
-    thread: Option<JoinHandle<()>>,
+    /// The session's thread; none before it was started, and while it is parked.
+    thread: Option<Thread>,
 }
 
 impl Connections {
@@ -50,18 +50,29 @@ impl Connections {
         inner.open.insert(client, Connection { stream, peer, thread: None });
     }
 
-    /// Says which thread serves a connection from now on, and joins threads that have ended.
-    pub(super) fn serve(&self, client: ClientId, thread: JoinHandle<()>) {
-        let ended = {
-            let mut inner = self.inner.lock();
-            let before = match inner.open.get_mut(&client) {
-                Some(connection) => connection.thread.replace(thread),
-                None => Some(thread),
-            };
-            inner.ended.extend(before);
-            std::mem::take(&mut inner.ended)
+    /// Says which thread serves a connection from now on.
+    pub(super) fn serve(&self, client: ClientId, thread: Thread) {
+        let mut inner = self.inner.lock();
+        let before = match inner.open.get_mut(&client) {
+            Some(connection) => connection.thread.replace(thread),
+            None => Some(thread),
         };
-        join(ended);
+        inner.ended.extend(before);
+        drop(inner);
+        self.join_ended();
+    }
+
+    /// Says that a connection is parked, and its thread at its end.
+    pub(super) fn park(&self, client: ClientId) {
+        let mut inner = self.inner.lock();
+        let thread = inner.open.get_mut(&client).and_then(|connection| connection.thread.take());
+        inner.ended.extend(thread);
+    }
+
+    /// Joins threads that are at their end.
+    pub(super) fn join_ended(&self) {
+        let ended = std::mem::take(&mut self.inner.lock().ended);
+        ended.into_iter().for_each(Thread::join);
     }
 
     /// Says that a connection is over, and its thread at its end.
@@ -93,13 +104,6 @@ impl Connections {
             threads.extend(inner.open.drain().filter_map(|(_, connection)| connection.thread));
             threads
         };
-        join(threads);
-    }
-}
-
-fn join(threads: Vec<JoinHandle<()>>) {
-    for thread in threads {
-        // A panic in it was counted and logged where it happened.
-        let _ = thread.join();
+        threads.into_iter().for_each(Thread::join);
     }
 }

@@ -137,6 +137,7 @@ impl BrokerHandle {
         // Sessions read what has arrived and end; the dispatcher ends after the last of them; then every outbox closes,
         // and every writer ends when it is written out.
         self.shared.connections.shut_down(Shutdown::Read);
+        self.shared.parked.end();
         self.events = None;
         if self.all_gone.recv_timeout(GRACE) != Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
             tracing::warn!("some clients did not read what was waiting for them; it is dropped");
@@ -145,9 +146,8 @@ impl BrokerHandle {
         join(dispatcher);
         // Nothing that was accepted is lost: it writes what is left and ends.
         keeper.into_iter().for_each(join);
-        self.shared.connections.join();
-        self.shared.parked.end();
         join(attendant);
+        self.shared.connections.join();
     }
 }
 

@@ -23,19 +23,27 @@ pub(super) struct Intake<'a> {
     /// Where the batch that is being gathered begins in `region`.
     start: usize,
     document: Document,
-    topics: Vec<Topic>,
-    /// The publish in JSON that was read in full last.
-    known: KnownEnvelope,
-    /// What it asked for, its topic an index that holds for this batch; `None` when there is nothing to compare with.
-    like: Option<Like>,
+    recent: &'a mut Recent,
     messages: Vec<Published>,
     steps: Vec<Step>,
     refused: usize,
 }
 
+/// What a session remembers of the frames before, so that it reads the next ones faster.
+#[derive(Debug, Default)]
+pub struct Recent {
+    /// The topics of the batch that is being gathered, those of the one before first.
+    topics: Vec<Topic>,
+    /// The publish in JSON that was read in full last.
+    known: KnownEnvelope,
+    /// What it asked for; `None` when there is nothing to compare with.
+    like: Option<Like>,
+}
+
 /// What a publish asked for besides its payload.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Like {
+    /// Index in [`Recent::topics`].
     topic: u32,
     retain: bool,
     ttl: Option<u32>,
@@ -43,24 +51,23 @@ struct Like {
 }
 
 /// What a region of frames came to.
-pub(super) struct Taken {
+pub struct Taken {
+    /// What is to be done, in the order in which it came.
     pub steps: Vec<Step>,
     /// Whether there is a step that is answered.
     pub needs_answer: bool,
+    /// How many frames were refused.
     pub refused: usize,
 }
 
-/// Decodes a region of whole frames, their headers judged already. `recent` are topics of reads before; it is
-/// brought up to date.
-pub(super) fn take_in(region: &[u8], limits: Limits, recent: &mut Vec<Topic>) -> Taken {
+/// Decodes a region of whole frames, their headers judged already.
+pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
     let mut intake = Intake {
         region,
         limits,
         start: 0,
         document: Document::new(),
-        topics: mem::take(recent),
-        known: KnownEnvelope::default(),
-        like: None,
+        recent,
         messages: Vec::new(),
         steps: Vec::new(),
         refused: 0,
@@ -73,8 +80,6 @@ pub(super) fn take_in(region: &[u8], limits: Limits, recent: &mut Vec<Topic>) ->
         at = end;
     }
     intake.finish_batch(at);
-    recent.extend(intake.topics.drain(..).rev().take(RECENT));
-    recent.reverse();
     let needs_answer = intake
         .steps
         .iter()
@@ -100,8 +105,8 @@ impl Intake<'_> {
                         message.document = None;
                     }
                     if let (Format::Json, Part::Value(value)) = (format, &message.part) {
-                        self.known.learn(source, body, value.clone(), &topic);
-                        self.like = Some(Like { topic: index, retain, ttl, verbatim });
+                        self.recent.known.learn(source, body, value.clone(), &topic);
+                        self.recent.like = Some(Like { topic: index, retain, ttl, verbatim });
                     }
                     let verbatim = verbatim.then_some(frame);
                     self.messages.push(Published { topic: index, format, message, retain, ttl, verbatim });
@@ -125,11 +130,12 @@ impl Intake<'_> {
     /// it is one.
     #[inline]
     fn like_the_last(&mut self, at: usize, end: usize) -> bool {
-        let Some(mut like) = self.like else { return false };
+        let Some(mut like) = self.recent.like else { return false };
         let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
-        let Some(Recognised { topic, message }) = self.known.recognise(source, body, &self.limits) else {
+        let Some(Recognised { topic, message }) = self.recent.known.recognise(source, body, &self.limits)
+        else {
             return false;
         };
         if let Some(topic) = topic {
@@ -150,14 +156,15 @@ impl Intake<'_> {
 
     /// The index of a topic in the batch's list.
     fn topic(&mut self, text: &str) -> Result<u32, Refusal> {
-        let recent = self.topics.len().saturating_sub(RECENT);
-        let known = self.topics[recent..].iter().rposition(|topic| topic.as_str() == text);
+        let topics = &mut self.recent.topics;
+        let recent = topics.len().saturating_sub(RECENT);
+        let known = topics[recent..].iter().rposition(|topic| topic.as_str() == text);
         let index = match known {
             Some(index) => recent + index,
             None => {
                 check_topic_limits(text, &self.limits)?;
-                self.topics.push(Topic::parse(text)?);
-                self.topics.len() - 1
+                topics.push(Topic::parse(text)?);
+                topics.len() - 1
             }
         };
         Ok(index as u32)
@@ -171,13 +178,20 @@ impl Intake<'_> {
         }
         let messages = mem::take(&mut self.messages);
         let bytes = self.region[self.start..end].to_vec();
-        let topics = self.topics.clone();
-        let recent = self.topics.len().saturating_sub(RECENT);
-        self.topics.drain(..recent);
-        // The indices of the next batch are others.
-        self.like = None;
+        let topics = self.recent.topics.clone();
+        self.recent.forget_old_topics();
         let batch = Batch::new(bytes, document, topics, messages, self.limits);
         self.steps.push(Step::Publish(Box::new(batch)));
+    }
+}
+
+impl Recent {
+    /// Keeps as many topics as are looked at.
+    fn forget_old_topics(&mut self) {
+        let old = self.topics.len().saturating_sub(RECENT);
+        self.topics.drain(..old);
+        self.like =
+            self.like.and_then(|like| Some(Like { topic: like.topic.checked_sub(old as u32)?, ..like }));
     }
 }
 
@@ -201,7 +215,79 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
         Request::Get { topic } => Control::Get { topic: one(&topic)?, format },
         Request::Clear { topic } => Control::Clear { topic: one(&topic)? },
         Request::Ping { id } => Control::Ping { id, format },
+        Request::Stats => Control::Stats { format },
         // A publish is a message of a batch and never comes here.
         Request::Publish { topic, .. } => Control::Clear { topic: one(&topic)? },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(format: Format, body: &str) -> Vec<u8> {
+        let header = Header { format, length: body.len() as u32 }.to_bytes();
+        [&header, body.as_bytes()].concat()
+    }
+
+    /// What the frames came to, in words: each message with its topic, payload, options and frame.
+    fn said(taken: Taken) -> Vec<String> {
+        let mut said = Vec::new();
+        for step in taken.steps {
+            let Step::Publish(batch) = step else {
+                said.push(format!("{step:?}"));
+                continue;
+            };
+            for Published { topic, format, message, retain, verbatim } in batch.messages() {
+                let topic = &batch.topics()[*topic as usize];
+                let payload = String::from_utf8_lossy(&batch.bytes()[message.part.range().clone()]);
+                let frame = verbatim.clone().map(|frame| batch.bytes()[frame].to_vec());
+                said.push(format!(
+                    "{topic} {format:?} {payload} {retain} {frame:?} {:?}",
+                    message.document.is_some()
+                ));
+            }
+        }
+        said
+    }
+
+    /// However the frames are read, and whatever came before them, each says the same.
+    #[test]
+    fn what_came_before_changes_nothing() {
+        let mut frames = Vec::new();
+        for round in 0..40 {
+            // More topics than are remembered, in two rhythms.
+            let topic = ["a", "b", "a"][round % 3].repeat(1 + round % 11);
+            let publish = |rest: &str| {
+                frame(Format::Json, &format!(r#"{{"command":"publish","topic":"{topic}",{rest}}}"#))
+            };
+            frames.push(publish(&format!(r#""message":{round}"#)));
+            frames.push(publish(&format!(r#""message":[{round}]"#)));
+            match round % 8 {
+                1 => frames.push(publish(&format!(r#""retain":false,"message":{round}"#))),
+                2 => frames.push(publish(r#""message":{"$set":[1]}"#)),
+                3 => frames.push(publish(r#""message":[1,}"#)),
+                4 => frames.push(frame(Format::Json, r#"{"command":"ping"}"#)),
+                5 => frames
+                    .push(frame(Format::Xml, r#"<f command="publish" topic="x"><message>1</message></f>"#)),
+                6 => frames.push(frame(Format::Json, r#"{"command":"publish","topic":"a//b","message":1}"#)),
+                7 => frames.push(publish(&format!(r#""message":{round},"more":1"#))),
+                _ => {}
+            }
+        }
+        let alone: Vec<String> = frames
+            .iter()
+            .flat_map(|frame| said(take_in(frame, Limits::default(), &mut Recent::default())))
+            .collect();
+        assert!(alone.len() > 100);
+        for at_once in [1, 2, 3, 7, 50, frames.len()] {
+            let mut recent = Recent::default();
+            let together: Vec<String> = frames
+                .chunks(at_once)
+                .flat_map(|frames| said(take_in(&frames.concat(), Limits::default(), &mut recent)))
+                .collect();
+            assert_eq!(together, alone, "{at_once} at once");
+            assert!(recent.topics.len() <= RECENT);
+        }
+    }
 }

@@ -82,7 +82,7 @@ impl Listener {
         self.shared.connections.add(client, peer, stream.clone());
         let (events, alive) = (self.events.clone(), self.alive.clone());
         let session = Session::new(client, peer, stream, events, self.shared.clone(), alive);
-        tracing::error_span!("connection", %client, %peer).in_scope(|| tracing::debug!("connected"));
+        tracing::debug!(%client, %peer, "connected");
         session.start().map_err(|(_, error)| error)
     }
 

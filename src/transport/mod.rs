@@ -13,9 +13,12 @@ mod handle;
 mod intake;
 mod listener;
 mod parked;
+mod process;
 mod server;
 mod session;
+mod threads;
 mod writer;
 
 pub use handle::BrokerHandle;
+pub use intake::{Recent, Taken, take_in};
 pub use server::{Broker, Config, StartError};

@@ -15,6 +15,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
 
+use super::connections::Connections;
 use super::session::{EXHAUSTED_PAUSE, Session};
 use crate::broker::ClientId;
 
@@ -77,10 +78,11 @@ impl Parked {
     /// # Errors
     /// The session, where the system cannot watch its socket.
     pub(super) fn park(&self, session: Box<Session>) -> Result<(), Box<Session>> {
+        let mut inner = self.inner.lock();
+        // Looked at under the lock: an attendant that ends takes out who is parked, and nobody comes after that.
         if self.ending.load(Ordering::Acquire) {
             return Err(session);
         }
-        let mut inner = self.inner.lock();
         // What has arrived meanwhile is reported at once.
         let token = Token(session.client().0 as usize);
         let watched =
@@ -88,7 +90,11 @@ impl Parked {
         if watched.is_err() {
             return Err(session);
         }
+        session.connections().park(session.client());
         inner.sessions.insert(session.client(), session);
+        drop(inner);
+        // The thread that ends here is to be joined.
+        let _ = self.waker.wake();
         Ok(())
     }
 
@@ -110,28 +116,43 @@ impl Parked {
         }
     }
 
-    /// Ends the attendant. No session may be parked any more.
+    /// Ends the attendant, and with it every parked session, when the broker stops.
     pub(super) fn end(&self) {
+        // Under the lock, so that no session is parked after the attendant has looked for the last time.
+        let inner = self.inner.lock();
         self.ending.store(true, Ordering::Release);
+        drop(inner);
         let _ = self.waker.wake();
+    }
+
+    #[allow(clippy::vec_box, reason = "sessions are boxed wherever they are handed over")]
+    fn all(&self) -> Vec<Box<Session>> {
+        self.inner.lock().sessions.drain().map(|(_, session)| session).collect()
     }
 }
 
 impl Attendant {
     /// Looks after parked sessions until [`Parked::end`].
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, connections: &Connections) {
         let mut events = Events::with_capacity(EVENTS);
+        let mut exhausted = false;
         while !self.parked.ending.load(Ordering::Acquire) {
             if let Err(error) = self.poll.poll(&mut events, self.patience())
                 && error.kind() != ErrorKind::Interrupted
             {
                 tracing::error!(%error, "cannot wait for idle connections; each gets a thread again");
-                self.parked.ending.store(true, Ordering::Release);
+                self.parked.end();
+                let sessions = self.parked.all().into_iter().chain(std::mem::take(&mut self.stranded));
+                // Those for which there is no thread end with that; first all of them let go of the dispatcher, so that
+                // none waits for a writer that waits for the others.
+                let mut rest: Vec<_> = sessions
+                    .filter_map(|session| session.start().err())
+                    .map(|(session, _)| session)
+                    .collect();
+                rest.iter_mut().for_each(|session| session.take_leave());
+                return;
             }
             let mut awake = std::mem::take(&mut self.stranded);
-            if self.parked.ending.load(Ordering::Acquire) {
-                awake.extend(self.parked.inner.lock().sessions.drain().map(|(_, session)| session));
-            }
             {
                 let mut inner = self.parked.inner.lock();
                 for event in &events {
@@ -144,14 +165,28 @@ impl Attendant {
                 let now = Instant::now();
                 inner.leaving.retain(|_, (_, end)| *end > now);
             }
+            connections.join_ended();
             for session in awake {
                 if let Err((session, error)) = session.start() {
-                    if self.stranded.is_empty() {
+                    if !exhausted {
+                        exhausted = true;
                         tracing::warn!(%error, "cannot start a thread for a connection that is no longer idle; trying again");
                     }
                     self.stranded.push(session);
                 }
             }
+            exhausted &= !self.stranded.is_empty();
+        }
+        self.finish();
+    }
+
+    /// Ends all sessions that have no thread. None needs one for that: first all of them let go of the dispatcher, which
+    /// then ends, and with it their writers.
+    fn finish(&mut self) {
+        let mut sessions = std::mem::take(&mut self.stranded);
+        sessions.extend(self.parked.all());
+        for session in &mut sessions {
+            session.finish();
         }
     }
 

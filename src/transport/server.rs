@@ -162,7 +162,12 @@ impl Broker {
             Some(keeper) => Some(thread::Builder::new().name("store".into()).spawn(move || keeper.run())?),
             None => None,
         };
-        let attendant = thread::Builder::new().name("attendant".into()).spawn(move || attendant.run())?;
+        let attendant = {
+            let shared = shared.clone();
+            thread::Builder::new()
+                .name("attendant".into())
+                .spawn(move || attendant.run(&shared.connections))?
+        };
         let socket = Arc::new(socket);
         let listener =
             Listener { socket: socket.clone(), events: events.clone(), alive, shared: shared.clone() };

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -12,12 +12,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::complaints::Complaints;
 use super::connections::Connections;
 use super::guards::{CountPanic, EndOnPanic};
-use super::intake::take_in;
+use super::intake::{Recent, take_in};
 use super::parked::Parked;
 use super::server::Config;
+use super::threads::{self, Thread};
 use super::writer::{Writer, write_tick};
 use crate::broker::{Backlog, ClientId, Control, Counters, Event, Step, outbox};
-use crate::protocol::{ErrorCode, Format, FrameBuffer, Refusal, Topic};
+use crate::protocol::{ErrorCode, Format, FrameBuffer, Refusal};
 
 /// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs, with room.
 const SESSION_STACK: usize = 256 << 10;
@@ -64,13 +65,13 @@ pub(super) struct Session {
     _alive: Sender<()>,
     writer: Option<RunningWriter>,
     buffer: FrameBuffer,
-    recent: Vec<Topic>,
+    recent: Recent,
     complaints: Complaints,
 }
 
 #[derive(Debug)]
 struct RunningWriter {
-    thread: JoinHandle<()>,
+    thread: Thread,
     /// Dropping it tells the writer that nobody reads any more.
     reading: Sender<()>,
 }
@@ -92,8 +93,8 @@ impl Session {
         shared: Arc<Shared>,
         alive: Sender<()>,
     ) -> Box<Session> {
-        let (writer, buffer, recent) = (None, FrameBuffer::new(), Vec::new());
-        let complaints = Complaints::default();
+        let (writer, buffer, recent) = (None, FrameBuffer::new(), Recent::default());
+        let complaints = Complaints::new(client, peer);
         Box::new(Session {
             client,
             peer,
@@ -112,6 +113,10 @@ impl Session {
         self.client
     }
 
+    pub(super) fn connections(&self) -> &Connections {
+        &self.shared.connections
+    }
+
     pub(super) fn stream(&self) -> &TcpStream {
         &self.stream
     }
@@ -123,14 +128,11 @@ impl Session {
     pub(super) fn start(self: Box<Session>) -> Result<(), (Box<Session>, io::Error)> {
         // The thread gets its session when it runs: one that could not be given to a thread must not be lost with it.
         let (hand_over, take) = bounded::<Box<Session>>(1);
-        let thread = thread::Builder::new()
-            .name(format!("session-{}", self.client))
-            .stack_size(SESSION_STACK)
-            .spawn(move || {
-                if let Ok(session) = take.recv() {
-                    session.run();
-                }
-            });
+        let thread = threads::start(format!("session-{}", self.client), SESSION_STACK, move || {
+            if let Ok(session) = take.recv() {
+                session.run();
+            }
+        });
         match thread {
             Ok(thread) => {
                 self.shared.connections.serve(self.client, thread);
@@ -163,12 +165,12 @@ impl Session {
 
     fn read_until_pause(&mut self) -> Pause {
         let awake = Awake::new(self.shared.clone());
-        let _span = tracing::error_span!("connection", client = %self.client, peer = %self.peer).entered();
+        let (client, peer) = (self.client, self.peer);
         match self.read_frames(&awake) {
             Ok(Pause::Idle) => return Pause::Idle,
             Ok(Pause::Over) => {
                 self.complaints.end();
-                tracing::debug!("disconnected");
+                tracing::debug!(%client, %peer, "disconnected");
             }
             Err(error) => {
                 // The keepalive found nobody.
@@ -176,10 +178,34 @@ impl Session {
                     Counters::add(&self.shared.counters.vanished, 1);
                 }
                 self.complaints.end();
-                tracing::debug!(%error, "disconnected");
+                tracing::debug!(%client, %peer, %error, "disconnected");
             }
         }
         Pause::Over
+    }
+
+    /// Takes in what has arrived, when the broker stops, and lets go of the dispatcher. It does not wait: the socket was shut
+    /// down for reading.
+    pub(super) fn finish(&mut self) {
+        while matches!(self.read_until_pause(), Pause::Idle) {}
+        self.let_go();
+    }
+
+    /// Says that the connection is over, and lets go of the dispatcher.
+    pub(super) fn take_leave(&mut self) {
+        let stopping = self.shared.stopping.load(Ordering::Acquire);
+        // While the broker stops, subscriptions stay until the last message is routed: the dispatcher closes every
+        // outbox when all sessions have let go of its channel.
+        if !stopping && self.writer.is_some() {
+            let _ = self.events.send(Event::Detach { client: self.client });
+        }
+        self.let_go();
+    }
+
+    /// Lets go of the dispatcher, which ends when all have.
+    fn let_go(&mut self) {
+        let (closed, _) = bounded(0);
+        drop(std::mem::replace(&mut self.events, closed));
     }
 
     fn read_frames(&mut self, awake: &Awake) -> io::Result<Pause> {
@@ -243,7 +269,7 @@ impl Session {
 
     /// Says what is wrong with the stream of frames; it is the last that the client hears.
     fn refuse(&mut self, refusal: Refusal, format: Format) -> io::Result<()> {
-        tracing::info!(reason = %refusal, "connection refused");
+        tracing::info!(client = %self.client, peer = %self.peer, reason = %refusal, "connection refused");
         Counters::add(&self.shared.counters.refused, 1);
         self.attach()?;
         self.send(vec![Step::Control(Control::Refuse { refusal, format })], 0);
@@ -279,7 +305,8 @@ impl Session {
         self.stream.set_write_timeout(Some(write_tick(config.write_timeout)))?;
         let (outbox, inbox) = outbox(config.queue);
         let (reading, session): (Sender<()>, Receiver<()>) = bounded(0);
-        let writer = Writer::new(self.stream.clone(), inbox, session, self.shared.counters.clone(), config);
+        let (stream, counters) = (self.stream.clone(), self.shared.counters.clone());
+        let writer = Writer::new(self.client, stream, inbox, session, counters, config);
         let thread = self.start_writer(writer)?;
         let (client, peer) = (self.client, self.peer);
         let _ = self.events.send(Event::Attach { client, peer, outbox });
@@ -288,18 +315,16 @@ impl Session {
     }
 
     /// Gives the writer a thread, and waits a while for one where the system has none left: silent sessions give theirs back.
-    fn start_writer(&self, writer: Writer) -> io::Result<JoinHandle<()>> {
+    fn start_writer(&self, writer: Writer) -> io::Result<Thread> {
         let (client, peer) = (self.client, self.peer);
         let give_up = Instant::now() + EXHAUSTED_PATIENCE;
         // The thread gets its writer when it runs: one that could not be given to a thread must not be lost with it.
         let (hand_over, take) = bounded::<Writer>(1);
         let thread = loop {
             let (take, counters, stream) = (take.clone(), self.shared.counters.clone(), self.stream.clone());
-            let thread = thread::Builder::new().name(format!("writer-{client}")).stack_size(WRITER_STACK);
-            let thread = thread.spawn(move || {
+            let thread = threads::start(format!("writer-{client}"), WRITER_STACK, move || {
                 let _panics = CountPanic(counters);
                 let _end = EndOnPanic(stream);
-                let _span = tracing::error_span!("connection", %client, %peer).entered();
                 if let Ok(writer) = take.recv() {
                     writer.run();
                 }
@@ -307,7 +332,7 @@ impl Session {
             match thread {
                 Ok(thread) => break thread,
                 Err(error) if Instant::now() >= give_up || self.shared.stopping.load(Ordering::Acquire) => {
-                    tracing::warn!(%error, "there is no thread to write to this client with; it is disconnected");
+                    tracing::warn!(%client, %peer, %error, "there is no thread to write to this client with; it is disconnected");
                     return Err(error);
                 }
                 Err(_) => thread::park_timeout(EXHAUSTED_PAUSE),
@@ -334,17 +359,10 @@ fn unfinished(begun: &[u8], timeout: Duration) -> (Refusal, Format) {
 impl Drop for Session {
     fn drop(&mut self) {
         let _panics = CountPanic(self.shared.counters.clone());
-        let stopping = self.shared.stopping.load(Ordering::Acquire);
-        if !stopping && self.writer.is_some() {
-            let _ = self.events.send(Event::Detach { client: self.client });
-        }
-        // While the broker stops, subscriptions stay until the last message is routed: the dispatcher closes every
-        // outbox when all sessions have let go of its channel.
-        let (closed, _) = bounded(0);
-        drop(std::mem::replace(&mut self.events, closed));
+        self.take_leave();
         if let Some(RunningWriter { thread, reading }) = self.writer.take() {
             drop(reading);
-            let _ = thread.join();
+            thread.join();
         }
         self.shared.counters.open.fetch_sub(1, Ordering::Relaxed);
         self.shared.connections.remove(self.client);

@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::gathered::Gathered;
+use super::process::resident_bytes;
 use super::server::Config;
-use crate::broker::{Charge, Counters, Delivery, Inbox, Letter, Mailbox, Piece, Selection, Stored, Taken};
-use crate::codec::{Batch, Dialect, Document, Frame, write_reply};
+use crate::broker::{
+    Charge, ClientId, Counters, Delivery, Inbox, Letter, Mailbox, Piece, Selection, Stored, Taken,
+};
+use crate::codec::{Batch, Dialect, Document, Frame, write_reply, write_stats};
 use crate::protocol::{Limits, Reply};
 
 /// A blocked write looks at least this often whether it should go on.
@@ -33,6 +36,8 @@ pub(super) fn write_tick(write_timeout: Duration) -> Duration {
 pub(super) const IDLE_BYTES: usize = 16 << 10;
 
 pub(super) struct Writer {
+    /// Whom it writes to, for the log.
+    client: ClientId,
     stream: Arc<TcpStream>,
     /// The dispatcher holds the other end, and drops it when the connection is to end.
     inbox: Inbox,
@@ -48,6 +53,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
+        client: ClientId,
         stream: Arc<TcpStream>,
         inbox: Inbox,
         session: Receiver<()>,
@@ -56,13 +62,13 @@ impl Writer {
     ) -> Writer {
         let Config { limits, write_timeout, .. } = *config;
         let (gathered, scratch) = (Gathered::default(), Document::new());
-        Writer { stream, inbox, session, counters, limits, write_timeout, gathered, scratch }
+        Writer { client, stream, inbox, session, counters, limits, write_timeout, gathered, scratch }
     }
 
     /// Writes until the outbox is closed and empty, or the peer is gone.
     pub(super) fn run(mut self) {
         if let Err(error) = self.write_everything() {
-            tracing::debug!(%error, "the connection cannot be written to any more");
+            tracing::debug!(client = %self.client, %error, "the connection cannot be written to any more");
             // The session is woken by this and ends as well.
             let _ = self.stream.shutdown(Shutdown::Both);
             return;
@@ -108,23 +114,29 @@ impl Writer {
             Delivery::Mailbox(mailbox) => self.gather_mailbox(&mailbox)?,
             Delivery::Snapshot { values, dialect } => self.gather_values(&values, dialect)?,
             Delivery::Walk { pieces, topic, dialect } => {
-                let mut sent = 0;
-                while let Some(Piece { values, charge }) = self.next_piece(&pieces)? {
+                let (mut sent, mut whole) = (0, false);
+                while let Some(Piece { values, last, charge }) = self.next_piece(&pieces)? {
                     sent += values.len() as u64;
+                    whole = last;
                     self.gather_values(&values, dialect)?;
                     self.gathered.charges.push(charge);
                 }
-                let reply = Reply::Subscribed { topic, values: sent };
-                self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
+                if whole {
+                    let reply = Reply::Subscribed { topic, values: sent };
+                    self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
+                }
             }
             Delivery::Topics { pieces, format } => {
-                let mut topics = Vec::new();
-                while let Some(Piece { values, charge }) = self.next_piece(&pieces)? {
+                let (mut topics, mut whole) = (Vec::new(), false);
+                while let Some(Piece { values, last, charge }) = self.next_piece(&pieces)? {
+                    whole = last;
                     topics.extend(values.iter().map(|stored| stored.topic.clone()));
                     self.gathered.charges.push(charge);
                 }
-                topics.sort_unstable();
-                self.gathered.append(|out| write_reply(out, format, &Reply::Topics { topics }));
+                if whole {
+                    topics.sort_unstable();
+                    self.gathered.append(|out| write_reply(out, format, &Reply::Topics { topics }));
+                }
             }
             Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value),
             Delivery::Durable { ticket, reply, format } => {
@@ -134,6 +146,10 @@ impl Writer {
                 }
                 let reply = ticket.wait().map_or_else(Reply::Error, |()| reply);
                 self.gathered.append(|out| write_reply(out, format, &reply));
+            }
+            Delivery::Report { report, format } => {
+                let stats = report.complete(&self.counters, resident_bytes());
+                self.gathered.append(|out| write_stats(out, format, &stats));
             }
             Delivery::Reply { reply, format } => self.gathered.append(|out| write_reply(out, format, &reply)),
         }
@@ -198,6 +214,7 @@ impl Writer {
     ) {
         let run = batch.run(dialect);
         self.count_failures(run.failed());
+        Counters::add(&self.counters.translated, run.take_translated());
         let bytes = batch.run_bytes(run);
         let frames: &mut dyn Iterator<Item = Range<usize>> = match selection {
             Selection::Whole if skipped == 0 => &mut std::iter::once(0..bytes.len()),
@@ -239,7 +256,7 @@ impl Writer {
     fn count_failures(&self, failed: usize) {
         if failed > 0 {
             Counters::add(&self.counters.encoding_failures, failed);
-            tracing::error!(failed, "judged messages could not be encoded; this is a bug, please report it");
+            tracing::error!(client = %self.client, failed, "judged messages could not be encoded; this is a bug, please report it");
         }
     }
 
@@ -280,7 +297,7 @@ impl Writer {
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     if progress.elapsed() >= self.write_timeout {
                         Counters::add(&self.counters.write_timeouts, 1);
-                        tracing::info!(timeout = ?self.write_timeout, "the client takes nothing of what is written to it");
+                        tracing::info!(client = %self.client, timeout = ?self.write_timeout, "the client takes nothing of what is written to it");
                         return Err(error);
                     }
                 }

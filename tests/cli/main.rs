@@ -9,9 +9,11 @@ mod client;
 mod config;
 mod convert;
 mod examples;
+mod installed;
 mod logs;
 mod serve;
 mod terminal;
+mod watch;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;

@@ -14,14 +14,14 @@ const ROWS: NonZero<u16> = NonZero::new(30).unwrap();
 const COLUMNS: NonZero<u16> = NonZero::new(100).unwrap();
 
 /// A program in a terminal of its own.
-struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     pty: pty_process::blocking::Pty,
     screen: Parser,
 }
 
 impl Terminal {
-    fn run(arguments: &[&str]) -> Terminal {
+    pub(crate) fn run(arguments: &[&str]) -> Terminal {
         let (pty, pts) = pty_process::blocking::open().unwrap();
         pty.resize(pty_process::Size::new(ROWS.get(), COLUMNS.get())).unwrap();
         let mut command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_babelmq")).args(arguments);
@@ -34,12 +34,12 @@ impl Terminal {
         Terminal { child, pty, screen: Parser::new(ROWS, COLUMNS, 1_000) }
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(crate) fn press(&mut self, keys: &str) {
         self.pty.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Takes in what was written since; whether there can be more.
-    fn read(&mut self) -> bool {
+    pub(crate) fn read(&mut self) -> bool {
         let mut bytes = [0; 4_096];
         match self.pty.read(&mut bytes) {
             Ok(0) => false,
@@ -55,19 +55,19 @@ impl Terminal {
 
     /// Waits until the screen says it.
     #[track_caller]
-    fn shows(&mut self, text: &str) {
+    pub(crate) fn shows(&mut self, text: &str) {
         while !self.text().contains(text) {
             assert!(self.read(), "it ended without {text:?}:\n{}", self.text());
         }
     }
 
     /// Waits for the end; returns the screen and the exit code.
-    fn end(&mut self) -> (String, Option<i32>) {
+    pub(crate) fn end(&mut self) -> (String, Option<i32>) {
         while self.read() {}
         (self.text(), self.child.wait().unwrap().code())
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.screen.screen().contents()
     }
 

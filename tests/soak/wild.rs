@@ -120,12 +120,14 @@ impl Wild<'_> {
 
     fn subscribe(&mut self) -> io::Result<()> {
         let format = *self.random.pick(&FORMATS);
-        let mut fields = vec![("command", Str("subscribe")), ("topic", Str(*self.random.pick(&FILTERS)))];
+        let filter: &&str = self.random.pick(&FILTERS);
+        let mut fields = vec![("command", Str("subscribe")), ("topic", Str(filter))];
         if self.random.one_in(3) {
             fields.push(("exact", Bool(true)));
         }
         if self.random.one_in(2) {
-            fields.push(("overflow", Str(*self.random.pick(&["disconnect", "drop-oldest", "latest"]))));
+            let policy: &&str = self.random.pick(&["disconnect", "drop-oldest", "latest"]);
+            fields.push(("overflow", Str(policy)));
         }
         if self.random.one_in(3) {
             fields.push(("queue", Int(1 + self.random.below(100) as i64)));

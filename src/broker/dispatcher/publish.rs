@@ -47,10 +47,13 @@ impl Dispatcher {
 
     fn deliver(&mut self, batch: &Arc<Batch>, share: Share) {
         let Share { route, selection, messages } = share;
-        let Some(Some(client)) = self.slots.get(route.slot as usize) else { return };
+        let Some(Some(client)) = self.slots.get_mut(route.slot as usize) else { return };
         let (Way::DropOldest(place) | Way::Latest(place)) = route.way else {
             match client.outbox.deliver(batch, route.dialect, selection, messages) {
-                Ok(()) => self.counts.delivered += messages as u64,
+                Ok(()) => {
+                    self.counts.delivered += messages as u64;
+                    client.delivered += messages as u64;
+                }
                 Err(full) => self.cut_off(route.slot, full),
             }
             return;
@@ -65,6 +68,8 @@ impl Dispatcher {
         }
         self.counts.delivered += messages as u64;
         self.counts.dropped += put.dropped;
+        client.delivered += messages as u64;
+        client.dropped += put.dropped;
     }
 
     /// Stores the messages and finds out where they go. Where all go the same way it is returned; otherwise
@@ -104,6 +109,7 @@ impl Dispatcher {
                 }
                 continue;
             }
+            self.counts.published_in[message.format as usize] += 1;
             if !same_way {
                 self.selections.add(&routes, index);
             }

@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Select, TryRecvError};
-
 use super::Dispatcher;
 use crate::broker::event::Event;
 use crate::broker::recorder::Next;
+use crate::broker::sync::{Receiver, TryRecvError};
 use crate::broker::wait::Wait;
 
 impl Dispatcher {
@@ -34,26 +33,56 @@ impl Dispatcher {
         if !self.walks.is_empty() || next == Next::Step {
             return events.try_recv();
         }
-        let expiry = self.next_expiry();
-        match (next, &self.recorder) {
-            (Next::Room, Some(recorder)) => {
-                // Most of the time there is an event already.
-                events.try_recv().or_else(|error| match error {
-                    TryRecvError::Disconnected => Err(error),
-                    TryRecvError::Empty => {
-                        let mut select = Select::new();
-                        select.recv(events);
-                        select.send(recorder.handovers());
-                        match expiry {
-                            Some(at) => drop(select.ready_deadline(at)),
-                            None => drop(select.ready()),
-                        }
-                        events.try_recv()
-                    }
-                })
-            }
-            (Next::At(at), _) => wait.recv(events, Some(expiry.map_or(at, |expiry: Instant| expiry.min(at)))),
-            _ => wait.recv(events, expiry),
+        match (next, self.next_expiry()) {
+            (Next::Nothing | Next::Step, None) => wait.recv(events).map_err(|_| TryRecvError::Disconnected),
+            (next, expiry) => self.wait_for_more(events, wait, next, expiry),
         }
+    }
+
+    /// Waits for an event, and for what else is to be done next.
+    #[cfg(not(shuttle))]
+    fn wait_for_more(
+        &self,
+        events: &Receiver<Event>,
+        wait: &mut Wait,
+        next: Next,
+        expiry: Option<Instant>,
+    ) -> Result<Event, TryRecvError> {
+        let at = match next {
+            Next::At(at) => Some(expiry.map_or(at, |expiry| expiry.min(at))),
+            _ => expiry,
+        };
+        let (Next::Room, Some(recorder)) = (next, &self.recorder) else {
+            return match at {
+                Some(at) => wait.recv_until(events, at),
+                None => wait.recv(events).map_err(|_| TryRecvError::Disconnected),
+            };
+        };
+        // Most of the time there is an event already.
+        events.try_recv().or_else(|error| match error {
+            TryRecvError::Disconnected => Err(error),
+            TryRecvError::Empty => {
+                let mut select = crossbeam_channel::Select::new();
+                select.recv(events);
+                select.send(recorder.handovers());
+                match at {
+                    Some(at) => drop(select.ready_deadline(at)),
+                    None => drop(select.ready()),
+                }
+                events.try_recv()
+            }
+        })
+    }
+
+    /// The model has no store, and no values that expire.
+    #[cfg(shuttle)]
+    fn wait_for_more(
+        &self,
+        events: &Receiver<Event>,
+        _: &mut Wait,
+        _: Next,
+        _: Option<Instant>,
+    ) -> Result<Event, TryRecvError> {
+        events.try_recv()
     }
 }

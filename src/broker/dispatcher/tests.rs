@@ -8,9 +8,13 @@ use crate::protocol::{Limits, Value};
 const CLIENT: ClientId = ClientId(7);
 
 fn attached(limits: QueueLimits) -> (Dispatcher, Inbox) {
+    attached_from([127, 0, 0, 1], limits)
+}
+
+fn attached_from(address: [u8; 4], limits: QueueLimits) -> (Dispatcher, Inbox) {
     let mut dispatcher = Dispatcher::default();
     let (outbox, inbox) = outbox(limits);
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let peer = SocketAddr::from((address, 1));
     dispatcher.step(Event::Attach { client: CLIENT, peer, outbox });
     (dispatcher, inbox)
 }
@@ -56,6 +60,7 @@ fn waiting(inbox: &Inbox) -> Vec<&'static str> {
                 Delivery::Mailbox(_) => "mailbox",
                 Delivery::Walk { .. } => "walk",
                 Delivery::Topics { .. } => "topics",
+                Delivery::Report { .. } => "stats",
             }
         })
         .collect()
@@ -92,4 +97,37 @@ fn a_client_that_asks_and_does_not_read_is_bounded() {
     }
     assert_eq!(waiting(&inbox), ["error"]);
     assert!(inbox.wait().is_none());
+}
+
+#[test]
+fn stats_are_for_clients_on_this_machine() {
+    for (address, expected) in [([127, 0, 0, 1], None), ([192, 0, 2, 1], Some("not-permitted"))] {
+        let (mut dispatcher, inbox) = attached_from(address, QueueLimits::default());
+        control(&mut dispatcher, Control::Stats { format: Format::Json });
+        let refused = match inbox.next_waiting() {
+            Some((Delivery::Report { .. }, _)) => None,
+            Some((Delivery::Reply { reply: Reply::Error(refusal), .. }, _)) => Some(refusal.code.as_str()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused, expected);
+        // Whoever was refused goes on.
+        subscribe(&mut dispatcher, "t", None);
+        assert_eq!(waiting(&inbox), ["reply"]);
+    }
+}
+
+#[test]
+fn a_report_names_what_was_published_last_whatever_reads_the_store_meanwhile() {
+    let (mut dispatcher, inbox) = attached(QueueLimits::default());
+    for topic in ["t/a", "t/b", "t/a"] {
+        publish(&mut dispatcher, topic, true);
+    }
+    // A subscriber that is half way through the values has left a marker among them.
+    let filter = TopicFilter::parse("#").unwrap();
+    let slot = dispatcher.by_id[&CLIENT];
+    let pieces = dispatcher.walks.begin(&mut dispatcher.tree, slot, filter);
+    let named: Vec<(String, u64)> =
+        dispatcher.tree.recent().map(|(stored, messages)| (stored.topic.to_string(), messages)).collect();
+    assert_eq!(named, [("t/a".to_owned(), 2), ("t/b".to_owned(), 1)]);
+    drop((pieces, inbox));
 }

@@ -221,6 +221,7 @@ impl<'a> Fields<'a> {
             Command::Get => Request::Get { topic: needed(topic)? },
             Command::Clear => Request::Clear { topic: needed(topic)? },
             Command::Ping => Request::Ping { id: id(self.id)? },
+            Command::Stats => Request::Stats,
         })
     }
 }

@@ -3,7 +3,6 @@
 //! A producer spells its messages alike. What stands around the payload was read in full once; where the same bytes stand
 //! there again they say the same again, so comparing them is enough. The payload itself is judged as ever.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::codec::json;
@@ -31,22 +30,16 @@ pub struct Recognised<'a> {
 
 impl KnownEnvelope {
     /// Remembers what is around the payload of a body that was accepted: a publish to `topic`, its payload at `message`.
-    #[allow(clippy::ptr_arg, reason = "whether it is borrowed says whether it is spelled literally")]
-    pub fn learn(&mut self, source: &[u8], body: Range<usize>, message: Range<usize>, topic: &Cow<'_, str>) {
+    pub fn learn(&mut self, source: &[u8], body: Range<usize>, message: Range<usize>, topic: &str) {
         self.before.clear();
         self.before.extend_from_slice(&source[body.start..message.start]);
         self.after.clear();
         self.after.extend_from_slice(&source[message.end..body.end]);
-        self.topic = match topic {
-            // What was borrowed is spelled literally; its address says where.
-            Cow::Borrowed(text) => text
-                .as_ptr()
-                .addr()
-                .checked_sub(source[body.start..].as_ptr().addr())
-                .map(|start| start..start + text.len())
-                .filter(|range| range.end < self.before.len()),
-            Cow::Owned(_) => None,
-        };
+        // A topic without escapes was borrowed from the source, and its address says where it lies.
+        let start = topic.as_ptr().addr().checked_sub(source[body.start..].as_ptr().addr());
+        self.topic = start
+            .map(|start| start..start.saturating_add(topic.len()))
+            .filter(|range| range.end < self.before.len() && self.before[range.clone()] == *topic.as_bytes());
     }
 
     /// Recognises a publish; `None` for everything that is to be read in full.

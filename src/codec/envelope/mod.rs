@@ -9,6 +9,6 @@ mod write;
 
 pub(super) use fields::{Field, Fields, Name};
 pub use known::{KnownEnvelope, Recognised};
-pub use reply::{Content, Dialect, write_delivery, write_reply, write_value};
+pub use reply::{Content, Dialect, write_delivery, write_reply, write_stats, write_value};
 pub use request::{Message, Part, Request, decode_part, read_request};
 pub use write::{Field as FrameField, write_frame};

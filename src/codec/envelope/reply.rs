@@ -1,8 +1,8 @@
 //! What the broker says: deliveries, values, replies.
 
 use super::write::{Field, write_frame, write_live};
-use crate::codec::View;
-use crate::protocol::{Format, Id, Reply};
+use crate::codec::{Document, View, from_value};
+use crate::protocol::{Format, Id, Limits, Reply, Value};
 
 /// How a subscriber wants its deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +80,14 @@ pub fn write_delivery(
 pub fn write_value(out: &mut Vec<u8>, dialect: Dialect, topic: &str, message: Content<'_>) {
     let fields = [("command", Field::Str("value")), ("topic", Field::Str(topic))];
     write_frame(out, dialect, fields.iter(), Some(message));
+}
+
+/// Appends the `stats` frame that answers a `stats`. A value that no message can hold is left out.
+pub fn write_stats(out: &mut Vec<u8>, format: Format, stats: &Value) {
+    let mut document = Document::new();
+    let root = from_value(stats, &mut document, &Limits::NONE).ok();
+    let message = root.map(|root| Content::Decoded(document.view(&[], root)));
+    write_frame(out, Dialect::new(format, false), [("command", Field::Str("stats"))].iter(), message);
 }
 
 /// Appends the frame of a reply.

@@ -60,6 +60,8 @@ pub enum Request<'a> {
         /// Given back in the `pong`.
         id: Option<Id>,
     },
+    /// See [`Command::Stats`].
+    Stats,
 }
 
 /// A payload inside a frame.

@@ -1,0 +1,27 @@
+# An image that holds the broker and nothing else:
+#
+#     docker build -t babelmq .
+#     docker run --publish 127.0.0.1:5000:5000 babelmq
+#
+# There is no access control yet: publish the port to machines that you trust.
+FROM rust:1.88-slim-bookworm AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends musl-tools \
+    && rustup target add "$(uname -m)-unknown-linux-musl"
+WORKDIR /src
+COPY Cargo.toml Cargo.lock build.rs ./
+COPY src src
+COPY benches benches
+COPY examples examples
+COPY tests tests
+COPY README.md ./
+RUN cargo build --release --locked --bin babelmq --target "$(uname -m)-unknown-linux-musl" \
+    && cp "target/$(uname -m)-unknown-linux-musl/release/babelmq" /babelmq
+
+FROM scratch
+COPY --from=build /babelmq /babelmq
+USER 65534:65534
+EXPOSE 5000
+ENTRYPOINT ["/babelmq"]
+CMD ["serve", "--listen", "0.0.0.0:5000", "--log-format", "json"]
+HEALTHCHECK --interval=10s --timeout=5s CMD ["/babelmq", "check"]
+STOPSIGNAL SIGTERM

@@ -1,0 +1,90 @@
+//! Looking at what the dispatcher owns, for a `stats`.
+
+use std::cmp::Reverse;
+use std::net::SocketAddr;
+
+use super::{Client, Dispatcher};
+use crate::broker::outbox::Delivery;
+use crate::broker::report::{Report, SubscriberReport, TopicReport};
+use crate::broker::subscriptions::Slot;
+use crate::protocol::{ErrorCode, Format, Refusal, Reply};
+
+/// Topics that a report names: enough to find those with the highest rates, few enough to be looked at between two events.
+const TOPICS: usize = 512;
+/// Subscribers that a report names.
+const SUBSCRIBERS: usize = 256;
+/// Subscriptions that it names of each.
+const FILTERS: usize = 4;
+
+impl Dispatcher {
+    /// Answers a `stats`, if the client is on this machine: until there is access control, whoever else can connect has
+    /// no business with who is connected.
+    pub(super) fn report(&mut self, slot: Slot, format: Format) {
+        let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+        if !is_local(client.peer) {
+            let reason = "stats are answered to clients on the broker's own machine; connect to a loopback address there";
+            let refusal = Refusal::new(ErrorCode::NotPermitted, reason);
+            return self.reply(slot, format, Reply::Error(refusal));
+        }
+        let topics = self.tree.recent().take(TOPICS).map(|(stored, messages)| TopicReport {
+            topic: stored.topic.clone(),
+            messages,
+            bytes: stored.payload.weight() as u64,
+        });
+        let topics = topics.collect();
+        let clients = self.slots.iter().flatten().filter(|client| !client.filters.is_empty());
+        let mut clients: Vec<(&Client, u64)> = clients.map(|client| (client, client.waiting())).collect();
+        clients.sort_by_key(|(client, waiting)| (Reverse(*waiting), client.id));
+        let subscribers =
+            clients.into_iter().take(SUBSCRIBERS).map(|(client, waiting)| client.report(waiting));
+        let report = Box::new(Report { stats: self.stats(), topics, subscribers: subscribers.collect() });
+        self.send(slot, Delivery::Report { report, format });
+    }
+}
+
+impl Client {
+    /// Messages that wait for it.
+    fn waiting(&self) -> u64 {
+        let in_mailboxes: usize = self.mailboxes.iter().flatten().map(|mailbox| mailbox.waiting()).sum();
+        (self.outbox.level().0 + in_mailboxes) as u64
+    }
+
+    fn report(&self, waiting: u64) -> SubscriberReport {
+        SubscriberReport {
+            client: self.id,
+            peer: self.peer,
+            format: self.format,
+            topics: self.filters.keys().take(FILTERS).map(ToString::to_string).collect(),
+            subscriptions: self.filters.len() as u64,
+            waiting,
+            waiting_bytes: self.outbox.level().1 as u64,
+            delivered: self.delivered,
+            dropped: self.dropped,
+        }
+    }
+}
+
+fn is_local(peer: SocketAddr) -> bool {
+    // An IPv4 client of an IPv6 socket is spelled ::ffff:127.0.0.1.
+    peer.ip().to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_local() {
+        for (peer, expected) in [
+            ("127.0.0.1:5", true),
+            ("127.8.0.1:5", true),
+            ("[::1]:5", true),
+            ("[::ffff:127.0.0.1]:5", true),
+            ("10.0.0.1:5", false),
+            ("[::ffff:10.0.0.1]:5", false),
+            ("[fe80::1]:5", false),
+        ] {
+            assert_eq!(is_local(peer.parse().unwrap()), expected, "{peer}");
+        }
+    }
+}

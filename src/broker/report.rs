@@ -1,0 +1,132 @@
+//! The answer to a `stats`: what a person who looks at a broker wants to see.
+
+use std::net::SocketAddr;
+
+use super::event::ClientId;
+use super::stats::{Counters, Stats};
+use crate::protocol::{Format, Topic, Value};
+
+/// What the dispatcher knows when it is asked; the writer adds the rest.
+#[derive(Debug)]
+pub struct Report {
+    pub(super) stats: Stats,
+    /// Some of the topics, those that were published last.
+    pub(super) topics: Vec<TopicReport>,
+    /// Some of the connections that subscribe, those with most waiting.
+    pub(super) subscribers: Vec<SubscriberReport>,
+}
+
+#[derive(Debug)]
+pub(super) struct TopicReport {
+    pub(super) topic: Topic,
+    /// Messages that were stored there.
+    pub(super) messages: u64,
+    /// Bytes of its last value.
+    pub(super) bytes: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct SubscriberReport {
+    pub(super) client: ClientId,
+    pub(super) peer: SocketAddr,
+    pub(super) format: Format,
+    /// Some of its subscriptions, and how many there are.
+    pub(super) topics: Vec<String>,
+    pub(super) subscriptions: u64,
+    pub(super) waiting: u64,
+    pub(super) waiting_bytes: u64,
+    pub(super) delivered: u64,
+    pub(super) dropped: u64,
+}
+
+/// A dict in the making.
+fn dict<const N: usize>(entries: [(&str, Value); N]) -> Value {
+    Value::Dict(entries.into_iter().map(|(name, value)| (name.into(), value)).collect())
+}
+
+fn int(number: u64) -> Value {
+    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+impl Report {
+    /// About how many bytes of memory it takes.
+    pub(super) fn weight(&self) -> usize {
+        const TEXTS: usize = 64;
+        self.topics.len() * (size_of::<TopicReport>() + TEXTS)
+            + self.subscribers.len() * (size_of::<SubscriberReport>() + TEXTS)
+    }
+
+    /// The `message` of the answer, with what sessions and writers count and the memory of the process, in bytes.
+    pub fn complete(mut self, counters: &Counters, memory: u64) -> Value {
+        counters.fill(&mut self.stats);
+        let Stats { published_in, .. } = self.stats;
+        let formats = Format::ALL.iter().zip(published_in).map(|(f, count)| (f.name().into(), int(count)));
+        dict([
+            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("uptime", counters.started.0.elapsed().as_secs_f64().into()),
+            ("memory", int(memory)),
+            ("counters", self.stats.to_value()),
+            ("published_in", Value::Dict(formats.collect())),
+            ("topics", Value::List(self.topics.into_iter().map(TopicReport::into_value).collect())),
+            (
+                "subscribers",
+                Value::List(self.subscribers.into_iter().map(SubscriberReport::into_value).collect()),
+            ),
+        ])
+    }
+}
+
+impl TopicReport {
+    fn into_value(self) -> Value {
+        dict([
+            ("topic", self.topic.as_str().into()),
+            ("messages", int(self.messages)),
+            ("bytes", int(self.bytes)),
+        ])
+    }
+}
+
+impl SubscriberReport {
+    fn into_value(self) -> Value {
+        dict([
+            ("client", int(self.client.0)),
+            ("peer", self.peer.to_string().into()),
+            ("format", self.format.name().into()),
+            ("topics", Value::List(self.topics.into_iter().map(Value::Str).collect())),
+            ("subscriptions", int(self.subscriptions)),
+            ("waiting", int(self.waiting)),
+            ("waiting_bytes", int(self.waiting_bytes)),
+            ("delivered", int(self.delivered)),
+            ("dropped", int(self.dropped)),
+        ])
+    }
+}
+
+impl Stats {
+    /// Every counter by its name.
+    fn to_value(&self) -> Value {
+        dict([
+            ("connections", int(self.connections)),
+            ("open", int(self.open)),
+            ("turned_away", int(self.turned_away)),
+            ("refused", int(self.refused)),
+            ("frame_timeouts", int(self.frame_timeouts)),
+            ("write_timeouts", int(self.write_timeouts)),
+            ("vanished", int(self.vanished)),
+            ("bytes_in", int(self.bytes_in)),
+            ("bytes_out", int(self.bytes_out)),
+            ("published", int(self.published)),
+            ("translated", int(self.translated)),
+            ("delivered", int(self.delivered)),
+            ("snapshot_values", int(self.snapshot_values)),
+            ("slow_consumers", int(self.slow_consumers)),
+            ("dropped", int(self.dropped)),
+            ("store_refused", int(self.store_refused)),
+            ("subscriptions", int(self.subscriptions)),
+            ("topics", int(self.topics)),
+            ("stored_bytes", int(self.stored_bytes)),
+            ("encoding_failures", int(self.encoding_failures)),
+            ("panics", int(self.panics)),
+        ])
+    }
+}

@@ -1,0 +1,115 @@
+//! `crossbeam-channel`, as much of it as the broker uses, on the model checker's lock and condition variable.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub(in crate::broker) use crossbeam_channel::{RecvError, SendError, TryRecvError};
+
+use super::lock::{Condvar, Mutex};
+
+#[derive(Debug)]
+struct Channel<T> {
+    inner: Mutex<Inner<T>>,
+    /// Notified whenever `inner` changes.
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Inner<T> {
+    waiting: VecDeque<T>,
+    room: usize,
+    senders: usize,
+    received_from: bool,
+}
+
+/// Where items go in.
+#[derive(Debug)]
+pub struct Sender<T>(Arc<Channel<T>>);
+
+/// Where they come out.
+#[derive(Debug)]
+pub struct Receiver<T>(Arc<Channel<T>>);
+
+pub(in crate::broker) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+    bounded(usize::MAX)
+}
+
+/// Nothing can be sent through one without room; it only tells that the other end is gone.
+pub(in crate::broker) fn bounded<T>(room: usize) -> (Sender<T>, Receiver<T>) {
+    let inner = Inner { waiting: VecDeque::new(), room, senders: 1, received_from: true };
+    let channel = Arc::new(Channel { inner: Mutex::new(inner), changed: Condvar::new() });
+    (Sender(channel.clone()), Receiver(channel))
+}
+
+impl<T> Sender<T> {
+    pub(in crate::broker) fn send(&self, item: T) -> Result<(), SendError<T>> {
+        let mut inner = self.0.inner.lock();
+        while inner.received_from && inner.waiting.len() >= inner.room {
+            self.0.changed.wait(&mut inner);
+        }
+        if !inner.received_from {
+            return Err(SendError(item));
+        }
+        inner.waiting.push_back(item);
+        drop(inner);
+        self.0.changed.notify_all();
+        Ok(())
+    }
+}
+
+impl<T> Receiver<T> {
+    pub(in crate::broker) fn try_recv(&self) -> Result<T, TryRecvError> {
+        let mut inner = self.0.inner.lock();
+        let Some(item) = inner.waiting.pop_front() else {
+            return Err(if inner.senders == 0 { TryRecvError::Disconnected } else { TryRecvError::Empty });
+        };
+        drop(inner);
+        self.0.changed.notify_all();
+        Ok(item)
+    }
+
+    pub(in crate::broker) fn recv(&self) -> Result<T, RecvError> {
+        loop {
+            match self.try_recv() {
+                Ok(item) => return Ok(item),
+                Err(TryRecvError::Disconnected) => return Err(RecvError),
+                Err(TryRecvError::Empty) => {}
+            }
+            let mut inner = self.0.inner.lock();
+            while inner.waiting.is_empty() && inner.senders > 0 {
+                self.0.changed.wait(&mut inner);
+            }
+        }
+    }
+
+    pub(in crate::broker) fn try_iter(&self) -> impl Iterator<Item = T> {
+        std::iter::from_fn(|| self.try_recv().ok())
+    }
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Sender<T> {
+        self.0.inner.lock().senders += 1;
+        Sender(self.0.clone())
+    }
+}
+
+impl<T> Drop for Sender<T> {
+    fn drop(&mut self) {
+        self.0.inner.lock().senders -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let discarded = {
+            let mut inner = self.0.inner.lock();
+            inner.received_from = false;
+            std::mem::take(&mut inner.waiting)
+        };
+        self.0.changed.notify_all();
+        // What is in them may wait at other places when it is dropped.
+        drop(discarded);
+    }
+}

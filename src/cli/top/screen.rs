@@ -1,0 +1,150 @@
+//! The picture.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Style, Stylize};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
+
+use super::stats::{Rates, Subscriber};
+use crate::cli::quantity::{bytes, count, time};
+use crate::protocol::Format;
+
+pub(super) struct Screen<'a> {
+    pub(super) address: &'a str,
+    pub(super) rates: &'a Rates,
+    pub(super) paused: bool,
+}
+
+impl Screen<'_> {
+    pub(super) fn draw(&self, frame: &mut Frame<'_>) {
+        let rows = Layout::vertical([
+            Constraint::Length(4),
+            Constraint::Fill(3),
+            Constraint::Fill(2),
+            Constraint::Length(1),
+        ]);
+        let [head, topics, subscribers, foot] = rows.areas(frame.area());
+        frame.render_widget(Paragraph::new(self.head()), head);
+        self.topics(frame, topics);
+        self.subscribers(frame, subscribers);
+        let keys = if self.paused { " q quit   p go on   (paused)" } else { " q quit   p pause" };
+        frame.render_widget(Paragraph::new(keys).dim(), foot);
+    }
+
+    fn head(&self) -> Vec<Line<'static>> {
+        let Rates { now, .. } = self.rates;
+        let rate = |name: &str| count(self.rates.of(name));
+        let alarm = |name: &str| {
+            let text = count(now.counter(name) as f64);
+            if now.counter(name) > 0 { text.red().bold() } else { Span::raw(text) }
+        };
+        let formats =
+            Format::ALL.map(|format| format!("{format} {}", count(self.rates.published_in(format.name()))));
+        vec![
+            Line::from(vec![
+                format!(" babelmq {} ", now.version).bold(),
+                Span::raw(format!(
+                    "on {}   up {}   memory {}",
+                    self.address,
+                    time(now.uptime),
+                    bytes(now.memory as f64)
+                )),
+            ]),
+            Line::from(vec![
+                Span::raw(format!(
+                    " {} connections   {} subscriptions   {} values, {}   refused ",
+                    count(now.counter("open") as f64),
+                    count(now.counter("subscriptions") as f64),
+                    count(now.counter("topics") as f64),
+                    bytes(now.counter("stored_bytes") as f64),
+                )),
+                alarm("refused"),
+                Span::raw("   cut off "),
+                alarm("slow_consumers"),
+                Span::raw("   dropped "),
+                alarm("dropped"),
+            ]),
+            Line::from(vec![
+                " a second: ".into(),
+                format!("{} in, {} out", rate("published"), rate("delivered")).cyan().bold(),
+                Span::raw(format!(
+                    "   {} translated   {} in, {} out",
+                    rate("translated"),
+                    bytes(self.rates.of("bytes_in")),
+                    bytes(self.rates.of("bytes_out"))
+                )),
+            ]),
+            Line::from(format!(" published as {}", formats.join(", "))),
+        ]
+    }
+
+    fn topics(&self, frame: &mut Frame<'_>, area: Rect) {
+        let topics = self.rates.topics();
+        let rows = topics.iter().take(usize::from(area.height)).map(|(topic, rate)| {
+            Row::new([
+                Cell::from(topic.topic.clone()).cyan(),
+                right(count(*rate)),
+                right(count(topic.messages as f64)),
+                right(bytes(topic.bytes as f64)),
+            ])
+        });
+        let widths =
+            [Constraint::Fill(1), Constraint::Length(10), Constraint::Length(10), Constraint::Length(10)];
+        let table = Table::new(rows, widths).header(header(["TOPIC", "MSG/S", "MESSAGES", "VALUE"]));
+        frame.render_widget(table.block(Block::new().borders(Borders::TOP).dim().title(" topics ")), area);
+    }
+
+    fn subscribers(&self, frame: &mut Frame<'_>, area: Rect) {
+        let all = &self.rates.now.subscribers;
+        let rows = all.iter().take(usize::from(area.height)).map(|subscriber| {
+            let waiting = right(count(subscriber.waiting as f64));
+            let dropped = right(count(subscriber.dropped as f64));
+            Row::new([
+                Cell::from(subscriber.client.to_string()),
+                Cell::from(subscriber.peer.clone()),
+                Cell::from(subscriber.format.clone()),
+                right(count(self.rates.delivered_to(subscriber))),
+                if subscriber.waiting > 0 { waiting.yellow() } else { waiting },
+                if subscriber.dropped > 0 { dropped.red() } else { dropped },
+                Cell::from(filters(subscriber)).cyan(),
+            ])
+        });
+        let widths = [
+            Constraint::Length(7),
+            Constraint::Length(21),
+            Constraint::Length(7),
+            Constraint::Length(10),
+            Constraint::Length(9),
+            Constraint::Length(9),
+            Constraint::Fill(1),
+        ];
+        let names = ["CLIENT", "ADDRESS", "FORMAT", "MSG/S", "WAITING", "DROPPED", "TOPICS"];
+        let table = Table::new(rows, widths).header(header(names));
+        frame.render_widget(
+            table.block(Block::new().borders(Borders::TOP).dim().title(" subscribers ")),
+            area,
+        );
+    }
+}
+
+fn filters(subscriber: &Subscriber) -> String {
+    let named = subscriber.topics.join(" ");
+    match subscriber.subscriptions.saturating_sub(subscriber.topics.len() as u64) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+fn right(text: String) -> Cell<'static> {
+    Cell::from(Line::from(text).right_aligned())
+}
+
+/// The names of columns; those of numbers stand above their numbers.
+fn header<const N: usize>(names: [&'static str; N]) -> Row<'static> {
+    let cells = names.map(|name| match name {
+        "TOPIC" | "TOPICS" | "CLIENT" | "ADDRESS" | "FORMAT" => Cell::from(name),
+        _ => right(name.to_owned()),
+    });
+    Row::new(cells).style(Style::new().bold())
+}

@@ -1,0 +1,97 @@
+//! Threads, as many as the system has room for and no more.
+//!
+//! A thread that is started where the memory maps run out does not fail to start: it starts and aborts the process, because
+//! Rust cannot give it the stack that signals need. So threads are counted from their start until they are joined, and
+//! one too many fails as if the system had refused it.
+
+use std::io::{self, ErrorKind};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{Builder, JoinHandle};
+
+use super::capacity::most_threads;
+
+/// The threads of this process that serve clients, of all brokers together.
+static THREADS: LazyLock<Threads> = LazyLock::new(|| Threads::at_most(most_threads()));
+
+#[derive(Debug)]
+struct Threads {
+    most: usize,
+    running: AtomicUsize,
+}
+
+/// A running thread, or one that has ended and was not joined.
+#[derive(Debug)]
+pub(super) struct Thread {
+    handle: JoinHandle<()>,
+    /// Given back when the thread is joined: until then its stack is there.
+    _place: Place,
+}
+
+#[derive(Debug)]
+struct Place(&'static Threads);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Starts a thread with a stack of so many bytes.
+///
+/// # Errors
+/// [`ErrorKind::WouldBlock`] if there are as many threads as there may be, and whatever the system says.
+pub(super) fn start(name: String, stack: usize, run: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
+    THREADS.start(name, stack, run)
+}
+
+impl Threads {
+    fn at_most(most: usize) -> Threads {
+        Threads { most, running: AtomicUsize::new(0) }
+    }
+
+    fn start(
+        &'static self,
+        name: String,
+        stack: usize,
+        run: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Thread> {
+        let before = self.running.fetch_add(1, Ordering::AcqRel);
+        let place = Place(self);
+        if before >= self.most {
+            return Err(io::Error::new(
+                ErrorKind::WouldBlock,
+                format!("there are {} threads, as many as the system has room for", self.most),
+            ));
+        }
+        let handle = Builder::new().name(name).stack_size(stack).spawn(run)?;
+        Ok(Thread { handle, _place: place })
+    }
+}
+
+impl Thread {
+    /// Waits for its end. A panic in it was counted and logged where it happened.
+    pub(super) fn join(self) {
+        let _ = self.handle.join();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_too_many_is_refused_until_another_was_joined() {
+        let threads: &'static Threads = Box::leak(Box::new(Threads::at_most(2)));
+        let start = || threads.start("t".into(), 64 << 10, || {});
+        let first = start().unwrap();
+        let second = start().unwrap();
+        assert_eq!(start().unwrap_err().kind(), ErrorKind::WouldBlock);
+        first.join();
+        let third = start().unwrap();
+        assert!(start().is_err());
+        second.join();
+        third.join();
+        assert_eq!(threads.running.load(Ordering::Acquire), 0);
+    }
+}
