@@ -1,6 +1,6 @@
 //! Reading a data directory without changing it, and what can be read of one that is damaged.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -28,9 +28,13 @@ pub struct Contents {
 /// [`StoreError`] where the file cannot be opened, or is damaged and `damaged` is not said.
 pub fn read(directory: &Path, damaged: bool) -> Result<Contents, StoreError> {
     let path = directory.join(FILE);
-    let file = File::open(&path)
+    // Only who could write can lock; where nobody can write there is nothing to lock out.
+    let locked = OpenOptions::new().read(true).write(true).open(&path);
+    let lock = locked.is_ok();
+    let file = locked
+        .or_else(|_| File::open(&path))
         .map_err(|error| StoreError(format!("cannot open {}: {}", path.display(), explain_io(&error))))?;
-    let file = LockableFile::new(file, false).map_err(|error| StoreError(cannot_open(&path, error)))?;
+    let file = LockableFile::new(file, false, lock).map_err(|error| StoreError(cannot_open(&path, error)))?;
     // What opening it would repair is never released.
     let (backend, _held_back) = HeldBack::new(file);
     let opened = catch_unwind(AssertUnwindSafe(|| {

@@ -16,11 +16,12 @@ use redb::{BackendError, StorageBackend};
 pub(super) struct LockableFile {
     file: FileBackend,
     sync: bool,
+    lock: bool,
 }
 
 impl LockableFile {
-    pub(super) fn new(file: File, sync: bool) -> Result<LockableFile, redb::DatabaseError> {
-        Ok(LockableFile { file: FileBackend::new(file)?, sync })
+    pub(super) fn new(file: File, sync: bool, lock: bool) -> Result<LockableFile, redb::DatabaseError> {
+        Ok(LockableFile { file: FileBackend::new(file)?, sync, lock })
     }
 }
 
@@ -250,11 +251,11 @@ impl StorageBackend for LockableFile {
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.file.try_lock_range(start, end)
+        if self.lock { self.file.try_lock_range(start, end) } else { Err(BackendError::Unsupported) }
     }
 
     fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.file.try_lock_shared_range(start, end)
+        if self.lock { self.file.try_lock_shared_range(start, end) } else { Err(BackendError::Unsupported) }
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {

@@ -160,7 +160,7 @@ fn open_database(path: &Path, sync: bool, check: bool) -> Result<Database, Store
         let what = explain_io(&error);
         StoreError(format!("cannot open {}: {what}", path.display()))
     })?;
-    let file = LockableFile::new(file, sync).map_err(|error| StoreError(cannot_open(path, error)))?;
+    let file = LockableFile::new(file, sync, true).map_err(|error| StoreError(cannot_open(path, error)))?;
     open_on(path, file, check)
 }
 

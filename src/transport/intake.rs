@@ -238,7 +238,7 @@ mod tests {
                 said.push(format!("{step:?}"));
                 continue;
             };
-            for Published { topic, format, message, retain, verbatim } in batch.messages() {
+            for Published { topic, format, message, retain, verbatim, .. } in batch.messages() {
                 let topic = &batch.topics()[*topic as usize];
                 let payload = String::from_utf8_lossy(&batch.bytes()[message.part.range().clone()]);
                 let frame = verbatim.clone().map(|frame| batch.bytes()[frame].to_vec());

@@ -1,7 +1,6 @@
 //! What can be the matter with a data directory: a clear message, and nothing on the disk is made worse.
 
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,7 +9,7 @@ use babelmq::Format::Json;
 use crate::support::random::Random;
 use crate::support::served::Served;
 use crate::support::{Client, Field};
-use crate::{babelmq, run, scratch, serve, setting};
+use crate::{run, scratch, serve, setting};
 
 const VALUES: usize = 2_000;
 
@@ -136,20 +135,22 @@ fn the_values_of_a_damaged_file_that_can_be_read_are_saved() {
     assert_eq!(Client::to(broker.address).subscribe(Json, "t").len(), VALUES - 1);
 }
 
+/// A broker whose files may have so many KiB, and that is told so as it would be told of a full disk.
+fn serve_limited(directory: &Path, limit: &str) -> Served {
+    let script = format!(
+        "trap '' XFSZ; ulimit -S -f {limit}; exec {} serve --listen 127.0.0.1:0 --fsync always --data-dir {}",
+        env!("CARGO_BIN_EXE_babelmq"),
+        directory.display()
+    );
+    Served::start(Command::new("bash").args(["-c", &script]))
+}
+
 /// A file that may not grow is what a full disk is to a program: the write fails.
 #[test]
 fn a_full_disk_costs_nothing_but_what_is_new() {
     let (directory, _) = filled("full");
-    // ulimit counts in blocks of 1,024 bytes in bash.
     let limit = fs::metadata(file(&directory)).unwrap().len() / 1_024 + 64;
-    let script = format!(
-        "trap '' XFSZ; ulimit -f {limit}; exec {} serve --listen 127.0.0.1:0 --fsync always --data-dir {}",
-        env!("CARGO_BIN_EXE_babelmq"),
-        directory.display()
-    );
-    let mut command = Command::new("bash");
-    command.arg0("bash").args(["-c", &script]);
-    let mut broker = Served::start(&mut command);
+    let mut broker = serve_limited(&directory, &limit.to_string());
     let mut client = Client::to(broker.address);
     let large = format!("\"{}\"", "y".repeat(50_000));
     let refused = (0..1_000).find_map(|n| {
@@ -179,8 +180,7 @@ fn a_full_disk_costs_nothing_but_what_is_new() {
 #[test]
 fn when_there_is_room_again_nothing_is_missing() {
     let (directory, _) = filled("room-again");
-    let hidden = directory.join("hidden");
-    let broker = serve(&directory, &["--fsync", "always"]);
+    let broker = serve_limited(&directory, "unlimited");
     let mut client = Client::to(broker.address);
     client.publish(Json, "before", b"1");
     client.flush(Json);
@@ -190,7 +190,6 @@ fn when_there_is_room_again_nothing_is_missing() {
             Command::new("prlimit").args(["--pid", &broker.id(), &format!("--fsize={bytes}")]).status();
         assert!(done.unwrap().success());
     };
-    let _ = hidden;
     limit("4096:unlimited");
     client.publish(Json, "during", b"2");
     client.command(Json, &[("command", Field::Str("clear")), ("topic", Field::Str("t/7"))]);
