@@ -290,3 +290,45 @@ fn what_small_messages_become_counts() {
         assert!(sent < 100, "400 MB wait for a client that does not read");
     }
 }
+
+/// Where subscriptions overlap, a message that waits in the queue of one is due to the other as well.
+#[test]
+fn a_cancelled_subscription_loses_nothing_that_another_is_due() {
+    let _other = OTHERS.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for policy in ["drop-oldest", "latest"] {
+        let broker = start();
+        let mut slow = Client::connect(&broker);
+        slow.subscribe(Json, "a");
+        slow.subscribe_with(Json, "a/b", &[("overflow", Str(policy))]);
+        let mut producer = Client::connect(&broker);
+        for topic in 0..20 {
+            fill_one(&mut producer, &format!("a/b/{topic}"));
+        }
+        producer.flush(Json);
+        slow.command(Json, &[("command", Str("cancel")), ("topic", Str("a/b"))]);
+        let mut delivered = 0;
+        while slow.next().field("command") == "publish" {
+            delivered += 1;
+        }
+        assert_eq!(delivered, 20, "{policy}");
+    }
+}
+
+/// Long answers that nobody reads are bounded, hold nobody up, and do not hold the end of the broker up either.
+#[test]
+fn long_answers_that_nobody_reads_are_bounded() {
+    let _other = OTHERS.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let broker = start();
+    let mut producer = Client::connect(&broker);
+    for topic in 0..2_000 {
+        producer.publish(Json, &format!("t/{topic}"), b"1");
+    }
+    producer.flush(Json);
+    let mut greedy = Client::connect(&broker);
+    let ask = support::frame(0, &support::body(Json, &[("command", Str("list"))]));
+    greedy.send_raw(&ask.repeat(1_000));
+    until("it is cut off", || broker.stats().slow_consumers == 1);
+    producer.publish(Json, "t/0", b"2");
+    producer.is_quiet();
+    drop(broker);
+}

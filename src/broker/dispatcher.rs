@@ -9,7 +9,7 @@ mod report;
 mod run;
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ use super::subscriptions::{Route, Slot, Subscription, Subscriptions, Way};
 use super::subtrees::{Subtree, Subtrees};
 use super::sync::Sender;
 use super::tree::{StoreLimits, Tree};
-use super::walks::Walks;
+use super::walks::{MAX_WALKS, Walks};
 use crate::codec::Dialect;
 use crate::protocol::{
     DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Format, Overflow, Refusal, Reply, Topic, TopicFilter,
@@ -43,6 +43,8 @@ pub struct Dispatcher {
     slots: Vec<Option<Client>>,
     free: Vec<Slot>,
     by_id: HashMap<ClientId, Slot>,
+    /// Connections that were cut off and whose sessions still read.
+    cut_off: HashSet<ClientId>,
     /// Routes of topics that are published to and not stored. Emptied when subscriptions change, or when it is full.
     passing: HashMap<Topic, Arc<[Route]>>,
     selections: Selections,
@@ -115,6 +117,7 @@ impl Dispatcher {
             slots: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::new(),
+            cut_off: HashSet::new(),
             passing: HashMap::new(),
             selections: Selections::default(),
             counts: Counts::default(),
@@ -153,6 +156,7 @@ impl Dispatcher {
                 }
             }
             Event::Detach { client } => {
+                self.cut_off.remove(&client);
                 if let Some(&slot) = self.by_id.get(&client) {
                     self.detach(slot);
                 }
@@ -210,9 +214,7 @@ impl Dispatcher {
 
     /// Goes on with one of the answers that are too long to be given at once.
     fn walk_on(&mut self) {
-        let slots = &self.slots;
-        let outbox = |slot: Slot| Some(&slots.get(slot as usize)?.as_ref()?.outbox);
-        self.counts.snapshot_values += self.walks.step(&mut self.tree, outbox) as u64;
+        self.counts.snapshot_values += self.walks.step(&mut self.tree) as u64;
     }
 
     /// Ends a connection that nothing can be delivered to.
@@ -223,9 +225,15 @@ impl Dispatcher {
         }
     }
 
+    /// Ends a connection that asks for more long answers than it has read.
+    fn too_many_walks(&mut self, slot: Slot) {
+        self.cut_off(slot, Full { messages: MAX_WALKS, bytes: 0 });
+    }
+
     /// Ends a connection that does not keep up, and tells it why.
     fn cut_off(&mut self, slot: Slot, Full { messages, bytes }: Full) {
         let Some(client) = self.detach(slot) else { return };
+        self.cut_off.insert(client.id);
         self.counts.slow_consumers += 1;
         let refusal = Refusal::new(
             ErrorCode::SlowConsumer,
@@ -258,10 +266,10 @@ impl Dispatcher {
             }
             Control::List { filter, format } => match self.tree.topics(&filter, ON_THE_SPOT) {
                 Some(topics) => self.reply(slot, format, Reply::Topics { topics }),
-                None => {
-                    let pieces = self.walks.begin(&mut self.tree, slot, filter);
-                    self.send(slot, Delivery::Topics { pieces, format });
-                }
+                None => match self.walks.begin(&mut self.tree, slot, filter) {
+                    Some(pieces) => self.send(slot, Delivery::Topics { pieces, format }),
+                    None => self.too_many_walks(slot),
+                },
             },
             Control::Get { topic, format } => match self.tree.get(&topic) {
                 Some(stored) => {
@@ -313,8 +321,10 @@ impl Dispatcher {
         self.subscriptions_changed();
         let format = dialect.format();
         let Some(values) = self.tree.snapshot(&filter, ON_THE_SPOT) else {
-            let pieces = self.walks.begin(&mut self.tree, slot, filter.clone());
-            return self.send(slot, Delivery::Walk { pieces, topic: filter, dialect });
+            return match self.walks.begin(&mut self.tree, slot, filter.clone()) {
+                Some(pieces) => self.send(slot, Delivery::Walk { pieces, topic: filter, dialect }),
+                None => self.too_many_walks(slot),
+            };
         };
         let count = values.len() as u64;
         self.counts.snapshot_values += count;
@@ -445,9 +455,9 @@ impl Client {
     fn forget_wish(&mut self, filter: &TopicFilter) {
         let Some(Wish { way, queue }) = self.filters.remove(filter) else { return };
         if let Way::DropOldest(place) | Way::Latest(place) = way
-            && let Some(mailbox) = self.mailboxes[place as usize].take()
+            && self.mailboxes[place as usize].take().is_some()
         {
-            mailbox.close();
+            // What it holds was announced, so it is written before whatever follows; other subscriptions may be due it.
             self.free_mailboxes.push(place);
         }
         if let Some(queue) = queue

@@ -133,8 +133,6 @@ pub struct Piece {
     pub values: Vec<Arc<Stored>>,
     /// Whether these are the last. Where there are no more pieces and none said so, the connection was cut off.
     pub last: bool,
-    /// To be given back when they are written.
-    pub charge: Charge,
 }
 
 /// Which messages of a batch one subscriber gets.
@@ -247,13 +245,6 @@ impl Outbox {
     /// [`Undelivered::Gone`].
     pub fn announce(&self, mailbox: &Arc<Mailbox>) -> Result<(), Undelivered> {
         self.send(Delivery::Mailbox(mailbox.clone()), Charge::default())
-    }
-
-    /// Stored values for a [`Delivery::Walk`] or [`Delivery::Topics`]; they count until they are written.
-    pub fn piece(&self, values: Vec<Arc<Stored>>, last: bool) -> Piece {
-        let charge = Charge { answer_bytes: size_of_val(values.as_slice()), ..Charge::default() };
-        self.level.add(charge);
-        Piece { values, last, charge }
     }
 
     /// Adds live messages.

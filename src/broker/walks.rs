@@ -4,10 +4,11 @@
 //! value that is overwritten or cleared before the walk has come to it is kept for it. So nothing is missed, nothing comes
 //! twice, and the live messages follow without a gap.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::outbox::{Outbox, Piece};
+use super::outbox::Piece;
 use super::subscriptions::Slot;
 use super::sync::{Receiver, Sender, unbounded};
 use super::tree::{Marker, Stored, Tree};
@@ -16,10 +17,15 @@ use crate::protocol::TopicFilter;
 /// Topics that one step looks at.
 const STEP: usize = 1_024;
 
+/// Walks of one connection at the same time. Each holds up whoever overwrites a value, and keeps what it has not shown.
+pub(super) const MAX_WALKS: usize = 64;
+
 /// The walks that are under way, each taking its turn.
 #[derive(Debug, Default)]
 pub(super) struct Walks {
     turns: VecDeque<Walk>,
+    /// How many each connection has.
+    of_slot: HashMap<Slot, usize>,
 }
 
 #[derive(Debug)]
@@ -42,8 +48,19 @@ impl Walks {
         self.turns.is_empty()
     }
 
-    /// Begins a walk through the values that are stored now. Its pieces come out of the returned end.
-    pub(super) fn begin(&mut self, tree: &mut Tree, slot: Slot, filter: TopicFilter) -> Receiver<Piece> {
+    /// Begins a walk through the values that are stored now. Its pieces come out of the returned end; `None` if the
+    /// connection has as many walks as it may.
+    pub(super) fn begin(
+        &mut self,
+        tree: &mut Tree,
+        slot: Slot,
+        filter: TopicFilter,
+    ) -> Option<Receiver<Piece>> {
+        let count = self.of_slot.entry(slot).or_insert(0);
+        if *count == MAX_WALKS {
+            return None;
+        }
+        *count += 1;
         let (pieces, receiver) = unbounded();
         let (marker, until) = (tree.mark(), tree.published());
         self.turns.push_back(Walk {
@@ -55,7 +72,7 @@ impl Walks {
             kept: BTreeMap::new(),
             pieces,
         });
-        receiver
+        Some(receiver)
     }
 
     /// Keeps a value that was taken out of the tree for whoever has not come by it.
@@ -71,34 +88,41 @@ impl Walks {
     }
 
     /// Goes a step on with the walk whose turn it is. Returns how many values that brought.
-    pub(super) fn step<'a>(
-        &mut self,
-        tree: &mut Tree,
-        outbox: impl FnOnce(Slot) -> Option<&'a Outbox>,
-    ) -> usize {
+    pub(super) fn step(&mut self, tree: &mut Tree) -> usize {
         let Some(mut walk) = self.turns.pop_front() else { return 0 };
-        let (values, done) = walk.step(tree);
+        let (values, mut done) = walk.step(tree);
         let count = values.len();
-        if let Some(outbox) = outbox(walk.slot)
-            && (count > 0 || done)
-        {
-            // A writer that has ended needs no more pieces; its session tells the dispatcher.
-            let _ = walk.pieces.send(outbox.piece(values, done));
+        if count > 0 || done {
+            // A writer that has ended needs no more pieces.
+            done |= walk.pieces.send(Piece { values, last: done }).is_err();
         }
         if done {
-            tree.unmark(walk.marker);
+            self.finish(tree, walk);
         } else {
             self.turns.push_back(walk);
         }
         count
     }
 
+    fn finish(&mut self, tree: &mut Tree, walk: Walk) {
+        tree.unmark(walk.marker);
+        if let Entry::Occupied(mut count) = self.of_slot.entry(walk.slot) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
     /// Ends the walks of a connection that is gone.
     pub(super) fn end(&mut self, tree: &mut Tree, slot: Slot) {
+        if !self.of_slot.contains_key(&slot) {
+            return;
+        }
         let turns = std::mem::take(&mut self.turns);
         for walk in turns {
             if walk.slot == slot {
-                tree.unmark(walk.marker);
+                self.finish(tree, walk);
             } else {
                 self.turns.push_back(walk);
             }
@@ -142,7 +166,6 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::outbox::{QueueLimits, outbox};
     use crate::codec::Part;
     use crate::protocol::{Format, Topic};
 
@@ -176,11 +199,10 @@ mod tests {
             }
             let expected: Vec<_> =
                 (0..count).map(|n| (format!("a/{n}"), n.to_string().into_bytes())).collect();
-            let (outbox, _inbox) = outbox(QueueLimits::default());
-            let pieces = walks.begin(&mut tree, 0, filter.clone());
-            let second = walks.begin(&mut tree, 1, filter.clone());
+            let pieces = walks.begin(&mut tree, 0, filter.clone()).unwrap();
+            let second = walks.begin(&mut tree, 1, filter.clone()).unwrap();
             for _ in 0..steps {
-                walks.step(&mut tree, |_| Some(&outbox));
+                walks.step(&mut tree);
             }
             for n in (0..count).step_by(3).chain(0..10).chain([0]) {
                 publish(&mut tree, &mut walks, &format!("a/{n}"), "1000000");
@@ -190,7 +212,7 @@ mod tests {
                 }
             }
             while !walks.is_empty() {
-                walks.step(&mut tree, |_| Some(&outbox));
+                walks.step(&mut tree);
             }
             assert_eq!(names(&pieces), expected, "after {steps} steps");
             assert_eq!(names(&second), expected, "after {steps} steps");
@@ -203,18 +225,37 @@ mod tests {
         let (mut tree, mut walks) = (Tree::default(), Walks::default());
         publish(&mut tree, &mut walks, "a", "1");
         let filter = TopicFilter::parse("#").unwrap();
-        let pieces = walks.begin(&mut tree, 0, filter.clone());
-        let second = walks.begin(&mut tree, 1, filter);
+        let pieces = walks.begin(&mut tree, 0, filter.clone()).unwrap();
+        let second = walks.begin(&mut tree, 1, filter).unwrap();
         walks.end(&mut tree, 0);
         assert!(pieces.recv().is_err());
-        let (outbox, _inbox) = outbox(QueueLimits::default());
         while !walks.is_empty() {
-            walks.step(&mut tree, |_| Some(&outbox));
+            walks.step(&mut tree);
         }
         assert_eq!(names(&second).len(), 1);
         let marker = tree.mark();
         assert!(matches!(tree.behind(&marker), Some(Some(_))));
         tree.pass(&marker);
         assert!(tree.behind(&marker).is_none());
+    }
+
+    #[test]
+    fn a_connection_has_so_many_walks_and_no_more() {
+        let (mut tree, mut walks) = (Tree::default(), Walks::default());
+        publish(&mut tree, &mut walks, "a", "1");
+        let filter = TopicFilter::parse("#").unwrap();
+        let mut begin = |walks: &mut Walks, slot| walks.begin(&mut tree, slot, filter.clone());
+        let first: Vec<_> = (0..MAX_WALKS).map(|_| begin(&mut walks, 0).unwrap()).collect();
+        assert!(begin(&mut walks, 0).is_none());
+        assert!(begin(&mut walks, 1).is_some(), "others have their own");
+        // Whoever does not take the pieces any more needs no more steps.
+        drop(first);
+        let mut steps = 0;
+        while !walks.is_empty() {
+            walks.step(&mut tree);
+            steps += 1;
+        }
+        assert_eq!(steps, MAX_WALKS + 1);
+        assert!(walks.of_slot.is_empty());
     }
 }

@@ -83,7 +83,11 @@ impl Listener {
         let (events, alive) = (self.events.clone(), self.alive.clone());
         let session = Session::new(client, peer, stream, events, self.shared.clone(), alive);
         tracing::debug!(%client, %peer, "connected");
-        session.start().map_err(|(_, error)| error)
+        session.start().map_err(|(session, error)| {
+            // It waits for a thread where the others wait that have none.
+            drop(self.shared.parked.park(session));
+            error
+        })
     }
 
     /// Why a connection cannot stay, if it cannot.

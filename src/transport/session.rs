@@ -335,7 +335,10 @@ impl Session {
                     tracing::warn!(%client, %peer, %error, "there is no thread to write to this client with; it is disconnected");
                     return Err(error);
                 }
-                Err(_) => thread::park_timeout(EXHAUSTED_PAUSE),
+                Err(_) => {
+                    self.shared.connections.join_ended();
+                    thread::park_timeout(EXHAUSTED_PAUSE);
+                }
             }
         };
         // The thread is waiting for it.

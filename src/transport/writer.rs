@@ -3,6 +3,7 @@
 //! It owns the write half: it takes deliveries from its inbox, asks each for its bytes in the subscriber's dialect, and
 //! writes as much as is waiting with one call.
 
+use std::cell::OnceCell;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
@@ -47,6 +48,8 @@ pub(super) struct Writer {
     limits: Limits,
     /// A peer that takes nothing for so long is given up.
     write_timeout: Duration,
+    /// When it was first seen that the outbox overflowed.
+    hurry: OnceCell<Instant>,
     gathered: Gathered,
     scratch: Document,
 }
@@ -61,8 +64,8 @@ impl Writer {
         config: &Config,
     ) -> Writer {
         let Config { limits, write_timeout, .. } = *config;
-        let (gathered, scratch) = (Gathered::default(), Document::new());
-        Writer { client, stream, inbox, session, counters, limits, write_timeout, gathered, scratch }
+        let (gathered, scratch, hurry) = (Gathered::default(), Document::new(), OnceCell::new());
+        Writer { client, stream, inbox, session, counters, limits, write_timeout, hurry, gathered, scratch }
     }
 
     /// Writes until the outbox is closed and empty, or the peer is gone.
@@ -115,11 +118,10 @@ impl Writer {
             Delivery::Snapshot { values, dialect } => self.gather_values(&values, dialect)?,
             Delivery::Walk { pieces, topic, dialect } => {
                 let (mut sent, mut whole) = (0, false);
-                while let Some(Piece { values, last, charge }) = self.next_piece(&pieces)? {
+                while let Some(Piece { values, last }) = self.next_piece(&pieces)? {
                     sent += values.len() as u64;
                     whole = last;
                     self.gather_values(&values, dialect)?;
-                    self.gathered.charges.push(charge);
                 }
                 if whole {
                     let reply = Reply::Subscribed { topic, values: sent };
@@ -128,10 +130,9 @@ impl Writer {
             }
             Delivery::Topics { pieces, format } => {
                 let (mut topics, mut whole) = (Vec::new(), false);
-                while let Some(Piece { values, last, charge }) = self.next_piece(&pieces)? {
+                while let Some(Piece { values, last }) = self.next_piece(&pieces)? {
                     whole = last;
                     topics.extend(values.iter().map(|stored| stored.topic.clone()));
-                    self.gathered.charges.push(charge);
                 }
                 if whole {
                     topics.sort_unstable();
@@ -171,6 +172,10 @@ impl Writer {
 
     fn gather_values(&mut self, values: &[Arc<Stored>], dialect: Dialect) -> io::Result<()> {
         for stored in values {
+            // Who was cut off gets no more of it.
+            if self.inbox.is_overflowed() {
+                break;
+            }
             self.gather_stored(stored, dialect, Frame::Retained);
             self.flush_enough()?;
         }
@@ -188,6 +193,9 @@ impl Writer {
                 self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
             }
             for letter in &letters {
+                if self.inbox.is_overflowed() {
+                    break;
+                }
                 match letter {
                     Letter::Messages(batch, selection, skipped) => {
                         self.gather_messages(batch, dialect, selection, *skipped);
@@ -281,10 +289,9 @@ impl Writer {
 
     fn write_slices(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         let mut progress = Instant::now();
-        let mut hurry = None;
         while !slices.is_empty() {
             // Reading a little now and then does not keep a connection that was cut off.
-            if self.inbox.is_overflowed() && hurry.get_or_insert_with(Instant::now).elapsed() >= HURRY {
+            if self.inbox.is_overflowed() && self.hurry.get_or_init(Instant::now).elapsed() >= HURRY {
                 return Err(ErrorKind::TimedOut.into());
             }
             match (&*self.stream).write_vectored(slices) {

@@ -20,7 +20,9 @@ impl Dispatcher {
     /// Stores and delivers what one read of a client brought, and tells the client what was refused.
     pub(super) fn publish_for(&mut self, client: ClientId, batch: Batch) {
         let slot = self.by_id.get(&client).copied();
-        for (format, refusal) in self.publish(batch, slot.is_some()) {
+        // One that was cut off is told nothing any more, and is held to the limits all the same.
+        let can_refuse = slot.is_some() || self.cut_off.contains(&client);
+        for (format, refusal) in self.publish(batch, can_refuse) {
             if let Some(slot) = slot {
                 self.reply(slot, format, Reply::Error(refusal));
             }
