@@ -23,6 +23,8 @@ pub(super) struct Intake<'a> {
     /// Where the batch that is being gathered begins in `region`.
     start: usize,
     document: Document,
+    /// Bytes of all values that were decoded for the batch, those included that it does not carry.
+    decoded: usize,
     recent: &'a mut Recent,
     messages: Vec<Published>,
     steps: Vec<Step>,
@@ -46,6 +48,7 @@ struct Like {
     /// Index in [`Recent::topics`].
     topic: u32,
     retain: bool,
+    ttl: Option<u32>,
     verbatim: bool,
 }
 
@@ -66,6 +69,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         limits,
         start: 0,
         document: Document::new(),
+        decoded: 0,
         recent,
         messages: Vec::new(),
         steps: Vec::new(),
@@ -97,18 +101,19 @@ impl Intake<'_> {
         let mark = self.document.mark();
         let request = read_request(source, format, body.clone(), &mut self.document, &self.limits);
         let control = match request {
-            Ok(Request::Publish { topic, mut message, retain, verbatim }) => match self.topic(&topic) {
+            Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(index) => {
+                    self.decoded += message.document.map_or(0, |root| self.document.value_size(root));
                     if self.document.weight() > MAX_DECODED {
                         self.document.truncate(mark);
                         message.document = None;
                     }
                     if let (Format::Json, Part::Value(value)) = (format, &message.part) {
                         self.recent.known.learn(source, body, value.clone(), &topic);
-                        self.recent.like = Some(Like { topic: index, retain, verbatim });
+                        self.recent.like = Some(Like { topic: index, retain, ttl, verbatim });
                     }
                     let verbatim = verbatim.then_some(frame);
-                    self.messages.push(Published { topic: index, format, message, retain, verbatim });
+                    self.messages.push(Published { topic: index, format, message, retain, ttl, verbatim });
                     return;
                 }
                 Err(refusal) => Err(refusal.about(topic)),
@@ -147,6 +152,7 @@ impl Intake<'_> {
             format: Format::Json,
             message: Message { part: Part::Value(message), document: None },
             retain: like.retain,
+            ttl: like.ttl,
             verbatim: like.verbatim.then_some(frame),
         });
         true
@@ -178,7 +184,8 @@ impl Intake<'_> {
         let bytes = self.region[self.start..end].to_vec();
         let topics = self.recent.topics.clone();
         self.recent.forget_old_topics();
-        let batch = Batch::new(bytes, document, topics, messages, self.limits);
+        let decoded = mem::take(&mut self.decoded);
+        let batch = Batch::new(bytes, document, topics, messages, self.limits).decoding_to(decoded);
         self.steps.push(Step::Publish(Box::new(batch)));
     }
 }
@@ -236,7 +243,7 @@ mod tests {
                 said.push(format!("{step:?}"));
                 continue;
             };
-            for Published { topic, format, message, retain, verbatim } in batch.messages() {
+            for Published { topic, format, message, retain, verbatim, .. } in batch.messages() {
                 let topic = &batch.topics()[*topic as usize];
                 let payload = String::from_utf8_lossy(&batch.bytes()[message.part.range().clone()]);
                 let frame = verbatim.clone().map(|frame| batch.bytes()[frame].to_vec());
