@@ -58,6 +58,7 @@ impl Writer {
                 self.gathered.push(line_of(&reply))
             }
             Delivery::Walk { .. } | Delivery::Topics { .. } => panic!("no model has so many topics"),
+            Delivery::Report { .. } => panic!("no model asks for statistics"),
         }
         self.charges.push(charge);
         Ok(())
