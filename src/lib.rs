@@ -42,7 +42,7 @@ pub use protocol::{ErrorCode, Format, Limits, Refusal, Topic, TopicFilter, Value
 pub use transport::{Broker, BrokerHandle, Config, StartError};
 
 /// For the instruction budget in `benches`. No part of the interface.
-#[cfg(feature = "broker")]
+#[cfg(all(feature = "broker", not(shuttle)))]
 #[doc(hidden)]
 pub mod internals {
     pub use crate::transport::{Recent, Taken, take_in};

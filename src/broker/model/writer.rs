@@ -55,7 +55,9 @@ impl Writer {
             Delivery::Snapshot { values, .. } => self.gathered.extend(values.iter().map(|value| line(value))),
             Delivery::Value { stored, .. } => self.gathered.push(line(&stored)),
             Delivery::Reply { reply, .. } => self.gathered.push(line_of(&reply)),
-            Delivery::Walk { .. } | Delivery::Topics { .. } => panic!("no model has so many topics"),
+            Delivery::Walk { .. } | Delivery::Topics { .. } | Delivery::Report { .. } => {
+                panic!("no model asks for that")
+            }
         }
         self.charges.push(charge);
         Ok(())
