@@ -30,7 +30,7 @@ fn every_line_of_a_connection_bears_its_id() {
     let (_, _, log) = served.end();
     let of_client: Vec<String> = lines(&log)
         .iter()
-        .filter(|line| line["span"]["client"] == "1" && line["span"]["peer"] == peer.as_str())
+        .filter(|line| line["client"] == "1" && line["peer"] == peer.as_str())
         .map(|line| line["message"].as_str().unwrap().to_owned())
         .collect();
     for message in ["connected", "message refused", "connection refused", "disconnected"] {
