@@ -25,7 +25,7 @@ pub use backlog::{BACKLOG_BYTES, Backlog, Claim};
 pub use dispatcher::Dispatcher;
 pub use event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 pub use mailbox::{Letter, Mailbox, Taken};
-pub use outbox::{Charge, Delivery, Full, Inbox, Outbox, Piece, QueueLimits, Selection, outbox};
+pub use outbox::{Charge, Delivery, Full, Inbox, Outbox, Piece, QueueLimits, Selection, Undelivered, outbox};
 pub use report::Report;
 pub use stats::{Counters, Started, Stats};
 pub use tree::{StoreLimits, Stored};
