@@ -15,13 +15,15 @@ VENV := .venv
 IN_VENV = $(abspath $(VENV))/bin
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
+KILLS ?= 200
+FLIPS ?= 500
 # A soak, in seconds; what its clients choose follows from the seed.
 SECONDS ?= 600
 SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak model check fmt clippy features doc deny budget fuzz fuzz-replay bench bench-peers install uninstall deb clean
+.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny budget fuzz fuzz-replay bench bench-peers install uninstall deb clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -51,6 +53,10 @@ $(VENV)/installed: clients/python/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet -e './clients/python[test,lint]'
 	touch $@
+
+# Kills and flipped bytes, many more than in `make test`.
+soak-store:
+	KILLS=$(KILLS) FLIPS=$(FLIPS) SEED=$(SEED) $(CARGO) test --release --locked --test storage -- --nocapture kill flipped
 
 # The broker's threads in many orders: MODEL_ITERATIONS says how many of each kind, MODEL_SEED repeats a run.
 model:

@@ -13,6 +13,7 @@
 //! | [`protocol`] | the vocabulary: topics, frames, values, limits, errors | nobody |
 //! | [`codec`] | bytes to values and back, in three formats | `protocol` |
 //! | [`broker`] | who gets what; opens no socket | `codec`, `protocol` |
+//! | `storage` | last values on a disk, behind the trait [`broker::Store`] | `broker`, `codec`, `protocol` |
 //! | `transport` | sockets and threads | `broker`, `codec`, `protocol` |
 //! | `middleware` | the client library | `codec`, `protocol`, never `broker` |
 //! | `cli` | the `babelmq` command | all |
@@ -27,6 +28,8 @@ pub mod codec;
 #[cfg(feature = "middleware")]
 mod middleware;
 pub mod protocol;
+#[cfg(feature = "storage")]
+pub mod storage;
 #[cfg(all(feature = "broker", not(shuttle)))]
 mod transport;
 

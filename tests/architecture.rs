@@ -9,9 +9,23 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("codec", &["protocol"]),
     ("broker", &["codec", "protocol"]),
+    ("storage", &["broker", "codec", "protocol"]),
     ("transport", &["broker", "codec", "protocol"]),
     ("middleware", &["codec", "protocol"]),
-    ("cli", &["broker", "codec", "middleware", "protocol", "transport", "Broker", "BrokerHandle", "Config"]),
+    (
+        "cli",
+        &[
+            "broker",
+            "codec",
+            "middleware",
+            "protocol",
+            "storage",
+            "transport",
+            "Broker",
+            "BrokerHandle",
+            "Config",
+        ],
+    ),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

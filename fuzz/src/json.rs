@@ -94,7 +94,7 @@ fn recognised(head: &[u8], body: &[u8], judged: &Result<Request<'_>, Refusal>) {
         known.learn(&before, 0..before.len(), payload, &topic);
         let Some(recognised) = known.recognise(body, 0..body.len(), &limits(body)) else { continue };
         match judged {
-            Ok(Request::Publish { topic, message, retain: true, verbatim: true }) => {
+            Ok(Request::Publish { topic, message, retain: true, ttl: None, verbatim: true }) => {
                 assert_eq!(recognised.topic.unwrap_or("t"), topic);
                 assert_eq!(Part::Value(recognised.message), message.part);
                 assert_eq!(message.document, None);

@@ -3,8 +3,10 @@
 //! It never waits for a subscriber and never touches a socket: it reads events, moves reference-counted payloads and
 //! puts them into outboxes.
 
+mod memory;
 mod publish;
 mod report;
+mod run;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -13,14 +15,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
+use super::expiry::Expiries;
 use super::mailbox::Mailbox;
 use super::outbox::{Delivery, Full, Outbox, Undelivered};
+use super::recorder::Recorder;
 use super::selections::Selections;
 use super::stats::Stats;
 use super::subscriptions::{Route, Slot, Subscription, Subscriptions, Way};
-use super::sync::{Receiver, Sender, TryRecvError};
+use super::subtrees::{Subtree, Subtrees};
+use super::sync::Sender;
 use super::tree::{StoreLimits, Tree};
-use super::wait::Wait;
 use super::walks::Walks;
 use crate::codec::Dialect;
 use crate::protocol::{
@@ -44,6 +48,10 @@ pub struct Dispatcher {
     selections: Selections,
     counts: Counts,
     store: StoreLimits,
+    subtrees: Subtrees,
+    expiries: Expiries,
+    /// None where memory ends with the process.
+    recorder: Option<Recorder>,
     max_subscriptions: usize,
     store_full: Arc<AtomicBool>,
 }
@@ -87,6 +95,7 @@ struct Counts {
     slow_consumers: u64,
     dropped: u64,
     store_refused: u64,
+    expired: u64,
     published_in: [u64; Format::ALL.len()],
 }
 
@@ -110,34 +119,25 @@ impl Dispatcher {
             selections: Selections::default(),
             counts: Counts::default(),
             store,
+            subtrees: Subtrees::default(),
+            expiries: Expiries::default(),
+            recorder: None,
             max_subscriptions,
             store_full: Arc::default(),
         }
+    }
+
+    /// Adds rules for parts of the topic tree, before anything is published.
+    #[must_use]
+    pub fn with_subtrees(mut self, subtrees: Vec<Subtree>) -> Dispatcher {
+        self.subtrees = Subtrees::new(subtrees);
+        self
     }
 
     /// Whether there is no room for another last value. While it is so, publishers need a way to be told that they were
     /// refused; what they sent before they could know it is stored all the same.
     pub fn store_full(&self) -> Arc<AtomicBool> {
         self.store_full.clone()
-    }
-
-    /// Runs until every sender of events is gone. All outboxes close with it.
-    pub fn run(mut self, events: &Receiver<Event>) {
-        let mut wait = Wait::default();
-        loop {
-            let event = if self.walks.is_empty() {
-                wait.recv(events).map_err(|_| TryRecvError::Disconnected)
-            } else {
-                events.try_recv()
-            };
-            match event {
-                Ok(event) => self.step(event),
-                Err(TryRecvError::Empty) => {}
-                Err(TryRecvError::Disconnected) if self.walks.is_empty() => return,
-                Err(TryRecvError::Disconnected) => {}
-            }
-            self.walk_on();
-        }
     }
 
     /// Takes in one event.
@@ -271,7 +271,13 @@ impl Dispatcher {
                 None => self.reply(slot, format, Reply::NoValue { topic }),
             },
             Control::Clear { .. } => {}
-            Control::Ping { id, format } => self.reply(slot, format, Reply::Pong { id }),
+            Control::Ping { id, format } => {
+                let reply = Reply::Pong { id };
+                match self.ticket() {
+                    Some(ticket) => self.send(slot, Delivery::Durable { ticket, reply, format }),
+                    None => self.reply(slot, format, reply),
+                }
+            }
             Control::Stats { format } => self.report(slot, format),
             Control::Refuse { refusal, format } => {
                 let fatal = refusal.code.is_fatal();
@@ -328,13 +334,15 @@ impl Dispatcher {
     fn clear(&mut self, topic: &Topic) -> bool {
         let Some(before) = self.tree.clear(topic) else { return false };
         self.walks.keep(&before);
-        self.note_room();
+        self.note_cleared(topic, before.payload.weight());
         true
     }
 
     /// Keeps what publishers are told of the room in the store up to date.
     fn note_room(&self) {
-        let full = self.tree.values() >= self.store.values || self.tree.bytes() >= self.store.bytes;
+        let full = self.tree.values() >= self.store.values
+            || self.tree.bytes() >= self.store.bytes
+            || self.subtrees.any_full();
         if full != self.store_full.load(Ordering::Relaxed) {
             self.store_full.store(full, Ordering::Relaxed);
         }
@@ -397,6 +405,7 @@ impl Dispatcher {
             store_refused: self.counts.store_refused,
             published_in: self.counts.published_in,
             subscriptions: self.subscriptions.len() as u64,
+            expired: self.counts.expired,
             topics: self.tree.values() as u64,
             stored_bytes: self.tree.bytes() as u64,
             ..Stats::default()

@@ -80,7 +80,14 @@ fn batch(topic: &str, numbers: impl IntoIterator<Item = u64>) -> Batch {
         let start = bytes.len();
         bytes.extend_from_slice(number.to_string().as_bytes());
         let message = Message { part: Part::Value(start..bytes.len()), document: None };
-        messages.push(Published { topic: 0, format: Format::Json, message, retain: false, verbatim: None });
+        messages.push(Published {
+            topic: 0,
+            format: Format::Json,
+            message,
+            retain: false,
+            ttl: None,
+            verbatim: None,
+        });
     }
     Batch::new(bytes, Document::new(), vec![Topic::parse(topic).unwrap()], messages, Limits::default())
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::mailbox::Mailbox;
+use super::progress::Ticket;
 use super::report::Report;
 use super::sync::{AtomicBool, AtomicUsize, Receiver, Sender, unbounded};
 use super::tree::Stored;
@@ -78,6 +79,15 @@ pub enum Delivery {
         /// How to write it.
         dialect: Dialect,
     },
+    /// An answer that says that everything before it is on the disk; it waits there, and what is behind it with it.
+    Durable {
+        /// What to wait for.
+        ticket: Ticket,
+        /// What to say then.
+        reply: Reply,
+        /// How to write it.
+        format: Format,
+    },
     /// The answer to a `stats`; the writer adds what it knows.
     Report {
         /// What the dispatcher knows.
@@ -102,12 +112,16 @@ impl Delivery {
         match self {
             Delivery::Snapshot { values, .. } => SMALL + size_of_val(values.as_slice()),
             Delivery::Value { stored, .. } => SMALL + stored.payload.weight(),
+            Delivery::Durable { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. }
+            | Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
             Delivery::Reply { reply: Reply::Topics { topics }, .. } => SMALL + size_of_val(topics.as_slice()),
-            Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
             Delivery::Reply { reply: Reply::Error(refusal), .. } => SMALL + refusal.reason.len(),
             Delivery::Report { report, .. } => SMALL + report.weight(),
             Delivery::Walk { .. } | Delivery::Topics { .. } => WALK,
-            Delivery::Reply { .. } | Delivery::Messages { .. } | Delivery::Mailbox(_) => SMALL,
+            Delivery::Durable { .. }
+            | Delivery::Reply { .. }
+            | Delivery::Messages { .. }
+            | Delivery::Mailbox(_) => SMALL,
         }
     }
 }

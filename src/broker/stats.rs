@@ -109,6 +109,8 @@ pub struct Stats {
     pub dropped: u64,
     /// Messages refused because the store is full.
     pub store_refused: u64,
+    /// Values whose time to live was over.
+    pub expired: u64,
     /// Subscriptions that exist now.
     pub subscriptions: u64,
     /// Topics that hold a value now.

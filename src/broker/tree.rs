@@ -189,6 +189,12 @@ impl Tree {
             && (bytes <= smaller || self.bytes - smaller + bytes <= limits.bytes)
     }
 
+    /// Bytes of the payload that a topic holds.
+    pub(super) fn weight(&self, id: Option<TopicId>) -> Option<usize> {
+        let stored = self.nodes[id?.0 as usize].stored.as_ref()?;
+        Some(stored.payload.weight())
+    }
+
     /// Stores the last value of a topic. Returns the one before if `keep`; otherwise its memory may be used again.
     pub(super) fn store(
         &mut self,
@@ -225,6 +231,17 @@ impl Tree {
         // The topic as the tree has it, so that its name is there once.
         let topic = topic.sharing(&node.name);
         node.stored.replace(Arc::new(Stored { topic, payload, published }))
+    }
+
+    /// Puts a value back that was stored before the broker was started. They come in the order of their publication, and
+    /// before everything else.
+    pub(super) fn restore(&mut self, topic: Topic, payload: Payload, published: u64) {
+        let id = self.place(&topic);
+        self.published = published;
+        self.values += 1;
+        self.bytes += payload.weight();
+        self.chain.append(id.0);
+        self.nodes[id.0 as usize].stored = Some(Arc::new(Stored { topic, payload, published }));
     }
 
     /// The topics that were published last, the newest first, with how many messages were stored there.
@@ -284,6 +301,13 @@ impl Tree {
     pub(super) fn mark(&mut self) -> Marker {
         let id = self.add(Node::new("".into(), NOBODY));
         self.chain.prepend(id);
+        Marker(id)
+    }
+
+    /// A marker behind the newest value.
+    pub(super) fn mark_newest(&mut self) -> Marker {
+        let id = self.add(Node::new("".into(), NOBODY));
+        self.chain.append(id);
         Marker(id)
     }
 

@@ -40,10 +40,37 @@ impl Wait {
     /// # Errors
     /// When the channel is empty and every sender is gone.
     pub(super) fn recv<T>(&mut self, channel: &Receiver<T>) -> Result<T, RecvError> {
+        self.recv_by(channel, |channel| channel.recv().map_err(|_| TryRecvError::Disconnected))
+            .map_err(|_| RecvError)
+    }
+
+    /// The next item, if one comes in time.
+    ///
+    /// # Errors
+    /// `Disconnected` as for [`recv`](Self::recv), `Empty` when nothing came until `deadline`.
+    #[cfg(not(shuttle))]
+    pub(super) fn recv_until<T>(
+        &mut self,
+        channel: &Receiver<T>,
+        deadline: Instant,
+    ) -> Result<T, TryRecvError> {
+        use crossbeam_channel::RecvTimeoutError;
+        self.recv_by(channel, |channel| {
+            channel.recv_deadline(deadline).map_err(|error| match error {
+                RecvTimeoutError::Timeout => TryRecvError::Empty,
+                RecvTimeoutError::Disconnected => TryRecvError::Disconnected,
+            })
+        })
+    }
+
+    fn recv_by<T>(
+        &mut self,
+        channel: &Receiver<T>,
+        sleep: impl FnOnce(&Receiver<T>) -> Result<T, TryRecvError>,
+    ) -> Result<T, TryRecvError> {
         match channel.try_recv() {
-            Ok(item) => return Ok(item),
-            Err(TryRecvError::Disconnected) => return Err(RecvError),
             Err(TryRecvError::Empty) => {}
+            other => return other,
         }
         if self.luck > 0 {
             match look(channel) {
@@ -51,12 +78,12 @@ impl Wait {
                     self.luck = (self.luck + LUCKY).min(BEST_LUCK);
                     return Ok(item);
                 }
-                Err(TryRecvError::Disconnected) => return Err(RecvError),
+                Err(TryRecvError::Disconnected) => return Err(TryRecvError::Disconnected),
                 Err(TryRecvError::Empty) => self.luck -= 1,
             }
         }
         let asleep = Instant::now();
-        let item = channel.recv();
+        let item = sleep(channel);
         if asleep.elapsed() < SOON {
             self.luck = (self.luck + LUCKY).min(BEST_LUCK);
         }

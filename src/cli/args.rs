@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use super::logging::LogSettings;
-use crate::broker::{QueueLimits, StoreLimits};
+use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
 use crate::protocol::{
     Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_DECODED_SIZE,
     MAXIMUM_MAX_FRAME, Topic, TopicFilter,
@@ -64,6 +64,10 @@ pub(super) enum Command {
     Bench(super::bench::Args),
     /// Translate a file without a broker; safe on a pickle from a stranger.
     Convert(super::convert::Args),
+    /// Print the values in a data directory, one JSON object a line, while no broker has it open.
+    Export(super::archive::Export),
+    /// Write values as `export` prints them to a data directory, all of them or none.
+    Import(super::archive::Import),
     /// Print what a shell needs to complete these commands.
     Completions {
         /// The shell.
@@ -143,6 +147,23 @@ pub(super) struct Serve {
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = size, env = "BABELMQ_STORED_BYTES")]
     stored_bytes: usize,
 
+    /// A directory to keep last values in; without one they are in memory only and end with the broker.
+    #[arg(long, value_name = "DIR", env = "BABELMQ_DATA_DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+
+    /// When last values are on the disk: before a ping is answered, once an interval, or when the system sees fit.
+    #[arg(long, value_name = "WHEN", value_parser = fsync(), default_value = "interval", env = "BABELMQ_FSYNC")]
+    fsync: Fsync,
+
+    /// The interval: what a crash may cost.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time, env = "BABELMQ_FSYNC_INTERVAL")]
+    fsync_interval: Duration,
+
+    /// A rule for a topic and all below it, as in sensors:values=1000,bytes=1MiB,ttl=1h: how much is remembered there, and
+    /// for how long. Of several, each limits, and the last one that says how long decides.
+    #[arg(long, value_name = "TOPIC:RULE", value_parser = subtree, env = "BABELMQ_SUBTREE")]
+    subtree: Vec<Subtree>,
+
     /// Time to finish a frame that was begun, as in 10s or 500ms.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time, env = "BABELMQ_FRAME_TIMEOUT")]
     frame_timeout: Duration,
@@ -172,6 +193,9 @@ impl Serve {
             },
             queue: QueueLimits { messages: self.queue_messages, bytes: self.queue_bytes },
             store: StoreLimits { values: self.stored_values, bytes: self.stored_bytes },
+            subtrees: self.subtree.clone(),
+            fsync: self.fsync,
+            fsync_interval: self.fsync_interval,
             max_connections: self.max_connections,
             max_connections_per_address: self.max_connections_per_address.unwrap_or(usize::MAX),
             max_subscriptions: self.max_subscriptions,
@@ -238,6 +262,40 @@ fn size(text: &str) -> Result<usize, String> {
     }
 }
 
+fn fsync() -> impl TypedValueParser<Value = Fsync> {
+    PossibleValuesParser::new(["always", "interval", "never"]).map(|word| match word.as_str() {
+        "always" => Fsync::Always,
+        "never" => Fsync::Never,
+        _ => Fsync::Interval,
+    })
+}
+
+/// A topic may hold anything, so the rule is what follows the last colon.
+fn subtree(text: &str) -> Result<Subtree, String> {
+    const FORM: &str = "a rule is spelled as in sensors:values=1000,bytes=1MiB,ttl=1h";
+    let (topics, rule) = text.rsplit_once(':').ok_or(FORM)?;
+    let mut subtree = Subtree { filter: filter(topics)?, values: None, bytes: None, ttl: None };
+    for part in rule.split(',') {
+        match part.split_once('=') {
+            Some(("values", number)) => {
+                subtree.values =
+                    Some(number.parse().map_err(|_| format!("{number:?} is no number of values"))?);
+            }
+            Some(("bytes", bytes)) => subtree.bytes = Some(size(bytes)?),
+            Some(("ttl", span)) => subtree.ttl = Some(whole_seconds(time(span)?)?),
+            _ => return Err(format!("{part:?} says nothing; {FORM}")),
+        }
+    }
+    Ok(subtree)
+}
+
+fn whole_seconds(time: Duration) -> Result<u32, String> {
+    match u32::try_from(time.as_secs()) {
+        Ok(seconds) if seconds > 0 && time.subsec_nanos() == 0 => Ok(seconds),
+        _ => Err("a time to live is in whole seconds, from 1 to 4294967295".into()),
+    }
+}
+
 fn at_most(most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
     move |text| match text.parse() {
         Ok(number) if (1..=most).contains(&number) => Ok(number),
@@ -289,6 +347,18 @@ mod tests {
         assert_eq!(frame_size("256MiB"), Ok(256 << 20));
         for bad in ["0", "257MiB", "5GiB", "", "x", "-1"] {
             assert!(frame_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn rules_for_subtrees() {
+        let rule = subtree("a:b/+:values=3,bytes=1KiB,ttl=1h").unwrap();
+        assert_eq!(
+            (rule.filter.as_str(), rule.values, rule.bytes, rule.ttl),
+            ("a:b/+", Some(3), Some(1024), Some(3600))
+        );
+        for bad in ["a", "a:", "a:b=1", ":ttl=1s", "a:ttl=1ms", "a:values=x", "a//b:values=1"] {
+            assert!(subtree(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The `babelmq` command: arguments in, exit codes out. The only room that may name all others.
 
+mod archive;
 mod args;
 mod bench;
 mod check;
@@ -68,6 +69,8 @@ fn command(
         Command::Top(args) => top::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Export(args) => archive::export(&args),
+        Command::Import(args) => archive::import(&args),
         Command::Completions { shell } => manual::completions(shell),
         Command::Manual => manual::page(),
     }

@@ -14,7 +14,9 @@ use super::failure::Failure;
 use super::logging::Log;
 use super::service::Manager;
 use super::settings::{self, LoadError, Loaded};
-use crate::transport::{Broker, BrokerHandle, Config};
+use crate::broker::{Fsync, NoStore, Store};
+use crate::storage::Storage;
+use crate::transport::{Broker, BrokerHandle, Config, StartError};
 
 /// Serves until a signal comes. The one line on standard output says that the broker is ready, and where; everything
 /// else is the log. `arguments` are what is read again when a signal says so.
@@ -29,11 +31,15 @@ pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure
         .map_err(|error| Failure::Other(format!("cannot wait for signals: {error}")))?;
     raise_open_files();
     let config = serve.config();
-    let broker = Broker::start(config.clone())?;
+    let broker = Broker::start_with(config.clone(), store(serve, &config)?)?;
     let manager = Manager::from_environment();
     // Whoever started the broker may have closed the other end of the pipe; it serves all the same.
     let _ = writeln!(io::stdout(), "babelmq listening on {}", broker.local_addr());
-    let status = format!("listening on {}", broker.local_addr());
+    let memory = match &serve.data_dir {
+        Some(directory) => format!("last values in {}", directory.display()),
+        None => "last values in memory only (--data-dir keeps them)".to_owned(),
+    };
+    let status = format!("listening on {}; {memory}", broker.local_addr());
     tracing::info!("{status}");
     manager.ready(&status);
 
@@ -63,6 +69,14 @@ fn raise_open_files() {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     // Where it is not granted, the broker says how many clients it can have.
     let _ = setrlimit(Resource::Nofile, raised);
+}
+
+/// Where last values are kept.
+fn store(serve: &Serve, config: &Config) -> Result<Box<dyn Store>, StartError> {
+    Ok(match &serve.data_dir {
+        Some(directory) => Box::new(Storage::open(directory, config.fsync != Fsync::Never)?),
+        None => Box::new(NoStore),
+    })
 }
 
 /// Gives signs of life as long as the dispatcher answers, until the other end of `stopped` is dropped.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
 use std::time::Instant;
 
+use super::archive;
 use super::args::{Address, Color, filter, format};
 use super::failure::Failure;
 use super::paint;
@@ -27,18 +29,18 @@ pub(super) struct Args {
     format: Format,
     #[command(flatten)]
     style: Style,
+    /// Those in this data directory, which no broker has open.
+    #[arg(long, value_name = "DIR", conflicts_with = "address")]
+    data_dir: Option<PathBuf>,
     #[command(flatten)]
     broker: Address,
 }
 
 pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
     let show = args.style.show("{topic} {value}", color)?;
-    let failed = Failure::broker(&args.broker.address);
-    let mut client = Client::connect(&args.broker.address, args.broker.timeout).map_err(&failed)?;
-    let topics: BTreeMap<Topic, Option<Message>> = if args.values {
-        stored(&mut client, args).map_err(failed)?
-    } else {
-        client.topics(&args.prefix).map_err(failed)?.into_iter().map(|topic| (topic, None)).collect()
+    let topics = match &args.data_dir {
+        Some(directory) => archive::topics(directory, &args.prefix, args.values.then_some(args.format))?,
+        None => of_broker(args)?,
     };
     let mut out = BufWriter::new(io::stdout());
     if args.tree {
@@ -56,6 +58,16 @@ pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
         }
     }
     Ok(out.flush()?)
+}
+
+fn of_broker(args: &Args) -> Result<BTreeMap<Topic, Option<Message>>, Failure> {
+    let failed = Failure::broker(&args.broker.address);
+    let mut client = Client::connect(&args.broker.address, args.broker.timeout).map_err(&failed)?;
+    if args.values {
+        return stored(&mut client, args).map_err(failed);
+    }
+    let topics = client.topics(&args.prefix).map_err(failed)?;
+    Ok(topics.into_iter().map(|topic| (topic, None)).collect())
 }
 
 /// Topics and values at one moment: what a subscription begins with.

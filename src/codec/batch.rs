@@ -24,6 +24,8 @@ pub struct Published {
     pub message: Message,
     /// Whether it becomes the topic's last value.
     pub retain: bool,
+    /// Seconds that it is remembered, where its publisher said so.
+    pub ttl: Option<u32>,
     /// The frame, where it can be passed on as it came.
     pub verbatim: Option<Range<usize>>,
 }
@@ -90,7 +92,7 @@ impl Batch {
         let format = payload.format();
         let (part, bytes) = payload.into_part();
         let message = Message { part, document: None };
-        let published = Published { topic: 0, format, message, retain, verbatim: None };
+        let published = Published { topic: 0, format, message, retain, ttl: None, verbatim: None };
         Batch::new(bytes, Document::new(), vec![topic], vec![published], limits)
     }
 

@@ -69,7 +69,8 @@ impl Payload {
         (self.part(), self.bytes)
     }
 
-    fn part(&self) -> Part {
+    /// The part of its bytes that is the payload: all.
+    pub fn part(&self) -> Part {
         let all = 0..self.bytes.len();
         if self.in_body { Part::Body(all) } else { Part::Value(all) }
     }

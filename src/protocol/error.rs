@@ -55,6 +55,8 @@ pub enum ErrorCode {
     TooManySubscriptions,
     /// The broker remembers as many last values, or as many bytes of them, as it may.
     StoreFull,
+    /// What was published before could not be written to the disk, so that no `pong` can say it was.
+    StorageFailed,
     /// A frame was begun and not finished in time. Fatal.
     FrameTimeout,
     /// The subscriber did not keep up, and its queue is full. Fatal.
@@ -65,7 +67,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documents and tests that must not forget one.
-    pub const ALL: [ErrorCode; 26] = [
+    pub const ALL: [ErrorCode; 27] = [
         ErrorCode::UnknownFormat,
         ErrorCode::FrameTooLarge,
         ErrorCode::MalformedJson,
@@ -89,6 +91,7 @@ impl ErrorCode {
         ErrorCode::InvalidTopic,
         ErrorCode::TooManySubscriptions,
         ErrorCode::StoreFull,
+        ErrorCode::StorageFailed,
         ErrorCode::FrameTimeout,
         ErrorCode::SlowConsumer,
         ErrorCode::TooManyConnections,
@@ -120,6 +123,7 @@ impl ErrorCode {
             ErrorCode::InvalidTopic => "invalid-topic",
             ErrorCode::TooManySubscriptions => "too-many-subscriptions",
             ErrorCode::StoreFull => "store-full",
+            ErrorCode::StorageFailed => "storage-failed",
             ErrorCode::FrameTimeout => "frame-timeout",
             ErrorCode::SlowConsumer => "slow-consumer",
             ErrorCode::TooManyConnections => "too-many-connections",

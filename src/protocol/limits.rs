@@ -65,6 +65,9 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Questions of the keepalive before a peer is given up.
 pub const KEEPALIVE_PROBES: u32 = 3;
 
+/// Time between two writes of last values to the disk: what a crash may cost.
+pub const DEFAULT_FSYNC_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The limits of messages that a deployment may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

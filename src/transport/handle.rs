@@ -35,6 +35,8 @@ pub struct BrokerHandle {
 #[derive(Debug)]
 pub(super) struct Threads {
     pub(super) dispatcher: JoinHandle<()>,
+    /// Where there is a store.
+    pub(super) keeper: Option<JoinHandle<()>>,
     pub(super) attendant: JoinHandle<()>,
     pub(super) listener: JoinHandle<()>,
 }
@@ -125,7 +127,7 @@ impl BrokerHandle {
     }
 
     fn stop(&mut self) {
-        let Some(Threads { dispatcher, attendant, listener }) = self.threads.take() else { return };
+        let Some(Threads { dispatcher, keeper, attendant, listener }) = self.threads.take() else { return };
         self.shared.stopping.store(true, Ordering::Release);
         // The listener is waiting for a connection. Where the system does not wake it when its socket is shut down, it
         // gets one.
@@ -142,6 +144,8 @@ impl BrokerHandle {
             self.shared.connections.shut_down(Shutdown::Both);
         }
         join(dispatcher);
+        // Nothing that was accepted is lost: it writes what is left and ends.
+        keeper.into_iter().for_each(join);
         join(attendant);
         self.shared.connections.join();
     }

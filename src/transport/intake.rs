@@ -48,6 +48,7 @@ struct Like {
     /// Index in [`Recent::topics`].
     topic: u32,
     retain: bool,
+    ttl: Option<u32>,
     verbatim: bool,
 }
 
@@ -100,7 +101,7 @@ impl Intake<'_> {
         let mark = self.document.mark();
         let request = read_request(source, format, body.clone(), &mut self.document, &self.limits);
         let control = match request {
-            Ok(Request::Publish { topic, mut message, retain, verbatim }) => match self.topic(&topic) {
+            Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(index) => {
                     self.decoded += message.document.map_or(0, |root| self.document.value_size(root));
                     if self.document.weight() > MAX_DECODED {
@@ -109,10 +110,10 @@ impl Intake<'_> {
                     }
                     if let (Format::Json, Part::Value(value)) = (format, &message.part) {
                         self.recent.known.learn(source, body, value.clone(), &topic);
-                        self.recent.like = Some(Like { topic: index, retain, verbatim });
+                        self.recent.like = Some(Like { topic: index, retain, ttl, verbatim });
                     }
                     let verbatim = verbatim.then_some(frame);
-                    self.messages.push(Published { topic: index, format, message, retain, verbatim });
+                    self.messages.push(Published { topic: index, format, message, retain, ttl, verbatim });
                     return;
                 }
                 Err(refusal) => Err(refusal.about(topic)),
@@ -151,6 +152,7 @@ impl Intake<'_> {
             format: Format::Json,
             message: Message { part: Part::Value(message), document: None },
             retain: like.retain,
+            ttl: like.ttl,
             verbatim: like.verbatim.then_some(frame),
         });
         true
@@ -241,7 +243,7 @@ mod tests {
                 said.push(format!("{step:?}"));
                 continue;
             };
-            for Published { topic, format, message, retain, verbatim } in batch.messages() {
+            for Published { topic, format, message, retain, verbatim, .. } in batch.messages() {
                 let topic = &batch.topics()[*topic as usize];
                 let payload = String::from_utf8_lossy(&batch.bytes()[message.part.range().clone()]);
                 let frame = verbatim.clone().map(|frame| batch.bytes()[frame].to_vec());

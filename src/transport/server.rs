@@ -17,10 +17,13 @@ use super::handle::{BrokerHandle, Threads};
 use super::listener::Listener;
 use super::parked::Parked;
 use super::session::Shared;
-use crate::broker::{BACKLOG_BYTES, Backlog, Counters, Dispatcher, QueueLimits, StoreLimits};
+use crate::broker::{
+    BACKLOG_BYTES, Backlog, Counters, Dispatcher, Fsync, NoStore, QueueLimits, Store, StoreError,
+    StoreLimits, Subtree,
+};
 use crate::protocol::{
-    DEFAULT_FRAME_TIMEOUT, DEFAULT_KEEPALIVE, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_SUBSCRIPTIONS,
-    DEFAULT_WRITE_TIMEOUT, Limits,
+    DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE, DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_WRITE_TIMEOUT, Limits,
 };
 
 /// Events that may wait for the dispatcher. An event is what one read brought, so this is a bound on memory: sessions
@@ -40,6 +43,12 @@ pub struct Config {
     pub queue: QueueLimits,
     /// What may be remembered.
     pub store: StoreLimits,
+    /// What may be remembered of parts of the topic tree. Default: no rules.
+    pub subtrees: Vec<Subtree>,
+    /// When last values are on the disk, where there is a store. Default [`Fsync::Interval`].
+    pub fsync: Fsync,
+    /// The interval. Default 1 s.
+    pub fsync_interval: Duration,
     /// Connections at the same time. Default 10,000.
     pub max_connections: usize,
     /// Connections from one address at the same time. Default: as many as there may be.
@@ -61,6 +70,9 @@ impl Default for Config {
             limits: Limits::default(),
             queue: QueueLimits::default(),
             store: StoreLimits::default(),
+            subtrees: Vec::new(),
+            fsync: Fsync::default(),
+            fsync_interval: DEFAULT_FSYNC_INTERVAL,
             max_connections: DEFAULT_MAX_CONNECTIONS,
             max_connections_per_address: usize::MAX,
             max_subscriptions: DEFAULT_MAX_SUBSCRIPTIONS,
@@ -82,6 +94,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// What the store has kept cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A thread could not be started, or the system has no descriptor for watching idle connections.
     #[error("cannot start the broker's threads: {0}")]
     Thread(#[from] io::Error),
@@ -102,11 +117,19 @@ fn explain(error: &io::Error) -> String {
 pub struct Broker;
 
 impl Broker {
-    /// Starts a broker; it accepts connections when this returns.
+    /// Starts a broker whose memory ends with the process; it accepts connections when this returns.
     ///
     /// # Errors
     /// [`StartError`] where the address cannot be listened on.
     pub fn start(config: Config) -> Result<BrokerHandle, StartError> {
+        Broker::start_with(config, Box::new(NoStore))
+    }
+
+    /// Starts a broker that remembers what `store` has kept, and keeps its last values there.
+    ///
+    /// # Errors
+    /// [`StartError`] where the address cannot be listened on or the store cannot be read.
+    pub fn start_with(config: Config, store: Box<dyn Store>) -> Result<BrokerHandle, StartError> {
         let address = config.listen;
         let socket = listen(address).map_err(|source| StartError::Listen { address, source })?;
         let local_addr = socket.local_addr().map_err(|source| StartError::Listen { address, source })?;
@@ -118,7 +141,9 @@ impl Broker {
         let (events, dispatcher_events) = bounded(EVENTS);
         let (alive, all_gone) = bounded(0);
         let (parked, attendant) = Parked::new()?;
-        let dispatcher = Dispatcher::new(config.store, config.max_subscriptions);
+        let mut dispatcher =
+            Dispatcher::new(config.store, config.max_subscriptions).with_subtrees(config.subtrees.clone());
+        let keeper = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
         let shared = Arc::new(Shared {
             config,
             counters: Arc::new(Counters::default()),
@@ -133,6 +158,10 @@ impl Broker {
             let _guard = AbortOnPanic;
             dispatcher.run(&dispatcher_events);
         })?;
+        let keeper = match keeper {
+            Some(keeper) => Some(thread::Builder::new().name("store".into()).spawn(move || keeper.run())?),
+            None => None,
+        };
         let attendant = {
             let shared = shared.clone();
             thread::Builder::new()
@@ -143,7 +172,7 @@ impl Broker {
         let listener =
             Listener { socket: socket.clone(), events: events.clone(), alive, shared: shared.clone() };
         let listener = thread::Builder::new().name("listener".into()).spawn(move || listener.run())?;
-        let threads = Threads { dispatcher, attendant, listener };
+        let threads = Threads { dispatcher, keeper, attendant, listener };
         Ok(BrokerHandle::new(local_addr, socket, events, shared, all_gone, threads))
     }
 }

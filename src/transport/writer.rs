@@ -139,6 +139,14 @@ impl Writer {
                 }
             }
             Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value),
+            Delivery::Durable { ticket, reply, format } => {
+                // What was gathered does not wait for the disk.
+                if !ticket.is_ready() {
+                    self.flush()?;
+                }
+                let reply = ticket.wait().map_or_else(Reply::Error, |()| reply);
+                self.gathered.append(|out| write_reply(out, format, &reply));
+            }
             Delivery::Report { report, format } => {
                 let stats = report.complete(&self.counters, resident_bytes());
                 self.gathered.append(|out| write_stats(out, format, &stats));

@@ -8,6 +8,7 @@ use crate::broker::mailbox::{Mailbox, Put};
 use crate::broker::outbox::Selection;
 use crate::broker::selections::{Share, share_equally};
 use crate::broker::subscriptions::{Route, Way};
+use crate::broker::subtrees::Subtree;
 use crate::broker::tree::{Stored, TopicId};
 use crate::codec::{Batch, Payload, Published};
 use crate::protocol::{ErrorCode, Format, Refusal, Reply, Topic};
@@ -100,8 +101,10 @@ impl Dispatcher {
                 }
                 routes = next;
             }
-            if message.retain && !self.store(batch, message, &mut place, can_refuse) {
-                refused.push((message.format, self.no_room(topic)));
+            if message.retain
+                && let Err(refusal) = self.store(batch, message, &mut place, can_refuse)
+            {
+                refused.push((message.format, refusal));
                 if same_way {
                     same_way = false;
                     self.all_went(&routes, index);
@@ -123,19 +126,27 @@ impl Dispatcher {
         }
     }
 
-    /// Stores a message as its topic's last value. Returns whether there was room.
+    /// Stores a message as its topic's last value.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StoreFull`] where there is no room, and the publisher can be told so.
     fn store(
         &mut self,
         batch: &Batch,
         message: &Published,
         place: &mut Option<TopicId>,
         can_refuse: bool,
-    ) -> bool {
+    ) -> Result<(), Refusal> {
         let part = &message.message.part;
-        if can_refuse && !self.tree.has_room(*place, part.range().len(), &self.store) {
-            return false;
-        }
         let topic = &batch.topics()[message.topic as usize];
+        let bytes = part.range().len();
+        if can_refuse && !self.tree.has_room(*place, bytes, &self.store) {
+            return Err(self.no_room(topic));
+        }
+        let before = if self.subtrees.is_empty() { None } else { self.tree.weight(*place) };
+        if can_refuse && let Some(full) = self.subtrees.full(topic, before, bytes) {
+            return Err(no_room_below(topic, full));
+        }
         let id = *place.get_or_insert_with(|| self.tree.place(topic));
         let keep = !self.walks.is_empty();
         if let Some(before) = self.tree.store(id, topic, batch.bytes(), message.format, part, keep)
@@ -143,7 +154,8 @@ impl Dispatcher {
         {
             self.walks.keep(&before);
         }
-        true
+        self.note_stored(topic, message.ttl, before, bytes);
+        Ok(())
     }
 
     fn no_room(&self, topic: &Topic) -> Refusal {
@@ -167,6 +179,21 @@ impl Dispatcher {
         self.passing.insert(topic.clone(), routes.clone());
         routes
     }
+}
+
+fn no_room_below(topic: &Topic, full: &Subtree) -> Refusal {
+    let limits = [
+        full.values.map(|values| format!("{values} values")),
+        full.bytes.map(|bytes| format!("{bytes} bytes")),
+    ];
+    let limits: Vec<String> = limits.into_iter().flatten().collect();
+    let reason = format!(
+        "the broker remembers {} of {} at most and has no room for this one; clear topics that are not needed, publish \
+         with a ttl or with retain false, or ask for a higher limit",
+        limits.join(" and "),
+        full.filter
+    );
+    Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
 }
 
 /// Messages of a batch that stand by themselves: one that waits for long in a mailbox must not keep a whole batch alive.

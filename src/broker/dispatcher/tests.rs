@@ -56,6 +56,7 @@ fn waiting(inbox: &Inbox) -> Vec<&'static str> {
                 Delivery::Snapshot { .. } => "snapshot",
                 Delivery::Value { .. } => "value",
                 Delivery::Reply { reply: Reply::Error(_), .. } => "error",
+                Delivery::Durable { .. } => "durable",
                 Delivery::Reply { .. } => "reply",
                 Delivery::Mailbox(_) => "mailbox",
                 Delivery::Walk { .. } => "walk",

@@ -54,7 +54,9 @@ impl Writer {
             Delivery::Mailbox(mailbox) => self.gather_mailbox(&mailbox)?,
             Delivery::Snapshot { values, .. } => self.gathered.extend(values.iter().map(|value| line(value))),
             Delivery::Value { stored, .. } => self.gathered.push(line(&stored)),
-            Delivery::Reply { reply, .. } => self.gathered.push(line_of(&reply)),
+            Delivery::Durable { reply, .. } | Delivery::Reply { reply, .. } => {
+                self.gathered.push(line_of(&reply))
+            }
             Delivery::Walk { .. } | Delivery::Topics { .. } | Delivery::Report { .. } => {
                 panic!("no model asks for that")
             }

@@ -16,6 +16,7 @@ pub(in crate::codec) enum Name {
     Topic,
     Message,
     Retain,
+    Ttl,
     Exact,
     Overflow,
     Queue,
@@ -29,6 +30,7 @@ impl Name {
             b"topic" => Name::Topic,
             b"message" => Name::Message,
             b"retain" => Name::Retain,
+            b"ttl" => Name::Ttl,
             b"exact" => Name::Exact,
             b"overflow" => Name::Overflow,
             b"queue" => Name::Queue,
@@ -43,6 +45,7 @@ impl Name {
             Name::Topic => "topic",
             Name::Message => "message",
             Name::Retain => "retain",
+            Name::Ttl => "ttl",
             Name::Exact => "exact",
             Name::Overflow => "overflow",
             Name::Queue => "queue",
@@ -96,6 +99,7 @@ pub(in crate::codec) struct Fields<'a> {
     command: Option<Field<'a>>,
     topic: Option<Field<'a>>,
     retain: Option<Field<'a>>,
+    ttl: Option<Field<'a>>,
     exact: Option<Field<'a>>,
     overflow: Option<Field<'a>>,
     queue: Option<Field<'a>>,
@@ -115,6 +119,7 @@ impl<'a> Fields<'a> {
             Name::Command => &mut self.command,
             Name::Topic => &mut self.topic,
             Name::Retain => &mut self.retain,
+            Name::Ttl => &mut self.ttl,
             Name::Exact => &mut self.exact,
             Name::Overflow => &mut self.overflow,
             Name::Queue => &mut self.queue,
@@ -190,6 +195,7 @@ impl<'a> Fields<'a> {
         let verbatim = format == Format::Json
             && self.others == 0
             && self.retain.is_none()
+            && self.ttl.is_none()
             && self.exact.is_none()
             && self.overflow.is_none()
             && self.queue.is_none()
@@ -201,13 +207,14 @@ impl<'a> Fields<'a> {
                 topic: needed(topic)?,
                 message: self.message.ok_or_else(|| missing("message", command))?,
                 retain: optional_bool(Name::Retain, self.retain, is_xml)?.unwrap_or(true),
+                ttl: positive(Name::Ttl, "of seconds", self.ttl, is_xml)?,
                 verbatim,
             },
             Command::Subscribe => Request::Subscribe {
                 topic: needed(topic)?,
                 exact: optional_bool(Name::Exact, self.exact, is_xml)?.unwrap_or(false),
                 overflow: overflow(self.overflow)?,
-                queue: queue(self.queue, is_xml)?,
+                queue: positive(Name::Queue, "of messages", self.queue, is_xml)?,
             },
             Command::Cancel => Request::Cancel { topic: needed(topic)? },
             Command::List => Request::List { topic },
@@ -248,8 +255,7 @@ fn overflow(field: Option<Field<'_>>) -> Result<Overflow, Refusal> {
     })
 }
 
-fn queue(field: Option<Field<'_>>, is_xml: bool) -> Result<Option<u32>, Refusal> {
-    const WANTED: &str = "must be a number of messages, from 1 to 4294967295";
+fn positive(name: Name, of: &str, field: Option<Field<'_>>, is_xml: bool) -> Result<Option<u32>, Refusal> {
     let number = match &field {
         None => return Ok(None),
         Some(Field::Int(number)) => u32::try_from(*number).ok(),
@@ -258,7 +264,9 @@ fn queue(field: Option<Field<'_>>, is_xml: bool) -> Result<Option<u32>, Refusal>
     };
     match (number, field) {
         (Some(number), _) if number > 0 => Ok(Some(number)),
-        (_, Some(other)) => Err(invalid(Name::Queue, WANTED, &other)),
+        (_, Some(other)) => {
+            Err(invalid(name, &format!("must be a number {of}, from 1 to 4294967295"), &other))
+        }
         (_, None) => Ok(None),
     }
 }

@@ -141,6 +141,7 @@ mod tests {
                 topic,
                 message: Message { part: Part::Value(range), document: None },
                 retain,
+                ttl: None,
                 verbatim,
             } => Some((topic.into_owned(), range, retain, verbatim)),
             _ => None,

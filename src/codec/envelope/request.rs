@@ -19,6 +19,8 @@ pub enum Request<'a> {
         message: Message,
         /// Whether it becomes the topic's last value. Default true.
         retain: bool,
+        /// Seconds that it stays the topic's last value.
+        ttl: Option<u32>,
         /// Whether the frame holds these fields and no other, so that it can be passed on as it came.
         verbatim: bool,
     },

@@ -1,0 +1,88 @@
+//! The dispatcher's thread: what it waits for.
+
+use std::time::Instant;
+
+use super::Dispatcher;
+use crate::broker::event::Event;
+use crate::broker::recorder::Next;
+use crate::broker::sync::{Receiver, TryRecvError};
+use crate::broker::wait::Wait;
+
+impl Dispatcher {
+    /// Runs until every sender of events is gone. All outboxes close with it.
+    pub fn run(mut self, events: &Receiver<Event>) {
+        let mut wait = Wait::default();
+        loop {
+            match self.next_event(events, &mut wait) {
+                Ok(event) => {
+                    self.expire();
+                    self.step(event);
+                }
+                Err(TryRecvError::Disconnected) if self.walks.is_empty() => break,
+                Err(_) => self.expire(),
+            }
+            self.walk_on();
+            self.record();
+        }
+        self.finish_recording();
+    }
+
+    /// The next event, or `Empty` where something else is to be done first.
+    fn next_event(&self, events: &Receiver<Event>, wait: &mut Wait) -> Result<Event, TryRecvError> {
+        let next = self.recorder.as_ref().map_or(Next::Nothing, |recorder| recorder.next(&self.tree));
+        if !self.walks.is_empty() || next == Next::Step {
+            return events.try_recv();
+        }
+        match (next, self.next_expiry()) {
+            (Next::Nothing | Next::Step, None) => wait.recv(events).map_err(|_| TryRecvError::Disconnected),
+            (next, expiry) => self.wait_for_more(events, wait, next, expiry),
+        }
+    }
+
+    /// Waits for an event, and for what else is to be done next.
+    #[cfg(not(shuttle))]
+    fn wait_for_more(
+        &self,
+        events: &Receiver<Event>,
+        wait: &mut Wait,
+        next: Next,
+        expiry: Option<Instant>,
+    ) -> Result<Event, TryRecvError> {
+        let at = match next {
+            Next::At(at) => Some(expiry.map_or(at, |expiry| expiry.min(at))),
+            _ => expiry,
+        };
+        let (Next::Room, Some(recorder)) = (next, &self.recorder) else {
+            return match at {
+                Some(at) => wait.recv_until(events, at),
+                None => wait.recv(events).map_err(|_| TryRecvError::Disconnected),
+            };
+        };
+        // Most of the time there is an event already.
+        events.try_recv().or_else(|error| match error {
+            TryRecvError::Disconnected => Err(error),
+            TryRecvError::Empty => {
+                let mut select = crossbeam_channel::Select::new();
+                select.recv(events);
+                select.send(recorder.handovers());
+                match at {
+                    Some(at) => drop(select.ready_deadline(at)),
+                    None => drop(select.ready()),
+                }
+                events.try_recv()
+            }
+        })
+    }
+
+    /// The model has no store, and no values that expire.
+    #[cfg(shuttle)]
+    fn wait_for_more(
+        &self,
+        events: &Receiver<Event>,
+        _: &mut Wait,
+        _: Next,
+        _: Option<Instant>,
+    ) -> Result<Event, TryRecvError> {
+        events.try_recv()
+    }
+}

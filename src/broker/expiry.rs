@@ -1,0 +1,117 @@
+//! Values that live for a time: which, until when, and whose turn is next.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::protocol::Topic;
+
+/// The topics whose values expire. Times are in milliseconds since 1970, by the system's clock: they outlive the process.
+#[derive(Debug, Default)]
+pub(super) struct Expiries {
+    topics: HashMap<Topic, Expiry>,
+    /// Each topic once. A value that is published again keeps its place until that is due, which is cheaper than moving it.
+    turns: BTreeSet<(u64, Topic)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Expiry {
+    at: u64,
+    /// Its place in `turns`, which is no later.
+    turn: u64,
+}
+
+/// The time now.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Expiries {
+    pub(super) fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
+    /// When a topic's value expires.
+    pub(super) fn of(&self, topic: &Topic) -> Option<u64> {
+        if self.topics.is_empty() {
+            return None;
+        }
+        self.topics.get(topic.as_str()).map(|expiry| expiry.at)
+    }
+
+    /// Notes that a topic has a new value, and when that expires.
+    pub(super) fn set(&mut self, topic: &Topic, at: Option<u64>) {
+        let Some(at) = at else { return self.remove(topic) };
+        match self.topics.get_mut(topic.as_str()) {
+            Some(expiry) if expiry.turn <= at => expiry.at = at,
+            Some(expiry) => {
+                self.turns.remove(&(expiry.turn, topic.clone()));
+                self.turns.insert((at, topic.clone()));
+                *expiry = Expiry { at, turn: at };
+            }
+            None => {
+                self.turns.insert((at, topic.clone()));
+                self.topics.insert(topic.clone(), Expiry { at, turn: at });
+            }
+        }
+    }
+
+    /// Notes that a topic's value does not expire, or is gone.
+    pub(super) fn remove(&mut self, topic: &Topic) {
+        if !self.topics.is_empty()
+            && let Some(expiry) = self.topics.remove(topic.as_str())
+        {
+            self.turns.remove(&(expiry.turn, topic.clone()));
+        }
+    }
+
+    /// A topic whose value has expired by `now`, which is forgotten with this.
+    pub(super) fn pop(&mut self, now: u64) -> Option<Topic> {
+        while self.turns.first()?.0 <= now {
+            let (_, topic) = self.turns.pop_first()?;
+            match self.topics.get_mut(topic.as_str()) {
+                Some(expiry) if expiry.at > now => {
+                    expiry.turn = expiry.at;
+                    self.turns.insert((expiry.at, topic));
+                }
+                _ => {
+                    self.topics.remove(topic.as_str());
+                    return Some(topic);
+                }
+            }
+        }
+        None
+    }
+
+    /// How long it is until something may expire.
+    pub(super) fn wait(&self, now: u64) -> Option<Duration> {
+        let (first, _) = self.turns.first()?;
+        Some(Duration::from_millis(first.saturating_sub(now)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_expires_at_the_time_of_its_last_publication() {
+        let topic = |name: &str| Topic::parse(name).unwrap();
+        let mut expiries = Expiries::default();
+        for (name, at) in [("a", 10), ("b", 20), ("c", 30), ("d", 40)] {
+            expiries.set(&topic(name), Some(at));
+        }
+        expiries.set(&topic("a"), Some(35));
+        expiries.set(&topic("d"), Some(5));
+        expiries.set(&topic("b"), None);
+        assert_eq!(expiries.wait(1), Some(Duration::from_millis(4)));
+        let expired = |expiries: &mut Expiries, now| -> Vec<String> {
+            std::iter::from_fn(|| expiries.pop(now)).map(|topic| topic.to_string()).collect()
+        };
+        assert_eq!(expired(&mut expiries, 4), [""; 0]);
+        assert_eq!(expired(&mut expiries, 29), ["d"]);
+        assert_eq!((expiries.of(&topic("a")), expiries.of(&topic("b"))), (Some(35), None));
+        assert_eq!(expired(&mut expiries, 35), ["c", "a"]);
+        assert!(expiries.is_empty() && expiries.turns.is_empty());
+    }
+}

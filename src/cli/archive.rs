@@ -1,0 +1,190 @@
+//! `babelmq export` and `babelmq import`: a data directory as lines of JSON, while no broker runs.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use crate::broker::{Change, Kept, Store, StoreError, Stored};
+use crate::codec::{Dialect, Document, Part, Payload, to_value};
+use crate::middleware::Message;
+use crate::protocol::{Format, Limits, Topic, TopicFilter};
+use crate::storage::{self, Contents, Storage};
+
+/// Values that are handed to the store at a time.
+const TOGETHER: usize = 1_024;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Export {
+    /// The data directory.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// Print what can still be read of a damaged one; what cannot is said on standard error.
+    #[arg(long)]
+    damaged: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Import {
+    /// The data directory, which is made where there is none. Values that it holds already stay, unless a line names
+    /// their topic.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+    /// The lines; standard input where it is not given.
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// A value as a line. The lines are in the order in which the values were published.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    topic: String,
+    format: String,
+    /// When it expires, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+    /// The payload is a whole message body, as it was published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    body: bool,
+    /// The payload as a text, or in base64 where it is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
+impl Line {
+    fn of(kept: &Kept) -> Line {
+        let bytes = kept.payload.source();
+        let text = str::from_utf8(bytes).ok().filter(|_| kept.payload.format() != Format::Pickle);
+        Line {
+            topic: kept.topic.to_string(),
+            format: kept.payload.format().to_string(),
+            expires: kept.expires,
+            body: matches!(kept.payload.part(), Part::Body(_)),
+            payload: text.map(str::to_owned),
+            base64: text.is_none().then(|| STANDARD.encode(bytes)),
+        }
+    }
+
+    /// The value, judged as if it had been published.
+    fn judge(self, published: u64) -> Result<Kept, String> {
+        let topic = Topic::parse(&self.topic).map_err(|refusal| refusal.to_string())?;
+        let format: Format =
+            self.format.parse().map_err(|_| format!("there is no format {:?}", self.format))?;
+        let bytes = match (self.payload, self.base64) {
+            (Some(text), None) => text.into_bytes(),
+            (None, Some(text)) => {
+                STANDARD.decode(text).map_err(|error| format!("field \"base64\": {error}"))?
+            }
+            _ => return Err("there must be either a field \"payload\" or a field \"base64\"".into()),
+        };
+        let all = 0..bytes.len();
+        let part = if self.body { Part::Body(all) } else { Part::Value(all) };
+        let payload = Payload::copy(&bytes, format, &part);
+        payload.decode(&mut Document::new(), &Limits::default()).map_err(|refusal| refusal.to_string())?;
+        Ok(Kept { topic, payload, published, expires: self.expires })
+    }
+}
+
+pub(super) fn export(args: &Export) -> Result<(), Failure> {
+    let Contents { values, damaged, unreadable } = storage::read(&args.directory, args.damaged)?;
+    let mut out = BufWriter::new(io::stdout());
+    for kept in &values {
+        serde_json::to_writer(&mut out, &Line::of(kept)).map_err(io::Error::from)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    for topic in &damaged {
+        eprintln!("babelmq: the value of {topic:?} is damaged and left out");
+    }
+    if let Some(what) = &unreadable {
+        eprintln!("babelmq: not everything could be read ({what}); {} values could", values.len());
+    }
+    if damaged.is_empty() && unreadable.is_none() { Ok(()) } else { Err(Failure::Said(1)) }
+}
+
+pub(super) fn import(args: &Import) -> Result<(), Failure> {
+    let (name, reader): (String, Box<dyn BufRead>) = match &args.file {
+        None => ("standard input".into(), Box::new(io::stdin().lock())),
+        Some(path) => {
+            let name = path.display().to_string();
+            let file = File::open(path).map_err(|error| Failure::File { place: name.clone(), error })?;
+            (name, Box::new(BufReader::new(file)))
+        }
+    };
+    let mut storage = Storage::open(&args.directory, true)?;
+    let mut published = 0;
+    let mut changes = Vec::new();
+    storage.load(&mut |kept| published = published.max(kept.published))?;
+    for (number, line) in reader.lines().enumerate() {
+        let place = || format!("{name}, line {}", number + 1);
+        let line = line.map_err(|error| Failure::File { place: place(), error })?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        published += 1;
+        let judged = serde_json::from_str(&line).map_err(|error| error.to_string());
+        // Nothing is written before the last line was good.
+        let Kept { topic, payload, expires, .. } = judged
+            .and_then(|line: Line| line.judge(published))
+            .map_err(|what| Failure::Other(format!("{}: {what}; nothing was imported", place())))?;
+        let stored = Arc::new(Stored { topic, payload, published });
+        changes.push(Change::Keep { stored, expires });
+        if changes.len() == TOGETHER {
+            storage.write(&changes)?;
+            changes.clear();
+        }
+    }
+    storage.write(&changes)?;
+    Ok(storage.commit()?)
+}
+
+/// The topics of a data directory, and their values if a format is wanted.
+pub(super) fn topics(
+    directory: &Path,
+    prefix: &TopicFilter,
+    format: Option<Format>,
+) -> Result<BTreeMap<Topic, Option<Message>>, Failure> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let contents = storage::read(directory, false)?;
+    let is_wanted = |kept: &Kept| {
+        prefix.matches(&kept.topic) && kept.expires.is_none_or(|expires| u128::from(expires) > now)
+    };
+    let mut topics = BTreeMap::new();
+    for kept in contents.values.into_iter().filter(is_wanted) {
+        let message = format.map(|format| message(&kept, format)).transpose()?;
+        topics.insert(kept.topic, message);
+    }
+    for topic in contents.damaged {
+        eprintln!("babelmq: the value of {topic:?} is damaged and left out");
+    }
+    Ok(topics)
+}
+
+/// The value as a broker would send it.
+fn message(kept: &Kept, format: Format) -> Result<Message, Failure> {
+    let Kept { topic, payload, .. } = kept;
+    let unreadable = |refusal| Failure::Payload { place: format!("{topic}: "), refusal };
+    if payload.format() == format && format != Format::Pickle && matches!(payload.part(), Part::Value(_)) {
+        return Message::parse(format, payload.source()).map_err(unreadable);
+    }
+    let mut document = Document::new();
+    let root = payload.decode(&mut document, &Limits::default()).map_err(unreadable)?;
+    let value = to_value(document.view(payload.source(), root));
+    Message::of_value(&value, Dialect::new(format, false)).map_err(unreadable)
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::Other(error.0)
+    }
+}

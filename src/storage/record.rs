@@ -1,0 +1,59 @@
+//! How one value is spelled in the file.
+//!
+//! ```text
+//! byte  0        the format of the payload: 0 JSON, 1 XML, 2 pickle; plus 128 where it is a whole message body
+//! bytes 1 to 8   the place in the order of all publications   unsigned, little-endian
+//! bytes 9 to 16  when it expires, in milliseconds since 1970; 0 is never
+//! bytes 17 to 20 CRC-32 of the topic and all other bytes
+//! bytes 21 on    the payload, as it was published
+//! ```
+//!
+//! The topic is in the checksum, so that a record that turns up under another topic is known to be foreign.
+
+use crate::broker::{Kept, Stored};
+use crate::codec::{Part, Payload};
+use crate::protocol::{Format, Topic};
+
+const IN_BODY: u8 = 0x80;
+const CHECKSUM: std::ops::Range<usize> = 17..21;
+const HEAD: usize = 21;
+
+/// Spells a value, in the place of what is in `record`.
+pub(super) fn write(stored: &Stored, expires: Option<u64>, record: &mut Vec<u8>) {
+    let payload = &stored.payload;
+    let in_body = if matches!(payload.part(), Part::Body(_)) { IN_BODY } else { 0 };
+    record.clear();
+    record.push(payload.format().byte() | in_body);
+    record.extend_from_slice(&stored.published.to_le_bytes());
+    record.extend_from_slice(&expires.unwrap_or(0).to_le_bytes());
+    record.extend_from_slice(&[0; 4]);
+    record.extend_from_slice(payload.source());
+    let checksum = checksum(stored.topic.as_str(), record).to_le_bytes();
+    record[CHECKSUM].copy_from_slice(&checksum);
+}
+
+/// Reads a value; `None` if it is not as it was written.
+pub(super) fn read(topic: &str, record: &[u8]) -> Option<Kept> {
+    let stored = u32::from_le_bytes(*record.get(CHECKSUM)?.first_chunk()?);
+    if checksum(topic, record) != stored {
+        return None;
+    }
+    let number = |at: usize| record.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+    let format = Format::from_byte(record[0] & !IN_BODY)?;
+    let all = 0..record.len() - HEAD;
+    let part = if record[0] & IN_BODY == 0 { Part::Value(all) } else { Part::Body(all) };
+    Some(Kept {
+        topic: Topic::parse(topic).ok()?,
+        payload: Payload::copy(&record[HEAD..], format, &part),
+        published: number(1)?,
+        expires: number(9).filter(|expires| *expires > 0),
+    })
+}
+
+fn checksum(topic: &str, record: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(topic.as_bytes());
+    hasher.update(&record[..CHECKSUM.start]);
+    hasher.update(&record[CHECKSUM.end..]);
+    hasher.finalize()
+}
