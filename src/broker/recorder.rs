@@ -111,6 +111,7 @@ impl Recorder {
     }
 
     /// Where handovers go; it has room when the store is not behind.
+    #[cfg(not(shuttle))]
     pub(super) fn handovers(&self) -> &Sender<Handover> {
         &self.handovers
     }

@@ -57,8 +57,9 @@ impl Writer {
             Delivery::Durable { reply, .. } | Delivery::Reply { reply, .. } => {
                 self.gathered.push(line_of(&reply))
             }
-            Delivery::Walk { .. } | Delivery::Topics { .. } => panic!("no model has so many topics"),
-            Delivery::Report { .. } => panic!("no model asks for statistics"),
+            Delivery::Walk { .. } | Delivery::Topics { .. } | Delivery::Report { .. } => {
+                panic!("no model asks for that")
+            }
         }
         self.charges.push(charge);
         Ok(())
