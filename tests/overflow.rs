@@ -269,3 +269,24 @@ fn a_stuck_subscriber_costs_the_others_nothing() {
     }
     assert_eq!(broker.stats().slow_consumers, 0);
 }
+
+/// A small pickle can be much in another format: what waits is bounded by that, and not by what was sent.
+#[test]
+fn what_small_messages_become_counts() {
+    let _other = OTHERS.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let broker = start();
+    let mut slow = Client::connect(&broker);
+    slow.subscribe(Json, "t");
+    let mut producer = Client::connect(&broker);
+    // A list of 4,000 references to one text of 1 KiB: 10 KB that are 4 MB in JSON.
+    let text = "x".repeat(1 << 10);
+    let text = support::python::unicode(&text);
+    let message = [b"](", &text[..], b"q\x01", &b"h\x01".repeat(4_000), b"e"].concat();
+    let mut sent = 0;
+    while broker.stats().slow_consumers == 0 {
+        producer.publish(babelmq::Format::Pickle, "t", &message);
+        producer.is_quiet();
+        sent += 1;
+        assert!(sent < 100, "400 MB wait for a client that does not read");
+    }
+}

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 use super::expiry::Expiries;
 use super::mailbox::Mailbox;
-use super::outbox::{Delivery, Full, Outbox};
+use super::outbox::{Delivery, Full, Outbox, Undelivered};
 use super::recorder::Recorder;
 use super::selections::Selections;
 use super::stats::Stats;
@@ -215,6 +215,14 @@ impl Dispatcher {
         self.counts.snapshot_values += self.walks.step(&mut self.tree, outbox) as u64;
     }
 
+    /// Ends a connection that nothing can be delivered to.
+    fn let_go(&mut self, slot: Slot, why: Undelivered) {
+        match why {
+            Undelivered::Full(full) => self.cut_off(slot, full),
+            Undelivered::Gone => drop(self.detach(slot)),
+        }
+    }
+
     /// Ends a connection that does not keep up, and tells it why.
     fn cut_off(&mut self, slot: Slot, Full { messages, bytes }: Full) {
         let Some(client) = self.detach(slot) else { return };
@@ -346,8 +354,8 @@ impl Dispatcher {
 
     fn send(&mut self, slot: Slot, delivery: Delivery) {
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
-        if let Err(full) = client.outbox.answer(delivery) {
-            self.cut_off(slot, full);
+        if let Err(why) = client.outbox.answer(delivery) {
+            self.let_go(slot, why);
         }
     }
 

@@ -32,7 +32,7 @@ pub use dispatcher::Dispatcher;
 pub use event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 pub use keeper::Keeper;
 pub use mailbox::{Letter, Mailbox, Taken};
-pub use outbox::{Charge, Delivery, Full, Inbox, Outbox, Piece, QueueLimits, Selection, outbox};
+pub use outbox::{Charge, Delivery, Full, Inbox, Outbox, Piece, QueueLimits, Selection, Undelivered, outbox};
 pub use progress::Ticket;
 pub use report::Report;
 pub use stats::{Counters, Started, Stats};

@@ -196,6 +196,16 @@ pub struct Full {
     pub bytes: usize,
 }
 
+/// Why something was not added to an outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undelivered {
+    /// It does not fit.
+    Full(Full),
+    /// The writer has ended, and so has the connection. Its session says so as well, but when the dispatcher is behind
+    /// that takes its time, and what is done for those who are gone would keep it behind.
+    Gone,
+}
+
 /// A new outbox and its other end.
 pub fn outbox(limits: QueueLimits) -> (Outbox, Inbox) {
     let (sender, receiver) = unbounded();
@@ -232,8 +242,11 @@ impl Outbox {
     }
 
     /// Says that there is something in a mailbox.
-    pub fn announce(&self, mailbox: &Arc<Mailbox>) {
-        self.send(Delivery::Mailbox(mailbox.clone()), Charge::default());
+    ///
+    /// # Errors
+    /// [`Undelivered::Gone`].
+    pub fn announce(&self, mailbox: &Arc<Mailbox>) -> Result<(), Undelivered> {
+        self.send(Delivery::Mailbox(mailbox.clone()), Charge::default())
     }
 
     /// Stored values for a [`Delivery::Walk`] or [`Delivery::Topics`]; they count until they are written.
@@ -246,14 +259,14 @@ impl Outbox {
     /// Adds live messages.
     ///
     /// # Errors
-    /// [`Full`] if they do not fit; they were not added.
+    /// [`Undelivered`] if they do not fit, or the connection is gone; they were not added.
     pub fn deliver(
         &self,
         batch: &Arc<Batch>,
         dialect: Dialect,
         selection: Selection,
         messages: usize,
-    ) -> Result<(), Full> {
+    ) -> Result<(), Undelivered> {
         let charge = Charge { messages, bytes: batch.weight(), ..Charge::default() };
         let waiting = Full {
             messages: self.level.messages.fetch_add(charge.messages, Ordering::Relaxed),
@@ -264,35 +277,35 @@ impl Outbox {
             && waiting.bytes + charge.bytes <= self.limits.bytes;
         if !fits && waiting.messages > 0 {
             self.level.give_back(charge);
-            return Err(waiting);
+            return Err(Undelivered::Full(waiting));
         }
-        self.send(Delivery::Messages { batch: batch.clone(), dialect, selection }, charge);
-        Ok(())
+        self.send(Delivery::Messages { batch: batch.clone(), dialect, selection }, charge)
     }
 
     /// Adds an answer, or the snapshot that a subscription begins with. They do not count as messages of the queue, and
     /// one always fits, however long it is; but a client that goes on asking and does not read is bounded as well.
     ///
     /// # Errors
-    /// [`Full`] if 65,536 answers wait already, or as many bytes of answers as the queue may have of messages.
-    pub fn answer(&self, delivery: Delivery) -> Result<(), Full> {
+    /// [`Undelivered`] if 65,536 answers wait already, or as many bytes of answers as the queue may have of messages, or
+    /// if the connection is gone.
+    pub fn answer(&self, delivery: Delivery) -> Result<(), Undelivered> {
         let waiting = Full {
             messages: self.level.answers.load(Ordering::Relaxed),
             bytes: self.level.answer_bytes.load(Ordering::Relaxed),
         };
         if waiting.messages >= MAX_ANSWERS || waiting.bytes >= self.limits.bytes {
-            return Err(waiting);
+            return Err(Undelivered::Full(waiting));
         }
         let charge = Charge { answers: 1, answer_bytes: delivery.weight(), ..Charge::default() };
         self.level.add(charge);
-        self.send(delivery, charge);
-        Ok(())
+        self.send(delivery, charge)
     }
 
     /// Adds the last thing that the connection gets, and discards what is waiting before it.
     pub fn overflow(self, last: Delivery) {
         self.level.overflowed.store(true, Ordering::Release);
-        self.send(last, Charge::default());
+        // One that is gone need not be told.
+        let _ = self.send(last, Charge::default());
     }
 
     /// Messages and bytes that are waiting.
@@ -300,9 +313,8 @@ impl Outbox {
         (self.level.messages.load(Ordering::Relaxed), self.level.bytes.load(Ordering::Relaxed))
     }
 
-    fn send(&self, delivery: Delivery, charge: Charge) {
-        // A writer that has ended cannot be told anything; its session tells the dispatcher.
-        let _ = self.sender.send((delivery, charge));
+    fn send(&self, delivery: Delivery, charge: Charge) -> Result<(), Undelivered> {
+        self.sender.send((delivery, charge)).map_err(|_| Undelivered::Gone)
     }
 }
 

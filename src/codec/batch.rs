@@ -35,6 +35,7 @@ pub struct Published {
 pub struct Batch {
     bytes: Vec<u8>,
     document: Document,
+    decoded: usize,
     topics: Vec<Topic>,
     messages: Vec<Published>,
     limits: Limits,
@@ -77,6 +78,7 @@ impl Batch {
         Batch {
             bytes,
             document,
+            decoded: 0,
             topics,
             messages,
             limits,
@@ -94,6 +96,13 @@ impl Batch {
         Batch::new(bytes, Document::new(), vec![topic], vec![published], limits)
     }
 
+    /// The same batch, that knows how many bytes its payloads decode to ([`Document::value_size`]).
+    #[must_use]
+    pub fn decoding_to(mut self, bytes: usize) -> Batch {
+        self.decoded = bytes;
+        self
+    }
+
     /// The topics that the messages refer to.
     pub fn topics(&self) -> &[Topic] {
         &self.topics
@@ -109,9 +118,11 @@ impl Batch {
         &self.bytes
     }
 
-    /// Bytes of memory that the batch holds before anything is encoded.
+    /// About how many bytes of memory the batch holds: a small payload can decode to much, and what it is encoded to is in
+    /// proportion to that.
     pub fn weight(&self) -> usize {
-        self.bytes.len() + self.document.weight() + self.messages.len() * size_of::<Published>()
+        let decoded = self.document.weight().max(self.decoded);
+        self.bytes.len() + decoded + self.messages.len() * size_of::<Published>()
     }
 
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.

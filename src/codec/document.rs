@@ -133,6 +133,17 @@ impl Document {
         self.nodes.len() - 1
     }
 
+    /// Bytes of the value at `root`: its nodes, and its texts as often as they are referred to. What it is encoded to is in
+    /// proportion to it.
+    pub fn value_size(&self, root: usize) -> usize {
+        let Some(count) = self.nodes.get(root).map(|node| node.nodes()) else { return 0 };
+        let size = |node: &Node| match node {
+            Node::Str(text) | Node::Bytes(text) | Node::BigInt(text) => NODE_SIZE + text.len(),
+            _ => NODE_SIZE,
+        };
+        self.nodes[root..root + count].iter().map(size).sum()
+    }
+
     /// How many nodes there are; the index of the next one.
     pub fn len(&self) -> usize {
         self.nodes.len()

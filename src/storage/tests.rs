@@ -52,13 +52,13 @@ impl Disk {
         let contents = self.0.lock();
         let mut found = contents.safe.clone();
         // A length is no sector: the file may have grown, and then its new part holds anything that was written to it.
-        if random() % 2 == 0 {
+        if random().is_multiple_of(2) {
             found.resize(contents.cached.len(), 0);
         }
         for sector in &contents.written {
             let (start, end) =
                 (sector * SECTOR, ((sector + 1) * SECTOR).min(found.len()).min(contents.cached.len()));
-            if random() % 2 == 0 && start < end {
+            if random().is_multiple_of(2) && start < end {
                 found[start..end].copy_from_slice(&contents.cached[start..end]);
             }
         }

@@ -23,6 +23,8 @@ pub(super) struct Intake<'a> {
     /// Where the batch that is being gathered begins in `region`.
     start: usize,
     document: Document,
+    /// Bytes of all values that were decoded for the batch, those included that it does not carry.
+    decoded: usize,
     recent: &'a mut Recent,
     messages: Vec<Published>,
     steps: Vec<Step>,
@@ -67,6 +69,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         limits,
         start: 0,
         document: Document::new(),
+        decoded: 0,
         recent,
         messages: Vec::new(),
         steps: Vec::new(),
@@ -100,6 +103,7 @@ impl Intake<'_> {
         let control = match request {
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(index) => {
+                    self.decoded += message.document.map_or(0, |root| self.document.value_size(root));
                     if self.document.weight() > MAX_DECODED {
                         self.document.truncate(mark);
                         message.document = None;
@@ -180,7 +184,8 @@ impl Intake<'_> {
         let bytes = self.region[self.start..end].to_vec();
         let topics = self.recent.topics.clone();
         self.recent.forget_old_topics();
-        let batch = Batch::new(bytes, document, topics, messages, self.limits);
+        let decoded = mem::take(&mut self.decoded);
+        let batch = Batch::new(bytes, document, topics, messages, self.limits).decoding_to(decoded);
         self.steps.push(Step::Publish(Box::new(batch)));
     }
 }

@@ -39,13 +39,14 @@ impl Dispatcher {
         self.counts.store_refused += refused.len() as u64;
         self.note_room();
         let batch = Arc::new(batch);
+        let mut copies = Copies::default();
         for share in shares {
-            self.deliver(&batch, share);
+            self.deliver(&batch, &mut copies, share);
         }
         refused
     }
 
-    fn deliver(&mut self, batch: &Arc<Batch>, share: Share) {
+    fn deliver(&mut self, batch: &Arc<Batch>, copies: &mut Copies, share: Share) {
         let Share { route, selection, messages } = share;
         let Some(Some(client)) = self.slots.get_mut(route.slot as usize) else { return };
         let (Way::DropOldest(place) | Way::Latest(place)) = route.way else {
@@ -54,22 +55,23 @@ impl Dispatcher {
                     self.counts.delivered += messages as u64;
                     client.delivered += messages as u64;
                 }
-                Err(full) => self.cut_off(route.slot, full),
+                Err(why) => self.let_go(route.slot, why),
             }
             return;
         };
         let Some(Some(mailbox)) = client.mailboxes.get(place as usize) else { return };
         let put = match route.way {
-            Way::Latest(_) => put_latest(mailbox, batch, &selection, messages),
+            Way::Latest(_) => put_latest(mailbox, batch, copies, &selection, messages),
             _ => mailbox.put(batch, selection, messages),
         };
-        if put.announce {
-            client.outbox.announce(mailbox);
-        }
+        let announced = if put.announce { client.outbox.announce(mailbox) } else { Ok(()) };
         self.counts.delivered += messages as u64;
         self.counts.dropped += put.dropped;
         client.delivered += messages as u64;
         client.dropped += put.dropped;
+        if let Err(why) = announced {
+            self.let_go(route.slot, why);
+        }
     }
 
     /// Stores the messages and finds out where they go. Where all go the same way it is returned; otherwise
@@ -194,15 +196,34 @@ fn no_room_below(topic: &Topic, full: &Subtree) -> Refusal {
     Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
 }
 
-/// Puts the messages of a batch into a mailbox that keeps the newest of each topic. Each is copied: one that waits for long
-/// must not keep a whole batch alive.
-fn put_latest(mailbox: &Mailbox, batch: &Batch, selection: &Selection, messages: usize) -> Put {
+/// Messages of a batch that stand by themselves: one that waits for long in a mailbox must not keep a whole batch alive.
+/// Each is copied when it is first needed, for all mailboxes.
+#[derive(Default)]
+struct Copies(Vec<Option<Arc<Stored>>>);
+
+impl Copies {
+    fn of(&mut self, batch: &Batch, index: usize) -> Arc<Stored> {
+        self.0.resize(batch.messages().len(), None);
+        let copy = self.0[index].get_or_insert_with(|| {
+            let Published { topic, format, message, .. } = &batch.messages()[index];
+            let payload = Payload::copy(batch.bytes(), *format, &message.part);
+            Arc::new(Stored { topic: batch.topics()[*topic as usize].clone(), payload, published: 0 })
+        });
+        copy.clone()
+    }
+}
+
+/// Puts the messages of a batch into a mailbox that keeps the newest of each topic.
+fn put_latest(
+    mailbox: &Mailbox,
+    batch: &Batch,
+    copies: &mut Copies,
+    selection: &Selection,
+    messages: usize,
+) -> Put {
     let mut put = Put::default();
     let mut one = |index: usize| {
-        let Published { topic, format, message, .. } = &batch.messages()[index];
-        let payload = Payload::copy(batch.bytes(), *format, &message.part);
-        let topic = batch.topics()[*topic as usize].clone();
-        let this = mailbox.put_latest(Arc::new(Stored { topic, payload, published: 0 }));
+        let this = mailbox.put_latest(copies.of(batch, index));
         put.announce |= this.announce;
         put.dropped += this.dropped;
     };

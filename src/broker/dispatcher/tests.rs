@@ -67,6 +67,25 @@ fn waiting(inbox: &Inbox) -> Vec<&'static str> {
         .collect()
 }
 
+/// When the dispatcher is behind, what a session says of its end comes late; delivering to those who are gone meanwhile
+/// kept it behind for good.
+#[test]
+fn who_cannot_be_written_to_any_more_is_let_go_with_the_next_delivery() {
+    for overflow in [Overflow::Disconnect, Overflow::DropOldest, Overflow::Latest] {
+        let (mut dispatcher, inbox) = attached(QueueLimits::default());
+        let filter = TopicFilter::parse("t").unwrap();
+        let dialect = Dialect::Json;
+        control(&mut dispatcher, Control::Subscribe { filter, dialect, overflow, queue: None });
+        assert_eq!(dispatcher.stats().subscriptions, 1);
+        drop(inbox);
+        publish(&mut dispatcher, "t", true);
+        assert_eq!(dispatcher.stats().subscriptions, 0, "{overflow:?}");
+        // What the session says then is no news.
+        dispatcher.step(Event::Detach { client: CLIENT });
+        assert_eq!(dispatcher.stats().topics, 1);
+    }
+}
+
 #[test]
 fn a_subscription_begins_with_its_snapshot_and_goes_on_live() {
     let (mut dispatcher, inbox) = attached(QueueLimits::default());

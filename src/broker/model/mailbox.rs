@@ -50,7 +50,8 @@ impl Connection {
 
     fn announce(&self, put: Put, mailbox: &Arc<Mailbox>) {
         if put.announce {
-            self.outbox.announce(mailbox);
+            // One that is gone need not be told.
+            let _ = self.outbox.announce(mailbox);
         }
     }
 

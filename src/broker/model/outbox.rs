@@ -8,7 +8,7 @@ use super::socket::Socket;
 use super::writer::Writer;
 use super::{Line, any, batch, error, explore, line_of, one_in, reply};
 use crate::broker::sync::bounded;
-use crate::broker::{Delivery, QueueLimits, Selection, outbox};
+use crate::broker::{Delivery, QueueLimits, Selection, Undelivered, outbox};
 use crate::codec::Dialect;
 use crate::protocol::{ErrorCode, Reply};
 
@@ -55,11 +55,17 @@ fn an_outbox_overflows() {
                     (line, outbox.deliver(&batch, Dialect::Json, Selection::Whole, 1))
                 }
             };
-            if let Err(waiting) = added {
-                full = Some(waiting);
-                break;
+            match added {
+                Ok(()) => accepted.push(line),
+                Err(Undelivered::Full(waiting)) => {
+                    full = Some(waiting);
+                    break;
+                }
+                Err(Undelivered::Gone) => {
+                    assert!(client.is_some(), "nobody has gone");
+                    break;
+                }
             }
-            accepted.push(line);
             assert!(outbox.level().0 <= LIMITS.messages, "{:?} wait", outbox.level());
         }
         let last: Delivery = reply(error(ErrorCode::SlowConsumer));
