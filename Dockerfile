@@ -4,7 +4,7 @@
 #     docker run --publish 127.0.0.1:5000:5000 babelmq
 #
 # There is no access control yet: publish the port to machines that you trust.
-FROM rust:1.88-slim-bookworm AS build
+FROM rust:1.90-slim-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends musl-tools \
     && rustup target add "$(uname -m)-unknown-linux-musl"
 WORKDIR /src

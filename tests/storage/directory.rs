@@ -88,7 +88,7 @@ fn flipped_bytes_are_found() {
     let (directory, bytes) = filled("flipped");
     let mut random = Random::new(setting("SEED", 1));
     let mut refused = 0;
-    for _ in 0..setting("FLIPS", 40) {
+    for _ in 0..setting("FLIPS", 15) {
         let mut flipped = bytes.clone();
         for _ in 0..=random.below(3) {
             flipped[random.below(bytes.len())] ^= 1 << random.below(8);

@@ -104,7 +104,7 @@ fn without_anybody_asking_a_value_is_on_the_disk_after_the_interval() {
 
 #[test]
 fn many_topics_are_there_again_and_what_is_said_of_memory_is_true() {
-    const TOPICS: usize = 100_000;
+    const TOPICS: usize = 20_000;
     let directory = scratch("many");
     let broker = serve(&directory, &[]);
     let mut client = Client::to(broker.address);
