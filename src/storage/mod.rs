@@ -1,6 +1,6 @@
 //! Last values on a disk: the broker's [`Store`] in a file of the embedded database redb.
 //!
-//! A data directory holds one file, `last-values.redb`, with two tables: `values`, from topics to [records](record), and
+//! A data directory holds one file, `last-values.redb`, with two tables: `values`, from topics to records, and
 //! `about`, with the version of the format. Why redb: `docs/decisions/0012-storage.md`.
 
 mod contents;
