@@ -230,7 +230,8 @@ impl Outbox {
         dialect: Dialect,
         messages: usize,
     ) -> Option<Mailbox> {
-        let most = (messages, self.limits.bytes);
+        // What may lose messages leaves room for what may not.
+        let most = (messages, self.limits.bytes / 4 * 3);
         let level = self.level.clone();
         match overflow {
             Overflow::Disconnect => None,
