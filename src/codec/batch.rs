@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::document::Document;
-use super::envelope::{Content, Dialect, Message, Part, decode_part, write_delivery};
+use super::envelope::{Content, Dialect, Message, Part, decode_part, write_delivery, write_judged};
 use super::payload::Payload;
 use crate::protocol::{Format, Limits, Topic};
 
@@ -188,6 +188,7 @@ impl Batch {
         out: &mut Vec<u8>,
     ) -> Result<(), crate::protocol::Refusal> {
         let Published { format, message, verbatim, .. } = published;
+        let topic = self.topics[published.topic as usize].as_str();
         let content = match (&message.part, message.document) {
             (Part::Value(range), _) if dialect.passes_on(*format) => {
                 if let Some(frame) = verbatim {
@@ -197,14 +198,19 @@ impl Batch {
                 Content::Published(&self.bytes[range.clone()])
             }
             (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
+            (Part::Value(range), None)
+                if *format == Format::Json
+                    && write_judged(out, dialect, topic, &self.bytes, range.clone()) =>
+            {
+                return Ok(());
+            }
             (part, None) => {
                 scratch.clear();
                 let root = decode_part(&self.bytes, *format, part, scratch, &self.limits)?;
                 Content::Decoded(scratch.view(&self.bytes, root))
             }
         };
-        let topic = &self.topics[published.topic as usize];
-        write_delivery(out, dialect, topic.as_str(), content, false);
+        write_delivery(out, dialect, topic, content, false);
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ pub mod json;
 mod keys;
 mod nesting;
 mod number;
+mod page;
 mod payload;
 pub mod pickle;
 mod words;

@@ -11,4 +11,5 @@ pub(super) use fields::{Field, Fields, Name};
 pub use known::{KnownEnvelope, Recognised};
 pub use reply::{Content, Dialect, write_delivery, write_reply, write_stats, write_value};
 pub use request::{Message, Part, Request, decode_part, read_request};
+pub(super) use write::write_judged;
 pub use write::{Field as FrameField, write_frame};

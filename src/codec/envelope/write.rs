@@ -1,5 +1,7 @@
 //! Whole frames, in every format.
 
+use std::ops::Range;
+
 use super::reply::{Content, Dialect};
 use crate::codec::{json, pickle, xml};
 use crate::protocol::{HEADER_LEN, Header, Topic};
@@ -70,9 +72,7 @@ pub(super) fn write_live(out: &mut Vec<u8>, dialect: Dialect, topic: &str, messa
             pickle::write_stop(out);
         }
         (Dialect::Xml, _) if xml::is_plain(topic.as_bytes()) => {
-            out.extend_from_slice(b"\0\0\0\0\0<frame command=\"publish\" topic=\"");
-            out.extend_from_slice(topic.as_bytes());
-            out.extend_from_slice(b"\">");
+            begin_xml(out, topic);
             match message {
                 Content::Published(element) => out.extend_from_slice(element),
                 Content::Decoded(view) => xml::encode(view, "message", out),
@@ -85,6 +85,41 @@ pub(super) fn write_live(out: &mut Vec<u8>, dialect: Dialect, topic: &str, messa
         }
     }
     write_header(out, dialect, start);
+}
+
+/// Appends a delivery that is no stored value, of JSON that was judged, in another format, and says whether it did: what is
+/// unusual is to be decoded first, and nothing is appended then.
+#[inline]
+pub(in crate::codec) fn write_judged(
+    out: &mut Vec<u8>,
+    dialect: Dialect,
+    topic: &str,
+    source: &[u8],
+    json: Range<usize>,
+) -> bool {
+    let start = out.len();
+    let written = match dialect {
+        Dialect::Xml if xml::is_plain(topic.as_bytes()) => {
+            begin_xml(out, topic);
+            let written = xml::encode_json(source, json, out);
+            out.extend_from_slice(b"</frame>");
+            written
+        }
+        _ => false,
+    };
+    match written {
+        true => write_header(out, dialect, start),
+        false => out.truncate(start),
+    }
+    written
+}
+
+/// Begins a live delivery to a topic that is spelled literally.
+#[inline]
+fn begin_xml(out: &mut Vec<u8>, topic: &str) {
+    out.extend_from_slice(b"\0\0\0\0\0<frame command=\"publish\" topic=\"");
+    out.extend_from_slice(topic.as_bytes());
+    out.extend_from_slice(b"\">");
 }
 
 fn write_json<'a>(

@@ -151,13 +151,13 @@ fn begin_field<'a>(key: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
         begin(key, out);
         return key;
     }
-    begin_item(key, out);
+    push_key(key, out);
     b"item"
 }
 
 /// Begins the element of an entry whose key is no element's name.
 #[cold]
-fn begin_item(key: &[u8], out: &mut Vec<u8>) {
+pub(super) fn push_key(key: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"<item key=\"");
     if is_carriable(key) {
         push_attribute(key, out);
@@ -211,18 +211,18 @@ fn write_scalar(node: Node, view: View<'_>, out: &mut Vec<u8>) {
 }
 
 #[inline]
-fn write_str(text: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_str(text: &[u8], out: &mut Vec<u8>) {
     if is_literal(text) {
         out.extend_from_slice(b" type=\"str\">");
         push(text, out);
     } else {
-        write_unusual(text, out);
+        push_unusual(text, out);
     }
 }
 
 /// Writes a string that is to be escaped, or looked at more closely.
 #[cold]
-fn write_unusual(text: &[u8], out: &mut Vec<u8>) {
+fn push_unusual(text: &[u8], out: &mut Vec<u8>) {
     if is_carriable(text) {
         out.extend_from_slice(b" type=\"str\">");
         push_text(text, out);

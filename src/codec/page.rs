@@ -1,0 +1,195 @@
+//! Room for a whole message, made once and filled from the front.
+//!
+//! A vector asks at every append whether there is room, reads where it ends and writes that back. A page is a slice: it
+//! asks once for each piece, and a piece is of a fixed size wherever it can be, longer than what is meant, and what is
+//! too much is written over. Whoever fills a page that turns out too small is asked again with a larger one.
+
+use std::mem;
+
+/// Why a page was not filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It is too small.
+    Full,
+    /// What is to be written is not for this writer.
+    Unusual,
+}
+
+/// The part of a page that is not written yet. Functions that are not inlined get it by value and give it back, so that
+/// on the way it stays in registers.
+#[derive(Default)]
+pub(super) struct Page<'a> {
+    room: &'a mut [u8],
+}
+
+/// Appends what `write` puts on a page, and says whether it did; where that is not for this writer, `out` is as it was.
+/// `guess` is how many bytes it may be.
+#[inline(always)]
+pub(super) fn fill(
+    out: &mut Vec<u8>,
+    guess: usize,
+    write: impl for<'a> Fn(Page<'a>) -> Result<Page<'a>, Stop>,
+) -> bool {
+    let start = out.len();
+    let mut room = guess.max(64);
+    loop {
+        out.resize(start + room, 0);
+        match write(Page { room: &mut out[start..] }) {
+            Ok(page) => {
+                let left = page.room.len();
+                out.truncate(out.len() - left);
+                return true;
+            }
+            Err(Stop::Full) => room *= 2,
+            Err(Stop::Unusual) => {
+                out.truncate(start);
+                return false;
+            }
+        }
+    }
+}
+
+impl<'a> Page<'a> {
+    /// Appends as many of `N` bytes as `write` says that it wrote.
+    #[inline(always)]
+    pub(super) fn with<const N: usize>(
+        &mut self,
+        write: impl FnOnce(&mut [u8; N]) -> usize,
+    ) -> Result<(), Stop> {
+        let room = mem::take(&mut self.room);
+        let used = write(room.first_chunk_mut().ok_or(Stop::Full)?);
+        self.room = room.get_mut(used..).ok_or(Stop::Full)?;
+        Ok(())
+    }
+
+    /// Appends what `write` does, which need not be inlined.
+    #[inline(always)]
+    pub(super) fn aside(
+        &mut self,
+        write: impl FnOnce(Page<'a>) -> Result<Page<'a>, Stop>,
+    ) -> Result<(), Stop> {
+        *self = write(mem::take(self))?;
+        Ok(())
+    }
+
+    /// Appends a piece.
+    #[inline(always)]
+    pub(super) fn put<const N: usize>(&mut self, piece: &[u8; N]) -> Result<(), Stop> {
+        self.part(piece, N)
+    }
+
+    /// Appends the first `length` bytes of a piece.
+    #[inline(always)]
+    pub(super) fn part<const N: usize>(&mut self, piece: &[u8; N], length: usize) -> Result<(), Stop> {
+        self.with(|room| {
+            *room = *piece;
+            length
+        })
+    }
+
+    /// Appends a text.
+    #[inline(always)]
+    pub(super) fn span(&mut self, span: Span<'_>) -> Result<(), Stop> {
+        if span.length <= 16 { self.part(&span.sixteen(), span.length) } else { self.slice(span.text()) }
+    }
+
+    /// Appends a text of any length.
+    #[inline(always)]
+    pub(super) fn slice(&mut self, text: &[u8]) -> Result<(), Stop> {
+        let (place, rest) = mem::take(&mut self.room).split_at_mut_checked(text.len()).ok_or(Stop::Full)?;
+        if let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>())
+            && text.len() <= 32
+            && let Some(end) = text.len().checked_sub(16)
+        {
+            place[..16].copy_from_slice(first);
+            place[end..].copy_from_slice(last);
+        } else {
+            place.copy_from_slice(text);
+        }
+        self.room = rest;
+        Ok(())
+    }
+}
+
+/// A text, and what its source has behind it, so that it can be read in pieces of a fixed size.
+#[derive(Clone, Copy)]
+pub(super) struct Span<'a> {
+    tail: &'a [u8],
+    length: usize,
+}
+
+impl<'a> Span<'a> {
+    /// The first `length` bytes of `tail`; as many as there are, where these are fewer.
+    #[inline(always)]
+    pub(super) fn new(tail: &'a [u8], length: usize) -> Span<'a> {
+        Span { tail, length: length.min(tail.len()) }
+    }
+
+    #[inline(always)]
+    pub(super) fn len(self) -> usize {
+        self.length
+    }
+
+    /// The text and what follows it.
+    #[inline(always)]
+    pub(super) fn tail(self) -> &'a [u8] {
+        self.tail
+    }
+
+    #[inline(always)]
+    pub(super) fn text(self) -> &'a [u8] {
+        &self.tail[..self.length]
+    }
+
+    /// The text, as far as it fits, and something behind it.
+    #[inline(always)]
+    pub(super) fn sixteen(self) -> [u8; 16] {
+        match self.tail.first_chunk() {
+            Some(bytes) => *bytes,
+            None => filled_up(self.tail),
+        }
+    }
+}
+
+/// The last bytes of a source, and zeros.
+#[cold]
+fn filled_up(tail: &[u8]) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..tail.len()].copy_from_slice(tail);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_too_small_is_made_larger() {
+        let text: Vec<u8> = (0..200).collect();
+        for length in 0..text.len() {
+            for behind in [0, 1, 15, 40] {
+                let span = Span::new(&text[..(length + behind).min(text.len())], length);
+                let mut out = b"before".to_vec();
+                let filled = fill(&mut out, 0, |mut page| {
+                    page.put(b"<")?;
+                    page.span(span)?;
+                    page.slice(&text[..length])?;
+                    page.part(b"12345678", 3)?;
+                    Ok(page)
+                });
+                assert!(filled);
+                assert_eq!(out, [b"before<", &text[..length], &text[..length], b"123"].concat());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_to_others_leaves_nothing() {
+        let mut out = b"before".to_vec();
+        let filled = fill(&mut out, 10, |mut page| {
+            page.put(b"something")?;
+            Err(Stop::Unusual)
+        });
+        assert_eq!((filled, &*out), (false, &b"before"[..]));
+    }
+}

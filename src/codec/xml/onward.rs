@@ -1,0 +1,130 @@
+//! JSON that was judged, written as an element while it is read.
+
+use std::ops::Range;
+
+use super::element::{BOOL, DICT, FLOAT, INT, Kind, LIST, NULL, Name, STR, begin, end, name_of, unusual_text};
+use crate::codec::json::{Spelled, Target, walk};
+use crate::codec::number::{parse_decimal, write_float};
+use crate::codec::page::{Page, Span, Stop, fill};
+use crate::codec::words::{HIGH, ONES, every_word, has_byte};
+
+/// Longer texts are decoded: how much room they take on the way is then known.
+const LONGEST: usize = 1 << 20;
+
+/// Appends the JSON value in `source[range]`, which has been judged, as an element `message`, and says whether it did:
+/// what is not of the everyday kind is to be decoded and then [written](super::encode).
+pub fn encode_json(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) -> bool {
+    let length = range.len();
+    if length > LONGEST {
+        return false;
+    }
+    fill(out, 3 * length + 64, |page| {
+        walk(source, range.clone(), Name::Message, Elements { page }).map(|elements| elements.page)
+    })
+}
+
+struct Elements<'p> {
+    page: Page<'p>,
+}
+
+impl Elements<'_> {
+    #[inline(always)]
+    fn scalar(&mut self, name: Name<'_>, kind: Kind, text: Span<'_>) -> Result<(), Stop> {
+        begin(&mut self.page, name, kind)?;
+        self.page.span(text)?;
+        end(&mut self.page, name)
+    }
+}
+
+impl<'a> Target<'a> for Elements<'_> {
+    type Name = Name<'a>;
+
+    const ITEM: Name<'a> = Name::Item;
+
+    #[inline(always)]
+    fn stops(word: u64) -> u64 {
+        let is = |word: u64, byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
+        // `<` and `>` differ in one bit.
+        (is(word, b'"') | is(word, b'\\') | is(word, b'&') | is(word | ONES * 2, b'>')) & !word & HIGH
+    }
+
+    /// Some rare characters (U+F000 to U+FFFF) are looked at more closely.
+    #[inline(always)]
+    fn is_literal(text: &[u8]) -> bool {
+        every_word(text, |word| !has_byte(word, 0xef))
+    }
+
+    #[inline(always)]
+    fn key(&mut self, key: Span<'a>) -> Result<Name<'a>, Stop> {
+        Ok(name_of(key))
+    }
+
+    #[inline(always)]
+    fn literal(&mut self, name: Name<'a>, text: Span<'a>) -> Result<(), Stop> {
+        self.scalar(name, STR, text)
+    }
+
+    #[inline(always)]
+    fn string(&mut self, name: Name<'a>, text: &[u8]) -> Result<(), Stop> {
+        self.page.aside(|mut page| {
+            let (kind, _) = STR;
+            begin(&mut page, name, (kind, 0))?;
+            let mut page = unusual_text(page, text)?;
+            end(&mut page, name)?;
+            Ok(page)
+        })
+    }
+
+    #[inline(always)]
+    fn integer(&mut self, name: Name<'a>, number: &Spelled<'a>) -> Result<(), Stop> {
+        // An integer has no negative zero.
+        if number.negative && number.mantissa == 0 {
+            return Err(Stop::Unusual);
+        }
+        self.scalar(name, INT, number.span)
+    }
+
+    #[inline(always)]
+    fn float(&mut self, name: Name<'a>, number: &Spelled<'a>) -> Result<(), Stop> {
+        begin(&mut self.page, name, FLOAT)?;
+        if number.is_shortest() {
+            self.page.span(number.span)?;
+        } else {
+            let text = number.span.text();
+            self.page.aside(|page| float(page, text))?;
+        }
+        end(&mut self.page, name)
+    }
+
+    #[inline(always)]
+    fn bool(&mut self, name: Name<'a>, truth: bool) -> Result<(), Stop> {
+        begin(&mut self.page, name, BOOL)?;
+        if truth { self.page.put(b"true") } else { self.page.put(b"false") }?;
+        end(&mut self.page, name)
+    }
+
+    #[inline(always)]
+    fn null(&mut self, name: Name<'a>) -> Result<(), Stop> {
+        begin(&mut self.page, name, NULL)?;
+        end(&mut self.page, name)
+    }
+
+    #[inline(always)]
+    fn open(&mut self, name: Name<'a>, is_object: bool, _: bool) -> Result<(), Stop> {
+        begin(&mut self.page, name, if is_object { DICT } else { LIST })
+    }
+
+    #[inline(always)]
+    fn close(&mut self, name: Name<'a>, _: bool, _: bool) -> Result<(), Stop> {
+        end(&mut self.page, name)
+    }
+}
+
+/// A number that is not spelled as its double is.
+#[inline(never)]
+fn float<'p>(mut page: Page<'p>, text: &[u8]) -> Result<Page<'p>, Stop> {
+    let mut spelled = Vec::with_capacity(32);
+    write_float(parse_decimal(text).filter(|number| number.is_finite()).ok_or(Stop::Unusual)?, &mut spelled);
+    page.slice(&spelled)?;
+    Ok(page)
+}
