@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::document::Document;
 use super::envelope::{Content, Dialect, Message, Part, decode_part, write_delivery, write_judged};
 use super::payload::Payload;
+use super::xml::KnownNames;
 use crate::protocol::{Format, Limits, Topic};
 
 /// One published message of a batch.
@@ -151,7 +152,7 @@ impl Batch {
         let ends = Vec::with_capacity(self.messages.len());
         let mut run = Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
         let mut out = Vec::with_capacity(self.bytes.len());
-        let mut scratch = Document::new();
+        let mut scratch = Scratch::default();
         for (index, published) in self.messages.iter().enumerate() {
             if wanted.includes(index) && !dialect.passes_on(published.format) {
                 *run.translated.get_mut() += 1;
@@ -184,7 +185,7 @@ impl Batch {
         &self,
         published: &Published,
         dialect: Dialect,
-        scratch: &mut Document,
+        scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Result<(), crate::protocol::Refusal> {
         let Published { format, message, verbatim, .. } = published;
@@ -200,11 +201,12 @@ impl Batch {
             (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
             (Part::Value(range), None)
                 if *format == Format::Json
-                    && write_judged(out, dialect, topic, &self.bytes, range.clone()) =>
+                    && write_judged(out, dialect, topic, &self.bytes, range.clone(), &mut scratch.names) =>
             {
                 return Ok(());
             }
             (part, None) => {
+                let scratch = &mut scratch.document;
                 scratch.clear();
                 let root = decode_part(&self.bytes, *format, part, scratch, &self.limits)?;
                 Content::Decoded(scratch.view(&self.bytes, root))
@@ -213,6 +215,13 @@ impl Batch {
         write_delivery(out, dialect, topic, content, false);
         Ok(())
     }
+}
+
+/// What the messages of a run are encoded with, one after the other.
+#[derive(Default)]
+struct Scratch {
+    document: Document,
+    names: KnownNames,
 }
 
 /// The frames of a batch in one dialect.

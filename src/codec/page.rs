@@ -28,7 +28,7 @@ pub(super) struct Page<'a> {
 pub(super) fn fill(
     out: &mut Vec<u8>,
     guess: usize,
-    write: impl for<'a> Fn(Page<'a>) -> Result<Page<'a>, Stop>,
+    mut write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
 ) -> bool {
     let start = out.len();
     let mut room = guess.max(64);

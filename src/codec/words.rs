@@ -92,6 +92,23 @@ pub(super) fn fingerprint(text: &[u8]) -> u64 {
     (word ^ (text.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// The first `length` bytes, up to eight, as a number: a fingerprint that nothing shares but what is longer. 0 for any other
+/// length.
+#[inline(always)]
+pub(super) fn short_print(bytes: [u8; 16], length: usize) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = bytes;
+    match length {
+        1..=8 => u64::from_le_bytes([a, b, c, d, e, f, g, h]) & (u64::MAX >> (64 - 8 * length)),
+        _ => 0,
+    }
+}
+
+/// A place for a fingerprint among 64.
+#[inline(always)]
+pub(super) fn place_of(print: u64) -> usize {
+    (print.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
+}
+
 /// Appends a text. A short one is copied in two words that overlap.
 #[inline(always)]
 pub(super) fn push(text: &[u8], out: &mut Vec<u8>) {

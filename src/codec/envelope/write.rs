@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::reply::{Content, Dialect};
+use crate::codec::xml::KnownNames;
 use crate::codec::{json, pickle, xml};
 use crate::protocol::{HEADER_LEN, Header, Topic};
 
@@ -96,12 +97,13 @@ pub(in crate::codec) fn write_judged(
     topic: &str,
     source: &[u8],
     json: Range<usize>,
+    known: &mut KnownNames,
 ) -> bool {
     let start = out.len();
     let written = match dialect {
         Dialect::Xml if xml::is_plain(topic.as_bytes()) => {
             begin_xml(out, topic);
-            let written = xml::encode_json(source, json, out);
+            let written = xml::encode_json(source, json, known, out);
             out.extend_from_slice(b"</frame>");
             written
         }

@@ -5,11 +5,12 @@
 //! depth) it leaves to those who decode it, with [`Stop::Unusual`]. What a target has written then is what
 //! they would have written.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::read::unescape;
 use crate::codec::page::{Span, Stop};
-use crate::codec::words::{HIGH, fingerprint, stops};
+use crate::codec::words::{HIGH, fingerprint, place_of, short_print, stops};
 
 /// Keys of all objects that are open.
 const KEYS: usize = 64;
@@ -30,8 +31,8 @@ pub(in crate::codec) trait Target<'a>: Sized {
     /// Whether text that is not ASCII alone can be written as it is, the marks aside.
     fn is_literal(text: &[u8]) -> bool;
 
-    /// A key of an object.
-    fn key(&mut self, key: Span<'a>) -> Result<Self::Name, Stop>;
+    /// A key of an object, and its fingerprint: the key itself where it has eight bytes or fewer.
+    fn key(&mut self, key: Span<'a>, print: u64) -> Result<Self::Name, Stop>;
 
     /// A string that is written as it is.
     fn literal(&mut self, name: Self::Name, text: Span<'a>) -> Result<(), Stop>;
@@ -242,15 +243,12 @@ fn key<'a, T: Target<'a>>(
     if key.text().first() == Some(&b'$') {
         return Err(Stop::Unusual);
     }
-    // Of up to eight bytes, which are all of them, the fingerprint is the text itself.
-    let print = match key.tail().first_chunk::<8>() {
-        Some(word) if matches!(key.len(), 1..=8) => {
-            u64::from_le_bytes(*word) & (u64::MAX >> (64 - 8 * key.len()))
-        }
+    let print = match key.len() {
+        1..=8 => short_print(key.sixteen(), key.len()),
         _ => fingerprint(key.text()),
     };
-    let bit = 1 << (print.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58);
-    if open.bits & bit != 0 && keys[open.first as usize & (KEYS - 1)..*count & (KEYS - 1)].contains(&print) {
+    let bit = 1 << place_of(print);
+    if open.bits & bit != 0 && keys.get(open.first as usize..*count).is_none_or(|keys| keys.contains(&print)) {
         return Err(Stop::Unusual);
     }
     open.bits |= bit;
@@ -261,7 +259,7 @@ fn key<'a, T: Target<'a>>(
         return Err(Stop::Unusual);
     }
     *at += 1;
-    target.key(key)
+    target.key(key, print)
 }
 
 /// Where the quote lies that ends a key; `None` where the key has an escape.
@@ -336,20 +334,25 @@ fn long_string_end<'a, T: Target<'a>>(text: &[u8], start: usize) -> Result<(usiz
 /// What a string says that is not literal all through, and where the text goes on after it. As far as `known` it holds no
 /// quote.
 #[cold]
-fn unusual_string(text: &[u8], start: usize, known: usize) -> Result<(Vec<u8>, usize), Stop> {
+fn unusual_string(text: &[u8], start: usize, known: usize) -> Result<(Cow<'_, [u8]>, usize), Stop> {
     let mut end = known;
+    let mut is_escaped = false;
     loop {
         let rest = text.get(end..).ok_or(Stop::Unusual)?;
         end += memchr::memchr2(b'"', b'\\', rest).ok_or(Stop::Unusual)?;
         if text[end] == b'"' {
             break;
         }
+        is_escaped = true;
         end += 2;
     }
     let raw = &text[start..end];
+    if !is_escaped {
+        return Ok((raw.into(), end + 1));
+    }
     let mut spelled = Vec::with_capacity(raw.len());
     unescape(raw, &mut spelled);
-    Ok((spelled, end + 1))
+    Ok((spelled.into(), end + 1))
 }
 
 #[inline(always)]

@@ -1,21 +1,45 @@
 //! Typed elements on a page: tags of a few bytes are one piece each.
 
 use super::chars;
+use super::escape::is_carriable;
 use super::write::{push_key, write_str};
 use crate::codec::page::{Page, Span, Stop};
-use crate::codec::words::{HIGH, ONES};
+use crate::codec::words::{HIGH, ONES, place_of};
 
-/// What an element is called.
+/// What an element is called: the first `length` of 16 bytes, or an [`UnusualName`].
 #[derive(Clone, Copy)]
-pub(super) enum Name<'a> {
-    /// `message`
-    Message,
-    /// `item`
-    Item,
-    /// An `item` that says for which key it stands.
-    Keyed(Span<'a>),
-    /// By its key.
-    Key(Span<'a>),
+pub(super) struct Name<'a> {
+    bytes: &'a [u8; 16],
+    /// Beyond 16 it says which of the unusual names it is, counted from 17.
+    length: u32,
+}
+
+impl Name<'_> {
+    pub(super) const MESSAGE: Name<'static> = Name { bytes: b"message         ", length: 7 };
+    pub(super) const ITEM: Name<'static> = Name { bytes: b"item            ", length: 4 };
+
+    /// How long the name is, where it is one of 16 bytes at most.
+    #[inline(always)]
+    fn short(self) -> Option<usize> {
+        (self.length <= 16).then_some(self.length as usize)
+    }
+}
+
+/// A name that is long, or none.
+pub(super) struct UnusualName<'a> {
+    key: Span<'a>,
+    /// Whether the element is called by it; otherwise it is an `item` that says for which key it stands.
+    is_name: bool,
+}
+
+/// Short keys that were found to be elements' names, so that they are not looked at again: with the same fields come the
+/// same keys. Each lies at a place that follows from its fingerprint.
+pub struct KnownNames([u64; 64]);
+
+impl Default for KnownNames {
+    fn default() -> KnownNames {
+        KnownNames([0; 64])
+    }
 }
 
 /// What is written of a type: its attribute and the end of the start tag, 16 bytes and how many of them.
@@ -29,20 +53,36 @@ pub(super) const NULL: Kind = (b" type=\"null\">   ", 13);
 pub(super) const LIST: Kind = (b" type=\"list\">   ", 13);
 pub(super) const DICT: Kind = (b" type=\"dict\">   ", 13);
 
-/// What the element of a dict's entry is called.
+/// What the element of a dict's entry is called. `print` is the key's fingerprint, or the key itself where it has eight bytes
+/// or fewer.
 #[inline(always)]
-pub(super) fn name_of(key: Span<'_>) -> Name<'_> {
-    let word = key.sixteen();
-    let is_plain = match word.first_chunk::<8>() {
-        Some(word) => key.len() <= 8 && is_word_of_letters(u64::from_le_bytes(*word), key.len()),
-        None => false,
-    };
-    if is_plain { Name::Key(key) } else { unusual_name(key) }
+pub(super) fn name_of<'a>(
+    key: Span<'a>,
+    print: u64,
+    known: &mut KnownNames,
+    unusual: &mut Vec<UnusualName<'a>>,
+) -> Name<'a> {
+    let place = &mut known.0[place_of(print)];
+    if let Some(bytes) = key.tail().first_chunk()
+        && key.len() <= 8
+        && (*place == print || is_word_of_letters(print, key.len()))
+    {
+        *place = print;
+        return Name { bytes, length: key.len() as u32 };
+    }
+    other_name(key, unusual)
 }
 
-fn unusual_name(key: Span<'_>) -> Name<'_> {
+#[inline(never)]
+fn other_name<'a>(key: Span<'a>, unusual: &mut Vec<UnusualName<'a>>) -> Name<'a> {
     let is_name = key.text() != b"item" && chars::is_element_name(key.text());
-    if is_name { Name::Key(key) } else { Name::Keyed(key) }
+    match key.tail().first_chunk() {
+        Some(bytes) if is_name && key.len() <= 16 => Name { bytes, length: key.len() as u32 },
+        _ => {
+            unusual.push(UnusualName { key, is_name });
+            Name { bytes: Name::ITEM.bytes, length: 16 + unusual.len() as u32 }
+        }
+    }
 }
 
 /// Whether the first `length` bytes, up to eight, surely are an element's name: a letter other than `x`, and then letters,
@@ -64,83 +104,110 @@ fn is_word_of_letters(word: u64, length: usize) -> bool {
 
 /// Appends a start tag.
 #[inline(always)]
-pub(super) fn begin(page: &mut Page<'_>, name: Name<'_>, kind: Kind) -> Result<(), Stop> {
+pub(super) fn begin(
+    page: &mut Page<'_>,
+    name: Name<'_>,
+    kind: Kind,
+    unusual: &[UnusualName<'_>],
+) -> Result<(), Stop> {
     let (kind, length) = kind;
-    match name {
-        Name::Key(key) if key.len() <= 16 => page.with(|place: &mut [u8; 33]| {
-            let after = 1 + key.len().min(16);
+    match name.short() {
+        Some(short) => page.with(|place: &mut [u8; 33]| {
             place[0] = b'<';
-            place[1..17].copy_from_slice(&key.sixteen());
-            place[after..after + 16].copy_from_slice(kind);
-            after + length
+            place[1..17].copy_from_slice(name.bytes);
+            place[1 + short..17 + short].copy_from_slice(kind);
+            1 + short + length
         }),
-        Name::Item => page.with(|place: &mut [u8; 21]| {
-            place[..5].copy_from_slice(b"<item");
-            place[5..].copy_from_slice(kind);
-            5 + length
-        }),
-        other => {
-            page.aside(|page| begin_unusual(page, other))?;
+        None => {
+            page.aside(|page| begin_unusual(page, name, unusual))?;
             page.part(kind, length)
         }
     }
 }
 
 #[cold]
-fn begin_unusual<'p>(mut page: Page<'p>, name: Name<'_>) -> Result<Page<'p>, Stop> {
-    match name {
-        Name::Message => page.put(b"<message")?,
-        Name::Item => page.put(b"<item")?,
-        Name::Key(key) => {
-            page.put(b"<")?;
-            page.slice(key.text())?;
-        }
-        Name::Keyed(key) => {
-            let mut tag = Vec::new();
-            push_key(key.text(), &mut tag);
-            page.slice(&tag)?;
-        }
+fn begin_unusual<'p>(
+    mut page: Page<'p>,
+    name: Name<'_>,
+    unusual: &[UnusualName<'_>],
+) -> Result<Page<'p>, Stop> {
+    let name = unusual.get(name.length as usize - 17).ok_or(Stop::Unusual)?;
+    if name.is_name {
+        page.put(b"<")?;
+        page.slice(name.key.text())?;
+    } else {
+        let mut tag = Vec::new();
+        push_key(name.key.text(), &mut tag);
+        page.slice(&tag)?;
     }
     Ok(page)
 }
 
 /// Appends an end tag.
 #[inline(always)]
-pub(super) fn end(page: &mut Page<'_>, name: Name<'_>) -> Result<(), Stop> {
-    match name {
-        Name::Key(key) if key.len() <= 16 => page.with(|place: &mut [u8; 19]| {
-            let after = 2 + key.len().min(16);
+pub(super) fn end(
+    page: &mut Page<'_>,
+    name: Name<'_>,
+    unusual: &[UnusualName<'_>],
+) -> Result<(), Stop> {
+    match name.short() {
+        Some(short) => page.with(|place: &mut [u8; 19]| {
             place[..2].copy_from_slice(b"</");
-            place[2..18].copy_from_slice(&key.sixteen());
-            place[after] = b'>';
-            after + 1
+            place[2..18].copy_from_slice(name.bytes);
+            place[2 + short] = b'>';
+            3 + short
         }),
-        Name::Item | Name::Keyed(_) => page.put(b"</item>"),
-        Name::Message => page.put(b"</message>"),
-        Name::Key(key) => page.aside(|page| end_long(page, key.text())),
+        None => page.aside(|page| end_unusual(page, name, unusual)),
     }
 }
 
-#[inline(never)]
-fn end_long<'p>(mut page: Page<'p>, name: &[u8]) -> Result<Page<'p>, Stop> {
+#[cold]
+fn end_unusual<'p>(
+    mut page: Page<'p>,
+    name: Name<'_>,
+    unusual: &[UnusualName<'_>],
+) -> Result<Page<'p>, Stop> {
+    let name = unusual.get(name.length as usize - 17).ok_or(Stop::Unusual)?;
+    if !name.is_name {
+        page.put(b"</item>")?;
+        return Ok(page);
+    }
     page.put(b"</")?;
-    page.slice(name)?;
+    page.slice(name.key.text())?;
     page.put(b">")?;
     Ok(page)
 }
 
 /// Appends the rest of a string's start tag and its text, whatever that holds.
-#[cold]
+#[inline(never)]
 pub(super) fn unusual_text<'p>(mut page: Page<'p>, text: &[u8]) -> Result<Page<'p>, Stop> {
-    let mut rest = Vec::new();
-    write_str(text, &mut rest);
-    page.slice(&rest)?;
+    if !is_carriable(text) {
+        let mut rest = Vec::new();
+        write_str(text, &mut rest);
+        page.slice(&rest)?;
+        return Ok(page);
+    }
+    let (kind, length) = STR;
+    page.part(kind, length)?;
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'&' | b'<' | b'>' | b'\r')) {
+        page.slice(&rest[..at])?;
+        match rest[at] {
+            b'&' => page.put(b"&amp;")?,
+            b'<' => page.put(b"&lt;")?,
+            b'>' => page.put(b"&gt;")?,
+            _ => page.put(b"&#13;")?,
+        }
+        rest = &rest[at + 1..];
+    }
+    page.slice(rest)?;
     Ok(page)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::words::short_print;
 
     #[test]
     fn names_are_known_by_their_words() {
@@ -152,10 +219,17 @@ mod tests {
                 let source = format!("{word}{behind}");
                 let key = Span::new(source.as_bytes(), word.len());
                 let is_name = word != "item" && chars::is_element_name(word.as_bytes());
-                assert_eq!(matches!(name_of(key), Name::Key(_)), is_name, "{source}");
-                let sixteen = key.sixteen();
-                let first = u64::from_le_bytes(*sixteen.first_chunk().unwrap());
-                let is_word = is_word_of_letters(first, word.len());
+                let print = short_print(key.sixteen(), word.len());
+                let (mut known, mut unusual) = (KnownNames::default(), Vec::new());
+                for _ in 0..2 {
+                    let name = name_of(key, print, &mut known, &mut unusual);
+                    let is_known = match name.short() {
+                        Some(length) => name.bytes[..length] == *word.as_bytes(),
+                        None => unusual[name.length as usize - 17].is_name,
+                    };
+                    assert_eq!(is_known, is_name, "{source}");
+                }
+                let is_word = is_word_of_letters(print, word.len());
                 assert!(is_name || !is_word, "{source}");
                 words += usize::from(is_word);
             }

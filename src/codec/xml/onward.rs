@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::element::{BOOL, DICT, FLOAT, INT, Kind, LIST, NULL, Name, STR, begin, end, name_of, unusual_text};
+use super::element::{
+    BOOL, DICT, FLOAT, INT, Kind, KnownNames, LIST, NULL, Name, STR, UnusualName, begin, end, name_of,
+    unusual_text,
+};
 use crate::codec::json::{Spelled, Target, walk};
 use crate::codec::number::{parse_decimal, write_float};
 use crate::codec::page::{Page, Span, Stop, fill};
@@ -13,33 +16,47 @@ const LONGEST: usize = 1 << 20;
 
 /// Appends the JSON value in `source[range]`, which has been judged, as an element `message`, and says whether it did:
 /// what is not of the everyday kind is to be decoded and then [written](super::encode).
-pub fn encode_json(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) -> bool {
+pub fn encode_json(source: &[u8], range: Range<usize>, known: &mut KnownNames, out: &mut Vec<u8>) -> bool {
     let length = range.len();
     if length > LONGEST {
         return false;
     }
     fill(out, 3 * length + 64, |page| {
-        walk(source, range.clone(), Name::Message, Elements { page }).map(|elements| elements.page)
+        let mut unusual = Vec::new();
+        let elements = Elements { page, known, unusual: &mut unusual };
+        walk(source, range.clone(), Name::MESSAGE, elements).map(|elements| elements.page)
     })
 }
 
-struct Elements<'p> {
+struct Elements<'p, 'n, 'a> {
     page: Page<'p>,
+    known: &'n mut KnownNames,
+    unusual: &'n mut Vec<UnusualName<'a>>,
 }
 
-impl Elements<'_> {
+impl<'a> Elements<'_, '_, 'a> {
     #[inline(always)]
-    fn scalar(&mut self, name: Name<'_>, kind: Kind, text: Span<'_>) -> Result<(), Stop> {
-        begin(&mut self.page, name, kind)?;
+    fn begin(&mut self, name: Name<'a>, kind: Kind) -> Result<(), Stop> {
+        begin(&mut self.page, name, kind, self.unusual)
+    }
+
+    #[inline(always)]
+    fn end(&mut self, name: Name<'a>) -> Result<(), Stop> {
+        end(&mut self.page, name, self.unusual)
+    }
+
+    #[inline(always)]
+    fn scalar(&mut self, name: Name<'a>, kind: Kind, text: Span<'a>) -> Result<(), Stop> {
+        self.begin(name, kind)?;
         self.page.span(text)?;
-        end(&mut self.page, name)
+        self.end(name)
     }
 }
 
-impl<'a> Target<'a> for Elements<'_> {
+impl<'a> Target<'a> for Elements<'_, '_, 'a> {
     type Name = Name<'a>;
 
-    const ITEM: Name<'a> = Name::Item;
+    const ITEM: Name<'a> = Name::ITEM;
 
     #[inline(always)]
     fn stops(word: u64) -> u64 {
@@ -55,8 +72,8 @@ impl<'a> Target<'a> for Elements<'_> {
     }
 
     #[inline(always)]
-    fn key(&mut self, key: Span<'a>) -> Result<Name<'a>, Stop> {
-        Ok(name_of(key))
+    fn key(&mut self, key: Span<'a>, print: u64) -> Result<Name<'a>, Stop> {
+        Ok(name_of(key, print, self.known, self.unusual))
     }
 
     #[inline(always)]
@@ -66,13 +83,10 @@ impl<'a> Target<'a> for Elements<'_> {
 
     #[inline(always)]
     fn string(&mut self, name: Name<'a>, text: &[u8]) -> Result<(), Stop> {
-        self.page.aside(|mut page| {
-            let (kind, _) = STR;
-            begin(&mut page, name, (kind, 0))?;
-            let mut page = unusual_text(page, text)?;
-            end(&mut page, name)?;
-            Ok(page)
-        })
+        let (kind, _) = STR;
+        self.begin(name, (kind, 0))?;
+        self.page.aside(|page| unusual_text(page, text))?;
+        self.end(name)
     }
 
     #[inline(always)]
@@ -86,37 +100,37 @@ impl<'a> Target<'a> for Elements<'_> {
 
     #[inline(always)]
     fn float(&mut self, name: Name<'a>, number: &Spelled<'a>) -> Result<(), Stop> {
-        begin(&mut self.page, name, FLOAT)?;
+        self.begin(name, FLOAT)?;
         if number.is_shortest() {
             self.page.span(number.span)?;
         } else {
             let text = number.span.text();
             self.page.aside(|page| float(page, text))?;
         }
-        end(&mut self.page, name)
+        self.end(name)
     }
 
     #[inline(always)]
     fn bool(&mut self, name: Name<'a>, truth: bool) -> Result<(), Stop> {
-        begin(&mut self.page, name, BOOL)?;
+        self.begin(name, BOOL)?;
         if truth { self.page.put(b"true") } else { self.page.put(b"false") }?;
-        end(&mut self.page, name)
+        self.end(name)
     }
 
     #[inline(always)]
     fn null(&mut self, name: Name<'a>) -> Result<(), Stop> {
-        begin(&mut self.page, name, NULL)?;
-        end(&mut self.page, name)
+        self.begin(name, NULL)?;
+        self.end(name)
     }
 
     #[inline(always)]
     fn open(&mut self, name: Name<'a>, is_object: bool, _: bool) -> Result<(), Stop> {
-        begin(&mut self.page, name, if is_object { DICT } else { LIST })
+        self.begin(name, if is_object { DICT } else { LIST })
     }
 
     #[inline(always)]
     fn close(&mut self, name: Name<'a>, _: bool, _: bool) -> Result<(), Stop> {
-        end(&mut self.page, name)
+        self.end(name)
     }
 }
 
