@@ -52,12 +52,9 @@ pub(super) fn parse_decimal(text: &[u8]) -> Option<f64> {
     parse_few_digits(text).or_else(|| str::from_utf8(text).ok()?.parse().ok())
 }
 
-/// The usual number: no exponent, and of few digits. Then they are an integer that a double holds exactly, and so is
-/// the power of ten that they are divided by, so the quotient is the nearest double.
+/// The usual number: no exponent, and of few digits.
 #[inline]
 fn parse_few_digits(text: &[u8]) -> Option<f64> {
-    const POWERS: [f64; 16] =
-        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.is_empty() || digits.len() > 16 {
         return None;
@@ -72,9 +69,22 @@ fn parse_few_digits(text: &[u8]) -> Option<f64> {
         }
     }
     let decimals = point.map_or(0, |point| digits.len() - point - 1);
-    // 16 digits without a point may be more than a double holds.
-    let magnitude = if number < 1 << 53 { number as f64 / POWERS[decimals] } else { return None };
+    let magnitude = quotient(number, digits.len(), decimals)?;
     Some(if digits.len() < text.len() { -magnitude } else { magnitude })
+}
+
+/// The double next to a number of `digits` digits, of which the last `decimals` are a fraction, where these are few: then
+/// they are an integer that a double holds exactly, and so is the power of ten that they are divided by, so the quotient
+/// is the nearest double.
+#[inline(always)]
+pub(super) fn quotient(number: u64, digits: usize, decimals: usize) -> Option<f64> {
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    // 16 digits may be more than a double holds.
+    if digits > 16 || number >= 1 << 53 {
+        return None;
+    }
+    Some(number as f64 / POWERS.get(decimals)?)
 }
 
 /// Appends an integer.

@@ -65,9 +65,7 @@ pub(super) fn write_live(out: &mut Vec<u8>, dialect: Dialect, topic: &str, messa
             out.push(b'}');
         }
         (Dialect::Pickle, Content::Decoded(view)) => {
-            out.extend_from_slice(b"\0\0\0\0\0\x80\x04}(\x8c\x07command\x8c\x07publish\x8c\x05topic");
-            pickle::write_str(topic.as_bytes(), out);
-            out.extend_from_slice(b"\x8c\x07message");
+            begin_pickle(out, topic);
             pickle::encode(view, out);
             pickle::close_dict(out);
             pickle::write_stop(out);
@@ -107,6 +105,13 @@ pub(in crate::codec) fn write_judged(
             out.extend_from_slice(b"</frame>");
             written
         }
+        Dialect::Pickle => {
+            begin_pickle(out, topic);
+            let written = pickle::encode_json(source, json, out);
+            pickle::close_dict(out);
+            pickle::write_stop(out);
+            written
+        }
         _ => false,
     };
     match written {
@@ -122,6 +127,14 @@ fn begin_xml(out: &mut Vec<u8>, topic: &str) {
     out.extend_from_slice(b"\0\0\0\0\0<frame command=\"publish\" topic=\"");
     out.extend_from_slice(topic.as_bytes());
     out.extend_from_slice(b"\">");
+}
+
+/// Begins a live delivery; the payload's opcodes are next.
+#[inline]
+fn begin_pickle(out: &mut Vec<u8>, topic: &str) {
+    out.extend_from_slice(b"\0\0\0\0\0\x80\x04}(\x8c\x07command\x8c\x07publish\x8c\x05topic");
+    pickle::write_str(topic.as_bytes(), out);
+    out.extend_from_slice(b"\x8c\x07message");
 }
 
 fn write_json<'a>(

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::read::unescape;
+use crate::codec::number::{parse_decimal, quotient};
 use crate::codec::page::{Span, Stop};
 use crate::codec::words::{HIGH, fingerprint, place_of, short_print, stops};
 
@@ -88,6 +89,22 @@ impl Spelled<'_> {
             && (self.decimals == 1 || self.span.text().last() != Some(&b'0'))
             && (self.decimals <= 4 || self.mantissa * POWERS[4] >= POWERS[self.decimals & 15])
     }
+
+    /// The double next to it; `None` where that is infinite.
+    #[inline(always)]
+    pub(in crate::codec) fn to_double(&self) -> Option<f64> {
+        if !self.has_exponent
+            && let Some(magnitude) = quotient(self.mantissa, self.digits, self.decimals)
+        {
+            return Some(if self.negative { -magnitude } else { magnitude });
+        }
+        any_double(self.span.text())
+    }
+}
+
+#[inline(never)]
+fn any_double(text: &[u8]) -> Option<f64> {
+    parse_decimal(text).filter(|number| number.is_finite())
 }
 
 /// A container whose end has not come yet.
@@ -248,7 +265,8 @@ fn key<'a, T: Target<'a>>(
         _ => fingerprint(key.text()),
     };
     let bit = 1 << place_of(print);
-    if open.bits & bit != 0 && keys.get(open.first as usize..*count).is_none_or(|keys| keys.contains(&print)) {
+    if open.bits & bit != 0 && keys.get(open.first as usize..*count).is_none_or(|keys| keys.contains(&print))
+    {
         return Err(Stop::Unusual);
     }
     open.bits |= bit;
@@ -320,7 +338,8 @@ fn long_string_end<'a, T: Target<'a>>(text: &[u8], start: usize) -> Result<(usiz
     };
     let (words, last) = string.as_chunks::<8>();
     // In a way that compilers turn into sixteen bytes or more at a time.
-    let (mut stops, mut seen) = words.iter().map(|word| marks(*word)).fold((0, 0), |a, b| (a.0 | b.0, a.1 | b.1));
+    let (mut stops, mut seen) =
+        words.iter().map(|word| marks(*word)).fold((0, 0), |a, b| (a.0 | b.0, a.1 | b.1));
     if !last.is_empty() {
         let mut filled_up = [b' '; 8];
         filled_up[..last.len()].copy_from_slice(last);

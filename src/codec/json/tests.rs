@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::codec::envelope::{Request, read_request};
-use crate::codec::{Document, Node, xml};
+use crate::codec::{Document, Node, pickle, xml};
 use crate::protocol::{ErrorCode, Format, Limits, MAX_DEPTH};
 
 /// Decodes `text` and writes it again.
@@ -366,14 +366,23 @@ fn judged_json_goes_onward_as_its_document_does() {
             let range = 2..2 + text.len();
             let mut document = Document::new();
             let Ok(root) = decode(&source, range.clone(), &mut document, &Limits::NONE) else { return 0 };
-            let mut expected = b"before".to_vec();
-            xml::encode(document.view(&source, root), "message", &mut expected);
-            let mut onward = b"before".to_vec();
-            if xml::encode_json(&source, range, &mut xml::KnownNames::default(), &mut onward) {
-                assert_eq!(onward.escape_ascii().to_string(), expected.escape_ascii().to_string());
-                taken += 1;
-            } else {
-                assert_eq!(onward, b"before");
+            let view = document.view(&source, root);
+            let mut expected = [b"before".to_vec(), b"before".to_vec()];
+            let mut onward = expected.clone();
+            xml::encode(view, "message", &mut expected[0]);
+            pickle::encode(view, &mut expected[1]);
+            let mut names = xml::KnownNames::default();
+            let written = [
+                xml::encode_json(&source, range.clone(), &mut names, &mut onward[0]),
+                pickle::encode_json(&source, range, &mut onward[1]),
+            ];
+            for ((expected, onward), written) in expected.iter().zip(&onward).zip(written) {
+                if written {
+                    assert_eq!(onward.escape_ascii().to_string(), expected.escape_ascii().to_string());
+                    taken += 1;
+                } else {
+                    assert_eq!(onward, b"before");
+                }
             }
         }
         taken
@@ -405,7 +414,7 @@ fn judged_json_goes_onward_as_its_document_does() {
         }
         taken += check(&text);
     }
-    assert!(taken > 40_000, "only {taken} went straight");
+    assert!(taken > 80_000, "only {taken} went straight");
     for depth in [20, 30, MAX_DEPTH] {
         let text = [vec![b'['; depth], vec![b']'; depth]].concat();
         assert_eq!(check(&text) > 0, depth == 20);

@@ -11,7 +11,9 @@ mod encode;
 mod flatten;
 mod machine;
 mod number;
+mod onward;
 mod opcode;
+mod piece;
 mod plain;
 mod reader;
 mod stack;
@@ -31,6 +33,7 @@ pub use encode::{
     write_prologue, write_stop, write_str,
 };
 
+pub use onward::encode_json;
 pub use walk::{Argument, Opcode, Opcodes, opcodes};
 
 use self::flatten::Flat;

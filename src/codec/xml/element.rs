@@ -145,11 +145,7 @@ fn begin_unusual<'p>(
 
 /// Appends an end tag.
 #[inline(always)]
-pub(super) fn end(
-    page: &mut Page<'_>,
-    name: Name<'_>,
-    unusual: &[UnusualName<'_>],
-) -> Result<(), Stop> {
+pub(super) fn end(page: &mut Page<'_>, name: Name<'_>, unusual: &[UnusualName<'_>]) -> Result<(), Stop> {
     match name.short() {
         Some(short) => page.with(|place: &mut [u8; 19]| {
             place[..2].copy_from_slice(b"</");
@@ -212,9 +208,40 @@ mod tests {
     #[test]
     fn names_are_known_by_their_words() {
         let mut words = 0;
-        for word in ["a", "id", "Zip", "name", "x1", "xml", "Xyz", "item", "items", "a_b", "_a", "1a", "a1", "a b", "a.b",
-            "a-b", "a:b", "\u{e4}", "straße", "eight_by", "ninebytes", "", "@", "`", "[", "{", "a@", "a`", "a[", "a{", "/", "a/"]
-        {
+        for word in [
+            "a",
+            "id",
+            "Zip",
+            "name",
+            "x1",
+            "xml",
+            "Xyz",
+            "item",
+            "items",
+            "a_b",
+            "_a",
+            "1a",
+            "a1",
+            "a b",
+            "a.b",
+            "a-b",
+            "a:b",
+            "\u{e4}",
+            "straße",
+            "eight_by",
+            "ninebytes",
+            "",
+            "@",
+            "`",
+            "[",
+            "{",
+            "a@",
+            "a`",
+            "a[",
+            "a{",
+            "/",
+            "a/",
+        ] {
             for behind in ["", "\"", "\":\"xxxxxxxxxxxxxxxx", "\u{ff}\u{ff}\u{ff}\u{ff}\u{ff}"] {
                 let source = format!("{word}{behind}");
                 let key = Span::new(source.as_bytes(), word.len());

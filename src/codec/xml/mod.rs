@@ -31,8 +31,8 @@ mod tests;
 
 use std::ops::Range;
 
-pub use escape::{fits_attribute, is_plain, write_attribute};
 pub use element::KnownNames;
+pub use escape::{fits_attribute, is_plain, write_attribute};
 pub use onward::encode_json;
 pub use write::{encode, write_text};
 
