@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::document::Document;
-use super::envelope::{Content, Dialect, Message, Part, decode_part, write_delivery, write_judged};
+use super::envelope::{Content, Dialect, Message, Part, decode_part, write_judged, write_live};
+use super::page::Sheet;
 use super::payload::Payload;
 use super::xml::KnownNames;
 use crate::protocol::{Format, Limits, Topic};
@@ -151,7 +152,7 @@ impl Batch {
         }
         let ends = Vec::with_capacity(self.messages.len());
         let mut run = Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
-        let mut out = Vec::with_capacity(self.bytes.len());
+        let mut out = Sheet::with_room(self.room(dialect));
         let mut scratch = Scratch::default();
         for (index, published) in self.messages.iter().enumerate() {
             if wanted.includes(index) && !dialect.passes_on(published.format) {
@@ -163,9 +164,17 @@ impl Batch {
             }
             run.ends.push(out.len());
         }
-        out.shrink_to_fit();
-        run.encoded = Some(out);
+        let mut encoded = out.into_bytes();
+        encoded.shrink_to_fit();
+        run.encoded = Some(encoded);
         run
+    }
+
+    /// How many bytes the messages may take in a dialect. Room that is not needed costs nothing: no page of memory is touched
+    /// before something is written there.
+    fn room(&self, dialect: Dialect) -> usize {
+        let bytes = self.bytes.len() + 64 * self.messages.len();
+        if dialect == Dialect::Xml { 2 * bytes } else { bytes }
     }
 
     /// Whether the batch's bytes are its messages' frames as `dialect` would have them, and nothing else.
@@ -186,14 +195,14 @@ impl Batch {
         published: &Published,
         dialect: Dialect,
         scratch: &mut Scratch,
-        out: &mut Vec<u8>,
+        out: &mut Sheet,
     ) -> Result<(), crate::protocol::Refusal> {
         let Published { format, message, verbatim, .. } = published;
         let topic = self.topics[published.topic as usize].as_str();
         let content = match (&message.part, message.document) {
             (Part::Value(range), _) if dialect.passes_on(*format) => {
                 if let Some(frame) = verbatim {
-                    out.extend_from_slice(&self.bytes[frame.clone()]);
+                    out.append(&self.bytes[frame.clone()]);
                     return Ok(());
                 }
                 Content::Published(&self.bytes[range.clone()])
@@ -206,13 +215,12 @@ impl Batch {
                 return Ok(());
             }
             (part, None) => {
-                let scratch = &mut scratch.document;
-                scratch.clear();
-                let root = decode_part(&self.bytes, *format, part, scratch, &self.limits)?;
-                Content::Decoded(scratch.view(&self.bytes, root))
+                scratch.document.clear();
+                let root = decode_part(&self.bytes, *format, part, &mut scratch.document, &self.limits)?;
+                Content::Decoded(scratch.document.view(&self.bytes, root))
             }
         };
-        write_delivery(out, dialect, topic, content, false);
+        write_live(out, dialect, topic, content, &mut scratch.names);
         Ok(())
     }
 }

@@ -6,6 +6,8 @@
 
 use std::mem;
 
+use super::words::ONES;
+
 /// Why a page was not filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -22,31 +24,89 @@ pub(super) struct Page<'a> {
     room: &'a mut [u8],
 }
 
-/// Appends what `write` puts on a page, and says whether it did; where that is not for this writer, `out` is as it was.
-/// `guess` is how many bytes it may be.
+/// Bytes that grow a page at a time. What lies behind those that are written is room that is there already.
+#[derive(Default)]
+pub(super) struct Sheet {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Sheet {
+    /// As little as a page has.
+    const SMALLEST: usize = 64;
+
+    /// No bytes, and room for so many.
+    pub(super) fn with_room(room: usize) -> Sheet {
+        Sheet { bytes: vec![0; room.max(Sheet::SMALLEST)], used: 0 }
+    }
+
+    /// How many bytes are written.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.used
+    }
+
+    /// What is written from `start` on.
+    #[inline(always)]
+    pub(super) fn written_mut(&mut self, start: usize) -> &mut [u8] {
+        &mut self.bytes[start..self.used]
+    }
+
+    /// The written bytes alone.
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.used);
+        self.bytes
+    }
+
+    /// Appends what `write` puts on a page, and says whether it did: what is not for this writer leaves nothing.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, mut write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>) -> bool {
+        loop {
+            match write(Page { room: &mut self.bytes[self.used..] }) {
+                Ok(page) => {
+                    let left = page.room.len();
+                    self.used = self.bytes.len() - left;
+                    return true;
+                }
+                Err(Stop::Full) => self.grow(),
+                Err(Stop::Unusual) => return false,
+            }
+        }
+    }
+
+    /// Appends a text.
+    #[inline]
+    pub(super) fn append(&mut self, text: &[u8]) {
+        self.fill(|mut page| {
+            page.slice(text)?;
+            Ok(page)
+        });
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.bytes.resize((2 * self.bytes.len()).max(Sheet::SMALLEST), 0);
+    }
+}
+
+/// Lets `write` append to a vector, which gets room for so many bytes first.
+#[inline(always)]
+pub(super) fn at_the_end_of<T>(out: &mut Vec<u8>, room: usize, write: impl FnOnce(&mut Sheet) -> T) -> T {
+    let mut sheet = Sheet { used: out.len(), bytes: mem::take(out) };
+    sheet.bytes.resize(sheet.used + room.max(Sheet::SMALLEST), 0);
+    let result = write(&mut sheet);
+    *out = sheet.into_bytes();
+    result
+}
+
+/// As [`Sheet::fill`], at the end of a vector.
 #[inline(always)]
 pub(super) fn fill(
     out: &mut Vec<u8>,
     guess: usize,
-    mut write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
+    write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
 ) -> bool {
-    let start = out.len();
-    let mut room = guess.max(64);
-    loop {
-        out.resize(start + room, 0);
-        match write(Page { room: &mut out[start..] }) {
-            Ok(page) => {
-                let left = page.room.len();
-                out.truncate(out.len() - left);
-                return true;
-            }
-            Err(Stop::Full) => room *= 2,
-            Err(Stop::Unusual) => {
-                out.truncate(start);
-                return false;
-            }
-        }
-    }
+    at_the_end_of(out, guess, |sheet| sheet.fill(write))
 }
 
 impl<'a> Page<'a> {
@@ -150,6 +210,36 @@ impl<'a> Span<'a> {
         }
     }
 }
+
+impl Span<'_> {
+    /// Whether `marks` marks nothing in a text of up to sixteen bytes; `bytes` are its [`sixteen`](Self::sixteen). Words are
+    /// filled up with spaces.
+    #[inline(always)]
+    pub(super) fn has_no(self, bytes: [u8; 16], marks: impl Fn(u64) -> u64) -> bool {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
+        let (first, last) = (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest));
+        let filled_up = |word: u64, length: usize| {
+            let meant = WORDS[length & 15];
+            (word & meant) | (ONES * 0x20 & !meant)
+        };
+        if self.length <= 8 {
+            marks(filled_up(first, self.length)) == 0
+        } else {
+            marks(first) | marks(filled_up(last, self.length - 8)) == 0
+        }
+    }
+}
+
+/// The first bytes of a word: none of them, one, and so on up to all eight.
+const WORDS: [u64; 16] = {
+    let mut words = [0; 16];
+    let mut length = 1;
+    while length <= 8 {
+        words[length] = u64::MAX >> (64 - 8 * length);
+        length += 1;
+    }
+    words
+};
 
 /// The last bytes of a source, and zeros.
 #[cold]

@@ -57,6 +57,17 @@ pub(super) fn every_word(text: &[u8], judge: impl Fn(u64) -> bool) -> bool {
     }
 }
 
+/// Whether `marks` marks nothing in a text, which is filled up with spaces to whole words. For long texts: in a way that
+/// compilers turn into more than a word at a time.
+#[inline(always)]
+pub(super) fn is_free_of(text: &[u8], marks: impl Fn(u64) -> u64) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let found = words.iter().fold(0, |found, word| found | marks(u64::from_le_bytes(*word)));
+    found | marks(u64::from_le_bytes(last)) == 0
+}
+
 /// Whether two texts are the same; short ones without a call.
 #[inline(always)]
 pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {

@@ -16,6 +16,7 @@ pub(super) use judge::{literal_length, plain_value, read_fields};
 pub(super) use onward::{Spelled, Target, walk};
 pub use read::decode;
 pub use write::{encode, encode_published, write_str};
+pub(super) use write::{put, put_text};
 
 #[cfg(test)]
 mod tests;

@@ -369,11 +369,10 @@ fn judged_json_goes_onward_as_its_document_does() {
             let view = document.view(&source, root);
             let mut expected = [b"before".to_vec(), b"before".to_vec()];
             let mut onward = expected.clone();
-            xml::encode(view, "message", &mut expected[0]);
+            xml::encode(view, &mut expected[0]);
             pickle::encode(view, &mut expected[1]);
-            let mut names = xml::KnownNames::default();
             let written = [
-                xml::encode_json(&source, range.clone(), &mut names, &mut onward[0]),
+                xml::encode_json(&source, range.clone(), &mut onward[0]),
                 pickle::encode_json(&source, range, &mut onward[1]),
             ];
             for ((expected, onward), written) in expected.iter().zip(&onward).zip(written) {

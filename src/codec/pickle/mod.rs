@@ -33,7 +33,9 @@ pub use encode::{
     write_prologue, write_stop, write_str,
 };
 
+pub(super) use encode::{put, put_text};
 pub use onward::encode_json;
+pub(super) use onward::put_json;
 pub use walk::{Argument, Opcode, Opcodes, opcodes};
 
 use self::flatten::Flat;

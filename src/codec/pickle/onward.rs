@@ -8,12 +8,20 @@ use crate::codec::json::{Spelled, Target, walk};
 use crate::codec::page::{Page, Span, Stop, fill};
 use crate::codec::words::{HIGH, ONES};
 
-/// Appends the opcodes of the JSON value in `source[range]`, which has been judged, and says whether it did: what is not of the
-/// everyday kind is to be decoded and then [written](super::encode).
+/// Puts the opcodes of the JSON value in `source[range]`, which has been judged, on a page. What is not of the everyday kind is
+/// to be decoded and then [written](super::encode).
+pub(in crate::codec) fn put_json<'p>(
+    source: &[u8],
+    range: Range<usize>,
+    page: Page<'p>,
+) -> Result<Page<'p>, Stop> {
+    walk(source, range, (), Opcodes { page }).map(|opcodes| opcodes.page)
+}
+
+/// Appends the opcodes of the JSON value in `source[range]`, which has been judged, and says whether it did; the other way,
+/// by a document and [`encode`](super::encode), is always open.
 pub fn encode_json(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) -> bool {
-    // The longest for its JSON are a float of three bytes and the comma after it: nine.
-    let guess = 2 * range.len() + 64;
-    fill(out, guess, |page| walk(source, range.clone(), (), Opcodes { page }).map(|opcodes| opcodes.page))
+    fill(out, 2 * range.len() + 64, |page| put_json(source, range.clone(), page))
 }
 
 struct Opcodes<'p> {

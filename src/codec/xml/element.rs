@@ -4,7 +4,7 @@ use super::chars;
 use super::escape::is_carriable;
 use super::write::{push_key, write_str};
 use crate::codec::page::{Page, Span, Stop};
-use crate::codec::words::{HIGH, ONES, place_of};
+use crate::codec::words::{HIGH, ONES, fingerprint, place_of, short_print};
 
 /// What an element is called: the first `length` of 16 bytes, or an [`UnusualName`].
 #[derive(Clone, Copy)]
@@ -16,6 +16,8 @@ pub(super) struct Name<'a> {
 
 impl Name<'_> {
     pub(super) const MESSAGE: Name<'static> = Name { bytes: b"message         ", length: 7 };
+    pub(super) const KEY: Name<'static> = Name { bytes: b"key             ", length: 3 };
+    pub(super) const VALUE: Name<'static> = Name { bytes: b"value           ", length: 5 };
     pub(super) const ITEM: Name<'static> = Name { bytes: b"item            ", length: 4 };
 
     /// How long the name is, where it is one of 16 bytes at most.
@@ -34,11 +36,15 @@ pub(super) struct UnusualName<'a> {
 
 /// Short keys that were found to be elements' names, so that they are not looked at again: with the same fields come the
 /// same keys. Each lies at a place that follows from its fingerprint.
-pub struct KnownNames([u64; 64]);
+pub(in crate::codec) struct KnownNames {
+    prints: [u64; 64],
+    /// With its length a fingerprint is a key.
+    lengths: [u8; 64],
+}
 
 impl Default for KnownNames {
     fn default() -> KnownNames {
-        KnownNames([0; 64])
+        KnownNames { prints: [0; 64], lengths: [u8::MAX; 64] }
     }
 }
 
@@ -51,7 +57,21 @@ pub(super) const FLOAT: Kind = (b" type=\"float\">  ", 14);
 pub(super) const BOOL: Kind = (b" type=\"bool\">   ", 13);
 pub(super) const NULL: Kind = (b" type=\"null\">   ", 13);
 pub(super) const LIST: Kind = (b" type=\"list\">   ", 13);
+pub(super) const TUPLE: Kind = (b" type=\"tuple\">  ", 14);
+pub(super) const SET: Kind = (b" type=\"set\">    ", 12);
+/// Two bytes short of its end.
+pub(super) const FROZEN_SET: Kind = (b" type=\"frozenset", 16);
 pub(super) const DICT: Kind = (b" type=\"dict\">   ", 13);
+pub(super) const MAP: Kind = (b" type=\"map\">    ", 12);
+
+/// The fingerprint of a key, see [`name_of`].
+#[inline(always)]
+pub(super) fn print_of(key: Span<'_>) -> u64 {
+    match key.len() {
+        1..=8 => short_print(key.sixteen(), key.len()),
+        _ => fingerprint(key.text()),
+    }
+}
 
 /// What the element of a dict's entry is called. `print` is the key's fingerprint, or the key itself where it has eight bytes
 /// or fewer.
@@ -62,12 +82,15 @@ pub(super) fn name_of<'a>(
     known: &mut KnownNames,
     unusual: &mut Vec<UnusualName<'a>>,
 ) -> Name<'a> {
-    let place = &mut known.0[place_of(print)];
+    let place = place_of(print);
+    let (known_print, known_length) = (&mut known.prints[place], &mut known.lengths[place]);
     if let Some(bytes) = key.tail().first_chunk()
         && key.len() <= 8
-        && (*place == print || is_word_of_letters(print, key.len()))
+        && (*known_print == print && usize::from(*known_length) == key.len()
+            || is_word_of_letters(print, key.len()))
     {
-        *place = print;
+        *known_print = print;
+        *known_length = key.len() as u8;
         return Name { bytes, length: key.len() as u32 };
     }
     other_name(key, unusual)
@@ -203,7 +226,6 @@ pub(super) fn unusual_text<'p>(mut page: Page<'p>, text: &[u8]) -> Result<Page<'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::words::short_print;
 
     #[test]
     fn names_are_known_by_their_words() {

@@ -31,9 +31,11 @@ mod tests;
 
 use std::ops::Range;
 
-pub use element::KnownNames;
+pub(super) use element::KnownNames;
 pub use escape::{fits_attribute, is_plain, write_attribute};
 pub use onward::encode_json;
+pub(super) use onward::put_json;
+pub(super) use write::put;
 pub use write::{encode, write_text};
 
 use crate::codec::Document;

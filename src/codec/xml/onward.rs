@@ -11,21 +11,24 @@ use crate::codec::number::{parse_decimal, write_float};
 use crate::codec::page::{Page, Span, Stop, fill};
 use crate::codec::words::{HIGH, ONES, every_word, has_byte};
 
-/// Longer texts are decoded: how much room they take on the way is then known.
-const LONGEST: usize = 1 << 20;
+/// Puts the JSON value in `source[range]`, which has been judged, on a page, as an element `message`. What is not of the
+/// everyday kind is to be decoded and then [written](super::encode).
+pub(in crate::codec) fn put_json<'p>(
+    source: &[u8],
+    range: Range<usize>,
+    known: &mut KnownNames,
+    page: Page<'p>,
+) -> Result<Page<'p>, Stop> {
+    let mut unusual = Vec::new();
+    let elements = Elements { page, known, unusual: &mut unusual };
+    walk(source, range, Name::MESSAGE, elements).map(|elements| elements.page)
+}
 
-/// Appends the JSON value in `source[range]`, which has been judged, as an element `message`, and says whether it did:
-/// what is not of the everyday kind is to be decoded and then [written](super::encode).
-pub fn encode_json(source: &[u8], range: Range<usize>, known: &mut KnownNames, out: &mut Vec<u8>) -> bool {
-    let length = range.len();
-    if length > LONGEST {
-        return false;
-    }
-    fill(out, 3 * length + 64, |page| {
-        let mut unusual = Vec::new();
-        let elements = Elements { page, known, unusual: &mut unusual };
-        walk(source, range.clone(), Name::MESSAGE, elements).map(|elements| elements.page)
-    })
+/// Appends the JSON value in `source[range]`, which has been judged, as an element `message`, and says whether it did; the
+/// other way, by a document and [`encode`](super::encode), is always open.
+pub fn encode_json(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) -> bool {
+    let mut known = KnownNames::default();
+    fill(out, 3 * range.len() + 64, |page| put_json(source, range.clone(), &mut known, page))
 }
 
 struct Elements<'p, 'n, 'a> {
