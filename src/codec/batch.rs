@@ -120,6 +120,11 @@ impl Batch {
         &self.bytes
     }
 
+    /// What was decoded of the messages; its texts refer to [`bytes`](Self::bytes).
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
     /// About how many bytes of memory the batch holds: a small payload can decode to much, and what it is encoded to is in
     /// proportion to that.
     pub fn weight(&self) -> usize {

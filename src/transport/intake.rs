@@ -3,8 +3,10 @@
 use std::mem;
 
 use crate::broker::{Control, Step};
+use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
-    Batch, Dialect, Document, KnownEnvelope, Message, Part, Published, Recognised, Request, read_request,
+    Batch, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part, Published, Recognised, Request,
+    read_request,
 };
 use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Topic, TopicFilter, check_topic_limits};
 
@@ -40,6 +42,9 @@ pub struct Recent {
     known: KnownEnvelope,
     /// What it asked for; `None` when there is nothing to compare with.
     like: Option<Like>,
+    /// The same for pickles.
+    known_pickle: KnownPickle,
+    like_pickle: Option<Like>,
 }
 
 /// What a publish asked for besides its payload.
@@ -92,26 +97,40 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
 
 impl Intake<'_> {
     fn frame(&mut self, format: Format, at: usize, end: usize) {
-        if format == Format::Json && self.like_the_last(at, end) {
+        let is_like_the_last = match format {
+            Format::Json => self.like_the_last(at, end),
+            Format::Pickle => self.like_the_last_pickle(at, end),
+            Format::Xml => false,
+        };
+        if is_like_the_last {
             return;
         }
         let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
-        let mark = self.document.mark();
+        let (mark, first) = (self.document.mark(), self.document.len());
         let request = read_request(source, format, body.clone(), &mut self.document, &self.limits);
         let control = match request {
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(index) => {
                     self.decoded += message.document.map_or(0, |root| self.document.value_size(root));
-                    if self.document.weight() > MAX_DECODED {
-                        self.document.truncate(mark);
-                        message.document = None;
+                    let fields = match self.document.nodes().get(first) {
+                        Some(Node::Dict(size)) => size.items as usize,
+                        _ => 0,
+                    };
+                    let like = Some(Like { topic: index, retain, ttl, verbatim });
+                    match (format, &message.part) {
+                        (Format::Json, Part::Value(value)) => {
+                            self.recent.known.learn(source, body, value.clone(), &topic);
+                            self.recent.like = like;
+                        }
+                        (Format::Pickle, _) => {
+                            self.recent.known_pickle.learn(&source[body], fields);
+                            self.recent.like_pickle = like;
+                        }
+                        _ => {}
                     }
-                    if let (Format::Json, Part::Value(value)) = (format, &message.part) {
-                        self.recent.known.learn(source, body, value.clone(), &topic);
-                        self.recent.like = Some(Like { topic: index, retain, ttl, verbatim });
-                    }
+                    message.document = self.keep(mark, message.document);
                     let verbatim = verbatim.then_some(frame);
                     self.messages.push(Published { topic: index, format, message, retain, ttl, verbatim });
                     return;
@@ -158,6 +177,49 @@ impl Intake<'_> {
         true
     }
 
+    /// The same for a pickle, whose payload is decoded.
+    #[inline]
+    fn like_the_last_pickle(&mut self, at: usize, end: usize) -> bool {
+        let Some(mut like) = self.recent.like_pickle else { return false };
+        let source = &self.region[self.start..];
+        let body = at - self.start + HEADER_LEN..end - self.start;
+        let mark = self.document.mark();
+        let known = &self.recent.known_pickle;
+        let Some(RecognisedPickle { topic, root, size }) =
+            known.recognise(source, body.clone(), &mut self.document, &self.limits)
+        else {
+            return false;
+        };
+        if let Some(topic) = topic {
+            let Ok(index) = self.topic(topic) else {
+                self.document.truncate(mark);
+                return false;
+            };
+            like.topic = index;
+        }
+        self.decoded += size;
+        let document = self.keep(mark, Some(root));
+        self.messages.push(Published {
+            topic: like.topic,
+            format: Format::Pickle,
+            message: Message { part: Part::Body(body), document },
+            retain: like.retain,
+            ttl: like.ttl,
+            verbatim: None,
+        });
+        true
+    }
+
+    /// Keeps what was decoded since `mark`, unless the batch carries enough already.
+    #[inline]
+    fn keep(&mut self, mark: Mark, root: Option<usize>) -> Option<usize> {
+        if self.document.weight() <= MAX_DECODED {
+            return root;
+        }
+        self.document.truncate(mark);
+        None
+    }
+
     /// The index of a topic in the batch's list.
     fn topic(&mut self, text: &str) -> Result<u32, Refusal> {
         let topics = &mut self.recent.topics;
@@ -195,8 +257,9 @@ impl Recent {
     fn forget_old_topics(&mut self) {
         let old = self.topics.len().saturating_sub(RECENT);
         self.topics.drain(..old);
-        self.like =
-            self.like.and_then(|like| Some(Like { topic: like.topic.checked_sub(old as u32)?, ..like }));
+        for like in [&mut self.like, &mut self.like_pickle] {
+            *like = like.and_then(|like| Some(Like { topic: like.topic.checked_sub(old as u32)?, ..like }));
+        }
     }
 }
 
@@ -229,6 +292,7 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::json;
 
     fn frame(format: Format, body: &str) -> Vec<u8> {
         let header = Header { format, length: body.len() as u32 }.to_bytes();
@@ -247,13 +311,46 @@ mod tests {
                 let topic = &batch.topics()[*topic as usize];
                 let payload = String::from_utf8_lossy(&batch.bytes()[message.part.range().clone()]);
                 let frame = verbatim.clone().map(|frame| batch.bytes()[frame].to_vec());
-                said.push(format!(
-                    "{topic} {format:?} {payload} {retain} {frame:?} {:?}",
-                    message.document.is_some()
-                ));
+                let value = message.document.map(|root| {
+                    let mut value = Vec::new();
+                    json::encode(batch.document().view(batch.bytes(), root), true, &mut value);
+                    String::from_utf8_lossy(&value).into_owned()
+                });
+                said.push(format!("{topic} {format:?} {payload} {retain} {frame:?} {value:?}"));
             }
         }
         said
+    }
+
+    /// Publishes as picklers write them, and others.
+    fn pickles(round: usize, topic: &str) -> Vec<Vec<u8>> {
+        let string = |text: &str| [&[0x8c, text.len() as u8], text.as_bytes(), b"\x94"].concat();
+        let envelope = |before: &[u8], payload: &[u8], after: &[u8]| {
+            let inside = [b"}\x94(", before, &string("message"), payload, after, b"u."].concat();
+            let length = (inside.len() as u64).to_le_bytes();
+            let body = [b"\x80\x04\x95", &length[..], &inside].concat();
+            [&Header { format: Format::Pickle, length: body.len() as u32 }.to_bytes(), &*body].concat()
+        };
+        let command = [string("command"), string("publish")].concat();
+        let to = |topic: &str| [string("topic"), string(topic)].concat();
+        let usual = [&*command, &to(topic)].concat();
+        let number = [b'K', round as u8];
+        let mut bodies =
+            vec![envelope(&usual, &number, b""), envelope(&usual, b"]\x94(K\x01\x8c\x03abc\x94h\x07e", b"")];
+        bodies.push(match round % 10 {
+            // What was memoised before the payload, a second value, one that takes what is not its own, none.
+            0 => envelope(&usual, b"h\x01", b""),
+            1 => envelope(&usual, b"K\x01", &[&string("retain"), &b"\x89"[..]].concat()),
+            2 => envelope(&usual, b"K\x01u}(K\x02K\x03", b""),
+            3 => envelope(&usual, b"", b""),
+            4 => envelope(&command, b"K\x01", &to(topic)),
+            5 => envelope(&[&*command, &to("a//b")].concat(), &number, b""),
+            6 => envelope(&[&*command, &to(topic), &string("retain"), b"\x89"].concat(), &number, b""),
+            7 => envelope(&usual, b"cposix\nsystem\n", b""),
+            8 => envelope(&usual, b"K\x01.", b""),
+            _ => envelope(&usual, b"K\x010K\x02", b""),
+        });
+        bodies
     }
 
     /// However the frames are read, and whatever came before them, each says the same.
@@ -279,6 +376,7 @@ mod tests {
                 7 => frames.push(publish(&format!(r#""message":{round},"more":1"#))),
                 _ => {}
             }
+            frames.extend(pickles(round, &topic));
         }
         let alone: Vec<String> = frames
             .iter()
@@ -291,7 +389,10 @@ mod tests {
                 .chunks(at_once)
                 .flat_map(|frames| said(take_in(&frames.concat(), Limits::default(), &mut recent)))
                 .collect();
-            assert_eq!(together, alone, "{at_once} at once");
+            for (together, alone) in together.iter().zip(&alone) {
+                assert_eq!(together, alone, "{at_once} at once");
+            }
+            assert_eq!(together.len(), alone.len());
             assert!(recent.topics.len() <= RECENT);
         }
     }

@@ -9,6 +9,7 @@
 
 mod encode;
 mod flatten;
+mod known;
 mod machine;
 mod number;
 mod onward;
@@ -34,6 +35,7 @@ pub use encode::{
 };
 
 pub(super) use encode::{put, put_text};
+pub use known::{KnownPickle, RecognisedPickle};
 pub use onward::encode_json;
 pub(super) use onward::put_json;
 pub use walk::{Argument, Opcode, Opcodes, opcodes};
