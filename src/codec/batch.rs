@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::ahead::{Ahead, Asked};
 use super::document::Document;
 use super::envelope::{Content, Dialect, Message, Part, decode_part, write_judged, write_live};
 use super::page::Sheet;
@@ -43,6 +44,10 @@ pub struct Batch {
     limits: Limits,
     /// For each dialect, which messages are wanted in it; empty for none.
     wanted: [Wanted; Dialect::ALL.len()],
+    /// Who is told what is wanted.
+    asked: Option<Asked>,
+    /// The deliveries that are written already.
+    ahead: Option<(Dialect, Run)>,
     runs: [OnceLock<Run>; Dialect::ALL.len()],
 }
 
@@ -85,6 +90,8 @@ impl Batch {
             messages,
             limits,
             wanted: Default::default(),
+            asked: None,
+            ahead: None,
             runs: Default::default(),
         }
     }
@@ -102,6 +109,18 @@ impl Batch {
     #[must_use]
     pub fn decoding_to(mut self, bytes: usize) -> Batch {
         self.decoded = bytes;
+        self
+    }
+
+    /// The same batch of a session that wants to know what is wanted of it, and has written some deliveries already.
+    #[must_use]
+    pub fn of_session(mut self, asked: Asked, ahead: Option<Ahead>) -> Batch {
+        self.asked = Some(asked);
+        let frames = ahead.and_then(|ahead| ahead.into_frames(self.messages.len()));
+        self.ahead = frames.map(|(dialect, encoded, ends)| {
+            let translated = AtomicUsize::new(ends.len());
+            (dialect, Run { encoded: Some(encoded), ends, failed: 0, translated })
+        });
         self
     }
 
@@ -135,6 +154,19 @@ impl Batch {
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.
     pub fn want(&mut self, dialect: Dialect, wanted: Wanted) {
         self.wanted[dialect.index()] = wanted;
+    }
+
+    /// Tells the session, once, what is wanted, and takes the deliveries that it has written, where these are it.
+    pub fn settle(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            let is_wanted = |dialect: &Dialect| self.wanted[dialect.index()] != Wanted::None;
+            asked.tell(Dialect::ALL.into_iter().filter(is_wanted));
+        }
+        if let Some((dialect, run)) = self.ahead.take()
+            && self.wanted[dialect.index()] == Wanted::All
+        {
+            self.runs[dialect.index()] = OnceLock::from(run);
+        }
     }
 
     /// The frames of the wanted messages in `dialect`, encoded now if nobody asked before.

@@ -3,6 +3,7 @@
 //! A reader turns bytes into a [`Document`], a writer turns a document into bytes; a [`Batch`] carries what one read
 //! brought to all who want it, and a [`Payload`] is one message that is remembered.
 
+mod ahead;
 mod batch;
 mod convert;
 mod document;
@@ -17,6 +18,7 @@ pub mod pickle;
 mod words;
 pub mod xml;
 
+pub use ahead::{Ahead, Asked};
 pub use batch::{Batch, Published, Run, Wanted};
 pub use convert::{from_value, to_value};
 pub use document::{Budget, Document, Mark, Node, Size, Text, View};

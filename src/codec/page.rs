@@ -25,7 +25,7 @@ pub(super) struct Page<'a> {
 }
 
 /// Bytes that grow a page at a time. What lies behind those that are written is room that is there already.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Sheet {
     bytes: Vec<u8>,
     used: usize,

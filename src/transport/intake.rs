@@ -5,8 +5,8 @@ use std::mem;
 use crate::broker::{Control, Step};
 use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
-    Batch, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part, Published, Recognised, Request,
-    read_request,
+    Ahead, Asked, Batch, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part, Published, Recognised,
+    Request, read_request,
 };
 use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Topic, TopicFilter, check_topic_limits};
 
@@ -16,6 +16,9 @@ const RECENT: usize = 8;
 /// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read can bring many of them;
 /// what is beyond this is decoded again by the writer that needs it.
 const MAX_DECODED: usize = 4 << 20;
+
+/// After a message that could not be written ahead, so many batches are left to the writers.
+const PAUSE: u32 = 64;
 
 /// The steps that a read brought, in order.
 pub(super) struct Intake<'a> {
@@ -29,6 +32,8 @@ pub(super) struct Intake<'a> {
     decoded: usize,
     recent: &'a mut Recent,
     messages: Vec<Published>,
+    /// The deliveries of the batch's messages, as long as each was written while it was judged.
+    ahead: Option<Ahead>,
     steps: Vec<Step>,
     refused: usize,
 }
@@ -45,6 +50,10 @@ pub struct Recent {
     /// The same for pickles.
     known_pickle: KnownPickle,
     like_pickle: Option<Like>,
+    /// The dispatcher says here what is wanted of this session's messages.
+    asked: Asked,
+    /// Batches for which nothing is written ahead.
+    pause: u32,
 }
 
 /// What a publish asked for besides its payload.
@@ -75,6 +84,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         start: 0,
         document: Document::new(),
         decoded: 0,
+        ahead: recent.ahead(region.len()),
         recent,
         messages: Vec::new(),
         steps: Vec::new(),
@@ -157,13 +167,29 @@ impl Intake<'_> {
         let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
-        let Some(Recognised { topic, message }) = self.recent.known.recognise(source, body, &self.limits)
-        else {
-            return false;
-        };
+        let known = &self.recent.known;
+        let mut recognised = None;
+        if let Some(ahead) = &mut self.ahead {
+            let last_topic = self.recent.topics[like.topic as usize].as_str();
+            recognised = known.recognise_with(source, body.clone(), |topic, start| {
+                let topic = topic.unwrap_or(last_topic);
+                ahead.write(topic, source, body.clone(), start, &self.limits)
+            });
+        }
+        if recognised.is_none() {
+            // From here on the batch's deliveries are its writers' matter.
+            if self.ahead.take().is_some() {
+                self.recent.pause = PAUSE;
+            }
+            recognised = known.recognise(source, body, &self.limits);
+        }
+        let Some(Recognised { topic, message }) = recognised else { return false };
         if let Some(topic) = topic {
             // A topic that is not one is refused by the full reading.
-            let Ok(index) = self.topic(topic) else { return false };
+            let Ok(index) = self.topic(topic) else {
+                self.ahead = None;
+                return false;
+            };
             like.topic = index;
         }
         self.messages.push(Published {
@@ -174,6 +200,9 @@ impl Intake<'_> {
             ttl: like.ttl,
             verbatim: like.verbatim.then_some(frame),
         });
+        if let Some(ahead) = &mut self.ahead {
+            ahead.keep();
+        }
         true
     }
 
@@ -247,12 +276,24 @@ impl Intake<'_> {
         let topics = self.recent.topics.clone();
         self.recent.forget_old_topics();
         let decoded = mem::take(&mut self.decoded);
-        let batch = Batch::new(bytes, document, topics, messages, self.limits).decoding_to(decoded);
+        let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
+        let batch = Batch::new(bytes, document, topics, messages, self.limits)
+            .decoding_to(decoded)
+            .of_session(asked, ahead);
         self.steps.push(Step::Publish(Box::new(batch)));
     }
 }
 
 impl Recent {
+    /// What is written ahead of a batch of so many bytes.
+    fn ahead(&mut self, bytes: usize) -> Option<Ahead> {
+        if self.like.is_none() || self.pause > 0 {
+            self.pause = self.pause.saturating_sub(1);
+            return None;
+        }
+        Ahead::begin(&self.asked, bytes)
+    }
+
     /// Keeps as many topics as are looked at.
     fn forget_old_topics(&mut self) {
         let old = self.topics.len().saturating_sub(RECENT);

@@ -8,7 +8,7 @@ use super::write::{Field, header, write_frame};
 use crate::codec::page::{Page, Sheet, Stop};
 use crate::codec::xml::KnownNames;
 use crate::codec::{json, pickle, xml};
-use crate::protocol::HEADER_LEN;
+use crate::protocol::{HEADER_LEN, Limits};
 
 /// Appends a delivery that is no stored value.
 #[inline]
@@ -62,11 +62,52 @@ pub(in crate::codec) fn write_judged(
     json: Range<usize>,
     known: &mut KnownNames,
 ) -> bool {
-    match dialect {
-        Dialect::Xml => in_xml(sheet, topic, |page| xml::put_json(source, json.clone(), known, page)),
-        Dialect::Pickle => in_pickle(sheet, topic, |page| pickle::put_json(source, json.clone(), page)),
-        _ => false,
+    translate::<false>(sheet, dialect, topic, source, json, known).is_some()
+}
+
+/// The same for JSON that is not judged yet and begins at `start` of a text. Returns where it ends; `None` where it is to be
+/// judged another way, and nothing is appended then.
+#[inline]
+pub(in crate::codec) fn write_unjudged(
+    sheet: &mut Sheet,
+    to: (Dialect, &str),
+    source: &[u8],
+    text: Range<usize>,
+    start: usize,
+    limits: &Limits,
+    known: &mut KnownNames,
+) -> Option<usize> {
+    let (dialect, topic) = to;
+    if !json::may_be_everyday(source, &text, start, limits) {
+        return None;
     }
+    translate::<true>(sheet, dialect, topic, source, start..text.end, known)
+}
+
+#[inline(always)]
+fn translate<const JUDGE: bool>(
+    sheet: &mut Sheet,
+    dialect: Dialect,
+    topic: &str,
+    source: &[u8],
+    json: Range<usize>,
+    known: &mut KnownNames,
+) -> Option<usize> {
+    let mut end = 0;
+    let is_written = match dialect {
+        Dialect::Xml => in_xml(sheet, topic, |page| {
+            let (page, at) = xml::put_json::<JUDGE>(source, json.clone(), known, page)?;
+            end = at;
+            Ok(page)
+        }),
+        Dialect::Pickle => in_pickle(sheet, topic, |page| {
+            let (page, at) = pickle::put_json::<JUDGE>(source, json.clone(), page)?;
+            end = at;
+            Ok(page)
+        }),
+        Dialect::Json | Dialect::ExactJson => false,
+    };
+    is_written.then_some(end)
 }
 
 #[inline(always)]

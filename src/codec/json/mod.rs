@@ -12,7 +12,7 @@ mod read;
 mod straight;
 mod write;
 
-pub(super) use judge::{literal_length, plain_value, read_fields};
+pub(super) use judge::{literal_length, may_be_everyday, plain_value, read_fields};
 pub(super) use onward::{Spelled, Target, walk};
 pub use read::decode;
 pub use write::{encode, encode_published, write_str};

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::glance::is_number;
 use super::read::unescape;
 use crate::codec::number::{parse_decimal, quotient};
 use crate::codec::page::{Span, Stop};
@@ -117,14 +118,17 @@ struct Open<N> {
     bits: u64,
 }
 
-/// Goes through the value in `source[range]`, which has been judged; `root` is what it is called.
+/// Goes through the value that begins `source[range]`, and returns where it ends; `root` is what it is called.
+///
+/// The value has been judged, or with `JUDGE` the text is an [everyday](super::glance) one, and what is no JSON is found out
+/// here.
 #[inline(always)]
-pub(in crate::codec) fn walk<'a, T: Target<'a>>(
+pub(in crate::codec) fn walk<'a, T: Target<'a>, const JUDGE: bool>(
     source: &'a [u8],
     range: Range<usize>,
     root: T::Name,
     mut target: T,
-) -> Result<T, Stop> {
+) -> Result<(T, usize), Stop> {
     let text = source.get(..range.end).ok_or(Stop::Unusual)?;
     let mut at = range.start;
     let mut name = root;
@@ -149,6 +153,9 @@ pub(in crate::codec) fn walk<'a, T: Target<'a>>(
             }
             b'-' | b'0'..=b'9' => {
                 let spelled = number(source, text, at)?;
+                if JUDGE && !is_number(spelled.span.text()) {
+                    return Err(Stop::Unusual);
+                }
                 at += spelled.span.len();
                 if spelled.decimals > 0 || spelled.has_exponent {
                     target.float(name, &spelled)?;
@@ -171,21 +178,29 @@ pub(in crate::codec) fn walk<'a, T: Target<'a>>(
                     open = Open { name, is_object, first: count as u32, bits: 0 };
                     name = T::ITEM;
                     if is_object {
-                        name = key(source, text, &mut at, &mut target, &mut keys, &mut count, &mut open)?;
+                        name = key::<T, JUDGE>(
+                            source,
+                            text,
+                            &mut at,
+                            &mut target,
+                            &mut keys,
+                            &mut count,
+                            &mut open,
+                        )?;
                     }
                     continue;
                 }
             }
             b't' => {
-                at += 4;
+                at = word::<4, JUDGE>(text, at, b"true")?;
                 target.bool(name, true)?;
             }
             b'f' => {
-                at += 5;
+                at = word::<5, JUDGE>(text, at, b"false")?;
                 target.bool(name, false)?;
             }
             b'n' => {
-                at += 4;
+                at = word::<4, JUDGE>(text, at, b"null")?;
                 target.null(name)?;
             }
             _ => return Err(Stop::Unusual),
@@ -193,16 +208,27 @@ pub(in crate::codec) fn walk<'a, T: Target<'a>>(
         // What follows a value.
         loop {
             if depth == 0 {
-                return if at == text.len() { Ok(target) } else { Err(Stop::Unusual) };
+                return Ok((target, at));
             }
             let follows = after_space(text, &mut at)?;
             at += 1;
             if follows == b',' {
                 if open.is_object {
                     after_space(text, &mut at)?;
-                    name = key(source, text, &mut at, &mut target, &mut keys, &mut count, &mut open)?;
+                    name = key::<T, JUDGE>(
+                        source,
+                        text,
+                        &mut at,
+                        &mut target,
+                        &mut keys,
+                        &mut count,
+                        &mut open,
+                    )?;
                 }
                 break;
+            }
+            if JUDGE && follows != if open.is_object { b'}' } else { b']' } {
+                return Err(Stop::Unusual);
             }
             target.close(open.name, open.is_object, false)?;
             count = open.first as usize;
@@ -244,7 +270,7 @@ fn span(source: &[u8], start: usize, end: usize) -> Result<Span<'_>, Stop> {
 
 /// A key and its colon.
 #[inline(always)]
-fn key<'a, T: Target<'a>>(
+fn key<'a, T: Target<'a>, const JUDGE: bool>(
     source: &'a [u8],
     text: &[u8],
     at: &mut usize,
@@ -253,6 +279,9 @@ fn key<'a, T: Target<'a>>(
     count: &mut usize,
     open: &mut Open<T::Name>,
 ) -> Result<T::Name, Stop> {
+    if JUDGE && text.get(*at) != Some(&b'"') {
+        return Err(Stop::Unusual);
+    }
     let start = *at + 1;
     let end = key_end(source, text, start).ok_or(Stop::Unusual)?;
     let key = span(source, start, end)?;
@@ -372,6 +401,14 @@ fn unusual_string(text: &[u8], start: usize, known: usize) -> Result<(Cow<'_, [u
     let mut spelled = Vec::with_capacity(raw.len());
     unescape(raw, &mut spelled);
     Ok((spelled.into(), end + 1))
+}
+
+#[inline(always)]
+fn word<const N: usize, const JUDGE: bool>(text: &[u8], at: usize, word: &[u8; N]) -> Result<usize, Stop> {
+    if JUDGE && text.get(at..).and_then(<[u8]>::first_chunk::<N>) != Some(word) {
+        return Err(Stop::Unusual);
+    }
+    Ok(at + N)
 }
 
 #[inline(always)]

@@ -8,20 +8,22 @@ use crate::codec::json::{Spelled, Target, walk};
 use crate::codec::page::{Page, Span, Stop, fill};
 use crate::codec::words::{HIGH, ONES};
 
-/// Puts the opcodes of the JSON value in `source[range]`, which has been judged, on a page. What is not of the everyday kind is
-/// to be decoded and then [written](super::encode).
-pub(in crate::codec) fn put_json<'p>(
+/// Puts the opcodes of the JSON value that begins `source[range]` on a page, and returns where it ends. It has been judged,
+/// or with `JUDGE` is judged now. What is not of the everyday kind is to be decoded and then [written](super::encode).
+pub(in crate::codec) fn put_json<'p, const JUDGE: bool>(
     source: &[u8],
     range: Range<usize>,
     page: Page<'p>,
-) -> Result<Page<'p>, Stop> {
-    walk(source, range, (), Opcodes { page }).map(|opcodes| opcodes.page)
+) -> Result<(Page<'p>, usize), Stop> {
+    walk::<_, JUDGE>(source, range, (), Opcodes { page }).map(|(opcodes, end)| (opcodes.page, end))
 }
 
 /// Appends the opcodes of the JSON value in `source[range]`, which has been judged, and says whether it did; the other way,
 /// by a document and [`encode`](super::encode), is always open.
 pub fn encode_json(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) -> bool {
-    fill(out, 2 * range.len() + 64, |page| put_json(source, range.clone(), page))
+    fill(out, 2 * range.len() + 64, |page| {
+        put_json::<false>(source, range.clone(), page).map(|(page, _)| page)
+    })
 }
 
 struct Opcodes<'p> {

@@ -36,6 +36,7 @@ pub(super) struct UnusualName<'a> {
 
 /// Short keys that were found to be elements' names, so that they are not looked at again: with the same fields come the
 /// same keys. Each lies at a place that follows from its fingerprint.
+#[derive(Debug)]
 pub(in crate::codec) struct KnownNames {
     prints: [u64; 64],
     /// With its length a fingerprint is a key.

@@ -11,24 +11,27 @@ use crate::codec::number::{parse_decimal, write_float};
 use crate::codec::page::{Page, Span, Stop, fill};
 use crate::codec::words::{HIGH, ONES, every_word, has_byte};
 
-/// Puts the JSON value in `source[range]`, which has been judged, on a page, as an element `message`. What is not of the
-/// everyday kind is to be decoded and then [written](super::encode).
-pub(in crate::codec) fn put_json<'p>(
+/// Puts the JSON value that begins `source[range]` on a page, as an element `message`, and returns where it ends. It has been
+/// judged, or with `JUDGE` is judged now. What is not of the everyday kind is to be decoded and then
+/// [written](super::encode).
+pub(in crate::codec) fn put_json<'p, const JUDGE: bool>(
     source: &[u8],
     range: Range<usize>,
     known: &mut KnownNames,
     page: Page<'p>,
-) -> Result<Page<'p>, Stop> {
+) -> Result<(Page<'p>, usize), Stop> {
     let mut unusual = Vec::new();
     let elements = Elements { page, known, unusual: &mut unusual };
-    walk(source, range, Name::MESSAGE, elements).map(|elements| elements.page)
+    walk::<_, JUDGE>(source, range, Name::MESSAGE, elements).map(|(elements, end)| (elements.page, end))
 }
 
 /// Appends the JSON value in `source[range]`, which has been judged, as an element `message`, and says whether it did; the
 /// other way, by a document and [`encode`](super::encode), is always open.
 pub fn encode_json(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) -> bool {
     let mut known = KnownNames::default();
-    fill(out, 3 * range.len() + 64, |page| put_json(source, range.clone(), &mut known, page))
+    fill(out, 3 * range.len() + 64, |page| {
+        put_json::<false>(source, range.clone(), &mut known, page).map(|(page, _)| page)
+    })
 }
 
 struct Elements<'p, 'n, 'a> {
