@@ -10,7 +10,7 @@ use crate::broker::selections::{Share, share_equally};
 use crate::broker::subscriptions::{Route, Way};
 use crate::broker::subtrees::Subtree;
 use crate::broker::tree::{Stored, TopicId};
-use crate::codec::{Batch, Payload, Published};
+use crate::codec::{Batch, Payload};
 use crate::protocol::{ErrorCode, Format, Refusal, Reply, Topic};
 
 /// Routes of topics that hold no value are remembered for this many topics at a time.
@@ -89,9 +89,9 @@ impl Dispatcher {
         let mut last_topic = None;
         let mut place = None;
         for (index, message) in batch.messages().iter().enumerate() {
-            let topic = &batch.topics()[message.topic as usize];
-            if last_topic != Some(message.topic) {
-                last_topic = Some(message.topic);
+            let topic = &batch.topics()[message.topic()];
+            if last_topic != Some(message.topic()) {
+                last_topic = Some(message.topic());
                 place = self.tree.find(topic);
                 let next = match place {
                     Some(id) => self.tree.routes(id, topic, &self.subscriptions),
@@ -103,17 +103,17 @@ impl Dispatcher {
                 }
                 routes = next;
             }
-            if message.retain
-                && let Err(refusal) = self.store(batch, message, &mut place, can_refuse)
+            if message.retain()
+                && let Err(refusal) = self.store(batch, index, &mut place, can_refuse)
             {
-                refused.push((message.format, refusal));
+                refused.push((message.format(), refusal));
                 if same_way {
                     same_way = false;
                     self.all_went(&routes, index);
                 }
                 continue;
             }
-            self.counts.published_in[message.format as usize] += 1;
+            self.counts.published_in[message.format() as usize] += 1;
             if !same_way {
                 self.selections.add(&routes, index);
             }
@@ -135,12 +135,13 @@ impl Dispatcher {
     fn store(
         &mut self,
         batch: &Batch,
-        message: &Published,
+        index: usize,
         place: &mut Option<TopicId>,
         can_refuse: bool,
     ) -> Result<(), Refusal> {
-        let part = &message.message.part;
-        let topic = &batch.topics()[message.topic as usize];
+        let message = &batch.messages()[index];
+        let part = message.part();
+        let topic = &batch.topics()[message.topic()];
         let bytes = part.range().len();
         if can_refuse && !self.tree.has_room(*place, bytes, &self.store) {
             return Err(self.no_room(topic));
@@ -150,14 +151,30 @@ impl Dispatcher {
             return Err(no_room_below(topic, full));
         }
         let id = *place.get_or_insert_with(|| self.tree.place(topic));
+        if self.is_overtaken(batch, index, id, can_refuse) {
+            self.tree.count(id);
+            return Ok(());
+        }
         let keep = !self.walks.is_empty();
-        if let Some(before) = self.tree.store(id, topic, batch.bytes(), message.format, part, keep)
+        if let Some(before) = self.tree.store(id, topic, batch.bytes(), message.format(), &part, keep)
             && keep
         {
             self.walks.keep(&before);
         }
-        self.note_stored(topic, message.ttl, before, bytes);
+        self.note_stored(topic, message.ttl(), before, bytes);
         Ok(())
+    }
+
+    /// Whether the next message takes the place of this one, a topic's first value aside, before anybody can ask for it.
+    fn is_overtaken(&self, batch: &Batch, index: usize, id: TopicId, can_refuse: bool) -> bool {
+        let (message, next) = (&batch.messages()[index], batch.messages().get(index + 1));
+        let Some(next) = next.filter(|next| next.retain() && next.topic() == message.topic()) else {
+            return false;
+        };
+        let bytes = next.part().range().len();
+        self.subtrees.is_empty()
+            && self.tree.weight(Some(id)).is_some()
+            && (!can_refuse || self.tree.has_room(Some(id), bytes, &self.store))
     }
 
     fn no_room(&self, topic: &Topic) -> Refusal {
@@ -207,9 +224,9 @@ impl Copies {
     fn of(&mut self, batch: &Batch, index: usize) -> Arc<Stored> {
         self.0.resize(batch.messages().len(), None);
         let copy = self.0[index].get_or_insert_with(|| {
-            let Published { topic, format, message, .. } = &batch.messages()[index];
-            let payload = Payload::copy(batch.bytes(), *format, &message.part);
-            Arc::new(Stored { topic: batch.topics()[*topic as usize].clone(), payload, published: 0 })
+            let published = &batch.messages()[index];
+            let payload = Payload::copy(batch.bytes(), published.format(), &published.part());
+            Arc::new(Stored { topic: batch.topics()[published.topic()].clone(), payload, published: 0 })
         });
         copy.clone()
     }
