@@ -19,7 +19,9 @@ use crate::protocol::{Limits, Topic};
 /// Published messages with the bytes that they came in.
 #[derive(Debug)]
 pub struct Batch {
-    bytes: Vec<u8>,
+    /// A buffer that begins with the batch's bytes, or just these.
+    buffer: Vec<u8>,
+    len: usize,
     document: Document,
     decoded: usize,
     topics: Vec<Topic>,
@@ -64,7 +66,8 @@ impl Batch {
         limits: Limits,
     ) -> Batch {
         Batch {
-            bytes,
+            len: bytes.len(),
+            buffer: bytes,
             document,
             decoded: 0,
             topics,
@@ -92,6 +95,13 @@ impl Batch {
         self
     }
 
+    /// The same batch, with the first `len` of its bytes; what is behind them was never part of it.
+    #[must_use]
+    pub fn cut_to(mut self, len: usize) -> Batch {
+        self.len = self.len.min(len);
+        self
+    }
+
     /// The same batch, whose memory becomes spare when it is dropped.
     #[must_use]
     pub fn returning_to(mut self, spares: &Spares) -> Batch {
@@ -111,14 +121,14 @@ impl Batch {
 
     /// The bytes that the messages' ranges refer to.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.buffer[..self.len]
     }
 
     /// About how many bytes of memory the batch holds: a small payload can decode to much, and what it is encoded to is in
     /// proportion to that.
     pub fn weight(&self) -> usize {
         let decoded = self.document.weight().max(self.decoded);
-        self.bytes.capacity() + decoded + self.messages.capacity() * size_of::<Published>()
+        self.buffer.capacity() + decoded + self.messages.capacity() * size_of::<Published>()
     }
 
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.
@@ -133,19 +143,27 @@ impl Batch {
 
     /// The bytes of a run.
     pub fn run_bytes<'a>(&'a self, run: &'a Run) -> &'a [u8] {
-        run.encoded.as_deref().unwrap_or(&self.bytes)
+        run.encoded.as_deref().unwrap_or(self.bytes())
+    }
+
+    /// Where message `index` lies in [`run_bytes`](Self::run_bytes).
+    pub fn frame(&self, run: &Run, index: usize) -> Range<usize> {
+        if run.encoded.is_none() {
+            return self.messages[index].verbatim().unwrap_or_default();
+        }
+        let start = index.checked_sub(1).map_or(0, |before| run.ends[before]);
+        start..run.ends[index]
     }
 
     fn encode(&self, dialect: Dialect) -> Run {
         let wanted = &self.wanted[dialect.index()];
         if *wanted == Wanted::All && self.is_verbatim(dialect) {
             // The frames are what would be written, one after the other: nothing to do.
-            let ends = self.messages.iter().filter_map(Published::verbatim).map(|frame| frame.end).collect();
-            return Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
+            return Run { encoded: None, ends: Vec::new(), failed: 0, translated: AtomicUsize::new(0) };
         }
         let ends = Vec::with_capacity(self.messages.len());
         let mut run = Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
-        let mut out = self.spares.bytes(self.bytes.len());
+        let mut out = self.spares.bytes(self.len);
         let mut scratch = Document::new();
         for (index, published) in self.messages.iter().enumerate() {
             if wanted.includes(index) && !dialect.passes_on(published.format()) {
@@ -174,7 +192,7 @@ impl Batch {
             }
             _ => false,
         });
-        contiguous && end == self.bytes.len()
+        contiguous && end == self.len
     }
 
     fn encode_one(
@@ -188,16 +206,16 @@ impl Batch {
         let content = match (published.part(), published.document()) {
             (Part::Value(range), _) if dialect.passes_on(format) => {
                 if let Some(frame) = published.verbatim() {
-                    out.extend_from_slice(&self.bytes[frame]);
+                    out.extend_from_slice(&self.buffer[frame]);
                     return Ok(());
                 }
-                Content::Published(&self.bytes[range])
+                Content::Published(&self.buffer[range])
             }
-            (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
+            (_, Some(root)) => Content::Decoded(self.document.view(&self.buffer, root)),
             (part, None) => {
                 scratch.clear();
-                let root = decode_part(&self.bytes, format, &part, scratch, &self.limits)?;
-                Content::Decoded(scratch.view(&self.bytes, root))
+                let root = decode_part(&self.buffer, format, &part, scratch, &self.limits)?;
+                Content::Decoded(scratch.view(&self.buffer, root))
             }
         };
         let topic = &self.topics[published.topic()];
@@ -208,7 +226,12 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        self.spares.give_back_bytes(mem::take(&mut self.bytes));
+        let buffer = mem::take(&mut self.buffer);
+        if buffer.len() > self.len {
+            self.spares.give_back_buffer(buffer);
+        } else {
+            self.spares.give_back_bytes(buffer);
+        }
         self.spares.give_back_messages(mem::take(&mut self.messages));
         for run in &mut self.runs {
             if let Some(bytes) = run.take().and_then(|run| run.encoded) {
@@ -223,7 +246,7 @@ impl Drop for Batch {
 pub struct Run {
     /// The frames; `None` where they are the batch's own bytes.
     encoded: Option<Vec<u8>>,
-    /// Where each message's frame ends; a message that is not wanted ends where it begins.
+    /// Where each message's frame ends in `encoded`; a message that is not wanted ends where it begins.
     ends: Vec<usize>,
     failed: usize,
     /// Messages that were not in the dialect already, until somebody has counted them.
@@ -231,12 +254,6 @@ pub struct Run {
 }
 
 impl Run {
-    /// Where message `index` lies in [`Batch::run_bytes`].
-    pub fn frame(&self, index: usize) -> Range<usize> {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        start..self.ends[index]
-    }
-
     /// Messages that had to be translated, the first time that it is asked.
     pub fn take_translated(&self) -> usize {
         match self.translated.load(Ordering::Relaxed) {

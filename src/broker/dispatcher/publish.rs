@@ -10,7 +10,7 @@ use crate::broker::selections::{Share, share_equally};
 use crate::broker::subscriptions::{Route, Way};
 use crate::broker::subtrees::Subtree;
 use crate::broker::tree::{Stored, TopicId};
-use crate::codec::{Batch, Payload};
+use crate::codec::{Batch, Payload, Published};
 use crate::protocol::{ErrorCode, Format, Refusal, Reply, Topic};
 
 /// Routes of topics that hold no value are remembered for this many topics at a time.
@@ -88,6 +88,8 @@ impl Dispatcher {
         let mut same_way = true;
         let mut last_topic = None;
         let mut place = None;
+        // Whether any message of the batch can become the topic's last value, and there is one already.
+        let mut replaceable = false;
         for (index, message) in batch.messages().iter().enumerate() {
             let topic = &batch.topics()[message.topic()];
             if last_topic != Some(message.topic()) {
@@ -102,9 +104,16 @@ impl Dispatcher {
                     self.all_went(&routes, index);
                 }
                 routes = next;
+                replaceable = self.is_replaceable(batch, place, can_refuse);
             }
+            // The next message takes its place before anybody can ask for it.
+            let is_overtaken = replaceable
+                && batch
+                    .messages()
+                    .get(index + 1)
+                    .is_some_and(|next| next.retain() && next.topic() == message.topic());
             if message.retain()
-                && let Err(refusal) = self.store(batch, index, &mut place, can_refuse)
+                && let Err(refusal) = self.store(batch, message, &mut place, is_overtaken, can_refuse)
             {
                 refused.push((message.format(), refusal));
                 if same_way {
@@ -135,11 +144,15 @@ impl Dispatcher {
     fn store(
         &mut self,
         batch: &Batch,
-        index: usize,
+        message: &Published,
         place: &mut Option<TopicId>,
+        is_overtaken: bool,
         can_refuse: bool,
     ) -> Result<(), Refusal> {
-        let message = &batch.messages()[index];
+        if is_overtaken && let Some(id) = *place {
+            self.tree.count(id);
+            return Ok(());
+        }
         let part = message.part();
         let topic = &batch.topics()[message.topic()];
         let bytes = part.range().len();
@@ -151,10 +164,6 @@ impl Dispatcher {
             return Err(no_room_below(topic, full));
         }
         let id = *place.get_or_insert_with(|| self.tree.place(topic));
-        if self.is_overtaken(batch, index, id, can_refuse) {
-            self.tree.count(id);
-            return Ok(());
-        }
         let keep = !self.walks.is_empty();
         if let Some(before) = self.tree.store(id, topic, batch.bytes(), message.format(), &part, keep)
             && keep
@@ -165,16 +174,11 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Whether the next message takes the place of this one, a topic's first value aside, before anybody can ask for it.
-    fn is_overtaken(&self, batch: &Batch, index: usize, id: TopicId, can_refuse: bool) -> bool {
-        let (message, next) = (&batch.messages()[index], batch.messages().get(index + 1));
-        let Some(next) = next.filter(|next| next.retain() && next.topic() == message.topic()) else {
-            return false;
-        };
-        let bytes = next.part().range().len();
+    /// Whether a topic holds a value, and any message of the batch may take its place.
+    fn is_replaceable(&self, batch: &Batch, place: Option<TopicId>, can_refuse: bool) -> bool {
         self.subtrees.is_empty()
-            && self.tree.weight(Some(id)).is_some()
-            && (!can_refuse || self.tree.has_room(Some(id), bytes, &self.store))
+            && self.tree.weight(place).is_some()
+            && (!can_refuse || self.tree.has_room(place, batch.bytes().len(), &self.store))
     }
 
     fn no_room(&self, topic: &Topic) -> Refusal {
