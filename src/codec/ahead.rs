@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::envelope::{Dialect, write_unjudged};
 use super::page::Sheet;
+use super::spares::Spares;
 use super::xml::KnownNames;
 use crate::protocol::Limits;
 
@@ -50,14 +51,13 @@ pub struct Ahead {
 
 impl Ahead {
     /// Begins a batch of at most so many bytes; `None` where nothing is to be written ahead.
-    pub fn begin(asked: &Asked, bytes: usize) -> Option<Ahead> {
+    pub fn begin(asked: &Asked, spares: &Spares, bytes: usize) -> Option<Ahead> {
         /// XML takes twice as many bytes as JSON, and seldom four times.
         const MOST_TIMES: usize = 4;
         let dialect = asked.one()?;
-        let room = if dialect == Dialect::Xml { 2 * bytes } else { bytes + bytes / 4 };
         Some(Ahead {
             dialect,
-            sheet: Sheet::with_room(room),
+            sheet: Sheet::new(spares.room(room(dialect, bytes))),
             most: MOST_TIMES * bytes,
             ends: Vec::new(),
             names: Box::default(),
@@ -94,9 +94,15 @@ impl Ahead {
         if self.ends.len() != messages {
             return None;
         }
-        let mut frames = self.sheet.into_bytes();
-        frames.shrink_to_fit();
-        Some((self.dialect, frames, self.ends))
+        Some((self.dialect, self.sheet.into_bytes(), self.ends))
+    }
+}
+
+/// How many bytes messages that lie in so many may take in a dialect: a guess that is seldom too small.
+pub(super) fn room(dialect: Dialect, bytes: usize) -> usize {
+    match dialect {
+        Dialect::Xml => bytes / 4 * 9,
+        _ => bytes / 8 * 9,
     }
 }
 

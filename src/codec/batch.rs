@@ -4,34 +4,20 @@
 //! one write for a writer. Each dialect's frames are encoded once, by the first writer that asks, and only for the
 //! messages that the dispatcher found somebody wants in that dialect.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::ahead::{Ahead, Asked};
+use super::ahead::{Ahead, Asked, room};
 use super::document::Document;
 use super::envelope::{Content, Dialect, Message, Part, decode_part, write_judged, write_live};
 use super::page::Sheet;
 use super::payload::Payload;
+use super::published::Published;
+use super::spares::Spares;
 use super::xml::KnownNames;
 use crate::protocol::{Format, Limits, Topic};
-
-/// One published message of a batch.
-#[derive(Clone, Debug)]
-pub struct Published {
-    /// Index of the topic in [`Batch::topics`]; the same topic may stand there more than once.
-    pub topic: u32,
-    /// The format in which it was published.
-    pub format: Format,
-    /// Its payload.
-    pub message: Message,
-    /// Whether it becomes the topic's last value.
-    pub retain: bool,
-    /// Seconds that it is remembered, where its publisher said so.
-    pub ttl: Option<u32>,
-    /// The frame, where it can be passed on as it came.
-    pub verbatim: Option<Range<usize>>,
-}
 
 /// Published messages with the bytes that they came in.
 #[derive(Debug)]
@@ -49,6 +35,8 @@ pub struct Batch {
     /// The deliveries that are written already.
     ahead: Option<(Dialect, Run)>,
     runs: [OnceLock<Run>; Dialect::ALL.len()],
+    /// Where the batch's memory goes when it is dropped.
+    spares: Spares,
 }
 
 /// Which messages of a batch are wanted.
@@ -69,6 +57,15 @@ impl Wanted {
             Wanted::None => false,
             Wanted::All => true,
             Wanted::Some(places) => places.get(message).copied().unwrap_or(false),
+        }
+    }
+
+    /// How many of so many messages these are.
+    fn count(&self, messages: usize) -> usize {
+        match self {
+            Wanted::None => 0,
+            Wanted::All => messages,
+            Wanted::Some(places) => places.iter().filter(|place| **place).count(),
         }
     }
 }
@@ -93,6 +90,7 @@ impl Batch {
             asked: None,
             ahead: None,
             runs: Default::default(),
+            spares: Spares::default(),
         }
     }
 
@@ -101,7 +99,7 @@ impl Batch {
         let format = payload.format();
         let (part, bytes) = payload.into_part();
         let message = Message { part, document: None };
-        let published = Published { topic: 0, format, message, retain, ttl: None, verbatim: None };
+        let published = Published::new(0, format, &message, retain, None, None);
         Batch::new(bytes, Document::new(), vec![topic], vec![published], limits)
     }
 
@@ -121,6 +119,13 @@ impl Batch {
             let translated = AtomicUsize::new(ends.len());
             (dialect, Run { encoded: Some(encoded), ends, failed: 0, translated })
         });
+        self
+    }
+
+    /// The same batch, whose memory becomes spare when it is dropped.
+    #[must_use]
+    pub fn returning_to(mut self, spares: &Spares) -> Batch {
+        self.spares = spares.clone();
         self
     }
 
@@ -148,7 +153,7 @@ impl Batch {
     /// proportion to that.
     pub fn weight(&self) -> usize {
         let decoded = self.document.weight().max(self.decoded);
-        self.bytes.len() + decoded + self.messages.len() * size_of::<Published>()
+        self.bytes.capacity() + decoded + self.messages.capacity() * size_of::<Published>()
     }
 
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.
@@ -162,9 +167,9 @@ impl Batch {
             let is_wanted = |dialect: &Dialect| self.wanted[dialect.index()] != Wanted::None;
             asked.tell(Dialect::ALL.into_iter().filter(is_wanted));
         }
-        if let Some((dialect, run)) = self.ahead.take()
-            && self.wanted[dialect.index()] == Wanted::All
-        {
+        let wanted = &self.wanted;
+        let is_wanted = |(dialect, _): &mut (Dialect, Run)| wanted[dialect.index()] == Wanted::All;
+        if let Some((dialect, run)) = self.ahead.take_if(is_wanted) {
             self.runs[dialect.index()] = OnceLock::from(run);
         }
     }
@@ -179,20 +184,28 @@ impl Batch {
         run.encoded.as_deref().unwrap_or(&self.bytes)
     }
 
+    /// Where message `index` lies in [`run_bytes`](Self::run_bytes).
+    pub fn frame(&self, run: &Run, index: usize) -> Range<usize> {
+        if run.encoded.is_none() {
+            return self.messages[index].verbatim().unwrap_or_default();
+        }
+        let start = index.checked_sub(1).map_or(0, |before| run.ends[before]);
+        start..run.ends[index]
+    }
+
     fn encode(&self, dialect: Dialect) -> Run {
         let wanted = &self.wanted[dialect.index()];
         if *wanted == Wanted::All && self.is_verbatim(dialect) {
             // The frames are what would be written, one after the other: nothing to do.
-            let ends =
-                self.messages.iter().filter_map(|m| m.verbatim.as_ref()).map(|frame| frame.end).collect();
-            return Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
+            return Run { encoded: None, ends: Vec::new(), failed: 0, translated: AtomicUsize::new(0) };
         }
         let ends = Vec::with_capacity(self.messages.len());
         let mut run = Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
-        let mut out = Sheet::with_room(self.room(dialect));
+        let bytes = self.bytes.len() / self.messages.len().max(1) * wanted.count(self.messages.len());
+        let mut out = Sheet::new(self.spares.room(room(dialect, bytes)));
         let mut scratch = Scratch::default();
         for (index, published) in self.messages.iter().enumerate() {
-            if wanted.includes(index) && !dialect.passes_on(published.format) {
+            if wanted.includes(index) && !dialect.passes_on(published.format()) {
                 *run.translated.get_mut() += 1;
             }
             if wanted.includes(index) && self.encode_one(published, dialect, &mut scratch, &mut out).is_err()
@@ -202,23 +215,18 @@ impl Batch {
             run.ends.push(out.len());
         }
         let mut encoded = out.into_bytes();
-        encoded.shrink_to_fit();
+        if encoded.capacity() / 2 > encoded.len() {
+            encoded.shrink_to_fit();
+        }
         run.encoded = Some(encoded);
         run
-    }
-
-    /// How many bytes the messages may take in a dialect. Room that is not needed costs nothing: no page of memory is touched
-    /// before something is written there.
-    fn room(&self, dialect: Dialect) -> usize {
-        let bytes = self.bytes.len() + 64 * self.messages.len();
-        if dialect == Dialect::Xml { 2 * bytes } else { bytes }
     }
 
     /// Whether the batch's bytes are its messages' frames as `dialect` would have them, and nothing else.
     fn is_verbatim(&self, dialect: Dialect) -> bool {
         let mut end = 0;
-        let contiguous = self.messages.iter().all(|published| match &published.verbatim {
-            Some(frame) if dialect.passes_on(published.format) && frame.start == end => {
+        let contiguous = self.messages.iter().all(|published| match published.verbatim() {
+            Some(frame) if dialect.passes_on(published.format()) && frame.start == end => {
                 end = frame.end;
                 true
             }
@@ -234,26 +242,26 @@ impl Batch {
         scratch: &mut Scratch,
         out: &mut Sheet,
     ) -> Result<(), crate::protocol::Refusal> {
-        let Published { format, message, verbatim, .. } = published;
-        let topic = self.topics[published.topic as usize].as_str();
-        let content = match (&message.part, message.document) {
-            (Part::Value(range), _) if dialect.passes_on(*format) => {
-                if let Some(frame) = verbatim {
-                    out.append(&self.bytes[frame.clone()]);
+        let format = published.format();
+        let topic = self.topics[published.topic()].as_str();
+        let content = match (published.part(), published.document()) {
+            (Part::Value(range), _) if dialect.passes_on(format) => {
+                if let Some(frame) = published.verbatim() {
+                    out.append(&self.bytes[frame]);
                     return Ok(());
                 }
-                Content::Published(&self.bytes[range.clone()])
+                Content::Published(&self.bytes[range])
             }
             (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
             (Part::Value(range), None)
-                if *format == Format::Json
+                if format == Format::Json
                     && write_judged(out, dialect, topic, &self.bytes, range.clone(), &mut scratch.names) =>
             {
                 return Ok(());
             }
             (part, None) => {
                 scratch.document.clear();
-                let root = decode_part(&self.bytes, *format, part, &mut scratch.document, &self.limits)?;
+                let root = decode_part(&self.bytes, format, &part, &mut scratch.document, &self.limits)?;
                 Content::Decoded(scratch.document.view(&self.bytes, root))
             }
         };
@@ -269,12 +277,26 @@ struct Scratch {
     names: KnownNames,
 }
 
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.spares.give_back_bytes(mem::take(&mut self.bytes));
+        self.spares.give_back_messages(mem::take(&mut self.messages));
+        self.document.return_to(&self.spares);
+        let ahead = self.ahead.take().map(|(_, run)| run);
+        for run in self.runs.iter_mut().filter_map(OnceLock::take).chain(ahead) {
+            if let Some(bytes) = run.encoded {
+                self.spares.give_back_bytes(bytes);
+            }
+        }
+    }
+}
+
 /// The frames of a batch in one dialect.
 #[derive(Debug)]
 pub struct Run {
     /// The frames; `None` where they are the batch's own bytes.
     encoded: Option<Vec<u8>>,
-    /// Where each message's frame ends; a message that is not wanted ends where it begins.
+    /// Where each message's frame ends in `encoded`; a message that is not wanted ends where it begins.
     ends: Vec<usize>,
     failed: usize,
     /// Messages that were not in the dialect already, until somebody has counted them.
@@ -282,12 +304,6 @@ pub struct Run {
 }
 
 impl Run {
-    /// Where message `index` lies in [`Batch::run_bytes`].
-    pub fn frame(&self, index: usize) -> Range<usize> {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        start..self.ends[index]
-    }
-
     /// Messages that had to be translated, the first time that it is asked.
     pub fn take_translated(&self) -> usize {
         match self.translated.load(Ordering::Relaxed) {

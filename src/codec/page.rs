@@ -35,9 +35,9 @@ impl Sheet {
     /// As little as a page has.
     const SMALLEST: usize = 64;
 
-    /// No bytes, and room for so many.
-    pub(super) fn with_room(room: usize) -> Sheet {
-        Sheet { bytes: vec![0; room.max(Sheet::SMALLEST)], used: 0 }
+    /// No bytes, and as much room as `bytes` is long. What these are does not matter.
+    pub(super) fn new(bytes: Vec<u8>) -> Sheet {
+        Sheet { bytes, used: 0 }
     }
 
     /// How many bytes are written.

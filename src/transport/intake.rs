@@ -6,9 +6,11 @@ use crate::broker::{Control, Step};
 use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
     Ahead, Asked, Batch, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part, Published, Recognised,
-    Request, read_request,
+    Request, Spares, read_request,
 };
-use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Topic, TopicFilter, check_topic_limits};
+use crate::protocol::{
+    Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, check_topic_limits, frame_at,
+};
 
 /// How many of the topics before are compared with a message's topic before it is parsed anew.
 const RECENT: usize = 8;
@@ -22,7 +24,6 @@ const PAUSE: u32 = 64;
 
 /// The steps that a read brought, in order.
 pub(super) struct Intake<'a> {
-    /// Whole frames and nothing else.
     region: &'a [u8],
     limits: Limits,
     /// Where the batch that is being gathered begins in `region`.
@@ -54,6 +55,10 @@ pub struct Recent {
     asked: Asked,
     /// Batches for which nothing is written ahead.
     pause: u32,
+    /// Memory for batches, and how many messages and nodes the one before had.
+    spares: Spares,
+    messages: usize,
+    nodes: usize,
 }
 
 /// What a publish asked for besides its payload.
@@ -74,15 +79,19 @@ pub struct Taken {
     pub needs_answer: bool,
     /// How many frames were refused.
     pub refused: usize,
+    /// How many bytes were whole frames.
+    pub whole: usize,
+    /// What ends the stream of frames behind them.
+    pub fault: Option<FrameFault>,
 }
 
-/// Decodes a region of whole frames, their headers judged already.
+/// Decodes the whole frames that `region` begins with.
 pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
     let mut intake = Intake {
         region,
         limits,
         start: 0,
-        document: Document::new(),
+        document: Document::with_nodes(recent.nodes, &recent.spares),
         decoded: 0,
         ahead: recent.ahead(region.len()),
         recent,
@@ -90,19 +99,23 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         steps: Vec::new(),
         refused: 0,
     };
-    let mut at = 0;
-    while let Some(header) = region[at..].first_chunk::<HEADER_LEN>() {
-        let Ok(header) = Header::parse(*header, u32::MAX) else { break };
-        let end = at + HEADER_LEN + header.length as usize;
-        intake.frame(header.format, at, end);
-        at = end;
-    }
-    intake.finish_batch(at);
+    let mut whole = 0;
+    let fault = loop {
+        match frame_at(region, whole, limits.max_frame) {
+            Ok(Some((header, body))) => {
+                intake.frame(header.format, whole, body.end);
+                whole = body.end;
+            }
+            Ok(None) => break None,
+            Err(fault) => break Some(fault),
+        }
+    };
+    intake.finish_batch(whole);
     let needs_answer = intake
         .steps
         .iter()
         .any(|step| matches!(step, Step::Control(control) if !matches!(control, Control::Clear { .. })));
-    Taken { steps: intake.steps, needs_answer, refused: intake.refused }
+    Taken { steps: intake.steps, needs_answer, refused: intake.refused, whole, fault }
 }
 
 impl Intake<'_> {
@@ -142,7 +155,7 @@ impl Intake<'_> {
                     }
                     message.document = self.keep(mark, message.document);
                     let verbatim = verbatim.then_some(frame);
-                    self.messages.push(Published { topic: index, format, message, retain, ttl, verbatim });
+                    self.push(Published::new(index, format, &message, retain, ttl, verbatim));
                     return;
                 }
                 Err(refusal) => Err(refusal.about(topic)),
@@ -192,14 +205,10 @@ impl Intake<'_> {
             };
             like.topic = index;
         }
-        self.messages.push(Published {
-            topic: like.topic,
-            format: Format::Json,
-            message: Message { part: Part::Value(message), document: None },
-            retain: like.retain,
-            ttl: like.ttl,
-            verbatim: like.verbatim.then_some(frame),
-        });
+        let message = Message { part: Part::Value(message), document: None };
+        let verbatim = like.verbatim.then_some(frame);
+        let published = Published::new(like.topic, Format::Json, &message, like.retain, like.ttl, verbatim);
+        self.push(published);
         if let Some(ahead) = &mut self.ahead {
             ahead.keep();
         }
@@ -227,15 +236,8 @@ impl Intake<'_> {
             like.topic = index;
         }
         self.decoded += size;
-        let document = self.keep(mark, Some(root));
-        self.messages.push(Published {
-            topic: like.topic,
-            format: Format::Pickle,
-            message: Message { part: Part::Body(body), document },
-            retain: like.retain,
-            ttl: like.ttl,
-            verbatim: None,
-        });
+        let message = Message { part: Part::Body(body), document: self.keep(mark, Some(root)) };
+        self.push(Published::new(like.topic, Format::Pickle, &message, like.retain, like.ttl, None));
         true
     }
 
@@ -247,6 +249,14 @@ impl Intake<'_> {
         }
         self.document.truncate(mark);
         None
+    }
+
+    #[inline]
+    fn push(&mut self, published: Published) {
+        if self.messages.capacity() == 0 {
+            self.messages = self.recent.spares.messages(self.recent.messages);
+        }
+        self.messages.push(published);
     }
 
     /// The index of a topic in the batch's list.
@@ -271,27 +281,37 @@ impl Intake<'_> {
         if self.messages.is_empty() {
             return;
         }
+        self.recent.nodes = document.len();
         let messages = mem::take(&mut self.messages);
-        let bytes = self.region[self.start..end].to_vec();
+        self.recent.messages = messages.len();
+        let region = &self.region[self.start..end];
+        let mut bytes = self.recent.spares.bytes(region.len());
+        bytes.extend_from_slice(region);
         let topics = self.recent.topics.clone();
         self.recent.forget_old_topics();
         let decoded = mem::take(&mut self.decoded);
         let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
         let batch = Batch::new(bytes, document, topics, messages, self.limits)
             .decoding_to(decoded)
-            .of_session(asked, ahead);
+            .of_session(asked, ahead)
+            .returning_to(&self.recent.spares);
         self.steps.push(Step::Publish(Box::new(batch)));
     }
 }
 
 impl Recent {
+    /// Nothing yet, and where memory for batches comes from.
+    pub fn new(spares: Spares) -> Recent {
+        Recent { spares, ..Recent::default() }
+    }
+
     /// What is written ahead of a batch of so many bytes.
     fn ahead(&mut self, bytes: usize) -> Option<Ahead> {
         if self.like.is_none() || self.pause > 0 {
             self.pause = self.pause.saturating_sub(1);
             return None;
         }
-        Ahead::begin(&self.asked, bytes)
+        Ahead::begin(&self.asked, &self.spares, bytes)
     }
 
     /// Keeps as many topics as are looked at.
@@ -334,6 +354,7 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
 mod tests {
     use super::*;
     use crate::codec::json;
+    use crate::protocol::Header;
 
     fn frame(format: Format, body: &str) -> Vec<u8> {
         let header = Header { format, length: body.len() as u32 }.to_bytes();
@@ -348,16 +369,20 @@ mod tests {
                 said.push(format!("{step:?}"));
                 continue;
             };
-            for Published { topic, format, message, retain, verbatim, .. } in batch.messages() {
-                let topic = &batch.topics()[*topic as usize];
-                let payload = String::from_utf8_lossy(&batch.bytes()[message.part.range().clone()]);
-                let frame = verbatim.clone().map(|frame| batch.bytes()[frame].to_vec());
-                let value = message.document.map(|root| {
+            for published in batch.messages() {
+                let topic = &batch.topics()[published.topic()];
+                let payload = String::from_utf8_lossy(&batch.bytes()[published.part().range().clone()]);
+                let frame = published.verbatim().map(|frame| batch.bytes()[frame].to_vec());
+                let value = published.document().map(|root| {
                     let mut value = Vec::new();
                     json::encode(batch.document().view(batch.bytes(), root), true, &mut value);
                     String::from_utf8_lossy(&value).into_owned()
                 });
-                said.push(format!("{topic} {format:?} {payload} {retain} {frame:?} {value:?}"));
+                said.push(format!(
+                    "{topic} {:?} {payload} {} {frame:?} {value:?}",
+                    published.format(),
+                    published.retain(),
+                ));
             }
         }
         said

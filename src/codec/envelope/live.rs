@@ -195,7 +195,7 @@ mod tests {
                     [Content::Decoded(view), Content::Published(b"<message type=\"int\">1</message>")]
                 {
                     let fields = [("command", Field::Str("publish")), ("topic", Field::Str(topic))];
-                    let (mut live, mut frame) = (Sheet::with_room(0), Vec::new());
+                    let (mut live, mut frame) = (Sheet::default(), Vec::new());
                     write_live(&mut live, dialect, topic, message, &mut KnownNames::default());
                     write_frame(&mut frame, dialect, fields.iter(), Some(message));
                     assert_eq!(live.into_bytes(), frame);
@@ -213,7 +213,7 @@ mod tests {
         let content = Content::Decoded(document.view(json, root));
         for dialect in [Dialect::Xml, Dialect::Pickle] {
             for topic in ["weather/oslo", "a&b", "ü"] {
-                let (mut judged, mut decoded) = (Sheet::with_room(0), Sheet::with_room(0));
+                let (mut judged, mut decoded) = (Sheet::default(), Sheet::default());
                 let mut known = KnownNames::default();
                 let written = write_judged(&mut judged, dialect, topic, json, 0..json.len(), &mut known);
                 assert_eq!(written, dialect == Dialect::Pickle || topic == "weather/oslo");
