@@ -353,7 +353,7 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::json;
+    use crate::codec::{Wanted, json};
     use crate::protocol::Header;
 
     fn frame(format: Format, body: &str) -> Vec<u8> {
@@ -419,9 +419,8 @@ mod tests {
         bodies
     }
 
-    /// However the frames are read, and whatever came before them, each says the same.
-    #[test]
-    fn what_came_before_changes_nothing() {
+    /// Frames of many kinds.
+    fn frames() -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
         for round in 0..40 {
             // More topics than are remembered, in two rhythms.
@@ -444,6 +443,13 @@ mod tests {
             }
             frames.extend(pickles(round, &topic));
         }
+        frames
+    }
+
+    /// However the frames are read, and whatever came before them, each says the same.
+    #[test]
+    fn what_came_before_changes_nothing() {
+        let frames = frames();
         let alone: Vec<String> = frames
             .iter()
             .flat_map(|frame| said(take_in(frame, Limits::default(), &mut Recent::default())))
@@ -461,5 +467,84 @@ mod tests {
             assert_eq!(together.len(), alone.len());
             assert!(recent.topics.len() <= RECENT);
         }
+    }
+
+    /// What a session writes ahead is what the writers would have written.
+    #[test]
+    fn deliveries_written_ahead_are_the_same() {
+        let publish = |topic: &str, payload: &str| {
+            frame(Format::Json, &format!(r#"{{"command":"publish","topic":"{topic}","message":{payload}}}"#))
+        };
+        let mut frames = Vec::new();
+        for round in 0..60 {
+            let topic = ["a", "b/c", "a"][round % 3];
+            frames.push(publish(
+                topic,
+                &format!(r#"{{"n":{round},"text":"x & y","list":[{round}.50,-1.5,true,null]}}"#),
+            ));
+        }
+        let usual = frames.clone();
+        for payload in [
+            "-0",
+            r#"{"a":1,"a":2}"#,
+            r#""\u00e9""#,
+            r#"{"$set":[1]}"#,
+            "[1,]",
+            "01",
+            r#"{"a" : [ ] }"#,
+            "1e400",
+            "\"ü\"",
+            "{1:2}",
+            "[1}",
+            "tru",
+            "1.",
+            "[[1]",
+            r#"{"a":1]"#,
+            r#"{"a"}"#,
+            r#"{"":"","x y":1,"item":2}"#,
+            "1e5",
+            "\"\t\"",
+            "nulL",
+            "--1",
+        ] {
+            frames.push(publish("a", payload));
+            frames.push(publish("a", "1"));
+        }
+        frames.push(publish("a//b", "1"));
+        let mut written_ahead = 0;
+        for dialect in [Dialect::Xml, Dialect::Pickle] {
+            let mut deliveries = |frames: &[Vec<u8>], at_once: usize, recent: &mut dyn FnMut() -> Recent| {
+                let (mut said, mut kept) = (Vec::new(), recent());
+                for frames in frames.chunks(at_once) {
+                    for step in take_in(&frames.concat(), Limits::default(), &mut kept).steps {
+                        let Step::Publish(mut batch) = step else {
+                            said.push(format!("{step:?}").into_bytes());
+                            continue;
+                        };
+                        written_ahead += usize::from(format!("{batch:?}").contains("ahead: Some"));
+                        batch.want(dialect, Wanted::All);
+                        batch.settle();
+                        let run = batch.run(dialect);
+                        let frames = (0..batch.messages().len()).map(|index| batch.frame(run, index));
+                        said.extend(frames.map(|frame| batch.run_bytes(run)[frame].to_vec()));
+                    }
+                    // A session that has never seen a batch has nothing to compare with.
+                    if at_once == 1 {
+                        kept = recent();
+                    }
+                }
+                said
+            };
+            for (frames, at_once) in [(&usual, 7), (&usual, 30), (&frames, 2), (&frames, 5)] {
+                let alone = deliveries(frames, 1, &mut Recent::default);
+                let mut told = Some(Recent::default());
+                let together = deliveries(frames, at_once, &mut || told.take().unwrap_or_default());
+                for (together, alone) in together.iter().zip(&alone) {
+                    assert_eq!(together.escape_ascii().to_string(), alone.escape_ascii().to_string());
+                }
+                assert_eq!(together.len(), alone.len());
+            }
+        }
+        assert!(written_ahead > 20, "only {written_ahead} batches were written ahead");
     }
 }
