@@ -220,7 +220,7 @@ impl Span<'_> {
         let (first, last) = (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest));
         let filled_up = |word: u64, length: usize| {
             let meant = WORDS[length & 15];
-            (word & meant) | (ONES * 0x20 & !meant)
+            (word & meant) | ((ONES * 0x20) & !meant)
         };
         if self.length <= 8 {
             marks(filled_up(first, self.length)) == 0

@@ -119,7 +119,7 @@ fn is_word_of_letters(word: u64, length: usize) -> bool {
     let between = |low: u64, first: u8, last: u8| {
         (low + ONES * (0x80 - u64::from(first))) & !(low + ONES * (0x7f - u64::from(last)))
     };
-    let folded = low | ONES * 0x20;
+    let folded = low | (ONES * 0x20);
     let letters = between(folded, b'a', b'z');
     let named = (letters | between(low, b'0', b'9') | between(low, b'_', b'_')) & !word & HIGH;
     let begins = letters & 0x80 != 0 && folded as u8 != b'x';

@@ -68,7 +68,7 @@ impl<'a> Target<'a> for Elements<'_, '_, 'a> {
     fn stops(word: u64) -> u64 {
         let is = |word: u64, byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
         // `<` and `>` differ in one bit.
-        (is(word, b'"') | is(word, b'\\') | is(word, b'&') | is(word | ONES * 2, b'>')) & !word & HIGH
+        (is(word, b'"') | is(word, b'\\') | is(word, b'&') | is(word | (ONES * 2), b'>')) & !word & HIGH
     }
 
     /// Some rare characters (U+F000 to U+FFFF) are looked at more closely.
