@@ -41,7 +41,10 @@ impl Asked {
 #[derive(Debug)]
 pub struct Ahead {
     dialect: Dialect,
+    /// Without room until there is something to be written.
     sheet: Sheet,
+    room: usize,
+    spares: Spares,
     /// As many bytes as there may be before the rest is left to the writers: what is in the way to the dispatcher is counted
     /// as it was read.
     most: usize,
@@ -52,12 +55,16 @@ pub struct Ahead {
 impl Ahead {
     /// Begins a batch of at most so many bytes; `None` where nothing is to be written ahead.
     pub fn begin(asked: &Asked, spares: &Spares, bytes: usize) -> Option<Ahead> {
+        /// What a buffer holds may be the beginning of one very long frame.
+        const ONE_READ: usize = 256 << 10;
         /// XML takes twice as many bytes as JSON, and seldom four times.
         const MOST_TIMES: usize = 4;
         let dialect = asked.one()?;
         Some(Ahead {
             dialect,
-            sheet: Sheet::new(spares.room(room(dialect, bytes))),
+            sheet: Sheet::default(),
+            room: room(dialect, bytes.min(ONE_READ)),
+            spares: spares.clone(),
             most: MOST_TIMES * bytes,
             ends: Vec::new(),
             names: Box::default(),
@@ -78,6 +85,9 @@ impl Ahead {
     ) -> Option<usize> {
         if self.sheet.len() > self.most {
             return None;
+        }
+        if self.ends.is_empty() {
+            self.sheet = Sheet::new(self.spares.room(self.room));
         }
         let to = (self.dialect, topic);
         write_unjudged(&mut self.sheet, to, source, text, start, limits, &mut self.names)
