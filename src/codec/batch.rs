@@ -33,7 +33,7 @@ pub struct Batch {
     /// Who is told what is wanted.
     asked: Option<Asked>,
     /// The deliveries that are written already.
-    ahead: Option<(Dialect, Run)>,
+    ahead: Option<Box<(Dialect, Run)>>,
     runs: [OnceLock<Run>; Dialect::ALL.len()],
     /// Where the batch's memory goes when it is dropped.
     spares: Spares,
@@ -117,7 +117,7 @@ impl Batch {
         let frames = ahead.and_then(|ahead| ahead.into_frames(self.messages.len()));
         self.ahead = frames.map(|(dialect, encoded, ends)| {
             let translated = AtomicUsize::new(ends.len());
-            (dialect, Run { encoded: Some(encoded), ends, failed: 0, translated })
+            Box::new((dialect, Run { encoded: Some(encoded), ends, failed: 0, translated }))
         });
         self
     }
@@ -168,8 +168,8 @@ impl Batch {
             asked.tell(Dialect::ALL.into_iter().filter(is_wanted));
         }
         let wanted = &self.wanted;
-        let is_wanted = |(dialect, _): &mut (Dialect, Run)| wanted[dialect.index()] == Wanted::All;
-        if let Some((dialect, run)) = self.ahead.take_if(is_wanted) {
+        if let Some(ahead) = self.ahead.take_if(|ahead| wanted[ahead.0.index()] == Wanted::All) {
+            let (dialect, run) = *ahead;
             self.runs[dialect.index()] = OnceLock::from(run);
         }
     }
@@ -282,7 +282,7 @@ impl Drop for Batch {
         self.spares.give_back_bytes(mem::take(&mut self.bytes));
         self.spares.give_back_messages(mem::take(&mut self.messages));
         self.document.return_to(&self.spares);
-        let ahead = self.ahead.take().map(|(_, run)| run);
+        let ahead = self.ahead.take().map(|ahead| ahead.1);
         for run in self.runs.iter_mut().filter_map(OnceLock::take).chain(ahead) {
             if let Some(bytes) = run.encoded {
                 self.spares.give_back_bytes(bytes);
