@@ -55,10 +55,9 @@ impl Ahead {
         /// XML takes twice as many bytes as JSON, and seldom four times.
         const MOST_TIMES: usize = 4;
         let dialect = asked.one()?;
-        let room = if dialect == Dialect::Xml { 2 * bytes } else { bytes + bytes / 4 };
         Some(Ahead {
             dialect,
-            sheet: Sheet::of_spare(spares, room),
+            sheet: Sheet::new(spares.room(room(dialect, bytes))),
             most: MOST_TIMES * bytes,
             ends: Vec::new(),
             names: Box::default(),
@@ -91,11 +90,19 @@ impl Ahead {
     }
 
     /// The dialect, the frames, and where each ends; `None` where the batch has other messages as well.
-    pub(super) fn into_frames(self, messages: usize) -> Option<(Dialect, Sheet, Vec<usize>)> {
+    pub(super) fn into_frames(self, messages: usize) -> Option<(Dialect, Vec<u8>, Vec<usize>)> {
         if self.ends.len() != messages {
             return None;
         }
-        Some((self.dialect, self.sheet.trimmed(), self.ends))
+        Some((self.dialect, self.sheet.into_bytes(), self.ends))
+    }
+}
+
+/// How many bytes messages that lie in so many may take in a dialect: a guess that is seldom too small.
+pub(super) fn room(dialect: Dialect, bytes: usize) -> usize {
+    match dialect {
+        Dialect::Xml => bytes / 4 * 9,
+        _ => bytes / 8 * 9,
     }
 }
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::ahead::{Ahead, Asked};
+use super::ahead::{Ahead, Asked, room};
 use super::document::Document;
 use super::envelope::{Content, Dialect, Message, Part, decode_part, write_judged, write_live};
 use super::page::Sheet;
@@ -59,6 +59,15 @@ impl Wanted {
             Wanted::Some(places) => places.get(message).copied().unwrap_or(false),
         }
     }
+
+    /// How many of so many messages these are.
+    fn count(&self, messages: usize) -> usize {
+        match self {
+            Wanted::None => 0,
+            Wanted::All => messages,
+            Wanted::Some(places) => places.iter().filter(|place| **place).count(),
+        }
+    }
 }
 
 impl Batch {
@@ -101,13 +110,6 @@ impl Batch {
         self
     }
 
-    /// The same batch, whose memory becomes spare when it is dropped.
-    #[must_use]
-    pub fn returning_to(mut self, spares: &Spares) -> Batch {
-        self.spares = spares.clone();
-        self
-    }
-
     /// The same batch of a session that wants to know what is wanted of it, and has written some deliveries already.
     #[must_use]
     pub fn of_session(mut self, asked: Asked, ahead: Option<Ahead>) -> Batch {
@@ -117,6 +119,13 @@ impl Batch {
             let translated = AtomicUsize::new(ends.len());
             (dialect, Run { encoded: Some(encoded), ends, failed: 0, translated })
         });
+        self
+    }
+
+    /// The same batch, whose memory becomes spare when it is dropped.
+    #[must_use]
+    pub fn returning_to(mut self, spares: &Spares) -> Batch {
+        self.spares = spares.clone();
         self
     }
 
@@ -158,9 +167,9 @@ impl Batch {
             let is_wanted = |dialect: &Dialect| self.wanted[dialect.index()] != Wanted::None;
             asked.tell(Dialect::ALL.into_iter().filter(is_wanted));
         }
-        if let Some((dialect, run)) = self.ahead.take()
-            && self.wanted[dialect.index()] == Wanted::All
-        {
+        let wanted = &self.wanted;
+        let is_wanted = |(dialect, _): &mut (Dialect, Run)| wanted[dialect.index()] == Wanted::All;
+        if let Some((dialect, run)) = self.ahead.take_if(is_wanted) {
             self.runs[dialect.index()] = OnceLock::from(run);
         }
     }
@@ -172,7 +181,7 @@ impl Batch {
 
     /// The bytes of a run.
     pub fn run_bytes<'a>(&'a self, run: &'a Run) -> &'a [u8] {
-        run.encoded.as_ref().map_or(&self.bytes[..], Sheet::written)
+        run.encoded.as_deref().unwrap_or(&self.bytes)
     }
 
     /// Where message `index` lies in [`run_bytes`](Self::run_bytes).
@@ -192,7 +201,8 @@ impl Batch {
         }
         let ends = Vec::with_capacity(self.messages.len());
         let mut run = Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
-        let mut out = Sheet::of_spare(&self.spares, self.room(dialect));
+        let bytes = self.bytes.len() / self.messages.len().max(1) * wanted.count(self.messages.len());
+        let mut out = Sheet::new(self.spares.room(room(dialect, bytes)));
         let mut scratch = Scratch::default();
         for (index, published) in self.messages.iter().enumerate() {
             if wanted.includes(index) && !dialect.passes_on(published.format()) {
@@ -204,15 +214,12 @@ impl Batch {
             }
             run.ends.push(out.len());
         }
-        run.encoded = Some(out.trimmed());
+        let mut encoded = out.into_bytes();
+        if encoded.capacity() / 2 > encoded.len() {
+            encoded.shrink_to_fit();
+        }
+        run.encoded = Some(encoded);
         run
-    }
-
-    /// How many bytes the messages may take in a dialect. Room that is not needed costs nothing: no page of memory is touched
-    /// before something is written there.
-    fn room(&self, dialect: Dialect) -> usize {
-        let bytes = self.bytes.len() + 64 * self.messages.len();
-        if dialect == Dialect::Xml { 2 * bytes } else { bytes }
     }
 
     /// Whether the batch's bytes are its messages' frames as `dialect` would have them, and nothing else.
@@ -263,19 +270,6 @@ impl Batch {
     }
 }
 
-impl Drop for Batch {
-    fn drop(&mut self) {
-        self.spares.give_back_bytes(mem::take(&mut self.bytes));
-        self.spares.give_back_messages(mem::take(&mut self.messages));
-        let ahead = self.ahead.take().map(|(_, run)| run);
-        for run in self.runs.iter_mut().filter_map(OnceLock::take).chain(ahead) {
-            if let Some(sheet) = run.encoded {
-                self.spares.give_back_buffer(sheet.into_buffer());
-            }
-        }
-    }
-}
-
 /// What the messages of a run are encoded with, one after the other.
 #[derive(Default)]
 struct Scratch {
@@ -283,11 +277,25 @@ struct Scratch {
     names: KnownNames,
 }
 
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.spares.give_back_bytes(mem::take(&mut self.bytes));
+        self.spares.give_back_messages(mem::take(&mut self.messages));
+        self.document.return_to(&self.spares);
+        let ahead = self.ahead.take().map(|(_, run)| run);
+        for run in self.runs.iter_mut().filter_map(OnceLock::take).chain(ahead) {
+            if let Some(bytes) = run.encoded {
+                self.spares.give_back_bytes(bytes);
+            }
+        }
+    }
+}
+
 /// The frames of a batch in one dialect.
 #[derive(Debug)]
 pub struct Run {
     /// The frames; `None` where they are the batch's own bytes.
-    encoded: Option<Sheet>,
+    encoded: Option<Vec<u8>>,
     /// Where each message's frame ends in `encoded`; a message that is not wanted ends where it begins.
     ends: Vec<usize>,
     failed: usize,

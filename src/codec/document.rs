@@ -6,9 +6,11 @@
 //! no allocation of its own, and it is dropped, encoded and decoded without recursion.
 
 use std::borrow::Cow;
+use std::mem;
 use std::ops::Range;
 
 use super::page::Span;
+use super::spares::Spares;
 use crate::protocol::{ErrorCode, Limits, NODE_SIZE, Refusal};
 
 /// One value, or the head of a container whose children follow.
@@ -126,6 +128,16 @@ impl Document {
     /// An empty document.
     pub fn new() -> Document {
         Document::default()
+    }
+
+    /// An empty document for about so many nodes, in memory that was used before.
+    pub fn with_nodes(count: usize, spares: &Spares) -> Document {
+        Document { nodes: spares.nodes(count), own: Vec::new() }
+    }
+
+    /// Becomes empty, and its memory spare.
+    pub(super) fn return_to(&mut self, spares: &Spares) {
+        spares.give_back_nodes(mem::take(&mut self.nodes));
     }
 
     /// Appends a node and returns its index.

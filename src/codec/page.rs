@@ -6,7 +6,6 @@
 
 use std::mem;
 
-use super::spares::Spares;
 use super::words::ONES;
 
 /// Why a page was not filled.
@@ -36,28 +35,9 @@ impl Sheet {
     /// As little as a page has.
     const SMALLEST: usize = 64;
 
-    /// No bytes, and room for at least so many where others were before.
-    pub(super) fn of_spare(spares: &Spares, room: usize) -> Sheet {
-        Sheet { bytes: spares.buffer(room.max(Sheet::SMALLEST)), used: 0 }
-    }
-
-    /// The same bytes, in memory that is not far too large.
-    pub(super) fn trimmed(mut self) -> Sheet {
-        if self.used < self.bytes.len() / 2 {
-            self.bytes.truncate(self.used);
-            self.bytes.shrink_to_fit();
-        }
-        self
-    }
-
-    /// All of its memory.
-    pub(super) fn into_buffer(self) -> Vec<u8> {
-        self.bytes
-    }
-
-    /// What is written.
-    pub(super) fn written(&self) -> &[u8] {
-        &self.bytes[..self.used]
+    /// No bytes, and as much room as `bytes` is long. What these are does not matter.
+    pub(super) fn new(bytes: Vec<u8>) -> Sheet {
+        Sheet { bytes, used: 0 }
     }
 
     /// How many bytes are written.

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Mutex, TryLockError};
 
+use super::document::Node;
 use super::published::Published;
 
 /// Smaller vectors are the allocator's matter.
@@ -20,14 +21,12 @@ pub struct Spares(Option<Arc<Piles>>);
 
 #[derive(Debug, Default)]
 struct Piles {
-    /// Filled to their end with what means nothing.
-    buffers: Mutex<Pile<u8>>,
-    /// Empty.
     bytes: Mutex<Pile<u8>>,
     messages: Mutex<Pile<Published>>,
+    nodes: Mutex<Pile<Node>>,
 }
 
-/// Vectors, those that were given back last at the end.
+/// Vectors whose contents mean nothing, those that were given back last at the end.
 #[derive(Debug)]
 struct Pile<T> {
     vectors: Vec<Vec<T>>,
@@ -41,36 +40,28 @@ impl Spares {
         Spares(Some(Arc::default()))
     }
 
-    /// A buffer of at least `size` bytes, and not more than twice as many. What is in it means nothing.
-    pub fn buffer(&self, size: usize) -> Vec<u8> {
-        let (spare, size) = take(self.0.as_ref().map(|piles| &piles.buffers), size);
-        let Some(mut buffer) = spare else { return vec![0; size] };
-        buffer.resize(buffer.capacity(), 0);
-        buffer
-    }
-
-    /// Keeps a buffer that is not needed any more.
-    pub fn give_back_buffer(&self, buffer: Vec<u8>) {
-        if !buffer.is_empty() {
-            give_back(self.0.as_ref().map(|piles| &piles.buffers), buffer);
-        }
-    }
-
     /// An empty vector with room for `size` bytes, and for not more than twice as many.
     pub fn bytes(&self, size: usize) -> Vec<u8> {
-        let (spare, size) = take(self.0.as_ref().map(|piles| &piles.bytes), size);
-        spare.unwrap_or_else(|| Vec::with_capacity(size))
+        let mut bytes = take(self.0.as_ref().map(|piles| &piles.bytes), size);
+        bytes.clear();
+        bytes
+    }
+
+    /// A vector of `size` bytes, whatever these are.
+    pub(super) fn room(&self, size: usize) -> Vec<u8> {
+        let mut room = take(self.0.as_ref().map(|piles| &piles.bytes), size);
+        // What was written before needs no zeros.
+        room.resize(size, 0);
+        room
     }
 
     /// An empty vector for about `count` messages.
     pub fn messages(&self, count: usize) -> Vec<Published> {
-        let (spare, count) = take(self.0.as_ref().map(|piles| &piles.messages), count);
-        spare.unwrap_or_else(|| Vec::with_capacity(count))
+        take(self.0.as_ref().map(|piles| &piles.messages), count)
     }
 
     /// Keeps a vector that is not needed any more, if it is worth it.
-    pub fn give_back_bytes(&self, mut bytes: Vec<u8>) {
-        bytes.clear();
+    pub fn give_back_bytes(&self, bytes: Vec<u8>) {
         give_back(self.0.as_ref().map(|piles| &piles.bytes), bytes);
     }
 
@@ -79,14 +70,27 @@ impl Spares {
         messages.clear();
         give_back(self.0.as_ref().map(|piles| &piles.messages), messages);
     }
+
+    /// An empty vector for about `count` nodes of a document.
+    pub(super) fn nodes(&self, count: usize) -> Vec<Node> {
+        take(self.0.as_ref().map(|piles| &piles.nodes), count)
+    }
+
+    /// Keeps a vector of nodes.
+    pub(super) fn give_back_nodes(&self, mut nodes: Vec<Node>) {
+        nodes.clear();
+        give_back(self.0.as_ref().map(|piles| &piles.nodes), nodes);
+    }
 }
 
-/// A vector of a pile that fits, and how large one is to be made where there is none.
-fn take<T>(pile: Option<&Mutex<Pile<T>>>, count: usize) -> (Option<Vec<T>>, usize) {
-    let Some(pile) = pile.filter(|_| count * size_of::<T>() >= WORTH_KEEPING) else { return (None, count) };
+fn take<T>(pile: Option<&Mutex<Pile<T>>>, count: usize) -> Vec<T> {
+    let Some(pile) = pile.filter(|_| count * size_of::<T>() >= WORTH_KEEPING) else {
+        return Vec::with_capacity(count);
+    };
     // Of few sizes, so that what comes back fits what is wanted next.
     let capacity = count.next_power_of_two();
-    (with(pile, |pile| pile.take(count, capacity)).flatten(), capacity)
+    let spare = with(pile, |pile| pile.take(count, capacity)).flatten();
+    spare.unwrap_or_else(|| Vec::with_capacity(capacity))
 }
 
 fn give_back<T>(pile: Option<&Mutex<Pile<T>>>, vector: Vec<T>) {
@@ -155,22 +159,6 @@ mod tests {
         spares.give_back_bytes(again);
         assert_eq!(spares.bytes(16_000), [0; 0], "empty again");
         assert_eq!(kept(&spares), (0, 0));
-    }
-
-    #[test]
-    fn a_buffer_stays_filled() {
-        let spares = Spares::new();
-        let mut buffer = spares.buffer(50_000);
-        assert_eq!(buffer, [0; 65_536]);
-        buffer.fill(7);
-        let address = buffer.as_ptr();
-        spares.give_back_buffer(buffer);
-        let other = spares.bytes(65_536);
-        assert_ne!(other.as_ptr(), address, "another kind");
-        let again = spares.buffer(40_000);
-        assert_eq!((again.as_ptr(), again.len()), (address, 65_536));
-        spares.give_back_buffer(Vec::with_capacity(65_536));
-        assert_eq!(spares.buffer(65_536), [0; 65_536], "an empty one is no buffer");
     }
 
     #[test]

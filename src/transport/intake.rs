@@ -48,9 +48,6 @@ pub struct Recent {
     known: KnownEnvelope,
     /// What it asked for; `None` when there is nothing to compare with.
     like: Option<Like>,
-    /// Memory for batches, and how many messages the one before had.
-    spares: Spares,
-    messages: usize,
     /// The same for pickles.
     known_pickle: KnownPickle,
     like_pickle: Option<Like>,
@@ -58,6 +55,10 @@ pub struct Recent {
     asked: Asked,
     /// Batches for which nothing is written ahead.
     pause: u32,
+    /// Memory for batches, and how many messages and nodes the one before had.
+    spares: Spares,
+    messages: usize,
+    nodes: usize,
 }
 
 /// What a publish asked for besides its payload.
@@ -90,7 +91,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         region,
         limits,
         start: 0,
-        document: Document::new(),
+        document: Document::with_nodes(recent.nodes, &recent.spares),
         decoded: 0,
         ahead: recent.ahead(region.len()),
         recent,
@@ -206,7 +207,8 @@ impl Intake<'_> {
         }
         let message = Message { part: Part::Value(message), document: None };
         let verbatim = like.verbatim.then_some(frame);
-        self.push(Published::new(like.topic, Format::Json, &message, like.retain, like.ttl, verbatim));
+        let published = Published::new(like.topic, Format::Json, &message, like.retain, like.ttl, verbatim);
+        self.push(published);
         if let Some(ahead) = &mut self.ahead {
             ahead.keep();
         }
@@ -239,14 +241,6 @@ impl Intake<'_> {
         true
     }
 
-    #[inline]
-    fn push(&mut self, published: Published) {
-        if self.messages.capacity() == 0 {
-            self.messages = self.recent.spares.messages(self.recent.messages);
-        }
-        self.messages.push(published);
-    }
-
     /// Keeps what was decoded since `mark`, unless the batch carries enough already.
     #[inline]
     fn keep(&mut self, mark: Mark, root: Option<usize>) -> Option<usize> {
@@ -255,6 +249,14 @@ impl Intake<'_> {
         }
         self.document.truncate(mark);
         None
+    }
+
+    #[inline]
+    fn push(&mut self, published: Published) {
+        if self.messages.capacity() == 0 {
+            self.messages = self.recent.spares.messages(self.recent.messages);
+        }
+        self.messages.push(published);
     }
 
     /// The index of a topic in the batch's list.
@@ -279,6 +281,7 @@ impl Intake<'_> {
         if self.messages.is_empty() {
             return;
         }
+        self.recent.nodes = document.len();
         let messages = mem::take(&mut self.messages);
         self.recent.messages = messages.len();
         let region = &self.region[self.start..end];
@@ -348,112 +351,4 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codec::json;
-    use crate::protocol::Header;
-
-    fn frame(format: Format, body: &str) -> Vec<u8> {
-        let header = Header { format, length: body.len() as u32 }.to_bytes();
-        [&header, body.as_bytes()].concat()
-    }
-
-    /// What the frames came to, in words: each message with its topic, payload, options and frame.
-    fn said(taken: Taken) -> Vec<String> {
-        let mut said = Vec::new();
-        for step in taken.steps {
-            let Step::Publish(batch) = step else {
-                said.push(format!("{step:?}"));
-                continue;
-            };
-            for published in batch.messages() {
-                let topic = &batch.topics()[published.topic()];
-                let payload = String::from_utf8_lossy(&batch.bytes()[published.part().range().clone()]);
-                let frame = published.verbatim().map(|frame| batch.bytes()[frame].to_vec());
-                let value = published.document().map(|root| {
-                    let mut value = Vec::new();
-                    json::encode(batch.document().view(batch.bytes(), root), true, &mut value);
-                    String::from_utf8_lossy(&value).into_owned()
-                });
-                let (format, retain) = (published.format(), published.retain());
-                said.push(format!("{topic} {format:?} {payload} {retain} {frame:?} {value:?}"));
-            }
-        }
-        said
-    }
-
-    /// Publishes as picklers write them, and others.
-    fn pickles(round: usize, topic: &str) -> Vec<Vec<u8>> {
-        let string = |text: &str| [&[0x8c, text.len() as u8], text.as_bytes(), b"\x94"].concat();
-        let envelope = |before: &[u8], payload: &[u8], after: &[u8]| {
-            let inside = [b"}\x94(", before, &string("message"), payload, after, b"u."].concat();
-            let length = (inside.len() as u64).to_le_bytes();
-            let body = [b"\x80\x04\x95", &length[..], &inside].concat();
-            [&Header { format: Format::Pickle, length: body.len() as u32 }.to_bytes(), &*body].concat()
-        };
-        let command = [string("command"), string("publish")].concat();
-        let to = |topic: &str| [string("topic"), string(topic)].concat();
-        let usual = [&*command, &to(topic)].concat();
-        let number = [b'K', round as u8];
-        let mut bodies =
-            vec![envelope(&usual, &number, b""), envelope(&usual, b"]\x94(K\x01\x8c\x03abc\x94h\x07e", b"")];
-        bodies.push(match round % 10 {
-            // What was memoised before the payload, a second value, one that takes what is not its own, none.
-            0 => envelope(&usual, b"h\x01", b""),
-            1 => envelope(&usual, b"K\x01", &[&string("retain"), &b"\x89"[..]].concat()),
-            2 => envelope(&usual, b"K\x01u}(K\x02K\x03", b""),
-            3 => envelope(&usual, b"", b""),
-            4 => envelope(&command, b"K\x01", &to(topic)),
-            5 => envelope(&[&*command, &to("a//b")].concat(), &number, b""),
-            6 => envelope(&[&*command, &to(topic), &string("retain"), b"\x89"].concat(), &number, b""),
-            7 => envelope(&usual, b"cposix\nsystem\n", b""),
-            8 => envelope(&usual, b"K\x01.", b""),
-            _ => envelope(&usual, b"K\x010K\x02", b""),
-        });
-        bodies
-    }
-
-    /// However the frames are read, and whatever came before them, each says the same.
-    #[test]
-    fn what_came_before_changes_nothing() {
-        let mut frames = Vec::new();
-        for round in 0..40 {
-            // More topics than are remembered, in two rhythms.
-            let topic = ["a", "b", "a"][round % 3].repeat(1 + round % 11);
-            let publish = |rest: &str| {
-                frame(Format::Json, &format!(r#"{{"command":"publish","topic":"{topic}",{rest}}}"#))
-            };
-            frames.push(publish(&format!(r#""message":{round}"#)));
-            frames.push(publish(&format!(r#""message":[{round}]"#)));
-            match round % 8 {
-                1 => frames.push(publish(&format!(r#""retain":false,"message":{round}"#))),
-                2 => frames.push(publish(r#""message":{"$set":[1]}"#)),
-                3 => frames.push(publish(r#""message":[1,}"#)),
-                4 => frames.push(frame(Format::Json, r#"{"command":"ping"}"#)),
-                5 => frames
-                    .push(frame(Format::Xml, r#"<f command="publish" topic="x"><message>1</message></f>"#)),
-                6 => frames.push(frame(Format::Json, r#"{"command":"publish","topic":"a//b","message":1}"#)),
-                7 => frames.push(publish(&format!(r#""message":{round},"more":1"#))),
-                _ => {}
-            }
-            frames.extend(pickles(round, &topic));
-        }
-        let alone: Vec<String> = frames
-            .iter()
-            .flat_map(|frame| said(take_in(frame, Limits::default(), &mut Recent::default())))
-            .collect();
-        assert!(alone.len() > 100);
-        for at_once in [1, 2, 3, 7, 50, frames.len()] {
-            let mut recent = Recent::default();
-            let together: Vec<String> = frames
-                .chunks(at_once)
-                .flat_map(|frames| said(take_in(&frames.concat(), Limits::default(), &mut recent)))
-                .collect();
-            for (together, alone) in together.iter().zip(&alone) {
-                assert_eq!(together, alone, "{at_once} at once");
-            }
-            assert_eq!(together.len(), alone.len());
-            assert!(recent.topics.len() <= RECENT);
-        }
-    }
-}
+mod tests;

@@ -168,3 +168,109 @@ impl Envelope<'_> {
         Some(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Node, Request, pickle, read_request};
+    use crate::protocol::Format;
+
+    /// The topic, and the payload as this broker would pickle it.
+    type Read = Option<(String, Vec<u8>)>;
+
+    fn shown(source: &[u8], document: &Document, root: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        pickle::encode(document.view(source, root), &mut out);
+        out
+    }
+
+    /// What the full reading says, and how many fields there are.
+    fn in_full(body: &[u8], limits: &Limits) -> (Read, usize) {
+        let mut document = Document::new();
+        let request = read_request(body, Format::Pickle, 0..body.len(), &mut document, limits);
+        let Ok(Request::Publish { topic, message, .. }) = request else { return (None, 0) };
+        let fields = match document.nodes()[0] {
+            Node::Dict(size) => size.items as usize,
+            _ => 0,
+        };
+        let root = message.document.unwrap();
+        (Some((topic.into_owned(), shown(body, &document, root))), fields)
+    }
+
+    fn string(text: &str) -> Vec<u8> {
+        [&[SHORT_BINUNICODE, text.len() as u8], text.as_bytes(), &[MEMOIZE]].concat()
+    }
+
+    fn publish(topic: &str, payload: &[u8]) -> Vec<u8> {
+        let fields = ["command", "publish", "topic", topic, "message"].map(string).concat();
+        let inside = [b"}\x94(", &*fields, payload, AFTER].concat();
+        [b"\x80\x04\x95".as_slice(), &(inside.len() as u64).to_le_bytes(), &inside].concat()
+    }
+
+    const PAYLOADS: &[&[u8]] = &[
+        b"K\x05",
+        b"]\x94(K\x01\x8c\x03abc\x94h\x07\x86\x94e",
+        b"}\x94(\x8c\x01a\x94K\x01\x8c\x01b\x94}\x94\x8c\x01a\x94Nsu",
+        b"}\x94(\x8c\x05topic\x94h\x03\x8c\x01b\x94G\x40\x35\x80\0\0\0\0\0u",
+        b"\x8f\x94(K\x01K\x02\x90",
+    ];
+
+    #[test]
+    fn what_is_recognised_is_what_would_have_been_read() {
+        let mut known = KnownPickle::default();
+        let first = publish("a/b", PAYLOADS[0]);
+        let (read, fields) = in_full(&first, &Limits::default());
+        assert_eq!((read.unwrap().0.as_str(), fields), ("a/b", 3));
+        known.learn(&first, fields);
+        let mut state: u64 = 0xd1ff;
+        let mut below = |bound: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % bound.max(1)
+        };
+        let mut recognised = 0;
+        for round in 0..60_000 {
+            let topic = ["a/b", "a/b", "ä", "", "a longer topic"][below(5)];
+            let mut body = publish(topic, PAYLOADS[below(PAYLOADS.len())]);
+            for _ in 0..round % 3 {
+                let at = below(body.len());
+                match below(4) {
+                    0 => body[at] = b"}](euh.0K\x94\x86\x8c\x95s"[below(14)],
+                    1 => body[at] ^= 1 << below(8),
+                    2 => drop(body.remove(at)),
+                    _ => body.insert(at, b"}](euh.0K\x94\x86\x8c\x95s"[below(14)]),
+                }
+            }
+            let limits = match round % 3 {
+                0 => Limits { decoded_size: below(500), ..Limits::default() },
+                1 => Limits { depth: 1 + below(4), ..Limits::default() },
+                _ => Limits::default(),
+            };
+            let source = [b"..", &*body, b"u."].concat();
+            let mut document = Document::new();
+            let found = known.recognise(&source, 2..2 + body.len(), &mut document, &limits);
+            let Some(RecognisedPickle { topic, root, size }) = found else {
+                assert!(document.is_empty());
+                continue;
+            };
+            recognised += 1;
+            assert_eq!(size, document.value_size(root));
+            let read = Some((topic.unwrap_or("a/b").to_owned(), shown(&source, &document, root)));
+            assert_eq!(read, in_full(&body, &limits).0, "{}", body.escape_ascii());
+        }
+        assert!(recognised > 8_000, "only {recognised} were recognised");
+    }
+
+    #[test]
+    fn only_the_usual_is_learned() {
+        let learned = |body: &[u8]| {
+            let mut known = KnownPickle::default();
+            known.learn(body, in_full(body, &Limits::default()).1);
+            !known.before.is_empty()
+        };
+        assert!(learned(&publish("a", b"K\x01")));
+        // A field behind the payload, and an envelope that is spelled otherwise.
+        assert!(!learned(&publish("a", &[b"K\x01", &*string("retain"), b"\x89"].concat())));
+        assert!(!learned(b"\x80\x02}(X\x07\0\0\0commandX\x07\0\0\0publishX\x05\0\0\0topicX\x01\0\0\0aX\x07\0\0\0messageNu."));
+        assert!(!learned(b"."));
+    }
+}

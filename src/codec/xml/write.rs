@@ -167,7 +167,7 @@ fn marks(word: u64) -> u64 {
     // `<` and `>` differ in one bit.
     let markup = (is(word, b'&') | is(word | (ONES * 2), b'>') | word.wrapping_sub(ONES * 0x20)) & !word;
     let zero = word ^ (ONES * 0xef);
-    (markup | zero.wrapping_sub(ONES) & !zero) & HIGH
+    (markup | (zero.wrapping_sub(ONES) & !zero)) & HIGH
 }
 
 /// The rest of a string's start tag, and its text.
