@@ -46,6 +46,13 @@ pub struct Stored {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TopicId(u32);
 
+/// A value that was put back, and has no place in the order of publication yet.
+#[derive(Debug)]
+pub(super) struct Restored {
+    published: u64,
+    id: TopicId,
+}
+
 /// A reader's place in the order of publication.
 #[derive(Debug)]
 pub(super) struct Marker(u32);
@@ -233,15 +240,32 @@ impl Tree {
         node.stored.replace(Arc::new(Stored { topic, payload, published }))
     }
 
-    /// Puts a value back that was stored before the broker was started. They come in the order of their publication, and
-    /// before everything else.
-    pub(super) fn restore(&mut self, topic: Topic, payload: Payload, published: u64) {
-        let id = self.place(&topic);
-        self.published = published;
+    /// Makes room for so many topics more, so that it need not be made little by little.
+    pub(super) fn reserve(&mut self, topics: usize) {
+        self.nodes.reserve(topics);
+        let Tree { names, hasher, nodes, .. } = self;
+        names.reserve(topics, |id| hasher.hash_one(&*nodes[*id as usize].name));
+    }
+
+    /// Puts a value back that was stored before the broker was started, before everything else. Its place in the order of
+    /// publication is what [`put_in_order`](Self::put_in_order) makes of what is returned.
+    pub(super) fn restore(&mut self, topic: &Topic, payload: Payload, published: u64) -> Restored {
+        let id = self.place(topic);
         self.values += 1;
         self.bytes += payload.weight();
-        self.chain.append(id.0);
-        self.nodes[id.0 as usize].stored = Some(Arc::new(Stored { topic, payload, published }));
+        let node = &mut self.nodes[id.0 as usize];
+        let topic = topic.sharing(&node.name);
+        node.stored = Some(Arc::new(Stored { topic, payload, published }));
+        Restored { published, id }
+    }
+
+    /// Says in which order the values that were put back had been published.
+    pub(super) fn put_in_order(&mut self, mut restored: Vec<Restored>) {
+        restored.sort_unstable_by_key(|value| value.published);
+        for value in &restored {
+            self.chain.append(value.id.0);
+        }
+        self.published = self.published.max(restored.last().map_or(0, |newest| newest.published));
     }
 
     /// The topics that were published last, the newest first, with how many messages were stored there.

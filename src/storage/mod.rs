@@ -15,8 +15,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
-    TableDefinition, TableError, WriteTransaction,
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend,
+    StorageError, TableDefinition, TableError, WriteTransaction,
 };
 
 use crate::broker::{Change, Kept, Store, StoreError};
@@ -105,6 +105,12 @@ impl Storage {
 }
 
 impl Store for Storage {
+    fn values(&self) -> usize {
+        // Where it cannot be said, reading says why.
+        let values = || self.database.as_ref()?.begin_read().ok()?.open_table(VALUES).ok()?.len().ok();
+        values().map_or(0, |values| values as usize)
+    }
+
     fn load(&mut self, take: &mut dyn FnMut(Kept)) -> Result<(), StoreError> {
         let Some(database) = &self.database else { return Ok(()) };
         let damaged =

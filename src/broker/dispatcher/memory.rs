@@ -1,6 +1,8 @@
 //! What outlives a message: values that expire, and values that outlive the process.
 
+use std::mem;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
@@ -10,8 +12,13 @@ use crate::broker::expiry;
 use crate::broker::keeper::{HANDOVERS, Keeper};
 use crate::broker::progress::{Progress, Ticket};
 use crate::broker::recorder::{Next, Recorder};
-use crate::broker::store::{Fsync, Store, StoreError};
+use crate::broker::store::{Fsync, Kept, Store, StoreError};
 use crate::protocol::Topic;
+
+/// Values that are read together at the start.
+const TOGETHER: usize = 1_024;
+/// So many times as many may have been read and not taken.
+const READ_AHEAD: usize = 16;
 
 impl Dispatcher {
     /// Takes in what a store has kept, and from now on keeps every last value there. What is returned has to be run on a
@@ -28,20 +35,19 @@ impl Dispatcher {
         if !store.keeps() {
             return Ok(None);
         }
-        let mut kept = Vec::new();
-        store.load(&mut |value| kept.push(value))?;
-        kept.sort_unstable_by_key(|value| value.published);
+        self.tree.reserve(store.values());
         let now = expiry::now();
-        let mut expired = Vec::new();
-        for value in kept {
+        let (mut restored, mut expired) = (Vec::new(), Vec::new());
+        load(&mut *store, |value| {
             if value.expires.is_some_and(|at| at <= now) {
                 expired.push(value.topic);
-                continue;
+                return;
             }
             self.expiries.set(&value.topic, value.expires);
             self.subtrees.count(&value.topic, None, Some(value.payload.weight()));
-            self.tree.restore(value.topic, value.payload, value.published);
-        }
+            restored.push(self.tree.restore(&value.topic, value.payload, value.published));
+        })?;
+        self.tree.put_in_order(restored);
         self.note_room();
         let progress = Arc::new(Progress::default());
         let (sender, handovers) = bounded(HANDOVERS);
@@ -124,4 +130,26 @@ impl Dispatcher {
         }
         self.expiries.wait(expiry::now()).map(|wait| Instant::now() + wait)
     }
+}
+
+/// Reads what a store has kept. One thread reads and another takes, so that it takes no longer than the slower of them.
+fn load(store: &mut dyn Store, mut take: impl FnMut(Kept)) -> Result<(), StoreError> {
+    let (sender, read) = bounded(READ_AHEAD);
+    thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let mut values = Vec::with_capacity(TOGETHER);
+            // Whoever takes is there until this has ended.
+            let send = |values| drop(sender.send(values));
+            store.load(&mut |kept| {
+                values.push(kept);
+                if values.len() == TOGETHER {
+                    send(mem::replace(&mut values, Vec::with_capacity(TOGETHER)));
+                }
+            })?;
+            send(values);
+            Ok(())
+        });
+        read.iter().flatten().for_each(&mut take);
+        reader.join().unwrap_or_else(|_| Err(StoreError("reading what was stored failed".into())))
+    })
 }
