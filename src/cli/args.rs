@@ -289,6 +289,11 @@ fn subtree(text: &str) -> Result<Subtree, String> {
     Ok(subtree)
 }
 
+/// A time to live.
+pub(super) fn ttl(text: &str) -> Result<Duration, String> {
+    Ok(Duration::from_secs(whole_seconds(time(text)?)?.into()))
+}
+
 fn whole_seconds(time: Duration) -> Result<u32, String> {
     match u32::try_from(time.as_secs()) {
         Ok(seconds) if seconds > 0 && time.subsec_nanos() == 0 => Ok(seconds),
