@@ -196,10 +196,14 @@ impl Tree {
             && (bytes <= smaller || self.bytes - smaller + bytes <= limits.bytes)
     }
 
+    /// The value that a topic holds.
+    pub(super) fn held(&self, id: Option<TopicId>) -> Option<&Arc<Stored>> {
+        self.nodes[id?.0 as usize].stored.as_ref()
+    }
+
     /// Bytes of the payload that a topic holds.
     pub(super) fn weight(&self, id: Option<TopicId>) -> Option<usize> {
-        let stored = self.nodes[id?.0 as usize].stored.as_ref()?;
-        Some(stored.payload.weight())
+        self.held(id).map(|stored| stored.payload.weight())
     }
 
     /// Stores the last value of a topic. Returns the one before if `keep`; otherwise its memory may be used again.

@@ -1,5 +1,8 @@
 //! What outlives a message: values that expire, and values that outlive the process.
 
+#[cfg(all(test, not(shuttle)))]
+mod tests;
+
 use std::mem;
 use std::sync::Arc;
 use std::thread;
@@ -54,7 +57,7 @@ impl Dispatcher {
         let mut recorder = Recorder::new(&mut self.tree, sender, progress.clone(), fsync, interval);
         expired.into_iter().for_each(|topic| recorder.forget(topic));
         self.recorder = Some(recorder);
-        Ok(Some(Keeper { store, handovers, progress }))
+        Ok(Some(Keeper::new(store, handovers, progress)))
     }
 
     /// Notes that a topic was stored to, when its value expires, and how large it was and is.
@@ -104,10 +107,14 @@ impl Dispatcher {
 
     /// Goes on with handing changes to the store.
     pub(super) fn record(&mut self) {
+        self.record_at(Instant::now);
+    }
+
+    fn record_at(&mut self, now: impl FnOnce() -> Instant) {
         if let Some(recorder) = &mut self.recorder
             && recorder.next(&self.tree) != Next::Nothing
         {
-            recorder.step(&mut self.tree, &self.expiries, Instant::now());
+            recorder.step(&mut self.tree, &self.expiries, now());
         }
     }
 
@@ -118,9 +125,31 @@ impl Dispatcher {
         }
     }
 
+    /// Does something, and notes since when what that has changed is not on the disk.
+    pub(super) fn noting(&mut self, act: impl FnOnce(&mut Dispatcher)) {
+        let clean = self.recorder.as_ref().is_some_and(Recorder::is_clean);
+        let before = clean.then(Instant::now);
+        act(self);
+        if let (Some(recorder), Some(before)) = (&mut self.recorder, before) {
+            recorder.note(&self.tree, before);
+        }
+    }
+
     /// What a `pong` has to wait for.
+    pub(super) fn pong_ticket(&self) -> Option<Ticket> {
+        self.recorder.as_ref()?.pong_ticket(&self.tree)
+    }
+
+    /// What is to be waited for before everything that was stored or cleared is in the store.
     pub(super) fn ticket(&self) -> Option<Ticket> {
         self.recorder.as_ref()?.ticket(&self.tree)
+    }
+
+    /// How long something has not been on the disk, and how many topics were cleared that still are.
+    pub(super) fn unsaved(&self) -> (Duration, u64) {
+        let Some(recorder) = &self.recorder else { return Default::default() };
+        let since = recorder.unsaved_since();
+        (since.map_or(Duration::ZERO, |since| since.elapsed()), recorder.unsaved_clears() as u64)
     }
 
     /// The time at which something may expire.

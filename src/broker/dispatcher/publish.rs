@@ -149,6 +149,13 @@ impl Dispatcher {
         if can_refuse && let Some(full) = self.subtrees.full(topic, before, bytes) {
             return Err(no_room_below(topic, full));
         }
+        if let Some(recorder) = &mut self.recorder {
+            match self.tree.held(*place) {
+                None if can_refuse && recorder.is_behind() => return Err(disk_behind(topic)),
+                Some(before) if recorder.is_under_way() => recorder.replace(before),
+                _ => {}
+            }
+        }
         let id = *place.get_or_insert_with(|| self.tree.place(topic));
         let keep = !self.walks.is_empty();
         if let Some(before) = self.tree.store(id, topic, batch.bytes(), message.format, part, keep)
@@ -181,6 +188,12 @@ impl Dispatcher {
         self.passing.insert(topic.clone(), routes.clone());
         routes
     }
+}
+
+fn disk_behind(topic: &Topic) -> Refusal {
+    let reason = "the broker's disk is behind and still has too many topics that were cleared; try again later, or publish \
+                  with retain false";
+    Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
 }
 
 fn no_room_below(topic: &Topic, full: &Subtree) -> Refusal {
