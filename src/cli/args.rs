@@ -68,6 +68,8 @@ pub(super) enum Command {
     Export(super::archive::Export),
     /// Write values as `export` prints them to a data directory, all of them or none.
     Import(super::archive::Import),
+    /// Make the file of a data directory as short as it can be, while no broker has it open.
+    Compact(super::archive::Compact),
     /// Print what a shell needs to complete these commands.
     Completions {
         /// The shell.

@@ -3,6 +3,7 @@
 //! A data directory holds one file, `last-values.redb`, with two tables: `values`, from topics to records, and
 //! `about`, with the version of the format. Why redb: `docs/decisions/0012-storage.md`.
 
+mod compact;
 mod contents;
 mod file;
 mod record;
@@ -22,6 +23,7 @@ use redb::{
 use crate::broker::{Change, Kept, Store, StoreError};
 use file::{HeldBack, LockableFile};
 
+pub use compact::{Compacted, compact};
 pub use contents::{Contents, read};
 
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
