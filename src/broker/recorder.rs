@@ -9,7 +9,7 @@
 
 mod forgotten;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -79,8 +79,9 @@ struct Round {
     until: u64,
     /// The last publication that has been handed over.
     position: u64,
-    /// Topics whose values were to be in it and were published again before it came to them.
-    overtaken: BTreeSet<Topic>,
+    /// Topics whose values were to be in it and were published again before it came to them. Each is here once: its newer
+    /// value is not to be in the round.
+    overtaken: Vec<Topic>,
     forgets: Vec<Topic>,
     /// No later than its first change.
     since: Instant,
@@ -144,7 +145,7 @@ impl Recorder {
             && before.published > round.position
             && before.published <= round.until
         {
-            round.overtaken.insert(before.topic.clone());
+            round.overtaken.push(before.topic.clone());
         }
     }
 
@@ -284,7 +285,7 @@ impl Recorder {
         let (position, until) = (self.until, tree.published());
         self.until = until;
         self.next = (self.fsync != Fsync::Always).then(|| now + self.interval);
-        let (overtaken, forgets) = (BTreeSet::new(), Vec::new());
+        let (overtaken, forgets) = (Vec::new(), Vec::new());
         Round { number: self.round, until, position, overtaken, forgets, since }
     }
 
@@ -300,7 +301,7 @@ impl Recorder {
                 }
                 round.forgets.push(topic);
                 None
-            } else if let Some(topic) = round.overtaken.pop_first() {
+            } else if let Some(topic) = round.overtaken.pop() {
                 // The newer value will do for the one that it took the place of. Where there is none any more, the topic
                 // was cleared, which came before.
                 tree.get(&topic).cloned()
