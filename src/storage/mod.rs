@@ -73,7 +73,8 @@ impl Storage {
     #[cfg(test)]
     fn on(backend: impl StorageBackend) -> Result<Storage, StoreError> {
         let path = PathBuf::from("(test)");
-        let database = Some(open_on(&path, backend, true)?);
+        let file = LockableFile { file: backend, sync: true, lock: true };
+        let database = Some(open_on(&path, file, true)?);
         Ok(Storage { transaction: None, database, path, sync: true, record: Vec::new() })
     }
 
