@@ -206,6 +206,12 @@ impl Tree {
         self.held(id).map(|stored| stored.payload.weight())
     }
 
+    /// Counts a publication whose value is not stored, because the next one takes its place at once.
+    pub(super) fn count(&mut self, id: TopicId) {
+        self.published += 1;
+        self.nodes[id.0 as usize].messages += 1;
+    }
+
     /// Stores the last value of a topic. Returns the one before if `keep`; otherwise its memory may be used again.
     pub(super) fn store(
         &mut self,

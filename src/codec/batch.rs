@@ -4,6 +4,7 @@
 //! one write for a writer. Each dialect's frames are encoded once, by the first writer that asks, and only for the
 //! messages that the dispatcher found somebody wants in that dialect.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,24 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::document::Document;
 use super::envelope::{Content, Dialect, Message, Part, decode_part, write_delivery};
 use super::payload::Payload;
-use crate::protocol::{Format, Limits, Topic};
-
-/// One published message of a batch.
-#[derive(Clone, Debug)]
-pub struct Published {
-    /// Index of the topic in [`Batch::topics`]; the same topic may stand there more than once.
-    pub topic: u32,
-    /// The format in which it was published.
-    pub format: Format,
-    /// Its payload.
-    pub message: Message,
-    /// Whether it becomes the topic's last value.
-    pub retain: bool,
-    /// Seconds that it is remembered, where its publisher said so.
-    pub ttl: Option<u32>,
-    /// The frame, where it can be passed on as it came.
-    pub verbatim: Option<Range<usize>>,
-}
+use super::published::Published;
+use super::spares::Spares;
+use crate::protocol::{Limits, Topic};
 
 /// Published messages with the bytes that they came in.
 #[derive(Debug)]
@@ -42,6 +28,8 @@ pub struct Batch {
     /// For each dialect, which messages are wanted in it; empty for none.
     wanted: [Wanted; Dialect::ALL.len()],
     runs: [OnceLock<Run>; Dialect::ALL.len()],
+    /// Where the batch's memory goes when it is dropped.
+    spares: Spares,
 }
 
 /// Which messages of a batch are wanted.
@@ -84,6 +72,7 @@ impl Batch {
             limits,
             wanted: Default::default(),
             runs: Default::default(),
+            spares: Spares::default(),
         }
     }
 
@@ -92,7 +81,7 @@ impl Batch {
         let format = payload.format();
         let (part, bytes) = payload.into_part();
         let message = Message { part, document: None };
-        let published = Published { topic: 0, format, message, retain, ttl: None, verbatim: None };
+        let published = Published::new(0, format, &message, retain, None, None);
         Batch::new(bytes, Document::new(), vec![topic], vec![published], limits)
     }
 
@@ -100,6 +89,13 @@ impl Batch {
     #[must_use]
     pub fn decoding_to(mut self, bytes: usize) -> Batch {
         self.decoded = bytes;
+        self
+    }
+
+    /// The same batch, whose memory becomes spare when it is dropped.
+    #[must_use]
+    pub fn returning_to(mut self, spares: &Spares) -> Batch {
+        self.spares = spares.clone();
         self
     }
 
@@ -122,7 +118,7 @@ impl Batch {
     /// proportion to that.
     pub fn weight(&self) -> usize {
         let decoded = self.document.weight().max(self.decoded);
-        self.bytes.len() + decoded + self.messages.len() * size_of::<Published>()
+        self.bytes.capacity() + decoded + self.messages.capacity() * size_of::<Published>()
     }
 
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.
@@ -140,20 +136,27 @@ impl Batch {
         run.encoded.as_deref().unwrap_or(&self.bytes)
     }
 
+    /// Where message `index` lies in [`run_bytes`](Self::run_bytes).
+    pub fn frame(&self, run: &Run, index: usize) -> Range<usize> {
+        if run.encoded.is_none() {
+            return self.messages[index].verbatim().unwrap_or_default();
+        }
+        let start = index.checked_sub(1).map_or(0, |before| run.ends[before]);
+        start..run.ends[index]
+    }
+
     fn encode(&self, dialect: Dialect) -> Run {
         let wanted = &self.wanted[dialect.index()];
         if *wanted == Wanted::All && self.is_verbatim(dialect) {
             // The frames are what would be written, one after the other: nothing to do.
-            let ends =
-                self.messages.iter().filter_map(|m| m.verbatim.as_ref()).map(|frame| frame.end).collect();
-            return Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
+            return Run { encoded: None, ends: Vec::new(), failed: 0, translated: AtomicUsize::new(0) };
         }
         let ends = Vec::with_capacity(self.messages.len());
         let mut run = Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
-        let mut out = Vec::with_capacity(self.bytes.len());
+        let mut out = self.spares.bytes(self.bytes.len());
         let mut scratch = Document::new();
         for (index, published) in self.messages.iter().enumerate() {
-            if wanted.includes(index) && !dialect.passes_on(published.format) {
+            if wanted.includes(index) && !dialect.passes_on(published.format()) {
                 *run.translated.get_mut() += 1;
             }
             if wanted.includes(index) && self.encode_one(published, dialect, &mut scratch, &mut out).is_err()
@@ -162,7 +165,9 @@ impl Batch {
             }
             run.ends.push(out.len());
         }
-        out.shrink_to_fit();
+        if out.capacity() / 2 > out.len() {
+            out.shrink_to_fit();
+        }
         run.encoded = Some(out);
         run
     }
@@ -170,8 +175,8 @@ impl Batch {
     /// Whether the batch's bytes are its messages' frames as `dialect` would have them, and nothing else.
     fn is_verbatim(&self, dialect: Dialect) -> bool {
         let mut end = 0;
-        let contiguous = self.messages.iter().all(|published| match &published.verbatim {
-            Some(frame) if dialect.passes_on(published.format) && frame.start == end => {
+        let contiguous = self.messages.iter().all(|published| match published.verbatim() {
+            Some(frame) if dialect.passes_on(published.format()) && frame.start == end => {
                 end = frame.end;
                 true
             }
@@ -187,25 +192,37 @@ impl Batch {
         scratch: &mut Document,
         out: &mut Vec<u8>,
     ) -> Result<(), crate::protocol::Refusal> {
-        let Published { format, message, verbatim, .. } = published;
-        let content = match (&message.part, message.document) {
-            (Part::Value(range), _) if dialect.passes_on(*format) => {
-                if let Some(frame) = verbatim {
-                    out.extend_from_slice(&self.bytes[frame.clone()]);
+        let format = published.format();
+        let content = match (published.part(), published.document()) {
+            (Part::Value(range), _) if dialect.passes_on(format) => {
+                if let Some(frame) = published.verbatim() {
+                    out.extend_from_slice(&self.bytes[frame]);
                     return Ok(());
                 }
-                Content::Published(&self.bytes[range.clone()])
+                Content::Published(&self.bytes[range])
             }
             (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
             (part, None) => {
                 scratch.clear();
-                let root = decode_part(&self.bytes, *format, part, scratch, &self.limits)?;
+                let root = decode_part(&self.bytes, format, &part, scratch, &self.limits)?;
                 Content::Decoded(scratch.view(&self.bytes, root))
             }
         };
-        let topic = &self.topics[published.topic as usize];
+        let topic = &self.topics[published.topic()];
         write_delivery(out, dialect, topic.as_str(), content, false);
         Ok(())
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.spares.give_back_bytes(mem::take(&mut self.bytes));
+        self.spares.give_back_messages(mem::take(&mut self.messages));
+        for run in &mut self.runs {
+            if let Some(bytes) = run.take().and_then(|run| run.encoded) {
+                self.spares.give_back_bytes(bytes);
+            }
+        }
     }
 }
 
@@ -214,7 +231,7 @@ impl Batch {
 pub struct Run {
     /// The frames; `None` where they are the batch's own bytes.
     encoded: Option<Vec<u8>>,
-    /// Where each message's frame ends; a message that is not wanted ends where it begins.
+    /// Where each message's frame ends in `encoded`; a message that is not wanted ends where it begins.
     ends: Vec<usize>,
     failed: usize,
     /// Messages that were not in the dialect already, until somebody has counted them.
@@ -222,12 +239,6 @@ pub struct Run {
 }
 
 impl Run {
-    /// Where message `index` lies in [`Batch::run_bytes`].
-    pub fn frame(&self, index: usize) -> Range<usize> {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        start..self.ends[index]
-    }
-
     /// Messages that had to be translated, the first time that it is asked.
     pub fn take_translated(&self) -> usize {
         match self.translated.load(Ordering::Relaxed) {

@@ -13,10 +13,12 @@ mod nesting;
 mod number;
 mod payload;
 pub mod pickle;
+mod published;
+mod spares;
 mod words;
 pub mod xml;
 
-pub use batch::{Batch, Published, Run, Wanted};
+pub use batch::{Batch, Run, Wanted};
 pub use convert::{from_value, to_value};
 pub use document::{Budget, Document, Mark, Node, Size, Text, View};
 pub use envelope::{
@@ -24,3 +26,5 @@ pub use envelope::{
     read_request, write_delivery, write_frame, write_reply, write_stats, write_value,
 };
 pub use payload::{Frame, Payload};
+pub use published::Published;
+pub use spares::Spares;

@@ -128,18 +128,6 @@ impl FrameBuffer {
         frame_at(self.bytes(), 0, max_frame)
     }
 
-    /// How many of [`bytes`](Self::bytes) are whole frames, and the fault that follows them, if one does.
-    pub fn whole_frames(&self, max_frame: u32) -> (usize, Option<FrameFault>) {
-        let mut whole = 0;
-        loop {
-            match frame_at(self.bytes(), whole, max_frame) {
-                Ok(Some((_, body))) => whole = body.end,
-                Ok(None) => return (whole, None),
-                Err(fault) => return (whole, Some(fault)),
-            }
-        }
-    }
-
     /// Forgets the first `count` of [`bytes`](Self::bytes).
     pub fn take(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
@@ -170,8 +158,16 @@ impl FrameBuffer {
     }
 }
 
-/// The frame that begins at `at`.
-fn frame_at(bytes: &[u8], at: usize, max_frame: u32) -> Result<Option<(Header, Range<usize>)>, FrameFault> {
+/// The frame that begins at `at`: its header, and where its body lies. `None` when it is not there yet as a whole.
+///
+/// # Errors
+/// [`FrameFault`] as soon as the header alone shows it.
+#[inline]
+pub fn frame_at(
+    bytes: &[u8],
+    at: usize,
+    max_frame: u32,
+) -> Result<Option<(Header, Range<usize>)>, FrameFault> {
     let rest = &bytes[at..];
     let Some(header) = rest.first_chunk::<HEADER_LEN>() else {
         // One byte is enough to know that no frame will follow.
@@ -224,12 +220,14 @@ mod tests {
         let mut stream = frame(b"good");
         stream.push(b'G');
         buffer.read_from(&mut &stream[..]).unwrap();
-        assert_eq!(buffer.whole_frames(10), (9, Some(FrameFault::UnknownFormat(b'G'))));
+        assert_eq!(buffer.first(10).unwrap().unwrap().1, 5..9);
+        buffer.take(9);
+        assert_eq!(buffer.first(10), Err(FrameFault::UnknownFormat(b'G')));
 
         let mut buffer = FrameBuffer::new();
         buffer.read_from(&mut &[0, 0, 0, 0, 11][..]).unwrap();
         let fault = FrameFault::TooLarge { format: Format::Json, length: 11, max_frame: 10 };
-        assert_eq!(buffer.whole_frames(10), (0, Some(fault)));
+        assert_eq!(buffer.first(10), Err(fault));
     }
 
     #[test]

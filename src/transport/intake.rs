@@ -4,9 +4,12 @@ use std::mem;
 
 use crate::broker::{Control, Step};
 use crate::codec::{
-    Batch, Dialect, Document, KnownEnvelope, Message, Part, Published, Recognised, Request, read_request,
+    Batch, Dialect, Document, KnownEnvelope, Message, Part, Published, Recognised, Request, Spares,
+    read_request,
 };
-use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Topic, TopicFilter, check_topic_limits};
+use crate::protocol::{
+    Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, check_topic_limits, frame_at,
+};
 
 /// How many of the topics before are compared with a message's topic before it is parsed anew.
 const RECENT: usize = 8;
@@ -17,7 +20,6 @@ const MAX_DECODED: usize = 4 << 20;
 
 /// The steps that a read brought, in order.
 pub(super) struct Intake<'a> {
-    /// Whole frames and nothing else.
     region: &'a [u8],
     limits: Limits,
     /// Where the batch that is being gathered begins in `region`.
@@ -40,6 +42,9 @@ pub struct Recent {
     known: KnownEnvelope,
     /// What it asked for; `None` when there is nothing to compare with.
     like: Option<Like>,
+    /// Memory for batches, and how many messages the one before had.
+    spares: Spares,
+    messages: usize,
 }
 
 /// What a publish asked for besides its payload.
@@ -60,9 +65,13 @@ pub struct Taken {
     pub needs_answer: bool,
     /// How many frames were refused.
     pub refused: usize,
+    /// How many bytes were whole frames.
+    pub whole: usize,
+    /// What ends the stream of frames behind them.
+    pub fault: Option<FrameFault>,
 }
 
-/// Decodes a region of whole frames, their headers judged already.
+/// Decodes the whole frames that `region` begins with.
 pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
     let mut intake = Intake {
         region,
@@ -75,19 +84,23 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         steps: Vec::new(),
         refused: 0,
     };
-    let mut at = 0;
-    while let Some(header) = region[at..].first_chunk::<HEADER_LEN>() {
-        let Ok(header) = Header::parse(*header, u32::MAX) else { break };
-        let end = at + HEADER_LEN + header.length as usize;
-        intake.frame(header.format, at, end);
-        at = end;
-    }
-    intake.finish_batch(at);
+    let mut whole = 0;
+    let fault = loop {
+        match frame_at(region, whole, limits.max_frame) {
+            Ok(Some((header, body))) => {
+                intake.frame(header.format, whole, body.end);
+                whole = body.end;
+            }
+            Ok(None) => break None,
+            Err(fault) => break Some(fault),
+        }
+    };
+    intake.finish_batch(whole);
     let needs_answer = intake
         .steps
         .iter()
         .any(|step| matches!(step, Step::Control(control) if !matches!(control, Control::Clear { .. })));
-    Taken { steps: intake.steps, needs_answer, refused: intake.refused }
+    Taken { steps: intake.steps, needs_answer, refused: intake.refused, whole, fault }
 }
 
 impl Intake<'_> {
@@ -113,7 +126,7 @@ impl Intake<'_> {
                         self.recent.like = Some(Like { topic: index, retain, ttl, verbatim });
                     }
                     let verbatim = verbatim.then_some(frame);
-                    self.messages.push(Published { topic: index, format, message, retain, ttl, verbatim });
+                    self.push(Published::new(index, format, &message, retain, ttl, verbatim));
                     return;
                 }
                 Err(refusal) => Err(refusal.about(topic)),
@@ -147,15 +160,19 @@ impl Intake<'_> {
             let Ok(index) = self.topic(topic) else { return false };
             like.topic = index;
         }
-        self.messages.push(Published {
-            topic: like.topic,
-            format: Format::Json,
-            message: Message { part: Part::Value(message), document: None },
-            retain: like.retain,
-            ttl: like.ttl,
-            verbatim: like.verbatim.then_some(frame),
-        });
+        let message = Message { part: Part::Value(message), document: None };
+        let verbatim = like.verbatim.then_some(frame);
+        let published = Published::new(like.topic, Format::Json, &message, like.retain, like.ttl, verbatim);
+        self.push(published);
         true
+    }
+
+    #[inline]
+    fn push(&mut self, published: Published) {
+        if self.messages.capacity() == 0 {
+            self.messages = self.recent.spares.messages(self.recent.messages);
+        }
+        self.messages.push(published);
     }
 
     /// The index of a topic in the batch's list.
@@ -181,16 +198,26 @@ impl Intake<'_> {
             return;
         }
         let messages = mem::take(&mut self.messages);
-        let bytes = self.region[self.start..end].to_vec();
+        self.recent.messages = messages.len();
+        let region = &self.region[self.start..end];
+        let mut bytes = self.recent.spares.bytes(region.len());
+        bytes.extend_from_slice(region);
         let topics = self.recent.topics.clone();
         self.recent.forget_old_topics();
         let decoded = mem::take(&mut self.decoded);
-        let batch = Batch::new(bytes, document, topics, messages, self.limits).decoding_to(decoded);
+        let batch = Batch::new(bytes, document, topics, messages, self.limits)
+            .decoding_to(decoded)
+            .returning_to(&self.recent.spares);
         self.steps.push(Step::Publish(Box::new(batch)));
     }
 }
 
 impl Recent {
+    /// Nothing yet, and where memory for batches comes from.
+    pub fn new(spares: Spares) -> Recent {
+        Recent { spares, ..Recent::default() }
+    }
+
     /// Keeps as many topics as are looked at.
     fn forget_old_topics(&mut self) {
         let old = self.topics.len().saturating_sub(RECENT);
@@ -229,6 +256,7 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Header;
 
     fn frame(format: Format, body: &str) -> Vec<u8> {
         let header = Header { format, length: body.len() as u32 }.to_bytes();
@@ -243,13 +271,15 @@ mod tests {
                 said.push(format!("{step:?}"));
                 continue;
             };
-            for Published { topic, format, message, retain, verbatim, .. } in batch.messages() {
-                let topic = &batch.topics()[*topic as usize];
-                let payload = String::from_utf8_lossy(&batch.bytes()[message.part.range().clone()]);
-                let frame = verbatim.clone().map(|frame| batch.bytes()[frame].to_vec());
+            for published in batch.messages() {
+                let topic = &batch.topics()[published.topic()];
+                let payload = String::from_utf8_lossy(&batch.bytes()[published.part().range().clone()]);
+                let frame = published.verbatim().map(|frame| batch.bytes()[frame].to_vec());
                 said.push(format!(
-                    "{topic} {format:?} {payload} {retain} {frame:?} {:?}",
-                    message.document.is_some()
+                    "{topic} {:?} {payload} {} {frame:?} {}",
+                    published.format(),
+                    published.retain(),
+                    published.document().is_some()
                 ));
             }
         }

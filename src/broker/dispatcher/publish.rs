@@ -88,10 +88,12 @@ impl Dispatcher {
         let mut same_way = true;
         let mut last_topic = None;
         let mut place = None;
+        // Whether any message of the batch can become the topic's last value, and there is one already.
+        let mut replaceable = false;
         for (index, message) in batch.messages().iter().enumerate() {
-            let topic = &batch.topics()[message.topic as usize];
-            if last_topic != Some(message.topic) {
-                last_topic = Some(message.topic);
+            let topic = &batch.topics()[message.topic()];
+            if last_topic != Some(message.topic()) {
+                last_topic = Some(message.topic());
                 place = self.tree.find(topic);
                 let next = match place {
                     Some(id) => self.tree.routes(id, topic, &self.subscriptions),
@@ -102,18 +104,25 @@ impl Dispatcher {
                     self.all_went(&routes, index);
                 }
                 routes = next;
+                replaceable = self.is_replaceable(batch, place, can_refuse);
             }
-            if message.retain
-                && let Err(refusal) = self.store(batch, message, &mut place, can_refuse)
+            // The next message takes its place before anybody can ask for it.
+            let is_overtaken = replaceable
+                && batch
+                    .messages()
+                    .get(index + 1)
+                    .is_some_and(|next| next.retain() && next.topic() == message.topic());
+            if message.retain()
+                && let Err(refusal) = self.store(batch, message, &mut place, is_overtaken, can_refuse)
             {
-                refused.push((message.format, refusal));
+                refused.push((message.format(), refusal));
                 if same_way {
                     same_way = false;
                     self.all_went(&routes, index);
                 }
                 continue;
             }
-            self.counts.published_in[message.format as usize] += 1;
+            self.counts.published_in[message.format() as usize] += 1;
             if !same_way {
                 self.selections.add(&routes, index);
             }
@@ -137,10 +146,15 @@ impl Dispatcher {
         batch: &Batch,
         message: &Published,
         place: &mut Option<TopicId>,
+        is_overtaken: bool,
         can_refuse: bool,
     ) -> Result<(), Refusal> {
-        let part = &message.message.part;
-        let topic = &batch.topics()[message.topic as usize];
+        if is_overtaken && let Some(id) = *place {
+            self.tree.count(id);
+            return Ok(());
+        }
+        let part = message.part();
+        let topic = &batch.topics()[message.topic()];
         let bytes = part.range().len();
         if can_refuse && !self.tree.has_room(*place, bytes, &self.store) {
             return Err(self.no_room(topic));
@@ -158,13 +172,20 @@ impl Dispatcher {
         }
         let id = *place.get_or_insert_with(|| self.tree.place(topic));
         let keep = !self.walks.is_empty();
-        if let Some(before) = self.tree.store(id, topic, batch.bytes(), message.format, part, keep)
+        if let Some(before) = self.tree.store(id, topic, batch.bytes(), message.format(), &part, keep)
             && keep
         {
             self.walks.keep(&before);
         }
-        self.note_stored(topic, message.ttl, before, bytes);
+        self.note_stored(topic, message.ttl(), before, bytes);
         Ok(())
+    }
+
+    /// Whether a topic holds a value, and any message of the batch may take its place.
+    fn is_replaceable(&self, batch: &Batch, place: Option<TopicId>, can_refuse: bool) -> bool {
+        self.subtrees.is_empty()
+            && self.tree.weight(place).is_some()
+            && (!can_refuse || self.tree.has_room(place, batch.bytes().len(), &self.store))
     }
 
     fn no_room(&self, topic: &Topic) -> Refusal {
@@ -220,9 +241,9 @@ impl Copies {
     fn of(&mut self, batch: &Batch, index: usize) -> Arc<Stored> {
         self.0.resize(batch.messages().len(), None);
         let copy = self.0[index].get_or_insert_with(|| {
-            let Published { topic, format, message, .. } = &batch.messages()[index];
-            let payload = Payload::copy(batch.bytes(), *format, &message.part);
-            Arc::new(Stored { topic: batch.topics()[*topic as usize].clone(), payload, published: 0 })
+            let published = &batch.messages()[index];
+            let payload = Payload::copy(batch.bytes(), published.format(), &published.part());
+            Arc::new(Stored { topic: batch.topics()[published.topic()].clone(), payload, published: 0 })
         });
         copy.clone()
     }
