@@ -350,7 +350,7 @@ impl Dispatcher {
     /// Keeps what publishers are told of the room in the store up to date.
     fn note_room(&mut self) {
         let full = self.tree.values() >= self.store.values
-            || self.tree.bytes() >= self.store.bytes
+            || self.tree.cost() >= self.store.bytes
             || self.subtrees.any_full()
             || self.recorder.as_mut().is_some_and(Recorder::is_behind);
         if full != self.store_full.load(Ordering::Relaxed) {

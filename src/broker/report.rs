@@ -126,6 +126,7 @@ impl Stats {
             ("subscriptions", int(self.subscriptions)),
             ("topics", int(self.topics)),
             ("stored_bytes", int(self.stored_bytes)),
+            ("stored_cost", int(self.stored_cost)),
             ("unsaved_ms", int(u64::try_from(self.unsaved.as_millis()).unwrap_or(u64::MAX))),
             ("unsaved_clears", int(self.unsaved_clears)),
             ("encoding_failures", int(self.encoding_failures)),

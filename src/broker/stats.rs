@@ -117,6 +117,8 @@ pub struct Stats {
     pub topics: u64,
     /// Bytes of the values that are stored now.
     pub stored_bytes: u64,
+    /// The same with what their topics cost, as it counts for [`StoreLimits::bytes`](super::StoreLimits::bytes).
+    pub stored_cost: u64,
     /// How long the oldest change that is not in the store has been waiting; 0 where there is none, or no store.
     pub unsaved: Duration,
     /// Topics that were cleared and that the store may still have.

@@ -14,14 +14,15 @@ use super::chain::Chain;
 use super::routes::{RouteSet, RouteSets};
 use super::subscriptions::{Route, Subscriptions};
 use crate::codec::{Part, Payload};
-use crate::protocol::{DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, Format, Topic};
+use crate::protocol::{DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, Format, TOPIC_COST, Topic};
 
 /// How much may be remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreLimits {
     /// Topics that hold a value. Default 10,000,000.
     pub values: usize,
-    /// Bytes of their payloads. Default 4 GiB.
+    /// Bytes of their payloads and names, and [`TOPIC_COST`] for each of them and for each topic above them that holds no
+    /// value itself. Default 4 GiB.
     pub bytes: usize,
 }
 
@@ -75,6 +76,8 @@ pub(super) struct Tree {
     published: u64,
     values: usize,
     bytes: usize,
+    /// What all nodes cost, payloads apart.
+    nodes_cost: usize,
     route_sets: RouteSets,
 }
 
@@ -118,6 +121,7 @@ impl Default for Tree {
             published: 0,
             values: 0,
             bytes: 0,
+            nodes_cost: 0,
             route_sets: RouteSets::default(),
         }
     }
@@ -132,6 +136,11 @@ impl Tree {
     /// Bytes of all stored payloads.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What is remembered, as it counts for [`StoreLimits::bytes`].
+    pub(super) fn cost(&self) -> usize {
+        self.bytes + self.nodes_cost
     }
 
     /// The place of a topic that is in the tree.
@@ -161,6 +170,7 @@ impl Tree {
     }
 
     fn insert_below(&mut self, parent: TopicId, name: Arc<str>) -> TopicId {
+        self.nodes_cost += node_cost(&name);
         let hash = self.hasher.hash_one(&*name);
         let mut node = Node::new(name, parent.0);
         let sibling = self.nodes[parent.0 as usize].first_child;
@@ -189,11 +199,35 @@ impl Tree {
     }
 
     /// Whether a value of `bytes` may become a topic's last value.
-    pub(super) fn has_room(&self, id: Option<TopicId>, bytes: usize, limits: &StoreLimits) -> bool {
-        let before = id.and_then(|id| self.nodes[id.0 as usize].stored.as_ref());
-        let smaller = before.map_or(0, |stored| stored.payload.weight());
-        (before.is_some() || self.values < limits.values)
-            && (bytes <= smaller || self.bytes - smaller + bytes <= limits.bytes)
+    pub(super) fn has_room(
+        &self,
+        id: Option<TopicId>,
+        topic: &Topic,
+        bytes: usize,
+        limits: &StoreLimits,
+    ) -> bool {
+        let before = self.weight(id);
+        let smaller = before.unwrap_or(0);
+        if before.is_none() && self.values >= limits.values {
+            return false;
+        }
+        if bytes <= smaller && id.is_some() {
+            return true;
+        }
+        let room = limits.bytes.saturating_sub(self.cost() - smaller);
+        bytes <= room && (id.is_some() || self.has_room_for(topic, room - bytes))
+    }
+
+    /// Whether a topic that is not in the tree costs no more than `room`, with what has to be made above it.
+    fn has_room_for(&self, topic: &Topic, room: usize) -> bool {
+        let name = topic.as_str();
+        let ancestors = || name.rmatch_indices('/').map(|(end, _)| &name[..end]);
+        let at_most = node_cost(name) + ancestors().map(node_cost).sum::<usize>();
+        // Only where it matters, which of them are there already is looked up.
+        at_most <= room || {
+            let missing = ancestors().take_while(|ancestor| self.named(ancestor).is_none());
+            node_cost(name) + missing.map(node_cost).sum::<usize>() <= room
+        }
     }
 
     /// The value that a topic holds.
@@ -313,6 +347,7 @@ impl Tree {
             if node.stored.is_some() || node.first_child != NOBODY {
                 return;
             }
+            self.nodes_cost -= node_cost(&node.name);
             let (parent, previous, next) = (node.parent, node.previous_sibling, node.next_sibling);
             let hash = self.hasher.hash_one(&*node.name);
             if let Ok(entry) = self.names.find_entry(hash, |id| *id == at) {
@@ -391,6 +426,11 @@ impl Tree {
         node.routes = set;
         routes
     }
+}
+
+/// What a node costs, its payload apart.
+fn node_cost(name: &str) -> usize {
+    name.len() + TOPIC_COST
 }
 
 #[cfg(test)]

@@ -145,7 +145,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "N", default_value_t = StoreLimits::default().values, env = "BABELMQ_STORED_VALUES")]
     stored_values: usize,
 
-    /// Bytes of payloads that are remembered.
+    /// Bytes that are remembered: payloads, and for each topic its name and 128 bytes.
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = size, env = "BABELMQ_STORED_BYTES")]
     stored_bytes: usize,
 

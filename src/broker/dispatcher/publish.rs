@@ -104,7 +104,7 @@ impl Dispatcher {
                     self.all_went(&routes, index);
                 }
                 routes = next;
-                replaceable = self.is_replaceable(batch, place, can_refuse);
+                replaceable = self.is_replaceable(batch, place, topic, can_refuse);
             }
             // The next message takes its place before anybody can ask for it.
             let is_overtaken = replaceable
@@ -156,7 +156,7 @@ impl Dispatcher {
         let part = message.part();
         let topic = &batch.topics()[message.topic()];
         let bytes = part.range().len();
-        if can_refuse && !self.tree.has_room(*place, bytes, &self.store) {
+        if can_refuse && !self.tree.has_room(*place, topic, bytes, &self.store) {
             return Err(self.no_room(topic));
         }
         let before = if self.subtrees.is_empty() { None } else { self.tree.weight(*place) };
@@ -182,10 +182,10 @@ impl Dispatcher {
     }
 
     /// Whether a topic holds a value, and any message of the batch may take its place.
-    fn is_replaceable(&self, batch: &Batch, place: Option<TopicId>, can_refuse: bool) -> bool {
+    fn is_replaceable(&self, batch: &Batch, place: Option<TopicId>, topic: &Topic, can_refuse: bool) -> bool {
         self.subtrees.is_empty()
             && self.tree.weight(place).is_some()
-            && (!can_refuse || self.tree.has_room(place, batch.bytes().len(), &self.store))
+            && (!can_refuse || self.tree.has_room(place, topic, batch.bytes().len(), &self.store))
     }
 
     fn no_room(&self, topic: &Topic) -> Refusal {
@@ -193,7 +193,7 @@ impl Dispatcher {
             "the broker remembers {} values ({} bytes) and has no room for this one; clear topics that are not \
              needed, publish with retain false, or ask for higher limits",
             self.tree.values(),
-            self.tree.bytes()
+            self.tree.cost()
         );
         Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
     }

@@ -57,6 +57,7 @@ impl Dispatcher {
             expired: self.counts.expired,
             topics: self.tree.values() as u64,
             stored_bytes: self.tree.bytes() as u64,
+            stored_cost: self.tree.cost() as u64,
             unsaved,
             unsaved_clears,
             ..Stats::default()
