@@ -162,7 +162,7 @@ impl Recorder {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(shuttle)))]
     pub(super) fn bound_clears(&mut self, bytes: usize) {
         self.forgotten.at_most(bytes);
     }

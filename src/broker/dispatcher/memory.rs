@@ -179,6 +179,8 @@ fn load(store: &mut dyn Store, mut take: impl FnMut(Kept)) -> Result<(), StoreEr
             Ok(())
         });
         read.iter().flatten().for_each(&mut take);
-        reader.join().unwrap_or_else(|_| Err(StoreError("reading what was stored failed".into())))
+        reader.join().unwrap_or_else(|_| Err(StoreError(
+                "the store gave up while what it has kept was read, see above; it is left as it is".into(),
+            )))
     })
 }
