@@ -72,14 +72,14 @@ impl Keeper {
     }
 
     /// Writes what is waiting, if anything is.
-    #[cfg(all(test, not(shuttle)))]
+    #[cfg(test)]
     pub(super) fn try_turn(&mut self) {
         if let Ok(handover) = self.handovers.try_recv() {
             self.turn(handover);
         }
     }
 
-    #[cfg(all(test, not(shuttle)))]
+    #[cfg(test)]
     pub(super) fn handovers(&self) -> &Receiver<Handover> {
         &self.handovers
     }

@@ -162,7 +162,7 @@ impl Recorder {
         }
     }
 
-    #[cfg(all(test, not(shuttle)))]
+    #[cfg(test)]
     pub(super) fn bound_clears(&mut self, bytes: usize) {
         self.forgotten.at_most(bytes);
     }

@@ -1,6 +1,6 @@
 //! What outlives a message: values that expire, and values that outlive the process.
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
 mod tests;
 
 use std::mem;

@@ -59,7 +59,7 @@ impl Forgotten {
         topics.into_iter().for_each(|topic| self.add(topic));
     }
 
-    #[cfg(all(test, not(shuttle)))]
+    #[cfg(test)]
     pub(super) fn at_most(&mut self, bytes: usize) {
         self.most = bytes;
     }
