@@ -179,8 +179,10 @@ fn load(store: &mut dyn Store, mut take: impl FnMut(Kept)) -> Result<(), StoreEr
             Ok(())
         });
         read.iter().flatten().for_each(&mut take);
-        reader.join().unwrap_or_else(|_| Err(StoreError(
+        reader.join().unwrap_or_else(|_| {
+            Err(StoreError(
                 "the store gave up while what it has kept was read, see above; it is left as it is".into(),
-            )))
+            ))
+        })
     })
 }
