@@ -31,7 +31,7 @@ pub fn translate(input: &[u8]) {
     let written = encoded("to exact JSON", weight, |out| json::encode(view, true, out));
     same(view, &written, json::decode);
 
-    let written = encoded("to XML", weight, |out| xml::encode(view, "message", out));
+    let written = encoded("to XML", weight, |out| xml::encode(view, out));
     same(view, &written, xml::decode_message);
 
     let written = encoded("to pickle", weight, |out| {

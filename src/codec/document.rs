@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::page::Span;
 use crate::protocol::{ErrorCode, Limits, NODE_SIZE, Refusal};
 
 /// One value, or the head of a container whose children follow.
@@ -257,6 +258,23 @@ impl<'a> View<'a> {
         let start = text.start as usize;
         let from = if text.length & OWN == 0 { self.source } else { self.own };
         &from[start..start + text.len()]
+    }
+
+    /// One of its texts, with what lies behind it.
+    #[inline(always)]
+    pub(super) fn span(&self, text: Text) -> Span<'a> {
+        let from = if text.length & OWN == 0 { self.source } else { self.own };
+        Span::new(&from[text.start as usize..], text.len())
+    }
+
+    /// Bytes of all its texts.
+    #[inline(always)]
+    pub(super) fn text_size(&self) -> usize {
+        let size = |node: &Node| match node {
+            Node::Str(text) | Node::Bytes(text) | Node::BigInt(text) => text.len(),
+            _ => 0,
+        };
+        self.nodes.iter().map(size).sum()
     }
 }
 

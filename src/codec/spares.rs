@@ -20,11 +20,14 @@ pub struct Spares(Option<Arc<Piles>>);
 
 #[derive(Debug, Default)]
 struct Piles {
+    /// Filled to their end with what means nothing.
+    buffers: Mutex<Pile<u8>>,
+    /// Empty.
     bytes: Mutex<Pile<u8>>,
     messages: Mutex<Pile<Published>>,
 }
 
-/// Empty vectors, those that were given back last at the end.
+/// Vectors, those that were given back last at the end.
 #[derive(Debug)]
 struct Pile<T> {
     vectors: Vec<Vec<T>>,
@@ -38,41 +41,57 @@ impl Spares {
         Spares(Some(Arc::default()))
     }
 
+    /// A buffer of at least `size` bytes, and not more than twice as many. What is in it means nothing.
+    pub fn buffer(&self, size: usize) -> Vec<u8> {
+        let (spare, size) = take(self.0.as_ref().map(|piles| &piles.buffers), size);
+        let Some(mut buffer) = spare else { return vec![0; size] };
+        buffer.resize(buffer.capacity(), 0);
+        buffer
+    }
+
+    /// Keeps a buffer that is not needed any more.
+    pub fn give_back_buffer(&self, buffer: Vec<u8>) {
+        if !buffer.is_empty() {
+            give_back(self.0.as_ref().map(|piles| &piles.buffers), buffer);
+        }
+    }
+
     /// An empty vector with room for `size` bytes, and for not more than twice as many.
     pub fn bytes(&self, size: usize) -> Vec<u8> {
-        take(self.0.as_ref().map(|piles| &piles.bytes), size)
+        let (spare, size) = take(self.0.as_ref().map(|piles| &piles.bytes), size);
+        spare.unwrap_or_else(|| Vec::with_capacity(size))
     }
 
     /// An empty vector for about `count` messages.
     pub fn messages(&self, count: usize) -> Vec<Published> {
-        take(self.0.as_ref().map(|piles| &piles.messages), count)
+        let (spare, count) = take(self.0.as_ref().map(|piles| &piles.messages), count);
+        spare.unwrap_or_else(|| Vec::with_capacity(count))
     }
 
     /// Keeps a vector that is not needed any more, if it is worth it.
-    pub fn give_back_bytes(&self, bytes: Vec<u8>) {
+    pub fn give_back_bytes(&self, mut bytes: Vec<u8>) {
+        bytes.clear();
         give_back(self.0.as_ref().map(|piles| &piles.bytes), bytes);
     }
 
     /// The same with messages.
-    pub fn give_back_messages(&self, messages: Vec<Published>) {
+    pub fn give_back_messages(&self, mut messages: Vec<Published>) {
+        messages.clear();
         give_back(self.0.as_ref().map(|piles| &piles.messages), messages);
     }
 }
 
-fn take<T>(pile: Option<&Mutex<Pile<T>>>, count: usize) -> Vec<T> {
-    let Some(pile) = pile.filter(|_| count * size_of::<T>() >= WORTH_KEEPING) else {
-        return Vec::with_capacity(count);
-    };
+/// A vector of a pile that fits, and how large one is to be made where there is none.
+fn take<T>(pile: Option<&Mutex<Pile<T>>>, count: usize) -> (Option<Vec<T>>, usize) {
+    let Some(pile) = pile.filter(|_| count * size_of::<T>() >= WORTH_KEEPING) else { return (None, count) };
     // Of few sizes, so that what comes back fits what is wanted next.
     let capacity = count.next_power_of_two();
-    let spare = with(pile, |pile| pile.take(count, capacity)).flatten();
-    spare.unwrap_or_else(|| Vec::with_capacity(capacity))
+    (with(pile, |pile| pile.take(count, capacity)).flatten(), capacity)
 }
 
-fn give_back<T>(pile: Option<&Mutex<Pile<T>>>, mut vector: Vec<T>) {
+fn give_back<T>(pile: Option<&Mutex<Pile<T>>>, vector: Vec<T>) {
     let Some(pile) = pile else { return };
     if (WORTH_KEEPING..=KEPT / 4).contains(&(vector.capacity() * size_of::<T>())) {
-        vector.clear();
         with(pile, |pile| pile.put(vector));
     }
 }
@@ -136,6 +155,22 @@ mod tests {
         spares.give_back_bytes(again);
         assert_eq!(spares.bytes(16_000), [0; 0], "empty again");
         assert_eq!(kept(&spares), (0, 0));
+    }
+
+    #[test]
+    fn a_buffer_stays_filled() {
+        let spares = Spares::new();
+        let mut buffer = spares.buffer(50_000);
+        assert_eq!(buffer, [0; 65_536]);
+        buffer.fill(7);
+        let address = buffer.as_ptr();
+        spares.give_back_buffer(buffer);
+        let other = spares.bytes(65_536);
+        assert_ne!(other.as_ptr(), address, "another kind");
+        let again = spares.buffer(40_000);
+        assert_eq!((again.as_ptr(), again.len()), (address, 65_536));
+        spares.give_back_buffer(Vec::with_capacity(65_536));
+        assert_eq!(spares.buffer(65_536), [0; 65_536], "an empty one is no buffer");
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Message {
         match dialect {
             Dialect::Json => json::encode(view, false, &mut bytes),
             Dialect::ExactJson => json::encode(view, true, &mut bytes),
-            Dialect::Xml => xml::encode(view, "message", &mut bytes),
+            Dialect::Xml => xml::encode(view, &mut bytes),
             Dialect::Pickle => {
                 pickle::write_prologue(&mut bytes);
                 pickle::encode(view, &mut bytes);

@@ -3,9 +3,10 @@
 use std::mem;
 
 use crate::broker::{Control, Step};
+use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
-    Batch, Dialect, Document, KnownEnvelope, Message, Part, Published, Recognised, Request, Spares,
-    read_request,
+    Ahead, Asked, Batch, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part, Published, Recognised,
+    Request, Spares, read_request,
 };
 use crate::protocol::{
     Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, check_topic_limits, frame_at,
@@ -18,6 +19,9 @@ const RECENT: usize = 8;
 /// what is beyond this is decoded again by the writer that needs it.
 const MAX_DECODED: usize = 4 << 20;
 
+/// After a message that could not be written ahead, so many batches are left to the writers.
+const PAUSE: u32 = 64;
+
 /// The steps that a read brought, in order.
 pub(super) struct Intake<'a> {
     region: &'a [u8],
@@ -29,6 +33,8 @@ pub(super) struct Intake<'a> {
     decoded: usize,
     recent: &'a mut Recent,
     messages: Vec<Published>,
+    /// The deliveries of the batch's messages, as long as each was written while it was judged.
+    ahead: Option<Ahead>,
     steps: Vec<Step>,
     refused: usize,
 }
@@ -45,6 +51,13 @@ pub struct Recent {
     /// Memory for batches, and how many messages the one before had.
     spares: Spares,
     messages: usize,
+    /// The same for pickles.
+    known_pickle: KnownPickle,
+    like_pickle: Option<Like>,
+    /// The dispatcher says here what is wanted of this session's messages.
+    asked: Asked,
+    /// Batches for which nothing is written ahead.
+    pause: u32,
 }
 
 /// What a publish asked for besides its payload.
@@ -79,6 +92,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         start: 0,
         document: Document::new(),
         decoded: 0,
+        ahead: recent.ahead(region.len()),
         recent,
         messages: Vec::new(),
         steps: Vec::new(),
@@ -105,26 +119,40 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
 
 impl Intake<'_> {
     fn frame(&mut self, format: Format, at: usize, end: usize) {
-        if format == Format::Json && self.like_the_last(at, end) {
+        let is_like_the_last = match format {
+            Format::Json => self.like_the_last(at, end),
+            Format::Pickle => self.like_the_last_pickle(at, end),
+            Format::Xml => false,
+        };
+        if is_like_the_last {
             return;
         }
         let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
-        let mark = self.document.mark();
+        let (mark, first) = (self.document.mark(), self.document.len());
         let request = read_request(source, format, body.clone(), &mut self.document, &self.limits);
         let control = match request {
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(index) => {
                     self.decoded += message.document.map_or(0, |root| self.document.value_size(root));
-                    if self.document.weight() > MAX_DECODED {
-                        self.document.truncate(mark);
-                        message.document = None;
+                    let fields = match self.document.nodes().get(first) {
+                        Some(Node::Dict(size)) => size.items as usize,
+                        _ => 0,
+                    };
+                    let like = Some(Like { topic: index, retain, ttl, verbatim });
+                    match (format, &message.part) {
+                        (Format::Json, Part::Value(value)) => {
+                            self.recent.known.learn(source, body, value.clone(), &topic);
+                            self.recent.like = like;
+                        }
+                        (Format::Pickle, _) => {
+                            self.recent.known_pickle.learn(&source[body], fields);
+                            self.recent.like_pickle = like;
+                        }
+                        _ => {}
                     }
-                    if let (Format::Json, Part::Value(value)) = (format, &message.part) {
-                        self.recent.known.learn(source, body, value.clone(), &topic);
-                        self.recent.like = Some(Like { topic: index, retain, ttl, verbatim });
-                    }
+                    message.document = self.keep(mark, message.document);
                     let verbatim = verbatim.then_some(frame);
                     self.push(Published::new(index, format, &message, retain, ttl, verbatim));
                     return;
@@ -151,19 +179,63 @@ impl Intake<'_> {
         let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
-        let Some(Recognised { topic, message }) = self.recent.known.recognise(source, body, &self.limits)
-        else {
-            return false;
-        };
+        let known = &self.recent.known;
+        let mut recognised = None;
+        if let Some(ahead) = &mut self.ahead {
+            let last_topic = self.recent.topics[like.topic as usize].as_str();
+            recognised = known.recognise_with(source, body.clone(), |topic, start| {
+                let topic = topic.unwrap_or(last_topic);
+                ahead.write(topic, source, body.clone(), start, &self.limits)
+            });
+        }
+        if recognised.is_none() {
+            // From here on the batch's deliveries are its writers' matter.
+            if self.ahead.take().is_some() {
+                self.recent.pause = PAUSE;
+            }
+            recognised = known.recognise(source, body, &self.limits);
+        }
+        let Some(Recognised { topic, message }) = recognised else { return false };
         if let Some(topic) = topic {
             // A topic that is not one is refused by the full reading.
-            let Ok(index) = self.topic(topic) else { return false };
+            let Ok(index) = self.topic(topic) else {
+                self.ahead = None;
+                return false;
+            };
             like.topic = index;
         }
         let message = Message { part: Part::Value(message), document: None };
         let verbatim = like.verbatim.then_some(frame);
-        let published = Published::new(like.topic, Format::Json, &message, like.retain, like.ttl, verbatim);
-        self.push(published);
+        self.push(Published::new(like.topic, Format::Json, &message, like.retain, like.ttl, verbatim));
+        if let Some(ahead) = &mut self.ahead {
+            ahead.keep();
+        }
+        true
+    }
+
+    /// The same for a pickle, whose payload is decoded.
+    #[inline]
+    fn like_the_last_pickle(&mut self, at: usize, end: usize) -> bool {
+        let Some(mut like) = self.recent.like_pickle else { return false };
+        let source = &self.region[self.start..];
+        let body = at - self.start + HEADER_LEN..end - self.start;
+        let mark = self.document.mark();
+        let known = &self.recent.known_pickle;
+        let Some(RecognisedPickle { topic, root, size }) =
+            known.recognise(source, body.clone(), &mut self.document, &self.limits)
+        else {
+            return false;
+        };
+        if let Some(topic) = topic {
+            let Ok(index) = self.topic(topic) else {
+                self.document.truncate(mark);
+                return false;
+            };
+            like.topic = index;
+        }
+        self.decoded += size;
+        let message = Message { part: Part::Body(body), document: self.keep(mark, Some(root)) };
+        self.push(Published::new(like.topic, Format::Pickle, &message, like.retain, like.ttl, None));
         true
     }
 
@@ -173,6 +245,16 @@ impl Intake<'_> {
             self.messages = self.recent.spares.messages(self.recent.messages);
         }
         self.messages.push(published);
+    }
+
+    /// Keeps what was decoded since `mark`, unless the batch carries enough already.
+    #[inline]
+    fn keep(&mut self, mark: Mark, root: Option<usize>) -> Option<usize> {
+        if self.document.weight() <= MAX_DECODED {
+            return root;
+        }
+        self.document.truncate(mark);
+        None
     }
 
     /// The index of a topic in the batch's list.
@@ -205,8 +287,10 @@ impl Intake<'_> {
         let topics = self.recent.topics.clone();
         self.recent.forget_old_topics();
         let decoded = mem::take(&mut self.decoded);
+        let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
         let batch = Batch::new(bytes, document, topics, messages, self.limits)
             .decoding_to(decoded)
+            .of_session(asked, ahead)
             .returning_to(&self.recent.spares);
         self.steps.push(Step::Publish(Box::new(batch)));
     }
@@ -218,12 +302,22 @@ impl Recent {
         Recent { spares, ..Recent::default() }
     }
 
+    /// What is written ahead of a batch of so many bytes.
+    fn ahead(&mut self, bytes: usize) -> Option<Ahead> {
+        if self.like.is_none() || self.pause > 0 {
+            self.pause = self.pause.saturating_sub(1);
+            return None;
+        }
+        Ahead::begin(&self.asked, &self.spares, bytes)
+    }
+
     /// Keeps as many topics as are looked at.
     fn forget_old_topics(&mut self) {
         let old = self.topics.len().saturating_sub(RECENT);
         self.topics.drain(..old);
-        self.like =
-            self.like.and_then(|like| Some(Like { topic: like.topic.checked_sub(old as u32)?, ..like }));
+        for like in [&mut self.like, &mut self.like_pickle] {
+            *like = like.and_then(|like| Some(Like { topic: like.topic.checked_sub(old as u32)?, ..like }));
+        }
     }
 }
 
@@ -256,6 +350,7 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::json;
     use crate::protocol::Header;
 
     fn frame(format: Format, body: &str) -> Vec<u8> {
@@ -275,15 +370,47 @@ mod tests {
                 let topic = &batch.topics()[published.topic()];
                 let payload = String::from_utf8_lossy(&batch.bytes()[published.part().range().clone()]);
                 let frame = published.verbatim().map(|frame| batch.bytes()[frame].to_vec());
-                said.push(format!(
-                    "{topic} {:?} {payload} {} {frame:?} {}",
-                    published.format(),
-                    published.retain(),
-                    published.document().is_some()
-                ));
+                let value = published.document().map(|root| {
+                    let mut value = Vec::new();
+                    json::encode(batch.document().view(batch.bytes(), root), true, &mut value);
+                    String::from_utf8_lossy(&value).into_owned()
+                });
+                let (format, retain) = (published.format(), published.retain());
+                said.push(format!("{topic} {format:?} {payload} {retain} {frame:?} {value:?}"));
             }
         }
         said
+    }
+
+    /// Publishes as picklers write them, and others.
+    fn pickles(round: usize, topic: &str) -> Vec<Vec<u8>> {
+        let string = |text: &str| [&[0x8c, text.len() as u8], text.as_bytes(), b"\x94"].concat();
+        let envelope = |before: &[u8], payload: &[u8], after: &[u8]| {
+            let inside = [b"}\x94(", before, &string("message"), payload, after, b"u."].concat();
+            let length = (inside.len() as u64).to_le_bytes();
+            let body = [b"\x80\x04\x95", &length[..], &inside].concat();
+            [&Header { format: Format::Pickle, length: body.len() as u32 }.to_bytes(), &*body].concat()
+        };
+        let command = [string("command"), string("publish")].concat();
+        let to = |topic: &str| [string("topic"), string(topic)].concat();
+        let usual = [&*command, &to(topic)].concat();
+        let number = [b'K', round as u8];
+        let mut bodies =
+            vec![envelope(&usual, &number, b""), envelope(&usual, b"]\x94(K\x01\x8c\x03abc\x94h\x07e", b"")];
+        bodies.push(match round % 10 {
+            // What was memoised before the payload, a second value, one that takes what is not its own, none.
+            0 => envelope(&usual, b"h\x01", b""),
+            1 => envelope(&usual, b"K\x01", &[&string("retain"), &b"\x89"[..]].concat()),
+            2 => envelope(&usual, b"K\x01u}(K\x02K\x03", b""),
+            3 => envelope(&usual, b"", b""),
+            4 => envelope(&command, b"K\x01", &to(topic)),
+            5 => envelope(&[&*command, &to("a//b")].concat(), &number, b""),
+            6 => envelope(&[&*command, &to(topic), &string("retain"), b"\x89"].concat(), &number, b""),
+            7 => envelope(&usual, b"cposix\nsystem\n", b""),
+            8 => envelope(&usual, b"K\x01.", b""),
+            _ => envelope(&usual, b"K\x010K\x02", b""),
+        });
+        bodies
     }
 
     /// However the frames are read, and whatever came before them, each says the same.
@@ -309,6 +436,7 @@ mod tests {
                 7 => frames.push(publish(&format!(r#""message":{round},"more":1"#))),
                 _ => {}
             }
+            frames.extend(pickles(round, &topic));
         }
         let alone: Vec<String> = frames
             .iter()
@@ -321,7 +449,10 @@ mod tests {
                 .chunks(at_once)
                 .flat_map(|frames| said(take_in(&frames.concat(), Limits::default(), &mut recent)))
                 .collect();
-            assert_eq!(together, alone, "{at_once} at once");
+            for (together, alone) in together.iter().zip(&alone) {
+                assert_eq!(together, alone, "{at_once} at once");
+            }
+            assert_eq!(together.len(), alone.len());
             assert!(recent.topics.len() <= RECENT);
         }
     }
