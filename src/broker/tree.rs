@@ -14,14 +14,15 @@ use super::chain::Chain;
 use super::routes::{RouteSet, RouteSets};
 use super::subscriptions::{Route, Subscriptions};
 use crate::codec::{Part, Payload};
-use crate::protocol::{DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, Format, Topic};
+use crate::protocol::{DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, Format, TOPIC_COST, Topic};
 
 /// How much may be remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreLimits {
     /// Topics that hold a value. Default 10,000,000.
     pub values: usize,
-    /// Bytes of their payloads. Default 4 GiB.
+    /// Bytes of their payloads and names, and [`TOPIC_COST`] for each of them and for each topic above them that holds no
+    /// value itself. Default 4 GiB.
     pub bytes: usize,
 }
 
@@ -46,6 +47,13 @@ pub struct Stored {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TopicId(u32);
 
+/// A value that was put back, and has no place in the order of publication yet.
+#[derive(Debug)]
+pub(super) struct Restored {
+    published: u64,
+    id: TopicId,
+}
+
 /// A reader's place in the order of publication.
 #[derive(Debug)]
 pub(super) struct Marker(u32);
@@ -68,6 +76,8 @@ pub(super) struct Tree {
     published: u64,
     values: usize,
     bytes: usize,
+    /// What all nodes cost, payloads apart.
+    nodes_cost: usize,
     route_sets: RouteSets,
 }
 
@@ -111,6 +121,7 @@ impl Default for Tree {
             published: 0,
             values: 0,
             bytes: 0,
+            nodes_cost: 0,
             route_sets: RouteSets::default(),
         }
     }
@@ -125,6 +136,11 @@ impl Tree {
     /// Bytes of all stored payloads.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What is remembered, as it counts for [`StoreLimits::bytes`].
+    pub(super) fn cost(&self) -> usize {
+        self.bytes + self.nodes_cost
     }
 
     /// The place of a topic that is in the tree.
@@ -154,6 +170,7 @@ impl Tree {
     }
 
     fn insert_below(&mut self, parent: TopicId, name: Arc<str>) -> TopicId {
+        self.nodes_cost += node_cost(&name);
         let hash = self.hasher.hash_one(&*name);
         let mut node = Node::new(name, parent.0);
         let sibling = self.nodes[parent.0 as usize].first_child;
@@ -182,17 +199,45 @@ impl Tree {
     }
 
     /// Whether a value of `bytes` may become a topic's last value.
-    pub(super) fn has_room(&self, id: Option<TopicId>, bytes: usize, limits: &StoreLimits) -> bool {
-        let before = id.and_then(|id| self.nodes[id.0 as usize].stored.as_ref());
-        let smaller = before.map_or(0, |stored| stored.payload.weight());
-        (before.is_some() || self.values < limits.values)
-            && (bytes <= smaller || self.bytes - smaller + bytes <= limits.bytes)
+    pub(super) fn has_room(
+        &self,
+        id: Option<TopicId>,
+        topic: &Topic,
+        bytes: usize,
+        limits: &StoreLimits,
+    ) -> bool {
+        let before = self.weight(id);
+        let smaller = before.unwrap_or(0);
+        if before.is_none() && self.values >= limits.values {
+            return false;
+        }
+        if bytes <= smaller && id.is_some() {
+            return true;
+        }
+        let room = limits.bytes.saturating_sub(self.cost() - smaller);
+        bytes <= room && (id.is_some() || self.has_room_for(topic, room - bytes))
+    }
+
+    /// Whether a topic that is not in the tree costs no more than `room`, with what has to be made above it.
+    fn has_room_for(&self, topic: &Topic, room: usize) -> bool {
+        let name = topic.as_str();
+        let ancestors = || name.rmatch_indices('/').map(|(end, _)| &name[..end]);
+        let at_most = node_cost(name) + ancestors().map(node_cost).sum::<usize>();
+        // Only where it matters, which of them are there already is looked up.
+        at_most <= room || {
+            let missing = ancestors().take_while(|ancestor| self.named(ancestor).is_none());
+            node_cost(name) + missing.map(node_cost).sum::<usize>() <= room
+        }
+    }
+
+    /// The value that a topic holds.
+    pub(super) fn held(&self, id: Option<TopicId>) -> Option<&Arc<Stored>> {
+        self.nodes[id?.0 as usize].stored.as_ref()
     }
 
     /// Bytes of the payload that a topic holds.
     pub(super) fn weight(&self, id: Option<TopicId>) -> Option<usize> {
-        let stored = self.nodes[id?.0 as usize].stored.as_ref()?;
-        Some(stored.payload.weight())
+        self.held(id).map(|stored| stored.payload.weight())
     }
 
     /// Counts a publication whose value is not stored, because the next one takes its place at once.
@@ -239,15 +284,32 @@ impl Tree {
         node.stored.replace(Arc::new(Stored { topic, payload, published }))
     }
 
-    /// Puts a value back that was stored before the broker was started. They come in the order of their publication, and
-    /// before everything else.
-    pub(super) fn restore(&mut self, topic: Topic, payload: Payload, published: u64) {
-        let id = self.place(&topic);
-        self.published = published;
+    /// Makes room for so many topics more, so that it need not be made little by little.
+    pub(super) fn reserve(&mut self, topics: usize) {
+        self.nodes.reserve(topics);
+        let Tree { names, hasher, nodes, .. } = self;
+        names.reserve(topics, |id| hasher.hash_one(&*nodes[*id as usize].name));
+    }
+
+    /// Puts a value back that was stored before the broker was started, before everything else. Its place in the order of
+    /// publication is what [`put_in_order`](Self::put_in_order) makes of what is returned.
+    pub(super) fn restore(&mut self, topic: &Topic, payload: Payload, published: u64) -> Restored {
+        let id = self.place(topic);
         self.values += 1;
         self.bytes += payload.weight();
-        self.chain.append(id.0);
-        self.nodes[id.0 as usize].stored = Some(Arc::new(Stored { topic, payload, published }));
+        let node = &mut self.nodes[id.0 as usize];
+        let topic = topic.sharing(&node.name);
+        node.stored = Some(Arc::new(Stored { topic, payload, published }));
+        Restored { published, id }
+    }
+
+    /// Says in which order the values that were put back had been published.
+    pub(super) fn put_in_order(&mut self, mut restored: Vec<Restored>) {
+        restored.sort_unstable_by_key(|value| value.published);
+        for value in &restored {
+            self.chain.append(value.id.0);
+        }
+        self.published = self.published.max(restored.last().map_or(0, |newest| newest.published));
     }
 
     /// The topics that were published last, the newest first, with how many messages were stored there.
@@ -285,6 +347,7 @@ impl Tree {
             if node.stored.is_some() || node.first_child != NOBODY {
                 return;
             }
+            self.nodes_cost -= node_cost(&node.name);
             let (parent, previous, next) = (node.parent, node.previous_sibling, node.next_sibling);
             let hash = self.hasher.hash_one(&*node.name);
             if let Ok(entry) = self.names.find_entry(hash, |id| *id == at) {
@@ -363,6 +426,11 @@ impl Tree {
         node.routes = set;
         routes
     }
+}
+
+/// What a node costs, its payload apart.
+fn node_cost(name: &str) -> usize {
+    name.len() + TOPIC_COST
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl Dispatcher {
                     self.all_went(&routes, index);
                 }
                 routes = next;
-                replaceable = self.is_replaceable(batch, place, can_refuse);
+                replaceable = self.is_replaceable(batch, place, topic, can_refuse);
             }
             // The next message takes its place before anybody can ask for it.
             let is_overtaken = replaceable
@@ -157,12 +157,19 @@ impl Dispatcher {
         let part = message.part();
         let topic = &batch.topics()[message.topic()];
         let bytes = part.range().len();
-        if can_refuse && !self.tree.has_room(*place, bytes, &self.store) {
+        if can_refuse && !self.tree.has_room(*place, topic, bytes, &self.store) {
             return Err(self.no_room(topic));
         }
         let before = if self.subtrees.is_empty() { None } else { self.tree.weight(*place) };
         if can_refuse && let Some(full) = self.subtrees.full(topic, before, bytes) {
             return Err(no_room_below(topic, full));
+        }
+        if let Some(recorder) = &mut self.recorder {
+            match self.tree.held(*place) {
+                None if can_refuse && recorder.is_behind() => return Err(disk_behind(topic)),
+                Some(before) if recorder.is_under_way() => recorder.replace(before),
+                _ => {}
+            }
         }
         let id = *place.get_or_insert_with(|| self.tree.place(topic));
         let keep = !self.walks.is_empty();
@@ -176,10 +183,10 @@ impl Dispatcher {
     }
 
     /// Whether a topic holds a value, and any message of the batch may take its place.
-    fn is_replaceable(&self, batch: &Batch, place: Option<TopicId>, can_refuse: bool) -> bool {
+    fn is_replaceable(&self, batch: &Batch, place: Option<TopicId>, topic: &Topic, can_refuse: bool) -> bool {
         self.subtrees.is_empty()
             && self.tree.weight(place).is_some()
-            && (!can_refuse || self.tree.has_room(place, batch.bytes().len(), &self.store))
+            && (!can_refuse || self.tree.has_room(place, topic, batch.bytes().len(), &self.store))
     }
 
     fn no_room(&self, topic: &Topic) -> Refusal {
@@ -187,7 +194,7 @@ impl Dispatcher {
             "the broker remembers {} values ({} bytes) and has no room for this one; clear topics that are not \
              needed, publish with retain false, or ask for higher limits",
             self.tree.values(),
-            self.tree.bytes()
+            self.tree.cost()
         );
         Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
     }
@@ -203,6 +210,12 @@ impl Dispatcher {
         self.passing.insert(topic.clone(), routes.clone());
         routes
     }
+}
+
+fn disk_behind(topic: &Topic) -> Refusal {
+    let reason = "the broker's disk is behind and still has too many topics that were cleared; try again later, or publish \
+                  with retain false";
+    Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
 }
 
 fn no_room_below(topic: &Topic, full: &Subtree) -> Refusal {
