@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use babelmq::protocol::{Format, FrameBuffer, FrameFault, HEADER_LEN, Header};
+use babelmq::protocol::{Format, FrameBuffer, FrameFault, HEADER_LEN, Header, frame_at};
 
 use crate::{Bound, linear};
 
@@ -23,7 +23,7 @@ pub fn frame(input: &[u8]) {
         let mut frames = 0;
         let mut hash = 0;
         loop {
-            let (whole, fault) = buffer.whole_frames(MAX_FRAME);
+            let (whole, fault) = whole_frames(buffer.bytes());
             let mut taken = 0;
             while let Ok(Some((header, body))) = buffer.first(MAX_FRAME) {
                 frames += 1;
@@ -39,6 +39,18 @@ pub fn frame(input: &[u8]) {
         }
     });
     assert_eq!((frames, fault), expected(stream));
+}
+
+/// How many bytes of the beginning are whole frames, and what ends the stream behind them.
+fn whole_frames(bytes: &[u8]) -> (usize, Option<FrameFault>) {
+    let mut whole = 0;
+    loop {
+        match frame_at(bytes, whole, MAX_FRAME) {
+            Ok(Some((_, body))) => whole = body.end,
+            Ok(None) => return (whole, None),
+            Err(fault) => return (whole, Some(fault)),
+        }
+    }
 }
 
 /// The same without a buffer.

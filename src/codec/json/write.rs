@@ -244,10 +244,36 @@ pub(in crate::codec) fn put_text<'p>(text: &[u8], mut page: Page<'p>) -> Result<
         page.slice(text)?;
         page.put(b"\"")?;
     } else {
-        let mut spelled = Vec::with_capacity(2 * text.len());
-        write_str(text, &mut spelled);
-        page.slice(&spelled)?;
+        page = put_escaped(text, page)?;
     }
+    Ok(page)
+}
+
+/// A string with escapes in its quotes.
+#[cold]
+fn put_escaped<'p>(text: &[u8], mut page: Page<'p>) -> Result<Page<'p>, Stop> {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    page.put(b"\"")?;
+    let mut rest = text;
+    loop {
+        let literal = literal_prefix(rest);
+        page.slice(&rest[..literal])?;
+        let Some(&byte) = rest.get(literal) else { break };
+        match byte {
+            b'"' | b'\\' => page.put(&[b'\\', byte])?,
+            b'\n' => page.put(b"\\n")?,
+            b'\r' => page.put(b"\\r")?,
+            b'\t' => page.put(b"\\t")?,
+            8 => page.put(b"\\b")?,
+            12 => page.put(b"\\f")?,
+            control => {
+                let digit = |digit: u8| HEX[usize::from(digit & 15)];
+                page.put(&[b'\\', b'u', b'0', b'0', digit(control >> 4), digit(control)])?;
+            }
+        }
+        rest = &rest[literal + 1..];
+    }
+    page.put(b"\"")?;
     Ok(page)
 }
 
@@ -332,38 +358,11 @@ fn write_scalar(view: &View<'_>, scalar: Node, tag_wide_ints: bool, out: &mut Ve
 /// Appends a string in its quotes.
 #[inline(always)]
 pub fn write_str(text: &[u8], out: &mut Vec<u8>) {
-    let is_literal = every_word(text, |word| has_neither(word, b'"', b'\\'));
-    out.push(b'"');
-    if is_literal {
+    if every_word(text, |word| has_neither(word, b'"', b'\\')) {
+        out.push(b'"');
         push(text, out);
+        out.push(b'"');
     } else {
-        push_escaped(text, out);
-    }
-    out.push(b'"');
-}
-
-#[cold]
-fn push_escaped(text: &[u8], out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut rest = text;
-    loop {
-        let literal = literal_prefix(rest);
-        out.extend_from_slice(&rest[..literal]);
-        let Some(&byte) = rest.get(literal) else { return };
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            8 => out.extend_from_slice(b"\\b"),
-            12 => out.extend_from_slice(b"\\f"),
-            control => {
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(control >> 4)]);
-                out.push(HEX[usize::from(control & 15)]);
-            }
-        }
-        rest = &rest[literal + 1..];
+        fill(out, 2 * text.len(), |page| put_escaped(text, page));
     }
 }
