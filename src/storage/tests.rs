@@ -162,7 +162,7 @@ fn what_was_committed_survives_a_power_cut_as_a_whole() {
                 .map(|_| {
                     number += 1;
                     let topic = format!("t/{}", random() % 300);
-                    if random() % 6 == 0 {
+                    if random().is_multiple_of(6) {
                         next.remove(&topic);
                         return Change::Forget(Topic::parse(&topic).unwrap());
                     }
