@@ -127,3 +127,28 @@ fn a_subtree_has_limits_of_its_own() {
     };
     assert_eq!((publish("s/b"), publish("s/c")), (0, 1));
 }
+
+#[test]
+fn what_a_restart_brings_back_counts_for_the_limits() {
+    let directory = scratch("limits-restart");
+    let options = ["--subtree", "s:values=2", "--stored-values", "3"];
+    let broker = serve(&directory, &options);
+    let mut client = Client::to(broker.address);
+    for topic in ["s/a", "s/b", "t"] {
+        client.publish(Json, topic, b"1");
+    }
+    client.flush(Json);
+    broker.signal("TERM");
+    assert_eq!(broker.end().0, Some(0));
+    let broker = serve(&directory, &options);
+    let mut client = Client::to(broker.address);
+    let mut refused = |topic: &str| -> usize {
+        client.publish(Json, topic, b"2");
+        client.flush(Json).len()
+    };
+    assert_eq!((refused("u"), refused("t"), refused("s/a")), (1, 0, 0));
+    let mut other = Client::to(broker.address);
+    other.command(Json, &[("command", Field::Str("clear")), ("topic", Field::Str("t"))]);
+    other.flush(Json);
+    assert_eq!((refused("s/c"), refused("u")), (1, 0), "the subtree is full, and all is not");
+}
