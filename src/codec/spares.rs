@@ -14,6 +14,7 @@ const WORTH_KEEPING: usize = 4 << 10;
 /// Bytes of memory that a pile keeps at most, and vectors.
 const KEPT: usize = 4 << 20;
 const KEPT_VECTORS: usize = 64;
+const LARGEST_KEPT: usize = KEPT / 4;
 
 /// Vectors that nobody uses, shared by the sessions and the batches of a broker.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +41,7 @@ impl Spares {
         Spares(Some(Arc::default()))
     }
 
-    /// An empty vector with room for `size` bytes, and for not more than twice as many.
+    /// An empty vector with room for `size` bytes, and for not more than half as many again.
     pub fn bytes(&self, size: usize) -> Vec<u8> {
         let mut bytes = take(self.0.as_ref().map(|piles| &piles.bytes), size);
         bytes.clear();
@@ -84,18 +85,17 @@ impl Spares {
 }
 
 fn take<T>(pile: Option<&Mutex<Pile<T>>>, count: usize) -> Vec<T> {
-    let Some(pile) = pile.filter(|_| count * size_of::<T>() >= WORTH_KEEPING) else {
-        return Vec::with_capacity(count);
-    };
+    let is_kept = (WORTH_KEEPING..=LARGEST_KEPT).contains(&(count * size_of::<T>()));
+    let Some(pile) = pile.filter(|_| is_kept) else { return Vec::with_capacity(count) };
+    // Memory counts where it waits for a client, so a vector that is far too large would leave less for messages.
+    let spare = with(pile, |pile| pile.take(count, count + count / 2)).flatten();
     // Of few sizes, so that what comes back fits what is wanted next.
-    let capacity = count.next_power_of_two();
-    let spare = with(pile, |pile| pile.take(count, capacity)).flatten();
-    spare.unwrap_or_else(|| Vec::with_capacity(capacity))
+    spare.unwrap_or_else(|| Vec::with_capacity(count.next_multiple_of(count.next_power_of_two() / 8)))
 }
 
 fn give_back<T>(pile: Option<&Mutex<Pile<T>>>, vector: Vec<T>) {
     let Some(pile) = pile else { return };
-    if (WORTH_KEEPING..=KEPT / 4).contains(&(vector.capacity() * size_of::<T>())) {
+    if (WORTH_KEEPING..=LARGEST_KEPT).contains(&(vector.capacity() * size_of::<T>())) {
         with(pile, |pile| pile.put(vector));
     }
 }
@@ -148,16 +148,16 @@ mod tests {
     fn what_is_given_back_is_used_again_where_it_fits() {
         let spares = Spares::new();
         let vector = spares.bytes(10_000);
-        assert_eq!(vector.capacity(), 16_384);
+        assert_eq!(vector.capacity(), 10_240);
         let address = vector.as_ptr();
         spares.give_back_bytes(vector);
-        let others = [spares.bytes(20_000), spares.bytes(8_000)];
+        let others = [spares.bytes(11_000), spares.bytes(6_000)];
         assert!(others.iter().all(|other| other.as_ptr() != address), "too small, and far too large");
         let mut again = spares.bytes(9_000);
         assert_eq!(again.as_ptr(), address);
         again.push(1);
         spares.give_back_bytes(again);
-        assert_eq!(spares.bytes(16_000), [0; 0], "empty again");
+        assert_eq!(spares.bytes(10_000), [0; 0], "empty again");
         assert_eq!(kept(&spares), (0, 0));
     }
 
