@@ -344,7 +344,7 @@ impl Dispatcher {
     fn clear(&mut self, topic: &Topic) -> bool {
         let Some(before) = self.tree.clear(topic) else { return false };
         self.walks.keep(&before);
-        self.note_cleared(topic, before.payload.weight());
+        self.note_cleared(topic.name(), before.weight());
         true
     }
 
@@ -379,7 +379,7 @@ impl Dispatcher {
                 tell(&asker, self.tree.topics(&filter, usize::MAX).unwrap_or_default());
             }
             Query::Get(topic, asker) => {
-                tell(&asker, self.tree.get(&topic).map(|stored| stored.payload.clone()));
+                tell(&asker, self.tree.get(&topic).map(|stored| stored.payload().to_payload()));
             }
             Query::Put(batch, asker) => {
                 let refused = self.publish(*batch, true);

@@ -89,7 +89,13 @@ fn batch(topic: &str, numbers: impl IntoIterator<Item = u64>) -> Batch {
             verbatim: None,
         });
     }
-    Batch::new(bytes, Document::new(), vec![Topic::parse(topic).unwrap()], messages, Limits::default())
+    Batch::new(
+        bytes,
+        Document::new(),
+        [Topic::parse(topic).unwrap()].into_iter().collect(),
+        messages,
+        Limits::default(),
+    )
 }
 
 /// What a message of [`batch`] says.
@@ -105,7 +111,7 @@ fn chosen(batch: &Batch, selection: &Selection, skipped: usize) -> Vec<Line> {
     };
     let line = |index: u32| {
         let published = &batch.messages()[index as usize];
-        let topic = batch.topics()[published.topic as usize].to_string();
+        let topic = batch.topics().get(published.topic).to_string();
         Line::Message(topic, said(&batch.bytes()[published.message.part.range().clone()]))
     };
     all.into_iter().skip(skipped).map(line).collect()

@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use super::mailbox::Mailbox;
 use super::progress::Ticket;
 use super::report::Report;
+use super::stored::Stored;
 use super::sync::{AtomicBool, AtomicUsize, Receiver, Sender, unbounded};
-use super::tree::Stored;
 use super::wait::Wait;
 use crate::codec::{Batch, Dialect};
 use crate::protocol::{
@@ -52,7 +52,7 @@ pub enum Delivery {
     /// The stored values that a subscription begins with.
     Snapshot {
         /// In the order in which they were published.
-        values: Vec<Arc<Stored>>,
+        values: Vec<Stored>,
         /// How to write them.
         dialect: Dialect,
     },
@@ -75,7 +75,7 @@ pub enum Delivery {
     /// The answer to a `get` of a topic that holds a value.
     Value {
         /// The value.
-        stored: Arc<Stored>,
+        stored: Stored,
         /// How to write it.
         dialect: Dialect,
     },
@@ -111,7 +111,7 @@ impl Delivery {
         const WALK: usize = 2_048;
         match self {
             Delivery::Snapshot { values, .. } => SMALL + size_of_val(values.as_slice()),
-            Delivery::Value { stored, .. } => SMALL + stored.payload.weight(),
+            Delivery::Value { stored, .. } => SMALL + stored.weight(),
             Delivery::Durable { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. }
             | Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
             Delivery::Reply { reply: Reply::Topics { topics }, .. } => SMALL + size_of_val(topics.as_slice()),
@@ -130,7 +130,7 @@ impl Delivery {
 #[derive(Debug)]
 pub struct Piece {
     /// The values.
-    pub values: Vec<Arc<Stored>>,
+    pub values: Vec<Stored>,
     /// Whether these are the last. Where there are no more pieces and none said so, the connection was cut off.
     pub last: bool,
 }

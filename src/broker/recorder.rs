@@ -226,9 +226,9 @@ impl Recorder {
         for _ in 0..STEP {
             match tree.behind(&self.marker) {
                 None => return (changes, true),
-                Some(Some(stored)) if stored.published > round.until => return (changes, true),
-                Some(Some(stored)) if stored.published > self.saved => {
-                    let expires = expiries.of(&stored.topic);
+                Some(Some(stored)) if stored.published() > round.until => return (changes, true),
+                Some(Some(stored)) if stored.published() > self.saved => {
+                    let expires = expiries.of(stored.topic());
                     changes.push(Change::Keep { stored: stored.clone(), expires });
                 }
                 // The disk has it; or it is the place of a reader.

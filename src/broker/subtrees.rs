@@ -1,6 +1,6 @@
 //! Rules for parts of the topic tree: how much may be remembered there, and for how long.
 
-use crate::protocol::{Topic, TopicFilter};
+use crate::protocol::{TopicFilter, TopicName};
 
 /// A rule for a topic and everything below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,13 +41,13 @@ impl Subtrees {
     }
 
     /// Seconds that a value lives: the last rule that says so decides.
-    pub(super) fn ttl(&self, topic: &Topic) -> Option<u32> {
+    pub(super) fn ttl(&self, topic: TopicName<'_>) -> Option<u32> {
         let of_topic = |rule: &Rule| rule.subtree.ttl.filter(|_| rule.subtree.filter.matches(topic));
         self.rules.iter().rev().find_map(of_topic)
     }
 
     /// The first rule that has no room for a value of `bytes` in the place of one of `before`.
-    pub(super) fn full(&self, topic: &Topic, before: Option<usize>, bytes: usize) -> Option<&Subtree> {
+    pub(super) fn full(&self, topic: TopicName<'_>, before: Option<usize>, bytes: usize) -> Option<&Subtree> {
         let is_full = |rule: &&Rule| {
             let Rule { subtree, values, bytes: used } = rule;
             let smaller = before.unwrap_or(0);
@@ -59,7 +59,7 @@ impl Subtrees {
     }
 
     /// Notes that a topic's value of so many bytes took the place of one before; `None` is none.
-    pub(super) fn count(&mut self, topic: &Topic, before: Option<usize>, after: Option<usize>) {
+    pub(super) fn count(&mut self, topic: TopicName<'_>, before: Option<usize>, after: Option<usize>) {
         for rule in self.rules.iter_mut().filter(|rule| rule.subtree.filter.matches(topic)) {
             rule.values = rule.values + usize::from(after.is_some()) - usize::from(before.is_some());
             rule.bytes = rule.bytes + after.unwrap_or(0) - before.unwrap_or(0);

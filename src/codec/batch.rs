@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::document::Document;
 use super::envelope::{Content, Dialect, Message, Part, decode_part, write_delivery};
 use super::payload::Payload;
+use super::topics::Topics;
 use crate::protocol::{Format, Limits, Topic};
 
 /// One published message of a batch.
 #[derive(Clone, Debug)]
 pub struct Published {
-    /// Index of the topic in [`Batch::topics`]; the same topic may stand there more than once.
+    /// Index of the topic in [`Batch::topics`].
     pub topic: u32,
     /// The format in which it was published.
     pub format: Format,
@@ -36,7 +37,7 @@ pub struct Batch {
     bytes: Vec<u8>,
     document: Document,
     decoded: usize,
-    topics: Vec<Topic>,
+    topics: Topics,
     messages: Vec<Published>,
     limits: Limits,
     /// For each dialect, which messages are wanted in it; empty for none.
@@ -71,7 +72,7 @@ impl Batch {
     pub fn new(
         bytes: Vec<u8>,
         document: Document,
-        topics: Vec<Topic>,
+        topics: Topics,
         messages: Vec<Published>,
         limits: Limits,
     ) -> Batch {
@@ -93,7 +94,7 @@ impl Batch {
         let (part, bytes) = payload.into_part();
         let message = Message { part, document: None };
         let published = Published { topic: 0, format, message, retain, ttl: None, verbatim: None };
-        Batch::new(bytes, Document::new(), vec![topic], vec![published], limits)
+        Batch::new(bytes, Document::new(), Topics::from_iter([topic]), vec![published], limits)
     }
 
     /// The same batch, that knows how many bytes its payloads decode to ([`Document::value_size`]).
@@ -104,7 +105,7 @@ impl Batch {
     }
 
     /// The topics that the messages refer to.
-    pub fn topics(&self) -> &[Topic] {
+    pub fn topics(&self) -> &Topics {
         &self.topics
     }
 
@@ -122,7 +123,7 @@ impl Batch {
     /// proportion to that.
     pub fn weight(&self) -> usize {
         let decoded = self.document.weight().max(self.decoded);
-        self.bytes.len() + decoded + self.messages.len() * size_of::<Published>()
+        self.bytes.len() + decoded + self.topics.weight() + self.messages.len() * size_of::<Published>()
     }
 
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.
@@ -203,7 +204,7 @@ impl Batch {
                 Content::Decoded(scratch.view(&self.bytes, root))
             }
         };
-        let topic = &self.topics[published.topic as usize];
+        let topic = self.topics.get(published.topic);
         write_delivery(out, dialect, topic.as_str(), content, false);
         Ok(())
     }

@@ -13,6 +13,7 @@ mod nesting;
 mod number;
 mod payload;
 pub mod pickle;
+mod topics;
 mod words;
 pub mod xml;
 
@@ -23,4 +24,5 @@ pub use envelope::{
     Content, Dialect, FrameField, KnownEnvelope, Message, Part, Recognised, Request, decode_part,
     read_request, write_delivery, write_frame, write_reply, write_stats, write_value,
 };
-pub use payload::{Frame, Payload};
+pub use payload::{Frame, Payload, PayloadRef};
+pub use topics::Topics;

@@ -22,5 +22,5 @@ pub use limits::{
     MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_FRAME, NODE_SIZE,
 };
 pub use message::{Command, Id, Overflow, Reply};
-pub use topic::{Topic, TopicFilter, check_topic_limits};
+pub use topic::{Topic, TopicFilter, TopicName, check_topic_limits};
 pub use value::{ParseIntError, Value};

@@ -4,12 +4,16 @@ use std::mem;
 
 use crate::broker::{Control, Step};
 use crate::codec::{
-    Batch, Dialect, Document, KnownEnvelope, Message, Part, Published, Recognised, Request, read_request,
+    Batch, Dialect, Document, KnownEnvelope, Message, Part, Published, Recognised, Request, Topics,
+    read_request,
 };
-use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Topic, TopicFilter, check_topic_limits};
+use crate::protocol::{
+    Format, HEADER_LEN, Header, Limits, Refusal, Topic, TopicFilter, TopicName, check_topic_limits,
+};
 
-/// How many of the topics before are compared with a message's topic before it is parsed anew.
-const RECENT: usize = 8;
+/// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those which take turns stand in
+/// the batch once.
+const SEEN: usize = 64;
 
 /// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read can bring many of them;
 /// what is beyond this is decoded again by the writer that needs it.
@@ -27,6 +31,9 @@ pub(super) struct Intake<'a> {
     decoded: usize,
     recent: &'a mut Recent,
     messages: Vec<Published>,
+    topics: Topics,
+    /// Indices of topics that the batch has named, counted from 1.
+    seen: [u32; SEEN],
     steps: Vec<Step>,
     refused: usize,
 }
@@ -34,19 +41,19 @@ pub(super) struct Intake<'a> {
 /// What a session remembers of the frames before, so that it reads the next ones faster.
 #[derive(Debug, Default)]
 pub struct Recent {
-    /// The topics of the batch that is being gathered, those of the one before first.
-    topics: Vec<Topic>,
     /// The publish in JSON that was read in full last.
     known: KnownEnvelope,
     /// What it asked for; `None` when there is nothing to compare with.
     like: Option<Like>,
+    /// The topic that it named.
+    topic: String,
 }
 
 /// What a publish asked for besides its payload.
 #[derive(Clone, Copy, Debug)]
 struct Like {
-    /// Index in [`Recent::topics`].
-    topic: u32,
+    /// The index of its topic in the batch that is being gathered, if that has named it.
+    topic: Option<u32>,
     retain: bool,
     ttl: Option<u32>,
     verbatim: bool,
@@ -72,6 +79,8 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         decoded: 0,
         recent,
         messages: Vec::new(),
+        topics: Topics::default(),
+        seen: [0; SEEN],
         steps: Vec::new(),
         refused: 0,
     };
@@ -110,7 +119,9 @@ impl Intake<'_> {
                     }
                     if let (Format::Json, Part::Value(value)) = (format, &message.part) {
                         self.recent.known.learn(source, body, value.clone(), &topic);
-                        self.recent.like = Some(Like { topic: index, retain, ttl, verbatim });
+                        self.recent.like = Some(Like { topic: Some(index), retain, ttl, verbatim });
+                        self.recent.topic.clear();
+                        self.recent.topic.push_str(&topic);
                     }
                     let verbatim = verbatim.then_some(frame);
                     self.messages.push(Published { topic: index, format, message, retain, ttl, verbatim });
@@ -134,7 +145,7 @@ impl Intake<'_> {
     /// it is one.
     #[inline]
     fn like_the_last(&mut self, at: usize, end: usize) -> bool {
-        let Some(mut like) = self.recent.like else { return false };
+        let Some(like) = self.recent.like else { return false };
         let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
@@ -142,13 +153,19 @@ impl Intake<'_> {
         else {
             return false;
         };
-        if let Some(topic) = topic {
+        let topic = match (topic, like.topic) {
             // A topic that is not one is refused by the full reading.
-            let Ok(index) = self.topic(topic) else { return false };
-            like.topic = index;
-        }
+            (Some(topic), _) => self.topic(topic).ok(),
+            (None, Some(index)) => Some(index),
+            (None, None) => {
+                let index = self.topics.push(TopicName::judged(&self.recent.topic));
+                self.recent.like = Some(Like { topic: Some(index), ..like });
+                Some(index)
+            }
+        };
+        let Some(topic) = topic else { return false };
         self.messages.push(Published {
-            topic: like.topic,
+            topic,
             format: Format::Json,
             message: Message { part: Part::Value(message), document: None },
             retain: like.retain,
@@ -158,20 +175,18 @@ impl Intake<'_> {
         true
     }
 
-    /// The index of a topic in the batch's list.
+    /// The index of a topic among the batch's.
     fn topic(&mut self, text: &str) -> Result<u32, Refusal> {
-        let topics = &mut self.recent.topics;
-        let recent = topics.len().saturating_sub(RECENT);
-        let known = topics[recent..].iter().rposition(|topic| topic.as_str() == text);
-        let index = match known {
-            Some(index) => recent + index,
-            None => {
-                check_topic_limits(text, &self.limits)?;
-                topics.push(Topic::parse(text)?);
-                topics.len() - 1
-            }
-        };
-        Ok(index as u32)
+        let seen = &mut self.seen[place(text)];
+        if let Some(index) = seen.checked_sub(1)
+            && self.topics.get(index).as_str() == text
+        {
+            return Ok(index);
+        }
+        check_topic_limits(text, &self.limits)?;
+        let index = self.topics.push(TopicName::parse(text)?);
+        *seen = index + 1;
+        Ok(index)
     }
 
     /// Ends the batch before `end`, if there is one.
@@ -182,22 +197,22 @@ impl Intake<'_> {
         }
         let messages = mem::take(&mut self.messages);
         let bytes = self.region[self.start..end].to_vec();
-        let topics = self.recent.topics.clone();
-        self.recent.forget_old_topics();
+        let topics = mem::take(&mut self.topics);
+        self.seen = [0; SEEN];
+        self.recent.like = self.recent.like.map(|like| Like { topic: None, ..like });
         let decoded = mem::take(&mut self.decoded);
         let batch = Batch::new(bytes, document, topics, messages, self.limits).decoding_to(decoded);
         self.steps.push(Step::Publish(Box::new(batch)));
     }
 }
 
-impl Recent {
-    /// Keeps as many topics as are looked at.
-    fn forget_old_topics(&mut self) {
-        let old = self.topics.len().saturating_sub(RECENT);
-        self.topics.drain(..old);
-        self.like =
-            self.like.and_then(|like| Some(Like { topic: like.topic.checked_sub(old as u32)?, ..like }));
-    }
+/// Where a topic is remembered: topics that take turns mostly differ in their last bytes.
+fn place(topic: &str) -> usize {
+    let last = topic.as_bytes().last_chunk().map_or_else(
+        || topic.bytes().fold(0, |word, byte| word << 8 | u64::from(byte)),
+        |last| u64::from_le_bytes(*last),
+    );
+    (last.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % SEEN
 }
 
 /// The control that a request asks for, its topic judged.
@@ -244,7 +259,7 @@ mod tests {
                 continue;
             };
             for Published { topic, format, message, retain, verbatim, .. } in batch.messages() {
-                let topic = &batch.topics()[*topic as usize];
+                let topic = batch.topics().get(*topic);
                 let payload = String::from_utf8_lossy(&batch.bytes()[message.part.range().clone()]);
                 let frame = verbatim.clone().map(|frame| batch.bytes()[frame].to_vec());
                 said.push(format!(
@@ -292,7 +307,6 @@ mod tests {
                 .flat_map(|frames| said(take_in(&frames.concat(), Limits::default(), &mut recent)))
                 .collect();
             assert_eq!(together, alone, "{at_once} at once");
-            assert!(recent.topics.len() <= RECENT);
         }
     }
 }

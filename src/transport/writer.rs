@@ -132,7 +132,7 @@ impl Writer {
                 let (mut topics, mut whole) = (Vec::new(), false);
                 while let Some(Piece { values, last }) = self.next_piece(&pieces)? {
                     whole = last;
-                    topics.extend(values.iter().map(|stored| stored.topic.clone()));
+                    topics.extend(values.iter().map(|stored| stored.topic().to_topic()));
                 }
                 if whole {
                     topics.sort_unstable();
@@ -170,7 +170,7 @@ impl Writer {
         }
     }
 
-    fn gather_values(&mut self, values: &[Arc<Stored>], dialect: Dialect) -> io::Result<()> {
+    fn gather_values(&mut self, values: &[Stored], dialect: Dialect) -> io::Result<()> {
         for stored in values {
             // Who was cut off gets no more of it.
             if self.inbox.is_overflowed() {
@@ -251,10 +251,10 @@ impl Writer {
 
     fn gather_stored(&mut self, stored: &Stored, dialect: Dialect, frame: Frame) {
         let Writer { gathered, scratch, limits, .. } = self;
-        let topic = stored.topic.as_str();
+        let topic = stored.topic().as_str();
         let mut failed = 0;
         gathered.append(|out| {
-            if stored.payload.write(out, dialect, topic, frame, scratch, limits).is_err() {
+            if stored.payload().write(out, dialect, topic, frame, scratch, limits).is_err() {
                 failed = 1;
             }
         });

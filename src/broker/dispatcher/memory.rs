@@ -11,7 +11,7 @@ use crate::broker::keeper::{HANDOVERS, Keeper};
 use crate::broker::progress::{Progress, Ticket};
 use crate::broker::recorder::{Next, Recorder};
 use crate::broker::store::{Fsync, Store, StoreError};
-use crate::protocol::Topic;
+use crate::protocol::TopicName;
 
 impl Dispatcher {
     /// Takes in what a store has kept, and from now on keeps every last value there. What is returned has to be run on a
@@ -38,9 +38,10 @@ impl Dispatcher {
                 expired.push(value.topic);
                 continue;
             }
-            self.expiries.set(&value.topic, value.expires);
-            self.subtrees.count(&value.topic, None, Some(value.payload.weight()));
-            self.tree.restore(value.topic, value.payload, value.published);
+            let (topic, payload) = (value.topic.name(), value.payload.borrow());
+            self.expiries.set(topic, value.expires);
+            self.subtrees.count(topic, None, Some(payload.source().len()));
+            self.tree.restore(topic, payload, value.published);
         }
         self.note_room();
         let progress = Arc::new(Progress::default());
@@ -54,7 +55,7 @@ impl Dispatcher {
     /// Notes that a topic was stored to, when its value expires, and how large it was and is.
     pub(super) fn note_stored(
         &mut self,
-        topic: &Topic,
+        topic: TopicName<'_>,
         ttl: Option<u32>,
         before: Option<usize>,
         bytes: usize,
@@ -72,11 +73,11 @@ impl Dispatcher {
     }
 
     /// Notes that a topic holds no value any more, where it held one of so many bytes.
-    pub(super) fn note_cleared(&mut self, topic: &Topic, bytes: usize) {
+    pub(super) fn note_cleared(&mut self, topic: TopicName<'_>, bytes: usize) {
         self.expiries.remove(topic);
         self.subtrees.count(topic, Some(bytes), None);
         if let Some(recorder) = &mut self.recorder {
-            recorder.forget(topic.clone());
+            recorder.forget(topic.to_topic());
         }
         self.note_room();
     }
@@ -91,7 +92,7 @@ impl Dispatcher {
             // Unlike a value that is cleared, it is not kept for a reader that is half way through.
             if let Some(before) = self.tree.clear(&topic) {
                 self.counts.expired += 1;
-                self.note_cleared(&topic, before.payload.weight());
+                self.note_cleared(topic.name(), before.weight());
             }
         }
     }

@@ -147,7 +147,7 @@ fn a_report_names_what_was_published_last_whatever_reads_the_store_meanwhile() {
     let slot = dispatcher.by_id[&CLIENT];
     let pieces = dispatcher.walks.begin(&mut dispatcher.tree, slot, filter);
     let named: Vec<(String, u64)> =
-        dispatcher.tree.recent().map(|(stored, messages)| (stored.topic.to_string(), messages)).collect();
+        dispatcher.tree.recent().map(|(stored, messages)| (stored.topic().to_string(), messages)).collect();
     assert_eq!(named, [("t/a".to_owned(), 2), ("t/b".to_owned(), 1)]);
     drop((pieces, inbox));
 }

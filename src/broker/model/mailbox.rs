@@ -157,10 +157,10 @@ fn latest() {
     });
 }
 
-fn stored(topic: &str, number: u64) -> Arc<Stored> {
+fn stored(topic: &str, number: u64) -> Stored {
     let batch = batch(topic, [number]);
     let payload = Payload::copy(batch.bytes(), batch.messages()[0].format, &batch.messages()[0].message.part);
-    Arc::new(Stored { topic: Topic::parse(topic).unwrap(), payload, published: 0 })
+    Stored::new(Topic::parse(topic).unwrap().name(), payload.borrow(), 0)
 }
 
 /// After the answer to a cancel comes nothing of its subscription; the next one to the same topic begins anew.

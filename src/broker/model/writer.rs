@@ -101,7 +101,7 @@ impl Writer {
 }
 
 fn line(stored: &Stored) -> Line {
-    Line::Message(stored.topic.to_string(), said(stored.payload.source()))
+    Line::Message(stored.topic().to_string(), said(stored.payload().source()))
 }
 
 /// Waits for the other end to be dropped, for a while that may end at any moment.
