@@ -88,6 +88,9 @@ impl Subscriptions {
         let mut branches = vec![&self.root];
         let mut found: Vec<&Subscription> = self.root.subscriptions.iter().collect();
         for segment in topic.into().segments() {
+            if branches.iter().all(|branch| branch.longer.is_empty()) {
+                break;
+            }
             let mut longer = Vec::new();
             for branch in branches {
                 longer.extend(branch.longer.get("+"));

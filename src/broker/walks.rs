@@ -11,7 +11,7 @@ use super::outbox::Piece;
 use super::stored::Stored;
 use super::subscriptions::Slot;
 use super::sync::{Receiver, Sender, unbounded};
-use super::tree::{Marker, Tree};
+use super::tree::{AHEAD, Marker, Tree};
 use crate::protocol::TopicFilter;
 
 /// Topics that one step looks at.
@@ -133,7 +133,10 @@ impl Walks {
 impl Walk {
     fn step(&mut self, tree: &mut Tree) -> (Vec<Stored>, bool) {
         let mut values = Vec::new();
-        for _ in 0..STEP {
+        for looked_at in 0..STEP {
+            if looked_at % AHEAD == 0 {
+                tree.approach_behind(&self.marker);
+            }
             let stored = match tree.behind(&self.marker) {
                 Some(Some(stored)) if stored.published() > self.until => None,
                 Some(Some(stored)) => Some(stored),

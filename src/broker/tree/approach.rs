@@ -8,7 +8,8 @@
 use std::hint::black_box;
 
 use super::names::NameHash;
-use super::{NOBODY, TopicId, Tree};
+use super::{Marker, NOBODY, TopicId, Tree};
+use crate::broker::stored::Stored;
 use crate::protocol::TopicName;
 
 /// Topics that are approached together. A processor waits for about so many lines of memory at a time.
@@ -43,24 +44,43 @@ impl Tree {
         }
         let hashes = &approach.hashes[..approach.count];
         if hashes.len() > 1 {
+            black_box(hashes.iter().fold(0, |seen, hash| seen ^ self.names.glance(*hash)));
             let mut places = [NOBODY; AHEAD];
             for (place, hash) in places.iter_mut().zip(hashes) {
                 *place = self.names.find(*hash, |_| true).unwrap_or(NOBODY);
             }
-            let nodes = places.map(|place| self.nodes.get(place));
-            let beside = places.map(|place| (self.chain.before(place), self.chain.after(place)));
-            black_box(nodes.iter().flatten().fold(0, |seen, node| seen ^ node.messages));
-            let mut seen = 0;
-            for stored in nodes.iter().flatten().filter_map(|node| node.stored.as_ref()) {
-                seen ^= stored.glance();
-            }
-            for (before, after) in beside {
-                let links = [before, after].map(|member| self.chain.before(member.unwrap_or(NOBODY)));
-                seen ^= u8::from(links[0] == links[1]);
-            }
-            black_box(seen);
+            self.glance(&places[..hashes.len()]);
         }
         approach
+    }
+
+    /// Looks at some nodes, at their values, and at who stands beside them in the order of publication.
+    fn glance(&self, places: &[u32]) {
+        let nodes = || places.iter().filter_map(|place| self.nodes.get(*place));
+        black_box(nodes().fold(0, |seen, node| seen ^ node.messages));
+        let links = places.iter().fold(0, |seen, place| seen ^ self.chain.glance(*place));
+        black_box(links);
+        let mut seen = 0;
+        for (stored, place) in nodes().zip(places) {
+            seen ^= stored.stored.as_ref().map_or(0, Stored::glance);
+            seen ^= self.chain.glance_beside(*place) as u8;
+        }
+        black_box(seen);
+    }
+
+    /// Approaches what lies behind a marker.
+    pub(in crate::broker) fn approach_behind(&self, marker: &Marker) {
+        let mut places = [NOBODY; AHEAD];
+        let mut next = self.chain.after(marker.0);
+        let mut count = 0;
+        while let Some(place) = next
+            && count < AHEAD
+        {
+            places[count] = place;
+            count += 1;
+            next = self.chain.after(place);
+        }
+        self.glance(&places[..count]);
     }
 
     /// Looks for a topic, as [`find`](Self::find), more quickly if it was approached.
