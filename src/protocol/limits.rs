@@ -36,6 +36,12 @@ pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 /// is known to need more.
 pub const DEFAULT_MAX_SUBSCRIPTIONS: usize = 65_536;
 
+/// Sets of places at which the subscriptions of one connection may have their `+`.
+///
+/// A topic matches at most one filter of each, however many there are. Without this bound it could match a number that
+/// doubles with each segment: every mixture of `a` and `+` matches `a/a/a/…`.
+pub const MAX_PATTERNS: usize = 256;
+
 /// Messages that may wait for one subscriber: a second of a busy stream.
 pub const DEFAULT_QUEUE_MESSAGES: usize = 262_144;
 

@@ -168,12 +168,30 @@ impl TopicFilter {
         self.segments().any(|segment| segment == "+")
     }
 
+    /// Where its `+` stand; none if there is none.
+    pub fn pattern(&self) -> Option<Pattern> {
+        if !self.text.contains('+') {
+            return None;
+        }
+        // The one more than all segments says how many they are.
+        let (mut bits, mut next) = (0, 1);
+        for segment in self.segments() {
+            bits |= if segment == "+" { next } else { 0 };
+            next <<= 1;
+        }
+        Some(Pattern(bits | next))
+    }
+
     /// Whether `topic` lies in the subtree that the filter names.
     pub fn matches<'a>(&self, topic: impl Into<TopicName<'a>>) -> bool {
         let mut of_topic = topic.into().segments();
         self.segments().all(|wanted| of_topic.next().is_some_and(|is| wanted == "+" || wanted == is))
     }
 }
+
+/// At which of how many segments a filter has a `+`. A topic matches at most one filter of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pattern(u128);
 
 impl PartialEq for TopicFilter {
     fn eq(&self, other: &TopicFilter) -> bool {
@@ -208,6 +226,9 @@ impl fmt::Debug for TopicFilter {
 /// [`ErrorCode::InvalidTopic`].
 pub fn check_topic_limits(text: &str, limits: &Limits) -> Result<(), Refusal> {
     let Limits { topic_bytes, topic_segments, .. } = *limits;
+    if text.len() <= topic_bytes && topic_segments >= MAX_TOPIC_SEGMENTS {
+        return Ok(());
+    }
     if text.len() > topic_bytes {
         return Err(invalid(
             text,
@@ -350,6 +371,19 @@ mod tests {
         check("a/+/c", "a/b/x", false);
         check("a/+", "a", false);
         check("/+/b", "/a/b", true);
+    }
+
+    #[test]
+    fn a_pattern_is_where_the_wildcards_stand_in_how_many_segments() {
+        let pattern = |text| TopicFilter::parse(text).unwrap().pattern();
+        assert_eq!((pattern("a"), pattern("#"), pattern("/")), (None, None, None));
+        assert_eq!(pattern("a/+"), pattern("b/+/#"));
+        let different = ["+", "+/a", "a/+", "+/+", "+/a/a", &["+"; MAX_TOPIC_SEGMENTS].join("/")];
+        for (index, one) in different.iter().enumerate() {
+            assert!(different[..index].iter().all(|other| pattern(other) != pattern(one)), "{one}");
+        }
+        let longest = format!("/{}", ["+"; MAX_TOPIC_SEGMENTS].join("/"));
+        assert_ne!(pattern(&longest), pattern(&longest[1..]));
     }
 
     #[test]

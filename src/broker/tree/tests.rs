@@ -69,3 +69,24 @@ fn a_value_that_is_being_sent_is_not_overwritten() {
     assert_eq!(tree.get(&Topic::parse("t").unwrap()).unwrap().payload().source(), b"22");
     assert_eq!((tree.values(), tree.bytes()), (1, 2));
 }
+
+/// Among those that are approached are topics that are new, known, and there twice.
+#[test]
+fn who_is_approached_is_found_as_ever() {
+    let mut tree = Tree::default();
+    let topics: Vec<Topic> = (0..40).map(|n| Topic::parse(&format!("a/{}", n * 7 % 30)).unwrap()).collect();
+    for topic in topics.iter().step_by(3) {
+        publish(&mut tree, topic.as_str(), "1");
+    }
+    let names = |from: usize| topics[from..].iter().map(Topic::name);
+    for first in [0, 5, 39] {
+        let approach = tree.approach(first, names(first as usize));
+        for (index, topic) in topics.iter().enumerate() {
+            let found = tree.find_approached(index as u32, topic.name(), &approach);
+            assert_eq!(found, tree.find(topic), "{topic} after an approach from {first}");
+        }
+    }
+    let marker = tree.mark();
+    tree.approach_behind(&marker);
+    assert!(matches!(tree.behind(&marker), Some(Some(_))));
+}
