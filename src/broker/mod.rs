@@ -25,6 +25,7 @@ mod subscriptions;
 mod subtrees;
 mod sync;
 mod tree;
+mod turn;
 mod wait;
 mod walks;
 
