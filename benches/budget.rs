@@ -19,7 +19,7 @@ use std::process::{Command, ExitCode};
 use babelmq::broker::{
     Claim, ClientId, Control, Delivery, Dispatcher, Event, Inbox, QueueLimits, Step, StoreLimits, outbox,
 };
-use babelmq::codec::Dialect;
+use babelmq::codec::{Dialect, Spares};
 use babelmq::internals::{Recent, take_in};
 use babelmq::protocol::{FrameBuffer, HEADER_LEN, Header, Overflow};
 use babelmq::{Format, Limits, TopicFilter};
@@ -119,16 +119,14 @@ impl Broker {
             dispatcher.step(Event::Steps { client, steps: vec![subscribe], claim: Claim::nothing() });
             inboxes.push(inbox);
         }
-        Some(Broker { dispatcher, inboxes, recent: Recent::default(), buffer: FrameBuffer::new() })
+        Some(Broker { dispatcher, inboxes, recent: Recent::new(Spares::new()), buffer: FrameBuffer::new() })
     }
 
     /// Carries what a producer sent to every consumer; returns how many bytes those get.
     fn carry(&mut self, mut sent: &[u8]) -> usize {
         let mut bytes = 0;
         while self.buffer.read_from(&mut sent).is_ok_and(|count| count > 0) {
-            let (whole, _) = self.buffer.whole_frames(u32::MAX);
-            let taken = take_in(&self.buffer.bytes()[..whole], Limits::default(), &mut self.recent);
-            self.buffer.take(whole);
+            let taken = take_in(&mut self.buffer, Limits::default(), &mut self.recent);
             let (client, claim) = (ClientId(0), Claim::nothing());
             self.dispatcher.step(Event::Steps { client, steps: taken.steps, claim });
             for inbox in &self.inboxes {

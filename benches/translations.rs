@@ -45,7 +45,7 @@ fn read(region: &[u8], format: Format, body_len: usize, topics: &[Topic]) -> Bat
         let request = read_request(region, format, body, &mut document, &limits);
         if let Ok(Request::Publish { message, retain, verbatim, .. }) = request {
             let verbatim = verbatim.then_some(start..start + HEADER_LEN + body_len);
-            messages.push(Published { topic: 0, format, message, retain, ttl: None, verbatim });
+            messages.push(Published::new(0, format, &message, retain, None, verbatim));
         }
     }
     Batch::new(region.to_vec(), document, topics.iter().cloned().collect(), messages, limits)

@@ -80,14 +80,7 @@ fn batch(topic: &str, numbers: impl IntoIterator<Item = u64>) -> Batch {
         let start = bytes.len();
         bytes.extend_from_slice(number.to_string().as_bytes());
         let message = Message { part: Part::Value(start..bytes.len()), document: None };
-        messages.push(Published {
-            topic: 0,
-            format: Format::Json,
-            message,
-            retain: false,
-            ttl: None,
-            verbatim: None,
-        });
+        messages.push(Published::new(0, Format::Json, &message, false, None, None));
     }
     Batch::new(
         bytes,
@@ -111,8 +104,8 @@ fn chosen(batch: &Batch, selection: &Selection, skipped: usize) -> Vec<Line> {
     };
     let line = |index: u32| {
         let published = &batch.messages()[index as usize];
-        let topic = batch.topics().get(published.topic).to_string();
-        Line::Message(topic, said(&batch.bytes()[published.message.part.range().clone()]))
+        let topic = batch.topics().get(published.topic()).to_string();
+        Line::Message(topic, said(&batch.bytes()[published.part().range().clone()]))
     };
     all.into_iter().skip(skipped).map(line).collect()
 }

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::event::ClientId;
 use super::mailbox::Mailbox;
 use super::progress::Ticket;
 use super::report::Report;
 use super::stored::Stored;
-use super::event::ClientId;
 #[cfg(not(shuttle))]
 use super::sync::Instant;
 use super::sync::{AtomicBool, AtomicUsize, Receiver, Sender, TryRecvError, unbounded};

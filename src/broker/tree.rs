@@ -176,6 +176,12 @@ impl Tree {
         self.bytes += payload.source().len();
     }
 
+    /// Counts a publication whose value is not stored, because the next one takes its place at once.
+    pub(super) fn count(&mut self, id: TopicId) {
+        self.published += 1;
+        self.nodes[id.0].messages += 1;
+    }
+
     /// Stores the last value of a topic. Returns the one before if `keep`; otherwise its memory may be used again.
     pub(super) fn store(&mut self, id: TopicId, payload: PayloadRef<'_>, keep: bool) -> Option<Stored> {
         self.published += 1;

@@ -4,6 +4,7 @@
 //! one write for a writer. Each dialect's frames are encoded once, by the first writer that asks, and only for the
 //! messages that the dispatcher found somebody wants in that dialect.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,30 +12,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::document::Document;
 use super::envelope::{Content, Dialect, Message, Part, decode_part, write_delivery};
 use super::payload::Payload;
+use super::published::Published;
+use super::spares::Spares;
 use super::topics::Topics;
-use crate::protocol::{Format, Limits, Topic};
-
-/// One published message of a batch.
-#[derive(Clone, Debug)]
-pub struct Published {
-    /// Index of the topic in [`Batch::topics`].
-    pub topic: u32,
-    /// The format in which it was published.
-    pub format: Format,
-    /// Its payload.
-    pub message: Message,
-    /// Whether it becomes the topic's last value.
-    pub retain: bool,
-    /// Seconds that it is remembered, where its publisher said so.
-    pub ttl: Option<u32>,
-    /// The frame, where it can be passed on as it came.
-    pub verbatim: Option<Range<usize>>,
-}
+use crate::protocol::{Limits, Topic};
 
 /// Published messages with the bytes that they came in.
 #[derive(Debug)]
 pub struct Batch {
-    bytes: Vec<u8>,
+    /// A buffer that begins with the batch's bytes, or just these.
+    buffer: Vec<u8>,
+    len: usize,
     document: Document,
     decoded: usize,
     topics: Topics,
@@ -43,6 +31,8 @@ pub struct Batch {
     /// For each dialect, which messages are wanted in it; empty for none.
     wanted: [Wanted; Dialect::ALL.len()],
     runs: [OnceLock<Run>; Dialect::ALL.len()],
+    /// Where the batch's memory goes when it is dropped.
+    spares: Spares,
 }
 
 /// Which messages of a batch are wanted.
@@ -77,7 +67,8 @@ impl Batch {
         limits: Limits,
     ) -> Batch {
         Batch {
-            bytes,
+            len: bytes.len(),
+            buffer: bytes,
             document,
             decoded: 0,
             topics,
@@ -85,6 +76,7 @@ impl Batch {
             limits,
             wanted: Default::default(),
             runs: Default::default(),
+            spares: Spares::default(),
         }
     }
 
@@ -93,7 +85,7 @@ impl Batch {
         let format = payload.format();
         let (part, bytes) = payload.into_part();
         let message = Message { part, document: None };
-        let published = Published { topic: 0, format, message, retain, ttl: None, verbatim: None };
+        let published = Published::new(0, format, &message, retain, None, None);
         Batch::new(bytes, Document::new(), Topics::from_iter([topic]), vec![published], limits)
     }
 
@@ -101,6 +93,20 @@ impl Batch {
     #[must_use]
     pub fn decoding_to(mut self, bytes: usize) -> Batch {
         self.decoded = bytes;
+        self
+    }
+
+    /// The same batch, with the first `len` of its bytes; what is behind them was never part of it.
+    #[must_use]
+    pub fn cut_to(mut self, len: usize) -> Batch {
+        self.len = self.len.min(len);
+        self
+    }
+
+    /// The same batch, whose memory becomes spare when it is dropped.
+    #[must_use]
+    pub fn returning_to(mut self, spares: &Spares) -> Batch {
+        self.spares = spares.clone();
         self
     }
 
@@ -116,14 +122,15 @@ impl Batch {
 
     /// The bytes that the messages' ranges refer to.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.buffer[..self.len]
     }
 
     /// About how many bytes of memory the batch holds: a small payload can decode to much, and what it is encoded to is in
     /// proportion to that.
     pub fn weight(&self) -> usize {
         let decoded = self.document.weight().max(self.decoded);
-        self.bytes.len() + decoded + self.topics.weight() + self.messages.len() * size_of::<Published>()
+        let own = self.buffer.capacity() + self.messages.capacity() * size_of::<Published>();
+        own + decoded + self.topics.weight()
     }
 
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.
@@ -138,23 +145,30 @@ impl Batch {
 
     /// The bytes of a run.
     pub fn run_bytes<'a>(&'a self, run: &'a Run) -> &'a [u8] {
-        run.encoded.as_deref().unwrap_or(&self.bytes)
+        run.encoded.as_deref().unwrap_or(self.bytes())
+    }
+
+    /// Where message `index` lies in [`run_bytes`](Self::run_bytes).
+    pub fn frame(&self, run: &Run, index: usize) -> Range<usize> {
+        if run.encoded.is_none() {
+            return self.messages[index].verbatim().unwrap_or_default();
+        }
+        let start = index.checked_sub(1).map_or(0, |before| run.ends[before]);
+        start..run.ends[index]
     }
 
     fn encode(&self, dialect: Dialect) -> Run {
         let wanted = &self.wanted[dialect.index()];
         if *wanted == Wanted::All && self.is_verbatim(dialect) {
             // The frames are what would be written, one after the other: nothing to do.
-            let ends =
-                self.messages.iter().filter_map(|m| m.verbatim.as_ref()).map(|frame| frame.end).collect();
-            return Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
+            return Run { encoded: None, ends: Vec::new(), failed: 0, translated: AtomicUsize::new(0) };
         }
         let ends = Vec::with_capacity(self.messages.len());
         let mut run = Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
-        let mut out = Vec::with_capacity(self.bytes.len());
+        let mut out = self.spares.bytes(self.len);
         let mut scratch = Document::new();
         for (index, published) in self.messages.iter().enumerate() {
-            if wanted.includes(index) && !dialect.passes_on(published.format) {
+            if wanted.includes(index) && !dialect.passes_on(published.format()) {
                 *run.translated.get_mut() += 1;
             }
             if wanted.includes(index) && self.encode_one(published, dialect, &mut scratch, &mut out).is_err()
@@ -163,7 +177,9 @@ impl Batch {
             }
             run.ends.push(out.len());
         }
-        out.shrink_to_fit();
+        if out.capacity() / 2 > out.len() {
+            out.shrink_to_fit();
+        }
         run.encoded = Some(out);
         run
     }
@@ -171,14 +187,14 @@ impl Batch {
     /// Whether the batch's bytes are its messages' frames as `dialect` would have them, and nothing else.
     fn is_verbatim(&self, dialect: Dialect) -> bool {
         let mut end = 0;
-        let contiguous = self.messages.iter().all(|published| match &published.verbatim {
-            Some(frame) if dialect.passes_on(published.format) && frame.start == end => {
+        let contiguous = self.messages.iter().all(|published| match published.verbatim() {
+            Some(frame) if dialect.passes_on(published.format()) && frame.start == end => {
                 end = frame.end;
                 true
             }
             _ => false,
         });
-        contiguous && end == self.bytes.len()
+        contiguous && end == self.len
     }
 
     fn encode_one(
@@ -188,25 +204,42 @@ impl Batch {
         scratch: &mut Document,
         out: &mut Vec<u8>,
     ) -> Result<(), crate::protocol::Refusal> {
-        let Published { format, message, verbatim, .. } = published;
-        let content = match (&message.part, message.document) {
-            (Part::Value(range), _) if dialect.passes_on(*format) => {
-                if let Some(frame) = verbatim {
-                    out.extend_from_slice(&self.bytes[frame.clone()]);
+        let format = published.format();
+        let content = match (published.part(), published.document()) {
+            (Part::Value(range), _) if dialect.passes_on(format) => {
+                if let Some(frame) = published.verbatim() {
+                    out.extend_from_slice(&self.buffer[frame]);
                     return Ok(());
                 }
-                Content::Published(&self.bytes[range.clone()])
+                Content::Published(&self.buffer[range])
             }
-            (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
+            (_, Some(root)) => Content::Decoded(self.document.view(&self.buffer, root)),
             (part, None) => {
                 scratch.clear();
-                let root = decode_part(&self.bytes, *format, part, scratch, &self.limits)?;
-                Content::Decoded(scratch.view(&self.bytes, root))
+                let root = decode_part(&self.buffer, format, &part, scratch, &self.limits)?;
+                Content::Decoded(scratch.view(&self.buffer, root))
             }
         };
-        let topic = self.topics.get(published.topic);
+        let topic = self.topics.get(published.topic());
         write_delivery(out, dialect, topic.as_str(), content, false);
         Ok(())
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let buffer = mem::take(&mut self.buffer);
+        if buffer.len() > self.len {
+            self.spares.give_back_buffer(buffer);
+        } else {
+            self.spares.give_back_bytes(buffer);
+        }
+        self.spares.give_back_messages(mem::take(&mut self.messages));
+        for run in &mut self.runs {
+            if let Some(bytes) = run.take().and_then(|run| run.encoded) {
+                self.spares.give_back_bytes(bytes);
+            }
+        }
     }
 }
 
@@ -215,7 +248,7 @@ impl Batch {
 pub struct Run {
     /// The frames; `None` where they are the batch's own bytes.
     encoded: Option<Vec<u8>>,
-    /// Where each message's frame ends; a message that is not wanted ends where it begins.
+    /// Where each message's frame ends in `encoded`; a message that is not wanted ends where it begins.
     ends: Vec<usize>,
     failed: usize,
     /// Messages that were not in the dialect already, until somebody has counted them.
@@ -223,12 +256,6 @@ pub struct Run {
 }
 
 impl Run {
-    /// Where message `index` lies in [`Batch::run_bytes`].
-    pub fn frame(&self, index: usize) -> Range<usize> {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        start..self.ends[index]
-    }
-
     /// Messages that had to be translated, the first time that it is asked.
     pub fn take_translated(&self) -> usize {
         match self.translated.load(Ordering::Relaxed) {

@@ -13,11 +13,13 @@ mod nesting;
 mod number;
 mod payload;
 pub mod pickle;
+mod published;
+mod spares;
 mod topics;
 mod words;
 pub mod xml;
 
-pub use batch::{Batch, Published, Run, Wanted};
+pub use batch::{Batch, Run, Wanted};
 pub use convert::{from_value, to_value};
 pub use document::{Budget, Document, Mark, Node, Size, Text, View};
 pub use envelope::{
@@ -25,4 +27,6 @@ pub use envelope::{
     read_request, write_delivery, write_frame, write_reply, write_stats, write_value,
 };
 pub use payload::{Frame, Payload, PayloadRef};
+pub use published::Published;
+pub use spares::Spares;
 pub use topics::Topics;

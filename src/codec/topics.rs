@@ -30,8 +30,7 @@ impl Topics {
     }
 
     /// The topic with an index that [`push`](Self::push) returned.
-    pub fn get(&self, index: u32) -> TopicName<'_> {
-        let index = index as usize;
+    pub fn get(&self, index: usize) -> TopicName<'_> {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]) as usize;
         TopicName::judged(&self.text[start..self.ends[index] as usize])
     }

@@ -1,6 +1,7 @@
 //! Frames: a format byte, a length, a body.
 
 use std::io::{self, Read};
+use std::mem;
 use std::ops::Range;
 
 use super::{ErrorCode, Format, Refusal};
@@ -12,6 +13,9 @@ pub const HEADER_LEN: usize = 5;
 const SMALLEST_BUFFER: usize = 4 << 10;
 /// A buffer that reads keep filling grows to this; it grows beyond only for a frame that is larger.
 const LARGEST_BUFFER: usize = 256 << 10;
+
+/// A buffer below this is copied from.
+const SMALLEST_HANDED_OVER: usize = 16 << 10;
 
 /// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,18 +132,6 @@ impl FrameBuffer {
         frame_at(self.bytes(), 0, max_frame)
     }
 
-    /// How many of [`bytes`](Self::bytes) are whole frames, and the fault that follows them, if one does.
-    pub fn whole_frames(&self, max_frame: u32) -> (usize, Option<FrameFault>) {
-        let mut whole = 0;
-        loop {
-            match frame_at(self.bytes(), whole, max_frame) {
-                Ok(Some((_, body))) => whole = body.end,
-                Ok(None) => return (whole, None),
-                Err(fault) => return (whole, Some(fault)),
-            }
-        }
-    }
-
     /// Forgets the first `count` of [`bytes`](Self::bytes).
     pub fn take(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
@@ -150,6 +142,26 @@ impl FrameBuffer {
                 self.buffer = Vec::new();
             }
         }
+    }
+
+    /// Whether the first `count` of [`bytes`](Self::bytes) fill so much of the buffer that it is better handed over with
+    /// them than copied from; then, how large it is.
+    pub fn worth_handing_over(&self, count: usize) -> Option<usize> {
+        let size = self.buffer.len();
+        let is_one = (SMALLEST_HANDED_OVER..=LARGEST_BUFFER).contains(&size);
+        (is_one && self.start == 0 && count >= size / 2).then_some(size)
+    }
+
+    /// Hands over the buffer, which begins with the first `count` of [`bytes`](Self::bytes), and goes on with `next`, of
+    /// which only the length matters.
+    pub fn hand_over(&mut self, count: usize, mut next: Vec<u8>) -> Vec<u8> {
+        let rest = self.bytes().get(count..).unwrap_or_default();
+        if next.len() < rest.len() {
+            next.resize(rest.len(), 0);
+        }
+        next[..rest.len()].copy_from_slice(rest);
+        (self.start, self.end) = (0, rest.len());
+        mem::replace(&mut self.buffer, next)
     }
 
     fn make_room(&mut self) {
@@ -170,8 +182,16 @@ impl FrameBuffer {
     }
 }
 
-/// The frame that begins at `at`.
-fn frame_at(bytes: &[u8], at: usize, max_frame: u32) -> Result<Option<(Header, Range<usize>)>, FrameFault> {
+/// The frame that begins at `at`: its header, and where its body lies. `None` when it is not there yet as a whole.
+///
+/// # Errors
+/// [`FrameFault`] as soon as the header alone shows it.
+#[inline]
+pub fn frame_at(
+    bytes: &[u8],
+    at: usize,
+    max_frame: u32,
+) -> Result<Option<(Header, Range<usize>)>, FrameFault> {
     let rest = &bytes[at..];
     let Some(header) = rest.first_chunk::<HEADER_LEN>() else {
         // One byte is enough to know that no frame will follow.
@@ -219,17 +239,40 @@ mod tests {
     }
 
     #[test]
+    fn a_buffer_is_handed_over_when_enough_of_it_is_taken() {
+        let mut stream = &[7; 100_000][..];
+        let mut buffer = FrameBuffer::new();
+        while buffer.bytes().len() < 20_000 {
+            buffer.read_from(&mut stream).unwrap();
+        }
+        assert_eq!((buffer.bytes().len(), buffer.buffer.len()), (32_768, 32_768));
+        assert_eq!(buffer.worth_handing_over(16_383), None);
+        assert_eq!(buffer.worth_handing_over(30_000), Some(32_768));
+        let handed_over = buffer.hand_over(30_000, vec![1; 100]);
+        assert_eq!(handed_over, [7; 32_768]);
+        assert_eq!(buffer.bytes(), [7; 2_768]);
+        buffer.read_from(&mut stream).unwrap();
+        assert!(buffer.bytes().iter().all(|byte| *byte == 7));
+        let handed_over = buffer.hand_over(buffer.bytes().len(), vec![1; 100]);
+        assert_eq!((handed_over.len() > 2_768, buffer.bytes().len()), (true, 0));
+        buffer.take(0);
+        assert_eq!(buffer.worth_handing_over(0), None, "too small");
+    }
+
+    #[test]
     fn a_fault_is_seen_at_once_and_after_the_frames_before_it() {
         let mut buffer = FrameBuffer::new();
         let mut stream = frame(b"good");
         stream.push(b'G');
         buffer.read_from(&mut &stream[..]).unwrap();
-        assert_eq!(buffer.whole_frames(10), (9, Some(FrameFault::UnknownFormat(b'G'))));
+        assert_eq!(buffer.first(10).unwrap().unwrap().1, 5..9);
+        buffer.take(9);
+        assert_eq!(buffer.first(10), Err(FrameFault::UnknownFormat(b'G')));
 
         let mut buffer = FrameBuffer::new();
         buffer.read_from(&mut &[0, 0, 0, 0, 11][..]).unwrap();
         let fault = FrameFault::TooLarge { format: Format::Json, length: 11, max_frame: 10 };
-        assert_eq!(buffer.whole_frames(10), (0, Some(fault)));
+        assert_eq!(buffer.first(10), Err(fault));
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::mem;
 
 use crate::broker::{Control, Step};
 use crate::codec::{
-    Batch, Dialect, Document, KnownEnvelope, Message, Part, Published, Recognised, Request, Topics,
+    Batch, Dialect, Document, KnownEnvelope, Message, Part, Published, Recognised, Request, Spares, Topics,
     read_request,
 };
 use crate::protocol::{
-    Format, HEADER_LEN, Header, Limits, Refusal, Topic, TopicFilter, TopicName, check_topic_limits,
+    Format, FrameBuffer, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
+    check_topic_limits, frame_at,
 };
 
 /// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those which take turns stand in
@@ -20,11 +21,9 @@ const SEEN: usize = 64;
 const MAX_DECODED: usize = 4 << 20;
 
 /// The steps that a read brought, in order.
-pub(super) struct Intake<'a> {
-    /// Whole frames and nothing else.
-    region: &'a [u8],
+struct Intake<'a> {
     limits: Limits,
-    /// Where the batch that is being gathered begins in `region`.
+    /// Where the batch that is being gathered begins in what was read.
     start: usize,
     document: Document,
     /// Bytes of all values that were decoded for the batch, those included that it does not carry.
@@ -47,6 +46,9 @@ pub struct Recent {
     like: Option<Like>,
     /// The topic that it named.
     topic: String,
+    /// Memory for batches, and how many messages the one before had.
+    spares: Spares,
+    messages: usize,
 }
 
 /// What a publish asked for besides its payload.
@@ -67,12 +69,15 @@ pub struct Taken {
     pub needs_answer: bool,
     /// How many frames were refused.
     pub refused: usize,
+    /// How many bytes were whole frames.
+    pub whole: usize,
+    /// What ends the stream of frames behind them.
+    pub fault: Option<FrameFault>,
 }
 
-/// Decodes a region of whole frames, their headers judged already.
-pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
+/// Takes the whole frames that a buffer begins with, and decodes them.
+pub fn take_in(buffer: &mut FrameBuffer, limits: Limits, recent: &mut Recent) -> Taken {
     let mut intake = Intake {
-        region,
         limits,
         start: 0,
         document: Document::new(),
@@ -84,27 +89,32 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         steps: Vec::new(),
         refused: 0,
     };
-    let mut at = 0;
-    while let Some(header) = region[at..].first_chunk::<HEADER_LEN>() {
-        let Ok(header) = Header::parse(*header, u32::MAX) else { break };
-        let end = at + HEADER_LEN + header.length as usize;
-        intake.frame(header.format, at, end);
-        at = end;
-    }
-    intake.finish_batch(at);
+    let region = buffer.bytes();
+    let mut whole = 0;
+    let fault = loop {
+        match frame_at(region, whole, limits.max_frame) {
+            Ok(Some((header, body))) => {
+                intake.frame(region, header.format, whole, body.end);
+                whole = body.end;
+            }
+            Ok(None) => break None,
+            Err(fault) => break Some(fault),
+        }
+    };
+    intake.finish(buffer, whole);
     let needs_answer = intake
         .steps
         .iter()
         .any(|step| matches!(step, Step::Control(control) if !matches!(control, Control::Clear { .. })));
-    Taken { steps: intake.steps, needs_answer, refused: intake.refused }
+    Taken { steps: intake.steps, needs_answer, refused: intake.refused, whole, fault }
 }
 
 impl Intake<'_> {
-    fn frame(&mut self, format: Format, at: usize, end: usize) {
-        if format == Format::Json && self.like_the_last(at, end) {
+    fn frame(&mut self, region: &[u8], format: Format, at: usize, end: usize) {
+        if format == Format::Json && self.like_the_last(region, at, end) {
             return;
         }
-        let source = &self.region[self.start..];
+        let source = &region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
         let mark = self.document.mark();
@@ -124,7 +134,7 @@ impl Intake<'_> {
                         self.recent.topic.push_str(&topic);
                     }
                     let verbatim = verbatim.then_some(frame);
-                    self.messages.push(Published { topic: index, format, message, retain, ttl, verbatim });
+                    self.push(Published::new(index, format, &message, retain, ttl, verbatim));
                     return;
                 }
                 Err(refusal) => Err(refusal.about(topic)),
@@ -136,7 +146,7 @@ impl Intake<'_> {
             self.refused += 1;
             Control::Refuse { refusal, format }
         });
-        self.finish_batch(at);
+        self.finish_copy(region, at);
         self.start = end;
         self.steps.push(Step::Control(control));
     }
@@ -144,9 +154,9 @@ impl Intake<'_> {
     /// Takes a frame that differs from the last publish in nothing but its payload and perhaps its topic; returns whether
     /// it is one.
     #[inline]
-    fn like_the_last(&mut self, at: usize, end: usize) -> bool {
+    fn like_the_last(&mut self, region: &[u8], at: usize, end: usize) -> bool {
         let Some(like) = self.recent.like else { return false };
-        let source = &self.region[self.start..];
+        let source = &region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
         let Some(Recognised { topic, message }) = self.recent.known.recognise(source, body, &self.limits)
@@ -164,22 +174,25 @@ impl Intake<'_> {
             }
         };
         let Some(topic) = topic else { return false };
-        self.messages.push(Published {
-            topic,
-            format: Format::Json,
-            message: Message { part: Part::Value(message), document: None },
-            retain: like.retain,
-            ttl: like.ttl,
-            verbatim: like.verbatim.then_some(frame),
-        });
+        let message = Message { part: Part::Value(message), document: None };
+        let verbatim = like.verbatim.then_some(frame);
+        self.push(Published::new(topic, Format::Json, &message, like.retain, like.ttl, verbatim));
         true
+    }
+
+    #[inline]
+    fn push(&mut self, published: Published) {
+        if self.messages.capacity() == 0 {
+            self.messages = self.recent.spares.messages(self.recent.messages);
+        }
+        self.messages.push(published);
     }
 
     /// The index of a topic among the batch's.
     fn topic(&mut self, text: &str) -> Result<u32, Refusal> {
         let seen = &mut self.seen[place(text)];
         if let Some(index) = seen.checked_sub(1)
-            && self.topics.get(index).as_str() == text
+            && self.topics.get(index as usize).as_str() == text
         {
             return Ok(index);
         }
@@ -189,20 +202,55 @@ impl Intake<'_> {
         Ok(index)
     }
 
-    /// Ends the batch before `end`, if there is one.
-    fn finish_batch(&mut self, end: usize) {
-        let document = mem::take(&mut self.document);
-        if self.messages.is_empty() {
-            return;
+    /// Ends everything that the first `whole` bytes of the buffer brought, and takes them from it. Where they are one batch
+    /// and fill the buffer, that becomes the batch's, which spares it a copy.
+    fn finish(&mut self, buffer: &mut FrameBuffer, whole: usize) {
+        if self.start == 0
+            && !self.messages.is_empty()
+            && let Some(size) = buffer.worth_handing_over(whole)
+        {
+            let next = self.recent.spares.buffer(size);
+            let bytes = buffer.hand_over(whole, next);
+            self.finish_batch(bytes, whole);
+        } else {
+            self.finish_copy(buffer.bytes(), whole);
+            buffer.take(whole);
         }
+    }
+
+    /// Ends the batch before `end`, if there is one, with a copy of its bytes.
+    fn finish_copy(&mut self, region: &[u8], end: usize) {
+        if !self.messages.is_empty() {
+            let region = &region[self.start..end];
+            let mut bytes = self.recent.spares.bytes(region.len());
+            bytes.extend_from_slice(region);
+            self.finish_batch(bytes, region.len());
+        } else {
+            self.document = Document::new();
+        }
+    }
+
+    /// Ends the batch, whose bytes are the first `len` of these.
+    fn finish_batch(&mut self, bytes: Vec<u8>, len: usize) {
+        let document = mem::take(&mut self.document);
         let messages = mem::take(&mut self.messages);
-        let bytes = self.region[self.start..end].to_vec();
+        self.recent.messages = messages.len();
         let topics = mem::take(&mut self.topics);
         self.seen = [0; SEEN];
         self.recent.like = self.recent.like.map(|like| Like { topic: None, ..like });
         let decoded = mem::take(&mut self.decoded);
-        let batch = Batch::new(bytes, document, topics, messages, self.limits).decoding_to(decoded);
+        let batch = Batch::new(bytes, document, topics, messages, self.limits)
+            .cut_to(len)
+            .decoding_to(decoded)
+            .returning_to(&self.recent.spares);
         self.steps.push(Step::Publish(Box::new(batch)));
+    }
+}
+
+impl Recent {
+    /// Nothing yet, and where memory for batches comes from.
+    pub fn new(spares: Spares) -> Recent {
+        Recent { spares, ..Recent::default() }
     }
 }
 
@@ -244,10 +292,20 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Header;
 
     fn frame(format: Format, body: &str) -> Vec<u8> {
         let header = Header { format, length: body.len() as u32 }.to_bytes();
         [&header, body.as_bytes()].concat()
+    }
+
+    /// Takes in frames that were read together.
+    fn take(mut frames: &[u8], recent: &mut Recent) -> Taken {
+        let mut buffer = FrameBuffer::new();
+        while buffer.read_from(&mut frames).unwrap() > 0 {}
+        let taken = take_in(&mut buffer, Limits::default(), recent);
+        assert_eq!((buffer.bytes(), &taken.fault), (&[][..], &None));
+        taken
     }
 
     /// What the frames came to, in words: each message with its topic, payload, options and frame.
@@ -258,13 +316,15 @@ mod tests {
                 said.push(format!("{step:?}"));
                 continue;
             };
-            for Published { topic, format, message, retain, verbatim, .. } in batch.messages() {
-                let topic = batch.topics().get(*topic);
-                let payload = String::from_utf8_lossy(&batch.bytes()[message.part.range().clone()]);
-                let frame = verbatim.clone().map(|frame| batch.bytes()[frame].to_vec());
+            for published in batch.messages() {
+                let topic = batch.topics().get(published.topic());
+                let payload = String::from_utf8_lossy(&batch.bytes()[published.part().range().clone()]);
+                let frame = published.verbatim().map(|frame| batch.bytes()[frame].to_vec());
                 said.push(format!(
-                    "{topic} {format:?} {payload} {retain} {frame:?} {:?}",
-                    message.document.is_some()
+                    "{topic} {:?} {payload} {} {frame:?} {}",
+                    published.format(),
+                    published.retain(),
+                    published.document().is_some()
                 ));
             }
         }
@@ -295,17 +355,13 @@ mod tests {
                 _ => {}
             }
         }
-        let alone: Vec<String> = frames
-            .iter()
-            .flat_map(|frame| said(take_in(frame, Limits::default(), &mut Recent::default())))
-            .collect();
+        let alone: Vec<String> =
+            frames.iter().flat_map(|frame| said(take(frame, &mut Recent::default()))).collect();
         assert!(alone.len() > 100);
         for at_once in [1, 2, 3, 7, 50, frames.len()] {
             let mut recent = Recent::default();
-            let together: Vec<String> = frames
-                .chunks(at_once)
-                .flat_map(|frames| said(take_in(&frames.concat(), Limits::default(), &mut recent)))
-                .collect();
+            let together: Vec<String> =
+                frames.chunks(at_once).flat_map(|frames| said(take(&frames.concat(), &mut recent))).collect();
             assert_eq!(together, alone, "{at_once} at once");
         }
     }

@@ -21,6 +21,7 @@ use crate::broker::{
     BACKLOG_BYTES, Backlog, Counters, Dispatcher, Fsync, NoStore, QueueLimits, Store, StoreError,
     StoreLimits, Subtree,
 };
+use crate::codec::Spares;
 use crate::protocol::{
     DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE, DEFAULT_MAX_CONNECTIONS,
     DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_WRITE_TIMEOUT, Limits,
@@ -150,6 +151,7 @@ impl Broker {
             connections: Connections::default(),
             parked,
             backlog: Backlog::new(BACKLOG_BYTES),
+            spares: Spares::new(),
             store_full: dispatcher.store_full(),
             awake: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),

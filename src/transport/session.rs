@@ -18,6 +18,7 @@ use super::server::Config;
 use super::threads::{self, Thread};
 use super::writer::{Writer, write_tick};
 use crate::broker::{Backlog, ClientId, Control, Counters, Event, Step, outbox};
+use crate::codec::Spares;
 use crate::protocol::{ErrorCode, Format, FrameBuffer, Refusal};
 
 /// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs, with room.
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) connections: Connections,
     pub(super) parked: Arc<Parked>,
     pub(super) backlog: Arc<Backlog>,
+    pub(super) spares: Spares,
     /// The dispatcher says here whether the store is full.
     pub(super) store_full: Arc<AtomicBool>,
     /// Sessions that have a thread.
@@ -93,7 +95,8 @@ impl Session {
         shared: Arc<Shared>,
         alive: Sender<()>,
     ) -> Box<Session> {
-        let (writer, buffer, recent) = (None, FrameBuffer::new(), Recent::default());
+        let (writer, buffer) = (None, FrameBuffer::new());
+        let recent = Recent::new(shared.spares.clone());
         let complaints = Complaints::new(client, peer);
         Box::new(Session {
             client,
@@ -238,11 +241,9 @@ impl Session {
                 }
                 Err(error) => return Err(error),
             }
-            let (whole, fault) = self.buffer.whole_frames(limits.max_frame);
-            if whole > 0 {
+            let taken = take_in(&mut self.buffer, limits, &mut self.recent);
+            if taken.whole > 0 {
                 waited = Duration::ZERO;
-                let taken = take_in(&self.buffer.bytes()[..whole], limits, &mut self.recent);
-                self.buffer.take(whole);
                 if taken.refused > 0 {
                     Counters::add(&self.shared.counters.refused, taken.refused);
                     self.complaints.log(&taken.steps);
@@ -251,9 +252,9 @@ impl Session {
                 if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {
                     self.attach()?;
                 }
-                self.send(taken.steps, whole);
+                self.send(taken.steps, taken.whole);
             }
-            if let Some(fault) = fault {
+            if let Some(fault) = taken.fault {
                 let format = fault.answer_in();
                 self.refuse(Refusal::from(fault), format)?;
                 return self.discard_input();

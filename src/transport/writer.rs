@@ -228,9 +228,11 @@ impl Writer {
             Selection::Whole if skipped == 0 => &mut std::iter::once(0..bytes.len()),
             // What nobody wants has an empty frame.
             Selection::Whole => &mut (0..batch.messages().len())
-                .map(|message| run.frame(message))
+                .map(|message| batch.frame(run, message))
                 .filter(|frame| !frame.is_empty()),
-            Selection::Some(messages) => &mut messages.iter().map(|message| run.frame(*message as usize)),
+            Selection::Some(messages) => {
+                &mut messages.iter().map(|message| batch.frame(run, *message as usize))
+            }
         };
         // Neighbours are one piece.
         let mut piece: Option<Range<usize>> = None;

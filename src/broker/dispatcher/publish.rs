@@ -101,20 +101,29 @@ impl Dispatcher {
         let mut place = None;
         let mut is_routed = false;
         let mut approach = Approach::default();
+        // Whether any message of the batch can become the topic's last value, and there is one already.
+        let mut replaceable = false;
         for (index, message) in batch.messages().iter().enumerate() {
             if index % AHEAD == 0 {
                 approach = self.approach(batch, index);
             }
-            let topic = batch.topics().get(message.topic);
-            if last_topic != Some(message.topic) {
-                last_topic = Some(message.topic);
-                place = self.tree.find_approached(message.topic, topic, &approach);
+            let topic = batch.topics().get(message.topic());
+            if last_topic != Some(message.topic()) {
+                last_topic = Some(message.topic());
+                place = self.tree.find_approached(message.topic(), topic, &approach);
                 is_routed = false;
+                replaceable = self.is_replaceable(batch, place, can_refuse);
             }
-            if message.retain
-                && let Err(refusal) = self.store(batch, message, topic, &mut place, can_refuse)
+            // The next message takes its place before anybody can ask for it.
+            let is_overtaken = replaceable
+                && batch
+                    .messages()
+                    .get(index + 1)
+                    .is_some_and(|next| next.retain() && next.topic() == message.topic());
+            if message.retain()
+                && let Err(refusal) = self.store(batch, message, topic, &mut place, is_overtaken, can_refuse)
             {
-                refused.push((message.format, refusal));
+                refused.push((message.format(), refusal));
                 self.part_ways(&mut way, index);
                 continue;
             }
@@ -122,7 +131,7 @@ impl Dispatcher {
                 is_routed = true;
                 self.follow(&mut way, place, topic, index);
             }
-            self.counts.published_in[message.format as usize] += 1;
+            self.counts.published_in[message.format() as usize] += 1;
             if !way.is_same {
                 self.selections.add(&way.routes, index);
             }
@@ -135,7 +144,7 @@ impl Dispatcher {
         let messages = &batch.messages()[index..];
         let some = &messages[..messages.len().min(AHEAD)];
         let (Some(first), Some(last)) =
-            (some.iter().map(|m| m.topic).min(), some.iter().map(|m| m.topic).max())
+            (some.iter().map(Published::topic).min(), some.iter().map(Published::topic).max())
         else {
             return Approach::default();
         };
@@ -186,9 +195,14 @@ impl Dispatcher {
         message: &Published,
         topic: TopicName<'_>,
         place: &mut Option<TopicId>,
+        is_overtaken: bool,
         can_refuse: bool,
     ) -> Result<(), Refusal> {
-        let payload = PayloadRef::of(batch.bytes(), message.format, &message.message.part);
+        if is_overtaken && let Some(id) = *place {
+            self.tree.count(id);
+            return Ok(());
+        }
+        let payload = PayloadRef::of(batch.bytes(), message.format(), &message.part());
         let bytes = payload.source().len();
         if can_refuse && !self.tree.has_room(*place, bytes, &self.store) {
             return Err(self.no_room(topic));
@@ -208,8 +222,15 @@ impl Dispatcher {
                 }
             }
         }
-        self.note_stored(topic, message.ttl, before, bytes);
+        self.note_stored(topic, message.ttl(), before, bytes);
         Ok(())
+    }
+
+    /// Whether a topic holds a value, and any message of the batch may take its place.
+    fn is_replaceable(&self, batch: &Batch, place: Option<TopicId>, can_refuse: bool) -> bool {
+        self.subtrees.is_empty()
+            && self.tree.weight(place).is_some()
+            && (!can_refuse || self.tree.has_room(place, batch.bytes().len(), &self.store))
     }
 
     fn no_room(&self, topic: TopicName<'_>) -> Refusal {
@@ -259,9 +280,9 @@ impl Copies {
     fn of(&mut self, batch: &Batch, index: usize) -> Stored {
         self.0.resize(batch.messages().len(), None);
         let copy = self.0[index].get_or_insert_with(|| {
-            let Published { topic, format, message, .. } = &batch.messages()[index];
-            let payload = PayloadRef::of(batch.bytes(), *format, &message.part);
-            Stored::new(batch.topics().get(*topic), payload, 0)
+            let published = &batch.messages()[index];
+            let payload = PayloadRef::of(batch.bytes(), published.format(), &published.part());
+            Stored::new(batch.topics().get(published.topic()), payload, 0)
         });
         copy.clone()
     }

@@ -162,13 +162,9 @@ fn a_batch_of_many_topics_stores_the_last_of_each() {
     waiting(&inbox);
     let topics: Topics = (0..40).map(|n| Topic::parse(&format!("t/{n}")).unwrap()).collect();
     let bytes: Vec<u8> = (0..200_u8).collect();
-    let messages = (0..200_usize).map(|at| Published {
-        topic: (at % 40) as u32,
-        format: Format::Pickle,
-        message: Message { part: Part::Value(at..at + 1), document: None },
-        retain: at < 150,
-        ttl: None,
-        verbatim: None,
+    let messages = (0..200_usize).map(|at| {
+        let message = Message { part: Part::Value(at..at + 1), document: None };
+        Published::new((at % 40) as u32, Format::Pickle, &message, at < 150, None, None)
     });
     let batch = Batch::new(bytes, Document::new(), topics, messages.collect(), Limits::default());
     let refused = dispatcher.publish(batch, true);

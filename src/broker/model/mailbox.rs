@@ -11,7 +11,7 @@ use super::{Line, any, batch, explore, filter, one_in, reply};
 use crate::broker::mailbox::{Mailbox, Put};
 use crate::broker::{Inbox, Outbox, QueueLimits, Selection, Stored, outbox};
 use crate::codec::{Dialect, Payload};
-use crate::protocol::{Overflow, Reply, Topic};
+use crate::protocol::{Format, Overflow, Reply, Topic};
 
 /// Bytes that nothing here fills.
 const PLENTY: usize = 1 << 20;
@@ -159,7 +159,7 @@ fn latest() {
 
 fn stored(topic: &str, number: u64) -> Stored {
     let batch = batch(topic, [number]);
-    let payload = Payload::copy(batch.bytes(), batch.messages()[0].format, &batch.messages()[0].message.part);
+    let payload = Payload::copy(batch.bytes(), Format::Json, &batch.messages()[0].part());
     Stored::new(Topic::parse(topic).unwrap().name(), payload.borrow(), 0)
 }
 

@@ -19,7 +19,7 @@ pub(in crate::broker) const AHEAD: usize = 16;
 #[derive(Debug)]
 pub(in crate::broker) struct Approach {
     /// The first of the topics, by its index among those of a batch.
-    first: u32,
+    first: usize,
     hashes: [NameHash; AHEAD],
     count: usize,
 }
@@ -34,7 +34,7 @@ impl Tree {
     /// Approaches topics, the first of which has the index `first`. At most [`AHEAD`] are taken.
     pub(in crate::broker) fn approach<'a>(
         &self,
-        first: u32,
+        first: usize,
         topics: impl Iterator<Item = TopicName<'a>>,
     ) -> Approach {
         let mut approach = Approach { first, ..Approach::default() };
@@ -86,11 +86,11 @@ impl Tree {
     /// Looks for a topic, as [`find`](Self::find), more quickly if it was approached.
     pub(in crate::broker) fn find_approached(
         &self,
-        index: u32,
+        index: usize,
         topic: TopicName<'_>,
         approach: &Approach,
     ) -> Option<TopicId> {
-        let hash = index.checked_sub(approach.first).map(|at| at as usize).filter(|at| *at < approach.count);
+        let hash = index.checked_sub(approach.first).filter(|at| *at < approach.count);
         let hash = hash.map_or_else(|| self.names.hash(topic.as_str()), |at| approach.hashes[at]);
         self.named(topic.as_str(), hash)
     }

@@ -80,9 +80,9 @@ fn who_is_approached_is_found_as_ever() {
     }
     let names = |from: usize| topics[from..].iter().map(Topic::name);
     for first in [0, 5, 39] {
-        let approach = tree.approach(first, names(first as usize));
+        let approach = tree.approach(first, names(first));
         for (index, topic) in topics.iter().enumerate() {
-            let found = tree.find_approached(index as u32, topic.name(), &approach);
+            let found = tree.find_approached(index, topic.name(), &approach);
             assert_eq!(found, tree.find(topic), "{topic} after an approach from {first}");
         }
     }

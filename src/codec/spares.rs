@@ -1,0 +1,187 @@
+//! Memory of batches that were delivered, for those to come.
+//!
+//! A batch is made by a session and dropped by whoever is done with it last. Memory that is given back to the allocator
+//! there and asked for here, a quarter of a megabyte at a time, comes from the kernel page by page; that took a quarter of
+//! a session's time.
+
+use std::sync::{Arc, Mutex, TryLockError};
+
+use super::published::Published;
+
+/// Smaller vectors are the allocator's matter.
+const WORTH_KEEPING: usize = 4 << 10;
+/// Bytes of memory that a pile keeps at most, and vectors.
+const KEPT: usize = 4 << 20;
+const KEPT_VECTORS: usize = 64;
+
+/// Vectors that nobody uses, shared by the sessions and the batches of a broker.
+#[derive(Clone, Debug, Default)]
+pub struct Spares(Option<Arc<Piles>>);
+
+#[derive(Debug, Default)]
+struct Piles {
+    /// As long as they are large; what they hold means nothing.
+    buffers: Mutex<Pile<u8>>,
+    bytes: Mutex<Pile<u8>>,
+    messages: Mutex<Pile<Published>>,
+}
+
+/// Vectors, those that were given back last at the end.
+#[derive(Debug)]
+struct Pile<T> {
+    vectors: Vec<Vec<T>>,
+    /// Bytes of memory of all.
+    size: usize,
+}
+
+impl Spares {
+    /// Spares that keep up to 4 MiB of each kind, for all sessions of a broker together. Those of `default` keep nothing.
+    pub fn new() -> Spares {
+        Spares(Some(Arc::default()))
+    }
+
+    /// A buffer of `size` bytes to read into. What is in it means nothing.
+    pub fn buffer(&self, size: usize) -> Vec<u8> {
+        let spare = self.0.as_ref().and_then(|piles| with(&piles.buffers, |pile| pile.take(size, size)));
+        spare.flatten().unwrap_or_else(|| vec![0; size])
+    }
+
+    /// Keeps a buffer that is not needed any more.
+    pub fn give_back_buffer(&self, buffer: Vec<u8>) {
+        if buffer.len() == buffer.capacity() {
+            give_back(self.0.as_ref().map(|piles| &piles.buffers), buffer);
+        }
+    }
+
+    /// An empty vector with room for `size` bytes, and for not more than twice as many.
+    pub fn bytes(&self, size: usize) -> Vec<u8> {
+        take(self.0.as_ref().map(|piles| &piles.bytes), size)
+    }
+
+    /// An empty vector for about `count` messages.
+    pub fn messages(&self, count: usize) -> Vec<Published> {
+        take(self.0.as_ref().map(|piles| &piles.messages), count)
+    }
+
+    /// Keeps a vector that is not needed any more, if it is worth it.
+    pub fn give_back_bytes(&self, mut bytes: Vec<u8>) {
+        bytes.clear();
+        give_back(self.0.as_ref().map(|piles| &piles.bytes), bytes);
+    }
+
+    /// The same with messages.
+    pub fn give_back_messages(&self, mut messages: Vec<Published>) {
+        messages.clear();
+        give_back(self.0.as_ref().map(|piles| &piles.messages), messages);
+    }
+}
+
+fn take<T>(pile: Option<&Mutex<Pile<T>>>, count: usize) -> Vec<T> {
+    let Some(pile) = pile.filter(|_| count * size_of::<T>() >= WORTH_KEEPING) else {
+        return Vec::with_capacity(count);
+    };
+    // Of few sizes, so that what comes back fits what is wanted next.
+    let capacity = count.next_power_of_two();
+    let spare = with(pile, |pile| pile.take(count, capacity)).flatten();
+    spare.unwrap_or_else(|| Vec::with_capacity(capacity))
+}
+
+fn give_back<T>(pile: Option<&Mutex<Pile<T>>>, vector: Vec<T>) {
+    let Some(pile) = pile else { return };
+    if (WORTH_KEEPING..=KEPT / 4).contains(&(vector.capacity() * size_of::<T>())) {
+        with(pile, |pile| pile.put(vector));
+    }
+}
+
+/// Nobody waits for spares: who finds them in use does without.
+fn with<T, R>(pile: &Mutex<Pile<T>>, act: impl FnOnce(&mut Pile<T>) -> R) -> Option<R> {
+    match pile.try_lock() {
+        Ok(mut pile) => Some(act(&mut pile)),
+        Err(TryLockError::Poisoned(mut pile)) => Some(act(pile.get_mut())),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+impl<T> Pile<T> {
+    fn take(&mut self, least: usize, most: usize) -> Option<Vec<T>> {
+        let fits = |spare: &Vec<T>| (least..=most).contains(&spare.capacity());
+        // What was given back last is most likely still in a cache.
+        let found = self.vectors.iter().rposition(fits)?;
+        let spare = self.vectors.remove(found);
+        self.size -= spare.capacity() * size_of::<T>();
+        Some(spare)
+    }
+
+    fn put(&mut self, vector: Vec<T>) {
+        self.size += vector.capacity() * size_of::<T>();
+        self.vectors.push(vector);
+        // What nobody has asked for makes room.
+        while self.size > KEPT || self.vectors.len() > KEPT_VECTORS {
+            self.size -= self.vectors.remove(0).capacity() * size_of::<T>();
+        }
+    }
+}
+
+impl<T> Default for Pile<T> {
+    fn default() -> Pile<T> {
+        Pile { vectors: Vec::new(), size: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(spares: &Spares) -> (usize, usize) {
+        let pile = spares.0.as_ref().unwrap().bytes.lock().unwrap();
+        (pile.size, pile.vectors.len())
+    }
+
+    #[test]
+    fn what_is_given_back_is_used_again_where_it_fits() {
+        let spares = Spares::new();
+        let vector = spares.bytes(10_000);
+        assert_eq!(vector.capacity(), 16_384);
+        let address = vector.as_ptr();
+        spares.give_back_bytes(vector);
+        let others = [spares.bytes(20_000), spares.bytes(8_000)];
+        assert!(others.iter().all(|other| other.as_ptr() != address), "too small, and far too large");
+        let mut again = spares.bytes(9_000);
+        assert_eq!(again.as_ptr(), address);
+        again.push(1);
+        spares.give_back_bytes(again);
+        assert_eq!(spares.bytes(16_000), [0; 0], "empty again");
+        assert_eq!(kept(&spares), (0, 0));
+    }
+
+    #[test]
+    fn a_buffer_keeps_its_length() {
+        let spares = Spares::new();
+        let buffer = spares.buffer(65_536);
+        assert_eq!(buffer, [0; 65_536]);
+        let address = buffer.as_ptr();
+        spares.give_back_buffer(buffer);
+        let other = spares.bytes(65_536);
+        assert_ne!(other.as_ptr(), address, "another kind");
+        let again = spares.buffer(65_536);
+        assert_eq!((again.as_ptr(), again.len()), (address, 65_536));
+        spares.give_back_buffer(Vec::with_capacity(65_536));
+        assert_eq!(spares.buffer(65_536).len(), 65_536);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
+        let spares = Spares::new();
+        for _ in 0..10 {
+            spares.give_back_bytes(Vec::with_capacity(1 << 20));
+        }
+        assert_eq!(kept(&spares), (4 << 20, 4));
+        spares.give_back_bytes(Vec::with_capacity((1 << 20) + 1));
+        spares.give_back_bytes(Vec::with_capacity(100));
+        assert_eq!(kept(&spares), (4 << 20, 4), "too large and too small");
+        for _ in 0..1_000 {
+            spares.give_back_bytes(Vec::with_capacity(WORTH_KEEPING));
+        }
+        assert_eq!(kept(&spares), (64 * WORTH_KEEPING, 64));
+    }
+}
