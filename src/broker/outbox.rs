@@ -130,6 +130,25 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// Whether writing it may mean waiting for something, or holds up others: many values, or an answer that is not known yet.
+    pub fn may_take_time(&self) -> bool {
+        /// Bytes of values that are written at once.
+        const FEW: usize = 64 << 10;
+        const SMALL: usize = 64;
+        match self {
+            Delivery::Walk { .. } | Delivery::Topics { .. } => true,
+            Delivery::Durable { ticket, .. } => !ticket.is_ready(),
+            Delivery::Snapshot { values, .. } => {
+                values.iter().map(|stored| SMALL + stored.weight()).sum::<usize>() > FEW
+            }
+            Delivery::Value { stored, .. } => stored.weight() > FEW,
+            Delivery::Mailbox(mailbox) => mailbox.waiting() > 64,
+            Delivery::Messages { .. } | Delivery::Report { .. } | Delivery::Reply { .. } => false,
+        }
+    }
+}
+
 /// Some of many stored values, in the order in which they were published.
 #[derive(Debug)]
 pub struct Piece {
