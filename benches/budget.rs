@@ -126,7 +126,8 @@ impl Broker {
     fn carry(&mut self, mut sent: &[u8]) -> usize {
         let mut bytes = 0;
         while self.buffer.read_from(&mut sent).is_ok_and(|count| count > 0) {
-            let taken = take_in(&mut self.buffer, Limits::default(), &mut self.recent);
+            let taken = take_in(self.buffer.bytes(), Limits::default(), &mut self.recent);
+            self.buffer.take(taken.whole);
             let (client, claim) = (ClientId(0), Claim::nothing());
             self.dispatcher.step(Event::Steps { client, steps: taken.steps, claim });
             for inbox in &self.inboxes {

@@ -7,7 +7,7 @@ use std::alloc::System;
 
 use babelmq::Limits;
 use babelmq::internals::{Recent, take_in};
-use babelmq::protocol::{Format, FrameBuffer, Header};
+use babelmq::protocol::{Format, Header};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[global_allocator]
@@ -20,15 +20,9 @@ fn allocations(messages: usize) -> usize {
     let header = Header { format: Format::Json, length: body.len() as u32 }.to_bytes();
     let region = [&header[..], body].concat().repeat(messages);
     let mut recent = Recent::default();
-    let buffer = || {
-        let (mut buffer, mut region) = (FrameBuffer::new(), &region[..]);
-        while buffer.read_from(&mut region).unwrap() > 0 {}
-        buffer
-    };
-    drop(take_in(&mut buffer(), Limits::default(), &mut recent));
-    let mut buffer = buffer();
+    drop(take_in(&region, Limits::default(), &mut recent));
     let counted = Region::new(ALLOCATOR);
-    let taken = take_in(&mut buffer, Limits::default(), &mut recent);
+    let taken = take_in(&region, Limits::default(), &mut recent);
     let change = counted.change();
     assert_eq!((taken.steps.len(), taken.refused), (1, 0));
     change.allocations + change.reallocations

@@ -77,7 +77,7 @@ fn producers_that_outrun_the_dispatcher_wait_their_turn() {
 }
 
 fn publication(producer: usize, message: usize) -> Vec<u8> {
-    let topic = format!("a/a/a/a/a/a/a/a/a/a/{producer}/{message}");
+    let topic = format!("{}{producer}/{message}", "a/".repeat(DEPTH));
     let payload = format!("\"{}\"", "x".repeat(MESSAGE));
     let fields = [
         ("command", Str("publish")),

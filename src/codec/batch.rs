@@ -20,9 +20,7 @@ use crate::protocol::{Limits, Topic};
 /// Published messages with the bytes that they came in.
 #[derive(Debug)]
 pub struct Batch {
-    /// A buffer that begins with the batch's bytes, or just these.
-    buffer: Vec<u8>,
-    len: usize,
+    bytes: Vec<u8>,
     document: Document,
     decoded: usize,
     topics: Topics,
@@ -67,8 +65,7 @@ impl Batch {
         limits: Limits,
     ) -> Batch {
         Batch {
-            len: bytes.len(),
-            buffer: bytes,
+            bytes,
             document,
             decoded: 0,
             topics,
@@ -96,13 +93,6 @@ impl Batch {
         self
     }
 
-    /// The same batch, with the first `len` of its bytes; what is behind them was never part of it.
-    #[must_use]
-    pub fn cut_to(mut self, len: usize) -> Batch {
-        self.len = self.len.min(len);
-        self
-    }
-
     /// The same batch, whose memory becomes spare when it is dropped.
     #[must_use]
     pub fn returning_to(mut self, spares: &Spares) -> Batch {
@@ -122,14 +112,14 @@ impl Batch {
 
     /// The bytes that the messages' ranges refer to.
     pub fn bytes(&self) -> &[u8] {
-        &self.buffer[..self.len]
+        &self.bytes
     }
 
     /// About how many bytes of memory the batch holds: a small payload can decode to much, and what it is encoded to is in
     /// proportion to that.
     pub fn weight(&self) -> usize {
         let decoded = self.document.weight().max(self.decoded);
-        let own = self.buffer.capacity() + self.messages.capacity() * size_of::<Published>();
+        let own = self.bytes.capacity() + self.messages.capacity() * size_of::<Published>();
         own + decoded + self.topics.weight()
     }
 
@@ -145,7 +135,7 @@ impl Batch {
 
     /// The bytes of a run.
     pub fn run_bytes<'a>(&'a self, run: &'a Run) -> &'a [u8] {
-        run.encoded.as_deref().unwrap_or(self.bytes())
+        run.encoded.as_deref().unwrap_or(&self.bytes)
     }
 
     /// Where message `index` lies in [`run_bytes`](Self::run_bytes).
@@ -165,7 +155,7 @@ impl Batch {
         }
         let ends = Vec::with_capacity(self.messages.len());
         let mut run = Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
-        let mut out = self.spares.bytes(self.len);
+        let mut out = self.spares.bytes(self.bytes.len());
         let mut scratch = Document::new();
         for (index, published) in self.messages.iter().enumerate() {
             if wanted.includes(index) && !dialect.passes_on(published.format()) {
@@ -194,7 +184,7 @@ impl Batch {
             }
             _ => false,
         });
-        contiguous && end == self.len
+        contiguous && end == self.bytes.len()
     }
 
     fn encode_one(
@@ -208,16 +198,16 @@ impl Batch {
         let content = match (published.part(), published.document()) {
             (Part::Value(range), _) if dialect.passes_on(format) => {
                 if let Some(frame) = published.verbatim() {
-                    out.extend_from_slice(&self.buffer[frame]);
+                    out.extend_from_slice(&self.bytes[frame]);
                     return Ok(());
                 }
-                Content::Published(&self.buffer[range])
+                Content::Published(&self.bytes[range])
             }
-            (_, Some(root)) => Content::Decoded(self.document.view(&self.buffer, root)),
+            (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
             (part, None) => {
                 scratch.clear();
-                let root = decode_part(&self.buffer, format, &part, scratch, &self.limits)?;
-                Content::Decoded(scratch.view(&self.buffer, root))
+                let root = decode_part(&self.bytes, format, &part, scratch, &self.limits)?;
+                Content::Decoded(scratch.view(&self.bytes, root))
             }
         };
         let topic = self.topics.get(published.topic());
@@ -228,12 +218,7 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        let buffer = mem::take(&mut self.buffer);
-        if buffer.len() > self.len {
-            self.spares.give_back_buffer(buffer);
-        } else {
-            self.spares.give_back_bytes(buffer);
-        }
+        self.spares.give_back_bytes(mem::take(&mut self.bytes));
         self.spares.give_back_messages(mem::take(&mut self.messages));
         for run in &mut self.runs {
             if let Some(bytes) = run.take().and_then(|run| run.encoded) {

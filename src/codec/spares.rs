@@ -20,13 +20,11 @@ pub struct Spares(Option<Arc<Piles>>);
 
 #[derive(Debug, Default)]
 struct Piles {
-    /// As long as they are large; what they hold means nothing.
-    buffers: Mutex<Pile<u8>>,
     bytes: Mutex<Pile<u8>>,
     messages: Mutex<Pile<Published>>,
 }
 
-/// Vectors, those that were given back last at the end.
+/// Empty vectors, those that were given back last at the end.
 #[derive(Debug)]
 struct Pile<T> {
     vectors: Vec<Vec<T>>,
@@ -40,19 +38,6 @@ impl Spares {
         Spares(Some(Arc::default()))
     }
 
-    /// A buffer of `size` bytes to read into. What is in it means nothing.
-    pub fn buffer(&self, size: usize) -> Vec<u8> {
-        let spare = self.0.as_ref().and_then(|piles| with(&piles.buffers, |pile| pile.take(size, size)));
-        spare.flatten().unwrap_or_else(|| vec![0; size])
-    }
-
-    /// Keeps a buffer that is not needed any more.
-    pub fn give_back_buffer(&self, buffer: Vec<u8>) {
-        if buffer.len() == buffer.capacity() {
-            give_back(self.0.as_ref().map(|piles| &piles.buffers), buffer);
-        }
-    }
-
     /// An empty vector with room for `size` bytes, and for not more than twice as many.
     pub fn bytes(&self, size: usize) -> Vec<u8> {
         take(self.0.as_ref().map(|piles| &piles.bytes), size)
@@ -64,20 +49,20 @@ impl Spares {
     }
 
     /// Keeps a vector that is not needed any more, if it is worth it.
-    pub fn give_back_bytes(&self, mut bytes: Vec<u8>) {
-        bytes.clear();
+    pub fn give_back_bytes(&self, bytes: Vec<u8>) {
         give_back(self.0.as_ref().map(|piles| &piles.bytes), bytes);
     }
 
     /// The same with messages.
-    pub fn give_back_messages(&self, mut messages: Vec<Published>) {
-        messages.clear();
+    pub fn give_back_messages(&self, messages: Vec<Published>) {
         give_back(self.0.as_ref().map(|piles| &piles.messages), messages);
     }
 }
 
 fn take<T>(pile: Option<&Mutex<Pile<T>>>, count: usize) -> Vec<T> {
-    let Some(pile) = pile.filter(|_| count * size_of::<T>() >= WORTH_KEEPING) else {
+    // What is too large to be kept is no larger than it has to be, since it counts where it waits.
+    let size = count * size_of::<T>();
+    let Some(pile) = pile.filter(|_| (WORTH_KEEPING..=KEPT / 4).contains(&size)) else {
         return Vec::with_capacity(count);
     };
     // Of few sizes, so that what comes back fits what is wanted next.
@@ -86,9 +71,10 @@ fn take<T>(pile: Option<&Mutex<Pile<T>>>, count: usize) -> Vec<T> {
     spare.unwrap_or_else(|| Vec::with_capacity(capacity))
 }
 
-fn give_back<T>(pile: Option<&Mutex<Pile<T>>>, vector: Vec<T>) {
+fn give_back<T>(pile: Option<&Mutex<Pile<T>>>, mut vector: Vec<T>) {
     let Some(pile) = pile else { return };
     if (WORTH_KEEPING..=KEPT / 4).contains(&(vector.capacity() * size_of::<T>())) {
+        vector.clear();
         with(pile, |pile| pile.put(vector));
     }
 }
@@ -155,27 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_keeps_its_length() {
-        let spares = Spares::new();
-        let buffer = spares.buffer(65_536);
-        assert_eq!(buffer, [0; 65_536]);
-        let address = buffer.as_ptr();
-        spares.give_back_buffer(buffer);
-        let other = spares.bytes(65_536);
-        assert_ne!(other.as_ptr(), address, "another kind");
-        let again = spares.buffer(65_536);
-        assert_eq!((again.as_ptr(), again.len()), (address, 65_536));
-        spares.give_back_buffer(Vec::with_capacity(65_536));
-        assert_eq!(spares.buffer(65_536).len(), 65_536);
-    }
-
-    #[test]
     fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
         let spares = Spares::new();
         for _ in 0..10 {
             spares.give_back_bytes(Vec::with_capacity(1 << 20));
         }
         assert_eq!(kept(&spares), (4 << 20, 4));
+        assert_eq!(spares.bytes((1 << 20) + 1).capacity(), (1 << 20) + 1);
         spares.give_back_bytes(Vec::with_capacity((1 << 20) + 1));
         spares.give_back_bytes(Vec::with_capacity(100));
         assert_eq!(kept(&spares), (4 << 20, 4), "too large and too small");

@@ -1,7 +1,6 @@
 //! Frames: a format byte, a length, a body.
 
 use std::io::{self, Read};
-use std::mem;
 use std::ops::Range;
 
 use super::{ErrorCode, Format, Refusal};
@@ -13,9 +12,6 @@ pub const HEADER_LEN: usize = 5;
 const SMALLEST_BUFFER: usize = 4 << 10;
 /// A buffer that reads keep filling grows to this; it grows beyond only for a frame that is larger.
 const LARGEST_BUFFER: usize = 256 << 10;
-
-/// A buffer below this is copied from.
-const SMALLEST_HANDED_OVER: usize = 16 << 10;
 
 /// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,26 +140,6 @@ impl FrameBuffer {
         }
     }
 
-    /// Whether the first `count` of [`bytes`](Self::bytes) fill so much of the buffer that it is better handed over with
-    /// them than copied from; then, how large it is.
-    pub fn worth_handing_over(&self, count: usize) -> Option<usize> {
-        let size = self.buffer.len();
-        let is_one = (SMALLEST_HANDED_OVER..=LARGEST_BUFFER).contains(&size);
-        (is_one && self.start == 0 && count >= size / 2).then_some(size)
-    }
-
-    /// Hands over the buffer, which begins with the first `count` of [`bytes`](Self::bytes), and goes on with `next`, of
-    /// which only the length matters.
-    pub fn hand_over(&mut self, count: usize, mut next: Vec<u8>) -> Vec<u8> {
-        let rest = self.bytes().get(count..).unwrap_or_default();
-        if next.len() < rest.len() {
-            next.resize(rest.len(), 0);
-        }
-        next[..rest.len()].copy_from_slice(rest);
-        (self.start, self.end) = (0, rest.len());
-        mem::replace(&mut self.buffer, next)
-    }
-
     fn make_room(&mut self) {
         if self.end < self.buffer.len() {
             return;
@@ -236,27 +212,6 @@ mod tests {
             assert_eq!(bodies, [b"one".to_vec(), vec![], vec![7; 9_000]], "in steps of {step}");
             assert!(buffer.bytes().is_empty());
         }
-    }
-
-    #[test]
-    fn a_buffer_is_handed_over_when_enough_of_it_is_taken() {
-        let mut stream = &[7; 100_000][..];
-        let mut buffer = FrameBuffer::new();
-        while buffer.bytes().len() < 20_000 {
-            buffer.read_from(&mut stream).unwrap();
-        }
-        assert_eq!((buffer.bytes().len(), buffer.buffer.len()), (32_768, 32_768));
-        assert_eq!(buffer.worth_handing_over(16_383), None);
-        assert_eq!(buffer.worth_handing_over(30_000), Some(32_768));
-        let handed_over = buffer.hand_over(30_000, vec![1; 100]);
-        assert_eq!(handed_over, [7; 32_768]);
-        assert_eq!(buffer.bytes(), [7; 2_768]);
-        buffer.read_from(&mut stream).unwrap();
-        assert!(buffer.bytes().iter().all(|byte| *byte == 7));
-        let handed_over = buffer.hand_over(buffer.bytes().len(), vec![1; 100]);
-        assert_eq!((handed_over.len() > 2_768, buffer.bytes().len()), (true, 0));
-        buffer.take(0);
-        assert_eq!(buffer.worth_handing_over(0), None, "too small");
     }
 
     #[test]

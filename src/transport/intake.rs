@@ -8,8 +8,8 @@ use crate::codec::{
     read_request,
 };
 use crate::protocol::{
-    Format, FrameBuffer, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
-    check_topic_limits, frame_at,
+    Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName, check_topic_limits,
+    frame_at,
 };
 
 /// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those which take turns stand in
@@ -21,9 +21,10 @@ const SEEN: usize = 64;
 const MAX_DECODED: usize = 4 << 20;
 
 /// The steps that a read brought, in order.
-struct Intake<'a> {
+pub(super) struct Intake<'a> {
+    region: &'a [u8],
     limits: Limits,
-    /// Where the batch that is being gathered begins in what was read.
+    /// Where the batch that is being gathered begins in `region`.
     start: usize,
     document: Document,
     /// Bytes of all values that were decoded for the batch, those included that it does not carry.
@@ -75,9 +76,10 @@ pub struct Taken {
     pub fault: Option<FrameFault>,
 }
 
-/// Takes the whole frames that a buffer begins with, and decodes them.
-pub fn take_in(buffer: &mut FrameBuffer, limits: Limits, recent: &mut Recent) -> Taken {
+/// Decodes the whole frames that `region` begins with.
+pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
     let mut intake = Intake {
+        region,
         limits,
         start: 0,
         document: Document::new(),
@@ -89,19 +91,18 @@ pub fn take_in(buffer: &mut FrameBuffer, limits: Limits, recent: &mut Recent) ->
         steps: Vec::new(),
         refused: 0,
     };
-    let region = buffer.bytes();
     let mut whole = 0;
     let fault = loop {
         match frame_at(region, whole, limits.max_frame) {
             Ok(Some((header, body))) => {
-                intake.frame(region, header.format, whole, body.end);
+                intake.frame(header.format, whole, body.end);
                 whole = body.end;
             }
             Ok(None) => break None,
             Err(fault) => break Some(fault),
         }
     };
-    intake.finish(buffer, whole);
+    intake.finish_batch(whole);
     let needs_answer = intake
         .steps
         .iter()
@@ -110,11 +111,11 @@ pub fn take_in(buffer: &mut FrameBuffer, limits: Limits, recent: &mut Recent) ->
 }
 
 impl Intake<'_> {
-    fn frame(&mut self, region: &[u8], format: Format, at: usize, end: usize) {
-        if format == Format::Json && self.like_the_last(region, at, end) {
+    fn frame(&mut self, format: Format, at: usize, end: usize) {
+        if format == Format::Json && self.like_the_last(at, end) {
             return;
         }
-        let source = &region[self.start..];
+        let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
         let mark = self.document.mark();
@@ -146,7 +147,7 @@ impl Intake<'_> {
             self.refused += 1;
             Control::Refuse { refusal, format }
         });
-        self.finish_copy(region, at);
+        self.finish_batch(at);
         self.start = end;
         self.steps.push(Step::Control(control));
     }
@@ -154,9 +155,9 @@ impl Intake<'_> {
     /// Takes a frame that differs from the last publish in nothing but its payload and perhaps its topic; returns whether
     /// it is one.
     #[inline]
-    fn like_the_last(&mut self, region: &[u8], at: usize, end: usize) -> bool {
+    fn like_the_last(&mut self, at: usize, end: usize) -> bool {
         let Some(like) = self.recent.like else { return false };
-        let source = &region[self.start..];
+        let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
         let Some(Recognised { topic, message }) = self.recent.known.recognise(source, body, &self.limits)
@@ -202,45 +203,22 @@ impl Intake<'_> {
         Ok(index)
     }
 
-    /// Ends everything that the first `whole` bytes of the buffer brought, and takes them from it. Where they are one batch
-    /// and fill the buffer, that becomes the batch's, which spares it a copy.
-    fn finish(&mut self, buffer: &mut FrameBuffer, whole: usize) {
-        if self.start == 0
-            && !self.messages.is_empty()
-            && let Some(size) = buffer.worth_handing_over(whole)
-        {
-            let next = self.recent.spares.buffer(size);
-            let bytes = buffer.hand_over(whole, next);
-            self.finish_batch(bytes, whole);
-        } else {
-            self.finish_copy(buffer.bytes(), whole);
-            buffer.take(whole);
-        }
-    }
-
-    /// Ends the batch before `end`, if there is one, with a copy of its bytes.
-    fn finish_copy(&mut self, region: &[u8], end: usize) {
-        if !self.messages.is_empty() {
-            let region = &region[self.start..end];
-            let mut bytes = self.recent.spares.bytes(region.len());
-            bytes.extend_from_slice(region);
-            self.finish_batch(bytes, region.len());
-        } else {
-            self.document = Document::new();
-        }
-    }
-
-    /// Ends the batch, whose bytes are the first `len` of these.
-    fn finish_batch(&mut self, bytes: Vec<u8>, len: usize) {
+    /// Ends the batch before `end`, if there is one.
+    fn finish_batch(&mut self, end: usize) {
         let document = mem::take(&mut self.document);
+        if self.messages.is_empty() {
+            return;
+        }
         let messages = mem::take(&mut self.messages);
         self.recent.messages = messages.len();
+        let region = &self.region[self.start..end];
+        let mut bytes = self.recent.spares.bytes(region.len());
+        bytes.extend_from_slice(region);
         let topics = mem::take(&mut self.topics);
         self.seen = [0; SEEN];
         self.recent.like = self.recent.like.map(|like| Like { topic: None, ..like });
         let decoded = mem::take(&mut self.decoded);
         let batch = Batch::new(bytes, document, topics, messages, self.limits)
-            .cut_to(len)
             .decoding_to(decoded)
             .returning_to(&self.recent.spares);
         self.steps.push(Step::Publish(Box::new(batch)));
@@ -299,15 +277,6 @@ mod tests {
         [&header, body.as_bytes()].concat()
     }
 
-    /// Takes in frames that were read together.
-    fn take(mut frames: &[u8], recent: &mut Recent) -> Taken {
-        let mut buffer = FrameBuffer::new();
-        while buffer.read_from(&mut frames).unwrap() > 0 {}
-        let taken = take_in(&mut buffer, Limits::default(), recent);
-        assert_eq!((buffer.bytes(), &taken.fault), (&[][..], &None));
-        taken
-    }
-
     /// What the frames came to, in words: each message with its topic, payload, options and frame.
     fn said(taken: Taken) -> Vec<String> {
         let mut said = Vec::new();
@@ -355,13 +324,17 @@ mod tests {
                 _ => {}
             }
         }
-        let alone: Vec<String> =
-            frames.iter().flat_map(|frame| said(take(frame, &mut Recent::default()))).collect();
+        let alone: Vec<String> = frames
+            .iter()
+            .flat_map(|frame| said(take_in(frame, Limits::default(), &mut Recent::default())))
+            .collect();
         assert!(alone.len() > 100);
         for at_once in [1, 2, 3, 7, 50, frames.len()] {
             let mut recent = Recent::default();
-            let together: Vec<String> =
-                frames.chunks(at_once).flat_map(|frames| said(take(&frames.concat(), &mut recent))).collect();
+            let together: Vec<String> = frames
+                .chunks(at_once)
+                .flat_map(|frames| said(take_in(&frames.concat(), Limits::default(), &mut recent)))
+                .collect();
             assert_eq!(together, alone, "{at_once} at once");
         }
     }

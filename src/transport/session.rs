@@ -238,9 +238,10 @@ impl Session {
                 }
                 Err(error) => return Err(error),
             }
-            let taken = take_in(&mut self.buffer, limits, &mut self.recent);
+            let taken = take_in(self.buffer.bytes(), limits, &mut self.recent);
             if taken.whole > 0 {
                 waited = Duration::ZERO;
+                self.buffer.take(taken.whole);
                 if taken.refused > 0 {
                     Counters::add(&self.shared.counters.refused, taken.refused);
                     self.complaints.log(&taken.steps);
