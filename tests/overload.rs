@@ -23,7 +23,7 @@ const MESSAGES: usize = 600;
 const MESSAGE: usize = 64 << 10;
 
 /// Segments of every topic before those that are its own.
-const DEPTH: usize = 48;
+const DEPTH: usize = 16;
 
 /// Each topic is new and matches 256 long filters, so that it is the dispatcher that is behind.
 #[test]
