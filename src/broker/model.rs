@@ -9,6 +9,7 @@
 mod backlog;
 mod mailbox;
 mod outbox;
+mod pool;
 mod shutdown;
 mod socket;
 mod transport;

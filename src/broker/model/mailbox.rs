@@ -37,7 +37,7 @@ impl Connection {
             let socket = socket.clone();
             move || {
                 let mut writer = Writer::new(inbox, socket);
-                writer.write_everything().unwrap();
+                writer.write_everything(|| false).unwrap();
                 writer.inbox
             }
         });
