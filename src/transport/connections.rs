@@ -79,8 +79,6 @@ impl Connections {
             None => Some(thread),
         };
         inner.ended.extend(before);
-        drop(inner);
-        self.join_ended();
     }
 
     /// Says that this thread, which wrote to a connection, is at its end. Another may have taken its place already.

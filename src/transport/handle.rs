@@ -154,6 +154,8 @@ impl BrokerHandle {
         // Nobody is left who could call them.
         self.shared.pool.end();
         pool.into_iter().for_each(join);
+        // Those that were started meanwhile.
+        self.shared.connections.join();
     }
 }
 

@@ -252,8 +252,6 @@ impl Connections {
             None => Some(thread),
         };
         inner.ended.extend(before);
-        drop(inner);
-        self.join_ended();
     }
 
     pub(super) fn write_no_more(&self, client: ClientId) {
@@ -465,6 +463,7 @@ impl Broker {
         shared.connections.join();
         shared.pool.end();
         pool.join().unwrap();
+        shared.connections.join();
         shared
     }
 }
