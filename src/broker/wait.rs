@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::sync::{AtomicUsize, Instant, Receiver, RecvError, TryRecvError, spin_loop, yield_now};
 
 /// How often to look before sleeping.
-const LOOKS: u32 = 64;
+const LOOKS: u32 = 256;
 /// After so many looks another thread gets the processor, if one wants it.
 const LOOKS_BEFORE_YIELD: u32 = 8;
 /// Threads of this process that may look at the same time.
 const LOOKERS: usize = 2;
 /// A message that came within this time would have been worth looking for.
-const SOON: Duration = Duration::from_micros(100);
+const SOON: Duration = Duration::from_micros(50);
 /// What luck is at most, and by how much it grows when looking was worth it, or would have been.
 const BEST_LUCK: u8 = 16;
 const LUCKY: u8 = 4;

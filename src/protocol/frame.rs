@@ -10,8 +10,9 @@ pub const HEADER_LEN: usize = 5;
 
 /// A read asks the kernel for at least this much.
 const SMALLEST_BUFFER: usize = 4 << 10;
-/// A buffer that reads keep filling grows to this; it grows beyond only for a frame that is larger.
-const LARGEST_BUFFER: usize = 256 << 10;
+/// A buffer that reads keep filling grows to this where nobody says otherwise; it grows beyond only for a frame that is
+/// larger.
+pub const LARGEST_BUFFER: usize = 256 << 10;
 
 /// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,9 +90,11 @@ impl From<FrameFault> for Refusal {
 /// The bytes of a connection that were read and not yet taken as frames.
 ///
 /// It grows with what has arrived, never with what a header claims is coming, and shrinks again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FrameBuffer {
     buffer: Vec<u8>,
+    /// What it grows to.
+    largest: usize,
     /// `buffer[start..end]` was read and not taken; `buffer[end..]` is room for the next read.
     start: usize,
     end: usize,
@@ -100,7 +103,12 @@ pub struct FrameBuffer {
 impl FrameBuffer {
     /// An empty buffer; it takes no memory before the first read.
     pub fn new() -> FrameBuffer {
-        FrameBuffer::default()
+        FrameBuffer { buffer: Vec::new(), largest: LARGEST_BUFFER, start: 0, end: 0 }
+    }
+
+    /// Lets reads fill up to `largest` bytes from now on; a power of two. A frame that is larger still finds room.
+    pub fn grow_to(&mut self, largest: usize) {
+        self.largest = largest;
     }
 
     /// Reads once from `source` and returns how many bytes came; 0 is the end of the stream.
@@ -134,7 +142,7 @@ impl FrameBuffer {
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
-            if self.buffer.len() > LARGEST_BUFFER {
+            if self.buffer.len() > self.largest {
                 self.buffer = Vec::new();
             }
         }
@@ -152,9 +160,15 @@ impl FrameBuffer {
             self.end = held;
         }
         let size = self.buffer.len();
-        if size < LARGEST_BUFFER || held > size / 2 {
+        if size < self.largest || held > size / 2 {
             self.buffer.resize((size * 2).max(SMALLEST_BUFFER), 0);
         }
+    }
+}
+
+impl Default for FrameBuffer {
+    fn default() -> FrameBuffer {
+        FrameBuffer::new()
     }
 }
 
@@ -244,5 +258,16 @@ mod tests {
         assert!(buffer.first(u32::MAX).unwrap().is_some());
         buffer.take(large.len());
         assert_eq!(buffer.buffer.len(), 0, "a buffer that one large frame blew up is given back");
+
+        for largest in [LARGEST_BUFFER, SMALLEST_BUFFER * 2, LARGEST_BUFFER / 2] {
+            buffer.grow_to(largest);
+            for _ in 0..20 {
+                buffer.read_from(&mut io::repeat(1)).unwrap();
+                // The beginning of the next frame.
+                buffer.take(buffer.bytes().len() - 1);
+            }
+            assert_eq!(buffer.buffer.len(), largest);
+            buffer.take(1);
+        }
     }
 }

@@ -19,7 +19,7 @@ use super::threads;
 use super::writer::{Writer, write_tick};
 use crate::broker::{Backlog, ClientId, Control, Counters, Event, Step, outbox};
 use crate::codec::Spares;
-use crate::protocol::{ErrorCode, Format, FrameBuffer, Refusal};
+use crate::protocol::{ErrorCode, Format, FrameBuffer, LARGEST_BUFFER, Refusal};
 
 /// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs, with room.
 const SESSION_STACK: usize = 256 << 10;
@@ -32,6 +32,9 @@ const PARK_AFTER: Duration = Duration::from_secs(5);
 /// The same, where more sessions than the first number have a thread: threads are what the system has fewest of.
 const PARK_AFTER_IN_A_CROWD: [(usize, Duration); 2] =
     [(1_024, Duration::from_millis(100)), (256, Duration::from_secs(1))];
+/// Bytes that all sessions together read at once, about as many as a processor's cache holds, and what each may at least.
+const READ_AT_ONCE: usize = 1 << 20;
+const SMALLEST_SHARE: usize = 32 << 10;
 
 /// What all sessions of a broker share.
 #[derive(Debug)]
@@ -224,6 +227,7 @@ impl Session {
                 }
             }
             let begun = (!self.buffer.bytes().is_empty()).then(Instant::now);
+            self.buffer.grow_to(awake.share_of_reads());
             let read = self.buffer.read_from(&mut &*self.stream);
             waited += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
             match read {
@@ -358,6 +362,12 @@ impl Awake {
         let awake = self.0.awake.load(Ordering::Relaxed);
         let crowd = PARK_AFTER_IN_A_CROWD.iter().find(|(sessions, _)| awake > *sessions);
         crowd.map_or(PARK_AFTER, |(_, time)| *time)
+    }
+
+    /// How much this session may read at once.
+    fn share_of_reads(&self) -> usize {
+        let share = READ_AT_ONCE / self.0.awake.load(Ordering::Relaxed).max(1);
+        share.next_power_of_two().clamp(SMALLEST_SHARE, LARGEST_BUFFER)
     }
 }
 
