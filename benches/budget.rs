@@ -40,28 +40,41 @@ struct Path {
     payload: &'static str,
     topics: usize,
     consumers: usize,
-    dialect: Dialect,
+    /// What they want, in turn.
+    dialects: &'static [Dialect],
     /// Whether each message comes in a read of its own.
     alone: bool,
 }
 
-const fn path(name: &'static str, format: Format, payload: &'static str, dialect: Dialect) -> Path {
-    Path { name, format, payload, topics: 1, consumers: 1, dialect, alone: false }
+const fn path(
+    name: &'static str,
+    format: Format,
+    payload: &'static str,
+    dialects: &'static [Dialect],
+) -> Path {
+    Path { name, format, payload, topics: 1, consumers: dialects.len(), dialects, alone: false }
 }
+
+const EVERY_FORMAT: &[Dialect] = &[Dialect::Json, Dialect::Xml, Dialect::Pickle];
 
 /// The payloads are files of `benches/data`, or names that [`Path::bodies`] knows.
 const PATHS: &[Path] = &[
-    path("envelope only", Format::Json, "one digit", Dialect::Json),
-    path("JSON, 16 bytes", Format::Json, "16 bytes", Dialect::Json),
-    path("JSON, 128 bytes", Format::Json, "128 bytes", Dialect::Json),
-    path("JSON, 1 KiB", Format::Json, "1 KiB", Dialect::Json),
-    Path { alone: true, ..path("JSON, 128 bytes, one a read", Format::Json, "128 bytes", Dialect::Json) },
-    Path { topics: 50, ..path("JSON, 128 bytes, 50 topics", Format::Json, "128 bytes", Dialect::Json) },
-    Path { consumers: 8, ..path("JSON, 128 bytes, 8 consumers", Format::Json, "128 bytes", Dialect::Json) },
-    path("JSON to pickle, 128 bytes", Format::Json, "128 bytes", Dialect::Pickle),
-    path("pickle to JSON, record", Format::Pickle, "record.pickle", Dialect::Json),
-    path("JSON to XML, record", Format::Json, "record.json", Dialect::Xml),
-    path("XML to JSON, record", Format::Xml, "record.xml", Dialect::Json),
+    path("envelope only", Format::Json, "one digit", &[Dialect::Json]),
+    path("JSON, 16 bytes", Format::Json, "16 bytes", &[Dialect::Json]),
+    path("JSON, 128 bytes", Format::Json, "128 bytes", &[Dialect::Json]),
+    path("JSON, 1 KiB", Format::Json, "1 KiB", &[Dialect::Json]),
+    Path { alone: true, ..path("JSON, 128 bytes, one a read", Format::Json, "128 bytes", &[Dialect::Json]) },
+    Path { topics: 50, ..path("JSON, 128 bytes, 50 topics", Format::Json, "128 bytes", &[Dialect::Json]) },
+    Path {
+        consumers: 8,
+        ..path("JSON, 128 bytes, 8 consumers", Format::Json, "128 bytes", &[Dialect::Json])
+    },
+    path("JSON to pickle, 128 bytes", Format::Json, "128 bytes", &[Dialect::Pickle]),
+    path("pickle to JSON, 128 bytes", Format::Pickle, "small.pickle", &[Dialect::Json]),
+    path("pickle to all, 128 bytes", Format::Pickle, "small.pickle", EVERY_FORMAT),
+    path("pickle to JSON, record", Format::Pickle, "record.pickle", &[Dialect::Json]),
+    path("JSON to XML, record", Format::Json, "record.json", &[Dialect::Xml]),
+    path("XML to JSON, record", Format::Xml, "record.xml", &[Dialect::Json]),
 ];
 
 impl Path {
@@ -83,6 +96,7 @@ impl Path {
                 let note = "lorem ipsum dolor sit amet ".repeat(17);
                 format!(r#"{{"sensor":"roof-07","readings":[{}],"note":"{note}"}}"#, readings.join(","))
             }
+            "small.pickle" => return vec![include_bytes!("data/small.pickle").to_vec(); AT_ONCE],
             "record.pickle" => return vec![include_bytes!("data/record.pickle").to_vec(); LONG_AT_ONCE],
             "record.json" => return vec![include_bytes!("data/record.json").to_vec(); LONG_AT_ONCE],
             _ => return vec![include_bytes!("data/record.xml").to_vec(); LONG_AT_ONCE],
@@ -114,7 +128,8 @@ impl Broker {
             let (outbox, inbox) = outbox(QueueLimits::default());
             dispatcher.step(Event::Attach { client, peer: SocketAddr::from(([127, 0, 0, 1], 1)), outbox });
             let filter = TopicFilter::parse("bench").ok()?;
-            let (dialect, overflow) = (of.dialect, Overflow::default());
+            let (dialect, overflow) =
+                (of.dialects[(client.0 as usize - 1) % of.dialects.len()], Overflow::default());
             let subscribe = Step::Control(Control::Subscribe { filter, dialect, overflow, queue: None });
             dispatcher.step(Event::Steps { client, steps: vec![subscribe], claim: Claim::nothing() });
             inboxes.push(inbox);
@@ -175,8 +190,11 @@ fn count(path: &Path) -> Result<f64, String> {
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=budget::measured*"])
         .arg(program)
         .args(["run", path.name])
-        // A large copy is one instruction on some machines; valgrind would count one for each byte.
-        .env("GLIBC_TUNABLES", "glibc.cpu.x86_rep_movsb_threshold=1000000000")
+        // A large copy or fill is one instruction on some machines; valgrind would count one for each byte.
+        .env(
+            "GLIBC_TUNABLES",
+            "glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000",
+        )
         .output()
         .map_err(|error| format!("valgrind cannot be started: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr);

@@ -49,7 +49,7 @@ fn writing(c: &mut Criterion) {
                 out.clear();
                 match format {
                     Format::Json => json::encode(black_box(view), false, &mut out),
-                    Format::Xml => xml::encode(black_box(view), "message", &mut out),
+                    Format::Xml => xml::encode(black_box(view), &mut out),
                     Format::Pickle => pickle::encode(black_box(view), &mut out),
                 }
             });

@@ -37,8 +37,8 @@ mod transport;
 pub use broker::{Stats, SubscriptionInfo};
 #[cfg(feature = "middleware")]
 pub use middleware::{
-    Arrival, Client, Json, JsonQueue, Message, Pickle, PickleQueue, Pulls, Queue, QueueBuilder, QueueError,
-    Refused, Subscribe, Wire, Xml, XmlQueue,
+    Arrival, Client, Json, JsonQueue, Message, Pickle, PickleQueue, Publish, Pulls, Queue, QueueBuilder,
+    QueueError, Refused, Subscribe, Wire, Xml, XmlQueue,
 };
 pub use protocol::{ErrorCode, Format, Limits, Refusal, Topic, TopicFilter, Value};
 #[cfg(all(feature = "broker", not(shuttle)))]

@@ -69,6 +69,24 @@ fn a_late_pong_does_not_confirm_the_next_flush() {
 }
 
 #[test]
+fn a_late_storage_failed_does_not_end_the_next_flush() {
+    let (mut queue, mut peer) = consumer();
+    assert!(matches!(queue.flush(), Err(QueueError::TimedOut)));
+    assert_eq!(peer.next().field("command"), "ping");
+    let failed = r#"{"command":"error","code":"storage-failed","reason":"","fatal":false}"#;
+    says(&mut peer, failed);
+    delivers(&mut peer, &mut queue, 1);
+    assert!(matches!(queue.flush(), Err(QueueError::TimedOut)));
+    // This one is answered, with what was late for the one before.
+    pongs(&mut peer);
+    says(&mut peer, failed);
+    match queue.flush() {
+        Err(QueueError::Refused(refused)) => assert_eq!(refused.code, "storage-failed"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn late_topics_are_not_those_of_the_next_question() {
     let (mut queue, mut peer) = consumer();
     assert!(matches!(queue.topics(), Err(QueueError::TimedOut)));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use babelmq::Format::{Json, Pickle, Xml};
 use babelmq::broker::StoreLimits;
-use babelmq::protocol::MAX_PATTERNS;
+use babelmq::protocol::{MAX_PATTERNS, TOPIC_COST};
 use babelmq::{Broker, BrokerHandle, Config, Limits};
 use support::Field::Str;
 use support::process::until;
@@ -119,6 +119,40 @@ fn subscriptions_of_a_connection() {
     assert_eq!(broker.stats().subscriptions, 3);
 }
 
+/// A topic costs memory even if its value is small, and so does every topic above it.
+#[test]
+fn what_topics_cost_counts_for_the_store() {
+    let deep = ["s"; 64].join("/");
+    let all_above: usize = (1..=64).map(|segments| 2 * segments - 1 + TOPIC_COST).sum();
+    let room = all_above + 1 + "s/s/t".len() + TOPIC_COST + 1;
+    for (bytes, refused) in [(room, None), (room - 1, Some("s/s/t"))] {
+        let broker = start(|config| config.store = StoreLimits { values: 10, bytes });
+        let mut client = Client::connect(&broker);
+        client.publish(Json, &deep, b"1");
+        client.is_quiet();
+        // What is above it is there already.
+        client.publish(Json, "s/s/t", b"2");
+        let told: Vec<String> = client.flush(Json).iter().map(|error| error.field("topic")).collect();
+        assert_eq!(told.first().map(String::as_str), refused);
+        assert_eq!(
+            broker.stats().stored_cost as usize,
+            bytes - if refused.is_some() { 5 + TOPIC_COST } else { 0 }
+        );
+        client.command(Json, &[("command", Str("clear")), ("topic", Str(&deep))]);
+        client.publish(Json, "s/s/t", b"2");
+        assert_eq!(client.flush(Json).len(), 0, "it made room");
+        let left = 2 * "s/s/t".len() - 1 + 3 * TOPIC_COST;
+        assert_eq!(broker.stats().stored_cost as usize, left + 1, "of it, what is above the other is left");
+        assert!(broker.clear_topic("s/s/t").unwrap());
+        assert_eq!(broker.stats().stored_cost, 0);
+        let wide = start(|config| config.store = StoreLimits { values: 10, bytes: all_above });
+        assert!(
+            wide.put_topic(&deep, &babelmq::Value::Int(1)).is_err(),
+            "for its topics alone there is room"
+        );
+    }
+}
+
 /// All mixtures of a segment and a wildcard match one topic: 65,536 of them where there are 16 segments.
 #[test]
 fn patterns_of_a_connection() {
@@ -149,7 +183,7 @@ fn patterns_of_a_connection() {
 
 #[test]
 fn a_full_store_refuses_what_needs_more_room_and_nothing_else() {
-    let broker = start(|config| config.store = StoreLimits { values: 2, bytes: 20 });
+    let broker = start(|config| config.store = StoreLimits { values: 2, bytes: 20 + 2 * (1 + TOPIC_COST) });
     let mut bystander = Client::connect(&broker);
     bystander.subscribe(Json, "#");
     let mut client = Client::connect(&broker);

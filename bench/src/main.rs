@@ -9,6 +9,7 @@ mod relay;
 mod report;
 mod results;
 mod run;
+mod store;
 mod systems;
 mod window;
 mod wire;
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// Measure babelmq, its peers, a bare relay and a CPython translator.
     Peers(run::Peers),
+    /// Measure babelmq that keeps its last values on a disk beside babelmq that does not.
+    Store(store::Store),
     /// Name the workloads.
     List,
     /// Copy bytes from one socket to others: what the benchmark compares with.
@@ -39,6 +42,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Peers(peers) => peers.run(),
+        Command::Store(store) => store.run(),
         Command::List => {
             run::list();
             Ok(())

@@ -65,7 +65,8 @@ impl Results {
     }
 }
 
-fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
+/// The one in the middle.
+pub(crate) fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
     let mut figures: Vec<f64> = figures.collect();
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;

@@ -105,7 +105,7 @@ impl Programs {
         let program = self.find(system)?;
         match system {
             System::Babelmq | System::Relay | System::Cpython => {
-                self.start_on_any_port(system, &program, detail)
+                Self::start_on_any_port(system, &program, &self.arguments(system, detail))
             }
             System::Nats | System::Redis | System::Mosquitto => {
                 // The port was free a moment ago; where it is not any more, another is.
@@ -119,6 +119,13 @@ impl Programs {
                 Err(last.context("not tried")?)
             }
         }
+    }
+
+    /// Starts babelmq with options of its own.
+    pub(crate) fn start_babelmq(&self, options: &[&str]) -> Result<Running> {
+        let own = options.iter().map(|option| (*option).to_owned());
+        let arguments = self.arguments(System::Babelmq, "").into_iter().chain(own).collect::<Vec<_>>();
+        Self::start_on_any_port(System::Babelmq, &self.find(System::Babelmq)?, &arguments)
     }
 
     /// The arguments a system is started with; `PORT` stands for the port.
@@ -143,9 +150,9 @@ impl Programs {
     }
 
     /// For systems that take any free port and say which.
-    fn start_on_any_port(&self, system: System, program: &Path, detail: &str) -> Result<Running> {
+    fn start_on_any_port(system: System, program: &Path, arguments: &[String]) -> Result<Running> {
         let mut child = Command::new(program)
-            .args(self.arguments(system, detail))
+            .args(arguments)
             .env("BABELMQ_LOG", "error")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -28,10 +28,14 @@ pub fn translate(input: &[u8]) {
     let view = document.view(payload, root);
     let weight = weight(view);
 
+    if format == Format::Json {
+        onward(payload, view);
+    }
+
     let written = encoded("to exact JSON", weight, |out| json::encode(view, true, out));
     same(view, &written, json::decode);
 
-    let written = encoded("to XML", weight, |out| xml::encode(view, "message", out));
+    let written = encoded("to XML", weight, |out| xml::encode(view, out));
     same(view, &written, xml::decode_message);
 
     let written = encoded("to pickle", weight, |out| {
@@ -50,6 +54,20 @@ pub fn translate(input: &[u8]) {
         let (document, root) = read(&written, json::decode);
         plain::assert_plain(view, document.view(&written, root));
     }
+}
+
+/// What is written while JSON is read is what is written from its document.
+fn onward(json: &[u8], view: View<'_>) {
+    // Something may stand around it.
+    let source = [b"..", json, b"\"}"].concat();
+    let range = 2..2 + json.len();
+    let (mut elements, mut opcodes) = (Vec::new(), Vec::new());
+    xml::encode(view, &mut elements);
+    pickle::encode(view, &mut opcodes);
+    let mut out = Vec::new();
+    assert!(!xml::encode_json(&source, range.clone(), &mut out) || out == elements);
+    out.clear();
+    assert!(!pickle::encode_json(&source, range, &mut out) || out == opcodes);
 }
 
 /// What a value costs of its budget. A text that is referred to twice is written twice.

@@ -25,7 +25,7 @@ pub fn xml(input: &[u8]) {
     if let Ok(root) = decoded {
         well_formed(input);
         let mut written = Vec::new();
-        codec::encode(document.view(input, root), "message", &mut written);
+        codec::encode(document.view(input, root), &mut written);
         well_formed(&written);
         let mut again = Document::new();
         let root_again = codec::decode_message(&written, 0..written.len(), &mut again, &Limits::NONE)

@@ -19,7 +19,6 @@ use super::expiry::Expiries;
 use super::outbox::{Delivery, Full, Outbox, Undelivered};
 use super::recorder::Recorder;
 use super::selections::Selections;
-use super::stats::Stats;
 use super::subscriptions::{Route, Slot, Subscription, Subscriptions};
 use super::subtrees::{Subtree, Subtrees};
 use super::sync::Sender;
@@ -237,7 +236,7 @@ impl Dispatcher {
             Control::Clear { .. } => {}
             Control::Ping { id, format } => {
                 let reply = Reply::Pong { id };
-                match self.ticket() {
+                match self.pong_ticket() {
                     Some(ticket) => self.send(slot, Delivery::Durable { ticket, reply, format }),
                     None => self.reply(slot, format, reply),
                 }
@@ -300,10 +299,11 @@ impl Dispatcher {
     }
 
     /// Keeps what publishers are told of the room in the store up to date.
-    fn note_room(&self) {
+    fn note_room(&mut self) {
         let full = self.tree.values() >= self.store.values
-            || self.tree.bytes() >= self.store.bytes
-            || self.subtrees.any_full();
+            || self.tree.cost() >= self.store.bytes
+            || self.subtrees.any_full()
+            || self.recorder.as_mut().is_some_and(Recorder::is_behind);
         if full != self.store_full.load(Ordering::Relaxed) {
             self.store_full.store(full, Ordering::Relaxed);
         }
@@ -339,6 +339,7 @@ impl Dispatcher {
             Query::Clear(topic, asker) => tell(&asker, self.clear(&topic)),
             Query::Subscriptions(topic, asker) => tell(&asker, self.subscriptions_to(&topic)),
             Query::Stats(asker) => tell(&asker, self.stats()),
+            Query::Saved(asker) => tell(&asker, self.ticket()),
         }
     }
 
@@ -354,23 +355,6 @@ impl Dispatcher {
             })
         };
         self.subscriptions.matching(topic).into_iter().filter_map(info).collect()
-    }
-
-    fn stats(&self) -> Stats {
-        Stats {
-            published: self.counts.published,
-            delivered: self.counts.delivered,
-            snapshot_values: self.counts.snapshot_values,
-            slow_consumers: self.counts.slow_consumers,
-            dropped: self.counts.dropped,
-            store_refused: self.counts.store_refused,
-            published_in: self.counts.published_in,
-            subscriptions: self.subscriptions.len() as u64,
-            expired: self.counts.expired,
-            topics: self.tree.values() as u64,
-            stored_bytes: self.tree.bytes() as u64,
-            ..Stats::default()
-        }
     }
 }
 

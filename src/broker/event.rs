@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::backlog::Claim;
 use super::outbox::Outbox;
+use super::progress::Ticket;
 use super::stats::Stats;
 use super::sync::Sender;
 use crate::codec::{Batch, Dialect, Payload};
@@ -135,6 +136,9 @@ pub enum Query {
     Subscriptions(Topic, Sender<Vec<SubscriptionInfo>>),
     /// The counters.
     Stats(Sender<Stats>),
+    /// What is to be waited for before everything that was stored or cleared is in the store; `None` where it is, or
+    /// where memory ends with the process.
+    Saved(Sender<Option<Ticket>>),
 }
 
 /// One subscription, as the embedding program sees it.

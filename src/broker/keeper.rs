@@ -17,47 +17,71 @@ const TOGETHER: usize = 64;
 /// Writes what the dispatcher hands over.
 #[derive(Debug)]
 pub struct Keeper {
-    pub(super) store: Box<dyn Store>,
+    store: Box<dyn Store>,
     /// The dispatcher holds the other end; when that is dropped, what is waiting is the last.
-    pub(super) handovers: Receiver<Handover>,
-    pub(super) progress: Arc<Progress>,
+    handovers: Receiver<Handover>,
+    progress: Arc<Progress>,
+    /// The last write failed, and it was said.
+    failing: bool,
 }
 
 impl Keeper {
+    pub(super) fn new(
+        store: Box<dyn Store>,
+        handovers: Receiver<Handover>,
+        progress: Arc<Progress>,
+    ) -> Keeper {
+        Keeper { store, handovers, progress, failing: false }
+    }
+
     /// Runs until the dispatcher is gone and everything is written.
     pub fn run(mut self) {
         // Whoever waits must not wait for ever, however this ends.
         let _end = End(self.progress.clone());
-        let mut failing = false;
         while let Ok(handover) = self.handovers.recv() {
-            let round = handover.round;
-            if handover.attempt < self.progress.failures() {
-                // The dispatcher does not know yet that a round failed; it will begin again.
-                self.progress.skip(round);
-                continue;
+            self.turn(handover);
+        }
+    }
+
+    /// Writes what there is to be written, and says what came of it.
+    fn turn(&mut self, handover: Handover) {
+        let round = handover.round;
+        if handover.attempt < self.progress.failures() {
+            // The dispatcher does not know yet that a round failed; it will begin again.
+            return self.progress.skip(round);
+        }
+        match self.take(handover) {
+            Ok(saved) => {
+                self.progress.save(saved);
+                if saved > 0 && self.failing {
+                    self.failing = false;
+                    tracing::info!("the data directory can be written to again; all values are on the disk");
+                }
             }
-            match self.take(handover) {
-                Ok(saved) => {
-                    self.progress.save(saved);
-                    if saved > 0 && failing {
-                        failing = false;
-                        tracing::info!(
-                            "the data directory can be written to again; all values are on the disk"
-                        );
-                    }
+            Err(Failed { round, error }) => {
+                if !self.failing {
+                    tracing::error!(
+                        "{error}; going on from memory: values are delivered and remembered, and lost when the broker \
+                         stops; trying again every second"
+                    );
                 }
-                Err(Failed { round, error }) => {
-                    if !failing {
-                        tracing::error!(
-                            "{error}; going on from memory: values are delivered and remembered, and lost when the broker \
-                             stops; trying again every second"
-                        );
-                    }
-                    failing = true;
-                    self.progress.fail(round, &error.0);
-                }
+                self.failing = true;
+                self.progress.fail(round, &error.0);
             }
         }
+    }
+
+    /// Writes what is waiting, if anything is.
+    #[cfg(test)]
+    pub(super) fn try_turn(&mut self) {
+        if let Ok(handover) = self.handovers.try_recv() {
+            self.turn(handover);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn handovers(&self) -> &Receiver<Handover> {
+        &self.handovers
     }
 
     /// Writes a handover, and those that are waiting behind it. Returns the last round that is on the disk now, or 0.

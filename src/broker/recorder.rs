@@ -3,8 +3,13 @@
 //! There is no list of what has changed. The topics that hold a value stand in the order of their last publication
 //! ([`Chain`](super::chain::Chain)), so whatever stands behind the recorder's marker has been published since the marker
 //! came by, and a topic that is published a thousand times stands there once. Publishing costs nothing more than it did.
+//!
+//! Changes are handed over in rounds. All that happened before a round began is in it, or in one before: what it promises is
+//! the state of that moment, or for single topics a newer one.
 
-use std::collections::{HashSet, VecDeque};
+mod forgotten;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,11 +18,15 @@ use crossbeam_channel::Sender;
 use super::expiry::Expiries;
 use super::progress::{Progress, Ticket};
 use super::store::{Change, Fsync};
+use super::stored::Stored;
 use super::tree::{Marker, Tree};
 use crate::protocol::Topic;
+use forgotten::Forgotten;
 
-/// Values that one step hands over.
-const STEP: usize = 1_024;
+/// Topics that one step looks at; few in tests, so that rounds have many steps there.
+const STEP: usize = if cfg!(test) { 4 } else { 1_024 };
+/// Bytes of payload after which a step hands over no more: what is handed over is kept, even if newer values have come.
+const STEP_BYTES: usize = 4 << 20;
 /// Time between a failure and the next try.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -34,7 +43,7 @@ pub(super) struct Handover {
     pub(super) last: bool,
 }
 
-/// Hands changes over in rounds. All that happened before a round began is in it, or in one before.
+/// Hands changes over in rounds.
 #[derive(Debug)]
 pub(super) struct Recorder {
     /// The store's thread holds the other end; when this is dropped, it writes what is waiting and ends.
@@ -44,8 +53,8 @@ pub(super) struct Recorder {
     interval: Duration,
     /// Behind the last value that was handed over.
     marker: Marker,
-    /// Topics that were cleared and not handed over.
-    forgotten: HashSet<Topic>,
+    /// Topics that were cleared and that the disk may still have.
+    forgotten: Forgotten,
     /// The last round that has begun.
     round: u64,
     /// The round that is being handed over.
@@ -60,6 +69,8 @@ pub(super) struct Recorder {
     attempt: u64,
     /// No round begins before.
     next: Option<Instant>,
+    /// No later than the first change that is in no round yet; `None` where there is no such change.
+    since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -67,7 +78,14 @@ struct Round {
     number: u64,
     /// The last publication that it holds.
     until: u64,
+    /// The last publication that has been handed over.
+    position: u64,
+    /// Topics whose values were to be in it and were published again before it came to them. Each is here once: its newer
+    /// value is not to be in the round.
+    overtaken: Vec<Topic>,
     forgets: Vec<Topic>,
+    /// No later than its first change.
+    since: Instant,
 }
 
 /// What the recorder would do next.
@@ -99,7 +117,7 @@ impl Recorder {
             fsync,
             interval,
             marker: tree.mark_newest(),
-            forgotten: HashSet::new(),
+            forgotten: Forgotten::default(),
             round: 0,
             under_way: None,
             in_flight: VecDeque::new(),
@@ -107,6 +125,7 @@ impl Recorder {
             until: published,
             attempt: 0,
             next: None,
+            since: None,
         }
     }
 
@@ -118,14 +137,71 @@ impl Recorder {
 
     /// Notes that a topic holds no value any more.
     pub(super) fn forget(&mut self, topic: Topic) {
-        self.forgotten.insert(topic);
+        self.forgotten.add(topic);
     }
 
-    /// What is to be waited for before everything that has happened is on the disk; `None` if a `pong` does not say so.
-    pub(super) fn ticket(&self, tree: &Tree) -> Option<Ticket> {
-        if self.fsync != Fsync::Always {
-            return None;
+    /// Notes that a value is about to make room for a newer one of its topic.
+    pub(super) fn replace(&mut self, before: &Stored) {
+        if let Some(round) = &mut self.under_way
+            && before.published() > round.position
+            && before.published() <= round.until
+        {
+            round.overtaken.push(before.topic().to_topic());
         }
+    }
+
+    /// Whether a round is being handed over, so that [`replace`](Self::replace) has to be told.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Whether the disk still has so many topics that were cleared that no topic may come to hold a value, and be cleared.
+    pub(super) fn is_behind(&mut self) -> bool {
+        self.forgotten.is_full() && {
+            self.settle();
+            self.forgotten.is_full()
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn bound_clears(&mut self, bytes: usize) {
+        self.forgotten.at_most(bytes);
+    }
+
+    /// How many topics were cleared that the disk may still have.
+    pub(super) fn unsaved_clears(&self) -> usize {
+        let saved = self.progress.saved();
+        let settled = self.in_flight.iter().take_while(|round| round.number <= saved);
+        self.forgotten.count() - settled.map(|round| round.forgets.len()).sum::<usize>()
+    }
+
+    /// Whether nothing has happened that is in no round.
+    pub(super) fn is_clean(&self) -> bool {
+        self.since.is_none()
+    }
+
+    /// Notes changes, if there are any: the first of them came no earlier than `since`.
+    pub(super) fn note(&mut self, tree: &Tree, since: Instant) {
+        if self.since.is_none() && self.has_changes(tree) {
+            self.since = Some(since);
+        }
+    }
+
+    /// Since when something may not be on the disk; everything that is older is.
+    pub(super) fn unsaved_since(&self) -> Option<Instant> {
+        let saved = self.progress.saved();
+        let unsaved = self.in_flight.iter().find(|round| round.number > saved);
+        unsaved.or(self.under_way.as_ref()).map(|round| round.since).or(self.since)
+    }
+
+    /// What is to be waited for before a `pong` says that everything that has happened is on the disk; `None` if it says
+    /// nothing of it.
+    pub(super) fn pong_ticket(&self, tree: &Tree) -> Option<Ticket> {
+        if self.fsync == Fsync::Always { self.ticket(tree) } else { None }
+    }
+
+    /// What is to be waited for before everything that has happened is in the store; `None` if it is.
+    pub(super) fn ticket(&self, tree: &Tree) -> Option<Ticket> {
         // What a failed round held comes again in the next one.
         let again = self.has_changes(tree) || self.attempt != self.progress.failures();
         let round = if again { self.round + 1 } else { self.round };
@@ -157,6 +233,9 @@ impl Recorder {
         if self.attempt != self.progress.failures() {
             self.begin_again(tree, now);
         }
+        if self.handovers.is_full() {
+            return;
+        }
         let mut round = match self.under_way.take() {
             Some(round) => round,
             None => {
@@ -166,10 +245,6 @@ impl Recorder {
                 self.begin(tree, now)
             }
         };
-        if self.handovers.is_full() {
-            self.under_way = Some(round);
-            return;
-        }
         let (changes, last) = self.collect(tree, expiries, &mut round);
         let handover = Handover { round: round.number, attempt: self.attempt, changes, last };
         // There is room, since nobody else sends. A store's thread that has ended has said so in its progress.
@@ -207,34 +282,50 @@ impl Recorder {
 
     fn begin(&mut self, tree: &Tree, now: Instant) -> Round {
         self.round += 1;
-        self.until = tree.published();
+        let since = self.since.take().unwrap_or(now);
+        let (position, until) = (self.until, tree.published());
+        self.until = until;
         self.next = (self.fsync != Fsync::Always).then(|| now + self.interval);
-        Round { number: self.round, until: self.until, forgets: Vec::new() }
+        let (overtaken, forgets) = (Vec::new(), Vec::new());
+        Round { number: self.round, until, position, overtaken, forgets, since }
     }
 
-    /// The next changes of a round, and whether they are the last. Values that a publication of later than the round's
-    /// beginning took the place of are left to the next round.
+    /// The next changes of a round, and whether they are the last.
     fn collect(&mut self, tree: &mut Tree, expiries: &Expiries, round: &mut Round) -> (Vec<Change>, bool) {
-        let mut changes = Vec::new();
-        for topic in self.forgotten.drain() {
-            // A topic that holds a value again stands behind the marker.
-            if tree.get(&topic).is_none() {
-                changes.push(Change::Forget(topic.clone()));
-            }
-            round.forgets.push(topic);
-        }
+        let (mut changes, mut bytes) = (Vec::new(), 0);
         for _ in 0..STEP {
-            match tree.behind(&self.marker) {
-                None => return (changes, true),
-                Some(Some(stored)) if stored.published() > round.until => return (changes, true),
-                Some(Some(stored)) if stored.published() > self.saved => {
-                    let expires = expiries.of(stored.topic());
-                    changes.push(Change::Keep { stored: stored.clone(), expires });
+            let keep = if let Some(topic) = self.forgotten.hand_over() {
+                // A topic that held a value again before the round began stands behind the marker. Of one that came to hold
+                // it later the round knows that it was cleared.
+                if tree.get(&topic).is_none_or(|stored| stored.published() > round.until) {
+                    changes.push(Change::Forget(topic.clone()));
                 }
-                // The disk has it; or it is the place of a reader.
-                Some(_) => {}
+                round.forgets.push(topic);
+                None
+            } else if let Some(topic) = round.overtaken.pop() {
+                // The newer value will do for the one that it took the place of. Where there is none any more, the topic
+                // was cleared, which came before.
+                tree.get(&topic).cloned()
+            } else {
+                match tree.behind(&self.marker).map(|stored| stored.cloned()) {
+                    None => return (changes, true),
+                    Some(Some(stored)) if stored.published() > round.until => return (changes, true),
+                    Some(stored) => {
+                        tree.pass(&self.marker);
+                        round.position = stored.as_ref().map_or(round.position, |stored| stored.published());
+                        // What is older, the disk has. What is no value is the place of a reader.
+                        stored.filter(|stored| stored.published() > self.saved)
+                    }
+                }
+            };
+            if let Some(stored) = keep {
+                bytes += stored.weight();
+                let expires = expiries.of(stored.topic());
+                changes.push(Change::Keep { stored, expires });
             }
-            tree.pass(&self.marker);
+            if bytes >= STEP_BYTES {
+                break;
+            }
         }
         (changes, false)
     }
@@ -246,6 +337,7 @@ impl Recorder {
             && round.number <= saved
         {
             self.saved = self.saved.max(round.until);
+            self.forgotten.settle(&round.forgets);
             self.in_flight.pop_front();
         }
     }
@@ -254,8 +346,10 @@ impl Recorder {
     fn begin_again(&mut self, tree: &mut Tree, now: Instant) {
         self.attempt = self.progress.failures();
         self.settle();
-        let rounds = self.in_flight.drain(..).chain(self.under_way.take());
-        self.forgotten.extend(rounds.flat_map(|round| round.forgets));
+        for round in self.in_flight.drain(..).chain(self.under_way.take()) {
+            self.since = Some(self.since.map_or(round.since, |since| since.min(round.since)));
+            self.forgotten.take_back(round.forgets);
+        }
         let ahead = std::mem::replace(&mut self.marker, tree.mark());
         tree.unmark(ahead);
         self.until = self.saved;

@@ -122,9 +122,13 @@ impl Stats {
             ("slow_consumers", int(self.slow_consumers)),
             ("dropped", int(self.dropped)),
             ("store_refused", int(self.store_refused)),
+            ("expired", int(self.expired)),
             ("subscriptions", int(self.subscriptions)),
             ("topics", int(self.topics)),
             ("stored_bytes", int(self.stored_bytes)),
+            ("stored_cost", int(self.stored_cost)),
+            ("unsaved_ms", int(u64::try_from(self.unsaved.as_millis()).unwrap_or(u64::MAX))),
+            ("unsaved_clears", int(self.unsaved_clears)),
             ("encoding_failures", int(self.encoding_failures)),
             ("panics", int(self.panics)),
         ])

@@ -1,7 +1,7 @@
 //! What the broker counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::protocol::Format;
 
@@ -117,6 +117,12 @@ pub struct Stats {
     pub topics: u64,
     /// Bytes of the values that are stored now.
     pub stored_bytes: u64,
+    /// The same with what their topics cost, as it counts for [`StoreLimits::bytes`](super::StoreLimits::bytes).
+    pub stored_cost: u64,
+    /// How long the oldest change that is not in the store has been waiting; 0 where there is none, or no store.
+    pub unsaved: Duration,
+    /// Topics that were cleared and that the store may still have.
+    pub unsaved_clears: u64,
     /// Messages that could not be encoded although they were judged: a bug if it is not 0.
     pub encoding_failures: u64,
     /// Sessions and writers that ended by a panic: a bug if it is not 0.

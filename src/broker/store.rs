@@ -13,6 +13,11 @@ pub trait Store: fmt::Debug + Send {
         true
     }
 
+    /// About how many values there are to be read.
+    fn values(&self) -> usize {
+        0
+    }
+
     /// Reads everything that is kept, in any order.
     ///
     /// # Errors

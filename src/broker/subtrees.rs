@@ -1,6 +1,6 @@
 //! Rules for parts of the topic tree: how much may be remembered there, and for how long.
 
-use crate::protocol::{TopicFilter, TopicName};
+use crate::protocol::{TOPIC_COST, TopicFilter, TopicName};
 
 /// A rule for a topic and everything below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +9,8 @@ pub struct Subtree {
     pub filter: TopicFilter,
     /// How many of them may hold a value; `None` is no limit beside the broker's.
     pub values: Option<usize>,
-    /// Bytes of their payloads; `None` is no limit beside the broker's.
+    /// Bytes of their payloads and names, and [`TOPIC_COST`] for each; `None` is no limit beside the broker's. What topics
+    /// above them cost that hold no value themselves counts for the broker's alone.
     pub bytes: Option<usize>,
     /// Seconds that a value lives whose publish says nothing about it; `None` leaves it to the rules before, and without
     /// one to the next publish or `clear`.
@@ -48,6 +49,7 @@ impl Subtrees {
 
     /// The first rule that has no room for a value of `bytes` in the place of one of `before`.
     pub(super) fn full(&self, topic: TopicName<'_>, before: Option<usize>, bytes: usize) -> Option<&Subtree> {
+        let (before, bytes) = (before.map(|before| cost(topic, before)), cost(topic, bytes));
         let is_full = |rule: &&Rule| {
             let Rule { subtree, values, bytes: used } = rule;
             let smaller = before.unwrap_or(0);
@@ -60,6 +62,8 @@ impl Subtrees {
 
     /// Notes that a topic's value of so many bytes took the place of one before; `None` is none.
     pub(super) fn count(&mut self, topic: TopicName<'_>, before: Option<usize>, after: Option<usize>) {
+        let (before, after) =
+            (before.map(|before| cost(topic, before)), after.map(|after| cost(topic, after)));
         for rule in self.rules.iter_mut().filter(|rule| rule.subtree.filter.matches(topic)) {
             rule.values = rule.values + usize::from(after.is_some()) - usize::from(before.is_some());
             rule.bytes = rule.bytes + after.unwrap_or(0) - before.unwrap_or(0);
@@ -73,4 +77,9 @@ impl Subtrees {
             .iter()
             .any(|rule| reached(rule.values, rule.subtree.values) || reached(rule.bytes, rule.subtree.bytes))
     }
+}
+
+/// What a value of so many bytes costs.
+fn cost(topic: TopicName<'_>, bytes: usize) -> usize {
+    topic.as_str().len() + TOPIC_COST + bytes
 }

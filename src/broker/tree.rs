@@ -15,7 +15,7 @@ use super::routes::{RouteSet, RouteSets};
 use super::stored::Stored;
 use super::subscriptions::{Route, Subscriptions};
 use crate::codec::PayloadRef;
-use crate::protocol::{DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, TopicName};
+use crate::protocol::{DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, TOPIC_COST, TopicName};
 use names::{NameHash, Names};
 use nodes::{Node, Nodes};
 
@@ -26,7 +26,8 @@ pub(super) use approach::{AHEAD, Approach};
 pub struct StoreLimits {
     /// Topics that hold a value. Default 10,000,000.
     pub values: usize,
-    /// Bytes of their payloads. Default 4 GiB.
+    /// Bytes of their payloads and names, and [`TOPIC_COST`] for each of them and for each topic above them that holds no
+    /// value itself. Default 4 GiB.
     pub bytes: usize,
 }
 
@@ -39,6 +40,13 @@ impl Default for StoreLimits {
 /// A topic's place in the tree, valid until the topic is pruned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TopicId(u32);
+
+/// A value that was put back, and has no place in the order of publication yet.
+#[derive(Debug)]
+pub(super) struct Restored {
+    published: u64,
+    id: TopicId,
+}
 
 /// A reader's place in the order of publication.
 #[derive(Debug)]
@@ -58,6 +66,8 @@ pub(super) struct Tree {
     published: u64,
     values: usize,
     bytes: usize,
+    /// What all nodes cost, payloads apart.
+    nodes_cost: usize,
     route_sets: RouteSets,
 }
 
@@ -73,6 +83,7 @@ impl Default for Tree {
             published: 0,
             values: 0,
             bytes: 0,
+            nodes_cost: 0,
             route_sets: RouteSets::default(),
         }
     }
@@ -87,6 +98,11 @@ impl Tree {
     /// Bytes of all stored payloads.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What is remembered, as it counts for [`StoreLimits::bytes`].
+    pub(super) fn cost(&self) -> usize {
+        self.bytes + self.nodes_cost
     }
 
     /// The place of a topic that is in the tree.
@@ -130,6 +146,7 @@ impl Tree {
     }
 
     fn insert_below(&mut self, parent: TopicId, hash: NameHash, stored: Stored) -> TopicId {
+        self.nodes_cost += node_cost(stored.name().len());
         let mut node = Node::new(Some(stored), parent.0);
         let sibling = self.nodes[parent.0].first_child;
         node.next_sibling = sibling;
@@ -143,16 +160,46 @@ impl Tree {
     }
 
     /// Whether a value of `bytes` may become a topic's last value.
-    pub(super) fn has_room(&self, id: Option<TopicId>, bytes: usize, limits: &StoreLimits) -> bool {
+    pub(super) fn has_room(
+        &self,
+        id: Option<TopicId>,
+        topic: TopicName<'_>,
+        bytes: usize,
+        limits: &StoreLimits,
+    ) -> bool {
         let before = self.weight(id);
         let smaller = before.unwrap_or(0);
-        (before.is_some() || self.values < limits.values)
-            && (bytes <= smaller || self.bytes - smaller + bytes <= limits.bytes)
+        if before.is_none() && self.values >= limits.values {
+            return false;
+        }
+        if bytes <= smaller && id.is_some() {
+            return true;
+        }
+        let room = limits.bytes.saturating_sub(self.cost() - smaller);
+        bytes <= room && (id.is_some() || self.has_room_for(topic, room - bytes))
+    }
+
+    /// Whether a topic that is not in the tree costs no more than `room`, with what has to be made above it.
+    fn has_room_for(&self, topic: TopicName<'_>, room: usize) -> bool {
+        let name = topic.as_str();
+        let ancestors = || name.rmatch_indices('/').map(|(end, _)| &name[..end]);
+        let at_most = node_cost(name.len()) + ancestors().map(|name| node_cost(name.len())).sum::<usize>();
+        // Only where it matters, which of them are there already is looked up.
+        at_most <= room || {
+            let missing =
+                ancestors().take_while(|ancestor| self.named(ancestor, self.names.hash(ancestor)).is_none());
+            node_cost(name.len()) + missing.map(|name| node_cost(name.len())).sum::<usize>() <= room
+        }
+    }
+
+    /// The value that a topic holds.
+    pub(super) fn held(&self, id: Option<TopicId>) -> Option<&Stored> {
+        self.nodes[id?.0].held()
     }
 
     /// Bytes of the payload that a topic holds.
     pub(super) fn weight(&self, id: Option<TopicId>) -> Option<usize> {
-        self.nodes[id?.0].held().map(Stored::weight)
+        self.held(id).map(Stored::weight)
     }
 
     /// Stores the last value of a topic that may not be in the tree yet. Returns its place.
@@ -205,10 +252,19 @@ impl Tree {
         Some(std::mem::replace(stored, new))
     }
 
-    /// Puts a value back that was stored before the broker was started. They come in the order of their publication, and
-    /// before everything else.
-    pub(super) fn restore(&mut self, topic: TopicName<'_>, payload: PayloadRef<'_>, published: u64) {
-        self.published = published;
+    /// Makes room for so many topics more, so that it need not be made little by little.
+    pub(super) fn reserve(&mut self, topics: usize) {
+        self.names.reserve(topics);
+    }
+
+    /// Puts a value back that was stored before the broker was started, before everything else. Its place in the order of
+    /// publication is what [`put_in_order`](Self::put_in_order) makes of what is returned.
+    pub(super) fn restore(
+        &mut self,
+        topic: TopicName<'_>,
+        payload: PayloadRef<'_>,
+        published: u64,
+    ) -> Restored {
         let (hash, stored) = (self.names.hash(topic.as_str()), Stored::new(topic, payload, published));
         let id = match self.named(topic.as_str(), hash) {
             Some(id) => {
@@ -217,7 +273,18 @@ impl Tree {
             }
             None => self.insert(topic, hash, stored),
         };
-        self.begin(id, payload);
+        self.values += 1;
+        self.bytes += payload.source().len();
+        Restored { published, id }
+    }
+
+    /// Says in which order the values that were put back had been published.
+    pub(super) fn put_in_order(&mut self, mut restored: Vec<Restored>) {
+        restored.sort_unstable_by_key(|value| value.published);
+        for value in &restored {
+            self.chain.append(value.id.0);
+        }
+        self.published = self.published.max(restored.last().map_or(0, |newest| newest.published));
     }
 
     /// The topics that were published last, the newest first, with how many messages were stored there.
@@ -259,6 +326,7 @@ impl Tree {
             }
             let Node { stored, parent, previous_sibling, next_sibling, .. } = self.nodes.remove(at);
             if let Some(stored) = stored {
+                self.nodes_cost -= node_cost(stored.name().len());
                 self.names.remove(self.names.hash(stored.topic().as_str()), at);
             }
             match previous_sibling {
@@ -335,6 +403,11 @@ impl Tree {
     pub(super) fn routes(&self, set: RouteSet) -> Arc<[Route]> {
         self.route_sets.get(set).cloned().unwrap_or_default()
     }
+}
+
+/// What a node costs, its payload apart.
+fn node_cost(name: usize) -> usize {
+    name + TOPIC_COST
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,11 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
+use super::quantity;
 use crate::broker::{Change, Kept, Store, StoreError, Stored};
 use crate::codec::{Dialect, Document, Part, Payload, to_value};
 use crate::middleware::Message;
 use crate::protocol::{Format, Limits, Topic, TopicFilter};
-use crate::storage::{self, Contents, Storage};
+use crate::storage::{self, Compacted, Contents, Storage};
 
 /// Values that are handed to the store at a time.
 const TOGETHER: usize = 1_024;
@@ -39,6 +40,13 @@ pub(super) struct Import {
     /// The lines; standard input where it is not given.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Compact {
+    /// The data directory.
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
 }
 
 /// A value as a line. The lines are in the order in which the values were published.
@@ -145,6 +153,15 @@ pub(super) fn import(args: &Import) -> Result<(), Failure> {
     }
     storage.write(&changes)?;
     Ok(storage.commit()?)
+}
+
+pub(super) fn compact(args: &Compact) -> Result<(), Failure> {
+    let Compacted { before, after } = storage::compact(&args.directory)?;
+    let size = |bytes| quantity::bytes(bytes as f64);
+    if io::stderr().is_terminal() {
+        eprintln!("{} was {}, and is {}", args.directory.display(), size(before), size(after));
+    }
+    Ok(())
 }
 
 /// The topics of a data directory, and their values if a format is wanted.

@@ -68,6 +68,8 @@ pub(super) enum Command {
     Export(super::archive::Export),
     /// Write values as `export` prints them to a data directory, all of them or none.
     Import(super::archive::Import),
+    /// Make the file of a data directory as short as it can be, while no broker has it open.
+    Compact(super::archive::Compact),
     /// Print what a shell needs to complete these commands.
     Completions {
         /// The shell.
@@ -143,7 +145,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "N", default_value_t = StoreLimits::default().values, env = "BABELMQ_STORED_VALUES")]
     stored_values: usize,
 
-    /// Bytes of payloads that are remembered.
+    /// Bytes that are remembered: payloads, and for each topic its name and 128 bytes.
     #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = size, env = "BABELMQ_STORED_BYTES")]
     stored_bytes: usize,
 
@@ -287,6 +289,11 @@ fn subtree(text: &str) -> Result<Subtree, String> {
         }
     }
     Ok(subtree)
+}
+
+/// A time to live.
+pub(super) fn ttl(text: &str) -> Result<Duration, String> {
+    Ok(Duration::from_secs(whole_seconds(time(text)?)?.into()))
 }
 
 fn whole_seconds(time: Duration) -> Result<u32, String> {

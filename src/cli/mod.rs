@@ -71,6 +71,7 @@ fn command(
         Command::Convert(args) => convert::run(&args),
         Command::Export(args) => archive::export(&args),
         Command::Import(args) => archive::import(&args),
+        Command::Compact(args) => archive::compact(&args),
         Command::Completions { shell } => manual::completions(shell),
         Command::Manual => manual::page(),
     }

@@ -8,11 +8,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::args::{Address, format, topic};
+use super::args::{Address, format, topic, ttl};
 use super::failure::Failure;
 use super::input::{Input, Item, Kind};
 use crate::codec::Dialect;
-use crate::middleware::{Arrival, Client, Message, QueueError};
+use crate::middleware::{Arrival, Client, Message, Publish, QueueError};
 use crate::protocol::{Format, Refusal, Topic, Value};
 
 #[derive(Debug, clap::Args)]
@@ -41,6 +41,10 @@ pub(super) struct Args {
     /// Deliver and do not store: who subscribes later does not get it.
     #[arg(long)]
     no_retain: bool,
+    /// How long each message is its topic's last value, unless another takes its place before, as in 30s or 1h: whole
+    /// seconds. Who subscribes later does not get it.
+    #[arg(long, value_name = "TIME", value_parser = ttl, conflicts_with = "no_retain")]
+    ttl: Option<Duration>,
     /// Print nothing when it is done.
     #[arg(long, short)]
     quiet: bool,
@@ -179,7 +183,8 @@ impl Publisher<'_> {
 
     fn publish(&mut self, topic: &Topic, message: &Message) -> Result<(), Failure> {
         self.keep_pace()?;
-        self.client.publish(topic, message, !self.args.no_retain).map_err(|error| self.failed(error))?;
+        let how = Publish { retain: !self.args.no_retain, ttl: self.args.ttl };
+        self.client.publish(topic, message, how).map_err(|error| self.failed(error))?;
         self.published += 1;
         Ok(())
     }

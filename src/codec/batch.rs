@@ -9,13 +9,16 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::ahead::{Ahead, Asked, room};
 use super::document::Document;
-use super::envelope::{Content, Dialect, Message, Part, decode_part, write_delivery};
+use super::envelope::{Content, Dialect, Message, Part, decode_part, write_judged, write_live};
+use super::page::Sheet;
 use super::payload::Payload;
 use super::published::Published;
 use super::spares::Spares;
 use super::topics::Topics;
-use crate::protocol::{Limits, Topic};
+use super::xml::KnownNames;
+use crate::protocol::{Format, Limits, Topic};
 
 /// Published messages with the bytes that they came in.
 #[derive(Debug)]
@@ -28,6 +31,10 @@ pub struct Batch {
     limits: Limits,
     /// For each dialect, which messages are wanted in it; empty for none.
     wanted: [Wanted; Dialect::ALL.len()],
+    /// Who is told what is wanted.
+    asked: Option<Asked>,
+    /// The deliveries that are written already.
+    ahead: Option<(Dialect, Run)>,
     runs: [OnceLock<Run>; Dialect::ALL.len()],
     /// Where the batch's memory goes when it is dropped.
     spares: Spares,
@@ -53,6 +60,15 @@ impl Wanted {
             Wanted::Some(places) => places.get(message).copied().unwrap_or(false),
         }
     }
+
+    /// How many of so many messages these are.
+    fn count(&self, messages: usize) -> usize {
+        match self {
+            Wanted::None => 0,
+            Wanted::All => messages,
+            Wanted::Some(places) => places.iter().filter(|place| **place).count(),
+        }
+    }
 }
 
 impl Batch {
@@ -72,6 +88,8 @@ impl Batch {
             messages,
             limits,
             wanted: Default::default(),
+            asked: None,
+            ahead: None,
             runs: Default::default(),
             spares: Spares::default(),
         }
@@ -90,6 +108,18 @@ impl Batch {
     #[must_use]
     pub fn decoding_to(mut self, bytes: usize) -> Batch {
         self.decoded = bytes;
+        self
+    }
+
+    /// The same batch of a session that wants to know what is wanted of it, and has written some deliveries already.
+    #[must_use]
+    pub fn of_session(mut self, asked: Asked, ahead: Option<Ahead>) -> Batch {
+        self.asked = Some(asked);
+        let frames = ahead.and_then(|ahead| ahead.into_frames(self.messages.len()));
+        self.ahead = frames.map(|(dialect, encoded, ends)| {
+            let translated = AtomicUsize::new(ends.len());
+            (dialect, Run { encoded: Some(encoded), ends, failed: 0, translated })
+        });
         self
     }
 
@@ -115,6 +145,11 @@ impl Batch {
         &self.bytes
     }
 
+    /// What was decoded of the messages; its texts refer to [`bytes`](Self::bytes).
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
     /// About how many bytes of memory the batch holds: a small payload can decode to much, and what it is encoded to is in
     /// proportion to that.
     pub fn weight(&self) -> usize {
@@ -126,6 +161,19 @@ impl Batch {
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.
     pub fn want(&mut self, dialect: Dialect, wanted: Wanted) {
         self.wanted[dialect.index()] = wanted;
+    }
+
+    /// Tells the session, once, what is wanted, and takes the deliveries that it has written, where these are it.
+    pub fn settle(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            let is_wanted = |dialect: &Dialect| self.wanted[dialect.index()] != Wanted::None;
+            asked.tell(Dialect::ALL.into_iter().filter(is_wanted));
+        }
+        let wanted = &self.wanted;
+        let is_wanted = |(dialect, _): &mut (Dialect, Run)| wanted[dialect.index()] == Wanted::All;
+        if let Some((dialect, run)) = self.ahead.take_if(is_wanted) {
+            self.runs[dialect.index()] = OnceLock::from(run);
+        }
     }
 
     /// The frames of the wanted messages in `dialect`, encoded now if nobody asked before.
@@ -155,8 +203,9 @@ impl Batch {
         }
         let ends = Vec::with_capacity(self.messages.len());
         let mut run = Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
-        let mut out = self.spares.bytes(self.bytes.len());
-        let mut scratch = Document::new();
+        let bytes = self.bytes.len() / self.messages.len().max(1) * wanted.count(self.messages.len());
+        let mut out = Sheet::new(self.spares.room(room(dialect, bytes)));
+        let mut scratch = Scratch::default();
         for (index, published) in self.messages.iter().enumerate() {
             if wanted.includes(index) && !dialect.passes_on(published.format()) {
                 *run.translated.get_mut() += 1;
@@ -167,10 +216,11 @@ impl Batch {
             }
             run.ends.push(out.len());
         }
-        if out.capacity() / 2 > out.len() {
-            out.shrink_to_fit();
+        let mut encoded = out.into_bytes();
+        if encoded.capacity() / 2 > encoded.len() {
+            encoded.shrink_to_fit();
         }
-        run.encoded = Some(out);
+        run.encoded = Some(encoded);
         run
     }
 
@@ -191,37 +241,52 @@ impl Batch {
         &self,
         published: &Published,
         dialect: Dialect,
-        scratch: &mut Document,
-        out: &mut Vec<u8>,
+        scratch: &mut Scratch,
+        out: &mut Sheet,
     ) -> Result<(), crate::protocol::Refusal> {
         let format = published.format();
+        let topic = self.topics.get(published.topic()).as_str();
         let content = match (published.part(), published.document()) {
             (Part::Value(range), _) if dialect.passes_on(format) => {
                 if let Some(frame) = published.verbatim() {
-                    out.extend_from_slice(&self.bytes[frame]);
+                    out.append(&self.bytes[frame]);
                     return Ok(());
                 }
                 Content::Published(&self.bytes[range])
             }
             (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
+            (Part::Value(range), None)
+                if format == Format::Json
+                    && write_judged(out, dialect, topic, &self.bytes, range.clone(), &mut scratch.names) =>
+            {
+                return Ok(());
+            }
             (part, None) => {
-                scratch.clear();
-                let root = decode_part(&self.bytes, format, &part, scratch, &self.limits)?;
-                Content::Decoded(scratch.view(&self.bytes, root))
+                scratch.document.clear();
+                let root = decode_part(&self.bytes, format, &part, &mut scratch.document, &self.limits)?;
+                Content::Decoded(scratch.document.view(&self.bytes, root))
             }
         };
-        let topic = self.topics.get(published.topic());
-        write_delivery(out, dialect, topic.as_str(), content, false);
+        write_live(out, dialect, topic, content, &mut scratch.names);
         Ok(())
     }
+}
+
+/// What the messages of a run are encoded with, one after the other.
+#[derive(Default)]
+struct Scratch {
+    document: Document,
+    names: KnownNames,
 }
 
 impl Drop for Batch {
     fn drop(&mut self) {
         self.spares.give_back_bytes(mem::take(&mut self.bytes));
         self.spares.give_back_messages(mem::take(&mut self.messages));
-        for run in &mut self.runs {
-            if let Some(bytes) = run.take().and_then(|run| run.encoded) {
+        self.document.return_to(&self.spares);
+        let ahead = self.ahead.take().map(|(_, run)| run);
+        for run in self.runs.iter_mut().filter_map(OnceLock::take).chain(ahead) {
+            if let Some(bytes) = run.encoded {
                 self.spares.give_back_bytes(bytes);
             }
         }

@@ -6,8 +6,11 @@
 //! no allocation of its own, and it is dropped, encoded and decoded without recursion.
 
 use std::borrow::Cow;
+use std::mem;
 use std::ops::Range;
 
+use super::page::Span;
+use super::spares::Spares;
 use crate::protocol::{ErrorCode, Limits, NODE_SIZE, Refusal};
 
 /// One value, or the head of a container whose children follow.
@@ -125,6 +128,16 @@ impl Document {
     /// An empty document.
     pub fn new() -> Document {
         Document::default()
+    }
+
+    /// An empty document for about so many nodes, in memory that was used before.
+    pub fn with_nodes(count: usize, spares: &Spares) -> Document {
+        Document { nodes: spares.nodes(count), own: Vec::new() }
+    }
+
+    /// Becomes empty, and its memory spare.
+    pub(super) fn return_to(&mut self, spares: &Spares) {
+        spares.give_back_nodes(mem::take(&mut self.nodes));
     }
 
     /// Appends a node and returns its index.
@@ -257,6 +270,23 @@ impl<'a> View<'a> {
         let start = text.start as usize;
         let from = if text.length & OWN == 0 { self.source } else { self.own };
         &from[start..start + text.len()]
+    }
+
+    /// One of its texts, with what lies behind it.
+    #[inline(always)]
+    pub(super) fn span(&self, text: Text) -> Span<'a> {
+        let from = if text.length & OWN == 0 { self.source } else { self.own };
+        Span::new(&from[text.start as usize..], text.len())
+    }
+
+    /// Bytes of all its texts.
+    #[inline(always)]
+    pub(super) fn text_size(&self) -> usize {
+        let size = |node: &Node| match node {
+            Node::Str(text) | Node::Bytes(text) | Node::BigInt(text) => text.len(),
+            _ => 0,
+        };
+        self.nodes.iter().map(size).sum()
     }
 }
 

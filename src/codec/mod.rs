@@ -3,6 +3,7 @@
 //! A reader turns bytes into a [`Document`], a writer turns a document into bytes; a [`Batch`] carries what one read
 //! brought to all who want it, and a [`Payload`] is one message that is remembered.
 
+mod ahead;
 mod batch;
 mod convert;
 mod document;
@@ -11,6 +12,7 @@ pub mod json;
 mod keys;
 mod nesting;
 mod number;
+mod page;
 mod payload;
 pub mod pickle;
 mod published;
@@ -19,6 +21,7 @@ mod topics;
 mod words;
 pub mod xml;
 
+pub use ahead::{Ahead, Asked};
 pub use batch::{Batch, Run, Wanted};
 pub use convert::{from_value, to_value};
 pub use document::{Budget, Document, Mark, Node, Size, Text, View};

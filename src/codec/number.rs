@@ -1,6 +1,7 @@
 //! Numbers as text, the same in every format that is text.
 
 use super::document::{Document, Node, Text};
+use super::page::{Page, Stop};
 use super::words::push;
 use crate::protocol::MAX_INT_DIGITS;
 
@@ -52,12 +53,9 @@ pub(super) fn parse_decimal(text: &[u8]) -> Option<f64> {
     parse_few_digits(text).or_else(|| str::from_utf8(text).ok()?.parse().ok())
 }
 
-/// The usual number: no exponent, and of few digits. Then they are an integer that a double holds exactly, and so is
-/// the power of ten that they are divided by, so the quotient is the nearest double.
+/// The usual number: no exponent, and of few digits.
 #[inline]
 fn parse_few_digits(text: &[u8]) -> Option<f64> {
-    const POWERS: [f64; 16] =
-        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.is_empty() || digits.len() > 16 {
         return None;
@@ -72,9 +70,22 @@ fn parse_few_digits(text: &[u8]) -> Option<f64> {
         }
     }
     let decimals = point.map_or(0, |point| digits.len() - point - 1);
-    // 16 digits without a point may be more than a double holds.
-    let magnitude = if number < 1 << 53 { number as f64 / POWERS[decimals] } else { return None };
+    let magnitude = quotient(number, digits.len(), decimals)?;
     Some(if digits.len() < text.len() { -magnitude } else { magnitude })
+}
+
+/// The double next to a number of `digits` digits, of which the last `decimals` are a fraction, where these are few: then
+/// they are an integer that a double holds exactly, and so is the power of ten that they are divided by, so the quotient
+/// is the nearest double.
+#[inline(always)]
+pub(super) fn quotient(number: u64, digits: usize, decimals: usize) -> Option<f64> {
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    // 16 digits may be more than a double holds.
+    if digits > 16 || number >= 1 << 53 {
+        return None;
+    }
+    Some(number as f64 / POWERS.get(decimals)?)
 }
 
 /// Appends an integer.
@@ -83,63 +94,94 @@ pub(super) fn write_int(number: i64, out: &mut Vec<u8>) {
     push(itoa::Buffer::new().format(number).as_bytes(), out);
 }
 
-/// Appends a double that is a decimal of few digits, as most that people send are, and says whether it was one.
+/// Spells a double that is a decimal of few digits, as most that people send are; returns how many bytes that are, or
+/// `None` where it is not one.
 ///
 /// Numbers below 2^51 with up to 8 decimals are looked at: the quotient of two integers that a double holds exactly is
 /// the double next to it, so what was found here reads back, and of the decimals with as few or fewer digits no
-/// other does, because two of them are further apart than two doubles.
+/// other does, because two of them are further apart than two doubles. More decimals are tried than are needed, and the
+/// zeros at the end left out again: it is the same quotient.
 #[inline]
-fn write_decimal(number: f64, out: &mut Vec<u8>) -> bool {
-    const POWERS: [(f64, u64); 9] = [
-        (1e0, 1),
-        (1e1, 10),
-        (1e2, 100),
-        (1e3, 1_000),
-        (1e4, 10_000),
-        (1e5, 100_000),
-        (1e6, 1_000_000),
-        (1e7, 10_000_000),
-        (1e8, 100_000_000),
-    ];
+fn spell_decimal(number: f64, out: &mut [u8; 32]) -> Option<usize> {
+    const POWERS: [(f64, u64, usize); 4] =
+        [(1e2, 100, 2), (1e4, 10_000, 4), (1e8, 100_000_000, 8), (1e0, 1, 0)];
     const LARGEST: f64 = (1_u64 << 51) as f64;
     let magnitude = number.abs();
     if !(1e-4..LARGEST).contains(&magnitude) {
-        return false;
+        return None;
     }
-    for (decimals, &(power, divisor)) in POWERS.iter().enumerate() {
+    for (power, divisor, mut decimals) in POWERS {
         let scaled = magnitude * power;
-        if scaled >= LARGEST {
-            return false;
-        }
         let digits = (scaled + 0.5) as u64;
-        if digits as f64 / power != magnitude {
+        if scaled >= LARGEST || digits as f64 / power != magnitude {
             continue;
         }
-        if number < 0.0 {
-            out.push(b'-');
+        let (whole, mut fraction) = (digits / divisor, digits % divisor);
+        while decimals > 1 && fraction.is_multiple_of(10) {
+            fraction /= 10;
+            decimals -= 1;
         }
-        push(itoa::Buffer::new().format(digits / divisor).as_bytes(), out);
-        let mut fraction = digits % divisor;
-        // From the right to the left: as many digits as there are decimals, zeros in front included.
-        let mut spelled = [b'0'; 9];
-        spelled[0] = b'.';
         let decimals = decimals.max(1);
-        for digit in spelled[1..=decimals].iter_mut().rev() {
-            *digit += (fraction % 10) as u8;
+        out[0] = b'-';
+        let sign = usize::from(number < 0.0);
+        let mut spelled = itoa::Buffer::new();
+        let whole = spelled.format(whole).as_bytes();
+        let point = sign + whole.len();
+        out[sign..point].copy_from_slice(whole);
+        out[point] = b'.';
+        // From the right to the left: as many digits as there are decimals, zeros in front included.
+        for place in out[point + 1..=point + decimals].iter_mut().rev() {
+            *place = b'0' + (fraction % 10) as u8;
             fraction /= 10;
         }
-        push(&spelled[..=decimals], out);
-        return true;
+        return Some(point + 1 + decimals);
     }
-    false
+    None
 }
 
 /// Appends a finite double as Python's `repr` spells it: the shortest text that reads back as the same double, with
 /// an exponent from `1e16` up and below `1e-4`.
 pub(super) fn write_float(number: f64, out: &mut Vec<u8>) {
-    if !write_decimal(number, out) {
-        write_shortest(number, out);
+    let mut spelled = [0; 32];
+    match spell_decimal(number, &mut spelled) {
+        Some(length) => out.extend_from_slice(&spelled[..length]),
+        None => write_shortest(number, out),
     }
+}
+
+/// The same on a page.
+#[inline(always)]
+pub(super) fn put_float(page: &mut Page<'_>, number: f64) -> Result<(), Stop> {
+    page.aside(|page| put_any_float(page, number))
+}
+
+#[inline(never)]
+fn put_any_float(mut page: Page<'_>, number: f64) -> Result<Page<'_>, Stop> {
+    let mut spelled = [0; 32];
+    match spell_decimal(number, &mut spelled) {
+        Some(length) => page.part(&spelled, length)?,
+        None => {
+            let mut shortest = Vec::with_capacity(32);
+            write_shortest(number, &mut shortest);
+            page.slice(&shortest)?;
+        }
+    }
+    Ok(page)
+}
+
+/// An integer on a page.
+#[inline(always)]
+pub(super) fn put_int(page: &mut Page<'_>, number: i64) -> Result<(), Stop> {
+    match u8::try_from(number) {
+        Ok(digit @ 0..=9) => page.put(&[b'0' + digit]),
+        _ => page.aside(|page| put_any_int(page, number)),
+    }
+}
+
+#[inline(never)]
+fn put_any_int(mut page: Page<'_>, number: i64) -> Result<Page<'_>, Stop> {
+    page.slice(itoa::Buffer::new().format(number).as_bytes())?;
+    Ok(page)
 }
 
 fn write_shortest(number: f64, out: &mut Vec<u8>) {
@@ -215,11 +257,16 @@ mod tests {
 
     #[test]
     fn few_digits_are_the_shortest() {
+        let decimal = |number: f64| {
+            let mut spelled = [0; 32];
+            spell_decimal(number, &mut spelled)
+                .map(|length| String::from_utf8(spelled[..length].to_vec()).unwrap())
+        };
         let both = |number: f64| {
-            let (mut decimal, mut shortest) = (Vec::new(), Vec::new());
+            let mut shortest = Vec::new();
             write_shortest(number, &mut shortest);
-            if write_decimal(number, &mut decimal) {
-                assert_eq!(String::from_utf8(decimal).unwrap(), String::from_utf8(shortest).unwrap());
+            if let Some(decimal) = decimal(number) {
+                assert_eq!(decimal, String::from_utf8(shortest).unwrap());
             }
         };
         let mut bits: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -237,9 +284,9 @@ mod tests {
             // The neighbours of a decimal are none.
             both(f64::from_bits((few as f64 / power).to_bits() + 1));
         }
-        let mut out = Vec::new();
-        assert!(write_decimal(-21.05, &mut out) && !write_decimal(0.1 + 0.2, &mut out));
-        assert_eq!(out, b"-21.05");
+        assert_eq!(decimal(-21.05).as_deref(), Some("-21.05"));
+        assert_eq!(decimal(1e15).as_deref(), Some("1000000000000000.0"));
+        assert_eq!(decimal(0.1 + 0.2), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Mutex, TryLockError};
 
+use super::document::Node;
 use super::published::Published;
 
 /// Smaller vectors are the allocator's matter.
@@ -22,9 +23,10 @@ pub struct Spares(Option<Arc<Piles>>);
 struct Piles {
     bytes: Mutex<Pile<u8>>,
     messages: Mutex<Pile<Published>>,
+    nodes: Mutex<Pile<Node>>,
 }
 
-/// Empty vectors, those that were given back last at the end.
+/// Vectors whose contents mean nothing, those that were given back last at the end.
 #[derive(Debug)]
 struct Pile<T> {
     vectors: Vec<Vec<T>>,
@@ -40,7 +42,17 @@ impl Spares {
 
     /// An empty vector with room for `size` bytes, and for not more than twice as many.
     pub fn bytes(&self, size: usize) -> Vec<u8> {
-        take(self.0.as_ref().map(|piles| &piles.bytes), size)
+        let mut bytes = take(self.0.as_ref().map(|piles| &piles.bytes), size);
+        bytes.clear();
+        bytes
+    }
+
+    /// A vector of `size` bytes, whatever these are.
+    pub(super) fn room(&self, size: usize) -> Vec<u8> {
+        let mut room = take(self.0.as_ref().map(|piles| &piles.bytes), size);
+        // What was written before needs no zeros.
+        room.resize(size, 0);
+        room
     }
 
     /// An empty vector for about `count` messages.
@@ -54,8 +66,20 @@ impl Spares {
     }
 
     /// The same with messages.
-    pub fn give_back_messages(&self, messages: Vec<Published>) {
+    pub fn give_back_messages(&self, mut messages: Vec<Published>) {
+        messages.clear();
         give_back(self.0.as_ref().map(|piles| &piles.messages), messages);
+    }
+
+    /// An empty vector for about `count` nodes of a document.
+    pub(super) fn nodes(&self, count: usize) -> Vec<Node> {
+        take(self.0.as_ref().map(|piles| &piles.nodes), count)
+    }
+
+    /// Keeps a vector of nodes.
+    pub(super) fn give_back_nodes(&self, mut nodes: Vec<Node>) {
+        nodes.clear();
+        give_back(self.0.as_ref().map(|piles| &piles.nodes), nodes);
     }
 }
 
@@ -71,10 +95,9 @@ fn take<T>(pile: Option<&Mutex<Pile<T>>>, count: usize) -> Vec<T> {
     spare.unwrap_or_else(|| Vec::with_capacity(capacity))
 }
 
-fn give_back<T>(pile: Option<&Mutex<Pile<T>>>, mut vector: Vec<T>) {
+fn give_back<T>(pile: Option<&Mutex<Pile<T>>>, vector: Vec<T>) {
     let Some(pile) = pile else { return };
     if (WORTH_KEEPING..=KEPT / 4).contains(&(vector.capacity() * size_of::<T>())) {
-        vector.clear();
         with(pile, |pile| pile.put(vector));
     }
 }

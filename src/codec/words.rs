@@ -57,6 +57,17 @@ pub(super) fn every_word(text: &[u8], judge: impl Fn(u64) -> bool) -> bool {
     }
 }
 
+/// Whether `marks` marks nothing in a text, which is filled up with spaces to whole words. For long texts: in a way that
+/// compilers turn into more than a word at a time.
+#[inline(always)]
+pub(super) fn is_free_of(text: &[u8], marks: impl Fn(u64) -> u64) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let found = words.iter().fold(0, |found, word| found | marks(u64::from_le_bytes(*word)));
+    found | marks(u64::from_le_bytes(last)) == 0
+}
+
 /// Whether two texts are the same; short ones without a call.
 #[inline(always)]
 pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
@@ -90,6 +101,23 @@ pub(super) fn fingerprint(text: &[u8]) -> u64 {
         }
     };
     (word ^ (text.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The first `length` bytes, up to eight, as a number: a fingerprint that nothing shares but what is longer. 0 for any other
+/// length.
+#[inline(always)]
+pub(super) fn short_print(bytes: [u8; 16], length: usize) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = bytes;
+    match length {
+        1..=8 => u64::from_le_bytes([a, b, c, d, e, f, g, h]) & (u64::MAX >> (64 - 8 * length)),
+        _ => 0,
+    }
+}
+
+/// A place for a fingerprint among 64.
+#[inline(always)]
+pub(super) fn place_of(print: u64) -> usize {
+    (print.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
 }
 
 /// Appends a text. A short one is copied in two words that overlap.

@@ -8,20 +8,21 @@ use std::time::{Duration, Instant};
 use super::connection::{Connection, Frame, Patience};
 use super::error::{QueueError, Refused};
 use super::message::Message;
+use super::publish::Publish;
 use super::queue::{DEFAULT_ADDRESS, from_broker};
 use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_command};
 use crate::codec::FrameField;
-use crate::protocol::{Command, Format, Overflow, Topic, TopicFilter};
+use crate::protocol::{Command, ErrorCode, Format, Overflow, Topic, TopicFilter};
 
 /// A connection to a broker that is tied to no topic and no format: for tools, bridges, and programs with many topics.
 /// Most programs want a [`Queue`](super::Queue).
 ///
 /// ```no_run
-/// use babelmq::{Arrival, Client, Format, Message, Subscribe, Topic, TopicFilter};
+/// use babelmq::{Arrival, Client, Format, Message, Publish, Subscribe, Topic, TopicFilter};
 ///
 /// let mut client = Client::connect("127.0.0.1:5000", std::time::Duration::from_secs(10))?;
 /// client.subscribe(&TopicFilter::parse("/weather")?, Format::Xml, Subscribe::default())?;
-/// client.publish(&Topic::parse("/weather/oslo")?, &Message::parse(Format::Json, b"21.5")?, true)?;
+/// client.publish(&Topic::parse("/weather/oslo")?, &Message::parse(Format::Json, b"21.5")?, Publish::default())?;
 /// while let Some(Arrival::Delivery { message, .. }) = client.next(None)? {
 ///     println!("{}", String::from_utf8_lossy(message.bytes()));
 /// }
@@ -30,7 +31,10 @@ use crate::protocol::{Command, Format, Overflow, Topic, TopicFilter};
 pub struct Client {
     connection: Connection,
     timeout: Duration,
+    /// Pings that were sent, whose ids are their numbers.
     pings: i64,
+    /// The last of them that was answered; a broker answers them in their order.
+    answered: i64,
     frame: Vec<u8>,
     /// What came while something else was waited for.
     arrived: VecDeque<Arrival>,
@@ -103,7 +107,7 @@ impl Client {
     /// [`QueueError::Connect`].
     pub fn connect(address: &str, timeout: Duration) -> Result<Client, QueueError> {
         let connection = Connection::open(address, Some(timeout))?;
-        Ok(Client { connection, timeout, pings: 0, frame: Vec::new(), arrived: VecDeque::new() })
+        Ok(Client { connection, timeout, pings: 0, answered: 0, frame: Vec::new(), arrived: VecDeque::new() })
     }
 
     /// Where a broker is looked for: the environment's `BABELMQ_ADDR`, else `127.0.0.1:5000`.
@@ -114,10 +118,11 @@ impl Client {
     /// Publishes a message, in its own format. That the broker has it is known after [`flush`](Self::flush).
     ///
     /// # Errors
-    /// [`QueueError::Invalid`] for a message over the limits of every broker, and a broken connection.
-    pub fn publish(&mut self, topic: &Topic, message: &Message, retain: bool) -> Result<(), QueueError> {
+    /// [`QueueError::Invalid`] for a message over the limits of every broker or a time to live that is none, and a broken
+    /// connection.
+    pub fn publish(&mut self, topic: &Topic, message: &Message, how: Publish) -> Result<(), QueueError> {
         self.frame.clear();
-        message.write_publish(topic, retain, &mut self.frame)?;
+        message.write_publish(topic, how, &mut self.frame)?;
         self.send()
     }
 
@@ -158,7 +163,7 @@ impl Client {
     /// [`QueueError::Refused`], [`QueueError::TimedOut`], a broken connection.
     pub fn get(&mut self, topic: &Topic, format: Format) -> Result<Option<Message>, QueueError> {
         self.command(format, Command::Get, &[("topic", FrameField::Str(topic.as_str()))])?;
-        self.answer(|arrival| match arrival {
+        self.answer(|_, arrival| match arrival {
             Arrival::Value { message, .. } => Ok(message),
             other => Err(other),
         })
@@ -170,7 +175,7 @@ impl Client {
     /// As for [`get`](Self::get).
     pub fn topics(&mut self, filter: &TopicFilter) -> Result<Vec<Topic>, QueueError> {
         self.command(Format::Json, Command::List, &[("topic", FrameField::Str(filter.as_str()))])?;
-        self.answer(|arrival| match arrival {
+        self.answer(|_, arrival| match arrival {
             Arrival::Topics(topics) => Ok(topics),
             other => Err(other),
         })
@@ -179,7 +184,7 @@ impl Client {
     /// Forgets the last value of a topic, and returns when it is done.
     ///
     /// # Errors
-    /// As for [`get`](Self::get).
+    /// As for [`flush`](Self::flush).
     pub fn clear(&mut self, topic: &Topic) -> Result<(), QueueError> {
         self.command(Format::Json, Command::Clear, &[("topic", FrameField::Str(topic.as_str()))])?;
         self.flush()
@@ -191,24 +196,30 @@ impl Client {
     /// As for [`get`](Self::get).
     pub fn stats(&mut self) -> Result<Message, QueueError> {
         self.command(Format::Json, Command::Stats, &[])?;
-        self.answer(|arrival| match arrival {
+        self.answer(|_, arrival| match arrival {
             Arrival::Stats(stats) => Ok(stats),
             other => Err(other),
         })
     }
 
-    /// Waits until all that was sent has been routed to every subscriber that was there.
+    /// Waits until all that was sent has been routed to every subscriber that was there, and is on the disk of a broker
+    /// that promises so.
     ///
     /// # Errors
-    /// [`QueueError::Refused`] where the broker refused some of it, and as for [`get`](Self::get).
+    /// [`QueueError::Refused`] where the broker refused some of it, at once with the code `storage-failed` where it cannot
+    /// write to its disk, and as for [`get`](Self::get).
     pub fn flush(&mut self) -> Result<(), QueueError> {
         self.pings += 1;
-        self.command(Format::Json, Command::Ping, &[("id", FrameField::Int(self.pings))])?;
-        let id = self.pings.to_string();
-        self.answer(|arrival| match arrival {
-            Arrival::Pong(Some(pong)) if pong == id => Ok(()),
+        let ping = self.pings;
+        self.command(Format::Json, Command::Ping, &[("id", FrameField::Int(ping))])?;
+        self.answer(|answered, arrival| match arrival {
+            Arrival::Pong(_) if answered == ping => Ok(Ok(())),
+            Arrival::Refused(refused) if answered == ping && refused.is(ErrorCode::StorageFailed) => {
+                Ok(Err(refused))
+            }
             other => Err(other),
-        })
+        })?
+        .map_err(QueueError::Refused)
     }
 
     /// What comes next, or `None` when nothing came until `deadline`. Without one it waits as long as it takes.
@@ -220,7 +231,8 @@ impl Client {
             return Ok(Some(arrival));
         }
         let patience = deadline.map_or(Patience::Endless, Patience::Until);
-        self.connection.receive(patience)?.map(understand).transpose()
+        let frame = self.connection.receive(patience)?;
+        frame.map(|frame| self.understand(frame)).transpose()
     }
 
     /// What has come already.
@@ -231,11 +243,13 @@ impl Client {
         if let Some(arrival) = self.arrived.pop_front() {
             return Ok(Some(arrival));
         }
-        self.connection.receive_waiting()?.map(understand).transpose()
+        let frame = self.connection.receive_waiting()?;
+        frame.map(|frame| self.understand(frame)).transpose()
     }
 
-    /// Waits for an answer. A refusal that comes before it is its error; deliveries are kept.
-    fn answer<T>(&mut self, is: impl Fn(Arrival) -> Result<T, Arrival>) -> Result<T, QueueError> {
+    /// Waits for an answer, which `is` knows by which ping was the last to be answered, and by itself. A refusal that
+    /// comes before it is its error; deliveries are kept.
+    fn answer<T>(&mut self, is: impl Fn(i64, Arrival) -> Result<T, Arrival>) -> Result<T, QueueError> {
         let mut refused = None;
         // The same end for each frame that is not the answer, or a busy subscription would postpone it for ever.
         let patience = Patience::new(Some(self.timeout));
@@ -246,7 +260,8 @@ impl Client {
                 // Why the broker closed the connection says more than that it did.
                 Err(error) => return Err(refused.map_or(error, QueueError::Refused)),
             };
-            match is(understand(frame)?) {
+            let arrival = self.understand(frame)?;
+            match is(self.answered, arrival) {
                 Ok(answer) => return refused.map_or(Ok(answer), |refused| Err(QueueError::Refused(refused))),
                 Err(Arrival::Refused(refusal)) => {
                     refused.get_or_insert(refusal);
@@ -254,6 +269,24 @@ impl Client {
                 Err(other) => self.arrived.push_back(other),
             }
         }
+    }
+
+    /// Reads a message, and notes which ping it answers.
+    fn understand(&mut self, Frame { format, body }: Frame) -> Result<Arrival, QueueError> {
+        let arrival = match format {
+            Format::Json => arrival::<Json>(body),
+            Format::Xml => arrival::<Xml>(body),
+            Format::Pickle => arrival::<Pickle>(body),
+        }?;
+        match &arrival {
+            Arrival::Pong(id) => {
+                self.answered = id.as_ref().and_then(|id| id.parse().ok()).unwrap_or(self.answered);
+            }
+            // It is the answer to a ping, in the place of a pong.
+            Arrival::Refused(refused) if refused.is(ErrorCode::StorageFailed) => self.answered += 1,
+            _ => {}
+        }
+        Ok(arrival)
     }
 
     fn command(
@@ -274,7 +307,7 @@ impl Client {
             Err(error) => loop {
                 match self.connection.receive_waiting() {
                     Ok(Some(frame)) => {
-                        if let Arrival::Refused(refused) = understand(frame)? {
+                        if let Arrival::Refused(refused) = self.understand(frame)? {
                             return Err(QueueError::Refused(refused));
                         }
                     }
@@ -282,14 +315,6 @@ impl Client {
                 }
             },
         }
-    }
-}
-
-fn understand(Frame { format, body }: Frame) -> Result<Arrival, QueueError> {
-    match format {
-        Format::Json => arrival::<Json>(body),
-        Format::Xml => arrival::<Xml>(body),
-        Format::Pickle => arrival::<Pickle>(body),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A payload by itself: judged, and translated without a broker.
 
+use super::publish::Publish;
 use crate::codec::{self, Content, Dialect, Document, View, json, pickle, write_frame, xml};
 use crate::codec::{FrameField, to_value};
 use crate::protocol::{ErrorCode, Format, Limits, MAXIMUM_MAX_FRAME, Refusal, Topic, Value};
@@ -73,7 +74,7 @@ impl Message {
         match dialect {
             Dialect::Json => json::encode(view, false, &mut bytes),
             Dialect::ExactJson => json::encode(view, true, &mut bytes),
-            Dialect::Xml => xml::encode(view, "message", &mut bytes),
+            Dialect::Xml => xml::encode(view, &mut bytes),
             Dialect::Pickle => {
                 pickle::write_prologue(&mut bytes);
                 pickle::encode(view, &mut bytes);
@@ -136,12 +137,13 @@ impl Message {
     pub(super) fn write_publish(
         &self,
         topic: &Topic,
-        retain: bool,
+        how: Publish,
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
+        let passing = (!how.retain).then_some(("retain", FrameField::Bool(false)));
+        let ttl = how.seconds()?.map(|seconds| ("ttl", FrameField::Int(seconds.into())));
         let fields = [("command", FrameField::Str("publish")), ("topic", FrameField::Str(topic.as_str()))];
-        let passing = if retain { &[][..] } else { &[("retain", FrameField::Bool(false))] };
-        let fields = fields.iter().chain(passing);
+        let fields = fields.iter().chain(&passing).chain(&ttl);
         match self.format() {
             Format::Json | Format::Xml => {
                 write_frame(out, self.dialect, fields, Some(Content::Published(&self.bytes)));

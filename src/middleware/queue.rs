@@ -11,10 +11,11 @@ use serde::de::DeserializeOwned;
 
 use super::connection::{Connection, Frame, Patience};
 use super::error::{QueueError, Refused};
+use super::publish::Publish;
 use super::wire::sealed::Sealed;
 use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_command, write_value};
 use crate::codec::{Dialect, FrameField};
-use crate::protocol::{Format, Refusal, Topic, TopicFilter, Value};
+use crate::protocol::{ErrorCode, Format, Refusal, Topic, TopicFilter, Value};
 
 /// Where a broker is looked for when nothing says where.
 pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
@@ -58,7 +59,10 @@ enum Listing {
 /// Answers that came and were not looked at yet.
 #[derive(Default)]
 struct Answers {
-    pong: Option<String>,
+    /// The number of the last ping that was answered; a broker answers them in their order.
+    ping: i64,
+    /// Why what came before that ping is not on the broker's disk.
+    unsaved: Option<Refused>,
     topics: Option<Vec<Topic>>,
 }
 
@@ -184,7 +188,21 @@ impl<W: Wire> Queue<W> {
     /// [`QueueError::Type`] where the type cannot be a message, [`QueueError::Refused`] for something pushed before,
     /// and a broken connection.
     pub fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), QueueError> {
-        self.push_with(|topic, out| W::write_push(topic, value, out))
+        self.push_with(|topic, out| W::write_push(topic, None, value, out))
+    }
+
+    /// Publishes a value that the broker forgets after a time, unless another takes its place before; a fraction of a
+    /// second counts as a whole one. Who subscribes later does not get it, and it is not listed.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push), and [`QueueError::Invalid`] for no time at all, or more than 4,294,967,295 s.
+    pub fn push_with_ttl<T: Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+        ttl: Duration,
+    ) -> Result<(), QueueError> {
+        let ttl = Publish { ttl: Some(ttl), ..Publish::default() }.seconds()?;
+        self.push_with(|topic, out| W::write_push(topic, ttl, value, out))
     }
 
     /// Publishes a [`Value`], exactly: tuples stay tuples and sets sets, in JSON as well.
@@ -193,10 +211,10 @@ impl<W: Wire> Queue<W> {
     /// As for [`push`](Self::push); [`QueueError::Invalid`] for a value that no message can hold.
     pub fn push_value(&mut self, value: &Value) -> Result<(), QueueError> {
         let dialect = self.dialect;
-        self.push_with(|topic, out| Ok(write_value(dialect, topic, value, out)?))
+        self.push_with(|topic, out| Ok(write_value(dialect, topic, None, value, out)?))
     }
 
-    fn push_with(
+    pub(super) fn push_with(
         &mut self,
         write: impl FnOnce(&str, &mut Vec<u8>) -> Result<(), QueueError>,
     ) -> Result<(), QueueError> {
@@ -240,14 +258,18 @@ impl<W: Wire> Queue<W> {
         Pulls { queue: self, failed: false }
     }
 
-    /// Waits until everything that this queue pushed was routed to every subscriber that was there.
+    /// Waits until everything that this queue pushed was routed to every subscriber that was there, and is on the disk of a
+    /// broker that promises so.
     ///
     /// # Errors
-    /// [`QueueError::Refused`] where the broker refused some of it, [`QueueError::TimedOut`], a broken connection.
+    /// [`QueueError::Refused`] where the broker refused some of it, and at once with the code `storage-failed` where it
+    /// cannot write to its disk; [`QueueError::TimedOut`], a broken connection.
     pub fn flush(&mut self) -> Result<(), QueueError> {
         self.frame.clear();
-        self.confirm()?;
-        self.refused()
+        match self.confirm()? {
+            Some(unsaved) => Err(QueueError::Refused(unsaved)),
+            None => self.refused(),
+        }
     }
 
     /// Asks for the topics that hold a value; `callback` is called with them during a later pull.
@@ -292,7 +314,7 @@ impl<W: Wire> Queue<W> {
     pub fn cancel(&mut self) -> Result<(), QueueError> {
         self.frame.clear();
         write_command(W::FORMAT, "cancel", &[("topic", FrameField::Str(&self.topic))], &mut self.frame);
-        self.confirm()
+        self.confirm().map(drop)
     }
 
     fn subscribe(&mut self, exact: bool) -> Result<(), QueueError> {
@@ -303,18 +325,18 @@ impl<W: Wire> Queue<W> {
         self.refused()
     }
 
-    /// Sends what is in `frame` and a ping, and waits for the pong. The broker answers in the order in which it was
-    /// asked, so the answer has come by then; and a pong that came too late for one wait does not end the next.
-    fn confirm(&mut self) -> Result<(), QueueError> {
+    /// Sends what is in `frame` and a ping, and waits until that is answered. The broker answers in the order in which it
+    /// was asked, so the answer has come by then; and an answer that came too late for one wait does not end the next.
+    /// Returns why what was sent is not on the broker's disk, if it should be.
+    fn confirm(&mut self) -> Result<Option<Refused>, QueueError> {
         self.pings += 1;
         write_command(W::FORMAT, "ping", &[("id", FrameField::Int(self.pings))], &mut self.frame);
         self.connection.send(&self.frame)?;
-        let id = self.pings.to_string();
         let patience = self.patience();
-        while self.answers.pong.take().is_none_or(|pong| pong != id) {
+        while self.answers.ping < self.pings {
             self.take_in(patience)?;
         }
-        Ok(())
+        Ok(self.answers.unsaved.take())
     }
 
     fn ask_topics(&mut self) -> Result<(), QueueError> {
@@ -327,7 +349,7 @@ impl<W: Wire> Queue<W> {
         Patience::new(Some(self.timeout))
     }
 
-    fn next_delivery(&mut self, patience: Patience) -> Result<(Topic, W::Message), QueueError> {
+    pub(super) fn next_delivery(&mut self, patience: Patience) -> Result<(Topic, W::Message), QueueError> {
         loop {
             if let Some(delivery) = self.deliveries.pop_front() {
                 return Ok(delivery);
@@ -376,7 +398,10 @@ impl<W: Wire> Queue<W> {
                 self.deliveries.push_back((from_broker(&topic)?, message));
             }
             ("subscribed" | "cancelled", ..) => {}
-            ("pong", ..) => self.answers.pong = id,
+            ("pong", ..) => {
+                self.answers.ping = id.and_then(|id| id.parse().ok()).unwrap_or(self.answers.ping);
+                self.answers.unsaved = None;
+            }
             ("topics", _, _, Some(topics), _) => {
                 let topics =
                     topics.iter().map(|topic| from_broker(topic)).collect::<Result<Vec<Topic>, _>>()?;
@@ -387,8 +412,14 @@ impl<W: Wire> Queue<W> {
                 }
             }
             ("error", topic, _, _, Some(code)) => {
-                let reason = reason.unwrap_or_default();
-                self.refused.push_back(Refused { code, reason, topic, fatal });
+                let refused = Refused { code, reason: reason.unwrap_or_default(), topic, fatal };
+                if refused.is(ErrorCode::StorageFailed) {
+                    // It is the answer to a ping, in the place of a pong.
+                    self.answers.ping += 1;
+                    self.answers.unsaved = Some(refused);
+                } else {
+                    self.refused.push_back(refused);
+                }
             }
             _ => {
                 return Err(QueueError::Protocol(format!(
@@ -451,31 +482,5 @@ impl<'a, W: Wire> IntoIterator for &'a mut Queue<W> {
 
     fn into_iter(self) -> Pulls<'a, W> {
         self.iter()
-    }
-}
-
-impl XmlQueue {
-    /// Publishes a value as a plain XML document, as serde-xml-rs writes it: nothing in it bears a type, so consumers of
-    /// other formats read it as text, the way xmltodict does. For programs whose messages are documents;
-    /// [`push`](Queue::push) keeps types.
-    ///
-    /// # Errors
-    /// As for [`push`](Queue::push).
-    pub fn push_document<T: Serialize>(&mut self, value: &T) -> Result<(), QueueError> {
-        let document = serde_xml_rs::to_string(value).map_err(|error| QueueError::Type(error.to_string()))?;
-        self.push_with(|topic, out| {
-            super::wire::write_document(topic, &document, out);
-            Ok(())
-        })
-    }
-
-    /// Waits for the next message and reads it with serde-xml-rs: a plain document, as it was published.
-    ///
-    /// # Errors
-    /// As for [`pull_as`](Queue::pull_as).
-    pub fn pull_document<T: DeserializeOwned>(&mut self) -> Result<(Topic, T), QueueError> {
-        let (topic, message) = self.next_delivery(Patience::Endless)?;
-        let value = super::wire::read_document(&message)?;
-        Ok((topic, value))
     }
 }

@@ -60,6 +60,7 @@ pub(super) mod sealed {
         /// Appends a `publish` frame with a value of the program's own type.
         fn write_push<T: Serialize + ?Sized>(
             topic: &str,
+            ttl: Option<u32>,
             value: &T,
             out: &mut Vec<u8>,
         ) -> Result<(), QueueError>;
@@ -78,6 +79,7 @@ pub(super) mod sealed {
 pub(super) fn write_value(
     dialect: Dialect,
     topic: &str,
+    ttl: Option<u32>,
     value: &Value,
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
@@ -87,11 +89,22 @@ pub(super) fn write_value(
     if dialect == Dialect::ExactJson {
         let mut message = Vec::new();
         json::encode_published(view, &mut message);
-        write_delivery(out, dialect, topic, Content::Published(&message), false);
+        write_publish(out, dialect, topic, ttl, Content::Published(&message));
     } else {
-        write_delivery(out, dialect, topic, Content::Decoded(view), false);
+        write_publish(out, dialect, topic, ttl, Content::Decoded(view));
     }
     Ok(())
+}
+
+/// Appends a `publish` frame.
+fn write_publish(out: &mut Vec<u8>, dialect: Dialect, topic: &str, ttl: Option<u32>, message: Content<'_>) {
+    let Some(seconds) = ttl else { return write_delivery(out, dialect, topic, message, false) };
+    let fields = [
+        ("command", FrameField::Str("publish")),
+        ("topic", FrameField::Str(topic)),
+        ("ttl", FrameField::Int(seconds.into())),
+    ];
+    write_frame(out, dialect, fields.iter(), Some(message));
 }
 
 /// Appends the frame of a command.
@@ -135,11 +148,12 @@ impl sealed::Sealed for Json {
 
     fn write_push<T: Serialize + ?Sized>(
         topic: &str,
+        ttl: Option<u32>,
         value: &T,
         out: &mut Vec<u8>,
     ) -> Result<(), QueueError> {
         // By way of the value model and not by serde_json, which would write a NaN as null and bytes as an array.
-        Ok(write_value(Dialect::Json, topic, &to_value(value)?, out)?)
+        Ok(write_value(Dialect::Json, topic, ttl, &to_value(value)?, out)?)
     }
 
     fn read(body: Vec<u8>) -> Result<Incoming<Box<RawValue>>, QueueError> {
@@ -214,11 +228,12 @@ impl sealed::Sealed for Xml {
 
     fn write_push<T: Serialize + ?Sized>(
         topic: &str,
+        ttl: Option<u32>,
         value: &T,
         out: &mut Vec<u8>,
     ) -> Result<(), QueueError> {
         // Not by serde-xml-rs: it has no place for the types, and 21 would arrive as "21".
-        Ok(write_value(Dialect::Xml, topic, &to_value(value)?, out)?)
+        Ok(write_value(Dialect::Xml, topic, ttl, &to_value(value)?, out)?)
     }
 
     fn read(body: Vec<u8>) -> Result<Incoming<String>, QueueError> {
@@ -255,6 +270,7 @@ impl sealed::Sealed for Pickle {
 
     fn write_push<T: Serialize + ?Sized>(
         topic: &str,
+        ttl: Option<u32>,
         value: &T,
         out: &mut Vec<u8>,
     ) -> Result<(), QueueError> {
@@ -262,11 +278,13 @@ impl sealed::Sealed for Pickle {
         struct Publish<'a, T: ?Sized> {
             command: &'a str,
             topic: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            ttl: Option<u32>,
             message: &'a T,
         }
         let start = out.len();
         out.extend_from_slice(&[0; HEADER_LEN]);
-        let publish = Publish { command: "publish", topic, message: value };
+        let publish = Publish { command: "publish", topic, ttl, message: value };
         serde_pickle::to_writer(out, &publish, serde_pickle::SerOptions::new())
             .map_err(|error| QueueError::Type(error.to_string()))?;
         let length = u32::try_from(out.len() - start - HEADER_LEN).unwrap_or(u32::MAX);

@@ -160,7 +160,11 @@ impl FrameBuffer {
             self.end = held;
         }
         let size = self.buffer.len();
-        if size < self.largest || held > size / 2 {
+        if self.largest < size && size <= LARGEST_BUFFER && held < self.largest {
+            // It may not be as large any more. (What a large frame needed, the next one may need again.)
+            self.buffer.truncate(self.largest);
+            self.buffer.shrink_to_fit();
+        } else if size < self.largest || held > size / 2 {
             self.buffer.resize((size * 2).max(SMALLEST_BUFFER), 0);
         }
     }

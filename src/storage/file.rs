@@ -13,10 +13,10 @@ use redb::{BackendError, StorageBackend};
 
 /// A file that is synchronised with the disk, or left to the system.
 #[derive(Debug)]
-pub(super) struct LockableFile {
-    file: FileBackend,
-    sync: bool,
-    lock: bool,
+pub(super) struct LockableFile<B = FileBackend> {
+    pub(super) file: B,
+    pub(super) sync: bool,
+    pub(super) lock: bool,
 }
 
 impl LockableFile {
@@ -225,7 +225,7 @@ impl<B: StorageBackend> StorageBackend for HeldBack<B> {
     }
 }
 
-impl StorageBackend for LockableFile {
+impl<B: StorageBackend> StorageBackend for LockableFile<B> {
     fn len(&self) -> io::Result<u64> {
         self.file.len()
     }

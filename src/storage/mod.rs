@@ -3,6 +3,7 @@
 //! A data directory holds one file, `last-values.redb`, with two tables: `values`, from topics to records, and
 //! `about`, with the version of the format. Why redb: `docs/decisions/0012-storage.md`.
 
+mod compact;
 mod contents;
 mod file;
 mod record;
@@ -15,13 +16,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, StorageError,
-    TableDefinition, TableError, WriteTransaction,
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend,
+    StorageError, TableDefinition, TableError, WriteTransaction,
 };
 
 use crate::broker::{Change, Kept, Store, StoreError};
 use file::{HeldBack, LockableFile};
 
+pub use compact::{Compacted, compact};
 pub use contents::{Contents, read};
 
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
@@ -71,7 +73,8 @@ impl Storage {
     #[cfg(test)]
     fn on(backend: impl StorageBackend) -> Result<Storage, StoreError> {
         let path = PathBuf::from("(test)");
-        let database = Some(open_on(&path, backend, true)?);
+        let file = LockableFile { file: backend, sync: true, lock: true };
+        let database = Some(open_on(&path, file, true)?);
         Ok(Storage { transaction: None, database, path, sync: true, record: Vec::new() })
     }
 
@@ -105,6 +108,12 @@ impl Storage {
 }
 
 impl Store for Storage {
+    fn values(&self) -> usize {
+        // Where it cannot be said, reading says why.
+        let values = || self.database.as_ref()?.begin_read().ok()?.open_table(VALUES).ok()?.len().ok();
+        values().map_or(0, |values| values as usize)
+    }
+
     fn load(&mut self, take: &mut dyn FnMut(Kept)) -> Result<(), StoreError> {
         let Some(database) = &self.database else { return Ok(()) };
         let damaged =

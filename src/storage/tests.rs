@@ -1,5 +1,5 @@
-//! A power cut, simulated below the database: whatever was written and not synchronised may be on the disk, or not, or in
-//! part, a sector at a time and in any order.
+//! What lies below the database: what is held back, records, and a power cut, which is simulated: whatever was written and not
+//! synchronised may be on the disk, or not, or in part, a sector at a time and in any order.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use redb::{BackendError, StorageBackend};
 
 use super::Storage;
+use super::file::HeldBack;
 use crate::broker::{Change, Store, Stored};
 use crate::codec::{Part, Payload};
 use crate::protocol::{Format, Topic};
@@ -114,6 +115,17 @@ impl StorageBackend for Disk {
     }
 }
 
+/// Numbers that look random, the same ones from the same seed.
+fn random(seed: u64) -> impl FnMut() -> u64 {
+    let mut state = 0x9e37_79b9_7f4a_7c15 ^ (seed << 40);
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state >> 8
+    }
+}
+
 fn stored(topic: &str, number: u64) -> Stored {
     let text = format!("{number:0width$}", width = 1 + (number % 700) as usize);
     let payload = Payload::copy(text.as_bytes(), Format::Json, &Part::Value(0..text.len()));
@@ -134,13 +146,7 @@ fn load(store: &mut Storage) -> BTreeMap<String, u64> {
 
 #[test]
 fn what_was_committed_survives_a_power_cut_as_a_whole() {
-    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed >> 8
-    };
+    let mut random = random(1);
     let mut disk = Disk::default();
     let (mut number, mut cuts_within_a_commit) = (0, 0);
     let mut committed: BTreeMap<String, u64> = BTreeMap::new();
@@ -156,7 +162,7 @@ fn what_was_committed_survives_a_power_cut_as_a_whole() {
                 .map(|_| {
                     number += 1;
                     let topic = format!("t/{}", random() % 300);
-                    if random() % 6 == 0 {
+                    if random().is_multiple_of(6) {
                         next.remove(&topic);
                         return Change::Forget(Topic::parse(&topic).unwrap());
                     }
@@ -178,4 +184,98 @@ fn what_was_committed_survives_a_power_cut_as_a_whole() {
         committed = found;
     }
     assert!(cuts_within_a_commit > 100);
+}
+
+/// Whatever is written while it is held back is read as if it had been written, and is in the end.
+#[test]
+fn what_is_held_back_is_read_and_written_as_if_it_were_not() {
+    let mut random = random(7);
+    for _ in 0..200 {
+        let (disk, plain) = (Disk::default(), Disk::default());
+        let bytes = |random: &mut dyn FnMut() -> u64, len: u64| -> Vec<u8> {
+            (0..len).map(|_| 1 + (random() % 255) as u8).collect()
+        };
+        let before = bytes(&mut random, 20_000);
+        for disk in [&disk, &plain] {
+            disk.set_len(20_000).unwrap();
+            disk.write(0, &before).unwrap();
+        }
+        let untouched = disk.0.lock().cached.clone();
+        let (held_back, release) = HeldBack::new(disk.clone());
+        for _ in 0..30 {
+            let len = plain.len().unwrap();
+            match random() % 5 {
+                0 => {
+                    let len = random() % 30_000;
+                    held_back.set_len(len).unwrap();
+                    plain.set_len(len).unwrap();
+                }
+                1..3 => {
+                    let written = random() % 6_000;
+                    let at = random() % (len + 1);
+                    let bytes = bytes(&mut random, written);
+                    held_back.write(at, &bytes).unwrap();
+                    plain.write(at, &bytes).unwrap();
+                }
+                _ => {
+                    let at = random() % (len + 1);
+                    let mut found = vec![0; (random() % (len - at + 1)) as usize];
+                    let mut expected = found.clone();
+                    held_back.read(at, &mut found).unwrap();
+                    plain.read(at, &mut expected).unwrap();
+                    assert!(found == expected);
+                }
+            }
+            assert_eq!(held_back.len().unwrap(), plain.len().unwrap());
+            assert!(
+                held_back.read(plain.len().unwrap(), &mut [0]).is_err(),
+                "behind the end there is nothing"
+            );
+        }
+        assert!(disk.0.lock().cached == untouched, "nothing is written before its time");
+        release.release().unwrap();
+        assert!(disk.0.lock().cached == plain.0.lock().cached);
+        held_back.write(0, b"x").unwrap();
+        assert_eq!(disk.0.lock().cached[0], b'x', "from then on it goes through");
+    }
+}
+
+#[test]
+fn a_file_of_another_version_is_refused_and_left_as_it_is() {
+    let disk = Disk::default();
+    let mut store = Storage::on(disk.clone()).unwrap();
+    store.write(&[Change::Keep { stored: stored("t", 1), expires: None }]).unwrap();
+    store.commit().unwrap();
+    drop(store);
+    let database = redb::Builder::new().create_with_backend(disk.clone()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(super::ABOUT).unwrap().insert(super::VERSION, 2).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let before = disk.0.lock().cached.clone();
+    let refused = Storage::on(disk.clone()).unwrap_err().0;
+    for part in ["is of version 2", "reads version 1", "export"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    assert!(disk.0.lock().cached == before, "nothing was changed");
+}
+
+/// A record is whole, and the one of its topic.
+#[test]
+fn a_record_that_is_torn_or_of_another_topic_is_none() {
+    let mut record = Vec::new();
+    for (expires, number) in [(None, 3), (Some(77), 1_234)] {
+        super::record::write(&stored("a/b", number), expires, &mut record);
+        let kept = super::record::read("a/b", &record).unwrap();
+        assert_eq!((kept.published, kept.expires, kept.topic.as_str()), (number, expires, "a/b"));
+        assert!(super::record::read("a/c", &record).is_none());
+        for length in 0..record.len() {
+            assert!(super::record::read("a/b", &record[..length]).is_none(), "cut to {length}");
+        }
+        for bit in 0..record.len() * 8 {
+            let mut flipped = record.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(super::record::read("a/b", &flipped).is_none(), "bit {bit}");
+        }
+    }
 }

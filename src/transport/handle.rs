@@ -79,7 +79,8 @@ impl BrokerHandle {
     }
 
     /// Publishes a value as a client would: stored as the topic's last value, and routed to every subscriber when
-    /// this returns.
+    /// this returns. It does not wait for a disk, whatever [`Config::fsync`](super::Config::fsync) says;
+    /// [`flush`](Self::flush) does.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), and whatever a client's message would be refused for.
@@ -90,7 +91,17 @@ impl BrokerHandle {
         self.ask(|reply| Query::Put(batch, reply)).unwrap_or(Ok(()))
     }
 
-    /// Forgets the last value of a topic. Returns whether there was one.
+    /// Waits until everything that was stored or cleared before is in the store: with [`Fsync::Always`](crate::broker::Fsync::Always)
+    /// and [`Fsync::Interval`](crate::broker::Fsync::Interval) on the disk, which with the latter takes up to an interval, and
+    /// with [`Fsync::Never`](crate::broker::Fsync::Never) in the hands of the system. There is nothing to wait for where memory ends with the process.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StorageFailed`](crate::protocol::ErrorCode::StorageFailed) where the store could not write. The broker goes on trying.
+    pub fn flush(&self) -> Result<(), Refusal> {
+        self.ask(Query::Saved).flatten().map_or(Ok(()), |ticket| ticket.wait())
+    }
+
+    /// Forgets the last value of a topic, as [`put_topic`](Self::put_topic) stores one. Returns whether there was one.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic).

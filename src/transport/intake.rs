@@ -3,9 +3,10 @@
 use std::mem;
 
 use crate::broker::{Control, Step};
+use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
-    Batch, Dialect, Document, KnownEnvelope, Message, Part, Published, Recognised, Request, Spares, Topics,
-    read_request,
+    Ahead, Asked, Batch, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part, Published, Recognised,
+    Request, Spares, Topics, read_request,
 };
 use crate::protocol::{
     Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName, check_topic_limits,
@@ -19,6 +20,9 @@ const SEEN: usize = 64;
 /// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read can bring many of them;
 /// what is beyond this is decoded again by the writer that needs it.
 const MAX_DECODED: usize = 4 << 20;
+
+/// After a message that could not be written ahead, so many batches are left to the writers.
+const PAUSE: u32 = 64;
 
 /// The steps that a read brought, in order.
 pub(super) struct Intake<'a> {
@@ -34,6 +38,8 @@ pub(super) struct Intake<'a> {
     topics: Topics,
     /// Indices of topics that the batch has named, counted from 1.
     seen: [u32; SEEN],
+    /// The deliveries of the batch's messages, as long as each was written while it was judged.
+    ahead: Option<Ahead>,
     steps: Vec<Step>,
     refused: usize,
 }
@@ -47,9 +53,18 @@ pub struct Recent {
     like: Option<Like>,
     /// The topic that it named.
     topic: String,
-    /// Memory for batches, and how many messages the one before had.
+    /// The same for pickles.
+    known_pickle: KnownPickle,
+    like_pickle: Option<Like>,
+    topic_of_pickle: String,
+    /// The dispatcher says here what is wanted of this session's messages.
+    asked: Asked,
+    /// Batches for which nothing is written ahead.
+    pause: u32,
+    /// Memory for batches, and how many messages and nodes the one before had.
     spares: Spares,
     messages: usize,
+    nodes: usize,
 }
 
 /// What a publish asked for besides its payload.
@@ -82,8 +97,9 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         region,
         limits,
         start: 0,
-        document: Document::new(),
+        document: Document::with_nodes(recent.nodes, &recent.spares),
         decoded: 0,
+        ahead: recent.ahead(region.len()),
         recent,
         messages: Vec::new(),
         topics: Topics::default(),
@@ -112,28 +128,44 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
 
 impl Intake<'_> {
     fn frame(&mut self, format: Format, at: usize, end: usize) {
-        if format == Format::Json && self.like_the_last(at, end) {
+        let is_like_the_last = match format {
+            Format::Json => self.like_the_last(at, end),
+            Format::Pickle => self.like_the_last_pickle(at, end),
+            Format::Xml => false,
+        };
+        if is_like_the_last {
             return;
         }
         let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
-        let mark = self.document.mark();
+        let (mark, first) = (self.document.mark(), self.document.len());
         let request = read_request(source, format, body.clone(), &mut self.document, &self.limits);
         let control = match request {
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(index) => {
                     self.decoded += message.document.map_or(0, |root| self.document.value_size(root));
-                    if self.document.weight() > MAX_DECODED {
-                        self.document.truncate(mark);
-                        message.document = None;
+                    let fields = match self.document.nodes().get(first) {
+                        Some(Node::Dict(size)) => size.items as usize,
+                        _ => 0,
+                    };
+                    let like = Some(Like { topic: Some(index), retain, ttl, verbatim });
+                    match (format, &message.part) {
+                        (Format::Json, Part::Value(value)) => {
+                            self.recent.known.learn(source, body, value.clone(), &topic);
+                            self.recent.like = like;
+                            self.recent.topic.clear();
+                            self.recent.topic.push_str(&topic);
+                        }
+                        (Format::Pickle, _) => {
+                            self.recent.known_pickle.learn(&source[body], fields);
+                            self.recent.like_pickle = like;
+                            self.recent.topic_of_pickle.clear();
+                            self.recent.topic_of_pickle.push_str(&topic);
+                        }
+                        _ => {}
                     }
-                    if let (Format::Json, Part::Value(value)) = (format, &message.part) {
-                        self.recent.known.learn(source, body, value.clone(), &topic);
-                        self.recent.like = Some(Like { topic: Some(index), retain, ttl, verbatim });
-                        self.recent.topic.clear();
-                        self.recent.topic.push_str(&topic);
-                    }
+                    message.document = self.keep(mark, message.document);
                     let verbatim = verbatim.then_some(frame);
                     self.push(Published::new(index, format, &message, retain, ttl, verbatim));
                     return;
@@ -160,10 +192,23 @@ impl Intake<'_> {
         let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
-        let Some(Recognised { topic, message }) = self.recent.known.recognise(source, body, &self.limits)
-        else {
-            return false;
-        };
+        let known = &self.recent.known;
+        let mut recognised = None;
+        if let Some(ahead) = &mut self.ahead {
+            let last_topic = self.recent.topic.as_str();
+            recognised = known.recognise_with(source, body.clone(), |topic, start| {
+                let topic = topic.unwrap_or(last_topic);
+                ahead.write(topic, source, body.clone(), start, &self.limits)
+            });
+        }
+        if recognised.is_none() {
+            // From here on the batch's deliveries are its writers' matter.
+            if self.ahead.take().is_some() {
+                self.recent.pause = PAUSE;
+            }
+            recognised = known.recognise(source, body, &self.limits);
+        }
+        let Some(Recognised { topic, message }) = recognised else { return false };
         let topic = match (topic, like.topic) {
             // A topic that is not one is refused by the full reading.
             (Some(topic), _) => self.topic(topic).ok(),
@@ -174,11 +219,59 @@ impl Intake<'_> {
                 Some(index)
             }
         };
-        let Some(topic) = topic else { return false };
+        let Some(topic) = topic else {
+            self.ahead = None;
+            return false;
+        };
         let message = Message { part: Part::Value(message), document: None };
         let verbatim = like.verbatim.then_some(frame);
         self.push(Published::new(topic, Format::Json, &message, like.retain, like.ttl, verbatim));
+        if let Some(ahead) = &mut self.ahead {
+            ahead.keep();
+        }
         true
+    }
+
+    /// The same for a pickle, whose payload is decoded.
+    #[inline]
+    fn like_the_last_pickle(&mut self, at: usize, end: usize) -> bool {
+        let Some(like) = self.recent.like_pickle else { return false };
+        let source = &self.region[self.start..];
+        let body = at - self.start + HEADER_LEN..end - self.start;
+        let mark = self.document.mark();
+        let known = &self.recent.known_pickle;
+        let Some(RecognisedPickle { topic, root, size }) =
+            known.recognise(source, body.clone(), &mut self.document, &self.limits)
+        else {
+            return false;
+        };
+        let topic = match (topic, like.topic) {
+            (Some(topic), _) => self.topic(topic).ok(),
+            (None, Some(index)) => Some(index),
+            (None, None) => {
+                let index = self.topics.push(TopicName::judged(&self.recent.topic_of_pickle));
+                self.recent.like_pickle = Some(Like { topic: Some(index), ..like });
+                Some(index)
+            }
+        };
+        let Some(topic) = topic else {
+            self.document.truncate(mark);
+            return false;
+        };
+        self.decoded += size;
+        let message = Message { part: Part::Body(body), document: self.keep(mark, Some(root)) };
+        self.push(Published::new(topic, Format::Pickle, &message, like.retain, like.ttl, None));
+        true
+    }
+
+    /// Keeps what was decoded since `mark`, unless the batch carries enough already.
+    #[inline]
+    fn keep(&mut self, mark: Mark, root: Option<usize>) -> Option<usize> {
+        if self.document.weight() <= MAX_DECODED {
+            return root;
+        }
+        self.document.truncate(mark);
+        None
     }
 
     #[inline]
@@ -209,6 +302,7 @@ impl Intake<'_> {
         if self.messages.is_empty() {
             return;
         }
+        self.recent.nodes = document.len();
         let messages = mem::take(&mut self.messages);
         self.recent.messages = messages.len();
         let region = &self.region[self.start..end];
@@ -216,10 +310,14 @@ impl Intake<'_> {
         bytes.extend_from_slice(region);
         let topics = mem::take(&mut self.topics);
         self.seen = [0; SEEN];
-        self.recent.like = self.recent.like.map(|like| Like { topic: None, ..like });
+        for like in [&mut self.recent.like, &mut self.recent.like_pickle].into_iter().flatten() {
+            like.topic = None;
+        }
         let decoded = mem::take(&mut self.decoded);
+        let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
         let batch = Batch::new(bytes, document, topics, messages, self.limits)
             .decoding_to(decoded)
+            .of_session(asked, ahead)
             .returning_to(&self.recent.spares);
         self.steps.push(Step::Publish(Box::new(batch)));
     }
@@ -229,6 +327,15 @@ impl Recent {
     /// Nothing yet, and where memory for batches comes from.
     pub fn new(spares: Spares) -> Recent {
         Recent { spares, ..Recent::default() }
+    }
+
+    /// What is written ahead of a batch of so many bytes.
+    fn ahead(&mut self, bytes: usize) -> Option<Ahead> {
+        if self.like.is_none() || self.pause > 0 {
+            self.pause = self.pause.saturating_sub(1);
+            return None;
+        }
+        Ahead::begin(&self.asked, &self.spares, bytes)
     }
 }
 
@@ -268,74 +375,4 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::Header;
-
-    fn frame(format: Format, body: &str) -> Vec<u8> {
-        let header = Header { format, length: body.len() as u32 }.to_bytes();
-        [&header, body.as_bytes()].concat()
-    }
-
-    /// What the frames came to, in words: each message with its topic, payload, options and frame.
-    fn said(taken: Taken) -> Vec<String> {
-        let mut said = Vec::new();
-        for step in taken.steps {
-            let Step::Publish(batch) = step else {
-                said.push(format!("{step:?}"));
-                continue;
-            };
-            for published in batch.messages() {
-                let topic = batch.topics().get(published.topic());
-                let payload = String::from_utf8_lossy(&batch.bytes()[published.part().range().clone()]);
-                let frame = published.verbatim().map(|frame| batch.bytes()[frame].to_vec());
-                said.push(format!(
-                    "{topic} {:?} {payload} {} {frame:?} {}",
-                    published.format(),
-                    published.retain(),
-                    published.document().is_some()
-                ));
-            }
-        }
-        said
-    }
-
-    /// However the frames are read, and whatever came before them, each says the same.
-    #[test]
-    fn what_came_before_changes_nothing() {
-        let mut frames = Vec::new();
-        for round in 0..40 {
-            // More topics than are remembered, in two rhythms.
-            let topic = ["a", "b", "a"][round % 3].repeat(1 + round % 11);
-            let publish = |rest: &str| {
-                frame(Format::Json, &format!(r#"{{"command":"publish","topic":"{topic}",{rest}}}"#))
-            };
-            frames.push(publish(&format!(r#""message":{round}"#)));
-            frames.push(publish(&format!(r#""message":[{round}]"#)));
-            match round % 8 {
-                1 => frames.push(publish(&format!(r#""retain":false,"message":{round}"#))),
-                2 => frames.push(publish(r#""message":{"$set":[1]}"#)),
-                3 => frames.push(publish(r#""message":[1,}"#)),
-                4 => frames.push(frame(Format::Json, r#"{"command":"ping"}"#)),
-                5 => frames
-                    .push(frame(Format::Xml, r#"<f command="publish" topic="x"><message>1</message></f>"#)),
-                6 => frames.push(frame(Format::Json, r#"{"command":"publish","topic":"a//b","message":1}"#)),
-                7 => frames.push(publish(&format!(r#""message":{round},"more":1"#))),
-                _ => {}
-            }
-        }
-        let alone: Vec<String> = frames
-            .iter()
-            .flat_map(|frame| said(take_in(frame, Limits::default(), &mut Recent::default())))
-            .collect();
-        assert!(alone.len() > 100);
-        for at_once in [1, 2, 3, 7, 50, frames.len()] {
-            let mut recent = Recent::default();
-            let together: Vec<String> = frames
-                .chunks(at_once)
-                .flat_map(|frames| said(take_in(&frames.concat(), Limits::default(), &mut recent)))
-                .collect();
-            assert_eq!(together, alone, "{at_once} at once");
-        }
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use babelmq::Format::{Json, Pickle, Xml};
 
+use crate::support::process::until;
 use crate::support::{Client, number};
 use crate::{Served, babelmq, check, fails, run, run_with, scratch};
 
@@ -60,6 +61,19 @@ fn topics_of_any_spelling_make_a_tree() {
         check(&broker.at("pub", &[topic, "1"]), "", "");
     }
     check(&broker.at("topics", &["--tree"]), "", "/a\n└── b\n    └── c\n/é\na\né\n└── x\n");
+}
+
+#[test]
+fn a_time_to_live() {
+    let broker = Served::start(&[]);
+    check(&broker.at("pub", &["/t/short", "1", "--ttl", "1s"]), "", "");
+    check(&broker.at("pub", &["/t/long", "-", "--ttl", "1h 30s", "--format", "xml"]), "1\n2\n", "");
+    until("it is forgotten", || run(&broker.at("topics", &[])).1 == "/t/long\n");
+    for (ttl, part) in [("1500ms", "whole seconds"), ("0s", "more than nothing"), ("x", "10s")] {
+        let (code, _, stderr) = run(&broker.at("pub", &["/t", "1", "--ttl", ttl]));
+        assert!(code == Some(2) && stderr.contains(part), "{stderr}");
+    }
+    assert_eq!(run(&broker.at("pub", &["/t", "1", "--ttl", "1s", "--no-retain"])).0, Some(2));
 }
 
 #[test]

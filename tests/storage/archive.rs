@@ -4,7 +4,7 @@ use std::fs;
 
 use babelmq::Format::{Json, Pickle, Xml};
 
-use crate::support::Client;
+use crate::support::{Client, Field};
 use crate::{run, scratch, serve};
 
 #[test]
@@ -44,6 +44,44 @@ fn what_is_exported_is_imported_as_it_was_published() {
 
     let broker = serve(to.as_ref(), &[]);
     assert_eq!(Client::to(broker.address).subscribe(Json, "#"), before);
+}
+
+#[test]
+fn a_file_that_is_compacted_is_shorter_and_holds_the_same() {
+    let directory = scratch("compact");
+    let path = directory.to_str().unwrap();
+    let file = directory.join("last-values.redb");
+    let length = || fs::metadata(&file).unwrap().len();
+    let (code, _, stderr) = run(&["compact", path]);
+    assert!(code == Some(1) && stderr.contains("last-values.redb"), "{stderr}");
+    assert!(!file.exists(), "what is not there is not made");
+
+    let broker = serve(&directory, &[]);
+    let (code, _, stderr) = run(&["compact", path]);
+    assert!(code == Some(1) && stderr.contains("in use by another broker"), "{stderr}");
+    let mut client = Client::to(broker.address);
+    let large = format!("\"{}\"", "x".repeat(2_000));
+    for n in 0..2_000 {
+        client.publish(Json, &format!("t/{n}"), large.as_bytes());
+    }
+    client.flush(Json);
+    broker.signal("TERM");
+    assert_eq!(broker.end().0, Some(0));
+    let broker = serve(&directory, &[]);
+    let mut client = Client::to(broker.address);
+    for n in (0..2_000).filter(|n| n % 10 > 0) {
+        let topic = format!("t/{n}");
+        client.command(Json, &[("command", Field::Str("clear")), ("topic", Field::Str(&topic))]);
+    }
+    client.flush(Json);
+    broker.signal("TERM");
+    assert_eq!(broker.end().0, Some(0));
+    let (before, values) = (length(), run(&["export", path]).1);
+    assert_eq!(values.lines().count(), 200);
+    assert_eq!(run(&["compact", path]), (Some(0), String::new(), String::new()));
+    assert!(length() < before / 2, "{before} to {}", length());
+    assert_eq!(run(&["export", path]).1, values);
+    assert_eq!(Client::to(serve(&directory, &[]).address).subscribe(Json, "t").len(), 200);
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn a_subtree_has_limits_of_its_own() {
         "--listen",
         "127.0.0.1:0",
         "--subtree",
-        "s:values=2,bytes=8",
+        "s:values=2,bytes=276",
         "--subtree",
         "s/small:values=1",
     ];
@@ -112,6 +112,7 @@ fn a_subtree_has_limits_of_its_own() {
         client.publish(Json, topic, message);
         client.flush(Json).iter().map(|frame| frame.field("code")).collect()
     };
+    // A value costs 128 bytes and its topic's name beside its payload.
     assert_eq!(publish("s/small/a", b"1"), [""; 0]);
     assert_eq!(publish("s/small/b", b"1"), ["store-full"]);
     assert_eq!(publish("s/a", b"1234567"), [""; 0]);

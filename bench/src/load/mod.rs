@@ -3,6 +3,7 @@
 pub(crate) mod crowd;
 pub(crate) mod flow;
 pub(crate) mod round_trip;
+pub(crate) mod stored;
 pub(crate) mod topics;
 
 use crate::payload::Payload;

@@ -32,10 +32,15 @@ fn topic(index: usize) -> String {
 }
 
 /// Publications to the topics with these numbers, in one run of bytes.
-fn prepare(wire: &dyn Wire, payload: &Payload, topics: impl Iterator<Item = usize>) -> Vec<u8> {
+pub(super) fn prepare(wire: &dyn Wire, payload: &Payload, topics: impl Iterator<Item = usize>) -> Vec<u8> {
     let mut bytes = Vec::new();
     topics.for_each(|index| wire.publish(&topic(index), payload, true, &mut bytes));
     bytes
+}
+
+/// The number of a topic, far away from those before, where all are visited in turn.
+pub(super) fn scattered(index: usize, count: usize) -> usize {
+    index * STRIDE % count
 }
 
 /// Seconds until a broker has taken in some publications.
@@ -62,7 +67,7 @@ pub(crate) fn measure(
     let before = running.memory()?.resident;
     publish(&mut publisher, wire, &prepare(wire, payload, 0..count))?;
     let bytes = (running.memory()?.resident - before) / count as f64;
-    let scattered = prepare(wire, payload, (0..count).map(|index| index * STRIDE % count));
+    let scattered = prepare(wire, payload, (0..count).map(|index| scattered(index, count)));
     let all_topics = publish(&mut publisher, wire, &scattered)?;
     let start = Instant::now();
     let mut subscriber = connect(running.address, wire, Role::Subscriber("t/#"))?;

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -101,6 +102,7 @@ class FakeBroker(Listener):
     def __init__(self, port: int = 0) -> None:
         self._lock = threading.RLock()
         self.values: dict[str, Any] = {}
+        self._ends: dict[str, float] = {}
         self._subscriptions: dict[socket.socket, dict[str, int]] = {}
         self.subscribed = threading.Semaphore(0)
         super().__init__(port)
@@ -136,6 +138,10 @@ class FakeBroker(Listener):
             }
             peer.sendall(encode(form, refusal))
             return
+        for stored, end in list(self._ends.items()):
+            if end <= time.monotonic():
+                del self._ends[stored]
+                self.values.pop(stored, None)
         reply = getattr(self, "_" + message["command"])(peer, form, message)
         if reply is not None:
             peer.sendall(encode(form, reply))
@@ -145,6 +151,9 @@ class FakeBroker(Listener):
         if message.get("retain", True) not in (False, "false"):
             self.values.pop(topic, None)
             self.values[topic] = message["message"]
+            self._ends.pop(topic, None)
+            if "ttl" in message:
+                self._ends[topic] = time.monotonic() + int(message["ttl"])
         for peer, subscriptions in list(self._subscriptions.items()):
             for pattern, form in subscriptions.items():
                 if matches(pattern, topic):

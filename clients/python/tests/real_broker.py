@@ -11,17 +11,20 @@ BINARY = os.environ.get("BABELMQ_BIN", "")
 class RealBroker:
     """A `babelmq serve` that can be ended, and started again where it was."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         self.address = "127.0.0.1:0"
+        self._options = options
         self.start()
 
     def start(self) -> None:
         """Starts it, and waits until it listens."""
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--listen", self.address],
+            [BINARY, "serve", "--listen", self.address, *self._options],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            # Python ignores SIGXFSZ, and so must who is to be told that a file is too large.
+            restore_signals=False,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

@@ -40,7 +40,7 @@ def test_every_call(queue_type: type[Queue]) -> None:
             assert seen == [["/a"]]
             await queue.clear()
             assert await queue.topics() == []
-            await queue.push(3)
+            await queue.push(3, ttl=1000)
             await queue.cancel()
             assert [delivery async for delivery in queue] == [("/a", 3)]
             with pytest.raises(NotSubscribed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from fake_broker import CODECS, Scripted, encode
 
-from babelmq import JSONQueue
+from babelmq import BrokerError, JSONQueue, aio
 from babelmq.codec import Message
 from babelmq.frame import FrameBuffer
 
@@ -135,3 +136,51 @@ def test_late_pongs_and_topics_are_not_taken_for_others(peer: Peer) -> None:
     assert queue.topics() == ["in time"]
     answers.join(20)
     queue.close()
+
+
+FAILED: Message = {"command": "error", "code": "storage-failed", "reason": "the disk is full", "fatal": False}
+
+
+def test_storage_failed_ends_a_flush_at_once(peer: Peer) -> None:
+    queue = JSONQueue("/a", address=peer.address, timeout=20)
+    for call in (queue.flush, queue.clear):
+        peer.says(FAILED)
+        with pytest.raises(BrokerError) as caught:
+            call()
+        assert caught.value.code == "storage-failed" and not caught.value.fatal
+    peer.says({"command": "pong", "id": 3})
+    queue.flush()
+
+
+def test_storage_failed_says_nothing_to_who_asks_for_something_else(peer: Peer) -> None:
+    queue = JSONQueue("/a", address=peer.address, timeout=20)
+    peer.says({"command": "value", "topic": "/a", "message": 7}, FAILED)
+    assert queue.get() == 7
+    peer.says({"command": "topics", "topics": ["/a"]}, FAILED)
+    assert queue.topics() == ["/a"]
+    peer.says({"command": "cancelled", "topic": "/a"}, FAILED)
+    queue.cancel()
+
+
+def test_a_late_storage_failed_does_not_end_the_next_flush(peer: Peer) -> None:
+    queue = JSONQueue("/a", address=peer.address, timeout=SHORT)
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            queue.flush()
+        peer.says(FAILED)
+        delivers(peer, queue)
+
+
+def test_each_task_learns_what_became_of_its_own_flush(peer: Peer) -> None:
+    async def main() -> list[object]:
+        queue = aio.JSONQueue("/a", address=peer.address, timeout=20)
+        async with queue:
+            flushes = [asyncio.ensure_future(queue.flush()) for _ in range(4)]
+            # All have asked when they are waiting.
+            await asyncio.get_running_loop().run_in_executor(None, lambda: [peer.hears("ping") for _ in flushes])
+            peer.says(FAILED, {"command": "pong", "id": 2}, FAILED, {"command": "pong", "id": 4})
+            answers: list[object] = await asyncio.gather(*flushes, return_exceptions=True)
+        return answers
+
+    codes = [getattr(answer, "code", answer) for answer in asyncio.run(main())]
+    assert codes == ["storage-failed", None, "storage-failed", None]

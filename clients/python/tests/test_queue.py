@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -65,6 +66,27 @@ def test_every_call(queue_type: type[Queue]) -> None:
     with pytest.raises(QueueClosed):
         queue.flush()
     queue.close()
+
+
+@pytest.mark.parametrize("queue_type", QUEUES)
+def test_a_time_to_live(queue_type: type[Queue]) -> None:
+    with queue_type("/a", PRODUCER, timeout=5) as queue:
+        queue.push("first", ttl=1000)
+        queue.push("passing", retain=False, ttl=1000)
+        queue.flush()
+        assert queue.get() == "first"
+        for ttl in (0, -1, 1 << 32):
+            with pytest.raises(ValueError, match="a ttl is from 1"):
+                queue.push("never", ttl=ttl)
+        for no_ttl in (1.5, "1", True):
+            with pytest.raises(TypeError, match="a ttl is a whole number"):
+                queue.push("never", ttl=no_ttl)  # type: ignore[arg-type]
+        queue.push("short", ttl=1)
+        queue.flush()
+        end = time.monotonic() + 20
+        while queue.get() is not None:
+            assert time.monotonic() < end
+        assert queue.topics() == []
 
 
 @pytest.mark.parametrize("queue_type", QUEUES)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -171,3 +175,45 @@ def test_a_stalled_consumer_under_asyncio(real: RealBroker) -> None:
             assert await consumer.pull() == ("/a", [TOO_MANY - 1, BIG])
 
     asyncio.run(asyncio.wait_for(main(), 60))
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="it needs a system that limits the files of a process")
+def test_a_flush_fails_at_once_where_the_disk_is_full(tmp_path: Path) -> None:
+    real = RealBroker("--data-dir", str(tmp_path), "--fsync", "always")
+
+    def limit(size: int) -> None:
+        resource.prlimit(real.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    async def with_asyncio() -> None:
+        producer = aio.PickleQueue("/a", PRODUCER, address=real.address)
+        await producer.push(2)
+        with pytest.raises(BrokerError, match="storage-failed"):
+            await producer.flush()
+        await producer.close()
+
+    try:
+        # Without a timeout: a flush that waited for a pong would wait for ever.
+        producer = JSONQueue("/a", PRODUCER, address=real.address)
+        producer.push(1)
+        producer.flush()
+        limit(4096)
+        producer.push(1)
+        for call in (producer.flush, producer.clear):
+            with pytest.raises(BrokerError, match="storage-failed"):
+                call()
+        assert producer.topics() == []
+        asyncio.run(with_asyncio())
+        assert producer.get() == 2
+        limit(resource.RLIM_INFINITY)
+        end = time.monotonic() + 20
+        while True:
+            assert time.monotonic() < end
+            with suppress(BrokerError):
+                producer.flush()
+                break
+        real.kill()
+        real.start()
+        assert producer.get() == 2
+        producer.close()
+    finally:
+        real.close()

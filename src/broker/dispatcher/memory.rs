@@ -1,6 +1,11 @@
 //! What outlives a message: values that expire, and values that outlive the process.
 
+#[cfg(test)]
+mod tests;
+
+use std::mem;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
@@ -10,8 +15,13 @@ use crate::broker::expiry;
 use crate::broker::keeper::{HANDOVERS, Keeper};
 use crate::broker::progress::{Progress, Ticket};
 use crate::broker::recorder::{Next, Recorder};
-use crate::broker::store::{Fsync, Store, StoreError};
+use crate::broker::store::{Fsync, Kept, Store, StoreError};
 use crate::protocol::TopicName;
+
+/// Values that are read together at the start.
+const TOGETHER: usize = 1_024;
+/// So many times as many may have been read and not taken.
+const READ_AHEAD: usize = 16;
 
 impl Dispatcher {
     /// Takes in what a store has kept, and from now on keeps every last value there. What is returned has to be run on a
@@ -28,28 +38,27 @@ impl Dispatcher {
         if !store.keeps() {
             return Ok(None);
         }
-        let mut kept = Vec::new();
-        store.load(&mut |value| kept.push(value))?;
-        kept.sort_unstable_by_key(|value| value.published);
+        self.tree.reserve(store.values());
         let now = expiry::now();
-        let mut expired = Vec::new();
-        for value in kept {
+        let (mut restored, mut expired) = (Vec::new(), Vec::new());
+        load(&mut *store, |value| {
             if value.expires.is_some_and(|at| at <= now) {
                 expired.push(value.topic);
-                continue;
+                return;
             }
             let (topic, payload) = (value.topic.name(), value.payload.borrow());
             self.expiries.set(topic, value.expires);
             self.subtrees.count(topic, None, Some(payload.source().len()));
-            self.tree.restore(topic, payload, value.published);
-        }
+            restored.push(self.tree.restore(topic, payload, value.published));
+        })?;
+        self.tree.put_in_order(restored);
         self.note_room();
         let progress = Arc::new(Progress::default());
         let (sender, handovers) = bounded(HANDOVERS);
         let mut recorder = Recorder::new(&mut self.tree, sender, progress.clone(), fsync, interval);
         expired.into_iter().for_each(|topic| recorder.forget(topic));
         self.recorder = Some(recorder);
-        Ok(Some(Keeper { store, handovers, progress }))
+        Ok(Some(Keeper::new(store, handovers, progress)))
     }
 
     /// Notes that a topic was stored to, when its value expires, and how large it was and is.
@@ -99,10 +108,14 @@ impl Dispatcher {
 
     /// Goes on with handing changes to the store.
     pub(super) fn record(&mut self) {
+        self.record_at(Instant::now);
+    }
+
+    fn record_at(&mut self, now: impl FnOnce() -> Instant) {
         if let Some(recorder) = &mut self.recorder
             && recorder.next(&self.tree) != Next::Nothing
         {
-            recorder.step(&mut self.tree, &self.expiries, Instant::now());
+            recorder.step(&mut self.tree, &self.expiries, now());
         }
     }
 
@@ -113,9 +126,31 @@ impl Dispatcher {
         }
     }
 
+    /// Does something, and notes since when what that has changed is not on the disk.
+    pub(super) fn noting(&mut self, act: impl FnOnce(&mut Dispatcher)) {
+        let clean = self.recorder.as_ref().is_some_and(Recorder::is_clean);
+        let before = clean.then(Instant::now);
+        act(self);
+        if let (Some(recorder), Some(before)) = (&mut self.recorder, before) {
+            recorder.note(&self.tree, before);
+        }
+    }
+
     /// What a `pong` has to wait for.
+    pub(super) fn pong_ticket(&self) -> Option<Ticket> {
+        self.recorder.as_ref()?.pong_ticket(&self.tree)
+    }
+
+    /// What is to be waited for before everything that was stored or cleared is in the store.
     pub(super) fn ticket(&self) -> Option<Ticket> {
         self.recorder.as_ref()?.ticket(&self.tree)
+    }
+
+    /// How long something has not been on the disk, and how many topics were cleared that still are.
+    pub(super) fn unsaved(&self) -> (Duration, u64) {
+        let Some(recorder) = &self.recorder else { return Default::default() };
+        let since = recorder.unsaved_since();
+        (since.map_or(Duration::ZERO, |since| since.elapsed()), recorder.unsaved_clears() as u64)
     }
 
     /// The time at which something may expire.
@@ -125,4 +160,30 @@ impl Dispatcher {
         }
         self.expiries.wait(expiry::now()).map(|wait| Instant::now() + wait)
     }
+}
+
+/// Reads what a store has kept. One thread reads and another takes, so that it takes no longer than the slower of them.
+fn load(store: &mut dyn Store, mut take: impl FnMut(Kept)) -> Result<(), StoreError> {
+    let (sender, read) = bounded(READ_AHEAD);
+    thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let mut values = Vec::with_capacity(TOGETHER);
+            // Whoever takes is there until this has ended.
+            let send = |values| drop(sender.send(values));
+            store.load(&mut |kept| {
+                values.push(kept);
+                if values.len() == TOGETHER {
+                    send(mem::replace(&mut values, Vec::with_capacity(TOGETHER)));
+                }
+            })?;
+            send(values);
+            Ok(())
+        });
+        read.iter().flatten().for_each(&mut take);
+        reader.join().unwrap_or_else(|_| {
+            Err(StoreError(
+                "the store gave up while what it has kept was read, see above; it is left as it is".into(),
+            ))
+        })
+    })
 }

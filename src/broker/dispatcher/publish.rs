@@ -52,6 +52,7 @@ impl Dispatcher {
         self.counts.published += (batch.messages().len() - refused.len()) as u64;
         self.counts.store_refused += refused.len() as u64;
         self.note_room();
+        batch.settle();
         let batch = Arc::new(batch);
         let mut copies = Copies::default();
         for share in shares {
@@ -112,7 +113,7 @@ impl Dispatcher {
                 last_topic = Some(message.topic());
                 place = self.tree.find_approached(message.topic(), topic, &approach);
                 is_routed = false;
-                replaceable = self.is_replaceable(batch, place, can_refuse);
+                replaceable = self.is_replaceable(batch, place, topic, can_refuse);
             }
             // The next message takes its place before anybody can ask for it.
             let is_overtaken = replaceable
@@ -204,12 +205,19 @@ impl Dispatcher {
         }
         let payload = PayloadRef::of(batch.bytes(), message.format(), &message.part());
         let bytes = payload.source().len();
-        if can_refuse && !self.tree.has_room(*place, bytes, &self.store) {
+        if can_refuse && !self.tree.has_room(*place, topic, bytes, &self.store) {
             return Err(self.no_room(topic));
         }
         let before = if self.subtrees.is_empty() { None } else { self.tree.weight(*place) };
         if can_refuse && let Some(full) = self.subtrees.full(topic, before, bytes) {
             return Err(no_room_below(topic, full));
+        }
+        if let Some(recorder) = &mut self.recorder {
+            match self.tree.held(*place) {
+                None if can_refuse && recorder.is_behind() => return Err(disk_behind(topic)),
+                Some(before) if recorder.is_under_way() => recorder.replace(before),
+                _ => {}
+            }
         }
         match *place {
             None => *place = Some(self.tree.store_new(topic, payload)),
@@ -227,10 +235,16 @@ impl Dispatcher {
     }
 
     /// Whether a topic holds a value, and any message of the batch may take its place.
-    fn is_replaceable(&self, batch: &Batch, place: Option<TopicId>, can_refuse: bool) -> bool {
+    fn is_replaceable(
+        &self,
+        batch: &Batch,
+        place: Option<TopicId>,
+        topic: TopicName<'_>,
+        can_refuse: bool,
+    ) -> bool {
         self.subtrees.is_empty()
             && self.tree.weight(place).is_some()
-            && (!can_refuse || self.tree.has_room(place, batch.bytes().len(), &self.store))
+            && (!can_refuse || self.tree.has_room(place, topic, batch.bytes().len(), &self.store))
     }
 
     fn no_room(&self, topic: TopicName<'_>) -> Refusal {
@@ -238,7 +252,7 @@ impl Dispatcher {
             "the broker remembers {} values ({} bytes) and has no room for this one; clear topics that are not \
              needed, publish with retain false, or ask for higher limits",
             self.tree.values(),
-            self.tree.bytes()
+            self.tree.cost()
         );
         Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
     }
@@ -254,6 +268,12 @@ impl Dispatcher {
         self.passing.insert(topic.to_topic(), routes.clone());
         routes
     }
+}
+
+fn disk_behind(topic: TopicName<'_>) -> Refusal {
+    let reason = "the broker's disk is behind and still has too many topics that were cleared; try again later, or publish \
+                  with retain false";
+    Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
 }
 
 fn no_room_below(topic: TopicName<'_>, full: &Subtree) -> Refusal {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::{Client, Dispatcher};
 use crate::broker::outbox::Delivery;
 use crate::broker::report::{Report, SubscriberReport, TopicReport};
+use crate::broker::stats::Stats;
 use crate::broker::subscriptions::Slot;
 use crate::protocol::{ErrorCode, Format, Refusal, Reply};
 
@@ -39,6 +40,28 @@ impl Dispatcher {
             clients.into_iter().take(SUBSCRIBERS).map(|(client, waiting)| client.report(waiting));
         let report = Box::new(Report { stats: self.stats(), topics, subscribers: subscribers.collect() });
         self.send(slot, Delivery::Report { report, format });
+    }
+
+    /// What the dispatcher counts.
+    pub(super) fn stats(&self) -> Stats {
+        let (unsaved, unsaved_clears) = self.unsaved();
+        Stats {
+            published: self.counts.published,
+            delivered: self.counts.delivered,
+            snapshot_values: self.counts.snapshot_values,
+            slow_consumers: self.counts.slow_consumers,
+            dropped: self.counts.dropped,
+            store_refused: self.counts.store_refused,
+            published_in: self.counts.published_in,
+            subscriptions: self.subscriptions.len() as u64,
+            expired: self.counts.expired,
+            topics: self.tree.values() as u64,
+            stored_bytes: self.tree.bytes() as u64,
+            stored_cost: self.tree.cost() as u64,
+            unsaved,
+            unsaved_clears,
+            ..Stats::default()
+        }
     }
 }
 

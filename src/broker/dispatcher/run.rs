@@ -14,12 +14,12 @@ impl Dispatcher {
         let mut wait = Wait::default();
         loop {
             match self.next_event(events, &mut wait) {
-                Ok(event) => {
-                    self.expire();
-                    self.step(event);
-                }
+                Ok(event) => self.noting(|this| {
+                    this.expire();
+                    this.step(event);
+                }),
                 Err(TryRecvError::Disconnected) if self.walks.is_empty() => break,
-                Err(_) => self.expire(),
+                Err(_) => self.noting(Self::expire),
             }
             self.walk_on();
             self.record();

@@ -66,16 +66,22 @@ impl Names {
 
     /// Adds a name that is not there.
     pub(super) fn insert(&mut self, hash: NameHash, node: u32) {
-        if (self.len + 1) * 4 > self.slots.len() * 3 {
-            let larger = vec![FREE; self.slots.len() * 2];
+        self.reserve(1);
+        self.put(Slot { hash, node });
+        self.len += 1;
+    }
+
+    /// Makes room for so many names more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        let wanted = (self.len + more) * 4 / 3 + 1;
+        if wanted > self.slots.len() {
+            let larger = vec![FREE; wanted.next_power_of_two()];
             for slot in std::mem::replace(&mut self.slots, larger) {
                 if slot.node != NOBODY {
                     self.put(slot);
                 }
             }
         }
-        self.put(Slot { hash, node });
-        self.len += 1;
     }
 
     fn put(&mut self, slot: Slot) {

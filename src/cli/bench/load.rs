@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 
 use super::Args;
 use crate::codec::Dialect;
-use crate::middleware::{Arrival, Client, Message, QueueError, Subscribe};
+use crate::middleware::{Arrival, Client, Message, Publish, QueueError, Subscribe};
 use crate::protocol::{Topic, TopicFilter, Value};
 
 /// Messages that may be on their way to the slowest subscriber. More would measure how long queues are.
@@ -137,6 +137,7 @@ impl Course<'_> {
     /// Publishes every so-manyth message. Returns when the last was confirmed.
     fn publisher(&self, mut client: Client, index: u64) -> Result<Duration, QueueError> {
         let Args { count, pubs, rate, .. } = self.args;
+        let passing = Publish { retain: false, ..Publish::default() };
         let mut number = index;
         while number < *count {
             let due = rate.and_then(|rate| Duration::try_from_secs_f64(number as f64 / rate).ok());
@@ -145,7 +146,7 @@ impl Course<'_> {
             if self.failed.load(Ordering::Relaxed) {
                 break;
             }
-            client.publish(&self.topic, &self.payload()?, false)?;
+            client.publish(&self.topic, &self.payload()?, passing)?;
             self.published.fetch_add(1, Ordering::Relaxed);
             self.progress.inc(1);
             number += u64::from(*pubs);

@@ -50,6 +50,19 @@ impl KnownEnvelope {
         body: Range<usize>,
         limits: &Limits,
     ) -> Option<Recognised<'a>> {
+        let judge = |_: Option<&str>, start| json::plain_value(source, body.clone(), start, limits);
+        self.recognise_with(source, body.clone(), judge)
+    }
+
+    /// The same with another way to judge: `judge` is told the topic, where it is another one, and where the payload begins,
+    /// and says where it ends.
+    #[inline]
+    pub fn recognise_with<'a>(
+        &self,
+        source: &'a [u8],
+        body: Range<usize>,
+        judge: impl FnOnce(Option<&str>, usize) -> Option<usize>,
+    ) -> Option<Recognised<'a>> {
         if self.before.is_empty() {
             return None;
         }
@@ -61,7 +74,7 @@ impl KnownEnvelope {
             (Some(topic), start)
         };
         let start = body.start + start;
-        let end = json::plain_value(source, body.clone(), start, limits)?;
+        let end = judge(topic, start)?;
         (source[end..body.end] == *self.after).then_some(Recognised { topic, message: start..end })
     }
 

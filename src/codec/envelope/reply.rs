@@ -1,6 +1,9 @@
 //! What the broker says: deliveries, values, replies.
 
-use super::write::{Field, write_frame, write_live};
+use super::live::write_live;
+use super::write::{Field, write_frame};
+use crate::codec::page::at_the_end_of;
+use crate::codec::xml::KnownNames;
 use crate::codec::{Document, View, from_value};
 use crate::protocol::{Format, Id, Limits, Reply, Value};
 
@@ -69,7 +72,14 @@ pub fn write_delivery(
     retained: bool,
 ) {
     if !retained {
-        return write_live(out, dialect, topic, message);
+        // A guess: a page that is too small is made larger.
+        let guess = match message {
+            Content::Published(bytes) => bytes.len() + topic.len() + 100,
+            Content::Decoded(view) => 32 * view.nodes().len() + 2 * topic.len() + 200,
+        };
+        return at_the_end_of(out, guess, |sheet| {
+            write_live(sheet, dialect, topic, message, &mut KnownNames::default());
+        });
     }
     let fields =
         [("command", Field::Str("publish")), ("topic", Field::Str(topic)), ("retained", Field::Bool(true))];

@@ -39,52 +39,16 @@ pub fn write_frame<'a>(
 /// Writes the header of the frame that begins at `start`, whose body is complete.
 #[inline]
 fn write_header(out: &mut [u8], dialect: Dialect, start: usize) {
-    // The limits keep every body below 4 GiB, see MAXIMUM_MAX_FRAME.
-    let length = u32::try_from(out.len() - start - HEADER_LEN).unwrap_or(u32::MAX);
-    let header = Header { format: dialect.format(), length }.to_bytes();
+    let header = header(dialect, out.len() - start - HEADER_LEN);
     out[start..start + HEADER_LEN].copy_from_slice(&header);
 }
 
-/// Appends a delivery that is no stored value: what [`write_frame`] would write for it, of which only the topic
-/// differs from one message to the next.
-#[inline]
-pub(super) fn write_live(out: &mut Vec<u8>, dialect: Dialect, topic: &str, message: Content<'_>) {
-    let start = out.len();
-    match (dialect, message) {
-        (Dialect::Json | Dialect::ExactJson, _) => {
-            out.extend_from_slice(b"\0\0\0\0\0{\"command\":\"publish\",\"topic\":");
-            json::write_str(topic.as_bytes(), out);
-            out.extend_from_slice(b",\"message\":");
-            match message {
-                Content::Published(bytes) => out.extend_from_slice(bytes),
-                Content::Decoded(view) => json::encode(view, dialect == Dialect::ExactJson, out),
-            }
-            out.push(b'}');
-        }
-        (Dialect::Pickle, Content::Decoded(view)) => {
-            out.extend_from_slice(b"\0\0\0\0\0\x80\x04}(\x8c\x07command\x8c\x07publish\x8c\x05topic");
-            pickle::write_str(topic.as_bytes(), out);
-            out.extend_from_slice(b"\x8c\x07message");
-            pickle::encode(view, out);
-            pickle::close_dict(out);
-            pickle::write_stop(out);
-        }
-        (Dialect::Xml, _) if xml::is_plain(topic.as_bytes()) => {
-            out.extend_from_slice(b"\0\0\0\0\0<frame command=\"publish\" topic=\"");
-            out.extend_from_slice(topic.as_bytes());
-            out.extend_from_slice(b"\">");
-            match message {
-                Content::Published(element) => out.extend_from_slice(element),
-                Content::Decoded(view) => xml::encode(view, "message", out),
-            }
-            out.extend_from_slice(b"</frame>");
-        }
-        _ => {
-            let fields = [("command", Field::Str("publish")), ("topic", Field::Str(topic))];
-            return write_frame(out, dialect, fields.iter(), Some(message));
-        }
-    }
-    write_header(out, dialect, start);
+/// The header of a body of `length` bytes.
+#[inline(always)]
+pub(super) fn header(dialect: Dialect, length: usize) -> [u8; HEADER_LEN] {
+    // The limits keep every body below 4 GiB, see MAXIMUM_MAX_FRAME.
+    let length = u32::try_from(length).unwrap_or(u32::MAX);
+    Header { format: dialect.format(), length }.to_bytes()
 }
 
 fn write_json<'a>(
@@ -163,7 +127,7 @@ fn write_xml<'a>(
     }
     match message {
         Some(Content::Published(element)) => out.extend_from_slice(element),
-        Some(Content::Decoded(view)) => xml::encode(view, "message", out),
+        Some(Content::Decoded(view)) => xml::encode(view, out),
         None => {}
     }
     out.extend_from_slice(b"</frame>");
@@ -198,30 +162,4 @@ fn write_pickle<'a>(
     }
     pickle::close_dict(out);
     pickle::write_stop(out);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codec::{Document, Node};
-
-    #[test]
-    fn a_live_delivery_is_a_frame_like_any_other() {
-        let mut document = Document::new();
-        let root = document.push(Node::Int(1));
-        let view = document.view(b"", root);
-        for topic in ["weather/oslo", "a&b", "a\"b", "ü", "\u{ffff}", "x", &"long".repeat(200)] {
-            for dialect in Dialect::ALL {
-                for message in
-                    [Content::Decoded(view), Content::Published(b"<message type=\"int\">1</message>")]
-                {
-                    let fields = [("command", Field::Str("publish")), ("topic", Field::Str(topic))];
-                    let (mut live, mut frame) = (Vec::new(), Vec::new());
-                    write_live(&mut live, dialect, topic, message);
-                    write_frame(&mut frame, dialect, fields.iter(), Some(message));
-                    assert_eq!(live, frame);
-                }
-            }
-        }
-    }
 }

@@ -13,12 +13,20 @@ const EXPONENT: usize = 2;
 
 /// Judges the value that begins at `start`, and returns where it ends. `None` where it is not of the everyday kind.
 pub(super) fn glance(text: &[u8], start: usize) -> Option<usize> {
-    let rest = text.get(start..)?;
-    let texture = Texture::of(rest);
-    if texture.is_special || !texture.is_ascii && str::from_utf8(rest).is_err() {
-        return None;
-    }
-    value(text, start)
+    if is_everyday(text.get(start..)?) { value(text, start) } else { None }
+}
+
+/// Whether a text is UTF-8 without control characters and backslashes, whatever else it is.
+#[inline(always)]
+pub(super) fn is_everyday(text: &[u8]) -> bool {
+    let texture = Texture::of(text);
+    !texture.is_special && (texture.is_ascii || str::from_utf8(text).is_ok())
+}
+
+/// Whether a text is an everyday number, from its beginning to its end.
+#[inline(always)]
+pub(super) fn is_number(text: &[u8]) -> bool {
+    number(text, 0) == Some(text.len())
 }
 
 /// What there is anywhere in a text.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::glance::glance;
+use super::glance::{glance, is_everyday};
 use super::grammar::{Bracket, Grammar, Piece, Sink, literal_prefix};
 use super::read::{decode, unescape};
 use crate::codec::document::{Budget, Document};
@@ -81,12 +81,7 @@ pub(in crate::codec) fn plain_value(
     start: usize,
     limits: &Limits,
 ) -> Option<usize> {
-    // No node is shorter than a byte, so what a short text decodes to need not be counted.
-    let most = text.len().checked_mul(NODE_SIZE + 1)?;
-    let is_usual =
-        limits.depth >= MAX_DEPTH && limits.int_digits >= MAX_INT_DIGITS && most <= limits.decoded_size;
-    // A value does not begin with the spaces before it.
-    if !is_usual || *source.get(start)? <= b' ' {
+    if !is_usual(source, &text, start, limits) {
         return None;
     }
     if let Some(end) = glance(&source[..text.end], start) {
@@ -96,6 +91,29 @@ pub(in crate::codec) fn plain_value(
     let mut glance = Glance { depth: 0, deepest: 0, may_be_tagged: false, source };
     grammar.value(&mut glance).ok()?;
     (!glance.may_be_tagged && glance.deepest <= MAX_DEPTH).then(|| grammar.position())
+}
+
+/// Whether the value at `start` is within the limits if it is JSON, and begins there.
+#[inline(always)]
+fn is_usual(source: &[u8], text: &Range<usize>, start: usize, limits: &Limits) -> bool {
+    // No node is shorter than a byte, so what a short text decodes to need not be counted.
+    let most = text.len().saturating_mul(NODE_SIZE + 1);
+    limits.depth >= MAX_DEPTH
+        && limits.int_digits >= MAX_INT_DIGITS
+        && most <= limits.decoded_size
+        // A value does not begin with the spaces before it.
+        && source.get(start).is_some_and(|&first| first > b' ')
+}
+
+/// Whether the value at `start` of a text may be [walked](super::walk) through unjudged.
+#[inline]
+pub(in crate::codec) fn may_be_everyday(
+    source: &[u8],
+    text: &Range<usize>,
+    start: usize,
+    limits: &Limits,
+) -> bool {
+    is_usual(source, text, start, limits) && source.get(start..text.end).is_some_and(is_everyday)
 }
 
 /// How many bytes at the beginning of `text` a string may hold as they are.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::codec::envelope::{Request, read_request};
-use crate::codec::{Document, Node};
+use crate::codec::{Document, Node, pickle, xml};
 use crate::protocol::{ErrorCode, Format, Limits, MAX_DEPTH};
 
 /// Decodes `text` and writes it again.
@@ -340,4 +340,89 @@ fn both_ways_lead_to_the_same_document() {
     }
     let escapes = r#"["\u00e9\/","\ue000","\ud7ff"]"#;
     assert!(check(escapes.as_bytes(), &Limits::default()));
+}
+
+/// What is written while JSON is read is what is written from its document.
+#[test]
+fn judged_json_goes_onward_as_its_document_does() {
+    const TEXTS: &[&str] = &[
+        r#"{"a":1,"b":[true,false,null,{}],"c":{"d":"x"},"long key of many words":-12.5e3,"":[[],[1]]}"#,
+        r#"[ 1 , -0 , 0.5 , 1e5 , 123456789012345678901234567890 , 1.7976931348623157e308 , 9007199254740993 ]"#,
+        r#"{"é":"ü\u00e9\n\"\\","emoji":"😀","pair":"\ud83d\ude00","a":1,"b":"eight by","c":"eight bytes more"}"#,
+        r#"[{"$int":"1"},{"$tuple":[1]},{"$x":1,"y":2},"$int",{"\u0024int":"5"},{"a$":1}]"#,
+        r#"[10.357019999999999,21.5,-0.0,1E-7,0.1,100,-9223372036854775808,9223372036854775808,0.00012,0.00001,1.10,1e0]"#,
+        r#"{"xml":1,"item":{"item":[2]},"a b":"<&>\r","name_of_more_than_16_bytes":"\u0000","k":"\uffff","l":"￿￾\uf000"}"#,
+        r#"{"text":"a text of more than thirty-two bytes, and one that is <marked up> & \"quoted\" beyond its fourth word"}"#,
+        r#"{"text":"ein längerer Text, der über vier Wörter hinausgeht und nichts enthält, was zu maskieren wäre"}"#,
+        "\"a string by itself, which ends where the source does\"",
+        "\"short\"",
+        "12",
+        "true",
+    ];
+    let check = |text: &[u8]| {
+        let mut taken = 0;
+        for behind in [&b""[..], b"}", b"\"}]xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"] {
+            let source = [b"..", text, behind].concat();
+            let range = 2..2 + text.len();
+            let mut document = Document::new();
+            let Ok(root) = decode(&source, range.clone(), &mut document, &Limits::NONE) else { return 0 };
+            let view = document.view(&source, root);
+            let mut expected = [b"before".to_vec(), b"before".to_vec()];
+            let mut onward = expected.clone();
+            xml::encode(view, &mut expected[0]);
+            pickle::encode(view, &mut expected[1]);
+            let written = [
+                xml::encode_json(&source, range.clone(), &mut onward[0]),
+                pickle::encode_json(&source, range, &mut onward[1]),
+            ];
+            for ((expected, onward), written) in expected.iter().zip(&onward).zip(written) {
+                if written {
+                    assert_eq!(onward.escape_ascii().to_string(), expected.escape_ascii().to_string());
+                    taken += 1;
+                } else {
+                    assert_eq!(onward, b"before");
+                }
+            }
+        }
+        taken
+    };
+    let mut state: u64 = 0xd1ff;
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound.max(1)
+    };
+    const PIECES: &[u8] = b"{}[]\",:\\ 019.eE-+$ud\xc3\x1f<&>x";
+    let mut taken = 0;
+    for round in 0..60_000 {
+        let mut text = TEXTS[round % TEXTS.len()].as_bytes().to_vec();
+        for _ in 0..round % 4 {
+            let at = below(text.len());
+            match below(5) {
+                0 => text[at] = PIECES[below(PIECES.len())],
+                1 => text[at] ^= 1 << below(8),
+                2 => drop(text.remove(at)),
+                3 => text.insert(at, PIECES[below(PIECES.len())]),
+                _ => {
+                    let part: Vec<u8> = text[at..].iter().copied().take(below(12)).collect();
+                    text.splice(at..at, part);
+                }
+            }
+            if text.is_empty() {
+                break;
+            }
+        }
+        taken += check(&text);
+    }
+    assert!(taken > 80_000, "only {taken} went straight");
+    for depth in [20, 30, MAX_DEPTH] {
+        let text = [vec![b'['; depth], vec![b']'; depth]].concat();
+        assert_eq!(check(&text) > 0, depth == 20);
+    }
+    let keys = |count: usize| {
+        let members: Vec<String> = (0..count).map(|key| format!(r#""key{key}":"{key}""#)).collect();
+        format!(r#"{{"first":{{"key1":1,"key2":2}},{}}}"#, members.join(","))
+    };
+    for count in [1, 40, 63, 64, 100] {
+        assert_eq!(check(keys(count).as_bytes()) > 0, count < 64, "{count} keys");
+    }
 }

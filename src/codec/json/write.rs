@@ -8,8 +8,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::grammar::literal_prefix;
 use crate::codec::document::{Node, View};
 use crate::codec::nesting::Outer;
-use crate::codec::number::{write_float, write_int};
-use crate::codec::words::{every_word, has_neither, push};
+use crate::codec::number::{put_float, put_int, write_float, write_int};
+use crate::codec::page::{Page, Span, Stop, fill};
+use crate::codec::words::{every_word, has_neither, is_free_of, push, stops};
 
 /// Appends a value. With `exact`, everything that JSON cannot tell apart is tagged; without, tuples are arrays,
 /// frozensets are sets, and keys are spelled as `json.dumps` spells them.
@@ -26,6 +27,22 @@ pub fn encode_published(view: View<'_>, out: &mut Vec<u8>) {
 }
 
 fn write(view: View<'_>, exact: bool, tag_wide_ints: bool, out: &mut Vec<u8>) {
+    // A number takes up to 24 bytes, and most nodes less; control characters take more than they weigh.
+    let guess = view.nodes().len() * 8 + view.text_size() + 64;
+    fill(out, guess, |page| put_value(view, exact, tag_wide_ints, page));
+}
+
+/// The same as [`encode`] on a page.
+pub(in crate::codec) fn put<'p>(view: View<'_>, exact: bool, page: Page<'p>) -> Result<Page<'p>, Stop> {
+    put_value(view, exact, exact, page)
+}
+
+fn put_value<'p>(
+    view: View<'_>,
+    exact: bool,
+    tag_wide_ints: bool,
+    mut page: Page<'p>,
+) -> Result<Page<'p>, Stop> {
     let nodes = view.nodes();
     let mut open = Open { style: Style::Whole, missing: 1 };
     let mut outer = Outer::new(open);
@@ -35,18 +52,32 @@ fn write(view: View<'_>, exact: bool, tag_wide_ints: bool, out: &mut Vec<u8>) {
         let mut index = at;
         match open.style {
             Style::Object => {
-                write_key(&view, node, out);
+                match node {
+                    Node::Str(text) => put_string(&mut page, view.span(text), b"", b"\":")?,
+                    key => page.aside(|page| put_other_key(view, key, page))?,
+                }
                 index += 1;
-                let Some(&value) = nodes.get(index) else { return };
-                node = value;
+                node = *nodes.get(index).ok_or(Stop::Unusual)?;
             }
-            Style::Pairs if open.missing.is_multiple_of(2) => out.push(b'['),
+            Style::Pairs if open.missing.is_multiple_of(2) => page.put(b"[")?,
             _ => {}
         }
         at = index + 1;
         let (style, missing) = match node {
             Node::Str(text) => {
-                write_str(view.text(text), out);
+                put_string(&mut page, view.span(text), b"", b"\"")?;
+                (Style::Whole, 0)
+            }
+            Node::Int(number) => {
+                put_int(&mut page, number)?;
+                (Style::Whole, 0)
+            }
+            Node::Float(number) if number.is_finite() => {
+                put_float(&mut page, number)?;
+                (Style::Whole, 0)
+            }
+            Node::Bool(truth) => {
+                page.part(if truth { b"true\0" } else { b"false" }, if truth { 4 } else { 5 })?;
                 (Style::Whole, 0)
             }
             Node::List(size) => (Style::Array, size.items),
@@ -56,32 +87,38 @@ fn write(view: View<'_>, exact: bool, tag_wide_ints: bool, out: &mut Vec<u8>) {
             Node::Dict(size) if is_object(&view, index, exact) => (Style::Object, size.items),
             Node::Dict(size) => (Style::Pairs, size.items * 2),
             scalar => {
-                write_scalar(&view, scalar, tag_wide_ints, out);
+                page.aside(|page| put_scalar(view, scalar, tag_wide_ints, page))?;
                 (Style::Whole, 0)
             }
         };
         if style != Style::Whole {
-            push(style.opening(), out);
+            let (opening, length) = style.opening();
+            page.part(opening, length)?;
             if missing > 0 {
                 outer.push(open);
                 open = Open { style, missing };
                 continue;
             }
-            push(style.closing(), out);
+            let (closing, length) = style.closing();
+            page.part(closing, length)?;
         }
         // A value is complete, and perhaps the containers around it.
         loop {
             open.missing -= 1;
             if open.missing > 0 {
-                let is_pair = open.style == Style::Pairs && open.missing.is_multiple_of(2);
-                push(if is_pair { b"]," } else { b"," }, out);
+                if open.style == Style::Pairs && open.missing.is_multiple_of(2) {
+                    page.put(b"]")?;
+                }
+                page.put(b",")?;
                 break;
             }
-            push(open.style.closing(), out);
-            let Some(around) = outer.pop() else { return };
+            let (closing, length) = open.style.closing();
+            page.part(closing, length)?;
+            let Some(around) = outer.pop() else { return Ok(page) };
             open = around;
         }
     }
+    Ok(page)
 }
 
 /// A container that is being written.
@@ -107,28 +144,30 @@ enum Style {
 }
 
 impl Style {
-    #[inline]
-    fn opening(self) -> &'static [u8] {
+    /// How its text begins: so many of these bytes.
+    #[inline(always)]
+    fn opening(self) -> (&'static [u8; 16], usize) {
         match self {
-            Style::Whole => b"",
-            Style::Array => b"[",
-            Style::Tuple => b"{\"$tuple\":[",
-            Style::Set => b"{\"$set\":[",
-            Style::FrozenSet => b"{\"$frozenset\":[",
-            Style::Object => b"{",
-            Style::Pairs => b"{\"$dict\":[",
+            Style::Whole => (b"                ", 0),
+            Style::Array => (b"[               ", 1),
+            Style::Object => (b"{               ", 1),
+            Style::Tuple => (b"{\"$tuple\":[     ", 11),
+            Style::Set => (b"{\"$set\":[       ", 9),
+            Style::FrozenSet => (b"{\"$frozenset\":[ ", 15),
+            Style::Pairs => (b"{\"$dict\":[      ", 10),
         }
     }
 
-    #[inline]
-    fn closing(self) -> &'static [u8] {
+    /// How it ends.
+    #[inline(always)]
+    fn closing(self) -> (&'static [u8; 4], usize) {
         match self {
-            Style::Whole => b"",
-            Style::Array => b"]",
-            Style::Object => b"}",
-            Style::Tuple | Style::Set | Style::FrozenSet => b"]}",
+            Style::Whole => (b"    ", 0),
+            Style::Array => (b"]   ", 1),
+            Style::Object => (b"}   ", 1),
+            Style::Tuple | Style::Set | Style::FrozenSet => (b"]}  ", 2),
             // There is at least one: a dict without entries is an object.
-            Style::Pairs => b"]]}",
+            Style::Pairs => (b"]]} ", 3),
         }
     }
 }
@@ -170,11 +209,74 @@ fn no_two_keys_meet(view: &View<'_>, start: usize, end: usize) -> bool {
     true
 }
 
-/// A key and its colon.
-#[inline]
-fn write_key(view: &View<'_>, key: Node, out: &mut Vec<u8>) {
-    spell_key(view, key, out);
-    out.push(b':');
+/// A string between quotes, `before` in front of it; the closing quote is the first byte of `after`.
+#[inline(always)]
+fn put_string<const B: usize, const A: usize>(
+    page: &mut Page<'_>,
+    text: Span<'_>,
+    before: &[u8; B],
+    after: &[u8; A],
+) -> Result<(), Stop> {
+    if text.len() <= 16
+        && let bytes = text.sixteen()
+        && text.has_no(bytes, |word| stops(word, b'"', b'\\'))
+    {
+        return page.with(|place: &mut [u8; 24]| {
+            let start = B + 1;
+            place[..B].copy_from_slice(before);
+            place[B] = b'"';
+            place[start..start + 16].copy_from_slice(&bytes);
+            place[start + text.len()..start + text.len() + A].copy_from_slice(after);
+            start + text.len() + A
+        });
+    }
+    page.put(before)?;
+    page.aside(|page| put_text(text.text(), page))?;
+    // Its closing quote is written.
+    page.slice(&after[1..])
+}
+
+/// A string of any length in its quotes.
+#[inline(never)]
+pub(in crate::codec) fn put_text<'p>(text: &[u8], mut page: Page<'p>) -> Result<Page<'p>, Stop> {
+    if is_free_of(text, |word| stops(word, b'"', b'\\')) {
+        page.put(b"\"")?;
+        page.slice(text)?;
+        page.put(b"\"")?;
+    } else {
+        let mut spelled = Vec::with_capacity(2 * text.len());
+        write_str(text, &mut spelled);
+        page.slice(&spelled)?;
+    }
+    Ok(page)
+}
+
+/// A key that is no string, and its colon.
+#[cold]
+fn put_other_key<'p>(view: View<'_>, key: Node, mut page: Page<'p>) -> Result<Page<'p>, Stop> {
+    let mut spelled = Vec::with_capacity(64);
+    spell_key(&view, key, &mut spelled);
+    page.slice(&spelled)?;
+    page.put(b":")?;
+    Ok(page)
+}
+
+/// A scalar that is met less often.
+#[inline(never)]
+fn put_scalar<'p>(
+    view: View<'_>,
+    scalar: Node,
+    tag_wide_ints: bool,
+    mut page: Page<'p>,
+) -> Result<Page<'p>, Stop> {
+    if scalar == Node::None {
+        page.put(b"null")?;
+        return Ok(page);
+    }
+    let mut spelled = Vec::with_capacity(64);
+    write_scalar(&view, scalar, tag_wide_ints, &mut spelled);
+    page.slice(&spelled)?;
+    Ok(page)
 }
 
 /// A key as `json.dumps` spells it.

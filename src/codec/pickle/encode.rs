@@ -6,7 +6,9 @@
 use num_bigint::BigInt;
 
 use super::opcode::*;
+use super::piece::{put_float, put_int, put_long, put_str};
 use crate::codec::nesting::Outer;
+use crate::codec::page::{Page, Span, Stop, fill};
 use crate::codec::words::push;
 use crate::codec::{Node, Size, View};
 
@@ -15,61 +17,62 @@ const PROTOCOL: u8 = 4;
 
 /// Writes the opcodes of a value, without PROTO and STOP.
 pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
+    // Nine bytes for a double, five before a text.
+    let guess = view.nodes().len() * 6 + view.text_size() + 64;
+    fill(out, guess, |page| put(view, page));
+}
+
+/// The same on a page.
+pub(in crate::codec) fn put<'p>(view: View<'_>, mut page: Page<'p>) -> Result<Page<'p>, Stop> {
     /// A container that is being written.
     #[derive(Clone, Copy)]
     struct Open {
         /// Nodes left in it.
         left: usize,
-        /// The opcodes that complete it.
-        close: &'static [u8],
+        /// The opcode that completes it.
+        close: u8,
     }
     // What is around the value ends with the nodes.
-    let mut open = Open { left: usize::MAX, close: &[] };
+    let mut open = Open { left: usize::MAX, close: STOP };
     let mut outer = Outer::new(open);
     for &node in view.nodes() {
         open.left -= 1;
-        let (start, size, close): (&[u8], Size, &'static [u8]) = match node {
+        let (start, length, size, close) = match node {
             Node::Str(text) => {
-                write_str(view.text(text), out);
-                (&[], NO_CHILDREN, &[])
+                put_str(&mut page, view.span(text))?;
+                ([0; 2], 0, NO_CHILDREN, STOP)
             }
             Node::Int(number) => {
-                write_int(number, out);
-                (&[], NO_CHILDREN, &[])
+                put_int(&mut page, number)?;
+                ([0; 2], 0, NO_CHILDREN, STOP)
             }
             Node::Float(double) => {
-                let [a, b, c, d, e, f, g, h] = double.to_be_bytes();
-                out.extend_from_slice(&[BINFLOAT, a, b, c, d, e, f, g, h]);
-                (&[], NO_CHILDREN, &[])
+                put_float(&mut page, double)?;
+                ([0; 2], 0, NO_CHILDREN, STOP)
             }
-            Node::None => (&[NONE], NO_CHILDREN, &[]),
-            Node::Bool(true) => (&[NEWTRUE], NO_CHILDREN, &[]),
-            Node::Bool(false) => (&[NEWFALSE], NO_CHILDREN, &[]),
-            Node::BigInt(digits) => {
-                write_big_int(view.text(digits), out);
-                (&[], NO_CHILDREN, &[])
+            Node::None => ([NONE, 0], 1, NO_CHILDREN, STOP),
+            Node::Bool(truth) => ([if truth { NEWTRUE } else { NEWFALSE }, 0], 1, NO_CHILDREN, STOP),
+            Node::BigInt(_) | Node::Bytes(_) => {
+                page.aside(|page| put_unusual(page, node, view))?;
+                ([0; 2], 0, NO_CHILDREN, STOP)
             }
-            Node::Bytes(text) => {
-                write_bytes(view.text(text), out);
-                (&[], NO_CHILDREN, &[])
-            }
-            Node::List(size) if size.items == 0 => (&[EMPTY_LIST], size, &[]),
-            Node::List(size) => (&[EMPTY_LIST, MARK], size, &[APPENDS]),
+            Node::List(size) if size.items == 0 => ([EMPTY_LIST, 0], 1, size, STOP),
+            Node::List(size) => ([EMPTY_LIST, MARK], 2, size, APPENDS),
             Node::Tuple(size) => match size.items {
-                0 => (&[EMPTY_TUPLE], size, &[]),
-                1 => (&[], size, &[TUPLE1]),
-                2 => (&[], size, &[TUPLE2]),
-                3 => (&[], size, &[TUPLE3]),
-                _ => (&[MARK], size, &[TUPLE]),
+                0 => ([EMPTY_TUPLE, 0], 1, size, STOP),
+                1 => ([0; 2], 0, size, TUPLE1),
+                2 => ([0; 2], 0, size, TUPLE2),
+                3 => ([0; 2], 0, size, TUPLE3),
+                _ => ([MARK, 0], 1, size, TUPLE),
             },
-            Node::Set(size) if size.items == 0 => (&[EMPTY_SET], size, &[]),
-            Node::Set(size) => (&[EMPTY_SET, MARK], size, &[ADDITEMS]),
-            Node::FrozenSet(size) if size.items == 0 => (&[MARK, FROZENSET], size, &[]),
-            Node::FrozenSet(size) => (&[MARK], size, &[FROZENSET]),
-            Node::Dict(size) if size.items == 0 => (&[EMPTY_DICT], size, &[]),
-            Node::Dict(size) => (&[EMPTY_DICT, MARK], size, &[SETITEMS]),
+            Node::Set(size) if size.items == 0 => ([EMPTY_SET, 0], 1, size, STOP),
+            Node::Set(size) => ([EMPTY_SET, MARK], 2, size, ADDITEMS),
+            Node::FrozenSet(size) if size.items == 0 => ([MARK, FROZENSET], 2, size, STOP),
+            Node::FrozenSet(size) => ([MARK, 0], 1, size, FROZENSET),
+            Node::Dict(size) if size.items == 0 => ([EMPTY_DICT, 0], 1, size, STOP),
+            Node::Dict(size) => ([EMPTY_DICT, MARK], 2, size, SETITEMS),
         };
-        push(start, out);
+        page.part(&start, length)?;
         if size.nodes > 0 {
             let below = size.nodes as usize;
             open.left = open.left.saturating_sub(below);
@@ -79,9 +82,20 @@ pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
         while open.left == 0
             && let Some(around) = outer.pop()
         {
-            push(open.close, out);
+            page.put(&[open.close])?;
             open = around;
         }
+    }
+    Ok(page)
+}
+
+/// A scalar that is met less often.
+#[inline(never)]
+fn put_unusual<'p>(page: Page<'p>, scalar: Node, view: View<'_>) -> Result<Page<'p>, Stop> {
+    match scalar {
+        Node::Bytes(text) => put_long(page, SHORT_BINBYTES, BINBYTES, view.text(text)),
+        Node::BigInt(digits) => put_big_int(page, view.text(digits)),
+        _ => Ok(page),
     }
 }
 
@@ -147,22 +161,23 @@ pub fn write_int(number: i64, out: &mut Vec<u8>) {
 }
 
 /// Writes an integer that is spelled in decimal, as documents spell those beyond 64 bits.
-fn write_big_int(digits: &[u8], out: &mut Vec<u8>) {
+fn put_big_int<'p>(page: Page<'p>, digits: &[u8]) -> Result<Page<'p>, Stop> {
     let number = BigInt::parse_bytes(digits, 10);
     debug_assert!(number.is_some(), "a document's integers are decimal");
     let bytes = number.unwrap_or_default().to_signed_bytes_le();
-    if let Ok(length) = u8::try_from(bytes.len()) {
-        out.extend_from_slice(&[LONG1, length]);
-    } else {
-        out.push(LONG4);
-        out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-    }
-    out.extend_from_slice(&bytes);
+    put_long(page, LONG1, LONG4, &bytes)
 }
 
 /// Writes a str; `text` is UTF-8, shorter than 4 GiB.
 pub fn write_str(text: &[u8], out: &mut Vec<u8>) {
     write_text(SHORT_BINUNICODE, BINUNICODE, text, out);
+}
+
+/// A str on a page; `text` is UTF-8.
+#[inline]
+pub(in crate::codec) fn put_text<'p>(text: &[u8], mut page: Page<'p>) -> Result<Page<'p>, Stop> {
+    put_str(&mut page, Span::new(text, text.len()))?;
+    Ok(page)
 }
 
 /// Writes bytes, fewer than 4 GiB.

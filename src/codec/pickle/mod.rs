@@ -9,9 +9,12 @@
 
 mod encode;
 mod flatten;
+mod known;
 mod machine;
 mod number;
+mod onward;
 mod opcode;
+mod piece;
 mod plain;
 mod reader;
 mod stack;
@@ -31,6 +34,10 @@ pub use encode::{
     write_prologue, write_stop, write_str,
 };
 
+pub(super) use encode::{put, put_text};
+pub use known::{KnownPickle, RecognisedPickle};
+pub use onward::encode_json;
+pub(super) use onward::put_json;
 pub use walk::{Argument, Opcode, Opcodes, opcodes};
 
 use self::flatten::Flat;

@@ -49,6 +49,37 @@ pub(super) fn read(
     limits: &Limits,
     depth: usize,
 ) -> Option<usize> {
+    let whole = Part { start: range.start, end: None, memoised: 0, depth };
+    read_part(source.get(..range.end)?, whole, document, limits).map(|(root, _)| root)
+}
+
+/// Reads the value that the opcodes in `payload` leave on the stack, of a pickle that ends at `end` and has memoised so many
+/// values before. Returns the index of its node and what it costs of a budget.
+#[inline]
+pub(super) fn read_inside(
+    source: &[u8],
+    end: usize,
+    payload: Range<usize>,
+    memoised: usize,
+    document: &mut Document,
+    limits: &Limits,
+) -> Option<(usize, usize)> {
+    let part = Part { start: payload.start, end: Some(payload.end), memoised, depth: MAX_DEPTH };
+    read_part(source.get(..end)?, part, document, limits)
+}
+
+/// The part of a pickle that is read.
+struct Part {
+    start: usize,
+    /// Where it ends, if not with STOP.
+    end: Option<usize>,
+    /// Values that the memo holds before it. They are not fetched here.
+    memoised: usize,
+    /// How deep containers may nest.
+    depth: usize,
+}
+
+fn read_part(body: &[u8], part: Part, document: &mut Document, limits: &Limits) -> Option<(usize, usize)> {
     thread_local! {
         /// Empty while a pickle is read, and after the thread's destructors.
         static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
@@ -56,10 +87,9 @@ pub(super) fn read(
     /// Elements that a vector may keep room for.
     const KEPT: usize = 4096;
     // A text's position is kept in 31 bits.
-    if range.end > i32::MAX as usize {
+    if body.len() > i32::MAX as usize {
         return None;
     }
-    let body = source.get(..range.end)?;
     let mark = document.mark();
     let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
     let Scratch { stack, marks, memo } = &mut *scratch;
@@ -73,20 +103,21 @@ pub(super) fn read(
         stack,
         marks,
         memo,
+        memoised: part.memoised,
         floor: 0,
         containers: 0,
         text: 0,
         budget: Budget::new(limits),
     };
-    let read = reading.run(range.start, root, depth);
-    if read.is_none() {
+    let size = reading.run(part, root);
+    if size.is_none() {
         document.truncate(mark);
     }
     if stack.capacity() <= KEPT && marks.capacity() <= KEPT && memo.capacity() <= KEPT {
         // Without a place to keep it, it is dropped.
         let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));
     }
-    read.map(|()| root)
+    size.map(|size| (root, size))
 }
 
 struct Reading<'a> {
@@ -96,6 +127,8 @@ struct Reading<'a> {
     stack: &'a mut Vec<u32>,
     marks: &'a mut Vec<u32>,
     memo: &'a mut Vec<Memoised>,
+    /// Values that were memoised before those of `memo`.
+    memoised: usize,
     /// The height of the stack at the innermost open mark.
     floor: usize,
     /// Containers so far: a value cannot nest deeper than it has containers.
@@ -107,10 +140,15 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn run(mut self, start: usize, root: usize, depth: usize) -> Option<()> {
+    /// Returns what the value costs of a budget.
+    fn run(mut self, part: Part, root: usize) -> Option<usize> {
         let body = self.body;
-        let mut at = start;
+        let mut at = part.start;
+        let end = part.end.unwrap_or(usize::MAX);
         loop {
+            if at == end {
+                return self.finish(root, part.depth);
+            }
             match byte(body, &mut at)? {
                 SHORT_BINUNICODE => {
                     let length = usize::from(byte(body, &mut at)?);
@@ -141,7 +179,7 @@ impl<'a> Reading<'a> {
                     let height = self.unmark()?;
                     self.add_items(height)?;
                 }
-                STOP => return self.stop(at, root, depth),
+                STOP if at == body.len() && part.end.is_none() => return self.finish(root, part.depth),
                 other => self.rarely(other, &mut at)?,
             }
         }
@@ -196,13 +234,14 @@ impl<'a> Reading<'a> {
         Some(())
     }
 
-    /// One value must be left, and nothing of the pickle.
-    fn stop(mut self, at: usize, root: usize, depth: usize) -> Option<()> {
-        let is_whole = at == self.body.len() && self.stack.len() == 1 && self.marks.is_empty();
+    /// One value must be left.
+    fn finish(mut self, root: usize, depth: usize) -> Option<usize> {
+        let is_whole = self.stack.len() == 1 && self.marks.is_empty();
         let nodes = &self.document.nodes()[root..];
         let is_deep = self.containers > MAX_DEPTH && value_depth(nodes) > depth;
-        self.budget.bytes(nodes.len().saturating_mul(NODE_SIZE).saturating_add(self.text)).ok()?;
-        (is_whole && !is_deep).then_some(())
+        let size = nodes.len().saturating_mul(NODE_SIZE).saturating_add(self.text);
+        self.budget.bytes(size).ok()?;
+        (is_whole && !is_deep).then_some(size)
     }
 
     /// A value without children.
@@ -239,7 +278,7 @@ impl<'a> Reading<'a> {
     /// What the memo holds, where that is a string: a container would be a copy, or a cycle.
     #[inline(always)]
     fn fetch(&mut self, number: usize) -> Option<()> {
-        let Memoised::Str(text) = *self.memo.get(number)? else { return None };
+        let Memoised::Str(text) = *self.memo.get(number.checked_sub(self.memoised)?)? else { return None };
         self.text += text.len();
         self.leaf(Node::Str(text));
         Some(())
@@ -258,12 +297,18 @@ impl<'a> Reading<'a> {
     fn memoise(&mut self, at: &mut usize, value: Memoised) {
         match self.body.get(*at) {
             Some(&MEMOIZE) => *at += 1,
-            Some(&BINPUT) if self.body.get(*at + 1).is_some_and(|&at| usize::from(at) == self.memo.len()) => {
+            Some(&BINPUT)
+                if self.body.get(*at + 1).copied().map(usize::from) == Some(self.next_memoised()) =>
+            {
                 *at += 2;
             }
             _ => return,
         }
         self.memo.push(value);
+    }
+
+    fn next_memoised(&self) -> usize {
+        self.memoised + self.memo.len()
     }
 
     /// Closes the innermost mark and returns the height of the stack where it stood.

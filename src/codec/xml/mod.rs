@@ -12,8 +12,10 @@
 //! checked here: names, attributes, characters, references, prefixes, the prolog, what follows the root.
 
 mod chars;
+mod element;
 mod escape;
 mod fault;
+mod onward;
 mod plain;
 mod prolog;
 mod read;
@@ -29,7 +31,11 @@ mod tests;
 
 use std::ops::Range;
 
+pub(super) use element::KnownNames;
 pub use escape::{fits_attribute, is_plain, write_attribute};
+pub use onward::encode_json;
+pub(super) use onward::put_json;
+pub(super) use write::put;
 pub use write::{encode, write_text};
 
 use crate::codec::Document;

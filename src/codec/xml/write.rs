@@ -3,11 +3,15 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::chars;
+use super::element::{
+    BOOL, DICT, FLOAT, FROZEN_SET, INT, KnownNames, LIST, MAP, NULL, Name, SET, STR, TUPLE, begin, end,
+    name_of, print_of, unusual_text,
+};
 use super::escape::{is_carriable, is_literal, push_attribute, push_text};
 use crate::codec::nesting::Outer;
-use crate::codec::number::{write_float, write_int};
-use crate::codec::words::push;
+use crate::codec::number::{put_float, put_int};
+use crate::codec::page::{Page, Stop, fill};
+use crate::codec::words::{HIGH, ONES, is_free_of, push};
 use crate::codec::{Node, View};
 
 /// How the elements inside a container are named.
@@ -15,6 +19,7 @@ use crate::codec::{Node, View};
 enum Inside {
     /// No container: the value itself.
     Whole,
+    /// As `item`.
     Items,
     /// By their keys.
     Fields,
@@ -23,141 +28,196 @@ enum Inside {
 }
 
 /// A container whose start tag is written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Open<'a> {
-    name: &'a [u8],
+    name: Name<'a>,
     inside: Inside,
     /// Values that are still to be written; of [`Inside::Entries`], keys as well.
     left: u64,
 }
 
-/// Appends the value as an element `name`, which must be an XML name.
+/// Appends the value as an element `message`.
 ///
 /// What is written is well-formed without anything around it, and read again is the same value.
-pub fn encode(view: View<'_>, name: &str, out: &mut Vec<u8>) {
+pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
+    // Two tags, a type and a number; keys stand in both tags.
+    let guess = view.nodes().len() * 24 + view.text_size() * 3 / 2 + 64;
+    let mut known = KnownNames::default();
+    fill(out, guess, |page| put(view, &mut known, page));
+}
+
+/// The same on a page, with the names that were known before.
+pub(in crate::codec) fn put<'p>(
+    view: View<'_>,
+    known: &mut KnownNames,
+    mut page: Page<'p>,
+) -> Result<Page<'p>, Stop> {
     let nodes = view.nodes();
-    let mut open = Open { name: name.as_bytes(), inside: Inside::Whole, left: 1 };
+    let unusual = &mut Vec::new();
+    let mut open = Open { name: Name::MESSAGE, inside: Inside::Whole, left: 1 };
     let mut outer = Outer::new(open);
     let mut at = 0;
     while let Some(&node) = nodes.get(at) {
         let mut node = node;
-        let tag = match open.inside {
-            Inside::Items => {
-                out.extend_from_slice(b"<item");
-                b"item"
-            }
+        let name = match open.inside {
             Inside::Fields => {
                 // Only strings are keys here, so the key is one node, and the value follows it.
-                let key = if let Node::Str(key) = node { view.text(key) } else { b"" };
+                let Node::Str(key) = node else { return Err(Stop::Unusual) };
+                let key = view.span(key);
                 at += 1;
-                let Some(&value) = nodes.get(at) else { return };
-                node = value;
-                begin_field(key, out)
+                node = *nodes.get(at).ok_or(Stop::Unusual)?;
+                name_of(key, print_of(key), known, unusual)
             }
-            Inside::Whole => {
-                begin(open.name, out);
-                open.name
-            }
+            Inside::Items => Name::ITEM,
+            Inside::Whole => open.name,
             Inside::Entries if open.left.is_multiple_of(2) => {
-                out.extend_from_slice(b"<entry><key");
-                b"key"
+                page.put(b"<entry>")?;
+                Name::KEY
             }
-            Inside::Entries => {
-                out.extend_from_slice(b"<value");
-                b"value"
-            }
+            Inside::Entries => Name::VALUE,
         };
         at += 1;
-        let (inside, left) = match node {
-            Node::List(size) => {
-                out.extend_from_slice(b" type=\"list\">");
-                (Inside::Items, u64::from(size.items))
+        let (kind, inside, left) = match node {
+            Node::Str(text) => {
+                let text = view.span(text);
+                if text.len() <= 16
+                    && let bytes = text.sixteen()
+                    && text.has_no(bytes, marks)
+                {
+                    begin(&mut page, name, STR, unusual)?;
+                    page.part(&bytes, text.len())?;
+                } else {
+                    let (kind, _) = STR;
+                    begin(&mut page, name, (kind, 0), unusual)?;
+                    page.aside(|page| put_text(page, text.text()))?;
+                }
+                (STR, Inside::Whole, 0)
             }
-            Node::Tuple(size) => {
-                out.extend_from_slice(b" type=\"tuple\">");
-                (Inside::Items, u64::from(size.items))
+            Node::Int(number) => {
+                begin(&mut page, name, INT, unusual)?;
+                put_int(&mut page, number)?;
+                (STR, Inside::Whole, 0)
             }
-            Node::Set(size) => {
-                out.extend_from_slice(b" type=\"set\">");
-                (Inside::Items, u64::from(size.items))
+            Node::Float(number) if number.is_finite() => {
+                begin(&mut page, name, FLOAT, unusual)?;
+                put_float(&mut page, number)?;
+                (STR, Inside::Whole, 0)
             }
-            Node::FrozenSet(size) => {
-                out.extend_from_slice(b" type=\"frozenset\">");
-                (Inside::Items, u64::from(size.items))
+            Node::Bool(truth) => {
+                begin(&mut page, name, BOOL, unusual)?;
+                page.part(if truth { b"true\0" } else { b"false" }, if truth { 4 } else { 5 })?;
+                (STR, Inside::Whole, 0)
             }
+            Node::None => {
+                begin(&mut page, name, NULL, unusual)?;
+                (STR, Inside::Whole, 0)
+            }
+            Node::List(size) => (LIST, Inside::Items, u64::from(size.items)),
+            Node::Tuple(size) => (TUPLE, Inside::Items, u64::from(size.items)),
+            Node::Set(size) => (SET, Inside::Items, u64::from(size.items)),
+            Node::FrozenSet(size) => (FROZEN_SET, Inside::Items, u64::from(size.items)),
             Node::Dict(size) if has_string_keys(&nodes[at..at - 1 + node.nodes()]) => {
-                out.extend_from_slice(b" type=\"dict\">");
-                (Inside::Fields, u64::from(size.items))
+                (DICT, Inside::Fields, u64::from(size.items))
             }
-            Node::Dict(size) => {
-                out.extend_from_slice(b" type=\"map\">");
-                (Inside::Entries, 2 * u64::from(size.items))
-            }
+            Node::Dict(size) => (MAP, Inside::Entries, 2 * u64::from(size.items)),
             scalar => {
-                write_scalar(scalar, view, out);
-                (Inside::Whole, 0)
+                let (kind, _) = STR;
+                begin(&mut page, name, (kind, 0), unusual)?;
+                page.aside(|page| put_scalar(page, scalar, view))?;
+                (STR, Inside::Whole, 0)
             }
         };
+        if inside != Inside::Whole {
+            begin(&mut page, name, kind, unusual)?;
+            if let Node::FrozenSet(_) = node {
+                page.put(b"\">")?;
+            }
+        }
         if left > 0 {
             outer.push(open);
-            open = Open { name: tag, inside, left };
+            open = Open { name, inside, left };
             continue;
         }
         // A value is complete, and perhaps the containers around it.
-        let mut tag = tag;
+        let mut name = name;
         loop {
-            end(tag, out);
+            end(&mut page, name, unusual)?;
             open.left -= 1;
             if open.inside == Inside::Entries && open.left.is_multiple_of(2) {
-                out.extend_from_slice(b"</entry>");
+                page.put(b"</entry>")?;
             }
             if open.left > 0 {
                 break;
             }
             if open.inside == Inside::Whole {
-                return;
+                return Ok(page);
             }
-            tag = open.name;
-            let Some(around) = outer.pop() else { return };
-            open = around;
+            name = open.name;
+            open = outer.pop().ok_or(Stop::Unusual)?;
         }
     }
+    Ok(page)
+}
+
+/// Marks what makes a text one to be looked at more closely: markup, control characters, and what begins the characters
+/// from U+F000 to U+FFFF.
+#[inline(always)]
+fn marks(word: u64) -> u64 {
+    let is = |word: u64, byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
+    // `<` and `>` differ in one bit.
+    let markup = (is(word, b'&') | is(word | (ONES * 2), b'>') | word.wrapping_sub(ONES * 0x20)) & !word;
+    let zero = word ^ (ONES * 0xef);
+    (markup | (zero.wrapping_sub(ONES) & !zero)) & HIGH
+}
+
+/// The rest of a string's start tag, and its text.
+#[inline(never)]
+fn put_text<'p>(mut page: Page<'p>, text: &[u8]) -> Result<Page<'p>, Stop> {
+    if !is_free_of(text, marks) {
+        return unusual_text(page, text);
+    }
+    let (kind, length) = STR;
+    page.part(kind, length)?;
+    page.slice(text)?;
+    Ok(page)
+}
+
+/// The rest of the start tag of a scalar that is met less often, and its text.
+#[cold]
+fn put_scalar<'p>(mut page: Page<'p>, scalar: Node, view: View<'_>) -> Result<Page<'p>, Stop> {
+    match scalar {
+        Node::BigInt(digits) => {
+            page.put(b" type=\"int\">")?;
+            page.slice(view.text(digits))?;
+        }
+        Node::Bytes(bytes) => {
+            page.put(b" type=\"bytes\">")?;
+            let mut spelled = Vec::new();
+            push_base64(view.text(bytes), &mut spelled);
+            page.slice(&spelled)?;
+        }
+        Node::Float(number) if number.is_nan() => page.put(b" type=\"float\">NaN")?,
+        Node::Float(number) if number > 0.0 => page.put(b" type=\"float\">INF")?,
+        Node::Float(_) => page.put(b" type=\"float\">-INF")?,
+        other => debug_assert!(false, "{other:?} is none of these scalars"),
+    }
+    Ok(page)
 }
 
 /// Appends a string as an element `name`, which must be an XML name; any string, however little XML can carry it.
 pub fn write_text(name: &str, text: &[u8], out: &mut Vec<u8>) {
-    begin(name.as_bytes(), out);
-    write_str(text, out);
-    end(name.as_bytes(), out);
-}
-
-#[inline]
-fn begin(name: &[u8], out: &mut Vec<u8>) {
-    out.push(b'<');
-    push(name, out);
-}
-
-#[inline]
-fn end(name: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"</");
-    push(name, out);
-    out.push(b'>');
-}
-
-/// Begins the element of a dict's entry and returns its name.
-#[inline]
-fn begin_field<'a>(key: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-    if key != b"item" && chars::is_element_name(key) {
-        begin(key, out);
-        return key;
+    for part in ["<", name] {
+        out.extend_from_slice(part.as_bytes());
     }
-    begin_item(key, out);
-    b"item"
+    write_str(text, out);
+    for part in ["</", name, ">"] {
+        out.extend_from_slice(part.as_bytes());
+    }
 }
 
 /// Begins the element of an entry whose key is no element's name.
 #[cold]
-fn begin_item(key: &[u8], out: &mut Vec<u8>) {
+pub(super) fn push_key(key: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"<item key=\"");
     if is_carriable(key) {
         push_attribute(key, out);
@@ -180,65 +240,25 @@ fn has_string_keys(inside: &[Node]) -> bool {
     true
 }
 
-/// Writes the rest of a scalar's start tag, and its text.
 #[inline]
-fn write_scalar(node: Node, view: View<'_>, out: &mut Vec<u8>) {
-    match node {
-        Node::Str(text) => write_str(view.text(text), out),
-        Node::Int(number) => {
-            out.extend_from_slice(b" type=\"int\">");
-            write_int(number, out);
-        }
-        Node::Float(number) => {
-            out.extend_from_slice(b" type=\"float\">");
-            push_float(number, out);
-        }
-        Node::Bool(true) => out.extend_from_slice(b" type=\"bool\">true"),
-        Node::Bool(false) => out.extend_from_slice(b" type=\"bool\">false"),
-        Node::None => out.extend_from_slice(b" type=\"null\">"),
-        Node::BigInt(digits) => {
-            out.extend_from_slice(b" type=\"int\">");
-            out.extend_from_slice(view.text(digits));
-        }
-        Node::Bytes(text) => {
-            out.extend_from_slice(b" type=\"bytes\">");
-            push_base64(view.text(text), out);
-        }
-        Node::List(_) | Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Dict(_) => {
-            debug_assert!(false, "{node:?} is no scalar");
-        }
-    }
-}
-
-#[inline]
-fn write_str(text: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_str(text: &[u8], out: &mut Vec<u8>) {
     if is_literal(text) {
         out.extend_from_slice(b" type=\"str\">");
         push(text, out);
     } else {
-        write_unusual(text, out);
+        push_unusual(text, out);
     }
 }
 
 /// Writes a string that is to be escaped, or looked at more closely.
 #[cold]
-fn write_unusual(text: &[u8], out: &mut Vec<u8>) {
+fn push_unusual(text: &[u8], out: &mut Vec<u8>) {
     if is_carriable(text) {
         out.extend_from_slice(b" type=\"str\">");
         push_text(text, out);
     } else {
         out.extend_from_slice(b" type=\"str\" encoding=\"base64\">");
         push_base64(text, out);
-    }
-}
-
-fn push_float(number: f64, out: &mut Vec<u8>) {
-    if number.is_finite() {
-        write_float(number, out);
-    } else if number.is_nan() {
-        out.extend_from_slice(b"NaN");
-    } else {
-        out.extend_from_slice(if number > 0.0 { b"INF" } else { b"-INF" });
     }
 }
 

@@ -67,9 +67,9 @@ class Queue:
         )
         self._connection = _Connection(self._session, resolve(address), timeout)
 
-    async def push(self, value: Any, *, retain: bool = True) -> None:
+    async def push(self, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
         """Publishes ``value`` to the topic, as :meth:`babelmq.Queue.push` does, with the same promise."""
-        data = self._publish(value, retain)
+        data = self._publish(value, retain, ttl)
         if not await self._connection.send_now(data):
             await self._connection.run(self._session.push(data))
 

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Protocol
+from typing import Any, Protocol
 
 from .frame import Format
 
 Message = dict[str, Any]
 """A message as a map of fields; ``docs/protocol.md`` lists which there are."""
 
-Publish = Callable[[Any, bool], bytes]
-"""Writes a value, and whether the broker shall store it, as the whole frame that publishes it."""
+
+class Publish(Protocol):
+    """Writes whole frames that publish."""
+
+    def __call__(self, value: Any, retain: bool, ttl: int | None = None) -> bytes:
+        """The frame of ``value``; whether the broker shall store it, and for how many seconds at most."""
+        ...
+
+
+MAX_TTL = 0xFFFF_FFFF
+"""Seconds that a value can be stored for, where it is not stored until another comes."""
+
+
+def check_ttl(ttl: int) -> int:
+    """``ttl``, if it is a time to live."""
+    if type(ttl) is not int:
+        raise TypeError(f"a ttl is a whole number of seconds, an int and not a {type(ttl).__name__}")
+    if not 1 <= ttl <= MAX_TTL:
+        raise ValueError(f"a ttl is from 1 to {MAX_TTL} seconds, not {ttl}")
+    return ttl
 
 
 class Codec(Protocol):

@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from typing import Any, Callable, NoReturn
 
 from . import plain_data
-from .codec import Message, Publish
+from .codec import Message, Publish, check_ttl
 from .errors import MalformedMessage
 from .frame import Format, frame
 
@@ -35,8 +35,11 @@ class JSONCodec:
         stored = head + b',"message":'
         passing = head + b',"retain":false,"message":'
 
-        def publish(value: Any, retain: bool) -> bytes:
-            return frame(Format.JSON, (stored if retain else passing) + dumps(value) + b"}")
+        def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
+            start = stored if retain else passing
+            if ttl is not None:
+                start = b'%b,"ttl":%d,"message":' % (head if retain else head + b',"retain":false', check_ttl(ttl))
+            return frame(Format.JSON, start + dumps(value) + b"}")
 
         return publish
 

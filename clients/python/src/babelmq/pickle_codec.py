@@ -14,7 +14,7 @@ import re
 from typing import Any, NoReturn
 
 from . import plain_data
-from .codec import Message, Publish
+from .codec import Message, Publish, check_ttl
 from .errors import MalformedMessage
 from .frame import Format, frame
 
@@ -37,10 +37,12 @@ class PickleCodec:
     def publisher(self, topic: str) -> Publish:
         """What writes the frames that publish to ``topic``."""
 
-        def publish(value: Any, retain: bool) -> bytes:
+        def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
             message = {"command": "publish", "topic": topic, "message": value}
             if not retain:
                 message["retain"] = False
+            if ttl is not None:
+                message["ttl"] = check_ttl(ttl)
             try:
                 body = dumps(message)
             except (_Foreign, pickle.PicklingError, RecursionError, UnicodeEncodeError) as error:

@@ -80,14 +80,18 @@ class Queue:
             self.close()
             raise
 
-    def push(self, value: Any, *, retain: bool = True) -> None:
+    def push(self, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
         """Publishes ``value`` to the topic; the broker also stores it as the topic's last value if ``retain``.
+
+        It is the last value until another comes, or until ``ttl`` seconds are over, a whole number from 1 to
+        4,294,967,295; then it is neither sent to new subscribers nor listed. Without a ``ttl`` the broker may have
+        a rule for the topic.
 
         Returns when the operating system has taken the message, without waiting for the broker. Delivery is at
         most once per connection: what :meth:`flush` confirmed was routed to every subscriber then present. What
         was pushed and not flushed may be lost with the connection, and ``flush()`` says so then.
 
-        Raises :class:`NotPlainData` or :class:`ValueError` for a value that cannot be sent, and
+        Raises :class:`NotPlainData` or :class:`ValueError` for a value that cannot be sent (or a ``ttl``), and
         :class:`BrokerError` for something refused earlier; in all these cases this value was not sent.
 
         >>> with JSONQueue("/weather/temp", MiddlewareType.PRODUCER) as producer:
@@ -98,7 +102,7 @@ class Queue:
         babelmq.errors.NotPlainData: value is a object, which is not plain data and cannot be pushed: push its \
 data as a dict, a list, a string or numbers
         """
-        data = self._publish(value, retain)
+        data = self._publish(value, retain, ttl)
         session = self._session
         if session.connected and self._connection.send_now(data):
             session.unconfirmed = True
@@ -127,7 +131,9 @@ data as a dict, a list, a string or numbers
     def flush(self) -> None:
         """Waits until the broker has routed everything that was pushed, and raises what it refused.
 
-        What ``flush()`` confirmed was routed to every subscriber then present: that is the whole promise. It
+        What ``flush()`` confirmed was routed to every subscriber then present, and is on the disk of a broker that
+        promises ``--fsync always``; that is the whole promise. Where that cannot write to its disk, ``flush()``
+        raises :class:`BrokerError` with the code ``storage-failed``, at once, and so does :meth:`clear`. It
         raises :class:`BrokerError` for what was refused since the last call that raised one (the rest was routed),
         and :class:`ConnectionLost` where the connection broke since the last ``flush()``: what was pushed in
         between may or may not have been routed. Messages that arrive meanwhile are kept for ``pull``.

@@ -122,6 +122,10 @@ class Session:
         self._gets: list[_Get] = []
         self._ids = itertools.count(1)
         self._last_pong = 0
+        # The pings of this connection that were not answered, in the order in which they will be; and those that
+        # somebody waits for, with what the broker said if it could not write to its disk.
+        self._pings: deque[int] = deque()
+        self._awaited: dict[int, BrokerError | None] = {}
         # How many messages were read on this connection; why it could not be read any further.
         self._messages = 0
         self._broken: ProtocolError | None = None
@@ -185,6 +189,7 @@ class Session:
 
     def _greet(self) -> Steps[None]:
         self._frames.clear()
+        self._pings.clear()
         self._messages = 0
         self._cancelling = False
         self.connected = True
@@ -248,7 +253,7 @@ class Session:
             try:
                 self._raise_lost_pushes()
                 yield from self._ready()
-                confirmed = yield from self._confirm(b"")
+                confirmed = yield from self._confirm(b"", saved=True)
                 if confirmed:
                     break
             except BrokerError:
@@ -294,7 +299,7 @@ class Session:
         answered = False
         while not answered:
             yield from self._ready()
-            answered = yield from self._ask({"command": "clear", "topic": topic})
+            answered = yield from self._ask({"command": "clear", "topic": topic}, saved=True)
 
     def cancel(self) -> Steps[None]:
         """Ends the subscription, and waits until it has ended."""
@@ -335,25 +340,34 @@ class Session:
         if not self.connected:
             yield Step.RECONNECT
 
-    def _ask(self, question: Message) -> Steps[bool]:
+    def _ask(self, question: Message, *, saved: bool = False) -> Steps[bool]:
         """Sends ``question`` and waits for the answer; ``False`` when it has to be asked again."""
-        answered = yield from self._confirm(self._frame(question))
+        answered = yield from self._confirm(self._frame(question), saved=saved)
         self._raise_refused()
         return answered
 
-    def _confirm(self, data: bytes) -> Steps[bool]:
-        """Sends ``data`` and a ping, and waits for the pong. The broker answers in the order it was asked in, so
-        the answer to ``data``, if there is any, has come by then: a refusal, too, ends the wait. ``False`` when
-        the connection was lost first.
+    def _confirm(self, data: bytes, *, saved: bool) -> Steps[bool]:
+        """Sends ``data`` and a ping, and waits until that is answered. The broker answers in the order it was asked
+        in, so the answer to ``data``, if there is any, has come by then: a refusal, too, ends the wait. ``False``
+        when the connection was lost first. If ``saved`` it raises that ``data`` is not on the broker's disk.
         """
         number = next(self._ids)
-        with suppress(ConnectionLost):
-            if self.connected:
-                yield Send(data + self._frame({"command": "ping", "id": number}))
-            while self.connected and self._last_pong < number:
-                yield Step.RECEIVE
-                self._sort()
+        self._awaited[number] = None
+        try:
+            with suppress(ConnectionLost):
+                if self.connected:
+                    self._pings.append(number)
+                    yield Send(data + self._frame({"command": "ping", "id": number}))
+                while self.connected and self._last_pong < number:
+                    yield Step.RECEIVE
+                    self._sort()
+        finally:
+            unsaved = self._awaited.pop(number)
         if self._last_pong >= number:
+            if saved and unsaved is not None:
+                unsaved.more = tuple(self._refused)
+                self._refused.clear()
+                raise unsaved
             return True
         self._raise_refused()
         return False
@@ -407,7 +421,7 @@ class Session:
         try:
             command = message.get("command")
             if command == "pong":
-                self._last_pong = max(self._last_pong, int(message.get("id", 0)))
+                self._on_answered(int(message.get("id", 0)))
             elif command == "topics":
                 self._on_topics(message)
             elif command == "value":
@@ -436,6 +450,11 @@ class Session:
                 # That there is no value is an answer too: what came late for another get says nothing.
                 get.value = message.get("message", get.default)
 
+    def _on_answered(self, number: int) -> None:
+        self._last_pong = max(self._last_pong, number)
+        while self._pings and self._pings[0] <= number:
+            self._pings.popleft()
+
     def _on_error(self, message: Message) -> None:
         fatal = message.get("fatal") in (True, "true")
         topic = message.get("topic")
@@ -445,6 +464,13 @@ class Session:
             None if topic is None else str(topic),
             fatal=fatal,
         )
+        if error.code == "storage-failed" and self._pings:
+            # It is the answer to a ping, in the place of a pong; whoever sent that may have given up on it.
+            number = self._pings[0]
+            if number in self._awaited:
+                self._awaited[number] = error
+            self._on_answered(number)
+            return
         self._refused.append(error)
         if fatal:
             self._end_connection()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import xml_reader, xml_writer
-from .codec import Message, Publish
+from .codec import Message, Publish, check_ttl
 from .frame import Format, frame
 
 
@@ -24,8 +24,11 @@ class XMLCodec:
         stored = f"<frame{xml_writer.attributes(fields)}>".encode()
         passing = f'<frame{xml_writer.attributes(fields)} retain="false">'.encode()
 
-        def publish(value: Any, retain: bool) -> bytes:
-            body = b"".join((stored if retain else passing, xml_writer.element(value), b"</frame>"))
+        def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
+            start = stored if retain else passing
+            if ttl is not None:
+                start = b'%b ttl="%d">' % (start[:-1], check_ttl(ttl))
+            body = b"".join((start, xml_writer.element(value), b"</frame>"))
             return frame(Format.XML, body)
 
         return publish

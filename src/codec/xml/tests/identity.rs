@@ -58,7 +58,7 @@ fn check(value_in: &Value) -> String {
     push(&mut document, value_in);
     let view = document.view(b"", 0);
     let mut xml = Vec::new();
-    encode(view, "message", &mut xml);
+    encode(view, &mut xml);
     let written = String::from_utf8(xml).unwrap();
     assert_eq!(value(written.as_bytes()).as_deref(), Ok(shown(view).as_str()), "{written}");
     written

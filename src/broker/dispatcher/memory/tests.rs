@@ -1,0 +1,332 @@
+//! Whatever the store does and however slow it is: what it holds is what was promised.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::broker::keeper::Keeper;
+use crate::broker::progress::Ticket;
+use crate::broker::store::{Change, Fsync, Kept, Store, StoreError};
+use crate::broker::tree::StoreLimits;
+use crate::broker::{Dispatcher, Event, Query, Subtree};
+use crate::codec::{Batch, Part, Payload};
+use crate::protocol::{ErrorCode, Format, Limits, Topic, TopicFilter};
+
+type Disk = BTreeMap<Topic, u64>;
+
+/// A store whose disk can be looked at, and be made to fail.
+#[derive(Clone, Debug, Default)]
+struct Scripted(Arc<Mutex<Script>>);
+
+#[derive(Debug, Default)]
+struct Script {
+    disk: Disk,
+    written: Option<Disk>,
+    /// Of 100 operations, so many fail.
+    failures: usize,
+    random: Random,
+    /// The longest handover.
+    longest: usize,
+}
+
+impl Scripted {
+    fn operate(&self, act: impl FnOnce(&mut Script)) -> Result<(), StoreError> {
+        let mut script = self.0.lock();
+        if script.random.below(100) < script.failures {
+            script.written = None;
+            return Err(StoreError("no".into()));
+        }
+        act(&mut script);
+        Ok(())
+    }
+}
+
+impl Store for Scripted {
+    fn load(&mut self, _: &mut dyn FnMut(Kept)) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        self.operate(|script| {
+            script.longest = script.longest.max(changes.len());
+            let mut written = script.written.take().unwrap_or_else(|| script.disk.clone());
+            for change in changes {
+                match change {
+                    Change::Keep { stored, .. } => {
+                        let number = str::from_utf8(stored.payload().source()).unwrap().parse().unwrap();
+                        written.insert(stored.topic().to_topic(), number);
+                    }
+                    Change::Forget(topic) => drop(written.remove(topic)),
+                }
+            }
+            script.written = Some(written);
+        })
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.operate(|script| script.disk = script.written.take().unwrap())
+    }
+}
+
+#[derive(Debug)]
+struct Random(u64);
+
+impl Default for Random {
+    fn default() -> Random {
+        Random(1)
+    }
+}
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 8) as usize % end
+    }
+}
+
+fn topic(name: &str) -> Topic {
+    Topic::parse(name).unwrap()
+}
+
+fn message(topic: &Topic, text: &str) -> Batch {
+    let payload = Payload::copy(text.as_bytes(), Format::Json, &Part::Value(0..text.len()));
+    Batch::of_payload(topic.clone(), payload, true, Limits::default())
+}
+
+fn publish(dispatcher: &mut Dispatcher, topic: &Topic, number: u64) -> Result<(), ErrorCode> {
+    let refused = dispatcher.publish(message(topic, &number.to_string()), true);
+    refused.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal.code))
+}
+
+fn keep_in(store: &Scripted, fsync: Fsync, interval: Duration) -> (Dispatcher, Keeper) {
+    let mut dispatcher = Dispatcher::new(StoreLimits::default(), 1);
+    let keeper = dispatcher.keep_in(Box::new(store.clone()), fsync, interval).unwrap().unwrap();
+    (dispatcher, keeper)
+}
+
+/// What one topic held, one after the other: numbers of messages, or nothing. None of what is on the disk may be older than
+/// what was seen there before.
+struct History {
+    states: Vec<Option<u64>>,
+    at: Vec<Instant>,
+    seen: usize,
+}
+
+impl History {
+    fn look(&mut self, found: Option<u64>) {
+        let later = self.states[self.seen..].iter().position(|state| *state == found);
+        self.seen += later.unwrap_or_else(|| panic!("{found:?} after {:?}", self.states[self.seen]));
+    }
+
+    /// Whether what is found is as it was then, or as it was later.
+    fn reaches(&self, then: usize, found: Option<u64>) -> bool {
+        self.states[then..].contains(&found)
+    }
+}
+
+struct Trial {
+    dispatcher: Dispatcher,
+    keeper: Keeper,
+    store: Scripted,
+    topics: BTreeMap<Topic, History>,
+    /// Who waits for the store, and how many states each topic had had by then.
+    tickets: Vec<(Option<Ticket>, BTreeMap<Topic, usize>)>,
+    now: Instant,
+    number: u64,
+}
+
+impl Trial {
+    fn change(&mut self, index: usize, publishes: bool) {
+        let (topic, history) = self.topics.iter_mut().nth(index).unwrap();
+        self.number += 1;
+        let (topic, number) = (topic.clone(), self.number);
+        self.dispatcher.noting(|dispatcher| {
+            if publishes {
+                publish(dispatcher, &topic, number).unwrap();
+            } else {
+                dispatcher.clear(&topic);
+            }
+        });
+        history.states.push(publishes.then_some(number));
+        history.at.push(Instant::now());
+    }
+
+    /// Holds the disk to everything that was promised of it.
+    fn judge(&mut self) {
+        let disk = self.store.0.lock().disk.clone();
+        for (topic, history) in &mut self.topics {
+            history.look(disk.get(topic).copied());
+        }
+        let since = self.dispatcher.recorder.as_ref().unwrap().unsaved_since();
+        for (topic, history) in &self.topics {
+            let saved = history.at.iter().rposition(|at| since.is_none_or(|since| *at < since));
+            let found = disk.get(topic).copied();
+            assert!(
+                history.reaches(saved.unwrap_or(0), found),
+                "{topic}: {found:?} is said to be all that is older"
+            );
+        }
+        for (ticket, reached) in
+            self.tickets.extract_if(.., |(ticket, _)| ticket.as_ref().is_none_or(Ticket::is_ready))
+        {
+            if ticket.is_none_or(|ticket| ticket.wait().is_ok()) {
+                for (topic, then) in reached {
+                    let found = disk.get(&topic).copied();
+                    assert!(self.topics[&topic].reaches(then, found), "{topic}: {found:?} was confirmed");
+                }
+            }
+        }
+    }
+}
+
+/// Random changes, pings, steps, failures, and a store that is sometimes quick and sometimes slow.
+#[test]
+fn what_is_confirmed_is_in_the_store_and_nothing_gets_older() {
+    const TOPICS: usize = 30;
+    let mut longest = 0;
+    for seed in 1..=100 {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ (seed << 20));
+        let store = Scripted::default();
+        store.0.lock().random = Random(seed);
+        let fsync = if seed % 2 == 0 { Fsync::Always } else { Fsync::Interval };
+        let (dispatcher, keeper) = keep_in(&store, fsync, Duration::from_secs(1));
+        let began = Instant::now();
+        let history = || History { states: vec![None], at: vec![began], seen: 0 };
+        let topics = (0..TOPICS).map(|n| (topic(&format!("t/{n}")), history())).collect();
+        let mut trial =
+            Trial { dispatcher, keeper, store, topics, tickets: Vec::new(), now: began, number: 0 };
+        let (steps, turns) = (1 + random.below(8), 1 + random.below(8));
+        for _ in 0..400 {
+            match random.below(20) {
+                0..8 => trial.change(random.below(TOPICS), true),
+                8..11 => trial.change(random.below(TOPICS), false),
+                11 => {
+                    let reached =
+                        trial.topics.iter().map(|(topic, history)| (topic.clone(), history.states.len() - 1));
+                    let reached = reached.collect();
+                    trial.tickets.push((trial.dispatcher.ticket(), reached));
+                }
+                12 => trial.store.0.lock().failures = random.below(3) * 20,
+                13 => trial.now += Duration::from_secs(2),
+                14..17 => (0..steps).for_each(|_| trial.dispatcher.record_at(|| trial.now)),
+                _ => (0..turns).for_each(|_| trial.keeper.try_turn()),
+            }
+            trial.judge();
+        }
+        trial.store.0.lock().failures = 0;
+        while trial.dispatcher.ticket().is_some() {
+            trial.now += Duration::from_secs(2);
+            trial.dispatcher.record_at(|| trial.now);
+            trial.keeper.try_turn();
+            trial.judge();
+        }
+        assert_eq!(trial.dispatcher.unsaved(), (Duration::ZERO, 0), "seed {seed}");
+        // What comes at the end is written before the end.
+        (0..10).for_each(|_| trial.change(random.below(TOPICS), random.below(3) > 0));
+        thread::scope(|scope| {
+            scope.spawn(|| trial.keeper.run());
+            trial.dispatcher.finish_recording();
+        });
+        let script = trial.store.0.lock();
+        for (topic, history) in &trial.topics {
+            assert_eq!(script.disk.get(topic).copied(), *history.states.last().unwrap(), "seed {seed}");
+        }
+        longest = longest.max(script.longest);
+    }
+    assert!(longest > 1);
+}
+
+/// A disk that hangs: nothing is taken.
+fn hanging() -> (Dispatcher, Keeper, Scripted) {
+    let store = Scripted::default();
+    let (mut dispatcher, keeper) = keep_in(&store, Fsync::Always, Duration::ZERO);
+    for number in 0.. {
+        publish(&mut dispatcher, &topic("t"), number).unwrap();
+        dispatcher.record();
+        if keeper.handovers().is_full() {
+            break;
+        }
+    }
+    (dispatcher, keeper, store)
+}
+
+#[test]
+fn topics_that_a_hanging_disk_has_not_forgotten_are_bounded() {
+    let (mut dispatcher, mut keeper, store) = hanging();
+    dispatcher.recorder.as_mut().unwrap().bound_clears(10_000);
+    let refused = (0..10_000_u64).find_map(|number| {
+        let topic = topic(&format!("{number:0100}"));
+        let refused = publish(&mut dispatcher, &topic, number).err();
+        dispatcher.clear(&topic);
+        dispatcher.record();
+        refused.map(|code| (code, number))
+    });
+    let (code, count) = refused.unwrap();
+    assert_eq!((code, count), (ErrorCode::StoreFull, 10_000_u64.div_ceil(100 + 128)));
+    assert_eq!(dispatcher.stats().unsaved_clears, count);
+    assert_eq!(dispatcher.stats().store_refused, 1);
+    // One that holds a value may go on, and so may what is not to be remembered.
+    publish(&mut dispatcher, &topic("t"), 7).unwrap();
+    // As soon as the disk is there again, so is the room.
+    while dispatcher.ticket().is_some() {
+        keeper.try_turn();
+        dispatcher.record();
+    }
+    publish(&mut dispatcher, &topic("new"), 8).unwrap();
+    assert_eq!(dispatcher.stats().unsaved_clears, 0);
+    let disk: BTreeSet<Topic> = store.0.lock().disk.keys().cloned().collect();
+    assert_eq!(disk, BTreeSet::from([topic("t")]));
+}
+
+#[test]
+fn what_is_handed_over_is_bounded_in_bytes() {
+    let (mut dispatcher, mut keeper, store) = hanging();
+    while dispatcher.ticket().is_some() {
+        keeper.try_turn();
+        dispatcher.record();
+    }
+    store.0.lock().longest = 0;
+    for name in ["a", "b", "c"] {
+        dispatcher.publish(message(&topic(name), &"7".repeat(3 << 20)), true);
+    }
+    dispatcher.record();
+    let handover = keeper.handovers().try_recv().unwrap();
+    assert_eq!((handover.changes.len(), handover.last), (2, false), "no more than is over 4 MiB");
+}
+
+#[test]
+fn expired_values_of_a_subtree_are_taken_off_the_disk() {
+    let store = Scripted::default();
+    let (dispatcher, mut keeper) = keep_in(&store, Fsync::Always, Duration::ZERO);
+    let rule = |filter: &str, ttl| Subtree {
+        filter: TopicFilter::parse(filter).unwrap(),
+        values: None,
+        bytes: None,
+        ttl: Some(ttl),
+    };
+    let mut dispatcher = dispatcher.with_subtrees(vec![rule("s", 1_000), rule("s/short", 1)]);
+    for (number, name) in ["s", "s/short", "s/short/er", "other"].into_iter().enumerate() {
+        publish(&mut dispatcher, &topic(name), number as u64).unwrap();
+    }
+    let mut save = |dispatcher: &mut Dispatcher| {
+        while dispatcher.ticket().is_some() {
+            dispatcher.record();
+            keeper.try_turn();
+        }
+        store.0.lock().disk.keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(save(&mut dispatcher), ["other", "s", "s/short", "s/short/er"]);
+    let end = Instant::now() + Duration::from_secs(20);
+    while dispatcher.stats().expired < 2 && Instant::now() < end {
+        dispatcher.expire();
+    }
+    assert_eq!(save(&mut dispatcher), ["other", "s"]);
+    let (asker, answer) = crate::broker::sync::unbounded();
+    dispatcher.step(Event::Query(Query::Saved(asker)));
+    assert!(answer.recv().unwrap().is_none(), "there is nothing to wait for");
+}

@@ -1,0 +1,131 @@
+//! Deliveries that are written while their messages are judged.
+//!
+//! Where a producer's messages are all wanted in one format that is not their own, judging them first and translating them
+//! later would read them twice. The dispatcher says which dialects it found wanted, in an [`Asked`]; what a session learns
+//! there may be out of date, and then it wrote what nobody wants, or the writers write what it did not.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::envelope::{Dialect, write_unjudged};
+use super::page::Sheet;
+use super::spares::Spares;
+use super::xml::KnownNames;
+use crate::protocol::Limits;
+
+/// The dialects in which the messages of a producer were wanted last: a hint.
+#[derive(Clone, Debug, Default)]
+pub struct Asked(Arc<AtomicU8>);
+
+impl Asked {
+    /// Says which they are.
+    pub(super) fn tell(&self, dialects: impl Iterator<Item = Dialect>) {
+        let bits = dialects.fold(0, |bits, dialect| bits | 1 << dialect.index());
+        if self.0.load(Ordering::Relaxed) != bits {
+            self.0.store(bits, Ordering::Relaxed);
+        }
+    }
+
+    /// The one dialect in which JSON is to be written ahead: where it is wanted in two, two writers share the work.
+    fn one(&self) -> Option<Dialect> {
+        let bits = self.0.load(Ordering::Relaxed);
+        let mut wanted = Dialect::ALL.into_iter().filter(|dialect| bits & 1 << dialect.index() != 0);
+        wanted
+            .next()
+            .filter(|dialect| wanted.next().is_none() && matches!(dialect, Dialect::Xml | Dialect::Pickle))
+    }
+}
+
+/// The deliveries of the first messages of a batch.
+#[derive(Debug)]
+pub struct Ahead {
+    dialect: Dialect,
+    sheet: Sheet,
+    /// As many bytes as there may be before the rest is left to the writers: what is in the way to the dispatcher is counted
+    /// as it was read.
+    most: usize,
+    ends: Vec<usize>,
+    names: Box<KnownNames>,
+}
+
+impl Ahead {
+    /// Begins a batch of at most so many bytes; `None` where nothing is to be written ahead.
+    pub fn begin(asked: &Asked, spares: &Spares, bytes: usize) -> Option<Ahead> {
+        /// XML takes twice as many bytes as JSON, and seldom four times.
+        const MOST_TIMES: usize = 4;
+        let dialect = asked.one()?;
+        Some(Ahead {
+            dialect,
+            sheet: Sheet::new(spares.room(room(dialect, bytes))),
+            most: MOST_TIMES * bytes,
+            ends: Vec::new(),
+            names: Box::default(),
+        })
+    }
+
+    /// Judges the JSON value at `start` of a text as [`KnownEnvelope::recognise`](super::KnownEnvelope::recognise) does, writes
+    /// its delivery, and returns where the value ends. `None` where it is to be judged another way; there is
+    /// nothing to be written ahead then any more.
+    #[inline]
+    pub fn write(
+        &mut self,
+        topic: &str,
+        source: &[u8],
+        text: Range<usize>,
+        start: usize,
+        limits: &Limits,
+    ) -> Option<usize> {
+        if self.sheet.len() > self.most {
+            return None;
+        }
+        let to = (self.dialect, topic);
+        write_unjudged(&mut self.sheet, to, source, text, start, limits, &mut self.names)
+    }
+
+    /// The message that was written is the batch's next one.
+    #[inline]
+    pub fn keep(&mut self) {
+        self.ends.push(self.sheet.len());
+    }
+
+    /// The dialect, the frames, and where each ends; `None` where the batch has other messages as well.
+    pub(super) fn into_frames(self, messages: usize) -> Option<(Dialect, Vec<u8>, Vec<usize>)> {
+        if self.ends.len() != messages {
+            return None;
+        }
+        Some((self.dialect, self.sheet.into_bytes(), self.ends))
+    }
+}
+
+/// How many bytes messages that lie in so many may take in a dialect: a guess that is seldom too small.
+pub(super) fn room(dialect: Dialect, bytes: usize) -> usize {
+    match dialect {
+        Dialect::Xml => bytes / 4 * 9,
+        _ => bytes / 8 * 9,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_dialect_is_written_ahead() {
+        use Dialect::{ExactJson, Json, Pickle, Xml};
+        let asked = Asked::default();
+        assert_eq!(asked.one(), None);
+        for (wanted, one) in [
+            (&[Xml][..], Some(Xml)),
+            (&[Pickle], Some(Pickle)),
+            (&[Json], None),
+            (&[ExactJson], None),
+            (&[Json, Xml], None),
+            (&[Xml, Pickle], None),
+            (&[], None),
+        ] {
+            asked.clone().tell(wanted.iter().copied());
+            assert_eq!(asked.one(), one, "{wanted:?}");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Room for a whole message, made once and filled from the front.
+//!
+//! A vector asks at every append whether there is room, reads where it ends and writes that back. A page is a slice: it
+//! asks once for each piece, and a piece is of a fixed size wherever it can be, longer than what is meant, and what is
+//! too much is written over. Whoever fills a page that turns out too small is asked again with a larger one.
+
+use std::mem;
+
+use super::words::ONES;
+
+/// Why a page was not filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It is too small.
+    Full,
+    /// What is to be written is not for this writer.
+    Unusual,
+}
+
+/// The part of a page that is not written yet. Functions that are not inlined get it by value and give it back, so that
+/// on the way it stays in registers.
+#[derive(Default)]
+pub(super) struct Page<'a> {
+    room: &'a mut [u8],
+}
+
+/// Bytes that grow a page at a time. What lies behind those that are written is room that is there already.
+#[derive(Debug, Default)]
+pub(super) struct Sheet {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Sheet {
+    /// As little as a page has.
+    const SMALLEST: usize = 64;
+
+    /// No bytes, and as much room as `bytes` is long. What these are does not matter.
+    pub(super) fn new(bytes: Vec<u8>) -> Sheet {
+        Sheet { bytes, used: 0 }
+    }
+
+    /// How many bytes are written.
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        self.used
+    }
+
+    /// What is written from `start` on.
+    #[inline(always)]
+    pub(super) fn written_mut(&mut self, start: usize) -> &mut [u8] {
+        &mut self.bytes[start..self.used]
+    }
+
+    /// The written bytes alone.
+    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.used);
+        self.bytes
+    }
+
+    /// Appends what `write` puts on a page, and says whether it did: what is not for this writer leaves nothing.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, mut write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>) -> bool {
+        loop {
+            match write(Page { room: &mut self.bytes[self.used..] }) {
+                Ok(page) => {
+                    let left = page.room.len();
+                    self.used = self.bytes.len() - left;
+                    return true;
+                }
+                Err(Stop::Full) => self.grow(),
+                Err(Stop::Unusual) => return false,
+            }
+        }
+    }
+
+    /// Appends a text.
+    #[inline]
+    pub(super) fn append(&mut self, text: &[u8]) {
+        self.fill(|mut page| {
+            page.slice(text)?;
+            Ok(page)
+        });
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.bytes.resize((2 * self.bytes.len()).max(Sheet::SMALLEST), 0);
+    }
+}
+
+/// Lets `write` append to a vector, which gets room for so many bytes first.
+#[inline(always)]
+pub(super) fn at_the_end_of<T>(out: &mut Vec<u8>, room: usize, write: impl FnOnce(&mut Sheet) -> T) -> T {
+    let mut sheet = Sheet { used: out.len(), bytes: mem::take(out) };
+    sheet.bytes.resize(sheet.used + room.max(Sheet::SMALLEST), 0);
+    let result = write(&mut sheet);
+    *out = sheet.into_bytes();
+    result
+}
+
+/// As [`Sheet::fill`], at the end of a vector.
+#[inline(always)]
+pub(super) fn fill(
+    out: &mut Vec<u8>,
+    guess: usize,
+    write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
+) -> bool {
+    at_the_end_of(out, guess, |sheet| sheet.fill(write))
+}
+
+impl<'a> Page<'a> {
+    /// Appends as many of `N` bytes as `write` says that it wrote.
+    #[inline(always)]
+    pub(super) fn with<const N: usize>(
+        &mut self,
+        write: impl FnOnce(&mut [u8; N]) -> usize,
+    ) -> Result<(), Stop> {
+        let room = mem::take(&mut self.room);
+        let used = write(room.first_chunk_mut().ok_or(Stop::Full)?);
+        self.room = room.get_mut(used..).ok_or(Stop::Full)?;
+        Ok(())
+    }
+
+    /// Appends what `write` does, which need not be inlined.
+    #[inline(always)]
+    pub(super) fn aside(
+        &mut self,
+        write: impl FnOnce(Page<'a>) -> Result<Page<'a>, Stop>,
+    ) -> Result<(), Stop> {
+        *self = write(mem::take(self))?;
+        Ok(())
+    }
+
+    /// Appends a piece.
+    #[inline(always)]
+    pub(super) fn put<const N: usize>(&mut self, piece: &[u8; N]) -> Result<(), Stop> {
+        self.part(piece, N)
+    }
+
+    /// Appends the first `length` bytes of a piece.
+    #[inline(always)]
+    pub(super) fn part<const N: usize>(&mut self, piece: &[u8; N], length: usize) -> Result<(), Stop> {
+        self.with(|room| {
+            *room = *piece;
+            length
+        })
+    }
+
+    /// Appends a text.
+    #[inline(always)]
+    pub(super) fn span(&mut self, span: Span<'_>) -> Result<(), Stop> {
+        if span.length <= 16 { self.part(&span.sixteen(), span.length) } else { self.slice(span.text()) }
+    }
+
+    /// Appends a text of any length.
+    #[inline(always)]
+    pub(super) fn slice(&mut self, text: &[u8]) -> Result<(), Stop> {
+        let (place, rest) = mem::take(&mut self.room).split_at_mut_checked(text.len()).ok_or(Stop::Full)?;
+        if let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>())
+            && text.len() <= 32
+            && let Some(end) = text.len().checked_sub(16)
+        {
+            place[..16].copy_from_slice(first);
+            place[end..].copy_from_slice(last);
+        } else {
+            place.copy_from_slice(text);
+        }
+        self.room = rest;
+        Ok(())
+    }
+}
+
+/// A text, and what its source has behind it, so that it can be read in pieces of a fixed size.
+#[derive(Clone, Copy)]
+pub(super) struct Span<'a> {
+    tail: &'a [u8],
+    length: usize,
+}
+
+impl<'a> Span<'a> {
+    /// The first `length` bytes of `tail`; as many as there are, where these are fewer.
+    #[inline(always)]
+    pub(super) fn new(tail: &'a [u8], length: usize) -> Span<'a> {
+        Span { tail, length: length.min(tail.len()) }
+    }
+
+    #[inline(always)]
+    pub(super) fn len(self) -> usize {
+        self.length
+    }
+
+    /// The text and what follows it.
+    #[inline(always)]
+    pub(super) fn tail(self) -> &'a [u8] {
+        self.tail
+    }
+
+    #[inline(always)]
+    pub(super) fn text(self) -> &'a [u8] {
+        &self.tail[..self.length]
+    }
+
+    /// The text, as far as it fits, and something behind it.
+    #[inline(always)]
+    pub(super) fn sixteen(self) -> [u8; 16] {
+        match self.tail.first_chunk() {
+            Some(bytes) => *bytes,
+            None => filled_up(self.tail),
+        }
+    }
+}
+
+impl Span<'_> {
+    /// Whether `marks` marks nothing in a text of up to sixteen bytes; `bytes` are its [`sixteen`](Self::sixteen). Words are
+    /// filled up with spaces.
+    #[inline(always)]
+    pub(super) fn has_no(self, bytes: [u8; 16], marks: impl Fn(u64) -> u64) -> bool {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
+        let (first, last) = (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest));
+        let filled_up = |word: u64, length: usize| {
+            let meant = WORDS[length & 15];
+            (word & meant) | ((ONES * 0x20) & !meant)
+        };
+        if self.length <= 8 {
+            marks(filled_up(first, self.length)) == 0
+        } else {
+            marks(first) | marks(filled_up(last, self.length - 8)) == 0
+        }
+    }
+}
+
+/// The first bytes of a word: none of them, one, and so on up to all eight.
+const WORDS: [u64; 16] = {
+    let mut words = [0; 16];
+    let mut length = 1;
+    while length <= 8 {
+        words[length] = u64::MAX >> (64 - 8 * length);
+        length += 1;
+    }
+    words
+};
+
+/// The last bytes of a source, and zeros.
+#[cold]
+fn filled_up(tail: &[u8]) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..tail.len()].copy_from_slice(tail);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_too_small_is_made_larger() {
+        let text: Vec<u8> = (0..200).collect();
+        for length in 0..text.len() {
+            for behind in [0, 1, 15, 40] {
+                let span = Span::new(&text[..(length + behind).min(text.len())], length);
+                let mut out = b"before".to_vec();
+                let filled = fill(&mut out, 0, |mut page| {
+                    page.put(b"<")?;
+                    page.span(span)?;
+                    page.slice(&text[..length])?;
+                    page.part(b"12345678", 3)?;
+                    Ok(page)
+                });
+                assert!(filled);
+                assert_eq!(out, [b"before<", &text[..length], &text[..length], b"123"].concat());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_to_others_leaves_nothing() {
+        let mut out = b"before".to_vec();
+        let filled = fill(&mut out, 10, |mut page| {
+            page.put(b"something")?;
+            Err(Stop::Unusual)
+        });
+        assert_eq!((filled, &*out), (false, &b"before"[..]));
+    }
+}

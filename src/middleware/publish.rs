@@ -1,0 +1,67 @@
+//! What a publish can ask for beside its message.
+
+use std::time::Duration;
+
+use crate::protocol::{ErrorCode, Refusal};
+
+/// How a message is to be published.
+///
+/// ```
+/// use std::time::Duration;
+/// use babelmq::Publish;
+///
+/// let stored_for_half_a_minute = Publish { ttl: Some(Duration::from_secs(30)), ..Publish::default() };
+/// # assert!(stored_for_half_a_minute.retain);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// Whether it becomes the topic's last value, for those who subscribe later. Default true.
+    pub retain: bool,
+    /// How long it is the last value, unless another comes before; a fraction of a second counts as a whole one. `None`,
+    /// the default, leaves it to the broker, which keeps it until another comes if it has no rule for the topic.
+    pub ttl: Option<Duration>,
+}
+
+impl Default for Publish {
+    fn default() -> Publish {
+        Publish { retain: true, ttl: None }
+    }
+}
+
+impl Publish {
+    /// The time to live as it is said on the wire, in seconds.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidField`] for no time at all, and for more seconds than 32 bits hold.
+    pub(super) fn seconds(&self) -> Result<Option<u32>, Refusal> {
+        let Some(ttl) = self.ttl else { return Ok(None) };
+        let seconds = ttl.as_secs().saturating_add(u64::from(ttl.subsec_nanos() > 0));
+        match u32::try_from(seconds) {
+            Ok(seconds) if seconds > 0 => Ok(Some(seconds)),
+            _ => Err(Refusal::new(
+                ErrorCode::InvalidField,
+                format!("a time to live is from 1 to {} seconds, not {ttl:?}", u32::MAX),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_live_is_whole_seconds_and_never_shorter_than_asked_for() {
+        for (ttl, seconds) in [
+            (Some(Duration::ZERO), None),
+            (Some(Duration::from_nanos(1)), Some(Some(1))),
+            (Some(Duration::from_millis(1_001)), Some(Some(2))),
+            (Some(Duration::from_secs(u64::from(u32::MAX))), Some(Some(u32::MAX))),
+            (Some(Duration::from_secs(u64::from(u32::MAX) + 1)), None),
+            (Some(Duration::MAX), None),
+            (None, Some(None)),
+        ] {
+            assert_eq!(Publish { ttl, ..Publish::default() }.seconds().ok(), seconds, "{ttl:?}");
+        }
+    }
+}

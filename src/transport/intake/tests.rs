@@ -1,0 +1,196 @@
+//! However frames are read, each says the same.
+
+use super::*;
+use crate::codec::{Wanted, json};
+use crate::protocol::Header;
+
+fn frame(format: Format, body: &str) -> Vec<u8> {
+    let header = Header { format, length: body.len() as u32 }.to_bytes();
+    [&header, body.as_bytes()].concat()
+}
+
+/// What the frames came to, in words: each message with its topic, payload, options and frame.
+fn said(taken: Taken) -> Vec<String> {
+    let mut said = Vec::new();
+    for step in taken.steps {
+        let Step::Publish(batch) = step else {
+            said.push(format!("{step:?}"));
+            continue;
+        };
+        for published in batch.messages() {
+            let topic = batch.topics().get(published.topic());
+            let payload = String::from_utf8_lossy(&batch.bytes()[published.part().range().clone()]);
+            let frame = published.verbatim().map(|frame| batch.bytes()[frame].to_vec());
+            let value = published.document().map(|root| {
+                let mut value = Vec::new();
+                json::encode(batch.document().view(batch.bytes(), root), true, &mut value);
+                String::from_utf8_lossy(&value).into_owned()
+            });
+            said.push(format!(
+                "{topic} {:?} {payload} {} {frame:?} {value:?}",
+                published.format(),
+                published.retain(),
+            ));
+        }
+    }
+    said
+}
+
+/// Publishes as picklers write them, and others.
+fn pickles(round: usize, topic: &str) -> Vec<Vec<u8>> {
+    let string = |text: &str| [&[0x8c, text.len() as u8], text.as_bytes(), b"\x94"].concat();
+    let envelope = |before: &[u8], payload: &[u8], after: &[u8]| {
+        let inside = [b"}\x94(", before, &string("message"), payload, after, b"u."].concat();
+        let length = (inside.len() as u64).to_le_bytes();
+        let body = [b"\x80\x04\x95", &length[..], &inside].concat();
+        [&Header { format: Format::Pickle, length: body.len() as u32 }.to_bytes(), &*body].concat()
+    };
+    let command = [string("command"), string("publish")].concat();
+    let to = |topic: &str| [string("topic"), string(topic)].concat();
+    let usual = [&*command, &to(topic)].concat();
+    let number = [b'K', round as u8];
+    let mut bodies =
+        vec![envelope(&usual, &number, b""), envelope(&usual, b"]\x94(K\x01\x8c\x03abc\x94h\x07e", b"")];
+    bodies.push(match round % 10 {
+        // What was memoised before the payload, a second value, one that takes what is not its own, none.
+        0 => envelope(&usual, b"h\x01", b""),
+        1 => envelope(&usual, b"K\x01", &[&string("retain"), &b"\x89"[..]].concat()),
+        2 => envelope(&usual, b"K\x01u}(K\x02K\x03", b""),
+        3 => envelope(&usual, b"", b""),
+        4 => envelope(&command, b"K\x01", &to(topic)),
+        5 => envelope(&[&*command, &to("a//b")].concat(), &number, b""),
+        6 => envelope(&[&*command, &to(topic), &string("retain"), b"\x89"].concat(), &number, b""),
+        7 => envelope(&usual, b"cposix\nsystem\n", b""),
+        8 => envelope(&usual, b"K\x01.", b""),
+        _ => envelope(&usual, b"K\x010K\x02", b""),
+    });
+    bodies
+}
+
+/// Frames of many kinds.
+fn frames() -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    for round in 0..40 {
+        // More topics than are remembered, in two rhythms.
+        let topic = ["a", "b", "a"][round % 3].repeat(1 + round % 11);
+        let publish =
+            |rest: &str| frame(Format::Json, &format!(r#"{{"command":"publish","topic":"{topic}",{rest}}}"#));
+        frames.push(publish(&format!(r#""message":{round}"#)));
+        frames.push(publish(&format!(r#""message":[{round}]"#)));
+        match round % 8 {
+            1 => frames.push(publish(&format!(r#""retain":false,"message":{round}"#))),
+            2 => frames.push(publish(r#""message":{"$set":[1]}"#)),
+            3 => frames.push(publish(r#""message":[1,}"#)),
+            4 => frames.push(frame(Format::Json, r#"{"command":"ping"}"#)),
+            5 => {
+                frames.push(frame(Format::Xml, r#"<f command="publish" topic="x"><message>1</message></f>"#))
+            }
+            6 => frames.push(frame(Format::Json, r#"{"command":"publish","topic":"a//b","message":1}"#)),
+            7 => frames.push(publish(&format!(r#""message":{round},"more":1"#))),
+            _ => {}
+        }
+        frames.extend(pickles(round, &topic));
+    }
+    frames
+}
+
+/// However the frames are read, and whatever came before them, each says the same.
+#[test]
+fn what_came_before_changes_nothing() {
+    let frames = frames();
+    let alone: Vec<String> = frames
+        .iter()
+        .flat_map(|frame| said(take_in(frame, Limits::default(), &mut Recent::default())))
+        .collect();
+    assert!(alone.len() > 100);
+    for at_once in [1, 2, 3, 7, 50, frames.len()] {
+        let mut recent = Recent::default();
+        let together: Vec<String> = frames
+            .chunks(at_once)
+            .flat_map(|frames| said(take_in(&frames.concat(), Limits::default(), &mut recent)))
+            .collect();
+        for (together, alone) in together.iter().zip(&alone) {
+            assert_eq!(together, alone, "{at_once} at once");
+        }
+        assert_eq!(together.len(), alone.len());
+    }
+}
+
+/// What a session writes ahead is what the writers would have written.
+#[test]
+fn deliveries_written_ahead_are_the_same() {
+    let publish = |topic: &str, payload: &str| {
+        frame(Format::Json, &format!(r#"{{"command":"publish","topic":"{topic}","message":{payload}}}"#))
+    };
+    let mut frames = Vec::new();
+    for round in 0..60 {
+        let topic = ["a", "b/c", "a"][round % 3];
+        frames.push(publish(
+            topic,
+            &format!(r#"{{"n":{round},"text":"x & y","list":[{round}.50,-1.5,true,null]}}"#),
+        ));
+    }
+    let usual = frames.clone();
+    for payload in [
+        "-0",
+        r#"{"a":1,"a":2}"#,
+        r#""\u00e9""#,
+        r#"{"$set":[1]}"#,
+        "[1,]",
+        "01",
+        r#"{"a" : [ ] }"#,
+        "1e400",
+        "\"ü\"",
+        "{1:2}",
+        "[1}",
+        "tru",
+        "1.",
+        "[[1]",
+        r#"{"a":1]"#,
+        r#"{"a"}"#,
+        r#"{"":"","x y":1,"item":2}"#,
+        "1e5",
+        "\"\t\"",
+        "nulL",
+        "--1",
+    ] {
+        frames.push(publish("a", payload));
+        frames.push(publish("a", "1"));
+    }
+    frames.push(publish("a//b", "1"));
+    let mut written_ahead = 0;
+    for dialect in [Dialect::Xml, Dialect::Pickle] {
+        let mut deliveries = |frames: &[Vec<u8>], at_once: usize, recent: &mut dyn FnMut() -> Recent| {
+            let (mut said, mut kept) = (Vec::new(), recent());
+            for frames in frames.chunks(at_once) {
+                for step in take_in(&frames.concat(), Limits::default(), &mut kept).steps {
+                    let Step::Publish(mut batch) = step else {
+                        said.push(format!("{step:?}").into_bytes());
+                        continue;
+                    };
+                    written_ahead += usize::from(format!("{batch:?}").contains("ahead: Some"));
+                    batch.want(dialect, Wanted::All);
+                    batch.settle();
+                    let run = batch.run(dialect);
+                    let frames = (0..batch.messages().len()).map(|index| batch.frame(run, index));
+                    said.extend(frames.map(|frame| batch.run_bytes(run)[frame].to_vec()));
+                }
+                // A session that has never seen a batch has nothing to compare with.
+                if at_once == 1 {
+                    kept = recent();
+                }
+            }
+            said
+        };
+        for (frames, at_once) in [(&usual, 7), (&usual, 30), (&frames, 2), (&frames, 5)] {
+            let alone = deliveries(frames, 1, &mut Recent::default);
+            let mut told = Some(Recent::default());
+            let together = deliveries(frames, at_once, &mut || told.take().unwrap_or_default());
+            for (together, alone) in together.iter().zip(&alone) {
+                assert_eq!(together.escape_ascii().to_string(), alone.escape_ascii().to_string());
+            }
+            assert_eq!(together.len(), alone.len());
+        }
+    }
+    assert!(written_ahead > 20, "only {written_ahead} batches were written ahead");
+}
