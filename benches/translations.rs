@@ -48,7 +48,7 @@ fn read(region: &[u8], format: Format, body_len: usize, topics: &[Topic]) -> Bat
             messages.push(Published::new(0, format, &message, retain, None, verbatim));
         }
     }
-    Batch::new(region.to_vec(), document, topics.to_vec(), messages, limits)
+    Batch::new(region.to_vec(), document, topics.iter().cloned().collect(), messages, limits)
 }
 
 #[inline(never)]

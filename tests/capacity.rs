@@ -17,10 +17,10 @@ const BABELMQ: &str = env!("CARGO_BIN_EXE_babelmq");
 /// What a broker is made for: these, and one that publishes.
 const SUBSCRIBERS: usize = 9_999;
 /// Bytes of memory that an idle subscriber may take, in a build that is not optimised.
-const MEMORY: u64 = 64 << 10;
+const MEMORY: u64 = 24 << 10;
 
 #[test]
-fn ten_thousand_subscribers_are_served_and_cost_a_thread_each() {
+fn ten_thousand_subscribers_are_served_by_few_threads() {
     // Each client is a descriptor of this process.
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
@@ -35,7 +35,8 @@ fn ten_thousand_subscribers_are_served_and_cost_a_thread_each() {
         })
         .collect();
     let threads = || std::fs::read_dir(format!("/proc/{}/task", served.id())).unwrap().count();
-    until("their sessions are parked", || threads() < most + 1_024 + 10);
+    // 256 writers keep their threads.
+    until("their sessions are parked, and their writers rest", || threads() < 300);
     let each = (memory(&served.id(), "VmRSS") - before) / most as u64;
     println!("{most} subscribers: {} threads, {} KiB each", threads(), each >> 10);
     assert!(each < MEMORY, "{} KiB each", each >> 10);

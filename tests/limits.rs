@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use babelmq::Format::{Json, Pickle, Xml};
 use babelmq::broker::StoreLimits;
-use babelmq::protocol::TOPIC_COST;
+use babelmq::protocol::{MAX_PATTERNS, TOPIC_COST};
 use babelmq::{Broker, BrokerHandle, Config, Limits};
 use support::Field::Str;
 use support::process::until;
@@ -151,6 +151,34 @@ fn what_topics_cost_counts_for_the_store() {
             "for its topics alone there is room"
         );
     }
+}
+
+/// All mixtures of a segment and a wildcard match one topic: 65,536 of them where there are 16 segments.
+#[test]
+fn patterns_of_a_connection() {
+    let broker = start(|_| ());
+    let mut client = Client::connect(&broker);
+    let mixture = |number: usize, segments: usize| -> String {
+        let segment = |place| if number >> place & 1 == 1 { "+" } else { "a" };
+        (0..segments).map(segment).collect::<Vec<_>>().join("/")
+    };
+    // One of them has no wildcard.
+    for number in 0..=MAX_PATTERNS {
+        client.subscribe(Json, &mixture(number, 16));
+    }
+    client.command(Json, &[("command", Str("subscribe")), ("topic", Str(&mixture(MAX_PATTERNS + 1, 16)))]);
+    client.next().refuses("too-many-subscriptions", false);
+    // Others of the same patterns are as many as one likes, and there is room again after a cancel.
+    client.subscribe(Json, &mixture(1, 16).replace('a', "b"));
+    client.subscribe(Json, &mixture(3, 16));
+    for filter in [mixture(1, 16), mixture(1, 16).replace('a', "b")] {
+        client.command(Json, &[("command", Str("cancel")), ("topic", Str(&filter))]);
+        assert_eq!(client.next().field("command"), "cancelled");
+    }
+    client.subscribe(Json, &mixture(MAX_PATTERNS + 1, 16));
+    client.publish(Json, &mixture(0, 16), b"1");
+    assert_eq!(client.next().number(), 1, "all of them deliver it once");
+    client.is_quiet();
 }
 
 #[test]

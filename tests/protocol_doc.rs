@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use babelmq::broker::QueueLimits;
 use babelmq::protocol::{
-    Command, HEADER_LEN, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_MAX_FRAME,
-    NODE_SIZE,
+    Command, HEADER_LEN, MAX_DEPTH, MAX_INT_DIGITS, MAX_PATTERNS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
+    MAXIMUM_MAX_FRAME, NODE_SIZE,
 };
 use babelmq::{Broker, Config, ErrorCode, Format, Limits};
 
@@ -180,6 +180,7 @@ fn every_limit_is_what_the_code_says() {
         ("waiting bytes of a connection", mib(QueueLimits::default().bytes)),
         ("connections", count(config.max_connections)),
         ("subscriptions of a connection", count(config.max_subscriptions)),
+        ("patterns of `+` of a connection", count(MAX_PATTERNS)),
         ("stored values", count(config.store.values)),
         ("bytes of stored values", format!("{} MiB", count(config.store.bytes >> 20))),
         ("a frame that was begun", seconds(config.frame_timeout)),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::sync::{Condvar, Mutex};
 
 /// Bytes of events that may wait for the dispatcher, for all connections together. One event always fits.
-pub const BACKLOG_BYTES: usize = 64 << 20;
+pub const BACKLOG_BYTES: usize = 16 << 20;
 
 /// The bytes that wait for the dispatcher.
 #[derive(Debug)]

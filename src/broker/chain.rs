@@ -46,6 +46,17 @@ impl Chain {
         (older != NONE).then_some(older)
     }
 
+    /// Looks at a member, so that it is fetched.
+    pub(super) fn glance(&self, member: u32) -> u32 {
+        self.links.get(member as usize).map_or(NONE, |link| link.older)
+    }
+
+    /// Looks at those beside a member.
+    pub(super) fn glance_beside(&self, member: u32) -> u32 {
+        let Some(Link { older, newer }) = self.links.get(member as usize).copied() else { return NONE };
+        self.glance(older) ^ self.glance(newer)
+    }
+
     /// Adds one at the end.
     pub(super) fn append(&mut self, member: u32) {
         self.insert(self.newest, member, NONE);

@@ -3,24 +3,23 @@
 //! It never waits for a subscriber and never touches a socket: it reads events, moves reference-counted payloads and
 //! puts them into outboxes.
 
+mod client;
 mod memory;
 mod publish;
 mod report;
 mod run;
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 use super::expiry::Expiries;
-use super::mailbox::Mailbox;
 use super::outbox::{Delivery, Full, Outbox, Undelivered};
 use super::recorder::Recorder;
 use super::selections::Selections;
-use super::subscriptions::{Route, Slot, Subscription, Subscriptions, Way};
+use super::subscriptions::{Route, Slot, Subscription, Subscriptions};
 use super::subtrees::{Subtree, Subtrees};
 use super::sync::Sender;
 use super::tree::{StoreLimits, Tree};
@@ -29,6 +28,7 @@ use crate::codec::Dialect;
 use crate::protocol::{
     DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Format, Overflow, Refusal, Reply, Topic, TopicFilter,
 };
+use client::Client;
 
 /// Topics that an answer may look at on the spot; what takes more is walked through between other events.
 const ON_THE_SPOT: usize = 1_024;
@@ -55,37 +55,6 @@ pub struct Dispatcher {
     recorder: Option<Recorder>,
     max_subscriptions: usize,
     store_full: Arc<AtomicBool>,
-}
-
-/// A connection that can receive.
-#[derive(Debug)]
-struct Client {
-    id: ClientId,
-    peer: SocketAddr,
-    /// Its writer holds the other end. Dropping it is how the dispatcher lets go of a connection.
-    outbox: Outbox,
-    /// What may wait in its outbox, unless a subscription asks for less.
-    queue_messages: usize,
-    filters: HashMap<TopicFilter, Wish>,
-    /// How many subscriptions ask for an outbox of each length.
-    queues: BTreeMap<usize, usize>,
-    /// Where subscriptions wait that would rather lose messages.
-    mailboxes: Vec<Option<Arc<Mailbox>>>,
-    /// Places in `mailboxes` that are free.
-    free_mailboxes: Vec<u32>,
-    delivered: u64,
-    /// Messages that made room in its mailboxes.
-    dropped: u64,
-    /// The format of the last subscription, for an error that answers no request.
-    format: Format,
-}
-
-/// What a subscription asked for beside its topic.
-#[derive(Clone, Copy, Debug)]
-struct Wish {
-    way: Way,
-    /// The longest its queue may be.
-    queue: Option<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -165,20 +134,7 @@ impl Dispatcher {
     }
 
     fn attach(&mut self, id: ClientId, peer: SocketAddr, outbox: Outbox) {
-        let queue_messages = outbox.limits().messages;
-        let client = Client {
-            id,
-            peer,
-            outbox,
-            queue_messages,
-            filters: HashMap::new(),
-            queues: BTreeMap::new(),
-            mailboxes: Vec::new(),
-            free_mailboxes: Vec::new(),
-            delivered: 0,
-            dropped: 0,
-            format: Format::Json,
-        };
+        let client = Client::new(id, peer, outbox);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(client);
@@ -306,12 +262,7 @@ impl Dispatcher {
     ) {
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
         client.format = dialect.format();
-        if client.filters.len() >= self.max_subscriptions && !client.filters.contains_key(&filter) {
-            let most = self.max_subscriptions;
-            let reason = format!(
-                "this connection has {most} subscriptions, as many as it may; cancel some, subscribe to a topic \
-                 above several of them, or use another connection"
-            );
+        if let Err(reason) = client.has_room_for(&filter, self.max_subscriptions) {
             let refusal = Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str());
             return self.reply(slot, dialect.format(), Reply::Error(refusal));
         }
@@ -343,7 +294,7 @@ impl Dispatcher {
     fn clear(&mut self, topic: &Topic) -> bool {
         let Some(before) = self.tree.clear(topic) else { return false };
         self.walks.keep(&before);
-        self.note_cleared(topic, before.payload.weight());
+        self.note_cleared(topic.name(), before.weight());
         true
     }
 
@@ -379,7 +330,7 @@ impl Dispatcher {
                 tell(&asker, self.tree.topics(&filter, usize::MAX).unwrap_or_default());
             }
             Query::Get(topic, asker) => {
-                tell(&asker, self.tree.get(&topic).map(|stored| stored.payload.clone()));
+                tell(&asker, self.tree.get(&topic).map(|stored| stored.payload().to_payload()));
             }
             Query::Put(batch, asker) => {
                 let refused = self.publish(*batch, true);
@@ -404,74 +355,6 @@ impl Dispatcher {
             })
         };
         self.subscriptions.matching(topic).into_iter().filter_map(info).collect()
-    }
-}
-
-impl Client {
-    /// Notes what a subscription asks for, in the place of what it asked for before.
-    fn wish(
-        &mut self,
-        filter: &TopicFilter,
-        dialect: Dialect,
-        overflow: Overflow,
-        queue: Option<usize>,
-    ) -> Way {
-        self.forget_wish(filter);
-        let messages = queue.map_or(self.queue_messages, |queue| queue.min(self.queue_messages));
-        let mailbox = self.outbox.mailbox(overflow, filter.clone(), dialect, messages);
-        let way = match mailbox {
-            None => Way::Outbox,
-            Some(mailbox) => {
-                let place = self.place_for(Arc::new(mailbox));
-                if overflow == Overflow::Latest { Way::Latest(place) } else { Way::DropOldest(place) }
-            }
-        };
-        // A mailbox has its own bound.
-        let queue = queue.filter(|_| way == Way::Outbox);
-        if let Some(queue) = queue {
-            *self.queues.entry(queue).or_insert(0) += 1;
-            self.set_queue();
-        }
-        self.filters.insert(filter.clone(), Wish { way, queue });
-        way
-    }
-
-    fn forget_wish(&mut self, filter: &TopicFilter) {
-        let Some(Wish { way, queue }) = self.filters.remove(filter) else { return };
-        if let Way::DropOldest(place) | Way::Latest(place) = way
-            && self.mailboxes[place as usize].take().is_some()
-        {
-            // What it holds was announced, so it is written before whatever follows; other subscriptions may be due it.
-            self.free_mailboxes.push(place);
-        }
-        if let Some(queue) = queue
-            && let Entry::Occupied(mut count) = self.queues.entry(queue)
-        {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-            self.set_queue();
-        }
-    }
-
-    fn place_for(&mut self, mailbox: Arc<Mailbox>) -> u32 {
-        match self.free_mailboxes.pop() {
-            Some(place) => {
-                self.mailboxes[place as usize] = Some(mailbox);
-                place
-            }
-            None => {
-                self.mailboxes.push(Some(mailbox));
-                (self.mailboxes.len() - 1) as u32
-            }
-        }
-    }
-
-    /// The outbox is as short as the shortest that a subscription asks for.
-    fn set_queue(&mut self) {
-        let shortest = self.queues.keys().next().copied().unwrap_or(usize::MAX);
-        self.outbox.set_messages(shortest.min(self.queue_messages));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::protocol::Topic;
+use crate::protocol::{Topic, TopicName};
 
 /// The topics whose values expire. Times are in milliseconds since 1970, by the system's clock: they outlive the process.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Expiries {
     }
 
     /// When a topic's value expires.
-    pub(super) fn of(&self, topic: &Topic) -> Option<u64> {
+    pub(super) fn of(&self, topic: TopicName<'_>) -> Option<u64> {
         if self.topics.is_empty() {
             return None;
         }
@@ -40,28 +40,30 @@ impl Expiries {
     }
 
     /// Notes that a topic has a new value, and when that expires.
-    pub(super) fn set(&mut self, topic: &Topic, at: Option<u64>) {
+    pub(super) fn set(&mut self, topic: TopicName<'_>, at: Option<u64>) {
         let Some(at) = at else { return self.remove(topic) };
         match self.topics.get_mut(topic.as_str()) {
             Some(expiry) if expiry.turn <= at => expiry.at = at,
             Some(expiry) => {
+                let topic = topic.to_topic();
                 self.turns.remove(&(expiry.turn, topic.clone()));
-                self.turns.insert((at, topic.clone()));
+                self.turns.insert((at, topic));
                 *expiry = Expiry { at, turn: at };
             }
             None => {
+                let topic = topic.to_topic();
                 self.turns.insert((at, topic.clone()));
-                self.topics.insert(topic.clone(), Expiry { at, turn: at });
+                self.topics.insert(topic, Expiry { at, turn: at });
             }
         }
     }
 
     /// Notes that a topic's value does not expire, or is gone.
-    pub(super) fn remove(&mut self, topic: &Topic) {
+    pub(super) fn remove(&mut self, topic: TopicName<'_>) {
         if !self.topics.is_empty()
             && let Some(expiry) = self.topics.remove(topic.as_str())
         {
-            self.turns.remove(&(expiry.turn, topic.clone()));
+            self.turns.remove(&(expiry.turn, topic.to_topic()));
         }
     }
 
@@ -99,18 +101,18 @@ mod tests {
         let topic = |name: &str| Topic::parse(name).unwrap();
         let mut expiries = Expiries::default();
         for (name, at) in [("a", 10), ("b", 20), ("c", 30), ("d", 40)] {
-            expiries.set(&topic(name), Some(at));
+            expiries.set(topic(name).name(), Some(at));
         }
-        expiries.set(&topic("a"), Some(35));
-        expiries.set(&topic("d"), Some(5));
-        expiries.set(&topic("b"), None);
+        expiries.set(topic("a").name(), Some(35));
+        expiries.set(topic("d").name(), Some(5));
+        expiries.set(topic("b").name(), None);
         assert_eq!(expiries.wait(1), Some(Duration::from_millis(4)));
         let expired = |expiries: &mut Expiries, now| -> Vec<String> {
             std::iter::from_fn(|| expiries.pop(now)).map(|topic| topic.to_string()).collect()
         };
         assert_eq!(expired(&mut expiries, 4), [""; 0]);
         assert_eq!(expired(&mut expiries, 29), ["d"]);
-        assert_eq!((expiries.of(&topic("a")), expiries.of(&topic("b"))), (Some(35), None));
+        assert_eq!((expiries.of(topic("a").name()), expiries.of(topic("b").name())), (Some(35), None));
         assert_eq!(expired(&mut expiries, 35), ["c", "a"]);
         assert!(expiries.is_empty() && expiries.turns.is_empty());
     }

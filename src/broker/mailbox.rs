@@ -8,8 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::outbox::{Charge, Level, Selection};
+use super::stored::Stored;
 use super::sync::Mutex;
-use super::tree::Stored;
 use crate::codec::{Batch, Dialect};
 use crate::protocol::{Topic, TopicFilter};
 
@@ -48,7 +48,7 @@ enum Waiting {
     Latest {
         /// By topic, in the order in which they began to wait: a topic that is busy does not overtake the others.
         order: VecDeque<Topic>,
-        newest: HashMap<Topic, Arc<Stored>>,
+        newest: HashMap<Topic, Stored>,
     },
 }
 
@@ -89,7 +89,7 @@ pub enum Letter {
     /// Messages of a batch, without the first so many of the selection.
     Messages(Arc<Batch>, Selection, usize),
     /// The newest message of a topic.
-    Newest(Arc<Stored>),
+    Newest(Stored),
 }
 
 impl Mailbox {
@@ -154,17 +154,17 @@ impl Mailbox {
     }
 
     /// Adds the newest message of its topic to one that keeps the latest.
-    pub(super) fn put_latest(&self, stored: Arc<Stored>) -> Put {
+    pub(super) fn put_latest(&self, stored: Stored) -> Put {
         let mut inner = self.inner.lock();
-        self.level.add(Charge::bytes(ENTRY + stored.payload.weight()));
+        self.level.add(Charge::bytes(ENTRY + stored.weight()));
         let mut replaced = 0;
         if let Waiting::Latest { order, newest } = &mut inner.waiting {
-            match newest.insert(stored.topic.clone(), stored.clone()) {
+            match newest.insert(stored.topic().to_topic(), stored.clone()) {
                 Some(before) => {
-                    self.level.give_back(Charge::bytes(ENTRY + before.payload.weight()));
+                    self.level.give_back(Charge::bytes(ENTRY + before.weight()));
                     replaced = 1;
                 }
-                None => order.push_back(stored.topic.clone()),
+                None => order.push_back(stored.topic().to_topic()),
             }
         }
         inner.messages += 1 - replaced;
@@ -235,8 +235,7 @@ impl Inner {
         match &self.waiting {
             Waiting::Oldest(entries) => entries.len() == 1 && level.bytes() == entries[0].batch.weight(),
             Waiting::Latest { newest, .. } => {
-                newest.len() == 1
-                    && newest.values().all(|stored| level.bytes() == ENTRY + stored.payload.weight())
+                newest.len() == 1 && newest.values().all(|stored| level.bytes() == ENTRY + stored.weight())
             }
         }
     }
@@ -273,7 +272,7 @@ impl Waiting {
             }
             Waiting::Latest { order, newest } => {
                 let stored = newest.remove(order.pop_front()?.as_str())?;
-                let weight = ENTRY + stored.payload.weight();
+                let weight = ENTRY + stored.weight();
                 Some((Letter::Newest(stored), 1, weight))
             }
         }

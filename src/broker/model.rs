@@ -9,6 +9,7 @@
 mod backlog;
 mod mailbox;
 mod outbox;
+mod pool;
 mod shutdown;
 mod socket;
 mod transport;
@@ -82,7 +83,13 @@ fn batch(topic: &str, numbers: impl IntoIterator<Item = u64>) -> Batch {
         let message = Message { part: Part::Value(start..bytes.len()), document: None };
         messages.push(Published::new(0, Format::Json, &message, false, None, None));
     }
-    Batch::new(bytes, Document::new(), vec![Topic::parse(topic).unwrap()], messages, Limits::default())
+    Batch::new(
+        bytes,
+        Document::new(),
+        [Topic::parse(topic).unwrap()].into_iter().collect(),
+        messages,
+        Limits::default(),
+    )
 }
 
 /// What a message of [`batch`] says.
@@ -98,7 +105,7 @@ fn chosen(batch: &Batch, selection: &Selection, skipped: usize) -> Vec<Line> {
     };
     let line = |index: u32| {
         let published = &batch.messages()[index as usize];
-        let topic = batch.topics()[published.topic()].to_string();
+        let topic = batch.topics().get(published.topic()).to_string();
         Line::Message(topic, said(&batch.bytes()[published.part().range().clone()]))
     };
     all.into_iter().skip(skipped).map(line).collect()

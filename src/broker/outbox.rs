@@ -6,11 +6,15 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::event::ClientId;
 use super::mailbox::Mailbox;
 use super::progress::Ticket;
 use super::report::Report;
-use super::sync::{AtomicBool, AtomicUsize, Receiver, Sender, unbounded};
-use super::tree::Stored;
+use super::stored::Stored;
+#[cfg(not(shuttle))]
+use super::sync::Instant;
+use super::sync::{AtomicBool, AtomicUsize, Receiver, Sender, TryRecvError, unbounded};
+use super::turn::Turn;
 use super::wait::Wait;
 use crate::codec::{Batch, Dialect};
 use crate::protocol::{
@@ -52,7 +56,7 @@ pub enum Delivery {
     /// The stored values that a subscription begins with.
     Snapshot {
         /// In the order in which they were published.
-        values: Vec<Arc<Stored>>,
+        values: Vec<Stored>,
         /// How to write them.
         dialect: Dialect,
     },
@@ -75,7 +79,7 @@ pub enum Delivery {
     /// The answer to a `get` of a topic that holds a value.
     Value {
         /// The value.
-        stored: Arc<Stored>,
+        stored: Stored,
         /// How to write it.
         dialect: Dialect,
     },
@@ -111,7 +115,7 @@ impl Delivery {
         const WALK: usize = 2_048;
         match self {
             Delivery::Snapshot { values, .. } => SMALL + size_of_val(values.as_slice()),
-            Delivery::Value { stored, .. } => SMALL + stored.payload.weight(),
+            Delivery::Value { stored, .. } => SMALL + stored.weight(),
             Delivery::Durable { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. }
             | Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
             Delivery::Reply { reply: Reply::Topics { topics }, .. } => SMALL + size_of_val(topics.as_slice()),
@@ -126,11 +130,30 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// Whether writing it may mean waiting for something, or holds up others: many values, or an answer that is not known yet.
+    pub fn may_take_time(&self) -> bool {
+        /// Bytes of values that are written at once.
+        const FEW: usize = 64 << 10;
+        const SMALL: usize = 64;
+        match self {
+            Delivery::Walk { .. } | Delivery::Topics { .. } => true,
+            Delivery::Durable { ticket, .. } => !ticket.is_ready(),
+            Delivery::Snapshot { values, .. } => {
+                values.iter().map(|stored| SMALL + stored.weight()).sum::<usize>() > FEW
+            }
+            Delivery::Value { stored, .. } => stored.weight() > FEW,
+            Delivery::Mailbox(mailbox) => mailbox.waiting() > 64,
+            Delivery::Messages { .. } | Delivery::Report { .. } | Delivery::Reply { .. } => false,
+        }
+    }
+}
+
 /// Some of many stored values, in the order in which they were published.
 #[derive(Debug)]
 pub struct Piece {
     /// The values.
-    pub values: Vec<Arc<Stored>>,
+    pub values: Vec<Stored>,
     /// Whether these are the last. Where there are no more pieces and none said so, the connection was cut off.
     pub last: bool,
 }
@@ -148,9 +171,11 @@ pub enum Selection {
 #[derive(Debug)]
 pub struct Outbox {
     /// The writer holds the other end; when that is gone the connection is, and sending is without effect.
-    sender: Sender<(Delivery, Charge)>,
+    sender: Option<Sender<(Delivery, Charge)>>,
     level: Arc<Level>,
     limits: QueueLimits,
+    /// Whom to call when something waits that no thread waits for.
+    calls: Option<(ClientId, Sender<ClientId>)>,
 }
 
 /// The writer's end.
@@ -174,6 +199,7 @@ pub(super) struct Level {
     answer_bytes: AtomicUsize,
     /// The outbox overflowed: only the last delivery, which says so, is still worth writing.
     overflowed: AtomicBool,
+    turn: Turn,
 }
 
 /// What one delivery adds to the level until it is written.
@@ -204,14 +230,24 @@ pub enum Undelivered {
     Gone,
 }
 
-/// A new outbox and its other end.
+/// A new outbox and its other end, which a thread waits for.
 pub fn outbox(limits: QueueLimits) -> (Outbox, Inbox) {
     let (sender, receiver) = unbounded();
     let level = Arc::new(Level::default());
-    (Outbox { sender, level: level.clone(), limits }, Inbox { receiver, level, wait: Wait::default() })
+    (
+        Outbox { sender: Some(sender), level: level.clone(), limits, calls: None },
+        Inbox { receiver, level, wait: Wait::default() },
+    )
 }
 
 impl Outbox {
+    /// The same outbox, that calls for a writer while no thread waits: the client's number goes to `calls`.
+    #[must_use]
+    pub fn calling(mut self, client: ClientId, calls: Sender<ClientId>) -> Outbox {
+        self.calls = Some((client, calls));
+        self
+    }
+
     /// Sets the bound on messages, as a subscriber may ask for one below `limits`.
     pub fn set_messages(&mut self, messages: usize) {
         self.limits.messages = messages;
@@ -306,7 +342,27 @@ impl Outbox {
     }
 
     fn send(&self, delivery: Delivery, charge: Charge) -> Result<(), Undelivered> {
-        self.sender.send((delivery, charge)).map_err(|_| Undelivered::Gone)
+        let Some(sender) = &self.sender else { return Err(Undelivered::Gone) };
+        sender.send((delivery, charge)).map_err(|_| Undelivered::Gone)?;
+        self.call();
+        Ok(())
+    }
+
+    fn call(&self) {
+        if let Some((client, calls)) = &self.calls
+            && self.level.turn.call()
+        {
+            // Whoever answers calls outlives every outbox.
+            let _ = calls.send(*client);
+        }
+    }
+}
+
+/// The end of an outbox is something that its writer has to see as well.
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.sender = None;
+        self.call();
     }
 }
 
@@ -360,14 +416,52 @@ impl Inbox {
         }
     }
 
-    /// The next delivery, if one is there.
-    pub fn next_waiting(&self) -> Option<(Delivery, Charge)> {
+    /// Waits for the next delivery until `deadline`.
+    ///
+    /// # Errors
+    /// `Empty` if none came, `Disconnected` when there will be none.
+    #[cfg(not(shuttle))]
+    pub fn wait_until(&mut self, deadline: Instant) -> Result<(Delivery, Charge), TryRecvError> {
         loop {
-            let next = self.receiver.try_recv().ok()?;
+            let next = self.wait.recv_until(&self.receiver, deadline)?;
             if let Some(next) = self.unless_discarded(next) {
-                return Some(next);
+                return Ok(next);
             }
         }
+    }
+
+    /// The next delivery, if one is there.
+    pub fn next_waiting(&self) -> Option<(Delivery, Charge)> {
+        self.look().ok()
+    }
+
+    /// The next delivery.
+    ///
+    /// # Errors
+    /// `Empty` if there is none, `Disconnected` when there will be none.
+    pub fn look(&self) -> Result<(Delivery, Charge), TryRecvError> {
+        loop {
+            let next = self.receiver.try_recv()?;
+            if let Some(next) = self.unless_discarded(next) {
+                return Ok(next);
+            }
+        }
+    }
+
+    /// Begins to write without a thread that waits: what comes from now on is known at the end of the turn.
+    pub fn begin_turn(&self) {
+        self.level.turn.begin();
+    }
+
+    /// Ends a turn. Returns false if something came since it began; then the turn goes on, and something may be there that was
+    /// not seen. Otherwise whatever comes next calls for a writer.
+    pub fn end_turn(&self) -> bool {
+        self.level.turn.end()
+    }
+
+    /// Says that a thread waits from now on, or will: nobody is called any more.
+    pub fn keep_turn(&self) {
+        self.level.turn.keep();
     }
 
     /// Says that a delivery was written, or will never be.

@@ -18,7 +18,8 @@ use crossbeam_channel::Sender;
 use super::expiry::Expiries;
 use super::progress::{Progress, Ticket};
 use super::store::{Change, Fsync};
-use super::tree::{Marker, Stored, Tree};
+use super::stored::Stored;
+use super::tree::{Marker, Tree};
 use crate::protocol::Topic;
 use forgotten::Forgotten;
 
@@ -142,10 +143,10 @@ impl Recorder {
     /// Notes that a value is about to make room for a newer one of its topic.
     pub(super) fn replace(&mut self, before: &Stored) {
         if let Some(round) = &mut self.under_way
-            && before.published > round.position
-            && before.published <= round.until
+            && before.published() > round.position
+            && before.published() <= round.until
         {
-            round.overtaken.push(before.topic.clone());
+            round.overtaken.push(before.topic().to_topic());
         }
     }
 
@@ -296,7 +297,7 @@ impl Recorder {
             let keep = if let Some(topic) = self.forgotten.hand_over() {
                 // A topic that held a value again before the round began stands behind the marker. Of one that came to hold
                 // it later the round knows that it was cleared.
-                if tree.get(&topic).is_none_or(|stored| stored.published > round.until) {
+                if tree.get(&topic).is_none_or(|stored| stored.published() > round.until) {
                     changes.push(Change::Forget(topic.clone()));
                 }
                 round.forgets.push(topic);
@@ -308,18 +309,18 @@ impl Recorder {
             } else {
                 match tree.behind(&self.marker).map(|stored| stored.cloned()) {
                     None => return (changes, true),
-                    Some(Some(stored)) if stored.published > round.until => return (changes, true),
+                    Some(Some(stored)) if stored.published() > round.until => return (changes, true),
                     Some(stored) => {
                         tree.pass(&self.marker);
-                        round.position = stored.as_ref().map_or(round.position, |stored| stored.published);
+                        round.position = stored.as_ref().map_or(round.position, |stored| stored.published());
                         // What is older, the disk has. What is no value is the place of a reader.
-                        stored.filter(|stored| stored.published > self.saved)
+                        stored.filter(|stored| stored.published() > self.saved)
                     }
                 }
             };
             if let Some(stored) = keep {
-                bytes += stored.payload.weight();
-                let expires = expiries.of(&stored.topic);
+                bytes += stored.weight();
+                let expires = expiries.of(stored.topic());
                 changes.push(Change::Keep { stored, expires });
             }
             if bytes >= STEP_BYTES {

@@ -1,9 +1,8 @@
 //! Where last values are kept beyond the process. The broker knows no file and no disk: only this trait.
 
 use std::fmt;
-use std::sync::Arc;
 
-use super::tree::Stored;
+use super::stored::Stored;
 use crate::codec::Payload;
 use crate::protocol::Topic;
 
@@ -66,7 +65,7 @@ pub enum Change {
     /// A topic's value, in the place of the one before.
     Keep {
         /// The value.
-        stored: Arc<Stored>,
+        stored: Stored,
         /// When it expires, in milliseconds since 1970; `None` is never.
         expires: Option<u64>,
     },

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::codec::Dialect;
-use crate::protocol::{Topic, TopicFilter};
+use crate::protocol::{TopicFilter, TopicName};
 
 /// A place in the dispatcher's list of connections that can receive.
 pub(super) type Slot = u32;
@@ -84,11 +84,13 @@ impl Subscriptions {
     }
 
     /// Every subscription that matches a topic, the least specific first.
-    pub(super) fn matching(&self, topic: &Topic) -> Vec<&Subscription> {
-        let segments: Vec<&str> = topic.segments().collect();
+    pub(super) fn matching<'a>(&self, topic: impl Into<TopicName<'a>>) -> Vec<&Subscription> {
         let mut branches = vec![&self.root];
         let mut found: Vec<&Subscription> = self.root.subscriptions.iter().collect();
-        for segment in segments {
+        for segment in topic.into().segments() {
+            if branches.iter().all(|branch| branch.longer.is_empty()) {
+                break;
+            }
             let mut longer = Vec::new();
             for branch in branches {
                 longer.extend(branch.longer.get("+"));
@@ -102,7 +104,7 @@ impl Subscriptions {
 
     /// Where messages to a topic go. Of one connection's overlapping subscriptions the most specific decides the
     /// format.
-    pub(super) fn routes(&self, topic: &Topic) -> Vec<Route> {
+    pub(super) fn routes<'a>(&self, topic: impl Into<TopicName<'a>>) -> Vec<Route> {
         let mut routes: Vec<Route> = self
             .matching(topic)
             .iter()
@@ -135,6 +137,7 @@ impl Branch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Topic;
 
     fn subscribe(all: &mut Subscriptions, slot: Slot, filter: &str, dialect: Dialect) -> bool {
         let filter = TopicFilter::parse(filter).unwrap();

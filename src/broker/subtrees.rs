@@ -1,6 +1,6 @@
 //! Rules for parts of the topic tree: how much may be remembered there, and for how long.
 
-use crate::protocol::{TOPIC_COST, Topic, TopicFilter};
+use crate::protocol::{TOPIC_COST, TopicFilter, TopicName};
 
 /// A rule for a topic and everything below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +42,13 @@ impl Subtrees {
     }
 
     /// Seconds that a value lives: the last rule that says so decides.
-    pub(super) fn ttl(&self, topic: &Topic) -> Option<u32> {
+    pub(super) fn ttl(&self, topic: TopicName<'_>) -> Option<u32> {
         let of_topic = |rule: &Rule| rule.subtree.ttl.filter(|_| rule.subtree.filter.matches(topic));
         self.rules.iter().rev().find_map(of_topic)
     }
 
     /// The first rule that has no room for a value of `bytes` in the place of one of `before`.
-    pub(super) fn full(&self, topic: &Topic, before: Option<usize>, bytes: usize) -> Option<&Subtree> {
+    pub(super) fn full(&self, topic: TopicName<'_>, before: Option<usize>, bytes: usize) -> Option<&Subtree> {
         let (before, bytes) = (before.map(|before| cost(topic, before)), cost(topic, bytes));
         let is_full = |rule: &&Rule| {
             let Rule { subtree, values, bytes: used } = rule;
@@ -61,7 +61,7 @@ impl Subtrees {
     }
 
     /// Notes that a topic's value of so many bytes took the place of one before; `None` is none.
-    pub(super) fn count(&mut self, topic: &Topic, before: Option<usize>, after: Option<usize>) {
+    pub(super) fn count(&mut self, topic: TopicName<'_>, before: Option<usize>, after: Option<usize>) {
         let (before, after) =
             (before.map(|before| cost(topic, before)), after.map(|after| cost(topic, after)));
         for rule in self.rules.iter_mut().filter(|rule| rule.subtree.filter.matches(topic)) {
@@ -80,6 +80,6 @@ impl Subtrees {
 }
 
 /// What a value of so many bytes costs.
-fn cost(topic: &Topic, bytes: usize) -> usize {
+fn cost(topic: TopicName<'_>, bytes: usize) -> usize {
     topic.as_str().len() + TOPIC_COST + bytes
 }

@@ -3,18 +3,23 @@
 //! Topics are found by their whole name in one map, whatever their depth, and linked to their parents so that a
 //! subtree can be walked. A topic is in the tree while it, or something below it, holds a value.
 
+mod approach;
+mod names;
+mod nodes;
 mod subtree;
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-
-use hashbrown::HashTable;
 
 use super::chain::Chain;
 use super::routes::{RouteSet, RouteSets};
+use super::stored::Stored;
 use super::subscriptions::{Route, Subscriptions};
-use crate::codec::{Part, Payload};
-use crate::protocol::{DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, Format, TOPIC_COST, Topic};
+use crate::codec::PayloadRef;
+use crate::protocol::{DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, TOPIC_COST, TopicName};
+use names::{NameHash, Names};
+use nodes::{Node, Nodes};
+
+pub(super) use approach::{AHEAD, Approach};
 
 /// How much may be remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,17 +35,6 @@ impl Default for StoreLimits {
     fn default() -> StoreLimits {
         StoreLimits { values: DEFAULT_STORED_VALUES, bytes: DEFAULT_STORED_BYTES }
     }
-}
-
-/// The last value of a topic.
-#[derive(Debug)]
-pub struct Stored {
-    /// The topic.
-    pub topic: Topic,
-    /// The payload.
-    pub payload: Payload,
-    /// The place in the order of all publications.
-    pub published: u64,
 }
 
 /// A topic's place in the tree, valid until the topic is pruned.
@@ -64,14 +58,10 @@ const NOBODY: u32 = u32::MAX;
 /// The topics.
 #[derive(Debug)]
 pub(super) struct Tree {
-    /// The nodes by their names. Topics are chosen by clients, so the hash is keyed.
-    names: HashTable<u32>,
-    hasher: RandomState,
-    nodes: Vec<Node>,
+    names: Names,
+    nodes: Nodes,
     /// The nodes that hold a value, in the order in which those were published, and markers.
     chain: Chain,
-    /// Places in `nodes` that are free.
-    free: Vec<u32>,
     /// Publications so far.
     published: u64,
     values: usize,
@@ -81,43 +71,15 @@ pub(super) struct Tree {
     route_sets: RouteSets,
 }
 
-#[derive(Debug)]
-struct Node {
-    name: Arc<str>,
-    parent: u32,
-    first_child: u32,
-    next_sibling: u32,
-    previous_sibling: u32,
-    stored: Option<Arc<Stored>>,
-    /// Messages that were stored here since the topic is in the tree.
-    messages: u64,
-    /// Found when first needed, and again after the subscriptions have changed.
-    routes: RouteSet,
-}
-
-impl Node {
-    fn new(name: Arc<str>, parent: u32) -> Node {
-        Node {
-            name,
-            parent,
-            first_child: NOBODY,
-            next_sibling: NOBODY,
-            previous_sibling: NOBODY,
-            stored: None,
-            messages: 0,
-            routes: RouteSet::default(),
-        }
-    }
-}
-
 impl Default for Tree {
     fn default() -> Tree {
+        let mut nodes = Nodes::default();
+        // The root, whose number is 0.
+        nodes.add(Node::new(None, NOBODY));
         Tree {
-            names: HashTable::new(),
-            hasher: RandomState::new(),
-            nodes: vec![Node::new("".into(), NOBODY)],
+            names: Names::default(),
+            nodes,
             chain: Chain::default(),
-            free: Vec::new(),
             published: 0,
             values: 0,
             bytes: 0,
@@ -144,65 +106,64 @@ impl Tree {
     }
 
     /// The place of a topic that is in the tree.
-    pub(super) fn find(&self, topic: &Topic) -> Option<TopicId> {
-        self.named(topic.as_str())
+    pub(super) fn find<'a>(&self, topic: impl Into<TopicName<'a>>) -> Option<TopicId> {
+        let name = topic.into().as_str();
+        self.named(name, self.names.hash(name))
     }
 
-    fn named(&self, name: &str) -> Option<TopicId> {
-        let is_it = |id: &u32| *self.nodes[*id as usize].name == *name;
-        self.names.find(self.hasher.hash_one(name), is_it).map(|id| TopicId(*id))
+    fn named(&self, name: &str, hash: NameHash) -> Option<TopicId> {
+        let is_it = |node: u32| {
+            self.nodes[node].stored.as_ref().is_some_and(|stored| stored.name() == name.as_bytes())
+        };
+        self.names.find(hash, is_it).map(TopicId)
     }
 
-    /// The place of a topic, which is made where it is not there yet.
-    pub(super) fn place(&mut self, topic: &Topic) -> TopicId {
-        self.find(topic).unwrap_or_else(|| self.insert(topic))
-    }
-
-    fn insert(&mut self, topic: &Topic) -> TopicId {
-        // Every ancestor that is missing is made first, the topmost before the others.
-        let mut parent = ROOT;
+    /// Adds a topic that is not in the tree.
+    fn insert(&mut self, topic: TopicName<'_>, hash: NameHash, stored: Stored) -> TopicId {
+        // Most topics have a parent already.
         let name = topic.as_str();
+        let above = name.rsplit_once('/').map(|(above, _)| self.named(above, self.names.hash(above)));
+        let parent = match above {
+            None => ROOT,
+            Some(Some(parent)) => parent,
+            Some(None) => self.place_above(name),
+        };
+        self.insert_below(parent, hash, stored)
+    }
+
+    /// The place of a topic's parent; every ancestor that is missing is made, the topmost before the others.
+    fn place_above(&mut self, name: &str) -> TopicId {
+        let mut parent = ROOT;
         for (end, _) in name.match_indices('/') {
-            let ancestor = &name[..end];
-            parent = self.named(ancestor).unwrap_or_else(|| self.insert_below(parent, ancestor.into()));
+            let ancestor = TopicName::judged(&name[..end]);
+            let hash = self.names.hash(ancestor.as_str());
+            parent = match self.named(ancestor.as_str(), hash) {
+                Some(found) => found,
+                None => self.insert_below(parent, hash, Stored::nothing(ancestor)),
+            };
         }
-        self.insert_below(parent, topic.shared().clone())
+        parent
     }
 
-    fn insert_below(&mut self, parent: TopicId, name: Arc<str>) -> TopicId {
-        self.nodes_cost += node_cost(&name);
-        let hash = self.hasher.hash_one(&*name);
-        let mut node = Node::new(name, parent.0);
-        let sibling = self.nodes[parent.0 as usize].first_child;
+    fn insert_below(&mut self, parent: TopicId, hash: NameHash, stored: Stored) -> TopicId {
+        self.nodes_cost += node_cost(stored.name().len());
+        let mut node = Node::new(Some(stored), parent.0);
+        let sibling = self.nodes[parent.0].first_child;
         node.next_sibling = sibling;
-        let id = self.add(node);
-        self.nodes[parent.0 as usize].first_child = id;
+        let id = self.nodes.add(node);
+        self.nodes[parent.0].first_child = id;
         if sibling != NOBODY {
-            self.nodes[sibling as usize].previous_sibling = id;
+            self.nodes[sibling].previous_sibling = id;
         }
-        let Tree { names, hasher, nodes, .. } = self;
-        names.insert_unique(hash, id, |id| hasher.hash_one(&*nodes[*id as usize].name));
+        self.names.insert(hash, id);
         TopicId(id)
-    }
-
-    fn add(&mut self, node: Node) -> u32 {
-        match self.free.pop() {
-            Some(id) => {
-                self.nodes[id as usize] = node;
-                id
-            }
-            None => {
-                self.nodes.push(node);
-                (self.nodes.len() - 1) as u32
-            }
-        }
     }
 
     /// Whether a value of `bytes` may become a topic's last value.
     pub(super) fn has_room(
         &self,
         id: Option<TopicId>,
-        topic: &Topic,
+        topic: TopicName<'_>,
         bytes: usize,
         limits: &StoreLimits,
     ) -> bool {
@@ -219,87 +180,101 @@ impl Tree {
     }
 
     /// Whether a topic that is not in the tree costs no more than `room`, with what has to be made above it.
-    fn has_room_for(&self, topic: &Topic, room: usize) -> bool {
+    fn has_room_for(&self, topic: TopicName<'_>, room: usize) -> bool {
         let name = topic.as_str();
         let ancestors = || name.rmatch_indices('/').map(|(end, _)| &name[..end]);
-        let at_most = node_cost(name) + ancestors().map(node_cost).sum::<usize>();
+        let at_most = node_cost(name.len()) + ancestors().map(|name| node_cost(name.len())).sum::<usize>();
         // Only where it matters, which of them are there already is looked up.
         at_most <= room || {
-            let missing = ancestors().take_while(|ancestor| self.named(ancestor).is_none());
-            node_cost(name) + missing.map(node_cost).sum::<usize>() <= room
+            let missing =
+                ancestors().take_while(|ancestor| self.named(ancestor, self.names.hash(ancestor)).is_none());
+            node_cost(name.len()) + missing.map(|name| node_cost(name.len())).sum::<usize>() <= room
         }
     }
 
     /// The value that a topic holds.
-    pub(super) fn held(&self, id: Option<TopicId>) -> Option<&Arc<Stored>> {
-        self.nodes[id?.0 as usize].stored.as_ref()
+    pub(super) fn held(&self, id: Option<TopicId>) -> Option<&Stored> {
+        self.nodes[id?.0].held()
     }
 
     /// Bytes of the payload that a topic holds.
     pub(super) fn weight(&self, id: Option<TopicId>) -> Option<usize> {
-        self.held(id).map(|stored| stored.payload.weight())
+        self.held(id).map(Stored::weight)
+    }
+
+    /// Stores the last value of a topic that may not be in the tree yet. Returns its place.
+    pub(super) fn store_new(&mut self, topic: TopicName<'_>, payload: PayloadRef<'_>) -> TopicId {
+        let hash = self.names.hash(topic.as_str());
+        if let Some(id) = self.named(topic.as_str(), hash) {
+            self.store(id, payload, false);
+            return id;
+        }
+        self.published += 1;
+        let id = self.insert(topic, hash, Stored::new(topic, payload, self.published));
+        self.begin(id, payload);
+        self.nodes[id.0].messages = 1;
+        id
+    }
+
+    /// Notes that a topic holds a value, which is the newest.
+    fn begin(&mut self, id: TopicId, payload: PayloadRef<'_>) {
+        self.chain.append(id.0);
+        self.values += 1;
+        self.bytes += payload.source().len();
     }
 
     /// Counts a publication whose value is not stored, because the next one takes its place at once.
     pub(super) fn count(&mut self, id: TopicId) {
         self.published += 1;
-        self.nodes[id.0 as usize].messages += 1;
+        self.nodes[id.0].messages += 1;
     }
 
     /// Stores the last value of a topic. Returns the one before if `keep`; otherwise its memory may be used again.
-    pub(super) fn store(
-        &mut self,
-        id: TopicId,
-        topic: &Topic,
-        source: &[u8],
-        format: Format,
-        part: &Part,
-        keep: bool,
-    ) -> Option<Arc<Stored>> {
+    pub(super) fn store(&mut self, id: TopicId, payload: PayloadRef<'_>, keep: bool) -> Option<Stored> {
         self.published += 1;
         let published = self.published;
-        let node = &mut self.nodes[id.0 as usize];
+        let node = &mut self.nodes[id.0];
         node.messages += 1;
-        match &mut node.stored {
-            Some(stored) => {
-                self.chain.renew(id.0);
-                self.bytes -= stored.payload.weight();
-                // Where no writer is still sending the value before, its memory is used again.
-                if !keep && let Some(stored) = Arc::get_mut(stored) {
-                    stored.payload.replace(source, format, part);
-                    stored.published = published;
-                    self.bytes += stored.payload.weight();
-                    return None;
-                }
-            }
-            None => {
-                self.chain.append(id.0);
-                self.values += 1;
-            }
+        let stored = node.stored.as_mut()?;
+        if !stored.is_held() {
+            *stored = Stored::new(stored.topic(), payload, published);
+            self.begin(id, payload);
+            return None;
         }
-        let payload = Payload::copy(source, format, part);
-        self.bytes += payload.weight();
-        // The topic as the tree has it, so that its name is there once.
-        let topic = topic.sharing(&node.name);
-        node.stored.replace(Arc::new(Stored { topic, payload, published }))
+        self.chain.renew(id.0);
+        self.bytes -= stored.weight();
+        self.bytes += payload.source().len();
+        // Where no writer is still sending the value before, its memory is used again.
+        if !keep && stored.replace(payload, published) {
+            return None;
+        }
+        let new = Stored::new(stored.topic(), payload, published);
+        Some(std::mem::replace(stored, new))
     }
 
     /// Makes room for so many topics more, so that it need not be made little by little.
     pub(super) fn reserve(&mut self, topics: usize) {
-        self.nodes.reserve(topics);
-        let Tree { names, hasher, nodes, .. } = self;
-        names.reserve(topics, |id| hasher.hash_one(&*nodes[*id as usize].name));
+        self.names.reserve(topics);
     }
 
     /// Puts a value back that was stored before the broker was started, before everything else. Its place in the order of
     /// publication is what [`put_in_order`](Self::put_in_order) makes of what is returned.
-    pub(super) fn restore(&mut self, topic: &Topic, payload: Payload, published: u64) -> Restored {
-        let id = self.place(topic);
+    pub(super) fn restore(
+        &mut self,
+        topic: TopicName<'_>,
+        payload: PayloadRef<'_>,
+        published: u64,
+    ) -> Restored {
+        let (hash, stored) = (self.names.hash(topic.as_str()), Stored::new(topic, payload, published));
+        let id = match self.named(topic.as_str(), hash) {
+            Some(id) => {
+                self.nodes[id.0].stored = Some(stored);
+                id
+            }
+            None => self.insert(topic, hash, stored),
+        };
         self.values += 1;
-        self.bytes += payload.weight();
-        let node = &mut self.nodes[id.0 as usize];
-        let topic = topic.sharing(&node.name);
-        node.stored = Some(Arc::new(Stored { topic, payload, published }));
+        self.bytes += payload.source().len();
         Restored { published, id }
     }
 
@@ -317,24 +292,26 @@ impl Tree {
         let members = std::iter::successors(self.chain.newest(), |member| self.chain.before(*member));
         // A marker has no node, or one without a value.
         members.filter_map(|member| {
-            let node = self.nodes.get(member as usize)?;
-            Some((&**node.stored.as_ref()?, node.messages))
+            let node = self.nodes.get(member)?;
+            Some((node.held()?, node.messages))
         })
     }
 
     /// The last value of a topic.
-    pub(super) fn get(&self, topic: &Topic) -> Option<&Arc<Stored>> {
+    pub(super) fn get<'a>(&self, topic: impl Into<TopicName<'a>>) -> Option<&Stored> {
         let id = self.find(topic)?;
-        self.nodes[id.0 as usize].stored.as_ref()
+        self.nodes[id.0].held()
     }
 
     /// Forgets the last value of a topic, and returns it.
-    pub(super) fn clear(&mut self, topic: &Topic) -> Option<Arc<Stored>> {
+    pub(super) fn clear<'a>(&mut self, topic: impl Into<TopicName<'a>>) -> Option<Stored> {
+        let topic = topic.into();
         let id = self.find(topic)?;
-        let stored = self.nodes[id.0 as usize].stored.take()?;
+        self.nodes[id.0].held()?;
+        let stored = self.nodes[id.0].stored.replace(Stored::nothing(topic))?;
         self.chain.remove(id.0);
         self.values -= 1;
-        self.bytes -= stored.payload.weight();
+        self.bytes -= stored.weight();
         self.prune(id);
         Some(stored)
     }
@@ -343,39 +320,36 @@ impl Tree {
     pub(super) fn prune(&mut self, id: TopicId) {
         let mut at = id.0;
         while at != ROOT.0 {
-            let node = &self.nodes[at as usize];
-            if node.stored.is_some() || node.first_child != NOBODY {
+            let node = &self.nodes[at];
+            if node.held().is_some() || node.first_child != NOBODY {
                 return;
             }
-            self.nodes_cost -= node_cost(&node.name);
-            let (parent, previous, next) = (node.parent, node.previous_sibling, node.next_sibling);
-            let hash = self.hasher.hash_one(&*node.name);
-            if let Ok(entry) = self.names.find_entry(hash, |id| *id == at) {
-                entry.remove();
+            let Node { stored, parent, previous_sibling, next_sibling, .. } = self.nodes.remove(at);
+            if let Some(stored) = stored {
+                self.nodes_cost -= node_cost(stored.name().len());
+                self.names.remove(self.names.hash(stored.topic().as_str()), at);
             }
-            match previous {
-                NOBODY => self.nodes[parent as usize].first_child = next,
-                _ => self.nodes[previous as usize].next_sibling = next,
+            match previous_sibling {
+                NOBODY => self.nodes[parent].first_child = next_sibling,
+                _ => self.nodes[previous_sibling].next_sibling = next_sibling,
             }
-            if next != NOBODY {
-                self.nodes[next as usize].previous_sibling = previous;
+            if next_sibling != NOBODY {
+                self.nodes[next_sibling].previous_sibling = previous_sibling;
             }
-            self.nodes[at as usize] = Node::new("".into(), NOBODY);
-            self.free.push(at);
             at = parent;
         }
     }
 
     /// A marker before the oldest value.
     pub(super) fn mark(&mut self) -> Marker {
-        let id = self.add(Node::new("".into(), NOBODY));
+        let id = self.nodes.add(Node::new(None, NOBODY));
         self.chain.prepend(id);
         Marker(id)
     }
 
     /// A marker behind the newest value.
     pub(super) fn mark_newest(&mut self) -> Marker {
-        let id = self.add(Node::new("".into(), NOBODY));
+        let id = self.nodes.add(Node::new(None, NOBODY));
         self.chain.append(id);
         Marker(id)
     }
@@ -383,13 +357,13 @@ impl Tree {
     /// Takes a marker away.
     pub(super) fn unmark(&mut self, Marker(id): Marker) {
         self.chain.remove(id);
-        self.free.push(id);
+        self.nodes.remove(id);
     }
 
     /// What lies behind a marker: a value, or another marker; `None` at the end.
-    pub(super) fn behind(&self, marker: &Marker) -> Option<Option<&Arc<Stored>>> {
+    pub(super) fn behind(&self, marker: &Marker) -> Option<Option<&Stored>> {
         let next = self.chain.after(marker.0)?;
-        Some(self.nodes[next as usize].stored.as_ref())
+        Some(self.nodes[next].held())
     }
 
     /// Moves a marker on by one.
@@ -405,32 +379,35 @@ impl Tree {
     /// Says that subscriptions have changed.
     pub(super) fn forget_routes(&mut self) {
         if self.route_sets.forget() {
-            for node in &mut self.nodes {
+            for node in self.nodes.iter_mut() {
                 node.routes = RouteSet::default();
             }
         }
     }
 
     /// Where a topic's messages go, found again only after a change of the subscriptions.
-    pub(super) fn routes(
+    pub(super) fn route_set(
         &mut self,
         id: TopicId,
-        topic: &Topic,
+        topic: TopicName<'_>,
         subscriptions: &Subscriptions,
-    ) -> Arc<[Route]> {
-        let node = &mut self.nodes[id.0 as usize];
-        if let Some(routes) = self.route_sets.get(node.routes) {
-            return routes.clone();
+    ) -> RouteSet {
+        let node = &mut self.nodes[id.0];
+        if self.route_sets.get(node.routes).is_none() {
+            node.routes = self.route_sets.add(subscriptions.routes(topic));
         }
-        let (set, routes) = self.route_sets.add(subscriptions.routes(topic));
-        node.routes = set;
-        routes
+        node.routes
+    }
+
+    /// The routes of a set that was found since the subscriptions have changed.
+    pub(super) fn routes(&self, set: RouteSet) -> Arc<[Route]> {
+        self.route_sets.get(set).cloned().unwrap_or_default()
     }
 }
 
 /// What a node costs, its payload apart.
-fn node_cost(name: &str) -> usize {
-    name.len() + TOPIC_COST
+fn node_cost(name: usize) -> usize {
+    name + TOPIC_COST
 }
 
 #[cfg(test)]

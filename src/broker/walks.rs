@@ -6,12 +6,12 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
 
 use super::outbox::Piece;
+use super::stored::Stored;
 use super::subscriptions::Slot;
 use super::sync::{Receiver, Sender, unbounded};
-use super::tree::{Marker, Stored, Tree};
+use super::tree::{AHEAD, Marker, Tree};
 use crate::protocol::TopicFilter;
 
 /// Topics that one step looks at.
@@ -38,7 +38,7 @@ struct Walk {
     /// The last publication that it has come by.
     position: u64,
     /// Values that are not in the tree any more, to be shown at their place.
-    kept: BTreeMap<u64, Arc<Stored>>,
+    kept: BTreeMap<u64, Stored>,
     /// The connection's writer holds the other end; when this is dropped, there are no more pieces.
     pieces: Sender<Piece>,
 }
@@ -76,13 +76,13 @@ impl Walks {
     }
 
     /// Keeps a value that was taken out of the tree for whoever has not come by it.
-    pub(super) fn keep(&mut self, stored: &Arc<Stored>) {
+    pub(super) fn keep(&mut self, stored: &Stored) {
         for walk in &mut self.turns {
-            if walk.position < stored.published
-                && stored.published <= walk.until
-                && walk.filter.matches(&stored.topic)
+            if walk.position < stored.published()
+                && stored.published() <= walk.until
+                && walk.filter.matches(stored.topic())
             {
-                walk.kept.insert(stored.published, stored.clone());
+                walk.kept.insert(stored.published(), stored.clone());
             }
         }
     }
@@ -131,11 +131,14 @@ impl Walks {
 }
 
 impl Walk {
-    fn step(&mut self, tree: &mut Tree) -> (Vec<Arc<Stored>>, bool) {
+    fn step(&mut self, tree: &mut Tree) -> (Vec<Stored>, bool) {
         let mut values = Vec::new();
-        for _ in 0..STEP {
+        for looked_at in 0..STEP {
+            if looked_at % AHEAD == 0 {
+                tree.approach_behind(&self.marker);
+            }
             let stored = match tree.behind(&self.marker) {
-                Some(Some(stored)) if stored.published > self.until => None,
+                Some(Some(stored)) if stored.published() > self.until => None,
                 Some(Some(stored)) => Some(stored),
                 // Somebody else's place.
                 Some(None) => {
@@ -149,12 +152,12 @@ impl Walk {
                 return (values, true);
             };
             while let Some(kept) = self.kept.first_entry()
-                && *kept.key() < stored.published
+                && *kept.key() < stored.published()
             {
                 values.push(kept.remove());
             }
-            self.position = stored.published;
-            if self.filter.matches(&stored.topic) {
+            self.position = stored.published();
+            if self.filter.matches(stored.topic()) {
                 values.push(stored.clone());
             }
             tree.pass(&self.marker);
@@ -166,14 +169,17 @@ impl Walk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Part;
+    use crate::codec::PayloadRef;
     use crate::protocol::{Format, Topic};
 
     fn publish(tree: &mut Tree, walks: &mut Walks, name: &str, json: &str) {
         let topic = Topic::parse(name).unwrap();
-        let id = tree.place(&topic);
-        let part = Part::Value(0..json.len());
-        if let Some(before) = tree.store(id, &topic, json.as_bytes(), Format::Json, &part, true) {
+        let payload = PayloadRef::new(json.as_bytes(), Format::Json, false);
+        let Some(id) = tree.find(&topic) else {
+            tree.store_new(topic.name(), payload);
+            return;
+        };
+        if let Some(before) = tree.store(id, payload, true) {
             walks.keep(&before);
         }
     }
@@ -182,7 +188,7 @@ mod tests {
         pieces
             .try_iter()
             .flat_map(|piece| piece.values)
-            .map(|stored| (stored.topic.to_string(), stored.payload.source().to_vec()))
+            .map(|stored| (stored.topic().to_string(), stored.payload().source().to_vec()))
             .collect()
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -145,7 +144,7 @@ pub(super) fn import(args: &Import) -> Result<(), Failure> {
         let Kept { topic, payload, expires, .. } = judged
             .and_then(|line: Line| line.judge(published))
             .map_err(|what| Failure::Other(format!("{}: {what}; nothing was imported", place())))?;
-        let stored = Arc::new(Stored { topic, payload, published });
+        let stored = Stored::new(topic.name(), payload.borrow(), published);
         changes.push(Change::Keep { stored, expires });
         if changes.len() == TOGETHER {
             storage.write(&changes)?;

@@ -16,6 +16,7 @@ use super::page::Sheet;
 use super::payload::Payload;
 use super::published::Published;
 use super::spares::Spares;
+use super::topics::Topics;
 use super::xml::KnownNames;
 use crate::protocol::{Format, Limits, Topic};
 
@@ -25,7 +26,7 @@ pub struct Batch {
     bytes: Vec<u8>,
     document: Document,
     decoded: usize,
-    topics: Vec<Topic>,
+    topics: Topics,
     messages: Vec<Published>,
     limits: Limits,
     /// For each dialect, which messages are wanted in it; empty for none.
@@ -75,7 +76,7 @@ impl Batch {
     pub fn new(
         bytes: Vec<u8>,
         document: Document,
-        topics: Vec<Topic>,
+        topics: Topics,
         messages: Vec<Published>,
         limits: Limits,
     ) -> Batch {
@@ -100,7 +101,7 @@ impl Batch {
         let (part, bytes) = payload.into_part();
         let message = Message { part, document: None };
         let published = Published::new(0, format, &message, retain, None, None);
-        Batch::new(bytes, Document::new(), vec![topic], vec![published], limits)
+        Batch::new(bytes, Document::new(), Topics::from_iter([topic]), vec![published], limits)
     }
 
     /// The same batch, that knows how many bytes its payloads decode to ([`Document::value_size`]).
@@ -130,7 +131,7 @@ impl Batch {
     }
 
     /// The topics that the messages refer to.
-    pub fn topics(&self) -> &[Topic] {
+    pub fn topics(&self) -> &Topics {
         &self.topics
     }
 
@@ -153,7 +154,8 @@ impl Batch {
     /// proportion to that.
     pub fn weight(&self) -> usize {
         let decoded = self.document.weight().max(self.decoded);
-        self.bytes.capacity() + decoded + self.messages.capacity() * size_of::<Published>()
+        let own = self.bytes.capacity() + self.messages.capacity() * size_of::<Published>();
+        own + decoded + self.topics.weight()
     }
 
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.
@@ -243,7 +245,7 @@ impl Batch {
         out: &mut Sheet,
     ) -> Result<(), crate::protocol::Refusal> {
         let format = published.format();
-        let topic = self.topics[published.topic()].as_str();
+        let topic = self.topics.get(published.topic()).as_str();
         let content = match (published.part(), published.document()) {
             (Part::Value(range), _) if dialect.passes_on(format) => {
                 if let Some(frame) = published.verbatim() {

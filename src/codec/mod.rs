@@ -17,6 +17,7 @@ mod payload;
 pub mod pickle;
 mod published;
 mod spares;
+mod topics;
 mod words;
 pub mod xml;
 
@@ -28,6 +29,7 @@ pub use envelope::{
     Content, Dialect, FrameField, KnownEnvelope, Message, Part, Recognised, Request, decode_part,
     read_request, write_delivery, write_frame, write_reply, write_stats, write_value,
 };
-pub use payload::{Frame, Payload};
+pub use payload::{Frame, Payload, PayloadRef};
 pub use published::Published;
 pub use spares::Spares;
+pub use topics::Topics;

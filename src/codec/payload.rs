@@ -27,9 +27,7 @@ pub enum Frame {
 impl Payload {
     /// Copies a payload out of the frame that brought it.
     pub fn copy(source: &[u8], format: Format, part: &Part) -> Payload {
-        let mut payload = Payload { format, in_body: false, bytes: Vec::new() };
-        payload.replace(source, format, part);
-        payload
+        PayloadRef::of(source, format, part).to_payload()
     }
 
     /// A whole pickle that the broker wrote.
@@ -37,31 +35,9 @@ impl Payload {
         Payload { format: Format::Pickle, in_body: false, bytes }
     }
 
-    /// Becomes another payload, in the memory of this one where that is large enough and not far too large.
-    pub fn replace(&mut self, source: &[u8], format: Format, part: &Part) {
-        let (in_body, range) = match part {
-            Part::Value(range) => (false, range),
-            Part::Body(range) => (true, range),
-        };
-        let bytes = &source[range.clone()];
-        self.format = format;
-        self.in_body = in_body;
-        self.bytes.clear();
-        if self.bytes.capacity() / 2 > bytes.len() + 64 {
-            self.bytes = Vec::new();
-        }
-        self.bytes.reserve_exact(bytes.len());
-        self.bytes.extend_from_slice(bytes);
-    }
-
     /// The format in which it was published.
     pub fn format(&self) -> Format {
         self.format
-    }
-
-    /// Bytes of memory that the payload holds.
-    pub fn weight(&self) -> usize {
-        self.bytes.len()
     }
 
     /// The bytes, and the part of them that is the payload: all.
@@ -75,17 +51,77 @@ impl Payload {
         if self.in_body { Part::Body(all) } else { Part::Value(all) }
     }
 
+    /// The payload, borrowed.
+    pub fn borrow(&self) -> PayloadRef<'_> {
+        PayloadRef { format: self.format, in_body: self.in_body, bytes: &self.bytes }
+    }
+
     /// Decodes it; the index is that of its root. Pass [`source`](Self::source) to look at texts.
     ///
     /// # Errors
     /// None for a payload that was judged under the same limits.
     pub fn decode(&self, document: &mut Document, limits: &Limits) -> Result<usize, Refusal> {
-        decode_part(&self.bytes, self.format, &self.part(), document, limits)
+        self.borrow().decode(document, limits)
     }
 
     /// What a document of [`decode`](Self::decode) refers to.
     pub fn source(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+/// A judged payload that lies somewhere else, with other things in one piece of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PayloadRef<'a> {
+    format: Format,
+    in_body: bool,
+    bytes: &'a [u8],
+}
+
+impl<'a> PayloadRef<'a> {
+    /// The payload in the bytes of a [`Part`].
+    pub fn of(source: &'a [u8], format: Format, part: &Part) -> PayloadRef<'a> {
+        let in_body = matches!(part, Part::Body(_));
+        PayloadRef { format, in_body, bytes: &source[part.range().clone()] }
+    }
+
+    /// Bytes that are a payload in `format`; a whole message body if `in_body`, see [`Part::Body`].
+    pub fn new(bytes: &'a [u8], format: Format, in_body: bool) -> PayloadRef<'a> {
+        PayloadRef { format, in_body, bytes }
+    }
+
+    /// The format in which it was published.
+    pub fn format(self) -> Format {
+        self.format
+    }
+
+    /// Whether it is a whole message body, see [`Part::Body`].
+    pub fn is_in_body(self) -> bool {
+        self.in_body
+    }
+
+    /// The part of its bytes that is the payload: all.
+    pub fn part(self) -> Part {
+        let all = 0..self.bytes.len();
+        if self.in_body { Part::Body(all) } else { Part::Value(all) }
+    }
+
+    /// As it was published.
+    pub fn source(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The payload, with bytes of its own.
+    pub fn to_payload(self) -> Payload {
+        Payload { format: self.format, in_body: self.in_body, bytes: self.bytes.to_vec() }
+    }
+
+    /// Decodes it; the index is that of its root. Pass [`source`](Self::source) to look at texts.
+    ///
+    /// # Errors
+    /// None for a payload that was judged under the same limits.
+    pub fn decode(self, document: &mut Document, limits: &Limits) -> Result<usize, Refusal> {
+        decode_part(self.bytes, self.format, &self.part(), document, limits)
     }
 
     /// Appends a frame that carries the payload.
@@ -93,7 +129,7 @@ impl Payload {
     /// # Errors
     /// As for [`decode`](Self::decode); nothing is appended then.
     pub fn write(
-        &self,
+        self,
         out: &mut Vec<u8>,
         dialect: Dialect,
         topic: &str,
@@ -102,11 +138,11 @@ impl Payload {
         limits: &Limits,
     ) -> Result<(), Refusal> {
         let content = if dialect.passes_on(self.format) && !self.in_body {
-            Content::Published(&self.bytes)
+            Content::Published(self.bytes)
         } else {
             scratch.clear();
             let root = self.decode(scratch, limits)?;
-            Content::Decoded(scratch.view(&self.bytes, root))
+            Content::Decoded(scratch.view(self.bytes, root))
         };
         match frame {
             Frame::Live => write_delivery(out, dialect, topic, content, false),

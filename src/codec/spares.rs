@@ -168,6 +168,7 @@ mod tests {
             spares.give_back_bytes(Vec::with_capacity(1 << 20));
         }
         assert_eq!(kept(&spares), (4 << 20, 4));
+        assert_eq!(spares.bytes((1 << 20) + 1).capacity(), (1 << 20) + 1);
         spares.give_back_bytes(Vec::with_capacity((1 << 20) + 1));
         spares.give_back_bytes(Vec::with_capacity(100));
         assert_eq!(kept(&spares), (4 << 20, 4), "too large and too small");

@@ -36,13 +36,20 @@ pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 /// is known to need more.
 pub const DEFAULT_MAX_SUBSCRIPTIONS: usize = 65_536;
 
+/// Sets of places at which the subscriptions of one connection may have their `+`.
+///
+/// A topic matches at most one filter of each, however many there are. Without this bound it could match a number that
+/// doubles with each segment: every mixture of `a` and `+` matches `a/a/a/…`.
+pub const MAX_PATTERNS: usize = 256;
+
 /// Messages that may wait for one subscriber: a second of a busy stream.
 pub const DEFAULT_QUEUE_MESSAGES: usize = 262_144;
 
 /// Bytes of memory that the messages waiting for one subscriber may keep alive: as in NATS.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 
-/// Last values that are remembered. A topic costs a few hundred bytes, so this is some gigabytes.
+/// Last values that are remembered. A topic costs about 140 bytes beside its payload and its name, so this is some
+/// gigabytes.
 pub const DEFAULT_STORED_VALUES: usize = 10_000_000;
 
 /// Bytes that a topic costs beside its name and its payload, about. Every topic above it costs as much, if nothing else is

@@ -21,30 +21,17 @@ impl Topic {
     /// `/`), a trailing `/`, a control character, a wildcard, or a topic over [`MAX_TOPIC_BYTES`] or
     /// [`MAX_TOPIC_SEGMENTS`].
     pub fn parse(text: &str) -> Result<Topic, Refusal> {
-        check(text)?;
-        if text == "/" {
-            return Err(invalid(text, "\"/\" can be subscribed to, but not published to"));
-        }
-        if text.contains(['+', '#']) {
-            return Err(invalid(text, "\"+\" and \"#\" are wildcards; they stand only in a subscription"));
-        }
-        Ok(Topic(text.into()))
+        TopicName::parse(text).map(TopicName::to_topic)
+    }
+
+    /// Its name, borrowed.
+    pub fn name(&self) -> TopicName<'_> {
+        TopicName(&self.0)
     }
 
     /// The topic as it was spelled.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// The text as clones share it.
-    pub fn shared(&self) -> &Arc<str> {
-        &self.0
-    }
-
-    /// The same topic, with its text shared with `text` if they are equal.
-    #[must_use]
-    pub fn sharing(&self, text: &Arc<str>) -> Topic {
-        if self.0 == *text { Topic(text.clone()) } else { self.clone() }
     }
 
     /// The segments; a leading `/` makes the first one empty.
@@ -68,6 +55,63 @@ impl fmt::Display for Topic {
 impl fmt::Debug for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", &*self.0)
+    }
+}
+
+/// The name of a topic that lies somewhere else: with others of a batch, or beside a stored value. It was judged as
+/// [`Topic::parse`] judges it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicName<'a>(&'a str);
+
+impl<'a> TopicName<'a> {
+    /// Reads the name of a topic that something can be published to.
+    ///
+    /// # Errors
+    /// As for [`Topic::parse`].
+    pub fn parse(text: &'a str) -> Result<TopicName<'a>, Refusal> {
+        if is_plain(text.as_bytes()) {
+            return Ok(TopicName(text));
+        }
+        check(text)?;
+        if text == "/" {
+            return Err(invalid(text, "\"/\" can be subscribed to, but not published to"));
+        }
+        if text.contains(['+', '#']) {
+            return Err(invalid(text, "\"+\" and \"#\" are wildcards; they stand only in a subscription"));
+        }
+        Ok(TopicName(text))
+    }
+
+    /// A name that was a [`TopicName`] before it was put where it is now.
+    pub(crate) fn judged(text: &'a str) -> TopicName<'a> {
+        TopicName(text)
+    }
+
+    /// The name as it was spelled.
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+
+    /// The segments; a leading `/` makes the first one empty.
+    pub fn segments(self) -> impl Iterator<Item = &'a str> {
+        self.0.split('/')
+    }
+
+    /// The topic, with a text of its own.
+    pub fn to_topic(self) -> Topic {
+        Topic(self.0.into())
+    }
+}
+
+impl<'a> From<&'a Topic> for TopicName<'a> {
+    fn from(topic: &'a Topic) -> TopicName<'a> {
+        topic.name()
+    }
+}
+
+impl fmt::Display for TopicName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
     }
 }
 
@@ -124,12 +168,30 @@ impl TopicFilter {
         self.segments().any(|segment| segment == "+")
     }
 
+    /// Where its `+` stand; none if there is none.
+    pub fn pattern(&self) -> Option<Pattern> {
+        if !self.text.contains('+') {
+            return None;
+        }
+        // The one more than all segments says how many they are.
+        let (mut bits, mut next) = (0, 1);
+        for segment in self.segments() {
+            bits |= if segment == "+" { next } else { 0 };
+            next <<= 1;
+        }
+        Some(Pattern(bits | next))
+    }
+
     /// Whether `topic` lies in the subtree that the filter names.
-    pub fn matches(&self, topic: &Topic) -> bool {
-        let mut of_topic = topic.segments();
+    pub fn matches<'a>(&self, topic: impl Into<TopicName<'a>>) -> bool {
+        let mut of_topic = topic.into().segments();
         self.segments().all(|wanted| of_topic.next().is_some_and(|is| wanted == "+" || wanted == is))
     }
 }
+
+/// At which of how many segments a filter has a `+`. A topic matches at most one filter of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pattern(u128);
 
 impl PartialEq for TopicFilter {
     fn eq(&self, other: &TopicFilter) -> bool {
@@ -164,6 +226,9 @@ impl fmt::Debug for TopicFilter {
 /// [`ErrorCode::InvalidTopic`].
 pub fn check_topic_limits(text: &str, limits: &Limits) -> Result<(), Refusal> {
     let Limits { topic_bytes, topic_segments, .. } = *limits;
+    if text.len() <= topic_bytes && topic_segments >= MAX_TOPIC_SEGMENTS {
+        return Ok(());
+    }
     if text.len() > topic_bytes {
         return Err(invalid(
             text,
@@ -178,6 +243,40 @@ pub fn check_topic_limits(text: &str, limits: &Limits) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+const SLASH: u8 = 1;
+const OTHER: u8 = 2;
+
+/// What each byte of a name is: part of a segment (0), a slash, or something that [`check`] has to look at.
+const KINDS: [u8; 256] = {
+    let mut kinds = [OTHER; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        kinds[byte as usize] = match byte {
+            b'/' => SLASH,
+            b'+' | b'#' => OTHER,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+/// Whether a text is the name of a topic as they usually are, seen in one look at each byte. Where it is not, it may be one
+/// all the same.
+fn is_plain(text: &[u8]) -> bool {
+    if text.is_empty() || text.len() > MAX_TOPIC_BYTES {
+        return false;
+    }
+    let (mut odd, mut slashes, mut before) = (0, 0_usize, 0);
+    for byte in text {
+        let kind = KINDS[*byte as usize];
+        odd |= (kind & OTHER) | (kind & before);
+        slashes += usize::from(kind);
+        before = kind;
+    }
+    odd == 0 && before != SLASH && slashes < MAX_TOPIC_SEGMENTS
 }
 
 /// What holds for topics and filters alike.
@@ -229,12 +328,15 @@ mod tests {
             ["a", "/a", "a/b", "/weather/temp", "ü/漢", " ", &long[1..], &deep[2..], "a b", ".", "$SYS"]
         {
             assert_eq!(Topic::parse(good).map(|topic| topic.to_string()), Ok(good.to_owned()));
+            assert!(!is_plain(good.as_bytes()) || check(good).is_ok(), "{good:?}");
         }
+        assert!(["a", "/a", "/weather/temp", "$SYS", "a b"].iter().all(|name| is_plain(name.as_bytes())));
         for bad in
             ["", "/", "//", "a/", "/a/", "a//b", "//a", "a\0", "\u{85}", "+", "#", "a/#", "a+b", &long, &deep]
         {
             let refused = Topic::parse(bad).map(drop).map_err(|refusal| refusal.code);
             assert_eq!(refused, Err(ErrorCode::InvalidTopic), "{bad:?}");
+            assert!(!is_plain(bad.as_bytes()), "{bad:?}");
         }
     }
 
@@ -269,6 +371,19 @@ mod tests {
         check("a/+/c", "a/b/x", false);
         check("a/+", "a", false);
         check("/+/b", "/a/b", true);
+    }
+
+    #[test]
+    fn a_pattern_is_where_the_wildcards_stand_in_how_many_segments() {
+        let pattern = |text| TopicFilter::parse(text).unwrap().pattern();
+        assert_eq!((pattern("a"), pattern("#"), pattern("/")), (None, None, None));
+        assert_eq!(pattern("a/+"), pattern("b/+/#"));
+        let different = ["+", "+/a", "a/+", "+/+", "+/a/a", &["+"; MAX_TOPIC_SEGMENTS].join("/")];
+        for (index, one) in different.iter().enumerate() {
+            assert!(different[..index].iter().all(|other| pattern(other) != pattern(one)), "{one}");
+        }
+        let longest = format!("/{}", ["+"; MAX_TOPIC_SEGMENTS].join("/"));
+        assert_ne!(pattern(&longest), pattern(&longest[1..]));
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Storage {
             match change {
                 Change::Keep { stored, expires } => {
                     record::write(stored, *expires, &mut self.record);
-                    values.insert(stored.topic.as_str(), self.record.as_slice())?;
+                    values.insert(stored.topic().as_str(), self.record.as_slice())?;
                 }
                 Change::Forget(topic) => drop(values.remove(topic.as_str())?),
             }

@@ -20,15 +20,15 @@ const HEAD: usize = 21;
 
 /// Spells a value, in the place of what is in `record`.
 pub(super) fn write(stored: &Stored, expires: Option<u64>, record: &mut Vec<u8>) {
-    let payload = &stored.payload;
-    let in_body = if matches!(payload.part(), Part::Body(_)) { IN_BODY } else { 0 };
+    let payload = stored.payload();
+    let in_body = if payload.is_in_body() { IN_BODY } else { 0 };
     record.clear();
     record.push(payload.format().byte() | in_body);
-    record.extend_from_slice(&stored.published.to_le_bytes());
+    record.extend_from_slice(&stored.published().to_le_bytes());
     record.extend_from_slice(&expires.unwrap_or(0).to_le_bytes());
     record.extend_from_slice(&[0; 4]);
     record.extend_from_slice(payload.source());
-    let checksum = checksum(stored.topic.as_str(), record).to_le_bytes();
+    let checksum = checksum(stored.topic().as_str(), record).to_le_bytes();
     record[CHECKSUM].copy_from_slice(&checksum);
 }
 

@@ -126,10 +126,10 @@ fn random(seed: u64) -> impl FnMut() -> u64 {
     }
 }
 
-fn stored(topic: &str, number: u64) -> Arc<Stored> {
+fn stored(topic: &str, number: u64) -> Stored {
     let text = format!("{number:0width$}", width = 1 + (number % 700) as usize);
     let payload = Payload::copy(text.as_bytes(), Format::Json, &Part::Value(0..text.len()));
-    Arc::new(Stored { topic: Topic::parse(topic).unwrap(), payload, published: number })
+    Stored::new(Topic::parse(topic).unwrap().name(), payload.borrow(), number)
 }
 
 fn load(store: &mut Storage) -> BTreeMap<String, u64> {

@@ -29,6 +29,8 @@ struct Connection {
     peer: IpAddr,
     /// The session's thread; none before it was started, and while it is parked.
     thread: Option<Thread>,
+    /// The writer's thread, where it has one; perhaps one that has ended.
+    writer: Option<Thread>,
 }
 
 impl Connections {
@@ -47,7 +49,7 @@ impl Connections {
         let peer = peer.ip();
         let mut inner = self.inner.lock();
         *inner.per_address.entry(peer).or_insert(0) += 1;
-        inner.open.insert(client, Connection { stream, peer, thread: None });
+        inner.open.insert(client, Connection { stream, peer, thread: None, writer: None });
     }
 
     /// Says which thread serves a connection from now on.
@@ -69,6 +71,24 @@ impl Connections {
         inner.ended.extend(thread);
     }
 
+    /// Says which thread writes to a connection from now on.
+    pub(super) fn write(&self, client: ClientId, thread: Thread) {
+        let mut inner = self.inner.lock();
+        let before = match inner.open.get_mut(&client) {
+            Some(connection) => connection.writer.replace(thread),
+            None => Some(thread),
+        };
+        inner.ended.extend(before);
+    }
+
+    /// Says that this thread, which wrote to a connection, is at its end. Another may have taken its place already.
+    pub(super) fn write_no_more(&self, client: ClientId) {
+        let mut inner = self.inner.lock();
+        let Some(connection) = inner.open.get_mut(&client) else { return };
+        let thread = connection.writer.take_if(|thread| thread.is_this());
+        inner.ended.extend(thread);
+    }
+
     /// Joins threads that are at their end.
     pub(super) fn join_ended(&self) {
         let ended = std::mem::take(&mut self.inner.lock().ended);
@@ -78,8 +98,8 @@ impl Connections {
     /// Says that a connection is over, and its thread at its end.
     pub(super) fn remove(&self, client: ClientId) {
         let mut inner = self.inner.lock();
-        let Some(Connection { peer, thread, .. }) = inner.open.remove(&client) else { return };
-        inner.ended.extend(thread);
+        let Some(Connection { peer, thread, writer, .. }) = inner.open.remove(&client) else { return };
+        inner.ended.extend(thread.into_iter().chain(writer));
         if let Some(count) = inner.per_address.get_mut(&peer) {
             *count -= 1;
             if *count == 0 {
@@ -101,7 +121,10 @@ impl Connections {
         let threads = {
             let mut inner = self.inner.lock();
             let mut threads = std::mem::take(&mut inner.ended);
-            threads.extend(inner.open.drain().filter_map(|(_, connection)| connection.thread));
+            let open = inner.open.drain();
+            threads.extend(
+                open.flat_map(|(_, connection)| connection.thread.into_iter().chain(connection.writer)),
+            );
             threads
         };
         threads.into_iter().for_each(Thread::join);

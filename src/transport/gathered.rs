@@ -1,5 +1,6 @@
 //! What one write will write: runs that are shared with other writers, and bytes of its own.
 
+use std::io::IoSlice;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ const MAX_STRETCHES: usize = 64;
 const WORTH_A_STRETCH: usize = 4 << 10;
 
 /// What the next write will write.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Gathered {
     pub(super) stretches: Vec<Stretch>,
     /// Bytes that no batch holds.
@@ -24,6 +25,7 @@ pub(super) struct Gathered {
     pub(super) bytes: usize,
 }
 
+#[derive(Debug)]
 pub(super) enum Stretch {
     /// Part of a run that is shared with other writers.
     Shared(Arc<Batch>, Dialect, Range<usize>),
@@ -58,6 +60,11 @@ impl Gathered {
         }
     }
 
+    /// Everything that was added, in order.
+    pub(super) fn slices(&self) -> Vec<IoSlice<'_>> {
+        self.stretches.iter().map(|stretch| IoSlice::new(stretch.bytes(&self.own))).collect()
+    }
+
     pub(super) fn clear(&mut self) {
         self.stretches.clear();
         self.own.clear();
@@ -74,7 +81,7 @@ impl Gathered {
 }
 
 impl Stretch {
-    pub(super) fn bytes<'a>(&'a self, own: &'a [u8]) -> &'a [u8] {
+    fn bytes<'a>(&'a self, own: &'a [u8]) -> &'a [u8] {
         match self {
             Stretch::Shared(batch, dialect, range) => &batch.run_bytes(batch.run(*dialect))[range.clone()],
             Stretch::Own(range) => &own[range.clone()],

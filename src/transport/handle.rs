@@ -39,6 +39,7 @@ pub(super) struct Threads {
     pub(super) keeper: Option<JoinHandle<()>>,
     pub(super) attendant: JoinHandle<()>,
     pub(super) listener: JoinHandle<()>,
+    pub(super) pool: Vec<JoinHandle<()>>,
 }
 
 impl BrokerHandle {
@@ -138,7 +139,9 @@ impl BrokerHandle {
     }
 
     fn stop(&mut self) {
-        let Some(Threads { dispatcher, keeper, attendant, listener }) = self.threads.take() else { return };
+        let Some(Threads { dispatcher, keeper, attendant, listener, pool }) = self.threads.take() else {
+            return;
+        };
         self.shared.stopping.store(true, Ordering::Release);
         // The listener is waiting for a connection. Where the system does not wake it when its socket is shut down, it
         // gets one.
@@ -158,6 +161,11 @@ impl BrokerHandle {
         // Nothing that was accepted is lost: it writes what is left and ends.
         keeper.into_iter().for_each(join);
         join(attendant);
+        self.shared.connections.join();
+        // Nobody is left who could call them.
+        self.shared.pool.end();
+        pool.into_iter().for_each(join);
+        // Those that were started meanwhile.
         self.shared.connections.join();
     }
 }

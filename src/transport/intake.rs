@@ -6,14 +6,16 @@ use crate::broker::{Control, Step};
 use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
     Ahead, Asked, Batch, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part, Published, Recognised,
-    Request, Spares, read_request,
+    Request, Spares, Topics, read_request,
 };
 use crate::protocol::{
-    Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, check_topic_limits, frame_at,
+    Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName, check_topic_limits,
+    frame_at,
 };
 
-/// How many of the topics before are compared with a message's topic before it is parsed anew.
-const RECENT: usize = 8;
+/// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those which take turns stand in
+/// the batch once.
+const SEEN: usize = 64;
 
 /// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read can bring many of them;
 /// what is beyond this is decoded again by the writer that needs it.
@@ -33,6 +35,9 @@ pub(super) struct Intake<'a> {
     decoded: usize,
     recent: &'a mut Recent,
     messages: Vec<Published>,
+    topics: Topics,
+    /// Indices of topics that the batch has named, counted from 1.
+    seen: [u32; SEEN],
     /// The deliveries of the batch's messages, as long as each was written while it was judged.
     ahead: Option<Ahead>,
     steps: Vec<Step>,
@@ -42,15 +47,16 @@ pub(super) struct Intake<'a> {
 /// What a session remembers of the frames before, so that it reads the next ones faster.
 #[derive(Debug, Default)]
 pub struct Recent {
-    /// The topics of the batch that is being gathered, those of the one before first.
-    topics: Vec<Topic>,
     /// The publish in JSON that was read in full last.
     known: KnownEnvelope,
     /// What it asked for; `None` when there is nothing to compare with.
     like: Option<Like>,
+    /// The topic that it named.
+    topic: String,
     /// The same for pickles.
     known_pickle: KnownPickle,
     like_pickle: Option<Like>,
+    topic_of_pickle: String,
     /// The dispatcher says here what is wanted of this session's messages.
     asked: Asked,
     /// Batches for which nothing is written ahead.
@@ -64,8 +70,8 @@ pub struct Recent {
 /// What a publish asked for besides its payload.
 #[derive(Clone, Copy, Debug)]
 struct Like {
-    /// Index in [`Recent::topics`].
-    topic: u32,
+    /// The index of its topic in the batch that is being gathered, if that has named it.
+    topic: Option<u32>,
     retain: bool,
     ttl: Option<u32>,
     verbatim: bool,
@@ -96,6 +102,8 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         ahead: recent.ahead(region.len()),
         recent,
         messages: Vec::new(),
+        topics: Topics::default(),
+        seen: [0; SEEN],
         steps: Vec::new(),
         refused: 0,
     };
@@ -141,15 +149,19 @@ impl Intake<'_> {
                         Some(Node::Dict(size)) => size.items as usize,
                         _ => 0,
                     };
-                    let like = Some(Like { topic: index, retain, ttl, verbatim });
+                    let like = Some(Like { topic: Some(index), retain, ttl, verbatim });
                     match (format, &message.part) {
                         (Format::Json, Part::Value(value)) => {
                             self.recent.known.learn(source, body, value.clone(), &topic);
                             self.recent.like = like;
+                            self.recent.topic.clear();
+                            self.recent.topic.push_str(&topic);
                         }
                         (Format::Pickle, _) => {
                             self.recent.known_pickle.learn(&source[body], fields);
                             self.recent.like_pickle = like;
+                            self.recent.topic_of_pickle.clear();
+                            self.recent.topic_of_pickle.push_str(&topic);
                         }
                         _ => {}
                     }
@@ -176,14 +188,14 @@ impl Intake<'_> {
     /// it is one.
     #[inline]
     fn like_the_last(&mut self, at: usize, end: usize) -> bool {
-        let Some(mut like) = self.recent.like else { return false };
+        let Some(like) = self.recent.like else { return false };
         let source = &self.region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
         let known = &self.recent.known;
         let mut recognised = None;
         if let Some(ahead) = &mut self.ahead {
-            let last_topic = self.recent.topics[like.topic as usize].as_str();
+            let last_topic = self.recent.topic.as_str();
             recognised = known.recognise_with(source, body.clone(), |topic, start| {
                 let topic = topic.unwrap_or(last_topic);
                 ahead.write(topic, source, body.clone(), start, &self.limits)
@@ -197,18 +209,23 @@ impl Intake<'_> {
             recognised = known.recognise(source, body, &self.limits);
         }
         let Some(Recognised { topic, message }) = recognised else { return false };
-        if let Some(topic) = topic {
+        let topic = match (topic, like.topic) {
             // A topic that is not one is refused by the full reading.
-            let Ok(index) = self.topic(topic) else {
-                self.ahead = None;
-                return false;
-            };
-            like.topic = index;
-        }
+            (Some(topic), _) => self.topic(topic).ok(),
+            (None, Some(index)) => Some(index),
+            (None, None) => {
+                let index = self.topics.push(TopicName::judged(&self.recent.topic));
+                self.recent.like = Some(Like { topic: Some(index), ..like });
+                Some(index)
+            }
+        };
+        let Some(topic) = topic else {
+            self.ahead = None;
+            return false;
+        };
         let message = Message { part: Part::Value(message), document: None };
         let verbatim = like.verbatim.then_some(frame);
-        let published = Published::new(like.topic, Format::Json, &message, like.retain, like.ttl, verbatim);
-        self.push(published);
+        self.push(Published::new(topic, Format::Json, &message, like.retain, like.ttl, verbatim));
         if let Some(ahead) = &mut self.ahead {
             ahead.keep();
         }
@@ -218,7 +235,7 @@ impl Intake<'_> {
     /// The same for a pickle, whose payload is decoded.
     #[inline]
     fn like_the_last_pickle(&mut self, at: usize, end: usize) -> bool {
-        let Some(mut like) = self.recent.like_pickle else { return false };
+        let Some(like) = self.recent.like_pickle else { return false };
         let source = &self.region[self.start..];
         let body = at - self.start + HEADER_LEN..end - self.start;
         let mark = self.document.mark();
@@ -228,16 +245,22 @@ impl Intake<'_> {
         else {
             return false;
         };
-        if let Some(topic) = topic {
-            let Ok(index) = self.topic(topic) else {
-                self.document.truncate(mark);
-                return false;
-            };
-            like.topic = index;
-        }
+        let topic = match (topic, like.topic) {
+            (Some(topic), _) => self.topic(topic).ok(),
+            (None, Some(index)) => Some(index),
+            (None, None) => {
+                let index = self.topics.push(TopicName::judged(&self.recent.topic_of_pickle));
+                self.recent.like_pickle = Some(Like { topic: Some(index), ..like });
+                Some(index)
+            }
+        };
+        let Some(topic) = topic else {
+            self.document.truncate(mark);
+            return false;
+        };
         self.decoded += size;
         let message = Message { part: Part::Body(body), document: self.keep(mark, Some(root)) };
-        self.push(Published::new(like.topic, Format::Pickle, &message, like.retain, like.ttl, None));
+        self.push(Published::new(topic, Format::Pickle, &message, like.retain, like.ttl, None));
         true
     }
 
@@ -259,20 +282,18 @@ impl Intake<'_> {
         self.messages.push(published);
     }
 
-    /// The index of a topic in the batch's list.
+    /// The index of a topic among the batch's.
     fn topic(&mut self, text: &str) -> Result<u32, Refusal> {
-        let topics = &mut self.recent.topics;
-        let recent = topics.len().saturating_sub(RECENT);
-        let known = topics[recent..].iter().rposition(|topic| topic.as_str() == text);
-        let index = match known {
-            Some(index) => recent + index,
-            None => {
-                check_topic_limits(text, &self.limits)?;
-                topics.push(Topic::parse(text)?);
-                topics.len() - 1
-            }
-        };
-        Ok(index as u32)
+        let seen = &mut self.seen[place(text)];
+        if let Some(index) = seen.checked_sub(1)
+            && self.topics.get(index as usize).as_str() == text
+        {
+            return Ok(index);
+        }
+        check_topic_limits(text, &self.limits)?;
+        let index = self.topics.push(TopicName::parse(text)?);
+        *seen = index + 1;
+        Ok(index)
     }
 
     /// Ends the batch before `end`, if there is one.
@@ -287,8 +308,11 @@ impl Intake<'_> {
         let region = &self.region[self.start..end];
         let mut bytes = self.recent.spares.bytes(region.len());
         bytes.extend_from_slice(region);
-        let topics = self.recent.topics.clone();
-        self.recent.forget_old_topics();
+        let topics = mem::take(&mut self.topics);
+        self.seen = [0; SEEN];
+        for like in [&mut self.recent.like, &mut self.recent.like_pickle].into_iter().flatten() {
+            like.topic = None;
+        }
         let decoded = mem::take(&mut self.decoded);
         let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
         let batch = Batch::new(bytes, document, topics, messages, self.limits)
@@ -313,15 +337,15 @@ impl Recent {
         }
         Ahead::begin(&self.asked, &self.spares, bytes)
     }
+}
 
-    /// Keeps as many topics as are looked at.
-    fn forget_old_topics(&mut self) {
-        let old = self.topics.len().saturating_sub(RECENT);
-        self.topics.drain(..old);
-        for like in [&mut self.like, &mut self.like_pickle] {
-            *like = like.and_then(|like| Some(Like { topic: like.topic.checked_sub(old as u32)?, ..like }));
-        }
-    }
+/// Where a topic is remembered: topics that take turns mostly differ in their last bytes.
+fn place(topic: &str) -> usize {
+    let last = topic.as_bytes().last_chunk().map_or_else(
+        || topic.bytes().fold(0, |word, byte| word << 8 | u64::from(byte)),
+        |last| u64::from_le_bytes(*last),
+    );
+    (last.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % SEEN
 }
 
 /// The control that a request asks for, its topic judged.

@@ -2,7 +2,8 @@
 //!
 //! [`Broker::start`] opens the listening socket and spawns the dispatcher, the listener and the attendant. The listener
 //! spawns a session for each connection, and a session a writer when there is first something to write. A session whose
-//! client is silent is parked with the attendant, without a thread.
+//! client is silent is parked with the attendant, without a thread; where there are many writers, those that are silent share
+//! the threads of a pool.
 
 mod capacity;
 mod complaints;
@@ -13,6 +14,7 @@ mod handle;
 mod intake;
 mod listener;
 mod parked;
+mod pool;
 mod process;
 mod server;
 mod session;

@@ -16,6 +16,7 @@ use super::guards::AbortOnPanic;
 use super::handle::{BrokerHandle, Threads};
 use super::listener::Listener;
 use super::parked::Parked;
+use super::pool::{self, Pool};
 use super::session::Shared;
 use crate::broker::{
     BACKLOG_BYTES, Backlog, Counters, Dispatcher, Fsync, NoStore, QueueLimits, Store, StoreError,
@@ -142,6 +143,7 @@ impl Broker {
         let (events, dispatcher_events) = bounded(EVENTS);
         let (alive, all_gone) = bounded(0);
         let (parked, attendant) = Parked::new()?;
+        let (pool, calls) = Pool::new();
         let mut dispatcher =
             Dispatcher::new(config.store, config.max_subscriptions).with_subtrees(config.subtrees.clone());
         let keeper = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
@@ -150,6 +152,7 @@ impl Broker {
             counters: Arc::new(Counters::default()),
             connections: Connections::default(),
             parked,
+            pool,
             backlog: Backlog::new(BACKLOG_BYTES),
             spares: Spares::new(),
             store_full: dispatcher.store_full(),
@@ -170,11 +173,17 @@ impl Broker {
                 .name("attendant".into())
                 .spawn(move || attendant.run(&shared.connections))?
         };
+        let mut pool = Vec::new();
+        for number in 0..pool::thread_count() {
+            let (shared, calls) = (shared.clone(), calls.clone());
+            let name = format!("pool-{number}");
+            pool.push(thread::Builder::new().name(name).spawn(move || pool::run(&shared, &calls))?);
+        }
         let socket = Arc::new(socket);
         let listener =
             Listener { socket: socket.clone(), events: events.clone(), alive, shared: shared.clone() };
         let listener = thread::Builder::new().name("listener".into()).spawn(move || listener.run())?;
-        let threads = Threads { dispatcher, keeper, attendant, listener };
+        let threads = Threads { dispatcher, keeper, attendant, listener, pool };
         Ok(BrokerHandle::new(local_addr, socket, events, shared, all_gone, threads))
     }
 }

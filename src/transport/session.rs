@@ -4,18 +4,18 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::complaints::Complaints;
 use super::connections::Connections;
-use super::guards::{CountPanic, EndOnPanic};
+use super::guards::CountPanic;
 use super::intake::{Recent, take_in};
 use super::parked::Parked;
+use super::pool::{self, Pool};
 use super::server::Config;
-use super::threads::{self, Thread};
+use super::threads;
 use super::writer::{Writer, write_tick};
 use crate::broker::{Backlog, ClientId, Control, Counters, Event, Step, outbox};
 use crate::codec::Spares;
@@ -23,19 +23,15 @@ use crate::protocol::{ErrorCode, Format, FrameBuffer, LARGEST_BUFFER, Refusal};
 
 /// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs, with room.
 const SESSION_STACK: usize = 256 << 10;
-/// Bytes of stack for a writer.
-const WRITER_STACK: usize = 128 << 10;
 /// How long to wait before the next try when the system has no descriptors or threads left.
 pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
-/// How long a client waits for a thread that writes to it.
-const EXHAUSTED_PATIENCE: Duration = Duration::from_secs(10);
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by then.
 const LAST_READS: usize = 16;
 /// A session whose client has sent nothing for so long is parked.
 const PARK_AFTER: Duration = Duration::from_secs(5);
-/// The same, where more sessions than [`CROWD`] have a thread: threads are what the system has fewest of.
-const PARK_AFTER_IN_A_CROWD: Duration = Duration::from_millis(100);
-const CROWD: usize = 1_024;
+/// The same, where more sessions than the first number have a thread: threads are what the system has fewest of.
+const PARK_AFTER_IN_A_CROWD: [(usize, Duration); 2] =
+    [(1_024, Duration::from_millis(100)), (256, Duration::from_secs(1))];
 /// Bytes that all sessions together read at once, about as many as a processor's cache holds, and what each may at least.
 const READ_AT_ONCE: usize = 1 << 20;
 const SMALLEST_SHARE: usize = 32 << 10;
@@ -47,6 +43,7 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) connections: Connections,
     pub(super) parked: Arc<Parked>,
+    pub(super) pool: Pool,
     pub(super) backlog: Arc<Backlog>,
     pub(super) spares: Spares,
     /// The dispatcher says here whether the store is full.
@@ -76,7 +73,8 @@ pub(super) struct Session {
 
 #[derive(Debug)]
 struct RunningWriter {
-    thread: Thread,
+    /// The writer holds the other end until it has ended.
+    ended: Receiver<()>,
     /// Dropping it tells the writer that nobody reads any more.
     reading: Sender<()>,
 }
@@ -217,8 +215,7 @@ impl Session {
     fn read_frames(&mut self, awake: &Awake) -> io::Result<Pause> {
         let limits = self.shared.config.limits;
         let frame_timeout = self.shared.config.frame_timeout;
-        let park_after = if awake.is_crowded() { PARK_AFTER_IN_A_CROWD } else { PARK_AFTER };
-        self.stream.set_read_timeout(Some(park_after.min(frame_timeout)))?;
+        self.stream.set_read_timeout(Some(awake.park_after().min(frame_timeout)))?;
         let mut last_reads = 0;
         // How long the rest of a frame was waited for.
         let mut waited = Duration::ZERO;
@@ -302,54 +299,26 @@ impl Session {
         }
     }
 
-    /// Starts the writer, unless it runs.
+    /// Makes the writer, unless there is one.
     fn attach(&mut self) -> io::Result<()> {
         if self.writer.is_some() {
             return Ok(());
         }
         let config = &self.shared.config;
         self.stream.set_write_timeout(Some(write_tick(config.write_timeout)))?;
-        let (outbox, inbox) = outbox(config.queue);
-        let (reading, session): (Sender<()>, Receiver<()>) = bounded(0);
+        let (mut outbox, inbox) = outbox(config.queue);
+        if let Some(calls) = self.shared.pool.calls() {
+            outbox = outbox.calling(self.client, calls);
+        }
+        let (reading, session) = bounded(0);
+        let (alive, ended) = bounded(0);
         let (stream, counters) = (self.stream.clone(), self.shared.counters.clone());
-        let writer = Writer::new(self.client, stream, inbox, session, counters, config);
-        let thread = self.start_writer(writer)?;
+        let writer = Writer::new(self.client, stream, inbox, session, counters, config, alive);
+        pool::place(&self.shared, writer);
         let (client, peer) = (self.client, self.peer);
         let _ = self.events.send(Event::Attach { client, peer, outbox });
-        self.writer = Some(RunningWriter { thread, reading });
+        self.writer = Some(RunningWriter { ended, reading });
         Ok(())
-    }
-
-    /// Gives the writer a thread, and waits a while for one where the system has none left: silent sessions give theirs back.
-    fn start_writer(&self, writer: Writer) -> io::Result<Thread> {
-        let (client, peer) = (self.client, self.peer);
-        let give_up = Instant::now() + EXHAUSTED_PATIENCE;
-        // The thread gets its writer when it runs: one that could not be given to a thread must not be lost with it.
-        let (hand_over, take) = bounded::<Writer>(1);
-        let thread = loop {
-            let (take, counters, stream) = (take.clone(), self.shared.counters.clone(), self.stream.clone());
-            let thread = threads::start(format!("writer-{client}"), WRITER_STACK, move || {
-                let _panics = CountPanic(counters);
-                let _end = EndOnPanic(stream);
-                if let Ok(writer) = take.recv() {
-                    writer.run();
-                }
-            });
-            match thread {
-                Ok(thread) => break thread,
-                Err(error) if Instant::now() >= give_up || self.shared.stopping.load(Ordering::Acquire) => {
-                    tracing::warn!(%client, %peer, %error, "there is no thread to write to this client with; it is disconnected");
-                    return Err(error);
-                }
-                Err(_) => {
-                    self.shared.connections.join_ended();
-                    thread::park_timeout(EXHAUSTED_PAUSE);
-                }
-            }
-        };
-        // The thread is waiting for it.
-        let _ = hand_over.send(writer);
-        Ok(thread)
     }
 }
 
@@ -369,9 +338,10 @@ impl Drop for Session {
     fn drop(&mut self) {
         let _panics = CountPanic(self.shared.counters.clone());
         self.take_leave();
-        if let Some(RunningWriter { thread, reading }) = self.writer.take() {
+        if let Some(RunningWriter { ended, reading }) = self.writer.take() {
             drop(reading);
-            thread.join();
+            // Nothing is ever sent: the writer drops the other end.
+            let _ = ended.recv();
         }
         self.shared.counters.open.fetch_sub(1, Ordering::Relaxed);
         self.shared.connections.remove(self.client);
@@ -387,8 +357,11 @@ impl Awake {
         Awake(shared)
     }
 
-    fn is_crowded(&self) -> bool {
-        self.0.awake.load(Ordering::Relaxed) > CROWD
+    /// How long its client may be silent.
+    fn park_after(&self) -> Duration {
+        let awake = self.0.awake.load(Ordering::Relaxed);
+        let crowd = PARK_AFTER_IN_A_CROWD.iter().find(|(sessions, _)| awake > *sessions);
+        crowd.map_or(PARK_AFTER, |(_, time)| *time)
     }
 
     /// How much this session may read at once.

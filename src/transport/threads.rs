@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{self, Builder, JoinHandle};
 
 use super::capacity::most_threads;
 
@@ -70,6 +70,11 @@ impl Threads {
 }
 
 impl Thread {
+    /// Whether it is the thread that asks.
+    pub(super) fn is_this(&self) -> bool {
+        self.handle.thread().id() == thread::current().id()
+    }
+
     /// Waits for its end. A panic in it was counted and logged where it happened.
     pub(super) fn join(self) {
         let _ = self.handle.join();

@@ -1,7 +1,8 @@
 //! The thread that writes to one connection.
 //!
 //! It owns the write half: it takes deliveries from its inbox, asks each for its bytes in the subscriber's dialect, and
-//! writes as much as is waiting with one call.
+//! writes as much as is waiting with one call. Where there are many writers, one that is silent has no thread, and writes
+//! in turns of the [`pool`](super::pool) that never wait.
 
 use std::cell::OnceCell;
 use std::io::{self, ErrorKind, IoSlice, Write};
@@ -10,7 +11,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
 use super::gathered::Gathered;
 use super::process::resident_bytes;
@@ -33,9 +35,15 @@ pub(super) fn write_tick(write_timeout: Duration) -> Duration {
     write_timeout.clamp(Duration::from_millis(1), WRITE_TICK)
 }
 
+/// Where there are many writers, one that was given nothing for so long does without a thread.
+const SILENT_AFTER: Duration = Duration::from_secs(1);
+/// Writes that are made in a turn; who has more to write than that is busy.
+const WRITES_OF_A_TURN: usize = 4;
+
 /// Memory for encoding that a writer keeps while it waits.
 pub(super) const IDLE_BYTES: usize = 16 << 10;
 
+#[derive(Debug)]
 pub(super) struct Writer {
     /// Whom it writes to, for the log.
     client: ClientId,
@@ -51,7 +59,34 @@ pub(super) struct Writer {
     /// When it was first seen that the outbox overflowed.
     hurry: OnceCell<Instant>,
     gathered: Gathered,
+    /// Bytes of what was gathered that are written.
+    written: usize,
+    /// Has to be waited for, which a turn does not.
+    pending: Option<(Delivery, Charge)>,
+    /// Whether it writes in a turn.
+    in_turn: bool,
     scratch: Document,
+    /// The session waits for this to be dropped before it ends.
+    _alive: Sender<()>,
+}
+
+/// What comes after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// Nothing waits.
+    Nothing,
+    /// More than a turn can do.
+    Busy,
+    /// Everything was written, and nothing will come.
+    Closed,
+}
+
+/// Why a writer with a thread writes no more.
+enum End {
+    /// Everything was written, and nothing will come.
+    Closed,
+    /// Nothing came for a while, and there are many writers.
+    Silent,
 }
 
 impl Writer {
@@ -62,20 +97,55 @@ impl Writer {
         session: Receiver<()>,
         counters: Arc<Counters>,
         config: &Config,
-    ) -> Writer {
+        alive: Sender<()>,
+    ) -> Box<Writer> {
         let Config { limits, write_timeout, .. } = *config;
-        let (gathered, scratch, hurry) = (Gathered::default(), Document::new(), OnceCell::new());
-        Writer { client, stream, inbox, session, counters, limits, write_timeout, hurry, gathered, scratch }
+        Box::new(Writer {
+            client,
+            stream,
+            inbox,
+            session,
+            counters,
+            limits,
+            write_timeout,
+            hurry: OnceCell::new(),
+            gathered: Gathered::default(),
+            written: 0,
+            pending: None,
+            in_turn: false,
+            scratch: Document::new(),
+            _alive: alive,
+        })
     }
 
-    /// Writes until the outbox is closed and empty, or the peer is gone.
-    pub(super) fn run(mut self) {
-        if let Err(error) = self.write_everything() {
-            tracing::debug!(client = %self.client, %error, "the connection cannot be written to any more");
-            // The session is woken by this and ends as well.
-            let _ = self.stream.shutdown(Shutdown::Both);
-            return;
+    pub(super) fn client(&self) -> ClientId {
+        self.client
+    }
+
+    pub(super) fn stream(&self) -> &Arc<TcpStream> {
+        &self.stream
+    }
+
+    /// Writes until the outbox is closed and empty, or the peer is gone. Returns a writer that has had nothing to write for
+    /// a while, where there are many of them.
+    pub(super) fn run(mut self: Box<Writer>, is_crowded: impl Fn() -> bool) -> Option<Box<Writer>> {
+        match self.write_everything(is_crowded) {
+            Ok(End::Closed) => self.take_leave(),
+            Ok(End::Silent) => return Some(self),
+            Err(error) => self.give_up(&error),
         }
+        None
+    }
+
+    /// Ends a connection that cannot be written to.
+    pub(super) fn give_up(&self, error: &io::Error) {
+        tracing::debug!(client = %self.client, %error, "the connection cannot be written to any more");
+        // The session is woken by this and ends as well.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Ends a connection after its last frame.
+    fn take_leave(&self) {
         // Whoever reads the last frame should not lose it to a reset because its own input was left unread: so first
         // only this direction ends, and the session goes on reading for a moment.
         let _ = self.stream.shutdown(Shutdown::Write);
@@ -83,8 +153,77 @@ impl Writer {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    fn write_everything(&mut self) -> io::Result<()> {
-        while let Some((delivery, charge)) = self.next_delivery() {
+    /// As [`take_leave`](Self::take_leave), if that takes no time; otherwise the writer needs a thread for it.
+    pub(super) fn end_at_once(self: Box<Writer>) -> Option<Box<Writer>> {
+        if self.session.try_recv() != Err(TryRecvError::Disconnected) {
+            return Some(self);
+        }
+        let _ = self.stream.shutdown(Shutdown::Both);
+        None
+    }
+
+    /// Begins a turn; what comes from now on is known at its end.
+    pub(super) fn begin_turn(&self) {
+        self.inbox.begin_turn();
+    }
+
+    /// Ends a turn; false if something has come since it began.
+    pub(super) fn end_turn(&self) -> bool {
+        self.inbox.end_turn()
+    }
+
+    /// Says that this writer waits for its inbox from now on.
+    pub(super) fn keep_turn(&self) {
+        self.inbox.keep_turn();
+    }
+
+    /// Writes what waits, as long as that can be done without waiting.
+    pub(super) fn take_turn(&mut self) -> io::Result<After> {
+        self.in_turn = true;
+        let after = self.write_in_turn();
+        self.in_turn = false;
+        if matches!(after, Ok(After::Nothing)) {
+            self.shrink();
+        }
+        after
+    }
+
+    fn write_in_turn(&mut self) -> io::Result<After> {
+        for _ in 0..WRITES_OF_A_TURN {
+            let mut after = None;
+            while after.is_none() && self.pending.is_none() && !self.gathered.is_enough() {
+                match self.inbox.look() {
+                    Ok((delivery, charge)) if delivery.may_take_time() => {
+                        self.pending = Some((delivery, charge));
+                    }
+                    Ok((delivery, charge)) => self.gather(delivery, charge)?,
+                    Err(TryRecvError::Empty) => after = Some(After::Nothing),
+                    Err(TryRecvError::Disconnected) => after = Some(After::Closed),
+                }
+            }
+            if !self.write_at_once()? || self.pending.is_some() {
+                return Ok(After::Busy);
+            }
+            if let Some(after) = after {
+                return Ok(after);
+            }
+        }
+        Ok(After::Busy)
+    }
+
+    fn write_everything(&mut self, is_crowded: impl Fn() -> bool) -> io::Result<End> {
+        // What the last turn has left.
+        self.flush()?;
+        loop {
+            let next = match self.pending.take() {
+                Some(pending) => Ok(pending),
+                None => self.next_delivery(&is_crowded),
+            };
+            let (delivery, charge) = match next {
+                Ok(next) => next,
+                Err(TryRecvError::Disconnected) => return Ok(End::Closed),
+                Err(TryRecvError::Empty) => return Ok(End::Silent),
+            };
             self.gather(delivery, charge)?;
             while !self.gathered.is_enough()
                 && let Some((delivery, charge)) = self.inbox.next_waiting()
@@ -93,19 +232,26 @@ impl Writer {
             }
             self.flush()?;
         }
-        Ok(())
     }
 
-    fn next_delivery(&mut self) -> Option<(Delivery, Charge)> {
+    /// Waits for the next delivery, for a while where there are many writers.
+    fn next_delivery(&mut self, is_crowded: impl Fn() -> bool) -> Result<(Delivery, Charge), TryRecvError> {
         if let Some(waiting) = self.inbox.next_waiting() {
-            return Some(waiting);
+            return Ok(waiting);
         }
-        // Who knows for how long: there may be thousands of writers that wait.
+        self.shrink();
+        if is_crowded() {
+            return self.inbox.wait_until(Instant::now() + SILENT_AFTER);
+        }
+        self.inbox.wait().ok_or(TryRecvError::Disconnected)
+    }
+
+    /// Gives memory back before it waits. Who knows for how long: there may be thousands of writers that wait.
+    fn shrink(&mut self) {
         self.gathered.shrink();
         if self.scratch.weight() > IDLE_BYTES {
             self.scratch = Document::new();
         }
-        self.inbox.wait()
     }
 
     /// Adds a delivery to the next write; what is too much for one write is written on the way.
@@ -132,7 +278,7 @@ impl Writer {
                 let (mut topics, mut whole) = (Vec::new(), false);
                 while let Some(Piece { values, last }) = self.next_piece(&pieces)? {
                     whole = last;
-                    topics.extend(values.iter().map(|stored| stored.topic.clone()));
+                    topics.extend(values.iter().map(|stored| stored.topic().to_topic()));
                 }
                 if whole {
                     topics.sort_unstable();
@@ -170,7 +316,7 @@ impl Writer {
         }
     }
 
-    fn gather_values(&mut self, values: &[Arc<Stored>], dialect: Dialect) -> io::Result<()> {
+    fn gather_values(&mut self, values: &[Stored], dialect: Dialect) -> io::Result<()> {
         for stored in values {
             // Who was cut off gets no more of it.
             if self.inbox.is_overflowed() {
@@ -253,10 +399,10 @@ impl Writer {
 
     fn gather_stored(&mut self, stored: &Stored, dialect: Dialect, frame: Frame) {
         let Writer { gathered, scratch, limits, .. } = self;
-        let topic = stored.topic.as_str();
+        let topic = stored.topic().as_str();
         let mut failed = 0;
         gathered.append(|out| {
-            if stored.payload.write(out, dialect, topic, frame, scratch, limits).is_err() {
+            if stored.payload().write(out, dialect, topic, frame, scratch, limits).is_err() {
                 failed = 1;
             }
         });
@@ -272,21 +418,55 @@ impl Writer {
 
     /// Writes what was gathered if it is enough for a write.
     fn flush_enough(&mut self) -> io::Result<()> {
-        if self.gathered.is_enough() { self.flush() } else { Ok(()) }
+        // What is gathered in a turn is written at its end.
+        if self.gathered.is_enough() && !self.in_turn { self.flush() } else { Ok(()) }
     }
 
     /// Writes what was gathered.
     fn flush(&mut self) -> io::Result<()> {
-        let runs: Vec<&[u8]> =
-            self.gathered.stretches.iter().map(|stretch| stretch.bytes(&self.gathered.own)).collect();
-        let mut slices: Vec<IoSlice<'_>> = runs.iter().map(|bytes| IoSlice::new(bytes)).collect();
-        self.write_slices(&mut slices)?;
+        if self.gathered.bytes > 0 {
+            let mut slices = self.gathered.slices();
+            let mut rest = slices.as_mut_slice();
+            IoSlice::advance_slices(&mut rest, self.written);
+            self.write_slices(rest)?;
+        }
+        self.note_written();
+        Ok(())
+    }
+
+    /// Writes what was gathered as far as the socket takes it at once. Returns whether that is all.
+    fn write_at_once(&mut self) -> io::Result<bool> {
+        let Writer { gathered, written, stream, .. } = self;
+        if gathered.bytes > 0 {
+            let mut slices = gathered.slices();
+            let mut rest = slices.as_mut_slice();
+            IoSlice::advance_slices(&mut rest, *written);
+            while !rest.is_empty() {
+                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                match sendmsg(&**stream, rest, &mut SendAncillaryBuffer::default(), flags) {
+                    Ok(count) => {
+                        *written += count;
+                        IoSlice::advance_slices(&mut rest, count);
+                    }
+                    Err(error) => match io::Error::from(error) {
+                        error if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                        error if error.kind() == ErrorKind::Interrupted => {}
+                        error => return Err(error),
+                    },
+                }
+            }
+        }
+        self.note_written();
+        Ok(true)
+    }
+
+    fn note_written(&mut self) {
+        self.written = 0;
         Counters::add(&self.counters.bytes_out, self.gathered.bytes);
         for charge in self.gathered.charges.drain(..) {
             self.inbox.written(charge);
         }
         self.gathered.clear();
-        Ok(())
     }
 
     fn write_slices(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {

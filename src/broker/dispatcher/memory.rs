@@ -16,7 +16,7 @@ use crate::broker::keeper::{HANDOVERS, Keeper};
 use crate::broker::progress::{Progress, Ticket};
 use crate::broker::recorder::{Next, Recorder};
 use crate::broker::store::{Fsync, Kept, Store, StoreError};
-use crate::protocol::Topic;
+use crate::protocol::TopicName;
 
 /// Values that are read together at the start.
 const TOGETHER: usize = 1_024;
@@ -46,9 +46,10 @@ impl Dispatcher {
                 expired.push(value.topic);
                 return;
             }
-            self.expiries.set(&value.topic, value.expires);
-            self.subtrees.count(&value.topic, None, Some(value.payload.weight()));
-            restored.push(self.tree.restore(&value.topic, value.payload, value.published));
+            let (topic, payload) = (value.topic.name(), value.payload.borrow());
+            self.expiries.set(topic, value.expires);
+            self.subtrees.count(topic, None, Some(payload.source().len()));
+            restored.push(self.tree.restore(topic, payload, value.published));
         })?;
         self.tree.put_in_order(restored);
         self.note_room();
@@ -63,7 +64,7 @@ impl Dispatcher {
     /// Notes that a topic was stored to, when its value expires, and how large it was and is.
     pub(super) fn note_stored(
         &mut self,
-        topic: &Topic,
+        topic: TopicName<'_>,
         ttl: Option<u32>,
         before: Option<usize>,
         bytes: usize,
@@ -81,11 +82,11 @@ impl Dispatcher {
     }
 
     /// Notes that a topic holds no value any more, where it held one of so many bytes.
-    pub(super) fn note_cleared(&mut self, topic: &Topic, bytes: usize) {
+    pub(super) fn note_cleared(&mut self, topic: TopicName<'_>, bytes: usize) {
         self.expiries.remove(topic);
         self.subtrees.count(topic, Some(bytes), None);
         if let Some(recorder) = &mut self.recorder {
-            recorder.forget(topic.clone());
+            recorder.forget(topic.to_topic());
         }
         self.note_room();
     }
@@ -100,7 +101,7 @@ impl Dispatcher {
             // Unlike a value that is cleared, it is not kept for a reader that is half way through.
             if let Some(before) = self.tree.clear(&topic) {
                 self.counts.expired += 1;
-                self.note_cleared(&topic, before.payload.weight());
+                self.note_cleared(topic.name(), before.weight());
             }
         }
     }

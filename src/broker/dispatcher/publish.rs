@@ -6,15 +6,27 @@ use super::Dispatcher;
 use crate::broker::event::ClientId;
 use crate::broker::mailbox::{Mailbox, Put};
 use crate::broker::outbox::Selection;
+use crate::broker::routes::RouteSet;
 use crate::broker::selections::{Share, share_equally};
+use crate::broker::stored::Stored;
 use crate::broker::subscriptions::{Route, Way};
 use crate::broker::subtrees::Subtree;
-use crate::broker::tree::{Stored, TopicId};
-use crate::codec::{Batch, Payload, Published};
-use crate::protocol::{ErrorCode, Format, Refusal, Reply, Topic};
+use crate::broker::tree::{AHEAD, Approach, TopicId};
+use crate::codec::{Batch, PayloadRef, Published};
+use crate::protocol::{ErrorCode, Format, Refusal, Reply, TopicName};
 
 /// Routes of topics that hold no value are remembered for this many topics at a time.
 const PASSING_TOPICS: usize = 1_024;
+
+/// Where the messages of a batch have gone so far.
+struct Where {
+    /// The routes of the last topic.
+    routes: Arc<[Route]>,
+    /// Their number, where the topic is in the tree.
+    set: Option<RouteSet>,
+    /// Whether all messages before went along these.
+    is_same: bool,
+}
 
 impl Dispatcher {
     /// Stores and delivers what one read of a client brought, and tells the client what was refused.
@@ -85,26 +97,22 @@ impl Dispatcher {
         can_refuse: bool,
         refused: &mut Vec<(Format, Refusal)>,
     ) -> Option<Arc<[Route]>> {
-        let mut routes: Arc<[Route]> = Arc::new([]);
-        let mut same_way = true;
+        let mut way = Where { routes: Arc::new([]), set: None, is_same: true };
         let mut last_topic = None;
         let mut place = None;
+        let mut is_routed = false;
+        let mut approach = Approach::default();
         // Whether any message of the batch can become the topic's last value, and there is one already.
         let mut replaceable = false;
         for (index, message) in batch.messages().iter().enumerate() {
-            let topic = &batch.topics()[message.topic()];
+            if index % AHEAD == 0 {
+                approach = self.approach(batch, index);
+            }
+            let topic = batch.topics().get(message.topic());
             if last_topic != Some(message.topic()) {
                 last_topic = Some(message.topic());
-                place = self.tree.find(topic);
-                let next = match place {
-                    Some(id) => self.tree.routes(id, topic, &self.subscriptions),
-                    None => self.passing_routes(topic),
-                };
-                if same_way && index > 0 && *next != *routes {
-                    same_way = false;
-                    self.all_went(&routes, index);
-                }
-                routes = next;
+                place = self.tree.find_approached(message.topic(), topic, &approach);
+                is_routed = false;
                 replaceable = self.is_replaceable(batch, place, topic, can_refuse);
             }
             // The next message takes its place before anybody can ask for it.
@@ -114,21 +122,61 @@ impl Dispatcher {
                     .get(index + 1)
                     .is_some_and(|next| next.retain() && next.topic() == message.topic());
             if message.retain()
-                && let Err(refusal) = self.store(batch, message, &mut place, is_overtaken, can_refuse)
+                && let Err(refusal) = self.store(batch, message, topic, &mut place, is_overtaken, can_refuse)
             {
                 refused.push((message.format(), refusal));
-                if same_way {
-                    same_way = false;
-                    self.all_went(&routes, index);
-                }
+                self.part_ways(&mut way, index);
                 continue;
             }
+            if !is_routed {
+                is_routed = true;
+                self.follow(&mut way, place, topic, index);
+            }
             self.counts.published_in[message.format() as usize] += 1;
-            if !same_way {
-                self.selections.add(&routes, index);
+            if !way.is_same {
+                self.selections.add(&way.routes, index);
             }
         }
-        same_way.then_some(routes)
+        way.is_same.then_some(way.routes)
+    }
+
+    /// Approaches the topics of the messages from `index` on.
+    fn approach(&self, batch: &Batch, index: usize) -> Approach {
+        let messages = &batch.messages()[index..];
+        let some = &messages[..messages.len().min(AHEAD)];
+        let (Some(first), Some(last)) =
+            (some.iter().map(Published::topic).min(), some.iter().map(Published::topic).max())
+        else {
+            return Approach::default();
+        };
+        if first == last {
+            return Approach::default();
+        }
+        self.tree.approach(first, (first..=last).map(|topic| batch.topics().get(topic)))
+    }
+
+    /// Goes on along the routes of a topic, to which message `index` was published.
+    fn follow(&mut self, way: &mut Where, place: Option<TopicId>, topic: TopicName<'_>, index: usize) {
+        let set = place.map(|id| self.tree.route_set(id, topic, &self.subscriptions));
+        if set.is_some() && set == way.set {
+            return;
+        }
+        let routes = match set {
+            Some(set) => self.tree.routes(set),
+            None => self.passing_routes(topic),
+        };
+        if index > 0 && routes != way.routes {
+            self.part_ways(way, index);
+        }
+        (way.routes, way.set) = (routes, set);
+    }
+
+    /// Says that message `index` does not go where all before it went.
+    fn part_ways(&mut self, way: &mut Where, index: usize) {
+        if way.is_same {
+            way.is_same = false;
+            self.all_went(&way.routes, index);
+        }
     }
 
     /// Says that the first `count` messages all went along these routes.
@@ -146,6 +194,7 @@ impl Dispatcher {
         &mut self,
         batch: &Batch,
         message: &Published,
+        topic: TopicName<'_>,
         place: &mut Option<TopicId>,
         is_overtaken: bool,
         can_refuse: bool,
@@ -154,9 +203,8 @@ impl Dispatcher {
             self.tree.count(id);
             return Ok(());
         }
-        let part = message.part();
-        let topic = &batch.topics()[message.topic()];
-        let bytes = part.range().len();
+        let payload = PayloadRef::of(batch.bytes(), message.format(), &message.part());
+        let bytes = payload.source().len();
         if can_refuse && !self.tree.has_room(*place, topic, bytes, &self.store) {
             return Err(self.no_room(topic));
         }
@@ -171,25 +219,35 @@ impl Dispatcher {
                 _ => {}
             }
         }
-        let id = *place.get_or_insert_with(|| self.tree.place(topic));
-        let keep = !self.walks.is_empty();
-        if let Some(before) = self.tree.store(id, topic, batch.bytes(), message.format(), &part, keep)
-            && keep
-        {
-            self.walks.keep(&before);
+        match *place {
+            None => *place = Some(self.tree.store_new(topic, payload)),
+            Some(id) => {
+                let keep = !self.walks.is_empty();
+                if let Some(before) = self.tree.store(id, payload, keep)
+                    && keep
+                {
+                    self.walks.keep(&before);
+                }
+            }
         }
         self.note_stored(topic, message.ttl(), before, bytes);
         Ok(())
     }
 
     /// Whether a topic holds a value, and any message of the batch may take its place.
-    fn is_replaceable(&self, batch: &Batch, place: Option<TopicId>, topic: &Topic, can_refuse: bool) -> bool {
+    fn is_replaceable(
+        &self,
+        batch: &Batch,
+        place: Option<TopicId>,
+        topic: TopicName<'_>,
+        can_refuse: bool,
+    ) -> bool {
         self.subtrees.is_empty()
             && self.tree.weight(place).is_some()
             && (!can_refuse || self.tree.has_room(place, topic, batch.bytes().len(), &self.store))
     }
 
-    fn no_room(&self, topic: &Topic) -> Refusal {
+    fn no_room(&self, topic: TopicName<'_>) -> Refusal {
         let reason = format!(
             "the broker remembers {} values ({} bytes) and has no room for this one; clear topics that are not \
              needed, publish with retain false, or ask for higher limits",
@@ -199,7 +257,7 @@ impl Dispatcher {
         Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
     }
 
-    fn passing_routes(&mut self, topic: &Topic) -> Arc<[Route]> {
+    fn passing_routes(&mut self, topic: TopicName<'_>) -> Arc<[Route]> {
         if let Some(routes) = self.passing.get(topic.as_str()) {
             return routes.clone();
         }
@@ -207,18 +265,18 @@ impl Dispatcher {
         if self.passing.len() == PASSING_TOPICS {
             self.passing.clear();
         }
-        self.passing.insert(topic.clone(), routes.clone());
+        self.passing.insert(topic.to_topic(), routes.clone());
         routes
     }
 }
 
-fn disk_behind(topic: &Topic) -> Refusal {
+fn disk_behind(topic: TopicName<'_>) -> Refusal {
     let reason = "the broker's disk is behind and still has too many topics that were cleared; try again later, or publish \
                   with retain false";
     Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
 }
 
-fn no_room_below(topic: &Topic, full: &Subtree) -> Refusal {
+fn no_room_below(topic: TopicName<'_>, full: &Subtree) -> Refusal {
     let limits = [
         full.values.map(|values| format!("{values} values")),
         full.bytes.map(|bytes| format!("{bytes} bytes")),
@@ -236,15 +294,15 @@ fn no_room_below(topic: &Topic, full: &Subtree) -> Refusal {
 /// Messages of a batch that stand by themselves: one that waits for long in a mailbox must not keep a whole batch alive.
 /// Each is copied when it is first needed, for all mailboxes.
 #[derive(Default)]
-struct Copies(Vec<Option<Arc<Stored>>>);
+struct Copies(Vec<Option<Stored>>);
 
 impl Copies {
-    fn of(&mut self, batch: &Batch, index: usize) -> Arc<Stored> {
+    fn of(&mut self, batch: &Batch, index: usize) -> Stored {
         self.0.resize(batch.messages().len(), None);
         let copy = self.0[index].get_or_insert_with(|| {
             let published = &batch.messages()[index];
-            let payload = Payload::copy(batch.bytes(), published.format(), &published.part());
-            Arc::new(Stored { topic: batch.topics()[published.topic()].clone(), payload, published: 0 })
+            let payload = PayloadRef::of(batch.bytes(), published.format(), &published.part());
+            Stored::new(batch.topics().get(published.topic()), payload, 0)
         });
         copy.clone()
     }

@@ -28,9 +28,9 @@ impl Dispatcher {
             return self.reply(slot, format, Reply::Error(refusal));
         }
         let topics = self.tree.recent().take(TOPICS).map(|(stored, messages)| TopicReport {
-            topic: stored.topic.clone(),
+            topic: stored.topic().to_topic(),
             messages,
-            bytes: stored.payload.weight() as u64,
+            bytes: stored.weight() as u64,
         });
         let topics = topics.collect();
         let clients = self.slots.iter().flatten().filter(|client| !client.filters.is_empty());

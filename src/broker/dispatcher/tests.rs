@@ -1,8 +1,8 @@
 //! What the dispatcher decides, one event at a time and without a thread.
 
 use super::*;
-use crate::broker::{Claim, Inbox, QueueLimits, outbox};
-use crate::codec::{Batch, Payload};
+use crate::broker::{Claim, Inbox, QueueLimits, Selection, outbox};
+use crate::codec::{Batch, Document, Message, Part, Payload, Published, Topics};
 use crate::protocol::{Limits, Value};
 
 const CLIENT: ClientId = ClientId(7);
@@ -147,7 +147,44 @@ fn a_report_names_what_was_published_last_whatever_reads_the_store_meanwhile() {
     let slot = dispatcher.by_id[&CLIENT];
     let pieces = dispatcher.walks.begin(&mut dispatcher.tree, slot, filter);
     let named: Vec<(String, u64)> =
-        dispatcher.tree.recent().map(|(stored, messages)| (stored.topic.to_string(), messages)).collect();
+        dispatcher.tree.recent().map(|(stored, messages)| (stored.topic().to_string(), messages)).collect();
     assert_eq!(named, [("t/a".to_owned(), 2), ("t/b".to_owned(), 1)]);
     drop((pieces, inbox));
+}
+
+/// Topics that take turns in one batch, some of which are new, some not stored, and some refused.
+#[test]
+fn a_batch_of_many_topics_stores_the_last_of_each() {
+    let (mut dispatcher, inbox) = attached(QueueLimits::default());
+    dispatcher.store.values = 30;
+    subscribe(&mut dispatcher, "t/1", None);
+    subscribe(&mut dispatcher, "t/2", None);
+    waiting(&inbox);
+    let topics: Topics = (0..40).map(|n| Topic::parse(&format!("t/{n}")).unwrap()).collect();
+    let bytes: Vec<u8> = (0..200_u8).collect();
+    let messages = (0..200_usize).map(|at| {
+        let message = Message { part: Part::Value(at..at + 1), document: None };
+        Published::new((at % 40) as u32, Format::Pickle, &message, at < 150, None, None)
+    });
+    let batch = Batch::new(bytes, Document::new(), topics, messages.collect(), Limits::default());
+    let refused = dispatcher.publish(batch, true);
+    // Ten topics found no room, in all the four rounds that were to be stored but the last, of which 30 were.
+    assert_eq!(refused.len(), 30);
+    for n in 0..40_u8 {
+        let stored = dispatcher.tree.get(&Topic::parse(&format!("t/{n}")).unwrap());
+        let last = if n < 30 { Some(120 + n) } else { None };
+        assert_eq!(
+            stored.map(|stored| stored.payload().source().to_vec()),
+            last.map(|last| vec![last]),
+            "{n}"
+        );
+    }
+    let delivered: Vec<usize> = std::iter::from_fn(|| inbox.next_waiting())
+        .map(|(delivery, _)| match delivery {
+            Delivery::Messages { selection: Selection::Whole, batch, .. } => batch.messages().len(),
+            Delivery::Messages { selection: Selection::Some(messages), .. } => messages.len(),
+            _ => 0,
+        })
+        .collect();
+    assert_eq!((delivered.len(), dispatcher.counts.delivered), (1, 10), "{delivered:?}");
 }

@@ -37,7 +37,7 @@ impl Connection {
             let socket = socket.clone();
             move || {
                 let mut writer = Writer::new(inbox, socket);
-                writer.write_everything().unwrap();
+                writer.write_everything(|| false).unwrap();
                 writer.inbox
             }
         });
@@ -157,10 +157,10 @@ fn latest() {
     });
 }
 
-fn stored(topic: &str, number: u64) -> Arc<Stored> {
+fn stored(topic: &str, number: u64) -> Stored {
     let batch = batch(topic, [number]);
     let payload = Payload::copy(batch.bytes(), Format::Json, &batch.messages()[0].part());
-    Arc::new(Stored { topic: Topic::parse(topic).unwrap(), payload, published: 0 })
+    Stored::new(Topic::parse(topic).unwrap().name(), payload.borrow(), 0)
 }
 
 /// After the answer to a cancel comes nothing of its subscription; the next one to the same topic begins anew.

@@ -31,7 +31,7 @@ fn an_outbox_overflows() {
                     begun.recv().unwrap();
                 }
                 let mut writer = Writer::new(inbox, socket);
-                let _ = writer.write_everything();
+                let _ = writer.write_everything(|| false);
                 writer.inbox
             }
         });

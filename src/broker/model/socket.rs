@@ -119,6 +119,21 @@ impl Socket {
         Ok(())
     }
 
+    /// Writes without waiting, perhaps not everything; returns whether it was everything.
+    pub(super) fn write_some(&self, lines: &mut Vec<Line>) -> Result<bool, Broken> {
+        let some = if one_in(4) { lines.len() / 2 } else { lines.len() };
+        let mut inner = self.inner.lock();
+        if inner.no_more_out {
+            return Err(Broken);
+        }
+        if !inner.stalled {
+            inner.written.extend(lines.drain(..some));
+        }
+        drop(inner);
+        self.changed.notify_all();
+        Ok(lines.is_empty())
+    }
+
     pub(super) fn shut_down(&self, how: Shutdown) {
         {
             let mut inner = self.inner.lock();

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use shuttle::thread::{self, JoinHandle};
 
 use super::one_in;
+use super::pool::{self, Pool, Pooled};
 use super::socket::{Arrived, Poll, Read, Shutdown, Socket};
 use super::writer::Writer;
 use crate::broker::sync::{
@@ -26,8 +27,9 @@ const READ: usize = 40;
 const LAST_READS: usize = 16;
 
 pub(super) struct Shared {
-    connections: Connections,
+    pub(super) connections: Connections,
     parked: Parked,
+    pub(super) pool: Pool,
     backlog: Arc<Backlog>,
     stopping: AtomicBool,
     /// The system has no thread now and then, and may not be able to wait for sockets any more.
@@ -37,11 +39,17 @@ pub(super) struct Shared {
     pub(super) ended: AtomicUsize,
 }
 
+impl Shared {
+    pub(super) fn is_troubled(&self) -> bool {
+        self.troubled
+    }
+}
+
 /// Counts a thread.
-struct Counted(Arc<Shared>);
+pub(super) struct Counted(Arc<Shared>);
 
 impl Counted {
-    fn spawn(shared: &Arc<Shared>, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    pub(super) fn spawn(shared: &Arc<Shared>, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
         shared.started.fetch_add(1, Ordering::SeqCst);
         let counted = Counted(shared.clone());
         thread::spawn(move || {
@@ -65,7 +73,8 @@ struct Session {
     events: Sender<Event>,
     shared: Arc<Shared>,
     _alive: Sender<()>,
-    writer: Option<(JoinHandle<()>, Sender<()>)>,
+    /// The end of the writer, and what tells it that nobody reads.
+    writer: Option<(Receiver<()>, Sender<()>)>,
 }
 
 enum Pause {
@@ -167,22 +176,26 @@ impl Session {
         if self.writer.is_some() {
             return;
         }
-        let (outbox, inbox) = outbox(QueueLimits::default());
+        let (mut outbox, inbox) = outbox(QueueLimits::default());
+        if let Some(calls) = self.shared.pool.calls() {
+            outbox = outbox.calling(self.client, calls);
+        }
         let (reading, session) = bounded(0);
-        let mut writer = Writer::new(inbox, self.socket.clone());
-        let thread = Counted::spawn(&self.shared, move || writer.run(&session));
+        let (_alive, ended) = bounded(0);
+        let writer = Writer::new(inbox, self.socket.clone());
+        pool::place(&self.shared, Box::new(Pooled { client: self.client, writer, session, _alive }));
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
         let _ = self.events.send(Event::Attach { client: self.client, peer, outbox });
-        self.writer = Some((thread, reading));
+        self.writer = Some((ended, reading));
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         self.take_leave();
-        if let Some((thread, reading)) = self.writer.take() {
+        if let Some((ended, reading)) = self.writer.take() {
             drop(reading);
-            let _ = thread.join();
+            let _ = ended.recv();
         }
         self.shared.connections.remove(self.client);
         // Nobody holds the socket any more, so the system closes it.
@@ -193,25 +206,32 @@ impl Drop for Session {
 // As `transport::connections`.
 
 #[derive(Default)]
-struct Connections {
+pub(super) struct Connections {
     inner: Mutex<Open>,
+}
+
+struct Connection {
+    socket: Arc<Socket>,
+    thread: Option<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
 struct Open {
-    open: BTreeMap<ClientId, (Arc<Socket>, Option<JoinHandle<()>>)>,
+    open: BTreeMap<ClientId, Connection>,
     ended: Vec<JoinHandle<()>>,
 }
 
 impl Connections {
     fn add(&self, client: ClientId, socket: Arc<Socket>) {
-        self.inner.lock().open.insert(client, (socket, None));
+        let connection = Connection { socket, thread: None, writer: None };
+        self.inner.lock().open.insert(client, connection);
     }
 
     fn serve(&self, client: ClientId, thread: JoinHandle<()>) {
         let mut inner = self.inner.lock();
         let before = match inner.open.get_mut(&client) {
-            Some((_, served_by)) => served_by.replace(thread),
+            Some(connection) => connection.thread.replace(thread),
             None => Some(thread),
         };
         inner.ended.extend(before);
@@ -221,24 +241,41 @@ impl Connections {
 
     fn park(&self, client: ClientId) {
         let mut inner = self.inner.lock();
-        let thread = inner.open.get_mut(&client).and_then(|(_, thread)| thread.take());
+        let thread = inner.open.get_mut(&client).and_then(|connection| connection.thread.take());
         inner.ended.extend(thread);
     }
 
-    fn join_ended(&self) {
+    pub(super) fn write(&self, client: ClientId, thread: JoinHandle<()>) {
+        let mut inner = self.inner.lock();
+        let before = match inner.open.get_mut(&client) {
+            Some(connection) => connection.writer.replace(thread),
+            None => Some(thread),
+        };
+        inner.ended.extend(before);
+    }
+
+    pub(super) fn write_no_more(&self, client: ClientId) {
+        let mut inner = self.inner.lock();
+        let Some(connection) = inner.open.get_mut(&client) else { return };
+        let is_this = |thread: &mut JoinHandle<()>| thread.thread().id() == thread::current().id();
+        let thread = connection.writer.take_if(is_this);
+        inner.ended.extend(thread);
+    }
+
+    pub(super) fn join_ended(&self) {
         let ended = std::mem::take(&mut self.inner.lock().ended);
         join(ended);
     }
 
     fn remove(&self, client: ClientId) {
         let mut inner = self.inner.lock();
-        let Some((_, thread)) = inner.open.remove(&client) else { return };
-        inner.ended.extend(thread);
+        let Some(Connection { thread, writer, .. }) = inner.open.remove(&client) else { return };
+        inner.ended.extend(thread.into_iter().chain(writer));
     }
 
     fn shut_down(&self, how: Shutdown) {
-        for (socket, _) in self.inner.lock().open.values() {
-            socket.shut_down(how);
+        for connection in self.inner.lock().open.values() {
+            connection.socket.shut_down(how);
         }
     }
 
@@ -247,7 +284,7 @@ impl Connections {
             let mut inner = self.inner.lock();
             let mut threads = std::mem::take(&mut inner.ended);
             let open = std::mem::take(&mut inner.open);
-            threads.extend(open.into_values().filter_map(|(_, thread)| thread));
+            threads.extend(open.into_values().flat_map(|open| open.thread.into_iter().chain(open.writer)));
             threads
         };
         join(threads);
@@ -370,6 +407,7 @@ pub(super) struct Broker {
     dispatcher: JoinHandle<()>,
     attendant: JoinHandle<()>,
     listener: JoinHandle<()>,
+    pool: JoinHandle<()>,
 }
 
 impl Broker {
@@ -377,9 +415,11 @@ impl Broker {
         let (events, dispatcher_events) = bounded(EVENTS);
         let (alive, all_gone) = bounded(0);
         let (connect, accept) = bounded(8);
+        let (pool, calls) = Pool::new();
         let shared = Arc::new(Shared {
             connections: Connections::default(),
             parked: Parked::default(),
+            pool,
             backlog: Backlog::new(BACKLOG_BYTES),
             stopping: AtomicBool::new(false),
             troubled,
@@ -391,9 +431,13 @@ impl Broker {
             let shared = shared.clone();
             move || shared.parked.attend(&shared)
         });
+        let pool = Counted::spawn(&shared, {
+            let shared = shared.clone();
+            move || pool::run(&shared, &calls)
+        });
         let listener = Listener { accept, events: events.clone(), alive, shared: shared.clone() };
         let listener = Counted::spawn(&shared, move || listener.run());
-        Broker { connect, events, shared, all_gone, dispatcher, attendant, listener }
+        Broker { connect, events, shared, all_gone, dispatcher, attendant, listener, pool }
     }
 
     pub(super) fn connect(&self) -> Arc<Socket> {
@@ -404,7 +448,7 @@ impl Broker {
 
     /// Stops it. Where `patient`, the time of grace does not pass before everything is written.
     pub(super) fn stop(self, patient: bool) -> Arc<Shared> {
-        let Broker { connect, events, shared, all_gone, dispatcher, attendant, listener } = self;
+        let Broker { connect, events, shared, all_gone, dispatcher, attendant, listener, pool } = self;
         shared.stopping.store(true, Ordering::Release);
         let _ = connect.send(Arc::default());
         listener.join().unwrap();
@@ -416,6 +460,9 @@ impl Broker {
         }
         dispatcher.join().unwrap();
         attendant.join().unwrap();
+        shared.connections.join();
+        shared.pool.end();
+        pool.join().unwrap();
         shared.connections.join();
         shared
     }

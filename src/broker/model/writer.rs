@@ -16,25 +16,66 @@ pub(super) struct Writer {
     enough: usize,
 }
 
+/// What comes after a turn, as `transport::writer` has it.
+pub(super) enum After {
+    Nothing,
+    Busy,
+    Closed,
+}
+
+/// Why a writer with a thread writes no more.
+pub(super) enum End {
+    Closed,
+    Silent,
+}
+
 impl Writer {
     pub(super) fn new(inbox: Inbox, socket: Arc<Socket>) -> Writer {
         let enough = 1 + any(3) as usize;
         Writer { inbox, socket, gathered: Vec::new(), charges: Vec::new(), enough }
     }
 
-    /// Writes until the outbox is closed and empty, or the client is gone.
-    pub(super) fn run(&mut self, session: &Receiver<()>) {
-        if self.write_everything().is_err() {
-            self.socket.shut_down(Shutdown::Both);
-            return;
-        }
+    /// Ends the connection after its last line.
+    pub(super) fn take_leave(&self, session: &Receiver<()>) {
         self.socket.shut_down(Shutdown::Write);
         linger(session);
         self.socket.shut_down(Shutdown::Both);
     }
 
-    pub(super) fn write_everything(&mut self) -> Result<(), Broken> {
-        while let Some((delivery, charge)) = self.inbox.next_waiting().or_else(|| self.inbox.wait()) {
+    pub(super) fn give_up(&self) {
+        self.socket.shut_down(Shutdown::Both);
+    }
+
+    /// Writes what waits, as long as that can be done without waiting.
+    pub(super) fn take_turn(&mut self) -> Result<After, Broken> {
+        for _ in 0..2 {
+            let mut after = None;
+            while after.is_none() && self.gathered.len() < self.enough {
+                match self.inbox.look() {
+                    Ok((delivery, charge)) => self.gather(delivery, charge)?,
+                    Err(TryRecvError::Empty) => after = Some(After::Nothing),
+                    Err(TryRecvError::Disconnected) => after = Some(After::Closed),
+                }
+            }
+            if !self.write_at_once()? {
+                return Ok(After::Busy);
+            }
+            if let Some(after) = after {
+                return Ok(after);
+            }
+        }
+        Ok(After::Busy)
+    }
+
+    /// Writes until the outbox is closed and empty, or, where there are many writers, nothing has come for a while.
+    pub(super) fn write_everything(&mut self, is_crowded: impl Fn() -> bool) -> Result<End, Broken> {
+        self.flush()?;
+        loop {
+            let (delivery, charge) = match self.next_delivery(&is_crowded) {
+                Ok(next) => next,
+                Err(TryRecvError::Disconnected) => return Ok(End::Closed),
+                Err(TryRecvError::Empty) => return Ok(End::Silent),
+            };
             self.gather(delivery, charge)?;
             while self.gathered.len() < self.enough
                 && let Some((delivery, charge)) = self.inbox.next_waiting()
@@ -43,7 +84,21 @@ impl Writer {
             }
             self.flush()?;
         }
-        Ok(())
+    }
+
+    fn next_delivery(&mut self, is_crowded: impl Fn() -> bool) -> Result<(Delivery, Charge), TryRecvError> {
+        if let Some(waiting) = self.inbox.next_waiting() {
+            return Ok(waiting);
+        }
+        if !is_crowded() {
+            return self.inbox.wait().ok_or(TryRecvError::Disconnected);
+        }
+        loop {
+            match self.inbox.look() {
+                Err(TryRecvError::Empty) if !one_in(4) => yield_now(),
+                other => return other,
+            }
+        }
     }
 
     fn gather(&mut self, delivery: Delivery, charge: Charge) -> Result<(), Broken> {
@@ -91,8 +146,19 @@ impl Writer {
         }
     }
 
+    /// Writes what the socket takes at once; returns whether that is all.
+    fn write_at_once(&mut self) -> Result<bool, Broken> {
+        if !self.gathered.is_empty() && !self.socket.write_some(&mut self.gathered)? {
+            return Ok(false);
+        }
+        self.flush()?;
+        Ok(true)
+    }
+
     fn flush(&mut self) -> Result<(), Broken> {
-        self.socket.write(&mut self.gathered)?;
+        if !self.gathered.is_empty() {
+            self.socket.write(&mut self.gathered)?;
+        }
         for charge in self.charges.drain(..) {
             self.inbox.written(charge);
         }
@@ -101,7 +167,7 @@ impl Writer {
 }
 
 fn line(stored: &Stored) -> Line {
-    Line::Message(stored.topic.to_string(), said(stored.payload.source()))
+    Line::Message(stored.topic().to_string(), said(stored.payload().source()))
 }
 
 /// Waits for the other end to be dropped, for a while that may end at any moment.

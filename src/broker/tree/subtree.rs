@@ -1,29 +1,27 @@
 //! What lies in a subtree.
 
-use std::sync::Arc;
-
 use super::{NOBODY, ROOT, Stored, Tree};
 use crate::protocol::{Topic, TopicFilter};
 
 impl Tree {
     /// The stored values of a subtree, in the order in which they were published; `None` if finding them means looking at
     /// more than `most` topics.
-    pub(in crate::broker) fn snapshot(&self, filter: &TopicFilter, most: usize) -> Option<Vec<Arc<Stored>>> {
+    pub(in crate::broker) fn snapshot(&self, filter: &TopicFilter, most: usize) -> Option<Vec<Stored>> {
         let mut values = Vec::new();
         self.walk(filter, most, |stored| values.push(stored.clone()))?;
-        values.sort_unstable_by_key(|stored| stored.published);
+        values.sort_unstable_by_key(|stored| stored.published());
         Some(values)
     }
 
     /// The topics of a subtree that hold a value, sorted; `None` as for [`snapshot`](Self::snapshot).
     pub(in crate::broker) fn topics(&self, filter: &TopicFilter, most: usize) -> Option<Vec<Topic>> {
         let mut topics = Vec::new();
-        self.walk(filter, most, |stored| topics.push(stored.topic.clone()))?;
+        self.walk(filter, most, |stored| topics.push(stored.topic().to_topic()))?;
         topics.sort_unstable();
         Some(topics)
     }
 
-    fn walk(&self, filter: &TopicFilter, most: usize, mut visit: impl FnMut(&Arc<Stored>)) -> Option<()> {
+    fn walk(&self, filter: &TopicFilter, most: usize, mut visit: impl FnMut(&Stored)) -> Option<()> {
         // The tops of the subtrees that the filter names: one, unless there is a wildcard.
         let mut tops = vec![ROOT.0];
         for segment in filter.segments() {
@@ -32,9 +30,11 @@ impl Tree {
                 if segment == "+" {
                     below.extend(self.children(top).take(most));
                 } else {
-                    let name = &self.nodes[top as usize].name;
-                    let name = if top == ROOT.0 { segment.to_owned() } else { format!("{name}/{segment}") };
-                    below.extend(self.named(&name).map(|id| id.0));
+                    let name = match &self.nodes[top].stored {
+                        Some(above) => format!("{}/{segment}", above.topic()),
+                        None => segment.to_owned(),
+                    };
+                    below.extend(self.named(&name, self.names.hash(&name)).map(|id| id.0));
                 }
                 if below.len() >= most {
                     return None;
@@ -48,7 +48,7 @@ impl Tree {
             if looked_at + tops.len() > most {
                 return None;
             }
-            if let Some(stored) = &self.nodes[top as usize].stored {
+            if let Some(stored) = self.nodes[top].held() {
                 visit(stored);
             }
             tops.extend(self.children(top).take(most));
@@ -57,10 +57,10 @@ impl Tree {
     }
 
     fn children(&self, of: u32) -> impl Iterator<Item = u32> {
-        let mut next = self.nodes[of as usize].first_child;
+        let mut next = self.nodes[of].first_child;
         std::iter::from_fn(move || {
             let child = (next != NOBODY).then_some(next)?;
-            next = self.nodes[child as usize].next_sibling;
+            next = self.nodes[child].next_sibling;
             Some(child)
         })
     }

@@ -1,19 +1,23 @@
 //! Topics and their last values, published and cleared.
 
 use super::*;
-use crate::protocol::TopicFilter;
+use crate::protocol::{Format, Topic, TopicFilter};
 
 fn publish(tree: &mut Tree, name: &str, json: &str) {
     let topic = Topic::parse(name).unwrap();
-    let id = tree.place(&topic);
-    tree.store(id, &topic, json.as_bytes(), Format::Json, &Part::Value(0..json.len()), false);
+    let payload = PayloadRef::new(json.as_bytes(), Format::Json, false);
+    if let Some(id) = tree.find(&topic) {
+        tree.store(id, payload, false);
+    } else {
+        tree.store_new(topic.name(), payload);
+    }
 }
 
 const ALL: usize = 1_000;
 
 fn names(tree: &Tree, filter: &str) -> Vec<String> {
     let filter = TopicFilter::parse(filter).unwrap();
-    tree.snapshot(&filter, ALL).unwrap().iter().map(|stored| stored.topic.to_string()).collect()
+    tree.snapshot(&filter, ALL).unwrap().iter().map(|stored| stored.topic().to_string()).collect()
 }
 
 #[test]
@@ -50,7 +54,7 @@ fn a_cleared_topic_leaves_nothing_behind() {
     assert_eq!(names(&tree, "#"), ["/a/x"]);
     assert!(clear(&mut tree, "/a/x"));
     assert_eq!((tree.values(), tree.bytes(), tree.names.len()), (0, 0, 0));
-    assert_eq!(tree.free.len(), tree.nodes.len() - 1);
+    assert_eq!(tree.nodes.len(), 1, "the root");
     publish(&mut tree, "/a/b", "1");
     assert_eq!(names(&tree, "/a"), ["/a/b"]);
 }
@@ -61,7 +65,28 @@ fn a_value_that_is_being_sent_is_not_overwritten() {
     publish(&mut tree, "t", "1");
     let sending = tree.snapshot(&TopicFilter::parse("t").unwrap(), ALL).unwrap();
     publish(&mut tree, "t", "22");
-    assert_eq!(sending[0].payload.source(), b"1");
-    assert_eq!(tree.get(&Topic::parse("t").unwrap()).unwrap().payload.source(), b"22");
+    assert_eq!(sending[0].payload().source(), b"1");
+    assert_eq!(tree.get(&Topic::parse("t").unwrap()).unwrap().payload().source(), b"22");
     assert_eq!((tree.values(), tree.bytes()), (1, 2));
+}
+
+/// Among those that are approached are topics that are new, known, and there twice.
+#[test]
+fn who_is_approached_is_found_as_ever() {
+    let mut tree = Tree::default();
+    let topics: Vec<Topic> = (0..40).map(|n| Topic::parse(&format!("a/{}", n * 7 % 30)).unwrap()).collect();
+    for topic in topics.iter().step_by(3) {
+        publish(&mut tree, topic.as_str(), "1");
+    }
+    let names = |from: usize| topics[from..].iter().map(Topic::name);
+    for first in [0, 5, 39] {
+        let approach = tree.approach(first, names(first));
+        for (index, topic) in topics.iter().enumerate() {
+            let found = tree.find_approached(index, topic.name(), &approach);
+            assert_eq!(found, tree.find(topic), "{topic} after an approach from {first}");
+        }
+    }
+    let marker = tree.mark();
+    tree.approach_behind(&marker);
+    assert!(matches!(tree.behind(&marker), Some(Some(_))));
 }

@@ -18,7 +18,7 @@ fn said(taken: Taken) -> Vec<String> {
             continue;
         };
         for published in batch.messages() {
-            let topic = &batch.topics()[published.topic()];
+            let topic = batch.topics().get(published.topic());
             let payload = String::from_utf8_lossy(&batch.bytes()[published.part().range().clone()]);
             let frame = published.verbatim().map(|frame| batch.bytes()[frame].to_vec());
             let value = published.document().map(|root| {
@@ -113,7 +113,6 @@ fn what_came_before_changes_nothing() {
             assert_eq!(together, alone, "{at_once} at once");
         }
         assert_eq!(together.len(), alone.len());
-        assert!(recent.topics.len() <= RECENT);
     }
 }
 

@@ -56,8 +56,8 @@ impl Store for Scripted {
             for change in changes {
                 match change {
                     Change::Keep { stored, .. } => {
-                        let number = str::from_utf8(stored.payload.source()).unwrap().parse().unwrap();
-                        written.insert(stored.topic.clone(), number);
+                        let number = str::from_utf8(stored.payload().source()).unwrap().parse().unwrap();
+                        written.insert(stored.topic().to_topic(), number);
                     }
                     Change::Forget(topic) => drop(written.remove(topic)),
                 }

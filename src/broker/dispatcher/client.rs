@@ -1,0 +1,165 @@
+//! A connection that can receive, and what it subscribed to.
+
+use std::collections::{BTreeMap, HashMap, btree_map, hash_map};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::broker::event::ClientId;
+use crate::broker::mailbox::Mailbox;
+use crate::broker::outbox::Outbox;
+use crate::broker::subscriptions::Way;
+use crate::codec::Dialect;
+use crate::protocol::{Format, MAX_PATTERNS, Overflow, Pattern, TopicFilter};
+
+/// A connection that can receive.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) id: ClientId,
+    pub(super) peer: SocketAddr,
+    /// Its writer holds the other end. Dropping it is how the dispatcher lets go of a connection.
+    pub(super) outbox: Outbox,
+    /// What may wait in its outbox, unless a subscription asks for less.
+    queue_messages: usize,
+    pub(super) filters: HashMap<TopicFilter, Wish>,
+    /// How many of them have their `+` at the same places.
+    patterns: HashMap<Pattern, usize>,
+    /// How many subscriptions ask for an outbox of each length.
+    queues: BTreeMap<usize, usize>,
+    /// Where subscriptions wait that would rather lose messages.
+    pub(super) mailboxes: Vec<Option<Arc<Mailbox>>>,
+    /// Places in `mailboxes` that are free.
+    free_mailboxes: Vec<u32>,
+    pub(super) delivered: u64,
+    /// Messages that made room in its mailboxes.
+    pub(super) dropped: u64,
+    /// The format of the last subscription, for an error that answers no request.
+    pub(super) format: Format,
+}
+
+/// What a subscription asked for beside its topic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish {
+    way: Way,
+    /// The longest its queue may be.
+    queue: Option<usize>,
+}
+
+impl Client {
+    pub(super) fn new(id: ClientId, peer: SocketAddr, outbox: Outbox) -> Client {
+        Client {
+            id,
+            peer,
+            queue_messages: outbox.limits().messages,
+            outbox,
+            filters: HashMap::new(),
+            patterns: HashMap::new(),
+            queues: BTreeMap::new(),
+            mailboxes: Vec::new(),
+            free_mailboxes: Vec::new(),
+            delivered: 0,
+            dropped: 0,
+            format: Format::Json,
+        }
+    }
+
+    /// Whether it may have a subscription, of `most` that it may have.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub(super) fn has_room_for(&self, filter: &TopicFilter, most: usize) -> Result<(), String> {
+        if self.filters.contains_key(filter) {
+            return Ok(());
+        }
+        if self.filters.len() >= most {
+            return Err(format!(
+                "this connection has {most} subscriptions, as many as it may; cancel some, subscribe to a topic \
+                 above several of them, or use another connection"
+            ));
+        }
+        let is_another = filter.pattern().is_some_and(|pattern| !self.patterns.contains_key(&pattern));
+        if is_another && self.patterns.len() >= MAX_PATTERNS {
+            return Err(format!(
+                "the subscriptions of this connection have \"+\" at {MAX_PATTERNS} different sets of places, as many as \
+                 they may; cancel some, subscribe to a topic above several of them, or use another connection"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Notes what a subscription asks for, in the place of what it asked for before.
+    pub(super) fn wish(
+        &mut self,
+        filter: &TopicFilter,
+        dialect: Dialect,
+        overflow: Overflow,
+        queue: Option<usize>,
+    ) -> Way {
+        self.forget_wish(filter);
+        let messages = queue.map_or(self.queue_messages, |queue| queue.min(self.queue_messages));
+        let mailbox = self.outbox.mailbox(overflow, filter.clone(), dialect, messages);
+        let way = match mailbox {
+            None => Way::Outbox,
+            Some(mailbox) => {
+                let place = self.place_for(Arc::new(mailbox));
+                if overflow == Overflow::Latest { Way::Latest(place) } else { Way::DropOldest(place) }
+            }
+        };
+        // A mailbox has its own bound.
+        let queue = queue.filter(|_| way == Way::Outbox);
+        if let Some(queue) = queue {
+            *self.queues.entry(queue).or_insert(0) += 1;
+            self.set_queue();
+        }
+        if let Some(pattern) = filter.pattern() {
+            *self.patterns.entry(pattern).or_insert(0) += 1;
+        }
+        self.filters.insert(filter.clone(), Wish { way, queue });
+        way
+    }
+
+    pub(super) fn forget_wish(&mut self, filter: &TopicFilter) {
+        let Some(Wish { way, queue }) = self.filters.remove(filter) else { return };
+        if let Way::DropOldest(place) | Way::Latest(place) = way
+            && self.mailboxes[place as usize].take().is_some()
+        {
+            // What it holds was announced, so it is written before whatever follows; other subscriptions may be due it.
+            self.free_mailboxes.push(place);
+        }
+        if let Some(pattern) = filter.pattern()
+            && let hash_map::Entry::Occupied(mut count) = self.patterns.entry(pattern)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        if let Some(queue) = queue
+            && let btree_map::Entry::Occupied(mut count) = self.queues.entry(queue)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+            self.set_queue();
+        }
+    }
+
+    fn place_for(&mut self, mailbox: Arc<Mailbox>) -> u32 {
+        match self.free_mailboxes.pop() {
+            Some(place) => {
+                self.mailboxes[place as usize] = Some(mailbox);
+                place
+            }
+            None => {
+                self.mailboxes.push(Some(mailbox));
+                (self.mailboxes.len() - 1) as u32
+            }
+        }
+    }
+
+    /// The outbox is as short as the shortest that a subscription asks for.
+    fn set_queue(&mut self) {
+        let shortest = self.queues.keys().next().copied().unwrap_or(usize::MAX);
+        self.outbox.set_messages(shortest.min(self.queue_messages));
+    }
+}
