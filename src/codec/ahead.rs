@@ -45,7 +45,7 @@ pub struct Ahead {
     sheet: Sheet,
     room: usize,
     spares: Spares,
-    /// As many bytes as there may be before the rest is left to the writers: what is in the way to the dispatcher is counted
+    /// A sheet of so many bytes grows no more, and all is left to the writers: what is on its way to the dispatcher is counted
     /// as it was read.
     most: usize,
     ends: Vec<usize>,
@@ -83,11 +83,8 @@ impl Ahead {
         start: usize,
         limits: &Limits,
     ) -> Option<usize> {
-        if self.sheet.len() > self.most {
-            return None;
-        }
         if self.ends.is_empty() {
-            self.sheet = Sheet::new(self.spares.room(self.room));
+            self.sheet = Sheet::new(self.spares.room(self.room)).growing_to(self.most);
         }
         let to = (self.dialect, topic);
         write_unjudged(&mut self.sheet, to, source, text, start, limits, &mut self.names)
@@ -119,6 +116,20 @@ pub(super) fn room(dialect: Dialect, bytes: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_that_becomes_far_longer_is_left_to_the_writers() {
+        let asked = Asked::default();
+        asked.tell([Dialect::Xml].into_iter());
+        for (item, fits) in [("\"some words of text\"", true), ("1", false)] {
+            let json = format!("[{}]", vec![item; (1 << 20) / (item.len() + 1)].join(","));
+            let mut ahead = Ahead::begin(&asked, &Spares::default(), json.len()).unwrap();
+            let end = ahead.write("t", json.as_bytes(), 0..json.len(), 0, &Limits::default());
+            assert_eq!(end, fits.then_some(json.len()), "{item}");
+            let room = ahead.sheet.into_bytes().capacity();
+            assert!(room <= 8 * json.len(), "{room} bytes for {}", json.len());
+        }
+    }
 
     #[test]
     fn only_one_dialect_is_written_ahead() {

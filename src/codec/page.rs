@@ -25,10 +25,12 @@ pub(super) struct Page<'a> {
 }
 
 /// Bytes that grow a page at a time. What lies behind those that are written is room that is there already.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sheet {
     bytes: Vec<u8>,
     used: usize,
+    /// It does not grow any more when it has so many bytes.
+    most: usize,
 }
 
 impl Sheet {
@@ -37,7 +39,13 @@ impl Sheet {
 
     /// No bytes, and as much room as `bytes` is long. What these are does not matter.
     pub(super) fn new(bytes: Vec<u8>) -> Sheet {
-        Sheet { bytes, used: 0 }
+        Sheet { bytes, used: 0, most: usize::MAX }
+    }
+
+    /// The same sheet, that becomes twice as large as `most` at most. What does not fit is not written.
+    #[must_use]
+    pub(super) fn growing_to(self, most: usize) -> Sheet {
+        Sheet { most, ..self }
     }
 
     /// How many bytes are written.
@@ -58,7 +66,8 @@ impl Sheet {
         self.bytes
     }
 
-    /// Appends what `write` puts on a page, and says whether it did: what is not for this writer leaves nothing.
+    /// Appends what `write` puts on a page, and says whether it did: what is not for this writer, or too long for a sheet
+    /// that grows no more, leaves nothing.
     #[inline(always)]
     pub(super) fn fill(&mut self, mut write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>) -> bool {
         loop {
@@ -68,7 +77,11 @@ impl Sheet {
                     self.used = self.bytes.len() - left;
                     return true;
                 }
-                Err(Stop::Full) => self.grow(),
+                Err(Stop::Full) => {
+                    if !self.grow() {
+                        return false;
+                    }
+                }
                 Err(Stop::Unusual) => return false,
             }
         }
@@ -83,16 +96,27 @@ impl Sheet {
         });
     }
 
+    /// Makes more room, unless there is as much as there may be.
     #[cold]
-    fn grow(&mut self) {
+    fn grow(&mut self) -> bool {
+        if self.bytes.len() >= self.most {
+            return false;
+        }
         self.bytes.resize((2 * self.bytes.len()).max(Sheet::SMALLEST), 0);
+        true
+    }
+}
+
+impl Default for Sheet {
+    fn default() -> Sheet {
+        Sheet::new(Vec::new())
     }
 }
 
 /// Lets `write` append to a vector, which gets room for so many bytes first.
 #[inline(always)]
 pub(super) fn at_the_end_of<T>(out: &mut Vec<u8>, room: usize, write: impl FnOnce(&mut Sheet) -> T) -> T {
-    let mut sheet = Sheet { used: out.len(), bytes: mem::take(out) };
+    let mut sheet = Sheet { used: out.len(), ..Sheet::new(mem::take(out)) };
     sheet.bytes.resize(sheet.used + room.max(Sheet::SMALLEST), 0);
     let result = write(&mut sheet);
     *out = sheet.into_bytes();

@@ -1,8 +1,11 @@
 //! What one write will write: runs that are shared with other writers, and bytes of its own.
 
-use std::io::IoSlice;
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::TcpStream;
 use std::ops::Range;
 use std::sync::Arc;
+
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
 use super::writer::IDLE_BYTES;
 use crate::broker::Charge;
@@ -13,6 +16,8 @@ const MAX_BYTES: usize = 256 << 10;
 const MAX_STRETCHES: usize = 64;
 /// Shorter stretches are cheaper to copy than to hand to the kernel one by one.
 const WORTH_A_STRETCH: usize = 4 << 10;
+/// Stretches that the kernel takes with one call. (One delivery may have more than [`MAX_STRETCHES`].)
+const MOST_AT_ONCE: usize = 1_024;
 
 /// What the next write will write.
 #[derive(Debug, Default)]
@@ -65,6 +70,33 @@ impl Gathered {
         self.stretches.iter().map(|stretch| IoSlice::new(stretch.bytes(&self.own))).collect()
     }
 
+    /// Sends what lies behind the first `sent` bytes, as far as the socket takes it at once, and returns how many bytes are
+    /// sent now.
+    ///
+    /// # Errors
+    /// Whatever the system says; that the socket is full is none.
+    pub(super) fn send_at_once(&self, stream: &TcpStream, mut sent: usize) -> io::Result<usize> {
+        let mut slices = self.slices();
+        let mut rest = slices.as_mut_slice();
+        IoSlice::advance_slices(&mut rest, sent);
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        while sent < self.bytes {
+            let some = &rest[..rest.len().min(MOST_AT_ONCE)];
+            match sendmsg(stream, some, &mut SendAncillaryBuffer::default(), flags) {
+                Ok(count) => {
+                    sent += count;
+                    IoSlice::advance_slices(&mut rest, count);
+                }
+                Err(error) => match io::Error::from(error) {
+                    error if error.kind() == ErrorKind::WouldBlock => break,
+                    error if error.kind() == ErrorKind::Interrupted => {}
+                    error => return Err(error),
+                },
+            }
+        }
+        Ok(sent)
+    }
+
     pub(super) fn clear(&mut self) {
         self.stretches.clear();
         self.own.clear();
@@ -86,5 +118,27 @@ impl Stretch {
             Stretch::Shared(batch, dialect, range) => &batch.run_bytes(batch.run(*dialect))[range.clone()],
             Stretch::Own(range) => &own[range.clone()],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    #[test]
+    fn more_stretches_than_the_kernel_takes_at_once_are_sent_in_order() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let own: Vec<u8> = (0..3 * MOST_AT_ONCE).map(|index| index as u8).collect();
+        let stretches = (0..own.len()).map(|index| Stretch::Own(index..index + 1)).collect();
+        let gathered = Gathered { stretches, bytes: own.len(), own, ..Gathered::default() };
+        assert_eq!(gathered.send_at_once(&stream, 5).unwrap(), gathered.bytes);
+        drop(stream);
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        assert_eq!(read, gathered.own[5..]);
     }
 }

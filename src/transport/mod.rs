@@ -14,6 +14,7 @@ mod handle;
 mod intake;
 mod listener;
 mod parked;
+mod patience;
 mod pool;
 mod process;
 mod server;

@@ -156,9 +156,15 @@ fn serve(shared: &Arc<Shared>, writer: Box<Writer>) {
     }));
     // A panic was counted, and ended the connection.
     if let Ok(Some(writer)) = turn
-        && let Err((writer, error)) = start(shared, writer)
+        && let Err((mut writer, error)) = start(shared, writer)
     {
-        tracing::warn!(client = %writer.client(), %error, "cannot start a thread that writes to a client; trying again");
+        match writer.do_without_thread() {
+            Ok(true) => {
+                tracing::warn!(client = %writer.client(), %error, "cannot start a thread that writes to a client; trying again");
+            }
+            Ok(false) => {}
+            Err(error) => return writer.give_up(&error),
+        }
         shared.pool.inner.lock().stranded.push(writer);
     }
 }
@@ -191,7 +197,7 @@ fn start(shared: &Arc<Shared>, writer: Box<Writer>) -> Result<(), (Box<Writer>, 
         let _panics = CountPanic(shared.counters.clone());
         let _end = EndOnPanic(stream);
         let mut writer = take.recv().ok();
-        while let Some(busy) = writer {
+        while let Some(mut busy) = writer {
             busy.keep_turn();
             let Some(silent) = busy.run(|| shared.pool.is_crowded()) else { return };
             silent.begin_turn();
@@ -209,3 +215,6 @@ fn start(shared: &Arc<Shared>, writer: Box<Writer>) -> Result<(), (Box<Writer>, 
         Err(error) => Err((writer, error)),
     }
 }
+
+#[cfg(test)]
+mod tests;

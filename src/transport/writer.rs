@@ -4,7 +4,6 @@
 //! writes as much as is waiting with one call. Where there are many writers, one that is silent has no thread, and writes
 //! in turns of the [`pool`](super::pool) that never wait.
 
-use std::cell::OnceCell;
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
@@ -12,9 +11,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
 use super::gathered::Gathered;
+use super::patience::Patience;
 use super::process::resident_bytes;
 use super::server::Config;
 use crate::broker::{
@@ -23,17 +22,8 @@ use crate::broker::{
 use crate::codec::{Batch, Dialect, Document, Frame, write_reply, write_stats};
 use crate::protocol::{Limits, Reply};
 
-/// A blocked write looks at least this often whether it should go on.
-const WRITE_TICK: Duration = Duration::from_secs(1);
-/// A peer whose queue overflowed, or a broker that stops, does not wait that long.
-const HURRY: Duration = Duration::from_secs(5);
 /// How long a connection that was ended from here may take to be ended from there as well.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// What the socket's write timeout is to be, so that a blocked write is seen in time.
-pub(super) fn write_tick(write_timeout: Duration) -> Duration {
-    write_timeout.clamp(Duration::from_millis(1), WRITE_TICK)
-}
 
 /// Where there are many writers, one that was given nothing for so long does without a thread.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
@@ -54,10 +44,7 @@ pub(super) struct Writer {
     session: Receiver<()>,
     counters: Arc<Counters>,
     limits: Limits,
-    /// A peer that takes nothing for so long is given up.
-    write_timeout: Duration,
-    /// When it was first seen that the outbox overflowed.
-    hurry: OnceCell<Instant>,
+    patience: Patience,
     gathered: Gathered,
     /// Bytes of what was gathered that are written.
     written: usize,
@@ -65,6 +52,8 @@ pub(super) struct Writer {
     pending: Option<(Delivery, Charge)>,
     /// Whether it writes in a turn.
     in_turn: bool,
+    /// Since when it needs a thread, there is none, and nothing was written.
+    without_thread: Option<Instant>,
     scratch: Document,
     /// The session waits for this to be dropped before it ends.
     _alive: Sender<()>,
@@ -107,12 +96,12 @@ impl Writer {
             session,
             counters,
             limits,
-            write_timeout,
-            hurry: OnceCell::new(),
+            patience: Patience::new(client, write_timeout),
             gathered: Gathered::default(),
             written: 0,
             pending: None,
             in_turn: false,
+            without_thread: None,
             scratch: Document::new(),
             _alive: alive,
         })
@@ -173,8 +162,26 @@ impl Writer {
     }
 
     /// Says that this writer waits for its inbox from now on.
-    pub(super) fn keep_turn(&self) {
+    pub(super) fn keep_turn(&mut self) {
+        self.without_thread = None;
         self.inbox.keep_turn();
+    }
+
+    /// Says that there is no thread for it. Returns whether that is news.
+    ///
+    /// # Errors
+    /// When it need not go on: its peer takes nothing, or what remains to be done takes a thread, and its session is over.
+    pub(super) fn do_without_thread(&mut self) -> io::Result<bool> {
+        let is_news = self.without_thread.is_none();
+        let since = *self.without_thread.get_or_insert_with(Instant::now);
+        // A session that is over waits for its writer, and has a thread: perhaps the one that is missing.
+        if self.session.try_recv() == Err(TryRecvError::Disconnected) {
+            self.patience.last_in_a_hurry(since)?;
+        }
+        if self.gathered.bytes > 0 {
+            self.patience.last(since, &self.inbox, &self.counters)?;
+        }
+        Ok(is_news)
     }
 
     /// Writes what waits, as long as that can be done without waiting.
@@ -436,25 +443,13 @@ impl Writer {
 
     /// Writes what was gathered as far as the socket takes it at once. Returns whether that is all.
     fn write_at_once(&mut self) -> io::Result<bool> {
-        let Writer { gathered, written, stream, .. } = self;
-        if gathered.bytes > 0 {
-            let mut slices = gathered.slices();
-            let mut rest = slices.as_mut_slice();
-            IoSlice::advance_slices(&mut rest, *written);
-            while !rest.is_empty() {
-                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                match sendmsg(&**stream, rest, &mut SendAncillaryBuffer::default(), flags) {
-                    Ok(count) => {
-                        *written += count;
-                        IoSlice::advance_slices(&mut rest, count);
-                    }
-                    Err(error) => match io::Error::from(error) {
-                        error if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                        error if error.kind() == ErrorKind::Interrupted => {}
-                        error => return Err(error),
-                    },
-                }
-            }
+        let before = self.written;
+        self.written = self.gathered.send_at_once(&self.stream, before)?;
+        if self.written > before {
+            self.without_thread = None;
+        }
+        if self.written < self.gathered.bytes {
+            return Ok(false);
         }
         self.note_written();
         Ok(true)
@@ -472,25 +467,17 @@ impl Writer {
     fn write_slices(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         let mut progress = Instant::now();
         while !slices.is_empty() {
-            // Reading a little now and then does not keep a connection that was cut off.
-            if self.inbox.is_overflowed() && self.hurry.get_or_init(Instant::now).elapsed() >= HURRY {
-                return Err(ErrorKind::TimedOut.into());
-            }
+            self.patience.last(progress, &self.inbox, &self.counters)?;
             match (&*self.stream).write_vectored(slices) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     IoSlice::advance_slices(&mut slices, count);
                     progress = Instant::now();
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    if progress.elapsed() >= self.write_timeout {
-                        Counters::add(&self.counters.write_timeouts, 1);
-                        tracing::info!(client = %self.client, timeout = ?self.write_timeout, "the client takes nothing of what is written to it");
-                        return Err(error);
-                    }
-                }
-                Err(error) => return Err(error),
+                Err(error) => match error.kind() {
+                    ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
+                    _ => return Err(error),
+                },
             }
         }
         Ok(())

@@ -1,0 +1,59 @@
+//! How long a writer waits for a peer that takes nothing.
+
+use std::cell::OnceCell;
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+
+use crate::broker::{ClientId, Counters, Inbox};
+
+/// A blocked write looks at least this often whether it should go on.
+const WRITE_TICK: Duration = Duration::from_secs(1);
+/// A peer whose queue overflowed, or whose session is over, is not waited for any longer.
+const HURRY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
+
+/// What the socket's write timeout is to be, so that a blocked write is seen in time.
+pub(super) fn write_tick(write_timeout: Duration) -> Duration {
+    write_timeout.clamp(Duration::from_millis(1), WRITE_TICK)
+}
+
+/// A writer's patience.
+#[derive(Debug)]
+pub(super) struct Patience {
+    /// Whom it waits for, for the log.
+    client: ClientId,
+    /// A peer that takes nothing for so long is given up.
+    write_timeout: Duration,
+    /// When it was first seen that the outbox overflowed.
+    hurry: OnceCell<Instant>,
+}
+
+impl Patience {
+    pub(super) fn new(client: ClientId, write_timeout: Duration) -> Patience {
+        Patience { client, write_timeout, hurry: OnceCell::new() }
+    }
+
+    /// Goes on waiting where nothing could be written since `progress`.
+    ///
+    /// # Errors
+    /// `TimedOut` when that is too long.
+    pub(super) fn last(&self, progress: Instant, inbox: &Inbox, counters: &Counters) -> io::Result<()> {
+        // Reading a little now and then does not keep a connection that was cut off.
+        if inbox.is_overflowed() {
+            self.last_in_a_hurry(*self.hurry.get_or_init(Instant::now))?;
+        }
+        if progress.elapsed() >= self.write_timeout {
+            Counters::add(&counters.write_timeouts, 1);
+            tracing::info!(client = %self.client, timeout = ?self.write_timeout, "the client takes nothing of what is written to it");
+            return Err(ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
+
+    /// Goes on waiting for a connection that is over since `since`.
+    ///
+    /// # Errors
+    /// As for [`last`](Self::last).
+    pub(super) fn last_in_a_hurry(&self, since: Instant) -> io::Result<()> {
+        if since.elapsed() >= HURRY { Err(ErrorKind::TimedOut.into()) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,114 @@
+//! A pool where the system has no thread left for anybody.
+
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::*;
+use crate::broker::{BACKLOG_BYTES, Backlog, Counters, Delivery, Outbox, Piece, outbox};
+use crate::codec::{Dialect, Spares};
+use crate::protocol::{ErrorCode, Format, HEADER_LEN, Header, Refusal, Reply, TopicFilter};
+use crate::transport::connections::Connections;
+use crate::transport::parked::Parked;
+use crate::transport::server::Config;
+
+/// A client of a broker of which there is nothing else.
+struct Connected {
+    shared: Arc<Shared>,
+    peer: TcpStream,
+    outbox: Outbox,
+    /// What a session holds: it says that it reads, and waits for the writer's end.
+    reading: Option<Sender<()>>,
+    ended: Receiver<()>,
+    pool: JoinHandle<()>,
+}
+
+fn without_threads(write_timeout: Duration) -> Connected {
+    let (pool, calls) = Pool::new();
+    let shared = Arc::new(Shared {
+        config: Config { write_timeout, ..Config::default() },
+        counters: Arc::new(Counters::default()),
+        connections: Connections::default(),
+        parked: Parked::new().unwrap().0,
+        pool,
+        backlog: Backlog::new(BACKLOG_BYTES),
+        spares: Spares::new(),
+        store_full: Arc::default(),
+        awake: Default::default(),
+        stopping: Default::default(),
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let stream = Arc::new(listener.accept().unwrap().0);
+    let client = ClientId(1);
+    let (outbox, inbox) = outbox(shared.config.queue);
+    let outbox = outbox.calling(client, shared.pool.calls().unwrap());
+    let ((reading, session), (alive, ended)) = (bounded(0), bounded(0));
+    let writer = Writer::new(client, stream, inbox, session, shared.counters.clone(), &shared.config, alive);
+    let of_pool = shared.clone();
+    let pool = thread::spawn(move || {
+        threads::NONE_LEFT.set(true);
+        place(&of_pool, writer);
+        run(&of_pool, &calls);
+    });
+    Connected { shared, peer, outbox, reading: Some(reading), ended, pool }
+}
+
+impl Connected {
+    /// More than fits a socket: 20 MiB.
+    fn fill(&self) {
+        for _ in 0..20 {
+            let reply = Reply::Error(Refusal::new(ErrorCode::MalformedJson, "x".repeat(1 << 20)));
+            self.outbox.answer(Delivery::Reply { reply, format: Format::Json }).unwrap();
+        }
+    }
+
+    /// Waits for the writer, as its session does, and returns what had been written.
+    fn end(mut self) -> Vec<u8> {
+        self.reading = None;
+        drop(self.outbox);
+        let _ = self.ended.recv();
+        self.shared.pool.end();
+        self.pool.join().unwrap();
+        assert_eq!(self.shared.pool.threads.load(Ordering::Relaxed), 0);
+        let mut written = Vec::new();
+        let _ = self.peer.read_to_end(&mut written);
+        written
+    }
+}
+
+#[test]
+fn everything_is_written_all_the_same() {
+    let mut connected = without_threads(Duration::from_secs(60));
+    connected.fill();
+    for _ in 0..20 {
+        let mut header = [0; HEADER_LEN];
+        connected.peer.read_exact(&mut header).unwrap();
+        let length = Header::parse(header, u32::MAX).unwrap().length;
+        let mut body = vec![0; length as usize];
+        connected.peer.read_exact(&mut body).unwrap();
+        assert!(body.starts_with(b"{\"command\":\"error\"") && body.ends_with(b"}"));
+    }
+    // The end of the outbox calls for the writer once more.
+    assert!(connected.end().is_empty());
+}
+
+#[test]
+fn who_takes_nothing_is_given_up() {
+    let connected = without_threads(Duration::from_millis(100));
+    connected.fill();
+    let _ = connected.ended.recv();
+    assert_eq!(connected.shared.counters.write_timeouts.load(Ordering::Relaxed), 1);
+    assert!(connected.end().len() < 20 << 20);
+}
+
+#[test]
+fn what_takes_a_thread_is_given_up_when_its_session_is_over() {
+    let connected = without_threads(Duration::from_secs(60));
+    let (_more, pieces) = bounded::<Piece>(1);
+    let topic = TopicFilter::parse("#").unwrap();
+    connected.outbox.answer(Delivery::Walk { pieces, topic, dialect: Dialect::Json }).unwrap();
+    // `_more` is never dropped before: the walk goes on for ever.
+    assert!(connected.end().is_empty());
+}
