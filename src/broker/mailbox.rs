@@ -142,6 +142,16 @@ impl Mailbox {
         self.inner.lock().messages
     }
 
+    /// Whether to write what waits means to copy more than so many messages or bytes. (Those of batches are shared.)
+    pub(super) fn is_longer_than(&self, messages: usize, bytes: usize) -> bool {
+        let inner = self.inner.lock();
+        inner.messages > messages
+            || match &inner.waiting {
+                Waiting::Oldest(_) => false,
+                Waiting::Latest { newest, .. } => newest.values().map(Stored::weight).sum::<usize>() > bytes,
+            }
+    }
+
     /// Adds messages of a batch to one that drops the oldest.
     pub(super) fn put(&self, batch: &Arc<Batch>, selection: Selection, messages: usize) -> Put {
         let mut inner = self.inner.lock();
@@ -276,5 +286,28 @@ impl Waiting {
                 Some((Letter::Newest(stored), 1, weight))
             }
         }
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::codec::PayloadRef;
+    use crate::protocol::Format;
+
+    #[test]
+    fn a_few_long_values_are_long_as_well() {
+        let filter = TopicFilter::parse("#").unwrap();
+        let mailbox = Mailbox::latest(filter, Dialect::Xml, (usize::MAX, usize::MAX), Arc::default());
+        let put = |topic: &str, length: usize| {
+            let (topic, payload) = (Topic::parse(topic).unwrap(), vec![b'1'; length]);
+            mailbox.put_latest(Stored::new(topic.name(), PayloadRef::new(&payload, Format::Json, false), 0));
+        };
+        put("a", 600);
+        put("b", 300);
+        assert!(!mailbox.is_longer_than(2, 1_000));
+        assert!(mailbox.is_longer_than(1, 1_000));
+        put("b", 500);
+        assert!(mailbox.is_longer_than(2, 1_000));
     }
 }

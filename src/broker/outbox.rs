@@ -143,7 +143,7 @@ impl Delivery {
                 values.iter().map(|stored| SMALL + stored.weight()).sum::<usize>() > FEW
             }
             Delivery::Value { stored, .. } => stored.weight() > FEW,
-            Delivery::Mailbox(mailbox) => mailbox.waiting() > 64,
+            Delivery::Mailbox(mailbox) => mailbox.is_longer_than(64, FEW),
             Delivery::Messages { .. } | Delivery::Report { .. } | Delivery::Reply { .. } => false,
         }
     }

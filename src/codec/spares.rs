@@ -15,6 +15,8 @@ const WORTH_KEEPING: usize = 4 << 10;
 const KEPT: usize = 4 << 20;
 const KEPT_VECTORS: usize = 64;
 const LARGEST_KEPT: usize = KEPT / 4;
+/// No text has such a byte.
+const UNWRITTEN: u8 = 0xff;
 
 /// Vectors that nobody uses, shared by the sessions and the batches of a broker.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +55,10 @@ impl Spares {
         let mut room = take(self.0.as_ref().map(|piles| &piles.bytes), size);
         // What was written before needs no zeros.
         room.resize(size, 0);
+        if cfg!(debug_assertions) {
+            // What is taken for written and is not shows in tests.
+            room.fill(UNWRITTEN);
+        }
         room
     }
 

@@ -188,3 +188,86 @@ fn a_batch_of_many_topics_stores_the_last_of_each() {
         .collect();
     assert_eq!((delivered.len(), dispatcher.counts.delivered), (1, 10), "{delivered:?}");
 }
+
+/// What is not stored because the batch's next message takes its place could as well have been: the same messages in batches
+/// of one leave the same.
+#[test]
+fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
+    let names: Vec<Topic> = ["a", "a/b", "c"].map(|name| Topic::parse(name).unwrap()).to_vec();
+    for seed in 1..400_u64 {
+        let mut state = seed;
+        let mut below = |end: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % end
+        };
+        let (mut whole, whole_inbox) = attached(QueueLimits::default());
+        let (mut single, single_inbox) = attached(QueueLimits::default());
+        // In some rounds there is not room for all.
+        let limits = (2 + below(3) as usize, [usize::MAX, 900, 1_100][below(3) as usize]);
+        let overflow = [Overflow::Disconnect, Overflow::DropOldest, Overflow::Latest][below(3) as usize];
+        for dispatcher in [&mut whole, &mut single] {
+            (dispatcher.store.values, dispatcher.store.bytes) = limits;
+            let (filter, dialect) = (TopicFilter::parse("a").unwrap(), Dialect::Json);
+            control(dispatcher, Control::Subscribe { filter, dialect, overflow, queue: None });
+        }
+        for _ in 0..8 {
+            let can_refuse = below(4) > 0;
+            let messages: Vec<(usize, usize, bool, Option<u32>)> = (0..1 + below(6))
+                .map(|_| {
+                    let topic = [0, 0, 0, 1, 2][below(5) as usize];
+                    (topic, below(300) as usize, below(5) > 0, [None, Some(60)][below(2) as usize])
+                })
+                .collect();
+            let batch = |messages: &[(usize, usize, bool, Option<u32>)]| {
+                let (mut bytes, mut published) = (Vec::new(), Vec::new());
+                for (topic, length, retain, ttl) in messages {
+                    let start = bytes.len();
+                    bytes.resize(start + length, (bytes.len() % 251) as u8);
+                    let message = Message { part: Part::Value(start..bytes.len()), document: None };
+                    published.push(Published::new(
+                        *topic as u32,
+                        Format::Json,
+                        &message,
+                        *retain,
+                        *ttl,
+                        None,
+                    ));
+                }
+                let topics = names.iter().cloned().collect();
+                Batch::new(bytes, Document::new(), topics, published, Limits::default())
+            };
+            let told = |refused: Vec<(Format, Refusal)>| -> Vec<_> {
+                refused.into_iter().map(|(_, refusal)| (refusal.code, refusal.topic.clone())).collect()
+            };
+            let of_whole = told(whole.publish(batch(&messages), can_refuse));
+            let of_single: Vec<_> = messages
+                .iter()
+                .flat_map(|message| told(single.publish(batch(&[*message]), can_refuse)))
+                .collect();
+            assert_eq!(of_whole, of_single, "seed {seed}: {messages:?}");
+            let left = |dispatcher: &Dispatcher| {
+                let values: Vec<_> = dispatcher
+                    .tree
+                    .recent()
+                    .map(|(stored, messages)| {
+                        let expires = dispatcher.expiries.of(stored.topic()).is_some();
+                        let name = stored.topic().as_str().to_owned();
+                        (name, stored.published(), stored.weight(), messages, expires)
+                    })
+                    .collect();
+                let tree = &dispatcher.tree;
+                let counts = &dispatcher.counts;
+                (
+                    values,
+                    tree.cost(),
+                    tree.published(),
+                    counts.published,
+                    counts.store_refused,
+                    counts.delivered,
+                )
+            };
+            assert_eq!(left(&whole), left(&single), "seed {seed}: {messages:?}");
+        }
+        drop((whole_inbox, single_inbox));
+    }
+}
