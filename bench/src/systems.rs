@@ -1,10 +1,13 @@
 //! The systems that are compared: where they are, how they are started and ended, and what they cost the machine.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -161,7 +164,8 @@ impl Programs {
             .with_context(|| format!("cannot start {}", program.display()))?;
         let stdout = child.stdout.take();
         // From here on the child ends with this value, whatever happens.
-        let mut running = Running { child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
+        let mut running =
+            Running { child, threads: Mutex::default(), address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
         let mut line = String::new();
         BufReader::new(stdout.context("no output")?).read_line(&mut line)?;
         let address = line.split_whitespace().last().and_then(|word| word.parse().ok());
@@ -183,7 +187,11 @@ impl Programs {
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
-        let mut running = Running { child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) };
+        let mut running = Running {
+            child,
+            threads: Mutex::default(),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        };
         let deadline = Instant::now() + START;
         while TcpStream::connect(running.address).is_err() {
             if let Some(status) = running.child.try_wait()? {
@@ -225,6 +233,8 @@ fn free_port() -> Result<u16> {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
+    /// What each thread had when it was last seen.
+    threads: Mutex<BTreeMap<OsString, f64>>,
     pub(crate) address: SocketAddr,
 }
 
@@ -244,16 +254,18 @@ pub(crate) struct Memory {
 }
 
 impl Running {
-    /// Nanoseconds of processor time that its threads have had.
+    /// Nanoseconds of processor time that its threads have had; of those that have ended, until they were last seen.
     pub(crate) fn processor_time(&self) -> Result<f64> {
-        let mut nanoseconds = 0.0;
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let task = task?;
             // A thread may have ended since it was listed.
-            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+            let Ok(text) = fs::read_to_string(task.path().join("schedstat")) else { continue };
             let first = text.split_whitespace().next().context("an empty schedstat")?;
-            nanoseconds += first.parse::<f64>()?;
+            let time = threads.entry(task.file_name()).or_default();
+            *time = time.max(first.parse()?);
         }
-        Ok(nanoseconds)
+        Ok(threads.values().sum())
     }
 
     pub(crate) fn memory(&self) -> Result<Memory> {

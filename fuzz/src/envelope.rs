@@ -82,6 +82,7 @@ fn published(body: &[u8], format: Format, topic: &str, message: &Message, docume
         delivered(&frame, dialect, topic, view);
         frame.clear();
         stored
+            .borrow()
             .write(&mut frame, dialect, topic, Frame::Retained, &mut Document::new(), &Limits::NONE)
             .unwrap_or_else(|refusal| panic!("stored, and it cannot be delivered: {refusal:?}"));
         delivered(&frame, dialect, topic, view);

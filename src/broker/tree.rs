@@ -223,10 +223,10 @@ impl Tree {
         self.bytes += payload.source().len();
     }
 
-    /// Counts a publication whose value is not stored, because the next one takes its place at once.
-    pub(super) fn count(&mut self, id: TopicId) {
-        self.published += 1;
-        self.nodes[id.0].messages += 1;
+    /// Counts publications whose values are not stored, because the next one takes their place at once.
+    pub(super) fn count(&mut self, id: TopicId, publications: u64) {
+        self.published += publications;
+        self.nodes[id.0].messages += publications;
     }
 
     /// Stores the last value of a topic. Returns the one before if `keep`; otherwise its memory may be used again.

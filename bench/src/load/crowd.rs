@@ -17,6 +17,8 @@ use crate::wire::{Role, Wire};
 const TOPIC: &str = "bench/crowd";
 /// Connections that are opened before their answers are awaited.
 const TOGETHER: usize = 100;
+/// Brokers are busy with those who have just come for a while, and end threads that turned out not to be needed.
+const SETTLING: Duration = Duration::from_secs(6);
 /// Messages to everybody; the median of their times is taken.
 const PUBLICATIONS: usize = 5;
 /// File descriptors that the generator needs beside the crowd's.
@@ -56,7 +58,7 @@ impl Crowd {
                 await_open(stream, wire, role).with_context(|| format!("after {from} connections"))?;
             }
         }
-        thread::sleep(Duration::from_millis(500));
+        thread::sleep(SETTLING);
         let after = running.memory()?;
         Ok(Crowd { streams, before, after })
     }

@@ -104,25 +104,32 @@ impl Dispatcher {
         let mut approach = Approach::default();
         // Whether any message of the batch can become the topic's last value, and there is one already.
         let mut replaceable = false;
-        for (index, message) in batch.messages().iter().enumerate() {
-            if index % AHEAD == 0 {
+        let mut overtaken = 0;
+        let (messages, topics) = (batch.messages(), batch.topics());
+        let Some(mut topic) = messages.first().map(|message| topics.get(message.topic())) else {
+            return Some(way.routes);
+        };
+        for (index, message) in messages.iter().enumerate() {
+            if index % AHEAD == 0 && topics.len() > 1 {
                 approach = self.approach(batch, index);
             }
-            let topic = batch.topics().get(message.topic());
             if last_topic != Some(message.topic()) {
                 last_topic = Some(message.topic());
+                self.count_overtaken(place, &mut overtaken);
+                topic = topics.get(message.topic());
                 place = self.tree.find_approached(message.topic(), topic, &approach);
                 is_routed = false;
                 replaceable = self.is_replaceable(batch, place, topic, can_refuse);
             }
             // The next message takes its place before anybody can ask for it.
             let is_overtaken = replaceable
-                && batch
-                    .messages()
+                && messages
                     .get(index + 1)
                     .is_some_and(|next| next.retain() && next.topic() == message.topic());
-            if message.retain()
-                && let Err(refusal) = self.store(batch, message, topic, &mut place, is_overtaken, can_refuse)
+            if is_overtaken && message.retain() {
+                overtaken += 1;
+            } else if message.retain()
+                && let Err(refusal) = self.store(batch, message, topic, &mut place, can_refuse)
             {
                 refused.push((message.format(), refusal));
                 self.part_ways(&mut way, index);
@@ -137,7 +144,14 @@ impl Dispatcher {
                 self.selections.add(&way.routes, index);
             }
         }
+        self.count_overtaken(place, &mut overtaken);
         way.is_same.then_some(way.routes)
+    }
+
+    fn count_overtaken(&mut self, place: Option<TopicId>, overtaken: &mut u64) {
+        if let Some(id) = place {
+            self.tree.count(id, std::mem::take(overtaken));
+        }
     }
 
     /// Approaches the topics of the messages from `index` on.
@@ -196,13 +210,8 @@ impl Dispatcher {
         message: &Published,
         topic: TopicName<'_>,
         place: &mut Option<TopicId>,
-        is_overtaken: bool,
         can_refuse: bool,
     ) -> Result<(), Refusal> {
-        if is_overtaken && let Some(id) = *place {
-            self.tree.count(id);
-            return Ok(());
-        }
         let payload = PayloadRef::of(batch.bytes(), message.format(), &message.part());
         let bytes = payload.source().len();
         if can_refuse && !self.tree.has_room(*place, topic, bytes, &self.store) {
