@@ -252,10 +252,12 @@ fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
                     .map(|(stored, messages)| {
                         let expires = dispatcher.expiries.of(stored.topic()).is_some();
                         let name = stored.topic().as_str().to_owned();
-                        (name, stored.published(), stored.weight(), messages, expires)
+                        (name, stored.weight(), messages, expires)
                     })
                     .collect();
                 let tree = &dispatcher.tree;
+                let order = tree.recent().map(|(stored, _)| stored.published());
+                assert!(order.is_sorted_by(|newer, older| newer > older), "seed {seed}: {messages:?}");
                 let counts = &dispatcher.counts;
                 (
                     values,
