@@ -116,6 +116,9 @@ fn what_came_before_changes_nothing() {
     }
 }
 
+/// Payloads that are put together at random.
+const ROUNDS: usize = 300;
+
 /// What a session writes ahead is what the writers would have written.
 #[test]
 fn deliveries_written_ahead_are_the_same() {
@@ -159,6 +162,56 @@ fn deliveries_written_ahead_are_the_same() {
         streams.push([&usual[..9], &[publish("a", payload)]].concat());
     }
     streams.push([&usual[..9], &[publish("a//b", "1")]].concat());
+    let pieces = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        " ",
+        "\"a\"",
+        "\"a\":",
+        "\"item\":1",
+        "0",
+        "-",
+        "1",
+        ".5",
+        "e3",
+        "\"x<&>'\"",
+        "\\n",
+        "\"ü\"",
+        "null",
+        "true",
+        "[1,2]",
+        "{\"k k\":[]}",
+        "\"$int\":\"1\"",
+        "\"0123456789abcdef0\"",
+        "12345678901234567890",
+        "-0.0",
+        "1e22",
+        "\"",
+        "\"\"",
+        "\"xmlns\":0",
+        "\"a\":{\"b\":[[],{}]}",
+        "\"\u{7f}\u{ffff}\"",
+        "]]>",
+    ];
+    let mut random = 1_u64;
+    let mut below = |end: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % end
+    };
+    for _ in 0..ROUNDS {
+        let inside: String = (0..1 + below(5)).map(|_| pieces[below(pieces.len())]).collect();
+        let payload = match below(4) {
+            0 => inside,
+            1 => format!("[{inside}]"),
+            2 => format!("{{\"b\":{inside}}}"),
+            _ => format!("{{\"b\":[{inside},1.50],\"c\":\"d\"}}"),
+        };
+        streams.push([&usual[..9], &[publish("a", &payload)]].concat());
+    }
     let mut written_ahead = 0;
     for dialect in [Dialect::Xml, Dialect::Pickle] {
         let mut deliveries = |frames: &[Vec<u8>], at_once: usize, recent: &mut dyn FnMut() -> Recent| {
