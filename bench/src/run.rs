@@ -84,7 +84,7 @@ impl Peers {
         let command_lines = systems.iter().map(|system| {
             let name = programs.find(*system).unwrap_or_default();
             let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let arguments = programs.arguments(*system, "DIRECTION");
+            let arguments = programs.arguments_for_people(*system, "DIRECTION");
             let quoted = arguments.iter().map(|word| {
                 if word.is_empty() || word.contains(' ') { format!("'{word}'") } else { word.clone() }
             });

@@ -131,6 +131,13 @@ impl Programs {
         Self::start_on_any_port(System::Babelmq, &self.find(System::Babelmq)?, &arguments)
     }
 
+    /// The arguments as they are reported: where a configuration lies is nobody's business.
+    pub(crate) fn arguments_for_people(&self, system: System, detail: &str) -> Vec<String> {
+        let scratch = self.scratch.display().to_string();
+        let arguments = self.arguments(system, detail).into_iter();
+        arguments.map(|argument| argument.replace(&scratch, "FOLDER")).collect()
+    }
+
     /// The arguments a system is started with; `PORT` stands for the port.
     pub(crate) fn arguments(&self, system: System, detail: &str) -> Vec<String> {
         let scratch = self.scratch.display();
