@@ -205,6 +205,7 @@ impl Programs {
                 bail!("{} ended at once: {status}", system.title());
             }
             ensure!(Instant::now() < deadline, "{} did not listen within {START:?}", system.title());
+            // Other programs do not say when they listen; it is asked until the deadline.
             thread::sleep(Duration::from_millis(10));
         }
         Ok(running)

@@ -41,6 +41,7 @@ impl Crowd {
         let role = Role::Subscriber(TOPIC);
         // The first connection makes a broker set up what it needs only once.
         drop(open(running.address, wire, role)?);
+        // No broker says when it has let go of a client.
         thread::sleep(Duration::from_millis(100));
         let before = running.memory()?;
         let mut streams = Vec::with_capacity(size);
@@ -110,6 +111,7 @@ impl Crowd {
                 }
             }
             times.push(start.elapsed().as_secs_f64() * 1000.0);
+            // Each message finds everybody asleep, as the first does.
             thread::sleep(Duration::from_millis(20));
         }
         times.sort_by(f64::total_cmp);

@@ -17,7 +17,7 @@ use crate::window::Window;
 use crate::wire::{Role, Wire};
 
 /// What is not counted, at the beginning of a measurement.
-const WARM_UP: Duration = Duration::from_millis(200);
+pub(crate) const WARM_UP: Duration = Duration::from_millis(200);
 /// When nothing more arrives for so long, messages are missing.
 const LOST: Duration = Duration::from_secs(10);
 
@@ -170,6 +170,7 @@ pub(crate) fn measure(running: &Running, flow: Flow, time: Duration) -> Result<M
     thread::scope(|scope| {
         let handles = opened.start(scope);
         let measured = (|| {
+            // The clock is what is measured with: nothing is waited for here.
             thread::sleep(WARM_UP);
             let (before, processor, start) =
                 (opened.window.received(), running.processor_time()?, Instant::now());

@@ -38,7 +38,7 @@ pub(crate) fn measure(
     let opened = flow.open(running.address)?;
     thread::scope(|scope| {
         let handles = opened.start(scope);
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(super::flow::WARM_UP);
         let latency = alone(running, wire.as_ref(), payload, time);
         opened.finish(handles)?;
         latency
