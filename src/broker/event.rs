@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::backlog::Claim;
+use super::backlog::Queued;
 use super::outbox::Outbox;
 use super::progress::Ticket;
 use super::stats::Stats;
@@ -39,14 +39,16 @@ pub enum Event {
         client: ClientId,
         /// At least one.
         steps: Vec<Step>,
-        /// The bytes that they take of the backlog, until they have been seen.
-        claim: Claim,
+        /// What they take of the backlog, until they have been seen.
+        queued: Queued,
     },
     /// The connection is gone.
     Detach {
         /// The connection.
         client: ClientId,
     },
+    /// A producer waits for memory that messages on their way take: whoever holds most of it is to let go.
+    Pressure,
     /// A question of the embedding program.
     Query(Query),
 }

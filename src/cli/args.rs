@@ -97,6 +97,11 @@ pub(super) struct Serve {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5000", env = "BABELMQ_LISTEN")]
     listen: SocketAddr,
 
+    /// Memory that the broker may use, as in 512MiB, all in all; three quarters of what the machine or its control group
+    /// has where it is not given. What one message may be is cut to what fits.
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "BABELMQ_MEMORY")]
+    memory: Option<usize>,
+
     /// The largest message body to accept, as in 512KiB or 16MiB; at most 256MiB.
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = frame_size, env = "BABELMQ_MAX_FRAME")]
     max_frame: u32,
@@ -185,6 +190,7 @@ impl Serve {
         let of_frame = Limits::with_max_frame(self.max_frame);
         Config {
             listen: self.listen,
+            memory: self.memory,
             limits: Limits {
                 decoded_size: self.max_decoded.unwrap_or(of_frame.decoded_size).min(MAXIMUM_DECODED_SIZE),
                 depth: self.max_depth,

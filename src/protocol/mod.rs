@@ -14,7 +14,7 @@ mod value;
 
 pub use error::{ErrorCode, Grounds, Refusal};
 pub use format::{Format, UnknownFormat};
-pub use frame::{FrameBuffer, FrameFault, HEADER_LEN, Header, LARGEST_BUFFER, frame_at};
+pub use frame::{FrameBuffer, FrameFault, HEADER_LEN, Header, LARGEST_BUFFER, NextSize, frame_at};
 pub use limits::{
     DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE, DEFAULT_MAX_CONNECTIONS,
     DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, DEFAULT_STORED_BYTES,

@@ -1,16 +1,17 @@
 //! Frames to steps: every frame of a read is decoded and judged here, in its session's thread.
 
 use std::mem;
+use std::ops::Range;
 
 use crate::broker::{Control, Step};
 use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
-    Ahead, Asked, Batch, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part, Published, Recognised,
-    Request, Spares, Topics, read_request,
+    Ahead, Asked, Batch, Claim, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part, Published,
+    Recognised, Request, Spares, Topics, Workspace, read_request,
 };
 use crate::protocol::{
-    Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName, check_topic_limits,
-    frame_at,
+    ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
+    check_topic_limits, frame_at,
 };
 
 /// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those which take turns stand in
@@ -33,6 +34,8 @@ pub(super) struct Intake<'a> {
     document: Document,
     /// Bytes of all values that were decoded for the batch, those included that it does not carry.
     decoded: usize,
+    /// The same for the batches before it.
+    decoded_before: usize,
     recent: &'a mut Recent,
     messages: Vec<Published>,
     topics: Topics,
@@ -42,6 +45,10 @@ pub(super) struct Intake<'a> {
     ahead: Option<Ahead>,
     steps: Vec<Step>,
     refused: usize,
+    /// Memory to decode in.
+    claim: Claim,
+    /// Bytes that messages decoded to beyond what their lengths explain.
+    extra: usize,
 }
 
 /// What a session remembers of the frames before, so that it reads the next ones faster.
@@ -61,6 +68,8 @@ pub struct Recent {
     asked: Asked,
     /// Batches for which nothing is written ahead.
     pause: u32,
+    /// Where memory to decode in comes from.
+    workspace: Workspace,
     /// Memory for batches, and how many messages and nodes the one before had.
     spares: Spares,
     messages: usize,
@@ -85,8 +94,12 @@ pub struct Taken {
     pub needs_answer: bool,
     /// How many frames were refused.
     pub refused: usize,
-    /// How many bytes were whole frames.
+    /// How many bytes were taken, all of them whole frames.
     pub whole: usize,
+    /// Whether there may be more whole frames behind them: what was taken decodes to enough for one event.
+    pub more: bool,
+    /// Bytes that messages decoded to beyond what their lengths explain.
+    pub extra: usize,
     /// What ends the stream of frames behind them.
     pub fault: Option<FrameFault>,
 }
@@ -99,6 +112,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         start: 0,
         document: Document::with_nodes(recent.nodes, &recent.spares),
         decoded: 0,
+        decoded_before: 0,
         ahead: recent.ahead(region.len()),
         recent,
         messages: Vec::new(),
@@ -106,9 +120,15 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         seen: [0; SEEN],
         steps: Vec::new(),
         refused: 0,
+        claim: Claim::nothing(),
+        extra: 0,
     };
-    let mut whole = 0;
+    let (mut whole, mut more) = (0, false);
     let fault = loop {
+        if intake.decoded_before + intake.decoded > MAX_DECODED {
+            more = true;
+            break None;
+        }
         match frame_at(region, whole, limits.max_frame) {
             Ok(Some((header, body))) => {
                 intake.frame(header.format, whole, body.end);
@@ -123,10 +143,45 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         .steps
         .iter()
         .any(|step| matches!(step, Step::Control(control) if !matches!(control, Control::Clear { .. })));
-    Taken { steps: intake.steps, needs_answer, refused: intake.refused, whole, fault }
+    let Intake { steps, refused, extra, .. } = intake;
+    Taken { steps, needs_answer, refused, whole, more, extra, fault }
 }
 
-impl Intake<'_> {
+impl<'a> Intake<'a> {
+    /// Reads a body in memory that is claimed first: as much as its length explains, and more only where that is not enough.
+    fn read(&mut self, source: &'a [u8], format: Format, body: Range<usize>) -> Result<Request<'a>, Refusal> {
+        let (plain, budget) = (self.limits.plain_size(body.len()), self.limits.decoded_budget(body.len()));
+        self.claim(plain)?;
+        let limits = Limits { decoded_size: plain, ..self.limits };
+        match read_request(source, format, body.clone(), &mut self.document, &limits) {
+            Err(refusal) if refusal.code == ErrorCode::TooLarge && budget > plain => {}
+            other => return other,
+        }
+        self.claim(budget)?;
+        let request = read_request(source, format, body, &mut self.document, &self.limits);
+        let root = match &request {
+            Ok(Request::Publish { message, .. }) => message.document,
+            _ => None,
+        };
+        let decoded = root.map_or(budget, |root| self.document.value_size(root));
+        self.extra += decoded.saturating_sub(plain);
+        request
+    }
+
+    /// Claims memory to decode so many bytes in.
+    fn claim(&mut self, decoded: usize) -> Result<(), Refusal> {
+        if decoded > self.claim.bytes() {
+            // Nobody waits for memory while holding some.
+            self.claim = Claim::nothing();
+            self.claim = self.recent.workspace.claim(decoded).ok_or_else(|| {
+                let reason =
+                    "the broker has no memory left to decode a message as long as this; send it again later";
+                Refusal::new(ErrorCode::MemoryFull, reason)
+            })?;
+        }
+        Ok(())
+    }
+
     fn frame(&mut self, format: Format, at: usize, end: usize) {
         let is_like_the_last = match format {
             Format::Json => self.like_the_last(at, end),
@@ -136,11 +191,12 @@ impl Intake<'_> {
         if is_like_the_last {
             return;
         }
-        let source = &self.region[self.start..];
+        let region = self.region;
+        let source = &region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
         let (mark, first) = (self.document.mark(), self.document.len());
-        let request = read_request(source, format, body.clone(), &mut self.document, &self.limits);
+        let request = self.read(source, format, body.clone());
         let control = match request {
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(index) => {
@@ -240,8 +296,9 @@ impl Intake<'_> {
         let body = at - self.start + HEADER_LEN..end - self.start;
         let mark = self.document.mark();
         let known = &self.recent.known_pickle;
+        let plain = Limits { decoded_size: self.limits.plain_size(body.len()), ..self.limits };
         let Some(RecognisedPickle { topic, root, size }) =
-            known.recognise(source, body.clone(), &mut self.document, &self.limits)
+            known.recognise(source, body.clone(), &mut self.document, &plain)
         else {
             return false;
         };
@@ -314,6 +371,7 @@ impl Intake<'_> {
             like.topic = None;
         }
         let decoded = mem::take(&mut self.decoded);
+        self.decoded_before += decoded;
         let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
         let batch = Batch::new(bytes, document, topics, messages, self.limits)
             .decoding_to(decoded)
@@ -324,9 +382,14 @@ impl Intake<'_> {
 }
 
 impl Recent {
-    /// Nothing yet, and where memory for batches comes from.
-    pub fn new(spares: Spares) -> Recent {
-        Recent { spares, ..Recent::default() }
+    /// Nothing yet, and where memory for batches and to decode in comes from.
+    pub fn new(spares: Spares, workspace: Workspace) -> Recent {
+        Recent { spares, workspace, ..Recent::default() }
+    }
+
+    /// How many connections the last batch went to.
+    pub(super) fn fanout(&self) -> usize {
+        self.asked.fanout()
     }
 
     /// What is written ahead of a batch of so many bytes.

@@ -9,6 +9,7 @@ use std::thread;
 use crossbeam_channel::Sender;
 use socket2::{SockRef, TcpKeepalive};
 
+use super::purse::Purse;
 use super::server::Config;
 use super::session::{EXHAUSTED_PAUSE, Session, Shared};
 use crate::broker::{ClientId, Counters, Event};
@@ -67,6 +68,14 @@ impl Listener {
             self.turn_away(stream, peer, why);
             return Ok(());
         }
+        let Some(purse) = Purse::open(&self.shared) else {
+            let memory = self.shared.memory.total();
+            let why = format!(
+                "this broker has no memory for more connections ({memory} bytes are its budget for everything); try again later"
+            );
+            self.turn_away(stream, peer, why);
+            return Ok(());
+        };
         // Small frames that nobody waits to fill up are what a broker sends.
         stream.set_nodelay(true)?;
         if let Some(time) = self.shared.config.keepalive {
@@ -81,7 +90,7 @@ impl Listener {
         self.shared.counters.open.fetch_add(1, Ordering::Relaxed);
         self.shared.connections.add(client, peer, stream.clone());
         let (events, alive) = (self.events.clone(), self.alive.clone());
-        let session = Session::new(client, peer, stream, events, self.shared.clone(), alive);
+        let session = Session::new(client, peer, stream, events, self.shared.clone(), alive, purse);
         tracing::debug!(%client, %peer, "connected");
         session.start().map_err(|(session, error)| {
             // It waits for a thread where the others wait that have none.

@@ -1,6 +1,7 @@
 //! Starting a broker.
 
 use std::io;
+use std::mem;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -10,7 +11,8 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use socket2::{Domain, Socket, Type};
 
-use super::capacity::shortages;
+use super::allowances::Allowances;
+use super::capacity::{available_memory, shortages};
 use super::connections::Connections;
 use super::guards::AbortOnPanic;
 use super::handle::{BrokerHandle, Threads};
@@ -19,7 +21,7 @@ use super::parked::Parked;
 use super::pool::{self, Pool};
 use super::session::Shared;
 use crate::broker::{
-    BACKLOG_BYTES, Backlog, Counters, Dispatcher, Fsync, NoStore, QueueLimits, Store, StoreError,
+    BACKLOG_COST, Backlog, Counters, Dispatcher, Fsync, Memory, NoStore, QueueLimits, Store, StoreError,
     StoreLimits, Subtree,
 };
 use crate::codec::Spares;
@@ -39,6 +41,9 @@ const BACKLOG: i32 = 1_024;
 pub struct Config {
     /// Where it listens; port 0 takes any that is free. Default 127.0.0.1:5000.
     pub listen: SocketAddr,
+    /// Bytes of memory that the broker may use, all in all; `None` is three quarters of what the machine has, or the group
+    /// of processes that it runs in, where that is less. `limits` and `store` are cut to what fits.
+    pub memory: Option<usize>,
     /// What a client may send.
     pub limits: Limits,
     /// What may wait for one subscriber.
@@ -69,6 +74,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 5000)),
+            memory: None,
             limits: Limits::default(),
             queue: QueueLimits::default(),
             store: StoreLimits::default(),
@@ -131,7 +137,7 @@ impl Broker {
     ///
     /// # Errors
     /// [`StartError`] where the address cannot be listened on or the store cannot be read.
-    pub fn start_with(config: Config, store: Box<dyn Store>) -> Result<BrokerHandle, StartError> {
+    pub fn start_with(mut config: Config, store: Box<dyn Store>) -> Result<BrokerHandle, StartError> {
         let address = config.listen;
         let socket = listen(address).map_err(|source| StartError::Listen { address, source })?;
         let local_addr = socket.local_addr().map_err(|source| StartError::Listen { address, source })?;
@@ -140,12 +146,20 @@ impl Broker {
             let max_connections = config.max_connections;
             tracing::warn!(max_connections, "{shortage}");
         }
+        let memory = config.memory.or_else(available_memory).map_or_else(Memory::unlimited, Memory::new);
+        let cut = memory.cut(config.limits);
+        let wanted = mem::replace(&mut config.limits, cut);
+        if wanted != config.limits {
+            let (memory, limits) = (memory.total(), config.limits);
+            tracing::info!(memory, ?limits, "what a message may be was cut to what fits the memory");
+        }
         let (events, dispatcher_events) = bounded(EVENTS);
         let (alive, all_gone) = bounded(0);
         let (parked, attendant) = Parked::new()?;
         let (pool, calls) = Pool::new();
-        let mut dispatcher =
-            Dispatcher::new(config.store, config.max_subscriptions).with_subtrees(config.subtrees.clone());
+        let mut dispatcher = Dispatcher::new(config.store, config.max_subscriptions)
+            .with_subtrees(config.subtrees.clone())
+            .with_memory(memory.clone());
         let keeper = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
         let shared = Arc::new(Shared {
             config,
@@ -153,8 +167,11 @@ impl Broker {
             connections: Connections::default(),
             parked,
             pool,
-            backlog: Backlog::new(BACKLOG_BYTES),
+            backlog: Backlog::new(BACKLOG_COST),
+            memory,
+            allowances: Allowances::default(),
             spares: Spares::new(),
+            shapes: dispatcher.shapes(),
             store_full: dispatcher.store_full(),
             awake: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),

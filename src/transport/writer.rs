@@ -12,15 +12,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
-use super::gathered::Gathered;
-use super::patience::Patience;
+use super::gathered::{Gathered, MAX_BYTES};
+use super::patience::{LEAST_TAKEN, Patience, WRITE_TICK};
 use super::process::resident_bytes;
 use super::server::Config;
 use crate::broker::{
     Charge, ClientId, Counters, Delivery, Inbox, Letter, Mailbox, Piece, Selection, Stored, Taken,
 };
-use crate::codec::{Batch, Dialect, Document, Frame, write_reply, write_stats};
-use crate::protocol::{Limits, Reply};
+use crate::codec::{
+    Batch, Claim, Content, DECODING_FACTOR, Dialect, Document, Frame, write_reply, write_stats,
+};
+use crate::protocol::{ErrorCode, Limits, Reply};
 
 /// How long a connection that was ended from here may take to be ended from there as well.
 const LINGER: Duration = Duration::from_secs(1);
@@ -55,6 +57,10 @@ pub(super) struct Writer {
     /// Since when it needs a thread, there is none, and nothing was written.
     without_thread: Option<Instant>,
     scratch: Document,
+    /// Memory for what is gathered, while there is something to write.
+    page: Claim,
+    /// Memory that a long answer takes while it is written.
+    answer: Claim,
     /// The session waits for this to be dropped before it ends.
     _alive: Sender<()>,
 }
@@ -103,6 +109,8 @@ impl Writer {
             in_turn: false,
             without_thread: None,
             scratch: Document::new(),
+            page: Claim::nothing(),
+            answer: Claim::nothing(),
             _alive: alive,
         })
     }
@@ -197,6 +205,7 @@ impl Writer {
 
     fn write_in_turn(&mut self) -> io::Result<After> {
         for _ in 0..WRITES_OF_A_TURN {
+            self.claim_page();
             let mut after = None;
             while after.is_none() && self.pending.is_none() && !self.gathered.is_enough() {
                 match self.inbox.look() {
@@ -231,6 +240,7 @@ impl Writer {
                 Err(TryRecvError::Disconnected) => return Ok(End::Closed),
                 Err(TryRecvError::Empty) => return Ok(End::Silent),
             };
+            self.claim_page();
             self.gather(delivery, charge)?;
             while !self.gathered.is_enough()
                 && let Some((delivery, charge)) = self.inbox.next_waiting()
@@ -256,8 +266,18 @@ impl Writer {
     /// Gives memory back before it waits. Who knows for how long: there may be thousands of writers that wait.
     fn shrink(&mut self) {
         self.gathered.shrink();
+        self.page = Claim::nothing();
         if self.scratch.weight() > IDLE_BYTES {
             self.scratch = Document::new();
+        }
+    }
+
+    /// Claims memory for as much as is gathered for one write; where there is none, it is gathered in small pieces.
+    fn claim_page(&mut self) {
+        if self.page.bytes() == 0 {
+            let page = self.inbox.account().try_claim(MAX_BYTES);
+            self.gathered.is_short = page.is_none();
+            self.page = page.unwrap_or_default();
         }
     }
 
@@ -292,7 +312,7 @@ impl Writer {
                     self.gathered.append(|out| write_reply(out, format, &Reply::Topics { topics }));
                 }
             }
-            Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value),
+            Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value)?,
             Delivery::Durable { ticket, reply, format } => {
                 // What was gathered does not wait for the disk.
                 if !ticket.is_ready() {
@@ -329,7 +349,7 @@ impl Writer {
             if self.inbox.is_overflowed() {
                 break;
             }
-            self.gather_stored(stored, dialect, Frame::Retained);
+            self.gather_stored(stored, dialect, Frame::Retained)?;
             self.flush_enough()?;
         }
         Ok(())
@@ -353,7 +373,7 @@ impl Writer {
                     Letter::Messages(batch, selection, skipped) => {
                         self.gather_messages(batch, dialect, selection, *skipped);
                     }
-                    Letter::Newest(stored) => self.gather_stored(stored, dialect, Frame::Live),
+                    Letter::Newest(stored) => self.gather_stored(stored, dialect, Frame::Live)?,
                 }
                 self.flush_enough()?;
             }
@@ -404,16 +424,63 @@ impl Writer {
         }
     }
 
-    fn gather_stored(&mut self, stored: &Stored, dialect: Dialect, frame: Frame) {
-        let Writer { gathered, scratch, limits, .. } = self;
-        let topic = stored.topic().as_str();
-        let mut failed = 0;
-        gathered.append(|out| {
-            if stored.payload().write(out, dialect, topic, frame, scratch, limits).is_err() {
-                failed = 1;
+    /// Adds a stored value. A long one is written by itself, in memory that is claimed for it.
+    fn gather_stored(&mut self, stored: &Stored, dialect: Dialect, frame: Frame) -> io::Result<()> {
+        let (payload, topic) = (stored.payload(), stored.topic().as_str());
+        if let Some(content) = payload.as_it_came(dialect) {
+            self.make_room(payload.source().len())?;
+            self.gathered.append(|out| frame.write(out, dialect, topic, content));
+        } else {
+            let length = payload.source().len();
+            for decoded in [self.limits.plain_size(length), self.limits.decoded_budget(length), usize::MAX] {
+                // What it is encoded to takes about as much again.
+                self.make_room(decoded.saturating_mul(DECODING_FACTOR + 1))?;
+                let Writer { gathered, scratch, limits, .. } = self;
+                scratch.clear();
+                match payload.decode_within(scratch, limits, decoded) {
+                    Ok(root) => {
+                        let content = Content::Decoded(scratch.view(payload.source(), root));
+                        gathered.append(|out| frame.write(out, dialect, topic, content));
+                        break;
+                    }
+                    Err(refusal) if refusal.code == ErrorCode::TooLarge && decoded < usize::MAX => {}
+                    Err(_) => {
+                        self.count_failures(1);
+                        break;
+                    }
+                }
             }
-        });
-        self.count_failures(failed);
+            self.scratch.clear();
+        }
+        if self.answer.bytes() > 0 && !self.in_turn {
+            self.answer.shrink_to(self.gathered.own.capacity());
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for so many bytes of a stored value: where these are many, what was gathered is written first, and memory
+    /// for them is waited for.
+    fn make_room(&mut self, bytes: usize) -> io::Result<()> {
+        if bytes <= MAX_BYTES {
+            return Ok(());
+        }
+        let account = self.inbox.account().clone();
+        let bytes = bytes.min(account.share().most_for_one());
+        if self.in_turn {
+            // A turn waits for nothing, and is given nothing that is long.
+            self.answer = account.charge(bytes + self.answer.bytes());
+            return Ok(());
+        }
+        self.flush()?;
+        let began = Instant::now();
+        self.answer = loop {
+            if let Some(claim) = account.claim(bytes, WRITE_TICK) {
+                break claim;
+            }
+            self.patience.last_without_memory(began, &self.inbox)?;
+        };
+        Ok(())
     }
 
     fn count_failures(&self, failed: usize) {
@@ -457,6 +524,7 @@ impl Writer {
 
     fn note_written(&mut self) {
         self.written = 0;
+        self.answer = Claim::nothing();
         Counters::add(&self.counters.bytes_out, self.gathered.bytes);
         for charge in self.gathered.charges.drain(..) {
             self.inbox.written(charge);
@@ -464,15 +532,28 @@ impl Writer {
         self.gathered.clear();
     }
 
+    /// Whether a long answer is being written while others wait for the memory that it takes.
+    fn is_in_the_way(&self) -> bool {
+        self.answer.bytes() > LEAST_TAKEN && self.inbox.account().share().is_wanted()
+    }
+
     fn write_slices(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-        let mut progress = Instant::now();
+        let (began, mut taken) = (Instant::now(), 0);
+        let mut progress = began;
         while !slices.is_empty() {
             self.patience.last(progress, &self.inbox, &self.counters)?;
+            if self.is_in_the_way() {
+                self.patience.last_in_a_hurry(began)?;
+            }
             match (&*self.stream).write_vectored(slices) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     IoSlice::advance_slices(&mut slices, count);
-                    progress = Instant::now();
+                    taken += count;
+                    // A byte now and then is no progress.
+                    if taken >= LEAST_TAKEN {
+                        (progress, taken) = (Instant::now(), 0);
+                    }
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}

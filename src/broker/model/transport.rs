@@ -168,8 +168,8 @@ impl Session {
     }
 
     fn send(&self, steps: Vec<Step>, bytes: usize) {
-        let claim = self.shared.backlog.claim(bytes);
-        let _ = self.events.send(Event::Steps { client: self.client, steps, claim });
+        let queued = self.shared.backlog.lane().claim(bytes);
+        let _ = self.events.send(Event::Steps { client: self.client, steps, queued });
     }
 
     fn attach(&mut self) {

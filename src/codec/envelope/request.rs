@@ -136,8 +136,23 @@ pub fn decode_part(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<usize, Refusal> {
+    decode_within(source, format, part, document, limits, usize::MAX)
+}
+
+/// The same, for what decodes to at most `decoded` bytes.
+///
+/// # Errors
+/// As for [`decode_part`], and [`ErrorCode::TooLarge`](crate::protocol::ErrorCode::TooLarge).
+pub(in crate::codec) fn decode_within(
+    source: &[u8],
+    format: Format,
+    part: &Part,
+    document: &mut Document,
+    limits: &Limits,
+    decoded: usize,
+) -> Result<usize, Refusal> {
     // What was accepted is within the limits, whichever way it was judged; it is not to be refused now.
-    let limits = &Limits { max_frame: limits.max_frame, ..Limits::NONE };
+    let limits = &Limits { max_frame: limits.max_frame, decoded_size: decoded, ..Limits::NONE };
     let root = match (part, format) {
         (Part::Value(range), Format::Json) => json::decode(source, range.clone(), document, limits)?,
         (Part::Value(range), Format::Xml) => xml::decode_message(source, range.clone(), document, limits)?,

@@ -1,0 +1,112 @@
+//! What one connection has of the broker's memory.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use super::session::Shared;
+use crate::broker::{Event, Lane, Queued, Step, Use};
+use crate::codec::{Account, Claim, Workspace};
+
+/// Bytes of memory that a connection takes while it sends nothing and is sent nothing: its session and writer, their stacks
+/// as far as they were used, the smallest buffer.
+const CONNECTION: usize = 24 << 10;
+/// Buffers up to this size are part of that.
+const SMALL_BUFFER: usize = 4 << 10;
+/// How often a producer that waits for memory says so.
+const PRESSURE: Duration = Duration::from_millis(20);
+
+/// The accounts of a connection.
+#[derive(Debug)]
+pub(super) struct Purse {
+    _connection: Claim,
+    /// What its buffer takes.
+    frames: Claim,
+    workspace: Workspace,
+    in_flight: Account,
+    answers: Account,
+    lane: Lane,
+}
+
+impl Purse {
+    /// Opens the accounts of a new connection, if there is memory for one.
+    pub(super) fn open(shared: &Shared) -> Option<Purse> {
+        let account = |this| shared.memory.of(this).account();
+        Some(Purse {
+            // How much others have does not matter here: each has as much.
+            _connection: account(Use::Connections).claim_last(CONNECTION)?,
+            frames: account(Use::Frames).charge(0),
+            workspace: Workspace::new(account(Use::Decoding)),
+            in_flight: account(Use::InFlight),
+            answers: account(Use::Answers),
+            lane: shared.backlog.lane(),
+        })
+    }
+
+    pub(super) fn answers(&self) -> Account {
+        self.answers.clone()
+    }
+
+    pub(super) fn workspace(&self) -> Workspace {
+        self.workspace.clone()
+    }
+
+    /// Whether a buffer may take so many bytes.
+    pub(super) fn try_buffer(&mut self, size: usize) -> bool {
+        size <= SMALL_BUFFER || self.frames.try_grow_to(size)
+    }
+
+    /// The same as soon as there is memory; gives up after `patience`.
+    pub(super) fn wait_to_buffer(&mut self, size: usize, patience: Duration) -> bool {
+        self.frames.grow_to(size, patience)
+    }
+
+    /// Says what the buffer takes now.
+    pub(super) fn note_buffer(&mut self, size: usize) {
+        self.frames.shrink_to(if size <= SMALL_BUFFER { 0 } else { size });
+    }
+
+    /// Whether a large frame is in the making while others wait for the memory that it takes.
+    pub(super) fn is_in_the_way(&self) -> bool {
+        const LARGE: usize = 64 << 10;
+        self.frames.bytes() > LARGE
+            && self.frames.account().is_some_and(|account| account.share().is_wanted())
+    }
+
+    /// Waits until an event of these steps may wait for the dispatcher. The last batch went to `fanout` connections.
+    pub(super) fn queue(&self, steps: &[Step], fanout: usize, shared: &Shared) -> Queued {
+        let shapes = shared.shapes.load(Ordering::Relaxed);
+        self.lane.claim(steps.iter().map(|step| step.cost(shapes, fanout)).sum())
+    }
+
+    /// Claims the memory that the batches among `steps` take until they are delivered, as soon as there is as much.
+    pub(super) fn pay(&self, steps: &mut [Step], events: &Sender<Event>, shared: &Shared) {
+        let estimate = |step: &Step| match step {
+            Step::Publish(batch) => batch.estimate(),
+            Step::Control(_) => 0,
+        };
+        let estimates: usize = steps.iter().map(estimate).sum();
+        if estimates == 0 {
+            return;
+        }
+        // Beyond what one connection can have at all, it is charged when it is used.
+        let bytes = estimates.min(self.in_flight.share().most_for_one());
+        let mut claim = loop {
+            if let Some(claim) = self.in_flight.claim(bytes, PRESSURE) {
+                break claim;
+            }
+            if shared.stopping.load(Ordering::Acquire) {
+                break self.in_flight.charge(bytes);
+            }
+            // Where the dispatcher is busy it need not be told now.
+            let _ = events.try_send(Event::Pressure);
+        };
+        for step in steps {
+            if let Step::Publish(batch) = step {
+                let part = claim.split(batch.estimate());
+                batch.hold(part, self.workspace.clone());
+            }
+        }
+    }
+}
