@@ -26,21 +26,24 @@ pub enum Use {
     Decoding,
     /// Messages on their way: for the dispatcher, and in outboxes.
     InFlight,
-    /// Answers that wait to be written, and stored values while they are written.
+    /// Answers that wait to be written.
     Answers,
+    /// What is being written, as far as messages on their way do not hold it.
+    Writing,
     /// Values that were overwritten while somebody reads them.
     Snapshots,
 }
 
 impl Use {
     /// Every use, in the order of its declaration.
-    pub const ALL: [Use; 7] = [
+    pub const ALL: [Use; 8] = [
         Use::Stored,
         Use::Connections,
         Use::Frames,
         Use::Decoding,
         Use::InFlight,
         Use::Answers,
+        Use::Writing,
         Use::Snapshots,
     ];
 
@@ -53,6 +56,7 @@ impl Use {
             Use::Decoding => "decoding",
             Use::InFlight => "in_flight",
             Use::Answers => "answers",
+            Use::Writing => "writing",
             Use::Snapshots => "snapshots",
         }
     }
@@ -60,9 +64,9 @@ impl Use {
     /// Sixteenths of the budget that it may have.
     fn sixteenths(self) -> usize {
         match self {
-            Use::Stored => 6,
-            Use::Connections | Use::Decoding | Use::InFlight | Use::Answers => 2,
-            Use::Frames | Use::Snapshots => 1,
+            Use::Stored => 5,
+            Use::Connections | Use::Decoding | Use::InFlight | Use::Writing => 2,
+            Use::Frames | Use::Answers | Use::Snapshots => 1,
         }
     }
 }
@@ -97,7 +101,7 @@ impl Memory {
     }
 
     /// The limits, cut to what one message can have of the budget: a frame must fit its share, a message decoding has
-    /// its own and takes twice what it decodes to, and an answer is decoded and encoded in one share.
+    /// its own and takes twice what it decodes to, and a stored value is decoded and encoded in one share.
     #[must_use]
     pub fn cut(&self, limits: Limits) -> Limits {
         let most = |this| self.of(this).most_for_one();

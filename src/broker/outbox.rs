@@ -429,6 +429,13 @@ impl Level {
     }
 }
 
+/// What was not written when both ends are gone never will be.
+impl Drop for Level {
+    fn drop(&mut self) {
+        self.account.give_back(self.account.held());
+    }
+}
+
 impl Inbox {
     /// Waits for the next delivery; `None` when there will be none.
     pub fn wait(&mut self) -> Option<(Delivery, Charge)> {
@@ -491,11 +498,6 @@ impl Inbox {
     /// Says that a delivery was written, or will never be.
     pub fn written(&self, charge: Charge) {
         self.level.give_back(charge);
-    }
-
-    /// The account that answers are charged to.
-    pub fn account(&self) -> &Account {
-        &self.level.account
     }
 
     /// Whether the outbox overflowed, so that what was taken from it is not worth writing any more.

@@ -26,6 +26,7 @@ pub(super) struct Purse {
     workspace: Workspace,
     in_flight: Account,
     answers: Account,
+    writing: Account,
     lane: Lane,
 }
 
@@ -40,12 +41,19 @@ impl Purse {
             workspace: Workspace::new(account(Use::Decoding)),
             in_flight: account(Use::InFlight),
             answers: account(Use::Answers),
+            writing: account(Use::Writing),
             lane: shared.backlog.lane(),
         })
     }
 
+    /// The account of answers that wait to be written.
     pub(super) fn answers(&self) -> Account {
         self.answers.clone()
+    }
+
+    /// The account of what is being written.
+    pub(super) fn writing(&self) -> Account {
+        self.writing.clone()
     }
 
     pub(super) fn workspace(&self) -> Workspace {

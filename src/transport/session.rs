@@ -236,6 +236,8 @@ impl Session {
         let mut last_reads = 0;
         // How long the rest of a frame was waited for.
         let mut waited = Duration::ZERO;
+        // The same for memory to put it in.
+        let mut starved = Duration::ZERO;
         let mut in_the_way = false;
         loop {
             if self.shared.stopping.load(Ordering::Acquire) {
@@ -244,7 +246,6 @@ impl Session {
                     return Ok(Pause::Over);
                 }
             }
-            let begun = (!self.buffer.bytes().is_empty()).then(Instant::now);
             if in_the_way != self.purse.is_in_the_way() {
                 in_the_way = !in_the_way;
                 let patience = if in_the_way { HURRIED } else { awake.park_after() };
@@ -252,11 +253,12 @@ impl Session {
             }
             let timeout = if in_the_way { HURRIED.min(frame_timeout) } else { frame_timeout };
             self.buffer.grow_to(awake.share_of_reads());
-            let Some(size) = self.make_room(timeout.saturating_sub(waited)) else {
-                waited = Duration::ZERO;
+            let Some(size) = self.make_room(&mut starved) else {
+                (waited, starved) = (Duration::ZERO, Duration::ZERO);
                 self.refuse_frame()?;
                 continue;
             };
+            let begun = (!self.buffer.bytes().is_empty()).then(Instant::now);
             let read = self.buffer.read_with(size, &mut &*self.stream);
             waited += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
             match read {
@@ -281,7 +283,7 @@ impl Session {
             }
             let mut taken = self.take_frames()?;
             if taken.whole > 0 {
-                waited = Duration::ZERO;
+                (waited, starved) = (Duration::ZERO, Duration::ZERO);
             }
             while taken.more {
                 taken = self.take_frames()?;
@@ -342,15 +344,20 @@ impl Session {
     }
 
     /// The size that the buffer is to have for the next read; `None` where the broker has no memory for the frame that has
-    /// begun, and had none for so long.
-    fn make_room(&mut self, patience: Duration) -> Option<usize> {
+    /// begun, and had none for as long as a frame may take. `starved` is how long that was.
+    fn make_room(&mut self, starved: &mut Duration) -> Option<usize> {
         let NextSize { wanted, least } = self.buffer.next_size();
         if wanted <= self.buffer.size() || self.purse.try_buffer(wanted) {
             return Some(wanted);
         }
         // What only makes reading faster is not waited for.
-        let can_do_without = least <= self.buffer.size();
-        (can_do_without || self.purse.wait_to_buffer(least, patience)).then_some(least)
+        if least <= self.buffer.size() {
+            return Some(least);
+        }
+        let (began, patience) = (Instant::now(), self.shared.config.frame_timeout.saturating_sub(*starved));
+        let has_room = self.purse.wait_to_buffer(least, patience);
+        *starved += began.elapsed();
+        has_room.then_some(least)
     }
 
     /// Refuses the frame that has begun, whose rest is skipped as it comes.
@@ -408,7 +415,8 @@ impl Session {
         let (reading, session) = bounded(0);
         let (alive, ended) = bounded(0);
         let (stream, counters) = (self.stream.clone(), self.shared.counters.clone());
-        let writer = Writer::new(self.client, stream, inbox, session, counters, config, alive);
+        let account = self.purse.writing();
+        let writer = Writer::new(self.client, stream, inbox, session, counters, config, alive, account);
         pool::place(&self.shared, writer);
         let (client, peer) = (self.client, self.peer);
         let _ = self.events.send(Event::Attach { client, peer, outbox });

@@ -20,7 +20,7 @@ use crate::broker::{
     Charge, ClientId, Counters, Delivery, Inbox, Letter, Mailbox, Piece, Selection, Stored, Taken,
 };
 use crate::codec::{
-    Batch, Claim, Content, DECODING_FACTOR, Dialect, Document, Frame, write_reply, write_stats,
+    Account, Batch, Claim, Content, DECODING_FACTOR, Dialect, Document, Frame, write_reply, write_stats,
 };
 use crate::protocol::{ErrorCode, Limits, Reply};
 
@@ -57,6 +57,8 @@ pub(super) struct Writer {
     /// Since when it needs a thread, there is none, and nothing was written.
     without_thread: Option<Instant>,
     scratch: Document,
+    /// Of what may be used for writing.
+    account: Account,
     /// Memory for what is gathered, while there is something to write.
     page: Claim,
     /// Memory that a long answer takes while it is written.
@@ -93,6 +95,7 @@ impl Writer {
         counters: Arc<Counters>,
         config: &Config,
         alive: Sender<()>,
+        account: Account,
     ) -> Box<Writer> {
         let Config { limits, write_timeout, .. } = *config;
         Box::new(Writer {
@@ -109,6 +112,7 @@ impl Writer {
             in_turn: false,
             without_thread: None,
             scratch: Document::new(),
+            account,
             page: Claim::nothing(),
             answer: Claim::nothing(),
             _alive: alive,
@@ -275,7 +279,7 @@ impl Writer {
     /// Claims memory for as much as is gathered for one write; where there is none, it is gathered in small pieces.
     fn claim_page(&mut self) {
         if self.page.bytes() == 0 {
-            let page = self.inbox.account().try_claim(MAX_BYTES);
+            let page = self.account.try_claim(MAX_BYTES);
             self.gathered.is_short = page.is_none();
             self.page = page.unwrap_or_default();
         }
@@ -465,17 +469,16 @@ impl Writer {
         if bytes <= MAX_BYTES {
             return Ok(());
         }
-        let account = self.inbox.account().clone();
-        let bytes = bytes.min(account.share().most_for_one());
+        let bytes = bytes.min(self.account.share().most_for_one());
         if self.in_turn {
             // A turn waits for nothing, and is given nothing that is long.
-            self.answer = account.charge(bytes + self.answer.bytes());
+            self.answer = self.account.charge(bytes + self.answer.bytes());
             return Ok(());
         }
         self.flush()?;
         let began = Instant::now();
         self.answer = loop {
-            if let Some(claim) = account.claim(bytes, WRITE_TICK) {
+            if let Some(claim) = self.account.claim(bytes, WRITE_TICK) {
                 break claim;
             }
             self.patience.last_without_memory(began, &self.inbox)?;
@@ -534,7 +537,7 @@ impl Writer {
 
     /// Whether a long answer is being written while others wait for the memory that it takes.
     fn is_in_the_way(&self) -> bool {
-        self.answer.bytes() > LEAST_TAKEN && self.inbox.account().share().is_wanted()
+        self.answer.bytes() > LEAST_TAKEN && self.account.share().is_wanted()
     }
 
     fn write_slices(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {

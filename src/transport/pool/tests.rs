@@ -48,7 +48,9 @@ fn without_threads(write_timeout: Duration) -> Connected {
     let (outbox, inbox) = outbox(shared.config.queue);
     let outbox = outbox.calling(client, shared.pool.calls().unwrap());
     let ((reading, session), (alive, ended)) = (bounded(0), bounded(0));
-    let writer = Writer::new(client, stream, inbox, session, shared.counters.clone(), &shared.config, alive);
+    let account = shared.memory.of(crate::broker::Use::Writing).account();
+    let counters = shared.counters.clone();
+    let writer = Writer::new(client, stream, inbox, session, counters, &shared.config, alive, account);
     let of_pool = shared.clone();
     let pool = thread::spawn(move || {
         threads::NONE_LEFT.set(true);
