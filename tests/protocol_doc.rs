@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use babelmq::broker::QueueLimits;
 use babelmq::protocol::{
-    Command, HEADER_LEN, MAX_DEPTH, MAX_INT_DIGITS, MAX_PATTERNS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
-    MAXIMUM_MAX_FRAME, NODE_SIZE,
+    Command, DECODED_FLOOR, DECODED_PER_BYTE, HEADER_LEN, MAX_DEPTH, MAX_INT_DIGITS, MAX_PATTERNS,
+    MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_MAX_FRAME, NODE_SIZE,
 };
 use babelmq::{Broker, Config, ErrorCode, Format, Limits};
 
@@ -170,6 +170,8 @@ fn every_limit_is_what_the_code_says() {
         ("body of a frame", mib(limits.max_frame as usize)),
         ("body of a frame, at most", mib(MAXIMUM_MAX_FRAME as usize)),
         ("decoded size of a payload", mib(limits.decoded_size)),
+        ("decoded size of a payload, for each byte", format!("{} bytes", count(DECODED_PER_BYTE))),
+        ("decoded size of a short payload", mib(DECODED_FLOOR)),
         ("decoded size of a payload, at most", mib(Limits::with_max_frame(MAXIMUM_MAX_FRAME).decoded_size)),
         ("decoded size of one value, beside its text", format!("{NODE_SIZE} bytes")),
         ("nesting", count(MAX_DEPTH)),

@@ -84,7 +84,7 @@ pub fn from_value(value: &Value, document: &mut Document, limits: &Limits) -> Re
         Leave(usize),
     }
     let root = document.len();
-    let mut budget = Budget::new(limits);
+    let mut budget = Budget::of(limits.decoded_size);
     let mut work = vec![Work::Enter(value)];
     while let Some(next) = work.pop() {
         let value = match next {

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::page::Span;
 use super::spares::Spares;
-use crate::protocol::{ErrorCode, Limits, NODE_SIZE, Refusal};
+use crate::protocol::{DECODED_FLOOR, DECODED_PER_BYTE, ErrorCode, Limits, NODE_SIZE, Refusal};
 
 /// One value, or the head of a container whose children follow.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -304,7 +304,7 @@ pub(super) fn value_depth(nodes: &[Node]) -> usize {
     deepest
 }
 
-/// What one payload may still take when decoded, see [`Limits::decoded_size`].
+/// What one payload may still take when decoded, see [`Limits::decoded_budget`].
 #[derive(Debug)]
 pub struct Budget {
     left: usize,
@@ -312,9 +312,14 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The whole budget of one payload.
-    pub fn new(limits: &Limits) -> Budget {
-        Budget { left: limits.decoded_size, limit: limits.decoded_size }
+    /// The whole budget of one payload, in a body of `len` bytes.
+    pub fn new(limits: &Limits, len: usize) -> Budget {
+        Budget::of(limits.decoded_budget(len))
+    }
+
+    /// A budget of so many bytes.
+    pub fn of(limit: usize) -> Budget {
+        Budget { left: limit, limit }
     }
 
     /// Pays for one node and `text` bytes of text that belongs to it.
@@ -345,7 +350,11 @@ impl Budget {
     fn exhausted(&self) -> Refusal {
         Refusal::new(
             ErrorCode::TooLarge,
-            format!("the message decodes to more than {} bytes, the limit of this broker", self.limit),
+            format!(
+                "the message decodes to more than {} bytes, the limit of this broker for one of its length: {DECODED_PER_BYTE} \
+                 bytes for each that was sent, {DECODED_FLOOR} at least, and --max-decoded at most",
+                self.limit
+            ),
         )
     }
 }

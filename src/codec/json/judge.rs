@@ -20,11 +20,12 @@ pub(in crate::codec) fn read_fields<'a>(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<Fields<'a>, Refusal> {
+    let length = body.len();
     let mut grammar = Grammar::new(source, body)?;
     let mut fields = Fields::default();
     grammar.skip_space();
     if grammar.peek() != Some(b'{') {
-        let mut judge = Judge::new(source, limits);
+        let mut judge = Judge::new(source, limits, length);
         grammar.value(&mut judge)?;
         return Err(Refusal::new(ErrorCode::NotAMap, "the body of a JSON message must be an object"));
     }
@@ -40,7 +41,7 @@ pub(in crate::codec) fn read_fields<'a>(
         let name = Name::from_bytes(&spelled(source, &key));
         grammar.skip_space();
         let start = grammar.position();
-        let mut judge = Judge::new(source, limits);
+        let mut judge = Judge::new(source, limits, length);
         grammar.value(&mut judge)?;
         let value = start..grammar.position();
         match name {
@@ -203,9 +204,10 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(source: &'a [u8], limits: &Limits) -> Judge<'a> {
+    fn new(source: &'a [u8], limits: &Limits, length: usize) -> Judge<'a> {
         let last = Field::Other("an object or an array");
-        Judge { source, budget: Budget::new(limits), depth: 0, deepest: 0, may_be_tagged: false, last }
+        let budget = Budget::new(limits, length);
+        Judge { source, budget, depth: 0, deepest: 0, may_be_tagged: false, last }
     }
 
     /// Whether there is something that only decoding can judge: a `$` tag, or brackets too deep for values

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::opcode::*;
 use super::straight;
-use crate::codec::Document;
+use crate::codec::{Budget, Document};
 use crate::protocol::{Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE};
 
 /// What ends the dict and the pickle.
@@ -118,10 +118,9 @@ impl KnownPickle {
             None => self.other_topic(rest).map(|(topic, payload)| (Some(topic), payload))?,
         };
         let cost = self.cost + topic.map_or(self.topic.len(), str::len);
-        let within = Limits { decoded_size: limits.decoded_size.checked_sub(cost)?, ..*limits };
+        let within = Budget::of(limits.decoded_budget(text.len()).checked_sub(cost)?);
         let payload = body.end - payload.len()..body.end - AFTER.len();
-        let (root, size) =
-            straight::read_inside(source, body.end, payload, self.memoised, document, &within)?;
+        let (root, size) = straight::read_inside(source, body.end, payload, self.memoised, document, within)?;
         Some(RecognisedPickle { topic, root, size })
     }
 

@@ -145,10 +145,11 @@ fn with_machine<T>(
         /// Empty while a machine runs, and after the thread's destructors.
         static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
     }
+    let length = range.len();
     let reader = Reader::new(source, range)?;
     let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
-    let mut machine = Machine::new(reader, document, &mut scratch, Budget::new(limits));
-    let result = read(&mut machine, &mut Budget::new(limits));
+    let mut machine = Machine::new(reader, document, &mut scratch, Budget::new(limits, length));
+    let result = read(&mut machine, &mut Budget::new(limits, length));
     scratch.clear();
     // Without a place to keep it, it is dropped.
     let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));

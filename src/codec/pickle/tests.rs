@@ -1,5 +1,7 @@
 //! Tests of the whole codec, most of them against pickles that CPython made: see `tests/vectors/make_pickle.py`.
 
+mod budget;
+
 use std::fmt::Write;
 
 use super::*;
