@@ -109,6 +109,8 @@ impl Memory {
         Limits {
             max_frame: u32::try_from(max_frame).unwrap_or(limits.max_frame),
             decoded_size: limits.decoded_size.min(most(Use::Decoding) / DECODING_FACTOR),
+            max_encoded: u32::try_from(most(Use::Writing) / 2)
+                .map_or(limits.max_encoded, |most| limits.max_encoded.min(most)),
             ..limits
         }
     }
@@ -135,7 +137,7 @@ mod tests {
         assert_eq!(shares, memory.total());
         let limits = memory.cut(Limits::default());
         assert_eq!(limits.max_frame, 16 << 20);
-        assert_eq!(limits.decoded_size, 24 << 20);
+        assert_eq!((limits.decoded_size, limits.max_encoded), (24 << 20, 24 << 20));
         assert_eq!(Memory::new(64 << 30).cut(Limits::default()), Limits::default());
         assert_eq!(Memory::unlimited().cut(Limits::default()), Limits::default());
         let smallest = Memory::new(0).cut(Limits::default());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::document::Document;
 use super::envelope::{Part, decode_within};
 use super::memory::{Account, Claim};
-use crate::protocol::{ErrorCode, Format, Limits, Refusal};
+use crate::protocol::{ErrorCode, Format, Limits, Refusal, plain_size};
 
 /// Bytes of memory that decoding may take for each byte of its budget, at the most.
 pub const DECODING_FACTOR: usize = 2;
@@ -56,7 +56,7 @@ impl Workspace {
     ) -> Result<(usize, Claim), Refusal> {
         let length = part.range().len();
         let mark = document.mark();
-        for decoded in [limits.plain_size(length), limits.decoded_budget(length), usize::MAX] {
+        for decoded in [plain_size(length), limits.decoded_budget(length), usize::MAX] {
             let claim = self.charge(decoded);
             match decode_within(source, format, part, document, limits, decoded) {
                 Err(refusal) if refusal.code == ErrorCode::TooLarge && decoded < usize::MAX => {

@@ -137,16 +137,6 @@ impl Limits {
         topic_segments: MAX_TOPIC_SEGMENTS,
     };
 
-    /// STUB until the codec branch is merged.
-    pub fn plain_size(&self, length: usize) -> usize {
-        length.saturating_mul(NODE_SIZE).min(self.decoded_size)
-    }
-
-    /// STUB until the codec branch is merged.
-    pub fn decoded_budget(&self, _length: usize) -> usize {
-        self.decoded_size
-    }
-
     /// Limits that follow from a frame limit, as the command line sets it; `max_frame` is in bytes and
     /// is cut to [`MAXIMUM_MAX_FRAME`].
     pub fn with_max_frame(max_frame: u32) -> Limits {

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// Bytes that an address may have at once: a few of the largest such messages.
-const MOST: u64 = 64 << 20;
+/// Bytes that an address may have at once: two of the largest messages that there are by default.
+const MOST: u64 = 512 << 20;
 /// Bytes that each byte sent adds.
 const PER_BYTE: u64 = 256;
-/// Bytes that each second adds, whatever is sent: to decode so many takes less than a hundredth of a processor.
-const PER_SECOND: u64 = 4 << 20;
+/// Bytes that each second adds, whatever is sent: to decode so many takes about a hundredth of a processor's time.
+const PER_SECOND: u64 = 16 << 20;
 /// Addresses that are remembered before those that have all their allowance again are looked for.
 const MANY: usize = 1_024;
 
@@ -124,7 +124,7 @@ mod tests {
         for number in 0..10 * MANY as u32 {
             // Each has all of it again when the next but hundred comes.
             let now = start + Duration::from_millis(u64::from(number) * 10);
-            allowances.spend_at(now, IpAddr::from(number.to_be_bytes()), 0, 4 << 20);
+            allowances.spend_at(now, IpAddr::from(number.to_be_bytes()), 0, PER_SECOND as usize);
         }
         let remembered = allowances.inner.lock().allowances.len();
         assert!(remembered <= 2 * MANY, "{remembered}");

@@ -11,7 +11,7 @@ use crate::codec::{
 };
 use crate::protocol::{
     ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
-    check_topic_limits, frame_at,
+    check_topic_limits, frame_at, plain_size,
 };
 
 /// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those which take turns stand in
@@ -150,7 +150,8 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
 impl<'a> Intake<'a> {
     /// Reads a body in memory that is claimed first: as much as its length explains, and more only where that is not enough.
     fn read(&mut self, source: &'a [u8], format: Format, body: Range<usize>) -> Result<Request<'a>, Refusal> {
-        let (plain, budget) = (self.limits.plain_size(body.len()), self.limits.decoded_budget(body.len()));
+        let (plain, budget) =
+            (plain_size(body.len()).min(self.limits.decoded_size), self.limits.decoded_budget(body.len()));
         self.claim(plain)?;
         let limits = Limits { decoded_size: plain, ..self.limits };
         match read_request(source, format, body.clone(), &mut self.document, &limits) {
@@ -296,7 +297,8 @@ impl<'a> Intake<'a> {
         let body = at - self.start + HEADER_LEN..end - self.start;
         let mark = self.document.mark();
         let known = &self.recent.known_pickle;
-        let plain = Limits { decoded_size: self.limits.plain_size(body.len()), ..self.limits };
+        let plain =
+            Limits { decoded_size: plain_size(body.len()).min(self.limits.decoded_size), ..self.limits };
         let Some(RecognisedPickle { topic, root, size }) =
             known.recognise(source, body.clone(), &mut self.document, &plain)
         else {

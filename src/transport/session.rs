@@ -328,7 +328,8 @@ impl Session {
     /// Waits until the client's address may send messages that decode to more than they look like.
     #[cold]
     fn wait_for_allowance(&self, sent: usize, extra: usize) {
-        let until = Instant::now() + self.shared.allowances.spend(self.peer.ip(), sent, extra);
+        let pause = self.shared.allowances.spend(self.peer.ip(), sent, extra);
+        let until = Instant::now() + pause;
         while Instant::now() < until && !self.shared.stopping.load(Ordering::Acquire) {
             thread::park_timeout(EXHAUSTED_PAUSE.min(until.saturating_duration_since(Instant::now())));
         }

@@ -22,7 +22,7 @@ use crate::broker::{
 use crate::codec::{
     Account, Batch, Claim, Content, DECODING_FACTOR, Dialect, Document, Frame, write_reply, write_stats,
 };
-use crate::protocol::{ErrorCode, Limits, Reply};
+use crate::protocol::{ErrorCode, Limits, Reply, plain_size};
 
 /// How long a connection that was ended from here may take to be ended from there as well.
 const LINGER: Duration = Duration::from_secs(1);
@@ -436,7 +436,7 @@ impl Writer {
             self.gathered.append(|out| frame.write(out, dialect, topic, content));
         } else {
             let length = payload.source().len();
-            for decoded in [self.limits.plain_size(length), self.limits.decoded_budget(length), usize::MAX] {
+            for decoded in [plain_size(length), self.limits.decoded_budget(length), usize::MAX] {
                 // What it is encoded to takes about as much again.
                 self.make_room(decoded.saturating_mul(DECODING_FACTOR + 1))?;
                 let Writer { gathered, scratch, limits, .. } = self;
