@@ -26,8 +26,8 @@ pub use batch::{Batch, Run, Wanted};
 pub use convert::{from_value, to_value};
 pub use document::{Budget, Document, Mark, Node, Size, Text, View};
 pub use envelope::{
-    Content, Dialect, FrameField, KnownEnvelope, Message, Part, Recognised, Request, decode_part,
-    read_request, write_delivery, write_frame, write_reply, write_stats, write_value,
+    Content, ControlRequest, Dialect, FrameField, KnownEnvelope, Message, Part, Recognised, Request,
+    decode_part, read_request, write_delivery, write_frame, write_reply, write_stats, write_value,
 };
 pub use payload::{Frame, Payload, PayloadRef};
 pub use published::Published;

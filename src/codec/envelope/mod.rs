@@ -12,5 +12,5 @@ pub(super) use fields::{Field, Fields, Name};
 pub use known::{KnownEnvelope, Recognised};
 pub(super) use live::{write_judged, write_live, write_unjudged};
 pub use reply::{Content, Dialect, write_delivery, write_reply, write_stats, write_value};
-pub use request::{Message, Part, Request, decode_part, read_request};
+pub use request::{ControlRequest, Message, Part, Request, decode_part, read_request};
 pub use write::{Field as FrameField, write_frame};
