@@ -29,14 +29,12 @@ impl Step {
                 let per_topic = topics.segments() * SEGMENT + topics.len() * shapes * SHAPE;
                 batch.bytes().len() + per_topic + fanout * DELIVERY
             }
+            Step::Clear(_) => SMALL,
             Step::Control(control) => match control {
                 Control::Stats { .. } => STATS,
                 Control::Subscribe { .. } | Control::List { .. } => LOOK,
                 Control::Cancel { .. } => LOOK / 4,
-                Control::Get { .. }
-                | Control::Clear { .. }
-                | Control::Ping { .. }
-                | Control::Refuse { .. } => SMALL,
+                Control::Get { .. } | Control::Ping { .. } | Control::Refuse { .. } => SMALL,
             },
         }
     }

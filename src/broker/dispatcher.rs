@@ -138,6 +138,9 @@ impl Dispatcher {
                 for step in steps {
                     match step {
                         Step::Publish(batch) => self.publish_for(client, *batch),
+                        Step::Clear(topic) => {
+                            self.clear(&topic);
+                        }
                         Step::Control(control) => self.control(client, control),
                     }
                 }
@@ -230,12 +233,8 @@ impl Dispatcher {
     }
 
     fn control(&mut self, client: ClientId, control: Control) {
-        if let Control::Clear { topic } = control {
-            self.clear(&topic);
-            return;
-        }
-        // Everything else needs an answer, so its session attached an outbox before; a client without one was cut
-        // off, and what it still asks is void.
+        // A control is answered, so its session attached an outbox before; a client without one was cut off, and what
+        // it still asks is void.
         let Some(&slot) = self.by_id.get(&client) else { return };
         match control {
             Control::Subscribe { filter, dialect, overflow, queue } => {
@@ -262,7 +261,6 @@ impl Dispatcher {
                 }
                 None => self.reply(slot, format, Reply::NoValue { topic }),
             },
-            Control::Clear { .. } => {}
             Control::Ping { id, format } => {
                 let reply = Reply::Pong { id };
                 match self.pong_ticket() {

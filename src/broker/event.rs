@@ -58,11 +58,14 @@ pub enum Event {
 pub enum Step {
     /// Messages to store and deliver.
     Publish(Box<Batch>),
+    /// A topic whose last value is to be forgotten, which is not answered. See
+    /// [`Command::Clear`](crate::protocol::Command::Clear).
+    Clear(Topic),
     /// Something else.
     Control(Control),
 }
 
-/// A request that is no publish, and answered in `format`.
+/// A request that is answered, in `format`.
 #[derive(Debug)]
 pub enum Control {
     /// See [`Command::Subscribe`](crate::protocol::Command::Subscribe).
@@ -96,11 +99,6 @@ pub enum Control {
         topic: Topic,
         /// The format of the answer.
         format: Format,
-    },
-    /// See [`Command::Clear`](crate::protocol::Command::Clear).
-    Clear {
-        /// The topic.
-        topic: Topic,
     },
     /// See [`Command::Ping`](crate::protocol::Command::Ping).
     Ping {

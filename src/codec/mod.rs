@@ -29,8 +29,8 @@ pub use claimed::{DECODING_FACTOR, Workspace};
 pub use convert::{from_value, to_value};
 pub use document::{Budget, Document, Mark, Node, Size, Text, View};
 pub use envelope::{
-    Content, Dialect, FrameField, KnownEnvelope, Message, Part, Recognised, Request, decode_part,
-    read_request, write_delivery, write_frame, write_reply, write_stats, write_value,
+    Content, ControlRequest, Dialect, FrameField, KnownEnvelope, Message, Part, Recognised, Request,
+    decode_part, read_request, write_delivery, write_frame, write_reply, write_stats, write_value,
 };
 pub use memory::{Account, Claim, Share};
 pub use payload::{Frame, Payload, PayloadRef};

@@ -6,8 +6,8 @@ use std::ops::Range;
 use crate::broker::{Control, Step};
 use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
-    Ahead, Asked, Batch, Claim, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part, Published,
-    Recognised, Request, Spares, Topics, Workspace, read_request,
+    Ahead, Asked, Batch, Claim, ControlRequest, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part,
+    Published, Recognised, Request, Spares, Topics, Workspace, read_request,
 };
 use crate::protocol::{
     ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
@@ -139,10 +139,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         }
     };
     intake.finish_batch(whole);
-    let needs_answer = intake
-        .steps
-        .iter()
-        .any(|step| matches!(step, Step::Control(control) if !matches!(control, Control::Clear { .. })));
+    let needs_answer = intake.steps.iter().any(|step| matches!(step, Step::Control(_)));
     let Intake { steps, refused, extra, .. } = intake;
     Taken { steps, needs_answer, refused, whole, more, extra, fault }
 }
@@ -198,7 +195,7 @@ impl<'a> Intake<'a> {
         let body = frame.start + HEADER_LEN..frame.end;
         let (mark, first) = (self.document.mark(), self.document.len());
         let request = self.read(source, format, body.clone());
-        let control = match request {
+        let step = match request {
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(index) => {
                     self.decoded += message.document.map_or(0, |root| self.document.value_size(root));
@@ -229,16 +226,16 @@ impl<'a> Intake<'a> {
                 }
                 Err(refusal) => Err(refusal.about(topic)),
             },
-            Ok(other) => control(other, format, &self.limits),
+            Ok(Request::Control(request)) => control(request, format, &self.limits),
             Err(refusal) => Err(refusal),
         };
-        let control = control.unwrap_or_else(|refusal| {
+        let step = step.unwrap_or_else(|refusal| {
             self.refused += 1;
-            Control::Refuse { refusal, format }
+            Step::Control(Control::Refuse { refusal, format })
         });
         self.finish_batch(at);
         self.start = end;
-        self.steps.push(Step::Control(control));
+        self.steps.push(step);
     }
 
     /// Takes a frame that differs from the last publish in nothing but its payload and perhaps its topic; returns whether
@@ -413,8 +410,8 @@ fn place(topic: &str) -> usize {
     (last.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % SEEN
 }
 
-/// The control that a request asks for, its topic judged.
-fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Control, Refusal> {
+/// The step that a request asks for, its topic judged.
+fn control(request: ControlRequest<'_>, format: Format, limits: &Limits) -> Result<Step, Refusal> {
     let filter = |topic: &str| {
         let judged = check_topic_limits(topic, limits).and_then(|()| TopicFilter::parse(topic));
         judged.map_err(|refusal| refusal.about(topic))
@@ -423,20 +420,20 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
         let judged = check_topic_limits(topic, limits).and_then(|()| Topic::parse(topic));
         judged.map_err(|refusal| refusal.about(topic))
     };
-    Ok(match request {
-        Request::Subscribe { topic, exact, overflow, queue } => {
+    Ok(Step::Control(match request {
+        ControlRequest::Subscribe { topic, exact, overflow, queue } => {
             let dialect = Dialect::new(format, exact);
             Control::Subscribe { filter: filter(&topic)?, dialect, overflow, queue }
         }
-        Request::Cancel { topic } => Control::Cancel { filter: filter(&topic)?, format },
-        Request::List { topic } => Control::List { filter: filter(topic.as_deref().unwrap_or("#"))?, format },
-        Request::Get { topic } => Control::Get { topic: one(&topic)?, format },
-        Request::Clear { topic } => Control::Clear { topic: one(&topic)? },
-        Request::Ping { id } => Control::Ping { id, format },
-        Request::Stats => Control::Stats { format },
-        // A publish is a message of a batch and never comes here.
-        Request::Publish { topic, .. } => Control::Clear { topic: one(&topic)? },
-    })
+        ControlRequest::Cancel { topic } => Control::Cancel { filter: filter(&topic)?, format },
+        ControlRequest::List { topic } => {
+            Control::List { filter: filter(topic.as_deref().unwrap_or("#"))?, format }
+        }
+        ControlRequest::Get { topic } => Control::Get { topic: one(&topic)?, format },
+        ControlRequest::Clear { topic } => return Ok(Step::Clear(one(&topic)?)),
+        ControlRequest::Ping { id } => Control::Ping { id, format },
+        ControlRequest::Stats => Control::Stats { format },
+    }))
 }
 
 #[cfg(test)]

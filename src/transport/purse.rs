@@ -92,7 +92,7 @@ impl Purse {
     pub(super) fn pay(&self, steps: &mut [Step], events: &Sender<Event>, shared: &Shared) {
         let estimate = |step: &Step| match step {
             Step::Publish(batch) => batch.estimate(),
-            Step::Control(_) => 0,
+            Step::Control(_) | Step::Clear(_) => 0,
         };
         let estimates: usize = steps.iter().map(estimate).sum();
         if estimates == 0 {

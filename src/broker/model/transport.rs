@@ -144,7 +144,7 @@ impl Session {
                 Read::End => return Pause::Over,
                 Read::Idle => return Pause::Idle,
                 Read::Some(Arrived::Steps(steps)) => {
-                    let answered = |step: &Step| matches!(step, Step::Control(control) if !matches!(control, Control::Clear { .. }));
+                    let answered = |step: &Step| matches!(step, Step::Control(_));
                     if steps.iter().any(answered) {
                         self.attach();
                     }

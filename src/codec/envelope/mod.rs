@@ -13,5 +13,5 @@ pub use known::{KnownEnvelope, Recognised};
 pub(super) use live::{write_judged, write_live, write_unjudged};
 pub use reply::{Content, Dialect, write_delivery, write_reply, write_stats, write_value};
 pub(in crate::codec) use request::decode_within;
-pub use request::{Message, Part, Request, decode_part, read_request};
+pub use request::{ControlRequest, Message, Part, Request, decode_part, read_request};
 pub use write::{Field as FrameField, write_frame};

@@ -24,6 +24,13 @@ pub enum Request<'a> {
         /// Whether the frame holds these fields and no other, so that it can be passed on as it came.
         verbatim: bool,
     },
+    /// Everything else.
+    Control(ControlRequest<'a>),
+}
+
+/// A request that is no publish.
+#[derive(Debug)]
+pub enum ControlRequest<'a> {
     /// See [`Command::Subscribe`].
     Subscribe {
         /// The filter.

@@ -54,7 +54,7 @@ pub(in crate::codec) fn read_fields<'a>(
                 fields.set_message(Message { part: Part::Value(value), document: decoded })?;
             }
             Some(name) => fields.set(name, judge.field())?,
-            None => fields.others += 1,
+            None => fields.pass_over(),
         }
         grammar.skip_space();
         match grammar.peek() {
