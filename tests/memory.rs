@@ -119,11 +119,10 @@ fn a_reader_of_a_byte_now_and_then_is_given_up() {
     client.is_quiet();
     let ask = support::frame(0, br#"{"command":"get","topic":"long"}"#);
     // The kernel holds some megabytes; a few bytes of them are read all the time.
-    let (mut read, mut asked) = (Vec::new(), 0);
+    let mut read = Vec::new();
     until("it is given up", || {
-        if asked < 40 && client.try_send_raw(&ask).is_ok() {
-            asked += 1;
-        }
+        // It may be over already.
+        let _ = client.try_send_raw(&ask);
         client.read_a_byte(&mut read);
         broker.stats().write_timeouts == 1
     });

@@ -144,7 +144,8 @@ impl Delivery {
             }
             Delivery::Value { stored, .. } => stored.weight() > FEW,
             Delivery::Mailbox(mailbox) => mailbox.is_longer_than(64, FEW),
-            Delivery::Messages { .. } | Delivery::Report { .. } | Delivery::Reply { .. } => false,
+            Delivery::Messages { batch, .. } => batch.expands(),
+            Delivery::Report { .. } | Delivery::Reply { .. } => false,
         }
     }
 }

@@ -55,10 +55,20 @@ impl Asked {
     }
 
     /// Which they were; all of them where nobody has said so yet.
-    pub(super) fn dialects(&self) -> impl Iterator<Item = Dialect> {
+    fn dialects(&self) -> impl Iterator<Item = Dialect> {
         let bits = self.bits();
         let is_asked = move |dialect: &Dialect| bits & TOLD == 0 || bits & 1 << dialect.index() != 0;
         Dialect::ALL.into_iter().filter(is_asked)
+    }
+
+    /// Bytes of memory that messages of so many bytes will take, with what they are encoded to where they were wanted last.
+    pub fn room(&self, bytes: usize) -> usize {
+        let in_dialect = |dialect| match dialect {
+            // Numbers become longest: four bytes for one, more than that seldom.
+            Dialect::Xml => 4 * bytes,
+            _ => room(dialect, bytes),
+        };
+        bytes + self.dialects().map(in_dialect).sum::<usize>()
     }
 
     /// The one dialect in which JSON is to be written ahead: where it is wanted in two, two writers share the work.

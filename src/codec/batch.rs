@@ -15,7 +15,7 @@ use super::document::Document;
 use super::envelope::{Content, Dialect, Message, Part, write_judged, write_live};
 use super::memory::Claim;
 use super::page::Sheet;
-use super::payload::Payload;
+use super::payload::{Payload, PayloadRef};
 use super::published::Published;
 use super::spares::Spares;
 use super::topics::Topics;
@@ -30,6 +30,8 @@ pub struct Batch {
     decoded: usize,
     topics: Topics,
     messages: Vec<Published>,
+    /// Whether one of them decodes to far more than its length explains.
+    expands: bool,
     limits: Limits,
     /// For each dialect, which messages are wanted in it; empty for none.
     wanted: [Wanted; Dialect::ALL.len()],
@@ -87,8 +89,10 @@ impl Batch {
         messages: Vec<Published>,
         limits: Limits,
     ) -> Batch {
+        let expands = messages.iter().any(Published::expands);
         Batch {
             bytes,
+            expands,
             document,
             decoded: 0,
             topics,
@@ -140,25 +144,12 @@ impl Batch {
         self
     }
 
-    /// About how many bytes of memory the batch will hold, with what it is encoded to in every dialect that its producer's
-    /// messages were wanted in last.
-    pub fn estimate(&self) -> usize {
-        let in_dialect = |dialect: Dialect| {
-            let is_passed_on = self.messages.iter().all(|message| dialect.passes_on(message.format()));
-            match dialect {
-                _ if is_passed_on => 0,
-                Dialect::Xml => room(dialect, self.bytes.len()).max(2 * self.decoded),
-                _ => room(dialect, self.bytes.len()).max(self.decoded),
-            }
-        };
-        let asked = self.asked.iter().flat_map(Asked::dialects);
-        self.weight() + asked.map(in_dialect).sum::<usize>()
-    }
-
-    /// Gives the batch what was claimed for it. What it turns out to take beyond that is charged to the same account.
-    pub fn hold(&mut self, claim: Claim, workspace: Workspace) {
+    /// The same batch, with what was claimed for it. What it turns out to take beyond that is charged to the same account.
+    #[must_use]
+    pub fn holding(mut self, claim: Claim, workspace: Workspace) -> Batch {
         (self.claim, self.workspace) = (claim, workspace);
         self.spent = AtomicUsize::new(self.weight());
+        self
     }
 
     /// The topics that the messages refer to.
@@ -189,9 +180,25 @@ impl Batch {
         own + decoded + self.topics.weight()
     }
 
+    /// Whether some messages decode to far more than their lengths explain. They are in no [`run`](Self::run).
+    pub fn expands(&self) -> bool {
+        self.expands
+    }
+
+    /// The payload of a message.
+    pub fn payload(&self, index: usize) -> PayloadRef<'_> {
+        let message = &self.messages[index];
+        PayloadRef::of(&self.bytes, message.format(), &message.part())
+    }
+
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.
     pub fn want(&mut self, dialect: Dialect, wanted: Wanted) {
         self.wanted[dialect.index()] = wanted;
+    }
+
+    /// Whether anybody wants a message in `dialect`.
+    pub fn is_wanted(&self, dialect: Dialect, index: usize) -> bool {
+        self.wanted[dialect.index()].includes(index)
     }
 
     /// Tells the session, once, what is wanted and by how many connections, and takes the deliveries that it has written,
@@ -253,8 +260,8 @@ impl Batch {
             if wanted.includes(index) && !dialect.passes_on(published.format()) {
                 *run.translated.get_mut() += 1;
             }
-            if wanted.includes(index) && self.encode_one(published, dialect, &mut scratch, &mut out).is_err()
-            {
+            let is_encoded = wanted.includes(index) && !published.expands();
+            if is_encoded && self.encode_one(published, dialect, &mut scratch, &mut out).is_err() {
                 run.failed += 1;
             }
             run.ends.push(out.len());

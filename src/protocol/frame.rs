@@ -235,6 +235,15 @@ impl Default for FrameBuffer {
     }
 }
 
+/// Bytes of the whole frames that `bytes` begin with.
+pub fn whole_frames(bytes: &[u8], max_frame: u32) -> usize {
+    let mut whole = 0;
+    while let Ok(Some((_, body))) = frame_at(bytes, whole, max_frame) {
+        whole = body.end;
+    }
+    whole
+}
+
 /// The frame that begins at `at`: its header, and where its body lies. `None` when it is not there yet as a whole.
 ///
 /// # Errors

@@ -14,7 +14,9 @@ mod value;
 
 pub use error::{ErrorCode, Grounds, Refusal};
 pub use format::{Format, UnknownFormat};
-pub use frame::{FrameBuffer, FrameFault, HEADER_LEN, Header, LARGEST_BUFFER, NextSize, frame_at};
+pub use frame::{
+    FrameBuffer, FrameFault, HEADER_LEN, Header, LARGEST_BUFFER, NextSize, frame_at, whole_frames,
+};
 pub use limits::{
     DECODED_FLOOR, DECODED_PER_BYTE, DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE,
     DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_ENCODED, DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_QUEUE_BYTES,

@@ -49,6 +49,9 @@ impl Gathered {
 
     /// Adds part of a run.
     pub(super) fn share(&mut self, batch: &Arc<Batch>, dialect: Dialect, run: &[u8], stretch: Range<usize>) {
+        if stretch.is_empty() {
+            return;
+        }
         if stretch.len() < WORTH_A_STRETCH {
             self.append(|out| out.extend_from_slice(&run[stretch]));
         } else {

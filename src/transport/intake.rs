@@ -39,6 +39,8 @@ pub(super) struct Intake<'a> {
     recent: &'a mut Recent,
     messages: Vec<Published>,
     topics: Topics,
+    /// Bytes of what is decoded that are paid for.
+    paid: usize,
     /// Indices of topics that the batch has named, counted from 1.
     seen: [u32; SEEN],
     /// The deliveries of the batch's messages, as long as each was written while it was judged.
@@ -47,6 +49,8 @@ pub(super) struct Intake<'a> {
     refused: usize,
     /// Memory to decode in.
     claim: Claim,
+    /// Whether the message that was read last decodes to far more than its length explains.
+    expands: bool,
     /// Bytes that messages decoded to beyond what their lengths explain.
     extra: usize,
 }
@@ -70,6 +74,8 @@ pub struct Recent {
     pause: u32,
     /// Where memory to decode in comes from.
     workspace: Workspace,
+    /// What was claimed for the messages of the next event.
+    flight: Claim,
     /// Memory for batches, and how many messages and nodes the one before had.
     spares: Spares,
     messages: usize,
@@ -117,10 +123,12 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         recent,
         messages: Vec::new(),
         topics: Topics::default(),
+        paid: 0,
         seen: [0; SEEN],
         steps: Vec::new(),
         refused: 0,
         claim: Claim::nothing(),
+        expands: false,
         extra: 0,
     };
     let (mut whole, mut more) = (0, false);
@@ -149,6 +157,7 @@ impl<'a> Intake<'a> {
     fn read(&mut self, source: &'a [u8], format: Format, body: Range<usize>) -> Result<Request<'a>, Refusal> {
         let (plain, budget) =
             (plain_size(body.len()).min(self.limits.decoded_size), self.limits.decoded_budget(body.len()));
+        self.expands = false;
         self.claim(plain)?;
         let limits = Limits { decoded_size: plain, ..self.limits };
         match read_request(source, format, body.clone(), &mut self.document, &limits) {
@@ -163,6 +172,7 @@ impl<'a> Intake<'a> {
         };
         let decoded = root.map_or(budget, |root| self.document.value_size(root));
         self.extra += decoded.saturating_sub(plain);
+        self.expands = true;
         request
     }
 
@@ -198,7 +208,12 @@ impl<'a> Intake<'a> {
         let step = match request {
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(index) => {
-                    self.decoded += message.document.map_or(0, |root| self.document.value_size(root));
+                    let decoded = message.document.map_or(0, |root| self.document.value_size(root));
+                    if self.expands {
+                        self.decoded_before += decoded;
+                    } else {
+                        self.decoded += decoded;
+                    }
                     let fields = match self.document.nodes().get(first) {
                         Some(Node::Dict(size)) => size.items as usize,
                         _ => 0,
@@ -219,9 +234,14 @@ impl<'a> Intake<'a> {
                         }
                         _ => {}
                     }
-                    message.document = self.keep(mark, message.document);
+                    if self.expands {
+                        self.document.truncate(mark);
+                    } else {
+                        message.document = self.keep(mark, message.document);
+                    }
                     let verbatim = verbatim.then_some(frame);
-                    self.push(Published::new(index, format, &message, retain, ttl, verbatim));
+                    let published = Published::new(index, format, &message, retain, ttl, verbatim);
+                    self.push(if self.expands { published.expanding() } else { published });
                     return;
                 }
                 Err(refusal) => Err(refusal.about(topic)),
@@ -323,11 +343,26 @@ impl<'a> Intake<'a> {
     /// Keeps what was decoded since `mark`, unless the batch carries enough already.
     #[inline]
     fn keep(&mut self, mark: Mark, root: Option<usize>) -> Option<usize> {
-        if self.document.weight() <= MAX_DECODED {
+        let weight = self.document.weight();
+        if weight <= MAX_DECODED && (weight <= self.paid || self.pay(weight)) {
             return root;
         }
         self.document.truncate(mark);
         None
+    }
+
+    /// Claims memory for what is decoded and goes with the batch, if there is some.
+    #[cold]
+    fn pay(&mut self, weight: usize) -> bool {
+        /// It is paid for in steps.
+        const STEP: usize = 64 << 10;
+        let paid = weight.next_multiple_of(STEP);
+        let flight = &mut self.recent.flight;
+        let has_paid = flight.try_grow_to(flight.bytes() + paid - self.paid);
+        if has_paid {
+            self.paid = paid;
+        }
+        has_paid
     }
 
     #[inline]
@@ -372,10 +407,12 @@ impl<'a> Intake<'a> {
         let decoded = mem::take(&mut self.decoded);
         self.decoded_before += decoded;
         let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
+        let claim = self.recent.flight.split(asked.room(bytes.len()) + mem::take(&mut self.paid));
         let batch = Batch::new(bytes, document, topics, messages, self.limits)
             .decoding_to(decoded)
             .of_session(asked, ahead)
-            .returning_to(&self.recent.spares);
+            .returning_to(&self.recent.spares)
+            .holding(claim, self.recent.workspace.clone());
         self.steps.push(Step::Publish(Box::new(batch)));
     }
 }
@@ -384,6 +421,16 @@ impl Recent {
     /// Nothing yet, and where memory for batches and to decode in comes from.
     pub fn new(spares: Spares, workspace: Workspace) -> Recent {
         Recent { spares, workspace, ..Recent::default() }
+    }
+
+    /// Bytes of memory that the messages in so many bytes will take on their way.
+    pub(super) fn room(&self, bytes: usize) -> usize {
+        self.asked.room(bytes)
+    }
+
+    /// Says what was claimed for the messages of the next event.
+    pub(super) fn hold(&mut self, flight: Claim) {
+        self.flight = flight;
     }
 
     /// How many connections the last batch went to.

@@ -88,33 +88,19 @@ impl Purse {
         self.lane.claim(steps.iter().map(|step| step.cost(shapes, fanout)).sum())
     }
 
-    /// Claims the memory that the batches among `steps` take until they are delivered, as soon as there is as much.
-    pub(super) fn pay(&self, steps: &mut [Step], events: &Sender<Event>, shared: &Shared) {
-        let estimate = |step: &Step| match step {
-            Step::Publish(batch) => batch.estimate(),
-            Step::Control(_) | Step::Clear(_) => 0,
-        };
-        let estimates: usize = steps.iter().map(estimate).sum();
-        if estimates == 0 {
-            return;
-        }
-        // Beyond what one connection can have at all, it is charged when it is used.
-        let bytes = estimates.min(self.in_flight.share().most_for_one());
-        let mut claim = loop {
+    /// Claims memory for messages on their way, as soon as there is as much. What one connection can never have at once is
+    /// charged when it is used.
+    pub(super) fn fly(&self, bytes: usize, events: &Sender<Event>, shared: &Shared) -> Claim {
+        let bytes = bytes.min(self.in_flight.share().most_for_one());
+        loop {
             if let Some(claim) = self.in_flight.claim(bytes, PRESSURE) {
-                break claim;
+                return claim;
             }
             if shared.stopping.load(Ordering::Acquire) {
-                break self.in_flight.charge(bytes);
+                return self.in_flight.charge(bytes);
             }
             // Where the dispatcher is busy it need not be told now.
             let _ = events.try_send(Event::Pressure);
-        };
-        for step in steps {
-            if let Step::Publish(batch) = step {
-                let part = claim.split(batch.estimate());
-                batch.hold(part, self.workspace.clone());
-            }
         }
     }
 }

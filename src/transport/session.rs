@@ -23,8 +23,8 @@ use super::server::Config;
 use super::threads;
 use super::writer::Writer;
 use crate::broker::{Backlog, ClientId, Control, Counters, Event, Memory, Step, outbox_with};
-use crate::codec::Spares;
-use crate::protocol::{ErrorCode, Format, FrameBuffer, LARGEST_BUFFER, NextSize, Refusal};
+use crate::codec::{Claim, Spares};
+use crate::protocol::{ErrorCode, Format, FrameBuffer, LARGEST_BUFFER, NextSize, Refusal, whole_frames};
 
 /// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs, with room.
 const SESSION_STACK: usize = 256 << 10;
@@ -305,7 +305,16 @@ impl Session {
 
     /// Takes whole frames out of the buffer, and sends what they come to.
     fn take_frames(&mut self) -> io::Result<Taken> {
-        let mut taken = take_in(self.buffer.bytes(), self.shared.config.limits, &mut self.recent);
+        let limits = self.shared.config.limits;
+        let whole = whole_frames(self.buffer.bytes(), limits.max_frame);
+        if whole > 0 {
+            // What waits for memory here holds nothing but its frames.
+            let flight = self.purse.fly(self.recent.room(whole), &self.events, &self.shared);
+            self.recent.hold(flight);
+        }
+        let mut taken = take_in(self.buffer.bytes(), limits, &mut self.recent);
+        // Each batch has taken its part.
+        self.recent.hold(Claim::nothing());
         if taken.whole == 0 {
             return Ok(taken);
         }
@@ -392,11 +401,10 @@ impl Session {
         }
     }
 
-    fn send(&self, mut steps: Vec<Step>) {
+    fn send(&self, steps: Vec<Step>) {
         if steps.is_empty() {
             return;
         }
-        self.purse.pay(&mut steps, &self.events, &self.shared);
         let queued = self.purse.queue(&steps, self.recent.fanout(), &self.shared);
         // The dispatcher outlives every session.
         let _ = self.events.send(Event::Steps { client: self.client, steps, queued });

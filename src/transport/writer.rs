@@ -5,6 +5,7 @@
 //! in turns of the [`pool`](super::pool) that never wait.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use crate::broker::{
     Charge, ClientId, Counters, Delivery, Inbox, Letter, Mailbox, Piece, Selection, Stored, Taken,
 };
 use crate::codec::{
-    Account, Batch, Claim, Content, DECODING_FACTOR, Dialect, Document, Frame, write_reply, write_stats,
+    Account, Batch, Claim, Content, DECODING_FACTOR, Dialect, Document, Frame, PayloadRef, write_reply,
+    write_stats,
 };
 use crate::protocol::{ErrorCode, Limits, Reply, plain_size};
 
@@ -289,7 +291,7 @@ impl Writer {
     fn gather(&mut self, delivery: Delivery, charge: Charge) -> io::Result<()> {
         match delivery {
             Delivery::Messages { batch, dialect, selection } => {
-                self.gather_messages(&batch, dialect, &selection, 0);
+                self.gather_messages(&batch, dialect, &selection, 0)?;
             }
             Delivery::Mailbox(mailbox) => self.gather_mailbox(&mailbox)?,
             Delivery::Snapshot { values, dialect } => self.gather_values(&values, dialect)?,
@@ -375,7 +377,7 @@ impl Writer {
                 }
                 match letter {
                     Letter::Messages(batch, selection, skipped) => {
-                        self.gather_messages(batch, dialect, selection, *skipped);
+                        self.gather_messages(batch, dialect, selection, *skipped)?;
                     }
                     Letter::Newest(stored) => self.gather_stored(stored, dialect, Frame::Live)?,
                 }
@@ -396,41 +398,54 @@ impl Writer {
         dialect: Dialect,
         selection: &Selection,
         skipped: usize,
-    ) {
+    ) -> io::Result<()> {
         let run = batch.run(dialect);
         self.count_failures(run.failed());
         Counters::add(&self.counters.translated, run.take_translated());
         let bytes = batch.run_bytes(run);
-        let frames: &mut dyn Iterator<Item = Range<usize>> = match selection {
-            Selection::Whole if skipped == 0 => &mut std::iter::once(0..bytes.len()),
-            // What nobody wants has an empty frame.
-            Selection::Whole => &mut (0..batch.messages().len())
-                .map(|message| batch.frame(run, message))
-                .filter(|frame| !frame.is_empty()),
-            Selection::Some(messages) => {
-                &mut messages.iter().map(|message| batch.frame(run, *message as usize))
+        if selection == &Selection::Whole && skipped == 0 && !batch.expands() {
+            self.gathered.share(batch, dialect, bytes, 0..bytes.len());
+            return Ok(());
+        }
+        let messages: &mut dyn Iterator<Item = usize> = match selection {
+            Selection::Whole => {
+                &mut (0..batch.messages().len()).filter(|message| batch.is_wanted(dialect, *message))
             }
+            Selection::Some(messages) => &mut messages.iter().map(|message| *message as usize),
         };
         // Neighbours are one piece.
-        let mut piece: Option<Range<usize>> = None;
-        for frame in frames.skip(skipped) {
-            match &mut piece {
-                Some(piece) if piece.end == frame.start => piece.end = frame.end,
-                _ => {
-                    if let Some(piece) = piece.replace(frame) {
-                        self.gathered.share(batch, dialect, bytes, piece);
-                    }
-                }
+        let mut piece: Range<usize> = 0..0;
+        for message in messages.skip(skipped) {
+            let frame = batch.frame(run, message);
+            if piece.end == frame.start {
+                piece.end = frame.end;
+            } else {
+                self.gathered.share(batch, dialect, bytes, mem::replace(&mut piece, frame));
+            }
+            let published = &batch.messages()[message];
+            if published.expands() {
+                self.gathered.share(batch, dialect, bytes, mem::replace(&mut piece, 0..0));
+                let topic = batch.topics().get(published.topic());
+                self.gather_payload(batch.payload(message), topic.as_str(), dialect, Frame::Live)?;
             }
         }
-        if let Some(piece) = piece {
-            self.gathered.share(batch, dialect, bytes, piece);
-        }
+        self.gathered.share(batch, dialect, bytes, piece);
+        Ok(())
     }
 
-    /// Adds a stored value. A long one is written by itself, in memory that is claimed for it.
+    /// Adds a stored value.
     fn gather_stored(&mut self, stored: &Stored, dialect: Dialect, frame: Frame) -> io::Result<()> {
-        let (payload, topic) = (stored.payload(), stored.topic().as_str());
+        self.gather_payload(stored.payload(), stored.topic().as_str(), dialect, frame)
+    }
+
+    /// Adds a message that no batch has written. A long one is written by itself, in memory that is claimed for it.
+    fn gather_payload(
+        &mut self,
+        payload: PayloadRef<'_>,
+        topic: &str,
+        dialect: Dialect,
+        frame: Frame,
+    ) -> io::Result<()> {
         if let Some(content) = payload.as_it_came(dialect) {
             self.make_room(payload.source().len())?;
             self.gathered.append(|out| frame.write(out, dialect, topic, content));
