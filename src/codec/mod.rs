@@ -27,7 +27,8 @@ pub use convert::{from_value, to_value};
 pub use document::{Budget, Document, Mark, Node, Size, Text, View};
 pub use envelope::{
     Content, Dialect, FrameField, KnownEnvelope, Message, Part, Recognised, Request, decode_part,
-    read_request, write_delivery, write_frame, write_reply, write_stats, write_value,
+    encoded_size, longest_body, read_request, write_delivery, write_frame, write_reply, write_stats,
+    write_value,
 };
 pub use payload::{Frame, Payload, PayloadRef};
 pub use published::Published;
