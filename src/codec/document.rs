@@ -146,6 +146,29 @@ impl Document {
         self.nodes.len() - 1
     }
 
+    /// Appends a node that `budget` was asked for. When there is no room, not more is made than the budget has left to pay for.
+    #[inline]
+    pub(super) fn push_within(&mut self, node: Node, budget: &Budget) {
+        if self.nodes.len() == self.nodes.capacity() {
+            self.grow(1, budget);
+        }
+        self.nodes.push(node);
+    }
+
+    /// The same with copies of nodes.
+    pub(super) fn copy_within(&mut self, nodes: Range<usize>, budget: &Budget) {
+        if self.nodes.capacity() - self.nodes.len() < nodes.len() {
+            self.grow(nodes.len(), budget);
+        }
+        self.nodes.extend_from_within(nodes);
+    }
+
+    #[cold]
+    fn grow(&mut self, count: usize, budget: &Budget) {
+        let most = count.saturating_add(budget.left / NODE_SIZE);
+        self.nodes.reserve_exact(self.nodes.len().max(KEPT / NODE_SIZE).clamp(count, most));
+    }
+
     /// Bytes of the value at `root`: its nodes, and its texts as often as they are referred to. What it is encoded to is in
     /// proportion to it.
     pub fn value_size(&self, root: usize) -> usize {
@@ -320,6 +343,11 @@ impl Budget {
     /// A budget of so many bytes.
     pub fn of(limit: usize) -> Budget {
         Budget { left: limit, limit }
+    }
+
+    /// Bytes that are left.
+    pub(super) fn left(&self) -> usize {
+        self.left
     }
 
     /// Pays for one node and `text` bytes of text that belongs to it.

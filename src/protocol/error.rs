@@ -25,7 +25,7 @@ pub enum ErrorCode {
     ForbiddenXml,
     /// The message nests deeper than [`MAX_DEPTH`](super::MAX_DEPTH).
     TooDeep,
-    /// The message decodes to more than the budget.
+    /// The message decodes to more than the budget, or would become a longer frame than it may.
     TooLarge,
     /// An integer has more than [`MAX_INT_DIGITS`](super::MAX_INT_DIGITS) digits.
     TooManyDigits,

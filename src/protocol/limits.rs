@@ -147,6 +147,9 @@ impl Limits {
 
     /// Bytes that a payload may decode to when the body of its frame has `len` bytes: [`DECODED_PER_BYTE`] for each of them,
     /// [`DECODED_FLOOR`] at least, [`decoded_size`](Self::decoded_size) at most.
+    ///
+    /// Decoding holds at once at most twice this, or twice the [`plain_size`] where that is more, and 1 MiB: the values
+    /// themselves, and as much again for what a reader needs on the way.
     #[inline]
     pub fn decoded_budget(&self, len: usize) -> usize {
         if self.decoded_size == usize::MAX {

@@ -86,7 +86,7 @@ impl BrokerHandle {
     /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), and whatever a client's message would be refused for.
     pub fn put_topic(&self, topic: &str, value: &Value) -> Result<(), Refusal> {
         let topic = Topic::parse(topic)?;
-        let payload = Payload::of_value(value, &self.shared.config.limits)?;
+        let payload = Payload::of_value(topic.as_str(), value, &self.shared.config.limits)?;
         let batch = Box::new(Batch::of_payload(topic, payload, true, self.shared.config.limits));
         self.ask(|reply| Query::Put(batch, reply)).unwrap_or(Ok(()))
     }

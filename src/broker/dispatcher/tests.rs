@@ -29,7 +29,7 @@ fn control(dispatcher: &mut Dispatcher, control: Control) {
 
 fn publish(dispatcher: &mut Dispatcher, topic: &str, retain: bool) {
     let limits = Limits::default();
-    let payload = Payload::of_value(&Value::Int(1), &limits).unwrap();
+    let payload = Payload::of_value("t", &Value::Int(1), &limits).unwrap();
     let batch = Batch::of_payload(Topic::parse(topic).unwrap(), payload, retain, limits);
     dispatcher.step(Event::Steps {
         client: ClientId(8),

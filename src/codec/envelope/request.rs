@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::fields::Fields;
+use super::longest::hold_to_max_encoded;
 use super::tighter::hold_to_tighter_limits;
 use crate::codec::{Document, json, pickle, xml};
 use crate::protocol::{Command, Format, Id, Limits, Overflow, Refusal};
@@ -112,6 +113,7 @@ pub fn read_request<'a>(
     limits: &Limits,
 ) -> Result<Request<'a>, Refusal> {
     let mark = document.mark();
+    let len = body.len();
     let fields = match format {
         Format::Json => json::read_fields(source, body, document, limits),
         Format::Xml => xml_fields(source, body, document, limits),
@@ -121,6 +123,7 @@ pub fn read_request<'a>(
     let request = request.and_then(|request| {
         if let Request::Publish { topic, message, .. } = &request {
             hold_to_tighter_limits(source, format, message, document, limits)
+                .and_then(|()| hold_to_max_encoded(source, format, len, topic, message, document, limits))
                 .map_err(|refusal| refusal.about(topic.as_ref()))?;
         }
         Ok(request)

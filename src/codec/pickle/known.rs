@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::opcode::*;
 use super::straight;
+use crate::codec::envelope::decoded_surely_fits;
 use crate::codec::{Budget, Document};
 use crate::protocol::{Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE};
 
@@ -120,7 +121,12 @@ impl KnownPickle {
         let cost = self.cost + topic.map_or(self.topic.len(), str::len);
         let within = Budget::of(limits.decoded_budget(text.len()).checked_sub(cost)?);
         let payload = body.end - payload.len()..body.end - AFTER.len();
+        let mark = document.mark();
         let (root, size) = straight::read_inside(source, body.end, payload, self.memoised, document, within)?;
+        if !decoded_surely_fits(size, limits) {
+            document.truncate(mark);
+            return None;
+        }
         Some(RecognisedPickle { topic, root, size })
     }
 
@@ -242,6 +248,9 @@ mod tests {
             let limits = match round % 3 {
                 0 => Limits { decoded_size: below(500), ..Limits::default() },
                 1 => Limits { depth: 1 + below(4), ..Limits::default() },
+                _ if round % 2 == 0 => {
+                    Limits { max_encoded: 8_192 + below(3_000) as u32, ..Limits::default() }
+                }
                 _ => Limits::default(),
             };
             let source = [b"..", &*body, b"u."].concat();

@@ -17,6 +17,7 @@ mod opcode;
 mod piece;
 mod plain;
 mod reader;
+mod size;
 mod stack;
 mod store;
 mod straight;
@@ -38,6 +39,7 @@ pub(super) use encode::{put, put_text};
 pub use known::{KnownPickle, RecognisedPickle};
 pub use onward::encode_json;
 pub(super) use onward::put_json;
+pub(super) use size::size;
 pub use walk::{Argument, Opcode, Opcodes, opcodes};
 
 use self::flatten::Flat;

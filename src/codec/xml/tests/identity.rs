@@ -100,7 +100,7 @@ fn hashables() -> impl Strategy<Value = Value> {
     })
 }
 
-fn values() -> impl Strategy<Value = Value> {
+pub(in crate::codec) fn values() -> impl Strategy<Value = Value> {
     scalars().prop_recursive(5, 48, 6, |inner| {
         let fields = prop::collection::vec((strings().prop_map(Value::Str), inner.clone()), 0..6);
         prop_oneof![
