@@ -61,7 +61,9 @@ pub struct Config {
     pub frame_timeout: Duration,
     /// Time in which a client must take some of what is written to it. Default 30 s.
     pub write_timeout: Duration,
-    /// Time without a byte after which the system asks a peer whether it is there; `None` never asks. Default 60 s.
+    /// Time without a byte after which the system asks a peer whether it is there; `None` never asks. Default 60 s. What
+    /// does not answer is gone after three questions more, 10 s apart, or as far apart as this is long if that is less;
+    /// and one that acknowledges nothing after as much time, or after `write_timeout` if that is more.
     pub keepalive: Option<Duration>,
 }
 
