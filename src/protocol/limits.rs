@@ -94,7 +94,7 @@ pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// after [`KEEPALIVE_PROBES`] questions without an answer the connection is over. Nothing else ends an idle connection.
 pub const DEFAULT_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Time between two questions of the keepalive.
+/// Time between two questions of the keepalive, where the time before the first is not shorter.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Questions of the keepalive before a peer is given up.

@@ -245,6 +245,10 @@ impl Client {
         self.stream.local_addr().unwrap()
     }
 
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// The same connection, to read from one thread and write from another.
     pub fn share(&self) -> Client {
         Client { stream: self.stream.try_clone().unwrap() }
