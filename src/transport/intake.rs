@@ -76,6 +76,8 @@ pub struct Recent {
     workspace: Workspace,
     /// What was claimed for the messages of the next event.
     flight: Claim,
+    /// Whether messages may decode to far more than their lengths explain.
+    permit: bool,
     /// Memory for batches, and how many messages and nodes the one before had.
     spares: Spares,
     messages: usize,
@@ -104,6 +106,8 @@ pub struct Taken {
     pub whole: usize,
     /// Whether there may be more whole frames behind them: what was taken decodes to enough for one event.
     pub more: bool,
+    /// Whether the next frame decodes to far more than its length explains, and there was no permit for that.
+    pub needs_permit: bool,
     /// Bytes that messages decoded to beyond what their lengths explain.
     pub extra: usize,
     /// What ends the stream of frames behind them.
@@ -131,7 +135,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         expands: false,
         extra: 0,
     };
-    let (mut whole, mut more) = (0, false);
+    let (mut whole, mut more, mut needs_permit) = (0, false, false);
     let fault = loop {
         if intake.decoded_before + intake.decoded > MAX_DECODED {
             more = true;
@@ -139,7 +143,10 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         }
         match frame_at(region, whole, limits.max_frame) {
             Ok(Some((header, body))) => {
-                intake.frame(header.format, whole, body.end);
+                if !intake.frame(header.format, whole, body.end) {
+                    needs_permit = true;
+                    break None;
+                }
                 whole = body.end;
             }
             Ok(None) => break None,
@@ -149,31 +156,45 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
     intake.finish_batch(whole);
     let needs_answer = intake.steps.iter().any(|step| matches!(step, Step::Control(_)));
     let Intake { steps, refused, extra, .. } = intake;
-    Taken { steps, needs_answer, refused, whole, more, extra, fault }
+    Taken { steps, needs_answer, refused, whole, more, needs_permit, extra, fault }
 }
 
 impl<'a> Intake<'a> {
-    /// Reads a body in memory that is claimed first: as much as its length explains, and more only where that is not enough.
-    fn read(&mut self, source: &'a [u8], format: Format, body: Range<usize>) -> Result<Request<'a>, Refusal> {
-        let (plain, budget) =
-            (plain_size(body.len()).min(self.limits.decoded_size), self.limits.decoded_budget(body.len()));
+    /// Reads a body in memory that is claimed first: as much as its length explains, and more only where that is not enough
+    /// and there is a permit for it; `None` where there is none.
+    fn read(
+        &mut self,
+        source: &'a [u8],
+        format: Format,
+        body: Range<usize>,
+    ) -> Option<Result<Request<'a>, Refusal>> {
+        let budget = self.limits.decoded_budget(body.len());
+        let plain = plain_size(body.len()).min(budget);
         self.expands = false;
-        self.claim(plain)?;
+        if let Err(refusal) = self.claim(plain) {
+            return Some(Err(refusal));
+        }
         let limits = Limits { decoded_size: plain, ..self.limits };
         match read_request(source, format, body.clone(), &mut self.document, &limits) {
             Err(refusal) if refusal.code == ErrorCode::TooLarge && budget > plain => {}
-            other => return other,
+            other => return Some(other),
         }
-        self.claim(budget)?;
+        if !self.recent.permit {
+            return None;
+        }
+        self.expands = true;
+        if let Err(refusal) = self.claim(budget) {
+            return Some(Err(refusal));
+        }
         let request = read_request(source, format, body, &mut self.document, &self.limits);
         let root = match &request {
             Ok(Request::Publish { message, .. }) => message.document,
             _ => None,
         };
         let decoded = root.map_or(budget, |root| self.document.value_size(root));
+        self.decoded_before += decoded;
         self.extra += decoded.saturating_sub(plain);
-        self.expands = true;
-        request
+        Some(request)
     }
 
     /// Claims memory to decode so many bytes in.
@@ -190,29 +211,27 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    fn frame(&mut self, format: Format, at: usize, end: usize) {
+    /// Takes a frame, unless it is one that needs a permit which is not there; returns whether it has.
+    fn frame(&mut self, format: Format, at: usize, end: usize) -> bool {
         let is_like_the_last = match format {
             Format::Json => self.like_the_last(at, end),
             Format::Pickle => self.like_the_last_pickle(at, end),
             Format::Xml => false,
         };
         if is_like_the_last {
-            return;
+            return true;
         }
         let region = self.region;
         let source = &region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
         let (mark, first) = (self.document.mark(), self.document.len());
-        let request = self.read(source, format, body.clone());
+        let Some(request) = self.read(source, format, body.clone()) else { return false };
         let step = match request {
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(index) => {
-                    let decoded = message.document.map_or(0, |root| self.document.value_size(root));
-                    if self.expands {
-                        self.decoded_before += decoded;
-                    } else {
-                        self.decoded += decoded;
+                    if !self.expands {
+                        self.decoded += message.document.map_or(0, |root| self.document.value_size(root));
                     }
                     let fields = match self.document.nodes().get(first) {
                         Some(Node::Dict(size)) => size.items as usize,
@@ -242,7 +261,7 @@ impl<'a> Intake<'a> {
                     let verbatim = verbatim.then_some(frame);
                     let published = Published::new(index, format, &message, retain, ttl, verbatim);
                     self.push(if self.expands { published.expanding() } else { published });
-                    return;
+                    return true;
                 }
                 Err(refusal) => Err(refusal.about(topic)),
             },
@@ -256,6 +275,7 @@ impl<'a> Intake<'a> {
         self.finish_batch(at);
         self.start = end;
         self.steps.push(step);
+        true
     }
 
     /// Takes a frame that differs from the last publish in nothing but its payload and perhaps its topic; returns whether
@@ -426,6 +446,11 @@ impl Recent {
     /// Bytes of memory that the messages in so many bytes will take on their way.
     pub(super) fn room(&self, bytes: usize) -> usize {
         self.asked.room(bytes)
+    }
+
+    /// Says whether messages of the next event may decode to far more than their lengths explain.
+    pub(super) fn permit(&mut self, permit: bool) {
+        self.permit = permit;
     }
 
     /// Says what was claimed for the messages of the next event.

@@ -315,33 +315,36 @@ impl Session {
         let mut taken = take_in(self.buffer.bytes(), limits, &mut self.recent);
         // Each batch has taken its part.
         self.recent.hold(Claim::nothing());
-        if taken.whole == 0 {
-            return Ok(taken);
+        self.recent.permit(false);
+        if taken.whole > 0 {
+            self.buffer.take(taken.whole);
+            if taken.refused > 0 {
+                Counters::add(&self.shared.counters.refused, taken.refused);
+                self.complaints.log(&taken.steps);
+            }
+            // While the store is full, a publisher may have to be told that it was refused.
+            if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {
+                self.attach()?;
+            }
+            self.send(mem::take(&mut taken.steps));
         }
-        self.buffer.take(taken.whole);
-        if taken.refused > 0 {
-            Counters::add(&self.shared.counters.refused, taken.refused);
-            self.complaints.log(&taken.steps);
+        if taken.extra > 0 || taken.needs_permit {
+            self.wait_for_permit(taken.whole, taken.extra);
         }
-        // While the store is full, a publisher may have to be told that it was refused.
-        if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {
-            self.attach()?;
-        }
-        self.send(mem::take(&mut taken.steps));
-        if taken.extra > 0 {
-            self.wait_for_allowance(taken.whole, taken.extra);
-        }
+        taken.more |= taken.needs_permit;
         Ok(taken)
     }
 
-    /// Waits until the client's address may send messages that decode to more than they look like.
+    /// Pays for messages that decoded to more than their lengths explain, and waits until the client's address may send
+    /// another.
     #[cold]
-    fn wait_for_allowance(&self, sent: usize, extra: usize) {
-        let pause = self.shared.allowances.spend(self.peer.ip(), sent, extra);
-        let until = Instant::now() + pause;
-        while Instant::now() < until && !self.shared.stopping.load(Ordering::Acquire) {
-            thread::park_timeout(EXHAUSTED_PAUSE.min(until.saturating_duration_since(Instant::now())));
+    fn wait_for_permit(&mut self, sent: usize, extra: usize) {
+        let mut pause = self.shared.allowances.spend(self.peer.ip(), sent, extra);
+        while !pause.is_zero() && !self.shared.stopping.load(Ordering::Acquire) {
+            thread::park_timeout(EXHAUSTED_PAUSE.min(pause));
+            pause = self.shared.allowances.spend(self.peer.ip(), 0, 0);
         }
+        self.recent.permit(true);
     }
 
     /// Says what is wrong with the stream of frames; it is the last that the client hears.
