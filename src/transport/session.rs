@@ -311,6 +311,7 @@ impl Session {
             // What waits for memory here holds nothing but its frames.
             let flight = self.purse.fly(self.recent.room(whole), &self.events, &self.shared);
             self.recent.hold(flight);
+            self.recent.note_shapes(self.shared.shapes.load(Ordering::Relaxed));
         }
         let mut taken = take_in(self.buffer.bytes(), limits, &mut self.recent);
         // Each batch has taken its part.
@@ -326,7 +327,7 @@ impl Session {
             if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {
                 self.attach()?;
             }
-            self.send(mem::take(&mut taken.steps));
+            self.send(mem::take(&mut taken.steps), taken.cost);
         }
         if taken.extra > 0 || taken.needs_permit {
             self.wait_for_permit(taken.whole, taken.extra);
@@ -352,7 +353,7 @@ impl Session {
         tracing::info!(client = %self.client, peer = %self.peer, reason = %refusal, "connection refused");
         Counters::add(&self.shared.counters.refused, 1);
         self.attach()?;
-        self.send(vec![Step::Control(Control::Refuse { refusal, format })]);
+        self.send(vec![Step::Control(Control::Refuse { refusal, format })], 0);
         Ok(())
     }
 
@@ -388,7 +389,7 @@ impl Session {
         Counters::add(&self.shared.counters.refused, 1);
         self.attach()?;
         let refusal = Refusal::new(ErrorCode::MemoryFull, reason);
-        self.send(vec![Step::Control(Control::Refuse { refusal, format })]);
+        self.send(vec![Step::Control(Control::Refuse { refusal, format })], 0);
         Ok(())
     }
 
@@ -404,11 +405,11 @@ impl Session {
         }
     }
 
-    fn send(&self, steps: Vec<Step>) {
+    fn send(&self, steps: Vec<Step>, cost: usize) {
         if steps.is_empty() {
             return;
         }
-        let queued = self.purse.queue(&steps, self.recent.fanout(), &self.shared);
+        let queued = self.purse.queue(cost);
         // The dispatcher outlives every session.
         let _ = self.events.send(Event::Steps { client: self.client, steps, queued });
     }
