@@ -7,6 +7,7 @@ mod compact;
 mod contents;
 mod file;
 mod record;
+mod salvage;
 #[cfg(test)]
 mod tests;
 

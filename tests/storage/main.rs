@@ -12,6 +12,7 @@ mod directory;
 mod kills;
 mod limits;
 mod restart;
+mod salvage;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
