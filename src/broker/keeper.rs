@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
+use super::backup::{Copying, Wish};
 use super::progress::Progress;
 use super::recorder::Handover;
 use super::store::{Store, StoreError};
@@ -23,6 +24,7 @@ pub struct Keeper {
     progress: Arc<Progress>,
     /// The last write failed, and it was said.
     failing: bool,
+    copying: Copying,
 }
 
 impl Keeper {
@@ -31,7 +33,7 @@ impl Keeper {
         handovers: Receiver<Handover>,
         progress: Arc<Progress>,
     ) -> Keeper {
-        Keeper { store, handovers, progress, failing: false }
+        Keeper { store, handovers, progress, failing: false, copying: Copying::default() }
     }
 
     /// Runs until the dispatcher is gone and everything is written.
@@ -41,6 +43,7 @@ impl Keeper {
         while let Ok(handover) = self.handovers.recv() {
             self.turn(handover);
         }
+        self.copying.cancel();
     }
 
     /// Writes what there is to be written, and says what came of it.
@@ -66,6 +69,8 @@ impl Keeper {
                     );
                 }
                 self.failing = true;
+                // What it reads keeps the file open.
+                self.copying.cancel();
                 self.progress.fail(round, &error.0);
             }
         }
@@ -87,19 +92,22 @@ impl Keeper {
     /// Writes a handover, and those that are waiting behind it. Returns the last round that is on the disk now, or 0.
     fn take(&mut self, first: Handover) -> Result<u64, Failed> {
         let mut whole = 0;
+        let mut wishes: Vec<Wish> = Vec::new();
         let waiting = self.handovers.clone();
         // A round that is not whole goes on with a later handover.
-        for Handover { round, changes, last, .. } in
+        for Handover { round, changes, last, backup, .. } in
             [first].into_iter().chain(waiting.try_iter()).take(TOGETHER)
         {
             self.store.write(&changes).map_err(|error| Failed { round, error })?;
             if last {
                 whole = round;
             }
+            wishes.extend(backup);
         }
         if whole > 0 {
             self.store.commit().map_err(|error| Failed { round: whole, error })?;
         }
+        wishes.into_iter().for_each(|wish| self.copying.begin(&mut *self.store, wish));
         Ok(whole)
     }
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+use super::backup::{BackupMade, Wish};
 use super::expiry::Expiries;
 use super::progress::{Progress, Ticket};
 use super::store::{Change, Fsync};
@@ -41,6 +42,8 @@ pub(super) struct Handover {
     pub(super) changes: Vec<Change>,
     /// The round is whole with this.
     pub(super) last: bool,
+    /// A backup is wanted of what the store has when the round is on the disk.
+    pub(super) backup: Option<Wish>,
 }
 
 /// Hands changes over in rounds.
@@ -71,6 +74,8 @@ pub(super) struct Recorder {
     next: Option<Instant>,
     /// No later than the first change that is in no round yet; `None` where there is no such change.
     since: Option<Instant>,
+    /// A backup that the next round is to be followed by.
+    wish: Option<Wish>,
 }
 
 #[derive(Debug)]
@@ -86,6 +91,7 @@ struct Round {
     forgets: Vec<Topic>,
     /// No later than its first change.
     since: Instant,
+    wish: Option<Wish>,
 }
 
 /// What the recorder would do next.
@@ -126,6 +132,7 @@ impl Recorder {
             attempt: 0,
             next: None,
             since: None,
+            wish: None,
         }
     }
 
@@ -208,6 +215,20 @@ impl Recorder {
         (self.progress.saved() < round).then(|| Ticket::new(self.progress.clone(), round))
     }
 
+    /// Asks for a backup of everything that has happened; `None` where one is asked for already. It does not wait for
+    /// the interval.
+    pub(super) fn back_up(&mut self) -> Option<BackupMade> {
+        if self.wish.is_some() {
+            return None;
+        }
+        if self.attempt == self.progress.failures() {
+            self.next = None;
+        }
+        let (wish, made) = Wish::new();
+        self.wish = Some(wish);
+        Some(made)
+    }
+
     fn has_changes(&self, tree: &Tree) -> bool {
         tree.published() > self.until || !self.forgotten.is_empty()
     }
@@ -218,7 +239,7 @@ impl Recorder {
             return Next::Nothing;
         }
         let failed = self.attempt != self.progress.failures();
-        if self.under_way.is_none() && !self.has_changes(tree) && !failed {
+        if self.under_way.is_none() && !self.has_changes(tree) && !failed && self.wish.is_none() {
             return Next::Nothing;
         }
         match self.next {
@@ -239,14 +260,16 @@ impl Recorder {
         let mut round = match self.under_way.take() {
             Some(round) => round,
             None => {
-                if self.next.is_some_and(|next| now < next) || !self.has_changes(tree) {
+                if self.next.is_some_and(|next| now < next) || !self.has_changes(tree) && self.wish.is_none()
+                {
                     return;
                 }
                 self.begin(tree, now)
             }
         };
         let (changes, last) = self.collect(tree, expiries, &mut round);
-        let handover = Handover { round: round.number, attempt: self.attempt, changes, last };
+        let backup = if last { round.wish.take() } else { None };
+        let handover = Handover { round: round.number, attempt: self.attempt, changes, last, backup };
         // There is room, since nobody else sends. A store's thread that has ended has said so in its progress.
         let _ = self.handovers.try_send(handover);
         if last {
@@ -272,7 +295,8 @@ impl Recorder {
                 None => self.begin(tree, Instant::now()),
             };
             let (changes, last) = self.collect(tree, expiries, &mut round);
-            let handover = Handover { round: round.number, attempt: self.attempt, changes, last };
+            let handover =
+                Handover { round: round.number, attempt: self.attempt, changes, last, backup: None };
             if self.handovers.send(handover).is_err() {
                 return;
             }
@@ -287,7 +311,8 @@ impl Recorder {
         self.until = until;
         self.next = (self.fsync != Fsync::Always).then(|| now + self.interval);
         let (overtaken, forgets) = (Vec::new(), Vec::new());
-        Round { number: self.round, until, position, overtaken, forgets, since }
+        let wish = self.wish.take();
+        Round { number: self.round, until, position, overtaken, forgets, since, wish }
     }
 
     /// The next changes of a round, and whether they are the last.

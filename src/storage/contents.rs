@@ -164,7 +164,12 @@ fn open(path: &Path, check: bool) -> Result<Database, Failed> {
         Failed::Final(StoreError(format!("cannot open {}: {}", path.display(), explain_io(&error))))
     })?;
     let failed = |error| match error {
-        DatabaseError::DatabaseAlreadyOpen => Failed::Final(StoreError(cannot_open(path, error))),
+        DatabaseError::DatabaseAlreadyOpen => Failed::Final(StoreError(format!(
+            "{}; `babelmq backup DIR --data-dir {}` copies the values of a running broker to another directory, which can be \
+             read",
+            cannot_open(path, error),
+            path.parent().unwrap_or(path).display()
+        ))),
         error => Failed::Said(cannot_open(path, error)),
     };
     // What opening it would repair is never released.

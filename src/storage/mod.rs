@@ -3,6 +3,7 @@
 //! A data directory holds one file, `last-values.redb`, with two tables: `values`, from topics to records, and
 //! `about`, with the version of the format. Why redb: `docs/decisions/0012-storage.md`.
 
+mod backup;
 mod compact;
 mod contents;
 mod file;
@@ -21,9 +22,10 @@ use redb::{
     StorageError, TableDefinition, TableError, WriteTransaction,
 };
 
-use crate::broker::{Change, Kept, Store, StoreError};
+use crate::broker::{Backup, Change, Kept, Store, StoreError};
 use file::{HeldBack, LockableFile};
 
+pub use backup::is_name;
 pub use compact::{Compacted, compact};
 pub use contents::{Contents, read};
 
@@ -36,7 +38,7 @@ const FORMAT: u64 = 2;
 /// The oldest version that is read. A file of it becomes one of this version when it is opened for writing.
 const OLDEST: u64 = 1;
 /// The one file of a data directory.
-const FILE: &str = "last-values.redb";
+pub const FILE: &str = "last-values.redb";
 /// Memory for pages of the file. What the broker remembers it reads but once.
 const CACHE: usize = 32 << 20;
 
@@ -145,6 +147,17 @@ impl Store for Storage {
             None => Ok(()),
             Some(transaction) => transaction.commit().map_err(|error| self.failed(error.into())),
         }
+    }
+
+    fn backup(&mut self) -> Result<Backup, StoreError> {
+        let directory = self.path.parent().unwrap_or(&self.path).to_owned();
+        let Some(database) = &self.database else {
+            return Err(StoreError(format!("{} cannot be read at present", self.path.display())));
+        };
+        let transaction = database.begin_read().map_err(|error| {
+            StoreError(format!("cannot read {}: {}", self.path.display(), explain(&error.into())))
+        })?;
+        Ok(Box::new(move |cancelled| backup::make(&transaction, &directory, cancelled)))
     }
 }
 

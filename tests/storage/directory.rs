@@ -52,6 +52,7 @@ fn one_directory_belongs_to_one_broker() {
     let (code, _, stderr) = run(&["export", directory.to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("in use by another broker"), "{stderr}");
+    assert!(stderr.contains("`babelmq backup DIR --data-dir"), "what to do: {stderr}");
     let mut client = Client::to(broker.address);
     client.publish(Json, "t/0", b"1");
     client.flush(Json);

@@ -8,6 +8,7 @@
 mod support;
 
 mod archive;
+mod backup;
 mod directory;
 mod kills;
 mod limits;
