@@ -351,7 +351,7 @@ fn a_backup_that_cannot_be_made_is_answered() {
         }
         let refusal = made.wait().unwrap_err();
         assert_eq!(refusal.code, ErrorCode::StorageFailed);
-        refusal.reason
+        refusal.reason.clone()
     };
     assert!(ask(0).contains("makes no backups"));
     assert_eq!(ask(100), ask(100), "also while it fails");
