@@ -9,9 +9,11 @@ mod support;
 
 mod archive;
 mod backup;
+mod damage;
 mod directory;
 mod kills;
 mod limits;
+mod readonly;
 mod restart;
 mod salvage;
 
