@@ -22,11 +22,12 @@ fn backup(broker: SocketAddr, from: &Path, to: &Path) -> (Option<i32>, String, S
     run(&["backup", to, "--data-dir", from, "--address", &broker.to_string()])
 }
 
-/// The files of a directory, sorted.
+/// The files of a directory that are values or a backup of them, sorted.
 fn files(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
     let mut names: Vec<String> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.retain(|name| name.contains(".redb"));
     names.sort();
     names
 }
