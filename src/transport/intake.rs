@@ -248,8 +248,8 @@ impl<'a> Intake<'a> {
                     let like = Some(Like { topic: Some(index), retain, ttl, verbatim });
                     match (format, &message.part) {
                         (Format::Json, Part::Value(value)) => {
-                            self.recent.known.learn(source, body, value.clone(), &topic);
-                            self.recent.like = like;
+                            let is_known = self.recent.known.learn(source, body, value.clone(), &topic);
+                            self.recent.like = like.filter(|_| is_known);
                             self.recent.topic.clear();
                             self.recent.topic.push_str(&topic);
                         }
