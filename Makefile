@@ -23,7 +23,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny budget fuzz fuzz-replay bench bench-peers install uninstall deb clean
+.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget fuzz fuzz-replay bench bench-peers install uninstall deb clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -80,9 +80,23 @@ features:
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 
-# Licences and sources of the dependencies. Advisories are a matter for a machine that reaches their database.
+# Licences and sources of the dependencies, those for other systems too, and no version that has an advisory, as far as
+# deny.toml lists them.
 deny: $(DENY)
+	$(CARGO) fetch --locked --quiet
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(CARGO) deny --offline check licenses bans sources
+
+# What is known today of the dependencies, of those of the fuzz targets and the benchmarks too: for machines that reach the
+# database of RustSec. Where it cannot be reached, nothing is checked, and this fails.
+advisories: $(DENY)
+	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(CARGO) deny fetch db || { \
+		echo "make advisories: https://github.com/RustSec/advisory-db cannot be reached, so NOTHING was checked;" \
+			"run it on a machine that reaches it (make deny checks the advisories that deny.toml lists)" >&2; \
+		exit 1; }
+	for folder in . fuzz bench; do \
+		PATH="$(CURDIR)/.tools/bin:$$PATH" $(CARGO) deny --locked --config deny.toml \
+			--manifest-path $$folder/Cargo.toml check advisories || exit 1; \
+	done
 
 $(DENY):
 	$(CARGO) install cargo-deny --locked --version $(DENY_VERSION) --root .tools

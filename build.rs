@@ -2,7 +2,7 @@
 //! the version stands alone.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn main() {
@@ -18,9 +18,10 @@ fn main() {
 
 /// The commit of the working tree; of a package from the registry, the one that it was packed from.
 fn commit() -> Option<String> {
+    // Only what exists is watched: cargo takes a file that is missing for one that has changed, every time.
     let packed = Path::new(".cargo_vcs_info.json");
-    println!("cargo::rerun-if-changed={}", packed.display());
     if let Ok(info) = fs::read_to_string(packed) {
+        watch(packed);
         let (_, rest) = info.split_once("\"sha1\":")?;
         return Some(rest.split('"').nth(1)?.get(..9)?.to_owned());
     }
@@ -28,12 +29,20 @@ fn commit() -> Option<String> {
     if !Path::new(".git").exists() {
         return None;
     }
-    for file in ["HEAD", "logs/HEAD"] {
-        if let Some(path) = git(&["rev-parse", "--git-path", file]) {
-            println!("cargo::rerun-if-changed={path}");
-        }
+    // What a commit changes: the log of HEAD, or where none is kept, the branches, each by itself or packed.
+    let in_git =
+        |file| git(&["rev-parse", "--git-path", file]).map(PathBuf::from).filter(|path| path.exists());
+    in_git("HEAD").iter().for_each(|path| watch(path));
+    match in_git("logs/HEAD") {
+        Some(log) => watch(&log),
+        None => ["refs", "packed-refs"].into_iter().filter_map(in_git).for_each(|path| watch(&path)),
     }
     git(&["log", "-1", "--format=%h %cs"])
+}
+
+/// Has this script run again when the file, or anything in the directory, changes.
+fn watch(path: &Path) {
+    println!("cargo::rerun-if-changed={}", path.display());
 }
 
 fn git(arguments: &[&str]) -> Option<String> {

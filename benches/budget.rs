@@ -17,7 +17,7 @@ use std::path::Path as FilePath;
 use std::process::{Command, ExitCode};
 
 use babelmq::broker::{
-    Claim, ClientId, Control, Delivery, Dispatcher, Event, Inbox, QueueLimits, Step, StoreLimits, outbox,
+    ClientId, Control, Delivery, Dispatcher, Event, Inbox, QueueLimits, Queued, Step, StoreLimits, outbox,
 };
 use babelmq::codec::{Dialect, Spares};
 use babelmq::internals::{Recent, take_in};
@@ -131,7 +131,7 @@ impl Broker {
             let (dialect, overflow) =
                 (of.dialects[(client.0 as usize - 1) % of.dialects.len()], Overflow::default());
             let subscribe = Step::Control(Control::Subscribe { filter, dialect, overflow, queue: None });
-            dispatcher.step(Event::Steps { client, steps: vec![subscribe], claim: Claim::nothing() });
+            dispatcher.step(Event::Steps { client, steps: vec![subscribe], queued: Queued::nothing() });
             inboxes.push(inbox);
         }
         Some(Broker { dispatcher, inboxes, recent: Recent::new(Spares::new()), buffer: FrameBuffer::new() })
@@ -143,8 +143,8 @@ impl Broker {
         while self.buffer.read_from(&mut sent).is_ok_and(|count| count > 0) {
             let taken = take_in(self.buffer.bytes(), Limits::default(), &mut self.recent);
             self.buffer.take(taken.whole);
-            let (client, claim) = (ClientId(0), Claim::nothing());
-            self.dispatcher.step(Event::Steps { client, steps: taken.steps, claim });
+            let (client, queued) = (ClientId(0), Queued::nothing());
+            self.dispatcher.step(Event::Steps { client, steps: taken.steps, queued });
             for inbox in &self.inboxes {
                 while let Some((delivery, charge)) = inbox.next_waiting() {
                     if let Delivery::Messages { batch, dialect, .. } = &delivery {

@@ -211,6 +211,7 @@ fn every_code_is_met_here_or_elsewhere() {
         include_str!("refusals.rs"),
         include_str!("leaving.rs"),
         include_str!("limits.rs"),
+        include_str!("memory.rs"),
         include_str!("bad_input/json.rs"),
         include_str!("bad_input/pickle.rs"),
         include_str!("bad_input/topics.rs"),

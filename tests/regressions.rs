@@ -119,3 +119,60 @@ fn an_answer_that_is_cut_off_does_not_pass_for_a_whole_one() {
         client.ends();
     }
 }
+
+/// Lists of `times` references to the list before, `levels` of them, around a text of 1,000 control characters.
+fn references(levels: u8, times: usize) -> Vec<u8> {
+    let text = [&b"X\xe8\x03\0\0"[..], &[1; 1_000], b"q\0"].concat();
+    let level = |number: u8| [b"](", &[b'h', number].repeat(times)[..], b"eq", &[number + 1]].concat();
+    // All but the last are gathered in a tuple that nobody keeps.
+    let inside: Vec<u8> = (0..levels).flat_map(level).collect();
+    [b"(", &text[..], &inside, b"h", &[levels], b"1h", &[levels]].concat()
+}
+
+/// 1.3 KB that share references were 1.4 GB of JSON for each `get`: four clients held 7.2 GB.
+#[test]
+fn what_repeats_itself_beyond_its_length_is_refused() {
+    let broker = support::start();
+    let mut client = support::Client::connect(&broker);
+    let pickle = references(4, 22);
+    assert!(pickle.len() < 1_300);
+    client.publish(Format::Pickle, "t", &pickle);
+    client.next().refuses("too-large", false);
+    // 362 bytes that decoded to the whole budget, times connections.
+    let mut short = [b"(](", &b"N".repeat(147)[..], b"eq\x01"].concat();
+    for level in 2..9 {
+        short.extend([b"](", &[b'h', level - 1].repeat(12)[..], b"eq", &[level]].concat());
+    }
+    short.extend(b"h\x081h\x08");
+    client.publish(Format::Pickle, "t", &short);
+    client.next().refuses("too-large", false);
+    assert!(broker.list_topics().is_empty());
+}
+
+/// What was stored and no client with the usual limit could read kept every consumer of a parent topic from being made.
+#[test]
+fn what_no_client_could_read_is_refused() {
+    let publish = |payload: &[u8]| {
+        let padding = [b"X\x07\0\0\0paddingX\x70\x17\0\0", &[b'x'; 6_000][..]].concat();
+        let head = b"X\x07\0\0\0commandX\x07\0\0\0publishX\x05\0\0\0topicX\x01\0\0\0tX\x07\0\0\0message";
+        [b"}(", &padding[..], head, payload, b"u."].concat()
+    };
+    let broker = support::start();
+    let mut client = support::Client::connect(&broker);
+    client.send(Format::Pickle, &publish(&references(3, 23)));
+    let refusal = client.next();
+    refusal.refuses("too-large", false);
+    let reason = refusal.field("reason");
+    assert!(
+        reason.contains("as JSON the message would be a frame of 73") && reason.contains("--max-encoded"),
+        "{reason}"
+    );
+    assert_eq!(broker.get_topic("t"), Ok(None));
+    // The same value from the program that the broker is part of, and one that is not too long.
+    let text = babelmq::Value::Str("\u{1}".repeat(12_000_000));
+    let refused = broker.put_topic("t", &text).unwrap_err();
+    assert_eq!(refused.code, babelmq::ErrorCode::TooLarge, "{refused}");
+    client.send(Format::Pickle, &publish(&references(3, 12)));
+    let mut consumer = XmlQueue::builder("t").address(broker.local_addr()).consumer().unwrap();
+    assert!(consumer.pull_timeout(std::time::Duration::from_secs(30)).is_ok());
+}

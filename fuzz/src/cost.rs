@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use babelmq::protocol::{Limits, plain_size};
+
 /// Bytes that may be allocated, and as many that may be held at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
@@ -9,6 +11,32 @@ pub struct Bound {
     pub base: usize,
     /// For each byte of it.
     pub per_byte: usize,
+}
+
+/// Bytes that decoding may hold beside what it decodes to: what a machine keeps from one pickle to the next, and more of the like.
+const HELD: usize = 1 << 20;
+
+/// Decodes `bytes` bytes with `work`, which is given limits with several budgets, and holds what it holds at once to twice the
+/// budget, or to twice what a payload without shared references decodes to where that is more.
+///
+/// # Panics
+/// Where it holds more.
+pub fn frugal<T>(what: &str, bytes: usize, mut work: impl FnMut(&Limits) -> T) {
+    let usual = Limits::default();
+    for limits in [
+        usual,
+        Limits { decoded_size: plain_size(bytes), ..usual },
+        Limits { decoded_size: 1 << 16, ..usual },
+    ] {
+        let (_, cost) = meter::measure(|| work(&limits));
+        let budget = limits.decoded_budget(bytes);
+        let most = 2 * budget.max(plain_size(bytes)) + HELD;
+        assert!(
+            cost.held <= most,
+            "{what}: {bytes} bytes with a budget of {budget} cost {cost:?}, the bound is {most} bytes"
+        );
+        println!("{what}: {bytes} bytes hold {} of at most {most}", cost.held);
+    }
 }
 
 /// Does `work`, which is given `bytes` bytes, and holds it to its bound.

@@ -1,8 +1,8 @@
 //! Whole message bodies: requests of clients, and the broker's own frames.
 
 use babelmq::codec::{
-    Content, Dialect, Document, Frame, Message, Part, Payload, Request, View, decode_part, json, pickle,
-    read_request, write_delivery, write_reply, write_value, xml,
+    Content, ControlRequest, Dialect, Document, Frame, Message, Part, Payload, Request, View, decode_part, json,
+    pickle, read_request, write_delivery, write_reply, write_value, xml,
 };
 use babelmq::protocol::{Format, HEADER_LEN, Header, Limits, Reply};
 use babelmq::{ErrorCode, Topic};
@@ -33,7 +33,7 @@ pub fn envelope(input: &[u8]) {
             assert_eq!(document.weight(), before, "a refused body leaves something: {refusal:?}");
             answered(format, &Reply::Error(refusal));
         }
-        Ok(Request::Ping { id }) => answered(format, &Reply::Pong { id }),
+        Ok(Request::Control(ControlRequest::Ping { id })) => answered(format, &Reply::Pong { id }),
         Ok(Request::Publish { topic, message, .. }) => {
             if Topic::parse(&topic).is_ok() {
                 published(body, format, &topic, &message, &document);

@@ -6,7 +6,7 @@ use babelmq::protocol::{Format, Limits, Refusal};
 use serde::de::IgnoredAny;
 
 use crate::same::{assert_alone, assert_same};
-use crate::{Bound, limits, linear};
+use crate::{Bound, frugal, limits, linear};
 
 pub(crate) const DECODE: Bound = Bound { base: 4 << 10, per_byte: 400 };
 
@@ -16,6 +16,11 @@ pub fn json(input: &[u8]) {
     let mut document = Document::new();
     let decoded =
         linear("json", input.len(), DECODE, || codec::decode(input, 0..input.len(), &mut document, &limits));
+    frugal("json", input.len(), |limits| {
+        let mut document = Document::new();
+        let _ = codec::decode(input, 0..input.len(), &mut document, limits);
+        document
+    });
 
     // serde_json knows no depth here, no digits and no range of numbers, and leaves UTF-8 and surrogates alone; but what
     // is JSON, it knows.

@@ -18,7 +18,7 @@ mod topic;
 mod translate;
 mod xml;
 
-pub use cost::{Bound, linear};
+pub use cost::{Bound, frugal, linear};
 pub use envelope::envelope;
 pub use frame::frame;
 pub use json::json;

@@ -4,7 +4,7 @@ use babelmq::Limits;
 use babelmq::codec::{Document, pickle as codec};
 
 use crate::same::{assert_alone, assert_read, assert_same};
-use crate::{Bound, limits, linear};
+use crate::{Bound, frugal, limits, linear};
 
 /// What a reference repeats is paid for from the payload's budget, and that is 16 times the input, or 16 KiB.
 pub(crate) const DECODE: Bound = Bound { base: 256 << 10, per_byte: 400 };
@@ -18,6 +18,11 @@ pub fn pickle(input: &[u8]) {
     let mut document = Document::new();
     let decoded = linear("pickle", input.len(), DECODE, || {
         codec::decode(input, 0..input.len(), &mut document, &limits)
+    });
+    frugal("pickle", input.len(), |limits| {
+        let mut document = Document::new();
+        let _ = codec::decode(input, 0..input.len(), &mut document, limits);
+        document
     });
     let read = decoded.as_ref().ok().map(|&root| document.view(input, root));
     assert_alone(input, read, &limits, codec::decode);

@@ -4,7 +4,7 @@ use babelmq::Limits;
 use babelmq::codec::{Document, xml as codec};
 
 use crate::same::{assert_alone, assert_read, assert_same};
-use crate::{Bound, limits, linear};
+use crate::{Bound, frugal, limits, linear};
 
 pub(crate) const DECODE: Bound = Bound { base: 16 << 10, per_byte: 400 };
 
@@ -14,6 +14,11 @@ pub fn xml(input: &[u8]) {
     let mut document = Document::new();
     let decoded = linear("xml", input.len(), DECODE, || {
         codec::decode_message(input, 0..input.len(), &mut document, &limits)
+    });
+    frugal("xml", input.len(), |limits| {
+        let mut document = Document::new();
+        let _ = codec::decode_message(input, 0..input.len(), &mut document, limits);
+        document
     });
     let read = decoded.as_ref().ok().map(|&root| document.view(input, root));
     assert_alone(input, read, &limits, codec::decode_message);

@@ -149,6 +149,27 @@ fn pickle_inputs() {
         (pickle, "marks", |n| b"(".repeat(10 * n)),
         (pickle, "marks and tuples", |n| parts(&[&b"(".repeat(n), &b"t".repeat(n), b"."])),
         (pickle, "frozensets", |n| parts(&[&b"(".repeat(n), &b"\x91".repeat(n), b"."])),
+        (pickle, "values that nobody gathers", |n| parts(&[&b"N".repeat(10 * n), b"."])),
+        (pickle, "values that are thrown away", |n| parts(&[b"N0", &b"N".repeat(10 * n), b"."])),
+        (pickle, "lists that nobody gathers", |n| parts(&[b"N0", &b"]".repeat(10 * n), b"."])),
+        (pickle, "small integers in a set", |n| {
+            let numbers: Vec<u8> =
+                (0..n as u16).flat_map(|i| [b"M", &i.to_le_bytes()[..]].concat()).collect();
+            parts(&[b"\x8f(", &numbers, b"\x90."])
+        }),
+        (pickle, "small integers in a set, by the machine", |n| {
+            let numbers: Vec<u8> =
+                (0..n as u16).flat_map(|i| [b"M", &i.to_le_bytes()[..]].concat()).collect();
+            parts(&[b"N0\x8f(", &numbers, b"\x90."])
+        }),
+        (pickle, "a list that is referred to as often as may be", |n| {
+            parts(&[b"](", &b"N".repeat(n), b"eq\x000](", &b"h\x00".repeat(2_000), b"e."])
+        }),
+        (pickle, "a text that is referred to as often as may be", |n| {
+            let length = u32::try_from(n).unwrap().to_le_bytes();
+            parts(&[b"X", &length, &b"x".repeat(n), b"q\x000](", &b"h\x00".repeat(2_000), b"e."])
+        }),
+        (pickle, "a list of Latin-1", |n| parts(&[b"](V", &b"\xe9".repeat(10 * n), b"\ne."])),
         (pickle, "copies", |n| parts(&[b"N", &b"2".repeat(10 * n), b"."])),
         (pickle, "a list in itself twice, and so on", |n| parts(&[b"]", &b"2a".repeat(n), b"."])),
         (pickle, "doubling tuples", |n| parts(&[b"N", &b"2\x86".repeat(n), b"."])),

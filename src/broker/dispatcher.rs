@@ -5,6 +5,7 @@
 
 mod client;
 mod memory;
+mod pressure;
 mod publish;
 mod report;
 mod run;
@@ -12,10 +13,11 @@ mod run;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 use super::expiry::Expiries;
+use super::memory::{Memory, Use};
 use super::outbox::{Delivery, Full, Outbox, Undelivered};
 use super::recorder::Recorder;
 use super::selections::Selections;
@@ -49,12 +51,14 @@ pub struct Dispatcher {
     selections: Selections,
     counts: Counts,
     store: StoreLimits,
+    memory: Memory,
     subtrees: Subtrees,
     expiries: Expiries,
     /// None where memory ends with the process.
     recorder: Option<Recorder>,
     max_subscriptions: usize,
     store_full: Arc<AtomicBool>,
+    shapes: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -90,11 +94,13 @@ impl Dispatcher {
             selections: Selections::default(),
             counts: Counts::default(),
             store,
+            memory: Memory::unlimited(),
             subtrees: Subtrees::default(),
             expiries: Expiries::default(),
             recorder: None,
             max_subscriptions,
             store_full: Arc::default(),
+            shapes: Arc::default(),
         }
     }
 
@@ -105,20 +111,36 @@ impl Dispatcher {
         self
     }
 
+    /// Draws on a broker's budget of memory, before anything is published.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Memory) -> Dispatcher {
+        self.store.bytes = self.store.bytes.min(memory.of(Use::Stored).limit());
+        self.memory = memory;
+        self
+    }
+
     /// Whether there is no room for another last value. While it is so, publishers need a way to be told that they were
     /// refused; what they sent before they could know it is stored all the same.
     pub fn store_full(&self) -> Arc<AtomicBool> {
         self.store_full.clone()
     }
 
+    /// How many shapes of filters there are: what a topic is held against when its routes are not known.
+    pub fn shapes(&self) -> Arc<AtomicUsize> {
+        self.shapes.clone()
+    }
+
     /// Takes in one event.
     pub fn step(&mut self, event: Event) {
         match event {
             Event::Attach { client, peer, outbox } => self.attach(client, peer, outbox),
-            Event::Steps { client, steps, claim: _claim } => {
+            Event::Steps { client, steps, queued: _queued } => {
                 for step in steps {
                     match step {
                         Step::Publish(batch) => self.publish_for(client, *batch),
+                        Step::Clear(topic) => {
+                            self.clear(&topic);
+                        }
                         Step::Control(control) => self.control(client, control),
                     }
                 }
@@ -129,6 +151,7 @@ impl Dispatcher {
                     self.detach(slot);
                 }
             }
+            Event::Pressure => self.relieve(),
             Event::Query(query) => self.answer(query),
         }
     }
@@ -176,8 +199,17 @@ impl Dispatcher {
     fn let_go(&mut self, slot: Slot, why: Undelivered) {
         match why {
             Undelivered::Full(full) => self.cut_off(slot, full),
+            Undelivered::NoMemory => self.forgo(slot),
             Undelivered::Gone => drop(self.detach(slot)),
         }
+    }
+
+    /// Says that an answer is not given because there is no memory for it.
+    fn forgo(&mut self, slot: Slot) {
+        let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+        let reason = "the broker has no memory left for this answer; ask again later, or for less";
+        let refusal = Refusal::new(ErrorCode::MemoryFull, reason);
+        self.reply(slot, client.format, Reply::Error(refusal));
     }
 
     /// Ends a connection that asks for more long answers than it has read.
@@ -201,12 +233,8 @@ impl Dispatcher {
     }
 
     fn control(&mut self, client: ClientId, control: Control) {
-        if let Control::Clear { topic } = control {
-            self.clear(&topic);
-            return;
-        }
-        // Everything else needs an answer, so its session attached an outbox before; a client without one was cut
-        // off, and what it still asks is void.
+        // A control is answered, so its session attached an outbox before; a client without one was cut off, and what
+        // it still asks is void.
         let Some(&slot) = self.by_id.get(&client) else { return };
         match control {
             Control::Subscribe { filter, dialect, overflow, queue } => {
@@ -233,7 +261,6 @@ impl Dispatcher {
                 }
                 None => self.reply(slot, format, Reply::NoValue { topic }),
             },
-            Control::Clear { .. } => {}
             Control::Ping { id, format } => {
                 let reply = Reply::Pong { id };
                 match self.pong_ticket() {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::backlog::Claim;
+use super::backlog::Queued;
 use super::outbox::Outbox;
 use super::progress::Ticket;
 use super::stats::Stats;
@@ -39,14 +39,16 @@ pub enum Event {
         client: ClientId,
         /// At least one.
         steps: Vec<Step>,
-        /// The bytes that they take of the backlog, until they have been seen.
-        claim: Claim,
+        /// What they take of the backlog, until they have been seen.
+        queued: Queued,
     },
     /// The connection is gone.
     Detach {
         /// The connection.
         client: ClientId,
     },
+    /// A producer waits for memory that messages on their way take: whoever holds most of it is to let go.
+    Pressure,
     /// A question of the embedding program.
     Query(Query),
 }
@@ -56,11 +58,14 @@ pub enum Event {
 pub enum Step {
     /// Messages to store and deliver.
     Publish(Box<Batch>),
+    /// A topic whose last value is to be forgotten, which is not answered. See
+    /// [`Command::Clear`](crate::protocol::Command::Clear).
+    Clear(Topic),
     /// Something else.
     Control(Control),
 }
 
-/// A request that is no publish, and answered in `format`.
+/// A request that is answered, in `format`.
 #[derive(Debug)]
 pub enum Control {
     /// See [`Command::Subscribe`](crate::protocol::Command::Subscribe).
@@ -94,11 +99,6 @@ pub enum Control {
         topic: Topic,
         /// The format of the answer.
         format: Format,
-    },
-    /// See [`Command::Clear`](crate::protocol::Command::Clear).
-    Clear {
-        /// The topic.
-        topic: Topic,
     },
     /// See [`Command::Ping`](crate::protocol::Command::Ping).
     Ping {

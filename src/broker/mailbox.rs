@@ -181,6 +181,19 @@ impl Mailbox {
         self.make_room(&mut inner)
     }
 
+    /// Lets the older half of what waits go, because memory is short. Returns how many messages that are.
+    pub(super) fn shed(&self) -> u64 {
+        let mut inner = self.inner.lock();
+        let keep = inner.messages / 2;
+        let mut dropped = 0;
+        while inner.messages > keep {
+            let excess = inner.messages - keep;
+            dropped += inner.drop_oldest(excess, &self.level) as u64;
+        }
+        inner.dropped += dropped;
+        dropped
+    }
+
     fn make_room(&self, inner: &mut Inner) -> Put {
         let mut dropped = 0;
         while inner.messages > self.most_messages {
@@ -292,13 +305,18 @@ impl Waiting {
 #[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
-    use crate::codec::PayloadRef;
+    use crate::codec::{PayloadRef, Share};
     use crate::protocol::Format;
 
     #[test]
     fn a_few_long_values_are_long_as_well() {
         let filter = TopicFilter::parse("#").unwrap();
-        let mailbox = Mailbox::latest(filter, Dialect::Xml, (usize::MAX, usize::MAX), Arc::default());
+        let mailbox = Mailbox::latest(
+            filter,
+            Dialect::Xml,
+            (usize::MAX, usize::MAX),
+            Arc::new(Level::new(Share::unlimited().account())),
+        );
         let put = |topic: &str, length: usize| {
             let (topic, payload) = (Topic::parse(topic).unwrap(), vec![b'1'; length]);
             mailbox.put_latest(Stored::new(topic.name(), PayloadRef::new(&payload, Format::Json, false), 0));

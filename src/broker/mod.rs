@@ -5,11 +5,13 @@
 
 mod backlog;
 mod chain;
+mod cost;
 mod dispatcher;
 mod event;
 mod expiry;
 mod keeper;
 mod mailbox;
+mod memory;
 #[cfg(all(test, shuttle))]
 mod model;
 mod outbox;
@@ -29,12 +31,15 @@ mod turn;
 mod wait;
 mod walks;
 
-pub use backlog::{BACKLOG_BYTES, Backlog, Claim};
+pub use backlog::{BACKLOG_COST, Backlog, Lane, Queued};
 pub use dispatcher::Dispatcher;
 pub use event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 pub use keeper::Keeper;
 pub use mailbox::{Letter, Mailbox, Taken};
-pub use outbox::{Charge, Delivery, Full, Inbox, Outbox, Piece, QueueLimits, Selection, Undelivered, outbox};
+pub use memory::{Memory, SMALLEST_MEMORY, Use};
+pub use outbox::{
+    Charge, Delivery, Full, Inbox, Outbox, Piece, QueueLimits, Selection, Undelivered, outbox, outbox_with,
+};
 pub use progress::Ticket;
 pub use report::Report;
 pub use stats::{Counters, Started, Stats};

@@ -16,7 +16,7 @@ use super::sync::Instant;
 use super::sync::{AtomicBool, AtomicUsize, Receiver, Sender, TryRecvError, unbounded};
 use super::turn::Turn;
 use super::wait::Wait;
-use crate::codec::{Batch, Dialect};
+use crate::codec::{Account, Batch, Dialect, Share};
 use crate::protocol::{
     DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Format, Id, Overflow, Reply, TopicFilter,
 };
@@ -144,7 +144,8 @@ impl Delivery {
             }
             Delivery::Value { stored, .. } => stored.weight() > FEW,
             Delivery::Mailbox(mailbox) => mailbox.is_longer_than(64, FEW),
-            Delivery::Messages { .. } | Delivery::Report { .. } | Delivery::Reply { .. } => false,
+            Delivery::Messages { batch, .. } => batch.expands(),
+            Delivery::Report { .. } | Delivery::Reply { .. } => false,
         }
     }
 }
@@ -189,14 +190,17 @@ pub struct Inbox {
 
 /// Answers that may wait for a client that asks and does not read.
 const MAX_ANSWERS: usize = 65_536;
+/// Bytes of answers that may wait for each connection, whatever others have.
+const FLOOR: usize = 4 << 10;
 
 /// What is waiting.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Level {
     messages: AtomicUsize,
     bytes: AtomicUsize,
     answers: AtomicUsize,
-    answer_bytes: AtomicUsize,
+    /// Of what may be used for answers; how much is held is how much waits.
+    account: Account,
     /// The outbox overflowed: only the last delivery, which says so, is still worth writing.
     overflowed: AtomicBool,
     turn: Turn,
@@ -225,6 +229,8 @@ pub struct Full {
 pub enum Undelivered {
     /// It does not fit.
     Full(Full),
+    /// There is no memory for an answer of its length.
+    NoMemory,
     /// The writer has ended, and so has the connection. Its session says so as well, but when the dispatcher is behind
     /// that takes its time, and what is done for those who are gone would keep it behind.
     Gone,
@@ -232,8 +238,13 @@ pub enum Undelivered {
 
 /// A new outbox and its other end, which a thread waits for.
 pub fn outbox(limits: QueueLimits) -> (Outbox, Inbox) {
+    outbox_with(limits, Share::unlimited().account())
+}
+
+/// A new outbox whose answers are charged to an account.
+pub fn outbox_with(limits: QueueLimits, account: Account) -> (Outbox, Inbox) {
     let (sender, receiver) = unbounded();
-    let level = Arc::new(Level::default());
+    let level = Arc::new(Level::new(account));
     (
         Outbox { sender: Some(sender), level: level.clone(), limits, calls: None },
         Inbox { receiver, level, wait: Wait::default() },
@@ -315,17 +326,22 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Undelivered`] if 65,536 answers wait already, or as many bytes of answers as the queue may have of messages, or
-    /// if the connection is gone.
+    /// more than the broker's memory allows one connection, or if the connection is gone.
     pub fn answer(&self, delivery: Delivery) -> Result<(), Undelivered> {
-        let waiting = Full {
-            messages: self.level.answers.load(Ordering::Relaxed),
-            bytes: self.level.answer_bytes.load(Ordering::Relaxed),
-        };
+        let waiting =
+            Full { messages: self.level.answers.load(Ordering::Relaxed), bytes: self.level.account.held() };
         if waiting.messages >= MAX_ANSWERS || waiting.bytes >= self.limits.bytes {
             return Err(Undelivered::Full(waiting));
         }
         let charge = Charge { answers: 1, answer_bytes: delivery.weight(), ..Charge::default() };
-        self.level.add(charge);
+        if waiting.bytes + charge.answer_bytes <= FLOOR {
+            self.level.account.take(charge.answer_bytes);
+        } else if !self.level.account.try_take(charge.answer_bytes) {
+            // What is short and does not fit is one too many; what is long may be asked for again.
+            let is_short = charge.answer_bytes <= FLOOR;
+            return Err(if is_short { Undelivered::Full(waiting) } else { Undelivered::NoMemory });
+        }
+        self.level.answers.fetch_add(1, Ordering::Relaxed);
         self.send(delivery, charge)
     }
 
@@ -385,6 +401,17 @@ impl Charge {
 }
 
 impl Level {
+    pub(super) fn new(account: Account) -> Level {
+        Level {
+            messages: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            answers: AtomicUsize::new(0),
+            account,
+            overflowed: AtomicBool::new(false),
+            turn: Turn::default(),
+        }
+    }
+
     /// Bytes of messages that wait.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
@@ -393,15 +420,20 @@ impl Level {
     pub(super) fn add(&self, charge: Charge) {
         self.messages.fetch_add(charge.messages, Ordering::Relaxed);
         self.bytes.fetch_add(charge.bytes, Ordering::Relaxed);
-        self.answers.fetch_add(charge.answers, Ordering::Relaxed);
-        self.answer_bytes.fetch_add(charge.answer_bytes, Ordering::Relaxed);
     }
 
     pub(super) fn give_back(&self, charge: Charge) {
         self.messages.fetch_sub(charge.messages, Ordering::Relaxed);
         self.bytes.fetch_sub(charge.bytes, Ordering::Relaxed);
         self.answers.fetch_sub(charge.answers, Ordering::Relaxed);
-        self.answer_bytes.fetch_sub(charge.answer_bytes, Ordering::Relaxed);
+        self.account.give_back(charge.answer_bytes);
+    }
+}
+
+/// What was not written when both ends are gone never will be.
+impl Drop for Level {
+    fn drop(&mut self) {
+        self.account.give_back(self.account.held());
     }
 }
 
@@ -477,8 +509,10 @@ impl Inbox {
     /// What counts as waiting: messages, bytes, answers, bytes of answers.
     #[cfg(all(test, shuttle))]
     pub(super) fn charged(&self) -> [usize; 4] {
-        let Level { messages, bytes, answers, answer_bytes, .. } = &*self.level;
-        [messages, bytes, answers, answer_bytes].map(|count| count.load(Ordering::Relaxed))
+        let Level { messages, bytes, answers, account, .. } = &*self.level;
+        let [messages, bytes, answers] =
+            [messages, bytes, answers].map(|count| count.load(Ordering::Relaxed));
+        [messages, bytes, answers, account.held()]
     }
 
     fn unless_discarded(&self, next: (Delivery, Charge)) -> Option<(Delivery, Charge)> {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::event::ClientId;
+use super::memory::Use;
 use super::stats::{Counters, Stats};
 use crate::protocol::{Format, Topic, Value};
 
@@ -59,12 +60,16 @@ impl Report {
     /// The `message` of the answer, with what sessions and writers count and the memory of the process, in bytes.
     pub fn complete(mut self, counters: &Counters, memory: u64) -> Value {
         counters.fill(&mut self.stats);
-        let Stats { published_in, .. } = self.stats;
+        let Stats { published_in, memory_budget, memory_claimed, .. } = self.stats;
+        let claimed =
+            Use::ALL.iter().zip(memory_claimed).map(|(this, bytes)| (this.name().into(), int(bytes)));
+        let budget = [("total".into(), int(memory_budget))].into_iter().chain(claimed).collect();
         let formats = Format::ALL.iter().zip(published_in).map(|(f, count)| (f.name().into(), int(count)));
         dict([
             ("version", env!("CARGO_PKG_VERSION").into()),
             ("uptime", counters.started.0.elapsed().as_secs_f64().into()),
             ("memory", int(memory)),
+            ("memory_budget", Value::Dict(budget)),
             ("counters", self.stats.to_value()),
             ("published_in", Value::Dict(formats.collect())),
             ("topics", Value::List(self.topics.into_iter().map(TopicReport::into_value).collect())),

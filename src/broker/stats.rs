@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::memory::Use;
 use crate::protocol::Format;
 
 /// Counters that sessions and writers add to while they run.
@@ -123,6 +124,10 @@ pub struct Stats {
     pub unsaved: Duration,
     /// Topics that were cleared and that the store may still have.
     pub unsaved_clears: u64,
+    /// Bytes of memory that the broker may use, all in all.
+    pub memory_budget: u64,
+    /// Bytes that are claimed of it for each use, in the order of [`Use::ALL`].
+    pub memory_claimed: [u64; Use::ALL.len()],
     /// Messages that could not be encoded although they were judged: a bug if it is not 0.
     pub encoding_failures: u64,
     /// Sessions and writers that ended by a panic: a bug if it is not 0.

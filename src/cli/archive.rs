@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::quantity;
+use super::visible;
 use crate::broker::{Change, Kept, Store, StoreError, Stored};
 use crate::codec::{Dialect, Document, Part, Payload, to_value};
 use crate::middleware::Message;
@@ -111,7 +112,7 @@ pub(super) fn export(args: &Export) -> Result<(), Failure> {
     }
     out.flush()?;
     for topic in &damaged {
-        eprintln!("babelmq: the value of {topic:?} is damaged and left out");
+        eprintln!("babelmq: the value of \"{}\" is damaged and left out", visible::line(topic.as_str()));
     }
     if let Some(what) = &unreadable {
         eprintln!("babelmq: not everything could be read ({what}); {} values could", values.len());
@@ -181,7 +182,7 @@ pub(super) fn topics(
         topics.insert(kept.topic, message);
     }
     for topic in contents.damaged {
-        eprintln!("babelmq: the value of {topic:?} is damaged and left out");
+        eprintln!("babelmq: the value of \"{}\" is damaged and left out", visible::line(topic.as_str()));
     }
     Ok(topics)
 }

@@ -12,7 +12,7 @@ use super::logging::LogSettings;
 use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
 use crate::protocol::{
     Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_DECODED_SIZE,
-    MAXIMUM_MAX_FRAME, Topic, TopicFilter,
+    MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, Topic, TopicFilter,
 };
 use crate::transport::Config;
 
@@ -97,6 +97,11 @@ pub(super) struct Serve {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5000", env = "BABELMQ_LISTEN")]
     listen: SocketAddr,
 
+    /// Memory that the broker may use, as in 512MiB, all in all; three quarters of what the machine or its control group
+    /// has where it is not given. What one message may be is cut to what fits.
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "BABELMQ_MEMORY")]
+    memory: Option<usize>,
+
     /// The largest message body to accept, as in 512KiB or 16MiB; at most 256MiB.
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = frame_size, env = "BABELMQ_MAX_FRAME")]
     max_frame: u32,
@@ -104,6 +109,11 @@ pub(super) struct Serve {
     /// What one message may decode to; 16 times --max-frame where it is not given, at most 512MiB.
     #[arg(long, value_name = "SIZE", value_parser = size, env = "BABELMQ_MAX_DECODED")]
     max_decoded: Option<usize>,
+
+    /// The longest frame that a message may become in any format, as in 64MiB; at most 1GiB. Clients have a limit of their own
+    /// for what they read: 64MiB in Python, where nothing else is said (max_frame).
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = encoded_size, env = "BABELMQ_MAX_ENCODED")]
+    max_encoded: u32,
 
     /// How deep containers may nest in a message; at most 128.
     #[arg(long, value_name = "N", default_value_t = MAX_DEPTH, value_parser = at_most(MAX_DEPTH), env = "BABELMQ_MAX_DEPTH")]
@@ -185,8 +195,10 @@ impl Serve {
         let of_frame = Limits::with_max_frame(self.max_frame);
         Config {
             listen: self.listen,
+            memory: self.memory,
             limits: Limits {
                 decoded_size: self.max_decoded.unwrap_or(of_frame.decoded_size).min(MAXIMUM_DECODED_SIZE),
+                max_encoded: self.max_encoded,
                 depth: self.max_depth,
                 int_digits: self.max_int_digits,
                 topic_bytes: self.max_topic_bytes,
@@ -253,6 +265,13 @@ fn frame_size(text: &str) -> Result<u32, String> {
     match size(text).map(u32::try_from)? {
         Ok(size) if (1..=MAXIMUM_MAX_FRAME).contains(&size) => Ok(size),
         _ => Err(format!("it must be from 1B to {}MiB", MAXIMUM_MAX_FRAME >> 20)),
+    }
+}
+
+fn encoded_size(text: &str) -> Result<u32, String> {
+    match size(text).map(u32::try_from)? {
+        Ok(size) if (1..=MAXIMUM_MAX_ENCODED).contains(&size) => Ok(size),
+        _ => Err(format!("it must be from 1B to {}MiB", MAXIMUM_MAX_ENCODED >> 20)),
     }
 }
 

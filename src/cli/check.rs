@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::args::Address;
 use super::failure::Failure;
+use super::visible;
 use crate::middleware::{Client, QueueError};
 
 #[derive(Debug, clap::Args)]
@@ -22,7 +23,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let answered = ask(args).map(|()| asked.elapsed()).map_err(Failure::broker(address));
     let line = match &answered {
         Ok(time) => format!("OK: the broker on {address} answers in {:.1} ms", time.as_secs_f64() * 1e3),
-        Err(failure) => format!("CRITICAL: {failure}"),
+        Err(failure) => format!("CRITICAL: {}", visible::line(&failure.to_string())),
     };
     // The exit code says it even to someone who does not read the line.
     let _ = writeln!(io::stdout(), "{line}");

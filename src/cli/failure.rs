@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use super::visible;
 use crate::middleware::{QueueError, Refused};
 use crate::protocol::{ErrorCode, Refusal};
 use crate::transport::StartError;
@@ -73,7 +74,7 @@ impl Failure {
     /// Says it, on standard error, and ends with its code.
     pub(super) fn end(&self) -> ExitCode {
         if !matches!(self, Failure::OutputClosed | Failure::Said(_)) {
-            eprintln!("babelmq: {self}");
+            eprintln!("babelmq: {}", visible::lines(&self.to_string()));
         }
         ExitCode::from(self.code())
     }
@@ -119,7 +120,9 @@ fn say(error: &QueueError, address: &str) -> String {
         QueueError::Closed | QueueError::Connection(_) => {
             format!("the connection to {address} ended before everything was done; has the broker stopped?")
         }
-        QueueError::Refused(Refused { code, reason, .. }) => format!("refused: {code}: {reason}"),
+        QueueError::Refused(Refused { code, reason, .. }) => {
+            format!("refused: {}: {}", visible::line(code), visible::line(reason))
+        }
         other => other.to_string(),
     }
 }

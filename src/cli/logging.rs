@@ -1,5 +1,6 @@
 //! What the broker logs, how, and where to.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use super::failure::Failure;
+use super::visible;
 
 /// The settings that concern the log.
 #[derive(Clone, Debug, clap::Args)]
@@ -62,7 +64,11 @@ impl Target {
 
 impl Write for Target {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.lock().write(line)
+        // What a client has said is visible, on whatever terminal the log is read.
+        match visible::logged(&String::from_utf8_lossy(line)) {
+            Cow::Borrowed(_) => self.lock().write(line),
+            Cow::Owned(escaped) => self.lock().write_all(escaped.as_bytes()).map(|()| line.len()),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

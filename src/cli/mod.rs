@@ -23,6 +23,7 @@ mod subscribe;
 mod top;
 mod topics;
 mod version;
+mod visible;
 
 use std::env;
 use std::ffi::OsString;

@@ -1,9 +1,10 @@
 //! Messages as they are printed.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
 
 use super::args::Color;
 use super::failure::Failure;
+use super::visible::{self, Place};
 use super::{paint, pretty};
 use crate::codec::Dialect;
 use crate::middleware::Message;
@@ -40,8 +41,7 @@ enum Piece {
 pub(super) struct Show {
     how: How,
     color: bool,
-    /// What is shown on a terminal must not move its cursor.
-    terminal: bool,
+    place: Place,
 }
 
 enum How {
@@ -60,7 +60,7 @@ impl Style {
             None if self.pretty => How::Pretty,
             None => How::Template(template(line).map_err(Failure::Usage)?),
         };
-        Ok(Show { how, color: color.on_stdout(), terminal: io::stdout().is_terminal() })
+        Ok(Show { how, color: color.on_stdout(), place: Place::of_stdout() })
     }
 }
 
@@ -108,14 +108,20 @@ impl Show {
     }
 
     pub(super) fn topic(&self, topic: &Topic) -> String {
-        if self.color { paint::styled(paint::TOPIC, topic.as_str()) } else { topic.to_string() }
+        self.name(paint::TOPIC, topic.as_str())
+    }
+
+    /// A topic or a part of one, as it is to be printed.
+    pub(super) fn name(&self, style: anstyle::Style, name: &str) -> String {
+        let name = if self.place == Place::Terminal { visible::line(name) } else { name.into() };
+        if self.color { paint::styled(style, &name) } else { name.into_owned() }
     }
 
     /// The payload as a text of one line, or with `pretty` of many.
     pub(super) fn value(&self, message: &Message, pretty: bool) -> Result<String, Failure> {
         let unreadable = |refusal: Refusal| Failure::Payload { place: "a message: ".into(), refusal };
-        let line = one_line(message).map_err(unreadable)?;
-        let line = if self.terminal { harmless(&line, message.format()) } else { line };
+        let line = one_line(message, self.place).map_err(unreadable)?;
+        let line = visible::payload(&line, message.format(), self.place);
         Ok(match (message.format(), pretty, self.color) {
             (Format::Xml, true, true) => paint::xml(&pretty::xml(&line)),
             (Format::Xml, true, false) => pretty::xml(&line),
@@ -123,43 +129,26 @@ impl Show {
             (_, true, true) => paint::data(&pretty::data(&line)),
             (_, true, false) => pretty::data(&line),
             (_, false, true) => paint::data(&line),
-            _ => line,
+            _ => line.into_owned(),
         })
     }
 }
 
 /// The payload as text without a line break: JSON and XML as they came, if they came so; a pickle as Python shows what
-/// is in it.
-fn one_line(message: &Message) -> Result<String, Refusal> {
+/// is in it. XML with line breaks, or with characters that are to be escaped, which may stand where they cannot be, is
+/// written anew.
+fn one_line(message: &Message, place: Place) -> Result<String, Refusal> {
     let text = || String::from_utf8_lossy(message.bytes()).into_owned();
     Ok(match message.format() {
         Format::Pickle => message.value()?.to_string(),
         // JSON has line breaks between tokens only.
         Format::Json => text().replace(['\n', '\r'], " "),
-        Format::Xml if message.bytes().contains(&b'\n') || message.bytes().contains(&b'\r') => {
+        Format::Xml if message.bytes().contains(&b'\n') || visible::needs_escapes(&text(), place) => {
             let again = Message::of_value(&message.value()?, Dialect::Xml)?;
             String::from_utf8_lossy(again.bytes()).replace('\n', "&#10;")
         }
         Format::Xml => text(),
     })
-}
-
-/// The text without what a terminal would obey. What takes its place means the same in the format.
-fn harmless(text: &str, format: Format) -> String {
-    if !text.chars().any(char::is_control) {
-        return text.to_owned();
-    }
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match (character, format) {
-            (control, Format::Xml) if control.is_control() => {
-                out.push_str(&format!("&#{};", u32::from(control)));
-            }
-            (control, _) if control.is_control() => out.push_str(&format!("\\u{:04x}", u32::from(control))),
-            _ => out.push(character),
-        }
-    }
-    out
 }
 
 fn template(text: &str) -> Result<Template, String> {
@@ -216,17 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn no_control_character_reaches_a_terminal() {
-        assert_eq!(harmless("\"\u{9b}31m\u{7f}\"", Format::Json), "\"\\u009b31m\\u007f\"");
-        assert_eq!(harmless("<a>\u{9b}</a>", Format::Xml), "<a>&#155;</a>");
-    }
-
-    #[test]
     fn xml_on_one_line_means_the_same() {
         let lines =
             Message::parse(Format::Xml, b"<message type=\"dict\">\n  <a type=\"str\">x\ny</a>\n</message>")
                 .unwrap();
-        let line = one_line(&lines).unwrap();
+        let line = one_line(&lines, Place::Pipe).unwrap();
         assert_eq!(line, "<message type=\"dict\"><a type=\"str\">x&#10;y</a></message>");
         let again = Message::parse(Format::Xml, line.as_bytes()).unwrap();
         assert_eq!(again.value(), lines.value());

@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::args::{Address, Color, filter, format, seconds};
 use super::failure::Failure;
 use super::show::Style;
+use super::visible;
 use crate::middleware::{Arrival, Client, QueueError, Subscribe};
 use crate::protocol::{Format, Overflow, TopicFilter};
 
@@ -88,7 +89,8 @@ pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
             Arrival::Subscribed { .. } => unanswered -= 1,
             Arrival::Dropped { filter, count } => {
                 eprintln!(
-                    "babelmq: {count} messages of {filter} were dropped: they come faster than they are read"
+                    "babelmq: {count} messages of {} were dropped: they come faster than they are read",
+                    visible::line(filter.as_str())
                 );
             }
             Arrival::Refused(refused) => {

@@ -147,7 +147,7 @@ impl<'a> Branch<'a> {
         let lines = painted(paint::FAINT, &format!("{indent}{joint}"));
         let lines = if joint.is_empty() { String::new() } else { lines };
         // A branch that is no topic itself stands back.
-        let name = painted(if self.topic.is_some() { paint::TOPIC } else { paint::FAINT }, name);
+        let name = show.name(if self.topic.is_some() { paint::TOPIC } else { paint::FAINT }, name);
         match self.topic {
             Some(Some(message)) => writeln!(out, "{lines}{name}  {}", show.value(message, false)?)?,
             _ => writeln!(out, "{lines}{name}")?,

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use super::envelope::{Dialect, write_unjudged};
 use super::page::Sheet;
@@ -14,22 +14,66 @@ use super::spares::Spares;
 use super::xml::KnownNames;
 use crate::protocol::Limits;
 
+/// The bit of an [`Asked`] that was told something.
+const TOLD: u8 = 1 << 7;
+
 /// The dialects in which the messages of a producer were wanted last: a hint.
 #[derive(Clone, Debug, Default)]
-pub struct Asked(Arc<AtomicU8>);
+pub struct Asked(Arc<Hint>);
+
+#[derive(Debug, Default)]
+struct Hint {
+    dialects: AtomicU8,
+    /// Connections that the last batch went to.
+    fanout: AtomicU32,
+}
 
 impl Asked {
     /// Says which they are.
     pub(super) fn tell(&self, dialects: impl Iterator<Item = Dialect>) {
-        let bits = dialects.fold(0, |bits, dialect| bits | 1 << dialect.index());
-        if self.0.load(Ordering::Relaxed) != bits {
-            self.0.store(bits, Ordering::Relaxed);
+        let bits = dialects.fold(TOLD, |bits, dialect| bits | 1 << dialect.index());
+        if self.bits() != bits {
+            self.0.dialects.store(bits, Ordering::Relaxed);
         }
+    }
+
+    /// Says how many connections they went to.
+    pub(super) fn tell_fanout(&self, connections: usize) {
+        let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+        if self.0.fanout.load(Ordering::Relaxed) != connections {
+            self.0.fanout.store(connections, Ordering::Relaxed);
+        }
+    }
+
+    /// How many connections the last batch went to.
+    pub fn fanout(&self) -> usize {
+        self.0.fanout.load(Ordering::Relaxed) as usize
+    }
+
+    fn bits(&self) -> u8 {
+        self.0.dialects.load(Ordering::Relaxed)
+    }
+
+    /// Which they were; all of them where nobody has said so yet.
+    fn dialects(&self) -> impl Iterator<Item = Dialect> {
+        let bits = self.bits();
+        let is_asked = move |dialect: &Dialect| bits & TOLD == 0 || bits & 1 << dialect.index() != 0;
+        Dialect::ALL.into_iter().filter(is_asked)
+    }
+
+    /// Bytes of memory that messages of so many bytes will take, with what they are encoded to where they were wanted last.
+    pub fn room(&self, bytes: usize) -> usize {
+        let in_dialect = |dialect| match dialect {
+            // Numbers become longest: four bytes for one, more than that seldom.
+            Dialect::Xml => 4 * bytes,
+            _ => room(dialect, bytes),
+        };
+        bytes + self.dialects().map(in_dialect).sum::<usize>()
     }
 
     /// The one dialect in which JSON is to be written ahead: where it is wanted in two, two writers share the work.
     fn one(&self) -> Option<Dialect> {
-        let bits = self.0.load(Ordering::Relaxed);
+        let bits = self.bits();
         let mut wanted = Dialect::ALL.into_iter().filter(|dialect| bits & 1 << dialect.index() != 0);
         wanted
             .next()

@@ -10,10 +10,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::ahead::{Ahead, Asked, room};
+use super::claimed::Workspace;
 use super::document::Document;
-use super::envelope::{Content, Dialect, Message, Part, decode_part, write_judged, write_live};
+use super::envelope::{Content, Dialect, Message, Part, write_judged, write_live};
+use super::memory::Claim;
 use super::page::Sheet;
-use super::payload::Payload;
+use super::payload::{Payload, PayloadRef};
 use super::published::Published;
 use super::spares::Spares;
 use super::topics::Topics;
@@ -28,6 +30,8 @@ pub struct Batch {
     decoded: usize,
     topics: Topics,
     messages: Vec<Published>,
+    /// Whether one of them decodes to far more than its length explains.
+    expands: bool,
     limits: Limits,
     /// For each dialect, which messages are wanted in it; empty for none.
     wanted: [Wanted; Dialect::ALL.len()],
@@ -38,6 +42,11 @@ pub struct Batch {
     runs: [OnceLock<Run>; Dialect::ALL.len()],
     /// Where the batch's memory goes when it is dropped.
     spares: Spares,
+    /// What is taken of the memory for messages on their way, and how much of that is in use.
+    claim: Claim,
+    spent: AtomicUsize,
+    /// Where messages are decoded once more.
+    workspace: Workspace,
 }
 
 /// Which messages of a batch are wanted.
@@ -80,8 +89,10 @@ impl Batch {
         messages: Vec<Published>,
         limits: Limits,
     ) -> Batch {
+        let expands = messages.iter().any(Published::expands);
         Batch {
             bytes,
+            expands,
             document,
             decoded: 0,
             topics,
@@ -92,6 +103,9 @@ impl Batch {
             ahead: None,
             runs: Default::default(),
             spares: Spares::default(),
+            claim: Claim::nothing(),
+            spent: AtomicUsize::new(0),
+            workspace: Workspace::default(),
         }
     }
 
@@ -117,8 +131,8 @@ impl Batch {
         self.asked = Some(asked);
         let frames = ahead.and_then(|ahead| ahead.into_frames(self.messages.len()));
         self.ahead = frames.map(|(dialect, encoded, ends)| {
-            let translated = AtomicUsize::new(ends.len());
-            Box::new((dialect, Run { encoded: Some(encoded), ends, failed: 0, translated }))
+            let translated = ends.len();
+            Box::new((dialect, Run::new(Some(encoded), ends, translated)))
         });
         self
     }
@@ -127,6 +141,14 @@ impl Batch {
     #[must_use]
     pub fn returning_to(mut self, spares: &Spares) -> Batch {
         self.spares = spares.clone();
+        self
+    }
+
+    /// The same batch, with what was claimed for it. What it turns out to take beyond that is charged to the same account.
+    #[must_use]
+    pub fn holding(mut self, claim: Claim, workspace: Workspace) -> Batch {
+        (self.claim, self.workspace) = (claim, workspace);
+        self.spent = AtomicUsize::new(self.weight());
         self
     }
 
@@ -158,27 +180,45 @@ impl Batch {
         own + decoded + self.topics.weight()
     }
 
+    /// Whether some messages decode to far more than their lengths explain. They are in no [`run`](Self::run).
+    pub fn expands(&self) -> bool {
+        self.expands
+    }
+
+    /// The payload of a message.
+    pub fn payload(&self, index: usize) -> PayloadRef<'_> {
+        let message = &self.messages[index];
+        PayloadRef::of(&self.bytes, message.format(), &message.part())
+    }
+
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.
     pub fn want(&mut self, dialect: Dialect, wanted: Wanted) {
         self.wanted[dialect.index()] = wanted;
     }
 
-    /// Tells the session, once, what is wanted, and takes the deliveries that it has written, where these are it.
-    pub fn settle(&mut self) {
+    /// Whether anybody wants a message in `dialect`.
+    pub fn is_wanted(&self, dialect: Dialect, index: usize) -> bool {
+        self.wanted[dialect.index()].includes(index)
+    }
+
+    /// Tells the session, once, what is wanted and by how many connections, and takes the deliveries that it has written,
+    /// where these are it.
+    pub fn settle(&mut self, fanout: usize) {
         if let Some(asked) = self.asked.take() {
             let is_wanted = |dialect: &Dialect| self.wanted[dialect.index()] != Wanted::None;
             asked.tell(Dialect::ALL.into_iter().filter(is_wanted));
+            asked.tell_fanout(fanout);
         }
         let wanted = &self.wanted;
         if let Some(ahead) = self.ahead.take_if(|ahead| wanted[ahead.0.index()] == Wanted::All) {
             let (dialect, run) = *ahead;
-            self.runs[dialect.index()] = OnceLock::from(run);
+            self.runs[dialect.index()] = OnceLock::from(self.charged(run));
         }
     }
 
     /// The frames of the wanted messages in `dialect`, encoded now if nobody asked before.
     pub fn run(&self, dialect: Dialect) -> &Run {
-        self.runs[dialect.index()].get_or_init(|| self.encode(dialect))
+        self.runs[dialect.index()].get_or_init(|| self.charged(self.encode(dialect)))
     }
 
     /// The bytes of a run.
@@ -195,14 +235,24 @@ impl Batch {
         start..run.ends[index]
     }
 
+    /// A run that pays for its memory, as far as the batch's claim does not.
+    fn charged(&self, mut run: Run) -> Run {
+        if let (Some(account), Some(encoded)) = (self.claim.account(), &run.encoded) {
+            let before = self.spent.fetch_add(encoded.capacity(), Ordering::Relaxed);
+            let over = (before + encoded.capacity()).saturating_sub(self.claim.bytes());
+            run.claim = account.charge(over.min(encoded.capacity()));
+        }
+        run
+    }
+
     fn encode(&self, dialect: Dialect) -> Run {
         let wanted = &self.wanted[dialect.index()];
         if *wanted == Wanted::All && self.is_verbatim(dialect) {
             // The frames are what would be written, one after the other: nothing to do.
-            return Run { encoded: None, ends: Vec::new(), failed: 0, translated: AtomicUsize::new(0) };
+            return Run::new(None, Vec::new(), 0);
         }
         let ends = Vec::with_capacity(self.messages.len());
-        let mut run = Run { encoded: None, ends, failed: 0, translated: AtomicUsize::new(0) };
+        let mut run = Run::new(None, ends, 0);
         let bytes = self.bytes.len() / self.messages.len().max(1) * wanted.count(self.messages.len());
         let mut out = Sheet::new(self.spares.room(room(dialect, bytes)));
         let mut scratch = Scratch::default();
@@ -210,8 +260,8 @@ impl Batch {
             if wanted.includes(index) && !dialect.passes_on(published.format()) {
                 *run.translated.get_mut() += 1;
             }
-            if wanted.includes(index) && self.encode_one(published, dialect, &mut scratch, &mut out).is_err()
-            {
+            let is_encoded = wanted.includes(index) && !published.expands();
+            if is_encoded && self.encode_one(published, dialect, &mut scratch, &mut out).is_err() {
                 run.failed += 1;
             }
             run.ends.push(out.len());
@@ -263,7 +313,11 @@ impl Batch {
             }
             (part, None) => {
                 scratch.document.clear();
-                let root = decode_part(&self.bytes, format, &part, &mut scratch.document, &self.limits)?;
+                scratch.claim = Claim::nothing();
+                let document = &mut scratch.document;
+                let (root, claim) =
+                    self.workspace.decode(&self.bytes, format, &part, document, &self.limits)?;
+                scratch.claim = claim;
                 Content::Decoded(scratch.document.view(&self.bytes, root))
             }
         };
@@ -276,6 +330,8 @@ impl Batch {
 #[derive(Default)]
 struct Scratch {
     document: Document,
+    /// What the document takes.
+    claim: Claim,
     names: KnownNames,
 }
 
@@ -303,9 +359,16 @@ pub struct Run {
     failed: usize,
     /// Messages that were not in the dialect already, until somebody has counted them.
     translated: AtomicUsize,
+    /// What it takes beyond what was claimed for its batch.
+    claim: Claim,
 }
 
 impl Run {
+    fn new(encoded: Option<Vec<u8>>, ends: Vec<usize>, translated: usize) -> Run {
+        let translated = AtomicUsize::new(translated);
+        Run { encoded, ends, failed: 0, translated, claim: Claim::nothing() }
+    }
+
     /// Messages that had to be translated, the first time that it is asked.
     pub fn take_translated(&self) -> usize {
         match self.translated.load(Ordering::Relaxed) {

@@ -3,6 +3,7 @@
 use num_bigint::BigInt;
 
 use super::document::{Budget, Document, Node, Size, View, value_depth};
+use super::envelope::hold_value_to_max_encoded;
 use super::keys::settle;
 use super::payload::Payload;
 use super::pickle;
@@ -84,7 +85,7 @@ pub fn from_value(value: &Value, document: &mut Document, limits: &Limits) -> Re
         Leave(usize),
     }
     let root = document.len();
-    let mut budget = Budget::new(limits);
+    let mut budget = Budget::of(limits.decoded_size);
     let mut work = vec![Work::Enter(value)];
     while let Some(next) = work.pop() {
         let value = match next {
@@ -169,13 +170,14 @@ fn digits(number: &BigInt, document: &mut Document, budget: &mut Budget) -> Resu
 }
 
 impl Payload {
-    /// The payload of a value that no frame brought.
+    /// The payload of a value that no frame brought, for `topic`.
     ///
     /// # Errors
-    /// As for [`from_value`].
-    pub fn of_value(value: &Value, limits: &Limits) -> Result<Payload, Refusal> {
+    /// As for [`from_value`], and [`ErrorCode::TooLarge`] where it would become a frame over [`Limits::max_encoded`].
+    pub fn of_value(topic: &str, value: &Value, limits: &Limits) -> Result<Payload, Refusal> {
         let mut document = Document::new();
         let root = from_value(value, &mut document, limits)?;
+        hold_value_to_max_encoded(topic, document.view(&[], root), limits)?;
         // Pickle alone says every value as it is.
         let mut bytes = Vec::new();
         pickle::write_prologue(&mut bytes);

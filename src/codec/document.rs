@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use super::page::Span;
 use super::spares::Spares;
-use crate::protocol::{ErrorCode, Limits, NODE_SIZE, Refusal};
+use crate::protocol::{DECODED_FLOOR, DECODED_PER_BYTE, ErrorCode, Limits, NODE_SIZE, Refusal};
 
 /// One value, or the head of a container whose children follow.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -144,6 +144,29 @@ impl Document {
     pub fn push(&mut self, node: Node) -> usize {
         self.nodes.push(node);
         self.nodes.len() - 1
+    }
+
+    /// Appends a node that `budget` was asked for. When there is no room, not more is made than the budget has left to pay for.
+    #[inline]
+    pub(super) fn push_within(&mut self, node: Node, budget: &Budget) {
+        if self.nodes.len() == self.nodes.capacity() {
+            self.grow(1, budget);
+        }
+        self.nodes.push(node);
+    }
+
+    /// The same with copies of nodes.
+    pub(super) fn copy_within(&mut self, nodes: Range<usize>, budget: &Budget) {
+        if self.nodes.capacity() - self.nodes.len() < nodes.len() {
+            self.grow(nodes.len(), budget);
+        }
+        self.nodes.extend_from_within(nodes);
+    }
+
+    #[cold]
+    fn grow(&mut self, count: usize, budget: &Budget) {
+        let most = count.saturating_add(budget.left / NODE_SIZE);
+        self.nodes.reserve_exact(self.nodes.len().max(KEPT / NODE_SIZE).clamp(count, most));
     }
 
     /// Bytes of the value at `root`: its nodes, and its texts as often as they are referred to. What it is encoded to is in
@@ -304,7 +327,7 @@ pub(super) fn value_depth(nodes: &[Node]) -> usize {
     deepest
 }
 
-/// What one payload may still take when decoded, see [`Limits::decoded_size`].
+/// What one payload may still take when decoded, see [`Limits::decoded_budget`].
 #[derive(Debug)]
 pub struct Budget {
     left: usize,
@@ -312,9 +335,19 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The whole budget of one payload.
-    pub fn new(limits: &Limits) -> Budget {
-        Budget { left: limits.decoded_size, limit: limits.decoded_size }
+    /// The whole budget of one payload, in a body of `len` bytes.
+    pub fn new(limits: &Limits, len: usize) -> Budget {
+        Budget::of(limits.decoded_budget(len))
+    }
+
+    /// A budget of so many bytes.
+    pub fn of(limit: usize) -> Budget {
+        Budget { left: limit, limit }
+    }
+
+    /// Bytes that are left.
+    pub(super) fn left(&self) -> usize {
+        self.left
     }
 
     /// Pays for one node and `text` bytes of text that belongs to it.
@@ -345,7 +378,11 @@ impl Budget {
     fn exhausted(&self) -> Refusal {
         Refusal::new(
             ErrorCode::TooLarge,
-            format!("the message decodes to more than {} bytes, the limit of this broker", self.limit),
+            format!(
+                "the message decodes to more than {} bytes, the limit of this broker for one of its length: {DECODED_PER_BYTE} \
+                 bytes for each that was sent, {DECODED_FLOOR} at least, and --max-decoded at most",
+                self.limit
+            ),
         )
     }
 }

@@ -3,9 +3,8 @@
 //! Equal means what `==` means in Python: `1`, `1.0` and `True` are one key. As in Python, the first of equal
 //! keys stays where it stood and the last of their values wins; `nan` equals nothing, not even itself.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::ops::Range;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 
 use num_bigint::BigInt;
 
@@ -97,47 +96,39 @@ fn settle_many(
     is_dict: bool,
     budget: &mut Budget,
 ) -> Result<usize, Refusal> {
-    /// An entry: where its key lies, and where its value does.
-    struct Kept {
-        key: Range<usize>,
-        value: Range<usize>,
-    }
     let nodes = document.nodes();
-    let mut kept: Vec<Kept> = Vec::new();
-    let mut seen: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut seen = Seen::new(nodes, at, is_dict);
     let mut duplicates = false;
-    let mut index = at + 1;
-    while index < nodes.len() {
-        let key = index..index + nodes[index].nodes();
-        let value = if is_dict { key.end..key.end + nodes[key.end].nodes() } else { key.end..key.end };
-        index = value.end;
-        let canonical = canonical(document.view(source, key.start))?;
-        if let Some(bytes) = canonical {
-            if nodes[key.start].is_container() {
-                // Sets of sets of sets are compared once for each level.
-                budget.bytes(bytes.len())?;
-            }
-            match seen.entry(bytes) {
-                Entry::Occupied(first) => {
-                    kept[*first.get()].value = value;
-                    duplicates = true;
-                    continue;
-                }
-                Entry::Vacant(vacant) => {
-                    vacant.insert(kept.len());
-                }
-            }
+    let mut key = at + 1;
+    while key < nodes.len() {
+        let value = key + nodes[key].nodes();
+        let end = if is_dict { value + nodes[value].nodes() } else { value };
+        let start = seen.spelled.len();
+        let is_equal_to_itself = canonical(document.view(source, key), &mut seen.spelled)?;
+        if nodes[key].is_container() {
+            // Sets of sets of sets are compared once for each level.
+            budget.bytes(seen.spelled.len() - start)?;
         }
-        kept.push(Kept { key, value });
+        if !is_equal_to_itself {
+            seen.spelled.truncate(start);
+            seen.kept.push(Kept { key: key as u32, value: value as u32, spelled: start });
+        } else if let Some(first) = seen.add(key, value, start) {
+            seen.kept[first].value = value as u32;
+            duplicates = true;
+        }
+        key = end;
     }
+    let Seen { kept, .. } = seen;
     if duplicates {
+        let range = |start: u32| start as usize..start as usize + nodes[start as usize].nodes();
+        let value = |entry: &Kept| if is_dict { range(entry.value) } else { 0..0 };
         // What lies deepest can be moved once for each level around it, so moving is paid for.
-        let moved: usize = kept.iter().map(|entry| entry.key.len() + entry.value.len()).sum();
+        let moved: usize = kept.iter().map(|entry| range(entry.key).len() + value(entry).len()).sum();
         budget.bytes(moved * NODE_SIZE)?;
         let mut settled = Vec::with_capacity(moved);
-        for Kept { key, value } in &kept {
-            settled.extend_from_slice(&nodes[key.clone()]);
-            settled.extend_from_slice(&nodes[value.clone()]);
+        for entry in &kept {
+            settled.extend_from_slice(&nodes[range(entry.key)]);
+            settled.extend_from_slice(&nodes[value(entry)]);
         }
         document.nodes_mut().truncate(at + 1);
         document.nodes_mut().extend_from_slice(&settled);
@@ -145,9 +136,68 @@ fn settle_many(
     Ok(kept.len())
 }
 
-/// Bytes that two keys share exactly when Python finds them equal; `None` for a key that contains a `nan` and
-/// so equals nothing.
-fn canonical(view: View<'_>) -> Result<Option<Vec<u8>>, Refusal> {
+/// An entry: where its key lies, where its value does, and where the spelling of its key begins.
+#[derive(Clone, Copy)]
+struct Kept {
+    key: u32,
+    value: u32,
+    spelled: usize,
+}
+
+/// Entries whose keys differ. For each it takes about 40 bytes of memory and no allocation: an element of a set is no
+/// longer than 3 bytes in a pickle, and there can be a million.
+struct Seen {
+    kept: Vec<Kept>,
+    /// The keys' spellings, one after the other; that of a key that equals nothing is empty.
+    spelled: Vec<u8>,
+    /// Indexes of `kept` and one more, each at the place that the hash of its spelling says, or at the next that is free.
+    places: Vec<u32>,
+    hasher: RandomState,
+}
+
+impl Seen {
+    /// None yet, of those that the container at `at` has.
+    fn new(nodes: &[Node], at: usize, is_dict: bool) -> Seen {
+        let (mut count, mut index) = (0, at + 1);
+        while index < nodes.len() {
+            count += 1;
+            index += nodes[index].nodes();
+            if is_dict {
+                index += nodes[index].nodes();
+            }
+        }
+        Seen {
+            kept: Vec::with_capacity(count),
+            spelled: Vec::with_capacity(9 * count),
+            places: vec![0; (2 * count).next_power_of_two()],
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Adds an entry whose key is spelled from `start` on. Returns the index of the one that has the same key, if there is one.
+    fn add(&mut self, key: usize, value: usize, start: usize) -> Option<usize> {
+        let new = &self.spelled[start..];
+        let mask = self.places.len() - 1;
+        let mut place = self.hasher.hash_one(new) as usize & mask;
+        while let Some(index) = self.places[place].checked_sub(1) {
+            let index = index as usize;
+            let from = self.kept[index].spelled;
+            let to = self.kept.get(index + 1).map_or(start, |next| next.spelled);
+            if self.spelled[from..to] == *new {
+                self.spelled.truncate(start);
+                return Some(index);
+            }
+            place = (place + 1) & mask;
+        }
+        self.kept.push(Kept { key: key as u32, value: value as u32, spelled: start });
+        self.places[place] = self.kept.len() as u32;
+        None
+    }
+}
+
+/// Appends bytes that two keys share exactly when Python finds them equal. False for a key that contains a `nan` and so
+/// equals nothing.
+fn canonical(view: View<'_>, out: &mut Vec<u8>) -> Result<bool, Refusal> {
     /// A tuple or frozenset that is being written.
     struct Open {
         is_set: bool,
@@ -155,7 +205,6 @@ fn canonical(view: View<'_>) -> Result<Option<Vec<u8>>, Refusal> {
         /// Where each element of a set begins in the output: they are sorted when the set is complete.
         elements: Vec<usize>,
     }
-    let mut out = Vec::new();
     let mut open: Vec<Open> = Vec::new();
     for &node in view.nodes() {
         if let Some(parent) = open.last_mut() {
@@ -166,21 +215,21 @@ fn canonical(view: View<'_>) -> Result<Option<Vec<u8>>, Refusal> {
         }
         match node {
             Node::None => out.push(b'N'),
-            Node::Bool(truth) => number(f64::from(u8::from(truth)), &mut out),
+            Node::Bool(truth) => number(f64::from(u8::from(truth)), out),
             Node::Int(small) => {
                 let double = small as f64;
                 if double as i128 == i128::from(small) {
-                    number(double, &mut out);
+                    number(double, out);
                 } else {
                     out.push(b'I');
                     out.extend_from_slice(&small.to_be_bytes());
                 }
             }
-            Node::BigInt(digits) => big(view.text(digits), &mut out),
-            Node::Float(double) if double.is_nan() => return Ok(None),
-            Node::Float(double) => number(double, &mut out),
-            Node::Str(text) => string(b'S', view.text(text), &mut out),
-            Node::Bytes(text) => string(b'B', view.text(text), &mut out),
+            Node::BigInt(digits) => big(view.text(digits), out),
+            Node::Float(double) if double.is_nan() => return Ok(false),
+            Node::Float(double) => number(double, out),
+            Node::Str(text) => string(b'S', view.text(text), out),
+            Node::Bytes(text) => string(b'B', view.text(text), out),
             Node::Tuple(Size { items, .. }) => {
                 out.push(b'T');
                 out.extend_from_slice(&items.to_be_bytes());
@@ -203,11 +252,11 @@ fn canonical(view: View<'_>) -> Result<Option<Vec<u8>>, Refusal> {
         }
         while let Some(complete) = open.pop_if(|innermost| innermost.missing == 0) {
             if complete.is_set {
-                sort_elements(&mut out, &complete.elements);
+                sort_elements(out, &complete.elements);
             }
         }
     }
-    Ok(Some(out))
+    Ok(true)
 }
 
 /// Sorts the elements that begin at `starts` and reach to the end of `out`.
@@ -262,17 +311,17 @@ fn integer_of(double: f64) -> BigInt {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
     use crate::codec::Text;
-    use crate::protocol::Limits;
 
     /// Builds a set of `elements`, settles it and says how many are left.
     fn distinct(build: impl FnOnce(&mut Document)) -> Result<usize, ErrorCode> {
         let mut document = Document::new();
         let at = document.push(Node::Set(Size::default()));
         build(&mut document);
-        settle(&mut document, SOURCE, at, &mut Budget::new(&Limits::default()))
-            .map_err(|refusal| refusal.code)?;
+        settle(&mut document, SOURCE, at, &mut Budget::of(usize::MAX)).map_err(|refusal| refusal.code)?;
         let Node::Set(size) = document.nodes()[at] else { unreachable!() };
         assert_eq!(size.nodes as usize, document.len() - 1);
         Ok(size.items as usize)
@@ -332,7 +381,7 @@ mod tests {
         {
             document.push(node);
         }
-        settle(&mut document, b"", at, &mut Budget::new(&Limits::default())).unwrap();
+        settle(&mut document, b"", at, &mut Budget::of(usize::MAX)).unwrap();
         let expected = [
             Node::Dict(Size { items: 2, nodes: 4 }),
             Node::Int(1),

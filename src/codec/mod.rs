@@ -5,11 +5,13 @@
 
 mod ahead;
 mod batch;
+mod claimed;
 mod convert;
 mod document;
 mod envelope;
 pub mod json;
 mod keys;
+mod memory;
 mod nesting;
 mod number;
 mod page;
@@ -23,12 +25,15 @@ pub mod xml;
 
 pub use ahead::{Ahead, Asked};
 pub use batch::{Batch, Run, Wanted};
+pub use claimed::{DECODING_FACTOR, Workspace};
 pub use convert::{from_value, to_value};
 pub use document::{Budget, Document, Mark, Node, Size, Text, View};
 pub use envelope::{
-    Content, Dialect, FrameField, KnownEnvelope, Message, Part, Recognised, Request, decode_part,
-    read_request, write_delivery, write_frame, write_reply, write_stats, write_value,
+    Content, ControlRequest, Dialect, FrameField, KnownEnvelope, Message, Part, Recognised, Request,
+    decode_part, encoded_size, longest_body, read_request, write_delivery, write_frame, write_reply,
+    write_stats, write_value,
 };
+pub use memory::{Account, Claim, Share};
 pub use payload::{Frame, Payload, PayloadRef};
 pub use published::Published;
 pub use spares::Spares;

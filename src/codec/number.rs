@@ -149,6 +149,22 @@ pub(super) fn write_float(number: f64, out: &mut Vec<u8>) {
     }
 }
 
+/// Bytes that [`write_float`] appends.
+pub(super) fn float_size(number: f64) -> usize {
+    let mut spelled = [0; 32];
+    spell_decimal(number, &mut spelled).unwrap_or_else(|| {
+        let mut shortest = Vec::with_capacity(32);
+        write_shortest(number, &mut shortest);
+        shortest.len()
+    })
+}
+
+/// Bytes that [`write_int`] appends.
+pub(super) fn int_size(number: i64) -> usize {
+    let digits = number.unsigned_abs().checked_ilog10().map_or(1, |log| log as usize + 1);
+    digits + usize::from(number < 0)
+}
+
 /// The same on a page.
 #[inline(always)]
 pub(super) fn put_float(page: &mut Page<'_>, number: f64) -> Result<(), Stop> {

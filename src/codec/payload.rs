@@ -1,7 +1,7 @@
 //! One message as it was published, owning just its own bytes: what the broker remembers.
 
 use super::document::Document;
-use super::envelope::{Content, Dialect, Part, decode_part, write_delivery, write_value};
+use super::envelope::{Content, Dialect, Part, decode_part, decode_within, write_delivery, write_value};
 use crate::protocol::{Format, Limits, Refusal};
 
 /// A judged payload.
@@ -22,6 +22,17 @@ pub enum Frame {
     Retained,
     /// The answer to a `get`.
     Value,
+}
+
+impl Frame {
+    /// Appends a frame of the kind.
+    pub fn write(self, out: &mut Vec<u8>, dialect: Dialect, topic: &str, content: Content<'_>) {
+        match self {
+            Frame::Live => write_delivery(out, dialect, topic, content, false),
+            Frame::Retained => write_delivery(out, dialect, topic, content, true),
+            Frame::Value => write_value(out, dialect, topic, content),
+        }
+    }
 }
 
 impl Payload {
@@ -124,6 +135,19 @@ impl<'a> PayloadRef<'a> {
         decode_part(self.bytes, self.format, &self.part(), document, limits)
     }
 
+    /// The same for what decodes to at most `decoded` bytes.
+    ///
+    /// # Errors
+    /// [`ErrorCode::TooLarge`](crate::protocol::ErrorCode::TooLarge) for what decodes to more.
+    pub(crate) fn decode_within(
+        self,
+        document: &mut Document,
+        limits: &Limits,
+        decoded: usize,
+    ) -> Result<usize, Refusal> {
+        decode_within(self.bytes, self.format, &self.part(), document, limits, decoded)
+    }
+
     /// Appends a frame that carries the payload.
     ///
     /// # Errors
@@ -137,18 +161,18 @@ impl<'a> PayloadRef<'a> {
         scratch: &mut Document,
         limits: &Limits,
     ) -> Result<(), Refusal> {
-        let content = if dialect.passes_on(self.format) && !self.in_body {
-            Content::Published(self.bytes)
-        } else {
-            scratch.clear();
-            let root = self.decode(scratch, limits)?;
-            Content::Decoded(scratch.view(self.bytes, root))
-        };
-        match frame {
-            Frame::Live => write_delivery(out, dialect, topic, content, false),
-            Frame::Retained => write_delivery(out, dialect, topic, content, true),
-            Frame::Value => write_value(out, dialect, topic, content),
+        if let Some(content) = self.as_it_came(dialect) {
+            frame.write(out, dialect, topic, content);
+            return Ok(());
         }
+        scratch.clear();
+        let root = self.decode(scratch, limits)?;
+        frame.write(out, dialect, topic, Content::Decoded(scratch.view(self.bytes, root)));
         Ok(())
+    }
+
+    /// What is passed on in a dialect as it came.
+    pub fn as_it_came(self, dialect: Dialect) -> Option<Content<'a>> {
+        (dialect.passes_on(self.format) && !self.in_body).then_some(Content::Published(self.bytes))
     }
 }

@@ -21,6 +21,7 @@ pub struct Published {
     format: Format,
     in_body: bool,
     retain: bool,
+    expands: bool,
 }
 
 // Positions fit: a batch is what one read left in a buffer, and that is less than three of the largest frames.
@@ -50,7 +51,20 @@ impl Published {
             format,
             in_body: matches!(message.part, Part::Body(_)),
             retain,
+            expands: false,
         }
+    }
+
+    /// The same message, that decodes to far more than its length explains: it is written for each of its readers by itself.
+    #[must_use]
+    pub fn expanding(self) -> Published {
+        Published { expands: true, document: None, ..self }
+    }
+
+    /// Whether it decodes to far more than its length explains.
+    #[inline]
+    pub fn expands(&self) -> bool {
+        self.expands
     }
 
     /// Index of the topic in [`Batch::topics`](super::Batch::topics); the same topic may stand there more than once.

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::error::QueueError;
-use crate::protocol::{Format, FrameBuffer};
+use crate::protocol::{Format, FrameBuffer, MAXIMUM_MAX_ENCODED};
 
-/// The largest frame that a client takes, in bytes of body. A translation can be many times as long as what was
-/// published, so this is not the broker's limit for what it takes.
-const MAX_FRAME: u32 = u32::MAX;
+/// The largest frame that a client takes, in bytes of body: whatever a broker can be told to send. A translation can be many
+/// times as long as what was published, so this is not the broker's limit for what it takes.
+const MAX_FRAME: u32 = MAXIMUM_MAX_ENCODED;
 
 #[derive(Debug)]
 pub(super) struct Connection {

@@ -41,7 +41,11 @@ pub enum QueueError {
 
 impl From<FrameFault> for QueueError {
     fn from(fault: FrameFault) -> QueueError {
-        QueueError::Protocol(fault.to_string())
+        let more = match fault {
+            FrameFault::TooLarge { .. } => ", and no broker's --max-encoded can be more",
+            FrameFault::UnknownFormat(_) => "",
+        };
+        QueueError::Protocol(format!("{fault}{more}"))
     }
 }
 

@@ -25,7 +25,7 @@ pub enum ErrorCode {
     ForbiddenXml,
     /// The message nests deeper than [`MAX_DEPTH`](super::MAX_DEPTH).
     TooDeep,
-    /// The message decodes to more than the budget.
+    /// The message decodes to more than the budget, or would become a longer frame than it may.
     TooLarge,
     /// An integer has more than [`MAX_INT_DIGITS`](super::MAX_INT_DIGITS) digits.
     TooManyDigits,
@@ -55,6 +55,8 @@ pub enum ErrorCode {
     TooManySubscriptions,
     /// The broker remembers as many last values, or as many bytes of them, as it may.
     StoreFull,
+    /// The broker has no memory left for what was asked; what is smaller may find some.
+    MemoryFull,
     /// What was published before could not be written to the disk, so that no `pong` can say it was.
     StorageFailed,
     /// A frame was begun and not finished in time. Fatal.
@@ -67,7 +69,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documents and tests that must not forget one.
-    pub const ALL: [ErrorCode; 27] = [
+    pub const ALL: [ErrorCode; 28] = [
         ErrorCode::UnknownFormat,
         ErrorCode::FrameTooLarge,
         ErrorCode::MalformedJson,
@@ -91,6 +93,7 @@ impl ErrorCode {
         ErrorCode::InvalidTopic,
         ErrorCode::TooManySubscriptions,
         ErrorCode::StoreFull,
+        ErrorCode::MemoryFull,
         ErrorCode::StorageFailed,
         ErrorCode::FrameTimeout,
         ErrorCode::SlowConsumer,
@@ -123,6 +126,7 @@ impl ErrorCode {
             ErrorCode::InvalidTopic => "invalid-topic",
             ErrorCode::TooManySubscriptions => "too-many-subscriptions",
             ErrorCode::StoreFull => "store-full",
+            ErrorCode::MemoryFull => "memory-full",
             ErrorCode::StorageFailed => "storage-failed",
             ErrorCode::FrameTimeout => "frame-timeout",
             ErrorCode::SlowConsumer => "slow-consumer",

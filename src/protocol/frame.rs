@@ -116,7 +116,15 @@ impl FrameBuffer {
     /// # Errors
     /// Whatever `source` says.
     pub fn read_from(&mut self, source: &mut impl Read) -> io::Result<usize> {
-        self.make_room();
+        self.read_with(self.next_size().wanted, source)
+    }
+
+    /// The same in a buffer of `size` bytes, as [`next_size`](Self::next_size) says.
+    ///
+    /// # Errors
+    /// Whatever `source` says.
+    pub fn read_with(&mut self, size: usize, source: &mut impl Read) -> io::Result<usize> {
+        self.resize(size);
         let count = source.read(&mut self.buffer[self.end..])?;
         self.end += count;
         Ok(count)
@@ -148,32 +156,92 @@ impl FrameBuffer {
         }
     }
 
-    fn make_room(&mut self) {
+    /// Bytes of memory that the buffer takes.
+    pub fn size(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Gives the memory back that an empty buffer has.
+    pub fn release(&mut self) {
+        if self.bytes().is_empty() {
+            (self.start, self.end) = (0, 0);
+            self.buffer = Vec::new();
+        }
+    }
+
+    /// The size that the next read asks for, and the least that it can do with.
+    pub fn next_size(&self) -> NextSize {
+        let (size, held) = (self.buffer.len(), self.end - self.start);
+        let same = NextSize { wanted: size, least: size };
+        if self.end < size {
+            return same;
+        }
+        if self.largest < size && size <= LARGEST_BUFFER && held < self.largest {
+            // It may not be as large any more. (What a large frame needed, the next one may need again.)
+            return NextSize { wanted: self.largest, least: self.largest };
+        }
+        // The last read filled the buffer: more is waiting, so the next read may be larger.
+        if size >= self.largest && held <= size / 2 {
+            return same;
+        }
+        let mut wanted = (size * 2).max(SMALLEST_BUFFER);
+        if size >= self.largest
+            && let Some(frame) = self.announced()
+            && frame > size
+        {
+            wanted = wanted.min(frame);
+        }
+        NextSize { wanted, least: if held < size { size } else { wanted } }
+    }
+
+    /// Bytes of the first frame, its header included, as far as they were announced.
+    pub fn announced(&self) -> Option<usize> {
+        let [_, length @ ..] = *self.bytes().first_chunk::<HEADER_LEN>()?;
+        Some(HEADER_LEN + u32::from_be_bytes(length) as usize)
+    }
+
+    fn resize(&mut self, size: usize) {
         if self.end < self.buffer.len() {
             return;
         }
-        // The last read filled the buffer: more is waiting, so the next read may be larger.
         let held = self.end - self.start;
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
             self.start = 0;
             self.end = held;
         }
-        let size = self.buffer.len();
-        if self.largest < size && size <= LARGEST_BUFFER && held < self.largest {
-            // It may not be as large any more. (What a large frame needed, the next one may need again.)
-            self.buffer.truncate(self.largest);
+        if size < self.buffer.len() {
+            self.buffer.truncate(size);
             self.buffer.shrink_to_fit();
-        } else if size < self.largest || held > size / 2 {
-            self.buffer.resize((size * 2).max(SMALLEST_BUFFER), 0);
+        } else {
+            self.buffer.reserve_exact(size - self.buffer.len());
+            self.buffer.resize(size, 0);
         }
     }
+}
+
+/// How large a [`FrameBuffer`] is to be, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextSize {
+    /// What the reads so far suggest.
+    pub wanted: usize,
+    /// What there must be for anything to be read.
+    pub least: usize,
 }
 
 impl Default for FrameBuffer {
     fn default() -> FrameBuffer {
         FrameBuffer::new()
     }
+}
+
+/// Bytes of the whole frames that `bytes` begin with.
+pub fn whole_frames(bytes: &[u8], max_frame: u32) -> usize {
+    let mut whole = 0;
+    while let Ok(Some((_, body))) = frame_at(bytes, whole, max_frame) {
+        whole = body.end;
+    }
+    whole
 }
 
 /// The frame that begins at `at`: its header, and where its body lies. `None` when it is not there yet as a whole.

@@ -18,16 +18,33 @@ pub const MAX_TOPIC_BYTES: usize = 1_024;
 pub const MAX_TOPIC_SEGMENTS: usize = 64;
 
 /// The largest frame limit that may be configured, in bytes of body.
-///
-/// The worst that a translation does to a string is 6 bytes for 1 (a control character in JSON), so with
-/// [`Limits::decoded_size`] held to 512 MiB no delivery can pass the 4 GiB that a frame's length can say.
 pub const MAXIMUM_MAX_FRAME: u32 = 256 << 20;
+
+/// The largest body of a frame that a message may become, in bytes: what clients take where they are told nothing else.
+pub const DEFAULT_MAX_ENCODED: u32 = 64 << 20;
+
+/// The most that [`Limits::max_encoded`] may be configured to, in bytes. A frame's length can say up to 4 GiB, and a
+/// reader of what arrives keeps positions in 31 bits.
+pub const MAXIMUM_MAX_ENCODED: u32 = 1 << 30;
 
 /// The largest decoded-size budget that may be configured, in bytes; see [`MAXIMUM_MAX_FRAME`].
 pub const MAXIMUM_DECODED_SIZE: usize = 512 << 20;
 
 /// What one value costs of the decoded-size budget, in bytes, before the bytes of its text.
 pub const NODE_SIZE: usize = 16;
+
+/// Bytes that a payload may decode to for each byte that was sent; see [`Limits::decoded_budget`].
+///
+/// A list that holds one list of a thousand floats a thousand times is a pickle of 10 KB and decodes to 16 MB. More than that is
+/// known from attacks alone.
+pub const DECODED_PER_BYTE: usize = 2_048;
+
+/// Bytes that a payload may decode to however short it is.
+pub const DECODED_FLOOR: usize = 1 << 20;
+
+/// Bytes that a payload without shared references decodes to at most, for each byte that was sent: no format spells a value
+/// in less than a byte, and none a text in less than it has, Latin-1 in old pickles and wide integers included.
+const PLAIN_PER_BYTE: usize = NODE_SIZE + 1;
 
 /// Connections at the same time: what this class of machine is known to carry.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
@@ -77,7 +94,7 @@ pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// after [`KEEPALIVE_PROBES`] questions without an answer the connection is over. Nothing else ends an idle connection.
 pub const DEFAULT_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Time between two questions of the keepalive.
+/// Time between two questions of the keepalive, where the time before the first is not shorter.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Questions of the keepalive before a peer is given up.
@@ -92,8 +109,12 @@ pub struct Limits {
     /// Bytes in the body of one received frame. Default 16 MiB.
     pub max_frame: u32,
     /// Bytes that one payload may take when decoded: [`NODE_SIZE`] for each value and the bytes of its
-    /// text, shared references counted as often as they are referred to. Default 16 × `max_frame`.
+    /// text, shared references counted as often as they are referred to. Default 16 × `max_frame`; `usize::MAX` is no limit.
+    /// What a payload of some length may take is less, see [`decoded_budget`](Self::decoded_budget).
     pub decoded_size: usize,
+    /// Bytes in the body of the longest frame that a message may become, whatever the format of its reader: that of a retained
+    /// delivery. Default [`DEFAULT_MAX_ENCODED`], at most [`MAXIMUM_MAX_ENCODED`]; `u32::MAX` is no limit.
+    pub max_encoded: u32,
     /// Containers inside each other. Default, and at most, [`MAX_DEPTH`].
     pub depth: usize,
     /// Decimal digits in one integer. Default, and at most, [`MAX_INT_DIGITS`].
@@ -109,6 +130,7 @@ impl Limits {
     pub const NONE: Limits = Limits {
         max_frame: u32::MAX,
         decoded_size: usize::MAX,
+        max_encoded: u32::MAX,
         depth: MAX_DEPTH,
         int_digits: MAX_INT_DIGITS,
         topic_bytes: MAX_TOPIC_BYTES,
@@ -120,12 +142,51 @@ impl Limits {
     pub fn with_max_frame(max_frame: u32) -> Limits {
         let max_frame = max_frame.min(MAXIMUM_MAX_FRAME);
         let decoded_size = (max_frame as usize).saturating_mul(16).min(MAXIMUM_DECODED_SIZE);
-        Limits { max_frame, decoded_size, ..Limits::NONE }
+        Limits { max_frame, decoded_size, max_encoded: DEFAULT_MAX_ENCODED, ..Limits::NONE }
     }
+
+    /// Bytes that a payload may decode to when the body of its frame has `len` bytes: [`DECODED_PER_BYTE`] for each of them,
+    /// [`DECODED_FLOOR`] at least, [`decoded_size`](Self::decoded_size) at most.
+    ///
+    /// Decoding holds at once at most twice this, or twice the [`plain_size`] where that is more, and 1 MiB: the values
+    /// themselves, and as much again for what a reader needs on the way.
+    #[inline]
+    pub fn decoded_budget(&self, len: usize) -> usize {
+        if self.decoded_size == usize::MAX {
+            return usize::MAX;
+        }
+        len.saturating_mul(DECODED_PER_BYTE).max(DECODED_FLOOR).min(self.decoded_size)
+    }
+}
+
+/// Bytes that a payload decodes to at most when the body of its frame has `len` bytes and it shares no references: 17 for
+/// each. A pickle that shares may decode to more, and so may keys that are costly to compare.
+#[inline]
+pub const fn plain_size(len: usize) -> usize {
+    len.saturating_mul(PLAIN_PER_BYTE)
 }
 
 impl Default for Limits {
     fn default() -> Limits {
         Limits::with_max_frame(16 << 20)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_for_each_byte_sent() {
+        let limits = Limits::default();
+        assert_eq!(limits.decoded_budget(0), 1 << 20);
+        assert_eq!(limits.decoded_budget(512), 1 << 20);
+        assert_eq!(limits.decoded_budget(10_000), 20_480_000);
+        assert_eq!(limits.decoded_budget(16 << 20), 256 << 20);
+        assert_eq!(limits.decoded_budget(usize::MAX), 256 << 20);
+        let tighter = Limits { decoded_size: 1_000, ..limits };
+        assert_eq!(tighter.decoded_budget(10_000), 1_000);
+        assert_eq!(Limits::NONE.decoded_budget(1), usize::MAX);
+        assert!(plain_size(1 << 20) < limits.decoded_budget(1 << 20));
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, getrlimit};
 
@@ -48,6 +49,54 @@ pub(super) fn shortages(connections: usize) -> Vec<Shortage> {
 /// How many threads there is room for, those of other processes not counted.
 pub(super) fn most_threads() -> usize {
     Allowance::of_this_process().threads_in_maps().map_or(usize::MAX, |most| most as usize)
+}
+
+/// Three quarters of the memory that this process may use, in bytes: of what the machine has, its control group (of either
+/// version) allows, or a limit of the process, whichever is least. `None` where the system says nothing.
+pub(super) fn available_memory() -> Option<usize> {
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
+    let of_process = [Resource::As, Resource::Data].into_iter().filter_map(|limit| getrlimit(limit).current);
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let of_groups = memory_files(&groups).into_iter().filter_map(|file| {
+        // `max` is no limit, and so is a number that no machine has.
+        fs::read_to_string(file).ok()?.trim().parse().ok()
+    });
+    let least = machine.into_iter().chain(of_process).chain(of_groups).min()?;
+    usize::try_from(least / 4 * 3).ok()
+}
+
+/// The memory of the machine, as `/proc/meminfo` says it.
+fn total_of(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1_024)
+}
+
+/// The files that say what the control groups of `/proc/self/cgroup`, and those around them, allow.
+fn memory_files(groups: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':');
+        let (Some(_), Some(controllers), Some(group)) = (parts.next(), parts.next(), parts.next()) else {
+            continue;
+        };
+        let (root, file) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let mut around = Path::new(group);
+        loop {
+            let below = around.strip_prefix("/").unwrap_or(around);
+            files.push(Path::new(root).join(below).join(file));
+            match around.parent() {
+                Some(parent) => around = parent,
+                None => break,
+            }
+        }
+    }
+    files
 }
 
 impl Allowance {
@@ -119,6 +168,22 @@ mod tests {
         ]) {
             assert!(said.contains(what), "{said}");
         }
+    }
+
+    #[test]
+    fn memory_is_what_the_groups_around_the_process_allow() {
+        assert_eq!(total_of("MemTotal:       24689764 kB\nMemFree: 1 kB\n"), Some(24_689_764 * 1_024));
+        assert_eq!(total_of("MemFree: 1 kB\n"), None);
+        let files = memory_files("9:name=systemd:/x\n4:memory,cpu:/a/b\n0::/user.slice\nodd\n");
+        let expected = [
+            "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/a/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/user.slice/memory.max",
+            "/sys/fs/cgroup/memory.max",
+        ];
+        assert_eq!(files, expected.map(PathBuf::from));
+        assert!(available_memory().is_some_and(|bytes| bytes > 1 << 20));
     }
 
     #[test]

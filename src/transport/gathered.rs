@@ -12,7 +12,7 @@ use crate::broker::Charge;
 use crate::codec::{Batch, Dialect};
 
 /// What is waiting is gathered for one write until it has this many bytes or stretches.
-const MAX_BYTES: usize = 256 << 10;
+pub(super) const MAX_BYTES: usize = 256 << 10;
 const MAX_STRETCHES: usize = 64;
 /// Shorter stretches are cheaper to copy than to hand to the kernel one by one.
 const WORTH_A_STRETCH: usize = 4 << 10;
@@ -28,6 +28,8 @@ pub(super) struct Gathered {
     /// To be given back once it is written.
     pub(super) charges: Vec<Charge>,
     pub(super) bytes: usize,
+    /// Whether there is memory for no more than a few bytes of its own.
+    pub(super) is_short: bool,
 }
 
 #[derive(Debug)]
@@ -40,11 +42,16 @@ pub(super) enum Stretch {
 
 impl Gathered {
     pub(super) fn is_enough(&self) -> bool {
-        self.bytes >= MAX_BYTES || self.stretches.len() >= MAX_STRETCHES
+        self.bytes >= MAX_BYTES
+            || self.stretches.len() >= MAX_STRETCHES
+            || self.is_short && self.own.len() >= IDLE_BYTES
     }
 
     /// Adds part of a run.
     pub(super) fn share(&mut self, batch: &Arc<Batch>, dialect: Dialect, run: &[u8], stretch: Range<usize>) {
+        if stretch.is_empty() {
+            return;
+        }
         if stretch.len() < WORTH_A_STRETCH {
             self.append(|out| out.extend_from_slice(&run[stretch]));
         } else {

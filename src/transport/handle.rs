@@ -28,30 +28,31 @@ pub struct BrokerHandle {
     shared: Arc<Shared>,
     /// Every session holds the other end; it disconnects when the last has ended.
     all_gone: Receiver<()>,
-    threads: Option<Threads>,
+    /// Empty when the broker has stopped.
+    pub(super) threads: Threads,
 }
 
-/// The threads that a broker has one of.
-#[derive(Debug)]
+/// The threads of a broker that serve no one client, those that run.
+#[derive(Debug, Default)]
 pub(super) struct Threads {
-    pub(super) dispatcher: JoinHandle<()>,
+    pub(super) dispatcher: Option<JoinHandle<()>>,
     /// Where there is a store.
     pub(super) keeper: Option<JoinHandle<()>>,
-    pub(super) attendant: JoinHandle<()>,
-    pub(super) listener: JoinHandle<()>,
+    pub(super) attendant: Option<JoinHandle<()>>,
+    pub(super) listener: Option<JoinHandle<()>>,
     pub(super) pool: Vec<JoinHandle<()>>,
 }
 
 impl BrokerHandle {
+    /// A handle of a broker whose threads are still to be started.
     pub(super) fn new(
         local_addr: SocketAddr,
         listening: Arc<TcpListener>,
         events: Sender<Event>,
         shared: Arc<Shared>,
         all_gone: Receiver<()>,
-        threads: Threads,
     ) -> BrokerHandle {
-        let (events, threads) = (Some(events), Some(threads));
+        let (events, threads) = (Some(events), Threads::default());
         BrokerHandle { local_addr, listening, events, shared, all_gone, threads }
     }
 
@@ -86,7 +87,7 @@ impl BrokerHandle {
     /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), and whatever a client's message would be refused for.
     pub fn put_topic(&self, topic: &str, value: &Value) -> Result<(), Refusal> {
         let topic = Topic::parse(topic)?;
-        let payload = Payload::of_value(value, &self.shared.config.limits)?;
+        let payload = Payload::of_value(topic.as_str(), value, &self.shared.config.limits)?;
         let batch = Box::new(Batch::of_payload(topic, payload, true, self.shared.config.limits));
         self.ask(|reply| Query::Put(batch, reply)).unwrap_or(Ok(()))
     }
@@ -139,15 +140,19 @@ impl BrokerHandle {
     }
 
     fn stop(&mut self) {
-        let Some(Threads { dispatcher, keeper, attendant, listener, pool }) = self.threads.take() else {
+        // After `shutdown` there is nothing left to stop.
+        if self.events.is_none() {
             return;
-        };
+        }
+        let Threads { dispatcher, keeper, attendant, listener, pool } = std::mem::take(&mut self.threads);
         self.shared.stopping.store(true, Ordering::Release);
         // The listener is waiting for a connection. Where the system does not wake it when its socket is shut down, it
         // gets one.
-        let _ = SockRef::from(&*self.listening).shutdown(Shutdown::Both);
-        let _ = TcpStream::connect_timeout(&reachable(self.local_addr), GRACE);
-        join(listener);
+        if let Some(listener) = listener {
+            let _ = SockRef::from(&*self.listening).shutdown(Shutdown::Both);
+            let _ = TcpStream::connect_timeout(&reachable(self.local_addr), GRACE);
+            join(listener);
+        }
         // Sessions read what has arrived and end; the dispatcher ends after the last of them; then every outbox closes,
         // and every writer ends when it is written out.
         self.shared.connections.shut_down(Shutdown::Read);
@@ -157,10 +162,10 @@ impl BrokerHandle {
             tracing::warn!("some clients did not read what was waiting for them; it is dropped");
             self.shared.connections.shut_down(Shutdown::Both);
         }
-        join(dispatcher);
+        dispatcher.into_iter().for_each(join);
         // Nothing that was accepted is lost: it writes what is left and ends.
         keeper.into_iter().for_each(join);
-        join(attendant);
+        attendant.into_iter().for_each(join);
         self.shared.connections.join();
         // Nobody is left who could call them.
         self.shared.pool.end();

@@ -1,16 +1,17 @@
 //! Frames to steps: every frame of a read is decoded and judged here, in its session's thread.
 
 use std::mem;
+use std::ops::Range;
 
 use crate::broker::{Control, Step};
 use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
-    Ahead, Asked, Batch, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part, Published, Recognised,
-    Request, Spares, Topics, read_request,
+    Ahead, Asked, Batch, Claim, ControlRequest, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part,
+    Published, Recognised, Request, Spares, Topics, Workspace, read_request,
 };
 use crate::protocol::{
-    Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName, check_topic_limits,
-    frame_at,
+    ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
+    check_topic_limits, frame_at, plain_size,
 };
 
 /// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those which take turns stand in
@@ -33,15 +34,25 @@ pub(super) struct Intake<'a> {
     document: Document,
     /// Bytes of all values that were decoded for the batch, those included that it does not carry.
     decoded: usize,
+    /// The same for the batches before it.
+    decoded_before: usize,
     recent: &'a mut Recent,
     messages: Vec<Published>,
     topics: Topics,
+    /// Bytes of what is decoded that are paid for.
+    paid: usize,
     /// Indices of topics that the batch has named, counted from 1.
     seen: [u32; SEEN],
     /// The deliveries of the batch's messages, as long as each was written while it was judged.
     ahead: Option<Ahead>,
     steps: Vec<Step>,
     refused: usize,
+    /// Memory to decode in.
+    claim: Claim,
+    /// Whether the message that was read last decodes to far more than its length explains.
+    expands: bool,
+    /// Bytes that messages decoded to beyond what their lengths explain.
+    extra: usize,
 }
 
 /// What a session remembers of the frames before, so that it reads the next ones faster.
@@ -61,6 +72,12 @@ pub struct Recent {
     asked: Asked,
     /// Batches for which nothing is written ahead.
     pause: u32,
+    /// Where memory to decode in comes from.
+    workspace: Workspace,
+    /// What was claimed for the messages of the next event.
+    flight: Claim,
+    /// Whether messages may decode to far more than their lengths explain.
+    permit: bool,
     /// Memory for batches, and how many messages and nodes the one before had.
     spares: Spares,
     messages: usize,
@@ -85,8 +102,14 @@ pub struct Taken {
     pub needs_answer: bool,
     /// How many frames were refused.
     pub refused: usize,
-    /// How many bytes were whole frames.
+    /// How many bytes were taken, all of them whole frames.
     pub whole: usize,
+    /// Whether there may be more whole frames behind them: what was taken decodes to enough for one event.
+    pub more: bool,
+    /// Whether the next frame decodes to far more than its length explains, and there was no permit for that.
+    pub needs_permit: bool,
+    /// Bytes that messages decoded to beyond what their lengths explain.
+    pub extra: usize,
     /// What ends the stream of frames behind them.
     pub fault: Option<FrameFault>,
 }
@@ -99,19 +122,31 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         start: 0,
         document: Document::with_nodes(recent.nodes, &recent.spares),
         decoded: 0,
+        decoded_before: 0,
         ahead: recent.ahead(region.len()),
         recent,
         messages: Vec::new(),
         topics: Topics::default(),
+        paid: 0,
         seen: [0; SEEN],
         steps: Vec::new(),
         refused: 0,
+        claim: Claim::nothing(),
+        expands: false,
+        extra: 0,
     };
-    let mut whole = 0;
+    let (mut whole, mut more, mut needs_permit) = (0, false, false);
     let fault = loop {
+        if intake.decoded_before + intake.decoded > MAX_DECODED {
+            more = true;
+            break None;
+        }
         match frame_at(region, whole, limits.max_frame) {
             Ok(Some((header, body))) => {
-                intake.frame(header.format, whole, body.end);
+                if !intake.frame(header.format, whole, body.end) {
+                    needs_permit = true;
+                    break None;
+                }
                 whole = body.end;
             }
             Ok(None) => break None,
@@ -119,32 +154,85 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         }
     };
     intake.finish_batch(whole);
-    let needs_answer = intake
-        .steps
-        .iter()
-        .any(|step| matches!(step, Step::Control(control) if !matches!(control, Control::Clear { .. })));
-    Taken { steps: intake.steps, needs_answer, refused: intake.refused, whole, fault }
+    let needs_answer = intake.steps.iter().any(|step| matches!(step, Step::Control(_)));
+    let Intake { steps, refused, extra, .. } = intake;
+    Taken { steps, needs_answer, refused, whole, more, needs_permit, extra, fault }
 }
 
-impl Intake<'_> {
-    fn frame(&mut self, format: Format, at: usize, end: usize) {
+impl<'a> Intake<'a> {
+    /// Reads a body in memory that is claimed first: as much as its length explains, and more only where that is not enough
+    /// and there is a permit for it; `None` where there is none.
+    fn read(
+        &mut self,
+        source: &'a [u8],
+        format: Format,
+        body: Range<usize>,
+    ) -> Option<Result<Request<'a>, Refusal>> {
+        let budget = self.limits.decoded_budget(body.len());
+        let plain = plain_size(body.len()).min(budget);
+        self.expands = false;
+        if let Err(refusal) = self.claim(plain) {
+            return Some(Err(refusal));
+        }
+        let limits = Limits { decoded_size: plain, ..self.limits };
+        match read_request(source, format, body.clone(), &mut self.document, &limits) {
+            Err(refusal) if refusal.code == ErrorCode::TooLarge && budget > plain => {}
+            other => return Some(other),
+        }
+        if !self.recent.permit {
+            return None;
+        }
+        self.expands = true;
+        if let Err(refusal) = self.claim(budget) {
+            return Some(Err(refusal));
+        }
+        let request = read_request(source, format, body, &mut self.document, &self.limits);
+        let root = match &request {
+            Ok(Request::Publish { message, .. }) => message.document,
+            _ => None,
+        };
+        let decoded = root.map_or(budget, |root| self.document.value_size(root));
+        self.decoded_before += decoded;
+        self.extra += decoded.saturating_sub(plain);
+        Some(request)
+    }
+
+    /// Claims memory to decode so many bytes in.
+    fn claim(&mut self, decoded: usize) -> Result<(), Refusal> {
+        if decoded > self.claim.bytes() {
+            // Nobody waits for memory while holding some.
+            self.claim = Claim::nothing();
+            self.claim = self.recent.workspace.claim(decoded).ok_or_else(|| {
+                let reason =
+                    "the broker has no memory left to decode a message as long as this; send it again later";
+                Refusal::new(ErrorCode::MemoryFull, reason)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Takes a frame, unless it is one that needs a permit which is not there; returns whether it has.
+    fn frame(&mut self, format: Format, at: usize, end: usize) -> bool {
         let is_like_the_last = match format {
             Format::Json => self.like_the_last(at, end),
             Format::Pickle => self.like_the_last_pickle(at, end),
             Format::Xml => false,
         };
         if is_like_the_last {
-            return;
+            return true;
         }
-        let source = &self.region[self.start..];
+        let region = self.region;
+        let source = &region[self.start..];
         let frame = at - self.start..end - self.start;
         let body = frame.start + HEADER_LEN..frame.end;
         let (mark, first) = (self.document.mark(), self.document.len());
-        let request = read_request(source, format, body.clone(), &mut self.document, &self.limits);
-        let control = match request {
+        let Some(request) = self.read(source, format, body.clone()) else { return false };
+        let step = match request {
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(index) => {
-                    self.decoded += message.document.map_or(0, |root| self.document.value_size(root));
+                    if !self.expands {
+                        self.decoded += message.document.map_or(0, |root| self.document.value_size(root));
+                    }
                     let fields = match self.document.nodes().get(first) {
                         Some(Node::Dict(size)) => size.items as usize,
                         _ => 0,
@@ -165,23 +253,29 @@ impl Intake<'_> {
                         }
                         _ => {}
                     }
-                    message.document = self.keep(mark, message.document);
+                    if self.expands {
+                        self.document.truncate(mark);
+                    } else {
+                        message.document = self.keep(mark, message.document);
+                    }
                     let verbatim = verbatim.then_some(frame);
-                    self.push(Published::new(index, format, &message, retain, ttl, verbatim));
-                    return;
+                    let published = Published::new(index, format, &message, retain, ttl, verbatim);
+                    self.push(if self.expands { published.expanding() } else { published });
+                    return true;
                 }
                 Err(refusal) => Err(refusal.about(topic)),
             },
-            Ok(other) => control(other, format, &self.limits),
+            Ok(Request::Control(request)) => control(request, format, &self.limits),
             Err(refusal) => Err(refusal),
         };
-        let control = control.unwrap_or_else(|refusal| {
+        let step = step.unwrap_or_else(|refusal| {
             self.refused += 1;
-            Control::Refuse { refusal, format }
+            Step::Control(Control::Refuse { refusal, format })
         });
         self.finish_batch(at);
         self.start = end;
-        self.steps.push(Step::Control(control));
+        self.steps.push(step);
+        true
     }
 
     /// Takes a frame that differs from the last publish in nothing but its payload and perhaps its topic; returns whether
@@ -240,8 +334,10 @@ impl Intake<'_> {
         let body = at - self.start + HEADER_LEN..end - self.start;
         let mark = self.document.mark();
         let known = &self.recent.known_pickle;
+        let plain =
+            Limits { decoded_size: plain_size(body.len()).min(self.limits.decoded_size), ..self.limits };
         let Some(RecognisedPickle { topic, root, size }) =
-            known.recognise(source, body.clone(), &mut self.document, &self.limits)
+            known.recognise(source, body.clone(), &mut self.document, &plain)
         else {
             return false;
         };
@@ -267,11 +363,26 @@ impl Intake<'_> {
     /// Keeps what was decoded since `mark`, unless the batch carries enough already.
     #[inline]
     fn keep(&mut self, mark: Mark, root: Option<usize>) -> Option<usize> {
-        if self.document.weight() <= MAX_DECODED {
+        let weight = self.document.weight();
+        if weight <= MAX_DECODED && (weight <= self.paid || self.pay(weight)) {
             return root;
         }
         self.document.truncate(mark);
         None
+    }
+
+    /// Claims memory for what is decoded and goes with the batch, if there is some.
+    #[cold]
+    fn pay(&mut self, weight: usize) -> bool {
+        /// It is paid for in steps.
+        const STEP: usize = 64 << 10;
+        let paid = weight.next_multiple_of(STEP);
+        let flight = &mut self.recent.flight;
+        let has_paid = flight.try_grow_to(flight.bytes() + paid - self.paid);
+        if has_paid {
+            self.paid = paid;
+        }
+        has_paid
     }
 
     #[inline]
@@ -314,19 +425,42 @@ impl Intake<'_> {
             like.topic = None;
         }
         let decoded = mem::take(&mut self.decoded);
+        self.decoded_before += decoded;
         let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
+        let claim = self.recent.flight.split(asked.room(bytes.len()) + mem::take(&mut self.paid));
         let batch = Batch::new(bytes, document, topics, messages, self.limits)
             .decoding_to(decoded)
             .of_session(asked, ahead)
-            .returning_to(&self.recent.spares);
+            .returning_to(&self.recent.spares)
+            .holding(claim, self.recent.workspace.clone());
         self.steps.push(Step::Publish(Box::new(batch)));
     }
 }
 
 impl Recent {
-    /// Nothing yet, and where memory for batches comes from.
-    pub fn new(spares: Spares) -> Recent {
-        Recent { spares, ..Recent::default() }
+    /// Nothing yet, and where memory for batches and to decode in comes from.
+    pub fn new(spares: Spares, workspace: Workspace) -> Recent {
+        Recent { spares, workspace, ..Recent::default() }
+    }
+
+    /// Bytes of memory that the messages in so many bytes will take on their way.
+    pub(super) fn room(&self, bytes: usize) -> usize {
+        self.asked.room(bytes)
+    }
+
+    /// Says whether messages of the next event may decode to far more than their lengths explain.
+    pub(super) fn permit(&mut self, permit: bool) {
+        self.permit = permit;
+    }
+
+    /// Says what was claimed for the messages of the next event.
+    pub(super) fn hold(&mut self, flight: Claim) {
+        self.flight = flight;
+    }
+
+    /// How many connections the last batch went to.
+    pub(super) fn fanout(&self) -> usize {
+        self.asked.fanout()
     }
 
     /// What is written ahead of a batch of so many bytes.
@@ -348,8 +482,8 @@ fn place(topic: &str) -> usize {
     (last.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % SEEN
 }
 
-/// The control that a request asks for, its topic judged.
-fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Control, Refusal> {
+/// The step that a request asks for, its topic judged.
+fn control(request: ControlRequest<'_>, format: Format, limits: &Limits) -> Result<Step, Refusal> {
     let filter = |topic: &str| {
         let judged = check_topic_limits(topic, limits).and_then(|()| TopicFilter::parse(topic));
         judged.map_err(|refusal| refusal.about(topic))
@@ -358,20 +492,20 @@ fn control(request: Request<'_>, format: Format, limits: &Limits) -> Result<Cont
         let judged = check_topic_limits(topic, limits).and_then(|()| Topic::parse(topic));
         judged.map_err(|refusal| refusal.about(topic))
     };
-    Ok(match request {
-        Request::Subscribe { topic, exact, overflow, queue } => {
+    Ok(Step::Control(match request {
+        ControlRequest::Subscribe { topic, exact, overflow, queue } => {
             let dialect = Dialect::new(format, exact);
             Control::Subscribe { filter: filter(&topic)?, dialect, overflow, queue }
         }
-        Request::Cancel { topic } => Control::Cancel { filter: filter(&topic)?, format },
-        Request::List { topic } => Control::List { filter: filter(topic.as_deref().unwrap_or("#"))?, format },
-        Request::Get { topic } => Control::Get { topic: one(&topic)?, format },
-        Request::Clear { topic } => Control::Clear { topic: one(&topic)? },
-        Request::Ping { id } => Control::Ping { id, format },
-        Request::Stats => Control::Stats { format },
-        // A publish is a message of a batch and never comes here.
-        Request::Publish { topic, .. } => Control::Clear { topic: one(&topic)? },
-    })
+        ControlRequest::Cancel { topic } => Control::Cancel { filter: filter(&topic)?, format },
+        ControlRequest::List { topic } => {
+            Control::List { filter: filter(topic.as_deref().unwrap_or("#"))?, format }
+        }
+        ControlRequest::Get { topic } => Control::Get { topic: one(&topic)?, format },
+        ControlRequest::Clear { topic } => return Ok(Step::Clear(one(&topic)?)),
+        ControlRequest::Ping { id } => Control::Ping { id, format },
+        ControlRequest::Stats => Control::Stats { format },
+    }))
 }
 
 #[cfg(test)]

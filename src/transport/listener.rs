@@ -5,15 +5,23 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use socket2::{SockRef, TcpKeepalive};
 
+use super::purse::Purse;
 use super::server::Config;
 use super::session::{EXHAUSTED_PAUSE, Session, Shared};
 use crate::broker::{ClientId, Counters, Event};
 use crate::codec::write_reply;
 use crate::protocol::{ErrorCode, Format, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, Refusal, Reply};
+
+/// What Linux takes as the time of a keepalive; with another no connection could be accepted.
+const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
+const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
+/// The same of a user timeout.
+const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
 pub(super) struct Listener {
     /// The broker's handle has it too, and shuts it down to wake the listener.
@@ -67,21 +75,35 @@ impl Listener {
             self.turn_away(stream, peer, why);
             return Ok(());
         }
+        let Some(purse) = Purse::open(&self.shared) else {
+            let memory = self.shared.memory.total();
+            let why = format!(
+                "this broker has no memory for more connections ({memory} bytes are its budget for everything); try again later"
+            );
+            self.turn_away(stream, peer, why);
+            return Ok(());
+        };
         // Small frames that nobody waits to fill up are what a broker sends.
         stream.set_nodelay(true)?;
         if let Some(time) = self.shared.config.keepalive {
-            let keepalive = TcpKeepalive::new()
-                .with_time(time)
-                .with_interval(KEEPALIVE_INTERVAL)
-                .with_retries(KEEPALIVE_PROBES);
-            SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+            let time = time.clamp(SHORTEST_KEEPALIVE, LONGEST_KEEPALIVE);
+            let interval = time.min(KEEPALIVE_INTERVAL);
+            let keepalive =
+                TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(KEEPALIVE_PROBES);
+            let socket = SockRef::from(&stream);
+            socket.set_tcp_keepalive(&keepalive)?;
+            // The system asks nobody who has yet to acknowledge something, and sends that again for a quarter of an hour.
+            // A client that is there and does not read is for the writer to judge, so it is not given up earlier.
+            let asked = time.saturating_add(interval * KEEPALIVE_PROBES);
+            let unheard = asked.max(self.shared.config.write_timeout).min(LONGEST_USER_TIMEOUT);
+            socket.set_tcp_user_timeout(Some(unheard))?;
         }
         let stream = Arc::new(stream);
         Counters::add(&self.shared.counters.connections, 1);
         self.shared.counters.open.fetch_add(1, Ordering::Relaxed);
         self.shared.connections.add(client, peer, stream.clone());
         let (events, alive) = (self.events.clone(), self.alive.clone());
-        let session = Session::new(client, peer, stream, events, self.shared.clone(), alive);
+        let session = Session::new(client, peer, stream, events, self.shared.clone(), alive, purse);
         tracing::debug!(%client, %peer, "connected");
         session.start().map_err(|(session, error)| {
             // It waits for a thread where the others wait that have none.

@@ -5,6 +5,7 @@
 //! client is silent is parked with the attendant, without a thread; where there are many writers, those that are silent share
 //! the threads of a pool.
 
+mod allowances;
 mod capacity;
 mod complaints;
 mod connections;
@@ -17,6 +18,7 @@ mod parked;
 mod patience;
 mod pool;
 mod process;
+mod purse;
 mod server;
 mod session;
 mod threads;

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::broker::{ClientId, Counters, Inbox};
 
+/// Bytes that a peer must take within its time, or everything where that is less.
+pub(super) const LEAST_TAKEN: usize = 64 << 10;
 /// A blocked write looks at least this often whether it should go on.
-const WRITE_TICK: Duration = Duration::from_secs(1);
+pub(super) const WRITE_TICK: Duration = Duration::from_secs(1);
 /// A peer whose queue overflowed, or whose session is over, is not waited for any longer.
 const HURRY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
 
@@ -21,7 +23,7 @@ pub(super) fn write_tick(write_timeout: Duration) -> Duration {
 pub(super) struct Patience {
     /// Whom it waits for, for the log.
     client: ClientId,
-    /// A peer that takes nothing for so long is given up.
+    /// A peer that takes less than [`LEAST_TAKEN`] in so long is given up.
     write_timeout: Duration,
     /// When it was first seen that the outbox overflowed.
     hurry: OnceCell<Instant>,
@@ -32,7 +34,7 @@ impl Patience {
         Patience { client, write_timeout, hurry: OnceCell::new() }
     }
 
-    /// Goes on waiting where nothing could be written since `progress`.
+    /// Goes on waiting where too little could be written since `progress`.
     ///
     /// # Errors
     /// `TimedOut` when that is too long.
@@ -43,7 +45,19 @@ impl Patience {
         }
         if progress.elapsed() >= self.write_timeout {
             Counters::add(&counters.write_timeouts, 1);
-            tracing::info!(client = %self.client, timeout = ?self.write_timeout, "the client takes nothing of what is written to it");
+            tracing::info!(client = %self.client, timeout = ?self.write_timeout, "the client takes too little of what is written to it");
+            return Err(ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
+
+    /// Goes on waiting for memory, since `began`.
+    ///
+    /// # Errors
+    /// As for [`last`](Self::last).
+    pub(super) fn last_without_memory(&self, began: Instant, inbox: &Inbox) -> io::Result<()> {
+        if inbox.is_overflowed() || began.elapsed() >= self.write_timeout {
+            tracing::info!(client = %self.client, "the broker has no memory for a long answer to the client");
             return Err(ErrorKind::TimedOut.into());
         }
         Ok(())

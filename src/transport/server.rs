@@ -1,26 +1,28 @@
 //! Starting a broker.
 
 use std::io;
+use std::mem;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 use socket2::{Domain, Socket, Type};
 
-use super::capacity::shortages;
+use super::allowances::Allowances;
+use super::capacity::{available_memory, shortages};
 use super::connections::Connections;
 use super::guards::AbortOnPanic;
 use super::handle::{BrokerHandle, Threads};
 use super::listener::Listener;
-use super::parked::Parked;
+use super::parked::{Attendant, Parked};
 use super::pool::{self, Pool};
 use super::session::Shared;
+use super::threads;
 use crate::broker::{
-    BACKLOG_BYTES, Backlog, Counters, Dispatcher, Fsync, NoStore, QueueLimits, Store, StoreError,
-    StoreLimits, Subtree,
+    BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Fsync, Keeper, Memory, NoStore,
+    QueueLimits, Store, StoreError, StoreLimits, Subtree,
 };
 use crate::codec::Spares;
 use crate::protocol::{
@@ -39,6 +41,9 @@ const BACKLOG: i32 = 1_024;
 pub struct Config {
     /// Where it listens; port 0 takes any that is free. Default 127.0.0.1:5000.
     pub listen: SocketAddr,
+    /// Bytes of memory that the broker may use, all in all; `None` is three quarters of what the machine has, or the group
+    /// of processes that it runs in, where that is less. `limits` and `store` are cut to what fits.
+    pub memory: Option<usize>,
     /// What a client may send.
     pub limits: Limits,
     /// What may wait for one subscriber.
@@ -61,7 +66,9 @@ pub struct Config {
     pub frame_timeout: Duration,
     /// Time in which a client must take some of what is written to it. Default 30 s.
     pub write_timeout: Duration,
-    /// Time without a byte after which the system asks a peer whether it is there; `None` never asks. Default 60 s.
+    /// Time without a byte after which the system asks a peer whether it is there; `None` never asks. Default 60 s. What
+    /// does not answer is gone after three questions more, 10 s apart, or as far apart as this is long if that is less;
+    /// and one that acknowledges nothing after as much time, or after `write_timeout` if that is more.
     pub keepalive: Option<Duration>,
 }
 
@@ -69,6 +76,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 5000)),
+            memory: None,
             limits: Limits::default(),
             queue: QueueLimits::default(),
             store: StoreLimits::default(),
@@ -130,8 +138,9 @@ impl Broker {
     /// Starts a broker that remembers what `store` has kept, and keeps its last values there.
     ///
     /// # Errors
-    /// [`StartError`] where the address cannot be listened on or the store cannot be read.
-    pub fn start_with(config: Config, store: Box<dyn Store>) -> Result<BrokerHandle, StartError> {
+    /// [`StartError`] where the address cannot be listened on, the store cannot be read, or a thread cannot be started.
+    /// Nothing of the broker runs then.
+    pub fn start_with(mut config: Config, store: Box<dyn Store>) -> Result<BrokerHandle, StartError> {
         let address = config.listen;
         let socket = listen(address).map_err(|source| StartError::Listen { address, source })?;
         let local_addr = socket.local_addr().map_err(|source| StartError::Listen { address, source })?;
@@ -140,12 +149,20 @@ impl Broker {
             let max_connections = config.max_connections;
             tracing::warn!(max_connections, "{shortage}");
         }
+        let memory = config.memory.or_else(available_memory).map_or_else(Memory::unlimited, Memory::new);
+        let cut = memory.cut(config.limits);
+        let wanted = mem::replace(&mut config.limits, cut);
+        if wanted != config.limits {
+            let (memory, limits) = (memory.total(), config.limits);
+            tracing::info!(memory, ?limits, "what a message may be was cut to what fits the memory");
+        }
         let (events, dispatcher_events) = bounded(EVENTS);
         let (alive, all_gone) = bounded(0);
         let (parked, attendant) = Parked::new()?;
         let (pool, calls) = Pool::new();
-        let mut dispatcher =
-            Dispatcher::new(config.store, config.max_subscriptions).with_subtrees(config.subtrees.clone());
+        let mut dispatcher = Dispatcher::new(config.store, config.max_subscriptions)
+            .with_subtrees(config.subtrees.clone())
+            .with_memory(memory.clone());
         let keeper = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
         let shared = Arc::new(Shared {
             config,
@@ -153,38 +170,60 @@ impl Broker {
             connections: Connections::default(),
             parked,
             pool,
-            backlog: Backlog::new(BACKLOG_BYTES),
+            backlog: Backlog::new(BACKLOG_COST),
+            memory,
+            allowances: Allowances::default(),
             spares: Spares::new(),
+            shapes: dispatcher.shapes(),
             store_full: dispatcher.store_full(),
             awake: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
         });
-        let dispatcher = thread::Builder::new().name("dispatcher".into()).spawn(move || {
+        let socket = Arc::new(socket);
+        let mut handle =
+            BrokerHandle::new(local_addr, socket.clone(), events.clone(), shared.clone(), all_gone);
+        let listener = Listener { socket, events, alive, shared };
+        let work = Work { dispatcher, dispatcher_events, keeper, attendant, calls, listener };
+        // Where a thread cannot be started, the handle ends those that run.
+        work.start(&mut handle.threads)?;
+        Ok(handle)
+    }
+}
+
+/// What a broker's threads are to do.
+struct Work {
+    dispatcher: Dispatcher,
+    dispatcher_events: Receiver<Event>,
+    keeper: Option<Keeper>,
+    attendant: Attendant,
+    calls: Receiver<ClientId>,
+    listener: Listener,
+}
+
+impl Work {
+    /// Starts the threads. One that runs is in `threads` at once, and when this returns an error, nothing keeps it from
+    /// ending: what it would wait for is gone.
+    fn start(self, threads: &mut Threads) -> io::Result<()> {
+        let Work { dispatcher, dispatcher_events, keeper, attendant, calls, listener } = self;
+        let shared = listener.shared.clone();
+        threads.dispatcher = Some(threads::spawn("dispatcher".into(), move || {
             let _guard = AbortOnPanic;
             dispatcher.run(&dispatcher_events);
-        })?;
-        let keeper = match keeper {
-            Some(keeper) => Some(thread::Builder::new().name("store".into()).spawn(move || keeper.run())?),
-            None => None,
-        };
-        let attendant = {
+        })?);
+        if let Some(keeper) = keeper {
+            threads.keeper = Some(threads::spawn("store".into(), move || keeper.run())?);
+        }
+        threads.attendant = Some({
             let shared = shared.clone();
-            thread::Builder::new()
-                .name("attendant".into())
-                .spawn(move || attendant.run(&shared.connections))?
-        };
-        let mut pool = Vec::new();
+            threads::spawn("attendant".into(), move || attendant.run(&shared.connections))?
+        });
         for number in 0..pool::thread_count() {
             let (shared, calls) = (shared.clone(), calls.clone());
-            let name = format!("pool-{number}");
-            pool.push(thread::Builder::new().name(name).spawn(move || pool::run(&shared, &calls))?);
+            threads.pool.push(threads::spawn(format!("pool-{number}"), move || pool::run(&shared, &calls))?);
         }
-        let socket = Arc::new(socket);
-        let listener =
-            Listener { socket: socket.clone(), events: events.clone(), alive, shared: shared.clone() };
-        let listener = thread::Builder::new().name("listener".into()).spawn(move || listener.run())?;
-        let threads = Threads { dispatcher, keeper, attendant, listener, pool };
-        Ok(BrokerHandle::new(local_addr, socket, events, shared, all_gone, threads))
+        // The last: until it runs there are no clients.
+        threads.listener = Some(threads::spawn("listener".into(), move || listener.run())?);
+        Ok(())
     }
 }
 
@@ -196,3 +235,6 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
+
+#[cfg(test)]
+mod tests;

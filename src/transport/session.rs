@@ -1,26 +1,30 @@
 //! The thread that reads from one connection.
 
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::allowances::Allowances;
 use super::complaints::Complaints;
 use super::connections::Connections;
 use super::guards::CountPanic;
-use super::intake::{Recent, take_in};
+use super::intake::{Recent, Taken, take_in};
 use super::parked::Parked;
 use super::patience::write_tick;
 use super::pool::{self, Pool};
+use super::purse::Purse;
 use super::server::Config;
 use super::threads;
 use super::writer::Writer;
-use crate::broker::{Backlog, ClientId, Control, Counters, Event, Step, outbox};
-use crate::codec::Spares;
-use crate::protocol::{ErrorCode, Format, FrameBuffer, LARGEST_BUFFER, Refusal};
+use crate::broker::{Backlog, ClientId, Control, Counters, Event, Memory, Step, outbox_with};
+use crate::codec::{Claim, Spares};
+use crate::protocol::{ErrorCode, Format, FrameBuffer, LARGEST_BUFFER, NextSize, Refusal, whole_frames};
 
 /// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs, with room.
 const SESSION_STACK: usize = 256 << 10;
@@ -28,6 +32,8 @@ const SESSION_STACK: usize = 256 << 10;
 pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by then.
 const LAST_READS: usize = 16;
+/// Time to finish a large frame while others wait for the memory that it takes.
+const HURRIED: Duration = Duration::from_secs(1);
 /// A session whose client has sent nothing for so long is parked.
 const PARK_AFTER: Duration = Duration::from_secs(5);
 /// The same, where more sessions than the first number have a thread: threads are what the system has fewest of.
@@ -46,6 +52,10 @@ pub(super) struct Shared {
     pub(super) parked: Arc<Parked>,
     pub(super) pool: Pool,
     pub(super) backlog: Arc<Backlog>,
+    pub(super) memory: Memory,
+    pub(super) allowances: Allowances,
+    /// The dispatcher says here how many shapes of filters there are.
+    pub(super) shapes: Arc<AtomicUsize>,
     pub(super) spares: Spares,
     /// The dispatcher says here whether the store is full.
     pub(super) store_full: Arc<AtomicBool>,
@@ -68,6 +78,9 @@ pub(super) struct Session {
     _alive: Sender<()>,
     writer: Option<RunningWriter>,
     buffer: FrameBuffer,
+    purse: Purse,
+    /// Bytes still to come of a frame that was refused before it was there as a whole.
+    skip: usize,
     recent: Recent,
     complaints: Complaints,
 }
@@ -96,9 +109,10 @@ impl Session {
         events: Sender<Event>,
         shared: Arc<Shared>,
         alive: Sender<()>,
+        purse: Purse,
     ) -> Box<Session> {
         let (writer, buffer) = (None, FrameBuffer::new());
-        let recent = Recent::new(shared.spares.clone());
+        let recent = Recent::new(shared.spares.clone(), purse.workspace());
         let complaints = Complaints::new(client, peer);
         Box::new(Session {
             client,
@@ -109,6 +123,8 @@ impl Session {
             _alive: alive,
             writer,
             buffer,
+            purse,
+            skip: 0,
             recent,
             complaints,
         })
@@ -156,7 +172,8 @@ impl Session {
                 Pause::Over => return,
                 Pause::Idle => {
                     // A buffer is made again when there is something to read.
-                    self.buffer = FrameBuffer::new();
+                    self.buffer.release();
+                    self.purse.note_buffer(0);
                     let parked = self.shared.parked.clone();
                     match parked.park(self) {
                         Ok(()) => return,
@@ -214,12 +231,14 @@ impl Session {
     }
 
     fn read_frames(&mut self, awake: &Awake) -> io::Result<Pause> {
-        let limits = self.shared.config.limits;
         let frame_timeout = self.shared.config.frame_timeout;
         self.stream.set_read_timeout(Some(awake.park_after().min(frame_timeout)))?;
         let mut last_reads = 0;
         // How long the rest of a frame was waited for.
         let mut waited = Duration::ZERO;
+        // The same for memory to put it in.
+        let mut starved = Duration::ZERO;
+        let mut in_the_way = false;
         loop {
             if self.shared.stopping.load(Ordering::Acquire) {
                 last_reads += 1;
@@ -227,9 +246,20 @@ impl Session {
                     return Ok(Pause::Over);
                 }
             }
-            let begun = (!self.buffer.bytes().is_empty()).then(Instant::now);
+            if in_the_way != self.purse.is_in_the_way() {
+                in_the_way = !in_the_way;
+                let patience = if in_the_way { HURRIED } else { awake.park_after() };
+                self.stream.set_read_timeout(Some(patience.min(frame_timeout)))?;
+            }
+            let timeout = if in_the_way { HURRIED.min(frame_timeout) } else { frame_timeout };
             self.buffer.grow_to(awake.share_of_reads());
-            let read = self.buffer.read_from(&mut &*self.stream);
+            let Some(size) = self.make_room(&mut starved) else {
+                (waited, starved) = (Duration::ZERO, Duration::ZERO);
+                self.refuse_frame()?;
+                continue;
+            };
+            let begun = (!self.buffer.bytes().is_empty()).then(Instant::now);
+            let read = self.buffer.read_with(size, &mut &*self.stream);
             waited += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
             match read {
                 Ok(0) => return Ok(Pause::Over),
@@ -243,32 +273,78 @@ impl Session {
                 }
                 Err(error) => return Err(error),
             }
-            let taken = take_in(self.buffer.bytes(), limits, &mut self.recent);
-            if taken.whole > 0 {
-                waited = Duration::ZERO;
-                self.buffer.take(taken.whole);
-                if taken.refused > 0 {
-                    Counters::add(&self.shared.counters.refused, taken.refused);
-                    self.complaints.log(&taken.steps);
+            if self.skip > 0 {
+                let skipped = self.skip.min(self.buffer.bytes().len());
+                self.buffer.take(skipped);
+                self.skip -= skipped;
+                if self.skip == 0 {
+                    waited = Duration::ZERO;
                 }
-                // While the store is full, a publisher may have to be told that it was refused.
-                if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {
-                    self.attach()?;
-                }
-                self.send(taken.steps, taken.whole);
             }
+            let mut taken = self.take_frames()?;
+            if taken.whole > 0 {
+                (waited, starved) = (Duration::ZERO, Duration::ZERO);
+            }
+            while taken.more {
+                taken = self.take_frames()?;
+            }
+            self.purse.note_buffer(self.buffer.size());
             if let Some(fault) = taken.fault {
                 let format = fault.answer_in();
                 self.refuse(Refusal::from(fault), format)?;
                 return self.discard_input();
             }
-            if waited >= frame_timeout {
+            if waited >= timeout {
                 Counters::add(&self.shared.counters.frame_timeouts, 1);
-                let (refusal, format) = unfinished(self.buffer.bytes(), frame_timeout);
+                let (refusal, format) = unfinished(self.buffer.bytes(), timeout);
                 self.refuse(refusal, format)?;
                 return self.discard_input();
             }
         }
+    }
+
+    /// Takes whole frames out of the buffer, and sends what they come to.
+    fn take_frames(&mut self) -> io::Result<Taken> {
+        let limits = self.shared.config.limits;
+        let whole = whole_frames(self.buffer.bytes(), limits.max_frame);
+        if whole > 0 {
+            // What waits for memory here holds nothing but its frames.
+            let flight = self.purse.fly(self.recent.room(whole), &self.events, &self.shared);
+            self.recent.hold(flight);
+        }
+        let mut taken = take_in(self.buffer.bytes(), limits, &mut self.recent);
+        // Each batch has taken its part.
+        self.recent.hold(Claim::nothing());
+        self.recent.permit(false);
+        if taken.whole > 0 {
+            self.buffer.take(taken.whole);
+            if taken.refused > 0 {
+                Counters::add(&self.shared.counters.refused, taken.refused);
+                self.complaints.log(&taken.steps);
+            }
+            // While the store is full, a publisher may have to be told that it was refused.
+            if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {
+                self.attach()?;
+            }
+            self.send(mem::take(&mut taken.steps));
+        }
+        if taken.extra > 0 || taken.needs_permit {
+            self.wait_for_permit(taken.whole, taken.extra);
+        }
+        taken.more |= taken.needs_permit;
+        Ok(taken)
+    }
+
+    /// Pays for messages that decoded to more than their lengths explain, and waits until the client's address may send
+    /// another.
+    #[cold]
+    fn wait_for_permit(&mut self, sent: usize, extra: usize) {
+        let mut pause = self.shared.allowances.spend(self.peer.ip(), sent, extra);
+        while !pause.is_zero() && !self.shared.stopping.load(Ordering::Acquire) {
+            thread::park_timeout(EXHAUSTED_PAUSE.min(pause));
+            pause = self.shared.allowances.spend(self.peer.ip(), 0, 0);
+        }
+        self.recent.permit(true);
     }
 
     /// Says what is wrong with the stream of frames; it is the last that the client hears.
@@ -276,7 +352,43 @@ impl Session {
         tracing::info!(client = %self.client, peer = %self.peer, reason = %refusal, "connection refused");
         Counters::add(&self.shared.counters.refused, 1);
         self.attach()?;
-        self.send(vec![Step::Control(Control::Refuse { refusal, format })], 0);
+        self.send(vec![Step::Control(Control::Refuse { refusal, format })]);
+        Ok(())
+    }
+
+    /// The size that the buffer is to have for the next read; `None` where the broker has no memory for the frame that has
+    /// begun, and had none for as long as a frame may take. `starved` is how long that was.
+    fn make_room(&mut self, starved: &mut Duration) -> Option<usize> {
+        let NextSize { wanted, least } = self.buffer.next_size();
+        if wanted <= self.buffer.size() || self.purse.try_buffer(wanted) {
+            return Some(wanted);
+        }
+        // What only makes reading faster is not waited for.
+        if least <= self.buffer.size() {
+            return Some(least);
+        }
+        let (began, patience) = (Instant::now(), self.shared.config.frame_timeout.saturating_sub(*starved));
+        let has_room = self.purse.wait_to_buffer(least, patience);
+        *starved += began.elapsed();
+        has_room.then_some(least)
+    }
+
+    /// Refuses the frame that has begun, whose rest is skipped as it comes.
+    fn refuse_frame(&mut self) -> io::Result<()> {
+        let format =
+            self.buffer.bytes().first().and_then(|byte| Format::from_byte(*byte)).unwrap_or(Format::Json);
+        let (here, frame) = (self.buffer.bytes().len(), self.buffer.announced().unwrap_or(0));
+        let reason = format!(
+            "the broker has no memory left for a frame of {frame} bytes; send it again later, or less at once"
+        );
+        self.skip = frame.saturating_sub(here);
+        self.buffer.take(here);
+        self.buffer.release();
+        self.purse.note_buffer(0);
+        Counters::add(&self.shared.counters.refused, 1);
+        self.attach()?;
+        let refusal = Refusal::new(ErrorCode::MemoryFull, reason);
+        self.send(vec![Step::Control(Control::Refuse { refusal, format })]);
         Ok(())
     }
 
@@ -292,12 +404,13 @@ impl Session {
         }
     }
 
-    fn send(&self, steps: Vec<Step>, bytes: usize) {
-        if !steps.is_empty() {
-            let claim = self.shared.backlog.claim(bytes);
-            // The dispatcher outlives every session.
-            let _ = self.events.send(Event::Steps { client: self.client, steps, claim });
+    fn send(&self, steps: Vec<Step>) {
+        if steps.is_empty() {
+            return;
         }
+        let queued = self.purse.queue(&steps, self.recent.fanout(), &self.shared);
+        // The dispatcher outlives every session.
+        let _ = self.events.send(Event::Steps { client: self.client, steps, queued });
     }
 
     /// Makes the writer, unless there is one.
@@ -307,14 +420,15 @@ impl Session {
         }
         let config = &self.shared.config;
         self.stream.set_write_timeout(Some(write_tick(config.write_timeout)))?;
-        let (mut outbox, inbox) = outbox(config.queue);
+        let (mut outbox, inbox) = outbox_with(config.queue, self.purse.answers());
         if let Some(calls) = self.shared.pool.calls() {
             outbox = outbox.calling(self.client, calls);
         }
         let (reading, session) = bounded(0);
         let (alive, ended) = bounded(0);
         let (stream, counters) = (self.stream.clone(), self.shared.counters.clone());
-        let writer = Writer::new(self.client, stream, inbox, session, counters, config, alive);
+        let account = self.purse.writing();
+        let writer = Writer::new(self.client, stream, inbox, session, counters, config, alive, account);
         pool::place(&self.shared, writer);
         let (client, peer) = (self.client, self.peer);
         let _ = self.events.send(Event::Attach { client, peer, outbox });

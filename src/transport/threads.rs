@@ -51,6 +51,34 @@ thread_local! {
     pub(super) static NONE_LEFT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
+#[cfg(test)]
+thread_local! {
+    /// For tests: so many more calls of [`spawn`] by the thread that sets it succeed, and the next one fails.
+    pub(super) static SPAWNS_LEFT: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
+    /// For tests: every thread that the thread that sets it has spawned holds a clone until it ends.
+    pub(super) static SPAWNED: std::sync::Arc<()> = std::sync::Arc::default();
+}
+
+/// Starts one of the few threads that serve no one client, with the system's stack.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    #[cfg(test)]
+    let run = {
+        let Some(left) = SPAWNS_LEFT.get().checked_sub(1) else {
+            return Err(io::Error::from(ErrorKind::WouldBlock));
+        };
+        SPAWNS_LEFT.set(left);
+        let held = SPAWNED.with(std::sync::Arc::clone);
+        move || {
+            run();
+            drop(held);
+        }
+    };
+    Builder::new().name(name).spawn(run)
+}
+
 impl Threads {
     fn at_most(most: usize) -> Threads {
         Threads { most, running: AtomicUsize::new(0) }

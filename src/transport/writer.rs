@@ -5,6 +5,7 @@
 //! in turns of the [`pool`](super::pool) that never wait.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,15 +13,18 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
-use super::gathered::Gathered;
-use super::patience::Patience;
+use super::gathered::{Gathered, MAX_BYTES};
+use super::patience::{LEAST_TAKEN, Patience, WRITE_TICK};
 use super::process::resident_bytes;
 use super::server::Config;
 use crate::broker::{
     Charge, ClientId, Counters, Delivery, Inbox, Letter, Mailbox, Piece, Selection, Stored, Taken,
 };
-use crate::codec::{Batch, Dialect, Document, Frame, write_reply, write_stats};
-use crate::protocol::{Limits, Reply};
+use crate::codec::{
+    Account, Batch, Claim, Content, DECODING_FACTOR, Dialect, Document, Frame, PayloadRef, write_reply,
+    write_stats,
+};
+use crate::protocol::{ErrorCode, Limits, Reply, plain_size};
 
 /// How long a connection that was ended from here may take to be ended from there as well.
 const LINGER: Duration = Duration::from_secs(1);
@@ -55,6 +59,12 @@ pub(super) struct Writer {
     /// Since when it needs a thread, there is none, and nothing was written.
     without_thread: Option<Instant>,
     scratch: Document,
+    /// Of what may be used for writing.
+    account: Account,
+    /// Memory for what is gathered, while there is something to write.
+    page: Claim,
+    /// Memory that a long answer takes while it is written.
+    answer: Claim,
     /// The session waits for this to be dropped before it ends.
     _alive: Sender<()>,
 }
@@ -87,6 +97,7 @@ impl Writer {
         counters: Arc<Counters>,
         config: &Config,
         alive: Sender<()>,
+        account: Account,
     ) -> Box<Writer> {
         let Config { limits, write_timeout, .. } = *config;
         Box::new(Writer {
@@ -103,6 +114,9 @@ impl Writer {
             in_turn: false,
             without_thread: None,
             scratch: Document::new(),
+            account,
+            page: Claim::nothing(),
+            answer: Claim::nothing(),
             _alive: alive,
         })
     }
@@ -197,6 +211,7 @@ impl Writer {
 
     fn write_in_turn(&mut self) -> io::Result<After> {
         for _ in 0..WRITES_OF_A_TURN {
+            self.claim_page();
             let mut after = None;
             while after.is_none() && self.pending.is_none() && !self.gathered.is_enough() {
                 match self.inbox.look() {
@@ -231,6 +246,7 @@ impl Writer {
                 Err(TryRecvError::Disconnected) => return Ok(End::Closed),
                 Err(TryRecvError::Empty) => return Ok(End::Silent),
             };
+            self.claim_page();
             self.gather(delivery, charge)?;
             while !self.gathered.is_enough()
                 && let Some((delivery, charge)) = self.inbox.next_waiting()
@@ -256,8 +272,18 @@ impl Writer {
     /// Gives memory back before it waits. Who knows for how long: there may be thousands of writers that wait.
     fn shrink(&mut self) {
         self.gathered.shrink();
+        self.page = Claim::nothing();
         if self.scratch.weight() > IDLE_BYTES {
             self.scratch = Document::new();
+        }
+    }
+
+    /// Claims memory for as much as is gathered for one write; where there is none, it is gathered in small pieces.
+    fn claim_page(&mut self) {
+        if self.page.bytes() == 0 {
+            let page = self.account.try_claim(MAX_BYTES);
+            self.gathered.is_short = page.is_none();
+            self.page = page.unwrap_or_default();
         }
     }
 
@@ -265,7 +291,7 @@ impl Writer {
     fn gather(&mut self, delivery: Delivery, charge: Charge) -> io::Result<()> {
         match delivery {
             Delivery::Messages { batch, dialect, selection } => {
-                self.gather_messages(&batch, dialect, &selection, 0);
+                self.gather_messages(&batch, dialect, &selection, 0)?;
             }
             Delivery::Mailbox(mailbox) => self.gather_mailbox(&mailbox)?,
             Delivery::Snapshot { values, dialect } => self.gather_values(&values, dialect)?,
@@ -292,7 +318,7 @@ impl Writer {
                     self.gathered.append(|out| write_reply(out, format, &Reply::Topics { topics }));
                 }
             }
-            Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value),
+            Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value)?,
             Delivery::Durable { ticket, reply, format } => {
                 // What was gathered does not wait for the disk.
                 if !ticket.is_ready() {
@@ -329,7 +355,7 @@ impl Writer {
             if self.inbox.is_overflowed() {
                 break;
             }
-            self.gather_stored(stored, dialect, Frame::Retained);
+            self.gather_stored(stored, dialect, Frame::Retained)?;
             self.flush_enough()?;
         }
         Ok(())
@@ -351,9 +377,9 @@ impl Writer {
                 }
                 match letter {
                     Letter::Messages(batch, selection, skipped) => {
-                        self.gather_messages(batch, dialect, selection, *skipped);
+                        self.gather_messages(batch, dialect, selection, *skipped)?;
                     }
-                    Letter::Newest(stored) => self.gather_stored(stored, dialect, Frame::Live),
+                    Letter::Newest(stored) => self.gather_stored(stored, dialect, Frame::Live)?,
                 }
                 self.flush_enough()?;
             }
@@ -372,48 +398,107 @@ impl Writer {
         dialect: Dialect,
         selection: &Selection,
         skipped: usize,
-    ) {
+    ) -> io::Result<()> {
         let run = batch.run(dialect);
         self.count_failures(run.failed());
         Counters::add(&self.counters.translated, run.take_translated());
         let bytes = batch.run_bytes(run);
-        let frames: &mut dyn Iterator<Item = Range<usize>> = match selection {
-            Selection::Whole if skipped == 0 => &mut std::iter::once(0..bytes.len()),
-            // What nobody wants has an empty frame.
-            Selection::Whole => &mut (0..batch.messages().len())
-                .map(|message| batch.frame(run, message))
-                .filter(|frame| !frame.is_empty()),
-            Selection::Some(messages) => {
-                &mut messages.iter().map(|message| batch.frame(run, *message as usize))
+        if selection == &Selection::Whole && skipped == 0 && !batch.expands() {
+            self.gathered.share(batch, dialect, bytes, 0..bytes.len());
+            return Ok(());
+        }
+        let messages: &mut dyn Iterator<Item = usize> = match selection {
+            Selection::Whole => {
+                &mut (0..batch.messages().len()).filter(|message| batch.is_wanted(dialect, *message))
             }
+            Selection::Some(messages) => &mut messages.iter().map(|message| *message as usize),
         };
         // Neighbours are one piece.
-        let mut piece: Option<Range<usize>> = None;
-        for frame in frames.skip(skipped) {
-            match &mut piece {
-                Some(piece) if piece.end == frame.start => piece.end = frame.end,
-                _ => {
-                    if let Some(piece) = piece.replace(frame) {
-                        self.gathered.share(batch, dialect, bytes, piece);
+        let mut piece: Range<usize> = 0..0;
+        for message in messages.skip(skipped) {
+            let frame = batch.frame(run, message);
+            if piece.end == frame.start {
+                piece.end = frame.end;
+            } else {
+                self.gathered.share(batch, dialect, bytes, mem::replace(&mut piece, frame));
+            }
+            let published = &batch.messages()[message];
+            if published.expands() {
+                self.gathered.share(batch, dialect, bytes, mem::replace(&mut piece, 0..0));
+                let topic = batch.topics().get(published.topic());
+                self.gather_payload(batch.payload(message), topic.as_str(), dialect, Frame::Live)?;
+            }
+        }
+        self.gathered.share(batch, dialect, bytes, piece);
+        Ok(())
+    }
+
+    /// Adds a stored value.
+    fn gather_stored(&mut self, stored: &Stored, dialect: Dialect, frame: Frame) -> io::Result<()> {
+        self.gather_payload(stored.payload(), stored.topic().as_str(), dialect, frame)
+    }
+
+    /// Adds a message that no batch has written. A long one is written by itself, in memory that is claimed for it.
+    fn gather_payload(
+        &mut self,
+        payload: PayloadRef<'_>,
+        topic: &str,
+        dialect: Dialect,
+        frame: Frame,
+    ) -> io::Result<()> {
+        if let Some(content) = payload.as_it_came(dialect) {
+            self.make_room(payload.source().len())?;
+            self.gathered.append(|out| frame.write(out, dialect, topic, content));
+        } else {
+            let length = payload.source().len();
+            for decoded in [plain_size(length), self.limits.decoded_budget(length), usize::MAX] {
+                // What it is encoded to takes about as much again.
+                self.make_room(decoded.saturating_mul(DECODING_FACTOR + 1))?;
+                let Writer { gathered, scratch, limits, .. } = self;
+                scratch.clear();
+                match payload.decode_within(scratch, limits, decoded) {
+                    Ok(root) => {
+                        let content = Content::Decoded(scratch.view(payload.source(), root));
+                        gathered.append(|out| frame.write(out, dialect, topic, content));
+                        break;
+                    }
+                    Err(refusal) if refusal.code == ErrorCode::TooLarge && decoded < usize::MAX => {}
+                    Err(_) => {
+                        self.count_failures(1);
+                        break;
                     }
                 }
             }
+            self.scratch.clear();
         }
-        if let Some(piece) = piece {
-            self.gathered.share(batch, dialect, bytes, piece);
+        if self.answer.bytes() > 0 && !self.in_turn {
+            self.answer.shrink_to(self.gathered.own.capacity());
+            self.flush()?;
         }
+        Ok(())
     }
 
-    fn gather_stored(&mut self, stored: &Stored, dialect: Dialect, frame: Frame) {
-        let Writer { gathered, scratch, limits, .. } = self;
-        let topic = stored.topic().as_str();
-        let mut failed = 0;
-        gathered.append(|out| {
-            if stored.payload().write(out, dialect, topic, frame, scratch, limits).is_err() {
-                failed = 1;
+    /// Makes room for so many bytes of a stored value: where these are many, what was gathered is written first, and memory
+    /// for them is waited for.
+    fn make_room(&mut self, bytes: usize) -> io::Result<()> {
+        if bytes <= MAX_BYTES {
+            return Ok(());
+        }
+        let bytes = bytes.min(self.account.share().most_for_one());
+        if self.in_turn {
+            // A turn waits for nothing, and is given nothing that is long.
+            self.answer = self.account.charge(bytes + self.answer.bytes());
+            return Ok(());
+        }
+        self.flush()?;
+        let began = Instant::now();
+        self.answer = loop {
+            if let Some(claim) = self.account.claim(bytes, WRITE_TICK) {
+                break claim;
             }
-        });
-        self.count_failures(failed);
+            self.patience.last_without_memory(began, &self.inbox)?;
+        };
+        Ok(())
     }
 
     fn count_failures(&self, failed: usize) {
@@ -457,6 +542,7 @@ impl Writer {
 
     fn note_written(&mut self) {
         self.written = 0;
+        self.answer = Claim::nothing();
         Counters::add(&self.counters.bytes_out, self.gathered.bytes);
         for charge in self.gathered.charges.drain(..) {
             self.inbox.written(charge);
@@ -464,15 +550,28 @@ impl Writer {
         self.gathered.clear();
     }
 
+    /// Whether a long answer is being written while others wait for the memory that it takes.
+    fn is_in_the_way(&self) -> bool {
+        self.answer.bytes() > LEAST_TAKEN && self.account.share().is_wanted()
+    }
+
     fn write_slices(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-        let mut progress = Instant::now();
+        let (began, mut taken) = (Instant::now(), 0);
+        let mut progress = began;
         while !slices.is_empty() {
             self.patience.last(progress, &self.inbox, &self.counters)?;
+            if self.is_in_the_way() {
+                self.patience.last_in_a_hurry(began)?;
+            }
             match (&*self.stream).write_vectored(slices) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     IoSlice::advance_slices(&mut slices, count);
-                    progress = Instant::now();
+                    taken += count;
+                    // A byte now and then is no progress.
+                    if taken >= LEAST_TAKEN {
+                        (progress, taken) = (Instant::now(), 0);
+                    }
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}

@@ -1,10 +1,12 @@
 //! Being installed: the manual, the shells' completion, `make install`, the service, the images.
 
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 use crate::{Served, babelmq, run, scratch};
 
@@ -106,6 +108,7 @@ fn a_release_knows_its_commit_if_anybody_does() {
     let mut rustc = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into()));
     rustc.args(["--edition", "2024", "-o"]).arg(&script).arg(root().join("build.rs"));
     assert!(rustc.status().unwrap().success());
+    let watched = RefCell::new(Vec::new());
     let says = |directory: &Path, profile: &str, path: Option<&str>| {
         let mut build = Command::new(&script);
         build.current_dir(directory).env("PROFILE", profile);
@@ -113,12 +116,22 @@ fn a_release_knows_its_commit_if_anybody_does() {
             build.env("PATH", path);
         }
         let printed = String::from_utf8(build.output().unwrap().stdout).unwrap();
+        let files = printed.lines().filter_map(|line| line.strip_prefix("cargo::rerun-if-changed="));
+        let files: Vec<_> =
+            files.filter(|file| *file != "build.rs").map(|file| directory.join(file)).collect();
+        // Cargo builds everything anew each time where a file that it is to watch is missing.
+        for file in &files {
+            assert!(file.exists(), "{} is watched and does not exist", file.display());
+        }
+        *watched.borrow_mut() = files;
         printed
             .lines()
             .find_map(|line| line.strip_prefix("cargo::rustc-env=BABELMQ_COMMIT="))
             .unwrap()
             .to_owned()
     };
+    // When what is watched was changed last, as cargo sees it.
+    let changed = || newest(&watched.borrow()).unwrap();
     assert_eq!(says(&folder, "release", None), "", "no repository");
     fs::write(folder.join(".cargo_vcs_info.json"), "{\n \"git\": {\n \"sha1\": \"0123456789abcdef\"\n }\n}")
         .unwrap();
@@ -141,7 +154,40 @@ fn a_release_knows_its_commit_if_anybody_does() {
         "a build for development would have to be made anew each time"
     );
     assert_eq!(says(&folder, "release", Some("/nowhere")), "", "no git");
+
+    let worktree = folder.join("worktree");
+    git(&["worktree", "add", "--quiet", "worktree"]);
+    git(&["pack-refs", "--all"]);
+    let logs = [folder.join(".git/logs/HEAD"), folder.join(".git/worktrees/worktree/logs/HEAD")];
+    for with_logs in [true, false] {
+        if !with_logs {
+            git(&["config", "core.logAllRefUpdates", "false"]);
+            logs.iter().for_each(|log| fs::remove_file(log).unwrap());
+        }
+        for directory in [&folder, &worktree] {
+            let commit = says(directory, "release", None);
+            assert!(commit.starts_with(" ("), "{commit}");
+            let before = changed();
+            let at = directory.to_str().unwrap();
+            git(&["-C", at, "commit", "--quiet", "--allow-empty", "--message", "more"]);
+            assert!(changed() > before, "a commit is not noticed: {:?}", watched.borrow());
+            assert_ne!(says(directory, "release", None), commit);
+        }
+    }
     fs::remove_dir_all(folder).unwrap();
+}
+
+/// The latest change of the files and of all that is in the directories.
+fn newest(paths: &[PathBuf]) -> Option<SystemTime> {
+    let mut newest = None;
+    let mut paths = paths.to_vec();
+    while let Some(path) = paths.pop() {
+        newest = newest.max(Some(fs::metadata(&path).unwrap().modified().unwrap()));
+        if path.is_dir() {
+            paths.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    newest
 }
 
 /// A service manager for one process: what it was told.

@@ -40,6 +40,26 @@ fn every_line_of_a_connection_bears_its_id() {
     assert_eq!((refused["code"].as_str(), refused["level"].as_str()), (Some("missing-field"), Some("INFO")));
 }
 
+/// A log is read on terminals: what a client says can neither hide in it nor turn a line around.
+#[test]
+fn nothing_that_a_client_says_is_hidden_in_the_log() {
+    let topic = "/\u{202e}a//\u{200b}";
+    for format in ["json", "text"] {
+        let served = Served::start(&["--log-format", format]);
+        let mut client = Client::to(served.address);
+        client.send(Json, format!(r#"{{"command":"get","topic":"{topic}"}}"#).as_bytes());
+        client.next();
+        drop(client);
+        served.signal("TERM");
+        let (_, _, log) = served.end();
+        assert!(log.contains("invalid-topic") && log.is_ascii(), "{log}");
+        if format == "json" {
+            let refused = lines(&log).into_iter().find(|line| line["message"] == "message refused").unwrap();
+            assert_eq!(refused["topic"], topic);
+        }
+    }
+}
+
 #[test]
 fn a_flood_of_refusals_is_a_few_lines() {
     let served = Served::start(&["--log-format", "json"]);

@@ -120,10 +120,63 @@ fn a_message_cannot_move_the_cursor() {
     let broker = Served::start(&[]);
     // A C1 control character, which JSON lets stand: it clears the screen of many terminals.
     Terminal::run(&broker.at("pub", &["/t", "before\u{9b}2Jafter", "--string"])).end();
-    for (format, shown) in [("json", "\"before\\u009b2Jafter\""), ("xml", "before&#155;2Jafter")] {
+    for (format, shown) in [("json", "\"before\\u009b2Jafter\""), ("xml", "before&#x9b;2Jafter")] {
         let (said, _) = Terminal::run(&broker.at("get", &["/t", "--format", format])).end();
         assert!(said.contains(shown), "{said}");
     }
+}
+
+/// Characters that turn around what stands beside them, or that are not seen: what is read is what is there.
+#[test]
+fn nothing_that_a_client_says_is_hidden_or_turned_around() {
+    let broker = Served::start(&[]);
+    let topic = "/exe.\u{202e}gpj/\u{200b}a\u{e0041}";
+    let shown = "/exe.\\u202egpj/\\u200ba\\udb40\\udc41";
+    Terminal::run(&broker.at("pub", &[topic, "x\u{2066}y\u{feff}z\u{ad}", "--string"])).end();
+    let json = "\"x\\u2066y\\ufeffz\\u00ad\"";
+    let xml = "x&#x2066;y&#xfeff;z&#xad;";
+    let of = |command: &str, arguments: &[&str]| Terminal::run(&broker.at(command, arguments)).end().0;
+    assert_eq!(of("sub", &["#", "-n", "1"]), format!("{shown} {json}"));
+    assert!(of("sub", &["#", "-n", "1", "--format", "xml"]).contains(xml));
+    let python = of("sub", &["#", "-n", "1", "--format", "pickle"]);
+    assert!(python.contains("2066") && !python.contains('\u{2066}'), "{python}");
+    assert_eq!(of("get", &[topic, "--pretty"]), json);
+    assert_eq!(of("topics", &[]), shown);
+    assert!(of("topics", &["--values"]).contains(shown));
+    let tree = of("topics", &["--tree"]);
+    assert!(tree.contains("exe.\\u202egpj") && tree.contains("\\u200ba\\udb40"), "{tree}");
+    let refused = of("get", &["/no\u{202e}thing"]);
+    assert!(refused.contains("/no\\u202ething holds no value"), "{refused}");
+    let mut top = Terminal::run(&broker.at("top", &[]));
+    top.shows("exe.\\u202egpj");
+
+    // A program gets the topic that it can ask for, and the value as it is.
+    let piped = crate::run(&broker.at("sub", &["#", "-n", "1"]));
+    assert_eq!(piped.1, format!("{topic} \"x\u{2066}y\u{feff}z\u{ad}\"\n"));
+}
+
+/// What a terminal obeys, at the other end of a pipe: escaped as the format can, so that the value is the same.
+#[test]
+fn no_control_character_leaves_by_a_pipe_unless_bytes_are_asked_for() {
+    let broker = Served::start(&[]);
+    let text = "a\u{85}b\u{7f}c\u{9b}2J";
+    Terminal::run(&broker.at("pub", &["/t", text, "--string"])).end();
+    let of = |arguments: &[&str]| crate::run(&broker.at("get", arguments)).1;
+    let json = of(&["/t"]);
+    assert_eq!(json, "\"a\\u0085b\\u007fc\\u009b2J\"\n");
+    assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+    assert!(of(&["/t", "--format", "xml"]).contains(">a&#x85;b&#x7f;c&#x9b;2J<"));
+    assert!(of(&["/t", "--format", "pickle"]).is_ascii());
+    assert_eq!(of(&["/t", "--raw"]), format!("\"{text}\"\n"));
+    // Where no reference can stand, the element is written anew.
+    let cdata = format!("<message type=\"str\"><![CDATA[{text}]]></message>");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cdata.xml");
+    std::fs::write(&file, cdata).unwrap();
+    let published =
+        crate::run(&broker.at("pub", &["/c", "--file", file.to_str().unwrap(), "--format", "xml"]));
+    assert_eq!(published.0, Some(0), "{published:?}");
+    assert!(of(&["/c", "--format", "xml"]).contains(">a&#x85;b&#x7f;c&#x9b;2J<"));
+    std::fs::remove_file(file).unwrap();
 }
 
 #[test]

@@ -245,6 +245,10 @@ impl Client {
         self.stream.local_addr().unwrap()
     }
 
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// The same connection, to read from one thread and write from another.
     pub fn share(&self) -> Client {
         Client { stream: self.stream.try_clone().unwrap() }
@@ -263,6 +267,14 @@ impl Client {
     /// Reads whatever comes next; returns 0 where nothing does.
     pub fn read_some(&mut self, into: &mut Vec<u8>) -> usize {
         let mut bytes = [0; 4_096];
+        let count = self.stream.read(&mut bytes).unwrap_or(0);
+        into.extend_from_slice(&bytes[..count]);
+        count
+    }
+
+    /// The same, of one byte.
+    pub fn read_a_byte(&mut self, into: &mut Vec<u8>) -> usize {
+        let mut bytes = [0];
         let count = self.stream.read(&mut bytes).unwrap_or(0);
         into.extend_from_slice(&bytes[..count]);
         count

@@ -166,7 +166,7 @@ impl Dispatcher {
 fn load(store: &mut dyn Store, mut take: impl FnMut(Kept)) -> Result<(), StoreError> {
     let (sender, read) = bounded(READ_AHEAD);
     thread::scope(|scope| {
-        let reader = scope.spawn(move || {
+        let reader = thread::Builder::new().name("load".into()).spawn_scoped(scope, move || {
             let mut values = Vec::with_capacity(TOGETHER);
             // Whoever takes is there until this has ended.
             let send = |values| drop(sender.send(values));
@@ -179,6 +179,9 @@ fn load(store: &mut dyn Store, mut take: impl FnMut(Kept)) -> Result<(), StoreEr
             send(values);
             Ok(())
         });
+        let reader = reader.map_err(|error| {
+            StoreError(format!("cannot start the thread that reads the store: {error}; it is left as it is"))
+        })?;
         read.iter().flatten().for_each(&mut take);
         reader.join().unwrap_or_else(|_| {
             Err(StoreError(

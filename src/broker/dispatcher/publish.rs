@@ -52,7 +52,7 @@ impl Dispatcher {
         self.counts.published += (batch.messages().len() - refused.len()) as u64;
         self.counts.store_refused += refused.len() as u64;
         self.note_room();
-        batch.settle();
+        batch.settle(shares.len());
         let batch = Arc::new(batch);
         let mut copies = Copies::default();
         for share in shares {

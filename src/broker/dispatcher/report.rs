@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 use super::{Client, Dispatcher};
+use crate::broker::memory::Use;
 use crate::broker::outbox::Delivery;
 use crate::broker::report::{Report, SubscriberReport, TopicReport};
 use crate::broker::stats::Stats;
@@ -45,6 +46,11 @@ impl Dispatcher {
     /// What the dispatcher counts.
     pub(super) fn stats(&self) -> Stats {
         let (unsaved, unsaved_clears) = self.unsaved();
+        let claimed = |this| match this {
+            // What is remembered has limits of its own, which are cut to its share.
+            Use::Stored => self.tree.cost() as u64,
+            _ => self.memory.of(this).used() as u64,
+        };
         Stats {
             published: self.counts.published,
             delivered: self.counts.delivered,
@@ -60,6 +66,8 @@ impl Dispatcher {
             stored_cost: self.tree.cost() as u64,
             unsaved,
             unsaved_clears,
+            memory_budget: self.memory.total() as u64,
+            memory_claimed: Use::ALL.map(claimed),
             ..Stats::default()
         }
     }

@@ -1,7 +1,7 @@
 //! What the dispatcher decides, one event at a time and without a thread.
 
 use super::*;
-use crate::broker::{Claim, Inbox, QueueLimits, Selection, outbox};
+use crate::broker::{Inbox, QueueLimits, Queued, Selection, outbox};
 use crate::codec::{Batch, Document, Message, Part, Payload, Published, Topics};
 use crate::protocol::{Limits, Value};
 
@@ -23,18 +23,18 @@ fn control(dispatcher: &mut Dispatcher, control: Control) {
     dispatcher.step(Event::Steps {
         client: CLIENT,
         steps: vec![Step::Control(control)],
-        claim: Claim::nothing(),
+        queued: Queued::nothing(),
     });
 }
 
 fn publish(dispatcher: &mut Dispatcher, topic: &str, retain: bool) {
     let limits = Limits::default();
-    let payload = Payload::of_value(&Value::Int(1), &limits).unwrap();
+    let payload = Payload::of_value("t", &Value::Int(1), &limits).unwrap();
     let batch = Batch::of_payload(Topic::parse(topic).unwrap(), payload, retain, limits);
     dispatcher.step(Event::Steps {
         client: ClientId(8),
         steps: vec![Step::Publish(Box::new(batch))],
-        claim: Claim::nothing(),
+        queued: Queued::nothing(),
     });
 }
 

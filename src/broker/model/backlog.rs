@@ -6,7 +6,7 @@ use shuttle::sync::Mutex;
 use shuttle::thread;
 
 use super::{any, explore};
-use crate::broker::{Backlog, Claim};
+use crate::broker::{Backlog, Queued};
 
 const LIMIT: usize = 100;
 /// Nothing, what fits beside others, what fills it, and what is too large.
@@ -20,11 +20,11 @@ fn backlog() {
         let held = Arc::new(Mutex::new(Vec::new()));
         let threads: Vec<_> = (0..3)
             .map(|_| {
-                let (backlog, held) = (backlog.clone(), held.clone());
+                let (lane, held) = (backlog.lane(), held.clone());
                 thread::spawn(move || {
                     for _ in 0..3 {
                         let bytes = SIZES[any(SIZES.len() as u64) as usize];
-                        let claim: Claim = backlog.claim(bytes);
+                        let queued: Queued = lane.claim(bytes);
                         {
                             let mut held = held.lock().unwrap();
                             held.push(bytes);
@@ -38,7 +38,7 @@ fn backlog() {
                             let place = held.iter().position(|other| *other == bytes).unwrap();
                             held.swap_remove(place);
                         }
-                        drop(claim);
+                        drop(queued);
                     }
                 })
             })

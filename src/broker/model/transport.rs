@@ -144,7 +144,7 @@ impl Session {
                 Read::End => return Pause::Over,
                 Read::Idle => return Pause::Idle,
                 Read::Some(Arrived::Steps(steps)) => {
-                    let answered = |step: &Step| matches!(step, Step::Control(control) if !matches!(control, Control::Clear { .. }));
+                    let answered = |step: &Step| matches!(step, Step::Control(_));
                     if steps.iter().any(answered) {
                         self.attach();
                     }
@@ -168,8 +168,8 @@ impl Session {
     }
 
     fn send(&self, steps: Vec<Step>, bytes: usize) {
-        let claim = self.shared.backlog.claim(bytes);
-        let _ = self.events.send(Event::Steps { client: self.client, steps, claim });
+        let queued = self.shared.backlog.lane().claim(bytes);
+        let _ = self.events.send(Event::Steps { client: self.client, steps, queued });
     }
 
     fn attach(&mut self) {

@@ -3,6 +3,7 @@
 //! The opcodes are followed with the texts of values in place of values: nothing is imported, called or built, and a
 //! text is cut before it grows, so following a pickle costs time in proportion to its length.
 
+use crate::cli::visible;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -233,10 +234,11 @@ fn tuple(items: &[Shown]) -> Shown {
 
 /// Makes a text fit to be shown: one line, of at most [`SHOWN`] characters.
 fn cut(text: String) -> Shown {
-    if text.chars().nth(SHOWN).is_none() && !text.contains(char::is_control) {
+    if text.chars().nth(SHOWN).is_none() && !text.contains(visible::is_hidden) {
         return text.into();
     }
-    let mut shown: String = text.chars().take(SHOWN).map(|c| if c.is_control() { '.' } else { c }).collect();
+    let mut shown: String =
+        text.chars().take(SHOWN).map(|c| if visible::is_hidden(c) { '.' } else { c }).collect();
     shown.push('…');
     shown.into()
 }

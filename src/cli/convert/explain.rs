@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::Failure;
+use crate::cli::visible;
 use crate::protocol::{Format, Value};
 
 /// A row of the table of `docs/protocol.md`.
@@ -114,7 +115,7 @@ impl Found {
                 })),
                 _ => {}
             }
-            let path: String = path.chars().take(60).collect();
+            let path: String = visible::line(&path).chars().take(60).collect();
             self.0.entry(Kind::of(value)).or_insert((0, path)).0 += 1;
         }
     }

@@ -10,6 +10,7 @@ use super::args::format;
 use super::failure::Failure;
 use super::input::{Input, Item, Kind};
 use super::pretty;
+use super::visible::{self, Place};
 use crate::middleware::Message;
 use crate::protocol::{ErrorCode, Format};
 
@@ -102,6 +103,11 @@ fn write(out: &mut impl Write, message: &Message, pretty: bool) -> Result<(), Fa
         (true, Format::Xml) => pretty::xml(&text).into(),
         _ => text,
     };
+    let text = match Place::of_stdout() {
+        // What a program reads is the translation itself.
+        Place::Pipe => text,
+        Place::Terminal => visible::payload(&text, message.format(), Place::Terminal).into_owned().into(),
+    };
     out.write_all(text.as_bytes())?;
     Ok(out.write_all(b"\n")?)
 }
@@ -114,7 +120,7 @@ fn warn(item: &Item, failure: &Failure) {
     }
     let deeds = deeds::of(&item.bytes);
     if !deeds.is_empty() {
-        eprintln!("{place}Python, unpickling this,");
+        eprintln!("{}Python, unpickling this,", visible::line(place));
         for deed in deeds {
             eprintln!("  would {deed}");
         }

@@ -8,6 +8,7 @@ use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
 use super::stats::{Rates, Subscriber};
 use crate::cli::quantity::{bytes, count, time};
+use crate::cli::visible;
 use crate::protocol::Format;
 
 pub(super) struct Screen<'a> {
@@ -43,7 +44,7 @@ impl Screen<'_> {
             Format::ALL.map(|format| format!("{format} {}", count(self.rates.published_in(format.name()))));
         vec![
             Line::from(vec![
-                format!(" babelmq {} ", now.version).bold(),
+                format!(" babelmq {} ", visible::line(&now.version)).bold(),
                 Span::raw(format!(
                     "on {}   up {}   memory {}",
                     self.address,
@@ -83,7 +84,7 @@ impl Screen<'_> {
         let topics = self.rates.topics();
         let rows = topics.iter().take(usize::from(area.height)).map(|(topic, rate)| {
             Row::new([
-                Cell::from(topic.topic.clone()).cyan(),
+                Cell::from(visible::line(&topic.topic)).cyan(),
                 right(count(*rate)),
                 right(count(topic.messages as f64)),
                 right(bytes(topic.bytes as f64)),
@@ -102,8 +103,8 @@ impl Screen<'_> {
             let dropped = right(count(subscriber.dropped as f64));
             Row::new([
                 Cell::from(subscriber.client.to_string()),
-                Cell::from(subscriber.peer.clone()),
-                Cell::from(subscriber.format.clone()),
+                Cell::from(visible::line(&subscriber.peer)),
+                Cell::from(visible::line(&subscriber.format)),
                 right(count(self.rates.delivered_to(subscriber))),
                 if subscriber.waiting > 0 { waiting.yellow() } else { waiting },
                 if subscriber.dropped > 0 { dropped.red() } else { dropped },
@@ -129,7 +130,7 @@ impl Screen<'_> {
 }
 
 fn filters(subscriber: &Subscriber) -> String {
-    let named = subscriber.topics.join(" ");
+    let named = visible::line(&subscriber.topics.join(" ")).into_owned();
     match subscriber.subscriptions.saturating_sub(subscriber.topics.len() as u64) {
         0 => named,
         more => format!("{named} and {more} more"),

@@ -2,56 +2,56 @@
 
 use std::borrow::Cow;
 
-use super::request::{Message, Part, Request};
+use super::request::{ControlRequest, Message, Part, Request};
 use crate::codec::{Document, Node};
 use crate::protocol::{Command, ErrorCode, Format, Id, Overflow, Refusal};
 
 /// Bytes in the `id` of a ping.
 const MAX_ID_BYTES: usize = 1_024;
 
-/// The fields that the broker knows; all others are ignored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::codec) enum Name {
-    Command,
-    Topic,
-    Message,
-    Retain,
-    Ttl,
-    Exact,
-    Overflow,
-    Queue,
-    Id,
+/// The fields that a publish needs, and the only ones that a frame has that is passed on as it came: `command`, `topic`
+/// and `message`.
+const PUBLISH_FIELDS: u32 = 3;
+
+/// The one list of names: what is added here is known everywhere.
+macro_rules! names {
+    ($($name:ident $text:literal),* $(,)?) => {
+        /// The fields that the broker knows; all others are ignored.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(in crate::codec) enum Name {
+            $($name),*
+        }
+
+        impl Name {
+            #[cfg(test)]
+            const ALL: &[Name] = &[$(Name::$name),*];
+
+            pub(in crate::codec) fn from_bytes(name: &[u8]) -> Option<Name> {
+                Some(match name {
+                    $(_ if name == $text.as_bytes() => Name::$name,)*
+                    _ => return None,
+                })
+            }
+
+            fn as_str(self) -> &'static str {
+                match self {
+                    $(Name::$name => $text),*
+                }
+            }
+        }
+    };
 }
 
-impl Name {
-    pub(in crate::codec) fn from_bytes(name: &[u8]) -> Option<Name> {
-        Some(match name {
-            b"command" => Name::Command,
-            b"topic" => Name::Topic,
-            b"message" => Name::Message,
-            b"retain" => Name::Retain,
-            b"ttl" => Name::Ttl,
-            b"exact" => Name::Exact,
-            b"overflow" => Name::Overflow,
-            b"queue" => Name::Queue,
-            b"id" => Name::Id,
-            _ => return None,
-        })
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Name::Command => "command",
-            Name::Topic => "topic",
-            Name::Message => "message",
-            Name::Retain => "retain",
-            Name::Ttl => "ttl",
-            Name::Exact => "exact",
-            Name::Overflow => "overflow",
-            Name::Queue => "queue",
-            Name::Id => "id",
-        }
-    }
+names! {
+    Command "command",
+    Topic "topic",
+    Message "message",
+    Retain "retain",
+    Ttl "ttl",
+    Exact "exact",
+    Overflow "overflow",
+    Queue "queue",
+    Id "id",
 }
 
 /// The value of a field other than `message`.
@@ -105,8 +105,8 @@ pub(in crate::codec) struct Fields<'a> {
     queue: Option<Field<'a>>,
     id: Option<Field<'a>>,
     message: Option<Message>,
-    /// Fields that are not the broker's.
-    pub(in crate::codec) others: u32,
+    /// How many fields the body has, whatever they are called.
+    count: u32,
 }
 
 impl<'a> Fields<'a> {
@@ -115,6 +115,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`ErrorCode::DuplicateField`] where it was taken before.
     pub(in crate::codec) fn set(&mut self, name: Name, value: Field<'a>) -> Result<(), Refusal> {
+        self.count += 1;
         let slot = match name {
             Name::Command => &mut self.command,
             Name::Topic => &mut self.topic,
@@ -137,10 +138,16 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`ErrorCode::DuplicateField`] where it was taken before.
     pub(in crate::codec) fn set_message(&mut self, message: Message) -> Result<(), Refusal> {
+        self.count += 1;
         match self.message.replace(message) {
             None => Ok(()),
             Some(_) => Err(twice(Name::Message)),
         }
+    }
+
+    /// Passes over a field that is not the broker's.
+    pub(in crate::codec) fn pass_over(&mut self) {
+        self.count += 1;
     }
 
     /// The fields of a body that was decoded as a whole, its root a dict with string keys.
@@ -163,7 +170,7 @@ impl<'a> Fields<'a> {
                     fields.set_message(Message { part: part.clone(), document: Some(value) })?;
                 }
                 Some(name) => fields.set(name, Field::from_node(source, document, nodes[value]))?,
-                None => fields.others += 1,
+                None => fields.pass_over(),
             }
         }
         Ok(fields)
@@ -191,38 +198,34 @@ impl<'a> Fields<'a> {
             return Err(unknown_command(&word));
         };
         let is_xml = format == Format::Xml;
-        // Only JSON has one way to say it; an XML frame may be called anything and hold comments.
-        let verbatim = format == Format::Json
-            && self.others == 0
-            && self.retain.is_none()
-            && self.ttl.is_none()
-            && self.exact.is_none()
-            && self.overflow.is_none()
-            && self.queue.is_none()
-            && self.id.is_none();
+        // Only JSON has one way to say it; an XML frame may be called anything and hold comments. A publish needs its
+        // three fields, and none comes twice: where there are three, there is no other.
+        let verbatim = format == Format::Json && self.count == PUBLISH_FIELDS;
         let topic = optional_str(Name::Topic, self.topic)?;
         let needed = |topic: Option<Cow<'a, str>>| topic.ok_or_else(|| missing("topic", command));
-        Ok(match command {
-            Command::Publish => Request::Publish {
-                topic: needed(topic)?,
-                message: self.message.ok_or_else(|| missing("message", command))?,
-                retain: optional_bool(Name::Retain, self.retain, is_xml)?.unwrap_or(true),
-                ttl: positive(Name::Ttl, "of seconds", self.ttl, is_xml)?,
-                verbatim,
-            },
-            Command::Subscribe => Request::Subscribe {
+        Ok(Request::Control(match command {
+            Command::Publish => {
+                return Ok(Request::Publish {
+                    topic: needed(topic)?,
+                    message: self.message.ok_or_else(|| missing("message", command))?,
+                    retain: optional_bool(Name::Retain, self.retain, is_xml)?.unwrap_or(true),
+                    ttl: positive(Name::Ttl, "of seconds", self.ttl, is_xml)?,
+                    verbatim,
+                });
+            }
+            Command::Subscribe => ControlRequest::Subscribe {
                 topic: needed(topic)?,
                 exact: optional_bool(Name::Exact, self.exact, is_xml)?.unwrap_or(false),
                 overflow: overflow(self.overflow)?,
                 queue: positive(Name::Queue, "of messages", self.queue, is_xml)?,
             },
-            Command::Cancel => Request::Cancel { topic: needed(topic)? },
-            Command::List => Request::List { topic },
-            Command::Get => Request::Get { topic: needed(topic)? },
-            Command::Clear => Request::Clear { topic: needed(topic)? },
-            Command::Ping => Request::Ping { id: id(self.id)? },
-            Command::Stats => Request::Stats,
-        })
+            Command::Cancel => ControlRequest::Cancel { topic: needed(topic)? },
+            Command::List => ControlRequest::List { topic },
+            Command::Get => ControlRequest::Get { topic: needed(topic)? },
+            Command::Clear => ControlRequest::Clear { topic: needed(topic)? },
+            Command::Ping => ControlRequest::Ping { id: id(self.id)? },
+            Command::Stats => ControlRequest::Stats,
+        }))
     }
 }
 
@@ -312,4 +315,42 @@ fn unknown_command(word: &str) -> Refusal {
 /// As much of a client's text as fits an error message.
 fn shown(text: &str) -> String {
     text.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::read_request;
+    use crate::protocol::Limits;
+
+    /// Whether a publish with `more` behind its three fields is passed on as it came; `None` where it is refused.
+    fn verbatim(more: &str) -> Option<bool> {
+        let body = format!(r#"{{"command":"publish","topic":"t","message":1{more}}}"#);
+        let body = body.as_bytes();
+        let mut document = Document::new();
+        match read_request(body, Format::Json, 0..body.len(), &mut document, &Limits::default()) {
+            Ok(Request::Publish { verbatim, .. }) => Some(verbatim),
+            _ => None,
+        }
+    }
+
+    /// A field that is the broker's business is not passed on, and no list has to say so.
+    #[test]
+    fn every_field_besides_the_three_makes_a_frame_that_is_not_passed_on_as_it_came() {
+        let needed = [Name::Command, Name::Topic, Name::Message];
+        assert_eq!(needed.len(), PUBLISH_FIELDS as usize);
+        assert_eq!(verbatim(""), Some(true));
+        assert_eq!(verbatim(r#","nobody's":1"#), Some(false));
+        for &name in Name::ALL {
+            let text = name.as_str();
+            assert_eq!(Name::from_bytes(text.as_bytes()), Some(name));
+            // Of each kind that a field can have, one value; some fields refuse some of them.
+            let mut taken = ["true", "1", r#""latest""#].iter().filter_map(|value| {
+                let verbatim = verbatim(&format!(r#","{text}":{value}"#));
+                assert_ne!(verbatim, Some(true), "{text}: {value}");
+                verbatim
+            });
+            assert_eq!(taken.next().is_none(), needed.contains(&name), "{text}");
+        }
+    }
 }

@@ -182,6 +182,7 @@ mod tests {
             changes in prop::collection::vec((any::<Index>(), 0..3_usize, 0..PIECES.len()), 0..4),
             deep in 1..150_usize,
             decoded_size in prop_oneof![3 => Just(usize::MAX), 1 => 0..2_000_usize],
+            max_encoded in prop_oneof![3 => Just(u32::MAX), 1 => 8_192..10_000_u32],
             depth in prop_oneof![3 => Just(MAX_DEPTH), 1 => 0..4_usize],
             int_digits in prop_oneof![3 => Just(MAX_INT_DIGITS), 1 => 0..4_usize],
         ) {
@@ -193,7 +194,7 @@ mod tests {
                 let times = if PIECES[piece] == "[" { deep } else { 1 };
                 changed.splice(at..end, PIECES[piece].repeat(times).into_bytes());
             }
-            let limits = Limits { decoded_size, depth, int_digits, ..Limits::default() };
+            let limits = Limits { decoded_size, max_encoded, depth, int_digits, ..Limits::default() };
             let known = learned(original);
             if let Some(Recognised { topic, message }) = known.recognise(&changed, 0..changed.len(), &limits) {
                 let full = read(&changed, &limits);

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::fields::Fields;
+use super::longest::hold_to_max_encoded;
 use super::tighter::hold_to_tighter_limits;
 use crate::codec::{Document, json, pickle, xml};
 use crate::protocol::{Command, Format, Id, Limits, Overflow, Refusal};
@@ -24,6 +25,13 @@ pub enum Request<'a> {
         /// Whether the frame holds these fields and no other, so that it can be passed on as it came.
         verbatim: bool,
     },
+    /// Everything else.
+    Control(ControlRequest<'a>),
+}
+
+/// A request that is no publish.
+#[derive(Debug)]
+pub enum ControlRequest<'a> {
     /// See [`Command::Subscribe`].
     Subscribe {
         /// The filter.
@@ -105,6 +113,7 @@ pub fn read_request<'a>(
     limits: &Limits,
 ) -> Result<Request<'a>, Refusal> {
     let mark = document.mark();
+    let len = body.len();
     let fields = match format {
         Format::Json => json::read_fields(source, body, document, limits),
         Format::Xml => xml_fields(source, body, document, limits),
@@ -114,6 +123,7 @@ pub fn read_request<'a>(
     let request = request.and_then(|request| {
         if let Request::Publish { topic, message, .. } = &request {
             hold_to_tighter_limits(source, format, message, document, limits)
+                .and_then(|()| hold_to_max_encoded(source, format, len, topic, message, document, limits))
                 .map_err(|refusal| refusal.about(topic.as_ref()))?;
         }
         Ok(request)
@@ -136,8 +146,23 @@ pub fn decode_part(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<usize, Refusal> {
+    decode_within(source, format, part, document, limits, usize::MAX)
+}
+
+/// The same, for what decodes to at most `decoded` bytes.
+///
+/// # Errors
+/// As for [`decode_part`], and [`ErrorCode::TooLarge`](crate::protocol::ErrorCode::TooLarge).
+pub(in crate::codec) fn decode_within(
+    source: &[u8],
+    format: Format,
+    part: &Part,
+    document: &mut Document,
+    limits: &Limits,
+    decoded: usize,
+) -> Result<usize, Refusal> {
     // What was accepted is within the limits, whichever way it was judged; it is not to be refused now.
-    let limits = &Limits { max_frame: limits.max_frame, ..Limits::NONE };
+    let limits = &Limits { max_frame: limits.max_frame, decoded_size: decoded, ..Limits::NONE };
     let root = match (part, format) {
         (Part::Value(range), Format::Json) => json::decode(source, range.clone(), document, limits)?,
         (Part::Value(range), Format::Xml) => xml::decode_message(source, range.clone(), document, limits)?,

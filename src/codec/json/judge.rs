@@ -6,7 +6,7 @@ use super::glance::{glance, is_everyday};
 use super::grammar::{Bracket, Grammar, Piece, Sink, literal_prefix};
 use super::read::{decode, unescape};
 use crate::codec::document::{Budget, Document};
-use crate::codec::envelope::{Field, Fields, Message, Name, Part};
+use crate::codec::envelope::{Field, Fields, Message, Name, Part, surely_fits};
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE, Refusal};
 
 /// Reads a message body: one JSON object. Of the `message` field it keeps where it lies; the value is decoded into
@@ -20,11 +20,12 @@ pub(in crate::codec) fn read_fields<'a>(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<Fields<'a>, Refusal> {
+    let length = body.len();
     let mut grammar = Grammar::new(source, body)?;
     let mut fields = Fields::default();
     grammar.skip_space();
     if grammar.peek() != Some(b'{') {
-        let mut judge = Judge::new(source, limits);
+        let mut judge = Judge::new(source, limits, length);
         grammar.value(&mut judge)?;
         return Err(Refusal::new(ErrorCode::NotAMap, "the body of a JSON message must be an object"));
     }
@@ -40,7 +41,7 @@ pub(in crate::codec) fn read_fields<'a>(
         let name = Name::from_bytes(&spelled(source, &key));
         grammar.skip_space();
         let start = grammar.position();
-        let mut judge = Judge::new(source, limits);
+        let mut judge = Judge::new(source, limits, length);
         grammar.value(&mut judge)?;
         let value = start..grammar.position();
         match name {
@@ -53,7 +54,7 @@ pub(in crate::codec) fn read_fields<'a>(
                 fields.set_message(Message { part: Part::Value(value), document: decoded })?;
             }
             Some(name) => fields.set(name, judge.field())?,
-            None => fields.others += 1,
+            None => fields.pass_over(),
         }
         grammar.skip_space();
         match grammar.peek() {
@@ -101,6 +102,7 @@ fn is_usual(source: &[u8], text: &Range<usize>, start: usize, limits: &Limits) -
     limits.depth >= MAX_DEPTH
         && limits.int_digits >= MAX_INT_DIGITS
         && most <= limits.decoded_size
+        && surely_fits(text.len(), limits)
         // A value does not begin with the spaces before it.
         && source.get(start).is_some_and(|&first| first > b' ')
 }
@@ -203,9 +205,10 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(source: &'a [u8], limits: &Limits) -> Judge<'a> {
+    fn new(source: &'a [u8], limits: &Limits, length: usize) -> Judge<'a> {
         let last = Field::Other("an object or an array");
-        Judge { source, budget: Budget::new(limits), depth: 0, deepest: 0, may_be_tagged: false, last }
+        let budget = Budget::new(limits, length);
+        Judge { source, budget, depth: 0, deepest: 0, may_be_tagged: false, last }
     }
 
     /// Whether there is something that only decoding can judge: a `$` tag, or brackets too deep for values

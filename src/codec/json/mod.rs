@@ -9,12 +9,14 @@ mod grammar;
 mod judge;
 mod onward;
 mod read;
+mod size;
 mod straight;
 mod write;
 
 pub(super) use judge::{literal_length, may_be_everyday, plain_value, read_fields};
 pub(super) use onward::{Spelled, Target, walk};
 pub use read::decode;
+pub(super) use size::size;
 pub use write::{encode, encode_published, write_str};
 pub(super) use write::{put, put_text};
 

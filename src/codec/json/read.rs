@@ -37,9 +37,9 @@ pub(super) fn by_grammar(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<usize, Refusal> {
+    let budget = Budget::new(limits, range.len());
     let mut grammar = Grammar::new(source, range)?;
     let root = document.len();
-    let budget = Budget::new(limits);
     let mut builder = Builder { source, document, budget, open: Vec::new(), deepest: 0 };
     grammar.value(&mut builder)?;
     grammar.end()?;

@@ -52,7 +52,7 @@ enum Kind {
 fn read_value(source: &[u8], range: Range<usize>, document: &mut Document, limits: &Limits) -> Option<()> {
     let text = source.get(..range.end)?;
     let mut at = range.start;
-    let mut budget = Budget::new(limits);
+    let mut budget = Budget::new(limits, range.len());
     // What the values cost, to be paid in the end.
     let mut spent = 0;
     let mut open = Open { kind: Kind::Whole, at: 0, items: 0 };

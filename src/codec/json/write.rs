@@ -130,7 +130,7 @@ struct Open {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Style {
+pub(super) enum Style {
     /// No container: the value itself.
     Whole,
     Array,
@@ -146,7 +146,7 @@ enum Style {
 impl Style {
     /// How its text begins: so many of these bytes.
     #[inline(always)]
-    fn opening(self) -> (&'static [u8; 16], usize) {
+    pub(super) fn opening(self) -> (&'static [u8; 16], usize) {
         match self {
             Style::Whole => (b"                ", 0),
             Style::Array => (b"[               ", 1),
@@ -160,7 +160,7 @@ impl Style {
 
     /// How it ends.
     #[inline(always)]
-    fn closing(self) -> (&'static [u8; 4], usize) {
+    pub(super) fn closing(self) -> (&'static [u8; 4], usize) {
         match self {
             Style::Whole => (b"    ", 0),
             Style::Array => (b"]   ", 1),
@@ -169,6 +169,25 @@ impl Style {
             // There is at least one: a dict without entries is an object.
             Style::Pairs => (b"]]} ", 3),
         }
+    }
+}
+
+/// How the value at `index` is written.
+pub(super) fn style_of(view: &View<'_>, index: usize, node: Node, exact: bool) -> Style {
+    match node {
+        Node::List(_) => Style::Array,
+        Node::Tuple(_) => {
+            if exact {
+                Style::Tuple
+            } else {
+                Style::Array
+            }
+        }
+        Node::FrozenSet(_) if exact => Style::FrozenSet,
+        Node::Set(_) | Node::FrozenSet(_) => Style::Set,
+        Node::Dict(_) if is_object(view, index, exact) => Style::Object,
+        Node::Dict(_) => Style::Pairs,
+        _ => Style::Whole,
     }
 }
 
@@ -307,7 +326,7 @@ fn put_scalar<'p>(
 
 /// A key as `json.dumps` spells it.
 #[inline]
-fn spell_key(view: &View<'_>, key: Node, out: &mut Vec<u8>) {
+pub(super) fn spell_key(view: &View<'_>, key: Node, out: &mut Vec<u8>) {
     match key {
         Node::Str(text) => write_str(view.text(text), out),
         scalar => {

@@ -5,7 +5,7 @@
 //! the payload's budget before it is written.
 
 use super::machine::Machine;
-use super::store::{Item, Kind, NONE};
+use super::store::{Item, Kind, NONE, push};
 use crate::codec::keys::settle;
 use crate::codec::{Budget, Node, Size};
 use crate::protocol::{ErrorCode, MAX_DEPTH, Refusal};
@@ -82,7 +82,7 @@ impl Machine<'_> {
                     Item::Container(id) => return Ok(Some(*id)),
                     Item::Leaf(node) => {
                         budget.node(text_of(node))?;
-                        self.document.push(*node);
+                        self.document.push_within(*node, budget);
                     }
                     Item::ByteArray(_) if frame.hashed || frame.next_is_hashed() => {
                         return Err(Refusal::new(
@@ -94,7 +94,7 @@ impl Machine<'_> {
                         self.bytearrays = true;
                         let node = bytes_of(*other)?;
                         budget.node(text_of(&node))?;
-                        self.document.push(node);
+                        self.document.push_within(node, budget);
                     }
                 }
                 frame.written += 1;
@@ -147,13 +147,14 @@ impl Machine<'_> {
             written: 0,
         };
         budget.node(0)?;
-        self.document.push(match kind {
+        let head = match kind {
             Kind::List => Node::List(Size::default()),
             Kind::Tuple => Node::Tuple(Size::default()),
             Kind::Set => Node::Set(Size::default()),
             Kind::FrozenSet => Node::FrozenSet(Size::default()),
             Kind::Dict => Node::Dict(Size::default()),
-        });
+        };
+        self.document.push_within(head, budget);
         self.scratch.frames.push(frame);
         Ok(())
     }
@@ -171,7 +172,7 @@ impl Machine<'_> {
                 settle(self.document, self.reader.source(), at, budget)?;
             }
         }
-        let Machine { scratch, document, shared, .. } = self;
+        let Machine { scratch, document, shared, work, .. } = self;
         let containers = &mut scratch.store.containers;
         if *shared {
             // Where duplicates went, what stood behind them moved: it cannot be copied from any more.
@@ -185,7 +186,7 @@ impl Machine<'_> {
             }
             containers[frame.id as usize].flat = frame.at;
             containers[frame.id as usize].height = frame.height;
-            scratch.closed.push(frame.id);
+            push(&mut scratch.closed, frame.id, work)?;
         }
         containers[frame.id as usize].open = false;
         if let Some(parent) = scratch.frames.last_mut() {
@@ -200,7 +201,7 @@ impl Machine<'_> {
         for node in &self.document.nodes()[value.clone()] {
             budget.node(text_of(node))?;
         }
-        self.document.nodes_mut().extend_from_within(value);
+        self.document.copy_within(value, budget);
         Ok(())
     }
 }

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use super::opcode::*;
 use super::straight;
-use crate::codec::Document;
+use crate::codec::envelope::decoded_surely_fits;
+use crate::codec::{Budget, Document};
 use crate::protocol::{Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE};
 
 /// What ends the dict and the pickle.
@@ -118,10 +119,14 @@ impl KnownPickle {
             None => self.other_topic(rest).map(|(topic, payload)| (Some(topic), payload))?,
         };
         let cost = self.cost + topic.map_or(self.topic.len(), str::len);
-        let within = Limits { decoded_size: limits.decoded_size.checked_sub(cost)?, ..*limits };
+        let within = Budget::of(limits.decoded_budget(text.len()).checked_sub(cost)?);
         let payload = body.end - payload.len()..body.end - AFTER.len();
-        let (root, size) =
-            straight::read_inside(source, body.end, payload, self.memoised, document, &within)?;
+        let mark = document.mark();
+        let (root, size) = straight::read_inside(source, body.end, payload, self.memoised, document, within)?;
+        if !decoded_surely_fits(size, limits) {
+            document.truncate(mark);
+            return None;
+        }
         Some(RecognisedPickle { topic, root, size })
     }
 
@@ -243,6 +248,9 @@ mod tests {
             let limits = match round % 3 {
                 0 => Limits { decoded_size: below(500), ..Limits::default() },
                 1 => Limits { depth: 1 + below(4), ..Limits::default() },
+                _ if round % 2 == 0 => {
+                    Limits { max_encoded: 8_192 + below(3_000) as u32, ..Limits::default() }
+                }
                 _ => Limits::default(),
             };
             let source = [b"..", &*body, b"u."].concat();

@@ -6,7 +6,7 @@
 use super::opcode::*;
 use super::plain::{self, Builtin};
 use super::reader::Reader;
-use super::store::{Item, Kind, Scratch};
+use super::store::{Item, Kind, Scratch, push};
 use super::{number, text};
 use crate::codec::{Budget, Document, Node};
 use crate::protocol::Refusal;
@@ -22,8 +22,8 @@ pub(super) struct Machine<'a> {
     pub(super) document: &'a mut Document,
     /// Stack, memo and containers.
     pub(super) scratch: &'a mut Scratch,
-    /// What may be copied while the machine runs. It bounds what a short pickle can make by calling one of
-    /// the plain builtins many times on one long value.
+    /// What the machine may take while it runs: memory for its stack, its memo and its containers, and for texts. It also bounds
+    /// what a short pickle can make by calling one of the plain builtins many times on one long value.
     pub(super) work: Budget,
     /// The height of the stack at the innermost open mark: nothing below may be popped.
     pub(super) floor: usize,
@@ -138,10 +138,10 @@ impl<'a> Machine<'a> {
                     Item::ByteArray(self.reader.take(length)?.1)
                 }
 
-                EMPTY_LIST => self.scratch.store.create(Kind::List, &[]),
-                EMPTY_DICT => self.scratch.store.create(Kind::Dict, &[]),
-                EMPTY_SET => self.scratch.store.create(Kind::Set, &[]),
-                EMPTY_TUPLE => self.scratch.store.create(Kind::Tuple, &[]),
+                EMPTY_LIST => self.scratch.store.create(Kind::List, &[], &mut self.work)?,
+                EMPTY_DICT => self.scratch.store.create(Kind::Dict, &[], &mut self.work)?,
+                EMPTY_SET => self.scratch.store.create(Kind::Set, &[], &mut self.work)?,
+                EMPTY_TUPLE => self.scratch.store.create(Kind::Tuple, &[], &mut self.work)?,
                 TUPLE1 => self.gather(Kind::Tuple, 1)?,
                 TUPLE2 => self.gather(Kind::Tuple, 2)?,
                 TUPLE3 => self.gather(Kind::Tuple, 3)?,
@@ -173,7 +173,7 @@ impl<'a> Machine<'a> {
 
                 MARK => {
                     self.floor = self.scratch.stack.len();
-                    self.scratch.marks.push(self.floor as u32);
+                    push(&mut self.scratch.marks, self.floor as u32, &mut self.work)?;
                     continue;
                 }
                 POP => {
@@ -196,7 +196,7 @@ impl<'a> Machine<'a> {
                 }
                 MEMOIZE => {
                     let top = self.top()?;
-                    self.scratch.memo.push(top);
+                    self.scratch.memo.push(top, &mut self.work)?;
                     continue;
                 }
                 BINPUT => {
@@ -229,11 +229,11 @@ impl<'a> Machine<'a> {
 
                 other => self.import_or_refuse(other)?,
             };
-            self.scratch.stack.push(item);
+            push(&mut self.scratch.stack, item, &mut self.work)?;
             // Protocol 4 memoises nearly every value. While the value is at hand that is far cheaper than
             // fetching it back from the stack that it has just been written to.
             if self.reader.pass(MEMOIZE) {
-                self.scratch.memo.push(item);
+                self.scratch.memo.push(item, &mut self.work)?;
             }
         }
     }

@@ -17,6 +17,7 @@ mod opcode;
 mod piece;
 mod plain;
 mod reader;
+mod size;
 mod stack;
 mod store;
 mod straight;
@@ -38,6 +39,7 @@ pub(super) use encode::{put, put_text};
 pub use known::{KnownPickle, RecognisedPickle};
 pub use onward::encode_json;
 pub(super) use onward::put_json;
+pub(super) use size::size;
 pub use walk::{Argument, Opcode, Opcodes, opcodes};
 
 use self::flatten::Flat;
@@ -145,10 +147,11 @@ fn with_machine<T>(
         /// Empty while a machine runs, and after the thread's destructors.
         static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
     }
+    let length = range.len();
     let reader = Reader::new(source, range)?;
     let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
-    let mut machine = Machine::new(reader, document, &mut scratch, Budget::new(limits));
-    let result = read(&mut machine, &mut Budget::new(limits));
+    let mut machine = Machine::new(reader, document, &mut scratch, Budget::new(limits, length));
+    let result = read(&mut machine, &mut Budget::new(limits, length));
     scratch.clear();
     // Without a place to keep it, it is dropped.
     let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));

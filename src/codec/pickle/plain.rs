@@ -98,13 +98,10 @@ impl Machine<'_> {
         let store = &mut self.scratch.store;
         let run = match (store.only_run(list), list) {
             (Some((run, _)), _) => run,
-            (None, Item::Container(id)) => {
-                let work = &mut self.work;
-                store.gather(id, |items| work.bytes(items.saturating_mul(size_of::<Item>())))?
-            }
+            (None, Item::Container(id)) => store.gather(id, &mut self.work)?,
             _ => return Err(self.reader.malformed("a set is made from a list")),
         };
-        Ok(store.create_from(kind, run))
+        store.create_from(kind, run, &mut self.work)
     }
 
     fn is_latin1(&self, encoding: Text) -> bool {
@@ -117,7 +114,8 @@ impl Machine<'_> {
         if bytes.is_ascii() {
             return Ok(text);
         }
-        self.work.bytes(bytes.len())?;
+        // Once for what is gathered, and once for what is kept.
+        self.work.bytes(2 * bytes.len())?;
         let encoded: Option<Vec<u8>> = str::from_utf8(bytes)
             .ok()
             .and_then(|text| text.chars().map(|character| u8::try_from(character).ok()).collect());

@@ -57,7 +57,7 @@ impl Machine<'_> {
         if kind == Kind::Dict && items.len() % 2 != 0 {
             return Err(self.odd());
         }
-        let container = store.create(kind, items);
+        let container = store.create(kind, items, &mut self.work)?;
         stack.truncate(height);
         Ok(container)
     }
@@ -91,7 +91,7 @@ impl Machine<'_> {
                 if kind == Kind::Dict && items.len() % 2 != 0 {
                     return Err(self.odd());
                 }
-                store.extend(id, items);
+                store.extend(id, items, &mut self.work)?;
                 stack.truncate(height);
                 Ok(())
             }
@@ -109,8 +109,7 @@ impl Machine<'_> {
     #[inline]
     pub(super) fn put(&mut self, number: u64) -> Result<(), Refusal> {
         let top = self.top()?;
-        self.scratch.memo.put(number, top);
-        Ok(())
+        self.scratch.memo.put(number, top, &mut self.work)
     }
 
     #[inline]

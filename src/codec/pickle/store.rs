@@ -7,7 +7,40 @@
 use std::collections::HashMap;
 
 use super::plain::Builtin;
-use crate::codec::{Node, Text};
+use crate::codec::{Budget, Node, Text};
+use crate::protocol::Refusal;
+
+/// Elements that each vector of a machine may have room for without paying: 64 KiB in the largest. So much is kept from one
+/// pickle to the next.
+const KEPT: usize = 4096;
+
+/// Appends an element; memory beyond what is kept is paid for when the vector grows.
+#[inline(always)]
+pub(super) fn push<T>(vector: &mut Vec<T>, element: T, work: &mut Budget) -> Result<(), Refusal> {
+    if vector.len() == vector.capacity() {
+        grow(vector, 1, work)?;
+    }
+    vector.push(element);
+    Ok(())
+}
+
+/// Makes room for `more` elements, and for as many again as there are, as far as `work` can pay for them.
+#[cold]
+fn grow<T>(vector: &mut Vec<T>, more: usize, work: &mut Budget) -> Result<(), Refusal> {
+    let least = vector.len() + more;
+    let paid = vector.capacity().max(KEPT);
+    let affordable = paid.saturating_add(work.left() / size_of::<T>());
+    let room = least.max((2 * vector.capacity()).max(16).min(affordable));
+    work.bytes(room.saturating_sub(paid).saturating_mul(size_of::<T>()))?;
+    vector.reserve_exact(room - vector.len());
+    Ok(())
+}
+
+/// The same as [`push`] for many, of which `work` may not be able to pay all.
+#[inline]
+fn make_room<T>(vector: &mut Vec<T>, more: usize, work: &mut Budget) -> Result<(), Refusal> {
+    if vector.capacity() - vector.len() < more { grow(vector, more, work) } else { Ok(()) }
+}
 
 /// A value on the machine's stack.
 #[derive(Clone, Copy, Debug)]
@@ -96,20 +129,21 @@ pub(super) struct Store {
 impl Store {
     /// A container of `items`.
     #[inline]
-    pub(super) fn create(&mut self, kind: Kind, items: &[Item]) -> Item {
+    pub(super) fn create(&mut self, kind: Kind, items: &[Item], work: &mut Budget) -> Result<Item, Refusal> {
+        make_room(&mut self.pool, items.len(), work)?;
         let first = Run { start: self.pool.len() as u32, count: items.len() as u32 };
         self.pool.extend_from_slice(items);
-        self.create_from(kind, first)
+        self.create_from(kind, first, work)
     }
 
     /// A container whose children are in the pool already. Nothing in the pool is ever changed, so it may
     /// share them with another container.
     #[inline]
-    pub(super) fn create_from(&mut self, kind: Kind, first: Run) -> Item {
+    pub(super) fn create_from(&mut self, kind: Kind, first: Run, work: &mut Budget) -> Result<Item, Refusal> {
         let id = self.containers.len() as u32;
         let container = Container { kind, open: false, height: 0, flat: NONE, first, more: NONE, tail: NONE };
-        self.containers.push(container);
-        Item::Container(id)
+        push(&mut self.containers, container, work)?;
+        Ok(Item::Container(id))
     }
 
     /// What kind of container `item` is, if it is one.
@@ -122,12 +156,13 @@ impl Store {
     }
 
     /// Appends `items` to the children of container `id`.
-    pub(super) fn extend(&mut self, id: u32, items: &[Item]) {
-        let Some(container) = self.containers.get_mut(id as usize) else { return };
+    pub(super) fn extend(&mut self, id: u32, items: &[Item], work: &mut Budget) -> Result<(), Refusal> {
+        make_room(&mut self.pool, items.len(), work)?;
+        let Some(container) = self.containers.get_mut(id as usize) else { return Ok(()) };
         let end = self.pool.len();
         let added = Run { start: end as u32, count: items.len() as u32 };
         if items.is_empty() {
-            return;
+            return Ok(());
         } else if container.first.count == 0 {
             container.first = added;
         } else if container.more == NONE && container.first.end() == end {
@@ -143,9 +178,10 @@ impl Store {
                 None => container.more = new,
             }
             container.tail = new;
-            self.segments.push(Segment { run: added, next: NONE });
+            push(&mut self.segments, Segment { run: added, next: NONE }, work)?;
         }
         self.pool.extend_from_slice(items);
+        Ok(())
     }
 
     /// The children of a container, where they lie in one run, as those of every tuple do.
@@ -172,26 +208,26 @@ impl Store {
         .copied()
     }
 
-    /// Copies the children of container `id` into one run at the end of the pool. `pay` is asked, with a
-    /// number of items, before each part is copied.
-    pub(super) fn gather<E>(
-        &mut self,
-        id: u32,
-        mut pay: impl FnMut(usize) -> Result<(), E>,
-    ) -> Result<Run, E> {
+    /// Copies the children of container `id` into one run at the end of the pool. Each is paid for as work, whether
+    /// there was room or not.
+    pub(super) fn gather(&mut self, id: u32, work: &mut Budget) -> Result<Run, Refusal> {
         let start = self.pool.len();
         let mut next = self
             .containers
             .get(id as usize)
             .map(|container| Segment { run: container.first, next: container.more });
         while let Some(Segment { run, next: after }) = next {
-            pay(run.count as usize)?;
+            work.bytes(run.count as usize * size_of::<Item>())?;
+            make_room(&mut self.pool, run.count as usize, work)?;
             self.pool.extend_from_within(run.start as usize..run.end());
             next = self.segments.get(after as usize).copied();
         }
         Ok(Run { start: start as u32, count: (self.pool.len() - start) as u32 })
     }
 }
+
+/// Bytes of memory for each entry of a memo that is not in order, when their number doubles.
+const SPARSE: usize = 64;
 
 /// What PUT and MEMOIZE keep for GET.
 ///
@@ -206,27 +242,33 @@ pub(super) struct Memo {
 impl Memo {
     /// Keeps `item` under the number of entries so far, as Python's MEMOIZE does.
     #[inline]
-    pub(super) fn push(&mut self, item: Item) {
+    pub(super) fn push(&mut self, item: Item, work: &mut Budget) -> Result<(), Refusal> {
         if self.sparse.is_empty() {
-            self.dense.push(item);
+            push(&mut self.dense, item, work)
         } else {
-            self.put((self.dense.len() + self.sparse.len()) as u64, item);
+            self.put((self.dense.len() + self.sparse.len()) as u64, item, work)
         }
     }
 
     /// Keeps `item` under `number`.
-    pub(super) fn put(&mut self, number: u64, item: Item) {
+    pub(super) fn put(&mut self, number: u64, item: Item, work: &mut Budget) -> Result<(), Refusal> {
         let next = self.dense.len() as u64;
         if number > next {
+            let entries = self.sparse.len();
+            if entries == self.sparse.capacity() && entries > 0 {
+                // Twice as many places, and those that there were while they are moved.
+                work.bytes(entries.saturating_mul(SPARSE))?;
+            }
             self.sparse.insert(number, item);
         } else if number == next {
             if !self.sparse.is_empty() {
                 self.sparse.remove(&number);
             }
-            self.dense.push(item);
+            push(&mut self.dense, item, work)?;
         } else {
             self.dense[number as usize] = item;
         }
+        Ok(())
     }
 
     /// What is kept under `number`.
@@ -259,8 +301,6 @@ pub(super) struct Scratch {
 impl Scratch {
     /// Forgets a pickle, and gives memory back after an unusually large one.
     pub(super) fn clear(&mut self) {
-        /// Elements that a vector may keep room for: 64 KiB in the largest.
-        const KEPT: usize = 4096;
         fn clear<T>(vec: &mut Vec<T>) {
             if vec.capacity() > KEPT {
                 *vec = Vec::new();
@@ -296,7 +336,7 @@ mod tests {
         let mut scratch = Scratch::default();
         scratch.stack.reserve(5_000);
         scratch.marks.reserve(10);
-        scratch.memo.put(1 << 40, Item::Leaf(Node::None));
+        scratch.memo.put(1 << 40, Item::Leaf(Node::None), &mut Budget::of(0)).unwrap();
         scratch.clear();
         assert_eq!(scratch.stack.capacity(), 0);
         assert!(scratch.marks.capacity() >= 10);
@@ -310,13 +350,14 @@ mod tests {
             _ => None,
         };
         let mut memo = Memo::default();
-        let mut put = |number, value| memo.put(number, Item::Leaf(Node::Int(value)));
+        let mut put =
+            |number, value| memo.put(number, Item::Leaf(Node::Int(value)), &mut Budget::of(0)).unwrap();
         put(1, 10);
         put(5, 50);
         put(0, 0);
         put(1, 11);
-        memo.push(Item::Leaf(Node::Int(30)));
-        memo.push(Item::Leaf(Node::Int(40)));
+        memo.push(Item::Leaf(Node::Int(30)), &mut Budget::of(0)).unwrap();
+        memo.push(Item::Leaf(Node::Int(40)), &mut Budget::of(0)).unwrap();
         let got: Vec<_> = (0..6).map(|number| int(memo.get(number))).collect();
         assert_eq!(got, [Some(0), Some(11), None, Some(30), Some(40), Some(50)]);
     }

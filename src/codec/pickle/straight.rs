@@ -49,12 +49,13 @@ pub(super) fn read(
     limits: &Limits,
     depth: usize,
 ) -> Option<usize> {
+    let budget = Budget::new(limits, range.len());
     let whole = Part { start: range.start, end: None, memoised: 0, depth };
-    read_part(source.get(..range.end)?, whole, document, limits).map(|(root, _)| root)
+    read_part(source.get(..range.end)?, whole, document, budget).map(|(root, _)| root)
 }
 
 /// Reads the value that the opcodes in `payload` leave on the stack, of a pickle that ends at `end` and has memoised so many
-/// values before. Returns the index of its node and what it costs of a budget.
+/// values before. Returns the index of its node and what it costs of `budget`.
 #[inline]
 pub(super) fn read_inside(
     source: &[u8],
@@ -62,10 +63,10 @@ pub(super) fn read_inside(
     payload: Range<usize>,
     memoised: usize,
     document: &mut Document,
-    limits: &Limits,
+    budget: Budget,
 ) -> Option<(usize, usize)> {
     let part = Part { start: payload.start, end: Some(payload.end), memoised, depth: MAX_DEPTH };
-    read_part(source.get(..end)?, part, document, limits)
+    read_part(source.get(..end)?, part, document, budget)
 }
 
 /// The part of a pickle that is read.
@@ -79,7 +80,7 @@ struct Part {
     depth: usize,
 }
 
-fn read_part(body: &[u8], part: Part, document: &mut Document, limits: &Limits) -> Option<(usize, usize)> {
+fn read_part(body: &[u8], part: Part, document: &mut Document, budget: Budget) -> Option<(usize, usize)> {
     thread_local! {
         /// Empty while a pickle is read, and after the thread's destructors.
         static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
@@ -107,7 +108,7 @@ fn read_part(body: &[u8], part: Part, document: &mut Document, limits: &Limits) 
         floor: 0,
         containers: 0,
         text: 0,
-        budget: Budget::new(limits),
+        budget,
     };
     let size = reading.run(part, root);
     if size.is_none() {

@@ -20,6 +20,7 @@ mod plain;
 mod prolog;
 mod read;
 mod scope;
+mod size;
 mod straight;
 mod tag;
 mod text;
@@ -28,6 +29,8 @@ mod write;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::identity::values;
 
 use std::ops::Range;
 
@@ -35,6 +38,7 @@ pub(super) use element::KnownNames;
 pub use escape::{fits_attribute, is_plain, write_attribute};
 pub use onward::encode_json;
 pub(super) use onward::put_json;
+pub(super) use size::size;
 pub(super) use write::put;
 pub use write::{encode, write_text};
 

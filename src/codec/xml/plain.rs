@@ -68,8 +68,8 @@ impl Iterator for Entries<'_> {
 
 /// What is still to be written in [`regroup`], the next last.
 enum Task {
-    /// The values in this range of the old nodes.
-    Values(Range<usize>),
+    /// The values in this range of the old nodes. There are as many as children, so it is short.
+    Values(Range<u32>),
     /// The head of a list.
     List(u32),
     /// The end of the innermost container.
@@ -88,10 +88,15 @@ pub(super) fn regroup(
     around: usize,
     budget: &mut Budget,
 ) -> Result<(), Fault> {
-    let old = document.nodes_mut().split_off(root);
+    /// Nodes that a document may have room for without need.
+    const ROOM: usize = 4096;
+    if document.nodes().len() > ROOM {
+        document.nodes_mut().shrink_to_fit();
+    }
+    let old = &document.nodes()[root..];
     let mut new: Vec<Node> = Vec::with_capacity(old.len() + old.len() / 8);
     let mut open: Vec<usize> = Vec::new();
-    let mut tasks = vec![Task::Values(0..old.len())];
+    let mut tasks = vec![Task::Values(0..old.len() as u32)];
     while let Some(task) = tasks.pop() {
         let node = match task {
             Task::Close => {
@@ -110,14 +115,15 @@ pub(super) fn regroup(
                 Node::List(Size { items, nodes: 0 })
             }
             Task::Values(range) => {
-                let Some(&node) = old.get(range.start).filter(|_| !range.is_empty()) else { continue };
-                let end = range.start + node.nodes();
+                let first = old.get(range.start as usize);
+                let Some(&node) = first.filter(|_| !range.is_empty()) else { continue };
+                let end = range.start + node.nodes() as u32;
                 tasks.push(Task::Values(end..range.end));
                 let inside = range.start + 1..end;
                 match node {
                     Node::Dict(Size { items: REPEATED, .. }) => {
                         tasks.push(Task::Close);
-                        let items = group(document, source, &old, inside, &mut tasks);
+                        let items = group(document, source, old, inside, &mut tasks);
                         Node::Dict(Size { items, nodes: 0 })
                     }
                     Node::List(_) | Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Dict(_) => {
@@ -145,57 +151,59 @@ pub(super) fn regroup(
         open.push(new.len());
         new.push(node);
     }
-    document.nodes_mut().append(&mut new);
+    drop(tasks);
+    let nodes = document.nodes_mut();
+    nodes.truncate(root);
+    if root == 0 {
+        *nodes = new
+    } else {
+        nodes.append(&mut new)
+    }
     Ok(())
 }
 
 /// Lays out the entries in `inside` as tasks, those with the same key as one entry with a list. Returns how many
 /// entries there are.
-fn group(
-    document: &Document,
-    source: &[u8],
-    old: &[Node],
-    inside: Range<usize>,
-    tasks: &mut Vec<Task>,
-) -> u32 {
+fn group(document: &Document, source: &[u8], old: &[Node], inside: Range<u32>, tasks: &mut Vec<Task>) -> u32 {
     struct Group {
-        key: usize,
+        key: u32,
         /// The first and the last of its values, as indexes in the chain.
-        first: usize,
-        last: usize,
+        first: u32,
+        last: u32,
         count: u32,
     }
     /// A value, and the next one of its group.
     struct Link {
-        value: usize,
-        next: usize,
+        value: u32,
+        next: u32,
     }
     let mut groups: Vec<Group> = Vec::new();
     let mut chain: Vec<Link> = Vec::new();
     let mut known: HashMap<&[u8], usize> = HashMap::new();
-    for (key, value) in (Entries { nodes: old, at: inside.start, end: inside.end }) {
+    for (key, value) in (Entries { nodes: old, at: inside.start as usize, end: inside.end as usize }) {
         let Node::Str(text) = old[key] else { continue };
         let index = *known.entry(document.text(source, text)).or_insert(groups.len());
-        chain.push(Link { value, next: usize::MAX });
-        let link = chain.len() - 1;
+        chain.push(Link { value: value as u32, next: u32::MAX });
+        let link = chain.len() as u32 - 1;
         if let Some(group) = groups.get_mut(index) {
-            chain[group.last].next = link;
+            chain[group.last as usize].next = link;
             group.last = link;
             group.count += 1;
         } else {
-            groups.push(Group { key, first: link, last: link, count: 1 });
+            groups.push(Group { key: key as u32, first: link, last: link, count: 1 });
         }
     }
     // The task that is to come first is pushed last.
     let from = tasks.len();
+    tasks.reserve_exact(chain.len() + 3 * groups.len());
     for group in &groups {
         tasks.push(Task::Values(group.key..group.key + 1));
         if group.count > 1 {
             tasks.push(Task::List(group.count));
         }
         let mut link = group.first;
-        while let Some(Link { value, next }) = chain.get(link) {
-            tasks.push(Task::Values(*value..*value + old[*value].nodes()));
+        while let Some(Link { value, next }) = chain.get(link as usize) {
+            tasks.push(Task::Values(*value..*value + old[*value as usize].nodes() as u32));
             link = *next;
         }
         if group.count > 1 {

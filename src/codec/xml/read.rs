@@ -147,7 +147,7 @@ fn read(
     let mut reading = Reading {
         source,
         document,
-        budget: Budget::new(limits),
+        budget: Budget::new(limits, body.len()),
         root,
         is_root_complete: false,
         stack: Vec::with_capacity(16),

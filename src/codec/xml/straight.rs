@@ -94,7 +94,7 @@ impl<'a> Fields<'a> {
 impl<'a> Reading<'a> {
     /// Returns where the message of a body lies, if it has one.
     fn run(mut self, limits: &Limits, root: Root) -> Option<Option<Range<usize>>> {
-        let mut budget = Budget::new(limits);
+        let mut budget = Budget::new(limits, self.text.len() - self.at);
         let mut fields = Fields::default();
         let mut open = match root {
             Root::Body => self.envelope(&mut fields)?,

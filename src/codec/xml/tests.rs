@@ -2,7 +2,7 @@
 
 mod both_ways;
 mod hostile;
-mod identity;
+pub(in crate::codec) mod identity;
 mod vectors;
 
 use std::fmt::Write;

@@ -229,7 +229,7 @@ pub(super) fn push_key(key: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Whether every key of the dict with these nodes inside is a string.
-fn has_string_keys(inside: &[Node]) -> bool {
+pub(super) fn has_string_keys(inside: &[Node]) -> bool {
     let mut at = 0;
     while let Some(key) = inside.get(at) {
         if !matches!(key, Node::Str(_)) {

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::*;
-use crate::broker::{BACKLOG_BYTES, Backlog, Counters, Delivery, Outbox, Piece, outbox};
+use crate::broker::{BACKLOG_COST, Backlog, Counters, Delivery, Memory, Outbox, Piece, outbox};
 use crate::codec::{Dialect, Spares};
 use crate::protocol::{ErrorCode, Format, HEADER_LEN, Header, Refusal, Reply, TopicFilter};
 use crate::transport::connections::Connections;
@@ -32,7 +32,10 @@ fn without_threads(write_timeout: Duration) -> Connected {
         connections: Connections::default(),
         parked: Parked::new().unwrap().0,
         pool,
-        backlog: Backlog::new(BACKLOG_BYTES),
+        backlog: Backlog::new(BACKLOG_COST),
+        memory: Memory::unlimited(),
+        allowances: Default::default(),
+        shapes: Arc::default(),
         spares: Spares::new(),
         store_full: Arc::default(),
         awake: Default::default(),
@@ -45,7 +48,9 @@ fn without_threads(write_timeout: Duration) -> Connected {
     let (outbox, inbox) = outbox(shared.config.queue);
     let outbox = outbox.calling(client, shared.pool.calls().unwrap());
     let ((reading, session), (alive, ended)) = (bounded(0), bounded(0));
-    let writer = Writer::new(client, stream, inbox, session, shared.counters.clone(), &shared.config, alive);
+    let account = shared.memory.of(crate::broker::Use::Writing).account();
+    let counters = shared.counters.clone();
+    let writer = Writer::new(client, stream, inbox, session, counters, &shared.config, alive, account);
     let of_pool = shared.clone();
     let pool = thread::spawn(move || {
         threads::NONE_LEFT.set(true);

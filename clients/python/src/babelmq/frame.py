@@ -100,7 +100,8 @@ class FrameBuffer:
                 raise ProtocolError(f"a frame begins with byte {form}; a broker's frames begin with 0, 1 or 2")
             if length > self._limit:
                 raise ProtocolError(
-                    f"a frame announces {length} bytes; the limit is {self._limit} (max_frame raises it)"
+                    f"a frame announces {length} bytes; the limit is {self._limit} (max_frame raises it; what a "
+                    "broker sends is bounded by its --max-encoded)"
                 )
             self._suspend(end)
         elif have > self._at:

@@ -36,8 +36,8 @@ class Queue:
     :param timeout: Seconds that any one call may wait for the broker before it raises :class:`TimeoutError`;
         ``None`` for as long as it takes.
     :param exact: Receive JSON in which every value keeps its type: tuples, frozensets, keys that are not strings.
-    :param max_frame: Bytes of body in the largest frame accepted, 64 MiB by default. A larger one ends the
-        connection with :class:`ProtocolError`.
+    :param max_frame: Bytes of body in the largest frame accepted, 64 MiB by default, as much as a broker's
+        ``--max-encoded``. A larger one ends the connection with :class:`ProtocolError`.
 
     A connection that is lost is made again, at growing intervals, and the subscription with it; the logger
     ``babelmq`` says so. The broker then sends the stored values again. So what was published meanwhile is

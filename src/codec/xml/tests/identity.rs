@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{shown, value};
 use crate::codec::xml::{encode, fits_attribute, write_attribute, write_text};
 use crate::codec::{Budget, Document, Node, Size, Text, keys};
-use crate::protocol::{Limits, Value};
+use crate::protocol::Value;
 
 fn text(document: &mut Document, bytes: &[u8]) -> Text {
     let text: Result<Text, ()> = document.own_text(|own| {
@@ -38,7 +38,7 @@ fn push(document: &mut Document, value: &Value) {
             let size = Size { items: items.len() as u32, nodes: (document.len() - at - 1) as u32 };
             match &mut document.nodes_mut()[at] {
                 Node::List(of) | Node::Tuple(of) => *of = size,
-                _ => keys::settle(document, b"", at, &mut Budget::new(&Limits::default())).unwrap(),
+                _ => keys::settle(document, b"", at, &mut Budget::of(usize::MAX)).unwrap(),
             }
         }
         Value::Dict(entries) => {
@@ -46,7 +46,7 @@ fn push(document: &mut Document, value: &Value) {
                 push(document, key);
                 push(document, value);
             }
-            keys::settle(document, b"", at, &mut Budget::new(&Limits::default())).unwrap();
+            keys::settle(document, b"", at, &mut Budget::of(usize::MAX)).unwrap();
         }
         _ => {}
     }
@@ -100,7 +100,7 @@ fn hashables() -> impl Strategy<Value = Value> {
     })
 }
 
-fn values() -> impl Strategy<Value = Value> {
+pub(in crate::codec) fn values() -> impl Strategy<Value = Value> {
     scalars().prop_recursive(5, 48, 6, |inner| {
         let fields = prop::collection::vec((strings().prop_map(Value::Str), inner.clone()), 0..6);
         prop_oneof![

@@ -1,0 +1,106 @@
+//! What one connection has of the broker's memory.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use super::session::Shared;
+use crate::broker::{Event, Lane, Queued, Step, Use};
+use crate::codec::{Account, Claim, Workspace};
+
+/// Bytes of memory that a connection takes while it sends nothing and is sent nothing: its session and writer, their stacks
+/// as far as they were used, the smallest buffer.
+const CONNECTION: usize = 24 << 10;
+/// Buffers up to this size are part of that.
+const SMALL_BUFFER: usize = 4 << 10;
+/// How often a producer that waits for memory says so.
+const PRESSURE: Duration = Duration::from_millis(20);
+
+/// The accounts of a connection.
+#[derive(Debug)]
+pub(super) struct Purse {
+    _connection: Claim,
+    /// What its buffer takes.
+    frames: Claim,
+    workspace: Workspace,
+    in_flight: Account,
+    answers: Account,
+    writing: Account,
+    lane: Lane,
+}
+
+impl Purse {
+    /// Opens the accounts of a new connection, if there is memory for one.
+    pub(super) fn open(shared: &Shared) -> Option<Purse> {
+        let account = |this| shared.memory.of(this).account();
+        Some(Purse {
+            // How much others have does not matter here: each has as much.
+            _connection: account(Use::Connections).claim_last(CONNECTION)?,
+            frames: account(Use::Frames).charge(0),
+            workspace: Workspace::new(account(Use::Decoding)),
+            in_flight: account(Use::InFlight),
+            answers: account(Use::Answers),
+            writing: account(Use::Writing),
+            lane: shared.backlog.lane(),
+        })
+    }
+
+    /// The account of answers that wait to be written.
+    pub(super) fn answers(&self) -> Account {
+        self.answers.clone()
+    }
+
+    /// The account of what is being written.
+    pub(super) fn writing(&self) -> Account {
+        self.writing.clone()
+    }
+
+    pub(super) fn workspace(&self) -> Workspace {
+        self.workspace.clone()
+    }
+
+    /// Whether a buffer may take so many bytes.
+    pub(super) fn try_buffer(&mut self, size: usize) -> bool {
+        size <= SMALL_BUFFER || self.frames.try_grow_to(size)
+    }
+
+    /// The same as soon as there is memory; gives up after `patience`.
+    pub(super) fn wait_to_buffer(&mut self, size: usize, patience: Duration) -> bool {
+        self.frames.grow_to(size, patience)
+    }
+
+    /// Says what the buffer takes now.
+    pub(super) fn note_buffer(&mut self, size: usize) {
+        self.frames.shrink_to(if size <= SMALL_BUFFER { 0 } else { size });
+    }
+
+    /// Whether a large frame is in the making while others wait for the memory that it takes.
+    pub(super) fn is_in_the_way(&self) -> bool {
+        const LARGE: usize = 64 << 10;
+        self.frames.bytes() > LARGE
+            && self.frames.account().is_some_and(|account| account.share().is_wanted())
+    }
+
+    /// Waits until an event of these steps may wait for the dispatcher. The last batch went to `fanout` connections.
+    pub(super) fn queue(&self, steps: &[Step], fanout: usize, shared: &Shared) -> Queued {
+        let shapes = shared.shapes.load(Ordering::Relaxed);
+        self.lane.claim(steps.iter().map(|step| step.cost(shapes, fanout)).sum())
+    }
+
+    /// Claims memory for messages on their way, as soon as there is as much. What one connection can never have at once is
+    /// charged when it is used.
+    pub(super) fn fly(&self, bytes: usize, events: &Sender<Event>, shared: &Shared) -> Claim {
+        let bytes = bytes.min(self.in_flight.share().most_for_one());
+        loop {
+            if let Some(claim) = self.in_flight.claim(bytes, PRESSURE) {
+                return claim;
+            }
+            if shared.stopping.load(Ordering::Acquire) {
+                return self.in_flight.charge(bytes);
+            }
+            // Where the dispatcher is busy it need not be told now.
+            let _ = events.try_send(Event::Pressure);
+        }
+    }
+}

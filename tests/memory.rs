@@ -1,0 +1,175 @@
+//! One budget of memory for the broker: whoever wants much waits or is refused, and nobody modest notices.
+#![cfg(feature = "broker")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::time::Duration;
+
+use babelmq::Format::Json;
+use babelmq::broker::{SMALLEST_MEMORY, Use};
+use babelmq::{Broker, BrokerHandle, Config};
+use support::Field::Str;
+use support::process::until;
+use support::{Client, config, publish};
+
+/// A broker with as little memory as there may be: 4 MiB for frames, as much for answers.
+fn start(change: impl FnOnce(&mut Config)) -> BrokerHandle {
+    let mut config = Config { memory: Some(SMALLEST_MEMORY), ..config() };
+    change(&mut config);
+    Broker::start(config).unwrap()
+}
+
+fn claimed(broker: &BrokerHandle, this: Use) -> u64 {
+    broker.stats().memory_claimed[this as usize]
+}
+
+/// JSON of about so many bytes.
+fn text(bytes: usize) -> Vec<u8> {
+    format!("\"{}\"", "x".repeat(bytes)).into_bytes()
+}
+
+/// 60 clients begin frames of 2 MiB and send nearly all of them.
+#[test]
+fn unfinished_frames_take_their_share_and_a_modest_client_goes_on() {
+    let broker = start(|config| config.frame_timeout = Duration::from_secs(1));
+    let whole = publish(Json, "big", &text(2 << 20));
+    let mut greedy: Vec<Client> = (0..60).map(|_| Client::connect(&broker)).collect();
+    let sending: Vec<_> = greedy
+        .iter()
+        .map(|client| {
+            let (mut client, bytes) = (client.share(), whole[..whole.len() - 1].to_vec());
+            // The broker does not read more than it has memory for.
+            std::thread::spawn(move || client.try_send_raw(&bytes).is_ok())
+        })
+        .collect();
+    until("much of the share is claimed", || claimed(&broker, Use::Frames) > 2 << 20);
+    let mut modest = Client::connect(&broker);
+    modest.subscribe(Json, "small");
+    for number in 0..100 {
+        modest.publish(Json, "small", number.to_string().as_bytes());
+        assert_eq!(modest.next().number(), number);
+        assert!(claimed(&broker, Use::Frames) <= 4 << 20);
+    }
+    // Who waits for the memory of others makes them finish.
+    let mut last = Client::connect(&broker);
+    last.subscribe(Json, "big");
+    loop {
+        last.send_raw(&whole);
+        let frame = last.next();
+        if frame.field("command") == "publish" {
+            assert_eq!(frame.message().len(), (2 << 20) + 2);
+            break;
+        }
+        // The frame was skipped, and what follows it is read.
+        frame.refuses("memory-full", false);
+    }
+    drop(greedy.drain(..));
+    drop(sending);
+    until("all of it is given back", || claimed(&broker, Use::Frames) == 0);
+}
+
+/// A client that asks for long answers and does not read them gets some, and then refusals, and goes on.
+#[test]
+fn answers_that_are_not_read_are_refused_and_the_connection_goes_on() {
+    const ASKED: usize = 300;
+    let broker = start(|_| {});
+    let mut client = Client::connect(&broker);
+    let value = text(400 << 10);
+    client.publish(Json, "long", &value);
+    client.is_quiet();
+    let ask = support::frame(0, br#"{"command":"get","topic":"long"}"#);
+    let mut asked = 0;
+    // The kernel holds some megabytes; what is beyond that waits in the broker.
+    until("it has as much as it may", || {
+        client.send_raw(&ask);
+        asked += 1;
+        claimed(&broker, Use::Answers) > 2 << 20
+    });
+    client.send_raw(&ask.repeat(ASKED - asked));
+    let mut modest = Client::connect(&broker);
+    modest.publish(Json, "short", b"7");
+    modest.command(Json, &[("command", Str("get")), ("topic", Str("short"))]);
+    assert_eq!(modest.next().number(), 7);
+    let (mut values, mut refused) = (0, 0);
+    for _ in 0..ASKED {
+        let frame = client.next();
+        if frame.field("command") == "value" {
+            values += 1;
+            assert_eq!(
+                frame.body.len(),
+                value.len() + br#"{"command":"value","topic":"long","message":}"#.len()
+            );
+        } else {
+            refused += 1;
+            frame.refuses("memory-full", false);
+        }
+    }
+    assert!(values > 10 && refused > 10, "{values} values, {refused} refusals");
+    client.is_quiet();
+    until("all of it is given back", || claimed(&broker, Use::Answers) == 0);
+}
+
+/// Whoever reads a long answer so slowly that it would take for ever is given up, though there is progress all the time.
+#[test]
+fn a_reader_of_a_byte_now_and_then_is_given_up() {
+    let broker = start(|config| config.write_timeout = Duration::from_millis(500));
+    let mut client = Client::connect(&broker);
+    client.publish(Json, "long", &text(2 << 20));
+    client.is_quiet();
+    let ask = support::frame(0, br#"{"command":"get","topic":"long"}"#);
+    // The kernel holds some megabytes; a few bytes of them are read all the time.
+    let mut read = Vec::new();
+    until("it is given up", || {
+        // It may be over already.
+        let _ = client.try_send_raw(&ask);
+        client.read_a_byte(&mut read);
+        broker.stats().write_timeouts == 1
+    });
+    until("its memory is given back", || claimed(&broker, Use::Answers) == 0);
+}
+
+/// Slow consumers that hold what the broker has for messages on their way are cut off when a producer needs it.
+#[test]
+fn producers_do_not_wait_for_ever_for_consumers_that_do_not_read() {
+    let broker = start(|_| {});
+    let mut slow: Vec<Client> = (0..8).map(|_| Client::connect(&broker)).collect();
+    slow.iter_mut().for_each(|client| drop(client.subscribe(Json, "flow")));
+    let mut bystander = Client::connect(&broker);
+    bystander.subscribe(Json, "calm");
+    let mut producer = Client::connect(&broker);
+    let message = publish(Json, "flow", &text(200 << 10));
+    for number in 0..200 {
+        producer.send_raw(&message);
+        bystander.publish(Json, "calm", number.to_string().as_bytes());
+        assert_eq!(bystander.next().number(), number);
+    }
+    producer.is_quiet();
+    assert_eq!(broker.stats().slow_consumers, 8);
+    until("all of it is given back", || claimed(&broker, Use::InFlight) < 1 << 20);
+}
+
+/// More connections than there is memory for are turned away, and those that are there go on.
+#[test]
+fn connections_beyond_the_memory_are_turned_away() {
+    let broker = start(|_| {});
+    let mut first = Client::connect(&broker);
+    first.is_quiet();
+    let mut others = Vec::new();
+    let refused = loop {
+        let mut client = Client::connect(&broker);
+        client.command(Json, &[("command", Str("ping"))]);
+        let frame = client.next();
+        if frame.field("command") == "error" {
+            break frame;
+        }
+        others.push(client);
+        assert!(others.len() < 1_000, "there is memory for all of them");
+    };
+    refused.refuses("too-many-connections", true);
+    assert!(refused.field("reason").contains("memory"), "{}", refused.field("reason"));
+    first.is_quiet();
+    drop(others.pop());
+    until("there is room again", || broker.stats().open <= others.len() as u64 + 1);
+    Client::connect(&broker).is_quiet();
+}
