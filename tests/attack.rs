@@ -167,7 +167,8 @@ fn answers_that_nobody_reads() {
 #[test]
 fn pickles_that_decode_to_much() {
     withstands(|address, beside| {
-        let fields = [("command", Str("publish")), ("topic", Str("bomb")), ("message", Raw(&shared(5, 22, 20)))];
+        let fields =
+            [("command", Str("publish")), ("topic", Str("bomb")), ("message", Raw(&shared(5, 22, 20)))];
         let bomb = frame(Pickle.byte(), &body(Pickle, &fields));
         let mut attackers: Vec<TcpStream> = (0..60).map(|_| connect(address)).collect();
         for attacker in &mut attackers {
