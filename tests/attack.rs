@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use babelmq::Format::{Json, Pickle, Xml};
 use support::Field::{Raw, Str};
@@ -49,14 +50,15 @@ fn receive(stream: &mut TcpStream) -> String {
     stream.read_exact(&mut header).unwrap();
     let mut body = vec![0; u32::from_be_bytes(header[1..].try_into().unwrap()) as usize];
     stream.read_exact(&mut body).unwrap();
-    String::from_utf8(body).unwrap()
+    // A refusal of a pickle is a pickle, and its words can be read all the same.
+    String::from_utf8_lossy(&body).into_owned()
 }
 
 /// Sends and reads until a ping is answered. Returns how many frames came before that.
 fn settle(stream: &mut TcpStream, bytes: &[u8]) -> usize {
     stream.write_all(bytes).unwrap();
     stream.write_all(&ask("ping", "")).unwrap();
-    (0..).find(|_| receive(stream).contains("\"pong\"")).unwrap()
+    (0..).find(|_| receive(stream).contains(r#""pong""#)).unwrap()
 }
 
 /// One who publishes a little and one who listens, there before the attack and after it.
@@ -145,12 +147,12 @@ fn lists_that_nobody_reads() {
 fn answers_that_nobody_reads() {
     withstands(|address, beside| {
         let mut producer = connect(address);
-        // The second is taken where the first one is not.
-        for width in [22, 5] {
+        // The first one stays where the second is not taken.
+        for width in [5, 22] {
             settle(&mut producer, &publish(Pickle, "big/x", &shared(4, width, 1000)));
         }
         let xml = frame(Xml.byte(), br#"<f command="get" topic="big/x"/>"#);
-        let mut attackers: Vec<TcpStream> = (0..20).map(|_| connect(address)).collect();
+        let mut attackers: Vec<TcpStream> = (0..4).map(|_| connect(address)).collect();
         for (number, attacker) in attackers.iter_mut().enumerate() {
             let question = if number % 2 == 0 { ask("get", "big/x") } else { xml.clone() };
             attacker.write_all(&question.repeat(60)).unwrap();
@@ -192,8 +194,8 @@ fn frames_that_are_never_finished() {
                 .map(|_| {
                     scope.spawn(|| {
                         let mut attacker = connect(address);
-                        // The broker may cut it, or read no more of it.
-                        attacker.set_write_timeout(Some(std::time::Duration::from_secs(3))).unwrap();
+                        // The broker may cut it, or read no more of it: then this is how long it is tried.
+                        attacker.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
                         let _ = attacker.write_all(&begun);
                         attacker
                     })
