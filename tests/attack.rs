@@ -131,9 +131,9 @@ fn lists_that_nobody_reads() {
     withstands(|address, beside| {
         let mut producer = connect(address);
         let all: Vec<u8> =
-            (0..20_000).flat_map(|number| publish(Json, &format!("many/{number}"), b"1")).collect();
+            (0..30_000).flat_map(|number| publish(Json, &format!("many/{number}"), b"1")).collect();
         settle(&mut producer, &all);
-        let mut attackers: Vec<TcpStream> = (0..8).map(|_| connect(address)).collect();
+        let mut attackers: Vec<TcpStream> = (0..16).map(|_| connect(address)).collect();
         for attacker in &mut attackers {
             attacker.write_all(&ask("list", "many").repeat(60)).unwrap();
         }
