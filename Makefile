@@ -150,7 +150,7 @@ bench-peers:
 attack:
 	$(CARGO) build --release --locked
 	$(CARGO) run --release --locked --manifest-path bench/Cargo.toml -- attack \
-		--babelmq target/release/babelmq --serve-args "--memory 512MiB" --rate 200 \
+		--babelmq target/release/babelmq --serve-args "--memory 512MiB" --most 576 --rate 200 \
 		--out docs/performance/attack.md $(ATTACK_ARGS)
 
 # The command, its manual page, the shells' completion, the service and a configuration to begin with. `make install
