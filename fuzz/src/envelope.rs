@@ -1,8 +1,8 @@
 //! Whole message bodies: requests of clients, and the broker's own frames.
 
 use babelmq::codec::{
-    Content, ControlRequest, Dialect, Document, Frame, Message, Part, Payload, Request, View, decode_part, json,
-    pickle, read_request, write_delivery, write_reply, write_value, xml,
+    Content, ControlRequest, Dialect, Document, Frame, Message, Part, Payload, Request, View, decode_part,
+    json, pickle, read_request, write_delivery, write_reply, write_value, xml,
 };
 use babelmq::protocol::{Format, HEADER_LEN, Header, Limits, Reply};
 use babelmq::{ErrorCode, Topic};

@@ -1,10 +1,13 @@
 //! What an event costs the dispatcher.
 //!
 //! What waits in front of an event is how late it is, so the [`Backlog`](super::Backlog) is bounded by time and not by
-//! bytes. The unit is a byte of an ordinary message, of which the dispatcher does about one in a nanosecond. The figures are
+//! bytes, and so is what one event brings. The unit is a byte of an ordinary message, of which the dispatcher does about one in a nanosecond. The figures are
 //! rough: what matters is that nothing costs a hundred times what it is said to.
 
 use super::event::{Control, Step};
+
+/// What one event costs at most, apart from its last step or message: about a millisecond.
+pub const EVENT_COST: usize = 1 << 20;
 
 /// A segment of a topic that may have to be made: a node of the tree.
 const SEGMENT: usize = 512;
@@ -19,16 +22,22 @@ const LOOK: usize = 64 << 10;
 /// A `stats`, which looks at every subscriber.
 const STATS: usize = 256 << 10;
 
+/// What a topic costs that a message names, where there are so many shapes of filters.
+pub fn topic_cost(topic: &str, shapes: usize) -> usize {
+    let segments = 1 + memchr::memchr_iter(b'/', topic.as_bytes()).count();
+    segments * SEGMENT + shapes * SHAPE
+}
+
+/// What it costs to deliver a batch to so many connections.
+pub fn fanout_cost(connections: usize) -> usize {
+    connections * DELIVERY
+}
+
 impl Step {
-    /// What it costs: `shapes` is how many shapes of filters there are, `fanout` how many connections the last batch of the
-    /// same producer was delivered to.
-    pub fn cost(&self, shapes: usize, fanout: usize) -> usize {
+    /// What it costs, messages aside.
+    pub fn cost(&self) -> usize {
         match self {
-            Step::Publish(batch) => {
-                let topics = batch.topics();
-                let per_topic = topics.segments() * SEGMENT + topics.len() * shapes * SHAPE;
-                batch.bytes().len() + per_topic + fanout * DELIVERY
-            }
+            Step::Publish(_) => 0,
             Step::Clear(_) => SMALL,
             Step::Control(control) => match control {
                 Control::Stats { .. } => STATS,

@@ -64,8 +64,9 @@ impl Use {
     /// Sixteenths of the budget that it may have.
     fn sixteenths(self) -> usize {
         match self {
-            Use::Stored => 5,
-            Use::Connections | Use::Decoding | Use::InFlight | Use::Writing => 2,
+            Use::Stored => 4,
+            Use::Connections => 3,
+            Use::Decoding | Use::InFlight | Use::Writing => 2,
             Use::Frames | Use::Answers | Use::Snapshots => 1,
         }
     }

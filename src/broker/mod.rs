@@ -32,6 +32,7 @@ mod wait;
 mod walks;
 
 pub use backlog::{BACKLOG_COST, Backlog, Lane, Queued};
+pub use cost::{EVENT_COST, fanout_cost, topic_cost};
 pub use dispatcher::Dispatcher;
 pub use event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 pub use keeper::Keeper;

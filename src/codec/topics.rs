@@ -35,11 +35,6 @@ impl Topics {
         TopicName::judged(&self.text[start..self.ends[index] as usize])
     }
 
-    /// Segments of all of them together.
-    pub fn segments(&self) -> usize {
-        self.len() + memchr::memchr_iter(b'/', self.text.as_bytes()).count()
-    }
-
     /// Bytes of memory that they take.
     pub(super) fn weight(&self) -> usize {
         self.text.len() + size_of_val(self.ends.as_slice())

@@ -3,7 +3,7 @@
 use std::mem;
 use std::ops::Range;
 
-use crate::broker::{Control, Step};
+use crate::broker::{Control, EVENT_COST, Step, fanout_cost, topic_cost};
 use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
     Ahead, Asked, Batch, Claim, ControlRequest, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part,
@@ -53,6 +53,8 @@ pub(super) struct Intake<'a> {
     expands: bool,
     /// Bytes that messages decoded to beyond what their lengths explain.
     extra: usize,
+    /// What the dispatcher will have to do, its bytes apart.
+    cost: usize,
 }
 
 /// What a session remembers of the frames before, so that it reads the next ones faster.
@@ -78,6 +80,8 @@ pub struct Recent {
     flight: Claim,
     /// Whether messages may decode to far more than their lengths explain.
     permit: bool,
+    /// Shapes of filters that there are.
+    shapes: usize,
     /// Memory for batches, and how many messages and nodes the one before had.
     spares: Spares,
     messages: usize,
@@ -104,7 +108,9 @@ pub struct Taken {
     pub refused: usize,
     /// How many bytes were taken, all of them whole frames.
     pub whole: usize,
-    /// Whether there may be more whole frames behind them: what was taken decodes to enough for one event.
+    /// What the steps cost the dispatcher.
+    pub cost: usize,
+    /// Whether there may be more whole frames behind them: what was taken is enough for one event.
     pub more: bool,
     /// Whether the next frame decodes to far more than its length explains, and there was no permit for that.
     pub needs_permit: bool,
@@ -134,10 +140,11 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         claim: Claim::nothing(),
         expands: false,
         extra: 0,
+        cost: 0,
     };
     let (mut whole, mut more, mut needs_permit) = (0, false, false);
     let fault = loop {
-        if intake.decoded_before + intake.decoded > MAX_DECODED {
+        if intake.decoded_before + intake.decoded > MAX_DECODED || intake.cost + whole > EVENT_COST {
             more = true;
             break None;
         }
@@ -155,8 +162,9 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
     };
     intake.finish_batch(whole);
     let needs_answer = intake.steps.iter().any(|step| matches!(step, Step::Control(_)));
-    let Intake { steps, refused, extra, .. } = intake;
-    Taken { steps, needs_answer, refused, whole, more, needs_permit, extra, fault }
+    let Intake { steps, refused, extra, cost, .. } = intake;
+    let cost = cost + whole;
+    Taken { steps, needs_answer, refused, whole, cost, more, needs_permit, extra, fault }
 }
 
 impl<'a> Intake<'a> {
@@ -240,8 +248,8 @@ impl<'a> Intake<'a> {
                     let like = Some(Like { topic: Some(index), retain, ttl, verbatim });
                     match (format, &message.part) {
                         (Format::Json, Part::Value(value)) => {
-                            self.recent.known.learn(source, body, value.clone(), &topic);
-                            self.recent.like = like;
+                            let is_known = self.recent.known.learn(source, body, value.clone(), &topic);
+                            self.recent.like = like.filter(|_| is_known);
                             self.recent.topic.clear();
                             self.recent.topic.push_str(&topic);
                         }
@@ -274,6 +282,7 @@ impl<'a> Intake<'a> {
         });
         self.finish_batch(at);
         self.start = end;
+        self.cost += step.cost();
         self.steps.push(step);
         true
     }
@@ -403,6 +412,7 @@ impl<'a> Intake<'a> {
         }
         check_topic_limits(text, &self.limits)?;
         let index = self.topics.push(TopicName::parse(text)?);
+        self.cost += topic_cost(text, self.recent.shapes);
         *seen = index + 1;
         Ok(index)
     }
@@ -425,6 +435,7 @@ impl<'a> Intake<'a> {
             like.topic = None;
         }
         let decoded = mem::take(&mut self.decoded);
+        self.cost += fanout_cost(self.recent.asked.fanout());
         self.decoded_before += decoded;
         let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
         let claim = self.recent.flight.split(asked.room(bytes.len()) + mem::take(&mut self.paid));
@@ -448,6 +459,11 @@ impl Recent {
         self.asked.room(bytes)
     }
 
+    /// Says how many shapes of filters there are.
+    pub(super) fn note_shapes(&mut self, shapes: usize) {
+        self.shapes = shapes;
+    }
+
     /// Says whether messages of the next event may decode to far more than their lengths explain.
     pub(super) fn permit(&mut self, permit: bool) {
         self.permit = permit;
@@ -456,11 +472,6 @@ impl Recent {
     /// Says what was claimed for the messages of the next event.
     pub(super) fn hold(&mut self, flight: Claim) {
         self.flight = flight;
-    }
-
-    /// How many connections the last batch went to.
-    pub(super) fn fanout(&self) -> usize {
-        self.asked.fanout()
     }
 
     /// What is written ahead of a batch of so many bytes.

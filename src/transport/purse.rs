@@ -6,12 +6,12 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use super::session::Shared;
-use crate::broker::{Event, Lane, Queued, Step, Use};
+use crate::broker::{Event, Lane, Queued, Use};
 use crate::codec::{Account, Claim, Workspace};
 
-/// Bytes of memory that a connection takes while it sends nothing and is sent nothing: its session and writer, their stacks
-/// as far as they were used, the smallest buffer.
-const CONNECTION: usize = 24 << 10;
+/// Bytes of memory that a connection takes with two threads: their stacks as far as they are used, its session and writer,
+/// the smallest buffer. One that is idle among many takes a fifth of that.
+const CONNECTION: usize = 48 << 10;
 /// Buffers up to this size are part of that.
 const SMALL_BUFFER: usize = 4 << 10;
 /// How often a producer that waits for memory says so.
@@ -82,10 +82,9 @@ impl Purse {
             && self.frames.account().is_some_and(|account| account.share().is_wanted())
     }
 
-    /// Waits until an event of these steps may wait for the dispatcher. The last batch went to `fanout` connections.
-    pub(super) fn queue(&self, steps: &[Step], fanout: usize, shared: &Shared) -> Queued {
-        let shapes = shared.shapes.load(Ordering::Relaxed);
-        self.lane.claim(steps.iter().map(|step| step.cost(shapes, fanout)).sum())
+    /// Waits until an event of such a cost may wait for the dispatcher.
+    pub(super) fn queue(&self, cost: usize) -> Queued {
+        self.lane.claim(cost)
     }
 
     /// Claims memory for messages on their way, as soon as there is as much. What one connection can never have at once is

@@ -10,6 +10,7 @@ mod tighter;
 mod write;
 
 pub(super) use fields::{Field, Fields, Name};
+pub(super) use known::MOST_REMEMBERED;
 pub use known::{KnownEnvelope, Recognised};
 pub(super) use live::{write_judged, write_live, write_unjudged};
 pub(super) use longest::{decoded_surely_fits, hold_value_to_max_encoded, surely_fits};
