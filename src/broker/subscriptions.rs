@@ -300,7 +300,7 @@ mod tests {
                     whole => whole.to_owned(),
                 }
             });
-        prop::collection::vec((0..40_u32, filter, prop::bool::weighted(0.8)), 0..300)
+        prop::collection::vec((0..30_u32, filter, prop::bool::weighted(0.8)), 0..120)
     }
 
     proptest! {
