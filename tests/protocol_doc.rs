@@ -11,7 +11,8 @@ use std::time::Duration;
 use babelmq::broker::QueueLimits;
 use babelmq::protocol::{
     Command, DECODED_FLOOR, DECODED_PER_BYTE, HEADER_LEN, MAX_DEPTH, MAX_INT_DIGITS, MAX_PATTERNS,
-    MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE,
+    MAX_SHAPES_OF_BROKER, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME,
+    NODE_SIZE,
 };
 use babelmq::{Broker, Config, ErrorCode, Format, Limits};
 
@@ -188,6 +189,7 @@ fn every_limit_is_what_the_code_says() {
         ("connections", count(config.max_connections)),
         ("subscriptions of a connection", count(config.max_subscriptions)),
         ("patterns of `+` of a connection", count(MAX_PATTERNS)),
+        ("patterns of `+` of all connections", count(MAX_SHAPES_OF_BROKER)),
         ("stored values", count(config.store.values)),
         ("bytes of stored values", format!("{} MiB", count(config.store.bytes >> 20))),
         ("a frame that was begun", seconds(config.frame_timeout)),

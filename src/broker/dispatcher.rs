@@ -4,6 +4,7 @@
 //! puts them into outboxes.
 
 mod client;
+mod leaving;
 mod memory;
 mod pressure;
 mod publish;
@@ -21,7 +22,7 @@ use super::memory::{Memory, Use};
 use super::outbox::{Delivery, Full, Outbox, Undelivered};
 use super::recorder::Recorder;
 use super::selections::Selections;
-use super::subscriptions::{Route, Slot, Subscription, Subscriptions};
+use super::subscriptions::{Slot, Subscription, Subscriptions};
 use super::subtrees::{Subtree, Subtrees};
 use super::sync::Sender;
 use super::tree::{StoreLimits, Tree};
@@ -31,9 +32,12 @@ use crate::protocol::{
     DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Format, Overflow, Refusal, Reply, Topic, TopicFilter,
 };
 use client::Client;
+use leaving::Leaving;
 
 /// Topics that an answer may look at on the spot; what takes more is walked through between other events.
 const ON_THE_SPOT: usize = 1_024;
+/// One part of the broker's memory in so many may be routes of topics.
+const ROUTES_PART: usize = 32;
 
 /// The topic map, the subscriptions, and who is connected.
 #[derive(Debug)]
@@ -46,8 +50,8 @@ pub struct Dispatcher {
     by_id: HashMap<ClientId, Slot>,
     /// Connections that were cut off and whose sessions still read.
     cut_off: HashSet<ClientId>,
-    /// Routes of topics that are published to and not stored. Emptied when subscriptions change, or when it is full.
-    passing: HashMap<Topic, Arc<[Route]>>,
+    /// Subscriptions of connections that have ended.
+    leaving: Leaving,
     selections: Selections,
     counts: Counts,
     store: StoreLimits,
@@ -90,7 +94,7 @@ impl Dispatcher {
             free: Vec::new(),
             by_id: HashMap::new(),
             cut_off: HashSet::new(),
-            passing: HashMap::new(),
+            leaving: Leaving::default(),
             selections: Selections::default(),
             counts: Counts::default(),
             store,
@@ -115,6 +119,7 @@ impl Dispatcher {
     #[must_use]
     pub fn with_memory(mut self, memory: Memory) -> Dispatcher {
         self.store.bytes = self.store.bytes.min(memory.of(Use::Stored).limit());
+        self.tree.remember_routes(memory.total() / ROUTES_PART);
         self.memory = memory;
         self
     }
@@ -157,7 +162,7 @@ impl Dispatcher {
     }
 
     fn attach(&mut self, id: ClientId, peer: SocketAddr, outbox: Outbox) {
-        let client = Client::new(id, peer, outbox);
+        let client = Client::new(id, peer, outbox, self.memory.of(Use::Connections).account());
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(client);
@@ -172,22 +177,16 @@ impl Dispatcher {
     }
 
     fn detach(&mut self, slot: Slot) -> Option<Client> {
-        let client = self.slots.get_mut(slot as usize)?.take()?;
-        for filter in client.filters.keys() {
-            self.subscriptions.remove(slot, filter);
-        }
-        if !client.filters.is_empty() {
-            self.subscriptions_changed();
-        }
+        let mut client = self.slots.get_mut(slot as usize)?.take()?;
         self.walks.end(&mut self.tree, slot);
         self.by_id.remove(&client.id);
-        self.free.push(slot);
+        self.leave(slot, std::mem::take(&mut client.filters));
         Some(client)
     }
 
     fn subscriptions_changed(&mut self) {
         self.tree.forget_routes();
-        self.passing.clear();
+        self.shapes.store(self.subscriptions.shapes(), Ordering::Relaxed);
     }
 
     /// Goes on with one of the answers that are too long to be given at once.
@@ -289,11 +288,15 @@ impl Dispatcher {
     ) {
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
         client.format = dialect.format();
-        if let Err(reason) = client.has_room_for(&filter, self.max_subscriptions) {
-            let refusal = Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str());
-            return self.reply(slot, dialect.format(), Reply::Error(refusal));
-        }
-        let way = client.wish(&filter, dialect, overflow, queue.map(|queue| queue as usize));
+        let room = self.subscriptions.has_room_for(slot, &filter);
+        let claim = match room.and_then(|()| client.has_room_for(&filter, self.max_subscriptions)) {
+            Ok(claim) => claim,
+            Err(reason) => {
+                let refusal = Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str());
+                return self.reply(slot, dialect.format(), Reply::Error(refusal));
+            }
+        };
+        let way = client.wish(&filter, dialect, overflow, queue.map(|queue| queue as usize), claim);
         self.subscriptions.add(Subscription { slot, filter: filter.clone(), dialect, way });
         self.subscriptions_changed();
         let format = dialect.format();

@@ -9,12 +9,14 @@ mod cost;
 mod dispatcher;
 mod event;
 mod expiry;
+mod filter_map;
 mod keeper;
 mod mailbox;
 mod memory;
 #[cfg(all(test, shuttle))]
 mod model;
 mod outbox;
+mod patterns;
 mod progress;
 mod recorder;
 mod report;

@@ -385,21 +385,36 @@ impl Tree {
         }
     }
 
-    /// Where a topic's messages go, found again only after a change of the subscriptions.
+    /// Says how many bytes of routes may be remembered.
+    pub(super) fn remember_routes(&mut self, bytes: usize) {
+        self.route_sets.remember(bytes);
+    }
+
+    /// Where a topic's messages go, found again only after a change of the subscriptions, or when too much is remembered. A
+    /// topic that holds no value has no place.
     pub(super) fn route_set(
         &mut self,
-        id: TopicId,
+        id: Option<TopicId>,
         topic: TopicName<'_>,
         subscriptions: &Subscriptions,
     ) -> RouteSet {
-        let node = &mut self.nodes[id.0];
-        if self.route_sets.get(node.routes).is_none() {
-            node.routes = self.route_sets.add(subscriptions.routes(topic));
+        let known = id.map_or_else(|| self.route_sets.passing(topic), |id| self.nodes[id.0].routes);
+        if self.route_sets.get(known).is_some() {
+            return known;
         }
-        node.routes
+        let routes = subscriptions.routes(topic);
+        if !self.route_sets.has_room_for(&routes) {
+            self.forget_routes();
+        }
+        let set = self.route_sets.add(routes);
+        match id {
+            Some(id) => self.nodes[id.0].routes = set,
+            None => self.route_sets.pass(topic, set),
+        }
+        set
     }
 
-    /// The routes of a set that was found since the subscriptions have changed.
+    /// The routes of a set that was found last.
     pub(super) fn routes(&self, set: RouteSet) -> Arc<[Route]> {
         self.route_sets.get(set).cloned().unwrap_or_default()
     }

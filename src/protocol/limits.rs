@@ -59,6 +59,13 @@ pub const DEFAULT_MAX_SUBSCRIPTIONS: usize = 65_536;
 /// doubles with each segment: every mixture of `a` and `+` matches `a/a/a/…`.
 pub const MAX_PATTERNS: usize = 256;
 
+/// Such sets of places that the subscriptions of all connections have together.
+///
+/// A topic whose routes are not known is held against each, some 30 ns, whether it matches or not. A connection may be the first
+/// to use [`MAX_PATTERNS`] of them while there are all, and fewer the fewer are left: a quarter as many where half are left. Those
+/// that somebody uses already cost no more for another.
+pub const MAX_SHAPES_OF_BROKER: usize = 4_096;
+
 /// Messages that may wait for one subscriber: a second of a busy stream.
 pub const DEFAULT_QUEUE_MESSAGES: usize = 262_144;
 

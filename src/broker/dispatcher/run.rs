@@ -21,6 +21,7 @@ impl Dispatcher {
                 Err(TryRecvError::Disconnected) if self.walks.is_empty() => break,
                 Err(_) => self.noting(Self::expire),
             }
+            self.leave_on();
             self.walk_on();
             self.record();
         }
@@ -30,7 +31,7 @@ impl Dispatcher {
     /// The next event, or `Empty` where something else is to be done first.
     fn next_event(&self, events: &Receiver<Event>, wait: &mut Wait) -> Result<Event, TryRecvError> {
         let next = self.recorder.as_ref().map_or(Next::Nothing, |recorder| recorder.next(&self.tree));
-        if !self.walks.is_empty() || next == Next::Step {
+        if !self.walks.is_empty() || !self.leaving.is_empty() || next == Next::Step {
             return events.try_recv();
         }
         match (next, self.next_expiry()) {

@@ -1,5 +1,7 @@
 //! What the dispatcher decides, one event at a time and without a thread.
 
+mod subscribers;
+
 use super::*;
 use crate::broker::{Inbox, QueueLimits, Queued, Selection, outbox};
 use crate::codec::{Batch, Document, Message, Part, Payload, Published, Topics};
