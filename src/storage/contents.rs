@@ -6,6 +6,7 @@ use std::path::Path;
 
 use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableError};
 
+use super::directory::judge;
 use super::file::{HeldBack, LockableFile};
 use super::{CACHE, FILE, VALUES, cannot_open, damage, explain, explain_io, record};
 use crate::broker::{Kept, StoreError};
@@ -28,6 +29,7 @@ pub struct Contents {
 /// [`StoreError`] where the file cannot be opened, or is damaged and `damaged` is not said.
 pub fn read(directory: &Path, damaged: bool) -> Result<Contents, StoreError> {
     let path = directory.join(FILE);
+    judge(directory)?;
     // Only who could write can lock; where nobody can write there is nothing to lock out.
     let locked = OpenOptions::new().read(true).write(true).open(&path);
     let lock = locked.is_ok();

@@ -9,6 +9,7 @@ mod support;
 
 mod archive;
 mod directory;
+mod first;
 mod kills;
 mod limits;
 mod restart;
