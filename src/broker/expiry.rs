@@ -1,16 +1,24 @@
 //! Values that live for a time: which, until when, and whose turn is next.
 
+mod clock;
+
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use super::store::Expires;
 use crate::protocol::{Topic, TopicName};
+pub(super) use clock::Clock;
+#[cfg(test)]
+pub(super) use clock::Hands;
 
-/// The topics whose values expire. Times are in milliseconds since 1970, by the system's clock: they outlive the process.
+/// The topics whose values expire. Times are in milliseconds by the steady clock, which nobody sets; what outlives the
+/// process is told the time by the other one.
 #[derive(Debug, Default)]
 pub(super) struct Expiries {
     topics: HashMap<Topic, Expiry>,
     /// Each topic once. A value that is published again keeps its place until that is due, which is cheaper than moving it.
     turns: BTreeSet<(u64, Topic)>,
+    clock: Clock,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -20,15 +28,33 @@ struct Expiry {
     turn: u64,
 }
 
-/// The time now.
-pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 impl Expiries {
+    /// None yet, by such a clock.
+    #[cfg(test)]
+    pub(super) fn by(clock: Clock) -> Expiries {
+        Expiries { clock, ..Expiries::default() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.topics.is_empty()
+    }
+
+    /// The time now, by the steady clock.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.steady()
+    }
+
+    /// When a value of a store expires, by the steady clock; `None` if it has. The wall clock decides how long it has left,
+    /// and that is never longer than it was meant to live.
+    pub(super) fn restored(&self, Expires { at, ttl }: Expires) -> Option<u64> {
+        let left = at.saturating_sub(self.clock.wall()).min(ttl.unwrap_or(u64::MAX));
+        (left > 0).then(|| self.now().saturating_add(left))
+    }
+
+    /// When a topic's value expires, for a store: what it has left now, by the wall clock.
+    pub(super) fn for_store(&self, topic: TopicName<'_>) -> Option<Expires> {
+        let left = self.of(topic)?.saturating_sub(self.now());
+        Some(Expires { at: self.clock.wall().saturating_add(left), ttl: Some(left) })
     }
 
     /// When a topic's value expires.

@@ -46,7 +46,7 @@ pub use outbox::{
 pub use progress::Ticket;
 pub use report::Report;
 pub use stats::{Counters, Started, Stats};
-pub use store::{Change, Fsync, Kept, NoStore, Store, StoreError};
+pub use store::{Change, Expires, Fsync, Kept, NoStore, Store, StoreError};
 pub use stored::Stored;
 pub use subtrees::Subtree;
 pub use tree::StoreLimits;

@@ -320,7 +320,7 @@ impl Recorder {
             };
             if let Some(stored) = keep {
                 bytes += stored.weight();
-                let expires = expiries.of(stored.topic());
+                let expires = expiries.for_store(stored.topic());
                 changes.push(Change::Keep { stored, expires });
             }
             if bytes >= STEP_BYTES {

@@ -66,8 +66,8 @@ pub enum Change {
     Keep {
         /// The value.
         stored: Stored,
-        /// When it expires, in milliseconds since 1970; `None` is never.
-        expires: Option<u64>,
+        /// When it expires; `None` is never.
+        expires: Option<Expires>,
     },
     /// A topic holds no value any more.
     Forget(Topic),
@@ -82,8 +82,18 @@ pub struct Kept {
     pub payload: Payload,
     /// The place in the order of all publications.
     pub published: u64,
-    /// When it expires, in milliseconds since 1970; `None` is never.
-    pub expires: Option<u64>,
+    /// When it expires; `None` is never.
+    pub expires: Option<Expires>,
+}
+
+/// When a value expires, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expires {
+    /// Since 1970.
+    pub at: u64,
+    /// How long it had left when it was handed to the store; not known of values that an older version has stored. A wall
+    /// clock that was set back meanwhile makes it live no longer than this, from when it is read.
+    pub ttl: Option<u64>,
 }
 
 /// What went wrong, and what to do about it, for a person.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::failure::Failure;
 use super::quantity;
 use super::visible;
-use crate::broker::{Change, Kept, Store, StoreError, Stored};
+use crate::broker::{Change, Expires, Kept, Store, StoreError, Stored};
 use crate::codec::{Dialect, Document, Part, Payload, to_value};
 use crate::middleware::Message;
 use crate::protocol::{Format, Limits, Topic, TopicFilter};
@@ -59,6 +59,9 @@ struct Line {
     /// When it expires, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<u64>,
+    /// How long it had left when it was written, in milliseconds: it lives no longer than that after a start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl_ms: Option<u64>,
     /// The payload is a whole message body, as it was published.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     body: bool,
@@ -76,7 +79,8 @@ impl Line {
         Line {
             topic: kept.topic.to_string(),
             format: kept.payload.format().to_string(),
-            expires: kept.expires,
+            expires: kept.expires.map(|expires| expires.at),
+            ttl_ms: kept.expires.and_then(|expires| expires.ttl),
             body: matches!(kept.payload.part(), Part::Body(_)),
             payload: text.map(str::to_owned),
             base64: text.is_none().then(|| STANDARD.encode(bytes)),
@@ -99,7 +103,8 @@ impl Line {
         let part = if self.body { Part::Body(all) } else { Part::Value(all) };
         let payload = Payload::copy(&bytes, format, &part);
         payload.decode(&mut Document::new(), &Limits::default()).map_err(|refusal| refusal.to_string())?;
-        Ok(Kept { topic, payload, published, expires: self.expires })
+        let expires = self.expires.map(|at| Expires { at, ttl: self.ttl_ms });
+        Ok(Kept { topic, payload, published, expires })
     }
 }
 
@@ -174,7 +179,7 @@ pub(super) fn topics(
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let contents = storage::read(directory, false)?;
     let is_wanted = |kept: &Kept| {
-        prefix.matches(&kept.topic) && kept.expires.is_none_or(|expires| u128::from(expires) > now)
+        prefix.matches(&kept.topic) && kept.expires.is_none_or(|expires| u128::from(expires.at) > now)
     };
     let mut topics = BTreeMap::new();
     for kept in contents.values.into_iter().filter(is_wanted) {

@@ -35,7 +35,10 @@ const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
 const VERSION: &str = "version";
 /// The version of what is in the file. Whoever changes the format raises it, and converts the version before in `judge_version`.
-const FORMAT: u64 = 1;
+/// Version 2 has records that say how long they had left; all that version 1 can hold is the same in it.
+const FORMAT: u64 = 2;
+/// The oldest version that is read. A file of it becomes one of this version when it is opened for writing.
+const OLDEST: u64 = 1;
 /// The file of a data directory that holds the values.
 const FILE: &str = "last-values.redb";
 /// Memory for pages of the file. redb would take 1 GiB, which is not in the broker's budget of memory; and what the broker
@@ -486,16 +489,20 @@ fn is_full_io(error: &io::Error) -> bool {
 /// Looks at the version of the format, and notes it in a new file.
 fn judge_version(database: &Database, path: &Path) -> Result<(), StoreError> {
     let failed = |error: redb::Error| StoreError(damage(path, &explain(&error)));
-    let version = version(database).map_err(failed)?;
-    match version {
+    match version(database).map_err(failed)? {
         Some(FORMAT) => Ok(()),
-        Some(other) => Err(StoreError(format!(
-            "{} is of version {other}, and this babelmq reads version {FORMAT}; use the babelmq that wrote it, or its \
-             `export` and this one's `import` into another directory",
-            path.display()
-        ))),
-        None => note_version(database).map_err(failed),
+        Some(OLDEST..FORMAT) | None => note_version(database).map_err(failed),
+        Some(other) => Err(StoreError(foreign(path, other))),
     }
+}
+
+/// What is said of a file of a version that is not read.
+fn foreign(path: &Path, version: u64) -> String {
+    format!(
+        "{} is of version {version}, and this babelmq reads versions {OLDEST} to {FORMAT}; use the babelmq that wrote it, or \
+         its `export` and this one's `import` into another directory",
+        path.display()
+    )
 }
 
 fn version(database: &Database) -> Result<Option<u64>, redb::Error> {

@@ -11,7 +11,7 @@ use redb::{BackendError, StorageBackend};
 
 use super::Storage;
 use super::file::HeldBack;
-use crate::broker::{Change, Store, Stored};
+use crate::broker::{Change, Expires, Store, Stored};
 use crate::codec::{Part, Payload};
 use crate::protocol::{Format, Topic};
 
@@ -249,22 +249,46 @@ fn a_file_of_another_version_is_refused_and_left_as_it_is() {
     drop(store);
     let database = redb::Builder::new().create_with_backend(disk.clone()).unwrap();
     let transaction = database.begin_write().unwrap();
-    transaction.open_table(super::ABOUT).unwrap().insert(super::VERSION, 2).unwrap();
+    transaction.open_table(super::ABOUT).unwrap().insert(super::VERSION, super::FORMAT + 1).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let before = disk.0.lock().cached.clone();
     let refused = Storage::on(disk.clone()).unwrap_err().0;
-    for part in ["is of version 2", "reads version 1", "export"] {
+    for part in ["is of version 3", "reads versions 1 to 2", "export"] {
         assert!(refused.contains(part), "{refused}");
     }
     assert!(disk.0.lock().cached == before, "nothing was changed");
+}
+
+/// What version 1 wrote is read, and is of this version from then on: an older program would not know its new records.
+#[test]
+fn a_file_of_the_version_before_is_read_and_raised() {
+    // Byte for byte what version 1 wrote: JSON, place 7, expires at 99.
+    let mut record = vec![0, 7, 0, 0, 0, 0, 0, 0, 0, 99, 0, 0, 0, 0, 0, 0, 0];
+    let checksum = crc32fast::hash(&[b"t", record.as_slice(), b"7"].concat());
+    record.extend_from_slice(&checksum.to_le_bytes());
+    record.extend_from_slice(b"7");
+    let disk = Disk::default();
+    drop(Storage::on(disk.clone()).unwrap());
+    let database = redb::Builder::new().create_with_backend(disk.clone()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(super::ABOUT).unwrap().insert(super::VERSION, 1).unwrap();
+    transaction.open_table(super::VALUES).unwrap().insert("t", record.as_slice()).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let mut store = Storage::on(disk).unwrap();
+    assert_eq!(super::version(store.database.as_ref().unwrap()).unwrap(), Some(super::FORMAT));
+    let mut kept = Vec::new();
+    store.load(&mut |value| kept.push((value.published, value.expires))).unwrap();
+    assert_eq!(kept, [(7, Some(Expires { at: 99, ttl: None }))]);
 }
 
 /// A record is whole, and the one of its topic.
 #[test]
 fn a_record_that_is_torn_or_of_another_topic_is_none() {
     let mut record = Vec::new();
-    for (expires, number) in [(None, 3), (Some(77), 1_234)] {
+    let expires = |at, ttl| Some(Expires { at, ttl });
+    for (expires, number) in [(None, 3), (expires(77, None), 1_234), (expires(77, Some(50)), 5)] {
         super::record::write(&stored("a/b", number), expires, &mut record);
         let kept = super::record::read("a/b", &record).unwrap();
         assert_eq!((kept.published, kept.expires, kept.topic.as_str()), (number, expires, "a/b"));

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 
 use super::Dispatcher;
-use crate::broker::expiry;
 use crate::broker::keeper::{HANDOVERS, Keeper};
 use crate::broker::progress::{Progress, Ticket};
 use crate::broker::recorder::{Next, Recorder};
@@ -39,15 +38,14 @@ impl Dispatcher {
             return Ok(None);
         }
         self.tree.reserve(store.values());
-        let now = expiry::now();
         let (mut restored, mut expired) = (Vec::new(), Vec::new());
         load(&mut *store, |value| {
-            if value.expires.is_some_and(|at| at <= now) {
-                expired.push(value.topic);
-                return;
-            }
+            let expires = match value.expires.map(|expires| self.expiries.restored(expires)) {
+                Some(None) => return expired.push(value.topic),
+                expires => expires.flatten(),
+            };
             let (topic, payload) = (value.topic.name(), value.payload.borrow());
-            self.expiries.set(topic, value.expires);
+            self.expiries.set(topic, expires);
             self.subtrees.count(topic, None, Some(payload.source().len()));
             restored.push(self.tree.restore(topic, payload, value.published));
         })?;
@@ -76,7 +74,7 @@ impl Dispatcher {
             ttl.or_else(|| self.subtrees.ttl(topic))
         };
         if ttl.is_some() || !self.expiries.is_empty() {
-            let at = ttl.map(|seconds| expiry::now().saturating_add(u64::from(seconds) * 1_000));
+            let at = ttl.map(|seconds| self.expiries.now().saturating_add(u64::from(seconds) * 1_000));
             self.expiries.set(topic, at);
         }
     }
@@ -96,7 +94,7 @@ impl Dispatcher {
         if self.expiries.is_empty() {
             return;
         }
-        let now = expiry::now();
+        let now = self.expiries.now();
         while let Some(topic) = self.expiries.pop(now) {
             // Unlike a value that is cleared, it is not kept for a reader that is half way through.
             if let Some(before) = self.tree.clear(&topic) {
@@ -158,7 +156,7 @@ impl Dispatcher {
         if self.expiries.is_empty() {
             return None;
         }
-        self.expiries.wait(expiry::now()).map(|wait| Instant::now() + wait)
+        self.expiries.wait(self.expiries.now()).map(|wait| Instant::now() + wait)
     }
 }
 

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::broker::expiry::{Clock, Expiries, Hands};
 use crate::broker::keeper::Keeper;
 use crate::broker::progress::Ticket;
-use crate::broker::store::{Change, Fsync, Kept, Store, StoreError};
+use crate::broker::store::{Change, Expires, Fsync, Kept, Store, StoreError};
 use crate::broker::tree::StoreLimits;
 use crate::broker::{Dispatcher, Event, Query, Subtree};
 use crate::codec::{Batch, Part, Payload};
@@ -329,4 +330,134 @@ fn expired_values_of_a_subtree_are_taken_off_the_disk() {
     let (asker, answer) = crate::broker::sync::unbounded();
     dispatcher.step(Event::Query(Query::Saved(asker)));
     assert!(answer.recv().unwrap().is_none(), "there is nothing to wait for");
+}
+
+const START: u64 = 1_800_000_000_000;
+const HOUR: u64 = 3_600_000;
+
+/// A dispatcher whose clocks a test sets.
+fn by_clocks() -> (Dispatcher, Arc<Mutex<Hands>>) {
+    let hands = Arc::new(Mutex::new(Hands { steady: 5, wall: START }));
+    let mut dispatcher = Dispatcher::new(StoreLimits::default(), 1);
+    dispatcher.expiries = Expiries::by(Clock::Set(hands.clone()));
+    (dispatcher, hands)
+}
+
+fn publish_for(dispatcher: &mut Dispatcher, name: &str, seconds: u32) {
+    let topic = topic(name);
+    let before = dispatcher.tree.get(&topic).map(|stored| stored.weight());
+    dispatcher.publish(message(&topic, "1"), true);
+    dispatcher.note_stored(topic.name(), Some(seconds), before.or(Some(1)), 1);
+}
+
+fn held(dispatcher: &mut Dispatcher) -> Vec<&'static str> {
+    dispatcher.expire();
+    ["a", "b", "c"].into_iter().filter(|name| dispatcher.tree.get(&topic(name)).is_some()).collect()
+}
+
+#[test]
+fn a_wall_clock_that_is_set_changes_nothing_while_the_broker_runs() {
+    for wall in [0, START - HOUR, START + HOUR, u64::MAX] {
+        let (mut dispatcher, hands) = by_clocks();
+        publish_for(&mut dispatcher, "a", 10);
+        publish_for(&mut dispatcher, "b", 20);
+        hands.lock().wall = wall;
+        publish_for(&mut dispatcher, "c", 30);
+        assert_eq!(held(&mut dispatcher), ["a", "b", "c"], "at {wall}");
+        hands.lock().steady += 9_999;
+        assert_eq!(held(&mut dispatcher), ["a", "b", "c"], "at {wall}");
+        hands.lock().steady += 1;
+        assert_eq!(held(&mut dispatcher), ["b", "c"], "at {wall}");
+        hands.lock().steady += 20_000;
+        assert_eq!(held(&mut dispatcher), [""; 0], "at {wall}");
+    }
+}
+
+/// A store that gives back what it was given.
+#[derive(Clone, Debug, Default)]
+struct Returning(Arc<Mutex<BTreeMap<Topic, Kept>>>);
+
+impl Store for Returning {
+    fn load(&mut self, take: &mut dyn FnMut(Kept)) -> Result<(), StoreError> {
+        self.0.lock().values().cloned().for_each(take);
+        Ok(())
+    }
+
+    fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        for change in changes {
+            match change {
+                Change::Keep { stored, expires } => {
+                    let (topic, payload) = (stored.topic().to_topic(), stored.payload().to_payload());
+                    let kept = Kept {
+                        topic: topic.clone(),
+                        payload,
+                        published: stored.published(),
+                        expires: *expires,
+                    };
+                    self.0.lock().insert(topic, kept);
+                }
+                Change::Forget(topic) => drop(self.0.lock().remove(topic)),
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// What is left after a restart, so long after the values were stored for 10 s, 20 s and an hour, and so many milliseconds
+/// after the restart.
+fn left_after_a_restart(wall: u64, after: u64) -> Vec<&'static str> {
+    let store = Returning::default();
+    let (mut dispatcher, hands) = by_clocks();
+    let mut keeper =
+        dispatcher.keep_in(Box::new(store.clone()), Fsync::Always, Duration::ZERO).unwrap().unwrap();
+    for (name, seconds) in [("a", 10), ("b", 20), ("c", 3_600)] {
+        publish_for(&mut dispatcher, name, seconds);
+    }
+    // A second has gone by that the wall clock does not show: what the values have left is what counts.
+    *hands.lock() = Hands { steady: 5 + 1_000, wall: START };
+    while dispatcher.ticket().is_some() {
+        dispatcher.record();
+        keeper.try_turn();
+    }
+    let (mut dispatcher, hands) = by_clocks();
+    *hands.lock() = Hands { steady: 700, wall };
+    dispatcher.keep_in(Box::new(store), Fsync::Always, Duration::ZERO).unwrap();
+    hands.lock().steady += after;
+    held(&mut dispatcher)
+}
+
+#[test]
+fn after_a_restart_the_wall_clock_decides_and_never_for_longer_than_the_time_to_live() {
+    assert_eq!(left_after_a_restart(START, 0), ["a", "b", "c"]);
+    assert_eq!(left_after_a_restart(START, 8_999), ["a", "b", "c"]);
+    assert_eq!(left_after_a_restart(START, 9_000), ["b", "c"]);
+    // A stop counts.
+    assert_eq!(left_after_a_restart(START + 9_000, 0), ["b", "c"]);
+    assert_eq!(left_after_a_restart(START + 9_000, 10_000), ["c"]);
+    assert_eq!(left_after_a_restart(START + 2 * HOUR, 0), [""; 0]);
+    // A clock that was set back meanwhile makes nothing live longer than it was meant to.
+    for wall in [0, START - HOUR, START - 1] {
+        assert_eq!(left_after_a_restart(wall, 8_999), ["a", "b", "c"]);
+        assert_eq!(left_after_a_restart(wall, 9_000), ["b", "c"]);
+        assert_eq!(left_after_a_restart(wall, HOUR), [""; 0]);
+    }
+}
+
+#[test]
+fn a_value_of_an_older_version_lives_until_the_time_that_it_was_stored_with() {
+    let store = Returning::default();
+    let payload = Payload::copy(b"1", Format::Json, &Part::Value(0..1));
+    let expires = Some(Expires { at: START + 5_000, ttl: None });
+    let kept = Kept { topic: topic("a"), payload, published: 1, expires };
+    store.0.lock().insert(topic("a"), kept);
+    let (mut dispatcher, hands) = by_clocks();
+    dispatcher.keep_in(Box::new(store), Fsync::Always, Duration::ZERO).unwrap();
+    hands.lock().steady += 4_999;
+    assert_eq!(held(&mut dispatcher), ["a"]);
+    hands.lock().steady += 1;
+    assert_eq!(held(&mut dispatcher), [""; 0]);
 }
