@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-
 use super::grammar::literal_prefix;
+use super::size::size;
 use crate::codec::document::{Node, View};
 use crate::codec::nesting::Outer;
 use crate::codec::number::{put_float, put_int, write_float, write_int};
-use crate::codec::page::{Page, Span, Stop, fill};
+use crate::codec::page::{Page, Span, Stop, fill, room};
 use crate::codec::words::{every_word, has_neither, is_free_of, push, stops};
 
 /// Appends a value. With `exact`, everything that JSON cannot tell apart is tagged; without, tuples are arrays,
@@ -28,7 +26,7 @@ pub fn encode_published(view: View<'_>, out: &mut Vec<u8>) {
 
 fn write(view: View<'_>, exact: bool, tag_wide_ints: bool, out: &mut Vec<u8>) {
     // A number takes up to 24 bytes, and most nodes less; control characters take more than they weigh.
-    let guess = view.nodes().len() * 8 + view.text_size() + 64;
+    let guess = room(&view, view.nodes().len() * 8 + view.text_size() + 64, || size::<false>(view, exact));
     fill(out, guess, |page| put_value(view, exact, tag_wide_ints, page));
 }
 
@@ -194,22 +192,24 @@ pub(super) fn style_of(view: &View<'_>, index: usize, node: Node, exact: bool) -
 /// Whether the dict at `index` can be a JSON object without pretending to be something else.
 fn is_object(view: &View<'_>, index: usize, exact: bool) -> bool {
     let Node::Dict(size) = view.nodes()[index] else { return false };
-    let mut all_strings = true;
+    let (mut all_strings, mut strings, mut nans) = (true, 0, 0);
     let mut at = index + 1;
     let end = at + size.nodes as usize;
     while at < end {
         match view.nodes()[at] {
             Node::Str(key) if size.items == 1 && view.text(key).starts_with(b"$") => return false,
-            Node::Str(_) => {}
+            Node::Str(_) => strings += 1,
             Node::None | Node::Bool(_) | Node::Int(_) | Node::BigInt(_) | Node::Float(_) if !exact => {
                 all_strings = false;
+                nans += usize::from(matches!(view.nodes()[at], Node::Float(number) if number.is_nan()));
             }
             _ => return false,
         }
         at += view.nodes()[at].nodes();
         at += view.nodes()[at].nodes();
     }
-    all_strings || no_two_keys_meet(view, index + 1, end)
+    // Numbers, booleans and None that differ are spelled differently, each from the others; a nan equals nothing.
+    all_strings || strings == 0 && nans < 2 || no_two_keys_meet(view, index + 1, end)
 }
 
 /// Whether keys that differ in Python (`1` and `"1"`) still do when they are spelled as strings.
@@ -268,29 +268,45 @@ pub(in crate::codec) fn put_text<'p>(text: &[u8], mut page: Page<'p>) -> Result<
     Ok(page)
 }
 
+/// How a byte is escaped, and in how many bytes; in none where it is not.
+const ESCAPES: [([u8; 8], usize); 0x5d] = {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut escapes = [([0; 8], 0); 0x5d];
+    let mut control = 0;
+    while control < 0x20 {
+        let digits = (HEX[control >> 4], HEX[control & 15]);
+        escapes[control] = ([b'\\', b'u', b'0', b'0', digits.0, digits.1, 0, 0], 6);
+        control += 1;
+    }
+    let (bytes, letters) = (b"\"\\\n\r\t\x08\x0c", b"\"\\nrtbf");
+    let mut short = 0;
+    while short < bytes.len() {
+        escapes[bytes[short] as usize] = ([b'\\', letters[short], 0, 0, 0, 0, 0, 0], 2);
+        short += 1;
+    }
+    escapes
+};
+
 /// A string with escapes in its quotes.
 #[cold]
 fn put_escaped<'p>(text: &[u8], mut page: Page<'p>) -> Result<Page<'p>, Stop> {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     page.put(b"\"")?;
     let mut rest = text;
     loop {
         let literal = literal_prefix(rest);
         page.slice(&rest[..literal])?;
-        let Some(&byte) = rest.get(literal) else { break };
-        match byte {
-            b'"' | b'\\' => page.put(&[b'\\', byte])?,
-            b'\n' => page.put(b"\\n")?,
-            b'\r' => page.put(b"\\r")?,
-            b'\t' => page.put(b"\\t")?,
-            8 => page.put(b"\\b")?,
-            12 => page.put(b"\\f")?,
-            control => {
-                let digit = |digit: u8| HEX[usize::from(digit & 15)];
-                page.put(&[b'\\', b'u', b'0', b'0', digit(control >> 4), digit(control)])?;
-            }
+        rest = &rest[literal..];
+        // Escapes come in runs.
+        while let Some((&byte, after)) = rest.split_first()
+            && let Some(&(escape, length)) = ESCAPES.get(usize::from(byte))
+            && length > 0
+        {
+            page.part(&escape, length)?;
+            rest = after;
         }
-        rest = &rest[literal + 1..];
+        if rest.is_empty() {
+            break;
+        }
     }
     page.put(b"\"")?;
     Ok(page)
@@ -316,6 +332,12 @@ fn put_scalar<'p>(
 ) -> Result<Page<'p>, Stop> {
     if scalar == Node::None {
         page.put(b"null")?;
+        return Ok(page);
+    }
+    if let Node::Bytes(bytes) = scalar {
+        page.put(b"{\"$bytes\":\"")?;
+        page.aside(|page| page.base64(view.text(bytes)))?;
+        page.put(b"\"}")?;
         return Ok(page);
     }
     let mut spelled = Vec::with_capacity(64);
@@ -365,11 +387,6 @@ fn write_scalar(view: &View<'_>, scalar: Node, tag_wide_ints: bool, out: &mut Ve
         }
         Node::Float(number) => write_float(number, out),
         Node::Str(text) => write_str(view.text(text), out),
-        Node::Bytes(bytes) => {
-            out.extend_from_slice(b"{\"$bytes\":\"");
-            out.extend_from_slice(BASE64.encode(view.text(bytes)).as_bytes());
-            out.extend_from_slice(b"\"}");
-        }
         _ => out.extend_from_slice(b"null"),
     }
 }
