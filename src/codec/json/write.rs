@@ -192,28 +192,37 @@ pub(super) fn style_of(view: &View<'_>, index: usize, node: Node, exact: bool) -
 /// Whether the dict at `index` can be a JSON object without pretending to be something else.
 fn is_object(view: &View<'_>, index: usize, exact: bool) -> bool {
     let Node::Dict(size) = view.nodes()[index] else { return false };
-    let (mut all_strings, mut strings, mut nans) = (true, 0, 0);
+    let mut all_strings = true;
     let mut at = index + 1;
     let end = at + size.nodes as usize;
     while at < end {
         match view.nodes()[at] {
             Node::Str(key) if size.items == 1 && view.text(key).starts_with(b"$") => return false,
-            Node::Str(_) => strings += 1,
+            Node::Str(_) => {}
             Node::None | Node::Bool(_) | Node::Int(_) | Node::BigInt(_) | Node::Float(_) if !exact => {
                 all_strings = false;
-                nans += usize::from(matches!(view.nodes()[at], Node::Float(number) if number.is_nan()));
             }
             _ => return false,
         }
         at += view.nodes()[at].nodes();
         at += view.nodes()[at].nodes();
     }
-    // Numbers, booleans and None that differ are spelled differently, each from the others; a nan equals nothing.
-    all_strings || strings == 0 && nans < 2 || no_two_keys_meet(view, index + 1, end)
+    all_strings || no_two_keys_meet(view, index + 1, end)
 }
 
 /// Whether keys that differ in Python (`1` and `"1"`) still do when they are spelled as strings.
 fn no_two_keys_meet(view: &View<'_>, start: usize, end: usize) -> bool {
+    // Numbers, booleans and None that differ are spelled differently, each from the others; only a nan equals nothing.
+    let may_meet =
+        |key: Node| matches!(key, Node::Str(_)) || matches!(key, Node::Float(number) if number.is_nan());
+    let mut at = start;
+    while at < end && !may_meet(view.nodes()[at]) {
+        at += view.nodes()[at].nodes();
+        at += view.nodes()[at].nodes();
+    }
+    if at >= end {
+        return true;
+    }
     let mut seen = HashSet::new();
     let mut at = start;
     while at < end {
