@@ -3,11 +3,11 @@
 use babelmq::Format::{self, Json, Pickle, Xml};
 
 /// A message.
-pub struct Shape {
+pub(crate) struct Shape {
     /// What it is.
-    pub name: String,
+    pub(crate) name: String,
     /// Its format.
-    pub format: Format,
+    pub(crate) format: Format,
     message: Vec<u8>,
     /// Bytes of a field that nobody reads, so that there are more of them.
     padding: usize,
@@ -15,7 +15,7 @@ pub struct Shape {
 
 impl Shape {
     /// A body that publishes it.
-    pub fn body(&self) -> Vec<u8> {
+    pub(crate) fn body(&self) -> Vec<u8> {
         let message = &self.message[..];
         match self.format {
             Json => [br#"{"command":"publish","topic":"t","message":"#, message, b"}"].concat(),
@@ -37,7 +37,7 @@ fn shape(name: &str, format: Format, message: impl Into<Vec<u8>>) -> Shape {
 }
 
 /// Plain records in JSON.
-pub fn records() -> Vec<Shape> {
+pub(crate) fn records() -> Vec<Shape> {
     [
         r#"{"id":48213,"name":"Anna Berg","mail":"anna@example.org","town":"Bergen","zip":"5003","since":2011,"vip":true,"score":4.75}"#,
         r#"{"origin":"EWR","year":2013,"month":1,"day":1,"hour":1,"temp":39.02,"dewp":26.06,"humid":59.37,"wind_dir":270,"wind_speed":10.36,"wind_gust":null,"precip":0,"pressure":1012,"visib":10,"time_hour":"2013-01-01T06:00:00Z"}"#,
@@ -57,7 +57,7 @@ fn nested(open: &str, inside: &str, close: &str, depth: usize) -> String {
 }
 
 /// All of them.
-pub fn shapes() -> Vec<Shape> {
+pub(crate) fn shapes() -> Vec<Shape> {
     [records(), json(), xml(), pickles(), references()].into_iter().flatten().collect()
 }
 
