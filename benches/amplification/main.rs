@@ -3,6 +3,8 @@
 //! A message is taken in, and written in all four dialects, as a broker does for the first reader of each. What that takes for
 //! each byte of its frame is compared with plain records of JSON. Shapes that are refused cost only what refusing takes.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "whoever runs it reads what went wrong")]
+
 mod shapes;
 
 use std::fmt::Write;
