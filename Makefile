@@ -23,7 +23,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget fuzz fuzz-replay bench bench-peers attack install uninstall deb clean
+.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -106,6 +106,10 @@ budget:
 	sh benches/install-valgrind.sh
 	$(CARGO) bench --locked --no-default-features --features broker --profile budget --bench budget -- \
 		$(if $(UPDATE),update,check)
+
+# What a byte that was sent can cost: docs/performance/amplification.md.
+amplification:
+	$(CARGO) bench --locked --no-default-features --features broker --profile budget --bench amplification -- --write
 
 # Every target for FUZZ_SECONDS, from the corpus that is checked in. Inputs that reach something new are kept in
 # fuzz/found, one that breaks something in fuzz/artifacts. No sanitizer: they want a nightly compiler, and the broker has

@@ -124,7 +124,7 @@ impl KnownPickle {
         let payload = body.end - payload.len()..body.end - AFTER.len();
         let mark = document.mark();
         let (root, size) = straight::read_inside(source, body.end, payload, self.memoised, document, within)?;
-        if !decoded_surely_fits(size, limits) {
+        if !decoded_surely_fits(size, limits.encoded_budget(text.len())) {
             document.truncate(mark);
             return None;
         }
