@@ -187,6 +187,7 @@ impl Walks {
     }
 
     /// Where it is told that a writer is done with a piece.
+    #[cfg(not(shuttle))]
     pub(super) fn returned(&self) -> &Receiver<(u64, usize)> {
         &self.returned
     }
