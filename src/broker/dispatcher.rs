@@ -19,14 +19,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 use super::expiry::Expiries;
 use super::memory::{Memory, Use};
-use super::outbox::{Delivery, Full, Outbox, Undelivered};
+use super::outbox::{Delivery, Full, Outbox, Piece, Undelivered};
 use super::recorder::Recorder;
 use super::selections::Selections;
 use super::subscriptions::{Slot, Subscription, Subscriptions};
 use super::subtrees::{Subtree, Subtrees};
-use super::sync::Sender;
+use super::sync::{Receiver, Sender};
 use super::tree::{StoreLimits, Tree};
-use super::walks::{MAX_WALKS, Walks};
+use super::walks::{MAX_WALKS, TooMany, Walks};
 use crate::codec::Dialect;
 use crate::protocol::{
     DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Format, Overflow, Refusal, Reply, Topic, TopicFilter,
@@ -38,6 +38,8 @@ use leaving::Leaving;
 const ON_THE_SPOT: usize = 1_024;
 /// One part of the broker's memory in so many may be routes of topics.
 const ROUTES_PART: usize = 32;
+/// Bytes of payloads that are given on the spot.
+const BYTES_ON_THE_SPOT: usize = 64 << 10;
 
 /// The topic map, the subscriptions, and who is connected.
 #[derive(Debug)]
@@ -120,6 +122,7 @@ impl Dispatcher {
     pub fn with_memory(mut self, memory: Memory) -> Dispatcher {
         self.store.bytes = self.store.bytes.min(memory.of(Use::Stored).limit());
         self.tree.remember_routes(memory.total() / ROUTES_PART);
+        self.walks = Walks::new(memory.of(Use::Snapshots));
         self.memory = memory;
         self
     }
@@ -159,6 +162,7 @@ impl Dispatcher {
             Event::Pressure => self.relieve(),
             Event::Query(query) => self.answer(query),
         }
+        self.stop_falling_behind();
     }
 
     fn attach(&mut self, id: ClientId, peer: SocketAddr, outbox: Outbox) {
@@ -192,6 +196,7 @@ impl Dispatcher {
     /// Goes on with one of the answers that are too long to be given at once.
     fn walk_on(&mut self) {
         self.counts.snapshot_values += self.walks.step(&mut self.tree) as u64;
+        self.stop_falling_behind();
     }
 
     /// Ends a connection that nothing can be delivered to.
@@ -211,9 +216,39 @@ impl Dispatcher {
         self.reply(slot, client.format, Reply::Error(refusal));
     }
 
-    /// Ends a connection that asks for more long answers than it has read.
-    fn too_many_walks(&mut self, slot: Slot) {
-        self.cut_off(slot, Full { messages: MAX_WALKS, bytes: 0 });
+    /// Begins an answer that is too long to be given at once. Where the connection has asked for more of them than it has
+    /// read, it is ended; where all together have, the one that has asked for most is ended, and if that is nobody, the
+    /// answer is not given.
+    fn begin_walk(&mut self, slot: Slot, filter: &TopicFilter) -> Option<Receiver<Piece>> {
+        loop {
+            match self.walks.begin(&mut self.tree, slot, filter.clone()) {
+                Ok(pieces) => return Some(pieces),
+                Err(TooMany::While(other)) => self.end_walks(other, Full { messages: MAX_WALKS, bytes: 0 }),
+                Err(TooMany::OfThisConnection) => {
+                    self.cut_off(slot, Full { messages: MAX_WALKS, bytes: 0 });
+                    return None;
+                }
+                Err(TooMany::OfAll) => {
+                    self.forgo(slot);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Cuts off who reads long answers so slowly that more is kept for them than there is memory for.
+    fn stop_falling_behind(&mut self) {
+        while self.walks.is_over()
+            && let Some(slot) = self.walks.furthest_behind()
+        {
+            let (messages, bytes) = self.walks.kept();
+            self.end_walks(slot, Full { messages, bytes });
+        }
+    }
+
+    fn end_walks(&mut self, slot: Slot, full: Full) {
+        self.walks.end(&mut self.tree, slot);
+        self.cut_off(slot, full);
     }
 
     /// Ends a connection that does not keep up, and tells it why.
@@ -248,10 +283,11 @@ impl Dispatcher {
             }
             Control::List { filter, format } => match self.tree.topics(&filter, ON_THE_SPOT) {
                 Some(topics) => self.reply(slot, format, Reply::Topics { topics }),
-                None => match self.walks.begin(&mut self.tree, slot, filter) {
-                    Some(pieces) => self.send(slot, Delivery::Topics { pieces, format }),
-                    None => self.too_many_walks(slot),
-                },
+                None => {
+                    if let Some(pieces) = self.begin_walk(slot, &filter) {
+                        self.send(slot, Delivery::Topics { pieces, format });
+                    }
+                }
             },
             Control::Get { topic, format } => match self.tree.get(&topic) {
                 Some(stored) => {
@@ -296,22 +332,39 @@ impl Dispatcher {
                 return self.reply(slot, dialect.format(), Reply::Error(refusal));
             }
         };
+        // What the subscription begins with is looked for first: where that cannot be given, there is no subscription.
+        let values = self.tree.snapshot(&filter, ON_THE_SPOT, BYTES_ON_THE_SPOT);
+        let count = values.as_ref().map_or(0, Vec::len) as u64;
+        let begin = match values {
+            Some(values) if values.is_empty() => None,
+            Some(values) => Some(Delivery::Snapshot { values, dialect }),
+            None => {
+                let Some(pieces) = self.begin_walk(slot, &filter) else { return };
+                Some(Delivery::Walk { pieces, topic: filter.clone(), dialect })
+            }
+        };
+        let is_walk = matches!(begin, Some(Delivery::Walk { .. }));
+        let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
         let way = client.wish(&filter, dialect, overflow, queue.map(|queue| queue as usize), claim);
         self.subscriptions.add(Subscription { slot, filter: filter.clone(), dialect, way });
         self.subscriptions_changed();
-        let format = dialect.format();
-        let Some(values) = self.tree.snapshot(&filter, ON_THE_SPOT) else {
-            return match self.walks.begin(&mut self.tree, slot, filter.clone()) {
-                Some(pieces) => self.send(slot, Delivery::Walk { pieces, topic: filter, dialect }),
-                None => self.too_many_walks(slot),
-            };
-        };
-        let count = values.len() as u64;
-        self.counts.snapshot_values += count;
-        if count > 0 {
-            self.send(slot, Delivery::Snapshot { values, dialect });
+        if let Some(begin) = begin {
+            let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+            match client.outbox.answer(begin) {
+                // Where there is no memory for it to wait as a whole, it comes in pieces.
+                Err(Undelivered::NoMemory) if !is_walk => {
+                    if let Some(pieces) = self.begin_walk(slot, &filter) {
+                        self.send(slot, Delivery::Walk { pieces, topic: filter, dialect });
+                    }
+                    return;
+                }
+                Err(why) => return self.let_go(slot, why),
+                Ok(()) if is_walk => return,
+                Ok(()) => {}
+            }
         }
-        self.reply(slot, format, Reply::Subscribed { topic: filter, values: count });
+        self.counts.snapshot_values += count;
+        self.reply(slot, dialect.format(), Reply::Subscribed { topic: filter, values: count });
     }
 
     fn forget_wish(&mut self, slot: Slot, filter: &TopicFilter) {
@@ -323,8 +376,9 @@ impl Dispatcher {
     /// Forgets a topic's last value. Returns whether there was one.
     fn clear(&mut self, topic: &Topic) -> bool {
         let Some(before) = self.tree.clear(topic) else { return false };
-        self.walks.keep(&before);
-        self.note_cleared(topic.name(), before.weight());
+        let bytes = before.weight();
+        self.walks.keep(before);
+        self.note_cleared(topic.name(), bytes);
         true
     }
 

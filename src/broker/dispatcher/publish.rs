@@ -225,11 +225,11 @@ impl Dispatcher {
         match *place {
             None => *place = Some(self.tree.store_new(topic, payload)),
             Some(id) => {
-                let keep = !self.walks.is_empty();
+                let keep = self.walks.need(self.tree.held(*place));
                 if let Some(before) = self.tree.store(id, payload, keep)
                     && keep
                 {
-                    self.walks.keep(&before);
+                    self.walks.keep(before);
                 }
             }
         }

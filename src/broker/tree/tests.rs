@@ -17,7 +17,7 @@ const ALL: usize = 1_000;
 
 fn names(tree: &Tree, filter: &str) -> Vec<String> {
     let filter = TopicFilter::parse(filter).unwrap();
-    tree.snapshot(&filter, ALL).unwrap().iter().map(|stored| stored.topic().to_string()).collect()
+    tree.snapshot(&filter, ALL, usize::MAX).unwrap().iter().map(|stored| stored.topic().to_string()).collect()
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_cleared_topic_leaves_nothing_behind() {
 fn a_value_that_is_being_sent_is_not_overwritten() {
     let mut tree = Tree::default();
     publish(&mut tree, "t", "1");
-    let sending = tree.snapshot(&TopicFilter::parse("t").unwrap(), ALL).unwrap();
+    let sending = tree.snapshot(&TopicFilter::parse("t").unwrap(), ALL, usize::MAX).unwrap();
     publish(&mut tree, "t", "22");
     assert_eq!(sending[0].payload().source(), b"1");
     assert_eq!(tree.get(&Topic::parse("t").unwrap()).unwrap().payload().source(), b"22");
