@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -109,7 +110,14 @@ impl Line {
 }
 
 pub(super) fn export(args: &Export) -> Result<(), Failure> {
-    let Contents { values, damaged, unreadable } = storage::read(&args.directory, args.damaged)?;
+    if args.damaged {
+        // What the database says when it gives up is said below, in other words.
+        panic::set_hook(Box::new(|_| {}));
+    }
+    let Contents { values, damaged, earlier, unreadable } = storage::read(&args.directory, args.damaged)?;
+    if args.damaged {
+        drop(panic::take_hook());
+    }
     let mut out = BufWriter::new(io::stdout());
     for kept in &values {
         serde_json::to_writer(&mut out, &Line::of(kept)).map_err(io::Error::from)?;
@@ -117,10 +125,23 @@ pub(super) fn export(args: &Export) -> Result<(), Failure> {
     }
     out.flush()?;
     for topic in &damaged {
-        eprintln!("babelmq: the value of \"{}\" is damaged and left out", visible::line(topic.as_str()));
+        let has_earlier = earlier.contains(topic);
+        let topic = visible::line(topic.as_str());
+        if has_earlier {
+            eprintln!(
+                "babelmq: the value of \"{topic}\" is damaged; the last copy that was found is printed, which may be older"
+            );
+        } else {
+            eprintln!("babelmq: the value of \"{topic}\" is damaged and left out");
+        }
     }
     if let Some(what) = &unreadable {
-        eprintln!("babelmq: not everything could be read ({what}); {} values could", values.len());
+        eprintln!(
+            "babelmq: which topics there were cannot be read ({what}); {} values were found that are as they were written, the \
+             newest of each topic: some may be older than the last that was published, and what had been cleared may be among \
+             them",
+            values.len()
+        );
     }
     if damaged.is_empty() && unreadable.is_none() { Ok(()) } else { Err(Failure::Said(1)) }
 }

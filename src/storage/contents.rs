@@ -1,15 +1,22 @@
 //! Reading a data directory without changing it, and what can be read of one that is damaged.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, TableError};
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError,
+};
 
 use super::directory::judge;
 use super::file::{HeldBack, LockableFile};
-use super::{CACHE, FILE, VALUES, cannot_open, damage, explain, explain_io, record};
+use super::{
+    CACHE, FILE, FORMAT, OLDEST, VALUES, cannot_open, damage, explain, explain_io, foreign, record, salvage,
+    version,
+};
 use crate::broker::{Kept, StoreError};
+use crate::protocol::Topic;
 
 /// What a data directory holds.
 #[derive(Debug, Default)]
@@ -18,67 +25,190 @@ pub struct Contents {
     pub values: Vec<Kept>,
     /// Topics whose values do not match their checksums.
     pub damaged: Vec<String>,
-    /// Why not everything could be read, if it could not.
+    /// Those of them of which an earlier copy was found, which is among the values.
+    pub earlier: Vec<String>,
+    /// Why it is not known which topics there were, where it is not: everything that was found is there then, also
+    /// what had been cleared.
     pub unreadable: Option<String>,
 }
 
-/// Reads the values of a data directory that no broker has open. The file is left as it is. One that is damaged is read
-/// if that is wanted, as far as possible from both ends.
+/// Why something could not be read.
+enum Failed {
+    /// There is nothing to be done about it here.
+    Final(StoreError),
+    /// As for [`damage`].
+    Damaged(String),
+    /// Damaged, said as a whole.
+    Said(String),
+}
+
+impl Failed {
+    fn say(self, path: &Path) -> StoreError {
+        match self {
+            Failed::Final(error) => error,
+            Failed::Damaged(what) => StoreError(damage(path, &what)),
+            Failed::Said(said) => StoreError(said),
+        }
+    }
+}
+
+/// Reads the values of a data directory that no broker has open. The file is left as it is. Of one that is damaged,
+/// every value is found whose own checksum is right, if that is wanted.
 ///
 /// # Errors
 /// [`StoreError`] where the file cannot be opened, or is damaged and `damaged` is not said.
 pub fn read(directory: &Path, damaged: bool) -> Result<Contents, StoreError> {
     let path = directory.join(FILE);
-    judge(directory)?;
-    // Only who could write can lock; where nobody can write there is nothing to lock out.
-    let locked = OpenOptions::new().read(true).write(true).open(&path);
-    let lock = locked.is_ok();
-    let file = locked
-        .or_else(|_| File::open(&path))
-        .map_err(|error| StoreError(format!("cannot open {}: {}", path.display(), explain_io(&error))))?;
-    let file = LockableFile::new(file, false, lock).map_err(|error| StoreError(cannot_open(&path, error)))?;
-    // What opening it would repair is never released.
-    let (backend, _held_back) = HeldBack::new(file);
-    let opened = catch_unwind(AssertUnwindSafe(|| {
-        let mut builder = Builder::new();
-        builder.set_cache_size(CACHE).set_check_integrity_on_open(!damaged).create_with_backend(backend)
-    }));
-    let database = match opened {
-        Ok(opened) => opened.map_err(|error| StoreError(cannot_open(&path, error)))?,
-        Err(_) => return Err(StoreError(format!("{} is damaged beyond reading", path.display()))),
+    if !damaged {
+        judge(directory)?;
+    }
+    let tree = match attempt(&path, true) {
+        Err(Failed::Final(error)) => return Err(error),
+        Err(failed) if !damaged => return Err(failed.say(&path)),
+        Ok(Tree { end: Some(what), .. }) if !damaged => return Err(Failed::Damaged(what).say(&path)),
+        Ok(tree) if !damaged => return Ok(contents(tree.intact, tree.damaged, Vec::new(), None)),
+        tree => tree.ok().filter(|tree| tree.end.is_none() && tree.damaged.is_empty()),
     };
-    let mut contents = Contents::default();
-    for from_the_end in [false, true] {
-        // The database is not made to be read when it is damaged; where it gives up, so does this.
-        match catch_unwind(AssertUnwindSafe(|| read_values(&database, from_the_end, &mut contents))) {
-            Ok(Ok(())) => break,
-            Ok(Err(error)) => contents.unreadable = Some(explain(&error)),
-            Err(_) => contents.unreadable = Some("a page is not as it was written".into()),
+    let cannot = |error| StoreError(format!("cannot read {}: {}", path.display(), explain_io(&error)));
+    let bytes = File::open(&path).and_then(|file| salvage::bytes(&file)).map_err(cannot)?;
+    if let Some(tree) = tree {
+        if !salvage::is_unfinished(&bytes) {
+            // Every page was looked at.
+            return Ok(contents(tree.intact, tree.damaged, Vec::new(), None));
         }
+        // The database goes back to the commit before where the last one is not whole, and does not say so. In a copy of a
+        // live file that may be one of long ago.
+        let found = salvage::salvage(&bytes);
+        let last = tree.intact.iter().map(|kept| kept.published).max().unwrap_or(0);
+        if found.values().all(|kept| kept.published <= last) {
+            return Ok(contents(tree.intact, tree.damaged, Vec::new(), None));
+        }
+        let what = "there are newer values than the last whole commit has".to_owned();
+        return Ok(contents(found.into_values().collect(), Vec::new(), Vec::new(), Some(what)));
     }
-    contents.values.sort_unstable_by_key(|kept| kept.published);
-    contents.values.dedup_by_key(|kept| kept.published);
-    contents.damaged.sort_unstable();
-    contents.damaged.dedup();
-    if !damaged && let Some(what) = &contents.unreadable {
-        return Err(StoreError(damage(&path, what)));
-    }
-    Ok(contents)
+    search(&path, salvage::salvage(&bytes))
 }
 
-fn read_values(database: &Database, from_the_end: bool, contents: &mut Contents) -> Result<(), redb::Error> {
+fn contents(
+    mut values: Vec<Kept>,
+    mut damaged: Vec<String>,
+    earlier: Vec<String>,
+    unreadable: Option<String>,
+) -> Contents {
+    values.sort_unstable_by_key(|kept| kept.published);
+    damaged.sort_unstable();
+    Contents { values, damaged, earlier, unreadable }
+}
+
+/// What was found, without what is known to have been cleared.
+fn search(path: &Path, mut found: HashMap<Topic, Kept>) -> Result<Contents, StoreError> {
+    let (tree, unreadable) = match attempt(path, false) {
+        Err(Failed::Final(error)) => return Err(error),
+        Err(Failed::Damaged(what)) => (Tree::default(), Some(what)),
+        Err(Failed::Said(_)) => (Tree::default(), Some("the database cannot be opened".into())),
+        Ok(Tree { end, .. }) if end.is_some() => (Tree::default(), end),
+        Ok(tree) => (tree, None),
+    };
+    if unreadable.is_some() {
+        return Ok(contents(found.into_values().collect(), Vec::new(), Vec::new(), unreadable));
+    }
+    // What topics there are is known; so what was cleared does not come back.
+    let (mut values, mut earlier) = (Vec::new(), Vec::new());
+    for kept in tree.intact {
+        match found.remove(&kept.topic) {
+            Some(other) if other.published > kept.published => values.push(other),
+            _ => values.push(kept),
+        }
+    }
+    for topic in &tree.damaged {
+        if let Some(kept) = Topic::parse(topic).ok().and_then(|topic| found.remove(&topic)) {
+            values.push(kept);
+            earlier.push(topic.clone());
+        }
+    }
+    Ok(contents(values, tree.damaged, earlier, None))
+}
+
+/// What the tree leads to.
+#[derive(Default)]
+struct Tree {
+    intact: Vec<Kept>,
+    damaged: Vec<String>,
+    /// Why there may be more, if there may.
+    end: Option<String>,
+}
+
+/// Opens the database and reads it. It is not made to be read when it is damaged; where it gives up, so does this.
+fn attempt(path: &Path, check: bool) -> Result<Tree, Failed> {
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        let database = open(path, check)?;
+        let unread = |error: redb::Error| Failed::Damaged(explain(&error));
+        // Where no page was looked at, a number in it means nothing.
+        if check
+            && let Some(version) = version(&database).map_err(unread)?
+            && !(OLDEST..=FORMAT).contains(&version)
+        {
+            return Err(Failed::Final(StoreError(foreign(path, version))));
+        }
+        let mut tree = Tree::default();
+        match read_values(&database, check, &mut tree) {
+            Ok(()) => {}
+            Err(error) => tree.end = Some(explain(&error)),
+        }
+        Ok(tree)
+    }));
+    read.unwrap_or_else(|_| Err(Failed::Damaged("a page is not as it was written".into())))
+}
+
+fn open(path: &Path, check: bool) -> Result<Database, Failed> {
+    // Only who could write can lock; where nobody can write there is nothing to lock out.
+    let locked = OpenOptions::new().read(true).write(true).open(path);
+    let lock = locked.is_ok();
+    let file = locked.or_else(|_| File::open(path)).map_err(|error| {
+        Failed::Final(StoreError(format!("cannot open {}: {}", path.display(), explain_io(&error))))
+    })?;
+    let failed = |error| match error {
+        DatabaseError::DatabaseAlreadyOpen => Failed::Final(StoreError(cannot_open(path, error))),
+        error => Failed::Said(cannot_open(path, error)),
+    };
+    // What opening it would repair is never released.
+    let (backend, _held_back) = HeldBack::new(LockableFile::new(file, false, lock).map_err(failed)?);
+    let mut builder = Builder::new();
+    builder
+        .set_cache_size(CACHE)
+        .set_check_integrity_on_open(check)
+        .create_with_backend(backend)
+        .map_err(failed)
+}
+
+fn read_values(database: &Database, check: bool, tree: &mut Tree) -> Result<(), redb::Error> {
     let transaction = database.begin_read()?;
     let values = match transaction.open_table(VALUES) {
-        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        Err(TableError::TableDoesNotExist(_)) => {
+            // A new file has none. In one that is damaged it has been lost.
+            tree.end = (!check).then(|| "the table of the values is not there".into());
+            return Ok(());
+        }
         values => values?,
     };
-    let mut entries = values.iter()?;
-    while let Some(entry) = if from_the_end { entries.next_back() } else { entries.next() } {
+    let mut before: Option<String> = None;
+    for entry in values.iter()? {
         let (topic, record) = entry?;
-        match record::read(topic.value(), record.value()) {
-            Some(kept) => contents.values.push(kept),
-            None => contents.damaged.push(topic.value().to_owned()),
+        let topic = topic.value();
+        if before.as_deref().is_some_and(|before| topic <= before) {
+            tree.end = Some("pages are not where they belong".into());
+            return Ok(());
         }
+        match record::read(topic, record.value()) {
+            Some(kept) => tree.intact.push(kept),
+            None => tree.damaged.push(topic.to_owned()),
+        }
+        before = Some(topic.to_owned());
+    }
+    let read = (tree.intact.len() + tree.damaged.len()) as u64;
+    let there = values.len()?;
+    if read != there {
+        tree.end = Some(format!("{read} values were found where there were {there}"));
     }
     Ok(())
 }

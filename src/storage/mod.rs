@@ -10,6 +10,7 @@ mod directory;
 mod file;
 mod record;
 mod reserve;
+mod salvage;
 #[cfg(test)]
 mod tests;
 

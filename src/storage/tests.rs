@@ -303,3 +303,74 @@ fn a_record_that_is_torn_or_of_another_topic_is_none() {
         }
     }
 }
+
+/// A leaf as the database writes it.
+fn leaf(records: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let (topics, values): (Vec<&[u8]>, Vec<&[u8]>) =
+        records.iter().map(|(topic, record)| (topic.as_bytes(), record.as_slice())).unzip();
+    let mut bytes = vec![1, 0, records.len() as u8, 0];
+    let mut end = 4 + 8 * records.len();
+    for part in topics.iter().chain(&values) {
+        end += part.len();
+        bytes.extend_from_slice(&(end as u32).to_le_bytes());
+    }
+    bytes.extend(topics.concat());
+    bytes.extend(values.concat());
+    bytes
+}
+
+/// Wherever records lie, and whatever lies around them: of each topic the newest that is intact is found.
+#[test]
+fn the_newest_intact_record_is_found_wherever_it_lies() {
+    let record = |topic: &str, number| {
+        let mut record = Vec::new();
+        super::record::write(&stored(topic, number), None, &mut record);
+        (topic.to_owned(), record)
+    };
+    let page = |numbers: [u64; 3]| {
+        let [a, b, c] = [("a", numbers[0]), ("b", numbers[1]), ("c", numbers[2])].map(|(t, n)| record(t, n));
+        leaf(&[(&a.0, a.1), (&b.0, b.1), (&c.0, c.1)])
+    };
+    let found = |bytes: &[u8]| -> BTreeMap<String, u64> {
+        let found = super::salvage::salvage(bytes);
+        found.into_iter().map(|(topic, kept)| (topic.to_string(), kept.published)).collect()
+    };
+    let all = |a, b, c| BTreeMap::from([("a".into(), a), ("b".into(), b), ("c".into(), c)]);
+    let (old, new) = (page([1, 2, 3]), page([10, 2, 30]));
+    let mut random = random(3);
+    for before in [0, 1, 511, 4_096] {
+        let garbage: Vec<u8> = (0..before).map(|_| random() as u8).collect();
+        for (first, second) in [(&old, &new), (&new, &old)] {
+            let file = [&garbage, first.as_slice(), &garbage, second, &garbage].concat();
+            assert_eq!(found(&file), all(10, 2, 30));
+        }
+    }
+    // Whichever byte is damaged, what is found was written, and no more than two records suffer.
+    for byte in 0..new.len() {
+        let mut damaged = new.clone();
+        damaged[byte] ^= 0x55;
+        let file = [old.as_slice(), &damaged].concat();
+        let values = found(&file);
+        for (topic, numbers) in [("a", [1, 10]), ("b", [2, 2]), ("c", [3, 30])] {
+            assert!(
+                values.get(topic).is_some_and(|number| numbers.contains(number)),
+                "byte {byte}: {values:?}"
+            );
+        }
+        if byte >= 4 {
+            assert!(found(&damaged).len() >= 1, "byte {byte}");
+        }
+    }
+    for end in 0..new.len() {
+        for number in found(&new[..end]).values() {
+            assert!([10, 2, 30].contains(number));
+        }
+    }
+    // What lies within a value is a value, and no record: whoever publishes cannot say what others have published.
+    let forged = page([99, 99, 99]);
+    let payload = Payload::copy(&forged, Format::Pickle, &Part::Value(0..forged.len()));
+    let mut outer = Vec::new();
+    let stored = Stored::new(Topic::parse("forger").unwrap().name(), payload.borrow(), 5);
+    super::record::write(&stored, None, &mut outer);
+    assert_eq!(found(&leaf(&[("forger", outer)])), BTreeMap::from([("forger".into(), 5)]));
+}

@@ -13,6 +13,7 @@ mod first;
 mod kills;
 mod limits;
 mod restart;
+mod salvage;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
