@@ -60,10 +60,10 @@ fn many_unread_lists_keep_each_value_once() {
         modest.command(Json, &[("command", Str("get")), ("topic", Str("calm"))]);
         assert_eq!(modest.next().number(), 7);
     }
-    for mut client in lists.drain(..2) {
+    for mut client in lists.drain(..1) {
         for _ in 0..LISTS {
             let frame = client.next();
-            assert_eq!(frame.field("command"), "topics", "{}", frame.text());
+            assert!(frame.text().starts_with(r#"{"command":"topics""#), "{}", frame.text());
             assert_eq!(frame.text().matches("many/").count(), TOPICS);
         }
     }
