@@ -98,6 +98,12 @@ impl RouteSets {
         RouteSet { number, generation }
     }
 
+    /// Routes that are remembered, and what sets cost beside them.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.remembered
+    }
+
     /// Forgets all sets. Returns whether the numbers begin anew, so that even old ones have to be forgotten everywhere.
     pub(super) fn forget(&mut self) -> bool {
         self.sets.clear();

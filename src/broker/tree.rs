@@ -468,6 +468,12 @@ impl Tree {
         set
     }
 
+    /// Routes that are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered_routes(&self) -> usize {
+        self.route_sets.remembered()
+    }
+
     /// The routes of a set that was found last.
     pub(super) fn routes(&self, set: RouteSet) -> Arc<[Route]> {
         self.route_sets.get(set).cloned().unwrap_or_default()
