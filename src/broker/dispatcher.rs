@@ -184,7 +184,7 @@ impl Dispatcher {
         let mut client = self.slots.get_mut(slot as usize)?.take()?;
         self.walks.end(&mut self.tree, slot);
         self.by_id.remove(&client.id);
-        self.leave(slot, std::mem::take(&mut client.filters));
+        self.leave(slot, &mut client);
         Some(client)
     }
 

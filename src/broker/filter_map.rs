@@ -201,10 +201,9 @@ impl<T> FilterMap<T> {
         removed
     }
 
-    /// What belongs to the filters that match a topic, the least specific first.
-    pub(super) fn matching(&self, topic: TopicName<'_>) -> Vec<&T> {
-        let mut found = Vec::new();
-        let Some(deepest) = self.shapes.last() else { return found };
+    /// Takes what belongs to the filters that match a topic, the least specific first.
+    pub(super) fn each_matching<'a>(&'a self, topic: TopicName<'_>, mut take: impl FnMut(&'a T)) {
+        let Some(deepest) = self.shapes.last() else { return };
         let sums = self.keys.sums(topic, deepest.shape.depth());
         for LiveShape { shape, key, .. } in &self.shapes {
             if shape.depth() > sums.count {
@@ -213,13 +212,12 @@ impl<T> FilterMap<T> {
             let mut at = self.entries.get(&key.wrapping_add(sums.named_by(*shape)));
             while let Some(entry) = at {
                 if entry.shape == *shape && entry.filter.matches(topic) {
-                    found.push(&entry.value);
+                    take(&entry.value);
                     break;
                 }
                 at = entry.next.as_ref();
             }
         }
-        found
     }
 
     fn place_of(&self, shape: Shape) -> Result<usize, usize> {
@@ -252,7 +250,9 @@ mod tests {
     }
 
     fn matching(map: &FilterMap<u32>, topic: &str) -> Vec<u32> {
-        map.matching(Topic::parse(topic).unwrap().name()).into_iter().copied().collect()
+        let mut found = Vec::new();
+        map.each_matching(Topic::parse(topic).unwrap().name(), |number| found.push(*number));
+        found
     }
 
     #[test]

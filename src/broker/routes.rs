@@ -13,6 +13,8 @@ const PASSING_TOPICS: usize = 1_024;
 /// Routes that are remembered at least, and where nothing else is said: 16 MiB, and 64 MiB.
 const LEAST_ROUTES: usize = 1 << 20;
 const DEFAULT_ROUTES: usize = 4 << 20;
+/// Sets that are remembered: forgetting them is one step of the dispatcher, and this many take about two milliseconds.
+const MOST_SETS: usize = 32_768;
 /// A set takes as much as so many routes more.
 const SET_COST: usize = 6;
 
@@ -77,7 +79,7 @@ impl RouteSets {
 
     /// Whether these routes can be remembered beside all others, or at least without any.
     pub(super) fn has_room_for(&self, routes: &[Route]) -> bool {
-        self.remembered + routes.len() + SET_COST <= self.most
+        (self.remembered + routes.len() + SET_COST <= self.most && self.sets.len() < MOST_SETS)
             || self.sets.is_empty()
             || self.numbers.contains_key(routes)
     }
@@ -94,6 +96,12 @@ impl RouteSets {
         self.sets.push(routes.clone());
         self.numbers.insert(routes, number);
         RouteSet { number, generation }
+    }
+
+    /// Routes that are remembered, and what sets cost beside them.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.remembered
     }
 
     /// Forgets all sets. Returns whether the numbers begin anew, so that even old ones have to be forgotten everywhere.
@@ -148,6 +156,16 @@ mod tests {
         assert!(!sets.has_room_for(&[]), "everything is taken");
         sets.forget();
         assert!(sets.has_room_for(&routes(3)));
+    }
+
+    #[test]
+    fn so_many_sets_are_remembered_and_no_more() {
+        let mut sets = RouteSets::default();
+        let routes = |slot| vec![Route { slot, dialect: Dialect::Xml, way: Way::Outbox }];
+        for slot in 0..MOST_SETS as u32 {
+            sets.add(routes(slot));
+        }
+        assert!(sets.has_room_for(&routes(0)) && !sets.has_room_for(&routes(MOST_SETS as u32)));
     }
 
     #[test]

@@ -110,7 +110,9 @@ impl Subscriptions {
 
     /// Every subscription that matches a topic, the least specific first.
     pub(super) fn matching<'a>(&self, topic: impl Into<TopicName<'a>>) -> Vec<&Subscription> {
-        self.filters.matching(topic.into()).into_iter().flat_map(|subscribers| &subscribers.all).collect()
+        let mut found = Vec::new();
+        self.filters.each_matching(topic.into(), |subscribers| found.extend(&subscribers.all));
+        found
     }
 
     /// Where messages to a topic go. Of one connection's overlapping subscriptions the most specific decides the

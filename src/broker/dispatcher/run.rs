@@ -89,6 +89,9 @@ impl Dispatcher {
         next: Next,
         expiry: Option<Instant>,
     ) -> Result<Event, TryRecvError> {
+        if expiry.is_some_and(|at| at <= Instant::now()) {
+            return events.try_recv();
+        }
         let at = match next {
             Next::At(at) => Some(expiry.map_or(at, |expiry| expiry.min(at))),
             _ => expiry,

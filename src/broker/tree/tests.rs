@@ -59,6 +59,32 @@ fn a_cleared_topic_leaves_nothing_behind() {
     assert_eq!(names(&tree, "/a"), ["/a/b"]);
 }
 
+/// Whatever is above a new topic already: nothing, all of it, or a part.
+#[test]
+fn what_is_missing_above_a_new_topic_is_made_and_counted() {
+    let deep = |depth: usize| format!("/{}", vec!["s"; depth].join("/"));
+    let alone = |name: &str| {
+        let mut tree = Tree::default();
+        publish(&mut tree, name, "1");
+        tree.cost()
+    };
+    let whole = alone(&deep(MAX_TOPIC_SEGMENTS));
+    for above in [1, 2, 3, 31, 32, MAX_TOPIC_SEGMENTS - 1] {
+        let mut tree = Tree::default();
+        publish(&mut tree, &deep(above), "1");
+        let more = whole - (alone(&deep(above)) - 1);
+        let topic = Topic::parse(&deep(MAX_TOPIC_SEGMENTS)).unwrap();
+        let room = |bytes| StoreLimits { values: 9, bytes: tree.cost() + bytes };
+        assert!(tree.has_room(None, topic.name(), 1, &room(more)), "{above} are there");
+        assert!(!tree.has_room(None, topic.name(), 1, &room(more - 1)), "{above} are there");
+        publish(&mut tree, topic.as_str(), "1");
+        assert_eq!((tree.cost(), tree.names.len()), (whole + 1, MAX_TOPIC_SEGMENTS + 1));
+        assert_eq!(names(&tree, &deep(MAX_TOPIC_SEGMENTS - 1)).last(), Some(&topic.to_string()));
+        tree.clear(&topic);
+        assert_eq!(tree.names.len(), above + 1, "the others are gone with it");
+    }
+}
+
 #[test]
 fn a_value_that_is_being_sent_is_not_overwritten() {
     let mut tree = Tree::default();

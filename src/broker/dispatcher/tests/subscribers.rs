@@ -156,6 +156,8 @@ fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
     let batch =
         Batch::new(vec![b'1'; topics.len()], Document::new(), names, messages.collect(), Limits::default());
     dispatcher.publish(batch, true);
+    let remembered = dispatcher.tree.remembered_routes();
+    assert!((1..600 * 2_000).contains(&remembered), "{remembered}");
     assert_eq!(dispatcher.counts.delivered, 600 * 2_000 + 1);
     assert_eq!(waiting(&one), ["messages"]);
 }
