@@ -330,3 +330,55 @@ fn expired_values_of_a_subtree_are_taken_off_the_disk() {
     dispatcher.step(Event::Query(Query::Saved(asker)));
     assert!(answer.recv().unwrap().is_none(), "there is nothing to wait for");
 }
+
+/// What a stop could not save is counted: the values that are not on the disk, and the clears.
+#[test]
+fn a_stop_that_cannot_save_says_how_much_is_lost() {
+    let store = Scripted::default();
+    let (mut dispatcher, keeper) = keep_in(&store, Fsync::Interval, Duration::ZERO);
+    let saved = thread::scope(|scope| {
+        let keeper = scope.spawn(|| keeper.run());
+        for number in 0..20 {
+            publish(&mut dispatcher, &topic(&format!("t/{number}")), number).unwrap();
+        }
+        let ticket = dispatcher.ticket().unwrap();
+        while !ticket.is_ready() {
+            dispatcher.record();
+        }
+        store.0.lock().failures = 100;
+        for number in 0..7 {
+            // Twice, which is one value.
+            publish(&mut dispatcher, &topic(&format!("t/{number}")), 100 + number).unwrap();
+            publish(&mut dispatcher, &topic(&format!("t/{number}")), 200 + number).unwrap();
+        }
+        for number in 10..13 {
+            dispatcher.clear(&topic(&format!("t/{number}")));
+        }
+        dispatcher.finish_recording();
+        drop(dispatcher);
+        keeper.join().unwrap()
+    });
+    let unsaved = saved.unwrap_err();
+    assert_eq!((unsaved.values, unsaved.clears, unsaved.reason.as_str()), (7, 3, "no"));
+    assert_eq!(store.0.lock().disk.get(&topic("t/11")), Some(&11));
+}
+
+/// A store that fails when the broker stops, and not twice, has everything.
+#[test]
+fn a_stop_tries_again() {
+    let store = Scripted::default();
+    let (mut dispatcher, mut keeper) = keep_in(&store, Fsync::Interval, Duration::ZERO);
+    publish(&mut dispatcher, &topic("t"), 5).unwrap();
+    store.0.lock().failures = 100;
+    dispatcher.record();
+    keeper.try_turn();
+    store.0.lock().failures = 0;
+    let saved = thread::scope(|scope| {
+        let keeper = scope.spawn(|| keeper.run());
+        dispatcher.finish_recording();
+        drop(dispatcher);
+        keeper.join().unwrap()
+    });
+    assert_eq!(saved, Ok(()));
+    assert_eq!(store.0.lock().disk.get(&topic("t")), Some(&5));
+}
