@@ -27,8 +27,8 @@ use forgotten::Forgotten;
 const STEP: usize = if cfg!(test) { 4 } else { 1_024 };
 /// Bytes of payload after which a step hands over no more: what is handed over is kept, even if newer values have come.
 const STEP_BYTES: usize = 4 << 20;
-/// How often a broker that stops tries to save everything.
-const TRIES: usize = 2;
+/// How often a broker that stops tries to save everything. A store whose disk is full has more than one way to go on.
+const TRIES: usize = 3;
 /// Time between a failure and the next try.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -221,7 +221,9 @@ impl Recorder {
         }
         let failed = self.attempt != self.progress.failures();
         if self.under_way.is_none() && !self.has_changes(tree) && !failed {
-            return Next::Nothing;
+            // A round that fails wakes nobody: as long as one is being written, it is looked at.
+            let saved = || self.in_flight.back().is_none_or(|last| last.number <= self.progress.saved());
+            return if saved() { Next::Nothing } else { Next::At(Instant::now() + RETRY) };
         }
         match self.next {
             Some(at) if self.under_way.is_none() => Next::At(at),
@@ -260,7 +262,7 @@ impl Recorder {
     }
 
     /// Hands over all that is left and waits until it is in the store, for the end of the broker. Where that fails it is
-    /// tried once more, and then it is said what is lost.
+    /// tried again, and then it is said what is lost.
     pub(super) fn finish(mut self, tree: &mut Tree, expiries: &Expiries) {
         for _ in 0..TRIES {
             if self.attempt != self.progress.failures() {

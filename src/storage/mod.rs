@@ -58,6 +58,9 @@ pub struct Storage {
     reserve: Option<Reserve>,
     /// The disk was full, and the reserve is given up: only what frees space is written.
     full: bool,
+    /// And that in small commits. Where those do not fit, it is tried in one: a value that is as large as the reserve
+    /// cannot be copied, but if it goes as well, it need not be.
+    in_pieces: bool,
     /// What was not written for want of space since the last commit.
     left_out: Option<StoreError>,
     /// Bytes that were freed while the disk was full.
@@ -173,6 +176,7 @@ impl Storage {
             sync,
             reserve: None,
             full: false,
+            in_pieces: true,
             left_out: None,
             freed: 0,
             record: Vec::new(),
@@ -223,6 +227,7 @@ impl Storage {
     fn give_up_reserve(&mut self) {
         if let Some(reserve) = &self.reserve {
             reserve.give_up();
+            self.in_pieces = !(self.full && self.in_pieces);
             self.full = true;
         }
     }
@@ -263,7 +268,7 @@ impl Storage {
             self.freed += frees;
             bytes += frees;
             piece.push(change.clone());
-            if piece.len() >= PIECE || bytes >= PIECE_BYTES {
+            if self.in_pieces && (piece.len() >= PIECE || bytes >= PIECE_BYTES) {
                 self.commit_piece(&piece)?;
                 piece.clear();
                 bytes = 0;

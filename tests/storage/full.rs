@@ -41,7 +41,7 @@ impl Drop for Disk {
 }
 
 /// What a broker logs, as it comes.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Log(Arc<Mutex<String>>);
 
 impl Log {
@@ -63,6 +63,15 @@ impl Log {
     }
 }
 
+/// Where a test fails, what the broker said says why.
+impl Drop for Log {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("{}", self.0.lock().unwrap());
+        }
+    }
+}
+
 fn clear(client: &mut Client, topic: &str) {
     client.command(Json, &[("command", Field::Str("clear")), ("topic", Field::Str(topic))]);
 }
@@ -77,51 +86,72 @@ fn serve_limited(directory: &Path, kibibytes: u64, options: &str) -> Served {
     Served::start(Command::new("bash").args(["-c", &script]))
 }
 
+/// A broker on a disk of 14 MiB; or, where nothing can be mounted, one whose files may have 10 MiB.
+struct Small {
+    broker: Served,
+    log: Log,
+    directory: PathBuf,
+    disk: Option<Disk>,
+}
+
+impl Small {
+    fn serve(name: &str, options: &[&str]) -> Small {
+        let disk = Disk::mounted(name, 14);
+        let directory = disk.as_ref().map_or_else(|| scratch(name), |disk| disk.0.join("data"));
+        let mut broker = match &disk {
+            Some(_) => serve(&directory, options),
+            None => serve_limited(&directory, 10 << 10, &options.join(" ")),
+        };
+        Small { log: Log::of(&mut broker), broker, directory, disk }
+    }
+
+    /// Enough has been freed. A limit of each file is no disk that is shared with what is kept aside: it is lifted.
+    fn has_room(&self) {
+        if self.disk.is_none() {
+            let limit = ["--pid", &self.broker.id(), "--fsize=unlimited"];
+            assert!(Command::new("prlimit").args(limit).status().unwrap().success());
+        }
+    }
+
+    /// Stops the broker, and starts it again.
+    fn again(self) -> (Served, Option<Disk>) {
+        self.broker.signal("TERM");
+        assert_eq!(self.broker.end().0, Some(0));
+        (serve(&self.directory, &[]), self.disk)
+    }
+}
+
 /// A disk that the broker has filled itself, with values of so many bytes, serves again when they are cleared.
 fn recovers(name: &str, options: &[&str], bytes: usize) {
-    let disk = Disk::mounted(name, 14);
-    let directory = disk.as_ref().map_or_else(|| scratch(name), |disk| disk.0.join("data"));
-    let mut broker = match &disk {
-        Some(_) => serve(&directory, options),
-        None => serve_limited(&directory, 10 << 10, &options.join(" ")),
-    };
-    let log = Log::of(&mut broker);
-    let mut client = Client::to(broker.address);
+    let small = Small::serve(name, options);
+    let mut client = Client::to(small.broker.address);
     client.publish(Json, "kept", b"1");
     client.publish(Json, "cleared", b"1");
     let count = (20 << 20) / bytes;
     let value = format!("\"{}\"", "x".repeat(bytes));
     for n in 0..count {
         client.publish(Json, &format!("t/{n}"), value.as_bytes());
-        if n % 64 == 0 {
+        if n % 256 == 0 {
             client.command(Json, &[("command", Field::Str("ping"))]);
             client.next();
         }
     }
-    log.says("cannot write to");
+    small.log.says("cannot write to");
     client.publish(Json, "kept", b"2");
     clear(&mut client, "cleared");
     for n in 0..count {
         clear(&mut client, &format!("t/{n}"));
     }
     client.publish(Json, "new", b"3");
-    if disk.is_none() {
-        // A limit of each file is no disk that is shared with what is kept aside.
-        let limit = ["--pid", &broker.id(), "--fsize=unlimited"];
-        assert!(Command::new("prlimit").args(limit).status().unwrap().success());
-    }
-    log.says("can be written to again");
-    broker.signal("TERM");
-    assert_eq!(broker.end().0, Some(0));
-    let broker = serve(&directory, options);
+    small.has_room();
+    small.log.says("can be written to again");
+    let reserve = small.directory.join("reserve");
+    let (broker, _disk) = small.again();
     let mut client = Client::to(broker.address);
     let found: Vec<_> =
         client.subscribe(Json, "#").iter().map(|value| (value.field("topic"), value.message())).collect();
     assert_eq!(found, [("kept".into(), "2".into()), ("new".into(), "3".into())]);
-    if disk.is_some() {
-        // And the next time as well.
-        assert!(fs::metadata(directory.join("reserve")).is_ok(), "space is kept aside again");
-    }
+    assert!(reserve.exists(), "space is kept aside for the next time as well");
 }
 
 #[test]
@@ -147,6 +177,58 @@ fn a_disk_that_the_broker_filled_with_large_values_is_used_again() {
 #[test]
 fn a_disk_that_the_broker_filled_with_small_values_is_used_again() {
     recovers("recovers-small", &["--fsync-interval", "100ms"], 200);
+}
+
+#[test]
+fn a_disk_that_the_broker_filled_with_values_larger_than_what_is_kept_aside_is_used_again() {
+    recovers("recovers-larger", &["--fsync-interval", "100ms"], 5_000_000);
+}
+
+/// The stop comes before the store has had time to try again.
+#[test]
+fn a_full_disk_is_cleared_by_a_broker_that_stops_at_once() {
+    let small = Small::serve("stops", &["--fsync-interval", "100ms"]);
+    let mut client = Client::to(small.broker.address);
+    let value = format!("\"{}\"", "x".repeat(10_000));
+    for n in 0..2_000 {
+        client.publish(Json, &format!("t/{n}"), value.as_bytes());
+    }
+    client.flush(Json);
+    small.log.says("cannot write to");
+    for n in 0..2_000 {
+        clear(&mut client, &format!("t/{n}"));
+    }
+    client.flush(Json);
+    small.has_room();
+    let (broker, _disk) = small.again();
+    assert_eq!(Client::to(broker.address).subscribe(Json, "#").len(), 0);
+}
+
+/// Values that are shortened free space as those do that are cleared, and a part of them is enough.
+#[test]
+fn a_full_disk_takes_shorter_values_and_needs_no_more_than_room() {
+    let small = Small::serve("shorter", &["--fsync-interval", "100ms"]);
+    let mut client = Client::to(small.broker.address);
+    let value = format!("\"{}\"", "x".repeat(10_000));
+    let count = 1_200;
+    for n in 0..count {
+        client.publish(Json, &format!("t/{n}"), value.as_bytes());
+    }
+    client.flush(Json);
+    small.log.says("cannot write to");
+    for n in 0..count {
+        match n % 4 {
+            0 => client.publish(Json, &format!("t/{n}"), b"1"),
+            3 => {}
+            _ => clear(&mut client, &format!("t/{n}")),
+        }
+    }
+    small.has_room();
+    small.log.says("can be written to again");
+    let (broker, _disk) = small.again();
+    let found = Client::to(broker.address).subscribe(Json, "t");
+    let short = found.iter().filter(|value| value.message() == "1").count();
+    assert_eq!((short, found.len()), (count / 4, count / 2));
 }
 
 /// What could not be saved is counted when the broker stops, and the exit code says that there was something.

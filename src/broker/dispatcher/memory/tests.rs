@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::broker::keeper::Keeper;
 use crate::broker::progress::Ticket;
+use crate::broker::recorder::Next;
 use crate::broker::store::{Change, Fsync, Kept, Store, StoreError};
 use crate::broker::tree::StoreLimits;
 use crate::broker::{Dispatcher, Event, Query, Subtree};
@@ -381,4 +382,27 @@ fn a_stop_tries_again() {
     });
     assert_eq!(saved, Ok(()));
     assert_eq!(store.0.lock().disk.get(&topic("t")), Some(&5));
+}
+
+/// Nobody publishes any more, and what was handed over fails: it is tried again all the same.
+#[test]
+fn a_failure_is_noticed_when_nothing_else_happens() {
+    let store = Scripted::default();
+    let (mut dispatcher, mut keeper) = keep_in(&store, Fsync::Interval, Duration::ZERO);
+    publish(&mut dispatcher, &topic("t"), 5).unwrap();
+    let next = |dispatcher: &Dispatcher| dispatcher.recorder.as_ref().unwrap().next(&dispatcher.tree);
+    while matches!(next(&dispatcher), Next::Step) || keeper.handovers().is_empty() {
+        dispatcher.record();
+    }
+    assert!(matches!(next(&dispatcher), Next::At(_)), "it has not come to the store yet");
+    store.0.lock().failures = 100;
+    keeper.try_turn();
+    assert_ne!(next(&dispatcher), Next::Nothing);
+    store.0.lock().failures = 0;
+    let later = Instant::now() + Duration::from_secs(10);
+    dispatcher.record_at(|| later);
+    dispatcher.record_at(|| later + Duration::from_secs(10));
+    keeper.try_turn();
+    assert_eq!(store.0.lock().disk.get(&topic("t")), Some(&5));
+    assert_eq!(next(&dispatcher), Next::Nothing);
 }
