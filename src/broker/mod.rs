@@ -43,7 +43,7 @@ pub use memory::{Memory, SMALLEST_MEMORY, Use};
 pub use outbox::{
     Charge, Delivery, Full, Inbox, Outbox, Piece, QueueLimits, Selection, Undelivered, outbox, outbox_with,
 };
-pub use progress::Ticket;
+pub use progress::{Ticket, Unsaved};
 pub use report::Report;
 pub use stats::{Counters, Started, Stats};
 pub use store::{Change, Expires, Fsync, Kept, NoStore, Store, StoreError};

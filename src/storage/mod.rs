@@ -8,6 +8,7 @@ mod compact;
 mod contents;
 mod directory;
 mod file;
+mod full;
 mod record;
 mod reserve;
 mod salvage;
@@ -45,9 +46,6 @@ const FILE: &str = "last-values.redb";
 /// Memory for pages of the file. redb would take 1 GiB, which is not in the broker's budget of memory; and what the broker
 /// remembers it reads but once.
 const CACHE: usize = 32 << 20;
-/// What a commit on a full disk takes at most: it needs room for itself before it frees any.
-const PIECE: usize = 64;
-const PIECE_BYTES: usize = 256 << 10;
 
 /// A data directory that is open for writing; nobody else can open it.
 pub struct Storage {
@@ -62,6 +60,9 @@ pub struct Storage {
     reserve: Option<Reserve>,
     /// The disk was full, and the reserve is given up: only what frees space is written.
     full: bool,
+    /// And that in small commits. Where those do not fit, it is tried in one: a value that is as large as the reserve
+    /// cannot be copied, but if it goes as well, it need not be.
+    in_pieces: bool,
     /// What was not written for want of space since the last commit.
     left_out: Option<StoreError>,
     /// Bytes that were freed while the disk was full.
@@ -177,6 +178,7 @@ impl Storage {
             sync,
             reserve: None,
             full: false,
+            in_pieces: true,
             left_out: None,
             freed: 0,
             record: Vec::new(),
@@ -227,6 +229,7 @@ impl Storage {
     fn give_up_reserve(&mut self) {
         if let Some(reserve) = &self.reserve {
             reserve.give_up();
+            self.in_pieces = !(self.full && self.in_pieces);
             self.full = true;
         }
     }
@@ -253,89 +256,6 @@ impl Storage {
     /// Whether the path still names the file.
     fn check_identity(&self) -> Result<(), StoreError> {
         self.identity.map_or(Ok(()), |identity| identity.check(&self.path))
-    }
-
-    /// Writes while the disk is full: what frees space, in commits that need little of it. The rest is written as soon as
-    /// the reserve can be kept aside again, for it must be there for the next time.
-    fn write_when_full(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        let (mut piece, mut bytes, mut rest) = (Vec::new(), 0, Vec::new());
-        for change in changes {
-            let Some(frees) = self.frees(change).map_err(|error| self.failed(error))? else {
-                rest.push(change.clone());
-                continue;
-            };
-            self.freed += frees;
-            bytes += frees;
-            piece.push(change.clone());
-            if piece.len() >= PIECE || bytes >= PIECE_BYTES {
-                self.commit_piece(&piece)?;
-                piece.clear();
-                bytes = 0;
-            }
-        }
-        self.commit_piece(&piece)?;
-        if self.left_out.is_none() {
-            if let Err(error) = self.regain() {
-                if !rest.is_empty() {
-                    let what = explain_io(&error);
-                    self.left_out =
-                        Some(StoreError(format!("cannot write to {}: {what}", self.path.display())));
-                }
-                return Ok(());
-            }
-            self.write_changes(&rest).map_err(|error| self.failed(error))?;
-        }
-        Ok(())
-    }
-
-    fn commit_piece(&mut self, piece: &[Change]) -> Result<(), StoreError> {
-        if piece.is_empty() {
-            return Ok(());
-        }
-        self.write_changes(piece).map_err(|error| self.failed(error))?;
-        match self.transaction.take() {
-            None => Ok(()),
-            Some(transaction) => transaction.commit().map_err(|error| self.failed(error.into())),
-        }
-    }
-
-    /// How many bytes a change takes out of the file, if it puts in no more than it takes out.
-    fn frees(&mut self, change: &Change) -> Result<Option<usize>, redb::Error> {
-        let Some(database) = &self.database else { return Err(redb::Error::DatabaseClosed) };
-        let (topic, len) = match change {
-            Change::Forget(topic) => (topic.as_str(), 0),
-            Change::Keep { stored, expires } => {
-                record::write(stored, *expires, &mut self.record);
-                (stored.topic().as_str(), self.record.len())
-            }
-        };
-        let values = database.begin_read()?.open_table(VALUES)?;
-        let before = values.get(topic)?.map(|record| record.value().len());
-        Ok(match (change, before) {
-            (Change::Forget(_), before) => Some(before.unwrap_or(0)),
-            (Change::Keep { .. }, before) => before.filter(|before| *before >= len),
-        })
-    }
-
-    /// Keeps space aside again, if there is room: what was freed in the file is given back to the disk for that.
-    fn regain(&mut self) -> io::Result<()> {
-        let Some(reserve) = &self.reserve else {
-            self.full = false;
-            return Ok(());
-        };
-        let kept = match reserve.keep() {
-            Err(_) if self.freed > 0 => {
-                self.freed = 0;
-                // Where this fails, the next commit says why.
-                let _ = self.database.as_mut().map(Database::compact);
-                reserve.keep()
-            }
-            kept => kept,
-        };
-        if kept.is_ok() {
-            (self.full, self.freed) = (false, 0);
-        }
-        kept
     }
 }
 

@@ -10,6 +10,7 @@ mod support;
 mod archive;
 mod directory;
 mod first;
+mod full;
 mod kills;
 mod limits;
 mod restart;
