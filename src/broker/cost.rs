@@ -40,7 +40,7 @@ impl Step {
             Step::Publish(_) => 0,
             Step::Clear(_) => SMALL,
             Step::Control(control) => match control {
-                Control::Stats { .. } => STATS,
+                Control::Stats { .. } | Control::Backup { .. } => STATS,
                 Control::Subscribe { .. } | Control::List { .. } => LOOK,
                 Control::Cancel { .. } => LOOK / 4,
                 Control::Get { .. } | Control::Ping { .. } | Control::Refuse { .. } => SMALL,

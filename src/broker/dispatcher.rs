@@ -304,6 +304,7 @@ impl Dispatcher {
                 }
             }
             Control::Stats { format } => self.report(slot, format),
+            Control::Backup { format } => self.back_up(slot, format),
             Control::Refuse { refusal, format } => {
                 let fatal = refusal.code.is_fatal();
                 self.reply(slot, format, Reply::Error(refusal));

@@ -112,6 +112,11 @@ pub enum Control {
         /// The format of the answer.
         format: Format,
     },
+    /// See [`Command::Backup`](crate::protocol::Command::Backup).
+    Backup {
+        /// The format of the answer.
+        format: Format,
+    },
     /// The session refused something. It comes this way so that answers keep the order of the requests.
     Refuse {
         /// What to say; if it is fatal, nothing follows it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
+use super::backup::{Copying, Wish};
 use super::progress::{Progress, Unsaved};
 use super::recorder::Handover;
 use super::store::{Store, StoreError};
@@ -25,6 +26,7 @@ pub struct Keeper {
     failing: bool,
     /// Whoever waits must not wait for ever, however this ends, even before it has run.
     _end: End,
+    copying: Copying,
 }
 
 impl Keeper {
@@ -34,7 +36,7 @@ impl Keeper {
         progress: Arc<Progress>,
     ) -> Keeper {
         let _end = End(progress.clone());
-        Keeper { store, handovers, progress, failing: false, _end }
+        Keeper { store, handovers, progress, failing: false, _end, copying: Copying::default() }
     }
 
     /// Runs until the dispatcher is gone and everything is written; returns what could not be.
@@ -42,6 +44,7 @@ impl Keeper {
         while let Ok(handover) = self.handovers.recv() {
             self.turn(handover);
         }
+        self.copying.cancel();
         self.progress.lost().map_or(Ok(()), Err)
     }
 
@@ -68,6 +71,8 @@ impl Keeper {
                     );
                 }
                 self.failing = true;
+                // What it reads keeps the file open.
+                self.copying.cancel();
                 self.progress.fail(round, &error.0);
             }
         }
@@ -89,19 +94,22 @@ impl Keeper {
     /// Writes a handover, and those that are waiting behind it. Returns the last round that is on the disk now, or 0.
     fn take(&mut self, first: Handover) -> Result<u64, Failed> {
         let mut whole = 0;
+        let mut wishes: Vec<Wish> = Vec::new();
         let waiting = self.handovers.clone();
         // A round that is not whole goes on with a later handover.
-        for Handover { round, changes, last, .. } in
+        for Handover { round, changes, last, backup, .. } in
             [first].into_iter().chain(waiting.try_iter()).take(TOGETHER)
         {
             self.store.write(&changes).map_err(|error| Failed { round, error })?;
             if last {
                 whole = round;
             }
+            wishes.extend(backup);
         }
         if whole > 0 {
             self.store.commit().map_err(|error| Failed { round: whole, error })?;
         }
+        wishes.into_iter().for_each(|wish| self.copying.begin(&mut *self.store, wish));
         Ok(whole)
     }
 }

@@ -4,6 +4,7 @@
 //! leaves through an [`Outbox`] for each connection.
 
 mod backlog;
+mod backup;
 mod chain;
 mod cost;
 mod dispatcher;
@@ -34,6 +35,7 @@ mod wait;
 mod walks;
 
 pub use backlog::{BACKLOG_COST, Backlog, Lane, Queued};
+pub use backup::BackupMade;
 pub use cost::{EVENT_COST, fanout_cost, topic_cost};
 pub use dispatcher::Dispatcher;
 pub use event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
@@ -46,7 +48,7 @@ pub use outbox::{
 pub use progress::{Ticket, Unsaved};
 pub use report::Report;
 pub use stats::{Counters, Started, Stats};
-pub use store::{Change, Expires, Fsync, Kept, NoStore, Store, StoreError};
+pub use store::{Backup, Change, Expires, Fsync, Kept, NoStore, Store, StoreError};
 pub use stored::Stored;
 pub use subtrees::Subtree;
 pub use tree::StoreLimits;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::backup::BackupMade;
 use super::event::ClientId;
 use super::mailbox::Mailbox;
 use super::progress::Ticket;
@@ -92,6 +93,13 @@ pub enum Delivery {
         /// How to write it.
         format: Format,
     },
+    /// The answer to a `backup`, when there is one; what is behind it waits with it.
+    Backup {
+        /// The name of the file, or why there is none.
+        made: BackupMade,
+        /// How to write it.
+        format: Format,
+    },
     /// The answer to a `stats`; the writer adds what it knows.
     Report {
         /// What the dispatcher knows.
@@ -129,6 +137,7 @@ impl Delivery {
             Delivery::Report { report, .. } => SMALL + report.weight(),
             Delivery::Walk { .. } | Delivery::Topics { .. } => WALK,
             Delivery::Durable { .. }
+            | Delivery::Backup { .. }
             | Delivery::Reply { .. }
             | Delivery::Messages { .. }
             | Delivery::Mailbox(_) => SMALL,
@@ -145,6 +154,7 @@ impl Delivery {
         match self {
             Delivery::Walk { .. } | Delivery::Topics { .. } => true,
             Delivery::Durable { ticket, .. } => !ticket.is_ready(),
+            Delivery::Backup { .. } => true,
             Delivery::Snapshot { values, .. } => {
                 values.iter().map(|stored| SMALL + stored.weight()).sum::<usize>() > FEW
             }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+use super::backup::{BackupMade, Wish};
 use super::expiry::Expiries;
 use super::progress::{Progress, Ticket};
 use super::store::{Change, Fsync};
@@ -43,6 +44,8 @@ pub(super) struct Handover {
     pub(super) changes: Vec<Change>,
     /// The round is whole with this.
     pub(super) last: bool,
+    /// A backup is wanted of what the store has when the round is on the disk.
+    pub(super) backup: Option<Wish>,
 }
 
 /// Hands changes over in rounds.
@@ -73,6 +76,8 @@ pub(super) struct Recorder {
     next: Option<Instant>,
     /// No later than the first change that is in no round yet; `None` where there is no such change.
     since: Option<Instant>,
+    /// A backup that the next round is to be followed by.
+    wish: Option<Wish>,
 }
 
 #[derive(Debug)]
@@ -88,6 +93,7 @@ struct Round {
     forgets: Vec<Topic>,
     /// No later than its first change.
     since: Instant,
+    wish: Option<Wish>,
 }
 
 /// What the recorder would do next.
@@ -128,6 +134,7 @@ impl Recorder {
             attempt: 0,
             next: None,
             since: None,
+            wish: None,
         }
     }
 
@@ -210,6 +217,20 @@ impl Recorder {
         (self.progress.saved() < round).then(|| Ticket::new(self.progress.clone(), round))
     }
 
+    /// Asks for a backup of everything that has happened; `None` where one is asked for already. It does not wait for
+    /// the interval.
+    pub(super) fn back_up(&mut self) -> Option<BackupMade> {
+        if self.wish.is_some() {
+            return None;
+        }
+        if self.attempt == self.progress.failures() {
+            self.next = None;
+        }
+        let (wish, made) = Wish::new();
+        self.wish = Some(wish);
+        Some(made)
+    }
+
     fn has_changes(&self, tree: &Tree) -> bool {
         tree.published() > self.until || !self.forgotten.is_empty()
     }
@@ -220,7 +241,7 @@ impl Recorder {
             return Next::Nothing;
         }
         let failed = self.attempt != self.progress.failures();
-        if self.under_way.is_none() && !self.has_changes(tree) && !failed {
+        if self.under_way.is_none() && !self.has_changes(tree) && !failed && self.wish.is_none() {
             // A round that fails wakes nobody: as long as one is being written, it is looked at.
             let saved = || self.in_flight.back().is_none_or(|last| last.number <= self.progress.saved());
             return if saved() { Next::Nothing } else { Next::At(Instant::now() + RETRY) };
@@ -243,14 +264,16 @@ impl Recorder {
         let mut round = match self.under_way.take() {
             Some(round) => round,
             None => {
-                if self.next.is_some_and(|next| now < next) || !self.has_changes(tree) {
+                if self.next.is_some_and(|next| now < next) || !self.has_changes(tree) && self.wish.is_none()
+                {
                     return;
                 }
                 self.begin(tree, now)
             }
         };
         let (changes, last) = self.collect(tree, expiries, &mut round);
-        let handover = Handover { round: round.number, attempt: self.attempt, changes, last };
+        let backup = if last { round.wish.take() } else { None };
+        let handover = Handover { round: round.number, attempt: self.attempt, changes, last, backup };
         // There is room, since nobody else sends. A store's thread that has ended has said so in its progress.
         let _ = self.handovers.try_send(handover);
         if last {
@@ -293,7 +316,8 @@ impl Recorder {
                 None => self.begin(tree, Instant::now()),
             };
             let (changes, last) = self.collect(tree, expiries, &mut round);
-            let handover = Handover { round: round.number, attempt: self.attempt, changes, last };
+            let handover =
+                Handover { round: round.number, attempt: self.attempt, changes, last, backup: None };
             // A store's thread that has ended has said so in its progress.
             let sent = self.handovers.send(handover);
             if last {
@@ -314,7 +338,8 @@ impl Recorder {
         self.until = until;
         self.next = (self.fsync != Fsync::Always).then(|| now + self.interval);
         let (overtaken, forgets) = (Vec::new(), Vec::new());
-        Round { number: self.round, until, position, overtaken, forgets, since }
+        let wish = self.wish.take();
+        Round { number: self.round, until, position, overtaken, forgets, since, wish }
     }
 
     /// The next changes of a round, and whether they are the last.

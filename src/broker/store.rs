@@ -1,6 +1,7 @@
 //! Where last values are kept beyond the process. The broker knows no file and no disk: only this trait.
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 
 use super::stored::Stored;
 use crate::codec::Payload;
@@ -35,7 +36,18 @@ pub trait Store: fmt::Debug + Send {
     /// # Errors
     /// As for [`write`](Self::write).
     fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// Begins a copy of all that is committed now. What is returned makes it, on another thread, while this one goes on.
+    ///
+    /// # Errors
+    /// [`StoreError`] where there can be none.
+    fn backup(&mut self) -> Result<Backup, StoreError> {
+        Err(StoreError("what keeps this broker's values makes no backups".into()))
+    }
 }
+
+/// Makes a copy of a store, unless it is told to give up, and returns the name that whoever asked finds it by.
+pub type Backup = Box<dyn FnOnce(&AtomicBool) -> Result<String, StoreError> + Send>;
 
 /// The null store: memory ends with the process.
 #[derive(Debug, Default)]

@@ -64,6 +64,8 @@ pub(super) enum Command {
     Bench(super::bench::Args),
     /// Translate a file without a broker; safe on a pickle from a stranger.
     Convert(super::convert::Args),
+    /// Copy the values of a running broker to another directory, as they are at this moment.
+    Backup(super::backup::Args),
     /// Print the values in a data directory, one JSON object a line, while no broker has it open.
     Export(super::archive::Export),
     /// Write values as `export` prints them to a data directory, all of them or none.

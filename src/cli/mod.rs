@@ -2,6 +2,7 @@
 
 mod archive;
 mod args;
+mod backup;
 mod bench;
 mod check;
 mod clear;
@@ -70,6 +71,7 @@ fn command(
         Command::Top(args) => top::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Backup(args) => backup::run(&args),
         Command::Export(args) => archive::export(&args),
         Command::Import(args) => archive::import(&args),
         Command::Compact(args) => archive::compact(&args),

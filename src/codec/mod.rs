@@ -30,8 +30,8 @@ pub use convert::{from_value, to_value};
 pub use document::{Budget, Document, Mark, Node, Size, Text, View};
 pub use envelope::{
     Content, ControlRequest, Dialect, FrameField, KnownEnvelope, Message, Part, Recognised, Request,
-    decode_part, encoded_size, longest_body, read_request, write_delivery, write_frame, write_reply,
-    write_stats, write_value,
+    decode_part, encoded_size, longest_body, read_request, write_backup, write_delivery, write_frame,
+    write_reply, write_stats, write_value,
 };
 pub use memory::{Account, Claim, Share};
 pub use payload::{Frame, Payload, PayloadRef};

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::env;
 use std::fmt;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Frame, Patience};
@@ -12,7 +13,7 @@ use super::publish::Publish;
 use super::queue::{DEFAULT_ADDRESS, from_broker};
 use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_command};
 use crate::codec::FrameField;
-use crate::protocol::{Command, ErrorCode, Format, Overflow, Topic, TopicFilter};
+use crate::protocol::{Command, ErrorCode, Format, Overflow, Topic, TopicFilter, Value};
 
 /// A connection to a broker that is tied to no topic and no format: for tools, bridges, and programs with many topics.
 /// Most programs want a [`Queue`](super::Queue).
@@ -83,6 +84,8 @@ pub enum Arrival {
     },
     /// The answer to a `stats`: a dict, see `docs/protocol.md`.
     Stats(Message),
+    /// The answer to a `backup`: the name of a file in the broker's data directory.
+    Backup(Message),
     /// The answer to a ping.
     Pong(Option<String>),
     /// Something was refused.
@@ -200,6 +203,26 @@ impl Client {
             Arrival::Stats(stats) => Ok(stats),
             other => Err(other),
         })
+    }
+
+    /// Has the broker copy all that was published before into a new file in its data directory, and returns the file's name.
+    /// It takes as long as writing all values does; `patience` is how long to wait for it.
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn backup(&mut self, patience: Duration) -> Result<String, QueueError> {
+        self.command(Format::Json, Command::Backup, &[])?;
+        let timeout = mem::replace(&mut self.timeout, patience);
+        let name = self.answer(|_, arrival| match arrival {
+            Arrival::Backup(name) => Ok(Ok(name)),
+            Arrival::Refused(refused) => Ok(Err(refused)),
+            other => Err(other),
+        });
+        self.timeout = timeout;
+        match name?.map_err(QueueError::Refused)?.value() {
+            Ok(Value::Str(name)) => Ok(name),
+            _ => Err(QueueError::Protocol("a backup without a name".into())),
+        }
     }
 
     /// Waits until all that was sent has been routed to every subscriber that was there, and is on the disk of a broker
@@ -332,6 +355,7 @@ fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
         ("cancelled", Some(filter), ..) => Arrival::Cancelled { filter },
         ("pong", ..) => Arrival::Pong(id),
         ("stats", _, Some(message), ..) => Arrival::Stats(message),
+        ("backup", _, Some(message), ..) => Arrival::Backup(message),
         ("topics", _, _, Some(topics), _) => {
             Arrival::Topics(topics.iter().map(|topic| from_broker(topic)).collect::<Result<_, _>>()?)
         }

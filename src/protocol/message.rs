@@ -23,11 +23,13 @@ pub enum Command {
     Ping,
     /// Ask what the broker counts; answered to clients on its own machine only.
     Stats,
+    /// Ask for a copy of the data file in the data directory; for clients on the broker's own machine only.
+    Backup,
 }
 
 impl Command {
     /// Every command.
-    pub const ALL: [Command; 8] = [
+    pub const ALL: [Command; 9] = [
         Command::Publish,
         Command::Subscribe,
         Command::Cancel,
@@ -36,6 +38,7 @@ impl Command {
         Command::Clear,
         Command::Ping,
         Command::Stats,
+        Command::Backup,
     ];
 
     /// The word on the wire.
@@ -49,6 +52,7 @@ impl Command {
             Command::Clear => "clear",
             Command::Ping => "ping",
             Command::Stats => "stats",
+            Command::Backup => "backup",
         }
     }
 

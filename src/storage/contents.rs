@@ -167,8 +167,17 @@ fn open(path: &Path, check: bool) -> Result<Database, Failed> {
     let file = locked.or_else(|_| File::open(path)).map_err(|error| {
         Failed::Final(StoreError(format!("cannot open {}: {}", path.display(), explain_io(&error))))
     })?;
+    if file.metadata().is_ok_and(|file| file.len() == 0) {
+        // The database would begin anew in it.
+        return Err(Failed::Damaged("it is empty".into()));
+    }
     let failed = |error| match error {
-        DatabaseError::DatabaseAlreadyOpen => Failed::Final(StoreError(cannot_open(path, error))),
+        DatabaseError::DatabaseAlreadyOpen => Failed::Final(StoreError(format!(
+            "{}; `babelmq backup DIR --data-dir {}` copies the values of a running broker to another directory, which can be \
+             read",
+            cannot_open(path, error),
+            path.parent().unwrap_or(path).display()
+        ))),
         error => Failed::Said(cannot_open(path, error)),
     };
     // What opening it would repair is never released.

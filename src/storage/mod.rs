@@ -4,6 +4,7 @@
 //! `about`, with the version of the format. Why redb: `docs/decisions/0012-storage.md`. Beside it are a note that it is
 //! there (`directory`) and space that is kept aside (`reserve`).
 
+mod backup;
 mod compact;
 mod contents;
 mod directory;
@@ -25,11 +26,12 @@ use redb::{
     StorageError, TableDefinition, TableError, WriteTransaction,
 };
 
-use crate::broker::{Change, Kept, Store, StoreError};
+use crate::broker::{Backup, Change, Kept, Store, StoreError};
 use directory::{Directory, Identity};
 use file::{HeldBack, LockableFile};
 use reserve::Reserve;
 
+pub use backup::is_name;
 pub use compact::{Compacted, compact};
 pub use contents::{Contents, read};
 
@@ -42,7 +44,7 @@ const FORMAT: u64 = 2;
 /// The oldest version that is read. A file of it becomes one of this version when it is opened for writing.
 const OLDEST: u64 = 1;
 /// The file of a data directory that holds the values.
-const FILE: &str = "last-values.redb";
+pub const FILE: &str = "last-values.redb";
 /// Memory for pages of the file. redb would take 1 GiB, which is not in the broker's budget of memory; and what the broker
 /// remembers it reads but once.
 const CACHE: usize = 32 << 20;
@@ -310,6 +312,17 @@ impl Store for Storage {
         }
         // What was written to a file that has no name any more is written to nothing.
         self.check_identity()
+    }
+
+    fn backup(&mut self) -> Result<Backup, StoreError> {
+        let directory = self.path.parent().unwrap_or(&self.path).to_owned();
+        let Some(database) = &self.database else {
+            return Err(StoreError(format!("{} cannot be read at present", self.path.display())));
+        };
+        let transaction = database.begin_read().map_err(|error| {
+            StoreError(format!("cannot read {}: {}", self.path.display(), explain(&error.into())))
+        })?;
+        Ok(Box::new(move |cancelled| backup::make(&transaction, &directory, cancelled)))
     }
 }
 

@@ -537,6 +537,7 @@ fn control(request: ControlRequest<'_>, format: Format, limits: &Limits) -> Resu
         ControlRequest::Clear { topic } => return Ok(Step::Clear(one(&topic)?)),
         ControlRequest::Ping { id } => Control::Ping { id, format },
         ControlRequest::Stats => Control::Stats { format },
+        ControlRequest::Backup => Control::Backup { format },
     }))
 }
 

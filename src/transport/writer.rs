@@ -22,8 +22,8 @@ use crate::broker::{
     Charge, ClientId, Counters, Delivery, Inbox, Letter, Mailbox, Piece, Selection, Stored, Taken,
 };
 use crate::codec::{
-    Account, Batch, Claim, Content, DECODING_FACTOR, Dialect, Document, Frame, PayloadRef, write_reply,
-    write_stats,
+    Account, Batch, Claim, Content, DECODING_FACTOR, Dialect, Document, Frame, PayloadRef, write_backup,
+    write_reply, write_stats,
 };
 use crate::protocol::{ErrorCode, Limits, Reply, plain_size};
 
@@ -323,6 +323,15 @@ impl Writer {
                 }
                 let reply = ticket.wait().map_or_else(Reply::Error, |()| reply);
                 self.gathered.append(|out| write_reply(out, format, &reply));
+            }
+            Delivery::Backup { made, format } => {
+                self.flush()?;
+                match made.wait() {
+                    Ok(name) => self.gathered.append(|out| write_backup(out, format, &name)),
+                    Err(refusal) => {
+                        self.gathered.append(|out| write_reply(out, format, &Reply::Error(refusal)))
+                    }
+                }
             }
             Delivery::Report { report, format } => {
                 let stats = report.complete(&self.counters, resident_bytes());

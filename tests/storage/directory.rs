@@ -52,6 +52,7 @@ fn one_directory_belongs_to_one_broker() {
     let (code, _, stderr) = run(&["export", directory.to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains("in use by another broker"), "{stderr}");
+    assert!(stderr.contains("`babelmq backup DIR --data-dir"), "what to do: {stderr}");
     let mut client = Client::to(broker.address);
     client.publish(Json, "t/0", b"1");
     client.flush(Json);
@@ -136,7 +137,7 @@ fn the_values_of_a_damaged_file_that_can_be_read_are_saved() {
 }
 
 /// A broker whose files may have so many KiB, and that is told so as it would be told of a full disk.
-fn serve_limited(directory: &Path, limit: &str) -> Served {
+pub fn serve_limited(directory: &Path, limit: &str) -> Served {
     let script = format!(
         "trap '' XFSZ; ulimit -S -f {limit}; exec {} serve --listen 127.0.0.1:0 --fsync always --data-dir {}",
         env!("CARGO_BIN_EXE_babelmq"),

@@ -8,11 +8,14 @@
 mod support;
 
 mod archive;
+mod backup;
+mod damage;
 mod directory;
 mod first;
 mod full;
 mod kills;
 mod limits;
+mod readonly;
 mod restart;
 mod salvage;
 

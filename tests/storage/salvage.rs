@@ -18,12 +18,12 @@ use crate::{run, scratch, serve, setting};
 /// Values that nobody touches while the others are written.
 const STABLE: usize = 1_500;
 
-fn file(directory: &Path) -> PathBuf {
+pub fn file(directory: &Path) -> PathBuf {
     directory.join("last-values.redb")
 }
 
 /// The payloads by topic, and what was said of them.
-fn salvaged(directory: &Path) -> (BTreeMap<String, String>, String) {
+pub fn salvaged(directory: &Path) -> (BTreeMap<String, String>, String) {
     let (code, lines, stderr) = run(&["export", "--damaged", directory.to_str().unwrap()]);
     assert!(code == Some(0) || code == Some(1), "{code:?} {stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");

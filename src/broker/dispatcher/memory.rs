@@ -11,11 +11,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 
 use super::Dispatcher;
+use super::report::is_local;
 use crate::broker::keeper::{HANDOVERS, Keeper};
+use crate::broker::outbox::Delivery;
 use crate::broker::progress::{Progress, Ticket};
 use crate::broker::recorder::{Next, Recorder};
 use crate::broker::store::{Fsync, Kept, Store, StoreError};
-use crate::protocol::TopicName;
+use crate::broker::subscriptions::Slot;
+use crate::protocol::{ErrorCode, Format, Refusal, Reply, TopicName};
 
 /// Values that are read together at the start.
 const TOGETHER: usize = 1_024;
@@ -146,6 +149,24 @@ impl Dispatcher {
     /// What is to be waited for before everything that was stored or cleared is in the store.
     pub(super) fn ticket(&self) -> Option<Ticket> {
         self.recorder.as_ref()?.ticket(&self.tree)
+    }
+
+    /// Answers a `backup`, if the client is on this machine: it costs the disk as much as all values do.
+    pub(super) fn back_up(&mut self, slot: Slot, format: Format) {
+        let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+        let (code, reason) = if !is_local(client.peer) {
+            let reason = "backups are made for clients on the broker's own machine; connect to a loopback address there";
+            (ErrorCode::NotPermitted, reason)
+        } else if let Some(recorder) = &mut self.recorder {
+            if let Some(made) = recorder.back_up() {
+                return self.send(slot, Delivery::Backup { made, format });
+            }
+            (ErrorCode::StorageFailed, "another backup is being made; ask again when that is done")
+        } else {
+            let reason = "there is nothing to back up: this broker keeps its values in memory only (serve --data-dir keeps them)";
+            (ErrorCode::StorageFailed, reason)
+        };
+        self.reply(slot, format, Reply::Error(Refusal::new(code, reason)));
     }
 
     /// How long something has not been on the disk, and how many topics were cleared that still are.

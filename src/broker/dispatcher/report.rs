@@ -95,7 +95,7 @@ impl Client {
     }
 }
 
-fn is_local(peer: SocketAddr) -> bool {
+pub(super) fn is_local(peer: SocketAddr) -> bool {
     // An IPv4 client of an IPv6 socket is spelled ::ffff:127.0.0.1.
     peer.ip().to_canonical().is_loopback()
 }

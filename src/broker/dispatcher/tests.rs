@@ -64,6 +64,7 @@ fn waiting(inbox: &Inbox) -> Vec<&'static str> {
                 Delivery::Walk { .. } => "walk",
                 Delivery::Topics { .. } => "topics",
                 Delivery::Report { .. } => "stats",
+                Delivery::Backup { .. } => "backup",
             }
         })
         .collect()
@@ -140,6 +141,20 @@ fn a_client_that_asks_and_does_not_read_is_bounded() {
     }
     assert_eq!(waiting(&inbox), ["error"]);
     assert!(inbox.wait().is_none());
+}
+
+#[test]
+fn backups_are_for_clients_on_this_machine_and_for_brokers_with_a_store() {
+    for (address, expected) in [([127, 0, 0, 1], "storage-failed"), ([192, 0, 2, 1], "not-permitted")] {
+        let (mut dispatcher, inbox) = attached_from(address, QueueLimits::default());
+        control(&mut dispatcher, Control::Backup { format: Format::Json });
+        match inbox.next_waiting() {
+            Some((Delivery::Reply { reply: Reply::Error(refusal), .. }, _)) => {
+                assert_eq!(refusal.code.as_str(), expected);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

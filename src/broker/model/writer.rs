@@ -112,7 +112,10 @@ impl Writer {
             Delivery::Durable { reply, .. } | Delivery::Reply { reply, .. } => {
                 self.gathered.push(line_of(&reply))
             }
-            Delivery::Walk { .. } | Delivery::Topics { .. } | Delivery::Report { .. } => {
+            Delivery::Walk { .. }
+            | Delivery::Topics { .. }
+            | Delivery::Report { .. }
+            | Delivery::Backup { .. } => {
                 panic!("no model asks for that")
             }
         }

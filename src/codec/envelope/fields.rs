@@ -225,6 +225,7 @@ impl<'a> Fields<'a> {
             Command::Clear => ControlRequest::Clear { topic: needed(topic)? },
             Command::Ping => ControlRequest::Ping { id: id(self.id)? },
             Command::Stats => ControlRequest::Stats,
+            Command::Backup => ControlRequest::Backup,
         }))
     }
 }

@@ -15,7 +15,7 @@ pub use known::{KnownEnvelope, Recognised};
 pub(super) use live::{write_judged, write_live, write_unjudged};
 pub(super) use longest::{decoded_surely_fits, hold_value_to_max_encoded, longest_unjudged};
 pub use longest::{encoded_size, longest_body};
-pub use reply::{Content, Dialect, write_delivery, write_reply, write_stats, write_value};
+pub use reply::{Content, Dialect, write_backup, write_delivery, write_reply, write_stats, write_value};
 pub(in crate::codec) use request::decode_within;
 pub use request::{ControlRequest, Message, Part, Request, decode_part, read_request};
 pub use write::{Field as FrameField, write_frame};

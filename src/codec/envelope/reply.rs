@@ -94,10 +94,19 @@ pub fn write_value(out: &mut Vec<u8>, dialect: Dialect, topic: &str, message: Co
 
 /// Appends the `stats` frame that answers a `stats`. A value that no message can hold is left out.
 pub fn write_stats(out: &mut Vec<u8>, format: Format, stats: &Value) {
+    write_answer(out, format, "stats", stats);
+}
+
+/// Appends the `backup` frame that answers a `backup`: the name of the file.
+pub fn write_backup(out: &mut Vec<u8>, format: Format, name: &str) {
+    write_answer(out, format, "backup", &Value::Str(name.to_owned()));
+}
+
+fn write_answer(out: &mut Vec<u8>, format: Format, command: &str, value: &Value) {
     let mut document = Document::new();
-    let root = from_value(stats, &mut document, &Limits::NONE).ok();
+    let root = from_value(value, &mut document, &Limits::NONE).ok();
     let message = root.map(|root| Content::Decoded(document.view(&[], root)));
-    write_frame(out, Dialect::new(format, false), [("command", Field::Str("stats"))].iter(), message);
+    write_frame(out, Dialect::new(format, false), [("command", Field::Str(command))].iter(), message);
 }
 
 /// Appends the frame of a reply.

@@ -70,6 +70,8 @@ pub enum ControlRequest<'a> {
     },
     /// See [`Command::Stats`].
     Stats,
+    /// See [`Command::Backup`].
+    Backup,
 }
 
 /// A payload inside a frame.

@@ -333,6 +333,34 @@ fn expired_values_of_a_subtree_are_taken_off_the_disk() {
     assert!(answer.recv().unwrap().is_none(), "there is nothing to wait for");
 }
 
+/// Where what is to be in a backup cannot be written, there is an answer all the same; and a store may make none.
+#[test]
+fn a_backup_that_cannot_be_made_is_answered() {
+    let store = Scripted::default();
+    let (mut dispatcher, mut keeper) = keep_in(&store, Fsync::Interval, Duration::from_secs(1_000));
+    publish(&mut dispatcher, &topic("t"), 1).unwrap();
+    let mut now = Instant::now();
+    let mut ask = |failures| {
+        store.0.lock().failures = failures;
+        let made = dispatcher.recorder.as_mut().unwrap().back_up().unwrap();
+        assert!(dispatcher.recorder.as_mut().unwrap().back_up().is_none(), "one at a time");
+        // It does not wait for the interval, only for the next try where one has failed.
+        for _ in 0..3 {
+            now += Duration::from_secs(2);
+            dispatcher.record_at(|| now);
+            keeper.try_turn();
+        }
+        let refusal = made.wait().unwrap_err();
+        assert_eq!(refusal.code, ErrorCode::StorageFailed);
+        refusal.reason.clone()
+    };
+    assert!(ask(0).contains("makes no backups"));
+    assert_eq!(ask(100), ask(100), "also while it fails");
+    let made = dispatcher.recorder.as_mut().unwrap().back_up().unwrap();
+    dispatcher.finish_recording();
+    assert!(made.wait().unwrap_err().reason.contains("stopping"));
+}
+
 const START: u64 = 1_800_000_000_000;
 const HOUR: u64 = 3_600_000;
 
