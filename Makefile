@@ -23,7 +23,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget fuzz fuzz-replay bench bench-peers install uninstall deb clean
+.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -107,6 +107,10 @@ budget:
 	$(CARGO) bench --locked --no-default-features --features broker --profile budget --bench budget -- \
 		$(if $(UPDATE),update,check)
 
+# What a byte that was sent can cost: docs/performance/amplification.md.
+amplification:
+	$(CARGO) bench --locked --no-default-features --features broker --profile budget --bench amplification -- --write
+
 # Every target for FUZZ_SECONDS, from the corpus that is checked in. Inputs that reach something new are kept in
 # fuzz/found, one that breaks something in fuzz/artifacts. No sanitizer: they want a nightly compiler, and the broker has
 # no unsafe code. It takes a C++ compiler.
@@ -145,6 +149,13 @@ bench-peers:
 	$(CARGO) build --release --locked
 	$(CARGO) run --release --locked --manifest-path bench/Cargo.toml -- peers \
 		--babelmq target/release/babelmq --out docs/performance $(BENCH_ARGS)
+
+# Attacks beside a bystander; `ATTACK_ARGS="--only walks --seconds 10"` chooses.
+attack:
+	$(CARGO) build --release --locked
+	$(CARGO) run --release --locked --manifest-path bench/Cargo.toml -- attack \
+		--babelmq target/release/babelmq --serve-args "--memory 512MiB" --most 576 --rate 200 \
+		--out docs/performance/attack.md $(ATTACK_ARGS)
 
 # The command, its manual page, the shells' completion, the service and a configuration to begin with. `make install
 # PREFIX=$HOME/.local SYSCONFDIR=$HOME/.config` needs no privileges; packagers set DESTDIR.

@@ -19,7 +19,7 @@ use std::process::{Command, ExitCode};
 use babelmq::broker::{
     ClientId, Control, Delivery, Dispatcher, Event, Inbox, QueueLimits, Queued, Step, StoreLimits, outbox,
 };
-use babelmq::codec::{Dialect, Spares};
+use babelmq::codec::{Dialect, Spares, Workspace};
 use babelmq::internals::{Recent, take_in};
 use babelmq::protocol::{FrameBuffer, HEADER_LEN, Header, Overflow};
 use babelmq::{Format, Limits, TopicFilter};
@@ -134,7 +134,12 @@ impl Broker {
             dispatcher.step(Event::Steps { client, steps: vec![subscribe], queued: Queued::nothing() });
             inboxes.push(inbox);
         }
-        Some(Broker { dispatcher, inboxes, recent: Recent::new(Spares::new()), buffer: FrameBuffer::new() })
+        Some(Broker {
+            dispatcher,
+            inboxes,
+            recent: Recent::new(Spares::new(), Workspace::default()),
+            buffer: FrameBuffer::new(),
+        })
     }
 
     /// Carries what a producer sent to every consumer; returns how many bytes those get.

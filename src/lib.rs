@@ -34,7 +34,7 @@ pub mod storage;
 mod transport;
 
 #[cfg(feature = "broker")]
-pub use broker::{Stats, SubscriptionInfo};
+pub use broker::{Stats, SubscriptionInfo, Unsaved};
 #[cfg(feature = "middleware")]
 pub use middleware::{
     Arrival, Client, Json, JsonQueue, Message, Pickle, PickleQueue, Publish, Pulls, Queue, QueueBuilder,

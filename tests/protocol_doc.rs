@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use babelmq::broker::QueueLimits;
 use babelmq::protocol::{
-    Command, DECODED_FLOOR, DECODED_PER_BYTE, HEADER_LEN, MAX_DEPTH, MAX_INT_DIGITS, MAX_PATTERNS,
-    MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE,
+    Command, DECODED_FLOOR, DECODED_PER_BYTE, ENCODED_FLOOR, ENCODED_PER_BYTE, HEADER_LEN, MAX_DEPTH,
+    MAX_INT_DIGITS, MAX_PATTERNS, MAX_SHAPES_OF_BROKER, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
+    MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE,
 };
 use babelmq::{Broker, Config, ErrorCode, Format, Limits};
 
@@ -171,10 +172,15 @@ fn every_limit_is_what_the_code_says() {
         ("body of a frame, at most", mib(MAXIMUM_MAX_FRAME as usize)),
         ("decoded size of a payload", mib(limits.decoded_size)),
         ("decoded size of a payload, for each byte", format!("{} bytes", count(DECODED_PER_BYTE))),
-        ("decoded size of a short payload", mib(DECODED_FLOOR)),
+        ("decoded size of a short payload", format!("{} KiB", DECODED_FLOOR >> 10)),
         ("decoded size of a payload, at most", mib(Limits::with_max_frame(MAXIMUM_MAX_FRAME).decoded_size)),
         ("decoded size of one value, beside its text", format!("{NODE_SIZE} bytes")),
         ("body of a frame that a message becomes", mib(limits.max_encoded as usize)),
+        (
+            "body of a frame that a message becomes, for each byte",
+            format!("{} bytes", count(ENCODED_PER_BYTE)),
+        ),
+        ("body of a frame that a short message becomes", mib(ENCODED_FLOOR)),
         (
             "body of a frame that a message becomes, at most",
             format!("{} MiB", count((MAXIMUM_MAX_ENCODED >> 20) as usize)),
@@ -188,6 +194,7 @@ fn every_limit_is_what_the_code_says() {
         ("connections", count(config.max_connections)),
         ("subscriptions of a connection", count(config.max_subscriptions)),
         ("patterns of `+` of a connection", count(MAX_PATTERNS)),
+        ("patterns of `+` of all connections", count(MAX_SHAPES_OF_BROKER)),
         ("stored values", count(config.store.values)),
         ("bytes of stored values", format!("{} MiB", count(config.store.bytes >> 20))),
         ("a frame that was begun", seconds(config.frame_timeout)),

@@ -1,5 +1,6 @@
 //! babelmq beside its peers, on this machine, driven by one load generator. `make bench-peers` runs all of it.
 
+mod attack;
 mod host;
 mod load;
 mod net;
@@ -32,6 +33,8 @@ enum Command {
     Peers(run::Peers),
     /// Measure babelmq that keeps its last values on a disk beside babelmq that does not.
     Store(store::Store),
+    /// Attack babelmq beside a bystander, and say what it noticed.
+    Attack(attack::Attack),
     /// Name the workloads.
     List,
     /// Copy bytes from one socket to others: what the benchmark compares with.
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Peers(peers) => peers.run(),
         Command::Store(store) => store.run(),
+        Command::Attack(attack) => attack.run(),
         Command::List => {
             run::list();
             Ok(())

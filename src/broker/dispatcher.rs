@@ -4,6 +4,7 @@
 //! puts them into outboxes.
 
 mod client;
+mod leaving;
 mod memory;
 mod pressure;
 mod publish;
@@ -18,22 +19,27 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 use super::expiry::Expiries;
 use super::memory::{Memory, Use};
-use super::outbox::{Delivery, Full, Outbox, Undelivered};
+use super::outbox::{Delivery, Full, Outbox, Piece, Undelivered};
 use super::recorder::Recorder;
 use super::selections::Selections;
-use super::subscriptions::{Route, Slot, Subscription, Subscriptions};
+use super::subscriptions::{Slot, Subscription, Subscriptions};
 use super::subtrees::{Subtree, Subtrees};
-use super::sync::Sender;
+use super::sync::{Receiver, Sender};
 use super::tree::{StoreLimits, Tree};
-use super::walks::{MAX_WALKS, Walks};
+use super::walks::{MAX_WALKS, TooMany, Walks};
 use crate::codec::Dialect;
 use crate::protocol::{
     DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Format, Overflow, Refusal, Reply, Topic, TopicFilter,
 };
 use client::Client;
+use leaving::Leaving;
 
 /// Topics that an answer may look at on the spot; what takes more is walked through between other events.
 const ON_THE_SPOT: usize = 1_024;
+/// One part of the broker's memory in so many may be routes of topics.
+const ROUTES_PART: usize = 32;
+/// Bytes of payloads that are given on the spot.
+const BYTES_ON_THE_SPOT: usize = 64 << 10;
 
 /// The topic map, the subscriptions, and who is connected.
 #[derive(Debug)]
@@ -46,8 +52,8 @@ pub struct Dispatcher {
     by_id: HashMap<ClientId, Slot>,
     /// Connections that were cut off and whose sessions still read.
     cut_off: HashSet<ClientId>,
-    /// Routes of topics that are published to and not stored. Emptied when subscriptions change, or when it is full.
-    passing: HashMap<Topic, Arc<[Route]>>,
+    /// Subscriptions of connections that have ended.
+    leaving: Leaving,
     selections: Selections,
     counts: Counts,
     store: StoreLimits,
@@ -90,7 +96,7 @@ impl Dispatcher {
             free: Vec::new(),
             by_id: HashMap::new(),
             cut_off: HashSet::new(),
-            passing: HashMap::new(),
+            leaving: Leaving::default(),
             selections: Selections::default(),
             counts: Counts::default(),
             store,
@@ -115,6 +121,8 @@ impl Dispatcher {
     #[must_use]
     pub fn with_memory(mut self, memory: Memory) -> Dispatcher {
         self.store.bytes = self.store.bytes.min(memory.of(Use::Stored).limit());
+        self.tree.remember_routes(memory.total() / ROUTES_PART);
+        self.walks = Walks::new(memory.of(Use::Snapshots));
         self.memory = memory;
         self
     }
@@ -154,10 +162,11 @@ impl Dispatcher {
             Event::Pressure => self.relieve(),
             Event::Query(query) => self.answer(query),
         }
+        self.stop_falling_behind();
     }
 
     fn attach(&mut self, id: ClientId, peer: SocketAddr, outbox: Outbox) {
-        let client = Client::new(id, peer, outbox);
+        let client = Client::new(id, peer, outbox, self.memory.of(Use::Connections).account());
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(client);
@@ -172,27 +181,22 @@ impl Dispatcher {
     }
 
     fn detach(&mut self, slot: Slot) -> Option<Client> {
-        let client = self.slots.get_mut(slot as usize)?.take()?;
-        for filter in client.filters.keys() {
-            self.subscriptions.remove(slot, filter);
-        }
-        if !client.filters.is_empty() {
-            self.subscriptions_changed();
-        }
+        let mut client = self.slots.get_mut(slot as usize)?.take()?;
         self.walks.end(&mut self.tree, slot);
         self.by_id.remove(&client.id);
-        self.free.push(slot);
+        self.leave(slot, &mut client);
         Some(client)
     }
 
     fn subscriptions_changed(&mut self) {
         self.tree.forget_routes();
-        self.passing.clear();
+        self.shapes.store(self.subscriptions.shapes(), Ordering::Relaxed);
     }
 
     /// Goes on with one of the answers that are too long to be given at once.
     fn walk_on(&mut self) {
         self.counts.snapshot_values += self.walks.step(&mut self.tree) as u64;
+        self.stop_falling_behind();
     }
 
     /// Ends a connection that nothing can be delivered to.
@@ -212,9 +216,39 @@ impl Dispatcher {
         self.reply(slot, client.format, Reply::Error(refusal));
     }
 
-    /// Ends a connection that asks for more long answers than it has read.
-    fn too_many_walks(&mut self, slot: Slot) {
-        self.cut_off(slot, Full { messages: MAX_WALKS, bytes: 0 });
+    /// Begins an answer that is too long to be given at once. Where the connection has asked for more of them than it has
+    /// read, it is ended; where all together have, the one that has asked for most is ended, and if that is nobody, the
+    /// answer is not given.
+    fn begin_walk(&mut self, slot: Slot, filter: &TopicFilter) -> Option<Receiver<Piece>> {
+        loop {
+            match self.walks.begin(&mut self.tree, slot, filter.clone()) {
+                Ok(pieces) => return Some(pieces),
+                Err(TooMany::While(other)) => self.end_walks(other, Full { messages: MAX_WALKS, bytes: 0 }),
+                Err(TooMany::OfThisConnection) => {
+                    self.cut_off(slot, Full { messages: MAX_WALKS, bytes: 0 });
+                    return None;
+                }
+                Err(TooMany::OfAll) => {
+                    self.forgo(slot);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Cuts off who reads long answers so slowly that more is kept for them than there is memory for.
+    fn stop_falling_behind(&mut self) {
+        while self.walks.is_over()
+            && let Some(slot) = self.walks.furthest_behind()
+        {
+            let (messages, bytes) = self.walks.kept();
+            self.end_walks(slot, Full { messages, bytes });
+        }
+    }
+
+    fn end_walks(&mut self, slot: Slot, full: Full) {
+        self.walks.end(&mut self.tree, slot);
+        self.cut_off(slot, full);
     }
 
     /// Ends a connection that does not keep up, and tells it why.
@@ -249,10 +283,11 @@ impl Dispatcher {
             }
             Control::List { filter, format } => match self.tree.topics(&filter, ON_THE_SPOT) {
                 Some(topics) => self.reply(slot, format, Reply::Topics { topics }),
-                None => match self.walks.begin(&mut self.tree, slot, filter) {
-                    Some(pieces) => self.send(slot, Delivery::Topics { pieces, format }),
-                    None => self.too_many_walks(slot),
-                },
+                None => {
+                    if let Some(pieces) = self.begin_walk(slot, &filter) {
+                        self.send(slot, Delivery::Topics { pieces, format });
+                    }
+                }
             },
             Control::Get { topic, format } => match self.tree.get(&topic) {
                 Some(stored) => {
@@ -290,26 +325,47 @@ impl Dispatcher {
     ) {
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
         client.format = dialect.format();
-        if let Err(reason) = client.has_room_for(&filter, self.max_subscriptions) {
-            let refusal = Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str());
-            return self.reply(slot, dialect.format(), Reply::Error(refusal));
-        }
-        let way = client.wish(&filter, dialect, overflow, queue.map(|queue| queue as usize));
+        let room = self.subscriptions.has_room_for(slot, &filter);
+        let claim = match room.and_then(|()| client.has_room_for(&filter, self.max_subscriptions)) {
+            Ok(claim) => claim,
+            Err(reason) => {
+                let refusal = Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str());
+                return self.reply(slot, dialect.format(), Reply::Error(refusal));
+            }
+        };
+        // What the subscription begins with is looked for first: where that cannot be given, there is no subscription.
+        let values = self.tree.snapshot(&filter, ON_THE_SPOT, BYTES_ON_THE_SPOT);
+        let count = values.as_ref().map_or(0, Vec::len) as u64;
+        let begin = match values {
+            Some(values) if values.is_empty() => None,
+            Some(values) => Some(Delivery::Snapshot { values, dialect }),
+            None => {
+                let Some(pieces) = self.begin_walk(slot, &filter) else { return };
+                Some(Delivery::Walk { pieces, topic: filter.clone(), dialect })
+            }
+        };
+        let is_walk = matches!(begin, Some(Delivery::Walk { .. }));
+        let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
+        let way = client.wish(&filter, dialect, overflow, queue.map(|queue| queue as usize), claim);
         self.subscriptions.add(Subscription { slot, filter: filter.clone(), dialect, way });
         self.subscriptions_changed();
-        let format = dialect.format();
-        let Some(values) = self.tree.snapshot(&filter, ON_THE_SPOT) else {
-            return match self.walks.begin(&mut self.tree, slot, filter.clone()) {
-                Some(pieces) => self.send(slot, Delivery::Walk { pieces, topic: filter, dialect }),
-                None => self.too_many_walks(slot),
-            };
-        };
-        let count = values.len() as u64;
-        self.counts.snapshot_values += count;
-        if count > 0 {
-            self.send(slot, Delivery::Snapshot { values, dialect });
+        if let Some(begin) = begin {
+            let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+            match client.outbox.answer(begin) {
+                // Where there is no memory for it to wait as a whole, it comes in pieces.
+                Err(Undelivered::NoMemory) if !is_walk => {
+                    if let Some(pieces) = self.begin_walk(slot, &filter) {
+                        self.send(slot, Delivery::Walk { pieces, topic: filter, dialect });
+                    }
+                    return;
+                }
+                Err(why) => return self.let_go(slot, why),
+                Ok(()) if is_walk => return,
+                Ok(()) => {}
+            }
         }
-        self.reply(slot, format, Reply::Subscribed { topic: filter, values: count });
+        self.counts.snapshot_values += count;
+        self.reply(slot, dialect.format(), Reply::Subscribed { topic: filter, values: count });
     }
 
     fn forget_wish(&mut self, slot: Slot, filter: &TopicFilter) {
@@ -321,8 +377,9 @@ impl Dispatcher {
     /// Forgets a topic's last value. Returns whether there was one.
     fn clear(&mut self, topic: &Topic) -> bool {
         let Some(before) = self.tree.clear(topic) else { return false };
-        self.walks.keep(&before);
-        self.note_cleared(topic.name(), before.weight());
+        let bytes = before.weight();
+        self.walks.keep(before);
+        self.note_cleared(topic.name(), bytes);
         true
     }
 

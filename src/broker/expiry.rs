@@ -93,9 +93,11 @@ impl Expiries {
         }
     }
 
-    /// A topic whose value has expired by `now`, which is forgotten with this.
-    pub(super) fn pop(&mut self, now: u64) -> Option<Topic> {
-        while self.turns.first()?.0 <= now {
+    /// A topic whose value has expired by `now`, which is forgotten with this. At most so many `turns` are looked at, and taken
+    /// from them: there may be many whose values were published again.
+    pub(super) fn pop(&mut self, now: u64, turns: &mut usize) -> Option<Topic> {
+        while *turns > 0 && self.turns.first()?.0 <= now {
+            *turns -= 1;
             let (_, topic) = self.turns.pop_first()?;
             match self.topics.get_mut(topic.as_str()) {
                 Some(expiry) if expiry.at > now => {
@@ -134,12 +136,32 @@ mod tests {
         expiries.set(topic("b").name(), None);
         assert_eq!(expiries.wait(1), Some(Duration::from_millis(4)));
         let expired = |expiries: &mut Expiries, now| -> Vec<String> {
-            std::iter::from_fn(|| expiries.pop(now)).map(|topic| topic.to_string()).collect()
+            std::iter::from_fn(|| expiries.pop(now, &mut 100)).map(|topic| topic.to_string()).collect()
         };
         assert_eq!(expired(&mut expiries, 4), [""; 0]);
         assert_eq!(expired(&mut expiries, 29), ["d"]);
         assert_eq!((expiries.of(topic("a").name()), expiries.of(topic("b").name())), (Some(35), None));
         assert_eq!(expired(&mut expiries, 35), ["c", "a"]);
         assert!(expiries.is_empty() && expiries.turns.is_empty());
+    }
+
+    #[test]
+    fn no_more_turns_are_looked_at_than_one_says() {
+        let mut expiries = Expiries::default();
+        for n in 0..10 {
+            let topic = Topic::parse(&n.to_string()).unwrap();
+            expiries.set(topic.name(), Some(1));
+            // Half of them were published again.
+            expiries.set(topic.name(), (n % 2 == 0).then_some(20));
+        }
+        for n in 0..5 {
+            expiries.set(Topic::parse(&format!("x{n}")).unwrap().name(), Some(2));
+        }
+        let mut turns = 7;
+        let popped: Vec<Topic> = std::iter::from_fn(|| expiries.pop(10, &mut turns)).collect();
+        assert_eq!((popped.len(), turns), (2, 0));
+        assert_eq!(expiries.wait(10), Some(Duration::ZERO), "the rest is due");
+        let rest = std::iter::from_fn(|| expiries.pop(10, &mut 100)).count();
+        assert_eq!((rest, expiries.wait(10)), (3, Some(Duration::from_millis(10))));
     }
 }

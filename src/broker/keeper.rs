@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam_channel::Receiver;
 
 use super::backup::{Copying, Wish};
-use super::progress::Progress;
+use super::progress::{Progress, Unsaved};
 use super::recorder::Handover;
 use super::store::{Store, StoreError};
 
@@ -24,6 +24,8 @@ pub struct Keeper {
     progress: Arc<Progress>,
     /// The last write failed, and it was said.
     failing: bool,
+    /// Whoever waits must not wait for ever, however this ends, even before it has run.
+    _end: End,
     copying: Copying,
 }
 
@@ -33,17 +35,17 @@ impl Keeper {
         handovers: Receiver<Handover>,
         progress: Arc<Progress>,
     ) -> Keeper {
-        Keeper { store, handovers, progress, failing: false, copying: Copying::default() }
+        let _end = End(progress.clone());
+        Keeper { store, handovers, progress, failing: false, _end, copying: Copying::default() }
     }
 
-    /// Runs until the dispatcher is gone and everything is written.
-    pub fn run(mut self) {
-        // Whoever waits must not wait for ever, however this ends.
-        let _end = End(self.progress.clone());
+    /// Runs until the dispatcher is gone and everything is written; returns what could not be.
+    pub fn run(mut self) -> Result<(), Unsaved> {
         while let Ok(handover) = self.handovers.recv() {
             self.turn(handover);
         }
         self.copying.cancel();
+        self.progress.lost().map_or(Ok(()), Err)
     }
 
     /// Writes what there is to be written, and says what came of it.
@@ -117,6 +119,7 @@ struct Failed {
     error: StoreError,
 }
 
+#[derive(Debug)]
 struct End(Arc<Progress>);
 
 impl Drop for End {

@@ -10,12 +10,14 @@ mod cost;
 mod dispatcher;
 mod event;
 mod expiry;
+mod filter_map;
 mod keeper;
 mod mailbox;
 mod memory;
 #[cfg(all(test, shuttle))]
 mod model;
 mod outbox;
+mod patterns;
 mod progress;
 mod recorder;
 mod report;
@@ -43,7 +45,7 @@ pub use memory::{Memory, SMALLEST_MEMORY, Use};
 pub use outbox::{
     Charge, Delivery, Full, Inbox, Outbox, Piece, QueueLimits, Selection, Undelivered, outbox, outbox_with,
 };
-pub use progress::Ticket;
+pub use progress::{Ticket, Unsaved};
 pub use report::Report;
 pub use stats::{Counters, Started, Stats};
 pub use store::{Backup, Change, Expires, Fsync, Kept, NoStore, Store, StoreError};

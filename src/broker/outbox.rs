@@ -17,7 +17,7 @@ use super::sync::Instant;
 use super::sync::{AtomicBool, AtomicUsize, Receiver, Sender, TryRecvError, unbounded};
 use super::turn::Turn;
 use super::wait::Wait;
-use crate::codec::{Account, Batch, Dialect, Share};
+use crate::codec::{Account, Batch, Claim, Dialect, Share};
 use crate::protocol::{
     DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Format, Id, Overflow, Reply, TopicFilter,
 };
@@ -121,12 +121,18 @@ impl Delivery {
     fn weight(&self) -> usize {
         const SMALL: usize = 256;
         const WALK: usize = 2_048;
+        /// Bytes of one of many beyond its text.
+        const EACH: usize = 64;
         match self {
-            Delivery::Snapshot { values, .. } => SMALL + size_of_val(values.as_slice()),
+            Delivery::Snapshot { values, .. } => {
+                SMALL + values.iter().map(|stored| EACH + stored.weight()).sum::<usize>()
+            }
             Delivery::Value { stored, .. } => SMALL + stored.weight(),
             Delivery::Durable { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. }
             | Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
-            Delivery::Reply { reply: Reply::Topics { topics }, .. } => SMALL + size_of_val(topics.as_slice()),
+            Delivery::Reply { reply: Reply::Topics { topics }, .. } => {
+                SMALL + topics.iter().map(|topic| EACH + topic.as_str().len()).sum::<usize>()
+            }
             Delivery::Reply { reply: Reply::Error(refusal), .. } => SMALL + refusal.reason.len(),
             Delivery::Report { report, .. } => SMALL + report.weight(),
             Delivery::Walk { .. } | Delivery::Topics { .. } => WALK,
@@ -167,6 +173,31 @@ pub struct Piece {
     pub values: Vec<Stored>,
     /// Whether these are the last. Where there are no more pieces and none said so, the connection was cut off.
     pub last: bool,
+    /// Memory that the values keep alive.
+    pub(super) _claim: Claim,
+    /// Dropped last, when the memory is given back.
+    pub(super) _returned: Returned,
+}
+
+/// Tells the dispatcher that a piece was dropped.
+#[derive(Debug)]
+pub(super) struct Returned {
+    line: u64,
+    bytes: usize,
+    to: Sender<(u64, usize)>,
+}
+
+impl Returned {
+    pub(super) fn new(line: u64, bytes: usize, to: Sender<(u64, usize)>) -> Returned {
+        Returned { line, bytes, to }
+    }
+}
+
+impl Drop for Returned {
+    fn drop(&mut self) {
+        // The dispatcher may have ended; then nobody asks.
+        let _ = self.to.send((self.line, self.bytes));
+    }
 }
 
 /// Which messages of a batch one subscriber gets.

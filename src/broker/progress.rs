@@ -1,5 +1,6 @@
 //! How far the store has come, for those who have to wait for it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -25,7 +26,34 @@ struct Ends {
     /// The last round that failed.
     failed: u64,
     reason: String,
+    /// What there was no more time to save.
+    lost: Option<Unsaved>,
 }
+
+/// What a broker that has stopped could not save: it ends with the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsaved {
+    /// Topics whose last value is not on the disk; what is there is an older one, or none.
+    pub values: u64,
+    /// Topics that were cleared and may still hold a value on the disk.
+    pub clears: u64,
+    /// What the store said.
+    pub reason: String,
+}
+
+impl fmt::Display for Unsaved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unsaved { values, clears, reason } = self;
+        let (many, times) = (if *values == 1 { "" } else { "s" }, if *clears == 1 { "" } else { "s" });
+        write!(
+            f,
+            "the broker stopped and could not save everything: {values} value{many} and {clears} clear{times} were not \
+             saved, and are lost ({reason})"
+        )
+    }
+}
+
+impl std::error::Error for Unsaved {}
 
 impl Progress {
     /// Says that a round, and all before it, are on the disk.
@@ -60,6 +88,17 @@ impl Progress {
     pub(super) fn end(&self) {
         self.over.store(true, Ordering::Release);
         self.fail(u64::MAX, "the store's thread has ended");
+    }
+
+    /// Says that there was no more time to save this.
+    pub(super) fn lose(&self, values: u64, clears: u64) {
+        let mut ends = self.ends.lock();
+        ends.lost = Some(Unsaved { values, clears, reason: ends.reason.clone() });
+    }
+
+    /// What could not be saved before the end, if anything.
+    pub(super) fn lost(&self) -> Option<Unsaved> {
+        self.ends.lock().lost.clone()
     }
 
     pub(super) fn is_over(&self) -> bool {

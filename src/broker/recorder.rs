@@ -28,6 +28,8 @@ use forgotten::Forgotten;
 const STEP: usize = if cfg!(test) { 4 } else { 1_024 };
 /// Bytes of payload after which a step hands over no more: what is handed over is kept, even if newer values have come.
 const STEP_BYTES: usize = 4 << 20;
+/// How often a broker that stops tries to save everything. A store whose disk is full has more than one way to go on.
+const TRIES: usize = 3;
 /// Time between a failure and the next try.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -240,7 +242,9 @@ impl Recorder {
         }
         let failed = self.attempt != self.progress.failures();
         if self.under_way.is_none() && !self.has_changes(tree) && !failed && self.wish.is_none() {
-            return Next::Nothing;
+            // A round that fails wakes nobody: as long as one is being written, it is looked at.
+            let saved = || self.in_flight.back().is_none_or(|last| last.number <= self.progress.saved());
+            return if saved() { Next::Nothing } else { Next::At(Instant::now() + RETRY) };
         }
         match self.next {
             Some(at) if self.under_way.is_none() => Next::At(at),
@@ -280,14 +284,31 @@ impl Recorder {
         }
     }
 
-    /// Hands over all that is left, and waits for room where there is none: for the end of the broker.
+    /// Hands over all that is left and waits until it is in the store, for the end of the broker. Where that fails it is
+    /// tried again, and then it is said what is lost.
     pub(super) fn finish(mut self, tree: &mut Tree, expiries: &Expiries) {
-        if self.attempt != self.progress.failures() {
-            self.begin_again(tree, Instant::now());
+        for _ in 0..TRIES {
+            if self.attempt != self.progress.failures() {
+                self.begin_again(tree, Instant::now());
+            }
+            self.hand_over_all(tree, expiries);
+            if Ticket::new(self.progress.clone(), self.round).wait().is_ok() {
+                return;
+            }
         }
+        self.begin_again(tree, Instant::now());
+        let mut values = 0;
+        while let Some(next) = tree.behind(&self.marker) {
+            values += u64::from(next.is_some_and(|stored| stored.published() > self.saved));
+            tree.pass(&self.marker);
+        }
+        self.progress.lose(values, self.forgotten.count() as u64);
+    }
+
+    /// Hands over all that is left, and waits for room where there is none; less where the store fails.
+    fn hand_over_all(&mut self, tree: &mut Tree, expiries: &Expiries) {
         while self.under_way.is_some() || self.has_changes(tree) {
             if self.progress.failures() > self.attempt {
-                // It was said when it happened, and there is nobody left who could wait for another try.
                 return;
             }
             let mut round = match self.under_way.take() {
@@ -297,10 +318,16 @@ impl Recorder {
             let (changes, last) = self.collect(tree, expiries, &mut round);
             let handover =
                 Handover { round: round.number, attempt: self.attempt, changes, last, backup: None };
-            if self.handovers.send(handover).is_err() {
+            // A store's thread that has ended has said so in its progress.
+            let sent = self.handovers.send(handover);
+            if last {
+                self.in_flight.push_back(round);
+            } else {
+                self.under_way = Some(round);
+            }
+            if sent.is_err() {
                 return;
             }
-            self.under_way = (!last).then_some(round);
         }
     }
 

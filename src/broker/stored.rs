@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use crate::codec::PayloadRef;
-use crate::protocol::{Format, TopicName};
+use crate::protocol::{Format, MAX_TOPIC_BYTES, TopicName};
 
 const HEAD: usize = 11;
 const NAME_LENGTH: u16 = 0x7ff;
@@ -46,10 +46,11 @@ impl Stored {
     /// A topic that holds no value.
     pub(super) fn nothing(topic: TopicName<'_>) -> Stored {
         let name = topic.as_str().as_bytes();
-        let mut bytes = Vec::with_capacity(HEAD + name.len());
-        bytes.extend_from_slice(&head(0, name.len(), None, 0));
-        bytes.extend_from_slice(name);
-        Stored(bytes.into())
+        // As a topic may have 64 of them above it, one is made with one allocation.
+        let mut bytes = [0; HEAD + MAX_TOPIC_BYTES];
+        bytes[..HEAD].copy_from_slice(&head(0, name.len(), None, 0));
+        bytes[HEAD..HEAD + name.len()].copy_from_slice(name);
+        Stored(bytes[..HEAD + name.len()].into())
     }
 
     /// Becomes another value of the same topic, if nobody shares it and its memory is neither too small for that nor far
@@ -140,7 +141,7 @@ fn head(published: u64, name: usize, payload: Option<PayloadRef<'_>>, unused: us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{MAX_TOPIC_BYTES, Topic};
+    use crate::protocol::Topic;
 
     #[test]
     fn what_is_put_in_comes_out_again() {

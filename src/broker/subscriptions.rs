@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::filter_map::FilterMap;
+use super::patterns::Patterns;
 use crate::codec::Dialect;
 use crate::protocol::{TopicFilter, TopicName};
 
@@ -39,16 +41,21 @@ pub(super) struct Route {
 /// All subscriptions, found by the topics that they match.
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
-    root: Branch,
+    filters: FilterMap<Subscribers>,
+    patterns: Patterns,
     count: usize,
 }
 
-/// The subscriptions to one filter, and below it the longer filters. A `+` is a segment like any other here.
-#[derive(Debug, Default)]
-struct Branch {
-    subscriptions: Vec<Subscription>,
-    longer: HashMap<Box<str>, Branch>,
+/// The subscriptions to one filter, of each connection at most one; never none.
+#[derive(Debug)]
+struct Subscribers {
+    all: Vec<Subscription>,
+    /// Where the one of a connection is, if there are more than [`FEW`].
+    places: Option<HashMap<Slot, usize>>,
 }
+
+/// So many subscriptions are searched through one by one.
+const FEW: usize = 16;
 
 impl Subscriptions {
     /// How many there are.
@@ -56,49 +63,55 @@ impl Subscriptions {
         self.count
     }
 
+    /// Shapes of their filters: what a topic is held against.
+    pub(super) fn shapes(&self) -> usize {
+        self.filters.shapes()
+    }
+
+    /// Whether a connection's `+` may be where this filter has them.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub(super) fn has_room_for(&self, slot: Slot, filter: &TopicFilter) -> Result<(), String> {
+        self.patterns.has_room_for(slot, filter.shape())
+    }
+
     /// Adds one, in the place of the one that the connection has for the same filter. Returns whether it is new.
     pub(super) fn add(&mut self, subscription: Subscription) -> bool {
-        let mut branch = &mut self.root;
-        for segment in subscription.filter.segments() {
-            branch = branch.longer.entry(segment.into()).or_default();
-        }
-        match branch.subscriptions.iter_mut().find(|existing| existing.slot == subscription.slot) {
-            Some(existing) => {
-                *existing = subscription;
-                false
-            }
+        let (slot, shape) = (subscription.slot, subscription.filter.shape());
+        let is_new = match self.filters.get_mut(&subscription.filter) {
+            Some(subscribers) => subscribers.add(subscription),
             None => {
-                branch.subscriptions.push(subscription);
-                self.count += 1;
+                let filter = subscription.filter.clone();
+                self.filters.insert(filter, Subscribers { all: vec![subscription], places: None });
                 true
             }
+        };
+        if is_new {
+            self.count += 1;
+            self.patterns.add(slot, shape);
         }
+        is_new
     }
 
     /// Removes the one that a connection has for a filter. Returns whether there was one.
     pub(super) fn remove(&mut self, slot: Slot, filter: &TopicFilter) -> bool {
-        let segments: Vec<&str> = filter.segments().collect();
-        let removed = self.root.remove(slot, &segments);
-        self.count -= usize::from(removed);
-        removed
+        let Some(subscribers) = self.filters.get_mut(filter) else { return false };
+        if !subscribers.remove(slot) {
+            return false;
+        }
+        self.count -= 1;
+        self.patterns.remove(slot, filter.shape());
+        if subscribers.all.is_empty() {
+            self.filters.remove(filter);
+        }
+        true
     }
 
     /// Every subscription that matches a topic, the least specific first.
     pub(super) fn matching<'a>(&self, topic: impl Into<TopicName<'a>>) -> Vec<&Subscription> {
-        let mut branches = vec![&self.root];
-        let mut found: Vec<&Subscription> = self.root.subscriptions.iter().collect();
-        for segment in topic.into().segments() {
-            if branches.iter().all(|branch| branch.longer.is_empty()) {
-                break;
-            }
-            let mut longer = Vec::new();
-            for branch in branches {
-                longer.extend(branch.longer.get("+"));
-                longer.extend(branch.longer.get(segment));
-            }
-            branches = longer;
-            found.extend(branches.iter().flat_map(|branch| &branch.subscriptions));
-        }
+        let mut found = Vec::new();
+        self.filters.each_matching(topic.into(), |subscribers| found.extend(&subscribers.all));
         found
     }
 
@@ -117,25 +130,52 @@ impl Subscriptions {
     }
 }
 
-impl Branch {
-    /// At most 64 segments deep, so the recursion is bounded.
-    fn remove(&mut self, slot: Slot, segments: &[&str]) -> bool {
-        let Some((first, rest)) = segments.split_first() else {
-            let before = self.subscriptions.len();
-            self.subscriptions.retain(|subscription| subscription.slot != slot);
-            return self.subscriptions.len() < before;
-        };
-        let Some(branch) = self.longer.get_mut(*first) else { return false };
-        let removed = branch.remove(slot, rest);
-        if branch.subscriptions.is_empty() && branch.longer.is_empty() {
-            self.longer.remove(*first);
+impl Subscribers {
+    fn place_of(&self, slot: Slot) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(&slot).copied(),
+            None => self.all.iter().position(|subscription| subscription.slot == slot),
         }
-        removed
+    }
+
+    /// Adds one, or puts it in the place of the connection's other. Returns whether it is new.
+    fn add(&mut self, subscription: Subscription) -> bool {
+        if let Some(place) = self.place_of(subscription.slot) {
+            self.all[place] = subscription;
+            return false;
+        }
+        if let Some(places) = &mut self.places {
+            places.insert(subscription.slot, self.all.len());
+        }
+        self.all.push(subscription);
+        if self.places.is_none() && self.all.len() > FEW {
+            let places = self.all.iter().enumerate().map(|(place, subscription)| (subscription.slot, place));
+            self.places = Some(places.collect());
+        }
+        true
+    }
+
+    /// Removes a connection's, and puts the last in its place. Returns whether there was one.
+    fn remove(&mut self, slot: Slot) -> bool {
+        let Some(place) = self.place_of(slot) else { return false };
+        self.all.swap_remove(place);
+        if let Some(places) = &mut self.places {
+            places.remove(&slot);
+            if let Some(moved) = self.all.get(place) {
+                places.insert(moved.slot, place);
+            }
+            if self.all.len() <= FEW / 2 {
+                self.places = None;
+            }
+        }
+        true
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::protocol::Topic;
 
@@ -173,6 +213,134 @@ mod tests {
         assert!(!all.remove(1, &TopicFilter::parse("a").unwrap()));
         assert!(all.remove(1, &TopicFilter::parse("a/b").unwrap()));
         assert_eq!(all.len(), 0);
-        assert!(all.root.longer.is_empty());
+        assert_eq!(all.shapes(), 0);
+    }
+
+    /// The subscriptions as they would be kept with a node for each segment: what the map must agree with.
+    #[derive(Debug, Default)]
+    struct Trie {
+        root: Branch,
+    }
+
+    #[derive(Debug, Default)]
+    struct Branch {
+        subscriptions: Vec<Subscription>,
+        longer: HashMap<Box<str>, Branch>,
+    }
+
+    impl Trie {
+        /// Adds one, in the place of the one that the connection has for the same filter. Returns whether it is new.
+        fn add(&mut self, subscription: Subscription) -> bool {
+            let mut branch = &mut self.root;
+            for segment in subscription.filter.segments() {
+                branch = branch.longer.entry(segment.into()).or_default();
+            }
+            match branch.subscriptions.iter_mut().find(|existing| existing.slot == subscription.slot) {
+                Some(existing) => {
+                    *existing = subscription;
+                    false
+                }
+                None => {
+                    branch.subscriptions.push(subscription);
+                    true
+                }
+            }
+        }
+
+        /// Removes the one that a connection has for a filter. Returns whether there was one.
+        fn remove(&mut self, slot: Slot, filter: &TopicFilter) -> bool {
+            let segments: Vec<&str> = filter.segments().collect();
+            self.root.remove(slot, &segments)
+        }
+
+        /// Every subscription that matches a topic, the least specific first.
+        fn matching<'a>(&self, topic: impl Into<TopicName<'a>>) -> Vec<&Subscription> {
+            let mut branches = vec![&self.root];
+            let mut found: Vec<&Subscription> = self.root.subscriptions.iter().collect();
+            for segment in topic.into().segments() {
+                if branches.iter().all(|branch| branch.longer.is_empty()) {
+                    break;
+                }
+                let mut longer = Vec::new();
+                for branch in branches {
+                    longer.extend(branch.longer.get("+"));
+                    longer.extend(branch.longer.get(segment));
+                }
+                branches = longer;
+                found.extend(branches.iter().flat_map(|branch| &branch.subscriptions));
+            }
+            found
+        }
+    }
+
+    impl Branch {
+        /// At most 64 segments deep, so the recursion is bounded.
+        fn remove(&mut self, slot: Slot, segments: &[&str]) -> bool {
+            let Some((first, rest)) = segments.split_first() else {
+                let before = self.subscriptions.len();
+                self.subscriptions.retain(|subscription| subscription.slot != slot);
+                return self.subscriptions.len() < before;
+            };
+            let Some(branch) = self.longer.get_mut(*first) else { return false };
+            let removed = branch.remove(slot, rest);
+            if branch.subscriptions.is_empty() && branch.longer.is_empty() {
+                self.longer.remove(*first);
+            }
+            removed
+        }
+    }
+
+    /// What a connection does: it has a subscription or not.
+    fn steps() -> impl Strategy<Value = Vec<(Slot, String, bool)>> {
+        let segment = prop_oneof!["[ab]", Just("+".to_owned())];
+        let filter = prop::collection::vec(segment, 1..5).prop_map(|segments| segments.join("/"));
+        let filter =
+            (filter, prop_oneof![Just("#"), Just("/"), Just("/#"), Just("")]).prop_map(|(filter, end)| {
+                match end {
+                    "" => filter,
+                    "/#" => filter + "/#",
+                    whole => whole.to_owned(),
+                }
+            });
+        prop::collection::vec((0..30_u32, filter, prop::bool::weighted(0.8)), 0..120)
+    }
+
+    proptest! {
+        /// The same subscriptions, in the same order but for those of one filter.
+        #[test]
+        fn they_match_as_in_a_trie(
+            steps in steps(),
+            topics in prop::collection::vec("/?[ab](/[ab]){0,5}", 1..8),
+        ) {
+            let (mut all, mut trie) = (Subscriptions::default(), Trie::default());
+            let mut count = 0;
+            for (slot, filter, is_there) in steps {
+                let filter = TopicFilter::parse(&filter).unwrap();
+                if is_there {
+                    let subscription = Subscription { slot, filter, dialect: Dialect::Json, way: Way::Outbox };
+                    let is_new = trie.add(subscription.clone());
+                    prop_assert_eq!(all.add(subscription), is_new);
+                    count += usize::from(is_new);
+                } else {
+                    let was_there = trie.remove(slot, &filter);
+                    prop_assert_eq!(all.remove(slot, &filter), was_there);
+                    count -= usize::from(was_there);
+                }
+                prop_assert_eq!(all.len(), count);
+            }
+            for topic in topics {
+                let topic = Topic::parse(&topic).unwrap();
+                let (mut found, mut expected) = (all.matching(&topic), trie.matching(&topic));
+                let key = |found: &&Subscription| (found.filter.shape(), found.slot);
+                prop_assert!(found.is_sorted_by_key(|found| found.filter.shape()));
+                prop_assert!(expected.is_sorted_by_key(|found| found.filter.shape()));
+                found.sort_by_key(key);
+                expected.sort_by_key(key);
+                let names = |of: Vec<&Subscription>| -> Vec<(Slot, String)> {
+                    of.iter().map(|found| (found.slot, found.filter.to_string())).collect()
+                };
+                prop_assert_eq!(names(found), names(expected));
+            }
+        }
     }
 }

@@ -15,7 +15,9 @@ use super::routes::{RouteSet, RouteSets};
 use super::stored::Stored;
 use super::subscriptions::{Route, Subscriptions};
 use crate::codec::PayloadRef;
-use crate::protocol::{DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, TOPIC_COST, TopicName};
+use crate::protocol::{
+    DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, MAX_TOPIC_SEGMENTS, TOPIC_COST, TopicName,
+};
 use names::{NameHash, Names};
 use nodes::{Node, Nodes};
 
@@ -51,6 +53,27 @@ pub(super) struct Restored {
 /// A reader's place in the order of publication.
 #[derive(Debug)]
 pub(super) struct Marker(u32);
+
+/// Topics above another at most.
+const MOST_ABOVE: usize = MAX_TOPIC_SEGMENTS;
+/// Links of the order of publication that [`Tree::recent`] follows at most: readers have their places there too.
+const MOST_RECENT: usize = 16_384;
+
+/// The topics above another, the topmost first.
+struct Above {
+    /// How long their names are, and their hashes.
+    all: [(usize, NameHash); MOST_ABOVE],
+    count: usize,
+    /// So many are in the tree, and this is the last of them.
+    known: usize,
+    lowest: TopicId,
+}
+
+impl Above {
+    fn missing(&self) -> &[(usize, NameHash)] {
+        &self.all[self.known..self.count]
+    }
+}
 
 const ROOT: TopicId = TopicId(0);
 const NOBODY: u32 = u32::MAX;
@@ -133,16 +156,33 @@ impl Tree {
 
     /// The place of a topic's parent; every ancestor that is missing is made, the topmost before the others.
     fn place_above(&mut self, name: &str) -> TopicId {
-        let mut parent = ROOT;
-        for (end, _) in name.match_indices('/') {
-            let ancestor = TopicName::judged(&name[..end]);
-            let hash = self.names.hash(ancestor.as_str());
-            parent = match self.named(ancestor.as_str(), hash) {
-                Some(found) => found,
-                None => self.insert_below(parent, hash, Stored::nothing(ancestor)),
-            };
+        let above = self.above(name);
+        let mut parent = above.lowest;
+        for (end, hash) in above.missing() {
+            parent = self.insert_below(parent, *hash, Stored::nothing(TopicName::judged(&name[..*end])));
         }
         parent
+    }
+
+    /// Which ancestors of a topic are there. Those are the topmost ones, for whoever is there has a parent.
+    fn above(&self, name: &str) -> Above {
+        let mut above =
+            Above { all: [(0, NameHash::default()); MOST_ABOVE], count: 0, known: 0, lowest: ROOT };
+        for (place, ancestor) in above.all.iter_mut().zip(self.names.above(name)) {
+            *place = ancestor;
+            above.count += 1;
+        }
+        // All from `missing` on are missing.
+        let mut missing = above.count;
+        while above.known < missing {
+            let middle = above.known.midpoint(missing);
+            let (end, hash) = above.all[middle];
+            match self.named(&name[..end], hash) {
+                Some(found) => (above.known, above.lowest) = (middle + 1, found),
+                None => missing = middle,
+            }
+        }
+        above
     }
 
     fn insert_below(&mut self, parent: TopicId, hash: NameHash, stored: Stored) -> TopicId {
@@ -182,13 +222,13 @@ impl Tree {
     /// Whether a topic that is not in the tree costs no more than `room`, with what has to be made above it.
     fn has_room_for(&self, topic: TopicName<'_>, room: usize) -> bool {
         let name = topic.as_str();
-        let ancestors = || name.rmatch_indices('/').map(|(end, _)| &name[..end]);
-        let at_most = node_cost(name.len()) + ancestors().map(|name| node_cost(name.len())).sum::<usize>();
+        let ancestors = name.match_indices('/').map(|(end, _)| node_cost(end));
+        let at_most = node_cost(name.len()) + ancestors.sum::<usize>();
         // Only where it matters, which of them are there already is looked up.
         at_most <= room || {
-            let missing =
-                ancestors().take_while(|ancestor| self.named(ancestor, self.names.hash(ancestor)).is_none());
-            node_cost(name.len()) + missing.map(|name| node_cost(name.len())).sum::<usize>() <= room
+            let above = self.above(name);
+            let missing = above.missing().iter().map(|(end, _)| node_cost(*end));
+            node_cost(name.len()) + missing.sum::<usize>() <= room
         }
     }
 
@@ -287,11 +327,12 @@ impl Tree {
         self.published = self.published.max(restored.last().map_or(0, |newest| newest.published));
     }
 
-    /// The topics that were published last, the newest first, with how many messages were stored there.
+    /// The topics that were published last, the newest first, with how many messages were stored there. Those beyond many readers
+    /// are left out.
     pub(super) fn recent(&self) -> impl Iterator<Item = (&Stored, u64)> {
         let members = std::iter::successors(self.chain.newest(), |member| self.chain.before(*member));
         // A marker has no node, or one without a value.
-        members.filter_map(|member| {
+        members.take(MOST_RECENT).filter_map(|member| {
             let node = self.nodes.get(member)?;
             Some((node.held()?, node.messages))
         })
@@ -319,6 +360,9 @@ impl Tree {
     /// Takes a topic out of the tree if neither it nor anything below it holds a value, and then its parents.
     pub(super) fn prune(&mut self, id: TopicId) {
         let mut at = id.0;
+        // The first that was taken out, and the hashes of those above it, once they are needed.
+        let mut lowest: Option<Stored> = None;
+        let mut above = Vec::new();
         while at != ROOT.0 {
             let node = &self.nodes[at];
             if node.held().is_some() || node.first_child != NOBODY {
@@ -327,7 +371,17 @@ impl Tree {
             let Node { stored, parent, previous_sibling, next_sibling, .. } = self.nodes.remove(at);
             if let Some(stored) = stored {
                 self.nodes_cost -= node_cost(stored.name().len());
-                self.names.remove(self.names.hash(stored.topic().as_str()), at);
+                let hash = match &lowest {
+                    None => self.names.hash(stored.topic().as_str()),
+                    Some(lowest) => {
+                        if above.is_empty() {
+                            above.extend(self.names.above(lowest.topic().as_str()));
+                        }
+                        above.pop().map_or_else(NameHash::default, |(_, hash)| hash)
+                    }
+                };
+                self.names.remove(hash, at);
+                lowest = lowest.or(Some(stored));
             }
             match previous_sibling {
                 NOBODY => self.nodes[parent].first_child = next_sibling,
@@ -385,21 +439,42 @@ impl Tree {
         }
     }
 
-    /// Where a topic's messages go, found again only after a change of the subscriptions.
+    /// Says how many bytes of routes may be remembered.
+    pub(super) fn remember_routes(&mut self, bytes: usize) {
+        self.route_sets.remember(bytes);
+    }
+
+    /// Where a topic's messages go, found again only after a change of the subscriptions, or when too much is remembered. A
+    /// topic that holds no value has no place.
     pub(super) fn route_set(
         &mut self,
-        id: TopicId,
+        id: Option<TopicId>,
         topic: TopicName<'_>,
         subscriptions: &Subscriptions,
     ) -> RouteSet {
-        let node = &mut self.nodes[id.0];
-        if self.route_sets.get(node.routes).is_none() {
-            node.routes = self.route_sets.add(subscriptions.routes(topic));
+        let known = id.map_or_else(|| self.route_sets.passing(topic), |id| self.nodes[id.0].routes);
+        if self.route_sets.get(known).is_some() {
+            return known;
         }
-        node.routes
+        let routes = subscriptions.routes(topic);
+        if !self.route_sets.has_room_for(&routes) {
+            self.forget_routes();
+        }
+        let set = self.route_sets.add(routes);
+        match id {
+            Some(id) => self.nodes[id.0].routes = set,
+            None => self.route_sets.pass(topic, set),
+        }
+        set
     }
 
-    /// The routes of a set that was found since the subscriptions have changed.
+    /// Routes that are remembered.
+    #[cfg(test)]
+    pub(super) fn remembered_routes(&self) -> usize {
+        self.route_sets.remembered()
+    }
+
+    /// The routes of a set that was found last.
     pub(super) fn routes(&self, set: RouteSet) -> Arc<[Route]> {
         self.route_sets.get(set).cloned().unwrap_or_default()
     }

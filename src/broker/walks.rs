@@ -1,145 +1,460 @@
 //! Reading many stored values without holding anybody up.
 //!
 //! A snapshot of a million values is taken in pieces, between other events. What it shows is one moment all the same: a
-//! value that is overwritten or cleared before the walk has come to it is kept for it. So nothing is missed, nothing comes
-//! twice, and the live messages follow without a gap.
+//! value that is overwritten or cleared before the walk has come to it is kept until it has. So nothing is missed, nothing
+//! comes twice, and the live messages follow without a gap.
+//!
+//! All walks share what is kept, so overwriting a value costs the same whatever their number. A walk makes no more than two
+//! pieces that its connection's writer is not done with. Each piece tells when it is dropped; until then nothing is done
+//! for the walk.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::sync::Arc;
 
-use super::outbox::Piece;
+use super::outbox::{Piece, Returned};
 use super::stored::Stored;
 use super::subscriptions::Slot;
 use super::sync::{Receiver, Sender, unbounded};
 use super::tree::{AHEAD, Marker, Tree};
+use crate::codec::{Account, Claim, Share};
 use crate::protocol::TopicFilter;
 
 /// Topics that one step looks at.
 const STEP: usize = 1_024;
 
-/// Walks of one connection at the same time. Each holds up whoever overwrites a value, and keeps what it has not shown.
+/// Walks of one connection at the same time. Each holds a place in the tree's order.
 pub(super) const MAX_WALKS: usize = 64;
+/// Walks of all connections at the same time.
+const MAX_ALL_WALKS: usize = if cfg!(test) { 256 } else { 4_096 };
 
-/// The walks that are under way, each taking its turn.
-#[derive(Debug, Default)]
+/// Pieces of one connection that its writer is not done with.
+const MAX_PIECES: usize = 2;
+/// Bytes of a piece, unless one value has more.
+const PIECE_BYTES: usize = 1 << 20;
+/// A piece has at most one of so many parts of the memory that is left for pieces, so that something is left for others.
+const PARTS: usize = 16;
+/// Values that nobody needs any more and that are dropped together.
+const STALE: usize = 1_024;
+/// While more is kept than may be, so many values are looked at for each that comes.
+const SWEPT_FOR_EACH: usize = 4;
+/// Walks that are looked at to find whether a value is needed.
+const SEEN_AT_ONCE: usize = 64;
+
+/// Bytes of memory of a value beyond its name and its payload: its head, the allocator's, its place among others.
+const OVERHEAD: usize = 96;
+
+/// The walks that are under way, each connection's taking their turn.
+#[derive(Debug)]
 pub(super) struct Walks {
-    turns: VecDeque<Walk>,
-    /// How many each connection has.
-    of_slot: HashMap<Slot, usize>,
+    /// By number; later ones have higher numbers.
+    walks: BTreeMap<u64, Walk>,
+    /// The place that each walk has come by, and its number.
+    positions: BTreeSet<(u64, u64)>,
+    /// Of each connection that has some, by number.
+    lines: HashMap<u64, Line>,
+    line_of: HashMap<Slot, u64>,
+    /// Lines that can go on.
+    turns: VecDeque<u64>,
+    /// Lines that wait for other pieces to be dropped, because there is no memory for the next value.
+    hungry: Vec<u64>,
+    numbers: u64,
+    /// Values that are not in the tree any more, to be shown at their place.
+    kept: BTreeMap<u64, Kept>,
+    kept_bytes: Claim,
+    /// While more is kept than may be, everything is looked at once, to find what nobody needs: how far that has come.
+    sweep: Option<u64>,
+    /// Whether that has come to the end, and there still is more than may be.
+    is_swept: bool,
+    /// Of what there is for values that are kept and for pieces; each may have half.
+    account: Account,
+    /// Bytes of all pieces that no writer is done with.
+    piece_bytes: usize,
+    /// Pieces that were dropped.
+    returned: Receiver<(u64, usize)>,
+    returns: Sender<(u64, usize)>,
+}
+
+/// The walks of one connection. Its writer comes to them one after the other, so only the first goes on.
+#[derive(Debug)]
+struct Line {
+    slot: Slot,
+    walks: VecDeque<u64>,
+    /// Pieces that the writer is not done with.
+    pieces: usize,
+    /// Whether it is among those that can go on, or that wait for memory.
+    is_queued: bool,
 }
 
 #[derive(Debug)]
 struct Walk {
-    slot: Slot,
+    line: u64,
     filter: TopicFilter,
     marker: Marker,
     /// The last publication that it shows.
     until: u64,
     /// The last publication that it has come by.
     position: u64,
-    /// Values that are not in the tree any more, to be shown at their place.
-    kept: BTreeMap<u64, Stored>,
     /// The connection's writer holds the other end; when this is dropped, there are no more pieces.
     pieces: Sender<Piece>,
 }
 
+/// A value that is not in the tree any more.
+#[derive(Debug)]
+struct Kept {
+    stored: Stored,
+    /// The last walk that began before it was taken out. For later ones it was not there.
+    last: u64,
+}
+
+/// Why a walk does not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TooMany {
+    /// The connection has as many as it may.
+    OfThisConnection,
+    /// All together have as many as they may; this other connection has most.
+    While(Slot),
+    /// The same, and nobody has more than this connection.
+    OfAll,
+}
+
+/// What a step has found.
+#[derive(Default)]
+struct Found {
+    values: Vec<Stored>,
+    bytes: usize,
+    end: End,
+}
+
+/// Why a step ends.
+#[derive(Default, PartialEq, Eq)]
+enum End {
+    /// It has looked at enough.
+    #[default]
+    Enough,
+    /// There is no memory for the next value.
+    NoMemory,
+    /// There are no more values.
+    Done,
+}
+
+/// Memory for the next piece.
+#[derive(Clone, Copy)]
+struct Room {
+    /// Bytes that it should have.
+    usual: usize,
+    /// Bytes that it may have if it is one value.
+    most: usize,
+}
+
+impl Default for Walks {
+    fn default() -> Walks {
+        Walks::new(&Share::unlimited())
+    }
+}
+
 impl Walks {
-    pub(super) fn is_empty(&self) -> bool {
-        self.turns.is_empty()
+    /// No walks yet. What they keep alive is taken of `share`.
+    pub(super) fn new(share: &Arc<Share>) -> Walks {
+        let (returns, returned) = unbounded();
+        let account = share.account();
+        Walks {
+            walks: BTreeMap::new(),
+            positions: BTreeSet::new(),
+            lines: HashMap::new(),
+            line_of: HashMap::new(),
+            turns: VecDeque::new(),
+            hungry: Vec::new(),
+            numbers: 0,
+            kept: BTreeMap::new(),
+            kept_bytes: account.charge(0),
+            sweep: None,
+            is_swept: false,
+            account,
+            piece_bytes: 0,
+            returned,
+            returns,
+        }
     }
 
-    /// Begins a walk through the values that are stored now. Its pieces come out of the returned end; `None` if the
-    /// connection has as many walks as it may.
+    pub(super) fn is_empty(&self) -> bool {
+        self.walks.is_empty() && self.kept.is_empty()
+    }
+
+    /// Whether there is something to be done without waiting for a writer.
+    pub(super) fn can_go_on(&self) -> bool {
+        !self.turns.is_empty() || self.has_stale() || self.sweep.is_some()
+    }
+
+    /// Where it is told that a writer is done with a piece.
+    #[cfg(not(shuttle))]
+    pub(super) fn returned(&self) -> &Receiver<(u64, usize)> {
+        &self.returned
+    }
+
+    /// Begins a walk through the values that are stored now. Its pieces come out of the returned end.
+    ///
+    /// # Errors
+    /// [`TooMany`] if there are as many walks as there may be.
     pub(super) fn begin(
         &mut self,
         tree: &mut Tree,
         slot: Slot,
         filter: TopicFilter,
-    ) -> Option<Receiver<Piece>> {
-        let count = self.of_slot.entry(slot).or_insert(0);
-        if *count == MAX_WALKS {
-            return None;
-        }
-        *count += 1;
+    ) -> Result<Receiver<Piece>, TooMany> {
+        self.may_begin(slot)?;
+        self.numbers += 1;
+        let number = self.numbers;
+        let line = *self.line_of.entry(slot).or_insert(number);
+        let new = || Line { slot, walks: VecDeque::new(), pieces: 0, is_queued: false };
+        self.lines.entry(line).or_insert_with(new).walks.push_back(number);
         let (pieces, receiver) = unbounded();
         let (marker, until) = (tree.mark(), tree.published());
-        self.turns.push_back(Walk {
-            slot,
-            filter,
-            marker,
-            until,
-            position: 0,
-            kept: BTreeMap::new(),
-            pieces,
-        });
-        Some(receiver)
+        self.walks.insert(number, Walk { line, filter, marker, until, position: 0, pieces });
+        self.positions.insert((0, number));
+        self.queue(line);
+        Ok(receiver)
     }
 
-    /// Keeps a value that was taken out of the tree for whoever has not come by it.
-    pub(super) fn keep(&mut self, stored: &Stored) {
-        for walk in &mut self.turns {
-            if walk.position < stored.published()
-                && stored.published() <= walk.until
-                && walk.filter.matches(stored.topic())
-            {
-                walk.kept.insert(stored.published(), stored.clone());
+    fn may_begin(&self, slot: Slot) -> Result<(), TooMany> {
+        let count = |line: &Line| line.walks.len();
+        let own = self.line_of.get(&slot).and_then(|line| self.lines.get(line)).map_or(0, count);
+        if own >= MAX_WALKS {
+            return Err(TooMany::OfThisConnection);
+        }
+        if self.walks.len() < MAX_ALL_WALKS {
+            return Ok(());
+        }
+        match self.lines.values().max_by_key(|line| count(line)) {
+            Some(line) if count(line) > own.max(1) => Err(TooMany::While(line.slot)),
+            _ => Err(TooMany::OfAll),
+        }
+    }
+
+    /// The places in the order of publications whose values some walk may still have to show: above the first, and up to the
+    /// second.
+    fn needed(&self) -> Option<(u64, u64)> {
+        let (least, _) = self.positions.first()?;
+        // Who begins later shows no less.
+        let (_, newest) = self.walks.last_key_value()?;
+        Some((*least, newest.until))
+    }
+
+    /// Whether a value has to be kept when it is taken out of the tree.
+    pub(super) fn need(&self, stored: Option<&Stored>) -> bool {
+        let (Some(stored), Some((least, most))) = (stored, self.needed()) else { return false };
+        least < stored.published() && stored.published() <= most
+    }
+
+    /// Keeps a value that was taken out of the tree, if somebody has not come by it.
+    pub(super) fn keep(&mut self, stored: Stored) {
+        if self.need(Some(&stored)) {
+            self.kept_bytes.charge(memory(&stored));
+            self.kept.insert(stored.published(), Kept { stored, last: self.numbers });
+            // What is found goes faster than what comes.
+            self.sweep(SWEPT_FOR_EACH);
+        }
+    }
+
+    /// Whether more is kept than may be, though somebody needs all of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_swept && self.kept_bytes.bytes() > self.half()
+    }
+
+    /// The connection whose walk is furthest behind, so that most is kept for it.
+    pub(super) fn furthest_behind(&self) -> Option<Slot> {
+        let (_, number) = self.positions.first()?;
+        Some(self.lines.get(&self.walks.get(number)?.line)?.slot)
+    }
+
+    /// Values that are kept, and their bytes.
+    pub(super) fn kept(&self) -> (usize, usize) {
+        (self.kept.len(), self.kept_bytes.bytes())
+    }
+
+    fn half(&self) -> usize {
+        self.account.share().limit() / 2
+    }
+
+    fn has_stale(&self) -> bool {
+        let (Some((first, _)), Some((last, _))) = (self.kept.first_key_value(), self.kept.last_key_value())
+        else {
+            return false;
+        };
+        self.needed().is_none_or(|(least, most)| *first <= least || *last > most)
+    }
+
+    /// Drops some of what nobody needs any more.
+    fn drop_stale(&mut self) {
+        let (least, most) = self.needed().unwrap_or((u64::MAX, 0));
+        let mut bytes = self.kept_bytes.bytes();
+        for _ in 0..STALE {
+            let stale = match self.kept.first_entry() {
+                Some(first) if *first.key() <= least => Some(first.remove()),
+                Some(_) => self.kept.last_entry().filter(|last| *last.key() > most).map(|last| last.remove()),
+                None => None,
+            };
+            let Some(stale) = stale else { break };
+            bytes -= memory(&stale.stored);
+        }
+        self.kept_bytes.shrink_to(bytes);
+    }
+
+    /// Looks at some more of what is kept, if it is too much, and drops what nobody needs.
+    fn sweep(&mut self, count: usize) {
+        if self.kept_bytes.bytes() <= self.half() {
+            (self.sweep, self.is_swept) = (None, false);
+            return;
+        }
+        if self.is_swept {
+            return;
+        }
+        let mut at = self.sweep.unwrap_or(0);
+        let (mut bytes, mut seen) = (self.kept_bytes.bytes(), 0);
+        let mut stale = Vec::new();
+        for (published, kept) in self.kept.range((Excluded(at), Unbounded)).take(count) {
+            (at, seen) = (*published, seen + 1);
+            if !self.is_needed(kept) {
+                bytes -= memory(&kept.stored);
+                stale.push(*published);
             }
         }
+        for published in stale {
+            self.kept.remove(&published);
+        }
+        self.kept_bytes.shrink_to(bytes);
+        self.is_swept = seen < count;
+        self.sweep = if self.is_swept { None } else { Some(at) };
+    }
+
+    /// Whether some walk has still to show a value, as far as that can be seen at once.
+    fn is_needed(&self, kept: &Kept) -> bool {
+        let published = kept.stored.published();
+        let mut walks = self.walks.range(..=kept.last).rev().map(|(_, walk)| walk);
+        for walk in walks.by_ref().take(SEEN_AT_ONCE) {
+            if walk.until < published {
+                return false;
+            }
+            if walk.position < published {
+                return true;
+            }
+        }
+        walks.next().is_some()
     }
 
     /// Goes a step on with the walk whose turn it is. Returns how many values that brought.
     pub(super) fn step(&mut self, tree: &mut Tree) -> usize {
-        let Some(mut walk) = self.turns.pop_front() else { return 0 };
-        let (values, mut done) = walk.step(tree);
-        let count = values.len();
-        if count > 0 || done {
-            // A writer that has ended needs no more pieces.
-            done |= walk.pieces.send(Piece { values, last: done }).is_err();
-        }
-        if done {
-            self.finish(tree, walk);
-        } else {
-            self.turns.push_back(walk);
-        }
+        self.take_back();
+        let count = self.turns.pop_front().map_or(0, |line| self.go_on(tree, line));
+        self.drop_stale();
+        self.sweep(STALE);
         count
     }
 
-    fn finish(&mut self, tree: &mut Tree, walk: Walk) {
-        tree.unmark(walk.marker);
-        if let Entry::Occupied(mut count) = self.of_slot.entry(walk.slot) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
+    /// Takes note of the pieces that writers are done with.
+    fn take_back(&mut self) {
+        while let Ok((number, bytes)) = self.returned.try_recv() {
+            self.piece_bytes -= bytes;
+            if let Some(line) = self.lines.get_mut(&number) {
+                line.pieces -= 1;
+                self.queue(number);
             }
+            for hungry in std::mem::take(&mut self.hungry) {
+                if let Some(line) = self.lines.get_mut(&hungry) {
+                    line.is_queued = false;
+                    self.queue(hungry);
+                }
+            }
+        }
+    }
+
+    /// Gives a line a turn if it can go on, and forgets it if nothing is left of it.
+    fn queue(&mut self, number: u64) {
+        let Some(line) = self.lines.get_mut(&number) else { return };
+        if line.walks.is_empty() {
+            if line.pieces == 0 {
+                self.line_of.remove(&line.slot);
+                self.lines.remove(&number);
+            }
+        } else if line.pieces < MAX_PIECES && !line.is_queued {
+            line.is_queued = true;
+            self.turns.push_back(number);
+        }
+    }
+
+    fn go_on(&mut self, tree: &mut Tree, number: u64) -> usize {
+        let room = self.room();
+        let Some(line) = self.lines.get_mut(&number) else { return 0 };
+        line.is_queued = false;
+        let Some(first) = line.walks.front().copied() else { return 0 };
+        let Some(walk) = self.walks.get_mut(&first) else { return 0 };
+        let before = walk.position;
+        let Found { values, bytes, end } = walk.step(tree, first, &self.kept, room);
+        if before != walk.position {
+            self.positions.remove(&(before, first));
+            self.positions.insert((walk.position, first));
+        }
+        if end == End::NoMemory {
+            line.is_queued = true;
+            self.hungry.push(number);
+            return 0;
+        }
+        let mut done = end == End::Done;
+        let count = values.len();
+        if count > 0 || done {
+            line.pieces += 1;
+            self.piece_bytes += bytes;
+            let _returned = Returned::new(number, bytes, self.returns.clone());
+            let piece = Piece { values, last: done, _claim: self.account.charge(bytes), _returned };
+            // A writer that has ended needs no more pieces.
+            done |= walk.pieces.send(piece).is_err();
+        }
+        if done {
+            line.walks.pop_front();
+            self.finish(tree, first);
+        }
+        self.queue(number);
+        count
+    }
+
+    /// Memory for the next piece. What fits nowhere goes alone.
+    fn room(&self) -> Room {
+        if self.piece_bytes == 0 {
+            return Room { usual: (self.half() / PARTS).min(PIECE_BYTES), most: usize::MAX };
+        }
+        let left = self.half().saturating_sub(self.piece_bytes);
+        Room { usual: (left / PARTS).min(PIECE_BYTES), most: left / 2 }
+    }
+
+    fn finish(&mut self, tree: &mut Tree, number: u64) {
+        if let Some(walk) = self.walks.remove(&number) {
+            self.positions.remove(&(walk.position, number));
+            tree.unmark(walk.marker);
         }
     }
 
     /// Ends the walks of a connection that is gone.
     pub(super) fn end(&mut self, tree: &mut Tree, slot: Slot) {
-        if !self.of_slot.contains_key(&slot) {
-            return;
+        let Some(number) = self.line_of.remove(&slot) else { return };
+        let Some(line) = self.lines.remove(&number) else { return };
+        for walk in line.walks {
+            self.finish(tree, walk);
         }
-        let turns = std::mem::take(&mut self.turns);
-        for walk in turns {
-            if walk.slot == slot {
-                self.finish(tree, walk);
-            } else {
-                self.turns.push_back(walk);
-            }
-        }
+        self.is_swept = false;
     }
 }
 
 impl Walk {
-    fn step(&mut self, tree: &mut Tree) -> (Vec<Stored>, bool) {
-        let mut values = Vec::new();
+    /// Looks at the next values, in the tree and among those that are kept.
+    fn step(&mut self, tree: &mut Tree, number: u64, kept: &BTreeMap<u64, Kept>, room: Room) -> Found {
+        let mut found = Found::default();
+        let mut kept = kept.range((Excluded(self.position), Included(self.until))).peekable();
         for looked_at in 0..STEP {
             if looked_at % AHEAD == 0 {
                 tree.approach_behind(&self.marker);
             }
-            let stored = match tree.behind(&self.marker) {
-                Some(Some(stored)) if stored.published() > self.until => None,
-                Some(Some(stored)) => Some(stored),
+            let in_tree = match tree.behind(&self.marker) {
+                Some(Some(stored)) => Some(stored).filter(|stored| stored.published() <= self.until),
                 // Somebody else's place.
                 Some(None) => {
                     tree.pass(&self.marker);
@@ -147,121 +462,43 @@ impl Walk {
                 }
                 None => None,
             };
-            let Some(stored) = stored else {
-                values.extend(std::mem::take(&mut self.kept).into_values());
-                return (values, true);
+            let is_kept = kept.peek().is_some_and(|(published, _)| {
+                in_tree.is_none_or(|in_tree| **published < in_tree.published())
+            });
+            let next = if is_kept {
+                kept.next().map(|(_, kept)| (&kept.stored, number <= kept.last))
+            } else {
+                in_tree.map(|stored| (stored, true))
             };
-            while let Some(kept) = self.kept.first_entry()
-                && *kept.key() < stored.published()
-            {
-                values.push(kept.remove());
+            let Some((stored, was_there)) = next else {
+                found.end = End::Done;
+                break;
+            };
+            if was_there && self.filter.matches(stored.topic()) {
+                let bytes = memory(stored);
+                if found.values.is_empty() && bytes > room.usual.max(room.most) {
+                    found.end = End::NoMemory;
+                    break;
+                }
+                if !found.values.is_empty() && found.bytes + bytes > room.usual {
+                    break;
+                }
+                found.bytes += bytes;
+                found.values.push(stored.clone());
             }
             self.position = stored.published();
-            if self.filter.matches(stored.topic()) {
-                values.push(stored.clone());
+            if !is_kept {
+                tree.pass(&self.marker);
             }
-            tree.pass(&self.marker);
         }
-        (values, false)
+        found
     }
+}
+
+/// About how many bytes of memory a value takes.
+fn memory(stored: &Stored) -> usize {
+    OVERHEAD + stored.name().len() + stored.weight()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codec::PayloadRef;
-    use crate::protocol::{Format, Topic};
-
-    fn publish(tree: &mut Tree, walks: &mut Walks, name: &str, json: &str) {
-        let topic = Topic::parse(name).unwrap();
-        let payload = PayloadRef::new(json.as_bytes(), Format::Json, false);
-        let Some(id) = tree.find(&topic) else {
-            tree.store_new(topic.name(), payload);
-            return;
-        };
-        if let Some(before) = tree.store(id, payload, true) {
-            walks.keep(&before);
-        }
-    }
-
-    fn names(pieces: &Receiver<Piece>) -> Vec<(String, Vec<u8>)> {
-        pieces
-            .try_iter()
-            .flat_map(|piece| piece.values)
-            .map(|stored| (stored.topic().to_string(), stored.payload().source().to_vec()))
-            .collect()
-    }
-
-    /// However the tree changes under a walk, it shows the moment at which it began.
-    #[test]
-    fn a_walk_shows_one_moment() {
-        let filter = TopicFilter::parse("a").unwrap();
-        let count = 3 * STEP;
-        for steps in 0..4 {
-            let (mut tree, mut walks) = (Tree::default(), Walks::default());
-            for n in 0..count {
-                publish(&mut tree, &mut walks, &format!("a/{n}"), &n.to_string());
-                publish(&mut tree, &mut walks, &format!("b/{n}"), "0");
-            }
-            let expected: Vec<_> =
-                (0..count).map(|n| (format!("a/{n}"), n.to_string().into_bytes())).collect();
-            let pieces = walks.begin(&mut tree, 0, filter.clone()).unwrap();
-            let second = walks.begin(&mut tree, 1, filter.clone()).unwrap();
-            for _ in 0..steps {
-                walks.step(&mut tree);
-            }
-            for n in (0..count).step_by(3).chain(0..10).chain([0]) {
-                publish(&mut tree, &mut walks, &format!("a/{n}"), "1000000");
-                publish(&mut tree, &mut walks, &format!("a/new/{n}"), "1000000");
-                if let Some(cleared) = tree.clear(&Topic::parse(&format!("a/{}", n + 1)).unwrap()) {
-                    walks.keep(&cleared);
-                }
-            }
-            while !walks.is_empty() {
-                walks.step(&mut tree);
-            }
-            assert_eq!(names(&pieces), expected, "after {steps} steps");
-            assert_eq!(names(&second), expected, "after {steps} steps");
-            assert!(pieces.recv().is_err(), "there are no more pieces");
-        }
-    }
-
-    #[test]
-    fn who_is_gone_leaves_no_marker_behind() {
-        let (mut tree, mut walks) = (Tree::default(), Walks::default());
-        publish(&mut tree, &mut walks, "a", "1");
-        let filter = TopicFilter::parse("#").unwrap();
-        let pieces = walks.begin(&mut tree, 0, filter.clone()).unwrap();
-        let second = walks.begin(&mut tree, 1, filter).unwrap();
-        walks.end(&mut tree, 0);
-        assert!(pieces.recv().is_err());
-        while !walks.is_empty() {
-            walks.step(&mut tree);
-        }
-        assert_eq!(names(&second).len(), 1);
-        let marker = tree.mark();
-        assert!(matches!(tree.behind(&marker), Some(Some(_))));
-        tree.pass(&marker);
-        assert!(tree.behind(&marker).is_none());
-    }
-
-    #[test]
-    fn a_connection_has_so_many_walks_and_no_more() {
-        let (mut tree, mut walks) = (Tree::default(), Walks::default());
-        publish(&mut tree, &mut walks, "a", "1");
-        let filter = TopicFilter::parse("#").unwrap();
-        let mut begin = |walks: &mut Walks, slot| walks.begin(&mut tree, slot, filter.clone());
-        let first: Vec<_> = (0..MAX_WALKS).map(|_| begin(&mut walks, 0).unwrap()).collect();
-        assert!(begin(&mut walks, 0).is_none());
-        assert!(begin(&mut walks, 1).is_some(), "others have their own");
-        // Whoever does not take the pieces any more needs no more steps.
-        drop(first);
-        let mut steps = 0;
-        while !walks.is_empty() {
-            walks.step(&mut tree);
-            steps += 1;
-        }
-        assert_eq!(steps, MAX_WALKS + 1);
-        assert!(walks.of_slot.is_empty());
-    }
-}
+mod tests;

@@ -155,7 +155,7 @@ pub(super) fn import(args: &Import) -> Result<(), Failure> {
             (name, Box::new(BufReader::new(file)))
         }
     };
-    let mut storage = Storage::open(&args.directory, true)?;
+    let mut storage = Storage::fill(&args.directory)?;
     let mut published = 0;
     let mut changes = Vec::new();
     storage.load(&mut |kept| published = published.max(kept.published))?;
@@ -179,7 +179,7 @@ pub(super) fn import(args: &Import) -> Result<(), Failure> {
         }
     }
     storage.write(&changes)?;
-    Ok(storage.commit()?)
+    Ok(storage.finish()?)
 }
 
 pub(super) fn compact(args: &Compact) -> Result<(), Failure> {

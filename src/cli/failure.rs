@@ -4,12 +4,13 @@ use std::io;
 use std::process::ExitCode;
 
 use super::visible;
+use crate::broker::Unsaved;
 use crate::middleware::{QueueError, Refused};
 use crate::protocol::{ErrorCode, Refusal};
 use crate::transport::StartError;
 
 /// Every exit code but 0, with what it means: the manual's table.
-pub(super) const EXIT_CODES: [(u8, &str); 7] = [
+pub(super) const EXIT_CODES: [(u8, &str); 8] = [
     (1, "it could not be done for another reason: a file cannot be read, a topic holds no value"),
     (2, "the arguments or the configuration are wrong; of `check`: the broker is not well"),
     (3, "nothing listens at the broker's address"),
@@ -17,6 +18,7 @@ pub(super) const EXIT_CODES: [(u8, &str); 7] = [
     (5, "refused: a payload that is forbidden or over a limit, or a request that the broker declines"),
     (6, "nothing came within the time given"),
     (7, "the connection ended before it was done"),
+    (8, "of `serve`: it was stopped, and could not save every value and every clear"),
 ];
 
 /// Why a command failed.
@@ -24,6 +26,8 @@ pub(super) const EXIT_CODES: [(u8, &str); 7] = [
 pub(super) enum Failure {
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Unsaved(#[from] Unsaved),
     #[error("{0}")]
     Usage(String),
     #[error("{}", say(.error, .address))]
@@ -66,6 +70,7 @@ impl Failure {
             },
             Failure::Payload { refusal, .. } => code_of(refusal.code.as_str()),
             Failure::NothingCame(_) => 6,
+            Failure::Unsaved(_) => 8,
             Failure::Said(code) => *code,
             Failure::OutputClosed => 0,
         }

@@ -59,8 +59,7 @@ pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure
         drop(stop);
     });
     manager.stopping();
-    broker.shutdown();
-    Ok(())
+    Ok(broker.close()?)
 }
 
 /// Takes as many open files as the system grants: its usual limit is for programs that have few.

@@ -114,6 +114,13 @@ fn spell_decimal(number: f64, out: &mut [u8; 32]) -> Option<usize> {
         let scaled = magnitude * power;
         let digits = (scaled + 0.5) as u64;
         if scaled >= LARGEST || digits as f64 / power != magnitude {
+            // A decimal of fewer digits is one of eight as well: mostly this ends it, after two divisions.
+            if decimals == 2 && magnitude < LARGEST / 1e8 {
+                let eight = (magnitude * 1e8 + 0.5) as u64;
+                if eight as f64 / 1e8 != magnitude {
+                    return None;
+                }
+            }
             continue;
         }
         let (whole, mut fraction) = (digits / divisor, digits % divisor);
@@ -149,8 +156,11 @@ pub(super) fn write_float(number: f64, out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes that [`write_float`] appends.
-pub(super) fn float_size(number: f64) -> usize {
+/// Bytes that [`write_float`] appends; without `EXACT`, as many as it appends at most, which need not be found out.
+pub(super) fn float_size<const EXACT: bool>(number: f64) -> usize {
+    if !EXACT {
+        return b"-1.7976931348623157e+308".len();
+    }
     let mut spelled = [0; 32];
     spell_decimal(number, &mut spelled).unwrap_or_else(|| {
         let mut shortest = Vec::with_capacity(32);
@@ -177,9 +187,15 @@ fn put_any_float(mut page: Page<'_>, number: f64) -> Result<Page<'_>, Stop> {
     match spell_decimal(number, &mut spelled) {
         Some(length) => page.part(&spelled, length)?,
         None => {
-            let mut shortest = Vec::with_capacity(32);
-            write_shortest(number, &mut shortest);
-            page.slice(&shortest)?;
+            let mut buffer = ryu::Buffer::new();
+            let shortest = buffer.format_finite(number).as_bytes();
+            if (1e-4..1e16).contains(&number.abs()) {
+                page.slice(shortest)?;
+            } else {
+                let mut shortest = Vec::with_capacity(32);
+                write_shortest(number, &mut shortest);
+                page.slice(&shortest)?;
+            }
         }
     }
     Ok(page)

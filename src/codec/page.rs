@@ -6,7 +6,12 @@
 
 use std::mem;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::document::View;
 use super::words::ONES;
+use crate::protocol::NODE_SIZE;
 
 /// Why a page was not filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +74,16 @@ impl Sheet {
     /// Appends what `write` puts on a page, and says whether it did: what is not for this writer, or too long for a sheet
     /// that grows no more, leaves nothing.
     #[inline(always)]
-    pub(super) fn fill(&mut self, mut write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>) -> bool {
+    pub(super) fn fill(&mut self, write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>) -> bool {
+        self.fill_growing(write, Sheet::grow)
+    }
+
+    #[inline(always)]
+    fn fill_growing(
+        &mut self,
+        mut write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
+        mut grow: impl FnMut(&mut Sheet) -> bool,
+    ) -> bool {
         loop {
             match write(Page { room: &mut self.bytes[self.used..] }) {
                 Ok(page) => {
@@ -78,13 +92,46 @@ impl Sheet {
                     return true;
                 }
                 Err(Stop::Full) => {
-                    if !self.grow() {
+                    if !grow(self) {
                         return false;
                     }
                 }
                 Err(Stop::Unusual) => return false,
             }
         }
+    }
+
+    /// The same for what takes `size` bytes and as many as a topic may beside. That is asked for when there is not room enough:
+    /// what is long would be written several times over while the page grows.
+    #[inline(always)]
+    pub(super) fn fill_sized(
+        &mut self,
+        size: impl FnOnce() -> u64,
+        mut write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
+    ) -> bool {
+        let mut size = Some(size);
+        self.fill_growing(&mut write, |sheet| match size.take() {
+            Some(size) => sheet.make_room(size()),
+            None => sheet.grow(),
+        })
+    }
+
+    /// Makes room for so many bytes and some more, at least as much as [`grow`](Self::grow) does.
+    #[cold]
+    fn make_room(&mut self, size: u64) -> bool {
+        const BESIDE: usize = 2 << 10;
+        let size = usize::try_from(size).unwrap_or(usize::MAX).saturating_add(BESIDE);
+        let length = self.used.saturating_add(size);
+        if self.most < usize::MAX || length <= 2 * self.bytes.len() {
+            return self.grow();
+        }
+        if self.used == 0 {
+            // Memory that the system has cleared.
+            self.bytes = vec![0; length];
+        } else {
+            self.bytes.resize(length, 0);
+        }
+        true
     }
 
     /// Appends a text.
@@ -121,6 +168,17 @@ pub(super) fn at_the_end_of<T>(out: &mut Vec<u8>, room: usize, write: impl FnOnc
     let result = write(&mut sheet);
     *out = sheet.into_bytes();
     result
+}
+
+/// Room for a value: the guess for a usual one, and what it takes for a large one, which would be written several times over
+/// while its page grows.
+pub(super) fn room(view: &View<'_>, guess: usize, size: impl FnOnce() -> u64) -> usize {
+    /// Nodes, and bytes of guess, of a large value.
+    const LARGE: usize = 32 << 10;
+    if view.nodes().len() < LARGE / NODE_SIZE && guess < LARGE {
+        return guess;
+    }
+    usize::try_from(size()).unwrap_or(usize::MAX).saturating_add(64)
 }
 
 /// As [`Sheet::fill`], at the end of a vector.
@@ -175,6 +233,15 @@ impl<'a> Page<'a> {
     #[inline(always)]
     pub(super) fn span(&mut self, span: Span<'_>) -> Result<(), Stop> {
         if span.length <= 16 { self.part(&span.sixteen(), span.length) } else { self.slice(span.text()) }
+    }
+
+    /// Appends the base64 of bytes, padded.
+    #[inline(never)]
+    pub(super) fn base64(self, bytes: &[u8]) -> Result<Page<'a>, Stop> {
+        let length = bytes.len().div_ceil(3) * 4;
+        let (place, room) = self.room.split_at_mut_checked(length).ok_or(Stop::Full)?;
+        STANDARD.encode_slice(bytes, place).map_err(|_| Stop::Unusual)?;
+        Ok(Page { room })
     }
 
     /// Appends a text of any length.

@@ -139,7 +139,7 @@ impl<'a> PayloadRef<'a> {
     ///
     /// # Errors
     /// [`ErrorCode::TooLarge`](crate::protocol::ErrorCode::TooLarge) for what decodes to more.
-    pub(crate) fn decode_within(
+    pub fn decode_within(
         self,
         document: &mut Document,
         limits: &Limits,

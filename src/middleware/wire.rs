@@ -238,7 +238,7 @@ impl sealed::Sealed for Xml {
 
     fn read(body: Vec<u8>) -> Result<Incoming<String>, QueueError> {
         let mut document = Document::new();
-        let xml::Body { root, message } =
+        let xml::Body { root, message, .. } =
             xml::decode_body(&body, 0..body.len(), &mut document, &LIMITS).map_err(protocol)?;
         let fields = codec::to_value(document.view(&body, root));
         let message = message.map(|range| String::from_utf8_lossy(&body[range]).into_owned());

@@ -40,7 +40,13 @@ pub const NODE_SIZE: usize = 16;
 pub const DECODED_PER_BYTE: usize = 2_048;
 
 /// Bytes that a payload may decode to however short it is.
-pub const DECODED_FLOOR: usize = 1 << 20;
+pub const DECODED_FLOOR: usize = 256 << 10;
+
+/// Bytes in the longest frame that a message may become, for each byte of its own; see [`Limits::encoded_budget`].
+pub const ENCODED_PER_BYTE: usize = 3_072;
+
+/// Bytes in the longest frame that a message may become, however short it is.
+pub const ENCODED_FLOOR: usize = 2 << 20;
 
 /// Bytes that a payload without shared references decodes to at most, for each byte that was sent: no format spells a value
 /// in less than a byte, and none a text in less than it has, Latin-1 in old pickles and wide integers included.
@@ -58,6 +64,13 @@ pub const DEFAULT_MAX_SUBSCRIPTIONS: usize = 65_536;
 /// A topic matches at most one filter of each, however many there are. Without this bound it could match a number that
 /// doubles with each segment: every mixture of `a` and `+` matches `a/a/a/…`.
 pub const MAX_PATTERNS: usize = 256;
+
+/// Such sets of places that the subscriptions of all connections have together.
+///
+/// A topic whose routes are not known is held against each, some 30 ns, whether it matches or not. A connection may be the first
+/// to use [`MAX_PATTERNS`] of them while there are all, and fewer the fewer are left: a quarter as many where half are left. Those
+/// that somebody uses already cost no more for another.
+pub const MAX_SHAPES_OF_BROKER: usize = 4_096;
 
 /// Messages that may wait for one subscriber: a second of a busy stream.
 pub const DEFAULT_QUEUE_MESSAGES: usize = 262_144;
@@ -159,6 +172,18 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// Bytes in the body of the longest frame that a message of `len` bytes may become: [`ENCODED_PER_BYTE`] for each of them,
+    /// [`ENCODED_FLOOR`] at least, [`max_encoded`](Self::max_encoded) at most. Only pickles that share references come near.
+    #[inline]
+    pub fn encoded_budget(&self, len: usize) -> usize {
+        if self.max_encoded == u32::MAX {
+            return usize::MAX;
+        }
+        len.saturating_mul(ENCODED_PER_BYTE).max(ENCODED_FLOOR).min(self.max_encoded as usize)
+    }
+}
+
 /// Bytes that a payload decodes to at most when the body of its frame has `len` bytes and it shares no references: 17 for
 /// each. A pickle that shares may decode to more, and so may keys that are costly to compare.
 #[inline]
@@ -179,14 +204,18 @@ mod tests {
     #[test]
     fn a_budget_for_each_byte_sent() {
         let limits = Limits::default();
-        assert_eq!(limits.decoded_budget(0), 1 << 20);
-        assert_eq!(limits.decoded_budget(512), 1 << 20);
+        assert_eq!(limits.decoded_budget(0), 256 << 10);
+        assert_eq!(limits.decoded_budget(128), 256 << 10);
         assert_eq!(limits.decoded_budget(10_000), 20_480_000);
         assert_eq!(limits.decoded_budget(16 << 20), 256 << 20);
         assert_eq!(limits.decoded_budget(usize::MAX), 256 << 20);
         let tighter = Limits { decoded_size: 1_000, ..limits };
         assert_eq!(tighter.decoded_budget(10_000), 1_000);
         assert_eq!(Limits::NONE.decoded_budget(1), usize::MAX);
+        assert_eq!(limits.encoded_budget(1), 2 << 20);
+        assert_eq!(limits.encoded_budget(1 << 12), 12 << 20);
+        assert_eq!(limits.encoded_budget(1 << 20), 64 << 20);
+        assert_eq!(Limits::NONE.encoded_budget(1), usize::MAX);
         assert!(plain_size(1 << 20) < limits.decoded_budget(1 << 20));
     }
 }

@@ -1,6 +1,7 @@
 //! Topics and topic filters, parsed once and compared segment by segment.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -168,18 +169,14 @@ impl TopicFilter {
         self.segments().any(|segment| segment == "+")
     }
 
-    /// Where its `+` stand; none if there is none.
-    pub fn pattern(&self) -> Option<Pattern> {
-        if !self.text.contains('+') {
-            return None;
-        }
-        // The one more than all segments says how many they are.
-        let (mut bits, mut next) = (0, 1);
+    /// How many segments it has, and which of them are `+`.
+    pub fn shape(&self) -> Shape {
+        let (mut places, mut next) = (0, 1);
         for segment in self.segments() {
-            bits |= if segment == "+" { next } else { 0 };
+            places |= if segment == "+" { next } else { 0 };
             next <<= 1;
         }
-        Some(Pattern(bits | next))
+        Shape(places | next)
     }
 
     /// Whether `topic` lies in the subtree that the filter names.
@@ -189,9 +186,45 @@ impl TopicFilter {
     }
 }
 
-/// At which of how many segments a filter has a `+`. A topic matches at most one filter of a pattern.
+/// At which of how many segments a filter has a `+`. A topic matches at most one filter of a shape.
+///
+/// Of two shapes the less specific one is the lesser: the one with fewer segments, and of two that have as many the one that
+/// has a `+` where they differ first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Pattern(u128);
+pub struct Shape(
+    /// A bit for each segment, the lowest for the first, and one more above them all that says how many there are.
+    u128,
+);
+
+impl Shape {
+    /// How many segments there are; at most one more than [`MAX_TOPIC_SEGMENTS`].
+    pub fn depth(self) -> usize {
+        self.0.ilog2() as usize
+    }
+
+    /// A bit for each segment that is a `+`, the lowest for the first.
+    pub fn wildcards(self) -> u128 {
+        self.0 ^ 1 << self.0.ilog2()
+    }
+
+    /// Whether any segment is a `+`.
+    pub fn has_wildcard(self) -> bool {
+        self.wildcards() != 0
+    }
+}
+
+impl Ord for Shape {
+    fn cmp(&self, other: &Shape) -> Ordering {
+        let first_first = |shape: &Shape| shape.wildcards().reverse_bits();
+        self.depth().cmp(&other.depth()).then_with(|| first_first(other).cmp(&first_first(self)))
+    }
+}
+
+impl PartialOrd for Shape {
+    fn partial_cmp(&self, other: &Shape) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl PartialEq for TopicFilter {
     fn eq(&self, other: &TopicFilter) -> bool {
@@ -374,16 +407,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_where_the_wildcards_stand_in_how_many_segments() {
-        let pattern = |text| TopicFilter::parse(text).unwrap().pattern();
-        assert_eq!((pattern("a"), pattern("#"), pattern("/")), (None, None, None));
-        assert_eq!(pattern("a/+"), pattern("b/+/#"));
-        let different = ["+", "+/a", "a/+", "+/+", "+/a/a", &["+"; MAX_TOPIC_SEGMENTS].join("/")];
-        for (index, one) in different.iter().enumerate() {
-            assert!(different[..index].iter().all(|other| pattern(other) != pattern(one)), "{one}");
-        }
-        let longest = format!("/{}", ["+"; MAX_TOPIC_SEGMENTS].join("/"));
-        assert_ne!(pattern(&longest), pattern(&longest[1..]));
+    fn a_shape_is_where_the_wildcards_stand_in_how_many_segments() {
+        let shape = |text: &str| TopicFilter::parse(text).unwrap().shape();
+        let of = |text| (shape(text).depth(), shape(text).wildcards());
+        assert_eq!((of("#"), of("/"), of("a"), of("/a")), ((0, 0), (1, 0), (1, 0), (2, 0)));
+        assert_eq!((of("+"), of("a/+/b/+/#")), ((1, 1), (4, 0b1010)));
+        assert_eq!(shape("a/+"), shape("b/+/#"));
+        assert!(shape("a/+").has_wildcard() && !shape("a/b").has_wildcard());
+        let longest = ["+"; MAX_TOPIC_SEGMENTS].join("/");
+        assert_eq!(of(&format!("/{longest}")), (MAX_TOPIC_SEGMENTS + 1, u128::from(u64::MAX) << 1));
+        let order = ["#", "+", "a", "+/+", "+/a", "a/+", "a/a", "+/a/a", "a/+/+", &longest];
+        assert!(order.is_sorted_by(|one, next| shape(one) < shape(next)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError,
 };
 
+use super::directory::judge;
 use super::file::{HeldBack, LockableFile};
 use super::{
     CACHE, FILE, FORMAT, OLDEST, VALUES, cannot_open, damage, explain, explain_io, foreign, record, salvage,
@@ -58,6 +59,9 @@ impl Failed {
 /// [`StoreError`] where the file cannot be opened, or is damaged and `damaged` is not said.
 pub fn read(directory: &Path, damaged: bool) -> Result<Contents, StoreError> {
     let path = directory.join(FILE);
+    if !damaged {
+        judge(directory)?;
+    }
     let tree = match attempt(&path, true) {
         Err(Failed::Final(error)) => return Err(error),
         Err(failed) if !damaged => return Err(failed.say(&path)),

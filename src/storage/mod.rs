@@ -1,19 +1,23 @@
 //! Last values on a disk: the broker's [`Store`] in a file of the embedded database redb.
 //!
-//! A data directory holds one file, `last-values.redb`, with two tables: `values`, from topics to records, and
-//! `about`, with the version of the format. Why redb: `docs/decisions/0012-storage.md`.
+//! A data directory holds a file, `last-values.redb`, with two tables: `values`, from topics to records, and
+//! `about`, with the version of the format. Why redb: `docs/decisions/0012-storage.md`. Beside it are a note that it is
+//! there (`directory`) and space that is kept aside (`reserve`).
 
 mod backup;
 mod compact;
 mod contents;
+mod directory;
 mod file;
+mod full;
 mod record;
+mod reserve;
 mod salvage;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +27,9 @@ use redb::{
 };
 
 use crate::broker::{Backup, Change, Kept, Store, StoreError};
+use directory::{Directory, Identity};
 use file::{HeldBack, LockableFile};
+use reserve::Reserve;
 
 pub use backup::is_name;
 pub use compact::{Compacted, compact};
@@ -37,9 +43,10 @@ const VERSION: &str = "version";
 const FORMAT: u64 = 2;
 /// The oldest version that is read. A file of it becomes one of this version when it is opened for writing.
 const OLDEST: u64 = 1;
-/// The one file of a data directory.
+/// The file of a data directory that holds the values.
 pub const FILE: &str = "last-values.redb";
-/// Memory for pages of the file. What the broker remembers it reads but once.
+/// Memory for pages of the file. redb would take 1 GiB, which is not in the broker's budget of memory; and what the broker
+/// remembers it reads but once.
 const CACHE: usize = 32 << 20;
 
 /// A data directory that is open for writing; nobody else can open it.
@@ -49,9 +56,23 @@ pub struct Storage {
     /// None after a failure, until it can be opened again.
     database: Option<Database>,
     path: PathBuf,
+    /// The file that was opened first; None in tests that have none.
+    identity: Option<Identity>,
     sync: bool,
+    reserve: Option<Reserve>,
+    /// The disk was full, and the reserve is given up: only what frees space is written.
+    full: bool,
+    /// And that in small commits. Where those do not fit, it is tried in one: a value that is as large as the reserve
+    /// cannot be copied, but if it goes as well, it need not be.
+    in_pieces: bool,
+    /// What was not written for want of space since the last commit.
+    left_out: Option<StoreError>,
+    /// Bytes that were freed while the disk was full.
+    freed: usize,
     /// How records are spelled, made once.
     record: Vec<u8>,
+    /// The directory whose file this is to become.
+    unfinished: Option<Directory>,
 }
 
 impl fmt::Debug for Storage {
@@ -60,19 +81,111 @@ impl fmt::Debug for Storage {
     }
 }
 
+/// Why a database cannot be opened, and whether that is for want of space.
+struct Unopened {
+    error: StoreError,
+    full: bool,
+}
+
+impl From<StoreError> for Unopened {
+    fn from(error: StoreError) -> Unopened {
+        Unopened { error, full: false }
+    }
+}
+
 impl Storage {
     /// Opens a data directory, which is made where there is none. Without `sync` it is left to the system when a commit
     /// reaches the disk. Every page of the file is checked; where one is damaged, nothing on the disk is changed.
     ///
     /// # Errors
-    /// [`StoreError`]: it cannot be read or written, is in use, is damaged, or is of a newer version.
+    /// [`StoreError`]: it cannot be read or written, is in use, is damaged, is of a newer version, or has lost its file.
     pub fn open(directory: &Path, sync: bool) -> Result<Storage, StoreError> {
-        fs::create_dir_all(directory).map_err(|error| {
-            StoreError(format!("cannot make the data directory {}: {error}", directory.display()))
-        })?;
+        let taken = Directory::take(directory)?;
+        if !taken.has_file()? {
+            begin(&taken)?;
+        }
+        let storage = Storage::in_place(directory, sync)?;
+        note(&taken);
+        taken.warn_of_rights();
+        Ok(storage)
+    }
+
+    /// Opens a data directory to be filled: one that is new has its file when [`finish`](Self::finish) succeeds, and not
+    /// before.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn fill(directory: &Path) -> Result<Storage, StoreError> {
+        let taken = Directory::take(directory)?;
+        if taken.has_file()? {
+            drop(taken);
+            return Storage::open(directory, true);
+        }
+        let path = taken.unfinished();
+        let made = make_database(&path);
+        if made.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        let (database, identity) = made?;
+        let mut storage = Storage::new(path, database, Some(identity), true);
+        storage.unfinished = Some(taken);
+        Ok(storage)
+    }
+
+    /// Commits and closes what was opened to be filled.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the directory holds what it held before.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.commit()?;
+        let Some(directory) = &self.unfinished else { return Ok(()) };
+        // Closing it writes to it.
+        self.database = None;
+        directory.put_in_place()?;
+        note(directory);
+        self.unfinished = None;
+        Ok(())
+    }
+
+    /// Opens the file of a directory.
+    fn in_place(directory: &Path, sync: bool) -> Result<Storage, StoreError> {
         let path = directory.join(FILE);
-        let database = open_database(&path, sync, true)?;
-        Ok(Storage { transaction: None, database: Some(database), path, sync, record: Vec::new() })
+        let reserve = Reserve::in_directory(directory);
+        let opened = open_database(&path, sync, true).or_else(|unopened| {
+            if !unopened.full {
+                return Err(unopened);
+            }
+            reserve.give_up();
+            open_database(&path, sync, true)
+        });
+        let (database, identity) = opened.map_err(|unopened| unopened.error)?;
+        if let Err(error) = reserve.keep() {
+            tracing::warn!(
+                %error,
+                "there is no room to keep space aside in the data directory; if the disk fills up, clearing topics may not \
+                 free any of it"
+            );
+        }
+        let mut storage = Storage::new(path, database, Some(identity), sync);
+        storage.reserve = Some(reserve);
+        Ok(storage)
+    }
+
+    fn new(path: PathBuf, database: Database, identity: Option<Identity>, sync: bool) -> Storage {
+        Storage {
+            transaction: None,
+            database: Some(database),
+            path,
+            identity,
+            sync,
+            reserve: None,
+            full: false,
+            in_pieces: true,
+            left_out: None,
+            freed: 0,
+            record: Vec::new(),
+            unfinished: None,
+        }
     }
 
     /// A store in something that is no file.
@@ -80,8 +193,8 @@ impl Storage {
     fn on(backend: impl StorageBackend) -> Result<Storage, StoreError> {
         let path = PathBuf::from("(test)");
         let file = LockableFile { file: backend, sync: true, lock: true };
-        let database = Some(open_on(&path, file, true)?);
-        Ok(Storage { transaction: None, database, path, sync: true, record: Vec::new() })
+        let database = open_on(&path, file, true).map_err(|unopened| unopened.error)?;
+        Ok(Storage::new(path, database, None, true))
     }
 
     fn write_changes(&mut self, changes: &[Change]) -> Result<(), redb::Error> {
@@ -109,7 +222,53 @@ impl Storage {
     fn failed(&mut self, error: redb::Error) -> StoreError {
         self.transaction = None;
         self.database = None;
+        if is_full(&error) {
+            self.give_up_reserve();
+        }
         StoreError(format!("cannot write to {}: {}", self.path.display(), explain(&error)))
+    }
+
+    fn give_up_reserve(&mut self) {
+        if let Some(reserve) = &self.reserve {
+            reserve.give_up();
+            self.in_pieces = !(self.full && self.in_pieces);
+            self.full = true;
+        }
+    }
+
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        if self.database.is_some() {
+            return Ok(());
+        }
+        self.check_identity()?;
+        match open_database(&self.path, self.sync, false) {
+            Ok((database, _)) => {
+                self.database = Some(database);
+                Ok(())
+            }
+            Err(unopened) => {
+                if unopened.full {
+                    self.give_up_reserve();
+                }
+                Err(unopened.error)
+            }
+        }
+    }
+
+    /// Whether the path still names the file.
+    fn check_identity(&self) -> Result<(), StoreError> {
+        self.identity.map_or(Ok(()), |identity| identity.check(&self.path))
+    }
+}
+
+/// What was opened to be filled, and was not finished, leaves nothing.
+impl Drop for Storage {
+    fn drop(&mut self) {
+        if self.unfinished.is_some() {
+            self.transaction = None;
+            self.database = None;
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -136,17 +295,23 @@ impl Store for Storage {
     }
 
     fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
-        if self.database.is_none() {
-            self.database = Some(open_database(&self.path, self.sync, false)?);
+        self.reopen()?;
+        if self.full {
+            return self.write_when_full(changes);
         }
         self.write_changes(changes).map_err(|error| self.failed(error))
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        match self.transaction.take() {
-            None => Ok(()),
-            Some(transaction) => transaction.commit().map_err(|error| self.failed(error.into())),
+        if let Some(error) = self.left_out.take() {
+            self.transaction = None;
+            return Err(error);
         }
+        if let Some(transaction) = self.transaction.take() {
+            transaction.commit().map_err(|error| self.failed(error.into()))?;
+        }
+        // What was written to a file that has no name any more is written to nothing.
+        self.check_identity()
     }
 
     fn backup(&mut self) -> Result<Backup, StoreError> {
@@ -179,30 +344,80 @@ fn read_values(database: &Database, take: &mut dyn FnMut(Kept)) -> Result<Vec<St
     Ok(damaged)
 }
 
-fn open_database(path: &Path, sync: bool, check: bool) -> Result<Database, StoreError> {
-    // It is not truncated: what is in it is what this is about.
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+/// Notes in a directory that it holds a file.
+fn note(directory: &Directory) {
+    if let Err(error) = directory.mark() {
+        // The values are what matters. The next start tries again.
+        tracing::warn!(%error, "cannot note in the data directory that it holds a file");
+    }
+}
+
+/// Makes the file of a directory that has none.
+fn begin(directory: &Directory) -> Result<(), StoreError> {
+    let path = directory.unfinished();
+    let made = make_database(&path).and_then(|(database, _)| {
+        // Closing it writes to it.
+        drop(database);
+        directory.put_in_place()
+    });
+    if made.is_err() {
+        let _ = fs::remove_file(&path);
+    }
+    made
+}
+
+/// Makes a new file with nothing in it.
+fn make_database(path: &Path) -> Result<(Database, Identity), StoreError> {
+    let file = directory::create(path)
+        .map_err(|error| StoreError(format!("cannot make {}: {}", path.display(), explain_io(&error))))?;
+    open_file(path, file, true, false).map_err(|unopened| unopened.error)
+}
+
+/// Opens a file that is there.
+fn open_database(path: &Path, sync: bool, check: bool) -> Result<(Database, Identity), Unopened> {
+    let file = OpenOptions::new().read(true).write(true).open(path);
     let file = file.map_err(|error| {
         let what = explain_io(&error);
         StoreError(format!("cannot open {}: {what}", path.display()))
     })?;
+    open_file(path, file, sync, check)
+}
+
+fn open_file(path: &Path, file: File, sync: bool, check: bool) -> Result<(Database, Identity), Unopened> {
+    let identity = Identity::of(&file)
+        .map_err(|error| StoreError(format!("cannot read {}: {}", path.display(), explain_io(&error))))?;
     let file = LockableFile::new(file, sync, true).map_err(|error| StoreError(cannot_open(path, error)))?;
-    open_on(path, file, check)
+    Ok((open_on(path, file, check)?, identity))
 }
 
 /// Opens a database. What that writes, to repair what a crash left behind, is held back until it has succeeded.
-fn open_on(path: &Path, backend: impl StorageBackend, check: bool) -> Result<Database, StoreError> {
+fn open_on(path: &Path, backend: impl StorageBackend, check: bool) -> Result<Database, Unopened> {
     let (backend, held_back) = HeldBack::new(backend);
     let opened = Builder::new()
         .set_cache_size(CACHE)
         .set_check_integrity_on_open(check)
         .create_with_backend(backend)
-        .map_err(|error| StoreError(cannot_open(path, error)))?;
+        .map_err(|error| {
+            let full = matches!(&error, DatabaseError::Storage(StorageError::Io(error)) if is_full_io(error));
+            Unopened { error: StoreError(cannot_open(path, error)), full }
+        })?;
     judge_version(&opened, path)?;
-    held_back
-        .release()
-        .map_err(|error| StoreError(format!("cannot write to {}: {}", path.display(), explain_io(&error))))?;
+    held_back.release().map_err(|error| {
+        let what = explain_io(&error);
+        Unopened {
+            error: StoreError(format!("cannot write to {}: {what}", path.display())),
+            full: is_full_io(&error),
+        }
+    })?;
     Ok(opened)
+}
+
+fn is_full(error: &redb::Error) -> bool {
+    matches!(error, redb::Error::Io(error) if is_full_io(error))
+}
+
+fn is_full_io(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Looks at the version of the format, and notes it in a new file.
@@ -263,7 +478,7 @@ fn damage(path: &Path, what: &str) -> String {
     let directory = path.parent().unwrap_or(path).display();
     format!(
         "{} is damaged ({what}); nothing in it was changed. `babelmq export --damaged {directory}` prints the values that can \
-         still be read; `babelmq import` writes them to another directory, or move the file away to begin anew",
+         still be read; `babelmq import` writes them to another directory, or move the directory away to begin anew",
         path.display()
     )
 }
@@ -277,7 +492,9 @@ fn explain(error: &redb::Error) -> String {
 
 fn explain_io(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::StorageFull => format!("{error}; make room on its disk"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("{error}; make room on its disk")
+        }
         io::ErrorKind::FileTooLarge => {
             format!("{error}; the process may not write files of this size (ulimit -f)")
         }

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use socket2::SockRef;
 
 use super::session::Shared;
-use crate::broker::{Event, Query, Stats, SubscriptionInfo};
+use crate::broker::{Event, Query, Stats, SubscriptionInfo, Unsaved};
 use crate::codec::{Batch, Document, Payload, to_value};
 use crate::protocol::{Refusal, Topic, TopicFilter, Value};
 
@@ -37,7 +37,7 @@ pub struct BrokerHandle {
 pub(super) struct Threads {
     pub(super) dispatcher: Option<JoinHandle<()>>,
     /// Where there is a store.
-    pub(super) keeper: Option<JoinHandle<()>>,
+    pub(super) keeper: Option<JoinHandle<Result<(), Unsaved>>>,
     pub(super) attendant: Option<JoinHandle<()>>,
     pub(super) listener: Option<JoinHandle<()>>,
     pub(super) pool: Vec<JoinHandle<()>>,
@@ -128,9 +128,17 @@ impl BrokerHandle {
     }
 
     /// Stops the broker: no new clients, what was accepted is routed and written out (for at most 5 s), every thread is
-    /// joined.
+    /// joined. What could not be saved is in the log; [`close`](Self::close) returns it.
     pub fn shutdown(mut self) {
-        self.stop();
+        let _ = self.stop();
+    }
+
+    /// Stops the broker as [`shutdown`](Self::shutdown) does, and says what could not be saved.
+    ///
+    /// # Errors
+    /// [`Unsaved`] where the store could not write everything: what it does not have is lost.
+    pub fn close(mut self) -> Result<(), Unsaved> {
+        self.stop()
     }
 
     fn ask<T>(&self, query: impl FnOnce(Sender<T>) -> Query) -> Option<T> {
@@ -139,10 +147,10 @@ impl BrokerHandle {
         answer.recv().ok()
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self) -> Result<(), Unsaved> {
         // After `shutdown` there is nothing left to stop.
         if self.events.is_none() {
-            return;
+            return Ok(());
         }
         let Threads { dispatcher, keeper, attendant, listener, pool } = std::mem::take(&mut self.threads);
         self.shared.stopping.store(true, Ordering::Release);
@@ -163,8 +171,11 @@ impl BrokerHandle {
             self.shared.connections.shut_down(Shutdown::Both);
         }
         dispatcher.into_iter().for_each(join);
-        // Nothing that was accepted is lost: it writes what is left and ends.
-        keeper.into_iter().for_each(join);
+        // It writes what is left and ends. A panic was reported where it happened.
+        let saved = keeper.map_or(Ok(()), |keeper| keeper.join().unwrap_or(Ok(())));
+        if let Err(unsaved) = &saved {
+            tracing::error!("{unsaved}");
+        }
         attendant.into_iter().for_each(join);
         self.shared.connections.join();
         // Nobody is left who could call them.
@@ -172,12 +183,13 @@ impl BrokerHandle {
         pool.into_iter().for_each(join);
         // Those that were started meanwhile.
         self.shared.connections.join();
+        saved
     }
 }
 
 impl Drop for BrokerHandle {
     fn drop(&mut self) {
-        self.stop();
+        let _ = self.stop();
     }
 }
 

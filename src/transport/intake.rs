@@ -10,7 +10,7 @@ use crate::codec::{
     Published, Recognised, Request, Spares, Topics, Workspace, read_request,
 };
 use crate::protocol::{
-    ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
+    DECODED_FLOOR, ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
     check_topic_limits, frame_at, plain_size,
 };
 
@@ -21,6 +21,9 @@ const SEEN: usize = 64;
 /// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read can bring many of them;
 /// what is beyond this is decoded again by the writer that needs it.
 const MAX_DECODED: usize = 4 << 20;
+
+/// A pickle may take so many times as much memory to be read as its value takes, and is none that expands.
+const USUAL_TIMES: usize = 3;
 
 /// After a message that could not be written ahead, so many batches are left to the writers.
 const PAUSE: u32 = 64;
@@ -49,7 +52,8 @@ pub(super) struct Intake<'a> {
     refused: usize,
     /// Memory to decode in.
     claim: Claim,
-    /// Whether the message that was read last decodes to far more than its length explains.
+    /// Bytes that the message that was read last was decoded to, and whether they are more than its length explains.
+    size: usize,
     expands: bool,
     /// Bytes that messages decoded to beyond what their lengths explain.
     extra: usize,
@@ -138,6 +142,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         steps: Vec::new(),
         refused: 0,
         claim: Claim::nothing(),
+        size: 0,
         expands: false,
         extra: 0,
         cost: 0,
@@ -177,32 +182,46 @@ impl<'a> Intake<'a> {
         body: Range<usize>,
     ) -> Option<Result<Request<'a>, Refusal>> {
         let budget = self.limits.decoded_budget(body.len());
-        let plain = plain_size(body.len()).min(budget);
+        let usual = (USUAL_TIMES * plain_size(body.len())).clamp(DECODED_FLOOR.min(budget), budget);
         self.expands = false;
-        if let Err(refusal) = self.claim(plain) {
+        if let Err(refusal) = self.claim(usual) {
             return Some(Err(refusal));
         }
-        let limits = Limits { decoded_size: plain, ..self.limits };
+        let limits = Limits { decoded_size: usual, ..self.limits };
         match read_request(source, format, body.clone(), &mut self.document, &limits) {
-            Err(refusal) if refusal.code == ErrorCode::TooLarge && budget > plain => {}
-            other => return Some(other),
+            Err(refusal) if refusal.code == ErrorCode::TooLarge && budget > usual => {}
+            other => {
+                self.size = self.decoded_by(&other);
+                self.expands = self.size > plain_size(body.len());
+                return Some(other);
+            }
         }
         if !self.recent.permit {
             return None;
         }
-        self.expands = true;
         if let Err(refusal) = self.claim(budget) {
             return Some(Err(refusal));
         }
-        let request = read_request(source, format, body, &mut self.document, &self.limits);
-        let root = match &request {
-            Ok(Request::Publish { message, .. }) => message.document,
-            _ => None,
-        };
-        let decoded = root.map_or(budget, |root| self.document.value_size(root));
-        self.decoded_before += decoded;
-        self.extra += decoded.saturating_sub(plain);
+        let request = read_request(source, format, body.clone(), &mut self.document, &self.limits);
+        self.size = self.decoded_by(&request);
+        self.expands = self.size > plain_size(body.len());
+        if request.is_err() {
+            // It was decoded all the same.
+            self.decoded_before += budget;
+            self.extra += budget;
+        }
+        self.extra += self.size.saturating_sub(usual);
         Some(request)
+    }
+
+    /// Bytes that the payload of a request was decoded to.
+    fn decoded_by(&self, request: &Result<Request<'_>, Refusal>) -> usize {
+        match request {
+            Ok(Request::Publish { message, .. }) => {
+                message.document.map_or(0, |root| self.document.value_size(root))
+            }
+            _ => 0,
+        }
     }
 
     /// Claims memory to decode so many bytes in.
@@ -238,8 +257,10 @@ impl<'a> Intake<'a> {
         let step = match request {
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
                 Ok(index) => {
-                    if !self.expands {
-                        self.decoded += message.document.map_or(0, |root| self.document.value_size(root));
+                    if self.expands {
+                        self.decoded_before += self.size;
+                    } else {
+                        self.decoded += self.size;
                     }
                     let fields = match self.document.nodes().get(first) {
                         Some(Node::Dict(size)) => size.items as usize,
@@ -248,8 +269,8 @@ impl<'a> Intake<'a> {
                     let like = Some(Like { topic: Some(index), retain, ttl, verbatim });
                     match (format, &message.part) {
                         (Format::Json, Part::Value(value)) => {
-                            self.recent.known.learn(source, body, value.clone(), &topic);
-                            self.recent.like = like;
+                            let is_known = self.recent.known.learn(source, body, value.clone(), &topic);
+                            self.recent.like = like.filter(|_| is_known);
                             self.recent.topic.clear();
                             self.recent.topic.push_str(&topic);
                         }

@@ -23,6 +23,7 @@ use super::server::Config;
 use super::threads;
 use super::writer::Writer;
 use crate::broker::{Backlog, ClientId, Control, Counters, Event, Memory, Step, outbox_with};
+use crate::codec::pickle::release_scratch;
 use crate::codec::{Claim, Spares};
 use crate::protocol::{ErrorCode, Format, FrameBuffer, LARGEST_BUFFER, NextSize, Refusal, whole_frames};
 
@@ -39,6 +40,8 @@ const PARK_AFTER: Duration = Duration::from_secs(5);
 /// The same, where more sessions than the first number have a thread: threads are what the system has fewest of.
 const PARK_AFTER_IN_A_CROWD: [(usize, Duration); 2] =
     [(1_024, Duration::from_millis(100)), (256, Duration::from_secs(1))];
+/// Where more sessions than this have a thread, they give memory back whenever they wait.
+const CROWD: usize = 64;
 /// Bytes that all sessions together read at once, about as many as a processor's cache holds, and what each may at least.
 const READ_AT_ONCE: usize = 1 << 20;
 const SMALLEST_SHARE: usize = 32 << 10;
@@ -288,6 +291,11 @@ impl Session {
             while taken.more {
                 taken = self.take_frames()?;
             }
+            if awake.is_crowded() {
+                // Of many, most will wait for long.
+                self.buffer.release();
+                release_scratch();
+            }
             self.purse.note_buffer(self.buffer.size());
             if let Some(fault) = taken.fault {
                 let format = fault.answer_in();
@@ -471,6 +479,11 @@ impl Awake {
     fn new(shared: Arc<Shared>) -> Awake {
         shared.awake.fetch_add(1, Ordering::Relaxed);
         Awake(shared)
+    }
+
+    /// Whether so many sessions have a thread that none should keep memory for what comes next.
+    fn is_crowded(&self) -> bool {
+        self.0.awake.load(Ordering::Relaxed) > CROWD
     }
 
     /// How long its client may be silent.

@@ -63,7 +63,10 @@ thread_local! {
 ///
 /// # Errors
 /// What the system says.
-pub(super) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub(super) fn spawn<T: Send + 'static>(
+    name: String,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     #[cfg(test)]
     let run = {
         let Some(left) = SPAWNS_LEFT.get().checked_sub(1) else {
@@ -72,8 +75,9 @@ pub(super) fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> io::Re
         SPAWNS_LEFT.set(left);
         let held = SPAWNED.with(std::sync::Arc::clone);
         move || {
-            run();
+            let result = run();
             drop(held);
+            result
         }
     };
     Builder::new().name(name).spawn(run)

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::gathered::{Gathered, MAX_BYTES};
+use super::list::{List, Listed};
 use super::patience::{LEAST_TAKEN, Patience, WRITE_TICK};
 use super::process::resident_bytes;
 use super::server::Config;
@@ -297,10 +298,10 @@ impl Writer {
             Delivery::Snapshot { values, dialect } => self.gather_values(&values, dialect)?,
             Delivery::Walk { pieces, topic, dialect } => {
                 let (mut sent, mut whole) = (0, false);
-                while let Some(Piece { values, last }) = self.next_piece(&pieces)? {
-                    sent += values.len() as u64;
-                    whole = last;
-                    self.gather_values(&values, dialect)?;
+                while let Some(piece) = self.next_piece(&pieces)? {
+                    sent += piece.values.len() as u64;
+                    whole = piece.last;
+                    self.gather_values(&piece.values, dialect)?;
                 }
                 if whole {
                     let reply = Reply::Subscribed { topic, values: sent };
@@ -308,15 +309,11 @@ impl Writer {
                 }
             }
             Delivery::Topics { pieces, format } => {
-                let (mut topics, mut whole) = (Vec::new(), false);
-                while let Some(Piece { values, last }) = self.next_piece(&pieces)? {
-                    whole = last;
-                    topics.extend(values.iter().map(|stored| stored.topic().to_topic()));
+                let mut list = List::new(format, &self.limits, &self.account);
+                while let Some(piece) = self.next_piece(&pieces)? {
+                    list.add(&piece);
                 }
-                if whole {
-                    topics.sort_unstable();
-                    self.gathered.append(|out| write_reply(out, format, &Reply::Topics { topics }));
-                }
+                self.gather_list(list)?;
             }
             Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value)?,
             Delivery::Durable { ticket, reply, format } => {
@@ -344,6 +341,19 @@ impl Writer {
         }
         self.gathered.charges.push(charge);
         Ok(())
+    }
+
+    /// Adds the answer to a `list` of many topics, unless the connection was cut off before it was whole.
+    fn gather_list(&mut self, list: List) -> io::Result<()> {
+        let Some(Listed { format, reply, encoded, mut memory }) = list.finish() else { return Ok(()) };
+        // What is long is written by itself.
+        self.flush()?;
+        self.gathered.own.reserve(encoded);
+        self.gathered.append(|out| write_reply(out, format, &reply));
+        drop(reply);
+        memory.shrink_to(self.gathered.own.capacity());
+        self.answer = memory;
+        self.flush()
     }
 
     /// The next of many stored values, or `None` behind the last. What was gathered does not wait for it.

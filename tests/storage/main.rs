@@ -11,6 +11,8 @@ mod archive;
 mod backup;
 mod damage;
 mod directory;
+mod first;
+mod full;
 mod kills;
 mod limits;
 mod readonly;

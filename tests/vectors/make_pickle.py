@@ -631,17 +631,17 @@ def refused():
             "128",
             b")" + b"\x85" * 100 + b"q\x000]h\x00a" + b"h\x00" + b"\x85" * 28 + b"a.",
         ),
-        ("doubling tuple", "too-large", "1048576 bytes", b")" + b"2\x86" * 32 + b"."),
+        ("doubling tuple", "too-large", "262144 bytes", b")" + b"2\x86" * 32 + b"."),
         (
             "doubling list of lists",
             "too-large",
-            "1048576 bytes",
+            "823296 bytes",
             b"]" + b"q\x000](h\x00h\x00e" * 40 + b".",
         ),
         (
             "doubling list with duplicates",
             "too-large",
-            "1048576 bytes",
+            "262144 bytes",
             b"}(K\x01K\x01K\x01K\x01u" + b"2\x86" * 40 + b".",
         ),
     ]

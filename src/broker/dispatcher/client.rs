@@ -1,6 +1,6 @@
 //! A connection that can receive, and what it subscribed to.
 
-use std::collections::{BTreeMap, HashMap, btree_map, hash_map};
+use std::collections::{BTreeMap, HashMap, btree_map};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,8 +8,11 @@ use crate::broker::event::ClientId;
 use crate::broker::mailbox::Mailbox;
 use crate::broker::outbox::Outbox;
 use crate::broker::subscriptions::Way;
-use crate::codec::Dialect;
-use crate::protocol::{Format, MAX_PATTERNS, Overflow, Pattern, TopicFilter};
+use crate::codec::{Account, Claim, Dialect};
+use crate::protocol::{Format, Overflow, TopicFilter};
+
+/// What a subscription costs beside its filter, in bytes: in the tables of the broker and of its connection.
+const SUBSCRIPTION_COST: usize = 512;
 
 /// A connection that can receive.
 #[derive(Debug)]
@@ -21,8 +24,8 @@ pub(super) struct Client {
     /// What may wait in its outbox, unless a subscription asks for less.
     queue_messages: usize,
     pub(super) filters: HashMap<TopicFilter, Wish>,
-    /// How many of them have their `+` at the same places.
-    patterns: HashMap<Pattern, usize>,
+    /// With the memory for connections, for its subscriptions.
+    account: Account,
     /// How many subscriptions ask for an outbox of each length.
     queues: BTreeMap<usize, usize>,
     /// Where subscriptions wait that would rather lose messages.
@@ -37,22 +40,24 @@ pub(super) struct Client {
 }
 
 /// What a subscription asked for beside its topic.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Wish {
     way: Way,
     /// The longest its queue may be.
     queue: Option<usize>,
+    /// The memory that it takes.
+    claim: Claim,
 }
 
 impl Client {
-    pub(super) fn new(id: ClientId, peer: SocketAddr, outbox: Outbox) -> Client {
+    pub(super) fn new(id: ClientId, peer: SocketAddr, outbox: Outbox, account: Account) -> Client {
         Client {
             id,
             peer,
             queue_messages: outbox.limits().messages,
             outbox,
             filters: HashMap::new(),
-            patterns: HashMap::new(),
+            account,
             queues: BTreeMap::new(),
             mailboxes: Vec::new(),
             free_mailboxes: Vec::new(),
@@ -62,13 +67,13 @@ impl Client {
         }
     }
 
-    /// Whether it may have a subscription, of `most` that it may have.
+    /// The memory for a subscription, if it may have another, of `most` that it may have.
     ///
     /// # Errors
     /// Why not, and what to do.
-    pub(super) fn has_room_for(&self, filter: &TopicFilter, most: usize) -> Result<(), String> {
+    pub(super) fn has_room_for(&self, filter: &TopicFilter, most: usize) -> Result<Claim, String> {
         if self.filters.contains_key(filter) {
-            return Ok(());
+            return Ok(Claim::nothing());
         }
         if self.filters.len() >= most {
             return Err(format!(
@@ -76,25 +81,26 @@ impl Client {
                  above several of them, or use another connection"
             ));
         }
-        let is_another = filter.pattern().is_some_and(|pattern| !self.patterns.contains_key(&pattern));
-        if is_another && self.patterns.len() >= MAX_PATTERNS {
-            return Err(format!(
-                "the subscriptions of this connection have \"+\" at {MAX_PATTERNS} different sets of places, as many as \
-                 they may; cancel some, subscribe to a topic above several of them, or use another connection"
-            ));
-        }
-        Ok(())
+        self.account.try_claim(filter.as_str().len() + SUBSCRIPTION_COST).ok_or_else(|| {
+            format!(
+                "the broker has no memory left for more subscriptions of this connection, which has {}; cancel some, \
+                 subscribe to a topic above several of them, or start the broker with more memory",
+                self.filters.len()
+            )
+        })
     }
 
-    /// Notes what a subscription asks for, in the place of what it asked for before.
+    /// Notes what a subscription asks for, in the place of what it asked for before. The memory is what
+    /// [`has_room_for`](Self::has_room_for) has found.
     pub(super) fn wish(
         &mut self,
         filter: &TopicFilter,
         dialect: Dialect,
         overflow: Overflow,
         queue: Option<usize>,
+        claim: Claim,
     ) -> Way {
-        self.forget_wish(filter);
+        let claim = self.forget_wish(filter).unwrap_or(claim);
         let messages = queue.map_or(self.queue_messages, |queue| queue.min(self.queue_messages));
         let mailbox = self.outbox.mailbox(overflow, filter.clone(), dialect, messages);
         let way = match mailbox {
@@ -110,28 +116,18 @@ impl Client {
             *self.queues.entry(queue).or_insert(0) += 1;
             self.set_queue();
         }
-        if let Some(pattern) = filter.pattern() {
-            *self.patterns.entry(pattern).or_insert(0) += 1;
-        }
-        self.filters.insert(filter.clone(), Wish { way, queue });
+        self.filters.insert(filter.clone(), Wish { way, queue, claim });
         way
     }
 
-    pub(super) fn forget_wish(&mut self, filter: &TopicFilter) {
-        let Some(Wish { way, queue }) = self.filters.remove(filter) else { return };
+    /// Forgets what a subscription asked for. Returns the memory that it took.
+    pub(super) fn forget_wish(&mut self, filter: &TopicFilter) -> Option<Claim> {
+        let Wish { way, queue, claim } = self.filters.remove(filter)?;
         if let Way::DropOldest(place) | Way::Latest(place) = way
             && self.mailboxes[place as usize].take().is_some()
         {
             // What it holds was announced, so it is written before whatever follows; other subscriptions may be due it.
             self.free_mailboxes.push(place);
-        }
-        if let Some(pattern) = filter.pattern()
-            && let hash_map::Entry::Occupied(mut count) = self.patterns.entry(pattern)
-        {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
         }
         if let Some(queue) = queue
             && let btree_map::Entry::Occupied(mut count) = self.queues.entry(queue)
@@ -142,6 +138,7 @@ impl Client {
             }
             self.set_queue();
         }
+        Some(claim)
     }
 
     fn place_for(&mut self, mailbox: Arc<Mailbox>) -> u32 {

@@ -22,6 +22,8 @@ use crate::protocol::{ErrorCode, Format, Refusal, Reply, TopicName};
 
 /// Values that are read together at the start.
 const TOGETHER: usize = 1_024;
+/// Segments of topics whose values expire between two events, and one for each topic.
+const EXPIRED_TOGETHER: usize = 3_072;
 /// So many times as many may have been read and not taken.
 const READ_AHEAD: usize = 16;
 
@@ -92,13 +94,15 @@ impl Dispatcher {
         self.note_room();
     }
 
-    /// Forgets what has expired.
+    /// Forgets what has expired, a part of it if it is much; the next part is due at once.
     pub(super) fn expire(&mut self) {
         if self.expiries.is_empty() {
             return;
         }
         let now = self.expiries.now();
-        while let Some(topic) = self.expiries.pop(now) {
+        let mut turns = EXPIRED_TOGETHER;
+        while let Some(topic) = self.expiries.pop(now, &mut turns) {
+            turns = turns.saturating_sub(topic.segments().count());
             // Unlike a value that is cleared, it is not kept for a reader that is half way through.
             if let Some(before) = self.tree.clear(&topic) {
                 self.counts.expired += 1;

@@ -15,14 +15,11 @@ use crate::broker::tree::{AHEAD, Approach, TopicId};
 use crate::codec::{Batch, PayloadRef, Published};
 use crate::protocol::{ErrorCode, Format, Refusal, Reply, TopicName};
 
-/// Routes of topics that hold no value are remembered for this many topics at a time.
-const PASSING_TOPICS: usize = 1_024;
-
 /// Where the messages of a batch have gone so far.
 struct Where {
     /// The routes of the last topic.
     routes: Arc<[Route]>,
-    /// Their number, where the topic is in the tree.
+    /// Their number, once there are any.
     set: Option<RouteSet>,
     /// Whether all messages before went along these.
     is_same: bool,
@@ -171,18 +168,15 @@ impl Dispatcher {
 
     /// Goes on along the routes of a topic, to which message `index` was published.
     fn follow(&mut self, way: &mut Where, place: Option<TopicId>, topic: TopicName<'_>, index: usize) {
-        let set = place.map(|id| self.tree.route_set(id, topic, &self.subscriptions));
-        if set.is_some() && set == way.set {
+        let set = self.tree.route_set(place, topic, &self.subscriptions);
+        if way.set == Some(set) {
             return;
         }
-        let routes = match set {
-            Some(set) => self.tree.routes(set),
-            None => self.passing_routes(topic),
-        };
+        let routes = self.tree.routes(set);
         if index > 0 && routes != way.routes {
             self.part_ways(way, index);
         }
-        (way.routes, way.set) = (routes, set);
+        (way.routes, way.set) = (routes, Some(set));
     }
 
     /// Says that message `index` does not go where all before it went.
@@ -231,11 +225,11 @@ impl Dispatcher {
         match *place {
             None => *place = Some(self.tree.store_new(topic, payload)),
             Some(id) => {
-                let keep = !self.walks.is_empty();
+                let keep = self.walks.need(self.tree.held(*place));
                 if let Some(before) = self.tree.store(id, payload, keep)
                     && keep
                 {
-                    self.walks.keep(&before);
+                    self.walks.keep(before);
                 }
             }
         }
@@ -264,18 +258,6 @@ impl Dispatcher {
             self.tree.cost()
         );
         Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
-    }
-
-    fn passing_routes(&mut self, topic: TopicName<'_>) -> Arc<[Route]> {
-        if let Some(routes) = self.passing.get(topic.as_str()) {
-            return routes.clone();
-        }
-        let routes: Arc<[Route]> = self.subscriptions.routes(topic).into();
-        if self.passing.len() == PASSING_TOPICS {
-            self.passing.clear();
-        }
-        self.passing.insert(topic.to_topic(), routes.clone());
-        routes
     }
 }
 

@@ -21,6 +21,7 @@ impl Dispatcher {
                 Err(TryRecvError::Disconnected) if self.walks.is_empty() => break,
                 Err(_) => self.noting(Self::expire),
             }
+            self.leave_on();
             self.walk_on();
             self.record();
         }
@@ -30,12 +31,52 @@ impl Dispatcher {
     /// The next event, or `Empty` where something else is to be done first.
     fn next_event(&self, events: &Receiver<Event>, wait: &mut Wait) -> Result<Event, TryRecvError> {
         let next = self.recorder.as_ref().map_or(Next::Nothing, |recorder| recorder.next(&self.tree));
-        if !self.walks.is_empty() || next == Next::Step {
+        if self.walks.can_go_on() || !self.leaving.is_empty() || next == Next::Step {
             return events.try_recv();
+        }
+        if !self.walks.is_empty() {
+            return self.wait_for_writers(events, next);
         }
         match (next, self.next_expiry()) {
             (Next::Nothing | Next::Step, None) => wait.recv(events).map_err(|_| TryRecvError::Disconnected),
             (next, expiry) => self.wait_for_more(events, wait, next, expiry),
+        }
+    }
+
+    /// Waits for an event, for a writer that is done with a piece of a long answer, and for what else is to be done next.
+    #[cfg(not(shuttle))]
+    fn wait_for_writers(&self, events: &Receiver<Event>, next: Next) -> Result<Event, TryRecvError> {
+        events.try_recv().or_else(|error| {
+            let mut select = crossbeam_channel::Select::new();
+            select.recv(self.walks.returned());
+            if error == TryRecvError::Empty {
+                select.recv(events);
+            }
+            if let (Next::Room, Some(recorder)) = (next, &self.recorder) {
+                select.send(recorder.handovers());
+            }
+            match self.until(next) {
+                Some(at) => drop(select.ready_deadline(at)),
+                None => drop(select.ready()),
+            }
+            if error == TryRecvError::Empty { events.try_recv() } else { Err(error) }
+        })
+    }
+
+    /// The model tries what may come in any order.
+    #[cfg(shuttle)]
+    fn wait_for_writers(&self, events: &Receiver<Event>, _: Next) -> Result<Event, TryRecvError> {
+        crate::broker::sync::yield_now();
+        events.try_recv()
+    }
+
+    /// When something is to be done whatever comes.
+    #[cfg(not(shuttle))]
+    fn until(&self, next: Next) -> Option<Instant> {
+        let expiry = self.next_expiry();
+        match next {
+            Next::At(at) => Some(expiry.map_or(at, |expiry| expiry.min(at))),
+            _ => expiry,
         }
     }
 
@@ -48,6 +89,9 @@ impl Dispatcher {
         next: Next,
         expiry: Option<Instant>,
     ) -> Result<Event, TryRecvError> {
+        if expiry.is_some_and(|at| at <= Instant::now()) {
+            return events.try_recv();
+        }
         let at = match next {
             Next::At(at) => Some(expiry.map_or(at, |expiry| expiry.min(at))),
             _ => expiry,

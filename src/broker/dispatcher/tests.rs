@@ -1,5 +1,7 @@
 //! What the dispatcher decides, one event at a time and without a thread.
 
+mod subscribers;
+
 use super::*;
 use crate::broker::{Inbox, QueueLimits, Queued, Selection, outbox};
 use crate::codec::{Batch, Document, Message, Part, Payload, Published, Topics};
@@ -108,6 +110,27 @@ fn a_full_queue_ends_the_connection_with_an_error_and_nothing_else() {
     assert_eq!(waiting(&inbox), ["error"]);
     assert!(inbox.wait().is_none(), "the outbox is closed");
     assert_eq!((dispatcher.stats().slow_consumers, dispatcher.stats().subscriptions), (1, 0));
+}
+
+/// Everybody else would wait for it otherwise.
+#[test]
+fn many_values_that_expire_together_are_forgotten_in_parts() {
+    let mut dispatcher = Dispatcher::default();
+    for n in 0..3_000 {
+        let topic = format!("t/{n}");
+        publish(&mut dispatcher, &topic, true);
+        dispatcher.expiries.set(Topic::parse(&topic).unwrap().name(), Some(1));
+    }
+    let mut left = Vec::new();
+    while !dispatcher.expiries.is_empty() {
+        assert!(
+            dispatcher.next_expiry().is_some_and(|at| at <= std::time::Instant::now()),
+            "it is due at once"
+        );
+        dispatcher.expire();
+        left.push(dispatcher.tree.values());
+    }
+    assert_eq!(left, [1_976, 952, 0]);
 }
 
 #[test]

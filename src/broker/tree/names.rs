@@ -4,7 +4,7 @@
 //! taken takes the next. So a search costs one line of the cache and then looks at the node of the name and at no other; the
 //! table grows without looking at any; and what a search will need can be fetched before it is made, without a branch.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use super::NOBODY;
 
@@ -41,7 +41,21 @@ impl Default for Names {
 impl Names {
     /// The hash of a name.
     pub(super) fn hash(&self, name: &str) -> NameHash {
-        NameHash(self.hasher.hash_one(name) as u32)
+        let mut state = self.hasher.build_hasher();
+        state.write(name.as_bytes());
+        NameHash(state.finish() as u32)
+    }
+
+    /// How long the names of a topic's ancestors are, the topmost first, and their hashes. Each byte is hashed once, however many
+    /// ancestors there are.
+    pub(super) fn above(&self, name: &str) -> impl Iterator<Item = (usize, NameHash)> {
+        let mut state = self.hasher.build_hasher();
+        let mut hashed = 0;
+        name.match_indices('/').map(move |(end, _)| {
+            state.write(&name.as_bytes()[hashed..end]);
+            hashed = end;
+            (end, NameHash(state.finish() as u32))
+        })
     }
 
     /// The node with such a hash for which `is_it` is true.
@@ -151,6 +165,15 @@ mod tests {
     use super::*;
 
     proptest! {
+        /// Whoever is found by the hash of a name must be found by one that was made on the way to a longer name.
+        #[test]
+        fn an_ancestor_has_the_hash_of_its_name(name in "/?[a-zü]{0,20}(/[a-zü]{1,20}){0,12}") {
+            let names = Names::default();
+            let expected: Vec<_> =
+                name.match_indices('/').map(|(end, _)| (end, names.hash(&name[..end]))).collect();
+            prop_assert_eq!(names.above(&name).collect::<Vec<_>>(), expected);
+        }
+
         /// Whatever comes and goes, and however many want the same place, also at the end of the table.
         #[test]
         fn it_is_a_map(

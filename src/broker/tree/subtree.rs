@@ -5,12 +5,23 @@ use crate::protocol::{Topic, TopicFilter};
 
 impl Tree {
     /// The stored values of a subtree, in the order in which they were published; `None` if finding them means looking at
-    /// more than `most` topics.
-    pub(in crate::broker) fn snapshot(&self, filter: &TopicFilter, most: usize) -> Option<Vec<Stored>> {
-        let mut values = Vec::new();
-        self.walk(filter, most, |stored| values.push(stored.clone()))?;
+    /// more than `most` topics, or if they have more than `most_bytes`.
+    pub(in crate::broker) fn snapshot(
+        &self,
+        filter: &TopicFilter,
+        most: usize,
+        most_bytes: usize,
+    ) -> Option<Vec<Stored>> {
+        let (mut values, mut bytes) = (Vec::new(), 0);
+        self.walk(filter, most, |stored| {
+            bytes += stored.weight();
+            // What is too much is not shared for a moment either.
+            if bytes <= most_bytes {
+                values.push(stored.clone());
+            }
+        })?;
         values.sort_unstable_by_key(|stored| stored.published());
-        Some(values)
+        (bytes <= most_bytes).then_some(values)
     }
 
     /// The topics of a subtree that hold a value, sorted; `None` as for [`snapshot`](Self::snapshot).

@@ -17,7 +17,7 @@ const ALL: usize = 1_000;
 
 fn names(tree: &Tree, filter: &str) -> Vec<String> {
     let filter = TopicFilter::parse(filter).unwrap();
-    tree.snapshot(&filter, ALL).unwrap().iter().map(|stored| stored.topic().to_string()).collect()
+    tree.snapshot(&filter, ALL, usize::MAX).unwrap().iter().map(|stored| stored.topic().to_string()).collect()
 }
 
 #[test]
@@ -59,11 +59,37 @@ fn a_cleared_topic_leaves_nothing_behind() {
     assert_eq!(names(&tree, "/a"), ["/a/b"]);
 }
 
+/// Whatever is above a new topic already: nothing, all of it, or a part.
+#[test]
+fn what_is_missing_above_a_new_topic_is_made_and_counted() {
+    let deep = |depth: usize| format!("/{}", vec!["s"; depth].join("/"));
+    let alone = |name: &str| {
+        let mut tree = Tree::default();
+        publish(&mut tree, name, "1");
+        tree.cost()
+    };
+    let whole = alone(&deep(MAX_TOPIC_SEGMENTS));
+    for above in [1, 2, 3, 31, 32, MAX_TOPIC_SEGMENTS - 1] {
+        let mut tree = Tree::default();
+        publish(&mut tree, &deep(above), "1");
+        let more = whole - (alone(&deep(above)) - 1);
+        let topic = Topic::parse(&deep(MAX_TOPIC_SEGMENTS)).unwrap();
+        let room = |bytes| StoreLimits { values: 9, bytes: tree.cost() + bytes };
+        assert!(tree.has_room(None, topic.name(), 1, &room(more)), "{above} are there");
+        assert!(!tree.has_room(None, topic.name(), 1, &room(more - 1)), "{above} are there");
+        publish(&mut tree, topic.as_str(), "1");
+        assert_eq!((tree.cost(), tree.names.len()), (whole + 1, MAX_TOPIC_SEGMENTS + 1));
+        assert_eq!(names(&tree, &deep(MAX_TOPIC_SEGMENTS - 1)).last(), Some(&topic.to_string()));
+        tree.clear(&topic);
+        assert_eq!(tree.names.len(), above + 1, "the others are gone with it");
+    }
+}
+
 #[test]
 fn a_value_that_is_being_sent_is_not_overwritten() {
     let mut tree = Tree::default();
     publish(&mut tree, "t", "1");
-    let sending = tree.snapshot(&TopicFilter::parse("t").unwrap(), ALL).unwrap();
+    let sending = tree.snapshot(&TopicFilter::parse("t").unwrap(), ALL, usize::MAX).unwrap();
     publish(&mut tree, "t", "22");
     assert_eq!(sending[0].payload().source(), b"1");
     assert_eq!(tree.get(&Topic::parse("t").unwrap()).unwrap().payload().source(), b"22");

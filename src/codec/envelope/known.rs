@@ -8,6 +8,9 @@ use std::ops::Range;
 use crate::codec::json;
 use crate::protocol::Limits;
 
+/// Bytes around a payload that are remembered at most: a topic of any length, and what else a program says with it.
+pub(in crate::codec) const MOST_REMEMBERED: usize = 4 << 10;
+
 /// The bytes around the payload of a publish that was read in full.
 #[derive(Debug, Default)]
 pub struct KnownEnvelope {
@@ -30,7 +33,12 @@ pub struct Recognised<'a> {
 
 impl KnownEnvelope {
     /// Remembers what is around the payload of a body that was accepted: a publish to `topic`, its payload at `message`.
-    pub fn learn(&mut self, source: &[u8], body: Range<usize>, message: Range<usize>, topic: &str) {
+    /// Returns false, and remembers nothing, where that is longer than it is worth: every connection remembers one.
+    pub fn learn(&mut self, source: &[u8], body: Range<usize>, message: Range<usize>, topic: &str) -> bool {
+        if body.len() - message.len() > MOST_REMEMBERED {
+            *self = KnownEnvelope::default();
+            return false;
+        }
         self.before.clear();
         self.before.extend_from_slice(&source[body.start..message.start]);
         self.after.clear();
@@ -40,6 +48,7 @@ impl KnownEnvelope {
         self.topic = start
             .map(|start| start..start.saturating_add(topic.len()))
             .filter(|range| range.end < self.before.len() && self.before[range.clone()] == *topic.as_bytes());
+        true
     }
 
     /// Recognises a publish; `None` for everything that is to be read in full.
@@ -170,6 +179,20 @@ mod tests {
             known.learn(body, 0..body.len(), range, &topic);
         }
         known
+    }
+
+    /// Every connection remembers an envelope, so a long one would be multiplied by connections.
+    #[test]
+    fn what_is_long_around_a_payload_is_not_remembered() {
+        for (length, is_remembered) in [(100, true), (MOST_REMEMBERED, false), (1 << 20, false)] {
+            let long = "x".repeat(length);
+            let body = format!(r#"{{"command":"publish","topic":"t","message":1,"other":"{long}"}}"#);
+            let known = learned(body.as_bytes());
+            assert_eq!(known.before.is_empty(), !is_remembered, "{length}");
+            assert!(known.before.capacity() + known.after.capacity() <= 2 * MOST_REMEMBERED, "{length}");
+            let recognised = known.recognise(body.as_bytes(), 0..body.len(), &Limits::default());
+            assert_eq!(recognised.is_some(), is_remembered, "{length}");
+        }
     }
 
     proptest! {

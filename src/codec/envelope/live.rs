@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::longest::encoded_room;
 use super::reply::{Content, Dialect};
 use super::write::{Field, header, write_frame};
 use crate::codec::page::{Page, Sheet, Stop};
@@ -19,10 +20,15 @@ pub(in crate::codec) fn write_live(
     message: Content<'_>,
     known: &mut KnownNames,
 ) {
+    // Asked for where there is not room enough.
+    let size = || match message {
+        Content::Decoded(view) => encoded_room(view, dialect),
+        Content::Published(bytes) => bytes.len() as u64,
+    };
     let is_written = match dialect {
         Dialect::Json | Dialect::ExactJson => {
             let exact = dialect == Dialect::ExactJson;
-            in_json(sheet, dialect, topic, |mut page| match message {
+            in_json(sheet, dialect, topic, size, |mut page| match message {
                 Content::Published(bytes) => {
                     page.slice(bytes)?;
                     Ok(page)
@@ -30,7 +36,7 @@ pub(in crate::codec) fn write_live(
                 Content::Decoded(view) => json::put(view, exact, page),
             })
         }
-        Dialect::Xml => in_xml(sheet, topic, |mut page| match message {
+        Dialect::Xml => in_xml(sheet, topic, size, |mut page| match message {
             Content::Published(element) => {
                 page.slice(element)?;
                 Ok(page)
@@ -38,7 +44,7 @@ pub(in crate::codec) fn write_live(
             Content::Decoded(view) => xml::put(view, known, page),
         }),
         Dialect::Pickle => match message {
-            Content::Decoded(view) => in_pickle(sheet, topic, |page| pickle::put(view, page)),
+            Content::Decoded(view) => in_pickle(sheet, topic, size, |page| pickle::put(view, page)),
             // A producer's pickle is never passed on, so there is no published form of it.
             Content::Published(_) => false,
         },
@@ -95,16 +101,26 @@ fn translate<const JUDGE: bool>(
 ) -> Option<usize> {
     let mut end = 0;
     let is_written = match dialect {
-        Dialect::Xml => in_xml(sheet, topic, |page| {
-            let (page, at) = xml::put_json::<JUDGE>(source, json.clone(), known, page)?;
-            end = at;
-            Ok(page)
-        }),
-        Dialect::Pickle => in_pickle(sheet, topic, |page| {
-            let (page, at) = pickle::put_json::<JUDGE>(source, json.clone(), page)?;
-            end = at;
-            Ok(page)
-        }),
+        Dialect::Xml => in_xml(
+            sheet,
+            topic,
+            || 0,
+            |page| {
+                let (page, at) = xml::put_json::<JUDGE>(source, json.clone(), known, page)?;
+                end = at;
+                Ok(page)
+            },
+        ),
+        Dialect::Pickle => in_pickle(
+            sheet,
+            topic,
+            || 0,
+            |page| {
+                let (page, at) = pickle::put_json::<JUDGE>(source, json.clone(), page)?;
+                end = at;
+                Ok(page)
+            },
+        ),
         Dialect::Json | Dialect::ExactJson => false,
     };
     is_written.then_some(end)
@@ -115,9 +131,10 @@ fn in_json(
     sheet: &mut Sheet,
     dialect: Dialect,
     topic: &str,
+    size: impl FnOnce() -> u64,
     mut payload: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
 ) -> bool {
-    framed(sheet, dialect, |mut page| {
+    framed(sheet, dialect, size, |mut page| {
         page.put(b"\0\0\0\0\0{\"command\":\"publish\",\"topic\":")?;
         page = json::put_text(topic.as_bytes(), page)?;
         page.put(b",\"message\":")?;
@@ -131,12 +148,13 @@ fn in_json(
 fn in_xml(
     sheet: &mut Sheet,
     topic: &str,
+    size: impl FnOnce() -> u64,
     mut payload: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
 ) -> bool {
     if !xml::is_plain(topic.as_bytes()) {
         return false;
     }
-    framed(sheet, Dialect::Xml, |mut page| {
+    framed(sheet, Dialect::Xml, size, |mut page| {
         page.put(b"\0\0\0\0\0<frame command=\"publish\" topic=\"")?;
         page.slice(topic.as_bytes())?;
         page.put(b"\">")?;
@@ -150,9 +168,10 @@ fn in_xml(
 fn in_pickle(
     sheet: &mut Sheet,
     topic: &str,
+    size: impl FnOnce() -> u64,
     mut payload: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
 ) -> bool {
-    framed(sheet, Dialect::Pickle, |mut page| {
+    framed(sheet, Dialect::Pickle, size, |mut page| {
         page.put(b"\0\0\0\0\0\x80\x04}(\x8c\x07command\x8c\x07publish\x8c\x05topic")?;
         page = pickle::put_text(topic.as_bytes(), page)?;
         page.put(b"\x8c\x07message")?;
@@ -162,15 +181,16 @@ fn in_pickle(
     })
 }
 
-/// Appends a frame: `write` leaves room for its header.
+/// Appends a frame: `write` leaves room for its header. `size` says how long its payload is, or 0 where nobody knows.
 #[inline(always)]
 fn framed(
     sheet: &mut Sheet,
     dialect: Dialect,
+    size: impl FnOnce() -> u64,
     write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
 ) -> bool {
     let start = sheet.len();
-    let is_written = sheet.fill(write);
+    let is_written = sheet.fill_sized(size, write);
     if is_written {
         let frame = sheet.written_mut(start);
         let header = header(dialect, frame.len() - HEADER_LEN);

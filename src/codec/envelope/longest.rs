@@ -9,7 +9,9 @@ use super::request::{Message, Part, decode_part};
 use super::write::{Field, write_frame};
 use crate::codec::document::{Document, View};
 use crate::codec::{json, pickle, xml};
-use crate::protocol::{ErrorCode, Format, HEADER_LEN, Limits, NODE_SIZE, Refusal};
+use crate::protocol::{
+    ENCODED_FLOOR, ENCODED_PER_BYTE, ErrorCode, Format, HEADER_LEN, Limits, NODE_SIZE, Refusal, plain_size,
+};
 
 /// Bytes that a payload in JSON or XML becomes at most in any dialect, for each of its own: of `1,` the element
 /// `<item type="int">1</item>`.
@@ -25,24 +27,40 @@ const PER_TEXT: usize = 6;
 /// refused.
 const AROUND: usize = 8 << 10;
 
-/// Whether a body of `len` bytes in JSON cannot become a frame over the limit, whatever it holds.
+/// Bytes that a payload may become so that its frames are surely not over the limit.
 #[inline(always)]
-pub(in crate::codec) fn surely_fits(len: usize, limits: &Limits) -> bool {
-    len.saturating_mul(PER_BYTE) <= (limits.max_encoded as usize).saturating_sub(AROUND)
+pub(in crate::codec) fn longest_unjudged(limits: &Limits) -> usize {
+    (limits.max_encoded as usize).saturating_sub(AROUND)
 }
 
-/// The same for a payload that decodes to `size` bytes, as [`Document::value_size`] counts them.
+/// Whether a body of `len` bytes in JSON cannot become a frame over the limit, whatever it holds.
 #[inline(always)]
-pub(in crate::codec) fn decoded_surely_fits(size: usize, limits: &Limits) -> bool {
-    size.saturating_mul(PER_TEXT) <= (limits.max_encoded as usize).saturating_sub(AROUND)
+fn surely_fits(len: usize, limits: &Limits) -> bool {
+    len.saturating_mul(PER_BYTE) <= longest_unjudged(limits)
+}
+
+/// Whether a payload that decodes to `size` bytes, as [`Document::value_size`] counts them, cannot become a frame over `limit`.
+#[inline(always)]
+pub(in crate::codec) fn decoded_surely_fits(size: usize, limit: usize) -> bool {
+    size.saturating_mul(PER_TEXT) <= limit.saturating_sub(AROUND)
 }
 
 /// Bytes that a value becomes in a dialect: what writing it appends, without the writing.
 pub fn encoded_size(view: View<'_>, dialect: Dialect) -> u64 {
     match dialect {
-        Dialect::Json => json::size(view, false),
-        Dialect::ExactJson => json::size(view, true),
-        Dialect::Xml => xml::size(view),
+        Dialect::Json => json::size::<true>(view, false),
+        Dialect::ExactJson => json::size::<true>(view, true),
+        Dialect::Xml => xml::size::<true>(view),
+        Dialect::Pickle => pickle::size(view),
+    }
+}
+
+/// Bytes that a value becomes in a dialect, or some more: room to write it in.
+pub(super) fn encoded_room(view: View<'_>, dialect: Dialect) -> u64 {
+    match dialect {
+        Dialect::Json => json::size::<false>(view, false),
+        Dialect::ExactJson => json::size::<false>(view, true),
+        Dialect::Xml => xml::size::<false>(view),
         Dialect::Pickle => pickle::size(view),
     }
 }
@@ -76,20 +94,21 @@ pub(super) fn hold_to_max_encoded(
     limits: &Limits,
 ) -> Result<(), Refusal> {
     // What this length may decode to at most says enough of a usual message.
+    let limit = limits.encoded_budget(len);
     let fits = match format {
         Format::Json | Format::Xml => surely_fits(len, limits),
-        Format::Pickle => decoded_surely_fits(limits.decoded_budget(len), limits),
+        Format::Pickle => decoded_surely_fits(limits.decoded_budget(len), limit),
     };
-    if fits || limits.max_encoded == u32::MAX {
+    if fits || limit == usize::MAX {
         return Ok(());
     }
     match message.document {
-        Some(root) => judge(topic, source, format, &message.part, document.view(source, root), limits),
+        Some(root) => judge(topic, source, format, &message.part, document.view(source, root), limit),
         None => {
             let mark = document.mark();
             let judged =
                 decode_part(source, format, &message.part, document, &Limits::NONE).and_then(|root| {
-                    judge(topic, source, format, &message.part, document.view(source, root), limits)
+                    judge(topic, source, format, &message.part, document.view(source, root), limit)
                 });
             document.truncate(mark);
             judged
@@ -104,7 +123,7 @@ pub(in crate::codec) fn hold_value_to_max_encoded(
     limits: &Limits,
 ) -> Result<(), Refusal> {
     // In a pickle of the broker's own nothing is passed on as it came.
-    judge(topic, &[], Format::Pickle, &Part::Body(0..0), value, limits)
+    judge(topic, &[], Format::Pickle, &Part::Body(0..0), value, limits.max_encoded as usize)
 }
 
 fn judge(
@@ -113,15 +132,14 @@ fn judge(
     format: Format,
     part: &Part,
     value: View<'_>,
-    limits: &Limits,
+    limit: usize,
 ) -> Result<(), Refusal> {
-    let limit = u64::from(limits.max_encoded);
     let most = value.nodes().len() * PER_NODE + value.text_size() * PER_TEXT + AROUND;
     let passed_on = match part {
         Part::Value(range) => range.len(),
         Part::Body(_) => 0,
     };
-    if (most.max(passed_on + AROUND)) as u64 <= limit {
+    if most.max(passed_on + AROUND) <= limit {
         return Ok(());
     }
     let (mut longest, mut its_dialect) = (0, Dialect::Json);
@@ -135,11 +153,11 @@ fn judge(
             (longest, its_dialect) = (size, dialect);
         }
     }
-    if longest > limit { Err(too_long(longest, its_dialect, limit)) } else { Ok(()) }
+    if longest > limit as u64 { Err(too_long(longest, its_dialect, limit)) } else { Ok(()) }
 }
 
 #[cold]
-fn too_long(size: u64, dialect: Dialect, limit: u64) -> Refusal {
+fn too_long(size: u64, dialect: Dialect, limit: usize) -> Refusal {
     let format = match dialect {
         Dialect::Json => "JSON",
         Dialect::ExactJson => "exact JSON",
@@ -149,14 +167,17 @@ fn too_long(size: u64, dialect: Dialect, limit: u64) -> Refusal {
     Refusal::new(
         ErrorCode::TooLarge,
         format!(
-            "as {format} the message would be a frame of {size} bytes; this broker's limit is {limit} (--max-encoded), \
-             so that every client can read it (max_frame of the Python client)"
+            "as {format} the message would be a frame of {size} bytes; the limit is {limit}: {ENCODED_PER_BYTE} for each byte \
+             that was sent, {ENCODED_FLOOR} at least, and this broker's --max-encoded at most, so that every client can read \
+             it (max_frame of the Python client)"
         ),
     )
 }
 
 // A value costs at least a node, so what holds for nodes and texts holds for decoded bytes.
-const _: () = assert!(PER_NODE <= PER_TEXT * NODE_SIZE);
+// JSON and XML stay far below what each of their bytes may become.
+const _: () = assert!(PER_BYTE < ENCODED_PER_BYTE && AROUND + (64 << 10) * PER_BYTE < ENCODED_FLOOR);
+const _: () = assert!(PER_NODE <= PER_TEXT * NODE_SIZE && PER_BYTE <= plain_size(1));
 
 #[cfg(test)]
 mod tests;

@@ -10,9 +10,10 @@ mod tighter;
 mod write;
 
 pub(super) use fields::{Field, Fields, Name};
+pub(super) use known::MOST_REMEMBERED;
 pub use known::{KnownEnvelope, Recognised};
 pub(super) use live::{write_judged, write_live, write_unjudged};
-pub(super) use longest::{decoded_surely_fits, hold_value_to_max_encoded, surely_fits};
+pub(super) use longest::{decoded_surely_fits, hold_value_to_max_encoded, longest_unjudged};
 pub use longest::{encoded_size, longest_body};
 pub use reply::{Content, Dialect, write_backup, write_delivery, write_reply, write_stats, write_value};
 pub(in crate::codec) use request::decode_within;

@@ -89,7 +89,7 @@ pub enum Part {
     /// The payload by itself: a JSON value, an XML element.
     Value(Range<usize>),
     /// The whole message body, where the payload cannot be cut out: in a pickle it may refer to what stands
-    /// outside of it, and in XML it may be an attribute.
+    /// outside of it, and in XML it may be an attribute, or have names that not every parser takes.
     Body(Range<usize>),
 }
 
@@ -186,8 +186,10 @@ fn xml_fields<'a>(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<Fields<'a>, Refusal> {
-    let xml::Body { root, message } = xml::decode_body(source, body.clone(), document, limits)?;
-    let part = message.map_or(Part::Body(body), Part::Value);
+    let xml::Body { root, message, is_readable_to_all } =
+        xml::decode_body(source, body.clone(), document, limits)?;
+    // What not every parser can read is not passed on as it came: it is decoded and written anew.
+    let part = message.filter(|_| is_readable_to_all).map_or(Part::Body(body), Part::Value);
     Fields::from_document(source, document, root, part)
 }
 

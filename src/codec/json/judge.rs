@@ -6,7 +6,7 @@ use super::glance::{glance, is_everyday};
 use super::grammar::{Bracket, Grammar, Piece, Sink, literal_prefix};
 use super::read::{decode, unescape};
 use crate::codec::document::{Budget, Document};
-use crate::codec::envelope::{Field, Fields, Message, Name, Part, surely_fits};
+use crate::codec::envelope::{Field, Fields, Message, Name, Part, longest_unjudged};
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE, Refusal};
 
 /// Reads a message body: one JSON object. Of the `message` field it keeps where it lies; the value is decoded into
@@ -102,7 +102,8 @@ fn is_usual(source: &[u8], text: &Range<usize>, start: usize, limits: &Limits) -
     limits.depth >= MAX_DEPTH
         && limits.int_digits >= MAX_INT_DIGITS
         && most <= limits.decoded_size
-        && surely_fits(text.len(), limits)
+        // Nor does it become a longer frame than it may: 13 bytes for each.
+        && most <= longest_unjudged(limits)
         // A value does not begin with the spaces before it.
         && source.get(start).is_some_and(|&first| first > b' ')
 }

@@ -4,25 +4,25 @@ use super::write::{Style, spell_key, style_of};
 use crate::codec::document::{Node, View};
 use crate::codec::number::{float_size, int_size};
 
-/// Bytes that [`encode`](super::encode) appends for a value.
-pub(in crate::codec) fn size(view: View<'_>, exact: bool) -> u64 {
+/// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not fewer, found sooner.
+pub(in crate::codec) fn size<const EXACT: bool>(view: View<'_>, exact: bool) -> u64 {
     let mut size = 0;
     for (index, &node) in view.nodes().iter().enumerate() {
         size += match style_of(&view, index, node, exact) {
-            Style::Whole => scalar_size(&view, node, exact),
-            style => container_size(&view, index, style, exact),
+            Style::Whole => scalar_size::<EXACT>(&view, node, exact),
+            style => container_size::<EXACT>(&view, index, style, exact),
         };
     }
     u64::try_from(size).unwrap_or(0)
 }
 
 /// A value that is no container.
-fn scalar_size(view: &View<'_>, node: Node, exact: bool) -> i64 {
+fn scalar_size<const EXACT: bool>(view: &View<'_>, node: Node, exact: bool) -> i64 {
     let length = match node {
         Node::Bool(false) => 5,
         Node::Int(number) => int_size(number),
         Node::BigInt(digits) => digits.len() + if exact { br#"{"$int":""}"#.len() } else { 0 },
-        Node::Float(number) if number.is_finite() => float_size(number),
+        Node::Float(number) if number.is_finite() => float_size::<EXACT>(number),
         Node::Float(number) => br#"{"$float":"inf"}"#.len() + usize::from(number < 0.0),
         Node::Str(text) => return string_size(view.text(text)),
         Node::Bytes(bytes) => br#"{"$bytes":""}"#.len() + bytes.len().div_ceil(3) * 4,
@@ -54,7 +54,7 @@ fn string_size(text: &[u8]) -> i64 {
 
 /// What a container adds to its children. Keys are counted with these, as values; where a key is spelled another way, the
 /// difference is counted here.
-fn container_size(view: &View<'_>, index: usize, style: Style, exact: bool) -> i64 {
+fn container_size<const EXACT: bool>(view: &View<'_>, index: usize, style: Style, exact: bool) -> i64 {
     let (Node::List(size) | Node::Tuple(size) | Node::Set(size) | Node::FrozenSet(size) | Node::Dict(size)) =
         view.nodes()[index]
     else {
@@ -66,13 +66,13 @@ fn container_size(view: &View<'_>, index: usize, style: Style, exact: bool) -> i
     match style {
         // `[`, `,` and `]` of each pair; the last `]` is one of the brackets.
         Style::Pairs => brackets + 2 * items + 2 * between,
-        Style::Object => brackets + between + items + keys_size(view, index, exact),
+        Style::Object => brackets + between + items + keys_size::<EXACT>(view, index, exact),
         _ => brackets + between,
     }
 }
 
 /// How much longer the keys of an object are than the same values are.
-fn keys_size(view: &View<'_>, index: usize, exact: bool) -> i64 {
+fn keys_size<const EXACT: bool>(view: &View<'_>, index: usize, exact: bool) -> i64 {
     let nodes = view.nodes();
     let end = index + nodes[index].nodes();
     let mut spelled = Vec::new();
@@ -83,7 +83,7 @@ fn keys_size(view: &View<'_>, index: usize, exact: bool) -> i64 {
         if !matches!(key, Node::Str(_)) {
             spelled.clear();
             spell_key(view, key, &mut spelled);
-            more += spelled.len() as i64 - scalar_size(view, key, exact);
+            more += spelled.len() as i64 - scalar_size::<EXACT>(view, key, exact);
         }
         at += key.nodes();
         at += nodes[at].nodes();

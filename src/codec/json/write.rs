@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-
 use super::grammar::literal_prefix;
+use super::size::size;
 use crate::codec::document::{Node, View};
 use crate::codec::nesting::Outer;
 use crate::codec::number::{put_float, put_int, write_float, write_int};
-use crate::codec::page::{Page, Span, Stop, fill};
+use crate::codec::page::{Page, Span, Stop, fill, room};
 use crate::codec::words::{every_word, has_neither, is_free_of, push, stops};
 
 /// Appends a value. With `exact`, everything that JSON cannot tell apart is tagged; without, tuples are arrays,
@@ -28,7 +26,7 @@ pub fn encode_published(view: View<'_>, out: &mut Vec<u8>) {
 
 fn write(view: View<'_>, exact: bool, tag_wide_ints: bool, out: &mut Vec<u8>) {
     // A number takes up to 24 bytes, and most nodes less; control characters take more than they weigh.
-    let guess = view.nodes().len() * 8 + view.text_size() + 64;
+    let guess = room(&view, view.nodes().len() * 8 + view.text_size() + 64, || size::<false>(view, exact));
     fill(out, guess, |page| put_value(view, exact, tag_wide_ints, page));
 }
 
@@ -214,6 +212,17 @@ fn is_object(view: &View<'_>, index: usize, exact: bool) -> bool {
 
 /// Whether keys that differ in Python (`1` and `"1"`) still do when they are spelled as strings.
 fn no_two_keys_meet(view: &View<'_>, start: usize, end: usize) -> bool {
+    // Numbers, booleans and None that differ are spelled differently, each from the others; only a nan equals nothing.
+    let may_meet =
+        |key: Node| matches!(key, Node::Str(_)) || matches!(key, Node::Float(number) if number.is_nan());
+    let mut at = start;
+    while at < end && !may_meet(view.nodes()[at]) {
+        at += view.nodes()[at].nodes();
+        at += view.nodes()[at].nodes();
+    }
+    if at >= end {
+        return true;
+    }
     let mut seen = HashSet::new();
     let mut at = start;
     while at < end {
@@ -268,29 +277,45 @@ pub(in crate::codec) fn put_text<'p>(text: &[u8], mut page: Page<'p>) -> Result<
     Ok(page)
 }
 
+/// How a byte is escaped, and in how many bytes; in none where it is not.
+const ESCAPES: [([u8; 8], usize); 0x5d] = {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut escapes = [([0; 8], 0); 0x5d];
+    let mut control = 0;
+    while control < 0x20 {
+        let digits = (HEX[control >> 4], HEX[control & 15]);
+        escapes[control] = ([b'\\', b'u', b'0', b'0', digits.0, digits.1, 0, 0], 6);
+        control += 1;
+    }
+    let (bytes, letters) = (b"\"\\\n\r\t\x08\x0c", b"\"\\nrtbf");
+    let mut short = 0;
+    while short < bytes.len() {
+        escapes[bytes[short] as usize] = ([b'\\', letters[short], 0, 0, 0, 0, 0, 0], 2);
+        short += 1;
+    }
+    escapes
+};
+
 /// A string with escapes in its quotes.
 #[cold]
 fn put_escaped<'p>(text: &[u8], mut page: Page<'p>) -> Result<Page<'p>, Stop> {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     page.put(b"\"")?;
     let mut rest = text;
     loop {
         let literal = literal_prefix(rest);
         page.slice(&rest[..literal])?;
-        let Some(&byte) = rest.get(literal) else { break };
-        match byte {
-            b'"' | b'\\' => page.put(&[b'\\', byte])?,
-            b'\n' => page.put(b"\\n")?,
-            b'\r' => page.put(b"\\r")?,
-            b'\t' => page.put(b"\\t")?,
-            8 => page.put(b"\\b")?,
-            12 => page.put(b"\\f")?,
-            control => {
-                let digit = |digit: u8| HEX[usize::from(digit & 15)];
-                page.put(&[b'\\', b'u', b'0', b'0', digit(control >> 4), digit(control)])?;
-            }
+        rest = &rest[literal..];
+        // Escapes come in runs.
+        while let Some((&byte, after)) = rest.split_first()
+            && let Some(&(escape, length)) = ESCAPES.get(usize::from(byte))
+            && length > 0
+        {
+            page.part(&escape, length)?;
+            rest = after;
         }
-        rest = &rest[literal + 1..];
+        if rest.is_empty() {
+            break;
+        }
     }
     page.put(b"\"")?;
     Ok(page)
@@ -316,6 +341,12 @@ fn put_scalar<'p>(
 ) -> Result<Page<'p>, Stop> {
     if scalar == Node::None {
         page.put(b"null")?;
+        return Ok(page);
+    }
+    if let Node::Bytes(bytes) = scalar {
+        page.put(b"{\"$bytes\":\"")?;
+        page.aside(|page| page.base64(view.text(bytes)))?;
+        page.put(b"\"}")?;
         return Ok(page);
     }
     let mut spelled = Vec::with_capacity(64);
@@ -365,11 +396,6 @@ fn write_scalar(view: &View<'_>, scalar: Node, tag_wide_ints: bool, out: &mut Ve
         }
         Node::Float(number) => write_float(number, out),
         Node::Str(text) => write_str(view.text(text), out),
-        Node::Bytes(bytes) => {
-            out.extend_from_slice(b"{\"$bytes\":\"");
-            out.extend_from_slice(BASE64.encode(view.text(bytes)).as_bytes());
-            out.extend_from_slice(b"\"}");
-        }
         _ => out.extend_from_slice(b"null"),
     }
 }

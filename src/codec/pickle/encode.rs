@@ -7,8 +7,9 @@ use num_bigint::BigInt;
 
 use super::opcode::*;
 use super::piece::{put_float, put_int, put_long, put_str};
+use super::size::size;
 use crate::codec::nesting::Outer;
-use crate::codec::page::{Page, Span, Stop, fill};
+use crate::codec::page::{Page, Span, Stop, fill, room};
 use crate::codec::words::push;
 use crate::codec::{Node, Size, View};
 
@@ -19,7 +20,7 @@ const PROTOCOL: u8 = 4;
 pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
     // Nine bytes for a double, five before a text.
     let guess = view.nodes().len() * 6 + view.text_size() + 64;
-    fill(out, guess, |page| put(view, page));
+    fill(out, room(&view, guess, || size(view)), |page| put(view, page));
 }
 
 /// The same on a page.

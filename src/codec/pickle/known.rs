@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::opcode::*;
 use super::straight;
-use crate::codec::envelope::decoded_surely_fits;
+use crate::codec::envelope::{MOST_REMEMBERED, decoded_surely_fits};
 use crate::codec::{Budget, Document};
 use crate::protocol::{Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE};
 
@@ -85,7 +85,8 @@ impl KnownPickle {
             }
         }
         known.memoised = reading.memoised;
-        known.before = rest.get(..reading.at)?.to_vec();
+        // Every connection remembers one.
+        known.before = rest.get(..reading.at).filter(|before| before.len() <= MOST_REMEMBERED)?.to_vec();
         // No field stands behind the payload.
         (keys == fields && known.topic.start > 0).then_some(known)
     }
@@ -123,7 +124,7 @@ impl KnownPickle {
         let payload = body.end - payload.len()..body.end - AFTER.len();
         let mark = document.mark();
         let (root, size) = straight::read_inside(source, body.end, payload, self.memoised, document, within)?;
-        if !decoded_surely_fits(size, limits) {
+        if !decoded_surely_fits(size, limits.encoded_budget(text.len())) {
             document.truncate(mark);
             return None;
         }

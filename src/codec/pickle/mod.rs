@@ -135,6 +135,17 @@ fn has_string_keys(document: &Document, root: usize) -> bool {
     true
 }
 
+thread_local! {
+    /// The memory of this thread's machine. Empty while one runs, and after the thread's destructors.
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+/// Gives back the memory that this thread keeps from one pickle to the next: for one of many threads, which may wait for
+/// long.
+pub fn release_scratch() {
+    let _ = SCRATCH.try_with(Cell::take);
+}
+
 /// Runs `read` on a machine whose memory is kept from one pickle of the thread to the next.
 fn with_machine<T>(
     source: &[u8],
@@ -143,10 +154,6 @@ fn with_machine<T>(
     limits: &Limits,
     read: impl FnOnce(&mut Machine<'_>, &mut Budget) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
-    thread_local! {
-        /// Empty while a machine runs, and after the thread's destructors.
-        static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
-    }
     let length = range.len();
     let reader = Reader::new(source, range)?;
     let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();

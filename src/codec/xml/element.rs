@@ -2,7 +2,7 @@
 
 use super::chars;
 use super::escape::is_carriable;
-use super::write::{push_key, write_str};
+use super::write::push_key;
 use crate::codec::page::{Page, Span, Stop};
 use crate::codec::words::{HIGH, ONES, fingerprint, place_of, short_print};
 
@@ -202,10 +202,8 @@ fn end_unusual<'p>(
 #[inline(never)]
 pub(super) fn unusual_text<'p>(mut page: Page<'p>, text: &[u8]) -> Result<Page<'p>, Stop> {
     if !is_carriable(text) {
-        let mut rest = Vec::new();
-        write_str(text, &mut rest);
-        page.slice(&rest)?;
-        return Ok(page);
+        page.put(b" type=\"str\" encoding=\"base64\">")?;
+        return page.base64(text);
     }
     let (kind, length) = STR;
     page.part(kind, length)?;

@@ -15,6 +15,7 @@ mod chars;
 mod element;
 mod escape;
 mod fault;
+mod names;
 mod onward;
 mod plain;
 mod prolog;
@@ -53,6 +54,8 @@ pub struct Body {
     /// Where in the source the element `message` lies, from its `<` to its last `>`. `None` when the body has no
     /// such child element; an attribute `message` is among the fields all the same.
     pub message: Option<Range<usize>>,
+    /// Whether every name in the message is one of every edition of XML 1.0, so that every parser can read the element.
+    pub is_readable_to_all: bool,
 }
 
 /// Reads `source[range]` as a whole message body: one element of any name, whose attributes and child elements are

@@ -34,8 +34,8 @@ pub(super) fn judge_declaration(source: &[u8], inner: Span) -> Result<(), Fault>
     }
 }
 
-/// Judges a processing instruction without its `<?` and `?>`.
-pub(super) fn judge_instruction(source: &[u8], inner: Span) -> Result<(), Fault> {
+/// Judges a processing instruction without its `<?` and `?>`, and returns its target.
+pub(super) fn judge_instruction(source: &[u8], inner: Span) -> Result<&[u8], Fault> {
     let bytes = inner.of(source);
     let target = bytes.split(|&byte| chars::is_space(byte)).next().unwrap_or_default();
     if target.eq_ignore_ascii_case(b"xml") {
@@ -51,7 +51,7 @@ pub(super) fn judge_instruction(source: &[u8], inner: Span) -> Result<(), Fault>
             ),
         ));
     }
-    Ok(())
+    Ok(target)
 }
 
 /// Judges a comment without its `<!--` and `-->`.

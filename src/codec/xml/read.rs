@@ -11,6 +11,7 @@ use quick_xml::events::Event;
 use super::Body;
 use super::chars;
 use super::fault::{Fault, shown};
+use super::names;
 use super::plain;
 use super::prolog;
 use super::scope::Scope;
@@ -83,6 +84,8 @@ struct Reading<'s, 'd> {
     /// Whether this is inside the message, where prefixes are judged.
     is_scoped: bool,
     message: Option<Range<usize>>,
+    /// Whether every name inside the message so far is one of every edition.
+    is_readable_to_all: bool,
     /// Whether there is a carriage return or a `]]>` anywhere: most bodies have neither.
     has_returns: bool,
     has_section_ends: bool,
@@ -157,6 +160,7 @@ fn read(
         scope: Scope::default(),
         is_scoped: root == Root::Value,
         message: None,
+        is_readable_to_all: true,
         has_returns: memchr::memchr(b'\r', body).is_some(),
         has_section_ends: memchr::memmem::find(body, b"]]>").is_some(),
         has_repeats: false,
@@ -168,7 +172,7 @@ fn read(
         let around = usize::from(root == Root::Body);
         plain::regroup(reading.document, source, node, around, &mut reading.budget)?;
     }
-    Ok(Body { root: node, message: reading.message })
+    Ok(Body { root: node, message: reading.message, is_readable_to_all: reading.is_readable_to_all })
 }
 
 impl Reading<'_, '_> {
@@ -202,7 +206,10 @@ impl Reading<'_, '_> {
                 Event::CData(_) => self.section(Span::new(before + 9, after - 3))?,
                 Event::GeneralRef(_) => self.reference(Span::new(before + 1, after - 1))?,
                 Event::Comment(_) => prolog::judge_comment(self.source, Span::new(before + 4, after - 3))?,
-                Event::PI(_) => prolog::judge_instruction(self.source, Span::new(before + 2, after - 2))?,
+                Event::PI(_) => {
+                    let target = prolog::judge_instruction(self.source, Span::new(before + 2, after - 2))?;
+                    self.look_at_name(target);
+                }
                 Event::Decl(_) if before == base => {
                     prolog::judge_declaration(self.source, Span::new(before + 2, after - 2))?;
                 }
@@ -227,6 +234,12 @@ impl Reading<'_, '_> {
             ));
         }
         Ok(())
+    }
+
+    /// Notes a name inside the message that not every parser takes.
+    #[inline]
+    fn look_at_name(&mut self, name: &[u8]) {
+        self.is_readable_to_all &= !self.is_scoped || names::is_of_every_edition(name);
     }
 
     #[cold]

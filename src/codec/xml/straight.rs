@@ -34,7 +34,7 @@ pub(super) fn read(
     let text = source.get(..range.end)?;
     let reading = Reading { text, source, at: range.start, document, spent: 0 };
     match reading.run(limits, root) {
-        Some(message) => Some(Body { root: at, message }),
+        Some(message) => Some(Body { root: at, message, is_readable_to_all: true }),
         None => {
             document.truncate(mark);
             None

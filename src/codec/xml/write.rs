@@ -8,9 +8,10 @@ use super::element::{
     name_of, print_of, unusual_text,
 };
 use super::escape::{is_carriable, is_literal, push_attribute, push_text};
+use super::size::size;
 use crate::codec::nesting::Outer;
 use crate::codec::number::{put_float, put_int};
-use crate::codec::page::{Page, Stop, fill};
+use crate::codec::page::{Page, Stop, fill, room};
 use crate::codec::words::{HIGH, ONES, is_free_of, push};
 use crate::codec::{Node, View};
 
@@ -43,7 +44,7 @@ pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
     // Two tags, a type and a number; keys stand in both tags.
     let guess = view.nodes().len() * 24 + view.text_size() * 3 / 2 + 64;
     let mut known = KnownNames::default();
-    fill(out, guess, |page| put(view, &mut known, page));
+    fill(out, room(&view, guess, || size::<false>(view)), |page| put(view, &mut known, page));
 }
 
 /// The same on a page, with the names that were known before.
@@ -192,9 +193,7 @@ fn put_scalar<'p>(mut page: Page<'p>, scalar: Node, view: View<'_>) -> Result<Pa
         }
         Node::Bytes(bytes) => {
             page.put(b" type=\"bytes\">")?;
-            let mut spelled = Vec::new();
-            push_base64(view.text(bytes), &mut spelled);
-            page.slice(&spelled)?;
+            page.aside(|page| page.base64(view.text(bytes)))?;
         }
         Node::Float(number) if number.is_nan() => page.put(b" type=\"float\">NaN")?,
         Node::Float(number) if number > 0.0 => page.put(b" type=\"float\">INF")?,

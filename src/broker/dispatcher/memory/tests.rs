@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use crate::broker::expiry::{Clock, Expiries, Hands};
 use crate::broker::keeper::Keeper;
 use crate::broker::progress::Ticket;
+use crate::broker::recorder::Next;
 use crate::broker::store::{Change, Expires, Fsync, Kept, Store, StoreError};
 use crate::broker::tree::StoreLimits;
 use crate::broker::{Dispatcher, Event, Query, Subtree};
@@ -488,4 +489,79 @@ fn a_value_of_an_older_version_lives_until_the_time_that_it_was_stored_with() {
     assert_eq!(held(&mut dispatcher), ["a"]);
     hands.lock().steady += 1;
     assert_eq!(held(&mut dispatcher), [""; 0]);
+}
+
+/// What a stop could not save is counted: the values that are not on the disk, and the clears.
+#[test]
+fn a_stop_that_cannot_save_says_how_much_is_lost() {
+    let store = Scripted::default();
+    let (mut dispatcher, keeper) = keep_in(&store, Fsync::Interval, Duration::ZERO);
+    let saved = thread::scope(|scope| {
+        let keeper = scope.spawn(|| keeper.run());
+        for number in 0..20 {
+            publish(&mut dispatcher, &topic(&format!("t/{number}")), number).unwrap();
+        }
+        let ticket = dispatcher.ticket().unwrap();
+        while !ticket.is_ready() {
+            dispatcher.record();
+        }
+        store.0.lock().failures = 100;
+        for number in 0..7 {
+            // Twice, which is one value.
+            publish(&mut dispatcher, &topic(&format!("t/{number}")), 100 + number).unwrap();
+            publish(&mut dispatcher, &topic(&format!("t/{number}")), 200 + number).unwrap();
+        }
+        for number in 10..13 {
+            dispatcher.clear(&topic(&format!("t/{number}")));
+        }
+        dispatcher.finish_recording();
+        drop(dispatcher);
+        keeper.join().unwrap()
+    });
+    let unsaved = saved.unwrap_err();
+    assert_eq!((unsaved.values, unsaved.clears, unsaved.reason.as_str()), (7, 3, "no"));
+    assert_eq!(store.0.lock().disk.get(&topic("t/11")), Some(&11));
+}
+
+/// A store that fails when the broker stops, and not twice, has everything.
+#[test]
+fn a_stop_tries_again() {
+    let store = Scripted::default();
+    let (mut dispatcher, mut keeper) = keep_in(&store, Fsync::Interval, Duration::ZERO);
+    publish(&mut dispatcher, &topic("t"), 5).unwrap();
+    store.0.lock().failures = 100;
+    dispatcher.record();
+    keeper.try_turn();
+    store.0.lock().failures = 0;
+    let saved = thread::scope(|scope| {
+        let keeper = scope.spawn(|| keeper.run());
+        dispatcher.finish_recording();
+        drop(dispatcher);
+        keeper.join().unwrap()
+    });
+    assert_eq!(saved, Ok(()));
+    assert_eq!(store.0.lock().disk.get(&topic("t")), Some(&5));
+}
+
+/// Nobody publishes any more, and what was handed over fails: it is tried again all the same.
+#[test]
+fn a_failure_is_noticed_when_nothing_else_happens() {
+    let store = Scripted::default();
+    let (mut dispatcher, mut keeper) = keep_in(&store, Fsync::Interval, Duration::ZERO);
+    publish(&mut dispatcher, &topic("t"), 5).unwrap();
+    let next = |dispatcher: &Dispatcher| dispatcher.recorder.as_ref().unwrap().next(&dispatcher.tree);
+    while matches!(next(&dispatcher), Next::Step) || keeper.handovers().is_empty() {
+        dispatcher.record();
+    }
+    assert!(matches!(next(&dispatcher), Next::At(_)), "it has not come to the store yet");
+    store.0.lock().failures = 100;
+    keeper.try_turn();
+    assert_ne!(next(&dispatcher), Next::Nothing);
+    store.0.lock().failures = 0;
+    let later = Instant::now() + Duration::from_secs(10);
+    dispatcher.record_at(|| later);
+    dispatcher.record_at(|| later + Duration::from_secs(10));
+    keeper.try_turn();
+    assert_eq!(store.0.lock().disk.get(&topic("t")), Some(&5));
+    assert_eq!(next(&dispatcher), Next::Nothing);
 }

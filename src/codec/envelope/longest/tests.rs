@@ -138,36 +138,44 @@ const XML: &[&str] = &[
     "<a type='str' encoding='base64'>AQEBAQEBAQEBAQEB</a>",
 ];
 
-/// Row A2: a pickle of 1.3 KB that refers to its parts, in four levels of 22, around a text of 1,000 control characters.
-fn four_levels() -> Vec<u8> {
+/// Row A2: a pickle of 1.3 KB that refers to its parts, in levels of 22, around a text of 1,000 control characters.
+fn references(levels: u8) -> Vec<u8> {
     let text = [&b"X\xe8\x03\0\0"[..], &[1; 1_000], b"q\0"].concat();
     let level = |number: u8| [b"](", &[b'h', number].repeat(22)[..], b"eq", &[number + 1]].concat();
     // What is left on the stack below the last list is nobody's.
-    [text, level(0), level(1), level(2), level(3), b".".to_vec()].concat()
+    let inside: Vec<u8> = (0..levels).flat_map(level).collect();
+    [text, inside, b".".to_vec()].concat()
+}
+
+fn read(pickle: &[u8]) -> (Document, usize) {
+    let mut document = Document::new();
+    let root = pickle::decode(pickle, 0..pickle.len(), &mut document, &Limits::NONE).unwrap();
+    (document, root)
 }
 
 #[test]
 fn the_size_of_a_pickle_that_repeats_itself() {
-    let pickle = four_levels();
+    let pickle = references(4);
     assert!(pickle.len() < 1_300, "{}", pickle.len());
-    let mut document = Document::new();
-    let root = pickle::decode(&pickle, 0..pickle.len(), &mut document, &Limits::NONE).unwrap();
-    let view = document.view(&pickle, root);
-    let texts = 22_u64.pow(4);
-    let lists = 22_u64.pow(3) + 22_u64.pow(2) + 22 + 1;
-    // 6,000 bytes, two quotes and a comma for each text, two brackets and a comma for each list but the last ones.
-    assert_eq!(
-        encoded_size(view, Dialect::Json),
-        texts * 6_002 + lists * 2 + (texts - 22_u64.pow(3)) + (lists - 1) - (lists - 22_u64.pow(3))
-    );
-    let topic = "t";
+    let (document, root) = read(&pickle);
+    // 6,000 bytes and two quotes for each text, two brackets for each list, a comma for each but the first of its list.
+    let (texts, lists) = (22_u64.pow(4), 1 + 22 + 22_u64.pow(2) + 22_u64.pow(3));
+    let expected = texts * 6_002 + 2 * lists + 21 * lists;
+    assert_eq!(encoded_size(document.view(&pickle, root), Dialect::Json), expected);
+    assert_eq!(expected, 1_406_261_077);
+}
+
+#[test]
+fn a_pickle_that_repeats_itself_is_refused_with_its_size() {
+    let pickle = references(3);
+    let (mut document, root) = read(&pickle);
     let message = Message { part: Part::Body(0..pickle.len()), document: Some(root) };
-    let limits = Limits { decoded_size: usize::MAX, ..Limits::default() };
+    let limits = Limits::default();
     let refusal =
-        hold_to_max_encoded(&pickle, Format::Pickle, pickle.len(), topic, &message, &mut document, &limits);
-    let refusal = refusal.unwrap_err();
+        hold_to_max_encoded(&pickle, Format::Pickle, pickle.len(), "t", &message, &mut document, &limits)
+            .unwrap_err();
     assert_eq!(refusal.code, ErrorCode::TooLarge);
-    assert!(refusal.reason.contains("as JSON the message would be a frame of 1406"), "{refusal}");
+    assert!(refusal.reason.starts_with("as JSON the message would be a frame of 639"), "{refusal}");
 }
 
 /// A body that publishes the value in `message`.
@@ -221,6 +229,6 @@ fn short_messages_are_not_looked_at() {
     let limits = Limits::default();
     assert!(surely_fits(5_000_000, &limits));
     assert!(!surely_fits(6 << 20, &limits));
-    assert!(decoded_surely_fits(DECODED_FLOOR, &limits));
+    assert!(decoded_surely_fits(DECODED_FLOOR, limits.encoded_budget(0)));
     assert!(!surely_fits(1, &Limits { max_encoded: 1_000, ..limits }));
 }

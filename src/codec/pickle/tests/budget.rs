@@ -1,7 +1,8 @@
 //! What a pickle may decode to for each byte of it.
 
 use super::*;
-use crate::protocol::{DECODED_FLOOR, NODE_SIZE};
+use crate::codec::{Content, Dialect, longest_body};
+use crate::protocol::NODE_SIZE;
 
 /// `[[0.0] * 1000] * 1000` as CPython's two picklers write it.
 fn rows_that_are_one(protocol: u8) -> Vec<u8> {
@@ -27,7 +28,15 @@ fn a_row_that_is_referred_to_a_thousand_times_is_accepted() {
         assert!((10_000..=11_018).contains(&pickle.len()));
         let mut document = Document::new();
         let at = decode(&pickle, 0..pickle.len(), &mut document, &Limits::default()).unwrap();
-        assert_eq!(document.view(&pickle, at).nodes().len(), 1 + 1_000 + 1_000_000, "protocol {protocol}");
+        let view = document.view(&pickle, at);
+        assert_eq!(view.nodes().len(), 1 + 1_000 + 1_000_000, "protocol {protocol}");
+        for dialect in Dialect::ALL {
+            let longest = longest_body(dialect, "a topic", Content::Decoded(view));
+            assert!(
+                longest <= Limits::default().encoded_budget(pickle.len()) as u64,
+                "{dialect:?}: {longest}"
+            );
+        }
     }
 }
 
@@ -45,5 +54,5 @@ fn a_short_pickle_decodes_to_little() {
     let mut document = Document::new();
     let refusal = decode(&pickle, 0..pickle.len(), &mut document, &limits).unwrap_err();
     assert_eq!(refusal.code, ErrorCode::TooLarge);
-    assert!(document.len() <= DECODED_FLOOR / NODE_SIZE + 1, "{} nodes", document.len());
+    assert!(document.len() <= limits.decoded_budget(362) / NODE_SIZE + 1, "{} nodes", document.len());
 }

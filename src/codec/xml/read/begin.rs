@@ -51,6 +51,10 @@ impl Reading<'_, '_> {
         }
         if self.is_scoped {
             self.scope.enter(source, name, attributes)?;
+            self.look_at_name(name.of(source));
+            for attribute in attributes.iter() {
+                self.look_at_name(attribute.name.of(source));
+            }
         }
         let mut open = Open { prefixes, ..self.unread(name, begins, parent.depth + 1) };
         let mut is_document = false;

@@ -1,0 +1,325 @@
+//! Walks against a plain copy of the moment at which each began.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::codec::PayloadRef;
+use crate::protocol::{Format, Topic};
+
+type Shown = Vec<(String, Vec<u8>)>;
+
+fn publish(tree: &mut Tree, walks: &mut Walks, name: &str, json: &str) {
+    let topic = Topic::parse(name).unwrap();
+    let payload = PayloadRef::new(json.as_bytes(), Format::Json, false);
+    let Some(id) = tree.find(&topic) else {
+        tree.store_new(topic.name(), payload);
+        return;
+    };
+    let keep = walks.need(tree.held(Some(id)));
+    if let Some(before) = tree.store(id, payload, keep)
+        && keep
+    {
+        walks.keep(before);
+    }
+}
+
+fn clear(tree: &mut Tree, walks: &mut Walks, name: &str) {
+    if let Some(cleared) = tree.clear(&Topic::parse(name).unwrap()) {
+        walks.keep(cleared);
+    }
+}
+
+/// Takes what is there, as a writer does that is quick.
+fn take(pieces: &Receiver<Piece>, shown: &mut Shown) {
+    for piece in pieces.try_iter() {
+        shown.extend(
+            piece
+                .values
+                .iter()
+                .map(|stored| (stored.topic().to_string(), stored.payload().source().to_vec())),
+        );
+    }
+}
+
+/// Goes on with all walks until they have ended. Returns what each has shown, and the steps that it took.
+fn finish(walks: &mut Walks, tree: &mut Tree, all: &[Receiver<Piece>]) -> (Vec<Shown>, usize) {
+    let mut shown = vec![Shown::new(); all.len()];
+    let mut steps = 0;
+    while !walks.is_empty() {
+        walks.step(tree);
+        steps += 1;
+        for (pieces, shown) in all.iter().zip(&mut shown) {
+            take(pieces, shown);
+        }
+        assert!(steps < 100_000, "they never end");
+    }
+    for (pieces, shown) in all.iter().zip(&mut shown) {
+        take(pieces, shown);
+        assert!(pieces.recv().is_err(), "there are no more pieces");
+    }
+    walks.step(tree);
+    assert_eq!((walks.piece_bytes, walks.account.held()), (0, 0), "everything is given back");
+    assert!(walks.lines.is_empty() && walks.line_of.is_empty() && walks.positions.is_empty());
+    (shown, steps)
+}
+
+/// However the tree changes under a walk, it shows the moment at which it began.
+#[test]
+fn a_walk_shows_one_moment() {
+    let filter = TopicFilter::parse("a").unwrap();
+    let count = 3 * STEP;
+    for steps in 0..4 {
+        let (mut tree, mut walks) = (Tree::default(), Walks::default());
+        for n in 0..count {
+            publish(&mut tree, &mut walks, &format!("a/{n}"), &n.to_string());
+            publish(&mut tree, &mut walks, &format!("b/{n}"), "0");
+        }
+        let expected: Vec<_> = (0..count).map(|n| (format!("a/{n}"), n.to_string().into_bytes())).collect();
+        let pieces = walks.begin(&mut tree, 0, filter.clone()).unwrap();
+        let second = walks.begin(&mut tree, 1, filter.clone()).unwrap();
+        for _ in 0..steps {
+            walks.step(&mut tree);
+        }
+        for n in (0..count).step_by(3).chain(0..10).chain([0]) {
+            publish(&mut tree, &mut walks, &format!("a/{n}"), "1000000");
+            publish(&mut tree, &mut walks, &format!("a/new/{n}"), "1000000");
+            clear(&mut tree, &mut walks, &format!("a/{}", n + 1));
+        }
+        let (shown, _) = finish(&mut walks, &mut tree, &[pieces, second]);
+        assert_eq!(shown, [expected.clone(), expected], "after {steps} steps");
+    }
+}
+
+#[test]
+fn who_is_gone_leaves_no_marker_behind() {
+    let (mut tree, mut walks) = (Tree::default(), Walks::default());
+    publish(&mut tree, &mut walks, "a", "1");
+    let filter = TopicFilter::parse("#").unwrap();
+    let pieces = walks.begin(&mut tree, 0, filter.clone()).unwrap();
+    let second = walks.begin(&mut tree, 1, filter).unwrap();
+    walks.end(&mut tree, 0);
+    assert!(pieces.recv().is_err());
+    let (shown, _) = finish(&mut walks, &mut tree, &[second]);
+    assert_eq!(shown[0].len(), 1);
+    let marker = tree.mark();
+    assert!(matches!(tree.behind(&marker), Some(Some(_))));
+    tree.pass(&marker);
+    assert!(tree.behind(&marker).is_none());
+}
+
+#[test]
+fn a_connection_has_so_many_walks_and_no_more() {
+    let (mut tree, mut walks) = (Tree::default(), Walks::default());
+    publish(&mut tree, &mut walks, "a", "1");
+    let filter = TopicFilter::parse("#").unwrap();
+    let mut begin = |walks: &mut Walks, slot| walks.begin(&mut tree, slot, filter.clone());
+    let first: Vec<_> = (0..MAX_WALKS).map(|_| begin(&mut walks, 0).unwrap()).collect();
+    assert_eq!(begin(&mut walks, 0).unwrap_err(), TooMany::OfThisConnection);
+    let second = begin(&mut walks, 1).unwrap();
+    // Whoever does not take the pieces any more needs no more steps.
+    drop(first);
+    let (shown, steps) = finish(&mut walks, &mut tree, &[second]);
+    assert_eq!(shown[0].len(), 1);
+    assert!(steps <= MAX_WALKS + 2, "{steps} steps");
+}
+
+/// Where all together have as many as there may be, whoever has most is in the way, and where nobody has more than the
+/// others, there is no more.
+#[test]
+fn all_connections_have_so_many_walks_and_no_more() {
+    let (mut tree, mut walks) = (Tree::default(), Walks::default());
+    publish(&mut tree, &mut walks, "a", "1");
+    let filter = TopicFilter::parse("#").unwrap();
+    let mut pieces = Vec::new();
+    for n in 0..MAX_ALL_WALKS {
+        // The first has three, the others one each.
+        let slot = n.saturating_sub(2) as Slot;
+        pieces.push(walks.begin(&mut tree, slot, filter.clone()).unwrap());
+    }
+    let newcomer = 10_000;
+    assert_eq!(walks.begin(&mut tree, newcomer, filter.clone()).unwrap_err(), TooMany::While(0));
+    assert_eq!(walks.begin(&mut tree, 0, filter.clone()).unwrap_err(), TooMany::OfAll);
+    walks.end(&mut tree, 0);
+    for slot in newcomer..newcomer + 3 {
+        pieces.push(walks.begin(&mut tree, slot, filter.clone()).unwrap());
+    }
+    assert_eq!(walks.begin(&mut tree, newcomer + 3, filter).unwrap_err(), TooMany::OfAll);
+}
+
+/// What is overwritten is kept once, whatever the number of walks, and nothing happens for who does not read.
+#[test]
+fn values_are_kept_once_for_all_who_do_not_read() {
+    let (mut tree, mut walks) = (Tree::default(), Walks::default());
+    let count = 20 * STEP;
+    let write = |tree: &mut Tree, walks: &mut Walks| {
+        for n in 0..count {
+            publish(tree, walks, &format!("a/{n}"), "1");
+        }
+    };
+    write(&mut tree, &mut walks);
+    let filter = TopicFilter::parse("#").unwrap();
+    let mut pieces = Vec::new();
+    for slot in 0..4 {
+        for _ in 0..60 {
+            pieces.push(walks.begin(&mut tree, slot, filter.clone()).unwrap());
+        }
+    }
+    let mut shown = 0;
+    while walks.can_go_on() {
+        shown += walks.step(&mut tree);
+    }
+    assert!(shown > 0 && shown <= 4 * MAX_PIECES * STEP, "nobody has more than two pieces: {shown}");
+    for _ in 0..3 {
+        write(&mut tree, &mut walks);
+    }
+    assert_eq!(walks.kept().0, count);
+    let most = (count + shown) * (OVERHEAD + 10);
+    assert!(walks.account.held() <= most, "{} of {most} bytes", walks.account.held());
+    // Who reads sees the moment, and then the next of its walks goes on.
+    let (shown, _) = finish(&mut walks, &mut tree, &pieces);
+    assert!(shown.iter().all(|shown| shown.len() == count));
+}
+
+/// Whoever is furthest behind is the one for whom most is kept.
+#[test]
+fn what_is_kept_is_charged_and_who_is_furthest_behind_is_known() {
+    let share = Share::new(256 << 10);
+    let (mut tree, mut walks) = (Tree::default(), Walks::new(&share));
+    for n in 0..2_000 {
+        publish(&mut tree, &mut walks, &format!("a/{n}"), "100000");
+    }
+    let filter = TopicFilter::parse("#").unwrap();
+    let behind = walks.begin(&mut tree, 7, filter.clone()).unwrap();
+    let mut pieces = vec![walks.begin(&mut tree, 8, filter).unwrap()];
+    for _ in 0..10 {
+        walks.step(&mut tree);
+        take(&pieces[0], &mut Shown::new());
+    }
+    assert_eq!(walks.furthest_behind(), Some(7));
+    assert!(!walks.is_over());
+    for n in 0..2_000 {
+        publish(&mut tree, &mut walks, &format!("a/{n}"), "200000");
+    }
+    while walks.can_go_on() && !walks.is_over() {
+        walks.step(&mut tree);
+    }
+    assert!(walks.is_over() && share.used() > share.limit() / 2);
+    walks.end(&mut tree, 7);
+    drop(behind);
+    assert!(!walks.is_over(), "what nobody needs is not counted");
+    finish(&mut walks, &mut tree, &std::mem::take(&mut pieces));
+    assert_eq!(share.used(), 0);
+}
+
+/// A piece has so many bytes; a longer value goes alone, when nothing else is on its way.
+#[test]
+fn pieces_are_bounded_in_bytes() {
+    let share = Share::new(1 << 20);
+    let (mut tree, mut walks) = (Tree::default(), Walks::new(&share));
+    for n in 0..100 {
+        publish(&mut tree, &mut walks, &format!("a/{n}"), &"1".repeat(10_000));
+    }
+    publish(&mut tree, &mut walks, "b", &"1".repeat(2 << 20));
+    let filter = TopicFilter::parse("#").unwrap();
+    let stalled: Vec<_> =
+        (0..100).map(|slot| walks.begin(&mut tree, slot, filter.clone()).unwrap()).collect();
+    while walks.can_go_on() {
+        walks.step(&mut tree);
+        assert!(walks.piece_bytes <= share.limit() / 2, "{} bytes", walks.piece_bytes);
+    }
+    assert!(!walks.hungry.is_empty());
+    // All of them come by everything when they read.
+    let (shown, _) = finish(&mut walks, &mut tree, &stalled);
+    for shown in shown {
+        assert_eq!((shown.len(), shown[100].1.len()), (101, 2 << 20));
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Publish { topic: usize, times: usize },
+    Clear(usize),
+    Begin { slot: Slot, filter: usize },
+    Step(usize),
+    Read(usize),
+    End(Slot),
+}
+
+fn actions() -> impl Strategy<Value = Vec<Action>> {
+    let action = prop_oneof![
+        4 => (0..60_usize, 1..40_usize).prop_map(|(topic, times)| Action::Publish { topic, times }),
+        2 => (0..60_usize).prop_map(Action::Clear),
+        2 => (0..4_u32, 0..3_usize).prop_map(|(slot, filter)| Action::Begin { slot, filter }),
+        3 => (1..4_usize).prop_map(Action::Step),
+        3 => (0..20_usize).prop_map(Action::Read),
+        1 => (0..4_u32).prop_map(Action::End),
+    ];
+    prop::collection::vec(action, 1..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Walks that begin, go on and end at any time show what was stored when they began, in the order of publication.
+    #[test]
+    fn walks_show_what_a_copy_of_the_moment_would(actions in actions(), share in 2_000..200_000_usize) {
+        let filters = ["#", "a", "b/3"].map(|filter| TopicFilter::parse(filter).unwrap());
+        let share = Share::new(share);
+        let (mut tree, mut walks) = (Tree::default(), Walks::new(&share));
+        // The model: what is stored, in the order of publication.
+        let mut stored: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut under_way: Vec<(Slot, Receiver<Piece>, Shown, Shown)> = Vec::new();
+        let mut number = 0;
+        for action in actions {
+            match action {
+                Action::Publish { topic, times } => for topic in topic..topic + times {
+                    let name = format!("{}/{topic}", ["a", "b"][topic % 2]);
+                    number += 1;
+                    let json = number.to_string().repeat(1 + topic % 7 * 9);
+                    publish(&mut tree, &mut walks, &name, &json);
+                    stored.retain(|(other, _)| *other != name);
+                    stored.push((name, json.into_bytes()));
+                },
+                Action::Clear(topic) => {
+                    let name = format!("{}/{topic}", ["a", "b"][topic % 2]);
+                    clear(&mut tree, &mut walks, &name);
+                    stored.retain(|(other, _)| *other != name);
+                }
+                Action::Begin { slot, filter } => {
+                    let filter = &filters[filter];
+                    if let Ok(pieces) = walks.begin(&mut tree, slot, filter.clone()) {
+                        let matches = |(name, _): &&(String, Vec<u8>)| {
+                            filter.matches(Topic::parse(name).unwrap().name())
+                        };
+                        let expected = stored.iter().filter(matches).cloned().collect();
+                        under_way.push((slot, pieces, Shown::new(), expected));
+                    }
+                }
+                Action::Step(steps) => for _ in 0..steps {
+                    walks.step(&mut tree);
+                },
+                Action::Read(which) => if let Some((_, pieces, shown, _)) = under_way.get_mut(which) {
+                    take(pieces, shown);
+                },
+                Action::End(slot) => {
+                    walks.end(&mut tree, slot);
+                    under_way.retain(|(other, ..)| *other != slot);
+                }
+            }
+            // What is kept is no more than what somebody has still to see.
+            let needed: usize = under_way.iter().map(|(.., expected)| expected.len()).sum();
+            prop_assert!(walks.kept.len() <= needed + STALE);
+        }
+        let (receivers, rest): (Vec<_>, Vec<_>) = under_way
+            .into_iter()
+            .map(|(_, pieces, shown, expected)| (pieces, (shown, expected)))
+            .unzip();
+        let (last, _) = finish(&mut walks, &mut tree, &receivers);
+        for (last, (mut shown, expected)) in last.into_iter().zip(rest) {
+            shown.extend(last);
+            let same = shown == expected;
+            prop_assert!(same, "{} values shown, {} expected", shown.len(), expected.len());
+        }
+        prop_assert_eq!(share.used(), 0);
+    }
+}
