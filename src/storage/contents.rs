@@ -59,9 +59,8 @@ impl Failed {
 /// [`StoreError`] where the file cannot be opened, or is damaged and `damaged` is not said.
 pub fn read(directory: &Path, damaged: bool) -> Result<Contents, StoreError> {
     let path = directory.join(FILE);
-    if !damaged {
-        judge(directory)?;
-    }
+    // Where there is no byte, there is nothing to be found either.
+    judge(directory)?;
     let tree = match attempt(&path, true) {
         Err(Failed::Final(error)) => return Err(error),
         Err(failed) if !damaged => return Err(failed.say(&path)),
@@ -120,13 +119,27 @@ fn search(path: &Path, mut found: HashMap<Topic, Kept>) -> Result<Contents, Stor
             _ => values.push(kept),
         }
     }
+    let mut torn = tree.damaged.clone();
     for topic in &tree.damaged {
         if let Some(kept) = Topic::parse(topic).ok().and_then(|topic| found.remove(&topic)) {
             values.push(kept);
             earlier.push(topic.clone());
+            continue;
+        }
+        // It may be the topic that is not as it was written.
+        let is_meant = |kept: &Kept| differ_in_one(kept.topic.as_str().as_bytes(), topic.as_bytes());
+        for (meant, kept) in found.extract_if(|_, kept| is_meant(kept)) {
+            values.push(kept);
+            torn.push(meant.to_string());
+            earlier.push(meant.to_string());
         }
     }
-    Ok(contents(values, tree.damaged, earlier, None))
+    Ok(contents(values, torn, earlier, None))
+}
+
+/// Whether two names differ in one byte.
+fn differ_in_one(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).filter(|(one, other)| one != other).count() == 1
 }
 
 /// What the tree leads to.
