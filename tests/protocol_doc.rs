@@ -198,7 +198,7 @@ fn every_limit_is_what_the_code_says() {
         ("stored values", count(config.store.values)),
         ("bytes of stored values", format!("{} MiB", count(config.store.bytes >> 20))),
         ("a frame that was begun", seconds(config.frame_timeout)),
-        ("a client that takes nothing", seconds(config.write_timeout)),
+        ("a client that takes little", seconds(config.write_timeout)),
         ("a client that says nothing", seconds(config.keepalive.unwrap())),
     ];
     let documented = rows("Limits");
