@@ -4,13 +4,16 @@
 //! such message is no harm; a stream of them would buy much of a processor for few bytes. So what messages decode to beyond
 //! what their length explains is counted for each address, over all its connections, also those that are closed: there is an
 //! allowance to begin with, each byte that is sent adds to it, and a little comes with time. Whoever has used it up is not
-//! read from until there is some again; nothing is refused.
+//! read from until there is some again; nothing is refused. And only a few such messages are decoded at a time, so that
+//! processors are left for everybody else.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 /// Bytes that an address may have at once: two of the largest messages that there are by default.
 const MOST: u64 = 512 << 20;
@@ -21,17 +24,21 @@ const PER_SECOND: u64 = 16 << 20;
 /// Addresses that are remembered before those that have all their allowance again are looked for.
 const MANY: usize = 1_024;
 
-/// The allowances of all addresses that have used some of theirs.
-#[derive(Debug, Default)]
+/// The allowances of all addresses that have used some of theirs, and the permits to decode.
+#[derive(Debug)]
 pub(super) struct Allowances {
     inner: Mutex<Inner>,
+    /// Notified when a permit is given back.
+    returned: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     allowances: HashMap<IpAddr, Allowance>,
     /// So many addresses are looked through next.
     next_look: usize,
+    /// Permits that nobody has.
+    permits: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,27 +48,67 @@ struct Allowance {
     since: Instant,
 }
 
+/// A permit to decode a message to far more than its length explains, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Permit(Arc<Allowances>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.inner.lock().permits += 1;
+        self.0.returned.notify_one();
+    }
+}
+
 impl Allowances {
-    /// Takes `extra` bytes of the allowance of an address that has sent `sent` bytes for them. Returns how long is to be
-    /// waited before it is read from again.
-    pub(super) fn spend(&self, address: IpAddr, sent: usize, extra: usize) -> Duration {
-        self.spend_at(Instant::now(), address, sent, extra)
+    /// Whole allowances for all, and a permit for every second processor.
+    pub(super) fn new() -> Arc<Allowances> {
+        let permits = available_parallelism().map_or(1, |all| all.get().div_ceil(2));
+        Allowances::with_permits(permits)
     }
 
-    fn spend_at(&self, now: Instant, address: IpAddr, sent: usize, extra: usize) -> Duration {
+    fn with_permits(permits: usize) -> Arc<Allowances> {
+        let inner = Inner { allowances: HashMap::new(), next_look: 0, permits };
+        Arc::new(Allowances { inner: Mutex::new(inner), returned: Condvar::new() })
+    }
+
+    /// A permit for an address that has some of its allowance left, as soon as there is one; gives up after `patience`.
+    pub(super) fn permit(self: &Arc<Allowances>, address: IpAddr, patience: Duration) -> Option<Permit> {
+        let until = Instant::now() + patience;
         let mut inner = self.inner.lock();
-        inner.look_through(now);
-        let whole = Allowance { left: MOST as i64, since: now };
-        let allowance = inner.allowances.entry(address).or_insert(whole);
-        allowance.come(now);
-        allowance.add((sent as u64).saturating_mul(PER_BYTE));
-        allowance.left = allowance.left.saturating_sub_unsigned(extra as u64);
-        let missing = u64::try_from(-allowance.left).unwrap_or(0);
-        Duration::from_millis(missing.saturating_mul(1_000) / PER_SECOND)
+        loop {
+            let now = Instant::now();
+            let pause = inner.spend(now, address, 0, 0);
+            if pause.is_zero() && inner.permits > 0 {
+                inner.permits -= 1;
+                return Some(Permit(self.clone()));
+            }
+            if now >= until {
+                return None;
+            }
+            let wake = if pause.is_zero() { until } else { until.min(now + pause) };
+            self.returned.wait_until(&mut inner, wake);
+        }
+    }
+
+    /// Takes `extra` bytes of the allowance of an address that has sent `sent` bytes for them.
+    pub(super) fn spend(&self, address: IpAddr, sent: usize, extra: usize) {
+        self.inner.lock().spend(Instant::now(), address, sent, extra);
     }
 }
 
 impl Inner {
+    /// Takes some of an allowance. Returns how long it is until there is some left.
+    fn spend(&mut self, now: Instant, address: IpAddr, sent: usize, extra: usize) -> Duration {
+        self.look_through(now);
+        let whole = Allowance { left: MOST as i64, since: now };
+        let allowance = self.allowances.entry(address).or_insert(whole);
+        allowance.come(now);
+        allowance.add((sent as u64).saturating_mul(PER_BYTE));
+        allowance.left = allowance.left.saturating_sub_unsigned(extra as u64);
+        let missing = u64::try_from(-allowance.left).unwrap_or(0);
+        Duration::from_millis(missing.saturating_mul(1_000).div_ceil(PER_SECOND))
+    }
+
     /// Forgets addresses that have all their allowance again, now and then: as often as their number has doubled.
     fn look_through(&mut self, now: Instant) {
         if self.allowances.len() < self.next_look.max(MANY) {
@@ -98,9 +145,9 @@ mod tests {
 
     #[test]
     fn who_has_used_it_up_waits_and_others_do_not() {
-        let (allowances, start) = (Allowances::default(), Instant::now());
+        let (allowances, start) = (Allowances::with_permits(1), Instant::now());
         let spend = |after: u64, address: IpAddr, sent, extra| {
-            allowances.spend_at(start + Duration::from_millis(after), address, sent, extra)
+            allowances.inner.lock().spend(start + Duration::from_millis(after), address, sent, extra)
         };
         let most = MOST as usize;
         assert_eq!(spend(0, HERE, 0, most), Duration::ZERO);
@@ -120,13 +167,30 @@ mod tests {
 
     #[test]
     fn addresses_that_have_all_of_it_again_are_forgotten() {
-        let (allowances, start) = (Allowances::default(), Instant::now());
+        let (allowances, start) = (Allowances::with_permits(1), Instant::now());
         for number in 0..10 * MANY as u32 {
             // Each has all of it again when the next but hundred comes.
             let now = start + Duration::from_millis(u64::from(number) * 10);
-            allowances.spend_at(now, IpAddr::from(number.to_be_bytes()), 0, PER_SECOND as usize);
+            allowances.inner.lock().spend(now, IpAddr::from(number.to_be_bytes()), 0, PER_SECOND as usize);
         }
         let remembered = allowances.inner.lock().allowances.len();
         assert!(remembered <= 2 * MANY, "{remembered}");
+    }
+
+    #[test]
+    fn so_many_permits_are_given_and_one_that_comes_back_wakes_who_waits() {
+        let allowances = Allowances::with_permits(1);
+        let first = allowances.permit(HERE, Duration::ZERO).unwrap();
+        assert!(allowances.permit(HERE, Duration::ZERO).is_none());
+        let waiting = {
+            let allowances = allowances.clone();
+            std::thread::spawn(move || allowances.permit(HERE, Duration::from_secs(60)).is_some())
+        };
+        drop(first);
+        assert!(waiting.join().unwrap());
+        // Whoever has used its allowance up gets none; others do.
+        allowances.spend(HERE, 0, 2 * MOST as usize);
+        assert!(allowances.permit(HERE, Duration::ZERO).is_none());
+        assert!(allowances.permit("127.0.0.2".parse().unwrap(), Duration::ZERO).is_some());
     }
 }

@@ -10,7 +10,7 @@ use crate::codec::{
     Published, Recognised, Request, Spares, Topics, Workspace, read_request,
 };
 use crate::protocol::{
-    DECODED_FLOOR, ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
+    ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
     check_topic_limits, frame_at, plain_size,
 };
 
@@ -24,6 +24,8 @@ const MAX_DECODED: usize = 4 << 20;
 
 /// A pickle may take so many times as much memory to be read as its value takes, and is none that expands.
 const USUAL_TIMES: usize = 3;
+/// However short a message is, it may decode to so much.
+const USUAL: usize = 16 << 10;
 
 /// After a message that could not be written ahead, so many batches are left to the writers.
 const PAUSE: u32 = 64;
@@ -182,7 +184,7 @@ impl<'a> Intake<'a> {
         body: Range<usize>,
     ) -> Option<Result<Request<'a>, Refusal>> {
         let budget = self.limits.decoded_budget(body.len());
-        let usual = (USUAL_TIMES * plain_size(body.len())).clamp(DECODED_FLOOR.min(budget), budget);
+        let usual = (USUAL_TIMES * plain_size(body.len())).max(USUAL).min(budget);
         self.expands = false;
         if let Err(refusal) = self.claim(usual) {
             return Some(Err(refusal));

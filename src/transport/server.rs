@@ -172,7 +172,7 @@ impl Broker {
             pool,
             backlog: Backlog::new(BACKLOG_COST),
             memory,
-            allowances: Allowances::default(),
+            allowances: Allowances::new(),
             spares: Spares::new(),
             shapes: dispatcher.shapes(),
             store_full: dispatcher.store_full(),

@@ -5,12 +5,12 @@ use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::allowances::Allowances;
+use super::allowances::{Allowances, Permit};
 use super::complaints::Complaints;
 use super::connections::Connections;
 use super::guards::CountPanic;
@@ -21,7 +21,7 @@ use super::pool::{self, Pool};
 use super::purse::Purse;
 use super::server::Config;
 use super::threads;
-use super::writer::Writer;
+use super::writer::{Ties, Writer};
 use crate::broker::{Backlog, ClientId, Control, Counters, Event, Memory, Step, outbox_with};
 use crate::codec::pickle::release_scratch;
 use crate::codec::{Claim, Spares};
@@ -33,6 +33,8 @@ const SESSION_STACK: usize = 256 << 10;
 pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by then.
 const LAST_READS: usize = 16;
+/// How often a session that waits for a permit looks whether its client is still there.
+const PERMIT_TICK: Duration = Duration::from_secs(1);
 /// Time to finish a large frame while others wait for the memory that it takes.
 const HURRIED: Duration = Duration::from_secs(1);
 /// A session whose client has sent nothing for so long is parked.
@@ -56,7 +58,7 @@ pub(super) struct Shared {
     pub(super) pool: Pool,
     pub(super) backlog: Arc<Backlog>,
     pub(super) memory: Memory,
-    pub(super) allowances: Allowances,
+    pub(super) allowances: Arc<Allowances>,
     /// The dispatcher says here how many shapes of filters there are.
     pub(super) shapes: Arc<AtomicUsize>,
     pub(super) spares: Spares,
@@ -82,6 +84,7 @@ pub(super) struct Session {
     writer: Option<RunningWriter>,
     buffer: FrameBuffer,
     purse: Purse,
+    permit: Option<Permit>,
     /// Bytes still to come of a frame that was refused before it was there as a whole.
     skip: usize,
     recent: Recent,
@@ -127,6 +130,7 @@ impl Session {
             writer,
             buffer,
             purse,
+            permit: None,
             skip: 0,
             recent,
             complaints,
@@ -337,23 +341,34 @@ impl Session {
             }
             self.send(mem::take(&mut taken.steps), taken.cost);
         }
-        if taken.extra > 0 || taken.needs_permit {
-            self.wait_for_permit(taken.whole, taken.extra);
+        if taken.extra > 0 {
+            self.shared.allowances.spend(self.peer.ip(), taken.whole, taken.extra);
         }
-        taken.more |= taken.needs_permit;
+        self.permit = None;
+        if taken.needs_permit {
+            self.wait_for_permit()?;
+            taken.more = true;
+        }
         Ok(taken)
     }
 
-    /// Pays for messages that decoded to more than their lengths explain, and waits until the client's address may send
-    /// another.
+    /// Waits until a message may be decoded to far more than its length explains.
+    ///
+    /// # Errors
+    /// When the client is gone meanwhile.
     #[cold]
-    fn wait_for_permit(&mut self, sent: usize, extra: usize) {
-        let mut pause = self.shared.allowances.spend(self.peer.ip(), sent, extra);
-        while !pause.is_zero() && !self.shared.stopping.load(Ordering::Acquire) {
-            thread::park_timeout(EXHAUSTED_PAUSE.min(pause));
-            pause = self.shared.allowances.spend(self.peer.ip(), 0, 0);
+    fn wait_for_permit(&mut self) -> io::Result<()> {
+        while !self.shared.stopping.load(Ordering::Acquire) {
+            self.permit = self.shared.allowances.permit(self.peer.ip(), PERMIT_TICK);
+            if self.permit.is_some() {
+                break;
+            }
+            if is_gone(&self.stream) {
+                return Err(ErrorKind::ConnectionReset.into());
+            }
         }
         self.recent.permit(true);
+        Ok(())
     }
 
     /// Says what is wrong with the stream of frames; it is the last that the client hears.
@@ -436,14 +451,22 @@ impl Session {
         let (reading, session) = bounded(0);
         let (alive, ended) = bounded(0);
         let (stream, counters) = (self.stream.clone(), self.shared.counters.clone());
-        let account = self.purse.writing();
-        let writer = Writer::new(self.client, stream, inbox, session, counters, config, alive, account);
+        let ties = Ties { session, alive, account: self.purse.writing() };
+        let writer = Writer::new(self.client, stream, inbox, ties, counters, config);
         pool::place(&self.shared, writer);
         let (client, peer) = (self.client, self.peer);
         let _ = self.events.send(Event::Attach { client, peer, outbox });
         self.writer = Some(RunningWriter { ended, reading });
         Ok(())
     }
+}
+
+/// Whether the peer sends nothing any more, or is not there any more.
+fn is_gone(stream: &TcpStream) -> bool {
+    let ends = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    let mut watched = [PollFd::new(stream, PollFlags::RDHUP)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut watched, Some(&now)).is_ok_and(|_| watched[0].revents().intersects(ends))
 }
 
 /// What to say of a frame that was begun and not finished.

@@ -5,6 +5,8 @@ use crate::broker::memory::Use;
 use crate::broker::outbox::Full;
 use crate::broker::subscriptions::Slot;
 
+/// Connections that let go in one step. Producers ask again while they wait.
+const AT_ONCE: usize = 32;
 /// A connection that holds less than this is never ended for others.
 const MODEST: usize = 64 << 10;
 
@@ -23,10 +25,15 @@ impl Dispatcher {
         };
         let most = (0..self.slots.len()).map(|slot| held(self, slot)).max().unwrap_or(0);
         let greedy = (most / 2).max(MODEST);
+        let mut left = AT_ONCE;
         for slot in 0..self.slots.len() {
+            if left == 0 {
+                return;
+            }
             if held(self, slot) < greedy {
                 continue;
             }
+            left -= 1;
             let Some(client) = &mut self.slots[slot] else { continue };
             let dropped: u64 = client.mailboxes.iter().flatten().map(|mailbox| mailbox.shed()).sum();
             client.dropped += dropped;

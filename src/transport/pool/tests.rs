@@ -12,6 +12,7 @@ use crate::protocol::{ErrorCode, Format, HEADER_LEN, Header, Refusal, Reply, Top
 use crate::transport::connections::Connections;
 use crate::transport::parked::Parked;
 use crate::transport::server::Config;
+use crate::transport::writer::Ties;
 
 /// A client of a broker of which there is nothing else.
 struct Connected {
@@ -34,7 +35,7 @@ fn without_threads(write_timeout: Duration) -> Connected {
         pool,
         backlog: Backlog::new(BACKLOG_COST),
         memory: Memory::unlimited(),
-        allowances: Default::default(),
+        allowances: crate::transport::allowances::Allowances::new(),
         shapes: Arc::default(),
         spares: Spares::new(),
         store_full: Arc::default(),
@@ -49,8 +50,8 @@ fn without_threads(write_timeout: Duration) -> Connected {
     let outbox = outbox.calling(client, shared.pool.calls().unwrap());
     let ((reading, session), (alive, ended)) = (bounded(0), bounded(0));
     let account = shared.memory.of(crate::broker::Use::Writing).account();
-    let counters = shared.counters.clone();
-    let writer = Writer::new(client, stream, inbox, session, counters, &shared.config, alive, account);
+    let (counters, ties) = (shared.counters.clone(), Ties { session, alive, account });
+    let writer = Writer::new(client, stream, inbox, ties, counters, &shared.config);
     let of_pool = shared.clone();
     let pool = thread::spawn(move || {
         threads::NONE_LEFT.set(true);

@@ -1,0 +1,261 @@
+//! What a writer gathers for its next write: each kind of delivery in the dialect that the subscriber asked for.
+
+use std::io;
+use std::mem;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, TryRecvError};
+
+use super::Writer;
+use crate::broker::{Charge, Counters, Delivery, Letter, Mailbox, Piece, Selection, Stored, Taken};
+use crate::codec::{
+    Batch, Content, DECODING_FACTOR, Dialect, Frame, PayloadRef, write_backup, write_reply, write_stats,
+};
+use crate::protocol::{ErrorCode, Reply, plain_size};
+use crate::transport::gathered::MAX_BYTES;
+use crate::transport::list::{List, Listed};
+use crate::transport::patience::WRITE_TICK;
+use crate::transport::process::resident_bytes;
+
+impl Writer {
+    /// Adds a delivery to the next write; what is too much for one write is written on the way.
+    pub(super) fn gather(&mut self, delivery: Delivery, charge: Charge) -> io::Result<()> {
+        match delivery {
+            Delivery::Messages { batch, dialect, selection } => {
+                self.gather_messages(&batch, dialect, &selection, 0)?;
+            }
+            Delivery::Mailbox(mailbox) => self.gather_mailbox(&mailbox)?,
+            Delivery::Snapshot { values, dialect } => self.gather_values(&values, dialect)?,
+            Delivery::Walk { pieces, topic, dialect } => {
+                let (mut sent, mut whole) = (0, false);
+                while let Some(piece) = self.next_piece(&pieces)? {
+                    sent += piece.values.len() as u64;
+                    whole = piece.last;
+                    self.gather_values(&piece.values, dialect)?;
+                }
+                if whole {
+                    let reply = Reply::Subscribed { topic, values: sent };
+                    self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
+                }
+            }
+            Delivery::Topics { pieces, format } => {
+                let mut list = List::new(format, &self.limits, &self.account);
+                while let Some(piece) = self.next_piece(&pieces)? {
+                    list.add(&piece);
+                }
+                self.gather_list(list)?;
+            }
+            Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value)?,
+            Delivery::Durable { ticket, reply, format } => {
+                // What was gathered does not wait for the disk.
+                if !ticket.is_ready() {
+                    self.flush()?;
+                }
+                let reply = ticket.wait().map_or_else(Reply::Error, |()| reply);
+                self.gathered.append(|out| write_reply(out, format, &reply));
+            }
+            Delivery::Backup { made, format } => {
+                self.flush()?;
+                match made.wait() {
+                    Ok(name) => self.gathered.append(|out| write_backup(out, format, &name)),
+                    Err(refusal) => {
+                        self.gathered.append(|out| write_reply(out, format, &Reply::Error(refusal)))
+                    }
+                }
+            }
+            Delivery::Report { report, format } => {
+                let stats = report.complete(&self.counters, resident_bytes());
+                self.gathered.append(|out| write_stats(out, format, &stats));
+            }
+            Delivery::Reply { reply, format } => self.gathered.append(|out| write_reply(out, format, &reply)),
+        }
+        self.gathered.charges.push(charge);
+        Ok(())
+    }
+
+    /// Adds the answer to a `list` of many topics, unless the connection was cut off before it was whole.
+    fn gather_list(&mut self, list: List) -> io::Result<()> {
+        let Some(Listed { format, reply, encoded, mut memory }) = list.finish() else { return Ok(()) };
+        // What is long is written by itself.
+        self.flush()?;
+        self.gathered.own.reserve(encoded);
+        self.gathered.append(|out| write_reply(out, format, &reply));
+        drop(reply);
+        memory.shrink_to(self.gathered.own.capacity());
+        self.answer = memory;
+        self.flush()
+    }
+
+    /// The next of many stored values, or `None` behind the last. What was gathered does not wait for it.
+    fn next_piece(&mut self, pieces: &Receiver<Piece>) -> io::Result<Option<Piece>> {
+        match pieces.try_recv() {
+            Ok(piece) => Ok(Some(piece)),
+            Err(TryRecvError::Disconnected) => Ok(None),
+            Err(TryRecvError::Empty) => {
+                self.flush()?;
+                Ok(pieces.recv().ok())
+            }
+        }
+    }
+
+    fn gather_values(&mut self, values: &[Stored], dialect: Dialect) -> io::Result<()> {
+        for stored in values {
+            // Who was cut off gets no more of it.
+            if self.inbox.is_overflowed() {
+                break;
+            }
+            self.gather_stored(stored, dialect, Frame::Retained)?;
+            self.flush_enough()?;
+        }
+        Ok(())
+    }
+
+    /// Adds what a mailbox held at this moment, or what took its place meanwhile.
+    fn gather_mailbox(&mut self, mailbox: &Mailbox) -> io::Result<()> {
+        let dialect = mailbox.dialect();
+        let mut rest = mailbox.open();
+        loop {
+            let Taken { dropped, letters, messages, charge } = mailbox.take();
+            if dropped > 0 {
+                let reply = Reply::Dropped { topic: mailbox.topic().clone(), count: dropped };
+                self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
+            }
+            for letter in &letters {
+                if self.inbox.is_overflowed() {
+                    break;
+                }
+                match letter {
+                    Letter::Messages(batch, selection, skipped) => {
+                        self.gather_messages(batch, dialect, selection, *skipped)?;
+                    }
+                    Letter::Newest(stored) => self.gather_stored(stored, dialect, Frame::Live)?,
+                }
+                self.flush_enough()?;
+            }
+            self.gathered.charges.push(charge);
+            rest = rest.saturating_sub(messages);
+            if rest == 0 || letters.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Adds messages of a batch, without the first `skipped` of them.
+    fn gather_messages(
+        &mut self,
+        batch: &Arc<Batch>,
+        dialect: Dialect,
+        selection: &Selection,
+        skipped: usize,
+    ) -> io::Result<()> {
+        let run = batch.run(dialect);
+        self.count_failures(run.failed());
+        Counters::add(&self.counters.translated, run.take_translated());
+        let bytes = batch.run_bytes(run);
+        if selection == &Selection::Whole && skipped == 0 && !batch.expands() {
+            self.gathered.share(batch, dialect, bytes, 0..bytes.len());
+            return Ok(());
+        }
+        let messages: &mut dyn Iterator<Item = usize> = match selection {
+            Selection::Whole => {
+                &mut (0..batch.messages().len()).filter(|message| batch.is_wanted(dialect, *message))
+            }
+            Selection::Some(messages) => &mut messages.iter().map(|message| *message as usize),
+        };
+        // Neighbours are one piece.
+        let mut piece: Range<usize> = 0..0;
+        for message in messages.skip(skipped) {
+            let frame = batch.frame(run, message);
+            if piece.end == frame.start {
+                piece.end = frame.end;
+            } else {
+                self.gathered.share(batch, dialect, bytes, mem::replace(&mut piece, frame));
+            }
+            let published = &batch.messages()[message];
+            if published.expands() {
+                self.gathered.share(batch, dialect, bytes, mem::replace(&mut piece, 0..0));
+                let topic = batch.topics().get(published.topic());
+                self.gather_payload(batch.payload(message), topic.as_str(), dialect, Frame::Live)?;
+            }
+        }
+        self.gathered.share(batch, dialect, bytes, piece);
+        Ok(())
+    }
+
+    /// Adds a stored value.
+    fn gather_stored(&mut self, stored: &Stored, dialect: Dialect, frame: Frame) -> io::Result<()> {
+        self.gather_payload(stored.payload(), stored.topic().as_str(), dialect, frame)
+    }
+
+    /// Adds a message that no batch has written. A long one is written by itself, in memory that is claimed for it.
+    fn gather_payload(
+        &mut self,
+        payload: PayloadRef<'_>,
+        topic: &str,
+        dialect: Dialect,
+        frame: Frame,
+    ) -> io::Result<()> {
+        if let Some(content) = payload.as_it_came(dialect) {
+            self.make_room(payload.source().len())?;
+            self.gathered.append(|out| frame.write(out, dialect, topic, content));
+        } else {
+            let length = payload.source().len();
+            for decoded in [plain_size(length), self.limits.decoded_budget(length), usize::MAX] {
+                // What it is encoded to takes about as much again.
+                self.make_room(decoded.saturating_mul(DECODING_FACTOR + 1))?;
+                let Writer { gathered, scratch, limits, .. } = self;
+                scratch.clear();
+                match payload.decode_within(scratch, limits, decoded) {
+                    Ok(root) => {
+                        let content = Content::Decoded(scratch.view(payload.source(), root));
+                        gathered.append(|out| frame.write(out, dialect, topic, content));
+                        break;
+                    }
+                    Err(refusal) if refusal.code == ErrorCode::TooLarge && decoded < usize::MAX => {}
+                    Err(_) => {
+                        self.count_failures(1);
+                        break;
+                    }
+                }
+            }
+            self.scratch.clear();
+        }
+        if self.answer.bytes() > 0 && !self.in_turn {
+            self.answer.shrink_to(self.gathered.own.capacity());
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for so many bytes of a stored value: where these are many, what was gathered is written first, and memory
+    /// for them is waited for.
+    fn make_room(&mut self, bytes: usize) -> io::Result<()> {
+        if bytes <= MAX_BYTES {
+            return Ok(());
+        }
+        let bytes = bytes.min(self.account.share().most_for_one());
+        if self.in_turn {
+            // A turn waits for nothing, and is given nothing that is long.
+            self.answer = self.account.charge(bytes + self.answer.bytes());
+            return Ok(());
+        }
+        self.flush()?;
+        let began = Instant::now();
+        self.answer = loop {
+            if let Some(claim) = self.account.claim(bytes, WRITE_TICK) {
+                break claim;
+            }
+            self.patience.last_without_memory(began, &self.inbox)?;
+        };
+        Ok(())
+    }
+
+    fn count_failures(&self, failed: usize) {
+        if failed > 0 {
+            Counters::add(&self.counters.encoding_failures, failed);
+            tracing::error!(client = %self.client, failed, "judged messages could not be encoded; this is a bug, please report it");
+        }
+    }
+}
