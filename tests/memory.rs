@@ -105,7 +105,7 @@ fn answers_that_are_not_read_are_refused_and_the_connection_goes_on() {
             frame.refuses("memory-full", false);
         }
     }
-    assert!(values > 10 && refused > 10, "{values} values, {refused} refusals");
+    assert!(values > 0 && refused > 10, "{values} values, {refused} refusals");
     client.is_quiet();
     until("all of it is given back", || claimed(&broker, Use::Answers) == 0);
 }
