@@ -61,6 +61,8 @@ pub(super) struct Intake<'a> {
     extra: usize,
     /// What the dispatcher will have to do, its bytes apart.
     cost: usize,
+    /// What was taken is enough for one event.
+    is_enough: bool,
 }
 
 /// What a session remembers of the frames before, so that it reads the next ones faster.
@@ -148,16 +150,22 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         expands: false,
         extra: 0,
         cost: 0,
+        is_enough: false,
     };
     let (mut whole, mut more, mut needs_permit) = (0, false, false);
     let fault = loop {
-        if intake.decoded_before + intake.decoded > MAX_DECODED || intake.cost + whole > EVENT_COST {
+        if intake.is_enough {
             more = true;
             break None;
         }
         match frame_at(region, whole, limits.max_frame) {
             Ok(Some((header, body))) => {
-                if !intake.frame(header.format, whole, body.end) {
+                let is_taken = match header.format {
+                    Format::Json => intake.like_the_last(whole, body.end),
+                    Format::Pickle => intake.like_the_last_pickle(whole, body.end),
+                    Format::Xml => false,
+                };
+                if !is_taken && !intake.frame(header.format, whole, body.end) {
                     needs_permit = true;
                     break None;
                 }
@@ -240,16 +248,15 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    /// Takes a frame, unless it is one that needs a permit which is not there; returns whether it has.
+    /// Notes whether what was taken is enough for one event. (Its bytes apart: a read has a quarter of a megabyte.)
+    #[inline]
+    fn note_enough(&mut self) {
+        self.is_enough = self.decoded_before + self.decoded > MAX_DECODED || self.cost > EVENT_COST;
+    }
+
+    /// Reads a frame in full, unless it needs a permit that is not there; returns whether it has.
+    #[inline(never)]
     fn frame(&mut self, format: Format, at: usize, end: usize) -> bool {
-        let is_like_the_last = match format {
-            Format::Json => self.like_the_last(at, end),
-            Format::Pickle => self.like_the_last_pickle(at, end),
-            Format::Xml => false,
-        };
-        if is_like_the_last {
-            return true;
-        }
         let region = self.region;
         let source = &region[self.start..];
         let frame = at - self.start..end - self.start;
@@ -264,6 +271,7 @@ impl<'a> Intake<'a> {
                     } else {
                         self.decoded += self.size;
                     }
+                    self.note_enough();
                     let fields = match self.document.nodes().get(first) {
                         Some(Node::Dict(size)) => size.items as usize,
                         _ => 0,
@@ -306,6 +314,7 @@ impl<'a> Intake<'a> {
         self.finish_batch(at);
         self.start = end;
         self.cost += step.cost();
+        self.note_enough();
         self.steps.push(step);
         true
     }
@@ -387,6 +396,7 @@ impl<'a> Intake<'a> {
             return false;
         };
         self.decoded += size;
+        self.note_enough();
         let message = Message { part: Part::Body(body), document: self.keep(mark, Some(root)) };
         self.push(Published::new(topic, Format::Pickle, &message, like.retain, like.ttl, None));
         true
@@ -435,8 +445,9 @@ impl<'a> Intake<'a> {
         }
         check_topic_limits(text, &self.limits)?;
         let index = self.topics.push(TopicName::parse(text)?);
-        self.cost += topic_cost(text, self.recent.shapes);
         *seen = index + 1;
+        self.cost += topic_cost(text, self.recent.shapes);
+        self.note_enough();
         Ok(index)
     }
 

@@ -10,7 +10,7 @@ MESSAGES = ("<message><{}/></message>", "<message><a{}/></message>", "<message><
 
 
 def names(element: ET.Element) -> set[str]:
-    """The elements in the message, by their names or by the keys that they stand for, without the ``@`` of attributes."""
+    """The elements of the message, by name or by the key that it stands for, without the ``@`` of attributes."""
     found = {child.get("key", child.tag) for child in element.iter() if child.tag != "message"}
     found |= {name for child in element.iter() for name in child.attrib if name not in ("key", "type")}
     return {name.removeprefix("@") for name in found}
@@ -29,15 +29,15 @@ def test_every_character_of_the_basic_plane_in_a_name(broker: str) -> None:
                     client.send_body(body.encode())
                 client.send(command="ping")
                 while True:
-                    body = client.receive_body()
-                    element = ET.fromstring(body)
+                    answer = client.receive_body()
+                    element = ET.fromstring(answer)
                     if element.get("command") == "pong":
                         break
                     if element.get("command") == "error":
-                        assert element.get("code") == "malformed-xml", body
+                        assert element.get("code") == "malformed-xml", answer
                         continue
                     readable += 1
                     found = names(element[0])
-                    assert any(name.removeprefix("a") in some for name in found), body
+                    assert any(name.removeprefix("a") in some for name in found), answer
     # More than the fourth edition has: those were written anew.
     assert readable > 2 * 48_000, readable
