@@ -6,12 +6,12 @@ mod support;
 
 use std::time::Duration;
 
-use babelmq::Format::Json;
+use babelmq::Format::{Json, Pickle};
 use babelmq::broker::{SMALLEST_MEMORY, Use};
 use babelmq::{Broker, BrokerHandle, Config};
 use support::Field::Str;
 use support::process::until;
-use support::{Client, config, publish};
+use support::{Client, FORMATS, config, publish};
 
 /// A broker with as little memory as there may be: 4 MiB for frames, as much for answers.
 fn start(change: impl FnOnce(&mut Config)) -> BrokerHandle {
@@ -172,4 +172,47 @@ fn connections_beyond_the_memory_are_turned_away() {
     drop(others.pop());
     until("there is room again", || broker.stats().open <= others.len() as u64 + 1);
     Client::connect(&broker).is_quiet();
+}
+
+/// Messages that decode to far more than they look like take their turn among ordinary ones, in every format and for every
+/// kind of queue; they are written for each reader by itself.
+#[test]
+fn messages_that_expand_keep_their_place_among_others() {
+    const ROUNDS: i64 = 12;
+    let broker = support::start();
+    let mut readers = Vec::new();
+    for format in FORMATS {
+        for overflow in ["disconnect", "drop-oldest"] {
+            let mut reader = Client::connect(&broker);
+            reader.subscribe_with(format, "mixed", &[("overflow", Str(overflow))]);
+            readers.push((format, reader));
+        }
+    }
+    // A list of 300 references to one list of 300 numbers: 1 KB that are 90,000 numbers.
+    let inner = [b"](", &b"K\x07".repeat(300)[..], b"eq\x01"].concat();
+    let expanding = [b"](", &inner[..], &b"h\x01".repeat(299), b"e"].concat();
+    let mut sent = Vec::new();
+    for round in 0..ROUNDS {
+        sent.extend(publish(Pickle, "mixed", &support::number(Pickle, round)));
+        sent.extend(publish(Pickle, "mixed", &expanding));
+        sent.extend(publish(Json, "mixed", round.to_string().as_bytes()));
+    }
+    let mut producer = Client::connect(&broker);
+    producer.send_raw(&sent);
+    for (format, reader) in &mut readers {
+        for round in 0..ROUNDS {
+            assert_eq!(reader.next().number(), round, "{format:?}");
+            let message = reader.next().message();
+            let sevens = message.matches('7').count();
+            assert_eq!(sevens, 90_000, "{format:?}: {} bytes", message.len());
+            assert_eq!(reader.next().number(), round, "{format:?}");
+        }
+    }
+    producer.is_quiet();
+    readers.iter_mut().for_each(|(_, reader)| reader.is_quiet());
+    // The last value is one of the numbers; a later reader begins with it.
+    assert_eq!(Client::connect(&broker).subscribe(Json, "mixed")[0].number(), ROUNDS - 1);
+    until("all of it is given back", || {
+        [Use::Decoding, Use::InFlight, Use::Writing].iter().all(|this| claimed(&broker, *this) == 0)
+    });
 }

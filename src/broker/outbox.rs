@@ -377,10 +377,13 @@ impl Outbox {
         let charge = Charge { answers: 1, answer_bytes: delivery.weight(), ..Charge::default() };
         if waiting.bytes + charge.answer_bytes <= FLOOR {
             self.level.account.take(charge.answer_bytes);
+        } else if charge.answer_bytes > FLOOR {
+            // What is long leaves room for what is short, such as that something long was refused.
+            if !self.level.account.try_take_with_room(charge.answer_bytes) {
+                return Err(Undelivered::NoMemory);
+            }
         } else if !self.level.account.try_take(charge.answer_bytes) {
-            // What is short and does not fit is one too many; what is long may be asked for again.
-            let is_short = charge.answer_bytes <= FLOOR;
-            return Err(if is_short { Undelivered::Full(waiting) } else { Undelivered::NoMemory });
+            return Err(Undelivered::Full(waiting));
         }
         self.level.answers.fetch_add(1, Ordering::Relaxed);
         self.send(delivery, charge)

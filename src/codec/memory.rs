@@ -134,6 +134,16 @@ impl Account {
         admitted.is_ok()
     }
 
+    /// The same, where the holder could have a third more.
+    pub(crate) fn try_take_with_room(&self, bytes: usize) -> bool {
+        let more = (self.held() + bytes) / 3;
+        let taken = self.try_take(bytes + more);
+        if taken {
+            self.give_back(more);
+        }
+        taken
+    }
+
     fn wait_to_take(&self, bytes: usize, patience: Duration) -> bool {
         if self.try_take(bytes) {
             return true;

@@ -67,7 +67,7 @@ pub const MAX_PATTERNS: usize = 256;
 
 /// Such sets of places that the subscriptions of all connections have together.
 ///
-/// A topic whose routes are not known is held against each, some 30 ns, whether it matches or not. A connection may be the first
+/// A topic whose routes are not known is held against each, some 50 ns, whether it matches or not. A connection may be the first
 /// to use [`MAX_PATTERNS`] of them while there are all, and fewer the fewer are left: a quarter as many where half are left. Those
 /// that somebody uses already cost no more for another.
 pub const MAX_SHAPES_OF_BROKER: usize = 4_096;

@@ -27,6 +27,7 @@ pub(super) struct Purse {
     in_flight: Account,
     answers: Account,
     writing: Account,
+    pages: Account,
     lane: Lane,
 }
 
@@ -42,6 +43,7 @@ impl Purse {
             in_flight: account(Use::InFlight),
             answers: account(Use::Answers),
             writing: account(Use::Writing),
+            pages: account(Use::Answers),
             lane: shared.backlog.lane(),
         })
     }
@@ -49,6 +51,11 @@ impl Purse {
     /// The account of answers that wait to be written.
     pub(super) fn answers(&self) -> Account {
         self.answers.clone()
+    }
+
+    /// The account of what is gathered for one write.
+    pub(super) fn pages(&self) -> Account {
+        self.pages.clone()
     }
 
     /// The account of what is being written.

@@ -451,7 +451,8 @@ impl Session {
         let (reading, session) = bounded(0);
         let (alive, ended) = bounded(0);
         let (stream, counters) = (self.stream.clone(), self.shared.counters.clone());
-        let ties = Ties { session, alive, account: self.purse.writing() };
+        let (account, pages) = (self.purse.writing(), self.purse.pages());
+        let ties = Ties { session, alive, account, pages };
         let writer = Writer::new(self.client, stream, inbox, ties, counters, config);
         pool::place(&self.shared, writer);
         let (client, peer) = (self.client, self.peer);

@@ -53,8 +53,10 @@ pub(super) struct Writer {
     /// Since when it needs a thread, there is none, and nothing was written.
     without_thread: Option<Instant>,
     scratch: Document,
-    /// Of what may be used for writing.
+    /// Of what may be used for writing long answers. Who has some of it waits for nothing but its client.
     account: Account,
+    /// Of what may be used for answers that wait, where pages come from.
+    pages: Account,
     /// Memory for what is gathered, while there is something to write.
     page: Claim,
     /// Memory that a long answer takes while it is written.
@@ -69,8 +71,10 @@ pub(super) struct Ties {
     pub(super) session: Receiver<()>,
     /// The session waits for this to be dropped before it ends.
     pub(super) alive: Sender<()>,
-    /// Of what may be used for writing.
+    /// Of what may be used for writing long answers.
     pub(super) account: Account,
+    /// Of what may be used for answers, for what is gathered for one write.
+    pub(super) pages: Account,
 }
 
 /// What comes after a turn.
@@ -102,7 +106,7 @@ impl Writer {
         config: &Config,
     ) -> Box<Writer> {
         let Config { limits, write_timeout, .. } = *config;
-        let Ties { session, alive, account } = ties;
+        let Ties { session, alive, account, pages } = ties;
         Box::new(Writer {
             client,
             stream,
@@ -118,6 +122,7 @@ impl Writer {
             without_thread: None,
             scratch: Document::new(),
             account,
+            pages,
             page: Claim::nothing(),
             answer: Claim::nothing(),
             _alive: alive,
@@ -284,7 +289,7 @@ impl Writer {
     /// Claims memory for as much as is gathered for one write; where there is none, it is gathered in small pieces.
     fn claim_page(&mut self) {
         if self.page.bytes() == 0 {
-            let page = self.account.try_claim(MAX_BYTES);
+            let page = self.pages.try_claim(MAX_BYTES);
             self.gathered.is_short = page.is_none();
             self.page = page.unwrap_or_default();
         }

@@ -50,7 +50,8 @@ fn without_threads(write_timeout: Duration) -> Connected {
     let outbox = outbox.calling(client, shared.pool.calls().unwrap());
     let ((reading, session), (alive, ended)) = (bounded(0), bounded(0));
     let account = shared.memory.of(crate::broker::Use::Writing).account();
-    let (counters, ties) = (shared.counters.clone(), Ties { session, alive, account });
+    let (counters, ties) =
+        (shared.counters.clone(), Ties { session, alive, pages: account.clone(), account });
     let writer = Writer::new(client, stream, inbox, ties, counters, &shared.config);
     let of_pool = shared.clone();
     let pool = thread::spawn(move || {

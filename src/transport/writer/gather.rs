@@ -235,7 +235,8 @@ impl Writer {
         if bytes <= MAX_BYTES {
             return Ok(());
         }
-        let bytes = bytes.min(self.account.share().most_for_one());
+        // More than half of the share might be waited for for ever, while others take turns with the rest.
+        let bytes = bytes.min(self.account.share().limit() / 2);
         if self.in_turn {
             // A turn waits for nothing, and is given nothing that is long.
             self.answer = self.account.charge(bytes + self.answer.bytes());
