@@ -135,6 +135,7 @@ impl Account {
     }
 
     /// The same, where the holder could have a third more.
+    #[cfg(feature = "broker")]
     pub(crate) fn try_take_with_room(&self, bytes: usize) -> bool {
         let more = (self.held() + bytes) / 3;
         let taken = self.try_take(bytes + more);
