@@ -20,7 +20,7 @@ const SMALL: usize = 1 << 10;
 /// A `list`, and a `subscribe`, which may look at a thousand topics before they become a walk and make all routes void.
 const LOOK: usize = 64 << 10;
 /// A `stats`, which looks at every subscriber.
-const STATS: usize = 1 << 20;
+const STATS: usize = 256 << 10;
 
 /// What a topic costs that a message names, where there are so many shapes of filters.
 pub fn topic_cost(topic: &str, shapes: usize) -> usize {

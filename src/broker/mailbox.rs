@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::outbox::{Charge, DELIVERY, Level, Selection};
+use super::outbox::{Charge, Level, Selection};
 use super::stored::Stored;
 use super::sync::Mutex;
 use crate::codec::{Batch, Dialect};
@@ -155,7 +155,7 @@ impl Mailbox {
     /// Adds messages of a batch to one that drops the oldest.
     pub(super) fn put(&self, batch: &Arc<Batch>, selection: Selection, messages: usize) -> Put {
         let mut inner = self.inner.lock();
-        self.level.add(charge_of_batch(batch));
+        self.level.add(Charge::bytes(batch.weight()));
         inner.messages += messages;
         if let Waiting::Oldest(entries) = &mut inner.waiting {
             entries.push_back(Entry { batch: batch.clone(), selection, messages, skipped: 0 });
@@ -166,12 +166,12 @@ impl Mailbox {
     /// Adds the newest message of its topic to one that keeps the latest.
     pub(super) fn put_latest(&self, stored: Stored) -> Put {
         let mut inner = self.inner.lock();
-        self.level.add(charge_of_latest(&stored));
+        self.level.add(Charge::bytes(ENTRY + stored.weight()));
         let mut replaced = 0;
         if let Waiting::Latest { order, newest } = &mut inner.waiting {
             match newest.insert(stored.topic().to_topic(), stored.clone()) {
                 Some(before) => {
-                    self.level.give_back(charge_of_latest(&before));
+                    self.level.give_back(Charge::bytes(ENTRY + before.weight()));
                     replaced = 1;
                 }
                 None => order.push_back(stored.topic().to_topic()),
@@ -223,11 +223,11 @@ impl Mailbox {
         let dropped = std::mem::take(&mut inner.dropped);
         let mut taken = Taken { dropped, letters: Vec::new(), messages: 0, charge: Charge::default() };
         while taken.letters.len() < TAKE
-            && let Some((letter, messages, charge)) = inner.waiting.pop()
+            && let Some((letter, messages, weight)) = inner.waiting.pop()
         {
             inner.messages -= messages;
             taken.messages += messages;
-            taken.charge = taken.charge.plus(charge);
+            taken.charge = taken.charge.plus(Charge::bytes(weight));
             taken.letters.push(letter);
         }
         taken
@@ -239,8 +239,8 @@ impl Mailbox {
         inner.closed = true;
         inner.dropped = 0;
         inner.messages = 0;
-        while let Some((_, _, charge)) = inner.waiting.pop() {
-            self.level.give_back(charge);
+        while let Some((_, _, weight)) = inner.waiting.pop() {
+            self.level.give_back(Charge::bytes(weight));
         }
     }
 }
@@ -250,17 +250,6 @@ impl Drop for Mailbox {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// The batch is shared; that it waits here is not.
-fn charge_of_batch(batch: &Batch) -> Charge {
-    Charge::bytes(batch.weight(), DELIVERY)
-}
-
-/// The payload may be held by nobody else, and the name of the topic is there three times.
-fn charge_of_latest(stored: &Stored) -> Charge {
-    let weight = ENTRY + stored.weight();
-    Charge::bytes(weight, weight + 3 * stored.topic().as_str().len())
 }
 
 impl Inner {
@@ -285,29 +274,29 @@ impl Inner {
             self.messages -= most;
             return most;
         }
-        let Some((_, messages, charge)) = self.waiting.pop() else {
+        let Some((_, messages, weight)) = self.waiting.pop() else {
             self.messages = 0;
             return 0;
         };
-        level.give_back(charge);
+        level.give_back(Charge::bytes(weight));
         self.messages -= messages;
         messages
     }
 }
 
 impl Waiting {
-    /// The oldest letter, its messages and what they are charged.
-    fn pop(&mut self) -> Option<(Letter, usize, Charge)> {
+    /// The oldest letter, its messages and its weight.
+    fn pop(&mut self) -> Option<(Letter, usize, usize)> {
         match self {
             Waiting::Oldest(entries) => {
                 let Entry { batch, selection, messages, skipped } = entries.pop_front()?;
-                let charge = charge_of_batch(&batch);
-                Some((Letter::Messages(batch, selection, skipped), messages, charge))
+                let weight = batch.weight();
+                Some((Letter::Messages(batch, selection, skipped), messages, weight))
             }
             Waiting::Latest { order, newest } => {
                 let stored = newest.remove(order.pop_front()?.as_str())?;
-                let charge = charge_of_latest(&stored);
-                Some((Letter::Newest(stored), 1, charge))
+                let weight = ENTRY + stored.weight();
+                Some((Letter::Newest(stored), 1, weight))
             }
         }
     }
@@ -326,7 +315,7 @@ mod tests {
             filter,
             Dialect::Xml,
             (usize::MAX, usize::MAX),
-            Arc::new(Level::new(Share::unlimited().account(), Share::unlimited().account())),
+            Arc::new(Level::new(Share::unlimited().account())),
         );
         let put = |topic: &str, length: usize| {
             let (topic, payload) = (Topic::parse(topic).unwrap(), vec![b'1'; length]);
@@ -338,35 +327,5 @@ mod tests {
         assert!(mailbox.is_longer_than(1, 1_000));
         put("b", 500);
         assert!(mailbox.is_longer_than(2, 1_000));
-    }
-
-    #[test]
-    fn what_waits_here_alone_is_held_of_the_memory_until_it_is_gone() {
-        let share = Share::unlimited();
-        let level = Arc::new(Level::new(Share::unlimited().account(), share.account()));
-        let most = (usize::MAX, usize::MAX);
-        let mailbox = Mailbox::latest(TopicFilter::parse("#").unwrap(), Dialect::Xml, most, level.clone());
-        let put = |topic: &str| {
-            let topic = Topic::parse(topic).unwrap();
-            mailbox.put_latest(Stored::new(
-                topic.name(),
-                PayloadRef::new(&[b'1'; 1_000], Format::Json, false),
-                0,
-            ));
-        };
-        put("a");
-        let one = share.used();
-        assert!(one > 1_000, "{one}");
-        put("a");
-        assert_eq!(share.used(), one);
-        put("b");
-        assert_eq!(share.used(), 2 * one);
-        let taken = mailbox.take();
-        assert_eq!(share.used(), 2 * one, "what is being written is still held");
-        level.give_back(taken.charge);
-        assert_eq!(share.used(), 0);
-        put("c");
-        drop(mailbox);
-        assert_eq!(share.used(), 0);
     }
 }

@@ -125,10 +125,9 @@ impl Delivery {
         const EACH: usize = 64;
         match self {
             Delivery::Snapshot { values, .. } => {
-                let of_one = |stored: &Stored| EACH + stored.topic().as_str().len() + stored.weight();
-                SMALL + values.iter().map(of_one).sum::<usize>()
+                SMALL + values.iter().map(|stored| EACH + stored.weight()).sum::<usize>()
             }
-            Delivery::Value { stored, .. } => SMALL + stored.topic().as_str().len() + stored.weight(),
+            Delivery::Value { stored, .. } => SMALL + stored.weight(),
             Delivery::Durable { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. }
             | Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
             Delivery::Reply { reply: Reply::Topics { topics }, .. } => {
@@ -234,8 +233,6 @@ pub struct Inbox {
 const MAX_ANSWERS: usize = 65_536;
 /// Bytes of answers that may wait for each connection, whatever others have.
 const FLOOR: usize = 4 << 10;
-/// Bytes that a delivery of a shared batch takes of its own, about.
-pub(super) const DELIVERY: usize = 128;
 
 /// What is waiting.
 #[derive(Debug)]
@@ -245,9 +242,6 @@ pub(super) struct Level {
     answers: AtomicUsize,
     /// Of what may be used for answers; how much is held is how much waits.
     account: Account,
-    /// Of what messages on their way may use: what waits for this connection alone. There is no waiting for room here, so
-    /// it is taken as it is needed; those that publish wait for it, and whoever holds most is relieved.
-    copies: Account,
     /// The outbox overflowed: only the last delivery, which says so, is still worth writing.
     overflowed: AtomicBool,
     turn: Turn,
@@ -260,8 +254,6 @@ pub struct Charge {
     bytes: usize,
     answers: usize,
     answer_bytes: usize,
-    /// Bytes that no other connection shares.
-    copies: usize,
 }
 
 /// The outbox is full.
@@ -287,13 +279,13 @@ pub enum Undelivered {
 
 /// A new outbox and its other end, which a thread waits for.
 pub fn outbox(limits: QueueLimits) -> (Outbox, Inbox) {
-    outbox_with(limits, Share::unlimited().account(), Share::unlimited().account())
+    outbox_with(limits, Share::unlimited().account())
 }
 
-/// A new outbox whose answers are charged to one account, and its own copies of messages to another.
-pub fn outbox_with(limits: QueueLimits, answers: Account, copies: Account) -> (Outbox, Inbox) {
+/// A new outbox whose answers are charged to an account.
+pub fn outbox_with(limits: QueueLimits, account: Account) -> (Outbox, Inbox) {
     let (sender, receiver) = unbounded();
-    let level = Arc::new(Level::new(answers, copies));
+    let level = Arc::new(Level::new(account));
     (
         Outbox { sender: Some(sender), level: level.clone(), limits, calls: None },
         Inbox { receiver, level, wait: Wait::default() },
@@ -355,7 +347,7 @@ impl Outbox {
         selection: Selection,
         messages: usize,
     ) -> Result<(), Undelivered> {
-        let charge = Charge { messages, bytes: batch.weight(), copies: DELIVERY, ..Charge::default() };
+        let charge = Charge { messages, bytes: batch.weight(), ..Charge::default() };
         let waiting = Full {
             messages: self.level.messages.fetch_add(charge.messages, Ordering::Relaxed),
             bytes: self.level.bytes.fetch_add(charge.bytes, Ordering::Relaxed),
@@ -364,10 +356,9 @@ impl Outbox {
         let fits = waiting.messages + charge.messages <= self.limits.messages
             && waiting.bytes + charge.bytes <= self.limits.bytes;
         if !fits && waiting.messages > 0 {
-            self.level.give_back(Charge { copies: 0, ..charge });
+            self.level.give_back(charge);
             return Err(Undelivered::Full(waiting));
         }
-        self.level.copies.take(DELIVERY);
         self.send(Delivery::Messages { batch: batch.clone(), dialect, selection }, charge)
     }
 
@@ -436,9 +427,9 @@ impl Drop for Outbox {
 }
 
 impl Charge {
-    /// A charge of bytes alone, and of those that no other connection shares.
-    pub(super) fn bytes(bytes: usize, copies: usize) -> Charge {
-        Charge { bytes, copies, ..Charge::default() }
+    /// A charge of bytes alone.
+    pub(super) fn bytes(bytes: usize) -> Charge {
+        Charge { bytes, ..Charge::default() }
     }
 
     /// Both.
@@ -449,19 +440,17 @@ impl Charge {
             bytes: self.bytes + other.bytes,
             answers: self.answers + other.answers,
             answer_bytes: self.answer_bytes + other.answer_bytes,
-            copies: self.copies + other.copies,
         }
     }
 }
 
 impl Level {
-    pub(super) fn new(account: Account, copies: Account) -> Level {
+    pub(super) fn new(account: Account) -> Level {
         Level {
             messages: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
             account,
-            copies,
             overflowed: AtomicBool::new(false),
             turn: Turn::default(),
         }
@@ -475,7 +464,6 @@ impl Level {
     pub(super) fn add(&self, charge: Charge) {
         self.messages.fetch_add(charge.messages, Ordering::Relaxed);
         self.bytes.fetch_add(charge.bytes, Ordering::Relaxed);
-        self.copies.take(charge.copies);
     }
 
     pub(super) fn give_back(&self, charge: Charge) {
@@ -483,7 +471,6 @@ impl Level {
         self.bytes.fetch_sub(charge.bytes, Ordering::Relaxed);
         self.answers.fetch_sub(charge.answers, Ordering::Relaxed);
         self.account.give_back(charge.answer_bytes);
-        self.copies.give_back(charge.copies);
     }
 }
 
@@ -491,7 +478,6 @@ impl Level {
 impl Drop for Level {
     fn drop(&mut self) {
         self.account.give_back(self.account.held());
-        self.copies.give_back(self.copies.held());
     }
 }
 
@@ -564,13 +550,13 @@ impl Inbox {
         self.level.overflowed.load(Ordering::Acquire)
     }
 
-    /// What counts as waiting: messages, bytes, answers, bytes of answers, bytes of its own.
+    /// What counts as waiting: messages, bytes, answers, bytes of answers.
     #[cfg(all(test, shuttle))]
-    pub(super) fn charged(&self) -> [usize; 5] {
-        let Level { messages, bytes, answers, account, copies, .. } = &*self.level;
+    pub(super) fn charged(&self) -> [usize; 4] {
+        let Level { messages, bytes, answers, account, .. } = &*self.level;
         let [messages, bytes, answers] =
             [messages, bytes, answers].map(|count| count.load(Ordering::Relaxed));
-        [messages, bytes, answers, account.held(), copies.held()]
+        [messages, bytes, answers, account.held()]
     }
 
     fn unless_discarded(&self, next: (Delivery, Charge)) -> Option<(Delivery, Charge)> {

@@ -14,8 +14,6 @@ use crate::protocol::{
     check_topic_limits, frame_at, plain_size,
 };
 
-/// Bytes that a batch takes beside its messages, about.
-const BATCH: usize = 1 << 10;
 /// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those which take turns stand in
 /// the batch once.
 const SEEN: usize = 64;
@@ -474,7 +472,7 @@ impl<'a> Intake<'a> {
         self.cost += fanout_cost(self.recent.asked.fanout());
         self.decoded_before += decoded;
         let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
-        let claim = self.recent.flight.split(BATCH + asked.room(bytes.len()) + mem::take(&mut self.paid));
+        let claim = self.recent.flight.split(asked.room(bytes.len()) + mem::take(&mut self.paid));
         let batch = Batch::new(bytes, document, topics, messages, self.limits)
             .decoding_to(decoded)
             .of_session(asked, ahead)
@@ -492,7 +490,7 @@ impl Recent {
 
     /// Bytes of memory that the messages in so many bytes will take on their way.
     pub(super) fn room(&self, bytes: usize) -> usize {
-        BATCH + self.asked.room(bytes)
+        self.asked.room(bytes)
     }
 
     /// Says how many shapes of filters there are.

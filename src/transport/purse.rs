@@ -53,11 +53,6 @@ impl Purse {
         self.answers.clone()
     }
 
-    /// An account of messages on their way that wait for this connection alone.
-    pub(super) fn copies(&self) -> Account {
-        self.in_flight.share().account()
-    }
-
     /// The account of what is gathered for one write.
     pub(super) fn pages(&self) -> Account {
         self.pages.clone()

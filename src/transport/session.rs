@@ -355,14 +355,10 @@ impl Session {
     /// Waits until a message may be decoded to far more than its length explains.
     ///
     /// # Errors
-    /// When the client is gone meanwhile, or the broker stops.
+    /// When the client is gone meanwhile.
     #[cold]
     fn wait_for_permit(&mut self) -> io::Result<()> {
-        loop {
-            // What would be decoded to so much more has no time left.
-            if self.shared.stopping.load(Ordering::Acquire) {
-                return Err(ErrorKind::ConnectionAborted.into());
-            }
+        while !self.shared.stopping.load(Ordering::Acquire) {
             self.permit = self.shared.allowances.permit(self.peer.ip(), PERMIT_TICK);
             if self.permit.is_some() {
                 break;
@@ -448,7 +444,7 @@ impl Session {
         }
         let config = &self.shared.config;
         self.stream.set_write_timeout(Some(write_tick(config.write_timeout)))?;
-        let (mut outbox, inbox) = outbox_with(config.queue, self.purse.answers(), self.purse.copies());
+        let (mut outbox, inbox) = outbox_with(config.queue, self.purse.answers());
         if let Some(calls) = self.shared.pool.calls() {
             outbox = outbox.calling(self.client, calls);
         }
@@ -466,12 +462,12 @@ impl Session {
     }
 }
 
-/// Whether the peer is not there any more. One that has sent its last and still reads is there.
+/// Whether the peer sends nothing any more, or is not there any more.
 fn is_gone(stream: &TcpStream) -> bool {
-    let mut watched = [PollFd::new(stream, PollFlags::empty())];
+    let ends = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    let mut watched = [PollFd::new(stream, PollFlags::RDHUP)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut watched, Some(&now))
-        .is_ok_and(|_| watched[0].revents().intersects(PollFlags::HUP | PollFlags::ERR))
+    poll(&mut watched, Some(&now)).is_ok_and(|_| watched[0].revents().intersects(ends))
 }
 
 /// What to say of a frame that was begun and not finished.

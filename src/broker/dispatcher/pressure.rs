@@ -12,7 +12,7 @@ const MODEST: usize = 64 << 10;
 
 impl Dispatcher {
     /// Makes room for producers that wait: of the connections that hold at least half as much as the one that holds most,
-    /// mailboxes lose the older half of what waits in them, and whoever then still holds more than that half is cut off as a slow
+    /// mailboxes lose the older half of what waits in them, and whoever then still holds as much is cut off as a slow
     /// consumer.
     pub(super) fn relieve(&mut self) {
         let share = self.memory.of(Use::InFlight);
@@ -39,7 +39,7 @@ impl Dispatcher {
             client.dropped += dropped;
             self.counts.dropped += dropped;
             let (messages, bytes) = client.outbox.level();
-            if bytes > greedy {
+            if bytes >= greedy {
                 self.cut_off(slot as Slot, Full { messages, bytes });
             }
         }

@@ -65,7 +65,7 @@ impl Connection {
             assert!(rest.letters.is_empty(), "{rest:?} remains of {}; {written:?}", mailbox.topic());
             assert_eq!(rest.dropped, 0, "the client does not know it");
         }
-        assert_eq!(inbox.charged(), [0; 5], "{written:?}");
+        assert_eq!(inbox.charged(), [0; 4], "{written:?}");
         written
     }
 }

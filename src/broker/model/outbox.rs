@@ -97,6 +97,6 @@ fn an_outbox_overflows() {
         } else {
             assert_eq!(written, accepted);
         }
-        assert_eq!(inbox.charged(), [0; 5], "of {accepted:?}, {written:?} was written");
+        assert_eq!(inbox.charged(), [0; 4], "of {accepted:?}, {written:?} was written");
     });
 }
