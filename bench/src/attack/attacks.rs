@@ -1,5 +1,7 @@
 //! The attacks, each as small as it was found.
 
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,11 +33,12 @@ macro_rules! attacks {
 
 attacks! {
     "none" "nobody attacks: what the machine itself does" [0], nothing, rest;
+    "busy" "nobody attacks, but as many pairs of threads write to each other: what the machine does then" [100], nothing, busy;
     "walks" "A1: unread lists over 200,000 topics that are all published again" [1, 20], many_topics, walks;
-    "shared" "A2: gets of a short pickle that shares, unread" [4, 100], store_shared, gets_unread;
-    "shared-slow" "A2: the same, read by a byte in 5 s" [4, 100], store_shared, gets_slow;
-    "control" "A2: gets of the longest text of control characters that is taken" [4, 100], store_control, large_unread;
-    "floats" "A2: gets of the widest list of floats that is taken, by a byte in 5 s" [4, 100], store_floats, large_slow;
+    "shared" "A2: gets of a short pickle that shares, unread" [4, 100], store_shared, gets_unread::<MANY>;
+    "shared-slow" "A2: the same, read by a byte in 5 s" [4, 100], store_shared, gets_slow::<MANY>;
+    "control" "A2: gets of the longest text of control characters that is taken" [4, 100], store_control, gets_unread::<FEW>;
+    "floats" "A2: gets of the widest list of floats that is taken, by a byte in 5 s" [4, 100], store_floats, gets_slow::<FEW>;
     "pinned" "each unread get holds another version of a large value" [50], nothing, pinned;
     "retained" "A3: is a parent of what is stored still readable by a default client" [1], store_shared, retained;
     "decode" "A4: pickles of 362 bytes that decode to as much as they may" [60, 1000], nothing, decode;
@@ -64,6 +67,23 @@ fn nothing(_: &Target) -> Result<()> {
 fn rest(target: &Target, _: usize) -> Result<String> {
     thread::sleep(target.left());
     Ok(String::new())
+}
+
+fn busy(target: &Target, pairs: usize) -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let page = vec![0; 50 << 10];
+    thread::scope(|scope| {
+        for _ in 0..pairs {
+            let mut writer = TcpStream::connect(listener.local_addr()?)?;
+            let (mut reader, _) = listener.accept()?;
+            scope.spawn(|| {
+                while target.goes_on() && writer.write_all(&page).is_ok() {}
+                drop(writer);
+            });
+            scope.spawn(move || io::copy(&mut reader, &mut io::sink()));
+        }
+        Ok(String::new())
+    })
 }
 
 fn small(number: usize) -> Vec<u8> {
@@ -124,25 +144,19 @@ fn gets(connections: usize, each: usize, reading: Reading) -> Vec<Plan> {
     (0..connections).map(|member| Plan::new(questions[member % 2].repeat(each), vec![], reading)).collect()
 }
 
-fn gets_unread(target: &Target, connections: usize) -> Result<String> {
-    crowd(target, &gets(connections, 60, Reading::Nothing));
+/// What the queue of a connection takes of something short.
+const MANY: usize = 60;
+/// The same of something long: the queue counts what is stored, and more would end the connection before anything is
+/// encoded.
+const FEW: usize = 3;
+
+fn gets_unread<const EACH: usize>(target: &Target, connections: usize) -> Result<String> {
+    crowd(target, &gets(connections, EACH, Reading::Nothing));
     Ok(String::new())
 }
 
-fn gets_slow(target: &Target, connections: usize) -> Result<String> {
-    crowd(target, &gets(connections, 60, Reading::Trickle(Duration::from_secs(5))));
-    Ok(String::new())
-}
-
-/// Few enough for the queue of a connection, which counts what is stored: more would end the connection before anything
-/// is encoded.
-fn large_unread(target: &Target, connections: usize) -> Result<String> {
-    crowd(target, &gets(connections, 3, Reading::Nothing));
-    Ok(String::new())
-}
-
-fn large_slow(target: &Target, connections: usize) -> Result<String> {
-    crowd(target, &gets(connections, 3, Reading::Trickle(Duration::from_secs(5))));
+fn gets_slow<const EACH: usize>(target: &Target, connections: usize) -> Result<String> {
+    crowd(target, &gets(connections, EACH, Reading::Trickle(Duration::from_secs(5))));
     Ok(String::new())
 }
 

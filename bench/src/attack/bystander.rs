@@ -28,6 +28,8 @@ pub(super) struct Seen {
     pub(super) ended: bool,
     pub(super) newcomers: usize,
     pub(super) failed: usize,
+    /// Why the first of them did.
+    pub(super) failure: Option<String>,
     pub(super) slowest_newcomer: Duration,
 }
 
@@ -101,7 +103,10 @@ pub(super) fn watch(target: &Target, rate: u32, period: Duration) -> Seen {
                 Ok(took) => seen.slowest_newcomer = seen.slowest_newcomer.max(took),
                 // A broker that is gone fails whoever comes; that is said elsewhere.
                 Err(_) if seen.ended => {}
-                Err(_) => seen.failed += 1,
+                Err(error) => {
+                    seen.failed += 1;
+                    seen.failure.get_or_insert(format!("a newcomer failed: {error:#}"));
+                }
             }
         }
     });

@@ -237,7 +237,7 @@ impl Row {
             self.sent as f64 / 1e6,
             self.read.map_or("-".into(), |read| format!("{:.1}", read as f64 / 1e6)),
             self.ratio().map_or("-".into(), |ratio| format!("{ratio:.0}")),
-            self.note.replace('|', "/"),
+            [&self.note, self.seen.failure.as_deref().unwrap_or_default()].join(" ").trim().replace('|', "/"),
         )
     }
 }
