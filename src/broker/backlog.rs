@@ -5,10 +5,11 @@
 //! late. One connection may have three times as much waiting as is left for all others, so whoever wants little finds room,
 //! however many want much.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::sync::{AtomicUsize, Condvar, Mutex};
+use super::sync::{AtomicBool, AtomicUsize, Condvar, Mutex};
 
 /// What may wait for the dispatcher, for all connections together, in bytes of ordinary messages: about 15 ms of its time.
 /// One event always fits.
@@ -16,14 +17,38 @@ pub const BACKLOG_COST: usize = 16 << 20;
 
 /// One connection may have so many times as much waiting as is left for others.
 const TIMES: usize = 3;
+/// Room is given to those who wait for it when there is one part in so many of all, so that they are looked at once for
+/// many small events.
+const PART: usize = 16;
 
 /// What waits for the dispatcher.
 #[derive(Debug)]
 pub struct Backlog {
     limit: usize,
-    used: Mutex<usize>,
-    /// Notified when `used` has become less.
-    room: Condvar,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    used: usize,
+    /// Those who wait for room, who came first first.
+    waiting: VecDeque<Waiter>,
+}
+
+/// A session that waits for room.
+#[derive(Debug)]
+struct Waiter {
+    cost: usize,
+    /// What waits of its connection.
+    lane: Arc<AtomicUsize>,
+    grant: Arc<Grant>,
+}
+
+/// Each has its own: to wake them all for room that one of them finds costs more than what they wait for.
+#[derive(Debug, Default)]
+struct Grant {
+    is_given: AtomicBool,
+    given: Condvar,
 }
 
 /// What waits of one connection.
@@ -43,7 +68,7 @@ pub struct Queued {
 impl Backlog {
     /// An empty backlog in which at most `limit` may wait.
     pub fn new(limit: usize) -> Arc<Backlog> {
-        Arc::new(Backlog { limit, used: Mutex::new(0), room: Condvar::new() })
+        Arc::new(Backlog { limit, state: Mutex::default() })
     }
 
     /// The lane of a connection.
@@ -53,27 +78,55 @@ impl Backlog {
 
     /// What waits now.
     pub fn used(&self) -> usize {
-        *self.used.lock()
+        self.state.lock().used
+    }
+
+    /// Takes `cost`, if there is room for it or nothing waits.
+    fn try_take(&self, used: &mut usize, lane: &AtomicUsize, cost: usize) -> bool {
+        let left = self.limit.checked_sub(*used + cost);
+        let has_room = left.is_some_and(|left| lane.load(Ordering::Relaxed) + cost <= left * TIMES);
+        if *used > 0 && !has_room {
+            return false;
+        }
+        *used += cost;
+        lane.fetch_add(cost, Ordering::Relaxed);
+        true
+    }
+
+    fn give_back(&self, lane: &AtomicUsize, cost: usize) {
+        let mut state = self.state.lock();
+        lane.fetch_sub(cost, Ordering::Relaxed);
+        state.used -= cost;
+        let State { used, waiting } = &mut *state;
+        if waiting.is_empty() || self.limit.saturating_sub(*used) < self.limit / PART {
+            return;
+        }
+        // Whoever wants little does not wait behind those who want much.
+        waiting.retain(|waiter| {
+            let is_given = self.try_take(used, &waiter.lane, waiter.cost);
+            if is_given {
+                waiter.grant.is_given.store(true, Ordering::Relaxed);
+                waiter.grant.given.notify_all();
+            }
+            !is_given
+        });
     }
 }
 
 impl Lane {
     /// Takes `cost`, as soon as there is room for it or the backlog is empty.
     pub fn claim(&self, cost: usize) -> Queued {
-        let backlog = &self.backlog;
-        let mut used = backlog.used.lock();
-        while *used > 0 && !self.has_room(*used, cost) {
-            backlog.room.wait(&mut used);
+        let Backlog { state, .. } = &*self.backlog;
+        let mut state = state.lock();
+        if !self.backlog.try_take(&mut state.used, &self.waiting, cost) {
+            let grant = Arc::new(Grant::default());
+            state.waiting.push_back(Waiter { cost, lane: self.waiting.clone(), grant: grant.clone() });
+            while !grant.is_given.load(Ordering::Relaxed) {
+                grant.given.wait(&mut state);
+            }
         }
-        *used += cost;
-        self.waiting.fetch_add(cost, Ordering::Relaxed);
-        let lane = Lane { backlog: backlog.clone(), waiting: self.waiting.clone() };
+        let lane = Lane { backlog: self.backlog.clone(), waiting: self.waiting.clone() };
         Queued { lane: Some(lane), cost }
-    }
-
-    fn has_room(&self, used: usize, cost: usize) -> bool {
-        let Some(left) = self.backlog.limit.checked_sub(used + cost) else { return false };
-        self.waiting.load(Ordering::Relaxed) + cost <= left * TIMES
     }
 }
 
@@ -86,13 +139,9 @@ impl Queued {
 
 impl Drop for Queued {
     fn drop(&mut self) {
-        let Some(Lane { backlog, waiting }) = &self.lane else { return };
-        let mut used = backlog.used.lock();
-        waiting.fetch_sub(self.cost, Ordering::Relaxed);
-        *used -= self.cost;
-        drop(used);
-        // There may be room for more than one.
-        backlog.room.notify_all();
+        if let Some(lane) = &self.lane {
+            lane.backlog.give_back(&lane.waiting, self.cost);
+        }
     }
 }
 
@@ -125,6 +174,39 @@ mod tests {
         assert_eq!(backlog.used(), 0);
     }
 
+    fn has_room(lane: &Lane, cost: usize) -> bool {
+        let mut used = lane.backlog.used();
+        let waiting = AtomicUsize::new(lane.waiting.load(Ordering::Relaxed));
+        lane.backlog.try_take(&mut used, &waiting, cost)
+    }
+
+    #[test]
+    fn whoever_wants_little_does_not_wait_behind_those_who_want_much() {
+        let backlog = Backlog::new(100);
+        let (first, second) = (backlog.lane().claim(60), backlog.lane().claim(30));
+        let (done, is_done) = mpsc::channel();
+        let wait = |cost: usize| {
+            let (lane, done) = (backlog.lane(), done.clone());
+            let thread = thread::spawn(move || {
+                let queued = lane.claim(cost);
+                done.send(cost).unwrap();
+                queued
+            });
+            while backlog.state.lock().waiting.iter().all(|waiter| waiter.cost != cost) {
+                thread::yield_now();
+            }
+            thread
+        };
+        let (large, small) = (wait(80), wait(20));
+        drop(second);
+        assert_eq!(is_done.recv().unwrap(), 20);
+        assert!(is_done.try_recv().is_err());
+        drop((first, small.join().unwrap()));
+        assert_eq!(is_done.recv().unwrap(), 80);
+        drop(large.join().unwrap());
+        assert_eq!(backlog.used(), 0);
+    }
+
     #[test]
     fn greedy_connections_leave_room_for_one_that_wants_little() {
         let backlog = Backlog::new(1_000);
@@ -133,14 +215,14 @@ mod tests {
         // Each takes as much as it can without waiting.
         for _ in 0..1_000 {
             for lane in &greedy {
-                if lane.has_room(backlog.used(), 1) {
+                if has_room(lane, 1) {
                     queued.push(lane.claim(1));
                 }
             }
         }
         assert!(backlog.used() >= 960, "{} is used", backlog.used());
         let modest = backlog.lane();
-        assert!(modest.has_room(backlog.used(), 20));
+        assert!(has_room(&modest, 20));
         drop(modest.claim(20));
     }
 }
