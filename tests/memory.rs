@@ -9,7 +9,7 @@ use std::time::Duration;
 use babelmq::Format::{Json, Pickle};
 use babelmq::broker::{SMALLEST_MEMORY, Use};
 use babelmq::{Broker, BrokerHandle, Config};
-use support::Field::Str;
+use support::Field::{Bool, Raw, Str};
 use support::process::until;
 use support::{Client, FORMATS, config, publish};
 
@@ -174,6 +174,12 @@ fn connections_beyond_the_memory_are_turned_away() {
     Client::connect(&broker).is_quiet();
 }
 
+/// A list of 300 references to one list of 300 numbers: 1 KB that are 90,000 numbers.
+fn expanding() -> Vec<u8> {
+    let inner = [b"](", &b"K\x07".repeat(300)[..], b"eq\x01"].concat();
+    [b"](", &inner[..], &b"h\x01".repeat(299), b"e"].concat()
+}
+
 /// Messages that decode to far more than they look like take their turn among ordinary ones, in every format and for every
 /// kind of queue; they are written for each reader by itself.
 #[test]
@@ -188,9 +194,7 @@ fn messages_that_expand_keep_their_place_among_others() {
             readers.push((format, reader));
         }
     }
-    // A list of 300 references to one list of 300 numbers: 1 KB that are 90,000 numbers.
-    let inner = [b"](", &b"K\x07".repeat(300)[..], b"eq\x01"].concat();
-    let expanding = [b"](", &inner[..], &b"h\x01".repeat(299), b"e"].concat();
+    let expanding = expanding();
     let mut sent = Vec::new();
     for round in 0..ROUNDS {
         sent.extend(publish(Pickle, "mixed", &support::number(Pickle, round)));
@@ -215,4 +219,71 @@ fn messages_that_expand_keep_their_place_among_others() {
     until("all of it is given back", || {
         [Use::Decoding, Use::InFlight, Use::Writing].iter().all(|this| claimed(&broker, *this) == 0)
     });
+}
+
+/// Many messages that nobody wants, then one that somebody does.
+fn more_than_is_allowed(count: usize) -> Vec<u8> {
+    let fields = [("command", Str("publish")), ("topic", Str("unwanted")), ("retain", Bool(false))];
+    let body = support::body(Pickle, &[&fields[..], &[("message", Raw(&expanding()))]].concat());
+    let mut sent = support::frame(2, &body).repeat(count);
+    sent.extend(publish(Json, "end", b"1"));
+    sent
+}
+
+/// What waits for an allowance when the broker stops is not decoded: there may be minutes of it.
+#[test]
+fn a_broker_that_stops_waits_for_no_allowance() {
+    let broker = support::start();
+    let mut reader = Client::connect(&broker);
+    reader.subscribe(Json, "end");
+    let mut client = Client::connect(&broker);
+    client.send_raw(&more_than_is_allowed(1_000));
+    until("the allowance is used up", || broker.stats().published >= 150);
+    broker.shutdown();
+    reader.ends();
+}
+
+/// Consumers that read nothing want the newest message of each topic: copies that nobody shares.
+#[test]
+fn what_waits_for_consumers_alone_has_a_share_and_a_modest_consumer_goes_on() {
+    const SLOW: usize = 12;
+    const TOPICS: usize = 12_000;
+    let broker = start(|_| {});
+    let mut slow: Vec<Client> = (0..SLOW).map(|_| Client::connect(&broker)).collect();
+    slow.iter_mut().for_each(|client| {
+        client.subscribe_with(Json, "many", &[("overflow", Str("latest"))]);
+    });
+    let mut modest = Client::connect(&broker);
+    modest.subscribe_with(Json, "few", &[("overflow", Str("latest"))]);
+    let value = text(1_000);
+    let mut producer = Client::connect(&broker);
+    for topic in 0..TOPICS {
+        let name = format!("many/{topic}");
+        let fields = [("topic", Str(&name)), ("retain", Bool(false)), ("message", Raw(&value))];
+        producer.command(Json, &[&[("command", Str("publish"))], &fields[..]].concat());
+        if topic % 200 == 199 {
+            producer.publish(Json, "few", topic.to_string().as_bytes());
+            assert_eq!(modest.next().number(), topic as i64);
+            let queues = claimed(&broker, Use::Queues);
+            assert!(queues <= 4 << 20, "{queues} bytes");
+        }
+    }
+    producer.is_quiet();
+    let stats = broker.stats();
+    assert_eq!(stats.slow_consumers, 0, "they would rather lose messages");
+    assert!(stats.dropped > 1_000, "{} were dropped", stats.dropped);
+    // Each is told what it has lost.
+    for client in &mut slow {
+        let (mut delivered, mut dropped) = (0, 0);
+        while delivered + dropped < TOPICS {
+            let frame = client.next();
+            match frame.field("command").as_str() {
+                "publish" => delivered += 1,
+                "dropped" => dropped += frame.field("count").parse::<usize>().unwrap(),
+                other => panic!("{other}"),
+            }
+        }
+        assert_eq!(delivered + dropped, TOPICS);
+    }
+    until("all of it is given back", || claimed(&broker, Use::Queues) == 0);
 }

@@ -14,13 +14,15 @@ const SEGMENT: usize = 512;
 /// A shape of filters that a topic is held against where its routes are not known.
 const SHAPE: usize = 64;
 /// A connection that a batch is delivered to.
-const DELIVERY: usize = 256;
+const DELIVERY: usize = 512;
+/// A message that is put into a mailbox by itself.
+const COPY: usize = 256;
 /// A request that is answered on the spot.
 const SMALL: usize = 1 << 10;
 /// A `list`, and a `subscribe`, which may look at a thousand topics before they become a walk and make all routes void.
 const LOOK: usize = 64 << 10;
 /// A `stats`, which looks at every subscriber.
-const STATS: usize = 256 << 10;
+const STATS: usize = 1 << 20;
 
 /// What a topic costs that a message names, where there are so many shapes of filters.
 pub fn topic_cost(topic: &str, shapes: usize) -> usize {
@@ -31,6 +33,11 @@ pub fn topic_cost(topic: &str, shapes: usize) -> usize {
 /// What it costs to deliver a batch to so many connections.
 pub fn fanout_cost(connections: usize) -> usize {
     connections * DELIVERY
+}
+
+/// What it costs to put a message into so many mailboxes by itself.
+pub fn copies_cost(mailboxes: usize) -> usize {
+    mailboxes * COPY
 }
 
 impl Step {

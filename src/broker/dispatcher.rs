@@ -16,10 +16,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::delivery::{Delivery, Piece};
 use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 use super::expiry::Expiries;
 use super::memory::{Memory, Use};
-use super::outbox::{Delivery, Full, Outbox, Piece, Undelivered};
+use super::outbox::{Full, Outbox, Undelivered};
 use super::recorder::Recorder;
 use super::selections::Selections;
 use super::subscriptions::{Slot, Subscription, Subscriptions};
@@ -33,6 +34,7 @@ use crate::protocol::{
 };
 use client::Client;
 use leaving::Leaving;
+use pressure::Pressure;
 
 /// Topics that an answer may look at on the spot; what takes more is walked through between other events.
 const ON_THE_SPOT: usize = 1_024;
@@ -54,6 +56,7 @@ pub struct Dispatcher {
     cut_off: HashSet<ClientId>,
     /// Subscriptions of connections that have ended.
     leaving: Leaving,
+    pressure: Pressure,
     selections: Selections,
     counts: Counts,
     store: StoreLimits,
@@ -97,6 +100,7 @@ impl Dispatcher {
             by_id: HashMap::new(),
             cut_off: HashSet::new(),
             leaving: Leaving::default(),
+            pressure: Pressure::default(),
             selections: Selections::default(),
             counts: Counts::default(),
             store,
@@ -162,6 +166,7 @@ impl Dispatcher {
             Event::Pressure => self.relieve(),
             Event::Query(query) => self.answer(query),
         }
+        self.relieve_queues();
         self.stop_falling_behind();
     }
 
@@ -263,7 +268,8 @@ impl Dispatcher {
                  read faster, subscribe to less, or subscribe with overflow drop-oldest or latest"
             ),
         );
-        client.outbox.overflow(Delivery::Reply { reply: Reply::Error(refusal), format: client.format });
+        let last = Delivery::Reply { reply: Reply::Error(refusal), format: client.format };
+        self.leaving.discard(client.outbox.overflow(last));
     }
 
     fn control(&mut self, client: ClientId, control: Control) {

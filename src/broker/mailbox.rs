@@ -7,14 +7,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::outbox::{Charge, Level, Selection};
+use super::delivery::Selection;
+use super::level::{Charge, Level};
 use super::stored::Stored;
 use super::sync::Mutex;
 use crate::codec::{Batch, Dialect};
 use crate::protocol::{Topic, TopicFilter};
 
-/// Deliveries that a writer takes at a time.
+/// Deliveries that a writer takes at a time, and bytes from which on it takes no more: what it has in its hands when its peer
+/// takes nothing makes no room.
 const TAKE: usize = 64;
+const TAKE_BYTES: usize = 32 << 10;
 /// What a waiting message of `latest` costs beside its payload, about.
 const ENTRY: usize = 256;
 
@@ -155,7 +158,7 @@ impl Mailbox {
     /// Adds messages of a batch to one that drops the oldest.
     pub(super) fn put(&self, batch: &Arc<Batch>, selection: Selection, messages: usize) -> Put {
         let mut inner = self.inner.lock();
-        self.level.add(Charge::bytes(batch.weight()));
+        self.level.add(Charge::batch(batch.weight()));
         inner.messages += messages;
         if let Waiting::Oldest(entries) = &mut inner.waiting {
             entries.push_back(Entry { batch: batch.clone(), selection, messages, skipped: 0 });
@@ -166,31 +169,33 @@ impl Mailbox {
     /// Adds the newest message of its topic to one that keeps the latest.
     pub(super) fn put_latest(&self, stored: Stored) -> Put {
         let mut inner = self.inner.lock();
-        self.level.add(Charge::bytes(ENTRY + stored.weight()));
-        let mut replaced = 0;
+        let charge = charge_of(&stored);
         if let Waiting::Latest { order, newest } = &mut inner.waiting {
-            match newest.insert(stored.topic().to_topic(), stored.clone()) {
-                Some(before) => {
-                    self.level.give_back(Charge::bytes(ENTRY + before.weight()));
-                    replaced = 1;
-                }
-                None => order.push_back(stored.topic().to_topic()),
+            if let Some(before) = newest.get_mut(stored.topic().as_str()) {
+                self.level.add(charge);
+                self.level.give_back(charge_of(before));
+                *before = stored;
+            } else {
+                self.level.add(charge);
+                let topic = stored.topic().to_topic();
+                order.push_back(topic.clone());
+                newest.insert(topic, stored);
+                inner.messages += 1;
             }
         }
-        inner.messages += 1 - replaced;
         self.make_room(&mut inner)
     }
 
-    /// Lets the older half of what waits go, because memory is short. Returns how many messages that are.
-    pub(super) fn shed(&self) -> u64 {
+    /// Lets some of the older half of what waits go, because memory is short: at most `most` messages. Returns how many.
+    pub(super) fn shed(&self, most: usize) -> usize {
         let mut inner = self.inner.lock();
-        let keep = inner.messages / 2;
+        let keep = (inner.messages / 2).max(inner.messages.saturating_sub(most));
         let mut dropped = 0;
         while inner.messages > keep {
             let excess = inner.messages - keep;
-            dropped += inner.drop_oldest(excess, &self.level) as u64;
+            dropped += inner.drop_oldest(excess, &self.level);
         }
-        inner.dropped += dropped;
+        inner.dropped += dropped as u64;
         dropped
     }
 
@@ -201,7 +206,8 @@ impl Mailbox {
             dropped += inner.drop_oldest(excess, &self.level);
         }
         // What is alone may be as large as it is.
-        while inner.messages > 0 && self.level.bytes() > self.most_bytes && !inner.is_all_of(&self.level) {
+        let is_much = || self.level.bytes() > self.most_bytes || self.level.is_over();
+        while inner.messages > 0 && is_much() && !inner.is_all_of(&self.level) {
             dropped += inner.drop_oldest(usize::MAX, &self.level);
         }
         let put = Put { announce: !inner.announced && !inner.closed, dropped: dropped as u64 };
@@ -223,33 +229,45 @@ impl Mailbox {
         let dropped = std::mem::take(&mut inner.dropped);
         let mut taken = Taken { dropped, letters: Vec::new(), messages: 0, charge: Charge::default() };
         while taken.letters.len() < TAKE
-            && let Some((letter, messages, weight)) = inner.waiting.pop()
+            && taken.charge.own() < TAKE_BYTES
+            && let Some((letter, messages, charge)) = inner.waiting.pop()
         {
             inner.messages -= messages;
             taken.messages += messages;
-            taken.charge = taken.charge.plus(Charge::bytes(weight));
+            taken.charge = taken.charge.plus(charge);
             taken.letters.push(letter);
         }
         taken
     }
 
-    /// Ends it: what waits is discarded, and nothing more is announced.
-    pub(super) fn close(&self) {
+    /// Ends it: what waits is discarded, at most about `most` deliveries of it now, and nothing more is announced. Returns how
+    /// many are left of `most`: some if it is empty.
+    pub(super) fn close_some(&self, mut most: usize) -> usize {
         let mut inner = self.inner.lock();
         inner.closed = true;
         inner.dropped = 0;
         inner.messages = 0;
-        while let Some((_, _, weight)) = inner.waiting.pop() {
-            self.level.give_back(Charge::bytes(weight));
+        while most > 0
+            && let Some((_, _, charge)) = inner.waiting.pop()
+        {
+            self.level.give_back(charge);
+            most -= 1;
         }
+        most
     }
 }
 
 /// A connection's outbox may be gone before its mailboxes are empty.
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.close();
+        self.close_some(usize::MAX);
     }
+}
+
+/// The payload may be held by nobody else, and the name of the topic is there twice.
+fn charge_of(stored: &Stored) -> Charge {
+    let weight = ENTRY + stored.weight();
+    Charge::copy(weight, weight + 2 * stored.topic().as_str().len())
 }
 
 impl Inner {
@@ -274,29 +292,29 @@ impl Inner {
             self.messages -= most;
             return most;
         }
-        let Some((_, messages, weight)) = self.waiting.pop() else {
+        let Some((_, messages, charge)) = self.waiting.pop() else {
             self.messages = 0;
             return 0;
         };
-        level.give_back(Charge::bytes(weight));
+        level.give_back(charge);
         self.messages -= messages;
         messages
     }
 }
 
 impl Waiting {
-    /// The oldest letter, its messages and its weight.
-    fn pop(&mut self) -> Option<(Letter, usize, usize)> {
+    /// The oldest letter, its messages and what they are charged.
+    fn pop(&mut self) -> Option<(Letter, usize, Charge)> {
         match self {
             Waiting::Oldest(entries) => {
                 let Entry { batch, selection, messages, skipped } = entries.pop_front()?;
-                let weight = batch.weight();
-                Some((Letter::Messages(batch, selection, skipped), messages, weight))
+                let charge = Charge::batch(batch.weight());
+                Some((Letter::Messages(batch, selection, skipped), messages, charge))
             }
             Waiting::Latest { order, newest } => {
                 let stored = newest.remove(order.pop_front()?.as_str())?;
-                let weight = ENTRY + stored.weight();
-                Some((Letter::Newest(stored), 1, weight))
+                let charge = charge_of(&stored);
+                Some((Letter::Newest(stored), 1, charge))
             }
         }
     }
@@ -315,7 +333,7 @@ mod tests {
             filter,
             Dialect::Xml,
             (usize::MAX, usize::MAX),
-            Arc::new(Level::new(Share::unlimited().account())),
+            Arc::new(Level::new(Share::unlimited().account(), Share::unlimited().account())),
         );
         let put = |topic: &str, length: usize| {
             let (topic, payload) = (Topic::parse(topic).unwrap(), vec![b'1'; length]);
@@ -327,5 +345,38 @@ mod tests {
         assert!(mailbox.is_longer_than(1, 1_000));
         put("b", 500);
         assert!(mailbox.is_longer_than(2, 1_000));
+    }
+
+    #[test]
+    fn what_waits_here_alone_is_held_of_the_memory_until_it_is_gone() {
+        let share = Share::unlimited();
+        let level = Arc::new(Level::new(Share::unlimited().account(), share.account()));
+        let most = (usize::MAX, usize::MAX);
+        let mailbox = Mailbox::latest(TopicFilter::parse("#").unwrap(), Dialect::Xml, most, level.clone());
+        let put = |topic: &str| {
+            let topic = Topic::parse(topic).unwrap();
+            let _ = mailbox.put_latest(Stored::new(
+                topic.name(),
+                PayloadRef::new(&[b'1'; 1_000], Format::Json, false),
+                0,
+            ));
+        };
+        put("a");
+        assert_eq!(share.used(), 0, "each may have a little");
+        ["b", "c", "d", "e"].iter().for_each(|topic| put(topic));
+        let five = share.used();
+        put("a");
+        assert_eq!(share.used(), five);
+        put("f");
+        let six = share.used();
+        assert!(six > five + 1_000, "{five} {six}");
+        let taken = mailbox.take();
+        assert_eq!(share.used(), six, "what is being written is still held");
+        level.give_back(taken.charge);
+        assert_eq!(share.used(), 0);
+        ["a", "b", "c", "d", "e"].iter().for_each(|topic| put(topic));
+        assert_eq!(share.used(), five);
+        drop(mailbox);
+        assert_eq!(share.used(), 0);
     }
 }

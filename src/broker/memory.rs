@@ -13,6 +13,9 @@ pub const SMALLEST_MEMORY: usize = 64 << 20;
 /// The most, so that sums of what is claimed cannot overflow.
 const MAXIMUM_MEMORY: usize = usize::MAX >> 8;
 
+/// Parts that the budget is divided into.
+const PARTS: usize = 32;
+
 /// What a broker uses memory for. The word on the wire is [`Use::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
@@ -26,6 +29,8 @@ pub enum Use {
     Decoding,
     /// Messages on their way: for the dispatcher, and in outboxes.
     InFlight,
+    /// What waits for one subscriber alone, beyond a few kilobytes of each.
+    Queues,
     /// Answers that wait to be written.
     Answers,
     /// What is being written, as far as messages on their way do not hold it.
@@ -36,12 +41,13 @@ pub enum Use {
 
 impl Use {
     /// Every use, in the order of its declaration.
-    pub const ALL: [Use; 8] = [
+    pub const ALL: [Use; 9] = [
         Use::Stored,
         Use::Connections,
         Use::Frames,
         Use::Decoding,
         Use::InFlight,
+        Use::Queues,
         Use::Answers,
         Use::Writing,
         Use::Snapshots,
@@ -55,19 +61,21 @@ impl Use {
             Use::Frames => "frames",
             Use::Decoding => "decoding",
             Use::InFlight => "in_flight",
+            Use::Queues => "queues",
             Use::Answers => "answers",
             Use::Writing => "writing",
             Use::Snapshots => "snapshots",
         }
     }
 
-    /// Sixteenths of the budget that it may have.
-    fn sixteenths(self) -> usize {
+    /// Parts of the budget that it may have, of [`PARTS`].
+    fn parts(self) -> usize {
         match self {
-            Use::Stored => 4,
-            Use::Connections => 3,
-            Use::Decoding | Use::InFlight | Use::Writing => 2,
-            Use::Frames | Use::Answers | Use::Snapshots => 1,
+            Use::Stored => 7,
+            Use::Connections => 6,
+            Use::Decoding | Use::Writing => 4,
+            Use::InFlight => 3,
+            Use::Frames | Use::Queues | Use::Answers | Use::Snapshots => 2,
         }
     }
 }
@@ -83,7 +91,7 @@ impl Memory {
     /// A budget of so many bytes; at least [`SMALLEST_MEMORY`].
     pub fn new(total: usize) -> Memory {
         let total = total.clamp(SMALLEST_MEMORY, MAXIMUM_MEMORY);
-        Memory { total, shares: Use::ALL.map(|of| Share::new(total / 16 * of.sixteenths())) }
+        Memory { total, shares: Use::ALL.map(|of| Share::new(total / PARTS * of.parts())) }
     }
 
     /// A budget that is never used up.
@@ -132,7 +140,7 @@ mod tests {
 
     #[test]
     fn shares_make_up_the_budget_and_limits_fit_them() {
-        assert_eq!(Use::ALL.map(Use::sixteenths).iter().sum::<usize>(), 16);
+        assert_eq!(Use::ALL.map(Use::parts).iter().sum::<usize>(), PARTS);
         let memory = Memory::new(512 << 20);
         let shares: usize = Use::ALL.iter().map(|this| memory.of(*this).limit()).sum();
         assert_eq!(shares, memory.total());

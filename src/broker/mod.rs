@@ -7,11 +7,13 @@ mod backlog;
 mod backup;
 mod chain;
 mod cost;
+mod delivery;
 mod dispatcher;
 mod event;
 mod expiry;
 mod filter_map;
 mod keeper;
+mod level;
 mod mailbox;
 mod memory;
 #[cfg(all(test, shuttle))]
@@ -36,15 +38,15 @@ mod walks;
 
 pub use backlog::{BACKLOG_COST, Backlog, Lane, Queued};
 pub use backup::BackupMade;
-pub use cost::{EVENT_COST, fanout_cost, topic_cost};
+pub use cost::{EVENT_COST, copies_cost, fanout_cost, topic_cost};
+pub use delivery::{Delivery, Piece, Selection};
 pub use dispatcher::Dispatcher;
 pub use event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 pub use keeper::Keeper;
+pub use level::Charge;
 pub use mailbox::{Letter, Mailbox, Taken};
 pub use memory::{Memory, SMALLEST_MEMORY, Use};
-pub use outbox::{
-    Charge, Delivery, Full, Inbox, Outbox, Piece, QueueLimits, Selection, Undelivered, outbox, outbox_with,
-};
+pub use outbox::{Discarded, Full, Inbox, Outbox, QueueLimits, Undelivered, outbox, outbox_with};
 pub use progress::{Ticket, Unsaved};
 pub use report::Report;
 pub use stats::{Counters, Started, Stats};

@@ -1,26 +1,21 @@
 //! The bounded way to one connection, and what happens when it is full.
 //!
 //! The dispatcher holds the [`Outbox`], the connection's writer the [`Inbox`]. Deliveries travel in a channel; how
-//! much is in it is counted beside it, because the bounds are in messages and bytes and not in deliveries.
+//! much is in it is counted beside it, because the bounds are in messages and bytes and not in deliveries. When it
+//! overflows, what waits in it is [discarded](Discarded).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use super::backup::BackupMade;
+use super::delivery::{Delivery, Selection};
 use super::event::ClientId;
+use super::level::{Charge, FLOOR, Level};
 use super::mailbox::Mailbox;
-use super::progress::Ticket;
-use super::report::Report;
-use super::stored::Stored;
 #[cfg(not(shuttle))]
 use super::sync::Instant;
-use super::sync::{AtomicBool, AtomicUsize, Receiver, Sender, TryRecvError, unbounded};
-use super::turn::Turn;
+use super::sync::{Receiver, Sender, TryRecvError, unbounded};
 use super::wait::Wait;
-use crate::codec::{Account, Batch, Claim, Dialect, Share};
-use crate::protocol::{
-    DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Format, Id, Overflow, Reply, TopicFilter,
-};
+use crate::codec::{Account, Batch, Dialect, Share};
+use crate::protocol::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Overflow, TopicFilter};
 
 /// How much may wait in one outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,184 +35,25 @@ impl Default for QueueLimits {
     }
 }
 
-/// Something for a writer to write.
-#[derive(Debug)]
-pub enum Delivery {
-    /// Messages of a batch.
-    Messages {
-        /// Shared with every other subscriber.
-        batch: Arc<Batch>,
-        /// How to write them.
-        dialect: Dialect,
-        /// Which of them.
-        selection: Selection,
-    },
-    /// There are messages for a subscription that can lose some.
-    Mailbox(Arc<Mailbox>),
-    /// The stored values that a subscription begins with.
-    Snapshot {
-        /// In the order in which they were published.
-        values: Vec<Stored>,
-        /// How to write them.
-        dialect: Dialect,
-    },
-    /// The same where they are many. A `subscribed` follows, with their number.
-    Walk {
-        /// The dispatcher holds the other end, and drops it when there are no more.
-        pieces: Receiver<Piece>,
-        /// The subscription.
-        topic: TopicFilter,
-        /// How to write them.
-        dialect: Dialect,
-    },
-    /// The answer to a `list` of many topics, to be sorted.
-    Topics {
-        /// The values that the topics hold; the dispatcher holds the other end, and drops it when there are no more.
-        pieces: Receiver<Piece>,
-        /// How to write it.
-        format: Format,
-    },
-    /// The answer to a `get` of a topic that holds a value.
-    Value {
-        /// The value.
-        stored: Stored,
-        /// How to write it.
-        dialect: Dialect,
-    },
-    /// An answer that says that everything before it is on the disk; it waits there, and what is behind it with it.
-    Durable {
-        /// What to wait for.
-        ticket: Ticket,
-        /// What to say then.
-        reply: Reply,
-        /// How to write it.
-        format: Format,
-    },
-    /// The answer to a `backup`, when there is one; what is behind it waits with it.
-    Backup {
-        /// The name of the file, or why there is none.
-        made: BackupMade,
-        /// How to write it.
-        format: Format,
-    },
-    /// The answer to a `stats`; the writer adds what it knows.
-    Report {
-        /// What the dispatcher knows.
-        report: Box<Report>,
-        /// How to write it.
-        format: Format,
-    },
-    /// Anything else.
-    Reply {
-        /// What to say.
-        reply: Reply,
-        /// How to write it.
-        format: Format,
-    },
-}
-
-impl Delivery {
-    /// About how many bytes of memory an answer keeps alive.
-    fn weight(&self) -> usize {
-        const SMALL: usize = 256;
-        const WALK: usize = 2_048;
-        /// Bytes of one of many beyond its text.
-        const EACH: usize = 64;
-        match self {
-            Delivery::Snapshot { values, .. } => {
-                SMALL + values.iter().map(|stored| EACH + stored.weight()).sum::<usize>()
-            }
-            Delivery::Value { stored, .. } => SMALL + stored.weight(),
-            Delivery::Durable { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. }
-            | Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
-            Delivery::Reply { reply: Reply::Topics { topics }, .. } => {
-                SMALL + topics.iter().map(|topic| EACH + topic.as_str().len()).sum::<usize>()
-            }
-            Delivery::Reply { reply: Reply::Error(refusal), .. } => SMALL + refusal.reason.len(),
-            Delivery::Report { report, .. } => SMALL + report.weight(),
-            Delivery::Walk { .. } | Delivery::Topics { .. } => WALK,
-            Delivery::Durable { .. }
-            | Delivery::Backup { .. }
-            | Delivery::Reply { .. }
-            | Delivery::Messages { .. }
-            | Delivery::Mailbox(_) => SMALL,
-        }
-    }
-}
-
-impl Delivery {
-    /// Whether writing it may mean waiting for something, or holds up others: many values, or an answer that is not known yet.
-    pub fn may_take_time(&self) -> bool {
-        /// Bytes of values that are written at once.
-        const FEW: usize = 64 << 10;
-        const SMALL: usize = 64;
-        match self {
-            Delivery::Walk { .. } | Delivery::Topics { .. } => true,
-            Delivery::Durable { ticket, .. } => !ticket.is_ready(),
-            Delivery::Backup { .. } => true,
-            Delivery::Snapshot { values, .. } => {
-                values.iter().map(|stored| SMALL + stored.weight()).sum::<usize>() > FEW
-            }
-            Delivery::Value { stored, .. } => stored.weight() > FEW,
-            Delivery::Mailbox(mailbox) => mailbox.is_longer_than(64, FEW),
-            Delivery::Messages { batch, .. } => batch.expands(),
-            Delivery::Report { .. } | Delivery::Reply { .. } => false,
-        }
-    }
-}
-
-/// Some of many stored values, in the order in which they were published.
-#[derive(Debug)]
-pub struct Piece {
-    /// The values.
-    pub values: Vec<Stored>,
-    /// Whether these are the last. Where there are no more pieces and none said so, the connection was cut off.
-    pub last: bool,
-    /// Memory that the values keep alive.
-    pub(super) _claim: Claim,
-    /// Dropped last, when the memory is given back.
-    pub(super) _returned: Returned,
-}
-
-/// Tells the dispatcher that a piece was dropped.
-#[derive(Debug)]
-pub(super) struct Returned {
-    line: u64,
-    bytes: usize,
-    to: Sender<(u64, usize)>,
-}
-
-impl Returned {
-    pub(super) fn new(line: u64, bytes: usize, to: Sender<(u64, usize)>) -> Returned {
-        Returned { line, bytes, to }
-    }
-}
-
-impl Drop for Returned {
-    fn drop(&mut self) {
-        // The dispatcher may have ended; then nobody asks.
-        let _ = self.to.send((self.line, self.bytes));
-    }
-}
-
-/// Which messages of a batch one subscriber gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Selection {
-    /// All that anybody wants in the dialect.
-    Whole,
-    /// These, ascending.
-    Some(Box<[u32]>),
-}
-
 /// The dispatcher's end. Dropping it lets the writer finish what is waiting and end.
 #[derive(Debug)]
 pub struct Outbox {
     /// The writer holds the other end; when that is gone the connection is, and sending is without effect.
     sender: Option<Sender<(Delivery, Charge)>>,
+    /// Another end, from which what waits is discarded: the writer may be busy with a peer that takes nothing.
+    discards: Receiver<(Delivery, Charge)>,
     level: Arc<Level>,
     limits: QueueLimits,
     /// Whom to call when something waits that no thread waits for.
     calls: Option<(ClientId, Sender<ClientId>)>,
+}
+
+/// What waited in an outbox that overflowed. It is let go of in parts, because it may be much.
+#[derive(Debug)]
+pub struct Discarded {
+    waiting: Receiver<(Delivery, Charge)>,
+    mailbox: Option<Arc<Mailbox>>,
+    level: Arc<Level>,
 }
 
 /// The writer's end.
@@ -231,30 +67,6 @@ pub struct Inbox {
 
 /// Answers that may wait for a client that asks and does not read.
 const MAX_ANSWERS: usize = 65_536;
-/// Bytes of answers that may wait for each connection, whatever others have.
-const FLOOR: usize = 4 << 10;
-
-/// What is waiting.
-#[derive(Debug)]
-pub(super) struct Level {
-    messages: AtomicUsize,
-    bytes: AtomicUsize,
-    answers: AtomicUsize,
-    /// Of what may be used for answers; how much is held is how much waits.
-    account: Account,
-    /// The outbox overflowed: only the last delivery, which says so, is still worth writing.
-    overflowed: AtomicBool,
-    turn: Turn,
-}
-
-/// What one delivery adds to the level until it is written.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Charge {
-    messages: usize,
-    bytes: usize,
-    answers: usize,
-    answer_bytes: usize,
-}
 
 /// The outbox is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -279,15 +91,21 @@ pub enum Undelivered {
 
 /// A new outbox and its other end, which a thread waits for.
 pub fn outbox(limits: QueueLimits) -> (Outbox, Inbox) {
-    outbox_with(limits, Share::unlimited().account())
+    outbox_with(limits, Share::unlimited().account(), Share::unlimited().account())
 }
 
-/// A new outbox whose answers are charged to an account.
-pub fn outbox_with(limits: QueueLimits, account: Account) -> (Outbox, Inbox) {
+/// A new outbox. Its answers are charged to one account, and what else waits for it alone to another.
+pub fn outbox_with(limits: QueueLimits, answers: Account, queue: Account) -> (Outbox, Inbox) {
     let (sender, receiver) = unbounded();
-    let level = Arc::new(Level::new(account));
+    let level = Arc::new(Level::new(answers, queue));
     (
-        Outbox { sender: Some(sender), level: level.clone(), limits, calls: None },
+        Outbox {
+            sender: Some(sender),
+            discards: receiver.clone(),
+            level: level.clone(),
+            limits,
+            calls: None,
+        },
         Inbox { receiver, level, wait: Wait::default() },
     )
 }
@@ -347,17 +165,10 @@ impl Outbox {
         selection: Selection,
         messages: usize,
     ) -> Result<(), Undelivered> {
-        let charge = Charge { messages, bytes: batch.weight(), ..Charge::default() };
-        let waiting = Full {
-            messages: self.level.messages.fetch_add(charge.messages, Ordering::Relaxed),
-            bytes: self.level.bytes.fetch_add(charge.bytes, Ordering::Relaxed),
-        };
-        // One delivery always fits an empty outbox, however large a single frame is.
-        let fits = waiting.messages + charge.messages <= self.limits.messages
-            && waiting.bytes + charge.bytes <= self.limits.bytes;
-        if !fits && waiting.messages > 0 {
-            self.level.give_back(charge);
-            return Err(Undelivered::Full(waiting));
+        let charge = Charge::delivery(messages, batch.weight());
+        if let Err((messages, bytes)) = self.level.try_add(charge, (self.limits.messages, self.limits.bytes))
+        {
+            return Err(Undelivered::Full(Full { messages, bytes }));
         }
         self.send(Delivery::Messages { batch: batch.clone(), dialect, selection }, charge)
     }
@@ -369,40 +180,45 @@ impl Outbox {
     /// [`Undelivered`] if 65,536 answers wait already, or as many bytes of answers as the queue may have of messages, or
     /// more than the broker's memory allows one connection, or if the connection is gone.
     pub fn answer(&self, delivery: Delivery) -> Result<(), Undelivered> {
-        let waiting =
-            Full { messages: self.level.answers.load(Ordering::Relaxed), bytes: self.level.account.held() };
+        let (messages, bytes) = self.level.answers();
+        let waiting = Full { messages, bytes };
         if waiting.messages >= MAX_ANSWERS || waiting.bytes >= self.limits.bytes {
             return Err(Undelivered::Full(waiting));
         }
-        let charge = Charge { answers: 1, answer_bytes: delivery.weight(), ..Charge::default() };
-        if waiting.bytes + charge.answer_bytes <= FLOOR {
-            self.level.account.take(charge.answer_bytes);
-        } else if charge.answer_bytes > FLOOR {
-            // What is long leaves room for what is short, such as that something long was refused.
-            if !self.level.account.try_take_with_room(charge.answer_bytes) {
-                return Err(Undelivered::NoMemory);
-            }
-        } else if !self.level.account.try_take(charge.answer_bytes) {
-            return Err(Undelivered::Full(waiting));
+        let charge = Charge::answer(delivery.weight());
+        if !self.level.try_answer(charge) {
+            // What is long may be done without.
+            let is_long = delivery.weight() > FLOOR;
+            return Err(if is_long { Undelivered::NoMemory } else { Undelivered::Full(waiting) });
         }
-        self.level.answers.fetch_add(1, Ordering::Relaxed);
         self.send(delivery, charge)
     }
 
-    /// Adds the last thing that the connection gets, and discards what is waiting before it.
-    pub fn overflow(self, last: Delivery) {
-        self.level.overflowed.store(true, Ordering::Release);
-        // One that is gone need not be told.
-        let _ = self.send(last, Charge::default());
+    /// Ends with something that the connection gets instead of what is waiting, which is to be discarded.
+    pub fn overflow(self, last: Delivery) -> Discarded {
+        self.level.overflow(last);
+        Discarded { waiting: self.discards.clone(), mailbox: None, level: self.level.clone() }
     }
 
     /// Messages and bytes that are waiting.
     pub fn level(&self) -> (usize, usize) {
-        (self.level.messages.load(Ordering::Relaxed), self.level.bytes.load(Ordering::Relaxed))
+        (self.level.messages(), self.level.bytes())
+    }
+
+    /// Bytes of those that others may share.
+    pub fn shared_bytes(&self) -> usize {
+        self.level.shared_bytes()
+    }
+
+    /// Bytes of memory that wait for this connection alone, beyond the few that each may have.
+    pub fn own_bytes(&self) -> usize {
+        self.level.own_bytes()
     }
 
     fn send(&self, delivery: Delivery, charge: Charge) -> Result<(), Undelivered> {
-        let Some(sender) = &self.sender else { return Err(Undelivered::Gone) };
+        let Some(sender) = self.sender.as_ref().filter(|_| !self.level.is_left()) else {
+            return Err(Undelivered::Gone);
+        };
         sender.send((delivery, charge)).map_err(|_| Undelivered::Gone)?;
         self.call();
         Ok(())
@@ -410,7 +226,7 @@ impl Outbox {
 
     fn call(&self) {
         if let Some((client, calls)) = &self.calls
-            && self.level.turn.call()
+            && self.level.turn().call()
         {
             // Whoever answers calls outlives every outbox.
             let _ = calls.send(*client);
@@ -426,58 +242,26 @@ impl Drop for Outbox {
     }
 }
 
-impl Charge {
-    /// A charge of bytes alone.
-    pub(super) fn bytes(bytes: usize) -> Charge {
-        Charge { bytes, ..Charge::default() }
-    }
-
-    /// Both.
-    #[must_use]
-    pub(super) fn plus(self, other: Charge) -> Charge {
-        Charge {
-            messages: self.messages + other.messages,
-            bytes: self.bytes + other.bytes,
-            answers: self.answers + other.answers,
-            answer_bytes: self.answer_bytes + other.answer_bytes,
+impl Discarded {
+    /// Lets go of at most about so many deliveries and messages. Returns how many of them are left of `most`.
+    pub fn let_go(&mut self, mut most: usize) -> usize {
+        while most > 0 {
+            if let Some(mailbox) = &self.mailbox {
+                most = mailbox.close_some(most);
+                if most == 0 {
+                    break;
+                }
+            }
+            self.mailbox = match self.waiting.try_recv() {
+                Ok((delivery, charge)) => {
+                    self.level.give_back(charge);
+                    if let Delivery::Mailbox(mailbox) = delivery { Some(mailbox) } else { None }
+                }
+                Err(_) => break,
+            };
+            most -= 1;
         }
-    }
-}
-
-impl Level {
-    pub(super) fn new(account: Account) -> Level {
-        Level {
-            messages: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-            answers: AtomicUsize::new(0),
-            account,
-            overflowed: AtomicBool::new(false),
-            turn: Turn::default(),
-        }
-    }
-
-    /// Bytes of messages that wait.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn add(&self, charge: Charge) {
-        self.messages.fetch_add(charge.messages, Ordering::Relaxed);
-        self.bytes.fetch_add(charge.bytes, Ordering::Relaxed);
-    }
-
-    pub(super) fn give_back(&self, charge: Charge) {
-        self.messages.fetch_sub(charge.messages, Ordering::Relaxed);
-        self.bytes.fetch_sub(charge.bytes, Ordering::Relaxed);
-        self.answers.fetch_sub(charge.answers, Ordering::Relaxed);
-        self.account.give_back(charge.answer_bytes);
-    }
-}
-
-/// What was not written when both ends are gone never will be.
-impl Drop for Level {
-    fn drop(&mut self) {
-        self.account.give_back(self.account.held());
+        most
     }
 }
 
@@ -485,7 +269,7 @@ impl Inbox {
     /// Waits for the next delivery; `None` when there will be none.
     pub fn wait(&mut self) -> Option<(Delivery, Charge)> {
         loop {
-            let next = self.wait.recv(&self.receiver).ok()?;
+            let Ok(next) = self.wait.recv(&self.receiver) else { return self.last() };
             if let Some(next) = self.unless_discarded(next) {
                 return Some(next);
             }
@@ -499,7 +283,10 @@ impl Inbox {
     #[cfg(not(shuttle))]
     pub fn wait_until(&mut self, deadline: Instant) -> Result<(Delivery, Charge), TryRecvError> {
         loop {
-            let next = self.wait.recv_until(&self.receiver, deadline)?;
+            let next = match self.wait.recv_until(&self.receiver, deadline) {
+                Err(TryRecvError::Disconnected) => return self.last().ok_or(TryRecvError::Disconnected),
+                next => next?,
+            };
             if let Some(next) = self.unless_discarded(next) {
                 return Ok(next);
             }
@@ -517,7 +304,10 @@ impl Inbox {
     /// `Empty` if there is none, `Disconnected` when there will be none.
     pub fn look(&self) -> Result<(Delivery, Charge), TryRecvError> {
         loop {
-            let next = self.receiver.try_recv()?;
+            let next = match self.receiver.try_recv() {
+                Err(TryRecvError::Disconnected) => return self.last().ok_or(TryRecvError::Disconnected),
+                next => next?,
+            };
             if let Some(next) = self.unless_discarded(next) {
                 return Ok(next);
             }
@@ -526,18 +316,24 @@ impl Inbox {
 
     /// Begins to write without a thread that waits: what comes from now on is known at the end of the turn.
     pub fn begin_turn(&self) {
-        self.level.turn.begin();
+        self.level.turn().begin();
     }
 
     /// Ends a turn. Returns false if something came since it began; then the turn goes on, and something may be there that was
     /// not seen. Otherwise whatever comes next calls for a writer.
     pub fn end_turn(&self) -> bool {
-        self.level.turn.end()
+        self.level.turn().end()
     }
 
     /// Says that a thread waits from now on, or will: nobody is called any more.
     pub fn keep_turn(&self) {
-        self.level.turn.keep();
+        self.level.turn().keep();
+    }
+
+    /// Says that what was taken out of a mailbox is gathered for a write, and needs no memory of its own any more. Returns what
+    /// is to be given back when it is written.
+    pub fn gathered(&self, charge: Charge) -> Charge {
+        self.level.gathered(charge)
     }
 
     /// Says that a delivery was written, or will never be.
@@ -547,25 +343,35 @@ impl Inbox {
 
     /// Whether the outbox overflowed, so that what was taken from it is not worth writing any more.
     pub fn is_overflowed(&self) -> bool {
-        self.level.overflowed.load(Ordering::Acquire)
+        self.level.is_overflowed()
     }
 
-    /// What counts as waiting: messages, bytes, answers, bytes of answers.
+    /// What counts as waiting: messages, bytes, answers, bytes of answers, bytes of its own.
     #[cfg(all(test, shuttle))]
-    pub(super) fn charged(&self) -> [usize; 4] {
-        let Level { messages, bytes, answers, account, .. } = &*self.level;
-        let [messages, bytes, answers] =
-            [messages, bytes, answers].map(|count| count.load(Ordering::Relaxed));
-        [messages, bytes, answers, account.held()]
+    pub(super) fn charged(&self) -> [usize; 5] {
+        self.level.charged()
+    }
+
+    /// What there is to write instead of what was discarded, once nothing else waits.
+    fn last(&self) -> Option<(Delivery, Charge)> {
+        self.level.take_last().map(|last| (last, Charge::default()))
     }
 
     fn unless_discarded(&self, next: (Delivery, Charge)) -> Option<(Delivery, Charge)> {
-        let discard =
-            self.is_overflowed() && !matches!(&next.0, Delivery::Reply { reply: Reply::Error(_), .. });
-        if discard {
+        if self.is_overflowed() {
             self.written(next.1);
             return None;
         }
         Some(next)
+    }
+}
+
+/// Nobody waits for a writer that has ended to take what is left.
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.level.leave();
+        while let Ok((_, charge)) = self.receiver.try_recv() {
+            self.written(charge);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Which messages of a batch go to whom, while that is being found out.
 
-use super::outbox::Selection;
+use super::delivery::Selection;
 use super::subscriptions::{Route, Way};
 use crate::codec::{Batch, Dialect, Wanted};
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
-use super::outbox::{Piece, Returned};
+use super::delivery::{Piece, Returned};
 use super::stored::Stored;
 use super::subscriptions::Slot;
 use super::sync::{Receiver, Sender, unbounded};

@@ -24,8 +24,9 @@ pub struct Asked(Arc<Hint>);
 #[derive(Debug, Default)]
 struct Hint {
     dialects: AtomicU8,
-    /// Connections that the last batch went to.
+    /// Connections that the last batch went to, and mailboxes that each of its messages was put into by itself.
     fanout: AtomicU32,
+    copies: AtomicU32,
 }
 
 impl Asked {
@@ -37,17 +38,19 @@ impl Asked {
         }
     }
 
-    /// Says how many connections they went to.
-    pub(super) fn tell_fanout(&self, connections: usize) {
-        let connections = u32::try_from(connections).unwrap_or(u32::MAX);
-        if self.0.fanout.load(Ordering::Relaxed) != connections {
-            self.0.fanout.store(connections, Ordering::Relaxed);
+    /// Says how many connections they went to, and how many mailboxes each was put into by itself.
+    pub(super) fn tell_fanout(&self, connections: usize, copies: usize) {
+        for (told, now) in [(&self.0.fanout, connections), (&self.0.copies, copies)] {
+            let now = u32::try_from(now).unwrap_or(u32::MAX);
+            if told.load(Ordering::Relaxed) != now {
+                told.store(now, Ordering::Relaxed);
+            }
         }
     }
 
-    /// How many connections the last batch went to.
-    pub fn fanout(&self) -> usize {
-        self.0.fanout.load(Ordering::Relaxed) as usize
+    /// How many connections the last batch went to, and how many mailboxes each of its messages was put into by itself.
+    pub fn fanout(&self) -> (usize, usize) {
+        (self.0.fanout.load(Ordering::Relaxed) as usize, self.0.copies.load(Ordering::Relaxed) as usize)
     }
 
     fn bits(&self) -> u8 {

@@ -89,6 +89,12 @@ impl Account {
         self.held.load(Ordering::Relaxed)
     }
 
+    /// Whether the holder may have so many bytes, of which it holds some already.
+    #[cfg(feature = "broker")]
+    pub(crate) fn may_hold(&self, held: usize) -> bool {
+        self.share.admits(self.share.used(), held, 0)
+    }
+
     /// The share that it is an account with.
     pub fn share(&self) -> &Arc<Share> {
         &self.share
@@ -163,7 +169,8 @@ impl Account {
     }
 
     pub(crate) fn give_back(&self, bytes: usize) {
-        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        let held = self.held.fetch_sub(bytes, Ordering::Relaxed);
+        debug_assert!(held >= bytes, "{bytes} bytes are given back of {held}");
         self.share.used.fetch_sub(bytes, Ordering::SeqCst);
         if self.share.waiting.load(Ordering::SeqCst) > 0 {
             drop(self.share.turn.lock());

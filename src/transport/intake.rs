@@ -3,7 +3,7 @@
 use std::mem;
 use std::ops::Range;
 
-use crate::broker::{Control, EVENT_COST, Step, fanout_cost, topic_cost};
+use crate::broker::{Control, EVENT_COST, Step, copies_cost, fanout_cost, topic_cost};
 use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
     Ahead, Asked, Batch, Claim, ControlRequest, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part,
@@ -14,6 +14,8 @@ use crate::protocol::{
     check_topic_limits, frame_at, plain_size,
 };
 
+/// Bytes that a batch takes beside its messages, about.
+const BATCH: usize = 1 << 10;
 /// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those which take turns stand in
 /// the batch once.
 const SEEN: usize = 64;
@@ -61,6 +63,8 @@ pub(super) struct Intake<'a> {
     extra: usize,
     /// What the dispatcher will have to do, its bytes apart.
     cost: usize,
+    /// What it has to do for each message, beyond its bytes.
+    each: usize,
     /// What was taken is enough for one event.
     is_enough: bool,
 }
@@ -138,6 +142,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         decoded: 0,
         decoded_before: 0,
         ahead: recent.ahead(region.len()),
+        each: copies_cost(recent.asked.fanout().1),
         recent,
         messages: Vec::new(),
         topics: Topics::default(),
@@ -433,6 +438,10 @@ impl<'a> Intake<'a> {
             self.messages = self.recent.spares.messages(self.recent.messages);
         }
         self.messages.push(published);
+        if self.each > 0 {
+            self.cost += self.each;
+            self.note_enough();
+        }
     }
 
     /// The index of a topic among the batch's.
@@ -469,10 +478,10 @@ impl<'a> Intake<'a> {
             like.topic = None;
         }
         let decoded = mem::take(&mut self.decoded);
-        self.cost += fanout_cost(self.recent.asked.fanout());
+        self.cost += fanout_cost(self.recent.asked.fanout().0);
         self.decoded_before += decoded;
         let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
-        let claim = self.recent.flight.split(asked.room(bytes.len()) + mem::take(&mut self.paid));
+        let claim = self.recent.flight.split(BATCH + asked.room(bytes.len()) + mem::take(&mut self.paid));
         let batch = Batch::new(bytes, document, topics, messages, self.limits)
             .decoding_to(decoded)
             .of_session(asked, ahead)
@@ -490,7 +499,7 @@ impl Recent {
 
     /// Bytes of memory that the messages in so many bytes will take on their way.
     pub(super) fn room(&self, bytes: usize) -> usize {
-        self.asked.room(bytes)
+        BATCH + self.asked.room(bytes)
     }
 
     /// Says how many shapes of filters there are.

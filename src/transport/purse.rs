@@ -20,11 +20,12 @@ const PRESSURE: Duration = Duration::from_millis(20);
 /// The accounts of a connection.
 #[derive(Debug)]
 pub(super) struct Purse {
-    _connection: Claim,
+    connection: Claim,
     /// What its buffer takes.
     frames: Claim,
     workspace: Workspace,
     in_flight: Account,
+    queue: Account,
     answers: Account,
     writing: Account,
     pages: Account,
@@ -37,10 +38,11 @@ impl Purse {
         let account = |this| shared.memory.of(this).account();
         Some(Purse {
             // How much others have does not matter here: each has as much.
-            _connection: account(Use::Connections).claim_last(CONNECTION)?,
+            connection: account(Use::Connections).claim_last(CONNECTION)?,
             frames: account(Use::Frames).charge(0),
             workspace: Workspace::new(account(Use::Decoding)),
             in_flight: account(Use::InFlight),
+            queue: account(Use::Queues),
             answers: account(Use::Answers),
             writing: account(Use::Writing),
             pages: account(Use::Answers),
@@ -48,9 +50,20 @@ impl Purse {
         })
     }
 
+    /// Whether half of the memory for connections is taken.
+    pub(super) fn is_crowded(&self) -> bool {
+        let share = self.connection.account().map(|account| account.share());
+        share.is_some_and(|share| share.used() > share.limit() / 2)
+    }
+
     /// The account of answers that wait to be written.
     pub(super) fn answers(&self) -> Account {
         self.answers.clone()
+    }
+
+    /// The account of what waits for this connection alone.
+    pub(super) fn queue(&self) -> Account {
+        self.queue.clone()
     }
 
     /// The account of what is gathered for one write.
@@ -90,7 +103,7 @@ impl Purse {
     }
 
     /// Waits until an event of such a cost may wait for the dispatcher.
-    pub(super) fn queue(&self, cost: usize) -> Queued {
+    pub(super) fn wait_for_turn(&self, cost: usize) -> Queued {
         self.lane.claim(cost)
     }
 

@@ -355,15 +355,19 @@ impl Session {
     /// Waits until a message may be decoded to far more than its length explains.
     ///
     /// # Errors
-    /// When the client is gone meanwhile.
+    /// When the client is gone meanwhile, or the broker stops.
     #[cold]
     fn wait_for_permit(&mut self) -> io::Result<()> {
-        while !self.shared.stopping.load(Ordering::Acquire) {
+        loop {
+            // What would be decoded to so much more has no time left.
+            if self.shared.stopping.load(Ordering::Acquire) {
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
             self.permit = self.shared.allowances.permit(self.peer.ip(), PERMIT_TICK);
             if self.permit.is_some() {
                 break;
             }
-            if is_gone(&self.stream) {
+            if is_gone(&self.stream, self.purse.is_crowded()) {
                 return Err(ErrorKind::ConnectionReset.into());
             }
         }
@@ -432,7 +436,7 @@ impl Session {
         if steps.is_empty() {
             return;
         }
-        let queued = self.purse.queue(cost);
+        let queued = self.purse.wait_for_turn(cost);
         // The dispatcher outlives every session.
         let _ = self.events.send(Event::Steps { client: self.client, steps, queued });
     }
@@ -444,7 +448,7 @@ impl Session {
         }
         let config = &self.shared.config;
         self.stream.set_write_timeout(Some(write_tick(config.write_timeout)))?;
-        let (mut outbox, inbox) = outbox_with(config.queue, self.purse.answers());
+        let (mut outbox, inbox) = outbox_with(config.queue, self.purse.answers(), self.purse.queue());
         if let Some(calls) = self.shared.pool.calls() {
             outbox = outbox.calling(self.client, calls);
         }
@@ -462,10 +466,12 @@ impl Session {
     }
 }
 
-/// Whether the peer sends nothing any more, or is not there any more.
-fn is_gone(stream: &TcpStream) -> bool {
-    let ends = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-    let mut watched = [PollFd::new(stream, PollFlags::RDHUP)];
+/// Whether the peer is not there any more. One that has sent its last may still read, and is given up only in a crowd: whoever
+/// has left for good looks the same.
+fn is_gone(stream: &TcpStream, is_crowded: bool) -> bool {
+    let ends = PollFlags::HUP | PollFlags::ERR;
+    let ends = if is_crowded { ends | PollFlags::RDHUP } else { ends };
+    let mut watched = [PollFd::new(stream, ends)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut watched, Some(&now)).is_ok_and(|_| watched[0].revents().intersects(ends))
 }
@@ -527,5 +533,30 @@ impl Awake {
 impl Drop for Awake {
     fn drop(&mut self) {
         self.0.awake.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::{Shutdown, TcpListener};
+
+    #[test]
+    fn who_has_sent_its_last_is_gone_only_in_a_crowd() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        assert!(!is_gone(&stream, true));
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut watched = [PollFd::new(&stream, PollFlags::RDHUP)];
+        poll(&mut watched, None).unwrap();
+        assert!(!is_gone(&stream, false));
+        assert!(is_gone(&stream, true));
+        stream.write_all(b"unread").unwrap();
+        drop(client);
+        // The system has said so when the next write fails.
+        while stream.write_all(b"more").is_ok() {}
+        assert!(is_gone(&stream, false));
     }
 }

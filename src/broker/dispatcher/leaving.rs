@@ -1,4 +1,4 @@
-//! The end of a connection that has many subscriptions.
+//! The end of a connection that has many subscriptions, or for which much waits.
 //!
 //! Forgetting tens of thousands of them at once would hold everybody up, so it is done in parts, between other events. Until
 //! the last is forgotten the connection's slot is not given to another, and what is routed there goes nowhere.
@@ -10,15 +10,20 @@ use std::sync::Arc;
 use super::Dispatcher;
 use super::client::{Client, Wish};
 use crate::broker::mailbox::Mailbox;
+use crate::broker::outbox::Discarded;
 use crate::broker::subscriptions::Slot;
 use crate::protocol::TopicFilter;
 
-/// Subscriptions that are forgotten at a time: some tenths of a millisecond.
+/// Subscriptions that are forgotten at a time, and messages that are let go of: some tenths of a millisecond.
 const TOGETHER: usize = 1_024;
 
 /// What is left of connections that have ended, the first one first.
 #[derive(Debug, Default)]
-pub(super) struct Leaving(VecDeque<Rest>);
+pub(super) struct Leaving {
+    connections: VecDeque<Rest>,
+    /// What waited for those that were cut off.
+    discarded: VecDeque<Discarded>,
+}
 
 #[derive(Debug)]
 struct Rest {
@@ -29,7 +34,23 @@ struct Rest {
 
 impl Leaving {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.connections.is_empty() && self.discarded.is_empty()
+    }
+
+    /// Lets go of what waited for a connection that was cut off.
+    pub(super) fn discard(&mut self, discarded: Discarded) {
+        self.discarded.push_back(discarded);
+    }
+
+    fn discard_some(&mut self) {
+        let mut most = TOGETHER;
+        while let Some(first) = self.discarded.front_mut() {
+            most = first.let_go(most);
+            if most == 0 {
+                return;
+            }
+            self.discarded.pop_front();
+        }
     }
 }
 
@@ -39,25 +60,42 @@ impl Dispatcher {
         if client.filters.is_empty() {
             return self.free.push(slot);
         }
-        let is_first = self.leaving.is_empty();
+        let is_first = self.leaving.connections.is_empty();
         let filters = mem::take(&mut client.filters).into_iter();
-        self.leaving.0.push_back(Rest { slot, filters, mailboxes: mem::take(&mut client.mailboxes) });
+        let mailboxes = mem::take(&mut client.mailboxes);
+        self.leaving.connections.push_back(Rest { slot, filters, mailboxes });
         if is_first {
-            self.leave_on();
+            self.forget_some();
         }
     }
 
-    /// Goes on with the connection that ended first.
+    /// Goes on with the connections that ended first.
     pub(super) fn leave_on(&mut self) {
-        let Some(Rest { slot, filters, mailboxes }) = self.leaving.0.front_mut() else { return };
+        self.leaving.discard_some();
+        self.forget_some();
+    }
+
+    fn forget_some(&mut self) {
+        let Some(Rest { slot, filters, mailboxes }) = self.leaving.connections.front_mut() else { return };
         let slot = *slot;
         for (filter, _wish) in filters.by_ref().take(TOGETHER) {
             self.subscriptions.remove(slot, &filter);
         }
-        // There are no more of them than subscriptions, as long as none was cancelled.
-        mailboxes.truncate(mailboxes.len().saturating_sub(TOGETHER));
+        let mut most = TOGETHER;
+        while most > 0
+            && let Some(last) = mailboxes.last_mut()
+        {
+            // What was announced is the writer's matter.
+            if let Some(unseen) = last.as_mut().and_then(Arc::get_mut) {
+                most = unseen.close_some(most);
+            }
+            if most > 0 {
+                mailboxes.pop();
+                most -= 1;
+            }
+        }
         if filters.len() == 0 && mailboxes.is_empty() {
-            self.leaving.0.pop_front();
+            self.leaving.connections.pop_front();
             self.free.push(slot);
             self.subscriptions_changed();
         }

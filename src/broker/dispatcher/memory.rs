@@ -12,8 +12,8 @@ use crossbeam_channel::bounded;
 
 use super::Dispatcher;
 use super::report::is_local;
+use crate::broker::delivery::Delivery;
 use crate::broker::keeper::{HANDOVERS, Keeper};
-use crate::broker::outbox::Delivery;
 use crate::broker::progress::{Progress, Ticket};
 use crate::broker::recorder::{Next, Recorder};
 use crate::broker::store::{Fsync, Kept, Store, StoreError};

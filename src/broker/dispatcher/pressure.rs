@@ -1,47 +1,135 @@
-//! What happens when messages on their way take all the memory that they may: those who hold most of it let go.
+//! What happens when messages that wait take all the memory that they may: those who hold most of it let go.
+//!
+//! There are two uses of memory that may be short. Messages on their way are shared by those that they wait for, and producers
+//! say that they wait for room. What waits for one subscriber alone is put there by the dispatcher, which sees for itself
+//! when little is left.
 
 use super::Dispatcher;
+use super::client::Client;
 use crate::broker::memory::Use;
 use crate::broker::outbox::Full;
 use crate::broker::subscriptions::Slot;
 
-/// Connections that let go in one step. Producers ask again while they wait.
-const AT_ONCE: usize = 32;
-/// A connection that holds less than this is never ended for others.
+/// Connections and mailboxes that are looked at in one step, and messages that they lose: some tenths of a millisecond.
+const TOGETHER: usize = 4_096;
+/// Of a use of memory, everybody's parts together are at least one in so many of what is held when it is short: a connection
+/// that holds less than its part of that is never ended for others.
+const PART: usize = 4;
+/// Connections of this size are modest however few there are.
 const MODEST: usize = 64 << 10;
 
+/// What is done about too little memory.
+#[derive(Debug, Default)]
+pub(super) struct Pressure {
+    on_the_way: Option<Pass>,
+    queues: Option<Pass>,
+    /// Bytes of the queues when that was done last.
+    last: usize,
+}
+
+/// One look at all connections, in steps.
+#[derive(Debug)]
+struct Pass {
+    /// Whoever holds so many bytes lets go.
+    greedy: usize,
+    /// The connection that is looked at next, and its mailbox.
+    slot: usize,
+    mailbox: usize,
+    /// Whether its mailboxes have lost something since the first of them was looked at.
+    has_shed: bool,
+}
+
+impl Pressure {
+    pub(super) fn is_empty(&self) -> bool {
+        self.on_the_way.is_none() && self.queues.is_none()
+    }
+}
+
+/// What a connection holds of a use.
+fn held(client: &Client, of: Use) -> usize {
+    if of == Use::Queues { client.outbox.own_bytes() } else { client.outbox.shared_bytes() }
+}
+
 impl Dispatcher {
-    /// Makes room for producers that wait: of the connections that hold at least half as much as the one that holds most,
-    /// mailboxes lose the older half of what waits in them, and whoever then still holds as much is cut off as a slow
-    /// consumer.
+    /// Begins to make room for producers that wait: of the connections that hold at least half as much as the one that holds
+    /// most, mailboxes lose what waited longest, and whoever holds as much otherwise is cut off as a slow consumer.
     pub(super) fn relieve(&mut self) {
-        let share = self.memory.of(Use::InFlight);
-        if !share.is_wanted() {
-            return;
+        if self.pressure.on_the_way.is_none() && self.memory.of(Use::InFlight).is_wanted() {
+            self.pressure.on_the_way = self.begin_pass(Use::InFlight);
         }
-        let held = |dispatcher: &Dispatcher, slot: usize| match &dispatcher.slots[slot] {
-            Some(client) => client.outbox.level().1,
-            None => 0,
-        };
-        let most = (0..self.slots.len()).map(|slot| held(self, slot)).max().unwrap_or(0);
-        let greedy = (most / 2).max(MODEST);
-        let mut left = AT_ONCE;
-        for slot in 0..self.slots.len() {
-            if left == 0 {
-                return;
+    }
+
+    /// The same for what waits for subscribers alone, when three quarters of it are taken and more than last time.
+    pub(super) fn relieve_queues(&mut self) {
+        let share = self.memory.of(Use::Queues);
+        let (used, limit) = (share.used(), share.limit());
+        if used <= limit / 4 * 3 {
+            self.pressure.last = 0;
+        } else if self.pressure.queues.is_none() && used > self.pressure.last + limit / 64 {
+            self.pressure.last = used;
+            self.pressure.queues = self.begin_pass(Use::Queues);
+        } else {
+            self.pressure.last = self.pressure.last.min(used);
+        }
+    }
+
+    fn begin_pass(&self, of: Use) -> Option<Pass> {
+        let clients = || self.slots.iter().flatten();
+        let most = clients().map(|client| held(client, of)).max()?;
+        let part = self.memory.of(of).limit() / PART / self.by_id.len().max(1);
+        let greedy = (most / 2).max(part.min(MODEST)).max(1);
+        Some(Pass { greedy, slot: 0, mailbox: 0, has_shed: false })
+    }
+
+    /// Goes on with making room.
+    pub(super) fn relieve_on(&mut self) {
+        if let Some(pass) = self.pressure.on_the_way.take() {
+            self.pressure.on_the_way = self.go_on(pass, Use::InFlight);
+        }
+        if let Some(pass) = self.pressure.queues.take() {
+            self.pressure.queues = self.go_on(pass, Use::Queues);
+        }
+    }
+
+    /// Takes a step. Returns the pass where it has not come to the end.
+    fn go_on(&mut self, mut pass: Pass, of: Use) -> Option<Pass> {
+        let mut turns = TOGETHER;
+        while pass.slot < self.slots.len() {
+            if turns == 0 {
+                return Some(pass);
             }
-            if held(self, slot) < greedy {
+            turns -= 1;
+            let Some(client) = &mut self.slots[pass.slot] else {
+                pass.next();
+                continue;
+            };
+            if held(client, of) < pass.greedy {
+                pass.next();
                 continue;
             }
-            left -= 1;
-            let Some(client) = &mut self.slots[slot] else { continue };
-            let dropped: u64 = client.mailboxes.iter().flatten().map(|mailbox| mailbox.shed()).sum();
-            client.dropped += dropped;
-            self.counts.dropped += dropped;
-            let (messages, bytes) = client.outbox.level();
-            if bytes >= greedy {
-                self.cut_off(slot as Slot, Full { messages, bytes });
+            match client.mailboxes.get(pass.mailbox) {
+                Some(mailbox) => {
+                    pass.mailbox += 1;
+                    let dropped = mailbox.as_ref().map_or(0, |mailbox| mailbox.shed(turns));
+                    pass.has_shed |= dropped > 0;
+                    turns = turns.saturating_sub(dropped);
+                    client.dropped += dropped as u64;
+                    self.counts.dropped += dropped as u64;
+                }
+                None if pass.has_shed => (pass.mailbox, pass.has_shed) = (0, false),
+                None => {
+                    let (messages, bytes) = client.outbox.level();
+                    self.cut_off(pass.slot as Slot, Full { messages, bytes });
+                    pass.next();
+                }
             }
         }
+        None
+    }
+}
+
+impl Pass {
+    fn next(&mut self) {
+        (self.slot, self.mailbox, self.has_shed) = (self.slot + 1, 0, false);
     }
 }

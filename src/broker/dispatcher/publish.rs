@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Dispatcher;
+use crate::broker::delivery::Selection;
 use crate::broker::event::ClientId;
 use crate::broker::mailbox::{Mailbox, Put};
-use crate::broker::outbox::Selection;
 use crate::broker::routes::RouteSet;
 use crate::broker::selections::{Share, share_equally};
 use crate::broker::stored::Stored;
@@ -49,7 +49,9 @@ impl Dispatcher {
         self.counts.published += (batch.messages().len() - refused.len()) as u64;
         self.counts.store_refused += refused.len() as u64;
         self.note_room();
-        batch.settle(shares.len());
+        let is_copied = |share: &&Share| matches!(share.route.way, Way::Latest(_));
+        let copies = shares.iter().filter(is_copied).map(|share| share.messages).sum();
+        batch.settle(shares.len(), copies);
         let batch = Arc::new(batch);
         let mut copies = Copies::default();
         for share in shares {

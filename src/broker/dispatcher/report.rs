@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 use super::{Client, Dispatcher};
+use crate::broker::delivery::Delivery;
 use crate::broker::memory::Use;
-use crate::broker::outbox::Delivery;
 use crate::broker::report::{Report, SubscriberReport, TopicReport};
 use crate::broker::stats::Stats;
 use crate::broker::subscriptions::Slot;

@@ -22,6 +22,7 @@ impl Dispatcher {
                 Err(_) => self.noting(Self::expire),
             }
             self.leave_on();
+            self.relieve_on();
             self.walk_on();
             self.record();
         }
@@ -31,7 +32,8 @@ impl Dispatcher {
     /// The next event, or `Empty` where something else is to be done first.
     fn next_event(&self, events: &Receiver<Event>, wait: &mut Wait) -> Result<Event, TryRecvError> {
         let next = self.recorder.as_ref().map_or(Next::Nothing, |recorder| recorder.next(&self.tree));
-        if self.walks.can_go_on() || !self.leaving.is_empty() || next == Next::Step {
+        let is_idle = self.leaving.is_empty() && self.pressure.is_empty() && !self.walks.can_go_on();
+        if !is_idle || next == Next::Step {
             return events.try_recv();
         }
         if !self.walks.is_empty() {

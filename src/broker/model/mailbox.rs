@@ -65,7 +65,7 @@ impl Connection {
             assert!(rest.letters.is_empty(), "{rest:?} remains of {}; {written:?}", mailbox.topic());
             assert_eq!(rest.dropped, 0, "the client does not know it");
         }
-        assert_eq!(inbox.charged(), [0; 4], "{written:?}");
+        assert_eq!(inbox.charged(), [0; 5], "{written:?}");
         written
     }
 }
@@ -177,7 +177,7 @@ fn close() {
                 let this = mailbox.put(&Arc::new(batch("t", [number])), Selection::Whole, 1);
                 connection.announce(this, &mailbox);
             }
-            mailbox.close();
+            mailbox.close_some(usize::MAX);
             connection.outbox.answer(reply(Reply::Cancelled { topic: filter("t") })).unwrap();
             put.push(count);
             mailboxes.push(mailbox);

@@ -19,7 +19,7 @@ struct Inner<T> {
     waiting: VecDeque<T>,
     room: usize,
     senders: usize,
-    received_from: bool,
+    receivers: usize,
 }
 
 /// Where items go in.
@@ -36,7 +36,7 @@ pub(in crate::broker) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
 
 /// Nothing can be sent through one without room; it only tells that the other end is gone.
 pub(in crate::broker) fn bounded<T>(room: usize) -> (Sender<T>, Receiver<T>) {
-    let inner = Inner { waiting: VecDeque::new(), room, senders: 1, received_from: true };
+    let inner = Inner { waiting: VecDeque::new(), room, senders: 1, receivers: 1 };
     let channel = Arc::new(Channel { inner: Mutex::new(inner), changed: Condvar::new() });
     (Sender(channel.clone()), Receiver(channel))
 }
@@ -44,10 +44,10 @@ pub(in crate::broker) fn bounded<T>(room: usize) -> (Sender<T>, Receiver<T>) {
 impl<T> Sender<T> {
     pub(in crate::broker) fn send(&self, item: T) -> Result<(), SendError<T>> {
         let mut inner = self.0.inner.lock();
-        while inner.received_from && inner.waiting.len() >= inner.room {
+        while inner.receivers > 0 && inner.waiting.len() >= inner.room {
             self.0.changed.wait(&mut inner);
         }
-        if !inner.received_from {
+        if inner.receivers == 0 {
             return Err(SendError(item));
         }
         inner.waiting.push_back(item);
@@ -94,6 +94,13 @@ impl<T> Clone for Sender<T> {
     }
 }
 
+impl<T> Clone for Receiver<T> {
+    fn clone(&self) -> Receiver<T> {
+        self.0.inner.lock().receivers += 1;
+        Receiver(self.0.clone())
+    }
+}
+
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         self.0.inner.lock().senders -= 1;
@@ -105,8 +112,8 @@ impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         let discarded = {
             let mut inner = self.0.inner.lock();
-            inner.received_from = false;
-            std::mem::take(&mut inner.waiting)
+            inner.receivers -= 1;
+            if inner.receivers == 0 { std::mem::take(&mut inner.waiting) } else { VecDeque::new() }
         };
         self.0.changed.notify_all();
         // What is in them may wait at other places when it is dropped.

@@ -224,7 +224,7 @@ fn deliveries_written_ahead_are_the_same() {
                     };
                     written_ahead += usize::from(format!("{batch:?}").contains("ahead: Some"));
                     batch.want(dialect, Wanted::All);
-                    batch.settle(1);
+                    batch.settle(1, 0);
                     let run = batch.run(dialect);
                     let frames = (0..batch.messages().len()).map(|index| batch.frame(run, index));
                     said.extend(frames.map(|frame| batch.run_bytes(run)[frame].to_vec()));

@@ -134,9 +134,11 @@ impl Writer {
                 }
                 self.flush_enough()?;
             }
-            self.gathered.charges.push(charge);
+            let is_last = letters.is_empty();
+            drop(letters);
+            self.gathered.charges.push(self.inbox.gathered(charge));
             rest = rest.saturating_sub(messages);
-            if rest == 0 || letters.is_empty() {
+            if rest == 0 || is_last {
                 return Ok(());
             }
         }
