@@ -389,10 +389,15 @@ impl Dispatcher {
         true
     }
 
+    /// Bytes of memory that last values take, with when they expire.
+    fn stored_cost(&self) -> usize {
+        self.tree.cost() + self.expiries.cost()
+    }
+
     /// Keeps what publishers are told of the room in the store up to date.
     fn note_room(&mut self) {
         let full = self.tree.values() >= self.store.values
-            || self.tree.cost() >= self.store.bytes
+            || self.stored_cost() >= self.store.bytes
             || self.subtrees.any_full()
             || self.recorder.as_mut().is_some_and(Recorder::is_behind);
         if full != self.store_full.load(Ordering::Relaxed) {

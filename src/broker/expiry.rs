@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::store::Expires;
-use crate::protocol::{Topic, TopicName};
+use crate::protocol::{EXPIRY_COST, Topic, TopicName};
 pub(super) use clock::Clock;
 #[cfg(test)]
 pub(super) use clock::Hands;
@@ -18,6 +18,8 @@ pub(super) struct Expiries {
     topics: HashMap<Topic, Expiry>,
     /// Each topic once. A value that is published again keeps its place until that is due, which is cheaper than moving it.
     turns: BTreeSet<(u64, Topic)>,
+    /// Bytes of the names of the topics.
+    names: usize,
     clock: Clock,
 }
 
@@ -37,6 +39,16 @@ impl Expiries {
 
     pub(super) fn is_empty(&self) -> bool {
         self.topics.is_empty()
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub(super) fn cost(&self) -> usize {
+        self.topics.len() * EXPIRY_COST + self.names
+    }
+
+    /// What it would take more if the value of a topic were to expire.
+    pub(super) fn cost_of(&self, topic: TopicName<'_>) -> usize {
+        if self.topics.contains_key(topic.as_str()) { 0 } else { EXPIRY_COST + topic.as_str().len() }
     }
 
     /// The time now, by the steady clock.
@@ -79,6 +91,7 @@ impl Expiries {
             None => {
                 let topic = topic.to_topic();
                 self.turns.insert((at, topic.clone()));
+                self.names += topic.as_str().len();
                 self.topics.insert(topic, Expiry { at, turn: at });
             }
         }
@@ -89,6 +102,7 @@ impl Expiries {
         if !self.topics.is_empty()
             && let Some(expiry) = self.topics.remove(topic.as_str())
         {
+            self.names -= topic.as_str().len();
             self.turns.remove(&(expiry.turn, topic.to_topic()));
         }
     }
@@ -106,6 +120,7 @@ impl Expiries {
                 }
                 _ => {
                     self.topics.remove(topic.as_str());
+                    self.names -= topic.as_str().len();
                     return Some(topic);
                 }
             }

@@ -86,6 +86,9 @@ pub const DEFAULT_STORED_VALUES: usize = 10_000_000;
 /// below that one: one of 1,024 bytes in 64 segments costs 41 KB in all.
 pub const TOPIC_COST: usize = 128;
 
+/// Bytes that a topic costs more while its value has a time to live, beside its name once more.
+pub const EXPIRY_COST: usize = 160;
+
 /// Bytes of memory for topics that were cleared and that a disk may still have; where it hangs, no topic more comes to hold a
 /// value then.
 pub const MAX_UNSAVED_CLEARS: usize = 64 << 20;

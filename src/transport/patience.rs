@@ -54,11 +54,11 @@ impl Patience {
     /// Goes on waiting for memory, since `began`.
     ///
     /// # Errors
-    /// As for [`last`](Self::last).
+    /// `OutOfMemory` when that is too long.
     pub(super) fn last_without_memory(&self, began: Instant, inbox: &Inbox) -> io::Result<()> {
         if inbox.is_overflowed() || began.elapsed() >= self.write_timeout {
             tracing::info!(client = %self.client, "the broker has no memory for a long answer to the client");
-            return Err(ErrorKind::TimedOut.into());
+            return Err(ErrorKind::OutOfMemory.into());
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::broker::selections::{Share, share_equally};
 use crate::broker::stored::Stored;
 use crate::broker::subscriptions::{Route, Way};
 use crate::broker::subtrees::Subtree;
-use crate::broker::tree::{AHEAD, Approach, TopicId};
+use crate::broker::tree::{AHEAD, Approach, StoreLimits, TopicId};
 use crate::codec::{Batch, PayloadRef, Published};
 use crate::protocol::{ErrorCode, Format, Refusal, Reply, TopicName};
 
@@ -210,7 +210,7 @@ impl Dispatcher {
     ) -> Result<(), Refusal> {
         let payload = PayloadRef::of(batch.bytes(), message.format(), &message.part());
         let bytes = payload.source().len();
-        if can_refuse && !self.tree.has_room(*place, topic, bytes, &self.store) {
+        if can_refuse && !self.has_room(*place, topic, bytes, message.ttl()) {
             return Err(self.no_room(topic));
         }
         let before = if self.subtrees.is_empty() { None } else { self.tree.weight(*place) };
@@ -249,7 +249,17 @@ impl Dispatcher {
     ) -> bool {
         self.subtrees.is_empty()
             && self.tree.weight(place).is_some()
-            && (!can_refuse || self.tree.has_room(place, topic, batch.bytes().len(), &self.store))
+            && (!can_refuse || self.has_room(place, topic, batch.bytes().len(), None))
+    }
+
+    /// Whether a value of `bytes` may become a topic's last value, and live for so many seconds.
+    fn has_room(&self, place: Option<TopicId>, topic: TopicName<'_>, bytes: usize, ttl: Option<u32>) -> bool {
+        let expires = ttl.is_some() || self.subtrees.ttl(topic).is_some();
+        let more = if expires { self.expiries.cost_of(topic) } else { 0 };
+        let left = self.store.bytes.saturating_sub(self.expiries.cost() + more);
+        // A value that is no longer than the one before has room, but for the time that it lives.
+        (more == 0 || self.tree.cost() <= left)
+            && self.tree.has_room(place, topic, bytes, &StoreLimits { bytes: left, ..self.store })
     }
 
     fn no_room(&self, topic: TopicName<'_>) -> Refusal {
@@ -257,7 +267,7 @@ impl Dispatcher {
             "the broker remembers {} values ({} bytes) and has no room for this one; clear topics that are not \
              needed, publish with retain false, or ask for higher limits",
             self.tree.values(),
-            self.tree.cost()
+            self.stored_cost()
         );
         Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
     }

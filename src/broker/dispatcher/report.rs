@@ -48,7 +48,7 @@ impl Dispatcher {
         let (unsaved, unsaved_clears) = self.unsaved();
         let claimed = |this| match this {
             // What is remembered has limits of its own, which are cut to its share.
-            Use::Stored => self.tree.cost() as u64,
+            Use::Stored => self.stored_cost() as u64,
             _ => self.memory.of(this).used() as u64,
         };
         Stats {
@@ -63,7 +63,7 @@ impl Dispatcher {
             expired: self.counts.expired,
             topics: self.tree.values() as u64,
             stored_bytes: self.tree.bytes() as u64,
-            stored_cost: self.tree.cost() as u64,
+            stored_cost: self.stored_cost() as u64,
             unsaved,
             unsaved_clears,
             memory_budget: self.memory.total() as u64,

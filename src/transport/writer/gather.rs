@@ -1,6 +1,6 @@
 //! What a writer gathers for its next write: each kind of delivery in the dialect that the subscriber asked for.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,11 +13,15 @@ use crate::broker::{Charge, Counters, Delivery, Letter, Mailbox, Piece, Selectio
 use crate::codec::{
     Batch, Content, DECODING_FACTOR, Dialect, Frame, PayloadRef, write_backup, write_reply, write_stats,
 };
-use crate::protocol::{ErrorCode, Reply, plain_size};
+use crate::protocol::{ErrorCode, Refusal, Reply, plain_size};
 use crate::transport::gathered::MAX_BYTES;
 use crate::transport::list::{List, Listed};
 use crate::transport::patience::WRITE_TICK;
 use crate::transport::process::resident_bytes;
+
+/// What a client is told for whom there is no memory.
+const NO_MEMORY: &str = "the broker has had no memory to write this value for as long as a client may take nothing \
+                         (write-timeout); ask again later, or start the broker with more memory";
 
 impl Writer {
     /// Adds a delivery to the next write; what is too much for one write is written on the way.
@@ -191,8 +195,33 @@ impl Writer {
         self.gather_payload(stored.payload(), stored.topic().as_str(), dialect, frame)
     }
 
-    /// Adds a message that no batch has written. A long one is written by itself, in memory that is claimed for it.
+    /// Adds a message that no batch has written. A long one is written by itself, in memory that is claimed for it; where there
+    /// is none for too long, it is said. Who was to get a message that it has not asked for would not know what it has
+    /// missed, so the connection ends with that.
     fn gather_payload(
+        &mut self,
+        payload: PayloadRef<'_>,
+        topic: &str,
+        dialect: Dialect,
+        frame: Frame,
+    ) -> io::Result<()> {
+        let is_answer = matches!(frame, Frame::Value);
+        match self.write_payload(payload, topic, dialect, frame) {
+            Err(error) if error.kind() == ErrorKind::OutOfMemory && !self.inbox.is_overflowed() => {
+                let refusal = Refusal::new(ErrorCode::MemoryFull, NO_MEMORY).about(topic);
+                let reply = Reply::Error(refusal);
+                self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
+                if is_answer {
+                    return Ok(());
+                }
+                self.flush()?;
+                Err(error)
+            }
+            written => written,
+        }
+    }
+
+    fn write_payload(
         &mut self,
         payload: PayloadRef<'_>,
         topic: &str,

@@ -14,8 +14,8 @@ use crate::broker::recorder::Next;
 use crate::broker::store::{Change, Expires, Fsync, Kept, Store, StoreError};
 use crate::broker::tree::StoreLimits;
 use crate::broker::{Dispatcher, Event, Query, Subtree};
-use crate::codec::{Batch, Part, Payload};
-use crate::protocol::{ErrorCode, Format, Limits, Topic, TopicFilter};
+use crate::codec::{Batch, Document, Message, Part, Payload, Published};
+use crate::protocol::{EXPIRY_COST, ErrorCode, Format, Limits, TOPIC_COST, Topic, TopicFilter};
 
 type Disk = BTreeMap<Topic, u64>;
 
@@ -564,4 +564,40 @@ fn a_failure_is_noticed_when_nothing_else_happens() {
     keeper.try_turn();
     assert_eq!(store.0.lock().disk.get(&topic("t")), Some(&5));
     assert_eq!(next(&dispatcher), Next::Nothing);
+}
+
+fn publish_to_live(dispatcher: &mut Dispatcher, name: &str, ttl: Option<u32>) -> Result<(), ErrorCode> {
+    let message = Message { part: Part::Value(0..1), document: None };
+    let published = Published::new(0, Format::Json, &message, true, ttl, None);
+    let topics = [topic(name)].into_iter().collect();
+    let batch = Batch::new(b"1".to_vec(), Document::new(), topics, vec![published], Limits::default());
+    let refused = dispatcher.publish(batch, true);
+    refused.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal.code))
+}
+
+#[test]
+fn when_a_value_expires_is_remembered_within_the_limit_of_the_store() {
+    let bytes = 10_000;
+    let limits = StoreLimits { bytes, ..StoreLimits::default() };
+    let mut dispatcher = Dispatcher::new(limits, 1);
+    let name = |number: usize| format!("{number:03}");
+    let mut stored = 0;
+    while publish_to_live(&mut dispatcher, &name(stored), Some(60)).is_ok() {
+        stored += 1;
+    }
+    let each = TOPIC_COST + 3 + 1 + EXPIRY_COST + 3;
+    assert_eq!(stored, bytes / each);
+    assert_eq!(dispatcher.stats().stored_cost, (stored * each) as u64);
+    // What expires already may go on doing so, and what does not may not begin when there is no room for that.
+    assert_eq!(publish_to_live(&mut dispatcher, &name(0), Some(90)), Ok(()));
+    assert_eq!(publish_to_live(&mut dispatcher, &name(0), None), Ok(()));
+    for new in ["one", "two", "six"] {
+        assert_eq!(publish_to_live(&mut dispatcher, new, None), Ok(()));
+    }
+    assert_eq!(publish_to_live(&mut dispatcher, &name(0), Some(60)), Err(ErrorCode::StoreFull));
+    for number in 0..stored {
+        dispatcher.clear(&topic(&name(number)));
+    }
+    assert_eq!(dispatcher.stats().stored_cost, 3 * (TOPIC_COST + 3 + 1) as u64);
+    assert_eq!(dispatcher.expiries.cost(), 0);
 }

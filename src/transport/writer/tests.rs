@@ -1,0 +1,76 @@
+//! A writer with a thread, and no memory for what is long.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::thread;
+
+use crossbeam_channel::bounded;
+
+use super::*;
+use crate::broker::{Outbox, Stored, outbox};
+use crate::codec::{Dialect, PayloadRef, Share};
+use crate::protocol::{Format, HEADER_LEN, Header, Reply, Topic, TopicFilter};
+
+/// What a client reads to whom `deliver` gives something while others have all the memory for writing.
+fn read_without_memory(deliver: impl FnOnce(&Outbox)) -> Vec<String> {
+    let share = Share::new(1 << 20);
+    let _others = share.account().charge(1 << 20);
+    let config = Config { write_timeout: Duration::from_millis(100), ..Config::default() };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let stream = Arc::new(listener.accept().unwrap().0);
+    let (outbox, inbox) = outbox(config.queue);
+    let ((_reading, session), (alive, _)) = (bounded(0), bounded(0));
+    let (account, pages) = (share.account(), Share::unlimited().account());
+    let ties = Ties { session, alive, account, pages };
+    let writer = Writer::new(ClientId(1), stream, inbox, ties, Arc::default(), &config);
+    let writer = thread::spawn(move || drop(writer.run(|| false)));
+    deliver(&outbox);
+    drop(outbox);
+    let mut frames = Vec::new();
+    let mut header = [0; HEADER_LEN];
+    while peer.read_exact(&mut header).is_ok() {
+        let length = Header::parse(header, u32::MAX).unwrap().length;
+        let mut body = vec![0; length as usize];
+        peer.read_exact(&mut body).unwrap();
+        frames.push(String::from_utf8(body).unwrap());
+    }
+    writer.join().unwrap();
+    frames
+}
+
+fn long_value() -> Stored {
+    let topic = Topic::parse("long").unwrap();
+    let text = format!("\"{}\"", "x".repeat(MAX_BYTES));
+    Stored::new(topic.name(), PayloadRef::new(text.as_bytes(), Format::Json, false), 0)
+}
+
+fn pong(outbox: &Outbox) {
+    let reply = Reply::Pong { id: None };
+    outbox.answer(Delivery::Reply { reply, format: Format::Json }).unwrap();
+}
+
+#[test]
+fn a_question_without_memory_for_its_answer_is_refused_and_the_connection_goes_on() {
+    let frames = read_without_memory(|outbox| {
+        outbox.answer(Delivery::Value { stored: long_value(), dialect: Dialect::Json }).unwrap();
+        pong(outbox);
+    });
+    assert_eq!(frames.len(), 2, "{frames:?}");
+    assert!(frames[0].contains(r#""code":"memory-full""#), "{}", frames[0]);
+    assert!(frames[0].contains(r#""topic":"long""#), "{}", frames[0]);
+    assert!(frames[1].contains("pong"), "{}", frames[1]);
+}
+
+#[test]
+fn a_subscriber_without_memory_for_a_message_is_told_so_at_the_end() {
+    let frames = read_without_memory(|outbox| {
+        let filter = TopicFilter::parse("#").unwrap();
+        let begin = Delivery::Snapshot { values: vec![long_value()], dialect: Dialect::Json };
+        outbox.answer(begin).unwrap();
+        let reply = Reply::Subscribed { topic: filter, values: 1 };
+        outbox.answer(Delivery::Reply { reply, format: Format::Json }).unwrap();
+    });
+    assert_eq!(frames.len(), 1, "{frames:?}");
+    assert!(frames[0].contains(r#""code":"memory-full""#), "{}", frames[0]);
+}
