@@ -32,6 +32,9 @@ const MAX_ALL_WALKS: usize = if cfg!(test) { 256 } else { 4_096 };
 const MAX_PIECES: usize = 2;
 /// Bytes of a piece, unless one value has more.
 const PIECE_BYTES: usize = 1 << 20;
+/// Bytes that each connection may have of a piece, whatever others have: whoever reads slowly holds nobody up whose values are
+/// short.
+const SMALLEST_PIECE: usize = 4 << 10;
 /// A piece has at most one of so many parts of the memory that is left for pieces, so that something is left for others.
 const PARTS: usize = 16;
 /// Values that nobody needs any more and that are dropped together.
@@ -261,10 +264,13 @@ impl Walks {
         self.is_swept && self.kept_bytes.bytes() > self.half()
     }
 
-    /// The connection whose walk is furthest behind, so that most is kept for it.
+    /// The connection whose walk is furthest behind, so that most is kept for it; one that has something to read, if there is
+    /// any, and not one that waits for the memory which that takes.
     pub(super) fn furthest_behind(&self) -> Option<Slot> {
-        let (_, number) = self.positions.first()?;
-        Some(self.lines.get(&self.walks.get(number)?.line)?.slot)
+        let line = |(_, number): &(u64, u64)| self.lines.get(&self.walks.get(number)?.line);
+        let mut lines = self.positions.iter().filter_map(line);
+        let first = lines.clone().next()?;
+        Some(lines.find(|line| line.pieces > 0).unwrap_or(first).slot)
     }
 
     /// Values that are kept, and their bytes.
@@ -383,7 +389,8 @@ impl Walks {
     }
 
     fn go_on(&mut self, tree: &mut Tree, number: u64) -> usize {
-        let room = self.room();
+        let Some(pieces) = self.lines.get(&number).map(|line| line.pieces) else { return 0 };
+        let room = self.room(pieces);
         let Some(line) = self.lines.get_mut(&number) else { return 0 };
         line.is_queued = false;
         let Some(first) = line.walks.front().copied() else { return 0 };
@@ -417,13 +424,14 @@ impl Walks {
         count
     }
 
-    /// Memory for the next piece. What fits nowhere goes alone.
-    fn room(&self) -> Room {
+    /// Memory for the next piece of a connection that has so many. What fits nowhere goes alone.
+    fn room(&self, pieces: usize) -> Room {
         if self.piece_bytes == 0 {
             return Room { usual: (self.half() / PARTS).min(PIECE_BYTES), most: usize::MAX };
         }
         let left = self.half().saturating_sub(self.piece_bytes);
-        Room { usual: (left / PARTS).min(PIECE_BYTES), most: left / 2 }
+        let least = if pieces == 0 { SMALLEST_PIECE } else { 0 };
+        Room { usual: (left / PARTS).min(PIECE_BYTES).max(least), most: left / 2 }
     }
 
     fn finish(&mut self, tree: &mut Tree, number: u64) {

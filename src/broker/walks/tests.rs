@@ -228,11 +228,43 @@ fn pieces_are_bounded_in_bytes() {
         assert!(walks.piece_bytes <= share.limit() / 2, "{} bytes", walks.piece_bytes);
     }
     assert!(!walks.hungry.is_empty());
+    // Who waits for memory is not the one that is behind.
+    let behind = walks.furthest_behind().unwrap();
+    assert!(walks.lines[&walks.line_of[&behind]].pieces > 0, "{behind}");
     // All of them come by everything when they read.
     let (shown, _) = finish(&mut walks, &mut tree, &stalled);
     for shown in shown {
         assert_eq!((shown.len(), shown[100].1.len()), (101, 2 << 20));
     }
+}
+
+/// Readers that stall have all the memory for pieces, and one that comes then is served.
+#[test]
+fn readers_that_stall_hold_nobody_up_whose_values_are_short() {
+    let share = Share::new(256 << 10);
+    let (mut tree, mut walks) = (Tree::default(), Walks::new(&share));
+    for n in 0..500 {
+        publish(&mut tree, &mut walks, &format!("long/{n}"), &"1".repeat(3_000));
+        publish(&mut tree, &mut walks, &format!("short/{n}"), "1");
+    }
+    let begin = |walks: &mut Walks, tree: &mut Tree, slot, filter| {
+        walks.begin(tree, slot, TopicFilter::parse(filter).unwrap()).unwrap()
+    };
+    let stalled: Vec<_> = (0..200).map(|slot| begin(&mut walks, &mut tree, slot, "long")).collect();
+    while walks.can_go_on() {
+        walks.step(&mut tree);
+    }
+    let most = share.limit() / 2 + stalled.len() * SMALLEST_PIECE;
+    assert!((share.limit() / 2..=most).contains(&share.used()), "{} bytes", share.used());
+    let reader = begin(&mut walks, &mut tree, 200, "short");
+    let mut shown = Shown::new();
+    while walks.line_of.contains_key(&200) {
+        assert!(walks.can_go_on(), "it waits behind {} values", shown.len());
+        walks.step(&mut tree);
+        take(&reader, &mut shown);
+    }
+    assert_eq!(shown.len(), 500);
+    drop(stalled);
 }
 
 #[derive(Clone, Debug)]
