@@ -210,7 +210,7 @@ impl Dispatcher {
     ) -> Result<(), Refusal> {
         let payload = PayloadRef::of(batch.bytes(), message.format(), &message.part());
         let bytes = payload.source().len();
-        if can_refuse && !self.has_room(*place, topic, bytes, message.ttl()) {
+        if can_refuse && !self.has_room(*place, topic, bytes, message.ttl().is_some()) {
             return Err(self.no_room(topic));
         }
         let before = if self.subtrees.is_empty() { None } else { self.tree.weight(*place) };
@@ -249,15 +249,15 @@ impl Dispatcher {
     ) -> bool {
         self.subtrees.is_empty()
             && self.tree.weight(place).is_some()
-            && (!can_refuse || self.has_room(place, topic, batch.bytes().len(), None))
+            && (!can_refuse || self.has_room(place, topic, batch.bytes().len(), true))
     }
 
-    /// Whether a value of `bytes` may become a topic's last value, and live for so many seconds.
-    fn has_room(&self, place: Option<TopicId>, topic: TopicName<'_>, bytes: usize, ttl: Option<u32>) -> bool {
-        let expires = ttl.is_some() || self.subtrees.ttl(topic).is_some();
+    /// Whether a value of `bytes` may become a topic's last value, for a time or until the next.
+    fn has_room(&self, place: Option<TopicId>, topic: TopicName<'_>, bytes: usize, expires: bool) -> bool {
+        let expires = expires || self.subtrees.ttl(topic).is_some();
         let more = if expires { self.expiries.cost_of(topic) } else { 0 };
         let left = self.store.bytes.saturating_sub(self.expiries.cost() + more);
-        // A value that is no longer than the one before has room, but for the time that it lives.
+        // A value that is no longer than the one before has room, but when it expires may have none.
         (more == 0 || self.tree.cost() <= left)
             && self.tree.has_room(place, topic, bytes, &StoreLimits { bytes: left, ..self.store })
     }
