@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use babelmq::broker::QueueLimits;
+use babelmq::broker::{METRICS, QueueLimits};
 use babelmq::protocol::{
     Command, DECODED_FLOOR, DECODED_PER_BYTE, ENCODED_FLOOR, ENCODED_PER_BYTE, HEADER_LEN, MAX_DEPTH,
     MAX_INT_DIGITS, MAX_PATTERNS, MAX_SHAPES_OF_BROKER, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
@@ -153,6 +153,17 @@ fn every_command_is_there_and_no_other() {
     let documented: BTreeSet<&str> =
         rows("Messages").iter().filter(|row| row[1] == "client").map(|row| row[0]).collect();
     assert_eq!(documented, Command::ALL.into_iter().map(Command::as_str).collect());
+}
+
+#[test]
+fn every_counter_is_there_and_no_other() {
+    let documented: Vec<[&str; 4]> =
+        rows("Counters").iter().skip(1).map(|row| [row[0], row[1], row[2], row[3]]).collect();
+    let counted: Vec<[&str; 4]> = METRICS
+        .iter()
+        .map(|metric| [metric.name, metric.kind.name(), metric.unit.name(), metric.help])
+        .collect();
+    assert_eq!(documented, counted);
 }
 
 #[test]

@@ -23,6 +23,7 @@ use super::memory::{Memory, Use};
 use super::outbox::{Full, Outbox, Undelivered};
 use super::recorder::Recorder;
 use super::selections::Selections;
+use super::stats::Counts;
 use super::subscriptions::{Slot, Subscription, Subscriptions};
 use super::subtrees::{Subtree, Subtrees};
 use super::sync::{Receiver, Sender};
@@ -68,18 +69,6 @@ pub struct Dispatcher {
     max_subscriptions: usize,
     store_full: Arc<AtomicBool>,
     shapes: Arc<AtomicUsize>,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    published: u64,
-    delivered: u64,
-    snapshot_values: u64,
-    slow_consumers: u64,
-    dropped: u64,
-    store_refused: u64,
-    expired: u64,
-    published_in: [u64; Format::ALL.len()],
 }
 
 impl Default for Dispatcher {

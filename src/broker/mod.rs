@@ -49,7 +49,7 @@ pub use memory::{Memory, SMALLEST_MEMORY, Use};
 pub use outbox::{Discarded, Full, Inbox, Outbox, QueueLimits, Undelivered, outbox, outbox_with};
 pub use progress::{Ticket, Unsaved};
 pub use report::Report;
-pub use stats::{Counters, Started, Stats};
+pub use stats::{Counters, METRICS, Metric, MetricKind, Started, Stats, Unit};
 pub use store::{Backup, Change, Expires, Fsync, Kept, NoStore, Store, StoreError};
 pub use stored::Stored;
 pub use subtrees::Subtree;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::event::ClientId;
 use super::memory::Use;
-use super::stats::{Counters, Stats};
+use super::stats::{Counters, METRICS, Stats};
 use crate::protocol::{Format, Topic, Value};
 
 /// What the dispatcher knows when it is asked; the writer adds the rest.
@@ -60,6 +60,8 @@ impl Report {
     /// The `message` of the answer, with what sessions and writers count and the memory of the process, in bytes.
     pub fn complete(mut self, counters: &Counters, memory: u64) -> Value {
         counters.fill(&mut self.stats);
+        let uptime = counters.started.0.elapsed();
+        let counters = METRICS.iter().zip(self.stats.values()).map(|(m, value)| (m.name.into(), int(value)));
         let Stats { published_in, memory_budget, memory_claimed, .. } = self.stats;
         let claimed =
             Use::ALL.iter().zip(memory_claimed).map(|(this, bytes)| (this.name().into(), int(bytes)));
@@ -67,10 +69,10 @@ impl Report {
         let formats = Format::ALL.iter().zip(published_in).map(|(f, count)| (f.name().into(), int(count)));
         dict([
             ("version", env!("CARGO_PKG_VERSION").into()),
-            ("uptime", counters.started.0.elapsed().as_secs_f64().into()),
+            ("uptime", uptime.as_secs_f64().into()),
             ("memory", int(memory)),
             ("memory_budget", Value::Dict(budget)),
-            ("counters", self.stats.to_value()),
+            ("counters", Value::Dict(counters.collect())),
             ("published_in", Value::Dict(formats.collect())),
             ("topics", Value::List(self.topics.into_iter().map(TopicReport::into_value).collect())),
             (
@@ -103,39 +105,6 @@ impl SubscriberReport {
             ("waiting_bytes", int(self.waiting_bytes)),
             ("delivered", int(self.delivered)),
             ("dropped", int(self.dropped)),
-        ])
-    }
-}
-
-impl Stats {
-    /// Every counter by its name.
-    fn to_value(&self) -> Value {
-        dict([
-            ("connections", int(self.connections)),
-            ("open", int(self.open)),
-            ("turned_away", int(self.turned_away)),
-            ("refused", int(self.refused)),
-            ("frame_timeouts", int(self.frame_timeouts)),
-            ("write_timeouts", int(self.write_timeouts)),
-            ("vanished", int(self.vanished)),
-            ("bytes_in", int(self.bytes_in)),
-            ("bytes_out", int(self.bytes_out)),
-            ("published", int(self.published)),
-            ("translated", int(self.translated)),
-            ("delivered", int(self.delivered)),
-            ("snapshot_values", int(self.snapshot_values)),
-            ("slow_consumers", int(self.slow_consumers)),
-            ("dropped", int(self.dropped)),
-            ("store_refused", int(self.store_refused)),
-            ("expired", int(self.expired)),
-            ("subscriptions", int(self.subscriptions)),
-            ("topics", int(self.topics)),
-            ("stored_bytes", int(self.stored_bytes)),
-            ("stored_cost", int(self.stored_cost)),
-            ("unsaved_ms", int(u64::try_from(self.unsaved.as_millis()).unwrap_or(u64::MAX))),
-            ("unsaved_clears", int(self.unsaved_clears)),
-            ("encoding_failures", int(self.encoding_failures)),
-            ("panics", int(self.panics)),
         ])
     }
 }

@@ -1,4 +1,5 @@
-//! What the broker counts.
+//! What the broker counts: one table, from which the counters, their snapshot, the answer to a `stats` and the
+//! documents come.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -6,35 +7,204 @@ use std::time::{Duration, Instant};
 use super::memory::Use;
 use crate::protocol::Format;
 
-/// Counters that sessions and writers add to while they run.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Since when there is something to count.
-    pub started: Started,
-    /// Connections accepted.
-    pub connections: AtomicU64,
-    /// Connections that are open.
-    pub open: AtomicU64,
-    /// Connections turned away at the limit.
-    pub turned_away: AtomicU64,
-    /// Requests refused, messages and frames alike.
-    pub refused: AtomicU64,
-    /// Frames that were begun and not finished in time.
-    pub frame_timeouts: AtomicU64,
-    /// Clients that took nothing of what was written to them for too long.
-    pub write_timeouts: AtomicU64,
-    /// Clients that the keepalive found gone.
-    pub vanished: AtomicU64,
-    /// Messages encoded for subscribers of another format, or another dialect, than they were published in.
-    pub translated: AtomicU64,
-    /// Bytes received.
-    pub bytes_in: AtomicU64,
-    /// Bytes sent.
-    pub bytes_out: AtomicU64,
-    /// Messages that could not be encoded although they were judged: a bug if it is not 0.
-    pub encoding_failures: AtomicU64,
-    /// Sessions and writers that ended by a panic: a bug if it is not 0.
-    pub panics: AtomicU64,
+/// A number that the broker tells of itself.
+///
+/// ```
+/// use babelmq::broker::{METRICS, MetricKind};
+/// let published = METRICS.iter().find(|metric| metric.name == "published").unwrap();
+/// assert_eq!((published.kind, published.unit.name()), (MetricKind::Counter, "messages"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metric {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// How it changes.
+    pub kind: MetricKind,
+    /// What it counts.
+    pub unit: Unit,
+    /// What it says, in a sentence.
+    pub help: &'static str,
+}
+
+/// How a [`Metric`] changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// It has only grown since the broker started.
+    Counter,
+    /// It is what is there at the moment.
+    Gauge,
+}
+
+impl MetricKind {
+    /// The kind in a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+        }
+    }
+}
+
+/// What a [`Metric`] counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Connections.
+    Connections,
+    /// Failures.
+    Failures,
+    /// Frames.
+    Frames,
+    /// Messages.
+    Messages,
+    /// Milliseconds.
+    Milliseconds,
+    /// Requests.
+    Requests,
+    /// Subscriptions.
+    Subscriptions,
+    /// Topics.
+    Topics,
+    /// Values.
+    Values,
+}
+
+impl Unit {
+    /// The unit in a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Bytes => "bytes",
+            Unit::Connections => "connections",
+            Unit::Failures => "failures",
+            Unit::Frames => "frames",
+            Unit::Messages => "messages",
+            Unit::Milliseconds => "milliseconds",
+            Unit::Requests => "requests",
+            Unit::Subscriptions => "subscriptions",
+            Unit::Topics => "topics",
+            Unit::Values => "values",
+        }
+    }
+}
+
+macro_rules! metrics {
+    (
+        sessions { $($session:ident: $session_kind:ident, $session_unit:ident, $session_help:literal;)* }
+        dispatcher { $($own:ident: $own_kind:ident, $own_unit:ident, $own_help:literal;)* }
+        now { $($now:ident: $now_kind:ident, $now_unit:ident, $now_help:literal;)* }
+        derived { $($derived:ident: $derived_kind:ident, $derived_unit:ident, $derived_help:literal, $of:expr;)* }
+    ) => {
+        /// Counters that sessions and writers add to while they run.
+        #[derive(Debug, Default)]
+        pub struct Counters {
+            /// Since when there is something to count.
+            pub started: Started,
+            $(#[doc = $session_help] pub $session: AtomicU64,)*
+        }
+
+        /// Counters of the dispatcher, which nobody else adds to.
+        #[derive(Debug, Default)]
+        pub(super) struct Counts {
+            $(pub(super) $own: u64,)*
+            pub(super) published_in: [u64; Format::ALL.len()],
+        }
+
+        /// A snapshot of everything that is counted, since the broker started unless said otherwise.
+        ///
+        /// ```no_run
+        /// let broker = babelmq::Broker::start(babelmq::Config::default())?;
+        /// println!("{} messages, {} open connections", broker.stats().published, broker.stats().open);
+        /// # Ok::<(), babelmq::StartError>(())
+        /// ```
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Stats {
+            $(#[doc = $session_help] pub $session: u64,)*
+            $(#[doc = $own_help] pub $own: u64,)*
+            $(#[doc = $now_help] pub $now: u64,)*
+            /// Messages published by format, in the order of [`Format::ALL`].
+            pub published_in: [u64; Format::ALL.len()],
+            /// How long the oldest change that is not in the store has been waiting; 0 where there is none, or no store.
+            pub unsaved: Duration,
+            /// Bytes of memory that the broker may use, all in all.
+            pub memory_budget: u64,
+            /// Bytes that are claimed of it for each use, in the order of [`Use::ALL`].
+            pub memory_claimed: [u64; Use::ALL.len()],
+        }
+
+        /// Every number that has a name, in the order of [`Stats::values`].
+        pub const METRICS: &[Metric] = &[
+            $(metric(stringify!($session), MetricKind::$session_kind, Unit::$session_unit, $session_help),)*
+            $(metric(stringify!($own), MetricKind::$own_kind, Unit::$own_unit, $own_help),)*
+            $(metric(stringify!($now), MetricKind::$now_kind, Unit::$now_unit, $now_help),)*
+            $(metric(stringify!($derived), MetricKind::$derived_kind, Unit::$derived_unit, $derived_help),)*
+        ];
+
+        impl Counters {
+            /// Writes the counters into a snapshot of the dispatcher's.
+            pub fn fill(&self, stats: &mut Stats) {
+                $(stats.$session = self.$session.load(Ordering::Relaxed);)*
+            }
+        }
+
+        impl Counts {
+            /// The same for those of the dispatcher.
+            pub(super) fn fill(&self, stats: &mut Stats) {
+                $(stats.$own = self.$own;)*
+                stats.published_in = self.published_in;
+            }
+        }
+
+        impl Stats {
+            /// The numbers, in the order of [`METRICS`].
+            pub fn values(&self) -> [u64; METRICS.len()] {
+                [$(self.$session,)* $(self.$own,)* $(self.$now,)* $($of(self),)*]
+            }
+        }
+    };
+}
+
+metrics! {
+    sessions {
+        connections: Counter, Connections, "Connections accepted.";
+        open: Gauge, Connections, "Connections that are open.";
+        turned_away: Counter, Connections, "Connections turned away at a limit.";
+        refused: Counter, Requests, "Requests refused, messages and frames alike.";
+        frame_timeouts: Counter, Frames, "Frames that were begun and not finished in time.";
+        write_timeouts: Counter, Connections, "Clients that took too little of what was written to them for too long.";
+        vanished: Counter, Connections, "Clients that the keepalive found gone.";
+        bytes_in: Counter, Bytes, "Bytes received.";
+        bytes_out: Counter, Bytes, "Bytes sent.";
+        translated: Counter, Messages, "Messages encoded for subscribers of another format, or another dialect, than they were published in; however many share a translation, it is one.";
+        encoding_failures: Counter, Messages, "Messages that could not be encoded although they were judged: a bug if it is not 0.";
+        panics: Counter, Failures, "Sessions and writers that ended by a panic: a bug if it is not 0.";
+    }
+    dispatcher {
+        published: Counter, Messages, "Messages published.";
+        delivered: Counter, Messages, "Messages put into outboxes, counted for each subscriber.";
+        snapshot_values: Counter, Values, "Stored values sent to new subscribers.";
+        slow_consumers: Counter, Connections, "Subscribers cut off because they did not keep up.";
+        dropped: Counter, Messages, "Messages that subscriptions with `drop-oldest` or `latest` let go for newer ones.";
+        store_refused: Counter, Messages, "Messages refused because the store is full.";
+        expired: Counter, Values, "Values whose time to live was over.";
+    }
+    now {
+        subscriptions: Gauge, Subscriptions, "Subscriptions that exist.";
+        topics: Gauge, Topics, "Topics that hold a value.";
+        stored_bytes: Gauge, Bytes, "Bytes of the values that are stored.";
+        stored_cost: Gauge, Bytes, "The same with what their topics cost, as it counts for the limit of stored bytes.";
+        unsaved_clears: Gauge, Topics, "Topics that were cleared and that the store may still have.";
+    }
+    derived {
+        unsaved_ms: Gauge, Milliseconds, "How long the oldest change that is not in the store has been waiting; 0 where there is none, or no store.",
+            |stats: &Stats| u64::try_from(stats.unsaved.as_millis()).unwrap_or(u64::MAX);
+    }
+}
+
+const fn metric(name: &'static str, kind: MetricKind, unit: Unit, help: &'static str) -> Metric {
+    Metric { name, kind, unit, help }
 }
 
 /// The moment of its making.
@@ -52,84 +222,4 @@ impl Counters {
     pub fn add(counter: &AtomicU64, count: usize) {
         counter.fetch_add(count as u64, Ordering::Relaxed);
     }
-
-    /// Writes the counters into a snapshot of the dispatcher's.
-    pub fn fill(&self, stats: &mut Stats) {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        stats.connections = read(&self.connections);
-        stats.open = read(&self.open);
-        stats.turned_away = read(&self.turned_away);
-        stats.refused = read(&self.refused);
-        stats.frame_timeouts = read(&self.frame_timeouts);
-        stats.write_timeouts = read(&self.write_timeouts);
-        stats.vanished = read(&self.vanished);
-        stats.translated = read(&self.translated);
-        stats.bytes_in = read(&self.bytes_in);
-        stats.bytes_out = read(&self.bytes_out);
-        stats.encoding_failures = read(&self.encoding_failures);
-        stats.panics = read(&self.panics);
-    }
-}
-
-/// A snapshot of everything that is counted, since the broker started unless said otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Connections accepted.
-    pub connections: u64,
-    /// Connections that are open now.
-    pub open: u64,
-    /// Connections turned away at the limit.
-    pub turned_away: u64,
-    /// Requests refused.
-    pub refused: u64,
-    /// Frames that were begun and not finished in time.
-    pub frame_timeouts: u64,
-    /// Clients that took nothing of what was written to them for too long.
-    pub write_timeouts: u64,
-    /// Clients that the keepalive found gone.
-    pub vanished: u64,
-    /// Bytes received.
-    pub bytes_in: u64,
-    /// Bytes sent.
-    pub bytes_out: u64,
-    /// Messages published.
-    pub published: u64,
-    /// The same by format, in the order of [`Format::ALL`].
-    pub published_in: [u64; Format::ALL.len()],
-    /// Messages encoded for subscribers of another format, or another dialect, than they were published in. However
-    /// many subscribers share a translation, it is one.
-    pub translated: u64,
-    /// Messages put into outboxes, counted for each subscriber.
-    pub delivered: u64,
-    /// Stored values sent to new subscribers.
-    pub snapshot_values: u64,
-    /// Subscribers cut off because their queue was full.
-    pub slow_consumers: u64,
-    /// Messages that subscriptions with `drop-oldest` or `latest` let go for newer ones.
-    pub dropped: u64,
-    /// Messages refused because the store is full.
-    pub store_refused: u64,
-    /// Values whose time to live was over.
-    pub expired: u64,
-    /// Subscriptions that exist now.
-    pub subscriptions: u64,
-    /// Topics that hold a value now.
-    pub topics: u64,
-    /// Bytes of the values that are stored now.
-    pub stored_bytes: u64,
-    /// The same with what their topics cost, as it counts for [`StoreLimits::bytes`](super::StoreLimits::bytes).
-    pub stored_cost: u64,
-    /// How long the oldest change that is not in the store has been waiting; 0 where there is none, or no store.
-    pub unsaved: Duration,
-    /// Topics that were cleared and that the store may still have.
-    pub unsaved_clears: u64,
-    /// Bytes of memory that the broker may use, all in all.
-    pub memory_budget: u64,
-    /// Bytes that are claimed of it for each use, in the order of [`Use::ALL`].
-    pub memory_claimed: [u64; Use::ALL.len()],
-    /// Messages that could not be encoded although they were judged: a bug if it is not 0.
-    pub encoding_failures: u64,
-    /// Sessions and writers that ended by a panic: a bug if it is not 0.
-    pub panics: u64,
 }

@@ -51,16 +51,8 @@ impl Dispatcher {
             Use::Stored => self.stored_cost() as u64,
             _ => self.memory.of(this).used() as u64,
         };
-        Stats {
-            published: self.counts.published,
-            delivered: self.counts.delivered,
-            snapshot_values: self.counts.snapshot_values,
-            slow_consumers: self.counts.slow_consumers,
-            dropped: self.counts.dropped,
-            store_refused: self.counts.store_refused,
-            published_in: self.counts.published_in,
+        let mut stats = Stats {
             subscriptions: self.subscriptions.len() as u64,
-            expired: self.counts.expired,
             topics: self.tree.values() as u64,
             stored_bytes: self.tree.bytes() as u64,
             stored_cost: self.stored_cost() as u64,
@@ -69,7 +61,9 @@ impl Dispatcher {
             memory_budget: self.memory.total() as u64,
             memory_claimed: Use::ALL.map(claimed),
             ..Stats::default()
-        }
+        };
+        self.counts.fill(&mut stats);
+        stats
     }
 }
 

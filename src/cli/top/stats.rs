@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
+use crate::broker::METRICS;
 use crate::middleware::{Message, QueueError};
 
 /// The `message` of a `stats`, as far as it is shown; see `docs/protocol.md`.
@@ -44,6 +45,7 @@ impl Stats {
     }
 
     pub(super) fn counter(&self, name: &str) -> u64 {
+        debug_assert!(METRICS.iter().any(|metric| metric.name == name), "no counter is called {name}");
         self.counters.get(name).copied().unwrap_or_default()
     }
 }
