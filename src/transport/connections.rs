@@ -1,11 +1,11 @@
 //! The connections that are open, so that all of them can be counted and ended, and their threads joined.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::net::{IpAddr, Shutdown, SocketAddr};
 
 use parking_lot::Mutex;
 
+use super::line::Line;
 use super::threads::Thread;
 use crate::broker::ClientId;
 
@@ -25,7 +25,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct Connection {
-    stream: Arc<TcpStream>,
+    line: Line,
     peer: IpAddr,
     /// The session's thread; none before it was started, and while it is parked.
     thread: Option<Thread>,
@@ -45,11 +45,11 @@ impl Connections {
     }
 
     /// Adds a connection that no thread serves yet.
-    pub(super) fn add(&self, client: ClientId, peer: SocketAddr, stream: Arc<TcpStream>) {
+    pub(super) fn add(&self, client: ClientId, peer: SocketAddr, line: Line) {
         let peer = peer.ip();
         let mut inner = self.inner.lock();
         *inner.per_address.entry(peer).or_insert(0) += 1;
-        inner.open.insert(client, Connection { stream, peer, thread: None, writer: None });
+        inner.open.insert(client, Connection { line, peer, thread: None, writer: None });
     }
 
     /// Says which thread serves a connection from now on.
@@ -111,8 +111,7 @@ impl Connections {
     /// Shuts every open connection down in one direction or both.
     pub(super) fn shut_down(&self, how: Shutdown) {
         for connection in self.inner.lock().open.values() {
-            // One that is gone already need not be shut down.
-            let _ = connection.stream.shutdown(how);
+            connection.line.shut_down(how);
         }
     }
 

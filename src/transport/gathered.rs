@@ -1,12 +1,10 @@
 //! What one write will write: runs that are shared with other writers, and bytes of its own.
 
-use std::io::{self, ErrorKind, IoSlice};
-use std::net::TcpStream;
+use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::sync::Arc;
 
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
-
+use super::line::{Outgoing, Pushed, Wait};
 use super::writer::IDLE_BYTES;
 use crate::broker::Charge;
 use crate::codec::{Batch, Dialect};
@@ -16,8 +14,6 @@ pub(super) const MAX_BYTES: usize = 256 << 10;
 const MAX_STRETCHES: usize = 64;
 /// Shorter stretches are cheaper to copy than to hand to the kernel one by one.
 const WORTH_A_STRETCH: usize = 4 << 10;
-/// Stretches that the kernel takes with one call. (One delivery may have more than [`MAX_STRETCHES`].)
-const MOST_AT_ONCE: usize = 1_024;
 
 /// What the next write will write.
 #[derive(Debug, Default)]
@@ -82,24 +78,17 @@ impl Gathered {
     ///
     /// # Errors
     /// Whatever the system says; that the socket is full is none.
-    pub(super) fn send_at_once(&self, stream: &TcpStream, mut sent: usize) -> io::Result<usize> {
+    pub(super) fn send_at_once(&self, outgoing: &mut Outgoing, mut sent: usize) -> io::Result<usize> {
         let mut slices = self.slices();
         let mut rest = slices.as_mut_slice();
         IoSlice::advance_slices(&mut rest, sent);
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        while sent < self.bytes {
-            let some = &rest[..rest.len().min(MOST_AT_ONCE)];
-            match sendmsg(stream, some, &mut SendAncillaryBuffer::default(), flags) {
-                Ok(count) => {
-                    sent += count;
-                    IoSlice::advance_slices(&mut rest, count);
-                }
-                Err(error) => match io::Error::from(error) {
-                    error if error.kind() == ErrorKind::WouldBlock => break,
-                    error if error.kind() == ErrorKind::Interrupted => {}
-                    error => return Err(error),
-                },
+        while sent < self.bytes || !outgoing.is_settled() {
+            let pushed = outgoing.push(rest, Wait::No)?;
+            if pushed == Pushed::default() {
+                break;
             }
+            sent += pushed.taken;
+            IoSlice::advance_slices(&mut rest, pushed.taken);
         }
         Ok(sent)
     }
@@ -132,18 +121,20 @@ impl Stretch {
 mod tests {
     use super::*;
     use std::io::Read;
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
+
+    use crate::transport::line::Line;
 
     #[test]
     fn more_stretches_than_the_kernel_takes_at_once_are_sent_in_order() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (stream, _) = listener.accept().unwrap();
-        let own: Vec<u8> = (0..3 * MOST_AT_ONCE).map(|index| index as u8).collect();
+        let (line, incoming, mut outgoing) = Line::plain(listener.accept().unwrap().0);
+        let own: Vec<u8> = (0..3 * 1_024).map(|index| index as u8).collect();
         let stretches = (0..own.len()).map(|index| Stretch::Own(index..index + 1)).collect();
         let gathered = Gathered { stretches, bytes: own.len(), own, ..Gathered::default() };
-        assert_eq!(gathered.send_at_once(&stream, 5).unwrap(), gathered.bytes);
-        drop(stream);
+        assert_eq!(gathered.send_at_once(&mut outgoing, 5).unwrap(), gathered.bytes);
+        drop((line, incoming, outgoing));
         let mut read = Vec::new();
         reader.read_to_end(&mut read).unwrap();
         assert_eq!(read, gathered.own[5..]);

@@ -1,19 +1,20 @@
 //! What a panic does: nothing here should, but one that does ends as little as possible, and never goes unsaid.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::process;
 use std::sync::Arc;
 use std::thread;
 
+use super::line::Line;
 use crate::broker::Counters;
 
 /// Ends the connection of a writer that panics, so that its session ends as well.
-pub(super) struct EndOnPanic(pub(super) Arc<TcpStream>);
+pub(super) struct EndOnPanic(pub(super) Line);
 
 impl Drop for EndOnPanic {
     fn drop(&mut self) {
         if thread::panicking() {
-            let _ = self.0.shutdown(Shutdown::Both);
+            self.0.shut_down(Shutdown::Both);
         }
     }
 }

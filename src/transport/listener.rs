@@ -10,6 +10,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use socket2::{SockRef, TcpKeepalive};
 
+use super::line::{Incoming, Line, Outgoing};
 use super::purse::Purse;
 use super::server::Config;
 use super::session::{EXHAUSTED_PAUSE, Session, Shared};
@@ -98,18 +99,28 @@ impl Listener {
             let unheard = asked.max(self.shared.config.write_timeout).min(LONGEST_USER_TIMEOUT);
             socket.set_tcp_user_timeout(Some(unheard))?;
         }
-        let stream = Arc::new(stream);
+        let (line, incoming, outgoing) = self.line(stream);
         Counters::add(&self.shared.counters.connections, 1);
         self.shared.counters.open.fetch_add(1, Ordering::Relaxed);
-        self.shared.connections.add(client, peer, stream.clone());
+        self.shared.connections.add(client, peer, line);
         let (events, alive) = (self.events.clone(), self.alive.clone());
-        let session = Session::new(client, peer, stream, events, self.shared.clone(), alive, purse);
+        let ends = (incoming, outgoing);
+        let session = Session::new(client, peer, ends, events, self.shared.clone(), alive, purse);
         tracing::debug!(%client, %peer, "connected");
         session.start().map_err(|(session, error)| {
             // It waits for a thread where the others wait that have none.
             drop(self.shared.parked.park(session));
             error
         })
+    }
+
+    /// The parts of a connection.
+    fn line(&self, stream: TcpStream) -> (Line, Incoming, Outgoing) {
+        #[cfg(test)]
+        if self.shared.is_sealed {
+            return Line::sealed(stream);
+        }
+        Line::plain(stream)
     }
 
     /// Why a connection cannot stay, if it cannot.

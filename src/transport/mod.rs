@@ -13,6 +13,7 @@ mod gathered;
 mod guards;
 mod handle;
 mod intake;
+mod line;
 mod list;
 mod listener;
 mod parked;

@@ -86,7 +86,7 @@ impl Parked {
         // What has arrived meanwhile is reported at once.
         let token = Token(session.client().0 as usize);
         let watched =
-            self.registry.register(&mut SourceFd(&session.stream().as_raw_fd()), token, Interest::READABLE);
+            self.registry.register(&mut SourceFd(&session.line().as_raw_fd()), token, Interest::READABLE);
         if watched.is_err() {
             return Err(session);
         }
@@ -204,7 +204,7 @@ impl Parked {
     fn unpark(&self, inner: &mut Inner, client: usize) -> Option<Box<Session>> {
         let session = inner.sessions.remove(&ClientId(client as u64))?;
         // A socket that cannot be given back is closed soon, and the system forgets it then.
-        let _ = self.registry.deregister(&mut SourceFd(&session.stream().as_raw_fd()));
+        let _ = self.registry.deregister(&mut SourceFd(&session.line().as_raw_fd()));
         Some(session)
     }
 }

@@ -149,7 +149,7 @@ pub(super) fn run(shared: &Arc<Shared>, calls: &Receiver<ClientId>) {
 
 /// Takes a writer's turn, and sees to what comes after it.
 fn serve(shared: &Arc<Shared>, writer: Box<Writer>) {
-    let guards = (CountPanic(shared.counters.clone()), EndOnPanic(writer.stream().clone()));
+    let guards = (CountPanic(shared.counters.clone()), EndOnPanic(writer.line().clone()));
     let turn = catch_unwind(AssertUnwindSafe(move || {
         let _guards = guards;
         take_turns(shared, writer)
@@ -191,11 +191,11 @@ fn take_turns(shared: &Arc<Shared>, mut writer: Box<Writer>) -> Option<Box<Write
 fn start(shared: &Arc<Shared>, writer: Box<Writer>) -> Result<(), (Box<Writer>, io::Error)> {
     // The thread gets its writer when it runs: one that could not be given to a thread must not be lost with it.
     let (hand_over, take) = bounded::<Box<Writer>>(1);
-    let (client, stream, has_thread) = (writer.client(), writer.stream().clone(), HasThread::new(shared));
+    let (client, line, has_thread) = (writer.client(), writer.line().clone(), HasThread::new(shared));
     let thread = threads::start(format!("writer-{client}"), WRITER_STACK, move || {
         let shared = &has_thread.0;
         let _panics = CountPanic(shared.counters.clone());
-        let _end = EndOnPanic(stream);
+        let _end = EndOnPanic(line);
         let mut writer = take.recv().ok();
         while let Some(mut busy) = writer {
             busy.keep_turn();

@@ -178,6 +178,8 @@ impl Broker {
             store_full: dispatcher.store_full(),
             awake: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
+            #[cfg(test)]
+            is_sealed: tests::SEALED.get(),
         });
         let socket = Arc::new(socket);
         let mut handle =
@@ -237,4 +239,4 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

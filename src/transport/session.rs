@@ -2,19 +2,19 @@
 
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::allowances::{Allowances, Permit};
 use super::complaints::Complaints;
 use super::connections::Connections;
 use super::guards::CountPanic;
 use super::intake::{Recent, Taken, take_in};
+use super::line::{Arrived, Incoming, Line, Outgoing};
 use super::parked::Parked;
 use super::patience::write_tick;
 use super::pool::{self, Pool};
@@ -68,13 +68,19 @@ pub(super) struct Shared {
     pub(super) awake: AtomicUsize,
     /// No new clients, and whoever is connected gets no more than what had arrived.
     pub(super) stopping: AtomicBool,
+    /// Whether connections are sealed.
+    #[cfg(test)]
+    pub(super) is_sealed: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Session {
     client: ClientId,
     peer: SocketAddr,
-    stream: Arc<TcpStream>,
+    incoming: Incoming,
+    /// The end that the writer will have.
+    outgoing: Option<Outgoing>,
+    line: Line,
     /// The dispatcher holds the other end. It blocks while the dispatcher is behind, and with it the reading, and
     /// with that the producer.
     events: Sender<Event>,
@@ -111,7 +117,7 @@ impl Session {
     pub(super) fn new(
         client: ClientId,
         peer: SocketAddr,
-        stream: Arc<TcpStream>,
+        (incoming, outgoing): (Incoming, Outgoing),
         events: Sender<Event>,
         shared: Arc<Shared>,
         alive: Sender<()>,
@@ -123,7 +129,9 @@ impl Session {
         Box::new(Session {
             client,
             peer,
-            stream,
+            line: outgoing.line().clone(),
+            incoming,
+            outgoing: Some(outgoing),
             events,
             shared,
             _alive: alive,
@@ -145,8 +153,8 @@ impl Session {
         &self.shared.connections
     }
 
-    pub(super) fn stream(&self) -> &TcpStream {
-        &self.stream
+    pub(super) fn line(&self) -> &Line {
+        &self.line
     }
 
     /// Gives the session a thread.
@@ -239,7 +247,7 @@ impl Session {
 
     fn read_frames(&mut self, awake: &Awake) -> io::Result<Pause> {
         let frame_timeout = self.shared.config.frame_timeout;
-        self.stream.set_read_timeout(Some(awake.park_after().min(frame_timeout)))?;
+        self.incoming.set_patience(awake.park_after().min(frame_timeout))?;
         let mut last_reads = 0;
         // How long the rest of a frame was waited for.
         let mut waited = Duration::ZERO;
@@ -256,7 +264,7 @@ impl Session {
             if in_the_way != self.purse.is_in_the_way() {
                 in_the_way = !in_the_way;
                 let patience = if in_the_way { HURRIED } else { awake.park_after() };
-                self.stream.set_read_timeout(Some(patience.min(frame_timeout)))?;
+                self.incoming.set_patience(patience.min(frame_timeout))?;
             }
             let timeout = if in_the_way { HURRIED.min(frame_timeout) } else { frame_timeout };
             self.buffer.grow_to(awake.share_of_reads());
@@ -265,20 +273,16 @@ impl Session {
                 self.refuse_frame()?;
                 continue;
             };
-            let begun = (!self.buffer.bytes().is_empty()).then(Instant::now);
-            let read = self.buffer.read_with(size, &mut &*self.stream);
+            let has_begun = !self.buffer.bytes().is_empty() || self.incoming.is_amid();
+            let begun = has_begun.then(Instant::now);
+            let arrived = self.incoming.read(&mut self.buffer, size);
             waited += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
-            match read {
-                Ok(0) => return Ok(Pause::Over),
-                Ok(count) => Counters::add(&self.shared.counters.bytes_in, count),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                // The read timed out. (A connection whose keepalive found nobody says `TimedOut`.)
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if begun.is_none() {
-                        return Ok(Pause::Idle);
-                    }
-                }
-                Err(error) => return Err(error),
+            match arrived? {
+                Arrived::End => return Ok(Pause::Over),
+                Arrived::Bytes(count) => Counters::add(&self.shared.counters.bytes_in, count),
+                Arrived::Progress => {}
+                Arrived::Silent if begun.is_none() => return Ok(Pause::Idle),
+                Arrived::Silent => {}
             }
             if self.skip > 0 {
                 let skipped = self.skip.min(self.buffer.bytes().len());
@@ -367,7 +371,7 @@ impl Session {
             if self.permit.is_some() {
                 break;
             }
-            if is_gone(&self.stream, self.purse.is_crowded()) {
+            if self.line.is_gone(self.purse.is_crowded()) {
                 return Err(ErrorKind::ConnectionReset.into());
             }
         }
@@ -422,14 +426,8 @@ impl Session {
 
     /// Reads what nobody wants until the writer has ended the connection, so that unread input does not turn its end
     /// into a reset that destroys the last frame.
-    fn discard_input(&self) -> io::Result<Pause> {
-        loop {
-            match io::copy(&mut &*self.stream, &mut io::sink()) {
-                Ok(_) => return Ok(Pause::Over),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
-        }
+    fn discard_input(&mut self) -> io::Result<Pause> {
+        self.incoming.discard().map(|()| Pause::Over)
     }
 
     fn send(&self, steps: Vec<Step>, cost: usize) {
@@ -443,37 +441,25 @@ impl Session {
 
     /// Makes the writer, unless there is one.
     fn attach(&mut self) -> io::Result<()> {
-        if self.writer.is_some() {
-            return Ok(());
-        }
+        let Some(outgoing) = self.outgoing.take() else { return Ok(()) };
         let config = &self.shared.config;
-        self.stream.set_write_timeout(Some(write_tick(config.write_timeout)))?;
+        outgoing.set_tick(write_tick(config.write_timeout))?;
         let (mut outbox, inbox) = outbox_with(config.queue, self.purse.answers(), self.purse.queue());
         if let Some(calls) = self.shared.pool.calls() {
             outbox = outbox.calling(self.client, calls);
         }
         let (reading, session) = bounded(0);
         let (alive, ended) = bounded(0);
-        let (stream, counters) = (self.stream.clone(), self.shared.counters.clone());
+        let counters = self.shared.counters.clone();
         let (account, pages) = (self.purse.writing(), self.purse.pages());
         let ties = Ties { session, alive, account, pages };
-        let writer = Writer::new(self.client, stream, inbox, ties, counters, config);
+        let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
         pool::place(&self.shared, writer);
         let (client, peer) = (self.client, self.peer);
         let _ = self.events.send(Event::Attach { client, peer, outbox });
         self.writer = Some(RunningWriter { ended, reading });
         Ok(())
     }
-}
-
-/// Whether the peer is not there any more. One that has sent its last may still read, and is given up only in a crowd: whoever
-/// has left for good looks the same.
-fn is_gone(stream: &TcpStream, is_crowded: bool) -> bool {
-    let ends = PollFlags::HUP | PollFlags::ERR;
-    let ends = if is_crowded { ends | PollFlags::RDHUP } else { ends };
-    let mut watched = [PollFd::new(stream, ends)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut watched, Some(&now)).is_ok_and(|_| watched[0].revents().intersects(ends))
 }
 
 /// What to say of a frame that was begun and not finished.
@@ -533,30 +519,5 @@ impl Awake {
 impl Drop for Awake {
     fn drop(&mut self) {
         self.0.awake.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write;
-    use std::net::{Shutdown, TcpListener};
-
-    #[test]
-    fn who_has_sent_its_last_is_gone_only_in_a_crowd() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (mut stream, _) = listener.accept().unwrap();
-        assert!(!is_gone(&stream, true));
-        client.shutdown(Shutdown::Write).unwrap();
-        let mut watched = [PollFd::new(&stream, PollFlags::RDHUP)];
-        poll(&mut watched, None).unwrap();
-        assert!(!is_gone(&stream, false));
-        assert!(is_gone(&stream, true));
-        stream.write_all(b"unread").unwrap();
-        drop(client);
-        // The system has said so when the next write fails.
-        while stream.write_all(b"more").is_ok() {}
-        assert!(is_gone(&stream, false));
     }
 }

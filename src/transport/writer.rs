@@ -6,14 +6,15 @@
 
 mod gather;
 
-use std::io::{self, ErrorKind, IoSlice, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::gathered::{Gathered, MAX_BYTES};
+use super::line::{Line, Outgoing, Wait};
 use super::patience::{LEAST_TAKEN, Patience};
 use super::server::Config;
 use crate::broker::{Charge, ClientId, Counters, Delivery, Inbox};
@@ -35,7 +36,7 @@ pub(super) const IDLE_BYTES: usize = 16 << 10;
 pub(super) struct Writer {
     /// Whom it writes to, for the log.
     client: ClientId,
-    stream: Arc<TcpStream>,
+    outgoing: Outgoing,
     /// The dispatcher holds the other end, and drops it when the connection is to end.
     inbox: Inbox,
     /// The session holds the other end, and drops it when it will not read any more.
@@ -99,7 +100,7 @@ enum End {
 impl Writer {
     pub(super) fn new(
         client: ClientId,
-        stream: Arc<TcpStream>,
+        outgoing: Outgoing,
         inbox: Inbox,
         ties: Ties,
         counters: Arc<Counters>,
@@ -109,7 +110,7 @@ impl Writer {
         let Ties { session, alive, account, pages } = ties;
         Box::new(Writer {
             client,
-            stream,
+            outgoing,
             inbox,
             session,
             counters,
@@ -133,8 +134,8 @@ impl Writer {
         self.client
     }
 
-    pub(super) fn stream(&self) -> &Arc<TcpStream> {
-        &self.stream
+    pub(super) fn line(&self) -> &Line {
+        self.outgoing.line()
     }
 
     /// Writes until the outbox is closed and empty, or the peer is gone. Returns a writer that has had nothing to write for
@@ -152,16 +153,16 @@ impl Writer {
     pub(super) fn give_up(&self, error: &io::Error) {
         tracing::debug!(client = %self.client, %error, "the connection cannot be written to any more");
         // The session is woken by this and ends as well.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.line().shut_down(Shutdown::Both);
     }
 
     /// Ends a connection after its last frame.
     fn take_leave(&self) {
         // Whoever reads the last frame should not lose it to a reset because its own input was left unread: so first
         // only this direction ends, and the session goes on reading for a moment.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        self.line().shut_down(Shutdown::Write);
         let _ = self.session.recv_timeout(LINGER);
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.line().shut_down(Shutdown::Both);
     }
 
     /// As [`take_leave`](Self::take_leave), if that takes no time; otherwise the writer needs a thread for it.
@@ -169,7 +170,7 @@ impl Writer {
         if self.session.try_recv() != Err(TryRecvError::Disconnected) {
             return Some(self);
         }
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.line().shut_down(Shutdown::Both);
         None
     }
 
@@ -303,11 +304,27 @@ impl Writer {
 
     /// Writes what was gathered.
     fn flush(&mut self) -> io::Result<()> {
-        if self.gathered.bytes > 0 {
-            let mut slices = self.gathered.slices();
+        let Writer { gathered, outgoing, patience, inbox, counters, answer, account, .. } = self;
+        if gathered.bytes > 0 {
+            let mut slices = gathered.slices();
             let mut rest = slices.as_mut_slice();
             IoSlice::advance_slices(&mut rest, self.written);
-            self.write_slices(rest)?;
+            let (began, mut sent) = (Instant::now(), 0);
+            let mut progress = began;
+            while !rest.is_empty() || !outgoing.is_settled() {
+                patience.last(progress, inbox, counters)?;
+                // A long answer is being written while others wait for the memory that it takes.
+                if answer.bytes() > LEAST_TAKEN && account.share().is_wanted() {
+                    patience.last_in_a_hurry(began)?;
+                }
+                let pushed = outgoing.push(rest, Wait::Tick)?;
+                IoSlice::advance_slices(&mut rest, pushed.taken);
+                sent += pushed.sent;
+                // A byte now and then is no progress.
+                if sent >= LEAST_TAKEN {
+                    (progress, sent) = (Instant::now(), 0);
+                }
+            }
         }
         self.note_written();
         Ok(())
@@ -316,11 +333,11 @@ impl Writer {
     /// Writes what was gathered as far as the socket takes it at once. Returns whether that is all.
     fn write_at_once(&mut self) -> io::Result<bool> {
         let before = self.written;
-        self.written = self.gathered.send_at_once(&self.stream, before)?;
+        self.written = self.gathered.send_at_once(&mut self.outgoing, before)?;
         if self.written > before {
             self.without_thread = None;
         }
-        if self.written < self.gathered.bytes {
+        if self.written < self.gathered.bytes || !self.outgoing.is_settled() {
             return Ok(false);
         }
         self.note_written();
@@ -335,38 +352,6 @@ impl Writer {
             self.inbox.written(charge);
         }
         self.gathered.clear();
-    }
-
-    /// Whether a long answer is being written while others wait for the memory that it takes.
-    fn is_in_the_way(&self) -> bool {
-        self.answer.bytes() > LEAST_TAKEN && self.account.share().is_wanted()
-    }
-
-    fn write_slices(&self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-        let (began, mut taken) = (Instant::now(), 0);
-        let mut progress = began;
-        while !slices.is_empty() {
-            self.patience.last(progress, &self.inbox, &self.counters)?;
-            if self.is_in_the_way() {
-                self.patience.last_in_a_hurry(began)?;
-            }
-            match (&*self.stream).write_vectored(slices) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    IoSlice::advance_slices(&mut slices, count);
-                    taken += count;
-                    // A byte now and then is no progress.
-                    if taken >= LEAST_TAKEN {
-                        (progress, taken) = (Instant::now(), 0);
-                    }
-                }
-                Err(error) => match error.kind() {
-                    ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => {}
-                    _ => return Err(error),
-                },
-            }
-        }
-        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use crate::broker::{BACKLOG_COST, Backlog, Counters, Delivery, Memory, Outbox, P
 use crate::codec::{Dialect, Spares};
 use crate::protocol::{ErrorCode, Format, HEADER_LEN, Header, Refusal, Reply, TopicFilter};
 use crate::transport::connections::Connections;
+use crate::transport::line::Line;
 use crate::transport::parked::Parked;
 use crate::transport::server::Config;
 use crate::transport::writer::Ties;
@@ -41,10 +42,11 @@ fn without_threads(write_timeout: Duration) -> Connected {
         store_full: Arc::default(),
         awake: Default::default(),
         stopping: Default::default(),
+        is_sealed: false,
     });
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let stream = Arc::new(listener.accept().unwrap().0);
+    let (_, _, outgoing) = Line::plain(listener.accept().unwrap().0);
     let client = ClientId(1);
     let (outbox, inbox) = outbox(shared.config.queue);
     let outbox = outbox.calling(client, shared.pool.calls().unwrap());
@@ -52,7 +54,7 @@ fn without_threads(write_timeout: Duration) -> Connected {
     let account = shared.memory.of(crate::broker::Use::Writing).account();
     let (counters, ties) =
         (shared.counters.clone(), Ties { session, alive, pages: account.clone(), account });
-    let writer = Writer::new(client, stream, inbox, ties, counters, &shared.config);
+    let writer = Writer::new(client, outgoing, inbox, ties, counters, &shared.config);
     let of_pool = shared.clone();
     let pool = thread::spawn(move || {
         threads::NONE_LEFT.set(true);

@@ -1,7 +1,7 @@
 //! A writer with a thread, and no memory for what is long.
 
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 use crossbeam_channel::bounded;
@@ -10,20 +10,34 @@ use super::*;
 use crate::broker::{Outbox, Stored, outbox};
 use crate::codec::{Dialect, PayloadRef, Share};
 use crate::protocol::{Format, HEADER_LEN, Header, Reply, Topic, TopicFilter};
+use crate::transport::line::{Incoming, Unsealed};
+
+/// A writer, its client and its outbox; the writer's session reads until `reading` is dropped.
+struct Connected {
+    writer: Box<Writer>,
+    peer: TcpStream,
+    outbox: Outbox,
+    reading: Sender<()>,
+}
+
+fn connected(line: fn(TcpStream) -> (Line, Incoming, Outgoing), share: &Arc<Share>) -> Connected {
+    let config = Config { write_timeout: Duration::from_millis(100), ..Config::default() };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (_, _, outgoing) = line(listener.accept().unwrap().0);
+    let (outbox, inbox) = outbox(config.queue);
+    let ((reading, session), (alive, _)) = (bounded(0), bounded(0));
+    let (account, pages) = (share.account(), Share::unlimited().account());
+    let ties = Ties { session, alive, account, pages };
+    let writer = Writer::new(ClientId(1), outgoing, inbox, ties, Arc::default(), &config);
+    Connected { writer, peer, outbox, reading }
+}
 
 /// What a client reads to whom `deliver` gives something while others have all the memory for writing.
 fn read_without_memory(deliver: impl FnOnce(&Outbox)) -> Vec<String> {
     let share = Share::new(1 << 20);
     let _others = share.account().charge(1 << 20);
-    let config = Config { write_timeout: Duration::from_millis(100), ..Config::default() };
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let stream = Arc::new(listener.accept().unwrap().0);
-    let (outbox, inbox) = outbox(config.queue);
-    let ((_reading, session), (alive, _)) = (bounded(0), bounded(0));
-    let (account, pages) = (share.account(), Share::unlimited().account());
-    let ties = Ties { session, alive, account, pages };
-    let writer = Writer::new(ClientId(1), stream, inbox, ties, Arc::default(), &config);
+    let Connected { writer, mut peer, outbox, reading: _reading } = connected(Line::plain, &share);
     let writer = thread::spawn(move || drop(writer.run(|| false)));
     deliver(&outbox);
     drop(outbox);
@@ -37,6 +51,21 @@ fn read_without_memory(deliver: impl FnOnce(&Outbox)) -> Vec<String> {
     }
     writer.join().unwrap();
     frames
+}
+
+/// What a turn has sealed and the system did not take is not forgotten: the writer has not done with it.
+#[test]
+fn a_turn_that_leaves_something_sealed_is_not_over() {
+    let share = Share::unlimited();
+    let Connected { mut writer, mut peer, outbox, reading } = connected(Line::sealed, &share);
+    pong(&outbox);
+    assert_eq!(writer.take_turn().unwrap(), After::Busy);
+    drop((outbox, reading));
+    assert!(writer.run(|| false).is_none());
+    let (mut sealed, mut unsealed) = (Vec::new(), Unsealed::default());
+    peer.read_to_end(&mut sealed).unwrap();
+    unsealed.take_in(&sealed);
+    assert!(unsealed.plain.ends_with(br#"{"command":"pong"}"#), "{:?}", unsealed.plain);
 }
 
 fn long_value() -> Stored {

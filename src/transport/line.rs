@@ -1,0 +1,245 @@
+//! One connection in three parts: a [`Line`] for whoever may only look at it or shut it down, [`Incoming`] for the session,
+//! which reads, and [`Outgoing`] for the writer. The last two are values that move and cannot be cloned, so that only the
+//! session reads and only the writer writes.
+//!
+//! What is read and written is plain text. Where a connection seals it, that happens here, and its users see no more of it
+//! than that a read may bring nothing yet and that a write may leave something behind.
+
+#[cfg(test)]
+mod sealed;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+
+use crate::protocol::FrameBuffer;
+#[cfg(test)]
+pub(super) use sealed::Unsealed;
+
+/// Pieces that the kernel takes with one call.
+const MOST_AT_ONCE: usize = 1_024;
+
+/// A connection, for whoever looks at it or shuts it down.
+#[derive(Clone, Debug)]
+pub(super) struct Line(Arc<TcpStream>);
+
+/// The end that is read from.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    line: Line,
+    text: Opening,
+}
+
+/// The end that is written to.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    line: Line,
+    text: Sealing,
+}
+
+/// How what arrives becomes plain text.
+#[derive(Debug)]
+enum Opening {
+    Plain,
+    #[cfg(test)]
+    Sealed(sealed::Opening),
+}
+
+/// How plain text becomes what is sent.
+#[derive(Debug)]
+enum Sealing {
+    Plain,
+    #[cfg(test)]
+    Sealed(sealed::Sealing),
+}
+
+/// What a read has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrived {
+    /// So many bytes.
+    Bytes(usize),
+    /// Something, but no plain text yet.
+    #[cfg_attr(not(test), allow(dead_code, reason = "only a connection that seals says it"))]
+    Progress,
+    /// Nothing for as long as one was to wait.
+    Silent,
+    /// The peer sends nothing any more.
+    End,
+}
+
+/// What a write has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pushed {
+    /// Bytes of the pieces that need not be pushed again.
+    pub(super) taken: usize,
+    /// Bytes that the system has taken.
+    pub(super) sent: usize,
+}
+
+/// Whether a write waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Until the system takes something, or for a [tick](Outgoing::set_tick).
+    Tick,
+    /// No.
+    No,
+}
+
+impl Line {
+    /// A connection of plain text.
+    pub(super) fn plain(stream: TcpStream) -> (Line, Incoming, Outgoing) {
+        let line = Line(Arc::new(stream));
+        let incoming = Incoming { line: line.clone(), text: Opening::Plain };
+        let outgoing = Outgoing { line: line.clone(), text: Sealing::Plain };
+        (line, incoming, outgoing)
+    }
+
+    /// Ends a direction of it, or both. One that is gone already need not be shut down.
+    pub(super) fn shut_down(&self, how: Shutdown) {
+        let _ = self.0.shutdown(how);
+    }
+
+    /// Whether the peer is not there any more. One that has sent its last may still read, and is given up only in a crowd:
+    /// whoever has left for good looks the same.
+    pub(super) fn is_gone(&self, is_crowded: bool) -> bool {
+        let ends = PollFlags::HUP | PollFlags::ERR;
+        let ends = if is_crowded { ends | PollFlags::RDHUP } else { ends };
+        let mut watched = [PollFd::new(self, ends)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut watched, Some(&now)).is_ok_and(|_| watched[0].revents().intersects(ends))
+    }
+}
+
+impl AsFd for Line {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Line {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Incoming {
+    /// Says how long a read waits.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub(super) fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.line.0.set_read_timeout(Some(patience))
+    }
+
+    /// Whether something has begun that brings plain text when it is whole, so that the peer is not idle.
+    pub(super) fn is_amid(&self) -> bool {
+        match &self.text {
+            Opening::Plain => false,
+            #[cfg(test)]
+            Opening::Sealed(opening) => opening.is_amid(),
+        }
+    }
+
+    /// Reads once into a buffer of `size` bytes.
+    ///
+    /// # Errors
+    /// Whatever the system says; `TimedOut` where the keepalive found nobody.
+    pub(super) fn read(&mut self, buffer: &mut FrameBuffer, size: usize) -> io::Result<Arrived> {
+        match &mut self.text {
+            Opening::Plain => arrived(|| buffer.read_with(size, &mut &*self.line.0)),
+            #[cfg(test)]
+            Opening::Sealed(opening) => opening.read(&self.line.0, buffer, size),
+        }
+    }
+
+    /// Reads what nobody wants until the peer sends nothing any more.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub(super) fn discard(&mut self) -> io::Result<()> {
+        loop {
+            match io::copy(&mut &*self.line.0, &mut io::sink()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                read => return read.map(drop),
+            }
+        }
+    }
+}
+
+/// What a read of a socket has brought.
+fn arrived(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<Arrived> {
+    loop {
+        return match read() {
+            Ok(0) => Ok(Arrived::End),
+            Ok(count) => Ok(Arrived::Bytes(count)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            // The read timed out. (A connection whose keepalive found nobody says `TimedOut`.)
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Arrived::Silent),
+            Err(error) => Err(error),
+        };
+    }
+}
+
+impl Outgoing {
+    /// Whom it writes to.
+    pub(super) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Says how long a write that waits does so.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub(super) fn set_tick(&self, tick: Duration) -> io::Result<()> {
+        self.line.0.set_write_timeout(Some(tick))
+    }
+
+    /// Writes some of the pieces, or what was left behind before.
+    ///
+    /// # Errors
+    /// Whatever the system says; that it takes nothing now is none.
+    pub(super) fn push(&mut self, pieces: &[IoSlice<'_>], wait: Wait) -> io::Result<Pushed> {
+        let pieces = &pieces[..pieces.len().min(MOST_AT_ONCE)];
+        match &mut self.text {
+            Sealing::Plain => {
+                let sent = send(&self.line.0, pieces, wait)?;
+                Ok(Pushed { taken: sent, sent })
+            }
+            #[cfg(test)]
+            Sealing::Sealed(sealing) => sealing.push(&self.line.0, pieces, wait),
+        }
+    }
+
+    /// Whether everything that was taken is with the system, so that nothing more is to be pushed.
+    pub(super) fn is_settled(&self) -> bool {
+        match &self.text {
+            Sealing::Plain => true,
+            #[cfg(test)]
+            Sealing::Sealed(sealing) => sealing.is_settled(),
+        }
+    }
+}
+
+/// Gives pieces to a socket. Returns how many bytes it took.
+fn send(mut stream: &TcpStream, pieces: &[IoSlice<'_>], wait: Wait) -> io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let sent = match wait {
+        Wait::Tick => stream.write_vectored(pieces),
+        Wait::No => sendmsg(stream, pieces, &mut SendAncillaryBuffer::default(), flags).map_err(Into::into),
+    };
+    match sent {
+        Ok(0) => Err(ErrorKind::WriteZero.into()),
+        Err(error) => match error.kind() {
+            ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => Ok(0),
+            _ => Err(error),
+        },
+        sent => sent,
+    }
+}
