@@ -105,7 +105,13 @@ impl Delivery {
             Delivery::Reply { reply: Reply::Topics { topics }, .. } => {
                 SMALL + topics.iter().map(|topic| EACH + topic.as_str().len()).sum::<usize>()
             }
-            Delivery::Reply { reply: Reply::Error(refusal), .. } => SMALL + refusal.reason.len(),
+            Delivery::Reply { reply: Reply::Error(refusal), .. } => {
+                SMALL + refusal.reason.len() + refusal.topic.as_ref().map_or(0, String::len)
+            }
+            Delivery::Reply { reply: Reply::NoValue { topic }, .. } => SMALL + topic.as_str().len(),
+            Delivery::Reply {
+                reply: Reply::Cancelled { topic } | Reply::Subscribed { topic, .. }, ..
+            } => SMALL + topic.as_str().len(),
             Delivery::Report { report, .. } => SMALL + report.weight(),
             Delivery::Walk { .. } | Delivery::Topics { .. } => WALK,
             Delivery::Durable { .. }
@@ -169,6 +175,16 @@ impl Drop for Returned {
     fn drop(&mut self) {
         // The dispatcher may have ended; then nobody asks.
         let _ = self.to.send((self.line, self.bytes));
+    }
+}
+
+impl Selection {
+    /// Bytes of memory that it takes of its own.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Selection::Whole => 0,
+            Selection::Some(messages) => size_of_val::<[u32]>(messages),
+        }
     }
 }
 

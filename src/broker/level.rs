@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Selection};
 use super::sync::{AtomicBool, AtomicUsize, Mutex};
 use super::turn::Turn;
 use crate::codec::Account;
@@ -47,14 +47,14 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Messages of a shared batch of so many bytes.
-    pub(super) fn delivery(messages: usize, bytes: usize) -> Charge {
-        Charge { messages, bytes, own: DELIVERY, ..Charge::default() }
+    /// Messages of a shared batch of so many bytes, which a selection names that is not shared.
+    pub(super) fn delivery(messages: usize, bytes: usize, selection: &Selection) -> Charge {
+        Charge { messages, bytes, own: DELIVERY + selection.weight(), ..Charge::default() }
     }
 
     /// The same in a mailbox, which counts messages itself.
-    pub(super) fn batch(bytes: usize) -> Charge {
-        Charge::delivery(0, bytes)
+    pub(super) fn batch(bytes: usize, selection: &Selection) -> Charge {
+        Charge::delivery(0, bytes, selection)
     }
 
     /// A message in a mailbox that stands by itself, and bytes of memory that it takes.

@@ -18,6 +18,8 @@ use crate::protocol::{Topic, TopicFilter};
 /// takes nothing makes no room.
 const TAKE: usize = 64;
 const TAKE_BYTES: usize = 32 << 10;
+/// Topics for which a mailbox may keep room though nothing waits.
+const ROOMY: usize = 256;
 /// What a waiting message of `latest` costs beside its payload, about.
 const ENTRY: usize = 256;
 
@@ -158,7 +160,7 @@ impl Mailbox {
     /// Adds messages of a batch to one that drops the oldest.
     pub(super) fn put(&self, batch: &Arc<Batch>, selection: Selection, messages: usize) -> Put {
         let mut inner = self.inner.lock();
-        self.level.add(Charge::batch(batch.weight()));
+        self.level.add(Charge::batch(batch.weight(), &selection));
         inner.messages += messages;
         if let Waiting::Oldest(entries) = &mut inner.waiting {
             entries.push_back(Entry { batch: batch.clone(), selection, messages, skipped: 0 });
@@ -232,7 +234,8 @@ impl Mailbox {
             && taken.charge.own() < TAKE_BYTES
             && let Some((letter, messages, charge)) = inner.waiting.pop()
         {
-            inner.messages -= messages;
+            // One that was closed has none that count.
+            inner.messages = inner.messages.saturating_sub(messages);
             taken.messages += messages;
             taken.charge = taken.charge.plus(charge);
             taken.letters.push(letter);
@@ -308,12 +311,20 @@ impl Waiting {
         match self {
             Waiting::Oldest(entries) => {
                 let Entry { batch, selection, messages, skipped } = entries.pop_front()?;
-                let charge = Charge::batch(batch.weight());
+                if entries.capacity() > ROOMY && entries.len() < entries.capacity() / 8 {
+                    entries.shrink_to(entries.len() * 2);
+                }
+                let charge = Charge::batch(batch.weight(), &selection);
                 Some((Letter::Messages(batch, selection, skipped), messages, charge))
             }
             Waiting::Latest { order, newest } => {
                 let stored = newest.remove(order.pop_front()?.as_str())?;
                 let charge = charge_of(&stored);
+                // What is charged is what waits, and not what has waited at some time.
+                if order.capacity() > ROOMY && order.len() < order.capacity() / 8 {
+                    order.shrink_to(order.len() * 2);
+                    newest.shrink_to(order.len() * 2);
+                }
                 Some((Letter::Newest(stored), 1, charge))
             }
         }
@@ -378,5 +389,27 @@ mod tests {
         assert_eq!(share.used(), five);
         drop(mailbox);
         assert_eq!(share.used(), 0);
+    }
+
+    #[test]
+    fn a_mailbox_that_was_emptied_keeps_no_room() {
+        let level = Arc::new(Level::new(Share::unlimited().account(), Share::unlimited().account()));
+        let most = (usize::MAX, usize::MAX);
+        let mailbox = Mailbox::latest(TopicFilter::parse("#").unwrap(), Dialect::Xml, most, level.clone());
+        for number in 0..5_000 {
+            let topic = Topic::parse(&format!("t/{number}")).unwrap();
+            mailbox.put_latest(Stored::new(topic.name(), PayloadRef::new(b"1", Format::Json, false), 0));
+        }
+        while let Taken { charge, messages: 1.., .. } = mailbox.take() {
+            level.give_back(charge);
+        }
+        let inner = mailbox.inner.lock();
+        let Waiting::Latest { order, newest } = &inner.waiting else { panic!("{inner:?}") };
+        assert!(
+            order.capacity() <= 512 && newest.capacity() <= 512,
+            "{} {}",
+            order.capacity(),
+            newest.capacity()
+        );
     }
 }

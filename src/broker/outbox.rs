@@ -165,7 +165,7 @@ impl Outbox {
         selection: Selection,
         messages: usize,
     ) -> Result<(), Undelivered> {
-        let charge = Charge::delivery(messages, batch.weight());
+        let charge = Charge::delivery(messages, batch.weight(), &selection);
         if let Err((messages, bytes)) = self.level.try_add(charge, (self.limits.messages, self.limits.bytes))
         {
             return Err(Undelivered::Full(Full { messages, bytes }));

@@ -2,9 +2,11 @@
 
 use std::cell::OnceCell;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::broker::{ClientId, Counters, Inbox};
+use crate::codec::Share;
 
 /// Bytes that a peer must take within its time, or everything where that is less.
 pub(super) const LEAST_TAKEN: usize = 64 << 10;
@@ -25,13 +27,15 @@ pub(super) struct Patience {
     client: ClientId,
     /// A peer that takes less than [`LEAST_TAKEN`] in so long is given up.
     write_timeout: Duration,
+    /// What all connections together may have on their way.
+    in_flight: Arc<Share>,
     /// When it was first seen that the outbox overflowed.
     hurry: OnceCell<Instant>,
 }
 
 impl Patience {
-    pub(super) fn new(client: ClientId, write_timeout: Duration) -> Patience {
-        Patience { client, write_timeout, hurry: OnceCell::new() }
+    pub(super) fn new(client: ClientId, write_timeout: Duration, in_flight: Arc<Share>) -> Patience {
+        Patience { client, write_timeout, in_flight, hurry: OnceCell::new() }
     }
 
     /// Goes on waiting where too little could be written since `progress`.
@@ -41,6 +45,10 @@ impl Patience {
     pub(super) fn last(&self, progress: Instant, inbox: &Inbox, counters: &Counters) -> io::Result<()> {
         // Reading a little now and then does not keep a connection that was cut off.
         if inbox.is_overflowed() {
+            // Producers wait for what is held here.
+            if self.in_flight.is_wanted() {
+                return Err(ErrorKind::TimedOut.into());
+            }
             self.last_in_a_hurry(*self.hurry.get_or_init(Instant::now))?;
         }
         if progress.elapsed() >= self.write_timeout {

@@ -1,5 +1,6 @@
 //! What one connection has of the broker's memory.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -7,13 +8,15 @@ use crossbeam_channel::Sender;
 
 use super::session::Shared;
 use crate::broker::{Event, Lane, Queued, Use};
-use crate::codec::{Account, Claim, Workspace};
+use crate::codec::{Account, Claim, Share, Workspace};
 
 /// Bytes of memory that a connection takes with two threads: their stacks as far as they are used, its session and writer,
 /// the smallest buffer. One that is idle among many takes a fifth of that.
 const CONNECTION: usize = 48 << 10;
 /// Buffers up to this size are part of that.
 const SMALL_BUFFER: usize = 4 << 10;
+/// Bytes of messages on their way that each connection may have whatever others have.
+const MODEST: usize = 8 << 10;
 /// How often a producer that waits for memory says so.
 const PRESSURE: Duration = Duration::from_millis(20);
 
@@ -59,6 +62,11 @@ impl Purse {
     /// The account of answers that wait to be written.
     pub(super) fn answers(&self) -> Account {
         self.answers.clone()
+    }
+
+    /// What all connections together may have on their way.
+    pub(super) fn all_in_flight(&self) -> Arc<Share> {
+        self.in_flight.share().clone()
     }
 
     /// The account of what waits for this connection alone.
@@ -111,6 +119,9 @@ impl Purse {
     /// charged when it is used.
     pub(super) fn fly(&self, bytes: usize, events: &Sender<Event>, shared: &Shared) -> Claim {
         let bytes = bytes.min(self.in_flight.share().most_for_one());
+        if self.in_flight.held() + bytes <= MODEST {
+            return self.in_flight.charge(bytes);
+        }
         loop {
             if let Some(claim) = self.in_flight.claim(bytes, PRESSURE) {
                 return claim;

@@ -452,7 +452,8 @@ impl Session {
         let (alive, ended) = bounded(0);
         let counters = self.shared.counters.clone();
         let (account, pages) = (self.purse.writing(), self.purse.pages());
-        let ties = Ties { session, alive, account, pages };
+        let in_flight = self.purse.all_in_flight();
+        let ties = Ties { session, alive, account, pages, in_flight };
         let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
         pool::place(&self.shared, writer);
         let (client, peer) = (self.client, self.peer);

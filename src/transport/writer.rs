@@ -18,7 +18,7 @@ use super::line::{Line, Outgoing, Wait};
 use super::patience::{LEAST_TAKEN, Patience};
 use super::server::Config;
 use crate::broker::{Charge, ClientId, Counters, Delivery, Inbox};
-use crate::codec::{Account, Claim, Document};
+use crate::codec::{Account, Claim, Document, Share};
 use crate::protocol::Limits;
 
 /// How long a connection that was ended from here may take to be ended from there as well.
@@ -76,6 +76,8 @@ pub(super) struct Ties {
     pub(super) account: Account,
     /// Of what may be used for answers, for what is gathered for one write.
     pub(super) pages: Account,
+    /// What all connections together may have on their way.
+    pub(super) in_flight: Arc<Share>,
 }
 
 /// What comes after a turn.
@@ -107,7 +109,7 @@ impl Writer {
         config: &Config,
     ) -> Box<Writer> {
         let Config { limits, write_timeout, .. } = *config;
-        let Ties { session, alive, account, pages } = ties;
+        let Ties { session, alive, account, pages, in_flight } = ties;
         Box::new(Writer {
             client,
             outgoing,
@@ -115,7 +117,7 @@ impl Writer {
             session,
             counters,
             limits,
-            patience: Patience::new(client, write_timeout),
+            patience: Patience::new(client, write_timeout, in_flight),
             gathered: Gathered::default(),
             written: 0,
             pending: None,

@@ -14,6 +14,11 @@ use crate::protocol::{Format, Overflow, TopicFilter};
 /// What a subscription costs beside its filter, in bytes: in the tables of the broker and of its connection.
 const SUBSCRIPTION_COST: usize = 512;
 
+/// Subscriptions for which a connection may keep room though it has none.
+const ROOMY: usize = 256;
+/// One part in so many of the memory for connections is not for subscriptions, so that somebody new finds some.
+const FOR_NEWCOMERS: usize = 4;
+
 /// A connection that can receive.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -35,6 +40,10 @@ pub(super) struct Client {
     pub(super) delivered: u64,
     /// Messages that made room in its mailboxes.
     pub(super) dropped: u64,
+    /// Those of them that were put into its outbox itself.
+    pub(super) queued: u64,
+    /// What these were when it was last looked at while memory was short.
+    pub(super) looked_at: Option<u64>,
     /// The format of the last subscription, for an error that answers no request.
     pub(super) format: Format,
 }
@@ -63,6 +72,8 @@ impl Client {
             free_mailboxes: Vec::new(),
             delivered: 0,
             dropped: 0,
+            queued: 0,
+            looked_at: None,
             format: Format::Json,
         }
     }
@@ -81,7 +92,10 @@ impl Client {
                  above several of them, or use another connection"
             ));
         }
-        self.account.try_claim(filter.as_str().len() + SUBSCRIPTION_COST).ok_or_else(|| {
+        let (cost, share) = (filter.as_str().len() + SUBSCRIPTION_COST, self.account.share());
+        let has_room = share.used() + cost <= share.limit() - share.limit() / FOR_NEWCOMERS;
+        let claim = if has_room { self.account.try_claim(cost) } else { None };
+        claim.ok_or_else(|| {
             format!(
                 "the broker has no memory left for more subscriptions of this connection, which has {}; cancel some, \
                  subscribe to a topic above several of them, or start the broker with more memory",
@@ -138,7 +152,18 @@ impl Client {
             }
             self.set_queue();
         }
+        self.give_room_back();
         Some(claim)
+    }
+
+    /// What subscriptions are charged is what there are, and not what there were at some time.
+    fn give_room_back(&mut self) {
+        if self.filters.capacity() > ROOMY && self.filters.len() < self.filters.capacity() / 8 {
+            self.filters.shrink_to(self.filters.len() * 2);
+        }
+        if self.filters.is_empty() {
+            (self.mailboxes, self.free_mailboxes) = (Vec::new(), Vec::new());
+        }
     }
 
     fn place_for(&mut self, mailbox: Arc<Mailbox>) -> u32 {

@@ -4,11 +4,14 @@
 //! say that they wait for room. What waits for one subscriber alone is put there by the dispatcher, which sees for itself
 //! when little is left.
 
+use std::time::Duration;
+
 use super::Dispatcher;
 use super::client::Client;
 use crate::broker::memory::Use;
 use crate::broker::outbox::Full;
 use crate::broker::subscriptions::Slot;
+use crate::broker::sync::Instant;
 
 /// Connections and mailboxes that are looked at in one step, and messages that they lose: some tenths of a millisecond.
 const TOGETHER: usize = 4_096;
@@ -18,10 +21,15 @@ const PART: usize = 4;
 /// Connections of this size are modest however few there are.
 const MODEST: usize = 64 << 10;
 
+/// Time between two looks, in which whoever keeps up has read what was on its way.
+const BETWEEN: Duration = Duration::from_millis(50);
+
 /// What is done about too little memory.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     on_the_way: Option<Pass>,
+    /// When that began for the last time.
+    began: Option<Instant>,
     queues: Option<Pass>,
     /// Bytes of the queues when that was done last.
     last: usize,
@@ -40,6 +48,12 @@ struct Pass {
 }
 
 impl Pressure {
+    /// As if it were long ago that something was done.
+    #[cfg(test)]
+    pub(super) fn forget_when(&mut self) {
+        self.began = None;
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.on_the_way.is_none() && self.queues.is_none()
     }
@@ -52,9 +66,12 @@ fn held(client: &Client, of: Use) -> usize {
 
 impl Dispatcher {
     /// Begins to make room for producers that wait: of the connections that hold at least half as much as the one that holds
-    /// most, mailboxes lose what waited longest, and whoever holds as much otherwise is cut off as a slow consumer.
+    /// most, mailboxes lose what waited longest, and whoever holds as much otherwise, and does not keep up, is cut off as a
+    /// slow consumer.
     pub(super) fn relieve(&mut self) {
-        if self.pressure.on_the_way.is_none() && self.memory.of(Use::InFlight).is_wanted() {
+        let is_due = self.pressure.began.is_none_or(|began| began.elapsed() >= BETWEEN);
+        if is_due && self.pressure.on_the_way.is_none() && self.memory.of(Use::InFlight).is_wanted() {
+            self.pressure.began = Some(Instant::now());
             self.pressure.on_the_way = self.begin_pass(Use::InFlight);
         }
     }
@@ -107,16 +124,18 @@ impl Dispatcher {
                 pass.next();
                 continue;
             }
-            match client.mailboxes.get(pass.mailbox) {
+            match client.mailboxes.get(pass.mailbox).cloned() {
                 Some(mailbox) => {
                     pass.mailbox += 1;
-                    let dropped = mailbox.as_ref().map_or(0, |mailbox| mailbox.shed(turns));
+                    let dropped = mailbox.map_or(0, |mailbox| mailbox.shed(turns));
                     pass.has_shed |= dropped > 0;
                     turns = turns.saturating_sub(dropped);
                     client.dropped += dropped as u64;
                     self.counts.dropped += dropped as u64;
                 }
                 None if pass.has_shed => (pass.mailbox, pass.has_shed) = (0, false),
+                // Whoever has read what had been delivered when it was last looked at keeps up, however much is on its way.
+                None if client.keeps_up() => pass.next(),
                 None => {
                     let (messages, bytes) = client.outbox.level();
                     self.cut_off(pass.slot as Slot, Full { messages, bytes });
@@ -125,6 +144,14 @@ impl Dispatcher {
             }
         }
         None
+    }
+}
+
+impl Client {
+    /// Whether it has read everything that had been put into its outbox when this was asked last, or it was not asked yet.
+    fn keeps_up(&mut self) -> bool {
+        let read = self.queued.saturating_sub(self.outbox.level().0 as u64);
+        self.looked_at.replace(self.queued).is_none_or(|then| read >= then)
     }
 }
 

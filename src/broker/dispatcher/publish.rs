@@ -68,6 +68,7 @@ impl Dispatcher {
                 Ok(()) => {
                     self.counts.delivered += messages as u64;
                     client.delivered += messages as u64;
+                    client.queued += messages as u64;
                 }
                 Err(why) => self.let_go(route.slot, why),
             }

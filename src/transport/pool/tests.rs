@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::broker::{BACKLOG_COST, Backlog, Counters, Delivery, Memory, Outbox, Piece, outbox};
-use crate::codec::{Dialect, Spares};
+use crate::codec::{Dialect, Share, Spares};
 use crate::protocol::{ErrorCode, Format, HEADER_LEN, Header, Refusal, Reply, TopicFilter};
 use crate::transport::connections::Connections;
 use crate::transport::line::Line;
@@ -52,8 +52,10 @@ fn without_threads(write_timeout: Duration) -> Connected {
     let outbox = outbox.calling(client, shared.pool.calls().unwrap());
     let ((reading, session), (alive, ended)) = (bounded(0), bounded(0));
     let account = shared.memory.of(crate::broker::Use::Writing).account();
-    let (counters, ties) =
-        (shared.counters.clone(), Ties { session, alive, pages: account.clone(), account });
+    let (counters, ties) = (
+        shared.counters.clone(),
+        Ties { session, alive, pages: account.clone(), account, in_flight: Share::unlimited() },
+    );
     let writer = Writer::new(client, outgoing, inbox, ties, counters, &shared.config);
     let of_pool = shared.clone();
     let pool = thread::spawn(move || {

@@ -28,7 +28,7 @@ fn connected(line: fn(TcpStream) -> (Line, Incoming, Outgoing), share: &Arc<Shar
     let (outbox, inbox) = outbox(config.queue);
     let ((reading, session), (alive, _)) = (bounded(0), bounded(0));
     let (account, pages) = (share.account(), Share::unlimited().account());
-    let ties = Ties { session, alive, account, pages };
+    let ties = Ties { session, alive, account, pages, in_flight: Share::unlimited() };
     let writer = Writer::new(ClientId(1), outgoing, inbox, ties, Arc::default(), &config);
     Connected { writer, peer, outbox, reading }
 }

@@ -1,5 +1,7 @@
 //! Who lets go of memory when little is left.
 
+use std::time::Duration;
+
 use super::*;
 use crate::broker::{SMALLEST_MEMORY, outbox_with};
 use crate::codec::Share;
@@ -119,4 +121,57 @@ fn what_one_event_brings_to_mailboxes_does_not_pass_the_share() {
     let used = share.used();
     assert!((share.limit() / 2..share.limit()).contains(&used), "{used} are held");
     assert!(greedy.iter().all(|inbox| waiting(inbox) == ["reply", "mailbox"]));
+}
+
+/// Both hold as much as anybody; one of them is only reading it.
+#[test]
+fn a_consumer_that_keeps_up_is_not_taken_for_one_that_is_behind() {
+    let (mut dispatcher, _) = dispatcher();
+    let share = dispatcher.memory.of(Use::InFlight).clone();
+    let taken = share.account().charge(share.limit());
+    let waiter = std::thread::spawn({
+        let share = share.clone();
+        move || share.account().claim(1, Duration::from_secs(60)).is_some()
+    });
+    while !share.is_wanted() {
+        std::thread::yield_now();
+    }
+    let quick = subscribed(&mut dispatcher, 1, "t", Overflow::Disconnect);
+    let slow = subscribed(&mut dispatcher, 2, "t", Overflow::Disconnect);
+    let limits = Limits::default();
+    for _ in 0..3 {
+        let payload = Payload::of_value("t", &Value::Str("x".repeat(200_000)), &limits).unwrap();
+        dispatcher.publish(Batch::of_payload(Topic::parse("t").unwrap(), payload, false, limits), true);
+        dispatcher.pressure.forget_when();
+        dispatcher.step(Event::Pressure);
+        settle(&mut dispatcher);
+        waiting(&quick);
+    }
+    assert_eq!(waiting(&slow), ["error"]);
+    assert_eq!(dispatcher.stats().slow_consumers, 1);
+    drop(taken);
+    assert!(waiter.join().unwrap());
+}
+
+/// The messages of a batch that it gets are named for each subscriber by itself.
+#[test]
+fn selections_are_held_of_the_queues() {
+    let (mut dispatcher, share) = dispatcher();
+    let slow = subscribed(&mut dispatcher, 1, "a", Overflow::Disconnect);
+    let other = subscribed(&mut dispatcher, 2, "b", Overflow::DropOldest);
+    let names: Topics = ["a", "b"].map(|name| Topic::parse(name).unwrap()).into_iter().collect();
+    let count = 20_000;
+    let messages = (0..2 * count).map(|at| {
+        let message = Message { part: Part::Value(at..at + 1), document: None };
+        Published::new(at as u32 % 2, Format::Json, &message, false, None, None)
+    });
+    let bytes = vec![b'1'; 2 * count];
+    let batch = Batch::new(bytes, Document::new(), names, messages.collect(), Limits::default());
+    dispatcher.publish(batch, true);
+    assert!(share.used() >= 2 * (4 * count - (4 << 10)), "{} are held", share.used());
+    drop((slow, other));
+    dispatcher.step(Event::Detach { client: ClientId(1) });
+    dispatcher.step(Event::Detach { client: ClientId(2) });
+    settle(&mut dispatcher);
+    assert_eq!(share.used(), 0);
 }
