@@ -17,6 +17,10 @@ const SHAPE: usize = 64;
 const DELIVERY: usize = 512;
 /// A message that is put into a mailbox by itself.
 const COPY: usize = 256;
+/// A message that goes to a connection to which others of its batch do not go.
+const SELECTED: usize = 16;
+/// A connection that a topic's messages go to, where that is not known yet.
+const ROUTED: usize = 48;
 /// A request that is answered on the spot.
 const SMALL: usize = 1 << 10;
 /// A `list`, and a `subscribe`, which may look at a thousand topics before they become a walk and make all routes void.
@@ -35,9 +39,26 @@ pub fn fanout_cost(connections: usize) -> usize {
     connections * DELIVERY
 }
 
-/// What it costs to put a message into so many mailboxes by itself.
-pub fn copies_cost(mailboxes: usize) -> usize {
-    mailboxes * COPY
+/// What a message costs at most that so many connections may get, where nobody has said what it does.
+pub fn guessed_cost(connections: usize) -> usize {
+    connections * SELECTED
+}
+
+/// What a batch costs beyond its bytes and its deliveries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Extra {
+    /// Messages that were put into mailboxes by themselves.
+    pub(super) copies: usize,
+    /// Messages that were chosen one by one, for each connection.
+    pub(super) selected: usize,
+    /// Routes that were not known.
+    pub(super) routed: usize,
+}
+
+impl Extra {
+    pub(super) fn cost(self) -> usize {
+        self.copies * COPY + self.selected * SELECTED + self.routed * ROUTED
+    }
 }
 
 impl Step {

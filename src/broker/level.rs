@@ -31,6 +31,8 @@ pub(super) struct Level {
     /// The outbox overflowed: what waits is not worth writing any more, only the last delivery, which says so.
     overflowed: AtomicBool,
     last: Mutex<Option<Delivery>>,
+    /// Deliveries that the writer has written, or let go of.
+    written: AtomicUsize,
     /// The writer has ended.
     left: AtomicBool,
     turn: Turn,
@@ -101,6 +103,7 @@ impl Level {
             account,
             overflowed: AtomicBool::new(false),
             last: Mutex::new(None),
+            written: AtomicUsize::new(0),
             left: AtomicBool::new(false),
             turn: Turn::default(),
         }
@@ -204,6 +207,17 @@ impl Level {
             self.answers.fetch_add(charge.answers, Ordering::Relaxed);
         }
         has_room
+    }
+
+    /// The same when the writer is done with a delivery.
+    pub(super) fn give_back_written(&self, charge: Charge) {
+        self.give_back(charge);
+        self.written.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Deliveries that the writer was done with, so far.
+    pub(super) fn written(&self) -> usize {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Gives back what ends when a delivery is gathered, and returns what ends when it is written.

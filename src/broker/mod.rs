@@ -38,7 +38,7 @@ mod walks;
 
 pub use backlog::{BACKLOG_COST, Backlog, Lane, Queued};
 pub use backup::BackupMade;
-pub use cost::{EVENT_COST, copies_cost, fanout_cost, topic_cost};
+pub use cost::{EVENT_COST, fanout_cost, guessed_cost, topic_cost};
 pub use delivery::{Delivery, Piece, Selection};
 pub use dispatcher::Dispatcher;
 pub use event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};

@@ -205,6 +205,11 @@ impl Outbox {
         (self.level.messages(), self.level.bytes())
     }
 
+    /// Deliveries that the writer was done with, so far.
+    pub fn written(&self) -> usize {
+        self.level.written()
+    }
+
     /// Bytes of those that others may share.
     pub fn shared_bytes(&self) -> usize {
         self.level.shared_bytes()
@@ -338,7 +343,7 @@ impl Inbox {
 
     /// Says that a delivery was written, or will never be.
     pub fn written(&self, charge: Charge) {
-        self.level.give_back(charge);
+        self.level.give_back_written(charge);
     }
 
     /// Whether the outbox overflowed, so that what was taken from it is not worth writing any more.

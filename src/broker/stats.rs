@@ -218,6 +218,11 @@ impl Default for Started {
 }
 
 impl Counters {
+    /// Connections that are open.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed) as usize
+    }
+
     /// Adds to one of the counters.
     pub fn add(counter: &AtomicU64, count: usize) {
         counter.fetch_add(count as u64, Ordering::Relaxed);

@@ -8,6 +8,7 @@ mod names;
 mod nodes;
 mod subtree;
 
+use std::mem;
 use std::sync::Arc;
 
 use super::chain::Chain;
@@ -92,6 +93,8 @@ pub(super) struct Tree {
     /// What all nodes cost, payloads apart.
     nodes_cost: usize,
     route_sets: RouteSets,
+    /// Routes that had to be found.
+    routed: usize,
 }
 
 impl Default for Tree {
@@ -108,6 +111,7 @@ impl Default for Tree {
             bytes: 0,
             nodes_cost: 0,
             route_sets: RouteSets::default(),
+            routed: 0,
         }
     }
 }
@@ -457,6 +461,7 @@ impl Tree {
             return known;
         }
         let routes = subscriptions.routes(topic);
+        self.routed += routes.len();
         if !self.route_sets.has_room_for(&routes) {
             self.forget_routes();
         }
@@ -466,6 +471,11 @@ impl Tree {
             None => self.route_sets.pass(topic, set),
         }
         set
+    }
+
+    /// Routes that had to be found since this was asked last.
+    pub(super) fn take_routed(&mut self) -> usize {
+        mem::take(&mut self.routed)
     }
 
     /// Routes that are remembered.

@@ -17,6 +17,9 @@ use crate::protocol::Limits;
 /// The bit of an [`Asked`] that was told something.
 const TOLD: u8 = 1 << 7;
 
+/// One part in so many of what messages cost is forgotten with each batch that costs less.
+const FORGOTTEN: u32 = 8;
+
 /// The dialects in which the messages of a producer were wanted last: a hint.
 #[derive(Clone, Debug, Default)]
 pub struct Asked(Arc<Hint>);
@@ -24,9 +27,10 @@ pub struct Asked(Arc<Hint>);
 #[derive(Debug, Default)]
 struct Hint {
     dialects: AtomicU8,
-    /// Connections that the last batch went to, and mailboxes that each of its messages was put into by itself.
+    /// Connections that the last batch went to.
     fanout: AtomicU32,
-    copies: AtomicU32,
+    /// What each of its messages cost beyond its bytes.
+    each: AtomicU32,
 }
 
 impl Asked {
@@ -38,19 +42,27 @@ impl Asked {
         }
     }
 
-    /// Says how many connections they went to, and how many mailboxes each was put into by itself.
-    pub(super) fn tell_fanout(&self, connections: usize, copies: usize) {
-        for (told, now) in [(&self.0.fanout, connections), (&self.0.copies, copies)] {
-            let now = u32::try_from(now).unwrap_or(u32::MAX);
+    /// Says how many connections the last batch went to, and what each of its messages cost beyond its bytes. What was said
+    /// before is forgotten little by little: batches that cost much may come by turns with others.
+    pub(super) fn tell_costs(&self, connections: usize, each: usize) {
+        let [connections, each] = [connections, each].map(|cost| u32::try_from(cost).unwrap_or(u32::MAX));
+        let before = self.0.each.load(Ordering::Relaxed);
+        let each = each.max(before - before.div_ceil(FORGOTTEN));
+        for (told, now) in [(&self.0.fanout, connections), (&self.0.each, each)] {
             if told.load(Ordering::Relaxed) != now {
                 told.store(now, Ordering::Relaxed);
             }
         }
     }
 
-    /// How many connections the last batch went to, and how many mailboxes each of its messages was put into by itself.
-    pub fn fanout(&self) -> (usize, usize) {
-        (self.0.fanout.load(Ordering::Relaxed) as usize, self.0.copies.load(Ordering::Relaxed) as usize)
+    /// How many connections the last batch went to.
+    pub fn fanout(&self) -> usize {
+        self.0.fanout.load(Ordering::Relaxed) as usize
+    }
+
+    /// What each message of late cost beyond its bytes; `None` where nobody has said so yet.
+    pub fn each(&self) -> Option<usize> {
+        (self.bits() != 0).then(|| self.0.each.load(Ordering::Relaxed) as usize)
     }
 
     fn bits(&self) -> u8 {

@@ -201,13 +201,13 @@ impl Batch {
         self.wanted[dialect.index()].includes(index)
     }
 
-    /// Tells the session, once, what is wanted, by how many connections, and how many `copies` of single messages that took; and takes the deliveries that it has written,
-    /// where these are it.
-    pub fn settle(&mut self, connections: usize, copies: usize) {
+    /// Tells the session, once, what is wanted, by how many connections, and what the batch `cost` beyond that and its bytes;
+    /// and takes the deliveries that it has written, where these are it.
+    pub fn settle(&mut self, connections: usize, cost: usize) {
         if let Some(asked) = self.asked.take() {
             let is_wanted = |dialect: &Dialect| self.wanted[dialect.index()] != Wanted::None;
             asked.tell(Dialect::ALL.into_iter().filter(is_wanted));
-            asked.tell_fanout(connections, copies.div_ceil(self.messages.len().max(1)));
+            asked.tell_costs(connections, cost.div_ceil(self.messages.len().max(1)));
         }
         let wanted = &self.wanted;
         if let Some(ahead) = self.ahead.take_if(|ahead| wanted[ahead.0.index()] == Wanted::All) {

@@ -3,7 +3,7 @@
 use std::mem;
 use std::ops::Range;
 
-use crate::broker::{Control, EVENT_COST, Step, copies_cost, fanout_cost, topic_cost};
+use crate::broker::{Control, EVENT_COST, Step, fanout_cost, guessed_cost, topic_cost};
 use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
     Ahead, Asked, Batch, Claim, ControlRequest, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part,
@@ -92,8 +92,9 @@ pub struct Recent {
     flight: Claim,
     /// Whether messages may decode to far more than their lengths explain.
     permit: bool,
-    /// Shapes of filters that there are.
+    /// Shapes of filters that there are, and connections.
     shapes: usize,
+    connections: usize,
     /// Memory for batches, and how many messages and nodes the one before had.
     spares: Spares,
     messages: usize,
@@ -142,7 +143,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         decoded: 0,
         decoded_before: 0,
         ahead: recent.ahead(region.len()),
-        each: copies_cost(recent.asked.fanout().1),
+        each: recent.asked.each().unwrap_or_else(|| guessed_cost(recent.connections)),
         recent,
         messages: Vec::new(),
         topics: Topics::default(),
@@ -478,7 +479,7 @@ impl<'a> Intake<'a> {
             like.topic = None;
         }
         let decoded = mem::take(&mut self.decoded);
-        self.cost += fanout_cost(self.recent.asked.fanout().0);
+        self.cost += fanout_cost(self.recent.asked.fanout());
         self.decoded_before += decoded;
         let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
         let claim = self.recent.flight.split(BATCH + asked.room(bytes.len()) + mem::take(&mut self.paid));
@@ -502,9 +503,9 @@ impl Recent {
         BATCH + self.asked.room(bytes)
     }
 
-    /// Says how many shapes of filters there are.
-    pub(super) fn note_shapes(&mut self, shapes: usize) {
-        self.shapes = shapes;
+    /// Says how many shapes of filters there are, and connections.
+    pub(super) fn note_audience(&mut self, shapes: usize, connections: usize) {
+        (self.shapes, self.connections) = (shapes, connections);
     }
 
     /// Says whether messages of the next event may decode to far more than their lengths explain.

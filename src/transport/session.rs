@@ -327,7 +327,8 @@ impl Session {
             // What waits for memory here holds nothing but its frames.
             let flight = self.purse.fly(self.recent.room(whole), &self.events, &self.shared);
             self.recent.hold(flight);
-            self.recent.note_shapes(self.shared.shapes.load(Ordering::Relaxed));
+            let [shapes, open] = [self.shared.shapes.load(Ordering::Relaxed), self.shared.counters.open()];
+            self.recent.note_audience(shapes, open);
         }
         let mut taken = take_in(self.buffer.bytes(), limits, &mut self.recent);
         // Each batch has taken its part.

@@ -16,6 +16,8 @@ const SUBSCRIPTION_COST: usize = 512;
 
 /// Subscriptions for which a connection may keep room though it has none.
 const ROOMY: usize = 256;
+/// Bytes of subscriptions that each connection may have whatever others have; they are a part of what it takes itself.
+const MODEST: usize = 8 << 10;
 /// One part in so many of the memory for connections is not for subscriptions, so that somebody new finds some.
 const FOR_NEWCOMERS: usize = 4;
 
@@ -31,6 +33,8 @@ pub(super) struct Client {
     pub(super) filters: HashMap<TopicFilter, Wish>,
     /// With the memory for connections, for its subscriptions.
     account: Account,
+    /// Bytes of subscriptions for which none is claimed.
+    modest: usize,
     /// How many subscriptions ask for an outbox of each length.
     queues: BTreeMap<usize, usize>,
     /// Where subscriptions wait that would rather lose messages.
@@ -42,8 +46,8 @@ pub(super) struct Client {
     pub(super) dropped: u64,
     /// Those of them that were put into its outbox itself.
     pub(super) queued: u64,
-    /// What these were when it was last looked at while memory was short.
-    pub(super) looked_at: Option<u64>,
+    /// What these were when it was last looked at while memory was short, and what its writer had done.
+    pub(super) looked_at: Option<(u64, usize)>,
     /// The format of the last subscription, for an error that answers no request.
     pub(super) format: Format,
 }
@@ -58,6 +62,11 @@ pub(super) struct Wish {
     claim: Claim,
 }
 
+/// What a subscription costs.
+fn cost(filter: &TopicFilter) -> usize {
+    filter.as_str().len() + SUBSCRIPTION_COST
+}
+
 impl Client {
     pub(super) fn new(id: ClientId, peer: SocketAddr, outbox: Outbox, account: Account) -> Client {
         Client {
@@ -67,6 +76,7 @@ impl Client {
             outbox,
             filters: HashMap::new(),
             account,
+            modest: 0,
             queues: BTreeMap::new(),
             mailboxes: Vec::new(),
             free_mailboxes: Vec::new(),
@@ -92,7 +102,10 @@ impl Client {
                  above several of them, or use another connection"
             ));
         }
-        let (cost, share) = (filter.as_str().len() + SUBSCRIPTION_COST, self.account.share());
+        let (cost, share) = (cost(filter), self.account.share());
+        if self.modest + cost <= MODEST {
+            return Ok(Claim::nothing());
+        }
         let has_room = share.used() + cost <= share.limit() - share.limit() / FOR_NEWCOMERS;
         let claim = if has_room { self.account.try_claim(cost) } else { None };
         claim.ok_or_else(|| {
@@ -115,6 +128,9 @@ impl Client {
         claim: Claim,
     ) -> Way {
         let claim = self.forget_wish(filter).unwrap_or(claim);
+        if claim.bytes() == 0 {
+            self.modest += cost(filter);
+        }
         let messages = queue.map_or(self.queue_messages, |queue| queue.min(self.queue_messages));
         let mailbox = self.outbox.mailbox(overflow, filter.clone(), dialect, messages);
         let way = match mailbox {
@@ -137,6 +153,9 @@ impl Client {
     /// Forgets what a subscription asked for. Returns the memory that it took.
     pub(super) fn forget_wish(&mut self, filter: &TopicFilter) -> Option<Claim> {
         let Wish { way, queue, claim } = self.filters.remove(filter)?;
+        if claim.bytes() == 0 {
+            self.modest -= cost(filter);
+        }
         if let Way::DropOldest(place) | Way::Latest(place) = way
             && self.mailboxes[place as usize].take().is_some()
         {

@@ -22,7 +22,7 @@ const PART: usize = 4;
 const MODEST: usize = 64 << 10;
 
 /// Time between two looks, in which whoever keeps up has read what was on its way.
-const BETWEEN: Duration = Duration::from_millis(50);
+const BETWEEN: Duration = Duration::from_millis(200);
 
 /// What is done about too little memory.
 #[derive(Debug, Default)]
@@ -148,10 +148,13 @@ impl Dispatcher {
 }
 
 impl Client {
-    /// Whether it has read everything that had been put into its outbox when this was asked last, or it was not asked yet.
+    /// Whether its writer has done something since this was asked last, and all that had been put into its outbox by then; or
+    /// whether it was not asked yet.
     fn keeps_up(&mut self) -> bool {
+        let written = self.outbox.written();
         let read = self.queued.saturating_sub(self.outbox.level().0 as u64);
-        self.looked_at.replace(self.queued).is_none_or(|then| read >= then)
+        let then = self.looked_at.replace((self.queued, written));
+        then.is_none_or(|(queued, before)| read >= queued && written != before)
     }
 }
 

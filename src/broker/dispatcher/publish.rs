@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Dispatcher;
+use crate::broker::cost::Extra;
 use crate::broker::delivery::Selection;
 use crate::broker::event::ClientId;
 use crate::broker::mailbox::{Mailbox, Put};
@@ -42,16 +43,24 @@ impl Dispatcher {
     /// so, and stored otherwise: publishers learn that the store is full before they send more.
     pub(super) fn publish(&mut self, mut batch: Batch, can_refuse: bool) -> Vec<(Format, Refusal)> {
         let mut refused = Vec::new();
-        let shares = match self.route(&batch, can_refuse, &mut refused) {
-            Some(routes) => share_equally(&mut batch, &routes),
-            None => self.selections.take(&mut batch),
+        let (shares, selected) = match self.route(&batch, can_refuse, &mut refused) {
+            Some(routes) => (share_equally(&mut batch, &routes), 0),
+            None => {
+                let shares = self.selections.take(&mut batch);
+                let selected = shares.iter().map(|share| share.messages).sum();
+                (shares, selected)
+            }
         };
         self.counts.published += (batch.messages().len() - refused.len()) as u64;
         self.counts.store_refused += refused.len() as u64;
         self.note_room();
         let is_copied = |share: &&Share| matches!(share.route.way, Way::Latest(_));
-        let copies = shares.iter().filter(is_copied).map(|share| share.messages).sum();
-        batch.settle(shares.len(), copies);
+        let extra = Extra {
+            copies: shares.iter().filter(is_copied).map(|share| share.messages).sum(),
+            selected,
+            routed: self.tree.take_routed(),
+        };
+        batch.settle(shares.len(), extra.cost());
         let batch = Arc::new(batch);
         let mut copies = Copies::default();
         for share in shares {
