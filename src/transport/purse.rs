@@ -15,6 +15,8 @@ use crate::codec::{Account, Claim, Share, Workspace};
 const CONNECTION: usize = 48 << 10;
 /// Buffers up to this size are part of that.
 const SMALL_BUFFER: usize = 4 << 10;
+/// A frame that needs a larger buffer is long.
+pub(super) const LARGE_BUFFER: usize = 64 << 10;
 /// Bytes of messages on their way that each connection may have whatever others have.
 const MODEST: usize = 8 << 10;
 /// How often a producer that waits for memory says so.
@@ -105,8 +107,7 @@ impl Purse {
 
     /// Whether a large frame is in the making while others wait for the memory that it takes.
     pub(super) fn is_in_the_way(&self) -> bool {
-        const LARGE: usize = 64 << 10;
-        self.frames.bytes() > LARGE
+        self.frames.bytes() > LARGE_BUFFER
             && self.frames.account().is_some_and(|account| account.share().is_wanted())
     }
 

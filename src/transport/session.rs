@@ -18,14 +18,16 @@ use super::line::{Arrived, Incoming, Line, Outgoing};
 use super::parked::Parked;
 use super::patience::write_tick;
 use super::pool::{self, Pool};
-use super::purse::Purse;
+use super::purse::{LARGE_BUFFER, Purse};
 use super::server::Config;
 use super::threads;
 use super::writer::{Ties, Writer};
 use crate::broker::{Backlog, ClientId, Control, Counters, Event, Memory, Step, outbox_with};
 use crate::codec::pickle::release_scratch;
 use crate::codec::{Claim, Spares};
-use crate::protocol::{ErrorCode, Format, FrameBuffer, LARGEST_BUFFER, NextSize, Refusal, whole_frames};
+use crate::protocol::{
+    ErrorCode, Format, FrameBuffer, HEADER_LEN, LARGEST_BUFFER, NextSize, Refusal, whole_frames,
+};
 
 /// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs, with room.
 const SESSION_STACK: usize = 256 << 10;
@@ -304,7 +306,8 @@ impl Session {
                 self.buffer.release();
                 release_scratch();
             }
-            self.purse.note_buffer(self.buffer.size());
+            let size = self.buffer.size();
+            self.purse.note_buffer(size.max(self.unfinished(size)));
             if let Some(fault) = taken.fault {
                 let format = fault.answer_in();
                 self.refuse(Refusal::from(fault), format)?;
@@ -393,7 +396,10 @@ impl Session {
     /// begun, and had none for as long as a frame may take. `starved` is how long that was.
     fn make_room(&mut self, starved: &mut Duration) -> Option<usize> {
         let NextSize { wanted, least } = self.buffer.next_size();
-        if wanted <= self.buffer.size() || self.purse.try_buffer(wanted) {
+        // Whoever waits for memory for a part of a frame while it holds another part may wait for whoever does the same. So what
+        // is long is claimed as a whole, though the buffer only grows with what arrives.
+        let whole = self.unfinished(least);
+        if wanted <= self.buffer.size() || self.purse.try_buffer(wanted.max(whole)) {
             return Some(wanted);
         }
         // What only makes reading faster is not waited for.
@@ -401,9 +407,18 @@ impl Session {
             return Some(least);
         }
         let (began, patience) = (Instant::now(), self.shared.config.frame_timeout.saturating_sub(*starved));
-        let has_room = self.purse.wait_to_buffer(least, patience);
+        let has_room = self.purse.wait_to_buffer(least.max(whole), patience);
         *starved += began.elapsed();
         has_room.then_some(least)
+    }
+
+    /// Bytes of the frame that has begun, if it is one that needs a buffer of `size` and that is long.
+    fn unfinished(&self, size: usize) -> usize {
+        if size <= LARGE_BUFFER {
+            return 0;
+        }
+        let most = HEADER_LEN + self.shared.config.limits.max_frame as usize;
+        self.buffer.announced().map_or(0, |frame| frame.min(most))
     }
 
     /// Refuses the frame that has begun, whose rest is skipped as it comes.
