@@ -58,8 +58,9 @@ pub(super) struct Wish {
     way: Way,
     /// The longest its queue may be.
     queue: Option<usize>,
-    /// The memory that it takes.
+    /// The memory that it takes, or what it is counted as where none is claimed.
     claim: Claim,
+    modest: usize,
 }
 
 /// What a subscription costs.
@@ -128,9 +129,8 @@ impl Client {
         claim: Claim,
     ) -> Way {
         let claim = self.forget_wish(filter).unwrap_or(claim);
-        if claim.bytes() == 0 {
-            self.modest += cost(filter);
-        }
+        let modest = if claim.bytes() == 0 { cost(filter) } else { 0 };
+        self.modest += modest;
         let messages = queue.map_or(self.queue_messages, |queue| queue.min(self.queue_messages));
         let mailbox = self.outbox.mailbox(overflow, filter.clone(), dialect, messages);
         let way = match mailbox {
@@ -146,16 +146,15 @@ impl Client {
             *self.queues.entry(queue).or_insert(0) += 1;
             self.set_queue();
         }
-        self.filters.insert(filter.clone(), Wish { way, queue, claim });
+        self.filters.insert(filter.clone(), Wish { way, queue, claim, modest });
         way
     }
 
     /// Forgets what a subscription asked for. Returns the memory that it took.
     pub(super) fn forget_wish(&mut self, filter: &TopicFilter) -> Option<Claim> {
-        let Wish { way, queue, claim } = self.filters.remove(filter)?;
-        if claim.bytes() == 0 {
-            self.modest -= cost(filter);
-        }
+        let Wish { way, queue, claim, modest } = self.filters.remove(filter)?;
+        // What it was counted as: there are two ways to spell a filter.
+        self.modest -= modest;
         if let Way::DropOldest(place) | Way::Latest(place) = way
             && self.mailboxes[place as usize].take().is_some()
         {
