@@ -202,3 +202,14 @@ fn a_connection_that_cancels_its_subscriptions_keeps_no_room_for_them() {
     assert!(client.filters.capacity() <= 512, "{}", client.filters.capacity());
     assert_eq!(client.mailboxes.capacity(), 0);
 }
+
+/// A subtree can be named with and without `/#`: forgotten is what was counted, however it is spelled.
+#[test]
+fn a_subscription_that_is_spelled_in_another_way_is_the_same() {
+    let mut dispatcher = Dispatcher::default();
+    let inbox = connect(&mut dispatcher, 1);
+    for filter in ["t", "t/#", "t", "t/#"] {
+        assert_eq!(refused(&mut dispatcher, &inbox, 1, filter), None, "{filter}");
+        assert_eq!(dispatcher.stats().subscriptions, 1, "{filter}");
+    }
+}
