@@ -72,8 +72,7 @@ fn carry(broker: SocketAddr, consumers: usize) -> std::io::Result<()> {
 }
 
 fn end_to_end(c: &mut Criterion) {
-    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let Ok(broker) = Broker::start(Config { listen, ..Config::default() }) else { return };
+    let Ok(broker) = Broker::start(Config::listening_on(([127, 0, 0, 1], 0))) else { return };
     let mut group = c.benchmark_group("end to end, 128-byte JSON");
     group.sample_size(10);
     for consumers in [1, 8] {

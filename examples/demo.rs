@@ -4,7 +4,7 @@
 
 use std::error::Error;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 
 use babelmq::{Broker, Config, Format, PickleQueue};
 
@@ -18,8 +18,7 @@ const SUBSCRIBE: [(Format, &[u8]); 3] = [
 const DATA: &str = include_str!("data/weather-nyc-2013.ndjson");
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let broker =
-        Broker::start(Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() })?;
+    let broker = Broker::start(Config::listening_on(([127, 0, 0, 1], 0)))?;
     println!("a broker listens on {}", broker.local_addr());
 
     let mut consumers = Vec::new();

@@ -34,7 +34,7 @@ pub mod storage;
 mod transport;
 
 #[cfg(feature = "broker")]
-pub use broker::{Stats, SubscriptionInfo, Unsaved};
+pub use broker::{Peer, Stats, SubscriptionInfo, Unsaved};
 #[cfg(feature = "middleware")]
 pub use middleware::{
     Arrival, Client, Json, JsonQueue, Message, Pickle, PickleQueue, Publish, Pulls, Queue, QueueBuilder,
@@ -42,7 +42,7 @@ pub use middleware::{
 };
 pub use protocol::{ErrorCode, Format, Limits, Refusal, Topic, TopicFilter, Value};
 #[cfg(all(feature = "broker", not(shuttle)))]
-pub use transport::{Broker, BrokerHandle, Config, StartError};
+pub use transport::{Broker, BrokerHandle, Config, ListenUrl, ParseListenUrlError, StartError};
 
 /// For the instruction budget in `benches`. No part of the interface.
 #[cfg(all(feature = "broker", not(shuttle)))]

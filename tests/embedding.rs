@@ -5,7 +5,7 @@
 mod support;
 
 use babelmq::Format::{Json, Pickle, Xml};
-use babelmq::{Broker, Config, ErrorCode, Limits, Topic, Value};
+use babelmq::{Broker, Config, ErrorCode, Limits, Peer, Topic, Value};
 use support::Field::{Bool, Str};
 use support::{Client, FORMATS, config, number, start};
 
@@ -25,7 +25,7 @@ fn value() -> Value {
 #[test]
 fn the_address_is_the_one_that_was_taken() {
     let broker = start();
-    assert_eq!(broker.local_addr().ip(), config().listen.ip());
+    assert!(broker.local_addr().ip().is_loopback());
     assert_ne!(broker.local_addr().port(), 0);
     Client::to(broker.local_addr()).is_quiet();
 }
@@ -142,7 +142,7 @@ fn list_subscriptions_says_who_and_how() {
     {
         let mut client = Client::connect(&broker);
         client.subscribe_with(format, filter, &[("exact", Bool(exact))]);
-        expected.push((client.local_addr(), filter.to_owned(), format, exact));
+        expected.push((Peer::from(client.local_addr()), filter.to_owned(), format, exact));
         clients.push(client);
     }
     let found = |topic: &str| {

@@ -215,12 +215,12 @@ fn dropping_the_handle_shuts_down_and_the_port_is_free_at_once() {
     let mut client = Client::connect(&broker);
     client.publish(Json, "/t", b"1");
     client.subscribe(Json, "#");
-    let taken = Broker::start(Config { listen: address, ..config() }).map(drop).unwrap_err();
+    let taken = Broker::start(Config::listening_on(address)).map(drop).unwrap_err();
     assert!(taken.to_string().contains(&format!("{address}: the address is in use")), "{taken}");
     drop(broker);
     no_thread_is_left();
     client.ends();
-    let again = Broker::start(Config { listen: address, ..config() }).unwrap();
+    let again = Broker::start(Config::listening_on(address)).unwrap();
     assert_eq!(again.local_addr(), address);
     assert_eq!(Client::to(address).subscribe(Json, "#").len(), 0, "it begins with nothing");
 }

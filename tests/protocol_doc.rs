@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use babelmq::broker::{METRICS, QueueLimits};
@@ -95,8 +95,7 @@ fn is_said(found: &str, printed: &str) -> bool {
 fn the_examples_are_what_happens() {
     let sections = sections();
     for (heading, examples) in &sections {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let broker = Broker::start(Config { listen, ..Config::default() }).unwrap();
+        let broker = Broker::start(Config::listening_on(([127, 0, 0, 1], 0))).unwrap();
         let mut connection = TcpStream::connect(broker.local_addr()).unwrap();
         connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         for Example { line, format, sender, body } in examples {

@@ -12,7 +12,6 @@ mod report;
 mod run;
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -21,6 +20,7 @@ use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 use super::expiry::Expiries;
 use super::memory::{Memory, Use};
 use super::outbox::{Full, Outbox, Undelivered};
+use super::peer::Peer;
 use super::recorder::Recorder;
 use super::selections::Selections;
 use super::stats::Counts;
@@ -159,7 +159,7 @@ impl Dispatcher {
         self.stop_falling_behind();
     }
 
-    fn attach(&mut self, id: ClientId, peer: SocketAddr, outbox: Outbox) {
+    fn attach(&mut self, id: ClientId, peer: Peer, outbox: Outbox) {
         let client = Client::new(id, peer, outbox, self.memory.of(Use::Connections).account());
         let slot = match self.free.pop() {
             Some(slot) => {

@@ -1,10 +1,10 @@
 //! The closed set of all that reaches the dispatcher.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use super::backlog::Queued;
 use super::outbox::Outbox;
+use super::peer::Peer;
 use super::progress::Ticket;
 use super::stats::Stats;
 use super::sync::Sender;
@@ -29,7 +29,7 @@ pub enum Event {
         /// The connection.
         client: ClientId,
         /// Where it connects from.
-        peer: SocketAddr,
+        peer: Peer,
         /// Its writer holds the other end.
         outbox: Outbox,
     },
@@ -152,7 +152,7 @@ pub struct SubscriptionInfo {
     /// The connection.
     pub client: ClientId,
     /// Where it connects from.
-    pub peer: SocketAddr,
+    pub peer: Peer,
     /// What it subscribed to, as it spelled it.
     pub filter: String,
     /// The format of its deliveries.

@@ -1,9 +1,8 @@
 //! The answer to a `stats`: what a person who looks at a broker wants to see.
 
-use std::net::SocketAddr;
-
 use super::event::ClientId;
 use super::memory::Use;
+use super::peer::Peer;
 use super::stats::{Counters, METRICS, Stats};
 use crate::protocol::{Format, Topic, Value};
 
@@ -29,7 +28,7 @@ pub(super) struct TopicReport {
 #[derive(Debug)]
 pub(super) struct SubscriberReport {
     pub(super) client: ClientId,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     pub(super) format: Format,
     /// Some of its subscriptions, and how many there are.
     pub(super) topics: Vec<String>,

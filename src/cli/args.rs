@@ -1,6 +1,5 @@
 //! The arguments, and with them `--help`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::protocol::{
     Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_DECODED_SIZE,
     MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, Topic, TopicFilter,
 };
-use crate::transport::Config;
+use crate::transport::{Config, ListenUrl};
 
 /// A message broker that translates: every producer and consumer speaks JSON, XML or pickle, each its own.
 #[derive(Debug, Parser)]
@@ -95,9 +94,17 @@ pub(super) struct Serve {
     #[command(flatten)]
     pub(super) logging: LogSettings,
 
-    /// The address to listen on; port 0 takes any that is free.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5000", env = "BABELMQ_LISTEN")]
-    listen: SocketAddr,
+    /// Where to listen: tcp://127.0.0.1:5000, for which 127.0.0.1:5000 is short and where port 0 takes any that is free,
+    /// or unix:/run/babelmq.sock, or with other permissions than 660 unix:/run/babelmq.sock?mode=600. It can be given more
+    /// than once; in the environment several are separated by commas.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "127.0.0.1:5000",
+        env = "BABELMQ_LISTEN",
+        value_delimiter = ','
+    )]
+    listen: Vec<ListenUrl>,
 
     /// Memory that the broker may use, as in 512MiB, all in all; three quarters of what the machine or its control group
     /// has where it is not given. What one message may be is cut to what fits.
@@ -196,7 +203,7 @@ impl Serve {
     pub(super) fn config(&self) -> Config {
         let of_frame = Limits::with_max_frame(self.max_frame);
         Config {
-            listen: self.listen,
+            listeners: self.listen.clone(),
             memory: self.memory,
             limits: Limits {
                 decoded_size: self.max_decoded.unwrap_or(of_frame.decoded_size).min(MAXIMUM_DECODED_SIZE),

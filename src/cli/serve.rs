@@ -34,12 +34,13 @@ pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure
     let broker = Broker::start_with(config.clone(), store(serve, &config)?)?;
     let manager = Manager::from_environment();
     // Whoever started the broker may have closed the other end of the pipe; it serves all the same.
-    let _ = writeln!(io::stdout(), "babelmq listening on {}", broker.local_addr());
+    let listeners = broker.listeners().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let _ = writeln!(io::stdout(), "babelmq listening on {listeners}");
     let memory = match &serve.data_dir {
         Some(directory) => format!("last values in {}", directory.display()),
         None => "last values in memory only (--data-dir keeps them)".to_owned(),
     };
-    let status = format!("listening on {}; {memory}", broker.local_addr());
+    let status = format!("listening on {listeners}; {memory}");
     tracing::info!("{status}");
     manager.ready(&status);
 

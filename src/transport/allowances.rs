@@ -8,12 +8,13 @@
 //! processors are left for everybody else.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+
+use crate::broker::Origin;
 
 /// Bytes that an address may have at once: two of the largest messages that there are by default.
 const MOST: u64 = 512 << 20;
@@ -34,7 +35,7 @@ pub(super) struct Allowances {
 
 #[derive(Debug)]
 struct Inner {
-    allowances: HashMap<IpAddr, Allowance>,
+    allowances: HashMap<Origin, Allowance>,
     /// So many addresses are looked through next.
     next_look: usize,
     /// Permits that nobody has.
@@ -72,12 +73,12 @@ impl Allowances {
     }
 
     /// A permit for an address that has some of its allowance left, as soon as there is one; gives up after `patience`.
-    pub(super) fn permit(self: &Arc<Allowances>, address: IpAddr, patience: Duration) -> Option<Permit> {
+    pub(super) fn permit(self: &Arc<Allowances>, origin: Origin, patience: Duration) -> Option<Permit> {
         let until = Instant::now() + patience;
         let mut inner = self.inner.lock();
         loop {
             let now = Instant::now();
-            let pause = inner.spend(now, address, 0, 0);
+            let pause = inner.spend(now, origin, 0, 0);
             if pause.is_zero() && inner.permits > 0 {
                 inner.permits -= 1;
                 return Some(Permit(self.clone()));
@@ -91,17 +92,17 @@ impl Allowances {
     }
 
     /// Takes `extra` bytes of the allowance of an address that has sent `sent` bytes for them.
-    pub(super) fn spend(&self, address: IpAddr, sent: usize, extra: usize) {
-        self.inner.lock().spend(Instant::now(), address, sent, extra);
+    pub(super) fn spend(&self, origin: Origin, sent: usize, extra: usize) {
+        self.inner.lock().spend(Instant::now(), origin, sent, extra);
     }
 }
 
 impl Inner {
     /// Takes some of an allowance. Returns how long it is until there is some left.
-    fn spend(&mut self, now: Instant, address: IpAddr, sent: usize, extra: usize) -> Duration {
+    fn spend(&mut self, now: Instant, origin: Origin, sent: usize, extra: usize) -> Duration {
         self.look_through(now);
         let whole = Allowance { left: MOST as i64, since: now };
-        let allowance = self.allowances.entry(address).or_insert(whole);
+        let allowance = self.allowances.entry(origin).or_insert(whole);
         allowance.come(now);
         allowance.add((sent as u64).saturating_mul(PER_BYTE));
         allowance.left = allowance.left.saturating_sub_unsigned(extra as u64);
@@ -141,19 +142,20 @@ impl Allowance {
 mod tests {
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const HERE: Origin = Origin::Address(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+    const OTHER: Origin = Origin::User(1_000);
 
     #[test]
     fn who_has_used_it_up_waits_and_others_do_not() {
         let (allowances, start) = (Allowances::with_permits(1), Instant::now());
-        let spend = |after: u64, address: IpAddr, sent, extra| {
-            allowances.inner.lock().spend(start + Duration::from_millis(after), address, sent, extra)
+        let spend = |after: u64, origin: Origin, sent, extra| {
+            allowances.inner.lock().spend(start + Duration::from_millis(after), origin, sent, extra)
         };
         let most = MOST as usize;
         assert_eq!(spend(0, HERE, 0, most), Duration::ZERO);
         let second = PER_SECOND as usize;
         assert_eq!(spend(0, HERE, 0, 2 * second), Duration::from_secs(2), "over any connection");
-        assert_eq!(spend(0, "127.0.0.2".parse().unwrap(), 0, most), Duration::ZERO);
+        assert_eq!(spend(0, OTHER, 0, most), Duration::ZERO);
         assert_eq!(spend(1_000, HERE, 0, 0), Duration::from_secs(1), "some has come");
         assert_eq!(
             spend(1_000, HERE, second / PER_BYTE as usize, 0),
@@ -171,7 +173,7 @@ mod tests {
         for number in 0..10 * MANY as u32 {
             // Each has all of it again when the next but hundred comes.
             let now = start + Duration::from_millis(u64::from(number) * 10);
-            allowances.inner.lock().spend(now, IpAddr::from(number.to_be_bytes()), 0, PER_SECOND as usize);
+            allowances.inner.lock().spend(now, Origin::User(number), 0, PER_SECOND as usize);
         }
         let remembered = allowances.inner.lock().allowances.len();
         assert!(remembered <= 2 * MANY, "{remembered}");
@@ -191,6 +193,6 @@ mod tests {
         // Whoever has used its allowance up gets none; others do.
         allowances.spend(HERE, 0, 2 * MOST as usize);
         assert!(allowances.permit(HERE, Duration::ZERO).is_none());
-        assert!(allowances.permit("127.0.0.2".parse().unwrap(), Duration::ZERO).is_some());
+        assert!(allowances.permit(OTHER, Duration::ZERO).is_some());
     }
 }

@@ -1,9 +1,8 @@
 //! Refused messages in the log: a few of each client, so that one that sends nothing else does not fill the disk.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::broker::{ClientId, Control, Step};
+use crate::broker::{ClientId, Control, Peer, Step};
 
 /// Refusals of one client that are logged in a [`SPAN`].
 const LOGGED: u32 = 3;
@@ -13,14 +12,14 @@ const SPAN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Complaints {
     client: ClientId,
-    peer: SocketAddr,
+    peer: Peer,
     since: Option<Instant>,
     logged: u32,
     unlogged: u64,
 }
 
 impl Complaints {
-    pub(super) fn new(client: ClientId, peer: SocketAddr) -> Complaints {
+    pub(super) fn new(client: ClientId, peer: Peer) -> Complaints {
         Complaints { client, peer, since: None, logged: 0, unlogged: 0 }
     }
 

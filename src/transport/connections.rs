@@ -1,13 +1,14 @@
 //! The connections that are open, so that all of them can be counted and ended, and their threads joined.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::Shutdown;
 
 use parking_lot::Mutex;
 
 use super::line::Line;
+use super::server::Config;
 use super::threads::Thread;
-use crate::broker::ClientId;
+use crate::broker::{ClientId, Origin};
 
 /// Open connections and the threads that serve them.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Inner {
     open: HashMap<ClientId, Connection>,
-    per_address: HashMap<IpAddr, usize>,
+    per_origin: HashMap<Origin, usize>,
     /// Threads that are at their very end.
     ended: Vec<Thread>,
 }
@@ -26,7 +27,7 @@ struct Inner {
 #[derive(Debug)]
 struct Connection {
     line: Line,
-    peer: IpAddr,
+    origin: Origin,
     /// The session's thread; none before it was started, and while it is parked.
     thread: Option<Thread>,
     /// The writer's thread, where it has one; perhaps one that has ended.
@@ -34,22 +35,34 @@ struct Connection {
 }
 
 impl Connections {
-    /// How many are open.
-    pub(super) fn len(&self) -> usize {
-        self.inner.lock().open.len()
-    }
-
-    /// How many are open from an address.
-    pub(super) fn count_of(&self, address: IpAddr) -> usize {
-        self.inner.lock().per_address.get(&address).copied().unwrap_or(0)
-    }
-
-    /// Adds a connection that no thread serves yet.
-    pub(super) fn add(&self, client: ClientId, peer: SocketAddr, line: Line) {
-        let peer = peer.ip();
+    /// Adds a connection that no thread serves yet, if there may be another, and another from there.
+    ///
+    /// # Errors
+    /// Why it cannot stay, and what to do.
+    pub(super) fn add(
+        &self,
+        client: ClientId,
+        origin: Origin,
+        line: Line,
+        config: &Config,
+    ) -> Result<(), String> {
+        let Config { max_connections, max_connections_per_address, .. } = *config;
         let mut inner = self.inner.lock();
-        *inner.per_address.entry(peer).or_insert(0) += 1;
-        inner.open.insert(client, Connection { line, peer, thread: None, writer: None });
+        if inner.open.len() >= max_connections {
+            return Err(format!(
+                "this broker has {max_connections} connections, as many as it may; try again later"
+            ));
+        }
+        let count = inner.per_origin.get(&origin).copied().unwrap_or(0);
+        if count >= max_connections_per_address {
+            return Err(format!(
+                "this broker has {max_connections_per_address} connections from {origin}, as many as it may have \
+                 from one address; close one that is not needed, or ask for a higher limit"
+            ));
+        }
+        inner.per_origin.insert(origin, count + 1);
+        inner.open.insert(client, Connection { line, origin, thread: None, writer: None });
+        Ok(())
     }
 
     /// Says which thread serves a connection from now on.
@@ -98,12 +111,12 @@ impl Connections {
     /// Says that a connection is over, and its thread at its end.
     pub(super) fn remove(&self, client: ClientId) {
         let mut inner = self.inner.lock();
-        let Some(Connection { peer, thread, writer, .. }) = inner.open.remove(&client) else { return };
+        let Some(Connection { origin, thread, writer, .. }) = inner.open.remove(&client) else { return };
         inner.ended.extend(thread.into_iter().chain(writer));
-        if let Some(count) = inner.per_address.get_mut(&peer) {
+        if let Some(count) = inner.per_origin.get_mut(&origin) {
             *count -= 1;
             if *count == 0 {
-                inner.per_address.remove(&peer);
+                inner.per_origin.remove(&origin);
             }
         }
     }

@@ -129,7 +129,7 @@ mod tests {
     fn more_stretches_than_the_kernel_takes_at_once_are_sent_in_order() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (line, incoming, mut outgoing) = Line::plain(listener.accept().unwrap().0);
+        let (line, incoming, mut outgoing) = Line::plain(listener.accept().unwrap().0.into());
         let own: Vec<u8> = (0..3 * 1_024).map(|index| index as u8).collect();
         let stretches = (0..own.len()).map(|index| Stretch::Own(index..index + 1)).collect();
         let gathered = Gathered { stretches, bytes: own.len(), own, ..Gathered::default() };

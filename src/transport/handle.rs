@@ -1,14 +1,15 @@
 //! The embedding program's hold on a running broker.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use socket2::SockRef;
 
+use super::bound::Bound;
+use super::listen_url::ListenUrl;
 use super::session::Shared;
 use crate::broker::{Event, Query, Stats, SubscriptionInfo, Unsaved};
 use crate::codec::{Batch, Document, Payload, to_value};
@@ -20,9 +21,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A running broker. Dropping it shuts the broker down, as [`shutdown`](Self::shutdown) does.
 #[derive(Debug)]
 pub struct BrokerHandle {
-    local_addr: SocketAddr,
-    /// The listener's socket, so that it can be woken when the system has no descriptor for a connection to it.
-    listening: Arc<TcpListener>,
+    /// What the listeners listen on, so that they can be woken.
+    bound: Vec<Arc<Bound>>,
     /// The dispatcher holds the other end and ends when this and every session's clone are gone.
     events: Option<Sender<Event>>,
     shared: Arc<Shared>,
@@ -39,26 +39,32 @@ pub(super) struct Threads {
     /// Where there is a store.
     pub(super) keeper: Option<JoinHandle<Result<(), Unsaved>>>,
     pub(super) attendant: Option<JoinHandle<()>>,
-    pub(super) listener: Option<JoinHandle<()>>,
+    pub(super) listeners: Vec<JoinHandle<()>>,
     pub(super) pool: Vec<JoinHandle<()>>,
 }
 
 impl BrokerHandle {
     /// A handle of a broker whose threads are still to be started.
     pub(super) fn new(
-        local_addr: SocketAddr,
-        listening: Arc<TcpListener>,
+        bound: Vec<Arc<Bound>>,
         events: Sender<Event>,
         shared: Arc<Shared>,
         all_gone: Receiver<()>,
     ) -> BrokerHandle {
         let (events, threads) = (Some(events), Threads::default());
-        BrokerHandle { local_addr, listening, events, shared, all_gone, threads }
+        BrokerHandle { bound, events, shared, all_gone, threads }
     }
 
-    /// The address that the broker listens on, with the port that it took.
+    /// The first TCP address that the broker listens on, with the port that it took; `0.0.0.0:0` where there is none.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        let tcp = |url: &ListenUrl| if let ListenUrl::Tcp(address) = url { Some(*address) } else { None };
+        self.listeners().find_map(tcp).unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
+    }
+
+    /// Where the broker listens, in the order of [`Config::listeners`](super::Config::listeners), with the ports that it
+    /// took.
+    pub fn listeners(&self) -> impl Iterator<Item = &ListenUrl> {
+        self.bound.iter().map(|bound| bound.url())
     }
 
     /// The topics that hold a value, sorted.
@@ -152,15 +158,16 @@ impl BrokerHandle {
         if self.events.is_none() {
             return Ok(());
         }
-        let Threads { dispatcher, keeper, attendant, listener, pool } = std::mem::take(&mut self.threads);
+        let Threads { dispatcher, keeper, attendant, listeners, pool } = std::mem::take(&mut self.threads);
         self.shared.stopping.store(true, Ordering::Release);
-        // The listener is waiting for a connection. Where the system does not wake it when its socket is shut down, it
-        // gets one.
-        if let Some(listener) = listener {
-            let _ = SockRef::from(&*self.listening).shutdown(Shutdown::Both);
-            let _ = TcpStream::connect_timeout(&reachable(self.local_addr), GRACE);
-            join(listener);
+        // Each listener is waiting for a connection.
+        let bound = std::mem::take(&mut self.bound);
+        for listening in &bound {
+            listening.wake();
         }
+        listeners.into_iter().for_each(join);
+        // Whoever comes now is refused by the system.
+        drop(bound);
         // Sessions read what has arrived and end; the dispatcher ends after the last of them; then every outbox closes,
         // and every writer ends when it is written out.
         self.shared.connections.shut_down(Shutdown::Read);
@@ -196,14 +203,4 @@ impl Drop for BrokerHandle {
 fn join(thread: JoinHandle<()>) {
     // A panic was reported where it happened.
     let _ = thread.join();
-}
-
-/// An address that a connection can be made to.
-fn reachable(listening: SocketAddr) -> SocketAddr {
-    let ip = match listening.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listening.port())
 }

@@ -10,14 +10,15 @@ mod sealed;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, ErrorKind, IoSlice, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
+use socket2::Socket;
 
 use crate::protocol::FrameBuffer;
 #[cfg(test)]
@@ -25,10 +26,14 @@ pub(super) use sealed::Unsealed;
 
 /// Pieces that the kernel takes with one call.
 const MOST_AT_ONCE: usize = 1_024;
+/// Bytes that one read discards of what nobody wants.
+const DISCARDED: usize = 4_096;
+/// Reads of it, each time that there is something.
+const MOST_DISCARDS: usize = 16;
 
-/// A connection, for whoever looks at it or shuts it down.
+/// A connection, for whoever looks at it or shuts it down. A TCP socket and a Unix socket are one to it.
 #[derive(Clone, Debug)]
-pub(super) struct Line(Arc<TcpStream>);
+pub(super) struct Line(Arc<Socket>);
 
 /// The end that is read from.
 #[derive(Debug)]
@@ -94,8 +99,8 @@ pub(super) enum Wait {
 
 impl Line {
     /// A connection of plain text.
-    pub(super) fn plain(stream: TcpStream) -> (Line, Incoming, Outgoing) {
-        let line = Line(Arc::new(stream));
+    pub(super) fn plain(socket: Socket) -> (Line, Incoming, Outgoing) {
+        let line = Line(Arc::new(socket));
         let incoming = Incoming { line: line.clone(), text: Opening::Plain };
         let outgoing = Outgoing { line: line.clone(), text: Sealing::Plain };
         (line, incoming, outgoing)
@@ -129,6 +134,12 @@ impl AsRawFd for Line {
     }
 }
 
+impl AsRawFd for Incoming {
+    fn as_raw_fd(&self) -> RawFd {
+        self.line.as_raw_fd()
+    }
+}
+
 impl Incoming {
     /// Says how long a read waits.
     ///
@@ -157,6 +168,22 @@ impl Incoming {
             #[cfg(test)]
             Opening::Sealed(opening) => opening.read(&self.line.0, buffer, size),
         }
+    }
+
+    /// Reads some of what nobody wants, without waiting for it. Returns whether more may come.
+    pub(super) fn discard_some(&mut self) -> bool {
+        let mut discarded = [0; DISCARDED];
+        for _ in 0..MOST_DISCARDS {
+            match recv(&self.line, &mut discarded, RecvFlags::DONTWAIT) {
+                Ok((_, 0)) => return false,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        // It does not stop sending.
+        false
     }
 
     /// Reads what nobody wants until the peer sends nothing any more.
@@ -228,13 +255,12 @@ impl Outgoing {
 }
 
 /// Gives pieces to a socket. Returns how many bytes it took.
-fn send(mut stream: &TcpStream, pieces: &[IoSlice<'_>], wait: Wait) -> io::Result<usize> {
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    let sent = match wait {
-        Wait::Tick => stream.write_vectored(pieces),
-        Wait::No => sendmsg(stream, pieces, &mut SendAncillaryBuffer::default(), flags).map_err(Into::into),
+fn send(socket: &Socket, pieces: &[IoSlice<'_>], wait: Wait) -> io::Result<usize> {
+    let flags = match wait {
+        Wait::Tick => SendFlags::NOSIGNAL,
+        Wait::No => SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
     };
-    match sent {
+    match sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), flags).map_err(io::Error::from) {
         Ok(0) => Err(ErrorKind::WriteZero.into()),
         Err(error) => match error.kind() {
             ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => Ok(0),

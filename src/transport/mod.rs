@@ -6,6 +6,7 @@
 //! the threads of a pool.
 
 mod allowances;
+mod bound;
 mod capacity;
 mod complaints;
 mod connections;
@@ -15,6 +16,7 @@ mod handle;
 mod intake;
 mod line;
 mod list;
+mod listen_url;
 mod listener;
 mod parked;
 mod patience;
@@ -28,4 +30,5 @@ mod writer;
 
 pub use handle::BrokerHandle;
 pub use intake::{Recent, Taken, take_in};
+pub use listen_url::{ListenUrl, ParseListenUrlError};
 pub use server::{Broker, Config, StartError};

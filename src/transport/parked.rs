@@ -4,8 +4,7 @@
 //! thread waits for all parked sockets, and gives a session a thread again as soon as there is something to read.
 
 use std::collections::HashMap;
-use std::io::{self, ErrorKind, Read};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +15,7 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
 
 use super::connections::Connections;
+use super::line::Incoming;
 use super::session::{EXHAUSTED_PAUSE, Session};
 use crate::broker::ClientId;
 
@@ -23,8 +23,6 @@ use crate::broker::ClientId;
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Clients that are turned away in this manner at the same time; more are just closed.
 const MAX_LEAVING: usize = 1_024;
-/// Reads of what such a client sends, each time that it has sent something.
-const MOST_READS: usize = 16;
 /// Sockets that one wait can bring.
 const EVENTS: usize = 1_024;
 
@@ -44,7 +42,7 @@ pub(super) struct Parked {
 #[derive(Debug, Default)]
 struct Inner {
     sessions: HashMap<ClientId, Box<Session>>,
-    leaving: HashMap<usize, (TcpStream, Instant)>,
+    leaving: HashMap<usize, (Incoming, Instant)>,
     next_leaving: usize,
 }
 
@@ -99,7 +97,7 @@ impl Parked {
     }
 
     /// Takes over a client that was told that it cannot stay, and whose direction is shut down.
-    pub(super) fn see_off(&self, stream: TcpStream) {
+    pub(super) fn see_off(&self, incoming: Incoming) {
         let mut inner = self.inner.lock();
         if inner.leaving.len() >= MAX_LEAVING {
             return;
@@ -107,9 +105,9 @@ impl Parked {
         inner.next_leaving += 1;
         let token = LEAVING | inner.next_leaving;
         let watched =
-            self.registry.register(&mut SourceFd(&stream.as_raw_fd()), Token(token), Interest::READABLE);
+            self.registry.register(&mut SourceFd(&incoming.as_raw_fd()), Token(token), Interest::READABLE);
         if watched.is_ok() {
-            inner.leaving.insert(token, (stream, Instant::now() + FAREWELL));
+            inner.leaving.insert(token, (incoming, Instant::now() + FAREWELL));
             drop(inner);
             // The time of the farewell has begun.
             let _ = self.waker.wake();
@@ -210,20 +208,11 @@ impl Parked {
 }
 
 impl Inner {
-    /// Discards what a leaving client sends. The socket does not block: it was made so when the client was told.
+    /// Discards what a leaving client sends.
     fn listen(&mut self, token: usize) {
-        let Some((stream, _)) = self.leaving.get_mut(&token) else { return };
-        let mut discarded = [0; 4_096];
-        for _ in 0..MOST_READS {
-            match stream.read(&mut discarded) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => break,
-            }
+        let Some((incoming, _)) = self.leaving.get_mut(&token) else { return };
+        if !incoming.discard_some() {
+            self.leaving.remove(&token);
         }
-        // It has ended, or does not stop sending.
-        self.leaving.remove(&token);
     }
 }

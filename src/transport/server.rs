@@ -2,19 +2,20 @@
 
 use std::io;
 use std::mem;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
-use socket2::{Domain, Socket, Type};
 
 use super::allowances::Allowances;
+use super::bound::Bound;
 use super::capacity::{available_memory, shortages};
 use super::connections::Connections;
 use super::guards::AbortOnPanic;
 use super::handle::{BrokerHandle, Threads};
+use super::listen_url::ListenUrl;
 use super::listener::Listener;
 use super::parked::{Attendant, Parked};
 use super::pool::{self, Pool};
@@ -33,14 +34,12 @@ use crate::protocol::{
 /// Events that may wait for the dispatcher. An event is what one read brought, so this is a bound on memory: sessions
 /// that find it full stop reading, and TCP slows their producers down.
 const EVENTS: usize = 256;
-/// Connections that the system may hold before they are accepted.
-const BACKLOG: i32 = 1_024;
 
 /// How a broker runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where it listens; port 0 takes any that is free. Default 127.0.0.1:5000.
-    pub listen: SocketAddr,
+    /// Where it listens, all of it; port 0 takes any that is free. Default 127.0.0.1:5000.
+    pub listeners: Vec<ListenUrl>,
     /// Bytes of memory that the broker may use, all in all; `None` is three quarters of what the machine has, or the group
     /// of processes that it runs in, where that is less. `limits` and `store` are cut to what fits.
     pub memory: Option<usize>,
@@ -75,7 +74,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            listen: SocketAddr::from(([127, 0, 0, 1], 5000)),
+            listeners: vec![SocketAddr::from(([127, 0, 0, 1], 5000)).into()],
             memory: None,
             limits: Limits::default(),
             queue: QueueLimits::default(),
@@ -93,14 +92,27 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The default, but for where the broker listens.
+    ///
+    /// ```
+    /// let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+    /// assert_ne!(broker.local_addr().port(), 0);
+    /// # Ok::<(), babelmq::StartError>(())
+    /// ```
+    pub fn listening_on(address: impl Into<SocketAddr>) -> Config {
+        Config { listeners: vec![address.into().into()], ..Config::default() }
+    }
+}
+
 /// Why a broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {}", explain(source))]
+    #[error("cannot listen on {url}: {}", explain(url, source))]
     Listen {
-        /// The address.
-        address: SocketAddr,
+        /// Where.
+        url: ListenUrl,
         /// What the system says.
         source: io::Error,
     },
@@ -112,12 +124,18 @@ pub enum StartError {
     Thread(#[from] io::Error),
 }
 
-fn explain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
+fn explain(url: &ListenUrl, error: &io::Error) -> String {
+    match (error.kind(), url) {
+        (io::ErrorKind::AddrInUse, _) => {
             "the address is in use; is another broker running? (--listen takes another)".into()
         }
-        io::ErrorKind::PermissionDenied => "permission denied; ports below 1024 need privileges".into(),
+        (io::ErrorKind::PermissionDenied, ListenUrl::Tcp(_)) => {
+            "permission denied; ports below 1024 need privileges".into()
+        }
+        (io::ErrorKind::PermissionDenied, ListenUrl::Unix { .. }) => {
+            "permission denied; the broker must be allowed to write to the folder that the socket lies in"
+                .into()
+        }
         _ => error.to_string(),
     }
 }
@@ -141,9 +159,11 @@ impl Broker {
     /// [`StartError`] where the address cannot be listened on, the store cannot be read, or a thread cannot be started.
     /// Nothing of the broker runs then.
     pub fn start_with(mut config: Config, store: Box<dyn Store>) -> Result<BrokerHandle, StartError> {
-        let address = config.listen;
-        let socket = listen(address).map_err(|source| StartError::Listen { address, source })?;
-        let local_addr = socket.local_addr().map_err(|source| StartError::Listen { address, source })?;
+        let bound = |url: &ListenUrl| {
+            let bound = Bound::listen(url).map_err(|source| StartError::Listen { url: url.clone(), source });
+            bound.map(Arc::new)
+        };
+        let bound = config.listeners.iter().map(bound).collect::<Result<Vec<_>, _>>()?;
 
         for shortage in shortages(config.max_connections) {
             let max_connections = config.max_connections;
@@ -177,17 +197,22 @@ impl Broker {
             shapes: dispatcher.shapes(),
             store_full: dispatcher.store_full(),
             awake: AtomicUsize::new(0),
+            next_client: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
             #[cfg(test)]
             is_sealed: tests::SEALED.get(),
         });
-        let socket = Arc::new(socket);
-        let mut handle =
-            BrokerHandle::new(local_addr, socket.clone(), events.clone(), shared.clone(), all_gone);
-        let listener = Listener { socket, events, alive, shared };
-        let work = Work { dispatcher, dispatcher_events, keeper, attendant, calls, listener };
+        let mut handle = BrokerHandle::new(bound.clone(), events.clone(), shared.clone(), all_gone);
+        let listener = |bound| {
+            let (events, alive, shared) = (events.clone(), alive.clone(), shared.clone());
+            Listener { bound, events, alive, shared }
+        };
+        let listeners = bound.into_iter().map(listener).collect();
+        // The threads wait for each other by these, so nobody else may keep them.
+        drop((events, alive));
+        let work = Work { dispatcher, dispatcher_events, keeper, attendant, calls, listeners };
         // Where a thread cannot be started, the handle ends those that run.
-        work.start(&mut handle.threads)?;
+        work.start(&mut handle.threads, &shared)?;
         Ok(handle)
     }
 }
@@ -199,15 +224,14 @@ struct Work {
     keeper: Option<Keeper>,
     attendant: Attendant,
     calls: Receiver<ClientId>,
-    listener: Listener,
+    listeners: Vec<Listener>,
 }
 
 impl Work {
     /// Starts the threads. One that runs is in `threads` at once, and when this returns an error, nothing keeps it from
     /// ending: what it would wait for is gone.
-    fn start(self, threads: &mut Threads) -> io::Result<()> {
-        let Work { dispatcher, dispatcher_events, keeper, attendant, calls, listener } = self;
-        let shared = listener.shared.clone();
+    fn start(self, threads: &mut Threads, shared: &Arc<Shared>) -> io::Result<()> {
+        let Work { dispatcher, dispatcher_events, keeper, attendant, calls, listeners } = self;
         threads.dispatcher = Some(threads::spawn("dispatcher".into(), move || {
             let _guard = AbortOnPanic;
             dispatcher.run(&dispatcher_events);
@@ -223,19 +247,12 @@ impl Work {
             let (shared, calls) = (shared.clone(), calls.clone());
             threads.pool.push(threads::spawn(format!("pool-{number}"), move || pool::run(&shared, &calls))?);
         }
-        // The last: until it runs there are no clients.
-        threads.listener = Some(threads::spawn("listener".into(), move || listener.run())?);
+        // The last: until they run there are no clients.
+        for listener in listeners {
+            threads.listeners.push(threads::spawn("listener".into(), move || listener.run())?);
+        }
         Ok(())
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // A broker that is restarted need not wait for the connections of the one before to be forgotten.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 #[cfg(test)]

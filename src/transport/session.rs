@@ -2,9 +2,8 @@
 
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -22,7 +21,7 @@ use super::purse::{LARGE_BUFFER, Purse};
 use super::server::Config;
 use super::threads;
 use super::writer::{Ties, Writer};
-use crate::broker::{Backlog, ClientId, Control, Counters, Event, Memory, Step, outbox_with};
+use crate::broker::{Backlog, ClientId, Control, Counters, Event, Memory, Peer, Step, outbox_with};
 use crate::codec::pickle::release_scratch;
 use crate::codec::{Claim, Spares};
 use crate::protocol::{
@@ -68,6 +67,8 @@ pub(super) struct Shared {
     pub(super) store_full: Arc<AtomicBool>,
     /// Sessions that have a thread.
     pub(super) awake: AtomicUsize,
+    /// The number of the client that comes next.
+    pub(super) next_client: AtomicU64,
     /// No new clients, and whoever is connected gets no more than what had arrived.
     pub(super) stopping: AtomicBool,
     /// Whether connections are sealed.
@@ -78,7 +79,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Session {
     client: ClientId,
-    peer: SocketAddr,
+    peer: Peer,
     incoming: Incoming,
     /// The end that the writer will have.
     outgoing: Option<Outgoing>,
@@ -118,7 +119,7 @@ enum Pause {
 impl Session {
     pub(super) fn new(
         client: ClientId,
-        peer: SocketAddr,
+        peer: Peer,
         (incoming, outgoing): (Incoming, Outgoing),
         events: Sender<Event>,
         shared: Arc<Shared>,
@@ -350,7 +351,7 @@ impl Session {
             self.send(mem::take(&mut taken.steps), taken.cost);
         }
         if taken.extra > 0 {
-            self.shared.allowances.spend(self.peer.ip(), taken.whole, taken.extra);
+            self.shared.allowances.spend(self.peer.origin(), taken.whole, taken.extra);
         }
         self.permit = None;
         if taken.needs_permit {
@@ -371,7 +372,7 @@ impl Session {
             if self.shared.stopping.load(Ordering::Acquire) {
                 return Err(ErrorKind::ConnectionAborted.into());
             }
-            self.permit = self.shared.allowances.permit(self.peer.ip(), PERMIT_TICK);
+            self.permit = self.shared.allowances.permit(self.peer.origin(), PERMIT_TICK);
             if self.permit.is_some() {
                 break;
             }

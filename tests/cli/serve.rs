@@ -1,11 +1,13 @@
 //! `babelmq serve`.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::process::Command;
 
 use babelmq::Format::Json;
 
 use crate::support::{Client, number};
-use crate::{Served, run};
+use crate::{Served, babelmq, run};
 
 #[test]
 fn one_line_says_where_and_a_signal_ends_it_with_what_was_accepted_written_out() {
@@ -67,12 +69,43 @@ fn an_address_in_use_is_one_clear_line() {
 }
 
 #[test]
+fn several_listeners_are_given_by_flags_the_environment_or_the_file() {
+    let folder = crate::scratch("listeners");
+    let socket = std::env::temp_dir().join(format!("babelmq-cli-{}.sock", std::process::id()));
+    let unix = format!("unix:{}", socket.display());
+    let first = "tcp://127.0.0.1:0";
+    let file = folder.join("b.toml");
+    std::fs::write(&file, format!("listen = [{first:?}, {unix:?}]\n")).unwrap();
+    let mut flags = babelmq(&["serve", "--listen", first, "--listen", &unix]);
+    let mut environment = babelmq(&["serve"]);
+    environment.env("BABELMQ_LISTEN", format!("{first},{unix}"));
+    let mut file = babelmq(&["serve", "--config", file.to_str().unwrap()]);
+    for command in [&mut flags, &mut environment, &mut file] {
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let listening = line.strip_prefix("babelmq listening on ").and_then(|rest| rest.strip_suffix('\n'));
+        let (tcp, rest) = listening.unwrap().split_once(", ").unwrap();
+        assert_eq!(rest, unix, "{line}");
+        Client::to(tcp.parse().unwrap()).is_quiet();
+        Client::of_unix(&socket).is_quiet();
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-s", "TERM", &id]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert!(!socket.exists(), "the socket goes with the broker");
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn wrong_arguments() {
     for arguments in [
         &[][..],
         &["what"],
         &["serve", "--listen", "nowhere"],
         &["serve", "--listen", "127.0.0.1:99999"],
+        &["serve", "--listen", "http://127.0.0.1:0"],
+        &["serve", "--listen", "unix:relative.sock"],
         &["serve", "--max-frame", "0"],
         &["serve", "--max-frame", "1TiB"],
         &["serve", "--max-connections", "-1"],

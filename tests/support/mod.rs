@@ -13,6 +13,9 @@ pub mod xml;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use babelmq::Format::{Json, Pickle, Xml};
@@ -24,7 +27,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const FORMATS: [Format; 3] = [Json, Xml, Pickle];
 
 pub fn config() -> Config {
-    Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() }
+    Config::listening_on(([127, 0, 0, 1], 0))
 }
 
 pub fn start() -> BrokerHandle {
@@ -239,6 +242,15 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Client { stream }
+    }
+
+    /// A client of a Unix socket.
+    pub fn of_unix(path: &Path) -> Client {
+        let stream = UnixStream::connect(path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        // To whoever only reads and writes, a socket is a socket.
+        Client { stream: OwnedFd::from(stream).into() }
     }
 
     pub fn local_addr(&self) -> SocketAddr {

@@ -1,12 +1,12 @@
 //! A connection that can receive, and what it subscribed to.
 
 use std::collections::{BTreeMap, HashMap, btree_map};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::broker::event::ClientId;
 use crate::broker::mailbox::Mailbox;
 use crate::broker::outbox::Outbox;
+use crate::broker::peer::Peer;
 use crate::broker::subscriptions::Way;
 use crate::codec::{Account, Claim, Dialect};
 use crate::protocol::{Format, Overflow, TopicFilter};
@@ -25,7 +25,7 @@ const FOR_NEWCOMERS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) id: ClientId,
-    pub(super) peer: SocketAddr,
+    pub(super) peer: Peer,
     /// Its writer holds the other end. Dropping it is how the dispatcher lets go of a connection.
     pub(super) outbox: Outbox,
     /// What may wait in its outbox, unless a subscription asks for less.
@@ -69,7 +69,7 @@ fn cost(filter: &TopicFilter) -> usize {
 }
 
 impl Client {
-    pub(super) fn new(id: ClientId, peer: SocketAddr, outbox: Outbox, account: Account) -> Client {
+    pub(super) fn new(id: ClientId, peer: Peer, outbox: Outbox, account: Account) -> Client {
         Client {
             id,
             peer,

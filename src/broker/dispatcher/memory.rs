@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 
 use super::Dispatcher;
-use super::report::is_local;
 use crate::broker::delivery::Delivery;
 use crate::broker::keeper::{HANDOVERS, Keeper};
 use crate::broker::progress::{Progress, Ticket};
@@ -154,7 +153,7 @@ impl Dispatcher {
     /// Answers a `backup`, if the client is on this machine: it costs the disk as much as all values do.
     pub(super) fn back_up(&mut self, slot: Slot, format: Format) {
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
-        let (code, reason) = if !is_local(client.peer) {
+        let (code, reason) = if !client.peer.is_local() {
             let reason = "backups are made for clients on the broker's own machine; connect to a loopback address there";
             (ErrorCode::NotPermitted, reason)
         } else if let Some(recorder) = &mut self.recorder {

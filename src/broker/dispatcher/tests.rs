@@ -17,7 +17,7 @@ fn attached(limits: QueueLimits) -> (Dispatcher, Inbox) {
 fn attached_from(address: [u8; 4], limits: QueueLimits) -> (Dispatcher, Inbox) {
     let mut dispatcher = Dispatcher::default();
     let (outbox, inbox) = outbox(limits);
-    let peer = SocketAddr::from((address, 1));
+    let peer = Peer::Tcp((address, 1).into());
     dispatcher.step(Event::Attach { client: CLIENT, peer, outbox });
     (dispatcher, inbox)
 }

@@ -3,7 +3,6 @@
 //! client is sorted: a seed has to lead to the same schedule every time.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -184,7 +183,7 @@ impl Session {
         let (_alive, ended) = bounded(0);
         let writer = Writer::new(inbox, self.socket.clone());
         pool::place(&self.shared, Box::new(Pooled { client: self.client, writer, session, _alive }));
-        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
         let _ = self.events.send(Event::Attach { client: self.client, peer, outbox });
         self.writer = Some((ended, reading));
     }

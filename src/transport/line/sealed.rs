@@ -4,7 +4,8 @@
 //! A record is two bytes of length and so many bytes, each of them changed. No secret is kept.
 
 use std::io::{self, IoSlice};
-use std::net::TcpStream;
+
+use socket2::Socket;
 
 use super::{Arrived, Incoming, Line, Outgoing, Pushed, Sealing as OutgoingText, Wait, arrived, send};
 use crate::protocol::FrameBuffer;
@@ -38,8 +39,8 @@ pub(super) struct Sealing {
 
 impl Line {
     /// A connection that is sealed.
-    pub(in crate::transport) fn sealed(stream: TcpStream) -> (Line, Incoming, Outgoing) {
-        let (line, mut incoming, mut outgoing) = Line::plain(stream);
+    pub(in crate::transport) fn sealed(socket: Socket) -> (Line, Incoming, Outgoing) {
+        let (line, mut incoming, mut outgoing) = Line::plain(socket);
         incoming.text = super::Opening::Sealed(Opening::default());
         outgoing.text = OutgoingText::Sealed(Sealing::default());
         (line, incoming, outgoing)
@@ -53,14 +54,14 @@ impl Opening {
 
     pub(super) fn read(
         &mut self,
-        stream: &TcpStream,
+        socket: &Socket,
         buffer: &mut FrameBuffer,
         size: usize,
     ) -> io::Result<Arrived> {
         let Opening(unsealed) = self;
         if unsealed.plain.is_empty() {
             let mut read = [0; READ];
-            let count = match arrived(|| io::Read::read(&mut &*stream, &mut read))? {
+            let count = match arrived(|| io::Read::read(&mut &*socket, &mut read))? {
                 Arrived::Bytes(count) => count,
                 other => return Ok(other),
             };
@@ -94,12 +95,7 @@ impl Sealing {
         self.left.is_empty()
     }
 
-    pub(super) fn push(
-        &mut self,
-        stream: &TcpStream,
-        pieces: &[IoSlice<'_>],
-        wait: Wait,
-    ) -> io::Result<Pushed> {
+    pub(super) fn push(&mut self, socket: &Socket, pieces: &[IoSlice<'_>], wait: Wait) -> io::Result<Pushed> {
         let mut taken = 0;
         if self.left.is_empty() {
             let plain: Vec<u8> =
@@ -115,7 +111,7 @@ impl Sealing {
         }
         // A few bytes less, so that records are sent in parts.
         let some = self.left.len().div_ceil(2).max(HEAD);
-        let sent = send(stream, &[IoSlice::new(&self.left[..some.min(self.left.len())])], wait)?;
+        let sent = send(socket, &[IoSlice::new(&self.left[..some.min(self.left.len())])], wait)?;
         self.left.drain(..sent);
         Ok(Pushed { taken, sent })
     }

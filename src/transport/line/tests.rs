@@ -1,7 +1,7 @@
 //! Connections, and brokers whose connections are sealed.
 
-use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 use super::sealed::seal;
@@ -15,7 +15,7 @@ fn a_peer_that_has_sent_its_last_is_gone_only_in_a_crowd() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let mut stream = listener.accept().unwrap().0;
-    let (line, ..) = Line::plain(stream.try_clone().unwrap());
+    let (line, ..) = Line::plain(stream.try_clone().unwrap().into());
     assert!(!line.is_gone(true));
     client.shutdown(Shutdown::Write).unwrap();
     let mut watched = [PollFd::new(&stream, PollFlags::RDHUP)];
@@ -30,7 +30,7 @@ fn a_peer_that_has_sent_its_last_is_gone_only_in_a_crowd() {
 }
 
 fn start(change: impl FnOnce(&mut Config)) -> BrokerHandle {
-    let mut config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+    let mut config = Config::listening_on(([127, 0, 0, 1], 0));
     change(&mut config);
     SEALED.set(true);
     let broker = Broker::start(config).unwrap();

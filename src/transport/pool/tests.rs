@@ -41,12 +41,13 @@ fn without_threads(write_timeout: Duration) -> Connected {
         spares: Spares::new(),
         store_full: Arc::default(),
         awake: Default::default(),
+        next_client: Default::default(),
         stopping: Default::default(),
         is_sealed: false,
     });
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (_, _, outgoing) = Line::plain(listener.accept().unwrap().0);
+    let (_, _, outgoing) = Line::plain(listener.accept().unwrap().0.into());
     let client = ClientId(1);
     let (outbox, inbox) = outbox(shared.config.queue);
     let outbox = outbox.calling(client, shared.pool.calls().unwrap());

@@ -36,7 +36,7 @@ fn running() -> usize {
 fn where_a_thread_cannot_be_started_none_is_left() {
     let start = |spawns: usize| {
         SPAWNS_LEFT.set(spawns);
-        let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..Config::default() };
+        let config = Config::listening_on(([127, 0, 0, 1], 0));
         Broker::start_with(config, Box::new(Forgetful))
     };
     // A dispatcher, a store, an attendant, a listener.

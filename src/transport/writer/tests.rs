@@ -20,11 +20,11 @@ struct Connected {
     reading: Sender<()>,
 }
 
-fn connected(line: fn(TcpStream) -> (Line, Incoming, Outgoing), share: &Arc<Share>) -> Connected {
+fn connected(line: fn(socket2::Socket) -> (Line, Incoming, Outgoing), share: &Arc<Share>) -> Connected {
     let config = Config { write_timeout: Duration::from_millis(100), ..Config::default() };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let (_, _, outgoing) = line(listener.accept().unwrap().0);
+    let (_, _, outgoing) = line(listener.accept().unwrap().0.into());
     let (outbox, inbox) = outbox(config.queue);
     let ((reading, session), (alive, _)) = (bounded(0), bounded(0));
     let (account, pages) = (share.account(), Share::unlimited().account());

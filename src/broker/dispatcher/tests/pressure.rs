@@ -17,7 +17,7 @@ fn subscribed(dispatcher: &mut Dispatcher, number: u64, topic: &str, overflow: O
     let accounts = [Use::Answers, Use::Queues].map(|this| dispatcher.memory.of(this).account());
     let [answers, queue] = accounts;
     let (outbox, inbox) = outbox_with(QueueLimits::default(), answers, queue);
-    let (client, peer) = (ClientId(number), SocketAddr::from(([127, 0, 0, 1], 1)));
+    let (client, peer) = (ClientId(number), Peer::Tcp(([127, 0, 0, 1], 1).into()));
     dispatcher.step(Event::Attach { client, peer, outbox });
     let (filter, dialect) = (TopicFilter::parse(topic).unwrap(), Dialect::Json);
     let steps = vec![Step::Control(Control::Subscribe { filter, dialect, overflow, queue: None })];

@@ -6,7 +6,7 @@ use crate::protocol::MAX_SHAPES_OF_BROKER;
 
 fn connect(dispatcher: &mut Dispatcher, number: u64) -> Inbox {
     let (outbox, inbox) = outbox(QueueLimits::default());
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
     dispatcher.step(Event::Attach { client: ClientId(number), peer, outbox });
     inbox
 }

@@ -1,0 +1,148 @@
+//! Where a broker listens.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Permissions of a Unix socket where nothing else is said: its owner and their group may connect.
+const DEFAULT_MODE: u32 = 0o660;
+/// All permissions that there are.
+const LARGEST_MODE: u32 = 0o777;
+
+/// Where a broker listens, as a URL: `tcp://127.0.0.1:5000`, for which `127.0.0.1:5000` is short, or
+/// `unix:/run/babelmq.sock`, or with permissions in octal `unix:/run/babelmq.sock?mode=600`.
+///
+/// ```
+/// use babelmq::ListenUrl;
+///
+/// let tcp: ListenUrl = "tcp://127.0.0.1:5000".parse()?;
+/// assert_eq!(tcp.to_string(), "127.0.0.1:5000");
+/// let unix: ListenUrl = "unix:/run/babelmq.sock".parse()?;
+/// assert_eq!(unix, ListenUrl::Unix { path: "/run/babelmq.sock".into(), mode: 0o660 });
+/// assert!("unix:babelmq.sock".parse::<ListenUrl>().is_err());
+/// # Ok::<(), babelmq::ParseListenUrlError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenUrl {
+    /// An address and a port; port 0 takes any that is free.
+    Tcp(SocketAddr),
+    /// A Unix socket, for clients on the same machine.
+    Unix {
+        /// Where it lies. A socket that an earlier broker has left there is replaced; one that somebody listens on, or
+        /// any other file, is not.
+        path: PathBuf,
+        /// Who may connect, as permissions of the file.
+        mode: u32,
+    },
+}
+
+/// Why a text does not say where to listen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseListenUrlError {
+    /// It has a scheme that no listener speaks.
+    #[error("{0}:// is no scheme that can be listened on; there are tcp://HOST:PORT and unix:/PATH")]
+    Scheme(String),
+    /// Its address is none.
+    #[error(
+        "{0:?} is no address to listen on; it is a number and a port, as in 127.0.0.1:5000 or [::1]:5000"
+    )]
+    Address(String),
+    /// Its path is relative: that would depend on where the broker was started.
+    #[error(
+        "the path of a Unix socket begins with a slash, as in unix:/run/babelmq.sock, and {0:?} does not"
+    )]
+    Path(String),
+    /// It sets what cannot be set there.
+    #[error("{0:?} cannot be set of a Unix socket; there is mode, in octal, as in ?mode=660")]
+    Option(String),
+}
+
+impl From<SocketAddr> for ListenUrl {
+    fn from(address: SocketAddr) -> ListenUrl {
+        ListenUrl::Tcp(address)
+    }
+}
+
+impl FromStr for ListenUrl {
+    type Err = ParseListenUrlError;
+
+    fn from_str(text: &str) -> Result<ListenUrl, ParseListenUrlError> {
+        if let Some(rest) = text.strip_prefix("unix:") {
+            return unix(rest.strip_prefix("//").unwrap_or(rest));
+        }
+        let address = match text.split_once("://") {
+            Some(("tcp", address)) => address,
+            Some((scheme, _)) => return Err(ParseListenUrlError::Scheme(scheme.to_owned())),
+            None => text,
+        };
+        let parsed = address.parse().map_err(|_| ParseListenUrlError::Address(address.to_owned()))?;
+        Ok(ListenUrl::Tcp(parsed))
+    }
+}
+
+fn unix(text: &str) -> Result<ListenUrl, ParseListenUrlError> {
+    let (path, options) = text.split_once('?').map_or((text, None), |(path, options)| (path, Some(options)));
+    if !path.starts_with('/') {
+        return Err(ParseListenUrlError::Path(path.to_owned()));
+    }
+    let mut mode = DEFAULT_MODE;
+    for option in options.into_iter().flat_map(|options| options.split('&')) {
+        let digits = option.strip_prefix("mode=").filter(|digits| !digits.starts_with('+'));
+        let parsed = digits.and_then(|digits| u32::from_str_radix(digits, 8).ok());
+        mode = parsed
+            .filter(|mode| *mode <= LARGEST_MODE)
+            .ok_or_else(|| ParseListenUrlError::Option(option.to_owned()))?;
+    }
+    Ok(ListenUrl::Unix { path: path.into(), mode })
+}
+
+/// As it is read; a TCP address in its short form, which older clients understand too.
+impl fmt::Display for ListenUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenUrl::Tcp(address) => address.fmt(f),
+            ListenUrl::Unix { path, mode: DEFAULT_MODE } => write!(f, "unix:{}", path.display()),
+            ListenUrl::Unix { path, mode } => write!(f, "unix:{}?mode={mode:o}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_read_as_it_is_written() {
+        for text in ["127.0.0.1:5000", "[::1]:0", "unix:/run/b.sock", "unix:/run/b.sock?mode=600"] {
+            assert_eq!(text.parse::<ListenUrl>().unwrap().to_string(), text);
+        }
+        for (text, same) in
+            [("tcp://[::]:1", "[::]:1"), ("unix:///a b", "unix:/a b"), ("unix:/a?mode=0660", "unix:/a")]
+        {
+            assert_eq!(text.parse::<ListenUrl>().unwrap().to_string(), same);
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_says_what_would_be() {
+        for (text, expected) in [
+            ("nowhere", "127.0.0.1:5000"),
+            ("tcp://localhost:5000", "\"localhost:5000\" is no address"),
+            ("tcp://127.0.0.1:5000/", "no address"),
+            ("http://127.0.0.1:80", "http:// is no scheme"),
+            ("unix:b.sock", "begins with a slash"),
+            ("unix:", "begins with a slash"),
+            ("unix:/b?mode=888", "mode=888"),
+            ("unix:/b?mode=+66", "mode=+66"),
+            ("unix:/b?mode=1777", "mode=1777"),
+            ("unix:/b?owner=1", "owner=1"),
+            ("unix:/b?", "\"\" cannot be set"),
+        ] {
+            let error = text.parse::<ListenUrl>().unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
