@@ -4,6 +4,8 @@
 //! bytes, and so is what one event brings. The unit is a byte of an ordinary message, of which the dispatcher does about one in a nanosecond. The figures are
 //! rough: what matters is that nothing costs a hundred times what it is said to.
 
+use std::ops::AddAssign;
+
 use super::event::{Control, Step};
 
 /// What one event costs at most, apart from its last step or message: about a millisecond.
@@ -19,8 +21,10 @@ const DELIVERY: usize = 512;
 const COPY: usize = 256;
 /// A message that goes to a connection to which others of its batch do not go.
 const SELECTED: usize = 16;
-/// A connection that a topic's messages go to, where that is not known yet.
-const ROUTED: usize = 48;
+/// A subscription that matches a topic, where the topic's routes are not known yet.
+const FOUND: usize = 48;
+/// A segment of a filter that is compared with a topic's.
+const COMPARED: usize = 8;
 /// A request that is answered on the spot.
 const SMALL: usize = 1 << 10;
 /// A `list`, and a `subscribe`, which may look at a thousand topics before they become a walk and make all routes void.
@@ -51,13 +55,30 @@ pub(super) struct Extra {
     pub(super) copies: usize,
     /// Messages that were chosen one by one, for each connection.
     pub(super) selected: usize,
-    /// Routes that were not known.
-    pub(super) routed: usize,
+    /// What finding the routes took that were not known.
+    pub(super) search: Search,
+}
+
+/// What finding routes takes, beyond a step for each shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Search {
+    /// Subscriptions that match, however many of them are of one connection.
+    pub(super) found: usize,
+    /// Segments of their filters.
+    pub(super) compared: usize,
+}
+
+impl AddAssign for Search {
+    fn add_assign(&mut self, other: Search) {
+        self.found += other.found;
+        self.compared += other.compared;
+    }
 }
 
 impl Extra {
     pub(super) fn cost(self) -> usize {
-        self.copies * COPY + self.selected * SELECTED + self.routed * ROUTED
+        let Search { found, compared } = self.search;
+        self.copies * COPY + self.selected * SELECTED + found * FOUND + compared * COMPARED
     }
 }
 

@@ -201,9 +201,11 @@ impl<T> FilterMap<T> {
         removed
     }
 
-    /// Takes what belongs to the filters that match a topic, the least specific first.
-    pub(super) fn each_matching<'a>(&'a self, topic: TopicName<'_>, mut take: impl FnMut(&'a T)) {
-        let Some(deepest) = self.shapes.last() else { return };
+    /// Takes what belongs to the filters that match a topic, the least specific first. Returns how many segments of filters
+    /// were compared.
+    pub(super) fn each_matching<'a>(&'a self, topic: TopicName<'_>, mut take: impl FnMut(&'a T)) -> usize {
+        let Some(deepest) = self.shapes.last() else { return 0 };
+        let mut compared = 0;
         let sums = self.keys.sums(topic, deepest.shape.depth());
         for LiveShape { shape, key, .. } in &self.shapes {
             if shape.depth() > sums.count {
@@ -211,6 +213,7 @@ impl<T> FilterMap<T> {
             }
             let mut at = self.entries.get(&key.wrapping_add(sums.named_by(*shape)));
             while let Some(entry) = at {
+                compared += shape.depth();
                 if entry.shape == *shape && entry.filter.matches(topic) {
                     take(&entry.value);
                     break;
@@ -218,6 +221,7 @@ impl<T> FilterMap<T> {
                 at = entry.next.as_ref();
             }
         }
+        compared
     }
 
     fn place_of(&self, shape: Shape) -> Result<usize, usize> {

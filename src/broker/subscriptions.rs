@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::cost::Search;
 use super::filter_map::FilterMap;
 use super::patterns::Patterns;
 use crate::codec::Dialect;
@@ -110,23 +111,29 @@ impl Subscriptions {
 
     /// Every subscription that matches a topic, the least specific first.
     pub(super) fn matching<'a>(&self, topic: impl Into<TopicName<'a>>) -> Vec<&Subscription> {
-        let mut found = Vec::new();
-        self.filters.each_matching(topic.into(), |subscribers| found.extend(&subscribers.all));
-        found
+        self.search(topic.into()).0
     }
 
-    /// Where messages to a topic go. Of one connection's overlapping subscriptions the most specific decides the
-    /// format.
-    pub(super) fn routes<'a>(&self, topic: impl Into<TopicName<'a>>) -> Vec<Route> {
-        let mut routes: Vec<Route> = self
-            .matching(topic)
+    /// The same, and what it took.
+    fn search(&self, topic: TopicName<'_>) -> (Vec<&Subscription>, Search) {
+        let mut found = Vec::new();
+        let compared = self.filters.each_matching(topic, |subscribers| found.extend(&subscribers.all));
+        let search = Search { found: found.len(), compared };
+        (found, search)
+    }
+
+    /// Where messages to a topic go, and what it took to find out. Of one connection's overlapping subscriptions the
+    /// most specific decides the format.
+    pub(super) fn routes<'a>(&self, topic: impl Into<TopicName<'a>>) -> (Vec<Route>, Search) {
+        let (matching, search) = self.search(topic.into());
+        let mut routes: Vec<Route> = matching
             .iter()
             .rev()
             .map(|found| Route { slot: found.slot, dialect: found.dialect, way: found.way })
             .collect();
         routes.sort_by_key(|route| route.slot);
         routes.dedup_by_key(|route| route.slot);
-        routes
+        (routes, search)
     }
 }
 
@@ -185,7 +192,7 @@ mod tests {
     }
 
     fn routes(all: &Subscriptions, topic: &str) -> Vec<(Slot, Dialect)> {
-        let routes = all.routes(&Topic::parse(topic).unwrap());
+        let (routes, _) = all.routes(&Topic::parse(topic).unwrap());
         routes.into_iter().map(|route| (route.slot, route.dialect)).collect()
     }
 
@@ -214,6 +221,21 @@ mod tests {
         assert!(all.remove(1, &TopicFilter::parse("a/b").unwrap()));
         assert_eq!(all.len(), 0);
         assert_eq!(all.shapes(), 0);
+    }
+
+    /// All of them may be of one connection, to which a message goes once.
+    #[test]
+    fn what_a_search_takes_is_told_of_every_filter_that_matches() {
+        let mut all = Subscriptions::default();
+        let topic = ["a"; 16].join("/");
+        for number in 1..=100 {
+            let segment = |place: usize| if number >> place & 1 == 1 { "+" } else { "a" };
+            let pattern: Vec<&str> = (0..16).map(segment).collect();
+            subscribe(&mut all, 1, &pattern.join("/"), Dialect::Json);
+            subscribe(&mut all, 1, &pattern.join("/").replace('a', "b"), Dialect::Json);
+        }
+        let (routes, search) = all.routes(&Topic::parse(&topic).unwrap());
+        assert_eq!((routes.len(), search), (1, Search { found: 100, compared: 1_600 }));
     }
 
     /// The subscriptions as they would be kept with a node for each segment: what the map must agree with.

@@ -12,6 +12,7 @@ use std::mem;
 use std::sync::Arc;
 
 use super::chain::Chain;
+use super::cost::Search;
 use super::routes::{RouteSet, RouteSets};
 use super::stored::Stored;
 use super::subscriptions::{Route, Subscriptions};
@@ -93,8 +94,8 @@ pub(super) struct Tree {
     /// What all nodes cost, payloads apart.
     nodes_cost: usize,
     route_sets: RouteSets,
-    /// Routes that had to be found.
-    routed: usize,
+    /// What finding routes took that were not known.
+    search: Search,
 }
 
 impl Default for Tree {
@@ -111,7 +112,7 @@ impl Default for Tree {
             bytes: 0,
             nodes_cost: 0,
             route_sets: RouteSets::default(),
-            routed: 0,
+            search: Search::default(),
         }
     }
 }
@@ -460,8 +461,8 @@ impl Tree {
         if self.route_sets.get(known).is_some() {
             return known;
         }
-        let routes = subscriptions.routes(topic);
-        self.routed += routes.len();
+        let (routes, search) = subscriptions.routes(topic);
+        self.search += search;
         if !self.route_sets.has_room_for(&routes) {
             self.forget_routes();
         }
@@ -473,9 +474,9 @@ impl Tree {
         set
     }
 
-    /// Routes that had to be found since this was asked last.
-    pub(super) fn take_routed(&mut self) -> usize {
-        mem::take(&mut self.routed)
+    /// What finding routes took since this was asked last.
+    pub(super) fn take_search(&mut self) -> Search {
+        mem::take(&mut self.search)
     }
 
     /// Routes that are remembered.

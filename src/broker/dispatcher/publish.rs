@@ -58,7 +58,7 @@ impl Dispatcher {
         let extra = Extra {
             copies: shares.iter().filter(is_copied).map(|share| share.messages).sum(),
             selected,
-            routed: self.tree.take_routed(),
+            search: self.tree.take_search(),
         };
         batch.settle(shares.len(), extra.cost());
         let batch = Arc::new(batch);
