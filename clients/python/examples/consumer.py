@@ -22,7 +22,8 @@ def main() -> None:
     parser.add_argument("--address", help="host:port of the broker")
     arguments = parser.parse_args()
 
-    with QUEUES[arguments.queue_type](arguments.topic, address=arguments.address) as queue:
+    queue_type = QUEUES[arguments.queue_type]
+    with queue_type.consumer(arguments.topic, address=arguments.address) as queue:
         for count, (topic, value) in enumerate(queue, 1):
             print(topic, value, flush=True)
             if count == arguments.length:

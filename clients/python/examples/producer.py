@@ -60,8 +60,8 @@ def main() -> None:
     queues: dict[str, babelmq.Queue] = {}
     for _, (subtopic, value) in zip(range(arguments.length), generate()):
         if subtopic not in queues:
-            queues[subtopic] = QUEUES[arguments.queue_type](
-                arguments.topic + subtopic, babelmq.MiddlewareType.PRODUCER, address=arguments.address
+            queues[subtopic] = QUEUES[arguments.queue_type].producer(
+                arguments.topic + subtopic, address=arguments.address
             )
         queues[subtopic].push(value)
         print(arguments.topic + subtopic, value, flush=True)

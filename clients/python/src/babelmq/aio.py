@@ -2,8 +2,8 @@
 
 >>> import asyncio
 >>> async def main():
-...     async with JSONQueue("/weather") as consumer:
-...         async with PickleQueue("/weather/temp", MiddlewareType.PRODUCER) as producer:
+...     async with JSONQueue.consumer("/weather") as consumer:
+...         async with PickleQueue.producer("/weather/temp") as producer:
 ...             await producer.push(21.5)
 ...         async for topic, value in consumer:
 ...             return topic, value
@@ -66,6 +66,65 @@ class Queue:
             max_frame=max_frame,
         )
         self._connection = _Connection(self._session, resolve(address), timeout)
+
+    @classmethod
+    def producer(
+        cls: type[Self],
+        topic: str,
+        *,
+        address: Address | None = None,
+        timeout: float | None = None,
+        exact: bool = False,
+        max_frame: int = MAX_FRAME,
+    ) -> Self:
+        """A queue that publishes to ``topic``: the constructor, as a producer.
+
+        >>> async def main():
+        ...     async with JSONQueue.producer("/weather/temp", timeout=5) as producer:
+        ...         await producer.push(21.5)
+        ...         return await producer.get()
+        >>> asyncio.run(main())
+        21.5
+        """
+        return cls(
+            topic,
+            MiddlewareType.PRODUCER,
+            address=address,
+            timeout=timeout,
+            exact=exact,
+            max_frame=max_frame,
+        )
+
+    @classmethod
+    def consumer(
+        cls: type[Self],
+        topic: str,
+        *,
+        address: Address | None = None,
+        timeout: float | None = None,
+        exact: bool = False,
+        max_frame: int = MAX_FRAME,
+    ) -> Self:
+        """A queue for a subscription to ``topic``: the constructor, as a consumer.
+
+        Nothing is missed from ``async with`` on, as with the constructor.
+
+        >>> async def main():
+        ...     async with XMLQueue.consumer("/weather") as consumer:
+        ...         async with JSONQueue.producer("/weather/temp") as producer:
+        ...             await producer.push(21.5)
+        ...         return await consumer.pull()
+        >>> asyncio.run(main())
+        ('/weather/temp', 21.5)
+        """
+        return cls(
+            topic,
+            MiddlewareType.CONSUMER,
+            address=address,
+            timeout=timeout,
+            exact=exact,
+            max_frame=max_frame,
+        )
 
     async def push(self, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
         """Publishes ``value`` to the topic, as :meth:`babelmq.Queue.push` does, with the same promise."""

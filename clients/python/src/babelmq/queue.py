@@ -45,6 +45,8 @@ class Queue:
 
     A queue may be used by one thread at a time: give each thread its own.
 
+    :meth:`consumer` and :meth:`producer` say in a name what ``_type`` says.
+
     >>> with JSONQueue("/weather") as consumer, PickleQueue("/weather/temp", MiddlewareType.PRODUCER) as producer:
     ...     producer.push({"celsius": 21.5, "station": b"\\x07"})
     ...     consumer.pull()
@@ -79,6 +81,63 @@ class Queue:
         except BaseException:
             self.close()
             raise
+
+    @classmethod
+    def producer(
+        cls: type[Self],
+        topic: str,
+        *,
+        address: Address | None = None,
+        timeout: float | None = None,
+        exact: bool = False,
+        max_frame: int = MAX_FRAME,
+    ) -> Self:
+        """A queue that publishes to ``topic``: the constructor, as a producer.
+
+        The options are the constructor's. The connection is made when there is something to send.
+
+        >>> with JSONQueue.producer("/weather/temp", timeout=5) as producer:
+        ...     producer.push(21.5)
+        ...     producer.get()
+        21.5
+        """
+        return cls(
+            topic,
+            MiddlewareType.PRODUCER,
+            address=address,
+            timeout=timeout,
+            exact=exact,
+            max_frame=max_frame,
+        )
+
+    @classmethod
+    def consumer(
+        cls: type[Self],
+        topic: str,
+        *,
+        address: Address | None = None,
+        timeout: float | None = None,
+        exact: bool = False,
+        max_frame: int = MAX_FRAME,
+    ) -> Self:
+        """A queue that is subscribed to ``topic``: the constructor, as a consumer.
+
+        The options are the constructor's. What is returned is connected and misses nothing.
+
+        >>> with XMLQueue.consumer("/weather") as consumer:
+        ...     with JSONQueue.producer("/weather/temp") as producer:
+        ...         producer.push(21.5)
+        ...     consumer.pull()
+        ('/weather/temp', 21.5)
+        """
+        return cls(
+            topic,
+            MiddlewareType.CONSUMER,
+            address=address,
+            timeout=timeout,
+            exact=exact,
+            max_frame=max_frame,
+        )
 
     def push(self, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
         """Publishes ``value`` to the topic; the broker also stores it as the topic's last value if ``retain``.
