@@ -49,7 +49,8 @@ soak:
 	SECONDS=$(SECONDS) SEED=$(SEED) CLIENTS=$(CLIENTS) CONNECTIONS=$(CONNECTIONS) \
 		$(CARGO) test --release --locked --test soak -- --nocapture
 
-$(VENV)/installed: clients/python/pyproject.toml
+# The metadata of what is installed has the version, so a new version is installed anew.
+$(VENV)/installed: clients/python/pyproject.toml clients/python/src/babelmq/_version.py
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet -e './clients/python[test,lint]'
 	touch $@
