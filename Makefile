@@ -49,10 +49,15 @@ soak:
 	SECONDS=$(SECONDS) SEED=$(SEED) CLIENTS=$(CLIENTS) CONNECTIONS=$(CONNECTIONS) \
 		$(CARGO) test --release --locked --test soak -- --nocapture
 
-# The metadata of what is installed has the version, so a new version is installed anew.
-$(VENV)/installed: clients/python/pyproject.toml clients/python/src/babelmq/_version.py
+# The metadata of what is installed has the version, so a new version is installed anew. The pip that a Python
+# brings along may be older than dependency groups.
+PYPROJECT := clients/python/pyproject.toml
+
+$(VENV)/installed: $(PYPROJECT) clients/python/src/babelmq/_version.py
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet -e './clients/python[test,lint]'
+	$(VENV)/bin/python -m pip install --quiet 'pip>=25.1'
+	$(VENV)/bin/python -m pip install --quiet -e ./clients/python \
+		--group $(PYPROJECT):test --group $(PYPROJECT):lint
 	touch $@
 
 # Kills and flipped bytes, many more than in `make test`.
@@ -141,7 +146,7 @@ bench: $(VENV)/bench-installed
 		--babelmq "$(TARGET)/release/babelmq" --out docs/performance/python.md $(BENCH_ARGS)
 
 $(VENV)/bench-installed: $(VENV)/installed
-	$(VENV)/bin/pip install --quiet -e './clients/python[bench]'
+	$(VENV)/bin/python -m pip install --quiet --group $(PYPROJECT):bench
 	touch $@
 
 # Beside NATS, Redis and Mosquitto, which it installs from Debian where they are missing.

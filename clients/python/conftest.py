@@ -19,9 +19,10 @@ from real_broker import BINARY, RealBroker
 
 def pytest_configure() -> None:
     """Says once what is missing, where collecting would fail in each file that wants it."""
-    missing = [name for name in ("hypothesis", "lxml") if importlib.util.find_spec(name) is None]
+    needed = ("build", "hatchling", "hypothesis", "lxml")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        raise pytest.UsageError(f"these tests need {' and '.join(missing)}: pip install -e '.[test]'")
+        raise pytest.UsageError(f"these tests need {' and '.join(missing)}: pip install --group test")
 
 
 @pytest.fixture(autouse=True)
