@@ -49,8 +49,8 @@ soak:
 	SECONDS=$(SECONDS) SEED=$(SEED) CLIENTS=$(CLIENTS) CONNECTIONS=$(CONNECTIONS) \
 		$(CARGO) test --release --locked --test soak -- --nocapture
 
-# The metadata of what is installed has the version, so a new version is installed anew. The pip that a Python
-# brings along may be older than dependency groups.
+# The metadata of what is installed has the version, so a new version is installed anew. The pip
+# that a Python brings along may be older than dependency groups.
 PYPROJECT := clients/python/pyproject.toml
 
 $(VENV)/installed: $(PYPROJECT) clients/python/src/babelmq/_version.py

@@ -22,7 +22,9 @@ def pytest_configure() -> None:
     needed = ("build", "hatchling", "hypothesis", "lxml")
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        raise pytest.UsageError(f"these tests need {' and '.join(missing)}: pip install --group test")
+        raise pytest.UsageError(
+            f"these tests need {' and '.join(missing)}: pip install --group test"
+        )
 
 
 @pytest.fixture(autouse=True)
