@@ -9,6 +9,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends musl-tools \
     && rustup target add "$(uname -m)-unknown-linux-musl"
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./
+COPY crates crates
 COPY src src
 COPY benches benches
 COPY examples examples

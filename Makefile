@@ -34,7 +34,7 @@ demo:
 test: test-rust test-python
 
 test-rust:
-	$(CARGO) test --locked
+	$(CARGO) test --locked --workspace
 
 # The Python middleware, and CPython as the judge of every translation. BABELMQ_JUDGE_VALUES says how many values. With
 # another Python: make test-python PYTHON=python3.9 VENV=.venv/3.9
@@ -72,10 +72,10 @@ model:
 check: fmt clippy features doc deny fuzz-replay test model budget
 
 fmt:
-	$(CARGO) fmt --check
+	$(CARGO) fmt --all --check
 
 clippy:
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 # Each half stands alone: an embedder needs no client, a client no broker.
 features:
@@ -84,7 +84,7 @@ features:
 	$(CARGO) clippy --locked --lib --examples --no-default-features --features middleware -- -D warnings
 
 doc:
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 
 # Licences and sources of the dependencies, those for other systems too, and no version that has an advisory, as far as
 # deny.toml lists them.

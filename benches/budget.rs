@@ -126,7 +126,11 @@ impl Broker {
         for client in 1..=of.consumers {
             let client = ClientId(client as u64);
             let (outbox, inbox) = outbox(QueueLimits::default());
-            dispatcher.step(Event::Attach { client, peer: SocketAddr::from(([127, 0, 0, 1], 1)), outbox });
+            dispatcher.step(Event::Attach {
+                client,
+                peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
+                outbox,
+            });
             let filter = TopicFilter::parse("bench").ok()?;
             let (dialect, overflow) =
                 (of.dialects[(client.0 as usize - 1) % of.dialects.len()], Overflow::default());

@@ -10,8 +10,8 @@
 //!
 //! | room | what is in it | may name |
 //! |---|---|---|
-//! | [`protocol`] | the vocabulary: topics, frames, values, limits, errors | nobody |
-//! | [`codec`] | bytes to values and back, in three formats | `protocol` |
+//! | [`protocol`] | the vocabulary: topics, frames, values, limits, errors; in `crates/codec` | nobody |
+//! | [`codec`] | bytes to values and back, in three formats; the crate `babelmq-codec` | `protocol` |
 //! | [`broker`] | who gets what; opens no socket | `codec`, `protocol` |
 //! | `storage` | last values on a disk, behind the trait [`broker::Store`] | `broker`, `codec`, `protocol` |
 //! | `transport` | sockets and threads | `broker`, `codec`, `protocol` |
@@ -24,14 +24,15 @@
 pub mod broker;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod codec;
 #[cfg(feature = "middleware")]
 mod middleware;
-pub mod protocol;
 #[cfg(feature = "storage")]
 pub mod storage;
 #[cfg(all(feature = "broker", not(shuttle)))]
 mod transport;
+
+pub use babelmq_codec as codec;
+pub use babelmq_codec::protocol;
 
 #[cfg(feature = "broker")]
 pub use broker::{Peer, Stats, SubscriptionInfo, Unsaved};

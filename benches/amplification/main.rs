@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use babelmq::codec::{
-    Content, Dialect, Document, Message, Part, Request, decode_part, read_request, write_delivery,
+    Content, Dialect, Document, Part, PayloadSpan, Request, decode_part, read_request, write_delivery,
 };
 use babelmq::protocol::HEADER_LEN;
 use babelmq::{Format, Limits};
@@ -107,7 +107,7 @@ fn once(format: Format, body: &[u8], limits: &Limits) -> Option<&'static str> {
         Ok(_) => return Some("no publish"),
         Err(refusal) => return Some(refusal.code.as_str()),
     };
-    let Message { part, document: root } = message;
+    let PayloadSpan { part, document: root } = message;
     let kept = root.filter(|&root| document.value_size(root) <= MAX_DECODED);
     for dialect in Dialect::ALL {
         let mut out = Vec::new();

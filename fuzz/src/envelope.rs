@@ -1,8 +1,8 @@
 //! Whole message bodies: requests of clients, and the broker's own frames.
 
 use babelmq::codec::{
-    Content, ControlRequest, Dialect, Document, Frame, Message, Part, Payload, Request, View, decode_part,
-    json, pickle, read_request, write_delivery, write_reply, write_value, xml,
+    Content, ControlRequest, Dialect, Document, Frame, Part, Payload, PayloadSpan, Request, View,
+    decode_part, json, pickle, read_request, write_delivery, write_reply, write_value, xml,
 };
 use babelmq::protocol::{Format, HEADER_LEN, Header, Limits, Reply};
 use babelmq::{ErrorCode, Topic};
@@ -62,7 +62,7 @@ fn answered(format: Format, reply: &Reply) {
 }
 
 /// What was published is delivered in every dialect as it is, decoded before or not.
-fn published(body: &[u8], format: Format, topic: &str, message: &Message, document: &Document) {
+fn published(body: &[u8], format: Format, topic: &str, message: &PayloadSpan, document: &Document) {
     let mut scratch = Document::new();
     let root = linear("a payload again", body.len(), AGAIN, || {
         decode_part(body, format, &message.part, &mut scratch, &limits(body))

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Frame, Patience};
 use super::error::{QueueError, Refused};
-use super::message::Message;
-use super::publish::Publish;
+use super::publish::{Publish, write_message};
 use super::queue::{DEFAULT_ADDRESS, from_broker};
 use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_command};
-use crate::codec::FrameField;
+use crate::codec::{FrameField, Message};
 use crate::protocol::{Command, ErrorCode, Format, Overflow, Topic, TopicFilter, Value};
 
 /// A connection to a broker that is tied to no topic and no format: for tools, bridges, and programs with many topics.
@@ -125,7 +124,7 @@ impl Client {
     /// connection.
     pub fn publish(&mut self, topic: &Topic, message: &Message, how: Publish) -> Result<(), QueueError> {
         self.frame.clear();
-        message.write_publish(topic, how, &mut self.frame)?;
+        write_message(message, topic, how, &mut self.frame)?;
         self.send()
     }
 

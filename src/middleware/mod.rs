@@ -18,15 +18,14 @@ mod connection;
 mod de;
 mod documents;
 mod error;
-mod message;
 mod publish;
 mod queue;
 mod ser;
 mod wire;
 
+pub use crate::codec::Message;
 pub use client::{Arrival, Client, Subscribe};
 pub use error::{QueueError, Refused};
-pub use message::Message;
 pub use publish::Publish;
 pub use queue::{JsonQueue, PickleQueue, Pulls, Queue, QueueBuilder, XmlQueue};
 pub use wire::{Json, Pickle, Wire, Xml};

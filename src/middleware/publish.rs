@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::protocol::{ErrorCode, Refusal};
+use crate::codec::{Content, FrameField, Message, write_frame};
+use crate::protocol::{ErrorCode, Format, Refusal, Topic};
 
 /// How a message is to be published.
 ///
@@ -44,6 +45,28 @@ impl Publish {
             )),
         }
     }
+}
+
+/// Appends the `publish` frame of a message.
+pub(super) fn write_message(
+    message: &Message,
+    topic: &Topic,
+    how: Publish,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    let passing = (!how.retain).then_some(("retain", FrameField::Bool(false)));
+    let ttl = how.seconds()?.map(|seconds| ("ttl", FrameField::Int(seconds.into())));
+    let fields = [("command", FrameField::Str("publish")), ("topic", FrameField::Str(topic.as_str()))];
+    let fields = fields.iter().chain(&passing).chain(&ttl);
+    match message.format() {
+        Format::Json | Format::Xml => {
+            write_frame(out, message.dialect(), fields, Some(Content::Published(message.bytes())));
+        }
+        Format::Pickle => message.looked_at(|view| {
+            write_frame(out, message.dialect(), fields, Some(Content::Decoded(view)));
+        })?,
+    }
+    Ok(())
 }
 
 #[cfg(test)]

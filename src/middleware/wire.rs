@@ -8,10 +8,9 @@ use serde_json::value::RawValue;
 
 use super::de::from_value;
 use super::error::QueueError;
-use super::message::Message;
 use super::ser::to_value;
 use crate::codec::{
-    self, Content, Dialect, Document, FrameField, json, pickle, write_delivery, write_frame, xml,
+    self, Content, Dialect, Document, FrameField, Message, json, pickle, write_delivery, write_frame, xml,
 };
 use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Value};
 

@@ -6,8 +6,8 @@ use std::ops::Range;
 use crate::broker::{Control, EVENT_COST, Step, fanout_cost, guessed_cost, topic_cost};
 use crate::codec::pickle::{KnownPickle, RecognisedPickle};
 use crate::codec::{
-    Ahead, Asked, Batch, Claim, ControlRequest, Dialect, Document, KnownEnvelope, Mark, Message, Node, Part,
-    Published, Recognised, Request, Spares, Topics, Workspace, read_request,
+    Ahead, Asked, Batch, Claim, ControlRequest, Dialect, Document, KnownEnvelope, Mark, Node, Part,
+    PayloadSpan, Published, Recognised, Request, Spares, Topics, Workspace, read_request,
 };
 use crate::protocol::{
     ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
@@ -364,7 +364,7 @@ impl<'a> Intake<'a> {
             self.ahead = None;
             return false;
         };
-        let message = Message { part: Part::Value(message), document: None };
+        let message = PayloadSpan { part: Part::Value(message), document: None };
         let verbatim = like.verbatim.then_some(frame);
         self.push(Published::new(topic, Format::Json, &message, like.retain, like.ttl, verbatim));
         if let Some(ahead) = &mut self.ahead {
@@ -403,7 +403,7 @@ impl<'a> Intake<'a> {
         };
         self.decoded += size;
         self.note_enough();
-        let message = Message { part: Part::Body(body), document: self.keep(mark, Some(root)) };
+        let message = PayloadSpan { part: Part::Body(body), document: self.keep(mark, Some(root)) };
         self.push(Published::new(topic, Format::Pickle, &message, like.retain, like.ttl, None));
         true
     }

@@ -22,7 +22,9 @@ pub fn rows() -> Vec<Row> {
 
 /// What CPython wrote for the codec's own tests: name, code, words of the reason, the pickle.
 fn vectors() -> Vec<Row> {
-    let lines = include_str!("../vectors/pickle/refused.txt").lines().filter(|line| line.contains('\t'));
+    let lines = include_str!("../../crates/codec/tests/vectors/pickle/refused.txt")
+        .lines()
+        .filter(|line| line.contains('\t'));
     let mut rows = Vec::new();
     for line in lines {
         let columns: Vec<&str> = line.split('\t').collect();

@@ -5,7 +5,7 @@ mod subscribers;
 
 use super::*;
 use crate::broker::{Inbox, QueueLimits, Queued, Selection, outbox};
-use crate::codec::{Batch, Document, Message, Part, Payload, Published, Topics};
+use crate::codec::{Batch, Document, Part, Payload, PayloadSpan, Published, Topics};
 use crate::protocol::{Limits, Value};
 
 const CLIENT: ClientId = ClientId(7);
@@ -202,7 +202,7 @@ fn a_batch_of_many_topics_stores_the_last_of_each() {
     let topics: Topics = (0..40).map(|n| Topic::parse(&format!("t/{n}")).unwrap()).collect();
     let bytes: Vec<u8> = (0..200_u8).collect();
     let messages = (0..200_usize).map(|at| {
-        let message = Message { part: Part::Value(at..at + 1), document: None };
+        let message = PayloadSpan { part: Part::Value(at..at + 1), document: None };
         Published::new((at % 40) as u32, Format::Pickle, &message, at < 150, None, None)
     });
     let batch = Batch::new(bytes, Document::new(), topics, messages.collect(), Limits::default());
@@ -262,7 +262,7 @@ fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
                 for (topic, length, retain, ttl) in messages {
                     let start = bytes.len();
                     bytes.resize(start + length, (bytes.len() % 251) as u8);
-                    let message = Message { part: Part::Value(start..bytes.len()), document: None };
+                    let message = PayloadSpan { part: Part::Value(start..bytes.len()), document: None };
                     published.push(Published::new(
                         *topic as u32,
                         Format::Json,

@@ -14,7 +14,7 @@ use crate::broker::recorder::Next;
 use crate::broker::store::{Change, Expires, Fsync, Kept, Store, StoreError};
 use crate::broker::tree::StoreLimits;
 use crate::broker::{Dispatcher, Event, Query, Subtree};
-use crate::codec::{Batch, Document, Message, Part, Payload, Published};
+use crate::codec::{Batch, Document, Part, Payload, PayloadSpan, Published};
 use crate::protocol::{EXPIRY_COST, ErrorCode, Format, Limits, TOPIC_COST, Topic, TopicFilter};
 
 type Disk = BTreeMap<Topic, u64>;
@@ -567,7 +567,7 @@ fn a_failure_is_noticed_when_nothing_else_happens() {
 }
 
 fn publish_to_live(dispatcher: &mut Dispatcher, name: &str, ttl: Option<u32>) -> Result<(), ErrorCode> {
-    let message = Message { part: Part::Value(0..1), document: None };
+    let message = PayloadSpan { part: Part::Value(0..1), document: None };
     let published = Published::new(0, Format::Json, &message, true, ttl, None);
     let topics = [topic(name)].into_iter().collect();
     let batch = Batch::new(b"1".to_vec(), Document::new(), topics, vec![published], Limits::default());

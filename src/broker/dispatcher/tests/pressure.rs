@@ -112,7 +112,7 @@ fn what_one_event_brings_to_mailboxes_does_not_pass_the_share() {
         (0..60).map(|number| subscribed(&mut dispatcher, number, "t", Overflow::Latest)).collect();
     let topics: Topics = (0..600).map(|topic| Topic::parse(&format!("t/{topic}")).unwrap()).collect();
     let messages = (0..600).map(|at| {
-        let message = Message { part: Part::Value(at..at + 1), document: None };
+        let message = PayloadSpan { part: Part::Value(at..at + 1), document: None };
         Published::new(at as u32, Format::Pickle, &message, false, None, None)
     });
     let limits = Limits::default();
@@ -162,7 +162,7 @@ fn selections_are_held_of_the_queues() {
     let names: Topics = ["a", "b"].map(|name| Topic::parse(name).unwrap()).into_iter().collect();
     let count = 20_000;
     let messages = (0..2 * count).map(|at| {
-        let message = Message { part: Part::Value(at..at + 1), document: None };
+        let message = PayloadSpan { part: Part::Value(at..at + 1), document: None };
         Published::new(at as u32 % 2, Format::Json, &message, false, None, None)
     });
     let bytes = vec![b'1'; 2 * count];

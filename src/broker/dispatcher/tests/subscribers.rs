@@ -150,7 +150,7 @@ fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
     assert_eq!(refused(&mut dispatcher, &one, 2_000, "t/599"), None);
     let names: Topics = topics.iter().map(|topic| Topic::parse(topic).unwrap()).collect();
     let messages = (0..topics.len()).map(|at| {
-        let message = Message { part: Part::Value(at..at + 1), document: None };
+        let message = PayloadSpan { part: Part::Value(at..at + 1), document: None };
         Published::new(at as u32, Format::Pickle, &message, at % 2 == 0, None, None)
     });
     let batch =

@@ -1,0 +1,384 @@
+//! The messages that one read brought, on their way to everyone who wants them.
+//!
+//! A batch is the unit of everything between two sockets: one event for the dispatcher, one delivery for an outbox,
+//! one write for a writer. Each dialect's frames are encoded once, by the first writer that asks, and only for the
+//! messages that the dispatcher found somebody wants in that dialect.
+
+use std::mem;
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::ahead::{Ahead, Asked, room};
+use super::claimed::Workspace;
+use super::document::Document;
+use super::envelope::{Content, Dialect, Part, PayloadSpan, write_judged, write_live};
+use super::memory::Claim;
+use super::page::Sheet;
+use super::payload::{Payload, PayloadRef};
+use super::published::Published;
+use super::spares::Spares;
+use super::topics::Topics;
+use super::xml::KnownNames;
+use crate::protocol::{Format, Limits, Topic};
+
+/// Published messages with the bytes that they came in.
+#[derive(Debug)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    document: Document,
+    decoded: usize,
+    topics: Topics,
+    messages: Vec<Published>,
+    /// Whether one of them decodes to far more than its length explains.
+    expands: bool,
+    limits: Limits,
+    /// For each dialect, which messages are wanted in it; empty for none.
+    wanted: [Wanted; Dialect::ALL.len()],
+    /// Who is told what is wanted.
+    asked: Option<Asked>,
+    /// The deliveries that are written already.
+    ahead: Option<Box<(Dialect, Run)>>,
+    runs: [OnceLock<Run>; Dialect::ALL.len()],
+    /// Where the batch's memory goes when it is dropped.
+    spares: Spares,
+    /// What is taken of the memory for messages on their way, and how much of that is in use.
+    claim: Claim,
+    spent: AtomicUsize,
+    /// Where messages are decoded once more.
+    workspace: Workspace,
+}
+
+/// Which messages of a batch are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// None.
+    #[default]
+    None,
+    /// All.
+    All,
+    /// Those whose place in the list is true.
+    Some(Vec<bool>),
+}
+
+impl Wanted {
+    fn includes(&self, message: usize) -> bool {
+        match self {
+            Wanted::None => false,
+            Wanted::All => true,
+            Wanted::Some(places) => places.get(message).copied().unwrap_or(false),
+        }
+    }
+
+    /// How many of so many messages these are.
+    fn count(&self, messages: usize) -> usize {
+        match self {
+            Wanted::None => 0,
+            Wanted::All => messages,
+            Wanted::Some(places) => places.iter().filter(|place| **place).count(),
+        }
+    }
+}
+
+impl Batch {
+    /// A batch of messages whose ranges and texts refer to `bytes`, and whose topics to `topics`.
+    pub fn new(
+        bytes: Vec<u8>,
+        document: Document,
+        topics: Topics,
+        messages: Vec<Published>,
+        limits: Limits,
+    ) -> Batch {
+        let expands = messages.iter().any(Published::expands);
+        Batch {
+            bytes,
+            expands,
+            document,
+            decoded: 0,
+            topics,
+            messages,
+            limits,
+            wanted: Default::default(),
+            asked: None,
+            ahead: None,
+            runs: Default::default(),
+            spares: Spares::default(),
+            claim: Claim::nothing(),
+            spent: AtomicUsize::new(0),
+            workspace: Workspace::default(),
+        }
+    }
+
+    /// A batch of one message that no frame brought: the embedding program published it.
+    pub fn of_payload(topic: Topic, payload: Payload, retain: bool, limits: Limits) -> Batch {
+        let format = payload.format();
+        let (part, bytes) = payload.into_part();
+        let message = PayloadSpan { part, document: None };
+        let published = Published::new(0, format, &message, retain, None, None);
+        Batch::new(bytes, Document::new(), Topics::from_iter([topic]), vec![published], limits)
+    }
+
+    /// The same batch, that knows how many bytes its payloads decode to ([`Document::value_size`]).
+    #[must_use]
+    pub fn decoding_to(mut self, bytes: usize) -> Batch {
+        self.decoded = bytes;
+        self
+    }
+
+    /// The same batch of a session that wants to know what is wanted of it, and has written some deliveries already.
+    #[must_use]
+    pub fn of_session(mut self, asked: Asked, ahead: Option<Ahead>) -> Batch {
+        self.asked = Some(asked);
+        let frames = ahead.and_then(|ahead| ahead.into_frames(self.messages.len()));
+        self.ahead = frames.map(|(dialect, encoded, ends)| {
+            let translated = ends.len();
+            Box::new((dialect, Run::new(Some(encoded), ends, translated)))
+        });
+        self
+    }
+
+    /// The same batch, whose memory becomes spare when it is dropped.
+    #[must_use]
+    pub fn returning_to(mut self, spares: &Spares) -> Batch {
+        self.spares = spares.clone();
+        self
+    }
+
+    /// The same batch, with what was claimed for it. What it turns out to take beyond that is charged to the same account.
+    #[must_use]
+    pub fn holding(mut self, claim: Claim, workspace: Workspace) -> Batch {
+        (self.claim, self.workspace) = (claim, workspace);
+        self.spent = AtomicUsize::new(self.weight());
+        self
+    }
+
+    /// The topics that the messages refer to.
+    pub fn topics(&self) -> &Topics {
+        &self.topics
+    }
+
+    /// The messages, in the order in which they were published.
+    pub fn messages(&self) -> &[Published] {
+        &self.messages
+    }
+
+    /// The bytes that the messages' ranges refer to.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What was decoded of the messages; its texts refer to [`bytes`](Self::bytes).
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// About how many bytes of memory the batch holds: a small payload can decode to much, and what it is encoded to is in
+    /// proportion to that.
+    pub fn weight(&self) -> usize {
+        let decoded = self.document.weight().max(self.decoded);
+        let own = self.bytes.capacity() + self.messages.capacity() * size_of::<Published>();
+        own + decoded + self.topics.weight()
+    }
+
+    /// Whether some messages decode to far more than their lengths explain. They are in no [`run`](Self::run).
+    pub fn expands(&self) -> bool {
+        self.expands
+    }
+
+    /// The payload of a message.
+    pub fn payload(&self, index: usize) -> PayloadRef<'_> {
+        let message = &self.messages[index];
+        PayloadRef::of(&self.bytes, message.format(), &message.part())
+    }
+
+    /// Says which messages are wanted in `dialect`; once, before the batch is shared.
+    pub fn want(&mut self, dialect: Dialect, wanted: Wanted) {
+        self.wanted[dialect.index()] = wanted;
+    }
+
+    /// Whether anybody wants a message in `dialect`.
+    pub fn is_wanted(&self, dialect: Dialect, index: usize) -> bool {
+        self.wanted[dialect.index()].includes(index)
+    }
+
+    /// Tells the session, once, what is wanted, by how many connections, and what the batch `cost` beyond that and its bytes;
+    /// and takes the deliveries that it has written, where these are it.
+    pub fn settle(&mut self, connections: usize, cost: usize) {
+        if let Some(asked) = self.asked.take() {
+            let is_wanted = |dialect: &Dialect| self.wanted[dialect.index()] != Wanted::None;
+            asked.tell(Dialect::ALL.into_iter().filter(is_wanted));
+            asked.tell_costs(connections, cost.div_ceil(self.messages.len().max(1)));
+        }
+        let wanted = &self.wanted;
+        if let Some(ahead) = self.ahead.take_if(|ahead| wanted[ahead.0.index()] == Wanted::All) {
+            let (dialect, run) = *ahead;
+            self.runs[dialect.index()] = OnceLock::from(self.charged(run));
+        }
+    }
+
+    /// The frames of the wanted messages in `dialect`, encoded now if nobody asked before.
+    pub fn run(&self, dialect: Dialect) -> &Run {
+        self.runs[dialect.index()].get_or_init(|| self.charged(self.encode(dialect)))
+    }
+
+    /// The bytes of a run.
+    pub fn run_bytes<'a>(&'a self, run: &'a Run) -> &'a [u8] {
+        run.encoded.as_deref().unwrap_or(&self.bytes)
+    }
+
+    /// Where message `index` lies in [`run_bytes`](Self::run_bytes).
+    pub fn frame(&self, run: &Run, index: usize) -> Range<usize> {
+        if run.encoded.is_none() {
+            return self.messages[index].verbatim().unwrap_or_default();
+        }
+        let start = index.checked_sub(1).map_or(0, |before| run.ends[before]);
+        start..run.ends[index]
+    }
+
+    /// A run that pays for its memory, as far as the batch's claim does not.
+    fn charged(&self, mut run: Run) -> Run {
+        if let (Some(account), Some(encoded)) = (self.claim.account(), &run.encoded) {
+            let before = self.spent.fetch_add(encoded.capacity(), Ordering::Relaxed);
+            let over = (before + encoded.capacity()).saturating_sub(self.claim.bytes());
+            run.claim = account.charge(over.min(encoded.capacity()));
+        }
+        run
+    }
+
+    fn encode(&self, dialect: Dialect) -> Run {
+        let wanted = &self.wanted[dialect.index()];
+        if *wanted == Wanted::All && self.is_verbatim(dialect) {
+            // The frames are what would be written, one after the other: nothing to do.
+            return Run::new(None, Vec::new(), 0);
+        }
+        let ends = Vec::with_capacity(self.messages.len());
+        let mut run = Run::new(None, ends, 0);
+        let bytes = self.bytes.len() / self.messages.len().max(1) * wanted.count(self.messages.len());
+        let mut out = Sheet::new(self.spares.room(room(dialect, bytes)));
+        let mut scratch = Scratch::default();
+        for (index, published) in self.messages.iter().enumerate() {
+            if wanted.includes(index) && !dialect.passes_on(published.format()) {
+                *run.translated.get_mut() += 1;
+            }
+            let is_encoded = wanted.includes(index) && !published.expands();
+            if is_encoded && self.encode_one(published, dialect, &mut scratch, &mut out).is_err() {
+                run.failed += 1;
+            }
+            run.ends.push(out.len());
+        }
+        let mut encoded = out.into_bytes();
+        if encoded.capacity() / 2 > encoded.len() {
+            encoded.shrink_to_fit();
+        }
+        run.encoded = Some(encoded);
+        run
+    }
+
+    /// Whether the batch's bytes are its messages' frames as `dialect` would have them, and nothing else.
+    fn is_verbatim(&self, dialect: Dialect) -> bool {
+        let mut end = 0;
+        let contiguous = self.messages.iter().all(|published| match published.verbatim() {
+            Some(frame) if dialect.passes_on(published.format()) && frame.start == end => {
+                end = frame.end;
+                true
+            }
+            _ => false,
+        });
+        contiguous && end == self.bytes.len()
+    }
+
+    fn encode_one(
+        &self,
+        published: &Published,
+        dialect: Dialect,
+        scratch: &mut Scratch,
+        out: &mut Sheet,
+    ) -> Result<(), crate::protocol::Refusal> {
+        let format = published.format();
+        let topic = self.topics.get(published.topic()).as_str();
+        let content = match (published.part(), published.document()) {
+            (Part::Value(range), _) if dialect.passes_on(format) => {
+                if let Some(frame) = published.verbatim() {
+                    out.append(&self.bytes[frame]);
+                    return Ok(());
+                }
+                Content::Published(&self.bytes[range])
+            }
+            (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
+            (Part::Value(range), None)
+                if format == Format::Json
+                    && write_judged(out, dialect, topic, &self.bytes, range.clone(), &mut scratch.names) =>
+            {
+                return Ok(());
+            }
+            (part, None) => {
+                scratch.document.clear();
+                scratch.claim = Claim::nothing();
+                let document = &mut scratch.document;
+                let (root, claim) =
+                    self.workspace.decode(&self.bytes, format, &part, document, &self.limits)?;
+                scratch.claim = claim;
+                Content::Decoded(scratch.document.view(&self.bytes, root))
+            }
+        };
+        write_live(out, dialect, topic, content, &mut scratch.names);
+        Ok(())
+    }
+}
+
+/// What the messages of a run are encoded with, one after the other.
+#[derive(Default)]
+struct Scratch {
+    document: Document,
+    /// What the document takes.
+    claim: Claim,
+    names: KnownNames,
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.spares.give_back_bytes(mem::take(&mut self.bytes));
+        self.spares.give_back_messages(mem::take(&mut self.messages));
+        self.document.return_to(&self.spares);
+        let ahead = self.ahead.take().map(|ahead| ahead.1);
+        for run in self.runs.iter_mut().filter_map(OnceLock::take).chain(ahead) {
+            if let Some(bytes) = run.encoded {
+                self.spares.give_back_bytes(bytes);
+            }
+        }
+    }
+}
+
+/// The frames of a batch in one dialect.
+#[derive(Debug)]
+pub struct Run {
+    /// The frames; `None` where they are the batch's own bytes.
+    encoded: Option<Vec<u8>>,
+    /// Where each message's frame ends in `encoded`; a message that is not wanted ends where it begins.
+    ends: Vec<usize>,
+    failed: usize,
+    /// Messages that were not in the dialect already, until somebody has counted them.
+    translated: AtomicUsize,
+    /// What it takes beyond what was claimed for its batch.
+    claim: Claim,
+}
+
+impl Run {
+    fn new(encoded: Option<Vec<u8>>, ends: Vec<usize>, translated: usize) -> Run {
+        let translated = AtomicUsize::new(translated);
+        Run { encoded, ends, failed: 0, translated, claim: Claim::nothing() }
+    }
+
+    /// Messages that had to be translated, the first time that it is asked.
+    pub fn take_translated(&self) -> usize {
+        match self.translated.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.translated.swap(0, Ordering::Relaxed),
+        }
+    }
+
+    /// Messages that could not be encoded although they had been judged: always 0 unless there is a bug.
+    pub fn failed(&self) -> usize {
+        self.failed
+    }
+}

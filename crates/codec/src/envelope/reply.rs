@@ -1,0 +1,158 @@
+//! What the broker says: deliveries, values, replies.
+
+use super::live::write_live;
+use super::write::{Field, write_frame};
+use crate::page::at_the_end_of;
+use crate::protocol::{Format, Id, Limits, Reply, Value};
+use crate::xml::KnownNames;
+use crate::{Document, View, from_value};
+
+/// How a subscriber wants its deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// JSON as `json.dumps` writes it.
+    Json,
+    /// JSON in which everything that JSON cannot tell apart is tagged.
+    ExactJson,
+    /// XML.
+    Xml,
+    /// Pickle.
+    Pickle,
+}
+
+impl Dialect {
+    /// Every dialect, in the order of [`index`](Self::index).
+    pub const ALL: [Dialect; 4] = [Dialect::Json, Dialect::ExactJson, Dialect::Xml, Dialect::Pickle];
+
+    /// The dialect of a subscription; `exact` means something in JSON alone.
+    pub fn new(format: Format, exact: bool) -> Dialect {
+        match format {
+            Format::Json if exact => Dialect::ExactJson,
+            Format::Json => Dialect::Json,
+            Format::Xml => Dialect::Xml,
+            Format::Pickle => Dialect::Pickle,
+        }
+    }
+
+    /// The format of its frames.
+    pub fn format(self) -> Format {
+        match self {
+            Dialect::Json | Dialect::ExactJson => Format::Json,
+            Dialect::Xml => Format::Xml,
+            Dialect::Pickle => Format::Pickle,
+        }
+    }
+
+    /// Its place in [`Dialect::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Whether a payload by itself, published in `format`, is passed on as it came.
+    pub fn passes_on(self, format: Format) -> bool {
+        matches!((self, format), (Dialect::Json, Format::Json) | (Dialect::Xml, Format::Xml))
+    }
+}
+
+/// A payload on its way out.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// As it was published, in the dialect's own format.
+    Published(&'a [u8]),
+    /// To be written.
+    Decoded(View<'a>),
+}
+
+/// Appends a `publish` frame: a delivery, or with `retained` a stored value.
+pub fn write_delivery(
+    out: &mut Vec<u8>,
+    dialect: Dialect,
+    topic: &str,
+    message: Content<'_>,
+    retained: bool,
+) {
+    if !retained {
+        // A guess: a page that is too small is made larger.
+        let guess = match message {
+            Content::Published(bytes) => bytes.len() + topic.len() + 100,
+            Content::Decoded(view) => 32 * view.nodes().len() + 2 * topic.len() + 200,
+        };
+        return at_the_end_of(out, guess, |sheet| {
+            write_live(sheet, dialect, topic, message, &mut KnownNames::default());
+        });
+    }
+    let fields =
+        [("command", Field::Str("publish")), ("topic", Field::Str(topic)), ("retained", Field::Bool(true))];
+    write_frame(out, dialect, fields.iter(), Some(message));
+}
+
+/// Appends the `value` frame that answers a `get`.
+pub fn write_value(out: &mut Vec<u8>, dialect: Dialect, topic: &str, message: Content<'_>) {
+    let fields = [("command", Field::Str("value")), ("topic", Field::Str(topic))];
+    write_frame(out, dialect, fields.iter(), Some(message));
+}
+
+/// Appends the `stats` frame that answers a `stats`. A value that no message can hold is left out.
+pub fn write_stats(out: &mut Vec<u8>, format: Format, stats: &Value) {
+    write_answer(out, format, "stats", stats);
+}
+
+/// Appends the `backup` frame that answers a `backup`: the name of the file.
+pub fn write_backup(out: &mut Vec<u8>, format: Format, name: &str) {
+    write_answer(out, format, "backup", &Value::Str(name.to_owned()));
+}
+
+fn write_answer(out: &mut Vec<u8>, format: Format, command: &str, value: &Value) {
+    let mut document = Document::new();
+    let root = from_value(value, &mut document, &Limits::NONE).ok();
+    let message = root.map(|root| Content::Decoded(document.view(&[], root)));
+    write_frame(out, Dialect::new(format, false), [("command", Field::Str(command))].iter(), message);
+}
+
+/// Appends the frame of a reply.
+pub fn write_reply(out: &mut Vec<u8>, format: Format, reply: &Reply) {
+    let dialect = Dialect::new(format, false);
+    let mut fields: Vec<(&str, Field<'_>)> = Vec::with_capacity(5);
+    let command = match reply {
+        Reply::Subscribed { topic, values } => {
+            fields.push(("topic", Field::Str(topic.as_str())));
+            fields.push(("values", Field::Int(i64::try_from(*values).unwrap_or(i64::MAX))));
+            "subscribed"
+        }
+        Reply::Cancelled { topic } => {
+            fields.push(("topic", Field::Str(topic.as_str())));
+            "cancelled"
+        }
+        Reply::Dropped { topic, count } => {
+            fields.push(("topic", Field::Str(topic.as_str())));
+            fields.push(("count", Field::Int(i64::try_from(*count).unwrap_or(i64::MAX))));
+            "dropped"
+        }
+        Reply::Topics { topics } => {
+            fields.push(("topics", Field::Topics(topics)));
+            "topics"
+        }
+        Reply::NoValue { topic } => {
+            fields.push(("topic", Field::Str(topic.as_str())));
+            "value"
+        }
+        Reply::Pong { id } => {
+            match id {
+                Some(Id::Str(text)) => fields.push(("id", Field::Str(text))),
+                Some(Id::Int(number)) => fields.push(("id", Field::Int(*number))),
+                None => {}
+            }
+            "pong"
+        }
+        Reply::Error(refusal) => {
+            fields.push(("code", Field::Str(refusal.code.as_str())));
+            fields.push(("reason", Field::Str(&refusal.reason)));
+            fields.push(("fatal", Field::Bool(refusal.code.is_fatal())));
+            if let Some(topic) = &refusal.topic {
+                fields.push(("topic", Field::Str(topic)));
+            }
+            "error"
+        }
+    };
+    write_frame(out, dialect, [("command", Field::Str(command))].iter().chain(&fields), None);
+}

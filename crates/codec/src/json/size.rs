@@ -1,0 +1,92 @@
+//! How long the JSON of a value is, without writing it.
+
+use super::write::{Style, spell_key, style_of};
+use crate::document::{Node, View};
+use crate::number::{float_size, int_size};
+
+/// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not fewer, found sooner.
+pub(crate) fn size<const EXACT: bool>(view: View<'_>, exact: bool) -> u64 {
+    let mut size = 0;
+    for (index, &node) in view.nodes().iter().enumerate() {
+        size += match style_of(&view, index, node, exact) {
+            Style::Whole => scalar_size::<EXACT>(&view, node, exact),
+            style => container_size::<EXACT>(&view, index, style, exact),
+        };
+    }
+    u64::try_from(size).unwrap_or(0)
+}
+
+/// A value that is no container.
+fn scalar_size<const EXACT: bool>(view: &View<'_>, node: Node, exact: bool) -> i64 {
+    let length = match node {
+        Node::Bool(false) => 5,
+        Node::Int(number) => int_size(number),
+        Node::BigInt(digits) => digits.len() + if exact { br#"{"$int":""}"#.len() } else { 0 },
+        Node::Float(number) if number.is_finite() => float_size::<EXACT>(number),
+        Node::Float(number) => br#"{"$float":"inf"}"#.len() + usize::from(number < 0.0),
+        Node::Str(text) => return string_size(view.text(text)),
+        Node::Bytes(bytes) => br#"{"$bytes":""}"#.len() + bytes.len().div_ceil(3) * 4,
+        _ => 4,
+    };
+    length as i64
+}
+
+/// A string in its quotes.
+fn string_size(text: &[u8]) -> i64 {
+    /// What a byte takes beyond one.
+    const MORE: [u8; 256] = {
+        let mut more = [0; 256];
+        let mut control = 0;
+        while control < 0x20 {
+            more[control] = 5;
+            control += 1;
+        }
+        let mut short = 0;
+        while short < 7 {
+            more[b"\"\\\n\r\t\x08\x0c"[short] as usize] = 1;
+            short += 1;
+        }
+        more
+    };
+    let more: i64 = text.iter().map(|&byte| i64::from(MORE[usize::from(byte)])).sum();
+    text.len() as i64 + more + 2
+}
+
+/// What a container adds to its children. Keys are counted with these, as values; where a key is spelled another way, the
+/// difference is counted here.
+fn container_size<const EXACT: bool>(view: &View<'_>, index: usize, style: Style, exact: bool) -> i64 {
+    let (Node::List(size) | Node::Tuple(size) | Node::Set(size) | Node::FrozenSet(size) | Node::Dict(size)) =
+        view.nodes()[index]
+    else {
+        return 0;
+    };
+    let items = i64::from(size.items);
+    let between = (items - 1).max(0);
+    let brackets = (style.opening().1 + style.closing().1) as i64;
+    match style {
+        // `[`, `,` and `]` of each pair; the last `]` is one of the brackets.
+        Style::Pairs => brackets + 2 * items + 2 * between,
+        Style::Object => brackets + between + items + keys_size::<EXACT>(view, index, exact),
+        _ => brackets + between,
+    }
+}
+
+/// How much longer the keys of an object are than the same values are.
+fn keys_size<const EXACT: bool>(view: &View<'_>, index: usize, exact: bool) -> i64 {
+    let nodes = view.nodes();
+    let end = index + nodes[index].nodes();
+    let mut spelled = Vec::new();
+    let mut more = 0;
+    let mut at = index + 1;
+    while at < end {
+        let key = nodes[at];
+        if !matches!(key, Node::Str(_)) {
+            spelled.clear();
+            spell_key(view, key, &mut spelled);
+            more += spelled.len() as i64 - scalar_size::<EXACT>(view, key, exact);
+        }
+        at += key.nodes();
+        at += nodes[at].nodes();
+    }
+    more
+}

@@ -1,0 +1,428 @@
+//! What JSON becomes, and what is refused.
+
+use super::*;
+use crate::envelope::{Request, read_request};
+use crate::protocol::{ErrorCode, Format, Limits, MAX_DEPTH};
+use crate::{Document, Node, pickle, xml};
+
+/// Decodes `text` and writes it again.
+fn again(text: &str, exact: bool) -> Result<String, ErrorCode> {
+    let mut document = Document::new();
+    let root = decode(text.as_bytes(), 0..text.len(), &mut document, &Limits::default())
+        .map_err(|refusal| refusal.code)?;
+    let mut out = Vec::new();
+    encode(document.view(text.as_bytes(), root), exact, &mut out);
+    Ok(String::from_utf8(out).unwrap())
+}
+
+#[track_caller]
+fn check(text: &str, loose: &str, exact: &str) {
+    assert_eq!(again(text, false).as_deref(), Ok(loose), "{text}");
+    assert_eq!(again(text, true).as_deref(), Ok(exact), "{text} exact");
+}
+
+#[track_caller]
+fn same(text: &str) {
+    check(text, text, text);
+}
+
+#[test]
+fn values() {
+    for text in [
+        "null",
+        "true",
+        "false",
+        "0",
+        "-1",
+        "9223372036854775807",
+        "1.0",
+        "-0.0",
+        "1e+22",
+        "1e-05",
+        "\"\"",
+        "\"a\u{e9}\u{1f600}\"",
+        "[]",
+        "{}",
+        "[1,[2,[]],{}]",
+        "{\"a\":1,\"b\":{\"c\":[null]}}",
+        "{\"$float\":\"nan\"}",
+        "{\"$float\":\"inf\"}",
+        "{\"$float\":\"-inf\"}",
+        "{\"$bytes\":\"AP8=\"}",
+        "{\"$set\":[1,\"a\"]}",
+        "{\"$dict\":[[[1],2]]}",
+    ] {
+        if text != "{\"$dict\":[[[1],2]]}" {
+            same(text);
+        }
+    }
+    same(r#""\"\\\n\r\t\b\f\u0001\u001f/""#);
+    check(" [ 1 , 2 ] ", "[1,2]", "[1,2]");
+    check("-0", "0", "0");
+    check(r#""\u0041\u00e9\ud83d\ude00\/""#, "\"A\u{e9}\u{1f600}/\"", "\"A\u{e9}\u{1f600}/\"");
+    check(r#"{"a":1,"b":2,"a":3}"#, r#"{"a":3,"b":2}"#, r#"{"a":3,"b":2}"#);
+    check("18446744073709551616", "18446744073709551616", r#"{"$int":"18446744073709551616"}"#);
+    check(r#"{"$int":"5"}"#, "5", "5");
+    check(
+        r#"{"\u0024int":"-18446744073709551616"}"#,
+        "-18446744073709551616",
+        r#"{"$int":"-18446744073709551616"}"#,
+    );
+    check(r#"{"$tuple":[1,{"$tuple":[]}]}"#, "[1,[]]", r#"{"$tuple":[1,{"$tuple":[]}]}"#);
+    check(r#"{"$frozenset":[1]}"#, r#"{"$set":[1]}"#, r#"{"$frozenset":[1]}"#);
+    check(r#"{"$set":[1,1.0,true,2]}"#, r#"{"$set":[1,2]}"#, r#"{"$set":[1,2]}"#);
+    // Keys as json.dumps spells them, unless two would meet.
+    check(
+        r#"{"$dict":[[1,2],[null,3],[true,4],[1.5,5],["x",6]]}"#,
+        r#"{"1":4,"null":3,"1.5":5,"x":6}"#,
+        r#"{"$dict":[[1,4],[null,3],[1.5,5],["x",6]]}"#,
+    );
+    same(r#"{"$dict":[[1,2],["1",3]]}"#);
+    check(r#"{"$dict":[[{"$float":"nan"},1]]}"#, r#"{"NaN":1}"#, r#"{"$dict":[[{"$float":"nan"},1]]}"#);
+    check(r#"{"$dict":[[{"$tuple":[1]},2]]}"#, r#"{"$dict":[[[1],2]]}"#, r#"{"$dict":[[{"$tuple":[1]},2]]}"#);
+    same(r#"{"$dict":[[{"$bytes":""},2]]}"#);
+    // No data can pose as a tag, and an unknown tag is data.
+    same(r#"{"$dict":[["$int","5"]]}"#);
+    check(r#"{"$unknown":[1]}"#, r#"{"$dict":[["$unknown",[1]]]}"#, r#"{"$dict":[["$unknown",[1]]]}"#);
+    same(r#"{"$int":"5","more":1}"#);
+    check(r#"{"$dict":[["a",1]]}"#, r#"{"a":1}"#, r#"{"a":1}"#);
+    same(r#"{"$serde_json::private::RawValue":"[1]","x":1}"#);
+}
+
+#[test]
+fn depth_is_that_of_values() {
+    let nested = |open: &str, inner: &str, close: &str, depth: usize| {
+        format!("{}{inner}{}", open.repeat(depth), close.repeat(depth))
+    };
+    for (open, inner, close) in [
+        ("[", "", "]"),
+        ("{\"a\":", "1", "}"),
+        ("{\"$tuple\":[", "", "]}"),
+        ("{\"$dict\":[[1,", "1", "]]}"),
+        ("{\"$dict\":[[1,", "{\"$dict\":[]}", "]]}"),
+    ] {
+        let own = usize::from(inner == "{\"$dict\":[]}");
+        let deep = nested(open, inner, close, MAX_DEPTH - own);
+        assert!(again(&deep, false).is_ok(), "{open}");
+        let deeper = nested(open, inner, close, MAX_DEPTH - own + 1);
+        assert_eq!(again(&deeper, false), Err(ErrorCode::TooDeep), "{open}");
+        for (message, expected) in [(deep, None), (deeper, Some(ErrorCode::TooDeep))] {
+            let body = format!("{{\"command\":\"publish\",\"topic\":\"t\",\"message\":{message}}}");
+            assert_eq!(judged(&body).err(), expected, "{open} judged");
+        }
+    }
+}
+
+#[test]
+fn refused() {
+    use ErrorCode::{InvalidTag, InvalidValue, MalformedJson, TooDeep, TooManyDigits, Unhashable};
+    let many_digits = "1".repeat(4_301);
+    let table: &[(&str, ErrorCode)] = &[
+        ("", MalformedJson),
+        (" ", MalformedJson),
+        ("nul", MalformedJson),
+        ("nulL", MalformedJson),
+        ("1 2", MalformedJson),
+        ("[1,]", MalformedJson),
+        ("[,1]", MalformedJson),
+        ("[1", MalformedJson),
+        ("{\"a\"}", MalformedJson),
+        ("{\"a\":1,}", MalformedJson),
+        ("{a:1}", MalformedJson),
+        ("{'a':1}", MalformedJson),
+        ("{1:1}", MalformedJson),
+        ("[1}", MalformedJson),
+        ("{\"a\":1]", MalformedJson),
+        ("\"", MalformedJson),
+        ("\"\\", MalformedJson),
+        ("\"\\x\"", MalformedJson),
+        ("\"\\u12\"", MalformedJson),
+        ("\"\\u12g4\"", MalformedJson),
+        ("\"\n\"", MalformedJson),
+        ("\"\0\"", MalformedJson),
+        ("01", MalformedJson),
+        ("-", MalformedJson),
+        ("+1", MalformedJson),
+        (".5", MalformedJson),
+        ("1.", MalformedJson),
+        ("1e", MalformedJson),
+        ("1e+", MalformedJson),
+        ("0x10", MalformedJson),
+        ("NaN", MalformedJson),
+        ("Infinity", MalformedJson),
+        ("-Infinity", MalformedJson),
+        ("\u{feff}1", MalformedJson),
+        ("// x\n1", MalformedJson),
+        ("1e400", InvalidValue),
+        ("-1e400", InvalidValue),
+        ("\"\\ud800\"", InvalidValue),
+        ("\"\\udc00\"", InvalidValue),
+        ("\"\\ud800\\u0041\"", InvalidValue),
+        ("\"\\ud800\\ud800\"", InvalidValue),
+        (&many_digits, TooManyDigits),
+        ("{\"$int\":5}", InvalidTag),
+        ("{\"$int\":\"x\"}", InvalidTag),
+        ("{\"$float\":\"1.5\"}", InvalidTag),
+        ("{\"$bytes\":\"A\"}", InvalidTag),
+        ("{\"$bytes\":[1]}", InvalidTag),
+        ("{\"$tuple\":1}", InvalidTag),
+        ("{\"$set\":{}}", InvalidTag),
+        ("{\"$dict\":[1]}", InvalidTag),
+        ("{\"$dict\":[[1]]}", InvalidTag),
+        ("{\"$dict\":[[1,2,3]]}", InvalidTag),
+        ("{\"$dict\":[{\"$tuple\":[1,2]}]}", InvalidTag),
+        ("{\"$set\":[[1]]}", Unhashable),
+        ("{\"$dict\":[[{},1]]}", Unhashable),
+    ];
+    for (text, code) in table {
+        assert_eq!(again(text, false).err(), Some(*code), "{text:.60}");
+        let body = format!("{{\"command\":\"publish\",\"topic\":\"t\",\"message\":{text}}}");
+        // The text stands inside another here, so where it ends is another matter.
+        let judged = judged(&body).err();
+        assert!(judged == Some(*code) || judged == Some(MalformedJson), "{text:.60} judged {judged:?}");
+    }
+    let deep = "[".repeat(100_000);
+    assert_eq!(again(&deep, false).err(), Some(TooDeep));
+    assert_eq!(again(&"{\"a\":".repeat(100_000), false).err(), Some(TooDeep));
+    let invalid = b"\"\xff\"";
+    let mut document = Document::new();
+    let refused = decode(invalid, 0..3, &mut document, &Limits::default()).unwrap_err();
+    assert_eq!(refused.code, MalformedJson);
+    assert!(refused.reason.contains("byte 1"), "{}", refused.reason);
+}
+
+#[test]
+fn the_budget_is_kept_judged_or_decoded() {
+    let limits = Limits { decoded_size: 1_000, ..Limits::default() };
+    for (message, fits) in [("0,".repeat(50), true), ("0,".repeat(70), false), ("0".repeat(900) + ",", true)]
+    {
+        let message = format!("[{}0]", message.replace("000", "111"));
+        let mut document = Document::new();
+        let decoded = decode(message.as_bytes(), 0..message.len(), &mut document, &limits);
+        assert_eq!(
+            decoded.map(drop).map_err(|refusal| refusal.code),
+            if fits { Ok(()) } else { Err(ErrorCode::TooLarge) }
+        );
+        let body = format!("{{\"command\":\"publish\",\"topic\":\"t\",\"message\":{message}}}");
+        let judged =
+            read_request(body.as_bytes(), Format::Json, 0..body.len(), &mut Document::new(), &limits);
+        assert_eq!(judged.is_ok(), fits, "{message:.20}");
+    }
+}
+
+/// Judges a body without decoding; returns the payload's bytes.
+fn judged(body: &str) -> Result<String, ErrorCode> {
+    let mut document = Document::new();
+    match read_request(body.as_bytes(), Format::Json, 0..body.len(), &mut document, &Limits::default()) {
+        Ok(Request::Publish { message, .. }) => match message.part {
+            crate::Part::Value(range) => Ok(body[range].to_owned()),
+            crate::Part::Body(range) => Ok(body[range].to_owned()),
+        },
+        Ok(other) => panic!("{other:?}"),
+        Err(refusal) => Err(refusal.code),
+    }
+}
+
+#[test]
+fn bodies() {
+    use ErrorCode::{DuplicateField, InvalidField, MalformedJson, MissingField, NotAMap, UnknownCommand};
+    assert_eq!(
+        judged(r#" { "message" : [1, 2.50 ] , "x":{"y":[]}, "topic":"t", "command":"\u0070ublish" } "#)
+            .as_deref(),
+        Ok("[1, 2.50 ]")
+    );
+    for (body, code) in [
+        ("", MalformedJson),
+        ("[]", NotAMap),
+        ("1", NotAMap),
+        ("{}", MissingField),
+        ("{", MalformedJson),
+        ("{}x", MalformedJson),
+        (r#"{"command":"shout","topic":"t"}"#, UnknownCommand),
+        (r#"{"command":1}"#, InvalidField),
+        (r#"{"command":"publish","topic":"t"}"#, MissingField),
+        (r#"{"command":"publish","message":1}"#, MissingField),
+        (r#"{"command":"publish","topic":1,"message":1}"#, InvalidField),
+        (r#"{"command":"publish","topic":"t","message":1,"retain":"false"}"#, InvalidField),
+        (r#"{"command":"publish","topic":"t","message":1,"message":1}"#, DuplicateField),
+        (r#"{"command":"publish","topic":"t","message":1,"t\u006fpic":"u"}"#, DuplicateField),
+        (r#"{"command":"subscribe","topic":"t","queue":0}"#, InvalidField),
+        (r#"{"command":"subscribe","topic":"t","queue":4294967296}"#, InvalidField),
+        (r#"{"command":"subscribe","topic":"t","overflow":"explode"}"#, InvalidField),
+        (r#"{"command":"ping","id":1.5}"#, InvalidField),
+    ] {
+        assert_eq!(judged(body), Err(code), "{body}");
+    }
+}
+
+#[test]
+fn a_usual_message_is_judged_without_being_decoded() {
+    let body = br#"{"command":"publish","topic":"t","message":{"a":[1,2,3]}}"#;
+    let mut document = Document::new();
+    let request = read_request(body, Format::Json, 0..body.len(), &mut document, &Limits::default());
+    assert!(matches!(request, Ok(Request::Publish { verbatim: true, retain: true, .. })));
+    assert!(document.is_empty());
+    let tagged = br#"{"command":"publish","topic":"t","message":{"$set":[1,2,3]},"retain":false}"#;
+    let request = read_request(tagged, Format::Json, 0..tagged.len(), &mut document, &Limits::default());
+    assert!(matches!(request, Ok(Request::Publish { verbatim: false, retain: false, .. })));
+    assert!(matches!(document.nodes()[0], Node::Set(_)));
+}
+
+/// Where the straight way has an answer, it is the grammar's.
+#[test]
+fn both_ways_lead_to_the_same_document() {
+    const TEXTS: &[&str] = &[
+        r#"{"a":1,"b":[true,false,null,{}],"c":{"d":"x"},"long key of many words":-12.5e3,"":[[],[1]]}"#,
+        r#" [ 1 , -0 , 0.5 , 1e5 , 123456789012345678901234567890 , 1.7976931348623157e308 , 9007199254740993 ] "#,
+        r#"{"é":"ü\u00e9\n\"\\","emoji":"😀","pair":"\ud83d\ude00","a":1,"a":2,"b":"eight by","c":"eight bytes more"}"#,
+        r#"[{"$int":"1"},{"$tuple":[1]},{"$x":1,"y":2},"$int",{"\u0024int":"5"},{"a$":1}]"#,
+        r#"[10.357019999999999,21.5,-0.0,1E-7,0.1,100,-9223372036854775808,9223372036854775808]"#,
+        "\"a string by itself, which ends where the source does\"",
+        "12",
+        "true",
+    ];
+    let check = |text: &[u8], limits: &Limits| {
+        // Something may stand around the text, and what follows is not to be read.
+        let source = [b"..", text, b"\"}"].concat();
+        let range = 2..2 + text.len();
+        let read = |root: Option<usize>, document: Document| {
+            root.map(|root| {
+                let mut shown = Vec::new();
+                crate::pickle::encode(document.view(&source, root), &mut shown);
+                assert_eq!(document.nodes()[root].nodes(), document.len());
+                shown
+            })
+        };
+        let mut document = Document::new();
+        let straight = straight::read(&source, range.clone(), &mut document, limits);
+        let straight = read(straight, document);
+        let mut document = Document::new();
+        let grammar = read::by_grammar(&source, range, &mut document, limits);
+        let grammar = read(grammar.ok(), document);
+        assert!(straight.is_none() || straight == grammar, "{}", text.escape_ascii());
+        straight.is_some()
+    };
+    let mut state: u64 = 0xd1ff;
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound.max(1)
+    };
+    let mut accepted = 0;
+    for round in 0..100_000 {
+        let mut text = TEXTS[round % TEXTS.len()].as_bytes().to_vec();
+        for _ in 0..round % 4 {
+            let at = below(text.len());
+            match below(5) {
+                0 => text[at] = b"{}[]\",:\\ 019.eE-+$ud\xc3\x1f"[below(22)],
+                1 => text[at] ^= 1 << below(8),
+                2 => drop(text.remove(at)),
+                3 => text.insert(at, b"{}[]\",:\\ 019.eE-+$ud\xc3\x1f"[below(22)]),
+                _ => {
+                    let part: Vec<u8> = text[at..].iter().copied().take(below(12)).collect();
+                    text.splice(at..at, part);
+                }
+            }
+            if text.is_empty() {
+                break;
+            }
+        }
+        let limits = if round % 3 == 0 {
+            Limits { decoded_size: 1 << below(12), ..Limits::default() }
+        } else {
+            Limits::default()
+        };
+        accepted += usize::from(check(&text, &limits));
+    }
+    assert!(accepted > 20_000, "only {accepted} were read the straight way");
+    for deep in [MAX_DEPTH, MAX_DEPTH + 1] {
+        let text = [vec![b'['; deep], vec![b']'; deep]].concat();
+        assert_eq!(check(&text, &Limits::default()), deep == MAX_DEPTH);
+    }
+    let escapes = r#"["\u00e9\/","\ue000","\ud7ff"]"#;
+    assert!(check(escapes.as_bytes(), &Limits::default()));
+}
+
+/// What is written while JSON is read is what is written from its document.
+#[test]
+fn judged_json_goes_onward_as_its_document_does() {
+    const TEXTS: &[&str] = &[
+        r#"{"a":1,"b":[true,false,null,{}],"c":{"d":"x"},"long key of many words":-12.5e3,"":[[],[1]]}"#,
+        r#"[ 1 , -0 , 0.5 , 1e5 , 123456789012345678901234567890 , 1.7976931348623157e308 , 9007199254740993 ]"#,
+        r#"{"é":"ü\u00e9\n\"\\","emoji":"😀","pair":"\ud83d\ude00","a":1,"b":"eight by","c":"eight bytes more"}"#,
+        r#"[{"$int":"1"},{"$tuple":[1]},{"$x":1,"y":2},"$int",{"\u0024int":"5"},{"a$":1}]"#,
+        r#"[10.357019999999999,21.5,-0.0,1E-7,0.1,100,-9223372036854775808,9223372036854775808,0.00012,0.00001,1.10,1e0]"#,
+        r#"{"xml":1,"item":{"item":[2]},"a b":"<&>\r","name_of_more_than_16_bytes":"\u0000","k":"\uffff","l":"￿￾\uf000"}"#,
+        r#"{"text":"a text of more than thirty-two bytes, and one that is <marked up> & \"quoted\" beyond its fourth word"}"#,
+        r#"{"text":"ein längerer Text, der über vier Wörter hinausgeht und nichts enthält, was zu maskieren wäre"}"#,
+        "\"a string by itself, which ends where the source does\"",
+        "\"short\"",
+        "12",
+        "true",
+    ];
+    let check = |text: &[u8]| {
+        let mut taken = 0;
+        for behind in [&b""[..], b"}", b"\"}]xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"] {
+            let source = [b"..", text, behind].concat();
+            let range = 2..2 + text.len();
+            let mut document = Document::new();
+            let Ok(root) = decode(&source, range.clone(), &mut document, &Limits::NONE) else { return 0 };
+            let view = document.view(&source, root);
+            let mut expected = [b"before".to_vec(), b"before".to_vec()];
+            let mut onward = expected.clone();
+            xml::encode(view, &mut expected[0]);
+            pickle::encode(view, &mut expected[1]);
+            let written = [
+                xml::encode_json(&source, range.clone(), &mut onward[0]),
+                pickle::encode_json(&source, range, &mut onward[1]),
+            ];
+            for ((expected, onward), written) in expected.iter().zip(&onward).zip(written) {
+                if written {
+                    assert_eq!(onward.escape_ascii().to_string(), expected.escape_ascii().to_string());
+                    taken += 1;
+                } else {
+                    assert_eq!(onward, b"before");
+                }
+            }
+        }
+        taken
+    };
+    let mut state: u64 = 0xd1ff;
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound.max(1)
+    };
+    const PIECES: &[u8] = b"{}[]\",:\\ 019.eE-+$ud\xc3\x1f<&>x";
+    let mut taken = 0;
+    for round in 0..60_000 {
+        let mut text = TEXTS[round % TEXTS.len()].as_bytes().to_vec();
+        for _ in 0..round % 4 {
+            let at = below(text.len());
+            match below(5) {
+                0 => text[at] = PIECES[below(PIECES.len())],
+                1 => text[at] ^= 1 << below(8),
+                2 => drop(text.remove(at)),
+                3 => text.insert(at, PIECES[below(PIECES.len())]),
+                _ => {
+                    let part: Vec<u8> = text[at..].iter().copied().take(below(12)).collect();
+                    text.splice(at..at, part);
+                }
+            }
+            if text.is_empty() {
+                break;
+            }
+        }
+        taken += check(&text);
+    }
+    assert!(taken > 80_000, "only {taken} went straight");
+    for depth in [20, 30, MAX_DEPTH] {
+        let text = [vec![b'['; depth], vec![b']'; depth]].concat();
+        assert_eq!(check(&text) > 0, depth == 20);
+    }
+    let keys = |count: usize| {
+        let members: Vec<String> = (0..count).map(|key| format!(r#""key{key}":"{key}""#)).collect();
+        format!(r#"{{"first":{{"key1":1,"key2":2}},{}}}"#, members.join(","))
+    };
+    for count in [1, 40, 63, 64, 100] {
+        assert_eq!(check(keys(count).as_bytes()) > 0, count < 64, "{count} keys");
+    }
+}

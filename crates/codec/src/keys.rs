@@ -1,0 +1,394 @@
+//! Dict keys and set elements: hashable as in Python, and no two equal.
+//!
+//! Equal means what `==` means in Python: `1`, `1.0` and `True` are one key. As in Python, the first of equal
+//! keys stays where it stood and the last of their values wins; `nan` equals nothing, not even itself.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+
+use num_bigint::BigInt;
+
+use super::document::{Budget, Document, Node, Size, View};
+use super::words::fingerprint;
+use crate::protocol::{ErrorCode, NODE_SIZE, Refusal};
+
+/// Up to this many string keys are compared with each other; more are hashed.
+const FEW: usize = 32;
+
+/// Completes the dict, set or frozenset at index `at`, whose children are all the nodes after it: refuses
+/// unhashable keys, removes duplicates and writes the container's size.
+///
+/// # Errors
+/// [`ErrorCode::Unhashable`] for a list, set or dict as a key; [`ErrorCode::TooLarge`] when comparing the keys
+/// costs more than the budget has left.
+pub(super) fn settle(
+    document: &mut Document,
+    source: &[u8],
+    at: usize,
+    budget: &mut Budget,
+) -> Result<(), Refusal> {
+    let is_dict = matches!(document.nodes()[at], Node::Dict(_));
+    let few = few_distinct_strings(document, source, at, is_dict);
+    let items = match few {
+        Some(items) => items,
+        None => settle_many(document, source, at, is_dict, budget)?,
+    };
+    let size = Size { items: items as u32, nodes: (document.len() - at - 1) as u32 };
+    match &mut document.nodes_mut()[at] {
+        Node::Dict(of) | Node::Set(of) | Node::FrozenSet(of) => *of = size,
+        other => debug_assert!(false, "{other:?} has no keys"),
+    }
+    Ok(())
+}
+
+/// The usual case: a few strings, all different. Returns how many, or `None` where it is not so simple.
+#[inline]
+fn few_distinct_strings(document: &Document, source: &[u8], at: usize, is_dict: bool) -> Option<usize> {
+    let nodes = &document.nodes()[at + 1..];
+    let mut distinct = Distinct::default();
+    let mut index = 0;
+    while let Some(node) = nodes.get(index) {
+        let Node::Str(text) = node else { return None };
+        distinct.add(document.text(source, *text))?;
+        index += 1;
+        if is_dict {
+            index += nodes.get(index)?.nodes();
+        }
+    }
+    Some(distinct.count)
+}
+
+/// A few texts that differ in their fingerprints.
+struct Distinct {
+    /// A bit for each fingerprint: where it was not set, there is nothing to compare with.
+    bits: u64,
+    fingerprints: [u64; FEW],
+    count: usize,
+}
+
+impl Default for Distinct {
+    fn default() -> Distinct {
+        Distinct { bits: 0, fingerprints: [0; FEW], count: 0 }
+    }
+}
+
+impl Distinct {
+    /// Adds a text; `None` where it cannot be told from one before, or where there are too many.
+    #[inline]
+    fn add(&mut self, text: &[u8]) -> Option<()> {
+        let fingerprint = fingerprint(text);
+        let bit = 1 << (fingerprint >> 58);
+        if self.bits & bit != 0 && self.fingerprints[..self.count].contains(&fingerprint) {
+            return None;
+        }
+        self.bits |= bit;
+        *self.fingerprints.get_mut(self.count)? = fingerprint;
+        self.count += 1;
+        Some(())
+    }
+}
+
+/// Everything else: keys become bytes that are equal when the keys are. Returns how many remain.
+fn settle_many(
+    document: &mut Document,
+    source: &[u8],
+    at: usize,
+    is_dict: bool,
+    budget: &mut Budget,
+) -> Result<usize, Refusal> {
+    let nodes = document.nodes();
+    let mut seen = Seen::new(nodes, at, is_dict);
+    let mut duplicates = false;
+    let mut key = at + 1;
+    while key < nodes.len() {
+        let value = key + nodes[key].nodes();
+        let end = if is_dict { value + nodes[value].nodes() } else { value };
+        let start = seen.spelled.len();
+        let is_equal_to_itself = canonical(document.view(source, key), &mut seen.spelled)?;
+        if nodes[key].is_container() {
+            // Sets of sets of sets are compared once for each level.
+            budget.bytes(seen.spelled.len() - start)?;
+        }
+        if !is_equal_to_itself {
+            seen.spelled.truncate(start);
+            seen.kept.push(Kept { key: key as u32, value: value as u32, spelled: start });
+        } else if let Some(first) = seen.add(key, value, start) {
+            seen.kept[first].value = value as u32;
+            duplicates = true;
+        }
+        key = end;
+    }
+    let Seen { kept, .. } = seen;
+    if duplicates {
+        let range = |start: u32| start as usize..start as usize + nodes[start as usize].nodes();
+        let value = |entry: &Kept| if is_dict { range(entry.value) } else { 0..0 };
+        // What lies deepest can be moved once for each level around it, so moving is paid for.
+        let moved: usize = kept.iter().map(|entry| range(entry.key).len() + value(entry).len()).sum();
+        budget.bytes(moved * NODE_SIZE)?;
+        let mut settled = Vec::with_capacity(moved);
+        for entry in &kept {
+            settled.extend_from_slice(&nodes[range(entry.key)]);
+            settled.extend_from_slice(&nodes[value(entry)]);
+        }
+        document.nodes_mut().truncate(at + 1);
+        document.nodes_mut().extend_from_slice(&settled);
+    }
+    Ok(kept.len())
+}
+
+/// An entry: where its key lies, where its value does, and where the spelling of its key begins.
+#[derive(Clone, Copy)]
+struct Kept {
+    key: u32,
+    value: u32,
+    spelled: usize,
+}
+
+/// Entries whose keys differ. For each it takes about 40 bytes of memory and no allocation: an element of a set is no
+/// longer than 3 bytes in a pickle, and there can be a million.
+struct Seen {
+    kept: Vec<Kept>,
+    /// The keys' spellings, one after the other; that of a key that equals nothing is empty.
+    spelled: Vec<u8>,
+    /// Indexes of `kept` and one more, each at the place that the hash of its spelling says, or at the next that is free.
+    places: Vec<u32>,
+    hasher: RandomState,
+}
+
+impl Seen {
+    /// None yet, of those that the container at `at` has.
+    fn new(nodes: &[Node], at: usize, is_dict: bool) -> Seen {
+        let (mut count, mut index) = (0, at + 1);
+        while index < nodes.len() {
+            count += 1;
+            index += nodes[index].nodes();
+            if is_dict {
+                index += nodes[index].nodes();
+            }
+        }
+        Seen {
+            kept: Vec::with_capacity(count),
+            spelled: Vec::with_capacity(9 * count),
+            places: vec![0; (2 * count).next_power_of_two()],
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Adds an entry whose key is spelled from `start` on. Returns the index of the one that has the same key, if there is one.
+    fn add(&mut self, key: usize, value: usize, start: usize) -> Option<usize> {
+        let new = &self.spelled[start..];
+        let mask = self.places.len() - 1;
+        let mut place = self.hasher.hash_one(new) as usize & mask;
+        while let Some(index) = self.places[place].checked_sub(1) {
+            let index = index as usize;
+            let from = self.kept[index].spelled;
+            let to = self.kept.get(index + 1).map_or(start, |next| next.spelled);
+            if self.spelled[from..to] == *new {
+                self.spelled.truncate(start);
+                return Some(index);
+            }
+            place = (place + 1) & mask;
+        }
+        self.kept.push(Kept { key: key as u32, value: value as u32, spelled: start });
+        self.places[place] = self.kept.len() as u32;
+        None
+    }
+}
+
+/// Appends bytes that two keys share exactly when Python finds them equal. False for a key that contains a `nan` and so
+/// equals nothing.
+fn canonical(view: View<'_>, out: &mut Vec<u8>) -> Result<bool, Refusal> {
+    /// A tuple or frozenset that is being written.
+    struct Open {
+        is_set: bool,
+        missing: u32,
+        /// Where each element of a set begins in the output: they are sorted when the set is complete.
+        elements: Vec<usize>,
+    }
+    let mut open: Vec<Open> = Vec::new();
+    for &node in view.nodes() {
+        if let Some(parent) = open.last_mut() {
+            parent.missing -= 1;
+            if parent.is_set {
+                parent.elements.push(out.len());
+            }
+        }
+        match node {
+            Node::None => out.push(b'N'),
+            Node::Bool(truth) => number(f64::from(u8::from(truth)), out),
+            Node::Int(small) => {
+                let double = small as f64;
+                if double as i128 == i128::from(small) {
+                    number(double, out);
+                } else {
+                    out.push(b'I');
+                    out.extend_from_slice(&small.to_be_bytes());
+                }
+            }
+            Node::BigInt(digits) => big(view.text(digits), out),
+            Node::Float(double) if double.is_nan() => return Ok(false),
+            Node::Float(double) => number(double, out),
+            Node::Str(text) => string(b'S', view.text(text), out),
+            Node::Bytes(text) => string(b'B', view.text(text), out),
+            Node::Tuple(Size { items, .. }) => {
+                out.push(b'T');
+                out.extend_from_slice(&items.to_be_bytes());
+                open.push(Open { is_set: false, missing: items, elements: Vec::new() });
+            }
+            Node::FrozenSet(Size { items, .. }) => {
+                out.push(b'F');
+                out.extend_from_slice(&items.to_be_bytes());
+                open.push(Open { is_set: true, missing: items, elements: Vec::new() });
+            }
+            Node::List(_) | Node::Set(_) | Node::Dict(_) => {
+                return Err(Refusal::new(
+                    ErrorCode::Unhashable,
+                    format!(
+                        "a {} cannot be a dict key or a set element: it is not hashable; use a tuple or frozenset",
+                        node.type_name()
+                    ),
+                ));
+            }
+        }
+        while let Some(complete) = open.pop_if(|innermost| innermost.missing == 0) {
+            if complete.is_set {
+                sort_elements(out, &complete.elements);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Sorts the elements that begin at `starts` and reach to the end of `out`.
+fn sort_elements(out: &mut Vec<u8>, starts: &[usize]) {
+    let Some(&first) = starts.first() else { return };
+    let unsorted = out.split_off(first);
+    let ends = starts.iter().skip(1).copied().chain([first + unsorted.len()]);
+    let mut elements: Vec<&[u8]> =
+        starts.iter().zip(ends).map(|(&start, end)| &unsorted[start - first..end - first]).collect();
+    elements.sort_unstable();
+    for element in elements {
+        out.extend_from_slice(element);
+    }
+}
+
+fn string(kind: u8, text: &[u8], out: &mut Vec<u8>) {
+    out.push(kind);
+    out.extend_from_slice(&(text.len() as u32).to_be_bytes());
+    out.extend_from_slice(text);
+}
+
+/// A number that a double holds exactly.
+fn number(double: f64, out: &mut Vec<u8>) {
+    let double = if double == 0.0 { 0.0 } else { double };
+    out.push(b'D');
+    out.extend_from_slice(&double.to_bits().to_be_bytes());
+}
+
+/// An integer beyond 64 bits, which a double may still hold exactly.
+fn big(digits: &[u8], out: &mut Vec<u8>) {
+    const DIGITS_OF_LARGEST_DOUBLE: usize = 309;
+    if digits.len() <= DIGITS_OF_LARGEST_DOUBLE + 1
+        && let Ok(text) = str::from_utf8(digits)
+        && let Ok(double) = text.parse::<f64>()
+        && double.is_finite()
+        && integer_of(double).to_string() == text
+    {
+        number(double, out);
+    } else {
+        string(b'L', digits, out);
+    }
+}
+
+/// The integer that a double without a fraction holds; doubles beyond 64 bits have none.
+fn integer_of(double: f64) -> BigInt {
+    let bits = double.to_bits();
+    let exponent = ((bits >> 52) & 0x7ff) as i64 - 1075;
+    let mantissa = BigInt::from((bits & ((1 << 52) - 1)) | (1 << 52));
+    let magnitude = if exponent >= 0 { mantissa << exponent } else { mantissa >> -exponent };
+    if double < 0.0 { -magnitude } else { magnitude }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use super::*;
+    use crate::Text;
+
+    /// Builds a set of `elements`, settles it and says how many are left.
+    fn distinct(build: impl FnOnce(&mut Document)) -> Result<usize, ErrorCode> {
+        let mut document = Document::new();
+        let at = document.push(Node::Set(Size::default()));
+        build(&mut document);
+        settle(&mut document, SOURCE, at, &mut Budget::of(usize::MAX)).map_err(|refusal| refusal.code)?;
+        let Node::Set(size) = document.nodes()[at] else { unreachable!() };
+        assert_eq!(size.nodes as usize, document.len() - 1);
+        Ok(size.items as usize)
+    }
+
+    const SOURCE: &[u8] = b"abab18446744073709551616";
+
+    fn all(nodes: &[Node]) -> Result<usize, ErrorCode> {
+        distinct(|document| {
+            for &node in nodes {
+                document.push(node);
+            }
+        })
+    }
+
+    fn text(range: Range<usize>) -> Text {
+        Text::in_source(range)
+    }
+
+    #[test]
+    fn equal_as_in_python() {
+        let one_element = Size { items: 1, nodes: 1 };
+        let two_elements = Size { items: 2, nodes: 2 };
+        let zero = Node::Float(-0.0);
+        let two_to_64 = Node::BigInt(text(4..24));
+        assert_eq!(all(&[Node::Int(1), Node::Float(1.0), Node::Bool(true)]), Ok(1));
+        assert_eq!(all(&[Node::Int(0), zero, Node::Bool(false), Node::None]), Ok(2));
+        assert_eq!(all(&[Node::Float(f64::NAN), Node::Float(f64::NAN)]), Ok(2));
+        assert_eq!(all(&[Node::Str(text(0..2)), Node::Str(text(2..4)), Node::Bytes(text(0..2))]), Ok(2));
+        assert_eq!(all(&[two_to_64, Node::Float(18_446_744_073_709_551_616.0)]), Ok(1));
+        assert_eq!(all(&[Node::Int(i64::MAX), Node::Float(i64::MAX as f64)]), Ok(2));
+        assert_eq!(
+            all(&[Node::Int(1 << 53), Node::Float((1u64 << 53) as f64), Node::Int((1 << 53) + 1)]),
+            Ok(2)
+        );
+        let tuple = Node::Tuple(one_element);
+        assert_eq!(all(&[tuple, Node::Int(1), tuple, Node::Bool(true), Node::Int(1)]), Ok(2));
+        let frozen = Node::FrozenSet(two_elements);
+        let (a, b) = (Node::Int(1), Node::Str(text(0..1)));
+        assert_eq!(all(&[frozen, a, b, frozen, b, a]), Ok(1));
+        assert_eq!(all(&[Node::List(one_element), a]), Err(ErrorCode::Unhashable));
+        assert_eq!(all(&[Node::Tuple(one_element), Node::Set(Size::default())]), Err(ErrorCode::Unhashable));
+    }
+
+    #[test]
+    fn many_keys_are_settled_like_few() {
+        let many: Vec<Node> = (0..100).map(|index| Node::Int(index % 40)).collect();
+        assert_eq!(all(&many), Ok(40));
+    }
+
+    #[test]
+    fn the_first_key_stays_and_the_last_value_wins() {
+        let mut document = Document::new();
+        let at = document.push(Node::Dict(Size::default()));
+        for node in
+            [Node::Int(1), Node::Int(10), Node::Int(2), Node::Int(20), Node::Float(1.0), Node::Int(30)]
+        {
+            document.push(node);
+        }
+        settle(&mut document, b"", at, &mut Budget::of(usize::MAX)).unwrap();
+        let expected = [
+            Node::Dict(Size { items: 2, nodes: 4 }),
+            Node::Int(1),
+            Node::Int(30),
+            Node::Int(2),
+            Node::Int(20),
+        ];
+        assert_eq!(document.nodes(), expected);
+    }
+}

@@ -1,0 +1,87 @@
+//! JSON, XML and Python pickle: read as plain data, written, and translated into each other.
+//!
+//! ```
+//! use babelmq_codec::{ErrorCode, Format, Message};
+//!
+//! // What `pickle.dumps({"temp": 21.5, "tags": {"a"}})` makes.
+//! let pickled = b"\x80\x04}(\x8c\x04tempG@5\x80\x00\x00\x00\x00\x00\x8c\x04tags\x8f(\x8c\x01a\x90u.";
+//! let message = Message::parse(Format::Pickle, pickled)?;
+//! assert_eq!(message.translate(Format::Json, false)?.bytes(), br#"{"temp":21.5,"tags":{"$set":["a"]}}"#);
+//! assert_eq!(message.value()?.get("temp").and_then(|temp| temp.as_f64()), Some(21.5));
+//!
+//! // A pickle is a program. Here it runs on a machine that knows plain data and nothing else.
+//! let attack = Message::parse(Format::Pickle, b"cos\nsystem\n(S'echo hello'\ntR.").unwrap_err();
+//! assert_eq!(attack.code, ErrorCode::ForbiddenPickle);
+//! assert!(attack.reason.contains("os.system"));
+//! # Ok::<(), babelmq_codec::Refusal>(())
+//! ```
+//!
+//! [`Message`] is a payload that was judged: parse one, [`translate`](Message::translate) it, or look at its
+//! [`Value`]. What a value becomes in each format is told by `docs/protocol.md` of babelmq, the broker that this
+//! library belongs to. [`pickle::opcodes`] takes a pickle apart without running it.
+//!
+//! - No byte of the input decides what runs: an opcode that imports, calls, builds or fetches is refused
+//!   ([`ErrorCode::ForbiddenPickle`]), and so are a document type and entities in XML.
+//! - Nothing recurses on the input, and memory is bounded by its length: see [`Limits`].
+//! - No threads are started, no clock is read, no socket is opened, and there is no `unsafe`.
+//!
+//! # The rest of the house
+//!
+//! The broker works on less than a [`Message`]: on batches of payloads that lie where a read has put them. A reader turns
+//! bytes into a `Document`, a writer turns a document into bytes; a `Batch` carries what one read brought to all who
+//! want it, and a `Payload` is one message that is remembered. These are public for the broker and hidden here.
+
+mod ahead;
+mod batch;
+mod claimed;
+mod convert;
+mod document;
+mod envelope;
+#[doc(hidden)]
+pub mod json;
+mod keys;
+mod memory;
+mod message;
+mod nesting;
+mod number;
+mod page;
+mod payload;
+pub mod pickle;
+pub mod protocol;
+mod published;
+mod spares;
+mod topics;
+mod words;
+#[doc(hidden)]
+pub mod xml;
+
+pub use message::Message;
+pub use protocol::{ErrorCode, Format, Limits, Refusal, Value};
+
+// What the broker is made of. No part of the interface: it changes with the broker.
+#[doc(hidden)]
+pub use ahead::{Ahead, Asked};
+#[doc(hidden)]
+pub use batch::{Batch, Run, Wanted};
+#[doc(hidden)]
+pub use claimed::{DECODING_FACTOR, Workspace};
+#[doc(hidden)]
+pub use convert::{from_value, to_value};
+#[doc(hidden)]
+pub use document::{Budget, Document, Mark, Node, Size, Text, View};
+#[doc(hidden)]
+pub use envelope::{
+    Content, ControlRequest, Dialect, FrameField, KnownEnvelope, Part, PayloadSpan, Recognised, Request,
+    decode_part, encoded_size, longest_body, read_request, write_backup, write_delivery, write_frame,
+    write_reply, write_stats, write_value,
+};
+#[doc(hidden)]
+pub use memory::{Account, Claim, Share};
+#[doc(hidden)]
+pub use payload::{Frame, Payload, PayloadRef};
+#[doc(hidden)]
+pub use published::Published;
+#[doc(hidden)]
+pub use spares::Spares;
+#[doc(hidden)]
+pub use topics::Topics;

@@ -1,0 +1,244 @@
+//! A payload by itself: judged, and translated without a broker.
+
+use super::convert::{from_value, to_value};
+use super::document::{Document, View};
+use super::envelope::Dialect;
+use super::{json, pickle, xml};
+use crate::protocol::{ErrorCode, Format, Limits, MAXIMUM_MAX_FRAME, Refusal, Value};
+
+/// A payload in one format. Its bytes were judged: what a broker would refuse is not one of these.
+///
+/// ```
+/// use babelmq_codec::{Format, Message};
+///
+/// let pickled = b"\x80\x04}\x8c\x04tempG@5\x80\x00\x00\x00\x00\x00s.";
+/// let message = Message::parse(Format::Pickle, pickled)?;
+/// assert_eq!(message.translate(Format::Json, false)?.bytes(), br#"{"temp":21.5}"#);
+/// # Ok::<(), babelmq_codec::Refusal>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    dialect: Dialect,
+    bytes: Vec<u8>,
+}
+
+/// As generous as any broker may be configured to be.
+fn limits() -> Limits {
+    Limits::with_max_frame(MAXIMUM_MAX_FRAME)
+}
+
+impl Message {
+    /// Judges a payload: a JSON text, a pickle, or an XML document. A document whose root is `message` is read as
+    /// babelmq writes it, by its `type` attributes; of any other, no `type` is babelmq's.
+    ///
+    /// # Errors
+    /// What a broker refuses the payload for, see `docs/protocol.md`.
+    pub fn parse(format: Format, bytes: &[u8]) -> Result<Message, Refusal> {
+        if bytes.len() > MAXIMUM_MAX_FRAME as usize {
+            let reason = format!("a message of {} bytes; none can be over {MAXIMUM_MAX_FRAME}", bytes.len());
+            return Err(Refusal::new(ErrorCode::TooLarge, reason));
+        }
+        let mut document = Document::new();
+        match format {
+            Format::Json => {
+                let text = bytes.trim_ascii();
+                json::decode(text, 0..text.len(), &mut document, &limits())?;
+                Ok(Message { dialect: Dialect::Json, bytes: text.to_vec() })
+            }
+            Format::Xml => parse_xml(bytes),
+            Format::Pickle => {
+                let root = pickle::decode(bytes, 0..bytes.len(), &mut document, &limits())?;
+                // Never the bytes of a stranger.
+                Ok(Message::write(document.view(bytes, root), Dialect::Pickle))
+            }
+        }
+    }
+
+    /// The payload that says `value`.
+    ///
+    /// # Errors
+    /// What no message can hold: [`ErrorCode::Unhashable`], [`ErrorCode::TooDeep`], [`ErrorCode::TooLarge`],
+    /// [`ErrorCode::TooManyDigits`].
+    pub fn of_value(value: &Value, dialect: Dialect) -> Result<Message, Refusal> {
+        let mut document = Document::new();
+        let root = from_value(value, &mut document, &Limits::NONE)?;
+        Ok(Message::write(document.view(&[], root), dialect))
+    }
+
+    /// A payload that was judged before, by a broker.
+    #[doc(hidden)]
+    pub fn received(format: Format, bytes: Vec<u8>) -> Message {
+        Message { dialect: Dialect::new(format, false), bytes }
+    }
+
+    fn write(view: View<'_>, dialect: Dialect) -> Message {
+        let mut bytes = Vec::new();
+        match dialect {
+            Dialect::Json => json::encode(view, false, &mut bytes),
+            Dialect::ExactJson => json::encode(view, true, &mut bytes),
+            Dialect::Xml => xml::encode(view, &mut bytes),
+            Dialect::Pickle => {
+                pickle::write_prologue(&mut bytes);
+                pickle::encode(view, &mut bytes);
+                pickle::write_stop(&mut bytes);
+            }
+        }
+        Message { dialect, bytes }
+    }
+
+    /// The same payload in another format, as a broker translates it. `exact` means something in JSON only: what JSON
+    /// cannot tell apart is tagged.
+    ///
+    /// # Errors
+    /// None for a payload within the limits that a broker has.
+    pub fn translate(&self, format: Format, exact: bool) -> Result<Message, Refusal> {
+        let wanted = Dialect::new(format, exact);
+        // The present bytes will do for what a broker would pass on as it came.
+        if wanted == self.dialect {
+            return Ok(self.clone());
+        }
+        self.looked_at(|view| Message::write(view, wanted))
+    }
+
+    /// The format.
+    pub fn format(&self) -> Format {
+        self.dialect.format()
+    }
+
+    /// The payload: JSON text, an XML element `message`, a whole pickle.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The payload, see [`bytes`](Self::bytes).
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// What the payload says.
+    ///
+    /// # Errors
+    /// None for a payload within the limits that a broker has.
+    pub fn value(&self) -> Result<Value, Refusal> {
+        self.looked_at(to_value)
+    }
+
+    /// How it is spelled.
+    #[doc(hidden)]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Shows it decoded.
+    #[doc(hidden)]
+    pub fn looked_at<T>(&self, look: impl FnOnce(View<'_>) -> T) -> Result<T, Refusal> {
+        let (bytes, all) = (&self.bytes, 0..self.bytes.len());
+        let mut document = Document::new();
+        let limits = &Limits::NONE;
+        let root = match self.format() {
+            Format::Json => json::decode(bytes, all, &mut document, limits)?,
+            Format::Xml => xml::decode_message(bytes, all, &mut document, limits)?,
+            Format::Pickle => pickle::decode(bytes, all, &mut document, limits)?,
+        };
+        Ok(look(document.view(bytes, root)))
+    }
+}
+
+fn parse_xml(bytes: &[u8]) -> Result<Message, Refusal> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
+    let (prolog, root) = bytes.split_at(root_begins(bytes));
+    let is_message = root
+        .strip_prefix(b"<message")
+        .and_then(<[u8]>::first)
+        .is_some_and(|&next| next == b'>' || next == b'/' || next.is_ascii_whitespace());
+    if is_message {
+        judge_xml(bytes)?;
+        return Ok(Message { dialect: Dialect::Xml, bytes: root.to_vec() });
+    }
+    judge_xml(&[prolog, b"<root/>"].concat())?;
+    let bytes = [b"<message type=\"document\">", root, b"</message>"].concat();
+    match judge_xml(&bytes)? {
+        // Elements of one name, side by side, are a list; one by itself never is.
+        Value::Dict(roots) if matches!(roots.as_slice(), [(_, root)] if !matches!(root, Value::List(_))) => {
+            Ok(Message { dialect: Dialect::Xml, bytes })
+        }
+        _ => Err(Refusal::new(
+            ErrorCode::MalformedXml,
+            "a document is one element, and there is nothing but comments around it",
+        )),
+    }
+}
+
+fn judge_xml(bytes: &[u8]) -> Result<Value, Refusal> {
+    let mut document = Document::new();
+    let root = xml::decode_message(bytes, 0..bytes.len(), &mut document, &limits())?;
+    Ok(to_value(document.view(bytes, root)))
+}
+
+/// Where the root element begins: after a declaration, instructions, comments.
+fn root_begins(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        let rest = &bytes[at..];
+        let space = rest.len() - rest.trim_ascii_start().len();
+        let rest = &rest[space..];
+        let end: &[u8] = match rest {
+            [b'<', b'?', ..] => b"?>",
+            [b'<', b'!', b'-', b'-', ..] => b"-->",
+            _ => return at + space,
+        };
+        match memchr::memmem::find(rest, end) {
+            Some(length) => at += space + length + end.len(),
+            None => return at + space,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(from: Format, bytes: &str, to: Format, exact: bool, expected: Result<&str, ErrorCode>) {
+        let translated =
+            Message::parse(from, bytes.as_bytes()).and_then(|message| message.translate(to, exact));
+        let shown = translated.map(|message| String::from_utf8_lossy(message.bytes()).into_owned());
+        let expected = expected.map(str::to_owned);
+        assert_eq!(shown.map_err(|refusal| refusal.code), expected, "{bytes}");
+    }
+
+    #[test]
+    fn documents_and_messages() {
+        use Format::{Json, Xml};
+        let order = r#"{"order":{"@id":"5","@type":"int"}}"#;
+        check(Xml, r#"<order id="5" type="int"/>"#, Json, false, Ok(order));
+        let prolog = "\u{feff}<?xml version=\"1.0\"?>\n<!-- <no/> --><order id=\"5\" type=\"int\"/>\n";
+        check(Xml, prolog, Json, false, Ok(order));
+        check(Xml, r#"<message type="int">5</message>"#, Json, false, Ok("5"));
+        check(Xml, "<message><a/></message>", Json, false, Ok(r#"{"a":null}"#));
+        check(Xml, "<messages><a/></messages>", Json, false, Ok(r#"{"messages":{"a":null}}"#));
+        check(Xml, "<a/><b/>", Json, false, Err(ErrorCode::MalformedXml));
+        check(Xml, "</message><message>", Json, false, Err(ErrorCode::MalformedXml));
+        check(Xml, "<a/><a/>", Json, false, Err(ErrorCode::MalformedXml));
+        check(Xml, "<a/>text", Json, false, Err(ErrorCode::MalformedXml));
+        check(Xml, "<a/></message><message><a/>", Json, false, Err(ErrorCode::MalformedXml));
+        let latin = "<?xml version=\"1.0\" encoding=\"latin1\"?><a/>";
+        check(Xml, latin, Json, false, Err(ErrorCode::MalformedXml));
+        check(Xml, "<!DOCTYPE a><a/>", Json, false, Err(ErrorCode::ForbiddenXml));
+        for broken in ["", "<", "<message", "<?x", "<!--", "text", "<!-- --><"] {
+            check(Xml, broken, Json, false, Err(ErrorCode::MalformedXml));
+        }
+    }
+
+    #[test]
+    fn exactness_and_spelling() {
+        use Format::{Json, Xml};
+        let tuple = r#"<message type="tuple"><item type="float">1.50</item></message>"#;
+        check(Xml, tuple, Json, false, Ok("[1.5]"));
+        check(Xml, tuple, Json, true, Ok(r#"{"$tuple":[1.5]}"#));
+        check(Xml, tuple, Xml, false, Ok(tuple));
+        check(Json, " {\"a\": 1.50} ", Json, false, Ok("{\"a\": 1.50}"));
+        check(Json, "{\"a\": 1.50}", Json, true, Ok("{\"a\":1.5}"));
+        check(Json, "1,2", Xml, false, Err(ErrorCode::MalformedJson));
+    }
+}

@@ -1,0 +1,435 @@
+//! Topics and topic filters, parsed once and compared segment by segment.
+
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use super::{ErrorCode, Limits, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, Refusal};
+
+/// The name of a topic: segments separated by `/`, exactly as spelled. `/temp` and `temp` are two topics.
+///
+/// Cloning one is cheap: clones share their text.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Arc<str>);
+
+impl Topic {
+    /// Reads a topic that something can be published to.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidTopic`] for an empty topic, an empty segment (except the one before a leading
+    /// `/`), a trailing `/`, a control character, a wildcard, or a topic over [`MAX_TOPIC_BYTES`] or
+    /// [`MAX_TOPIC_SEGMENTS`].
+    pub fn parse(text: &str) -> Result<Topic, Refusal> {
+        TopicName::parse(text).map(TopicName::to_topic)
+    }
+
+    /// Its name, borrowed.
+    pub fn name(&self) -> TopicName<'_> {
+        TopicName(&self.0)
+    }
+
+    /// The topic as it was spelled.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The segments; a leading `/` makes the first one empty.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+}
+
+impl Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+/// The name of a topic that lies somewhere else: with others of a batch, or beside a stored value. It was judged as
+/// [`Topic::parse`] judges it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicName<'a>(&'a str);
+
+impl<'a> TopicName<'a> {
+    /// Reads the name of a topic that something can be published to.
+    ///
+    /// # Errors
+    /// As for [`Topic::parse`].
+    pub fn parse(text: &'a str) -> Result<TopicName<'a>, Refusal> {
+        if is_plain(text.as_bytes()) {
+            return Ok(TopicName(text));
+        }
+        check(text)?;
+        if text == "/" {
+            return Err(invalid(text, "\"/\" can be subscribed to, but not published to"));
+        }
+        if text.contains(['+', '#']) {
+            return Err(invalid(text, "\"+\" and \"#\" are wildcards; they stand only in a subscription"));
+        }
+        Ok(TopicName(text))
+    }
+
+    /// A name that was a [`TopicName`] before it was put where it is now.
+    #[doc(hidden)]
+    pub fn judged(text: &'a str) -> TopicName<'a> {
+        TopicName(text)
+    }
+
+    /// The name as it was spelled.
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+
+    /// The segments; a leading `/` makes the first one empty.
+    pub fn segments(self) -> impl Iterator<Item = &'a str> {
+        self.0.split('/')
+    }
+
+    /// The topic, with a text of its own.
+    pub fn to_topic(self) -> Topic {
+        Topic(self.0.into())
+    }
+}
+
+impl<'a> From<&'a Topic> for TopicName<'a> {
+    fn from(topic: &'a Topic) -> TopicName<'a> {
+        topic.name()
+    }
+}
+
+impl fmt::Display for TopicName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// What is subscribed to: a topic with all of its descendants. A segment `+` stands for any one segment;
+/// a last segment `#` means the same as leaving it out, and `#` alone means every topic.
+///
+/// Two filters are equal when they mean the same: `a` and `a/#` are.
+#[derive(Clone)]
+pub struct TopicFilter {
+    /// As the client spelled it, for the answers to that client.
+    text: Arc<str>,
+    /// How many bytes of `text` matter: all but a trailing `#`, `/#` or lone `/`.
+    meaning: usize,
+}
+
+impl TopicFilter {
+    /// Reads a filter.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidTopic`] as for [`Topic::parse`], and for a `+` or `#` that is only part of a
+    /// segment, or a `#` that is not the last one.
+    pub fn parse(text: &str) -> Result<TopicFilter, Refusal> {
+        check(text)?;
+        let mut segments = text.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            if segment.len() > 1 && segment.contains(['+', '#']) {
+                return Err(invalid(text, "a wildcard must be a whole segment, as in \"a/+/b\""));
+            }
+            if segment == "#" && segments.peek().is_some() {
+                return Err(invalid(text, "\"#\" can only be the last segment"));
+            }
+        }
+        let meaning = match text.strip_suffix('#') {
+            Some(rest) => rest.len(),
+            None => text.len(),
+        };
+        Ok(TopicFilter { text: text.into(), meaning })
+    }
+
+    /// The filter as it was spelled.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The segments that a topic must begin with. None at all for `#`; one empty one for `/`.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        let meaning = &self.text[..self.meaning];
+        let all = meaning.is_empty();
+        meaning.strip_suffix('/').unwrap_or(meaning).split('/').filter(move |_| !all)
+    }
+
+    /// Whether the filter contains a `+`.
+    pub fn has_wildcard(&self) -> bool {
+        self.segments().any(|segment| segment == "+")
+    }
+
+    /// How many segments it has, and which of them are `+`.
+    pub fn shape(&self) -> Shape {
+        let (mut places, mut next) = (0, 1);
+        for segment in self.segments() {
+            places |= if segment == "+" { next } else { 0 };
+            next <<= 1;
+        }
+        Shape(places | next)
+    }
+
+    /// Whether `topic` lies in the subtree that the filter names.
+    pub fn matches<'a>(&self, topic: impl Into<TopicName<'a>>) -> bool {
+        let mut of_topic = topic.into().segments();
+        self.segments().all(|wanted| of_topic.next().is_some_and(|is| wanted == "+" || wanted == is))
+    }
+}
+
+/// At which of how many segments a filter has a `+`. A topic matches at most one filter of a shape.
+///
+/// Of two shapes the less specific one is the lesser: the one with fewer segments, and of two that have as many the one that
+/// has a `+` where they differ first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape(
+    /// A bit for each segment, the lowest for the first, and one more above them all that says how many there are.
+    u128,
+);
+
+impl Shape {
+    /// How many segments there are; at most one more than [`MAX_TOPIC_SEGMENTS`].
+    pub fn depth(self) -> usize {
+        self.0.ilog2() as usize
+    }
+
+    /// A bit for each segment that is a `+`, the lowest for the first.
+    pub fn wildcards(self) -> u128 {
+        self.0 ^ 1 << self.0.ilog2()
+    }
+
+    /// Whether any segment is a `+`.
+    pub fn has_wildcard(self) -> bool {
+        self.wildcards() != 0
+    }
+}
+
+impl Ord for Shape {
+    fn cmp(&self, other: &Shape) -> Ordering {
+        let first_first = |shape: &Shape| shape.wildcards().reverse_bits();
+        self.depth().cmp(&other.depth()).then_with(|| first_first(other).cmp(&first_first(self)))
+    }
+}
+
+impl PartialOrd for Shape {
+    fn partial_cmp(&self, other: &Shape) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for TopicFilter {
+    fn eq(&self, other: &TopicFilter) -> bool {
+        self.segments().eq(other.segments())
+    }
+}
+
+impl Eq for TopicFilter {}
+
+/// As [`PartialEq`] has it: however the end of the filter is spelled.
+impl Hash for TopicFilter {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.segments().for_each(|segment| segment.hash(state));
+    }
+}
+
+impl fmt::Display for TopicFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for TopicFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.text)
+    }
+}
+
+/// Holds a topic or a filter to limits that are tighter than those that all topics keep.
+///
+/// # Errors
+/// [`ErrorCode::InvalidTopic`].
+pub fn check_topic_limits(text: &str, limits: &Limits) -> Result<(), Refusal> {
+    let Limits { topic_bytes, topic_segments, .. } = *limits;
+    if text.len() <= topic_bytes && topic_segments >= MAX_TOPIC_SEGMENTS {
+        return Ok(());
+    }
+    if text.len() > topic_bytes {
+        return Err(invalid(
+            text,
+            format!("it is {} bytes long; this broker's limit is {topic_bytes}", text.len()),
+        ));
+    }
+    let segments = text.strip_prefix('/').unwrap_or(text).split('/').count();
+    if segments > topic_segments {
+        return Err(invalid(
+            text,
+            format!("it has {segments} segments; this broker's limit is {topic_segments}"),
+        ));
+    }
+    Ok(())
+}
+
+const SLASH: u8 = 1;
+const OTHER: u8 = 2;
+
+/// What each byte of a name is: part of a segment (0), a slash, or something that [`check`] has to look at.
+const KINDS: [u8; 256] = {
+    let mut kinds = [OTHER; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        kinds[byte as usize] = match byte {
+            b'/' => SLASH,
+            b'+' | b'#' => OTHER,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
+/// Whether a text is the name of a topic as they usually are, seen in one look at each byte. Where it is not, it may be one
+/// all the same.
+fn is_plain(text: &[u8]) -> bool {
+    if text.is_empty() || text.len() > MAX_TOPIC_BYTES {
+        return false;
+    }
+    let (mut odd, mut slashes, mut before) = (0, 0_usize, 0);
+    for byte in text {
+        let kind = KINDS[*byte as usize];
+        odd |= (kind & OTHER) | (kind & before);
+        slashes += usize::from(kind);
+        before = kind;
+    }
+    odd == 0 && before != SLASH && slashes < MAX_TOPIC_SEGMENTS
+}
+
+/// What holds for topics and filters alike.
+fn check(text: &str) -> Result<(), Refusal> {
+    if text.is_empty() {
+        return Err(invalid(text, "a topic cannot be empty"));
+    }
+    if text.len() > MAX_TOPIC_BYTES {
+        return Err(invalid(
+            text,
+            format!("it is {} bytes long; the limit is {MAX_TOPIC_BYTES}", text.len()),
+        ));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(invalid(text, "it contains a control character"));
+    }
+    if text == "/" {
+        return Ok(());
+    }
+    if text.ends_with('/') {
+        return Err(invalid(text, "it ends with \"/\"; leave the last \"/\" out"));
+    }
+    let below_root = text.strip_prefix('/').unwrap_or(text);
+    if below_root.split('/').any(str::is_empty) {
+        return Err(invalid(text, "it has an empty segment (\"//\")"));
+    }
+    let segments = below_root.split('/').count();
+    if segments > MAX_TOPIC_SEGMENTS {
+        return Err(invalid(text, format!("it has {segments} segments; the limit is {MAX_TOPIC_SEGMENTS}")));
+    }
+    Ok(())
+}
+
+fn invalid(text: &str, why: impl fmt::Display) -> Refusal {
+    let shown: String = text.chars().take(80).collect();
+    let cut = if shown.len() < text.len() { "…" } else { "" };
+    Refusal::new(ErrorCode::InvalidTopic, format!("topic {shown:?}{cut}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics() {
+        let long = "x".repeat(MAX_TOPIC_BYTES + 1);
+        let deep = vec!["a"; MAX_TOPIC_SEGMENTS + 1].join("/");
+        for good in
+            ["a", "/a", "a/b", "/weather/temp", "ü/漢", " ", &long[1..], &deep[2..], "a b", ".", "$SYS"]
+        {
+            assert_eq!(Topic::parse(good).map(|topic| topic.to_string()), Ok(good.to_owned()));
+            assert!(!is_plain(good.as_bytes()) || check(good).is_ok(), "{good:?}");
+        }
+        assert!(["a", "/a", "/weather/temp", "$SYS", "a b"].iter().all(|name| is_plain(name.as_bytes())));
+        for bad in
+            ["", "/", "//", "a/", "/a/", "a//b", "//a", "a\0", "\u{85}", "+", "#", "a/#", "a+b", &long, &deep]
+        {
+            let refused = Topic::parse(bad).map(drop).map_err(|refusal| refusal.code);
+            assert_eq!(refused, Err(ErrorCode::InvalidTopic), "{bad:?}");
+            assert!(!is_plain(bad.as_bytes()), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn filters() {
+        for bad in ["", "//", "a/", "a/#/b", "#/a", "a+/b", "a/b#", "##", "++", "a//#", "\n"] {
+            let refused = TopicFilter::parse(bad).map(drop).map_err(|refusal| refusal.code);
+            assert_eq!(refused, Err(ErrorCode::InvalidTopic), "{bad:?}");
+        }
+        let check = |filter: &str, topic: &str, expected: bool| {
+            let filter = TopicFilter::parse(filter).unwrap();
+            assert_eq!(filter.matches(&Topic::parse(topic).unwrap()), expected, "{filter} {topic}");
+        };
+        check("/weather", "/weather", true);
+        check("/weather", "/weather/temperature/celsius", true);
+        check("/weather", "/weather2", false);
+        check("/we", "/weather", false);
+        check("/weather", "weather", false);
+        check("/weather/a", "/weather", false);
+        check("/", "/weather", true);
+        check("/", "weather", false);
+        check("#", "weather", true);
+        check("#", "/weather", true);
+        check("/#", "/weather", true);
+        check("/#", "weather", false);
+        check("a/#", "a", true);
+        check("a/#", "a/b/c", true);
+        check("a/#", "ab", false);
+        check("+", "a/b", true);
+        check("+", "/a", true);
+        check("a/+/c", "a/b/c/d", true);
+        check("a/+/c", "a/b/x", false);
+        check("a/+", "a", false);
+        check("/+/b", "/a/b", true);
+    }
+
+    #[test]
+    fn a_shape_is_where_the_wildcards_stand_in_how_many_segments() {
+        let shape = |text: &str| TopicFilter::parse(text).unwrap().shape();
+        let of = |text| (shape(text).depth(), shape(text).wildcards());
+        assert_eq!((of("#"), of("/"), of("a"), of("/a")), ((0, 0), (1, 0), (1, 0), (2, 0)));
+        assert_eq!((of("+"), of("a/+/b/+/#")), ((1, 1), (4, 0b1010)));
+        assert_eq!(shape("a/+"), shape("b/+/#"));
+        assert!(shape("a/+").has_wildcard() && !shape("a/b").has_wildcard());
+        let longest = ["+"; MAX_TOPIC_SEGMENTS].join("/");
+        assert_eq!(of(&format!("/{longest}")), (MAX_TOPIC_SEGMENTS + 1, u128::from(u64::MAX) << 1));
+        let order = ["#", "+", "a", "+/+", "+/a", "a/+", "a/a", "+/a/a", "a/+/+", &longest];
+        assert!(order.is_sorted_by(|one, next| shape(one) < shape(next)));
+    }
+
+    #[test]
+    fn filters_that_mean_the_same_are_equal() {
+        let filter = |text| TopicFilter::parse(text).unwrap();
+        assert_eq!(filter("a"), filter("a/#"));
+        assert_eq!(filter("/"), filter("/#"));
+        assert_ne!(filter("#"), filter("/#"));
+        assert_ne!(filter("a"), filter("/a"));
+        assert_eq!(filter("a/#").as_str(), "a/#");
+        assert!(filter("a/+").has_wildcard());
+        assert!(!filter("a").has_wildcard());
+    }
+}

@@ -1,0 +1,204 @@
+//! What is written is read again as the same value.
+
+use proptest::prelude::*;
+
+use super::{shown, value};
+use crate::protocol::Value;
+use crate::xml::{encode, fits_attribute, write_attribute, write_text};
+use crate::{Budget, Document, Node, Size, Text, keys};
+
+fn text(document: &mut Document, bytes: &[u8]) -> Text {
+    let text: Result<Text, ()> = document.own_text(|own| {
+        own.extend_from_slice(bytes);
+        Ok(())
+    });
+    text.unwrap()
+}
+
+/// Appends a value, without the duplicates that a set or dict cannot have.
+fn push(document: &mut Document, value: &Value) {
+    let head = match value {
+        Value::None => Node::None,
+        Value::Bool(truth) => Node::Bool(*truth),
+        Value::Int(number) => Node::Int(*number),
+        Value::BigInt(number) => Node::BigInt(text(document, number.to_string().as_bytes())),
+        Value::Float(number) => Node::Float(*number),
+        Value::Str(string) => Node::Str(text(document, string.as_bytes())),
+        Value::Bytes(bytes) => Node::Bytes(text(document, bytes)),
+        Value::List(_) => Node::List(Size::default()),
+        Value::Tuple(_) => Node::Tuple(Size::default()),
+        Value::Set(_) => Node::Set(Size::default()),
+        Value::FrozenSet(_) => Node::FrozenSet(Size::default()),
+        Value::Dict(_) => Node::Dict(Size::default()),
+    };
+    let at = document.push(head);
+    match value {
+        Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
+            items.iter().for_each(|item| push(document, item));
+            let size = Size { items: items.len() as u32, nodes: (document.len() - at - 1) as u32 };
+            match &mut document.nodes_mut()[at] {
+                Node::List(of) | Node::Tuple(of) => *of = size,
+                _ => keys::settle(document, b"", at, &mut Budget::of(usize::MAX)).unwrap(),
+            }
+        }
+        Value::Dict(entries) => {
+            for (key, value) in entries {
+                push(document, key);
+                push(document, value);
+            }
+            keys::settle(document, b"", at, &mut Budget::of(usize::MAX)).unwrap();
+        }
+        _ => {}
+    }
+}
+
+/// Checks the identity and returns what was written.
+fn check(value_in: &Value) -> String {
+    let mut document = Document::new();
+    push(&mut document, value_in);
+    let view = document.view(b"", 0);
+    let mut xml = Vec::new();
+    encode(view, &mut xml);
+    let written = String::from_utf8(xml).unwrap();
+    assert_eq!(value(written.as_bytes()).as_deref(), Ok(shown(view).as_str()), "{written}");
+    written
+}
+
+fn strings() -> impl Strategy<Value = String> {
+    let special = prop::sample::select(vec![
+        "", " ", "\r\n", "\r", "\t", "]]>", "&amp;", "<a>", "\0", "\u{FFFE}", "\u{FFFF}", "\u{1B}", "item",
+        "key", "entry", "value", "xml", "XMLa", "a:b", "1", "\u{FEFF}", "ü", "漢", "\"'", "base64", "type",
+        "@a", "#text", "\u{85}", "-", "a",
+    ]);
+    prop_oneof![
+        special.clone().prop_map(str::to_owned),
+        prop::collection::vec(special, 0..4).prop_map(|parts| parts.concat()),
+        prop::collection::vec(any::<char>(), 0..6).prop_map(String::from_iter),
+        "[a-zA-Z_][a-zA-Z0-9_.-]{0,8}",
+    ]
+}
+
+fn scalars() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::None),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Int),
+        "-?[1-9][0-9]{0,80}".prop_map(|digits| Value::parse_int(&digits).unwrap()),
+        any::<f64>().prop_map(Value::Float),
+        prop::num::f64::ANY.prop_map(Value::Float),
+        strings().prop_map(Value::Str),
+        prop::collection::vec(any::<u8>(), 0..10).prop_map(Value::Bytes),
+    ]
+}
+
+fn hashables() -> impl Strategy<Value = Value> {
+    scalars().prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Tuple),
+            prop::collection::vec(inner, 0..4).prop_map(Value::FrozenSet),
+        ]
+    })
+}
+
+pub(crate) fn values() -> impl Strategy<Value = Value> {
+    scalars().prop_recursive(5, 48, 6, |inner| {
+        let fields = prop::collection::vec((strings().prop_map(Value::Str), inner.clone()), 0..6);
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::List),
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::Tuple),
+            prop::collection::vec(hashables(), 0..5).prop_map(Value::Set),
+            prop::collection::vec(hashables(), 0..5).prop_map(Value::FrozenSet),
+            fields.prop_map(Value::Dict),
+            prop::collection::vec((hashables(), inner), 0..5).prop_map(Value::Dict),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn values_survive(value in values()) {
+        check(&value);
+    }
+
+    #[test]
+    fn strings_survive_as_text_and_as_attributes(string in strings()) {
+        let mut xml = b"<f".to_vec();
+        write_attribute("a", string.as_bytes(), &mut xml);
+        xml.push(b'>');
+        write_text("b", string.as_bytes(), &mut xml);
+        xml.extend_from_slice(b"</f>");
+        let json = serde_json::to_string(&string).unwrap();
+        let read = super::body(&xml).unwrap();
+        if fits_attribute(string.as_bytes()) {
+            prop_assert_eq!(read, format!("{{\"a\": {json}, \"b\": {json}}}"));
+        } else {
+            prop_assert!(read.ends_with(&format!("\"b\": {json}}}")), "{}", read);
+        }
+    }
+}
+
+#[test]
+fn the_spelling() {
+    let dict = |entries: &[(&str, Value)]| {
+        Value::Dict(entries.iter().map(|(key, value)| (Value::from(*key), value.clone())).collect())
+    };
+    for (value, expected) in [
+        (
+            dict(&[("temp", Value::Float(21.5))]),
+            "<message type=\"dict\"><temp type=\"float\">21.5</temp></message>",
+        ),
+        (Value::None, "<message type=\"null\"></message>"),
+        (Value::Bool(true), "<message type=\"bool\">true</message>"),
+        (Value::Int(-5), "<message type=\"int\">-5</message>"),
+        (Value::Float(1e16), "<message type=\"float\">1e+16</message>"),
+        (Value::Float(-0.0), "<message type=\"float\">-0.0</message>"),
+        (Value::Float(f64::NAN), "<message type=\"float\">NaN</message>"),
+        (Value::Float(f64::NEG_INFINITY), "<message type=\"float\">-INF</message>"),
+        (Value::from(" <&>\"'\r\n\t"), "<message type=\"str\"> &lt;&amp;&gt;\"'&#13;\n\t</message>"),
+        (Value::from("\0"), "<message type=\"str\" encoding=\"base64\">AA==</message>"),
+        (Value::Bytes(vec![0, 1]), "<message type=\"bytes\">AAE=</message>"),
+        (
+            dict(&[
+                ("item", Value::Int(1)),
+                ("Xml", Value::Int(2)),
+                ("a\n\"<", Value::Int(3)),
+                ("\0", Value::Int(4)),
+                ("ü", Value::Int(5)),
+            ]),
+            "<message type=\"dict\"><item key=\"item\" type=\"int\">1</item><item key=\"Xml\" type=\"int\">2</item>\
+             <item key=\"a&#10;&quot;&lt;\" type=\"int\">3</item><item key=\"AA==\" key-encoding=\"base64\" type=\"int\">4</item>\
+             <ü type=\"int\">5</ü></message>",
+        ),
+        (
+            Value::Tuple(vec![
+                Value::List(vec![]),
+                Value::Set(vec![Value::Int(1)]),
+                Value::FrozenSet(vec![]),
+            ]),
+            "<message type=\"tuple\"><item type=\"list\"></item><item type=\"set\"><item type=\"int\">1</item></item>\
+             <item type=\"frozenset\"></item></message>",
+        ),
+        (
+            Value::Dict(vec![
+                (Value::Int(1), Value::List(vec![Value::None])),
+                (Value::Tuple(vec![Value::Int(2)]), Value::Dict(vec![])),
+            ]),
+            "<message type=\"map\"><entry><key type=\"int\">1</key><value type=\"list\"><item type=\"null\"></item></value></entry>\
+             <entry><key type=\"tuple\"><item type=\"int\">2</item></key><value type=\"dict\"></value></entry></message>",
+        ),
+    ] {
+        assert_eq!(check(&value), expected);
+    }
+}
+
+#[test]
+fn an_attribute_never_breaks_the_body() {
+    let mut out = Vec::new();
+    write_attribute("a", b"\"><&'\t\n\r\0\xff\xEF\xBF\xBE", &mut out);
+    assert_eq!(
+        str::from_utf8(&out).unwrap(),
+        " a=\"&quot;&gt;&lt;&amp;'&#9;&#10;&#13;\u{FFFD}\u{FFFD}\u{FFFD}\""
+    );
+}
