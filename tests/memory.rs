@@ -129,25 +129,29 @@ fn a_reader_of_a_byte_now_and_then_is_given_up() {
     until("its memory is given back", || claimed(&broker, Use::Answers) == 0);
 }
 
-/// More frames at once than there is memory for, each of them sent as a whole and at once: they take turns.
+/// More frames at once than there is memory for, each of them sent as a whole and at once: they take turns. Frames of 84 KiB
+/// were each read in part, until all of the memory was taken by parts.
 #[test]
-fn large_frames_wait_for_memory_and_not_for_each_other() {
+fn frames_wait_for_memory_and_not_for_each_other() {
     const FRAMES: usize = 4;
-    let broker = start(|config| config.frame_timeout = Duration::from_secs(60));
-    let frame = publish(Json, "large", &text(900 << 10));
-    let sending: Vec<_> = (0..12)
-        .map(|_| {
-            let (mut client, frames) = (Client::connect(&broker), frame.repeat(FRAMES));
-            std::thread::spawn(move || {
-                client.send_raw(&frames);
-                client.is_quiet();
+    for (senders, length) in [(12, 900 << 10), (500, 84 << 10)] {
+        let broker = start(|config| config.frame_timeout = Duration::from_secs(60));
+        let frame = publish(Json, "large", &text(length));
+        let sending: Vec<_> = (0..senders)
+            .map(|_| {
+                let (mut client, frames) = (Client::connect(&broker), frame.repeat(FRAMES));
+                std::thread::spawn(move || {
+                    client.send_raw(&frames);
+                    client.is_quiet();
+                })
             })
-        })
-        .collect();
-    sending.into_iter().for_each(|client| client.join().unwrap());
-    let stats = broker.stats();
-    assert_eq!((stats.published, stats.refused, stats.frame_timeouts), (12 * FRAMES as u64, 0, 0));
-    until("all of it is given back", || claimed(&broker, Use::Frames) < 4 << 10);
+            .collect();
+        sending.into_iter().for_each(|client| client.join().unwrap());
+        let stats = broker.stats();
+        let all = (senders * FRAMES) as u64;
+        assert_eq!((stats.published, stats.refused, stats.frame_timeouts), (all, 0, 0), "{length}");
+        until("all of it is given back", || claimed(&broker, Use::Frames) < 4 << 10);
+    }
 }
 
 /// Slow consumers that hold what the broker has for messages on their way are cut off when a producer needs it.

@@ -15,8 +15,8 @@ use crate::codec::{Account, Claim, Share, Workspace};
 const CONNECTION: usize = 48 << 10;
 /// Buffers up to this size are part of that.
 const SMALL_BUFFER: usize = 4 << 10;
-/// A frame that needs a larger buffer is long.
-pub(super) const LARGE_BUFFER: usize = 64 << 10;
+/// A frame that has claimed more is large.
+const LARGE_BUFFER: usize = 64 << 10;
 /// Bytes of messages on their way that each connection may have whatever others have.
 const MODEST: usize = 8 << 10;
 /// How often a producer that waits for memory says so.
@@ -90,6 +90,20 @@ impl Purse {
         self.workspace.clone()
     }
 
+    /// Whether a buffer may take so many bytes for what has yet to begin: only while nobody waits, and half of the memory
+    /// is free for frames that have begun.
+    pub(super) fn try_to_read_ahead(&mut self, size: usize) -> bool {
+        let Some(share) = self.frames.account().map(|account| account.share().clone()) else { return true };
+        let more = size.saturating_sub(self.frames.bytes());
+        size <= SMALL_BUFFER
+            || (!share.is_wanted() && share.used() + more <= share.limit() / 2 && self.try_buffer(size))
+    }
+
+    /// Whether a session waits for memory for a frame.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.frames.account().is_some_and(|account| account.share().is_wanted())
+    }
+
     /// Whether a buffer may take so many bytes.
     pub(super) fn try_buffer(&mut self, size: usize) -> bool {
         size <= SMALL_BUFFER || self.frames.try_grow_to(size)
@@ -107,8 +121,7 @@ impl Purse {
 
     /// Whether a large frame is in the making while others wait for the memory that it takes.
     pub(super) fn is_in_the_way(&self) -> bool {
-        self.frames.bytes() > LARGE_BUFFER
-            && self.frames.account().is_some_and(|account| account.share().is_wanted())
+        self.frames.bytes() > LARGE_BUFFER && self.is_wanted()
     }
 
     /// Waits until an event of such a cost may wait for the dispatcher.

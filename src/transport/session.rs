@@ -17,7 +17,7 @@ use super::line::{Arrived, Incoming, Line, Outgoing};
 use super::parked::Parked;
 use super::patience::write_tick;
 use super::pool::{self, Pool};
-use super::purse::{LARGE_BUFFER, Purse};
+use super::purse::Purse;
 use super::server::Config;
 use super::threads;
 use super::writer::{Ties, Writer};
@@ -302,8 +302,8 @@ impl Session {
             while taken.more {
                 taken = self.take_frames()?;
             }
-            if awake.is_crowded() {
-                // Of many, most will wait for long.
+            if awake.is_crowded() || self.purse.is_wanted() {
+                // Of many, most will wait for long; and what is empty is in the way of frames that have begun.
                 self.buffer.release();
                 release_scratch();
             }
@@ -395,31 +395,38 @@ impl Session {
 
     /// The size that the buffer is to have for the next read; `None` where the broker has no memory for the frame that has
     /// begun, and had none for as long as a frame may take. `starved` is how long that was.
+    ///
+    /// Whoever waits for memory for a part of a frame while it holds another part may wait for whoever does the same. So a
+    /// frame that does not fit the buffer is claimed as a whole, though the buffer only grows with what arrives; and what is
+    /// read ahead takes but a part of the memory, so that there is always some for whole frames.
     fn make_room(&mut self, starved: &mut Duration) -> Option<usize> {
-        let NextSize { wanted, least } = self.buffer.next_size();
-        // Whoever waits for memory for a part of a frame while it holds another part may wait for whoever does the same. So what
-        // is long is claimed as a whole, though the buffer only grows with what arrives.
-        let whole = self.unfinished(least);
-        if wanted <= self.buffer.size() || self.purse.try_buffer(wanted.max(whole)) {
+        let (NextSize { wanted, least }, size) = (self.buffer.next_size(), self.buffer.size());
+        if wanted <= size {
+            return Some(wanted);
+        }
+        let frame = self.unfinished(size);
+        let has_room = match frame {
+            0 => self.purse.try_to_read_ahead(wanted),
+            _ => self.purse.try_buffer(wanted.max(frame)),
+        };
+        if has_room {
             return Some(wanted);
         }
         // What only makes reading faster is not waited for.
-        if least <= self.buffer.size() {
+        if least <= size {
             return Some(least);
         }
         let (began, patience) = (Instant::now(), self.shared.config.frame_timeout.saturating_sub(*starved));
-        let has_room = self.purse.wait_to_buffer(least.max(whole), patience);
+        let needed = if frame > 0 { frame } else { least };
+        let has_room = self.purse.wait_to_buffer(needed, patience);
         *starved += began.elapsed();
-        has_room.then_some(least)
+        has_room.then_some(least.min(needed))
     }
 
-    /// Bytes of the frame that has begun, if it is one that needs a buffer of `size` and that is long.
+    /// Bytes of the frame that has begun, if they are known and do not fit a buffer of `size`.
     fn unfinished(&self, size: usize) -> usize {
-        if size <= LARGE_BUFFER {
-            return 0;
-        }
         let most = HEADER_LEN + self.shared.config.limits.max_frame as usize;
-        self.buffer.announced().map_or(0, |frame| frame.min(most))
+        self.buffer.announced().filter(|frame| *frame > size).map_or(0, |frame| frame.min(most))
     }
 
     /// Refuses the frame that has begun, whose rest is skipped as it comes.
