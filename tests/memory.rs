@@ -11,7 +11,7 @@ use babelmq::broker::{SMALLEST_MEMORY, Use};
 use babelmq::{Broker, BrokerHandle, Config};
 use support::Field::{Bool, Raw, Str};
 use support::process::until;
-use support::{Client, FORMATS, config, publish};
+use support::{Client, FORMATS, PATIENCE, config, publish};
 
 /// A broker with as little memory as there may be: 4 MiB for frames, as much for answers.
 fn start(change: impl FnOnce(&mut Config)) -> BrokerHandle {
@@ -129,17 +129,32 @@ fn a_reader_of_a_byte_now_and_then_is_given_up() {
     until("its memory is given back", || claimed(&broker, Use::Answers) == 0);
 }
 
+/// They would take all of the memory for frames until `frame-timeout`, however long that is.
+#[test]
+fn many_who_do_not_finish_frames_of_some_kilobytes_are_hurried_when_another_needs_the_memory() {
+    let broker = start(|config| config.frame_timeout = 3 * PATIENCE);
+    let frame = publish(Json, "half", &text(20 << 10));
+    let mut unfinished: Vec<Client> = (0..240).map(|_| Client::connect(&broker)).collect();
+    unfinished.iter_mut().for_each(|client| client.send_raw(&frame[..10 << 10]));
+    until("all of it is taken", || claimed(&broker, Use::Frames) > (4 << 20) - (40 << 10));
+    let mut producer = Client::connect(&broker);
+    producer.publish(Json, "whole", &text(60 << 10));
+    producer.is_quiet();
+    assert_eq!(broker.stats().published, 1);
+}
+
 /// More frames at once than there is memory for, each of them sent as a whole and at once: they take turns. Frames of 84 KiB
 /// were each read in part, until all of the memory was taken by parts.
 #[test]
 fn frames_wait_for_memory_and_not_for_each_other() {
-    const FRAMES: usize = 4;
-    for (senders, length) in [(12, 900 << 10), (500, 84 << 10)] {
+    for (senders, frames, length) in [(12, 4, 900 << 10), (220, 8, 84 << 10)] {
         let broker = start(|config| config.frame_timeout = Duration::from_secs(60));
         let frame = publish(Json, "large", &text(length));
-        let sending: Vec<_> = (0..senders)
-            .map(|_| {
-                let (mut client, frames) = (Client::connect(&broker), frame.repeat(FRAMES));
+        let clients: Vec<Client> = (0..senders).map(|_| Client::connect(&broker)).collect();
+        let sending: Vec<_> = clients
+            .into_iter()
+            .map(|mut client| {
+                let frames = frame.repeat(frames);
                 std::thread::spawn(move || {
                     client.send_raw(&frames);
                     client.is_quiet();
@@ -148,7 +163,7 @@ fn frames_wait_for_memory_and_not_for_each_other() {
             .collect();
         sending.into_iter().for_each(|client| client.join().unwrap());
         let stats = broker.stats();
-        let all = (senders * FRAMES) as u64;
+        let all = (senders * frames) as u64;
         assert_eq!((stats.published, stats.refused, stats.frame_timeouts), (all, 0, 0), "{length}");
         until("all of it is given back", || claimed(&broker, Use::Frames) < 4 << 10);
     }

@@ -14,9 +14,7 @@ use crate::codec::{Account, Claim, Share, Workspace};
 /// the smallest buffer. One that is idle among many takes a fifth of that.
 const CONNECTION: usize = 48 << 10;
 /// Buffers up to this size are part of that.
-const SMALL_BUFFER: usize = 4 << 10;
-/// A frame that has claimed more is large.
-const LARGE_BUFFER: usize = 64 << 10;
+pub(super) const SMALL_BUFFER: usize = 4 << 10;
 /// Bytes of messages on their way that each connection may have whatever others have.
 const MODEST: usize = 8 << 10;
 /// How often a producer that waits for memory says so.
@@ -117,11 +115,6 @@ impl Purse {
     /// Says what the buffer takes now.
     pub(super) fn note_buffer(&mut self, size: usize) {
         self.frames.shrink_to(if size <= SMALL_BUFFER { 0 } else { size });
-    }
-
-    /// Whether a large frame is in the making while others wait for the memory that it takes.
-    pub(super) fn is_in_the_way(&self) -> bool {
-        self.frames.bytes() > LARGE_BUFFER && self.is_wanted()
     }
 
     /// Waits until an event of such a cost may wait for the dispatcher.

@@ -17,7 +17,7 @@ use super::line::{Arrived, Incoming, Line, Outgoing};
 use super::parked::Parked;
 use super::patience::write_tick;
 use super::pool::{self, Pool};
-use super::purse::Purse;
+use super::purse::{Purse, SMALL_BUFFER};
 use super::server::Config;
 use super::threads;
 use super::writer::{Ties, Writer};
@@ -36,7 +36,7 @@ pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 const LAST_READS: usize = 16;
 /// How often a session that waits for a permit looks whether its client is still there.
 const PERMIT_TICK: Duration = Duration::from_secs(1);
-/// Time to finish a large frame while others wait for the memory that it takes.
+/// Time to finish a frame beyond the smallest buffer while others wait for the memory that it takes.
 const HURRIED: Duration = Duration::from_secs(1);
 /// A session whose client has sent nothing for so long is parked.
 const PARK_AFTER: Duration = Duration::from_secs(5);
@@ -256,7 +256,7 @@ impl Session {
         let mut waited = Duration::ZERO;
         // The same for memory to put it in.
         let mut starved = Duration::ZERO;
-        let mut in_the_way = false;
+        let mut is_amid_frame = false;
         loop {
             if self.shared.stopping.load(Ordering::Acquire) {
                 last_reads += 1;
@@ -264,11 +264,13 @@ impl Session {
                     return Ok(Pause::Over);
                 }
             }
-            if in_the_way != self.purse.is_in_the_way() {
-                in_the_way = !in_the_way;
-                let patience = if in_the_way { HURRIED } else { awake.park_after() };
+            // Who holds memory for the rest of a frame looks now and then whether somebody waits for it.
+            if is_amid_frame != self.is_amid_frame() {
+                is_amid_frame = !is_amid_frame;
+                let patience = if is_amid_frame { HURRIED } else { awake.park_after() };
                 self.incoming.set_patience(patience.min(frame_timeout))?;
             }
+            let in_the_way = is_amid_frame && self.purse.is_wanted();
             let timeout = if in_the_way { HURRIED.min(frame_timeout) } else { frame_timeout };
             self.buffer.grow_to(awake.share_of_reads());
             let Some(size) = self.make_room(&mut starved) else {
@@ -421,6 +423,11 @@ impl Session {
         let has_room = self.purse.wait_to_buffer(needed, patience);
         *starved += began.elapsed();
         has_room.then_some(least.min(needed))
+    }
+
+    /// Whether a frame has begun that needs more than the buffer that everybody has.
+    fn is_amid_frame(&self) -> bool {
+        self.buffer.announced().is_some_and(|frame| frame > SMALL_BUFFER)
     }
 
     /// Bytes of the frame that has begun, if they are known and do not fit a buffer of `size`.
