@@ -12,7 +12,7 @@ use babelmq::broker::Use;
 use babelmq::{Broker, BrokerHandle};
 use support::Field::{Int, Str};
 use support::process::{memory, until};
-use support::{Client, FORMATS, config, number, start};
+use support::{Client, FORMATS, config, number, publish, start};
 
 /// Memory is measured for the whole process, so the test that does it runs while no other does.
 static OTHERS: RwLock<()> = RwLock::new(());
@@ -337,4 +337,23 @@ fn long_answers_that_nobody_reads_are_bounded() {
     producer.publish(Json, "t/0", b"2");
     producer.is_quiet();
     drop(broker);
+}
+
+/// It had asked for a thousand answers that nobody would get, and held its place as long as each was looked up.
+#[test]
+fn a_connection_that_was_cut_off_is_not_listened_to_any_more() {
+    let _other = OTHERS.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let broker = start();
+    let (mut slow, mut producer) = (Client::connect(&broker), Client::connect(&broker));
+    slow.subscribe_with(Json, "t", &[("queue", Int(10))]);
+    let long = format!("\"{}\"", "x".repeat(1 << 20));
+    while broker.stats().slow_consumers == 0 {
+        producer.publish(Json, "t", long.as_bytes());
+        producer.is_quiet();
+    }
+    // The connection may have ended already.
+    let _ = slow.try_send_raw(&publish(Json, "after", b"1").repeat(100));
+    while slow.next().field("command") != "error" {}
+    slow.ends();
+    assert_eq!(broker.get_topic("after").unwrap(), None);
 }

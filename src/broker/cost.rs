@@ -43,9 +43,10 @@ pub fn fanout_cost(connections: usize) -> usize {
     connections * DELIVERY
 }
 
-/// What a message costs at most that so many connections may get, where nobody has said what it does.
+/// What a message costs that so many connections may get, where nobody has said what it does: as if each fourth put it into a
+/// mailbox.
 pub fn guessed_cost(connections: usize) -> usize {
-    connections * SELECTED
+    connections * COPY / 4
 }
 
 /// What a batch costs beyond its bytes and its deliveries.
@@ -53,6 +54,8 @@ pub fn guessed_cost(connections: usize) -> usize {
 pub(super) struct Extra {
     /// Messages that were put into mailboxes by themselves.
     pub(super) copies: usize,
+    /// Bytes of their topics' names, which are hashed and copied with them.
+    pub(super) copied_names: usize,
     /// Messages that were chosen one by one, for each connection.
     pub(super) selected: usize,
     /// What finding the routes took that were not known.
@@ -78,7 +81,11 @@ impl AddAssign for Search {
 impl Extra {
     pub(super) fn cost(self) -> usize {
         let Search { found, compared } = self.search;
-        self.copies * COPY + self.selected * SELECTED + found * FOUND + compared * COMPARED
+        self.copies * COPY
+            + self.copied_names
+            + self.selected * SELECTED
+            + found * FOUND
+            + compared * COMPARED
     }
 }
 

@@ -47,7 +47,7 @@ pub use keeper::Keeper;
 pub use level::Charge;
 pub use mailbox::{Letter, Mailbox, Taken};
 pub use memory::{Memory, SMALLEST_MEMORY, Use};
-pub use outbox::{Discarded, Full, Inbox, Outbox, QueueLimits, Undelivered, outbox, outbox_with};
+pub use outbox::{Discarded, Fate, Full, Inbox, Outbox, QueueLimits, Undelivered, outbox, outbox_with};
 pub use peer::{Origin, Peer};
 pub use progress::{Ticket, Unsaved};
 pub use report::Report;

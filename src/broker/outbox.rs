@@ -48,6 +48,17 @@ pub struct Outbox {
     calls: Option<(ClientId, Sender<ClientId>)>,
 }
 
+/// Whether an outbox has overflowed, for whoever reads from the connection.
+#[derive(Debug)]
+pub struct Fate(Arc<Level>);
+
+impl Fate {
+    /// Whether the connection was cut off: it is told why, and nothing that it sends is of any use.
+    pub fn is_cut_off(&self) -> bool {
+        self.0.is_overflowed()
+    }
+}
+
 /// What waited in an outbox that overflowed. It is let go of in parts, because it may be much.
 #[derive(Debug)]
 pub struct Discarded {
@@ -116,6 +127,11 @@ impl Outbox {
     pub fn calling(mut self, client: ClientId, calls: Sender<ClientId>) -> Outbox {
         self.calls = Some((client, calls));
         self
+    }
+
+    /// What says whether the connection was cut off.
+    pub fn fate(&self) -> Fate {
+        Fate(self.level.clone())
     }
 
     /// Sets the bound on messages, as a subscriber may ask for one below `limits`.

@@ -38,15 +38,25 @@ impl Patience {
         Patience { client, write_timeout, in_flight, hurry: OnceCell::new() }
     }
 
-    /// Goes on waiting where too little could be written since `progress`.
+    /// Whether producers wait for what is held for a peer whose queue overflowed. It gets what its socket takes at once.
+    pub(super) fn is_pressed(&self, inbox: &Inbox) -> bool {
+        inbox.is_overflowed() && self.in_flight.is_wanted()
+    }
+
+    /// Goes on waiting where too little could be written since `progress`; `has_moved` says whether the last try wrote something.
     ///
     /// # Errors
     /// `TimedOut` when that is too long.
-    pub(super) fn last(&self, progress: Instant, inbox: &Inbox, counters: &Counters) -> io::Result<()> {
+    pub(super) fn last(
+        &self,
+        progress: Instant,
+        has_moved: bool,
+        inbox: &Inbox,
+        counters: &Counters,
+    ) -> io::Result<()> {
         // Reading a little now and then does not keep a connection that was cut off.
         if inbox.is_overflowed() {
-            // Producers wait for what is held here.
-            if self.in_flight.is_wanted() {
+            if !has_moved && self.is_pressed(inbox) {
                 return Err(ErrorKind::TimedOut.into());
             }
             self.last_in_a_hurry(*self.hurry.get_or_init(Instant::now))?;

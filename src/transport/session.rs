@@ -21,9 +21,8 @@ use super::purse::{Purse, SMALL_BUFFER};
 use super::server::Config;
 use super::threads;
 use super::writer::{Ties, Writer};
-use crate::broker::{Backlog, ClientId, Control, Counters, Event, Memory, Peer, Step, outbox_with};
-use crate::codec::pickle::release_scratch;
-use crate::codec::{Claim, Spares};
+use crate::broker::{Backlog, ClientId, Control, Counters, Event, Fate, Memory, Peer, Step, outbox_with};
+use crate::codec::{Claim, Spares, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, HEADER_LEN, LARGEST_BUFFER, NextSize, Refusal, whole_frames,
 };
@@ -106,6 +105,8 @@ struct RunningWriter {
     ended: Receiver<()>,
     /// Dropping it tells the writer that nobody reads any more.
     reading: Sender<()>,
+    /// Of the outbox that it writes from.
+    fate: Fate,
 }
 
 /// Why a session stops reading.
@@ -288,6 +289,10 @@ impl Session {
                 Arrived::Progress => {}
                 Arrived::Silent if begun.is_none() => return Ok(Pause::Idle),
                 Arrived::Silent => {}
+            }
+            // What it asks for would be looked up, and nobody would be told.
+            if self.writer.as_ref().is_some_and(|writer| writer.fate.is_cut_off()) {
+                return self.discard_input();
             }
             if self.skip > 0 {
                 let skipped = self.skip.min(self.buffer.bytes().len());
@@ -487,9 +492,9 @@ impl Session {
         let ties = Ties { session, alive, account, pages, in_flight };
         let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
         pool::place(&self.shared, writer);
-        let (client, peer) = (self.client, self.peer);
+        let (client, peer, fate) = (self.client, self.peer, outbox.fate());
         let _ = self.events.send(Event::Attach { client, peer, outbox });
-        self.writer = Some(RunningWriter { ended, reading });
+        self.writer = Some(RunningWriter { ended, reading, fate });
         Ok(())
     }
 }
@@ -510,7 +515,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         let _panics = CountPanic(self.shared.counters.clone());
         self.take_leave();
-        if let Some(RunningWriter { ended, reading }) = self.writer.take() {
+        if let Some(RunningWriter { ended, reading, .. }) = self.writer.take() {
             drop(reading);
             // Nothing is ever sent: the writer drops the other end.
             let _ = ended.recv();

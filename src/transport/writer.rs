@@ -204,7 +204,7 @@ impl Writer {
             self.patience.last_in_a_hurry(since)?;
         }
         if self.gathered.bytes > 0 {
-            self.patience.last(since, &self.inbox, &self.counters)?;
+            self.patience.last(since, false, &self.inbox, &self.counters)?;
         }
         Ok(is_news)
     }
@@ -313,13 +313,16 @@ impl Writer {
             IoSlice::advance_slices(&mut rest, self.written);
             let (began, mut sent) = (Instant::now(), 0);
             let mut progress = began;
+            let mut has_moved = true;
             while !rest.is_empty() || !outgoing.is_settled() {
-                patience.last(progress, inbox, counters)?;
+                patience.last(progress, has_moved, inbox, counters)?;
                 // A long answer is being written while others wait for the memory that it takes.
                 if answer.bytes() > LEAST_TAKEN && account.share().is_wanted() {
                     patience.last_in_a_hurry(began)?;
                 }
-                let pushed = outgoing.push(rest, Wait::Tick)?;
+                let wait = if patience.is_pressed(inbox) { Wait::No } else { Wait::Tick };
+                let pushed = outgoing.push(rest, wait)?;
+                has_moved = pushed.sent > 0;
                 IoSlice::advance_slices(&mut rest, pushed.taken);
                 sent += pushed.sent;
                 // A byte now and then is no progress.

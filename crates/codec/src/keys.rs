@@ -3,8 +3,10 @@
 //! Equal means what `==` means in Python: `1`, `1.0` and `True` are one key. As in Python, the first of equal
 //! keys stays where it stood and the last of their values wins; `nan` equals nothing, not even itself.
 
+use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::ops::Range;
 
 use num_bigint::BigInt;
 
@@ -14,6 +16,27 @@ use crate::protocol::{ErrorCode, NODE_SIZE, Refusal};
 
 /// Up to this many string keys are compared with each other; more are hashed.
 const FEW: usize = 32;
+
+/// Bytes of memory that a thread keeps at most from one container to the next.
+const KEPT_BYTES: usize = 64 << 10;
+
+/// Memory for settling many keys, used again for the next container. Sets within sets within sets are settled once for each
+/// level, and threads that allocate all the time wait for each other's locks in the allocator.
+#[derive(Default)]
+struct Scratch {
+    seen: Seen,
+    spelling: Spelling,
+}
+
+thread_local! {
+    /// This thread's. Empty while a container is settled, and after the thread's destructors.
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+/// Gives back the memory that this thread keeps.
+pub(super) fn release_scratch() {
+    let _ = SCRATCH.try_with(Cell::take);
+}
 
 /// Completes the dict, set or frozenset at index `at`, whose children are all the nodes after it: refuses
 /// unhashable keys, removes duplicates and writes the container's size.
@@ -31,7 +54,14 @@ pub(super) fn settle(
     let few = few_distinct_strings(document, source, at, is_dict);
     let items = match few {
         Some(items) => items,
-        None => settle_many(document, source, at, is_dict, budget)?,
+        None => {
+            let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
+            let items = settle_many(document, source, at, is_dict, budget, &mut scratch);
+            if scratch.weight() <= KEPT_BYTES {
+                let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));
+            }
+            items?
+        }
     };
     let size = Size { items: items as u32, nodes: (document.len() - at - 1) as u32 };
     match &mut document.nodes_mut()[at] {
@@ -95,16 +125,18 @@ fn settle_many(
     at: usize,
     is_dict: bool,
     budget: &mut Budget,
+    scratch: &mut Scratch,
 ) -> Result<usize, Refusal> {
     let nodes = document.nodes();
-    let mut seen = Seen::new(nodes, at, is_dict);
+    let Scratch { seen, spelling } = scratch;
+    seen.begin(nodes, at, is_dict);
     let mut duplicates = false;
     let mut key = at + 1;
     while key < nodes.len() {
         let value = key + nodes[key].nodes();
         let end = if is_dict { value + nodes[value].nodes() } else { value };
         let start = seen.spelled.len();
-        let is_equal_to_itself = canonical(document.view(source, key), &mut seen.spelled)?;
+        let is_equal_to_itself = spelling.canonical(document.view(source, key), &mut seen.spelled)?;
         if nodes[key].is_container() {
             // Sets of sets of sets are compared once for each level.
             budget.bytes(seen.spelled.len() - start)?;
@@ -118,7 +150,7 @@ fn settle_many(
         }
         key = end;
     }
-    let Seen { kept, .. } = seen;
+    let kept = &seen.kept;
     if duplicates {
         let range = |start: u32| start as usize..start as usize + nodes[start as usize].nodes();
         let value = |entry: &Kept| if is_dict { range(entry.value) } else { 0..0 };
@@ -126,7 +158,7 @@ fn settle_many(
         let moved: usize = kept.iter().map(|entry| range(entry.key).len() + value(entry).len()).sum();
         budget.bytes(moved * NODE_SIZE)?;
         let mut settled = Vec::with_capacity(moved);
-        for entry in &kept {
+        for entry in kept {
             settled.extend_from_slice(&nodes[range(entry.key)]);
             settled.extend_from_slice(&nodes[value(entry)]);
         }
@@ -146,6 +178,7 @@ struct Kept {
 
 /// Entries whose keys differ. For each it takes about 40 bytes of memory and no allocation: an element of a set is no
 /// longer than 3 bytes in a pickle, and there can be a million.
+#[derive(Default)]
 struct Seen {
     kept: Vec<Kept>,
     /// The keys' spellings, one after the other; that of a key that equals nothing is empty.
@@ -156,8 +189,8 @@ struct Seen {
 }
 
 impl Seen {
-    /// None yet, of those that the container at `at` has.
-    fn new(nodes: &[Node], at: usize, is_dict: bool) -> Seen {
+    /// Begins anew, with those that the container at `at` has.
+    fn begin(&mut self, nodes: &[Node], at: usize, is_dict: bool) {
         let (mut count, mut index) = (0, at + 1);
         while index < nodes.len() {
             count += 1;
@@ -166,12 +199,12 @@ impl Seen {
                 index += nodes[index].nodes();
             }
         }
-        Seen {
-            kept: Vec::with_capacity(count),
-            spelled: Vec::with_capacity(9 * count),
-            places: vec![0; (2 * count).next_power_of_two()],
-            hasher: RandomState::new(),
-        }
+        self.kept.clear();
+        self.kept.reserve(count);
+        self.spelled.clear();
+        self.spelled.reserve(9 * count);
+        self.places.clear();
+        self.places.resize((2 * count).next_power_of_two(), 0);
     }
 
     /// Adds an entry whose key is spelled from `start` on. Returns the index of the one that has the same key, if there is one.
@@ -195,80 +228,113 @@ impl Seen {
     }
 }
 
-/// Appends bytes that two keys share exactly when Python finds them equal. False for a key that contains a `nan` and so
-/// equals nothing.
-fn canonical(view: View<'_>, out: &mut Vec<u8>) -> Result<bool, Refusal> {
-    /// A tuple or frozenset that is being written.
-    struct Open {
-        is_set: bool,
-        missing: u32,
-        /// Where each element of a set begins in the output: they are sorted when the set is complete.
-        elements: Vec<usize>,
-    }
-    let mut open: Vec<Open> = Vec::new();
-    for &node in view.nodes() {
-        if let Some(parent) = open.last_mut() {
-            parent.missing -= 1;
-            if parent.is_set {
-                parent.elements.push(out.len());
-            }
-        }
-        match node {
-            Node::None => out.push(b'N'),
-            Node::Bool(truth) => number(f64::from(u8::from(truth)), out),
-            Node::Int(small) => {
-                let double = small as f64;
-                if double as i128 == i128::from(small) {
-                    number(double, out);
-                } else {
-                    out.push(b'I');
-                    out.extend_from_slice(&small.to_be_bytes());
-                }
-            }
-            Node::BigInt(digits) => big(view.text(digits), out),
-            Node::Float(double) if double.is_nan() => return Ok(false),
-            Node::Float(double) => number(double, out),
-            Node::Str(text) => string(b'S', view.text(text), out),
-            Node::Bytes(text) => string(b'B', view.text(text), out),
-            Node::Tuple(Size { items, .. }) => {
-                out.push(b'T');
-                out.extend_from_slice(&items.to_be_bytes());
-                open.push(Open { is_set: false, missing: items, elements: Vec::new() });
-            }
-            Node::FrozenSet(Size { items, .. }) => {
-                out.push(b'F');
-                out.extend_from_slice(&items.to_be_bytes());
-                open.push(Open { is_set: true, missing: items, elements: Vec::new() });
-            }
-            Node::List(_) | Node::Set(_) | Node::Dict(_) => {
-                return Err(Refusal::new(
-                    ErrorCode::Unhashable,
-                    format!(
-                        "a {} cannot be a dict key or a set element: it is not hashable; use a tuple or frozenset",
-                        node.type_name()
-                    ),
-                ));
-            }
-        }
-        while let Some(complete) = open.pop_if(|innermost| innermost.missing == 0) {
-            if complete.is_set {
-                sort_elements(out, &complete.elements);
-            }
-        }
-    }
-    Ok(true)
+/// Memory for spelling keys.
+#[derive(Default)]
+struct Spelling {
+    /// The tuples and frozensets that are being written.
+    open: Vec<Open>,
+    /// Where each element of the open sets begins in the output, those of the innermost last: they are sorted when it is
+    /// complete.
+    elements: Vec<usize>,
+    /// For sorting.
+    order: Vec<Range<usize>>,
+    unsorted: Vec<u8>,
 }
 
-/// Sorts the elements that begin at `starts` and reach to the end of `out`.
-fn sort_elements(out: &mut Vec<u8>, starts: &[usize]) {
-    let Some(&first) = starts.first() else { return };
-    let unsorted = out.split_off(first);
-    let ends = starts.iter().skip(1).copied().chain([first + unsorted.len()]);
-    let mut elements: Vec<&[u8]> =
-        starts.iter().zip(ends).map(|(&start, end)| &unsorted[start - first..end - first]).collect();
-    elements.sort_unstable();
-    for element in elements {
-        out.extend_from_slice(element);
+/// A tuple or frozenset that is being written.
+struct Open {
+    is_set: bool,
+    missing: u32,
+    /// How many elements of sets around it there are.
+    before: usize,
+}
+
+impl Spelling {
+    /// Appends bytes that two keys share exactly when Python finds them equal. False for a key that contains a `nan` and so
+    /// equals nothing.
+    fn canonical(&mut self, view: View<'_>, out: &mut Vec<u8>) -> Result<bool, Refusal> {
+        self.open.clear();
+        self.elements.clear();
+        for &node in view.nodes() {
+            if let Some(parent) = self.open.last_mut() {
+                parent.missing -= 1;
+                if parent.is_set {
+                    self.elements.push(out.len());
+                }
+            }
+            match node {
+                Node::None => out.push(b'N'),
+                Node::Bool(truth) => number(f64::from(u8::from(truth)), out),
+                Node::Int(small) => {
+                    let double = small as f64;
+                    if double as i128 == i128::from(small) {
+                        number(double, out);
+                    } else {
+                        out.push(b'I');
+                        out.extend_from_slice(&small.to_be_bytes());
+                    }
+                }
+                Node::BigInt(digits) => big(view.text(digits), out),
+                Node::Float(double) if double.is_nan() => return Ok(false),
+                Node::Float(double) => number(double, out),
+                Node::Str(text) => string(b'S', view.text(text), out),
+                Node::Bytes(text) => string(b'B', view.text(text), out),
+                Node::Tuple(Size { items, .. }) => {
+                    out.push(b'T');
+                    out.extend_from_slice(&items.to_be_bytes());
+                    self.open.push(Open { is_set: false, missing: items, before: self.elements.len() });
+                }
+                Node::FrozenSet(Size { items, .. }) => {
+                    out.push(b'F');
+                    out.extend_from_slice(&items.to_be_bytes());
+                    self.open.push(Open { is_set: true, missing: items, before: self.elements.len() });
+                }
+                Node::List(_) | Node::Set(_) | Node::Dict(_) => {
+                    return Err(Refusal::new(
+                        ErrorCode::Unhashable,
+                        format!(
+                            "a {} cannot be a dict key or a set element: it is not hashable; use a tuple or frozenset",
+                            node.type_name()
+                        ),
+                    ));
+                }
+            }
+            while let Some(Open { before, .. }) = self.open.pop_if(|innermost| innermost.missing == 0) {
+                self.sort_elements(before, out);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sorts the elements that begin at those of `elements` from `before` on and reach to the end of `out`.
+    fn sort_elements(&mut self, before: usize, out: &mut Vec<u8>) {
+        let Spelling { elements, order, unsorted, .. } = self;
+        if let [first, _, ..] = elements[before..] {
+            unsorted.clear();
+            unsorted.extend_from_slice(&out[first..]);
+            let starts = elements[before..].iter().map(|start| start - first);
+            let ends = starts.clone().skip(1).chain([unsorted.len()]);
+            order.clear();
+            order.extend(starts.zip(ends).map(|(start, end)| start..end));
+            order.sort_unstable_by(|one, other| unsorted[one.clone()].cmp(&unsorted[other.clone()]));
+            out.truncate(first);
+            order.iter().for_each(|element| out.extend_from_slice(&unsorted[element.clone()]));
+        }
+        elements.truncate(before);
+    }
+}
+
+impl Scratch {
+    /// Bytes of memory that it takes.
+    fn weight(&self) -> usize {
+        let Scratch { seen, spelling } = self;
+        seen.kept.capacity() * size_of::<Kept>()
+            + seen.spelled.capacity()
+            + seen.places.capacity() * size_of::<u32>()
+            + spelling.open.capacity() * size_of::<Open>()
+            + spelling.elements.capacity() * size_of::<usize>()
+            + spelling.order.capacity() * size_of::<Range<usize>>()
+            + spelling.unsorted.capacity()
     }
 }
 
@@ -311,8 +377,6 @@ fn integer_of(double: f64) -> BigInt {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::Range;
-
     use super::*;
     use crate::Text;
 
@@ -364,6 +428,48 @@ mod tests {
         assert_eq!(all(&[frozen, a, b, frozen, b, a]), Ok(1));
         assert_eq!(all(&[Node::List(one_element), a]), Err(ErrorCode::Unhashable));
         assert_eq!(all(&[Node::Tuple(one_element), Node::Set(Size::default())]), Err(ErrorCode::Unhashable));
+    }
+
+    /// A set's elements are sorted among those of sets around it, in memory that is used again.
+    #[test]
+    fn sets_within_sets_are_equal_in_any_order() {
+        let set = |items, nodes| Node::FrozenSet(Size { items, nodes });
+        let (one, two, three) = (Node::Int(1), Node::Int(2), Node::Int(3));
+        // {1, {2, {3, 1}}, (2, {1})} in two orders.
+        let nested = [
+            set(3, 10),
+            one,
+            set(2, 4),
+            two,
+            set(2, 2),
+            three,
+            one,
+            Node::Tuple(Size { items: 2, nodes: 3 }),
+            two,
+            set(1, 1),
+            one,
+        ];
+        let nested = &nested[..];
+        let again = [
+            set(3, 10),
+            Node::Tuple(Size { items: 2, nodes: 3 }),
+            two,
+            set(1, 1),
+            one,
+            set(2, 4),
+            set(2, 2),
+            one,
+            three,
+            two,
+            one,
+        ];
+        for _ in 0..2 {
+            assert_eq!(all(&[nested, &again[..]].concat()), Ok(1));
+            // {1, {2, {3, 2}}, (2, {1})} is another.
+            let mut other = again;
+            other[8] = two;
+            assert_eq!(all(&[nested, &other[..], nested].concat()), Ok(2));
+        }
     }
 
     #[test]

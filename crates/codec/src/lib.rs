@@ -85,3 +85,10 @@ pub use published::Published;
 pub use spares::Spares;
 #[doc(hidden)]
 pub use topics::Topics;
+
+/// Gives back the memory that this thread keeps from one message to the next: for one of many threads, which may wait for long.
+#[doc(hidden)]
+pub fn release_scratch() {
+    keys::release_scratch();
+    pickle::release_scratch();
+}

@@ -55,8 +55,10 @@ impl Dispatcher {
         self.counts.store_refused += refused.len() as u64;
         self.note_room();
         let is_copied = |share: &&Share| matches!(share.route.way, Way::Latest(_));
+        let copies = shares.iter().filter(is_copied).map(|share| share.messages).sum();
         let extra = Extra {
-            copies: shares.iter().filter(is_copied).map(|share| share.messages).sum(),
+            copies,
+            copied_names: if copies > 0 { copies * mean_name(&batch) } else { 0 },
             selected,
             search: self.tree.take_search(),
         };
@@ -319,6 +321,12 @@ impl Copies {
         });
         copy.clone()
     }
+}
+
+/// Bytes of a topic's name, on average over the messages of a batch.
+fn mean_name(batch: &Batch) -> usize {
+    let names = batch.messages().iter().map(|message| batch.topics().get(message.topic()).as_str().len());
+    names.sum::<usize>() / batch.messages().len().max(1)
 }
 
 /// Puts the messages of a batch into a mailbox that keeps the newest of each topic.

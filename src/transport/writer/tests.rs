@@ -9,7 +9,7 @@ use crossbeam_channel::bounded;
 use super::*;
 use crate::broker::{Outbox, Stored, outbox};
 use crate::codec::{Dialect, PayloadRef, Share};
-use crate::protocol::{Format, HEADER_LEN, Header, Reply, Topic, TopicFilter};
+use crate::protocol::{ErrorCode, Format, HEADER_LEN, Header, Refusal, Reply, Topic, TopicFilter};
 use crate::transport::line::{Incoming, Unsealed};
 
 /// A writer, its client and its outbox; the writer's session reads until `reading` is dropped.
@@ -77,6 +77,32 @@ fn long_value() -> Stored {
 fn pong(outbox: &Outbox) {
     let reply = Reply::Pong { id: None };
     outbox.answer(Delivery::Reply { reply, format: Format::Json }).unwrap();
+}
+
+/// Producers may wait for the memory that it holds, but what its socket takes at once costs them nothing.
+#[test]
+fn a_subscriber_that_was_cut_off_is_told_so_even_while_producers_wait_for_memory() {
+    let in_flight = Share::new(1 << 20);
+    let all = in_flight.account().charge(1 << 20);
+    let waiting = std::thread::spawn({
+        let in_flight = in_flight.clone();
+        move || in_flight.account().claim(1 << 19, Duration::from_secs(20)).is_some()
+    });
+    while !in_flight.is_wanted() {
+        thread::yield_now();
+    }
+    let Connected { mut writer, mut peer, outbox, reading } = connected(Line::plain, &Share::unlimited());
+    writer.patience = Patience::new(ClientId(1), Duration::from_secs(30), in_flight);
+    let reply = Reply::Error(Refusal::new(ErrorCode::SlowConsumer, "too slow"));
+    drop(outbox.overflow(Delivery::Reply { reply, format: Format::Json }));
+    drop(reading);
+    assert!(writer.run(|| false).is_none());
+    drop(all);
+    assert!(waiting.join().unwrap());
+    let mut read = Vec::new();
+    peer.read_to_end(&mut read).unwrap();
+    let text = String::from_utf8_lossy(&read);
+    assert!(text.contains("slow-consumer"), "{text}");
 }
 
 #[test]

@@ -140,9 +140,8 @@ thread_local! {
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
-/// Gives back the memory that this thread keeps from one pickle to the next: for one of many threads, which may wait for
-/// long.
-pub fn release_scratch() {
+/// Gives back the memory that this thread keeps from one pickle to the next.
+pub(crate) fn release_scratch() {
     let _ = SCRATCH.try_with(Cell::take);
 }
 
