@@ -43,10 +43,10 @@ pub fn fanout_cost(connections: usize) -> usize {
     connections * DELIVERY
 }
 
-/// What a message costs that so many connections may get, where nobody has said what it does: as if each fourth put it into a
-/// mailbox.
+/// What a message costs that so many connections may get, where nobody has said what it does: as if each put it into a
+/// mailbox. A session guesses once, and its first event is short where there are many.
 pub fn guessed_cost(connections: usize) -> usize {
-    connections * COPY / 4
+    connections * COPY
 }
 
 /// What a batch costs beyond its bytes and its deliveries.

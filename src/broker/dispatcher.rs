@@ -247,16 +247,21 @@ impl Dispatcher {
 
     /// Ends a connection that does not keep up, and tells it why.
     fn cut_off(&mut self, slot: Slot, Full { messages, bytes }: Full) {
-        let Some(client) = self.detach(slot) else { return };
-        self.cut_off.insert(client.id);
-        self.counts.slow_consumers += 1;
-        let refusal = Refusal::new(
-            ErrorCode::SlowConsumer,
+        self.cut_off_because(
+            slot,
             format!(
                 "this subscriber is {messages} messages ({bytes} bytes) behind and its queue is full; \
                  read faster, subscribe to less, or subscribe with overflow drop-oldest or latest"
             ),
         );
+    }
+
+    /// Ends a connection as a slow consumer.
+    fn cut_off_because(&mut self, slot: Slot, reason: String) {
+        let Some(client) = self.detach(slot) else { return };
+        self.cut_off.insert(client.id);
+        self.counts.slow_consumers += 1;
+        let refusal = Refusal::new(ErrorCode::SlowConsumer, reason);
         let last = Delivery::Reply { reply: Reply::Error(refusal), format: client.format };
         self.leaving.discard(client.outbox.overflow(last));
     }

@@ -21,6 +21,7 @@ mod listener;
 mod parked;
 mod patience;
 mod pool;
+mod priority;
 mod process;
 mod purse;
 mod server;

@@ -17,6 +17,7 @@ use super::line::{Arrived, Incoming, Line, Outgoing};
 use super::parked::Parked;
 use super::patience::write_tick;
 use super::pool::{self, Pool};
+use super::priority::{CROWD, give_way};
 use super::purse::{Purse, SMALL_BUFFER};
 use super::server::Config;
 use super::threads;
@@ -42,8 +43,6 @@ const PARK_AFTER: Duration = Duration::from_secs(5);
 /// The same, where more sessions than the first number have a thread: threads are what the system has fewest of.
 const PARK_AFTER_IN_A_CROWD: [(usize, Duration); 2] =
     [(1_024, Duration::from_millis(100)), (256, Duration::from_secs(1))];
-/// Where more sessions than this have a thread, they give memory back whenever they wait.
-const CROWD: usize = 64;
 /// Bytes that all sessions together read at once, about as many as a processor's cache holds, and what each may at least.
 const READ_AT_ONCE: usize = 1 << 20;
 const SMALLEST_SHARE: usize = 32 << 10;
@@ -335,6 +334,7 @@ impl Session {
         let limits = self.shared.config.limits;
         let whole = whole_frames(self.buffer.bytes(), limits.max_frame);
         if whole > 0 {
+            give_way(whole, self.shared.awake.load(Ordering::Relaxed) > CROWD);
             // What waits for memory here holds nothing but its frames.
             let flight = self.purse.fly(self.recent.room(whole), &self.events, &self.shared);
             self.recent.hold(flight);

@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use super::gathered::{Gathered, MAX_BYTES};
 use super::line::{Line, Outgoing, Wait};
 use super::patience::{LEAST_TAKEN, Patience};
+use super::priority::{CROWD, give_way};
 use super::server::Config;
 use crate::broker::{Charge, ClientId, Counters, Delivery, Inbox};
 use crate::codec::{Account, Claim, Document, Share};
@@ -308,6 +309,9 @@ impl Writer {
     fn flush(&mut self) -> io::Result<()> {
         let Writer { gathered, outgoing, patience, inbox, counters, answer, account, .. } = self;
         if gathered.bytes > 0 {
+            if !self.in_turn {
+                give_way(gathered.bytes, counters.open() > CROWD);
+            }
             let mut slices = gathered.slices();
             let mut rest = slices.as_mut_slice();
             IoSlice::advance_slices(&mut rest, self.written);

@@ -9,7 +9,6 @@ use std::time::Duration;
 use super::Dispatcher;
 use super::client::Client;
 use crate::broker::memory::Use;
-use crate::broker::outbox::Full;
 use crate::broker::subscriptions::Slot;
 use crate::broker::sync::Instant;
 
@@ -138,7 +137,14 @@ impl Dispatcher {
                 None if client.keeps_up() => pass.next(),
                 None => {
                     let (messages, bytes) = client.outbox.level();
-                    self.cut_off(pass.slot as Slot, Full { messages, bytes });
+                    self.cut_off_because(
+                        pass.slot as Slot,
+                        format!(
+                            "others need the memory that messages on their way to this subscriber take, and of all \
+                             subscribers that do not keep up it has most ({messages} messages wait for it, {bytes} \
+                             bytes); read faster, subscribe to less, or start the broker with more memory"
+                        ),
+                    );
                     pass.next();
                 }
             }

@@ -17,6 +17,7 @@ use crate::protocol::{ErrorCode, Refusal, Reply, plain_size};
 use crate::transport::gathered::MAX_BYTES;
 use crate::transport::list::{List, Listed};
 use crate::transport::patience::WRITE_TICK;
+use crate::transport::priority::{CROWD, give_way};
 use crate::transport::process::resident_bytes;
 
 /// What a client is told for whom there is no memory.
@@ -156,6 +157,10 @@ impl Writer {
         selection: &Selection,
         skipped: usize,
     ) -> io::Result<()> {
+        if !self.in_turn {
+            // Whoever asks first writes it for all.
+            give_way(batch.bytes().len(), self.counters.open() > CROWD);
+        }
         let run = batch.run(dialect);
         self.count_failures(run.failed());
         Counters::add(&self.counters.translated, run.take_translated());
@@ -233,6 +238,9 @@ impl Writer {
             self.gathered.append(|out| frame.write(out, dialect, topic, content));
         } else {
             let length = payload.source().len();
+            if !self.in_turn {
+                give_way(length, self.counters.open() > CROWD);
+            }
             for decoded in [plain_size(length), self.limits.decoded_budget(length), usize::MAX] {
                 // What it is encoded to takes about as much again.
                 self.make_room(decoded.saturating_mul(DECODING_FACTOR + 1))?;

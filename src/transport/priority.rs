@@ -1,0 +1,51 @@
+//! Threads that take long give way to those that do not.
+//!
+//! There is a thread for each client, and where hundreds of them compute at once on a few processors, whoever has only a small
+//! message to pass waits for its turn behind all of them. So in a crowd a session that takes in much at once, and a writer that
+//! writes much, lowers its own priority, which every thread may; it lasts as long as the thread. Nothing is slower for it as
+//! long as there are processors to spare.
+
+use std::cell::Cell;
+
+use rustix::process::setpriority_process;
+
+/// Bytes from which on it takes long: about a hundred microseconds for most messages.
+const LONG: usize = 16 << 10;
+/// So many connections are a crowd.
+pub(super) const CROWD: usize = 64;
+/// The lowest priority that there is.
+const LOWEST: i32 = 19;
+
+thread_local! {
+    static HAS_GIVEN_WAY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Lowers the priority of this thread, if so many bytes take long and the thread is one of many.
+pub(super) fn give_way(bytes: usize, is_crowded: bool) {
+    if bytes >= LONG && is_crowded && !HAS_GIVEN_WAY.replace(true) {
+        // Of Linux's threads each has a priority of its own. Where it cannot be lowered, it stays as it is.
+        let _ = setpriority_process(None, LOWEST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::getpriority_process;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_takes_long_in_a_crowd_gives_way_and_no_other() {
+        let before = getpriority_process(None).unwrap();
+        let after = |bytes, is_crowded| {
+            let thread = std::thread::spawn(move || {
+                give_way(bytes, is_crowded);
+                getpriority_process(None).unwrap()
+            });
+            thread.join().unwrap()
+        };
+        assert_eq!((after(LONG - 1, true), after(LONG, false)), (before, before));
+        assert_eq!(after(LONG, true), LOWEST);
+        assert_eq!(getpriority_process(None).unwrap(), before);
+    }
+}
