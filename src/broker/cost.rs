@@ -27,7 +27,7 @@ const FOUND: usize = 48;
 const COMPARED: usize = 8;
 /// A request that is answered on the spot.
 const SMALL: usize = 1 << 10;
-/// A `list`, and a `subscribe`, which may look at a thousand topics before they become a walk and make all routes void.
+/// A `list`, and a `subscribe`, which may look at a thousand topics before they become a snapshot and make all routes void.
 const LOOK: usize = 64 << 10;
 /// A `stats`, which looks at every subscriber.
 const STATS: usize = 1 << 20;

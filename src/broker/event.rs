@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use super::backlog::Queued;
-use super::outbox::Outbox;
 use super::peer::Peer;
-use super::progress::Ticket;
-use super::stats::Stats;
-use super::sync::Sender;
+use crate::broker::delivery::{Outbox, Queued};
+use crate::broker::persist::Ticket;
+use crate::broker::stats::Stats;
+use crate::broker::sync::Sender;
 use crate::codec::{Batch, Dialect, Payload};
 use crate::protocol::{Format, Id, Overflow, Refusal, Topic, TopicFilter};
 

@@ -1,6 +1,6 @@
 //! A payload on many lines, for people who read it.
 
-use super::paint::string_length;
+use super::color::string_length;
 
 const INDENT: &str = "  ";
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use super::args::Color;
 use super::failure::Failure;
 use super::visible::{self, Place};
-use super::{paint, pretty};
+use super::{color, pretty};
 use crate::codec::Dialect;
 use crate::middleware::Message;
 use crate::protocol::{Format, Refusal, Topic};
@@ -108,13 +108,13 @@ impl Show {
     }
 
     pub(super) fn topic(&self, topic: &Topic) -> String {
-        self.name(paint::TOPIC, topic.as_str())
+        self.name(color::TOPIC, topic.as_str())
     }
 
     /// A topic or a part of one, as it is to be printed.
     pub(super) fn name(&self, style: anstyle::Style, name: &str) -> String {
         let name = if self.place == Place::Terminal { visible::line(name) } else { name.into() };
-        if self.color { paint::styled(style, &name) } else { name.into_owned() }
+        if self.color { color::styled(style, &name) } else { name.into_owned() }
     }
 
     /// The payload as a text of one line, or with `pretty` of many.
@@ -123,12 +123,12 @@ impl Show {
         let line = one_line(message, self.place).map_err(unreadable)?;
         let line = visible::payload(&line, message.format(), self.place);
         Ok(match (message.format(), pretty, self.color) {
-            (Format::Xml, true, true) => paint::xml(&pretty::xml(&line)),
+            (Format::Xml, true, true) => color::xml(&pretty::xml(&line)),
             (Format::Xml, true, false) => pretty::xml(&line),
-            (Format::Xml, false, true) => paint::xml(&line),
-            (_, true, true) => paint::data(&pretty::data(&line)),
+            (Format::Xml, false, true) => color::xml(&line),
+            (_, true, true) => color::data(&pretty::data(&line)),
             (_, true, false) => pretty::data(&line),
-            (_, false, true) => paint::data(&line),
+            (_, false, true) => color::data(&line),
             _ => line.into_owned(),
         })
     }

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use super::archive;
 use super::args::{Address, Color, filter, format};
+use super::color;
 use super::failure::Failure;
-use super::paint;
 use super::show::{Show, Style};
 use crate::middleware::{Arrival, Client, Message, QueueError, Subscribe};
 use crate::protocol::{Format, Topic, TopicFilter};
@@ -143,11 +143,11 @@ impl<'a> Branch<'a> {
         joint: &str,
         name: &str,
     ) -> Result<(), Failure> {
-        let painted = |style, text: &str| if color { paint::styled(style, text) } else { text.to_owned() };
-        let lines = painted(paint::FAINT, &format!("{indent}{joint}"));
+        let painted = |style, text: &str| if color { color::styled(style, text) } else { text.to_owned() };
+        let lines = painted(color::FAINT, &format!("{indent}{joint}"));
         let lines = if joint.is_empty() { String::new() } else { lines };
         // A branch that is no topic itself stands back.
-        let name = show.name(if self.topic.is_some() { paint::TOPIC } else { paint::FAINT }, name);
+        let name = show.name(if self.topic.is_some() { color::TOPIC } else { color::FAINT }, name);
         match self.topic {
             Some(Some(message)) => writeln!(out, "{lines}{name}  {}", show.value(message, false)?)?,
             _ => writeln!(out, "{lines}{name}")?,

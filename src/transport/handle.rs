@@ -37,7 +37,7 @@ pub struct BrokerHandle {
 pub(super) struct Threads {
     pub(super) dispatcher: Option<JoinHandle<()>>,
     /// Where there is a store.
-    pub(super) keeper: Option<JoinHandle<Result<(), Unsaved>>>,
+    pub(super) store_writer: Option<JoinHandle<Result<(), Unsaved>>>,
     pub(super) attendant: Option<JoinHandle<()>>,
     pub(super) listeners: Vec<JoinHandle<()>>,
     pub(super) pool: Vec<JoinHandle<()>>,
@@ -158,7 +158,8 @@ impl BrokerHandle {
         if self.events.is_none() {
             return Ok(());
         }
-        let Threads { dispatcher, keeper, attendant, listeners, pool } = std::mem::take(&mut self.threads);
+        let Threads { dispatcher, store_writer, attendant, listeners, pool } =
+            std::mem::take(&mut self.threads);
         self.shared.stopping.store(true, Ordering::Release);
         // Each listener is waiting for a connection.
         let bound = std::mem::take(&mut self.bound);
@@ -179,7 +180,7 @@ impl BrokerHandle {
         }
         dispatcher.into_iter().for_each(join);
         // It writes what is left and ends. A panic was reported where it happened.
-        let saved = keeper.map_or(Ok(()), |keeper| keeper.join().unwrap_or(Ok(())));
+        let saved = store_writer.map_or(Ok(()), |store_writer| store_writer.join().unwrap_or(Ok(())));
         if let Err(unsaved) = &saved {
             tracing::error!("{unsaved}");
         }

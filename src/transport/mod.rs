@@ -8,9 +8,7 @@
 mod allowances;
 mod bound;
 mod capacity;
-mod complaints;
 mod connections;
-mod gathered;
 mod guards;
 mod handle;
 mod intake;
@@ -19,14 +17,16 @@ mod list;
 mod listen_url;
 mod listener;
 mod parked;
-mod patience;
 mod pool;
 mod priority;
 mod process;
 mod purse;
+mod refusal_log;
 mod server;
 mod session;
 mod threads;
+mod write_batch;
+mod write_deadline;
 mod writer;
 
 pub use handle::BrokerHandle;

@@ -22,8 +22,8 @@ use super::pool::{self, Pool};
 use super::session::Shared;
 use super::threads;
 use crate::broker::{
-    BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Fsync, Keeper, Memory, NoStore,
-    QueueLimits, Store, StoreError, StoreLimits, Subtree,
+    BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Fsync, Memory, NoStore, QueueLimits, Store,
+    StoreError, StoreLimits, StoreWriter, Subtree,
 };
 use crate::codec::Spares;
 use crate::protocol::{
@@ -183,7 +183,7 @@ impl Broker {
         let mut dispatcher = Dispatcher::new(config.store, config.max_subscriptions)
             .with_subtrees(config.subtrees.clone())
             .with_memory(memory.clone());
-        let keeper = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
+        let store_writer = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
         let shared = Arc::new(Shared {
             config,
             counters: Arc::new(Counters::default()),
@@ -210,7 +210,7 @@ impl Broker {
         let listeners = bound.into_iter().map(listener).collect();
         // The threads wait for each other by these, so nobody else may keep them.
         drop((events, alive));
-        let work = Work { dispatcher, dispatcher_events, keeper, attendant, calls, listeners };
+        let work = Work { dispatcher, dispatcher_events, store_writer, attendant, calls, listeners };
         // Where a thread cannot be started, the handle ends those that run.
         work.start(&mut handle.threads, &shared)?;
         Ok(handle)
@@ -221,7 +221,7 @@ impl Broker {
 struct Work {
     dispatcher: Dispatcher,
     dispatcher_events: Receiver<Event>,
-    keeper: Option<Keeper>,
+    store_writer: Option<StoreWriter>,
     attendant: Attendant,
     calls: Receiver<ClientId>,
     listeners: Vec<Listener>,
@@ -231,13 +231,13 @@ impl Work {
     /// Starts the threads. One that runs is in `threads` at once, and when this returns an error, nothing keeps it from
     /// ending: what it would wait for is gone.
     fn start(self, threads: &mut Threads, shared: &Arc<Shared>) -> io::Result<()> {
-        let Work { dispatcher, dispatcher_events, keeper, attendant, calls, listeners } = self;
+        let Work { dispatcher, dispatcher_events, store_writer, attendant, calls, listeners } = self;
         threads.dispatcher = Some(threads::spawn("dispatcher".into(), move || {
             let _guard = AbortOnPanic;
             dispatcher.run(&dispatcher_events);
         })?);
-        if let Some(keeper) = keeper {
-            threads.keeper = Some(threads::spawn("store".into(), move || keeper.run())?);
+        if let Some(store_writer) = store_writer {
+            threads.store_writer = Some(threads::spawn("store".into(), move || store_writer.run())?);
         }
         threads.attendant = Some({
             let shared = shared.clone();

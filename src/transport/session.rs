@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::allowances::{Allowances, Permit};
-use super::complaints::Complaints;
 use super::connections::Connections;
 use super::guards::CountPanic;
 use super::intake::{Recent, Taken, take_in};
 use super::line::{Arrived, Incoming, Line, Outgoing};
 use super::parked::Parked;
-use super::patience::write_tick;
 use super::pool::{self, Pool};
 use super::priority::{CROWD, give_way};
 use super::purse::{Purse, SMALL_BUFFER};
+use super::refusal_log::RefusalLog;
 use super::server::Config;
 use super::threads;
+use super::write_deadline::write_tick;
 use super::writer::{Ties, Writer};
 use crate::broker::{Backlog, ClientId, Control, Counters, Event, Fate, Memory, Peer, Step, outbox_with};
 use crate::codec::{Claim, Spares, release_scratch};
@@ -95,7 +95,7 @@ pub(super) struct Session {
     /// Bytes still to come of a frame that was refused before it was there as a whole.
     skip: usize,
     recent: Recent,
-    complaints: Complaints,
+    refusal_log: RefusalLog,
 }
 
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Session {
     ) -> Box<Session> {
         let (writer, buffer) = (None, FrameBuffer::new());
         let recent = Recent::new(shared.spares.clone(), purse.workspace());
-        let complaints = Complaints::new(client, peer);
+        let refusal_log = RefusalLog::new(client, peer);
         Box::new(Session {
             client,
             peer,
@@ -144,7 +144,7 @@ impl Session {
             permit: None,
             skip: 0,
             recent,
-            complaints,
+            refusal_log,
         })
     }
 
@@ -209,7 +209,7 @@ impl Session {
         match self.read_frames(&awake) {
             Ok(Pause::Idle) => return Pause::Idle,
             Ok(Pause::Over) => {
-                self.complaints.end();
+                self.refusal_log.end();
                 tracing::debug!(%client, %peer, "disconnected");
             }
             Err(error) => {
@@ -217,7 +217,7 @@ impl Session {
                 if error.kind() == ErrorKind::TimedOut {
                     Counters::add(&self.shared.counters.vanished, 1);
                 }
-                self.complaints.end();
+                self.refusal_log.end();
                 tracing::debug!(%client, %peer, %error, "disconnected");
             }
         }
@@ -349,7 +349,7 @@ impl Session {
             self.buffer.take(taken.whole);
             if taken.refused > 0 {
                 Counters::add(&self.shared.counters.refused, taken.refused);
-                self.complaints.log(&taken.steps);
+                self.refusal_log.log(&taken.steps);
             }
             // While the store is full, a publisher may have to be told that it was refused.
             if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
-use super::gathered::{Gathered, MAX_BYTES};
 use super::line::{Line, Outgoing, Wait};
-use super::patience::{LEAST_TAKEN, Patience};
 use super::priority::{CROWD, give_way};
 use super::server::Config;
+use super::write_batch::{MAX_BYTES, WriteBatch};
+use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
 use crate::broker::{Charge, ClientId, Counters, Delivery, Inbox};
 use crate::codec::{Account, Claim, Document, Share};
 use crate::protocol::Limits;
@@ -44,8 +44,8 @@ pub(super) struct Writer {
     session: Receiver<()>,
     counters: Arc<Counters>,
     limits: Limits,
-    patience: Patience,
-    gathered: Gathered,
+    deadline: WriteDeadline,
+    gathered: WriteBatch,
     /// Bytes of what was gathered that are written.
     written: usize,
     /// Has to be waited for, which a turn does not.
@@ -118,8 +118,8 @@ impl Writer {
             session,
             counters,
             limits,
-            patience: Patience::new(client, write_timeout, in_flight),
-            gathered: Gathered::default(),
+            deadline: WriteDeadline::new(client, write_timeout, in_flight),
+            gathered: WriteBatch::default(),
             written: 0,
             pending: None,
             in_turn: false,
@@ -202,10 +202,10 @@ impl Writer {
         let since = *self.without_thread.get_or_insert_with(Instant::now);
         // A session that is over waits for its writer, and has a thread: perhaps the one that is missing.
         if self.session.try_recv() == Err(TryRecvError::Disconnected) {
-            self.patience.last_in_a_hurry(since)?;
+            self.deadline.last_in_a_hurry(since)?;
         }
         if self.gathered.bytes > 0 {
-            self.patience.last(since, false, &self.inbox, &self.counters)?;
+            self.deadline.last(since, false, &self.inbox, &self.counters)?;
         }
         Ok(is_news)
     }
@@ -307,7 +307,7 @@ impl Writer {
 
     /// Writes what was gathered.
     fn flush(&mut self) -> io::Result<()> {
-        let Writer { gathered, outgoing, patience, inbox, counters, answer, account, .. } = self;
+        let Writer { gathered, outgoing, deadline, inbox, counters, answer, account, .. } = self;
         if gathered.bytes > 0 {
             if !self.in_turn {
                 give_way(gathered.bytes, counters.open() > CROWD);
@@ -319,12 +319,12 @@ impl Writer {
             let mut progress = began;
             let mut has_moved = true;
             while !rest.is_empty() || !outgoing.is_settled() {
-                patience.last(progress, has_moved, inbox, counters)?;
+                deadline.last(progress, has_moved, inbox, counters)?;
                 // A long answer is being written while others wait for the memory that it takes.
                 if answer.bytes() > LEAST_TAKEN && account.share().is_wanted() {
-                    patience.last_in_a_hurry(began)?;
+                    deadline.last_in_a_hurry(began)?;
                 }
-                let wait = if patience.is_pressed(inbox) { Wait::No } else { Wait::Tick };
+                let wait = if deadline.is_pressed(inbox) { Wait::No } else { Wait::Tick };
                 let pushed = outgoing.push(rest, wait)?;
                 has_moved = pushed.sent > 0;
                 IoSlice::advance_slices(&mut rest, pushed.taken);

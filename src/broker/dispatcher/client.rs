@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap, btree_map};
 use std::sync::Arc;
 
+use crate::broker::delivery::{Mailbox, Outbox};
 use crate::broker::event::ClientId;
-use crate::broker::mailbox::Mailbox;
-use crate::broker::outbox::Outbox;
 use crate::broker::peer::Peer;
-use crate::broker::subscriptions::Way;
+use crate::broker::routing::Way;
 use crate::codec::{Account, Claim, Dialect};
 use crate::protocol::{Format, Overflow, TopicFilter};
 

@@ -8,10 +8,10 @@ use std::mem;
 use std::sync::Arc;
 
 use super::Dispatcher;
-use super::client::{Client, Wish};
-use crate::broker::mailbox::Mailbox;
-use crate::broker::outbox::Discarded;
-use crate::broker::subscriptions::Slot;
+use super::client::Client;
+use super::client::Wish;
+use crate::broker::delivery::{Discarded, Mailbox};
+use crate::broker::routing::Slot;
 use crate::protocol::TopicFilter;
 
 /// Subscriptions that are forgotten at a time, and messages that are let go of: some tenths of a millisecond.

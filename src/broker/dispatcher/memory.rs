@@ -12,11 +12,10 @@ use crossbeam_channel::bounded;
 
 use super::Dispatcher;
 use crate::broker::delivery::Delivery;
-use crate::broker::keeper::{HANDOVERS, Keeper};
-use crate::broker::progress::{Progress, Ticket};
-use crate::broker::recorder::{Next, Recorder};
-use crate::broker::store::{Fsync, Kept, Store, StoreError};
-use crate::broker::subscriptions::Slot;
+use crate::broker::persist::{
+    Checkpointer, Fsync, HANDOVERS, Kept, Next, Progress, Store, StoreError, StoreWriter, Ticket,
+};
+use crate::broker::routing::Slot;
 use crate::protocol::{ErrorCode, Format, Refusal, Reply, TopicName};
 
 /// Values that are read together at the start.
@@ -37,7 +36,7 @@ impl Dispatcher {
         mut store: Box<dyn Store>,
         fsync: Fsync,
         interval: Duration,
-    ) -> Result<Option<Keeper>, StoreError> {
+    ) -> Result<Option<StoreWriter>, StoreError> {
         if !store.keeps() {
             return Ok(None);
         }
@@ -57,10 +56,10 @@ impl Dispatcher {
         self.note_room();
         let progress = Arc::new(Progress::default());
         let (sender, handovers) = bounded(HANDOVERS);
-        let mut recorder = Recorder::new(&mut self.tree, sender, progress.clone(), fsync, interval);
-        expired.into_iter().for_each(|topic| recorder.forget(topic));
-        self.recorder = Some(recorder);
-        Ok(Some(Keeper::new(store, handovers, progress)))
+        let mut checkpointer = Checkpointer::new(&mut self.tree, sender, progress.clone(), fsync, interval);
+        expired.into_iter().for_each(|topic| checkpointer.forget(topic));
+        self.checkpointer = Some(checkpointer);
+        Ok(Some(StoreWriter::new(store, handovers, progress)))
     }
 
     /// Notes that a topic was stored to, when its value expires, and how large it was and is.
@@ -87,8 +86,8 @@ impl Dispatcher {
     pub(super) fn note_cleared(&mut self, topic: TopicName<'_>, bytes: usize) {
         self.expiries.remove(topic);
         self.subtrees.count(topic, Some(bytes), None);
-        if let Some(recorder) = &mut self.recorder {
-            recorder.forget(topic.to_topic());
+        if let Some(checkpointer) = &mut self.checkpointer {
+            checkpointer.forget(topic.to_topic());
         }
         self.note_room();
     }
@@ -116,38 +115,38 @@ impl Dispatcher {
     }
 
     fn record_at(&mut self, now: impl FnOnce() -> Instant) {
-        if let Some(recorder) = &mut self.recorder
-            && recorder.next(&self.tree) != Next::Nothing
+        if let Some(checkpointer) = &mut self.checkpointer
+            && checkpointer.next(&self.tree) != Next::Nothing
         {
-            recorder.step(&mut self.tree, &self.expiries, now());
+            checkpointer.step(&mut self.tree, &self.expiries, now());
         }
     }
 
     /// Hands everything that is left to the store.
     pub(super) fn finish_recording(&mut self) {
-        if let Some(recorder) = self.recorder.take() {
-            recorder.finish(&mut self.tree, &self.expiries);
+        if let Some(checkpointer) = self.checkpointer.take() {
+            checkpointer.finish(&mut self.tree, &self.expiries);
         }
     }
 
     /// Does something, and notes since when what that has changed is not on the disk.
     pub(super) fn noting(&mut self, act: impl FnOnce(&mut Dispatcher)) {
-        let clean = self.recorder.as_ref().is_some_and(Recorder::is_clean);
+        let clean = self.checkpointer.as_ref().is_some_and(Checkpointer::is_clean);
         let before = clean.then(Instant::now);
         act(self);
-        if let (Some(recorder), Some(before)) = (&mut self.recorder, before) {
-            recorder.note(&self.tree, before);
+        if let (Some(checkpointer), Some(before)) = (&mut self.checkpointer, before) {
+            checkpointer.note(&self.tree, before);
         }
     }
 
     /// What a `pong` has to wait for.
     pub(super) fn pong_ticket(&self) -> Option<Ticket> {
-        self.recorder.as_ref()?.pong_ticket(&self.tree)
+        self.checkpointer.as_ref()?.pong_ticket(&self.tree)
     }
 
     /// What is to be waited for before everything that was stored or cleared is in the store.
     pub(super) fn ticket(&self) -> Option<Ticket> {
-        self.recorder.as_ref()?.ticket(&self.tree)
+        self.checkpointer.as_ref()?.ticket(&self.tree)
     }
 
     /// Answers a `backup`, if the client is on this machine: it costs the disk as much as all values do.
@@ -156,8 +155,8 @@ impl Dispatcher {
         let (code, reason) = if !client.peer.is_local() {
             let reason = "backups are made for clients on the broker's own machine; connect to a loopback address there";
             (ErrorCode::NotPermitted, reason)
-        } else if let Some(recorder) = &mut self.recorder {
-            if let Some(made) = recorder.back_up() {
+        } else if let Some(checkpointer) = &mut self.checkpointer {
+            if let Some(made) = checkpointer.back_up() {
                 return self.send(slot, Delivery::Backup { made, format });
             }
             (ErrorCode::StorageFailed, "another backup is being made; ask again when that is done")
@@ -170,9 +169,9 @@ impl Dispatcher {
 
     /// How long something has not been on the disk, and how many topics were cleared that still are.
     pub(super) fn unsaved(&self) -> (Duration, u64) {
-        let Some(recorder) = &self.recorder else { return Default::default() };
-        let since = recorder.unsaved_since();
-        (since.map_or(Duration::ZERO, |since| since.elapsed()), recorder.unsaved_clears() as u64)
+        let Some(checkpointer) = &self.checkpointer else { return Default::default() };
+        let since = checkpointer.unsaved_since();
+        (since.map_or(Duration::ZERO, |since| since.elapsed()), checkpointer.unsaved_clears() as u64)
     }
 
     /// The time at which something may expire.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Dispatcher;
 use super::client::Client;
 use crate::broker::memory::Use;
-use crate::broker::subscriptions::Slot;
+use crate::broker::routing::Slot;
 use crate::broker::sync::Instant;
 
 /// Connections and mailboxes that are looked at in one step, and messages that they lose: some tenths of a millisecond.

@@ -4,15 +4,10 @@ use std::sync::Arc;
 
 use super::Dispatcher;
 use crate::broker::cost::Extra;
-use crate::broker::delivery::Selection;
+use crate::broker::delivery::{Mailbox, Put, Selection};
 use crate::broker::event::ClientId;
-use crate::broker::mailbox::{Mailbox, Put};
-use crate::broker::routes::RouteSet;
-use crate::broker::selections::{Share, share_equally};
-use crate::broker::stored::Stored;
-use crate::broker::subscriptions::{Route, Way};
-use crate::broker::subtrees::Subtree;
-use crate::broker::tree::{AHEAD, Approach, StoreLimits, TopicId};
+use crate::broker::retained::{AHEAD, Prefetch, StoreLimits, Stored, Subtree, TopicId};
+use crate::broker::routing::{Recipient, Route, RouteSet, Way, share_equally};
 use crate::codec::{Batch, PayloadRef, Published};
 use crate::protocol::{ErrorCode, Format, Refusal, Reply, TopicName};
 
@@ -43,36 +38,36 @@ impl Dispatcher {
     /// so, and stored otherwise: publishers learn that the store is full before they send more.
     pub(super) fn publish(&mut self, mut batch: Batch, can_refuse: bool) -> Vec<(Format, Refusal)> {
         let mut refused = Vec::new();
-        let (shares, selected) = match self.route(&batch, can_refuse, &mut refused) {
+        let (recipients, selected) = match self.route(&batch, can_refuse, &mut refused) {
             Some(routes) => (share_equally(&mut batch, &routes), 0),
             None => {
-                let shares = self.selections.take(&mut batch);
-                let selected = shares.iter().map(|share| share.messages).sum();
-                (shares, selected)
+                let recipients = self.fanout.take(&mut batch);
+                let selected = recipients.iter().map(|recipient| recipient.messages).sum();
+                (recipients, selected)
             }
         };
         self.counts.published += (batch.messages().len() - refused.len()) as u64;
         self.counts.store_refused += refused.len() as u64;
         self.note_room();
-        let is_copied = |share: &&Share| matches!(share.route.way, Way::Latest(_));
-        let copies = shares.iter().filter(is_copied).map(|share| share.messages).sum();
+        let is_copied = |recipient: &&Recipient| matches!(recipient.route.way, Way::Latest(_));
+        let copies = recipients.iter().filter(is_copied).map(|recipient| recipient.messages).sum();
         let extra = Extra {
             copies,
             copied_names: if copies > 0 { copies * mean_name(&batch) } else { 0 },
             selected,
             search: self.tree.take_search(),
         };
-        batch.settle(shares.len(), extra.cost());
+        batch.settle(recipients.len(), extra.cost());
         let batch = Arc::new(batch);
         let mut copies = Copies::default();
-        for share in shares {
-            self.deliver(&batch, &mut copies, share);
+        for recipient in recipients {
+            self.deliver(&batch, &mut copies, recipient);
         }
         refused
     }
 
-    fn deliver(&mut self, batch: &Arc<Batch>, copies: &mut Copies, share: Share) {
-        let Share { route, selection, messages } = share;
+    fn deliver(&mut self, batch: &Arc<Batch>, copies: &mut Copies, recipient: Recipient) {
+        let Recipient { route, selection, messages } = recipient;
         let Some(Some(client)) = self.slots.get_mut(route.slot as usize) else { return };
         let (Way::DropOldest(place) | Way::Latest(place)) = route.way else {
             match client.outbox.deliver(batch, route.dialect, selection, messages) {
@@ -112,7 +107,7 @@ impl Dispatcher {
         let mut last_topic = None;
         let mut place = None;
         let mut is_routed = false;
-        let mut approach = Approach::default();
+        let mut approach = Prefetch::default();
         // Whether any message of the batch can become the topic's last value, and there is one already.
         let mut replaceable = false;
         let mut overtaken = 0;
@@ -152,7 +147,7 @@ impl Dispatcher {
             }
             self.counts.published_in[message.format() as usize] += 1;
             if !way.is_same {
-                self.selections.add(&way.routes, index);
+                self.fanout.add(&way.routes, index);
             }
         }
         self.count_overtaken(place, &mut overtaken);
@@ -166,16 +161,16 @@ impl Dispatcher {
     }
 
     /// Approaches the topics of the messages from `index` on.
-    fn approach(&self, batch: &Batch, index: usize) -> Approach {
+    fn approach(&self, batch: &Batch, index: usize) -> Prefetch {
         let messages = &batch.messages()[index..];
         let some = &messages[..messages.len().min(AHEAD)];
         let (Some(first), Some(last)) =
             (some.iter().map(Published::topic).min(), some.iter().map(Published::topic).max())
         else {
-            return Approach::default();
+            return Prefetch::default();
         };
         if first == last {
-            return Approach::default();
+            return Prefetch::default();
         }
         self.tree.approach(first, (first..=last).map(|topic| batch.topics().get(topic)))
     }
@@ -204,7 +199,7 @@ impl Dispatcher {
     /// Says that the first `count` messages all went along these routes.
     fn all_went(&mut self, routes: &[Route], count: usize) {
         for message in 0..count {
-            self.selections.add(routes, message);
+            self.fanout.add(routes, message);
         }
     }
 
@@ -229,21 +224,21 @@ impl Dispatcher {
         if can_refuse && let Some(full) = self.subtrees.full(topic, before, bytes) {
             return Err(no_room_below(topic, full));
         }
-        if let Some(recorder) = &mut self.recorder {
+        if let Some(checkpointer) = &mut self.checkpointer {
             match self.tree.held(*place) {
-                None if can_refuse && recorder.is_behind() => return Err(disk_behind(topic)),
-                Some(before) if recorder.is_under_way() => recorder.replace(before),
+                None if can_refuse && checkpointer.is_behind() => return Err(disk_behind(topic)),
+                Some(before) if checkpointer.is_under_way() => checkpointer.replace(before),
                 _ => {}
             }
         }
         match *place {
             None => *place = Some(self.tree.store_new(topic, payload)),
             Some(id) => {
-                let keep = self.walks.need(self.tree.held(*place));
+                let keep = self.snapshots.need(self.tree.held(*place));
                 if let Some(before) = self.tree.store(id, payload, keep)
                     && keep
                 {
-                    self.walks.keep(before);
+                    self.snapshots.keep(before);
                 }
             }
         }

@@ -2,12 +2,12 @@
 
 use std::cmp::Reverse;
 
-use super::{Client, Dispatcher};
+use super::Client;
+use super::Dispatcher;
 use crate::broker::delivery::Delivery;
 use crate::broker::memory::Use;
-use crate::broker::report::{Report, SubscriberReport, TopicReport};
-use crate::broker::stats::Stats;
-use crate::broker::subscriptions::Slot;
+use crate::broker::routing::Slot;
+use crate::broker::stats::{Report, Stats, SubscriberReport, TopicReport};
 use crate::protocol::{ErrorCode, Format, Refusal, Reply};
 
 /// Topics that a report names: enough to find those with the highest rates, few enough to be looked at between two events.

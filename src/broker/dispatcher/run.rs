@@ -4,39 +4,39 @@ use std::time::Instant;
 
 use super::Dispatcher;
 use crate::broker::event::Event;
-use crate::broker::recorder::Next;
-use crate::broker::sync::{Receiver, TryRecvError};
-use crate::broker::wait::Wait;
+use crate::broker::persist::Next;
+use crate::broker::sync::{Receiver, SpinWait, TryRecvError};
 
 impl Dispatcher {
     /// Runs until every sender of events is gone. All outboxes close with it.
     pub fn run(mut self, events: &Receiver<Event>) {
-        let mut wait = Wait::default();
+        let mut wait = SpinWait::default();
         loop {
             match self.next_event(events, &mut wait) {
                 Ok(event) => self.noting(|this| {
                     this.expire();
                     this.step(event);
                 }),
-                Err(TryRecvError::Disconnected) if self.walks.is_empty() => break,
+                Err(TryRecvError::Disconnected) if self.snapshots.is_empty() => break,
                 Err(_) => self.noting(Self::expire),
             }
             self.leave_on();
             self.relieve_on();
-            self.walk_on();
+            self.go_on_with_snapshots();
             self.record();
         }
         self.finish_recording();
     }
 
     /// The next event, or `Empty` where something else is to be done first.
-    fn next_event(&self, events: &Receiver<Event>, wait: &mut Wait) -> Result<Event, TryRecvError> {
-        let next = self.recorder.as_ref().map_or(Next::Nothing, |recorder| recorder.next(&self.tree));
-        let is_idle = self.leaving.is_empty() && self.pressure.is_empty() && !self.walks.can_go_on();
+    fn next_event(&self, events: &Receiver<Event>, wait: &mut SpinWait) -> Result<Event, TryRecvError> {
+        let next =
+            self.checkpointer.as_ref().map_or(Next::Nothing, |checkpointer| checkpointer.next(&self.tree));
+        let is_idle = self.leaving.is_empty() && self.pressure.is_empty() && !self.snapshots.can_go_on();
         if !is_idle || next == Next::Step {
             return events.try_recv();
         }
-        if !self.walks.is_empty() {
+        if !self.snapshots.is_empty() {
             return self.wait_for_writers(events, next);
         }
         match (next, self.next_expiry()) {
@@ -50,12 +50,12 @@ impl Dispatcher {
     fn wait_for_writers(&self, events: &Receiver<Event>, next: Next) -> Result<Event, TryRecvError> {
         events.try_recv().or_else(|error| {
             let mut select = crossbeam_channel::Select::new();
-            select.recv(self.walks.returned());
+            select.recv(self.snapshots.returned());
             if error == TryRecvError::Empty {
                 select.recv(events);
             }
-            if let (Next::Room, Some(recorder)) = (next, &self.recorder) {
-                select.send(recorder.handovers());
+            if let (Next::Room, Some(checkpointer)) = (next, &self.checkpointer) {
+                select.send(checkpointer.handovers());
             }
             match self.until(next) {
                 Some(at) => drop(select.ready_deadline(at)),
@@ -87,7 +87,7 @@ impl Dispatcher {
     fn wait_for_more(
         &self,
         events: &Receiver<Event>,
-        wait: &mut Wait,
+        wait: &mut SpinWait,
         next: Next,
         expiry: Option<Instant>,
     ) -> Result<Event, TryRecvError> {
@@ -98,7 +98,7 @@ impl Dispatcher {
             Next::At(at) => Some(expiry.map_or(at, |expiry| expiry.min(at))),
             _ => expiry,
         };
-        let (Next::Room, Some(recorder)) = (next, &self.recorder) else {
+        let (Next::Room, Some(checkpointer)) = (next, &self.checkpointer) else {
             return match at {
                 Some(at) => wait.recv_until(events, at),
                 None => wait.recv(events).map_err(|_| TryRecvError::Disconnected),
@@ -110,7 +110,7 @@ impl Dispatcher {
             TryRecvError::Empty => {
                 let mut select = crossbeam_channel::Select::new();
                 select.recv(events);
-                select.send(recorder.handovers());
+                select.send(checkpointer.handovers());
                 match at {
                     Some(at) => drop(select.ready_deadline(at)),
                     None => drop(select.ready()),
@@ -125,7 +125,7 @@ impl Dispatcher {
     fn wait_for_more(
         &self,
         events: &Receiver<Event>,
-        _: &mut Wait,
+        _: &mut SpinWait,
         _: Next,
         _: Option<Instant>,
     ) -> Result<Event, TryRecvError> {

@@ -4,7 +4,8 @@ mod pressure;
 mod subscribers;
 
 use super::*;
-use crate::broker::{Inbox, QueueLimits, Queued, Selection, outbox};
+use crate::broker::delivery::outbox;
+use crate::broker::{Inbox, QueueLimits, Queued, Selection};
 use crate::codec::{Batch, Document, Part, Payload, PayloadSpan, Published, Topics};
 use crate::protocol::{Limits, Value};
 
@@ -62,7 +63,7 @@ fn waiting(inbox: &Inbox) -> Vec<&'static str> {
                 Delivery::Durable { .. } => "durable",
                 Delivery::Reply { .. } => "reply",
                 Delivery::Mailbox(_) => "mailbox",
-                Delivery::Walk { .. } => "walk",
+                Delivery::LongSnapshot { .. } => "long snapshot",
                 Delivery::Topics { .. } => "topics",
                 Delivery::Report { .. } => "stats",
                 Delivery::Backup { .. } => "backup",
@@ -184,7 +185,7 @@ fn a_report_names_what_was_published_last_whatever_reads_the_store_meanwhile() {
     // A subscriber that is half way through the values has left a marker among them.
     let filter = TopicFilter::parse("#").unwrap();
     let slot = dispatcher.by_id[&CLIENT];
-    let pieces = dispatcher.walks.begin(&mut dispatcher.tree, slot, filter);
+    let pieces = dispatcher.snapshots.begin(&mut dispatcher.tree, slot, filter);
     let named: Vec<(String, u64)> =
         dispatcher.tree.recent().map(|(stored, messages)| (stored.topic().to_string(), messages)).collect();
     assert_eq!(named, [("t/a".to_owned(), 2), ("t/b".to_owned(), 1)]);

@@ -8,8 +8,8 @@ use shuttle::thread;
 use super::socket::Socket;
 use super::writer::Writer;
 use super::{Line, any, batch, explore, filter, one_in, reply};
-use crate::broker::mailbox::{Mailbox, Put};
-use crate::broker::{Inbox, Outbox, QueueLimits, Selection, Stored, outbox};
+use crate::broker::delivery::{Mailbox, Put, outbox};
+use crate::broker::{Inbox, Outbox, QueueLimits, Selection, Stored};
 use crate::codec::{Dialect, Payload};
 use crate::protocol::{Format, Overflow, Reply, Topic};
 

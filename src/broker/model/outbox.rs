@@ -7,8 +7,9 @@ use shuttle::thread;
 use super::socket::Socket;
 use super::writer::Writer;
 use super::{Line, any, batch, error, explore, line_of, one_in, reply};
+use crate::broker::delivery::outbox;
 use crate::broker::sync::bounded;
-use crate::broker::{Delivery, QueueLimits, Selection, Undelivered, outbox};
+use crate::broker::{Delivery, QueueLimits, Selection, Undelivered};
 use crate::codec::Dialect;
 use crate::protocol::{ErrorCode, Reply};
 

@@ -12,10 +12,11 @@ use super::one_in;
 use super::pool::{self, Pool, Pooled};
 use super::socket::{Arrived, Poll, Read, Shutdown, Socket};
 use super::writer::Writer;
+use crate::broker::delivery::outbox;
 use crate::broker::sync::{
     AtomicBool, AtomicUsize, Mutex, Receiver, Sender, TryRecvError, bounded, yield_now,
 };
-use crate::broker::{Backlog, ClientId, Control, Dispatcher, Event, QueueLimits, Step, outbox};
+use crate::broker::{Backlog, ClientId, Control, Dispatcher, Event, Peer, QueueLimits, Step};
 use crate::protocol::{Format, Refusal};
 
 /// Events that may wait for the dispatcher.

@@ -112,7 +112,7 @@ impl Writer {
             Delivery::Durable { reply, .. } | Delivery::Reply { reply, .. } => {
                 self.gathered.push(line_of(&reply))
             }
-            Delivery::Walk { .. }
+            Delivery::LongSnapshot { .. }
             | Delivery::Topics { .. }
             | Delivery::Report { .. }
             | Delivery::Backup { .. } => {

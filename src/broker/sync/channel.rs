@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 pub(in crate::broker) use crossbeam_channel::{RecvError, SendError, TryRecvError};
 
-use super::lock::{Condvar, Mutex};
+use super::lock::Condvar;
+use super::lock::Mutex;
 
 #[derive(Debug)]
 struct Channel<T> {

@@ -1,6 +1,6 @@
 //! `babelmq convert`: the broker's translation without a broker.
 
-mod deeds;
+mod effects;
 mod explain;
 
 use std::io::{self, BufWriter, Write};
@@ -118,10 +118,10 @@ fn warn(item: &Item, failure: &Failure) {
     if refusal.code != ErrorCode::ForbiddenPickle {
         return;
     }
-    let deeds = deeds::of(&item.bytes);
-    if !deeds.is_empty() {
+    let effects = effects::of(&item.bytes);
+    if !effects.is_empty() {
         eprintln!("{}Python, unpickling this,", visible::line(place));
-        for deed in deeds {
+        for deed in effects {
             eprintln!("  would {deed}");
         }
         eprintln!("Nothing of it was done here.");

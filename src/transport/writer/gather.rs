@@ -14,11 +14,11 @@ use crate::codec::{
     Batch, Content, DECODING_FACTOR, Dialect, Frame, PayloadRef, write_backup, write_reply, write_stats,
 };
 use crate::protocol::{ErrorCode, Refusal, Reply, plain_size};
-use crate::transport::gathered::MAX_BYTES;
 use crate::transport::list::{List, Listed};
-use crate::transport::patience::WRITE_TICK;
 use crate::transport::priority::{CROWD, give_way};
 use crate::transport::process::resident_bytes;
+use crate::transport::write_batch::MAX_BYTES;
+use crate::transport::write_deadline::WRITE_TICK;
 
 /// What a client is told for whom there is no memory.
 const NO_MEMORY: &str = "the broker has had no memory to write this value for as long as a client may take nothing \
@@ -33,7 +33,7 @@ impl Writer {
             }
             Delivery::Mailbox(mailbox) => self.gather_mailbox(&mailbox)?,
             Delivery::Snapshot { values, dialect } => self.gather_values(&values, dialect)?,
-            Delivery::Walk { pieces, topic, dialect } => {
+            Delivery::LongSnapshot { pieces, topic, dialect } => {
                 let (mut sent, mut whole) = (0, false);
                 while let Some(piece) = self.next_piece(&pieces)? {
                     sent += piece.values.len() as u64;
@@ -287,7 +287,7 @@ impl Writer {
             if let Some(claim) = self.account.claim(bytes, WRITE_TICK) {
                 break claim;
             }
-            self.patience.last_without_memory(began, &self.inbox)?;
+            self.deadline.last_without_memory(began, &self.inbox)?;
         };
         Ok(())
     }

@@ -92,7 +92,7 @@ fn a_subscriber_that_was_cut_off_is_told_so_even_while_producers_wait_for_memory
         thread::yield_now();
     }
     let Connected { mut writer, mut peer, outbox, reading } = connected(Line::plain, &Share::unlimited());
-    writer.patience = Patience::new(ClientId(1), Duration::from_secs(30), in_flight);
+    writer.deadline = WriteDeadline::new(ClientId(1), Duration::from_secs(30), in_flight);
     let reply = Reply::Error(Refusal::new(ErrorCode::SlowConsumer, "too slow"));
     drop(outbox.overflow(Delivery::Reply { reply, format: Format::Json }));
     drop(reading);

@@ -7,12 +7,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::broker::expiry::{Clock, Expiries, Hands};
-use crate::broker::keeper::Keeper;
-use crate::broker::progress::Ticket;
-use crate::broker::recorder::Next;
-use crate::broker::store::{Change, Expires, Fsync, Kept, Store, StoreError};
-use crate::broker::tree::StoreLimits;
+use crate::broker::persist::{Change, Expires, Fsync, Kept, Next, Store, StoreError, StoreWriter, Ticket};
+use crate::broker::retained::{Clock, Expiries, Hands, StoreLimits};
 use crate::broker::{Dispatcher, Event, Query, Subtree};
 use crate::codec::{Batch, Document, Part, Payload, PayloadSpan, Published};
 use crate::protocol::{EXPIRY_COST, ErrorCode, Format, Limits, TOPIC_COST, Topic, TopicFilter};
@@ -105,10 +101,10 @@ fn publish(dispatcher: &mut Dispatcher, topic: &Topic, number: u64) -> Result<()
     refused.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal.code))
 }
 
-fn keep_in(store: &Scripted, fsync: Fsync, interval: Duration) -> (Dispatcher, Keeper) {
+fn keep_in(store: &Scripted, fsync: Fsync, interval: Duration) -> (Dispatcher, StoreWriter) {
     let mut dispatcher = Dispatcher::new(StoreLimits::default(), 1);
-    let keeper = dispatcher.keep_in(Box::new(store.clone()), fsync, interval).unwrap().unwrap();
-    (dispatcher, keeper)
+    let store_writer = dispatcher.keep_in(Box::new(store.clone()), fsync, interval).unwrap().unwrap();
+    (dispatcher, store_writer)
 }
 
 /// What one topic held, one after the other: numbers of messages, or nothing. None of what is on the disk may be older than
@@ -133,7 +129,7 @@ impl History {
 
 struct Trial {
     dispatcher: Dispatcher,
-    keeper: Keeper,
+    store_writer: StoreWriter,
     store: Scripted,
     topics: BTreeMap<Topic, History>,
     /// Who waits for the store, and how many states each topic had had by then.
@@ -164,7 +160,7 @@ impl Trial {
         for (topic, history) in &mut self.topics {
             history.look(disk.get(topic).copied());
         }
-        let since = self.dispatcher.recorder.as_ref().unwrap().unsaved_since();
+        let since = self.dispatcher.checkpointer.as_ref().unwrap().unsaved_since();
         for (topic, history) in &self.topics {
             let saved = history.at.iter().rposition(|at| since.is_none_or(|since| *at < since));
             let found = disk.get(topic).copied();
@@ -196,12 +192,12 @@ fn what_is_confirmed_is_in_the_store_and_nothing_gets_older() {
         let store = Scripted::default();
         store.0.lock().random = Random(seed);
         let fsync = if seed % 2 == 0 { Fsync::Always } else { Fsync::Interval };
-        let (dispatcher, keeper) = keep_in(&store, fsync, Duration::from_secs(1));
+        let (dispatcher, store_writer) = keep_in(&store, fsync, Duration::from_secs(1));
         let began = Instant::now();
         let history = || History { states: vec![None], at: vec![began], seen: 0 };
         let topics = (0..TOPICS).map(|n| (topic(&format!("t/{n}")), history())).collect();
         let mut trial =
-            Trial { dispatcher, keeper, store, topics, tickets: Vec::new(), now: began, number: 0 };
+            Trial { dispatcher, store_writer, store, topics, tickets: Vec::new(), now: began, number: 0 };
         let (steps, turns) = (1 + random.below(8), 1 + random.below(8));
         for _ in 0..400 {
             match random.below(20) {
@@ -216,7 +212,7 @@ fn what_is_confirmed_is_in_the_store_and_nothing_gets_older() {
                 12 => trial.store.0.lock().failures = random.below(3) * 20,
                 13 => trial.now += Duration::from_secs(2),
                 14..17 => (0..steps).for_each(|_| trial.dispatcher.record_at(|| trial.now)),
-                _ => (0..turns).for_each(|_| trial.keeper.try_turn()),
+                _ => (0..turns).for_each(|_| trial.store_writer.try_turn()),
             }
             trial.judge();
         }
@@ -224,14 +220,14 @@ fn what_is_confirmed_is_in_the_store_and_nothing_gets_older() {
         while trial.dispatcher.ticket().is_some() {
             trial.now += Duration::from_secs(2);
             trial.dispatcher.record_at(|| trial.now);
-            trial.keeper.try_turn();
+            trial.store_writer.try_turn();
             trial.judge();
         }
         assert_eq!(trial.dispatcher.unsaved(), (Duration::ZERO, 0), "seed {seed}");
         // What comes at the end is written before the end.
         (0..10).for_each(|_| trial.change(random.below(TOPICS), random.below(3) > 0));
         thread::scope(|scope| {
-            scope.spawn(|| trial.keeper.run());
+            scope.spawn(|| trial.store_writer.run());
             trial.dispatcher.finish_recording();
         });
         let script = trial.store.0.lock();
@@ -244,23 +240,23 @@ fn what_is_confirmed_is_in_the_store_and_nothing_gets_older() {
 }
 
 /// A disk that hangs: nothing is taken.
-fn hanging() -> (Dispatcher, Keeper, Scripted) {
+fn hanging() -> (Dispatcher, StoreWriter, Scripted) {
     let store = Scripted::default();
-    let (mut dispatcher, keeper) = keep_in(&store, Fsync::Always, Duration::ZERO);
+    let (mut dispatcher, store_writer) = keep_in(&store, Fsync::Always, Duration::ZERO);
     for number in 0.. {
         publish(&mut dispatcher, &topic("t"), number).unwrap();
         dispatcher.record();
-        if keeper.handovers().is_full() {
+        if store_writer.handovers().is_full() {
             break;
         }
     }
-    (dispatcher, keeper, store)
+    (dispatcher, store_writer, store)
 }
 
 #[test]
 fn topics_that_a_hanging_disk_has_not_forgotten_are_bounded() {
-    let (mut dispatcher, mut keeper, store) = hanging();
-    dispatcher.recorder.as_mut().unwrap().bound_clears(10_000);
+    let (mut dispatcher, mut store_writer, store) = hanging();
+    dispatcher.checkpointer.as_mut().unwrap().bound_clears(10_000);
     let refused = (0..10_000_u64).find_map(|number| {
         let topic = topic(&format!("{number:0100}"));
         let refused = publish(&mut dispatcher, &topic, number).err();
@@ -276,7 +272,7 @@ fn topics_that_a_hanging_disk_has_not_forgotten_are_bounded() {
     publish(&mut dispatcher, &topic("t"), 7).unwrap();
     // As soon as the disk is there again, so is the room.
     while dispatcher.ticket().is_some() {
-        keeper.try_turn();
+        store_writer.try_turn();
         dispatcher.record();
     }
     publish(&mut dispatcher, &topic("new"), 8).unwrap();
@@ -287,9 +283,9 @@ fn topics_that_a_hanging_disk_has_not_forgotten_are_bounded() {
 
 #[test]
 fn what_is_handed_over_is_bounded_in_bytes() {
-    let (mut dispatcher, mut keeper, store) = hanging();
+    let (mut dispatcher, mut store_writer, store) = hanging();
     while dispatcher.ticket().is_some() {
-        keeper.try_turn();
+        store_writer.try_turn();
         dispatcher.record();
     }
     store.0.lock().longest = 0;
@@ -297,14 +293,14 @@ fn what_is_handed_over_is_bounded_in_bytes() {
         dispatcher.publish(message(&topic(name), &"7".repeat(3 << 20)), true);
     }
     dispatcher.record();
-    let handover = keeper.handovers().try_recv().unwrap();
+    let handover = store_writer.handovers().try_recv().unwrap();
     assert_eq!((handover.changes.len(), handover.last), (2, false), "no more than is over 4 MiB");
 }
 
 #[test]
 fn expired_values_of_a_subtree_are_taken_off_the_disk() {
     let store = Scripted::default();
-    let (dispatcher, mut keeper) = keep_in(&store, Fsync::Always, Duration::ZERO);
+    let (dispatcher, mut store_writer) = keep_in(&store, Fsync::Always, Duration::ZERO);
     let rule = |filter: &str, ttl| Subtree {
         filter: TopicFilter::parse(filter).unwrap(),
         values: None,
@@ -318,7 +314,7 @@ fn expired_values_of_a_subtree_are_taken_off_the_disk() {
     let mut save = |dispatcher: &mut Dispatcher| {
         while dispatcher.ticket().is_some() {
             dispatcher.record();
-            keeper.try_turn();
+            store_writer.try_turn();
         }
         store.0.lock().disk.keys().map(ToString::to_string).collect::<Vec<_>>()
     };
@@ -337,18 +333,18 @@ fn expired_values_of_a_subtree_are_taken_off_the_disk() {
 #[test]
 fn a_backup_that_cannot_be_made_is_answered() {
     let store = Scripted::default();
-    let (mut dispatcher, mut keeper) = keep_in(&store, Fsync::Interval, Duration::from_secs(1_000));
+    let (mut dispatcher, mut store_writer) = keep_in(&store, Fsync::Interval, Duration::from_secs(1_000));
     publish(&mut dispatcher, &topic("t"), 1).unwrap();
     let mut now = Instant::now();
     let mut ask = |failures| {
         store.0.lock().failures = failures;
-        let made = dispatcher.recorder.as_mut().unwrap().back_up().unwrap();
-        assert!(dispatcher.recorder.as_mut().unwrap().back_up().is_none(), "one at a time");
+        let made = dispatcher.checkpointer.as_mut().unwrap().back_up().unwrap();
+        assert!(dispatcher.checkpointer.as_mut().unwrap().back_up().is_none(), "one at a time");
         // It does not wait for the interval, only for the next try where one has failed.
         for _ in 0..3 {
             now += Duration::from_secs(2);
             dispatcher.record_at(|| now);
-            keeper.try_turn();
+            store_writer.try_turn();
         }
         let refusal = made.wait().unwrap_err();
         assert_eq!(refusal.code, ErrorCode::StorageFailed);
@@ -356,7 +352,7 @@ fn a_backup_that_cannot_be_made_is_answered() {
     };
     assert!(ask(0).contains("makes no backups"));
     assert_eq!(ask(100), ask(100), "also while it fails");
-    let made = dispatcher.recorder.as_mut().unwrap().back_up().unwrap();
+    let made = dispatcher.checkpointer.as_mut().unwrap().back_up().unwrap();
     dispatcher.finish_recording();
     assert!(made.wait().unwrap_err().reason.contains("stopping"));
 }
@@ -441,7 +437,7 @@ impl Store for Returning {
 fn left_after_a_restart(wall: u64, after: u64) -> Vec<&'static str> {
     let store = Returning::default();
     let (mut dispatcher, hands) = by_clocks();
-    let mut keeper =
+    let mut store_writer =
         dispatcher.keep_in(Box::new(store.clone()), Fsync::Always, Duration::ZERO).unwrap().unwrap();
     for (name, seconds) in [("a", 10), ("b", 20), ("c", 3_600)] {
         publish_for(&mut dispatcher, name, seconds);
@@ -450,7 +446,7 @@ fn left_after_a_restart(wall: u64, after: u64) -> Vec<&'static str> {
     *hands.lock() = Hands { steady: 5 + 1_000, wall: START };
     while dispatcher.ticket().is_some() {
         dispatcher.record();
-        keeper.try_turn();
+        store_writer.try_turn();
     }
     let (mut dispatcher, hands) = by_clocks();
     *hands.lock() = Hands { steady: 700, wall };
@@ -495,9 +491,9 @@ fn a_value_of_an_older_version_lives_until_the_time_that_it_was_stored_with() {
 #[test]
 fn a_stop_that_cannot_save_says_how_much_is_lost() {
     let store = Scripted::default();
-    let (mut dispatcher, keeper) = keep_in(&store, Fsync::Interval, Duration::ZERO);
+    let (mut dispatcher, store_writer) = keep_in(&store, Fsync::Interval, Duration::ZERO);
     let saved = thread::scope(|scope| {
-        let keeper = scope.spawn(|| keeper.run());
+        let store_writer = scope.spawn(|| store_writer.run());
         for number in 0..20 {
             publish(&mut dispatcher, &topic(&format!("t/{number}")), number).unwrap();
         }
@@ -516,7 +512,7 @@ fn a_stop_that_cannot_save_says_how_much_is_lost() {
         }
         dispatcher.finish_recording();
         drop(dispatcher);
-        keeper.join().unwrap()
+        store_writer.join().unwrap()
     });
     let unsaved = saved.unwrap_err();
     assert_eq!((unsaved.values, unsaved.clears, unsaved.reason.as_str()), (7, 3, "no"));
@@ -527,17 +523,17 @@ fn a_stop_that_cannot_save_says_how_much_is_lost() {
 #[test]
 fn a_stop_tries_again() {
     let store = Scripted::default();
-    let (mut dispatcher, mut keeper) = keep_in(&store, Fsync::Interval, Duration::ZERO);
+    let (mut dispatcher, mut store_writer) = keep_in(&store, Fsync::Interval, Duration::ZERO);
     publish(&mut dispatcher, &topic("t"), 5).unwrap();
     store.0.lock().failures = 100;
     dispatcher.record();
-    keeper.try_turn();
+    store_writer.try_turn();
     store.0.lock().failures = 0;
     let saved = thread::scope(|scope| {
-        let keeper = scope.spawn(|| keeper.run());
+        let store_writer = scope.spawn(|| store_writer.run());
         dispatcher.finish_recording();
         drop(dispatcher);
-        keeper.join().unwrap()
+        store_writer.join().unwrap()
     });
     assert_eq!(saved, Ok(()));
     assert_eq!(store.0.lock().disk.get(&topic("t")), Some(&5));
@@ -547,21 +543,21 @@ fn a_stop_tries_again() {
 #[test]
 fn a_failure_is_noticed_when_nothing_else_happens() {
     let store = Scripted::default();
-    let (mut dispatcher, mut keeper) = keep_in(&store, Fsync::Interval, Duration::ZERO);
+    let (mut dispatcher, mut store_writer) = keep_in(&store, Fsync::Interval, Duration::ZERO);
     publish(&mut dispatcher, &topic("t"), 5).unwrap();
-    let next = |dispatcher: &Dispatcher| dispatcher.recorder.as_ref().unwrap().next(&dispatcher.tree);
-    while matches!(next(&dispatcher), Next::Step) || keeper.handovers().is_empty() {
+    let next = |dispatcher: &Dispatcher| dispatcher.checkpointer.as_ref().unwrap().next(&dispatcher.tree);
+    while matches!(next(&dispatcher), Next::Step) || store_writer.handovers().is_empty() {
         dispatcher.record();
     }
     assert!(matches!(next(&dispatcher), Next::At(_)), "it has not come to the store yet");
     store.0.lock().failures = 100;
-    keeper.try_turn();
+    store_writer.try_turn();
     assert_ne!(next(&dispatcher), Next::Nothing);
     store.0.lock().failures = 0;
     let later = Instant::now() + Duration::from_secs(10);
     dispatcher.record_at(|| later);
     dispatcher.record_at(|| later + Duration::from_secs(10));
-    keeper.try_turn();
+    store_writer.try_turn();
     assert_eq!(store.0.lock().disk.get(&topic("t")), Some(&5));
     assert_eq!(next(&dispatcher), Next::Nothing);
 }

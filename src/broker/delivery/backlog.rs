@@ -1,0 +1,228 @@
+//! How much may wait for the dispatcher.
+//!
+//! Events are bounded in number by their channel, and here by what they cost the dispatcher: a session that finds no room
+//! waits before it reads on, and so TCP slows its producer down. What waits in front of an event is so the most that it is
+//! late. One connection may have three times as much waiting as is left for all others, so whoever wants little finds room,
+//! however many want much.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::broker::sync::{AtomicBool, AtomicUsize, Condvar, Mutex};
+
+/// What may wait for the dispatcher, for all connections together, in bytes of ordinary messages: about 15 ms of its time.
+/// One event always fits.
+pub const BACKLOG_COST: usize = 16 << 20;
+
+/// One connection may have so many times as much waiting as is left for others.
+const TIMES: usize = 3;
+/// Room is given to those who wait for it when there is one part in so many of all, so that they are looked at once for
+/// many small events.
+const PART: usize = 16;
+
+/// What waits for the dispatcher.
+#[derive(Debug)]
+pub struct Backlog {
+    limit: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    used: usize,
+    /// Those who wait for room, who came first first.
+    waiting: VecDeque<Waiter>,
+}
+
+/// A session that waits for room.
+#[derive(Debug)]
+struct Waiter {
+    cost: usize,
+    /// What waits of its connection.
+    lane: Arc<AtomicUsize>,
+    grant: Arc<Grant>,
+}
+
+/// Each has its own: to wake them all for room that one of them finds costs more than what they wait for.
+#[derive(Debug, Default)]
+struct Grant {
+    is_given: AtomicBool,
+    given: Condvar,
+}
+
+/// What waits of one connection.
+#[derive(Debug)]
+pub struct Lane {
+    backlog: Arc<Backlog>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// What an event has taken of the backlog, given back when it is dropped.
+#[derive(Debug)]
+pub struct Queued {
+    lane: Option<Lane>,
+    cost: usize,
+}
+
+impl Backlog {
+    /// An empty backlog in which at most `limit` may wait.
+    pub fn new(limit: usize) -> Arc<Backlog> {
+        Arc::new(Backlog { limit, state: Mutex::default() })
+    }
+
+    /// The lane of a connection.
+    pub fn lane(self: &Arc<Backlog>) -> Lane {
+        Lane { backlog: self.clone(), waiting: Arc::new(AtomicUsize::new(0)) }
+    }
+
+    /// What waits now.
+    pub fn used(&self) -> usize {
+        self.state.lock().used
+    }
+
+    /// Takes `cost`, if there is room for it or nothing waits.
+    fn try_take(&self, used: &mut usize, lane: &AtomicUsize, cost: usize) -> bool {
+        let left = self.limit.checked_sub(*used + cost);
+        let has_room = left.is_some_and(|left| lane.load(Ordering::Relaxed) + cost <= left * TIMES);
+        if *used > 0 && !has_room {
+            return false;
+        }
+        *used += cost;
+        lane.fetch_add(cost, Ordering::Relaxed);
+        true
+    }
+
+    fn give_back(&self, lane: &AtomicUsize, cost: usize) {
+        let mut state = self.state.lock();
+        lane.fetch_sub(cost, Ordering::Relaxed);
+        state.used -= cost;
+        let State { used, waiting } = &mut *state;
+        if waiting.is_empty() || self.limit.saturating_sub(*used) < self.limit / PART {
+            return;
+        }
+        // Whoever wants little does not wait behind those who want much.
+        waiting.retain(|waiter| {
+            let is_given = self.try_take(used, &waiter.lane, waiter.cost);
+            if is_given {
+                waiter.grant.is_given.store(true, Ordering::Relaxed);
+                waiter.grant.given.notify_all();
+            }
+            !is_given
+        });
+    }
+}
+
+impl Lane {
+    /// Takes `cost`, as soon as there is room for it or the backlog is empty.
+    pub fn claim(&self, cost: usize) -> Queued {
+        let Backlog { state, .. } = &*self.backlog;
+        let mut state = state.lock();
+        if !self.backlog.try_take(&mut state.used, &self.waiting, cost) {
+            let grant = Arc::new(Grant::default());
+            state.waiting.push_back(Waiter { cost, lane: self.waiting.clone(), grant: grant.clone() });
+            while !grant.is_given.load(Ordering::Relaxed) {
+                grant.given.wait(&mut state);
+            }
+        }
+        let lane = Lane { backlog: self.backlog.clone(), waiting: self.waiting.clone() };
+        Queued { lane: Some(lane), cost }
+    }
+}
+
+impl Queued {
+    /// Something that takes nothing of the backlog.
+    pub fn nothing() -> Queued {
+        Queued { lane: None, cost: 0 }
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        if let Some(lane) = &self.lane {
+            lane.backlog.give_back(&lane.waiting, self.cost);
+        }
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::thread;
+
+    #[test]
+    fn who_finds_no_room_waits_for_it() {
+        let backlog = Backlog::new(100);
+        let large = backlog.lane().claim(1_000);
+        assert_eq!(backlog.used(), 1_000, "one event always fits");
+        let (done, is_done) = mpsc::channel();
+        let waiting = {
+            let lane = backlog.lane();
+            thread::spawn(move || {
+                let queued = lane.claim(60);
+                done.send(()).unwrap();
+                queued
+            })
+        };
+        assert!(is_done.try_recv().is_err());
+        drop(large);
+        is_done.recv().unwrap();
+        let second = backlog.lane().claim(30);
+        assert_eq!(backlog.used(), 90);
+        drop((second, waiting.join().unwrap()));
+        assert_eq!(backlog.used(), 0);
+    }
+
+    fn has_room(lane: &Lane, cost: usize) -> bool {
+        let mut used = lane.backlog.used();
+        let waiting = AtomicUsize::new(lane.waiting.load(Ordering::Relaxed));
+        lane.backlog.try_take(&mut used, &waiting, cost)
+    }
+
+    #[test]
+    fn whoever_wants_little_does_not_wait_behind_those_who_want_much() {
+        let backlog = Backlog::new(100);
+        let (first, second) = (backlog.lane().claim(60), backlog.lane().claim(30));
+        let (done, is_done) = mpsc::channel();
+        let wait = |cost: usize| {
+            let (lane, done) = (backlog.lane(), done.clone());
+            let thread = thread::spawn(move || {
+                let queued = lane.claim(cost);
+                done.send(cost).unwrap();
+                queued
+            });
+            while backlog.state.lock().waiting.iter().all(|waiter| waiter.cost != cost) {
+                thread::yield_now();
+            }
+            thread
+        };
+        let (large, small) = (wait(80), wait(20));
+        drop(second);
+        assert_eq!(is_done.recv().unwrap(), 20);
+        assert!(is_done.try_recv().is_err());
+        drop((first, small.join().unwrap()));
+        assert_eq!(is_done.recv().unwrap(), 80);
+        drop(large.join().unwrap());
+        assert_eq!(backlog.used(), 0);
+    }
+
+    #[test]
+    fn greedy_connections_leave_room_for_one_that_wants_little() {
+        let backlog = Backlog::new(1_000);
+        let greedy: Vec<Lane> = (0..10).map(|_| backlog.lane()).collect();
+        let mut queued = Vec::new();
+        // Each takes as much as it can without waiting.
+        for _ in 0..1_000 {
+            for lane in &greedy {
+                if has_room(lane, 1) {
+                    queued.push(lane.claim(1));
+                }
+            }
+        }
+        assert!(backlog.used() >= 960, "{} is used", backlog.used());
+        let modest = backlog.lane();
+        assert!(has_room(&modest, 20));
+        drop(modest.claim(20));
+    }
+}

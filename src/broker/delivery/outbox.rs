@@ -1,0 +1,397 @@
+//! The bounded way to one connection, and what happens when it is full.
+//!
+//! The dispatcher holds the [`Outbox`], the connection's writer the [`Inbox`]. Deliveries travel in a channel; how
+//! much is in it is counted beside it, because the bounds are in messages and bytes and not in deliveries. When it
+//! overflows, what waits in it is [discarded](Discarded).
+
+use std::sync::Arc;
+
+use crate::broker::delivery::level::{Charge, FLOOR, Level};
+use crate::broker::delivery::mailbox::Mailbox;
+use crate::broker::delivery::{Delivery, Selection};
+use crate::broker::event::ClientId;
+#[cfg(not(shuttle))]
+use crate::broker::sync::Instant;
+use crate::broker::sync::{Receiver, Sender, SpinWait, TryRecvError, unbounded};
+use crate::codec::{Account, Batch, Dialect, Share};
+use crate::protocol::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Overflow, TopicFilter};
+
+/// How much may wait in one outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Messages. Default 262,144.
+    pub messages: usize,
+    /// Bytes of memory that the waiting messages keep alive. Default 64 MiB, as in NATS.
+    ///
+    /// A batch that is shared with other subscribers counts in full for each of them, and counts in full even for
+    /// one message of it, so this is never less than the truth.
+    pub bytes: usize,
+}
+
+impl Default for QueueLimits {
+    fn default() -> QueueLimits {
+        QueueLimits { messages: DEFAULT_QUEUE_MESSAGES, bytes: DEFAULT_QUEUE_BYTES }
+    }
+}
+
+/// The dispatcher's end. Dropping it lets the writer finish what is waiting and end.
+#[derive(Debug)]
+pub struct Outbox {
+    /// The writer holds the other end; when that is gone the connection is, and sending is without effect.
+    sender: Option<Sender<(Delivery, Charge)>>,
+    /// Another end, from which what waits is discarded: the writer may be busy with a peer that takes nothing.
+    discards: Receiver<(Delivery, Charge)>,
+    level: Arc<Level>,
+    limits: QueueLimits,
+    /// Whom to call when something waits that no thread waits for.
+    calls: Option<(ClientId, Sender<ClientId>)>,
+}
+
+/// Whether an outbox has overflowed, for whoever reads from the connection.
+#[derive(Debug)]
+pub struct Fate(Arc<Level>);
+
+impl Fate {
+    /// Whether the connection was cut off: it is told why, and nothing that it sends is of any use.
+    pub fn is_cut_off(&self) -> bool {
+        self.0.is_overflowed()
+    }
+}
+
+/// What waited in an outbox that overflowed. It is let go of in parts, because it may be much.
+#[derive(Debug)]
+pub struct Discarded {
+    waiting: Receiver<(Delivery, Charge)>,
+    mailbox: Option<Arc<Mailbox>>,
+    level: Arc<Level>,
+}
+
+/// The writer's end.
+#[derive(Debug)]
+pub struct Inbox {
+    /// The dispatcher holds the other end; when that is dropped, what is waiting is the last.
+    receiver: Receiver<(Delivery, Charge)>,
+    level: Arc<Level>,
+    wait: SpinWait,
+}
+
+/// Answers that may wait for a client that asks and does not read.
+const MAX_ANSWERS: usize = 65_536;
+
+/// The outbox is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// Messages that are waiting.
+    pub messages: usize,
+    /// Bytes that they keep alive.
+    pub bytes: usize,
+}
+
+/// Why something was not added to an outbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undelivered {
+    /// It does not fit.
+    Full(Full),
+    /// There is no memory for an answer of its length.
+    NoMemory,
+    /// The writer has ended, and so has the connection. Its session says so as well, but when the dispatcher is behind
+    /// that takes its time, and what is done for those who are gone would keep it behind.
+    Gone,
+}
+
+/// A new outbox and its other end, which a thread waits for.
+pub fn outbox(limits: QueueLimits) -> (Outbox, Inbox) {
+    outbox_with(limits, Share::unlimited().account(), Share::unlimited().account())
+}
+
+/// A new outbox. Its answers are charged to one account, and what else waits for it alone to another.
+pub fn outbox_with(limits: QueueLimits, answers: Account, queue: Account) -> (Outbox, Inbox) {
+    let (sender, receiver) = unbounded();
+    let level = Arc::new(Level::new(answers, queue));
+    (
+        Outbox {
+            sender: Some(sender),
+            discards: receiver.clone(),
+            level: level.clone(),
+            limits,
+            calls: None,
+        },
+        Inbox { receiver, level, wait: SpinWait::default() },
+    )
+}
+
+impl Outbox {
+    /// The same outbox, that calls for a writer while no thread waits: the client's number goes to `calls`.
+    #[must_use]
+    pub fn calling(mut self, client: ClientId, calls: Sender<ClientId>) -> Outbox {
+        self.calls = Some((client, calls));
+        self
+    }
+
+    /// What says whether the connection was cut off.
+    pub fn fate(&self) -> Fate {
+        Fate(self.level.clone())
+    }
+
+    /// Sets the bound on messages, as a subscriber may ask for one below `limits`.
+    pub fn set_messages(&mut self, messages: usize) {
+        self.limits.messages = messages;
+    }
+
+    /// The bounds of this outbox.
+    pub fn limits(&self) -> QueueLimits {
+        self.limits
+    }
+
+    /// A mailbox for a subscription that would rather lose messages than its connection; none for one that would not.
+    pub fn mailbox(
+        &self,
+        overflow: Overflow,
+        topic: TopicFilter,
+        dialect: Dialect,
+        messages: usize,
+    ) -> Option<Mailbox> {
+        // What may lose messages leaves room for what may not.
+        let most = (messages, self.limits.bytes / 4 * 3);
+        let level = self.level.clone();
+        match overflow {
+            Overflow::Disconnect => None,
+            Overflow::DropOldest => Some(Mailbox::drop_oldest(topic, dialect, most, level)),
+            Overflow::Latest => Some(Mailbox::latest(topic, dialect, most, level)),
+        }
+    }
+
+    /// Says that there is something in a mailbox.
+    ///
+    /// # Errors
+    /// [`Undelivered::Gone`].
+    pub fn announce(&self, mailbox: &Arc<Mailbox>) -> Result<(), Undelivered> {
+        self.send(Delivery::Mailbox(mailbox.clone()), Charge::default())
+    }
+
+    /// Adds live messages.
+    ///
+    /// # Errors
+    /// [`Undelivered`] if they do not fit, or the connection is gone; they were not added.
+    pub fn deliver(
+        &self,
+        batch: &Arc<Batch>,
+        dialect: Dialect,
+        selection: Selection,
+        messages: usize,
+    ) -> Result<(), Undelivered> {
+        let charge = Charge::delivery(messages, batch.weight(), &selection);
+        if let Err((messages, bytes)) = self.level.try_add(charge, (self.limits.messages, self.limits.bytes))
+        {
+            return Err(Undelivered::Full(Full { messages, bytes }));
+        }
+        self.send(Delivery::Messages { batch: batch.clone(), dialect, selection }, charge)
+    }
+
+    /// Adds an answer, or the snapshot that a subscription begins with. They do not count as messages of the queue, and
+    /// one always fits, however long it is; but a client that goes on asking and does not read is bounded as well.
+    ///
+    /// # Errors
+    /// [`Undelivered`] if 65,536 answers wait already, or as many bytes of answers as the queue may have of messages, or
+    /// more than the broker's memory allows one connection, or if the connection is gone.
+    pub fn answer(&self, delivery: Delivery) -> Result<(), Undelivered> {
+        let (messages, bytes) = self.level.answers();
+        let waiting = Full { messages, bytes };
+        if waiting.messages >= MAX_ANSWERS || waiting.bytes >= self.limits.bytes {
+            return Err(Undelivered::Full(waiting));
+        }
+        let charge = Charge::answer(delivery.weight());
+        if !self.level.try_answer(charge) {
+            // What is long may be done without.
+            let is_long = delivery.weight() > FLOOR;
+            return Err(if is_long { Undelivered::NoMemory } else { Undelivered::Full(waiting) });
+        }
+        self.send(delivery, charge)
+    }
+
+    /// Ends with something that the connection gets instead of what is waiting, which is to be discarded.
+    pub fn overflow(self, last: Delivery) -> Discarded {
+        self.level.overflow(last);
+        Discarded { waiting: self.discards.clone(), mailbox: None, level: self.level.clone() }
+    }
+
+    /// Messages and bytes that are waiting.
+    pub fn level(&self) -> (usize, usize) {
+        (self.level.messages(), self.level.bytes())
+    }
+
+    /// Deliveries that the writer was done with, so far.
+    pub fn written(&self) -> usize {
+        self.level.written()
+    }
+
+    /// Bytes of those that others may share.
+    pub fn shared_bytes(&self) -> usize {
+        self.level.shared_bytes()
+    }
+
+    /// Bytes of memory that wait for this connection alone, beyond the few that each may have.
+    pub fn own_bytes(&self) -> usize {
+        self.level.own_bytes()
+    }
+
+    fn send(&self, delivery: Delivery, charge: Charge) -> Result<(), Undelivered> {
+        let Some(sender) = self.sender.as_ref().filter(|_| !self.level.is_left()) else {
+            return Err(Undelivered::Gone);
+        };
+        sender.send((delivery, charge)).map_err(|_| Undelivered::Gone)?;
+        self.call();
+        Ok(())
+    }
+
+    fn call(&self) {
+        if let Some((client, calls)) = &self.calls
+            && self.level.turn().call()
+        {
+            // Whoever answers calls outlives every outbox.
+            let _ = calls.send(*client);
+        }
+    }
+}
+
+/// The end of an outbox is something that its writer has to see as well.
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.sender = None;
+        self.call();
+    }
+}
+
+impl Discarded {
+    /// Lets go of at most about so many deliveries and messages. Returns how many of them are left of `most`.
+    pub fn let_go(&mut self, mut most: usize) -> usize {
+        while most > 0 {
+            if let Some(mailbox) = &self.mailbox {
+                most = mailbox.close_some(most);
+                if most == 0 {
+                    break;
+                }
+            }
+            self.mailbox = match self.waiting.try_recv() {
+                Ok((delivery, charge)) => {
+                    self.level.give_back(charge);
+                    if let Delivery::Mailbox(mailbox) = delivery { Some(mailbox) } else { None }
+                }
+                Err(_) => break,
+            };
+            most -= 1;
+        }
+        most
+    }
+}
+
+impl Inbox {
+    /// Waits for the next delivery; `None` when there will be none.
+    pub fn wait(&mut self) -> Option<(Delivery, Charge)> {
+        loop {
+            let Ok(next) = self.wait.recv(&self.receiver) else { return self.last() };
+            if let Some(next) = self.unless_discarded(next) {
+                return Some(next);
+            }
+        }
+    }
+
+    /// Waits for the next delivery until `deadline`.
+    ///
+    /// # Errors
+    /// `Empty` if none came, `Disconnected` when there will be none.
+    #[cfg(not(shuttle))]
+    pub fn wait_until(&mut self, deadline: Instant) -> Result<(Delivery, Charge), TryRecvError> {
+        loop {
+            let next = match self.wait.recv_until(&self.receiver, deadline) {
+                Err(TryRecvError::Disconnected) => return self.last().ok_or(TryRecvError::Disconnected),
+                next => next?,
+            };
+            if let Some(next) = self.unless_discarded(next) {
+                return Ok(next);
+            }
+        }
+    }
+
+    /// The next delivery, if one is there.
+    pub fn next_waiting(&self) -> Option<(Delivery, Charge)> {
+        self.look().ok()
+    }
+
+    /// The next delivery.
+    ///
+    /// # Errors
+    /// `Empty` if there is none, `Disconnected` when there will be none.
+    pub fn look(&self) -> Result<(Delivery, Charge), TryRecvError> {
+        loop {
+            let next = match self.receiver.try_recv() {
+                Err(TryRecvError::Disconnected) => return self.last().ok_or(TryRecvError::Disconnected),
+                next => next?,
+            };
+            if let Some(next) = self.unless_discarded(next) {
+                return Ok(next);
+            }
+        }
+    }
+
+    /// Begins to write without a thread that waits: what comes from now on is known at the end of the turn.
+    pub fn begin_turn(&self) {
+        self.level.turn().begin();
+    }
+
+    /// Ends a turn. Returns false if something came since it began; then the turn goes on, and something may be there that was
+    /// not seen. Otherwise whatever comes next calls for a writer.
+    pub fn end_turn(&self) -> bool {
+        self.level.turn().end()
+    }
+
+    /// Says that a thread waits from now on, or will: nobody is called any more.
+    pub fn keep_turn(&self) {
+        self.level.turn().keep();
+    }
+
+    /// Says that what was taken out of a mailbox is gathered for a write, and needs no memory of its own any more. Returns what
+    /// is to be given back when it is written.
+    pub fn gathered(&self, charge: Charge) -> Charge {
+        self.level.gathered(charge)
+    }
+
+    /// Says that a delivery was written, or will never be.
+    pub fn written(&self, charge: Charge) {
+        self.level.give_back_written(charge);
+    }
+
+    /// Whether the outbox overflowed, so that what was taken from it is not worth writing any more.
+    pub fn is_overflowed(&self) -> bool {
+        self.level.is_overflowed()
+    }
+
+    /// What counts as waiting: messages, bytes, answers, bytes of answers, bytes of its own.
+    #[cfg(all(test, shuttle))]
+    pub(in crate::broker) fn charged(&self) -> [usize; 5] {
+        self.level.charged()
+    }
+
+    /// What there is to write instead of what was discarded, once nothing else waits.
+    fn last(&self) -> Option<(Delivery, Charge)> {
+        self.level.take_last().map(|last| (last, Charge::default()))
+    }
+
+    fn unless_discarded(&self, next: (Delivery, Charge)) -> Option<(Delivery, Charge)> {
+        if self.is_overflowed() {
+            self.written(next.1);
+            return None;
+        }
+        Some(next)
+    }
+}
+
+/// Nobody waits for a writer that has ended to take what is left.
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.level.leave();
+        while let Ok((_, charge)) = self.receiver.try_recv() {
+            self.written(charge);
+        }
+    }
+}

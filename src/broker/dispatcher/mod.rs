@@ -1,0 +1,451 @@
+//! The one owner of topics and subscriptions.
+//!
+//! It never waits for a subscriber and never touches a socket: it reads events, moves reference-counted payloads and
+//! puts them into outboxes.
+
+mod client;
+mod leaving;
+mod memory;
+mod pressure;
+mod publish;
+mod report;
+mod run;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
+use super::memory::{Memory, Use};
+use super::peer::Peer;
+use crate::broker::delivery::{Delivery, Full, Outbox, Piece, Undelivered};
+use crate::broker::persist::Checkpointer;
+use crate::broker::retained::{
+    Expiries, MAX_SNAPSHOTS, Snapshots, StoreLimits, Subtree, Subtrees, TooMany, Tree,
+};
+use crate::broker::routing::{Fanout, Slot, Subscription, Subscriptions};
+use crate::broker::stats::Counts;
+use crate::broker::sync::{Receiver, Sender};
+use crate::codec::Dialect;
+use crate::protocol::{
+    DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Format, Overflow, Refusal, Reply, Topic, TopicFilter,
+};
+use client::Client;
+use leaving::Leaving;
+use pressure::Pressure;
+
+/// Topics that an answer may look at on the spot; what takes more is read between other events.
+const ON_THE_SPOT: usize = 1_024;
+/// One part of the broker's memory in so many may be routes of topics.
+const ROUTES_PART: usize = 32;
+/// Bytes of payloads that are given on the spot.
+const BYTES_ON_THE_SPOT: usize = 64 << 10;
+
+/// The topic map, the subscriptions, and who is connected.
+#[derive(Debug)]
+pub struct Dispatcher {
+    tree: Tree,
+    snapshots: Snapshots,
+    subscriptions: Subscriptions,
+    slots: Vec<Option<Client>>,
+    free: Vec<Slot>,
+    by_id: HashMap<ClientId, Slot>,
+    /// Connections that were cut off and whose sessions still read.
+    cut_off: HashSet<ClientId>,
+    /// Subscriptions of connections that have ended.
+    leaving: Leaving,
+    pressure: Pressure,
+    fanout: Fanout,
+    counts: Counts,
+    store: StoreLimits,
+    memory: Memory,
+    subtrees: Subtrees,
+    expiries: Expiries,
+    /// None where memory ends with the process.
+    checkpointer: Option<Checkpointer>,
+    max_subscriptions: usize,
+    store_full: Arc<AtomicBool>,
+    shapes: Arc<AtomicUsize>,
+}
+
+impl Default for Dispatcher {
+    fn default() -> Dispatcher {
+        Dispatcher::new(StoreLimits::default(), DEFAULT_MAX_SUBSCRIPTIONS)
+    }
+}
+
+impl Dispatcher {
+    /// A dispatcher that knows nothing yet, and grants each connection `max_subscriptions`.
+    pub fn new(store: StoreLimits, max_subscriptions: usize) -> Dispatcher {
+        Dispatcher {
+            tree: Tree::default(),
+            snapshots: Snapshots::default(),
+            subscriptions: Subscriptions::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_id: HashMap::new(),
+            cut_off: HashSet::new(),
+            leaving: Leaving::default(),
+            pressure: Pressure::default(),
+            fanout: Fanout::default(),
+            counts: Counts::default(),
+            store,
+            memory: Memory::unlimited(),
+            subtrees: Subtrees::default(),
+            expiries: Expiries::default(),
+            checkpointer: None,
+            max_subscriptions,
+            store_full: Arc::default(),
+            shapes: Arc::default(),
+        }
+    }
+
+    /// Adds rules for parts of the topic tree, before anything is published.
+    #[must_use]
+    pub fn with_subtrees(mut self, subtrees: Vec<Subtree>) -> Dispatcher {
+        self.subtrees = Subtrees::new(subtrees);
+        self
+    }
+
+    /// Draws on a broker's budget of memory, before anything is published.
+    #[must_use]
+    pub fn with_memory(mut self, memory: Memory) -> Dispatcher {
+        self.store.bytes = self.store.bytes.min(memory.of(Use::Stored).limit());
+        self.tree.remember_routes(memory.total() / ROUTES_PART);
+        self.snapshots = Snapshots::new(memory.of(Use::Snapshots));
+        self.memory = memory;
+        self
+    }
+
+    /// Whether there is no room for another last value. While it is so, publishers need a way to be told that they were
+    /// refused; what they sent before they could know it is stored all the same.
+    pub fn store_full(&self) -> Arc<AtomicBool> {
+        self.store_full.clone()
+    }
+
+    /// How many shapes of filters there are: what a topic is held against when its routes are not known.
+    pub fn shapes(&self) -> Arc<AtomicUsize> {
+        self.shapes.clone()
+    }
+
+    /// Takes in one event.
+    pub fn step(&mut self, event: Event) {
+        match event {
+            Event::Attach { client, peer, outbox } => self.attach(client, peer, outbox),
+            Event::Steps { client, steps, queued: _queued } => {
+                for step in steps {
+                    match step {
+                        Step::Publish(batch) => self.publish_for(client, *batch),
+                        Step::Clear(topic) => {
+                            self.clear(&topic);
+                        }
+                        Step::Control(control) => self.control(client, control),
+                    }
+                }
+            }
+            Event::Detach { client } => {
+                self.cut_off.remove(&client);
+                if let Some(&slot) = self.by_id.get(&client) {
+                    self.detach(slot);
+                }
+            }
+            Event::Pressure => self.relieve(),
+            Event::Query(query) => self.answer(query),
+        }
+        self.relieve_queues();
+        self.stop_falling_behind();
+    }
+
+    fn attach(&mut self, id: ClientId, peer: Peer, outbox: Outbox) {
+        let client = Client::new(id, peer, outbox, self.memory.of(Use::Connections).account());
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(client);
+                slot
+            }
+            None => {
+                self.slots.push(Some(client));
+                (self.slots.len() - 1) as Slot
+            }
+        };
+        self.by_id.insert(id, slot);
+    }
+
+    fn detach(&mut self, slot: Slot) -> Option<Client> {
+        let mut client = self.slots.get_mut(slot as usize)?.take()?;
+        self.snapshots.end(&mut self.tree, slot);
+        self.by_id.remove(&client.id);
+        self.leave(slot, &mut client);
+        Some(client)
+    }
+
+    fn subscriptions_changed(&mut self) {
+        self.tree.forget_routes();
+        self.shapes.store(self.subscriptions.shapes(), Ordering::Relaxed);
+    }
+
+    /// Goes on with one of the answers that are too long to be given at once.
+    fn go_on_with_snapshots(&mut self) {
+        self.counts.snapshot_values += self.snapshots.step(&mut self.tree) as u64;
+        self.stop_falling_behind();
+    }
+
+    /// Ends a connection that nothing can be delivered to.
+    fn let_go(&mut self, slot: Slot, why: Undelivered) {
+        match why {
+            Undelivered::Full(full) => self.cut_off(slot, full),
+            Undelivered::NoMemory => self.forgo(slot),
+            Undelivered::Gone => drop(self.detach(slot)),
+        }
+    }
+
+    /// Says that an answer is not given because there is no memory for it.
+    fn forgo(&mut self, slot: Slot) {
+        let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+        let reason = "the broker has no memory left for this answer; ask again later, or for less";
+        let refusal = Refusal::new(ErrorCode::MemoryFull, reason);
+        self.reply(slot, client.format, Reply::Error(refusal));
+    }
+
+    /// Begins an answer that is too long to be given at once. Where the connection has asked for more of them than it has
+    /// read, it is ended; where all together have, the one that has asked for most is ended, and if that is nobody, the
+    /// answer is not given.
+    fn begin_snapshot(&mut self, slot: Slot, filter: &TopicFilter) -> Option<Receiver<Piece>> {
+        loop {
+            match self.snapshots.begin(&mut self.tree, slot, filter.clone()) {
+                Ok(pieces) => return Some(pieces),
+                Err(TooMany::While(other)) => {
+                    self.end_snapshots(other, Full { messages: MAX_SNAPSHOTS, bytes: 0 })
+                }
+                Err(TooMany::OfThisConnection) => {
+                    self.cut_off(slot, Full { messages: MAX_SNAPSHOTS, bytes: 0 });
+                    return None;
+                }
+                Err(TooMany::OfAll) => {
+                    self.forgo(slot);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Cuts off who reads long answers so slowly that more is kept for them than there is memory for.
+    fn stop_falling_behind(&mut self) {
+        while self.snapshots.is_over()
+            && let Some(slot) = self.snapshots.furthest_behind()
+        {
+            let (messages, bytes) = self.snapshots.kept();
+            self.end_snapshots(slot, Full { messages, bytes });
+        }
+    }
+
+    fn end_snapshots(&mut self, slot: Slot, full: Full) {
+        self.snapshots.end(&mut self.tree, slot);
+        self.cut_off(slot, full);
+    }
+
+    /// Ends a connection that does not keep up, and tells it why.
+    fn cut_off(&mut self, slot: Slot, Full { messages, bytes }: Full) {
+        self.cut_off_because(
+            slot,
+            format!(
+                "this subscriber is {messages} messages ({bytes} bytes) behind and its queue is full; \
+                 read faster, subscribe to less, or subscribe with overflow drop-oldest or latest"
+            ),
+        );
+    }
+
+    /// Ends a connection as a slow consumer.
+    fn cut_off_because(&mut self, slot: Slot, reason: String) {
+        let Some(client) = self.detach(slot) else { return };
+        self.cut_off.insert(client.id);
+        self.counts.slow_consumers += 1;
+        let refusal = Refusal::new(ErrorCode::SlowConsumer, reason);
+        let last = Delivery::Reply { reply: Reply::Error(refusal), format: client.format };
+        self.leaving.discard(client.outbox.overflow(last));
+    }
+
+    fn control(&mut self, client: ClientId, control: Control) {
+        // A control is answered, so its session attached an outbox before; a client without one was cut off, and what
+        // it still asks is void.
+        let Some(&slot) = self.by_id.get(&client) else { return };
+        match control {
+            Control::Subscribe { filter, dialect, overflow, queue } => {
+                self.subscribe(slot, filter, dialect, overflow, queue);
+            }
+            Control::Cancel { filter, format } => {
+                if self.subscriptions.remove(slot, &filter) {
+                    self.subscriptions_changed();
+                    self.forget_wish(slot, &filter);
+                }
+                self.reply(slot, format, Reply::Cancelled { topic: filter });
+            }
+            Control::List { filter, format } => match self.tree.topics(&filter, ON_THE_SPOT) {
+                Some(topics) => self.reply(slot, format, Reply::Topics { topics }),
+                None => {
+                    if let Some(pieces) = self.begin_snapshot(slot, &filter) {
+                        self.send(slot, Delivery::Topics { pieces, format });
+                    }
+                }
+            },
+            Control::Get { topic, format } => match self.tree.get(&topic) {
+                Some(stored) => {
+                    let dialect = Dialect::new(format, false);
+                    self.send(slot, Delivery::Value { stored: stored.clone(), dialect });
+                }
+                None => self.reply(slot, format, Reply::NoValue { topic }),
+            },
+            Control::Ping { id, format } => {
+                let reply = Reply::Pong { id };
+                match self.pong_ticket() {
+                    Some(ticket) => self.send(slot, Delivery::Durable { ticket, reply, format }),
+                    None => self.reply(slot, format, reply),
+                }
+            }
+            Control::Stats { format } => self.report(slot, format),
+            Control::Backup { format } => self.back_up(slot, format),
+            Control::Refuse { refusal, format } => {
+                let fatal = refusal.code.is_fatal();
+                self.reply(slot, format, Reply::Error(refusal));
+                if fatal {
+                    self.detach(slot);
+                }
+            }
+        }
+    }
+
+    fn subscribe(
+        &mut self,
+        slot: Slot,
+        filter: TopicFilter,
+        dialect: Dialect,
+        overflow: Overflow,
+        queue: Option<u32>,
+    ) {
+        let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
+        client.format = dialect.format();
+        let room = self.subscriptions.has_room_for(slot, &filter);
+        let claim = match room.and_then(|()| client.has_room_for(&filter, self.max_subscriptions)) {
+            Ok(claim) => claim,
+            Err(reason) => {
+                let refusal = Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str());
+                return self.reply(slot, dialect.format(), Reply::Error(refusal));
+            }
+        };
+        // What the subscription begins with is looked for first: where that cannot be given, there is no subscription.
+        let values = self.tree.snapshot(&filter, ON_THE_SPOT, BYTES_ON_THE_SPOT);
+        let count = values.as_ref().map_or(0, Vec::len) as u64;
+        let begin = match values {
+            Some(values) if values.is_empty() => None,
+            Some(values) => Some(Delivery::Snapshot { values, dialect }),
+            None => {
+                let Some(pieces) = self.begin_snapshot(slot, &filter) else { return };
+                Some(Delivery::LongSnapshot { pieces, topic: filter.clone(), dialect })
+            }
+        };
+        let is_long = matches!(begin, Some(Delivery::LongSnapshot { .. }));
+        let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
+        let way = client.wish(&filter, dialect, overflow, queue.map(|queue| queue as usize), claim);
+        self.subscriptions.add(Subscription { slot, filter: filter.clone(), dialect, way });
+        self.subscriptions_changed();
+        if let Some(begin) = begin {
+            let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+            match client.outbox.answer(begin) {
+                // Where there is no memory for it to wait as a whole, it comes in pieces.
+                Err(Undelivered::NoMemory) if !is_long => {
+                    if let Some(pieces) = self.begin_snapshot(slot, &filter) {
+                        self.send(slot, Delivery::LongSnapshot { pieces, topic: filter, dialect });
+                    }
+                    return;
+                }
+                Err(why) => return self.let_go(slot, why),
+                Ok(()) if is_long => return,
+                Ok(()) => {}
+            }
+        }
+        self.counts.snapshot_values += count;
+        self.reply(slot, dialect.format(), Reply::Subscribed { topic: filter, values: count });
+    }
+
+    fn forget_wish(&mut self, slot: Slot, filter: &TopicFilter) {
+        if let Some(Some(client)) = self.slots.get_mut(slot as usize) {
+            client.forget_wish(filter);
+        }
+    }
+
+    /// Forgets a topic's last value. Returns whether there was one.
+    fn clear(&mut self, topic: &Topic) -> bool {
+        let Some(before) = self.tree.clear(topic) else { return false };
+        let bytes = before.weight();
+        self.snapshots.keep(before);
+        self.note_cleared(topic.name(), bytes);
+        true
+    }
+
+    /// Bytes of memory that last values take, with when they expire.
+    fn stored_cost(&self) -> usize {
+        self.tree.cost() + self.expiries.cost()
+    }
+
+    /// Keeps what publishers are told of the room in the store up to date.
+    fn note_room(&mut self) {
+        let full = self.tree.values() >= self.store.values
+            || self.stored_cost() >= self.store.bytes
+            || self.subtrees.any_full()
+            || self.checkpointer.as_mut().is_some_and(Checkpointer::is_behind);
+        if full != self.store_full.load(Ordering::Relaxed) {
+            self.store_full.store(full, Ordering::Relaxed);
+        }
+    }
+
+    fn reply(&mut self, slot: Slot, format: Format, reply: Reply) {
+        self.send(slot, Delivery::Reply { reply, format });
+    }
+
+    fn send(&mut self, slot: Slot, delivery: Delivery) {
+        let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+        if let Err(why) = client.outbox.answer(delivery) {
+            self.let_go(slot, why);
+        }
+    }
+
+    fn answer(&mut self, query: Query) {
+        /// Whoever asked may have stopped waiting; then the answer is not needed.
+        fn tell<T>(asker: &Sender<T>, answer: T) {
+            let _ = asker.send(answer);
+        }
+        match query {
+            Query::Topics(filter, asker) => {
+                tell(&asker, self.tree.topics(&filter, usize::MAX).unwrap_or_default());
+            }
+            Query::Get(topic, asker) => {
+                tell(&asker, self.tree.get(&topic).map(|stored| stored.payload().to_payload()));
+            }
+            Query::Put(batch, asker) => {
+                let refused = self.publish(*batch, true);
+                tell(&asker, refused.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal)));
+            }
+            Query::Clear(topic, asker) => tell(&asker, self.clear(&topic)),
+            Query::Subscriptions(topic, asker) => tell(&asker, self.subscriptions_to(&topic)),
+            Query::Stats(asker) => tell(&asker, self.stats()),
+            Query::Saved(asker) => tell(&asker, self.ticket()),
+        }
+    }
+
+    fn subscriptions_to(&self, topic: &Topic) -> Vec<SubscriptionInfo> {
+        let info = |found: &Subscription| {
+            let client = self.slots.get(found.slot as usize)?.as_ref()?;
+            Some(SubscriptionInfo {
+                client: client.id,
+                peer: client.peer,
+                filter: found.filter.to_string(),
+                format: found.dialect.format(),
+                exact: found.dialect == Dialect::ExactJson,
+            })
+        };
+        self.subscriptions.matching(topic).into_iter().filter_map(info).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,15 @@
+//! What goes to a store, and when.
+
+mod backup;
+mod checkpointer;
+mod progress;
+mod store;
+mod store_writer;
+
+pub use backup::BackupMade;
+pub(in crate::broker) use checkpointer::{Checkpointer, Next};
+pub(in crate::broker) use progress::Progress;
+pub use progress::{Ticket, Unsaved};
+pub use store::{Backup, Change, Expires, Fsync, Kept, NoStore, Store, StoreError};
+pub(in crate::broker) use store_writer::HANDOVERS;
+pub use store_writer::StoreWriter;

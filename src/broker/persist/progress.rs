@@ -1,0 +1,153 @@
+//! How far the store has come, for those who have to wait for it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::protocol::{ErrorCode, Refusal};
+
+/// The rounds of writing that the store has finished. The store's thread writes it, everybody else reads.
+#[derive(Debug, Default)]
+pub(in crate::broker) struct Progress {
+    ends: Mutex<Ends>,
+    /// Notified when a round has ended, well or not.
+    ended: Condvar,
+    failures: AtomicU64,
+    /// The store's thread has ended.
+    over: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Ends {
+    /// The last round that is on the disk, and with it every round before.
+    saved: u64,
+    /// The last round that failed.
+    failed: u64,
+    reason: String,
+    /// What there was no more time to save.
+    lost: Option<Unsaved>,
+}
+
+/// What a broker that has stopped could not save: it ends with the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsaved {
+    /// Topics whose last value is not on the disk; what is there is an older one, or none.
+    pub values: u64,
+    /// Topics that were cleared and may still hold a value on the disk.
+    pub clears: u64,
+    /// What the store said.
+    pub reason: String,
+}
+
+impl fmt::Display for Unsaved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unsaved { values, clears, reason } = self;
+        let (many, times) = (if *values == 1 { "" } else { "s" }, if *clears == 1 { "" } else { "s" });
+        write!(
+            f,
+            "the broker stopped and could not save everything: {values} value{many} and {clears} clear{times} were not \
+             saved, and are lost ({reason})"
+        )
+    }
+}
+
+impl std::error::Error for Unsaved {}
+
+impl Progress {
+    /// Says that a round, and all before it, are on the disk.
+    pub(in crate::broker) fn save(&self, round: u64) {
+        let mut ends = self.ends.lock();
+        ends.saved = ends.saved.max(round);
+        self.ended.notify_all();
+    }
+
+    /// Says that a round failed.
+    pub(in crate::broker) fn fail(&self, round: u64, reason: &str) {
+        let mut ends = self.ends.lock();
+        ends.failed = ends.failed.max(round);
+        reason.clone_into(&mut ends.reason);
+        self.failures.fetch_add(1, Ordering::Release);
+        self.ended.notify_all();
+    }
+
+    /// Says that a round was not tried because one before it failed.
+    pub(in crate::broker) fn skip(&self, round: u64) {
+        let mut ends = self.ends.lock();
+        ends.failed = ends.failed.max(round);
+        self.ended.notify_all();
+    }
+
+    /// How often writing failed.
+    pub(in crate::broker) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Acquire)
+    }
+
+    /// Says that there will be no more rounds.
+    pub(in crate::broker) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+        self.fail(u64::MAX, "the store's thread has ended");
+    }
+
+    /// Says that there was no more time to save this.
+    pub(in crate::broker) fn lose(&self, values: u64, clears: u64) {
+        let mut ends = self.ends.lock();
+        ends.lost = Some(Unsaved { values, clears, reason: ends.reason.clone() });
+    }
+
+    /// What could not be saved before the end, if anything.
+    pub(in crate::broker) fn lost(&self) -> Option<Unsaved> {
+        self.ends.lock().lost.clone()
+    }
+
+    pub(in crate::broker) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// The last round that is on the disk.
+    pub(in crate::broker) fn saved(&self) -> u64 {
+        self.ends.lock().saved
+    }
+}
+
+/// What an answer waits for: that a round of writing is on the disk.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    progress: Arc<Progress>,
+    round: u64,
+}
+
+impl Ticket {
+    pub(in crate::broker) fn new(progress: Arc<Progress>, round: u64) -> Ticket {
+        Ticket { progress, round }
+    }
+
+    /// Whether there is nothing to wait for any more.
+    pub fn is_ready(&self) -> bool {
+        let ends = self.progress.ends.lock();
+        ends.saved >= self.round || ends.failed >= self.round
+    }
+
+    /// Waits for the store.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StorageFailed`] where the store could not write.
+    pub fn wait(&self) -> Result<(), Refusal> {
+        let mut ends = self.progress.ends.lock();
+        loop {
+            if ends.saved >= self.round {
+                return Ok(());
+            }
+            if ends.failed >= self.round {
+                let reason = format!(
+                    "what was published before is delivered and remembered, but not on the disk and lost if the broker \
+                     stops now: {}",
+                    ends.reason
+                );
+                return Err(Refusal::new(ErrorCode::StorageFailed, reason));
+            }
+            self.progress.ended.wait(&mut ends);
+        }
+    }
+}

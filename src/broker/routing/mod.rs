@@ -1,0 +1,11 @@
+//! Who subscribes to what, and where a message goes.
+
+mod fanout;
+mod filter_map;
+mod patterns;
+mod routes;
+mod subscriptions;
+
+pub(in crate::broker) use fanout::{Fanout, Recipient, share_equally};
+pub(in crate::broker) use routes::{RouteSet, RouteSets};
+pub(in crate::broker) use subscriptions::{Route, Slot, Subscription, Subscriptions, Way};

@@ -1,0 +1,368 @@
+//! Who subscribed to what.
+
+use std::collections::HashMap;
+
+use crate::broker::cost::Search;
+use crate::broker::routing::filter_map::FilterMap;
+use crate::broker::routing::patterns::Patterns;
+use crate::codec::Dialect;
+use crate::protocol::{TopicFilter, TopicName};
+
+/// A place in the dispatcher's list of connections that can receive.
+pub(in crate::broker) type Slot = u32;
+
+/// One subscription.
+#[derive(Clone, Debug)]
+pub(in crate::broker) struct Subscription {
+    pub(in crate::broker) slot: Slot,
+    pub(in crate::broker) filter: TopicFilter,
+    pub(in crate::broker) dialect: Dialect,
+    pub(in crate::broker) way: Way,
+}
+
+/// How messages of a subscription wait for their writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::broker) enum Way {
+    /// In the outbox; if there is no room for them the connection ends.
+    Outbox,
+    /// In one of the connection's mailboxes; the oldest make room.
+    DropOldest(u32),
+    /// In one of the connection's mailboxes, the newest of each topic.
+    Latest(u32),
+}
+
+/// Where a topic's messages go: one for each connection, however many of its subscriptions overlap there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::broker) struct Route {
+    pub(in crate::broker) slot: Slot,
+    pub(in crate::broker) dialect: Dialect,
+    pub(in crate::broker) way: Way,
+}
+
+/// All subscriptions, found by the topics that they match.
+#[derive(Debug, Default)]
+pub(in crate::broker) struct Subscriptions {
+    filters: FilterMap<Subscribers>,
+    patterns: Patterns,
+    count: usize,
+}
+
+/// The subscriptions to one filter, of each connection at most one; never none.
+#[derive(Debug)]
+struct Subscribers {
+    all: Vec<Subscription>,
+    /// Where the one of a connection is, if there are more than [`FEW`].
+    places: Option<HashMap<Slot, usize>>,
+}
+
+/// So many subscriptions are searched through one by one.
+const FEW: usize = 16;
+
+impl Subscriptions {
+    /// How many there are.
+    pub(in crate::broker) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Shapes of their filters: what a topic is held against.
+    pub(in crate::broker) fn shapes(&self) -> usize {
+        self.filters.shapes()
+    }
+
+    /// Whether a connection's `+` may be where this filter has them.
+    ///
+    /// # Errors
+    /// Why not, and what to do.
+    pub(in crate::broker) fn has_room_for(&self, slot: Slot, filter: &TopicFilter) -> Result<(), String> {
+        self.patterns.has_room_for(slot, filter.shape())
+    }
+
+    /// Adds one, in the place of the one that the connection has for the same filter. Returns whether it is new.
+    pub(in crate::broker) fn add(&mut self, subscription: Subscription) -> bool {
+        let (slot, shape) = (subscription.slot, subscription.filter.shape());
+        let is_new = match self.filters.get_mut(&subscription.filter) {
+            Some(subscribers) => subscribers.add(subscription),
+            None => {
+                let filter = subscription.filter.clone();
+                self.filters.insert(filter, Subscribers { all: vec![subscription], places: None });
+                true
+            }
+        };
+        if is_new {
+            self.count += 1;
+            self.patterns.add(slot, shape);
+        }
+        is_new
+    }
+
+    /// Removes the one that a connection has for a filter. Returns whether there was one.
+    pub(in crate::broker) fn remove(&mut self, slot: Slot, filter: &TopicFilter) -> bool {
+        let Some(subscribers) = self.filters.get_mut(filter) else { return false };
+        if !subscribers.remove(slot) {
+            return false;
+        }
+        self.count -= 1;
+        self.patterns.remove(slot, filter.shape());
+        if subscribers.all.is_empty() {
+            self.filters.remove(filter);
+        }
+        true
+    }
+
+    /// Every subscription that matches a topic, the least specific first.
+    pub(in crate::broker) fn matching<'a>(&self, topic: impl Into<TopicName<'a>>) -> Vec<&Subscription> {
+        self.search(topic.into()).0
+    }
+
+    /// The same, and what it took.
+    fn search(&self, topic: TopicName<'_>) -> (Vec<&Subscription>, Search) {
+        let mut found = Vec::new();
+        let compared = self.filters.each_matching(topic, |subscribers| found.extend(&subscribers.all));
+        let search = Search { found: found.len(), compared };
+        (found, search)
+    }
+
+    /// Where messages to a topic go, and what it took to find out. Of one connection's overlapping subscriptions the
+    /// most specific decides the format.
+    pub(in crate::broker) fn routes<'a>(&self, topic: impl Into<TopicName<'a>>) -> (Vec<Route>, Search) {
+        let (matching, search) = self.search(topic.into());
+        let mut routes: Vec<Route> = matching
+            .iter()
+            .rev()
+            .map(|found| Route { slot: found.slot, dialect: found.dialect, way: found.way })
+            .collect();
+        routes.sort_by_key(|route| route.slot);
+        routes.dedup_by_key(|route| route.slot);
+        (routes, search)
+    }
+}
+
+impl Subscribers {
+    fn place_of(&self, slot: Slot) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(&slot).copied(),
+            None => self.all.iter().position(|subscription| subscription.slot == slot),
+        }
+    }
+
+    /// Adds one, or puts it in the place of the connection's other. Returns whether it is new.
+    fn add(&mut self, subscription: Subscription) -> bool {
+        if let Some(place) = self.place_of(subscription.slot) {
+            self.all[place] = subscription;
+            return false;
+        }
+        if let Some(places) = &mut self.places {
+            places.insert(subscription.slot, self.all.len());
+        }
+        self.all.push(subscription);
+        if self.places.is_none() && self.all.len() > FEW {
+            let places = self.all.iter().enumerate().map(|(place, subscription)| (subscription.slot, place));
+            self.places = Some(places.collect());
+        }
+        true
+    }
+
+    /// Removes a connection's, and puts the last in its place. Returns whether there was one.
+    fn remove(&mut self, slot: Slot) -> bool {
+        let Some(place) = self.place_of(slot) else { return false };
+        self.all.swap_remove(place);
+        if let Some(places) = &mut self.places {
+            places.remove(&slot);
+            if let Some(moved) = self.all.get(place) {
+                places.insert(moved.slot, place);
+            }
+            if self.all.len() <= FEW / 2 {
+                self.places = None;
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::Topic;
+
+    fn subscribe(all: &mut Subscriptions, slot: Slot, filter: &str, dialect: Dialect) -> bool {
+        let filter = TopicFilter::parse(filter).unwrap();
+        all.add(Subscription { slot, filter, dialect, way: Way::Outbox })
+    }
+
+    fn routes(all: &Subscriptions, topic: &str) -> Vec<(Slot, Dialect)> {
+        let (routes, _) = all.routes(&Topic::parse(topic).unwrap());
+        routes.into_iter().map(|route| (route.slot, route.dialect)).collect()
+    }
+
+    #[test]
+    fn one_route_for_each_connection_and_the_most_specific_decides() {
+        let mut all = Subscriptions::default();
+        assert!(subscribe(&mut all, 1, "#", Dialect::Json));
+        assert!(subscribe(&mut all, 1, "a/b", Dialect::Xml));
+        assert!(subscribe(&mut all, 2, "a/+/c", Dialect::Pickle));
+        assert!(subscribe(&mut all, 3, "/", Dialect::Json));
+        assert_eq!(routes(&all, "a/b"), [(1, Dialect::Xml)]);
+        assert_eq!(routes(&all, "a/b/c"), [(1, Dialect::Xml), (2, Dialect::Pickle)]);
+        assert_eq!(routes(&all, "a/c"), [(1, Dialect::Json)]);
+        assert_eq!(routes(&all, "/a"), [(1, Dialect::Json), (3, Dialect::Json)]);
+        assert_eq!(all.len(), 4);
+    }
+
+    #[test]
+    fn the_same_filter_again_replaces_and_a_removed_one_leaves_nothing_behind() {
+        let mut all = Subscriptions::default();
+        assert!(subscribe(&mut all, 1, "a/b", Dialect::Json));
+        assert!(!subscribe(&mut all, 1, "a/b/#", Dialect::Xml));
+        assert_eq!(routes(&all, "a/b/c"), [(1, Dialect::Xml)]);
+        assert!(!all.remove(2, &TopicFilter::parse("a/b").unwrap()));
+        assert!(!all.remove(1, &TopicFilter::parse("a").unwrap()));
+        assert!(all.remove(1, &TopicFilter::parse("a/b").unwrap()));
+        assert_eq!(all.len(), 0);
+        assert_eq!(all.shapes(), 0);
+    }
+
+    /// All of them may be of one connection, to which a message goes once.
+    #[test]
+    fn what_a_search_takes_is_told_of_every_filter_that_matches() {
+        let mut all = Subscriptions::default();
+        let topic = ["a"; 16].join("/");
+        for number in 1..=100 {
+            let segment = |place: usize| if number >> place & 1 == 1 { "+" } else { "a" };
+            let pattern: Vec<&str> = (0..16).map(segment).collect();
+            subscribe(&mut all, 1, &pattern.join("/"), Dialect::Json);
+            subscribe(&mut all, 1, &pattern.join("/").replace('a', "b"), Dialect::Json);
+        }
+        let (routes, search) = all.routes(&Topic::parse(&topic).unwrap());
+        assert_eq!((routes.len(), search), (1, Search { found: 100, compared: 1_600 }));
+    }
+
+    /// The subscriptions as they would be kept with a node for each segment: what the map must agree with.
+    #[derive(Debug, Default)]
+    struct Trie {
+        root: Branch,
+    }
+
+    #[derive(Debug, Default)]
+    struct Branch {
+        subscriptions: Vec<Subscription>,
+        longer: HashMap<Box<str>, Branch>,
+    }
+
+    impl Trie {
+        /// Adds one, in the place of the one that the connection has for the same filter. Returns whether it is new.
+        fn add(&mut self, subscription: Subscription) -> bool {
+            let mut branch = &mut self.root;
+            for segment in subscription.filter.segments() {
+                branch = branch.longer.entry(segment.into()).or_default();
+            }
+            match branch.subscriptions.iter_mut().find(|existing| existing.slot == subscription.slot) {
+                Some(existing) => {
+                    *existing = subscription;
+                    false
+                }
+                None => {
+                    branch.subscriptions.push(subscription);
+                    true
+                }
+            }
+        }
+
+        /// Removes the one that a connection has for a filter. Returns whether there was one.
+        fn remove(&mut self, slot: Slot, filter: &TopicFilter) -> bool {
+            let segments: Vec<&str> = filter.segments().collect();
+            self.root.remove(slot, &segments)
+        }
+
+        /// Every subscription that matches a topic, the least specific first.
+        fn matching<'a>(&self, topic: impl Into<TopicName<'a>>) -> Vec<&Subscription> {
+            let mut branches = vec![&self.root];
+            let mut found: Vec<&Subscription> = self.root.subscriptions.iter().collect();
+            for segment in topic.into().segments() {
+                if branches.iter().all(|branch| branch.longer.is_empty()) {
+                    break;
+                }
+                let mut longer = Vec::new();
+                for branch in branches {
+                    longer.extend(branch.longer.get("+"));
+                    longer.extend(branch.longer.get(segment));
+                }
+                branches = longer;
+                found.extend(branches.iter().flat_map(|branch| &branch.subscriptions));
+            }
+            found
+        }
+    }
+
+    impl Branch {
+        /// At most 64 segments deep, so the recursion is bounded.
+        fn remove(&mut self, slot: Slot, segments: &[&str]) -> bool {
+            let Some((first, rest)) = segments.split_first() else {
+                let before = self.subscriptions.len();
+                self.subscriptions.retain(|subscription| subscription.slot != slot);
+                return self.subscriptions.len() < before;
+            };
+            let Some(branch) = self.longer.get_mut(*first) else { return false };
+            let removed = branch.remove(slot, rest);
+            if branch.subscriptions.is_empty() && branch.longer.is_empty() {
+                self.longer.remove(*first);
+            }
+            removed
+        }
+    }
+
+    /// What a connection does: it has a subscription or not.
+    fn steps() -> impl Strategy<Value = Vec<(Slot, String, bool)>> {
+        let segment = prop_oneof!["[ab]", Just("+".to_owned())];
+        let filter = prop::collection::vec(segment, 1..5).prop_map(|segments| segments.join("/"));
+        let filter =
+            (filter, prop_oneof![Just("#"), Just("/"), Just("/#"), Just("")]).prop_map(|(filter, end)| {
+                match end {
+                    "" => filter,
+                    "/#" => filter + "/#",
+                    whole => whole.to_owned(),
+                }
+            });
+        prop::collection::vec((0..30_u32, filter, prop::bool::weighted(0.8)), 0..120)
+    }
+
+    proptest! {
+        /// The same subscriptions, in the same order but for those of one filter.
+        #[test]
+        fn they_match_as_in_a_trie(
+            steps in steps(),
+            topics in prop::collection::vec("/?[ab](/[ab]){0,5}", 1..8),
+        ) {
+            let (mut all, mut trie) = (Subscriptions::default(), Trie::default());
+            let mut count = 0;
+            for (slot, filter, is_there) in steps {
+                let filter = TopicFilter::parse(&filter).unwrap();
+                if is_there {
+                    let subscription = Subscription { slot, filter, dialect: Dialect::Json, way: Way::Outbox };
+                    let is_new = trie.add(subscription.clone());
+                    prop_assert_eq!(all.add(subscription), is_new);
+                    count += usize::from(is_new);
+                } else {
+                    let was_there = trie.remove(slot, &filter);
+                    prop_assert_eq!(all.remove(slot, &filter), was_there);
+                    count -= usize::from(was_there);
+                }
+                prop_assert_eq!(all.len(), count);
+            }
+            for topic in topics {
+                let topic = Topic::parse(&topic).unwrap();
+                let (mut found, mut expected) = (all.matching(&topic), trie.matching(&topic));
+                let key = |found: &&Subscription| (found.filter.shape(), found.slot);
+                prop_assert!(found.is_sorted_by_key(|found| found.filter.shape()));
+                prop_assert!(expected.is_sorted_by_key(|found| found.filter.shape()));
+                found.sort_by_key(key);
+                expected.sort_by_key(key);
+                let names = |of: Vec<&Subscription>| -> Vec<(Slot, String)> {
+                    of.iter().map(|found| (found.slot, found.filter.to_string())).collect()
+                };
+                prop_assert_eq!(names(found), names(expected));
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Refused messages in the log: a few of each client, so that one that sends nothing else does not fill the disk.
+
+use std::time::{Duration, Instant};
+
+use crate::broker::{ClientId, Control, Peer, Step};
+
+/// Refusals of one client that are logged in a [`SPAN`].
+const LOGGED: u32 = 3;
+const SPAN: Duration = Duration::from_secs(1);
+
+/// What was logged of one client lately.
+#[derive(Debug)]
+pub(super) struct RefusalLog {
+    client: ClientId,
+    peer: Peer,
+    since: Option<Instant>,
+    logged: u32,
+    unlogged: u64,
+}
+
+impl RefusalLog {
+    pub(super) fn new(client: ClientId, peer: Peer) -> RefusalLog {
+        RefusalLog { client, peer, since: None, logged: 0, unlogged: 0 }
+    }
+
+    /// Logs the refusals among `steps`, or that there were more of them.
+    #[cold]
+    pub(super) fn log(&mut self, steps: &[Step]) {
+        let (client, peer) = (self.client, self.peer);
+        let now = Instant::now();
+        if self.since.is_none_or(|since| now.duration_since(since) >= SPAN) {
+            self.end();
+            (self.since, self.logged) = (Some(now), 0);
+        }
+        for step in steps {
+            let Step::Control(Control::Refuse { refusal, format }) = step else { continue };
+            if self.logged < LOGGED {
+                self.logged += 1;
+                let topic = refusal.topic.as_deref();
+                let (code, reason) = (refusal.code, &refusal.reason);
+                tracing::info!(%client, %peer, %code, %format, topic, reason, "message refused");
+            } else {
+                self.unlogged += 1;
+            }
+        }
+    }
+
+    /// Says how many were not logged.
+    pub(super) fn end(&mut self) {
+        if self.unlogged > 0 {
+            let RefusalLog { client, peer, unlogged: messages, .. } = *self;
+            tracing::info!(%client, %peer, messages, "more messages refused than are logged one by one");
+            self.unlogged = 0;
+        }
+    }
+}
