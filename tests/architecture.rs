@@ -156,3 +156,88 @@ fn files_are_short() {
     let map = fs::read_to_string(src().join("lib.rs")).unwrap().lines().count();
     assert!(map < 80, "the map has {map} lines");
 }
+
+/// The first sentence of a file's own documentation, without links.
+fn first_sentence(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    let paragraph: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+    let text = paragraph.join(" ");
+    let end = text.find(". ").map_or(text.len(), |end| end + 1);
+    text[..end].replace("[`", "`").replace("`]", "`").trim_end_matches('.').to_owned()
+}
+
+/// A line for every file, those of tests aside, under a heading for every folder.
+fn map() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = [sources(&codec()), sources(&src())].concat();
+    let is_test = |path: &PathBuf| {
+        let inside = path.strip_prefix(root).unwrap();
+        let mut names = inside.components().map(|part| part.as_os_str().to_str().unwrap());
+        names.any(|name| ["tests", "tests.rs", "model", "model.rs", "sealed.rs"].contains(&name))
+    };
+    files.retain(|path| !is_test(path));
+    // The door of a folder stands first.
+    let is_door = |path: &PathBuf| path.ends_with("mod.rs") || path.ends_with("lib.rs");
+    files.sort_by_key(|path| (path.parent().unwrap().to_owned(), !is_door(path), path.clone()));
+    let mut map = String::new();
+    let mut folder = PathBuf::new();
+    for file in files {
+        let inside = file.strip_prefix(root).unwrap();
+        if folder != inside.parent().unwrap() {
+            folder = inside.parent().unwrap().to_owned();
+            map += &format!("\n### `{}`\n\n", folder.display());
+        }
+        let what = first_sentence(&fs::read_to_string(&file).unwrap());
+        assert!(what.len() > 8, "{} does not say what it is", inside.display());
+        map += &format!("- `{}`: {what}\n", inside.file_name().unwrap().to_str().unwrap());
+    }
+    map
+}
+
+#[test]
+fn the_map_has_a_line_for_every_file() {
+    const BEGIN: &str = "each file. -->\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, found) = page.split_once(BEGIN).expect("the place of the map");
+    let map = map();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, format!("{before}{BEGIN}{map}")).unwrap();
+        return;
+    }
+    for line in map.lines() {
+        assert!(found.lines().any(|other| other == line), "the map in ARCHITECTURE.md lacks: {line}");
+    }
+    for line in found.lines() {
+        assert!(
+            map.lines().any(|other| other == line),
+            "the map in ARCHITECTURE.md has, and the house has not: {line}"
+        );
+    }
+}
+
+#[test]
+fn every_function_on_a_messages_way_is_there() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    let way = page.split_once("## Follow one message").unwrap().1.split_once("\n## ").unwrap().0;
+    let house: Vec<String> = [sources(&codec()), sources(&src())]
+        .concat()
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let mut functions = 0;
+    // What stands in backticks and is a name of a function or of one of a type.
+    for name in way.split('`').skip(1).step_by(2) {
+        let last = name.rsplit("::").next().unwrap();
+        let is_function = last.starts_with(|first: char| first.is_ascii_lowercase())
+            && last.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+        let is_field = ["command", "topic", "message"].contains(&last);
+        if is_function && !is_field {
+            functions += 1;
+            let declared = [format!("fn {last}("), format!("fn {last}<")];
+            let is_there = house.iter().any(|file| declared.iter().any(|head| file.contains(head)));
+            assert!(is_there, "{name} is no function of the house");
+        }
+    }
+    assert!(functions > 20, "only {functions} functions were looked for");
+}
