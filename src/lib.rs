@@ -1,47 +1,87 @@
-//! babelmq: a message broker between programs that do not speak the same language.
+//! A message broker between programs that do not speak the same language.
 //!
-//! Producers push to a topic and consumers pull from one, each in its own format: JSON, XML or Python pickle. The
-//! broker translates. A message's way through the house:
+//! Producers push to a topic and consumers pull from one, each in its own format: JSON, XML or Python pickle. The broker
+//! translates, knows the last message of each topic, and can run inside of your own process:
 //!
-//! ```text
-//! socket → transport::session → (crossbeam channel) → broker::Dispatcher → broker::Outbox → transport::writer → socket
-//!          judges every frame                         topics, last values   one each         translates and writes
+//! ```
+//! # #[cfg(all(feature = "broker", feature = "middleware"))]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use babelmq::{Broker, Config, JsonQueue, PickleQueue};
+//!
+//! let broker = Broker::start(Config::listening_on(([127, 0, 0, 1], 0)))?;
+//! let mut producer = PickleQueue::builder("/weather/oslo").address(broker.local_addr()).producer()?;
+//! producer.push(&21.5)?;
+//! producer.flush()?; // routed to every subscriber that is there
+//!
+//! // Who comes later gets the last value of each topic at or below the one that it subscribes to.
+//! let mut consumer = JsonQueue::builder("/weather").address(broker.local_addr()).consumer()?;
+//! let (topic, value) = consumer.pull()?; // blocks until something comes
+//! assert_eq!((topic.as_str(), value.as_f64()), ("/weather/oslo", Some(21.5)));
+//! broker.shutdown();
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "broker", feature = "middleware")))]
+//! # fn main() {}
 //! ```
 //!
-//! | room | what is in it | may name |
-//! |---|---|---|
-//! | [`protocol`] | the vocabulary: topics, frames, values, limits, errors; in `crates/codec` | nobody |
-//! | [`codec`] | bytes to values and back, in three formats; the crate `babelmq-codec` | `protocol` |
-//! | [`broker`] | who gets what; opens no socket | `codec`, `protocol` |
-//! | `storage` | last values on a disk, behind the trait [`broker::Store`] | `broker`, `codec`, `protocol` |
-//! | `transport` | sockets and threads | `broker`, `codec`, `protocol` |
-//! | `middleware` | the client library | `codec`, `protocol`, never `broker` |
-//! | `cli` | the `babelmq` command | all |
+//! - [`JsonQueue`], [`XmlQueue`] and [`PickleQueue`] are one type, [`Queue`], with three formats: one topic, push and pull of your
+//!   own types or of [`Value`]. A [`Client`] has all topics and formats on one connection.
+//! - [`Broker::start`] runs a broker as its [`Config`] says; the [`BrokerHandle`] looks into it and stops it.
+//!   [`Broker::start_with`] keeps last values in a [`Store`], such as [`Storage`], a directory.
+//! - [`Message`] is a payload without a broker: parse it, translate it. The crate `babelmq-codec` has it alone.
 //!
-//! Embed a broker with [`Broker::start`]; talk to one with [`JsonQueue`], [`XmlQueue`] or [`PickleQueue`].
+//! # Features
+//!
+//! | feature | what it brings | crates |
+//! |---|---|---|
+//! | `middleware` | the client library | 30 |
+//! | `broker` | the broker, without a disk | |
+//! | `storage` | [`Storage`]: last values on a disk | |
+//! | `cli` | the `babelmq` command; all of the above | |
+//!
+//! All are on by default. A program that only talks to a broker wants `default-features = false, features = ["middleware"]`.
+//!
+//! # Platforms
+//!
+//! Linux, x86-64 and aarch64, with glibc or musl, from Rust 1.90 on. Other systems are not tried.
+//!
+//! # How it is built
+//!
+//! `ARCHITECTURE.md` follows a message through the house; `docs/protocol.md` is the wire.
 
 #[cfg(feature = "broker")]
+#[doc(hidden)]
 pub mod broker;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 #[cfg(feature = "middleware")]
 mod middleware;
 #[cfg(feature = "storage")]
+#[doc(hidden)]
 pub mod storage;
 #[cfg(all(feature = "broker", not(shuttle)))]
 mod transport;
 
+#[doc(hidden)]
 pub use babelmq_codec as codec;
+#[doc(hidden)]
 pub use babelmq_codec::protocol;
 
 #[cfg(feature = "broker")]
-pub use broker::{Peer, Stats, SubscriptionInfo, Unsaved};
+pub use broker::{
+    Backup, BackupMade, Change, ClientId, Expires, Fsync, Kept, METRICS, Metric, MetricKind, NoStore, Peer,
+    QueueLimits, Stats, Store, StoreError, StoreLimits, SubscriptionInfo, Subtree, Unit, Unsaved,
+};
+pub use codec::{Dialect, Message};
 #[cfg(feature = "middleware")]
 pub use middleware::{
-    Arrival, Client, Json, JsonQueue, Message, Pickle, PickleQueue, Publish, Pulls, Queue, QueueBuilder,
-    QueueError, Refused, Subscribe, Wire, Xml, XmlQueue,
+    Arrival, Client, Json, JsonQueue, Pickle, PickleQueue, Publish, Pulls, Queue, QueueBuilder, QueueError,
+    Refused, Subscribe, Wire, Xml, XmlQueue,
 };
-pub use protocol::{ErrorCode, Format, Limits, Refusal, Topic, TopicFilter, Value};
+pub use protocol::{ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFilter, Value};
+#[cfg(feature = "storage")]
+pub use storage::Storage;
 #[cfg(all(feature = "broker", not(shuttle)))]
 pub use transport::{Broker, BrokerHandle, Config, ListenUrl, ParseListenUrlError, StartError};
 

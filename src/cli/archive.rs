@@ -15,8 +15,8 @@ use super::failure::Failure;
 use super::quantity;
 use super::visible;
 use crate::broker::{Change, Expires, Kept, Store, StoreError, Stored};
+use crate::codec::Message;
 use crate::codec::{Dialect, Document, Part, Payload, to_value};
-use crate::middleware::Message;
 use crate::protocol::{Format, Limits, Topic, TopicFilter};
 use crate::storage::{self, Compacted, Contents, Storage};
 

@@ -5,8 +5,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::failure::Failure;
+use crate::codec::Message;
 use crate::codec::pickle;
-use crate::middleware::Message;
 use crate::protocol::{Format, Value};
 
 /// What a file or pipe holds.

@@ -12,7 +12,8 @@ use super::args::{Address, format, topic, ttl};
 use super::failure::Failure;
 use super::input::{Input, Item, Kind};
 use crate::codec::Dialect;
-use crate::middleware::{Arrival, Client, Message, Publish, QueueError};
+use crate::codec::Message;
+use crate::middleware::{Arrival, Client, Publish, QueueError};
 use crate::protocol::{Format, Refusal, Topic, Value};
 
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::visible::{self, Place};
 use super::{color, pretty};
 use crate::codec::Dialect;
-use crate::middleware::Message;
+use crate::codec::Message;
 use crate::protocol::{Format, Refusal, Topic};
 
 /// How messages are to be printed.

@@ -10,7 +10,8 @@ use super::args::{Address, Color, filter, format};
 use super::color;
 use super::failure::Failure;
 use super::show::{Show, Style};
-use crate::middleware::{Arrival, Client, Message, QueueError, Subscribe};
+use crate::codec::Message;
+use crate::middleware::{Arrival, Client, QueueError, Subscribe};
 use crate::protocol::{Format, Topic, TopicFilter};
 
 #[derive(Debug, clap::Args)]

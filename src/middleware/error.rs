@@ -10,7 +10,7 @@ use crate::protocol::{ErrorCode, Format, FrameFault, Refusal};
 pub enum QueueError {
     /// The broker refused something that this queue sent. The queue goes on, unless the refusal is fatal.
     #[error("the broker refused it: {0}")]
-    Refused(Refused),
+    Refused(#[source] Refused),
     /// The topic cannot be one, the value cannot be a message: found before anything was sent.
     #[error("not sent: {0}")]
     Invalid(#[from] Refusal),
@@ -50,6 +50,23 @@ impl From<FrameFault> for QueueError {
 }
 
 impl QueueError {
+    /// The code of what was refused, by the broker or before it was sent; `None` where nothing was, and where a newer broker
+    /// has a code that this library does not know.
+    ///
+    /// ```
+    /// use babelmq::{ErrorCode, JsonQueue};
+    ///
+    /// let error = JsonQueue::producer("no//topic").unwrap_err();
+    /// assert_eq!(error.code(), Some(ErrorCode::InvalidTopic));
+    /// ```
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            QueueError::Refused(refused) => refused.error_code(),
+            QueueError::Invalid(refusal) => Some(refusal.code),
+            _ => None,
+        }
+    }
+
     /// A frame in a format that this queue does not speak.
     pub(super) fn foreign(found: Format, wanted: Format) -> QueueError {
         QueueError::Protocol(format!("a frame in {found}; this queue speaks {wanted}"))
@@ -60,7 +77,7 @@ impl QueueError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {reason}")]
 pub struct Refused {
-    /// The stable word for programs.
+    /// The stable word for programs, see [`error_code`](Self::error_code).
     pub code: String,
     /// The explanation for people.
     pub reason: String,
@@ -71,6 +88,11 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// The code; `None` for one that a newer broker has and this library does not know.
+    pub fn error_code(&self) -> Option<ErrorCode> {
+        ErrorCode::ALL.into_iter().find(|code| code.as_str() == self.code)
+    }
+
     /// Whether the refusal bears this code.
     pub fn is(&self, code: ErrorCode) -> bool {
         self.code == code.as_str()

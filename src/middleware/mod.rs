@@ -23,7 +23,6 @@ mod queue;
 mod ser;
 mod wire;
 
-pub use crate::codec::Message;
 pub use client::{Arrival, Client, Subscribe};
 pub use error::{QueueError, Refused};
 pub use publish::Publish;

@@ -253,6 +253,18 @@ impl<W: Wire> Queue<W> {
         Ok((topic, W::typed(message)?))
     }
 
+    /// Waits for the next message for at most `timeout`, and returns it as the program's own type.
+    ///
+    /// # Errors
+    /// [`QueueError::TimedOut`], and as for [`pull_as`](Self::pull_as).
+    pub fn pull_as_timeout<T: DeserializeOwned>(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<(Topic, T), QueueError> {
+        let (topic, message) = self.next_delivery(Patience::new(Some(timeout)))?;
+        Ok((topic, W::typed(message)?))
+    }
+
     /// The messages as an iterator that waits for each. It ends after the first error.
     pub fn iter(&mut self) -> Pulls<'_, W> {
         Pulls { queue: self, failed: false }

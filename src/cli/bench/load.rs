@@ -9,7 +9,8 @@ use indicatif::ProgressBar;
 
 use super::Args;
 use crate::codec::Dialect;
-use crate::middleware::{Arrival, Client, Message, Publish, QueueError, Subscribe};
+use crate::codec::Message;
+use crate::middleware::{Arrival, Client, Publish, QueueError, Subscribe};
 use crate::protocol::{Topic, TopicFilter, Value};
 
 /// Messages that may be on their way to the slowest subscriber. More would measure how long queues are.

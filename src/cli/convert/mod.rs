@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::input::{Input, Item, Kind};
 use super::pretty;
 use super::visible::{self, Place};
-use crate::middleware::Message;
+use crate::codec::Message;
 use crate::protocol::{ErrorCode, Format};
 
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,8 @@ use std::time::Instant;
 use serde::Deserialize;
 
 use crate::broker::METRICS;
-use crate::middleware::{Message, QueueError};
+use crate::codec::Message;
+use crate::middleware::QueueError;
 
 /// The `message` of a `stats`, as far as it is shown; see `docs/protocol.md`.
 #[derive(Clone, Debug, Deserialize)]

@@ -9,6 +9,8 @@ mod format;
 mod frame;
 mod limits;
 mod message;
+#[cfg(feature = "serde")]
+mod serde;
 mod topic;
 mod value;
 
