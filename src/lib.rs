@@ -62,6 +62,8 @@ mod middleware;
 pub mod storage;
 #[cfg(all(feature = "broker", not(shuttle)))]
 mod transport;
+#[cfg(all(feature = "broker", not(shuttle)))]
+mod wire;
 
 #[doc(hidden)]
 pub use babelmq_codec as codec;
@@ -89,5 +91,5 @@ pub use transport::{Broker, BrokerHandle, Config, ListenUrl, ParseListenUrlError
 #[cfg(all(feature = "broker", not(shuttle)))]
 #[doc(hidden)]
 pub mod internals {
-    pub use crate::transport::{Recent, Taken, take_in};
+    pub use crate::wire::{Recent, Taken, take_in};
 }

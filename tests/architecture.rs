@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("broker", &["codec", "protocol"]),
     ("storage", &["broker", "codec", "protocol"]),
-    ("transport", &["broker", "codec", "protocol"]),
+    ("wire", &["broker", "codec", "protocol"]),
+    ("transport", &["broker", "codec", "protocol", "wire"]),
     ("middleware", &["codec", "protocol"]),
     (
         "cli",

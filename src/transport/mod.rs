@@ -11,7 +11,6 @@ mod capacity;
 mod connections;
 mod guards;
 mod handle;
-mod intake;
 mod line;
 mod list;
 mod listen_url;
@@ -30,6 +29,5 @@ mod write_deadline;
 mod writer;
 
 pub use handle::BrokerHandle;
-pub use intake::{Recent, Taken, take_in};
 pub use listen_url::{ListenUrl, ParseListenUrlError};
 pub use server::{Broker, Config, StartError};

@@ -11,7 +11,6 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::allowances::{Allowances, Permit};
 use super::connections::Connections;
 use super::guards::CountPanic;
-use super::intake::{Recent, Taken, take_in};
 use super::line::{Arrived, Incoming, Line, Outgoing};
 use super::parked::Parked;
 use super::pool::{self, Pool};
@@ -27,6 +26,7 @@ use crate::codec::{Claim, Spares, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, HEADER_LEN, LARGEST_BUFFER, NextSize, Refusal, whole_frames,
 };
+use crate::wire::{Recent, Taken, take_in};
 
 /// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs, with room.
 const SESSION_STACK: usize = 256 << 10;

@@ -3,11 +3,12 @@
 use std::mem;
 use std::ops::Range;
 
+use super::recent::{Like, Recent};
 use crate::broker::{Control, EVENT_COST, Step, fanout_cost, guessed_cost, topic_cost};
-use crate::codec::pickle::{KnownPickle, RecognisedPickle};
+use crate::codec::pickle::RecognisedPickle;
 use crate::codec::{
-    Ahead, Asked, Batch, Claim, ControlRequest, Dialect, Document, KnownEnvelope, Mark, Node, Part,
-    PayloadSpan, Published, Recognised, Request, Spares, Topics, Workspace, read_request,
+    Ahead, Batch, Claim, ControlRequest, Dialect, Document, Mark, Node, Part, PayloadSpan, Published,
+    Recognised, Request, Topics, read_request,
 };
 use crate::protocol::{
     ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
@@ -15,7 +16,7 @@ use crate::protocol::{
 };
 
 /// Bytes that a batch takes beside its messages, about.
-const BATCH: usize = 1 << 10;
+pub(super) const BATCH: usize = 1 << 10;
 /// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those which take turns stand in
 /// the batch once.
 const SEEN: usize = 64;
@@ -67,48 +68,6 @@ pub(super) struct Intake<'a> {
     each: usize,
     /// What was taken is enough for one event.
     is_enough: bool,
-}
-
-/// What a session remembers of the frames before, so that it reads the next ones faster.
-#[derive(Debug, Default)]
-pub struct Recent {
-    /// The publish in JSON that was read in full last.
-    known: KnownEnvelope,
-    /// What it asked for; `None` when there is nothing to compare with.
-    like: Option<Like>,
-    /// The topic that it named.
-    topic: String,
-    /// The same for pickles.
-    known_pickle: KnownPickle,
-    like_pickle: Option<Like>,
-    topic_of_pickle: String,
-    /// The dispatcher says here what is wanted of this session's messages.
-    asked: Asked,
-    /// Batches for which nothing is written ahead.
-    pause: u32,
-    /// Where memory to decode in comes from.
-    workspace: Workspace,
-    /// What was claimed for the messages of the next event.
-    flight: Claim,
-    /// Whether messages may decode to far more than their lengths explain.
-    permit: bool,
-    /// Shapes of filters that there are, and connections.
-    shapes: usize,
-    connections: usize,
-    /// Memory for batches, and how many messages and nodes the one before had.
-    spares: Spares,
-    messages: usize,
-    nodes: usize,
-}
-
-/// What a publish asked for besides its payload.
-#[derive(Clone, Copy, Debug)]
-struct Like {
-    /// The index of its topic in the batch that is being gathered, if that has named it.
-    topic: Option<u32>,
-    retain: bool,
-    ttl: Option<u32>,
-    verbatim: bool,
 }
 
 /// What a region of frames came to.
@@ -489,42 +448,6 @@ impl<'a> Intake<'a> {
             .returning_to(&self.recent.spares)
             .holding(claim, self.recent.workspace.clone());
         self.steps.push(Step::Publish(Box::new(batch)));
-    }
-}
-
-impl Recent {
-    /// Nothing yet, and where memory for batches and to decode in comes from.
-    pub fn new(spares: Spares, workspace: Workspace) -> Recent {
-        Recent { spares, workspace, ..Recent::default() }
-    }
-
-    /// Bytes of memory that the messages in so many bytes will take on their way.
-    pub(super) fn room(&self, bytes: usize) -> usize {
-        BATCH + self.asked.room(bytes)
-    }
-
-    /// Says how many shapes of filters there are, and connections.
-    pub(super) fn note_audience(&mut self, shapes: usize, connections: usize) {
-        (self.shapes, self.connections) = (shapes, connections);
-    }
-
-    /// Says whether messages of the next event may decode to far more than their lengths explain.
-    pub(super) fn permit(&mut self, permit: bool) {
-        self.permit = permit;
-    }
-
-    /// Says what was claimed for the messages of the next event.
-    pub(super) fn hold(&mut self, flight: Claim) {
-        self.flight = flight;
-    }
-
-    /// What is written ahead of a batch of so many bytes.
-    fn ahead(&mut self, bytes: usize) -> Option<Ahead> {
-        if self.like.is_none() || self.pause > 0 {
-            self.pause = self.pause.saturating_sub(1);
-            return None;
-        }
-        Ahead::begin(&self.asked, &self.spares, bytes)
     }
 }
 

@@ -1,0 +1,83 @@
+//! What a session remembers of the frames before, so that it reads the next ones faster.
+
+use super::intake::BATCH;
+use crate::codec::pickle::KnownPickle;
+use crate::codec::{Ahead, Asked, Claim, KnownEnvelope, Spares, Workspace};
+
+/// What a session remembers of the frames before, so that it reads the next ones faster.
+#[derive(Debug, Default)]
+pub struct Recent {
+    /// The publish in JSON that was read in full last.
+    pub(super) known: KnownEnvelope,
+    /// What it asked for; `None` when there is nothing to compare with.
+    pub(super) like: Option<Like>,
+    /// The topic that it named.
+    pub(super) topic: String,
+    /// The same for pickles.
+    pub(super) known_pickle: KnownPickle,
+    pub(super) like_pickle: Option<Like>,
+    pub(super) topic_of_pickle: String,
+    /// The dispatcher says here what is wanted of this session's messages.
+    pub(super) asked: Asked,
+    /// Batches for which nothing is written ahead.
+    pub(super) pause: u32,
+    /// Where memory to decode in comes from.
+    pub(super) workspace: Workspace,
+    /// What was claimed for the messages of the next event.
+    pub(super) flight: Claim,
+    /// Whether messages may decode to far more than their lengths explain.
+    pub(super) permit: bool,
+    /// Shapes of filters that there are, and connections.
+    pub(super) shapes: usize,
+    pub(super) connections: usize,
+    /// Memory for batches, and how many messages and nodes the one before had.
+    pub(super) spares: Spares,
+    pub(super) messages: usize,
+    pub(super) nodes: usize,
+}
+
+/// What a publish asked for besides its payload.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Like {
+    /// The index of its topic in the batch that is being gathered, if that has named it.
+    pub(super) topic: Option<u32>,
+    pub(super) retain: bool,
+    pub(super) ttl: Option<u32>,
+    pub(super) verbatim: bool,
+}
+
+impl Recent {
+    /// Nothing yet, and where memory for batches and to decode in comes from.
+    pub fn new(spares: Spares, workspace: Workspace) -> Recent {
+        Recent { spares, workspace, ..Recent::default() }
+    }
+
+    /// Bytes of memory that the messages in so many bytes will take on their way.
+    pub fn room(&self, bytes: usize) -> usize {
+        BATCH + self.asked.room(bytes)
+    }
+
+    /// Says how many shapes of filters there are, and connections.
+    pub fn note_audience(&mut self, shapes: usize, connections: usize) {
+        (self.shapes, self.connections) = (shapes, connections);
+    }
+
+    /// Says whether messages of the next event may decode to far more than their lengths explain.
+    pub fn permit(&mut self, permit: bool) {
+        self.permit = permit;
+    }
+
+    /// Says what was claimed for the messages of the next event.
+    pub fn hold(&mut self, flight: Claim) {
+        self.flight = flight;
+    }
+
+    /// What is written ahead of a batch of so many bytes.
+    pub(super) fn ahead(&mut self, bytes: usize) -> Option<Ahead> {
+        if self.like.is_none() || self.pause > 0 {
+            self.pause = self.pause.saturating_sub(1);
+            return None;
+        }
+        Ahead::begin(&self.asked, &self.spares, bytes)
+    }
+}
