@@ -312,7 +312,7 @@ fn subtree(text: &str) -> Result<Subtree, String> {
                     Some(number.parse().map_err(|_| format!("{number:?} is no number of values"))?);
             }
             Some(("bytes", bytes)) => subtree.bytes = Some(size(bytes)?),
-            Some(("ttl", span)) => subtree.ttl = Some(whole_seconds(time(span)?)?),
+            Some(("ttl", span)) => subtree.ttl = Some(ttl(span)?),
             _ => return Err(format!("{part:?} says nothing; {FORM}")),
         }
     }
@@ -390,7 +390,7 @@ mod tests {
         let rule = subtree("a:b/+:values=3,bytes=1KiB,ttl=1h").unwrap();
         assert_eq!(
             (rule.filter.as_str(), rule.values, rule.bytes, rule.ttl),
-            ("a:b/+", Some(3), Some(1024), Some(3600))
+            ("a:b/+", Some(3), Some(1024), Some(Duration::from_secs(3600)))
         );
         for bad in ["a", "a:", "a:b=1", ":ttl=1s", "a:ttl=1ms", "a:values=x", "a//b:values=1"] {
             assert!(subtree(bad).is_err(), "{bad}");

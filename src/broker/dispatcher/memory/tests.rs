@@ -305,7 +305,7 @@ fn expired_values_of_a_subtree_are_taken_off_the_disk() {
         filter: TopicFilter::parse(filter).unwrap(),
         values: None,
         bytes: None,
-        ttl: Some(ttl),
+        ttl: Some(std::time::Duration::from_secs(ttl)),
     };
     let mut dispatcher = dispatcher.with_subtrees(vec![rule("s", 1_000), rule("s/short", 1)]);
     for (number, name) in ["s", "s/short", "s/short/er", "other"].into_iter().enumerate() {
