@@ -19,7 +19,7 @@ use std::process::{Command, ExitCode};
 use babelmq::broker::{
     ClientId, Control, Delivery, Dispatcher, Event, Inbox, QueueLimits, Queued, Step, StoreLimits, outbox,
 };
-use babelmq::codec::{Dialect, Spares, Workspace};
+use babelmq::codec::{BufferPool, Dialect, Workspace};
 use babelmq::internals::{Recent, take_in};
 use babelmq::protocol::{FrameBuffer, HEADER_LEN, Header, Overflow};
 use babelmq::{Format, Limits, TopicFilter};
@@ -141,7 +141,7 @@ impl Broker {
         Some(Broker {
             dispatcher,
             inboxes,
-            recent: Recent::new(Spares::new(), Workspace::default()),
+            recent: Recent::new(BufferPool::new(), Workspace::default()),
             buffer: FrameBuffer::new(),
         })
     }

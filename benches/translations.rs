@@ -12,7 +12,7 @@
 
 use std::hint::black_box;
 
-use babelmq::codec::{Batch, Dialect, Document, Published, Request, Wanted, read_request};
+use babelmq::codec::{Batch, BatchEntry, Dialect, Document, Request, Wanted, read_request};
 use babelmq::protocol::{HEADER_LEN, Header, Topic};
 use babelmq::{Format, Limits};
 
@@ -45,7 +45,7 @@ fn read(region: &[u8], format: Format, body_len: usize, topics: &[Topic]) -> Bat
         let request = read_request(region, format, body, &mut document, &limits);
         if let Ok(Request::Publish { message, retain, verbatim, .. }) = request {
             let verbatim = verbatim.then_some(start..start + HEADER_LEN + body_len);
-            messages.push(Published::new(0, format, &message, retain, None, verbatim));
+            messages.push(BatchEntry::new(0, format, &message, retain, None, verbatim));
         }
     }
     Batch::new(region.to_vec(), document, topics.iter().cloned().collect(), messages, limits)

@@ -1,7 +1,7 @@
 //! JSON to values.
 
 use babelmq::ErrorCode;
-use babelmq::codec::{Document, KnownEnvelope, Part, Request, View, json as codec, read_request};
+use babelmq::codec::{Document, EnvelopeCache, Part, Request, View, json as codec, read_request};
 use babelmq::protocol::{Format, Limits, Refusal};
 use serde::de::IgnoredAny;
 
@@ -90,7 +90,7 @@ fn judged_as_decoded(input: &[u8], decoded: Result<(), ErrorCode>) {
 /// A publish that is spelled like the one before it, another payload and another topic apart, is judged at a glance. That
 /// comes to what the full reading says, or to nothing.
 fn recognised(head: &[u8], body: &[u8], judged: &Result<Request<'_>, Refusal>) {
-    let mut known = KnownEnvelope::default();
+    let mut known = EnvelopeCache::default();
     let of_another_topic = br#"{"command":"publish","topic":"another","message":1}"#.to_vec();
     for before in [[head, b"1}"].concat(), of_another_topic] {
         let payload = before.len() - 2..before.len() - 1;

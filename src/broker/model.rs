@@ -25,7 +25,7 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config, Runner};
 
 use super::{Delivery, Selection};
-use crate::codec::{Batch, Document, Part, PayloadSpan, Published};
+use crate::codec::{Batch, BatchEntry, Document, Part, PayloadSpan};
 use crate::protocol::{ErrorCode, Format, Limits, Refusal, Reply, Topic, TopicFilter};
 
 /// Schedules of each kind that a model is tried on, unless MODEL_ITERATIONS says otherwise.
@@ -81,7 +81,7 @@ fn batch(topic: &str, numbers: impl IntoIterator<Item = u64>) -> Batch {
         let start = bytes.len();
         bytes.extend_from_slice(number.to_string().as_bytes());
         let message = PayloadSpan { part: Part::Value(start..bytes.len()), document: None };
-        messages.push(Published::new(0, Format::Json, &message, false, None, None));
+        messages.push(BatchEntry::new(0, Format::Json, &message, false, None, None));
     }
     Batch::new(
         bytes,

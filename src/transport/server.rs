@@ -25,7 +25,7 @@ use crate::broker::{
     BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Fsync, Memory, NoStore, QueueLimits, Store,
     StoreError, StoreLimits, StoreWriter, Subtree,
 };
-use crate::codec::Spares;
+use crate::codec::BufferPool;
 use crate::protocol::{
     DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE, DEFAULT_MAX_CONNECTIONS,
     DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_WRITE_TIMEOUT, Limits,
@@ -193,7 +193,7 @@ impl Broker {
             backlog: Backlog::new(BACKLOG_COST),
             memory,
             allowances: Allowances::new(),
-            spares: Spares::new(),
+            spares: BufferPool::new(),
             shapes: dispatcher.shapes(),
             store_full: dispatcher.store_full(),
             awake: AtomicUsize::new(0),

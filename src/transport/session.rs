@@ -22,7 +22,7 @@ use super::threads;
 use super::write_deadline::write_tick;
 use super::writer::{Ties, Writer};
 use crate::broker::{Backlog, ClientId, Control, Counters, Event, Fate, Memory, Peer, Step, outbox_with};
-use crate::codec::{Claim, Spares, release_scratch};
+use crate::codec::{BufferPool, Claim, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, HEADER_LEN, LARGEST_BUFFER, NextSize, Refusal, whole_frames,
 };
@@ -60,7 +60,7 @@ pub(super) struct Shared {
     pub(super) allowances: Arc<Allowances>,
     /// The dispatcher says here how many shapes of filters there are.
     pub(super) shapes: Arc<AtomicUsize>,
-    pub(super) spares: Spares,
+    pub(super) spares: BufferPool,
     /// The dispatcher says here whether the store is full.
     pub(super) store_full: Arc<AtomicBool>,
     /// Sessions that have a thread.

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use super::recent::{Like, Recent};
 use crate::broker::{Control, EVENT_COST, Step, fanout_cost, guessed_cost, topic_cost};
-use crate::codec::pickle::RecognisedPickle;
+use crate::codec::pickle::PickleMatch;
 use crate::codec::{
-    Ahead, Batch, Claim, ControlRequest, Dialect, Document, Mark, Node, Part, PayloadSpan, Published,
-    Recognised, Request, Topics, read_request,
+    Batch, BatchEntry, Claim, ControlRequest, Dialect, Document, EagerEncoding, EnvelopeMatch, Mark, Node,
+    Part, PayloadSpan, Request, Topics, read_request,
 };
 use crate::protocol::{
     ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
@@ -45,14 +45,14 @@ pub(super) struct Intake<'a> {
     /// The same for the batches before it.
     decoded_before: usize,
     recent: &'a mut Recent,
-    messages: Vec<Published>,
+    messages: Vec<BatchEntry>,
     topics: Topics,
     /// Bytes of what is decoded that are paid for.
     paid: usize,
     /// Indices of topics that the batch has named, counted from 1.
     seen: [u32; SEEN],
     /// The deliveries of the batch's messages, as long as each was written while it was judged.
-    ahead: Option<Ahead>,
+    ahead: Option<EagerEncoding>,
     steps: Vec<Step>,
     refused: usize,
     /// Memory to decode in.
@@ -263,7 +263,7 @@ impl<'a> Intake<'a> {
                         message.document = self.keep(mark, message.document);
                     }
                     let verbatim = verbatim.then_some(frame);
-                    let published = Published::new(index, format, &message, retain, ttl, verbatim);
+                    let published = BatchEntry::new(index, format, &message, retain, ttl, verbatim);
                     self.push(if self.expands { published.expanding() } else { published });
                     return true;
                 }
@@ -308,7 +308,7 @@ impl<'a> Intake<'a> {
             }
             recognised = known.recognise(source, body, &self.limits);
         }
-        let Some(Recognised { topic, message }) = recognised else { return false };
+        let Some(EnvelopeMatch { topic, message }) = recognised else { return false };
         let topic = match (topic, like.topic) {
             // A topic that is not one is refused by the full reading.
             (Some(topic), _) => self.topic(topic).ok(),
@@ -325,7 +325,7 @@ impl<'a> Intake<'a> {
         };
         let message = PayloadSpan { part: Part::Value(message), document: None };
         let verbatim = like.verbatim.then_some(frame);
-        self.push(Published::new(topic, Format::Json, &message, like.retain, like.ttl, verbatim));
+        self.push(BatchEntry::new(topic, Format::Json, &message, like.retain, like.ttl, verbatim));
         if let Some(ahead) = &mut self.ahead {
             ahead.keep();
         }
@@ -342,7 +342,7 @@ impl<'a> Intake<'a> {
         let known = &self.recent.known_pickle;
         let plain =
             Limits { decoded_size: plain_size(body.len()).min(self.limits.decoded_size), ..self.limits };
-        let Some(RecognisedPickle { topic, root, size }) =
+        let Some(PickleMatch { topic, root, size }) =
             known.recognise(source, body.clone(), &mut self.document, &plain)
         else {
             return false;
@@ -363,7 +363,7 @@ impl<'a> Intake<'a> {
         self.decoded += size;
         self.note_enough();
         let message = PayloadSpan { part: Part::Body(body), document: self.keep(mark, Some(root)) };
-        self.push(Published::new(topic, Format::Pickle, &message, like.retain, like.ttl, None));
+        self.push(BatchEntry::new(topic, Format::Pickle, &message, like.retain, like.ttl, None));
         true
     }
 
@@ -393,7 +393,7 @@ impl<'a> Intake<'a> {
     }
 
     #[inline]
-    fn push(&mut self, published: Published) {
+    fn push(&mut self, published: BatchEntry) {
         if self.messages.capacity() == 0 {
             self.messages = self.recent.spares.messages(self.recent.messages);
         }

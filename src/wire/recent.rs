@@ -1,24 +1,24 @@
 //! What a session remembers of the frames before, so that it reads the next ones faster.
 
 use super::intake::BATCH;
-use crate::codec::pickle::KnownPickle;
-use crate::codec::{Ahead, Asked, Claim, KnownEnvelope, Spares, Workspace};
+use crate::codec::pickle::PickleCache;
+use crate::codec::{BufferPool, Claim, DialectHint, EagerEncoding, EnvelopeCache, Workspace};
 
 /// What a session remembers of the frames before, so that it reads the next ones faster.
 #[derive(Debug, Default)]
 pub struct Recent {
     /// The publish in JSON that was read in full last.
-    pub(super) known: KnownEnvelope,
+    pub(super) known: EnvelopeCache,
     /// What it asked for; `None` when there is nothing to compare with.
     pub(super) like: Option<Like>,
     /// The topic that it named.
     pub(super) topic: String,
     /// The same for pickles.
-    pub(super) known_pickle: KnownPickle,
+    pub(super) known_pickle: PickleCache,
     pub(super) like_pickle: Option<Like>,
     pub(super) topic_of_pickle: String,
     /// The dispatcher says here what is wanted of this session's messages.
-    pub(super) asked: Asked,
+    pub(super) asked: DialectHint,
     /// Batches for which nothing is written ahead.
     pub(super) pause: u32,
     /// Where memory to decode in comes from.
@@ -31,7 +31,7 @@ pub struct Recent {
     pub(super) shapes: usize,
     pub(super) connections: usize,
     /// Memory for batches, and how many messages and nodes the one before had.
-    pub(super) spares: Spares,
+    pub(super) spares: BufferPool,
     pub(super) messages: usize,
     pub(super) nodes: usize,
 }
@@ -48,7 +48,7 @@ pub(super) struct Like {
 
 impl Recent {
     /// Nothing yet, and where memory for batches and to decode in comes from.
-    pub fn new(spares: Spares, workspace: Workspace) -> Recent {
+    pub fn new(spares: BufferPool, workspace: Workspace) -> Recent {
         Recent { spares, workspace, ..Recent::default() }
     }
 
@@ -73,11 +73,11 @@ impl Recent {
     }
 
     /// What is written ahead of a batch of so many bytes.
-    pub(super) fn ahead(&mut self, bytes: usize) -> Option<Ahead> {
+    pub(super) fn ahead(&mut self, bytes: usize) -> Option<EagerEncoding> {
         if self.like.is_none() || self.pause > 0 {
             self.pause = self.pause.saturating_sub(1);
             return None;
         }
-        Ahead::begin(&self.asked, &self.spares, bytes)
+        EagerEncoding::begin(&self.asked, &self.spares, bytes)
     }
 }

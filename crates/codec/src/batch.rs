@@ -9,39 +9,39 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::ahead::{Ahead, Asked, room};
+use super::batch_entry::BatchEntry;
+use super::buffer_pool::BufferPool;
 use super::claimed::Workspace;
 use super::document::Document;
+use super::eager::{DialectHint, EagerEncoding, room};
 use super::envelope::{Content, Dialect, Part, PayloadSpan, write_judged, write_live};
 use super::memory::Claim;
-use super::page::Sheet;
+use super::out_buf::OutVec;
 use super::payload::{Payload, PayloadRef};
-use super::published::Published;
-use super::spares::Spares;
 use super::topics::Topics;
 use super::xml::KnownNames;
 use crate::protocol::{Format, Limits, Topic};
 
-/// Published messages with the bytes that they came in.
+/// BatchEntry messages with the bytes that they came in.
 #[derive(Debug)]
 pub struct Batch {
     bytes: Vec<u8>,
     document: Document,
     decoded: usize,
     topics: Topics,
-    messages: Vec<Published>,
+    messages: Vec<BatchEntry>,
     /// Whether one of them decodes to far more than its length explains.
     expands: bool,
     limits: Limits,
     /// For each dialect, which messages are wanted in it; empty for none.
     wanted: [Wanted; Dialect::ALL.len()],
     /// Who is told what is wanted.
-    asked: Option<Asked>,
+    asked: Option<DialectHint>,
     /// The deliveries that are written already.
     ahead: Option<Box<(Dialect, Run)>>,
     runs: [OnceLock<Run>; Dialect::ALL.len()],
     /// Where the batch's memory goes when it is dropped.
-    spares: Spares,
+    spares: BufferPool,
     /// What is taken of the memory for messages on their way, and how much of that is in use.
     claim: Claim,
     spent: AtomicUsize,
@@ -86,10 +86,10 @@ impl Batch {
         bytes: Vec<u8>,
         document: Document,
         topics: Topics,
-        messages: Vec<Published>,
+        messages: Vec<BatchEntry>,
         limits: Limits,
     ) -> Batch {
-        let expands = messages.iter().any(Published::expands);
+        let expands = messages.iter().any(BatchEntry::expands);
         Batch {
             bytes,
             expands,
@@ -102,7 +102,7 @@ impl Batch {
             asked: None,
             ahead: None,
             runs: Default::default(),
-            spares: Spares::default(),
+            spares: BufferPool::default(),
             claim: Claim::nothing(),
             spent: AtomicUsize::new(0),
             workspace: Workspace::default(),
@@ -114,7 +114,7 @@ impl Batch {
         let format = payload.format();
         let (part, bytes) = payload.into_part();
         let message = PayloadSpan { part, document: None };
-        let published = Published::new(0, format, &message, retain, None, None);
+        let published = BatchEntry::new(0, format, &message, retain, None, None);
         Batch::new(bytes, Document::new(), Topics::from_iter([topic]), vec![published], limits)
     }
 
@@ -127,7 +127,7 @@ impl Batch {
 
     /// The same batch of a session that wants to know what is wanted of it, and has written some deliveries already.
     #[must_use]
-    pub fn of_session(mut self, asked: Asked, ahead: Option<Ahead>) -> Batch {
+    pub fn of_session(mut self, asked: DialectHint, ahead: Option<EagerEncoding>) -> Batch {
         self.asked = Some(asked);
         let frames = ahead.and_then(|ahead| ahead.into_frames(self.messages.len()));
         self.ahead = frames.map(|(dialect, encoded, ends)| {
@@ -139,7 +139,7 @@ impl Batch {
 
     /// The same batch, whose memory becomes spare when it is dropped.
     #[must_use]
-    pub fn returning_to(mut self, spares: &Spares) -> Batch {
+    pub fn returning_to(mut self, spares: &BufferPool) -> Batch {
         self.spares = spares.clone();
         self
     }
@@ -158,7 +158,7 @@ impl Batch {
     }
 
     /// The messages, in the order in which they were published.
-    pub fn messages(&self) -> &[Published] {
+    pub fn messages(&self) -> &[BatchEntry] {
         &self.messages
     }
 
@@ -176,7 +176,7 @@ impl Batch {
     /// proportion to that.
     pub fn weight(&self) -> usize {
         let decoded = self.document.weight().max(self.decoded);
-        let own = self.bytes.capacity() + self.messages.capacity() * size_of::<Published>();
+        let own = self.bytes.capacity() + self.messages.capacity() * size_of::<BatchEntry>();
         own + decoded + self.topics.weight()
     }
 
@@ -254,7 +254,7 @@ impl Batch {
         let ends = Vec::with_capacity(self.messages.len());
         let mut run = Run::new(None, ends, 0);
         let bytes = self.bytes.len() / self.messages.len().max(1) * wanted.count(self.messages.len());
-        let mut out = Sheet::new(self.spares.room(room(dialect, bytes)));
+        let mut out = OutVec::new(self.spares.room(room(dialect, bytes)));
         let mut scratch = Scratch::default();
         for (index, published) in self.messages.iter().enumerate() {
             if wanted.includes(index) && !dialect.passes_on(published.format()) {
@@ -289,10 +289,10 @@ impl Batch {
 
     fn encode_one(
         &self,
-        published: &Published,
+        published: &BatchEntry,
         dialect: Dialect,
         scratch: &mut Scratch,
-        out: &mut Sheet,
+        out: &mut OutVec,
     ) -> Result<(), crate::protocol::Refusal> {
         let format = published.format();
         let topic = self.topics.get(published.topic()).as_str();

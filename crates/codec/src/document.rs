@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::mem;
 use std::ops::Range;
 
-use super::page::Span;
-use super::spares::Spares;
+use super::buffer_pool::BufferPool;
+use super::out_buf::Span;
 use crate::protocol::{DECODED_FLOOR, DECODED_PER_BYTE, ErrorCode, Limits, NODE_SIZE, Refusal};
 
 /// One value, or the head of a container whose children follow.
@@ -131,12 +131,12 @@ impl Document {
     }
 
     /// An empty document for about so many nodes, in memory that was used before.
-    pub fn with_nodes(count: usize, spares: &Spares) -> Document {
+    pub fn with_nodes(count: usize, spares: &BufferPool) -> Document {
         Document { nodes: spares.nodes(count), own: Vec::new() }
     }
 
     /// Becomes empty, and its memory spare.
-    pub(super) fn return_to(&mut self, spares: &Spares) {
+    pub(super) fn return_to(&mut self, spares: &BufferPool) {
         spares.give_back_nodes(mem::take(&mut self.nodes));
     }
 

@@ -11,7 +11,7 @@ use std::ops::Range;
 use num_bigint::BigInt;
 
 use super::document::{Budget, Document, Node, Size, View};
-use super::words::fingerprint;
+use super::swar::fingerprint;
 use crate::protocol::{ErrorCode, NODE_SIZE, Refusal};
 
 /// Up to this many string keys are compared with each other; more are hashed.

@@ -31,11 +31,13 @@
 //! bytes into a `Document`, a writer turns a document into bytes; a `Batch` carries what one read brought to all who
 //! want it, and a `Payload` is one message that is remembered. These are public for the broker and hidden here.
 
-mod ahead;
 mod batch;
+mod batch_entry;
+mod buffer_pool;
 mod claimed;
 mod convert;
 mod document;
+mod eager;
 mod envelope;
 #[doc(hidden)]
 pub mod json;
@@ -44,14 +46,12 @@ mod memory;
 mod message;
 mod nesting;
 mod number;
-mod page;
+mod out_buf;
 mod payload;
 pub mod pickle;
 pub mod protocol;
-mod published;
-mod spares;
+mod swar;
 mod topics;
-mod words;
 #[doc(hidden)]
 pub mod xml;
 
@@ -60,9 +60,11 @@ pub use protocol::{ErrorCode, Format, Limits, Refusal, Value};
 
 // What the broker is made of. No part of the interface: it changes with the broker.
 #[doc(hidden)]
-pub use ahead::{Ahead, Asked};
-#[doc(hidden)]
 pub use batch::{Batch, Run, Wanted};
+#[doc(hidden)]
+pub use batch_entry::BatchEntry;
+#[doc(hidden)]
+pub use buffer_pool::BufferPool;
 #[doc(hidden)]
 pub use claimed::{DECODING_FACTOR, Workspace};
 #[doc(hidden)]
@@ -70,8 +72,10 @@ pub use convert::{from_value, to_value};
 #[doc(hidden)]
 pub use document::{Budget, Document, Mark, Node, Size, Text, View};
 #[doc(hidden)]
+pub use eager::{DialectHint, EagerEncoding};
+#[doc(hidden)]
 pub use envelope::{
-    Content, ControlRequest, Dialect, FrameField, KnownEnvelope, Part, PayloadSpan, Recognised, Request,
+    Content, ControlRequest, Dialect, EnvelopeCache, EnvelopeMatch, FrameField, Part, PayloadSpan, Request,
     decode_part, encoded_size, longest_body, read_request, write_backup, write_delivery, write_frame,
     write_reply, write_stats, write_value,
 };
@@ -79,10 +83,6 @@ pub use envelope::{
 pub use memory::{Account, Claim, Share};
 #[doc(hidden)]
 pub use payload::{Frame, Payload, PayloadRef};
-#[doc(hidden)]
-pub use published::Published;
-#[doc(hidden)]
-pub use spares::Spares;
 #[doc(hidden)]
 pub use topics::Topics;
 

@@ -1,8 +1,8 @@
 //! Numbers as text, the same in every format that is text.
 
 use super::document::{Document, Node, Text};
-use super::page::{Page, Stop};
-use super::words::push;
+use super::out_buf::{OutBuf, Stop};
+use super::swar::push;
 use crate::protocol::MAX_INT_DIGITS;
 
 /// Why a text is no integer.
@@ -177,12 +177,12 @@ pub(super) fn int_size(number: i64) -> usize {
 
 /// The same on a page.
 #[inline(always)]
-pub(super) fn put_float(page: &mut Page<'_>, number: f64) -> Result<(), Stop> {
+pub(super) fn put_float(page: &mut OutBuf<'_>, number: f64) -> Result<(), Stop> {
     page.aside(|page| put_any_float(page, number))
 }
 
 #[inline(never)]
-fn put_any_float(mut page: Page<'_>, number: f64) -> Result<Page<'_>, Stop> {
+fn put_any_float(mut page: OutBuf<'_>, number: f64) -> Result<OutBuf<'_>, Stop> {
     let mut spelled = [0; 32];
     match spell_decimal(number, &mut spelled) {
         Some(length) => page.part(&spelled, length)?,
@@ -203,7 +203,7 @@ fn put_any_float(mut page: Page<'_>, number: f64) -> Result<Page<'_>, Stop> {
 
 /// An integer on a page.
 #[inline(always)]
-pub(super) fn put_int(page: &mut Page<'_>, number: i64) -> Result<(), Stop> {
+pub(super) fn put_int(page: &mut OutBuf<'_>, number: i64) -> Result<(), Stop> {
     match u8::try_from(number) {
         Ok(digit @ 0..=9) => page.put(&[b'0' + digit]),
         _ => page.aside(|page| put_any_int(page, number)),
@@ -211,7 +211,7 @@ pub(super) fn put_int(page: &mut Page<'_>, number: i64) -> Result<(), Stop> {
 }
 
 #[inline(never)]
-fn put_any_int(mut page: Page<'_>, number: i64) -> Result<Page<'_>, Stop> {
+fn put_any_int(mut page: OutBuf<'_>, number: i64) -> Result<OutBuf<'_>, Stop> {
     page.slice(itoa::Buffer::new().format(number).as_bytes())?;
     Ok(page)
 }

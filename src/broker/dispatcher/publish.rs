@@ -8,7 +8,7 @@ use crate::broker::delivery::{Mailbox, Put, Selection};
 use crate::broker::event::ClientId;
 use crate::broker::retained::{AHEAD, Prefetch, StoreLimits, Stored, Subtree, TopicId};
 use crate::broker::routing::{Recipient, Route, RouteSet, Way, share_equally};
-use crate::codec::{Batch, PayloadRef, Published};
+use crate::codec::{Batch, BatchEntry, PayloadRef};
 use crate::protocol::{ErrorCode, Format, Refusal, Reply, TopicName};
 
 /// Where the messages of a batch have gone so far.
@@ -165,7 +165,7 @@ impl Dispatcher {
         let messages = &batch.messages()[index..];
         let some = &messages[..messages.len().min(AHEAD)];
         let (Some(first), Some(last)) =
-            (some.iter().map(Published::topic).min(), some.iter().map(Published::topic).max())
+            (some.iter().map(BatchEntry::topic).min(), some.iter().map(BatchEntry::topic).max())
         else {
             return Prefetch::default();
         };
@@ -210,7 +210,7 @@ impl Dispatcher {
     fn store(
         &mut self,
         batch: &Batch,
-        message: &Published,
+        message: &BatchEntry,
         topic: TopicName<'_>,
         place: &mut Option<TopicId>,
         can_refuse: bool,

@@ -6,7 +6,7 @@ mod subscribers;
 use super::*;
 use crate::broker::delivery::outbox;
 use crate::broker::{Inbox, QueueLimits, Queued, Selection};
-use crate::codec::{Batch, Document, Part, Payload, PayloadSpan, Published, Topics};
+use crate::codec::{Batch, BatchEntry, Document, Part, Payload, PayloadSpan, Topics};
 use crate::protocol::{Limits, Value};
 
 const CLIENT: ClientId = ClientId(7);
@@ -204,7 +204,7 @@ fn a_batch_of_many_topics_stores_the_last_of_each() {
     let bytes: Vec<u8> = (0..200_u8).collect();
     let messages = (0..200_usize).map(|at| {
         let message = PayloadSpan { part: Part::Value(at..at + 1), document: None };
-        Published::new((at % 40) as u32, Format::Pickle, &message, at < 150, None, None)
+        BatchEntry::new((at % 40) as u32, Format::Pickle, &message, at < 150, None, None)
     });
     let batch = Batch::new(bytes, Document::new(), topics, messages.collect(), Limits::default());
     let refused = dispatcher.publish(batch, true);
@@ -264,7 +264,7 @@ fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
                     let start = bytes.len();
                     bytes.resize(start + length, (bytes.len() % 251) as u8);
                     let message = PayloadSpan { part: Part::Value(start..bytes.len()), document: None };
-                    published.push(Published::new(
+                    published.push(BatchEntry::new(
                         *topic as u32,
                         Format::Json,
                         &message,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::broker::{BACKLOG_COST, Backlog, Counters, Delivery, Memory, Outbox, Piece, outbox};
-use crate::codec::{Dialect, Share, Spares};
+use crate::codec::{BufferPool, Dialect, Share};
 use crate::protocol::{ErrorCode, Format, HEADER_LEN, Header, Refusal, Reply, TopicFilter};
 use crate::transport::connections::Connections;
 use crate::transport::line::Line;
@@ -38,7 +38,7 @@ fn without_threads(write_timeout: Duration) -> Connected {
         memory: Memory::unlimited(),
         allowances: crate::transport::allowances::Allowances::new(),
         shapes: Arc::default(),
-        spares: Spares::new(),
+        spares: BufferPool::new(),
         store_full: Arc::default(),
         awake: Default::default(),
         next_client: Default::default(),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::longest::encoded_room;
 use super::reply::{Content, Dialect};
 use super::write::{Field, header, write_frame};
-use crate::page::{Page, Sheet, Stop};
+use crate::out_buf::{OutBuf, OutVec, Stop};
 use crate::protocol::{HEADER_LEN, Limits};
 use crate::xml::KnownNames;
 use crate::{json, pickle, xml};
@@ -14,13 +14,13 @@ use crate::{json, pickle, xml};
 /// Appends a delivery that is no stored value.
 #[inline]
 pub(crate) fn write_live(
-    sheet: &mut Sheet,
+    sheet: &mut OutVec,
     dialect: Dialect,
     topic: &str,
     message: Content<'_>,
     known: &mut KnownNames,
 ) {
-    // Asked for where there is not room enough.
+    // DialectHint for where there is not room enough.
     let size = || match message {
         Content::Decoded(view) => encoded_room(view, dialect),
         Content::Published(bytes) => bytes.len() as u64,
@@ -61,7 +61,7 @@ pub(crate) fn write_live(
 /// unusual is to be decoded first, and nothing is appended then.
 #[inline]
 pub(crate) fn write_judged(
-    sheet: &mut Sheet,
+    sheet: &mut OutVec,
     dialect: Dialect,
     topic: &str,
     source: &[u8],
@@ -75,7 +75,7 @@ pub(crate) fn write_judged(
 /// judged another way, and nothing is appended then.
 #[inline]
 pub(crate) fn write_unjudged(
-    sheet: &mut Sheet,
+    sheet: &mut OutVec,
     to: (Dialect, &str),
     source: &[u8],
     text: Range<usize>,
@@ -92,7 +92,7 @@ pub(crate) fn write_unjudged(
 
 #[inline(always)]
 fn translate<const JUDGE: bool>(
-    sheet: &mut Sheet,
+    sheet: &mut OutVec,
     dialect: Dialect,
     topic: &str,
     source: &[u8],
@@ -128,11 +128,11 @@ fn translate<const JUDGE: bool>(
 
 #[inline(always)]
 fn in_json(
-    sheet: &mut Sheet,
+    sheet: &mut OutVec,
     dialect: Dialect,
     topic: &str,
     size: impl FnOnce() -> u64,
-    mut payload: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
+    mut payload: impl for<'a> FnMut(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>,
 ) -> bool {
     framed(sheet, dialect, size, |mut page| {
         page.put(b"\0\0\0\0\0{\"command\":\"publish\",\"topic\":")?;
@@ -146,10 +146,10 @@ fn in_json(
 
 #[inline(always)]
 fn in_xml(
-    sheet: &mut Sheet,
+    sheet: &mut OutVec,
     topic: &str,
     size: impl FnOnce() -> u64,
-    mut payload: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
+    mut payload: impl for<'a> FnMut(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>,
 ) -> bool {
     if !xml::is_plain(topic.as_bytes()) {
         return false;
@@ -166,10 +166,10 @@ fn in_xml(
 
 #[inline(always)]
 fn in_pickle(
-    sheet: &mut Sheet,
+    sheet: &mut OutVec,
     topic: &str,
     size: impl FnOnce() -> u64,
-    mut payload: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
+    mut payload: impl for<'a> FnMut(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>,
 ) -> bool {
     framed(sheet, Dialect::Pickle, size, |mut page| {
         page.put(b"\0\0\0\0\0\x80\x04}(\x8c\x07command\x8c\x07publish\x8c\x05topic")?;
@@ -184,10 +184,10 @@ fn in_pickle(
 /// Appends a frame: `write` leaves room for its header. `size` says how long its payload is, or 0 where nobody knows.
 #[inline(always)]
 fn framed(
-    sheet: &mut Sheet,
+    sheet: &mut OutVec,
     dialect: Dialect,
     size: impl FnOnce() -> u64,
-    write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
+    write: impl for<'a> FnMut(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>,
 ) -> bool {
     let start = sheet.len();
     let is_written = sheet.fill_sized(size, write);
@@ -215,7 +215,7 @@ mod tests {
                     [Content::Decoded(view), Content::Published(b"<message type=\"int\">1</message>")]
                 {
                     let fields = [("command", Field::Str("publish")), ("topic", Field::Str(topic))];
-                    let (mut live, mut frame) = (Sheet::default(), Vec::new());
+                    let (mut live, mut frame) = (OutVec::default(), Vec::new());
                     write_live(&mut live, dialect, topic, message, &mut KnownNames::default());
                     write_frame(&mut frame, dialect, fields.iter(), Some(message));
                     assert_eq!(live.into_bytes(), frame);
@@ -233,7 +233,7 @@ mod tests {
         let content = Content::Decoded(document.view(json, root));
         for dialect in [Dialect::Xml, Dialect::Pickle] {
             for topic in ["weather/oslo", "a&b", "ü"] {
-                let (mut judged, mut decoded) = (Sheet::default(), Sheet::default());
+                let (mut judged, mut decoded) = (OutVec::default(), OutVec::default());
                 let mut known = KnownNames::default();
                 let written = write_judged(&mut judged, dialect, topic, json, 0..json.len(), &mut known);
                 assert_eq!(written, dialect == Dialect::Pickle || topic == "weather/oslo");

@@ -1,7 +1,7 @@
 //! The message around the payload, in every format: requests are read, replies and deliveries are written.
 
+mod cache;
 mod fields;
-mod known;
 mod live;
 mod longest;
 mod reply;
@@ -9,9 +9,9 @@ mod request;
 mod tighter;
 mod write;
 
+pub(super) use cache::MOST_REMEMBERED;
+pub use cache::{EnvelopeCache, EnvelopeMatch};
 pub(super) use fields::{Field, Fields, Name};
-pub(super) use known::MOST_REMEMBERED;
-pub use known::{KnownEnvelope, Recognised};
 pub(super) use live::{write_judged, write_live, write_unjudged};
 pub(super) use longest::{decoded_surely_fits, hold_value_to_max_encoded, longest_unjudged};
 pub use longest::{encoded_size, longest_body};

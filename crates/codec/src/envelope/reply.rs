@@ -2,7 +2,7 @@
 
 use super::live::write_live;
 use super::write::{Field, write_frame};
-use crate::page::at_the_end_of;
+use crate::out_buf::at_the_end_of;
 use crate::protocol::{Format, Id, Limits, Reply, Value};
 use crate::xml::KnownNames;
 use crate::{Document, View, from_value};

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::protocol::{ErrorCode, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
-use crate::words::{is_utf8, stops};
+use crate::swar::{is_utf8, stops};
 
 /// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the object that is the
 /// message body is one more.

@@ -5,8 +5,8 @@ use std::ops::Range;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::fast_decode;
 use super::grammar::{Bracket, Grammar, Piece, Sink, float, hex_value, too_deep};
-use super::straight;
 use crate::document::{Budget, Document, Node, Size, Text, value_depth};
 use crate::keys::settle;
 use crate::number::{IntFault, parse_int};
@@ -24,7 +24,7 @@ pub fn decode(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<usize, Refusal> {
-    match straight::read(source, range.clone(), document, limits) {
+    match fast_decode::read(source, range.clone(), document, limits) {
         Some(root) => Ok(root),
         None => by_grammar(source, range, document, limits),
     }

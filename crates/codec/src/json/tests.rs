@@ -294,7 +294,7 @@ fn both_ways_lead_to_the_same_document() {
             })
         };
         let mut document = Document::new();
-        let straight = straight::read(&source, range.clone(), &mut document, limits);
+        let straight = fast_decode::read(&source, range.clone(), &mut document, limits);
         let straight = read(straight, document);
         let mut document = Document::new();
         let grammar = read::by_grammar(&source, range, &mut document, limits);

@@ -7,8 +7,8 @@ use super::size::size;
 use crate::document::{Node, View};
 use crate::nesting::Outer;
 use crate::number::{put_float, put_int, write_float, write_int};
-use crate::page::{Page, Span, Stop, fill, room};
-use crate::words::{every_word, has_neither, is_free_of, push, stops};
+use crate::out_buf::{OutBuf, Span, Stop, fill, room};
+use crate::swar::{every_word, has_neither, is_free_of, push, stops};
 
 /// Appends a value. With `exact`, everything that JSON cannot tell apart is tagged; without, tuples are arrays,
 /// frozensets are sets, and keys are spelled as `json.dumps` spells them.
@@ -31,7 +31,7 @@ fn write(view: View<'_>, exact: bool, tag_wide_ints: bool, out: &mut Vec<u8>) {
 }
 
 /// The same as [`encode`] on a page.
-pub(crate) fn put<'p>(view: View<'_>, exact: bool, page: Page<'p>) -> Result<Page<'p>, Stop> {
+pub(crate) fn put<'p>(view: View<'_>, exact: bool, page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
     put_value(view, exact, exact, page)
 }
 
@@ -39,8 +39,8 @@ fn put_value<'p>(
     view: View<'_>,
     exact: bool,
     tag_wide_ints: bool,
-    mut page: Page<'p>,
-) -> Result<Page<'p>, Stop> {
+    mut page: OutBuf<'p>,
+) -> Result<OutBuf<'p>, Stop> {
     let nodes = view.nodes();
     let mut open = Open { style: Style::Whole, missing: 1 };
     let mut outer = Outer::new(open);
@@ -240,7 +240,7 @@ fn no_two_keys_meet(view: &View<'_>, start: usize, end: usize) -> bool {
 /// A string between quotes, `before` in front of it; the closing quote is the first byte of `after`.
 #[inline(always)]
 fn put_string<const B: usize, const A: usize>(
-    page: &mut Page<'_>,
+    page: &mut OutBuf<'_>,
     text: Span<'_>,
     before: &[u8; B],
     after: &[u8; A],
@@ -266,7 +266,7 @@ fn put_string<const B: usize, const A: usize>(
 
 /// A string of any length in its quotes.
 #[inline(never)]
-pub(crate) fn put_text<'p>(text: &[u8], mut page: Page<'p>) -> Result<Page<'p>, Stop> {
+pub(crate) fn put_text<'p>(text: &[u8], mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
     if is_free_of(text, |word| stops(word, b'"', b'\\')) {
         page.put(b"\"")?;
         page.slice(text)?;
@@ -298,7 +298,7 @@ const ESCAPES: [([u8; 8], usize); 0x5d] = {
 
 /// A string with escapes in its quotes.
 #[cold]
-fn put_escaped<'p>(text: &[u8], mut page: Page<'p>) -> Result<Page<'p>, Stop> {
+fn put_escaped<'p>(text: &[u8], mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
     page.put(b"\"")?;
     let mut rest = text;
     loop {
@@ -323,7 +323,7 @@ fn put_escaped<'p>(text: &[u8], mut page: Page<'p>) -> Result<Page<'p>, Stop> {
 
 /// A key that is no string, and its colon.
 #[cold]
-fn put_other_key<'p>(view: View<'_>, key: Node, mut page: Page<'p>) -> Result<Page<'p>, Stop> {
+fn put_other_key<'p>(view: View<'_>, key: Node, mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
     let mut spelled = Vec::with_capacity(64);
     spell_key(&view, key, &mut spelled);
     page.slice(&spelled)?;
@@ -337,8 +337,8 @@ fn put_scalar<'p>(
     view: View<'_>,
     scalar: Node,
     tag_wide_ints: bool,
-    mut page: Page<'p>,
-) -> Result<Page<'p>, Stop> {
+    mut page: OutBuf<'p>,
+) -> Result<OutBuf<'p>, Stop> {
     if scalar == Node::None {
         page.put(b"null")?;
         return Ok(page);

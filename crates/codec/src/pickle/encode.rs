@@ -9,8 +9,8 @@ use super::opcode::*;
 use super::piece::{put_float, put_int, put_long, put_str};
 use super::size::size;
 use crate::nesting::Outer;
-use crate::page::{Page, Span, Stop, fill, room};
-use crate::words::push;
+use crate::out_buf::{OutBuf, Span, Stop, fill, room};
+use crate::swar::push;
 use crate::{Node, Size, View};
 
 /// The protocol that is written: the oldest one that spells sets without imports.
@@ -24,7 +24,7 @@ pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
 }
 
 /// The same on a page.
-pub(crate) fn put<'p>(view: View<'_>, mut page: Page<'p>) -> Result<Page<'p>, Stop> {
+pub(crate) fn put<'p>(view: View<'_>, mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
     /// A container that is being written.
     #[derive(Clone, Copy)]
     struct Open {
@@ -92,7 +92,7 @@ pub(crate) fn put<'p>(view: View<'_>, mut page: Page<'p>) -> Result<Page<'p>, St
 
 /// A scalar that is met less often.
 #[inline(never)]
-fn put_unusual<'p>(page: Page<'p>, scalar: Node, view: View<'_>) -> Result<Page<'p>, Stop> {
+fn put_unusual<'p>(page: OutBuf<'p>, scalar: Node, view: View<'_>) -> Result<OutBuf<'p>, Stop> {
     match scalar {
         Node::Bytes(text) => put_long(page, SHORT_BINBYTES, BINBYTES, view.text(text)),
         Node::BigInt(digits) => put_big_int(page, view.text(digits)),
@@ -162,7 +162,7 @@ pub fn write_int(number: i64, out: &mut Vec<u8>) {
 }
 
 /// Writes an integer that is spelled in decimal, as documents spell those beyond 64 bits.
-fn put_big_int<'p>(page: Page<'p>, digits: &[u8]) -> Result<Page<'p>, Stop> {
+fn put_big_int<'p>(page: OutBuf<'p>, digits: &[u8]) -> Result<OutBuf<'p>, Stop> {
     let number = BigInt::parse_bytes(digits, 10);
     debug_assert!(number.is_some(), "a document's integers are decimal");
     let bytes = number.unwrap_or_default().to_signed_bytes_le();
@@ -176,7 +176,7 @@ pub fn write_str(text: &[u8], out: &mut Vec<u8>) {
 
 /// A str on a page; `text` is UTF-8.
 #[inline]
-pub(crate) fn put_text<'p>(text: &[u8], mut page: Page<'p>) -> Result<Page<'p>, Stop> {
+pub(crate) fn put_text<'p>(text: &[u8], mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
     put_str(&mut page, Span::new(text, text.len()))?;
     Ok(page)
 }

@@ -7,12 +7,13 @@
 //!
 //! Losses: a `bytearray` arrives as `bytes`, and a shared reference as a copy.
 
+mod cache;
+mod disassemble;
 mod encode;
+mod fast_decode;
 mod flatten;
-mod known;
 mod machine;
 mod number;
-mod onward;
 mod opcode;
 mod piece;
 mod plain;
@@ -20,11 +21,10 @@ mod reader;
 mod size;
 mod stack;
 mod store;
-mod straight;
 #[cfg(test)]
 mod tests;
 mod text;
-mod walk;
+mod transcode;
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -35,12 +35,12 @@ pub use encode::{
     write_prologue, write_stop, write_str,
 };
 
+pub use cache::{PickleCache, PickleMatch};
+pub use disassemble::{Argument, Opcode, Opcodes, opcodes};
 pub(super) use encode::{put, put_text};
-pub use known::{KnownPickle, RecognisedPickle};
-pub use onward::encode_json;
-pub(super) use onward::put_json;
 pub(super) use size::size;
-pub use walk::{Argument, Opcode, Opcodes, opcodes};
+pub use transcode::encode_json;
+pub(super) use transcode::put_json;
 
 use self::flatten::Flat;
 use self::machine::Machine;
@@ -60,7 +60,7 @@ pub fn decode(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<usize, Refusal> {
-    if let Some(root) = straight::read(source, range.clone(), document, limits, MAX_DEPTH) {
+    if let Some(root) = fast_decode::read(source, range.clone(), document, limits, MAX_DEPTH) {
         return Ok(root);
     }
     by_machine(source, range, document, limits)
@@ -91,7 +91,7 @@ pub fn decode_body(
     limits: &Limits,
 ) -> Result<usize, Refusal> {
     let mark = document.mark();
-    if let Some(root) = straight::read(source, range.clone(), document, limits, MAX_DEPTH + 1) {
+    if let Some(root) = fast_decode::read(source, range.clone(), document, limits, MAX_DEPTH + 1) {
         if has_string_keys(document, root) {
             return Ok(root);
         }

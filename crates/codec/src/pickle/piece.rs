@@ -1,11 +1,11 @@
 //! The opcodes of scalars on a page.
 
 use super::opcode::*;
-use crate::page::{Page, Span, Stop};
+use crate::out_buf::{OutBuf, Span, Stop};
 
 /// Appends a str, UTF-8.
 #[inline(always)]
-pub(super) fn put_str(page: &mut Page<'_>, text: Span<'_>) -> Result<(), Stop> {
+pub(super) fn put_str(page: &mut OutBuf<'_>, text: Span<'_>) -> Result<(), Stop> {
     if text.len() > 16 {
         return page.aside(|page| put_long(page, SHORT_BINUNICODE, BINUNICODE, text.text()));
     }
@@ -19,7 +19,12 @@ pub(super) fn put_str(page: &mut Page<'_>, text: Span<'_>) -> Result<(), Stop> {
 
 /// Appends a text after its opcode and length.
 #[inline(never)]
-pub(super) fn put_long<'p>(mut page: Page<'p>, short: u8, long: u8, text: &[u8]) -> Result<Page<'p>, Stop> {
+pub(super) fn put_long<'p>(
+    mut page: OutBuf<'p>,
+    short: u8,
+    long: u8,
+    text: &[u8],
+) -> Result<OutBuf<'p>, Stop> {
     if let Ok(length) = u8::try_from(text.len()) {
         page.put(&[short, length])?;
     } else {
@@ -32,7 +37,7 @@ pub(super) fn put_long<'p>(mut page: Page<'p>, short: u8, long: u8, text: &[u8])
 
 /// Appends an integer.
 #[inline(always)]
-pub(super) fn put_int(page: &mut Page<'_>, number: i64) -> Result<(), Stop> {
+pub(super) fn put_int(page: &mut OutBuf<'_>, number: i64) -> Result<(), Stop> {
     if let Ok(number) = u8::try_from(number) {
         return page.put(&[BININT1, number]);
     }
@@ -51,7 +56,7 @@ pub(super) fn put_int(page: &mut Page<'_>, number: i64) -> Result<(), Stop> {
 
 /// Appends a double.
 #[inline(always)]
-pub(super) fn put_float(page: &mut Page<'_>, number: f64) -> Result<(), Stop> {
+pub(super) fn put_float(page: &mut OutBuf<'_>, number: f64) -> Result<(), Stop> {
     let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
     page.put(&[BINFLOAT, a, b, c, d, e, f, g, h])
 }

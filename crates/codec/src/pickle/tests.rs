@@ -423,7 +423,7 @@ fn both_ways_lead_to_the_same_document() {
             })
         };
         let all = 0..pickle.len();
-        let straight = read(&|document| straight::read(pickle, all.clone(), document, limits, MAX_DEPTH));
+        let straight = read(&|document| fast_decode::read(pickle, all.clone(), document, limits, MAX_DEPTH));
         let machine = || read(&|document| by_machine(pickle, all.clone(), document, limits).ok());
         assert!(straight.is_none() || straight == machine(), "{}", pickle.escape_ascii());
         let body = read(&|document| decode_body(pickle, all.clone(), document, limits).ok());

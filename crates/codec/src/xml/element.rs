@@ -3,8 +3,8 @@
 use super::chars;
 use super::escape::is_carriable;
 use super::write::push_key;
-use crate::page::{Page, Span, Stop};
-use crate::words::{HIGH, ONES, fingerprint, place_of, short_print};
+use crate::out_buf::{OutBuf, Span, Stop};
+use crate::swar::{HIGH, ONES, fingerprint, place_of, short_print};
 
 /// What an element is called: the first `length` of 16 bytes, or an [`UnusualName`].
 #[derive(Clone, Copy)]
@@ -129,7 +129,7 @@ fn is_word_of_letters(word: u64, length: usize) -> bool {
 /// Appends a start tag.
 #[inline(always)]
 pub(super) fn begin(
-    page: &mut Page<'_>,
+    page: &mut OutBuf<'_>,
     name: Name<'_>,
     kind: Kind,
     unusual: &[UnusualName<'_>],
@@ -151,10 +151,10 @@ pub(super) fn begin(
 
 #[cold]
 fn begin_unusual<'p>(
-    mut page: Page<'p>,
+    mut page: OutBuf<'p>,
     name: Name<'_>,
     unusual: &[UnusualName<'_>],
-) -> Result<Page<'p>, Stop> {
+) -> Result<OutBuf<'p>, Stop> {
     let name = unusual.get(name.length as usize - 17).ok_or(Stop::Unusual)?;
     if name.is_name {
         page.put(b"<")?;
@@ -169,7 +169,7 @@ fn begin_unusual<'p>(
 
 /// Appends an end tag.
 #[inline(always)]
-pub(super) fn end(page: &mut Page<'_>, name: Name<'_>, unusual: &[UnusualName<'_>]) -> Result<(), Stop> {
+pub(super) fn end(page: &mut OutBuf<'_>, name: Name<'_>, unusual: &[UnusualName<'_>]) -> Result<(), Stop> {
     match name.short() {
         Some(short) => page.with(|place: &mut [u8; 19]| {
             place[..2].copy_from_slice(b"</");
@@ -183,10 +183,10 @@ pub(super) fn end(page: &mut Page<'_>, name: Name<'_>, unusual: &[UnusualName<'_
 
 #[cold]
 fn end_unusual<'p>(
-    mut page: Page<'p>,
+    mut page: OutBuf<'p>,
     name: Name<'_>,
     unusual: &[UnusualName<'_>],
-) -> Result<Page<'p>, Stop> {
+) -> Result<OutBuf<'p>, Stop> {
     let name = unusual.get(name.length as usize - 17).ok_or(Stop::Unusual)?;
     if !name.is_name {
         page.put(b"</item>")?;
@@ -200,7 +200,7 @@ fn end_unusual<'p>(
 
 /// Appends the rest of a string's start tag and its text, whatever that holds.
 #[inline(never)]
-pub(super) fn unusual_text<'p>(mut page: Page<'p>, text: &[u8]) -> Result<Page<'p>, Stop> {
+pub(super) fn unusual_text<'p>(mut page: OutBuf<'p>, text: &[u8]) -> Result<OutBuf<'p>, Stop> {
     if !is_carriable(text) {
         page.put(b" type=\"str\" encoding=\"base64\">")?;
         return page.base64(text);

@@ -2,7 +2,7 @@
 
 use super::chars;
 use super::text::push_char;
-use crate::words::{HIGH, every_word, has_byte, has_neither};
+use crate::swar::{HIGH, every_word, has_byte, has_neither};
 
 /// Whether the text, which is UTF-8, is spelled literally in attributes and between tags. Some texts of which this is
 /// true are not found.

@@ -14,17 +14,17 @@
 mod chars;
 mod element;
 mod escape;
+mod fast_decode;
 mod fault;
 mod names;
-mod onward;
 mod plain;
 mod prolog;
 mod read;
 mod scope;
 mod size;
-mod straight;
 mod tag;
 mod text;
+mod transcode;
 mod typed;
 mod write;
 
@@ -37,9 +37,9 @@ use std::ops::Range;
 
 pub(super) use element::KnownNames;
 pub use escape::{fits_attribute, is_plain, write_attribute};
-pub use onward::encode_json;
-pub(super) use onward::put_json;
 pub(super) use size::size;
+pub use transcode::encode_json;
+pub(super) use transcode::put_json;
 pub(super) use write::put;
 pub use write::{encode, write_text};
 

@@ -10,12 +10,12 @@ use quick_xml::events::Event;
 
 use super::Body;
 use super::chars;
+use super::fast_decode;
 use super::fault::{Fault, shown};
 use super::names;
 use super::plain;
 use super::prolog;
 use super::scope::Scope;
-use super::straight;
 use super::tag::{Attribute, Names};
 use super::text::{Piece, Span};
 use super::typed::Scalar;
@@ -104,7 +104,7 @@ pub(super) fn decode(
     limits: &Limits,
     root: Root,
 ) -> Result<Body, Refusal> {
-    match straight::read(source, range.clone(), document, limits, root) {
+    match fast_decode::read(source, range.clone(), document, limits, root) {
         Some(body) => Ok(body),
         None => by_events(source, range, document, limits, root),
     }

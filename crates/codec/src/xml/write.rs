@@ -11,8 +11,8 @@ use super::escape::{is_carriable, is_literal, push_attribute, push_text};
 use super::size::size;
 use crate::nesting::Outer;
 use crate::number::{put_float, put_int};
-use crate::page::{Page, Stop, fill, room};
-use crate::words::{HIGH, ONES, is_free_of, push};
+use crate::out_buf::{OutBuf, Stop, fill, room};
+use crate::swar::{HIGH, ONES, is_free_of, push};
 use crate::{Node, View};
 
 /// How the elements inside a container are named.
@@ -48,7 +48,11 @@ pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
 }
 
 /// The same on a page, with the names that were known before.
-pub(crate) fn put<'p>(view: View<'_>, known: &mut KnownNames, mut page: Page<'p>) -> Result<Page<'p>, Stop> {
+pub(crate) fn put<'p>(
+    view: View<'_>,
+    known: &mut KnownNames,
+    mut page: OutBuf<'p>,
+) -> Result<OutBuf<'p>, Stop> {
     let nodes = view.nodes();
     let unusual = &mut Vec::new();
     let mut open = Open { name: Name::MESSAGE, inside: Inside::Whole, left: 1 };
@@ -169,7 +173,7 @@ fn marks(word: u64) -> u64 {
 
 /// The rest of a string's start tag, and its text.
 #[inline(never)]
-fn put_text<'p>(mut page: Page<'p>, text: &[u8]) -> Result<Page<'p>, Stop> {
+fn put_text<'p>(mut page: OutBuf<'p>, text: &[u8]) -> Result<OutBuf<'p>, Stop> {
     if !is_free_of(text, marks) {
         return unusual_text(page, text);
     }
@@ -181,7 +185,7 @@ fn put_text<'p>(mut page: Page<'p>, text: &[u8]) -> Result<Page<'p>, Stop> {
 
 /// The rest of the start tag of a scalar that is met less often, and its text.
 #[cold]
-fn put_scalar<'p>(mut page: Page<'p>, scalar: Node, view: View<'_>) -> Result<Page<'p>, Stop> {
+fn put_scalar<'p>(mut page: OutBuf<'p>, scalar: Node, view: View<'_>) -> Result<OutBuf<'p>, Stop> {
     match scalar {
         Node::BigInt(digits) => {
             page.put(b" type=\"int\">")?;

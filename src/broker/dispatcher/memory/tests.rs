@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::broker::persist::{Change, Expires, Fsync, Kept, Next, Store, StoreError, StoreWriter, Ticket};
 use crate::broker::retained::{Clock, Expiries, Hands, StoreLimits};
 use crate::broker::{Dispatcher, Event, Query, Subtree};
-use crate::codec::{Batch, Document, Part, Payload, PayloadSpan, Published};
+use crate::codec::{Batch, BatchEntry, Document, Part, Payload, PayloadSpan};
 use crate::protocol::{EXPIRY_COST, ErrorCode, Format, Limits, TOPIC_COST, Topic, TopicFilter};
 
 type Disk = BTreeMap<Topic, u64>;
@@ -564,7 +564,7 @@ fn a_failure_is_noticed_when_nothing_else_happens() {
 
 fn publish_to_live(dispatcher: &mut Dispatcher, name: &str, ttl: Option<u32>) -> Result<(), ErrorCode> {
     let message = PayloadSpan { part: Part::Value(0..1), document: None };
-    let published = Published::new(0, Format::Json, &message, true, ttl, None);
+    let published = BatchEntry::new(0, Format::Json, &message, true, ttl, None);
     let topics = [topic(name)].into_iter().collect();
     let batch = Batch::new(b"1".to_vec(), Document::new(), topics, vec![published], Limits::default());
     let refused = dispatcher.publish(batch, true);

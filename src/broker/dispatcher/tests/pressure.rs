@@ -113,7 +113,7 @@ fn what_one_event_brings_to_mailboxes_does_not_pass_the_share() {
     let topics: Topics = (0..600).map(|topic| Topic::parse(&format!("t/{topic}")).unwrap()).collect();
     let messages = (0..600).map(|at| {
         let message = PayloadSpan { part: Part::Value(at..at + 1), document: None };
-        Published::new(at as u32, Format::Pickle, &message, false, None, None)
+        BatchEntry::new(at as u32, Format::Pickle, &message, false, None, None)
     });
     let limits = Limits::default();
     let batch = Batch::new(vec![b'1'; 600], Document::new(), topics, messages.collect(), limits);
@@ -163,7 +163,7 @@ fn selections_are_held_of_the_queues() {
     let count = 20_000;
     let messages = (0..2 * count).map(|at| {
         let message = PayloadSpan { part: Part::Value(at..at + 1), document: None };
-        Published::new(at as u32 % 2, Format::Json, &message, false, None, None)
+        BatchEntry::new(at as u32 % 2, Format::Json, &message, false, None, None)
     });
     let bytes = vec![b'1'; 2 * count];
     let batch = Batch::new(bytes, Document::new(), names, messages.collect(), Limits::default());

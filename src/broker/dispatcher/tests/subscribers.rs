@@ -151,7 +151,7 @@ fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
     let names: Topics = topics.iter().map(|topic| Topic::parse(topic).unwrap()).collect();
     let messages = (0..topics.len()).map(|at| {
         let message = PayloadSpan { part: Part::Value(at..at + 1), document: None };
-        Published::new(at as u32, Format::Pickle, &message, at % 2 == 0, None, None)
+        BatchEntry::new(at as u32, Format::Pickle, &message, at % 2 == 0, None, None)
     });
     let batch =
         Batch::new(vec![b'1'; topics.len()], Document::new(), names, messages.collect(), Limits::default());

@@ -1,6 +1,6 @@
 //! Where the straight way has an answer, it is that of the events.
 
-use super::super::{read, straight};
+use super::super::{fast_decode, read};
 use crate::protocol::{Limits, MAX_DEPTH};
 use crate::{Document, pickle};
 
@@ -27,7 +27,7 @@ fn check(xml: &[u8], limits: &Limits, root: read::Root) -> bool {
         shown
     };
     let mut document = Document::new();
-    let Some(body) = straight::read(&source, range.clone(), &mut document, limits, root) else {
+    let Some(body) = fast_decode::read(&source, range.clone(), &mut document, limits, root) else {
         assert!(document.is_empty());
         return false;
     };

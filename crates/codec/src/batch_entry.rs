@@ -8,7 +8,7 @@ use crate::protocol::{Format, MAXIMUM_MAX_FRAME};
 
 /// One published message of a batch, in half a cache line: a batch has a thousand of them.
 #[derive(Clone, Debug)]
-pub struct Published {
+pub struct BatchEntry {
     topic: u32,
     start: u32,
     end: u32,
@@ -27,7 +27,7 @@ pub struct Published {
 // Positions fit: a batch is what one read left in a buffer, and that is less than three of the largest frames.
 const _: () = assert!(MAXIMUM_MAX_FRAME < u32::MAX / 4);
 
-impl Published {
+impl BatchEntry {
     /// A message published in `format` to the topic with the index `topic`. `retain` says whether it becomes the topic's
     /// last value, `ttl` for how many seconds, from 1 on; `verbatim` is the frame, where it can be passed on as it came.
     pub fn new(
@@ -37,10 +37,10 @@ impl Published {
         retain: bool,
         ttl: Option<u32>,
         verbatim: Option<Range<usize>>,
-    ) -> Published {
+    ) -> BatchEntry {
         let Range { start, end } = *message.part.range();
         let frame = verbatim.unwrap_or_default();
-        Published {
+        BatchEntry {
             topic,
             start: start as u32,
             end: end as u32,
@@ -57,8 +57,8 @@ impl Published {
 
     /// The same message, that decodes to far more than its length explains: it is written for each of its readers by itself.
     #[must_use]
-    pub fn expanding(self) -> Published {
-        Published { expands: true, document: None, ..self }
+    pub fn expanding(self) -> BatchEntry {
+        BatchEntry { expands: true, document: None, ..self }
     }
 
     /// Whether it decodes to far more than its length explains.
@@ -117,12 +117,12 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_what_was_said() {
-        assert_eq!(size_of::<Published>(), 32);
+        assert_eq!(size_of::<BatchEntry>(), 32);
         for part in [Part::Value(5..9), Part::Body(5..9)] {
             for document in [None, Some(0), Some(7)] {
                 for (retain, ttl, verbatim) in [(true, None, None), (false, Some(3), Some(0..10))] {
                     let message = PayloadSpan { part: part.clone(), document };
-                    let packed = Published::new(4, Format::Xml, &message, retain, ttl, verbatim.clone());
+                    let packed = BatchEntry::new(4, Format::Xml, &message, retain, ttl, verbatim.clone());
                     assert_eq!((packed.topic(), packed.format()), (4, Format::Xml));
                     assert_eq!((packed.part(), packed.document()), (part.clone(), document));
                     assert_eq!((packed.retain(), packed.ttl(), packed.verbatim()), (retain, ttl, verbatim));

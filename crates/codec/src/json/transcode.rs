@@ -8,11 +8,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::glance::is_number;
+use super::fast_validate::is_number;
 use super::read::unescape;
 use crate::number::{parse_decimal, quotient};
-use crate::page::{Span, Stop};
-use crate::words::{HIGH, fingerprint, place_of, short_print, stops};
+use crate::out_buf::{Span, Stop};
+use crate::swar::{HIGH, fingerprint, place_of, short_print, stops};
 
 /// Keys of all objects that are open.
 const KEYS: usize = 64;
@@ -120,7 +120,7 @@ struct Open<N> {
 
 /// Goes through the value that begins `source[range]`, and returns where it ends; `root` is what it is called.
 ///
-/// The value has been judged, or with `JUDGE` the text is an [everyday](super::glance) one, and what is no JSON is found out
+/// The value has been judged, or with `JUDGE` the text is an [everyday](super::fast_validate) one, and what is no JSON is found out
 /// here.
 #[inline(always)]
 pub(crate) fn walk<'a, T: Target<'a>, const JUDGE: bool>(

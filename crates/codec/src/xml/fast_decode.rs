@@ -15,7 +15,7 @@ use crate::keys::settle;
 use crate::nesting::Outer;
 use crate::number::parse_decimal;
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
-use crate::words::{HIGH, is_same, stops};
+use crate::swar::{HIGH, is_same, stops};
 
 /// As many fields a body may have here.
 const FEW: usize = 8;

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::document::View;
-use super::words::ONES;
+use super::swar::ONES;
 use crate::protocol::NODE_SIZE;
 
 /// Why a page was not filled.
@@ -25,32 +25,32 @@ pub(super) enum Stop {
 /// The part of a page that is not written yet. Functions that are not inlined get it by value and give it back, so that
 /// on the way it stays in registers.
 #[derive(Default)]
-pub(super) struct Page<'a> {
+pub(super) struct OutBuf<'a> {
     room: &'a mut [u8],
 }
 
 /// Bytes that grow a page at a time. What lies behind those that are written is room that is there already.
 #[derive(Debug)]
-pub(super) struct Sheet {
+pub(super) struct OutVec {
     bytes: Vec<u8>,
     used: usize,
     /// It does not grow any more when it has so many bytes.
     most: usize,
 }
 
-impl Sheet {
+impl OutVec {
     /// As little as a page has.
     const SMALLEST: usize = 64;
 
     /// No bytes, and as much room as `bytes` is long. What these are does not matter.
-    pub(super) fn new(bytes: Vec<u8>) -> Sheet {
-        Sheet { bytes, used: 0, most: usize::MAX }
+    pub(super) fn new(bytes: Vec<u8>) -> OutVec {
+        OutVec { bytes, used: 0, most: usize::MAX }
     }
 
     /// The same sheet, that becomes twice as large as `most` at most. What does not fit is not written.
     #[must_use]
-    pub(super) fn growing_to(self, most: usize) -> Sheet {
-        Sheet { most, ..self }
+    pub(super) fn growing_to(self, most: usize) -> OutVec {
+        OutVec { most, ..self }
     }
 
     /// How many bytes are written.
@@ -74,18 +74,18 @@ impl Sheet {
     /// Appends what `write` puts on a page, and says whether it did: what is not for this writer, or too long for a sheet
     /// that grows no more, leaves nothing.
     #[inline(always)]
-    pub(super) fn fill(&mut self, write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>) -> bool {
-        self.fill_growing(write, Sheet::grow)
+    pub(super) fn fill(&mut self, write: impl for<'a> FnMut(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>) -> bool {
+        self.fill_growing(write, OutVec::grow)
     }
 
     #[inline(always)]
     fn fill_growing(
         &mut self,
-        mut write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
-        mut grow: impl FnMut(&mut Sheet) -> bool,
+        mut write: impl for<'a> FnMut(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>,
+        mut grow: impl FnMut(&mut OutVec) -> bool,
     ) -> bool {
         loop {
-            match write(Page { room: &mut self.bytes[self.used..] }) {
+            match write(OutBuf { room: &mut self.bytes[self.used..] }) {
                 Ok(page) => {
                     let left = page.room.len();
                     self.used = self.bytes.len() - left;
@@ -107,7 +107,7 @@ impl Sheet {
     pub(super) fn fill_sized(
         &mut self,
         size: impl FnOnce() -> u64,
-        mut write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
+        mut write: impl for<'a> FnMut(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>,
     ) -> bool {
         let mut size = Some(size);
         self.fill_growing(&mut write, |sheet| match size.take() {
@@ -149,22 +149,22 @@ impl Sheet {
         if self.bytes.len() >= self.most {
             return false;
         }
-        self.bytes.resize((2 * self.bytes.len()).max(Sheet::SMALLEST), 0);
+        self.bytes.resize((2 * self.bytes.len()).max(OutVec::SMALLEST), 0);
         true
     }
 }
 
-impl Default for Sheet {
-    fn default() -> Sheet {
-        Sheet::new(Vec::new())
+impl Default for OutVec {
+    fn default() -> OutVec {
+        OutVec::new(Vec::new())
     }
 }
 
 /// Lets `write` append to a vector, which gets room for so many bytes first.
 #[inline(always)]
-pub(super) fn at_the_end_of<T>(out: &mut Vec<u8>, room: usize, write: impl FnOnce(&mut Sheet) -> T) -> T {
-    let mut sheet = Sheet { used: out.len(), ..Sheet::new(mem::take(out)) };
-    sheet.bytes.resize(sheet.used + room.max(Sheet::SMALLEST), 0);
+pub(super) fn at_the_end_of<T>(out: &mut Vec<u8>, room: usize, write: impl FnOnce(&mut OutVec) -> T) -> T {
+    let mut sheet = OutVec { used: out.len(), ..OutVec::new(mem::take(out)) };
+    sheet.bytes.resize(sheet.used + room.max(OutVec::SMALLEST), 0);
     let result = write(&mut sheet);
     *out = sheet.into_bytes();
     result
@@ -181,17 +181,17 @@ pub(super) fn room(view: &View<'_>, guess: usize, size: impl FnOnce() -> u64) ->
     usize::try_from(size()).unwrap_or(usize::MAX).saturating_add(64)
 }
 
-/// As [`Sheet::fill`], at the end of a vector.
+/// As [`OutVec::fill`], at the end of a vector.
 #[inline(always)]
 pub(super) fn fill(
     out: &mut Vec<u8>,
     guess: usize,
-    write: impl for<'a> FnMut(Page<'a>) -> Result<Page<'a>, Stop>,
+    write: impl for<'a> FnMut(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>,
 ) -> bool {
     at_the_end_of(out, guess, |sheet| sheet.fill(write))
 }
 
-impl<'a> Page<'a> {
+impl<'a> OutBuf<'a> {
     /// Appends as many of `N` bytes as `write` says that it wrote.
     #[inline(always)]
     pub(super) fn with<const N: usize>(
@@ -208,7 +208,7 @@ impl<'a> Page<'a> {
     #[inline(always)]
     pub(super) fn aside(
         &mut self,
-        write: impl FnOnce(Page<'a>) -> Result<Page<'a>, Stop>,
+        write: impl FnOnce(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>,
     ) -> Result<(), Stop> {
         *self = write(mem::take(self))?;
         Ok(())
@@ -237,11 +237,11 @@ impl<'a> Page<'a> {
 
     /// Appends the base64 of bytes, padded.
     #[inline(never)]
-    pub(super) fn base64(self, bytes: &[u8]) -> Result<Page<'a>, Stop> {
+    pub(super) fn base64(self, bytes: &[u8]) -> Result<OutBuf<'a>, Stop> {
         let length = bytes.len().div_ceil(3) * 4;
         let (place, room) = self.room.split_at_mut_checked(length).ok_or(Stop::Full)?;
         STANDARD.encode_slice(bytes, place).map_err(|_| Stop::Unusual)?;
-        Ok(Page { room })
+        Ok(OutBuf { room })
     }
 
     /// Appends a text of any length.

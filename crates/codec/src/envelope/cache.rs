@@ -13,7 +13,7 @@ pub(crate) const MOST_REMEMBERED: usize = 4 << 10;
 
 /// The bytes around the payload of a publish that was read in full.
 #[derive(Debug, Default)]
-pub struct KnownEnvelope {
+pub struct EnvelopeCache {
     /// From the start of the body to the payload; empty while nothing is known.
     before: Vec<u8>,
     /// From the payload to the end of the body.
@@ -24,19 +24,19 @@ pub struct KnownEnvelope {
 
 /// A publish that was recognised.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Recognised<'a> {
+pub struct EnvelopeMatch<'a> {
     /// The topic, where it is another one than that of the publish before. Not judged yet.
     pub topic: Option<&'a str>,
     /// Where the payload lies. It was judged, and no decoding is needed for that.
     pub message: Range<usize>,
 }
 
-impl KnownEnvelope {
+impl EnvelopeCache {
     /// Remembers what is around the payload of a body that was accepted: a publish to `topic`, its payload at `message`.
     /// Returns false, and remembers nothing, where that is longer than it is worth: every connection remembers one.
     pub fn learn(&mut self, source: &[u8], body: Range<usize>, message: Range<usize>, topic: &str) -> bool {
         if body.len() - message.len() > MOST_REMEMBERED {
-            *self = KnownEnvelope::default();
+            *self = EnvelopeCache::default();
             return false;
         }
         self.before.clear();
@@ -58,7 +58,7 @@ impl KnownEnvelope {
         source: &'a [u8],
         body: Range<usize>,
         limits: &Limits,
-    ) -> Option<Recognised<'a>> {
+    ) -> Option<EnvelopeMatch<'a>> {
         let judge = |_: Option<&str>, start| json::plain_value(source, body.clone(), start, limits);
         self.recognise_with(source, body.clone(), judge)
     }
@@ -71,7 +71,7 @@ impl KnownEnvelope {
         source: &'a [u8],
         body: Range<usize>,
         judge: impl FnOnce(Option<&str>, usize) -> Option<usize>,
-    ) -> Option<Recognised<'a>> {
+    ) -> Option<EnvelopeMatch<'a>> {
         if self.before.is_empty() {
             return None;
         }
@@ -84,7 +84,7 @@ impl KnownEnvelope {
         };
         let start = body.start + start;
         let end = judge(topic, start)?;
-        (source[end..body.end] == *self.after).then_some(Recognised { topic, message: start..end })
+        (source[end..body.end] == *self.after).then_some(EnvelopeMatch { topic, message: start..end })
     }
 
     /// The topic of a body that differs in it, and where its payload begins.
@@ -170,8 +170,8 @@ mod tests {
         }
     }
 
-    fn learned(body: &[u8]) -> KnownEnvelope {
-        let mut known = KnownEnvelope::default();
+    fn learned(body: &[u8]) -> EnvelopeCache {
+        let mut known = EnvelopeCache::default();
         let limits = Limits::default();
         let request = read_request(body, Format::Json, 0..body.len(), &mut Document::new(), &limits);
         if let Ok(Request::Publish { topic, message: PayloadSpan { part: Part::Value(range), .. }, .. }) =
@@ -220,7 +220,7 @@ mod tests {
             }
             let limits = Limits { decoded_size, max_encoded, depth, int_digits, ..Limits::default() };
             let known = learned(original);
-            if let Some(Recognised { topic, message }) = known.recognise(&changed, 0..changed.len(), &limits) {
+            if let Some(EnvelopeMatch { topic, message }) = known.recognise(&changed, 0..changed.len(), &limits) {
                 let full = read(&changed, &limits);
                 prop_assert!(full.is_some(), "accepted {:?}", String::from_utf8_lossy(&changed));
                 let (full_topic, range, retain, verbatim) = full.unwrap();

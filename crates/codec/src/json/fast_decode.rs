@@ -13,7 +13,7 @@ use crate::keys::settle;
 use crate::nesting::Outer;
 use crate::number::{parse_decimal, parse_int};
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
-use crate::words::{HIGH, stops};
+use crate::swar::{HIGH, stops};
 
 /// Reads the JSON text in `source[range]`, appends its value to `document` and returns the index of its root; `None`
 /// leaves the text to the grammar, and the document as it was.

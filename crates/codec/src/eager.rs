@@ -1,20 +1,20 @@
 //! Deliveries that are written while their messages are judged.
 //!
 //! Where a producer's messages are all wanted in one format that is not their own, judging them first and translating them
-//! later would read them twice. The dispatcher says which dialects it found wanted, in an [`Asked`]; what a session learns
+//! later would read them twice. The dispatcher says which dialects it found wanted, in an [`DialectHint`]; what a session learns
 //! there may be out of date, and then it wrote what nobody wants, or the writers write what it did not.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
+use super::buffer_pool::BufferPool;
 use super::envelope::{Dialect, write_unjudged};
-use super::page::Sheet;
-use super::spares::Spares;
+use super::out_buf::OutVec;
 use super::xml::KnownNames;
 use crate::protocol::Limits;
 
-/// The bit of an [`Asked`] that was told something.
+/// The bit of an [`DialectHint`] that was told something.
 const TOLD: u8 = 1 << 7;
 
 /// One part in so many of what messages cost is forgotten with each batch that costs less.
@@ -22,7 +22,7 @@ const FORGOTTEN: u32 = 8;
 
 /// The dialects in which the messages of a producer were wanted last: a hint.
 #[derive(Clone, Debug, Default)]
-pub struct Asked(Arc<Hint>);
+pub struct DialectHint(Arc<Hint>);
 
 #[derive(Debug, Default)]
 struct Hint {
@@ -33,7 +33,7 @@ struct Hint {
     each: AtomicU32,
 }
 
-impl Asked {
+impl DialectHint {
     /// Says which they are.
     pub(super) fn tell(&self, dialects: impl Iterator<Item = Dialect>) {
         let bits = dialects.fold(TOLD, |bits, dialect| bits | 1 << dialect.index());
@@ -98,12 +98,12 @@ impl Asked {
 
 /// The deliveries of the first messages of a batch.
 #[derive(Debug)]
-pub struct Ahead {
+pub struct EagerEncoding {
     dialect: Dialect,
     /// Without room until there is something to be written.
-    sheet: Sheet,
+    sheet: OutVec,
     room: usize,
-    spares: Spares,
+    spares: BufferPool,
     /// A sheet of so many bytes grows no more, and all is left to the writers: what is on its way to the dispatcher is counted
     /// as it was read.
     most: usize,
@@ -111,17 +111,17 @@ pub struct Ahead {
     names: Box<KnownNames>,
 }
 
-impl Ahead {
+impl EagerEncoding {
     /// Begins a batch of at most so many bytes; `None` where nothing is to be written ahead.
-    pub fn begin(asked: &Asked, spares: &Spares, bytes: usize) -> Option<Ahead> {
+    pub fn begin(asked: &DialectHint, spares: &BufferPool, bytes: usize) -> Option<EagerEncoding> {
         /// What a buffer holds may be the beginning of one very long frame.
         const ONE_READ: usize = 256 << 10;
         /// XML takes twice as many bytes as JSON, and seldom four times.
         const MOST_TIMES: usize = 4;
         let dialect = asked.one()?;
-        Some(Ahead {
+        Some(EagerEncoding {
             dialect,
-            sheet: Sheet::default(),
+            sheet: OutVec::default(),
             room: room(dialect, bytes.min(ONE_READ)),
             spares: spares.clone(),
             most: MOST_TIMES * bytes,
@@ -130,7 +130,7 @@ impl Ahead {
         })
     }
 
-    /// Judges the JSON value at `start` of a text as [`KnownEnvelope::recognise`](super::KnownEnvelope::recognise) does, writes
+    /// Judges the JSON value at `start` of a text as [`EnvelopeCache::recognise`](super::EnvelopeCache::recognise) does, writes
     /// its delivery, and returns where the value ends. `None` where it is to be judged another way; there is
     /// nothing to be written ahead then any more.
     #[inline]
@@ -143,7 +143,7 @@ impl Ahead {
         limits: &Limits,
     ) -> Option<usize> {
         if self.ends.is_empty() {
-            self.sheet = Sheet::new(self.spares.room(self.room)).growing_to(self.most);
+            self.sheet = OutVec::new(self.spares.room(self.room)).growing_to(self.most);
         }
         let to = (self.dialect, topic);
         write_unjudged(&mut self.sheet, to, source, text, start, limits, &mut self.names)
@@ -178,11 +178,11 @@ mod tests {
 
     #[test]
     fn a_message_that_becomes_far_longer_is_left_to_the_writers() {
-        let asked = Asked::default();
+        let asked = DialectHint::default();
         asked.tell([Dialect::Xml].into_iter());
         for (item, fits) in [("\"some words of text\"", true), ("1", false)] {
             let json = format!("[{}]", vec![item; (1 << 20) / (item.len() + 1)].join(","));
-            let mut ahead = Ahead::begin(&asked, &Spares::default(), json.len()).unwrap();
+            let mut ahead = EagerEncoding::begin(&asked, &BufferPool::default(), json.len()).unwrap();
             let end = ahead.write("t", json.as_bytes(), 0..json.len(), 0, &Limits::default());
             assert_eq!(end, fits.then_some(json.len()), "{item}");
             let room = ahead.sheet.into_bytes().capacity();
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn only_one_dialect_is_written_ahead() {
         use Dialect::{ExactJson, Json, Pickle, Xml};
-        let asked = Asked::default();
+        let asked = DialectHint::default();
         assert_eq!(asked.one(), None);
         for (wanted, one) in [
             (&[Xml][..], Some(Xml)),

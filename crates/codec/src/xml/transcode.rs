@@ -8,8 +8,8 @@ use super::element::{
 };
 use crate::json::{Spelled, Target, walk};
 use crate::number::{parse_decimal, write_float};
-use crate::page::{Page, Span, Stop, fill};
-use crate::words::{HIGH, ONES, every_word, has_byte};
+use crate::out_buf::{OutBuf, Span, Stop, fill};
+use crate::swar::{HIGH, ONES, every_word, has_byte};
 
 /// Puts the JSON value that begins `source[range]` on a page, as an element `message`, and returns where it ends. It has been
 /// judged, or with `JUDGE` is judged now. What is not of the everyday kind is to be decoded and then
@@ -18,8 +18,8 @@ pub(crate) fn put_json<'p, const JUDGE: bool>(
     source: &[u8],
     range: Range<usize>,
     known: &mut KnownNames,
-    page: Page<'p>,
-) -> Result<(Page<'p>, usize), Stop> {
+    page: OutBuf<'p>,
+) -> Result<(OutBuf<'p>, usize), Stop> {
     let mut unusual = Vec::new();
     let elements = Elements { page, known, unusual: &mut unusual };
     walk::<_, JUDGE>(source, range, Name::MESSAGE, elements).map(|(elements, end)| (elements.page, end))
@@ -35,7 +35,7 @@ pub fn encode_json(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) -> boo
 }
 
 struct Elements<'p, 'n, 'a> {
-    page: Page<'p>,
+    page: OutBuf<'p>,
     known: &'n mut KnownNames,
     unusual: &'n mut Vec<UnusualName<'a>>,
 }
@@ -142,7 +142,7 @@ impl<'a> Target<'a> for Elements<'_, '_, 'a> {
 
 /// A number that is not spelled as its double is.
 #[inline(never)]
-fn float<'p>(mut page: Page<'p>, text: &[u8]) -> Result<Page<'p>, Stop> {
+fn float<'p>(mut page: OutBuf<'p>, text: &[u8]) -> Result<OutBuf<'p>, Stop> {
     let mut spelled = Vec::with_capacity(32);
     write_float(parse_decimal(text).filter(|number| number.is_finite()).ok_or(Stop::Unusual)?, &mut spelled);
     page.slice(&spelled)?;

@@ -5,16 +5,16 @@ use std::ops::Range;
 use super::opcode::*;
 use super::piece::{put_float, put_int, put_str};
 use crate::json::{Spelled, Target, walk};
-use crate::page::{Page, Span, Stop, fill};
-use crate::words::{HIGH, ONES};
+use crate::out_buf::{OutBuf, Span, Stop, fill};
+use crate::swar::{HIGH, ONES};
 
 /// Puts the opcodes of the JSON value that begins `source[range]` on a page, and returns where it ends. It has been judged,
 /// or with `JUDGE` is judged now. What is not of the everyday kind is to be decoded and then [written](super::encode).
 pub(crate) fn put_json<'p, const JUDGE: bool>(
     source: &[u8],
     range: Range<usize>,
-    page: Page<'p>,
-) -> Result<(Page<'p>, usize), Stop> {
+    page: OutBuf<'p>,
+) -> Result<(OutBuf<'p>, usize), Stop> {
     walk::<_, JUDGE>(source, range, (), Opcodes { page }).map(|(opcodes, end)| (opcodes.page, end))
 }
 
@@ -27,7 +27,7 @@ pub fn encode_json(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) -> boo
 }
 
 struct Opcodes<'p> {
-    page: Page<'p>,
+    page: OutBuf<'p>,
 }
 
 impl<'a> Target<'a> for Opcodes<'_> {

@@ -16,7 +16,7 @@ use super::opcode::*;
 use crate::document::value_depth;
 use crate::keys::settle;
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
-use crate::words::is_utf8;
+use crate::swar::is_utf8;
 use crate::{Budget, Document, Node, Size, Text};
 
 /// As many nodes may be moved to put a tuple's head before them.

@@ -6,8 +6,8 @@
 
 use std::sync::{Arc, Mutex, TryLockError};
 
+use super::batch_entry::BatchEntry;
 use super::document::Node;
-use super::published::Published;
 
 /// Smaller vectors are the allocator's matter.
 const WORTH_KEEPING: usize = 4 << 10;
@@ -20,12 +20,12 @@ const UNWRITTEN: u8 = 0xff;
 
 /// Vectors that nobody uses, shared by the sessions and the batches of a broker.
 #[derive(Clone, Debug, Default)]
-pub struct Spares(Option<Arc<Piles>>);
+pub struct BufferPool(Option<Arc<Piles>>);
 
 #[derive(Debug, Default)]
 struct Piles {
     bytes: Mutex<Pile<u8>>,
-    messages: Mutex<Pile<Published>>,
+    messages: Mutex<Pile<BatchEntry>>,
     nodes: Mutex<Pile<Node>>,
 }
 
@@ -37,10 +37,10 @@ struct Pile<T> {
     size: usize,
 }
 
-impl Spares {
-    /// Spares that keep up to 4 MiB of each kind, for all sessions of a broker together. Those of `default` keep nothing.
-    pub fn new() -> Spares {
-        Spares(Some(Arc::default()))
+impl BufferPool {
+    /// BufferPool that keep up to 4 MiB of each kind, for all sessions of a broker together. Those of `default` keep nothing.
+    pub fn new() -> BufferPool {
+        BufferPool(Some(Arc::default()))
     }
 
     /// An empty vector with room for `size` bytes, and for not more than half as many again.
@@ -63,7 +63,7 @@ impl Spares {
     }
 
     /// An empty vector for about `count` messages.
-    pub fn messages(&self, count: usize) -> Vec<Published> {
+    pub fn messages(&self, count: usize) -> Vec<BatchEntry> {
         take(self.0.as_ref().map(|piles| &piles.messages), count)
     }
 
@@ -73,7 +73,7 @@ impl Spares {
     }
 
     /// The same with messages.
-    pub fn give_back_messages(&self, mut messages: Vec<Published>) {
+    pub fn give_back_messages(&self, mut messages: Vec<BatchEntry>) {
         messages.clear();
         give_back(self.0.as_ref().map(|piles| &piles.messages), messages);
     }
@@ -145,14 +145,14 @@ impl<T> Default for Pile<T> {
 mod tests {
     use super::*;
 
-    fn kept(spares: &Spares) -> (usize, usize) {
+    fn kept(spares: &BufferPool) -> (usize, usize) {
         let pile = spares.0.as_ref().unwrap().bytes.lock().unwrap();
         (pile.size, pile.vectors.len())
     }
 
     #[test]
     fn what_is_given_back_is_used_again_where_it_fits() {
-        let spares = Spares::new();
+        let spares = BufferPool::new();
         let vector = spares.bytes(10_000);
         assert_eq!(vector.capacity(), 10_240);
         let address = vector.as_ptr();
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded_and_the_oldest_goes_first() {
-        let spares = Spares::new();
+        let spares = BufferPool::new();
         for _ in 0..10 {
             spares.give_back_bytes(Vec::with_capacity(1 << 20));
         }

@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
+use super::fast_decode;
 use super::opcode::*;
-use super::straight;
 use crate::envelope::{MOST_REMEMBERED, decoded_surely_fits};
 use crate::protocol::{Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE};
 use crate::{Budget, Document};
@@ -17,7 +17,7 @@ const AFTER: &[u8] = b"u.";
 
 /// The opcodes before the payload of a publish that was read in full.
 #[derive(Debug, Default)]
-pub struct KnownPickle {
+pub struct PickleCache {
     /// PROTO and its argument.
     head: [u8; 2],
     has_frame: bool,
@@ -33,7 +33,7 @@ pub struct KnownPickle {
 
 /// A publish that was recognised.
 #[derive(Debug, PartialEq, Eq)]
-pub struct RecognisedPickle<'a> {
+pub struct PickleMatch<'a> {
     /// The topic, where it is another one than that of the publish before. Not judged yet.
     pub topic: Option<&'a str>,
     /// The index of the payload's root in the document.
@@ -42,20 +42,20 @@ pub struct RecognisedPickle<'a> {
     pub size: usize,
 }
 
-impl KnownPickle {
+impl PickleCache {
     /// Remembers what is around the payload of a body that was accepted as a publish of so many fields, where that is of the
     /// usual kind.
     pub fn learn(&mut self, body: &[u8], fields: usize) {
-        *self = KnownPickle::of(body, fields).unwrap_or_default();
+        *self = PickleCache::of(body, fields).unwrap_or_default();
     }
 
-    fn of(body: &[u8], fields: usize) -> Option<KnownPickle> {
+    fn of(body: &[u8], fields: usize) -> Option<PickleCache> {
         let (&head, rest) = body.split_first_chunk::<2>()?;
         let (has_frame, rest) = match rest.split_first()? {
             (&FRAME, rest) => (true, rest.get(8..)?),
             _ => (false, rest),
         };
-        let mut known = KnownPickle { head, has_frame, cost: NODE_SIZE, ..KnownPickle::default() };
+        let mut known = PickleCache { head, has_frame, cost: NODE_SIZE, ..PickleCache::default() };
         let mut reading = Envelope { rest, at: 0, memoised: 0 };
         reading.expect(EMPTY_DICT)?;
         reading.memoise();
@@ -100,7 +100,7 @@ impl KnownPickle {
         body: Range<usize>,
         document: &mut Document,
         limits: &Limits,
-    ) -> Option<RecognisedPickle<'a>> {
+    ) -> Option<PickleMatch<'a>> {
         let text = source.get(body.clone())?;
         let (head, rest) = text.split_first_chunk::<2>()?;
         let is_usual = limits.depth >= MAX_DEPTH && limits.int_digits >= MAX_INT_DIGITS;
@@ -123,12 +123,13 @@ impl KnownPickle {
         let within = Budget::of(limits.decoded_budget(text.len()).checked_sub(cost)?);
         let payload = body.end - payload.len()..body.end - AFTER.len();
         let mark = document.mark();
-        let (root, size) = straight::read_inside(source, body.end, payload, self.memoised, document, within)?;
+        let (root, size) =
+            fast_decode::read_inside(source, body.end, payload, self.memoised, document, within)?;
         if !decoded_surely_fits(size, limits.encoded_budget(text.len())) {
             document.truncate(mark);
             return None;
         }
-        Some(RecognisedPickle { topic, root, size })
+        Some(PickleMatch { topic, root, size })
     }
 
     /// The topic of a body that differs in it, and what follows the opcodes before the payload.
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_is_recognised_is_what_would_have_been_read() {
-        let mut known = KnownPickle::default();
+        let mut known = PickleCache::default();
         let first = publish("a/b", PAYLOADS[0]);
         let (read, fields) = in_full(&first, &Limits::default());
         assert_eq!((read.unwrap().0.as_str(), fields), ("a/b", 3));
@@ -257,7 +258,7 @@ mod tests {
             let source = [b"..", &*body, b"u."].concat();
             let mut document = Document::new();
             let found = known.recognise(&source, 2..2 + body.len(), &mut document, &limits);
-            let Some(RecognisedPickle { topic, root, size }) = found else {
+            let Some(PickleMatch { topic, root, size }) = found else {
                 assert!(document.is_empty());
                 continue;
             };
@@ -272,7 +273,7 @@ mod tests {
     #[test]
     fn only_the_usual_is_learned() {
         let learned = |body: &[u8]| {
-            let mut known = KnownPickle::default();
+            let mut known = PickleCache::default();
             known.learn(body, in_full(body, &Limits::default()).1);
             !known.before.is_empty()
         };

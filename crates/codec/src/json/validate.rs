@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::glance::{glance, is_everyday};
+use super::fast_validate::{fast_validate, is_everyday};
 use super::grammar::{Bracket, Grammar, Piece, Sink, literal_prefix};
 use super::read::{decode, unescape};
 use crate::document::{Budget, Document};
@@ -80,13 +80,13 @@ pub(crate) fn plain_value(source: &[u8], text: Range<usize>, start: usize, limit
     if !is_usual(source, &text, start, limits) {
         return None;
     }
-    if let Some(end) = glance(&source[..text.end], start) {
+    if let Some(end) = fast_validate(&source[..text.end], start) {
         return Some(end);
     }
     let mut grammar = Grammar::new(source, text).ok()?.at(start);
-    let mut glance = Glance { depth: 0, deepest: 0, may_be_tagged: false, source };
-    grammar.value(&mut glance).ok()?;
-    (!glance.may_be_tagged && glance.deepest <= MAX_DEPTH).then(|| grammar.position())
+    let mut scan = Scan { depth: 0, deepest: 0, may_be_tagged: false, source };
+    grammar.value(&mut scan).ok()?;
+    (!scan.may_be_tagged && scan.deepest <= MAX_DEPTH).then(|| grammar.position())
 }
 
 /// Whether the value at `start` is within the limits if it is JSON, and begins there.
@@ -132,14 +132,14 @@ fn may_be_tag(source: &[u8], key: &Piece) -> bool {
 }
 
 /// A sink that remembers nothing.
-struct Glance<'a> {
+struct Scan<'a> {
     source: &'a [u8],
     depth: usize,
     deepest: usize,
     may_be_tagged: bool,
 }
 
-impl Sink for Glance<'_> {
+impl Sink for Scan<'_> {
     #[inline(always)]
     fn null(&mut self) -> Result<(), Refusal> {
         Ok(())

@@ -4,7 +4,7 @@
 //! a tag. What it accepts, the [grammar](super::grammar) accepts as well, and ends in the same place; what it does not
 //! know it leaves to the grammar, which also finds the words for what is wrong. Tests hold the two against each other.
 
-use crate::words::{HIGH, ONES, stops};
+use crate::swar::{HIGH, ONES, stops};
 
 /// Digits in a number, all of them together. No number of so few, its exponent at most [`EXPONENT`] digits, is too large
 /// for a double.
@@ -12,7 +12,7 @@ const DIGITS: usize = 200;
 const EXPONENT: usize = 2;
 
 /// Judges the value that begins at `start`, and returns where it ends. `None` where it is not of the everyday kind.
-pub(super) fn glance(text: &[u8], start: usize) -> Option<usize> {
+pub(super) fn fast_validate(text: &[u8], start: usize) -> Option<usize> {
     if is_everyday(text.get(start..)?) { value(text, start) } else { None }
 }
 
@@ -252,8 +252,12 @@ mod tests {
         ] {
             for after in ["", "}", ",", " }", "]", "\"", "x"] {
                 let longer = format!("{text}{after}");
-                assert_eq!(glance(longer.as_bytes(), 0), Some(text.len()), "{longer}");
-                assert_eq!(glance(format!("\n{longer}").as_bytes(), 1), Some(text.len() + 1), "{longer}");
+                assert_eq!(fast_validate(longer.as_bytes(), 0), Some(text.len()), "{longer}");
+                assert_eq!(
+                    fast_validate(format!("\n{longer}").as_bytes(), 1),
+                    Some(text.len() + 1),
+                    "{longer}"
+                );
             }
         }
     }
@@ -293,9 +297,9 @@ mod tests {
             &deep,
             &digits,
         ] {
-            assert_eq!(glance(text.as_bytes(), 0), None, "{text}");
+            assert_eq!(fast_validate(text.as_bytes(), 0), None, "{text}");
         }
-        assert_eq!(glance(b"\"\xff\"", 0), None);
-        assert_eq!(glance(b"1", 2), None);
+        assert_eq!(fast_validate(b"\"\xff\"", 0), None);
+        assert_eq!(fast_validate(b"1", 2), None);
     }
 }
