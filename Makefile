@@ -47,7 +47,7 @@ test-python: $(VENV)/installed
 # Random clients around sober ones, and connections by the thousand: nothing is lost, and nothing is left over.
 soak:
 	SECONDS=$(SECONDS) SEED=$(SEED) CLIENTS=$(CLIENTS) CONNECTIONS=$(CONNECTIONS) \
-		$(CARGO) test --release --locked --test soak -- --nocapture
+		$(CARGO) test --release --locked --test alone -- --nocapture soak::
 
 # The metadata of what is installed has the version, so a new version is installed anew. The pip
 # that a Python brings along may be older than dependency groups.
@@ -62,7 +62,7 @@ $(VENV)/installed: $(PYPROJECT) clients/python/src/babelmq/_version.py
 
 # Kills and flipped bytes, many more than in `make test`.
 soak-store:
-	KILLS=$(KILLS) FLIPS=$(FLIPS) SEED=$(SEED) $(CARGO) test --release --locked --test storage -- --nocapture kill flipped
+	KILLS=$(KILLS) FLIPS=$(FLIPS) SEED=$(SEED) $(CARGO) test --release --locked --test it -- --nocapture kill flipped
 
 # The broker's threads in many orders: MODEL_ITERATIONS says how many of each kind, MODEL_SEED repeats a run.
 model:
