@@ -125,7 +125,7 @@ fn shared(levels: u8, width: usize, text: usize) -> Vec<u8> {
 
 /// A1: unread lists of many topics, while all of them are published again.
 #[test]
-fn lists_that_nobody_reads() {
+fn lists_that_nobody_reads_keep_within_the_memory() {
     withstands(|address, beside| {
         let mut producer = connect(address);
         let all: Vec<u8> =
@@ -142,7 +142,7 @@ fn lists_that_nobody_reads() {
 
 /// A2: answers that are a million times as long as what they answer, unread, in each text format.
 #[test]
-fn answers_that_nobody_reads() {
+fn answers_that_nobody_reads_keep_within_the_memory() {
     withstands(|address, beside| {
         let mut producer = connect(address);
         // The first one stays where the second is not taken.
@@ -165,7 +165,7 @@ fn answers_that_nobody_reads() {
 
 /// A4: pickles of 362 bytes that decode to as much as they may.
 #[test]
-fn pickles_that_decode_to_much() {
+fn pickles_that_decode_to_much_keep_within_the_memory() {
     withstands(|address, beside| {
         let fields =
             [("command", Str("publish")), ("topic", Str("bomb")), ("message", Raw(&shared(5, 22, 20)))];
@@ -183,7 +183,7 @@ fn pickles_that_decode_to_much() {
 
 /// A6: frames that are begun and never finished, 16 MiB each, three times as much as the broker has.
 #[test]
-fn frames_that_are_never_finished() {
+fn frames_that_are_never_finished_keep_within_the_memory() {
     withstands(|address, beside| {
         let mut begun = frame(Json.byte(), &vec![b' '; 16 << 20]);
         begun.truncate(15 << 20);

@@ -360,17 +360,17 @@ fn check_table(rows: &[Row]) {
 }
 
 #[test]
-fn scalars() {
+fn scalars_arrive_as_the_table_says() {
     check_table(SCALARS);
 }
 
 #[test]
-fn lists_tuples_and_sets() {
+fn lists_tuples_and_sets_arrive_as_the_table_says() {
     check_table(CONTAINERS);
 }
 
 #[test]
-fn dicts() {
+fn dicts_arrive_as_the_table_says() {
     check_table(DICTS);
 }
 

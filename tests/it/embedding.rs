@@ -86,7 +86,7 @@ fn get_topic_gives_what_clients_published() {
 }
 
 #[test]
-fn list_and_clear() {
+fn topics_that_hold_a_value_are_listed_until_they_are_cleared() {
     let broker = start();
     assert_eq!(names(&broker.list_topics()), [""; 0]);
     for topic in ["b", "/a", "a/b", "a"] {

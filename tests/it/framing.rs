@@ -8,7 +8,7 @@ use crate::support::Field::{Bool, Raw, Str};
 use crate::support::{self, Client, FORMATS, Frame, body, config, frame, number, publish, start};
 
 #[test]
-fn one_byte_at_a_time() {
+fn frames_are_read_byte_by_byte() {
     let broker = start();
     let mut client = Client::connect(&broker);
     client.subscribe(Json, "/t");
@@ -25,7 +25,7 @@ fn one_byte_at_a_time() {
 }
 
 #[test]
-fn a_thousand_frames_in_one_write() {
+fn a_thousand_frames_in_one_write_arrive_in_order() {
     let broker = start();
     for out in FORMATS {
         let mut consumer = Client::connect(&broker);
@@ -94,7 +94,7 @@ fn requests_in_one_write_are_answered_in_order() {
 }
 
 #[test]
-fn half_a_frame_and_silence_while_others_are_served() {
+fn half_a_frame_waits_for_its_rest_while_others_are_served() {
     let broker = start();
     let whole = publish(Json, "/t", b"\"late\"");
     let mut halves: Vec<(Client, usize)> = (0..whole.len())

@@ -71,7 +71,7 @@ fn a_frame_that_comes_in_drops_is_not_finished_either() {
 }
 
 #[test]
-fn connections_of_one_address_and_of_all() {
+fn connections_of_one_address_and_of_all_are_bounded() {
     let broker = start(|config| {
         config.max_connections = 4;
         config.max_connections_per_address = 2;
@@ -96,7 +96,7 @@ fn connections_of_one_address_and_of_all() {
 }
 
 #[test]
-fn subscriptions_of_a_connection() {
+fn subscriptions_of_a_connection_are_bounded() {
     let broker = start(|config| config.max_subscriptions = 2);
     let mut client = Client::connect(&broker);
     client.subscribe(Json, "a");
@@ -153,7 +153,7 @@ fn what_topics_cost_counts_for_the_store() {
 
 /// All mixtures of a segment and a wildcard match one topic: 65,536 of them where there are 16 segments.
 #[test]
-fn patterns_of_a_connection() {
+fn patterns_of_a_connection_are_bounded() {
     let broker = start(|_| ());
     let mut client = Client::connect(&broker);
     let mixture = |number: usize, segments: usize| -> String {

@@ -116,7 +116,7 @@ fn what_is_not_retained_is_delivered_and_not_stored() {
 }
 
 #[test]
-fn get_list_and_clear() {
+fn get_list_and_clear_are_about_stored_values() {
     let broker = start();
     let mut client = Client::connect(&broker);
     for format in FORMATS {
@@ -296,7 +296,7 @@ fn overlapping_subscriptions_deliver_once() {
 }
 
 #[test]
-fn who_receives_what() {
+fn a_subscriber_receives_the_topics_that_its_filter_matches() {
     let broker = start();
     let mut producer = Client::connect(&broker);
     let topics =
@@ -336,7 +336,7 @@ fn who_receives_what() {
 
 /// The topic is not one of XML's characters, and must not become another topic on its way.
 #[test]
-fn regression_a_topic_that_no_xml_attribute_can_carry() {
+fn regression_a_topic_that_no_xml_attribute_can_carry_stays_the_same() {
     let broker = start();
     let mut client = Client::connect(&broker);
     client.subscribe(Xml, "#");

@@ -116,7 +116,7 @@ fn weather(direction: Direction) -> Weather {
 }
 
 #[test]
-fn structs_in_nine_directions() {
+fn structs_arrive_unchanged_in_nine_directions() {
     use Direction::{Between, Degrees, Gust, North};
     for direction in [North, Degrees(90), Between(10, 20), Gust { from: 5 }] {
         let weather = weather(direction);
@@ -125,7 +125,7 @@ fn structs_in_nine_directions() {
 }
 
 #[test]
-fn every_kind_of_type_in_nine_directions() {
+fn every_kind_of_type_arrives_unchanged_in_nine_directions() {
     check(&true, &true);
     check(&i64::MIN, &i64::MIN);
     check(&u64::MAX, &u64::MAX);
@@ -160,7 +160,7 @@ fn regression_a_json_queue_pulls_null() {
 
 /// A key that was a number became a string on its way through JSON, and no number again.
 #[test]
-fn regression_maps_with_keys_that_are_no_strings() {
+fn regression_maps_keep_keys_that_are_no_strings() {
     let numbers = BTreeMap::from([(1_u32, "a".to_owned()), (20, "b".to_owned())]);
     check(&numbers, &numbers);
     let truths = BTreeMap::from([(true, 1), (false, 0)]);
@@ -170,7 +170,7 @@ fn regression_maps_with_keys_that_are_no_strings() {
 }
 
 #[test]
-fn wide_integers() {
+fn wide_integers_arrive_unchanged() {
     let queue = |broker: &BrokerHandle| consumer::<babelmq::Json>(broker, "/t");
     let broker = start();
     let mut consumer = queue(&broker);
@@ -399,7 +399,7 @@ struct Order {
 }
 
 #[test]
-fn documents() {
+fn documents_become_structs_and_back() {
     let broker = start();
     let mut xml: XmlQueue = consumer(&broker, "/t");
     let mut json: JsonQueue = consumer(&broker, "/t");
@@ -443,7 +443,7 @@ fn a_broker_that_is_gone_is_an_error() {
 }
 
 #[test]
-fn nobody_there_and_nobody_who_answers() {
+fn a_broker_that_is_not_there_or_does_not_answer_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let short = Duration::from_millis(50);

@@ -59,7 +59,7 @@ fn produce(broker: &BrokerHandle, producer: i64) -> thread::JoinHandle<()> {
 }
 
 #[test]
-fn four_producers_and_four_consumers_that_stay() {
+fn four_consumers_that_stay_see_four_producers_in_order() {
     let broker = start();
     let consumers: Vec<_> = [Json, Xml, Pickle, Json]
         .into_iter()
@@ -88,7 +88,7 @@ fn four_producers_and_four_consumers_that_stay() {
 }
 
 #[test]
-fn four_producers_and_four_consumers_that_come_and_go() {
+fn four_consumers_that_come_and_go_see_four_producers_in_order() {
     let broker = Arc::new(start());
     let done = Arc::new(AtomicBool::new(false));
     let consumers: Vec<_> = (0..4)

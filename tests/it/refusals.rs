@@ -83,7 +83,7 @@ fn what_is_within_the_limits_passes() {
 }
 
 #[test]
-fn commands_and_fields_in_every_format() {
+fn wrong_commands_and_fields_are_refused_in_every_format() {
     for format in FORMATS {
         let mut scene = Scene::new();
         let one = number(format, 2);
@@ -148,7 +148,7 @@ fn the_error_names_the_topic_where_it_could_be_read() {
 }
 
 #[test]
-fn a_payload_that_decodes_to_more_than_its_budget() {
+fn a_payload_that_decodes_to_more_than_its_budget_is_refused() {
     let limits = Limits { decoded_size: 20_000, ..Limits::with_max_frame(1 << 20) };
     let mut scene = Scene::with(Config { limits, ..config() });
     let json = format!("[{}0]", "0,".repeat(2_000));

@@ -25,7 +25,7 @@ fn what_was_judged_is_never_too_large_to_translate() {
 /// A namespace prefix was not held to be a name, and the default namespace was judged before its references were read:
 /// both were passed on to consumers whose parsers (expat, for one) refuse the whole document.
 #[test]
-fn namespaces_that_parsers_refuse() {
+fn namespaces_that_parsers_refuse_are_refused() {
     let broker = support::start();
     let mut producer = support::Client::connect(&broker);
     for declaration in ["xmlns:2a='u'", "xmlns='http://www.w3.org/2000/xmln&#115;/'"] {
@@ -77,7 +77,7 @@ fn a_reason_is_brief_whatever_it_is_about() {
 /// An attribute that means nothing to the broker on an element with a `type` was passed on without a look at its
 /// references.
 #[test]
-fn references_in_attributes_that_nobody_reads() {
+fn references_in_attributes_that_nobody_reads_are_judged() {
     let broker = support::start();
     let mut producer = support::Client::connect(&broker);
     for (value, code) in [("&en", "malformed-xml"), ("&en;", "forbidden-xml"), ("&#0;", "malformed-xml")] {

@@ -64,7 +64,7 @@ fn topics_of_any_spelling_make_a_tree() {
 }
 
 #[test]
-fn a_time_to_live() {
+fn a_value_is_forgotten_after_its_time_to_live() {
     let broker = Served::start(&[]);
     check(&broker.at("pub", &["/t/short", "1", "--ttl", "1s"]), "", "");
     check(&broker.at("pub", &["/t/long", "-", "--ttl", "1h 30s", "--format", "xml"]), "1\n2\n", "");
@@ -77,7 +77,7 @@ fn a_time_to_live() {
 }
 
 #[test]
-fn lines_and_files() {
+fn lines_and_files_are_published() {
     let broker = Served::start(&[]);
     let mut consumer = Client::to(broker.address);
     consumer.subscribe(Json, "#");

@@ -14,7 +14,7 @@ fn converts(arguments: &[&str], input: &[u8], expected: &[u8]) {
 }
 
 #[test]
-fn every_direction() {
+fn a_message_is_converted_in_every_direction() {
     let json = br#"{"temp":21.5,"at":[1,2],"tags":{"$set":["a"]}}"#;
     let exact = br#"{"temp":21.5,"at":{"$tuple":[1,2]},"tags":{"$set":["a"]}}"#;
     let xml = b"<message type=\"dict\"><temp type=\"float\">21.5</temp><at type=\"tuple\"><item type=\"int\">1</item>\
@@ -35,7 +35,7 @@ fn every_direction() {
 }
 
 #[test]
-fn many_messages() {
+fn many_messages_are_converted_one_by_one() {
     converts(&["--from", "pickle"], b"K\x01.]K\x02a.", b"1\n[2]\n");
     converts(
         &["--from", "json", "--lines", "--to", "xml"],

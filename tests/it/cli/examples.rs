@@ -59,12 +59,12 @@ fn check(name: &str) {
 }
 
 #[test]
-fn readme() {
+fn the_examples_of_the_readme_are_what_happens() {
     check("README.md");
 }
 
 #[test]
-fn command() {
+fn the_examples_of_the_manual_are_what_happens() {
     check("docs/command.md");
 }
 

@@ -98,7 +98,7 @@ fn several_listeners_are_given_by_flags_the_environment_or_the_file() {
 }
 
 #[test]
-fn wrong_arguments() {
+fn wrong_arguments_are_refused_with_a_reason() {
     for arguments in [
         &[][..],
         &["what"],
