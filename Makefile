@@ -23,7 +23,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb clean
+.PHONY: run-broker demo quick test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -68,6 +68,11 @@ soak-store:
 model:
 	RUSTFLAGS="--cfg shuttle -D warnings" CARGO_PROFILE_TEST_OPT_LEVEL=1 $(CARGO) test --locked --quiet \
 		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib broker::model -- --nocapture
+
+# What a change is held to while it is made, in less than a minute.
+quick: fmt
+	$(CARGO) clippy --locked --workspace --lib --bins -- -D warnings
+	$(CARGO) test --locked --quiet --workspace --lib
 
 check: fmt clippy features doc deny fuzz-replay test model budget
 
