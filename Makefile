@@ -23,7 +23,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb clean
+.PHONY: run-broker demo quick test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -47,7 +47,7 @@ test-python: $(VENV)/installed
 # Random clients around sober ones, and connections by the thousand: nothing is lost, and nothing is left over.
 soak:
 	SECONDS=$(SECONDS) SEED=$(SEED) CLIENTS=$(CLIENTS) CONNECTIONS=$(CONNECTIONS) \
-		$(CARGO) test --release --locked --test soak -- --nocapture
+		$(CARGO) test --release --locked --test alone -- --nocapture soak::
 
 # The metadata of what is installed has the version, so a new version is installed anew. The pip
 # that a Python brings along may be older than dependency groups.
@@ -62,12 +62,17 @@ $(VENV)/installed: $(PYPROJECT) clients/python/src/babelmq/_version.py
 
 # Kills and flipped bytes, many more than in `make test`.
 soak-store:
-	KILLS=$(KILLS) FLIPS=$(FLIPS) SEED=$(SEED) $(CARGO) test --release --locked --test storage -- --nocapture kill flipped
+	KILLS=$(KILLS) FLIPS=$(FLIPS) SEED=$(SEED) $(CARGO) test --release --locked --test it -- --nocapture kill flipped
 
 # The broker's threads in many orders: MODEL_ITERATIONS says how many of each kind, MODEL_SEED repeats a run.
 model:
 	RUSTFLAGS="--cfg shuttle -D warnings" CARGO_PROFILE_TEST_OPT_LEVEL=1 $(CARGO) test --locked --quiet \
 		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib broker::model -- --nocapture
+
+# What a change is held to while it is made, in less than a minute.
+quick: fmt
+	$(CARGO) clippy --locked --workspace --lib --bins -- -D warnings
+	$(CARGO) test --locked --quiet --workspace --lib
 
 check: fmt clippy features doc deny fuzz-replay test model budget
 

@@ -33,7 +33,7 @@ fn list(size: usize, each: impl Fn(usize) -> String) -> String {
 }
 
 #[test]
-fn json_inputs() {
+fn large_json_stays_within_its_bounds() {
     let rows: [Row; _] = [
         (json, "arrays", |n| parts(&[&b"[".repeat(n), &b"]".repeat(n)])),
         (json, "arrays without an end", |n| b"[".repeat(n)),
@@ -85,7 +85,7 @@ fn json_inputs() {
 }
 
 #[test]
-fn xml_inputs() {
+fn large_xml_stays_within_its_bounds() {
     let rows: [Row; _] = [
         (xml, "elements", |n| parts(&[&b"<a>".repeat(n), &b"</a>".repeat(n)])),
         (xml, "elements without an end", |n| b"<a>".repeat(n)),
@@ -141,7 +141,7 @@ fn xml_inputs() {
 }
 
 #[test]
-fn pickle_inputs() {
+fn large_pickles_stay_within_their_bounds() {
     let rows: [Row; _] = [
         (pickle, "tuples", |n| parts(&[b")", &b"\x85".repeat(n), b"."])),
         (pickle, "tuples without an end", |n| parts(&[b")", &b"\x85".repeat(n)])),
@@ -235,7 +235,7 @@ fn pickle_inputs() {
 }
 
 #[test]
-fn topics_and_frames() {
+fn large_topics_and_frames_stay_within_their_bounds() {
     let rows: [Row; _] = [
         (topic, "a long topic", |n| b"a".repeat(10 * n)),
         (topic, "slashes", |n| b"/".repeat(10 * n)),
@@ -252,7 +252,7 @@ fn topics_and_frames() {
 }
 
 #[test]
-fn bodies() {
+fn large_bodies_stay_within_their_bounds() {
     let rows: [Row; _] = [
         (envelope, "JSON: many fields", |n| {
             format!("\0{{{}}}", list(n, |index| format!("\"f{index}\":1"))).into()

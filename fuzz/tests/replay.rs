@@ -6,7 +6,7 @@ use std::{fs, thread};
 use babelmq_fuzz::{TARGETS, run};
 
 #[test]
-fn corpora() {
+fn every_input_of_the_corpora_passes() {
     let mut broken = Vec::new();
     for (name, target) in TARGETS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);

@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_of_time() {
+    fn seconds_may_have_a_fraction_and_no_unit() {
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
         for bad in ["", "-1", "nan", "inf", "10s", "1e40"] {
             assert!(seconds(bad).is_err(), "{bad}");
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn frame_sizes() {
+    fn a_frame_size_has_a_unit_and_bounds() {
         assert_eq!(frame_size("16MiB"), Ok(16 << 20));
         assert_eq!(frame_size("1000"), Ok(1000));
         assert_eq!(frame_size("256MiB"), Ok(256 << 20));
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_for_subtrees() {
+    fn a_rule_for_a_subtree_says_what_it_bounds() {
         let rule = subtree("a:b/+:values=3,bytes=1KiB,ttl=1h").unwrap();
         assert_eq!(
             (rule.filter.as_str(), rule.values, rule.bytes, rule.ttl),
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn times() {
+    fn a_time_has_a_unit_and_is_not_nothing() {
         assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(time_or_none("0s"), Ok(Duration::ZERO));
         for bad in ["0s", "10", "", "x", "-1s"] {

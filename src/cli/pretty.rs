@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines() {
+    fn each_value_has_a_line_of_its_own() {
         assert_eq!(
             data(r#"{"a":[1, {}],"b":"x, [y"}"#),
             "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": \"x, [y\"\n}"

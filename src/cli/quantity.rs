@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers() {
+    fn large_numbers_have_a_prefix() {
         for (number, expected) in [
             (0.0, "0"),
             (0.5, "0.5"),

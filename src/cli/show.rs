@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn templates() {
+    fn a_template_names_the_topic_and_the_value() {
         let text = |text: &str| Piece::Text(text.into());
         assert_eq!(template("{topic} {value}").unwrap().0, [Piece::Topic, text(" "), Piece::Value]);
         assert_eq!(template("{{\\t}}").unwrap().0, [text("{\t}")]);

@@ -36,8 +36,10 @@ pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 const LAST_READS: usize = 16;
 /// How often a session that waits for a permit looks whether its client is still there.
 const PERMIT_TICK: Duration = Duration::from_secs(1);
-/// Time to finish a frame beyond the smallest buffer while others wait for the memory that it takes.
+/// While others wait for the memory that it takes, a frame beyond the smallest buffer must not stand still for so long.
 const HURRIED: Duration = Duration::from_secs(1);
+/// Bytes of it that come in that time at least, unless its client is slow.
+const SLOW: usize = 4 << 10;
 /// A session whose client has sent nothing for so long is parked.
 const PARK_AFTER: Duration = Duration::from_secs(5);
 /// The same, where more sessions than the first number have a thread: threads are what the system has fewest of.
@@ -257,6 +259,7 @@ impl Session {
         // The same for memory to put it in.
         let mut starved = Duration::ZERO;
         let mut is_amid_frame = false;
+        let mut pace = Pace::new();
         loop {
             if self.shared.stopping.load(Ordering::Acquire) {
                 last_reads += 1;
@@ -271,7 +274,6 @@ impl Session {
                 self.incoming.set_patience(patience.min(frame_timeout))?;
             }
             let in_the_way = is_amid_frame && self.purse.is_wanted();
-            let timeout = if in_the_way { HURRIED.min(frame_timeout) } else { frame_timeout };
             self.buffer.grow_to(awake.share_of_reads());
             let Some(size) = self.make_room(&mut starved) else {
                 (waited, starved) = (Duration::ZERO, Duration::ZERO);
@@ -284,7 +286,10 @@ impl Session {
             waited += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
             match arrived? {
                 Arrived::End => return Ok(Pause::Over),
-                Arrived::Bytes(count) => Counters::add(&self.shared.counters.bytes_in, count),
+                Arrived::Bytes(count) => {
+                    Counters::add(&self.shared.counters.bytes_in, count);
+                    pace.bytes += count;
+                }
                 Arrived::Progress => {}
                 Arrived::Silent if begun.is_none() => return Ok(Pause::Idle),
                 Arrived::Silent => {}
@@ -304,6 +309,7 @@ impl Session {
             let mut taken = self.take_frames()?;
             if taken.whole > 0 {
                 (waited, starved) = (Duration::ZERO, Duration::ZERO);
+                pace = Pace::new();
             }
             while taken.more {
                 taken = self.take_frames()?;
@@ -320,9 +326,10 @@ impl Session {
                 self.refuse(Refusal::from(fault), format)?;
                 return self.discard_input();
             }
-            if waited >= timeout {
+            let timeout = if in_the_way && pace.is_slow() { HURRIED } else { frame_timeout };
+            if waited >= timeout.min(frame_timeout) {
                 Counters::add(&self.shared.counters.frame_timeouts, 1);
-                let (refusal, format) = unfinished(self.buffer.bytes(), timeout);
+                let (refusal, format) = unfinished(self.buffer.bytes(), timeout.min(frame_timeout));
                 self.refuse(refusal, format)?;
                 return self.discard_input();
             }
@@ -496,6 +503,26 @@ impl Session {
         let _ = self.events.send(Event::Attach { client, peer, outbox });
         self.writer = Some(RunningWriter { ended, reading, fate });
         Ok(())
+    }
+}
+
+/// How fast a frame arrives. A session may be late to read it, so time alone says nothing of the client.
+struct Pace {
+    since: Instant,
+    bytes: usize,
+}
+
+impl Pace {
+    fn new() -> Pace {
+        Pace { since: Instant::now(), bytes: 0 }
+    }
+
+    /// Whether less than [`SLOW`] has come in a while. Looking begins the next while.
+    fn is_slow(&mut self) -> bool {
+        if self.since.elapsed() < HURRIED {
+            return false;
+        }
+        mem::replace(self, Pace::new()).bytes < SLOW
     }
 }
 

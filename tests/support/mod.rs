@@ -1,7 +1,7 @@
 //! A raw client for the black-box tests: it knows the wire from the contract alone, and reads what the broker writes
 //! with parsers that are not the broker's.
 
-#![allow(dead_code, reason = "each test file uses its own part of it")]
+#![allow(dead_code, reason = "each program of tests uses its own part of it")]
 #![allow(unreachable_pub, missing_docs)]
 
 pub mod process;

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use super::PATIENCE;
 
-/// The names of the threads that brokers of this process run.
+/// The names of the threads that brokers of this process run. The harness names a thread after its
+/// test, module first, so no module of `tests/alone` begins like one of these.
 pub fn broker_threads() -> Vec<String> {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());

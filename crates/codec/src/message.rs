@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn documents_and_messages() {
+    fn a_document_becomes_json_and_back() {
         use Format::{Json, Xml};
         let order = r#"{"order":{"@id":"5","@type":"int"}}"#;
         check(Xml, r#"<order id="5" type="int"/>"#, Json, false, Ok(order));
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn exactness_and_spelling() {
+    fn exact_json_tells_types_apart_and_the_same_format_keeps_its_spelling() {
         use Format::{Json, Xml};
         let tuple = r#"<message type="tuple"><item type="float">1.50</item></message>"#;
         check(Xml, tuple, Json, false, Ok("[1.5]"));

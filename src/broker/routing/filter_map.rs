@@ -308,7 +308,7 @@ mod tests {
     proptest! {
         /// What is found is what matches, in the order of how specific it is, whatever comes and goes and collides.
         #[test]
-        fn it_finds_what_matches(
+        fn a_filter_map_finds_what_matches(
             steps in prop::collection::vec(filters(), 0..60),
             topics in prop::collection::vec("/?[ab](/[ab]){0,5}", 1..8),
             collides in any::<bool>(),

@@ -330,7 +330,7 @@ mod tests {
     proptest! {
         /// The same subscriptions, in the same order but for those of one filter.
         #[test]
-        fn they_match_as_in_a_trie(
+        fn subscriptions_match_as_in_a_trie(
             steps in steps(),
             topics in prop::collection::vec("/?[ab](/[ab]){0,5}", 1..8),
         ) {

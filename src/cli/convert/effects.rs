@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn effects() {
+    fn a_pickle_is_told_by_what_it_would_do() {
         check(b"cposix\nsystem\n(S'id'\ntR.", &["import posix.system", "call posix.system(\"id\")"]);
         let stack_global = b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02id\x94\x85\x94R\x94.";
         check(stack_global, &["import posix.system", "call posix.system(\"id\")"]);

@@ -27,7 +27,7 @@ fn same(text: &str) {
 }
 
 #[test]
-fn values() {
+fn a_value_is_written_plain_or_exact() {
     for text in [
         "null",
         "true",
@@ -114,7 +114,7 @@ fn depth_is_that_of_values() {
 }
 
 #[test]
-fn refused() {
+fn a_value_that_is_wrong_is_refused_with_its_code() {
     use ErrorCode::{InvalidTag, InvalidValue, MalformedJson, TooDeep, TooManyDigits, Unhashable};
     let many_digits = "1".repeat(4_301);
     let table: &[(&str, ErrorCode)] = &[
@@ -224,7 +224,7 @@ fn judged(body: &str) -> Result<String, ErrorCode> {
 }
 
 #[test]
-fn bodies() {
+fn a_body_is_taken_apart_or_refused_with_its_code() {
     use ErrorCode::{DuplicateField, InvalidField, MalformedJson, MissingField, NotAMap, UnknownCommand};
     assert_eq!(
         judged(r#" { "message" : [1, 2.50 ] , "x":{"y":[]}, "topic":"t", "command":"\u0070ublish" } "#)

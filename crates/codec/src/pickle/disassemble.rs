@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_opcodes_of_two_pickles() {
+    fn opcodes_end_where_their_pickle_does() {
         let source = b"\x80\x04\x95\x05\0\0\0\0\0\0\0\x8c\x01a\x94.cposix\nsystem\n(S'id'\ntR.";
         let names = |source: &[u8]| -> Vec<&str> {
             opcodes(source).map(|opcode| opcode.map_or("?", |opcode| opcode.name)).collect()

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_for_each_byte_sent() {
+    fn a_budget_grows_with_what_was_sent() {
         let limits = Limits::default();
         assert_eq!(limits.decoded_budget(0), 256 << 10);
         assert_eq!(limits.decoded_budget(128), 256 << 10);

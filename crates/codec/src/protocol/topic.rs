@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn topics() {
+    fn a_topic_keeps_the_rules_or_is_refused() {
         let long = "x".repeat(MAX_TOPIC_BYTES + 1);
         let deep = vec!["a"; MAX_TOPIC_SEGMENTS + 1].join("/");
         for good in
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn filters() {
+    fn a_filter_matches_what_its_wildcards_say() {
         for bad in ["", "//", "a/", "a/#/b", "#/a", "a+/b", "a/b#", "##", "++", "a//#", "\n"] {
             let refused = TopicFilter::parse(bad).map(drop).map_err(|refusal| refusal.code);
             assert_eq!(refused, Err(ErrorCode::InvalidTopic), "{bad:?}");

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn a_name_begins_and_goes_on_as_names_do() {
         for good in ["a", "_", ":", "a:b", "A-1.b", "ü", "漢字", "a\u{B7}", "x\u{300}", "\u{10000}"] {
             assert!(is_name(good.as_bytes()), "{good:?}");
         }
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn forbidden_characters() {
+    fn a_forbidden_character_is_found() {
         for good in ["", "\t\n\r ~\u{7f}\u{80}", "\u{FFFD}", "\u{10FFFF}", "\u{FF00}"] {
             assert_eq!(first_forbidden(good.as_bytes()), None, "{good:?}");
         }

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_the_fourth_edition() {
+    fn names_of_the_fourth_edition_are_those_of_every_edition() {
         for ranges in [&LETTERS[..], &OTHERS] {
             assert!(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0));
             assert!(ranges.iter().all(|(first, last)| first <= last && *first >= 0x80));

@@ -176,7 +176,7 @@ mod tests {
 
         /// Whatever comes and goes, and however many want the same place, also at the end of the table.
         #[test]
-        fn it_is_a_map(
+        fn a_table_of_names_is_a_map(
             steps in prop::collection::vec((prop_oneof![0..4_u32, (u32::MAX - 3)..=u32::MAX, any::<u32>()], 0..40_u32), 0..400),
         ) {
             let mut names = Names::default();

@@ -53,14 +53,14 @@ proptest! {
     }
 
     #[test]
-    fn texts_of_any_bytes(text in "\\PC{0,40}|[\\x00-\\x7f]{0,300}", key in "[\\x00-\\x7fé\u{ffff}漢]{0,20}") {
+    fn texts_of_any_bytes_are_as_long_as_said(text in "\\PC{0,40}|[\\x00-\\x7f]{0,300}", key in "[\\x00-\\x7fé\u{ffff}漢]{0,20}") {
         check_value(&Value::Dict(vec![(key.as_str().into(), text.as_str().into())]));
         check_value(&Value::Dict(vec![(key.as_str().into(), 1.into()), (1.into(), text.as_str().into())]));
         check_value(&Value::Bytes(text.into_bytes()));
     }
 
     #[test]
-    fn integers_of_any_length(digits in "-?[1-9][0-9]{0,700}", power in 60_u32..3_000, sign in any::<bool>()) {
+    fn integers_of_any_length_are_as_long_as_said(digits in "-?[1-9][0-9]{0,700}", power in 60_u32..3_000, sign in any::<bool>()) {
         check_value(&Value::parse_int(&digits).unwrap());
         // Where one more byte begins.
         let edge = num_bigint::BigInt::from(1) << power;
@@ -154,7 +154,7 @@ fn read(pickle: &[u8]) -> (Document, usize) {
 }
 
 #[test]
-fn the_size_of_a_pickle_that_repeats_itself() {
+fn the_size_of_a_pickle_that_repeats_itself_is_known_unwritten() {
     let pickle = references(4);
     assert!(pickle.len() < 1_300, "{}", pickle.len());
     let (document, root) = read(&pickle);

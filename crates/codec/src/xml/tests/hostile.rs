@@ -29,7 +29,7 @@ fn refused(xml: &[u8]) -> Option<ErrorCode> {
 
 /// Bodies, each with the code of its refusal.
 #[test]
-fn bodies_that_are_refused() {
+fn a_hostile_body_is_refused_with_its_code() {
     for (xml, code) in [
         // Document types, entities.
         ("<!DOCTYPE f><f/>", ForbiddenXml),
@@ -250,7 +250,7 @@ fn nested(count: usize, open: &str, inside: &str, close: &str) -> String {
 }
 
 #[test]
-fn depth() {
+fn depth_is_bounded_typed_or_not() {
     let typed = |count| {
         format!(
             "<f>{}</f>",

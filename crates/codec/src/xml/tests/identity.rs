@@ -140,7 +140,7 @@ proptest! {
 }
 
 #[test]
-fn the_spelling() {
+fn a_value_has_one_spelling() {
     let dict = |entries: &[(&str, Value)]| {
         Value::Dict(entries.iter().map(|(key, value)| (Value::from(*key), value.clone())).collect())
     };

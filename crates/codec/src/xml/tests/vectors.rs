@@ -15,7 +15,7 @@ fn plain_documents_are_what_xmltodict_makes_of_them() {
 }
 
 #[test]
-fn typed_elements() {
+fn typed_elements_are_read_as_their_type_says() {
     let many_digits = format!("<m type='int'>{}</m>", "9".repeat(4_300));
     for (xml, expected) in [
         ("<m type='null'/>", "None"),
@@ -99,7 +99,7 @@ fn typed_elements() {
 }
 
 #[test]
-fn bodies() {
+fn a_body_is_read_as_its_fields() {
     for (xml, expected) in [
         ("<frame/>", "{}"),
         ("<any></any>", "{}"),

@@ -1,0 +1,39 @@
+//! Clients that say nothing, and the threads that they do without.
+
+use std::time::Duration;
+
+use babelmq::Format::Json;
+use babelmq::{Broker, Config};
+
+use crate::alone;
+use crate::support::process::{broker_threads, until};
+use crate::support::{Client, FORMATS, config, number};
+
+/// A session whose client is silent does without its thread, and is there again when it is needed.
+#[test]
+fn a_silent_client_takes_no_thread_and_loses_nothing() {
+    let _alone = alone();
+    let sessions = || broker_threads().iter().filter(|name| name.starts_with("session-")).count();
+    // A silence is noticed as often as an unfinished frame is.
+    let broker = Broker::start(Config { frame_timeout: Duration::from_millis(50), ..config() }).unwrap();
+    let mut clients: Vec<Client> = (0..10).map(|_| Client::connect(&broker)).collect();
+    for (index, client) in clients.iter_mut().enumerate() {
+        client.subscribe(FORMATS[index % 3], "t");
+    }
+    for round in 0..3 {
+        until("the sessions are parked", || sessions() == 0);
+        clients[0].publish(Json, "t", &number(Json, round));
+        for client in &mut clients {
+            assert_eq!(client.next().number(), round);
+        }
+        // Half a frame before the silence and half after it is one frame; but not across a parked session's time.
+        clients[1].is_quiet();
+    }
+    until("the sessions are parked", || sessions() == 0);
+    let gone = clients.split_off(5);
+    drop(gone);
+    until("who goes while parked is noticed", || broker.stats().open == 5);
+    assert_eq!(broker.stats().subscriptions, 5);
+    drop(broker);
+    clients.iter_mut().for_each(Client::ends);
+}

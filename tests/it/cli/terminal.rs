@@ -1,0 +1,215 @@
+//! What a person at a terminal sees: the binary runs in a real pseudo-terminal, and its screen is looked at.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::num::NonZero;
+use std::path::Path;
+use std::process::Child;
+
+use vt100::{Color, Parser};
+
+use super::Served;
+
+const ROWS: NonZero<u16> = NonZero::new(30).unwrap();
+const COLUMNS: NonZero<u16> = NonZero::new(100).unwrap();
+
+/// A program in a terminal of its own.
+pub(crate) struct Terminal {
+    child: Child,
+    pty: pty_process::blocking::Pty,
+    screen: Parser,
+}
+
+impl Terminal {
+    pub(crate) fn run(arguments: &[&str]) -> Terminal {
+        let (pty, pts) = pty_process::blocking::open().unwrap();
+        pty.resize(pty_process::Size::new(ROWS.get(), COLUMNS.get())).unwrap();
+        let mut command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_babelmq")).args(arguments);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("BABELMQ_") || name == "NO_COLOR" {
+                command = command.env_remove(name);
+            }
+        }
+        let child = command.env("TERM", "xterm-256color").spawn(pts).unwrap();
+        Terminal { child, pty, screen: Parser::new(ROWS, COLUMNS, 1_000) }
+    }
+
+    pub(crate) fn press(&mut self, keys: &str) {
+        self.pty.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Takes in what was written since; whether there can be more.
+    pub(crate) fn read(&mut self) -> bool {
+        let mut bytes = [0; 4_096];
+        match self.pty.read(&mut bytes) {
+            Ok(0) => false,
+            Ok(count) => {
+                self.screen.process(&bytes[..count]);
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => true,
+            // So the system says that the program has ended.
+            Err(_) => false,
+        }
+    }
+
+    /// Waits until the screen says it.
+    #[track_caller]
+    pub(crate) fn shows(&mut self, text: &str) {
+        while !self.text().contains(text) {
+            assert!(self.read(), "it ended without {text:?}:\n{}", self.text());
+        }
+    }
+
+    /// Waits for the end; returns the screen and the exit code.
+    pub(crate) fn end(&mut self) -> (String, Option<i32>) {
+        while self.read() {}
+        (self.text(), self.child.wait().unwrap().code())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    /// The colour of the first character of `text` on the screen.
+    #[track_caller]
+    fn color_of(&self, text: &str) -> Color {
+        let screen = self.screen.screen();
+        for row in 0..ROWS.get() {
+            let line = screen.contents_between(row, 0, row, COLUMNS.get());
+            if let Some(at) = line.find(text) {
+                let column = u16::try_from(line[..at].chars().count()).unwrap();
+                return screen.cell(row, column).unwrap().fgcolor();
+            }
+        }
+        panic!("no {text:?} in\n{}", self.text());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It has ended already, unless the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn messages_have_colours() {
+    let broker = Served::start(&[]);
+    let (said, code) = Terminal::run(&broker.at("pub", &["/t", r#"{"key": [1, "text", null]}"#])).end();
+    assert_eq!(code, Some(0));
+    assert!(said.starts_with("published 1 message as json in "), "{said}");
+
+    let mut terminal = Terminal::run(&broker.at("sub", &["/t", "-n", "1"]));
+    assert_eq!(terminal.end(), ("/t {\"key\": [1, \"text\", null]}".into(), Some(0)));
+    assert_eq!(terminal.color_of("/t"), Color::Idx(6));
+    assert_eq!(terminal.color_of("\"key\""), Color::Idx(4));
+    assert_eq!(terminal.color_of("1"), Color::Idx(3));
+    assert_eq!(terminal.color_of("\"text\""), Color::Idx(2));
+    assert_eq!(terminal.color_of("null"), Color::Idx(5));
+    assert_eq!(terminal.color_of("{"), Color::Default);
+
+    let mut plain = Terminal::run(&broker.at("sub", &["/t", "-n", "1", "--color", "never"]));
+    plain.end();
+    assert_eq!(plain.color_of("/t"), Color::Default);
+}
+
+#[test]
+fn a_message_cannot_move_the_cursor() {
+    let broker = Served::start(&[]);
+    // A C1 control character, which JSON lets stand: it clears the screen of many terminals.
+    Terminal::run(&broker.at("pub", &["/t", "before\u{9b}2Jafter", "--string"])).end();
+    for (format, shown) in [("json", "\"before\\u009b2Jafter\""), ("xml", "before&#x9b;2Jafter")] {
+        let (said, _) = Terminal::run(&broker.at("get", &["/t", "--format", format])).end();
+        assert!(said.contains(shown), "{said}");
+    }
+}
+
+/// Characters that turn around what stands beside them, or that are not seen: what is read is what is there.
+#[test]
+fn nothing_that_a_client_says_is_hidden_or_turned_around() {
+    let broker = Served::start(&[]);
+    let topic = "/exe.\u{202e}gpj/\u{200b}a\u{e0041}";
+    let shown = "/exe.\\u202egpj/\\u200ba\\udb40\\udc41";
+    Terminal::run(&broker.at("pub", &[topic, "x\u{2066}y\u{feff}z\u{ad}", "--string"])).end();
+    let json = "\"x\\u2066y\\ufeffz\\u00ad\"";
+    let xml = "x&#x2066;y&#xfeff;z&#xad;";
+    let of = |command: &str, arguments: &[&str]| Terminal::run(&broker.at(command, arguments)).end().0;
+    assert_eq!(of("sub", &["#", "-n", "1"]), format!("{shown} {json}"));
+    assert!(of("sub", &["#", "-n", "1", "--format", "xml"]).contains(xml));
+    let python = of("sub", &["#", "-n", "1", "--format", "pickle"]);
+    assert!(python.contains("2066") && !python.contains('\u{2066}'), "{python}");
+    assert_eq!(of("get", &[topic, "--pretty"]), json);
+    assert_eq!(of("topics", &[]), shown);
+    assert!(of("topics", &["--values"]).contains(shown));
+    let tree = of("topics", &["--tree"]);
+    assert!(tree.contains("exe.\\u202egpj") && tree.contains("\\u200ba\\udb40"), "{tree}");
+    let refused = of("get", &["/no\u{202e}thing"]);
+    assert!(refused.contains("/no\\u202ething holds no value"), "{refused}");
+    let mut top = Terminal::run(&broker.at("top", &[]));
+    top.shows("exe.\\u202egpj");
+
+    // A program gets the topic that it can ask for, and the value as it is.
+    let piped = super::run(&broker.at("sub", &["#", "-n", "1"]));
+    assert_eq!(piped.1, format!("{topic} \"x\u{2066}y\u{feff}z\u{ad}\"\n"));
+}
+
+/// What a terminal obeys, at the other end of a pipe: escaped as the format can, so that the value is the same.
+#[test]
+fn no_control_character_leaves_by_a_pipe_unless_bytes_are_asked_for() {
+    let broker = Served::start(&[]);
+    let text = "a\u{85}b\u{7f}c\u{9b}2J";
+    Terminal::run(&broker.at("pub", &["/t", text, "--string"])).end();
+    let of = |arguments: &[&str]| super::run(&broker.at("get", arguments)).1;
+    let json = of(&["/t"]);
+    assert_eq!(json, "\"a\\u0085b\\u007fc\\u009b2J\"\n");
+    assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+    assert!(of(&["/t", "--format", "xml"]).contains(">a&#x85;b&#x7f;c&#x9b;2J<"));
+    assert!(of(&["/t", "--format", "pickle"]).is_ascii());
+    assert_eq!(of(&["/t", "--raw"]), format!("\"{text}\"\n"));
+    // Where no reference can stand, the element is written anew.
+    let cdata = format!("<message type=\"str\"><![CDATA[{text}]]></message>");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cdata.xml");
+    std::fs::write(&file, cdata).unwrap();
+    let published =
+        super::run(&broker.at("pub", &["/c", "--file", file.to_str().unwrap(), "--format", "xml"]));
+    assert_eq!(published.0, Some(0), "{published:?}");
+    assert!(of(&["/c", "--format", "xml"]).contains(">a&#x85;b&#x7f;c&#x9b;2J<"));
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_file_has_a_progress_bar() {
+    let broker = Served::start(&[]);
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("progress.ndjson");
+    let mut lines = File::create(&file).unwrap();
+    for number in 0..200 {
+        writeln!(lines, "{number}").unwrap();
+    }
+    drop(lines);
+    let file = file.to_str().unwrap();
+    let mut terminal = Terminal::run(&broker.at("pub", &["/t", "--file", file, "--rate", "400"]));
+    terminal.shows("% ");
+    terminal.shows(" left");
+    let (said, code) = terminal.end();
+    assert_eq!(code, Some(0));
+    // The bar is gone when it is done.
+    assert!(said.starts_with("published 200 messages as json in ") && !said.contains('%'), "{said}");
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn sub_ends_at_a_key_and_pub_takes_what_is_typed() {
+    let broker = Served::start(&[]);
+    let mut typed = Terminal::run(&broker.at("pub", &["/t", "-", "--string"]));
+    typed.press("hello\n");
+    let mut terminal = Terminal::run(&broker.at("sub", &["/t"]));
+    terminal.shows("/t \"hello\"");
+    typed.press("bye\n\x04");
+    terminal.shows("/t \"bye\"");
+    assert_eq!(typed.end().1, Some(0));
+    terminal.press("\x03");
+    // The signal of the key ends it.
+    assert_eq!(terminal.end().1, None);
+}

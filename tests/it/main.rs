@@ -1,0 +1,32 @@
+//! The tests from outside, all in one program: what each module is about, it says itself.
+//!
+//! They run at the same time, each with a broker of its own. A test that looks at the whole process
+//! – its threads, its descriptors, its memory – belongs in `tests/alone`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
+#[cfg(feature = "broker")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod architecture;
+mod attack;
+mod bad_input;
+mod cli;
+mod directions;
+mod durability;
+mod embedding;
+mod framing;
+mod late_answers;
+mod limits;
+mod listeners;
+mod memory;
+mod messages;
+mod middleware;
+mod ordering;
+mod overflow;
+mod overload;
+mod protocol_doc;
+mod refusals;
+mod regressions;
+mod snapshots;
+mod storage;
