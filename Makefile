@@ -5,6 +5,7 @@
 CARGO ?= cargo
 DENY_VERSION := 0.20.2
 DENY := .tools/bin/cargo-deny
+MATURIN_VERSION := 1.16.0
 FUZZ_VERSION := 0.13.2
 FUZZ := .tools/bin/cargo-fuzz
 FUZZ_TARGETS ?= frame json xml pickle topic envelope translate
@@ -23,7 +24,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb clean
+.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb wheel test-wheel clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -69,7 +70,7 @@ model:
 	RUSTFLAGS="--cfg shuttle -D warnings" CARGO_PROFILE_TEST_OPT_LEVEL=1 $(CARGO) test --locked --quiet \
 		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib broker::model -- --nocapture
 
-check: fmt clippy features doc deny fuzz-replay test model budget
+check: fmt clippy features doc deny fuzz-replay test model budget test-wheel
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -206,6 +207,25 @@ deb: .tools/bin/cargo-deb
 
 .tools/bin/cargo-deb:
 	$(CARGO) install cargo-deb --locked --root .tools
+
+# Two wheels in target/wheels: the broker for this kind of machine, and the client in Python.
+wheel: $(VENV)/maturin-$(MATURIN_VERSION)
+	rm -f "$(TARGET)"/wheels/babelmq*.whl
+	cd packaging/wheel && CARGO_TARGET_DIR="$(TARGET)" $(IN_VENV)/maturin build --release \
+		--out "$(TARGET)/wheels"
+	$(VENV)/bin/python -m build --no-isolation --wheel --outdir "$(TARGET)/wheels" clients/python
+
+# The version is in the name of the stamp, so another one is installed when this one changes.
+$(VENV)/maturin-$(MATURIN_VERSION): $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet maturin==$(MATURIN_VERSION)
+	touch $@
+
+# The wheels are all that an empty environment gets, and no index is asked.
+test-wheel: wheel
+	$(PYTHON) -m venv --clear "$(TARGET)/test-wheel"
+	"$(TARGET)/test-wheel/bin/python" -m pip install --quiet --no-index \
+		--find-links "$(TARGET)/wheels" babelmq babelmq-server
+	"$(TARGET)/test-wheel/bin/python" -I packaging/test_wheel.py
 
 clean:
 	$(CARGO) clean
