@@ -5,6 +5,8 @@
 CARGO ?= cargo
 DENY_VERSION := 0.20.2
 DENY := .tools/bin/cargo-deny
+DEB_VERSION := 3.8.0
+DEB := .tools/bin/cargo-deb
 MATURIN_VERSION := 1.16.0
 FUZZ_VERSION := 0.13.2
 FUZZ := .tools/bin/cargo-fuzz
@@ -24,7 +26,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb wheel test-wheel clean
+.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb test-deb wheel test-wheel clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -70,7 +72,7 @@ model:
 	RUSTFLAGS="--cfg shuttle -D warnings" CARGO_PROFILE_TEST_OPT_LEVEL=1 $(CARGO) test --locked --quiet \
 		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib broker::model -- --nocapture
 
-check: fmt clippy features doc deny fuzz-replay test model budget test-wheel
+check: fmt clippy features doc deny fuzz-replay test model budget test-wheel test-deb
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -195,18 +197,24 @@ install: $(BABELMQ)
 uninstall:
 	rm -f $(INSTALLED)
 
-# A Debian package in target/debian.
-deb: .tools/bin/cargo-deb
+# A Debian package in target/debian. Its copy of the program is stripped, the one in target/release
+# is not.
+deb: $(DEB)
 	$(CARGO) build --release --locked
 	mkdir -p target/share
-	target/release/babelmq manual > target/share/babelmq.1
-	target/release/babelmq completions bash > target/share/babelmq.bash
-	target/release/babelmq completions zsh > target/share/_babelmq
-	target/release/babelmq completions fish > target/share/babelmq.fish
-	PATH="$(CURDIR)/.tools/bin:$$PATH" $(CARGO) deb --no-build
+	"$(TARGET)/release/babelmq" manual > target/share/babelmq.1
+	"$(TARGET)/release/babelmq" completions bash > target/share/babelmq.bash
+	"$(TARGET)/release/babelmq" completions zsh > target/share/_babelmq
+	"$(TARGET)/release/babelmq" completions fish > target/share/babelmq.fish
+	rm -f "$(TARGET)"/debian/babelmq_*.deb
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(CARGO) deb --no-build --strip
 
-.tools/bin/cargo-deb:
-	$(CARGO) install cargo-deb --locked --root .tools
+$(DEB):
+	$(CARGO) install cargo-deb --locked --version $(DEB_VERSION) --root .tools
+
+# The package is installed into a root of its own, run there, and removed.
+test-deb: deb
+	sh packaging/test-deb.sh "$(TARGET)"/debian/babelmq_*.deb "$(TARGET)/test-deb"
 
 # Two wheels in target/wheels: the broker for this kind of machine, and the client in Python.
 wheel: $(VENV)/maturin-$(MATURIN_VERSION)
