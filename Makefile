@@ -26,7 +26,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb test-deb wheel test-wheel clean
+.PHONY: run-broker demo test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -234,6 +234,17 @@ test-wheel: wheel
 	"$(TARGET)/test-wheel/bin/python" -m pip install --quiet --no-index \
 		--find-links "$(TARGET)/wheels" babelmq babelmq-server
 	"$(TARGET)/test-wheel/bin/python" -I packaging/test_wheel.py
+
+# The oldest compiler that Cargo.toml promises. It is no part of check, because CI has one compiler.
+MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+msrv:
+	@rustup run $(MSRV) rustc --version 2>/dev/null || { \
+		echo "make msrv: rustup has no toolchain $(MSRV), the rust-version of Cargo.toml, so NOTHING" \
+			"was built; install it with: rustup toolchain install $(MSRV) --profile minimal" >&2; \
+		exit 1; }
+	rustup run $(MSRV) cargo build --locked --workspace --target-dir "$(TARGET)/msrv"
+	rustup run $(MSRV) cargo build --locked --lib --no-default-features --features middleware \
+		--target-dir "$(TARGET)/msrv"
 
 clean:
 	$(CARGO) clean
