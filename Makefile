@@ -5,6 +5,9 @@
 CARGO ?= cargo
 DENY_VERSION := 0.20.2
 DENY := .tools/bin/cargo-deny
+DEB_VERSION := 3.8.0
+DEB := .tools/bin/cargo-deb
+MATURIN_VERSION := 1.16.0
 FUZZ_VERSION := 0.13.2
 FUZZ := .tools/bin/cargo-fuzz
 FUZZ_TARGETS ?= frame json xml pickle topic envelope translate
@@ -23,7 +26,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo quick test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb clean
+.PHONY: run-broker demo quick test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 run-broker:
 	$(CARGO) run --release --locked -- serve
@@ -74,7 +77,7 @@ quick: fmt
 	$(CARGO) clippy --locked --workspace --lib --bins -- -D warnings
 	$(CARGO) test --locked --quiet --workspace --lib
 
-check: fmt clippy features doc deny fuzz-replay test model budget
+check: fmt clippy features doc deny fuzz-replay test model budget test-wheel test-deb
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -199,18 +202,54 @@ install: $(BABELMQ)
 uninstall:
 	rm -f $(INSTALLED)
 
-# A Debian package in target/debian.
-deb: .tools/bin/cargo-deb
+# A Debian package in target/debian. Its copy of the program is stripped, the one in target/release
+# is not.
+deb: $(DEB)
 	$(CARGO) build --release --locked
 	mkdir -p target/share
-	target/release/babelmq manual > target/share/babelmq.1
-	target/release/babelmq completions bash > target/share/babelmq.bash
-	target/release/babelmq completions zsh > target/share/_babelmq
-	target/release/babelmq completions fish > target/share/babelmq.fish
-	PATH="$(CURDIR)/.tools/bin:$$PATH" $(CARGO) deb --no-build
+	"$(TARGET)/release/babelmq" manual > target/share/babelmq.1
+	"$(TARGET)/release/babelmq" completions bash > target/share/babelmq.bash
+	"$(TARGET)/release/babelmq" completions zsh > target/share/_babelmq
+	"$(TARGET)/release/babelmq" completions fish > target/share/babelmq.fish
+	rm -f "$(TARGET)"/debian/babelmq_*.deb
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(CARGO) deb --no-build --strip
 
-.tools/bin/cargo-deb:
-	$(CARGO) install cargo-deb --locked --root .tools
+$(DEB):
+	$(CARGO) install cargo-deb --locked --version $(DEB_VERSION) --root .tools
+
+# The package is installed into a root of its own, run there, and removed.
+test-deb: deb
+	sh packaging/test-deb.sh "$(TARGET)"/debian/babelmq_*.deb "$(TARGET)/test-deb"
+
+# Two wheels in target/wheels: the broker for this kind of machine, and the client in Python.
+wheel: $(VENV)/maturin-$(MATURIN_VERSION)
+	rm -f "$(TARGET)"/wheels/babelmq*.whl
+	cd packaging/wheel && CARGO_TARGET_DIR="$(TARGET)" $(IN_VENV)/maturin build --release \
+		--out "$(TARGET)/wheels"
+	$(VENV)/bin/python -m build --no-isolation --wheel --outdir "$(TARGET)/wheels" clients/python
+
+# The version is in the name of the stamp, so another one is installed when this one changes.
+$(VENV)/maturin-$(MATURIN_VERSION): $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet maturin==$(MATURIN_VERSION)
+	touch $@
+
+# The wheels are all that an empty environment gets, and no index is asked.
+test-wheel: wheel
+	$(PYTHON) -m venv --clear "$(TARGET)/test-wheel"
+	"$(TARGET)/test-wheel/bin/python" -m pip install --quiet --no-index \
+		--find-links "$(TARGET)/wheels" babelmq babelmq-server
+	"$(TARGET)/test-wheel/bin/python" -I packaging/test_wheel.py
+
+# The oldest compiler that Cargo.toml promises. It is no part of check, because CI has one compiler.
+MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+msrv:
+	@rustup run $(MSRV) rustc --version 2>/dev/null || { \
+		echo "make msrv: rustup has no toolchain $(MSRV), the rust-version of Cargo.toml, so NOTHING" \
+			"was built; install it with: rustup toolchain install $(MSRV) --profile minimal" >&2; \
+		exit 1; }
+	rustup run $(MSRV) cargo build --locked --workspace --target-dir "$(TARGET)/msrv"
+	rustup run $(MSRV) cargo build --locked --lib --no-default-features --features middleware \
+		--target-dir "$(TARGET)/msrv"
 
 clean:
 	$(CARGO) clean

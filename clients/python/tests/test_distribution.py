@@ -104,6 +104,16 @@ def test_the_version_is_that_of_the_package(archive: Archive) -> None:
     assert archive.name.startswith(f"babelmq-{babelmq.__version__}")
 
 
+@pytest.mark.skipif(not (PROJECT / "docs").exists(), reason="there is no project around it")
+def test_the_version_is_that_of_the_broker_and_of_the_codec() -> None:
+    manifest = (PROJECT / "Cargo.toml").read_text()
+    # The one that both crates take, and the one of the codec that the broker asks an index for.
+    written = re.findall(r'^(?:babelmq-codec = .*)?\bversion = "(.+?)"', manifest, re.M)
+    assert written == [babelmq.__version__] * 2
+    for crate in (manifest, (PROJECT / "crates" / "codec" / "Cargo.toml").read_text()):
+        assert "\nversion.workspace = true\n" in crate
+
+
 def test_a_source_tree_that_was_never_installed_knows_its_version() -> None:
     code = "import sys; sys.path.append(sys.argv[1]); import babelmq; print(babelmq.__version__)"
     # -I and -S leave out every folder in which metadata could lie.
