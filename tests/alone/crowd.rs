@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use babelmq::Format::{Json, Xml};
 use babelmq::{Broker, BrokerHandle, Config};
+use socket2::SockRef;
 
 use crate::alone;
 use crate::support::Field::Str;
@@ -60,6 +61,8 @@ fn a_full_socket_gets_a_thread_for_a_while_and_the_order_stays() {
         .iter()
         .map(|format| {
             let mut client = Client::connect(&broker);
+            // The system gives more room to whoever reads much, on some machines 32 MiB.
+            SockRef::from(client.stream()).set_recv_buffer_size(1 << 20).unwrap();
             client.subscribe(*format, "t");
             client
         })

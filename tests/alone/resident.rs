@@ -9,7 +9,8 @@ use crate::support::Field::Str;
 use crate::support::process::memory;
 use crate::support::{Client, config, frame, start};
 
-/// A frame of 16 MiB that is only claimed costs nothing, and one that is full of openings is refused at once.
+/// A frame of 16 MiB that is only claimed costs nothing, and one that is full of openings is
+/// refused at once.
 #[test]
 fn claims_and_openings_are_cheap() {
     let _alone = alone();
@@ -55,10 +56,10 @@ fn all_queues_of_a_connection_share_one_bound_of_bytes() {
     let before = memory("self", "VmRSS");
     for round in 0..20 {
         for topic in 0..20 {
-            publish_big(&mut producer, &format!("t/{topic}/{round}"));
+            let topic = format!("t/{topic}/{round}");
+            publish_big(&mut producer, &topic);
             // What the broker remembers is not what this test is about.
-            producer
-                .command(Json, &[("command", Str("clear")), ("topic", Str(&format!("t/{topic}/{round}")))]);
+            producer.command(Json, &[("command", Str("clear")), ("topic", Str(&topic))]);
         }
         producer.flush(Json);
     }

@@ -15,7 +15,8 @@ fn a_silent_client_takes_no_thread_and_loses_nothing() {
     let _alone = alone();
     let sessions = || broker_threads().iter().filter(|name| name.starts_with("session-")).count();
     // A silence is noticed as often as an unfinished frame is.
-    let broker = Broker::start(Config { frame_timeout: Duration::from_millis(50), ..config() }).unwrap();
+    let config = Config { frame_timeout: Duration::from_millis(50), ..config() };
+    let broker = Broker::start(config).unwrap();
     let mut clients: Vec<Client> = (0..10).map(|_| Client::connect(&broker)).collect();
     for (index, client) in clients.iter_mut().enumerate() {
         client.subscribe(FORMATS[index % 3], "t");
@@ -26,7 +27,7 @@ fn a_silent_client_takes_no_thread_and_loses_nothing() {
         for client in &mut clients {
             assert_eq!(client.next().number(), round);
         }
-        // Half a frame before the silence and half after it is one frame; but not across a parked session's time.
+        // A session that is parked has read whole frames only.
         clients[1].is_quiet();
     }
     until("the sessions are parked", || sessions() == 0);
