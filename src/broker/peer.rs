@@ -40,7 +40,7 @@ impl Peer {
     /// By what its limits are counted.
     pub fn origin(&self) -> Origin {
         match *self {
-            Peer::Tcp(address) => Origin::Address(address.ip()),
+            Peer::Tcp(address) => Origin::Address(address.ip().to_canonical()),
             Peer::Unix { user, .. } => Origin::User(user),
         }
     }
@@ -95,6 +95,7 @@ mod tests {
     fn connections_of_one_address_or_one_user_have_one_origin() {
         let tcp = |address: &str| Peer::Tcp(address.parse().unwrap()).origin();
         assert_eq!(tcp("10.0.0.1:5"), tcp("10.0.0.1:6"));
+        assert_eq!(tcp("10.0.0.1:5"), tcp("[::ffff:10.0.0.1]:5"), "by a listener of IPv6");
         assert_ne!(tcp("10.0.0.1:5"), tcp("10.0.0.2:5"));
         let unix = |user, process| Peer::Unix { user, process: Some(process) }.origin();
         assert_eq!(unix(1, 2), unix(1, 3));

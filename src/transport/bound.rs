@@ -6,11 +6,11 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use rustix::fs::{Mode, fchmod};
-use rustix::net::sockopt::socket_peercred;
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::listen_url::ListenUrl;
+use super::listen_url::{LARGEST_MODE, ListenUrl};
 use crate::broker::Peer;
 
 /// Connections that the system may hold before they are accepted.
@@ -62,7 +62,9 @@ impl Bound {
                 let metadata = fs::symlink_metadata(path)?;
                 let file = SocketFile { path: path.clone(), device: metadata.dev(), inode: metadata.ino() };
                 let bound = Bound { socket, url: url.clone(), file: Some(file) };
-                fs::set_permissions(path, fs::Permissions::from_mode(*mode))?;
+                if metadata.mode() & LARGEST_MODE != *mode {
+                    fs::set_permissions(path, fs::Permissions::from_mode(*mode))?;
+                }
                 bound.socket.listen(BACKLOG)?;
                 Ok(bound)
             }
@@ -83,9 +85,12 @@ impl Bound {
         let peer = match address.as_socket() {
             Some(address) => Peer::Tcp(address),
             None => {
-                let credentials = socket_peercred(&socket)?;
-                let process = u32::try_from(credentials.pid.as_raw_nonzero().get()).ok();
-                Peer::Unix { user: credentials.uid.as_raw(), process }
+                // One whose credentials cannot be had is gone, or should be.
+                let credentials = getsockopt(&socket, PeerCredentials)
+                    .map_err(|_| io::Error::from(ErrorKind::ConnectionAborted))?;
+                // A process in another namespace has no number here, and is said to be 0.
+                let process = u32::try_from(credentials.pid()).ok().filter(|process| *process > 0);
+                Peer::Unix { user: credentials.uid(), process }
             }
         };
         Ok((socket, peer))
@@ -131,7 +136,10 @@ fn make_way(path: &Path, address: &SockAddr) -> io::Result<()> {
     }
     match connect(address) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(error),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let why = "there is a socket that this user may not connect to, perhaps of another broker";
+            Err(io::Error::new(ErrorKind::AddrInUse, why))
+        }
         _ => Err(ErrorKind::AddrInUse.into()),
     }
 }

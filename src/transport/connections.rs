@@ -57,7 +57,7 @@ impl Connections {
         if count >= max_connections_per_address {
             return Err(format!(
                 "this broker has {max_connections_per_address} connections from {origin}, as many as it may have \
-                 from one address; close one that is not needed, or ask for a higher limit"
+                 from one address or user; close one that is not needed, or ask for a higher limit"
             ));
         }
         inner.per_origin.insert(origin, count + 1);

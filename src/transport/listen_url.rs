@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// Permissions of a Unix socket where nothing else is said: its owner and their group may connect.
 const DEFAULT_MODE: u32 = 0o660;
 /// All permissions that there are.
-const LARGEST_MODE: u32 = 0o777;
+pub(super) const LARGEST_MODE: u32 = 0o777;
 
 /// Where a broker listens, as a URL: `tcp://127.0.0.1:5000`, for which `127.0.0.1:5000` is short, or
 /// `unix:/run/babelmq.sock`, or with permissions in octal `unix:/run/babelmq.sock?mode=600`.

@@ -18,6 +18,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
 use super::guards::{CountPanic, EndOnPanic};
+use super::priority::has_given_way;
 use super::session::{EXHAUSTED_PAUSE, Shared};
 use super::threads;
 use super::writer::{After, Writer};
@@ -106,7 +107,8 @@ pub(super) fn thread_count() -> usize {
 
 /// Gives a new writer a thread, or lets it rest where there are many. Nothing has been sent to it yet.
 pub(super) fn place(shared: &Arc<Shared>, mut writer: Box<Writer>) {
-    if shared.pool.threads.load(Ordering::Relaxed) < OWN_THREADS {
+    // A thread has the priority of the one that starts it; one of the pool's starts this writer's when it is busy.
+    if !has_given_way() && shared.pool.threads.load(Ordering::Relaxed) < OWN_THREADS {
         match start(shared, writer) {
             Ok(()) => return,
             Err((back, _)) => writer = back,

@@ -28,6 +28,11 @@ pub(super) fn give_way(bytes: usize, is_crowded: bool) {
     }
 }
 
+/// Whether this thread has, and with it those that it would start.
+pub(super) fn has_given_way() -> bool {
+    HAS_GIVEN_WAY.get()
+}
+
 #[cfg(test)]
 mod tests {
     use rustix::process::getpriority_process;
@@ -40,6 +45,7 @@ mod tests {
         let after = |bytes, is_crowded| {
             let thread = std::thread::spawn(move || {
                 give_way(bytes, is_crowded);
+                assert_eq!(has_given_way(), getpriority_process(None).unwrap() != before);
                 getpriority_process(None).unwrap()
             });
             thread.join().unwrap()

@@ -57,7 +57,7 @@ pub struct Config {
     pub fsync_interval: Duration,
     /// Connections at the same time. Default 10,000.
     pub max_connections: usize,
-    /// Connections from one address at the same time. Default: as many as there may be.
+    /// Connections from one address, or from one user by Unix sockets, at the same time. Default: as many as there may be.
     pub max_connections_per_address: usize,
     /// Subscriptions of one connection. Default 65,536.
     pub max_subscriptions: usize,
@@ -126,7 +126,7 @@ pub enum StartError {
 
 fn explain(url: &ListenUrl, error: &io::Error) -> String {
     match (error.kind(), url) {
-        (io::ErrorKind::AddrInUse, _) => {
+        (io::ErrorKind::AddrInUse, _) if error.get_ref().is_none() => {
             "the address is in use; is another broker running? (--listen takes another)".into()
         }
         (io::ErrorKind::PermissionDenied, ListenUrl::Tcp(_)) => {

@@ -326,7 +326,11 @@ impl Session {
                 self.refuse(Refusal::from(fault), format)?;
                 return self.discard_input();
             }
-            let timeout = if in_the_way && pace.is_slow() { HURRIED } else { frame_timeout };
+            let timeout = if in_the_way && pace.is_slow(self.buffer.announced().unwrap_or(0)) {
+                HURRIED
+            } else {
+                frame_timeout
+            };
             if waited >= timeout.min(frame_timeout) {
                 Counters::add(&self.shared.counters.frame_timeouts, 1);
                 let (refusal, format) = unfinished(self.buffer.bytes(), timeout.min(frame_timeout));
@@ -470,6 +474,10 @@ impl Session {
     /// Reads what nobody wants until the writer has ended the connection, so that unread input does not turn its end
     /// into a reset that destroys the last frame.
     fn discard_input(&mut self) -> io::Result<Pause> {
+        // That may take as long as its client likes, and memory for a frame is not for that.
+        self.buffer.take(self.buffer.bytes().len());
+        self.buffer.release();
+        self.purse.note_buffer(0);
         self.incoming.discard().map(|()| Pause::Over)
     }
 
@@ -517,12 +525,13 @@ impl Pace {
         Pace { since: Instant::now(), bytes: 0 }
     }
 
-    /// Whether less than [`SLOW`] has come in a while. Looking begins the next while.
-    fn is_slow(&mut self) -> bool {
+    /// Whether less than a tenth of a frame of this length has come in a while, or less than [`SLOW`]. Looking begins the next
+    /// while.
+    fn is_slow(&mut self, frame: usize) -> bool {
         if self.since.elapsed() < HURRIED {
             return false;
         }
-        mem::replace(self, Pace::new()).bytes < SLOW
+        mem::replace(self, Pace::new()).bytes < SLOW.max(frame / 10)
     }
 }
 

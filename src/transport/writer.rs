@@ -19,7 +19,7 @@ use super::server::Config;
 use super::write_batch::{MAX_BYTES, WriteBatch};
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
 use crate::broker::{Charge, ClientId, Counters, Delivery, Inbox};
-use crate::codec::{Account, Claim, Document, Share};
+use crate::codec::{Account, Claim, Document, Share, release_scratch};
 use crate::protocol::Limits;
 
 /// How long a connection that was ended from here may take to be ended from there as well.
@@ -284,6 +284,7 @@ impl Writer {
     /// Gives memory back before it waits. Who knows for how long: there may be thousands of writers that wait.
     fn shrink(&mut self) {
         self.gathered.shrink();
+        release_scratch();
         self.page = Claim::nothing();
         if self.scratch.weight() > IDLE_BYTES {
             self.scratch = Document::new();

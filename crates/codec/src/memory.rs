@@ -207,14 +207,15 @@ impl Claim {
     /// Takes as much more as makes `bytes`, if there is room; what is taken already stays.
     pub fn try_grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let taken = self.account.as_ref().is_none_or(|account| account.try_take(more));
+        let taken = more == 0 || self.account.as_ref().is_none_or(|account| account.try_take(more));
         self.note(taken, more)
     }
 
     /// The same as soon as there is room; gives up after `patience`.
     pub fn grow_to(&mut self, bytes: usize, patience: Duration) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let taken = self.account.as_ref().is_none_or(|account| account.wait_to_take(more, patience));
+        let taken =
+            more == 0 || self.account.as_ref().is_none_or(|account| account.wait_to_take(more, patience));
         self.note(taken, more)
     }
 
@@ -306,6 +307,17 @@ mod tests {
         drop(first);
         assert_eq!(waiting.join().unwrap(), Some(600));
         assert_eq!((share.used(), share.is_wanted()), (0, false));
+    }
+
+    /// It would be asked for a third as much again as it holds.
+    #[test]
+    fn a_claim_that_holds_enough_does_not_wait_whatever_others_have() {
+        let share = Share::new(1_000);
+        let mut large = share.account().try_claim(700).unwrap();
+        let _others = share.account().charge(290);
+        assert!(large.try_grow_to(600) && large.grow_to(700, Duration::ZERO));
+        assert_eq!((large.bytes(), share.used()), (700, 990));
+        assert!(!large.try_grow_to(701));
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl Dispatcher {
     pub(super) fn back_up(&mut self, slot: Slot, format: Format) {
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
         let (code, reason) = if !client.peer.is_local() {
-            let reason = "backups are made for clients on the broker's own machine; connect to a loopback address there";
+            let reason = "backups are made for clients on the broker's own machine; connect there, to a loopback address or a Unix socket";
             (ErrorCode::NotPermitted, reason)
         } else if let Some(checkpointer) = &mut self.checkpointer {
             if let Some(made) = checkpointer.back_up() {

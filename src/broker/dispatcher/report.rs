@@ -23,7 +23,7 @@ impl Dispatcher {
     pub(super) fn report(&mut self, slot: Slot, format: Format) {
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
         if !client.peer.is_local() {
-            let reason = "stats are answered to clients on the broker's own machine; connect to a loopback address there";
+            let reason = "stats are answered to clients on the broker's own machine; connect there, to a loopback address or a Unix socket";
             let refusal = Refusal::new(ErrorCode::NotPermitted, reason);
             return self.reply(slot, format, Reply::Error(refusal));
         }

@@ -1,7 +1,7 @@
 //! [`Value`] as a type of serde's, so that it can stand in a program's own types and be written by other formats.
 //!
 //! What serde has no word for becomes what is next to it: a tuple, a set and a frozenset are sequences, and come back as lists. An
-//! integer beyond 128 bits is written as a string of its digits.
+//! integer beyond 128 bits is written as a string of its digits; one beyond 64 may come back as a float, as from serde_json.
 
 use std::fmt;
 
@@ -17,11 +17,18 @@ impl Serialize for Value {
             Value::None => serializer.serialize_unit(),
             Value::Bool(truth) => serializer.serialize_bool(*truth),
             Value::Int(number) => serializer.serialize_i64(*number),
-            Value::BigInt(number) => match (i128::try_from(number), u128::try_from(number)) {
-                (Ok(number), _) => serializer.serialize_i128(number),
-                (_, Ok(number)) => serializer.serialize_u128(number),
-                _ => serializer.serialize_str(&number.to_string()),
-            },
+            Value::BigInt(number) => {
+                // There are formats that know the first of these and nothing longer.
+                if let Ok(number) = u64::try_from(number) {
+                    serializer.serialize_u64(number)
+                } else if let Ok(number) = i128::try_from(number) {
+                    serializer.serialize_i128(number)
+                } else if let Ok(number) = u128::try_from(number) {
+                    serializer.serialize_u128(number)
+                } else {
+                    serializer.serialize_str(&number.to_string())
+                }
+            }
             Value::Float(number) => serializer.serialize_f64(*number),
             Value::Str(text) => serializer.serialize_str(text),
             Value::Bytes(bytes) => serializer.serialize_bytes(bytes),
