@@ -141,6 +141,23 @@ fn many_who_do_not_finish_frames_of_some_kilobytes_are_hurried_when_another_need
     assert_eq!(broker.stats().published, 1);
 }
 
+/// Its client reads nothing, so the refusal is not written for long: memory for a frame is not for that.
+#[test]
+fn a_frame_that_was_refused_holds_no_memory() {
+    let broker = start(|config| config.frame_timeout = Duration::from_millis(200));
+    let mut producer = Client::connect(&broker);
+    producer.publish(Json, "long", &text(900 << 10));
+    producer.is_quiet();
+    let mut client = Client::connect(&broker);
+    for _ in 0..20 {
+        client.command(Json, &[("command", Str("get")), ("topic", Str("long"))]);
+    }
+    client.send_raw(&publish(Json, "half", &text(2 << 20))[..8 << 10]);
+    until("all of the frame is claimed", || claimed(&broker, Use::Frames) > 2 << 20);
+    until("it is refused and given back", || claimed(&broker, Use::Frames) < 4 << 10);
+    assert_eq!((broker.stats().frame_timeouts, broker.stats().open), (1, 2));
+}
+
 /// More frames at once than there is memory for, each of them sent as a whole and at once: they take turns. Frames of 84 KiB
 /// were each read in part, until all of the memory was taken by parts.
 #[test]
