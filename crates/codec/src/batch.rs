@@ -22,7 +22,7 @@ use super::topics::Topics;
 use super::xml::KnownNames;
 use crate::protocol::{Format, Limits, Topic};
 
-/// BatchEntry messages with the bytes that they came in.
+/// Published messages with the bytes that they came in.
 #[derive(Debug)]
 pub struct Batch {
     bytes: Vec<u8>,

@@ -38,7 +38,7 @@ struct Pile<T> {
 }
 
 impl BufferPool {
-    /// BufferPool that keep up to 4 MiB of each kind, for all sessions of a broker together. Those of `default` keep nothing.
+    /// A pool that keeps up to 4 MiB of each kind, for all sessions of a broker together. That of `default` keeps nothing.
     pub fn new() -> BufferPool {
         BufferPool(Some(Arc::default()))
     }

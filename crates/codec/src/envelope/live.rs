@@ -20,7 +20,7 @@ pub(crate) fn write_live(
     message: Content<'_>,
     known: &mut KnownNames,
 ) {
-    // DialectHint for where there is not room enough.
+    // Asked for where there is not room enough.
     let size = || match message {
         Content::Decoded(view) => encoded_room(view, dialect),
         Content::Published(bytes) => bytes.len() as u64,
