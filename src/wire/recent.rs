@@ -53,26 +53,31 @@ impl Recent {
     }
 
     /// Bytes of memory that the messages in so many bytes will take on their way.
+    #[inline]
     pub fn room(&self, bytes: usize) -> usize {
         BATCH + self.asked.room(bytes)
     }
 
     /// Says how many shapes of filters there are, and connections.
+    #[inline]
     pub fn note_audience(&mut self, shapes: usize, connections: usize) {
         (self.shapes, self.connections) = (shapes, connections);
     }
 
     /// Says whether messages of the next event may decode to far more than their lengths explain.
+    #[inline]
     pub fn permit(&mut self, permit: bool) {
         self.permit = permit;
     }
 
     /// Says what was claimed for the messages of the next event.
+    #[inline]
     pub fn hold(&mut self, flight: Claim) {
         self.flight = flight;
     }
 
     /// What is written ahead of a batch of so many bytes.
+    #[inline]
     pub(super) fn ahead(&mut self, bytes: usize) -> Option<EagerEncoding> {
         if self.like.is_none() || self.pause > 0 {
             self.pause = self.pause.saturating_sub(1);
