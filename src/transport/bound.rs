@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -98,15 +99,15 @@ impl Bound {
 
     /// Wakes whoever waits for a connection: it gets an error, or a connection that nobody made.
     pub(super) fn wake(&self) {
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        let _ = self.socket.shutdown(Shutdown::Both);
         // Where a socket that listens is not woken by that, it is by a connection.
         if let Ok(mut address) = self.socket.local_addr() {
             if let Some(tcp) = address.as_socket().filter(|tcp| tcp.ip().is_unspecified()) {
-                let local: std::net::IpAddr = match tcp {
-                    std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                    std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+                let local: IpAddr = match tcp {
+                    SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                    SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
                 };
-                address = std::net::SocketAddr::new(local, tcp.port()).into();
+                address = SocketAddr::new(local, tcp.port()).into();
             }
             let _ = connect(&address);
         }

@@ -15,6 +15,7 @@ mod line;
 mod list;
 mod listen_url;
 mod listener;
+mod pace;
 mod parked;
 mod pool;
 mod priority;

@@ -12,6 +12,7 @@ use super::allowances::{Allowances, Permit};
 use super::connections::Connections;
 use super::guards::CountPanic;
 use super::line::{Arrived, Incoming, Line, Outgoing};
+use super::pace::{HURRIED, Pace};
 use super::parked::Parked;
 use super::pool::{self, Pool};
 use super::priority::{CROWD, give_way};
@@ -36,10 +37,6 @@ pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 const LAST_READS: usize = 16;
 /// How often a session that waits for a permit looks whether its client is still there.
 const PERMIT_TICK: Duration = Duration::from_secs(1);
-/// While others wait for the memory that it takes, a frame beyond the smallest buffer must not stand still for so long.
-const HURRIED: Duration = Duration::from_secs(1);
-/// Bytes of it that come in that time at least, unless its client is slow.
-const SLOW: usize = 4 << 10;
 /// A session whose client has sent nothing for so long is parked.
 const PARK_AFTER: Duration = Duration::from_secs(5);
 /// The same, where more sessions than the first number have a thread: threads are what the system has fewest of.
@@ -288,7 +285,7 @@ impl Session {
                 Arrived::End => return Ok(Pause::Over),
                 Arrived::Bytes(count) => {
                     Counters::add(&self.shared.counters.bytes_in, count);
-                    pace.bytes += count;
+                    pace.note(count);
                 }
                 Arrived::Progress => {}
                 Arrived::Silent if begun.is_none() => return Ok(Pause::Idle),
@@ -326,7 +323,8 @@ impl Session {
                 self.refuse(Refusal::from(fault), format)?;
                 return self.discard_input();
             }
-            let timeout = if in_the_way && pace.is_slow(self.buffer.announced().unwrap_or(0)) {
+            let timeout = if in_the_way && pace.is_slow(Instant::now(), self.buffer.announced().unwrap_or(0))
+            {
                 HURRIED
             } else {
                 frame_timeout
@@ -511,27 +509,6 @@ impl Session {
         let _ = self.events.send(Event::Attach { client, peer, outbox });
         self.writer = Some(RunningWriter { ended, reading, fate });
         Ok(())
-    }
-}
-
-/// How fast a frame arrives. A session may be late to read it, so time alone says nothing of the client.
-struct Pace {
-    since: Instant,
-    bytes: usize,
-}
-
-impl Pace {
-    fn new() -> Pace {
-        Pace { since: Instant::now(), bytes: 0 }
-    }
-
-    /// Whether less than a tenth of a frame of this length has come in a while, or less than [`SLOW`]. Looking begins the next
-    /// while.
-    fn is_slow(&mut self, frame: usize) -> bool {
-        if self.since.elapsed() < HURRIED {
-            return false;
-        }
-        mem::replace(self, Pace::new()).bytes < SLOW.max(frame / 10)
     }
 }
 
