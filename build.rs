@@ -1,5 +1,5 @@
-//! Finds out which commit is being built, for `babelmq --version`. Neither git nor a repository is needed: without them
-//! the version stands alone.
+//! Finds out which commit is being built, for `babelmq --version`. Neither git nor a repository is
+//! needed: without them the version stands alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,8 @@ fn main() {
 
 /// The commit of the working tree; of a package from the registry, the one that it was packed from.
 fn commit() -> Option<String> {
-    // Only what exists is watched: cargo takes a file that is missing for one that has changed, every time.
+    // Only what exists is watched: cargo takes a file that is missing for one that has changed,
+    // every time.
     let packed = Path::new(".cargo_vcs_info.json");
     if let Ok(info) = fs::read_to_string(packed) {
         watch(packed);
@@ -29,13 +30,17 @@ fn commit() -> Option<String> {
     if !Path::new(".git").exists() {
         return None;
     }
-    // What a commit changes: the log of HEAD, or where none is kept, the branches, each by itself or packed.
-    let in_git =
-        |file| git(&["rev-parse", "--git-path", file]).map(PathBuf::from).filter(|path| path.exists());
+    // What a commit changes: the log of HEAD, or where none is kept, the branches, each by itself
+    // or packed.
+    let in_git = |file| {
+        git(&["rev-parse", "--git-path", file]).map(PathBuf::from).filter(|path| path.exists())
+    };
     in_git("HEAD").iter().for_each(|path| watch(path));
     match in_git("logs/HEAD") {
         Some(log) => watch(&log),
-        None => ["refs", "packed-refs"].into_iter().filter_map(in_git).for_each(|path| watch(&path)),
+        None => {
+            ["refs", "packed-refs"].into_iter().filter_map(in_git).for_each(|path| watch(&path))
+        }
     }
     git(&["log", "-1", "--format=%h %cs"])
 }

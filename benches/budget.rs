@@ -1,8 +1,8 @@
 //! How many instructions a message may cost on its way through the broker: `make budget`.
 //!
-//! Each path runs under valgrind's callgrind, and the instructions of a message are compared with what
-//! `benches/budget.txt` says. They do not depend on what else the machine does. A path is what a session, the dispatcher
-//! and the writers do, one after the other, without sockets and threads.
+//! Each path runs under valgrind's callgrind, and the instructions of a message are compared with
+//! what `benches/budget.txt` says. They do not depend on what else the machine does. A path is what
+//! a session, the dispatcher and the writers do, one after the other, without sockets and threads.
 //!
 //! ```text
 //! make budget                  # fails where a path takes over 5 % more than the budget
@@ -17,19 +17,22 @@ use std::path::Path as FilePath;
 use std::process::{Command, ExitCode};
 
 use babelmq::broker::{
-    ClientId, Control, Delivery, Dispatcher, Event, Inbox, QueueLimits, Queued, Step, StoreLimits, outbox,
+    ClientId, Control, Delivery, Dispatcher, Event, Inbox, QueueLimits, Queued, Step, StoreLimits,
+    outbox,
 };
 use babelmq::codec::{BufferPool, Dialect, Workspace};
 use babelmq::internals::{Recent, take_in};
 use babelmq::protocol::{FrameBuffer, HEADER_LEN, Header, Overflow};
 use babelmq::{Format, Limits, TopicFilter};
 
-/// What a path may take over its budget, in parts of it: less than this comes and goes with the compiler's mood.
+/// What a path may take over its budget, in parts of it: less than this comes and goes with the
+/// compiler's mood.
 const TOLERANCE: f64 = 0.05;
 /// Messages that a producer sends at once; of long ones, fewer.
 const AT_ONCE: usize = 200;
 const LONG_AT_ONCE: usize = 50;
-/// How often it sends them before the measurement, while buffers grow and topics become known, and in it.
+/// How often it sends them before the measurement, while buffers grow and topics become known, and
+/// in it.
 const WARM_UP: usize = 6;
 const TIMES: usize = 5;
 
@@ -63,8 +66,14 @@ const PATHS: &[Path] = &[
     path("JSON, 16 bytes", Format::Json, "16 bytes", &[Dialect::Json]),
     path("JSON, 128 bytes", Format::Json, "128 bytes", &[Dialect::Json]),
     path("JSON, 1 KiB", Format::Json, "1 KiB", &[Dialect::Json]),
-    Path { alone: true, ..path("JSON, 128 bytes, one a read", Format::Json, "128 bytes", &[Dialect::Json]) },
-    Path { topics: 50, ..path("JSON, 128 bytes, 50 topics", Format::Json, "128 bytes", &[Dialect::Json]) },
+    Path {
+        alone: true,
+        ..path("JSON, 128 bytes, one a read", Format::Json, "128 bytes", &[Dialect::Json])
+    },
+    Path {
+        topics: 50,
+        ..path("JSON, 128 bytes, 50 topics", Format::Json, "128 bytes", &[Dialect::Json])
+    },
     Path {
         consumers: 8,
         ..path("JSON, 128 bytes, 8 consumers", Format::Json, "128 bytes", &[Dialect::Json])
@@ -90,23 +99,32 @@ impl Path {
                 )
             }
             "1 KiB" => {
-                let reading =
-                    |at: u64| format!(r#"{{"at":{},"celsius":21.5,"ok":true}}"#, 1_700_000_000 + at);
+                let reading = |at: u64| {
+                    format!(r#"{{"at":{},"celsius":21.5,"ok":true}}"#, 1_700_000_000 + at)
+                };
                 let readings: Vec<String> = (0..12).map(reading).collect();
                 let note = "lorem ipsum dolor sit amet ".repeat(17);
-                format!(r#"{{"sensor":"roof-07","readings":[{}],"note":"{note}"}}"#, readings.join(","))
+                format!(
+                    r#"{{"sensor":"roof-07","readings":[{}],"note":"{note}"}}"#,
+                    readings.join(",")
+                )
             }
             "small.pickle" => return vec![include_bytes!("data/small.pickle").to_vec(); AT_ONCE],
-            "record.pickle" => return vec![include_bytes!("data/record.pickle").to_vec(); LONG_AT_ONCE],
-            "record.json" => return vec![include_bytes!("data/record.json").to_vec(); LONG_AT_ONCE],
+            "record.pickle" => {
+                return vec![include_bytes!("data/record.pickle").to_vec(); LONG_AT_ONCE];
+            }
+            "record.json" => {
+                return vec![include_bytes!("data/record.json").to_vec(); LONG_AT_ONCE];
+            }
             _ => return vec![include_bytes!("data/record.xml").to_vec(); LONG_AT_ONCE],
         };
         let topic = |index: usize| match self.topics {
             1 => "bench/flow".to_owned(),
             topics => format!("bench/flow/{}", index % topics),
         };
-        let body =
-            |index| format!(r#"{{"command":"publish","topic":"{}","message":{message}}}"#, topic(index));
+        let body = |index| {
+            format!(r#"{{"command":"publish","topic":"{}","message":{message}}}"#, topic(index))
+        };
         (0..AT_ONCE).map(|index| body(index).into_bytes()).collect()
     }
 }
@@ -134,8 +152,13 @@ impl Broker {
             let filter = TopicFilter::parse("bench").ok()?;
             let (dialect, overflow) =
                 (of.dialects[(client.0 as usize - 1) % of.dialects.len()], Overflow::default());
-            let subscribe = Step::Control(Control::Subscribe { filter, dialect, overflow, queue: None });
-            dispatcher.step(Event::Steps { client, steps: vec![subscribe], queued: Queued::nothing() });
+            let subscribe =
+                Step::Control(Control::Subscribe { filter, dialect, overflow, queue: None });
+            dispatcher.step(Event::Steps {
+                client,
+                steps: vec![subscribe],
+                queued: Queued::nothing(),
+            });
             inboxes.push(inbox);
         }
         Some(Broker {
@@ -199,7 +222,8 @@ fn count(path: &Path) -> Result<f64, String> {
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=budget::measured*"])
         .arg(program)
         .args(["run", path.name])
-        // A large copy or fill is one instruction on some machines; valgrind would count one for each byte.
+        // A large copy or fill is one instruction on some machines; valgrind would count one for
+        // each byte.
         .env(
             "GLIBC_TUNABLES",
             "glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000",
@@ -254,8 +278,10 @@ fn check(update: bool) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{}.\nFind out why (callgrind_annotate names the lines), or, if it is worth it, write the new numbers down with \
-         `make budget UPDATE=1` and say in the commit what they buy. Another compiler than the one that CI uses may \
+        "{}.\nFind out why (callgrind_annotate names the lines), or, if it is worth it, write the \
+         new numbers down with \
+         `make budget UPDATE=1` and say in the commit what they buy. Another compiler than the one \
+         that CI uses may \
          also count otherwise.",
         over.join("\n")
     ))
@@ -263,7 +289,8 @@ fn check(update: bool) -> Result<(), String> {
 
 fn main() -> ExitCode {
     // `cargo bench` adds an argument of its own.
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match *arguments.as_slice() {
         ["run", name] => match PATHS.iter().find(|path| path.name == name) {

@@ -14,7 +14,8 @@ const RECORD: &[u8] = br#"{"origin":"EWR","year":2013,"month":1,"day":1,"hour":1
 
 fn decoded() -> (Document, usize) {
     let mut document = Document::new();
-    let root = json::decode(RECORD, 0..RECORD.len(), &mut document, &Limits::default()).unwrap_or_default();
+    let root = json::decode(RECORD, 0..RECORD.len(), &mut document, &Limits::default())
+        .unwrap_or_default();
     (document, root)
 }
 
@@ -32,7 +33,8 @@ fn reading(c: &mut Criterion) {
             b.iter(|| {
                 document.clear();
                 let range = 0..body.len();
-                read_request(black_box(&body), format, range, &mut document, &Limits::default()).is_ok()
+                read_request(black_box(&body), format, range, &mut document, &Limits::default())
+                    .is_ok()
             });
         });
     }

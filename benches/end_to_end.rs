@@ -1,4 +1,5 @@
-//! From one socket to others through a broker in this process: 128-byte JSON messages, at most 8,192 in flight.
+//! From one socket to others through a broker in this process: 128-byte JSON messages, at most
+//! 8,192 in flight.
 
 #![allow(missing_docs, reason = "criterion's macros write functions without")]
 
@@ -25,10 +26,11 @@ fn frame(body: &str) -> Vec<u8> {
 /// Sends [`MESSAGES`] messages to `consumers` consumers and returns when all have all.
 fn carry(broker: SocketAddr, consumers: usize) -> std::io::Result<()> {
     let text = "x".repeat(126);
-    let message =
-        frame(&format!(r#"{{"command":"publish","topic":"bench","retain":false,"message":"{text}"}}"#));
-    let delivery =
-        frame(&format!(r#"{{"command":"publish","topic":"bench","message":"{text}"}}"#)).len() as u64;
+    let message = frame(&format!(
+        r#"{{"command":"publish","topic":"bench","retain":false,"message":"{text}"}}"#
+    ));
+    let delivery = frame(&format!(r#"{{"command":"publish","topic":"bench","message":"{text}"}}"#))
+        .len() as u64;
     let received: Vec<AtomicU64> = (0..consumers).map(|_| AtomicU64::new(0)).collect();
     let mut sockets = Vec::new();
     for _ in 0..consumers {
@@ -59,7 +61,8 @@ fn carry(broker: SocketAddr, consumers: usize) -> std::io::Result<()> {
         }
         let mut sent = 0;
         while sent < MESSAGES {
-            let slowest = received.iter().map(|count| count.load(Ordering::Acquire)).min().unwrap_or(sent);
+            let slowest =
+                received.iter().map(|count| count.load(Ordering::Acquire)).min().unwrap_or(sent);
             if sent - slowest > WINDOW - CHUNK {
                 thread::yield_now();
                 continue;

@@ -1,5 +1,5 @@
-//! Every translation, many times over, for a profiler that counts instructions and so does not mind what else the
-//! machine does:
+//! Every translation, many times over, for a profiler that counts instructions and so does not mind
+//! what else the machine does:
 //!
 //! ```text
 //! cargo bench --bench translations --no-run
@@ -7,8 +7,9 @@
 //!     target/release/deps/translations-… record pickle json 1000
 //! ```
 //!
-//! The instructions between two runs with different counts, divided by the difference, are those of one message:
-//! reading and judging it, and writing its delivery, in batches as a session would make them.
+//! The instructions between two runs with different counts, divided by the difference, are those of
+//! one message: reading and judging it, and writing its delivery, in batches as a session would
+//! make them.
 
 use std::hint::black_box;
 
@@ -52,7 +53,13 @@ fn read(region: &[u8], format: Format, body_len: usize, topics: &[Topic]) -> Bat
 }
 
 #[inline(never)]
-fn measured(region: &[u8], format: Format, body_len: usize, dialects: &[Dialect], batches: usize) -> usize {
+fn measured(
+    region: &[u8],
+    format: Format,
+    body_len: usize,
+    dialects: &[Dialect],
+    batches: usize,
+) -> usize {
     let topics = [Topic::parse("bench/flow").unwrap_or_else(|_| std::process::exit(2))];
     let mut written = 0;
     for _ in 0..batches {
@@ -69,14 +76,18 @@ fn measured(region: &[u8], format: Format, body_len: usize, dialects: &[Dialect]
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let [name, from, to, count] = arguments.as_slice() else {
         eprintln!(
-            "translations (small|record) FROM TO[,TO…] BATCHES, of formats json, xml, pickle; {BATCH} messages a batch"
+            "translations (small|record) FROM TO[,TO…] BATCHES, of formats json, xml, pickle; \
+             {BATCH} messages a batch"
         );
         return;
     };
-    let format = |name: &str| Format::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name));
+    let format = |name: &str| {
+        Format::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name))
+    };
     let dialects: Vec<Dialect> =
         to.split(',').filter_map(format).map(|format| Dialect::new(format, false)).collect();
     let (Some(from), Ok(batches)) = (format(from), count.parse()) else { return };

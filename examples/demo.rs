@@ -1,6 +1,6 @@
-//! A broker, a producer that pickles real weather, and a JSON, an XML and a pickle consumer: the same message three
-//! times. What is shown of each consumer is the body of the frame that it received, and nothing but a socket is used
-//! to receive it.
+//! A broker, a producer that pickles real weather, and a JSON, an XML and a pickle consumer: the
+//! same message three times. What is shown of each consumer is the body of the frame that it
+//! received, and nothing but a socket is used to receive it.
 
 use std::error::Error;
 use std::io::{Read, Write};

@@ -29,7 +29,8 @@ struct Arguments {
     /// What to push.
     #[arg(long, value_enum, default_value = "temp", conflicts_with = "file")]
     generator: Generator,
-    /// A file of lines `{"topic": …, "message": …}` to push instead; the topics are those of the lines.
+    /// A file of lines `{"topic": …, "message": …}` to push instead; the topics are those of the
+    /// lines.
     #[arg(long)]
     file: Option<PathBuf>,
     /// The broker's address; else BABELMQ_ADDR, else 127.0.0.1:5000.
@@ -67,8 +68,10 @@ fn produce<W: Wire>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut producer = Producer::<W> { address: arguments.address.clone(), queues: HashMap::new() };
     let mut pushed = 0;
     if let Some(file) = &arguments.file {
-        let lines =
-            BufReader::new(File::open(file).map_err(|error| format!("{}: {error}", file.display()))?).lines();
+        let lines = BufReader::new(
+            File::open(file).map_err(|error| format!("{}: {error}", file.display()))?,
+        )
+        .lines();
         for (index, line) in lines.take(arguments.length.unwrap_or(usize::MAX)).enumerate() {
             let Line { topic, message } = serde_json::from_str(&line?)
                 .map_err(|error| format!("{}, line {}: {error}", file.display(), index + 1))?;
@@ -100,7 +103,8 @@ fn generate<W: Wire>(
         Generator::Msg => producer.push(topic, &format!("message {} of many", index + 1))?,
         Generator::Weather => {
             producer.push(&format!("{topic}/temperature"), &temperature)?;
-            producer.push(&format!("{topic}/humidity"), &rounded(60.0 + 20.0 * (hour / 5.0).sin()))?;
+            producer
+                .push(&format!("{topic}/humidity"), &rounded(60.0 + 20.0 * (hour / 5.0).sin()))?;
             producer.push(&format!("{topic}/pressure"), &(1_013 + index as i64 % 7 - 3))?;
             return Ok(3);
         }

@@ -1,6 +1,6 @@
 //! A message broker between programs that do not speak the same language.
 //!
-//! Producers push to a topic and consumers pull from one, each in its own format: JSON, XML or Python pickle. The broker
+//! Producers push and consumers pull, each in its own format: JSON, XML or Python pickle. The broker
 //! translates, knows the last message of each topic, and can run inside of your own process:
 //!
 //! ```
@@ -9,7 +9,8 @@
 //! use babelmq::{Broker, Config, JsonQueue, PickleQueue};
 //!
 //! let broker = Broker::start(Config::listening_on(([127, 0, 0, 1], 0)))?;
-//! let mut producer = PickleQueue::builder("/weather/oslo").address(broker.local_addr()).producer()?;
+//! let queue = PickleQueue::builder("/weather/oslo").address(broker.local_addr());
+//! let mut producer = queue.producer()?;
 //! producer.push(&21.5)?;
 //! producer.flush()?; // routed to every subscriber that is there
 //!
@@ -24,11 +25,13 @@
 //! # fn main() {}
 //! ```
 //!
-//! - [`JsonQueue`], [`XmlQueue`] and [`PickleQueue`] are one type, [`Queue`], with three formats: one topic, push and pull of your
-//!   own types or of [`Value`]. A [`Client`] has all topics and formats on one connection.
-//! - [`Broker::start`] runs a broker as its [`Config`] says; the [`BrokerHandle`] looks into it and stops it.
-//!   [`Broker::start_with`] keeps last values in a [`Store`], such as [`Storage`], a directory.
-//! - [`Message`] is a payload without a broker: parse it, translate it. The crate `babelmq-codec` has it alone.
+//! - [`JsonQueue`], [`XmlQueue`] and [`PickleQueue`] are one type, [`Queue`], with three formats:
+//!   one topic, push and pull of your own types or of [`Value`]. A [`Client`] has all topics and
+//!   formats on one connection.
+//! - [`Broker::start`] runs a broker as its [`Config`] says; the [`BrokerHandle`] looks into it and
+//!   stops it. [`Broker::start_with`] keeps last values in a [`Store`], such as [`Storage`], a
+//!   directory.
+//! - [`Message`] is a payload without a broker (the crate `babelmq-codec`): parse it, translate it.
 //!
 //! # Features
 //!
@@ -39,7 +42,7 @@
 //! | `storage` | [`Storage`]: last values on a disk | |
 //! | `cli` | the `babelmq` command; all of the above | |
 //!
-//! All are on by default. A program that only talks to a broker wants `default-features = false, features = ["middleware"]`.
+//! A program that only talks to a broker: `default-features = false, features = ["middleware"]`.
 //!
 //! # Platforms
 //!
@@ -72,14 +75,15 @@ pub use babelmq_codec::protocol;
 
 #[cfg(feature = "broker")]
 pub use broker::{
-    Backup, BackupMade, Change, ClientId, Expires, Fsync, Kept, METRICS, Metric, MetricKind, NoStore, Peer,
-    QueueLimits, Stats, Store, StoreError, StoreLimits, SubscriptionInfo, Subtree, Unit, Unsaved,
+    Backup, BackupMade, Change, ClientId, Expires, Fsync, Kept, METRICS, Metric, MetricKind,
+    NoStore, Peer, QueueLimits, Stats, Store, StoreError, StoreLimits, SubscriptionInfo, Subtree,
+    Unit, Unsaved,
 };
 pub use codec::{Dialect, Message};
 #[cfg(feature = "middleware")]
 pub use middleware::{
-    Arrival, Client, Json, JsonQueue, Pickle, PickleQueue, Publish, Pulls, Queue, QueueBuilder, QueueError,
-    Refused, Subscribe, Wire, Xml, XmlQueue,
+    Arrival, Client, Json, JsonQueue, Pickle, PickleQueue, Publish, Pulls, Queue, QueueBuilder,
+    QueueError, Refused, Subscribe, Wire, Xml, XmlQueue,
 };
 pub use protocol::{ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFilter, Value};
 #[cfg(feature = "storage")]

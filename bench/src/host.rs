@@ -24,12 +24,14 @@ impl Host {
         let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let value = |text: &str, name: &str, separator: char| {
             let line = text.lines().find(|line| line.starts_with(name));
-            let value = line.and_then(|line| line.split_once(separator)).map(|(_, value)| value.trim());
+            let value =
+                line.and_then(|line| line.split_once(separator)).map(|(_, value)| value.trim());
             value.unwrap_or("unknown").trim_matches('"').to_owned()
         };
         let memory = value(&file("/proc/meminfo"), "MemTotal", ':');
         let kib: f64 = memory.trim_end_matches(" kB").parse().unwrap_or_default();
-        let commit = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).output();
+        let commit =
+            Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).output();
         let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
         Host {
             processor: value(&file("/proc/cpuinfo"), "model name", ':'),
@@ -38,7 +40,11 @@ impl Host {
             kernel: file("/proc/sys/kernel/osrelease").trim().to_owned(),
             system: value(&file("/etc/os-release"), "PRETTY_NAME", '='),
             commit: commit.unwrap_or_default(),
-            load_before: file("/proc/loadavg").split_whitespace().next().unwrap_or_default().to_owned(),
+            load_before: file("/proc/loadavg")
+                .split_whitespace()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! babelmq beside its peers, on this machine, driven by one load generator. `make bench-peers` runs all of it.
+//! babelmq beside its peers, on this machine, driven by one load generator. `make bench-peers` runs
+//! all of it.
 
 mod attack;
 mod host;

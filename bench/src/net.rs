@@ -55,7 +55,9 @@ fn await_answer(stream: &mut TcpStream, is_whole: impl Fn(&[u8]) -> bool) -> Res
     while !is_whole(&answer) {
         ensure!(Instant::now() < deadline, "no answer within {PATIENCE:?}");
         match stream.read(&mut buffer) {
-            Ok(0) => bail!("the broker closed the connection: {}", String::from_utf8_lossy(&answer)),
+            Ok(0) => {
+                bail!("the broker closed the connection: {}", String::from_utf8_lossy(&answer))
+            }
             Ok(count) => answer.extend(&buffer[..count]),
             Err(error) if is_tick(&error) => {}
             Err(error) => return Err(error.into()),
@@ -72,7 +74,8 @@ fn is_tick(error: &std::io::Error) -> bool {
 #[derive(Debug)]
 pub(crate) struct Counting {
     buffer: Vec<u8>,
-    /// Bytes at the beginning of the buffer that are part of a message that has not arrived in full.
+    /// Bytes at the beginning of the buffer that are part of a message that has not arrived in
+    /// full.
     kept: usize,
 }
 
@@ -88,7 +91,11 @@ impl Counting {
 
     /// Reads once. Returns how many messages that completed; none after a tick without input.
     pub(crate) fn read(&mut self, stream: &mut TcpStream, wire: &dyn Wire) -> Result<u64> {
-        ensure!(self.kept < self.buffer.len(), "a message of more than {} bytes", self.buffer.len());
+        ensure!(
+            self.kept < self.buffer.len(),
+            "a message of more than {} bytes",
+            self.buffer.len()
+        );
         match stream.read(&mut self.buffer[self.kept..]) {
             Ok(0) => bail!("the broker closed a subscriber's connection"),
             Ok(count) => {
@@ -114,7 +121,10 @@ impl Counting {
         let mut arrived = 0;
         while arrived < messages {
             match self.read(stream, wire)? {
-                0 => ensure!(quiet_since.elapsed() < PATIENCE, "{arrived} of {messages} messages arrived"),
+                0 => ensure!(
+                    quiet_since.elapsed() < PATIENCE,
+                    "{arrived} of {messages} messages arrived"
+                ),
                 more => {
                     arrived += more;
                     quiet_since = Instant::now();

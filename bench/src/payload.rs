@@ -38,15 +38,21 @@ impl Payload {
                 let id: u64 = format!("1{}", "0".repeat(digits - 1)).parse()?;
                 Payload::of_exactly(json!({ "id": id }), size)
             }
-            64..=99 => Payload::padded(json!({ "sensor": "roof-07", "celsius": 21.5, "note": "" }), size),
+            64..=99 => {
+                Payload::padded(json!({ "sensor": "roof-07", "celsius": 21.5, "note": "" }), size)
+            }
             100..=511 => Payload::padded(
                 json!({ "sensor": "roof-07", "id": 48213, "celsius": 21.5, "ok": true, "unit": "C", "note": "" }),
                 size,
             ),
             _ => {
-                let reading = |at: i64| json!({ "at": 1_700_000_000 + at, "celsius": 21.5, "ok": true });
+                let reading =
+                    |at: i64| json!({ "at": 1_700_000_000 + at, "celsius": 21.5, "ok": true });
                 let readings: Vec<Value> = (0..12).map(reading).collect();
-                Payload::padded(json!({ "sensor": "roof-07", "readings": readings, "note": "" }), size)
+                Payload::padded(
+                    json!({ "sensor": "roof-07", "readings": readings, "note": "" }),
+                    size,
+                )
             }
         }
     }
@@ -68,7 +74,8 @@ impl Payload {
                     "id": 48_213,
                     "name": "Zoë Brandt & Söhne",
                     "mail": "zoe@example.org",
-                    "address": { "street": "Am Markt 7", "town": "Köln", "zip": "50667", "country": "DE" },
+                    "address": { "street": "Am Markt \
+                    7", "town": "Köln", "zip": "50667", "country": "DE" },
                     "since": 2011,
                     "vip": true,
                     "referrer": null
@@ -89,8 +96,9 @@ impl Payload {
     /// Makes the member `note` as long as it takes.
     fn padded(mut value: Value, size: usize) -> Result<Payload> {
         let length = serde_json::to_vec(&value)?.len();
-        let missing =
-            size.checked_sub(length).with_context(|| format!("already {length} bytes of {size}"))?;
+        let missing = size
+            .checked_sub(length)
+            .with_context(|| format!("already {length} bytes of {size}"))?;
         let note: String = FILLER.chars().cycle().take(missing).collect();
         if let Some(place) = value.get_mut("note") {
             *place = Value::String(note);

@@ -31,16 +31,26 @@ impl Results {
         figures.or_insert_with(|| vec![None; self.rounds])[round] = Some(figure);
     }
 
-    pub(crate) fn of(&self, workload: &'static str, metric: &'static str, system: System) -> &[Option<f64>] {
+    pub(crate) fn of(
+        &self,
+        workload: &'static str,
+        metric: &'static str,
+        system: System,
+    ) -> &[Option<f64>] {
         self.figures.get(&(workload, metric, system)).map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn median(&self, workload: &'static str, metric: &'static str, system: System) -> Option<f64> {
+    pub(crate) fn median(
+        &self,
+        workload: &'static str,
+        metric: &'static str,
+        system: System,
+    ) -> Option<f64> {
         median(self.of(workload, metric, system).iter().flatten().copied())
     }
 
-    /// The median over the rounds of how many times the one system's figure is the other's: what slows the machine
-    /// down for a while slows both down.
+    /// The median over the rounds of how many times the one system's figure is the other's: what
+    /// slows the machine down for a while slows both down.
     pub(crate) fn ratio(
         &self,
         workload: &'static str,
@@ -49,13 +59,17 @@ impl Results {
         other: System,
     ) -> Option<f64> {
         let pairs = self.of(workload, metric, system).iter().zip(self.of(workload, metric, other));
-        median(pairs.filter_map(|(mine, theirs)| Some((*mine)? / (*theirs).filter(|figure| *figure > 0.0)?)))
+        median(pairs.filter_map(|(mine, theirs)| {
+            Some((*mine)? / (*theirs).filter(|figure| *figure > 0.0)?)
+        }))
     }
 
     /// Whether babelmq reaches a goal, if that can be told.
     pub(crate) fn is_met(&self, workload: &'static str, row: &Row, goal: Goal) -> Option<bool> {
         let (figure, bound) = match goal {
-            Goal::Times(times, other) => (self.ratio(workload, row.metric, System::Babelmq, other)?, times),
+            Goal::Times(times, other) => {
+                (self.ratio(workload, row.metric, System::Babelmq, other)?, times)
+            }
             Goal::Bound(bound) => (self.median(workload, row.metric, System::Babelmq)?, bound),
         };
         Some(match row.better {
@@ -88,7 +102,9 @@ mod tests {
     #[test]
     fn ratios_are_of_the_same_round() {
         let mut results = Results::new(3);
-        for (round, (mine, theirs)) in [(2.0, 1.0), (20.0, 10.0), (9.0, 3.0)].into_iter().enumerate() {
+        for (round, (mine, theirs)) in
+            [(2.0, 1.0), (20.0, 10.0), (9.0, 3.0)].into_iter().enumerate()
+        {
             results.add("w", "m", System::Babelmq, round, mine);
             results.add("w", "m", System::Nats, round, theirs);
         }

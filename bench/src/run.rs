@@ -44,7 +44,12 @@ pub(crate) struct Peers {
     texts: bool,
 
     /// The babelmq to measure.
-    #[arg(long, default_value = "target/release/babelmq", env = "BABELMQ_BIN", value_name = "FILE")]
+    #[arg(
+        long,
+        default_value = "target/release/babelmq",
+        env = "BABELMQ_BIN",
+        value_name = "FILE"
+    )]
     babelmq: PathBuf,
 
     /// The CPython translator.
@@ -86,7 +91,11 @@ impl Peers {
             let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let arguments = programs.arguments_for_people(*system, "DIRECTION");
             let quoted = arguments.iter().map(|word| {
-                if word.is_empty() || word.contains(' ') { format!("'{word}'") } else { word.clone() }
+                if word.is_empty() || word.contains(' ') {
+                    format!("'{word}'")
+                } else {
+                    word.clone()
+                }
             });
             (*system, std::iter::once(name).chain(quoted).collect::<Vec<_>>().join(" "))
         });
@@ -101,7 +110,9 @@ impl Peers {
             topics: self.topics * 1000,
             versions: &versions,
             command_lines: &command_lines.collect::<Vec<_>>(),
-            call: std::env::args().skip(1).fold("bench".to_owned(), |call, word| call + " " + &word),
+            call: std::env::args()
+                .skip(1)
+                .fold("bench".to_owned(), |call, word| call + " " + &word),
         };
         println!("{}", report.markdown());
         if let Some(folder) = &self.out {
@@ -148,15 +159,18 @@ impl Peers {
         bar.enable_steady_tick(Duration::from_millis(250));
         for workload in workloads {
             let mut order = of(workload);
-            let half = if workload.needs_half_load() { half_load(programs, scale.time) } else { Ok(0.0) };
+            let half =
+                if workload.needs_half_load() { half_load(programs, scale.time) } else { Ok(0.0) };
             for round in 0..rounds {
                 for system in &order {
                     let mut measured = Figures::new();
                     bar.set_message(format!("{} {}", workload.name, system.title()));
                     // What failed once is not waited for again.
-                    if let Entry::Vacant(failure) = results.failures.entry((workload.name, *system)) {
+                    if let Entry::Vacant(failure) = results.failures.entry((workload.name, *system))
+                    {
                         let half = half.as_ref().copied().map_err(|error| anyhow!("{error:#}"));
-                        match half.and_then(|half| workload.measure(programs, *system, scale, half)) {
+                        match half.and_then(|half| workload.measure(programs, *system, scale, half))
+                        {
                             Ok(figures) => measured = figures,
                             Err(error) => {
                                 bar.suspend(|| {

@@ -43,7 +43,12 @@ pub(crate) struct Store {
     folder: PathBuf,
 
     /// The babelmq to measure.
-    #[arg(long, default_value = "target/release/babelmq", env = "BABELMQ_BIN", value_name = "FILE")]
+    #[arg(
+        long,
+        default_value = "target/release/babelmq",
+        env = "BABELMQ_BIN",
+        value_name = "FILE"
+    )]
     babelmq: PathBuf,
 }
 
@@ -54,7 +59,8 @@ impl Store {
         ensure!(self.topics.iter().all(in_range), "--topics are from 1 to 1000000");
         let programs = Programs::new(self.babelmq.clone(), PathBuf::new())?;
         println!(
-            "| topics | in memory, msg/s | on a disk ({}), msg/s | on a disk to in memory | least, most | processor time |",
+            "| topics | in memory, msg/s | on a disk ({}), msg/s | on a disk to in memory | least, \
+             most | processor time |",
             self.fsync
         );
         println!("|--:|--:|--:|--:|--:|--:|");
@@ -94,7 +100,8 @@ impl Store {
             fs::remove_dir_all(&directory)?;
         }
         let folder = directory.display().to_string();
-        let options = ["--data-dir", &folder, "--fsync", &self.fsync, "--fsync-interval", &self.interval];
+        let options =
+            ["--data-dir", &folder, "--fsync", &self.fsync, "--fsync-interval", &self.interval];
         let running = programs.start_babelmq(if on_disk { &options } else { &[] })?;
         let wire = Babelmq::json();
         let payload = Payload::of_size(self.bytes)?;

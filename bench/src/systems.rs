@@ -1,4 +1,5 @@
-//! The systems that are compared: where they are, how they are started and ended, and what they cost the machine.
+//! The systems that are compared: where they are, how they are started and ended, and what they
+//! cost the machine.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -31,8 +32,14 @@ pub(crate) enum System {
 }
 
 impl System {
-    pub(crate) const ALL: [System; 6] =
-        [System::Babelmq, System::Nats, System::Redis, System::Mosquitto, System::Relay, System::Cpython];
+    pub(crate) const ALL: [System; 6] = [
+        System::Babelmq,
+        System::Nats,
+        System::Redis,
+        System::Mosquitto,
+        System::Relay,
+        System::Cpython,
+    ];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
@@ -95,7 +102,8 @@ impl Programs {
             System::Relay => return Ok("part of this benchmark".to_owned()),
             _ => "--version",
         };
-        let output = Command::new(self.find(system)?).arg(argument).stdin(Stdio::null()).output()?;
+        let output =
+            Command::new(self.find(system)?).arg(argument).stdin(Stdio::null()).output()?;
         let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
         let text = String::from_utf8_lossy(&text).into_owned();
         let line = text.lines().next().unwrap_or_default();
@@ -127,7 +135,8 @@ impl Programs {
     /// Starts babelmq with options of its own.
     pub(crate) fn start_babelmq(&self, options: &[&str]) -> Result<Running> {
         let own = options.iter().map(|option| (*option).to_owned());
-        let arguments = self.arguments(System::Babelmq, "").into_iter().chain(own).collect::<Vec<_>>();
+        let arguments =
+            self.arguments(System::Babelmq, "").into_iter().chain(own).collect::<Vec<_>>();
         Self::start_on_any_port(System::Babelmq, &self.find(System::Babelmq)?, &arguments)
     }
 
@@ -155,7 +164,9 @@ impl Programs {
         };
         let words = line.split_whitespace();
         words
-            .map(|word| if word == "NOTHING" { "" } else { word }.replace("pubsub_0_0_0", "pubsub 0 0 0"))
+            .map(|word| {
+                if word == "NOTHING" { "" } else { word }.replace("pubsub_0_0_0", "pubsub 0 0 0")
+            })
             .collect()
     }
 
@@ -171,8 +182,11 @@ impl Programs {
             .with_context(|| format!("cannot start {}", program.display()))?;
         let stdout = child.stdout.take();
         // From here on the child ends with this value, whatever happens.
-        let mut running =
-            Running { child, threads: Mutex::default(), address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)) };
+        let mut running = Running {
+            child,
+            threads: Mutex::default(),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        };
         let mut line = String::new();
         BufReader::new(stdout.context("no output")?).read_line(&mut line)?;
         let address = line.split_whitespace().last().and_then(|word| word.parse().ok());
@@ -204,7 +218,11 @@ impl Programs {
             if let Some(status) = running.child.try_wait()? {
                 bail!("{} ended at once: {status}", system.title());
             }
-            ensure!(Instant::now() < deadline, "{} did not listen within {START:?}", system.title());
+            ensure!(
+                Instant::now() < deadline,
+                "{} did not listen within {START:?}",
+                system.title()
+            );
             // Other programs do not say when they listen; it is asked until the deadline.
             thread::sleep(Duration::from_millis(10));
         }
@@ -221,7 +239,8 @@ impl Drop for Programs {
 /// Nothing is kept, and nothing is dropped.
 pub(crate) fn mosquitto_configuration(port: &str) -> String {
     format!(
-        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n\
+        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages \
+         0\n\
          max_queued_bytes 0\nset_tcp_nodelay true\nlog_type error\n"
     )
 }
@@ -257,12 +276,14 @@ impl Drop for Running {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) resident: f64,
-    /// With what the kernel keeps for it beside its sockets: page tables, and a stack for each thread.
+    /// With what the kernel keeps for it beside its sockets: page tables, and a stack for each
+    /// thread.
     pub(crate) with_kernel: f64,
 }
 
 impl Running {
-    /// Nanoseconds of processor time that its threads have had; of those that have ended, until they were last seen.
+    /// Nanoseconds of processor time that its threads have had; of those that have ended, until
+    /// they were last seen.
     pub(crate) fn processor_time(&self) -> Result<f64> {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
@@ -280,7 +301,8 @@ impl Running {
         const KERNEL_STACK: f64 = 16.0 * 1024.0;
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let field = |name: &str| -> Result<f64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("no such field")?;
+            let line =
+                status.lines().find_map(|line| line.strip_prefix(name)).context("no such field")?;
             Ok(line.split_whitespace().next().context("an empty field")?.parse()?)
         };
         let resident = field("VmRSS:")? * 1024.0;

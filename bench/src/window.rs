@@ -1,5 +1,5 @@
-//! How much may be under way. No broker drops what it can hold, so every system is driven with the same bound on what
-//! is published and not yet received by the slowest subscriber.
+//! How much may be under way. No broker drops what it can hold, so every system is driven with the
+//! same bound on what is published and not yet received by the slowest subscriber.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -35,12 +35,17 @@ impl Window {
     }
 
     fn under_way(&self, published: u64) -> u64 {
-        let slowest =
-            self.received.iter().map(|count| count.0.load(Ordering::SeqCst)).min().unwrap_or(published);
+        let slowest = self
+            .received
+            .iter()
+            .map(|count| count.0.load(Ordering::SeqCst))
+            .min()
+            .unwrap_or(published);
         published.saturating_sub(slowest)
     }
 
-    /// Waits until that many messages may be published, for a while at most. Returns whether they may.
+    /// Waits until that many messages may be published, for a while at most. Returns whether they
+    /// may.
     pub(crate) fn reserve(&self, messages: u64) -> bool {
         let published = self.published.0.load(Ordering::SeqCst);
         if self.under_way(published) + messages > LIMIT {
@@ -48,8 +53,12 @@ impl Window {
             return false;
         }
         let reserved = published + messages;
-        let swapped =
-            self.published.0.compare_exchange(published, reserved, Ordering::SeqCst, Ordering::SeqCst);
+        let swapped = self.published.0.compare_exchange(
+            published,
+            reserved,
+            Ordering::SeqCst,
+            Ordering::SeqCst,
+        );
         swapped.is_ok()
     }
 
@@ -61,8 +70,8 @@ impl Window {
         }
     }
 
-    /// A subscriber says what it has received. Publishers go on when half of the window is open again, so that
-    /// neither side is woken for every read.
+    /// A subscriber says what it has received. Publishers go on when half of the window is open
+    /// again, so that neither side is woken for every read.
     pub(crate) fn receive(&self, subscriber: usize, messages: u64) {
         self.received[subscriber].0.fetch_add(messages, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst)

@@ -79,7 +79,8 @@ macro_rules! rates {
     ($($goal:expr),* $(,)?) => {
         &[
             Row { metric: "rate", title: "", unit: "deliveries/s", better: Better::More, goals: &[$($goal),*] },
-            Row { metric: "processor", title: "the broker's processor time", unit: "ns each", better: Better::Less, goals: &[] },
+            Row { metric: "processor", title: "the broker's processor time", unit: "ns \
+            each", better: Better::Less, goals: &[] },
         ]
     };
 }
@@ -171,7 +172,13 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         systems: &[System::Babelmq],
         kind: Kind::Formats,
         rows: &[
-            Row { metric: "rate", title: "", unit: "deliveries/s", better: Better::More, goals: &[] },
+            Row {
+                metric: "rate",
+                title: "",
+                unit: "deliveries/s",
+                better: Better::More,
+                goals: &[],
+            },
             Row {
                 metric: "share",
                 title: "of what JSON to 9 JSON consumers reaches",
@@ -188,10 +195,18 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         kind: Kind::RoundTrip { loaded: false },
         rows: &[
             Row {
-                metric: "p50", title: "p50", unit: "µs", better: Better::Less, goals: &[Times(0.5, NATS)]
+                metric: "p50",
+                title: "p50",
+                unit: "µs",
+                better: Better::Less,
+                goals: &[Times(0.5, NATS)],
             },
             Row {
-                metric: "p99", title: "p99", unit: "µs", better: Better::Less, goals: &[Times(1.0, NATS)]
+                metric: "p99",
+                title: "p99",
+                unit: "µs",
+                better: Better::Less,
+                goals: &[Times(1.0, NATS)],
             },
         ],
     },
@@ -202,10 +217,18 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         kind: Kind::RoundTrip { loaded: true },
         rows: &[
             Row {
-                metric: "p50", title: "p50", unit: "µs", better: Better::Less, goals: &[Times(1.0, NATS)]
+                metric: "p50",
+                title: "p50",
+                unit: "µs",
+                better: Better::Less,
+                goals: &[Times(1.0, NATS)],
             },
             Row {
-                metric: "p99", title: "p99", unit: "µs", better: Better::Less, goals: &[Times(1.0, NATS)]
+                metric: "p99",
+                title: "p99",
+                unit: "µs",
+                better: Better::Less,
+                goals: &[Times(1.0, NATS)],
             },
         ],
     },
@@ -335,13 +358,15 @@ fn simple_flow(system: System, pace: Option<f64>) -> Result<Flow> {
     })
 }
 
-/// Half of the messages per second that NATS carries from one to one; without NATS, of what babelmq does.
+/// Half of the messages per second that NATS carries from one to one; without NATS, of what babelmq
+/// does.
 pub(crate) fn half_load(programs: &Programs, time: Duration) -> Result<f64> {
     let system = if programs.find(NATS).is_ok() { NATS } else { System::Babelmq };
     let mut rates = Vec::new();
     for _ in 0..3 {
         let running = programs.start(system, "")?;
-        rates.push(flow::measure(&running, simple_flow(system, None)?, time)?.deliveries_per_second);
+        rates
+            .push(flow::measure(&running, simple_flow(system, None)?, time)?.deliveries_per_second);
     }
     rates.sort_by(f64::total_cmp);
     Ok(rates[1] / 2.0)
@@ -412,7 +437,8 @@ impl Workload {
                 let wire = wire_of(system, Json, Json);
                 let background = if loaded { Some(simple_flow(system, Some(half))?) } else { None };
                 let payload = Payload::of_size(128)?;
-                let latency = round_trip::measure(&running, &wire, &payload, background, scale.time)?;
+                let latency =
+                    round_trip::measure(&running, &wire, &payload, background, scale.time)?;
                 Ok(vec![("p50", latency.p50), ("p99", latency.p99)])
             }
             Kind::Idle => {
@@ -427,7 +453,8 @@ impl Workload {
                 let mut crowd = Crowd::gather(&running, wire.as_ref(), scale.crowd)?;
                 let each = |before: f64, after: f64| (after - before) / scale.crowd as f64;
                 let (before, after) = (crowd.before, crowd.after);
-                let everybody = crowd.publish_to_all(&running, wire.as_ref(), &Payload::of_size(128)?);
+                let everybody =
+                    crowd.publish_to_all(&running, wire.as_ref(), &Payload::of_size(128)?);
                 Ok(vec![
                     ("memory", each(before.resident, after.resident)),
                     ("memory-with-kernel", each(before.with_kernel, after.with_kernel)),
@@ -443,7 +470,8 @@ impl Workload {
                 };
                 let wire = wire_of(system, Json, Json);
                 let payload = Payload::of_size(64)?;
-                let measured = topics::measure(&running, wire.as_ref(), &payload, scale.topics, replies)?;
+                let measured =
+                    topics::measure(&running, wire.as_ref(), &payload, scale.topics, replies)?;
                 Ok(vec![
                     ("memory", measured.bytes_per_topic),
                     ("publish-cost", measured.publish_cost),

@@ -1,7 +1,8 @@
 //! How much processor time a byte that was sent can cost: `make amplification`.
 //!
-//! A message is taken in, and written in all four dialects, as a broker does for the first reader of each. What that takes for
-//! each byte of its frame is compared with plain records of JSON. Shapes that are refused cost only what refusing takes.
+//! A message is taken in, and written in all four dialects, as a broker does for the first reader
+//! of each. What that takes for each byte of its frame is compared with plain records of JSON.
+//! Shapes that are refused cost only what refusing takes.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "whoever runs it reads what went wrong")]
 
@@ -12,7 +13,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use babelmq::codec::{
-    Content, Dialect, Document, Part, PayloadSpan, Request, decode_part, read_request, write_delivery,
+    Content, Dialect, Document, Part, PayloadSpan, Request, decode_part, read_request,
+    write_delivery,
 };
 use babelmq::protocol::HEADER_LEN;
 use babelmq::{Format, Limits};
@@ -45,22 +47,27 @@ fn main() {
         rows.iter().map(|row| row.nanoseconds).sum::<f64>() / rows.len() as f64
     };
     let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let chosen = |shape: &Shape| only.as_ref().is_none_or(|only| shape.name.contains(only.as_str()));
+    let chosen =
+        |shape: &Shape| only.as_ref().is_none_or(|only| shape.name.contains(only.as_str()));
     let mut rows: Vec<Row> =
         shapes().into_iter().filter(chosen).map(|shape| measure(shape, &limits)).collect();
     rows.sort_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
     let table = table(&rows, plain);
     println!("{table}");
     if only.is_none() && std::env::args().any(|argument| argument == "--write") {
-        std::fs::write("docs/performance/amplification.md", table).expect("the table can be written");
+        std::fs::write("docs/performance/amplification.md", table)
+            .expect("the table can be written");
     }
 }
 
 fn table(rows: &[Row], plain: f64) -> String {
     let mut table = format!(
-        "# What a byte can cost\n\nWritten by `make amplification`: processor time for taking a message in and writing it in JSON, \
-         exact JSON, XML and pickle, for each byte of its frame, as a multiple of what plain JSON records of 128 to 300 bytes \
-         take ({plain:.1} ns a byte on the machine that wrote this). The goal is {GOAL:.0} at most. The worst come last.\n\n\
+        "# What a byte can cost\n\nWritten by `make amplification`: processor time for taking a \
+         message in and writing it in JSON, \
+         exact JSON, XML and pickle, for each byte of its frame, as a multiple of what plain JSON \
+         records of 128 to 300 bytes \
+         take ({plain:.1} ns a byte on the machine that wrote this). The goal is {GOAL:.0} at \
+         most. The worst come last.\n\n\
          | shape | format | bytes | outcome | ns a byte | times |\n|---|---|---|---|---|---|\n"
     );
     for row in rows {
@@ -98,7 +105,8 @@ fn measure(shape: Shape, limits: &Limits) -> Row {
     Row { name: shape.name, format: shape.format, bytes, refused, nanoseconds: best / bytes as f64 }
 }
 
-/// Takes a body in and writes what it publishes in every dialect. Says how it was refused, if it was.
+/// Takes a body in and writes what it publishes in every dialect. Says how it was refused, if it
+/// was.
 fn once(format: Format, body: &[u8], limits: &Limits) -> Option<&'static str> {
     let mut document = Document::new();
     let request = read_request(black_box(body), format, 0..body.len(), &mut document, limits);
@@ -113,7 +121,9 @@ fn once(format: Format, body: &[u8], limits: &Limits) -> Option<&'static str> {
         let mut out = Vec::new();
         let mut scratch = Document::new();
         let content = match (&part, kept) {
-            (Part::Value(range), _) if dialect.passes_on(format) => Content::Published(&body[range.clone()]),
+            (Part::Value(range), _) if dialect.passes_on(format) => {
+                Content::Published(&body[range.clone()])
+            }
             (_, Some(root)) => Content::Decoded(document.view(body, root)),
             _ => match decode_part(body, format, &part, &mut scratch, limits) {
                 Ok(root) => Content::Decoded(scratch.view(body, root)),

@@ -23,7 +23,8 @@ impl Shape {
             Pickle => {
                 let padding = match self.padding {
                     0 => Vec::new(),
-                    some => [b"\x8c\x01pX", &(some as u32).to_le_bytes()[..], &vec![b'x'; some]].concat(),
+                    some => [b"\x8c\x01pX", &(some as u32).to_le_bytes()[..], &vec![b'x'; some]]
+                        .concat(),
                 };
                 let head = b"\x8c\x07command\x8c\x07publish\x8c\x05topic\x8c\x01t\x8c\x07message";
                 [b"\x80\x04}(", &padding[..], head, message, b"u."].concat()
@@ -73,7 +74,10 @@ fn json() -> Vec<Shape> {
         ("4,096 records", format!("[{}]", list(4_096, |_| record.clone()))),
         ("128 arrays inside each other", nested("[", "", "]", 128)),
         ("127 objects inside each other", nested("{\"a\":", "1", "}", 127)),
-        ("many arrays of 100 inside each other", format!("[{}]", list(500, |_| nested("[", "", "]", 100)))),
+        (
+            "many arrays of 100 inside each other",
+            format!("[{}]", list(500, |_| nested("[", "", "]", 100))),
+        ),
         ("digits in an array", format!("[{}]", list(100_000, |_| "1".into()))),
         ("empty arrays", format!("[{}]", list(50_000, |_| "[]".into()))),
         ("empty objects", format!("[{}]", list(50_000, |_| "{}".into()))),
@@ -86,9 +90,15 @@ fn json() -> Vec<Shape> {
         ("integers of 300 digits", format!("[{}]", list(500, |_| digits[..300].into()))),
         (
             "integers of 300 digits as keys",
-            format!("{{\"$dict\":[{}]}}", list(500, |index| format!("[{}{index},1]", &digits[..297]))),
+            format!(
+                "{{\"$dict\":[{}]}}",
+                list(500, |index| format!("[{}{index},1]", &digits[..297]))
+            ),
         ),
-        ("$int of 4,300 digits", format!("[{}]", list(50, |_| format!("{{\"$int\":\"{digits}\"}}")))),
+        (
+            "$int of 4,300 digits",
+            format!("[{}]", list(50, |_| format!("{{\"$int\":\"{digits}\"}}"))),
+        ),
         (
             "sets of integers of 4,300 digits",
             format!("{{\"$set\":[{}]}}", list(50, |index| format!("{index}{}", &digits[..4_290]))),
@@ -97,13 +107,22 @@ fn json() -> Vec<Shape> {
             "floats of 17 digits",
             format!("[{}]", list(5_000, |index| format!("0.{}", 12_345_678_901_234_567 + index))),
         ),
-        ("large floats", format!("[{}]", list(5_000, |index| format!("1.7976931348623157e{}", index % 300)))),
-        ("small floats", format!("[{}]", list(5_000, |index| format!("4.9e-{}", 300 + index % 24)))),
+        (
+            "large floats",
+            format!("[{}]", list(5_000, |index| format!("1.7976931348623157e{}", index % 300))),
+        ),
+        (
+            "small floats",
+            format!("[{}]", list(5_000, |index| format!("4.9e-{}", 300 + index % 24))),
+        ),
         ("1e9", format!("[{}]", list(20_000, |_| "1e9".into()))),
         ("a float of 20,000 digits", format!("0.{}", "7".repeat(20_000))),
         (
             "floats halfway between two",
-            format!("[{}]", list(500, |_| "9007199254740993.00000000000000000000000000000000000001".into())),
+            format!(
+                "[{}]",
+                list(500, |_| "9007199254740993.00000000000000000000000000000000000001".into())
+            ),
         ),
         ("escapes", format!("\"{}\"", "\\n".repeat(30_000))),
         ("control characters", format!("\"{}\"", "\\u0001".repeat(30_000))),
@@ -112,14 +131,20 @@ fn json() -> Vec<Shape> {
         ("quotes", format!("\"{}\"", "\\\"".repeat(30_000))),
         ("markup", format!("\"{}\"", "&<>".repeat(30_000))),
         ("short texts of markup", format!("[{}]", list(20_000, |_| "\"&\"".into()))),
-        ("short texts that XML cannot carry", format!("[{}]", list(20_000, |_| "\"\\u0001\"".into()))),
+        (
+            "short texts that XML cannot carry",
+            format!("[{}]", list(20_000, |_| "\"\\u0001\"".into())),
+        ),
         ("a text of 1 MiB", format!("\"{}\"", "x".repeat(1 << 20))),
         ("a text of 64 KiB that is not ASCII", format!("\"{}\"", "漢".repeat(20_000))),
         ("one key many times", format!("{{{}}}", list(20_000, |_| "\"a\":1".into()))),
         ("20,000 keys", format!("{{{}}}", list(20_000, |index| format!("\"{index}\":1")))),
         (
             "objects of 33 keys",
-            format!("[{}]", list(500, |_| format!("{{{}}}", list(33, |index| format!("\"k{index}\":1"))))),
+            format!(
+                "[{}]",
+                list(500, |_| format!("{{{}}}", list(33, |index| format!("\"k{index}\":1"))))
+            ),
         ),
         ("keys that are no names", format!("[{}]", list(5_000, |_| "{\"&\":1}".into()))),
         ("keys that XML cannot carry", format!("[{}]", list(5_000, |_| "{\"\\u0001\":1}".into()))),
@@ -127,12 +152,20 @@ fn json() -> Vec<Shape> {
         ("a key of 64 KiB of quotes", format!("{{\"{}\":1}}", "\\\"".repeat(1 << 15))),
         (
             "duplicates 127 deep",
-            format!("{}[{}]{}", "{\"a\":0,\"a\":".repeat(127), list(20_000, |_| "1".into()), "}".repeat(127)),
+            format!(
+                "{}[{}]{}",
+                "{\"a\":0,\"a\":".repeat(127),
+                list(20_000, |_| "1".into()),
+                "}".repeat(127)
+            ),
         ),
         ("$tuple inside each other", nested("{\"$tuple\":[", "", "]}", 128)),
         ("$tuple of one", format!("[{}]", list(5_000, |_| "{\"$tuple\":[1]}".into()))),
         ("$set of integers", format!("{{\"$set\":[{}]}}", list(20_000, |index| index.to_string()))),
-        ("$set of equal numbers", format!("{{\"$set\":[{}]}}", list(20_000, |_| "1,1.0,true".into()))),
+        (
+            "$set of equal numbers",
+            format!("{{\"$set\":[{}]}}", list(20_000, |_| "1,1.0,true".into())),
+        ),
         ("$set of two", format!("[{}]", list(5_000, |_| "{\"$set\":[1,2]}".into()))),
         (
             "$frozenset inside each other",
@@ -147,14 +180,23 @@ fn json() -> Vec<Shape> {
         ),
         (
             "$set of tuples",
-            format!("{{\"$set\":[{}]}}", list(5_000, |index| format!("{{\"$tuple\":[{index},\"x\"]}}"))),
+            format!(
+                "{{\"$set\":[{}]}}",
+                list(5_000, |index| format!("{{\"$tuple\":[{index},\"x\"]}}"))
+            ),
         ),
         ("$dict inside each other", nested("{\"$dict\":[[1,", "1", "]]}", 127)),
         ("$dict with an object's key", nested("{\"$dict\":[[\"$a\",", "1", "]]}", 127)),
-        ("$dict of numbers", format!("{{\"$dict\":[{}]}}", list(10_000, |index| format!("[{index},1]")))),
+        (
+            "$dict of numbers",
+            format!("{{\"$dict\":[{}]}}", list(10_000, |index| format!("[{index},1]"))),
+        ),
         (
             "$dict whose keys meet",
-            format!("{{\"$dict\":[[1,1],[\"1\",1],{}]}}", list(10_000, |index| format!("[{index},1]"))),
+            format!(
+                "{{\"$dict\":[[1,1],[\"1\",1],{}]}}",
+                list(10_000, |index| format!("[{index},1]"))
+            ),
         ),
         ("$bytes of 64 KiB", format!("{{\"$bytes\":\"{}\"}}", "AAAA".repeat(1 << 14))),
         ("$bytes of none", format!("[{}]", list(10_000, |_| "{\"$bytes\":\"\"}".into()))),
@@ -167,12 +209,16 @@ fn json() -> Vec<Shape> {
 fn xml() -> Vec<Shape> {
     let inside = |text: String| format!("<message>{text}</message>");
     let typed = |type_: &str, text: String| format!("<message type=\"{type_}\">{text}</message>");
-    let record = "<r type=\"dict\"><id type=\"int\">48213</id><name type=\"str\">Anna Berg</name><score type=\"float\">4.75</score></r>";
+    let record = "<r type=\"dict\"><id type=\"int\">48213</id><name type=\"str\">Anna \
+    Berg</name><score type=\"float\">4.75</score></r>";
     let digits = "7".repeat(4_300);
     let rows = [
         ("an empty element", "<message/>".into()),
         ("1,000 records", typed("list", record.repeat(1_000))),
-        ("1,000 plain records", inside("<r id='5'><name>Anna</name><town>Bergen</town></r>".repeat(1_000))),
+        (
+            "1,000 plain records",
+            inside("<r id='5'><name>Anna</name><town>Bergen</town></r>".repeat(1_000)),
+        ),
         ("elements inside each other", inside(nested("<a>", "", "</a>", 126))),
         (
             "many elements inside each other",
@@ -182,7 +228,12 @@ fn xml() -> Vec<Shape> {
         ("two children in turn", inside("<a/><b/>".repeat(20_000))),
         (
             "repeated children 60 deep",
-            inside(format!("{}{}{}", "<a><b/>".repeat(60), "<c/>".repeat(10_000), "<b/></a>".repeat(60))),
+            inside(format!(
+                "{}{}{}",
+                "<a><b/>".repeat(60),
+                "<c/>".repeat(10_000),
+                "<b/></a>".repeat(60)
+            )),
         ),
         (
             "20,000 children of different names",
@@ -190,7 +241,10 @@ fn xml() -> Vec<Shape> {
         ),
         (
             "20,000 attributes",
-            format!("<message {}/>", (0..20_000).map(|index| format!(" a{index}=''")).collect::<String>()),
+            format!(
+                "<message {}/>",
+                (0..20_000).map(|index| format!(" a{index}=''")).collect::<String>()
+            ),
         ),
         ("one attribute each", inside("<a b=''/>".repeat(10_000))),
         ("references", inside("&amp;".repeat(20_000))),
@@ -200,12 +254,19 @@ fn xml() -> Vec<Shape> {
         ("comments", inside("x<!---->".repeat(10_000))),
         ("instructions", inside("<?a b?>".repeat(10_000))),
         ("5,000 prefixes and children that use them", {
-            let prefixes: String = (0..5_000).map(|index| format!(" xmlns:p{index}='u{index}'")).collect();
+            let prefixes: String =
+                (0..5_000).map(|index| format!(" xmlns:p{index}='u{index}'")).collect();
             let children: String = (0..5_000).map(|index| format!("<p{index}:c/>")).collect();
             format!("<message{prefixes}>{children}</message>")
         }),
-        ("prefixes declared at each level", inside(nested("<a xmlns:p='u' xmlns:q='v'>", "", "</a>", 120))),
-        ("integers of 4,300 digits", typed("list", format!("<i type=\"int\">{digits}</i>").repeat(50))),
+        (
+            "prefixes declared at each level",
+            inside(nested("<a xmlns:p='u' xmlns:q='v'>", "", "</a>", 120)),
+        ),
+        (
+            "integers of 4,300 digits",
+            typed("list", format!("<i type=\"int\">{digits}</i>").repeat(50)),
+        ),
         ("floats", typed("list", "<i type=\"float\">1.7976931348623157e308</i>".repeat(2_000))),
         (
             "a map",
@@ -237,11 +298,17 @@ fn xml() -> Vec<Shape> {
         ),
         (
             "base64 of 64 KiB of control characters",
-            format!("<message type=\"str\" encoding=\"base64\">{}</message>", "AQEB".repeat(1 << 14)),
+            format!(
+                "<message type=\"str\" encoding=\"base64\">{}</message>",
+                "AQEB".repeat(1 << 14)
+            ),
         ),
         (
             "keys in base64",
-            typed("dict", (0..2_000).map(|index| format!("<item key=\"&quot;{index}\"/>")).collect()),
+            typed(
+                "dict",
+                (0..2_000).map(|index| format!("<item key=\"&quot;{index}\"/>")).collect(),
+            ),
         ),
         ("lines", inside("\r\n".repeat(20_000) + "x")),
         ("an element that is not closed", "<a>".repeat(20_000)),
@@ -255,8 +322,10 @@ fn counted(opcode: u8, bytes: &[u8]) -> Vec<u8> {
 }
 
 fn pickles() -> Vec<Shape> {
-    let each = |count: u16, one: &dyn Fn(u16) -> Vec<u8>| (0..count).flat_map(one).collect::<Vec<u8>>();
-    let record = b"}\x94(\x8c\x02id\x94MU\xbc\x8c\x04name\x94\x8c\x09Anna Berg\x94\x8c\x05score\x94G@\x13\0\0\0\0\0\0u";
+    let each =
+        |count: u16, one: &dyn Fn(u16) -> Vec<u8>| (0..count).flat_map(one).collect::<Vec<u8>>();
+    let record = b"}\x94(\x8c\x02id\x94MU\xbc\x8c\x04name\x94\x8c\x09Anna \
+    Berg\x94\x8c\x05score\x94G@\x13\0\0\0\0\0\0u";
     let integer = counted(0x8b, &[7; 1_786 - 1]);
     let decimal = [b"L", "7".repeat(4_300).as_bytes(), b"L\n"].concat();
     let number = |index: u16| [b"M", &index.to_le_bytes()[..]].concat();
@@ -266,7 +335,10 @@ fn pickles() -> Vec<Shape> {
         ("a record of protocol 0", b"(dVid\nI48213\nsVname\nVAnna\nsVscore\nF4.75\ns".to_vec()),
         ("protocol 0, integers", [b"(l", &b"I12345\na".repeat(5_000)[..]].concat()),
         ("protocol 0, floats", [b"(l", &b"F0.1234567890123\na".repeat(5_000)[..]].concat()),
-        ("protocol 0, texts with escapes", [b"(l", &b"V\\u00e9\\u1234\na".repeat(5_000)[..]].concat()),
+        (
+            "protocol 0, texts with escapes",
+            [b"(l", &b"V\\u00e9\\u1234\na".repeat(5_000)[..]].concat(),
+        ),
         ("None many times", [b"](", &b"N".repeat(50_000)[..], b"e"].concat()),
         ("empty lists", [b"](", &b"]".repeat(50_000)[..], b"e"].concat()),
         ("empty frozensets", [b"](", &b"(\x91".repeat(30_000)[..], b"e"].concat()),
@@ -278,31 +350,55 @@ fn pickles() -> Vec<Shape> {
         ("floats", [b"](", &b"G\x7f\xef\xff\xff\xff\xff\xff\xff".repeat(5_000)[..], b"e"].concat()),
         ("integers of 1,785 bytes", [b"](", &integer.repeat(50)[..], b"e"].concat()),
         ("integers of 4,300 digits", [b"](", &decimal.repeat(50)[..], b"e"].concat()),
-        ("integers of 20 bytes", [b"](", &counted(0x8b, &[7; 20]).repeat(2_000)[..], b"e"].concat()),
+        (
+            "integers of 20 bytes",
+            [b"](", &counted(0x8b, &[7; 20]).repeat(2_000)[..], b"e"].concat(),
+        ),
         ("a set of integers", [b"\x8f(", &each(20_000, &number)[..], b"\x90"].concat()),
         (
             "a set of tuples",
-            [b"\x8f(", &each(20_000, &|index| [&number(index)[..], b"\x85"].concat())[..], b"\x90"].concat(),
+            [b"\x8f(", &each(20_000, &|index| [&number(index)[..], b"\x85"].concat())[..], b"\x90"]
+                .concat(),
         ),
         (
             "a set of pairs with None",
-            [b"\x8f(", &each(20_000, &|index| [&number(index)[..], b"N\x86"].concat())[..], b"\x90"].concat(),
+            [
+                b"\x8f(",
+                &each(20_000, &|index| [&number(index)[..], b"N\x86"].concat())[..],
+                b"\x90",
+            ]
+            .concat(),
         ),
         (
             "a dict of integers",
             [b"}(", &each(20_000, &|index| [&number(index)[..], b"N"].concat())[..], b"u"].concat(),
         ),
-        ("equal keys", [b"}(", &b"K\x01NG\x3f\xf0\0\0\0\0\0\0N\x88N".repeat(5_000)[..], b"u"].concat()),
+        (
+            "equal keys",
+            [b"}(", &b"K\x01NG\x3f\xf0\0\0\0\0\0\0N\x88N".repeat(5_000)[..], b"u"].concat(),
+        ),
         (
             "duplicates 126 deep",
-            [&b"}(K\x01NK\x01".repeat(126)[..], b"](", &b"N".repeat(20_000), b"e", &b"u".repeat(126)]
-                .concat(),
+            [
+                &b"}(K\x01NK\x01".repeat(126)[..],
+                b"](",
+                &b"N".repeat(20_000),
+                b"e",
+                &b"u".repeat(126),
+            ]
+            .concat(),
         ),
         ("bytes of 64 KiB", counted(b'B', &[0xff; 1 << 16])),
         ("a text of 64 KiB of control characters", counted(b'X', &[1; 1 << 16])),
         ("a text of 64 KiB of markup", counted(b'X', &[b'&'; 1 << 16])),
-        ("short texts of a control character", [b"](", &b"\x8c\x01\x01".repeat(10_000)[..], b"e"].concat()),
-        ("not-a-numbers in a set", [b"\x8f(", &b"G\x7f\xf8\0\0\0\0\0\0".repeat(5_000)[..], b"\x90"].concat()),
+        (
+            "short texts of a control character",
+            [b"](", &b"\x8c\x01\x01".repeat(10_000)[..], b"e"].concat(),
+        ),
+        (
+            "not-a-numbers in a set",
+            [b"\x8f(", &b"G\x7f\xf8\0\0\0\0\0\0".repeat(5_000)[..], b"\x90"].concat(),
+        ),
         (
             "scattered memos",
             [
@@ -336,7 +432,10 @@ fn references() -> Vec<Shape> {
     let integer = [b"L", "7".repeat(4_300).as_bytes(), b"L\n"].concat();
     let parts: Vec<(&str, Vec<u8>)> = vec![
         ("a list of 20 None", [b"](", &b"N".repeat(20)[..], b"e"].concat()),
-        ("a list of 20 floats", [b"](", &b"G\x3f\xd5\x55\x55\x55\x55\x55\x55".repeat(20)[..], b"e"].concat()),
+        (
+            "a list of 20 floats",
+            [b"](", &b"G\x3f\xd5\x55\x55\x55\x55\x55\x55".repeat(20)[..], b"e"].concat(),
+        ),
         (
             "a list of 20 large integers",
             [b"](", &b"\x8a\x08\x15\xcd\x5b\x07\x11\x22\x33\x44".repeat(20)[..], b"e"].concat(),
@@ -347,14 +446,17 @@ fn references() -> Vec<Shape> {
         ("a dict of a number", b"}K\x01Ns".to_vec()),
         (
             "a dict of 20 numbers",
-            [b"}(", &(0..20).flat_map(|index| [b'K', index, b'N']).collect::<Vec<u8>>()[..], b"u"].concat(),
+            [b"}(", &(0..20).flat_map(|index| [b'K', index, b'N']).collect::<Vec<u8>>()[..], b"u"]
+                .concat(),
         ),
         (
             "a dict of floats",
             [
                 b"}(",
                 &(0..20_u8)
-                    .flat_map(|index| [b"G\x3f\xd5\x55\x55\x55\x55\x55", &[index][..], b"N"].concat())
+                    .flat_map(|index| {
+                        [b"G\x3f\xd5\x55\x55\x55\x55\x55", &[index][..], b"N"].concat()
+                    })
                     .collect::<Vec<u8>>()[..],
                 b"u",
             ]
@@ -366,7 +468,8 @@ fn references() -> Vec<Shape> {
         ("a dict with a key of a control character", b"}\x8c\x01\x01Ns".to_vec()),
         (
             "a set of numbers",
-            [b"\x8f(", &(0..20).flat_map(|index| [b'K', index]).collect::<Vec<u8>>()[..], b"\x90"].concat(),
+            [b"\x8f(", &(0..20).flat_map(|index| [b'K', index]).collect::<Vec<u8>>()[..], b"\x90"]
+                .concat(),
         ),
         ("a text of 1,000 letters", counted(b'X', &[b'x'; 1_000])),
         ("a text of 1,000 control characters", counted(b'X', &[1; 1_000])),
@@ -381,7 +484,8 @@ fn references() -> Vec<Shape> {
         ("a not-a-number", b"G\x7f\xf8\0\0\0\0\0\0".to_vec()),
     ];
     for (name, part) in parts {
-        let referred = |times: usize| [&part[..], b"q\x000](", &b"h\x00".repeat(times)[..], b"e"].concat();
+        let referred =
+            |times: usize| [&part[..], b"q\x000](", &b"h\x00".repeat(times)[..], b"e"].concat();
         // The list of them, again and again.
         let twice = |inner: usize, outer: usize| {
             [&referred(inner)[..], b"q\x010](", &b"h\x01".repeat(outer)[..], b"e"].concat()
@@ -389,18 +493,22 @@ fn references() -> Vec<Shape> {
         let levels = |times: usize| {
             let mut pickle = [&part[..], b"q\x000"].concat();
             for level in 0..4 {
-                pickle.extend([b"](", &[b'h', level].repeat(times)[..], b"eq", &[level + 1], b"0"].concat());
+                pickle.extend(
+                    [b"](", &[b'h', level].repeat(times)[..], b"eq", &[level + 1], b"0"].concat(),
+                );
             }
             [&pickle[..], b"h\x04"].concat()
         };
         // As large as the budget lets it be, short and long.
         let largest = |make: &dyn Fn(usize) -> Vec<u8>, padding: usize| {
             let accepted = |times: &usize| {
-                let shape = Shape { name: String::new(), format: Pickle, message: make(*times), padding };
+                let shape =
+                    Shape { name: String::new(), format: Pickle, message: make(*times), padding };
                 let body = shape.body();
                 let mut document = babelmq::codec::Document::new();
                 let limits = babelmq::Limits::default();
-                babelmq::codec::read_request(&body, Pickle, 0..body.len(), &mut document, &limits).is_ok()
+                babelmq::codec::read_request(&body, Pickle, 0..body.len(), &mut document, &limits)
+                    .is_ok()
             };
             let (mut least, mut most) = (1, 200_000);
             while most - least > 1 {
@@ -411,11 +519,26 @@ fn references() -> Vec<Shape> {
         };
         let named = |what: &str| format!("references to {name}, {what}");
         let once = largest(&referred, 0);
-        shapes.push(Shape { name: named("in one list"), format: Pickle, message: once, padding: 0 });
+        shapes.push(Shape {
+            name: named("in one list"),
+            format: Pickle,
+            message: once,
+            padding: 0,
+        });
         let short = largest(&levels, 0);
-        shapes.push(Shape { name: named("four levels"), format: Pickle, message: short, padding: 0 });
+        shapes.push(Shape {
+            name: named("four levels"),
+            format: Pickle,
+            message: short,
+            padding: 0,
+        });
         let long = largest(&|times| twice(1_000, times), 3_000);
-        shapes.push(Shape { name: named("two levels, long"), format: Pickle, message: long, padding: 3_000 });
+        shapes.push(Shape {
+            name: named("two levels, long"),
+            format: Pickle,
+            message: long,
+            padding: 3_000,
+        });
     }
     shapes
 }

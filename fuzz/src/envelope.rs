@@ -13,8 +13,8 @@ use crate::{Bound, limits, linear};
 /// As for a pickle, the dearest of the three; and the text of a refusal.
 const READ: Bound = crate::pickle::DECODE;
 
-/// What was judged has no budget any more: in JSON, what stands under a duplicate key is moved once for each level around
-/// it.
+/// What was judged has no budget any more: in JSON, what stands under a duplicate key is moved once
+/// for each level around it.
 const AGAIN: Bound = Bound { base: READ.base, per_byte: 1_600 };
 
 /// The input is the byte of a format and a body in it.
@@ -53,7 +53,9 @@ fn answered(format: Format, reply: &Reply) {
     let mut document = Document::new();
     let read = match format {
         Format::Json => json::decode(body, all, &mut document, &Limits::NONE),
-        Format::Xml => xml::decode_body(body, all, &mut document, &Limits::NONE).map(|body| body.root),
+        Format::Xml => {
+            xml::decode_body(body, all, &mut document, &Limits::NONE).map(|body| body.root)
+        }
         Format::Pickle => pickle::decode_body(body, all, &mut document, &Limits::NONE),
     };
     if let Err(refusal) = read {
@@ -91,7 +93,13 @@ fn published(body: &[u8], format: Format, topic: &str, message: &PayloadSpan, do
         body_of(&value, dialect.format());
         if let (true, Part::Value(range)) = (dialect.passes_on(format), &message.part) {
             frame.clear();
-            write_delivery(&mut frame, dialect, topic, Content::Published(&body[range.clone()]), true);
+            write_delivery(
+                &mut frame,
+                dialect,
+                topic,
+                Content::Published(&body[range.clone()]),
+                true,
+            );
             delivered(&frame, dialect, topic, view);
         }
     }
@@ -105,8 +113,8 @@ fn held_to_less(body: &[u8], format: Format) {
     let refused = match request {
         Ok(Request::Publish { message, .. }) => {
             let mut scratch = Document::new();
-            let root =
-                decode_part(body, format, &message.part, &mut scratch, &LESS).expect("it was accepted");
+            let root = decode_part(body, format, &message.part, &mut scratch, &LESS)
+                .expect("it was accepted");
             let view = scratch.view(body, root);
             assert!(depth(view) <= LESS.depth, "accepted, and {} deep", depth(view));
             return;
@@ -150,8 +158,8 @@ fn delivered(frame: &[u8], dialect: Dialect, topic: &str, view: View<'_>) {
         return;
     }
     let mut scratch = Document::new();
-    let root =
-        decode_part(body, format, &message.part, &mut scratch, &Limits::NONE).expect("it was read just now");
+    let root = decode_part(body, format, &message.part, &mut scratch, &Limits::NONE)
+        .expect("it was read just now");
     assert_same(view, scratch.view(body, root));
 }
 

@@ -12,14 +12,15 @@ const MAX_FRAME: u32 = 1_000;
 /// The buffer doubles up to what has arrived; the first read takes 4 KiB.
 const BOUND: Bound = Bound { base: 16 << 10, per_byte: 8 };
 
-/// The input is two bytes that say how the stream is cut, and the stream. However it is cut, the frames and the fault
-/// are those that stand in it.
+/// The input is two bytes that say how the stream is cut, and the stream. However it is cut, the
+/// frames and the fault are those that stand in it.
 pub fn frame(input: &[u8]) {
     let [cut, more, stream @ ..] = input else { return };
     let mut pieces = Pieces { left: stream, state: u32::from(u16::from_be_bytes([*cut, *more])) };
     let (frames, fault) = linear("frames", stream.len(), BOUND, || {
         let mut buffer = FrameBuffer::new();
-        // As the session does it: whatever one read brought is taken at once. No allocation but the buffer's own.
+        // As the session does it: whatever one read brought is taken at once. No allocation but the
+        // buffer's own.
         let mut frames = 0;
         let mut hash = 0;
         loop {
@@ -89,7 +90,8 @@ fn fold(hash: u64, header: Header, body: &[u8]) -> u64 {
     body.iter().fold(start, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// A socket that brings the stream in pieces of 1 to 64 bytes, or now and then as much as is asked for.
+/// A socket that brings the stream in pieces of 1 to 64 bytes, or now and then as much as is asked
+/// for.
 struct Pieces<'a> {
     left: &'a [u8],
     state: u32,

@@ -14,17 +14,19 @@ pub(crate) const DECODE: Bound = Bound { base: 4 << 10, per_byte: 400 };
 pub fn json(input: &[u8]) {
     let limits = limits(input);
     let mut document = Document::new();
-    let decoded =
-        linear("json", input.len(), DECODE, || codec::decode(input, 0..input.len(), &mut document, &limits));
+    let decoded = linear("json", input.len(), DECODE, || {
+        codec::decode(input, 0..input.len(), &mut document, &limits)
+    });
     frugal("json", input.len(), |limits| {
         let mut document = Document::new();
         let _ = codec::decode(input, 0..input.len(), &mut document, limits);
         document
     });
 
-    // serde_json knows no depth here, no digits and no range of numbers, and leaves UTF-8 and surrogates alone; but what
-    // is JSON, it knows.
-    let grammatical = str::from_utf8(input).is_ok() && serde_json::from_slice::<IgnoredAny>(input).is_ok();
+    // serde_json knows no depth here, no digits and no range of numbers, and leaves UTF-8 and
+    // surrogates alone; but what is JSON, it knows.
+    let grammatical =
+        str::from_utf8(input).is_ok() && serde_json::from_slice::<IgnoredAny>(input).is_ok();
     match &decoded {
         Ok(_) => assert!(grammatical, "accepted, and serde_json refuses it"),
         Err(refusal) if refusal.code == ErrorCode::MalformedJson => {
@@ -47,7 +49,8 @@ pub fn json(input: &[u8]) {
     assert_same(document.view(input, root), again.view(&exact, root_again));
 }
 
-/// The quick reader gives up on a key that begins with `$`, so that the grammar reads this, and comes to the same.
+/// The quick reader gives up on a key that begins with `$`, so that the grammar reads this, and
+/// comes to the same.
 fn by_grammar(input: &[u8], read: Option<View<'_>>) {
     let Some(read) = read else { return };
     let source = [b"[", input, br#",{"$":0}]"#].concat();
@@ -58,7 +61,8 @@ fn by_grammar(input: &[u8], read: Option<View<'_>>) {
     }
 }
 
-/// A payload inside a message is judged without being decoded where that is possible. Both ways agree.
+/// A payload inside a message is judged without being decoded where that is possible. Both ways
+/// agree.
 fn judged_as_decoded(input: &[u8], decoded: Result<(), ErrorCode>) {
     let head = br#"{"command":"publish","topic":"t","message":"#;
     let body = [head, input, b"}"].concat();
@@ -73,8 +77,11 @@ fn judged_as_decoded(input: &[u8], decoded: Result<(), ErrorCode>) {
     let after = input.iter().rev().take_while(space).count().min(input.len() - before);
     let whole = head.len() + before..head.len() + input.len() - after;
     match (judged, decoded) {
-        (Ok(Request::Publish { message, .. }), decoded) if message.part == Part::Value(whole.clone()) => {
-            // Judging does not charge for moving what stands under duplicate keys, and delivering does not either.
+        (Ok(Request::Publish { message, .. }), decoded)
+            if message.part == Part::Value(whole.clone()) =>
+        {
+            // Judging does not charge for moving what stands under duplicate keys, and delivering
+            // does not either.
             let good = matches!(decoded, Ok(()) | Err(ErrorCode::TooLarge));
             assert!(good, "judged good, and it cannot be decoded: {decoded:?}");
         }
@@ -87,17 +94,25 @@ fn judged_as_decoded(input: &[u8], decoded: Result<(), ErrorCode>) {
     }
 }
 
-/// A publish that is spelled like the one before it, another payload and another topic apart, is judged at a glance. That
-/// comes to what the full reading says, or to nothing.
+/// A publish that is spelled like the one before it, another payload and another topic apart, is
+/// judged at a glance. That comes to what the full reading says, or to nothing.
 fn recognised(head: &[u8], body: &[u8], judged: &Result<Request<'_>, Refusal>) {
     let mut known = EnvelopeCache::default();
     let of_another_topic = br#"{"command":"publish","topic":"another","message":1}"#.to_vec();
     for before in [[head, b"1}"].concat(), of_another_topic] {
         let payload = before.len() - 2..before.len() - 1;
-        let read = read_request(&before, Format::Json, 0..before.len(), &mut Document::new(), &Limits::NONE);
+        let read = read_request(
+            &before,
+            Format::Json,
+            0..before.len(),
+            &mut Document::new(),
+            &Limits::NONE,
+        );
         let Ok(Request::Publish { topic, .. }) = read else { panic!("{}", before.escape_ascii()) };
         known.learn(&before, 0..before.len(), payload, &topic);
-        let Some(recognised) = known.recognise(body, 0..body.len(), &limits(body)) else { continue };
+        let Some(recognised) = known.recognise(body, 0..body.len(), &limits(body)) else {
+            continue;
+        };
         match judged {
             Ok(Request::Publish { topic, message, retain: true, ttl: None, verbatim: true }) => {
                 assert_eq!(recognised.topic.unwrap_or("t"), topic);

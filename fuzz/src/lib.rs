@@ -1,11 +1,13 @@
-//! What is fuzzed. Each target is a function from bytes; libFuzzer runs it with bytes of its own making, and the tests
-//! run it with those that are kept in `corpus`.
+//! What is fuzzed. Each target is a function from bytes; libFuzzer runs it with bytes of its own
+//! making, and the tests run it with those that are kept in `corpus`.
 //!
 //! A target does not only look for panics. Three things hold for all of them:
 //!
-//! - what was accepted means what an independent reader says it means, or what it says after a round trip;
+//! - what was accepted means what an independent reader says it means, or what it says after a
+//!   round trip;
 //! - memory and time are linear in the input, see [`linear`];
-//! - nothing recurses on input: a target runs on the smallest stack that a thread of the broker has.
+//! - nothing recurses on input: a target runs on the smallest stack that a thread of the broker
+//!   has.
 
 mod cost;
 mod envelope;
@@ -51,8 +53,8 @@ pub fn run(target: Target, input: &[u8]) {
     stacker::grow(STACK, || target(input));
 }
 
-/// The limits of a broker that takes just such an input: with them, what is bounded by the budget of a payload is
-/// bounded by the input.
+/// The limits of a broker that takes just such an input: with them, what is bounded by the budget
+/// of a payload is bounded by the input.
 fn limits(input: &[u8]) -> Limits {
     const SMALLEST: usize = 1 << 10;
     Limits::with_max_frame(u32::try_from(input.len().max(SMALLEST)).unwrap_or(u32::MAX))

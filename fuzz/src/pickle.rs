@@ -6,7 +6,8 @@ use babelmq::codec::{Document, pickle as codec};
 use crate::same::{assert_alone, assert_read, assert_same};
 use crate::{Bound, frugal, limits, linear};
 
-/// What a reference repeats is paid for from the payload's budget, and that is 16 times the input, or 16 KiB.
+/// What a reference repeats is paid for from the payload's budget, and that is 16 times the input,
+/// or 16 KiB.
 pub(crate) const DECODE: Bound = Bound { base: 256 << 10, per_byte: 400 };
 
 /// The text of a refusal.
@@ -82,7 +83,8 @@ pub(crate) fn only_data(pickle: &[u8]) {
                 take(length.into());
             }
             0x8b | b'X' | b'B' => {
-                let length = take(4).iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
+                let length =
+                    take(4).iter().rev().fold(0, |length, &byte| length << 8 | usize::from(byte));
                 take(length);
             }
             other => panic!("opcode 0x{other:02x} was written: {}", pickle.escape_ascii()),

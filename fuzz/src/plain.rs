@@ -4,8 +4,8 @@ use babelmq::codec::{Node, View};
 
 use crate::same::{is_same, shown};
 
-/// Whether a tuple or frozenset is a dict key or an element of a set: JSON makes arrays and sets of them, which cannot be
-/// read back there.
+/// Whether a tuple or frozenset is a dict key or an element of a set: JSON makes arrays and sets of
+/// them, which cannot be read back there.
 pub(crate) fn is_readable(view: View<'_>) -> bool {
     let mut walk = Walk::default();
     view.nodes().iter().all(|&node| {

@@ -8,8 +8,14 @@ use babelmq::protocol::{Limits, Refusal};
 /// A reader of a codec.
 pub(crate) type Decode = fn(&[u8], Range<usize>, &mut Document, &Limits) -> Result<usize, Refusal>;
 
-/// Refuses a reader that reads an input otherwise when it lies between other bytes, as in a buffer of many frames.
-pub(crate) fn assert_alone(input: &[u8], decoded: Option<View<'_>>, limits: &Limits, decode: Decode) {
+/// Refuses a reader that reads an input otherwise when it lies between other bytes, as in a buffer
+/// of many frames.
+pub(crate) fn assert_alone(
+    input: &[u8],
+    decoded: Option<View<'_>>,
+    limits: &Limits,
+    decode: Decode,
+) {
     let (before, after) = (b"\"<\xff[", b"\"></a>]}\\u.\xff");
     let source = [&before[..], input, after].concat();
     let mut document = Document::new();
@@ -55,7 +61,9 @@ pub(crate) fn is_same((left, a): (View<'_>, Node), (right, b): (View<'_>, Node))
         (Node::BigInt(a), Node::BigInt(b))
         | (Node::Str(a), Node::Str(b))
         | (Node::Bytes(a), Node::Bytes(b)) => text(a, b),
-        (Node::Float(a), Node::Float(b)) => a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()),
+        (Node::Float(a), Node::Float(b)) => {
+            a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+        }
         (a, b) => a == b,
     }
 }

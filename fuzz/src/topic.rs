@@ -27,7 +27,11 @@ pub fn topic(input: &[u8]) {
         assert!(!set.insert(&same), "two equal filters hash differently");
     }
     let (Ok(filter), Ok(topic)) = (parsed_filter, parsed_topic) else { return };
-    assert_eq!(filter.matches(&topic), is_matched(filter.as_str(), topic.as_str()), "{filter:?} {topic:?}");
+    assert_eq!(
+        filter.matches(&topic),
+        is_matched(filter.as_str(), topic.as_str()),
+        "{filter:?} {topic:?}"
+    );
     let itself = TopicFilter::parse(topic.as_str()).expect("a topic is a filter");
     assert!(itself.matches(&topic));
 }
@@ -68,5 +72,6 @@ fn is_matched(filter: &str, topic: &str) -> bool {
         wanted.pop();
     }
     let topic = segments(topic);
-    wanted.len() <= topic.len() && wanted.iter().zip(topic).all(|(&wanted, is)| wanted == "+" || wanted == is)
+    wanted.len() <= topic.len()
+        && wanted.iter().zip(topic).all(|(&wanted, is)| wanted == "+" || wanted == is)
 }

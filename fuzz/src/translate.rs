@@ -7,12 +7,12 @@ use serde::de::IgnoredAny;
 use crate::same::{Decode, assert_same};
 use crate::{Bound, limits, linear, plain};
 
-/// For each byte that a value weighs. A control character takes 6, in a buffer that has doubled, and a key is written twice
-/// in XML.
+/// For each byte that a value weighs. A control character takes 6, in a buffer that has doubled,
+/// and a key is written twice in XML.
 const ENCODE: Bound = Bound { base: 4 << 10, per_byte: 24 };
 
-/// The input is the byte of a format and a payload in it. What it says arrives in exact JSON, XML and pickle as it is, and
-/// in plain JSON as the table of the protocol has it.
+/// The input is the byte of a format and a payload in it. What it says arrives in exact JSON, XML
+/// and pickle as it is, and in plain JSON as the table of the protocol has it.
 pub fn translate(input: &[u8]) {
     let [format, payload @ ..] = input else { return };
     let Some(format) = Format::from_byte(format % 3) else { return };
@@ -98,6 +98,8 @@ fn read(written: &[u8], decode: Decode) -> (Document, usize) {
     let mut document = Document::new();
     match decode(written, 0..written.len(), &mut document, &Limits::NONE) {
         Ok(root) => (document, root),
-        Err(refusal) => panic!("what was written cannot be read: {refusal:?}: {}", written.escape_ascii()),
+        Err(refusal) => {
+            panic!("what was written cannot be read: {refusal:?}: {}", written.escape_ascii())
+        }
     }
 }

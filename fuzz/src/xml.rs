@@ -22,7 +22,8 @@ pub fn xml(input: &[u8]) {
     });
     let read = decoded.as_ref().ok().map(|&root| document.view(input, root));
     assert_alone(input, read, &limits, codec::decode_message);
-    // The quick reader gives up on a comment, so that this is read by events, and comes to the same.
+    // The quick reader gives up on a comment, so that this is read by events, and comes to the
+    // same.
     let by_events = [input, b"<!---->"].concat();
     let mut read_by_events = Document::new();
     let root = codec::decode_message(&by_events, 0..by_events.len(), &mut read_by_events, &limits);
@@ -33,8 +34,9 @@ pub fn xml(input: &[u8]) {
         codec::encode(document.view(input, root), &mut written);
         well_formed(&written);
         let mut again = Document::new();
-        let root_again = codec::decode_message(&written, 0..written.len(), &mut again, &Limits::NONE)
-            .unwrap_or_else(|refusal| panic!("{refusal:?}: {}", written.escape_ascii()));
+        let root_again =
+            codec::decode_message(&written, 0..written.len(), &mut again, &Limits::NONE)
+                .unwrap_or_else(|refusal| panic!("{refusal:?}: {}", written.escape_ascii()));
         assert_same(document.view(input, root), again.view(&written, root_again));
     }
 
@@ -53,12 +55,14 @@ pub fn xml(input: &[u8]) {
     }
 }
 
-/// Refuses what another reader refuses; that one takes the square of their number for attributes and prefixes.
+/// Refuses what another reader refuses; that one takes the square of their number for attributes
+/// and prefixes.
 fn well_formed(xml: &[u8]) {
     if xml.len() > 16 << 10 {
         return;
     }
-    let text = str::from_utf8(xml).unwrap_or_else(|error| panic!("{error}: {}", xml.escape_ascii()));
+    let text =
+        str::from_utf8(xml).unwrap_or_else(|error| panic!("{error}: {}", xml.escape_ascii()));
     if let Err(error) = roxmltree::Document::parse(text) {
         panic!("accepted or written, and roxmltree refuses it: {error}: {text:?}");
     }

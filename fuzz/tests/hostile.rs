@@ -1,5 +1,5 @@
-//! Inputs that are too large to be kept in a corpus, in two sizes each: made to overflow a stack, or to cost more than
-//! their length.
+//! Inputs that are too large to be kept in a corpus, in two sizes each: made to overflow a stack,
+//! or to cost more than their length.
 
 use std::thread;
 
@@ -56,16 +56,27 @@ fn large_json_stays_within_its_bounds() {
             parts(&[&head, b"[", &b"1,".repeat(n), b"1]", &b"]]}".repeat(127)])
         }),
         (json, "duplicate keys as deep as may be", |n| {
-            parts(&[&br#"{"a":0,"a":"#.repeat(127), b"[", &b"1,".repeat(n), b"1]", &b"}".repeat(127)])
+            parts(&[
+                &br#"{"a":0,"a":"#.repeat(127),
+                b"[",
+                &b"1,".repeat(n),
+                b"1]",
+                &b"}".repeat(127),
+            ])
         }),
         (json, "one key many times", |n| format!("{{{}}}", list(n, |_| r#""a":1"#.into())).into()),
-        (json, "many keys", |n| format!("{{{}}}", list(n, |index| format!("\"{index}\":1"))).into()),
+        (json, "many keys", |n| {
+            format!("{{{}}}", list(n, |index| format!("\"{index}\":1"))).into()
+        }),
         (json, "many keys that are numbers", |n| {
             format!("{{\"$dict\":[{}]}}", list(n, |index| format!("[{index},1]"))).into()
         }),
         (json, "many long integers", |n| {
-            format!("{{\"$set\":[{}]}}", list(n / 4000 + 1, |index| format!("{index}{}", "7".repeat(4290))))
-                .into()
+            format!(
+                "{{\"$set\":[{}]}}",
+                list(n / 4000 + 1, |index| format!("{index}{}", "7".repeat(4290)))
+            )
+            .into()
         }),
         (json, "many objects with 17 keys", |n| {
             let object = format!("{{{}}}", list(17, |index| format!("\"{index}\":1")));
@@ -108,20 +119,25 @@ fn large_xml_stays_within_its_bounds() {
             format!("<!DOCTYPE a [<!ENTITY e0 'x'>{entities}]><a>&e{};</a>", n / 10 - 1).into()
         }),
         (xml, "prefixes and children that use them", |n| {
-            let prefixes: String = (0..n / 5).map(|index| format!(" xmlns:p{index}='u{index}'")).collect();
-            let children: String = (0..n / 5).map(|index| format!("<p{index}:c p{index}:a=''/>")).collect();
+            let prefixes: String =
+                (0..n / 5).map(|index| format!(" xmlns:p{index}='u{index}'")).collect();
+            let children: String =
+                (0..n / 5).map(|index| format!("<p{index}:c p{index}:a=''/>")).collect();
             format!("<a{prefixes}>{children}</a>").into()
         }),
         (xml, "prefixes declared at each level", |n| {
-            let element: String = (0..n / 128).map(|index| format!(" xmlns:p{index}='u'")).collect();
+            let element: String =
+                (0..n / 128).map(|index| format!(" xmlns:p{index}='u'")).collect();
             format!("{}{}", format!("<a{element}>").repeat(100), "</a>".repeat(100)).into()
         }),
         (xml, "one attribute many times", |n| parts(&[b"<a", &b" b=''".repeat(n), b"/>"])),
         (xml, "many attributes", |n| {
-            format!("<a{}/>", (0..n).map(|index| format!(" a{index}=''")).collect::<String>()).into()
+            format!("<a{}/>", (0..n).map(|index| format!(" a{index}=''")).collect::<String>())
+                .into()
         }),
         (xml, "many children", |n| {
-            format!("<a>{}</a>", (0..n).map(|index| format!("<a{index}/>")).collect::<String>()).into()
+            format!("<a>{}</a>", (0..n).map(|index| format!("<a{index}/>")).collect::<String>())
+                .into()
         }),
         (xml, "one child many times", |n| parts(&[b"<a>", &b"<b/>".repeat(n), b"</a>"])),
         (xml, "two children in turn", |n| parts(&[b"<a>", &b"<b/><c/>".repeat(n), b"</a>"])),
@@ -173,7 +189,9 @@ fn large_pickles_stay_within_their_bounds() {
         (pickle, "copies", |n| parts(&[b"N", &b"2".repeat(10 * n), b"."])),
         (pickle, "a list in itself twice, and so on", |n| parts(&[b"]", &b"2a".repeat(n), b"."])),
         (pickle, "doubling tuples", |n| parts(&[b"N", &b"2\x86".repeat(n), b"."])),
-        (pickle, "doubling tuples as deep as may be", |_| parts(&[b"N", &b"2\x86".repeat(100), b"."])),
+        (pickle, "doubling tuples as deep as may be", |_| {
+            parts(&[b"N", &b"2\x86".repeat(100), b"."])
+        }),
         (pickle, "fetches of a long list", |n| {
             parts(&[b"](", &b"N".repeat(n / 2), b"eq\x000](", &b"h\x00".repeat(n / 4), b"e."])
         }),
@@ -194,19 +212,32 @@ fn large_pickles_stay_within_their_bounds() {
             let text = "é".repeat(n / 4);
             let length = u32::try_from(text.len()).unwrap().to_le_bytes();
             let calls = b"c_codecs\nencode\nh\x00h\x01\x86R".repeat(n / 40);
-            parts(&[b"X", &length, text.as_bytes(), b"q\x000X\x06\0\0\0latin1q\x010](", &calls, b"e."])
+            parts(&[
+                b"X",
+                &length,
+                text.as_bytes(),
+                b"q\x000X\x06\0\0\0latin1q\x010](",
+                &calls,
+                b"e.",
+            ])
         }),
         (pickle, "a decimal line", |n| parts(&[b"L", &b"7".repeat(10 * n), b"L\n."])),
         (pickle, "a long integer", |n| {
-            parts(&[b"\x8b", &u32::try_from(10 * n).unwrap().to_le_bytes(), &b"\x07".repeat(10 * n), b"."])
+            parts(&[
+                b"\x8b",
+                &u32::try_from(10 * n).unwrap().to_le_bytes(),
+                &b"\x07".repeat(10 * n),
+                b".",
+            ])
         }),
         (pickle, "many integers of 1,786 bytes", |n| {
             let integer = [&b"\x8b\xf9\x06\0\0"[..], &b"\x07".repeat(1_785)].concat();
             parts(&[b"](", &integer.repeat(n / 1_000), b"e."])
         }),
         (pickle, "scattered memos", |n| {
-            let memos: Vec<u8> =
-                (0..n as u32).flat_map(|i| [b"r", &(i * 2 + 9).to_le_bytes()[..]].concat()).collect();
+            let memos: Vec<u8> = (0..n as u32)
+                .flat_map(|i| [b"r", &(i * 2 + 9).to_le_bytes()[..]].concat())
+                .collect();
             parts(&[b"N", &memos, b"."])
         }),
         (pickle, "memos", |n| parts(&[b"N", &b"\x94".repeat(10 * n), b"."])),
@@ -214,11 +245,14 @@ fn large_pickles_stay_within_their_bounds() {
             parts(&[b"\x8f(", &b"G\x7f\xf8\0\0\0\0\0\0".repeat(n), b"\x90."])
         }),
         (pickle, "a set of tuples", |n| {
-            let tuples: Vec<u8> =
-                (0..n as u32).flat_map(|i| [b"J", &i.to_le_bytes()[..], b"\x85"].concat()).collect();
+            let tuples: Vec<u8> = (0..n as u32)
+                .flat_map(|i| [b"J", &i.to_le_bytes()[..], b"\x85"].concat())
+                .collect();
             parts(&[b"\x8f(", &tuples, b"\x90."])
         }),
-        (pickle, "a list that grows in turn with another", |n| parts(&[b"]]", &b"2Na0".repeat(n), b"\x86."])),
+        (pickle, "a list that grows in turn with another", |n| {
+            parts(&[b"]]", &b"2Na0".repeat(n), b"\x86."])
+        }),
         (pickle, "two lists that grow in turns", |n| {
             parts(&[b"]q\x00]q\x010", &b"h\x00Na0h\x01Na0".repeat(n / 4), b"."])
         }),
@@ -261,7 +295,9 @@ fn large_bodies_stay_within_their_bounds() {
             let topic = "a/".repeat(5 * n);
             format!("\0{{\"command\":\"publish\",\"message\":1,\"topic\":\"{topic}\"}}").into()
         }),
-        (envelope, "JSON: a long command", |n| format!("\0{{\"command\":\"{}\"}}", "é".repeat(5 * n)).into()),
+        (envelope, "JSON: a long command", |n| {
+            format!("\0{{\"command\":\"{}\"}}", "é".repeat(5 * n)).into()
+        }),
         (envelope, "JSON: a long message", |n| {
             let items = list(n, |_| r#"{"$tuple":[1]}"#.into());
             format!("\0{{\"command\":\"publish\",\"message\":[{items}],\"topic\":\"t\"}}").into()
@@ -281,15 +317,21 @@ fn large_bodies_stay_within_their_bounds() {
             ])
         }),
         (envelope, "XML: many fields", |n| {
-            format!("\u{1}<f{}/>", (0..n).map(|index| format!(" f{index}=''")).collect::<String>()).into()
+            format!("\u{1}<f{}/>", (0..n).map(|index| format!(" f{index}=''")).collect::<String>())
+                .into()
         }),
         (envelope, "XML: a long message", |n| {
-            format!("\u{1}<f command='publish' topic='t'><message>{}</message></f>", "<a>b</a>".repeat(n))
-                .into()
+            format!(
+                "\u{1}<f command='publish' topic='t'><message>{}</message></f>",
+                "<a>b</a>".repeat(n)
+            )
+            .into()
         }),
         (envelope, "pickle: many fields", |n| {
             let fields: Vec<u8> = (0..n as u32)
-                .flat_map(|index| [&b"X\x04\0\0\0"[..], format!("{index:04x}").as_bytes(), b"N"].concat())
+                .flat_map(|index| {
+                    [&b"X\x04\0\0\0"[..], format!("{index:04x}").as_bytes(), b"N"].concat()
+                })
                 .collect();
             parts(&[b"\x02}(", &fields, b"u."])
         }),
@@ -306,10 +348,14 @@ fn large_bodies_stay_within_their_bounds() {
             let head = r#"{"$dict":[[1,"#.repeat(127);
             format!("\0{head}[{}]{}", list(n, |_| "1".into()), "]]}".repeat(127)).into()
         }),
-        (translate, "XML: a document", |n| format!("\u{1}<a>{}</a>", "<b c='d'>e</b>".repeat(n)).into()),
+        (translate, "XML: a document", |n| {
+            format!("\u{1}<a>{}</a>", "<b c='d'>e</b>".repeat(n)).into()
+        }),
         (translate, "pickle: keys of every kind", |n| {
             let keys: Vec<u8> = (0..n as u32 / 3)
-                .flat_map(|i| [b"J", &i.to_le_bytes()[..], b"NJ", &i.to_le_bytes(), b"\x85N"].concat())
+                .flat_map(|i| {
+                    [b"J", &i.to_le_bytes()[..], b"NJ", &i.to_le_bytes(), b"\x85N"].concat()
+                })
                 .collect();
             parts(&[b"\x02}(", &keys, b"u."])
         }),

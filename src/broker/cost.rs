@@ -1,8 +1,9 @@
 //! What an event costs the dispatcher.
 //!
-//! What waits in front of an event is how late it is, so the [`Backlog`](super::Backlog) is bounded by time and not by
-//! bytes, and so is what one event brings. The unit is a byte of an ordinary message, of which the dispatcher does about one in a nanosecond. The figures are
-//! rough: what matters is that nothing costs a hundred times what it is said to.
+//! What waits in front of an event is how late it is, so the [`Backlog`](super::Backlog) is bounded
+//! by time and not by bytes, and so is what one event brings. The unit is a byte of an ordinary
+//! message, of which the dispatcher does about one in a nanosecond. The figures are rough: what
+//! matters is that nothing costs a hundred times what it is said to.
 
 use std::ops::AddAssign;
 
@@ -27,7 +28,8 @@ const FOUND: usize = 48;
 const COMPARED: usize = 8;
 /// A request that is answered on the spot.
 const SMALL: usize = 1 << 10;
-/// A `list`, and a `subscribe`, which may look at a thousand topics before they become a snapshot and make all routes void.
+/// A `list`, and a `subscribe`, which may look at a thousand topics before they become a snapshot
+/// and make all routes void.
 const LOOK: usize = 64 << 10;
 /// A `stats`, which looks at every subscriber.
 const STATS: usize = 1 << 20;
@@ -43,8 +45,9 @@ pub fn fanout_cost(connections: usize) -> usize {
     connections * DELIVERY
 }
 
-/// What a message costs that so many connections may get, where nobody has said what it does: as if each put it into a
-/// mailbox. A session guesses once, and its first event is short where there are many.
+/// What a message costs that so many connections may get, where nobody has said what it does: as if
+/// each put it into a mailbox. A session guesses once, and its first event is short where there are
+/// many.
 pub fn guessed_cost(connections: usize) -> usize {
     connections * COPY
 }

@@ -46,7 +46,8 @@ pub enum Event {
         /// The connection.
         client: ClientId,
     },
-    /// A producer waits for memory that messages on their way take: whoever holds most of it is to let go.
+    /// A producer waits for memory that messages on their way take: whoever holds most of it is to
+    /// let go.
     Pressure,
     /// A question of the embedding program.
     Query(Query),
@@ -116,7 +117,8 @@ pub enum Control {
         /// The format of the answer.
         format: Format,
     },
-    /// The session refused something. It comes this way so that answers keep the order of the requests.
+    /// The session refused something. It comes this way so that answers keep the order of the
+    /// requests.
     Refuse {
         /// What to say; if it is fatal, nothing follows it.
         refusal: Refusal,
@@ -140,8 +142,8 @@ pub enum Query {
     Subscriptions(Topic, Sender<Vec<SubscriptionInfo>>),
     /// The counters.
     Stats(Sender<Stats>),
-    /// What is to be waited for before everything that was stored or cleared is in the store; `None` where it is, or
-    /// where memory ends with the process.
+    /// What is to be waited for before everything that was stored or cleared is in the store;
+    /// `None` where it is, or where memory ends with the process.
     Saved(Sender<Option<Ticket>>),
 }
 

@@ -1,7 +1,8 @@
 //! The broker's one budget of memory, and what each use may have of it.
 //!
-//! Nothing here allocates: whoever is about to use more memory than every connection has claims it from the share of that
-//! use, and waits or refuses where there is none. See [`Share`] for how a share is divided among its holders.
+//! Nothing here allocates: whoever is about to use more memory than every connection has claims it
+//! from the share of that use, and waits or refuses where there is none. See [`Share`] for how a
+//! share is divided among its holders.
 
 use std::sync::Arc;
 
@@ -109,8 +110,9 @@ impl Memory {
         &self.shares[this as usize]
     }
 
-    /// The limits, cut to what one message can have of the budget: a frame must fit its share, a message decoding has
-    /// its own and takes twice what it decodes to, and a stored value is decoded and encoded in one share.
+    /// The limits, cut to what one message can have of the budget: a frame must fit its share, a
+    /// message decoding has its own and takes twice what it decodes to, and a stored value is
+    /// decoded and encoded in one share.
     #[must_use]
     pub fn cut(&self, limits: Limits) -> Limits {
         let most = |this| self.of(this).most_for_one();

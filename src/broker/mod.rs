@@ -1,7 +1,7 @@
 //! Who gets what: the topics, their last values and their subscribers. This room opens no socket.
 //!
-//! A [`Dispatcher`] owns all of it and lives on one thread. What happens reaches it as an [`Event`]; what it decides
-//! leaves through an [`Outbox`] for each connection.
+//! A [`Dispatcher`] owns all of it and lives on one thread. What happens reaches it as an
+//! [`Event`]; what it decides leaves through an [`Outbox`] for each connection.
 
 mod cost;
 mod delivery;
@@ -19,16 +19,16 @@ mod sync;
 
 pub use cost::{EVENT_COST, fanout_cost, guessed_cost, topic_cost};
 pub use delivery::{
-    BACKLOG_COST, Backlog, Charge, Delivery, Discarded, Fate, Full, Inbox, Lane, Letter, Mailbox, Outbox,
-    Piece, QueueLimits, Queued, Selection, Taken, Undelivered, outbox, outbox_with,
+    BACKLOG_COST, Backlog, Charge, Delivery, Discarded, Fate, Full, Inbox, Lane, Letter, Mailbox,
+    Outbox, Piece, QueueLimits, Queued, Selection, Taken, Undelivered, outbox, outbox_with,
 };
 pub use dispatcher::Dispatcher;
 pub use event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 pub use memory::{Memory, SMALLEST_MEMORY, Use};
 pub use peer::{Origin, Peer};
 pub use persist::{
-    Backup, BackupMade, Change, Expires, Fsync, Kept, NoStore, Store, StoreError, StoreWriter, Ticket,
-    Unsaved,
+    Backup, BackupMade, Change, Expires, Fsync, Kept, NoStore, Store, StoreError, StoreWriter,
+    Ticket, Unsaved,
 };
 pub use retained::{StoreLimits, Stored, Subtree};
 pub use stats::{Counters, METRICS, Metric, MetricKind, Report, Started, Stats, Unit};

@@ -1,10 +1,12 @@
 //! Models of what the broker's threads do to each other, tried in many orders: `make model`.
 //!
-//! A model runs the real outboxes, mailboxes, backlog and dispatcher on threads of shuttle's, which runs one at a time and
-//! chooses at each lock, atomic and channel who goes on. A schedule in which all wait for each other fails, as does one
-//! that breaks what the model asserts. Only sockets, and the threads of `transport` that hold them, are stand-ins.
+//! A model runs the real outboxes, mailboxes, backlog and dispatcher on threads of shuttle's, which
+//! runs one at a time and chooses at each lock, atomic and channel who goes on. A schedule in which
+//! all wait for each other fails, as does one that breaks what the model asserts. Only sockets, and
+//! the threads of `transport` that hold them, are stand-ins.
 //!
-//! Shuttle takes every atomic for sequentially consistent: what a weaker order could do is not tried here.
+//! Shuttle takes every atomic for sequentially consistent: what a weaker order could do is not
+//! tried here.
 
 mod backlog;
 mod mailbox;
@@ -35,7 +37,8 @@ const DEPTH: usize = 3;
 /// Bytes of stack for each thread of a model.
 const STACK: usize = 256 << 10;
 
-/// Tries a model on random schedules, and on those of PCT, which lets one thread run for long and changes at few places.
+/// Tries a model on random schedules, and on those of PCT, which lets one thread run for long and
+/// changes at few places.
 ///
 /// MODEL_ITERATIONS is the number of each, MODEL_SEED repeats a run.
 fn explore(name: &str, model: fn()) {

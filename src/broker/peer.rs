@@ -9,7 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Peer {
     /// A TCP connection.
     Tcp(SocketAddr),
-    /// A connection to a Unix socket, so from this machine. What is known of it is what the system vouches for.
+    /// A connection to a Unix socket, so from this machine. What is known of it is what the system
+    /// vouches for.
     Unix {
         /// The user that the process ran as when it connected.
         user: u32,
@@ -56,7 +57,9 @@ impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Peer::Tcp(address) => address.fmt(f),
-            Peer::Unix { user, process: Some(process) } => write!(f, "unix:user={user},process={process}"),
+            Peer::Unix { user, process: Some(process) } => {
+                write!(f, "unix:user={user},process={process}")
+            }
             Peer::Unix { user, process: None } => write!(f, "unix:user={user}"),
         }
     }

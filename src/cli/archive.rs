@@ -35,8 +35,8 @@ pub(super) struct Export {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
-    /// The data directory, which is made where there is none. Values that it holds already stay, unless a line names
-    /// their topic.
+    /// The data directory, which is made where there is none. Values that it holds already stay,
+    /// unless a line names their topic.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// The lines; standard input where it is not given.
@@ -60,7 +60,8 @@ struct Line {
     /// When it expires, in milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<u64>,
-    /// How long it had left when it was written, in milliseconds: it lives no longer than that after a start.
+    /// How long it had left when it was written, in milliseconds: it lives no longer than that
+    /// after a start.
     #[serde(skip_serializing_if = "Option::is_none")]
     ttl_ms: Option<u64>,
     /// The payload is a whole message body, as it was published.
@@ -98,12 +99,16 @@ impl Line {
             (None, Some(text)) => {
                 STANDARD.decode(text).map_err(|error| format!("field \"base64\": {error}"))?
             }
-            _ => return Err("there must be either a field \"payload\" or a field \"base64\"".into()),
+            _ => {
+                return Err("there must be either a field \"payload\" or a field \"base64\"".into());
+            }
         };
         let all = 0..bytes.len();
         let part = if self.body { Part::Body(all) } else { Part::Value(all) };
         let payload = Payload::copy(&bytes, format, &part);
-        payload.decode(&mut Document::new(), &Limits::default()).map_err(|refusal| refusal.to_string())?;
+        payload
+            .decode(&mut Document::new(), &Limits::default())
+            .map_err(|refusal| refusal.to_string())?;
         let expires = self.expires.map(|at| Expires { at, ttl: self.ttl_ms });
         Ok(Kept { topic, payload, published, expires })
     }
@@ -114,7 +119,8 @@ pub(super) fn export(args: &Export) -> Result<(), Failure> {
         // What the database says when it gives up is said below, in other words.
         panic::set_hook(Box::new(|_| {}));
     }
-    let Contents { values, damaged, earlier, unreadable } = storage::read(&args.directory, args.damaged)?;
+    let Contents { values, damaged, earlier, unreadable } =
+        storage::read(&args.directory, args.damaged)?;
     if args.damaged {
         drop(panic::take_hook());
     }
@@ -129,7 +135,8 @@ pub(super) fn export(args: &Export) -> Result<(), Failure> {
         let topic = visible::line(topic.as_str());
         if has_earlier {
             eprintln!(
-                "babelmq: the value of \"{topic}\" is damaged; the last copy that was found is printed, which may be older"
+                "babelmq: the value of \"{topic}\" is damaged; the last copy that was found is \
+                 printed, which may be older"
             );
         } else {
             eprintln!("babelmq: the value of \"{topic}\" is damaged and left out");
@@ -137,8 +144,10 @@ pub(super) fn export(args: &Export) -> Result<(), Failure> {
     }
     if let Some(what) = &unreadable {
         eprintln!(
-            "babelmq: which topics there were cannot be read ({what}); {} values were found that are as they were written, the \
-             newest of each topic: some may be older than the last that was published, and what had been cleared may be among \
+            "babelmq: which topics there were cannot be read ({what}); {} values were found that \
+             are as they were written, the \
+             newest of each topic: some may be older than the last that was published, and what \
+             had been cleared may be among \
              them",
             values.len()
         );
@@ -151,7 +160,8 @@ pub(super) fn import(args: &Import) -> Result<(), Failure> {
         None => ("standard input".into(), Box::new(io::stdin().lock())),
         Some(path) => {
             let name = path.display().to_string();
-            let file = File::open(path).map_err(|error| Failure::File { place: name.clone(), error })?;
+            let file =
+                File::open(path).map_err(|error| Failure::File { place: name.clone(), error })?;
             (name, Box::new(BufReader::new(file)))
         }
     };
@@ -200,7 +210,8 @@ pub(super) fn topics(
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let contents = storage::read(directory, false)?;
     let is_wanted = |kept: &Kept| {
-        prefix.matches(&kept.topic) && kept.expires.is_none_or(|expires| u128::from(expires.at) > now)
+        prefix.matches(&kept.topic)
+            && kept.expires.is_none_or(|expires| u128::from(expires.at) > now)
     };
     let mut topics = BTreeMap::new();
     for kept in contents.values.into_iter().filter(is_wanted) {
@@ -208,7 +219,10 @@ pub(super) fn topics(
         topics.insert(kept.topic, message);
     }
     for topic in contents.damaged {
-        eprintln!("babelmq: the value of \"{}\" is damaged and left out", visible::line(topic.as_str()));
+        eprintln!(
+            "babelmq: the value of \"{}\" is damaged and left out",
+            visible::line(topic.as_str())
+        );
     }
     Ok(topics)
 }
@@ -217,7 +231,10 @@ pub(super) fn topics(
 fn message(kept: &Kept, format: Format) -> Result<Message, Failure> {
     let Kept { topic, payload, .. } = kept;
     let unreadable = |refusal| Failure::Payload { place: format!("{topic}: "), refusal };
-    if payload.format() == format && format != Format::Pickle && matches!(payload.part(), Part::Value(_)) {
+    if payload.format() == format
+        && format != Format::Pickle
+        && matches!(payload.part(), Part::Value(_))
+    {
         return Message::parse(format, payload.source()).map_err(unreadable);
     }
     let mut document = Document::new();

@@ -10,12 +10,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 use super::logging::LogSettings;
 use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
 use crate::protocol::{
-    Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAXIMUM_DECODED_SIZE,
-    MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, Topic, TopicFilter,
+    Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
+    MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, Topic, TopicFilter,
 };
 use crate::transport::{Config, ListenUrl};
 
-/// A message broker that translates: every producer and consumer speaks JSON, XML or pickle, each its own.
+/// A message broker that translates: every producer and consumer speaks JSON, XML or pickle, each
+/// its own.
 #[derive(Debug, Parser)]
 #[command(name = "babelmq", version = super::version::VERSION, max_term_width = 100)]
 pub(super) struct Cli {
@@ -82,8 +83,8 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
-    /// A TOML file with settings: each option below that names a variable of the environment is a key, as in
-    /// `max-frame = "1MiB"`. A flag comes before the environment, that before the file.
+    /// A TOML file with settings: each option below that names a variable of the environment is a
+    /// key, as in `max-frame = "1MiB"`. A flag comes before the environment, that before the file.
     #[arg(long, value_name = "FILE", env = "BABELMQ_CONFIG", hide_env_values = true)]
     pub(super) config: Option<PathBuf>,
 
@@ -94,9 +95,10 @@ pub(super) struct Serve {
     #[command(flatten)]
     pub(super) logging: LogSettings,
 
-    /// Where to listen: tcp://127.0.0.1:5000, for which 127.0.0.1:5000 is short and where port 0 takes any that is free,
-    /// or unix:/run/babelmq.sock, or with other permissions than 660 unix:/run/babelmq.sock?mode=600. It can be given more
-    /// than once; in the environment several are separated by commas.
+    /// Where to listen: tcp://127.0.0.1:5000, for which 127.0.0.1:5000 is short and where port 0
+    /// takes any that is free, or unix:/run/babelmq.sock, or with other permissions than 660
+    /// unix:/run/babelmq.sock?mode=600. It can be given more than once; in the environment several
+    /// are separated by commas.
     #[arg(
         long,
         value_name = "URL",
@@ -106,42 +108,64 @@ pub(super) struct Serve {
     )]
     listen: Vec<ListenUrl>,
 
-    /// Memory that the broker may use, as in 512MiB, all in all; three quarters of what the machine or its control group
-    /// has where it is not given. What one message may be is cut to what fits.
+    /// Memory that the broker may use, as in 512MiB, all in all; three quarters of what the machine
+    /// or its control group has where it is not given. What one message may be is cut to what fits.
     #[arg(long, value_name = "SIZE", value_parser = size, env = "BABELMQ_MEMORY")]
     memory: Option<usize>,
 
     /// The largest message body to accept, as in 512KiB or 16MiB; at most 256MiB.
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = frame_size, env = "BABELMQ_MAX_FRAME")]
+    #[arg(
+        long, value_name = "SIZE", default_value = "16MiB", value_parser = frame_size,
+        env = "BABELMQ_MAX_FRAME",
+    )]
     max_frame: u32,
 
     /// What one message may decode to; 16 times --max-frame where it is not given, at most 512MiB.
     #[arg(long, value_name = "SIZE", value_parser = size, env = "BABELMQ_MAX_DECODED")]
     max_decoded: Option<usize>,
 
-    /// The longest frame that a message may become in any format, as in 64MiB; at most 1GiB. Clients have a limit of their own
-    /// for what they read: 64MiB in Python, where nothing else is said (max_frame).
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = encoded_size, env = "BABELMQ_MAX_ENCODED")]
+    /// The longest frame that a message may become in any format, as in 64MiB; at most 1GiB.
+    /// Clients have a limit of their own for what they read: 64MiB in Python, where nothing else is
+    /// said (max_frame).
+    #[arg(
+        long, value_name = "SIZE", default_value = "64MiB", value_parser = encoded_size,
+        env = "BABELMQ_MAX_ENCODED",
+    )]
     max_encoded: u32,
 
     /// How deep containers may nest in a message; at most 128.
-    #[arg(long, value_name = "N", default_value_t = MAX_DEPTH, value_parser = at_most(MAX_DEPTH), env = "BABELMQ_MAX_DEPTH")]
+    #[arg(
+        long, value_name = "N", default_value_t = MAX_DEPTH, value_parser = at_most(MAX_DEPTH),
+        env = "BABELMQ_MAX_DEPTH",
+    )]
     max_depth: usize,
 
     /// Digits that an int may have; at most 4300.
-    #[arg(long, value_name = "N", default_value_t = MAX_INT_DIGITS, value_parser = at_most(MAX_INT_DIGITS), env = "BABELMQ_MAX_INT_DIGITS")]
+    #[arg(
+        long, value_name = "N", default_value_t = MAX_INT_DIGITS,
+        value_parser = at_most(MAX_INT_DIGITS), env = "BABELMQ_MAX_INT_DIGITS",
+    )]
     max_int_digits: usize,
 
     /// Bytes that a topic may have; at most 1024.
-    #[arg(long, value_name = "N", default_value_t = MAX_TOPIC_BYTES, value_parser = at_most(MAX_TOPIC_BYTES), env = "BABELMQ_MAX_TOPIC_BYTES")]
+    #[arg(
+        long, value_name = "N", default_value_t = MAX_TOPIC_BYTES,
+        value_parser = at_most(MAX_TOPIC_BYTES), env = "BABELMQ_MAX_TOPIC_BYTES",
+    )]
     max_topic_bytes: usize,
 
     /// Segments that a topic may have; at most 64.
-    #[arg(long, value_name = "N", default_value_t = MAX_TOPIC_SEGMENTS, value_parser = at_most(MAX_TOPIC_SEGMENTS), env = "BABELMQ_MAX_TOPIC_SEGMENTS")]
+    #[arg(
+        long, value_name = "N", default_value_t = MAX_TOPIC_SEGMENTS,
+        value_parser = at_most(MAX_TOPIC_SEGMENTS), env = "BABELMQ_MAX_TOPIC_SEGMENTS",
+    )]
     max_topic_segments: usize,
 
     /// How many clients may be connected at the same time.
-    #[arg(long, value_name = "N", default_value_t = Config::default().max_connections, env = "BABELMQ_MAX_CONNECTIONS")]
+    #[arg(
+        long, value_name = "N", default_value_t = Config::default().max_connections,
+        env = "BABELMQ_MAX_CONNECTIONS",
+    )]
     max_connections: usize,
 
     /// How many of them from one address; all where it is not given.
@@ -149,52 +173,85 @@ pub(super) struct Serve {
     max_connections_per_address: Option<usize>,
 
     /// How many subscriptions one connection may have.
-    #[arg(long, value_name = "N", default_value_t = Config::default().max_subscriptions, env = "BABELMQ_MAX_SUBSCRIPTIONS")]
+    #[arg(
+        long, value_name = "N", default_value_t = Config::default().max_subscriptions,
+        env = "BABELMQ_MAX_SUBSCRIPTIONS",
+    )]
     max_subscriptions: usize,
 
     /// Messages that may wait for one client; a subscription may ask for fewer.
-    #[arg(long, value_name = "N", default_value_t = QueueLimits::default().messages, env = "BABELMQ_QUEUE_MESSAGES")]
+    #[arg(
+        long, value_name = "N", default_value_t = QueueLimits::default().messages,
+        env = "BABELMQ_QUEUE_MESSAGES",
+    )]
     queue_messages: usize,
 
     /// Bytes of memory that the messages waiting for one client may take.
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size, env = "BABELMQ_QUEUE_BYTES")]
+    #[arg(
+        long, value_name = "SIZE", default_value = "64MiB", value_parser = size,
+        env = "BABELMQ_QUEUE_BYTES",
+    )]
     queue_bytes: usize,
 
     /// Topics whose last value is remembered.
-    #[arg(long, value_name = "N", default_value_t = StoreLimits::default().values, env = "BABELMQ_STORED_VALUES")]
+    #[arg(
+        long, value_name = "N", default_value_t = StoreLimits::default().values,
+        env = "BABELMQ_STORED_VALUES",
+    )]
     stored_values: usize,
 
     /// Bytes that are remembered: payloads, and for each topic its name and 128 bytes.
-    #[arg(long, value_name = "SIZE", default_value = "4GiB", value_parser = size, env = "BABELMQ_STORED_BYTES")]
+    #[arg(
+        long, value_name = "SIZE", default_value = "4GiB", value_parser = size,
+        env = "BABELMQ_STORED_BYTES",
+    )]
     stored_bytes: usize,
 
-    /// A directory to keep last values in; without one they are in memory only and end with the broker.
+    /// A directory to keep last values in; without one they are in memory only and end with the
+    /// broker.
     #[arg(long, value_name = "DIR", env = "BABELMQ_DATA_DIR")]
     pub(super) data_dir: Option<PathBuf>,
 
-    /// When last values are on the disk: before a ping is answered, once an interval, or when the system sees fit.
-    #[arg(long, value_name = "WHEN", value_parser = fsync(), default_value = "interval", env = "BABELMQ_FSYNC")]
+    /// When last values are on the disk: before a ping is answered, once an interval, or when the
+    /// system sees fit.
+    #[arg(
+        long, value_name = "WHEN", value_parser = fsync(), default_value = "interval",
+        env = "BABELMQ_FSYNC",
+    )]
     fsync: Fsync,
 
     /// The interval: what a crash may cost.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time, env = "BABELMQ_FSYNC_INTERVAL")]
+    #[arg(
+        long, value_name = "TIME", default_value = "1s", value_parser = time,
+        env = "BABELMQ_FSYNC_INTERVAL",
+    )]
     fsync_interval: Duration,
 
-    /// A rule for a topic and all below it, as in sensors:values=1000,bytes=1MiB,ttl=1h: how much is remembered there, and
-    /// for how long. Of several, each limits, and the last one that says how long decides.
+    /// A rule for a topic and all below it, as in sensors:values=1000,bytes=1MiB,ttl=1h: how much
+    /// is remembered there, and for how long. Of several, each limits, and the last one that says
+    /// how long decides.
     #[arg(long, value_name = "TOPIC:RULE", value_parser = subtree, env = "BABELMQ_SUBTREE")]
     subtree: Vec<Subtree>,
 
     /// Time to finish a frame that was begun, as in 10s or 500ms.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time, env = "BABELMQ_FRAME_TIMEOUT")]
+    #[arg(
+        long, value_name = "TIME", default_value = "10s", value_parser = time,
+        env = "BABELMQ_FRAME_TIMEOUT",
+    )]
     frame_timeout: Duration,
 
     /// Time in which a client must take some of what is written to it.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time, env = "BABELMQ_WRITE_TIMEOUT")]
+    #[arg(
+        long, value_name = "TIME", default_value = "30s", value_parser = time,
+        env = "BABELMQ_WRITE_TIMEOUT",
+    )]
     write_timeout: Duration,
 
     /// Idle time after which the system asks whether a client is still there; 0s never asks.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = time_or_none, env = "BABELMQ_KEEPALIVE")]
+    #[arg(
+        long, value_name = "TIME", default_value = "60s", value_parser = time_or_none,
+        env = "BABELMQ_KEEPALIVE",
+    )]
     keepalive: Duration,
 }
 
@@ -206,7 +263,10 @@ impl Serve {
             listeners: self.listen.clone(),
             memory: self.memory,
             limits: Limits {
-                decoded_size: self.max_decoded.unwrap_or(of_frame.decoded_size).min(MAXIMUM_DECODED_SIZE),
+                decoded_size: self
+                    .max_decoded
+                    .unwrap_or(of_frame.decoded_size)
+                    .min(MAXIMUM_DECODED_SIZE),
                 max_encoded: self.max_encoded,
                 depth: self.max_depth,
                 int_digits: self.max_int_digits,
@@ -266,7 +326,8 @@ pub(super) fn filter(text: &str) -> Result<TopicFilter, String> {
 
 /// Seconds, with a fraction if need be.
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "a number of seconds, such as 10 or 0.5".to_owned())?;
+    let seconds: f64 =
+        text.parse().map_err(|_| "a number of seconds, such as 10 or 0.5".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 

@@ -13,8 +13,8 @@ use crate::storage;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where to: a directory that is made where there is none, and that holds no values yet. `serve --data-dir`, `export` and
-    /// `topics --data-dir` read it.
+    /// Where to: a directory that is made where there is none, and that holds no values yet. `serve
+    /// --data-dir`, `export` and `topics --data-dir` read it.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// The broker's data directory, on this machine; its user must be able to read it.
@@ -54,7 +54,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let from = args.data_dir.join(&name);
     let file = File::open(&from).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::Other(format!(
-            "the broker has made a backup, and {} is not there: is {} its data directory? It is also gone if another \
+            "the broker has made a backup, and {} is not there: is {} its data directory? It is \
+             also gone if another \
              backup was asked for meanwhile; ask again then",
             from.display(),
             args.data_dir.display()
@@ -69,8 +70,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn copy(mut from: File, to: &Path) -> io::Result<()> {
     let unfinished = to.with_extension("redb.new");
     let copied = (|| {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&unfinished)?;
         io::copy(&mut from, &mut file)?;
         file.sync_all()?;
         fs::rename(&unfinished, to)

@@ -22,7 +22,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let asked = Instant::now();
     let answered = ask(args).map(|()| asked.elapsed()).map_err(Failure::broker(address));
     let line = match &answered {
-        Ok(time) => format!("OK: the broker on {address} answers in {:.1} ms", time.as_secs_f64() * 1e3),
+        Ok(time) => {
+            format!("OK: the broker on {address} answers in {:.1} ms", time.as_secs_f64() * 1e3)
+        }
         Err(failure) => format!("CRITICAL: {}", visible::line(&failure.to_string())),
     };
     // The exit code says it even to someone who does not read the line.

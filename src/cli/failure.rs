@@ -14,8 +14,16 @@ pub(super) const EXIT_CODES: [(u8, &str); 8] = [
     (1, "it could not be done for another reason: a file cannot be read, a topic holds no value"),
     (2, "the arguments or the configuration are wrong; of `check`: the broker is not well"),
     (3, "nothing listens at the broker's address"),
-    (4, "the wrong format: what was to be read is not JSON, XML, a pickle, or no message of the protocol"),
-    (5, "refused: a payload that is forbidden or over a limit, or a request that the broker declines"),
+    (
+        4,
+        "the wrong format: what was to be read is not JSON, XML, a pickle, or no message of the \
+         protocol",
+    ),
+    (
+        5,
+        "refused: a payload that is forbidden or over a limit, or a request that the broker \
+         declines",
+    ),
     (6, "nothing came within the time given"),
     (7, "the connection ended before it was done"),
     (8, "of `serve`: it was stopped, and could not save every value and every clear"),
@@ -112,18 +120,25 @@ fn code_of(code: &str) -> u8 {
 fn say(error: &QueueError, address: &str) -> String {
     match error {
         QueueError::Connect { address, source } => format!(
-            "nothing listens on {address}: {source}; start a broker with `babelmq serve`, or name another \
+            "nothing listens on {address}: {source}; start a broker with `babelmq serve`, or name \
+             another \
              with --address HOST:PORT or BABELMQ_ADDR"
         ),
         QueueError::TimedOut => format!(
-            "{address} took the connection and does not answer; is it a babelmq broker, and not overloaded? \
+            "{address} took the connection and does not answer; is it a babelmq broker, and not \
+             overloaded? \
              (--timeout waits longer)"
         ),
         QueueError::Protocol(what) => {
-            format!("what answers on {address} is no babelmq broker, or one of another version: {what}")
+            format!(
+                "what answers on {address} is no babelmq broker, or one of another version: {what}"
+            )
         }
         QueueError::Closed | QueueError::Connection(_) => {
-            format!("the connection to {address} ended before everything was done; has the broker stopped?")
+            format!(
+                "the connection to {address} ended before everything was done; has the broker \
+                 stopped?"
+            )
         }
         QueueError::Refused(Refused { code, reason, .. }) => {
             format!("refused: {}: {}", visible::line(code), visible::line(reason))

@@ -18,8 +18,12 @@ use super::visible;
 /// The settings that concern the log.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct LogSettings {
-    /// What to log: error, warn, info, debug or trace, or a level for each part, as in info,babelmq::transport=debug.
-    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = level, env = "BABELMQ_LOG")]
+    /// What to log: error, warn, info, debug or trace, or a level for each part, as in
+    /// info,babelmq::transport=debug.
+    #[arg(
+        long, value_name = "LEVEL", default_value = "info", value_parser = level,
+        env = "BABELMQ_LOG",
+    )]
     log: String,
 
     /// How to write the log.
@@ -44,8 +48,8 @@ fn level(text: &str) -> Result<String, ParseError> {
     EnvFilter::builder().parse(text).map(|_| text.to_owned())
 }
 
-/// The running log. There are no spans in it: tracing's registry has room for those of 4,096 threads and panics in the next,
-/// so each line names its connection itself.
+/// The running log. There are no spans in it: tracing's registry has room for those of 4,096
+/// threads and panics in the next, so each line names its connection itself.
 pub(super) struct Log {
     target: Target,
     filter: reload::Handle<EnvFilter, Registry>,
@@ -78,8 +82,9 @@ impl Write for Target {
 
 fn open(file: Option<&Path>) -> Result<Box<dyn Write + Send>, Failure> {
     let Some(path) = file else { return Ok(Box::new(io::stderr())) };
-    let append =
-        |path: &Path| -> io::Result<File> { OpenOptions::new().create(true).append(true).open(path) };
+    let append = |path: &Path| -> io::Result<File> {
+        OpenOptions::new().create(true).append(true).open(path)
+    };
     match append(path) {
         Ok(file) => Ok(Box::new(file)),
         Err(error) => Err(Failure::File { place: format!("the log {}", path.display()), error }),
@@ -104,8 +109,8 @@ impl Log {
         Ok(Log { target, filter: handle, settings })
     }
 
-    /// Takes over what can change while the broker runs, and opens the file anew, which may have been moved away.
-    /// Returns the names of settings that changed and wait for a restart.
+    /// Takes over what can change while the broker runs, and opens the file anew, which may have
+    /// been moved away. Returns the names of settings that changed and wait for a restart.
     pub(super) fn reload(&mut self, settings: LogSettings) -> Result<Vec<&'static str>, Failure> {
         let opened = open(settings.log_file.as_deref())?;
         *self.target.lock() = opened;

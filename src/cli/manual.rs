@@ -8,7 +8,8 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::failure::{EXIT_CODES, Failure};
 use super::settings::definition;
 
-/// What the manual shows, in the order in which it is to be run: what for, the command, what it prints.
+/// What the manual shows, in the order in which it is to be run: what for, the command, what it
+/// prints.
 const EXAMPLES: [(&str, &str, &str); 6] = [
     ("Publish a message in JSON:", "babelmq pub /weather/oslo '{\"temp\": 21.5}'", ""),
     (
@@ -27,7 +28,11 @@ const EXAMPLES: [(&str, &str, &str); 6] = [
         "printf 'K\\005.' | babelmq convert --from pickle --to xml",
         "<message type=\"int\">5</message>",
     ),
-    ("Test a configuration:", "babelmq serve --check --max-frame 1MiB", "the configuration is good"),
+    (
+        "Test a configuration:",
+        "babelmq serve --check --max-frame 1MiB",
+        "the configuration is good",
+    ),
 ];
 
 /// Prints a shell's completion.
@@ -55,13 +60,16 @@ pub(super) fn page() -> Result<(), Failure> {
     }
     roff.control("SH", ["FILES"]);
     roff.text([roman(
-        "The configuration that serve --config names is TOML. Its keys are the options of serve that can stand in the \
-         environment, without their two hyphens, as in max-frame = \"1MiB\". A flag comes before the environment, that \
+        "The configuration that serve --config names is TOML. Its keys are the options of serve \
+         that can stand in the \
+         environment, without their two hyphens, as in max-frame = \"1MiB\". A flag comes before \
+         the environment, that \
          before the file, and that before the default; babelmq config prints what holds.",
     )]);
     roff.control("SH", ["SIGNALS"]);
     roff.text([roman(
-        "SIGTERM and SIGINT end the broker when it has routed and written out what was accepted. SIGHUP opens the log \
+        "SIGTERM and SIGINT end the broker when it has routed and written out what was accepted. \
+         SIGHUP opens the log \
          anew and reads the configuration again.",
     )]);
     roff.control("SH", ["EXIT STATUS"]);
@@ -88,7 +96,8 @@ pub(super) fn page() -> Result<(), Failure> {
 
 /// A command with its options.
 fn describe(roff: &mut Roff, command: &clap::Command) {
-    let about = |text: Option<&clap::builder::StyledStr>| text.map(ToString::to_string).unwrap_or_default();
+    let about =
+        |text: Option<&clap::builder::StyledStr>| text.map(ToString::to_string).unwrap_or_default();
     roff.control("SS", [format!("babelmq {}", command.get_name()).as_str()]);
     roff.text([roman(about(command.get_long_about().or(command.get_about())))]);
     for arg in command.get_arguments().filter(|arg| !arg.is_hide_set() && arg.get_id() != "help") {
@@ -102,9 +111,13 @@ fn describe(roff: &mut Roff, command: &clap::Command) {
         };
         let value = if takes_value { value } else { String::new() };
         roff.control("TP", []);
-        roff.text([bold(name.clone()), roman(if name.is_empty() { value } else { format!(" {value}") })]);
+        roff.text([
+            bold(name.clone()),
+            roman(if name.is_empty() { value } else { format!(" {value}") }),
+        ]);
         let mut help = about(arg.get_long_help().or(arg.get_help()));
-        let defaults: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+        let defaults: Vec<_> =
+            arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
         if takes_value && !defaults.is_empty() && !arg.is_hide_default_value_set() {
             help += &format!(" [default: {}]", defaults.join(" "));
         }

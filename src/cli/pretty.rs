@@ -99,9 +99,10 @@ mod tests {
         );
         assert_eq!(data("(1,)"), "(\n  1,\n)");
         assert_eq!(data("5"), "5");
-        let element = "<message type=\"dict\"><a type=\"str\">x y</a><b type=\"list\"></b><c/></message>";
-        let pretty =
-            "<message type=\"dict\">\n  <a type=\"str\">x y</a>\n  <b type=\"list\"></b>\n  <c/>\n</message>";
+        let element =
+            "<message type=\"dict\"><a type=\"str\">x y</a><b type=\"list\"></b><c/></message>";
+        let pretty = "<message type=\"dict\">\n  <a type=\"str\">x y</a>\n  <b \
+        type=\"list\"></b>\n  <c/>\n</message>";
         assert_eq!(xml(element), pretty);
     }
 }

@@ -42,8 +42,8 @@ pub(super) struct Args {
     /// Deliver and do not store: who subscribes later does not get it.
     #[arg(long)]
     no_retain: bool,
-    /// How long each message is its topic's last value, unless another takes its place before, as in 30s or 1h: whole
-    /// seconds. Who subscribes later does not get it.
+    /// How long each message is its topic's last value, unless another takes its place before, as
+    /// in 30s or 1h: whole seconds. Who subscribes later does not get it.
     #[arg(long, value_name = "TIME", value_parser = ttl, conflicts_with = "no_retain")]
     ttl: Option<Duration>,
     /// Print nothing when it is done.
@@ -101,7 +101,8 @@ fn single(args: &Args, text: &str) -> Result<(Topic, Message), Failure> {
     } else {
         Message::parse(Format::Json, text.as_bytes())
     };
-    let place = if args.string { "the message: " } else { "the message (--string for a plain text): " };
+    let place =
+        if args.string { "the message: " } else { "the message (--string for a plain text): " };
     let refused = |refusal| Failure::Payload { place: place.into(), refusal };
     let message = message.and_then(|message| on_the_wire(message, args.format)).map_err(refused)?;
     match &args.topic {
@@ -110,7 +111,8 @@ fn single(args: &Args, text: &str) -> Result<(Topic, Message), Failure> {
     }
 }
 
-/// The message as it is sent: as it was spelled, where it is in that format already, and else without a loss.
+/// The message as it is sent: as it was spelled, where it is in that format already, and else
+/// without a loss.
 fn on_the_wire(message: Message, format: Format) -> Result<Message, Refusal> {
     if message.format() == format { Ok(message) } else { message.translate(format, true) }
 }
@@ -125,7 +127,8 @@ fn kind(file: &Path, string: bool) -> Result<Kind, Failure> {
     }
     Kind::of(file).ok_or_else(|| {
         Failure::Usage(format!(
-            "what is in {}? Its name should end in .ndjson, .json, .xml or .pkl (or --string for a text a line)",
+            "what is in {}? Its name should end in .ndjson, .json, .xml or .pkl (or --string for a \
+             text a line)",
             file.display()
         ))
     })
@@ -202,7 +205,9 @@ impl Publisher<'_> {
                 _ => self.client.next_waiting(),
             };
             match arrival.map_err(|error| self.failed(error))? {
-                Some(Arrival::Refused(refused)) => return Err(self.failed(QueueError::Refused(refused))),
+                Some(Arrival::Refused(refused)) => {
+                    return Err(self.failed(QueueError::Refused(refused)));
+                }
                 Some(_) => {}
                 None if due.is_none_or(|due| due <= Instant::now()) => return Ok(()),
                 None => {}
@@ -217,7 +222,10 @@ impl Publisher<'_> {
         if !self.args.quiet && io::stderr().is_terminal() {
             let seconds = self.started.elapsed().as_secs_f64();
             let messages = if self.published == 1 { "message" } else { "messages" };
-            eprintln!("published {} {messages} as {} in {seconds:.2} s", self.published, self.args.format);
+            eprintln!(
+                "published {} {messages} as {} in {seconds:.2} s",
+                self.published, self.args.format
+            );
         }
         Ok(())
     }
@@ -229,8 +237,9 @@ impl Publisher<'_> {
 }
 
 fn progress(file: &Path) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{bar:30.cyan} {percent:>3}% {bytes} of {total_bytes}, {eta} left");
+    let style = ProgressStyle::with_template(
+        "{bar:30.cyan} {percent:>3}% {bytes} of {total_bytes}, {eta} left",
+    );
     let length = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
     ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

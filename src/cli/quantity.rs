@@ -58,9 +58,13 @@ mod tests {
         ] {
             assert_eq!(count(number), expected);
         }
-        for (number, expected) in
-            [(0.0, "0 B"), (1_023.0, "1023 B"), (1_536.0, "1.50 KiB"), (123e6, "117 MiB"), (5e9, "4.66 GiB")]
-        {
+        for (number, expected) in [
+            (0.0, "0 B"),
+            (1_023.0, "1023 B"),
+            (1_536.0, "1.50 KiB"),
+            (123e6, "117 MiB"),
+            (5e9, "4.66 GiB"),
+        ] {
             assert_eq!(bytes(number), expected);
         }
         for (seconds, expected) in

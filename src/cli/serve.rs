@@ -18,15 +18,16 @@ use crate::broker::{Fsync, NoStore, Store};
 use crate::storage::Storage;
 use crate::transport::{Broker, BrokerHandle, Config, StartError};
 
-/// Serves until a signal comes. The one line on standard output says that the broker is ready, and where; everything
-/// else is the log. `arguments` are what is read again when a signal says so.
+/// Serves until a signal comes. The one line on standard output says that the broker is ready, and
+/// where; everything else is the log. `arguments` are what is read again when a signal says so.
 pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure> {
     if serve.check {
         writeln!(io::stdout(), "the configuration is good")?;
         return Ok(());
     }
     let mut log = Log::start(serve.logging.clone())?;
-    // From here on a signal ends the broker and not the process, even one that comes before it is ready.
+    // From here on a signal ends the broker and not the process, even one that comes before it is
+    // ready.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| Failure::Other(format!("cannot wait for signals: {error}")))?;
     raise_open_files();
@@ -79,7 +80,8 @@ fn store(serve: &Serve, config: &Config) -> Result<Box<dyn Store>, StartError> {
     })
 }
 
-/// Gives signs of life as long as the dispatcher answers, until the other end of `stopped` is dropped.
+/// Gives signs of life as long as the dispatcher answers, until the other end of `stopped` is
+/// dropped.
 fn keep_watch(manager: &Manager, broker: &BrokerHandle, stopped: &Receiver<()>) {
     let Some(interval) = manager.watchdog() else { return };
     while stopped.recv_timeout(interval).is_err_and(|error| error.is_timeout()) {
@@ -95,11 +97,13 @@ fn reload(log: &mut Log, running: &Config, arguments: &[OsString]) {
         Ok(Loaded { cli: Cli { command: Command::Serve(serve), .. }, .. }) => serve,
         Ok(_) => return,
         Err(LoadError::Config(error)) => {
-            tracing::error!(%error, "the configuration is wrong; going on with what was there before");
+            tracing::error!(%error, "the configuration is wrong; going on with what was there \
+            before");
             return;
         }
         Err(LoadError::Arguments(error)) => {
-            tracing::error!(%error, "the environment is wrong; going on with what was there before");
+            tracing::error!(%error, "the environment is wrong; going on with what was there \
+            before");
             return;
         }
     };
@@ -108,7 +112,8 @@ fn reload(log: &mut Log, running: &Config, arguments: &[OsString]) {
             tracing::info!("the log was opened anew and the configuration read again");
             if serve.config() != *running || !waiting.is_empty() {
                 tracing::warn!(
-                    "the log's level and file have changed as configured; everything else that was changed takes effect \
+                    "the log's level and file have changed as configured; everything else that was \
+                     changed takes effect \
                      after a restart"
                 );
             }

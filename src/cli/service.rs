@@ -1,4 +1,5 @@
-//! What a service manager is told, and asks: systemd's notification protocol, one datagram a message.
+//! What a service manager is told, and asks: systemd's notification protocol, one datagram a
+//! message.
 
 use std::env;
 use std::io;
@@ -16,9 +17,11 @@ impl Manager {
     /// The manager that the environment names.
     pub(super) fn from_environment() -> Manager {
         let socket = env::var("NOTIFY_SOCKET").ok().and_then(|name| connect(&name).ok());
-        let concerns_us = env::var("WATCHDOG_PID").map_or(true, |pid| pid == std::process::id().to_string());
+        let concerns_us =
+            env::var("WATCHDOG_PID").map_or(true, |pid| pid == std::process::id().to_string());
         let microseconds = env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse().ok());
-        let watchdog = microseconds.filter(|&span| concerns_us && span > 0).map(Duration::from_micros);
+        let watchdog =
+            microseconds.filter(|&span| concerns_us && span > 0).map(Duration::from_micros);
         Manager { socket, watchdog }
     }
 

@@ -119,7 +119,8 @@ impl Show {
 
     /// The payload as a text of one line, or with `pretty` of many.
     pub(super) fn value(&self, message: &Message, pretty: bool) -> Result<String, Failure> {
-        let unreadable = |refusal: Refusal| Failure::Payload { place: "a message: ".into(), refusal };
+        let unreadable =
+            |refusal: Refusal| Failure::Payload { place: "a message: ".into(), refusal };
         let line = one_line(message, self.place).map_err(unreadable)?;
         let line = visible::payload(&line, message.format(), self.place);
         Ok(match (message.format(), pretty, self.color) {
@@ -134,16 +135,18 @@ impl Show {
     }
 }
 
-/// The payload as text without a line break: JSON and XML as they came, if they came so; a pickle as Python shows what
-/// is in it. XML with line breaks, or with characters that are to be escaped, which may stand where they cannot be, is
-/// written anew.
+/// The payload as text without a line break: JSON and XML as they came, if they came so; a pickle
+/// as Python shows what is in it. XML with line breaks, or with characters that are to be escaped,
+/// which may stand where they cannot be, is written anew.
 fn one_line(message: &Message, place: Place) -> Result<String, Refusal> {
     let text = || String::from_utf8_lossy(message.bytes()).into_owned();
     Ok(match message.format() {
         Format::Pickle => message.value()?.to_string(),
         // JSON has line breaks between tokens only.
         Format::Json => text().replace(['\n', '\r'], " "),
-        Format::Xml if message.bytes().contains(&b'\n') || visible::needs_escapes(&text(), place) => {
+        Format::Xml
+            if message.bytes().contains(&b'\n') || visible::needs_escapes(&text(), place) =>
+        {
             let again = Message::of_value(&message.value()?, Dialect::Xml)?;
             String::from_utf8_lossy(again.bytes()).replace('\n', "&#10;")
         }
@@ -152,7 +155,8 @@ fn one_line(message: &Message, place: Place) -> Result<String, Refusal> {
 }
 
 fn template(text: &str) -> Result<Template, String> {
-    const NAMES: &str = "{topic}, {value}, {format} and {retained}; a brace by itself is written {{ or }}";
+    const NAMES: &str =
+        "{topic}, {value}, {format} and {retained}; a brace by itself is written {{ or }}";
     let mut pieces = Vec::new();
     let mut plain = String::new();
     let mut rest = text;
@@ -161,7 +165,8 @@ fn template(text: &str) -> Result<Template, String> {
             '{' if rest.starts_with("{{") => (2, Err('{')),
             '}' if rest.starts_with("}}") => (2, Err('}')),
             '{' => {
-                let end = rest.find('}').ok_or(format!("a brace is not closed; there are {NAMES}"))?;
+                let end =
+                    rest.find('}').ok_or(format!("a brace is not closed; there are {NAMES}"))?;
                 let piece = match &rest[1..end] {
                     "topic" => Piece::Topic,
                     "value" => Piece::Value,
@@ -206,9 +211,11 @@ mod tests {
 
     #[test]
     fn xml_on_one_line_means_the_same() {
-        let lines =
-            Message::parse(Format::Xml, b"<message type=\"dict\">\n  <a type=\"str\">x\ny</a>\n</message>")
-                .unwrap();
+        let lines = Message::parse(
+            Format::Xml,
+            b"<message type=\"dict\">\n  <a type=\"str\">x\ny</a>\n</message>",
+        )
+        .unwrap();
         let line = one_line(&lines, Place::Pipe).unwrap();
         assert_eq!(line, "<message type=\"dict\"><a type=\"str\">x&#10;y</a></message>");
         let again = Message::parse(Format::Xml, line.as_bytes()).unwrap();

@@ -16,13 +16,15 @@ use crate::protocol::{Format, Overflow, TopicFilter};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The topics; each brings all that is below it. `+` stands for any one segment, `#` for all topics.
+    /// The topics; each brings all that is below it. `+` stands for any one segment, `#` for all
+    /// topics.
     #[arg(required = true, value_name = "TOPIC", value_parser = filter)]
     topics: Vec<TopicFilter>,
     /// The format in which messages come.
     #[arg(long, short, value_name = "FORMAT", default_value = "json", value_parser = format())]
     format: Format,
-    /// Tag what JSON cannot tell apart: tuples, frozensets, large integers, keys that are no strings.
+    /// Tag what JSON cannot tell apart: tuples, frozensets, large integers, keys that are no
+    /// strings.
     #[arg(long)]
     exact: bool,
     /// End after so many messages.
@@ -65,7 +67,8 @@ pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
     let mut out = BufWriter::new(io::stdout());
     let mut printed = 0;
     let mut unanswered = args.topics.len();
-    while args.count.is_none_or(|count| printed < count) && !(args.retained_only && unanswered == 0) {
+    while args.count.is_none_or(|count| printed < count) && !(args.retained_only && unanswered == 0)
+    {
         let arrival = match client.next_waiting().map_err(&failed)? {
             Some(arrival) => arrival,
             None => {
@@ -89,7 +92,8 @@ pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
             Arrival::Subscribed { .. } => unanswered -= 1,
             Arrival::Dropped { filter, count } => {
                 eprintln!(
-                    "babelmq: {count} messages of {} were dropped: they come faster than they are read",
+                    "babelmq: {count} messages of {} were dropped: they come faster than they are \
+                     read",
                     visible::line(filter.as_str())
                 );
             }
@@ -111,7 +115,8 @@ fn enough(args: &Args, printed: u64) -> Result<(), Failure> {
     Err(Failure::NothingCame(args.wait.unwrap_or_default().as_secs_f64()))
 }
 
-/// Ends the process when whoever reads its output has gone, though there be nothing to write for a long time.
+/// Ends the process when whoever reads its output has gone, though there be nothing to write for a
+/// long time.
 fn end_with_the_output() {
     let watch = || {
         let stdout = io::stdout();

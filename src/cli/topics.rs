@@ -17,7 +17,10 @@ use crate::protocol::{Format, Topic, TopicFilter};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Those at and below this one; `+` and `#` as in a subscription.
-    #[arg(value_name = "PREFIX", default_value = "#", hide_default_value = true, value_parser = filter)]
+    #[arg(
+        value_name = "PREFIX", default_value = "#", hide_default_value = true,
+        value_parser = filter,
+    )]
     prefix: TopicFilter,
     /// Draw them as a tree.
     #[arg(long)]
@@ -40,7 +43,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
     let show = args.style.show("{topic} {value}", color)?;
     let topics = match &args.data_dir {
-        Some(directory) => archive::topics(directory, &args.prefix, args.values.then_some(args.format))?,
+        Some(directory) => {
+            archive::topics(directory, &args.prefix, args.values.then_some(args.format))?
+        }
         None => of_broker(args)?,
     };
     let mut out = BufWriter::new(io::stdout());
@@ -72,7 +77,10 @@ fn of_broker(args: &Args) -> Result<BTreeMap<Topic, Option<Message>>, Failure> {
 }
 
 /// Topics and values at one moment: what a subscription begins with.
-fn stored(client: &mut Client, args: &Args) -> Result<BTreeMap<Topic, Option<Message>>, QueueError> {
+fn stored(
+    client: &mut Client,
+    args: &Args,
+) -> Result<BTreeMap<Topic, Option<Message>>, QueueError> {
     client.subscribe(&args.prefix, args.format, Subscribe::default())?;
     let mut found = BTreeMap::new();
     loop {
@@ -110,7 +118,8 @@ impl<'a> Branch<'a> {
         branch.topic = holds;
     }
 
-    /// Roots at the margin, everything below with its lines. Depth is bounded by the segments of a topic.
+    /// Roots at the margin, everything below with its lines. Depth is bounded by the segments of a
+    /// topic.
     fn draw(&self, out: &mut impl Write, show: &Show, color: bool) -> Result<(), Failure> {
         for (name, root) in &self.below {
             root.line(out, show, color, "", "", name)?;
@@ -144,7 +153,8 @@ impl<'a> Branch<'a> {
         joint: &str,
         name: &str,
     ) -> Result<(), Failure> {
-        let painted = |style, text: &str| if color { color::styled(style, text) } else { text.to_owned() };
+        let painted =
+            |style, text: &str| if color { color::styled(style, text) } else { text.to_owned() };
         let lines = painted(color::FAINT, &format!("{indent}{joint}"));
         let lines = if joint.is_empty() { String::new() } else { lines };
         // A branch that is no topic itself stands back.

@@ -1,4 +1,5 @@
-//! Text of clients, fit to be looked at: nothing in it moves a cursor, hides, or turns around what stands beside it.
+//! Text of clients, fit to be looked at: nothing in it moves a cursor, hides, or turns around what
+//! stands beside it.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -6,9 +7,9 @@ use std::io::{self, IsTerminal};
 
 use crate::protocol::Format;
 
-/// Characters that are not seen, by first and last: Default_Ignorable_Code_Point of Unicode 16 (DerivedCoreProperties.txt),
-/// which holds all of Bidi_Control (PropList.txt); and what breaks lines, U+2028 and U+2029, and the marks of interlinear
-/// annotations, U+FFF9 to U+FFFB.
+/// Characters that are not seen, by first and last: Default_Ignorable_Code_Point of Unicode 16
+/// (DerivedCoreProperties.txt), which holds all of Bidi_Control (PropList.txt); and what breaks
+/// lines, U+2028 and U+2029, and the marks of interlinear annotations, U+FFF9 to U+FFFB.
 const HIDDEN: [(char, char); 17] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -50,7 +51,8 @@ pub(super) fn is_hidden(character: char) -> bool {
     if (' '..='~').contains(&character) {
         return false;
     }
-    character.is_control() || HIDDEN.iter().any(|&(first, last)| (first..=last).contains(&character))
+    character.is_control()
+        || HIDDEN.iter().any(|&(first, last)| (first..=last).contains(&character))
 }
 
 /// Whether it is to be escaped in a payload: line breaks and tabs between tokens are nobody's harm.
@@ -77,7 +79,8 @@ pub(super) fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |character| character != '\n' && is_hidden(character))
 }
 
-/// A line of a log, whose line breaks and colours are the logger's. A JSON object is the same object.
+/// A line of a log, whose line breaks and colours are the logger's. A JSON object is the same
+/// object.
 pub(super) fn logged(text: &str) -> Cow<'_, str> {
     escaped(text, |character| character >= '\u{7f}' && is_hidden(character))
 }
@@ -93,9 +96,9 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     out.into()
 }
 
-/// A payload in its format; what takes a character's place means the same there. Only in the name of an XML element
-/// nothing can, and it is made visible all the same. In a comment or a CDATA section it would not mean the same: a payload
-/// for a program must have none.
+/// A payload in its format; what takes a character's place means the same there. Only in the name
+/// of an XML element nothing can, and it is made visible all the same. In a comment or a CDATA
+/// section it would not mean the same: a payload for a program must have none.
 pub(super) fn payload(text: &str, format: Format, place: Place) -> Cow<'_, str> {
     if format != Format::Xml {
         return escaped(text, |character| is_escaped(character, place));
@@ -156,12 +159,16 @@ mod tests {
             let text = char::from_u32(code).unwrap().to_string();
             assert!(line(&text).is_ascii() && line(&text).starts_with("\\u"), "{code:x}");
         }
-        for seen in ["/wetter/zürich", "日本語", "🙂", "é", "\u{301}", "עברית", "~ \\u202e"] {
+        for seen in ["/wetter/zürich", "日本語", "🙂", "é", "\u{301}", "עברית", "~ \\u202e"]
+        {
             assert!(matches!(line(seen), Cow::Borrowed(_)), "{seen}");
         }
         assert_eq!(line("a\u{202e}b\u{e0041}c\nd"), "a\\u202eb\\udb40\\udc41c\\u000ad");
         assert_eq!(lines("a\u{9b}\nb\u{200b}"), "a\\u009b\nb\\u200b");
-        assert_eq!(logged("\x1b[32mINFO\x1b[0m a\u{202e}\u{85}\n"), "\x1b[32mINFO\x1b[0m a\\u202e\\u0085\n");
+        assert_eq!(
+            logged("\x1b[32mINFO\x1b[0m a\u{202e}\u{85}\n"),
+            "\x1b[32mINFO\x1b[0m a\\u202e\\u0085\n"
+        );
     }
 
     #[test]
@@ -170,7 +177,12 @@ mod tests {
             assert_eq!(payload(text, format, place), expected, "{text:?} {place:?}");
         };
         let json = "{\n\"k\u{202e}\": \"\u{9b}31m\u{7f}\u{e0041}\"}";
-        check(json, Format::Json, Place::Terminal, "{\n\"k\\u202e\": \"\\u009b31m\\u007f\\udb40\\udc41\"}");
+        check(
+            json,
+            Format::Json,
+            Place::Terminal,
+            "{\n\"k\\u202e\": \"\\u009b31m\\u007f\\udb40\\udc41\"}",
+        );
         check(json, Format::Json, Place::Pipe, "{\n\"k\u{202e}\": \"\\u009b31m\\u007f\u{e0041}\"}");
         for place in [Place::Terminal, Place::Pipe] {
             let escaped: serde_json::Value =
@@ -180,6 +192,11 @@ mod tests {
         let xml = "<a\u{200d} k=\"\u{200b}>\">\u{9b}\u{202e}</a\u{200d}>";
         let shown = "<a\\u200d k=\"&#x200b;>\">&#x9b;&#x202e;</a\\u200d>";
         check(xml, Format::Xml, Place::Terminal, shown);
-        check(xml, Format::Xml, Place::Pipe, "<a\u{200d} k=\"\u{200b}>\">&#x9b;\u{202e}</a\u{200d}>");
+        check(
+            xml,
+            Format::Xml,
+            Place::Pipe,
+            "<a\u{200d} k=\"\u{200b}>\">&#x9b;\u{202e}</a\u{200d}>",
+        );
     }
 }

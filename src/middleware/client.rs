@@ -14,15 +14,16 @@ use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_command};
 use crate::codec::{FrameField, Message};
 use crate::protocol::{Command, ErrorCode, Format, Overflow, Topic, TopicFilter, Value};
 
-/// A connection to a broker that is tied to no topic and no format: for tools, bridges, and programs with many topics.
-/// Most programs want a [`Queue`](super::Queue).
+/// A connection to a broker that is tied to no topic and no format: for tools, bridges, and
+/// programs with many topics. Most programs want a [`Queue`](super::Queue).
 ///
 /// ```no_run
 /// use babelmq::{Arrival, Client, Format, Message, Publish, Subscribe, Topic, TopicFilter};
 ///
 /// let mut client = Client::connect("127.0.0.1:5000", std::time::Duration::from_secs(10))?;
 /// client.subscribe(&TopicFilter::parse("/weather")?, Format::Xml, Subscribe::default())?;
-/// client.publish(&Topic::parse("/weather/oslo")?, &Message::parse(Format::Json, b"21.5")?, Publish::default())?;
+/// let (topic, message) = (Topic::parse("/weather/oslo")?, Message::parse(Format::Json, b"21.5")?);
+/// client.publish(&topic, &message, Publish::default())?;
 /// while let Some(Arrival::Delivery { message, .. }) = client.next(None)? {
 ///     println!("{}", String::from_utf8_lossy(message.bytes()));
 /// }
@@ -103,13 +104,21 @@ pub struct Subscribe {
 }
 
 impl Client {
-    /// Connects to a broker at `host:port`. `timeout` is for the connection and for each answer that is waited for.
+    /// Connects to a broker at `host:port`. `timeout` is for the connection and for each answer
+    /// that is waited for.
     ///
     /// # Errors
     /// [`QueueError::Connect`].
     pub fn connect(address: &str, timeout: Duration) -> Result<Client, QueueError> {
         let connection = Connection::open(address, Some(timeout))?;
-        Ok(Client { connection, timeout, pings: 0, answered: 0, frame: Vec::new(), arrived: VecDeque::new() })
+        Ok(Client {
+            connection,
+            timeout,
+            pings: 0,
+            answered: 0,
+            frame: Vec::new(),
+            arrived: VecDeque::new(),
+        })
     }
 
     /// Where a broker is looked for: the environment's `BABELMQ_ADDR`, else `127.0.0.1:5000`.
@@ -117,18 +126,25 @@ impl Client {
         env::var("BABELMQ_ADDR").unwrap_or_else(|_| DEFAULT_ADDRESS.to_owned())
     }
 
-    /// Publishes a message, in its own format. That the broker has it is known after [`flush`](Self::flush).
+    /// Publishes a message, in its own format. That the broker has it is known after
+    /// [`flush`](Self::flush).
     ///
     /// # Errors
-    /// [`QueueError::Invalid`] for a message over the limits of every broker or a time to live that is none, and a broken
-    /// connection.
-    pub fn publish(&mut self, topic: &Topic, message: &Message, how: Publish) -> Result<(), QueueError> {
+    /// [`QueueError::Invalid`] for a message over the limits of every broker or a time to live that
+    /// is none, and a broken connection.
+    pub fn publish(
+        &mut self,
+        topic: &Topic,
+        message: &Message,
+        how: Publish,
+    ) -> Result<(), QueueError> {
         self.frame.clear();
         write_message(message, topic, how, &mut self.frame)?;
         self.send()
     }
 
-    /// Subscribes. The stored values come next, then [`Arrival::Subscribed`], then what is published.
+    /// Subscribes. The stored values come next, then [`Arrival::Subscribed`], then what is
+    /// published.
     ///
     /// # Errors
     /// A broken connection.
@@ -192,7 +208,8 @@ impl Client {
         self.flush()
     }
 
-    /// What the broker counts, as a JSON object; see `docs/protocol.md`. Answered on the broker's own machine only.
+    /// What the broker counts, as a JSON object; see `docs/protocol.md`. Answered on the broker's
+    /// own machine only.
     ///
     /// # Errors
     /// As for [`get`](Self::get).
@@ -204,8 +221,9 @@ impl Client {
         })
     }
 
-    /// Has the broker copy all that was published before into a new file in its data directory, and returns the file's name.
-    /// It takes as long as writing all values does; `patience` is how long to wait for it.
+    /// Has the broker copy all that was published before into a new file in its data directory, and
+    /// returns the file's name. It takes as long as writing all values does; `patience` is how long
+    /// to wait for it.
     ///
     /// # Errors
     /// As for [`get`](Self::get).
@@ -224,19 +242,21 @@ impl Client {
         }
     }
 
-    /// Waits until all that was sent has been routed to every subscriber that was there, and is on the disk of a broker
-    /// that promises so.
+    /// Waits until all that was sent has been routed to every subscriber that was there, and is on
+    /// the disk of a broker that promises so.
     ///
     /// # Errors
-    /// [`QueueError::Refused`] where the broker refused some of it, at once with the code `storage-failed` where it cannot
-    /// write to its disk, and as for [`get`](Self::get).
+    /// [`QueueError::Refused`] where the broker refused some of it, at once with the code
+    /// `storage-failed` where it cannot write to its disk, and as for [`get`](Self::get).
     pub fn flush(&mut self) -> Result<(), QueueError> {
         self.pings += 1;
         let ping = self.pings;
         self.command(Format::Json, Command::Ping, &[("id", FrameField::Int(ping))])?;
         self.answer(|answered, arrival| match arrival {
             Arrival::Pong(_) if answered == ping => Ok(Ok(())),
-            Arrival::Refused(refused) if answered == ping && refused.is(ErrorCode::StorageFailed) => {
+            Arrival::Refused(refused)
+                if answered == ping && refused.is(ErrorCode::StorageFailed) =>
+            {
                 Ok(Err(refused))
             }
             other => Err(other),
@@ -244,7 +264,8 @@ impl Client {
         .map_err(QueueError::Refused)
     }
 
-    /// What comes next, or `None` when nothing came until `deadline`. Without one it waits as long as it takes.
+    /// What comes next, or `None` when nothing came until `deadline`. Without one it waits as long
+    /// as it takes.
     ///
     /// # Errors
     /// A broken connection, or what is no message of the protocol.
@@ -269,11 +290,15 @@ impl Client {
         frame.map(|frame| self.understand(frame)).transpose()
     }
 
-    /// Waits for an answer, which `is` knows by which ping was the last to be answered, and by itself. A refusal that
-    /// comes before it is its error; deliveries are kept.
-    fn answer<T>(&mut self, is: impl Fn(i64, Arrival) -> Result<T, Arrival>) -> Result<T, QueueError> {
+    /// Waits for an answer, which `is` knows by which ping was the last to be answered, and by
+    /// itself. A refusal that comes before it is its error; deliveries are kept.
+    fn answer<T>(
+        &mut self,
+        is: impl Fn(i64, Arrival) -> Result<T, Arrival>,
+    ) -> Result<T, QueueError> {
         let mut refused = None;
-        // The same end for each frame that is not the answer, or a busy subscription would postpone it for ever.
+        // The same end for each frame that is not the answer, or a busy subscription would postpone
+        // it for ever.
         let patience = Patience::new(Some(self.timeout));
         loop {
             let frame = match self.connection.receive(patience) {
@@ -284,7 +309,9 @@ impl Client {
             };
             let arrival = self.understand(frame)?;
             match is(self.answered, arrival) {
-                Ok(answer) => return refused.map_or(Ok(answer), |refused| Err(QueueError::Refused(refused))),
+                Ok(answer) => {
+                    return refused.map_or(Ok(answer), |refused| Err(QueueError::Refused(refused)));
+                }
                 Err(Arrival::Refused(refusal)) => {
                     refused.get_or_insert(refusal);
                 }
@@ -341,23 +368,37 @@ impl Client {
 }
 
 fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
-    let Incoming { command, topic, message, topics, id, code, reason, fatal, retained, values, count } =
-        W::read(body)?;
-    let message = message.map(|message| W::bytes(message).map(|bytes| Message::received(W::FORMAT, bytes)));
+    let Incoming {
+        command,
+        topic,
+        message,
+        topics,
+        id,
+        code,
+        reason,
+        fatal,
+        retained,
+        values,
+        count,
+    } = W::read(body)?;
+    let message =
+        message.map(|message| W::bytes(message).map(|bytes| Message::received(W::FORMAT, bytes)));
     Ok(match (&*command, topic, message.transpose()?, topics, code) {
         ("publish", Some(topic), Some(message), ..) => {
             Arrival::Delivery { topic: from_broker(&topic)?, message, retained }
         }
-        ("value", Some(topic), message, ..) => Arrival::Value { topic: from_broker(&topic)?, message },
+        ("value", Some(topic), message, ..) => {
+            Arrival::Value { topic: from_broker(&topic)?, message }
+        }
         ("subscribed", Some(filter), ..) => Arrival::Subscribed { filter, values },
         ("dropped", Some(filter), ..) => Arrival::Dropped { filter, count },
         ("cancelled", Some(filter), ..) => Arrival::Cancelled { filter },
         ("pong", ..) => Arrival::Pong(id),
         ("stats", _, Some(message), ..) => Arrival::Stats(message),
         ("backup", _, Some(message), ..) => Arrival::Backup(message),
-        ("topics", _, _, Some(topics), _) => {
-            Arrival::Topics(topics.iter().map(|topic| from_broker(topic)).collect::<Result<_, _>>()?)
-        }
+        ("topics", _, _, Some(topics), _) => Arrival::Topics(
+            topics.iter().map(|topic| from_broker(topic)).collect::<Result<_, _>>()?,
+        ),
         ("error", topic, _, _, Some(code)) => {
             Arrival::Refused(Refused { code, reason: reason.unwrap_or_default(), topic, fatal })
         }

@@ -9,8 +9,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::error::QueueError;
 use crate::protocol::{Format, FrameBuffer, MAXIMUM_MAX_ENCODED};
 
-/// The largest frame that a client takes, in bytes of body: whatever a broker can be told to send. A translation can be many
-/// times as long as what was published, so this is not the broker's limit for what it takes.
+/// The largest frame that a client takes, in bytes of body: whatever a broker can be told to send.
+/// A translation can be many times as long as what was published, so this is not the broker's limit
+/// for what it takes.
 const MAX_FRAME: u32 = MAXIMUM_MAX_ENCODED;
 
 #[derive(Debug)]
@@ -74,8 +75,8 @@ impl Connection {
         Err(failed(last))
     }
 
-    /// Sends a whole frame. While the broker does not take it, what the broker sends is read, so that two full
-    /// directions cannot block each other.
+    /// Sends a whole frame. While the broker does not take it, what the broker sends is read, so
+    /// that two full directions cannot block each other.
     pub(super) fn send(&mut self, mut frame: &[u8]) -> Result<(), QueueError> {
         while !frame.is_empty() {
             match self.stream.write(frame) {
@@ -126,7 +127,11 @@ impl Connection {
         match self.input.read_from(&mut self.stream) {
             Ok(0) => Err(QueueError::Closed),
             Ok(_) => Ok(true),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(false),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -57,14 +57,18 @@ impl<'de> de::Deserializer<'de> for FromValue {
             Value::Float(number) => visitor.visit_f64(number),
             Value::Str(text) => visitor.visit_string(text),
             Value::Bytes(bytes) => visitor.visit_byte_buf(bytes),
-            Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
+            Value::List(items)
+            | Value::Tuple(items)
+            | Value::Set(items)
+            | Value::FrozenSet(items) => {
                 let mut items = SeqDeserializer::new(items.into_iter().map(FromValue));
                 let value = visitor.visit_seq(&mut items)?;
                 items.end()?;
                 Ok(value)
             }
             Value::Dict(entries) => {
-                let entries = entries.into_iter().map(|(key, value)| (FromKey(key), FromValue(value)));
+                let entries =
+                    entries.into_iter().map(|(key, value)| (FromKey(key), FromValue(value)));
                 let mut entries = MapDeserializer::new(entries);
                 let value = visitor.visit_map(&mut entries)?;
                 entries.end()?;
@@ -95,7 +99,9 @@ impl<'de> de::Deserializer<'de> for FromValue {
         visitor: V,
     ) -> Result<V::Value, FromValueError> {
         match self.0 {
-            Value::Str(variant) => visitor.visit_enum(Variant { name: Value::Str(variant), content: None }),
+            Value::Str(variant) => {
+                visitor.visit_enum(Variant { name: Value::Str(variant), content: None })
+            }
             Value::Dict(mut entries) if entries.len() == 1 => {
                 let (name, content) = entries.remove(0);
                 visitor.visit_enum(Variant { name, content: Some(content) })
@@ -112,8 +118,8 @@ impl<'de> de::Deserializer<'de> for FromValue {
     }
 }
 
-/// A key of a dict. One that JSON could only carry as a string is a number or a boolean again where the program's
-/// type says so, as serde_json has it.
+/// A key of a dict. One that JSON could only carry as a string is a number or a boolean again where
+/// the program's type says so, as serde_json has it.
 struct FromKey(Value);
 
 impl IntoDeserializer<'_, FromValueError> for FromKey {
@@ -196,7 +202,10 @@ impl<'de> EnumAccess<'de> for Variant {
     type Error = FromValueError;
     type Variant = Content;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content), FromValueError> {
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, Content), FromValueError> {
         Ok((seed.deserialize(FromValue(self.name))?, Content(self.content)))
     }
 }
@@ -205,7 +214,9 @@ struct Content(Option<Value>);
 
 impl Content {
     fn needed(self) -> Result<FromValue, FromValueError> {
-        self.0.map(FromValue).ok_or_else(|| de::Error::custom("a variant without the content that it needs"))
+        self.0
+            .map(FromValue)
+            .ok_or_else(|| de::Error::custom("a variant without the content that it needs"))
     }
 }
 
@@ -219,11 +230,18 @@ impl<'de> VariantAccess<'de> for Content {
         }
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, FromValueError> {
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(
+        self,
+        seed: T,
+    ) -> Result<T::Value, FromValueError> {
         seed.deserialize(self.needed()?)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, FromValueError> {
+    fn tuple_variant<V: Visitor<'de>>(
+        self,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, FromValueError> {
         de::Deserializer::deserialize_any(self.needed()?, visitor)
     }
 

@@ -10,21 +10,23 @@ use super::wire::{read_document, write_document};
 use crate::protocol::Topic;
 
 impl XmlQueue {
-    /// Publishes a value as a plain XML document, as serde-xml-rs writes it: nothing in it bears a type, so consumers of
-    /// other formats read it as text, the way xmltodict does. For programs whose messages are documents;
-    /// [`push`](super::Queue::push) keeps types.
+    /// Publishes a value as a plain XML document, as serde-xml-rs writes it: nothing in it bears a
+    /// type, so consumers of other formats read it as text, the way xmltodict does. For programs
+    /// whose messages are documents; [`push`](super::Queue::push) keeps types.
     ///
     /// # Errors
     /// As for [`push`](super::Queue::push).
     pub fn push_document<T: Serialize>(&mut self, value: &T) -> Result<(), QueueError> {
-        let document = serde_xml_rs::to_string(value).map_err(|error| QueueError::Type(error.to_string()))?;
+        let document =
+            serde_xml_rs::to_string(value).map_err(|error| QueueError::Type(error.to_string()))?;
         self.push_with(|topic, out| {
             write_document(topic, &document, out);
             Ok(())
         })
     }
 
-    /// Waits for the next message and reads it with serde-xml-rs: a plain document, as it was published.
+    /// Waits for the next message and reads it with serde-xml-rs: a plain document, as it was
+    /// published.
     ///
     /// # Errors
     /// As for [`pull_as`](super::Queue::pull_as).

@@ -8,7 +8,8 @@ use crate::protocol::{ErrorCode, Format, FrameFault, Refusal};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
-    /// The broker refused something that this queue sent. The queue goes on, unless the refusal is fatal.
+    /// The broker refused something that this queue sent. The queue goes on, unless the refusal is
+    /// fatal.
     #[error("the broker refused it: {0}")]
     Refused(#[source] Refused),
     /// The topic cannot be one, the value cannot be a message: found before anything was sent.
@@ -50,8 +51,8 @@ impl From<FrameFault> for QueueError {
 }
 
 impl QueueError {
-    /// The code of what was refused, by the broker or before it was sent; `None` where nothing was, and where a newer broker
-    /// has a code that this library does not know.
+    /// The code of what was refused, by the broker or before it was sent; `None` where nothing was,
+    /// and where a newer broker has a code that this library does not know.
     ///
     /// ```
     /// use babelmq::{ErrorCode, JsonQueue};

@@ -1,6 +1,7 @@
 //! The client library: queues that push and pull. It does not know the broker's code.
 //!
-//! A queue is tied to one topic and speaks one format: [`JsonQueue`], [`XmlQueue`] or [`PickleQueue`].
+//! A queue is tied to one topic and speaks one format: [`JsonQueue`], [`XmlQueue`] or
+//! [`PickleQueue`].
 //!
 //! ```no_run
 //! use babelmq::{JsonQueue, PickleQueue};

@@ -18,8 +18,9 @@ use crate::protocol::{ErrorCode, Format, Refusal, Topic};
 pub struct Publish {
     /// Whether it becomes the topic's last value, for those who subscribe later. Default true.
     pub retain: bool,
-    /// How long it is the last value, unless another comes before; a fraction of a second counts as a whole one. `None`,
-    /// the default, leaves it to the broker, which keeps it until another comes if it has no rule for the topic.
+    /// How long it is the last value, unless another comes before; a fraction of a second counts as
+    /// a whole one. `None`, the default, leaves it to the broker, which keeps it until another
+    /// comes if it has no rule for the topic.
     pub ttl: Option<Duration>,
 }
 
@@ -56,7 +57,8 @@ pub(super) fn write_message(
 ) -> Result<(), Refusal> {
     let passing = (!how.retain).then_some(("retain", FrameField::Bool(false)));
     let ttl = how.seconds()?.map(|seconds| ("ttl", FrameField::Int(seconds.into())));
-    let fields = [("command", FrameField::Str("publish")), ("topic", FrameField::Str(topic.as_str()))];
+    let fields =
+        [("command", FrameField::Str("publish")), ("topic", FrameField::Str(topic.as_str()))];
     let fields = fields.iter().chain(&passing).chain(&ttl);
     match message.format() {
         Format::Json | Format::Xml => {

@@ -30,7 +30,8 @@ pub type PickleQueue = Queue<Pickle>;
 
 /// A connection to a broker, tied to one topic.
 ///
-/// Delivery is at most once: what [`flush`](Self::flush) has confirmed was routed to every subscriber that was there.
+/// Delivery is at most once: what [`flush`](Self::flush) has confirmed was routed to every
+/// subscriber that was there.
 pub struct Queue<W: Wire> {
     topic: String,
     connection: Connection,
@@ -77,23 +78,25 @@ pub struct QueueBuilder<W> {
 }
 
 impl<W: Wire> QueueBuilder<W> {
-    /// The broker's address, `host:port`. Default: the environment's `BABELMQ_ADDR`, else `127.0.0.1:5000`.
+    /// The broker's address, `host:port`. Default: the environment's `BABELMQ_ADDR`, else
+    /// `127.0.0.1:5000`.
     #[must_use]
     pub fn address(mut self, address: impl fmt::Display) -> Self {
         self.address = Some(address.to_string());
         self
     }
 
-    /// How long to wait for the connection and for the broker's answers. Default 10 s. [`Queue::pull`] waits without
-    /// end all the same.
+    /// How long to wait for the connection and for the broker's answers. Default 10 s.
+    /// [`Queue::pull`] waits without end all the same.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Whether a JSON consumer gets tags for what JSON cannot tell apart (tuples, frozensets, keys that are no strings),
-    /// so that values arrive exactly as they were sent. The other formats always are exact. Default false.
+    /// Whether a JSON consumer gets tags for what JSON cannot tell apart (tuples, frozensets, keys
+    /// that are no strings), so that values arrive exactly as they were sent. The other formats
+    /// always are exact. Default false.
     #[must_use]
     pub fn exact(mut self, exact: bool) -> Self {
         self.exact = exact;
@@ -109,12 +112,12 @@ impl<W: Wire> QueueBuilder<W> {
         self.connect()
     }
 
-    /// Connects and subscribes; the subscription is in place when this returns, and the stored values wait to be
-    /// pulled.
+    /// Connects and subscribes; the subscription is in place when this returns, and the stored
+    /// values wait to be pulled.
     ///
     /// # Errors
-    /// [`QueueError::Invalid`] for a topic that cannot be subscribed to, [`QueueError::Connect`], and whatever the
-    /// broker answers.
+    /// [`QueueError::Invalid`] for a topic that cannot be subscribed to, [`QueueError::Connect`],
+    /// and whatever the broker answers.
     pub fn consumer(self) -> Result<Queue<W>, QueueError> {
         TopicFilter::parse(&self.topic)?;
         let exact = self.exact;
@@ -133,7 +136,8 @@ impl<W: Wire> QueueBuilder<W> {
             topic: self.topic,
             connection,
             timeout: self.timeout,
-            // What is pushed is written exactly, so that no meaning is lost on the way to the broker.
+            // What is pushed is written exactly, so that no meaning is lost on the way to the
+            // broker.
             dialect: Dialect::new(W::FORMAT, true),
             deliveries: VecDeque::new(),
             refused: VecDeque::new(),
@@ -181,21 +185,24 @@ impl<W: Wire> Queue<W> {
 
     /// Publishes a value of the program's own type to the queue's topic.
     ///
-    /// It returns when the value is on its way. That the broker has it is known after [`flush`](Self::flush); what the
-    /// broker refused comes out of the next `flush`, or of a `push` before it.
+    /// It returns when the value is on its way. That the broker has it is known after
+    /// [`flush`](Self::flush); what the broker refused comes out of the next `flush`, or of a
+    /// `push` before it.
     ///
     /// # Errors
-    /// [`QueueError::Type`] where the type cannot be a message, [`QueueError::Refused`] for something pushed before,
-    /// and a broken connection.
+    /// [`QueueError::Type`] where the type cannot be a message, [`QueueError::Refused`] for
+    /// something pushed before, and a broken connection.
     pub fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), QueueError> {
         self.push_with(|topic, out| W::write_push(topic, None, value, out))
     }
 
-    /// Publishes a value that the broker forgets after a time, unless another takes its place before; a fraction of a
-    /// second counts as a whole one. Who subscribes later does not get it, and it is not listed.
+    /// Publishes a value that the broker forgets after a time, unless another takes its place
+    /// before; a fraction of a second counts as a whole one. Who subscribes later does not get it,
+    /// and it is not listed.
     ///
     /// # Errors
-    /// As for [`push`](Self::push), and [`QueueError::Invalid`] for no time at all, or more than 4,294,967,295 s.
+    /// As for [`push`](Self::push), and [`QueueError::Invalid`] for no time at all, or more than
+    /// 4,294,967,295 s.
     pub fn push_with_ttl<T: Serialize + ?Sized>(
         &mut self,
         value: &T,
@@ -246,8 +253,8 @@ impl<W: Wire> Queue<W> {
     /// Waits for the next message and returns it as the program's own type.
     ///
     /// # Errors
-    /// [`QueueError::Type`] for a message that is something else (it is not pulled again), and as for
-    /// [`pull`](Self::pull).
+    /// [`QueueError::Type`] for a message that is something else (it is not pulled again), and as
+    /// for [`pull`](Self::pull).
     pub fn pull_as<T: DeserializeOwned>(&mut self) -> Result<(Topic, T), QueueError> {
         let (topic, message) = self.next_delivery(Patience::Endless)?;
         Ok((topic, W::typed(message)?))
@@ -270,12 +277,13 @@ impl<W: Wire> Queue<W> {
         Pulls { queue: self, failed: false }
     }
 
-    /// Waits until everything that this queue pushed was routed to every subscriber that was there, and is on the disk of a
-    /// broker that promises so.
+    /// Waits until everything that this queue pushed was routed to every subscriber that was there,
+    /// and is on the disk of a broker that promises so.
     ///
     /// # Errors
-    /// [`QueueError::Refused`] where the broker refused some of it, and at once with the code `storage-failed` where it
-    /// cannot write to its disk; [`QueueError::TimedOut`], a broken connection.
+    /// [`QueueError::Refused`] where the broker refused some of it, and at once with the code
+    /// `storage-failed` where it cannot write to its disk; [`QueueError::TimedOut`], a broken
+    /// connection.
     pub fn flush(&mut self) -> Result<(), QueueError> {
         self.frame.clear();
         match self.confirm()? {
@@ -325,7 +333,12 @@ impl<W: Wire> Queue<W> {
     /// [`QueueError::TimedOut`], a broken connection.
     pub fn cancel(&mut self) -> Result<(), QueueError> {
         self.frame.clear();
-        write_command(W::FORMAT, "cancel", &[("topic", FrameField::Str(&self.topic))], &mut self.frame);
+        write_command(
+            W::FORMAT,
+            "cancel",
+            &[("topic", FrameField::Str(&self.topic))],
+            &mut self.frame,
+        );
         self.confirm().map(drop)
     }
 
@@ -337,9 +350,10 @@ impl<W: Wire> Queue<W> {
         self.refused()
     }
 
-    /// Sends what is in `frame` and a ping, and waits until that is answered. The broker answers in the order in which it
-    /// was asked, so the answer has come by then; and an answer that came too late for one wait does not end the next.
-    /// Returns why what was sent is not on the broker's disk, if it should be.
+    /// Sends what is in `frame` and a ping, and waits until that is answered. The broker answers in
+    /// the order in which it was asked, so the answer has come by then; and an answer that came too
+    /// late for one wait does not end the next. Returns why what was sent is not on the broker's
+    /// disk, if it should be.
     fn confirm(&mut self) -> Result<Option<Refused>, QueueError> {
         self.pings += 1;
         write_command(W::FORMAT, "ping", &[("id", FrameField::Int(self.pings))], &mut self.frame);
@@ -361,7 +375,10 @@ impl<W: Wire> Queue<W> {
         Patience::new(Some(self.timeout))
     }
 
-    pub(super) fn next_delivery(&mut self, patience: Patience) -> Result<(Topic, W::Message), QueueError> {
+    pub(super) fn next_delivery(
+        &mut self,
+        patience: Patience,
+    ) -> Result<(Topic, W::Message), QueueError> {
         loop {
             if let Some(delivery) = self.deliveries.pop_front() {
                 return Ok(delivery);
@@ -404,7 +421,8 @@ impl<W: Wire> Queue<W> {
         if format != W::FORMAT {
             return self.understand_foreign(format, body);
         }
-        let Incoming { command, topic, message, topics, id, code, reason, fatal, .. } = W::read(body)?;
+        let Incoming { command, topic, message, topics, id, code, reason, fatal, .. } =
+            W::read(body)?;
         match (&*command, topic, message, topics, code) {
             ("publish", Some(topic), Some(message), ..) => {
                 self.deliveries.push_back((from_broker(&topic)?, message));
@@ -415,12 +433,16 @@ impl<W: Wire> Queue<W> {
                 self.answers.unsaved = None;
             }
             ("topics", _, _, Some(topics), _) => {
-                let topics =
-                    topics.iter().map(|topic| from_broker(topic)).collect::<Result<Vec<Topic>, _>>()?;
+                let topics = topics
+                    .iter()
+                    .map(|topic| from_broker(topic))
+                    .collect::<Result<Vec<Topic>, _>>()?;
                 match self.listings.pop_front() {
                     Some(Listing::Callback(callback)) => callback(topics),
                     Some(Listing::Waiting) => self.answers.topics = Some(topics),
-                    None => return Err(QueueError::Protocol("topics that nobody asked for".into())),
+                    None => {
+                        return Err(QueueError::Protocol("topics that nobody asked for".into()));
+                    }
                 }
             }
             ("error", topic, _, _, Some(code)) => {
@@ -442,13 +464,18 @@ impl<W: Wire> Queue<W> {
         Ok(())
     }
 
-    /// A frame in a format that this queue does not speak: the broker says in JSON what it says before it knows the
-    /// client's format, that it has too many connections.
+    /// A frame in a format that this queue does not speak: the broker says in JSON what it says
+    /// before it knows the client's format, that it has too many connections.
     fn understand_foreign(&mut self, format: Format, body: Vec<u8>) -> Result<(), QueueError> {
         if format == Format::Json
             && let Incoming { topic, code: Some(code), reason, fatal, .. } = Json::read(body)?
         {
-            self.refused.push_back(Refused { code, reason: reason.unwrap_or_default(), topic, fatal });
+            self.refused.push_back(Refused {
+                code,
+                reason: reason.unwrap_or_default(),
+                topic,
+                fatal,
+            });
             return Ok(());
         }
         Err(QueueError::foreign(format, W::FORMAT))

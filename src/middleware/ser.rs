@@ -22,8 +22,8 @@ impl From<ToValueError> for QueueError {
     }
 }
 
-/// The value that `source` serializes to. Structs are dicts, tuples tuples, unit variants strings, and other variants
-/// dicts of one entry, as serde_json has them.
+/// The value that `source` serializes to. Structs are dicts, tuples tuples, unit variants strings,
+/// and other variants dicts of one entry, as serde_json has them.
 pub(super) fn to_value<T: Serialize + ?Sized>(source: &T) -> Result<Value, ToValueError> {
     source.serialize(ToValue)
 }
@@ -197,7 +197,11 @@ struct Items {
 }
 
 impl Items {
-    fn new(length: Option<usize>, kind: fn(Vec<Value>) -> Value, variant: Option<&'static str>) -> Items {
+    fn new(
+        length: Option<usize>,
+        kind: fn(Vec<Value>) -> Value,
+        variant: Option<&'static str>,
+    ) -> Items {
         Items { items: Vec::with_capacity(length.unwrap_or(0)), kind, variant }
     }
 

@@ -10,7 +10,8 @@ use super::de::from_value;
 use super::error::QueueError;
 use super::ser::to_value;
 use crate::codec::{
-    self, Content, Dialect, Document, FrameField, Message, json, pickle, write_delivery, write_frame, xml,
+    self, Content, Dialect, Document, FrameField, Message, json, pickle, write_delivery,
+    write_frame, xml,
 };
 use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Value};
 
@@ -47,7 +48,8 @@ pub struct Incoming<M> {
     pub count: u64,
 }
 
-/// Limits for what a client decodes: the broker has judged it, so there is but the bound of what a frame can say.
+/// Limits for what a client decodes: the broker has judged it, so there is but the bound of what a
+/// frame can say.
 pub(super) const LIMITS: Limits = Limits::NONE;
 
 pub(super) mod sealed {
@@ -96,7 +98,13 @@ pub(super) fn write_value(
 }
 
 /// Appends a `publish` frame.
-fn write_publish(out: &mut Vec<u8>, dialect: Dialect, topic: &str, ttl: Option<u32>, message: Content<'_>) {
+fn write_publish(
+    out: &mut Vec<u8>,
+    dialect: Dialect,
+    topic: &str,
+    ttl: Option<u32>,
+    message: Content<'_>,
+) {
     let Some(seconds) = ttl else { return write_delivery(out, dialect, topic, message, false) };
     let fields = [
         ("command", FrameField::Str("publish")),
@@ -124,12 +132,15 @@ pub(super) fn write_document(topic: &str, document: &str, out: &mut Vec<u8>) {
     write_delivery(out, Dialect::Xml, topic, Content::Published(message.as_bytes()), false);
 }
 
-/// Reads the document in a `message` element with serde-xml-rs: what [`write_document`] wrote, or the element itself.
+/// Reads the document in a `message` element with serde-xml-rs: what [`write_document`] wrote, or
+/// the element itself.
 pub(super) fn read_document<T: DeserializeOwned>(message: &str) -> Result<T, QueueError> {
     /// serde-xml-rs takes quadratic time over namespaces.
     const MAX_NAMESPACES: usize = 256;
     if memchr::memmem::find_iter(message.as_bytes(), b"xmlns").count() > MAX_NAMESPACES {
-        return Err(QueueError::Type(format!("the document declares more than {MAX_NAMESPACES} namespaces")));
+        return Err(QueueError::Type(format!(
+            "the document declares more than {MAX_NAMESPACES} namespaces"
+        )));
     }
     let inner = message
         .strip_prefix("<message type=\"document\">")
@@ -151,7 +162,8 @@ impl sealed::Sealed for Json {
         value: &T,
         out: &mut Vec<u8>,
     ) -> Result<(), QueueError> {
-        // By way of the value model and not by serde_json, which would write a NaN as null and bytes as an array.
+        // By way of the value model and not by serde_json, which would write a NaN as null and
+        // bytes as an array.
         Ok(write_value(Dialect::Json, topic, ttl, &to_value(value)?, out)?)
     }
 
@@ -178,7 +190,9 @@ impl sealed::Sealed for Json {
             count: u64,
         }
         /// A `null` is a message, and not the lack of one.
-        fn present<'de, D: Deserializer<'de>>(message: D) -> Result<Option<Box<RawValue>>, D::Error> {
+        fn present<'de, D: Deserializer<'de>>(
+            message: D,
+        ) -> Result<Option<Box<RawValue>>, D::Error> {
             Deserialize::deserialize(message).map(Some)
         }
         let envelope: Envelope<'_> = serde_json::from_slice(&body).map_err(protocol)?;
@@ -209,7 +223,8 @@ impl sealed::Sealed for Json {
     }
 
     fn typed<T: DeserializeOwned>(message: Box<RawValue>) -> Result<T, QueueError> {
-        // Where there is no tag, serde_json reads it at once; where it cannot, the value model may still know how.
+        // Where there is no tag, serde_json reads it at once; where it cannot, the value model may
+        // still know how.
         let may_be_tagged = memchr::memmem::find(message.get().as_bytes(), b"\"$").is_some();
         if !may_be_tagged && let Ok(value) = serde_json::from_str(message.get()) {
             return Ok(value);
@@ -251,7 +266,8 @@ impl sealed::Sealed for Xml {
     fn value(message: String) -> Result<Value, QueueError> {
         let text = message.as_bytes();
         let mut document = Document::new();
-        let root = xml::decode_message(text, 0..text.len(), &mut document, &LIMITS).map_err(protocol)?;
+        let root =
+            xml::decode_message(text, 0..text.len(), &mut document, &LIMITS).map_err(protocol)?;
         Ok(codec::to_value(document.view(text, root)))
     }
 
@@ -287,13 +303,15 @@ impl sealed::Sealed for Pickle {
         serde_pickle::to_writer(out, &publish, serde_pickle::SerOptions::new())
             .map_err(|error| QueueError::Type(error.to_string()))?;
         let length = u32::try_from(out.len() - start - HEADER_LEN).unwrap_or(u32::MAX);
-        out[start..start + HEADER_LEN].copy_from_slice(&Header { format: Format::Pickle, length }.to_bytes());
+        out[start..start + HEADER_LEN]
+            .copy_from_slice(&Header { format: Format::Pickle, length }.to_bytes());
         Ok(())
     }
 
     fn read(body: Vec<u8>) -> Result<Incoming<Value>, QueueError> {
         let mut document = Document::new();
-        let root = pickle::decode_body(&body, 0..body.len(), &mut document, &LIMITS).map_err(protocol)?;
+        let root =
+            pickle::decode_body(&body, 0..body.len(), &mut document, &LIMITS).map_err(protocol)?;
         let fields = codec::to_value(document.view(&body, root));
         let message = fields.get("message").cloned();
         Ok(incoming(&fields, message))

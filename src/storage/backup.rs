@@ -22,11 +22,13 @@ const STEP: usize = 256;
 /// Whether a file has the name of a backup that is whole.
 pub fn is_name(name: &str) -> bool {
     let number = name.strip_prefix(BEGIN).and_then(|name| name.strip_suffix(END));
-    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    number.is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
-/// Writes all that a transaction sees to a new file in the data directory, and returns its name. A backup that nobody has
-/// taken away is replaced by this: there is never more than one.
+/// Writes all that a transaction sees to a new file in the data directory, and returns its name. A
+/// backup that nobody has taken away is replaced by this: there is never more than one.
 pub(super) fn make(
     transaction: &ReadTransaction,
     directory: &Path,
@@ -35,13 +37,14 @@ pub(super) fn make(
     static MADE: AtomicU64 = AtomicU64::new(0);
     let name = format!("{BEGIN}{}{END}", 1 + MADE.fetch_add(1, Ordering::Relaxed));
     let (path, unfinished) = (directory.join(&name), directory.join(format!("{name}{UNFINISHED}")));
-    let failed = |what: String| StoreError(format!("cannot make the backup {}: {what}", path.display()));
+    let failed =
+        |what: String| StoreError(format!("cannot make the backup {}: {what}", path.display()));
     clean(directory).map_err(|error| failed(explain_io(&error)))?;
     let made = copy(transaction, &unfinished, cancelled)
         .map_err(|error| explain(&error))
-        .and_then(
-            |whole| if whole { Ok(()) } else { Err("the broker is stopping, or its disk fails".into()) },
-        )
+        .and_then(|whole| {
+            if whole { Ok(()) } else { Err("the broker is stopping, or its disk fails".into()) }
+        })
         .and_then(|()| {
             fs::rename(&unfinished, &path)
                 .and_then(|()| File::open(directory)?.sync_all())
@@ -55,7 +58,8 @@ pub(super) fn make(
     Ok(name)
 }
 
-/// Removes backups that were made before and never taken away, and what is left of those that were cut short.
+/// Removes backups that were made before and never taken away, and what is left of those that were
+/// cut short.
 fn clean(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

@@ -15,8 +15,8 @@ pub struct Compacted {
     pub after: u64,
 }
 
-/// Makes the file of a data directory that no broker has open as short as it can be. It can be interrupted: the values
-/// are there all the time, each step of it as a whole or not at all.
+/// Makes the file of a data directory that no broker has open as short as it can be. It can be
+/// interrupted: the values are there all the time, each step of it as a whole or not at all.
 ///
 /// # Errors
 /// [`StoreError`], as for [`Storage::open`], and where there is no such directory.
@@ -24,7 +24,9 @@ pub fn compact(directory: &Path) -> Result<Compacted, StoreError> {
     let path = directory.join(FILE);
     let length = || match fs::metadata(&path) {
         Ok(metadata) => Ok(metadata.len()),
-        Err(error) => Err(StoreError(format!("cannot read {}: {}", path.display(), explain_io(&error)))),
+        Err(error) => {
+            Err(StoreError(format!("cannot read {}: {}", path.display(), explain_io(&error))))
+        }
     };
     let before = length()?;
     let mut storage = Storage::open(directory, true)?;

@@ -6,14 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError,
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    TableError,
 };
 
 use super::directory::judge;
 use super::file::{HeldBack, LockableFile};
 use super::{
-    CACHE, FILE, FORMAT, OLDEST, VALUES, cannot_open, damage, explain, explain_io, foreign, record, salvage,
-    version,
+    CACHE, FILE, FORMAT, OLDEST, VALUES, cannot_open, damage, explain, explain_io, foreign, record,
+    salvage, version,
 };
 use crate::broker::{Kept, StoreError};
 use crate::protocol::Topic;
@@ -27,8 +28,8 @@ pub struct Contents {
     pub damaged: Vec<String>,
     /// Those of them of which an earlier copy was found, which is among the values.
     pub earlier: Vec<String>,
-    /// Why it is not known which topics there were, where it is not: everything that was found is there then, also
-    /// what had been cleared.
+    /// Why it is not known which topics there were, where it is not: everything that was found is
+    /// there then, also what had been cleared.
     pub unreadable: Option<String>,
 }
 
@@ -52,8 +53,8 @@ impl Failed {
     }
 }
 
-/// Reads the values of a data directory that no broker has open. The file is left as it is. Of one that is damaged,
-/// every value is found whose own checksum is right, if that is wanted.
+/// Reads the values of a data directory that no broker has open. The file is left as it is. Of one
+/// that is damaged, every value is found whose own checksum is right, if that is wanted.
 ///
 /// # Errors
 /// [`StoreError`] where the file cannot be opened, or is damaged and `damaged` is not said.
@@ -64,19 +65,22 @@ pub fn read(directory: &Path, damaged: bool) -> Result<Contents, StoreError> {
     let tree = match attempt(&path, true) {
         Err(Failed::Final(error)) => return Err(error),
         Err(failed) if !damaged => return Err(failed.say(&path)),
-        Ok(Tree { end: Some(what), .. }) if !damaged => return Err(Failed::Damaged(what).say(&path)),
+        Ok(Tree { end: Some(what), .. }) if !damaged => {
+            return Err(Failed::Damaged(what).say(&path));
+        }
         Ok(tree) if !damaged => return Ok(contents(tree.intact, tree.damaged, Vec::new(), None)),
         tree => tree.ok().filter(|tree| tree.end.is_none() && tree.damaged.is_empty()),
     };
-    let cannot = |error| StoreError(format!("cannot read {}: {}", path.display(), explain_io(&error)));
+    let cannot =
+        |error| StoreError(format!("cannot read {}: {}", path.display(), explain_io(&error)));
     let bytes = File::open(&path).and_then(|file| salvage::bytes(&file)).map_err(cannot)?;
     if let Some(tree) = tree {
         if !salvage::is_unfinished(&bytes) {
             // Every page was looked at.
             return Ok(contents(tree.intact, tree.damaged, Vec::new(), None));
         }
-        // The database goes back to the commit before where the last one is not whole, and does not say so. In a copy of a
-        // live file that may be one of long ago.
+        // The database goes back to the commit before where the last one is not whole, and does not
+        // say so. In a copy of a live file that may be one of long ago.
         let found = salvage::salvage(&bytes);
         let last = tree.intact.iter().map(|kept| kept.published).max().unwrap_or(0);
         if found.values().all(|kept| kept.published <= last) {
@@ -127,7 +131,8 @@ fn search(path: &Path, mut found: HashMap<Topic, Kept>) -> Result<Contents, Stor
             continue;
         }
         // It may be the topic that is not as it was written.
-        let is_meant = |kept: &Kept| differ_in_one(kept.topic.as_str().as_bytes(), topic.as_bytes());
+        let is_meant =
+            |kept: &Kept| differ_in_one(kept.topic.as_str().as_bytes(), topic.as_bytes());
         for (meant, kept) in found.extract_if(|_, kept| is_meant(kept)) {
             values.push(kept);
             torn.push(meant.to_string());
@@ -139,7 +144,8 @@ fn search(path: &Path, mut found: HashMap<Topic, Kept>) -> Result<Contents, Stor
 
 /// Whether two names differ in one byte.
 fn differ_in_one(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).filter(|(one, other)| one != other).count() == 1
+    one.len() == other.len()
+        && one.iter().zip(other).filter(|(one, other)| one != other).count() == 1
 }
 
 /// What the tree leads to.
@@ -151,7 +157,8 @@ struct Tree {
     end: Option<String>,
 }
 
-/// Opens the database and reads it. It is not made to be read when it is damaged; where it gives up, so does this.
+/// Opens the database and reads it. It is not made to be read when it is damaged; where it gives
+/// up, so does this.
 fn attempt(path: &Path, check: bool) -> Result<Tree, Failed> {
     let read = catch_unwind(AssertUnwindSafe(|| {
         let database = open(path, check)?;
@@ -186,7 +193,8 @@ fn open(path: &Path, check: bool) -> Result<Database, Failed> {
     }
     let failed = |error| match error {
         DatabaseError::DatabaseAlreadyOpen => Failed::Final(StoreError(format!(
-            "{}; `babelmq backup DIR --data-dir {}` copies the values of a running broker to another directory, which can be \
+            "{}; `babelmq backup DIR --data-dir {}` copies the values of a running broker to \
+             another directory, which can be \
              read",
             cannot_open(path, error),
             path.parent().unwrap_or(path).display()
@@ -194,7 +202,8 @@ fn open(path: &Path, check: bool) -> Result<Database, Failed> {
         error => Failed::Said(cannot_open(path, error)),
     };
     // What opening it would repair is never released.
-    let (backend, _held_back) = HeldBack::new(LockableFile::new(file, false, lock).map_err(failed)?);
+    let (backend, _held_back) =
+        HeldBack::new(LockableFile::new(file, false, lock).map_err(failed)?);
     let mut builder = Builder::new();
     builder
         .set_cache_size(CACHE)

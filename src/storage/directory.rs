@@ -1,5 +1,5 @@
-//! The directory around the file: it is made so that a start that is cut short leaves nothing half made, it says that it
-//! held a file, and a running broker notices when it is gone.
+//! The directory around the file: it is made so that a start that is cut short leaves nothing half
+//! made, it says that it held a file, and a running broker notices when it is gone.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use super::{FILE, explain_io};
 use crate::broker::StoreError;
 
-/// Says that the directory has held a file. Without it a file that is lost would look like a first start.
+/// Says that the directory has held a file. Without it a file that is lost would look like a first
+/// start.
 const MARKER: &str = "babelmq.directory";
-const MARKER_TEXT: &str = "This directory holds the last values of a babelmq broker, in last-values.redb.\n\
-                           While this file is here, no broker starts without that one. To begin with nothing, remove both.\n";
+const MARKER_TEXT: &str = "This directory holds the last values of a babelmq broker, in \
+last-values.redb.\n\
+                           While this file is here, no broker starts without that one. To begin \
+                           with nothing, remove both.\n";
 /// Behind the name of a file that is being made.
 const UNFINISHED: &str = "new";
 /// Only the broker's user sees what is kept.
@@ -35,7 +38,8 @@ pub(super) struct Identity {
 }
 
 impl Directory {
-    /// Takes a directory, which is made where there is none, and clears away what a start that was cut short has left.
+    /// Takes a directory, which is made where there is none, and clears away what a start that was
+    /// cut short has left.
     pub(super) fn take(path: &Path) -> Result<Directory, StoreError> {
         make(path).map_err(|error| {
             StoreError(format!("cannot make the data directory {}: {error}", path.display()))
@@ -46,7 +50,8 @@ impl Directory {
             Err(TryLockError::Error(_)) => None,
             Err(TryLockError::WouldBlock) => {
                 return Err(StoreError(format!(
-                    "{} is in use by another broker or command; stop that one, or use another data directory",
+                    "{} is in use by another broker or command; stop that one, or use another data \
+                     directory",
                     path.join(FILE).display()
                 )));
             }
@@ -78,7 +83,8 @@ impl Directory {
 
     /// Puts the file that was made into its place.
     pub(super) fn put_in_place(&self) -> Result<(), StoreError> {
-        put_in_place(&self.path, FILE).map_err(|error| failed("make", &self.path.join(FILE), &error))
+        put_in_place(&self.path, FILE)
+            .map_err(|error| failed("make", &self.path.join(FILE), &error))
     }
 
     /// Notes that the directory holds a file, unless it is noted.
@@ -92,13 +98,17 @@ impl Directory {
         put_in_place(&self.path, MARKER)
     }
 
-    /// Others than its owner may look into a directory that was made with such rights; that is said once.
+    /// Others than its owner may look into a directory that was made with such rights; that is said
+    /// once.
     pub(super) fn warn_of_rights(&self) {
-        let Ok(mode) = fs::metadata(&self.path).map(|metadata| metadata.mode() & 0o777) else { return };
+        let Ok(mode) = fs::metadata(&self.path).map(|metadata| metadata.mode() & 0o777) else {
+            return;
+        };
         if mode & !DIRECTORY_MODE != 0 {
             tracing::warn!(
                 directory = %self.path.display(),
-                "the data directory has mode {mode:03o}, so that other users reach what is in it; `chmod 700` keeps them out"
+                "the data directory has mode {mode:03o}, so that other users reach what is in it; \
+                 `chmod 700` keeps them out"
             );
         }
     }
@@ -111,14 +121,16 @@ impl Identity {
 
     /// Whether this is still the file that the path names.
     pub(super) fn check(self, path: &Path) -> Result<(), StoreError> {
-        let there = fs::metadata(path).map(|file| Identity { device: file.dev(), inode: file.ino() });
+        let there =
+            fs::metadata(path).map(|file| Identity { device: file.dev(), inode: file.ino() });
         let what = match there {
             Ok(there) if there == self => return Ok(()),
             Ok(_) => "another file is in its place".to_owned(),
             Err(error) => error.to_string(),
         };
         Err(StoreError(format!(
-            "cannot write to {}: the data directory was deleted or replaced under the broker ({what}); put it back, or start \
+            "cannot write to {}: the data directory was deleted or replaced under the broker \
+             ({what}); put it back, or start \
              the broker again",
             path.display()
         )))
@@ -133,7 +145,8 @@ pub(super) fn judge(directory: &Path) -> Result<bool, StoreError> {
     let (path, marker) = (directory.join(FILE), directory.join(MARKER));
     match fs::metadata(&path) {
         Ok(file) if file.is_file() && file.len() == 0 => Err(StoreError(format!(
-            "{} is empty (0 bytes), which no broker leaves behind: its values are lost; restore it from a backup, or remove \
+            "{} is empty (0 bytes), which no broker leaves behind: its values are lost; restore it \
+             from a backup, or remove \
              it and {} to begin with nothing",
             path.display(),
             marker.display()
@@ -141,7 +154,8 @@ pub(super) fn judge(directory: &Path) -> Result<bool, StoreError> {
         Ok(_) => Ok(true),
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("open", &path, &error)),
         Err(_) if fs::exists(&marker).is_ok_and(|is_there| is_there) => Err(StoreError(format!(
-            "{} is missing, and {} says that there was one: its values are lost; restore it from a backup, or remove {} to \
+            "{} is missing, and {} says that there was one: its values are lost; restore it from a \
+             backup, or remove {} to \
              begin with nothing",
             path.display(),
             marker.display(),
@@ -153,7 +167,8 @@ pub(super) fn judge(directory: &Path) -> Result<bool, StoreError> {
 
 /// Makes a file that is not there yet, for its owner only, whatever the umask takes away or leaves.
 pub(super) fn create(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
+    let file =
+        OpenOptions::new().read(true).write(true).create_new(true).mode(FILE_MODE).open(path)?;
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     Ok(file)
 }

@@ -20,13 +20,18 @@ pub(super) struct LockableFile<B = FileBackend> {
 }
 
 impl LockableFile {
-    pub(super) fn new(file: File, sync: bool, lock: bool) -> Result<LockableFile, redb::DatabaseError> {
+    pub(super) fn new(
+        file: File,
+        sync: bool,
+        lock: bool,
+    ) -> Result<LockableFile, redb::DatabaseError> {
         Ok(LockableFile { file: FileBackend::new(file)?, sync, lock })
     }
 }
 
-/// A backend whose writes wait in memory until they are released, in their order and with the synchronisations between
-/// them. What opens a database and finds it damaged has then changed nothing.
+/// A backend whose writes wait in memory until they are released, in their order and with the
+/// synchronisations between them. What opens a database and finds it damaged has then changed
+/// nothing.
 #[derive(Debug)]
 pub(super) struct HeldBack<B> {
     shared: Arc<Shared<B>>,
@@ -120,7 +125,8 @@ impl Waiting {
             self.len = Some(end);
         }
         for (number, within, range) in pieces(at, bytes.len()) {
-            self.block(backend, number)?[within..within + range.len()].copy_from_slice(&bytes[range]);
+            self.block(backend, number)?[within..within + range.len()]
+                .copy_from_slice(&bytes[range]);
         }
         self.operations.push(Operation::Write(at, bytes.to_vec()));
         Ok(())
@@ -139,7 +145,11 @@ impl Waiting {
     }
 
     /// A piece of what the file would hold, to be changed.
-    fn block(&mut self, backend: &impl StorageBackend, number: u64) -> io::Result<&mut [u8; BLOCK]> {
+    fn block(
+        &mut self,
+        backend: &impl StorageBackend,
+        number: u64,
+    ) -> io::Result<&mut [u8; BLOCK]> {
         let start = number * BLOCK as u64;
         let there = backend.len()?.min(self.cut.unwrap_or(u64::MAX)).saturating_sub(start);
         match self.blocks.entry(number) {
@@ -156,7 +166,8 @@ impl Waiting {
     }
 }
 
-/// The blocks that `len` bytes from `at` on lie in: each one's number, where in it they begin, and which of them they are.
+/// The blocks that `len` bytes from `at` on lie in: each one's number, where in it they begin, and
+/// which of them they are.
 fn pieces(at: u64, len: usize) -> impl Iterator<Item = (u64, usize, Range<usize>)> {
     let mut done = 0;
     std::iter::from_fn(move || {
@@ -216,7 +227,11 @@ impl<B: StorageBackend> StorageBackend for HeldBack<B> {
         self.shared.backend.try_lock_range(start, end)
     }
 
-    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
         self.shared.backend.try_lock_shared_range(start, end)
     }
 
@@ -251,11 +266,23 @@ impl<B: StorageBackend> StorageBackend for LockableFile<B> {
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        if self.lock { self.file.try_lock_range(start, end) } else { Err(BackendError::Unsupported) }
+        if self.lock {
+            self.file.try_lock_range(start, end)
+        } else {
+            Err(BackendError::Unsupported)
+        }
     }
 
-    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        if self.lock { self.file.try_lock_shared_range(start, end) } else { Err(BackendError::Unsupported) }
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        if self.lock {
+            self.file.try_lock_shared_range(start, end)
+        } else {
+            Err(BackendError::Unsupported)
+        }
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {

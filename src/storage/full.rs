@@ -1,4 +1,5 @@
-//! Writing to a disk that is full: what frees space goes first, and the rest when the reserve is there again.
+//! Writing to a disk that is full: what frees space goes first, and the rest when the reserve is
+//! there again.
 
 use std::io;
 
@@ -12,8 +13,9 @@ const PIECE: usize = 64;
 const PIECE_BYTES: usize = 256 << 10;
 
 impl Storage {
-    /// Writes while the disk is full: what frees space, in commits that need little of it. The rest is written as soon as
-    /// the reserve can be kept aside again, for it must be there for the next time.
+    /// Writes while the disk is full: what frees space, in commits that need little of it. The rest
+    /// is written as soon as the reserve can be kept aside again, for it must be there for the next
+    /// time.
     pub(super) fn write_when_full(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         let (mut piece, mut bytes, mut rest) = (Vec::new(), 0, Vec::new());
         for change in changes {
@@ -35,8 +37,10 @@ impl Storage {
             if let Err(error) = self.regain() {
                 if !rest.is_empty() {
                     let what = explain_io(&error);
-                    self.left_out =
-                        Some(StoreError(format!("cannot write to {}: {what}", self.path.display())));
+                    self.left_out = Some(StoreError(format!(
+                        "cannot write to {}: {what}",
+                        self.path.display()
+                    )));
                 }
                 return Ok(());
             }
@@ -74,7 +78,8 @@ impl Storage {
         })
     }
 
-    /// Keeps space aside again, if there is room: what was freed in the file is given back to the disk for that.
+    /// Keeps space aside again, if there is room: what was freed in the file is given back to the
+    /// disk for that.
     fn regain(&mut self) -> io::Result<()> {
         let Some(reserve) = &self.reserve else {
             self.full = false;

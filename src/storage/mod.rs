@@ -1,8 +1,9 @@
 //! Last values on a disk: the broker's [`Store`] in a file of the embedded database redb.
 //!
-//! A data directory holds a file, `last-values.redb`, with two tables: `values`, from topics to records, and
-//! `about`, with the version of the format. Why redb: `docs/decisions/0012-storage.md`. Beside it are a note that it is
-//! there (`directory`) and space that is kept aside (`reserve`).
+//! A data directory holds a file, `last-values.redb`, with two tables: `values`, from topics to
+//! records, and `about`, with the version of the format. Why redb:
+//! `docs/decisions/0012-storage.md`. Beside it are a note that it is there (`directory`) and space
+//! that is kept aside (`reserve`).
 
 mod backup;
 mod compact;
@@ -22,8 +23,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend,
-    StorageError, TableDefinition, TableError, WriteTransaction,
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    StorageBackend, StorageError, TableDefinition, TableError, WriteTransaction,
 };
 
 use crate::broker::{Backup, Change, Kept, Store, StoreError};
@@ -38,15 +39,17 @@ pub use contents::{Contents, read};
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
 const VERSION: &str = "version";
-/// The version of what is in the file. Whoever changes the format raises it, and converts the version before in `judge_version`.
-/// Version 2 has records that say how long they had left; all that version 1 can hold is the same in it.
+/// The version of what is in the file. Whoever changes the format raises it, and converts the
+/// version before in `judge_version`. Version 2 has records that say how long they had left; all
+/// that version 1 can hold is the same in it.
 const FORMAT: u64 = 2;
-/// The oldest version that is read. A file of it becomes one of this version when it is opened for writing.
+/// The oldest version that is read. A file of it becomes one of this version when it is opened for
+/// writing.
 const OLDEST: u64 = 1;
 /// The file of a data directory that holds the values.
 pub const FILE: &str = "last-values.redb";
-/// Memory for pages of the file. redb would take 1 GiB, which is not in the broker's budget of memory; and what the broker
-/// remembers it reads but once.
+/// Memory for pages of the file. redb would take 1 GiB, which is not in the broker's budget of
+/// memory; and what the broker remembers it reads but once.
 const CACHE: usize = 32 << 20;
 
 /// A data directory that is open for writing; nobody else can open it.
@@ -62,8 +65,8 @@ pub struct Storage {
     reserve: Option<Reserve>,
     /// The disk was full, and the reserve is given up: only what frees space is written.
     full: bool,
-    /// And that in small commits. Where those do not fit, it is tried in one: a value that is as large as the reserve
-    /// cannot be copied, but if it goes as well, it need not be.
+    /// And that in small commits. Where those do not fit, it is tried in one: a value that is as
+    /// large as the reserve cannot be copied, but if it goes as well, it need not be.
     in_pieces: bool,
     /// What was not written for want of space since the last commit.
     left_out: Option<StoreError>,
@@ -77,7 +80,10 @@ pub struct Storage {
 
 impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Storage").field("path", &self.path).field("sync", &self.sync).finish_non_exhaustive()
+        f.debug_struct("Storage")
+            .field("path", &self.path)
+            .field("sync", &self.sync)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,8 +100,9 @@ impl From<StoreError> for Unopened {
 }
 
 impl Storage {
-    /// Opens a data directory, which is made where there is none. Without `sync` it is left to the system when a commit
-    /// reaches the disk. Every page of the file is checked; where one is damaged, nothing on the disk is changed.
+    /// Opens a data directory, which is made where there is none. Without `sync` it is left to the
+    /// system when a commit reaches the disk. Every page of the file is checked; where one is
+    /// damaged, nothing on the disk is changed.
     ///
     /// # Errors
     /// [`StoreError`]: it cannot be read or written, is in use, is damaged, is of a newer version, or has lost its file.
@@ -110,8 +117,8 @@ impl Storage {
         Ok(storage)
     }
 
-    /// Opens a data directory to be filled: one that is new has its file when [`finish`](Self::finish) succeeds, and not
-    /// before.
+    /// Opens a data directory to be filled: one that is new has its file when
+    /// [`finish`](Self::finish) succeeds, and not before.
     ///
     /// # Errors
     /// As for [`open`](Self::open).
@@ -162,7 +169,8 @@ impl Storage {
         if let Err(error) = reserve.keep() {
             tracing::warn!(
                 %error,
-                "there is no room to keep space aside in the data directory; if the disk fills up, clearing topics may not \
+                "there is no room to keep space aside in the data directory; if the disk fills up, \
+                 clearing topics may not \
                  free any of it"
             );
         }
@@ -275,19 +283,21 @@ impl Drop for Storage {
 impl Store for Storage {
     fn values(&self) -> usize {
         // Where it cannot be said, reading says why.
-        let values = || self.database.as_ref()?.begin_read().ok()?.open_table(VALUES).ok()?.len().ok();
+        let values =
+            || self.database.as_ref()?.begin_read().ok()?.open_table(VALUES).ok()?.len().ok();
         values().map_or(0, |values| values as usize)
     }
 
     fn load(&mut self, take: &mut dyn FnMut(Kept)) -> Result<(), StoreError> {
         let Some(database) = &self.database else { return Ok(()) };
-        let damaged =
-            read_values(database, take).map_err(|error| StoreError(damage(&self.path, &explain(&error))))?;
+        let damaged = read_values(database, take)
+            .map_err(|error| StoreError(damage(&self.path, &explain(&error))))?;
         if !damaged.is_empty() {
             tracing::error!(
                 values = damaged.len(),
                 topics = ?&damaged[..damaged.len().min(10)],
-                "some stored values do not match their checksums; their topics hold no value until they are published again, \
+                "some stored values do not match their checksums; their topics hold no value until \
+                 they are published again, \
                  all others are served"
             );
         }
@@ -327,7 +337,10 @@ impl Store for Storage {
 }
 
 /// Reads every value; returns the topics of those that are damaged.
-fn read_values(database: &Database, take: &mut dyn FnMut(Kept)) -> Result<Vec<String>, redb::Error> {
+fn read_values(
+    database: &Database,
+    take: &mut dyn FnMut(Kept),
+) -> Result<Vec<String>, redb::Error> {
     let transaction = database.begin_read()?;
     let values = match transaction.open_table(VALUES) {
         Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
@@ -368,8 +381,9 @@ fn begin(directory: &Directory) -> Result<(), StoreError> {
 
 /// Makes a new file with nothing in it.
 fn make_database(path: &Path) -> Result<(Database, Identity), StoreError> {
-    let file = directory::create(path)
-        .map_err(|error| StoreError(format!("cannot make {}: {}", path.display(), explain_io(&error))))?;
+    let file = directory::create(path).map_err(|error| {
+        StoreError(format!("cannot make {}: {}", path.display(), explain_io(&error)))
+    })?;
     open_file(path, file, true, false).map_err(|unopened| unopened.error)
 }
 
@@ -383,14 +397,22 @@ fn open_database(path: &Path, sync: bool, check: bool) -> Result<(Database, Iden
     open_file(path, file, sync, check)
 }
 
-fn open_file(path: &Path, file: File, sync: bool, check: bool) -> Result<(Database, Identity), Unopened> {
-    let identity = Identity::of(&file)
-        .map_err(|error| StoreError(format!("cannot read {}: {}", path.display(), explain_io(&error))))?;
-    let file = LockableFile::new(file, sync, true).map_err(|error| StoreError(cannot_open(path, error)))?;
+fn open_file(
+    path: &Path,
+    file: File,
+    sync: bool,
+    check: bool,
+) -> Result<(Database, Identity), Unopened> {
+    let identity = Identity::of(&file).map_err(|error| {
+        StoreError(format!("cannot read {}: {}", path.display(), explain_io(&error)))
+    })?;
+    let file = LockableFile::new(file, sync, true)
+        .map_err(|error| StoreError(cannot_open(path, error)))?;
     Ok((open_on(path, file, check)?, identity))
 }
 
-/// Opens a database. What that writes, to repair what a crash left behind, is held back until it has succeeded.
+/// Opens a database. What that writes, to repair what a crash left behind, is held back until it
+/// has succeeded.
 fn open_on(path: &Path, backend: impl StorageBackend, check: bool) -> Result<Database, Unopened> {
     let (backend, held_back) = HeldBack::new(backend);
     let opened = Builder::new()
@@ -433,7 +455,8 @@ fn judge_version(database: &Database, path: &Path) -> Result<(), StoreError> {
 /// What is said of a file of a version that is not read.
 fn foreign(path: &Path, version: u64) -> String {
     format!(
-        "{} is of version {version}, and this babelmq reads versions {OLDEST} to {FORMAT}; use the babelmq that wrote it, or \
+        "{} is of version {version}, and this babelmq reads versions {OLDEST} to {FORMAT}; use the \
+         babelmq that wrote it, or \
          its `export` and this one's `import` into another directory",
         path.display()
     )
@@ -457,16 +480,21 @@ fn note_version(database: &Database) -> Result<(), redb::Error> {
 fn cannot_open(path: &Path, error: DatabaseError) -> String {
     match error {
         DatabaseError::DatabaseAlreadyOpen => format!(
-            "{} is in use by another broker or command; stop that one, or use another data directory",
+            "{} is in use by another broker or command; stop that one, or use another data \
+             directory",
             path.display()
         ),
         DatabaseError::UpgradeRequired(version) => format!(
-            "{} has a layout of redb that this babelmq does not read (version {version}); use the babelmq that wrote it, or \
+            "{} has a layout of redb that this babelmq does not read (version {version}); use the \
+             babelmq that wrote it, or \
              its `export` and this one's `import` into another directory",
             path.display()
         ),
         DatabaseError::Storage(StorageError::Io(error))
-            if !matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) =>
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+            ) =>
         {
             format!("cannot read {}: {}", path.display(), explain_io(&error))
         }
@@ -477,8 +505,10 @@ fn cannot_open(path: &Path, error: DatabaseError) -> String {
 fn damage(path: &Path, what: &str) -> String {
     let directory = path.parent().unwrap_or(path).display();
     format!(
-        "{} is damaged ({what}); nothing in it was changed. `babelmq export --damaged {directory}` prints the values that can \
-         still be read; `babelmq import` writes them to another directory, or move the directory away to begin anew",
+        "{} is damaged ({what}); nothing in it was changed. `babelmq export --damaged {directory}` \
+         prints the values that can \
+         still be read; `babelmq import` writes them to another directory, or move the directory \
+         away to begin anew",
         path.display()
     )
 }

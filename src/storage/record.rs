@@ -10,7 +10,8 @@
 //! then           the payload, as it was published
 //! ```
 //!
-//! Version 1 of the format knew no 64. The topic is in the checksum, so that a record that turns up under another topic is known to be foreign.
+//! Version 1 of the format knew no 64. The topic is in the checksum, so that a record that turns up
+//! under another topic is known to be foreign.
 
 use crate::broker::{Expires, Kept, Stored};
 use crate::codec::{Part, Payload};
@@ -45,7 +46,8 @@ pub(super) fn read(topic: &str, record: &[u8]) -> Option<Kept> {
     if checksum(topic, record) != stored {
         return None;
     }
-    let number = |at: usize| record.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+    let number =
+        |at: usize| record.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
     let format = Format::from_byte(record[0] & !(IN_BODY | WITH_TTL))?;
     let (ttl, payload) = match record[0] & WITH_TTL {
         0 => (None, record.get(HEAD..)?),

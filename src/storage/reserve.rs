@@ -1,5 +1,5 @@
-//! Space that is kept aside, so that a disk that the broker has filled can be cleared: what deletes writes as well, before
-//! it frees anything.
+//! Space that is kept aside, so that a disk that the broker has filled can be cleared: what deletes
+//! writes as well, before it frees anything.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

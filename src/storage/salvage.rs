@@ -1,7 +1,8 @@
-//! Finding records in a file wherever they lie, without the tree that leads to them: for a file that is damaged, or a copy
-//! that was made while a broker wrote to it.
+//! Finding records in a file wherever they lie, without the tree that leads to them: for a file
+//! that is damaged, or a copy that was made while a broker wrote to it.
 //!
-//! The leaves of the database's tree hold the records, each behind its topic (redb 4, keys and values of any length):
+//! The leaves of the database's tree hold the records, each behind its topic (redb 4, keys and
+//! values of any length):
 //!
 //! ```text
 //! byte  0        1, a leaf
@@ -11,9 +12,10 @@
 //! then           the topics, one behind the other, and then the records
 //! ```
 //!
-//! Every place of the file is looked at, so it does not matter what of it is missing or where it was moved to. A record's own
-//! checksum, which includes its topic, says whether it is one. The file also holds what was cleared or replaced and not
-//! written over yet: of a topic the last publication counts.
+//! Every place of the file is looked at, so it does not matter what of it is missing or where it
+//! was moved to. A record's own checksum, which includes its topic, says whether it is one. The
+//! file also holds what was cleared or replaced and not written over yet: of a topic the last
+//! publication counts.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::{Entry, HashMap};
@@ -28,7 +30,8 @@ use crate::protocol::Topic;
 const LEAF: u8 = 1;
 /// Where the offsets begin.
 const OFFSETS: usize = 4;
-/// More records than a leaf has: one that is longer than a page of 4 KiB holds few, and no record is shorter than 21 bytes.
+/// More records than a leaf has: one that is longer than a page of 4 KiB holds few, and no record
+/// is shorter than 21 bytes.
 const MOST: usize = 256;
 /// Longer than any topic.
 const TOPIC: usize = 64 << 10;
@@ -39,7 +42,8 @@ const SECTOR: usize = 4 << 10;
 /// The newest intact record of every topic.
 pub(super) fn salvage(bytes: &[u8]) -> HashMap<Topic, Kept> {
     let mut found: HashMap<Topic, Kept> = HashMap::new();
-    // What lies within an intact record was published, and is no leaf however much it looks like one.
+    // What lies within an intact record was published, and is no leaf however much it looks like
+    // one.
     let mut intact: BTreeMap<usize, usize> = BTreeMap::new();
     let mut at = 0;
     while let Some(next) = bytes.get(at..).and_then(|rest| memchr::memchr(LEAF, rest)) {
@@ -65,7 +69,8 @@ pub(super) fn salvage(bytes: &[u8]) -> HashMap<Topic, Kept> {
     found
 }
 
-/// Takes what is intact of a leaf, if one begins here: each record, where it begins, and where it ends.
+/// Takes what is intact of a leaf, if one begins here: each record, where it begins, and where it
+/// ends.
 fn leaf(bytes: &[u8], mut take: impl FnMut(Kept, usize, usize)) {
     let Some(&[low, high]) = bytes.get(2..OFFSETS) else { return };
     let count = usize::from(u16::from_le_bytes([low, high]));
@@ -78,14 +83,18 @@ fn leaf(bytes: &[u8], mut take: impl FnMut(Kept, usize, usize)) {
     };
     let topics = OFFSETS + 8 * count;
     for index in 0..count {
-        // What lies before decides where this one begins; where that is wrong, only this one is not found.
+        // What lies before decides where this one begins; where that is wrong, only this one is not
+        // found.
         let topic = (index.checked_sub(1).map_or(Some(topics), number), number(index));
         let record = (number(count + index - 1), number(count + index));
-        let ((Some(topic), Some(topic_end)), (Some(record), Some(end))) = (topic, record) else { continue };
+        let ((Some(topic), Some(topic_end)), (Some(record), Some(end))) = (topic, record) else {
+            continue;
+        };
         if topic < topics || topic_end > record || topic_end.saturating_sub(topic) > TOPIC {
             continue;
         }
-        let (Some(topic), Some(bytes)) = (bytes.get(topic..topic_end), bytes.get(record..end)) else {
+        let (Some(topic), Some(bytes)) = (bytes.get(topic..topic_end), bytes.get(record..end))
+        else {
             continue;
         };
         if let Ok(topic) = str::from_utf8(topic)
@@ -96,8 +105,8 @@ fn leaf(bytes: &[u8], mut take: impl FnMut(Kept, usize, usize)) {
     }
 }
 
-/// Whether the database was not closed, by the flags in its header: whoever opens it has to look which commit is the last
-/// whole one.
+/// Whether the database was not closed, by the flags in its header: whoever opens it has to look
+/// which commit is the last whole one.
 pub(super) fn is_unfinished(bytes: &[u8]) -> bool {
     const FLAGS: usize = 9;
     const RECOVERY_REQUIRED: u8 = 2;

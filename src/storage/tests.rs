@@ -1,5 +1,6 @@
-//! What lies below the database: what is held back, records, and a power cut, which is simulated: whatever was written and not
-//! synchronised may be on the disk, or not, or in part, a sector at a time and in any order.
+//! What lies below the database: what is held back, records, and a power cut, which is simulated:
+//! whatever was written and not synchronised may be on the disk, or not, or in part, a sector at a
+//! time and in any order.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -48,22 +49,30 @@ impl Contents {
 }
 
 impl Disk {
-    /// The disk after the power has come back: of each sector that was not safe, the old or the new.
+    /// The disk after the power has come back: of each sector that was not safe, the old or the
+    /// new.
     fn after_a_cut(&self, random: &mut impl FnMut() -> u64) -> Disk {
         let contents = self.0.lock();
         let mut found = contents.safe.clone();
-        // A length is no sector: the file may have grown, and then its new part holds anything that was written to it.
+        // A length is no sector: the file may have grown, and then its new part holds anything that
+        // was written to it.
         if random().is_multiple_of(2) {
             found.resize(contents.cached.len(), 0);
         }
         for sector in &contents.written {
-            let (start, end) =
-                (sector * SECTOR, ((sector + 1) * SECTOR).min(found.len()).min(contents.cached.len()));
+            let (start, end) = (
+                sector * SECTOR,
+                ((sector + 1) * SECTOR).min(found.len()).min(contents.cached.len()),
+            );
             if random().is_multiple_of(2) && start < end {
                 found[start..end].copy_from_slice(&contents.cached[start..end]);
             }
         }
-        Disk(Arc::new(Mutex::new(Contents { cached: found.clone(), safe: found, ..Contents::default() })))
+        Disk(Arc::new(Mutex::new(Contents {
+            cached: found.clone(),
+            safe: found,
+            ..Contents::default()
+        })))
     }
 }
 
@@ -151,7 +160,8 @@ fn what_was_committed_survives_a_power_cut_as_a_whole() {
     let (mut number, mut cuts_within_a_commit) = (0, 0);
     let mut committed: BTreeMap<String, u64> = BTreeMap::new();
     for cut in 0..150 {
-        let mut store = Storage::on(disk.clone()).unwrap_or_else(|error| panic!("cut {cut}: {error}"));
+        let mut store =
+            Storage::on(disk.clone()).unwrap_or_else(|error| panic!("cut {cut}: {error}"));
         assert_eq!(load(&mut store), committed, "cut {cut}");
         disk.0.lock().power = Some(random() % 200);
         // What the transaction holds that the power cut comes in.
@@ -178,7 +188,9 @@ fn what_was_committed_survives_a_power_cut_as_a_whole() {
         drop(store);
         disk = disk.after_a_cut(&mut random);
         // The commit that was under way is there as a whole or not at all.
-        let found = load(&mut Storage::on(disk.clone()).unwrap_or_else(|error| panic!("cut {cut}: {error}")));
+        let found = load(
+            &mut Storage::on(disk.clone()).unwrap_or_else(|error| panic!("cut {cut}: {error}")),
+        );
         assert!(found == committed || found == next, "cut {cut}: a commit is there in part");
         cuts_within_a_commit += usize::from(next != committed);
         committed = found;
@@ -249,7 +261,11 @@ fn a_file_of_another_version_is_refused_and_left_as_it_is() {
     drop(store);
     let database = redb::Builder::new().create_with_backend(disk.clone()).unwrap();
     let transaction = database.begin_write().unwrap();
-    transaction.open_table(super::ABOUT).unwrap().insert(super::VERSION, super::FORMAT + 1).unwrap();
+    transaction
+        .open_table(super::ABOUT)
+        .unwrap()
+        .insert(super::VERSION, super::FORMAT + 1)
+        .unwrap();
     transaction.commit().unwrap();
     drop(database);
     let before = disk.0.lock().cached.clone();
@@ -260,7 +276,8 @@ fn a_file_of_another_version_is_refused_and_left_as_it_is() {
     assert!(disk.0.lock().cached == before, "nothing was changed");
 }
 
-/// What version 1 wrote is read, and is of this version from then on: an older program would not know its new records.
+/// What version 1 wrote is read, and is of this version from then on: an older program would not
+/// know its new records.
 #[test]
 fn a_file_of_the_version_before_is_read_and_raised() {
     // Byte for byte what version 1 wrote: JSON, place 7, expires at 99.
@@ -319,7 +336,8 @@ fn leaf(records: &[(&str, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// Wherever records lie, and whatever lies around them: of each topic the newest that is intact is found.
+/// Wherever records lie, and whatever lies around them: of each topic the newest that is intact is
+/// found.
 #[test]
 fn the_newest_intact_record_is_found_wherever_it_lies() {
     let record = |topic: &str, number| {
@@ -328,7 +346,8 @@ fn the_newest_intact_record_is_found_wherever_it_lies() {
         (topic.to_owned(), record)
     };
     let page = |numbers: [u64; 3]| {
-        let [a, b, c] = [("a", numbers[0]), ("b", numbers[1]), ("c", numbers[2])].map(|(t, n)| record(t, n));
+        let [a, b, c] =
+            [("a", numbers[0]), ("b", numbers[1]), ("c", numbers[2])].map(|(t, n)| record(t, n));
         leaf(&[(&a.0, a.1), (&b.0, b.1), (&c.0, c.1)])
     };
     let found = |bytes: &[u8]| -> BTreeMap<String, u64> {
@@ -366,7 +385,8 @@ fn the_newest_intact_record_is_found_wherever_it_lies() {
             assert!([10, 2, 30].contains(number));
         }
     }
-    // What lies within an intact value is that value, and no record, whatever its publisher made it look like.
+    // What lies within an intact value is that value, and no record, whatever its publisher made it
+    // look like.
     let forged = page([99, 99, 99]);
     let payload = Payload::copy(&forged, Format::Pickle, &Part::Value(0..forged.len()));
     let mut outer = Vec::new();

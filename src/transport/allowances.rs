@@ -1,11 +1,12 @@
 //! How much more than they look like the messages from one address may turn out to be.
 //!
-//! A pickle that refers to its own parts can decode to two thousand times its length, and to take it in costs as much. One
-//! such message is no harm; a stream of them would buy much of a processor for few bytes. So what messages decode to beyond
-//! what their length explains is counted for each address, over all its connections, also those that are closed: there is an
-//! allowance to begin with, each byte that is sent adds to it, and a little comes with time. Whoever has used it up is not
-//! read from until there is some again; nothing is refused. And only a few such messages are decoded at a time, so that
-//! processors are left for everybody else.
+//! A pickle that refers to its own parts can decode to two thousand times its length, and to take
+//! it in costs as much. One such message is no harm; a stream of them would buy much of a processor
+//! for few bytes. So what messages decode to beyond what their length explains is counted for each
+//! address, over all its connections, also those that are closed: there is an allowance to begin
+//! with, each byte that is sent adds to it, and a little comes with time. Whoever has used it up is
+//! not read from until there is some again; nothing is refused. And only a few such messages are
+//! decoded at a time, so that processors are left for everybody else.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use crate::broker::Origin;
 const MOST: u64 = 512 << 20;
 /// Bytes that each byte sent adds.
 const PER_BYTE: u64 = 256;
-/// Bytes that each second adds, whatever is sent: to decode so many takes about a hundredth of a processor's time.
+/// Bytes that each second adds, whatever is sent: to decode so many takes about a hundredth of a
+/// processor's time.
 const PER_SECOND: u64 = 16 << 20;
 /// Addresses that are remembered before those that have all their allowance again are looked for.
 const MANY: usize = 1_024;
@@ -72,8 +74,13 @@ impl Allowances {
         Arc::new(Allowances { inner: Mutex::new(inner), returned: Condvar::new() })
     }
 
-    /// A permit for an address that has some of its allowance left, as soon as there is one; gives up after `patience`.
-    pub(super) fn permit(self: &Arc<Allowances>, origin: Origin, patience: Duration) -> Option<Permit> {
+    /// A permit for an address that has some of its allowance left, as soon as there is one; gives
+    /// up after `patience`.
+    pub(super) fn permit(
+        self: &Arc<Allowances>,
+        origin: Origin,
+        patience: Duration,
+    ) -> Option<Permit> {
         let until = Instant::now() + patience;
         let mut inner = self.inner.lock();
         loop {
@@ -110,7 +117,8 @@ impl Inner {
         Duration::from_millis(missing.saturating_mul(1_000).div_ceil(PER_SECOND))
     }
 
-    /// Forgets addresses that have all their allowance again, now and then: as often as their number has doubled.
+    /// Forgets addresses that have all their allowance again, now and then: as often as their
+    /// number has doubled.
     fn look_through(&mut self, now: Instant) {
         if self.allowances.len() < self.next_look.max(MANY) {
             return;
@@ -129,7 +137,8 @@ impl Allowance {
         let passed = now.saturating_duration_since(self.since);
         self.since = now;
         self.add(
-            u64::try_from(passed.as_micros()).unwrap_or(u64::MAX).saturating_mul(PER_SECOND) / 1_000_000,
+            u64::try_from(passed.as_micros()).unwrap_or(u64::MAX).saturating_mul(PER_SECOND)
+                / 1_000_000,
         );
     }
 

@@ -27,7 +27,8 @@ pub(super) struct Bound {
     file: Option<SocketFile>,
 }
 
-/// The file of a Unix socket, by its place and its number: another broker may have put one of its own there meanwhile.
+/// The file of a Unix socket, by its place and its number: another broker may have put one of its
+/// own there meanwhile.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
@@ -39,13 +40,14 @@ impl Bound {
     /// Listens where `url` says.
     ///
     /// # Errors
-    /// Whatever the system says; `AddrInUse` where somebody listens already, `AlreadyExists` where there is a file that
-    /// is no socket.
+    /// Whatever the system says; `AddrInUse` where somebody listens already, `AlreadyExists` where
+    /// there is a file that is no socket.
     pub(super) fn listen(url: &ListenUrl) -> io::Result<Bound> {
         match url {
             ListenUrl::Tcp(address) => {
                 let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
-                // A broker that is restarted need not wait for the connections of the one before to be forgotten.
+                // A broker that is restarted need not wait for the connections of the one before to
+                // be forgotten.
                 socket.set_reuse_address(true)?;
                 socket.bind(&(*address).into())?;
                 socket.listen(BACKLOG)?;
@@ -56,12 +58,16 @@ impl Bound {
                 let address = SockAddr::unix(path)?;
                 make_way(path, &address)?;
                 let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-                // The file is made with no more than these, so that nobody connects before they are set; the umask may
-                // have taken some away.
+                // The file is made with no more than these, so that nobody connects before they are
+                // set; the umask may have taken some away.
                 fchmod(&socket, Mode::from_raw_mode(*mode))?;
                 socket.bind(&address)?;
                 let metadata = fs::symlink_metadata(path)?;
-                let file = SocketFile { path: path.clone(), device: metadata.dev(), inode: metadata.ino() };
+                let file = SocketFile {
+                    path: path.clone(),
+                    device: metadata.dev(),
+                    inode: metadata.ino(),
+                };
                 let bound = Bound { socket, url: url.clone(), file: Some(file) };
                 if metadata.mode() & LARGEST_MODE != *mode {
                     fs::set_permissions(path, fs::Permissions::from_mode(*mode))?;
@@ -117,7 +123,8 @@ impl Bound {
 impl Drop for Bound {
     fn drop(&mut self) {
         if let Some(SocketFile { path, device, inode }) = &self.file
-            && fs::symlink_metadata(path).is_ok_and(|now| (now.dev(), now.ino()) == (*device, *inode))
+            && fs::symlink_metadata(path)
+                .is_ok_and(|now| (now.dev(), now.ino()) == (*device, *inode))
         {
             let _ = fs::remove_file(path);
         }
@@ -138,7 +145,8 @@ fn make_way(path: &Path, address: &SockAddr) -> io::Result<()> {
     match connect(address) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            let why = "there is a socket that this user may not connect to, perhaps of another broker";
+            let why =
+                "there is a socket that this user may not connect to, perhaps of another broker";
             Err(io::Error::new(ErrorKind::AddrInUse, why))
         }
         _ => Err(ErrorKind::AddrInUse.into()),

@@ -1,7 +1,7 @@
 //! Whether the operating system allows what the configuration asks for.
 //!
-//! Nothing here is refused: a broker that is asked for more than it can have serves as many as it can. But it says so when
-//! it starts, and not when the last client knocks.
+//! Nothing here is refused: a broker that is asked for more than it can have serves as many as it
+//! can. But it says so when it starts, and not when the last client knocks.
 
 use std::fmt;
 use std::fs;
@@ -51,11 +51,13 @@ pub(super) fn most_threads() -> usize {
     Allowance::of_this_process().threads_in_maps().map_or(usize::MAX, |most| most as usize)
 }
 
-/// Three quarters of the memory that this process may use, in bytes: of what the machine has, its control group (of either
-/// version) allows, or a limit of the process, whichever is least. `None` where the system says nothing.
+/// Three quarters of the memory that this process may use, in bytes: of what the machine has, its
+/// control group (of either version) allows, or a limit of the process, whichever is least. `None`
+/// where the system says nothing.
 pub(super) fn available_memory() -> Option<usize> {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
-    let of_process = [Resource::As, Resource::Data].into_iter().filter_map(|limit| getrlimit(limit).current);
+    let of_process =
+        [Resource::As, Resource::Data].into_iter().filter_map(|limit| getrlimit(limit).current);
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let of_groups = memory_files(&groups).into_iter().filter_map(|file| {
         // `max` is no limit, and so is a number that no machine has.
@@ -76,7 +78,8 @@ fn memory_files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
         let mut parts = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(group)) = (parts.next(), parts.next(), parts.next()) else {
+        let (Some(_), Some(controllers), Some(group)) = (parts.next(), parts.next(), parts.next())
+        else {
             continue;
         };
         let (root, file) = match controllers {
@@ -111,8 +114,12 @@ impl Allowance {
             let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
             number(&format!("/sys/fs/cgroup{own}/pids.max"))
         });
-        let threads =
-            [number("/proc/sys/kernel/threads-max"), number("/proc/sys/kernel/pid_max"), of_user, of_group];
+        let threads = [
+            number("/proc/sys/kernel/threads-max"),
+            number("/proc/sys/kernel/pid_max"),
+            of_user,
+            of_group,
+        ];
         Allowance {
             descriptors: getrlimit(Resource::Nofile).current,
             threads: threads.into_iter().flatten().min(),
@@ -131,18 +138,21 @@ impl Allowance {
         };
         if let Some(descriptors) = self.descriptors {
             let of = format!(
-                "a process may have {descriptors} open files (raise ulimit -n, or systemd's LimitNOFILE=)"
+                "a process may have {descriptors} open files (raise ulimit -n, or systemd's \
+                 LimitNOFILE=)"
             );
             find(Some(descriptors.saturating_sub(OWN_DESCRIPTORS)), of);
         }
         if let Some(threads) = self.threads {
             let of = format!(
-                "there may be {threads} threads (raise kernel.threads-max, kernel.pid_max, ulimit -u, or systemd's TasksMax=)"
+                "there may be {threads} threads (raise kernel.threads-max, kernel.pid_max, ulimit \
+                 -u, or systemd's TasksMax=)"
             );
             find(Some(threads.saturating_sub(OWN_THREADS)), of);
         }
         if let Some(maps) = self.maps {
-            let of = format!("a process may have {maps} memory maps (raise sysctl vm.max_map_count)");
+            let of =
+                format!("a process may have {maps} memory maps (raise sysctl vm.max_map_count)");
             find(self.threads_in_maps().map(|threads| threads.saturating_sub(OWN_THREADS)), of);
         }
         shortages
@@ -158,7 +168,8 @@ mod tests {
         let roomy = Allowance { descriptors: Some(20_000), threads: None, maps: Some(65_530) };
         assert_eq!(roomy.shortages(10_000), []);
         assert_eq!(Allowance::default().shortages(1_000_000), []);
-        let tight = Allowance { descriptors: Some(1_024), threads: Some(5_000), maps: Some(65_530) };
+        let tight =
+            Allowance { descriptors: Some(1_024), threads: Some(5_000), maps: Some(65_530) };
         let said: Vec<String> = tight.shortages(20_000).iter().map(ToString::to_string).collect();
         assert_eq!(said.len(), 3);
         for (said, what) in said.iter().zip([
@@ -172,7 +183,10 @@ mod tests {
 
     #[test]
     fn memory_is_what_the_groups_around_the_process_allow() {
-        assert_eq!(total_of("MemTotal:       24689764 kB\nMemFree: 1 kB\n"), Some(24_689_764 * 1_024));
+        assert_eq!(
+            total_of("MemTotal:       24689764 kB\nMemFree: 1 kB\n"),
+            Some(24_689_764 * 1_024)
+        );
         assert_eq!(total_of("MemFree: 1 kB\n"), None);
         let files = memory_files("9:name=systemd:/x\n4:memory,cpu:/a/b\n0::/user.slice\nodd\n");
         let expected = [

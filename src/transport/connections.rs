@@ -1,4 +1,5 @@
-//! The connections that are open, so that all of them can be counted and ended, and their threads joined.
+//! The connections that are open, so that all of them can be counted and ended, and their threads
+//! joined.
 
 use std::collections::HashMap;
 use std::net::Shutdown;
@@ -35,7 +36,8 @@ struct Connection {
 }
 
 impl Connections {
-    /// Adds a connection that no thread serves yet, if there may be another, and another from there.
+    /// Adds a connection that no thread serves yet, if there may be another, and another from
+    /// there.
     ///
     /// # Errors
     /// Why it cannot stay, and what to do.
@@ -56,7 +58,8 @@ impl Connections {
         let count = inner.per_origin.get(&origin).copied().unwrap_or(0);
         if count >= max_connections_per_address {
             return Err(format!(
-                "this broker has {max_connections_per_address} connections from {origin}, as many as it may have \
+                "this broker has {max_connections_per_address} connections from {origin}, as many \
+                 as it may have \
                  from one address or user; close one that is not needed, or ask for a higher limit"
             ));
         }
@@ -94,7 +97,8 @@ impl Connections {
         inner.ended.extend(before);
     }
 
-    /// Says that this thread, which wrote to a connection, is at its end. Another may have taken its place already.
+    /// Says that this thread, which wrote to a connection, is at its end. Another may have taken
+    /// its place already.
     pub(super) fn write_no_more(&self, client: ClientId) {
         let mut inner = self.inner.lock();
         let Some(connection) = inner.open.get_mut(&client) else { return };
@@ -111,7 +115,9 @@ impl Connections {
     /// Says that a connection is over, and its thread at its end.
     pub(super) fn remove(&self, client: ClientId) {
         let mut inner = self.inner.lock();
-        let Some(Connection { origin, thread, writer, .. }) = inner.open.remove(&client) else { return };
+        let Some(Connection { origin, thread, writer, .. }) = inner.open.remove(&client) else {
+            return;
+        };
         inner.ended.extend(thread.into_iter().chain(writer));
         if let Some(count) = inner.per_origin.get_mut(&origin) {
             *count -= 1;
@@ -134,9 +140,9 @@ impl Connections {
             let mut inner = self.inner.lock();
             let mut threads = std::mem::take(&mut inner.ended);
             let open = inner.open.drain();
-            threads.extend(
-                open.flat_map(|(_, connection)| connection.thread.into_iter().chain(connection.writer)),
-            );
+            threads.extend(open.flat_map(|(_, connection)| {
+                connection.thread.into_iter().chain(connection.writer)
+            }));
             threads
         };
         threads.into_iter().for_each(Thread::join);

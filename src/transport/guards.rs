@@ -1,4 +1,5 @@
-//! What a panic does: nothing here should, but one that does ends as little as possible, and never goes unsaid.
+//! What a panic does: nothing here should, but one that does ends as little as possible, and never
+//! goes unsaid.
 
 use std::net::Shutdown;
 use std::process;
@@ -19,7 +20,8 @@ impl Drop for EndOnPanic {
     }
 }
 
-/// Counts and logs a panic of the thread that drops it: its client is disconnected, and nobody else.
+/// Counts and logs a panic of the thread that drops it: its client is disconnected, and nobody
+/// else.
 pub(super) struct CountPanic(pub(super) Arc<Counters>);
 
 impl Drop for CountPanic {
@@ -35,8 +37,8 @@ impl Drop for CountPanic {
     }
 }
 
-/// Ends the process if its thread panics: without a dispatcher a broker accepts and delivers nothing, and clients are
-/// better off with a connection that is refused.
+/// Ends the process if its thread panics: without a dispatcher a broker accepts and delivers
+/// nothing, and clients are better off with a connection that is refused.
 pub(super) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
@@ -44,7 +46,8 @@ impl Drop for AbortOnPanic {
         if thread::panicking() {
             tracing::error!("the dispatcher panicked; the broker cannot go on");
             eprintln!(
-                "babelmq: the dispatcher panicked, so the broker cannot go on and the process ends; \
+                "babelmq: the dispatcher panicked, so the broker cannot go on and the process \
+                 ends; \
                  this is a bug, please report it with the lines above"
             );
             process::abort();

@@ -55,14 +55,16 @@ impl BrokerHandle {
         BrokerHandle { bound, events, shared, all_gone, threads }
     }
 
-    /// The first TCP address that the broker listens on, with the port that it took; `0.0.0.0:0` where there is none.
+    /// The first TCP address that the broker listens on, with the port that it took; `0.0.0.0:0`
+    /// where there is none.
     pub fn local_addr(&self) -> SocketAddr {
-        let tcp = |url: &ListenUrl| if let ListenUrl::Tcp(address) = url { Some(*address) } else { None };
+        let tcp =
+            |url: &ListenUrl| if let ListenUrl::Tcp(address) = url { Some(*address) } else { None };
         self.listeners().find_map(tcp).unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
     }
 
-    /// Where the broker listens, in the order of [`Config::listeners`](super::Config::listeners), with the ports that it
-    /// took.
+    /// Where the broker listens, in the order of [`Config::listeners`](super::Config::listeners),
+    /// with the ports that it took.
     pub fn listeners(&self) -> impl Iterator<Item = &ListenUrl> {
         self.bound.iter().map(|bound| bound.url())
     }
@@ -79,18 +81,21 @@ impl BrokerHandle {
     /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic).
     pub fn get_topic(&self, topic: &str) -> Result<Option<Value>, Refusal> {
         let topic = Topic::parse(topic)?;
-        let Some(payload) = self.ask(|reply| Query::Get(topic, reply)).flatten() else { return Ok(None) };
+        let Some(payload) = self.ask(|reply| Query::Get(topic, reply)).flatten() else {
+            return Ok(None);
+        };
         let mut document = Document::new();
         let root = payload.decode(&mut document, &self.shared.config.limits)?;
         Ok(Some(to_value(document.view(payload.source(), root))))
     }
 
-    /// Publishes a value as a client would: stored as the topic's last value, and routed to every subscriber when
-    /// this returns. It does not wait for a disk, whatever [`Config::fsync`](super::Config::fsync) says;
-    /// [`flush`](Self::flush) does.
+    /// Publishes a value as a client would: stored as the topic's last value, and routed to every
+    /// subscriber when this returns. It does not wait for a disk, whatever
+    /// [`Config::fsync`](super::Config::fsync) says; [`flush`](Self::flush) does.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), and whatever a client's message would be refused for.
+    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), and whatever a
+    /// client's message would be refused for.
     pub fn put_topic(&self, topic: &str, value: &Value) -> Result<(), Refusal> {
         let topic = Topic::parse(topic)?;
         let payload = Payload::of_value(topic.as_str(), value, &self.shared.config.limits)?;
@@ -98,17 +103,21 @@ impl BrokerHandle {
         self.ask(|reply| Query::Put(batch, reply)).unwrap_or(Ok(()))
     }
 
-    /// Waits until everything that was stored or cleared before is in the store: with [`Fsync::Always`](crate::broker::Fsync::Always)
-    /// and [`Fsync::Interval`](crate::broker::Fsync::Interval) on the disk, which with the latter takes up to an interval, and
-    /// with [`Fsync::Never`](crate::broker::Fsync::Never) in the hands of the system. There is nothing to wait for where memory ends with the process.
+    /// Waits until everything that was stored or cleared before is in the store: with
+    /// [`Fsync::Always`](crate::broker::Fsync::Always) and
+    /// [`Fsync::Interval`](crate::broker::Fsync::Interval) on the disk, which with the latter takes
+    /// up to an interval, and with [`Fsync::Never`](crate::broker::Fsync::Never) in the hands of
+    /// the system. There is nothing to wait for where memory ends with the process.
     ///
     /// # Errors
-    /// [`ErrorCode::StorageFailed`](crate::protocol::ErrorCode::StorageFailed) where the store could not write. The broker goes on trying.
+    /// [`ErrorCode::StorageFailed`](crate::protocol::ErrorCode::StorageFailed) where the store
+    /// could not write. The broker goes on trying.
     pub fn flush(&self) -> Result<(), Refusal> {
         self.ask(Query::Saved).flatten().map_or(Ok(()), |ticket| ticket.wait())
     }
 
-    /// Forgets the last value of a topic, as [`put_topic`](Self::put_topic) stores one. Returns whether there was one.
+    /// Forgets the last value of a topic, as [`put_topic`](Self::put_topic) stores one. Returns
+    /// whether there was one.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic).
@@ -133,8 +142,9 @@ impl BrokerHandle {
         stats
     }
 
-    /// Stops the broker: no new clients, what was accepted is routed and written out (for at most 5 s), every thread is
-    /// joined. What could not be saved is in the log; [`close`](Self::close) returns it.
+    /// Stops the broker: no new clients, what was accepted is routed and written out (for at most 5
+    /// s), every thread is joined. What could not be saved is in the log; [`close`](Self::close)
+    /// returns it.
     pub fn shutdown(mut self) {
         let _ = self.stop();
     }
@@ -169,18 +179,21 @@ impl BrokerHandle {
         listeners.into_iter().for_each(join);
         // Whoever comes now is refused by the system.
         drop(bound);
-        // Sessions read what has arrived and end; the dispatcher ends after the last of them; then every outbox closes,
-        // and every writer ends when it is written out.
+        // Sessions read what has arrived and end; the dispatcher ends after the last of them; then
+        // every outbox closes, and every writer ends when it is written out.
         self.shared.connections.shut_down(Shutdown::Read);
         self.shared.parked.end();
         self.events = None;
-        if self.all_gone.recv_timeout(GRACE) != Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
+        if self.all_gone.recv_timeout(GRACE)
+            != Err(crossbeam_channel::RecvTimeoutError::Disconnected)
+        {
             tracing::warn!("some clients did not read what was waiting for them; it is dropped");
             self.shared.connections.shut_down(Shutdown::Both);
         }
         dispatcher.into_iter().for_each(join);
         // It writes what is left and ends. A panic was reported where it happened.
-        let saved = store_writer.map_or(Ok(()), |store_writer| store_writer.join().unwrap_or(Ok(())));
+        let saved =
+            store_writer.map_or(Ok(()), |store_writer| store_writer.join().unwrap_or(Ok(())));
         if let Err(unsaved) = &saved {
             tracing::error!("{unsaved}");
         }

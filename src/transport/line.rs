@@ -1,9 +1,11 @@
-//! One connection in three parts: a [`Line`] for whoever may only look at it or shut it down, [`Incoming`] for the session,
-//! which reads, and [`Outgoing`] for the writer. The last two are values that move and cannot be cloned, so that only the
-//! session reads and only the writer writes.
+//! One connection in three parts: a [`Line`] for whoever may only look at it or shut it down,
+//! [`Incoming`] for the session, which reads, and [`Outgoing`] for the writer. The last two are
+//! values that move and cannot be cloned, so that only the session reads and only the writer
+//! writes.
 //!
-//! What is read and written is plain text. Where a connection seals it, that happens here, and its users see no more of it
-//! than that a read may bring nothing yet and that a write may leave something behind.
+//! What is read and written is plain text. Where a connection seals it, that happens here, and its
+//! users see no more of it than that a read may bring nothing yet and that a write may leave
+//! something behind.
 
 #[cfg(test)]
 mod sealed;
@@ -31,7 +33,8 @@ const DISCARDED: usize = 4_096;
 /// Reads of it, each time that there is something.
 const MOST_DISCARDS: usize = 16;
 
-/// A connection, for whoever looks at it or shuts it down. A TCP socket and a Unix socket are one to it.
+/// A connection, for whoever looks at it or shuts it down. A TCP socket and a Unix socket are one
+/// to it.
 #[derive(Clone, Debug)]
 pub(super) struct Line(Arc<Socket>);
 
@@ -111,8 +114,8 @@ impl Line {
         let _ = self.0.shutdown(how);
     }
 
-    /// Whether the peer is not there any more. One that has sent its last may still read, and is given up only in a crowd:
-    /// whoever has left for good looks the same.
+    /// Whether the peer is not there any more. One that has sent its last may still read, and is
+    /// given up only in a crowd: whoever has left for good looks the same.
     pub(super) fn is_gone(&self, is_crowded: bool) -> bool {
         let ends = PollFlags::HUP | PollFlags::ERR;
         let ends = if is_crowded { ends | PollFlags::RDHUP } else { ends };
@@ -149,7 +152,8 @@ impl Incoming {
         self.line.0.set_read_timeout(Some(patience))
     }
 
-    /// Whether something has begun that brings plain text when it is whole, so that the peer is not idle.
+    /// Whether something has begun that brings plain text when it is whole, so that the peer is not
+    /// idle.
     pub(super) fn is_amid(&self) -> bool {
         match &self.text {
             Opening::Plain => false,
@@ -260,7 +264,9 @@ fn send(socket: &Socket, pieces: &[IoSlice<'_>], wait: Wait) -> io::Result<usize
         Wait::Tick => SendFlags::NOSIGNAL,
         Wait::No => SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
     };
-    match sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), flags).map_err(io::Error::from) {
+    match sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), flags)
+        .map_err(io::Error::from)
+    {
         Ok(0) => Err(ErrorKind::WriteZero.into()),
         Err(error) => match error.kind() {
             ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => Ok(0),

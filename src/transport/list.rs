@@ -1,13 +1,15 @@
 //! The answer to a `list` of many topics, while it is put together.
 //!
-//! It comes in the order of publication and is told in the order of the names, so it has to be whole before it is written.
-//! Memory for it is claimed as it grows. Where there is none, the rest is let by and the answer says so.
+//! It comes in the order of publication and is told in the order of the names, so it has to be
+//! whole before it is written. Memory for it is claimed as it grows. Where there is none, the rest
+//! is let by and the answer says so.
 
 use crate::broker::Piece;
 use crate::codec::{Account, Claim};
 use crate::protocol::{ErrorCode, Format, Limits, Refusal, Reply, Topic};
 
-/// Bytes of memory that a topic takes beyond its name: its counters, the allocator's own, its place in the list.
+/// Bytes of memory that a topic takes beyond its name: its counters, the allocator's own, its place
+/// in the list.
 const EACH: usize = 48;
 /// Bytes around the topics in a frame.
 const AROUND: usize = 256;
@@ -58,14 +60,16 @@ impl List {
         self.encoded += names().map(|name| most_encoded(self.format, name.as_str())).sum::<usize>();
         if self.encoded > self.most {
             let reason = format!(
-                "the list of these topics is longer than the {} bytes that an answer may have (max-encoded); list a subtree",
+                "the list of these topics is longer than the {} bytes that an answer may have \
+                 (max-encoded); list a subtree",
                 self.most
             );
             self.refuse(Refusal::new(ErrorCode::TooLarge, reason));
         } else if self.memory.try_grow_to(self.names + self.encoded) {
             self.topics.extend(names().map(|name| name.to_topic()));
         } else {
-            let reason = "the broker has no memory left for the list of these topics; list a subtree, or ask again later";
+            let reason = "the broker has no memory left for the list of these topics; list a \
+            subtree, or ask again later";
             self.refuse(Refusal::new(ErrorCode::MemoryFull, reason));
         }
     }

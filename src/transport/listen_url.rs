@@ -10,8 +10,8 @@ const DEFAULT_MODE: u32 = 0o660;
 /// All permissions that there are.
 pub(super) const LARGEST_MODE: u32 = 0o777;
 
-/// Where a broker listens, as a URL: `tcp://127.0.0.1:5000`, for which `127.0.0.1:5000` is short, or
-/// `unix:/run/babelmq.sock`, or with permissions in octal `unix:/run/babelmq.sock?mode=600`.
+/// Where a broker listens, as a URL: `tcp://127.0.0.1:5000`, for which `127.0.0.1:5000` is short,
+/// or `unix:/run/babelmq.sock`, or with permissions in octal `unix:/run/babelmq.sock?mode=600`.
 ///
 /// ```
 /// use babelmq::ListenUrl;
@@ -30,8 +30,8 @@ pub enum ListenUrl {
     Tcp(SocketAddr),
     /// A Unix socket, for clients on the same machine.
     Unix {
-        /// Where it lies. A socket that an earlier broker has left there is replaced; one that somebody listens on, or
-        /// any other file, is not.
+        /// Where it lies. A socket that an earlier broker has left there is replaced; one that
+        /// somebody listens on, or any other file, is not.
         path: PathBuf,
         /// Who may connect, as permissions of the file.
         mode: u32,
@@ -43,16 +43,20 @@ pub enum ListenUrl {
 #[non_exhaustive]
 pub enum ParseListenUrlError {
     /// It has a scheme that no listener speaks.
-    #[error("{0}:// is no scheme that can be listened on; there are tcp://HOST:PORT and unix:/PATH")]
+    #[error(
+        "{0}:// is no scheme that can be listened on; there are tcp://HOST:PORT and unix:/PATH"
+    )]
     Scheme(String),
     /// Its address is none.
     #[error(
-        "{0:?} is no address to listen on; it is a number and a port, as in 127.0.0.1:5000 or [::1]:5000"
+        "{0:?} is no address to listen on; it is a number and a port, as in 127.0.0.1:5000 or \
+         [::1]:5000"
     )]
     Address(String),
     /// Its path is relative: that would depend on where the broker was started.
     #[error(
-        "the path of a Unix socket begins with a slash, as in unix:/run/babelmq.sock, and {0:?} does not"
+        "the path of a Unix socket begins with a slash, as in unix:/run/babelmq.sock, and {0:?} \
+         does not"
     )]
     Path(String),
     /// It sets what cannot be set there.
@@ -78,13 +82,15 @@ impl FromStr for ListenUrl {
             Some((scheme, _)) => return Err(ParseListenUrlError::Scheme(scheme.to_owned())),
             None => text,
         };
-        let parsed = address.parse().map_err(|_| ParseListenUrlError::Address(address.to_owned()))?;
+        let parsed =
+            address.parse().map_err(|_| ParseListenUrlError::Address(address.to_owned()))?;
         Ok(ListenUrl::Tcp(parsed))
     }
 }
 
 fn unix(text: &str) -> Result<ListenUrl, ParseListenUrlError> {
-    let (path, options) = text.split_once('?').map_or((text, None), |(path, options)| (path, Some(options)));
+    let (path, options) =
+        text.split_once('?').map_or((text, None), |(path, options)| (path, Some(options)));
     if !path.starts_with('/') {
         return Err(ParseListenUrlError::Path(path.to_owned()));
     }
@@ -119,9 +125,11 @@ mod tests {
         for text in ["127.0.0.1:5000", "[::1]:0", "unix:/run/b.sock", "unix:/run/b.sock?mode=600"] {
             assert_eq!(text.parse::<ListenUrl>().unwrap().to_string(), text);
         }
-        for (text, same) in
-            [("tcp://[::]:1", "[::]:1"), ("unix:///a b", "unix:/a b"), ("unix:/a?mode=0660", "unix:/a")]
-        {
+        for (text, same) in [
+            ("tcp://[::]:1", "[::]:1"),
+            ("unix:///a b", "unix:/a b"),
+            ("unix:/a?mode=0660", "unix:/a"),
+        ] {
             assert_eq!(text.parse::<ListenUrl>().unwrap().to_string(), same);
         }
     }

@@ -52,13 +52,17 @@ impl Listener {
                 Ok(()) => {}
                 // The peer gave up before it was accepted.
                 Err(error)
-                    if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::ConnectionAborted | ErrorKind::Interrupted
+                    ) => {}
                 Err(error) => {
                     if !exhausted {
                         exhausted = true;
                         tracing::warn!(
                             listener = %self.bound.url(), %error,
-                            "cannot accept connections; waiting (is the limit of open files or threads too low?)"
+                            "cannot accept connections; waiting (is the limit of open files or \
+                             threads too low?)"
                         );
                     }
                     thread::park_timeout(EXHAUSTED_PAUSE);
@@ -71,7 +75,9 @@ impl Listener {
         let client = ClientId(self.shared.next_client.fetch_add(1, Ordering::Relaxed));
         self.set_options(&socket, peer)?;
         let (line, incoming, outgoing) = self.line(socket);
-        if let Err(why) = self.shared.connections.add(client, peer.origin(), line, &self.shared.config) {
+        if let Err(why) =
+            self.shared.connections.add(client, peer.origin(), line, &self.shared.config)
+        {
             self.turn_away(incoming, outgoing, peer, why);
             return Ok(());
         }
@@ -79,7 +85,8 @@ impl Listener {
             self.shared.connections.remove(client);
             let memory = self.shared.memory.total();
             let why = format!(
-                "this broker has no memory for more connections ({memory} bytes are its budget for everything); try again later"
+                "this broker has no memory for more connections ({memory} bytes are its budget for \
+                 everything); try again later"
             );
             self.turn_away(incoming, outgoing, peer, why);
             return Ok(());
@@ -108,11 +115,14 @@ impl Listener {
         if let Some(time) = self.shared.config.keepalive {
             let time = time.clamp(SHORTEST_KEEPALIVE, LONGEST_KEEPALIVE);
             let interval = time.min(KEEPALIVE_INTERVAL);
-            let keepalive =
-                TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(KEEPALIVE_PROBES);
+            let keepalive = TcpKeepalive::new()
+                .with_time(time)
+                .with_interval(interval)
+                .with_retries(KEEPALIVE_PROBES);
             socket.set_tcp_keepalive(&keepalive)?;
-            // The system asks nobody who has yet to acknowledge something, and sends that again for a quarter of an hour.
-            // A client that is there and does not read is for the writer to judge, so it is not given up earlier.
+            // The system asks nobody who has yet to acknowledge something, and sends that again for
+            // a quarter of an hour. A client that is there and does not read is for the writer to
+            // judge, so it is not given up earlier.
             let asked = time.saturating_add(interval * KEEPALIVE_PROBES);
             let unheard = asked.max(self.shared.config.write_timeout).min(LONGEST_USER_TIMEOUT);
             socket.set_tcp_user_timeout(Some(unheard))?;

@@ -1,9 +1,10 @@
 //! Sockets and threads: who listens, who reads, who writes.
 //!
-//! [`Broker::start`] opens the listening socket and spawns the dispatcher, the listener and the attendant. The listener
-//! spawns a session for each connection, and a session a writer when there is first something to write. A session whose
-//! client is silent is parked with the attendant, without a thread; where there are many writers, those that are silent share
-//! the threads of a pool.
+//! [`Broker::start`] opens the listening socket and spawns the dispatcher, the listener and the
+//! attendant. The listener spawns a session for each connection, and a session a writer when there
+//! is first something to write. A session whose client is silent is parked with the attendant,
+//! without a thread; where there are many writers, those that are silent share the threads of a
+//! pool.
 
 mod allowances;
 mod bound;

@@ -54,7 +54,11 @@ mod tests {
             (5, 0, long, true),
         ] {
             pace.note(bytes);
-            assert_eq!(pace.is_slow(start + HURRIED * seconds, frame), expected, "{bytes} of {frame}");
+            assert_eq!(
+                pace.is_slow(start + HURRIED * seconds, frame),
+                expected,
+                "{bytes} of {frame}"
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Sessions that wait for a client that sends nothing, without a thread of their own.
 //!
-//! A subscriber that only listens needs its writer and nobody who blocks on its silence. Its session is parked here: one
-//! thread waits for all parked sockets, and gives a session a thread again as soon as there is something to read.
+//! A subscriber that only listens needs its writer and nobody who blocks on its silence. Its
+//! session is parked here: one thread waits for all parked sockets, and gives a session a thread
+//! again as soon as there is something to read.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -19,7 +20,8 @@ use super::line::Incoming;
 use super::session::{EXHAUSTED_PAUSE, Session};
 use crate::broker::ClientId;
 
-/// How long a client that was turned away is listened to, so that what it sends does not destroy what it was told.
+/// How long a client that was turned away is listened to, so that what it sends does not destroy
+/// what it was told.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Clients that are turned away in this manner at the same time; more are just closed.
 const MAX_LEAVING: usize = 1_024;
@@ -77,14 +79,18 @@ impl Parked {
     /// The session, where the system cannot watch its socket.
     pub(super) fn park(&self, session: Box<Session>) -> Result<(), Box<Session>> {
         let mut inner = self.inner.lock();
-        // Looked at under the lock: an attendant that ends takes out who is parked, and nobody comes after that.
+        // Looked at under the lock: an attendant that ends takes out who is parked, and nobody
+        // comes after that.
         if self.ending.load(Ordering::Acquire) {
             return Err(session);
         }
         // What has arrived meanwhile is reported at once.
         let token = Token(session.client().0 as usize);
-        let watched =
-            self.registry.register(&mut SourceFd(&session.line().as_raw_fd()), token, Interest::READABLE);
+        let watched = self.registry.register(
+            &mut SourceFd(&session.line().as_raw_fd()),
+            token,
+            Interest::READABLE,
+        );
         if watched.is_err() {
             return Err(session);
         }
@@ -104,8 +110,11 @@ impl Parked {
         }
         inner.next_leaving += 1;
         let token = LEAVING | inner.next_leaving;
-        let watched =
-            self.registry.register(&mut SourceFd(&incoming.as_raw_fd()), Token(token), Interest::READABLE);
+        let watched = self.registry.register(
+            &mut SourceFd(&incoming.as_raw_fd()),
+            Token(token),
+            Interest::READABLE,
+        );
         if watched.is_ok() {
             inner.leaving.insert(token, (incoming, Instant::now() + FAREWELL));
             drop(inner);
@@ -116,7 +125,8 @@ impl Parked {
 
     /// Ends the attendant, and with it every parked session, when the broker stops.
     pub(super) fn end(&self) {
-        // Under the lock, so that no session is parked after the attendant has looked for the last time.
+        // Under the lock, so that no session is parked after the attendant has looked for the last
+        // time.
         let inner = self.inner.lock();
         self.ending.store(true, Ordering::Release);
         drop(inner);
@@ -138,11 +148,13 @@ impl Attendant {
             if let Err(error) = self.poll.poll(&mut events, self.patience())
                 && error.kind() != ErrorKind::Interrupted
             {
-                tracing::error!(%error, "cannot wait for idle connections; each gets a thread again");
+                tracing::error!(%error, "cannot wait for idle connections; each gets a thread \
+                again");
                 self.parked.end();
-                let sessions = self.parked.all().into_iter().chain(std::mem::take(&mut self.stranded));
-                // Those for which there is no thread end with that; first all of them let go of the dispatcher, so that
-                // none waits for a writer that waits for the others.
+                let sessions =
+                    self.parked.all().into_iter().chain(std::mem::take(&mut self.stranded));
+                // Those for which there is no thread end with that; first all of them let go of the
+                // dispatcher, so that none waits for a writer that waits for the others.
                 let mut rest: Vec<_> = sessions
                     .filter_map(|session| session.start().err())
                     .map(|(session, _)| session)
@@ -168,7 +180,8 @@ impl Attendant {
                 if let Err((session, error)) = session.start() {
                     if !exhausted {
                         exhausted = true;
-                        tracing::warn!(%error, "cannot start a thread for a connection that is no longer idle; trying again");
+                        tracing::warn!(%error, "cannot start a thread for a connection that is no \
+                        longer idle; trying again");
                     }
                     self.stranded.push(session);
                 }
@@ -178,8 +191,8 @@ impl Attendant {
         self.finish();
     }
 
-    /// Ends all sessions that have no thread. None needs one for that: first all of them let go of the dispatcher, which
-    /// then ends, and with it their writers.
+    /// Ends all sessions that have no thread. None needs one for that: first all of them let go of
+    /// the dispatcher, which then ends, and with it their writers.
     fn finish(&mut self) {
         let mut sessions = std::mem::take(&mut self.stranded);
         sessions.extend(self.parked.all());

@@ -1,9 +1,10 @@
 //! Writers that have no thread of their own.
 //!
-//! A subscriber that is kept busy has a thread that writes to it and blocks on its socket. Where there are thousands, most of
-//! them are silent most of the time, and to wake a thread for each takes longer than to write to it. So beyond
-//! [`OWN_THREADS`] writers rest here, and a few threads take turns with those that are called. A turn never waits: who finds
-//! a socket full, or is to wait for something else, or does not come to an end, gets a thread of its own until it has been
+//! A subscriber that is kept busy has a thread that writes to it and blocks on its socket. Where
+//! there are thousands, most of them are silent most of the time, and to wake a thread for each
+//! takes longer than to write to it. So beyond [`OWN_THREADS`] writers rest here, and a few threads
+//! take turns with those that are called. A turn never waits: who finds a socket full, or is to
+//! wait for something else, or does not come to an end, gets a thread of its own until it has been
 //! silent for a while.
 
 use std::collections::HashMap;
@@ -78,7 +79,8 @@ impl Pool {
         self.inner.lock().calls.clone()
     }
 
-    /// Whether so many writers have threads that one which has nothing to do should give its own back.
+    /// Whether so many writers have threads that one which has nothing to do should give its own
+    /// back.
     pub(super) fn is_crowded(&self) -> bool {
         self.threads.load(Ordering::Relaxed) > OWN_THREADS
     }
@@ -105,9 +107,11 @@ pub(super) fn thread_count() -> usize {
     available_parallelism().map_or(1, usize::from).min(MOST_THREADS)
 }
 
-/// Gives a new writer a thread, or lets it rest where there are many. Nothing has been sent to it yet.
+/// Gives a new writer a thread, or lets it rest where there are many. Nothing has been sent to it
+/// yet.
 pub(super) fn place(shared: &Arc<Shared>, mut writer: Box<Writer>) {
-    // A thread has the priority of the one that starts it; one of the pool's starts this writer's when it is busy.
+    // A thread has the priority of the one that starts it; one of the pool's starts this writer's
+    // when it is busy.
     if !has_given_way() && shared.pool.threads.load(Ordering::Relaxed) < OWN_THREADS {
         match start(shared, writer) {
             Ok(()) => return,
@@ -162,7 +166,8 @@ fn serve(shared: &Arc<Shared>, writer: Box<Writer>) {
     {
         match writer.do_without_thread() {
             Ok(true) => {
-                tracing::warn!(client = %writer.client(), %error, "cannot start a thread that writes to a client; trying again");
+                tracing::warn!(client = %writer.client(), %error, "cannot start a thread that \
+                writes to a client; trying again");
             }
             Ok(false) => {}
             Err(error) => return writer.give_up(&error),
@@ -191,9 +196,11 @@ fn take_turns(shared: &Arc<Shared>, mut writer: Box<Writer>) -> Option<Box<Write
 /// # Errors
 /// The writer, and what the system says where it has no thread left.
 fn start(shared: &Arc<Shared>, writer: Box<Writer>) -> Result<(), (Box<Writer>, io::Error)> {
-    // The thread gets its writer when it runs: one that could not be given to a thread must not be lost with it.
+    // The thread gets its writer when it runs: one that could not be given to a thread must not be
+    // lost with it.
     let (hand_over, take) = bounded::<Box<Writer>>(1);
-    let (client, line, has_thread) = (writer.client(), writer.line().clone(), HasThread::new(shared));
+    let (client, line, has_thread) =
+        (writer.client(), writer.line().clone(), HasThread::new(shared));
     let thread = threads::start(format!("writer-{client}"), WRITER_STACK, move || {
         let shared = &has_thread.0;
         let _panics = CountPanic(shared.counters.clone());

@@ -1,8 +1,9 @@
 //! Threads that take long give way to those that do not.
 //!
-//! There is a thread for each client, and where hundreds of them compute at once on a few processors, whoever has only a small
-//! message to pass waits for its turn behind all of them. So in a crowd a session that takes in much at once, and a writer that
-//! writes much, lowers its own priority, which every thread may; it lasts as long as the thread. Nothing is slower for it as
+//! There is a thread for each client, and where hundreds of them compute at once on a few
+//! processors, whoever has only a small message to pass waits for its turn behind all of them. So
+//! in a crowd a session that takes in much at once, and a writer that writes much, lowers its own
+//! priority, which every thread may; it lasts as long as the thread. Nothing is slower for it as
 //! long as there are processors to spare.
 
 use std::cell::Cell;
@@ -23,7 +24,8 @@ thread_local! {
 /// Lowers the priority of this thread, if so many bytes take long and the thread is one of many.
 pub(super) fn give_way(bytes: usize, is_crowded: bool) {
     if bytes >= LONG && is_crowded && !HAS_GIVEN_WAY.replace(true) {
-        // Of Linux's threads each has a priority of its own. Where it cannot be lowered, it stays as it is.
+        // Of Linux's threads each has a priority of its own. Where it cannot be lowered, it stays
+        // as it is.
         let _ = setpriority_process(None, LOWEST);
     }
 }

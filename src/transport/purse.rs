@@ -10,8 +10,8 @@ use super::session::Shared;
 use crate::broker::{Event, Lane, Queued, Use};
 use crate::codec::{Account, Claim, Share, Workspace};
 
-/// Bytes of memory that a connection takes with two threads: their stacks as far as they are used, its session and writer,
-/// the smallest buffer. One that is idle among many takes a fifth of that.
+/// Bytes of memory that a connection takes with two threads: their stacks as far as they are used,
+/// its session and writer, the smallest buffer. One that is idle among many takes a fifth of that.
 const CONNECTION: usize = 48 << 10;
 /// Buffers up to this size are part of that.
 pub(super) const SMALL_BUFFER: usize = 4 << 10;
@@ -88,13 +88,17 @@ impl Purse {
         self.workspace.clone()
     }
 
-    /// Whether a buffer may take so many bytes for what has yet to begin: only while nobody waits, and half of the memory
-    /// is free for frames that have begun.
+    /// Whether a buffer may take so many bytes for what has yet to begin: only while nobody waits,
+    /// and half of the memory is free for frames that have begun.
     pub(super) fn try_to_read_ahead(&mut self, size: usize) -> bool {
-        let Some(share) = self.frames.account().map(|account| account.share().clone()) else { return true };
+        let Some(share) = self.frames.account().map(|account| account.share().clone()) else {
+            return true;
+        };
         let more = size.saturating_sub(self.frames.bytes());
         size <= SMALL_BUFFER
-            || (!share.is_wanted() && share.used() + more <= share.limit() / 2 && self.try_buffer(size))
+            || (!share.is_wanted()
+                && share.used() + more <= share.limit() / 2
+                && self.try_buffer(size))
     }
 
     /// Whether a session waits for memory for a frame.
@@ -122,8 +126,8 @@ impl Purse {
         self.lane.claim(cost)
     }
 
-    /// Claims memory for messages on their way, as soon as there is as much. What one connection can never have at once is
-    /// charged when it is used.
+    /// Claims memory for messages on their way, as soon as there is as much. What one connection
+    /// can never have at once is charged when it is used.
     pub(super) fn fly(&self, bytes: usize, events: &Sender<Event>, shared: &Shared) -> Claim {
         let bytes = bytes.min(self.in_flight.share().most_for_one());
         if self.in_flight.held() + bytes <= MODEST {

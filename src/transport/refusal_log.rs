@@ -1,4 +1,5 @@
-//! Refused messages in the log: a few of each client, so that one that sends nothing else does not fill the disk.
+//! Refused messages in the log: a few of each client, so that one that sends nothing else does not
+//! fill the disk.
 
 use std::time::{Duration, Instant};
 
@@ -49,7 +50,8 @@ impl RefusalLog {
     pub(super) fn end(&mut self) {
         if self.unlogged > 0 {
             let RefusalLog { client, peer, unlogged: messages, .. } = *self;
-            tracing::info!(%client, %peer, messages, "more messages refused than are logged one by one");
+            tracing::info!(%client, %peer, messages, "more messages refused than are logged one by \
+            one");
             self.unlogged = 0;
         }
     }

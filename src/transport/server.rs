@@ -22,8 +22,8 @@ use super::pool::{self, Pool};
 use super::session::Shared;
 use super::threads;
 use crate::broker::{
-    BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Fsync, Memory, NoStore, QueueLimits, Store,
-    StoreError, StoreLimits, StoreWriter, Subtree,
+    BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Fsync, Memory, NoStore,
+    QueueLimits, Store, StoreError, StoreLimits, StoreWriter, Subtree,
 };
 use crate::codec::BufferPool;
 use crate::protocol::{
@@ -31,8 +31,8 @@ use crate::protocol::{
     DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_WRITE_TIMEOUT, Limits,
 };
 
-/// Events that may wait for the dispatcher. An event is what one read brought, so this is a bound on memory: sessions
-/// that find it full stop reading, and TCP slows their producers down.
+/// Events that may wait for the dispatcher. An event is what one read brought, so this is a bound
+/// on memory: sessions that find it full stop reading, and TCP slows their producers down.
 const EVENTS: usize = 256;
 
 /// How a broker runs.
@@ -40,8 +40,9 @@ const EVENTS: usize = 256;
 pub struct Config {
     /// Where it listens, all of it; port 0 takes any that is free. Default 127.0.0.1:5000.
     pub listeners: Vec<ListenUrl>,
-    /// Bytes of memory that the broker may use, all in all; `None` is three quarters of what the machine has, or the group
-    /// of processes that it runs in, where that is less. `limits` and `store` are cut to what fits.
+    /// Bytes of memory that the broker may use, all in all; `None` is three quarters of what the
+    /// machine has, or the group of processes that it runs in, where that is less. `limits` and
+    /// `store` are cut to what fits.
     pub memory: Option<usize>,
     /// What a client may send.
     pub limits: Limits,
@@ -57,7 +58,8 @@ pub struct Config {
     pub fsync_interval: Duration,
     /// Connections at the same time. Default 10,000.
     pub max_connections: usize,
-    /// Connections from one address, or from one user by Unix sockets, at the same time. Default: as many as there may be.
+    /// Connections from one address, or from one user by Unix sockets, at the same time. Default:
+    /// as many as there may be.
     pub max_connections_per_address: usize,
     /// Subscriptions of one connection. Default 65,536.
     pub max_subscriptions: usize,
@@ -65,9 +67,10 @@ pub struct Config {
     pub frame_timeout: Duration,
     /// Time in which a client must take some of what is written to it. Default 30 s.
     pub write_timeout: Duration,
-    /// Time without a byte after which the system asks a peer whether it is there; `None` never asks. Default 60 s. What
-    /// does not answer is gone after three questions more, 10 s apart, or as far apart as this is long if that is less;
-    /// and one that acknowledges nothing after as much time, or after `write_timeout` if that is more.
+    /// Time without a byte after which the system asks a peer whether it is there; `None` never
+    /// asks. Default 60 s. What does not answer is gone after three questions more, 10 s apart, or
+    /// as far apart as this is long if that is less; and one that acknowledges nothing after as
+    /// much time, or after `write_timeout` if that is more.
     pub keepalive: Option<Duration>,
 }
 
@@ -119,7 +122,8 @@ pub enum StartError {
     /// What the store has kept cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A thread could not be started, or the system has no descriptor for watching idle connections.
+    /// A thread could not be started, or the system has no descriptor for watching idle
+    /// connections.
     #[error("cannot start the broker's threads: {0}")]
     Thread(#[from] io::Error),
 }
@@ -133,7 +137,8 @@ fn explain(url: &ListenUrl, error: &io::Error) -> String {
             "permission denied; ports below 1024 need privileges".into()
         }
         (io::ErrorKind::PermissionDenied, ListenUrl::Unix { .. }) => {
-            "permission denied; the broker must be allowed to write to the folder that the socket lies in"
+            "permission denied; the broker must be allowed to write to the folder that the socket \
+             lies in"
                 .into()
         }
         _ => error.to_string(),
@@ -145,7 +150,8 @@ fn explain(url: &ListenUrl, error: &io::Error) -> String {
 pub struct Broker;
 
 impl Broker {
-    /// Starts a broker whose memory ends with the process; it accepts connections when this returns.
+    /// Starts a broker whose memory ends with the process; it accepts connections when this
+    /// returns.
     ///
     /// # Errors
     /// [`StartError`] where the address cannot be listened on.
@@ -156,11 +162,15 @@ impl Broker {
     /// Starts a broker that remembers what `store` has kept, and keeps its last values there.
     ///
     /// # Errors
-    /// [`StartError`] where the address cannot be listened on, the store cannot be read, or a thread cannot be started.
-    /// Nothing of the broker runs then.
-    pub fn start_with(mut config: Config, store: Box<dyn Store>) -> Result<BrokerHandle, StartError> {
+    /// [`StartError`] where the address cannot be listened on, the store cannot be read, or a
+    /// thread cannot be started. Nothing of the broker runs then.
+    pub fn start_with(
+        mut config: Config,
+        store: Box<dyn Store>,
+    ) -> Result<BrokerHandle, StartError> {
         let bound = |url: &ListenUrl| {
-            let bound = Bound::listen(url).map_err(|source| StartError::Listen { url: url.clone(), source });
+            let bound = Bound::listen(url)
+                .map_err(|source| StartError::Listen { url: url.clone(), source });
             bound.map(Arc::new)
         };
         let bound = config.listeners.iter().map(bound).collect::<Result<Vec<_>, _>>()?;
@@ -169,12 +179,17 @@ impl Broker {
             let max_connections = config.max_connections;
             tracing::warn!(max_connections, "{shortage}");
         }
-        let memory = config.memory.or_else(available_memory).map_or_else(Memory::unlimited, Memory::new);
+        let memory =
+            config.memory.or_else(available_memory).map_or_else(Memory::unlimited, Memory::new);
         let cut = memory.cut(config.limits);
         let wanted = mem::replace(&mut config.limits, cut);
         if wanted != config.limits {
             let (memory, limits) = (memory.total(), config.limits);
-            tracing::info!(memory, ?limits, "what a message may be was cut to what fits the memory");
+            tracing::info!(
+                memory,
+                ?limits,
+                "what a message may be was cut to what fits the memory"
+            );
         }
         let (events, dispatcher_events) = bounded(EVENTS);
         let (alive, all_gone) = bounded(0);
@@ -210,7 +225,8 @@ impl Broker {
         let listeners = bound.into_iter().map(listener).collect();
         // The threads wait for each other by these, so nobody else may keep them.
         drop((events, alive));
-        let work = Work { dispatcher, dispatcher_events, store_writer, attendant, calls, listeners };
+        let work =
+            Work { dispatcher, dispatcher_events, store_writer, attendant, calls, listeners };
         // Where a thread cannot be started, the handle ends those that run.
         work.start(&mut handle.threads, &shared)?;
         Ok(handle)
@@ -228,16 +244,18 @@ struct Work {
 }
 
 impl Work {
-    /// Starts the threads. One that runs is in `threads` at once, and when this returns an error, nothing keeps it from
-    /// ending: what it would wait for is gone.
+    /// Starts the threads. One that runs is in `threads` at once, and when this returns an error,
+    /// nothing keeps it from ending: what it would wait for is gone.
     fn start(self, threads: &mut Threads, shared: &Arc<Shared>) -> io::Result<()> {
-        let Work { dispatcher, dispatcher_events, store_writer, attendant, calls, listeners } = self;
+        let Work { dispatcher, dispatcher_events, store_writer, attendant, calls, listeners } =
+            self;
         threads.dispatcher = Some(threads::spawn("dispatcher".into(), move || {
             let _guard = AbortOnPanic;
             dispatcher.run(&dispatcher_events);
         })?);
         if let Some(store_writer) = store_writer {
-            threads.store_writer = Some(threads::spawn("store".into(), move || store_writer.run())?);
+            threads.store_writer =
+                Some(threads::spawn("store".into(), move || store_writer.run())?);
         }
         threads.attendant = Some({
             let shared = shared.clone();
@@ -245,7 +263,9 @@ impl Work {
         });
         for number in 0..pool::thread_count() {
             let (shared, calls) = (shared.clone(), calls.clone());
-            threads.pool.push(threads::spawn(format!("pool-{number}"), move || pool::run(&shared, &calls))?);
+            threads.pool.push(threads::spawn(format!("pool-{number}"), move || {
+                pool::run(&shared, &calls)
+            })?);
         }
         // The last: until they run there are no clients.
         for listener in listeners {

@@ -22,27 +22,33 @@ use super::server::Config;
 use super::threads;
 use super::write_deadline::write_tick;
 use super::writer::{Ties, Writer};
-use crate::broker::{Backlog, ClientId, Control, Counters, Event, Fate, Memory, Peer, Step, outbox_with};
+use crate::broker::{
+    Backlog, ClientId, Control, Counters, Event, Fate, Memory, Peer, Step, outbox_with,
+};
 use crate::codec::{BufferPool, Claim, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, HEADER_LEN, LARGEST_BUFFER, NextSize, Refusal, whole_frames,
 };
 use crate::wire::{Recent, Taken, take_in};
 
-/// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs, with room.
+/// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs,
+/// with room.
 const SESSION_STACK: usize = 256 << 10;
 /// How long to wait before the next try when the system has no descriptors or threads left.
 pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
-/// Reads that a session still makes after the broker was told to stop, for what had arrived by then.
+/// Reads that a session still makes after the broker was told to stop, for what had arrived by
+/// then.
 const LAST_READS: usize = 16;
 /// How often a session that waits for a permit looks whether its client is still there.
 const PERMIT_TICK: Duration = Duration::from_secs(1);
 /// A session whose client has sent nothing for so long is parked.
 const PARK_AFTER: Duration = Duration::from_secs(5);
-/// The same, where more sessions than the first number have a thread: threads are what the system has fewest of.
+/// The same, where more sessions than the first number have a thread: threads are what the system
+/// has fewest of.
 const PARK_AFTER_IN_A_CROWD: [(usize, Duration); 2] =
     [(1_024, Duration::from_millis(100)), (256, Duration::from_secs(1))];
-/// Bytes that all sessions together read at once, about as many as a processor's cache holds, and what each may at least.
+/// Bytes that all sessions together read at once, about as many as a processor's cache holds, and
+/// what each may at least.
 const READ_AT_ONCE: usize = 1 << 20;
 const SMALLEST_SHARE: usize = 32 << 10;
 
@@ -81,8 +87,8 @@ pub(super) struct Session {
     /// The end that the writer will have.
     outgoing: Option<Outgoing>,
     line: Line,
-    /// The dispatcher holds the other end. It blocks while the dispatcher is behind, and with it the reading, and
-    /// with that the producer.
+    /// The dispatcher holds the other end. It blocks while the dispatcher is behind, and with it
+    /// the reading, and with that the producer.
     events: Sender<Event>,
     shared: Arc<Shared>,
     /// Dropped with the session; the broker waits for all of these when it stops.
@@ -164,7 +170,8 @@ impl Session {
     /// # Errors
     /// The session, and what the system says where it has no thread left.
     pub(super) fn start(self: Box<Session>) -> Result<(), (Box<Session>, io::Error)> {
-        // The thread gets its session when it runs: one that could not be given to a thread must not be lost with it.
+        // The thread gets its session when it runs: one that could not be given to a thread must
+        // not be lost with it.
         let (hand_over, take) = bounded::<Box<Session>>(1);
         let thread = threads::start(format!("session-{}", self.client), SESSION_STACK, move || {
             if let Ok(session) = take.recv() {
@@ -223,8 +230,8 @@ impl Session {
         Pause::Over
     }
 
-    /// Takes in what has arrived, when the broker stops, and lets go of the dispatcher. It does not wait: the socket was shut
-    /// down for reading.
+    /// Takes in what has arrived, when the broker stops, and lets go of the dispatcher. It does not
+    /// wait: the socket was shut down for reading.
     pub(super) fn finish(&mut self) {
         while matches!(self.read_until_pause(), Pause::Idle) {}
         self.let_go();
@@ -233,8 +240,8 @@ impl Session {
     /// Says that the connection is over, and lets go of the dispatcher.
     pub(super) fn take_leave(&mut self) {
         let stopping = self.shared.stopping.load(Ordering::Acquire);
-        // While the broker stops, subscriptions stay until the last message is routed: the dispatcher closes every
-        // outbox when all sessions have let go of its channel.
+        // While the broker stops, subscriptions stay until the last message is routed: the
+        // dispatcher closes every outbox when all sessions have let go of its channel.
         if !stopping && self.writer.is_some() {
             let _ = self.events.send(Event::Detach { client: self.client });
         }
@@ -264,7 +271,8 @@ impl Session {
                     return Ok(Pause::Over);
                 }
             }
-            // Who holds memory for the rest of a frame looks now and then whether somebody waits for it.
+            // Who holds memory for the rest of a frame looks now and then whether somebody waits
+            // for it.
             if is_amid_frame != self.is_amid_frame() {
                 is_amid_frame = !is_amid_frame;
                 let patience = if is_amid_frame { HURRIED } else { awake.park_after() };
@@ -312,7 +320,8 @@ impl Session {
                 taken = self.take_frames()?;
             }
             if awake.is_crowded() || self.purse.is_wanted() {
-                // Of many, most will wait for long; and what is empty is in the way of frames that have begun.
+                // Of many, most will wait for long; and what is empty is in the way of frames that
+                // have begun.
                 self.buffer.release();
                 release_scratch();
             }
@@ -323,7 +332,8 @@ impl Session {
                 self.refuse(Refusal::from(fault), format)?;
                 return self.discard_input();
             }
-            let timeout = if in_the_way && pace.is_slow(Instant::now(), self.buffer.announced().unwrap_or(0))
+            let timeout = if in_the_way
+                && pace.is_slow(Instant::now(), self.buffer.announced().unwrap_or(0))
             {
                 HURRIED
             } else {
@@ -347,7 +357,8 @@ impl Session {
             // What waits for memory here holds nothing but its frames.
             let flight = self.purse.fly(self.recent.room(whole), &self.events, &self.shared);
             self.recent.hold(flight);
-            let [shapes, open] = [self.shared.shapes.load(Ordering::Relaxed), self.shared.counters.open()];
+            let [shapes, open] =
+                [self.shared.shapes.load(Ordering::Relaxed), self.shared.counters.open()];
             self.recent.note_audience(shapes, open);
         }
         let mut taken = take_in(self.buffer.bytes(), limits, &mut self.recent);
@@ -402,19 +413,22 @@ impl Session {
 
     /// Says what is wrong with the stream of frames; it is the last that the client hears.
     fn refuse(&mut self, refusal: Refusal, format: Format) -> io::Result<()> {
-        tracing::info!(client = %self.client, peer = %self.peer, reason = %refusal, "connection refused");
+        tracing::info!(client = %self.client, peer = %self.peer, reason = %refusal, "connection \
+        refused");
         Counters::add(&self.shared.counters.refused, 1);
         self.attach()?;
         self.send(vec![Step::Control(Control::Refuse { refusal, format })], 0);
         Ok(())
     }
 
-    /// The size that the buffer is to have for the next read; `None` where the broker has no memory for the frame that has
-    /// begun, and had none for as long as a frame may take. `starved` is how long that was.
+    /// The size that the buffer is to have for the next read; `None` where the broker has no memory
+    /// for the frame that has begun, and had none for as long as a frame may take. `starved` is how
+    /// long that was.
     ///
-    /// Whoever waits for memory for a part of a frame while it holds another part may wait for whoever does the same. So a
-    /// frame that does not fit the buffer is claimed as a whole, though the buffer only grows with what arrives; and what is
-    /// read ahead takes but a part of the memory, so that there is always some for whole frames.
+    /// Whoever waits for memory for a part of a frame while it holds another part may wait for
+    /// whoever does the same. So a frame that does not fit the buffer is claimed as a whole, though
+    /// the buffer only grows with what arrives; and what is read ahead takes but a part of the
+    /// memory, so that there is always some for whole frames.
     fn make_room(&mut self, starved: &mut Duration) -> Option<usize> {
         let (NextSize { wanted, least }, size) = (self.buffer.next_size(), self.buffer.size());
         if wanted <= size {
@@ -432,7 +446,8 @@ impl Session {
         if least <= size {
             return Some(least);
         }
-        let (began, patience) = (Instant::now(), self.shared.config.frame_timeout.saturating_sub(*starved));
+        let (began, patience) =
+            (Instant::now(), self.shared.config.frame_timeout.saturating_sub(*starved));
         let needed = if frame > 0 { frame } else { least };
         let has_room = self.purse.wait_to_buffer(needed, patience);
         *starved += began.elapsed();
@@ -452,11 +467,16 @@ impl Session {
 
     /// Refuses the frame that has begun, whose rest is skipped as it comes.
     fn refuse_frame(&mut self) -> io::Result<()> {
-        let format =
-            self.buffer.bytes().first().and_then(|byte| Format::from_byte(*byte)).unwrap_or(Format::Json);
+        let format = self
+            .buffer
+            .bytes()
+            .first()
+            .and_then(|byte| Format::from_byte(*byte))
+            .unwrap_or(Format::Json);
         let (here, frame) = (self.buffer.bytes().len(), self.buffer.announced().unwrap_or(0));
         let reason = format!(
-            "the broker has no memory left for a frame of {frame} bytes; send it again later, or less at once"
+            "the broker has no memory left for a frame of {frame} bytes; send it again later, or \
+             less at once"
         );
         self.skip = frame.saturating_sub(here);
         self.buffer.take(here);
@@ -469,8 +489,8 @@ impl Session {
         Ok(())
     }
 
-    /// Reads what nobody wants until the writer has ended the connection, so that unread input does not turn its end
-    /// into a reset that destroys the last frame.
+    /// Reads what nobody wants until the writer has ended the connection, so that unread input does
+    /// not turn its end into a reset that destroys the last frame.
     fn discard_input(&mut self) -> io::Result<Pause> {
         // That may take as long as its client likes, and memory for a frame is not for that.
         self.buffer.take(self.buffer.bytes().len());
@@ -493,7 +513,8 @@ impl Session {
         let Some(outgoing) = self.outgoing.take() else { return Ok(()) };
         let config = &self.shared.config;
         outgoing.set_tick(write_tick(config.write_timeout))?;
-        let (mut outbox, inbox) = outbox_with(config.queue, self.purse.answers(), self.purse.queue());
+        let (mut outbox, inbox) =
+            outbox_with(config.queue, self.purse.answers(), self.purse.queue());
         if let Some(calls) = self.shared.pool.calls() {
             outbox = outbox.calling(self.client, calls);
         }
@@ -516,14 +537,16 @@ impl Session {
 fn unfinished(begun: &[u8], timeout: Duration) -> (Refusal, Format) {
     let format = begun.first().and_then(|byte| Format::from_byte(*byte)).unwrap_or(Format::Json);
     let reason = format!(
-        "a frame was begun, and after {timeout:?} there are only {} bytes of it, its header included; \
+        "a frame was begun, and after {timeout:?} there are only {} bytes of it, its header \
+         included; \
          send each frame as a whole",
         begun.len()
     );
     (Refusal::new(ErrorCode::FrameTimeout, reason), format)
 }
 
-/// However a session ends, by a panic as well, the dispatcher hears of it and its writer is waited for.
+/// However a session ends, by a panic as well, the dispatcher hears of it and its writer is waited
+/// for.
 impl Drop for Session {
     fn drop(&mut self) {
         let _panics = CountPanic(self.shared.counters.clone());

@@ -1,8 +1,9 @@
 //! Threads, as many as the system has room for and no more.
 //!
-//! A thread that is started where the memory maps run out does not fail to start: it starts and aborts the process, because
-//! Rust cannot give it the stack that signals need. So threads are counted from their start until they are joined, and
-//! one too many fails as if the system had refused it.
+//! A thread that is started where the memory maps run out does not fail to start: it starts and
+//! aborts the process, because Rust cannot give it the stack that signals need. So threads are
+//! counted from their start until they are joined, and one too many fails as if the system had
+//! refused it.
 
 use std::io::{self, ErrorKind};
 use std::sync::LazyLock;
@@ -40,8 +41,13 @@ impl Drop for Place {
 /// Starts a thread with a stack of so many bytes.
 ///
 /// # Errors
-/// [`ErrorKind::WouldBlock`] if there are as many threads as there may be, and whatever the system says.
-pub(super) fn start(name: String, stack: usize, run: impl FnOnce() + Send + 'static) -> io::Result<Thread> {
+/// [`ErrorKind::WouldBlock`] if there are as many threads as there may be, and whatever the system
+/// says.
+pub(super) fn start(
+    name: String,
+    stack: usize,
+    run: impl FnOnce() + Send + 'static,
+) -> io::Result<Thread> {
     THREADS.start(name, stack, run)
 }
 
@@ -53,9 +59,11 @@ thread_local! {
 
 #[cfg(test)]
 thread_local! {
-    /// For tests: so many more calls of [`spawn`] by the thread that sets it succeed, and the next one fails.
+    /// For tests: so many more calls of [`spawn`] by the thread that sets it succeed, and the next
+    /// one fails.
     pub(super) static SPAWNS_LEFT: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
-    /// For tests: every thread that the thread that sets it has spawned holds a clone until it ends.
+    /// For tests: every thread that the thread that sets it has spawned holds a clone until it
+    /// ends.
     pub(super) static SPAWNED: std::sync::Arc<()> = std::sync::Arc::default();
 }
 

@@ -44,7 +44,13 @@ impl WriteBatch {
     }
 
     /// Adds part of a run.
-    pub(super) fn share(&mut self, batch: &Arc<Batch>, dialect: Dialect, run: &[u8], segment: Range<usize>) {
+    pub(super) fn share(
+        &mut self,
+        batch: &Arc<Batch>,
+        dialect: Dialect,
+        run: &[u8],
+        segment: Range<usize>,
+    ) {
         if segment.is_empty() {
             return;
         }
@@ -73,12 +79,16 @@ impl WriteBatch {
         self.segments.iter().map(|segment| IoSlice::new(segment.bytes(&self.own))).collect()
     }
 
-    /// Sends what lies behind the first `sent` bytes, as far as the socket takes it at once, and returns how many bytes are
-    /// sent now.
+    /// Sends what lies behind the first `sent` bytes, as far as the socket takes it at once, and
+    /// returns how many bytes are sent now.
     ///
     /// # Errors
     /// Whatever the system says; that the socket is full is none.
-    pub(super) fn send_at_once(&self, outgoing: &mut Outgoing, mut sent: usize) -> io::Result<usize> {
+    pub(super) fn send_at_once(
+        &self,
+        outgoing: &mut Outgoing,
+        mut sent: usize,
+    ) -> io::Result<usize> {
         let mut slices = self.slices();
         let mut rest = slices.as_mut_slice();
         IoSlice::advance_slices(&mut rest, sent);
@@ -111,7 +121,9 @@ impl WriteBatch {
 impl Segment {
     fn bytes<'a>(&'a self, own: &'a [u8]) -> &'a [u8] {
         match self {
-            Segment::Shared(batch, dialect, range) => &batch.run_bytes(batch.run(*dialect))[range.clone()],
+            Segment::Shared(batch, dialect, range) => {
+                &batch.run_bytes(batch.run(*dialect))[range.clone()]
+            }
             Segment::Own(range) => &own[range.clone()],
         }
     }

@@ -34,16 +34,22 @@ pub(super) struct WriteDeadline {
 }
 
 impl WriteDeadline {
-    pub(super) fn new(client: ClientId, write_timeout: Duration, in_flight: Arc<Share>) -> WriteDeadline {
+    pub(super) fn new(
+        client: ClientId,
+        write_timeout: Duration,
+        in_flight: Arc<Share>,
+    ) -> WriteDeadline {
         WriteDeadline { client, write_timeout, in_flight, hurry: OnceCell::new() }
     }
 
-    /// Whether producers wait for what is held for a peer whose queue overflowed. It gets what its socket takes at once.
+    /// Whether producers wait for what is held for a peer whose queue overflowed. It gets what its
+    /// socket takes at once.
     pub(super) fn is_pressed(&self, inbox: &Inbox) -> bool {
         inbox.is_overflowed() && self.in_flight.is_wanted()
     }
 
-    /// Goes on waiting where too little could be written since `progress`; `has_moved` says whether the last try wrote something.
+    /// Goes on waiting where too little could be written since `progress`; `has_moved` says whether
+    /// the last try wrote something.
     ///
     /// # Errors
     /// `TimedOut` when that is too long.
@@ -63,7 +69,8 @@ impl WriteDeadline {
         }
         if progress.elapsed() >= self.write_timeout {
             Counters::add(&counters.write_timeouts, 1);
-            tracing::info!(client = %self.client, timeout = ?self.write_timeout, "the client takes too little of what is written to it");
+            tracing::info!(client = %self.client, timeout = ?self.write_timeout, "the client takes \
+            too little of what is written to it");
             return Err(ErrorKind::TimedOut.into());
         }
         Ok(())
@@ -75,7 +82,8 @@ impl WriteDeadline {
     /// `OutOfMemory` when that is too long.
     pub(super) fn last_without_memory(&self, began: Instant, inbox: &Inbox) -> io::Result<()> {
         if inbox.is_overflowed() || began.elapsed() >= self.write_timeout {
-            tracing::info!(client = %self.client, "the broker has no memory for a long answer to the client");
+            tracing::info!(client = %self.client, "the broker has no memory for a long answer to \
+            the client");
             return Err(ErrorKind::OutOfMemory.into());
         }
         Ok(())

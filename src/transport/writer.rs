@@ -1,8 +1,9 @@
 //! The thread that writes to one connection.
 //!
-//! It owns the write half: it takes deliveries from its inbox, asks each for its bytes in the subscriber's dialect, and
-//! writes as much as is waiting with one call. Where there are many writers, one that is silent has no thread, and writes
-//! in turns of the [`pool`](super::pool) that never wait.
+//! It owns the write half: it takes deliveries from its inbox, asks each for its bytes in the
+//! subscriber's dialect, and writes as much as is waiting with one call. Where there are many
+//! writers, one that is silent has no thread, and writes in turns of the [`pool`](super::pool) that
+//! never wait.
 
 mod gather;
 
@@ -55,7 +56,8 @@ pub(super) struct Writer {
     /// Since when it needs a thread, there is none, and nothing was written.
     without_thread: Option<Instant>,
     scratch: Document,
-    /// Of what may be used for writing long answers. Who has some of it waits for nothing but its client.
+    /// Of what may be used for writing long answers. Who has some of it waits for nothing but its
+    /// client.
     account: Account,
     /// Of what may be used for answers that wait, where pages come from.
     pages: Account,
@@ -141,8 +143,8 @@ impl Writer {
         self.outgoing.line()
     }
 
-    /// Writes until the outbox is closed and empty, or the peer is gone. Returns a writer that has had nothing to write for
-    /// a while, where there are many of them.
+    /// Writes until the outbox is closed and empty, or the peer is gone. Returns a writer that has
+    /// had nothing to write for a while, where there are many of them.
     pub(super) fn run(mut self: Box<Writer>, is_crowded: impl Fn() -> bool) -> Option<Box<Writer>> {
         match self.write_everything(is_crowded) {
             Ok(End::Closed) => self.take_leave(),
@@ -154,21 +156,23 @@ impl Writer {
 
     /// Ends a connection that cannot be written to.
     pub(super) fn give_up(&self, error: &io::Error) {
-        tracing::debug!(client = %self.client, %error, "the connection cannot be written to any more");
+        tracing::debug!(client = %self.client, %error, "the connection cannot be written to any \
+        more");
         // The session is woken by this and ends as well.
         self.line().shut_down(Shutdown::Both);
     }
 
     /// Ends a connection after its last frame.
     fn take_leave(&self) {
-        // Whoever reads the last frame should not lose it to a reset because its own input was left unread: so first
-        // only this direction ends, and the session goes on reading for a moment.
+        // Whoever reads the last frame should not lose it to a reset because its own input was left
+        // unread: so first only this direction ends, and the session goes on reading for a moment.
         self.line().shut_down(Shutdown::Write);
         let _ = self.session.recv_timeout(LINGER);
         self.line().shut_down(Shutdown::Both);
     }
 
-    /// As [`take_leave`](Self::take_leave), if that takes no time; otherwise the writer needs a thread for it.
+    /// As [`take_leave`](Self::take_leave), if that takes no time; otherwise the writer needs a
+    /// thread for it.
     pub(super) fn end_at_once(self: Box<Writer>) -> Option<Box<Writer>> {
         if self.session.try_recv() != Err(TryRecvError::Disconnected) {
             return Some(self);
@@ -196,11 +200,13 @@ impl Writer {
     /// Says that there is no thread for it. Returns whether that is news.
     ///
     /// # Errors
-    /// When it need not go on: its peer takes nothing, or what remains to be done takes a thread, and its session is over.
+    /// When it need not go on: its peer takes nothing, or what remains to be done takes a thread,
+    /// and its session is over.
     pub(super) fn do_without_thread(&mut self) -> io::Result<bool> {
         let is_news = self.without_thread.is_none();
         let since = *self.without_thread.get_or_insert_with(Instant::now);
-        // A session that is over waits for its writer, and has a thread: perhaps the one that is missing.
+        // A session that is over waits for its writer, and has a thread: perhaps the one that is
+        // missing.
         if self.session.try_recv() == Err(TryRecvError::Disconnected) {
             self.deadline.last_in_a_hurry(since)?;
         }
@@ -270,7 +276,10 @@ impl Writer {
     }
 
     /// Waits for the next delivery, for a while where there are many writers.
-    fn next_delivery(&mut self, is_crowded: impl Fn() -> bool) -> Result<(Delivery, Charge), TryRecvError> {
+    fn next_delivery(
+        &mut self,
+        is_crowded: impl Fn() -> bool,
+    ) -> Result<(Delivery, Charge), TryRecvError> {
         if let Some(waiting) = self.inbox.next_waiting() {
             return Ok(waiting);
         }
@@ -281,7 +290,8 @@ impl Writer {
         self.inbox.wait().ok_or(TryRecvError::Disconnected)
     }
 
-    /// Gives memory back before it waits. Who knows for how long: there may be thousands of writers that wait.
+    /// Gives memory back before it waits. Who knows for how long: there may be thousands of writers
+    /// that wait.
     fn shrink(&mut self) {
         self.gathered.shrink();
         release_scratch();
@@ -291,7 +301,8 @@ impl Writer {
         }
     }
 
-    /// Claims memory for as much as is gathered for one write; where there is none, it is gathered in small pieces.
+    /// Claims memory for as much as is gathered for one write; where there is none, it is gathered
+    /// in small pieces.
     fn claim_page(&mut self) {
         if self.page.bytes() == 0 {
             let page = self.pages.try_claim(MAX_BYTES);

@@ -7,8 +7,8 @@ use super::recent::{Like, Recent};
 use crate::broker::{Control, EVENT_COST, Step, fanout_cost, guessed_cost, topic_cost};
 use crate::codec::pickle::PickleMatch;
 use crate::codec::{
-    Batch, BatchEntry, Claim, ControlRequest, Dialect, Document, EagerEncoding, EnvelopeMatch, Mark, Node,
-    Part, PayloadSpan, Request, Topics, read_request,
+    Batch, BatchEntry, Claim, ControlRequest, Dialect, Document, EagerEncoding, EnvelopeMatch,
+    Mark, Node, Part, PayloadSpan, Request, Topics, read_request,
 };
 use crate::protocol::{
     ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
@@ -17,15 +17,16 @@ use crate::protocol::{
 
 /// Bytes that a batch takes beside its messages, about.
 pub(super) const BATCH: usize = 1 << 10;
-/// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those which take turns stand in
-/// the batch once.
+/// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those
+/// which take turns stand in the batch once.
 const SEEN: usize = 64;
 
-/// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read can bring many of them;
-/// what is beyond this is decoded again by the writer that needs it.
+/// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read
+/// can bring many of them; what is beyond this is decoded again by the writer that needs it.
 const MAX_DECODED: usize = 4 << 20;
 
-/// A pickle may take so many times as much memory to be read as its value takes, and is none that expands.
+/// A pickle may take so many times as much memory to be read as its value takes, and is none that
+/// expands.
 const USUAL_TIMES: usize = 3;
 /// However short a message is, it may decode to so much.
 const USUAL: usize = 16 << 10;
@@ -57,7 +58,8 @@ pub(super) struct Intake<'a> {
     refused: usize,
     /// Memory to decode in.
     claim: Claim,
-    /// Bytes that the message that was read last was decoded to, and whether they are more than its length explains.
+    /// Bytes that the message that was read last was decoded to, and whether they are more than its
+    /// length explains.
     size: usize,
     expands: bool,
     /// Bytes that messages decoded to beyond what their lengths explain.
@@ -84,7 +86,8 @@ pub struct Taken {
     pub cost: usize,
     /// Whether there may be more whole frames behind them: what was taken is enough for one event.
     pub more: bool,
-    /// Whether the next frame decodes to far more than its length explains, and there was no permit for that.
+    /// Whether the next frame decodes to far more than its length explains, and there was no permit
+    /// for that.
     pub needs_permit: bool,
     /// Bytes that messages decoded to beyond what their lengths explain.
     pub extra: usize,
@@ -148,8 +151,8 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
 }
 
 impl<'a> Intake<'a> {
-    /// Reads a body in memory that is claimed first: as much as its length explains, and more only where that is not enough
-    /// and there is a permit for it; `None` where there is none.
+    /// Reads a body in memory that is claimed first: as much as its length explains, and more only
+    /// where that is not enough and there is a permit for it; `None` where there is none.
     fn read(
         &mut self,
         source: &'a [u8],
@@ -206,14 +209,16 @@ impl<'a> Intake<'a> {
             self.claim = Claim::nothing();
             self.claim = self.recent.workspace.claim(decoded).ok_or_else(|| {
                 let reason =
-                    "the broker has no memory left to decode a message as long as this; send it again later";
+                    "the broker has no memory left to decode a message as long as this; send it \
+                     again later";
                 Refusal::new(ErrorCode::MemoryFull, reason)
             })?;
         }
         Ok(())
     }
 
-    /// Notes whether what was taken is enough for one event. (Its bytes apart: a read has a quarter of a megabyte.)
+    /// Notes whether what was taken is enough for one event. (Its bytes apart: a read has a quarter
+    /// of a megabyte.)
     #[inline]
     fn note_enough(&mut self) {
         self.is_enough = self.decoded_before + self.decoded > MAX_DECODED || self.cost > EVENT_COST;
@@ -229,7 +234,9 @@ impl<'a> Intake<'a> {
         let (mark, first) = (self.document.mark(), self.document.len());
         let Some(request) = self.read(source, format, body.clone()) else { return false };
         let step = match request {
-            Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self.topic(&topic) {
+            Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self
+                .topic(&topic)
+            {
                 Ok(index) => {
                     if self.expands {
                         self.decoded_before += self.size;
@@ -244,7 +251,8 @@ impl<'a> Intake<'a> {
                     let like = Some(Like { topic: Some(index), retain, ttl, verbatim });
                     match (format, &message.part) {
                         (Format::Json, Part::Value(value)) => {
-                            let is_known = self.recent.known.learn(source, body, value.clone(), &topic);
+                            let is_known =
+                                self.recent.known.learn(source, body, value.clone(), &topic);
                             self.recent.like = like.filter(|_| is_known);
                             self.recent.topic.clear();
                             self.recent.topic.push_str(&topic);
@@ -284,8 +292,8 @@ impl<'a> Intake<'a> {
         true
     }
 
-    /// Takes a frame that differs from the last publish in nothing but its payload and perhaps its topic; returns whether
-    /// it is one.
+    /// Takes a frame that differs from the last publish in nothing but its payload and perhaps its
+    /// topic; returns whether it is one.
     #[inline]
     fn like_the_last(&mut self, at: usize, end: usize) -> bool {
         let Some(like) = self.recent.like else { return false };
@@ -340,8 +348,10 @@ impl<'a> Intake<'a> {
         let body = at - self.start + HEADER_LEN..end - self.start;
         let mark = self.document.mark();
         let known = &self.recent.known_pickle;
-        let plain =
-            Limits { decoded_size: plain_size(body.len()).min(self.limits.decoded_size), ..self.limits };
+        let plain = Limits {
+            decoded_size: plain_size(body.len()).min(self.limits.decoded_size),
+            ..self.limits
+        };
         let Some(PickleMatch { topic, root, size }) =
             known.recognise(source, body.clone(), &mut self.document, &plain)
         else {
@@ -441,7 +451,8 @@ impl<'a> Intake<'a> {
         self.cost += fanout_cost(self.recent.asked.fanout());
         self.decoded_before += decoded;
         let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
-        let claim = self.recent.flight.split(BATCH + asked.room(bytes.len()) + mem::take(&mut self.paid));
+        let claim =
+            self.recent.flight.split(BATCH + asked.room(bytes.len()) + mem::take(&mut self.paid));
         let batch = Batch::new(bytes, document, topics, messages, self.limits)
             .decoding_to(decoded)
             .of_session(asked, ahead)

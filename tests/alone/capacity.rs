@@ -1,4 +1,5 @@
-//! As many clients as a broker is made for, and what it says where the system has not enough for them.
+//! As many clients as a broker is made for, and what it says where the system has not enough for
+//! them.
 #![cfg(all(feature = "cli", feature = "middleware"))]
 
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! Subscribers beyond those that have threads of their own: their writers rest in a pool.
 //!
-//! What they get is what the others get, also where the pool cannot go on: a socket that is full, many values, a client that
-//! is cut off, a broker that stops.
+//! What they get is what the others get, also where the pool cannot go on: a socket that is full,
+//! many values, a client that is cut off, a broker that stops.
 #![cfg(feature = "broker")]
 
 use std::time::Duration;
@@ -163,7 +163,8 @@ fn a_slow_consumer_without_a_thread_is_told_and_cut_off() {
 #[test]
 fn a_client_without_a_thread_that_takes_nothing_is_given_up() {
     let _alone = alone();
-    let (broker, _first) = crowded(Config { write_timeout: Duration::from_millis(200), ..config() });
+    let (broker, _first) =
+        crowded(Config { write_timeout: Duration::from_millis(200), ..config() });
     let mut dead = Client::connect(&broker);
     dead.subscribe(Json, "t");
     let mut other = Client::connect(&broker);
@@ -188,11 +189,13 @@ fn a_broker_that_stops_writes_out_what_waits_for_those_without_threads() {
         })
         .collect();
     let mut producer = Client::connect(&broker);
-    // Two of them have full sockets and threads when it stops; the others still rest, or are being called.
+    // Two of them have full sockets and threads when it stops; the others still rest, or are being
+    // called.
     fill(&mut producer, "t");
     until("they have threads", || writers() == OWN_THREADS + 2);
-    let stream: Vec<u8> =
-        (0..3_000).flat_map(|count| support::publish(Json, "t/small", &number(Json, count))).collect();
+    let stream: Vec<u8> = (0..3_000)
+        .flat_map(|count| support::publish(Json, "t/small", &number(Json, count)))
+        .collect();
     producer.send_raw(&stream);
     producer.flush(Json);
     let stopping = std::thread::spawn(move || broker.shutdown());

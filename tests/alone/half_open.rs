@@ -1,5 +1,5 @@
-//! Peers that are gone without a word, as when their machine loses its power: nothing of them is left in the broker, and
-//! those that are there notice nothing.
+//! Peers that are gone without a word, as when their machine loses its power: nothing of them is
+//! left in the broker, and those that are there notice nothing.
 #![cfg(all(feature = "cli", feature = "middleware"))]
 
 use std::fs;
@@ -40,7 +40,8 @@ fn ten_thousand_half_open_peers_are_found_and_leave_nothing() {
     // A frame that was begun is not what ends them.
     let settings = ["--keepalive", "1s", "--write-timeout", "4s", "--frame-timeout", "1h"];
     let listen = ["serve", "--listen", "127.0.0.1:0"];
-    let served = Served::start(Command::new(env!("CARGO_BIN_EXE_babelmq")).args(listen).args(settings));
+    let served =
+        Served::start(Command::new(env!("CARGO_BIN_EXE_babelmq")).args(listen).args(settings));
     let descriptors = || fs::read_dir(format!("/proc/{}/fd", served.id())).unwrap().count();
     let threads = || fs::read_dir(format!("/proc/{}/task", served.id())).unwrap().count();
 

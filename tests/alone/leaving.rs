@@ -45,7 +45,8 @@ fn a_consumer_goes_in_the_middle_of_a_delivery_while_others_are_served() {
     until("the broker notices that they are gone", || broker.stats().open == 2);
     let stats = broker.stats();
     assert_eq!((stats.subscriptions, stats.panics, stats.encoding_failures), (1, 0, 0));
-    // The listener, the dispatcher, the attendant, and of the clients those that are not silent: at most two each.
+    // The listener, the dispatcher, the attendant, and of the clients those that are not silent: at
+    // most two each.
     until("their threads end", || broker_threads().len() <= 6);
 }
 

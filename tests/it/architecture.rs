@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Each room of `src`, and the rooms that it may name beside itself. `codec` and `protocol` are a crate of their own, which
-/// cannot name any of these.
+/// Each room of `src`, and the rooms that it may name beside itself. `codec` and `protocol` are a
+/// crate of their own, which cannot name any of these.
 const ROOMS: &[(&str, &[&str])] = &[
     ("broker", &["codec", "protocol"]),
     ("storage", &["broker", "codec", "protocol"]),
@@ -81,7 +81,10 @@ fn named(source: &str) -> Vec<String> {
         }
     }
     let first = |name: String| -> String {
-        name.trim().chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect()
+        name.trim()
+            .chars()
+            .take_while(|character| character.is_alphanumeric() || *character == '_')
+            .collect()
     };
     names.into_iter().map(first).filter(|name| !name.is_empty()).collect()
 }
@@ -89,7 +92,10 @@ fn named(source: &str) -> Vec<String> {
 /// The names in `source` that a file of `room` must not name.
 fn upward(room: &str, source: &str) -> Vec<String> {
     let (_, allowed) = ROOMS.iter().find(|(name, _)| *name == room).unwrap();
-    named(source).into_iter().filter(|name| name != room && !allowed.contains(&name.as_str())).collect()
+    named(source)
+        .into_iter()
+        .filter(|name| name != room && !allowed.contains(&name.as_str()))
+        .collect()
 }
 
 #[test]
@@ -137,7 +143,11 @@ fn an_upward_path_would_be_found() {
         assert_eq!(upward(room, source), expected, "{room}: {source}");
     };
     check("broker", "use crate::{protocol::Value, storage::Storage};", &["storage"]);
-    check("broker", "use crate::{\n    protocol::{Value, Topic},\n    transport,\n};", &["transport"]);
+    check(
+        "broker",
+        "use crate::{\n    protocol::{Value, Topic},\n    transport,\n};",
+        &["transport"],
+    );
     check("broker", "fn x(y: &crate::transport::Session) {}", &["transport"]);
     check("middleware", "use crate::broker::Event;", &["broker"]);
     check("middleware", "use crate::Broker;", &["Broker"]);
@@ -206,7 +216,10 @@ fn the_map_has_a_line_for_every_file() {
         return;
     }
     for line in map.lines() {
-        assert!(found.lines().any(|other| other == line), "the map in ARCHITECTURE.md lacks: {line}");
+        assert!(
+            found.lines().any(|other| other == line),
+            "the map in ARCHITECTURE.md lacks: {line}"
+        );
     }
     for line in found.lines() {
         assert!(
@@ -218,7 +231,8 @@ fn the_map_has_a_line_for_every_file() {
 
 #[test]
 fn every_function_on_a_messages_way_is_there() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
     let way = page.split_once("## Follow one message").unwrap().1.split_once("\n## ").unwrap().0;
     let house: Vec<String> = [sources(&codec()), sources(&src())]
         .concat()
@@ -242,10 +256,12 @@ fn every_function_on_a_messages_way_is_there() {
     assert!(functions > 20, "only {functions} functions were looked for");
 }
 
-/// Whoever wants only to talk to a broker does not build one. Of these crates, nine only build the others.
+/// Whoever wants only to talk to a broker does not build one. Of these crates, nine only build the
+/// others.
 #[test]
 fn a_client_brings_few_crates() {
-    let arguments = ["tree", "--locked", "--offline", "-e", "normal", "--prefix", "none", "--format", "{p}"];
+    let arguments =
+        ["tree", "--locked", "--offline", "-e", "normal", "--prefix", "none", "--format", "{p}"];
     let output = std::process::Command::new(env!("CARGO"))
         .args(arguments)
         .args(["--no-default-features", "--features", "middleware"])
@@ -254,10 +270,16 @@ fn a_client_brings_few_crates() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let printed = String::from_utf8(output.stdout).unwrap();
-    let crates: std::collections::BTreeSet<&str> =
-        printed.lines().filter_map(|line| line.split(" (").next()).filter(|name| !name.is_empty()).collect();
+    let crates: std::collections::BTreeSet<&str> = printed
+        .lines()
+        .filter_map(|line| line.split(" (").next())
+        .filter(|name| !name.is_empty())
+        .collect();
     let brings = |name: &str| crates.iter().any(|found| found.starts_with(&format!("{name} ")));
-    assert!(brings("babelmq-codec") && !brings("crossbeam-channel") && !brings("clap"), "{crates:?}");
+    assert!(
+        brings("babelmq-codec") && !brings("crossbeam-channel") && !brings("clap"),
+        "{crates:?}"
+    );
     let others = crates.len() - 1;
     let said = fs::read_to_string(src().join("lib.rs")).unwrap();
     assert!(

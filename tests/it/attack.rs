@@ -1,5 +1,5 @@
-//! A broker with a budget of memory, attacked beside a bystander who must not lose a thing. `make attack` measures the
-//! same attacks, and more of them, for longer.
+//! A broker with a budget of memory, attacked beside a bystander who must not lose a thing. `make
+//! attack` measures the same attacks, and more of them, for longer.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 
 use std::io::{Read, Write};
@@ -17,7 +17,8 @@ use crate::support::{PATIENCE, body, frame, publish};
 
 /// What the broker is given.
 const BUDGET: u64 = 512 << 20;
-/// What it may take beyond that: the program itself, stacks, and what the allocator has not given back.
+/// What it may take beyond that: the program itself, stacks, and what the allocator has not given
+/// back.
 const SLACK: u64 = 64 << 20;
 
 fn broker() -> Served {
@@ -79,7 +80,8 @@ impl Bystander {
         for _ in 0..20 {
             let number = self.next.to_string();
             self.producer.write_all(&publish(Json, "bystander/x", number.as_bytes())).unwrap();
-            let expected = format!(r#"{{"command":"publish","topic":"bystander/x","message":{number}}}"#);
+            let expected =
+                format!(r#"{{"command":"publish","topic":"bystander/x","message":{number}}}"#);
             assert_eq!(receive(&mut self.consumer), expected);
             self.next += 1;
         }
@@ -167,8 +169,11 @@ fn answers_that_nobody_reads_keep_within_the_memory() {
 #[test]
 fn pickles_that_decode_to_much_keep_within_the_memory() {
     withstands(|address, beside| {
-        let fields =
-            [("command", Str("publish")), ("topic", Str("bomb")), ("message", Raw(&shared(5, 22, 20)))];
+        let fields = [
+            ("command", Str("publish")),
+            ("topic", Str("bomb")),
+            ("message", Raw(&shared(5, 22, 20))),
+        ];
         let bomb = frame(Pickle.byte(), &body(Pickle, &fields));
         let mut attackers: Vec<TcpStream> = (0..60).map(|_| connect(address)).collect();
         for attacker in &mut attackers {
@@ -181,7 +186,8 @@ fn pickles_that_decode_to_much_keep_within_the_memory() {
     });
 }
 
-/// A6: frames that are begun and never finished, 16 MiB each, three times as much as the broker has.
+/// A6: frames that are begun and never finished, 16 MiB each, three times as much as the broker
+/// has.
 #[test]
 fn frames_that_are_never_finished_keep_within_the_memory() {
     withstands(|address, beside| {
@@ -192,7 +198,8 @@ fn frames_that_are_never_finished_keep_within_the_memory() {
                 .map(|_| {
                     scope.spawn(|| {
                         let mut attacker = connect(address);
-                        // The broker may cut it, or read no more of it: then this is how long it is tried.
+                        // The broker may cut it, or read no more of it: then this is how long it is
+                        // tried.
                         attacker.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
                         let _ = attacker.write_all(&begun);
                         attacker

@@ -1,4 +1,5 @@
-//! Every row of the table of values, published in each format and delivered in each: nine directions, JSON twice.
+//! Every row of the table of values, published in each format and delivered in each: nine
+//! directions, JSON twice.
 #![cfg(all(feature = "broker", feature = "middleware"))]
 
 use babelmq::Format::{self, Json, Pickle, Xml};
@@ -7,8 +8,8 @@ use crate::support::Field::{Bool, Raw, Str};
 use crate::support::python::{hex, opcodes};
 use crate::support::{Client, start};
 
-/// Opcodes as CPython's `pickle.dumps(value, 3)` writes them, the value as Python shows it, JSON with `exact` off and
-/// on, the XML element without its name.
+/// Opcodes as CPython's `pickle.dumps(value, 3)` writes them, the value as Python shows it, JSON
+/// with `exact` off and on, the XML element without its name.
 type Row = (&'static str, &'static str, &'static str, &'static str, &'static str);
 
 const SCALARS: &[Row] = &[
@@ -50,8 +51,20 @@ const SCALARS: &[Row] = &[
     ("8003477e41eb2d660058352e", "1.5e300", "1.5e+300", "1.5e+300", r#" type="float">1.5e+300"#),
     ("8003470000000000000001 2e", "5e-324", "5e-324", "5e-324", r#" type="float">5e-324"#),
     ("8003478000000000000000 2e", "-0.0", "-0.0", "-0.0", r#" type="float">-0.0"#),
-    ("8003477ff80000000000002e", "nan", r#"{"$float":"nan"}"#, r#"{"$float":"nan"}"#, r#" type="float">NaN"#),
-    ("8003477ff00000000000002e", "inf", r#"{"$float":"inf"}"#, r#"{"$float":"inf"}"#, r#" type="float">INF"#),
+    (
+        "8003477ff80000000000002e",
+        "nan",
+        r#"{"$float":"nan"}"#,
+        r#"{"$float":"nan"}"#,
+        r#" type="float">NaN"#,
+    ),
+    (
+        "8003477ff00000000000002e",
+        "inf",
+        r#"{"$float":"inf"}"#,
+        r#"{"$float":"inf"}"#,
+        r#" type="float">INF"#,
+    ),
     (
         "800347fff00000000000002e",
         "-inf",
@@ -123,7 +136,13 @@ const CONTAINERS: &[Row] = &[
         r#" type="list"><item type="int">1</item><item type="list"><item type="int">2</item></item>"#,
     ),
     ("8003292e", "()", "[]", r#"{"$tuple":[]}"#, r#" type="tuple">"#),
-    ("80034b018571002e", "(1,)", "[1]", r#"{"$tuple":[1]}"#, r#" type="tuple"><item type="int">1</item>"#),
+    (
+        "80034b018571002e",
+        "(1,)",
+        "[1]",
+        r#"{"$tuple":[1]}"#,
+        r#" type="tuple"><item type="int">1</item>"#,
+    ),
     (
         "80034b0158010000006171004e8771012e",
         r#"(1, "a", None)"#,
@@ -174,7 +193,8 @@ const DICTS: &[Row] = &[
         r#"{"a":1,"b":{"c":[]}}"#,
         r#" type="dict"><a type="int">1</a><b type="dict"><c type="list"></c></b>"#,
     ),
-    // The order is the producer's: {'b': 1, 'a': 2}. (The pickle is read into a sorted map here; see the last test.)
+    // The order is the producer's: {'b': 1, 'a': 2}. (The pickle is read into a sorted map here;
+    // see the last test.)
     (
         "80037d71002858010000006271014b0158010000006171024b02752e",
         r#"{"a": 2, "b": 1}"#,
@@ -434,7 +454,8 @@ fn the_published_bytes_survive_in_their_own_format() {
             r#"{"a": [100.0, "A/"], "b": 1.5, "big": 100000000000000000000}"#,
         ],
     );
-    let xml = "<message  type='dict' ><!-- why --><b type = 'float'>1.50</b >\n<a><![CDATA[<x>]]>&#65;</a></message>";
+    let xml = "<message  type='dict' ><!-- why --><b type = 'float'>1.50</b \
+    >\n<a><![CDATA[<x>]]>&#65;</a></message>";
     directions.check(
         Xml,
         xml.as_bytes(),
@@ -445,13 +466,17 @@ fn the_published_bytes_survive_in_their_own_format() {
 #[test]
 fn json_reads_as_json_loads_does() {
     let mut directions = Directions::new();
-    // The last of duplicate keys wins; an unknown tag, or a known one beside another key, is an ordinary object.
+    // The last of duplicate keys wins; an unknown tag, or a known one beside another key, is an
+    // ordinary object.
     let duplicate = r#"{"a":1,"b":2,"a":3}"#;
     let xml = r#"<message type="dict"><a type="int">3</a><b type="int">2</b></message>"#;
-    directions.check(Json, duplicate.as_bytes(), [duplicate, r#"{"a":3,"b":2}"#, xml, r#"{"a": 3, "b": 2}"#]);
+    directions.check(
+        Json,
+        duplicate.as_bytes(),
+        [duplicate, r#"{"a":3,"b":2}"#, xml, r#"{"a": 3, "b": 2}"#],
+    );
     let unknown = r#"{"$nope":[1]}"#;
-    let xml =
-        r#"<message type="dict"><item key="$nope" type="list"><item type="int">1</item></item></message>"#;
+    let xml = r#"<message type="dict"><item key="$nope" type="list"><item type="int">1</item></item></message>"#;
     directions.check(
         Json,
         unknown.as_bytes(),
@@ -462,10 +487,10 @@ fn json_reads_as_json_loads_does() {
 #[test]
 fn of_equal_keys_the_last_wins() {
     let mut directions = Directions::new();
-    let xml =
-        r#"<message type="map"><entry><key type="int">1</key><value type="str">c</value></entry></message>"#;
+    let xml = r#"<message type="map"><entry><key type="int">1</key><value type="str">c</value></entry></message>"#;
     // {1: 'a', 1.0: 'b', True: 'c'} as opcodes: CPython itself could not hold it to write it.
-    let opcodes = hex("7d28 4b01 5801000000 61 473ff0000000000000 5801000000 62 88 5801000000 63 75");
+    let opcodes =
+        hex("7d28 4b01 5801000000 61 473ff0000000000000 5801000000 62 88 5801000000 63 75");
     let exact = r#"{"$dict":[[1,"c"]]}"#;
     directions.check(Pickle, &opcodes, [r#"{"1":"c"}"#, exact, xml, r#"{1: "c"}"#]);
 }
@@ -477,7 +502,11 @@ fn a_shared_reference_arrives_as_a_copy() {
     let opcodes = hex("5d7100 28 5d7101 5801000000787102 61 6801 65");
     let item = r#"<item type="list"><item type="str">x</item></item>"#;
     let xml = format!("<message type=\"list\">{item}{item}</message>");
-    directions.check(Pickle, &opcodes, [r#"[["x"],["x"]]"#, r#"[["x"],["x"]]"#, &xml, r#"[["x"], ["x"]]"#]);
+    directions.check(
+        Pickle,
+        &opcodes,
+        [r#"[["x"],["x"]]"#, r#"[["x"],["x"]]"#, &xml, r#"[["x"], ["x"]]"#],
+    );
 }
 
 #[test]
@@ -485,17 +514,22 @@ fn every_protocol_is_read_and_four_is_written_with_the_order_of_keys() {
     let broker = start();
     let mut consumer = Client::connect(&broker);
     consumer.subscribe(Pickle, "/t");
-    // pickle.dumps({'command': 'publish', 'topic': '/t', 'message': {'b': b'\xff', 'a': 1.5}}, N) for N from 0 to 5.
+    // pickle.dumps({'command': 'publish', 'topic': '/t', 'message': {'b': b'\xff', 'a': 1.5}}, N)
+    // for N from 0 to 5.
     for (protocol, pickle) in include_str!("../data/publish_pickles.txt").lines().enumerate() {
         consumer.send(Pickle, &hex(pickle));
         let delivered = consumer.next();
         assert_eq!(delivered.message(), r#"{"a": 1.5, "b": b'\xff'}"#, "protocol {protocol}");
-        let at = |needle: &[u8]| delivered.body.windows(needle.len()).position(|window| window == needle);
+        let at = |needle: &[u8]| {
+            delivered.body.windows(needle.len()).position(|window| window == needle)
+        };
         let (b, a) = (at(b"\x8c\x01b"), at(b"\x8c\x01a"));
         assert!(b.is_some() && b < a, "protocol {protocol}: {:02x?}", delivered.body);
     }
-    // What stands outside of `message` may be shared with it: m = 'publish'; {'command': m, 'topic': '/t', 'message': m}.
-    let shared = "80027d71002858070000 00636f6d6d616e64 7101 5807000000 7075626c697368 7102 5805000000 746f706963 7103 5802000000 2f74 7104 5807000000 6d657373616765 7105 6802 752e";
+    // What stands outside of `message` may be shared with it: m = 'publish'; {'command': m,
+    // 'topic': '/t', 'message': m}.
+    let shared = "80027d71002858070000 00636f6d6d616e64 7101 5807000000 7075626c697368 7102 \
+    5805000000 746f706963 7103 5802000000 2f74 7104 5807000000 6d657373616765 7105 6802 752e";
     consumer.send(Pickle, &hex(shared));
     assert_eq!(consumer.next().message(), r#""publish""#);
     consumer.is_quiet();

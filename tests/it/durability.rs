@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use babelmq::broker::{Change, Fsync, Kept, Store, StoreError};
 use babelmq::{
-    Broker, BrokerHandle, Client, Config, ErrorCode, Format, JsonQueue, Message, PickleQueue, Publish, Queue,
-    QueueError, Topic, Value, Wire, XmlQueue,
+    Broker, BrokerHandle, Client, Config, ErrorCode, Format, JsonQueue, Message, PickleQueue,
+    Publish, Queue, QueueError, Topic, Value, Wire, XmlQueue,
 };
 
 use crate::support::process::until;
@@ -32,7 +32,8 @@ impl Store for Disk {
             return Err(StoreError("the disk is broken".into()));
         }
         for change in changes {
-            let count = if matches!(change, Change::Forget(_)) { &self.forgotten } else { &self.kept };
+            let count =
+                if matches!(change, Change::Forget(_)) { &self.forgotten } else { &self.kept };
             count.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
@@ -159,9 +160,11 @@ fn put_topic_does_not_wait_and_flush_does() {
 fn a_time_to_live_is_said_by_every_client() {
     let broker = start();
     let short = Duration::from_millis(1);
-    let mut json: JsonQueue = Queue::builder("json").address(broker.local_addr()).producer().unwrap();
+    let mut json: JsonQueue =
+        Queue::builder("json").address(broker.local_addr()).producer().unwrap();
     let mut xml: XmlQueue = Queue::builder("xml").address(broker.local_addr()).producer().unwrap();
-    let mut pickle: PickleQueue = Queue::builder("pickle").address(broker.local_addr()).producer().unwrap();
+    let mut pickle: PickleQueue =
+        Queue::builder("pickle").address(broker.local_addr()).producer().unwrap();
     json.push_with_ttl(&1, short).unwrap();
     xml.push_with_ttl(&1, short).unwrap();
     pickle.push_with_ttl(&1, short).unwrap();
@@ -170,12 +173,15 @@ fn a_time_to_live_is_said_by_every_client() {
     for (topic, ttl) in [("short", Some(short)), ("long", Some(PATIENCE * 10)), ("ever", None)] {
         for format in [Format::Json, Format::Xml, Format::Pickle] {
             let message =
-                Message::of_value(&Value::Int(1), babelmq::codec::Dialect::new(format, false)).unwrap();
+                Message::of_value(&Value::Int(1), babelmq::codec::Dialect::new(format, false))
+                    .unwrap();
             let topic = Topic::parse(&format!("{topic}/{format}")).unwrap();
             client.publish(&topic, &message, Publish { ttl, ..Publish::default() }).unwrap();
         }
     }
-    [json.flush(), xml.flush(), pickle.flush(), client.flush()].into_iter().for_each(Result::unwrap);
+    [json.flush(), xml.flush(), pickle.flush(), client.flush()]
+        .into_iter()
+        .for_each(Result::unwrap);
     let rest = ["ever/json", "ever/pickle", "ever/xml", "long/json", "long/pickle", "long/xml"];
     until("what is short is gone", || {
         broker.list_topics().iter().map(Topic::as_str).eq(rest.iter().copied())

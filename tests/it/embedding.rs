@@ -109,10 +109,23 @@ fn what_is_refused_to_a_client_is_refused_here() {
     bystander.subscribe(Json, "#");
     for topic in ["", "/", "a//b", "a/", "+", "#", "a\n"] {
         let code = Err(ErrorCode::InvalidTopic);
-        assert_eq!(broker.put_topic(topic, &1.into()).map_err(|refusal| refusal.code), code, "{topic:?}");
-        assert_eq!(broker.get_topic(topic).map(drop).map_err(|refusal| refusal.code), code, "{topic:?}");
-        assert_eq!(broker.clear_topic(topic).map(drop).map_err(|refusal| refusal.code), code, "{topic:?}");
-        let subscriptions = broker.list_subscriptions(topic).map(drop).map_err(|refusal| refusal.code);
+        assert_eq!(
+            broker.put_topic(topic, &1.into()).map_err(|refusal| refusal.code),
+            code,
+            "{topic:?}"
+        );
+        assert_eq!(
+            broker.get_topic(topic).map(drop).map_err(|refusal| refusal.code),
+            code,
+            "{topic:?}"
+        );
+        assert_eq!(
+            broker.clear_topic(topic).map(drop).map_err(|refusal| refusal.code),
+            code,
+            "{topic:?}"
+        );
+        let subscriptions =
+            broker.list_subscriptions(topic).map(drop).map_err(|refusal| refusal.code);
         assert_eq!(subscriptions, code, "{topic:?}");
     }
     let mut deep = Value::None;
@@ -121,9 +134,11 @@ fn what_is_refused_to_a_client_is_refused_here() {
     }
     let unhashable = Value::Set(vec![Value::List(vec![])]);
     let large = Value::Str("x".repeat(10_001));
-    for (value, code) in
-        [(deep, ErrorCode::TooDeep), (unhashable, ErrorCode::Unhashable), (large, ErrorCode::TooLarge)]
-    {
+    for (value, code) in [
+        (deep, ErrorCode::TooDeep),
+        (unhashable, ErrorCode::Unhashable),
+        (large, ErrorCode::TooLarge),
+    ] {
         assert_eq!(broker.put_topic("t", &value).map_err(|refusal| refusal.code), Err(code));
     }
     bystander.is_quiet();
@@ -160,8 +175,13 @@ fn list_subscriptions_says_who_and_how() {
     clients[0].command(Json, &[("command", Str("cancel")), ("topic", Str("/t"))]);
     clients[0].next();
     assert_eq!(found("/t"), [expected[2].clone()]);
-    let ids: Vec<_> = broker.list_subscriptions("/t/x").unwrap().iter().map(|info| info.client).collect();
-    assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), 3, "each its own number");
+    let ids: Vec<_> =
+        broker.list_subscriptions("/t/x").unwrap().iter().map(|info| info.client).collect();
+    assert_eq!(
+        ids.iter().collect::<std::collections::HashSet<_>>().len(),
+        3,
+        "each its own number"
+    );
 }
 
 #[test]

@@ -31,7 +31,8 @@ fn a_thousand_frames_in_one_write_arrive_in_order() {
         let mut consumer = Client::connect(&broker);
         consumer.subscribe(out, "/t");
         let mut producer = Client::connect(&broker);
-        // All formats and several topics mixed, not stored, so that the next consumer starts afresh.
+        // All formats and several topics mixed, not stored, so that the next consumer starts
+        // afresh.
         let mut bytes = Vec::new();
         for count in 0..1_000 {
             let format = FORMATS[count as usize % 3];
@@ -68,7 +69,10 @@ fn requests_in_one_write_are_answered_in_order() {
         (Xml, "ping"),
         (Pickle, "cancel"),
     ] {
-        bytes.extend(frame(format.byte(), &body(format, &[("command", Str(command)), ("topic", Str("t"))])));
+        bytes.extend(frame(
+            format.byte(),
+            &body(format, &[("command", Str(command)), ("topic", Str("t"))]),
+        ));
         bytes.extend(publish(Json, "t", b"1"));
     }
     client.send_raw(&bytes);

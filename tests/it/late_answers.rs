@@ -1,4 +1,5 @@
-//! Answers that come after a queue stopped waiting for them. The peer is the test itself, so that it can be late.
+//! Answers that come after a queue stopped waiting for them. The peer is the test itself, so that
+//! it can be late.
 #![cfg(all(feature = "broker", feature = "middleware"))]
 
 use std::net::TcpListener;

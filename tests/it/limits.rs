@@ -1,4 +1,5 @@
-//! Every limit that a deployment can choose, and what happens there: an answer, a count, and nobody else notices.
+//! Every limit that a deployment can choose, and what happens there: an answer, a count, and nobody
+//! else notices.
 #![cfg(feature = "broker")]
 
 use std::io::Write;
@@ -60,10 +61,14 @@ fn a_frame_that_comes_in_drops_is_not_finished_either() {
         let sent = (0..LENGTH).take_while(|_| drops.try_send_raw(b"x").is_ok()).count();
         assert!(sent < LENGTH as usize, "the whole frame was taken");
     });
-    // It is cut off in the middle, and what it sends after that is read away or answered with a reset.
+    // It is cut off in the middle, and what it sends after that is read away or answered with a
+    // reset.
     let mut header = Vec::new();
     let refused = client.read_some(&mut header);
-    assert!(refused == 0 || String::from_utf8_lossy(&header).contains("frame-timeout"), "{header:?}");
+    assert!(
+        refused == 0 || String::from_utf8_lossy(&header).contains("frame-timeout"),
+        "{header:?}"
+    );
     until("the time is over", || broker.stats().frame_timeouts == 1);
     drop(client);
     drop(broker);
@@ -130,7 +135,8 @@ fn what_topics_cost_counts_for_the_store() {
         client.is_quiet();
         // What is above it is there already.
         client.publish(Json, "s/s/t", b"2");
-        let told: Vec<String> = client.flush(Json).iter().map(|error| error.field("topic")).collect();
+        let told: Vec<String> =
+            client.flush(Json).iter().map(|error| error.field("topic")).collect();
         assert_eq!(told.first().map(String::as_str), refused);
         assert_eq!(
             broker.stats().stored_cost as usize,
@@ -140,7 +146,11 @@ fn what_topics_cost_counts_for_the_store() {
         client.publish(Json, "s/s/t", b"2");
         assert_eq!(client.flush(Json).len(), 0, "it made room");
         let left = 2 * "s/s/t".len() - 1 + 3 * TOPIC_COST;
-        assert_eq!(broker.stats().stored_cost as usize, left + 1, "of it, what is above the other is left");
+        assert_eq!(
+            broker.stats().stored_cost as usize,
+            left + 1,
+            "of it, what is above the other is left"
+        );
         assert!(broker.clear_topic("s/s/t").unwrap());
         assert_eq!(broker.stats().stored_cost, 0);
         let wide = start(|config| config.store = StoreLimits { values: 10, bytes: all_above });
@@ -151,7 +161,8 @@ fn what_topics_cost_counts_for_the_store() {
     }
 }
 
-/// All mixtures of a segment and a wildcard match one topic: 65,536 of them where there are 16 segments.
+/// All mixtures of a segment and a wildcard match one topic: 65,536 of them where there are 16
+/// segments.
 #[test]
 fn patterns_of_a_connection_are_bounded() {
     let broker = start(|_| ());
@@ -164,7 +175,10 @@ fn patterns_of_a_connection_are_bounded() {
     for number in 0..=MAX_PATTERNS {
         client.subscribe(Json, &mixture(number, 16));
     }
-    client.command(Json, &[("command", Str("subscribe")), ("topic", Str(&mixture(MAX_PATTERNS + 1, 16)))]);
+    client.command(
+        Json,
+        &[("command", Str("subscribe")), ("topic", Str(&mixture(MAX_PATTERNS + 1, 16)))],
+    );
     client.next().refuses("too-many-subscriptions", false);
     // Others of the same patterns are as many as one likes, and there is room again after a cancel.
     client.subscribe(Json, &mixture(1, 16).replace('a', "b"));
@@ -181,7 +195,8 @@ fn patterns_of_a_connection_are_bounded() {
 
 #[test]
 fn a_full_store_refuses_what_needs_more_room_and_nothing_else() {
-    let broker = start(|config| config.store = StoreLimits { values: 2, bytes: 20 + 2 * (1 + TOPIC_COST) });
+    let broker =
+        start(|config| config.store = StoreLimits { values: 2, bytes: 20 + 2 * (1 + TOPIC_COST) });
     let mut bystander = Client::connect(&broker);
     bystander.subscribe(Json, "#");
     let mut client = Client::connect(&broker);
@@ -194,7 +209,8 @@ fn a_full_store_refuses_what_needs_more_room_and_nothing_else() {
     assert_eq!((error.format, error.field("topic").as_str()), (Xml, "c"));
     // A topic that holds a value may get another, and what is not kept needs no room.
     client.publish(Json, "a", b"4");
-    let without = [("command", Str("publish")), ("topic", Str("c")), ("retain", support::Field::Bool(false))];
+    let without =
+        [("command", Str("publish")), ("topic", Str("c")), ("retain", support::Field::Bool(false))];
     client.command(Json, &[&without[..], &[("message", support::Field::Raw(b"5"))]].concat());
     // But not a value that is too large.
     client.publish(Json, "b", b"\"twenty-one bytes long\"");
@@ -237,7 +253,13 @@ fn a_client_that_takes_nothing_is_given_up() {
 
 #[test]
 fn messages_can_be_held_to_less_than_every_format_can_carry() {
-    let limits = Limits { depth: 2, int_digits: 25, topic_bytes: 10, topic_segments: 2, ..Limits::default() };
+    let limits = Limits {
+        depth: 2,
+        int_digits: 25,
+        topic_bytes: 10,
+        topic_segments: 2,
+        ..Limits::default()
+    };
     let broker = start(|config| config.limits = limits);
     let mut bystander = Client::connect(&broker);
     bystander.subscribe(Json, "#");

@@ -59,7 +59,9 @@ fn a_message_passes_from_any_listener_to_any_other() {
     let tcp = || ListenUrl::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
     let broker = start(vec![tcp(), unix(&place.socket()), tcp()]).unwrap();
     let listeners: Vec<ListenUrl> = broker.listeners().cloned().collect();
-    let [ListenUrl::Tcp(first), ListenUrl::Unix { path, .. }, ListenUrl::Tcp(third)] = &listeners[..] else {
+    let [ListenUrl::Tcp(first), ListenUrl::Unix { path, .. }, ListenUrl::Tcp(third)] =
+        &listeners[..]
+    else {
         panic!("{listeners:?}");
     };
     assert_eq!((*first, path), (broker.local_addr(), &place.socket()));
@@ -97,7 +99,8 @@ fn a_client_of_a_unix_socket_is_known_by_its_user_and_its_process() {
 fn connections_of_one_user_are_limited_as_those_of_one_address_are() {
     let place = Place::new("limit");
     let listeners = vec![unix(&place.socket())];
-    let broker = Broker::start(Config { listeners, max_connections_per_address: 1, ..config() }).unwrap();
+    let broker =
+        Broker::start(Config { listeners, max_connections_per_address: 1, ..config() }).unwrap();
     let mut first = Client::of_unix(&place.socket());
     first.is_quiet();
     let mut second = Client::of_unix(&place.socket());
@@ -140,7 +143,10 @@ fn what_is_somebody_elses_is_left_alone() {
     let broker = start(vec![unix(&place.socket())]).unwrap();
     let (kind, error) = refused(unix(&place.socket()));
     assert_eq!(kind, io::ErrorKind::AddrInUse);
-    assert!(error.contains(place.socket().to_str().unwrap()) && error.contains("in use"), "{error}");
+    assert!(
+        error.contains(place.socket().to_str().unwrap()) && error.contains("in use"),
+        "{error}"
+    );
     Client::of_unix(&place.socket()).is_quiet();
     // A file of the same name that is not this broker's any more.
     fs::remove_file(place.socket()).unwrap();

@@ -1,4 +1,5 @@
-//! One budget of memory for the broker: whoever wants much waits or is refused, and nobody modest notices.
+//! One budget of memory for the broker: whoever wants much waits or is refused, and nobody modest
+//! notices.
 #![cfg(feature = "broker")]
 
 use std::time::Duration;
@@ -67,7 +68,8 @@ fn unfinished_frames_take_their_share_and_a_modest_client_goes_on() {
     until("all of it is given back", || claimed(&broker, Use::Frames) == 0);
 }
 
-/// A client that asks for long answers and does not read them gets some, and then refusals, and goes on.
+/// A client that asks for long answers and does not read them gets some, and then refusals, and
+/// goes on.
 #[test]
 fn answers_that_are_not_read_are_refused_and_the_connection_goes_on() {
     const ASKED: usize = 300;
@@ -108,7 +110,8 @@ fn answers_that_are_not_read_are_refused_and_the_connection_goes_on() {
     until("all of it is given back", || claimed(&broker, Use::Answers) == 0);
 }
 
-/// Whoever reads a long answer so slowly that it would take for ever is given up, though there is progress all the time.
+/// Whoever reads a long answer so slowly that it would take for ever is given up, though there is
+/// progress all the time.
 #[test]
 fn a_reader_of_a_byte_now_and_then_is_given_up() {
     let broker = start(|config| config.write_timeout = Duration::from_millis(500));
@@ -141,7 +144,8 @@ fn many_who_do_not_finish_frames_of_some_kilobytes_are_hurried_when_another_need
     assert_eq!(broker.stats().published, 1);
 }
 
-/// Its client reads nothing, so the refusal is not written for long: memory for a frame is not for that.
+/// Its client reads nothing, so the refusal is not written for long: memory for a frame is not for
+/// that.
 #[test]
 fn a_frame_that_was_refused_holds_no_memory() {
     let broker = start(|config| config.frame_timeout = Duration::from_millis(200));
@@ -158,8 +162,8 @@ fn a_frame_that_was_refused_holds_no_memory() {
     assert_eq!((broker.stats().frame_timeouts, broker.stats().open), (1, 2));
 }
 
-/// More frames at once than there is memory for, each of them sent as a whole and at once: they take turns. Frames of 84 KiB
-/// were each read in part, until all of the memory was taken by parts.
+/// More frames at once than there is memory for, each of them sent as a whole and at once: they
+/// take turns. Frames of 84 KiB were each read in part, until all of the memory was taken by parts.
 #[test]
 fn frames_wait_for_memory_and_not_for_each_other() {
     for (senders, frames, length) in [(12, 4, 900 << 10), (220, 8, 84 << 10)] {
@@ -184,7 +188,8 @@ fn frames_wait_for_memory_and_not_for_each_other() {
     }
 }
 
-/// Slow consumers that hold what the broker has for messages on their way are cut off when a producer needs it.
+/// Slow consumers that hold what the broker has for messages on their way are cut off when a
+/// producer needs it.
 #[test]
 fn producers_do_not_wait_for_ever_for_consumers_that_do_not_read() {
     let broker = start(|_| {});
@@ -235,8 +240,8 @@ fn expanding() -> Vec<u8> {
     [b"](", &inner[..], &b"h\x01".repeat(299), b"e"].concat()
 }
 
-/// Messages that decode to far more than they look like take their turn among ordinary ones, in every format and for every
-/// kind of queue; they are written for each reader by itself.
+/// Messages that decode to far more than they look like take their turn among ordinary ones, in
+/// every format and for every kind of queue; they are written for each reader by itself.
 #[test]
 fn messages_that_expand_keep_their_place_among_others() {
     const ROUNDS: i64 = 12;

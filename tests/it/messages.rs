@@ -187,7 +187,8 @@ fn after_cancelled_nothing_comes() {
         let after: Vec<_> = consumer.flush(format).iter().map(Frame::number).collect();
         assert_eq!(after, [3], "the other subscription goes on");
         // What there is not can be cancelled as well.
-        ask(&mut consumer, format, "cancel", "/t").says(&[("command", "cancelled"), ("topic", "/t")]);
+        ask(&mut consumer, format, "cancel", "/t")
+            .says(&[("command", "cancelled"), ("topic", "/t")]);
         for topic in ["/t/a", "/u"] {
             producer.command(Json, &[("command", Str("clear")), ("topic", Str(topic))]);
         }
@@ -209,7 +210,12 @@ fn unknown_fields_are_ignored_in_every_command() {
         ] {
             client.command(
                 format,
-                &[("x", Int(1)), ("command", Str(command)), ("topic", Str("t")), ("values", Str("2"))],
+                &[
+                    ("x", Int(1)),
+                    ("command", Str(command)),
+                    ("topic", Str("t")),
+                    ("values", Str("2")),
+                ],
             );
             assert_eq!(client.next().field("command"), answer, "{format}");
         }
@@ -242,8 +248,10 @@ fn one_connection_mixes_formats_and_a_subscription_keeps_its_own() {
 fn fields_of_xml_may_be_elements_and_the_root_any_name() {
     let broker = start();
     let mut client = Client::connect(&broker);
-    let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- x --><anything>\n <command>publish</command>\
-                <topic>/t</topic>\n<retain type=\"bool\">true</retain><message type=\"int\">5</message></anything>\n";
+    let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- x --><anything>\n \
+    <command>publish</command>\
+                <topic>/t</topic>\n<retain type=\"bool\">true</retain><message \
+                type=\"int\">5</message></anything>\n";
     client.subscribe(Xml, "/t");
     client.send(Xml, body.as_bytes());
     client.next().says(&[("command", "publish"), ("topic", "/t")]);
@@ -267,7 +275,11 @@ fn subscribing_again_replaces_and_gives_the_stored_values_again() {
         assert_eq!(stored.iter().map(Frame::message).collect::<Vec<_>>(), [expected]);
         client.publish(Pickle, "t/a", b")");
         let live = client.flush(Json);
-        assert_eq!(live.iter().map(Frame::message).collect::<Vec<_>>(), [expected], "once, in {format}");
+        assert_eq!(
+            live.iter().map(Frame::message).collect::<Vec<_>>(),
+            [expected],
+            "once, in {format}"
+        );
     }
     // `t/#` means the same as `t`.
     assert_eq!(client.subscribe(Json, "t/#").len(), 1);
@@ -299,8 +311,15 @@ fn overlapping_subscriptions_deliver_once() {
 fn a_subscriber_receives_the_topics_that_its_filter_matches() {
     let broker = start();
     let mut producer = Client::connect(&broker);
-    let topics =
-        ["/weather", "/weather/temperature/celsius", "/weather2", "/wea", "weather", "/a/b", "/a/c/b"];
+    let topics = [
+        "/weather",
+        "/weather/temperature/celsius",
+        "/weather2",
+        "/wea",
+        "weather",
+        "/a/b",
+        "/a/c/b",
+    ];
     let mut check = |filter: &str, expected: &[&str]| {
         let mut live = Client::connect(&broker);
         live.subscribe(Xml, filter);
@@ -323,11 +342,20 @@ fn a_subscriber_receives_the_topics_that_its_filter_matches() {
     check("/we", &[]);
     check("/weather/temperature", &["/weather/temperature/celsius"]);
     check("weather", &["weather"]);
-    check("/", &["/weather", "/weather/temperature/celsius", "/weather2", "/wea", "/a/b", "/a/c/b"]);
-    check("/#", &["/weather", "/weather/temperature/celsius", "/weather2", "/wea", "/a/b", "/a/c/b"]);
+    check(
+        "/",
+        &["/weather", "/weather/temperature/celsius", "/weather2", "/wea", "/a/b", "/a/c/b"],
+    );
+    check(
+        "/#",
+        &["/weather", "/weather/temperature/celsius", "/weather2", "/wea", "/a/b", "/a/c/b"],
+    );
     check("#", &topics);
     check("+", &topics);
-    check("/+", &["/weather", "/weather/temperature/celsius", "/weather2", "/wea", "/a/b", "/a/c/b"]);
+    check(
+        "/+",
+        &["/weather", "/weather/temperature/celsius", "/weather2", "/wea", "/a/b", "/a/c/b"],
+    );
     check("/+/b", &["/a/b"]);
     check("/a/+/b", &["/a/c/b"]);
     check("/a/#", &["/a/b", "/a/c/b"]);

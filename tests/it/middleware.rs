@@ -10,8 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use babelmq::{
-    BrokerHandle, ErrorCode, JsonQueue, Pickle, PickleQueue, Queue, QueueError, Topic, Value, Wire, Xml,
-    XmlQueue,
+    BrokerHandle, ErrorCode, JsonQueue, Pickle, PickleQueue, Queue, QueueError, Topic, Value, Wire,
+    Xml, XmlQueue,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,8 @@ fn pull<W: Wire>(queue: &mut Queue<W>) -> (String, Value) {
 fn check<S: Serialize, T: DeserializeOwned + PartialEq + Debug>(sent: &S, expected: &T) {
     let broker = start();
     let mut json: JsonQueue = consumer(&broker, "/t");
-    let mut exact = JsonQueue::builder("/t").address(broker.local_addr()).exact(true).consumer().unwrap();
+    let mut exact =
+        JsonQueue::builder("/t").address(broker.local_addr()).exact(true).consumer().unwrap();
     let mut xml: XmlQueue = consumer(&broker, "/t");
     let mut pickle: PickleQueue = consumer(&broker, "/t");
     let mut receive = |from: &str| {
@@ -144,10 +145,14 @@ fn every_kind_of_type_arrives_unchanged_in_nine_directions() {
     check(&BTreeMap::<String, i32>::new(), &BTreeMap::<String, i32>::new());
     check(&Nothing, &Nothing);
     check(&Wrapped(5), &Wrapped(5));
-    check(&serde_json::json!({"a": [1, null, {"b": "c"}]}), &serde_json::json!({"a": [1, null, {"b": "c"}]}));
+    check(
+        &serde_json::json!({"a": [1, null, {"b": "c"}]}),
+        &serde_json::json!({"a": [1, null, {"b": "c"}]}),
+    );
 }
 
-/// `{"command":"publish","topic":"/t","message":null}` was taken for a frame without a message, and the queue broke.
+/// `{"command":"publish","topic":"/t","message":null}` was taken for a frame without a message, and
+/// the queue broke.
 #[test]
 fn regression_a_json_queue_pulls_null() {
     let broker = start();
@@ -224,7 +229,8 @@ fn push_value_is_exact_in_every_format() {
         (Value::Tuple(vec![]), Value::List(vec![Value::parse_int(&"9".repeat(50)).unwrap()])),
         ("$int".into(), Value::Dict(vec![("$int".into(), "5".into())])),
     ]);
-    let mut exact = JsonQueue::builder("/t").address(broker.local_addr()).exact(true).consumer().unwrap();
+    let mut exact =
+        JsonQueue::builder("/t").address(broker.local_addr()).exact(true).consumer().unwrap();
     let mut xml: XmlQueue = consumer(&broker, "/t");
     let mut pickle: PickleQueue = consumer(&broker, "/t");
     producer::<babelmq::Json>(&broker, "/t/j").push_value(&value).unwrap();
@@ -302,7 +308,9 @@ fn flush_reports_what_was_refused_and_the_queue_goes_on() {
         queue.flush().unwrap();
         // A budget that only the broker knows.
         queue.push(&large).unwrap();
-        let Err(QueueError::Refused(refused)) = queue.flush() else { panic!("{} not refused", W::FORMAT) };
+        let Err(QueueError::Refused(refused)) = queue.flush() else {
+            panic!("{} not refused", W::FORMAT)
+        };
         assert!(refused.is(ErrorCode::TooLarge), "{refused}");
         assert!(refused.reason.len() > 10 && !refused.fatal);
         queue.push(&2).unwrap();
@@ -323,7 +331,8 @@ fn flush_reports_what_was_refused_and_the_queue_goes_on() {
         );
         queue.flush().unwrap();
     }
-    let limits = babelmq::Limits { decoded_size: 60_000, ..babelmq::Limits::with_max_frame(1 << 20) };
+    let limits =
+        babelmq::Limits { decoded_size: 60_000, ..babelmq::Limits::with_max_frame(1 << 20) };
     let broker = babelmq::Broker::start(babelmq::Config { limits, ..support::config() }).unwrap();
     check::<babelmq::Json>(&broker);
     check::<Xml>(&broker);
@@ -484,7 +493,8 @@ fn the_address_comes_from_the_environment() {
     assert_eq!(pull(&mut queue), ("/env/child".into(), "from the child".into()));
 }
 
-/// An attribute cannot hold this topic, so it comes as an element; see the same regression in `messages.rs`.
+/// An attribute cannot hold this topic, so it comes as an element; see the same regression in
+/// `messages.rs`.
 #[test]
 fn regression_an_xml_queue_gets_a_topic_that_no_attribute_can_carry() {
     let broker = start();

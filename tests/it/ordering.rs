@@ -81,7 +81,8 @@ fn four_consumers_that_stay_see_four_producers_in_order() {
     for consumer in consumers {
         let seen = consumer.join().unwrap();
         seen.is_gapless();
-        let counts: Vec<_> = seen.0.values().map(|numbers| (numbers[0], numbers.len() as i64)).collect();
+        let counts: Vec<_> =
+            seen.0.values().map(|numbers| (numbers[0], numbers.len() as i64)).collect();
         assert_eq!(counts, [(0, MESSAGES); 8]);
     }
     assert_eq!(broker.stats().published, (PRODUCERS * MESSAGES * 2) as u64);
@@ -177,7 +178,8 @@ fn the_snapshot_meets_the_live_stream() {
         let filter = ["/busy", "#", "/busy/+/#", "/busy/1"][joined % 4];
         let stored = client.subscribe(format, filter);
         let mut seen = Seen::default();
-        // As every topic's stored value is its last one, a publisher's are at most one round apart, in its order.
+        // As every topic's stored value is its last one, a publisher's are at most one round apart,
+        // in its order.
         for publisher in 0..2 {
             let of_one: Vec<i64> = stored
                 .iter()
@@ -204,8 +206,8 @@ fn the_snapshot_meets_the_live_stream() {
     assert!(met_in_full_run > 30, "most joined while values were stored: {met_in_full_run}");
 }
 
-/// A snapshot that is too large to be taken at once shows one moment all the same, and so does a list; and whoever asks
-/// for something else meanwhile is answered.
+/// A snapshot that is too large to be taken at once shows one moment all the same, and so does a
+/// list; and whoever asks for something else meanwhile is answered.
 #[test]
 fn a_large_snapshot_meets_the_live_stream() {
     const TOPICS: i64 = 3_000;
@@ -280,7 +282,8 @@ fn the_snapshot_is_in_the_order_of_the_last_publication() {
     // A fixed pseudo-random walk over 50 topics at several depths.
     let mut state = 12_345_u64;
     for count in 0..400 {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let chosen = (state >> 33) % 50;
         let topic = match chosen % 3 {
             0 => format!("s/{chosen}"),

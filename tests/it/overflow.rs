@@ -65,14 +65,25 @@ fn drop_oldest_loses_the_oldest_says_how_many_and_keeps_the_order() {
         }
         producer.flush(Json);
         let said = read(&mut slow, 999);
-        let numbers: Vec<i64> =
-            said.iter().filter_map(|said| if let Said::Number(n) = said { Some(*n) } else { None }).collect();
-        let dropped: i64 = said.iter().map(|said| if let Said::Dropped(n) = said { *n } else { 0 }).sum();
+        let numbers: Vec<i64> = said
+            .iter()
+            .filter_map(|said| if let Said::Number(n) = said { Some(*n) } else { None })
+            .collect();
+        let dropped: i64 =
+            said.iter().map(|said| if let Said::Dropped(n) = said { *n } else { 0 }).sum();
         let delivered = said.iter().filter(|said| !matches!(said, Said::Dropped(_))).count();
         assert!(numbers.is_sorted(), "{format:?}");
-        assert!(numbers.len() >= 100, "{format:?}: the queue's worth is kept, and {} came", numbers.len());
+        assert!(
+            numbers.len() >= 100,
+            "{format:?}: the queue's worth is kept, and {} came",
+            numbers.len()
+        );
         assert!(dropped > 0, "{format:?}");
-        assert_eq!(delivered as i64 + dropped, sent, "{format:?}: each message comes or is counted");
+        assert_eq!(
+            delivered as i64 + dropped,
+            sent,
+            "{format:?}: each message comes or is counted"
+        );
         assert_eq!(broker.stats().dropped as i64, dropped);
         // Where messages are missing, and only there, it says so.
         let mut expected = 0;
@@ -81,7 +92,10 @@ fn drop_oldest_loses_the_oldest_says_how_many_and_keeps_the_order() {
             match said {
                 Said::Dropped(count) => missing += count,
                 Said::Number(number) => {
-                    assert!(*number == expected || missing > 0, "{format:?}: {number} after {expected}");
+                    assert!(
+                        *number == expected || missing > 0,
+                        "{format:?}: {number} after {expected}"
+                    );
                     (expected, missing) = (number + 1, 0);
                 }
                 Said::Big => {}
@@ -133,7 +147,8 @@ fn latest_keeps_the_newest_of_each_topic() {
                 }
             }
         }
-        let expected: BTreeMap<String, i64> = (0..10).map(|n| (format!("t/{n}"), 990 + n)).collect();
+        let expected: BTreeMap<String, i64> =
+            (0..10).map(|n| (format!("t/{n}"), 990 + n)).collect();
         assert_eq!(newest, expected, "{format:?}");
         assert!(received < 1_000, "{format:?}: nothing was replaced");
         assert_eq!(broker.stats().dropped, 0, "what is replaced is not dropped");
@@ -161,7 +176,8 @@ fn latest_is_bounded_too() {
     }
     producer.flush(Json);
     let said = read(&mut slow, 1_999);
-    let dropped: i64 = said.iter().map(|said| if let Said::Dropped(n) = said { *n } else { 0 }).sum();
+    let dropped: i64 =
+        said.iter().map(|said| if let Said::Dropped(n) = said { *n } else { 0 }).sum();
     let delivered = said.iter().filter(|said| !matches!(said, Said::Dropped(_))).count() as i64;
     assert_eq!(delivered + dropped, 2_030);
     assert!(said.ends_with(&(1_990..2_000).map(Said::Number).collect::<Vec<_>>()), "{said:?}");
@@ -231,7 +247,8 @@ fn a_stuck_subscriber_costs_the_others_nothing() {
     assert_eq!(broker.stats().slow_consumers, 0);
 }
 
-/// A small pickle can be much in another format: it waits as what was sent, and is written for each reader when its turn comes.
+/// A small pickle can be much in another format: it waits as what was sent, and is written for each
+/// reader when its turn comes.
 #[test]
 fn what_small_messages_become_takes_no_memory_while_they_wait() {
     const SENT: usize = 60;
@@ -248,7 +265,11 @@ fn what_small_messages_become_takes_no_memory_while_they_wait() {
         producer.is_quiet();
         let claimed = broker.stats().memory_claimed;
         let claimed = claimed[Use::InFlight as usize] + claimed[Use::Writing as usize];
-        assert!(claimed < 64 << 20, "{claimed} bytes for {SENT} messages of {} bytes", message.len());
+        assert!(
+            claimed < 64 << 20,
+            "{claimed} bytes for {SENT} messages of {} bytes",
+            message.len()
+        );
     }
     for _ in 0..SENT {
         assert_eq!(slow.next().message().len(), 4_001 * ((1 << 10) + 3) + 1);
@@ -256,7 +277,8 @@ fn what_small_messages_become_takes_no_memory_while_they_wait() {
     assert_eq!(broker.stats().slow_consumers, 0);
 }
 
-/// Where subscriptions overlap, a message that waits in the queue of one is due to the other as well.
+/// Where subscriptions overlap, a message that waits in the queue of one is due to the other as
+/// well.
 #[test]
 fn a_cancelled_subscription_loses_nothing_that_another_is_due() {
     for policy in ["drop-oldest", "latest"] {
@@ -278,7 +300,8 @@ fn a_cancelled_subscription_loses_nothing_that_another_is_due() {
     }
 }
 
-/// Long answers that nobody reads are bounded, hold nobody up, and do not hold the end of the broker up either.
+/// Long answers that nobody reads are bounded, hold nobody up, and do not hold the end of the
+/// broker up either.
 #[test]
 fn long_answers_that_nobody_reads_are_bounded() {
     let broker = start();
@@ -296,7 +319,8 @@ fn long_answers_that_nobody_reads_are_bounded() {
     drop(broker);
 }
 
-/// It had asked for a thousand answers that nobody would get, and held its place as long as each was looked up.
+/// It had asked for a thousand answers that nobody would get, and held its place as long as each
+/// was looked up.
 #[test]
 fn a_connection_that_was_cut_off_is_not_listened_to_any_more() {
     let broker = start();

@@ -1,4 +1,5 @@
-//! More than the broker can take: producers that outrun it, and more clients than there are descriptors.
+//! More than the broker can take: producers that outrun it, and more clients than there are
+//! descriptors.
 #![cfg(all(feature = "cli", feature = "middleware"))]
 
 use std::fs;
@@ -99,7 +100,8 @@ fn without_descriptors_the_listener_waits_and_who_is_connected_is_served() {
     let (served, clients, log) = exhausted();
     let now = accepted(&served);
     let is_accepted = |client: &Client| now.contains(&client.local_addr().port());
-    let (mut clients, mut waiting): (Vec<Client>, Vec<Client>) = clients.into_iter().partition(is_accepted);
+    let (mut clients, mut waiting): (Vec<Client>, Vec<Client>) =
+        clients.into_iter().partition(is_accepted);
     assert!((10..DESCRIPTORS).contains(&clients.len()), "{}", clients.len());
     for client in &mut clients {
         assert_eq!(client.next().field("command"), "pong");
@@ -129,13 +131,16 @@ fn without_descriptors_the_listener_waits_and_who_is_connected_is_served() {
     served.signal("TERM");
     // However often it tried, it said so once, and once that it was over.
     let said: Vec<String> = log.collect();
-    for (line, words) in said.iter().zip(["accepting connections again", "cannot accept"].iter().cycle()) {
+    for (line, words) in
+        said.iter().zip(["accepting connections again", "cannot accept"].iter().cycle())
+    {
         assert!(line.contains(words), "{said:#?}");
     }
     assert_eq!(served.end().0, Some(0));
 }
 
-/// The listener was woken by a connection, for which the broker had no descriptor: it never stopped.
+/// The listener was woken by a connection, for which the broker had no descriptor: it never
+/// stopped.
 #[test]
 fn a_broker_without_descriptors_can_be_stopped() {
     let served = limited();
@@ -157,12 +162,13 @@ fn limited() -> Served {
     Served::start(Command::new("sh").args(["-c", &limited, BABELMQ]).env("BABELMQ_LOG", "info"))
 }
 
-/// A broker that has no descriptor left, the clients that are or want to be connected, all of which asked something, and
-/// what the listener says from then on.
+/// A broker that has no descriptor left, the clients that are or want to be connected, all of which
+/// asked something, and what the listener says from then on.
 fn exhausted() -> (Served, Vec<Client>, impl Iterator<Item = String>) {
     let mut served = limited();
-    let of_the_listener =
-        |line: &String| line.contains("cannot accept connections") || line.contains("accepting connections");
+    let of_the_listener = |line: &String| {
+        line.contains("cannot accept connections") || line.contains("accepting connections")
+    };
     let mut log = served.log().filter(of_the_listener);
     let mut clients: Vec<Client> = (0..CLIENTS).map(|_| Client::to(served.address)).collect();
     for client in &mut clients {
@@ -173,8 +179,8 @@ fn exhausted() -> (Served, Vec<Client>, impl Iterator<Item = String>) {
     (served, clients, log)
 }
 
-/// The ports of the clients that the broker has accepted: the system's table has these connections with the inode of a
-/// descriptor.
+/// The ports of the clients that the broker has accepted: the system's table has these connections
+/// with the inode of a descriptor.
 fn accepted(served: &Served) -> Vec<u16> {
     let local = format!("0100007F:{:04X}", served.address.port());
     let table = fs::read_to_string("/proc/net/tcp").unwrap();

@@ -1,5 +1,6 @@
-//! `docs/protocol.md` is what clients are written from, so it is held to the code: its examples are run against a
-//! broker, and its tables of commands, error codes and limits are compared with what the library says of itself.
+//! `docs/protocol.md` is what clients are written from, so it is held to the code: its examples are
+//! run against a broker, and its tables of commands, error codes and limits are compared with what
+//! the library says of itself.
 #![cfg(feature = "broker")]
 
 use std::collections::BTreeSet;
@@ -9,9 +10,9 @@ use std::time::Duration;
 
 use babelmq::broker::{METRICS, QueueLimits};
 use babelmq::protocol::{
-    Command, DECODED_FLOOR, DECODED_PER_BYTE, ENCODED_FLOOR, ENCODED_PER_BYTE, HEADER_LEN, MAX_DEPTH,
-    MAX_INT_DIGITS, MAX_PATTERNS, MAX_SHAPES_OF_BROKER, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
-    MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE,
+    Command, DECODED_FLOOR, DECODED_PER_BYTE, ENCODED_FLOOR, ENCODED_PER_BYTE, HEADER_LEN,
+    MAX_DEPTH, MAX_INT_DIGITS, MAX_PATTERNS, MAX_SHAPES_OF_BROKER, MAX_TOPIC_BYTES,
+    MAX_TOPIC_SEGMENTS, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE,
 };
 use babelmq::{Broker, Config, ErrorCode, Format, Limits};
 
@@ -89,7 +90,8 @@ fn is_said(found: &str, printed: &str) -> bool {
     rest == Some("")
 }
 
-/// Every section is one connection to a broker of its own, and the broker says what is printed and nothing else.
+/// Every section is one connection to a broker of its own, and the broker says what is printed and
+/// nothing else.
 #[test]
 fn the_examples_are_what_happens() {
     let sections = sections();
@@ -101,8 +103,9 @@ fn the_examples_are_what_happens() {
             match sender {
                 Sender::Client => send(&mut connection, *format, body),
                 Sender::Broker => {
-                    let received = receive(&mut connection)
-                        .unwrap_or_else(|error| panic!("{heading}, line {line}: no frame came: {error}"));
+                    let received = receive(&mut connection).unwrap_or_else(|error| {
+                        panic!("{heading}, line {line}: no frame came: {error}")
+                    });
                     assert_eq!(received.0, format.byte(), "{heading}, line {line}");
                     assert!(is_said(&received.1, body), "{heading}, line {line}: {}", received.1);
                 }
@@ -182,7 +185,10 @@ fn every_limit_is_what_the_code_says() {
         ("decoded size of a payload", mib(limits.decoded_size)),
         ("decoded size of a payload, for each byte", format!("{} bytes", count(DECODED_PER_BYTE))),
         ("decoded size of a short payload", format!("{} KiB", DECODED_FLOOR >> 10)),
-        ("decoded size of a payload, at most", mib(Limits::with_max_frame(MAXIMUM_MAX_FRAME).decoded_size)),
+        (
+            "decoded size of a payload, at most",
+            mib(Limits::with_max_frame(MAXIMUM_MAX_FRAME).decoded_size),
+        ),
         ("decoded size of one value, beside its text", format!("{NODE_SIZE} bytes")),
         ("body of a frame that a message becomes", mib(limits.max_encoded as usize)),
         (
@@ -212,7 +218,10 @@ fn every_limit_is_what_the_code_says() {
     ];
     let documented = rows("Limits");
     for (name, value) in expected {
-        let row = documented.iter().find(|row| row[0] == name).unwrap_or_else(|| panic!("no row {name:?}"));
+        let row = documented
+            .iter()
+            .find(|row| row[0] == name)
+            .unwrap_or_else(|| panic!("no row {name:?}"));
         assert_eq!(row[1], value, "{name}");
     }
 }

@@ -1,5 +1,6 @@
-//! Commands, fields and limits: what is refused gets its code, to the producer alone, nothing is delivered or stored, and
-//! what comes next goes on. Everything else that is refused is in the table of `bad_input`.
+//! Commands, fields and limits: what is refused gets its code, to the producer alone, nothing is
+//! delivered or stored, and what comes next goes on. Everything else that is refused is in the
+//! table of `bad_input`.
 #![cfg(all(feature = "broker", feature = "middleware"))]
 
 use babelmq::Format::{self, Json, Pickle, Xml};
@@ -43,7 +44,11 @@ impl Scene {
         answers[0].refuses(code, false);
         self.bystander.is_quiet();
         assert_eq!(self.broker.list_topics().len(), 1, "{shown}: nothing else is stored");
-        assert_eq!(self.broker.get_topic("/t").unwrap(), Some(1.into()), "{shown}: the last value stays");
+        assert_eq!(
+            self.broker.get_topic("/t").unwrap(),
+            Some(1.into()),
+            "{shown}: the last value stays"
+        );
         answers[0].field("reason")
     }
 
@@ -124,8 +129,16 @@ fn wrong_commands_and_fields_are_refused_in_every_format() {
         }
         if format != Xml {
             scene.refused(format, &body(format, &[("command", Int(1)), topic]), "invalid-field");
-            scene.refused(format, &body(format, &[publish, ("topic", Int(1)), message]), "invalid-field");
-            scene.refused(format, &body(format, &[publish, topic, message, message]), "duplicate-field");
+            scene.refused(
+                format,
+                &body(format, &[publish, ("topic", Int(1)), message]),
+                "invalid-field",
+            );
+            scene.refused(
+                format,
+                &body(format, &[publish, topic, message, message]),
+                "duplicate-field",
+            );
         }
     }
 }
@@ -170,7 +183,8 @@ fn a_payload_that_decodes_to_more_than_its_budget_is_refused() {
     scene.payload(Pickle, &laughs, "too-large");
 }
 
-/// Fatal: the error arrives, then the end of the connection, and not a reset, however much was sent and not read.
+/// Fatal: the error arrives, then the end of the connection, and not a reset, however much was sent
+/// and not read.
 #[test]
 fn faults_of_framing_end_the_connection_in_order() {
     let limits = Limits::with_max_frame(1_000);

@@ -6,8 +6,8 @@ use babelmq::{Format, XmlQueue};
 
 use crate::support;
 
-/// Judging a JSON payload did not charge for moving what stands under duplicate keys, and decoding it did: an accepted
-/// message was lost to everyone who wanted it translated.
+/// Judging a JSON payload did not charge for moving what stands under duplicate keys, and decoding
+/// it did: an accepted message was lost to everyone who wanted it translated.
 #[test]
 fn what_was_judged_is_never_too_large_to_translate() {
     let broker = support::start();
@@ -22,8 +22,9 @@ fn what_was_judged_is_never_too_large_to_translate() {
     assert_eq!(broker.stats().encoding_failures, 0);
 }
 
-/// A namespace prefix was not held to be a name, and the default namespace was judged before its references were read:
-/// both were passed on to consumers whose parsers (expat, for one) refuse the whole document.
+/// A namespace prefix was not held to be a name, and the default namespace was judged before its
+/// references were read: both were passed on to consumers whose parsers (expat, for one) refuse the
+/// whole document.
 #[test]
 fn namespaces_that_parsers_refuse_are_refused() {
     let broker = support::start();
@@ -37,8 +38,8 @@ fn namespaces_that_parsers_refuse_are_refused() {
     }
 }
 
-/// An error repeated the topic that it refused, however long it was, and what waits for a client that asks and does not
-/// read was counted without it: 65,536 answers of 16 MiB.
+/// An error repeated the topic that it refused, however long it was, and what waits for a client
+/// that asks and does not read was counted without it: 65,536 answers of 16 MiB.
 #[test]
 fn an_error_does_not_repeat_a_topic_that_is_too_long() {
     let broker = support::start();
@@ -74,13 +75,15 @@ fn a_reason_is_brief_whatever_it_is_about() {
     }
 }
 
-/// An attribute that means nothing to the broker on an element with a `type` was passed on without a look at its
-/// references.
+/// An attribute that means nothing to the broker on an element with a `type` was passed on without
+/// a look at its references.
 #[test]
 fn references_in_attributes_that_nobody_reads_are_judged() {
     let broker = support::start();
     let mut producer = support::Client::connect(&broker);
-    for (value, code) in [("&en", "malformed-xml"), ("&en;", "forbidden-xml"), ("&#0;", "malformed-xml")] {
+    for (value, code) in
+        [("&en", "malformed-xml"), ("&en;", "forbidden-xml"), ("&#0;", "malformed-xml")]
+    {
         let message = format!("<message type='int' xml:lang='{value}'>5</message>");
         let body = format!("<f command='publish' topic='t'>{message}</f>");
         producer.send(Format::Xml, body.as_bytes());
@@ -119,10 +122,12 @@ fn an_answer_that_is_cut_off_does_not_pass_for_a_whole_one() {
     }
 }
 
-/// Lists of `times` references to the list before, `levels` of them, around a text of 1,000 control characters.
+/// Lists of `times` references to the list before, `levels` of them, around a text of 1,000 control
+/// characters.
 fn references(levels: u8, times: usize) -> Vec<u8> {
     let text = [&b"X\xe8\x03\0\0"[..], &[1; 1_000], b"q\0"].concat();
-    let level = |number: u8| [b"](", &[b'h', number].repeat(times)[..], b"eq", &[number + 1]].concat();
+    let level =
+        |number: u8| [b"](", &[b'h', number].repeat(times)[..], b"eq", &[number + 1]].concat();
     // All but the last are gathered in a tuple that nobody keeps.
     let inside: Vec<u8> = (0..levels).flat_map(level).collect();
     [b"(", &text[..], &inside, b"h", &[levels], b"1h", &[levels]].concat()
@@ -148,12 +153,14 @@ fn what_repeats_itself_beyond_its_length_is_refused() {
     assert!(broker.list_topics().is_empty());
 }
 
-/// What was stored and no client with the usual limit could read kept every consumer of a parent topic from being made.
+/// What was stored and no client with the usual limit could read kept every consumer of a parent
+/// topic from being made.
 #[test]
 fn what_no_client_could_read_is_refused() {
     let publish = |payload: &[u8]| {
         let padding = [b"X\x07\0\0\0paddingX\x70\x17\0\0", &[b'x'; 6_000][..]].concat();
-        let head = b"X\x07\0\0\0commandX\x07\0\0\0publishX\x05\0\0\0topicX\x01\0\0\0tX\x07\0\0\0message";
+        let head =
+            b"X\x07\0\0\0commandX\x07\0\0\0publishX\x05\0\0\0topicX\x01\0\0\0tX\x07\0\0\0message";
         [b"}(", &padding[..], head, payload, b"u."].concat()
     };
     let broker = support::start();
@@ -163,7 +170,8 @@ fn what_no_client_could_read_is_refused() {
     refusal.refuses("too-large", false);
     let reason = refusal.field("reason");
     assert!(
-        reason.contains("as JSON the message would be a frame of 73") && reason.contains("--max-encoded"),
+        reason.contains("as JSON the message would be a frame of 73")
+            && reason.contains("--max-encoded"),
         "{reason}"
     );
     assert_eq!(broker.get_topic("t"), Ok(None));
@@ -176,8 +184,8 @@ fn what_no_client_could_read_is_refused() {
     assert!(consumer.pull_timeout(std::time::Duration::from_secs(30)).is_ok());
 }
 
-/// A name that only the fifth edition of XML 1.0 allows was passed on, and expat, which reads by the fourth, refused the whole
-/// delivery.
+/// A name that only the fifth edition of XML 1.0 allows was passed on, and expat, which reads by
+/// the fourth, refused the whole delivery.
 #[test]
 fn names_that_not_every_parser_takes_are_written_anew() {
     let broker = support::start();

@@ -9,7 +9,8 @@ use crate::support::Field::Str;
 use crate::support::process::until;
 use crate::support::{self, Client, config, publish};
 
-/// A broker with as little memory as there may be: 4 MiB for values that are kept and pieces of long answers.
+/// A broker with as little memory as there may be: 4 MiB for values that are kept and pieces of
+/// long answers.
 fn start() -> BrokerHandle {
     start_with(SMALLEST_MEMORY)
 }
@@ -25,8 +26,9 @@ fn snapshots(broker: &BrokerHandle) -> u64 {
 /// Publishes the same number to each of `topics` topics.
 fn publish_all(client: &mut Client, topics: usize, number: usize) {
     let message = number.to_string();
-    let frames: Vec<Vec<u8>> =
-        (0..topics).map(|topic| publish(Json, &format!("many/{topic}"), message.as_bytes())).collect();
+    let frames: Vec<Vec<u8>> = (0..topics)
+        .map(|topic| publish(Json, &format!("many/{topic}"), message.as_bytes()))
+        .collect();
     client.send_raw(&frames.concat());
     client.is_quiet();
 }
@@ -35,8 +37,8 @@ fn ask(command: &str) -> Vec<u8> {
     support::frame(0, format!(r#"{{"command":"{command}","topic":"many"}}"#).as_bytes())
 }
 
-/// 20 clients ask for 60 lists each and read nothing, while everything is published again and again. What is kept for them
-/// is kept once; each list is whole when it is read.
+/// 20 clients ask for 60 lists each and read nothing, while everything is published again and
+/// again. What is kept for them is kept once; each list is whole when it is read.
 #[test]
 fn many_unread_lists_keep_each_value_once() {
     const TOPICS: usize = 3_000;
@@ -95,16 +97,17 @@ fn a_slow_reader_of_a_snapshot_sees_one_moment() {
     until("all of it is given back", || snapshots(&broker) == 0);
 }
 
-/// A client asks for everything and never reads, while all of it is published again and again: when too much is kept for it,
-/// it is cut off.
+/// A client asks for everything and never reads, while all of it is published again and again: when
+/// too much is kept for it, it is cut off.
 #[test]
 fn who_keeps_too_much_alive_is_cut_off_and_a_bystander_goes_on() {
     const TOPICS: usize = 2_000;
     let broker = start();
     let mut producer = Client::connect(&broker);
     let value = format!("\"{}\"", "x".repeat(2_500));
-    let frames: Vec<Vec<u8>> =
-        (0..TOPICS).map(|topic| publish(Json, &format!("many/{topic}"), value.as_bytes())).collect();
+    let frames: Vec<Vec<u8>> = (0..TOPICS)
+        .map(|topic| publish(Json, &format!("many/{topic}"), value.as_bytes()))
+        .collect();
     let publish_all = |producer: &mut Client| {
         producer.send_raw(&frames.concat());
         producer.is_quiet();
@@ -139,16 +142,20 @@ fn a_few_long_values_come_in_pieces() {
     until("all of it is given back", || snapshots(&broker) == 0);
 }
 
-/// A list that would be longer than an answer may be, or than there is memory for, is refused, and the connection goes on.
+/// A list that would be longer than an answer may be, or than there is memory for, is refused, and
+/// the connection goes on.
 #[test]
 fn a_list_that_is_too_long_is_refused_and_the_connection_goes_on() {
     const TOPICS: usize = 30_000;
     let mut limited = config();
     limited.limits.max_encoded = 100_000;
     let small = Config { memory: Some(SMALLEST_MEMORY), ..config() };
-    // The shorter the names, the more memory a list takes for its length: with these it has none long before it is too long.
+    // The shorter the names, the more memory a list takes for its length: with these it has none
+    // long before it is too long.
     let names = ["short".to_owned(), "x".repeat(80)];
-    for (config, name, code) in [(limited, &names[0], "too-large"), (small, &names[1], "memory-full")] {
+    for (config, name, code) in
+        [(limited, &names[0], "too-large"), (small, &names[1], "memory-full")]
+    {
         let broker = Broker::start(config).unwrap();
         let mut client = Client::connect(&broker);
         for part in 0..10 {

@@ -1,5 +1,5 @@
-//! A raw client for the black-box tests: it knows the wire from the contract alone, and reads what the broker writes
-//! with parsers that are not the broker's.
+//! A raw client for the black-box tests: it knows the wire from the contract alone, and reads what
+//! the broker writes with parsers that are not the broker's.
 
 #![allow(dead_code, reason = "each program of tests uses its own part of it")]
 #![allow(unreachable_pub, missing_docs)]
@@ -146,7 +146,8 @@ impl Frame {
         str::from_utf8(&self.body).unwrap()
     }
 
-    /// The fields other than `message`, as text: strings by themselves, everything else as its format writes it.
+    /// The fields other than `message`, as text: strings by themselves, everything else as its
+    /// format writes it.
     pub fn fields(&self) -> BTreeMap<String, String> {
         let mut fields = match self.format {
             Json => {
@@ -166,7 +167,8 @@ impl Frame {
         fields.get(name).unwrap_or_else(|| panic!("no {name} in {fields:?}")).clone()
     }
 
-    /// The payload: JSON text as it stands, the XML element as it stands, or the pickled value as Python's `repr`.
+    /// The payload: JSON text as it stands, the XML element as it stands, or the pickled value as
+    /// Python's `repr`.
     pub fn message(&self) -> String {
         self.try_message().unwrap_or_else(|| panic!("no message in {:?}", self.fields()))
     }
@@ -186,13 +188,18 @@ impl Frame {
     pub fn number(&self) -> i64 {
         let message = self.message();
         let digits = message.strip_prefix("<message type=\"int\">").unwrap_or(&message);
-        digits.strip_suffix("</message>").unwrap_or(digits).parse().unwrap_or_else(|_| panic!("{message:?}"))
+        digits
+            .strip_suffix("</message>")
+            .unwrap_or(digits)
+            .parse()
+            .unwrap_or_else(|_| panic!("{message:?}"))
     }
 
     /// Fails unless the frame says this and nothing else.
     #[track_caller]
     pub fn says(&self, expected: &[(&str, &str)]) {
-        let expected = expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let expected =
+            expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         assert_eq!(self.fields(), expected.collect(), "{:?}", self.format);
     }
 
@@ -219,7 +226,8 @@ impl Frame {
 
 /// Numbers may be longer than serde_json can read, so every entry stays as it is spelled.
 fn json_entries(body: &[u8]) -> BTreeMap<String, Box<serde_json::value::RawValue>> {
-    serde_json::from_slice(body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(body)))
+    serde_json::from_slice(body)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(body)))
 }
 
 /// A connection that sends and reads frames, and judges nothing.
@@ -305,7 +313,8 @@ impl Client {
         self.send_raw(&publish(format, topic, message));
     }
 
-    /// The next frame, or `None` at the end of the connection. A reset, or an end within a frame, fails the test.
+    /// The next frame, or `None` at the end of the connection. A reset, or an end within a frame,
+    /// fails the test.
     pub fn next_or_end(&mut self) -> Option<Frame> {
         let mut header = [0; 5];
         let mut have = 0;

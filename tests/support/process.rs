@@ -21,7 +21,8 @@ pub fn broker_threads() -> Vec<String> {
         .collect()
 }
 
-/// A thread that was joined stands in the kernel's list a moment longer, so this asks more than once.
+/// A thread that was joined stands in the kernel's list a moment longer, so this asks more than
+/// once.
 pub fn no_thread_is_left() {
     until("every thread is joined", || broker_threads().is_empty());
 }
@@ -31,7 +32,8 @@ pub fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count() - 1
 }
 
-/// A line of a process's status that says how much memory, in bytes: `VmRSS` for now, `VmHWM` for the most.
+/// A line of a process's status that says how much memory, in bytes: `VmRSS` for now, `VmHWM` for
+/// the most.
 pub fn memory(process: &str, line: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let value = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(':'));

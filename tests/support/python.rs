@@ -12,7 +12,10 @@ pub fn unicode(text: &str) -> Vec<u8> {
 /// Bytes written as pairs of hexadecimal digits.
 pub fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u8> = digits.bytes().filter(|digit| !digit.is_ascii_whitespace()).collect();
-    digits.chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }
 
 /// The opcodes of a whole pickle of protocol 2 or 3, to stand inside another.
@@ -33,9 +36,10 @@ pub fn only_data_opcodes(pickle: &[u8]) {
         let opcode = pickle[at];
         at += 1;
         at += match opcode {
-            // MARK, STOP, None, booleans, containers and what fills them, MEMOIZE, POP_MARK not among them.
-            b'(' | b'N' | 0x88 | 0x89 | b']' | b'}' | b')' | 0x8f | b'a' | b'e' | b's' | b'u' | b't'
-            | 0x85 | 0x86 | 0x87 | 0x90 | 0x91 | 0x94 => 0,
+            // MARK, STOP, None, booleans, containers and what fills them, MEMOIZE, POP_MARK not
+            // among them.
+            b'(' | b'N' | 0x88 | 0x89 | b']' | b'}' | b')' | 0x8f | b'a' | b'e' | b's' | b'u'
+            | b't' | 0x85 | 0x86 | 0x87 | 0x90 | 0x91 | 0x94 => 0,
             b'.' => {
                 assert_eq!(at, pickle.len(), "STOP is the last opcode");
                 return;
@@ -44,7 +48,8 @@ pub fn only_data_opcodes(pickle: &[u8]) {
             b'M' => 2,
             b'J' | b'j' => 4,
             b'G' | 0x95 => 8,
-            // Counted: LONG1, SHORT_BINBYTES, SHORT_BINUNICODE; BINUNICODE, BINBYTES, LONG4; the 8-byte kinds.
+            // Counted: LONG1, SHORT_BINBYTES, SHORT_BINUNICODE; BINUNICODE, BINBYTES, LONG4; the
+            // 8-byte kinds.
             0x8a | b'C' | 0x8c => 1 + little_endian(at, 1),
             b'X' | b'B' | 0x8b => 4 + little_endian(at, 4),
             0x8d | 0x8e => 8 + little_endian(at, 8),
@@ -54,7 +59,8 @@ pub fn only_data_opcodes(pickle: &[u8]) {
     panic!("no STOP in {pickle:02x?}");
 }
 
-/// The entries of a pickled dict with string keys: strings by themselves, everything else as its `repr`.
+/// The entries of a pickled dict with string keys: strings by themselves, everything else as its
+/// `repr`.
 pub fn fields(pickle: &[u8]) -> BTreeMap<String, String> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
@@ -70,7 +76,8 @@ pub fn entry(pickle: &[u8], name: &str) -> Option<String> {
 
 fn dict(pickle: &[u8]) -> BTreeMap<String, Value> {
     let value = serde_pickle::value_from_slice(pickle, DeOptions::new());
-    let Value::Dict(entries) = value.unwrap_or_else(|error| panic!("{error}: {pickle:02x?}")) else {
+    let Value::Dict(entries) = value.unwrap_or_else(|error| panic!("{error}: {pickle:02x?}"))
+    else {
         panic!("no dict: {pickle:02x?}");
     };
     entries
@@ -82,7 +89,8 @@ fn dict(pickle: &[u8]) -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// As Python's `repr`, with two differences: strings are quoted as JSON quotes them, and sets and dicts are sorted.
+/// As Python's `repr`, with two differences: strings are quoted as JSON quotes them, and sets and
+/// dicts are sorted.
 pub fn repr(value: &Value) -> String {
     let all = |values: &[Value]| values.iter().map(repr).collect::<Vec<_>>().join(", ");
     match value {
@@ -90,8 +98,9 @@ pub fn repr(value: &Value) -> String {
         Value::Tuple(values) if values.len() == 1 => format!("({},)", all(values)),
         Value::Tuple(values) => format!("({})", all(values)),
         Value::Dict(entries) => {
-            let entry =
-                |(key, value): (&HashableValue, &Value)| format!("{}: {}", key_repr(key), repr(value));
+            let entry = |(key, value): (&HashableValue, &Value)| {
+                format!("{}: {}", key_repr(key), repr(value))
+            };
             format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
         }
         Value::None => key_repr(&HashableValue::None),

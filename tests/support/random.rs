@@ -1,6 +1,7 @@
 //! Random choices that come again with their seed.
 
-/// SplitMix64: every seed is as good as any other, so that neighbouring clients can have neighbouring seeds.
+/// SplitMix64: every seed is as good as any other, so that neighbouring clients can have
+/// neighbouring seeds.
 #[derive(Clone)]
 pub struct Random(u64);
 

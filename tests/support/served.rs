@@ -14,13 +14,19 @@ pub struct Served {
 impl Served {
     /// Runs a command that ends up being `babelmq serve`, and waits until it listens.
     pub fn start(command: &mut Command) -> Served {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("babelmq listening on ").and_then(|rest| rest.strip_suffix('\n'));
-        let address = address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{line:?}"));
+        let address =
+            line.strip_prefix("babelmq listening on ").and_then(|rest| rest.strip_suffix('\n'));
+        let address =
+            address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{line:?}"));
         Served { child, stdout, address }
     }
 
@@ -32,7 +38,8 @@ impl Served {
         assert!(Command::new("kill").args(["-s", name, &self.id()]).status().unwrap().success());
     }
 
-    /// What it logs, line by line, as it comes. Only once, and then there is none left for [`end`](Self::end).
+    /// What it logs, line by line, as it comes. Only once, and then there is none left for
+    /// [`end`](Self::end).
     pub fn log(&mut self) -> impl Iterator<Item = String> + use<> {
         BufReader::new(self.child.stderr.take().unwrap()).lines().map(Result::unwrap)
     }

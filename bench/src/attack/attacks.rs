@@ -33,29 +33,41 @@ macro_rules! attacks {
 
 attacks! {
     "none" "nobody attacks: what the machine itself does" [0], nothing, rest;
-    "busy" "nobody attacks, but as many pairs of threads write to each other: what the machine does then" [100], nothing, busy;
-    "walks" "A1: unread lists over 200,000 topics that are all published again" [1, 20], many_topics, walks;
-    "shared" "A2: gets of a short pickle that shares, unread" [4, 100], store_shared, gets_unread::<MANY>;
+    "busy" "nobody attacks, but as many pairs of threads write to each other: what the machine \
+    does then" [100], nothing, busy;
+    "walks" "A1: unread lists over 200,000 topics that are all published \
+    again" [1, 20], many_topics, walks;
+    "shared" "A2: gets of a short pickle that shares, \
+    unread" [4, 100], store_shared, gets_unread::<MANY>;
     "shared-slow" "A2: the same, read by a byte in 5 s" [4, 100], store_shared, gets_slow::<MANY>;
-    "control" "A2: gets of the longest text of control characters that is taken" [4, 100], store_control, gets_unread::<FEW>;
-    "floats" "A2: gets of the widest list of floats that is taken, by a byte in 5 s" [4, 100], store_floats, gets_slow::<FEW>;
+    "control" "A2: gets of the longest text of control characters that is \
+    taken" [4, 100], store_control, gets_unread::<FEW>;
+    "floats" "A2: gets of the widest list of floats that is taken, by a byte in 5 \
+    s" [4, 100], store_floats, gets_slow::<FEW>;
     "pinned" "each unread get holds another version of a large value" [50], nothing, pinned;
-    "retained" "A3: is a parent of what is stored still readable by a default client" [1], store_shared, retained;
-    "decode" "A4: pickles of 362 bytes that decode to as much as they may" [60, 1000], nothing, decode;
-    "decode-again" "A4: the same, each on a connection of its own" [60, 1000], nothing, decode_again;
+    "retained" "A3: is a parent of what is stored still readable by a default \
+    client" [1], store_shared, retained;
+    "decode" "A4: pickles of 362 bytes that decode to as much as they \
+    may" [60, 1000], nothing, decode;
+    "decode-again" "A4: the same, each on a connection of its \
+    own" [60, 1000], nothing, decode_again;
     "patterns" "A5: 256 patterns each that never match" [20, 200], nothing, patterns;
     "unfinished" "A6: frames of 16 MiB that never end" [60, 200, 2000], nothing, unfinished;
     "deep" "A7: new topics of 64 segments" [1], nothing, deep_topics;
     "stats" "A7: stats unread" [8, 100], many_topics, stats;
-    "lists" "A7: lists, subscribes and cancels of 200,000 topics, unread" [8, 100], many_topics, lists;
-    "subscribes" "snapshots of 200,000 topics in XML, read by a byte now and then" [8, 100], many_topics, subscribe_slow;
+    "lists" "A7: lists, subscribes and cancels of 200,000 topics, \
+    unread" [8, 100], many_topics, lists;
+    "subscribes" "snapshots of 200,000 topics in XML, read by a byte now and \
+    then" [8, 100], many_topics, subscribe_slow;
     "slow" "consumers that read nothing or little, of every kind of queue" [500], nothing, slow;
     "xml" "large XML documents for readers in every format" [40], nothing, xml_flood;
     "pings" "pings with ids of 1,024 bytes, unread" [8, 100], nothing, pings;
     "errors" "refusals, unread" [8, 100], nothing, errors;
     "churn" "connections that come, ask and go" [200], many_topics, churn;
-    "overlap" "60 subscriptions each, with a queue of its own, all of one topic" [40], nothing, overlap;
-    "mixture" "lists, gets, pickles, frames, slow consumers and pings at once" [120], mixture_before, mixture;
+    "overlap" "60 subscriptions each, with a queue of its own, all of one \
+    topic" [40], nothing, overlap;
+    "mixture" "lists, gets, pickles, frames, slow consumers and pings at \
+    once" [120], mixture_before, mixture;
 }
 
 const TOPICS: usize = 200_000;
@@ -126,13 +138,15 @@ fn store_shared(target: &Target) -> Result<()> {
 }
 
 fn store_control(target: &Target) -> Result<()> {
-    let length = target.store_largest(16_000_000, |length| pickle("big/x", true, &control(length)))?;
+    let length =
+        target.store_largest(16_000_000, |length| pickle("big/x", true, &control(length)))?;
     eprintln!("stored: {length} control characters");
     Ok(())
 }
 
 fn store_floats(target: &Target) -> Result<()> {
-    let length = target.store_largest(16_000_000, |length| pickle("big/x", true, &floats(length)))?;
+    let length =
+        target.store_largest(16_000_000, |length| pickle("big/x", true, &floats(length)))?;
     eprintln!("stored: {length} bytes of floats");
     Ok(())
 }
@@ -141,13 +155,15 @@ fn store_floats(target: &Target) -> Result<()> {
 fn gets(connections: usize, each: usize, reading: Reading) -> Vec<Plan> {
     let questions =
         [json(r#"{"command":"get","topic":"big/x"}"#), xml(r#"<f command="get" topic="big/x"/>"#)];
-    (0..connections).map(|member| Plan::new(questions[member % 2].repeat(each), vec![], reading)).collect()
+    (0..connections)
+        .map(|member| Plan::new(questions[member % 2].repeat(each), vec![], reading))
+        .collect()
 }
 
 /// What the queue of a connection takes of something short.
 const MANY: usize = 60;
-/// The same of something long: the queue counts what is stored, and more would end the connection before anything is
-/// encoded.
+/// The same of something long: the queue counts what is stored, and more would end the connection
+/// before anything is encoded.
 const FEW: usize = 3;
 
 fn gets_unread<const EACH: usize>(target: &Target, connections: usize) -> Result<String> {
@@ -179,10 +195,11 @@ fn pinned(target: &Target, connections: usize) -> Result<String> {
 }
 
 fn retained(target: &Target, _: usize) -> Result<String> {
-    let outcomes = [("JSON", 0), ("XML", 1)].map(|(name, format)| match subscribes(target, "big", format) {
-        Ok(()) => format!("{name}: readable"),
-        Err(error) => format!("{name}: {error:#}"),
-    });
+    let outcomes =
+        [("JSON", 0), ("XML", 1)].map(|(name, format)| match subscribes(target, "big", format) {
+            Ok(()) => format!("{name}: readable"),
+            Err(error) => format!("{name}: {error:#}"),
+        });
     Ok(outcomes.join("; "))
 }
 
@@ -192,8 +209,9 @@ fn bomb(number: usize) -> Vec<u8> {
 }
 
 fn decode(target: &Target, connections: usize) -> Result<String> {
-    let plans: Vec<Plan> =
-        (0..connections).map(|member| Plan::new(vec![], bomb(member), Reading::Everything)).collect();
+    let plans: Vec<Plan> = (0..connections)
+        .map(|member| Plan::new(vec![], bomb(member), Reading::Everything))
+        .collect();
     crowd(target, &plans);
     Ok(String::new())
 }
@@ -211,7 +229,10 @@ fn patterns(target: &Target, connections: usize) -> Result<String> {
     let plans: Vec<Plan> = (0..connections as u64)
         .map(|member| {
             let each = (0..256).flat_map(|pattern| {
-                json(&format!(r#"{{"command":"subscribe","topic":"{}"}}"#, never(member * 256 + pattern)))
+                json(&format!(
+                    r#"{{"command":"subscribe","topic":"{}"}}"#,
+                    never(member * 256 + pattern)
+                ))
             });
             Plan::new(each.collect(), vec![], Reading::Everything)
         })
@@ -235,8 +256,9 @@ fn unfinished(target: &Target, connections: usize) -> Result<String> {
 
 fn deep_topics(target: &Target, _: usize) -> Result<String> {
     let start = Instant::now();
-    let publish =
-        |number| json(&format!(r#"{{"command":"publish","topic":"{}","message":1}}"#, deep(number)));
+    let publish = |number| {
+        json(&format!(r#"{{"command":"publish","topic":"{}","message":1}}"#, deep(number)))
+    };
     let outcome = target.store((0..20_000).map(publish));
     let took = start.elapsed().as_secs_f64();
     Ok(match outcome {
@@ -254,7 +276,8 @@ fn stats(target: &Target, connections: usize) -> Result<String> {
 
 fn lists(target: &Target, connections: usize) -> Result<String> {
     let words = ["list", "subscribe", "cancel"];
-    let each = words.iter().flat_map(|word| json(&format!(r#"{{"command":"{word}","topic":"many"}}"#)));
+    let each =
+        words.iter().flat_map(|word| json(&format!(r#"{{"command":"{word}","topic":"many"}}"#)));
     all(target, connections, Plan::new(vec![], each.collect(), Reading::Nothing))
 }
 
@@ -274,7 +297,8 @@ fn slow_plans(connections: usize) -> Vec<Plan> {
     (0..connections)
         .map(|member| {
             let kind = kinds[member % kinds.len()];
-            let reading = [Reading::Nothing, Reading::Trickle(Duration::from_millis(100))][member % 2];
+            let reading =
+                [Reading::Nothing, Reading::Trickle(Duration::from_millis(100))][member % 2];
             let first = match member % 4 {
                 0 => xml(&format!(r#"<f command="subscribe" topic="slow" overflow="{kind}"/>"#)),
                 format => json(&format!(
@@ -293,7 +317,9 @@ fn slow(target: &Target, connections: usize) -> Result<String> {
         let text = "x".repeat(1000);
         target.flood(|number| {
             let topic = number % 5000;
-            json(&format!(r#"{{"command":"publish","topic":"slow/{topic}","message":["{text}",{number}]}}"#))
+            json(&format!(
+                r#"{{"command":"publish","topic":"slow/{topic}","message":["{text}",{number}]}}"#
+            ))
         });
     });
     Ok(String::new())
@@ -343,14 +369,19 @@ fn overlap(target: &Target, connections: usize) -> Result<String> {
     let first: Vec<u8> = (0..60)
         .flat_map(|depth| {
             let topic = "s/".repeat(depth) + "s";
-            json(&format!(r#"{{"command":"subscribe","topic":"{topic}","overflow":"drop-oldest"}}"#))
+            json(&format!(
+                r#"{{"command":"subscribe","topic":"{topic}","overflow":"drop-oldest"}}"#
+            ))
         })
         .collect();
     thread::scope(|scope| {
         scope.spawn(|| all(target, connections, Plan::new(first, vec![], Reading::Nothing)));
         let text = "x".repeat(10_000);
         target.flood(|number| {
-            json(&format!(r#"{{"command":"publish","topic":"{}","message":"{text}"}}"#, narrow(number % 10)))
+            json(&format!(
+                r#"{{"command":"publish","topic":"{}","message":"{text}"}}"#,
+                narrow(number % 10)
+            ))
         });
     });
     Ok(String::new())
@@ -375,7 +406,9 @@ fn mixture(target: &Target, connections: usize) -> Result<String> {
         scope.spawn(|| crowd(target, &plans));
         scope.spawn(|| target.flood(|number| small(number % TOPICS)));
         let text = "x".repeat(1000);
-        target.flood(|_| json(&format!(r#"{{"command":"publish","topic":"slow/x","message":"{text}"}}"#)));
+        target.flood(|_| {
+            json(&format!(r#"{{"command":"publish","topic":"slow/x","message":"{text}"}}"#))
+        });
     });
     Ok(String::new())
 }

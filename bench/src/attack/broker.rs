@@ -52,8 +52,13 @@ impl Broker {
         let id = child.id();
         let none = SocketAddr::from(([127, 0, 0, 1], 0));
         // From here on it is killed with the value, whatever fails.
-        let mut broker =
-            Broker { child: Mutex::new(child), id, address: none, cgroup: None, resident: AtomicU64::new(0) };
+        let mut broker = Broker {
+            child: Mutex::new(child),
+            id,
+            address: none,
+            cgroup: None,
+            resident: AtomicU64::new(0),
+        };
         if let Some(parent) = parent {
             let folder = parent.join(format!("babelmq-attack-{id}"));
             fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
@@ -105,7 +110,11 @@ impl Broker {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id)).unwrap_or_default();
         // The name stands in parentheses and may hold anything.
         let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+        let ticks = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok());
         Duration::from_millis(ticks.sum::<u64>() * 1000 / TICKS)
     }
 

@@ -58,7 +58,8 @@ pub(super) fn watch(target: &Target, rate: u32, period: Duration) -> Seen {
                     break;
                 }
                 thread::sleep(until(start + at));
-                // The time it should have been sent: a producer that is held up delays what follows, too.
+                // The time it should have been sent: a producer that is held up delays what
+                // follows, too.
                 let micros = at.as_micros();
                 let body = format!(
                     r#"{{"command":"publish","topic":"bystander/x","retain":false,"message":[{number},{micros}]}}"#
@@ -85,7 +86,8 @@ pub(super) fn watch(target: &Target, rate: u32, period: Duration) -> Seen {
                 Ok(body) => match numbers(&body) {
                     Some((number, micros)) if number == next => {
                         next += 1;
-                        seen.latencies.push(start.elapsed().saturating_sub(Duration::from_micros(micros)));
+                        seen.latencies
+                            .push(start.elapsed().saturating_sub(Duration::from_micros(micros)));
                     }
                     _ => break,
                 },
@@ -114,7 +116,8 @@ pub(super) fn watch(target: &Target, rate: u32, period: Duration) -> Seen {
     seen
 }
 
-/// What a consumer of a topic with the client's default limit meets, in a format: the values, or what stops it.
+/// What a consumer of a topic with the client's default limit meets, in a format: the values, or
+/// what stops it.
 pub(super) fn subscribes(target: &Target, topic: &str, format: u8) -> Result<()> {
     let mut stream = connect(target)?;
     let body = match format {

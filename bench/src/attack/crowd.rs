@@ -33,7 +33,12 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn new(address: SocketAddr) -> Target {
-        Target { address, stop: AtomicBool::new(false), sent: AtomicU64::new(0), end: Mutex::new(None) }
+        Target {
+            address,
+            stop: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            end: Mutex::new(None),
+        }
     }
 
     pub(super) fn attack_for(&self, period: Duration) {
@@ -50,8 +55,12 @@ impl Target {
         !self.left().is_zero()
     }
 
-    /// Sends frames, as many as come, and then waits until they have been routed. Says what was refused first.
-    pub(super) fn store(&self, frames: impl IntoIterator<Item = Vec<u8>>) -> Result<Option<String>> {
+    /// Sends frames, as many as come, and then waits until they have been routed. Says what was
+    /// refused first.
+    pub(super) fn store(
+        &self,
+        frames: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Result<Option<String>> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -84,7 +93,11 @@ impl Target {
     }
 
     /// Stores what is made for the largest length that is taken, from one downward.
-    pub(super) fn store_largest(&self, from: usize, make: impl Fn(usize) -> Vec<u8>) -> Result<usize> {
+    pub(super) fn store_largest(
+        &self,
+        from: usize,
+        make: impl Fn(usize) -> Vec<u8>,
+    ) -> Result<usize> {
         let mut length = from;
         while length > 1 << 10 {
             // A frame over the limit ends the connection.

@@ -36,7 +36,8 @@ pub(super) fn pickle(topic: &str, retain: bool, message: &[u8]) -> Vec<u8> {
     frame(2, &body)
 }
 
-/// Opcodes of a list of lists of … of one text of U+0001: levels deep, each so wide, each part shared.
+/// Opcodes of a list of lists of … of one text of U+0001: levels deep, each so wide, each part
+/// shared.
 pub(super) fn shared(levels: u8, width: usize, text: usize) -> Vec<u8> {
     let mut out = control(text);
     out.extend([b'q', 0]);
@@ -84,7 +85,8 @@ pub(super) fn deep(number: usize) -> String {
 pub(super) fn never(number: u64) -> String {
     // Weyl steps spread well enough.
     let bits = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut filter: String = (0..63).map(|bit| if bits >> bit & 1 == 0 { "+/" } else { "s/" }).collect();
+    let mut filter: String =
+        (0..63).map(|bit| if bits >> bit & 1 == 0 { "+/" } else { "s/" }).collect();
     filter.push_str("never");
     filter
 }

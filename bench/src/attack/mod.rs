@@ -1,4 +1,5 @@
-//! Attacks on a broker beside a bystander: does anyone modest notice, and what does the broker take meanwhile?
+//! Attacks on a broker beside a bystander: does anyone modest notice, and what does the broker take
+//! meanwhile?
 
 mod attacks;
 mod broker;
@@ -43,14 +44,20 @@ pub(crate) struct Attack {
     rate: u32,
 
     /// The babelmq to attack.
-    #[arg(long, default_value = "target/release/babelmq", env = "BABELMQ_BIN", value_name = "FILE")]
+    #[arg(
+        long,
+        default_value = "target/release/babelmq",
+        env = "BABELMQ_BIN",
+        value_name = "FILE"
+    )]
     babelmq: PathBuf,
 
     /// More arguments for `serve`, separated by spaces, as in "--memory 512MiB".
     #[arg(long, default_value = "", value_name = "ARGUMENTS", allow_hyphen_values = true)]
     serve_args: String,
 
-    /// A limit of the address space of the broker, in MiB: what is beyond it is refused by the system.
+    /// A limit of the address space of the broker, in MiB: what is beyond it is refused by the
+    /// system.
     #[arg(long, value_name = "MIB")]
     limit: Option<u64>,
 
@@ -107,11 +114,12 @@ impl Attack {
         }
         let host = Host::look();
         let mut rows = Vec::new();
-        let chosen = ATTACKS
-            .iter()
-            .filter(|attack| self.only.is_empty() || self.only.iter().any(|name| name == attack.name));
+        let chosen = ATTACKS.iter().filter(|attack| {
+            self.only.is_empty() || self.only.iter().any(|name| name == attack.name)
+        });
         for attack in chosen {
-            let own = if self.connections.is_empty() { attack.connections } else { &self.connections };
+            let own =
+                if self.connections.is_empty() { attack.connections } else { &self.connections };
             for &connections in own {
                 match self.one(attack, connections) {
                     Ok(row) => {
@@ -131,7 +139,8 @@ impl Attack {
         let failed = rows.iter().filter(|row| !row.held(self.most)).count();
         if failed > 0 {
             bail!(
-                "{failed} of {} attacks reached the bystander, passed the budget or ended the broker",
+                "{failed} of {} attacks reached the bystander, passed the budget or ended the \
+                 broker",
                 rows.len()
             );
         }
@@ -139,7 +148,8 @@ impl Attack {
     }
 
     fn one(&self, kind: &'static Kind, connections: usize) -> Result<Row> {
-        let broker = Broker::start(&self.babelmq, &self.serve_args, self.limit, self.cgroup.as_deref())?;
+        let broker =
+            Broker::start(&self.babelmq, &self.serve_args, self.limit, self.cgroup.as_deref())?;
         let target = Target::new(broker.address);
         let (mut note, mut seen) = (String::new(), Seen::default());
         let (mut processor, mut end, mut read) = (Duration::ZERO, None, None);
@@ -182,13 +192,16 @@ impl Attack {
         let _ = writeln!(text, "\n## {title}\n\n{}.\n", host.describe());
         let _ = writeln!(
             text,
-            "`serve {}`, {} s for each attack, a bystander with {} messages/s; a broker that takes more than {} MiB \
+            "`serve {}`, {} s for each attack, a bystander with {} messages/s; a broker that takes \
+             more than {} MiB \
              is killed.\n",
             self.serve_args, self.seconds, self.rate, self.ceiling
         );
         text.push_str(
-            "| attack | connections | p50 | p99 | p99.9 | max, ms | lost | ended | newcomers | failed | slowest, ms \
-             | VmHWM, MiB | cgroup, MiB | survived | processor, s | MB sent | MB read | ns/byte read | |\n\
+            "| attack | connections | p50 | p99 | p99.9 | max, ms | lost | ended | newcomers | \
+             failed | slowest, ms \
+             | VmHWM, MiB | cgroup, MiB | survived | processor, s | MB sent | MB read | ns/byte \
+             read | |\n\
              |---|--:|--:|--:|--:|--:|--:|---|--:|--:|--:|--:|--:|---|--:|--:|--:|--:|---|\n",
         );
         for row in rows {
@@ -208,7 +221,8 @@ impl Row {
             && most.is_none_or(|most| self.peak.resident <= most << 20)
     }
 
-    /// Nanoseconds of processor time for each byte. Little input is all the bystander's, and says nothing.
+    /// Nanoseconds of processor time for each byte. Little input is all the bystander's, and says
+    /// nothing.
     fn ratio(&self) -> Option<f64> {
         let read = self.read.filter(|read| *read > 100_000)?;
         Some(self.processor.as_nanos() as f64 / read as f64)
@@ -218,7 +232,8 @@ impl Row {
         let milliseconds = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
         let mebibytes = |bytes: u64| (bytes >> 20).to_string();
         format!(
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {:.1} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {:.1} | {:.1} \
+             | {} | {} | {} |",
             self.name,
             self.connections,
             milliseconds(self.seen.quantile(0.5)),
@@ -237,7 +252,10 @@ impl Row {
             self.sent as f64 / 1e6,
             self.read.map_or("-".into(), |read| format!("{:.1}", read as f64 / 1e6)),
             self.ratio().map_or("-".into(), |ratio| format!("{ratio:.0}")),
-            [&self.note, self.seen.failure.as_deref().unwrap_or_default()].join(" ").trim().replace('|', "/"),
+            [&self.note, self.seen.failure.as_deref().unwrap_or_default()]
+                .join(" ")
+                .trim()
+                .replace('|', "/"),
         )
     }
 }

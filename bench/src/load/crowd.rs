@@ -1,4 +1,5 @@
-//! Many subscribers of one topic: what they cost while nothing happens, and how long one message takes to all of them.
+//! Many subscribers of one topic: what they cost while nothing happens, and how long one message
+//! takes to all of them.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -17,7 +18,8 @@ use crate::wire::{Role, Wire};
 const TOPIC: &str = "bench/crowd";
 /// Connections that are opened before their answers are awaited.
 const TOGETHER: usize = 100;
-/// Brokers are busy with those who have just come for a while, and end threads that turned out not to be needed.
+/// Brokers are busy with those who have just come for a while, and end threads that turned out not
+/// to be needed.
 const SETTLING: Duration = Duration::from_secs(6);
 /// Messages to everybody; the median of their times is taken.
 const PUBLICATIONS: usize = 5;
@@ -56,7 +58,8 @@ impl Crowd {
                 streams.push(stream);
             }
             for stream in &mut streams[from..] {
-                await_open(stream, wire, role).with_context(|| format!("after {from} connections"))?;
+                await_open(stream, wire, role)
+                    .with_context(|| format!("after {from} connections"))?;
             }
         }
         thread::sleep(SETTLING);
@@ -88,11 +91,13 @@ impl Crowd {
         let mut message = Vec::new();
         wire.publish(TOPIC, payload, false, &mut message);
         let mut countings: Vec<Counting> = self.streams.iter().map(|_| Counting::small()).collect();
-        let mut events =
-            vec![
-                epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) };
-                1024
-            ];
+        let mut events = vec![
+            epoll::Event {
+                flags: epoll::EventFlags::empty(),
+                data: epoll::EventData::new_u64(0)
+            };
+            1024
+        ];
         let tick = Timespec { tv_sec: 1, tv_nsec: 0 };
         let mut times = Vec::new();
         for _ in 0..PUBLICATIONS {
@@ -104,7 +109,9 @@ impl Crowd {
                 for event in &events[..ready] {
                     let index = event.data.u64() as usize;
                     let arrived = countings[index].read(&mut self.streams[index], wire)?;
-                    missing = missing.checked_sub(arrived).context("more messages than were published")?;
+                    missing = missing
+                        .checked_sub(arrived)
+                        .context("more messages than were published")?;
                 }
                 if start.elapsed() > PATIENCE {
                     bail!("{missing} subscribers did not get a message within {PATIENCE:?}");

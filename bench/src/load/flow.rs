@@ -84,8 +84,9 @@ impl Opened {
         self.stop.store(true, Ordering::SeqCst);
         let mut result = Ok(());
         for handle in handles {
-            let ended =
-                handle.join().unwrap_or_else(|_| Err(anyhow!("a thread of the load generator panicked")));
+            let ended = handle
+                .join()
+                .unwrap_or_else(|_| Err(anyhow!("a thread of the load generator panicked")));
             result = result.and(ended);
         }
         result
@@ -141,7 +142,8 @@ impl Opened {
                 quiet_since = Instant::now();
             }
             if self.stopped() && self.publishing.load(Ordering::SeqCst) == 0 {
-                let (received, published) = (self.window.received_by(index), self.window.published());
+                let (received, published) =
+                    (self.window.received_by(index), self.window.published());
                 if received == published {
                     return Ok(());
                 }

@@ -22,7 +22,8 @@ pub(crate) struct Measured {
     pub(crate) processor: f64,
 }
 
-/// Publishes to `count` topics, far apart from each other, again and again. The first pass is not counted.
+/// Publishes to `count` topics, far apart from each other, again and again. The first pass is not
+/// counted.
 pub(crate) fn measure(
     running: &Running,
     wire: &dyn Wire,
@@ -32,8 +33,11 @@ pub(crate) fn measure(
 ) -> Result<Measured> {
     let mut publisher = open(running.address, wire, Role::Publisher)?;
     let passes = TOGETHER.div_ceil(count).max(1);
-    let bytes =
-        topics::prepare(wire, payload, (0..passes * count).map(|index| topics::scattered(index, count)));
+    let bytes = topics::prepare(
+        wire,
+        payload,
+        (0..passes * count).map(|index| topics::scattered(index, count)),
+    );
     let mut publish = || -> Result<()> {
         for chunk in bytes.chunks(WRITE) {
             publisher.write_all(chunk)?;
@@ -48,5 +52,8 @@ pub(crate) fn measure(
         messages += (passes * count) as f64;
     }
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Measured { rate: messages / seconds, processor: (running.processor_time()? - processor) / messages })
+    Ok(Measured {
+        rate: messages / seconds,
+        processor: (running.processor_time()? - processor) / messages,
+    })
 }

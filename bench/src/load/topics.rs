@@ -32,7 +32,11 @@ fn topic(index: usize) -> String {
 }
 
 /// Publications to the topics with these numbers, in one run of bytes.
-pub(super) fn prepare(wire: &dyn Wire, payload: &Payload, topics: impl Iterator<Item = usize>) -> Vec<u8> {
+pub(super) fn prepare(
+    wire: &dyn Wire,
+    payload: &Payload,
+    topics: impl Iterator<Item = usize>,
+) -> Vec<u8> {
     let mut bytes = Vec::new();
     topics.for_each(|index| wire.publish(&topic(index), payload, true, &mut bytes));
     bytes
@@ -61,7 +65,10 @@ pub(crate) fn measure(
     count: usize,
     replies: u64,
 ) -> Result<Measured> {
-    ensure!(count.is_multiple_of(1000) && count <= 1_000_000, "thousands of topics, at most a million");
+    ensure!(
+        count.is_multiple_of(1000) && count <= 1_000_000,
+        "thousands of topics, at most a million"
+    );
     let mut publisher = open(running.address, wire, Role::Publisher)?;
     let one_topic = publish(&mut publisher, wire, &prepare(wire, payload, (0..count).map(|_| 0)))?;
     let before = running.memory()?.resident;

@@ -64,7 +64,11 @@ pub(super) fn write(report: &Report<'_>) -> Result<String> {
         system: *system,
         version: version.as_ref().ok().cloned(),
         absent: version.as_ref().err().cloned(),
-        command_line: report.command_lines.iter().find(|(of, _)| of == system).map(|(_, line)| line.clone()),
+        command_line: report
+            .command_lines
+            .iter()
+            .find(|(of, _)| of == system)
+            .map(|(_, line)| line.clone()),
     });
     let mut rows = Vec::new();
     for workload in report.workloads {
@@ -77,7 +81,12 @@ pub(super) fn write(report: &Report<'_>) -> Result<String> {
                 Some(Figure {
                     system: *system,
                     median: results.median(workload.name, row.metric, *system)?,
-                    babelmq_ratio: results.ratio(workload.name, row.metric, System::Babelmq, *system),
+                    babelmq_ratio: results.ratio(
+                        workload.name,
+                        row.metric,
+                        System::Babelmq,
+                        *system,
+                    ),
                     rounds: results.of(workload.name, row.metric, *system).to_vec(),
                 })
             });

@@ -7,7 +7,8 @@ use crate::workloads::Better;
 
 pub(super) fn write(report: &Report<'_>) -> String {
     let mut out = String::from("# babelmq beside its peers\n\n");
-    out += "Written by `make bench-peers`; do not edit.\n\n![The throughput rows as a chart](peers.svg)\n\n";
+    out += "Written by `make bench-peers`; do not edit.\n\n![The throughput rows as a \
+    chart](peers.svg)\n\n";
     ratios(report, &mut out);
     figures(report, &mut out);
     failures(report, &mut out);
@@ -21,7 +22,8 @@ fn ratios(report: &Report<'_>, out: &mut String) {
         report.systems.iter().copied().filter(|system| *system != System::Babelmq).collect();
     out.push_str("## How many times the others' figures babelmq's are\n\n");
     out.push_str(
-        "Where less is better (times, memory) a smaller ratio is better; such rows say so.\n\n| workload |",
+        "Where less is better (times, memory) a smaller ratio is better; such rows say so.\n\n| \
+         workload |",
     );
     others.iter().for_each(|other| *out += &format!(" vs {} |", other.title()));
     out.push_str(" goal | |\n|---|");
@@ -29,8 +31,9 @@ fn ratios(report: &Report<'_>, out: &mut String) {
     out.push_str("---|---|\n");
     for workload in report.workloads {
         for row in workload.rows {
-            let ratio =
-                |other: &System| report.results.ratio(workload.name, row.metric, System::Babelmq, *other);
+            let ratio = |other: &System| {
+                report.results.ratio(workload.name, row.metric, System::Babelmq, *other)
+            };
             let cells: Vec<Option<f64>> = others.iter().map(ratio).collect();
             // What has no goal is in the other table.
             if row.goals.is_empty() {
@@ -48,10 +51,12 @@ fn ratios(report: &Report<'_>, out: &mut String) {
                 *out += &cell.map_or(" |".to_owned(), |ratio| format!(" {} × |", number(ratio)));
             }
             let goals: Vec<String> = row.goals.iter().map(|goal| goal_text(row, *goal)).collect();
-            let met = row.goals.iter().map(|goal| match report.results.is_met(workload.name, row, *goal) {
-                Some(true) => "met",
-                Some(false) => "**not met**",
-                None => "not measured",
+            let met = row.goals.iter().map(|goal| {
+                match report.results.is_met(workload.name, row, *goal) {
+                    Some(true) => "met",
+                    Some(false) => "**not met**",
+                    None => "not measured",
+                }
             });
             let met: Vec<&str> = met.collect();
             *out += &format!(" {} | {} |\n", goals.join("; "), met.join("; "));
@@ -75,10 +80,14 @@ fn figures(report: &Report<'_>, out: &mut String) {
         for row in workload.rows {
             *out += &format!("| {} | {} |", title(workload, row), row.unit);
             for system in report.systems {
-                let all = report.results.of(workload.name, row.metric, *system).iter().flatten().copied();
-                let (least, most) = (all.clone().fold(f64::MAX, f64::min), all.fold(f64::MIN, f64::max));
+                let all =
+                    report.results.of(workload.name, row.metric, *system).iter().flatten().copied();
+                let (least, most) =
+                    (all.clone().fold(f64::MAX, f64::min), all.fold(f64::MIN, f64::max));
                 *out += &match report.results.median(workload.name, row.metric, *system) {
-                    Some(median) => format!(" {} ({}…{}) |", number(median), number(least), number(most)),
+                    Some(median) => {
+                        format!(" {} ({}…{}) |", number(median), number(least), number(most))
+                    }
                     None if report.results.failures.contains_key(&(workload.name, *system)) => {
                         " failed |".to_owned()
                     }
@@ -92,8 +101,10 @@ fn figures(report: &Report<'_>, out: &mut String) {
 }
 
 fn failures(report: &Report<'_>, out: &mut String) {
-    let absent =
-        report.versions.iter().filter_map(|(system, version)| Some((system, version.as_ref().err()?)));
+    let absent = report
+        .versions
+        .iter()
+        .filter_map(|(system, version)| Some((system, version.as_ref().err()?)));
     let mut lines: Vec<String> =
         absent.map(|(system, why)| format!("- {} is absent: {why}\n", system.title())).collect();
     for ((workload, system), why) in &report.results.failures {
@@ -107,20 +118,33 @@ fn failures(report: &Report<'_>, out: &mut String) {
 fn method(report: &Report<'_>, out: &mut String) {
     *out += &format!(
         "## How\n\n\
-         One load generator drives all systems: raw sockets on loopback, a thread per connection, messages prepared \
-         before and written up to 32 KiB (256 messages) at a time, 64 KiB read at a time, and at most {LIMIT} messages \
-         published and not yet received by the slowest subscriber, so that nobody drops; that all arrived is checked \
-         after each measurement. Messages are counted where they are received, by the protocol's own framing. Every \
-         measurement has a freshly started broker with its durability off, lasts {} s after a warm-up, and is made \
-         in {} rounds over all systems, whose order turns from round to round. Ratios are medians of the ratios within \
+         One load generator drives all systems: raw sockets on loopback, a thread per connection, \
+         messages prepared \
+         before and written up to 32 KiB (256 messages) at a time, 64 KiB read at a time, and at \
+         most {LIMIT} messages \
+         published and not yet received by the slowest subscriber, so that nobody drops; that all \
+         arrived is checked \
+         after each measurement. Messages are counted where they are received, by the protocol's \
+         own framing. Every \
+         measurement has a freshly started broker with its durability off, lasts {} s after a \
+         warm-up, and is made \
+         in {} rounds over all systems, whose order turns from round to round. Ratios are medians \
+         of the ratios within \
          a round.\n\n\
-         Payloads are small records; their size is that of their compact JSON, which is what the peers carry, byte for \
-         byte. babelmq carries them inside its envelope, judges every one, and keeps each topic's last value (its \
-         default). The bare relay copies bytes and parses nothing. Redis publishes with its replies switched off. The \
-         CPython translator and NATS, where they stand in the translation rows, carry the payload alone.\n\n\
-         The round trip under load has a second flow beside it, of half of the messages per second that NATS carried \
-         from 1 to 1 just before: the same for every broker, and where one cannot carry it, what it can. Memory is the growth of the resident set; a thread's stack in \
-         the kernel is counted as 16 KiB. In this run the crowd had {} subscribers and {} topics held a value.\n\n",
+         Payloads are small records; their size is that of their compact JSON, which is what the \
+         peers carry, byte for \
+         byte. babelmq carries them inside its envelope, judges every one, and keeps each topic's \
+         last value (its \
+         default). The bare relay copies bytes and parses nothing. Redis publishes with its \
+         replies switched off. The \
+         CPython translator and NATS, where they stand in the translation rows, carry the payload \
+         alone.\n\n\
+         The round trip under load has a second flow beside it, of half of the messages per second \
+         that NATS carried \
+         from 1 to 1 just before: the same for every broker, and where one cannot carry it, what \
+         it can. Memory is the growth of the resident set; a thread's stack in \
+         the kernel is counted as 16 KiB. In this run the crowd had {} subscribers and {} topics \
+         held a value.\n\n",
         report.seconds, report.rounds, report.crowd, report.topics
     );
     *out += &format!(

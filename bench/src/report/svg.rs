@@ -26,12 +26,14 @@ pub(super) fn write(report: &Report<'_>) -> String {
     let mut body = String::new();
     let mut y = TOP;
     for workload in report.workloads {
-        let Some(row) = workload.rows.iter().find(|row| row.better == Better::More && row.metric == "rate")
+        let Some(row) =
+            workload.rows.iter().find(|row| row.better == Better::More && row.metric == "rate")
         else {
             continue;
         };
-        let median =
-            |system: &System| Some((*system, report.results.median(workload.name, row.metric, *system)?));
+        let median = |system: &System| {
+            Some((*system, report.results.median(workload.name, row.metric, *system)?))
+        };
         let mut bars: Vec<(System, f64)> = report.systems.iter().filter_map(median).collect();
         // Alone it compares with nothing.
         if bars.len() < 2 {
@@ -46,7 +48,8 @@ pub(super) fn write(report: &Report<'_>) -> String {
             let weight = if system == System::Babelmq { " class=\"ours\"" } else { "" };
             body += &format!(
                 "<text x=\"{LABELS}\" y=\"{middle}\" text-anchor=\"end\"{weight}>{}</text>\
-                 <rect x=\"{}\" y=\"{y}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"2\" fill=\"{}\"/>\
+                 <rect x=\"{}\" y=\"{y}\" width=\"{width:.1}\" height=\"{BAR}\" rx=\"2\" \
+                 fill=\"{}\"/>\
                  <text x=\"{:.1}\" y=\"{middle}\"{weight}>{}</text>\n",
                 system.title(),
                 LABELS + 8.0,
@@ -60,12 +63,16 @@ pub(super) fn write(report: &Report<'_>) -> String {
     }
     let height = y.max(TOP + 20.0);
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-         height=\"{height}\" role=\"img\" aria-label=\"Deliveries per second of babelmq and its peers\">\n\
-         <style>text{{font:12px system-ui,sans-serif;fill:#333}}.title{{font-weight:600;font-size:13px}}\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+         width=\"{WIDTH}\" \
+         height=\"{height}\" role=\"img\" aria-label=\"Deliveries per second of babelmq and its \
+         peers\">\n\
+         <style>text{{font:12px \
+         system-ui,sans-serif;fill:#333}}.title{{font-weight:600;font-size:13px}}\
          .ours{{font-weight:600;fill:#d9480f}}.head{{font-weight:600;font-size:16px}}</style>\n\
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n\
-         <text x=\"16\" y=\"28\" class=\"head\">Deliveries per second, each row on its own scale; longer is better</text>\n\
+         <text x=\"16\" y=\"28\" class=\"head\">Deliveries per second, each row on its own scale; \
+         longer is better</text>\n\
          {body}</svg>\n"
     )
 }

@@ -69,7 +69,8 @@ impl Wire for Babelmq {
         match self.producer {
             Format::Json => {
                 let mut body =
-                    format!("{{\"command\":\"publish\",\"topic\":\"{topic}\",\"message\":").into_bytes();
+                    format!("{{\"command\":\"publish\",\"topic\":\"{topic}\",\"message\":")
+                        .into_bytes();
                 body.extend(&payload.json);
                 body.push(b'}');
                 frame(Format::Json, &body, out);
@@ -80,7 +81,8 @@ impl Wire for Babelmq {
                 frame(Format::Pickle, &pickle::dumps(&body), out);
             }
             Format::Xml => {
-                let mut body = format!("<frame command=\"publish\" topic=\"{topic}\">").into_bytes();
+                let mut body =
+                    format!("<frame command=\"publish\" topic=\"{topic}\">").into_bytes();
                 body.extend(&payload.xml);
                 body.extend(b"</frame>");
                 frame(Format::Xml, &body, out);
@@ -93,7 +95,8 @@ impl Wire for Babelmq {
         while let Some((header, rest)) = bytes[scanned.consumed..].split_first_chunk::<HEADER>() {
             let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
             let Some(body) = rest.get(..length) else { break };
-            // The other formats are looked at when messages are missing: an error is no delivery less.
+            // The other formats are looked at when messages are missing: an error is no delivery
+            // less.
             if body.starts_with(b"{\"command\":\"e") {
                 bail!("babelmq says {}", String::from_utf8_lossy(body));
             }

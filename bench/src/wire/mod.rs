@@ -1,5 +1,5 @@
-//! The protocols, as little of each as the load generator needs: how a connection begins, how a message is published,
-//! and where one that was delivered ends.
+//! The protocols, as little of each as the load generator needs: how a connection begins, how a
+//! message is published, and where one that was delivered ends.
 
 mod babelmq;
 mod mqtt;
@@ -47,7 +47,8 @@ pub(crate) trait Wire: Send + Sync {
     /// Counts the deliveries among what has arrived.
     fn scan(&self, bytes: &[u8]) -> Result<Scanned>;
 
-    /// A question whose answer means that all before it has been taken in. Nothing in protocols that have none.
+    /// A question whose answer means that all before it has been taken in. Nothing in protocols
+    /// that have none.
     fn ping(&self, _out: &mut Vec<u8>) {}
 
     /// Whether the answer to `ping` has arrived.
@@ -60,7 +61,8 @@ pub(crate) trait Wire: Send + Sync {
 fn number_line(bytes: &[u8]) -> Option<(usize, usize)> {
     let end = memchr::memchr(b'\n', bytes)?;
     let digits = bytes[..end].iter().take_while(|byte| byte.is_ascii_digit());
-    let number = digits.fold(0_usize, |number, digit| number.saturating_mul(10) + usize::from(digit - b'0'));
+    let number =
+        digits.fold(0_usize, |number, digit| number.saturating_mul(10) + usize::from(digit - b'0'));
     Some((number, end + 1))
 }
 
@@ -80,7 +82,11 @@ mod tests {
 
     #[test]
     fn scanners() {
-        whole_messages_only(&Nats, b"PING\r\nMSG a/b 1 3\r\nx\r\n\r\nMSG a/b 1 0\r\n\r\n+OK\r\n", 2);
+        whole_messages_only(
+            &Nats,
+            b"PING\r\nMSG a/b 1 3\r\nx\r\n\r\nMSG a/b 1 0\r\n\r\n+OK\r\n",
+            2,
+        );
         let push = b"*3\r\n$7\r\nmessage\r\n$3\r\na/b\r\n$5\r\n12\r\n3\r\n";
         whole_messages_only(&Redis, &push.repeat(3), 3);
         let mut packet = vec![0x30, 0x85, 0x01, 0, 1, b'a'];

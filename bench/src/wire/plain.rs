@@ -1,4 +1,5 @@
-//! What the bare relay and the CPython translator carry: a header as long as babelmq's, and the payload alone.
+//! What the bare relay and the CPython translator carry: a header as long as babelmq's, and the
+//! payload alone.
 
 use anyhow::Result;
 

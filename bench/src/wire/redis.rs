@@ -1,4 +1,5 @@
-//! RESP: arrays of counted strings. Redis publishes with its replies switched off, or it would answer every message.
+//! RESP: arrays of counted strings. Redis publishes with its replies switched off, or it would
+//! answer every message.
 
 use anyhow::{Result, bail};
 
@@ -13,7 +14,9 @@ impl Wire for Redis {
         match role {
             Role::Publisher => out.extend(b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$3\r\nOFF\r\n"),
             Role::Subscriber(topic) => {
-                out.extend(format!("*2\r\n$9\r\nSUBSCRIBE\r\n${}\r\n{topic}\r\n", topic.len()).as_bytes());
+                out.extend(
+                    format!("*2\r\n$9\r\nSUBSCRIBE\r\n${}\r\n{topic}\r\n", topic.len()).as_bytes(),
+                );
             }
         }
     }
@@ -26,8 +29,11 @@ impl Wire for Redis {
     }
 
     fn publish(&self, topic: &str, payload: &Payload, _retain: bool, out: &mut Vec<u8>) {
-        let head =
-            format!("*3\r\n$7\r\nPUBLISH\r\n${}\r\n{topic}\r\n${}\r\n", topic.len(), payload.json.len());
+        let head = format!(
+            "*3\r\n$7\r\nPUBLISH\r\n${}\r\n{topic}\r\n${}\r\n",
+            topic.len(),
+            payload.json.len()
+        );
         out.extend(head.as_bytes());
         out.extend(&payload.json);
         out.extend(b"\r\n");

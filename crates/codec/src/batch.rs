@@ -1,8 +1,9 @@
 //! The messages that one read brought, on their way to everyone who wants them.
 //!
-//! A batch is the unit of everything between two sockets: one event for the dispatcher, one delivery for an outbox,
-//! one write for a writer. Each dialect's frames are encoded once, by the first writer that asks, and only for the
-//! messages that the dispatcher found somebody wants in that dialect.
+//! A batch is the unit of everything between two sockets: one event for the dispatcher, one
+//! delivery for an outbox, one write for a writer. Each dialect's frames are encoded once, by the
+//! first writer that asks, and only for the messages that the dispatcher found somebody wants in
+//! that dialect.
 
 use std::mem;
 use std::ops::Range;
@@ -125,7 +126,8 @@ impl Batch {
         self
     }
 
-    /// The same batch of a session that wants to know what is wanted of it, and has written some deliveries already.
+    /// The same batch of a session that wants to know what is wanted of it, and has written some
+    /// deliveries already.
     #[must_use]
     pub fn of_session(mut self, asked: DialectHint, ahead: Option<EagerEncoding>) -> Batch {
         self.asked = Some(asked);
@@ -144,7 +146,8 @@ impl Batch {
         self
     }
 
-    /// The same batch, with what was claimed for it. What it turns out to take beyond that is charged to the same account.
+    /// The same batch, with what was claimed for it. What it turns out to take beyond that is
+    /// charged to the same account.
     #[must_use]
     pub fn holding(mut self, claim: Claim, workspace: Workspace) -> Batch {
         (self.claim, self.workspace) = (claim, workspace);
@@ -172,15 +175,16 @@ impl Batch {
         &self.document
     }
 
-    /// About how many bytes of memory the batch holds: a small payload can decode to much, and what it is encoded to is in
-    /// proportion to that.
+    /// About how many bytes of memory the batch holds: a small payload can decode to much, and what
+    /// it is encoded to is in proportion to that.
     pub fn weight(&self) -> usize {
         let decoded = self.document.weight().max(self.decoded);
         let own = self.bytes.capacity() + self.messages.capacity() * size_of::<BatchEntry>();
         own + decoded + self.topics.weight()
     }
 
-    /// Whether some messages decode to far more than their lengths explain. They are in no [`run`](Self::run).
+    /// Whether some messages decode to far more than their lengths explain. They are in no
+    /// [`run`](Self::run).
     pub fn expands(&self) -> bool {
         self.expands
     }
@@ -201,8 +205,8 @@ impl Batch {
         self.wanted[dialect.index()].includes(index)
     }
 
-    /// Tells the session, once, what is wanted, by how many connections, and what the batch `cost` beyond that and its bytes;
-    /// and takes the deliveries that it has written, where these are it.
+    /// Tells the session, once, what is wanted, by how many connections, and what the batch `cost`
+    /// beyond that and its bytes; and takes the deliveries that it has written, where these are it.
     pub fn settle(&mut self, connections: usize, cost: usize) {
         if let Some(asked) = self.asked.take() {
             let is_wanted = |dialect: &Dialect| self.wanted[dialect.index()] != Wanted::None;
@@ -253,7 +257,8 @@ impl Batch {
         }
         let ends = Vec::with_capacity(self.messages.len());
         let mut run = Run::new(None, ends, 0);
-        let bytes = self.bytes.len() / self.messages.len().max(1) * wanted.count(self.messages.len());
+        let bytes =
+            self.bytes.len() / self.messages.len().max(1) * wanted.count(self.messages.len());
         let mut out = OutVec::new(self.spares.room(room(dialect, bytes)));
         let mut scratch = Scratch::default();
         for (index, published) in self.messages.iter().enumerate() {
@@ -274,7 +279,8 @@ impl Batch {
         run
     }
 
-    /// Whether the batch's bytes are its messages' frames as `dialect` would have them, and nothing else.
+    /// Whether the batch's bytes are its messages' frames as `dialect` would have them, and nothing
+    /// else.
     fn is_verbatim(&self, dialect: Dialect) -> bool {
         let mut end = 0;
         let contiguous = self.messages.iter().all(|published| match published.verbatim() {
@@ -307,7 +313,14 @@ impl Batch {
             (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
             (Part::Value(range), None)
                 if format == Format::Json
-                    && write_judged(out, dialect, topic, &self.bytes, range.clone(), &mut scratch.names) =>
+                    && write_judged(
+                        out,
+                        dialect,
+                        topic,
+                        &self.bytes,
+                        range.clone(),
+                        &mut scratch.names,
+                    ) =>
             {
                 return Ok(());
             }
@@ -354,7 +367,8 @@ impl Drop for Batch {
 pub struct Run {
     /// The frames; `None` where they are the batch's own bytes.
     encoded: Option<Vec<u8>>,
-    /// Where each message's frame ends in `encoded`; a message that is not wanted ends where it begins.
+    /// Where each message's frame ends in `encoded`; a message that is not wanted ends where it
+    /// begins.
     ends: Vec<usize>,
     failed: usize,
     /// Messages that were not in the dialect already, until somebody has counted them.
@@ -377,7 +391,8 @@ impl Run {
         }
     }
 
-    /// Messages that could not be encoded although they had been judged: always 0 unless there is a bug.
+    /// Messages that could not be encoded although they had been judged: always 0 unless there is a
+    /// bug.
     pub fn failed(&self) -> usize {
         self.failed
     }

@@ -24,12 +24,14 @@ pub struct BatchEntry {
     expands: bool,
 }
 
-// Positions fit: a batch is what one read left in a buffer, and that is less than three of the largest frames.
+// Positions fit: a batch is what one read left in a buffer, and that is less than three of the
+// largest frames.
 const _: () = assert!(MAXIMUM_MAX_FRAME < u32::MAX / 4);
 
 impl BatchEntry {
-    /// A message published in `format` to the topic with the index `topic`. `retain` says whether it becomes the topic's
-    /// last value, `ttl` for how many seconds, from 1 on; `verbatim` is the frame, where it can be passed on as it came.
+    /// A message published in `format` to the topic with the index `topic`. `retain` says whether
+    /// it becomes the topic's last value, `ttl` for how many seconds, from 1 on; `verbatim` is the
+    /// frame, where it can be passed on as it came.
     pub fn new(
         topic: u32,
         format: Format,
@@ -55,7 +57,8 @@ impl BatchEntry {
         }
     }
 
-    /// The same message, that decodes to far more than its length explains: it is written for each of its readers by itself.
+    /// The same message, that decodes to far more than its length explains: it is written for each
+    /// of its readers by itself.
     #[must_use]
     pub fn expanding(self) -> BatchEntry {
         BatchEntry { expands: true, document: None, ..self }
@@ -67,7 +70,8 @@ impl BatchEntry {
         self.expands
     }
 
-    /// Index of the topic in [`Batch::topics`](super::Batch::topics); the same topic may stand there more than once.
+    /// Index of the topic in [`Batch::topics`](super::Batch::topics); the same topic may stand
+    /// there more than once.
     #[inline]
     pub fn topic(&self) -> usize {
         self.topic as usize
@@ -122,10 +126,14 @@ mod tests {
             for document in [None, Some(0), Some(7)] {
                 for (retain, ttl, verbatim) in [(true, None, None), (false, Some(3), Some(0..10))] {
                     let message = PayloadSpan { part: part.clone(), document };
-                    let packed = BatchEntry::new(4, Format::Xml, &message, retain, ttl, verbatim.clone());
+                    let packed =
+                        BatchEntry::new(4, Format::Xml, &message, retain, ttl, verbatim.clone());
                     assert_eq!((packed.topic(), packed.format()), (4, Format::Xml));
                     assert_eq!((packed.part(), packed.document()), (part.clone(), document));
-                    assert_eq!((packed.retain(), packed.ttl(), packed.verbatim()), (retain, ttl, verbatim));
+                    assert_eq!(
+                        (packed.retain(), packed.ttl(), packed.verbatim()),
+                        (retain, ttl, verbatim)
+                    );
                 }
             }
         }

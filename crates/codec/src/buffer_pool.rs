@@ -1,8 +1,8 @@
 //! Memory of batches that were delivered, for those to come.
 //!
-//! A batch is made by a session and dropped by whoever is done with it last. Memory that is given back to the allocator
-//! there and asked for here, a quarter of a megabyte at a time, comes from the kernel page by page; that took a quarter of
-//! a session's time.
+//! A batch is made by a session and dropped by whoever is done with it last. Memory that is given
+//! back to the allocator there and asked for here, a quarter of a megabyte at a time, comes from
+//! the kernel page by page; that took a quarter of a session's time.
 
 use std::sync::{Arc, Mutex, TryLockError};
 
@@ -38,7 +38,8 @@ struct Pile<T> {
 }
 
 impl BufferPool {
-    /// A pool that keeps up to 4 MiB of each kind, for all sessions of a broker together. That of `default` keeps nothing.
+    /// A pool that keeps up to 4 MiB of each kind, for all sessions of a broker together. That of
+    /// `default` keeps nothing.
     pub fn new() -> BufferPool {
         BufferPool(Some(Arc::default()))
     }
@@ -93,10 +94,13 @@ impl BufferPool {
 fn take<T>(pile: Option<&Mutex<Pile<T>>>, count: usize) -> Vec<T> {
     let is_kept = (WORTH_KEEPING..=LARGEST_KEPT).contains(&(count * size_of::<T>()));
     let Some(pile) = pile.filter(|_| is_kept) else { return Vec::with_capacity(count) };
-    // Memory counts where it waits for a client, so a vector that is far too large would leave less for messages.
+    // Memory counts where it waits for a client, so a vector that is far too large would leave less
+    // for messages.
     let spare = with(pile, |pile| pile.take(count, count + count / 2)).flatten();
     // Of few sizes, so that what comes back fits what is wanted next.
-    spare.unwrap_or_else(|| Vec::with_capacity(count.next_multiple_of(count.next_power_of_two() / 8)))
+    spare.unwrap_or_else(|| {
+        Vec::with_capacity(count.next_multiple_of(count.next_power_of_two() / 8))
+    })
 }
 
 fn give_back<T>(pile: Option<&Mutex<Pile<T>>>, vector: Vec<T>) {
@@ -158,7 +162,10 @@ mod tests {
         let address = vector.as_ptr();
         spares.give_back_bytes(vector);
         let others = [spares.bytes(11_000), spares.bytes(6_000)];
-        assert!(others.iter().all(|other| other.as_ptr() != address), "too small, and far too large");
+        assert!(
+            others.iter().all(|other| other.as_ptr() != address),
+            "too small, and far too large"
+        );
         let mut again = spares.bytes(9_000);
         assert_eq!(again.as_ptr(), address);
         again.push(1);

@@ -1,7 +1,8 @@
 //! Decoding in memory that was claimed for it.
 //!
-//! What a payload decodes to is seldom more than it can be without references to its own parts, and that follows from its
-//! length. So as much is claimed first, and the rest only where it turns out to be needed.
+//! What a payload decodes to is seldom more than it can be without references to its own parts, and
+//! that follows from its length. So as much is claimed first, and the rest only where it turns out
+//! to be needed.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use crate::protocol::{ErrorCode, Format, Limits, Refusal, plain_size};
 
 /// Bytes of memory that decoding may take for each byte of its budget, at the most.
 pub const DECODING_FACTOR: usize = 2;
-/// What takes less need not be claimed: whoever decodes has a processor, and there are few of those.
+/// What takes less need not be claimed: whoever decodes has a processor, and there are few of
+/// those.
 const FREE: usize = 128 << 10;
 /// Who decodes waits for nothing but a processor, so nobody waits for long.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,7 +32,8 @@ impl Workspace {
         Workspace { account: Some(account) }
     }
 
-    /// Claims what a budget of `decoded` bytes takes; `None` where there is no memory, and was none for 5 s.
+    /// Claims what a budget of `decoded` bytes takes; `None` where there is no memory, and was none
+    /// for 5 s.
     pub fn claim(&self, decoded: usize) -> Option<Claim> {
         let Some(account) = &self.account else { return Some(Claim::nothing()) };
         let bytes = decoded.saturating_mul(DECODING_FACTOR).min(account.share().most_for_one());
@@ -39,10 +42,13 @@ impl Workspace {
 
     /// The same where it cannot be refused: without memory, others wait all the longer.
     fn charge(&self, decoded: usize) -> Claim {
-        self.claim(decoded).or_else(|| Some(self.account.as_ref()?.charge(decoded))).unwrap_or_default()
+        self.claim(decoded)
+            .or_else(|| Some(self.account.as_ref()?.charge(decoded)))
+            .unwrap_or_default()
     }
 
-    /// Decodes a payload that was judged. It is not refused now: where there is no memory, others wait all the longer.
+    /// Decodes a payload that was judged. It is not refused now: where there is no memory, others
+    /// wait all the longer.
     ///
     /// # Errors
     /// None for a payload that was judged.

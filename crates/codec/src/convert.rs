@@ -73,13 +73,17 @@ fn container(head: Node, children: Vec<Value>) -> Value {
     }
 }
 
-/// Appends a value to a document and returns the index of its root. The texts are the document's own, so any source
-/// will do to look at them.
+/// Appends a value to a document and returns the index of its root. The texts are the document's
+/// own, so any source will do to look at them.
 ///
 /// # Errors
-/// What a message with this value would be refused for: [`ErrorCode::Unhashable`], [`ErrorCode::TooDeep`],
-/// [`ErrorCode::TooLarge`], [`ErrorCode::TooManyDigits`].
-pub fn from_value(value: &Value, document: &mut Document, limits: &Limits) -> Result<usize, Refusal> {
+/// What a message with this value would be refused for: [`ErrorCode::Unhashable`],
+/// [`ErrorCode::TooDeep`], [`ErrorCode::TooLarge`], [`ErrorCode::TooManyDigits`].
+pub fn from_value(
+    value: &Value,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<usize, Refusal> {
     enum Work<'v> {
         Enter(&'v Value),
         Leave(usize),
@@ -122,14 +126,20 @@ pub fn from_value(value: &Value, document: &mut Document, limits: &Limits) -> Re
         };
         let at = document.push(node);
         match value {
-            Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
+            Value::List(items)
+            | Value::Tuple(items)
+            | Value::Set(items)
+            | Value::FrozenSet(items) => {
                 work.push(Work::Leave(at));
                 work.extend(items.iter().rev().map(Work::Enter));
             }
             Value::Dict(entries) => {
                 work.push(Work::Leave(at));
                 work.extend(
-                    entries.iter().rev().flat_map(|(key, value)| [Work::Enter(value), Work::Enter(key)]),
+                    entries
+                        .iter()
+                        .rev()
+                        .flat_map(|(key, value)| [Work::Enter(value), Work::Enter(key)]),
                 );
             }
             _ => {}
@@ -154,7 +164,11 @@ fn leave(document: &mut Document, at: usize, budget: &mut Budget) -> Result<(), 
     Ok(())
 }
 
-fn digits(number: &BigInt, document: &mut Document, budget: &mut Budget) -> Result<super::Text, Refusal> {
+fn digits(
+    number: &BigInt,
+    document: &mut Document,
+    budget: &mut Budget,
+) -> Result<super::Text, Refusal> {
     // 10^4300 has 14,285 bits; what is far beyond is not worth printing to be counted.
     let spelled = if number.bits() > 15_000 { None } else { Some(number.to_string()) };
     match spelled {
@@ -173,7 +187,8 @@ impl Payload {
     /// The payload of a value that no frame brought, for `topic`.
     ///
     /// # Errors
-    /// As for [`from_value`], and [`ErrorCode::TooLarge`] where it would become a frame over [`Limits::max_encoded`].
+    /// As for [`from_value`], and [`ErrorCode::TooLarge`] where it would become a frame over
+    /// [`Limits::max_encoded`].
     pub fn of_value(topic: &str, value: &Value, limits: &Limits) -> Result<Payload, Refusal> {
         let mut document = Document::new();
         let root = from_value(value, &mut document, limits)?;
@@ -193,7 +208,8 @@ mod tests {
 
     fn there_and_back(value: &Value) -> Result<Value, ErrorCode> {
         let mut document = Document::new();
-        let root = from_value(value, &mut document, &Limits::default()).map_err(|refusal| refusal.code)?;
+        let root =
+            from_value(value, &mut document, &Limits::default()).map_err(|refusal| refusal.code)?;
         Ok(to_value(document.view(&[], root)))
     }
 
@@ -204,9 +220,15 @@ mod tests {
     #[test]
     fn values_survive() {
         let value = Value::Dict(vec![
-            ("a".into(), Value::List(vec![Value::Tuple(vec![]), Value::None, Value::Bytes(vec![0, 255])])),
+            (
+                "a".into(),
+                Value::List(vec![Value::Tuple(vec![]), Value::None, Value::Bytes(vec![0, 255])]),
+            ),
             (1.into(), Value::Set(vec![1.5.into(), Value::FrozenSet(vec!["x".into()])])),
-            (Value::Tuple(vec![true.into()]), Value::parse_int("-123456789012345678901234567890").unwrap()),
+            (
+                Value::Tuple(vec![true.into()]),
+                Value::parse_int("-123456789012345678901234567890").unwrap(),
+            ),
             (Value::None, Value::Dict(vec![])),
         ]);
         assert_eq!(there_and_back(&value), Ok(value.clone()));

@@ -1,9 +1,11 @@
-//! A decoded payload: the value model of [`protocol::Value`](crate::protocol::Value), laid out flat.
+//! A decoded payload: the value model of [`protocol::Value`](crate::protocol::Value), laid out
+//! flat.
 //!
-//! Every reader writes a [`Document`], every writer reads one, so three readers and three writers make nine
-//! translations. A document is a list of nodes in pre-order: a container is followed by its children. Text
-//! stays where it is in the source wherever that spells it literally, so a document costs 16 bytes a value and
-//! no allocation of its own, and it is dropped, encoded and decoded without recursion.
+//! Every reader writes a [`Document`], every writer reads one, so three readers and three writers
+//! make nine translations. A document is a list of nodes in pre-order: a container is followed by
+//! its children. Text stays where it is in the source wherever that spells it literally, so a
+//! document costs 16 bytes a value and no allocation of its own, and it is dropped, encoded and
+//! decoded without recursion.
 
 use std::borrow::Cow;
 use std::mem;
@@ -57,7 +59,10 @@ impl Node {
 
     /// Whether other values can lie inside.
     pub fn is_container(self) -> bool {
-        matches!(self, Node::List(_) | Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Dict(_))
+        matches!(
+            self,
+            Node::List(_) | Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Dict(_)
+        )
     }
 
     /// The value's type as Python names it, for error messages.
@@ -146,7 +151,8 @@ impl Document {
         self.nodes.len() - 1
     }
 
-    /// Appends a node that `budget` was asked for. When there is no room, not more is made than the budget has left to pay for.
+    /// Appends a node that `budget` was asked for. When there is no room, not more is made than the
+    /// budget has left to pay for.
     #[inline]
     pub(super) fn push_within(&mut self, node: Node, budget: &Budget) {
         if self.nodes.len() == self.nodes.capacity() {
@@ -169,8 +175,8 @@ impl Document {
         self.nodes.reserve_exact(self.nodes.len().max(KEPT / NODE_SIZE).clamp(count, most));
     }
 
-    /// Bytes of the value at `root`: its nodes, and its texts as often as they are referred to. What it is encoded to is in
-    /// proportion to it.
+    /// Bytes of the value at `root`: its nodes, and its texts as often as they are referred to.
+    /// What it is encoded to is in proportion to it.
     pub fn value_size(&self, root: usize) -> usize {
         let Some(count) = self.nodes.get(root).map(|node| node.nodes()) else { return 0 };
         let size = |node: &Node| match node {
@@ -201,7 +207,10 @@ impl Document {
     }
 
     /// Makes the text that `write` appends one of the document's own.
-    pub fn own_text<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Text, E> {
+    pub fn own_text<E>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Text, E> {
         let start = self.own.len();
         write(&mut self.own)?;
         Ok(Text { start: start as u32, length: (self.own.len() - start) as u32 | OWN })
@@ -236,7 +245,8 @@ impl Document {
         View { source, own: &self.own, nodes: &self.nodes[at..at + self.nodes[at].nodes()] }
     }
 
-    /// Takes back everything after a failed decode, and memory with it where that was unusually much.
+    /// Takes back everything after a failed decode, and memory with it where that was unusually
+    /// much.
     pub fn truncate(&mut self, mark: Mark) {
         self.nodes.truncate(mark.nodes);
         self.own.truncate(mark.own);
@@ -379,7 +389,8 @@ impl Budget {
         Refusal::new(
             ErrorCode::TooLarge,
             format!(
-                "the message decodes to more than {} bytes, the limit of this broker for one of its length: {DECODED_PER_BYTE} \
+                "the message decodes to more than {} bytes, the limit of this broker for one of \
+                 its length: {DECODED_PER_BYTE} \
                  bytes for each that was sent, {DECODED_FLOOR} at least, and --max-decoded at most",
                 self.limit
             ),

@@ -1,8 +1,9 @@
 //! Deliveries that are written while their messages are judged.
 //!
-//! Where a producer's messages are all wanted in one format that is not their own, judging them first and translating them
-//! later would read them twice. The dispatcher says which dialects it found wanted, in an [`DialectHint`]; what a session learns
-//! there may be out of date, and then it wrote what nobody wants, or the writers write what it did not.
+//! Where a producer's messages are all wanted in one format that is not their own, judging them
+//! first and translating them later would read them twice. The dispatcher says which dialects it
+//! found wanted, in an [`DialectHint`]; what a session learns there may be out of date, and then it
+//! wrote what nobody wants, or the writers write what it did not.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,10 +43,12 @@ impl DialectHint {
         }
     }
 
-    /// Says how many connections the last batch went to, and what each of its messages cost beyond its bytes. What was said
-    /// before is forgotten little by little: batches that cost much may come by turns with others.
+    /// Says how many connections the last batch went to, and what each of its messages cost beyond
+    /// its bytes. What was said before is forgotten little by little: batches that cost much may
+    /// come by turns with others.
     pub(super) fn tell_costs(&self, connections: usize, each: usize) {
-        let [connections, each] = [connections, each].map(|cost| u32::try_from(cost).unwrap_or(u32::MAX));
+        let [connections, each] =
+            [connections, each].map(|cost| u32::try_from(cost).unwrap_or(u32::MAX));
         let before = self.0.each.load(Ordering::Relaxed);
         let each = each.max(before - before.div_ceil(FORGOTTEN));
         for (told, now) in [(&self.0.fanout, connections), (&self.0.each, each)] {
@@ -72,11 +75,13 @@ impl DialectHint {
     /// Which they were; all of them where nobody has said so yet.
     fn dialects(&self) -> impl Iterator<Item = Dialect> {
         let bits = self.bits();
-        let is_asked = move |dialect: &Dialect| bits & TOLD == 0 || bits & 1 << dialect.index() != 0;
+        let is_asked =
+            move |dialect: &Dialect| bits & TOLD == 0 || bits & 1 << dialect.index() != 0;
         Dialect::ALL.into_iter().filter(is_asked)
     }
 
-    /// Bytes of memory that messages of so many bytes will take, with what they are encoded to where they were wanted last.
+    /// Bytes of memory that messages of so many bytes will take, with what they are encoded to
+    /// where they were wanted last.
     pub fn room(&self, bytes: usize) -> usize {
         let in_dialect = |dialect| match dialect {
             // Numbers become longest: four bytes for one, more than that seldom.
@@ -86,13 +91,15 @@ impl DialectHint {
         bytes + self.dialects().map(in_dialect).sum::<usize>()
     }
 
-    /// The one dialect in which JSON is to be written ahead: where it is wanted in two, two writers share the work.
+    /// The one dialect in which JSON is to be written ahead: where it is wanted in two, two writers
+    /// share the work.
     fn one(&self) -> Option<Dialect> {
         let bits = self.bits();
-        let mut wanted = Dialect::ALL.into_iter().filter(|dialect| bits & 1 << dialect.index() != 0);
-        wanted
-            .next()
-            .filter(|dialect| wanted.next().is_none() && matches!(dialect, Dialect::Xml | Dialect::Pickle))
+        let mut wanted =
+            Dialect::ALL.into_iter().filter(|dialect| bits & 1 << dialect.index() != 0);
+        wanted.next().filter(|dialect| {
+            wanted.next().is_none() && matches!(dialect, Dialect::Xml | Dialect::Pickle)
+        })
     }
 }
 
@@ -104,8 +111,8 @@ pub struct EagerEncoding {
     sheet: OutVec,
     room: usize,
     spares: BufferPool,
-    /// A sheet of so many bytes grows no more, and all is left to the writers: what is on its way to the dispatcher is counted
-    /// as it was read.
+    /// A sheet of so many bytes grows no more, and all is left to the writers: what is on its way
+    /// to the dispatcher is counted as it was read.
     most: usize,
     ends: Vec<usize>,
     names: Box<KnownNames>,
@@ -130,9 +137,10 @@ impl EagerEncoding {
         })
     }
 
-    /// Judges the JSON value at `start` of a text as [`EnvelopeCache::recognise`](super::EnvelopeCache::recognise) does, writes
-    /// its delivery, and returns where the value ends. `None` where it is to be judged another way; there is
-    /// nothing to be written ahead then any more.
+    /// Judges the JSON value at `start` of a text as
+    /// [`EnvelopeCache::recognise`](super::EnvelopeCache::recognise) does, writes its delivery, and
+    /// returns where the value ends. `None` where it is to be judged another way; there is nothing
+    /// to be written ahead then any more.
     #[inline]
     pub fn write(
         &mut self,
@@ -155,7 +163,8 @@ impl EagerEncoding {
         self.ends.push(self.sheet.len());
     }
 
-    /// The dialect, the frames, and where each ends; `None` where the batch has other messages as well.
+    /// The dialect, the frames, and where each ends; `None` where the batch has other messages as
+    /// well.
     pub(super) fn into_frames(self, messages: usize) -> Option<(Dialect, Vec<u8>, Vec<usize>)> {
         if self.ends.len() != messages {
             return None;
@@ -164,7 +173,8 @@ impl EagerEncoding {
     }
 }
 
-/// How many bytes messages that lie in so many may take in a dialect: a guess that is seldom too small.
+/// How many bytes messages that lie in so many may take in a dialect: a guess that is seldom too
+/// small.
 pub(super) fn room(dialect: Dialect, bytes: usize) -> usize {
     match dialect {
         Dialect::Xml => bytes / 4 * 9,
@@ -182,7 +192,8 @@ mod tests {
         asked.tell([Dialect::Xml].into_iter());
         for (item, fits) in [("\"some words of text\"", true), ("1", false)] {
             let json = format!("[{}]", vec![item; (1 << 20) / (item.len() + 1)].join(","));
-            let mut ahead = EagerEncoding::begin(&asked, &BufferPool::default(), json.len()).unwrap();
+            let mut ahead =
+                EagerEncoding::begin(&asked, &BufferPool::default(), json.len()).unwrap();
             let end = ahead.write("t", json.as_bytes(), 0..json.len(), 0, &Limits::default());
             assert_eq!(end, fits.then_some(json.len()), "{item}");
             let room = ahead.sheet.into_bytes().capacity();

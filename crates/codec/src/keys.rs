@@ -1,7 +1,8 @@
 //! Dict keys and set elements: hashable as in Python, and no two equal.
 //!
-//! Equal means what `==` means in Python: `1`, `1.0` and `True` are one key. As in Python, the first of equal
-//! keys stays where it stood and the last of their values wins; `nan` equals nothing, not even itself.
+//! Equal means what `==` means in Python: `1`, `1.0` and `True` are one key. As in Python, the
+//! first of equal keys stays where it stood and the last of their values wins; `nan` equals
+//! nothing, not even itself.
 
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
@@ -20,8 +21,9 @@ const FEW: usize = 32;
 /// Bytes of memory that a thread keeps at most from one container to the next.
 const KEPT_BYTES: usize = 64 << 10;
 
-/// Memory for settling many keys, used again for the next container. Sets within sets within sets are settled once for each
-/// level, and threads that allocate all the time wait for each other's locks in the allocator.
+/// Memory for settling many keys, used again for the next container. Sets within sets within sets
+/// are settled once for each level, and threads that allocate all the time wait for each other's
+/// locks in the allocator.
 #[derive(Default)]
 struct Scratch {
     seen: Seen,
@@ -38,12 +40,12 @@ pub(super) fn release_scratch() {
     let _ = SCRATCH.try_with(Cell::take);
 }
 
-/// Completes the dict, set or frozenset at index `at`, whose children are all the nodes after it: refuses
-/// unhashable keys, removes duplicates and writes the container's size.
+/// Completes the dict, set or frozenset at index `at`, whose children are all the nodes after it:
+/// refuses unhashable keys, removes duplicates and writes the container's size.
 ///
 /// # Errors
-/// [`ErrorCode::Unhashable`] for a list, set or dict as a key; [`ErrorCode::TooLarge`] when comparing the keys
-/// costs more than the budget has left.
+/// [`ErrorCode::Unhashable`] for a list, set or dict as a key; [`ErrorCode::TooLarge`] when
+/// comparing the keys costs more than the budget has left.
 pub(super) fn settle(
     document: &mut Document,
     source: &[u8],
@@ -71,9 +73,15 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// The usual case: a few strings, all different. Returns how many, or `None` where it is not so simple.
+/// The usual case: a few strings, all different. Returns how many, or `None` where it is not so
+/// simple.
 #[inline]
-fn few_distinct_strings(document: &Document, source: &[u8], at: usize, is_dict: bool) -> Option<usize> {
+fn few_distinct_strings(
+    document: &Document,
+    source: &[u8],
+    at: usize,
+    is_dict: bool,
+) -> Option<usize> {
     let nodes = &document.nodes()[at + 1..];
     let mut distinct = Distinct::default();
     let mut index = 0;
@@ -136,7 +144,8 @@ fn settle_many(
         let value = key + nodes[key].nodes();
         let end = if is_dict { value + nodes[value].nodes() } else { value };
         let start = seen.spelled.len();
-        let is_equal_to_itself = spelling.canonical(document.view(source, key), &mut seen.spelled)?;
+        let is_equal_to_itself =
+            spelling.canonical(document.view(source, key), &mut seen.spelled)?;
         if nodes[key].is_container() {
             // Sets of sets of sets are compared once for each level.
             budget.bytes(seen.spelled.len() - start)?;
@@ -155,7 +164,8 @@ fn settle_many(
         let range = |start: u32| start as usize..start as usize + nodes[start as usize].nodes();
         let value = |entry: &Kept| if is_dict { range(entry.value) } else { 0..0 };
         // What lies deepest can be moved once for each level around it, so moving is paid for.
-        let moved: usize = kept.iter().map(|entry| range(entry.key).len() + value(entry).len()).sum();
+        let moved: usize =
+            kept.iter().map(|entry| range(entry.key).len() + value(entry).len()).sum();
         budget.bytes(moved * NODE_SIZE)?;
         let mut settled = Vec::with_capacity(moved);
         for entry in kept {
@@ -176,14 +186,15 @@ struct Kept {
     spelled: usize,
 }
 
-/// Entries whose keys differ. For each it takes about 40 bytes of memory and no allocation: an element of a set is no
-/// longer than 3 bytes in a pickle, and there can be a million.
+/// Entries whose keys differ. For each it takes about 40 bytes of memory and no allocation: an
+/// element of a set is no longer than 3 bytes in a pickle, and there can be a million.
 #[derive(Default)]
 struct Seen {
     kept: Vec<Kept>,
     /// The keys' spellings, one after the other; that of a key that equals nothing is empty.
     spelled: Vec<u8>,
-    /// Indexes of `kept` and one more, each at the place that the hash of its spelling says, or at the next that is free.
+    /// Indexes of `kept` and one more, each at the place that the hash of its spelling says, or at
+    /// the next that is free.
     places: Vec<u32>,
     hasher: RandomState,
 }
@@ -207,7 +218,8 @@ impl Seen {
         self.places.resize((2 * count).next_power_of_two(), 0);
     }
 
-    /// Adds an entry whose key is spelled from `start` on. Returns the index of the one that has the same key, if there is one.
+    /// Adds an entry whose key is spelled from `start` on. Returns the index of the one that has
+    /// the same key, if there is one.
     fn add(&mut self, key: usize, value: usize, start: usize) -> Option<usize> {
         let new = &self.spelled[start..];
         let mask = self.places.len() - 1;
@@ -233,8 +245,8 @@ impl Seen {
 struct Spelling {
     /// The tuples and frozensets that are being written.
     open: Vec<Open>,
-    /// Where each element of the open sets begins in the output, those of the innermost last: they are sorted when it is
-    /// complete.
+    /// Where each element of the open sets begins in the output, those of the innermost last: they
+    /// are sorted when it is complete.
     elements: Vec<usize>,
     /// For sorting.
     order: Vec<Range<usize>>,
@@ -250,8 +262,8 @@ struct Open {
 }
 
 impl Spelling {
-    /// Appends bytes that two keys share exactly when Python finds them equal. False for a key that contains a `nan` and so
-    /// equals nothing.
+    /// Appends bytes that two keys share exactly when Python finds them equal. False for a key that
+    /// contains a `nan` and so equals nothing.
     fn canonical(&mut self, view: View<'_>, out: &mut Vec<u8>) -> Result<bool, Refusal> {
         self.open.clear();
         self.elements.clear();
@@ -282,31 +294,43 @@ impl Spelling {
                 Node::Tuple(Size { items, .. }) => {
                     out.push(b'T');
                     out.extend_from_slice(&items.to_be_bytes());
-                    self.open.push(Open { is_set: false, missing: items, before: self.elements.len() });
+                    self.open.push(Open {
+                        is_set: false,
+                        missing: items,
+                        before: self.elements.len(),
+                    });
                 }
                 Node::FrozenSet(Size { items, .. }) => {
                     out.push(b'F');
                     out.extend_from_slice(&items.to_be_bytes());
-                    self.open.push(Open { is_set: true, missing: items, before: self.elements.len() });
+                    self.open.push(Open {
+                        is_set: true,
+                        missing: items,
+                        before: self.elements.len(),
+                    });
                 }
                 Node::List(_) | Node::Set(_) | Node::Dict(_) => {
                     return Err(Refusal::new(
                         ErrorCode::Unhashable,
                         format!(
-                            "a {} cannot be a dict key or a set element: it is not hashable; use a tuple or frozenset",
+                            "a {} cannot be a dict key or a set element: it is not hashable; use a \
+                             tuple or frozenset",
                             node.type_name()
                         ),
                     ));
                 }
             }
-            while let Some(Open { before, .. }) = self.open.pop_if(|innermost| innermost.missing == 0) {
+            while let Some(Open { before, .. }) =
+                self.open.pop_if(|innermost| innermost.missing == 0)
+            {
                 self.sort_elements(before, out);
             }
         }
         Ok(true)
     }
 
-    /// Sorts the elements that begin at those of `elements` from `before` on and reach to the end of `out`.
+    /// Sorts the elements that begin at those of `elements` from `before` on and reach to the end
+    /// of `out`.
     fn sort_elements(&mut self, before: usize, out: &mut Vec<u8>) {
         let Spelling { elements, order, unsorted, .. } = self;
         if let [first, _, ..] = elements[before..] {
@@ -316,7 +340,8 @@ impl Spelling {
             let ends = starts.clone().skip(1).chain([unsorted.len()]);
             order.clear();
             order.extend(starts.zip(ends).map(|(start, end)| start..end));
-            order.sort_unstable_by(|one, other| unsorted[one.clone()].cmp(&unsorted[other.clone()]));
+            order
+                .sort_unstable_by(|one, other| unsorted[one.clone()].cmp(&unsorted[other.clone()]));
             out.truncate(first);
             order.iter().for_each(|element| out.extend_from_slice(&unsorted[element.clone()]));
         }
@@ -385,7 +410,8 @@ mod tests {
         let mut document = Document::new();
         let at = document.push(Node::Set(Size::default()));
         build(&mut document);
-        settle(&mut document, SOURCE, at, &mut Budget::of(usize::MAX)).map_err(|refusal| refusal.code)?;
+        settle(&mut document, SOURCE, at, &mut Budget::of(usize::MAX))
+            .map_err(|refusal| refusal.code)?;
         let Node::Set(size) = document.nodes()[at] else { unreachable!() };
         assert_eq!(size.nodes as usize, document.len() - 1);
         Ok(size.items as usize)
@@ -414,7 +440,10 @@ mod tests {
         assert_eq!(all(&[Node::Int(1), Node::Float(1.0), Node::Bool(true)]), Ok(1));
         assert_eq!(all(&[Node::Int(0), zero, Node::Bool(false), Node::None]), Ok(2));
         assert_eq!(all(&[Node::Float(f64::NAN), Node::Float(f64::NAN)]), Ok(2));
-        assert_eq!(all(&[Node::Str(text(0..2)), Node::Str(text(2..4)), Node::Bytes(text(0..2))]), Ok(2));
+        assert_eq!(
+            all(&[Node::Str(text(0..2)), Node::Str(text(2..4)), Node::Bytes(text(0..2))]),
+            Ok(2)
+        );
         assert_eq!(all(&[two_to_64, Node::Float(18_446_744_073_709_551_616.0)]), Ok(1));
         assert_eq!(all(&[Node::Int(i64::MAX), Node::Float(i64::MAX as f64)]), Ok(2));
         assert_eq!(
@@ -427,7 +456,10 @@ mod tests {
         let (a, b) = (Node::Int(1), Node::Str(text(0..1)));
         assert_eq!(all(&[frozen, a, b, frozen, b, a]), Ok(1));
         assert_eq!(all(&[Node::List(one_element), a]), Err(ErrorCode::Unhashable));
-        assert_eq!(all(&[Node::Tuple(one_element), Node::Set(Size::default())]), Err(ErrorCode::Unhashable));
+        assert_eq!(
+            all(&[Node::Tuple(one_element), Node::Set(Size::default())]),
+            Err(ErrorCode::Unhashable)
+        );
     }
 
     /// A set's elements are sorted among those of sets around it, in memory that is used again.
@@ -482,9 +514,14 @@ mod tests {
     fn the_first_key_stays_and_the_last_value_wins() {
         let mut document = Document::new();
         let at = document.push(Node::Dict(Size::default()));
-        for node in
-            [Node::Int(1), Node::Int(10), Node::Int(2), Node::Int(20), Node::Float(1.0), Node::Int(30)]
-        {
+        for node in [
+            Node::Int(1),
+            Node::Int(10),
+            Node::Int(2),
+            Node::Int(20),
+            Node::Float(1.0),
+            Node::Int(30),
+        ] {
             document.push(node);
         }
         settle(&mut document, b"", at, &mut Budget::of(usize::MAX)).unwrap();

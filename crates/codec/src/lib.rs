@@ -6,7 +6,8 @@
 //! // What `pickle.dumps({"temp": 21.5, "tags": {"a"}})` makes.
 //! let pickled = b"\x80\x04}(\x8c\x04tempG@5\x80\x00\x00\x00\x00\x00\x8c\x04tags\x8f(\x8c\x01a\x90u.";
 //! let message = Message::parse(Format::Pickle, pickled)?;
-//! assert_eq!(message.translate(Format::Json, false)?.bytes(), br#"{"temp":21.5,"tags":{"$set":["a"]}}"#);
+//! let json = message.translate(Format::Json, false)?;
+//! assert_eq!(json.bytes(), br#"{"temp":21.5,"tags":{"$set":["a"]}}"#);
 //! assert_eq!(message.value()?.get("temp").and_then(|temp| temp.as_f64()), Some(21.5));
 //!
 //! // A pickle is a program. Here it runs on a machine that knows plain data and nothing else.
@@ -16,20 +17,22 @@
 //! # Ok::<(), babelmq_codec::Refusal>(())
 //! ```
 //!
-//! [`Message`] is a payload that was judged: parse one, [`translate`](Message::translate) it, or look at its
-//! [`Value`]. What a value becomes in each format is told by `docs/protocol.md` of babelmq, the broker that this
-//! library belongs to. [`pickle::opcodes`] takes a pickle apart without running it.
+//! [`Message`] is a payload that was judged: parse one, [`translate`](Message::translate) it, or
+//! look at its [`Value`]. What a value becomes in each format is told by `docs/protocol.md` of
+//! babelmq, the broker that this library belongs to. [`pickle::opcodes`] takes a pickle apart
+//! without running it.
 //!
-//! - No byte of the input decides what runs: an opcode that imports, calls, builds or fetches is refused
-//!   ([`ErrorCode::ForbiddenPickle`]), and so are a document type and entities in XML.
+//! - No byte of the input decides what runs: an opcode that imports, calls, builds or fetches is
+//!   refused ([`ErrorCode::ForbiddenPickle`]), and so are a document type and entities in XML.
 //! - Nothing recurses on the input, and memory is bounded by its length: see [`Limits`].
 //! - No threads are started, no clock is read, no socket is opened, and there is no `unsafe`.
 //!
 //! # The rest of the house
 //!
-//! The broker works on less than a [`Message`]: on batches of payloads that lie where a read has put them. A reader turns
-//! bytes into a `Document`, a writer turns a document into bytes; a `Batch` carries what one read brought to all who
-//! want it, and a `Payload` is one message that is remembered. These are public for the broker and hidden here.
+//! The broker works on less than a [`Message`]: on batches of payloads that lie where a read has
+//! put them. A reader turns bytes into a `Document`, a writer turns a document into bytes; a
+//! `Batch` carries what one read brought to all who want it, and a `Payload` is one message that is
+//! remembered. These are public for the broker and hidden here.
 
 mod batch;
 mod batch_entry;
@@ -75,9 +78,9 @@ pub use document::{Budget, Document, Mark, Node, Size, Text, View};
 pub use eager::{DialectHint, EagerEncoding};
 #[doc(hidden)]
 pub use envelope::{
-    Content, ControlRequest, Dialect, EnvelopeCache, EnvelopeMatch, FrameField, Part, PayloadSpan, Request,
-    decode_part, encoded_size, longest_body, read_request, write_backup, write_delivery, write_frame,
-    write_reply, write_stats, write_value,
+    Content, ControlRequest, Dialect, EnvelopeCache, EnvelopeMatch, FrameField, Part, PayloadSpan,
+    Request, decode_part, encoded_size, longest_body, read_request, write_backup, write_delivery,
+    write_frame, write_reply, write_stats, write_value,
 };
 #[doc(hidden)]
 pub use memory::{Account, Claim, Share};
@@ -86,7 +89,8 @@ pub use payload::{Frame, Payload, PayloadRef};
 #[doc(hidden)]
 pub use topics::Topics;
 
-/// Gives back the memory that this thread keeps from one message to the next: for one of many threads, which may wait for long.
+/// Gives back the memory that this thread keeps from one message to the next: for one of many
+/// threads, which may wait for long.
 #[doc(hidden)]
 pub fn release_scratch() {
     keys::release_scratch();

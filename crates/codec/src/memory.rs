@@ -1,10 +1,11 @@
 //! Shares of a broker's memory, and who holds how much of them.
 //!
-//! Each use of memory has a share. Whoever wants more than is usual claims it first, and gives it back when the claim is
-//! dropped. How much one holder may have follows from how much is left: at most [`TIMES`] as much as stays free for all
-//! others (the dynamic threshold of Choudhury and Hahne, IEEE/ACM Transactions on Networking 6/2, 1998). One holder alone
-//! may so have three quarters of a share. Many greedy ones make each other's part smaller, and something is left at any
-//! time for the next one who wants little: of `n` greedy holders, one part in `3 n + 1`.
+//! Each use of memory has a share. Whoever wants more than is usual claims it first, and gives it
+//! back when the claim is dropped. How much one holder may have follows from how much is left: at
+//! most [`TIMES`] as much as stays free for all others (the dynamic threshold of Choudhury and
+//! Hahne, IEEE/ACM Transactions on Networking 6/2, 1998). One holder alone may so have three
+//! quarters of a share. Many greedy ones make each other's part smaller, and something is left at
+//! any time for the next one who wants little: of `n` greedy holders, one part in `3 n + 1`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -20,7 +21,8 @@ pub struct Share {
     used: AtomicUsize,
     /// Holders that wait for room.
     waiting: AtomicUsize,
-    /// Held by who looks for room and by who says that there is some, so that neither misses the other.
+    /// Held by who looks for room and by who says that there is some, so that neither misses the
+    /// other.
     turn: Mutex<()>,
     room: Condvar,
 }
@@ -117,7 +119,8 @@ impl Account {
         Some(Claim { account: Some(self.clone()), bytes })
     }
 
-    /// Takes `bytes` whether there is room or not: for what cannot wait. Others wait all the longer.
+    /// Takes `bytes` whether there is room or not: for what cannot wait. Others wait all the
+    /// longer.
     pub fn charge(&self, bytes: usize) -> Claim {
         self.take(bytes);
         Claim { account: Some(self.clone()), bytes }
@@ -214,8 +217,8 @@ impl Claim {
     /// The same as soon as there is room; gives up after `patience`.
     pub fn grow_to(&mut self, bytes: usize, patience: Duration) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let taken =
-            more == 0 || self.account.as_ref().is_none_or(|account| account.wait_to_take(more, patience));
+        let taken = more == 0
+            || self.account.as_ref().is_none_or(|account| account.wait_to_take(more, patience));
         self.note(taken, more)
     }
 

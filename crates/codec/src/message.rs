@@ -28,14 +28,16 @@ fn limits() -> Limits {
 }
 
 impl Message {
-    /// Judges a payload: a JSON text, a pickle, or an XML document. A document whose root is `message` is read as
-    /// babelmq writes it, by its `type` attributes; of any other, no `type` is babelmq's.
+    /// Judges a payload: a JSON text, a pickle, or an XML document. A document whose root is
+    /// `message` is read as babelmq writes it, by its `type` attributes; of any other, no `type` is
+    /// babelmq's.
     ///
     /// # Errors
     /// What a broker refuses the payload for, see `docs/protocol.md`.
     pub fn parse(format: Format, bytes: &[u8]) -> Result<Message, Refusal> {
         if bytes.len() > MAXIMUM_MAX_FRAME as usize {
-            let reason = format!("a message of {} bytes; none can be over {MAXIMUM_MAX_FRAME}", bytes.len());
+            let reason =
+                format!("a message of {} bytes; none can be over {MAXIMUM_MAX_FRAME}", bytes.len());
             return Err(Refusal::new(ErrorCode::TooLarge, reason));
         }
         let mut document = Document::new();
@@ -57,8 +59,8 @@ impl Message {
     /// The payload that says `value`.
     ///
     /// # Errors
-    /// What no message can hold: [`ErrorCode::Unhashable`], [`ErrorCode::TooDeep`], [`ErrorCode::TooLarge`],
-    /// [`ErrorCode::TooManyDigits`].
+    /// What no message can hold: [`ErrorCode::Unhashable`], [`ErrorCode::TooDeep`],
+    /// [`ErrorCode::TooLarge`], [`ErrorCode::TooManyDigits`].
     pub fn of_value(value: &Value, dialect: Dialect) -> Result<Message, Refusal> {
         let mut document = Document::new();
         let root = from_value(value, &mut document, &Limits::NONE)?;
@@ -86,8 +88,8 @@ impl Message {
         Message { dialect, bytes }
     }
 
-    /// The same payload in another format, as a broker translates it. `exact` means something in JSON only: what JSON
-    /// cannot tell apart is tagged.
+    /// The same payload in another format, as a broker translates it. `exact` means something in
+    /// JSON only: what JSON cannot tell apart is tagged.
     ///
     /// # Errors
     /// None for a payload within the limits that a broker has.
@@ -199,7 +201,13 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(from: Format, bytes: &str, to: Format, exact: bool, expected: Result<&str, ErrorCode>) {
+    fn check(
+        from: Format,
+        bytes: &str,
+        to: Format,
+        exact: bool,
+        expected: Result<&str, ErrorCode>,
+    ) {
         let translated =
             Message::parse(from, bytes.as_bytes()).and_then(|message| message.translate(to, exact));
         let shown = translated.map(|message| String::from_utf8_lossy(message.bytes()).into_owned());
@@ -212,7 +220,8 @@ mod tests {
         use Format::{Json, Xml};
         let order = r#"{"order":{"@id":"5","@type":"int"}}"#;
         check(Xml, r#"<order id="5" type="int"/>"#, Json, false, Ok(order));
-        let prolog = "\u{feff}<?xml version=\"1.0\"?>\n<!-- <no/> --><order id=\"5\" type=\"int\"/>\n";
+        let prolog =
+            "\u{feff}<?xml version=\"1.0\"?>\n<!-- <no/> --><order id=\"5\" type=\"int\"/>\n";
         check(Xml, prolog, Json, false, Ok(order));
         check(Xml, r#"<message type="int">5</message>"#, Json, false, Ok("5"));
         check(Xml, "<message><a/></message>", Json, false, Ok(r#"{"a":null}"#));

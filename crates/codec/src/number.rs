@@ -15,7 +15,11 @@ pub(super) enum IntFault {
 }
 
 /// The integer that `digits` spells; `spelled` is where the document finds the same text again.
-pub(super) fn parse_int(digits: &[u8], spelled: Text, document: &mut Document) -> Result<Node, IntFault> {
+pub(super) fn parse_int(
+    digits: &[u8],
+    spelled: Text,
+    document: &mut Document,
+) -> Result<Node, IntFault> {
     let (negative, unsigned) = match digits {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
@@ -29,7 +33,8 @@ pub(super) fn parse_int(digits: &[u8], spelled: Text, document: &mut Document) -
     }
     // 18 digits cannot overflow 64 bits.
     if unsigned.len() <= 18 {
-        let magnitude = unsigned.iter().fold(0, |number, &digit| number * 10 + i64::from(digit - b'0'));
+        let magnitude =
+            unsigned.iter().fold(0, |number, &digit| number * 10 + i64::from(digit - b'0'));
         return Ok(Node::Int(if negative { -magnitude } else { magnitude }));
     }
     if let Some(small) = str::from_utf8(digits).ok().and_then(|text| text.parse().ok()) {
@@ -46,8 +51,9 @@ pub(super) fn parse_int(digits: &[u8], spelled: Text, document: &mut Document) -
     })))
 }
 
-/// The double that a decimal number spells: an optional sign, digits, perhaps a fraction and an exponent, as JSON and
-/// XML have them. Infinite where it is too large for one; `None` where the text is no number.
+/// The double that a decimal number spells: an optional sign, digits, perhaps a fraction and an
+/// exponent, as JSON and XML have them. Infinite where it is too large for one; `None` where the
+/// text is no number.
 #[inline]
 pub(super) fn parse_decimal(text: &[u8]) -> Option<f64> {
     parse_few_digits(text).or_else(|| str::from_utf8(text).ok()?.parse().ok())
@@ -74,9 +80,9 @@ fn parse_few_digits(text: &[u8]) -> Option<f64> {
     Some(if digits.len() < text.len() { -magnitude } else { magnitude })
 }
 
-/// The double next to a number of `digits` digits, of which the last `decimals` are a fraction, where these are few: then
-/// they are an integer that a double holds exactly, and so is the power of ten that they are divided by, so the quotient
-/// is the nearest double.
+/// The double next to a number of `digits` digits, of which the last `decimals` are a fraction,
+/// where these are few: then they are an integer that a double holds exactly, and so is the power
+/// of ten that they are divided by, so the quotient is the nearest double.
 #[inline(always)]
 pub(super) fn quotient(number: u64, digits: usize, decimals: usize) -> Option<f64> {
     const POWERS: [f64; 16] =
@@ -94,13 +100,14 @@ pub(super) fn write_int(number: i64, out: &mut Vec<u8>) {
     push(itoa::Buffer::new().format(number).as_bytes(), out);
 }
 
-/// Spells a double that is a decimal of few digits, as most that people send are; returns how many bytes that are, or
-/// `None` where it is not one.
+/// Spells a double that is a decimal of few digits, as most that people send are; returns how many
+/// bytes that are, or `None` where it is not one.
 ///
-/// Numbers below 2^51 with up to 8 decimals are looked at: the quotient of two integers that a double holds exactly is
-/// the double next to it, so what was found here reads back, and of the decimals with as few or fewer digits no
-/// other does, because two of them are further apart than two doubles. More decimals are tried than are needed, and the
-/// zeros at the end left out again: it is the same quotient.
+/// Numbers below 2^51 with up to 8 decimals are looked at: the quotient of two integers that a
+/// double holds exactly is the double next to it, so what was found here reads back, and of the
+/// decimals with as few or fewer digits no other does, because two of them are further apart than
+/// two doubles. More decimals are tried than are needed, and the zeros at the end left out again:
+/// it is the same quotient.
 #[inline]
 fn spell_decimal(number: f64, out: &mut [u8; 32]) -> Option<usize> {
     const POWERS: [(f64, u64, usize); 4] =
@@ -114,7 +121,8 @@ fn spell_decimal(number: f64, out: &mut [u8; 32]) -> Option<usize> {
         let scaled = magnitude * power;
         let digits = (scaled + 0.5) as u64;
         if scaled >= LARGEST || digits as f64 / power != magnitude {
-            // A decimal of fewer digits is one of eight as well: mostly this ends it, after two divisions.
+            // A decimal of fewer digits is one of eight as well: mostly this ends it, after two
+            // divisions.
             if decimals == 2 && magnitude < LARGEST / 1e8 {
                 let eight = (magnitude * 1e8 + 0.5) as u64;
                 if eight as f64 / 1e8 != magnitude {
@@ -136,7 +144,8 @@ fn spell_decimal(number: f64, out: &mut [u8; 32]) -> Option<usize> {
         let point = sign + whole.len();
         out[sign..point].copy_from_slice(whole);
         out[point] = b'.';
-        // From the right to the left: as many digits as there are decimals, zeros in front included.
+        // From the right to the left: as many digits as there are decimals, zeros in front
+        // included.
         for place in out[point + 1..=point + decimals].iter_mut().rev() {
             *place = b'0' + (fraction % 10) as u8;
             fraction /= 10;
@@ -146,8 +155,8 @@ fn spell_decimal(number: f64, out: &mut [u8; 32]) -> Option<usize> {
     None
 }
 
-/// Appends a finite double as Python's `repr` spells it: the shortest text that reads back as the same double, with
-/// an exponent from `1e16` up and below `1e-4`.
+/// Appends a finite double as Python's `repr` spells it: the shortest text that reads back as the
+/// same double, with an exponent from `1e16` up and below `1e-4`.
 pub(super) fn write_float(number: f64, out: &mut Vec<u8>) {
     let mut spelled = [0; 32];
     match spell_decimal(number, &mut spelled) {
@@ -156,7 +165,8 @@ pub(super) fn write_float(number: f64, out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes that [`write_float`] appends; without `EXACT`, as many as it appends at most, which need not be found out.
+/// Bytes that [`write_float`] appends; without `EXACT`, as many as it appends at most, which need
+/// not be found out.
 pub(super) fn float_size<const EXACT: bool>(number: f64) -> usize {
     if !EXACT {
         return b"-1.7976931348623157e+308".len();
@@ -325,7 +335,9 @@ mod tests {
     fn few_digits_are_read_exactly() {
         let mut digits: u64 = 1;
         for round in 0..100_000_usize {
-            digits = digits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            digits = digits
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let mut text = (digits >> (round % 64)).to_string();
             text.insert(1 + round % text.len(), '.');
             if round % 3 == 0 {
@@ -335,7 +347,11 @@ mod tests {
             if let Some(number) = parse_few_digits(text.as_bytes()) {
                 assert_eq!(number.to_bits(), expected.to_bits(), "{text}");
             }
-            assert_eq!(parse_decimal(text.as_bytes()).map(f64::to_bits), Some(expected.to_bits()), "{text}");
+            assert_eq!(
+                parse_decimal(text.as_bytes()).map(f64::to_bits),
+                Some(expected.to_bits()),
+                "{text}"
+            );
         }
         assert_eq!(parse_few_digits(b"-0.0").map(f64::to_bits), Some((-0.0f64).to_bits()));
         for other in ["", "-", ".5", "5.", "1.2.3", "1e5", "+1", "--1"] {
@@ -347,7 +363,8 @@ mod tests {
     fn integers_have_one_spelling() {
         let check = |digits: &str| {
             let mut document = Document::new();
-            let node = parse_int(digits.as_bytes(), Text::in_source(0..digits.len()), &mut document)?;
+            let node =
+                parse_int(digits.as_bytes(), Text::in_source(0..digits.len()), &mut document)?;
             Ok(match node {
                 Node::BigInt(text) => {
                     String::from_utf8_lossy(document.text(digits.as_bytes(), text)).into_owned()

@@ -1,8 +1,9 @@
 //! Room for a whole message, made once and filled from the front.
 //!
-//! A vector asks at every append whether there is room, reads where it ends and writes that back. A page is a slice: it
-//! asks once for each piece, and a piece is of a fixed size wherever it can be, longer than what is meant, and what is
-//! too much is written over. Whoever fills a page that turns out too small is asked again with a larger one.
+//! A vector asks at every append whether there is room, reads where it ends and writes that back. A
+//! page is a slice: it asks once for each piece, and a piece is of a fixed size wherever it can be,
+//! longer than what is meant, and what is too much is written over. Whoever fills a page that turns
+//! out too small is asked again with a larger one.
 
 use std::mem;
 
@@ -22,14 +23,15 @@ pub(super) enum Stop {
     Unusual,
 }
 
-/// The part of a page that is not written yet. Functions that are not inlined get it by value and give it back, so that
-/// on the way it stays in registers.
+/// The part of a page that is not written yet. Functions that are not inlined get it by value and
+/// give it back, so that on the way it stays in registers.
 #[derive(Default)]
 pub(super) struct OutBuf<'a> {
     room: &'a mut [u8],
 }
 
-/// Bytes that grow a page at a time. What lies behind those that are written is room that is there already.
+/// Bytes that grow a page at a time. What lies behind those that are written is room that is there
+/// already.
 #[derive(Debug)]
 pub(super) struct OutVec {
     bytes: Vec<u8>,
@@ -47,7 +49,8 @@ impl OutVec {
         OutVec { bytes, used: 0, most: usize::MAX }
     }
 
-    /// The same sheet, that becomes twice as large as `most` at most. What does not fit is not written.
+    /// The same sheet, that becomes twice as large as `most` at most. What does not fit is not
+    /// written.
     #[must_use]
     pub(super) fn growing_to(self, most: usize) -> OutVec {
         OutVec { most, ..self }
@@ -71,10 +74,13 @@ impl OutVec {
         self.bytes
     }
 
-    /// Appends what `write` puts on a page, and says whether it did: what is not for this writer, or too long for a sheet
-    /// that grows no more, leaves nothing.
+    /// Appends what `write` puts on a page, and says whether it did: what is not for this writer,
+    /// or too long for a sheet that grows no more, leaves nothing.
     #[inline(always)]
-    pub(super) fn fill(&mut self, write: impl for<'a> FnMut(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>) -> bool {
+    pub(super) fn fill(
+        &mut self,
+        write: impl for<'a> FnMut(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>,
+    ) -> bool {
         self.fill_growing(write, OutVec::grow)
     }
 
@@ -101,8 +107,9 @@ impl OutVec {
         }
     }
 
-    /// The same for what takes `size` bytes and as many as a topic may beside. That is asked for when there is not room enough:
-    /// what is long would be written several times over while the page grows.
+    /// The same for what takes `size` bytes and as many as a topic may beside. That is asked for
+    /// when there is not room enough: what is long would be written several times over while the
+    /// page grows.
     #[inline(always)]
     pub(super) fn fill_sized(
         &mut self,
@@ -162,7 +169,11 @@ impl Default for OutVec {
 
 /// Lets `write` append to a vector, which gets room for so many bytes first.
 #[inline(always)]
-pub(super) fn at_the_end_of<T>(out: &mut Vec<u8>, room: usize, write: impl FnOnce(&mut OutVec) -> T) -> T {
+pub(super) fn at_the_end_of<T>(
+    out: &mut Vec<u8>,
+    room: usize,
+    write: impl FnOnce(&mut OutVec) -> T,
+) -> T {
     let mut sheet = OutVec { used: out.len(), ..OutVec::new(mem::take(out)) };
     sheet.bytes.resize(sheet.used + room.max(OutVec::SMALLEST), 0);
     let result = write(&mut sheet);
@@ -170,8 +181,8 @@ pub(super) fn at_the_end_of<T>(out: &mut Vec<u8>, room: usize, write: impl FnOnc
     result
 }
 
-/// Room for a value: the guess for a usual one, and what it takes for a large one, which would be written several times over
-/// while its page grows.
+/// Room for a value: the guess for a usual one, and what it takes for a large one, which would be
+/// written several times over while its page grows.
 pub(super) fn room(view: &View<'_>, guess: usize, size: impl FnOnce() -> u64) -> usize {
     /// Nodes, and bytes of guess, of a large value.
     const LARGE: usize = 32 << 10;
@@ -222,7 +233,11 @@ impl<'a> OutBuf<'a> {
 
     /// Appends the first `length` bytes of a piece.
     #[inline(always)]
-    pub(super) fn part<const N: usize>(&mut self, piece: &[u8; N], length: usize) -> Result<(), Stop> {
+    pub(super) fn part<const N: usize>(
+        &mut self,
+        piece: &[u8; N],
+        length: usize,
+    ) -> Result<(), Stop> {
         self.with(|room| {
             *room = *piece;
             length
@@ -232,7 +247,11 @@ impl<'a> OutBuf<'a> {
     /// Appends a text.
     #[inline(always)]
     pub(super) fn span(&mut self, span: Span<'_>) -> Result<(), Stop> {
-        if span.length <= 16 { self.part(&span.sixteen(), span.length) } else { self.slice(span.text()) }
+        if span.length <= 16 {
+            self.part(&span.sixteen(), span.length)
+        } else {
+            self.slice(span.text())
+        }
     }
 
     /// Appends the base64 of bytes, padded.
@@ -247,7 +266,8 @@ impl<'a> OutBuf<'a> {
     /// Appends a text of any length.
     #[inline(always)]
     pub(super) fn slice(&mut self, text: &[u8]) -> Result<(), Stop> {
-        let (place, rest) = mem::take(&mut self.room).split_at_mut_checked(text.len()).ok_or(Stop::Full)?;
+        let (place, rest) =
+            mem::take(&mut self.room).split_at_mut_checked(text.len()).ok_or(Stop::Full)?;
         if let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>())
             && text.len() <= 32
             && let Some(end) = text.len().checked_sub(16)
@@ -303,12 +323,13 @@ impl<'a> Span<'a> {
 }
 
 impl Span<'_> {
-    /// Whether `marks` marks nothing in a text of up to sixteen bytes; `bytes` are its [`sixteen`](Self::sixteen). Words are
-    /// filled up with spaces.
+    /// Whether `marks` marks nothing in a text of up to sixteen bytes; `bytes` are its
+    /// [`sixteen`](Self::sixteen). Words are filled up with spaces.
     #[inline(always)]
     pub(super) fn has_no(self, bytes: [u8; 16], marks: impl Fn(u64) -> u64) -> bool {
         let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
-        let (first, last) = (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest));
+        let (first, last) =
+            (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest));
         let filled_up = |word: u64, length: usize| {
             let meant = WORDS[length & 15];
             (word & meant) | ((ONES * 0x20) & !meant)

@@ -1,7 +1,9 @@
 //! One message as it was published, owning just its own bytes: what the broker remembers.
 
 use super::document::Document;
-use super::envelope::{Content, Dialect, Part, decode_part, decode_within, write_delivery, write_value};
+use super::envelope::{
+    Content, Dialect, Part, decode_part, decode_within, write_delivery, write_value,
+};
 use crate::protocol::{Format, Limits, Refusal};
 
 /// A judged payload.

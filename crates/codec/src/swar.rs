@@ -1,5 +1,5 @@
-//! Text eight bytes at a time: most strings of a message are shorter than what it costs to call a function that is
-//! made for long ones.
+//! Text eight bytes at a time: most strings of a message are shorter than what it costs to call a
+//! function that is made for long ones.
 
 pub(super) const ONES: u64 = 0x0101_0101_0101_0101;
 pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -10,12 +10,12 @@ pub(super) fn is_utf8(text: &[u8]) -> bool {
     every_word(text, |word| word & HIGH == 0) || str::from_utf8(text).is_ok()
 }
 
-/// Marks the high bit of each byte that is `a`, `b` or below space, and perhaps of bytes above one; `a` and `b` are
-/// ASCII.
+/// Marks the high bit of each byte that is `a`, `b` or below space, and perhaps of bytes above one;
+/// `a` and `b` are ASCII.
 #[inline(always)]
 pub(super) const fn stops(word: u64, a: u8, b: u8) -> u64 {
-    // The high bit of a difference shows a borrow: where the byte itself has none, it was too small. A borrow from a
-    // neighbour only adds to what a true one has found.
+    // The high bit of a difference shows a borrow: where the byte itself has none, it was too
+    // small. A borrow from a neighbour only adds to what a true one has found.
     let zero_a = (word ^ (ONES * a as u64)).wrapping_sub(ONES);
     let zero_b = (word ^ (ONES * b as u64)).wrapping_sub(ONES);
     let control = word.wrapping_sub(ONES * 0x20);
@@ -35,16 +35,19 @@ pub(super) const fn has_byte(word: u64, byte: u8) -> bool {
     zero.wrapping_sub(ONES) & !zero & HIGH != 0
 }
 
-/// Whether `judge` takes all words of the text. Words overlap, and a short text is filled up with bytes of its own, so
-/// `judge` must not mind to see a byte twice nor where; it is not asked about an empty text.
+/// Whether `judge` takes all words of the text. Words overlap, and a short text is filled up with
+/// bytes of its own, so `judge` must not mind to see a byte twice nor where; it is not asked about
+/// an empty text.
 #[inline(always)]
 pub(super) fn every_word(text: &[u8], judge: impl Fn(u64) -> bool) -> bool {
     if let Some(last) = text.last_chunk::<8>() {
         let (words, _) = text.as_chunks::<8>();
-        return words.iter().all(|word| judge(u64::from_le_bytes(*word))) && judge(u64::from_le_bytes(*last));
+        return words.iter().all(|word| judge(u64::from_le_bytes(*word)))
+            && judge(u64::from_le_bytes(*last));
     }
     if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        let word = u64::from(u32::from_le_bytes(*first)) | (u64::from(u32::from_le_bytes(*last)) << 32);
+        let word =
+            u64::from(u32::from_le_bytes(*first)) | (u64::from(u32::from_le_bytes(*last)) << 32);
         return judge(word);
     }
     match *text {
@@ -57,8 +60,8 @@ pub(super) fn every_word(text: &[u8], judge: impl Fn(u64) -> bool) -> bool {
     }
 }
 
-/// Whether `marks` marks nothing in a text, which is filled up with spaces to whole words. For long texts: in a way that
-/// compilers turn into more than a word at a time.
+/// Whether `marks` marks nothing in a text, which is filled up with spaces to whole words. For long
+/// texts: in a way that compilers turn into more than a word at a time.
 #[inline(always)]
 pub(super) fn is_free_of(text: &[u8], marks: impl Fn(u64) -> u64) -> bool {
     let (words, rest) = text.as_chunks::<8>();
@@ -89,7 +92,8 @@ pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
 /// A number that equal texts share, and that few others do.
 #[inline(always)]
 pub(super) fn fingerprint(text: &[u8]) -> u64 {
-    let word = if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+    let word = if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>())
+    {
         u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
     } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
         u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
@@ -103,8 +107,8 @@ pub(super) fn fingerprint(text: &[u8]) -> u64 {
     (word ^ (text.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// The first `length` bytes, up to eight, as a number: a fingerprint that nothing shares but what is longer. 0 for any other
-/// length.
+/// The first `length` bytes, up to eight, as a number: a fingerprint that nothing shares but what
+/// is longer. 0 for any other length.
 #[inline(always)]
 pub(super) fn short_print(bytes: [u8; 16], length: usize) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = bytes;

@@ -1,7 +1,8 @@
-//! What a piece of code costs: bytes that it allocates, bytes that it holds at once, and time of the processor.
+//! What a piece of code costs: bytes that it allocates, bytes that it holds at once, and time of
+//! the processor.
 //!
-//! Whoever links this crate allocates through its allocator, which counts for each thread by itself and leaves the
-//! rest to the system's.
+//! Whoever links this crate allocates through its allocator, which counts for each thread by itself
+//! and leaves the rest to the system's.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -14,8 +15,9 @@ pub use signal::report_overflows;
 /// What something cost the thread that did it.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
-    /// Bytes allocated, whether they were freed again or not. What is reallocated counts as allocated anew, since it may
-    /// have been copied; so this is a measure of time that is the same in every run.
+    /// Bytes allocated, whether they were freed again or not. What is reallocated counts as
+    /// allocated anew, since it may have been copied; so this is a measure of time that is the same
+    /// in every run.
     pub allocated: usize,
     /// The most bytes that were held at once.
     pub held: usize,

@@ -1,9 +1,10 @@
 //! How much may wait for the dispatcher.
 //!
-//! Events are bounded in number by their channel, and here by what they cost the dispatcher: a session that finds no room
-//! waits before it reads on, and so TCP slows its producer down. What waits in front of an event is so the most that it is
-//! late. One connection may have three times as much waiting as is left for all others, so whoever wants little finds room,
-//! however many want much.
+//! Events are bounded in number by their channel, and here by what they cost the dispatcher: a
+//! session that finds no room waits before it reads on, and so TCP slows its producer down. What
+//! waits in front of an event is so the most that it is late. One connection may have three times
+//! as much waiting as is left for all others, so whoever wants little finds room, however many want
+//! much.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,14 +12,14 @@ use std::sync::atomic::Ordering;
 
 use crate::broker::sync::{AtomicBool, AtomicUsize, Condvar, Mutex};
 
-/// What may wait for the dispatcher, for all connections together, in bytes of ordinary messages: about 15 ms of its time.
-/// One event always fits.
+/// What may wait for the dispatcher, for all connections together, in bytes of ordinary messages:
+/// about 15 ms of its time. One event always fits.
 pub const BACKLOG_COST: usize = 16 << 20;
 
 /// One connection may have so many times as much waiting as is left for others.
 const TIMES: usize = 3;
-/// Room is given to those who wait for it when there is one part in so many of all, so that they are looked at once for
-/// many small events.
+/// Room is given to those who wait for it when there is one part in so many of all, so that they
+/// are looked at once for many small events.
 const PART: usize = 16;
 
 /// What waits for the dispatcher.
@@ -44,7 +45,8 @@ struct Waiter {
     grant: Arc<Grant>,
 }
 
-/// Each has its own: to wake them all for room that one of them finds costs more than what they wait for.
+/// Each has its own: to wake them all for room that one of them finds costs more than what they
+/// wait for.
 #[derive(Debug, Default)]
 struct Grant {
     is_given: AtomicBool,
@@ -120,7 +122,11 @@ impl Lane {
         let mut state = state.lock();
         if !self.backlog.try_take(&mut state.used, &self.waiting, cost) {
             let grant = Arc::new(Grant::default());
-            state.waiting.push_back(Waiter { cost, lane: self.waiting.clone(), grant: grant.clone() });
+            state.waiting.push_back(Waiter {
+                cost,
+                lane: self.waiting.clone(),
+                grant: grant.clone(),
+            });
             while !grant.is_given.load(Ordering::Relaxed) {
                 grant.given.wait(&mut state);
             }

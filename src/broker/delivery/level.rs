@@ -1,7 +1,8 @@
 //! How much waits for one connection.
 //!
-//! The dispatcher adds to it, and the writer gives back what it has written. What a connection has waiting for itself alone
-//! is also held of the broker's memory, beyond the few kilobytes that each may have.
+//! The dispatcher adds to it, and the writer gives back what it has written. What a connection has
+//! waiting for itself alone is also held of the broker's memory, beyond the few kilobytes that each
+//! may have.
 
 use std::sync::atomic::Ordering;
 
@@ -9,7 +10,8 @@ use crate::broker::delivery::{Delivery, Selection};
 use crate::broker::sync::{AtomicBool, AtomicUsize, Mutex, Wakeup};
 use crate::codec::Account;
 
-/// Bytes of answers, and of messages that wait for it alone, that each connection may have whatever others have.
+/// Bytes of answers, and of messages that wait for it alone, that each connection may have whatever
+/// others have.
 pub(in crate::broker) const FLOOR: usize = if cfg!(shuttle) { DELIVERY } else { 4 << 10 };
 /// Bytes that a delivery of a shared batch takes of its own, about.
 const DELIVERY: usize = 128;
@@ -27,7 +29,8 @@ pub(in crate::broker) struct Level {
     answers: AtomicUsize,
     /// Of what may be used for answers; how much is held is how much waits.
     account: Account,
-    /// The outbox overflowed: what waits is not worth writing any more, only the last delivery, which says so.
+    /// The outbox overflowed: what waits is not worth writing any more, only the last delivery,
+    /// which says so.
     overflowed: AtomicBool,
     last: Mutex<Option<Delivery>>,
     /// Deliveries that the writer has written, or let go of.
@@ -49,7 +52,11 @@ pub struct Charge {
 
 impl Charge {
     /// Messages of a shared batch of so many bytes, which a selection names that is not shared.
-    pub(in crate::broker) fn delivery(messages: usize, bytes: usize, selection: &Selection) -> Charge {
+    pub(in crate::broker) fn delivery(
+        messages: usize,
+        bytes: usize,
+        selection: &Selection,
+    ) -> Charge {
         Charge { messages, bytes, own: DELIVERY + selection.weight(), ..Charge::default() }
     }
 
@@ -73,7 +80,8 @@ impl Charge {
         self.own
     }
 
-    /// The part that ends when a delivery was taken out of the queue, and the part that ends when it was written.
+    /// The part that ends when a delivery was taken out of the queue, and the part that ends when
+    /// it was written.
     fn parts(self) -> (Charge, Charge) {
         (Charge { own: self.own, ..Charge::default() }, Charge { own: 0, ..self })
     }
@@ -151,7 +159,8 @@ impl Level {
         });
     }
 
-    /// Adds messages if they fit, or if nothing else waits: one delivery always fits, however large a single frame is.
+    /// Adds messages if they fit, or if nothing else waits: one delivery always fits, however large
+    /// a single frame is.
     ///
     /// # Errors
     /// Messages and bytes that wait.
@@ -176,8 +185,9 @@ impl Level {
         Err((messages, bytes))
     }
 
-    /// Adds bytes of its own, for which `take` finds memory. There is one who adds, so there are never more than it has seen;
-    /// and as a writer may give them back at once, the memory is taken before.
+    /// Adds bytes of its own, for which `take` finds memory. There is one who adds, so there are
+    /// never more than it has seen; and as a writer may give them back at once, the memory is taken
+    /// before.
     fn try_add_own(&self, bytes: usize, take: impl FnOnce(usize) -> bool) -> bool {
         if self.own.load(Ordering::Relaxed) + bytes <= FLOOR {
             self.own.fetch_add(bytes, Ordering::Relaxed);
@@ -270,11 +280,13 @@ impl Level {
         self.left.load(Ordering::Acquire)
     }
 
-    /// What counts as waiting: messages, bytes, answers, bytes of answers, bytes of its own and what is held for them.
+    /// What counts as waiting: messages, bytes, answers, bytes of answers, bytes of its own and
+    /// what is held for them.
     #[cfg(all(test, shuttle))]
     pub(in crate::broker) fn charged(&self) -> [usize; 5] {
-        let [messages, bytes, answers, own] = [&self.messages, &self.bytes, &self.answers, &self.own]
-            .map(|count| count.load(Ordering::Relaxed));
+        let [messages, bytes, answers, own] =
+            [&self.messages, &self.bytes, &self.answers, &self.own]
+                .map(|count| count.load(Ordering::Relaxed));
         [messages, bytes, answers, self.account.held(), own + self.queue.held()]
     }
 }

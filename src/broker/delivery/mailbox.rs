@@ -1,8 +1,8 @@
 //! Where the messages of a subscription wait that would rather lose some than its connection.
 //!
-//! The dispatcher puts them in and makes room; the writer takes them out. That there is something in it travels through
-//! the outbox as a [`Delivery::Mailbox`](super::Delivery::Mailbox), one at a time, so that its messages keep their place
-//! among everything else that the connection gets.
+//! The dispatcher puts them in and makes room; the writer takes them out. That there is something
+//! in it travels through the outbox as a [`Delivery::Mailbox`](super::Delivery::Mailbox), one at a
+//! time, so that its messages keep their place among everything else that the connection gets.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::broker::sync::Mutex;
 use crate::codec::{Batch, Dialect};
 use crate::protocol::{Topic, TopicFilter};
 
-/// Deliveries that a writer takes at a time, and bytes from which on it takes no more: what it has in its hands when its peer
-/// takes nothing makes no room.
+/// Deliveries that a writer takes at a time, and bytes from which on it takes no more: what it has
+/// in its hands when its peer takes nothing makes no room.
 const TAKE: usize = 64;
 const TAKE_BYTES: usize = 32 << 10;
 /// Topics for which a mailbox may keep room though nothing waits.
@@ -30,7 +30,8 @@ pub struct Mailbox {
     dialect: Dialect,
     most_messages: usize,
     most_bytes: usize,
-    /// Shared with the connection's outbox and its other mailboxes: the bound on bytes is one for all.
+    /// Shared with the connection's outbox and its other mailboxes: the bound on bytes is one for
+    /// all.
     level: Arc<Level>,
     inner: Mutex<Inner>,
 }
@@ -51,7 +52,8 @@ struct Inner {
 enum Waiting {
     Oldest(VecDeque<Entry>),
     Latest {
-        /// By topic, in the order in which they began to wait: a topic that is busy does not overtake the others.
+        /// By topic, in the order in which they began to wait: a topic that is busy does not
+        /// overtake the others.
         order: VecDeque<Topic>,
         newest: HashMap<Topic, Stored>,
     },
@@ -110,7 +112,8 @@ impl Mailbox {
         Mailbox { topic, dialect, most_messages, most_bytes, level, inner: Mutex::new(inner) }
     }
 
-    /// One in which the oldest messages make room. `most` is in messages and in bytes of the whole connection.
+    /// One in which the oldest messages make room. `most` is in messages and in bytes of the whole
+    /// connection.
     pub(in crate::broker) fn drop_oldest(
         topic: TopicFilter,
         dialect: Dialect,
@@ -147,18 +150,26 @@ impl Mailbox {
         self.inner.lock().messages
     }
 
-    /// Whether to write what waits means to copy more than so many messages or bytes. (Those of batches are shared.)
+    /// Whether to write what waits means to copy more than so many messages or bytes. (Those of
+    /// batches are shared.)
     pub(in crate::broker) fn is_longer_than(&self, messages: usize, bytes: usize) -> bool {
         let inner = self.inner.lock();
         inner.messages > messages
             || match &inner.waiting {
                 Waiting::Oldest(_) => false,
-                Waiting::Latest { newest, .. } => newest.values().map(Stored::weight).sum::<usize>() > bytes,
+                Waiting::Latest { newest, .. } => {
+                    newest.values().map(Stored::weight).sum::<usize>() > bytes
+                }
             }
     }
 
     /// Adds messages of a batch to one that drops the oldest.
-    pub(in crate::broker) fn put(&self, batch: &Arc<Batch>, selection: Selection, messages: usize) -> Put {
+    pub(in crate::broker) fn put(
+        &self,
+        batch: &Arc<Batch>,
+        selection: Selection,
+        messages: usize,
+    ) -> Put {
         let mut inner = self.inner.lock();
         self.level.add(Charge::batch(batch.weight(), &selection));
         inner.messages += messages;
@@ -188,7 +199,8 @@ impl Mailbox {
         self.make_room(&mut inner)
     }
 
-    /// Lets some of the older half of what waits go, because memory is short: at most `most` messages. Returns how many.
+    /// Lets some of the older half of what waits go, because memory is short: at most `most`
+    /// messages. Returns how many.
     pub(in crate::broker) fn shed(&self, most: usize) -> usize {
         let mut inner = self.inner.lock();
         let keep = (inner.messages / 2).max(inner.messages.saturating_sub(most));
@@ -229,7 +241,8 @@ impl Mailbox {
     pub fn take(&self) -> Taken {
         let mut inner = self.inner.lock();
         let dropped = std::mem::take(&mut inner.dropped);
-        let mut taken = Taken { dropped, letters: Vec::new(), messages: 0, charge: Charge::default() };
+        let mut taken =
+            Taken { dropped, letters: Vec::new(), messages: 0, charge: Charge::default() };
         while taken.letters.len() < TAKE
             && taken.charge.own() < TAKE_BYTES
             && let Some((letter, messages, charge)) = inner.waiting.pop()
@@ -243,8 +256,8 @@ impl Mailbox {
         taken
     }
 
-    /// Ends it: what waits is discarded, at most about `most` deliveries of it now, and nothing more is announced. Returns how
-    /// many are left of `most`: some if it is empty.
+    /// Ends it: what waits is discarded, at most about `most` deliveries of it now, and nothing
+    /// more is announced. Returns how many are left of `most`: some if it is empty.
     pub(in crate::broker) fn close_some(&self, mut most: usize) -> usize {
         let mut inner = self.inner.lock();
         inner.closed = true;
@@ -277,14 +290,18 @@ impl Inner {
     /// Whether nothing else is waiting for the connection.
     fn is_all_of(&self, level: &Level) -> bool {
         match &self.waiting {
-            Waiting::Oldest(entries) => entries.len() == 1 && level.bytes() == entries[0].batch.weight(),
+            Waiting::Oldest(entries) => {
+                entries.len() == 1 && level.bytes() == entries[0].batch.weight()
+            }
             Waiting::Latest { newest, .. } => {
-                newest.len() == 1 && newest.values().all(|stored| level.bytes() == ENTRY + stored.weight())
+                newest.len() == 1
+                    && newest.values().all(|stored| level.bytes() == ENTRY + stored.weight())
             }
         }
     }
 
-    /// Lets the oldest messages go, at least one and at most `most`, and none but those of one delivery.
+    /// Lets the oldest messages go, at least one and at most `most`, and none but those of one
+    /// delivery.
     fn drop_oldest(&mut self, most: usize, level: &Level) -> usize {
         if let Waiting::Oldest(entries) = &mut self.waiting
             && let Some(first) = entries.front_mut()
@@ -348,7 +365,11 @@ mod tests {
         );
         let put = |topic: &str, length: usize| {
             let (topic, payload) = (Topic::parse(topic).unwrap(), vec![b'1'; length]);
-            mailbox.put_latest(Stored::new(topic.name(), PayloadRef::new(&payload, Format::Json, false), 0));
+            mailbox.put_latest(Stored::new(
+                topic.name(),
+                PayloadRef::new(&payload, Format::Json, false),
+                0,
+            ));
         };
         put("a", 600);
         put("b", 300);
@@ -363,7 +384,8 @@ mod tests {
         let share = Share::unlimited();
         let level = Arc::new(Level::new(Share::unlimited().account(), share.account()));
         let most = (usize::MAX, usize::MAX);
-        let mailbox = Mailbox::latest(TopicFilter::parse("#").unwrap(), Dialect::Xml, most, level.clone());
+        let mailbox =
+            Mailbox::latest(TopicFilter::parse("#").unwrap(), Dialect::Xml, most, level.clone());
         let put = |topic: &str| {
             let topic = Topic::parse(topic).unwrap();
             let _ = mailbox.put_latest(Stored::new(
@@ -393,12 +415,18 @@ mod tests {
 
     #[test]
     fn a_mailbox_that_was_emptied_keeps_no_room() {
-        let level = Arc::new(Level::new(Share::unlimited().account(), Share::unlimited().account()));
+        let level =
+            Arc::new(Level::new(Share::unlimited().account(), Share::unlimited().account()));
         let most = (usize::MAX, usize::MAX);
-        let mailbox = Mailbox::latest(TopicFilter::parse("#").unwrap(), Dialect::Xml, most, level.clone());
+        let mailbox =
+            Mailbox::latest(TopicFilter::parse("#").unwrap(), Dialect::Xml, most, level.clone());
         for number in 0..5_000 {
             let topic = Topic::parse(&format!("t/{number}")).unwrap();
-            mailbox.put_latest(Stored::new(topic.name(), PayloadRef::new(b"1", Format::Json, false), 0));
+            mailbox.put_latest(Stored::new(
+                topic.name(),
+                PayloadRef::new(b"1", Format::Json, false),
+                0,
+            ));
         }
         while let Taken { charge, messages: 1.., .. } = mailbox.take() {
             level.give_back(charge);

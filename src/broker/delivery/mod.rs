@@ -9,7 +9,9 @@ pub use backlog::{BACKLOG_COST, Backlog, Lane, Queued};
 pub use level::Charge;
 pub(in crate::broker) use mailbox::Put;
 pub use mailbox::{Letter, Mailbox, Taken};
-pub use outbox::{Discarded, Fate, Full, Inbox, Outbox, QueueLimits, Undelivered, outbox, outbox_with};
+pub use outbox::{
+    Discarded, Fate, Full, Inbox, Outbox, QueueLimits, Undelivered, outbox, outbox_with,
+};
 
 use std::sync::Arc;
 
@@ -52,7 +54,8 @@ pub enum Delivery {
     },
     /// The answer to a `list` of many topics, to be sorted.
     Topics {
-        /// The values that the topics hold; the dispatcher holds the other end, and drops it when there are no more.
+        /// The values that the topics hold; the dispatcher holds the other end, and drops it when
+        /// there are no more.
         pieces: Receiver<Piece>,
         /// How to write it.
         format: Format,
@@ -64,7 +67,8 @@ pub enum Delivery {
         /// How to write it.
         dialect: Dialect,
     },
-    /// An answer that says that everything before it is on the disk; it waits there, and what is behind it with it.
+    /// An answer that says that everything before it is on the disk; it waits there, and what is
+    /// behind it with it.
     Durable {
         /// What to wait for.
         ticket: Ticket,
@@ -105,12 +109,17 @@ impl Delivery {
         const EACH: usize = 64;
         match self {
             Delivery::Snapshot { values, .. } => {
-                let of_one = |stored: &Stored| EACH + stored.topic().as_str().len() + stored.weight();
+                let of_one =
+                    |stored: &Stored| EACH + stored.topic().as_str().len() + stored.weight();
                 SMALL + values.iter().map(of_one).sum::<usize>()
             }
-            Delivery::Value { stored, .. } => SMALL + stored.topic().as_str().len() + stored.weight(),
+            Delivery::Value { stored, .. } => {
+                SMALL + stored.topic().as_str().len() + stored.weight()
+            }
             Delivery::Durable { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. }
-            | Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => SMALL + id.len(),
+            | Delivery::Reply { reply: Reply::Pong { id: Some(Id::Str(id)) }, .. } => {
+                SMALL + id.len()
+            }
             Delivery::Reply { reply: Reply::Topics { topics }, .. } => {
                 SMALL + topics.iter().map(|topic| EACH + topic.as_str().len()).sum::<usize>()
             }
@@ -119,7 +128,8 @@ impl Delivery {
             }
             Delivery::Reply { reply: Reply::NoValue { topic }, .. } => SMALL + topic.as_str().len(),
             Delivery::Reply {
-                reply: Reply::Cancelled { topic } | Reply::Subscribed { topic, .. }, ..
+                reply: Reply::Cancelled { topic } | Reply::Subscribed { topic, .. },
+                ..
             } => SMALL + topic.as_str().len(),
             Delivery::Report { report, .. } => SMALL + report.weight(),
             Delivery::LongSnapshot { .. } | Delivery::Topics { .. } => SNAPSHOT,
@@ -133,7 +143,8 @@ impl Delivery {
 }
 
 impl Delivery {
-    /// Whether writing it may mean waiting for something, or holds up others: many values, or an answer that is not known yet.
+    /// Whether writing it may mean waiting for something, or holds up others: many values, or an
+    /// answer that is not known yet.
     pub fn may_take_time(&self) -> bool {
         /// Bytes of values that are written at once.
         const FEW: usize = 64 << 10;
@@ -158,7 +169,8 @@ impl Delivery {
 pub struct Piece {
     /// The values.
     pub values: Vec<Stored>,
-    /// Whether these are the last. Where there are no more pieces and none said so, the connection was cut off.
+    /// Whether these are the last. Where there are no more pieces and none said so, the connection
+    /// was cut off.
     pub last: bool,
     /// Memory that the values keep alive.
     pub(super) _claim: Claim,

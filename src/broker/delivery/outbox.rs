@@ -1,8 +1,8 @@
 //! The bounded way to one connection, and what happens when it is full.
 //!
-//! The dispatcher holds the [`Outbox`], the connection's writer the [`Inbox`]. Deliveries travel in a channel; how
-//! much is in it is counted beside it, because the bounds are in messages and bytes and not in deliveries. When it
-//! overflows, what waits in it is [discarded](Discarded).
+//! The dispatcher holds the [`Outbox`], the connection's writer the [`Inbox`]. Deliveries travel in
+//! a channel; how much is in it is counted beside it, because the bounds are in messages and bytes
+//! and not in deliveries. When it overflows, what waits in it is [discarded](Discarded).
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ pub struct QueueLimits {
     pub messages: usize,
     /// Bytes of memory that the waiting messages keep alive. Default 64 MiB, as in NATS.
     ///
-    /// A batch that is shared with other subscribers counts in full for each of them, and counts in full even for
-    /// one message of it, so this is never less than the truth.
+    /// A batch that is shared with other subscribers counts in full for each of them, and counts in
+    /// full even for one message of it, so this is never less than the truth.
     pub bytes: usize,
 }
 
@@ -37,9 +37,11 @@ impl Default for QueueLimits {
 /// The dispatcher's end. Dropping it lets the writer finish what is waiting and end.
 #[derive(Debug)]
 pub struct Outbox {
-    /// The writer holds the other end; when that is gone the connection is, and sending is without effect.
+    /// The writer holds the other end; when that is gone the connection is, and sending is without
+    /// effect.
     sender: Option<Sender<(Delivery, Charge)>>,
-    /// Another end, from which what waits is discarded: the writer may be busy with a peer that takes nothing.
+    /// Another end, from which what waits is discarded: the writer may be busy with a peer that
+    /// takes nothing.
     discards: Receiver<(Delivery, Charge)>,
     level: Arc<Level>,
     limits: QueueLimits,
@@ -94,8 +96,9 @@ pub enum Undelivered {
     Full(Full),
     /// There is no memory for an answer of its length.
     NoMemory,
-    /// The writer has ended, and so has the connection. Its session says so as well, but when the dispatcher is behind
-    /// that takes its time, and what is done for those who are gone would keep it behind.
+    /// The writer has ended, and so has the connection. Its session says so as well, but when the
+    /// dispatcher is behind that takes its time, and what is done for those who are gone would keep
+    /// it behind.
     Gone,
 }
 
@@ -104,7 +107,8 @@ pub fn outbox(limits: QueueLimits) -> (Outbox, Inbox) {
     outbox_with(limits, Share::unlimited().account(), Share::unlimited().account())
 }
 
-/// A new outbox. Its answers are charged to one account, and what else waits for it alone to another.
+/// A new outbox. Its answers are charged to one account, and what else waits for it alone to
+/// another.
 pub fn outbox_with(limits: QueueLimits, answers: Account, queue: Account) -> (Outbox, Inbox) {
     let (sender, receiver) = unbounded();
     let level = Arc::new(Level::new(answers, queue));
@@ -121,7 +125,8 @@ pub fn outbox_with(limits: QueueLimits, answers: Account, queue: Account) -> (Ou
 }
 
 impl Outbox {
-    /// The same outbox, that calls for a writer while no thread waits: the client's number goes to `calls`.
+    /// The same outbox, that calls for a writer while no thread waits: the client's number goes to
+    /// `calls`.
     #[must_use]
     pub fn calling(mut self, client: ClientId, calls: Sender<ClientId>) -> Outbox {
         self.calls = Some((client, calls));
@@ -143,7 +148,8 @@ impl Outbox {
         self.limits
     }
 
-    /// A mailbox for a subscription that would rather lose messages than its connection; none for one that would not.
+    /// A mailbox for a subscription that would rather lose messages than its connection; none for
+    /// one that would not.
     pub fn mailbox(
         &self,
         overflow: Overflow,
@@ -181,19 +187,22 @@ impl Outbox {
         messages: usize,
     ) -> Result<(), Undelivered> {
         let charge = Charge::delivery(messages, batch.weight(), &selection);
-        if let Err((messages, bytes)) = self.level.try_add(charge, (self.limits.messages, self.limits.bytes))
+        if let Err((messages, bytes)) =
+            self.level.try_add(charge, (self.limits.messages, self.limits.bytes))
         {
             return Err(Undelivered::Full(Full { messages, bytes }));
         }
         self.send(Delivery::Messages { batch: batch.clone(), dialect, selection }, charge)
     }
 
-    /// Adds an answer, or the snapshot that a subscription begins with. They do not count as messages of the queue, and
-    /// one always fits, however long it is; but a client that goes on asking and does not read is bounded as well.
+    /// Adds an answer, or the snapshot that a subscription begins with. They do not count as
+    /// messages of the queue, and one always fits, however long it is; but a client that goes on
+    /// asking and does not read is bounded as well.
     ///
     /// # Errors
-    /// [`Undelivered`] if 65,536 answers wait already, or as many bytes of answers as the queue may have of messages, or
-    /// more than the broker's memory allows one connection, or if the connection is gone.
+    /// [`Undelivered`] if 65,536 answers wait already, or as many bytes of answers as the queue may
+    /// have of messages, or more than the broker's memory allows one connection, or if the
+    /// connection is gone.
     pub fn answer(&self, delivery: Delivery) -> Result<(), Undelivered> {
         let (messages, bytes) = self.level.answers();
         let waiting = Full { messages, bytes };
@@ -209,7 +218,8 @@ impl Outbox {
         self.send(delivery, charge)
     }
 
-    /// Ends with something that the connection gets instead of what is waiting, which is to be discarded.
+    /// Ends with something that the connection gets instead of what is waiting, which is to be
+    /// discarded.
     pub fn overflow(self, last: Delivery) -> Discarded {
         self.level.overflow(last);
         Discarded { waiting: self.discards.clone(), mailbox: None, level: self.level.clone() }
@@ -263,7 +273,8 @@ impl Drop for Outbox {
 }
 
 impl Discarded {
-    /// Lets go of at most about so many deliveries and messages. Returns how many of them are left of `most`.
+    /// Lets go of at most about so many deliveries and messages. Returns how many of them are left
+    /// of `most`.
     pub fn let_go(&mut self, mut most: usize) -> usize {
         while most > 0 {
             if let Some(mailbox) = &self.mailbox {
@@ -304,7 +315,9 @@ impl Inbox {
     pub fn wait_until(&mut self, deadline: Instant) -> Result<(Delivery, Charge), TryRecvError> {
         loop {
             let next = match self.wait.recv_until(&self.receiver, deadline) {
-                Err(TryRecvError::Disconnected) => return self.last().ok_or(TryRecvError::Disconnected),
+                Err(TryRecvError::Disconnected) => {
+                    return self.last().ok_or(TryRecvError::Disconnected);
+                }
                 next => next?,
             };
             if let Some(next) = self.unless_discarded(next) {
@@ -325,7 +338,9 @@ impl Inbox {
     pub fn look(&self) -> Result<(Delivery, Charge), TryRecvError> {
         loop {
             let next = match self.receiver.try_recv() {
-                Err(TryRecvError::Disconnected) => return self.last().ok_or(TryRecvError::Disconnected),
+                Err(TryRecvError::Disconnected) => {
+                    return self.last().ok_or(TryRecvError::Disconnected);
+                }
                 next => next?,
             };
             if let Some(next) = self.unless_discarded(next) {
@@ -334,13 +349,14 @@ impl Inbox {
         }
     }
 
-    /// Begins to write without a thread that waits: what comes from now on is known at the end of the turn.
+    /// Begins to write without a thread that waits: what comes from now on is known at the end of
+    /// the turn.
     pub fn begin_turn(&self) {
         self.level.turn().begin();
     }
 
-    /// Ends a turn. Returns false if something came since it began; then the turn goes on, and something may be there that was
-    /// not seen. Otherwise whatever comes next calls for a writer.
+    /// Ends a turn. Returns false if something came since it began; then the turn goes on, and
+    /// something may be there that was not seen. Otherwise whatever comes next calls for a writer.
     pub fn end_turn(&self) -> bool {
         self.level.turn().end()
     }
@@ -350,8 +366,8 @@ impl Inbox {
         self.level.turn().keep();
     }
 
-    /// Says that what was taken out of a mailbox is gathered for a write, and needs no memory of its own any more. Returns what
-    /// is to be given back when it is written.
+    /// Says that what was taken out of a mailbox is gathered for a write, and needs no memory of
+    /// its own any more. Returns what is to be given back when it is written.
     pub fn gathered(&self, charge: Charge) -> Charge {
         self.level.gathered(charge)
     }

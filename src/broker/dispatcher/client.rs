@@ -10,14 +10,17 @@ use crate::broker::routing::Way;
 use crate::codec::{Account, Claim, Dialect};
 use crate::protocol::{Format, Overflow, TopicFilter};
 
-/// What a subscription costs beside its filter, in bytes: in the tables of the broker and of its connection.
+/// What a subscription costs beside its filter, in bytes: in the tables of the broker and of its
+/// connection.
 const SUBSCRIPTION_COST: usize = 512;
 
 /// Subscriptions for which a connection may keep room though it has none.
 const ROOMY: usize = 256;
-/// Bytes of subscriptions that each connection may have whatever others have; they are a part of what it takes itself.
+/// Bytes of subscriptions that each connection may have whatever others have; they are a part of
+/// what it takes itself.
 const MODEST: usize = 8 << 10;
-/// One part in so many of the memory for connections is not for subscriptions, so that somebody new finds some.
+/// One part in so many of the memory for connections is not for subscriptions, so that somebody new
+/// finds some.
 const FOR_NEWCOMERS: usize = 4;
 
 /// A connection that can receive.
@@ -45,7 +48,8 @@ pub(super) struct Client {
     pub(super) dropped: u64,
     /// Those of them that were put into its outbox itself.
     pub(super) queued: u64,
-    /// What these were when it was last looked at while memory was short, and what its writer had done.
+    /// What these were when it was last looked at while memory was short, and what its writer had
+    /// done.
     pub(super) looked_at: Option<(u64, usize)>,
     /// The format of the last subscription, for an error that answers no request.
     pub(super) format: Format,
@@ -98,7 +102,8 @@ impl Client {
         }
         if self.filters.len() >= most {
             return Err(format!(
-                "this connection has {most} subscriptions, as many as it may; cancel some, subscribe to a topic \
+                "this connection has {most} subscriptions, as many as it may; cancel some, \
+                 subscribe to a topic \
                  above several of them, or use another connection"
             ));
         }
@@ -110,15 +115,16 @@ impl Client {
         let claim = if has_room { self.account.try_claim(cost) } else { None };
         claim.ok_or_else(|| {
             format!(
-                "the broker has no memory left for more subscriptions of this connection, which has {}; cancel some, \
+                "the broker has no memory left for more subscriptions of this connection, which \
+                 has {}; cancel some, \
                  subscribe to a topic above several of them, or start the broker with more memory",
                 self.filters.len()
             )
         })
     }
 
-    /// Notes what a subscription asks for, in the place of what it asked for before. The memory is what
-    /// [`has_room_for`](Self::has_room_for) has found.
+    /// Notes what a subscription asks for, in the place of what it asked for before. The memory is
+    /// what [`has_room_for`](Self::has_room_for) has found.
     pub(super) fn wish(
         &mut self,
         filter: &TopicFilter,
@@ -136,7 +142,11 @@ impl Client {
             None => Way::Outbox,
             Some(mailbox) => {
                 let place = self.place_for(Arc::new(mailbox));
-                if overflow == Overflow::Latest { Way::Latest(place) } else { Way::DropOldest(place) }
+                if overflow == Overflow::Latest {
+                    Way::Latest(place)
+                } else {
+                    Way::DropOldest(place)
+                }
             }
         };
         // A mailbox has its own bound.
@@ -157,7 +167,8 @@ impl Client {
         if let Way::DropOldest(place) | Way::Latest(place) = way
             && self.mailboxes[place as usize].take().is_some()
         {
-            // What it holds was announced, so it is written before whatever follows; other subscriptions may be due it.
+            // What it holds was announced, so it is written before whatever follows; other
+            // subscriptions may be due it.
             self.free_mailboxes.push(place);
         }
         if let Some(queue) = queue

@@ -1,7 +1,8 @@
 //! The end of a connection that has many subscriptions, or for which much waits.
 //!
-//! Forgetting tens of thousands of them at once would hold everybody up, so it is done in parts, between other events. Until
-//! the last is forgotten the connection's slot is not given to another, and what is routed there goes nowhere.
+//! Forgetting tens of thousands of them at once would hold everybody up, so it is done in parts,
+//! between other events. Until the last is forgotten the connection's slot is not given to another,
+//! and what is routed there goes nowhere.
 
 use std::collections::{VecDeque, hash_map};
 use std::mem;
@@ -14,7 +15,8 @@ use crate::broker::delivery::{Discarded, Mailbox};
 use crate::broker::routing::Slot;
 use crate::protocol::TopicFilter;
 
-/// Subscriptions that are forgotten at a time, and messages that are let go of: some tenths of a millisecond.
+/// Subscriptions that are forgotten at a time, and messages that are let go of: some tenths of a
+/// millisecond.
 const TOGETHER: usize = 1_024;
 
 /// What is left of connections that have ended, the first one first.
@@ -55,7 +57,8 @@ impl Leaving {
 }
 
 impl Dispatcher {
-    /// Begins to forget the subscriptions of a connection that has ended; few are forgotten at once.
+    /// Begins to forget the subscriptions of a connection that has ended; few are forgotten at
+    /// once.
     pub(super) fn leave(&mut self, slot: Slot, client: &mut Client) {
         if client.filters.is_empty() {
             return self.free.push(slot);
@@ -76,7 +79,9 @@ impl Dispatcher {
     }
 
     fn forget_some(&mut self) {
-        let Some(Rest { slot, filters, mailboxes }) = self.leaving.connections.front_mut() else { return };
+        let Some(Rest { slot, filters, mailboxes }) = self.leaving.connections.front_mut() else {
+            return;
+        };
         let slot = *slot;
         for (filter, _wish) in filters.by_ref().take(TOGETHER) {
             self.subscriptions.remove(slot, &filter);

@@ -26,8 +26,8 @@ const EXPIRED_TOGETHER: usize = 3_072;
 const READ_AHEAD: usize = 16;
 
 impl Dispatcher {
-    /// Takes in what a store has kept, and from now on keeps every last value there. What is returned has to be run on a
-    /// thread of its own; there is none for a store that keeps nothing.
+    /// Takes in what a store has kept, and from now on keeps every last value there. What is
+    /// returned has to be run on a thread of its own; there is none for a store that keeps nothing.
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot be read.
@@ -56,7 +56,8 @@ impl Dispatcher {
         self.note_room();
         let progress = Arc::new(Progress::default());
         let (sender, handovers) = bounded(HANDOVERS);
-        let mut checkpointer = Checkpointer::new(&mut self.tree, sender, progress.clone(), fsync, interval);
+        let mut checkpointer =
+            Checkpointer::new(&mut self.tree, sender, progress.clone(), fsync, interval);
         expired.into_iter().for_each(|topic| checkpointer.forget(topic));
         self.checkpointer = Some(checkpointer);
         Ok(Some(StoreWriter::new(store, handovers, progress)))
@@ -77,7 +78,8 @@ impl Dispatcher {
             ttl.or_else(|| self.subtrees.ttl(topic))
         };
         if ttl.is_some() || !self.expiries.is_empty() {
-            let at = ttl.map(|seconds| self.expiries.now().saturating_add(u64::from(seconds) * 1_000));
+            let at =
+                ttl.map(|seconds| self.expiries.now().saturating_add(u64::from(seconds) * 1_000));
             self.expiries.set(topic, at);
         }
     }
@@ -149,11 +151,13 @@ impl Dispatcher {
         self.checkpointer.as_ref()?.ticket(&self.tree)
     }
 
-    /// Answers a `backup`, if the client is on this machine: it costs the disk as much as all values do.
+    /// Answers a `backup`, if the client is on this machine: it costs the disk as much as all
+    /// values do.
     pub(super) fn back_up(&mut self, slot: Slot, format: Format) {
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
         let (code, reason) = if !client.peer.is_local() {
-            let reason = "backups are made for clients on the broker's own machine; connect there, to a loopback address or a Unix socket";
+            let reason = "backups are made for clients on the broker's own machine; connect there, \
+            to a loopback address or a Unix socket";
             (ErrorCode::NotPermitted, reason)
         } else if let Some(checkpointer) = &mut self.checkpointer {
             if let Some(made) = checkpointer.back_up() {
@@ -161,17 +165,22 @@ impl Dispatcher {
             }
             (ErrorCode::StorageFailed, "another backup is being made; ask again when that is done")
         } else {
-            let reason = "there is nothing to back up: this broker keeps its values in memory only (serve --data-dir keeps them)";
+            let reason = "there is nothing to back up: this broker keeps its values in memory only \
+            (serve --data-dir keeps them)";
             (ErrorCode::StorageFailed, reason)
         };
         self.reply(slot, format, Reply::Error(Refusal::new(code, reason)));
     }
 
-    /// How long something has not been on the disk, and how many topics were cleared that still are.
+    /// How long something has not been on the disk, and how many topics were cleared that still
+    /// are.
     pub(super) fn unsaved(&self) -> (Duration, u64) {
         let Some(checkpointer) = &self.checkpointer else { return Default::default() };
         let since = checkpointer.unsaved_since();
-        (since.map_or(Duration::ZERO, |since| since.elapsed()), checkpointer.unsaved_clears() as u64)
+        (
+            since.map_or(Duration::ZERO, |since| since.elapsed()),
+            checkpointer.unsaved_clears() as u64,
+        )
     }
 
     /// The time at which something may expire.
@@ -183,7 +192,8 @@ impl Dispatcher {
     }
 }
 
-/// Reads what a store has kept. One thread reads and another takes, so that it takes no longer than the slower of them.
+/// Reads what a store has kept. One thread reads and another takes, so that it takes no longer than
+/// the slower of them.
 fn load(store: &mut dyn Store, mut take: impl FnMut(Kept)) -> Result<(), StoreError> {
     let (sender, read) = bounded(READ_AHEAD);
     thread::scope(|scope| {
@@ -201,12 +211,15 @@ fn load(store: &mut dyn Store, mut take: impl FnMut(Kept)) -> Result<(), StoreEr
             Ok(())
         });
         let reader = reader.map_err(|error| {
-            StoreError(format!("cannot start the thread that reads the store: {error}; it is left as it is"))
+            StoreError(format!(
+                "cannot start the thread that reads the store: {error}; it is left as it is"
+            ))
         })?;
         read.iter().flatten().for_each(&mut take);
         reader.join().unwrap_or_else(|_| {
             Err(StoreError(
-                "the store gave up while what it has kept was read, see above; it is left as it is".into(),
+                "the store gave up while what it has kept was read, see above; it is left as it is"
+                    .into(),
             ))
         })
     })

@@ -1,7 +1,7 @@
 //! The one owner of topics and subscriptions.
 //!
-//! It never waits for a subscriber and never touches a socket: it reads events, moves reference-counted payloads and
-//! puts them into outboxes.
+//! It never waits for a subscriber and never touches a socket: it reads events, moves
+//! reference-counted payloads and puts them into outboxes.
 
 mod client;
 mod leaving;
@@ -117,13 +117,15 @@ impl Dispatcher {
         self
     }
 
-    /// Whether there is no room for another last value. While it is so, publishers need a way to be told that they were
-    /// refused; what they sent before they could know it is stored all the same.
+    /// Whether there is no room for another last value. While it is so, publishers need a way to be
+    /// told that they were refused; what they sent before they could know it is stored all the
+    /// same.
     pub fn store_full(&self) -> Arc<AtomicBool> {
         self.store_full.clone()
     }
 
-    /// How many shapes of filters there are: what a topic is held against when its routes are not known.
+    /// How many shapes of filters there are: what a topic is held against when its routes are not
+    /// known.
     pub fn shapes(&self) -> Arc<AtomicUsize> {
         self.shapes.clone()
     }
@@ -207,9 +209,9 @@ impl Dispatcher {
         self.reply(slot, client.format, Reply::Error(refusal));
     }
 
-    /// Begins an answer that is too long to be given at once. Where the connection has asked for more of them than it has
-    /// read, it is ended; where all together have, the one that has asked for most is ended, and if that is nobody, the
-    /// answer is not given.
+    /// Begins an answer that is too long to be given at once. Where the connection has asked for
+    /// more of them than it has read, it is ended; where all together have, the one that has asked
+    /// for most is ended, and if that is nobody, the answer is not given.
     fn begin_snapshot(&mut self, slot: Slot, filter: &TopicFilter) -> Option<Receiver<Piece>> {
         loop {
             match self.snapshots.begin(&mut self.tree, slot, filter.clone()) {
@@ -229,7 +231,8 @@ impl Dispatcher {
         }
     }
 
-    /// Cuts off who reads long answers so slowly that more is kept for them than there is memory for.
+    /// Cuts off who reads long answers so slowly that more is kept for them than there is memory
+    /// for.
     fn stop_falling_behind(&mut self) {
         while self.snapshots.is_over()
             && let Some(slot) = self.snapshots.furthest_behind()
@@ -249,7 +252,8 @@ impl Dispatcher {
         self.cut_off_because(
             slot,
             format!(
-                "this subscriber is {messages} messages ({bytes} bytes) behind and its queue is full; \
+                "this subscriber is {messages} messages ({bytes} bytes) behind and its queue is \
+                 full; \
                  read faster, subscribe to less, or subscribe with overflow drop-oldest or latest"
             ),
         );
@@ -266,8 +270,8 @@ impl Dispatcher {
     }
 
     fn control(&mut self, client: ClientId, control: Control) {
-        // A control is answered, so its session attached an outbox before; a client without one was cut off, and what
-        // it still asks is void.
+        // A control is answered, so its session attached an outbox before; a client without one was
+        // cut off, and what it still asks is void.
         let Some(&slot) = self.by_id.get(&client) else { return };
         match control {
             Control::Subscribe { filter, dialect, overflow, queue } => {
@@ -328,11 +332,13 @@ impl Dispatcher {
         let claim = match room.and_then(|()| client.has_room_for(&filter, self.max_subscriptions)) {
             Ok(claim) => claim,
             Err(reason) => {
-                let refusal = Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str());
+                let refusal =
+                    Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str());
                 return self.reply(slot, dialect.format(), Reply::Error(refusal));
             }
         };
-        // What the subscription begins with is looked for first: where that cannot be given, there is no subscription.
+        // What the subscription begins with is looked for first: where that cannot be given, there
+        // is no subscription.
         let values = self.tree.snapshot(&filter, ON_THE_SPOT, BYTES_ON_THE_SPOT);
         let count = values.as_ref().map_or(0, Vec::len) as u64;
         let begin = match values {
@@ -423,7 +429,10 @@ impl Dispatcher {
             }
             Query::Put(batch, asker) => {
                 let refused = self.publish(*batch, true);
-                tell(&asker, refused.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal)));
+                tell(
+                    &asker,
+                    refused.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal)),
+                );
             }
             Query::Clear(topic, asker) => tell(&asker, self.clear(&topic)),
             Query::Subscriptions(topic, asker) => tell(&asker, self.subscriptions_to(&topic)),

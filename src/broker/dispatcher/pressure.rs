@@ -1,8 +1,9 @@
-//! What happens when messages that wait take all the memory that they may: those who hold most of it let go.
+//! What happens when messages that wait take all the memory that they may: those who hold most of
+//! it let go.
 //!
-//! There are two uses of memory that may be short. Messages on their way are shared by those that they wait for, and producers
-//! say that they wait for room. What waits for one subscriber alone is put there by the dispatcher, which sees for itself
-//! when little is left.
+//! There are two uses of memory that may be short. Messages on their way are shared by those that
+//! they wait for, and producers say that they wait for room. What waits for one subscriber alone is
+//! put there by the dispatcher, which sees for itself when little is left.
 
 use std::time::Duration;
 
@@ -12,10 +13,11 @@ use crate::broker::memory::Use;
 use crate::broker::routing::Slot;
 use crate::broker::sync::Instant;
 
-/// Connections and mailboxes that are looked at in one step, and messages that they lose: some tenths of a millisecond.
+/// Connections and mailboxes that are looked at in one step, and messages that they lose: some
+/// tenths of a millisecond.
 const TOGETHER: usize = 4_096;
-/// Of a use of memory, everybody's parts together are at least one in so many of what is held when it is short: a connection
-/// that holds less than its part of that is never ended for others.
+/// Of a use of memory, everybody's parts together are at least one in so many of what is held when
+/// it is short: a connection that holds less than its part of that is never ended for others.
 const PART: usize = 4;
 /// Connections of this size are modest however few there are.
 const MODEST: usize = 64 << 10;
@@ -64,18 +66,20 @@ fn held(client: &Client, of: Use) -> usize {
 }
 
 impl Dispatcher {
-    /// Begins to make room for producers that wait: of the connections that hold at least half as much as the one that holds
-    /// most, mailboxes lose what waited longest, and whoever holds as much otherwise, and does not keep up, is cut off as a
-    /// slow consumer.
+    /// Begins to make room for producers that wait: of the connections that hold at least half as
+    /// much as the one that holds most, mailboxes lose what waited longest, and whoever holds as
+    /// much otherwise, and does not keep up, is cut off as a slow consumer.
     pub(super) fn relieve(&mut self) {
         let is_due = self.pressure.began.is_none_or(|began| began.elapsed() >= BETWEEN);
-        if is_due && self.pressure.on_the_way.is_none() && self.memory.of(Use::InFlight).is_wanted() {
+        if is_due && self.pressure.on_the_way.is_none() && self.memory.of(Use::InFlight).is_wanted()
+        {
             self.pressure.began = Some(Instant::now());
             self.pressure.on_the_way = self.begin_pass(Use::InFlight);
         }
     }
 
-    /// The same for what waits for subscribers alone, when three quarters of it are taken and more than last time.
+    /// The same for what waits for subscribers alone, when three quarters of it are taken and more
+    /// than last time.
     pub(super) fn relieve_queues(&mut self) {
         let share = self.memory.of(Use::Queues);
         let (used, limit) = (share.used(), share.limit());
@@ -133,16 +137,20 @@ impl Dispatcher {
                     self.counts.dropped += dropped as u64;
                 }
                 None if pass.has_shed => (pass.mailbox, pass.has_shed) = (0, false),
-                // Whoever has read what had been delivered when it was last looked at keeps up, however much is on its way.
+                // Whoever has read what had been delivered when it was last looked at keeps up,
+                // however much is on its way.
                 None if client.keeps_up() => pass.next(),
                 None => {
                     let (messages, bytes) = client.outbox.level();
                     self.cut_off_because(
                         pass.slot as Slot,
                         format!(
-                            "others need the memory that messages on their way to this subscriber take, and of all \
-                             subscribers that do not keep up it has most ({messages} messages wait for it, {bytes} \
-                             bytes); read faster, subscribe to less, or start the broker with more memory"
+                            "others need the memory that messages on their way to this subscriber \
+                             take, and of all \
+                             subscribers that do not keep up it has most ({messages} messages wait \
+                             for it, {bytes} \
+                             bytes); read faster, subscribe to less, or start the broker with more \
+                             memory"
                         ),
                     );
                     pass.next();
@@ -154,8 +162,8 @@ impl Dispatcher {
 }
 
 impl Client {
-    /// Whether its writer has done something since this was asked last, and all that had been put into its outbox by then; or
-    /// whether it was not asked yet.
+    /// Whether its writer has done something since this was asked last, and all that had been put
+    /// into its outbox by then; or whether it was not asked yet.
     fn keeps_up(&mut self) -> bool {
         let written = self.outbox.written();
         let read = self.queued.saturating_sub(self.outbox.level().0 as u64);

@@ -22,7 +22,8 @@ struct Where {
 }
 
 impl Dispatcher {
-    /// Stores and delivers what one read of a client brought, and tells the client what was refused.
+    /// Stores and delivers what one read of a client brought, and tells the client what was
+    /// refused.
     pub(super) fn publish_for(&mut self, client: ClientId, batch: Batch) {
         let slot = self.by_id.get(&client).copied();
         // One that was cut off is told nothing any more, and is held to the limits all the same.
@@ -34,8 +35,9 @@ impl Dispatcher {
         }
     }
 
-    /// Stores and delivers what one read brought. What the store has no room for is refused if the publisher can be told
-    /// so, and stored otherwise: publishers learn that the store is full before they send more.
+    /// Stores and delivers what one read brought. What the store has no room for is refused if the
+    /// publisher can be told so, and stored otherwise: publishers learn that the store is full
+    /// before they send more.
     pub(super) fn publish(&mut self, mut batch: Batch, can_refuse: bool) -> Vec<(Format, Refusal)> {
         let mut refused = Vec::new();
         let (recipients, selected) = match self.route(&batch, can_refuse, &mut refused) {
@@ -95,8 +97,8 @@ impl Dispatcher {
         }
     }
 
-    /// Stores the messages and finds out where they go. Where all go the same way it is returned; otherwise
-    /// `selections` knows.
+    /// Stores the messages and finds out where they go. Where all go the same way it is returned;
+    /// otherwise `selections` knows.
     fn route(
         &mut self,
         batch: &Batch,
@@ -108,7 +110,8 @@ impl Dispatcher {
         let mut place = None;
         let mut is_routed = false;
         let mut approach = Prefetch::default();
-        // Whether any message of the batch can become the topic's last value, and there is one already.
+        // Whether any message of the batch can become the topic's last value, and there is one
+        // already.
         let mut replaceable = false;
         let mut overtaken = 0;
         let (messages, topics) = (batch.messages(), batch.topics());
@@ -176,7 +179,13 @@ impl Dispatcher {
     }
 
     /// Goes on along the routes of a topic, to which message `index` was published.
-    fn follow(&mut self, way: &mut Where, place: Option<TopicId>, topic: TopicName<'_>, index: usize) {
+    fn follow(
+        &mut self,
+        way: &mut Where,
+        place: Option<TopicId>,
+        topic: TopicName<'_>,
+        index: usize,
+    ) {
         let set = self.tree.route_set(place, topic, &self.subscriptions);
         if way.set == Some(set) {
             return;
@@ -260,18 +269,26 @@ impl Dispatcher {
     }
 
     /// Whether a value of `bytes` may become a topic's last value, for a time or until the next.
-    fn has_room(&self, place: Option<TopicId>, topic: TopicName<'_>, bytes: usize, expires: bool) -> bool {
+    fn has_room(
+        &self,
+        place: Option<TopicId>,
+        topic: TopicName<'_>,
+        bytes: usize,
+        expires: bool,
+    ) -> bool {
         let expires = expires || self.subtrees.ttl(topic).is_some();
         let more = if expires { self.expiries.cost_of(topic) } else { 0 };
         let left = self.store.bytes.saturating_sub(self.expiries.cost() + more);
-        // A value that is no longer than the one before has room, but when it expires may have none.
+        // A value that is no longer than the one before has room, but when it expires may have
+        // none.
         (more == 0 || self.tree.cost() <= left)
             && self.tree.has_room(place, topic, bytes, &StoreLimits { bytes: left, ..self.store })
     }
 
     fn no_room(&self, topic: TopicName<'_>) -> Refusal {
         let reason = format!(
-            "the broker remembers {} values ({} bytes) and has no room for this one; clear topics that are not \
+            "the broker remembers {} values ({} bytes) and has no room for this one; clear topics \
+             that are not \
              needed, publish with retain false, or ask for higher limits",
             self.tree.values(),
             self.stored_cost()
@@ -281,7 +298,8 @@ impl Dispatcher {
 }
 
 fn disk_behind(topic: TopicName<'_>) -> Refusal {
-    let reason = "the broker's disk is behind and still has too many topics that were cleared; try again later, or publish \
+    let reason = "the broker's disk is behind and still has too many topics that were cleared; try \
+    again later, or publish \
                   with retain false";
     Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
 }
@@ -293,7 +311,8 @@ fn no_room_below(topic: TopicName<'_>, full: &Subtree) -> Refusal {
     ];
     let limits: Vec<String> = limits.into_iter().flatten().collect();
     let reason = format!(
-        "the broker remembers {} of {} at most and has no room for this one; clear topics that are not needed, publish \
+        "the broker remembers {} of {} at most and has no room for this one; clear topics that are \
+         not needed, publish \
          with a ttl or with retain false, or ask for a higher limit",
         limits.join(" and "),
         full.filter
@@ -301,8 +320,8 @@ fn no_room_below(topic: TopicName<'_>, full: &Subtree) -> Refusal {
     Refusal::new(ErrorCode::StoreFull, reason).about(topic.as_str())
 }
 
-/// Messages of a batch that stand by themselves: one that waits for long in a mailbox must not keep a whole batch alive.
-/// Each is copied when it is first needed, for all mailboxes.
+/// Messages of a batch that stand by themselves: one that waits for long in a mailbox must not keep
+/// a whole batch alive. Each is copied when it is first needed, for all mailboxes.
 #[derive(Default)]
 struct Copies(Vec<Option<Stored>>);
 
@@ -320,7 +339,8 @@ impl Copies {
 
 /// Bytes of a topic's name, on average over the messages of a batch.
 fn mean_name(batch: &Batch) -> usize {
-    let names = batch.messages().iter().map(|message| batch.topics().get(message.topic()).as_str().len());
+    let names =
+        batch.messages().iter().map(|message| batch.topics().get(message.topic()).as_str().len());
     names.sum::<usize>() / batch.messages().len().max(1)
 }
 

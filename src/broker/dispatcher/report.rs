@@ -10,7 +10,8 @@ use crate::broker::routing::Slot;
 use crate::broker::stats::{Report, Stats, SubscriberReport, TopicReport};
 use crate::protocol::{ErrorCode, Format, Refusal, Reply};
 
-/// Topics that a report names: enough to find those with the highest rates, few enough to be looked at between two events.
+/// Topics that a report names: enough to find those with the highest rates, few enough to be looked
+/// at between two events.
 const TOPICS: usize = 512;
 /// Subscribers that a report names.
 const SUBSCRIBERS: usize = 256;
@@ -18,12 +19,13 @@ const SUBSCRIBERS: usize = 256;
 const FILTERS: usize = 4;
 
 impl Dispatcher {
-    /// Answers a `stats`, if the client is on this machine: until there is access control, whoever else can connect has
-    /// no business with who is connected.
+    /// Answers a `stats`, if the client is on this machine: until there is access control, whoever
+    /// else can connect has no business with who is connected.
     pub(super) fn report(&mut self, slot: Slot, format: Format) {
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
         if !client.peer.is_local() {
-            let reason = "stats are answered to clients on the broker's own machine; connect there, to a loopback address or a Unix socket";
+            let reason = "stats are answered to clients on the broker's own machine; connect \
+            there, to a loopback address or a Unix socket";
             let refusal = Refusal::new(ErrorCode::NotPermitted, reason);
             return self.reply(slot, format, Reply::Error(refusal));
         }
@@ -34,11 +36,13 @@ impl Dispatcher {
         });
         let topics = topics.collect();
         let clients = self.slots.iter().flatten().filter(|client| !client.filters.is_empty());
-        let mut clients: Vec<(&Client, u64)> = clients.map(|client| (client, client.waiting())).collect();
+        let mut clients: Vec<(&Client, u64)> =
+            clients.map(|client| (client, client.waiting())).collect();
         clients.sort_by_key(|(client, waiting)| (Reverse(*waiting), client.id));
         let subscribers =
             clients.into_iter().take(SUBSCRIBERS).map(|(client, waiting)| client.report(waiting));
-        let report = Box::new(Report { stats: self.stats(), topics, subscribers: subscribers.collect() });
+        let report =
+            Box::new(Report { stats: self.stats(), topics, subscribers: subscribers.collect() });
         self.send(slot, Delivery::Report { report, format });
     }
 
@@ -69,7 +73,8 @@ impl Dispatcher {
 impl Client {
     /// Messages that wait for it.
     fn waiting(&self) -> u64 {
-        let in_mailboxes: usize = self.mailboxes.iter().flatten().map(|mailbox| mailbox.waiting()).sum();
+        let in_mailboxes: usize =
+            self.mailboxes.iter().flatten().map(|mailbox| mailbox.waiting()).sum();
         (self.outbox.level().0 + in_mailboxes) as u64
     }
 

@@ -29,10 +29,17 @@ impl Dispatcher {
     }
 
     /// The next event, or `Empty` where something else is to be done first.
-    fn next_event(&self, events: &Receiver<Event>, wait: &mut SpinWait) -> Result<Event, TryRecvError> {
-        let next =
-            self.checkpointer.as_ref().map_or(Next::Nothing, |checkpointer| checkpointer.next(&self.tree));
-        let is_idle = self.leaving.is_empty() && self.pressure.is_empty() && !self.snapshots.can_go_on();
+    fn next_event(
+        &self,
+        events: &Receiver<Event>,
+        wait: &mut SpinWait,
+    ) -> Result<Event, TryRecvError> {
+        let next = self
+            .checkpointer
+            .as_ref()
+            .map_or(Next::Nothing, |checkpointer| checkpointer.next(&self.tree));
+        let is_idle =
+            self.leaving.is_empty() && self.pressure.is_empty() && !self.snapshots.can_go_on();
         if !is_idle || next == Next::Step {
             return events.try_recv();
         }
@@ -40,14 +47,21 @@ impl Dispatcher {
             return self.wait_for_writers(events, next);
         }
         match (next, self.next_expiry()) {
-            (Next::Nothing | Next::Step, None) => wait.recv(events).map_err(|_| TryRecvError::Disconnected),
+            (Next::Nothing | Next::Step, None) => {
+                wait.recv(events).map_err(|_| TryRecvError::Disconnected)
+            }
             (next, expiry) => self.wait_for_more(events, wait, next, expiry),
         }
     }
 
-    /// Waits for an event, for a writer that is done with a piece of a long answer, and for what else is to be done next.
+    /// Waits for an event, for a writer that is done with a piece of a long answer, and for what
+    /// else is to be done next.
     #[cfg(not(shuttle))]
-    fn wait_for_writers(&self, events: &Receiver<Event>, next: Next) -> Result<Event, TryRecvError> {
+    fn wait_for_writers(
+        &self,
+        events: &Receiver<Event>,
+        next: Next,
+    ) -> Result<Event, TryRecvError> {
         events.try_recv().or_else(|error| {
             let mut select = crossbeam_channel::Select::new();
             select.recv(self.snapshots.returned());

@@ -46,7 +46,12 @@ fn subscribe(dispatcher: &mut Dispatcher, filter: &str, queue: Option<u32>) {
     let filter = TopicFilter::parse(filter).unwrap();
     control(
         dispatcher,
-        Control::Subscribe { filter, dialect: Dialect::Json, overflow: Overflow::Disconnect, queue },
+        Control::Subscribe {
+            filter,
+            dialect: Dialect::Json,
+            overflow: Overflow::Disconnect,
+            queue,
+        },
     );
 }
 
@@ -72,8 +77,8 @@ fn waiting(inbox: &Inbox) -> Vec<&'static str> {
         .collect()
 }
 
-/// When the dispatcher is behind, what a session says of its end comes late; delivering to those who are gone meanwhile
-/// kept it behind for good.
+/// When the dispatcher is behind, what a session says of its end comes late; delivering to those
+/// who are gone meanwhile kept it behind for good.
 #[test]
 fn who_cannot_be_written_to_any_more_is_let_go_with_the_next_delivery() {
     for overflow in [Overflow::Disconnect, Overflow::DropOldest, Overflow::Latest] {
@@ -147,7 +152,9 @@ fn a_client_that_asks_and_does_not_read_is_bounded() {
 
 #[test]
 fn backups_are_for_clients_on_this_machine_and_for_brokers_with_a_store() {
-    for (address, expected) in [([127, 0, 0, 1], "storage-failed"), ([192, 0, 2, 1], "not-permitted")] {
+    for (address, expected) in
+        [([127, 0, 0, 1], "storage-failed"), ([192, 0, 2, 1], "not-permitted")]
+    {
         let (mut dispatcher, inbox) = attached_from(address, QueueLimits::default());
         control(&mut dispatcher, Control::Backup { format: Format::Json });
         match inbox.next_waiting() {
@@ -166,7 +173,9 @@ fn stats_are_for_clients_on_this_machine() {
         control(&mut dispatcher, Control::Stats { format: Format::Json });
         let refused = match inbox.next_waiting() {
             Some((Delivery::Report { .. }, _)) => None,
-            Some((Delivery::Reply { reply: Reply::Error(refusal), .. }, _)) => Some(refusal.code.as_str()),
+            Some((Delivery::Reply { reply: Reply::Error(refusal), .. }, _)) => {
+                Some(refusal.code.as_str())
+            }
             other => panic!("{other:?}"),
         };
         assert_eq!(refused, expected);
@@ -186,8 +195,11 @@ fn a_report_names_what_was_published_last_whatever_reads_the_store_meanwhile() {
     let filter = TopicFilter::parse("#").unwrap();
     let slot = dispatcher.by_id[&CLIENT];
     let pieces = dispatcher.snapshots.begin(&mut dispatcher.tree, slot, filter);
-    let named: Vec<(String, u64)> =
-        dispatcher.tree.recent().map(|(stored, messages)| (stored.topic().to_string(), messages)).collect();
+    let named: Vec<(String, u64)> = dispatcher
+        .tree
+        .recent()
+        .map(|(stored, messages)| (stored.topic().to_string(), messages))
+        .collect();
     assert_eq!(named, [("t/a".to_owned(), 2), ("t/b".to_owned(), 1)]);
     drop((pieces, inbox));
 }
@@ -208,7 +220,8 @@ fn a_batch_of_many_topics_stores_the_last_of_each() {
     });
     let batch = Batch::new(bytes, Document::new(), topics, messages.collect(), Limits::default());
     let refused = dispatcher.publish(batch, true);
-    // Ten topics found no room, in all the four rounds that were to be stored but the last, of which 30 were.
+    // Ten topics found no room, in all the four rounds that were to be stored but the last, of
+    // which 30 were.
     assert_eq!(refused.len(), 30);
     for n in 0..40_u8 {
         let stored = dispatcher.tree.get(&Topic::parse(&format!("t/{n}")).unwrap());
@@ -229,22 +242,25 @@ fn a_batch_of_many_topics_stores_the_last_of_each() {
     assert_eq!((delivered.len(), dispatcher.counts.delivered), (1, 10), "{delivered:?}");
 }
 
-/// What is not stored because the batch's next message takes its place could as well have been: the same messages in batches
-/// of one leave the same.
+/// What is not stored because the batch's next message takes its place could as well have been: the
+/// same messages in batches of one leave the same.
 #[test]
 fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
     let names: Vec<Topic> = ["a", "a/b", "c"].map(|name| Topic::parse(name).unwrap()).to_vec();
     for seed in 1..400_u64 {
         let mut state = seed;
         let mut below = |end: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % end
         };
         let (mut whole, whole_inbox) = attached(QueueLimits::default());
         let (mut single, single_inbox) = attached(QueueLimits::default());
         // In some rounds there is not room for all.
         let limits = (2 + below(3) as usize, [usize::MAX, 900, 1_100][below(3) as usize]);
-        let overflow = [Overflow::Disconnect, Overflow::DropOldest, Overflow::Latest][below(3) as usize];
+        let overflow =
+            [Overflow::Disconnect, Overflow::DropOldest, Overflow::Latest][below(3) as usize];
         for dispatcher in [&mut whole, &mut single] {
             (dispatcher.store.values, dispatcher.store.bytes) = limits;
             let (filter, dialect) = (TopicFilter::parse("a").unwrap(), Dialect::Json);
@@ -263,7 +279,8 @@ fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
                 for (topic, length, retain, ttl) in messages {
                     let start = bytes.len();
                     bytes.resize(start + length, (bytes.len() % 251) as u8);
-                    let message = PayloadSpan { part: Part::Value(start..bytes.len()), document: None };
+                    let message =
+                        PayloadSpan { part: Part::Value(start..bytes.len()), document: None };
                     published.push(BatchEntry::new(
                         *topic as u32,
                         Format::Json,
@@ -277,7 +294,10 @@ fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
                 Batch::new(bytes, Document::new(), topics, published, Limits::default())
             };
             let told = |refused: Vec<(Format, Refusal)>| -> Vec<_> {
-                refused.into_iter().map(|(_, refusal)| (refusal.code, refusal.topic.clone())).collect()
+                refused
+                    .into_iter()
+                    .map(|(_, refusal)| (refusal.code, refusal.topic.clone()))
+                    .collect()
             };
             let of_whole = told(whole.publish(batch(&messages), can_refuse));
             let of_single: Vec<_> = messages
@@ -297,7 +317,10 @@ fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
                     .collect();
                 let tree = &dispatcher.tree;
                 let order = tree.recent().map(|(stored, _)| stored.published());
-                assert!(order.is_sorted_by(|newer, older| newer > older), "seed {seed}: {messages:?}");
+                assert!(
+                    order.is_sorted_by(|newer, older| newer > older),
+                    "seed {seed}: {messages:?}"
+                );
                 let counts = &dispatcher.counts;
                 (
                     values,

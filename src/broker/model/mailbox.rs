@@ -55,14 +55,19 @@ impl Connection {
         }
     }
 
-    /// Closes the outbox, and returns what was written. Nothing remains in the mailboxes, and nothing counts as waiting.
+    /// Closes the outbox, and returns what was written. Nothing remains in the mailboxes, and
+    /// nothing counts as waiting.
     fn end(self, mailboxes: &[Arc<Mailbox>]) -> Vec<Line> {
         drop(self.outbox);
         let inbox = self.writer.join().unwrap();
         let written = self.socket.written();
         for mailbox in mailboxes {
             let rest = mailbox.take();
-            assert!(rest.letters.is_empty(), "{rest:?} remains of {}; {written:?}", mailbox.topic());
+            assert!(
+                rest.letters.is_empty(),
+                "{rest:?} remains of {}; {written:?}",
+                mailbox.topic()
+            );
             assert_eq!(rest.dropped, 0, "the client does not know it");
         }
         assert_eq!(inbox.charged(), [0; 5], "{written:?}");
@@ -70,7 +75,8 @@ impl Connection {
     }
 }
 
-/// For each of two mailboxes of a connection: every message is written in its order, or counted as dropped at its place.
+/// For each of two mailboxes of a connection: every message is written in its order, or counted as
+/// dropped at its place.
 #[test]
 fn drop_oldest() {
     explore("mailbox, drop-oldest", || {
@@ -87,7 +93,10 @@ fn drop_oldest() {
             } else {
                 // Every other message is somebody else's.
                 let all = numbers.flat_map(|number| [1_000, number]);
-                (batch(names[which], all), Selection::Some((0..count as u32).map(|n| 2 * n + 1).collect()))
+                (
+                    batch(names[which], all),
+                    Selection::Some((0..count as u32).map(|n| 2 * n + 1).collect()),
+                )
             };
             put[which] += count;
             let this = mailboxes[which].put(&Arc::new(batch), selection, count as usize);
@@ -122,7 +131,8 @@ fn follow(written: &[Line], topic: &str) -> (u64, u64) {
     (next, dropped)
 }
 
-/// Every topic's numbers rise, and the last is the newest, unless so many topics wait that some must go.
+/// Every topic's numbers rise, and the last is the newest, unless so many topics wait that some
+/// must go.
 #[test]
 fn latest() {
     explore("mailbox, latest", || {
@@ -152,7 +162,8 @@ fn latest() {
         }
         assert_eq!(said, dropped, "{written:?}");
         assert!(delivered + dropped <= put);
-        let missing = newest.iter().filter(|(topic, number)| last.get(*topic) != Some(number)).count();
+        let missing =
+            newest.iter().filter(|(topic, number)| last.get(*topic) != Some(number)).count();
         assert!(missing as u64 <= dropped, "{newest:?}, but {written:?}");
     });
 }
@@ -163,7 +174,8 @@ fn stored(topic: &str, number: u64) -> Stored {
     Stored::new(Topic::parse(topic).unwrap().name(), payload.borrow(), 0)
 }
 
-/// After the answer to a cancel comes nothing of its subscription; the next one to the same topic begins anew.
+/// After the answer to a cancel comes nothing of its subscription; the next one to the same topic
+/// begins anew.
 #[test]
 fn close() {
     explore("mailbox, close", || {

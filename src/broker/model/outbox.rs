@@ -15,8 +15,8 @@ use crate::protocol::{ErrorCode, Reply};
 
 const LIMITS: QueueLimits = QueueLimits { messages: 3, bytes: 1_000 };
 
-/// What was accepted is written once and in order. When the outbox overflows, what waits is discarded and an error is the last that
-/// is written, once. In the end nothing counts as waiting.
+/// What was accepted is written once and in order. When the outbox overflows, what waits is
+/// discarded and an error is the last that is written, once. In the end nothing counts as waiting.
 #[test]
 fn an_outbox_overflows() {
     explore("outbox", || {
@@ -89,9 +89,16 @@ fn an_outbox_overflows() {
             return;
         }
         if full.is_some() {
-            assert_eq!(written.pop(), Some(Line::Error(ErrorCode::SlowConsumer)), "after {written:?}");
+            assert_eq!(
+                written.pop(),
+                Some(Line::Error(ErrorCode::SlowConsumer)),
+                "after {written:?}"
+            );
             if late {
-                assert!(!written.iter().any(|line| matches!(line, Line::Message(..))), "{written:?}");
+                assert!(
+                    !written.iter().any(|line| matches!(line, Line::Message(..))),
+                    "{written:?}"
+                );
             }
             let mut rest = accepted.iter();
             for line in &written {

@@ -1,4 +1,5 @@
-//! As `transport::pool`: writers that rest, and a thread that takes turns with those that are called.
+//! As `transport::pool`: writers that rest, and a thread that takes turns with those that are
+//! called.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use super::one_in;
 use super::transport::{Counted, Shared};
 use super::writer::{After, End, Writer};
 use crate::broker::ClientId;
-use crate::broker::sync::{AtomicUsize, Mutex, Receiver, Sender, TryRecvError, unbounded, yield_now};
+use crate::broker::sync::{
+    AtomicUsize, Mutex, Receiver, Sender, TryRecvError, unbounded, yield_now,
+};
 
 /// So many writers have threads of their own.
 const OWN_THREADS: usize = 1;

@@ -51,7 +51,8 @@ fn publisher(broker: &Broker) -> Arc<Socket> {
 /// Stops a broker. Every thread of it has ended then, and nobody holds on to anything of it.
 fn stop(broker: Broker, patient: bool) {
     let shared = broker.stop(patient);
-    let (started, ended) = (shared.started.load(Ordering::SeqCst), shared.ended.load(Ordering::SeqCst));
+    let (started, ended) =
+        (shared.started.load(Ordering::SeqCst), shared.ended.load(Ordering::SeqCst));
     assert_eq!(started, ended, "threads were started, and ended");
     assert_eq!(Arc::strong_count(&shared), 1, "somebody holds on to the broker");
 }
@@ -61,7 +62,8 @@ fn stop(broker: Broker, patient: bool) {
 fn what_arrived_is_delivered() {
     explore("shutdown, delivery", || {
         let broker = Broker::start(false);
-        let subscribers = [Overflow::Disconnect, Overflow::DropOldest].map(|o| subscriber(&broker, o));
+        let subscribers =
+            [Overflow::Disconnect, Overflow::DropOldest].map(|o| subscriber(&broker, o));
         let publisher = publisher(&broker);
         subscriber(&broker, Overflow::Disconnect).vanish();
         for number in 0..PUBLISHED {
@@ -114,7 +116,8 @@ fn everything_ends() {
         }
         // However much of it came in time, nothing is missing in between.
         let expected = [Line::Subscribed].into_iter();
-        let expected = expected.chain((0..PUBLISHED).map(|number| Line::Message(TOPIC.into(), number)));
+        let expected =
+            expected.chain((0..PUBLISHED).map(|number| Line::Message(TOPIC.into(), number)));
         for (written, expected) in sober.written().iter().zip(expected) {
             assert_eq!(*written, expected);
         }

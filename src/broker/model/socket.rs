@@ -1,4 +1,5 @@
-//! A stand-in for a TCP socket with its client at the other end, and for what waits for many of them.
+//! A stand-in for a TCP socket with its client at the other end, and for what waits for many of
+//! them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
-//! The threads of `transport`, and what they hold of each other: sessions, writers, the attendant, the listener, and the
-//! handle that stops them. Each does what its original does with channels, flags and joins, in the same order. What is kept by
-//! client is sorted: a seed has to lead to the same schedule every time.
+//! The threads of `transport`, and what they hold of each other: sessions, writers, the attendant,
+//! the listener, and the handle that stops them. Each does what its original does with channels,
+//! flags and joins, in the same order. What is kept by client is sorted: a seed has to lead to the
+//! same schedule every time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,7 +50,10 @@ impl Shared {
 pub(super) struct Counted(Arc<Shared>);
 
 impl Counted {
-    pub(super) fn spawn(shared: &Arc<Shared>, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    pub(super) fn spawn(
+        shared: &Arc<Shared>,
+        run: impl FnOnce() + Send + 'static,
+    ) -> JoinHandle<()> {
         shared.started.fetch_add(1, Ordering::SeqCst);
         let counted = Counted(shared.clone());
         thread::spawn(move || {
@@ -183,7 +187,10 @@ impl Session {
         let (reading, session) = bounded(0);
         let (_alive, ended) = bounded(0);
         let writer = Writer::new(inbox, self.socket.clone());
-        pool::place(&self.shared, Box::new(Pooled { client: self.client, writer, session, _alive }));
+        pool::place(
+            &self.shared,
+            Box::new(Pooled { client: self.client, writer, session, _alive }),
+        );
         let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
         let _ = self.events.send(Event::Attach { client: self.client, peer, outbox });
         self.writer = Some((ended, reading));
@@ -284,7 +291,9 @@ impl Connections {
             let mut inner = self.inner.lock();
             let mut threads = std::mem::take(&mut inner.ended);
             let open = std::mem::take(&mut inner.open);
-            threads.extend(open.into_values().flat_map(|open| open.thread.into_iter().chain(open.writer)));
+            threads.extend(
+                open.into_values().flat_map(|open| open.thread.into_iter().chain(open.writer)),
+            );
             threads
         };
         join(threads);
@@ -348,7 +357,8 @@ impl Parked {
             if shared.troubled && one_in(4) {
                 self.end();
                 let sessions = self.all().into_iter().chain(stranded);
-                let mut ended: Vec<_> = sessions.filter_map(|session| session.start().err()).collect();
+                let mut ended: Vec<_> =
+                    sessions.filter_map(|session| session.start().err()).collect();
                 ended.iter_mut().for_each(|session| session.take_leave());
                 return;
             }
@@ -392,7 +402,8 @@ impl Listener {
             self.shared.connections.add(client, socket.clone());
             let (events, alive) = (self.events.clone(), self.alive.clone());
             let (shared, writer) = (self.shared.clone(), None);
-            let _ = Box::new(Session { client, socket, events, shared, _alive: alive, writer }).start();
+            let _ =
+                Box::new(Session { client, socket, events, shared, _alive: alive, writer }).start();
         }
     }
 }
@@ -426,7 +437,8 @@ impl Broker {
             started: AtomicUsize::new(0),
             ended: AtomicUsize::new(0),
         });
-        let dispatcher = Counted::spawn(&shared, move || Dispatcher::default().run(&dispatcher_events));
+        let dispatcher =
+            Counted::spawn(&shared, move || Dispatcher::default().run(&dispatcher_events));
         let attendant = Counted::spawn(&shared, {
             let shared = shared.clone();
             move || shared.parked.attend(&shared)
@@ -448,7 +460,8 @@ impl Broker {
 
     /// Stops it. Where `patient`, the time of grace does not pass before everything is written.
     pub(super) fn stop(self, patient: bool) -> Arc<Shared> {
-        let Broker { connect, events, shared, all_gone, dispatcher, attendant, listener, pool } = self;
+        let Broker { connect, events, shared, all_gone, dispatcher, attendant, listener, pool } =
+            self;
         shared.stopping.store(true, Ordering::Release);
         let _ = connect.send(Arc::default());
         listener.join().unwrap();

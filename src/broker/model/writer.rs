@@ -67,8 +67,12 @@ impl Writer {
         Ok(After::Busy)
     }
 
-    /// Writes until the outbox is closed and empty, or, where there are many writers, nothing has come for a while.
-    pub(super) fn write_everything(&mut self, is_crowded: impl Fn() -> bool) -> Result<End, Broken> {
+    /// Writes until the outbox is closed and empty, or, where there are many writers, nothing has
+    /// come for a while.
+    pub(super) fn write_everything(
+        &mut self,
+        is_crowded: impl Fn() -> bool,
+    ) -> Result<End, Broken> {
         self.flush()?;
         loop {
             let (delivery, charge) = match self.next_delivery(&is_crowded) {
@@ -86,7 +90,10 @@ impl Writer {
         }
     }
 
-    fn next_delivery(&mut self, is_crowded: impl Fn() -> bool) -> Result<(Delivery, Charge), TryRecvError> {
+    fn next_delivery(
+        &mut self,
+        is_crowded: impl Fn() -> bool,
+    ) -> Result<(Delivery, Charge), TryRecvError> {
         if let Some(waiting) = self.inbox.next_waiting() {
             return Ok(waiting);
         }
@@ -107,7 +114,9 @@ impl Writer {
                 self.gathered.extend(chosen(&batch, &selection, 0));
             }
             Delivery::Mailbox(mailbox) => self.gather_mailbox(&mailbox)?,
-            Delivery::Snapshot { values, .. } => self.gathered.extend(values.iter().map(|value| line(value))),
+            Delivery::Snapshot { values, .. } => {
+                self.gathered.extend(values.iter().map(|value| line(value)))
+            }
             Delivery::Value { stored, .. } => self.gathered.push(line(&stored)),
             Delivery::Durable { reply, .. } | Delivery::Reply { reply, .. } => {
                 self.gathered.push(line_of(&reply))

@@ -20,7 +20,8 @@ impl BackupMade {
     /// [`ErrorCode::StorageFailed`] where it could not be made.
     pub fn wait(&self) -> Result<String, Refusal> {
         let made = self.0.recv().unwrap_or_else(|_| {
-            let reason = "the store could not write what was to be in the backup, or the broker is stopping; its log says why";
+            let reason = "the store could not write what was to be in the backup, or the broker is \
+            stopping; its log says why";
             Err(StoreError(reason.into()))
         });
         made.map_err(|error| Refusal::new(ErrorCode::StorageFailed, error.0))

@@ -1,11 +1,13 @@
-//! The dispatcher's half of keeping last values: finding what the store does not have yet, and handing it over.
+//! The dispatcher's half of keeping last values: finding what the store does not have yet, and
+//! handing it over.
 //!
-//! There is no list of what has changed. The topics that hold a value stand in the order of their last publication
-//! ([`PublicationOrder`](super::chain::PublicationOrder)), so whatever stands behind the checkpointer's marker has been published since the marker
-//! came by, and a topic that is published a thousand times stands there once. Publishing costs nothing more than it did.
+//! There is no list of what has changed. The topics that hold a value stand in the order of their
+//! last publication ([`PublicationOrder`](super::chain::PublicationOrder)), so whatever stands
+//! behind the checkpointer's marker has been published since the marker came by, and a topic that
+//! is published a thousand times stands there once. Publishing costs nothing more than it did.
 //!
-//! Changes are handed over in rounds. All that happened before a round began is in it, or in one before: what it promises is
-//! the state of that moment, or for single topics a newer one.
+//! Changes are handed over in rounds. All that happened before a round began is in it, or in one
+//! before: what it promises is the state of that moment, or for single topics a newer one.
 
 mod tombstones;
 
@@ -24,9 +26,11 @@ use tombstones::Tombstones;
 
 /// Topics that one step looks at; few in tests, so that rounds have many steps there.
 const STEP: usize = if cfg!(test) { 4 } else { 1_024 };
-/// Bytes of payload after which a step hands over no more: what is handed over is kept, even if newer values have come.
+/// Bytes of payload after which a step hands over no more: what is handed over is kept, even if
+/// newer values have come.
 const STEP_BYTES: usize = 4 << 20;
-/// How often a broker that stops tries to save everything. A store whose disk is full has more than one way to go on.
+/// How often a broker that stops tries to save everything. A store whose disk is full has more than
+/// one way to go on.
 const TRIES: usize = 3;
 /// Time between a failure and the next try.
 const RETRY: Duration = Duration::from_secs(1);
@@ -36,7 +40,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(in crate::broker) struct Handover {
     /// Rounds are counted from 1.
     pub(in crate::broker) round: u64,
-    /// The failures that the dispatcher knew of; a handover that was made in ignorance of one is void.
+    /// The failures that the dispatcher knew of; a handover that was made in ignorance of one is
+    /// void.
     pub(in crate::broker) attempt: u64,
     /// In the order in which they are to be applied.
     pub(in crate::broker) changes: Vec<Change>,
@@ -49,7 +54,8 @@ pub(in crate::broker) struct Handover {
 /// Hands changes over in rounds.
 #[derive(Debug)]
 pub(in crate::broker) struct Checkpointer {
-    /// The store's thread holds the other end; when this is dropped, it writes what is waiting and ends.
+    /// The store's thread holds the other end; when this is dropped, it writes what is waiting and
+    /// ends.
     handovers: Sender<Handover>,
     progress: Arc<Progress>,
     fsync: Fsync,
@@ -72,7 +78,8 @@ pub(in crate::broker) struct Checkpointer {
     attempt: u64,
     /// No round begins before.
     next: Option<Instant>,
-    /// No later than the first change that is in no round yet; `None` where there is no such change.
+    /// No later than the first change that is in no round yet; `None` where there is no such
+    /// change.
     since: Option<Instant>,
     /// A backup that the next round is to be followed by.
     wish: Option<Wish>,
@@ -85,8 +92,8 @@ struct Round {
     until: u64,
     /// The last publication that has been handed over.
     position: u64,
-    /// Topics whose values were to be in it and were published again before it came to them. Each is here once: its newer
-    /// value is not to be in the round.
+    /// Topics whose values were to be in it and were published again before it came to them. Each
+    /// is here once: its newer value is not to be in the round.
     overtaken: Vec<Topic>,
     forgets: Vec<Topic>,
     /// No later than its first change.
@@ -162,7 +169,8 @@ impl Checkpointer {
         self.under_way.is_some()
     }
 
-    /// Whether the disk still has so many topics that were cleared that no topic may come to hold a value, and be cleared.
+    /// Whether the disk still has so many topics that were cleared that no topic may come to hold a
+    /// value, and be cleared.
     pub(in crate::broker) fn is_behind(&mut self) -> bool {
         self.forgotten.is_full() && {
             self.settle();
@@ -201,13 +209,14 @@ impl Checkpointer {
         unsaved.or(self.under_way.as_ref()).map(|round| round.since).or(self.since)
     }
 
-    /// What is to be waited for before a `pong` says that everything that has happened is on the disk; `None` if it says
-    /// nothing of it.
+    /// What is to be waited for before a `pong` says that everything that has happened is on the
+    /// disk; `None` if it says nothing of it.
     pub(in crate::broker) fn pong_ticket(&self, tree: &Tree) -> Option<Ticket> {
         if self.fsync == Fsync::Always { self.ticket(tree) } else { None }
     }
 
-    /// What is to be waited for before everything that has happened is in the store; `None` if it is.
+    /// What is to be waited for before everything that has happened is in the store; `None` if it
+    /// is.
     pub(in crate::broker) fn ticket(&self, tree: &Tree) -> Option<Ticket> {
         // What a failed round held comes again in the next one.
         let again = self.has_changes(tree) || self.attempt != self.progress.failures();
@@ -215,8 +224,8 @@ impl Checkpointer {
         (self.progress.saved() < round).then(|| Ticket::new(self.progress.clone(), round))
     }
 
-    /// Asks for a backup of everything that has happened; `None` where one is asked for already. It does not wait for
-    /// the interval.
+    /// Asks for a backup of everything that has happened; `None` where one is asked for already. It
+    /// does not wait for the interval.
     pub(in crate::broker) fn back_up(&mut self) -> Option<BackupMade> {
         if self.wish.is_some() {
             return None;
@@ -241,7 +250,8 @@ impl Checkpointer {
         let failed = self.attempt != self.progress.failures();
         if self.under_way.is_none() && !self.has_changes(tree) && !failed && self.wish.is_none() {
             // A round that fails wakes nobody: as long as one is being written, it is looked at.
-            let saved = || self.in_flight.back().is_none_or(|last| last.number <= self.progress.saved());
+            let saved =
+                || self.in_flight.back().is_none_or(|last| last.number <= self.progress.saved());
             return if saved() { Next::Nothing } else { Next::At(Instant::now() + RETRY) };
         }
         match self.next {
@@ -262,7 +272,8 @@ impl Checkpointer {
         let mut round = match self.under_way.take() {
             Some(round) => round,
             None => {
-                if self.next.is_some_and(|next| now < next) || !self.has_changes(tree) && self.wish.is_none()
+                if self.next.is_some_and(|next| now < next)
+                    || !self.has_changes(tree) && self.wish.is_none()
                 {
                     return;
                 }
@@ -271,8 +282,10 @@ impl Checkpointer {
         };
         let (changes, last) = self.collect(tree, expiries, &mut round);
         let backup = if last { round.wish.take() } else { None };
-        let handover = Handover { round: round.number, attempt: self.attempt, changes, last, backup };
-        // There is room, since nobody else sends. A store's thread that has ended has said so in its progress.
+        let handover =
+            Handover { round: round.number, attempt: self.attempt, changes, last, backup };
+        // There is room, since nobody else sends. A store's thread that has ended has said so in
+        // its progress.
         let _ = self.handovers.try_send(handover);
         if last {
             self.in_flight.push_back(round);
@@ -282,8 +295,8 @@ impl Checkpointer {
         }
     }
 
-    /// Hands over all that is left and waits until it is in the store, for the end of the broker. Where that fails it is
-    /// tried again, and then it is said what is lost.
+    /// Hands over all that is left and waits until it is in the store, for the end of the broker.
+    /// Where that fails it is tried again, and then it is said what is lost.
     pub(in crate::broker) fn finish(mut self, tree: &mut Tree, expiries: &Expiries) {
         for _ in 0..TRIES {
             if self.attempt != self.progress.failures() {
@@ -303,7 +316,8 @@ impl Checkpointer {
         self.progress.lose(values, self.forgotten.count() as u64);
     }
 
-    /// Hands over all that is left, and waits for room where there is none; less where the store fails.
+    /// Hands over all that is left, and waits for room where there is none; less where the store
+    /// fails.
     fn hand_over_all(&mut self, tree: &mut Tree, expiries: &Expiries) {
         while self.under_way.is_some() || self.has_changes(tree) {
             if self.progress.failures() > self.attempt {
@@ -314,8 +328,13 @@ impl Checkpointer {
                 None => self.begin(tree, Instant::now()),
             };
             let (changes, last) = self.collect(tree, expiries, &mut round);
-            let handover =
-                Handover { round: round.number, attempt: self.attempt, changes, last, backup: None };
+            let handover = Handover {
+                round: round.number,
+                attempt: self.attempt,
+                changes,
+                last,
+                backup: None,
+            };
             // A store's thread that has ended has said so in its progress.
             let sent = self.handovers.send(handover);
             if last {
@@ -341,28 +360,36 @@ impl Checkpointer {
     }
 
     /// The next changes of a round, and whether they are the last.
-    fn collect(&mut self, tree: &mut Tree, expiries: &Expiries, round: &mut Round) -> (Vec<Change>, bool) {
+    fn collect(
+        &mut self,
+        tree: &mut Tree,
+        expiries: &Expiries,
+        round: &mut Round,
+    ) -> (Vec<Change>, bool) {
         let (mut changes, mut bytes) = (Vec::new(), 0);
         for _ in 0..STEP {
             let keep = if let Some(topic) = self.forgotten.hand_over() {
-                // A topic that held a value again before the round began stands behind the marker. Of one that came to hold
-                // it later the round knows that it was cleared.
+                // A topic that held a value again before the round began stands behind the marker.
+                // Of one that came to hold it later the round knows that it was cleared.
                 if tree.get(&topic).is_none_or(|stored| stored.published() > round.until) {
                     changes.push(Change::Forget(topic.clone()));
                 }
                 round.forgets.push(topic);
                 None
             } else if let Some(topic) = round.overtaken.pop() {
-                // The newer value will do for the one that it took the place of. Where there is none any more, the topic
-                // was cleared, which came before.
+                // The newer value will do for the one that it took the place of. Where there is
+                // none any more, the topic was cleared, which came before.
                 tree.get(&topic).cloned()
             } else {
                 match tree.behind(&self.marker).map(|stored| stored.cloned()) {
                     None => return (changes, true),
-                    Some(Some(stored)) if stored.published() > round.until => return (changes, true),
+                    Some(Some(stored)) if stored.published() > round.until => {
+                        return (changes, true);
+                    }
                     Some(stored) => {
                         tree.pass(&self.marker);
-                        round.position = stored.as_ref().map_or(round.position, |stored| stored.published());
+                        round.position =
+                            stored.as_ref().map_or(round.position, |stored| stored.published());
                         // What is older, the disk has. What is no value is the place of a reader.
                         stored.filter(|stored| stored.published() > self.saved)
                     }

@@ -8,7 +8,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::protocol::{ErrorCode, Refusal};
 
-/// The rounds of writing that the store has finished. The store's thread writes it, everybody else reads.
+/// The rounds of writing that the store has finished. The store's thread writes it, everybody else
+/// reads.
 #[derive(Debug, Default)]
 pub(in crate::broker) struct Progress {
     ends: Mutex<Ends>,
@@ -44,10 +45,12 @@ pub struct Unsaved {
 impl fmt::Display for Unsaved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Unsaved { values, clears, reason } = self;
-        let (many, times) = (if *values == 1 { "" } else { "s" }, if *clears == 1 { "" } else { "s" });
+        let (many, times) =
+            (if *values == 1 { "" } else { "s" }, if *clears == 1 { "" } else { "s" });
         write!(
             f,
-            "the broker stopped and could not save everything: {values} value{many} and {clears} clear{times} were not \
+            "the broker stopped and could not save everything: {values} value{many} and {clears} \
+             clear{times} were not \
              saved, and are lost ({reason})"
         )
     }
@@ -141,7 +144,8 @@ impl Ticket {
             }
             if ends.failed >= self.round {
                 let reason = format!(
-                    "what was published before is delivered and remembered, but not on the disk and lost if the broker \
+                    "what was published before is delivered and remembered, but not on the disk \
+                     and lost if the broker \
                      stops now: {}",
                     ends.reason
                 );

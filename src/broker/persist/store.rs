@@ -1,4 +1,5 @@
-//! Where last values are kept beyond the process. The broker knows no file and no disk: only this trait.
+//! Where last values are kept beyond the process. The broker knows no file and no disk: only this
+//! trait.
 
 use std::fmt;
 use std::sync::atomic::AtomicBool;
@@ -9,7 +10,8 @@ use crate::protocol::Topic;
 
 /// Keeps last values. One thread calls it, and that one may wait for a disk.
 pub trait Store: fmt::Debug + Send {
-    /// Whether anything that is written can ever be read again. Where it is not so, nothing is written.
+    /// Whether anything that is written can ever be read again. Where it is not so, nothing is
+    /// written.
     fn keeps(&self) -> bool {
         true
     }
@@ -22,13 +24,16 @@ pub trait Store: fmt::Debug + Send {
     /// Reads everything that is kept, in any order.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be read as a whole; a value by itself that is damaged is left out and reported.
+    /// [`StoreError`] where it cannot be read as a whole; a value by itself that is damaged is left
+    /// out and reported.
     fn load(&mut self, take: &mut dyn FnMut(Kept)) -> Result<(), StoreError>;
 
-    /// Takes changes, which are applied in their order. Nothing of them is promised before [`commit`](Self::commit).
+    /// Takes changes, which are applied in their order. Nothing of them is promised before
+    /// [`commit`](Self::commit).
     ///
     /// # Errors
-    /// [`StoreError`]. Everything since the last commit is void then, and the store can be tried again.
+    /// [`StoreError`]. Everything since the last commit is void then, and the store can be tried
+    /// again.
     fn write(&mut self, changes: &[Change]) -> Result<(), StoreError>;
 
     /// Makes all that was taken since the last commit last, all of it or nothing.
@@ -37,7 +42,8 @@ pub trait Store: fmt::Debug + Send {
     /// As for [`write`](Self::write).
     fn commit(&mut self) -> Result<(), StoreError>;
 
-    /// Begins a copy of all that is committed now. What is returned makes it, on another thread, while this one goes on.
+    /// Begins a copy of all that is committed now. What is returned makes it, on another thread,
+    /// while this one goes on.
     ///
     /// # Errors
     /// [`StoreError`] where there can be none.
@@ -46,7 +52,8 @@ pub trait Store: fmt::Debug + Send {
     }
 }
 
-/// Makes a copy of a store, unless it is told to give up, and returns the name that whoever asked finds it by.
+/// Makes a copy of a store, unless it is told to give up, and returns the name that whoever asked
+/// finds it by.
 pub type Backup = Box<dyn FnOnce(&AtomicBool) -> Result<String, StoreError> + Send>;
 
 /// The null store: memory ends with the process.
@@ -103,8 +110,9 @@ pub struct Kept {
 pub struct Expires {
     /// Since 1970.
     pub at: u64,
-    /// How long it had left when it was handed to the store; not known of values that an older version has stored. A wall
-    /// clock that was set back meanwhile makes it live no longer than this, from when it is read.
+    /// How long it had left when it was handed to the store; not known of values that an older
+    /// version has stored. A wall clock that was set back meanwhile makes it live no longer than
+    /// this, from when it is read.
     pub ttl: Option<u64>,
 }
 

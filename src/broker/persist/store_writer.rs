@@ -9,8 +9,9 @@ use crate::broker::persist::checkpointer::Handover;
 use crate::broker::persist::progress::{Progress, Unsaved};
 use crate::broker::persist::store::{Store, StoreError};
 
-/// Handovers that may wait for the store. What comes while it is busy stays where it is, in the broker's own memory of the
-/// topics, where the newest value of a topic takes the place of the one before.
+/// Handovers that may wait for the store. What comes while it is busy stays where it is, in the
+/// broker's own memory of the topics, where the newest value of a topic takes the place of the one
+/// before.
 pub(in crate::broker) const HANDOVERS: usize = 8;
 /// Handovers that one commit takes together at most.
 const TOGETHER: usize = 64;
@@ -36,7 +37,14 @@ impl StoreWriter {
         progress: Arc<Progress>,
     ) -> StoreWriter {
         let _end = End(progress.clone());
-        StoreWriter { store, handovers, progress, failing: false, _end, copying: Copying::default() }
+        StoreWriter {
+            store,
+            handovers,
+            progress,
+            failing: false,
+            _end,
+            copying: Copying::default(),
+        }
     }
 
     /// Runs until the dispatcher is gone and everything is written; returns what could not be.
@@ -60,13 +68,16 @@ impl StoreWriter {
                 self.progress.save(saved);
                 if saved > 0 && self.failing {
                     self.failing = false;
-                    tracing::info!("the data directory can be written to again; all values are on the disk");
+                    tracing::info!(
+                        "the data directory can be written to again; all values are on the disk"
+                    );
                 }
             }
             Err(Failed { round, error }) => {
                 if !self.failing {
                     tracing::error!(
-                        "{error}; going on from memory: values are delivered and remembered, and lost when the broker \
+                        "{error}; going on from memory: values are delivered and remembered, and \
+                         lost when the broker \
                          stops; trying again every second"
                     );
                 }
@@ -91,7 +102,8 @@ impl StoreWriter {
         &self.handovers
     }
 
-    /// Writes a handover, and those that are waiting behind it. Returns the last round that is on the disk now, or 0.
+    /// Writes a handover, and those that are waiting behind it. Returns the last round that is on
+    /// the disk now, or 0.
     fn take(&mut self, first: Handover) -> Result<u64, Failed> {
         let mut whole = 0;
         let mut wishes: Vec<Wish> = Vec::new();

@@ -11,12 +11,13 @@ pub(in crate::broker) use clock::Clock;
 #[cfg(test)]
 pub(in crate::broker) use clock::Hands;
 
-/// The topics whose values expire. Times are in milliseconds by the steady clock, which nobody sets; what outlives the
-/// process is told the time by the other one.
+/// The topics whose values expire. Times are in milliseconds by the steady clock, which nobody
+/// sets; what outlives the process is told the time by the other one.
 #[derive(Debug, Default)]
 pub(in crate::broker) struct Expiries {
     topics: HashMap<Topic, Expiry>,
-    /// Each topic once. A value that is published again keeps its place until that is due, which is cheaper than moving it.
+    /// Each topic once. A value that is published again keeps its place until that is due, which is
+    /// cheaper than moving it.
     turns: BTreeSet<(u64, Topic)>,
     /// Bytes of the names of the topics.
     names: usize,
@@ -48,7 +49,11 @@ impl Expiries {
 
     /// What it would take more if the value of a topic were to expire.
     pub(in crate::broker) fn cost_of(&self, topic: TopicName<'_>) -> usize {
-        if self.topics.contains_key(topic.as_str()) { 0 } else { EXPIRY_COST + topic.as_str().len() }
+        if self.topics.contains_key(topic.as_str()) {
+            0
+        } else {
+            EXPIRY_COST + topic.as_str().len()
+        }
     }
 
     /// The time now, by the steady clock.
@@ -56,8 +61,8 @@ impl Expiries {
         self.clock.steady()
     }
 
-    /// When a value of a store expires, by the steady clock; `None` if it has. The wall clock decides how long it has left,
-    /// and that is never longer than it was meant to live.
+    /// When a value of a store expires, by the steady clock; `None` if it has. The wall clock
+    /// decides how long it has left, and that is never longer than it was meant to live.
     pub(in crate::broker) fn restored(&self, Expires { at, ttl }: Expires) -> Option<u64> {
         let left = at.saturating_sub(self.clock.wall()).min(ttl.unwrap_or(u64::MAX));
         (left > 0).then(|| self.now().saturating_add(left))
@@ -107,8 +112,9 @@ impl Expiries {
         }
     }
 
-    /// A topic whose value has expired by `now`, which is forgotten with this. At most so many `turns` are looked at, and taken
-    /// from them: there may be many whose values were published again.
+    /// A topic whose value has expired by `now`, which is forgotten with this. At most so many
+    /// `turns` are looked at, and taken from them: there may be many whose values were published
+    /// again.
     pub(in crate::broker) fn pop(&mut self, now: u64, turns: &mut usize) -> Option<Topic> {
         while *turns > 0 && self.turns.first()?.0 <= now {
             *turns -= 1;
@@ -151,11 +157,16 @@ mod tests {
         expiries.set(topic("b").name(), None);
         assert_eq!(expiries.wait(1), Some(Duration::from_millis(4)));
         let expired = |expiries: &mut Expiries, now| -> Vec<String> {
-            std::iter::from_fn(|| expiries.pop(now, &mut 100)).map(|topic| topic.to_string()).collect()
+            std::iter::from_fn(|| expiries.pop(now, &mut 100))
+                .map(|topic| topic.to_string())
+                .collect()
         };
         assert_eq!(expired(&mut expiries, 4), [""; 0]);
         assert_eq!(expired(&mut expiries, 29), ["d"]);
-        assert_eq!((expiries.of(topic("a").name()), expiries.of(topic("b").name())), (Some(35), None));
+        assert_eq!(
+            (expiries.of(topic("a").name()), expiries.of(topic("b").name())),
+            (Some(35), None)
+        );
         assert_eq!(expired(&mut expiries, 35), ["c", "a"]);
         assert!(expiries.is_empty() && expiries.turns.is_empty());
     }

@@ -1,7 +1,8 @@
-//! The order of publication: a list through the topics that hold a value, and through markers that readers leave in it.
+//! The order of publication: a list through the topics that hold a value, and through markers that
+//! readers leave in it.
 //!
-//! A topic that is published again moves to its end, in constant time. A reader who is half way through keeps its place
-//! with a marker, which stays where it is whatever moves around it.
+//! A topic that is published again moves to its end, in constant time. A reader who is half way
+//! through keeps its place with a marker, which stays where it is whatever moves around it.
 
 /// Nobody.
 const NONE: u32 = u32::MAX;
@@ -14,7 +15,8 @@ struct Link {
 
 const OUTSIDE: Link = Link { older: NONE, newer: NONE };
 
-/// The list. Its members are numbers that its owner gives out; a small number costs no more than its place.
+/// The list. Its members are numbers that its owner gives out; a small number costs no more than
+/// its place.
 #[derive(Debug)]
 pub(in crate::broker) struct PublicationOrder {
     links: Vec<Link>,
@@ -53,7 +55,9 @@ impl PublicationOrder {
 
     /// Looks at those beside a member.
     pub(in crate::broker) fn glance_beside(&self, member: u32) -> u32 {
-        let Some(Link { older, newer }) = self.links.get(member as usize).copied() else { return NONE };
+        let Some(Link { older, newer }) = self.links.get(member as usize).copied() else {
+            return NONE;
+        };
         self.glance(older) ^ self.glance(newer)
     }
 

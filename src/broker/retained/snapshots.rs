@@ -1,12 +1,13 @@
 //! Reading many stored values without holding anybody up.
 //!
-//! A snapshot of a million values is taken in pieces, between other events. What it shows is one moment all the same: a
-//! value that is overwritten or cleared before the snapshot has come to it is kept until it has. So nothing is missed, nothing
-//! comes twice, and the live messages follow without a gap.
+//! A snapshot of a million values is taken in pieces, between other events. What it shows is one
+//! moment all the same: a value that is overwritten or cleared before the snapshot has come to it
+//! is kept until it has. So nothing is missed, nothing comes twice, and the live messages follow
+//! without a gap.
 //!
-//! All snapshots share what is kept, so overwriting a value costs the same whatever their number. A snapshot makes no more than two
-//! pieces that its connection's writer is not done with. Each piece tells when it is dropped; until then nothing is done
-//! for the snapshot.
+//! All snapshots share what is kept, so overwriting a value costs the same whatever their number. A
+//! snapshot makes no more than two pieces that its connection's writer is not done with. Each piece
+//! tells when it is dropped; until then nothing is done for the snapshot.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound::{Excluded, Included, Unbounded};
@@ -32,10 +33,11 @@ const MAX_ALL_SNAPSHOTS: usize = if cfg!(test) { 256 } else { 4_096 };
 const MAX_PIECES: usize = 2;
 /// Bytes of a piece, unless one value has more.
 const PIECE_BYTES: usize = 1 << 20;
-/// Bytes that each connection may have of a piece, whatever others have: whoever reads slowly holds nobody up whose values are
-/// short.
+/// Bytes that each connection may have of a piece, whatever others have: whoever reads slowly holds
+/// nobody up whose values are short.
 const SMALLEST_PIECE: usize = 4 << 10;
-/// A piece has at most one of so many parts of the memory that is left for pieces, so that something is left for others.
+/// A piece has at most one of so many parts of the memory that is left for pieces, so that
+/// something is left for others.
 const PARTS: usize = 16;
 /// Values that nobody needs any more and that are dropped together.
 const STALE: usize = 1_024;
@@ -44,7 +46,8 @@ const SWEPT_FOR_EACH: usize = 4;
 /// Snapshots that are looked at to find whether a value is needed.
 const SEEN_AT_ONCE: usize = 64;
 
-/// Bytes of memory of a value beyond its name and its payload: its head, the allocator's, its place among others.
+/// Bytes of memory of a value beyond its name and its payload: its head, the allocator's, its place
+/// among others.
 const OVERHEAD: usize = 96;
 
 /// The snapshots that are under way, each connection's taking their turn.
@@ -59,13 +62,15 @@ pub(in crate::broker) struct Snapshots {
     line_of: HashMap<Slot, u64>,
     /// Lines that can go on.
     turns: VecDeque<u64>,
-    /// Lines that wait for other pieces to be dropped, because there is no memory for the next value.
+    /// Lines that wait for other pieces to be dropped, because there is no memory for the next
+    /// value.
     hungry: Vec<u64>,
     numbers: u64,
     /// Values that are not in the tree any more, to be shown at their place.
     kept: BTreeMap<u64, Kept>,
     kept_bytes: Claim,
-    /// While more is kept than may be, everything is looked at once, to find what nobody needs: how far that has come.
+    /// While more is kept than may be, everything is looked at once, to find what nobody needs: how
+    /// far that has come.
     sweep: Option<u64>,
     /// Whether that has come to the end, and there still is more than may be.
     is_swept: bool,
@@ -78,7 +83,8 @@ pub(in crate::broker) struct Snapshots {
     returns: Sender<(u64, usize)>,
 }
 
-/// The snapshots of one connection. Its writer comes to them one after the other, so only the first goes on.
+/// The snapshots of one connection. Its writer comes to them one after the other, so only the first
+/// goes on.
 #[derive(Debug)]
 struct Line {
     slot: Slot,
@@ -195,7 +201,8 @@ impl Snapshots {
         &self.returned
     }
 
-    /// Begins a snapshot through the values that are stored now. Its pieces come out of the returned end.
+    /// Begins a snapshot through the values that are stored now. Its pieces come out of the
+    /// returned end.
     ///
     /// # Errors
     /// [`TooMany`] if there are as many snapshots as there may be.
@@ -213,7 +220,8 @@ impl Snapshots {
         self.lines.entry(line).or_insert_with(new).snapshots.push_back(number);
         let (pieces, receiver) = unbounded();
         let (marker, until) = (tree.mark(), tree.published());
-        self.snapshots.insert(number, Snapshot { line, filter, marker, until, position: 0, pieces });
+        self.snapshots
+            .insert(number, Snapshot { line, filter, marker, until, position: 0, pieces });
         self.positions.insert((0, number));
         self.queue(line);
         Ok(receiver)
@@ -234,8 +242,8 @@ impl Snapshots {
         }
     }
 
-    /// The places in the order of publications whose values some snapshot may still have to show: above the first, and up to the
-    /// second.
+    /// The places in the order of publications whose values some snapshot may still have to show:
+    /// above the first, and up to the second.
     fn needed(&self) -> Option<(u64, u64)> {
         let (least, _) = self.positions.first()?;
         // Who begins later shows no less.
@@ -264,8 +272,8 @@ impl Snapshots {
         self.is_swept && self.kept_bytes.bytes() > self.half()
     }
 
-    /// The connection whose snapshot is furthest behind, so that most is kept for it; one that has something to read, if there is
-    /// any, and not one that waits for the memory which that takes.
+    /// The connection whose snapshot is furthest behind, so that most is kept for it; one that has
+    /// something to read, if there is any, and not one that waits for the memory which that takes.
     pub(in crate::broker) fn furthest_behind(&self) -> Option<Slot> {
         let line = |(_, number): &(u64, u64)| self.lines.get(&self.snapshots.get(number)?.line);
         let mut lines = self.positions.iter().filter_map(line);
@@ -283,7 +291,8 @@ impl Snapshots {
     }
 
     fn has_stale(&self) -> bool {
-        let (Some((first, _)), Some((last, _))) = (self.kept.first_key_value(), self.kept.last_key_value())
+        let (Some((first, _)), Some((last, _))) =
+            (self.kept.first_key_value(), self.kept.last_key_value())
         else {
             return false;
         };
@@ -297,7 +306,11 @@ impl Snapshots {
         for _ in 0..STALE {
             let stale = match self.kept.first_entry() {
                 Some(first) if *first.key() <= least => Some(first.remove()),
-                Some(_) => self.kept.last_entry().filter(|last| *last.key() > most).map(|last| last.remove()),
+                Some(_) => self
+                    .kept
+                    .last_entry()
+                    .filter(|last| *last.key() > most)
+                    .map(|last| last.remove()),
                 None => None,
             };
             let Some(stale) = stale else { break };
@@ -454,7 +467,13 @@ impl Snapshots {
 
 impl Snapshot {
     /// Looks at the next values, in the tree and among those that are kept.
-    fn step(&mut self, tree: &mut Tree, number: u64, kept: &BTreeMap<u64, Kept>, room: Room) -> Found {
+    fn step(
+        &mut self,
+        tree: &mut Tree,
+        number: u64,
+        kept: &BTreeMap<u64, Kept>,
+        room: Room,
+    ) -> Found {
         let mut found = Found::default();
         let mut kept = kept.range((Excluded(self.position), Included(self.until))).peekable();
         for looked_at in 0..STEP {
@@ -462,7 +481,9 @@ impl Snapshot {
                 tree.approach_behind(&self.marker);
             }
             let in_tree = match tree.behind(&self.marker) {
-                Some(Some(stored)) => Some(stored).filter(|stored| stored.published() <= self.until),
+                Some(Some(stored)) => {
+                    Some(stored).filter(|stored| stored.published() <= self.until)
+                }
                 // Somebody else's place.
                 Some(None) => {
                     tree.pass(&self.marker);

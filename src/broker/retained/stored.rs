@@ -19,7 +19,8 @@ const FORMAT_SHIFT: u16 = 11;
 const IN_BODY: u16 = 1 << 13;
 const HELD: u16 = 1 << 14;
 
-/// Memory comes in steps of so many bytes, with so many of the allocator's own and the two counters of an [`Arc`].
+/// Memory comes in steps of so many bytes, with so many of the allocator's own and the two counters
+/// of an [`Arc`].
 const STEP: usize = 16;
 const OUTSIDE: usize = 8 + 2 * size_of::<usize>();
 /// Bytes that may be left unused where a shorter payload takes the place of a longer one.
@@ -53,14 +54,15 @@ impl Stored {
         Stored(bytes[..HEAD + name.len()].into())
     }
 
-    /// Becomes another value of the same topic, if nobody shares it and its memory is neither too small for that nor far
-    /// too large. Returns whether it has.
+    /// Becomes another value of the same topic, if nobody shares it and its memory is neither too
+    /// small for that nor far too large. Returns whether it has.
     pub(in crate::broker) fn replace(&mut self, payload: PayloadRef<'_>, published: u64) -> bool {
         let name = self.name_length();
         let start = HEAD + name;
         let end = start + payload.source().len();
         let Some(bytes) = Arc::get_mut(&mut self.0) else { return false };
-        let Some(unused) = bytes.len().checked_sub(end).filter(|unused| *unused <= MOST_UNUSED) else {
+        let Some(unused) = bytes.len().checked_sub(end).filter(|unused| *unused <= MOST_UNUSED)
+        else {
             return false;
         };
         bytes[..HEAD].copy_from_slice(&head(published, name, Some(payload), unused));
@@ -77,7 +79,8 @@ impl Stored {
     /// The payload; an empty one where no value is held.
     pub fn payload(&self) -> PayloadRef<'_> {
         let flags = self.flags();
-        let bytes = &self.0[HEAD + self.name_length()..self.0.len() - usize::from(self.0[HEAD - 1])];
+        let bytes =
+            &self.0[HEAD + self.name_length()..self.0.len() - usize::from(self.0[HEAD - 1])];
         let format = match flags >> FORMAT_SHIFT & 3 {
             0 => Format::Json,
             1 => Format::Xml,
@@ -106,8 +109,8 @@ impl Stored {
         &self.0[HEAD..HEAD + self.name_length()]
     }
 
-    /// Some of the bytes, one of each line of the cache that a small value takes: whoever will look at all of it soon has
-    /// it fetched.
+    /// Some of the bytes, one of each line of the cache that a small value takes: whoever will look
+    /// at all of it soon has it fetched.
     pub(in crate::broker) fn glance(&self) -> u8 {
         let last = self.0.len() - 1;
         self.0[0] ^ self.0[last.min(48)] ^ self.0[last.min(112)]
@@ -156,10 +159,17 @@ mod tests {
                 assert_eq!((stored.topic().as_str(), stored.payload()), (name, payload));
                 assert_eq!((stored.published(), stored.weight()), (u64::MAX - 1, length));
                 assert!(stored.is_held());
-                assert_eq!((stored.0.len() + OUTSIDE) % STEP, 0, "no memory is lost to the allocator");
+                assert_eq!(
+                    (stored.0.len() + OUTSIDE) % STEP,
+                    0,
+                    "no memory is lost to the allocator"
+                );
             }
             let nothing = Stored::nothing(topic.name());
-            assert_eq!((nothing.topic().as_str(), nothing.is_held(), nothing.weight()), (name, false, 0));
+            assert_eq!(
+                (nothing.topic().as_str(), nothing.is_held(), nothing.weight()),
+                (name, false, 0)
+            );
         }
     }
 
@@ -169,15 +179,22 @@ mod tests {
         let payload = |bytes: &'static [u8]| PayloadRef::new(bytes, Format::Json, false);
         let mut stored = Stored::new(topic.name(), payload(b"[1,2]"), 1);
         assert!(stored.replace(payload(b"3"), 2));
-        assert_eq!((stored.payload().source(), stored.published(), stored.weight()), (&b"3"[..], 2, 1));
+        assert_eq!(
+            (stored.payload().source(), stored.published(), stored.weight()),
+            (&b"3"[..], 2, 1)
+        );
         assert!(stored.replace(payload(b"[4,5]"), 3));
         let sending = stored.clone();
         assert!(!stored.replace(payload(b"6"), 4), "somebody is sending it");
         assert_eq!(sending.payload().source(), b"[4,5]");
         drop(sending);
         assert!(stored.replace(payload(b"6"), 4));
-        assert!(!stored.replace(PayloadRef::new(&[b'1'; 100], Format::Json, false), 5), "it is too small");
-        let mut large = Stored::new(topic.name(), PayloadRef::new(&[b'1'; 1_000], Format::Json, false), 1);
+        assert!(
+            !stored.replace(PayloadRef::new(&[b'1'; 100], Format::Json, false), 5),
+            "it is too small"
+        );
+        let mut large =
+            Stored::new(topic.name(), PayloadRef::new(&[b'1'; 1_000], Format::Json, false), 1);
         assert!(!large.replace(payload(b"1"), 2), "it is far too large");
         assert_eq!(large.weight(), 1_000);
     }

@@ -12,11 +12,13 @@ pub struct Subtree {
     pub filter: TopicFilter,
     /// How many of them may hold a value; `None` is no limit beside the broker's.
     pub values: Option<usize>,
-    /// Bytes of their payloads and names, and [`TOPIC_COST`] for each; `None` is no limit beside the broker's. What topics
-    /// above them cost that hold no value themselves counts for the broker's alone.
+    /// Bytes of their payloads and names, and [`TOPIC_COST`] for each; `None` is no limit beside
+    /// the broker's. What topics above them cost that hold no value themselves counts for the
+    /// broker's alone.
     pub bytes: Option<usize>,
-    /// How long a value lives whose publish says nothing about it, in whole seconds: a fraction counts as one. `None` leaves
-    /// it to the rules before, and without one to the next publish or `clear`.
+    /// How long a value lives whose publish says nothing about it, in whole seconds: a fraction
+    /// counts as one. `None` leaves it to the rules before, and without one to the next publish or
+    /// `clear`.
     pub ttl: Option<Duration>,
 }
 
@@ -47,8 +49,12 @@ impl Subtrees {
                 None => of_filters.insert(filter.clone(), vec![place]),
             }
         }
-        let rule =
-            |subtree: Subtree| Rule { ttl: subtree.ttl.map(whole_seconds), subtree, values: 0, bytes: 0 };
+        let rule = |subtree: Subtree| Rule {
+            ttl: subtree.ttl.map(whole_seconds),
+            subtree,
+            values: 0,
+            bytes: 0,
+        };
         Subtrees { rules: subtrees.into_iter().map(rule).collect(), of_filters }
     }
 
@@ -60,7 +66,8 @@ impl Subtrees {
     pub(in crate::broker) fn ttl(&self, topic: TopicName<'_>) -> Option<u32> {
         let mut last = None;
         self.of_filters.each_matching(topic, |places| {
-            last = last.max(places.iter().rev().copied().find(|place| self.rules[*place].ttl.is_some()));
+            last = last
+                .max(places.iter().rev().copied().find(|place| self.rules[*place].ttl.is_some()));
         });
         self.rules[last?].ttl
     }
@@ -77,7 +84,8 @@ impl Subtrees {
             let Rule { subtree, values, bytes: used, .. } = &self.rules[*place];
             let smaller = before.unwrap_or(0);
             before.is_none() && subtree.values.is_some_and(|most| *values >= most)
-                || bytes > smaller && subtree.bytes.is_some_and(|most| used - smaller + bytes > most)
+                || bytes > smaller
+                    && subtree.bytes.is_some_and(|most| used - smaller + bytes > most)
         };
         let mut first: Option<usize> = None;
         self.of_filters.each_matching(topic, |places| {
@@ -101,7 +109,8 @@ impl Subtrees {
         of_filters.each_matching(topic, |places| {
             for place in places {
                 let rule = &mut rules[*place];
-                rule.values = rule.values + usize::from(after.is_some()) - usize::from(before.is_some());
+                rule.values =
+                    rule.values + usize::from(after.is_some()) - usize::from(before.is_some());
                 rule.bytes = rule.bytes + after.unwrap_or(0) - before.unwrap_or(0);
             }
         });
@@ -110,9 +119,9 @@ impl Subtrees {
     /// Whether a rule has no room for anything more.
     pub(in crate::broker) fn any_full(&self) -> bool {
         let reached = |used: usize, most: Option<usize>| most.is_some_and(|most| used >= most);
-        self.rules
-            .iter()
-            .any(|rule| reached(rule.values, rule.subtree.values) || reached(rule.bytes, rule.subtree.bytes))
+        self.rules.iter().any(|rule| {
+            reached(rule.values, rule.subtree.values) || reached(rule.bytes, rule.subtree.bytes)
+        })
     }
 }
 

@@ -1,7 +1,8 @@
 //! Topics and their last values.
 //!
-//! Topics are found by their whole name in one map, whatever their depth, and linked to their parents so that a
-//! subtree can be read. A topic is in the tree while it, or something below it, holds a value.
+//! Topics are found by their whole name in one map, whatever their depth, and linked to their
+//! parents so that a subtree can be read. A topic is in the tree while it, or something below it,
+//! holds a value.
 
 mod names;
 mod nodes;
@@ -29,8 +30,8 @@ pub(in crate::broker) use prefetch::{AHEAD, Prefetch};
 pub struct StoreLimits {
     /// Topics that hold a value. Default 10,000,000.
     pub values: usize,
-    /// Bytes of their payloads and names, and [`TOPIC_COST`] for each of them and for each topic above them that holds no
-    /// value itself. Default 4 GiB.
+    /// Bytes of their payloads and names, and [`TOPIC_COST`] for each of them and for each topic
+    /// above them that holds no value itself. Default 4 GiB.
     pub bytes: usize,
 }
 
@@ -57,7 +58,8 @@ pub(in crate::broker) struct Marker(u32);
 
 /// Topics above another at most.
 const MOST_ABOVE: usize = MAX_TOPIC_SEGMENTS;
-/// Links of the order of publication that [`Tree::recent`] follows at most: readers have their places there too.
+/// Links of the order of publication that [`Tree::recent`] follows at most: readers have their
+/// places there too.
 const MOST_RECENT: usize = 16_384;
 
 /// The topics above another, the topmost first.
@@ -149,7 +151,8 @@ impl Tree {
     fn insert(&mut self, topic: TopicName<'_>, hash: NameHash, stored: Stored) -> TopicId {
         // Most topics have a parent already.
         let name = topic.as_str();
-        let above = name.rsplit_once('/').map(|(above, _)| self.named(above, self.names.hash(above)));
+        let above =
+            name.rsplit_once('/').map(|(above, _)| self.named(above, self.names.hash(above)));
         let parent = match above {
             None => ROOT,
             Some(Some(parent)) => parent,
@@ -158,17 +161,20 @@ impl Tree {
         self.insert_below(parent, hash, stored)
     }
 
-    /// The place of a topic's parent; every ancestor that is missing is made, the topmost before the others.
+    /// The place of a topic's parent; every ancestor that is missing is made, the topmost before
+    /// the others.
     fn place_above(&mut self, name: &str) -> TopicId {
         let above = self.above(name);
         let mut parent = above.lowest;
         for (end, hash) in above.missing() {
-            parent = self.insert_below(parent, *hash, Stored::nothing(TopicName::judged(&name[..*end])));
+            parent =
+                self.insert_below(parent, *hash, Stored::nothing(TopicName::judged(&name[..*end])));
         }
         parent
     }
 
-    /// Which ancestors of a topic are there. Those are the topmost ones, for whoever is there has a parent.
+    /// Which ancestors of a topic are there. Those are the topmost ones, for whoever is there has a
+    /// parent.
     fn above(&self, name: &str) -> Above {
         let mut above =
             Above { all: [(0, NameHash::default()); MOST_ABOVE], count: 0, known: 0, lowest: ROOT };
@@ -223,7 +229,8 @@ impl Tree {
         bytes <= room && (id.is_some() || self.has_room_for(topic, room - bytes))
     }
 
-    /// Whether a topic that is not in the tree costs no more than `room`, with what has to be made above it.
+    /// Whether a topic that is not in the tree costs no more than `room`, with what has to be made
+    /// above it.
     fn has_room_for(&self, topic: TopicName<'_>, room: usize) -> bool {
         let name = topic.as_str();
         let ancestors = name.match_indices('/').map(|(end, _)| node_cost(end));
@@ -247,7 +254,11 @@ impl Tree {
     }
 
     /// Stores the last value of a topic that may not be in the tree yet. Returns its place.
-    pub(in crate::broker) fn store_new(&mut self, topic: TopicName<'_>, payload: PayloadRef<'_>) -> TopicId {
+    pub(in crate::broker) fn store_new(
+        &mut self,
+        topic: TopicName<'_>,
+        payload: PayloadRef<'_>,
+    ) -> TopicId {
         let hash = self.names.hash(topic.as_str());
         if let Some(id) = self.named(topic.as_str(), hash) {
             self.store(id, payload, false);
@@ -267,13 +278,15 @@ impl Tree {
         self.bytes += payload.source().len();
     }
 
-    /// Counts publications whose values are not stored, because the next one takes their place at once.
+    /// Counts publications whose values are not stored, because the next one takes their place at
+    /// once.
     pub(in crate::broker) fn count(&mut self, id: TopicId, publications: u64) {
         self.published += publications;
         self.nodes[id.0].messages += publications;
     }
 
-    /// Stores the last value of a topic. Returns the one before if `keep`; otherwise its memory may be used again.
+    /// Stores the last value of a topic. Returns the one before if `keep`; otherwise its memory may
+    /// be used again.
     pub(in crate::broker) fn store(
         &mut self,
         id: TopicId,
@@ -306,15 +319,17 @@ impl Tree {
         self.names.reserve(topics);
     }
 
-    /// Puts a value back that was stored before the broker was started, before everything else. Its place in the order of
-    /// publication is what [`put_in_order`](Self::put_in_order) makes of what is returned.
+    /// Puts a value back that was stored before the broker was started, before everything else. Its
+    /// place in the order of publication is what [`put_in_order`](Self::put_in_order) makes of what
+    /// is returned.
     pub(in crate::broker) fn restore(
         &mut self,
         topic: TopicName<'_>,
         payload: PayloadRef<'_>,
         published: u64,
     ) -> Restored {
-        let (hash, stored) = (self.names.hash(topic.as_str()), Stored::new(topic, payload, published));
+        let (hash, stored) =
+            (self.names.hash(topic.as_str()), Stored::new(topic, payload, published));
         let id = match self.named(topic.as_str(), hash) {
             Some(id) => {
                 self.nodes[id.0].stored = Some(stored);
@@ -336,10 +351,11 @@ impl Tree {
         self.published = self.published.max(restored.last().map_or(0, |newest| newest.published));
     }
 
-    /// The topics that were published last, the newest first, with how many messages were stored there. Those beyond many readers
-    /// are left out.
+    /// The topics that were published last, the newest first, with how many messages were stored
+    /// there. Those beyond many readers are left out.
     pub(in crate::broker) fn recent(&self) -> impl Iterator<Item = (&Stored, u64)> {
-        let members = std::iter::successors(self.order.newest(), |member| self.order.before(*member));
+        let members =
+            std::iter::successors(self.order.newest(), |member| self.order.before(*member));
         // A marker has no node, or one without a value.
         members.take(MOST_RECENT).filter_map(|member| {
             let node = self.nodes.get(member)?;
@@ -354,7 +370,10 @@ impl Tree {
     }
 
     /// Forgets the last value of a topic, and returns it.
-    pub(in crate::broker) fn clear<'a>(&mut self, topic: impl Into<TopicName<'a>>) -> Option<Stored> {
+    pub(in crate::broker) fn clear<'a>(
+        &mut self,
+        topic: impl Into<TopicName<'a>>,
+    ) -> Option<Stored> {
         let topic = topic.into();
         let id = self.find(topic)?;
         self.nodes[id.0].held()?;
@@ -366,7 +385,8 @@ impl Tree {
         Some(stored)
     }
 
-    /// Takes a topic out of the tree if neither it nor anything below it holds a value, and then its parents.
+    /// Takes a topic out of the tree if neither it nor anything below it holds a value, and then
+    /// its parents.
     pub(in crate::broker) fn prune(&mut self, id: TopicId) {
         let mut at = id.0;
         // The first that was taken out, and the hashes of those above it, once they are needed.
@@ -453,8 +473,8 @@ impl Tree {
         self.route_sets.remember(bytes);
     }
 
-    /// Where a topic's messages go, found again only after a change of the subscriptions, or when too much is remembered. A
-    /// topic that holds no value has no place.
+    /// Where a topic's messages go, found again only after a change of the subscriptions, or when
+    /// too much is remembered. A topic that holds no value has no place.
     pub(in crate::broker) fn route_set(
         &mut self,
         id: Option<TopicId>,

@@ -91,7 +91,10 @@ pub(in crate::broker) fn share_equally(batch: &mut Batch, routes: &[Route]) -> V
         batch.want(route.dialect, Wanted::All);
     }
     let messages = batch.messages().len();
-    routes.iter().map(|route| Recipient { route: *route, selection: Selection::Whole, messages }).collect()
+    routes
+        .iter()
+        .map(|route| Recipient { route: *route, selection: Selection::Whole, messages })
+        .collect()
 }
 
 impl Route {

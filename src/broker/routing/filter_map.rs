@@ -1,9 +1,10 @@
 //! What belongs to topic filters, found by the topics that they match.
 //!
-//! All filters of one shape, with their `+` at the same places of as many segments, match a topic if the same of its segments
-//! are theirs. So for each shape that is in use there is one key to look for: the sum of what each of those segments adds to
-//! it, which is the sum of the first segments without those at the places of a `+`. A lookup takes each segment of the topic
-//! once, and then a step for each shape, however many filters there are and whether they match or not.
+//! All filters of one shape, with their `+` at the same places of as many segments, match a topic
+//! if the same of its segments are theirs. So for each shape that is in use there is one key to
+//! look for: the sum of what each of those segments adds to it, which is the sum of the first
+//! segments without those at the places of a `+`. A lookup takes each segment of the topic once,
+//! and then a step for each shape, however many filters there are and whether they match or not.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
@@ -17,8 +18,8 @@ const DEEPEST: usize = MAX_TOPIC_SEGMENTS + 1;
 #[derive(Debug)]
 pub(in crate::broker) struct FilterMap<T> {
     entries: HashMap<u64, Box<Entry<T>>, BuildHasherDefault<AsItIs>>,
-    /// The shapes of the filters, the least specific first: the shorter ones, and of two that are as long the one that has a
-    /// `+` where they differ first.
+    /// The shapes of the filters, the least specific first: the shorter ones, and of two that are
+    /// as long the one that has a `+` where they differ first.
     shapes: Vec<LiveShape>,
     keys: Keys,
 }
@@ -82,7 +83,8 @@ impl Hasher for AsItIs {
 impl Keys {
     fn new() -> Keys {
         let hasher = RandomState::new();
-        // Neither it nor the difference of two of its powers may be a multiple of a large power of two.
+        // Neither it nor the difference of two of its powers may be a multiple of a large power of
+        // two.
         let multiplier = hasher.hash_one("multiplier") << 3 | 5;
         Keys { hasher, multiplier }
     }
@@ -119,7 +121,8 @@ impl Keys {
 }
 
 impl Sums {
-    /// What the segments of a topic add that a filter of this shape names. The topic must be deep enough for it.
+    /// What the segments of a topic add that a filter of this shape names. The topic must be deep
+    /// enough for it.
     fn named_by(&self, shape: Shape) -> u64 {
         let mut sum = self.first[shape.depth()];
         let places = shape.wildcards();
@@ -128,7 +131,11 @@ impl Sums {
             sum = sum.wrapping_sub(self.of[most.trailing_zeros() as usize]);
             most &= most - 1;
         }
-        if places >> u64::BITS & 1 == 1 { sum.wrapping_sub(self.of[u64::BITS as usize]) } else { sum }
+        if places >> u64::BITS & 1 == 1 {
+            sum.wrapping_sub(self.of[u64::BITS as usize])
+        } else {
+            sum
+        }
     }
 }
 
@@ -167,7 +174,8 @@ impl<T> FilterMap<T> {
         match self.place_of(shape) {
             Ok(place) => self.shapes[place].filters += 1,
             Err(place) => {
-                self.shapes.insert(place, LiveShape { shape, key: self.keys.of_shape(shape), filters: 1 });
+                self.shapes
+                    .insert(place, LiveShape { shape, key: self.keys.of_shape(shape), filters: 1 });
             }
         }
     }
@@ -201,8 +209,8 @@ impl<T> FilterMap<T> {
         removed
     }
 
-    /// Takes what belongs to the filters that match a topic, the least specific first. Returns how many segments of filters
-    /// were compared.
+    /// Takes what belongs to the filters that match a topic, the least specific first. Returns how
+    /// many segments of filters were compared.
     pub(in crate::broker) fn each_matching<'a>(
         &'a self,
         topic: TopicName<'_>,
@@ -275,7 +283,10 @@ mod tests {
             [vec![2], vec![1], vec![]]
         );
         assert_eq!((map.remove(&filter("a/c")), map.remove(&filter("a/c"))), (Some(1), None));
-        assert_eq!((map.get_mut(&filter("a/d")).copied(), map.get_mut(&filter("a/c"))), (Some(3), None));
+        assert_eq!(
+            (map.get_mut(&filter("a/d")).copied(), map.get_mut(&filter("a/c"))),
+            (Some(3), None)
+        );
         assert_eq!((map.remove(&filter("a/d")), map.remove(&filter("a/b"))), (Some(3), Some(2)));
         assert_eq!((map.entries.len(), map.shapes()), (0, 0));
     }
@@ -306,7 +317,8 @@ mod tests {
     }
 
     proptest! {
-        /// What is found is what matches, in the order of how specific it is, whatever comes and goes and collides.
+        /// What is found is what matches, in the order of how specific it is, whatever comes and
+        /// goes and collides.
         #[test]
         fn a_filter_map_finds_what_matches(
             steps in prop::collection::vec(filters(), 0..60),

@@ -1,8 +1,8 @@
 //! Which connection uses which patterns of `+`, and how many more it may use.
 //!
-//! Each pattern that anybody uses costs every message to a new topic a step, so they are counted for the whole broker. Each is
-//! counted against one of the connections that use it, so that none of them can fill the broker: the first that did, and where
-//! it does no more, another.
+//! Each pattern that anybody uses costs every message to a new topic a step, so they are counted
+//! for the whole broker. Each is counted against one of the connections that use it, so that none
+//! of them can fill the broker: the first that did, and where it does no more, another.
 
 use std::collections::{BTreeMap, HashMap, hash_map};
 
@@ -39,21 +39,28 @@ impl Patterns {
     /// Why not, and what to do.
     pub(in crate::broker) fn has_room_for(&self, slot: Slot, shape: Shape) -> Result<(), String> {
         let users = self.users.get(&shape);
-        if !shape.has_wildcard() || users.is_some_and(|users| users.subscriptions.contains_key(&slot)) {
+        if !shape.has_wildcard()
+            || users.is_some_and(|users| users.subscriptions.contains_key(&slot))
+        {
             return Ok(());
         }
-        let (used, owned) = self.holders.get(&slot).map_or((0, 0), |holder| (holder.used, holder.owned));
+        let (used, owned) =
+            self.holders.get(&slot).map_or((0, 0), |holder| (holder.used, holder.owned));
         if used >= MAX_PATTERNS {
             return Err(format!(
-                "the subscriptions of this connection have \"+\" at {MAX_PATTERNS} different sets of places, as many as \
-                 they may; cancel some, subscribe to a topic above several of them, or use another connection"
+                "the subscriptions of this connection have \"+\" at {MAX_PATTERNS} different sets \
+                 of places, as many as \
+                 they may; cancel some, subscribe to a topic above several of them, or use another \
+                 connection"
             ));
         }
         let all = self.users.len();
         if users.is_none() && (all >= MAX_SHAPES_OF_BROKER || owned >= allowed(all - owned)) {
             return Err(format!(
-                "the subscriptions of all connections have \"+\" at {all} different sets of places, of {MAX_SHAPES_OF_BROKER} \
-                 at most, and this connection has its part of those that are left; subscribe to a topic above several of \
+                "the subscriptions of all connections have \"+\" at {all} different sets of \
+                 places, of {MAX_SHAPES_OF_BROKER} \
+                 at most, and this connection has its part of those that are left; subscribe to a \
+                 topic above several of \
                  them, cancel some, or put the \"+\" where another subscription has them"
             ));
         }
@@ -106,9 +113,10 @@ impl Patterns {
     }
 }
 
-/// How many patterns may be counted against a connection where `others` are counted against others. What is left shrinks with
-/// the square of what there is, so many greedy connections take little each: after `n` of them one part in `1 + n / 16` is left,
-/// where half of what is left for each would leave nothing after thirty.
+/// How many patterns may be counted against a connection where `others` are counted against others.
+/// What is left shrinks with the square of what there is, so many greedy connections take little
+/// each: after `n` of them one part in `1 + n / 16` is left, where half of what is left for each
+/// would leave nothing after thirty.
 fn allowed(others: usize) -> usize {
     let left = MAX_SHAPES_OF_BROKER.saturating_sub(others);
     (MAX_PATTERNS * left * left / (MAX_SHAPES_OF_BROKER * MAX_SHAPES_OF_BROKER)).max(1)
@@ -126,7 +134,8 @@ mod tests {
         TopicFilter::parse(&filter.join("/")).unwrap().shape()
     }
 
-    /// Takes patterns from `first` on until there are `most` or one is refused. Returns how many it took.
+    /// Takes patterns from `first` on until there are `most` or one is refused. Returns how many it
+    /// took.
     fn take(all: &mut Patterns, slot: Slot, first: usize, most: usize) -> usize {
         let mut taken = 0;
         while taken < most && all.has_room_for(slot, pattern(first + taken)).is_ok() {
@@ -155,8 +164,9 @@ mod tests {
         let mut all = Patterns::default();
         assert_eq!((take(&mut all, 1, 1, 9), take(&mut all, 2, 5, 9)), (9, 9));
         all.add(2, pattern(5));
-        let owned =
-            |all: &Patterns| [1, 2].map(|slot| all.holders.get(&slot).map_or(0, |holder| holder.owned));
+        let owned = |all: &Patterns| {
+            [1, 2].map(|slot| all.holders.get(&slot).map_or(0, |holder| holder.owned))
+        };
         assert_eq!(owned(&all), [9, 4]);
         (1..=9).for_each(|number| all.remove(1, pattern(number)));
         assert_eq!(owned(&all), [0, 9]);

@@ -1,6 +1,7 @@
 //! Where the messages of topics go, each way known once.
 //!
-//! A million topics may go the same way, so a topic remembers the number of its set of routes and not the set.
+//! A million topics may go the same way, so a topic remembers the number of its set of routes and
+//! not the set.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,20 +14,23 @@ const PASSING_TOPICS: usize = 1_024;
 /// Routes that are remembered at least, and where nothing else is said: 16 MiB, and 64 MiB.
 const LEAST_ROUTES: usize = 1 << 20;
 const DEFAULT_ROUTES: usize = 4 << 20;
-/// Sets that are remembered: forgetting them is one step of the dispatcher, and this many take about two milliseconds.
+/// Sets that are remembered: forgetting them is one step of the dispatcher, and this many take
+/// about two milliseconds.
 const MOST_SETS: usize = 32_768;
 /// A set takes as much as so many routes more.
 const SET_COST: usize = 6;
 
-/// The number of a set, and when it was given: the numbers from before a change of the subscriptions mean nothing.
+/// The number of a set, and when it was given: the numbers from before a change of the
+/// subscriptions mean nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::broker) struct RouteSet {
     number: u32,
     generation: u32,
 }
 
-/// The sets that are in use since the last change of the subscriptions, or since they became too many: each topic below one that
-/// all subscribe to may have a set of its own with all of them in it.
+/// The sets that are in use since the last change of the subscriptions, or since they became too
+/// many: each topic below one that all subscribe to may have a set of its own with all of them in
+/// it.
 #[derive(Debug)]
 pub(in crate::broker) struct RouteSets {
     sets: Vec<Arc<[Route]>>,
@@ -104,7 +108,8 @@ impl RouteSets {
         self.remembered
     }
 
-    /// Forgets all sets. Returns whether the numbers begin anew, so that even old ones have to be forgotten everywhere.
+    /// Forgets all sets. Returns whether the numbers begin anew, so that even old ones have to be
+    /// forgotten everywhere.
     pub(in crate::broker) fn forget(&mut self) -> bool {
         self.sets.clear();
         self.numbers.clear();

@@ -31,7 +31,8 @@ pub(in crate::broker) enum Way {
     Latest(u32),
 }
 
-/// Where a topic's messages go: one for each connection, however many of its subscriptions overlap there.
+/// Where a topic's messages go: one for each connection, however many of its subscriptions overlap
+/// there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::broker) struct Route {
     pub(in crate::broker) slot: Slot,
@@ -73,11 +74,16 @@ impl Subscriptions {
     ///
     /// # Errors
     /// Why not, and what to do.
-    pub(in crate::broker) fn has_room_for(&self, slot: Slot, filter: &TopicFilter) -> Result<(), String> {
+    pub(in crate::broker) fn has_room_for(
+        &self,
+        slot: Slot,
+        filter: &TopicFilter,
+    ) -> Result<(), String> {
         self.patterns.has_room_for(slot, filter.shape())
     }
 
-    /// Adds one, in the place of the one that the connection has for the same filter. Returns whether it is new.
+    /// Adds one, in the place of the one that the connection has for the same filter. Returns
+    /// whether it is new.
     pub(in crate::broker) fn add(&mut self, subscription: Subscription) -> bool {
         let (slot, shape) = (subscription.slot, subscription.filter.shape());
         let is_new = match self.filters.get_mut(&subscription.filter) {
@@ -110,21 +116,28 @@ impl Subscriptions {
     }
 
     /// Every subscription that matches a topic, the least specific first.
-    pub(in crate::broker) fn matching<'a>(&self, topic: impl Into<TopicName<'a>>) -> Vec<&Subscription> {
+    pub(in crate::broker) fn matching<'a>(
+        &self,
+        topic: impl Into<TopicName<'a>>,
+    ) -> Vec<&Subscription> {
         self.search(topic.into()).0
     }
 
     /// The same, and what it took.
     fn search(&self, topic: TopicName<'_>) -> (Vec<&Subscription>, Search) {
         let mut found = Vec::new();
-        let compared = self.filters.each_matching(topic, |subscribers| found.extend(&subscribers.all));
+        let compared =
+            self.filters.each_matching(topic, |subscribers| found.extend(&subscribers.all));
         let search = Search { found: found.len(), compared };
         (found, search)
     }
 
-    /// Where messages to a topic go, and what it took to find out. Of one connection's overlapping subscriptions the
-    /// most specific decides the format.
-    pub(in crate::broker) fn routes<'a>(&self, topic: impl Into<TopicName<'a>>) -> (Vec<Route>, Search) {
+    /// Where messages to a topic go, and what it took to find out. Of one connection's overlapping
+    /// subscriptions the most specific decides the format.
+    pub(in crate::broker) fn routes<'a>(
+        &self,
+        topic: impl Into<TopicName<'a>>,
+    ) -> (Vec<Route>, Search) {
         let (matching, search) = self.search(topic.into());
         let mut routes: Vec<Route> = matching
             .iter()
@@ -156,7 +169,8 @@ impl Subscribers {
         }
         self.all.push(subscription);
         if self.places.is_none() && self.all.len() > FEW {
-            let places = self.all.iter().enumerate().map(|(place, subscription)| (subscription.slot, place));
+            let places =
+                self.all.iter().enumerate().map(|(place, subscription)| (subscription.slot, place));
             self.places = Some(places.collect());
         }
         true
@@ -238,7 +252,8 @@ mod tests {
         assert_eq!((routes.len(), search), (1, Search { found: 100, compared: 1_600 }));
     }
 
-    /// The subscriptions as they would be kept with a node for each segment: what the map must agree with.
+    /// The subscriptions as they would be kept with a node for each segment: what the map must
+    /// agree with.
     #[derive(Debug, Default)]
     struct Trie {
         root: Branch,
@@ -251,13 +266,18 @@ mod tests {
     }
 
     impl Trie {
-        /// Adds one, in the place of the one that the connection has for the same filter. Returns whether it is new.
+        /// Adds one, in the place of the one that the connection has for the same filter. Returns
+        /// whether it is new.
         fn add(&mut self, subscription: Subscription) -> bool {
             let mut branch = &mut self.root;
             for segment in subscription.filter.segments() {
                 branch = branch.longer.entry(segment.into()).or_default();
             }
-            match branch.subscriptions.iter_mut().find(|existing| existing.slot == subscription.slot) {
+            match branch
+                .subscriptions
+                .iter_mut()
+                .find(|existing| existing.slot == subscription.slot)
+            {
                 Some(existing) => {
                     *existing = subscription;
                     false
@@ -316,14 +336,13 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<(Slot, String, bool)>> {
         let segment = prop_oneof!["[ab]", Just("+".to_owned())];
         let filter = prop::collection::vec(segment, 1..5).prop_map(|segments| segments.join("/"));
-        let filter =
-            (filter, prop_oneof![Just("#"), Just("/"), Just("/#"), Just("")]).prop_map(|(filter, end)| {
-                match end {
-                    "" => filter,
-                    "/#" => filter + "/#",
-                    whole => whole.to_owned(),
-                }
-            });
+        let filter = (filter, prop_oneof![Just("#"), Just("/"), Just("/#"), Just("")]).prop_map(
+            |(filter, end)| match end {
+                "" => filter,
+                "/#" => filter + "/#",
+                whole => whole.to_owned(),
+            },
+        );
         prop::collection::vec((0..30_u32, filter, prop::bool::weighted(0.8)), 0..120)
     }
 

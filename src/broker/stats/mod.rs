@@ -1,5 +1,5 @@
-//! What the broker counts: one table, from which the counters, their snapshot, the answer to a `stats` and the
-//! documents come.
+//! What the broker counts: one table, from which the counters, their snapshot, the answer to a
+//! `stats` and the documents come.
 
 mod report;
 
@@ -116,11 +116,13 @@ macro_rules! metrics {
             pub(super) published_in: [u64; Format::ALL.len()],
         }
 
-        /// A snapshot of everything that is counted, since the broker started unless said otherwise.
+        /// A snapshot of everything that is counted, since the broker started unless said
+        /// otherwise.
         ///
         /// ```no_run
         /// let broker = babelmq::Broker::start(babelmq::Config::default())?;
-        /// println!("{} messages, {} open connections", broker.stats().published, broker.stats().open);
+        /// let stats = broker.stats();
+        /// println!("{} messages, {} open connections", stats.published, stats.open);
         /// # Ok::<(), babelmq::StartError>(())
         /// ```
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,7 +133,8 @@ macro_rules! metrics {
             $(#[doc = $now_help] pub $now: u64,)*
             /// Messages published by format, in the order of [`Format::ALL`].
             pub published_in: [u64; Format::ALL.len()],
-            /// How long the oldest change that is not in the store has been waiting; 0 where there is none, or no store.
+            /// How long the oldest change that is not in the store has been waiting; 0 where there
+            /// is none, or no store.
             pub unsaved: Duration,
             /// Bytes of memory that the broker may use, all in all.
             pub memory_budget: u64,
@@ -178,20 +181,25 @@ metrics! {
         turned_away: Counter, Connections, "Connections turned away at a limit.";
         refused: Counter, Requests, "Requests refused, messages and frames alike.";
         frame_timeouts: Counter, Frames, "Frames that were begun and not finished in time.";
-        write_timeouts: Counter, Connections, "Clients that took too little of what was written to them for too long.";
+        write_timeouts: Counter, Connections, "Clients that took too little of what was written to \
+        them for too long.";
         vanished: Counter, Connections, "Clients that the keepalive found gone.";
         bytes_in: Counter, Bytes, "Bytes received.";
         bytes_out: Counter, Bytes, "Bytes sent.";
-        translated: Counter, Messages, "Messages encoded for subscribers of another format, or another dialect, than they were published in; however many share a translation, it is one.";
-        encoding_failures: Counter, Messages, "Messages that could not be encoded although they were judged: a bug if it is not 0.";
-        panics: Counter, Failures, "Sessions and writers that ended by a panic: a bug if it is not 0.";
+        translated: Counter, Messages, "Messages encoded for subscribers of another format, or \
+        another dialect, than they were published in; however many share a translation, it is one.";
+        encoding_failures: Counter, Messages, "Messages that could not be encoded although they \
+        were judged: a bug if it is not 0.";
+        panics: Counter, Failures, "Sessions and writers that ended by a panic: a bug if it is not \
+        0.";
     }
     dispatcher {
         published: Counter, Messages, "Messages published.";
         delivered: Counter, Messages, "Messages put into outboxes, counted for each subscriber.";
         snapshot_values: Counter, Values, "Stored values sent to new subscribers.";
         slow_consumers: Counter, Connections, "Subscribers cut off because they did not keep up.";
-        dropped: Counter, Messages, "Messages that subscriptions with `drop-oldest` or `latest` let go for newer ones.";
+        dropped: Counter, Messages, "Messages that subscriptions with `drop-oldest` or `latest` \
+        let go for newer ones.";
         store_refused: Counter, Messages, "Messages refused because the store is full.";
         expired: Counter, Values, "Values whose time to live was over.";
     }
@@ -199,11 +207,14 @@ metrics! {
         subscriptions: Gauge, Subscriptions, "Subscriptions that exist.";
         topics: Gauge, Topics, "Topics that hold a value.";
         stored_bytes: Gauge, Bytes, "Bytes of the values that are stored.";
-        stored_cost: Gauge, Bytes, "The same with what their topics cost, as it counts for the limit of stored bytes.";
-        unsaved_clears: Gauge, Topics, "Topics that were cleared and that the store may still have.";
+        stored_cost: Gauge, Bytes, "The same with what their topics cost, as it counts for the \
+        limit of stored bytes.";
+        unsaved_clears: Gauge, Topics, "Topics that were cleared and that the store may still \
+        have.";
     }
     derived {
-        unsaved_ms: Gauge, Milliseconds, "How long the oldest change that is not in the store has been waiting; 0 where there is none, or no store.",
+        unsaved_ms: Gauge, Milliseconds, "How long the oldest change that is not in the store has \
+        been waiting; 0 where there is none, or no store.",
             |stats: &Stats| u64::try_from(stats.unsaved.as_millis()).unwrap_or(u64::MAX);
     }
 }

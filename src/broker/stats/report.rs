@@ -56,16 +56,21 @@ impl Report {
             + self.subscribers.len() * (size_of::<SubscriberReport>() + TEXTS)
     }
 
-    /// The `message` of the answer, with what sessions and writers count and the memory of the process, in bytes.
+    /// The `message` of the answer, with what sessions and writers count and the memory of the
+    /// process, in bytes.
     pub fn complete(mut self, counters: &Counters, memory: u64) -> Value {
         counters.fill(&mut self.stats);
         let uptime = counters.started.0.elapsed();
-        let counters = METRICS.iter().zip(self.stats.values()).map(|(m, value)| (m.name.into(), int(value)));
+        let counters =
+            METRICS.iter().zip(self.stats.values()).map(|(m, value)| (m.name.into(), int(value)));
         let Stats { published_in, memory_budget, memory_claimed, .. } = self.stats;
-        let claimed =
-            Use::ALL.iter().zip(memory_claimed).map(|(this, bytes)| (this.name().into(), int(bytes)));
+        let claimed = Use::ALL
+            .iter()
+            .zip(memory_claimed)
+            .map(|(this, bytes)| (this.name().into(), int(bytes)));
         let budget = [("total".into(), int(memory_budget))].into_iter().chain(claimed).collect();
-        let formats = Format::ALL.iter().zip(published_in).map(|(f, count)| (f.name().into(), int(count)));
+        let formats =
+            Format::ALL.iter().zip(published_in).map(|(f, count)| (f.name().into(), int(count)));
         dict([
             ("version", env!("CARGO_PKG_VERSION").into()),
             ("uptime", uptime.as_secs_f64().into()),
@@ -76,7 +81,9 @@ impl Report {
             ("topics", Value::List(self.topics.into_iter().map(TopicReport::into_value).collect())),
             (
                 "subscribers",
-                Value::List(self.subscribers.into_iter().map(SubscriberReport::into_value).collect()),
+                Value::List(
+                    self.subscribers.into_iter().map(SubscriberReport::into_value).collect(),
+                ),
             ),
         ])
     }

@@ -1,4 +1,5 @@
-//! `crossbeam-channel`, as much of it as the broker uses, on the model checker's lock and condition variable.
+//! `crossbeam-channel`, as much of it as the broker uses, on the model checker's lock and condition
+//! variable.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -62,7 +63,11 @@ impl<T> Receiver<T> {
     pub(in crate::broker) fn try_recv(&self) -> Result<T, TryRecvError> {
         let mut inner = self.0.inner.lock();
         let Some(item) = inner.waiting.pop_front() else {
-            return Err(if inner.senders == 0 { TryRecvError::Disconnected } else { TryRecvError::Empty });
+            return Err(if inner.senders == 0 {
+                TryRecvError::Disconnected
+            } else {
+                TryRecvError::Empty
+            });
         };
         drop(inner);
         self.0.changed.notify_all();

@@ -1,4 +1,5 @@
-//! `parking_lot`'s lock and condition variable, as much of them as the broker uses, on the model checker's.
+//! `parking_lot`'s lock and condition variable, as much of them as the broker uses, on the model
+//! checker's.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
@@ -31,7 +32,8 @@ impl Condvar {
     }
 
     pub(in crate::broker) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-        guard.0 = guard.0.take().map(|held| self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
+        guard.0 =
+            guard.0.take().map(|held| self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(in crate::broker) fn notify_all(&self) {

@@ -1,7 +1,8 @@
 //! What the threads of a broker meet at: channels, locks, atomics, the clock.
 //!
-//! They come from here so that a model checker can take their place: with `--cfg shuttle` each of them is a point at which
-//! any other thread may go on, and `make model` tries many orders (see `model`).
+//! They come from here so that a model checker can take their place: with `--cfg shuttle` each of
+//! them is a point at which any other thread may go on, and `make model` tries many orders (see
+//! `model`).
 
 mod spin_wait;
 mod wakeup;
@@ -16,7 +17,9 @@ mod system {
     pub(in crate::broker) use std::thread::yield_now;
     pub(in crate::broker) use std::time::Instant;
 
-    pub(in crate::broker) use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, unbounded};
+    pub(in crate::broker) use crossbeam_channel::{
+        Receiver, RecvError, Sender, TryRecvError, unbounded,
+    };
     pub(in crate::broker) use parking_lot::{Condvar, Mutex};
 }
 

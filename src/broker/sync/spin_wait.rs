@@ -1,12 +1,15 @@
 //! Waiting for a channel: for a moment awake, then asleep.
 //!
-//! Being woken takes longer than anything else on a message's way, so who expects the next message soon looks for it a few
-//! times before it sleeps. Who was wrong about that stops looking; so many idle threads never look at the same time.
+//! Being woken takes longer than anything else on a message's way, so who expects the next message
+//! soon looks for it a few times before it sleeps. Who was wrong about that stops looking; so many
+//! idle threads never look at the same time.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::broker::sync::{AtomicUsize, Instant, Receiver, RecvError, TryRecvError, spin_loop, yield_now};
+use crate::broker::sync::{
+    AtomicUsize, Instant, Receiver, RecvError, TryRecvError, spin_loop, yield_now,
+};
 
 /// How often to look before sleeping.
 const LOOKS: u32 = 256;

@@ -1,8 +1,9 @@
 //! Whose turn it is to write what waits in an outbox.
 //!
-//! A busy subscriber has a thread that waits for its outbox, and nobody else need be told. One of many that are mostly silent
-//! has none; the first delivery of several then calls for a writer, and the writer looks once more before it rests. Both ends
-//! change one number, each in one step, so one of them always sees what the other did.
+//! A busy subscriber has a thread that waits for its outbox, and nobody else need be told. One of
+//! many that are mostly silent has none; the first delivery of several then calls for a writer, and
+//! the writer looks once more before it rests. Both ends change one number, each in one step, so
+//! one of them always sees what the other did.
 
 use std::sync::atomic::Ordering;
 
@@ -36,7 +37,8 @@ impl Wakeup {
         self.0.swap(BUSY, Ordering::AcqRel);
     }
 
-    /// Ends a turn, unless something has come since it began; then it goes on, and that is seen in it.
+    /// Ends a turn, unless something has come since it began; then it goes on, and that is seen in
+    /// it.
     pub(in crate::broker) fn end(&self) -> bool {
         if self.0.compare_exchange(BUSY, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             return true;

@@ -13,7 +13,8 @@ use crate::codec::Message;
 use crate::middleware::{Arrival, Client, Publish, QueueError, Subscribe};
 use crate::protocol::{Topic, TopicFilter, Value};
 
-/// Messages that may be on their way to the slowest subscriber. More would measure how long queues are.
+/// Messages that may be on their way to the slowest subscriber. More would measure how long queues
+/// are.
 const WINDOW: u64 = 1_000;
 /// Who has to wait takes in what the broker says for so long at a time.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -72,12 +73,16 @@ pub(super) fn run(args: &Args, progress: &ProgressBar) -> Result<Measured, Queue
         let subscribing: Vec<_> = subscribers
             .into_iter()
             .enumerate()
-            .map(|(index, client)| scope.spawn(move || course.guard(course.subscriber(client, index))))
+            .map(|(index, client)| {
+                scope.spawn(move || course.guard(course.subscriber(client, index)))
+            })
             .collect();
         let publishing: Vec<_> = publishers
             .into_iter()
             .enumerate()
-            .map(|(index, client)| scope.spawn(move || course.guard(course.publisher(client, index as u64))))
+            .map(|(index, client)| {
+                scope.spawn(move || course.guard(course.publisher(client, index as u64)))
+            })
             .collect();
         let mut measured = Measured {
             published: 0,
@@ -156,10 +161,17 @@ impl Course<'_> {
         Ok(self.started.elapsed())
     }
 
-    /// Waits until message `number` may be sent: its time has come, and no subscriber is too far behind.
-    fn wait(&self, client: &mut Client, number: u64, due: Option<Instant>) -> Result<(), QueueError> {
+    /// Waits until message `number` may be sent: its time has come, and no subscriber is too far
+    /// behind.
+    fn wait(
+        &self,
+        client: &mut Client,
+        number: u64,
+        due: Option<Instant>,
+    ) -> Result<(), QueueError> {
         loop {
-            let slowest = self.read.iter().map(|read| read.load(Ordering::Relaxed)).min().unwrap_or(number);
+            let slowest =
+                self.read.iter().map(|read| read.load(Ordering::Relaxed)).min().unwrap_or(number);
             let early = due.filter(|due| *due > Instant::now());
             let crowded = number >= slowest + WINDOW && !self.failed.load(Ordering::Relaxed);
             let arrival = match early {
@@ -174,16 +186,23 @@ impl Course<'_> {
     }
 
     /// Reads every message. Returns how long each took, and when the last was there.
-    fn subscriber(&self, mut client: Client, index: usize) -> Result<(Histogram<u64>, Duration), QueueError> {
+    fn subscriber(
+        &self,
+        mut client: Client,
+        index: usize,
+    ) -> Result<(Histogram<u64>, Duration), QueueError> {
         let mut latency = histogram()?;
         let mut last = Instant::now();
         while latency.len() < self.args.count && !self.failed.load(Ordering::Relaxed) {
-            // Publishers that fail are noticed soon, a broker that says nothing any more in the end.
+            // Publishers that fail are noticed soon, a broker that says nothing any more in the
+            // end.
             match client.next(Instant::now().checked_add(Duration::from_millis(100)))? {
                 Some(Arrival::Delivery { message, .. }) => {
                     let arrived = self.now();
                     let sent = match message.value()? {
-                        Value::List(items) => items.first().and_then(Value::as_i64).unwrap_or(arrived),
+                        Value::List(items) => {
+                            items.first().and_then(Value::as_i64).unwrap_or(arrived)
+                        }
                         _ => arrived,
                     };
                     latency.saturating_record(u64::try_from(arrived - sent).unwrap_or(0).max(1));
@@ -201,6 +220,7 @@ impl Course<'_> {
 
     /// Whether nothing comes although all has been published for long.
     fn is_overdue(&self, last: Instant) -> bool {
-        self.published.load(Ordering::Relaxed) >= self.args.count && last.elapsed() > self.args.broker.timeout
+        self.published.load(Ordering::Relaxed) >= self.args.count
+            && last.elapsed() > self.args.broker.timeout
     }
 }

@@ -14,10 +14,16 @@ use crate::protocol::Format;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// How many clients publish.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(
+        long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=256),
+    )]
     pubs: u32,
     /// How many clients subscribe.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=256))]
+    #[arg(
+        long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(0..=256),
+    )]
     subs: u32,
     /// Bytes of text in each message.
     #[arg(long, value_name = "B", default_value_t = 128)]
@@ -31,7 +37,8 @@ pub(super) struct Args {
     /// Messages to publish, all publishers together.
     #[arg(long, short = 'n', value_name = "N", default_value_t = 100_000)]
     count: u64,
-    /// Publish so many a second, all publishers together; as many as the subscribers keep up with where it is not given.
+    /// Publish so many a second, all publishers together; as many as the subscribers keep up with
+    /// where it is not given.
     #[arg(long, value_name = "R", value_parser = super::publish::rate)]
     rate: Option<f64>,
     /// Print the results as JSON.
@@ -42,7 +49,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let progress = if io::stderr().is_terminal() { progress(args.count) } else { ProgressBar::hidden() };
+    let progress =
+        if io::stderr().is_terminal() { progress(args.count) } else { ProgressBar::hidden() };
     let measured = load::run(args, &progress).map_err(Failure::broker(&args.broker.address));
     progress.finish_and_clear();
     let measured = measured?;

@@ -43,7 +43,8 @@ pub(super) fn text(out: &mut impl Write, args: &Args, measured: &Measured) -> Re
     if latency.is_empty() {
         return Ok(());
     }
-    let shown = PERCENTILES.map(|(name, at)| format!("{name} {}", span(latency.value_at_percentile(at))));
+    let shown =
+        PERCENTILES.map(|(name, at)| format!("{name} {}", span(latency.value_at_percentile(at))));
     writeln!(out, "latency    {}, longest {}", shown.join(", "), span(latency.max()))?;
     histogram(out, latency)
 }

@@ -1,7 +1,8 @@
 //! What a pickle would do if Python unpickled it.
 //!
-//! The opcodes are followed with the texts of values in place of values: nothing is imported, called or built, and a
-//! text is cut before it grows, so following a pickle costs time in proportion to its length.
+//! The opcodes are followed with the texts of values in place of values: nothing is imported,
+//! called or built, and a text is cut before it grows, so following a pickle costs time in
+//! proportion to its length.
 
 use crate::cli::visible;
 use std::collections::HashMap;
@@ -16,7 +17,8 @@ const LISTED: usize = 20;
 /// Values that are kept on the stack, or in the memo.
 const KEPT: usize = 1 << 20;
 
-/// What Python would import, call, build and fetch, in order: `import posix.system`, `call posix.system("id")`.
+/// What Python would import, call, build and fetch, in order: `import posix.system`, `call
+/// posix.system("id")`.
 pub(super) fn of(pickle: &[u8]) -> Vec<String> {
     let mut follow = Follow::default();
     for opcode in opcodes(pickle) {
@@ -80,7 +82,8 @@ impl Follow {
             "EMPTY_TUPLE" => "()".into(),
             "EMPTY_SET" => "set()".into(),
             "TUPLE1" | "TUPLE2" | "TUPLE3" => {
-                let count = usize::from(name.ends_with('2')) + 2 * usize::from(name.ends_with('3')) + 1;
+                let count =
+                    usize::from(name.ends_with('2')) + 2 * usize::from(name.ends_with('3')) + 1;
                 let items = self.take(count)?;
                 tuple(&items)
             }
@@ -197,7 +200,8 @@ impl Follow {
     }
 
     fn call(&mut self, function: &Shown, args: &Shown) -> Shown {
-        let args = args.strip_suffix(",)").map_or_else(|| args.to_string(), |args| format!("{args})"));
+        let args =
+            args.strip_suffix(",)").map_or_else(|| args.to_string(), |args| format!("{args})"));
         let call = cut(format!("{function}{args}"));
         if !is_plain(function) {
             self.effects.push(format!("call {call}"));
@@ -249,7 +253,9 @@ fn text(bytes: &[u8]) -> String {
 
 fn number(argument: &Argument<'_>) -> Option<u64> {
     match argument {
-        Argument::Number(bytes) => Some(bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))),
+        Argument::Number(bytes) => {
+            Some(bytes.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+        }
         Argument::Line(line) => str::from_utf8(line).ok()?.trim().parse().ok(),
         _ => None,
     }
@@ -266,14 +272,22 @@ mod tests {
 
     #[test]
     fn a_pickle_is_told_by_what_it_would_do() {
-        check(b"cposix\nsystem\n(S'id'\ntR.", &["import posix.system", "call posix.system(\"id\")"]);
-        let stack_global = b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02id\x94\x85\x94R\x94.";
+        check(
+            b"cposix\nsystem\n(S'id'\ntR.",
+            &["import posix.system", "call posix.system(\"id\")"],
+        );
+        let stack_global =
+            b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02id\x94\x85\x94R\x94.";
         check(stack_global, &["import posix.system", "call posix.system(\"id\")"]);
         check(b"(S'id'\nios\nsystem\n.", &["import os.system", "call os.system(\"id\")"]);
         check(b"(cos\nsystem\nS'id'\no.", &["import os.system", "call os.system(\"id\")"]);
         check(
             b"c__main__\nA\n)\x81}S'x'\nK\x05sb.",
-            &["import __main__.A", "call __main__.A()", "set the state of __main__.A() to {\"x\", 5}"],
+            &[
+                "import __main__.A",
+                "call __main__.A()",
+                "set the state of __main__.A() to {\"x\", 5}",
+            ],
         );
         check(b"P12\n.", &["fetch the object with the persistent id 12"]);
         check(b"\x82\x05.", &["import the registered extension 5"]);
@@ -282,7 +296,8 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_ends_it() {
-        for broken in [&b""[..], b"R", b"0", b"t", b"g5\n", b"\x93", b"\xff", b"cos\nsystem\nR", b"o", b"(o"]
+        for broken in
+            [&b""[..], b"R", b"0", b"t", b"g5\n", b"\x93", b"\xff", b"cos\nsystem\nR", b"o", b"(o"]
         {
             assert!(of(broken).len() <= 1, "{broken:?}");
         }

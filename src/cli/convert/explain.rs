@@ -41,7 +41,9 @@ impl Kind {
             Value::Tuple(_) => Kind::Tuple,
             Value::Set(_) => Kind::Set,
             Value::FrozenSet(_) => Kind::FrozenSet,
-            Value::Dict(entries) if entries.iter().all(|(key, _)| matches!(key, Value::Str(_))) => Kind::Dict,
+            Value::Dict(entries) if entries.iter().all(|(key, _)| matches!(key, Value::Str(_))) => {
+                Kind::Dict
+            }
             Value::Dict(_) => Kind::Map,
         }
     }
@@ -71,7 +73,9 @@ impl Kind {
             (Kind::None, _) => ("null", ""),
             (Kind::Bool, _) => ("true, false", ""),
             (Kind::Int, _) => ("a number", ""),
-            (Kind::LongInt, false) => ("a number, all digits", "many parsers round it; --exact tags it"),
+            (Kind::LongInt, false) => {
+                ("a number, all digits", "many parsers round it; --exact tags it")
+            }
             (Kind::LongInt, true) => ("{\"$int\":\"…\"}", ""),
             (Kind::Float, _) => ("a number", ""),
             (Kind::NoNumber, _) => ("{\"$float\":\"…\"}", "JSON has no number for it"),
@@ -81,10 +85,14 @@ impl Kind {
             (Kind::Tuple, false) => ("an array", "not to be told from a list; --exact tags it"),
             (Kind::Tuple, true) => ("{\"$tuple\":[…]}", ""),
             (Kind::Set, _) => ("{\"$set\":[…]}", ""),
-            (Kind::FrozenSet, false) => ("{\"$set\":[…]}", "not to be told from a set; --exact tags it"),
+            (Kind::FrozenSet, false) => {
+                ("{\"$set\":[…]}", "not to be told from a set; --exact tags it")
+            }
             (Kind::FrozenSet, true) => ("{\"$frozenset\":[…]}", ""),
             (Kind::Dict, _) => ("an object", ""),
-            (Kind::Map, false) => ("an object", "keys as strings; where two meet, {\"$dict\":[[k,v],…]}"),
+            (Kind::Map, false) => {
+                ("an object", "keys as strings; where two meet, {\"$dict\":[[k,v],…]}")
+            }
             (Kind::Map, true) => ("{\"$dict\":[[k,v],…]}", ""),
         }
     }
@@ -100,7 +108,10 @@ impl Found {
         let mut work = vec![(value, "$".to_owned())];
         while let Some((value, path)) = work.pop() {
             match value {
-                Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
+                Value::List(items)
+                | Value::Tuple(items)
+                | Value::Set(items)
+                | Value::FrozenSet(items) => {
                     let inside = items.iter().enumerate().rev();
                     work.extend(inside.map(|(index, item)| (item, format!("{path}[{index}]"))));
                 }
@@ -121,7 +132,12 @@ impl Found {
     }
 
     /// Writes the table.
-    pub(super) fn write(&self, out: &mut impl Write, to: Format, exact: bool) -> Result<(), Failure> {
+    pub(super) fn write(
+        &self,
+        out: &mut impl Write,
+        to: Format,
+        exact: bool,
+    ) -> Result<(), Failure> {
         let mut rows = vec![["type", "how many", "first at", "becomes", ""].map(str::to_owned)];
         for (kind, (count, path)) in &self.0 {
             let (name, in_xml) = kind.name();
@@ -130,9 +146,16 @@ impl Found {
                 Format::Xml => (in_xml, ""),
                 Format::Pickle => ("the same", ""),
             };
-            rows.push([name.into(), count.to_string(), path.clone(), becomes.into(), remark.into()]);
+            rows.push([
+                name.into(),
+                count.to_string(),
+                path.clone(),
+                becomes.into(),
+                remark.into(),
+            ]);
         }
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let width =
+            |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let widths: [usize; 5] = std::array::from_fn(width);
         for row in &rows {
             let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));

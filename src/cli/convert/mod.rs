@@ -28,7 +28,8 @@ pub(super) struct Args {
     /// Every line is a message.
     #[arg(long)]
     lines: bool,
-    /// Tag what JSON cannot tell apart: tuples, frozensets, large integers, keys that are no strings.
+    /// Tag what JSON cannot tell apart: tuples, frozensets, large integers, keys that are no
+    /// strings.
     #[arg(long)]
     exact: bool,
     /// Put every element on a line of its own.
@@ -88,7 +89,9 @@ fn kind(args: &Args) -> Result<Kind, Failure> {
             } else {
                 args.file.display().to_string()
             };
-            Err(Failure::Usage(format!("what is {what} in? Say --from json, --from xml or --from pickle")))
+            Err(Failure::Usage(format!(
+                "what is {what} in? Say --from json, --from xml or --from pickle"
+            )))
         }
     }
 }
@@ -106,7 +109,9 @@ fn write(out: &mut impl Write, message: &Message, pretty: bool) -> Result<(), Fa
     let text = match Place::of_stdout() {
         // What a program reads is the translation itself.
         Place::Pipe => text,
-        Place::Terminal => visible::payload(&text, message.format(), Place::Terminal).into_owned().into(),
+        Place::Terminal => {
+            visible::payload(&text, message.format(), Place::Terminal).into_owned().into()
+        }
     };
     out.write_all(text.as_bytes())?;
     Ok(out.write_all(b"\n")?)

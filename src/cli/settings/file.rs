@@ -48,7 +48,8 @@ impl ConfigFile {
         for (key, value) in table.into_inner() {
             let at = key.span().start;
             let name = key.into_inner();
-            let Some(setting) = settings.iter().find(|setting| setting.get_long() == Some(&*name)) else {
+            let Some(setting) = settings.iter().find(|setting| setting.get_long() == Some(&*name))
+            else {
                 return Err(wrong(at, unknown(&name, settings)));
             };
             let span = value.span();
@@ -59,7 +60,11 @@ impl ConfigFile {
                 judge(setting, value)
                     .map_err(|what| wrong(span.start, format!("{name} = {value:?}: {what}")))?;
             }
-            entries.push(Entry { id: setting.get_id().to_string(), values, line: position(&text, at).0 });
+            entries.push(Entry {
+                id: setting.get_id().to_string(),
+                values,
+                line: position(&text, at).0,
+            });
         }
         Ok(ConfigFile { path: path.to_owned(), entries })
     }
@@ -123,8 +128,13 @@ fn unknown(key: &str, settings: &[clap::Arg]) -> String {
         .map(|name| (strsim::jaro_winkler(&key.replace('_', "-"), name), name))
         .max_by(|(one, _), (other, _)| one.total_cmp(other));
     match nearest {
-        Some((nearness, name)) if nearness >= NEAR => format!("there is no setting {key:?}; is it {name:?}?"),
-        _ => format!("there is no setting {key:?}; there are {}", names().collect::<Vec<_>>().join(", ")),
+        Some((nearness, name)) if nearness >= NEAR => {
+            format!("there is no setting {key:?}; is it {name:?}?")
+        }
+        _ => format!(
+            "there is no setting {key:?}; there are {}",
+            names().collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 

@@ -1,8 +1,10 @@
-//! What the broker is told, and by whom: a flag, else the environment, else the file, else the default.
+//! What the broker is told, and by whom: a flag, else the environment, else the file, else the
+//! default.
 //!
-//! There is one definition, the arguments of `babelmq serve`: every one that the environment can set is a setting, and
-//! its long name is its key in the file. What a file says becomes the default of its argument, and then the command
-//! line is read once more, so that all of it goes through the same parsers.
+//! There is one definition, the arguments of `babelmq serve`: every one that the environment can
+//! set is a setting, and its long name is its key in the file. What a file says becomes the default
+//! of its argument, and then the command line is read once more, so that all of it goes through the
+//! same parsers.
 
 mod file;
 mod show;
@@ -67,8 +69,9 @@ pub(super) fn load(arguments: &[OsString]) -> Result<Loaded, LoadError> {
     for command in WITH_SETTINGS {
         definition = definition.mut_subcommand(command, |mut command| {
             for entry in file.entries() {
-                command = command
-                    .mut_arg(&entry.id, |arg| arg.default_value(None).default_values(entry.values.clone()));
+                command = command.mut_arg(&entry.id, |arg| {
+                    arg.default_value(None).default_values(entry.values.clone())
+                });
             }
             command
         });

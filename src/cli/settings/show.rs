@@ -28,8 +28,12 @@ pub(in crate::cli) fn show(
 fn row(setting: &clap::Arg, matches: &ArgMatches, file: Option<&ConfigFile>) -> (String, String) {
     let id = setting.get_id().as_str();
     let key = setting.get_long().unwrap_or(id);
-    let values: Vec<String> =
-        matches.get_raw(id).into_iter().flatten().map(|value| spelled(&value.to_string_lossy())).collect();
+    let values: Vec<String> = matches
+        .get_raw(id)
+        .into_iter()
+        .flatten()
+        .map(|value| spelled(&value.to_string_lossy()))
+        .collect();
     let line = match values.as_slice() {
         [] => format!("# {key} ="),
         [value] => format!("{key} = {value}"),
@@ -60,7 +64,9 @@ fn spelled(value: &str) -> String {
     for character in value.chars() {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
-            control if control.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(control))),
+            control if control.is_control() => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(control)))
+            }
             other => quoted.push(other),
         }
     }

@@ -40,8 +40,8 @@ impl Screen<'_> {
             let text = count(now.counter(name) as f64);
             if now.counter(name) > 0 { text.red().bold() } else { Span::raw(text) }
         };
-        let formats =
-            Format::ALL.map(|format| format!("{format} {}", count(self.rates.published_in(format.name()))));
+        let formats = Format::ALL
+            .map(|format| format!("{format} {}", count(self.rates.published_in(format.name()))));
         vec![
             Line::from(vec![
                 format!(" babelmq {} ", visible::line(&now.version)).bold(),
@@ -90,10 +90,18 @@ impl Screen<'_> {
                 right(bytes(topic.bytes as f64)),
             ])
         });
-        let widths =
-            [Constraint::Fill(1), Constraint::Length(10), Constraint::Length(10), Constraint::Length(10)];
-        let table = Table::new(rows, widths).header(header(["TOPIC", "MSG/S", "MESSAGES", "VALUE"]));
-        frame.render_widget(table.block(Block::new().borders(Borders::TOP).dim().title(" topics ")), area);
+        let widths = [
+            Constraint::Fill(1),
+            Constraint::Length(10),
+            Constraint::Length(10),
+            Constraint::Length(10),
+        ];
+        let table =
+            Table::new(rows, widths).header(header(["TOPIC", "MSG/S", "MESSAGES", "VALUE"]));
+        frame.render_widget(
+            table.block(Block::new().borders(Borders::TOP).dim().title(" topics ")),
+            area,
+        );
     }
 
     fn subscribers(&self, frame: &mut Frame<'_>, area: Rect) {

@@ -42,11 +42,15 @@ pub(super) struct Subscriber {
 
 impl Stats {
     pub(super) fn read(message: &Message) -> Result<Stats, QueueError> {
-        serde_json::from_slice(message.bytes()).map_err(|error| QueueError::Protocol(error.to_string()))
+        serde_json::from_slice(message.bytes())
+            .map_err(|error| QueueError::Protocol(error.to_string()))
     }
 
     pub(super) fn counter(&self, name: &str) -> u64 {
-        debug_assert!(METRICS.iter().any(|metric| metric.name == name), "no counter is called {name}");
+        debug_assert!(
+            METRICS.iter().any(|metric| metric.name == name),
+            "no counter is called {name}"
+        );
         self.counters.get(name).copied().unwrap_or_default()
     }
 }
@@ -78,8 +82,10 @@ impl Rates {
         let at = Instant::now();
         self.between = at.duration_since(self.at).as_secs_f64().max(1e-3);
         self.at = at;
-        self.topics_before = self.now.topics.iter().map(|t| (t.topic.clone(), t.messages)).collect();
-        self.delivered_before = self.now.subscribers.iter().map(|s| (s.client, s.delivered)).collect();
+        self.topics_before =
+            self.now.topics.iter().map(|t| (t.topic.clone(), t.messages)).collect();
+        self.delivered_before =
+            self.now.subscribers.iter().map(|s| (s.client, s.delivered)).collect();
         self.before = Some(std::mem::replace(&mut self.now, next));
     }
 
@@ -95,7 +101,8 @@ impl Rates {
 
     /// The topics, those with most messages a second first.
     pub(super) fn topics(&self) -> Vec<(&TopicStats, f64)> {
-        let rate = |t: &TopicStats| self.rate(t.messages, self.topics_before.get(&t.topic).copied());
+        let rate =
+            |t: &TopicStats| self.rate(t.messages, self.topics_before.get(&t.topic).copied());
         let mut topics: Vec<_> = self.now.topics.iter().map(|topic| (topic, rate(topic))).collect();
         topics.sort_by(|(one, fast), (other, slow)| {
             slow.total_cmp(fast).then_with(|| one.topic.cmp(&other.topic))

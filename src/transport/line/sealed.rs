@@ -1,5 +1,5 @@
-//! A connection that seals and splits its bytes as TLS does, so that tests find what takes a read for a frame, or a write
-//! that was accepted for one that was sent.
+//! A connection that seals and splits its bytes as TLS does, so that tests find what takes a read
+//! for a frame, or a write that was accepted for one that was sent.
 //!
 //! A record is two bytes of length and so many bytes, each of them changed. No secret is kept.
 
@@ -7,7 +7,9 @@ use std::io::{self, IoSlice};
 
 use socket2::Socket;
 
-use super::{Arrived, Incoming, Line, Outgoing, Pushed, Sealing as OutgoingText, Wait, arrived, send};
+use super::{
+    Arrived, Incoming, Line, Outgoing, Pushed, Sealing as OutgoingText, Wait, arrived, send,
+};
 use crate::protocol::FrameBuffer;
 
 /// Bytes of plain text in a record, at most: fewer than most frames have.
@@ -95,7 +97,12 @@ impl Sealing {
         self.left.is_empty()
     }
 
-    pub(super) fn push(&mut self, socket: &Socket, pieces: &[IoSlice<'_>], wait: Wait) -> io::Result<Pushed> {
+    pub(super) fn push(
+        &mut self,
+        socket: &Socket,
+        pieces: &[IoSlice<'_>],
+        wait: Wait,
+    ) -> io::Result<Pushed> {
         let mut taken = 0;
         if self.left.is_empty() {
             let plain: Vec<u8> =

@@ -66,9 +66,11 @@ impl Client {
         loop {
             let plain = &mut self.unsealed.plain;
             if let Some(header) = plain.first_chunk::<HEADER_LEN>() {
-                let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
+                let length =
+                    u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
                 if plain.len() >= HEADER_LEN + length {
-                    let frame: Vec<u8> = plain.drain(..HEADER_LEN + length).skip(HEADER_LEN).collect();
+                    let frame: Vec<u8> =
+                        plain.drain(..HEADER_LEN + length).skip(HEADER_LEN).collect();
                     return Some(String::from_utf8(frame).unwrap());
                 }
             }
@@ -112,7 +114,8 @@ fn messages_pass_whole_and_in_order_however_records_are_cut() {
     let long = format!("\"{}\"", "x".repeat(2 << 20));
     let messages = ["1", "[2,3]", &long, "4"];
     let sending = thread::spawn({
-        let sealed: Vec<u8> = messages.iter().flat_map(|message| sealed(&publish(message))).collect();
+        let sealed: Vec<u8> =
+            messages.iter().flat_map(|message| sealed(&publish(message))).collect();
         move || {
             // Some parts are shorter than what says how long a record is.
             for part in sealed.chunks(7).take(50) {

@@ -120,7 +120,10 @@ fn what_takes_a_thread_is_given_up_when_its_session_is_over() {
     let connected = without_threads(Duration::from_secs(60));
     let (_more, pieces) = bounded::<Piece>(1);
     let topic = TopicFilter::parse("#").unwrap();
-    connected.outbox.answer(Delivery::LongSnapshot { pieces, topic, dialect: Dialect::Json }).unwrap();
+    connected
+        .outbox
+        .answer(Delivery::LongSnapshot { pieces, topic, dialect: Dialect::Json })
+        .unwrap();
     // `_more` is never dropped before: the snapshot goes on for ever.
     assert!(connected.end().is_empty());
 }

@@ -1,4 +1,5 @@
-//! What a writer gathers for its next write: each kind of delivery in the dialect that the subscriber asked for.
+//! What a writer gathers for its next write: each kind of delivery in the dialect that the
+//! subscriber asked for.
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -11,7 +12,8 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use super::Writer;
 use crate::broker::{Charge, Counters, Delivery, Letter, Mailbox, Piece, Selection, Stored, Taken};
 use crate::codec::{
-    Batch, Content, DECODING_FACTOR, Dialect, Frame, PayloadRef, write_backup, write_reply, write_stats,
+    Batch, Content, DECODING_FACTOR, Dialect, Frame, PayloadRef, write_backup, write_reply,
+    write_stats,
 };
 use crate::protocol::{ErrorCode, Refusal, Reply, plain_size};
 use crate::transport::list::{List, Listed};
@@ -21,7 +23,8 @@ use crate::transport::write_batch::MAX_BYTES;
 use crate::transport::write_deadline::WRITE_TICK;
 
 /// What a client is told for whom there is no memory.
-const NO_MEMORY: &str = "the broker has had no memory to write this value for as long as a client may take nothing \
+const NO_MEMORY: &str = "the broker has had no memory to write this value for as long as a client \
+may take nothing \
                          (write-timeout); ask again later, or start the broker with more memory";
 
 impl Writer {
@@ -52,7 +55,9 @@ impl Writer {
                 }
                 self.gather_list(list)?;
             }
-            Delivery::Value { stored, dialect } => self.gather_stored(&stored, dialect, Frame::Value)?,
+            Delivery::Value { stored, dialect } => {
+                self.gather_stored(&stored, dialect, Frame::Value)?
+            }
             Delivery::Durable { ticket, reply, format } => {
                 // What was gathered does not wait for the disk.
                 if !ticket.is_ready() {
@@ -74,15 +79,20 @@ impl Writer {
                 let stats = report.complete(&self.counters, resident_bytes());
                 self.gathered.append(|out| write_stats(out, format, &stats));
             }
-            Delivery::Reply { reply, format } => self.gathered.append(|out| write_reply(out, format, &reply)),
+            Delivery::Reply { reply, format } => {
+                self.gathered.append(|out| write_reply(out, format, &reply))
+            }
         }
         self.gathered.charges.push(charge);
         Ok(())
     }
 
-    /// Adds the answer to a `list` of many topics, unless the connection was cut off before it was whole.
+    /// Adds the answer to a `list` of many topics, unless the connection was cut off before it was
+    /// whole.
     fn gather_list(&mut self, list: List) -> io::Result<()> {
-        let Some(Listed { format, reply, encoded, mut memory }) = list.finish() else { return Ok(()) };
+        let Some(Listed { format, reply, encoded, mut memory }) = list.finish() else {
+            return Ok(());
+        };
         // What is long is written by itself.
         self.flush()?;
         self.gathered.own.reserve(encoded);
@@ -93,7 +103,8 @@ impl Writer {
         self.flush()
     }
 
-    /// The next of many stored values, or `None` behind the last. What was gathered does not wait for it.
+    /// The next of many stored values, or `None` behind the last. What was gathered does not wait
+    /// for it.
     fn next_piece(&mut self, pieces: &Receiver<Piece>) -> io::Result<Option<Piece>> {
         match pieces.try_recv() {
             Ok(piece) => Ok(Some(piece)),
@@ -170,9 +181,8 @@ impl Writer {
             return Ok(());
         }
         let messages: &mut dyn Iterator<Item = usize> = match selection {
-            Selection::Whole => {
-                &mut (0..batch.messages().len()).filter(|message| batch.is_wanted(dialect, *message))
-            }
+            Selection::Whole => &mut (0..batch.messages().len())
+                .filter(|message| batch.is_wanted(dialect, *message)),
             Selection::Some(messages) => &mut messages.iter().map(|message| *message as usize),
         };
         // Neighbours are one piece.
@@ -200,9 +210,9 @@ impl Writer {
         self.gather_payload(stored.payload(), stored.topic().as_str(), dialect, frame)
     }
 
-    /// Adds a message that no batch has written. A long one is written by itself, in memory that is claimed for it; where there
-    /// is none for too long, it is said. Who was to get a message that it has not asked for would not know what it has
-    /// missed, so the connection ends with that.
+    /// Adds a message that no batch has written. A long one is written by itself, in memory that is
+    /// claimed for it; where there is none for too long, it is said. Who was to get a message that
+    /// it has not asked for would not know what it has missed, so the connection ends with that.
     fn gather_payload(
         &mut self,
         payload: PayloadRef<'_>,
@@ -252,7 +262,8 @@ impl Writer {
                         gathered.append(|out| frame.write(out, dialect, topic, content));
                         break;
                     }
-                    Err(refusal) if refusal.code == ErrorCode::TooLarge && decoded < usize::MAX => {}
+                    Err(refusal) if refusal.code == ErrorCode::TooLarge && decoded < usize::MAX => {
+                    }
                     Err(_) => {
                         self.count_failures(1);
                         break;
@@ -268,13 +279,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes room for so many bytes of a stored value: where these are many, what was gathered is written first, and memory
-    /// for them is waited for.
+    /// Makes room for so many bytes of a stored value: where these are many, what was gathered is
+    /// written first, and memory for them is waited for.
     fn make_room(&mut self, bytes: usize) -> io::Result<()> {
         if bytes <= MAX_BYTES {
             return Ok(());
         }
-        // More than half of the share might be waited for for ever, while others take turns with the rest.
+        // More than half of the share might be waited for for ever, while others take turns with
+        // the rest.
         let bytes = bytes.min(self.account.share().limit() / 2);
         if self.in_turn {
             // A turn waits for nothing, and is given nothing that is long.
@@ -295,7 +307,8 @@ impl Writer {
     fn count_failures(&self, failed: usize) {
         if failed > 0 {
             Counters::add(&self.counters.encoding_failures, failed);
-            tracing::error!(client = %self.client, failed, "judged messages could not be encoded; this is a bug, please report it");
+            tracing::error!(client = %self.client, failed, "judged messages could not be encoded; \
+            this is a bug, please report it");
         }
     }
 }

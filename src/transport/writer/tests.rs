@@ -20,7 +20,10 @@ struct Connected {
     reading: Sender<()>,
 }
 
-fn connected(line: fn(socket2::Socket) -> (Line, Incoming, Outgoing), share: &Arc<Share>) -> Connected {
+fn connected(
+    line: fn(socket2::Socket) -> (Line, Incoming, Outgoing),
+    share: &Arc<Share>,
+) -> Connected {
     let config = Config { write_timeout: Duration::from_millis(100), ..Config::default() };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -33,7 +36,8 @@ fn connected(line: fn(socket2::Socket) -> (Line, Incoming, Outgoing), share: &Ar
     Connected { writer, peer, outbox, reading }
 }
 
-/// What a client reads to whom `deliver` gives something while others have all the memory for writing.
+/// What a client reads to whom `deliver` gives something while others have all the memory for
+/// writing.
 fn read_without_memory(deliver: impl FnOnce(&Outbox)) -> Vec<String> {
     let share = Share::new(1 << 20);
     let _others = share.account().charge(1 << 20);
@@ -53,7 +57,8 @@ fn read_without_memory(deliver: impl FnOnce(&Outbox)) -> Vec<String> {
     frames
 }
 
-/// What a turn has sealed and the system did not take is not forgotten: the writer has not done with it.
+/// What a turn has sealed and the system did not take is not forgotten: the writer has not done
+/// with it.
 #[test]
 fn a_turn_that_leaves_something_sealed_is_not_over() {
     let share = Share::unlimited();
@@ -79,7 +84,8 @@ fn pong(outbox: &Outbox) {
     outbox.answer(Delivery::Reply { reply, format: Format::Json }).unwrap();
 }
 
-/// Producers may wait for the memory that it holds, but what its socket takes at once costs them nothing.
+/// Producers may wait for the memory that it holds, but what its socket takes at once costs them
+/// nothing.
 #[test]
 fn a_subscriber_that_was_cut_off_is_told_so_even_while_producers_wait_for_memory() {
     let in_flight = Share::new(1 << 20);
@@ -91,7 +97,8 @@ fn a_subscriber_that_was_cut_off_is_told_so_even_while_producers_wait_for_memory
     while !in_flight.is_wanted() {
         thread::yield_now();
     }
-    let Connected { mut writer, mut peer, outbox, reading } = connected(Line::plain, &Share::unlimited());
+    let Connected { mut writer, mut peer, outbox, reading } =
+        connected(Line::plain, &Share::unlimited());
     writer.deadline = WriteDeadline::new(ClientId(1), Duration::from_secs(30), in_flight);
     let reply = Reply::Error(Refusal::new(ErrorCode::SlowConsumer, "too slow"));
     drop(outbox.overflow(Delivery::Reply { reply, format: Format::Json }));

@@ -49,10 +49,13 @@ fn pickles(round: usize, topic: &str) -> Vec<Vec<u8>> {
     let to = |topic: &str| [string("topic"), string(topic)].concat();
     let usual = [&*command, &to(topic)].concat();
     let number = [b'K', round as u8];
-    let mut bodies =
-        vec![envelope(&usual, &number, b""), envelope(&usual, b"]\x94(K\x01\x8c\x03abc\x94h\x07e", b"")];
+    let mut bodies = vec![
+        envelope(&usual, &number, b""),
+        envelope(&usual, b"]\x94(K\x01\x8c\x03abc\x94h\x07e", b""),
+    ];
     bodies.push(match round % 10 {
-        // What was memoised before the payload, a second value, one that takes what is not its own, none.
+        // What was memoised before the payload, a second value, one that takes what is not its own,
+        // none.
         0 => envelope(&usual, b"h\x01", b""),
         1 => envelope(&usual, b"K\x01", &[&string("retain"), &b"\x89"[..]].concat()),
         2 => envelope(&usual, b"K\x01u}(K\x02K\x03", b""),
@@ -73,8 +76,9 @@ fn frames() -> Vec<Vec<u8>> {
     for round in 0..40 {
         // More topics than are remembered, in two rhythms.
         let topic = ["a", "b", "a"][round % 3].repeat(1 + round % 11);
-        let publish =
-            |rest: &str| frame(Format::Json, &format!(r#"{{"command":"publish","topic":"{topic}",{rest}}}"#));
+        let publish = |rest: &str| {
+            frame(Format::Json, &format!(r#"{{"command":"publish","topic":"{topic}",{rest}}}"#))
+        };
         frames.push(publish(&format!(r#""message":{round}"#)));
         frames.push(publish(&format!(r#""message":[{round}]"#)));
         match round % 8 {
@@ -82,10 +86,12 @@ fn frames() -> Vec<Vec<u8>> {
             2 => frames.push(publish(r#""message":{"$set":[1]}"#)),
             3 => frames.push(publish(r#""message":[1,}"#)),
             4 => frames.push(frame(Format::Json, r#"{"command":"ping"}"#)),
-            5 => {
-                frames.push(frame(Format::Xml, r#"<f command="publish" topic="x"><message>1</message></f>"#))
-            }
-            6 => frames.push(frame(Format::Json, r#"{"command":"publish","topic":"a//b","message":1}"#)),
+            5 => frames.push(frame(
+                Format::Xml,
+                r#"<f command="publish" topic="x"><message>1</message></f>"#,
+            )),
+            6 => frames
+                .push(frame(Format::Json, r#"{"command":"publish","topic":"a//b","message":1}"#)),
             7 => frames.push(publish(&format!(r#""message":{round},"more":1"#))),
             _ => {}
         }
@@ -123,7 +129,10 @@ const ROUNDS: usize = 300;
 #[test]
 fn deliveries_written_ahead_are_the_same() {
     let publish = |topic: &str, payload: &str| {
-        frame(Format::Json, &format!(r#"{{"command":"publish","topic":"{topic}","message":{payload}}}"#))
+        frame(
+            Format::Json,
+            &format!(r#"{{"command":"publish","topic":"{topic}","message":{payload}}}"#),
+        )
     };
     let mut frames = Vec::new();
     for round in 0..60 {
@@ -199,7 +208,8 @@ fn deliveries_written_ahead_are_the_same() {
     ];
     let mut random = 1_u64;
     let mut below = |end: usize| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) as usize % end
     };
     for _ in 0..ROUNDS {
@@ -214,7 +224,9 @@ fn deliveries_written_ahead_are_the_same() {
     }
     let mut written_ahead = 0;
     for dialect in [Dialect::Xml, Dialect::Pickle] {
-        let mut deliveries = |frames: &[Vec<u8>], at_once: usize, recent: &mut dyn FnMut() -> Recent| {
+        let mut deliveries = |frames: &[Vec<u8>],
+                              at_once: usize,
+                              recent: &mut dyn FnMut() -> Recent| {
             let (mut said, mut kept) = (Vec::new(), recent());
             for frames in frames.chunks(at_once) {
                 for step in take_in(&frames.concat(), Limits::default(), &mut kept).steps {

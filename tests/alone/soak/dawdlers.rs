@@ -1,5 +1,5 @@
-//! Sober clients that read too slowly for what comes, and would rather lose messages than be cut off. What they lose
-//! they are told.
+//! Sober clients that read too slowly for what comes, and would rather lose messages than be cut
+//! off. What they lose they are told.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -24,7 +24,8 @@ pub fn run(address: SocketAddr, seed: u64, stop: &Stop, tally: &Tally) {
         for (overflow, client) in ["drop-oldest", "latest"].into_iter().zip(1..) {
             let mut random = random(client);
             let mut client = Client::to(address);
-            let options = [("overflow", Str(overflow)), ("queue", Int(1 + random.below(20) as i64))];
+            let options =
+                [("overflow", Str(overflow)), ("queue", Int(1 + random.below(20) as i64))];
             assert_eq!(client.subscribe_with(*random.pick(&FORMATS), TOPIC, &options), []);
             tally.connections.add(1);
             scope.spawn(move || dawdle(client, random, overflow == "drop-oldest", stop, tally));
@@ -68,7 +69,8 @@ fn dawdle(mut client: Client, mut random: Random, told: bool, stop: &Stop, tally
             continue;
         }
         let said = frame.message();
-        let said = said.trim_start_matches("<message type=\"str\">").trim_start_matches("<message>");
+        let said =
+            said.trim_start_matches("<message type=\"str\">").trim_start_matches("<message>");
         let said = said.trim_start_matches('"');
         if said.starts_with(END) {
             client.is_quiet();

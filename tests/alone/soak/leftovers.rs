@@ -6,7 +6,8 @@ use std::fs;
 use crate::ALLOCATOR;
 use crate::support::process::{descriptors, until};
 
-/// Bytes that may come and go between two measurements without being left over: the test harness prints and buffers.
+/// Bytes that may come and go between two measurements without being left over: the test harness
+/// prints and buffers.
 const SLACK: i64 = 64 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,11 @@ impl Holdings {
 
 impl fmt::Display for Holdings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} threads, {} descriptors, {} bytes", self.threads, self.descriptors, self.bytes)
+        write!(
+            f,
+            "{} threads, {} descriptors, {} bytes",
+            self.threads, self.descriptors, self.bytes
+        )
     }
 }
 

@@ -1,10 +1,10 @@
-//! The soak: random clients that do what they like, sober ones that check everything the whole time, and an account of
-//! what is left over when all have gone.
+//! The soak: random clients that do what they like, sober ones that check everything the whole
+//! time, and an account of what is left over when all have gone.
 //!
 //!     make soak SECONDS=600 SEED=1 CLIENTS=300 CONNECTIONS=100000
 //!
-//! Without these variables it is a short one. What a client chooses follows from the seed; how the clients' choices
-//! interleave does not.
+//! Without these variables it is a short one. What a client chooses follows from the seed; how the
+//! clients' choices interleave does not.
 #![cfg(all(feature = "broker", feature = "middleware"))]
 
 mod dawdlers;
@@ -83,7 +83,10 @@ fn sober_clients_among_wild_ones_lose_nothing_and_nothing_is_left_over() {
     let took = began.elapsed().as_secs_f64();
     let left = Holdings::now().beyond(&before);
     println!("{tally}");
-    println!("soak: {took:.0} s, at most {} MiB resident; left over: {left}", memory("self", "VmHWM") >> 20);
+    println!(
+        "soak: {took:.0} s, at most {} MiB resident; left over: {left}",
+        memory("self", "VmHWM") >> 20
+    );
     tally.check();
     left.check();
 }

@@ -41,7 +41,10 @@ fn short_connections_leave_nothing_behind() {
     connect(connections);
     let left = Holdings::now().beyond(&before);
     let stats = broker.stats();
-    println!("soak: {} short connections; left over while the broker runs: {left}", stats.connections);
+    println!(
+        "soak: {} short connections; left over while the broker runs: {left}",
+        stats.connections
+    );
     left.check();
     assert_eq!((stats.subscriptions, stats.panics), (0, 0));
     broker.shutdown();

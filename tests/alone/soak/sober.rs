@@ -1,5 +1,5 @@
-//! Clients that keep to the protocol and believe nothing: producers that number their messages, consumers that check
-//! that each number comes, once and in order.
+//! Clients that keep to the protocol and believe nothing: producers that number their messages,
+//! consumers that check that each number comes, once and in order.
 
 use std::net::SocketAddr;
 use std::sync::{Condvar, Mutex};
@@ -20,7 +20,8 @@ const TOPICS: usize = 3;
 const STEADY: usize = 3;
 /// Consumers that come, look and go.
 const VISITORS: usize = 3;
-/// Messages that a producer may be ahead of the slowest steady consumer, so that none of those is a slow one.
+/// Messages that a producer may be ahead of the slowest steady consumer, so that none of those is a
+/// slow one.
 const WINDOW: u64 = 2_000;
 /// What the last message of all is published to.
 const END: &str = "/sober/end";
@@ -64,12 +65,14 @@ impl Sober<'_> {
                     scope.spawn(move || self.stay(client, consumer))
                 })
                 .collect();
-            let producers: Vec<_> =
-                (0..PRODUCERS).map(|producer| scope.spawn(move || self.produce(producer, end))).collect();
+            let producers: Vec<_> = (0..PRODUCERS)
+                .map(|producer| scope.spawn(move || self.produce(producer, end)))
+                .collect();
             for visitor in 0..VISITORS {
                 scope.spawn(move || self.come_and_go(visitor));
             }
-            let published: Vec<_> = producers.into_iter().map(|producer| producer.join().unwrap()).collect();
+            let published: Vec<_> =
+                producers.into_iter().map(|producer| producer.join().unwrap()).collect();
             let published: PerTopic = published.try_into().unwrap();
             self.last_values(&published);
             drop(done);
@@ -125,8 +128,12 @@ impl Sober<'_> {
         let behind = |progress: &mut [[u64; PRODUCERS]; STEADY]| {
             progress.iter().any(|of_one| of_one[producer] + WINDOW < published)
         };
-        let (progress, waited) = self.progressed.wait_timeout_while(progress, PATIENCE, behind).unwrap();
-        assert!(!waited.timed_out(), "of {published} of producer {producer} have arrived: {progress:?}");
+        let (progress, waited) =
+            self.progressed.wait_timeout_while(progress, PATIENCE, behind).unwrap();
+        assert!(
+            !waited.timed_out(),
+            "of {published} of producer {producer} have arrived: {progress:?}"
+        );
     }
 
     /// Receives everything; returns how much of each topic.
@@ -138,7 +145,8 @@ impl Sober<'_> {
             if frame.field("topic") == END {
                 break;
             }
-            let ((producer, _), stamp) = seen.live(&frame, self.tally).expect("nobody else publishes there");
+            let ((producer, _), stamp) =
+                seen.live(&frame, self.tally).expect("nobody else publishes there");
             latencies.push(u32::try_from(stamp.age()).unwrap());
             self.progress.lock().unwrap()[consumer][producer] += 1;
             self.progressed.notify_all();
@@ -155,7 +163,8 @@ impl Sober<'_> {
         }
     }
 
-    /// Where the stored values end and the live stream begins, nothing is missing and nothing comes twice.
+    /// Where the stored values end and the live stream begins, nothing is missing and nothing comes
+    /// twice.
     fn visit(&self, random: &mut Random) {
         let mut client = self.connect();
         let format = *random.pick(&FORMATS);
@@ -201,7 +210,8 @@ impl Sober<'_> {
         }
     }
 
-    /// The last values, when nothing is published any more, to somebody who comes and to somebody who asks.
+    /// The last values, when nothing is published any more, to somebody who comes and to somebody
+    /// who asks.
     fn last_values(&self, published: &PerTopic) {
         let mut client = self.connect();
         for format in FORMATS {
@@ -222,10 +232,14 @@ impl Sober<'_> {
         client.is_quiet();
     }
 
-    /// `known` messages were published, so the last value is that of the last of them, or a later one.
+    /// `known` messages were published, so the last value is that of the last of them, or a later
+    /// one.
     fn expect_at_least(&self, client: &mut Client, producer: usize, topic: usize, known: u64) {
         if known > 0 {
-            client.command(FORMATS[0], &[("command", Str("get")), ("topic", Str(&name(producer, topic)))]);
+            client.command(
+                FORMATS[0],
+                &[("command", Str("get")), ("topic", Str(&name(producer, topic)))],
+            );
             if Stamp::unpack(client.next().number()).count + 1 < known {
                 self.tally.stale.add(1);
             }

@@ -76,8 +76,14 @@ impl Tally {
         assert_eq!(wrong, [0; 3], "lost, duplicates, stale: {self}");
         let stats = &self.summary.lock().unwrap().stats;
         assert_eq!((stats.panics, stats.encoding_failures), (0, 0), "{stats:?}");
-        assert!(self.received.get() > self.published.get(), "the sober clients were not served: {self}");
-        assert!(self.garbage.get() > 0 && self.vanished.get() > 0, "the wild clients were too tame: {self}");
+        assert!(
+            self.received.get() > self.published.get(),
+            "the sober clients were not served: {self}"
+        );
+        assert!(
+            self.garbage.get() > 0 && self.vanished.get() > 0,
+            "the wild clients were too tame: {self}"
+        );
     }
 }
 
@@ -86,7 +92,8 @@ impl fmt::Display for Tally {
         let Summary { stats, latencies: [median, most, worst] } = &*self.summary.lock().unwrap();
         writeln!(
             f,
-            "soak: {} connections, {} published by sober clients, {} received; lost {}, duplicates {}, stale {}; \
+            "soak: {} connections, {} published by sober clients, {} received; lost {}, duplicates \
+             {}, stale {}; \
              {} dropped for dawdlers, and told",
             self.connections.get(),
             self.published.get(),
@@ -96,10 +103,14 @@ impl fmt::Display for Tally {
             self.stale.get(),
             self.dropped.get(),
         )?;
-        writeln!(f, "soak: latency of these: median {median:.2} ms, 99 % {most:.2} ms, worst {worst:.2} ms",)?;
+        writeln!(
+            f,
+            "soak: latency of these: median {median:.2} ms, 99 % {most:.2} ms, worst {worst:.2} ms",
+        )?;
         write!(
             f,
-            "soak: wild: {} acts, {} of them garbage, {} vanished; the broker: {} published, {} delivered, {} refused, \
+            "soak: wild: {} acts, {} of them garbage, {} vanished; the broker: {} published, {} \
+             delivered, {} refused, \
              {} slow consumers, {} dropped",
             self.acts.get(),
             self.garbage.get(),

@@ -1,4 +1,5 @@
-//! Clients that do what comes to their mind: some of it is good, and none of it is finished with care.
+//! Clients that do what comes to their mind: some of it is good, and none of it is finished with
+//! care.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -17,8 +18,8 @@ const FILTERS: [&str; 8] =
     ["#", "/", "/sober", "/sober/0/1", "/wild", "/wild/+/1", "/wild/3", "/nothing/is/here"];
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Connects from an address of loopback that is `client`'s alone, so that there are ports enough for all that have just
-/// been in use.
+/// Connects from an address of loopback that is `client`'s alone, so that there are ports enough
+/// for all that have just been in use.
 pub fn connect(address: SocketAddr, client: u64) -> TcpStream {
     let [_, _, high, low] = (client as u32 + 1).to_be_bytes();
     let from = SocketAddr::from(([127, 1, high, low], 0));
@@ -28,12 +29,14 @@ pub fn connect(address: SocketAddr, client: u64) -> TcpStream {
     socket.into()
 }
 
-/// Ends a connection as a crash or a cut cable does: with a reset, or as far as the broker knows, not at all.
+/// Ends a connection as a crash or a cut cable does: with a reset, or as far as the broker knows,
+/// not at all.
 pub fn reset(stream: TcpStream) {
     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
-/// One connection after the other. What each does follows from the seed, the client and the connection's number.
+/// One connection after the other. What each does follows from the seed, the client and the
+/// connection's number.
 pub fn live(address: SocketAddr, seed: u64, client: u64, stop: &Stop, tally: &Tally) {
     for connection in 0.. {
         let mut random = Random::of(seed, client << 20 | connection);
@@ -161,7 +164,9 @@ impl Wild<'_> {
         match self.stream.read(&mut bytes) {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
             Ok(_) => Ok(()),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
@@ -229,8 +234,12 @@ fn payload(format: Format, random: &mut Random) -> Vec<u8> {
         (Json, 2) => format!("[{}null]", "1.5,".repeat(numbers)).into_bytes(),
         (Json, _) => format!("{{\"a\":{{\"$set\":[1,{numbers}]}},\"b\":\"{text}\"}}").into_bytes(),
         (Xml, 1) => format!("<message>{text}</message>").into_bytes(),
-        (Xml, 2) => format!("<message>{}<b c='&lt;'/></message>", "<a>1</a>".repeat(numbers)).into_bytes(),
-        (Xml, _) => format!("<message type='bytes'>{}</message>", "AAAA".repeat(length / 4)).into_bytes(),
+        (Xml, 2) => {
+            format!("<message>{}<b c='&lt;'/></message>", "<a>1</a>".repeat(numbers)).into_bytes()
+        }
+        (Xml, _) => {
+            format!("<message type='bytes'>{}</message>", "AAAA".repeat(length / 4)).into_bytes()
+        }
         (Pickle, 1) => python::unicode(&text),
         (Pickle, 2) => [b"(", &b"K\x01N\x86".repeat(numbers)[..], b"t"].concat(),
         (Pickle, _) => [b"}(K\x01", &python::unicode(&text)[..], b"NK\x02u"].concat(),

@@ -16,7 +16,11 @@ pub fn rows() -> Vec<Row> {
     for byte in 3..=u8::MAX {
         rows.push(raw(format!("format byte {byte:#04x}"), [byte], Fatal(Json, "unknown-format")));
     }
-    rows.push(raw("an unknown format and a length", [3, 0, 0, 0, 0], Fatal(Json, "unknown-format")));
+    rows.push(raw(
+        "an unknown format and a length",
+        [3, 0, 0, 0, 0],
+        Fatal(Json, "unknown-format"),
+    ));
     rows.push(raw("0xff for a long time", vec![0xff; 1 << 20], Fatal(Json, "unknown-format")));
     rows.extend(lengths());
     rows.extend(random());
@@ -31,7 +35,10 @@ fn strangers() -> Vec<Row> {
         ("HTTP/1.1 with a body", b"POST /publish HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"),
         ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"),
         ("WebSocket", b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
-        ("TLS 1.0 to 1.3", b"\x16\x03\x01\0\xc4\x01\0\0\xc0\x03\x03abcdefghijklmnopqrstuvwxyz012345\x20"),
+        (
+            "TLS 1.0 to 1.3",
+            b"\x16\x03\x01\0\xc4\x01\0\0\xc0\x03\x03abcdefghijklmnopqrstuvwxyz012345\x20",
+        ),
         ("SSL 2", b"\x80\x2e\x01\x03\x01\0\x15\0\0\0\x10"),
         ("SSH", b"SSH-2.0-OpenSSH_9.6\r\n"),
         ("SMTP", b"EHLO localhost\r\n"),
@@ -50,7 +57,11 @@ fn strangers() -> Vec<Row> {
     // These begin with 0, as JSON does, and a length, or what looks like one.
     rows.push(raw("SMB", b"\0\0\0\x54\xffSMBr\0\0\0\0", Unfinished));
     rows.push(raw("PostgreSQL", b"\0\0\0\x08\x04\xd2\x16\x2f", Unfinished));
-    rows.push(raw("DNS", b"\0\x1d\xab\xcd\x01\0\0\x01\0\0\0\0\0\0", Fatal(Json, "frame-too-large")));
+    rows.push(raw(
+        "DNS",
+        b"\0\x1d\xab\xcd\x01\0\0\x01\0\0\0\0\0\0",
+        Fatal(Json, "frame-too-large"),
+    ));
     rows.push(raw("nothing but 0", [0; 4], Unfinished));
     rows
 }
@@ -58,13 +69,26 @@ fn strangers() -> Vec<Row> {
 fn lengths() -> Vec<Row> {
     let mut rows = Vec::new();
     for format in FORMATS {
-        let claim = |length: u32, more: &[u8]| [&[format.byte()], &length.to_be_bytes()[..], more].concat();
+        let claim =
+            |length: u32, more: &[u8]| [&[format.byte()], &length.to_be_bytes()[..], more].concat();
         for length in [MAX_FRAME + 1, i32::MAX as u32, 1 << 31, u32::MAX] {
             let too_large = Fatal(format, "frame-too-large");
-            rows.push(raw(format!("{format} of {length} bytes"), claim(length, b""), too_large.clone()));
-            rows.push(raw(format!("{format} of {length} bytes, some sent"), claim(length, b"{}"), too_large));
+            rows.push(raw(
+                format!("{format} of {length} bytes"),
+                claim(length, b""),
+                too_large.clone(),
+            ));
+            rows.push(raw(
+                format!("{format} of {length} bytes, some sent"),
+                claim(length, b"{}"),
+                too_large,
+            ));
         }
-        rows.push(raw(format!("{format} of as many as may be"), claim(MAX_FRAME, b"{"), Unfinished));
+        rows.push(raw(
+            format!("{format} of as many as may be"),
+            claim(MAX_FRAME, b"{"),
+            Unfinished,
+        ));
         rows.push(refused(format!("{format} of no bytes"), format, b"", malformed(format)));
         // One byte less than there is begins the next frame with the rest.
         for (name, bytes) in

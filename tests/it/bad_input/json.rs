@@ -101,7 +101,12 @@ fn bulk() -> Vec<Row> {
     vec![
         payload("1 MB of digits", Json, &digits, "too-many-digits"),
         payload("1 MB of digits below 0", Json, format!("[-{digits}]"), "too-many-digits"),
-        payload("1 MB of digits in a tag", Json, format!("{{\"$int\":\"{digits}\"}}"), "too-many-digits"),
+        payload(
+            "1 MB of digits in a tag",
+            Json,
+            format!("{{\"$int\":\"{digits}\"}}"),
+            "too-many-digits",
+        ),
         payload("4,301 digits", Json, &digits[..4_301], "too-many-digits"),
         payload("1 MB of digits in an exponent", Json, format!("1e{digits}"), "invalid-value"),
         payload("1 MB of digits before a point", Json, format!("{digits}.5"), "invalid-value"),
@@ -183,7 +188,9 @@ fn bodies() -> Vec<Row> {
         ),
         ("a number for serde_json", b"{\"$serde_json::private::Number\":\"1\"}", "missing-field"),
     ];
-    list.into_iter().map(|(name, body, code)| refused(format!("JSON: {name}"), Json, body, code)).collect()
+    list.into_iter()
+        .map(|(name, body, code)| refused(format!("JSON: {name}"), Json, body, code))
+        .collect()
 }
 
 /// What looks bad and is not.
@@ -218,5 +225,7 @@ fn accepted() -> Vec<Row> {
         ("a number that is nearly 0", "[1e-400]", "[0.0]"),
         ("an exponent of zeros", "[1e0000000000000000000000001]", "[10.0]"),
     ];
-    list.into_iter().map(|(name, text, repr)| delivered(format!("JSON: {name}"), Json, text, repr)).collect()
+    list.into_iter()
+        .map(|(name, text, repr)| delivered(format!("JSON: {name}"), Json, text, repr))
+        .collect()
 }

@@ -1,5 +1,5 @@
-//! Bad input, each a row of a table: what it is, and what must come of it. One broker gets all of it, one row after the
-//! other, and serves a bystander before, during and after each.
+//! Bad input, each a row of a table: what it is, and what must come of it. One broker gets all of
+//! it, one row after the other, and serves a bystander before, during and after each.
 #![cfg(all(feature = "broker", feature = "middleware"))]
 
 mod frames;
@@ -88,7 +88,8 @@ impl Table<'_> {
         self.serves(name);
         let (first, second) = row.bytes.split_at(row.bytes.len() / 2);
         if !first.is_empty() {
-            // A fatal one may end the connection before all of it is sent, and says so all the same.
+            // A fatal one may end the connection before all of it is sent, and says so all the
+            // same.
             let _ = self.offender.try_send_raw(first);
         }
         if row.outcome != Outcome::Unfinished || !second.is_empty() {
@@ -151,9 +152,11 @@ impl Table<'_> {
 
     fn judge(&mut self, error: &Frame, row: &Row, code: &str, fatal: bool) {
         let fields = error.fields();
-        let [found, reason] = ["code", "reason"].map(|name| fields.get(name).map_or("", String::as_str));
+        let [found, reason] =
+            ["code", "reason"].map(|name| fields.get(name).map_or("", String::as_str));
         if found != code || !reason.contains(&row.named) {
-            self.wrong.push(format!("{}: {found}, and not {code} {}: {reason}", row.name, row.named));
+            self.wrong
+                .push(format!("{}: {found}, and not {code} {}: {reason}", row.name, row.named));
         }
         error.refuses(found, fatal);
         let length = error.body.len();

@@ -9,7 +9,8 @@ use crate::support::python::{hex, unicode};
 const LONGEST: usize = 400_000;
 
 pub fn rows() -> Vec<Row> {
-    let mut rows = truncations(Pickle, b"](K\x01X\x01\0\0\0a\x8a\x02\xff\x7fNG\x3f\xf0\0\0\0\0\0\0e");
+    let mut rows =
+        truncations(Pickle, b"](K\x01X\x01\0\0\0a\x8a\x02\xff\x7fNG\x3f\xf0\0\0\0\0\0\0e");
     rows.extend(vectors());
     rows.extend(forbidden());
     rows.extend(bombs());
@@ -34,7 +35,8 @@ fn vectors() -> Vec<Row> {
         }
         let code = known(code);
         let pickle = hex(pickle);
-        // Whole, they are no map; and what is a fault of the map comes first where nothing else is refused while it is read.
+        // Whole, they are no map; and what is a fault of the map comes first where nothing else is
+        // refused while it is read.
         let row = if code == "malformed-pickle" {
             refused(name, Pickle, &pickle, code)
         } else {
@@ -133,7 +135,12 @@ fn bombs() -> Vec<Row> {
             [b"\x80\x02)", &[0x85; 32_600][..]].concat(),
             "malformed-pickle",
         ),
-        payload("100,000 lists", Pickle, [vec![b']'; 100_000], vec![b'a'; 99_999]].concat(), "too-deep"),
+        payload(
+            "100,000 lists",
+            Pickle,
+            [vec![b']'; 100_000], vec![b'a'; 99_999]].concat(),
+            "too-deep",
+        ),
         payload(
             "a list appended to itself, 32 times",
             Pickle,
@@ -143,22 +150,42 @@ fn bombs() -> Vec<Row> {
         payload("1,000,000 marks", Pickle, [b'('; 1_000_000], "malformed-pickle"),
         payload("a list of 50,000, 20,000 times", Pickle, shared_list, "too-large"),
         payload("a billion laughs", Pickle, laughs, "too-large"),
-        payload("1,000,000 digits", Pickle, [b"L", &digits[..], b"L\n"].concat(), "too-many-digits"),
-        payload("1,000,000 digits without L", Pickle, [b"I", &digits[..], b"\n"].concat(), "too-many-digits"),
+        payload(
+            "1,000,000 digits",
+            Pickle,
+            [b"L", &digits[..], b"L\n"].concat(),
+            "too-many-digits",
+        ),
+        payload(
+            "1,000,000 digits without L",
+            Pickle,
+            [b"I", &digits[..], b"\n"].concat(),
+            "too-many-digits",
+        ),
         payload(
             "LONG4 of 1 MB",
             Pickle,
             [b"\x8b\0\0\x10\0", &[0x7f; 1 << 20][..]].concat(),
             "too-many-digits",
         ),
-        payload("1,000,000 digits of a float", Pickle, [b"F", &digits[..], b"\n"].concat(), "invalid-value"),
+        payload(
+            "1,000,000 digits of a float",
+            Pickle,
+            [b"F", &digits[..], b"\n"].concat(),
+            "invalid-value",
+        ),
         delivered(
             "the same dict twice",
             Pickle,
             [b"](", &one[..], b"h\x00e"].concat(),
             r#"[{"name": 1}, {"name": 1}]"#,
         ),
-        delivered("a dict whose order is not that of its keys", Pickle, ordered, r#"{"a": 2, "z": 1}"#),
+        delivered(
+            "a dict whose order is not that of its keys",
+            Pickle,
+            ordered,
+            r#"{"a": 2, "z": 1}"#,
+        ),
         delivered("LONG4 of no bytes", Pickle, b"\x8b\0\0\0\0", "0"),
         payload(
             "a set of three NaN in a list of lists",
@@ -172,7 +199,9 @@ fn bombs() -> Vec<Row> {
 fn memo() -> Vec<Row> {
     let many = [b"](", &b"N\x94".repeat(500_000)[..], b"e"].concat();
     let far: Vec<u8> = (0..50_000_u32)
-        .flat_map(|count| [&b"Nr"[..], &(count.wrapping_mul(85_899) | 1 << 31).to_le_bytes(), b"0"].concat())
+        .flat_map(|count| {
+            [&b"Nr"[..], &(count.wrapping_mul(85_899) | 1 << 31).to_le_bytes(), b"0"].concat()
+        })
         .collect();
     vec![
         payload("GET of nothing", Pickle, b"g7\n", "malformed-pickle"),
@@ -187,7 +216,12 @@ fn memo() -> Vec<Row> {
             "malformed-pickle",
         ),
         payload("PUT of a negative number", Pickle, b"Np-1\n", "malformed-pickle"),
-        payload("PUT of a number too large", Pickle, b"Np99999999999999999999\n", "malformed-pickle"),
+        payload(
+            "PUT of a number too large",
+            Pickle,
+            b"Np99999999999999999999\n",
+            "malformed-pickle",
+        ),
         payload("PUT of a mark", Pickle, b"((q\x001", "malformed-pickle"),
         payload("MEMOIZE of a mark", Pickle, b"((\x941", "malformed-pickle"),
         payload("a list that holds itself", Pickle, b"]q\x00h\x00a", "cycle"),
@@ -235,7 +269,9 @@ fn marks() -> Vec<Row> {
         ("marks that are popped and used", b"(((1110t"),
         ("STOP too early", b"N.N"),
     ];
-    list.into_iter().map(|(name, opcodes)| payload(name, Pickle, opcodes, "malformed-pickle")).collect()
+    list.into_iter()
+        .map(|(name, opcodes)| payload(name, Pickle, opcodes, "malformed-pickle"))
+        .collect()
 }
 
 /// Lengths that promise more than there is, or more than there could be.

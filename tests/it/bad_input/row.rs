@@ -46,7 +46,12 @@ pub fn raw(name: impl Into<String>, bytes: impl Into<Vec<u8>>, outcome: Outcome)
 }
 
 /// A body that is refused.
-pub fn refused(name: impl Into<String>, format: Format, body: impl AsRef<[u8]>, code: &'static str) -> Row {
+pub fn refused(
+    name: impl Into<String>,
+    format: Format,
+    body: impl AsRef<[u8]>,
+    code: &'static str,
+) -> Row {
     raw(name, frame(format.byte(), body.as_ref()), Refused(format, code))
 }
 
@@ -61,7 +66,12 @@ pub fn payload(
 }
 
 /// A payload that is accepted.
-pub fn delivered(name: impl Into<String>, format: Format, payload: impl AsRef<[u8]>, repr: &str) -> Row {
+pub fn delivered(
+    name: impl Into<String>,
+    format: Format,
+    payload: impl AsRef<[u8]>,
+    repr: &str,
+) -> Row {
     raw(name, frame(format.byte(), &around(format, payload.as_ref())), Delivered(repr.into()))
 }
 
@@ -71,7 +81,8 @@ pub fn around(format: Format, payload: &[u8]) -> Vec<u8> {
     body(format, &fields)
 }
 
-/// The beginnings of a whole frame, each with what becomes of it: as they are, and with a header that says what they are.
+/// The beginnings of a whole frame, each with what becomes of it: as they are, and with a header
+/// that says what they are.
 pub fn truncations(format: Format, payload: &[u8]) -> Vec<Row> {
     let body = around(format, payload);
     let whole = frame(format.byte(), &body);
@@ -82,7 +93,8 @@ pub fn truncations(format: Format, payload: &[u8]) -> Vec<Row> {
         Xml => "malformed-xml",
         Pickle => "malformed-pickle",
     };
-    let shortened = (0..body.len())
-        .map(|length| refused(format!("{format} body cut at {length}"), format, &body[..length], code));
+    let shortened = (0..body.len()).map(|length| {
+        refused(format!("{format} body cut at {length}"), format, &body[..length], code)
+    });
     cut_off.chain(shortened).collect()
 }

@@ -19,8 +19,13 @@ pub fn rows() -> Vec<Row> {
         let payload = number(format, 2);
         let mut add = |command: &'static str, topic: &str| {
             // XML cannot say NUL, and says so itself.
-            let code = if format == Xml && topic.contains('\0') { "malformed-xml" } else { "invalid-topic" };
-            let fields = [("command", Str(command)), ("topic", Str(topic)), ("message", Raw(&payload))];
+            let code = if format == Xml && topic.contains('\0') {
+                "malformed-xml"
+            } else {
+                "invalid-topic"
+            };
+            let fields =
+                [("command", Str(command)), ("topic", Str(topic)), ("message", Raw(&payload))];
             let shown: String = topic.escape_debug().take(10).collect();
             let name = format!("{format} {command} {shown} of {} bytes", topic.len());
             rows.push(refused(name, format, body(format, &fields), code));

@@ -10,7 +10,8 @@ fn document(prolog: &str, inner: &str) -> String {
 }
 
 pub fn rows() -> Vec<Row> {
-    let mut rows = truncations(Xml, b"<message a='1'><!-- c --><b>&lt;&#233;</b><![CDATA[]]]]></message>");
+    let mut rows =
+        truncations(Xml, b"<message a='1'><!-- c --><b>&lt;&#233;</b><![CDATA[]]]]></message>");
     rows.extend(entities());
     rows.extend(depth());
     rows.extend(bulk());
@@ -25,8 +26,9 @@ fn entities() -> Vec<Row> {
     let laughs: String = (1..10)
         .map(|level| format!("<!ENTITY l{level} '{}'>", format!("&l{};", level - 1).repeat(10)))
         .collect();
-    let doubling: String =
-        (1..40).map(|level| format!("<!ENTITY &#37; p{level} '&#37;p{0};&#37;p{0};'>", level - 1)).collect();
+    let doubling: String = (1..40)
+        .map(|level| format!("<!ENTITY &#37; p{level} '&#37;p{0};&#37;p{0};'>", level - 1))
+        .collect();
     let long = "x".repeat(100_000);
     let often = "&a;".repeat(10_000);
     let doctypes = [
@@ -57,7 +59,11 @@ fn entities() -> Vec<Row> {
             "<!DOCTYPE f [<!ENTITY a PUBLIC 'p' 'http://127.0.0.1/'>]>".into(),
             "<message>&a;</message>".into(),
         ),
-        ("an external subset", "<!DOCTYPE f SYSTEM 'http://127.0.0.1/f.dtd'>".into(), "<message/>".into()),
+        (
+            "an external subset",
+            "<!DOCTYPE f SYSTEM 'http://127.0.0.1/f.dtd'>".into(),
+            "<message/>".into(),
+        ),
         (
             "a parameter entity",
             "<!DOCTYPE f [<!ENTITY % p SYSTEM 'file:///dev/zero'> %p;]>".into(),
@@ -68,14 +74,26 @@ fn entities() -> Vec<Row> {
             format!("<!DOCTYPE f [<!ENTITY % p0 'x'>{doubling} %p39;]>"),
             "<message/>".into(),
         ),
-        ("default attributes", "<!DOCTYPE f [<!ATTLIST f topic CDATA '/evil'>]>".into(), "<message/>".into()),
-        ("an entity of itself", "<!DOCTYPE f [<!ENTITY a '&a;'>]>".into(), "<message>&a;</message>".into()),
+        (
+            "default attributes",
+            "<!DOCTYPE f [<!ATTLIST f topic CDATA '/evil'>]>".into(),
+            "<message/>".into(),
+        ),
+        (
+            "an entity of itself",
+            "<!DOCTYPE f [<!ENTITY a '&a;'>]>".into(),
+            "<message>&a;</message>".into(),
+        ),
         (
             "a document type after the declaration",
             "<?xml version='1.0'?>\n<!DOCTYPE f []>".into(),
             "<message/>".into(),
         ),
-        ("a document type never closed", format!("<!DOCTYPE f [{}", "<!ENTITY".repeat(1_000)), String::new()),
+        (
+            "a document type never closed",
+            format!("<!DOCTYPE f [{}", "<!ENTITY".repeat(1_000)),
+            String::new(),
+        ),
     ];
     let mut rows: Vec<Row> = doctypes
         .into_iter()
@@ -118,7 +136,10 @@ fn depth() -> Vec<Row> {
         refused(
             "100,000 levels in a field that nobody knows",
             Xml,
-            document("", &format!("<x>{}{}</x><message/>", "<a>".repeat(100_000), "</a>".repeat(100_000))),
+            document(
+                "",
+                &format!("<x>{}{}</x><message/>", "<a>".repeat(100_000), "</a>".repeat(100_000)),
+            ),
             "too-deep",
         ),
     ]
@@ -193,7 +214,8 @@ fn bulk() -> Vec<Row> {
             "malformed-xml",
         ),
     ];
-    let keys: Vec<String> = (0..20_000).map(|index| format!("\"@xmlns:p{index}\": \"u{index}\"")).collect();
+    let keys: Vec<String> =
+        (0..20_000).map(|index| format!("\"@xmlns:p{index}\": \"u{index}\"")).collect();
     let mut sorted = keys;
     sorted.sort_unstable();
     let repr = format!("{{{}}}", sorted.join(", "));
@@ -211,7 +233,8 @@ fn prologs() -> Vec<Row> {
     let mut add = |name: &str, body: &[u8]| {
         rows.push(refused(format!("XML: {name}"), Xml, body, "malformed-xml"));
     };
-    for encoding in ["ISO-8859-1", "windows-1252", "UTF-16", "UTF-7", "UCS-4", "EBCDIC-CP-US", "nonsense", ""]
+    for encoding in
+        ["ISO-8859-1", "windows-1252", "UTF-16", "UTF-7", "UCS-4", "EBCDIC-CP-US", "nonsense", ""]
     {
         add(encoding, format!("<?xml version='1.0' encoding='{encoding}'?>{good}").as_bytes());
     }
@@ -219,10 +242,16 @@ fn prologs() -> Vec<Row> {
     add("UTF-16, little end first", &utf16(u16::to_le_bytes, b"\xff\xfe"));
     add("UTF-16 without a mark", &utf16(u16::to_le_bytes, b""));
     add("UTF-7", b"+ADw-f command=+ACI-ping+ACI-/+AD4-");
-    add("a declaration of version 1.1", format!("<?xml version='1.1' encoding='UTF-9'?>{good}").as_bytes());
+    add(
+        "a declaration of version 1.1",
+        format!("<?xml version='1.1' encoding='UTF-9'?>{good}").as_bytes(),
+    );
     add("a declaration of version 2.0", format!("<?xml version='2.0'?>{good}").as_bytes());
     add("a declaration that comes late", format!(" <?xml version='1.0'?>{good}").as_bytes());
-    add("a second declaration", format!("<?xml version='1.0'?><?xml version='1.0'?>{good}").as_bytes());
+    add(
+        "a second declaration",
+        format!("<?xml version='1.0'?><?xml version='1.0'?>{good}").as_bytes(),
+    );
     add("a second root", format!("{good}<g/>").as_bytes());
     add("the root again", format!("{good}{good}").as_bytes());
     add("text after the root", format!("{good}text").as_bytes());
@@ -277,12 +306,15 @@ fn markup() -> Vec<Row> {
     ] {
         rows.push(payload(format!("XML {xml}"), Xml, xml, "malformed-xml"));
     }
-    for xml in
-        ["<message><p:a/></message>", "<message p:a='1'/>", "<message><a xmlns:p='u'/><p:b/></message>"]
-    {
+    for xml in [
+        "<message><p:a/></message>",
+        "<message p:a='1'/>",
+        "<message><a xmlns:p='u'/><p:b/></message>",
+    ] {
         rows.push(payload(format!("XML {xml}"), Xml, xml, "forbidden-xml"));
     }
-    let outside = format!("<f command='publish' topic='{TARGET}' xmlns:p='u'><message><p:a/></message></f>");
+    let outside =
+        format!("<f command='publish' topic='{TARGET}' xmlns:p='u'><message><p:a/></message></f>");
     rows.push(refused("XML: a prefix of outside the message", Xml, outside, "forbidden-xml"));
     rows.push(payload("XML: two messages", Xml, "<message/><message/>", "duplicate-field"));
     rows.push(payload("XML: two topics", Xml, "<topic>/t</topic><message/>", "duplicate-field"));
@@ -295,15 +327,22 @@ fn markup() -> Vec<Row> {
             "\"<a>&]]>\"",
         ),
         ("comments around fields", "<!-- --><message><!-- --></message><!-- -->", "None"),
-        ("instructions", "<message><?php system('id') ?><?xml-stylesheet href='x'?>1</message>", "\"1\""),
+        (
+            "instructions",
+            "<message><?php system('id') ?><?xml-stylesheet href='x'?>1</message>",
+            "\"1\"",
+        ),
         (
             "an inclusion",
-            "<message xmlns:xi='http://www.w3.org/2001/XInclude'><xi:include href='file:///etc/passwd'/></message>",
-            "{\"@xmlns:xi\": \"http://www.w3.org/2001/XInclude\", \"xi:include\": {\"@href\": \"file:///etc/passwd\"}}",
+            "<message xmlns:xi='http://www.w3.org/2001/XInclude'><xi:include \
+             href='file:///etc/passwd'/></message>",
+            "{\"@xmlns:xi\": \"http://www.w3.org/2001/XInclude\", \"xi:include\": \
+             {\"@href\": \"file:///etc/passwd\"}}",
         ),
         (
             "lists in a dict in a list",
-            "<message type='list'><i type='int'>1</i><d><item><int>5</int></item></d><i type='int'>3</i></message>",
+            "<message type='list'><i type='int'>1</i><d><item><int>5</int></item></d><i \
+             type='int'>3</i></message>",
             "[1, {\"item\": {\"int\": \"5\"}}, 3]",
         ),
     ] {
@@ -312,9 +351,11 @@ fn markup() -> Vec<Row> {
     rows
 }
 
-/// Characters that XML 1.0 forbids, as they are and by reference, in text, attributes, comments and sections.
+/// Characters that XML 1.0 forbids, as they are and by reference, in text, attributes, comments and
+/// sections.
 fn characters() -> Vec<Row> {
-    let forbidden = (0..0x20_u32).filter(|code| ![9, 10, 13].contains(code)).chain([0xfffe, 0xffff]);
+    let forbidden =
+        (0..0x20_u32).filter(|code| ![9, 10, 13].contains(code)).chain([0xfffe, 0xffff]);
     let mut rows = Vec::new();
     for code in forbidden {
         let character = char::from_u32(code).unwrap();
@@ -327,7 +368,8 @@ fn characters() -> Vec<Row> {
                 rows.push(payload(name, Xml, format!("{before}{what}{after}"), "malformed-xml"));
             }
         }
-        for (before, after) in [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?p ", "?>"), ("<a", "/>")] {
+        for (before, after) in [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?p ", "?>"), ("<a", "/>")]
+        {
             let name = format!("XML: U+{code:04X} in {before}{after}");
             rows.push(payload(
                 name,
@@ -357,7 +399,12 @@ fn characters() -> Vec<Row> {
             [("<message>", "</message>"), ("<message a='", "'/>"), ("<!--", "-->"), ("<", "/>")]
         {
             let xml = [before.as_bytes(), bytes, after.as_bytes()].concat();
-            rows.push(payload(format!("XML: {name} in {before}{after}"), Xml, xml, "malformed-xml"));
+            rows.push(payload(
+                format!("XML: {name} in {before}{after}"),
+                Xml,
+                xml,
+                "malformed-xml",
+            ));
         }
     }
     rows

@@ -17,7 +17,10 @@ fn what_is_published_is_there_in_every_format() {
     let broker = Served::start(&[]);
     check(&broker.at("pub", &["/weather/oslo", RECORD]), "", "");
     check(
-        &broker.at("pub", &["/weather/rome", "it's \u{201c}warm\u{201d}", "--string", "--format", "pickle"]),
+        &broker.at(
+            "pub",
+            &["/weather/rome", "it's \u{201c}warm\u{201d}", "--string", "--format", "pickle"],
+        ),
         "",
         "",
     );
@@ -27,7 +30,8 @@ fn what_is_published_is_there_in_every_format() {
         &broker.at("get", &["/weather/oslo", "--format", "xml"]),
         "",
         "<message type=\"dict\"><temp type=\"float\">21.5</temp>\
-         <tags type=\"list\"><item type=\"str\">a</item><item type=\"null\"></item></tags></message>\n",
+         <tags type=\"list\"><item type=\"str\">a</item><item \
+         type=\"null\"></item></tags></message>\n",
     );
     check(
         &broker.at("get", &["/weather/oslo", "-f", "pickle"]),
@@ -47,11 +51,17 @@ fn what_is_published_is_there_in_every_format() {
         "",
         "/weather/rome/at\t-5\n",
     );
-    let tree = "/weather\n├── oslo  {\"temp\": 21.50, \"tags\": [\"a\", null]}\n└── rome  \"it's \u{201c}warm\u{201d}\"\n    └── at  -5\n";
+    let tree = "/weather\n├── oslo  {\"temp\": 21.50, \"tags\": [\"a\", null]}\n└── \
+    rome  \"it's \u{201c}warm\u{201d}\"\n    └── at  -5\n";
     check(&broker.at("topics", &["--tree", "--values"]), "", tree);
     check(&broker.at("clear", &["/weather/rome", "/weather/rome/at"]), "", "");
     check(&broker.at("topics", &["--tree"]), "", "/weather\n└── oslo\n");
-    fails(&broker.at("get", &["/weather/rome"]), "", 1, &["/weather/rome holds no value", "babelmq topics"]);
+    fails(
+        &broker.at("get", &["/weather/rome"]),
+        "",
+        1,
+        &["/weather/rome holds no value", "babelmq topics"],
+    );
 }
 
 #[test]
@@ -84,7 +94,10 @@ fn lines_and_files_are_published() {
     let said = |consumer: &mut Client, topic: &str, expected: &[&str]| {
         for message in expected {
             let frame = consumer.next();
-            assert_eq!((frame.field("topic").as_str(), frame.message().as_str()), (topic, *message));
+            assert_eq!(
+                (frame.field("topic").as_str(), frame.message().as_str()),
+                (topic, *message)
+            );
         }
         consumer.is_quiet();
     };
@@ -104,8 +117,10 @@ fn lines_and_files_are_published() {
         std::fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let lines =
-        file("a.ndjson", b"{\"topic\":\"/x\",\"message\":1.50}\n{\"topic\":\"/x\",\"message\":null}\n");
+    let lines = file(
+        "a.ndjson",
+        b"{\"topic\":\"/x\",\"message\":1.50}\n{\"topic\":\"/x\",\"message\":null}\n",
+    );
     check(&broker.at("pub", &["--file", &lines]), "", "");
     said(&mut consumer, "/x", &["1.50", "null"]);
     check(&broker.at("pub", &["/y", "--file", &lines, "--count", "1"]), "", "");
@@ -113,7 +128,8 @@ fn lines_and_files_are_published() {
     let pickles = file("a.pkl", b"\x80\x04K\x01.\x80\x04]\x94(K\x02Ne.");
     check(&broker.at("pub", &["/y", "--file", &pickles, "--format", "pickle"]), "", "");
     said(&mut consumer, "/y", &["1", "[2,null]"]);
-    let document = file("a.xml", b"<?xml version=\"1.0\"?>\n<order id=\"5\"><sku>X1</sku></order>\n");
+    let document =
+        file("a.xml", b"<?xml version=\"1.0\"?>\n<order id=\"5\"><sku>X1</sku></order>\n");
     check(&broker.at("pub", &["/y", "--file", &document, "--format", "xml"]), "", "");
     said(&mut consumer, "/y", &["{\"order\":{\"@id\":\"5\",\"sku\":\"X1\"}}"]);
 
@@ -143,8 +159,8 @@ fn sub_prints_stored_values_and_then_what_comes() {
     let broker = Served::start(&[]);
     check(&broker.at("pub", &["/t/a", "[1, 2]"]), "", "");
     let mut producer = Client::to(broker.address);
-    let arguments =
-        broker.at("sub", &["/t", "/u", "-n", "3", "--template", "{retained} {format} {topic} {value}"]);
+    let arguments = broker
+        .at("sub", &["/t", "/u", "-n", "3", "--template", "{retained} {format} {topic} {value}"]);
     let mut child = babelmq(&arguments).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     // The line is there before the next message is: nothing is held back.
@@ -160,7 +176,8 @@ fn sub_prints_stored_values_and_then_what_comes() {
         &broker.at("sub", &["/t", "--retained-only", "-f", "xml"]),
         "",
         concat!(
-            "/t/a <message type=\"list\"><item type=\"int\">1</item><item type=\"int\">2</item></message>\n",
+            "/t/a <message type=\"list\"><item type=\"int\">1</item><item \
+             type=\"int\">2</item></message>\n",
             "/t <message type=\"str\">a&#10;b</message>\n",
         ),
     );
@@ -168,7 +185,8 @@ fn sub_prints_stored_values_and_then_what_comes() {
     check(&broker.at("sub", &["/t/a", "-n", "1", "--pretty"]), "", "/t/a\n[\n  1,\n  2\n]\n");
     let (code, raw, _) = run(&broker.at("sub", &["/t/a", "-n", "1", "--raw"]));
     assert_eq!((code, raw.as_str()), (Some(0), "[1, 2]\n"));
-    let raw = babelmq(&broker.at("sub", &["/t/a", "-n", "1", "--raw", "-f", "pickle"])).output().unwrap();
+    let raw =
+        babelmq(&broker.at("sub", &["/t/a", "-n", "1", "--raw", "-f", "pickle"])).output().unwrap();
     assert_eq!(run_with(&["convert", "--from", "pickle"], &raw.stdout).1, "[1,2]\n");
 }
 
@@ -211,14 +229,18 @@ fn sub_does_not_wait_for_ever() {
 fn each_failure_has_its_code_and_says_what_to_do() {
     // Nothing listens.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    for command in [&["pub", "/t", "1"][..], &["sub", "/t"], &["get", "/t"], &["topics"], &["clear", "/t"]] {
+    for command in
+        [&["pub", "/t", "1"][..], &["sub", "/t"], &["get", "/t"], &["topics"], &["clear", "/t"]]
+    {
         let arguments = [command, &["--address", &free]].concat();
         fails(&arguments, "", 3, &["nothing listens on", &free, "babelmq serve"]);
     }
     // Something listens and does not answer.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
-    for command in [&["pub", "/t", "1"][..], &["sub", "/t"], &["get", "/t"], &["topics", "--values"]] {
+    for command in
+        [&["pub", "/t", "1"][..], &["sub", "/t"], &["get", "/t"], &["topics", "--values"]]
+    {
         let arguments = [command, &["--address", &address, "--timeout", "0.05"]].concat();
         fails(&arguments, "", 6, &["does not answer", "--timeout"]);
     }
@@ -273,11 +295,17 @@ fn check_is_for_monitoring() {
     let broker = Served::start(&[]);
     let (code, stdout, stderr) = run(&broker.at("check", &[]));
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
-    assert!(stdout.starts_with("OK: the broker on 127.0.0.1:") && stdout.lines().count() == 1, "{stdout}");
+    assert!(
+        stdout.starts_with("OK: the broker on 127.0.0.1:") && stdout.lines().count() == 1,
+        "{stdout}"
+    );
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (code, stdout, stderr) = run(&["check", "--address", &free]);
     assert_eq!((code, stderr.as_str()), (Some(2), ""));
-    assert!(stdout.starts_with("CRITICAL: nothing listens") && stdout.lines().count() == 1, "{stdout}");
+    assert!(
+        stdout.starts_with("CRITICAL: nothing listens") && stdout.lines().count() == 1,
+        "{stdout}"
+    );
 }
 
 #[test]

@@ -11,10 +11,12 @@ fn write(folder: &Path, name: &str, text: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// What `babelmq config` says of one setting, without the space between the value and where it came from.
+/// What `babelmq config` says of one setting, without the space between the value and where it came
+/// from.
 #[track_caller]
 fn effective(printed: &str, key: &str) -> String {
-    let line = printed.lines().find(|line| line.trim_start_matches("# ").split(' ').next() == Some(key));
+    let line =
+        printed.lines().find(|line| line.trim_start_matches("# ").split(' ').next() == Some(key));
     let line = line.unwrap_or_else(|| panic!("no {key} in {printed}"));
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -34,9 +36,15 @@ fn every_value_says_where_it_came_from() {
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(effective(&printed, "max-depth"), "max-depth = 20 # --max-depth");
     assert_eq!(effective(&printed, "log"), "log = \"debug\" # environment, BABELMQ_LOG");
-    assert_eq!(effective(&printed, "listen"), "listen = \"127.0.0.1:7000\" # environment, BABELMQ_LISTEN");
+    assert_eq!(
+        effective(&printed, "listen"),
+        "listen = \"127.0.0.1:7000\" # environment, BABELMQ_LISTEN"
+    );
     assert_eq!(effective(&printed, "max-frame"), format!("max-frame = \"1MiB\" # {file}, line 2"));
-    assert_eq!(effective(&printed, "queue-bytes"), format!("queue-bytes = \"2MiB\" # {file}, line 5"));
+    assert_eq!(
+        effective(&printed, "queue-bytes"),
+        format!("queue-bytes = \"2MiB\" # {file}, line 5")
+    );
     assert_eq!(effective(&printed, "keepalive"), "keepalive = \"60s\" # default");
     assert_eq!(effective(&printed, "max-decoded"), "# max-decoded = # not set");
 

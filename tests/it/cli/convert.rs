@@ -10,15 +10,21 @@ const RECORD: &[u8] =
 fn converts(arguments: &[&str], input: &[u8], expected: &[u8]) {
     let arguments = [&["convert"], arguments].concat();
     let (code, stdout, stderr) = run_with(&arguments, input);
-    assert_eq!((code, stdout.as_bytes(), stderr.as_str()), (Some(0), expected, ""), "{arguments:?}");
+    assert_eq!(
+        (code, stdout.as_bytes(), stderr.as_str()),
+        (Some(0), expected, ""),
+        "{arguments:?}"
+    );
 }
 
 #[test]
 fn a_message_is_converted_in_every_direction() {
     let json = br#"{"temp":21.5,"at":[1,2],"tags":{"$set":["a"]}}"#;
     let exact = br#"{"temp":21.5,"at":{"$tuple":[1,2]},"tags":{"$set":["a"]}}"#;
-    let xml = b"<message type=\"dict\"><temp type=\"float\">21.5</temp><at type=\"tuple\"><item type=\"int\">1</item>\
-                <item type=\"int\">2</item></at><tags type=\"set\"><item type=\"str\">a</item></tags></message>";
+    let xml = b"<message type=\"dict\"><temp type=\"float\">21.5</temp><at type=\"tuple\"><item \
+    type=\"int\">1</item>\
+                <item type=\"int\">2</item></at><tags type=\"set\"><item \
+                type=\"str\">a</item></tags></message>";
     let line = |text: &[u8]| [text, b"\n"].concat();
     converts(&["--from", "pickle"], RECORD, &line(json));
     converts(&["--from", "pickle", "--exact"], RECORD, &line(exact));
@@ -116,8 +122,10 @@ fn explain_says_type_by_type_what_becomes_what() {
             "dict   1         $          an object",
         ]
     );
-    let (_, stdout, _) = run_with(&["convert", "--from", "json", "--to", "xml", "--explain"], b"[1e400]");
+    let (_, stdout, _) =
+        run_with(&["convert", "--from", "json", "--to", "xml", "--explain"], b"[1e400]");
     assert_eq!(stdout, "", "what is refused is not explained away");
-    let (_, stdout, _) = run_with(&["convert", "--from", "json", "--to", "xml", "--explain"], b"[null]");
+    let (_, stdout, _) =
+        run_with(&["convert", "--from", "json", "--to", "xml", "--explain"], b"[null]");
     assert!(stdout.contains("type=\"null\""), "{stdout}");
 }

@@ -70,7 +70,8 @@ fn the_examples_of_the_manual_are_what_happens() {
 
 #[test]
 fn the_exit_codes_are_those_of_the_help() {
-    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/command.md")).unwrap();
+    let document =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/command.md")).unwrap();
     let (_, help, _) = run(&["--help"]);
     let (_, listed) = help.split_once("Exit codes:\n").unwrap();
     let listed: Vec<&str> = listed.lines().filter(|line| !line.is_empty()).collect();

@@ -68,7 +68,8 @@ fn the_manual_has_every_option_and_its_examples_are_run() {
     for command in &COMMANDS[..13] {
         assert!(text.contains(&format!("babelmq {command}")), "no {command}");
         let (_, help, _) = run(&[command, "--help"]);
-        let options = help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2);
+        let options =
+            help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2);
         for option in options.map(|word| word.trim_end_matches([',', '.', ';', ')', '`'])) {
             assert!(option == "--help" || text.contains(option), "{command}: no {option}");
         }
@@ -93,14 +94,19 @@ fn the_manual_has_every_option_and_its_examples_are_run() {
         let command = command.strip_prefix("$ ").unwrap();
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("exec 2>&1; {command}")]).current_dir(&folder);
-        let output =
-            shell.env("PATH", &path).env("BABELMQ_ADDR", &broker.text).stdin(Stdio::null()).output().unwrap();
+        let output = shell
+            .env("PATH", &path)
+            .env("BABELMQ_ADDR", &broker.text)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), printed, "{command}");
     }
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// What a release says of its commit: by the build script itself, run where there is a repository and where there is none.
+/// What a release says of its commit: by the build script itself, run where there is a repository
+/// and where there is none.
 #[test]
 fn a_release_knows_its_commit_if_anybody_does() {
     let folder = scratch("version");
@@ -116,7 +122,8 @@ fn a_release_knows_its_commit_if_anybody_does() {
             build.env("PATH", path);
         }
         let printed = String::from_utf8(build.output().unwrap().stdout).unwrap();
-        let files = printed.lines().filter_map(|line| line.strip_prefix("cargo::rerun-if-changed="));
+        let files =
+            printed.lines().filter_map(|line| line.strip_prefix("cargo::rerun-if-changed="));
         let files: Vec<_> =
             files.filter(|file| *file != "build.rs").map(|file| directory.join(file)).collect();
         // Cargo builds everything anew each time where a file that it is to watch is missing.
@@ -133,13 +140,22 @@ fn a_release_knows_its_commit_if_anybody_does() {
     // When what is watched was changed last, as cargo sees it.
     let changed = || newest(&watched.borrow()).unwrap();
     assert_eq!(says(&folder, "release", None), "", "no repository");
-    fs::write(folder.join(".cargo_vcs_info.json"), "{\n \"git\": {\n \"sha1\": \"0123456789abcdef\"\n }\n}")
-        .unwrap();
+    fs::write(
+        folder.join(".cargo_vcs_info.json"),
+        "{\n \"git\": {\n \"sha1\": \"0123456789abcdef\"\n }\n}",
+    )
+    .unwrap();
     assert_eq!(says(&folder, "release", None), " (012345678)", "a package from the registry");
     fs::remove_file(folder.join(".cargo_vcs_info.json")).unwrap();
     let git = |arguments: &[&str]| {
-        let identity = ["-c", "user.name=t", "-c", "user.email=t@t.invalid", "-c", "commit.gpgsign=false"];
-        let done = Command::new("git").current_dir(&folder).args(identity).args(arguments).output().unwrap();
+        let identity =
+            ["-c", "user.name=t", "-c", "user.email=t@t.invalid", "-c", "commit.gpgsign=false"];
+        let done = Command::new("git")
+            .current_dir(&folder)
+            .args(identity)
+            .args(arguments)
+            .output()
+            .unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).unwrap()
     };
@@ -233,8 +249,10 @@ fn a_service_manager_is_told_and_asks() {
 #[test]
 fn the_unit_runs_what_is_installed_and_may_do_little() {
     let unit = read("packaging/babelmq.service");
-    let directives: Vec<(&str, &str)> = unit.lines().filter_map(|line| line.split_once('=')).collect();
-    let of = |name: &str| directives.iter().find(|(found, _)| *found == name).map(|(_, value)| *value);
+    let directives: Vec<(&str, &str)> =
+        unit.lines().filter_map(|line| line.split_once('=')).collect();
+    let of =
+        |name: &str| directives.iter().find(|(found, _)| *found == name).map(|(_, value)| *value);
     assert_eq!(of("Type"), Some("notify"));
     assert!(of("WatchdogSec").is_some());
     for (name, value) in [
@@ -254,8 +272,9 @@ fn the_unit_runs_what_is_installed_and_may_do_little() {
     let start: Vec<&str> = of("ExecStart").unwrap().split_whitespace().collect();
     assert_eq!(start[0], "/usr/bin/babelmq");
     let config = root().join("packaging/babelmq.toml");
-    let arguments =
-        start[1..].iter().map(|word| word.replace("/etc/babelmq/babelmq.toml", config.to_str().unwrap()));
+    let arguments = start[1..]
+        .iter()
+        .map(|word| word.replace("/etc/babelmq/babelmq.toml", config.to_str().unwrap()));
     let arguments: Vec<String> = arguments.chain(["--check".into()]).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     super::check(&arguments, "", "the configuration is good\n");
@@ -286,7 +305,8 @@ fn make_install_puts_everything_in_its_place_and_make_uninstall_takes_it_away() 
         "etc/babelmq/babelmq.toml",
     ];
     for file in installed {
-        let metadata = fs::metadata(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let metadata =
+            fs::metadata(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         assert!(metadata.len() > 100 && metadata.permissions().mode() & 0o777 == 0o644, "{file}");
     }
     // A configuration that is there already is the administrator's.
@@ -307,7 +327,8 @@ fn make_install_puts_everything_in_its_place_and_make_uninstall_takes_it_away() 
 fn the_configuration_that_is_shipped_is_all_defaults_and_good() {
     let shipped = read("packaging/babelmq.toml");
     let keys = |text: &str| -> Vec<String> {
-        let settings = text.lines().filter_map(|line| line.trim_start_matches("# ").split_once(" ="));
+        let settings =
+            text.lines().filter_map(|line| line.trim_start_matches("# ").split_once(" ="));
         settings.map(|(key, _)| key.to_owned()).collect()
     };
     let (_, printed, _) = run(&["config"]);
@@ -339,14 +360,21 @@ fn the_image_is_built_from_what_is_here_and_holds_the_broker_alone() {
         .map(|line| line.split_once(' ').unwrap())
         .collect();
     let of = |name: &str| {
-        steps.iter().filter(|(found, _)| *found == name).map(|(_, rest)| rest.trim()).collect::<Vec<_>>()
+        steps
+            .iter()
+            .filter(|(found, _)| *found == name)
+            .map(|(_, rest)| rest.trim())
+            .collect::<Vec<_>>()
     };
     let from = of("FROM");
     assert_eq!(from.len(), 2, "one stage that builds, one that runs");
     assert!(from[0].ends_with(" AS build") && from[1] == "scratch", "{from:?}");
     let wanted = read("Cargo.toml");
-    let rust =
-        wanted.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap().trim_end_matches('"');
+    let rust = wanted
+        .lines()
+        .find_map(|line| line.strip_prefix("rust-version = \""))
+        .unwrap()
+        .trim_end_matches('"');
     assert!(from[0].starts_with(&format!("rust:{rust}")), "{} and rust-version {rust}", from[0]);
     // All that is copied out of the tree is there.
     for copied in of("COPY").iter().filter(|copied| !copied.starts_with("--from")) {
@@ -356,7 +384,9 @@ fn the_image_is_built_from_what_is_here_and_holds_the_broker_alone() {
         }
     }
     assert!(
-        of("RUN").iter().any(|run| run.contains("cargo build --release --locked") && run.contains("musl"))
+        of("RUN")
+            .iter()
+            .any(|run| run.contains("cargo build --release --locked") && run.contains("musl"))
     );
     assert_eq!(of("USER"), ["65534:65534"]);
     assert_eq!(of("EXPOSE"), ["5000"]);

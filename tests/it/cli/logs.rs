@@ -36,8 +36,12 @@ fn every_line_of_a_connection_bears_its_id() {
     for message in ["connected", "message refused", "connection refused", "disconnected"] {
         assert!(of_client.iter().any(|found| found == message), "no {message:?} in {log}");
     }
-    let refused = lines(&log).into_iter().find(|line| line["message"] == "message refused").unwrap();
-    assert_eq!((refused["code"].as_str(), refused["level"].as_str()), (Some("missing-field"), Some("INFO")));
+    let refused =
+        lines(&log).into_iter().find(|line| line["message"] == "message refused").unwrap();
+    assert_eq!(
+        (refused["code"].as_str(), refused["level"].as_str()),
+        (Some("missing-field"), Some("INFO"))
+    );
 }
 
 /// A log is read on terminals: what a client says can neither hide in it nor turn a line around.
@@ -54,7 +58,8 @@ fn nothing_that_a_client_says_is_hidden_in_the_log() {
         let (_, _, log) = served.end();
         assert!(log.contains("invalid-topic") && log.is_ascii(), "{log}");
         if format == "json" {
-            let refused = lines(&log).into_iter().find(|line| line["message"] == "message refused").unwrap();
+            let refused =
+                lines(&log).into_iter().find(|line| line["message"] == "message refused").unwrap();
             assert_eq!(refused["topic"], topic);
         }
     }
@@ -71,7 +76,8 @@ fn a_flood_of_refusals_is_a_few_lines() {
     drop(client);
     served.signal("TERM");
     let (_, _, log) = served.end();
-    let count = |message: &str| lines(&log).iter().filter(|line| line["message"] == message).count();
+    let count =
+        |message: &str| lines(&log).iter().filter(|line| line["message"] == message).count();
     let (logged, rest) =
         (count("message refused"), count("more messages refused than are logged one by one"));
     // It may take longer than a second on a busy machine, and then there are a few more.
@@ -85,7 +91,8 @@ fn sighup_opens_the_log_anew_and_reads_the_configuration_again() {
     let folder = scratch("sighup");
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (config, log) = (path("b.toml"), path("b.log"));
-    fs::write(&config, format!("log-file = {log:?}\nlog-format = \"json\"\nlog = \"info\"\n")).unwrap();
+    fs::write(&config, format!("log-file = {log:?}\nlog-format = \"json\"\nlog = \"info\"\n"))
+        .unwrap();
     let served = Served::start(&["--config", &config]);
     fs::rename(&log, path("old.log")).unwrap();
     fs::write(

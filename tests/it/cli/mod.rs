@@ -44,8 +44,10 @@ impl Served {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("babelmq listening on ").and_then(|rest| rest.strip_suffix('\n'));
-        let address = address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{line:?}"));
+        let address =
+            line.strip_prefix("babelmq listening on ").and_then(|rest| rest.strip_suffix('\n'));
+        let address =
+            address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{line:?}"));
         Served { child, stdout, address, text: address.to_string() }
     }
 
@@ -97,7 +99,8 @@ fn check(arguments: &[&str], input: &str, expected: &str) {
     assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), expected, ""), "{arguments:?}");
 }
 
-/// Fails unless the command ends with this code, one line on standard error, and that line says all of `parts`.
+/// Fails unless the command ends with this code, one line on standard error, and that line says all
+/// of `parts`.
 #[track_caller]
 fn fails(arguments: &[&str], input: &str, code: i32, parts: &[&str]) {
     let (found, stdout, stderr) = run_with(arguments, input.as_bytes());

@@ -84,7 +84,8 @@ fn several_listeners_are_given_by_flags_the_environment_or_the_file() {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let listening = line.strip_prefix("babelmq listening on ").and_then(|rest| rest.strip_suffix('\n'));
+        let listening =
+            line.strip_prefix("babelmq listening on ").and_then(|rest| rest.strip_suffix('\n'));
         let (tcp, rest) = listening.unwrap().split_once(", ").unwrap();
         assert_eq!(rest, unix, "{line}");
         Client::to(tcp.parse().unwrap()).is_quiet();

@@ -1,4 +1,5 @@
-//! What a person at a terminal sees: the binary runs in a real pseudo-terminal, and its screen is looked at.
+//! What a person at a terminal sees: the binary runs in a real pseudo-terminal, and its screen is
+//! looked at.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -24,7 +25,8 @@ impl Terminal {
     pub(crate) fn run(arguments: &[&str]) -> Terminal {
         let (pty, pts) = pty_process::blocking::open().unwrap();
         pty.resize(pty_process::Size::new(ROWS.get(), COLUMNS.get())).unwrap();
-        let mut command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_babelmq")).args(arguments);
+        let mut command =
+            pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_babelmq")).args(arguments);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("BABELMQ_") || name == "NO_COLOR" {
                 command = command.env_remove(name);
@@ -97,7 +99,8 @@ impl Drop for Terminal {
 #[test]
 fn messages_have_colours() {
     let broker = Served::start(&[]);
-    let (said, code) = Terminal::run(&broker.at("pub", &["/t", r#"{"key": [1, "text", null]}"#])).end();
+    let (said, code) =
+        Terminal::run(&broker.at("pub", &["/t", r#"{"key": [1, "text", null]}"#])).end();
     assert_eq!(code, Some(0));
     assert!(said.starts_with("published 1 message as json in "), "{said}");
 
@@ -126,7 +129,8 @@ fn a_message_cannot_move_the_cursor() {
     }
 }
 
-/// Characters that turn around what stands beside them, or that are not seen: what is read is what is there.
+/// Characters that turn around what stands beside them, or that are not seen: what is read is what
+/// is there.
 #[test]
 fn nothing_that_a_client_says_is_hidden_or_turned_around() {
     let broker = Served::start(&[]);
@@ -135,7 +139,8 @@ fn nothing_that_a_client_says_is_hidden_or_turned_around() {
     Terminal::run(&broker.at("pub", &[topic, "x\u{2066}y\u{feff}z\u{ad}", "--string"])).end();
     let json = "\"x\\u2066y\\ufeffz\\u00ad\"";
     let xml = "x&#x2066;y&#xfeff;z&#xad;";
-    let of = |command: &str, arguments: &[&str]| Terminal::run(&broker.at(command, arguments)).end().0;
+    let of =
+        |command: &str, arguments: &[&str]| Terminal::run(&broker.at(command, arguments)).end().0;
     assert_eq!(of("sub", &["#", "-n", "1"]), format!("{shown} {json}"));
     assert!(of("sub", &["#", "-n", "1", "--format", "xml"]).contains(xml));
     let python = of("sub", &["#", "-n", "1", "--format", "pickle"]);
@@ -155,7 +160,8 @@ fn nothing_that_a_client_says_is_hidden_or_turned_around() {
     assert_eq!(piped.1, format!("{topic} \"x\u{2066}y\u{feff}z\u{ad}\"\n"));
 }
 
-/// What a terminal obeys, at the other end of a pipe: escaped as the format can, so that the value is the same.
+/// What a terminal obeys, at the other end of a pipe: escaped as the format can, so that the value
+/// is the same.
 #[test]
 fn no_control_character_leaves_by_a_pipe_unless_bytes_are_asked_for() {
     let broker = Served::start(&[]);
@@ -195,7 +201,10 @@ fn a_file_has_a_progress_bar() {
     let (said, code) = terminal.end();
     assert_eq!(code, Some(0));
     // The bar is gone when it is done.
-    assert!(said.starts_with("published 200 messages as json in ") && !said.contains('%'), "{said}");
+    assert!(
+        said.starts_with("published 200 messages as json in ") && !said.contains('%'),
+        "{said}"
+    );
     std::fs::remove_file(file).unwrap();
 }
 

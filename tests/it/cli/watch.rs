@@ -40,7 +40,9 @@ fn the_statistics_are_what_happened() {
     assert_eq!(counted("translated"), 5, "what was published in XML needs no translation");
     assert_eq!(stats["published_in"], serde_json::json!({"json": 0, "xml": 1, "pickle": 5}));
     assert_eq!(stats["version"], env!("CARGO_PKG_VERSION"));
-    assert!(stats["memory"].as_u64().unwrap() > 1 << 20 && stats["uptime"].as_f64().unwrap() >= 0.0);
+    assert!(
+        stats["memory"].as_u64().unwrap() > 1 << 20 && stats["uptime"].as_f64().unwrap() >= 0.0
+    );
     let topics: Vec<(&str, u64)> = stats["topics"]
         .as_array()
         .unwrap()
@@ -50,7 +52,10 @@ fn the_statistics_are_what_happened() {
     assert_eq!(topics, [("/t/b", 1), ("/t/a", 5)], "the last published first");
     let subscriber = &stats["subscribers"][0];
     assert_eq!(subscriber["peer"], consumer.local_addr().to_string());
-    assert_eq!((subscriber["format"].as_str(), subscriber["delivered"].as_u64()), (Some("xml"), Some(6)));
+    assert_eq!(
+        (subscriber["format"].as_str(), subscriber["delivered"].as_u64()),
+        (Some("xml"), Some(6))
+    );
     assert_eq!(
         (subscriber["topics"].clone(), subscriber["waiting"].as_u64()),
         (serde_json::json!(["/t"]), Some(0))
@@ -144,7 +149,10 @@ fn top_ends_when_the_broker_does_and_gives_the_terminal_back() {
     served.signal("TERM");
     let (left, code) = top.end();
     assert_eq!(code, Some(7), "{left}");
-    assert!(left.starts_with("babelmq: the connection to 127.0.0.1:") && left.contains("ended"), "{left}");
+    assert!(
+        left.starts_with("babelmq: the connection to 127.0.0.1:") && left.contains("ended"),
+        "{left}"
+    );
 }
 
 #[test]
@@ -156,15 +164,24 @@ fn top_is_for_a_terminal() {
 #[test]
 fn bench_measures() {
     let served = Served::start(&[]);
-    let options =
-        ["--pubs", "2", "--subs", "3", "-n", "501", "--from", "pickle", "--to", "xml", "--size", "10"];
+    let options = [
+        "--pubs", "2", "--subs", "3", "-n", "501", "--from", "pickle", "--to", "xml", "--size",
+        "10",
+    ];
     let (code, stdout, stderr) = run(&served.at("bench", &[&options[..], &["--json"]].concat()));
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     let results: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((results["published"].as_u64(), results["delivered"].as_u64()), (Some(501), Some(1_503)));
+    assert_eq!(
+        (results["published"].as_u64(), results["delivered"].as_u64()),
+        (Some(501), Some(1_503))
+    );
     assert_eq!((results["from"].as_str(), results["to"].as_str()), (Some("pickle"), Some("xml")));
     let latency = |name: &str| results["latency_us"][name].as_f64().unwrap();
-    assert!(latency("p50") > 0.0 && latency("p50") <= latency("p99") && latency("p99") <= latency("max"));
+    assert!(
+        latency("p50") > 0.0
+            && latency("p50") <= latency("p99")
+            && latency("p99") <= latency("max")
+    );
     assert!(results["published_per_second"].as_f64().unwrap() > 0.0);
 
     let (code, stdout, _) = run(&served.at("bench", &options));

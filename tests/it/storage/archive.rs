@@ -27,7 +27,10 @@ fn what_is_exported_is_imported_as_it_was_published() {
     let topics: Vec<String> = lines
         .lines()
         .map(|line| {
-            serde_json::from_str::<serde_json::Value>(line).unwrap()["topic"].as_str().unwrap().into()
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["topic"]
+                .as_str()
+                .unwrap()
+                .into()
         })
         .collect();
     assert_eq!(topics, ["b", "a", "c/d"], "in the order of publication");

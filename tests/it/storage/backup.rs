@@ -84,7 +84,8 @@ fn a_backup_holds_whatever_was_confirmed_before_it_was_asked_for() {
             });
         }
         for turn in 0..4 {
-            let before: Vec<i64> = confirmed.iter().map(|last| last.load(Ordering::SeqCst)).collect();
+            let before: Vec<i64> =
+                confirmed.iter().map(|last| last.load(Ordering::SeqCst)).collect();
             let to = directory.join(format!("backup-{turn}"));
             let done = backup(broker.address, &live, &to);
             backups.push((to, before, done));
@@ -113,7 +114,10 @@ fn a_backup_holds_whatever_was_confirmed_before_it_was_asked_for() {
         for (producer, last) in before.iter().enumerate() {
             for number in (0..=*last).rev().take(TOPICS as usize) {
                 let found = values.get(&format!("p{producer}/{}", number % TOPICS));
-                assert!(found.is_some_and(|found| *found >= number), "{number} was confirmed: {found:?}");
+                assert!(
+                    found.is_some_and(|found| *found >= number),
+                    "{number} was confirmed: {found:?}"
+                );
             }
         }
         let stable: Vec<&serde_json::Value> =
@@ -122,11 +126,18 @@ fn a_backup_holds_whatever_was_confirmed_before_it_was_asked_for() {
         assert_eq!(stable[0]["payload"], "<message><order id='5'/></message>");
         assert_eq!((&stable[1]["format"], &stable[1]["body"]), (&"pickle".into(), &true.into()));
         assert_eq!(stable[2]["payload"], "{ \"x\": 1.50 }");
-        assert!(stable[2]["expires"].is_u64() && stable[2]["ttl_ms"].as_u64().unwrap() <= 10_000_000);
+        assert!(
+            stable[2]["expires"].is_u64() && stable[2]["ttl_ms"].as_u64().unwrap() <= 10_000_000
+        );
         let copy = serve(to, &[]);
-        assert_eq!(Client::to(copy.address).subscribe(Json, "#").len(), lines.len(), "a broker serves it");
+        assert_eq!(
+            Client::to(copy.address).subscribe(Json, "#").len(),
+            lines.len(),
+            "a broker serves it"
+        );
     }
-    // The last one holds all that two producers wrote by then; the first may have come before they began.
+    // The last one holds all that two producers wrote by then; the first may have come before they
+    // began.
     assert!(backups.last().is_some_and(|(_, before, _)| before.iter().all(|last| *last >= TOPICS)));
 }
 

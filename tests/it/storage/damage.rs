@@ -1,5 +1,5 @@
-//! Kinds of damage: whatever happens to a file, `export --damaged` gives back every value whose page is still somewhere in it, and
-//! nothing that was not published.
+//! Kinds of damage: whatever happens to a file, `export --damaged` gives back every value whose
+//! page is still somewhere in it, and nothing that was not published.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -58,7 +58,8 @@ impl Pages<'_> {
         let mut leaves = Vec::new();
         let (mut leaf, mut branch) = (None, None);
         for (number, page) in bytes.chunks_exact(PAGE).enumerate().skip(1) {
-            let holds = |n: &usize| memchr::memmem::find(page, payload(*n, "new").as_bytes()).is_some();
+            let holds =
+                |n: &usize| memchr::memmem::find(page, payload(*n, "new").as_bytes()).is_some();
             match page[0] {
                 1 => {
                     let values: Vec<usize> = (0..VALUES).filter(holds).collect();
@@ -69,7 +70,9 @@ impl Pages<'_> {
                         leaves.push((page, values));
                     }
                 }
-                2 if memchr::memmem::find(page, b"t/").is_some() => drop(branch.get_or_insert(number * PAGE)),
+                2 if memchr::memmem::find(page, b"t/").is_some() => {
+                    branch.get_or_insert(number * PAGE);
+                }
                 _ => {}
             }
         }
@@ -78,8 +81,12 @@ impl Pages<'_> {
 
     /// The last values whose pages are still there, wherever.
     fn left(&self, bytes: &[u8]) -> BTreeMap<String, String> {
-        let there = self.leaves.iter().filter(|(page, _)| memchr::memmem::find(bytes, page).is_some());
-        there.flat_map(|(_, values)| values).map(|n| (format!("t/{n}"), payload(*n, "new"))).collect()
+        let there =
+            self.leaves.iter().filter(|(page, _)| memchr::memmem::find(bytes, page).is_some());
+        there
+            .flat_map(|(_, values)| values)
+            .map(|n| (format!("t/{n}"), payload(*n, "new")))
+            .collect()
     }
 }
 
@@ -126,7 +133,9 @@ fn kinds<'a>(bytes: &'a [u8], pages: &Pages<'a>) -> Vec<(&'static str, usize, Da
         ("a bit of a branch's type", 100, flip(branch)),
         ("a bit of a branch's child", 100, flip(branch + 8 + 16 * 3)),
         ("a bit of every byte of a branch", 100, {
-            Box::new(move |bytes| bytes[branch..branch + PAGE].iter_mut().for_each(|byte| *byte ^= 1))
+            Box::new(move |bytes| {
+                bytes[branch..branch + PAGE].iter_mut().for_each(|byte| *byte ^= 1)
+            })
         }),
         ("a branch is zero", 100, zero(branch, PAGE)),
         ("a branch leads to itself", 100, {
@@ -151,7 +160,11 @@ fn kinds<'a>(bytes: &'a [u8], pages: &Pages<'a>) -> Vec<(&'static str, usize, Da
             })
         }),
         ("the end is zero", 0, zero(length / 2, length - length / 2)),
-        ("the halves are swapped", 95, Box::new(move |bytes| bytes.rotate_left(length / 2 / PAGE * PAGE))),
+        (
+            "the halves are swapped",
+            95,
+            Box::new(move |bytes| bytes.rotate_left(length / 2 / PAGE * PAGE)),
+        ),
         ("the pages stand the other way round", 100, {
             Box::new(|bytes| *bytes = bytes.chunks(PAGE).rev().collect::<Vec<_>>().concat())
         }),
@@ -164,7 +177,10 @@ fn kinds<'a>(bytes: &'a [u8], pages: &Pages<'a>) -> Vec<(&'static str, usize, Da
         ("garbage stands before it", 100, {
             Box::new(|bytes| {
                 let mut random = Random::new(3);
-                *bytes = (0..777).map(|_| random.below(256) as u8).chain(bytes.iter().copied()).collect();
+                *bytes = (0..777)
+                    .map(|_| random.below(256) as u8)
+                    .chain(bytes.iter().copied())
+                    .collect();
             })
         }),
         ("it is there twice", 100, Box::new(|bytes| *bytes = bytes.repeat(2))),
@@ -201,8 +217,14 @@ fn whatever_is_damaged_gives_back_each_value_whose_page_is_left_and_no_other() {
                     );
                 }
                 None => {
-                    assert!(topic.starts_with("cleared/") && value == "1", "{kind}: {topic} {value}");
-                    assert!(stderr.contains("cleared"), "{kind}: it is said that it may be back: {stderr}");
+                    assert!(
+                        topic.starts_with("cleared/") && value == "1",
+                        "{kind}: {topic} {value}"
+                    );
+                    assert!(
+                        stderr.contains("cleared"),
+                        "{kind}: it is said that it may be back: {stderr}"
+                    );
                 }
             }
         }
@@ -211,11 +233,14 @@ fn whatever_is_damaged_gives_back_each_value_whose_page_is_left_and_no_other() {
         assert!(!stderr.contains("panicked"), "{kind}: {stderr}");
         match code {
             Some(0) => {
-                let values =
-                    lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+                let values = lines
+                    .lines()
+                    .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
                 assert_eq!(values.count(), VALUES, "{kind}");
             }
-            _ => assert!(code == Some(1) && stderr.contains("last-values.redb"), "{kind}: {stderr}"),
+            _ => {
+                assert!(code == Some(1) && stderr.contains("last-values.redb"), "{kind}: {stderr}")
+            }
         }
     }
 }
@@ -231,12 +256,16 @@ fn what_is_no_file_is_said() {
                 if damaged { &["export", "--damaged", directory] } else { &["export", directory] };
             let (code, stdout, stderr) = run(arguments);
             assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
-            assert!(stderr.contains("last-values.redb") && !stderr.contains("panicked"), "{stderr}");
+            assert!(
+                stderr.contains("last-values.redb") && !stderr.contains("panicked"),
+                "{stderr}"
+            );
         }
     }
 }
 
-/// What a later babelmq wrote is neither read nor changed, by whichever command, and it is said what to do.
+/// What a later babelmq wrote is neither read nor changed, by whichever command, and it is said
+/// what to do.
 #[test]
 fn a_file_of_a_future_version_is_said_and_left_as_it_is() {
     let directory = scratch("future");
@@ -259,10 +288,17 @@ fn a_file_of_a_future_version_is_said_and_left_as_it_is() {
     ] {
         let (code, stdout, stderr) = run(arguments);
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{arguments:?}: {stderr}");
-        for part in ["is of version 77", "reads versions 1 to 2", "use the babelmq that wrote it", "`export`"]
-        {
+        for part in [
+            "is of version 77",
+            "reads versions 1 to 2",
+            "use the babelmq that wrote it",
+            "`export`",
+        ] {
             assert!(stderr.contains(part), "{arguments:?}: no {part:?} in {stderr}");
         }
-        assert!(fs::read(file(&directory)).unwrap() == before, "{arguments:?}: nothing was changed");
+        assert!(
+            fs::read(file(&directory)).unwrap() == before,
+            "{arguments:?}: nothing was changed"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What can be the matter with a data directory: a clear message, and nothing on the disk is made worse.
+//! What can be the matter with a data directory: a clear message, and nothing on the disk is made
+//! worse.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,14 +77,18 @@ fn a_file_that_is_cut_short_is_left_as_it_is() {
     for part in [1, 2, 3] {
         let cut = &bytes[..bytes.len() * part / 4];
         fs::write(file(&directory), cut).unwrap();
-        does_not_start(&directory, &["is damaged", "nothing in it was changed", "export --damaged"]);
+        does_not_start(
+            &directory,
+            &["is damaged", "nothing in it was changed", "export --damaged"],
+        );
         assert!(fs::read(file(&directory)).unwrap() == cut);
     }
     fs::write(file(&directory), "this is no database").unwrap();
     does_not_start(&directory, &["is damaged"]);
 }
 
-/// Wherever a byte is flipped: the broker serves nothing but what was published, or does not start and leaves the file alone.
+/// Wherever a byte is flipped: the broker serves nothing but what was published, or does not start
+/// and leaves the file alone.
 #[test]
 fn flipped_bytes_are_found() {
     let (directory, bytes) = filled("flipped");
@@ -136,10 +141,12 @@ fn the_values_of_a_damaged_file_that_can_be_read_are_saved() {
     assert_eq!(Client::to(broker.address).subscribe(Json, "t").len(), VALUES - 1);
 }
 
-/// A broker whose files may have so many KiB, and that is told so as it would be told of a full disk.
+/// A broker whose files may have so many KiB, and that is told so as it would be told of a full
+/// disk.
 pub fn serve_limited(directory: &Path, limit: &str) -> Served {
     let script = format!(
-        "trap '' XFSZ; ulimit -S -f {limit}; exec {} serve --listen 127.0.0.1:0 --fsync always --data-dir {}",
+        "trap '' XFSZ; ulimit -S -f {limit}; exec {} serve --listen 127.0.0.1:0 --fsync always \
+         --data-dir {}",
         env!("CARGO_BIN_EXE_babelmq"),
         directory.display()
     );
@@ -162,7 +169,11 @@ fn a_full_disk_costs_nothing_but_what_is_new() {
     });
     let (count, refused) = refused.expect("the disk is full before long");
     refused.refuses("storage-failed", false);
-    assert!(refused.field("reason").contains("lost if the broker stops now"), "{}", refused.field("reason"));
+    assert!(
+        refused.field("reason").contains("lost if the broker stops now"),
+        "{}",
+        refused.field("reason")
+    );
     // It goes on from memory, and says so once.
     assert_eq!(client.subscribe(Json, "new").len(), count + 1);
     let said = broker.log().find(|line| line.contains("cannot write to")).unwrap();
@@ -187,8 +198,9 @@ fn when_there_is_room_again_nothing_is_missing() {
     client.flush(Json);
     // The file's limit is the process's own, and can be changed while it runs.
     let limit = |bytes: &str| {
-        let done =
-            Command::new("prlimit").args(["--pid", &broker.id(), &format!("--fsize={bytes}")]).status();
+        let done = Command::new("prlimit")
+            .args(["--pid", &broker.id(), &format!("--fsize={bytes}")])
+            .status();
         assert!(done.unwrap().success());
     };
     limit("4096:unlimited");
@@ -208,5 +220,8 @@ fn when_there_is_room_again_nothing_is_missing() {
     let broker = serve(&directory, &[]);
     let mut client = Client::to(broker.address);
     assert_eq!(client.subscribe(Json, "t").len(), VALUES - 1);
-    assert_eq!((client.subscribe(Json, "before").len(), client.subscribe(Json, "during").len()), (1, 1));
+    assert_eq!(
+        (client.subscribe(Json, "before").len(), client.subscribe(Json, "during").len()),
+        (1, 1)
+    );
 }

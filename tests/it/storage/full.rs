@@ -76,10 +76,12 @@ fn clear(client: &mut Client, topic: &str) {
     client.command(Json, &[("command", Field::Str("clear")), ("topic", Field::Str(topic))]);
 }
 
-/// A broker whose files may have so many KiB, and that is told so as it would be told of a full disk.
+/// A broker whose files may have so many KiB, and that is told so as it would be told of a full
+/// disk.
 fn serve_limited(directory: &Path, kibibytes: u64, options: &str) -> Served {
     let script = format!(
-        "trap '' XFSZ; ulimit -S -f {kibibytes}; exec {} serve --listen 127.0.0.1:0 {options} --data-dir {}",
+        "trap '' XFSZ; ulimit -S -f {kibibytes}; exec {} serve --listen 127.0.0.1:0 {options} \
+         --data-dir {}",
         env!("CARGO_BIN_EXE_babelmq"),
         directory.display()
     );
@@ -105,7 +107,8 @@ impl Small {
         Small { log: Log::of(&mut broker), broker, directory, disk }
     }
 
-    /// Enough has been freed. A limit of each file is no disk that is shared with what is kept aside: it is lifted.
+    /// Enough has been freed. A limit of each file is no disk that is shared with what is kept
+    /// aside: it is lifted.
     fn has_room(&self) {
         if self.disk.is_none() {
             let limit = ["--pid", &self.broker.id(), "--fsize=unlimited"];
@@ -121,7 +124,8 @@ impl Small {
     }
 }
 
-/// A disk that the broker has filled itself, with values of so many bytes, serves again when they are cleared.
+/// A disk that the broker has filled itself, with values of so many bytes, serves again when they
+/// are cleared.
 fn recovers(name: &str, options: &[&str], bytes: usize) {
     let small = Small::serve(name, options);
     let mut client = Client::to(small.broker.address);
@@ -148,8 +152,11 @@ fn recovers(name: &str, options: &[&str], bytes: usize) {
     let reserve = small.directory.join("reserve");
     let (broker, _disk) = small.again();
     let mut client = Client::to(broker.address);
-    let found: Vec<_> =
-        client.subscribe(Json, "#").iter().map(|value| (value.field("topic"), value.message())).collect();
+    let found: Vec<_> = client
+        .subscribe(Json, "#")
+        .iter()
+        .map(|value| (value.field("topic"), value.message()))
+        .collect();
     assert_eq!(found, [("kept".into(), "2".into()), ("new".into(), "3".into())]);
     assert!(reserve.exists(), "space is kept aside for the next time as well");
 }
@@ -231,7 +238,8 @@ fn a_full_disk_takes_shorter_values_and_needs_no_more_than_room() {
     assert_eq!((short, found.len()), (count / 4, count / 2));
 }
 
-/// What could not be saved is counted when the broker stops, and the exit code says that there was something.
+/// What could not be saved is counted when the broker stops, and the exit code says that there was
+/// something.
 #[test]
 fn a_stop_that_cannot_save_says_what_is_lost() {
     let directory = scratch("stop-unsaved");
@@ -253,10 +261,13 @@ fn a_stop_that_cannot_save_says_what_is_lost() {
     let (code, _, stderr) = broker.end();
     assert_eq!(code, Some(8), "{stderr}");
     let said = stderr.lines().last().unwrap();
-    for part in ["babelmq: ", "3 values and 1 clear were not saved, and are lost", "cannot write to"] {
+    for part in
+        ["babelmq: ", "3 values and 1 clear were not saved, and are lost", "cannot write to"]
+    {
         assert!(said.contains(part), "no {part:?} in {stderr}");
     }
-    let logged = stderr.lines().filter(|line| line.contains("3 values and 1 clear were not saved")).count();
+    let logged =
+        stderr.lines().filter(|line| line.contains("3 values and 1 clear were not saved")).count();
     assert_eq!(logged, 2, "in the log, and at the end: {stderr}");
     // What was there before still is.
     let broker = serve(&directory, &[]);
@@ -264,7 +275,8 @@ fn a_stop_that_cannot_save_says_what_is_lost() {
     assert_eq!(found.iter().map(|value| value.message()).collect::<Vec<_>>(), ["1"; 5]);
 }
 
-/// A disk without room for a file: nothing is made of it, and when there is room the next start makes it.
+/// A disk without room for a file: nothing is made of it, and when there is room the next start
+/// makes it.
 #[test]
 fn a_first_start_on_a_full_disk_leaves_nothing_half_made() {
     let disk = Disk::mounted("first", 4);
@@ -273,8 +285,9 @@ fn a_first_start_on_a_full_disk_leaves_nothing_half_made() {
     let path = directory.to_str().unwrap();
     let lines = scratch.join("x.ndjson");
     let value = "x".repeat(200_000);
-    let line =
-        |n: u32| format!("{{\"topic\":\"t/{n}\",\"format\":\"json\",\"payload\":\"\\\"{value}\\\"\"}}\n");
+    let line = |n: u32| {
+        format!("{{\"topic\":\"t/{n}\",\"format\":\"json\",\"payload\":\"\\\"{value}\\\"\"}}\n")
+    };
     fs::write(&lines, (0..40).map(line).collect::<String>()).unwrap();
     // So many KiB are free; and in the place of a disk, so long may a file become.
     for free in [0, 4, 8, 100, 1_000, 2_000] {
@@ -291,10 +304,17 @@ fn a_first_start_on_a_full_disk_leaves_nothing_half_made() {
                 _ => format!("serve --listen 192.0.2.1:1 --data-dir {path}"),
             };
             let limit = if disk.is_some() { "unlimited".to_owned() } else { free.to_string() };
-            let script =
-                format!("trap '' XFSZ; ulimit -f {limit}; exec {} {command}", env!("CARGO_BIN_EXE_babelmq"));
+            let script = format!(
+                "trap '' XFSZ; ulimit -f {limit}; exec {} {command}",
+                env!("CARGO_BIN_EXE_babelmq")
+            );
             let output = Command::new("bash").args(["-c", &script]).output().unwrap();
-            assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(
+                output.status.code(),
+                Some(1),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             assert!(!directory.join("last-values.redb.new").exists(), "{free}: {command}");
         }
         if let Some(filler) = &full {

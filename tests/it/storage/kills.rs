@@ -1,9 +1,10 @@
 //! Killed at random moments under load, and what is there afterwards.
 //!
-//! What may be lost is defined by the broker's own word and by the clock. While the producers work, the broker is asked for its
-//! `unsaved_ms` again and again: whatever a pong had confirmed so long before the question was sent must be there after the
-//! kill. And the time that is lost, from the pong that confirmed the oldest change that is missing to the kill, is at most the
-//! interval and what a write takes.
+//! What may be lost is defined by the broker's own word and by the clock. While the producers work,
+//! the broker is asked for its `unsaved_ms` again and again: whatever a pong had confirmed so long
+//! before the question was sent must be there after the kill. And the time that is lost, from the
+//! pong that confirmed the oldest change that is missing to the kill, is at most the interval and
+//! what a write takes.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -89,7 +90,8 @@ impl Producer {
         }
     }
 
-    /// Holds what the broker remembers to what was done, and goes on from there. Returns the time that was lost.
+    /// Holds what the broker remembers to what was done, and goes on from there. Returns the time
+    /// that was lost.
     fn judge(&mut self, stored: &BTreeMap<String, u64>, end: Option<End>) -> Duration {
         let mut lost = Duration::ZERO;
         for (topic, history) in &mut self.topics {
@@ -103,7 +105,9 @@ impl Producer {
                 (Some(at), _) => at + 1,
                 (None, None) => 0,
                 (None, Some(found)) => {
-                    panic!("{topic} holds {found}, which was never published, or is older than before")
+                    panic!(
+                        "{topic} holds {found}, which was never published, or is older than before"
+                    )
                 }
             };
             assert!(
@@ -112,13 +116,17 @@ impl Producer {
                 history.deeds
             );
             if let Some(end) = end {
-                let missing = history.deeds[reached..].iter().filter_map(|deed| deed.confirmed).min();
-                let promised = missing.zip(end.saved).is_some_and(|(confirmed, saved)| confirmed < saved);
+                let missing =
+                    history.deeds[reached..].iter().filter_map(|deed| deed.confirmed).min();
+                let promised =
+                    missing.zip(end.saved).is_some_and(|(confirmed, saved)| confirmed < saved);
                 assert!(!promised, "{topic} is at {reached} of {:?}, {end:?}", history.deeds);
                 lost = lost.max(missing.map_or(Duration::ZERO, |confirmed| end.killed - confirmed));
             }
-            // What is older than what was seen must not come back: with the deeds it would be unexplained.
-            history.deeds = history.deeds.get(reached.wrapping_sub(1)).cloned().into_iter().collect();
+            // What is older than what was seen must not come back: with the deeds it would be
+            // unexplained.
+            history.deeds =
+                history.deeds.get(reached.wrapping_sub(1)).cloned().into_iter().collect();
             history.seen = history.deeds.len();
         }
         lost
@@ -143,14 +151,20 @@ fn watch(address: SocketAddr, saved: &Mutex<Option<Instant>>) {
 
 /// A message that says which one it is, more than once.
 fn publish(topic: &str, number: u64) -> Vec<u8> {
-    let message =
-        format!("{{\"topic\":\"{topic}\",\"n\":{number},\"again\":\"{}\"}}", number.to_string().repeat(20));
+    let message = format!(
+        "{{\"topic\":\"{topic}\",\"n\":{number},\"again\":\"{}\"}}",
+        number.to_string().repeat(20)
+    );
     let message = Field::Raw(message.as_bytes());
     frame(
         0,
         &body(
             Json,
-            &[("command", Field::Str("publish")), ("topic", Field::Str(topic)), ("message", message)],
+            &[
+                ("command", Field::Str("publish")),
+                ("topic", Field::Str(topic)),
+                ("message", message),
+            ],
         ),
     )
 }
@@ -177,7 +191,8 @@ fn is_pong(stream: &mut TcpStream) -> bool {
     })
 }
 
-/// What the broker remembers. Each value is whole and its topic's own, and those of a producer come in its order.
+/// What the broker remembers. Each value is whole and its topic's own, and those of a producer come
+/// in its order.
 fn stored(address: SocketAddr) -> BTreeMap<String, u64> {
     let mut stored = BTreeMap::new();
     let mut last: BTreeMap<String, u64> = BTreeMap::new();
@@ -185,7 +200,8 @@ fn stored(address: SocketAddr) -> BTreeMap<String, u64> {
         let topic = value.field("topic");
         let message: serde_json::Value = serde_json::from_str(&value.message()).unwrap();
         let number = message["n"].as_u64().unwrap();
-        let whole = message["topic"] == topic.as_str() && message["again"] == number.to_string().repeat(20);
+        let whole =
+            message["topic"] == topic.as_str() && message["again"] == number.to_string().repeat(20);
         assert!(whole, "{topic}: {message}");
         let producer = topic.split('/').next().unwrap().to_owned();
         let before = last.insert(producer, number).unwrap_or(0);
@@ -208,8 +224,12 @@ fn killed(name: &str, options: &[&str], kills: u64, promise: Promise) {
     let directory = scratch(name);
     let seed = setting("SEED", 1);
     let mut random = Random::new(seed);
-    let producer =
-        |name| Producer { name, random: Random::new(seed + name + 1), number: 0, topics: BTreeMap::new() };
+    let producer = |name| Producer {
+        name,
+        random: Random::new(seed + name + 1),
+        number: 0,
+        topics: BTreeMap::new(),
+    };
     let mut producers: Vec<Producer> = (0..PRODUCERS).map(producer).collect();
     let mut end = None;
     let mut lost: Vec<Duration> = Vec::new();
@@ -231,7 +251,9 @@ fn killed(name: &str, options: &[&str], kills: u64, promise: Promise) {
             scope.spawn(|| watch(broker.address, &saved));
             until("pongs enough", || pongs.load(Ordering::Relaxed) >= enough as u64);
             // Without anybody who asks for it, what the producers do gets to the disk.
-            until("something is saved", || saved.lock().unwrap().is_some_and(|saved| saved > started));
+            until("something is saved", || {
+                saved.lock().unwrap().is_some_and(|saved| saved > started)
+            });
             // In the middle of whatever it is doing.
             for _ in 0..random.below(20_000) {
                 std::hint::spin_loop();
@@ -264,7 +286,8 @@ fn killed(name: &str, options: &[&str], kills: u64, promise: Promise) {
     lost.sort_unstable();
     let (median, most) = (lost[lost.len() / 2], lost[lost.len() - 1]);
     eprintln!(
-        "{name}: {kills} kills survived, seed {seed}; time lost: median {median:.1?}, at most {most:.1?}"
+        "{name}: {kills} kills survived, seed {seed}; time lost: median {median:.1?}, at most \
+         {most:.1?}"
     );
     let allowed = match promise {
         Promise::There => Duration::ZERO,
@@ -284,7 +307,12 @@ fn what_a_pong_has_confirmed_survives_a_kill() {
 #[test]
 fn at_an_interval_a_kill_costs_no_more_than_that_and_nothing_gets_torn_or_older() {
     let (option, interval) = INTERVAL;
-    killed("interval", &["--fsync-interval", option], setting("KILLS", 12), Promise::After(interval));
+    killed(
+        "interval",
+        &["--fsync-interval", option],
+        setting("KILLS", 12),
+        Promise::After(interval),
+    );
 }
 
 #[test]

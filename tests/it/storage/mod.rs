@@ -35,13 +35,15 @@ fn babelmq(arguments: &[&str]) -> Command {
 /// A broker that keeps its last values in a directory.
 fn serve(directory: &Path, options: &[&str]) -> Served {
     let directory = directory.to_str().unwrap();
-    let arguments = [&["serve", "--listen", "127.0.0.1:0", "--data-dir", directory], options].concat();
+    let arguments =
+        [&["serve", "--listen", "127.0.0.1:0", "--data-dir", directory], options].concat();
     Served::start(&mut babelmq(&arguments))
 }
 
 /// Runs a command to its end.
 fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = babelmq(arguments).stdin(Stdio::null()).output().unwrap();
+    let Output { status, stdout, stderr } =
+        babelmq(arguments).stdin(Stdio::null()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout), text(stderr))
 }

@@ -1,4 +1,5 @@
-//! A data directory that becomes read-only. A user's permissions do not stop root, so it is a mount that says no.
+//! A data directory that becomes read-only. A user's permissions do not stop root, so it is a mount
+//! that says no.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,9 +45,11 @@ fn ping(client: &mut Client) -> crate::support::Frame {
     client.next()
 }
 
-/// The limit of a process for its files stands for a disk that fails: the broker has to open its file anew then.
+/// The limit of a process for its files stands for a disk that fails: the broker has to open its
+/// file anew then.
 fn limit(broker: &str, bytes: &str) {
-    let done = Command::new("prlimit").args(["--pid", broker, &format!("--fsize={bytes}")]).status();
+    let done =
+        Command::new("prlimit").args(["--pid", broker, &format!("--fsize={bytes}")]).status();
     assert!(done.unwrap().success());
 }
 
@@ -63,15 +66,18 @@ fn a_directory_that_is_read_only_is_said_at_the_start_and_can_be_read() {
     mounted.remount("remount,ro");
     let fresh = directory.join("fresh");
     for data_dir in [path, fresh.to_str().unwrap()] {
-        let (code, stdout, stderr) = run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data_dir]);
+        let (code, stdout, stderr) =
+            run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", data_dir]);
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
         for part in [data_dir, "Read-only file system"] {
             assert!(stderr.contains(part), "no {part:?} in {stderr}");
         }
     }
-    for arguments in
-        [&["export", path] as &[&str], &["export", "--damaged", path], &["topics", "--data-dir", path]]
-    {
+    for arguments in [
+        &["export", path] as &[&str],
+        &["export", "--damaged", path],
+        &["topics", "--data-dir", path],
+    ] {
         let (code, stdout, stderr) = run(arguments);
         assert!(code == Some(0) && stdout.contains('t'), "{arguments:?}: {stderr}");
     }
@@ -80,8 +86,8 @@ fn a_directory_that_is_read_only_is_said_at_the_start_and_can_be_read() {
     assert_eq!(Client::to(broker.address).subscribe(Json, "t").len(), 1);
 }
 
-/// The broker goes on through the file that it has open; where it has to open it anew and cannot, it says so, goes on from memory,
-/// and writes everything when it can.
+/// The broker goes on through the file that it has open; where it has to open it anew and cannot,
+/// it says so, goes on from memory, and writes everything when it can.
 #[test]
 fn a_directory_that_becomes_read_only_under_a_broker_costs_nothing() {
     let directory = scratch("becomes-read-only");
@@ -100,7 +106,11 @@ fn a_directory_that_becomes_read_only_under_a_broker_costs_nothing() {
     client.command(Json, &[("command", Field::Str("backup"))]);
     let refused = client.next();
     refused.refuses("storage-failed", false);
-    assert!(refused.field("reason").contains("Read-only file system"), "{}", refused.field("reason"));
+    assert!(
+        refused.field("reason").contains("Read-only file system"),
+        "{}",
+        refused.field("reason")
+    );
 
     limit(&broker.id(), "4096:unlimited");
     client.publish(Json, "during", b"3");
@@ -113,7 +123,11 @@ fn a_directory_that_becomes_read_only_under_a_broker_costs_nothing() {
             break answer;
         }
     };
-    assert!(refused.field("reason").contains("must be able to write there"), "{}", refused.field("reason"));
+    assert!(
+        refused.field("reason").contains("must be able to write there"),
+        "{}",
+        refused.field("reason")
+    );
     assert_eq!(client.subscribe(Json, "#").len(), 3, "it serves from memory");
     let said = broker.log().find(|line| line.contains("going on from memory")).unwrap();
     assert!(said.contains("last-values.redb"), "{said}");

@@ -54,7 +54,10 @@ fn values_come_back_in_their_order_and_with_their_own_bytes() {
         assert_eq!(after, before);
         assert_eq!(after[0].message(), r#"{ "a" : 1.50, "b":[ ] }"#);
         let xml = client.subscribe(Xml, "a/b");
-        assert_eq!(xml[0].message(), "<message type=\"dict\"><!-- x --><k type=\"int\">1</k></message>");
+        assert_eq!(
+            xml[0].message(),
+            "<message type=\"dict\"><!-- x --><k type=\"int\">1</k></message>"
+        );
         assert_eq!(client.subscribe(Pickle, "a")[1].number(), 7);
         stop(broker);
     }
@@ -75,7 +78,10 @@ fn a_value_is_newer_than_all_that_were_there_before_the_restart() {
     }
     let broker = serve(&directory, &[]);
     let order = topics(&Client::to(broker.address).subscribe(Json, "t"));
-    assert_eq!(order, ["t/0/0", "t/0/2", "t/1/0", "t/1/1", "t/1/2", "t/2/0", "t/2/1", "t/2/2", "t/0/1"]);
+    assert_eq!(
+        order,
+        ["t/0/0", "t/0/2", "t/1/0", "t/1/1", "t/1/2", "t/2/0", "t/2/1", "t/2/2", "t/0/1"]
+    );
 }
 
 /// Whether the file holds these bytes.
@@ -98,7 +104,10 @@ fn without_anybody_asking_a_value_is_on_the_disk_after_the_interval() {
         broker.signal("KILL");
         drop(broker);
         let broker = serve(&directory, &[]);
-        assert_eq!(Client::to(broker.address).subscribe(Json, "t")[0].message(), r#""Kilimanjaro""#);
+        assert_eq!(
+            Client::to(broker.address).subscribe(Json, "t")[0].message(),
+            r#""Kilimanjaro""#
+        );
     }
 }
 
@@ -110,7 +119,11 @@ fn many_topics_are_there_again_and_what_is_said_of_memory_is_true() {
     let mut client = Client::to(broker.address);
     let frames: Vec<u8> = (0..TOPICS)
         .flat_map(|n| {
-            crate::support::publish(Json, &format!("plant/{}/{n}", n % 100), n.to_string().as_bytes())
+            crate::support::publish(
+                Json,
+                &format!("plant/{}/{n}", n % 100),
+                n.to_string().as_bytes(),
+            )
         })
         .collect();
     client.send_raw(&frames);

@@ -44,7 +44,8 @@ fn stable(n: usize) -> String {
 /// Copies the file, in pieces between which the broker commits.
 fn copy_slowly(from: &Path, to: &Path, commits: &AtomicU64) {
     fs::create_dir(to).unwrap();
-    let (mut from, mut to) = (fs::File::open(file(from)).unwrap(), fs::File::create(file(to)).unwrap());
+    let (mut from, mut to) =
+        (fs::File::open(file(from)).unwrap(), fs::File::create(file(to)).unwrap());
     let mut piece = vec![0; 128 << 10];
     loop {
         let before = commits.load(Ordering::Relaxed);
@@ -56,7 +57,8 @@ fn copy_slowly(from: &Path, to: &Path, commits: &AtomicU64) {
     }
 }
 
-/// Publishes all the time while copies are made of the broker's directory, and looks what of them comes back.
+/// Publishes all the time while copies are made of the broker's directory, and looks what of them
+/// comes back.
 fn copies_of_a_live_directory(
     name: &str,
     topic: impl Fn(usize) -> String + Sync,
@@ -80,7 +82,11 @@ fn copies_of_a_live_directory(
             while !stop.load(Ordering::Relaxed) {
                 for _ in 0..50 {
                     let number = published.fetch_add(1, Ordering::Relaxed);
-                    client.publish(Json, &topic(random.below(STABLE)), number.to_string().as_bytes());
+                    client.publish(
+                        Json,
+                        &topic(random.below(STABLE)),
+                        number.to_string().as_bytes(),
+                    );
                 }
                 client.flush(Json);
                 commits.fetch_add(1, Ordering::Relaxed);

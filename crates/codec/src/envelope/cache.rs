@@ -1,14 +1,16 @@
 //! Publishes in JSON that are like one before, all but the payload and perhaps the topic.
 //!
-//! A producer spells its messages alike. What stands around the payload was read in full once; where the same bytes stand
-//! there again they say the same again, so comparing them is enough. The payload itself is judged as ever.
+//! A producer spells its messages alike. What stands around the payload was read in full once;
+//! where the same bytes stand there again they say the same again, so comparing them is enough. The
+//! payload itself is judged as ever.
 
 use std::ops::Range;
 
 use crate::json;
 use crate::protocol::Limits;
 
-/// Bytes around a payload that are remembered at most: a topic of any length, and what else a program says with it.
+/// Bytes around a payload that are remembered at most: a topic of any length, and what else a
+/// program says with it.
 pub(crate) const MOST_REMEMBERED: usize = 4 << 10;
 
 /// The bytes around the payload of a publish that was read in full.
@@ -32,9 +34,16 @@ pub struct EnvelopeMatch<'a> {
 }
 
 impl EnvelopeCache {
-    /// Remembers what is around the payload of a body that was accepted: a publish to `topic`, its payload at `message`.
-    /// Returns false, and remembers nothing, where that is longer than it is worth: every connection remembers one.
-    pub fn learn(&mut self, source: &[u8], body: Range<usize>, message: Range<usize>, topic: &str) -> bool {
+    /// Remembers what is around the payload of a body that was accepted: a publish to `topic`, its
+    /// payload at `message`. Returns false, and remembers nothing, where that is longer than it is
+    /// worth: every connection remembers one.
+    pub fn learn(
+        &mut self,
+        source: &[u8],
+        body: Range<usize>,
+        message: Range<usize>,
+        topic: &str,
+    ) -> bool {
         if body.len() - message.len() > MOST_REMEMBERED {
             *self = EnvelopeCache::default();
             return false;
@@ -45,9 +54,9 @@ impl EnvelopeCache {
         self.after.extend_from_slice(&source[message.end..body.end]);
         // A topic without escapes was borrowed from the source, and its address says where it lies.
         let start = topic.as_ptr().addr().checked_sub(source[body.start..].as_ptr().addr());
-        self.topic = start
-            .map(|start| start..start.saturating_add(topic.len()))
-            .filter(|range| range.end < self.before.len() && self.before[range.clone()] == *topic.as_bytes());
+        self.topic = start.map(|start| start..start.saturating_add(topic.len())).filter(|range| {
+            range.end < self.before.len() && self.before[range.clone()] == *topic.as_bytes()
+        });
         true
     }
 
@@ -63,8 +72,8 @@ impl EnvelopeCache {
         self.recognise_with(source, body.clone(), judge)
     }
 
-    /// The same with another way to judge: `judge` is told the topic, where it is another one, and where the payload begins,
-    /// and says where it ends.
+    /// The same with another way to judge: `judge` is told the topic, where it is another one, and
+    /// where the payload begins, and says where it ends.
     #[inline]
     pub fn recognise_with<'a>(
         &self,
@@ -84,7 +93,8 @@ impl EnvelopeCache {
         };
         let start = body.start + start;
         let end = judge(topic, start)?;
-        (source[end..body.end] == *self.after).then_some(EnvelopeMatch { topic, message: start..end })
+        (source[end..body.end] == *self.after)
+            .then_some(EnvelopeMatch { topic, message: start..end })
     }
 
     /// The topic of a body that differs in it, and where its payload begins.
@@ -156,7 +166,8 @@ mod tests {
         "99999999999999999999999999999999999999999999999999",
     ];
 
-    /// How a body is read: the topic, where the payload lies, whether it is retained, whether it is verbatim.
+    /// How a body is read: the topic, where the payload lies, whether it is retained, whether it is
+    /// verbatim.
     fn read(body: &[u8], limits: &Limits) -> Option<(String, Range<usize>, bool, bool)> {
         match read_request(body, Format::Json, 0..body.len(), &mut Document::new(), limits).ok()? {
             Request::Publish {
@@ -173,9 +184,13 @@ mod tests {
     fn learned(body: &[u8]) -> EnvelopeCache {
         let mut known = EnvelopeCache::default();
         let limits = Limits::default();
-        let request = read_request(body, Format::Json, 0..body.len(), &mut Document::new(), &limits);
-        if let Ok(Request::Publish { topic, message: PayloadSpan { part: Part::Value(range), .. }, .. }) =
-            request
+        let request =
+            read_request(body, Format::Json, 0..body.len(), &mut Document::new(), &limits);
+        if let Ok(Request::Publish {
+            topic,
+            message: PayloadSpan { part: Part::Value(range), .. },
+            ..
+        }) = request
         {
             known.learn(body, 0..body.len(), range, &topic);
         }
@@ -187,10 +202,14 @@ mod tests {
     fn what_is_long_around_a_payload_is_not_remembered() {
         for (length, is_remembered) in [(100, true), (MOST_REMEMBERED, false), (1 << 20, false)] {
             let long = "x".repeat(length);
-            let body = format!(r#"{{"command":"publish","topic":"t","message":1,"other":"{long}"}}"#);
+            let body =
+                format!(r#"{{"command":"publish","topic":"t","message":1,"other":"{long}"}}"#);
             let known = learned(body.as_bytes());
             assert_eq!(known.before.is_empty(), !is_remembered, "{length}");
-            assert!(known.before.capacity() + known.after.capacity() <= 2 * MOST_REMEMBERED, "{length}");
+            assert!(
+                known.before.capacity() + known.after.capacity() <= 2 * MOST_REMEMBERED,
+                "{length}"
+            );
             let recognised = known.recognise(body.as_bytes(), 0..body.len(), &Limits::default());
             assert_eq!(recognised.is_some(), is_remembered, "{length}");
         }
@@ -199,7 +218,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// The short way never accepts what the full reading refuses, and never understands it differently.
+        /// The short way never accepts what the full reading refuses, and never understands it
+        /// differently.
         #[test]
         fn what_is_recognised_is_what_would_have_been_read(
             body in 0..BODIES.len(),
@@ -252,8 +272,16 @@ mod tests {
             r#"{"command":"publish","topic":"a","message":{"b":[2]}}"#,
             Some((None, r#"{"b":[2]}"#)),
         );
-        check(first, r#"{"command":"publish","topic":"b/c","message":[]}"#, Some((Some("b/c"), "[]")));
-        check(first, r#"{"command":"publish","topic":"ü","message":"ü"}"#, Some((Some("ü"), r#""ü""#)));
+        check(
+            first,
+            r#"{"command":"publish","topic":"b/c","message":[]}"#,
+            Some((Some("b/c"), "[]")),
+        );
+        check(
+            first,
+            r#"{"command":"publish","topic":"ü","message":"ü"}"#,
+            Some((Some("ü"), r#""ü""#)),
+        );
         check(
             first,
             r#"{"command":"publish","topic":"a","message":"\n\u00fc"}"#,
@@ -273,7 +301,11 @@ mod tests {
         // Another string may say what the topic says with escapes.
         let escaped = r#"{"x":1,"topic":"\u0078","command":"publish","message":1}"#;
         check(escaped, r#"{"y":1,"topic":"\u0078","command":"publish","message":1}"#, None);
-        check(escaped, r#"{"x":1,"topic":"\u0078","command":"publish","message":2}"#, Some((None, "2")));
+        check(
+            escaped,
+            r#"{"x":1,"topic":"\u0078","command":"publish","message":2}"#,
+            Some((None, "2")),
+        );
         // Behind the payload, another topic is another envelope.
         let behind = r#"{"command":"publish","message":1,"topic":"a"}"#;
         check(behind, r#"{"command":"publish","message":2,"topic":"a"}"#, Some((None, "2")));

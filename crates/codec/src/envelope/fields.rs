@@ -9,8 +9,8 @@ use crate::{Document, Node};
 /// Bytes in the `id` of a ping.
 const MAX_ID_BYTES: usize = 1_024;
 
-/// The fields that a publish needs, and the only ones that a frame has that is passed on as it came: `command`, `topic`
-/// and `message`.
+/// The fields that a publish needs, and the only ones that a frame has that is passed on as it
+/// came: `command`, `topic` and `message`.
 const PUBLISH_FIELDS: u32 = 3;
 
 /// The one list of names: what is added here is known everywhere.
@@ -167,7 +167,8 @@ impl<'a> Fields<'a> {
             at = value + nodes[value].nodes();
             match Name::from_bytes(document.text(source, key)) {
                 Some(Name::Message) => {
-                    fields.set_message(PayloadSpan { part: part.clone(), document: Some(value) })?;
+                    fields
+                        .set_message(PayloadSpan { part: part.clone(), document: Some(value) })?;
                 }
                 Some(name) => fields.set(name, Field::from_node(source, document, nodes[value]))?,
                 None => fields.pass_over(),
@@ -198,8 +199,9 @@ impl<'a> Fields<'a> {
             return Err(unknown_command(&word));
         };
         let is_xml = format == Format::Xml;
-        // Only JSON has one way to say it; an XML frame may be called anything and hold comments. A publish needs its
-        // three fields, and none comes twice: where there are three, there is no other.
+        // Only JSON has one way to say it; an XML frame may be called anything and hold comments. A
+        // publish needs its three fields, and none comes twice: where there are three, there is no
+        // other.
         let verbatim = format == Format::Json && self.count == PUBLISH_FIELDS;
         let topic = optional_str(Name::Topic, self.topic)?;
         let needed = |topic: Option<Cow<'a, str>>| topic.ok_or_else(|| missing("topic", command));
@@ -238,7 +240,11 @@ fn optional_str<'a>(name: Name, field: Option<Field<'a>>) -> Result<Option<Cow<'
     }
 }
 
-fn optional_bool(name: Name, field: Option<Field<'_>>, is_xml: bool) -> Result<Option<bool>, Refusal> {
+fn optional_bool(
+    name: Name,
+    field: Option<Field<'_>>,
+    is_xml: bool,
+) -> Result<Option<bool>, Refusal> {
     match field {
         None => Ok(None),
         Some(Field::Bool(truth)) => Ok(Some(truth)),
@@ -259,7 +265,12 @@ fn overflow(field: Option<Field<'_>>) -> Result<Overflow, Refusal> {
     })
 }
 
-fn positive(name: Name, of: &str, field: Option<Field<'_>>, is_xml: bool) -> Result<Option<u32>, Refusal> {
+fn positive(
+    name: Name,
+    of: &str,
+    field: Option<Field<'_>>,
+    is_xml: bool,
+) -> Result<Option<u32>, Refusal> {
     let number = match &field {
         None => return Ok(None),
         Some(Field::Int(number)) => u32::try_from(*number).ok(),
@@ -278,7 +289,9 @@ fn positive(name: Name, of: &str, field: Option<Field<'_>>, is_xml: bool) -> Res
 fn id(field: Option<Field<'_>>) -> Result<Option<Id>, Refusal> {
     match field {
         None => Ok(None),
-        Some(Field::Str(text)) if text.len() <= MAX_ID_BYTES => Ok(Some(Id::Str(text.into_owned()))),
+        Some(Field::Str(text)) if text.len() <= MAX_ID_BYTES => {
+            Ok(Some(Id::Str(text.into_owned())))
+        }
         Some(Field::Str(_)) => Err(Refusal::new(
             ErrorCode::InvalidField,
             format!("field \"id\" is longer than {MAX_ID_BYTES} bytes"),
@@ -294,7 +307,10 @@ fn invalid(name: Name, wanted: &str, found: &Field<'_>) -> Refusal {
         Field::Int(number) => number.to_string(),
         other => other.kind().to_owned(),
     };
-    Refusal::new(ErrorCode::InvalidField, format!("field {:?} {wanted}; it is {found}", name.as_str()))
+    Refusal::new(
+        ErrorCode::InvalidField,
+        format!("field {:?} {wanted}; it is {found}", name.as_str()),
+    )
 }
 
 fn twice(name: Name) -> Refusal {
@@ -302,7 +318,10 @@ fn twice(name: Name) -> Refusal {
 }
 
 pub(super) fn missing(name: &str, command: Command) -> Refusal {
-    Refusal::new(ErrorCode::MissingField, format!("a {:?} message needs a field {name:?}", command.as_str()))
+    Refusal::new(
+        ErrorCode::MissingField,
+        format!("a {:?} message needs a field {name:?}", command.as_str()),
+    )
 }
 
 fn unknown_command(word: &str) -> Refusal {
@@ -324,7 +343,8 @@ mod tests {
     use crate::protocol::Limits;
     use crate::read_request;
 
-    /// Whether a publish with `more` behind its three fields is passed on as it came; `None` where it is refused.
+    /// Whether a publish with `more` behind its three fields is passed on as it came; `None` where
+    /// it is refused.
     fn verbatim(more: &str) -> Option<bool> {
         let body = format!(r#"{{"command":"publish","topic":"t","message":1{more}}}"#);
         let body = body.as_bytes();

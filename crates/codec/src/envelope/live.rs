@@ -1,5 +1,5 @@
-//! Live deliveries: what [`write_frame`](super::write_frame) would write for them, of which only topic and payload differ from
-//! one message to the next.
+//! Live deliveries: what [`write_frame`](super::write_frame) would write for them, of which only
+//! topic and payload differ from one message to the next.
 
 use std::ops::Range;
 
@@ -57,8 +57,8 @@ pub(crate) fn write_live(
     }
 }
 
-/// Appends a delivery, that is no stored value, of JSON that was judged, in another format, and says whether it did: what is
-/// unusual is to be decoded first, and nothing is appended then.
+/// Appends a delivery, that is no stored value, of JSON that was judged, in another format, and
+/// says whether it did: what is unusual is to be decoded first, and nothing is appended then.
 #[inline]
 pub(crate) fn write_judged(
     sheet: &mut OutVec,
@@ -71,8 +71,8 @@ pub(crate) fn write_judged(
     translate::<false>(sheet, dialect, topic, source, json, known).is_some()
 }
 
-/// The same for JSON that is not judged yet and begins at `start` of a text. Returns where it ends; `None` where it is to be
-/// judged another way, and nothing is appended then.
+/// The same for JSON that is not judged yet and begins at `start` of a text. Returns where it ends;
+/// `None` where it is to be judged another way, and nothing is appended then.
 #[inline]
 pub(crate) fn write_unjudged(
     sheet: &mut OutVec,
@@ -181,7 +181,8 @@ fn in_pickle(
     })
 }
 
-/// Appends a frame: `write` leaves room for its header. `size` says how long its payload is, or 0 where nobody knows.
+/// Appends a frame: `write` leaves room for its header. `size` says how long its payload is, or 0
+/// where nobody knows.
 #[inline(always)]
 fn framed(
     sheet: &mut OutVec,
@@ -211,9 +212,10 @@ mod tests {
         let view = document.view(b"", root);
         for topic in ["weather/oslo", "a&b", "a\"b", "ü", "\u{ffff}", "x", &"long".repeat(200)] {
             for dialect in Dialect::ALL {
-                for message in
-                    [Content::Decoded(view), Content::Published(b"<message type=\"int\">1</message>")]
-                {
+                for message in [
+                    Content::Decoded(view),
+                    Content::Published(b"<message type=\"int\">1</message>"),
+                ] {
                     let fields = [("command", Field::Str("publish")), ("topic", Field::Str(topic))];
                     let (mut live, mut frame) = (OutVec::default(), Vec::new());
                     write_live(&mut live, dialect, topic, message, &mut KnownNames::default());
@@ -235,7 +237,8 @@ mod tests {
             for topic in ["weather/oslo", "a&b", "ü"] {
                 let (mut judged, mut decoded) = (OutVec::default(), OutVec::default());
                 let mut known = KnownNames::default();
-                let written = write_judged(&mut judged, dialect, topic, json, 0..json.len(), &mut known);
+                let written =
+                    write_judged(&mut judged, dialect, topic, json, 0..json.len(), &mut known);
                 assert_eq!(written, dialect == Dialect::Pickle || topic == "weather/oslo");
                 write_live(&mut decoded, dialect, topic, content, &mut known);
                 if written {

@@ -1,30 +1,34 @@
 //! How long the frames are that a message may become, before one is written.
 //!
-//! A translation can be many times as long as what was published: a control character takes one byte in a pickle and six in
-//! JSON, and a pickle that refers to its parts repeats them. A message whose longest frame is over the limit is refused when
-//! it is published, so that whatever was accepted can be read by every client.
+//! A translation can be many times as long as what was published: a control character takes one
+//! byte in a pickle and six in JSON, and a pickle that refers to its parts repeats them. A message
+//! whose longest frame is over the limit is refused when it is published, so that whatever was
+//! accepted can be read by every client.
 
 use super::reply::{Content, Dialect};
 use super::request::{Part, PayloadSpan, decode_part};
 use super::write::{Field, write_frame};
 use crate::document::{Document, View};
 use crate::protocol::{
-    ENCODED_FLOOR, ENCODED_PER_BYTE, ErrorCode, Format, HEADER_LEN, Limits, NODE_SIZE, Refusal, plain_size,
+    ENCODED_FLOOR, ENCODED_PER_BYTE, ErrorCode, Format, HEADER_LEN, Limits, NODE_SIZE, Refusal,
+    plain_size,
 };
 use crate::{json, pickle, xml};
 
-/// Bytes that a payload in JSON or XML becomes at most in any dialect, for each of its own: of `1,` the element
-/// `<item type="int">1</item>`.
+/// Bytes that a payload in JSON or XML becomes at most in any dialect, for each of its own: of `1,`
+/// the element `<item type="int">1</item>`.
 const PER_BYTE: usize = 13;
 
-/// Bytes that one value becomes at most beside its text: a double that is the key of a map, or a key that XML cannot carry.
+/// Bytes that one value becomes at most beside its text: a double that is the key of a map, or a
+/// key that XML cannot carry.
 const PER_NODE: usize = 66;
 
-/// Bytes that a byte of text becomes at most: a control character in JSON, a quote in an attribute of XML.
+/// Bytes that a byte of text becomes at most: a control character in JSON, a quote in an attribute
+/// of XML.
 const PER_TEXT: usize = 6;
 
-/// Bytes of everything around a payload at most. The topic is judged elsewhere; one that is longer than a topic may be is
-/// refused.
+/// Bytes of everything around a payload at most. The topic is judged elsewhere; one that is longer
+/// than a topic may be is refused.
 const AROUND: usize = 8 << 10;
 
 /// Bytes that a payload may become so that its frames are surely not over the limit.
@@ -39,7 +43,8 @@ fn surely_fits(len: usize, limits: &Limits) -> bool {
     len.saturating_mul(PER_BYTE) <= longest_unjudged(limits)
 }
 
-/// Whether a payload that decodes to `size` bytes, as [`Document::value_size`] counts them, cannot become a frame over `limit`.
+/// Whether a payload that decodes to `size` bytes, as [`Document::value_size`] counts them, cannot
+/// become a frame over `limit`.
 #[inline(always)]
 pub(crate) fn decoded_surely_fits(size: usize, limit: usize) -> bool {
     size.saturating_mul(PER_TEXT) <= limit.saturating_sub(AROUND)
@@ -67,8 +72,11 @@ pub(super) fn encoded_room(view: View<'_>, dialect: Dialect) -> u64 {
 
 /// Bytes in the body of a retained delivery, the longest frame that a message becomes.
 pub fn longest_body(dialect: Dialect, topic: &str, message: Content<'_>) -> u64 {
-    let fields =
-        [("command", Field::Str("publish")), ("topic", Field::Str(topic)), ("retained", Field::Bool(true))];
+    let fields = [
+        ("command", Field::Str("publish")),
+        ("topic", Field::Str(topic)),
+        ("retained", Field::Bool(true)),
+    ];
     let mut empty = Vec::new();
     write_frame(&mut empty, dialect, fields.iter(), Some(Content::Published(b"")));
     let key = if dialect == Dialect::Pickle { b"\x8c\x07message".len() } else { 0 };
@@ -79,8 +87,8 @@ pub fn longest_body(dialect: Dialect, topic: &str, message: Content<'_>) -> u64 
     (empty.len() - HEADER_LEN + key) as u64 + payload
 }
 
-/// Holds a message that was read from a body of `len` bytes to [`Limits::max_encoded`]. `document` may hold it, and is as it
-/// was afterwards.
+/// Holds a message that was read from a body of `len` bytes to [`Limits::max_encoded`]. `document`
+/// may hold it, and is as it was afterwards.
 ///
 /// # Errors
 /// [`ErrorCode::TooLarge`], and how long the longest of its frames would be.
@@ -103,11 +111,13 @@ pub(super) fn hold_to_max_encoded(
         return Ok(());
     }
     match message.document {
-        Some(root) => judge(topic, source, format, &message.part, document.view(source, root), limit),
+        Some(root) => {
+            judge(topic, source, format, &message.part, document.view(source, root), limit)
+        }
         None => {
             let mark = document.mark();
-            let judged =
-                decode_part(source, format, &message.part, document, &Limits::NONE).and_then(|root| {
+            let judged = decode_part(source, format, &message.part, document, &Limits::NONE)
+                .and_then(|root| {
                     judge(topic, source, format, &message.part, document.view(source, root), limit)
                 });
             document.truncate(mark);
@@ -145,7 +155,9 @@ fn judge(
     let (mut longest, mut its_dialect) = (0, Dialect::Json);
     for dialect in Dialect::ALL {
         let content = match part {
-            Part::Value(range) if dialect.passes_on(format) => Content::Published(&source[range.clone()]),
+            Part::Value(range) if dialect.passes_on(format) => {
+                Content::Published(&source[range.clone()])
+            }
             _ => Content::Decoded(value),
         };
         let size = longest_body(dialect, topic, content);
@@ -167,8 +179,10 @@ fn too_long(size: u64, dialect: Dialect, limit: usize) -> Refusal {
     Refusal::new(
         ErrorCode::TooLarge,
         format!(
-            "as {format} the message would be a frame of {size} bytes; the limit is {limit}: {ENCODED_PER_BYTE} for each byte \
-             that was sent, {ENCODED_FLOOR} at least, and this broker's --max-encoded at most, so that every client can read \
+            "as {format} the message would be a frame of {size} bytes; the limit is {limit}: \
+             {ENCODED_PER_BYTE} for each byte \
+             that was sent, {ENCODED_FLOOR} at least, and this broker's --max-encoded at most, so \
+             that every client can read \
              it (max_frame of the Python client)"
         ),
     )
@@ -176,7 +190,8 @@ fn too_long(size: u64, dialect: Dialect, limit: usize) -> Refusal {
 
 // A value costs at least a node, so what holds for nodes and texts holds for decoded bytes.
 // JSON and XML stay far below what each of their bytes may become.
-const _: () = assert!(PER_BYTE < ENCODED_PER_BYTE && AROUND + (64 << 10) * PER_BYTE < ENCODED_FLOOR);
+const _: () =
+    assert!(PER_BYTE < ENCODED_PER_BYTE && AROUND + (64 << 10) * PER_BYTE < ENCODED_FLOOR);
 const _: () = assert!(PER_NODE <= PER_TEXT * NODE_SIZE && PER_BYTE <= plain_size(1));
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The message around the payload, in every format: requests are read, replies and deliveries are written.
+//! The message around the payload, in every format: requests are read, replies and deliveries are
+//! written.
 
 mod cache;
 mod fields;
@@ -15,7 +16,9 @@ pub(super) use fields::{Field, Fields, Name};
 pub(super) use live::{write_judged, write_live, write_unjudged};
 pub(super) use longest::{decoded_surely_fits, hold_value_to_max_encoded, longest_unjudged};
 pub use longest::{encoded_size, longest_body};
-pub use reply::{Content, Dialect, write_backup, write_delivery, write_reply, write_stats, write_value};
+pub use reply::{
+    Content, Dialect, write_backup, write_delivery, write_reply, write_stats, write_value,
+};
 pub(crate) use request::decode_within;
 pub use request::{ControlRequest, Part, PayloadSpan, Request, decode_part, read_request};
 pub use write::{Field as FrameField, write_frame};

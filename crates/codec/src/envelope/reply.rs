@@ -22,7 +22,8 @@ pub enum Dialect {
 
 impl Dialect {
     /// Every dialect, in the order of [`index`](Self::index).
-    pub const ALL: [Dialect; 4] = [Dialect::Json, Dialect::ExactJson, Dialect::Xml, Dialect::Pickle];
+    pub const ALL: [Dialect; 4] =
+        [Dialect::Json, Dialect::ExactJson, Dialect::Xml, Dialect::Pickle];
 
     /// The dialect of a subscription; `exact` means something in JSON alone.
     pub fn new(format: Format, exact: bool) -> Dialect {
@@ -81,8 +82,11 @@ pub fn write_delivery(
             write_live(sheet, dialect, topic, message, &mut KnownNames::default());
         });
     }
-    let fields =
-        [("command", Field::Str("publish")), ("topic", Field::Str(topic)), ("retained", Field::Bool(true))];
+    let fields = [
+        ("command", Field::Str("publish")),
+        ("topic", Field::Str(topic)),
+        ("retained", Field::Bool(true)),
+    ];
     write_frame(out, dialect, fields.iter(), Some(message));
 }
 
@@ -106,7 +110,12 @@ fn write_answer(out: &mut Vec<u8>, format: Format, command: &str, value: &Value)
     let mut document = Document::new();
     let root = from_value(value, &mut document, &Limits::NONE).ok();
     let message = root.map(|root| Content::Decoded(document.view(&[], root)));
-    write_frame(out, Dialect::new(format, false), [("command", Field::Str(command))].iter(), message);
+    write_frame(
+        out,
+        Dialect::new(format, false),
+        [("command", Field::Str(command))].iter(),
+        message,
+    );
 }
 
 /// Appends the frame of a reply.

@@ -22,7 +22,8 @@ pub enum Request<'a> {
         retain: bool,
         /// Seconds that it stays the topic's last value.
         ttl: Option<u32>,
-        /// Whether the frame holds these fields and no other, so that it can be passed on as it came.
+        /// Whether the frame holds these fields and no other, so that it can be passed on as it
+        /// came.
         verbatim: bool,
     },
     /// Everything else.
@@ -88,8 +89,9 @@ pub struct PayloadSpan {
 pub enum Part {
     /// The payload by itself: a JSON value, an XML element.
     Value(Range<usize>),
-    /// The whole message body, where the payload cannot be cut out: in a pickle it may refer to what stands
-    /// outside of it, and in XML it may be an attribute, or have names that not every parser takes.
+    /// The whole message body, where the payload cannot be cut out: in a pickle it may refer to
+    /// what stands outside of it, and in XML it may be an attribute, or have names that not every
+    /// parser takes.
     Body(Range<usize>),
 }
 
@@ -102,11 +104,12 @@ impl Part {
     }
 }
 
-/// Reads a message body. A payload in JSON is decoded only where judging it needs that; the other formats have no
-/// other way to judge.
+/// Reads a message body. A payload in JSON is decoded only where judging it needs that; the other
+/// formats have no other way to judge.
 ///
 /// # Errors
-/// Whatever is wrong with the body, with the topic where it could be read. `document` is then as it was.
+/// Whatever is wrong with the body, with the topic where it could be read. `document` is then as it
+/// was.
 pub fn read_request<'a>(
     source: &'a [u8],
     format: Format,
@@ -125,7 +128,9 @@ pub fn read_request<'a>(
     let request = request.and_then(|request| {
         if let Request::Publish { topic, message, .. } = &request {
             hold_to_tighter_limits(source, format, message, document, limits)
-                .and_then(|()| hold_to_max_encoded(source, format, len, topic, message, document, limits))
+                .and_then(|()| {
+                    hold_to_max_encoded(source, format, len, topic, message, document, limits)
+                })
                 .map_err(|refusal| refusal.about(topic.as_ref()))?;
         }
         Ok(request)
@@ -136,8 +141,8 @@ pub fn read_request<'a>(
     request
 }
 
-/// Decodes a payload again, as [`read_request`] did; it has been judged, so this does not fail for a payload that
-/// was published.
+/// Decodes a payload again, as [`read_request`] did; it has been judged, so this does not fail for
+/// a payload that was published.
 ///
 /// # Errors
 /// As for [`read_request`].
@@ -163,16 +168,25 @@ pub(crate) fn decode_within(
     limits: &Limits,
     decoded: usize,
 ) -> Result<usize, Refusal> {
-    // What was accepted is within the limits, whichever way it was judged; it is not to be refused now.
+    // What was accepted is within the limits, whichever way it was judged; it is not to be refused
+    // now.
     let limits = &Limits { max_frame: limits.max_frame, decoded_size: decoded, ..Limits::NONE };
     let root = match (part, format) {
-        (Part::Value(range), Format::Json) => json::decode(source, range.clone(), document, limits)?,
-        (Part::Value(range), Format::Xml) => xml::decode_message(source, range.clone(), document, limits)?,
-        (Part::Value(range), Format::Pickle) => pickle::decode(source, range.clone(), document, limits)?,
+        (Part::Value(range), Format::Json) => {
+            json::decode(source, range.clone(), document, limits)?
+        }
+        (Part::Value(range), Format::Xml) => {
+            xml::decode_message(source, range.clone(), document, limits)?
+        }
+        (Part::Value(range), Format::Pickle) => {
+            pickle::decode(source, range.clone(), document, limits)?
+        }
         (Part::Body(range), _) => {
             let request = read_request(source, format, range.clone(), document, limits)?;
             return match request {
-                Request::Publish { message: PayloadSpan { document: Some(root), .. }, .. } => Ok(root),
+                Request::Publish { message: PayloadSpan { document: Some(root), .. }, .. } => {
+                    Ok(root)
+                }
                 _ => Err(super::fields::missing("message", Command::Publish)),
             };
         }

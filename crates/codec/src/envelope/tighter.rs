@@ -1,7 +1,7 @@
 //! Limits of a payload that a deployment made tighter than those of every reader.
 //!
-//! The readers hold a payload to the limits that all formats share. Looking again costs a second reading, which only
-//! those pay who ask for less.
+//! The readers hold a payload to the limits that all formats share. Looking again costs a second
+//! reading, which only those pay who ask for less.
 
 use super::request::{PayloadSpan, decode_part};
 use crate::document::value_depth;
@@ -38,12 +38,14 @@ fn judge(source: &[u8], document: &Document, root: usize, limits: &Limits) -> Re
     let value = document.view(source, root);
     let depth = value_depth(value.nodes());
     if depth > limits.depth {
-        let reason = format!("the message nests {depth} deep; this broker's limit is {}", limits.depth);
+        let reason =
+            format!("the message nests {depth} deep; this broker's limit is {}", limits.depth);
         return Err(Refusal::new(ErrorCode::TooDeep, reason));
     }
     let digits = value.nodes().iter().map(|node| digits(*node, value)).max().unwrap_or(0);
     if digits > limits.int_digits {
-        let reason = format!("an integer has {digits} digits; this broker's limit is {}", limits.int_digits);
+        let reason =
+            format!("an integer has {digits} digits; this broker's limit is {}", limits.int_digits);
         return Err(Refusal::new(ErrorCode::TooManyDigits, reason));
     }
     Ok(())
@@ -51,7 +53,9 @@ fn judge(source: &[u8], document: &Document, root: usize, limits: &Limits) -> Re
 
 fn digits(node: Node, value: View<'_>) -> usize {
     match node {
-        Node::Int(number) => number.unsigned_abs().checked_ilog10().map_or(1, |log| log as usize + 1),
+        Node::Int(number) => {
+            number.unsigned_abs().checked_ilog10().map_or(1, |log| log as usize + 1)
+        }
         Node::BigInt(text) => text.len() - usize::from(value.text(text).starts_with(b"-")),
         _ => 0,
     }

@@ -66,7 +66,9 @@ fn write_json<'a>(
         match field {
             Field::Str(text) => json::write_str(text.as_bytes(), out),
             Field::Bool(truth) => out.extend_from_slice(if *truth { b"true" } else { b"false" }),
-            Field::Int(number) => out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes()),
+            Field::Int(number) => {
+                out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes())
+            }
             Field::Topics(topics) => {
                 let mut before = b'[';
                 for topic in *topics {
@@ -100,7 +102,9 @@ fn write_xml<'a>(
                 xml::write_attribute(name, text.as_bytes(), out);
             }
             Field::Str(_) | Field::Topics(_) => {}
-            Field::Bool(truth) => xml::write_attribute(name, if *truth { b"true" } else { b"false" }, out),
+            Field::Bool(truth) => {
+                xml::write_attribute(name, if *truth { b"true" } else { b"false" }, out)
+            }
             Field::Int(number) => {
                 xml::write_attribute(name, itoa::Buffer::new().format(*number).as_bytes(), out);
             }
@@ -111,7 +115,8 @@ fn write_xml<'a>(
         if let Field::Str(text) = field
             && !xml::fits_attribute(text.as_bytes())
         {
-            // A topic may hold U+FFFF, which XML cannot; as an attribute it would arrive as another topic.
+            // A topic may hold U+FFFF, which XML cannot; as an attribute it would arrive as another
+            // topic.
             xml::write_text(name, text.as_bytes(), out);
         }
         let Field::Topics(topics) = field else { continue };

@@ -1,8 +1,9 @@
 //! The usual JSON, read straight into the document: one loop, and no word about what is wrong.
 //!
-//! What is met here and is not surely good (malformed text, halves of surrogate pairs, `$` tags, unusual depth) is not
-//! judged: the answer is `None`, and the [grammar](super::grammar) reads the text from its beginning. Where the
-//! answer is a value, it is the one that the grammar and its builder would give.
+//! What is met here and is not surely good (malformed text, halves of surrogate pairs, `$` tags,
+//! unusual depth) is not judged: the answer is `None`, and the [grammar](super::grammar) reads the
+//! text from its beginning. Where the answer is a value, it is the one that the grammar and its
+//! builder would give.
 
 use std::ops::Range;
 
@@ -15,8 +16,8 @@ use crate::number::{parse_decimal, parse_int};
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
 use crate::swar::{HIGH, stops};
 
-/// Reads the JSON text in `source[range]`, appends its value to `document` and returns the index of its root; `None`
-/// leaves the text to the grammar, and the document as it was.
+/// Reads the JSON text in `source[range]`, appends its value to `document` and returns the index of
+/// its root; `None` leaves the text to the grammar, and the document as it was.
 pub(super) fn read(
     source: &[u8],
     range: Range<usize>,
@@ -49,7 +50,12 @@ enum Kind {
 }
 
 /// As [`read`], but after `None` the document holds a part of the value.
-fn read_value(source: &[u8], range: Range<usize>, document: &mut Document, limits: &Limits) -> Option<()> {
+fn read_value(
+    source: &[u8],
+    range: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Option<()> {
     let text = source.get(..range.end)?;
     let mut at = range.start;
     let mut budget = Budget::new(limits, range.len());
@@ -100,7 +106,10 @@ fn read_value(source: &[u8], range: Range<usize>, document: &mut Document, limit
             if open.kind == Kind::Whole {
                 let rest = &text[at..];
                 budget.bytes(spent).ok()?;
-                return rest.iter().all(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).then_some(());
+                return rest
+                    .iter()
+                    .all(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))
+                    .then_some(());
             }
             let follows = after_space(text, &mut at)?;
             at += 1;
@@ -112,10 +121,13 @@ fn read_value(source: &[u8], range: Range<usize>, document: &mut Document, limit
                 break;
             }
             match (follows, open.kind) {
-                (b'}', Kind::Object) => settle(document, source, open.at as usize, &mut budget).ok()?,
+                (b'}', Kind::Object) => {
+                    settle(document, source, open.at as usize, &mut budget).ok()?
+                }
                 (b']', Kind::Array) => {
                     let nodes = document.len() as u32 - open.at - 1;
-                    document.nodes_mut()[open.at as usize] = Node::List(Size { items: open.items, nodes });
+                    document.nodes_mut()[open.at as usize] =
+                        Node::List(Size { items: open.items, nodes });
                 }
                 _ => return None,
             }
@@ -137,7 +149,13 @@ fn after_space(text: &[u8], at: &mut usize) -> Option<u8> {
 }
 
 #[inline(always)]
-fn word(text: &[u8], at: &mut usize, word: &[u8], node: Node, document: &mut Document) -> Option<()> {
+fn word(
+    text: &[u8],
+    at: &mut usize,
+    word: &[u8],
+    node: Node,
+    document: &mut Document,
+) -> Option<()> {
     if !text[*at..].starts_with(word) {
         return None;
     }
@@ -148,7 +166,13 @@ fn word(text: &[u8], at: &mut usize, word: &[u8], node: Node, document: &mut Doc
 
 /// A key and its colon. What may be the key of a `$` tag is left to the grammar.
 #[inline(always)]
-fn key(source: &[u8], text: &[u8], at: &mut usize, document: &mut Document, spent: &mut usize) -> Option<()> {
+fn key(
+    source: &[u8],
+    text: &[u8],
+    at: &mut usize,
+    document: &mut Document,
+    spent: &mut usize,
+) -> Option<()> {
     let Some([b'"', first]) = text.get(*at..).and_then(<[u8]>::first_chunk) else { return None };
     let is_dollar = *first == b'$';
     let (key, is_escaped) = string(source, text, at, document, spent)?;
@@ -185,7 +209,9 @@ fn string(
         // The lowest mark is exact; only marks above a true one can be false.
         end += stops.trailing_zeros() as usize / 8;
         seen |= word & ((stops & stops.wrapping_neg()) - 1);
-        if text.get(end) == Some(&b'"') && (seen & HIGH == 0 || str::from_utf8(&text[start..end]).is_ok()) {
+        if text.get(end) == Some(&b'"')
+            && (seen & HIGH == 0 || str::from_utf8(&text[start..end]).is_ok())
+        {
             *at = end + 1;
             *spent += end - start;
             return Some((Text::in_source(start..end), false));
@@ -200,7 +226,11 @@ fn string(
 
 /// A string that holds escapes, or ends near the end of the source; and its end.
 #[inline(never)]
-fn unusual_string(text: &[u8], start: usize, document: &mut Document) -> Option<(usize, Text, bool)> {
+fn unusual_string(
+    text: &[u8],
+    start: usize,
+    document: &mut Document,
+) -> Option<(usize, Text, bool)> {
     let mut at = start;
     let mut is_escaped = false;
     loop {

@@ -1,17 +1,19 @@
 //! The payload that most producers send, judged with as few instructions as it takes.
 //!
-//! This knows a part of JSON: no escapes, no control characters, numbers and nesting of everyday size, no key that may be
-//! a tag. What it accepts, the [grammar](super::grammar) accepts as well, and ends in the same place; what it does not
-//! know it leaves to the grammar, which also finds the words for what is wrong. Tests hold the two against each other.
+//! This knows a part of JSON: no escapes, no control characters, numbers and nesting of everyday
+//! size, no key that may be a tag. What it accepts, the [grammar](super::grammar) accepts as well,
+//! and ends in the same place; what it does not know it leaves to the grammar, which also finds the
+//! words for what is wrong. Tests hold the two against each other.
 
 use crate::swar::{HIGH, ONES, stops};
 
-/// Digits in a number, all of them together. No number of so few, its exponent at most [`EXPONENT`] digits, is too large
-/// for a double.
+/// Digits in a number, all of them together. No number of so few, its exponent at most [`EXPONENT`]
+/// digits, is too large for a double.
 const DIGITS: usize = 200;
 const EXPONENT: usize = 2;
 
-/// Judges the value that begins at `start`, and returns where it ends. `None` where it is not of the everyday kind.
+/// Judges the value that begins at `start`, and returns where it ends. `None` where it is not of
+/// the everyday kind.
 pub(super) fn fast_validate(text: &[u8], start: usize) -> Option<usize> {
     if is_everyday(text.get(start..)?) { value(text, start) } else { None }
 }

@@ -1,18 +1,19 @@
 //! RFC 8259, read once from left to right: what is JSON, and where its pieces lie.
 //!
-//! The grammar reports to a [`Sink`]. One sink builds a document, another only judges, so both agree on what
-//! JSON is. Nesting is kept in a bit set, not on the call stack.
+//! The grammar reports to a [`Sink`]. One sink builds a document, another only judges, so both
+//! agree on what JSON is. Nesting is kept in a bit set, not on the call stack.
 
 use std::ops::Range;
 
 use crate::protocol::{ErrorCode, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 use crate::swar::{is_utf8, stops};
 
-/// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the object that is the
-/// message body is one more.
+/// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the
+/// object that is the message body is one more.
 pub(super) const MAX_BRACKETS: usize = 3 * MAX_DEPTH + 1;
 
-/// What the grammar finds, in order. Ranges are positions in the source, quotes of strings not included.
+/// What the grammar finds, in order. Ranges are positions in the source, quotes of strings not
+/// included.
 pub(super) trait Sink {
     fn null(&mut self) -> Result<(), Refusal>;
     fn bool(&mut self, truth: bool) -> Result<(), Refusal>;
@@ -42,7 +43,8 @@ pub(super) enum Bracket {
 
 /// A position in a JSON text that is known to be UTF-8.
 ///
-/// It is handed to cold code as a copy, never by reference, so that on the hot way it lives in registers.
+/// It is handed to cold code as a copy, never by reference, so that on the hot way it lives in
+/// registers.
 #[derive(Clone, Copy)]
 pub(super) struct Grammar<'a> {
     source: &'a [u8],
@@ -210,7 +212,11 @@ impl<'a> Grammar<'a> {
             match self.peek() {
                 Some(b'"') => return Ok(self.at),
                 Some(b'\\') => self.escape()?,
-                Some(_) => return Err(self.unexpected("no raw control character inside a string; escape it")),
+                Some(_) => {
+                    return Err(
+                        self.unexpected("no raw control character inside a string; escape it")
+                    );
+                }
                 None => return Err(self.unexpected("the closing quote of a string")),
             }
             self.at += literal_prefix(&self.source[self.at..]);
@@ -242,7 +248,8 @@ impl<'a> Grammar<'a> {
                 Err(Refusal::new(
                     ErrorCode::InvalidValue,
                     format!(
-                        "the string escape at byte {} of the body is half of a surrogate pair, which is no character",
+                        "the string escape at byte {} of the body is half of a surrogate pair, \
+                         which is no character",
                         start - self.base
                     ),
                 ))
@@ -311,7 +318,10 @@ impl<'a> Grammar<'a> {
     fn too_large_for_a_double(self) -> Refusal {
         Refusal::new(
             ErrorCode::InvalidValue,
-            format!("the number at byte {} of the body is too large for a double", self.at - self.base),
+            format!(
+                "the number at byte {} of the body is too large for a double",
+                self.at - self.base
+            ),
         )
     }
 
@@ -320,7 +330,8 @@ impl<'a> Grammar<'a> {
         Refusal::new(
             ErrorCode::TooManyDigits,
             format!(
-                "the integer at byte {} of the body has {digits} digits; the limit is {MAX_INT_DIGITS}",
+                "the integer at byte {} of the body has {digits} digits; the limit is \
+                 {MAX_INT_DIGITS}",
                 self.at - self.base
             ),
         )
@@ -351,10 +362,12 @@ impl<'a> Grammar<'a> {
     #[cold]
     #[inline(never)]
     pub(super) fn unexpected(self, wanted: &str) -> Refusal {
-        let found = match str::from_utf8(&self.source[self.at..]).ok().and_then(|rest| rest.chars().next()) {
-            Some(character) => format!("{character:?}"),
-            None => "the end".to_owned(),
-        };
+        let found =
+            match str::from_utf8(&self.source[self.at..]).ok().and_then(|rest| rest.chars().next())
+            {
+                Some(character) => format!("{character:?}"),
+                None => "the end".to_owned(),
+            };
         Refusal::new(
             ErrorCode::MalformedJson,
             format!("byte {} of the body: expected {wanted}, found {found}", self.at - self.base),
@@ -406,7 +419,8 @@ pub(super) fn literal_prefix(text: &[u8]) -> usize {
 
 /// The brackets that are open, one bit each: 1 for an object.
 struct Nesting {
-    /// The innermost ones, the last opened in the lowest bit. What is shifted out was put into `outer` before.
+    /// The innermost ones, the last opened in the lowest bit. What is shifted out was put into
+    /// `outer` before.
     inner: u64,
     /// The brackets around each 64th one.
     outer: [u64; MAX_BRACKETS / 64],

@@ -1,8 +1,9 @@
 //! JSON (RFC 8259).
 //!
-//! One grammar serves two readers: [`decode`] builds a document, `read_fields` judges a
-//! message body and leaves its bytes as they are. Written by hand because what is judged here is what serde_json
-//! lets through or cannot tell: integers beyond 64 bits, numbers beyond a double, lone surrogates, depth.
+//! One grammar serves two readers: [`decode`] builds a document, `read_fields` judges a message
+//! body and leaves its bytes as they are. Written by hand because what is judged here is what
+//! serde_json lets through or cannot tell: integers beyond 64 bits, numbers beyond a double, lone
+//! surrogates, depth.
 
 mod fast_decode;
 mod fast_validate;

@@ -12,12 +12,13 @@ use crate::keys::settle;
 use crate::number::{IntFault, parse_int};
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 
-/// Decodes the JSON text in `source[range]`, appends its value to `document` and returns the index of its root.
+/// Decodes the JSON text in `source[range]`, appends its value to `document` and returns the index
+/// of its root.
 ///
 /// # Errors
-/// [`ErrorCode::MalformedJson`] for what RFC 8259 refuses, [`ErrorCode::InvalidTag`] for a known `$` tag
-/// around content of the wrong shape, and the codes of the limits. The document then holds a part of the value;
-/// the caller truncates it.
+/// [`ErrorCode::MalformedJson`] for what RFC 8259 refuses, [`ErrorCode::InvalidTag`] for a known
+/// `$` tag around content of the wrong shape, and the codes of the limits. The document then holds
+/// a part of the value; the caller truncates it.
 pub fn decode(
     source: &[u8],
     range: Range<usize>,
@@ -98,7 +99,9 @@ impl Builder<'_> {
                 match parse_int(&digits, spelled, self.document) {
                     Ok(node) => Some(node),
                     Err(IntFault::NotDigits) => None,
-                    Err(IntFault::TooMany) => return Err(too_many_digits("an integer in a $int tag")),
+                    Err(IntFault::TooMany) => {
+                        return Err(too_many_digits("an integer in a $int tag"));
+                    }
                 }
             }
             (b"$float", Node::Str(_)) => match text {
@@ -108,16 +111,21 @@ impl Builder<'_> {
                 _ => None,
             },
             (b"$bytes", Node::Str(_)) => match BASE64.decode(text) {
-                Ok(bytes) => {
-                    Some(Node::Bytes(self.document.append_text(|own| own.extend_from_slice(&bytes))))
-                }
+                Ok(bytes) => Some(Node::Bytes(
+                    self.document.append_text(|own| own.extend_from_slice(&bytes)),
+                )),
                 Err(_) => None,
             },
             (b"$tuple", Node::List(size)) => return self.unwrap_list(at, Node::Tuple(size)),
             (b"$set", Node::List(size)) => return self.unwrap_list(at, Node::Set(size)),
-            (b"$frozenset", Node::List(size)) => return self.unwrap_list(at, Node::FrozenSet(size)),
+            (b"$frozenset", Node::List(size)) => {
+                return self.unwrap_list(at, Node::FrozenSet(size));
+            }
             (b"$dict", Node::List(size)) => return self.unwrap_entries(at, size.items),
-            (b"$int" | b"$float" | b"$bytes" | b"$tuple" | b"$set" | b"$frozenset" | b"$dict", _) => None,
+            (
+                b"$int" | b"$float" | b"$bytes" | b"$tuple" | b"$set" | b"$frozenset" | b"$dict",
+                _,
+            ) => None,
             _ => return Ok(false),
         };
         let Some(scalar) = scalar else { return Err(self.wrong_shape(key)) };
@@ -171,7 +179,8 @@ impl Builder<'_> {
         Refusal::new(
             ErrorCode::InvalidTag,
             format!(
-                "{{{tag:?}: …}} must hold {wanted}; to send an object with just this key, write {{\"$dict\": [[{tag:?}, …]]}}"
+                "{{{tag:?}: …}} must hold {wanted}; to send an object with just this key, write \
+                 {{\"$dict\": [[{tag:?}, …]]}}"
             ),
         )
     }

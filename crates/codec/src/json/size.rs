@@ -4,7 +4,8 @@ use super::write::{Style, spell_key, style_of};
 use crate::document::{Node, View};
 use crate::number::{float_size, int_size};
 
-/// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not fewer, found sooner.
+/// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not
+/// fewer, found sooner.
 pub(crate) fn size<const EXACT: bool>(view: View<'_>, exact: bool) -> u64 {
     let mut size = 0;
     for (index, &node) in view.nodes().iter().enumerate() {
@@ -52,11 +53,19 @@ fn string_size(text: &[u8]) -> i64 {
     text.len() as i64 + more + 2
 }
 
-/// What a container adds to its children. Keys are counted with these, as values; where a key is spelled another way, the
-/// difference is counted here.
-fn container_size<const EXACT: bool>(view: &View<'_>, index: usize, style: Style, exact: bool) -> i64 {
-    let (Node::List(size) | Node::Tuple(size) | Node::Set(size) | Node::FrozenSet(size) | Node::Dict(size)) =
-        view.nodes()[index]
+/// What a container adds to its children. Keys are counted with these, as values; where a key is
+/// spelled another way, the difference is counted here.
+fn container_size<const EXACT: bool>(
+    view: &View<'_>,
+    index: usize,
+    style: Style,
+    exact: bool,
+) -> i64 {
+    let (Node::List(size)
+    | Node::Tuple(size)
+    | Node::Set(size)
+    | Node::FrozenSet(size)
+    | Node::Dict(size)) = view.nodes()[index]
     else {
         return 0;
     };

@@ -78,12 +78,24 @@ fn a_value_is_written_plain_or_exact() {
         r#"{"$dict":[[1,4],[null,3],[1.5,5],["x",6]]}"#,
     );
     same(r#"{"$dict":[[1,2],["1",3]]}"#);
-    check(r#"{"$dict":[[{"$float":"nan"},1]]}"#, r#"{"NaN":1}"#, r#"{"$dict":[[{"$float":"nan"},1]]}"#);
-    check(r#"{"$dict":[[{"$tuple":[1]},2]]}"#, r#"{"$dict":[[[1],2]]}"#, r#"{"$dict":[[{"$tuple":[1]},2]]}"#);
+    check(
+        r#"{"$dict":[[{"$float":"nan"},1]]}"#,
+        r#"{"NaN":1}"#,
+        r#"{"$dict":[[{"$float":"nan"},1]]}"#,
+    );
+    check(
+        r#"{"$dict":[[{"$tuple":[1]},2]]}"#,
+        r#"{"$dict":[[[1],2]]}"#,
+        r#"{"$dict":[[{"$tuple":[1]},2]]}"#,
+    );
     same(r#"{"$dict":[[{"$bytes":""},2]]}"#);
     // No data can pose as a tag, and an unknown tag is data.
     same(r#"{"$dict":[["$int","5"]]}"#);
-    check(r#"{"$unknown":[1]}"#, r#"{"$dict":[["$unknown",[1]]]}"#, r#"{"$dict":[["$unknown",[1]]]}"#);
+    check(
+        r#"{"$unknown":[1]}"#,
+        r#"{"$dict":[["$unknown",[1]]]}"#,
+        r#"{"$dict":[["$unknown",[1]]]}"#,
+    );
     same(r#"{"$int":"5","more":1}"#);
     check(r#"{"$dict":[["a",1]]}"#, r#"{"a":1}"#, r#"{"a":1}"#);
     same(r#"{"$serde_json::private::RawValue":"[1]","x":1}"#);
@@ -179,7 +191,10 @@ fn a_value_that_is_wrong_is_refused_with_its_code() {
         let body = format!("{{\"command\":\"publish\",\"topic\":\"t\",\"message\":{text}}}");
         // The text stands inside another here, so where it ends is another matter.
         let judged = judged(&body).err();
-        assert!(judged == Some(*code) || judged == Some(MalformedJson), "{text:.60} judged {judged:?}");
+        assert!(
+            judged == Some(*code) || judged == Some(MalformedJson),
+            "{text:.60} judged {judged:?}"
+        );
     }
     let deep = "[".repeat(100_000);
     assert_eq!(again(&deep, false).err(), Some(TooDeep));
@@ -194,7 +209,8 @@ fn a_value_that_is_wrong_is_refused_with_its_code() {
 #[test]
 fn the_budget_is_kept_judged_or_decoded() {
     let limits = Limits { decoded_size: 1_000, ..Limits::default() };
-    for (message, fits) in [("0,".repeat(50), true), ("0,".repeat(70), false), ("0".repeat(900) + ",", true)]
+    for (message, fits) in
+        [("0,".repeat(50), true), ("0,".repeat(70), false), ("0".repeat(900) + ",", true)]
     {
         let message = format!("[{}0]", message.replace("000", "111"));
         let mut document = Document::new();
@@ -204,8 +220,13 @@ fn the_budget_is_kept_judged_or_decoded() {
             if fits { Ok(()) } else { Err(ErrorCode::TooLarge) }
         );
         let body = format!("{{\"command\":\"publish\",\"topic\":\"t\",\"message\":{message}}}");
-        let judged =
-            read_request(body.as_bytes(), Format::Json, 0..body.len(), &mut Document::new(), &limits);
+        let judged = read_request(
+            body.as_bytes(),
+            Format::Json,
+            0..body.len(),
+            &mut Document::new(),
+            &limits,
+        );
         assert_eq!(judged.is_ok(), fits, "{message:.20}");
     }
 }
@@ -213,7 +234,13 @@ fn the_budget_is_kept_judged_or_decoded() {
 /// Judges a body without decoding; returns the payload's bytes.
 fn judged(body: &str) -> Result<String, ErrorCode> {
     let mut document = Document::new();
-    match read_request(body.as_bytes(), Format::Json, 0..body.len(), &mut document, &Limits::default()) {
+    match read_request(
+        body.as_bytes(),
+        Format::Json,
+        0..body.len(),
+        &mut document,
+        &Limits::default(),
+    ) {
         Ok(Request::Publish { message, .. }) => match message.part {
             crate::Part::Value(range) => Ok(body[range].to_owned()),
             crate::Part::Body(range) => Ok(body[range].to_owned()),
@@ -225,10 +252,14 @@ fn judged(body: &str) -> Result<String, ErrorCode> {
 
 #[test]
 fn a_body_is_taken_apart_or_refused_with_its_code() {
-    use ErrorCode::{DuplicateField, InvalidField, MalformedJson, MissingField, NotAMap, UnknownCommand};
+    use ErrorCode::{
+        DuplicateField, InvalidField, MalformedJson, MissingField, NotAMap, UnknownCommand,
+    };
     assert_eq!(
-        judged(r#" { "message" : [1, 2.50 ] , "x":{"y":[]}, "topic":"t", "command":"\u0070ublish" } "#)
-            .as_deref(),
+        judged(
+            r#" { "message" : [1, 2.50 ] , "x":{"y":[]}, "topic":"t", "command":"\u0070ublish" } "#
+        )
+        .as_deref(),
         Ok("[1, 2.50 ]")
     );
     for (body, code) in [
@@ -259,11 +290,13 @@ fn a_body_is_taken_apart_or_refused_with_its_code() {
 fn a_usual_message_is_judged_without_being_decoded() {
     let body = br#"{"command":"publish","topic":"t","message":{"a":[1,2,3]}}"#;
     let mut document = Document::new();
-    let request = read_request(body, Format::Json, 0..body.len(), &mut document, &Limits::default());
+    let request =
+        read_request(body, Format::Json, 0..body.len(), &mut document, &Limits::default());
     assert!(matches!(request, Ok(Request::Publish { verbatim: true, retain: true, .. })));
     assert!(document.is_empty());
     let tagged = br#"{"command":"publish","topic":"t","message":{"$set":[1,2,3]},"retain":false}"#;
-    let request = read_request(tagged, Format::Json, 0..tagged.len(), &mut document, &Limits::default());
+    let request =
+        read_request(tagged, Format::Json, 0..tagged.len(), &mut document, &Limits::default());
     assert!(matches!(request, Ok(Request::Publish { verbatim: false, retain: false, .. })));
     assert!(matches!(document.nodes()[0], Node::Set(_)));
 }
@@ -304,7 +337,8 @@ fn both_ways_lead_to_the_same_document() {
     };
     let mut state: u64 = 0xd1ff;
     let mut below = |bound: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % bound.max(1)
     };
     let mut accepted = 0;
@@ -365,7 +399,9 @@ fn judged_json_goes_onward_as_its_document_does() {
             let source = [b"..", text, behind].concat();
             let range = 2..2 + text.len();
             let mut document = Document::new();
-            let Ok(root) = decode(&source, range.clone(), &mut document, &Limits::NONE) else { return 0 };
+            let Ok(root) = decode(&source, range.clone(), &mut document, &Limits::NONE) else {
+                return 0;
+            };
             let view = document.view(&source, root);
             let mut expected = [b"before".to_vec(), b"before".to_vec()];
             let mut onward = expected.clone();
@@ -377,7 +413,10 @@ fn judged_json_goes_onward_as_its_document_does() {
             ];
             for ((expected, onward), written) in expected.iter().zip(&onward).zip(written) {
                 if written {
-                    assert_eq!(onward.escape_ascii().to_string(), expected.escape_ascii().to_string());
+                    assert_eq!(
+                        onward.escape_ascii().to_string(),
+                        expected.escape_ascii().to_string()
+                    );
                     taken += 1;
                 } else {
                     assert_eq!(onward, b"before");
@@ -388,7 +427,8 @@ fn judged_json_goes_onward_as_its_document_does() {
     };
     let mut state: u64 = 0xd1ff;
     let mut below = |bound: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % bound.max(1)
     };
     const PIECES: &[u8] = b"{}[]\",:\\ 019.eE-+$ud\xc3\x1f<&>x";

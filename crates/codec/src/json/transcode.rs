@@ -1,9 +1,9 @@
 //! JSON that was judged, written in another format while it is read: no document between.
 //!
-//! This goes through a text once and tells a [`Target`] what it meets. It relies on the text having been judged and looks
-//! at nothing twice; what it does not know (`$` tags, keys with escapes, two keys that may be one, many keys, unusual
-//! depth) it leaves to those who decode it, with [`Stop::Unusual`]. What a target has written then is what
-//! they would have written.
+//! This goes through a text once and tells a [`Target`] what it meets. It relies on the text having
+//! been judged and looks at nothing twice; what it does not know (`$` tags, keys with escapes, two
+//! keys that may be one, many keys, unusual depth) it leaves to those who decode it, with
+//! [`Stop::Unusual`]. What a target has written then is what they would have written.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -27,7 +27,8 @@ pub(crate) trait Target<'a>: Sized {
     /// The name of an array's elements.
     const ITEM: Self::Name;
 
-    /// Marks bytes that literal text of the format cannot hold; of false marks, only above a true one.
+    /// Marks bytes that literal text of the format cannot hold; of false marks, only above a true
+    /// one.
     fn stops(word: u64) -> u64;
 
     /// Whether text that is not ASCII alone can be written as it is, the marks aside.
@@ -61,7 +62,8 @@ pub(crate) trait Target<'a>: Sized {
 pub(crate) struct Spelled<'a> {
     pub(crate) span: Span<'a>,
     pub(crate) negative: bool,
-    /// Its digits, those of the fraction included, as one number; of more than 19 digits it means nothing.
+    /// Its digits, those of the fraction included, as one number; of more than 19 digits it means
+    /// nothing.
     pub(crate) mantissa: u64,
     /// How many digits these are.
     pub(crate) digits: usize,
@@ -71,9 +73,9 @@ pub(crate) struct Spelled<'a> {
 }
 
 impl Spelled<'_> {
-    /// Whether a number with a fraction is spelled as the double next to it is written. Of the decimals of up to 15 digits
-    /// no two have the same double, so without a zero at its end this one is the shortest; below 1e-4 an exponent would
-    /// be written.
+    /// Whether a number with a fraction is spelled as the double next to it is written. Of the
+    /// decimals of up to 15 digits no two have the same double, so without a zero at its end this
+    /// one is the shortest; below 1e-4 an exponent would be written.
     #[inline(always)]
     pub(crate) fn is_shortest(&self) -> bool {
         const POWERS: [u64; 16] = {
@@ -118,10 +120,11 @@ struct Open<N> {
     bits: u64,
 }
 
-/// Goes through the value that begins `source[range]`, and returns where it ends; `root` is what it is called.
+/// Goes through the value that begins `source[range]`, and returns where it ends; `root` is what it
+/// is called.
 ///
-/// The value has been judged, or with `JUDGE` the text is an [everyday](super::fast_validate) one, and what is no JSON is found out
-/// here.
+/// The value has been judged, or with `JUDGE` the text is an [everyday](super::fast_validate) one,
+/// and what is no JSON is found out here.
 #[inline(always)]
 pub(crate) fn walk<'a, T: Target<'a>, const JUDGE: bool>(
     source: &'a [u8],
@@ -294,7 +297,8 @@ fn key<'a, T: Target<'a>, const JUDGE: bool>(
         _ => fingerprint(key.text()),
     };
     let bit = 1 << place_of(print);
-    if open.bits & bit != 0 && keys.get(open.first as usize..*count).is_none_or(|keys| keys.contains(&print))
+    if open.bits & bit != 0
+        && keys.get(open.first as usize..*count).is_none_or(|keys| keys.contains(&print))
     {
         return Err(Stop::Unusual);
     }
@@ -333,9 +337,14 @@ fn end_of_key_at_the_end(text: &[u8], start: usize) -> Option<usize> {
     (rest[length] == b'"').then_some(start + length)
 }
 
-/// Where the quote lies that ends a string, and that the string is written as it is; or where something else in it lies.
+/// Where the quote lies that ends a string, and that the string is written as it is; or where
+/// something else in it lies.
 #[inline(always)]
-fn string_end<'a, T: Target<'a>>(source: &[u8], text: &[u8], start: usize) -> Result<(usize, bool), Stop> {
+fn string_end<'a, T: Target<'a>>(
+    source: &[u8],
+    text: &[u8],
+    start: usize,
+) -> Result<(usize, bool), Stop> {
     let mut end = start;
     let mut seen = 0;
     for _ in 0..4 {
@@ -379,8 +388,8 @@ fn long_string_end<'a, T: Target<'a>>(text: &[u8], start: usize) -> Result<(usiz
     Ok((start + length, is_end && stops == 0 && (seen & HIGH == 0 || T::is_literal(string))))
 }
 
-/// What a string says that is not literal all through, and where the text goes on after it. As far as `known` it holds no
-/// quote.
+/// What a string says that is not literal all through, and where the text goes on after it. As far
+/// as `known` it holds no quote.
 #[cold]
 fn unusual_string(text: &[u8], start: usize, known: usize) -> Result<(Cow<'_, [u8]>, usize), Stop> {
     let mut end = known;
@@ -404,7 +413,11 @@ fn unusual_string(text: &[u8], start: usize, known: usize) -> Result<(Cow<'_, [u
 }
 
 #[inline(always)]
-fn word<const N: usize, const JUDGE: bool>(text: &[u8], at: usize, word: &[u8; N]) -> Result<usize, Stop> {
+fn word<const N: usize, const JUDGE: bool>(
+    text: &[u8],
+    at: usize,
+    word: &[u8; N],
+) -> Result<usize, Stop> {
     if JUDGE && text.get(at..).and_then(<[u8]>::first_chunk::<N>) != Some(word) {
         return Err(Stop::Unusual);
     }
@@ -441,5 +454,12 @@ fn number<'a>(source: &'a [u8], text: &[u8], start: usize) -> Result<Spelled<'a>
             at += 1;
         }
     }
-    Ok(Spelled { span: span(source, start, at)?, negative, mantissa, digits, decimals, has_exponent })
+    Ok(Spelled {
+        span: span(source, start, at)?,
+        negative,
+        mantissa,
+        digits,
+        decimals,
+        has_exponent,
+    })
 }

@@ -1,4 +1,5 @@
-//! Judging JSON without decoding it: the usual message goes through as bytes, and most need no more than this.
+//! Judging JSON without decoding it: the usual message goes through as bytes, and most need no more
+//! than this.
 
 use std::ops::Range;
 
@@ -9,8 +10,8 @@ use crate::document::{Budget, Document};
 use crate::envelope::{Field, Fields, Name, Part, PayloadSpan, longest_unjudged};
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE, Refusal};
 
-/// Reads a message body: one JSON object. Of the `message` field it keeps where it lies; the value is decoded into
-/// `document` only where nothing less can judge it.
+/// Reads a message body: one JSON object. Of the `message` field it keeps where it lies; the value
+/// is decoded into `document` only where nothing less can judge it.
 ///
 /// # Errors
 /// As for [`decode`]: whatever cannot be decoded later is refused here, decoded or not.
@@ -27,7 +28,10 @@ pub(crate) fn read_fields<'a>(
     if grammar.peek() != Some(b'{') {
         let mut judge = Judge::new(source, limits, length);
         grammar.value(&mut judge)?;
-        return Err(Refusal::new(ErrorCode::NotAMap, "the body of a JSON message must be an object"));
+        return Err(Refusal::new(
+            ErrorCode::NotAMap,
+            "the body of a JSON message must be an object",
+        ));
     }
     grammar.expect(b'{', "\"{\"")?;
     grammar.skip_space();
@@ -71,12 +75,17 @@ pub(crate) fn read_fields<'a>(
     }
 }
 
-/// Judges the value at `start` of a text, and returns where it ends. `None` where something is wrong with it, and where
-/// only decoding can judge it: that is for [`read_fields`] to find out.
+/// Judges the value at `start` of a text, and returns where it ends. `None` where something is
+/// wrong with it, and where only decoding can judge it: that is for [`read_fields`] to find out.
 ///
 /// `text` is all that is looked at, to its end, and is judged to be UTF-8 as well.
 #[inline]
-pub(crate) fn plain_value(source: &[u8], text: Range<usize>, start: usize, limits: &Limits) -> Option<usize> {
+pub(crate) fn plain_value(
+    source: &[u8],
+    text: Range<usize>,
+    start: usize,
+    limits: &Limits,
+) -> Option<usize> {
     if !is_usual(source, &text, start, limits) {
         return None;
     }
@@ -105,7 +114,12 @@ fn is_usual(source: &[u8], text: &Range<usize>, start: usize, limits: &Limits) -
 
 /// Whether the value at `start` of a text may be [walked](super::walk) through unjudged.
 #[inline]
-pub(crate) fn may_be_everyday(source: &[u8], text: &Range<usize>, start: usize, limits: &Limits) -> bool {
+pub(crate) fn may_be_everyday(
+    source: &[u8],
+    text: &Range<usize>,
+    start: usize,
+    limits: &Limits,
+) -> bool {
     is_usual(source, text, start, limits) && source.get(start..text.end).is_some_and(is_everyday)
 }
 
@@ -202,8 +216,8 @@ impl<'a> Judge<'a> {
         Judge { source, budget, depth: 0, deepest: 0, may_be_tagged: false, last }
     }
 
-    /// Whether there is something that only decoding can judge: a `$` tag, or brackets too deep for values
-    /// that have none.
+    /// Whether there is something that only decoding can judge: a `$` tag, or brackets too deep for
+    /// values that have none.
     fn needs_decoding(&self) -> bool {
         self.may_be_tagged || self.deepest > MAX_DEPTH
     }

@@ -10,23 +10,26 @@ use crate::number::{put_float, put_int, write_float, write_int};
 use crate::out_buf::{OutBuf, Span, Stop, fill, room};
 use crate::swar::{every_word, has_neither, is_free_of, push, stops};
 
-/// Appends a value. With `exact`, everything that JSON cannot tell apart is tagged; without, tuples are arrays,
-/// frozensets are sets, and keys are spelled as `json.dumps` spells them.
+/// Appends a value. With `exact`, everything that JSON cannot tell apart is tagged; without, tuples
+/// are arrays, frozensets are sets, and keys are spelled as `json.dumps` spells them.
 ///
 /// The text has no spaces, and non-ASCII characters stand for themselves.
 pub fn encode(view: View<'_>, exact: bool, out: &mut Vec<u8>) {
     write(view, exact, exact, out);
 }
 
-/// Appends a value as a producer publishes it: exactly, but an int of any size as a number. It takes no tag for the
-/// broker to read it, and consumers who get the published bytes find what they would from a pickle.
+/// Appends a value as a producer publishes it: exactly, but an int of any size as a number. It
+/// takes no tag for the broker to read it, and consumers who get the published bytes find what they
+/// would from a pickle.
 pub fn encode_published(view: View<'_>, out: &mut Vec<u8>) {
     write(view, true, false, out);
 }
 
 fn write(view: View<'_>, exact: bool, tag_wide_ints: bool, out: &mut Vec<u8>) {
-    // A number takes up to 24 bytes, and most nodes less; control characters take more than they weigh.
-    let guess = room(&view, view.nodes().len() * 8 + view.text_size() + 64, || size::<false>(view, exact));
+    // A number takes up to 24 bytes, and most nodes less; control characters take more than they
+    // weigh.
+    let guess =
+        room(&view, view.nodes().len() * 8 + view.text_size() + 64, || size::<false>(view, exact));
     fill(out, guess, |page| put_value(view, exact, tag_wide_ints, page));
 }
 
@@ -199,7 +202,9 @@ fn is_object(view: &View<'_>, index: usize, exact: bool) -> bool {
         match view.nodes()[at] {
             Node::Str(key) if size.items == 1 && view.text(key).starts_with(b"$") => return false,
             Node::Str(_) => {}
-            Node::None | Node::Bool(_) | Node::Int(_) | Node::BigInt(_) | Node::Float(_) if !exact => {
+            Node::None | Node::Bool(_) | Node::Int(_) | Node::BigInt(_) | Node::Float(_)
+                if !exact =>
+            {
                 all_strings = false;
             }
             _ => return false,
@@ -212,9 +217,11 @@ fn is_object(view: &View<'_>, index: usize, exact: bool) -> bool {
 
 /// Whether keys that differ in Python (`1` and `"1"`) still do when they are spelled as strings.
 fn no_two_keys_meet(view: &View<'_>, start: usize, end: usize) -> bool {
-    // Numbers, booleans and None that differ are spelled differently, each from the others; only a nan equals nothing.
-    let may_meet =
-        |key: Node| matches!(key, Node::Str(_)) || matches!(key, Node::Float(number) if number.is_nan());
+    // Numbers, booleans and None that differ are spelled differently, each from the others; only a
+    // nan equals nothing.
+    let may_meet = |key: Node| {
+        matches!(key, Node::Str(_)) || matches!(key, Node::Float(number) if number.is_nan())
+    };
     let mut at = start;
     while at < end && !may_meet(view.nodes()[at]) {
         at += view.nodes()[at].nodes();
@@ -237,7 +244,8 @@ fn no_two_keys_meet(view: &View<'_>, start: usize, end: usize) -> bool {
     true
 }
 
-/// A string between quotes, `before` in front of it; the closing quote is the first byte of `after`.
+/// A string between quotes, `before` in front of it; the closing quote is the first byte of
+/// `after`.
 #[inline(always)]
 fn put_string<const B: usize, const A: usize>(
     page: &mut OutBuf<'_>,

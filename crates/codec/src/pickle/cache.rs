@@ -1,8 +1,9 @@
 //! Publishes as pickles that are like one before, all but the payload and perhaps the topic.
 //!
-//! Picklers write a publish as a dict whose entries follow each other, so the payload is what lies between the key `message`
-//! and the end, where that key is the last. What stands before it was read in full once; where the same bytes stand there
-//! again, only the length of a frame aside, they say the same again.
+//! Picklers write a publish as a dict whose entries follow each other, so the payload is what lies
+//! between the key `message` and the end, where that key is the last. What stands before it was
+//! read in full once; where the same bytes stand there again, only the length of a frame aside,
+//! they say the same again.
 
 use std::ops::Range;
 
@@ -43,8 +44,8 @@ pub struct PickleMatch<'a> {
 }
 
 impl PickleCache {
-    /// Remembers what is around the payload of a body that was accepted as a publish of so many fields, where that is of the
-    /// usual kind.
+    /// Remembers what is around the payload of a body that was accepted as a publish of so many
+    /// fields, where that is of the usual kind.
     pub fn learn(&mut self, body: &[u8], fields: usize) {
         *self = PickleCache::of(body, fields).unwrap_or_default();
     }
@@ -86,13 +87,14 @@ impl PickleCache {
         }
         known.memoised = reading.memoised;
         // Every connection remembers one.
-        known.before = rest.get(..reading.at).filter(|before| before.len() <= MOST_REMEMBERED)?.to_vec();
+        known.before =
+            rest.get(..reading.at).filter(|before| before.len() <= MOST_REMEMBERED)?.to_vec();
         // No field stands behind the payload.
         (keys == fields && known.topic.start > 0).then_some(known)
     }
 
-    /// Recognises a publish and decodes its payload; `None` for everything that is to be read in full, and then the document is
-    /// as it was.
+    /// Recognises a publish and decodes its payload; `None` for everything that is to be read in
+    /// full, and then the document is as it was.
     #[inline]
     pub fn recognise<'a>(
         &self,
@@ -231,7 +233,9 @@ mod tests {
         known.learn(&first, fields);
         let mut state: u64 = 0xd1ff;
         let mut below = |bound: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) as usize % bound.max(1)
         };
         let mut recognised = 0;

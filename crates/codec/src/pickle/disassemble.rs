@@ -47,7 +47,9 @@ impl<'a> Opcodes<'a> {
         let reader = &mut self.reader;
         let opcode = reader.opcode()?;
         let Some(name) = name(opcode) else {
-            return Err(reader.refuse(ErrorCode::MalformedPickle, format_args!("0x{opcode:02x} is none")));
+            return Err(
+                reader.refuse(ErrorCode::MalformedPickle, format_args!("0x{opcode:02x} is none"))
+            );
         };
         let argument = match opcode {
             BININT1 | BINPUT | BINGET | PROTO | EXT1 => Argument::Number(reader.take(1)?.0),
@@ -66,7 +68,9 @@ impl<'a> Opcodes<'a> {
                 let length = reader.length8()?;
                 Argument::Counted(reader.take(length)?.0)
             }
-            INT | LONG | FLOAT | STRING | UNICODE | PERSID | GET | PUT => Argument::Line(reader.line()?.0),
+            INT | LONG | FLOAT | STRING | UNICODE | PERSID | GET | PUT => {
+                Argument::Line(reader.line()?.0)
+            }
             GLOBAL | INST => Argument::Lines(reader.line()?.0, reader.line()?.0),
             _ => Argument::None,
         };

@@ -1,7 +1,7 @@
 //! Writing pickles: protocol 4, data opcodes only.
 //!
-//! Nothing is memoised and nothing is framed: both are allowed to be missing, and without them a value's
-//! opcodes can stand inside a larger pickle unchanged.
+//! Nothing is memoised and nothing is framed: both are allowed to be missing, and without them a
+//! value's opcodes can stand inside a larger pickle unchanged.
 
 use num_bigint::BigInt;
 
@@ -52,7 +52,9 @@ pub(crate) fn put<'p>(view: View<'_>, mut page: OutBuf<'p>) -> Result<OutBuf<'p>
                 ([0; 2], 0, NO_CHILDREN, STOP)
             }
             Node::None => ([NONE, 0], 1, NO_CHILDREN, STOP),
-            Node::Bool(truth) => ([if truth { NEWTRUE } else { NEWFALSE }, 0], 1, NO_CHILDREN, STOP),
+            Node::Bool(truth) => {
+                ([if truth { NEWTRUE } else { NEWFALSE }, 0], 1, NO_CHILDREN, STOP)
+            }
             Node::BigInt(_) | Node::Bytes(_) => {
                 page.aside(|page| put_unusual(page, node, view))?;
                 ([0; 2], 0, NO_CHILDREN, STOP)

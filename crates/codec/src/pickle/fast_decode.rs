@@ -1,13 +1,15 @@
 //! The usual pickle, read straight into the document.
 //!
-//! Picklers write a list or a dict as its head, then its children, then an opcode that adds the ones to the other:
-//! the order of the document. So as long as nothing but that happens, each value is appended where it belongs as it
-//! is met, and a value on the machine's stack is the index of its node. Tuples come after their elements; as long as
-//! they are small, the elements are moved up by one.
+//! Picklers write a list or a dict as its head, then its children, then an opcode that adds the
+//! ones to the other: the order of the document. So as long as nothing but that happens, each value
+//! is appended where it belongs as it is met, and a value on the machine's stack is the index of
+//! its node. Tuples come after their elements; as long as they are small, the elements are moved up
+//! by one.
 //!
-//! Whatever else a pickle may do (fetch a container again, pop, import, add to a dict twice, be malformed) is not
-//! judged here: the answer is `None`, and the [machine](super::machine) reads the pickle from its beginning. Where the
-//! answer is a value, it is the one that the machine would give.
+//! Whatever else a pickle may do (fetch a container again, pop, import, add to a dict twice, be
+//! malformed) is not judged here: the answer is `None`, and the [machine](super::machine) reads the
+//! pickle from its beginning. Where the answer is a value, it is the one that the machine would
+//! give.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -40,8 +42,8 @@ enum Memoised {
     Other,
 }
 
-/// Reads the pickle in `source[range]`, whose containers may nest `depth` deep, and returns the index of its value's
-/// node; `None` leaves the pickle to the machine, and the document as it was.
+/// Reads the pickle in `source[range]`, whose containers may nest `depth` deep, and returns the
+/// index of its value's node; `None` leaves the pickle to the machine, and the document as it was.
 pub(super) fn read(
     source: &[u8],
     range: Range<usize>,
@@ -54,8 +56,9 @@ pub(super) fn read(
     read_part(source.get(..range.end)?, whole, document, budget).map(|(root, _)| root)
 }
 
-/// Reads the value that the opcodes in `payload` leave on the stack, of a pickle that ends at `end` and has memoised so many
-/// values before. Returns the index of its node and what it costs of `budget`.
+/// Reads the value that the opcodes in `payload` leave on the stack, of a pickle that ends at `end`
+/// and has memoised so many values before. Returns the index of its node and what it costs of
+/// `budget`.
 #[inline]
 pub(super) fn read_inside(
     source: &[u8],
@@ -80,7 +83,12 @@ struct Part {
     depth: usize,
 }
 
-fn read_part(body: &[u8], part: Part, document: &mut Document, budget: Budget) -> Option<(usize, usize)> {
+fn read_part(
+    body: &[u8],
+    part: Part,
+    document: &mut Document,
+    budget: Budget,
+) -> Option<(usize, usize)> {
     thread_local! {
         /// Empty while a pickle is read, and after the thread's destructors.
         static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
@@ -160,8 +168,12 @@ impl<'a> Reading<'a> {
                     self.fetch(number)?;
                 }
                 BININT1 => self.leaf(Node::Int(i64::from(byte(body, &mut at)?))),
-                BININT2 => self.leaf(Node::Int(i64::from(u16::from_le_bytes(array(body, &mut at)?)))),
-                BININT => self.leaf(Node::Int(i64::from(i32::from_le_bytes(array(body, &mut at)?)))),
+                BININT2 => {
+                    self.leaf(Node::Int(i64::from(u16::from_le_bytes(array(body, &mut at)?))))
+                }
+                BININT => {
+                    self.leaf(Node::Int(i64::from(i32::from_le_bytes(array(body, &mut at)?))))
+                }
                 BINFLOAT => self.leaf(Node::Float(f64::from_be_bytes(array(body, &mut at)?))),
                 NONE => self.leaf(Node::None),
                 NEWTRUE => self.leaf(Node::Bool(true)),
@@ -180,7 +192,9 @@ impl<'a> Reading<'a> {
                     let height = self.unmark()?;
                     self.add_items(height)?;
                 }
-                STOP if at == body.len() && part.end.is_none() => return self.finish(root, part.depth),
+                STOP if at == body.len() && part.end.is_none() => {
+                    return self.finish(root, part.depth);
+                }
                 other => self.rarely(other, &mut at)?,
             }
         }
@@ -279,7 +293,9 @@ impl<'a> Reading<'a> {
     /// What the memo holds, where that is a string: a container would be a copy, or a cycle.
     #[inline(always)]
     fn fetch(&mut self, number: usize) -> Option<()> {
-        let Memoised::Str(text) = *self.memo.get(number.checked_sub(self.memoised)?)? else { return None };
+        let Memoised::Str(text) = *self.memo.get(number.checked_sub(self.memoised)?)? else {
+            return None;
+        };
         self.text += text.len();
         self.leaf(Node::Str(text));
         Some(())
@@ -292,14 +308,15 @@ impl<'a> Reading<'a> {
         self.memoise(at, Memoised::Other);
     }
 
-    /// Keeps the value that was just read, if the next opcode says so. It takes the memo's next number, as it does
-    /// from picklers.
+    /// Keeps the value that was just read, if the next opcode says so. It takes the memo's next
+    /// number, as it does from picklers.
     #[inline(always)]
     fn memoise(&mut self, at: &mut usize, value: Memoised) {
         match self.body.get(*at) {
             Some(&MEMOIZE) => *at += 1,
             Some(&BINPUT)
-                if self.body.get(*at + 1).copied().map(usize::from) == Some(self.next_memoised()) =>
+                if self.body.get(*at + 1).copied().map(usize::from)
+                    == Some(self.next_memoised()) =>
             {
                 *at += 2;
             }
@@ -320,8 +337,8 @@ impl<'a> Reading<'a> {
         Some(height)
     }
 
-    /// The node of the container below the values from `height` on, and how many these are. They are off the stack
-    /// afterwards.
+    /// The node of the container below the values from `height` on, and how many these are. They
+    /// are off the stack afterwards.
     #[inline]
     fn close(&mut self, height: usize) -> Option<(usize, usize)> {
         if height <= self.floor {
@@ -359,7 +376,8 @@ impl<'a> Reading<'a> {
         self.settle(at)
     }
 
-    /// Judges the keys of a dict or set; equal ones are left to the machine, which tells a field given twice.
+    /// Judges the keys of a dict or set; equal ones are left to the machine, which tells a field
+    /// given twice.
     #[inline]
     fn settle(&mut self, at: usize) -> Option<()> {
         let before = self.document.len();

@@ -1,8 +1,8 @@
 //! From the machine's containers to the document: pre-order, with every shared reference copied.
 //!
-//! Containers refer to each other by index, so what they form may be shared many times over or contain
-//! itself. Here it becomes a tree: depth and cycles are refused on the way, and every node is paid for from
-//! the payload's budget before it is written.
+//! Containers refer to each other by index, so what they form may be shared many times over or
+//! contain itself. Here it becomes a tree: depth and cycles are refused on the way, and every node
+//! is paid for from the payload's budget before it is written.
 
 use super::machine::Machine;
 use super::store::{Item, Kind, NONE, push};
@@ -10,8 +10,8 @@ use crate::keys::settle;
 use crate::protocol::{ErrorCode, MAX_DEPTH, Refusal};
 use crate::{Budget, Node, Size};
 
-/// Squares of an integer's digits for a byte of its cost: what one of 4,300 digits costs is 22 KB, and no more than a plain
-/// pickle may for its bytes.
+/// Squares of an integer's digits for a byte of its cost: what one of 4,300 digits costs is 22 KB,
+/// and no more than a plain pickle may for its bytes.
 const DIGITS_SQUARED: usize = 1_024;
 
 /// A container that is being written.
@@ -44,7 +44,12 @@ pub(super) struct Flat {
 
 impl Machine<'_> {
     /// Writes `root`, which may nest `depth` deep.
-    pub(super) fn flatten(&mut self, root: Item, depth: usize, budget: &mut Budget) -> Result<Flat, Refusal> {
+    pub(super) fn flatten(
+        &mut self,
+        root: Item,
+        depth: usize,
+        budget: &mut Budget,
+    ) -> Result<Flat, Refusal> {
         let at = self.document.len();
         let Item::Container(id) = root else {
             let node = match root {
@@ -91,7 +96,8 @@ impl Machine<'_> {
                     Item::ByteArray(_) if frame.hashed || frame.next_is_hashed() => {
                         return Err(Refusal::new(
                             ErrorCode::Unhashable,
-                            "a bytearray cannot be a dict key or a set element: it is not hashable; use bytes",
+                            "a bytearray cannot be a dict key or a set element: it is not \
+                             hashable; use bytes",
                         ));
                     }
                     other => {
@@ -114,7 +120,13 @@ impl Machine<'_> {
 
     /// Begins a container, or copies it where it was written before.
     #[inline]
-    fn open(&mut self, id: u32, hashed: bool, depth: usize, budget: &mut Budget) -> Result<(), Refusal> {
+    fn open(
+        &mut self,
+        id: u32,
+        hashed: bool,
+        depth: usize,
+        budget: &mut Budget,
+    ) -> Result<(), Refusal> {
         let container = &mut self.scratch.store.containers[id as usize];
         if container.open {
             return Err(Refusal::new(
@@ -179,7 +191,8 @@ impl Machine<'_> {
         let Machine { scratch, document, shared, work, .. } = self;
         let containers = &mut scratch.store.containers;
         if *shared {
-            // Where duplicates went, what stood behind them moved: it cannot be copied from any more.
+            // Where duplicates went, what stood behind them moved: it cannot be copied from any
+            // more.
             if document.len() < before {
                 while let Some(moved) =
                     scratch.closed.pop_if(|&mut id| containers[id as usize].flat > frame.at)

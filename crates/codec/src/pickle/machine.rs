@@ -1,7 +1,8 @@
 //! The machine that reads a pickle: a stack, marks and a memo, as Python's; data opcodes only.
 //!
-//! It never recurses, and every opcode costs a constant or the length of its argument. What it builds lies in
-//! the scratch store; [`flatten`](super::flatten) then writes the one value that STOP left into the document.
+//! It never recurses, and every opcode costs a constant or the length of its argument. What it
+//! builds lies in the scratch store; [`flatten`](super::flatten) then writes the one value that
+//! STOP left into the document.
 
 use super::opcode::*;
 use super::plain::{self, Builtin};
@@ -22,8 +23,9 @@ pub(super) struct Machine<'a> {
     pub(super) document: &'a mut Document,
     /// Stack, memo and containers.
     pub(super) scratch: &'a mut Scratch,
-    /// What the machine may take while it runs: memory for its stack, its memo and its containers, and for texts. It also bounds
-    /// what a short pickle can make by calling one of the plain builtins many times on one long value.
+    /// What the machine may take while it runs: memory for its stack, its memo and its containers,
+    /// and for texts. It also bounds what a short pickle can make by calling one of the plain
+    /// builtins many times on one long value.
     pub(super) work: Budget,
     /// The height of the stack at the innermost open mark: nothing below may be popped.
     pub(super) floor: usize,
@@ -52,14 +54,15 @@ impl<'a> Machine<'a> {
                     let protocol = self.reader.byte()?;
                     if protocol > HIGHEST_PROTOCOL {
                         return Err(self.reader.malformed(format_args!(
-                            "protocol {protocol} is not known; use protocol {HIGHEST_PROTOCOL} or lower"
+                            "protocol {protocol} is not known; use protocol {HIGHEST_PROTOCOL} or \
+                             lower"
                         )));
                     }
                     continue;
                 }
                 FRAME => {
-                    // Frames help those who read from a file; here the pickle is complete, so all there is
-                    // to know is whether the frame is.
+                    // Frames help those who read from a file; here the pickle is complete, so all
+                    // there is to know is whether the frame is.
                     let length = self.reader.length8()?;
                     if length > self.reader.left() as u64 {
                         return Err(self.reader.malformed(format_args!(
@@ -73,9 +76,9 @@ impl<'a> Machine<'a> {
                     let item = self.pop()?;
                     return match self.reader.left() {
                         0 => Ok(item),
-                        left => Err(self
-                            .reader
-                            .malformed(format_args!("{left} bytes follow; a message is one pickle"))),
+                        left => Err(self.reader.malformed(format_args!(
+                            "{left} bytes follow; a message is one pickle"
+                        ))),
                     };
                 }
 
@@ -230,8 +233,8 @@ impl<'a> Machine<'a> {
                 other => self.import_or_refuse(other)?,
             };
             push(&mut self.scratch.stack, item, &mut self.work)?;
-            // Protocol 4 memoises nearly every value. While the value is at hand that is far cheaper than
-            // fetching it back from the stack that it has just been written to.
+            // Protocol 4 memoises nearly every value. While the value is at hand that is far
+            // cheaper than fetching it back from the stack that it has just been written to.
             if self.reader.pass(MEMOIZE) {
                 self.scratch.memo.push(item, &mut self.work)?;
             }
@@ -255,8 +258,10 @@ impl<'a> Machine<'a> {
                 let stack = &self.scratch.stack[self.floor.min(self.scratch.stack.len())..];
                 if let &[.., Item::Leaf(Node::Str(module)), Item::Leaf(Node::Str(name))] = stack {
                     let source = self.reader.source();
-                    let import =
-                        self.import(self.document.text(source, module), self.document.text(source, name))?;
+                    let import = self.import(
+                        self.document.text(source, module),
+                        self.document.text(source, name),
+                    )?;
                     let height = self.scratch.stack.len().saturating_sub(2);
                     self.scratch.stack.truncate(height);
                     return Ok(import);
@@ -283,10 +288,16 @@ impl<'a> Machine<'a> {
             EXT1 | EXT2 | EXT4 => "imports a registered extension",
             NEXT_BUFFER | READONLY_BUFFER => {
                 let advice = "pickle without buffer_callback, so that buffers stay in the pickle";
-                return Err(plain::forbidden(&self.reader, "fetches a buffer from outside", advice));
+                return Err(plain::forbidden(
+                    &self.reader,
+                    "fetches a buffer from outside",
+                    advice,
+                ));
             }
             unknown => {
-                return Err(self.reader.malformed(format_args!("0x{unknown:02x} is no pickle opcode")));
+                return Err(self
+                    .reader
+                    .malformed(format_args!("0x{unknown:02x} is no pickle opcode")));
             }
         };
         Err(plain::forbidden(&self.reader, does, plain::PLAIN))

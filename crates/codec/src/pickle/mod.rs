@@ -1,9 +1,10 @@
 //! Python pickle: protocols 0 to 5 are read, protocol 4 is written.
 //!
-//! Whoever unpickles with Python runs the program that a pickle is. Here it runs on a machine that knows plain
-//! data and nothing else: an opcode that imports, calls, builds or fetches is refused, with the name of what
-//! it asked for. The few plain values that old protocols spell as imports are recognised by pattern, see
-//! `plain`. What the broker sends was always written by [`encode`], never by a client.
+//! Whoever unpickles with Python runs the program that a pickle is. Here it runs on a machine that
+//! knows plain data and nothing else: an opcode that imports, calls, builds or fetches is refused,
+//! with the name of what it asked for. The few plain values that old protocols spell as imports are
+//! recognised by pattern, see `plain`. What the broker sends was always written by [`encode`],
+//! never by a client.
 //!
 //! Losses: a `bytearray` arrives as `bytes`, and a shared reference as a copy.
 
@@ -31,8 +32,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 pub use encode::{
-    close_dict, close_list, encode, open_dict, open_list, write_bool, write_bytes, write_int, write_none,
-    write_prologue, write_stop, write_str,
+    close_dict, close_list, encode, open_dict, open_list, write_bool, write_bytes, write_int,
+    write_none, write_prologue, write_stop, write_str,
 };
 
 pub use cache::{PickleCache, PickleMatch};
@@ -49,11 +50,13 @@ use self::store::{Item, Kind, Scratch};
 use super::{Budget, Document, Node};
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, Refusal};
 
-/// Decodes the pickle in `source[range]`, which ends exactly at its STOP, appends its value to `document` and
-/// returns the index of the value's node. Text that the source spells literally stays there.
+/// Decodes the pickle in `source[range]`, which ends exactly at its STOP, appends its value to
+/// `document` and returns the index of the value's node. Text that the source spells literally
+/// stays there.
 ///
 /// # Errors
-/// What `docs/protocol.md` lists for pickle. `document` then holds a part of the value: truncate it.
+/// What `docs/protocol.md` lists for pickle. `document` then holds a part of the value: truncate
+/// it.
 pub fn decode(
     source: &[u8],
     range: Range<usize>,
@@ -79,8 +82,8 @@ fn by_machine(
     })
 }
 
-/// Decodes the body of a message as [`decode`] does: one dict, whose keys are strings and no two equal. The
-/// dict itself does not count as a level of nesting.
+/// Decodes the body of a message as [`decode`] does: one dict, whose keys are strings and no two
+/// equal. The dict itself does not count as a level of nesting.
 ///
 /// # Errors
 /// As for [`decode`], and [`ErrorCode::NotAMap`], [`ErrorCode::DuplicateField`].
@@ -112,7 +115,8 @@ fn body_by_machine(
         if machine.scratch.store.kind(root) != Some(Kind::Dict) {
             return Err(Refusal::new(
                 ErrorCode::NotAMap,
-                "the body is not a dict; send one such as {'command': 'publish', 'topic': …, 'message': …}",
+                "the body is not a dict; send one such as {'command': 'publish', 'topic': …, \
+                 'message': …}",
             ));
         }
         let flat = machine.flatten(root, MAX_DEPTH + 1, budget)?;
@@ -136,7 +140,8 @@ fn has_string_keys(document: &Document, root: usize) -> bool {
 }
 
 thread_local! {
-    /// The memory of this thread's machine. Empty while one runs, and after the thread's destructors.
+    /// The memory of this thread's machine. Empty while one runs, and after the thread's
+    /// destructors.
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 

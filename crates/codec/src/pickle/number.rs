@@ -9,7 +9,8 @@ use super::store::Item;
 use crate::protocol::{ErrorCode, MAX_INT_DIGITS, Refusal};
 use crate::{Node, Text};
 
-/// No integer of [`MAX_INT_DIGITS`] digits has more bytes than this: 4,300 × log2(10) / 8, and the sign.
+/// No integer of [`MAX_INT_DIGITS`] digits has more bytes than this: 4,300 × log2(10) / 8, and the
+/// sign.
 const MOST_BYTES: usize = 1786;
 
 /// `I12\n`; `I00` and `I01` are how protocols 0 and 1 spell `False` and `True`.
@@ -28,11 +29,13 @@ pub(super) fn long_line(reader: &mut Reader<'_>) -> Result<Item, Refusal> {
     decimal(reader, line.strip_suffix(b"L").unwrap_or(line), start)
 }
 
-/// A decimal integer as picklers write it: an optional `-`, then digits, without leading zeros. No arithmetic
-/// is done on it, however long it is.
+/// A decimal integer as picklers write it: an optional `-`, then digits, without leading zeros. No
+/// arithmetic is done on it, however long it is.
 fn decimal(reader: &Reader<'_>, line: &[u8], start: usize) -> Result<Item, Refusal> {
     let digits = line.strip_prefix(b"-").unwrap_or(line);
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) || (digits.len() > 1 && digits[0] == b'0')
+    if digits.is_empty()
+        || !digits.iter().all(u8::is_ascii_digit)
+        || (digits.len() > 1 && digits[0] == b'0')
     {
         return Err(reader.malformed(format_args!("\"{}\" is not a decimal integer", shown(line))));
     }
@@ -56,8 +59,8 @@ pub(super) fn long(machine: &mut Machine<'_>, bytes: &[u8]) -> Result<Item, Refu
         }
         return Ok(Item::Leaf(Node::Int(i64::from_le_bytes(small))));
     }
-    // Bytes that only repeat the sign say nothing; what remains is judged before it is converted, since
-    // printing a number in decimal takes the square of its length.
+    // Bytes that only repeat the sign say nothing; what remains is judged before it is converted,
+    // since printing a number in decimal takes the square of its length.
     let sign = if negative { 0xff } else { 0 };
     let significant = bytes.iter().rposition(|&byte| byte != sign).map_or(1, |last| last + 2);
     let bytes = &bytes[..significant.min(bytes.len())];
@@ -85,9 +88,8 @@ pub(super) fn float_line(reader: &mut Reader<'_>) -> Result<Item, Refusal> {
     let (line, _) = reader.line()?;
     let double = str::from_utf8(line).ok().and_then(|line| line.parse::<f64>().ok());
     match double {
-        Some(double) if double.is_infinite() && line.iter().any(u8::is_ascii_digit) => {
-            Err(reader.refuse(ErrorCode::InvalidValue, format_args!("{} is beyond a double", shown(line))))
-        }
+        Some(double) if double.is_infinite() && line.iter().any(u8::is_ascii_digit) => Err(reader
+            .refuse(ErrorCode::InvalidValue, format_args!("{} is beyond a double", shown(line)))),
         Some(double) => Ok(Item::Leaf(Node::Float(double))),
         None => Err(reader.malformed(format_args!("\"{}\" is not a float", shown(line)))),
     }
@@ -106,6 +108,8 @@ pub(super) fn memo_line(reader: &mut Reader<'_>) -> Result<u64, Refusal> {
 fn too_many(reader: &Reader<'_>) -> Refusal {
     reader.refuse(
         ErrorCode::TooManyDigits,
-        format_args!("the integer has more than {MAX_INT_DIGITS} digits; send it as a str or as bytes"),
+        format_args!(
+            "the integer has more than {MAX_INT_DIGITS} digits; send it as a str or as bytes"
+        ),
     )
 }

@@ -1,4 +1,5 @@
-//! The closed list of builtins that picklers spell as an import and a call although they are plain data.
+//! The closed list of builtins that picklers spell as an import and a call although they are plain
+//! data.
 //!
 //! | value | spelled in | as |
 //! |---|---|---|
@@ -6,8 +7,8 @@
 //! | bytes | protocols 0 to 2 | `_codecs.encode('text', 'latin1')`, and empty `builtins.bytes()` |
 //! | bytearray | protocols 0 to 4 | `builtins.bytearray(b'…')`, `bytearray()`; before Python 3.8 `bytearray('text', 'latin-1')` |
 //!
-//! They are recognised by their names and the shape of their arguments. Nothing is looked up, and a name
-//! that is not on the list is refused where it is read.
+//! They are recognised by their names and the shape of their arguments. Nothing is looked up, and a
+//! name that is not on the list is refused where it is read.
 
 use super::machine::Machine;
 use super::reader::Reader;
@@ -31,7 +32,8 @@ pub(super) enum Builtin {
 }
 
 impl Builtin {
-    /// The builtin of that name; Python 2 called their module `__builtin__`, and protocols 0 to 2 still do.
+    /// The builtin of that name; Python 2 called their module `__builtin__`, and protocols 0 to 2
+    /// still do.
     pub(super) fn named(module: &[u8], name: &[u8]) -> Option<Builtin> {
         match (module, name) {
             (b"builtins" | b"__builtin__", b"set") => Some(Builtin::Set),
@@ -75,15 +77,17 @@ impl Machine<'_> {
             }
             (Builtin::Bytes, Some([])) => Ok(Item::Leaf(Node::Bytes(Text::in_source(0..0)))),
             (Builtin::ByteArray, Some([])) => Ok(Item::ByteArray(Text::in_source(0..0))),
-            (Builtin::ByteArray, Some(&[Item::Leaf(Node::Bytes(bytes))])) => Ok(Item::ByteArray(bytes)),
-            (Builtin::ByteArray, Some(&[Item::Leaf(Node::Str(text)), Item::Leaf(Node::Str(encoding))]))
-                if self.is_latin1(encoding) =>
-            {
-                self.latin1(text).map(Item::ByteArray)
+            (Builtin::ByteArray, Some(&[Item::Leaf(Node::Bytes(bytes))])) => {
+                Ok(Item::ByteArray(bytes))
             }
-            (Builtin::Encode, Some(&[Item::Leaf(Node::Str(text)), Item::Leaf(Node::Str(encoding))]))
-                if self.is_latin1(encoding) =>
-            {
+            (
+                Builtin::ByteArray,
+                Some(&[Item::Leaf(Node::Str(text)), Item::Leaf(Node::Str(encoding))]),
+            ) if self.is_latin1(encoding) => self.latin1(text).map(Item::ByteArray),
+            (
+                Builtin::Encode,
+                Some(&[Item::Leaf(Node::Str(text)), Item::Leaf(Node::Str(encoding))]),
+            ) if self.is_latin1(encoding) => {
                 self.latin1(text).map(|bytes| Item::Leaf(Node::Bytes(bytes)))
             }
             _ => Err(calls(
@@ -156,11 +160,16 @@ pub(super) const PLAIN: &str = "convert objects before pickling";
 
 /// Refuses what the present opcode does.
 #[cold]
-pub(super) fn forbidden(reader: &Reader<'_>, does: impl std::fmt::Display, advice: &str) -> Refusal {
+pub(super) fn forbidden(
+    reader: &Reader<'_>,
+    does: impl std::fmt::Display,
+    advice: &str,
+) -> Refusal {
     Refusal::new(
         ErrorCode::ForbiddenPickle,
         format!(
-            "the pickle {does} ({}); only plain data is accepted: None, bool, int, float, str, bytes, \
+            "the pickle {does} ({}); only plain data is accepted: None, bool, int, float, str, \
+             bytes, \
              list, tuple, set, frozenset, dict; {advice}",
             reader.here()
         ),

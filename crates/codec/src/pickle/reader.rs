@@ -1,4 +1,5 @@
-//! Where the machine is in the pickle: the next opcode, its argument, and what to say when there is none.
+//! Where the machine is in the pickle: the next opcode, its argument, and what to say when there is
+//! none.
 
 use std::fmt;
 use std::ops::Range;
@@ -26,9 +27,13 @@ impl<'a> Reader<'a> {
         // A text's position is kept in 31 bits.
         const LONGEST: usize = i32::MAX as usize;
         match source.get(..range.end) {
-            Some(source) if range.start <= range.end && range.end <= LONGEST => {
-                Ok(Reader { source, base: range.start, at: range.start, opcode: 0, opcode_at: range.start })
-            }
+            Some(source) if range.start <= range.end && range.end <= LONGEST => Ok(Reader {
+                source,
+                base: range.start,
+                at: range.start,
+                opcode: 0,
+                opcode_at: range.start,
+            }),
             _ => Err(Refusal::new(
                 ErrorCode::TooLarge,
                 format!("a pickle cannot lie at {range:?} of {} bytes", source.len()),
@@ -36,7 +41,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A reader that only looks: where texts lie in what it read is of no use if the source is over 2 GiB.
+    /// A reader that only looks: where texts lie in what it read is of no use if the source is over
+    /// 2 GiB.
     pub(super) fn whole(source: &'a [u8]) -> Reader<'a> {
         Reader { source, base: 0, at: 0, opcode: 0, opcode_at: 0 }
     }
@@ -130,8 +136,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The class that protocols 0 and 1 name after `copy_reg._reconstructor`, so that a refusal can name it
-    /// rather than the function that would build it. Nothing is passed over.
+    /// The class that protocols 0 and 1 name after `copy_reg._reconstructor`, so that a refusal can
+    /// name it rather than the function that would build it. Nothing is passed over.
     pub(super) fn reconstructed(&self) -> Option<(&'a [u8], &'a [u8])> {
         let rest = self.source.get(self.at..)?;
         let mark = memchr::memchr(opcode::MARK, rest.get(..rest.len().min(16))?)?;

@@ -49,15 +49,17 @@ fn int_size(number: i64) -> usize {
     }
 }
 
-/// Bytes of an integer in two's complement, from its decimal digits. To convert these takes the square of their number, so
-/// that is done only where their logarithm is next to that of a power of two at which the answer changes.
+/// Bytes of an integer in two's complement, from its decimal digits. To convert these takes the
+/// square of their number, so that is done only where their logarithm is next to that of a power of
+/// two at which the answer changes.
 fn two_complement_size(digits: &[u8]) -> usize {
     /// As many digits as a double holds.
     const LEADING: usize = 15;
     let magnitude = digits.strip_prefix(b"-").unwrap_or(digits);
     let leading = &magnitude[..magnitude.len().min(LEADING)];
-    let first =
-        leading.iter().fold(0.0, |number, &digit| number * 10.0 + f64::from(digit.wrapping_sub(b'0')));
+    let first = leading
+        .iter()
+        .fold(0.0, |number, &digit| number * 10.0 + f64::from(digit.wrapping_sub(b'0')));
     let exponent = (magnitude.len() - leading.len()) as f64;
     // 15 digits are exact to 10^-14, and the product with the exponent is to 10^-11.
     let bits = first.log2() + exponent * std::f64::consts::LOG2_10;

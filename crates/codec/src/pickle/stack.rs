@@ -1,7 +1,7 @@
 //! What the machine does to its stack, its marks and its memo.
 //!
-//! As in CPython, nothing reaches below the innermost mark: a value there is not on the stack until the mark is
-//! closed.
+//! As in CPython, nothing reaches below the innermost mark: a value there is not on the stack until
+//! the mark is closed.
 
 use super::machine::Machine;
 use super::store::{Item, Kind, Scratch};

@@ -1,8 +1,9 @@
 //! What the machine remembers while it runs: its stack, its marks, its memo and the containers.
 //!
-//! Containers do not own their children. All children lie in one pool, in runs; a container knows its first
-//! run, and the few that grow after something else was appended to the pool chain further runs. So nothing is
-//! allocated per container, nothing is dropped recursively, and the memory is linear in the pickle's length.
+//! Containers do not own their children. All children lie in one pool, in runs; a container knows
+//! its first run, and the few that grow after something else was appended to the pool chain further
+//! runs. So nothing is allocated per container, nothing is dropped recursively, and the memory is
+//! linear in the pickle's length.
 
 use std::collections::HashMap;
 
@@ -10,8 +11,8 @@ use super::plain::Builtin;
 use crate::protocol::Refusal;
 use crate::{Budget, Node, Text};
 
-/// Elements that each vector of a machine may have room for without paying: 64 KiB in the largest. So much is kept from one
-/// pickle to the next.
+/// Elements that each vector of a machine may have room for without paying: 64 KiB in the largest.
+/// So much is kept from one pickle to the next.
 const KEPT: usize = 4096;
 
 /// Appends an element; memory beyond what is kept is paid for when the vector grows.
@@ -24,7 +25,8 @@ pub(super) fn push<T>(vector: &mut Vec<T>, element: T, work: &mut Budget) -> Res
     Ok(())
 }
 
-/// Makes room for `more` elements, and for as many again as there are, as far as `work` can pay for them.
+/// Makes room for `more` elements, and for as many again as there are, as far as `work` can pay for
+/// them.
 #[cold]
 fn grow<T>(vector: &mut Vec<T>, more: usize, work: &mut Budget) -> Result<(), Refusal> {
     let least = vector.len() + more;
@@ -129,19 +131,30 @@ pub(super) struct Store {
 impl Store {
     /// A container of `items`.
     #[inline]
-    pub(super) fn create(&mut self, kind: Kind, items: &[Item], work: &mut Budget) -> Result<Item, Refusal> {
+    pub(super) fn create(
+        &mut self,
+        kind: Kind,
+        items: &[Item],
+        work: &mut Budget,
+    ) -> Result<Item, Refusal> {
         make_room(&mut self.pool, items.len(), work)?;
         let first = Run { start: self.pool.len() as u32, count: items.len() as u32 };
         self.pool.extend_from_slice(items);
         self.create_from(kind, first, work)
     }
 
-    /// A container whose children are in the pool already. Nothing in the pool is ever changed, so it may
-    /// share them with another container.
+    /// A container whose children are in the pool already. Nothing in the pool is ever changed, so
+    /// it may share them with another container.
     #[inline]
-    pub(super) fn create_from(&mut self, kind: Kind, first: Run, work: &mut Budget) -> Result<Item, Refusal> {
+    pub(super) fn create_from(
+        &mut self,
+        kind: Kind,
+        first: Run,
+        work: &mut Budget,
+    ) -> Result<Item, Refusal> {
         let id = self.containers.len() as u32;
-        let container = Container { kind, open: false, height: 0, flat: NONE, first, more: NONE, tail: NONE };
+        let container =
+            Container { kind, open: false, height: 0, flat: NONE, first, more: NONE, tail: NONE };
         push(&mut self.containers, container, work)?;
         Ok(Item::Container(id))
     }
@@ -156,7 +169,12 @@ impl Store {
     }
 
     /// Appends `items` to the children of container `id`.
-    pub(super) fn extend(&mut self, id: u32, items: &[Item], work: &mut Budget) -> Result<(), Refusal> {
+    pub(super) fn extend(
+        &mut self,
+        id: u32,
+        items: &[Item],
+        work: &mut Budget,
+    ) -> Result<(), Refusal> {
         make_room(&mut self.pool, items.len(), work)?;
         let Some(container) = self.containers.get_mut(id as usize) else { return Ok(()) };
         let end = self.pool.len();
@@ -187,7 +205,8 @@ impl Store {
     /// The children of a container, where they lie in one run, as those of every tuple do.
     pub(super) fn only_run(&self, item: Item) -> Option<(Run, &[Item])> {
         let Item::Container(id) = item else { return None };
-        let container = self.containers.get(id as usize).filter(|container| container.more == NONE)?;
+        let container =
+            self.containers.get(id as usize).filter(|container| container.more == NONE)?;
         let run = container.first;
         self.pool.get(run.start as usize..run.end()).map(|items| (run, items))
     }
@@ -208,8 +227,8 @@ impl Store {
         .copied()
     }
 
-    /// Copies the children of container `id` into one run at the end of the pool. Each is paid for as work, whether
-    /// there was room or not.
+    /// Copies the children of container `id` into one run at the end of the pool. Each is paid for
+    /// as work, whether there was room or not.
     pub(super) fn gather(&mut self, id: u32, work: &mut Budget) -> Result<Run, Refusal> {
         let start = self.pool.len();
         let mut next = self
@@ -231,8 +250,8 @@ const SPARSE: usize = 64;
 
 /// What PUT and MEMOIZE keep for GET.
 ///
-/// Picklers number their entries 0, 1, 2 …, so these lie in a vector. A number out of turn goes into a map:
-/// no memory is reserved for a number that was only claimed.
+/// Picklers number their entries 0, 1, 2 …, so these lie in a vector. A number out of turn goes
+/// into a map: no memory is reserved for a number that was only claimed.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
     dense: Vec<Item>,
@@ -251,7 +270,12 @@ impl Memo {
     }
 
     /// Keeps `item` under `number`.
-    pub(super) fn put(&mut self, number: u64, item: Item, work: &mut Budget) -> Result<(), Refusal> {
+    pub(super) fn put(
+        &mut self,
+        number: u64,
+        item: Item,
+        work: &mut Budget,
+    ) -> Result<(), Refusal> {
         let next = self.dense.len() as u64;
         if number > next {
             let entries = self.sparse.len();
@@ -350,8 +374,9 @@ mod tests {
             _ => None,
         };
         let mut memo = Memo::default();
-        let mut put =
-            |number, value| memo.put(number, Item::Leaf(Node::Int(value)), &mut Budget::of(0)).unwrap();
+        let mut put = |number, value| {
+            memo.put(number, Item::Leaf(Node::Int(value)), &mut Budget::of(0)).unwrap()
+        };
         put(1, 10);
         put(5, 50);
         put(0, 0);

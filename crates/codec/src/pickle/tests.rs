@@ -1,4 +1,5 @@
-//! Tests of the whole codec, most of them against pickles that CPython made: see `crates/codec/tests/vectors/make_pickle.py`.
+//! Tests of the whole codec, most of them against pickles that CPython made: see
+//! `crates/codec/tests/vectors/make_pickle.py`.
 
 mod budget;
 
@@ -17,10 +18,13 @@ fn columns<const N: usize>(line: &str) -> [&str; N] {
 
 fn unhex(text: &str) -> Vec<u8> {
     assert!(text.len().is_multiple_of(2) && text.is_ascii());
-    (0..text.len() / 2).map(|byte| u8::from_str_radix(&text[2 * byte..2 * byte + 2], 16).unwrap()).collect()
+    (0..text.len() / 2)
+        .map(|byte| u8::from_str_radix(&text[2 * byte..2 * byte + 2], 16).unwrap())
+        .collect()
 }
 
-/// A broker's for frames of 1 MiB: what doubles without end ends at 16 MiB, soon enough for a debug build.
+/// A broker's for frames of 1 MiB: what doubles without end ends at 16 MiB, soon enough for a debug
+/// build.
 fn limits() -> Limits {
     Limits::with_max_frame(1 << 20)
 }
@@ -161,7 +165,9 @@ fn every_truncation_is_refused() {
             if let Err(refusal) = decoded(&pickle[..length]) {
                 let known = matches!(
                     refusal.code,
-                    ErrorCode::MalformedPickle | ErrorCode::InvalidValue | ErrorCode::ForbiddenPickle
+                    ErrorCode::MalformedPickle
+                        | ErrorCode::InvalidValue
+                        | ErrorCode::ForbiddenPickle
                 );
                 assert!(known, "{name} cut to {length}: {refusal}");
             } else {
@@ -193,7 +199,8 @@ impl Random {
                 0 if !pickle.is_empty() => pickle[at] = self.next() as u8,
                 1 if !pickle.is_empty() => pickle[at] ^= 1 << self.below(8),
                 2 if !pickle.is_empty() => drop(pickle.remove(at)),
-                3 => pickle.insert(at, b"(0125]})aestuRNKqhj\x85\x86\x8f\x90\x91\x93\x94"[self.below(25)]),
+                3 => pickle
+                    .insert(at, b"(0125]})aestuRNKqhj\x85\x86\x8f\x90\x91\x93\x94"[self.below(25)]),
                 4 => {
                     let from = self.below(other.len());
                     let part = &other[from..(from + self.below(20)).min(other.len())];
@@ -208,12 +215,13 @@ impl Random {
     }
 }
 
-/// Mutates the vectors `rounds` times; what is accepted must be whole, settled and stable. Returns how many
-/// were accepted.
+/// Mutates the vectors `rounds` times; what is accepted must be whole, settled and stable. Returns
+/// how many were accepted.
 fn mutations(rounds: usize, seed: u64, mut accepted: impl FnMut(&[u8], &str, &[u8])) -> usize {
     let lines = VALUES.lines().map(|line| columns::<5>(line)[3]);
     let refused = REFUSED.lines().map(|line| columns::<4>(line)[3]);
-    let pickles: Vec<Vec<u8>> = lines.chain(refused).filter(|hex| hex.len() < 1_000).map(unhex).collect();
+    let pickles: Vec<Vec<u8>> =
+        lines.chain(refused).filter(|hex| hex.len() < 1_000).map(unhex).collect();
     // A small budget, so that doubling structures end soon; the arithmetic is the same.
     let limits = Limits { decoded_size: 1 << 20, ..Limits::default() };
     let mut random = Random(seed);
@@ -238,7 +246,12 @@ fn mutations(rounds: usize, seed: u64, mut accepted: impl FnMut(&[u8], &str, &[u
         document.truncate(mark);
         // What is written anew is no larger than what was read, so it passes wherever that did.
         let at = decode(&written, 0..written.len(), &mut document, &limits).unwrap();
-        assert_eq!(show(document.view(&written, at)), shown, "{:?}", pickle.escape_ascii().to_string());
+        assert_eq!(
+            show(document.view(&written, at)),
+            shown,
+            "{:?}",
+            pickle.escape_ascii().to_string()
+        );
         document.truncate(mark);
     }
     count
@@ -247,7 +260,10 @@ fn mutations(rounds: usize, seed: u64, mut accepted: impl FnMut(&[u8], &str, &[u
 #[test]
 fn mutations_do_no_harm() {
     let accepted = mutations(5_000, 0x5eed, |_, _, _| {});
-    assert!(accepted > 300, "only {accepted} mutations were accepted: they are too wild to test much");
+    assert!(
+        accepted > 300,
+        "only {accepted} mutations were accepted: they are too wild to test much"
+    );
 }
 
 #[test]
@@ -278,7 +294,9 @@ fn hostile_pickles_end_soon() {
     let list_of_50_000 = [b"](".as_slice(), &[b'N'; 50_000], b"eq\x000"].concat();
     let gets = [list_of_50_000.as_slice(), b"](", &b"h\x00".repeat(20_000), b"e."].concat();
     check("20,000 GETs of 50,000 elements", &gets, Err(ErrorCode::TooLarge));
-    let sets = [&list_of_50_000, b"](".as_slice(), &b"cbuiltins\nset\nh\x00\x85R".repeat(10), b"e."].concat();
+    let sets =
+        [&list_of_50_000, b"](".as_slice(), &b"cbuiltins\nset\nh\x00\x85R".repeat(10), b"e."]
+            .concat();
     check("10 sets of one list share it", &sets, Ok(()));
     let sets = [
         b"]".as_slice(),
@@ -294,7 +312,11 @@ fn hostile_pickles_end_soon() {
     texts.extend(b"c_codecs\nencode\nh\x00h\x01\x86R".repeat(10_000));
     texts.extend(b"e.");
     check("10,000 encodings of a long text", &texts, Err(ErrorCode::TooLarge));
-    check("sparse PUTs", &[b"N".as_slice(), &b"r\xff\xff\xff\x7f".repeat(100_000), b"."].concat(), Ok(()));
+    check(
+        "sparse PUTs",
+        &[b"N".as_slice(), &b"r\xff\xff\xff\x7f".repeat(100_000), b"."].concat(),
+        Ok(()),
+    );
     let nans = [b"\x8f(".as_slice(), &b"G\x7f\xf8\0\0\0\0\0\0".repeat(10_000), b"\x90."].concat();
     check("NaNs in a set", &nans, Ok(()));
     let lines = [b"](".as_slice(), &b"I1\n".repeat(300_000), b"e."].concat();
@@ -311,8 +333,10 @@ fn shared_values_cost_what_their_copies_cost() {
     ];
     let pickle = pickle.concat();
     let decode_within = |nodes: usize| {
-        let limits = Limits { decoded_size: nodes * crate::protocol::NODE_SIZE, ..Limits::default() };
-        decode(&pickle, 0..pickle.len(), &mut Document::new(), &limits).map_err(|refusal| refusal.code)
+        let limits =
+            Limits { decoded_size: nodes * crate::protocol::NODE_SIZE, ..Limits::default() };
+        decode(&pickle, 0..pickle.len(), &mut Document::new(), &limits)
+            .map_err(|refusal| refusal.code)
     };
     assert_eq!(decode_within(1001), Ok(0));
     assert_eq!(decode_within(1000), Err(ErrorCode::TooLarge));
@@ -321,7 +345,8 @@ fn shared_values_cost_what_their_copies_cost() {
 #[test]
 fn bodies_are_maps_of_fields() {
     let check = |pickle: &[u8], expected: Result<(), ErrorCode>| {
-        let decoded = decode_body(pickle, 0..pickle.len(), &mut Document::new(), &Limits::default());
+        let decoded =
+            decode_body(pickle, 0..pickle.len(), &mut Document::new(), &Limits::default());
         let shown = pickle.escape_ascii();
         assert_eq!(decoded.map(drop).map_err(|refusal| refusal.code), expected, "{shown:.80}");
     };
@@ -334,12 +359,14 @@ fn bodies_are_maps_of_fields() {
     check(b"}X\x01\0\0\0aK\x01sX\x01\0\0\0aK\x02s.", Err(ErrorCode::DuplicateField));
     check(b"(X\x01\0\0\0aK\x01X\x01\0\0\0aK\x02d.", Err(ErrorCode::DuplicateField));
     check(b"}X\x01\0\0\0a(X\x01\0\0\0aK\x01X\x01\0\0\0aK\x02ds.", Ok(()));
-    let field =
-        |depth: usize| [b"}U\x01m".as_slice(), &vec![b']'; depth], &vec![b'a'; depth - 1], b"s."].concat();
+    let field = |depth: usize| {
+        [b"}U\x01m".as_slice(), &vec![b']'; depth], &vec![b'a'; depth - 1], b"s."].concat()
+    };
     check(&field(128), Ok(()));
     check(&field(129), Err(ErrorCode::TooDeep));
     let twice = b"}X\x05\0\0\0topicK\x01sX\x05\0\0\0topicK\x02s.";
-    let refusal = decode_body(twice, 0..twice.len(), &mut Document::new(), &Limits::default()).unwrap_err();
+    let refusal =
+        decode_body(twice, 0..twice.len(), &mut Document::new(), &Limits::default()).unwrap_err();
     assert_eq!(refusal.reason, "the field \"topic\" is given twice");
 }
 
@@ -350,19 +377,27 @@ fn reasons_tell_what_to_do() {
     };
     check(
         b"\x80\x02cdatetime\ndatetime\n.",
-        "forbidden-pickle: the pickle imports datetime.datetime (GLOBAL at byte 2 of the pickle); only plain data \
-         is accepted: None, bool, int, float, str, bytes, list, tuple, set, frozenset, dict; send .isoformat()",
+        "forbidden-pickle: the pickle imports datetime.datetime (GLOBAL at byte 2 of the pickle); \
+         only plain data \
+         is accepted: None, bool, int, float, str, bytes, list, tuple, set, frozenset, dict; send \
+         .isoformat()",
     );
-    check(b"]K\x01Ns.", "malformed-pickle: SETITEM at byte 4 of the pickle: there is no dict to add to");
+    check(
+        b"]K\x01Ns.",
+        "malformed-pickle: SETITEM at byte 4 of the pickle: there is no dict to add to",
+    );
     check(
         b"X\x05\0\0\0ab",
-        "malformed-pickle: BINUNICODE at byte 0 of the pickle: it needs 5 bytes, but only 2 are left",
+        "malformed-pickle: BINUNICODE at byte 0 of the pickle: it needs 5 bytes, but only 2 are \
+         left",
     );
     check(b"]", "malformed-pickle: the pickle ends after 1 bytes without STOP; was it cut short?");
     check(
         b"c\x1b[2J\n\xff\n.",
-        "forbidden-pickle: the pickle imports \\u{1b}[2J.\u{fffd} (GLOBAL at byte 0 of the pickle); \
-         only plain data is accepted: None, bool, int, float, str, bytes, list, tuple, set, frozenset, dict; \
+        "forbidden-pickle: the pickle imports \\u{1b}[2J.\u{fffd} (GLOBAL at byte 0 of the \
+         pickle); \
+         only plain data is accepted: None, bool, int, float, str, bytes, list, tuple, set, \
+         frozenset, dict; \
          send a dict of its fields",
     );
 }
@@ -423,7 +458,8 @@ fn both_ways_lead_to_the_same_document() {
             })
         };
         let all = 0..pickle.len();
-        let straight = read(&|document| fast_decode::read(pickle, all.clone(), document, limits, MAX_DEPTH));
+        let straight =
+            read(&|document| fast_decode::read(pickle, all.clone(), document, limits, MAX_DEPTH));
         let machine = || read(&|document| by_machine(pickle, all.clone(), document, limits).ok());
         assert!(straight.is_none() || straight == machine(), "{}", pickle.escape_ascii());
         let body = read(&|document| decode_body(pickle, all.clone(), document, limits).ok());

@@ -54,10 +54,14 @@ fn not_ascii(reader: &Reader<'_>) -> Refusal {
 pub(super) fn string_line(machine: &mut Machine<'_>) -> Result<Item, Refusal> {
     let (line, start) = machine.reader.line()?;
     let (&[quote, ref inner @ .., last], b'\'' | b'"') = (line, line.first().unwrap_or(&0)) else {
-        return Err(machine.reader.malformed(format_args!("{} is not a quoted string", shown(line))));
+        return Err(machine
+            .reader
+            .malformed(format_args!("{} is not a quoted string", shown(line))));
     };
     if quote != last {
-        return Err(machine.reader.malformed(format_args!("{} is not a quoted string", shown(line))));
+        return Err(machine
+            .reader
+            .malformed(format_args!("{} is not a quoted string", shown(line))));
     }
     if !inner.is_ascii() {
         return Err(not_ascii(&machine.reader));
@@ -138,7 +142,11 @@ pub(super) fn unicode_line(machine: &mut Machine<'_>) -> Result<Item, Refusal> {
 }
 
 /// Python's codec `raw_unicode_escape`.
-fn unescape_unicode(reader: &Reader<'_>, mut rest: &[u8], own: &mut Vec<u8>) -> Result<(), Refusal> {
+fn unescape_unicode(
+    reader: &Reader<'_>,
+    mut rest: &[u8],
+    own: &mut Vec<u8>,
+) -> Result<(), Refusal> {
     let push = |character: char, own: &mut Vec<u8>| {
         own.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     };

@@ -5,7 +5,8 @@ use std::ops::Deref;
 
 use super::MAX_TOPIC_BYTES;
 
-/// Why something was refused, as a word that a program can rely on: the `code` of an `error` message.
+/// Why something was refused, as a word that a program can rely on: the `code` of an `error`
+/// message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
@@ -57,7 +58,8 @@ pub enum ErrorCode {
     StoreFull,
     /// The broker has no memory left for what was asked; what is smaller may find some.
     MemoryFull,
-    /// What was published before could not be written to the disk, so that no `pong` can say it was.
+    /// What was published before could not be written to the disk, so that no `pong` can say it
+    /// was.
     StorageFailed,
     /// A frame was begun and not finished in time. Fatal.
     FrameTimeout,
@@ -134,7 +136,8 @@ impl ErrorCode {
         }
     }
 
-    /// Whether the connection ends with it. The others concern one message, and everything else goes on.
+    /// Whether the connection ends with it. The others concern one message, and everything else
+    /// goes on.
     pub fn is_fatal(self) -> bool {
         matches!(
             self,
@@ -155,7 +158,8 @@ impl fmt::Display for ErrorCode {
 
 /// A refusal: the code for the program, the reason for the person.
 ///
-/// It is a pointer wide, so that a reader's results travel in registers on the way on which nothing is refused.
+/// It is a pointer wide, so that a reader's results travel in registers on the way on which nothing
+/// is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", .0.code, .0.reason)]
 pub struct Refusal(Box<Grounds>);
@@ -178,8 +182,9 @@ impl Refusal {
         Refusal(Box::new(Grounds { code, reason: reason.into(), topic: None }))
     }
 
-    /// The same refusal, said of `topic`. One that is over [`MAX_TOPIC_BYTES`] is left out: it would make an answer as
-    /// long as the frame, and whoever asks and does not read would fill the memory with those.
+    /// The same refusal, said of `topic`. One that is over [`MAX_TOPIC_BYTES`] is left out: it
+    /// would make an answer as long as the frame, and whoever asks and does not read would fill the
+    /// memory with those.
     #[must_use]
     pub fn about(mut self, topic: impl Into<String> + AsRef<str>) -> Refusal {
         if topic.as_ref().len() <= MAX_TOPIC_BYTES {

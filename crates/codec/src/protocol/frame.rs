@@ -5,13 +5,14 @@ use std::ops::Range;
 
 use super::{ErrorCode, Format, Refusal};
 
-/// Bytes in a frame's header: the format byte, then the body's length as an unsigned 32-bit big-endian number.
+/// Bytes in a frame's header: the format byte, then the body's length as an unsigned 32-bit
+/// big-endian number.
 pub const HEADER_LEN: usize = 5;
 
 /// A read asks the kernel for at least this much.
 const SMALLEST_BUFFER: usize = 4 << 10;
-/// A buffer that reads keep filling grows to this where nobody says otherwise; it grows beyond only for a frame that is
-/// larger.
+/// A buffer that reads keep filling grows to this where nobody says otherwise; it grows beyond only
+/// for a frame that is larger.
 pub const LARGEST_BUFFER: usize = 256 << 10;
 
 /// The header of a frame.
@@ -27,8 +28,8 @@ impl Header {
     /// Reads a header and judges it.
     ///
     /// # Errors
-    /// [`FrameFault`] for an unknown format byte or a body over `max_frame` bytes. After either there is no
-    /// telling where the next frame begins, so both are fatal for the connection.
+    /// [`FrameFault`] for an unknown format byte or a body over `max_frame` bytes. After either
+    /// there is no telling where the next frame begins, so both are fatal for the connection.
     pub fn parse(bytes: [u8; HEADER_LEN], max_frame: u32) -> Result<Header, FrameFault> {
         let [format, length @ ..] = bytes;
         let length = u32::from_be_bytes(length);
@@ -106,7 +107,8 @@ impl FrameBuffer {
         FrameBuffer { buffer: Vec::new(), largest: LARGEST_BUFFER, start: 0, end: 0 }
     }
 
-    /// Lets reads fill up to `largest` bytes from now on; a power of two. A frame that is larger still finds room.
+    /// Lets reads fill up to `largest` bytes from now on; a power of two. A frame that is larger
+    /// still finds room.
     pub fn grow_to(&mut self, largest: usize) {
         self.largest = largest;
     }
@@ -135,8 +137,8 @@ impl FrameBuffer {
         &self.buffer[self.start..self.end]
     }
 
-    /// The first frame: its header, and where in [`bytes`](Self::bytes) its body lies. `None` when it is not
-    /// there yet as a whole.
+    /// The first frame: its header, and where in [`bytes`](Self::bytes) its body lies. `None` when
+    /// it is not there yet as a whole.
     ///
     /// # Errors
     /// [`FrameFault`] as soon as the header alone shows it.
@@ -177,7 +179,8 @@ impl FrameBuffer {
             return same;
         }
         if self.largest < size && size <= LARGEST_BUFFER && held < self.largest {
-            // It may not be as large any more. (What a large frame needed, the next one may need again.)
+            // It may not be as large any more. (What a large frame needed, the next one may need
+            // again.)
             return NextSize { wanted: self.largest, least: self.largest };
         }
         // The last read filled the buffer: more is waiting, so the next read may be larger.
@@ -244,7 +247,8 @@ pub fn whole_frames(bytes: &[u8], max_frame: u32) -> usize {
     whole
 }
 
-/// The frame that begins at `at`: its header, and where its body lies. `None` when it is not there yet as a whole.
+/// The frame that begins at `at`: its header, and where its body lies. `None` when it is not there
+/// yet as a whole.
 ///
 /// # Errors
 /// [`FrameFault`] as soon as the header alone shows it.
@@ -258,7 +262,9 @@ pub fn frame_at(
     let Some(header) = rest.first_chunk::<HEADER_LEN>() else {
         // One byte is enough to know that no frame will follow.
         return match rest.first() {
-            Some(&format) if Format::from_byte(format).is_none() => Err(FrameFault::UnknownFormat(format)),
+            Some(&format) if Format::from_byte(format).is_none() => {
+                Err(FrameFault::UnknownFormat(format))
+            }
             _ => Ok(None),
         };
     };
@@ -273,7 +279,8 @@ mod tests {
     use super::*;
 
     fn frame(body: &[u8]) -> Vec<u8> {
-        let mut frame = Header { format: Format::Xml, length: body.len() as u32 }.to_bytes().to_vec();
+        let mut frame =
+            Header { format: Format::Xml, length: body.len() as u32 }.to_bytes().to_vec();
         frame.extend_from_slice(body);
         frame
     }

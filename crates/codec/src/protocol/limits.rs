@@ -8,7 +8,8 @@ use std::time::Duration;
 /// format's reader can hold means that a message accepted once is readable everywhere.
 pub const MAX_DEPTH: usize = 128;
 
-/// Decimal digits in one integer, the sign not counted: CPython's `sys.int_info.default_max_str_digits`.
+/// Decimal digits in one integer, the sign not counted: CPython's
+/// `sys.int_info.default_max_str_digits`.
 pub const MAX_INT_DIGITS: usize = 4_300;
 
 /// Bytes in a topic or a topic filter, as UTF-8.
@@ -20,11 +21,12 @@ pub const MAX_TOPIC_SEGMENTS: usize = 64;
 /// The largest frame limit that may be configured, in bytes of body.
 pub const MAXIMUM_MAX_FRAME: u32 = 256 << 20;
 
-/// The largest body of a frame that a message may become, in bytes: what clients take where they are told nothing else.
+/// The largest body of a frame that a message may become, in bytes: what clients take where they
+/// are told nothing else.
 pub const DEFAULT_MAX_ENCODED: u32 = 64 << 20;
 
-/// The most that [`Limits::max_encoded`] may be configured to, in bytes. A frame's length can say up to 4 GiB, and a
-/// reader of what arrives keeps positions in 31 bits.
+/// The most that [`Limits::max_encoded`] may be configured to, in bytes. A frame's length can say
+/// up to 4 GiB, and a reader of what arrives keeps positions in 31 bits.
 pub const MAXIMUM_MAX_ENCODED: u32 = 1 << 30;
 
 /// The largest decoded-size budget that may be configured, in bytes; see [`MAXIMUM_MAX_FRAME`].
@@ -35,41 +37,44 @@ pub const NODE_SIZE: usize = 16;
 
 /// Bytes that a payload may decode to for each byte that was sent; see [`Limits::decoded_budget`].
 ///
-/// A list that holds one list of a thousand floats a thousand times is a pickle of 10 KB and decodes to 16 MB. More than that is
-/// known from attacks alone.
+/// A list that holds one list of a thousand floats a thousand times is a pickle of 10 KB and
+/// decodes to 16 MB. More than that is known from attacks alone.
 pub const DECODED_PER_BYTE: usize = 2_048;
 
 /// Bytes that a payload may decode to however short it is.
 pub const DECODED_FLOOR: usize = 256 << 10;
 
-/// Bytes in the longest frame that a message may become, for each byte of its own; see [`Limits::encoded_budget`].
+/// Bytes in the longest frame that a message may become, for each byte of its own; see
+/// [`Limits::encoded_budget`].
 pub const ENCODED_PER_BYTE: usize = 3_072;
 
 /// Bytes in the longest frame that a message may become, however short it is.
 pub const ENCODED_FLOOR: usize = 2 << 20;
 
-/// Bytes that a payload without shared references decodes to at most, for each byte that was sent: no format spells a value
-/// in less than a byte, and none a text in less than it has, Latin-1 in old pickles and wide integers included.
+/// Bytes that a payload without shared references decodes to at most, for each byte that was sent:
+/// no format spells a value in less than a byte, and none a text in less than it has, Latin-1 in
+/// old pickles and wide integers included.
 const PLAIN_PER_BYTE: usize = NODE_SIZE + 1;
 
 /// Connections at the same time: what this class of machine is known to carry.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 
-/// Subscriptions of one connection. Each costs the broker memory and every publish to its topic a step, and no program
-/// is known to need more.
+/// Subscriptions of one connection. Each costs the broker memory and every publish to its topic a
+/// step, and no program is known to need more.
 pub const DEFAULT_MAX_SUBSCRIPTIONS: usize = 65_536;
 
 /// Sets of places at which the subscriptions of one connection may have their `+`.
 ///
-/// A topic matches at most one filter of each, however many there are. Without this bound it could match a number that
-/// doubles with each segment: every mixture of `a` and `+` matches `a/a/a/…`.
+/// A topic matches at most one filter of each, however many there are. Without this bound it could
+/// match a number that doubles with each segment: every mixture of `a` and `+` matches `a/a/a/…`.
 pub const MAX_PATTERNS: usize = 256;
 
 /// Such sets of places that the subscriptions of all connections have together.
 ///
-/// A topic whose routes are not known is held against each, some 50 ns, whether it matches or not. A connection may be the first
-/// to use [`MAX_PATTERNS`] of them while there are all, and fewer the fewer are left: a quarter as many where half are left. Those
-/// that somebody uses already cost no more for another.
+/// A topic whose routes are not known is held against each, some 50 ns, whether it matches or not.
+/// A connection may be the first to use [`MAX_PATTERNS`] of them while there are all, and fewer the
+/// fewer are left: a quarter as many where half are left. Those that somebody uses already cost no
+/// more for another.
 pub const MAX_SHAPES_OF_BROKER: usize = 4_096;
 
 /// Messages that may wait for one subscriber: a second of a busy stream.
@@ -78,19 +83,19 @@ pub const DEFAULT_QUEUE_MESSAGES: usize = 262_144;
 /// Bytes of memory that the messages waiting for one subscriber may keep alive: as in NATS.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 
-/// Last values that are remembered. A topic costs about 140 bytes beside its payload and its name, so this is some
-/// gigabytes.
+/// Last values that are remembered. A topic costs about 140 bytes beside its payload and its name,
+/// so this is some gigabytes.
 pub const DEFAULT_STORED_VALUES: usize = 10_000_000;
 
-/// Bytes that a topic costs beside its name and its payload, about. Every topic above it costs as much, if nothing else is
-/// below that one: one of 1,024 bytes in 64 segments costs 41 KB in all.
+/// Bytes that a topic costs beside its name and its payload, about. Every topic above it costs as
+/// much, if nothing else is below that one: one of 1,024 bytes in 64 segments costs 41 KB in all.
 pub const TOPIC_COST: usize = 128;
 
 /// Bytes that a topic costs more while its value has a time to live, beside its name once more.
 pub const EXPIRY_COST: usize = 160;
 
-/// Bytes of memory for topics that were cleared and that a disk may still have; where it hangs, no topic more comes to hold a
-/// value then.
+/// Bytes of memory for topics that were cleared and that a disk may still have; where it hangs, no
+/// topic more comes to hold a value then.
 pub const MAX_UNSAVED_CLEARS: usize = 64 << 20;
 
 /// What such a topic costs, beside its name.
@@ -99,15 +104,17 @@ pub const UNSAVED_CLEAR: usize = 128;
 /// Bytes of the last values that are remembered: payloads, and what their topics cost.
 pub const DEFAULT_STORED_BYTES: usize = 4 << 30;
 
-/// Time to finish a frame that was begun, as far as the broker waits for its bytes. A client that sends a byte now and
-/// then holds a thread and a buffer, and this is how long it can.
+/// Time to finish a frame that was begun, as far as the broker waits for its bytes. A client that
+/// sends a byte now and then holds a thread and a buffer, and this is how long it can.
 pub const DEFAULT_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time in which a client must take some of what is written to it. One that takes nothing for so long is gone or stuck.
+/// Time in which a client must take some of what is written to it. One that takes nothing for so
+/// long is gone or stuck.
 pub const DEFAULT_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Time without a byte after which the system asks the peer whether it is still there, every [`KEEPALIVE_INTERVAL`];
-/// after [`KEEPALIVE_PROBES`] questions without an answer the connection is over. Nothing else ends an idle connection.
+/// Time without a byte after which the system asks the peer whether it is still there, every
+/// [`KEEPALIVE_INTERVAL`]; after [`KEEPALIVE_PROBES`] questions without an answer the connection is
+/// over. Nothing else ends an idle connection.
 pub const DEFAULT_KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Time between two questions of the keepalive, where the time before the first is not shorter.
@@ -124,12 +131,14 @@ pub const DEFAULT_FSYNC_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Limits {
     /// Bytes in the body of one received frame. Default 16 MiB.
     pub max_frame: u32,
-    /// Bytes that one payload may take when decoded: [`NODE_SIZE`] for each value and the bytes of its
-    /// text, shared references counted as often as they are referred to. Default 16 × `max_frame`; `usize::MAX` is no limit.
-    /// What a payload of some length may take is less, see [`decoded_budget`](Self::decoded_budget).
+    /// Bytes that one payload may take when decoded: [`NODE_SIZE`] for each value and the bytes of
+    /// its text, shared references counted as often as they are referred to. Default 16 ×
+    /// `max_frame`; `usize::MAX` is no limit. What a payload of some length may take is less, see
+    /// [`decoded_budget`](Self::decoded_budget).
     pub decoded_size: usize,
-    /// Bytes in the body of the longest frame that a message may become, whatever the format of its reader: that of a retained
-    /// delivery. Default [`DEFAULT_MAX_ENCODED`], at most [`MAXIMUM_MAX_ENCODED`]; `u32::MAX` is no limit.
+    /// Bytes in the body of the longest frame that a message may become, whatever the format of its
+    /// reader: that of a retained delivery. Default [`DEFAULT_MAX_ENCODED`], at most
+    /// [`MAXIMUM_MAX_ENCODED`]; `u32::MAX` is no limit.
     pub max_encoded: u32,
     /// Containers inside each other. Default, and at most, [`MAX_DEPTH`].
     pub depth: usize,
@@ -153,19 +162,20 @@ impl Limits {
         topic_segments: MAX_TOPIC_SEGMENTS,
     };
 
-    /// Limits that follow from a frame limit, as the command line sets it; `max_frame` is in bytes and
-    /// is cut to [`MAXIMUM_MAX_FRAME`].
+    /// Limits that follow from a frame limit, as the command line sets it; `max_frame` is in bytes
+    /// and is cut to [`MAXIMUM_MAX_FRAME`].
     pub fn with_max_frame(max_frame: u32) -> Limits {
         let max_frame = max_frame.min(MAXIMUM_MAX_FRAME);
         let decoded_size = (max_frame as usize).saturating_mul(16).min(MAXIMUM_DECODED_SIZE);
         Limits { max_frame, decoded_size, max_encoded: DEFAULT_MAX_ENCODED, ..Limits::NONE }
     }
 
-    /// Bytes that a payload may decode to when the body of its frame has `len` bytes: [`DECODED_PER_BYTE`] for each of them,
-    /// [`DECODED_FLOOR`] at least, [`decoded_size`](Self::decoded_size) at most.
+    /// Bytes that a payload may decode to when the body of its frame has `len` bytes:
+    /// [`DECODED_PER_BYTE`] for each of them, [`DECODED_FLOOR`] at least,
+    /// [`decoded_size`](Self::decoded_size) at most.
     ///
-    /// Decoding holds at once at most twice this, or twice the [`plain_size`] where that is more, and 1 MiB: the values
-    /// themselves, and as much again for what a reader needs on the way.
+    /// Decoding holds at once at most twice this, or twice the [`plain_size`] where that is more,
+    /// and 1 MiB: the values themselves, and as much again for what a reader needs on the way.
     #[inline]
     pub fn decoded_budget(&self, len: usize) -> usize {
         if self.decoded_size == usize::MAX {
@@ -176,8 +186,9 @@ impl Limits {
 }
 
 impl Limits {
-    /// Bytes in the body of the longest frame that a message of `len` bytes may become: [`ENCODED_PER_BYTE`] for each of them,
-    /// [`ENCODED_FLOOR`] at least, [`max_encoded`](Self::max_encoded) at most. Only pickles that share references come near.
+    /// Bytes in the body of the longest frame that a message of `len` bytes may become:
+    /// [`ENCODED_PER_BYTE`] for each of them, [`ENCODED_FLOOR`] at least,
+    /// [`max_encoded`](Self::max_encoded) at most. Only pickles that share references come near.
     #[inline]
     pub fn encoded_budget(&self, len: usize) -> usize {
         if self.max_encoded == u32::MAX {
@@ -187,8 +198,9 @@ impl Limits {
     }
 }
 
-/// Bytes that a payload decodes to at most when the body of its frame has `len` bytes and it shares no references: 17 for
-/// each. A pickle that shares may decode to more, and so may keys that are costly to compare.
+/// Bytes that a payload decodes to at most when the body of its frame has `len` bytes and it shares
+/// no references: 17 for each. A pickle that shares may decode to more, and so may keys that are
+/// costly to compare.
 #[inline]
 pub const fn plain_size(len: usize) -> usize {
     len.saturating_mul(PLAIN_PER_BYTE)

@@ -23,7 +23,8 @@ pub enum Command {
     Ping,
     /// Ask what the broker counts; answered to clients on its own machine only.
     Stats,
-    /// Ask for a copy of the data file in the data directory; for clients on the broker's own machine only.
+    /// Ask for a copy of the data file in the data directory; for clients on the broker's own
+    /// machine only.
     Backup,
 }
 
@@ -77,7 +78,8 @@ pub enum Overflow {
     /// The connection gets an `error` that says how far behind it is, and is closed.
     #[default]
     Disconnect,
-    /// The oldest waiting messages make room, and a `dropped` message in their place says how many they were.
+    /// The oldest waiting messages make room, and a `dropped` message in their place says how many
+    /// they were.
     DropOldest,
     /// At most one message of each topic waits, always the newest.
     Latest,
@@ -117,7 +119,8 @@ pub enum Reply {
         /// The filter, as the client spelled it.
         topic: TopicFilter,
     },
-    /// Messages of a subscription made room for newer ones and are not delivered; they would have come here.
+    /// Messages of a subscription made room for newer ones and are not delivered; they would have
+    /// come here.
     Dropped {
         /// The filter, as the client spelled it.
         topic: TopicFilter,

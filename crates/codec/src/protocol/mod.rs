@@ -1,8 +1,8 @@
 //! What crosses the wire, and what it means. This room names no other.
 //!
 //! The contract in prose is `docs/protocol.md`; here is its vocabulary: [`Format`], [`Topic`] and
-//! [`TopicFilter`], the messages, the frames, the limits, the error codes, and the [`Value`] that every
-//! format is translated through.
+//! [`TopicFilter`], the messages, the frames, the limits, the error codes, and the [`Value`] that
+//! every format is translated through.
 
 mod error;
 mod format;
@@ -20,13 +20,13 @@ pub use frame::{
     FrameBuffer, FrameFault, HEADER_LEN, Header, LARGEST_BUFFER, NextSize, frame_at, whole_frames,
 };
 pub use limits::{
-    DECODED_FLOOR, DECODED_PER_BYTE, DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE,
-    DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_ENCODED, DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_QUEUE_BYTES,
-    DEFAULT_QUEUE_MESSAGES, DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, DEFAULT_WRITE_TIMEOUT,
-    ENCODED_FLOOR, ENCODED_PER_BYTE, EXPIRY_COST, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, Limits, MAX_DEPTH,
-    MAX_INT_DIGITS, MAX_PATTERNS, MAX_SHAPES_OF_BROKER, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
-    MAX_UNSAVED_CLEARS, MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE, TOPIC_COST,
-    UNSAVED_CLEAR, plain_size,
+    DECODED_FLOOR, DECODED_PER_BYTE, DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL,
+    DEFAULT_KEEPALIVE, DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_ENCODED, DEFAULT_MAX_SUBSCRIPTIONS,
+    DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES,
+    DEFAULT_WRITE_TIMEOUT, ENCODED_FLOOR, ENCODED_PER_BYTE, EXPIRY_COST, KEEPALIVE_INTERVAL,
+    KEEPALIVE_PROBES, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_PATTERNS, MAX_SHAPES_OF_BROKER,
+    MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAX_UNSAVED_CLEARS, MAXIMUM_DECODED_SIZE,
+    MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE, TOPIC_COST, UNSAVED_CLEAR, plain_size,
 };
 pub use message::{Command, Id, Overflow, Reply};
 pub use topic::{Shape, Topic, TopicFilter, TopicName, check_topic_limits};

@@ -1,7 +1,9 @@
-//! [`Value`] as a type of serde's, so that it can stand in a program's own types and be written by other formats.
+//! [`Value`] as a type of serde's, so that it can stand in a program's own types and be written by
+//! other formats.
 //!
-//! What serde has no word for becomes what is next to it: a tuple, a set and a frozenset are sequences, and come back as lists. An
-//! integer beyond 128 bits is written as a string of its digits; one beyond 64 may come back as a float, as from serde_json.
+//! What serde has no word for becomes what is next to it: a tuple, a set and a frozenset are
+//! sequences, and come back as lists. An integer beyond 128 bits is written as a string of its
+//! digits; one beyond 64 may come back as a float, as from serde_json.
 
 use std::fmt;
 
@@ -32,7 +34,9 @@ impl Serialize for Value {
             Value::Float(number) => serializer.serialize_f64(*number),
             Value::Str(text) => serializer.serialize_str(text),
             Value::Bytes(bytes) => serializer.serialize_bytes(bytes),
-            Value::List(items) | Value::Set(items) | Value::FrozenSet(items) => serializer.collect_seq(items),
+            Value::List(items) | Value::Set(items) | Value::FrozenSet(items) => {
+                serializer.collect_seq(items)
+            }
             Value::Tuple(items) => {
                 let mut tuple = serializer.serialize_tuple(items.len())?;
                 for item in items {
@@ -78,7 +82,10 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Value::deserialize(deserializer)
     }
 
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn visit_newtype_struct<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Value, D::Error> {
         Value::deserialize(deserializer)
     }
 
@@ -153,8 +160,7 @@ mod tests {
             ("text".into(), "\u{e9}".into()),
         ]);
         let text = serde_json::to_string(&value).unwrap();
-        let expected =
-            "{\"none\":null,\"numbers\":[true,-1,1.5],\"big\":18446744073709551615,\"text\":\"\u{e9}\"}";
+        let expected = "{\"none\":null,\"numbers\":[true,-1,1.5],\"big\":18446744073709551615,\"text\":\"\u{e9}\"}";
         assert_eq!(text, expected);
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
         assert_eq!(serde_json::to_string(&Value::BigInt(big.clone())).unwrap(), big.to_string());

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::{ErrorCode, Limits, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, Refusal};
 
-/// The name of a topic: segments separated by `/`, exactly as spelled. `/temp` and `temp` are two topics.
+/// The name of a topic: segments separated by `/`, exactly as spelled. `/temp` and `temp` are two
+/// topics.
 ///
 /// Cloning one is cheap: clones share their text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,9 +19,9 @@ impl Topic {
     /// Reads a topic that something can be published to.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidTopic`] for an empty topic, an empty segment (except the one before a leading
-    /// `/`), a trailing `/`, a control character, a wildcard, or a topic over [`MAX_TOPIC_BYTES`] or
-    /// [`MAX_TOPIC_SEGMENTS`].
+    /// [`ErrorCode::InvalidTopic`] for an empty topic, an empty segment (except the one before a
+    /// leading `/`), a trailing `/`, a control character, a wildcard, or a topic over
+    /// [`MAX_TOPIC_BYTES`] or [`MAX_TOPIC_SEGMENTS`].
     pub fn parse(text: &str) -> Result<Topic, Refusal> {
         TopicName::parse(text).map(TopicName::to_topic)
     }
@@ -59,8 +60,8 @@ impl fmt::Debug for Topic {
     }
 }
 
-/// The name of a topic that lies somewhere else: with others of a batch, or beside a stored value. It was judged as
-/// [`Topic::parse`] judges it.
+/// The name of a topic that lies somewhere else: with others of a batch, or beside a stored value.
+/// It was judged as [`Topic::parse`] judges it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicName<'a>(&'a str);
 
@@ -78,7 +79,10 @@ impl<'a> TopicName<'a> {
             return Err(invalid(text, "\"/\" can be subscribed to, but not published to"));
         }
         if text.contains(['+', '#']) {
-            return Err(invalid(text, "\"+\" and \"#\" are wildcards; they stand only in a subscription"));
+            return Err(invalid(
+                text,
+                "\"+\" and \"#\" are wildcards; they stand only in a subscription",
+            ));
         }
         Ok(TopicName(text))
     }
@@ -117,8 +121,8 @@ impl fmt::Display for TopicName<'_> {
     }
 }
 
-/// What is subscribed to: a topic with all of its descendants. A segment `+` stands for any one segment;
-/// a last segment `#` means the same as leaving it out, and `#` alone means every topic.
+/// What is subscribed to: a topic with all of its descendants. A segment `+` stands for any one
+/// segment; a last segment `#` means the same as leaving it out, and `#` alone means every topic.
 ///
 /// Two filters are equal when they mean the same: `a` and `a/#` are.
 #[derive(Clone)]
@@ -133,8 +137,8 @@ impl TopicFilter {
     /// Reads a filter.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidTopic`] as for [`Topic::parse`], and for a `+` or `#` that is only part of a
-    /// segment, or a `#` that is not the last one.
+    /// [`ErrorCode::InvalidTopic`] as for [`Topic::parse`], and for a `+` or `#` that is only part
+    /// of a segment, or a `#` that is not the last one.
     pub fn parse(text: &str) -> Result<TopicFilter, Refusal> {
         check(text)?;
         let mut segments = text.split('/').peekable();
@@ -183,17 +187,19 @@ impl TopicFilter {
     /// Whether `topic` lies in the subtree that the filter names.
     pub fn matches<'a>(&self, topic: impl Into<TopicName<'a>>) -> bool {
         let mut of_topic = topic.into().segments();
-        self.segments().all(|wanted| of_topic.next().is_some_and(|is| wanted == "+" || wanted == is))
+        self.segments()
+            .all(|wanted| of_topic.next().is_some_and(|is| wanted == "+" || wanted == is))
     }
 }
 
 /// At which of how many segments a filter has a `+`. A topic matches at most one filter of a shape.
 ///
-/// Of two shapes the less specific one is the lesser: the one with fewer segments, and of two that have as many the one that
-/// has a `+` where they differ first.
+/// Of two shapes the less specific one is the lesser: the one with fewer segments, and of two that
+/// have as many the one that has a `+` where they differ first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape(
-    /// A bit for each segment, the lowest for the first, and one more above them all that says how many there are.
+    /// A bit for each segment, the lowest for the first, and one more above them all that says how
+    /// many there are.
     u128,
 );
 
@@ -282,7 +288,8 @@ pub fn check_topic_limits(text: &str, limits: &Limits) -> Result<(), Refusal> {
 const SLASH: u8 = 1;
 const OTHER: u8 = 2;
 
-/// What each byte of a name is: part of a segment (0), a slash, or something that [`check`] has to look at.
+/// What each byte of a name is: part of a segment (0), a slash, or something that [`check`] has to
+/// look at.
 const KINDS: [u8; 256] = {
     let mut kinds = [OTHER; 256];
     let mut byte = b' ';
@@ -297,8 +304,8 @@ const KINDS: [u8; 256] = {
     kinds
 };
 
-/// Whether a text is the name of a topic as they usually are, seen in one look at each byte. Where it is not, it may be one
-/// all the same.
+/// Whether a text is the name of a topic as they usually are, seen in one look at each byte. Where
+/// it is not, it may be one all the same.
 fn is_plain(text: &[u8]) -> bool {
     if text.is_empty() || text.len() > MAX_TOPIC_BYTES {
         return false;
@@ -339,7 +346,10 @@ fn check(text: &str) -> Result<(), Refusal> {
     }
     let segments = below_root.split('/').count();
     if segments > MAX_TOPIC_SEGMENTS {
-        return Err(invalid(text, format!("it has {segments} segments; the limit is {MAX_TOPIC_SEGMENTS}")));
+        return Err(invalid(
+            text,
+            format!("it has {segments} segments; the limit is {MAX_TOPIC_SEGMENTS}"),
+        ));
     }
     Ok(())
 }
@@ -358,16 +368,31 @@ mod tests {
     fn a_topic_keeps_the_rules_or_is_refused() {
         let long = "x".repeat(MAX_TOPIC_BYTES + 1);
         let deep = vec!["a"; MAX_TOPIC_SEGMENTS + 1].join("/");
-        for good in
-            ["a", "/a", "a/b", "/weather/temp", "ü/漢", " ", &long[1..], &deep[2..], "a b", ".", "$SYS"]
-        {
+        for good in [
+            "a",
+            "/a",
+            "a/b",
+            "/weather/temp",
+            "ü/漢",
+            " ",
+            &long[1..],
+            &deep[2..],
+            "a b",
+            ".",
+            "$SYS",
+        ] {
             assert_eq!(Topic::parse(good).map(|topic| topic.to_string()), Ok(good.to_owned()));
             assert!(!is_plain(good.as_bytes()) || check(good).is_ok(), "{good:?}");
         }
-        assert!(["a", "/a", "/weather/temp", "$SYS", "a b"].iter().all(|name| is_plain(name.as_bytes())));
-        for bad in
-            ["", "/", "//", "a/", "/a/", "a//b", "//a", "a\0", "\u{85}", "+", "#", "a/#", "a+b", &long, &deep]
-        {
+        assert!(
+            ["a", "/a", "/weather/temp", "$SYS", "a b"]
+                .iter()
+                .all(|name| is_plain(name.as_bytes()))
+        );
+        for bad in [
+            "", "/", "//", "a/", "/a/", "a//b", "//a", "a\0", "\u{85}", "+", "#", "a/#", "a+b",
+            &long, &deep,
+        ] {
             let refused = Topic::parse(bad).map(drop).map_err(|refusal| refusal.code);
             assert_eq!(refused, Err(ErrorCode::InvalidTopic), "{bad:?}");
             assert!(!is_plain(bad.as_bytes()), "{bad:?}");

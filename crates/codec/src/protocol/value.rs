@@ -9,8 +9,8 @@ use super::MAX_INT_DIGITS;
 /// A message as a program holds it. What each value is in pickle, JSON and XML is the table of
 /// `docs/protocol.md`.
 ///
-/// `==` is structural and knows types: `Int(1) != Float(1.0)`, a set is compared as it is ordered, and as in
-/// Python `nan != nan`.
+/// `==` is structural and knows types: `Int(1) != Float(1.0)`, a set is compared as it is ordered,
+/// and as in Python `nan != nan`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `None`, JSON `null`.
@@ -99,7 +99,12 @@ impl Value {
 /// As Python's `repr` shows it, for people; programs use a codec.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fn items(f: &mut fmt::Formatter<'_>, open: &str, values: &[Value], close: &str) -> fmt::Result {
+        fn items(
+            f: &mut fmt::Formatter<'_>,
+            open: &str,
+            values: &[Value],
+            close: &str,
+        ) -> fmt::Result {
             f.write_str(open)?;
             for (index, value) in values.iter().enumerate() {
                 write!(f, "{}{value}", if index == 0 { "" } else { ", " })?;

@@ -19,9 +19,11 @@ const fn is_permitted(character: char) -> bool {
 
 /// Where the first character lies that XML 1.0 does not permit, in text that is UTF-8.
 pub(super) fn first_forbidden(text: &[u8]) -> Option<usize> {
-    // The first pass has no branches and so is done many bytes at a time; the usual text ends there.
+    // The first pass has no branches and so is done many bytes at a time; the usual text ends
+    // there.
     let control = text.iter().fold(false, |found, &byte| found | (byte < b' ' && !is_space(byte)));
-    let control = if control { text.iter().position(|&byte| byte < b' ' && !is_space(byte)) } else { None };
+    let control =
+        if control { text.iter().position(|&byte| byte < b' ' && !is_space(byte)) } else { None };
     let noncharacter = memchr::memchr_iter(0xEF, text)
         .find(|&at| matches!(text.get(at + 1..at + 3), Some([0xBF, 0xBE | 0xBF])));
     match (control, noncharacter) {
@@ -30,7 +32,8 @@ pub(super) fn first_forbidden(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// For ASCII: bit 0, may begin a name; bit 1, may stand in one; bits 2 and 3 likewise, without the colon.
+/// For ASCII: bit 0, may begin a name; bit 1, may stand in one; bits 2 and 3 likewise, without the
+/// colon.
 const NAME: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = 0;
@@ -52,11 +55,12 @@ pub(super) fn is_name(text: &[u8]) -> bool {
     if !text.is_ascii() {
         return is_wide_name(text);
     }
-    NAME[usize::from(first & 127)] & 1 != 0 && text.iter().all(|&byte| NAME[usize::from(byte & 127)] & 2 != 0)
+    NAME[usize::from(first & 127)] & 1 != 0
+        && text.iter().all(|&byte| NAME[usize::from(byte & 127)] & 2 != 0)
 }
 
-/// How long the name at the beginning of `text` is, if it is one in ASCII and without a colon; what follows is not
-/// looked at.
+/// How long the name at the beginning of `text` is, if it is one in ASCII and without a colon; what
+/// follows is not looked at.
 #[inline(always)]
 pub(super) fn plain_name_length(text: &[u8]) -> Option<usize> {
     if NAME[usize::from(*text.first()?)] & 4 == 0 {
@@ -66,14 +70,15 @@ pub(super) fn plain_name_length(text: &[u8]) -> Option<usize> {
     Some(text.iter().position(|byte| !is_part(byte)).unwrap_or(text.len()))
 }
 
-/// How long the name at the beginning of `text` is, which something that is part of no tag's name must follow: white
-/// space, `=` or nothing. `None` when there is no such name.
+/// How long the name at the beginning of `text` is, which something that is part of no tag's name
+/// must follow: white space, `=` or nothing. `None` when there is no such name.
 pub(super) fn name_length(text: &[u8]) -> Option<usize> {
     let is_part = |&byte: &u8| NAME.get(usize::from(byte)).is_some_and(|class| class & 2 != 0);
     let length = text.iter().position(|byte| !is_part(byte)).unwrap_or(text.len());
     match text.get(length) {
         Some(byte) if *byte != b'=' && !is_space(*byte) => {
-            let length = text.iter().position(|&byte| byte == b'=' || is_space(byte)).unwrap_or(text.len());
+            let length =
+                text.iter().position(|&byte| byte == b'=' || is_space(byte)).unwrap_or(text.len());
             is_wide_name(&text[..length]).then_some(length)
         }
         _ => text
@@ -106,8 +111,9 @@ const fn begins_name(character: char) -> bool {
         | '\u{10000}'..='\u{EFFFF}')
 }
 
-/// Whether a dict key can be an element's name, for every parser: what the fourth and the fifth edition of XML 1.0
-/// agree on, since expat reads by the one and we by the other; no colon, and nothing that begins with `xml`.
+/// Whether a dict key can be an element's name, for every parser: what the fourth and the fifth
+/// edition of XML 1.0 agree on, since expat reads by the one and we by the other; no colon, and
+/// nothing that begins with `xml`.
 #[inline]
 pub(super) fn is_element_name(key: &[u8]) -> bool {
     let [first, rest @ ..] = key else { return false };
@@ -117,7 +123,9 @@ pub(super) fn is_element_name(key: &[u8]) -> bool {
     {
         return false;
     }
-    if NAME[usize::from(*first)] & 4 != 0 && rest.iter().all(|&byte| NAME[usize::from(byte)] & 8 != 0) {
+    if NAME[usize::from(*first)] & 4 != 0
+        && rest.iter().all(|&byte| NAME[usize::from(byte)] & 8 != 0)
+    {
         return true;
     }
     if key.is_ascii() {
@@ -155,7 +163,8 @@ pub(super) fn reference(name: &[u8], at: usize) -> Result<char, Fault> {
             return Err(Fault::forbidden(
                 at,
                 format!(
-                    "the entity &{}; is none of &lt; &gt; &amp; &quot; &apos;, and others are not accepted; \
+                    "the entity &{}; is none of &lt; &gt; &amp; &quot; &apos;, and others are not \
+                     accepted; \
                      write the text itself",
                     shown(name)
                 ),
@@ -170,7 +179,10 @@ pub(super) fn reference(name: &[u8], at: usize) -> Result<char, Fault> {
     if digits.is_empty() || !digits.iter().all(|&digit| char::from(digit).is_digit(radix)) {
         return Err(Fault::malformed(
             at,
-            format!("&{}; is not a character reference; one looks like &#233; or &#xE9;", shown(name)),
+            format!(
+                "&{}; is not a character reference; one looks like &#233; or &#xE9;",
+                shown(name)
+            ),
         ));
     }
     let code = digits.iter().fold(0u32, |code, &digit| {
@@ -200,20 +212,44 @@ mod tests {
 
     #[test]
     fn a_name_begins_and_goes_on_as_names_do() {
-        for good in ["a", "_", ":", "a:b", "A-1.b", "ü", "漢字", "a\u{B7}", "x\u{300}", "\u{10000}"] {
+        for good in ["a", "_", ":", "a:b", "A-1.b", "ü", "漢字", "a\u{B7}", "x\u{300}", "\u{10000}"]
+        {
             assert!(is_name(good.as_bytes()), "{good:?}");
         }
-        for bad in
-            ["", "1", "-a", ".a", "a b", "a=", "a/", "\u{B7}", "\u{300}a", "a\u{D7}", "a\u{2028}", "<", "@a"]
-        {
+        for bad in [
+            "",
+            "1",
+            "-a",
+            ".a",
+            "a b",
+            "a=",
+            "a/",
+            "\u{B7}",
+            "\u{300}a",
+            "a\u{D7}",
+            "a\u{2028}",
+            "<",
+            "@a",
+        ] {
             assert!(!is_name(bad.as_bytes()), "{bad:?}");
         }
         for good in ["a", "_x", "order-1.2", "Straße", "漢字", "имя"] {
             assert!(is_element_name(good.as_bytes()), "{good:?}");
         }
-        for bad in
-            ["", "1", "a:b", ":", "xml", "XmL-x", "xmlns", "a b", "\u{10000}", "a\u{B7}", "@a", "#text"]
-        {
+        for bad in [
+            "",
+            "1",
+            "a:b",
+            ":",
+            "xml",
+            "XmL-x",
+            "xmlns",
+            "a b",
+            "\u{10000}",
+            "a\u{B7}",
+            "@a",
+            "#text",
+        ] {
             assert!(!is_element_name(bad.as_bytes()), "{bad:?}");
         }
     }

@@ -30,12 +30,13 @@ impl Name<'_> {
 /// A name that is long, or none.
 pub(super) struct UnusualName<'a> {
     key: Span<'a>,
-    /// Whether the element is called by it; otherwise it is an `item` that says for which key it stands.
+    /// Whether the element is called by it; otherwise it is an `item` that says for which key it
+    /// stands.
     is_name: bool,
 }
 
-/// Short keys that were found to be elements' names, so that they are not looked at again: with the same fields come the
-/// same keys. Each lies at a place that follows from its fingerprint.
+/// Short keys that were found to be elements' names, so that they are not looked at again: with the
+/// same fields come the same keys. Each lies at a place that follows from its fingerprint.
 #[derive(Debug)]
 pub(crate) struct KnownNames {
     prints: [u64; 64],
@@ -49,7 +50,8 @@ impl Default for KnownNames {
     }
 }
 
-/// What is written of a type: its attribute and the end of the start tag, 16 bytes and how many of them.
+/// What is written of a type: its attribute and the end of the start tag, 16 bytes and how many of
+/// them.
 pub(super) type Kind = (&'static [u8; 16], usize);
 
 pub(super) const STR: Kind = (b" type=\"str\">    ", 12);
@@ -74,8 +76,8 @@ pub(super) fn print_of(key: Span<'_>) -> u64 {
     }
 }
 
-/// What the element of a dict's entry is called. `print` is the key's fingerprint, or the key itself where it has eight bytes
-/// or fewer.
+/// What the element of a dict's entry is called. `print` is the key's fingerprint, or the key
+/// itself where it has eight bytes or fewer.
 #[inline(always)]
 pub(super) fn name_of<'a>(
     key: Span<'a>,
@@ -109,8 +111,8 @@ fn other_name<'a>(key: Span<'a>, unusual: &mut Vec<UnusualName<'a>>) -> Name<'a>
     }
 }
 
-/// Whether the first `length` bytes, up to eight, surely are an element's name: a letter other than `x`, and then letters,
-/// digits and `_`. False for `item`.
+/// Whether the first `length` bytes, up to eight, surely are an element's name: a letter other than
+/// `x`, and then letters, digits and `_`. False for `item`.
 #[inline(always)]
 fn is_word_of_letters(word: u64, length: usize) -> bool {
     let (1..=8, low) = (length, word & !HIGH) else { return false };
@@ -123,7 +125,9 @@ fn is_word_of_letters(word: u64, length: usize) -> bool {
     let letters = between(folded, b'a', b'z');
     let named = (letters | between(low, b'0', b'9') | between(low, b'_', b'_')) & !word & HIGH;
     let begins = letters & 0x80 != 0 && folded as u8 != b'x';
-    begins && named & meant == HIGH & meant && word & meant != u64::from(u32::from_le_bytes(*b"item"))
+    begins
+        && named & meant == HIGH & meant
+        && word & meant != u64::from(u32::from_le_bytes(*b"item"))
 }
 
 /// Appends a start tag.
@@ -169,7 +173,11 @@ fn begin_unusual<'p>(
 
 /// Appends an end tag.
 #[inline(always)]
-pub(super) fn end(page: &mut OutBuf<'_>, name: Name<'_>, unusual: &[UnusualName<'_>]) -> Result<(), Stop> {
+pub(super) fn end(
+    page: &mut OutBuf<'_>,
+    name: Name<'_>,
+    unusual: &[UnusualName<'_>],
+) -> Result<(), Stop> {
     match name.short() {
         Some(short) => page.with(|place: &mut [u8; 19]| {
             place[..2].copy_from_slice(b"</");

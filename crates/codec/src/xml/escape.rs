@@ -4,8 +4,8 @@ use super::chars;
 use super::text::push_char;
 use crate::swar::{HIGH, every_word, has_byte, has_neither};
 
-/// Whether the text, which is UTF-8, is spelled literally in attributes and between tags. Some texts of which this is
-/// true are not found.
+/// Whether the text, which is UTF-8, is spelled literally in attributes and between tags. Some
+/// texts of which this is true are not found.
 #[inline]
 pub fn is_plain(text: &[u8]) -> bool {
     every_word(text, |word| {
@@ -13,8 +13,8 @@ pub fn is_plain(text: &[u8]) -> bool {
     })
 }
 
-/// The same between tags alone, for text of any language: only some rare characters (U+F000 to U+FFFF) are not found
-/// to be literal although they are.
+/// The same between tags alone, for text of any language: only some rare characters (U+F000 to
+/// U+FFFF) are not found to be literal although they are.
 #[inline]
 pub(super) fn is_literal(text: &[u8]) -> bool {
     every_word(text, |word| {
@@ -27,16 +27,16 @@ pub(super) fn is_carriable(text: &[u8]) -> bool {
     chars::first_forbidden(text).is_none()
 }
 
-/// Whether [`write_attribute`] writes this value so that it is read as it is: all UTF-8 without control characters
-/// (other than tab and line ends), U+FFFE and U+FFFF.
+/// Whether [`write_attribute`] writes this value so that it is read as it is: all UTF-8 without
+/// control characters (other than tab and line ends), U+FFFE and U+FFFF.
 pub fn fits_attribute(value: &[u8]) -> bool {
     str::from_utf8(value).is_ok() && is_carriable(value)
 }
 
 /// Appends ` name="value"`, the value escaped. `name` must be an XML name.
 ///
-/// What [does not fit](fits_attribute) becomes U+FFFD; a field that must arrive as it is goes into an element, with
-/// [`write_text`](super::write_text).
+/// What [does not fit](fits_attribute) becomes U+FFFD; a field that must arrive as it is goes into
+/// an element, with [`write_text`](super::write_text).
 pub fn write_attribute(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.push(b' ');
     out.extend_from_slice(name.as_bytes());
@@ -58,7 +58,8 @@ pub fn write_attribute(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends text as it stands between tags. A carriage return would be read as a line feed if it were not a reference.
+/// Appends text as it stands between tags. A carriage return would be read as a line feed if it
+/// were not a reference.
 pub(super) fn push_text(text: &[u8], out: &mut Vec<u8>) {
     push_escaped(text, out, |byte| match byte {
         b'&' => Some(b"&amp;"),

@@ -1,8 +1,9 @@
-//! The usual XML, read straight into the document: typed elements as the broker itself and dicttoxml write them, with
-//! no other attribute, no reference, no comment and no namespace.
+//! The usual XML, read straight into the document: typed elements as the broker itself and
+//! dicttoxml write them, with no other attribute, no reference, no comment and no namespace.
 //!
-//! What is met here and is not surely good is not judged: the answer is `None`, and [`read`](super::read) reads the
-//! text from its beginning. Where the answer is a value, it is the one that it would give.
+//! What is met here and is not surely good is not judged: the answer is `None`, and
+//! [`read`](super::read) reads the text from its beginning. Where the answer is a value, it is the
+//! one that it would give.
 
 use std::ops::Range;
 
@@ -20,8 +21,8 @@ use crate::swar::{HIGH, is_same, stops};
 /// As many fields a body may have here.
 const FEW: usize = 8;
 
-/// Reads `source[range]`, appends its value to `document` and says where it and the message lie; `None` leaves the
-/// document as it was.
+/// Reads `source[range]`, appends its value to `document` and says where it and the message lie;
+/// `None` leaves the document as it was.
 pub(super) fn read(
     source: &[u8],
     range: Range<usize>,
@@ -184,7 +185,11 @@ impl<'a> Reading<'a> {
     }
 
     /// Nothing but space may follow.
-    fn finish(mut self, mut budget: Budget, message: Option<Range<usize>>) -> Option<Option<Range<usize>>> {
+    fn finish(
+        mut self,
+        mut budget: Budget,
+        message: Option<Range<usize>>,
+    ) -> Option<Option<Range<usize>>> {
         self.skip_space();
         budget.bytes(self.spent).ok()?;
         (self.at == self.text.len()).then_some(message)
@@ -286,8 +291,9 @@ impl<'a> Reading<'a> {
             }
             Scalar::Int => Node::Int(small_int(text)?),
             Scalar::Float => {
-                let is_decimal =
-                    text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E'));
+                let is_decimal = text
+                    .iter()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E'));
                 Node::Float(parse_decimal(text).filter(|number| is_decimal && number.is_finite())?)
             }
             Scalar::Bool => match text {
@@ -331,7 +337,8 @@ impl<'a> Reading<'a> {
         Some(Node::Str(text))
     }
 
-    /// Where the `<` lies that ends the text from `start`, or the first `&` in it; all before it stands for itself.
+    /// Where the `<` lies that ends the text from `start`, or the first `&` in it; all before it
+    /// stands for itself.
     #[inline(always)]
     fn text_end(&self, start: usize) -> Option<usize> {
         let mut end = start;

@@ -1,15 +1,17 @@
 //! XML: a message body, or one element of it, to values, and values to an element.
 //!
-//! `type` attributes say what a value is; without them an element is read as Python's `xmltodict` reads it. The
-//! rules are those of `docs/protocol.md`, and where they leave a choice, it is made here:
+//! `type` attributes say what a value is; without them an element is read as Python's `xmltodict`
+//! reads it. The rules are those of `docs/protocol.md`, and where they leave a choice, it is made
+//! here:
 //!
-//! - An element with a `type` of ours may have no other attribute than `encoding`, `xmlns…` and `xml:…`: what would
-//!   have no place in the value is refused, not dropped.
+//! - An element with a `type` of ours may have no other attribute than `encoding`, `xmlns…` and
+//!   `xml:…`: what would have no place in the value is refused, not dropped.
 //! - A dict key that XML cannot carry is written `<item key="…" key-encoding="base64">`.
 //! - An `entry` of a map holds its `key` first, then its `value`.
 //!
-//! Bytes from clients are read through quick-xml's events, and everything that quick-xml leaves unchecked is
-//! checked here: names, attributes, characters, references, prefixes, the prolog, what follows the root.
+//! Bytes from clients are read through quick-xml's events, and everything that quick-xml leaves
+//! unchecked is checked here: names, attributes, characters, references, prefixes, the prolog, what
+//! follows the root.
 
 mod chars;
 mod element;
@@ -49,24 +51,29 @@ use crate::protocol::{Limits, Refusal};
 /// A message body that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
-    /// The index of the body's node, a [`Node::Dict`](crate::Node::Dict) from field names to values.
+    /// The index of the body's node, a [`Node::Dict`](crate::Node::Dict) from field names to
+    /// values.
     pub root: usize,
-    /// Where in the source the element `message` lies, from its `<` to its last `>`. `None` when the body has no
-    /// such child element; an attribute `message` is among the fields all the same.
+    /// Where in the source the element `message` lies, from its `<` to its last `>`. `None` when
+    /// the body has no such child element; an attribute `message` is among the fields all the same.
     pub message: Option<Range<usize>>,
-    /// Whether every name in the message is one of every edition of XML 1.0, so that every parser can read the element.
+    /// Whether every name in the message is one of every edition of XML 1.0, so that every parser
+    /// can read the element.
     pub is_readable_to_all: bool,
 }
 
-/// Reads `source[range]` as a whole message body: one element of any name, whose attributes and child elements are
-/// the fields. Appends it to `document`; after an error the caller takes back what was appended.
+/// Reads `source[range]` as a whole message body: one element of any name, whose attributes and
+/// child elements are the fields. Appends it to `document`; after an error the caller takes back
+/// what was appended.
 ///
 /// The body itself does not count for the depth of its fields.
 ///
 /// # Errors
-/// [`MalformedXml`](crate::protocol::ErrorCode::MalformedXml), [`ForbiddenXml`](crate::protocol::ErrorCode::ForbiddenXml),
+/// [`MalformedXml`](crate::protocol::ErrorCode::MalformedXml),
+/// [`ForbiddenXml`](crate::protocol::ErrorCode::ForbiddenXml),
 /// [`NotAMap`](crate::protocol::ErrorCode::NotAMap) for text beside the fields,
-/// [`DuplicateField`](crate::protocol::ErrorCode::DuplicateField), and whatever a value can be refused for.
+/// [`DuplicateField`](crate::protocol::ErrorCode::DuplicateField), and whatever a value can be
+/// refused for.
 pub fn decode_body(
     source: &[u8],
     range: Range<usize>,
@@ -76,8 +83,9 @@ pub fn decode_body(
     read::decode(source, range, document, limits, read::Root::Body)
 }
 
-/// Reads `source[range]` as one value, an element as [`Body::message`] shows where it lies. Appends the value to
-/// `document` and returns its index; after an error the caller takes back what was appended.
+/// Reads `source[range]` as one value, an element as [`Body::message`] shows where it lies. Appends
+/// the value to `document` and returns its index; after an error the caller takes back what was
+/// appended.
 ///
 /// # Errors
 /// As for [`decode_body`].

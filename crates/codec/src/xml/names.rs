@@ -1,7 +1,9 @@
-//! Names of XML 1.0 as the editions before the fifth had them (appendix B), by which expat reads, and Python with it.
+//! Names of XML 1.0 as the editions before the fifth had them (appendix B), by which expat reads,
+//! and Python with it.
 //!
-//! The fifth edition takes nearly every character in a name, and so does the reader. An element that is passed on as it was
-//! published must be readable to everyone, so one with other names than these is written anew.
+//! The fifth edition takes nearly every character in a name, and so does the reader. An element
+//! that is passed on as it was published must be readable to everyone, so one with other names than
+//! these is written anew.
 
 /// Letter and Ideographic beyond ASCII: what may begin a name.
 #[rustfmt::skip]
@@ -104,13 +106,21 @@ mod tests {
             assert!(ranges.windows(2).all(|pair| pair[0].1 < pair[1].0));
             assert!(ranges.iter().all(|(first, last)| first <= last && *first >= 0x80));
         }
-        for name in ["a", "a:b", "ü", "Straße", "漢字", "имя", "a\u{b7}", "ก\u{e31}", "a\u{300}", "é1"]
+        for name in
+            ["a", "a:b", "ü", "Straße", "漢字", "имя", "a\u{b7}", "ก\u{e31}", "a\u{300}", "é1"]
         {
             assert!(is_of_every_edition(name.as_bytes()), "{name}");
         }
-        for name in
-            ["egg\u{17f}", "\u{10000}", "a\u{203f}", "\u{b7}", "a:\u{b7}", "\u{132}", "ꙁ", "a\u{2c00}"]
-        {
+        for name in [
+            "egg\u{17f}",
+            "\u{10000}",
+            "a\u{203f}",
+            "\u{b7}",
+            "a:\u{b7}",
+            "\u{132}",
+            "ꙁ",
+            "a\u{2c00}",
+        ] {
             assert!(!is_of_every_edition(name.as_bytes()), "{name}");
         }
     }

@@ -1,8 +1,8 @@
 //! Elements without a `type`, as Python's `xmltodict` reads them: what repeated children become.
 //!
-//! That a child is repeated shows only when its parent is complete, and then its siblings lie between. Moving nodes
-//! there and then would move the deepest ones once for each level around them, so the parent is only marked, and
-//! one pass at the end puts everything in its place.
+//! That a child is repeated shows only when its parent is complete, and then its siblings lie
+//! between. Moving nodes there and then would move the deepest ones once for each level around
+//! them, so the parent is only marked, and one pass at the end puts everything in its place.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -17,11 +17,13 @@ const FEW: usize = 16;
 /// Stands for the number of entries of a dict in which keys are repeated. No dict has as many.
 const REPEATED: u32 = u32::MAX;
 
-/// Completes the dict at `at`, whose keys and values are all the nodes after it. Returns whether keys are repeated.
+/// Completes the dict at `at`, whose keys and values are all the nodes after it. Returns whether
+/// keys are repeated.
 pub(super) fn close(document: &mut Document, source: &[u8], at: usize, items: u32) -> bool {
     let repeated = items > 1 && has_repeated_keys(document, source, at, items as usize);
     let nodes = (document.len() - at - 1) as u32;
-    document.nodes_mut()[at] = Node::Dict(Size { items: if repeated { REPEATED } else { items }, nodes });
+    document.nodes_mut()[at] =
+        Node::Dict(Size { items: if repeated { REPEATED } else { items }, nodes });
     repeated
 }
 
@@ -76,8 +78,8 @@ enum Task {
     Close,
 }
 
-/// Puts the repeated children of the value at `root`, the last one of the document, into lists, at every depth.
-/// `around` containers around the values do not count for the depth.
+/// Puts the repeated children of the value at `root`, the last one of the document, into lists, at
+/// every depth. `around` containers around the values do not count for the depth.
 ///
 /// # Errors
 /// [`ErrorCode::TooDeep`] when the lists make it so, [`ErrorCode::TooLarge`].
@@ -103,7 +105,9 @@ pub(super) fn regroup(
                 if let Some(at) = open.pop() {
                     let nodes = (new.len() - at - 1) as u32;
                     match &mut new[at] {
-                        Node::List(size) | Node::Tuple(size) | Node::Set(size) => size.nodes = nodes,
+                        Node::List(size) | Node::Tuple(size) | Node::Set(size) => {
+                            size.nodes = nodes
+                        }
                         Node::FrozenSet(size) | Node::Dict(size) => size.nodes = nodes,
                         _ => {}
                     }
@@ -126,7 +130,11 @@ pub(super) fn regroup(
                         let items = group(document, source, old, inside, &mut tasks);
                         Node::Dict(Size { items, nodes: 0 })
                     }
-                    Node::List(_) | Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Dict(_) => {
+                    Node::List(_)
+                    | Node::Tuple(_)
+                    | Node::Set(_)
+                    | Node::FrozenSet(_)
+                    | Node::Dict(_) => {
                         tasks.push(Task::Close);
                         tasks.push(Task::Values(inside));
                         node
@@ -143,7 +151,8 @@ pub(super) fn regroup(
                 code: ErrorCode::TooDeep,
                 at: None,
                 what: format!(
-                    "the message nests deeper than {MAX_DEPTH}, the lists that repeated elements become included"
+                    "the message nests deeper than {MAX_DEPTH}, the lists that repeated elements \
+                     become included"
                 )
                 .into(),
             });
@@ -162,9 +171,15 @@ pub(super) fn regroup(
     Ok(())
 }
 
-/// Lays out the entries in `inside` as tasks, those with the same key as one entry with a list. Returns how many
-/// entries there are.
-fn group(document: &Document, source: &[u8], old: &[Node], inside: Range<u32>, tasks: &mut Vec<Task>) -> u32 {
+/// Lays out the entries in `inside` as tasks, those with the same key as one entry with a list.
+/// Returns how many entries there are.
+fn group(
+    document: &Document,
+    source: &[u8],
+    old: &[Node],
+    inside: Range<u32>,
+    tasks: &mut Vec<Task>,
+) -> u32 {
     struct Group {
         key: u32,
         /// The first and the last of its values, as indexes in the chain.
@@ -180,7 +195,9 @@ fn group(document: &Document, source: &[u8], old: &[Node], inside: Range<u32>, t
     let mut groups: Vec<Group> = Vec::new();
     let mut chain: Vec<Link> = Vec::new();
     let mut known: HashMap<&[u8], usize> = HashMap::new();
-    for (key, value) in (Entries { nodes: old, at: inside.start as usize, end: inside.end as usize }) {
+    for (key, value) in
+        (Entries { nodes: old, at: inside.start as usize, end: inside.end as usize })
+    {
         let Node::Str(text) = old[key] else { continue };
         let index = *known.entry(document.text(source, text)).or_insert(groups.len());
         chain.push(Link { value: value as u32, next: u32::MAX });

@@ -1,5 +1,5 @@
-//! What may stand beside the root and between elements without being content: the XML declaration, processing
-//! instructions, comments.
+//! What may stand beside the root and between elements without being content: the XML declaration,
+//! processing instructions, comments.
 
 use super::chars;
 use super::fault::{Fault, shown};
@@ -11,8 +11,10 @@ pub(super) fn judge_declaration(source: &[u8], inner: Span) -> Result<(), Fault>
     let mut fields: Vec<Attribute> = Vec::new();
     tag::parse(source, inner, &mut fields)
         .map_err(|fault| Fault::malformed(fault.at.unwrap_or(inner.start()), fault.what))?;
-    let mut fields = fields.iter().map(|field| (field.name.of(source), field.value.of(source))).peekable();
-    let broken = |what: String| Err(Fault::malformed(inner.start(), format!("the XML declaration {what}")));
+    let mut fields =
+        fields.iter().map(|field| (field.name.of(source), field.value.of(source))).peekable();
+    let broken =
+        |what: String| Err(Fault::malformed(inner.start(), format!("the XML declaration {what}")));
     match fields.next() {
         Some((b"version", [b'1', b'.', minor @ ..]))
             if !minor.is_empty() && minor.iter().all(u8::is_ascii_digit) => {}

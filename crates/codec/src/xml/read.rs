@@ -135,12 +135,16 @@ fn read(
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let base = source.len() - body.len();
     let text = str::from_utf8(body).map_err(|error| {
-        Fault::malformed(base + error.valid_up_to(), "this is not UTF-8; XML is accepted in UTF-8 only")
+        Fault::malformed(
+            base + error.valid_up_to(),
+            "this is not UTF-8; XML is accepted in UTF-8 only",
+        )
     })?;
     if let Some(at) = chars::first_forbidden(body) {
         return Err(Fault::malformed(
             base + at,
-            "a character that XML 1.0 forbids; put such text in an element with type=\"str\" encoding=\"base64\"",
+            "a character that XML 1.0 forbids; put such text in an element with type=\"str\" \
+             encoding=\"base64\"",
         ));
     }
     if body.starts_with(BYTE_ORDER_MARK) {
@@ -172,7 +176,11 @@ fn read(
         let around = usize::from(root == Root::Body);
         plain::regroup(reading.document, source, node, around, &mut reading.budget)?;
     }
-    Ok(Body { root: node, message: reading.message, is_readable_to_all: reading.is_readable_to_all })
+    Ok(Body {
+        root: node,
+        message: reading.message,
+        is_readable_to_all: reading.is_readable_to_all,
+    })
 }
 
 impl Reading<'_, '_> {
@@ -188,9 +196,9 @@ impl Reading<'_, '_> {
             let event = reader.read_event().map_err(|error| {
                 let at = base + reader.error_position() as usize;
                 match error {
-                    quick_xml::Error::IllFormed(quick_xml::errors::IllFormedError::UnclosedReference) => {
-                        chars::unclosed(at)
-                    }
+                    quick_xml::Error::IllFormed(
+                        quick_xml::errors::IllFormedError::UnclosedReference,
+                    ) => chars::unclosed(at),
                     error => Fault::malformed(at, error.to_string()),
                 }
             })?;
@@ -205,16 +213,22 @@ impl Reading<'_, '_> {
                 Event::Text(_) => self.text(Span::new(before, after))?,
                 Event::CData(_) => self.section(Span::new(before + 9, after - 3))?,
                 Event::GeneralRef(_) => self.reference(Span::new(before + 1, after - 1))?,
-                Event::Comment(_) => prolog::judge_comment(self.source, Span::new(before + 4, after - 3))?,
+                Event::Comment(_) => {
+                    prolog::judge_comment(self.source, Span::new(before + 4, after - 3))?
+                }
                 Event::PI(_) => {
-                    let target = prolog::judge_instruction(self.source, Span::new(before + 2, after - 2))?;
+                    let target =
+                        prolog::judge_instruction(self.source, Span::new(before + 2, after - 2))?;
                     self.look_at_name(target);
                 }
                 Event::Decl(_) if before == base => {
                     prolog::judge_declaration(self.source, Span::new(before + 2, after - 2))?;
                 }
                 Event::Decl(_) => {
-                    return Err(Fault::malformed(before, "<?xml …?> stands only at the very beginning"));
+                    return Err(Fault::malformed(
+                        before,
+                        "<?xml …?> stands only at the very beginning",
+                    ));
                 }
                 Event::DocType(_) => return Err(self.document_type(before)),
                 Event::Eof => break,
@@ -224,7 +238,10 @@ impl Reading<'_, '_> {
         if let Some(open) = self.stack.last() {
             return Err(Fault::malformed(
                 open.begins,
-                format!("<{}> is never closed; is the body cut short?", shown(open.name.of(self.source))),
+                format!(
+                    "<{}> is never closed; is the body cut short?",
+                    shown(open.name.of(self.source))
+                ),
             ));
         }
         if !self.is_root_complete {
@@ -264,7 +281,10 @@ impl Reading<'_, '_> {
 
     fn section(&mut self, span: Span) -> Result<(), Fault> {
         if self.stack.is_empty() {
-            return Err(Fault::malformed(span.start(), "a CDATA section outside of the root element"));
+            return Err(Fault::malformed(
+                span.start(),
+                "a CDATA section outside of the root element",
+            ));
         }
         self.character_data(span)
     }
@@ -307,7 +327,8 @@ impl Reading<'_, '_> {
                 ErrorCode::NotAMap,
                 at,
                 format!(
-                    "{text:?} stands between the fields; a body is attributes and child elements, as in \
+                    "{text:?} stands between the fields; a body is attributes and child elements, \
+                     as in \
                      <frame command=\"ping\"/>"
                 ),
             ),

@@ -1,6 +1,8 @@
-//! Namespace prefixes inside `message`: each must be declared there, since the element travels alone.
+//! Namespace prefixes inside `message`: each must be declared there, since the element travels
+//! alone.
 //!
-//! Every declaration and every use costs one look-up, however many are open; an element without a colon costs none.
+//! Every declaration and every use costs one look-up, however many are open; an element without a
+//! colon costs none.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,7 +22,8 @@ pub(super) struct Scope<'s> {
     /// The index in `bindings` that each prefix has now; absent where none.
     latest: HashMap<&'s [u8], usize>,
     bindings: Vec<Binding<'s>>,
-    /// Namespace names as small numbers, so that comparing two costs the same whatever their length.
+    /// Namespace names as small numbers, so that comparing two costs the same whatever their
+    /// length.
     names: HashMap<Vec<u8>, usize>,
 }
 
@@ -43,7 +46,8 @@ fn refused(at: usize, prefix: &[u8], name: &[u8]) -> Fault {
     Fault::malformed(
         at,
         format!(
-            "the declaration of prefix {:?} as \"{}\": it takes a prefix that is a name without a colon, other than xml and xmlns, and \
+            "the declaration of prefix {:?} as \"{}\": it takes a prefix that is a name without a \
+             colon, other than xml and xmlns, and \
              a name that is not empty and not that of xml or xmlns",
             shown(prefix),
             shown(name)
@@ -57,7 +61,8 @@ impl<'s> Scope<'s> {
         self.bindings.len()
     }
 
-    /// Enters an element: takes its declarations, then judges its name and the names of its attributes.
+    /// Enters an element: takes its declarations, then judges its name and the names of its
+    /// attributes.
     pub(super) fn enter(
         &mut self,
         source: &'s [u8],
@@ -94,7 +99,8 @@ impl<'s> Scope<'s> {
                     return Err(Fault::malformed(
                         attribute.name.start(),
                         format!(
-                            "<{}>: attribute {:?} is given twice, under two prefixes of one namespace",
+                            "<{}>: attribute {:?} is given twice, under two prefixes of one \
+                             namespace",
                             shown(name.of(source)),
                             shown(attribute.name.of(source))
                         ),
@@ -118,7 +124,12 @@ impl<'s> Scope<'s> {
         }
     }
 
-    fn declare(&mut self, source: &'s [u8], prefix: &'s [u8], attribute: Attribute) -> Result<(), Fault> {
+    fn declare(
+        &mut self,
+        source: &'s [u8],
+        prefix: &'s [u8],
+        attribute: Attribute,
+    ) -> Result<(), Fault> {
         let at = attribute.name.start();
         let mut name = Vec::new();
         tag::push_value(source, attribute, &mut name)?;
@@ -133,30 +144,37 @@ impl<'s> Scope<'s> {
         Ok(())
     }
 
-    /// The namespace and the local part of a name with a prefix; `None` for a name without, and for `xml:…`.
+    /// The namespace and the local part of a name with a prefix; `None` for a name without, and for
+    /// `xml:…`.
     fn resolve(&self, source: &'s [u8], name: Span) -> Result<Option<(usize, &'s [u8])>, Fault> {
         let Some((prefix, local)) = split(name.of(source)) else { return Ok(None) };
         let shown_name = || shown(name.of(source));
-        if prefix.is_empty() || local.is_empty() || local.contains(&b':') || !chars::is_name(local) {
+        if prefix.is_empty() || local.is_empty() || local.contains(&b':') || !chars::is_name(local)
+        {
             return Err(Fault::malformed(
                 name.start(),
-                format!("{:?} is no name: a colon separates one prefix from one name", shown_name()),
+                format!(
+                    "{:?} is no name: a colon separates one prefix from one name",
+                    shown_name()
+                ),
             ));
         }
         if prefix == b"xml" {
             return Ok(None);
         }
-        let binding = self.latest.get(prefix).and_then(|&at| self.bindings.get(at)).ok_or_else(|| {
-            Fault::forbidden(
-                name.start(),
-                format!(
-                    "{:?} has a prefix that is not declared inside the message; the message travels alone, so \
+        let binding =
+            self.latest.get(prefix).and_then(|&at| self.bindings.get(at)).ok_or_else(|| {
+                Fault::forbidden(
+                    name.start(),
+                    format!(
+                        "{:?} has a prefix that is not declared inside the message; the message \
+                     travels alone, so \
                      declare it there: <message xmlns:{}=\"…\">",
-                    shown_name(),
-                    shown(prefix)
-                ),
-            )
-        })?;
+                        shown_name(),
+                        shown(prefix)
+                    ),
+                )
+            })?;
         Ok(Some((binding.namespace, local)))
     }
 }

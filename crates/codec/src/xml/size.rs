@@ -7,7 +7,8 @@ use super::write::has_string_keys;
 use crate::document::{Node, Size, View};
 use crate::number::{float_size, int_size};
 
-/// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not fewer, found sooner.
+/// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not
+/// fewer, found sooner.
 pub(crate) fn size<const EXACT: bool>(view: View<'_>) -> u64 {
     let nodes = view.nodes();
     let mut size = b"<message</message>".len() as i64;
@@ -16,7 +17,9 @@ pub(crate) fn size<const EXACT: bool>(view: View<'_>) -> u64 {
         size += match node {
             Node::Str(text) => string_size(view.text(text)),
             Node::Int(number) => (INT.1 + int_size(number)) as i64,
-            Node::Float(number) if number.is_finite() => (FLOAT.1 + float_size::<EXACT>(number)) as i64,
+            Node::Float(number) if number.is_finite() => {
+                (FLOAT.1 + float_size::<EXACT>(number)) as i64
+            }
             Node::Float(number) => (FLOAT.1 + if number < 0.0 { 4 } else { 3 }) as i64,
             Node::Bool(truth) => (BOOL.1 + if truth { 4 } else { 5 }) as i64,
             Node::None => NULL.1 as i64,
@@ -41,8 +44,8 @@ fn items_size(size: Size) -> i64 {
     i64::from(size.items) * b"<item</item>".len() as i64
 }
 
-/// The tags that the keys of a dict become. The keys are counted with its other nodes, as strings, and that is taken off
-/// here.
+/// The tags that the keys of a dict become. The keys are counted with its other nodes, as strings,
+/// and that is taken off here.
 fn tags_size(view: &View<'_>, inside: &[Node]) -> i64 {
     let mut size = 0;
     let mut at = 0;

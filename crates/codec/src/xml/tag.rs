@@ -1,7 +1,8 @@
 //! A start tag: its name and its attributes, checked as XML 1.0 wants them.
 //!
-//! quick-xml finds where the tag ends; it takes names and attributes of any shape, and its own check for duplicates
-//! is quadratic below its threshold and hashes above it. This one is strict, and linear throughout.
+//! quick-xml finds where the tag ends; it takes names and attributes of any shape, and its own
+//! check for duplicates is quadratic below its threshold and hashes above it. This one is strict,
+//! and linear throughout.
 
 use std::collections::HashSet;
 
@@ -21,15 +22,22 @@ pub(super) struct Attribute {
     pub(super) value: Span,
     /// Whether the source spells the value as it is: no reference, no white space but spaces.
     pub(super) is_literal: bool,
-    /// Whether the attribute was used up: it said how to read the element and is not part of what is read.
+    /// Whether the attribute was used up: it said how to read the element and is not part of what
+    /// is read.
     pub(super) is_used: bool,
 }
 
-/// Reads what stands between `<` and `>` (or `/>`). Returns the name and puts the attributes into `attributes`.
+/// Reads what stands between `<` and `>` (or `/>`). Returns the name and puts the attributes into
+/// `attributes`.
 ///
 /// # Errors
-/// [`ErrorCode::DuplicateField`] for an attribute given twice, [`ErrorCode::MalformedXml`] for anything else.
-pub(super) fn parse(source: &[u8], inner: Span, attributes: &mut Vec<Attribute>) -> Result<Span, Fault> {
+/// [`ErrorCode::DuplicateField`] for an attribute given twice, [`ErrorCode::MalformedXml`] for
+/// anything else.
+pub(super) fn parse(
+    source: &[u8],
+    inner: Span,
+    attributes: &mut Vec<Attribute>,
+) -> Result<Span, Fault> {
     attributes.clear();
     let (start, end) = (inner.start(), inner.end());
     let bytes = &source[..end];
@@ -60,14 +68,23 @@ pub(super) fn parse(source: &[u8], inner: Span, attributes: &mut Vec<Attribute>)
     Ok(name)
 }
 
-fn parse_attribute(source: &[u8], start: usize, end: usize, element: Span) -> Result<Attribute, Fault> {
+fn parse_attribute(
+    source: &[u8],
+    start: usize,
+    end: usize,
+    element: Span,
+) -> Result<Attribute, Fault> {
     let bytes = &source[..end];
     let length = chars::name_length(&bytes[start..]);
     let name = Span::new(start, length.map_or(end, |length| start + length));
     let broken = |at: usize, what: &str| {
         Fault::malformed(
             at,
-            format!("<{}>: attribute {:?} {what}", shown(element.of(source)), shown(name.of(source))),
+            format!(
+                "<{}>: attribute {:?} {what}",
+                shown(element.of(source)),
+                shown(name.of(source))
+            ),
         )
     };
     if length.is_none() {
@@ -85,7 +102,12 @@ fn parse_attribute(source: &[u8], start: usize, end: usize, element: Span) -> Re
     let mut is_literal = true;
     for (index, &byte) in bytes[value_start..].iter().enumerate() {
         match byte {
-            b'<' => return Err(broken(value_start + index, "has a \"<\" in its value; write it as &lt;")),
+            b'<' => {
+                return Err(broken(
+                    value_start + index,
+                    "has a \"<\" in its value; write it as &lt;",
+                ));
+            }
             b'&' | b'\t' | b'\n' | b'\r' => is_literal = false,
             _ if byte == quote => {
                 let value = Span::new(value_start, value_start + index);
@@ -105,8 +127,9 @@ fn skip_space(bytes: &[u8], at: usize) -> usize {
 fn refuse_duplicates(source: &[u8], element: Span, attributes: &[Attribute]) -> Result<(), Fault> {
     let name = |attribute: &Attribute| attribute.name.of(source);
     let twice = if attributes.len() <= FEW {
-        (1..attributes.len())
-            .find(|&at| attributes[..at].iter().any(|earlier| name(earlier) == name(&attributes[at])))
+        (1..attributes.len()).find(|&at| {
+            attributes[..at].iter().any(|earlier| name(earlier) == name(&attributes[at]))
+        })
     } else {
         let mut names = HashSet::with_capacity(attributes.len());
         attributes.iter().position(|attribute| !names.insert(name(attribute)))
@@ -115,12 +138,20 @@ fn refuse_duplicates(source: &[u8], element: Span, attributes: &[Attribute]) -> 
     Err(Fault::new(
         ErrorCode::DuplicateField,
         twice.start(),
-        format!("<{}>: attribute {:?} is given twice", shown(element.of(source)), shown(twice.of(source))),
+        format!(
+            "<{}>: attribute {:?} is given twice",
+            shown(element.of(source)),
+            shown(twice.of(source))
+        ),
     ))
 }
 
 /// Appends an attribute's value as XML reads it: references resolved, white space turned to spaces.
-pub(super) fn push_value(source: &[u8], attribute: Attribute, out: &mut Vec<u8>) -> Result<(), Fault> {
+pub(super) fn push_value(
+    source: &[u8],
+    attribute: Attribute,
+    out: &mut Vec<u8>,
+) -> Result<(), Fault> {
     let value = attribute.value.of(source);
     if attribute.is_literal {
         out.extend_from_slice(value);

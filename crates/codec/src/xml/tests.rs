@@ -11,8 +11,8 @@ use super::{decode_body, decode_message};
 use crate::protocol::{Limits, Refusal};
 use crate::{Document, Node, View};
 
-/// A value as text that the vectors, which CPython wrote, can be compared with: `repr`, but strings as JSON writes
-/// them, bytes in hexadecimal and `None` for nothing.
+/// A value as text that the vectors, which CPython wrote, can be compared with: `repr`, but strings
+/// as JSON writes them, bytes in hexadecimal and `None` for nothing.
 fn shown(view: View<'_>) -> String {
     fn write(view: View<'_>, at: &mut usize, out: &mut String) {
         let node = view.nodes()[*at];
@@ -21,7 +21,9 @@ fn shown(view: View<'_>) -> String {
             Node::None => return out.push_str("None"),
             Node::Bool(truth) => return out.push_str(if truth { "True" } else { "False" }),
             Node::Int(number) => return write!(out, "{number}").unwrap(),
-            Node::BigInt(digits) => return out.push_str(str::from_utf8(view.text(digits)).unwrap()),
+            Node::BigInt(digits) => {
+                return out.push_str(str::from_utf8(view.text(digits)).unwrap());
+            }
             Node::Float(number) if number.is_nan() => return out.push_str("nan"),
             Node::Float(number) => return write!(out, "{number:?}").unwrap(),
             Node::Str(text) => {

@@ -89,8 +89,8 @@ impl<'a> Content<'a> {
         self.part(before, bytes.len() - before - after)
     }
 
-    /// Without what Python's `str.strip` takes away at both ends. (Python also strips U+001C to U+001F, which XML
-    /// cannot hold; for the rest it agrees with Rust.)
+    /// Without what Python's `str.strip` takes away at both ends. (Python also strips U+001C to
+    /// U+001F, which XML cannot hold; for the rest it agrees with Rust.)
     pub(super) fn strip(self, source: &'a [u8]) -> Content<'a> {
         let bytes = self.bytes(source);
         let text = str::from_utf8(bytes).unwrap_or_default();

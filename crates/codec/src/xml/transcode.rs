@@ -3,17 +3,17 @@
 use std::ops::Range;
 
 use super::element::{
-    BOOL, DICT, FLOAT, INT, Kind, KnownNames, LIST, NULL, Name, STR, UnusualName, begin, end, name_of,
-    unusual_text,
+    BOOL, DICT, FLOAT, INT, Kind, KnownNames, LIST, NULL, Name, STR, UnusualName, begin, end,
+    name_of, unusual_text,
 };
 use crate::json::{Spelled, Target, walk};
 use crate::number::{parse_decimal, write_float};
 use crate::out_buf::{OutBuf, Span, Stop, fill};
 use crate::swar::{HIGH, ONES, every_word, has_byte};
 
-/// Puts the JSON value that begins `source[range]` on a page, as an element `message`, and returns where it ends. It has been
-/// judged, or with `JUDGE` is judged now. What is not of the everyday kind is to be decoded and then
-/// [written](super::encode).
+/// Puts the JSON value that begins `source[range]` on a page, as an element `message`, and returns
+/// where it ends. It has been judged, or with `JUDGE` is judged now. What is not of the everyday
+/// kind is to be decoded and then [written](super::encode).
 pub(crate) fn put_json<'p, const JUDGE: bool>(
     source: &[u8],
     range: Range<usize>,
@@ -22,11 +22,12 @@ pub(crate) fn put_json<'p, const JUDGE: bool>(
 ) -> Result<(OutBuf<'p>, usize), Stop> {
     let mut unusual = Vec::new();
     let elements = Elements { page, known, unusual: &mut unusual };
-    walk::<_, JUDGE>(source, range, Name::MESSAGE, elements).map(|(elements, end)| (elements.page, end))
+    walk::<_, JUDGE>(source, range, Name::MESSAGE, elements)
+        .map(|(elements, end)| (elements.page, end))
 }
 
-/// Appends the JSON value in `source[range]`, which has been judged, as an element `message`, and says whether it did; the
-/// other way, by a document and [`encode`](super::encode), is always open.
+/// Appends the JSON value in `source[range]`, which has been judged, as an element `message`, and
+/// says whether it did; the other way, by a document and [`encode`](super::encode), is always open.
 pub fn encode_json(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) -> bool {
     let mut known = KnownNames::default();
     fill(out, 3 * range.len() + 64, |page| {
@@ -68,7 +69,9 @@ impl<'a> Target<'a> for Elements<'_, '_, 'a> {
     fn stops(word: u64) -> u64 {
         let is = |word: u64, byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
         // `<` and `>` differ in one bit.
-        (is(word, b'"') | is(word, b'\\') | is(word, b'&') | is(word | (ONES * 2), b'>')) & !word & HIGH
+        (is(word, b'"') | is(word, b'\\') | is(word, b'&') | is(word | (ONES * 2), b'>'))
+            & !word
+            & HIGH
     }
 
     /// Some rare characters (U+F000 to U+FFFF) are looked at more closely.
@@ -144,7 +147,10 @@ impl<'a> Target<'a> for Elements<'_, '_, 'a> {
 #[inline(never)]
 fn float<'p>(mut page: OutBuf<'p>, text: &[u8]) -> Result<OutBuf<'p>, Stop> {
     let mut spelled = Vec::with_capacity(32);
-    write_float(parse_decimal(text).filter(|number| number.is_finite()).ok_or(Stop::Unusual)?, &mut spelled);
+    write_float(
+        parse_decimal(text).filter(|number| number.is_finite()).ok_or(Stop::Unusual)?,
+        &mut spelled,
+    );
     page.slice(&spelled)?;
     Ok(page)
 }

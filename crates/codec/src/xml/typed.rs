@@ -98,9 +98,9 @@ impl Scalar {
                 }
                 return match str::from_utf8(document.text(source, text)) {
                     Ok(_) => Ok(Node::Str(text)),
-                    Err(_) => {
-                        Err(invalid("the base64 of a str must be UTF-8 when decoded; use type=\"bytes\""))
-                    }
+                    Err(_) => Err(invalid(
+                        "the base64 of a str must be UTF-8 when decoded; use type=\"bytes\"",
+                    )),
                 };
             }
             _ => {}
@@ -136,7 +136,8 @@ impl Scalar {
         let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
         let digits = &digits[zeros..];
         if digits.len() <= 19 {
-            let magnitude = digits.iter().fold(0u64, |number, &digit| number * 10 + u64::from(digit - b'0'));
+            let magnitude =
+                digits.iter().fold(0u64, |number, &digit| number * 10 + u64::from(digit - b'0'));
             let number = if negative { -i128::from(magnitude) } else { i128::from(magnitude) };
             if let Ok(small) = i64::try_from(number) {
                 return Ok(Node::Int(small));
@@ -147,7 +148,8 @@ impl Scalar {
                 code: ErrorCode::TooManyDigits,
                 at: None,
                 what: format!(
-                    "an int of {} digits; the limit is {MAX_INT_DIGITS}: send it as type=\"str\" or \"bytes\"",
+                    "an int of {} digits; the limit is {MAX_INT_DIGITS}: send it as type=\"str\" \
+                     or \"bytes\"",
                     digits.len()
                 )
                 .into(),
@@ -177,10 +179,13 @@ impl Scalar {
             b"INF" | b"+INF" => f64::INFINITY,
             b"-INF" => f64::NEG_INFINITY,
             _ => {
-                let decimal =
-                    text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E'));
-                let number =
-                    str::from_utf8(text).ok().filter(|_| decimal).and_then(|text| text.parse::<f64>().ok());
+                let decimal = text
+                    .iter()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E'));
+                let number = str::from_utf8(text)
+                    .ok()
+                    .filter(|_| decimal)
+                    .and_then(|text| text.parse::<f64>().ok());
                 match number {
                     None => return Err(self.wrong(text, "a decimal number, NaN, INF or -INF")),
                     Some(number) if number.is_infinite() => {

@@ -1,11 +1,12 @@
-//! From a document to an element, in the habit of dicttoxml: the key is the name, `type` says the type.
+//! From a document to an element, in the habit of dicttoxml: the key is the name, `type` says the
+//! type.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::element::{
-    BOOL, DICT, FLOAT, FROZEN_SET, INT, KnownNames, LIST, MAP, NULL, Name, SET, STR, TUPLE, begin, end,
-    name_of, print_of, unusual_text,
+    BOOL, DICT, FLOAT, FROZEN_SET, INT, KnownNames, LIST, MAP, NULL, Name, SET, STR, TUPLE, begin,
+    end, name_of, print_of, unusual_text,
 };
 use super::escape::{is_carriable, is_literal, push_attribute, push_text};
 use super::size::size;
@@ -160,13 +161,14 @@ pub(crate) fn put<'p>(
     Ok(page)
 }
 
-/// Marks what makes a text one to be looked at more closely: markup, control characters, and what begins the characters
-/// from U+F000 to U+FFFF.
+/// Marks what makes a text one to be looked at more closely: markup, control characters, and what
+/// begins the characters from U+F000 to U+FFFF.
 #[inline(always)]
 fn marks(word: u64) -> u64 {
     let is = |word: u64, byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
     // `<` and `>` differ in one bit.
-    let markup = (is(word, b'&') | is(word | (ONES * 2), b'>') | word.wrapping_sub(ONES * 0x20)) & !word;
+    let markup =
+        (is(word, b'&') | is(word | (ONES * 2), b'>') | word.wrapping_sub(ONES * 0x20)) & !word;
     let zero = word ^ (ONES * 0xef);
     (markup | (zero.wrapping_sub(ONES) & !zero)) & HIGH
 }
@@ -203,7 +205,8 @@ fn put_scalar<'p>(mut page: OutBuf<'p>, scalar: Node, view: View<'_>) -> Result<
     Ok(page)
 }
 
-/// Appends a string as an element `name`, which must be an XML name; any string, however little XML can carry it.
+/// Appends a string as an element `name`, which must be an XML name; any string, however little XML
+/// can carry it.
 pub fn write_text(name: &str, text: &[u8], out: &mut Vec<u8>) {
     for part in ["<", name] {
         out.extend_from_slice(part.as_bytes());

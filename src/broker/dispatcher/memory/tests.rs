@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::broker::persist::{Change, Expires, Fsync, Kept, Next, Store, StoreError, StoreWriter, Ticket};
+use crate::broker::persist::{
+    Change, Expires, Fsync, Kept, Next, Store, StoreError, StoreWriter, Ticket,
+};
 use crate::broker::retained::{Clock, Expiries, Hands, StoreLimits};
 use crate::broker::{Dispatcher, Event, Query, Subtree};
 use crate::codec::{Batch, BatchEntry, Document, Part, Payload, PayloadSpan};
@@ -54,7 +56,8 @@ impl Store for Scripted {
             for change in changes {
                 match change {
                     Change::Keep { stored, .. } => {
-                        let number = str::from_utf8(stored.payload().source()).unwrap().parse().unwrap();
+                        let number =
+                            str::from_utf8(stored.payload().source()).unwrap().parse().unwrap();
                         written.insert(stored.topic().to_topic(), number);
                     }
                     Change::Forget(topic) => drop(written.remove(topic)),
@@ -103,12 +106,13 @@ fn publish(dispatcher: &mut Dispatcher, topic: &Topic, number: u64) -> Result<()
 
 fn keep_in(store: &Scripted, fsync: Fsync, interval: Duration) -> (Dispatcher, StoreWriter) {
     let mut dispatcher = Dispatcher::new(StoreLimits::default(), 1);
-    let store_writer = dispatcher.keep_in(Box::new(store.clone()), fsync, interval).unwrap().unwrap();
+    let store_writer =
+        dispatcher.keep_in(Box::new(store.clone()), fsync, interval).unwrap().unwrap();
     (dispatcher, store_writer)
 }
 
-/// What one topic held, one after the other: numbers of messages, or nothing. None of what is on the disk may be older than
-/// what was seen there before.
+/// What one topic held, one after the other: numbers of messages, or nothing. None of what is on
+/// the disk may be older than what was seen there before.
 struct History {
     states: Vec<Option<u64>>,
     at: Vec<Instant>,
@@ -118,7 +122,8 @@ struct History {
 impl History {
     fn look(&mut self, found: Option<u64>) {
         let later = self.states[self.seen..].iter().position(|state| *state == found);
-        self.seen += later.unwrap_or_else(|| panic!("{found:?} after {:?}", self.states[self.seen]));
+        self.seen +=
+            later.unwrap_or_else(|| panic!("{found:?} after {:?}", self.states[self.seen]));
     }
 
     /// Whether what is found is as it was then, or as it was later.
@@ -175,7 +180,10 @@ impl Trial {
             if ticket.is_none_or(|ticket| ticket.wait().is_ok()) {
                 for (topic, then) in reached {
                     let found = disk.get(&topic).copied();
-                    assert!(self.topics[&topic].reaches(then, found), "{topic}: {found:?} was confirmed");
+                    assert!(
+                        self.topics[&topic].reaches(then, found),
+                        "{topic}: {found:?} was confirmed"
+                    );
                 }
             }
         }
@@ -196,16 +204,25 @@ fn what_is_confirmed_is_in_the_store_and_nothing_gets_older() {
         let began = Instant::now();
         let history = || History { states: vec![None], at: vec![began], seen: 0 };
         let topics = (0..TOPICS).map(|n| (topic(&format!("t/{n}")), history())).collect();
-        let mut trial =
-            Trial { dispatcher, store_writer, store, topics, tickets: Vec::new(), now: began, number: 0 };
+        let mut trial = Trial {
+            dispatcher,
+            store_writer,
+            store,
+            topics,
+            tickets: Vec::new(),
+            now: began,
+            number: 0,
+        };
         let (steps, turns) = (1 + random.below(8), 1 + random.below(8));
         for _ in 0..400 {
             match random.below(20) {
                 0..8 => trial.change(random.below(TOPICS), true),
                 8..11 => trial.change(random.below(TOPICS), false),
                 11 => {
-                    let reached =
-                        trial.topics.iter().map(|(topic, history)| (topic.clone(), history.states.len() - 1));
+                    let reached = trial
+                        .topics
+                        .iter()
+                        .map(|(topic, history)| (topic.clone(), history.states.len() - 1));
                     let reached = reached.collect();
                     trial.tickets.push((trial.dispatcher.ticket(), reached));
                 }
@@ -232,7 +249,11 @@ fn what_is_confirmed_is_in_the_store_and_nothing_gets_older() {
         });
         let script = trial.store.0.lock();
         for (topic, history) in &trial.topics {
-            assert_eq!(script.disk.get(topic).copied(), *history.states.last().unwrap(), "seed {seed}");
+            assert_eq!(
+                script.disk.get(topic).copied(),
+                *history.states.last().unwrap(),
+                "seed {seed}"
+            );
         }
         longest = longest.max(script.longest);
     }
@@ -329,11 +350,13 @@ fn expired_values_of_a_subtree_are_taken_off_the_disk() {
     assert!(answer.recv().unwrap().is_none(), "there is nothing to wait for");
 }
 
-/// Where what is to be in a backup cannot be written, there is an answer all the same; and a store may make none.
+/// Where what is to be in a backup cannot be written, there is an answer all the same; and a store
+/// may make none.
 #[test]
 fn a_backup_that_cannot_be_made_is_answered() {
     let store = Scripted::default();
-    let (mut dispatcher, mut store_writer) = keep_in(&store, Fsync::Interval, Duration::from_secs(1_000));
+    let (mut dispatcher, mut store_writer) =
+        keep_in(&store, Fsync::Interval, Duration::from_secs(1_000));
     publish(&mut dispatcher, &topic("t"), 1).unwrap();
     let mut now = Instant::now();
     let mut ask = |failures| {
@@ -412,7 +435,8 @@ impl Store for Returning {
         for change in changes {
             match change {
                 Change::Keep { stored, expires } => {
-                    let (topic, payload) = (stored.topic().to_topic(), stored.payload().to_payload());
+                    let (topic, payload) =
+                        (stored.topic().to_topic(), stored.payload().to_payload());
                     let kept = Kept {
                         topic: topic.clone(),
                         payload,
@@ -432,17 +456,20 @@ impl Store for Returning {
     }
 }
 
-/// What is left after a restart, so long after the values were stored for 10 s, 20 s and an hour, and so many milliseconds
-/// after the restart.
+/// What is left after a restart, so long after the values were stored for 10 s, 20 s and an hour,
+/// and so many milliseconds after the restart.
 fn left_after_a_restart(wall: u64, after: u64) -> Vec<&'static str> {
     let store = Returning::default();
     let (mut dispatcher, hands) = by_clocks();
-    let mut store_writer =
-        dispatcher.keep_in(Box::new(store.clone()), Fsync::Always, Duration::ZERO).unwrap().unwrap();
+    let mut store_writer = dispatcher
+        .keep_in(Box::new(store.clone()), Fsync::Always, Duration::ZERO)
+        .unwrap()
+        .unwrap();
     for (name, seconds) in [("a", 10), ("b", 20), ("c", 3_600)] {
         publish_for(&mut dispatcher, name, seconds);
     }
-    // A second has gone by that the wall clock does not show: what the values have left is what counts.
+    // A second has gone by that the wall clock does not show: what the values have left is what
+    // counts.
     *hands.lock() = Hands { steady: 5 + 1_000, wall: START };
     while dispatcher.ticket().is_some() {
         dispatcher.record();
@@ -545,7 +572,8 @@ fn a_failure_is_noticed_when_nothing_else_happens() {
     let store = Scripted::default();
     let (mut dispatcher, mut store_writer) = keep_in(&store, Fsync::Interval, Duration::ZERO);
     publish(&mut dispatcher, &topic("t"), 5).unwrap();
-    let next = |dispatcher: &Dispatcher| dispatcher.checkpointer.as_ref().unwrap().next(&dispatcher.tree);
+    let next =
+        |dispatcher: &Dispatcher| dispatcher.checkpointer.as_ref().unwrap().next(&dispatcher.tree);
     while matches!(next(&dispatcher), Next::Step) || store_writer.handovers().is_empty() {
         dispatcher.record();
     }
@@ -562,11 +590,16 @@ fn a_failure_is_noticed_when_nothing_else_happens() {
     assert_eq!(next(&dispatcher), Next::Nothing);
 }
 
-fn publish_to_live(dispatcher: &mut Dispatcher, name: &str, ttl: Option<u32>) -> Result<(), ErrorCode> {
+fn publish_to_live(
+    dispatcher: &mut Dispatcher,
+    name: &str,
+    ttl: Option<u32>,
+) -> Result<(), ErrorCode> {
     let message = PayloadSpan { part: Part::Value(0..1), document: None };
     let published = BatchEntry::new(0, Format::Json, &message, true, ttl, None);
     let topics = [topic(name)].into_iter().collect();
-    let batch = Batch::new(b"1".to_vec(), Document::new(), topics, vec![published], Limits::default());
+    let batch =
+        Batch::new(b"1".to_vec(), Document::new(), topics, vec![published], Limits::default());
     let refused = dispatcher.publish(batch, true);
     refused.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal.code))
 }
@@ -584,7 +617,8 @@ fn when_a_value_expires_is_remembered_within_the_limit_of_the_store() {
     let each = TOPIC_COST + 3 + 1 + EXPIRY_COST + 3;
     assert_eq!(stored, bytes / each);
     assert_eq!(dispatcher.stats().stored_cost, (stored * each) as u64);
-    // What expires already may go on doing so, and what does not may not begin when there is no room for that.
+    // What expires already may go on doing so, and what does not may not begin when there is no
+    // room for that.
     assert_eq!(publish_to_live(&mut dispatcher, &name(0), Some(90)), Ok(()));
     assert_eq!(publish_to_live(&mut dispatcher, &name(0), None), Ok(()));
     for new in ["one", "two", "six"] {

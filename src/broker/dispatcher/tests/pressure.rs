@@ -36,7 +36,8 @@ fn settle(dispatcher: &mut Dispatcher) {
 #[test]
 fn consumers_with_most_of_the_queues_are_cut_off_and_a_modest_one_is_not() {
     let (mut dispatcher, share) = dispatcher();
-    let greedy = [1, 2].map(|number| subscribed(&mut dispatcher, number, "t", Overflow::Disconnect));
+    let greedy =
+        [1, 2].map(|number| subscribed(&mut dispatcher, number, "t", Overflow::Disconnect));
     let modest = subscribed(&mut dispatcher, 3, "few", Overflow::Disconnect);
     for number in 0..30_000 {
         publish(&mut dispatcher, "t", false);
@@ -81,7 +82,8 @@ fn mailboxes_make_room_before_their_connections_are_cut_off() {
     }
 }
 
-/// Each takes as much as there is for one, and then nothing more is sent to it: what it holds is not for ever.
+/// Each takes as much as there is for one, and then nothing more is sent to it: what it holds is
+/// not for ever.
 #[test]
 fn what_was_taken_before_is_there_for_those_who_come_later() {
     let (mut dispatcher, share) = dispatcher();
@@ -110,7 +112,8 @@ fn what_one_event_brings_to_mailboxes_does_not_pass_the_share() {
     let (mut dispatcher, share) = dispatcher();
     let greedy: Vec<Inbox> =
         (0..60).map(|number| subscribed(&mut dispatcher, number, "t", Overflow::Latest)).collect();
-    let topics: Topics = (0..600).map(|topic| Topic::parse(&format!("t/{topic}")).unwrap()).collect();
+    let topics: Topics =
+        (0..600).map(|topic| Topic::parse(&format!("t/{topic}")).unwrap()).collect();
     let messages = (0..600).map(|at| {
         let message = PayloadSpan { part: Part::Value(at..at + 1), document: None };
         BatchEntry::new(at as u32, Format::Pickle, &message, false, None, None)
@@ -141,7 +144,8 @@ fn a_consumer_that_keeps_up_is_not_taken_for_one_that_is_behind() {
     let limits = Limits::default();
     for _ in 0..3 {
         let payload = Payload::of_value("t", &Value::Str("x".repeat(200_000)), &limits).unwrap();
-        dispatcher.publish(Batch::of_payload(Topic::parse("t").unwrap(), payload, false, limits), true);
+        dispatcher
+            .publish(Batch::of_payload(Topic::parse("t").unwrap(), payload, false, limits), true);
         dispatcher.pressure.forget_when();
         dispatcher.step(Event::Pressure);
         settle(&mut dispatcher);

@@ -12,9 +12,15 @@ fn connect(dispatcher: &mut Dispatcher, number: u64) -> Inbox {
 }
 
 /// Subscribes, and returns why it was refused.
-fn refused(dispatcher: &mut Dispatcher, inbox: &Inbox, number: u64, filter: &str) -> Option<String> {
+fn refused(
+    dispatcher: &mut Dispatcher,
+    inbox: &Inbox,
+    number: u64,
+    filter: &str,
+) -> Option<String> {
     let (filter, dialect) = (TopicFilter::parse(filter).unwrap(), Dialect::Json);
-    let control = Control::Subscribe { filter, dialect, overflow: Overflow::Disconnect, queue: None };
+    let control =
+        Control::Subscribe { filter, dialect, overflow: Overflow::Disconnect, queue: None };
     let (client, steps) = (ClientId(number), vec![Step::Control(control)]);
     dispatcher.step(Event::Steps { client, steps, queued: Queued::nothing() });
     match inbox.next_waiting() {
@@ -46,7 +52,12 @@ fn patterns_of_all_connections_are_bounded_and_the_next_one_finds_some() {
         let inbox = connect(&mut dispatcher, number);
         let mut reason = None;
         for index in 0..300 {
-            reason = refused(&mut dispatcher, &inbox, number, &pattern(1 + number as usize * 300 + index));
+            reason = refused(
+                &mut dispatcher,
+                &inbox,
+                number,
+                &pattern(1 + number as usize * 300 + index),
+            );
             if reason.is_some() {
                 assert!(index >= 10, "connection {number} finds only {index}");
                 break;
@@ -74,12 +85,17 @@ fn subscriptions_take_of_the_memory_for_connections() {
     let (greedy, modest) = (connect(&mut dispatcher, 1), connect(&mut dispatcher, 2));
     assert_eq!(share.used(), 0);
     let filter = |index: usize| format!("{}/{index}", "x".repeat(1_000));
-    let taken =
-        (0..10_000).take_while(|n| refused(&mut dispatcher, &greedy, 1, &filter(*n)).is_none()).count();
+    let taken = (0..10_000)
+        .take_while(|n| refused(&mut dispatcher, &greedy, 1, &filter(*n)).is_none())
+        .count();
     assert!((4_000..8_000).contains(&taken), "{taken}");
     let reason = refused(&mut dispatcher, &greedy, 1, &filter(10_000)).unwrap();
     assert!(reason.contains("no memory left for more subscriptions"), "{reason}");
-    assert_eq!(refused(&mut dispatcher, &greedy, 1, &filter(0)), None, "the one that it has is no other");
+    assert_eq!(
+        refused(&mut dispatcher, &greedy, 1, &filter(0)),
+        None,
+        "the one that it has is no other"
+    );
     assert_eq!(refused(&mut dispatcher, &modest, 2, "a"), None, "somebody modest finds room");
     let used = share.used();
     let (filter, format) = (TopicFilter::parse("a").unwrap(), Format::Json);
@@ -124,7 +140,8 @@ fn many_subscriptions_of_a_connection_that_ends_are_forgotten_in_parts() {
     assert_eq!(dispatcher.slots.len(), 2, "its place is given again");
 }
 
-/// All subscribers of everything, and a set of routes for each topic that somebody subscribes to by itself.
+/// All subscribers of everything, and a set of routes for each topic that somebody subscribes to by
+/// itself.
 #[test]
 fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
     let mut dispatcher = Dispatcher::default();
@@ -142,9 +159,14 @@ fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
     let topics: Vec<String> = (0..600).map(|n| format!("t/{n}")).collect();
     for (index, topic) in topics.iter().enumerate() {
         let (filter, dialect) = (TopicFilter::parse(topic).unwrap(), dialects[index % 2]);
-        let control = Control::Subscribe { filter, dialect, overflow: Overflow::Disconnect, queue: None };
+        let control =
+            Control::Subscribe { filter, dialect, overflow: Overflow::Disconnect, queue: None };
         let steps = vec![Step::Control(control)];
-        dispatcher.step(Event::Steps { client: ClientId(index as u64), steps, queued: Queued::nothing() });
+        dispatcher.step(Event::Steps {
+            client: ClientId(index as u64),
+            steps,
+            queued: Queued::nothing(),
+        });
         assert_eq!(waiting(&everything[index]), ["reply"]);
     }
     assert_eq!(refused(&mut dispatcher, &one, 2_000, "t/599"), None);
@@ -153,8 +175,13 @@ fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
         let message = PayloadSpan { part: Part::Value(at..at + 1), document: None };
         BatchEntry::new(at as u32, Format::Pickle, &message, at % 2 == 0, None, None)
     });
-    let batch =
-        Batch::new(vec![b'1'; topics.len()], Document::new(), names, messages.collect(), Limits::default());
+    let batch = Batch::new(
+        vec![b'1'; topics.len()],
+        Document::new(),
+        names,
+        messages.collect(),
+        Limits::default(),
+    );
     dispatcher.publish(batch, true);
     let remembered = dispatcher.tree.remembered_routes();
     assert!((1..600 * 2_000).contains(&remembered), "{remembered}");
@@ -162,7 +189,8 @@ fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
     assert_eq!(waiting(&one), ["messages"]);
 }
 
-/// However many connections want as many subscriptions as they can have, there is memory for another connection.
+/// However many connections want as many subscriptions as they can have, there is memory for
+/// another connection.
 #[test]
 fn subscriptions_leave_memory_for_newcomers() {
     let memory = Memory::new(SMALLEST_MEMORY);
@@ -171,8 +199,8 @@ fn subscriptions_leave_memory_for_newcomers() {
     for number in 0..8 {
         let greedy = connect(&mut dispatcher, number);
         let filter = |index: usize| format!("{number}/{}/{index}", "x".repeat(900));
-        let taken =
-            (0..10_000).take_while(|n| refused(&mut dispatcher, &greedy, number, &filter(*n)).is_none());
+        let taken = (0..10_000)
+            .take_while(|n| refused(&mut dispatcher, &greedy, number, &filter(*n)).is_none());
         taken.for_each(drop);
     }
     let left = share.limit() - share.used();
@@ -203,7 +231,8 @@ fn a_connection_that_cancels_its_subscriptions_keeps_no_room_for_them() {
     assert_eq!(client.mailboxes.capacity(), 0);
 }
 
-/// A subtree can be named with and without `/#`: forgotten is what was counted, however it is spelled.
+/// A subtree can be named with and without `/#`: forgotten is what was counted, however it is
+/// spelled.
 #[test]
 fn a_subscription_that_is_spelled_in_another_way_is_the_same() {
     let mut dispatcher = Dispatcher::default();

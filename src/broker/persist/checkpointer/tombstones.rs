@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::protocol::{MAX_UNSAVED_CLEARS, Topic, UNSAVED_CLEAR};
 
-/// The topics. Each counts until the disk has forgotten it, so that what a disk that hangs costs is bounded.
+/// The topics. Each counts until the disk has forgotten it, so that what a disk that hangs costs is
+/// bounded.
 #[derive(Debug)]
 pub(super) struct Tombstones {
     waiting: BTreeSet<Topic>,
@@ -42,7 +43,8 @@ impl Tombstones {
         }
     }
 
-    /// One that waits. It counts until it is [settled](Self::settle) or [taken back](Self::take_back).
+    /// One that waits. It counts until it is [settled](Self::settle) or [taken
+    /// back](Self::take_back).
     pub(super) fn hand_over(&mut self) -> Option<Topic> {
         self.waiting.pop_first()
     }
@@ -53,7 +55,8 @@ impl Tombstones {
         self.bytes -= topics.iter().map(cost).sum::<usize>();
     }
 
-    /// Notes that topics that were handed over may still be on the disk, and have to be handed over again.
+    /// Notes that topics that were handed over may still be on the disk, and have to be handed over
+    /// again.
     pub(super) fn take_back(&mut self, topics: Vec<Topic>) {
         self.settle(&topics);
         topics.into_iter().for_each(|topic| self.add(topic));

@@ -41,8 +41,13 @@ fn take(pieces: &Receiver<Piece>, shown: &mut Shown) {
     }
 }
 
-/// Goes on with all snapshots until they have ended. Returns what each has shown, and the steps that it took.
-fn finish(snapshots: &mut Snapshots, tree: &mut Tree, all: &[Receiver<Piece>]) -> (Vec<Shown>, usize) {
+/// Goes on with all snapshots until they have ended. Returns what each has shown, and the steps
+/// that it took.
+fn finish(
+    snapshots: &mut Snapshots,
+    tree: &mut Tree,
+    all: &[Receiver<Piece>],
+) -> (Vec<Shown>, usize) {
     let mut shown = vec![Shown::new(); all.len()];
     let mut steps = 0;
     while !snapshots.is_empty() {
@@ -58,8 +63,16 @@ fn finish(snapshots: &mut Snapshots, tree: &mut Tree, all: &[Receiver<Piece>]) -
         assert!(pieces.recv().is_err(), "there are no more pieces");
     }
     snapshots.step(tree);
-    assert_eq!((snapshots.piece_bytes, snapshots.account.held()), (0, 0), "everything is given back");
-    assert!(snapshots.lines.is_empty() && snapshots.line_of.is_empty() && snapshots.positions.is_empty());
+    assert_eq!(
+        (snapshots.piece_bytes, snapshots.account.held()),
+        (0, 0),
+        "everything is given back"
+    );
+    assert!(
+        snapshots.lines.is_empty()
+            && snapshots.line_of.is_empty()
+            && snapshots.positions.is_empty()
+    );
     (shown, steps)
 }
 
@@ -74,7 +87,8 @@ fn a_snapshot_shows_one_moment() {
             publish(&mut tree, &mut snapshots, &format!("a/{n}"), &n.to_string());
             publish(&mut tree, &mut snapshots, &format!("b/{n}"), "0");
         }
-        let expected: Vec<_> = (0..count).map(|n| (format!("a/{n}"), n.to_string().into_bytes())).collect();
+        let expected: Vec<_> =
+            (0..count).map(|n| (format!("a/{n}"), n.to_string().into_bytes())).collect();
         let pieces = snapshots.begin(&mut tree, 0, filter.clone()).unwrap();
         let second = snapshots.begin(&mut tree, 1, filter.clone()).unwrap();
         for _ in 0..steps {
@@ -112,7 +126,8 @@ fn a_connection_has_so_many_snapshots_and_no_more() {
     let (mut tree, mut snapshots) = (Tree::default(), Snapshots::default());
     publish(&mut tree, &mut snapshots, "a", "1");
     let filter = TopicFilter::parse("#").unwrap();
-    let mut begin = |snapshots: &mut Snapshots, slot| snapshots.begin(&mut tree, slot, filter.clone());
+    let mut begin =
+        |snapshots: &mut Snapshots, slot| snapshots.begin(&mut tree, slot, filter.clone());
     let first: Vec<_> = (0..MAX_SNAPSHOTS).map(|_| begin(&mut snapshots, 0).unwrap()).collect();
     assert_eq!(begin(&mut snapshots, 0).unwrap_err(), TooMany::OfThisConnection);
     let second = begin(&mut snapshots, 1).unwrap();
@@ -123,8 +138,8 @@ fn a_connection_has_so_many_snapshots_and_no_more() {
     assert!(steps <= MAX_SNAPSHOTS + 2, "{steps} steps");
 }
 
-/// Where all together have as many as there may be, whoever has most is in the way, and where nobody has more than the
-/// others, there is no more.
+/// Where all together have as many as there may be, whoever has most is in the way, and where
+/// nobody has more than the others, there is no more.
 #[test]
 fn all_connections_have_so_many_snapshots_and_no_more() {
     let (mut tree, mut snapshots) = (Tree::default(), Snapshots::default());
@@ -137,7 +152,10 @@ fn all_connections_have_so_many_snapshots_and_no_more() {
         pieces.push(snapshots.begin(&mut tree, slot, filter.clone()).unwrap());
     }
     let newcomer = 10_000;
-    assert_eq!(snapshots.begin(&mut tree, newcomer, filter.clone()).unwrap_err(), TooMany::While(0));
+    assert_eq!(
+        snapshots.begin(&mut tree, newcomer, filter.clone()).unwrap_err(),
+        TooMany::While(0)
+    );
     assert_eq!(snapshots.begin(&mut tree, 0, filter.clone()).unwrap_err(), TooMany::OfAll);
     snapshots.end(&mut tree, 0);
     for slot in newcomer..newcomer + 3 {
@@ -146,7 +164,8 @@ fn all_connections_have_so_many_snapshots_and_no_more() {
     assert_eq!(snapshots.begin(&mut tree, newcomer + 3, filter).unwrap_err(), TooMany::OfAll);
 }
 
-/// What is overwritten is kept once, whatever the number of snapshots, and nothing happens for who does not read.
+/// What is overwritten is kept once, whatever the number of snapshots, and nothing happens for who
+/// does not read.
 #[test]
 fn values_are_kept_once_for_all_who_do_not_read() {
     let (mut tree, mut snapshots) = (Tree::default(), Snapshots::default());
@@ -168,7 +187,10 @@ fn values_are_kept_once_for_all_who_do_not_read() {
     while snapshots.can_go_on() {
         shown += snapshots.step(&mut tree);
     }
-    assert!(shown > 0 && shown <= 4 * MAX_PIECES * STEP, "nobody has more than two pieces: {shown}");
+    assert!(
+        shown > 0 && shown <= 4 * MAX_PIECES * STEP,
+        "nobody has more than two pieces: {shown}"
+    );
     for _ in 0..3 {
         write(&mut tree, &mut snapshots);
     }
@@ -250,7 +272,8 @@ fn readers_that_stall_hold_nobody_up_whose_values_are_short() {
     let begin = |snapshots: &mut Snapshots, tree: &mut Tree, slot, filter| {
         snapshots.begin(tree, slot, TopicFilter::parse(filter).unwrap()).unwrap()
     };
-    let stalled: Vec<_> = (0..200).map(|slot| begin(&mut snapshots, &mut tree, slot, "long")).collect();
+    let stalled: Vec<_> =
+        (0..200).map(|slot| begin(&mut snapshots, &mut tree, slot, "long")).collect();
     while snapshots.can_go_on() {
         snapshots.step(&mut tree);
     }
@@ -292,7 +315,8 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Snapshots that begin, go on and end at any time show what was stored when they began, in the order of publication.
+    /// Snapshots that begin, go on and end at any time show what was stored when they began, in the
+    /// order of publication.
     #[test]
     fn snapshots_show_what_a_copy_of_the_moment_would(actions in actions(), share in 2_000..200_000_usize) {
         let filters = ["#", "a", "b/3"].map(|filter| TopicFilter::parse(filter).unwrap());

@@ -1,8 +1,9 @@
 //! The nodes by the names of their topics.
 //!
-//! A table with open addresses: a part of each name's hash stands beside the node's number, and a name that finds its place
-//! taken takes the next. So a search costs one line of the cache and then looks at the node of the name and at no other; the
-//! table grows without looking at any; and what a search will need can be fetched before it is made, without a branch.
+//! A table with open addresses: a part of each name's hash stands beside the node's number, and a
+//! name that finds its place taken takes the next. So a search costs one line of the cache and then
+//! looks at the node of the name and at no other; the table grows without looking at any; and what
+//! a search will need can be fetched before it is made, without a branch.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -26,8 +27,8 @@ const FIRST_SLOTS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Names {
     hasher: RandomState,
-    /// A power of two of them, at most three quarters taken. What is taken stands in the order of the hashes, apart from who
-    /// had to make way at the end.
+    /// A power of two of them, at most three quarters taken. What is taken stands in the order of
+    /// the hashes, apart from who had to make way at the end.
     slots: Vec<Slot>,
     len: usize,
 }
@@ -46,8 +47,8 @@ impl Names {
         NameHash(state.finish() as u32)
     }
 
-    /// How long the names of a topic's ancestors are, the topmost first, and their hashes. Each byte is hashed once, however many
-    /// ancestors there are.
+    /// How long the names of a topic's ancestors are, the topmost first, and their hashes. Each
+    /// byte is hashed once, however many ancestors there are.
     pub(super) fn above(&self, name: &str) -> impl Iterator<Item = (usize, NameHash)> {
         let mut state = self.hasher.build_hasher();
         let mut hashed = 0;
@@ -116,7 +117,8 @@ impl Names {
             gap = self.next(gap);
         }
         self.len -= 1;
-        // Whoever is behind and had to make way comes back, so that a search may end at a place that is free.
+        // Whoever is behind and had to make way comes back, so that a search may end at a place
+        // that is free.
         let mut at = gap;
         loop {
             self.slots[gap] = FREE;
@@ -126,7 +128,8 @@ impl Names {
                 if slot.node == NOBODY {
                     return;
                 }
-                let (from_home, from_gap) = (self.distance(self.home(slot.hash), at), self.distance(gap, at));
+                let (from_home, from_gap) =
+                    (self.distance(self.home(slot.hash), at), self.distance(gap, at));
                 if from_home >= from_gap {
                     self.slots[gap] = slot;
                     gap = at;
@@ -165,7 +168,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whoever is found by the hash of a name must be found by one that was made on the way to a longer name.
+        /// Whoever is found by the hash of a name must be found by one that was made on the way to
+        /// a longer name.
         #[test]
         fn an_ancestor_has_the_hash_of_its_name(name in "/?[a-zü]{0,20}(/[a-zü]{1,20}){0,12}") {
             let names = Names::default();
@@ -174,7 +178,8 @@ mod tests {
             prop_assert_eq!(names.above(&name).collect::<Vec<_>>(), expected);
         }
 
-        /// Whatever comes and goes, and however many want the same place, also at the end of the table.
+        /// Whatever comes and goes, and however many want the same place, also at the end of the
+        /// table.
         #[test]
         fn a_table_of_names_is_a_map(
             steps in prop::collection::vec((prop_oneof![0..4_u32, (u32::MAX - 3)..=u32::MAX, any::<u32>()], 0..40_u32), 0..400),

@@ -1,4 +1,5 @@
-//! The places of topics in the tree: found by their numbers, and never moved, however many there are.
+//! The places of topics in the tree: found by their numbers, and never moved, however many there
+//! are.
 
 use std::ops::{Index, IndexMut};
 
@@ -6,11 +7,12 @@ use super::NOBODY;
 use crate::broker::retained::stored::Stored;
 use crate::broker::routing::RouteSet;
 
-/// Nodes that are made room for at a time. A list of all of them would be copied whenever it grows, and nothing could be
-/// published meanwhile.
+/// Nodes that are made room for at a time. A list of all of them would be copied whenever it grows,
+/// and nothing could be published meanwhile.
 const TOGETHER: usize = 1_024;
 
-/// A topic, or the place of a reader; as large as a line of the cache, so that looking at one costs one.
+/// A topic, or the place of a reader; as large as a line of the cache, so that looking at one costs
+/// one.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Node {
@@ -115,7 +117,10 @@ mod tests {
         for number in 0..count {
             assert_eq!(nodes.add(Node::new(None, number)), number);
         }
-        assert_eq!((nodes[TOGETHER as u32].parent, nodes[count - 1].parent), (TOGETHER as u32, count - 1));
+        assert_eq!(
+            (nodes[TOGETHER as u32].parent, nodes[count - 1].parent),
+            (TOGETHER as u32, count - 1)
+        );
         assert_eq!((nodes.remove(5).parent, nodes.len()), (5, count as usize - 1));
         assert_eq!(nodes.add(Node::new(None, 7)), 5);
         assert_eq!(nodes.iter_mut().count(), count as usize);

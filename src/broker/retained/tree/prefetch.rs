@@ -1,9 +1,11 @@
 //! Fetching what some publications will need, all of it side by side.
 //!
-//! Among a million topics almost everything that a publication looks at has to come from memory, one thing after the other:
-//! the place of the name, the node, the value, its neighbours in the order of publication. For one topic each of these waits
-//! for the one before; for several topics they do not wait for each other. So before some messages are stored, the first
-//! thing of each is looked at, then the second of each, and so on, and the processor waits for all of a kind at once.
+//! Among a million topics almost everything that a publication looks at has to come from memory,
+//! one thing after the other: the place of the name, the node, the value, its neighbours in the
+//! order of publication. For one topic each of these waits for the one before; for several topics
+//! they do not wait for each other. So before some messages are stored, the first thing of each is
+//! looked at, then the second of each, and so on, and the processor waits for all of a kind at
+//! once.
 
 use std::hint::black_box;
 
@@ -15,7 +17,8 @@ use super::names::NameHash;
 use crate::broker::retained::stored::Stored;
 use crate::protocol::TopicName;
 
-/// Topics that are approached together. A processor waits for about so many lines of memory at a time.
+/// Topics that are approached together. A processor waits for about so many lines of memory at a
+/// time.
 pub(in crate::broker) const AHEAD: usize = 16;
 
 /// Some topics that will be looked for next.
@@ -57,7 +60,8 @@ impl Tree {
         approach
     }
 
-    /// Looks at some nodes, at their values, and at who stands beside them in the order of publication.
+    /// Looks at some nodes, at their values, and at who stands beside them in the order of
+    /// publication.
     fn glance(&self, places: &[u32]) {
         let nodes = || places.iter().filter_map(|place| self.nodes.get(*place));
         black_box(nodes().fold(0, |seen, node| seen ^ node.messages));

@@ -7,8 +7,8 @@ use super::Tree;
 use crate::protocol::{Topic, TopicFilter};
 
 impl Tree {
-    /// The stored values of a subtree, in the order in which they were published; `None` if finding them means looking at
-    /// more than `most` topics, or if they have more than `most_bytes`.
+    /// The stored values of a subtree, in the order in which they were published; `None` if finding
+    /// them means looking at more than `most` topics, or if they have more than `most_bytes`.
     pub(in crate::broker) fn snapshot(
         &self,
         filter: &TopicFilter,
@@ -27,15 +27,25 @@ impl Tree {
         (bytes <= most_bytes).then_some(values)
     }
 
-    /// The topics of a subtree that hold a value, sorted; `None` as for [`snapshot`](Self::snapshot).
-    pub(in crate::broker) fn topics(&self, filter: &TopicFilter, most: usize) -> Option<Vec<Topic>> {
+    /// The topics of a subtree that hold a value, sorted; `None` as for
+    /// [`snapshot`](Self::snapshot).
+    pub(in crate::broker) fn topics(
+        &self,
+        filter: &TopicFilter,
+        most: usize,
+    ) -> Option<Vec<Topic>> {
         let mut topics = Vec::new();
         self.walk(filter, most, |stored| topics.push(stored.topic().to_topic()))?;
         topics.sort_unstable();
         Some(topics)
     }
 
-    fn walk(&self, filter: &TopicFilter, most: usize, mut visit: impl FnMut(&Stored)) -> Option<()> {
+    fn walk(
+        &self,
+        filter: &TopicFilter,
+        most: usize,
+        mut visit: impl FnMut(&Stored),
+    ) -> Option<()> {
         // The tops of the subtrees that the filter names: one, unless there is a wildcard.
         let mut tops = vec![ROOT.0];
         for segment in filter.segments() {

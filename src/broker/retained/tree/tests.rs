@@ -17,7 +17,11 @@ const ALL: usize = 1_000;
 
 fn names(tree: &Tree, filter: &str) -> Vec<String> {
     let filter = TopicFilter::parse(filter).unwrap();
-    tree.snapshot(&filter, ALL, usize::MAX).unwrap().iter().map(|stored| stored.topic().to_string()).collect()
+    tree.snapshot(&filter, ALL, usize::MAX)
+        .unwrap()
+        .iter()
+        .map(|stored| stored.topic().to_string())
+        .collect()
 }
 
 #[test]
@@ -34,7 +38,8 @@ fn a_snapshot_is_a_subtree_in_the_order_of_publication() {
     assert_eq!(names(&tree, "/b/+/+"), ["/b/c/d"]);
     assert_eq!(names(&tree, "/nothing"), [""; 0]);
     let all = TopicFilter::parse("#").unwrap();
-    let listed: Vec<String> = tree.topics(&all, ALL).unwrap().iter().map(Topic::to_string).collect();
+    let listed: Vec<String> =
+        tree.topics(&all, ALL).unwrap().iter().map(Topic::to_string).collect();
     assert_eq!(listed, ["/a", "/b", "/b/c", "/b/c/d", "/bc", "b"]);
 }
 
@@ -100,7 +105,8 @@ fn a_value_that_is_being_sent_is_not_overwritten() {
 #[test]
 fn who_is_approached_is_found_as_ever() {
     let mut tree = Tree::default();
-    let topics: Vec<Topic> = (0..40).map(|n| Topic::parse(&format!("a/{}", n * 7 % 30)).unwrap()).collect();
+    let topics: Vec<Topic> =
+        (0..40).map(|n| Topic::parse(&format!("a/{}", n * 7 % 30)).unwrap()).collect();
     for topic in topics.iter().step_by(3) {
         publish(&mut tree, topic.as_str(), "1");
     }

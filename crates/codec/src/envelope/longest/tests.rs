@@ -138,7 +138,8 @@ const XML: &[&str] = &[
     "<a type='str' encoding='base64'>AQEBAQEBAQEBAQEB</a>",
 ];
 
-/// Row A2: a pickle of 1.3 KB that refers to its parts, in levels of 22, around a text of 1,000 control characters.
+/// Row A2: a pickle of 1.3 KB that refers to its parts, in levels of 22, around a text of 1,000
+/// control characters.
 fn references(levels: u8) -> Vec<u8> {
     let text = [&b"X\xe8\x03\0\0"[..], &[1; 1_000], b"q\0"].concat();
     let level = |number: u8| [b"](", &[b'h', number].repeat(22)[..], b"eq", &[number + 1]].concat();
@@ -158,7 +159,8 @@ fn the_size_of_a_pickle_that_repeats_itself_is_known_unwritten() {
     let pickle = references(4);
     assert!(pickle.len() < 1_300, "{}", pickle.len());
     let (document, root) = read(&pickle);
-    // 6,000 bytes and two quotes for each text, two brackets for each list, a comma for each but the first of its list.
+    // 6,000 bytes and two quotes for each text, two brackets for each list, a comma for each but
+    // the first of its list.
     let (texts, lists) = (22_u64.pow(4), 1 + 22 + 22_u64.pow(2) + 22_u64.pow(3));
     let expected = texts * 6_002 + 2 * lists + 21 * lists;
     assert_eq!(encoded_size(document.view(&pickle, root), Dialect::Json), expected);
@@ -171,9 +173,16 @@ fn a_pickle_that_repeats_itself_is_refused_with_its_size() {
     let (mut document, root) = read(&pickle);
     let message = PayloadSpan { part: Part::Body(0..pickle.len()), document: Some(root) };
     let limits = Limits::default();
-    let refusal =
-        hold_to_max_encoded(&pickle, Format::Pickle, pickle.len(), "t", &message, &mut document, &limits)
-            .unwrap_err();
+    let refusal = hold_to_max_encoded(
+        &pickle,
+        Format::Pickle,
+        pickle.len(),
+        "t",
+        &message,
+        &mut document,
+        &limits,
+    )
+    .unwrap_err();
     assert_eq!(refusal.code, ErrorCode::TooLarge);
     assert!(refusal.reason.starts_with("as JSON the message would be a frame of 639"), "{refusal}");
 }
@@ -200,7 +209,10 @@ fn the_limit_is_that_of_the_longest_frame() {
     let tagged = format!("[{{\"$tuple\":[{}1]}}]", "1,".repeat(2_000));
     let pickled = [b"X", &5_000_u32.to_le_bytes()[..], text.as_bytes()].concat();
     let rows: [(Format, &[u8]); 5] = [
-        (Format::Json, b"[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"),
+        (
+            Format::Json,
+            b"[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]",
+        ),
         (Format::Json, tagged.as_bytes()),
         (Format::Xml, xml.as_bytes()),
         (Format::Pickle, &pickled),

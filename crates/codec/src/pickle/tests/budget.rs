@@ -54,5 +54,9 @@ fn a_short_pickle_decodes_to_little() {
     let mut document = Document::new();
     let refusal = decode(&pickle, 0..pickle.len(), &mut document, &limits).unwrap_err();
     assert_eq!(refusal.code, ErrorCode::TooLarge);
-    assert!(document.len() <= limits.decoded_budget(362) / NODE_SIZE + 1, "{} nodes", document.len());
+    assert!(
+        document.len() <= limits.decoded_budget(362) / NODE_SIZE + 1,
+        "{} nodes",
+        document.len()
+    );
 }

@@ -16,7 +16,8 @@ impl Reading<'_, '_> {
         let opened = tag::parse(self.source, inner, &mut attributes)
             .map_err(|fault| match self.stack.is_empty() && self.root == Root::Body {
                 true => fault,
-                // Only the body has fields; twice the same attribute elsewhere is a fault of the XML.
+                // Only the body has fields; twice the same attribute elsewhere is a fault of the
+                // XML.
                 false => Fault { code: ErrorCode::MalformedXml, ..fault },
             })
             .and_then(|name| self.open(name, &mut attributes, begins));
@@ -25,14 +26,22 @@ impl Reading<'_, '_> {
     }
 
     /// Opens an element in the place that its parent has for it.
-    fn open(&mut self, name: Span, attributes: &mut [Attribute], begins: usize) -> Result<(), Fault> {
+    fn open(
+        &mut self,
+        name: Span,
+        attributes: &mut [Attribute],
+        begins: usize,
+    ) -> Result<(), Fault> {
         let source = self.source;
         let prefixes = self.scope.depth();
         let Some(parent) = self.stack.last_mut() else {
             if self.is_root_complete {
                 return Err(Fault::malformed(
                     begins,
-                    format!("a second root element, <{}>; a body is one element", shown(name.of(source))),
+                    format!(
+                        "a second root element, <{}>; a body is one element",
+                        shown(name.of(source))
+                    ),
                 ));
             }
             if self.root == Root::Body {
@@ -78,7 +87,8 @@ impl Reading<'_, '_> {
             }
             Kind::Sequence => {}
             Kind::Dict => {
-                self.key(name, attributes).map_err(|fault| fault.within(begins, name.of(source)))?;
+                self.key(name, attributes)
+                    .map_err(|fault| fault.within(begins, name.of(source)))?;
             }
             Kind::Map if name.of(source) == b"entry" => {
                 self.refuse_others(attributes).map_err(|fault| fault.within(begins, b"entry"))?;
@@ -91,7 +101,8 @@ impl Reading<'_, '_> {
             Kind::Entry if parent.items == 2 && name.of(source) == b"value" => {}
             Kind::Scalar(_) | Kind::Map | Kind::Entry => return Err(self.misplaced(parent, open)),
         }
-        self.value(open, attributes, is_document).map_err(|fault| fault.within(begins, name.of(source)))
+        self.value(open, attributes, is_document)
+            .map_err(|fault| fault.within(begins, name.of(source)))
     }
 
     fn unread(&self, name: Span, begins: usize, depth: usize) -> Open {
@@ -110,7 +121,9 @@ impl Reading<'_, '_> {
     #[cold]
     fn misplaced(&self, parent: Open, child: Open) -> Fault {
         let takes = match parent.kind {
-            Kind::Map => "a type=\"map\" takes elements <entry>, each of a <key> and a <value>".to_owned(),
+            Kind::Map => {
+                "a type=\"map\" takes elements <entry>, each of a <key> and a <value>".to_owned()
+            }
             Kind::Entry => "an <entry> of a map takes a <key> and then a <value>".to_owned(),
             Kind::Scalar(scalar) => format!("a type=\"{}\" takes text only", scalar.word()),
             _ => "text is expected".to_owned(),
@@ -124,7 +137,12 @@ impl Reading<'_, '_> {
     }
 
     /// Opens the body and reads its attributes.
-    fn envelope(&mut self, name: Span, attributes: &[Attribute], begins: usize) -> Result<(), Fault> {
+    fn envelope(
+        &mut self,
+        name: Span,
+        attributes: &[Attribute],
+        begins: usize,
+    ) -> Result<(), Fault> {
         let mut open = self.unread(name, begins, 0);
         open.kind = Kind::Envelope;
         open.items = attributes.len() as u32;
@@ -178,7 +196,9 @@ impl Reading<'_, '_> {
         let (kind, node) = match type_ {
             None => (Kind::Plain { document: is_document }, Node::None),
             Some(Type::Document) => (Kind::Plain { document: true }, Node::None),
-            Some(Type::Scalar(scalar)) => (Kind::Scalar(self.take_encoding(scalar, attributes)?), Node::None),
+            Some(Type::Scalar(scalar)) => {
+                (Kind::Scalar(self.take_encoding(scalar, attributes)?), Node::None)
+            }
             Some(Type::List) => (Kind::Sequence, Node::List(Size::default())),
             Some(Type::Tuple) => (Kind::Sequence, Node::Tuple(Size::default())),
             Some(Type::Set) => (Kind::Sequence, Node::Set(Size::default())),
@@ -219,7 +239,8 @@ impl Reading<'_, '_> {
     /// The type that the element has; its attribute is used up.
     fn take_type(&mut self, attributes: &mut [Attribute]) -> Result<Option<Type>, Fault> {
         let source = self.source;
-        let Some(attribute) = attributes.iter_mut().find(|attribute| attribute.name.of(source) == b"type")
+        let Some(attribute) =
+            attributes.iter_mut().find(|attribute| attribute.name.of(source) == b"type")
         else {
             return Ok(None);
         };
@@ -235,12 +256,17 @@ impl Reading<'_, '_> {
     }
 
     /// The scalar type with what `encoding` says of it.
-    fn take_encoding(&mut self, scalar: Scalar, attributes: &mut [Attribute]) -> Result<Scalar, Fault> {
+    fn take_encoding(
+        &mut self,
+        scalar: Scalar,
+        attributes: &mut [Attribute],
+    ) -> Result<Scalar, Fault> {
         let source = self.source;
         if !matches!(scalar, Scalar::Str | Scalar::Bytes) {
             return Ok(scalar);
         }
-        let Some(encoding) = attributes.iter_mut().find(|attribute| attribute.name.of(source) == b"encoding")
+        let Some(encoding) =
+            attributes.iter_mut().find(|attribute| attribute.name.of(source) == b"encoding")
         else {
             return Ok(scalar);
         };
@@ -250,9 +276,10 @@ impl Reading<'_, '_> {
         match (self.joined.as_slice(), scalar) {
             (b"base64", Scalar::Str) => Ok(Scalar::EncodedStr),
             (b"base64", _) => Ok(scalar),
-            (other, _) => {
-                Err(typed::invalid(format!("encoding=\"{}\"; the only encoding is base64", shown(other))))
-            }
+            (other, _) => Err(typed::invalid(format!(
+                "encoding=\"{}\"; the only encoding is base64",
+                shown(other)
+            ))),
         }
     }
 
@@ -262,7 +289,8 @@ impl Reading<'_, '_> {
             let name = attribute.name.of(self.source);
             if name != b"xmlns" && !name.starts_with(b"xmlns:") && !name.starts_with(b"xml:") {
                 return Err(typed::invalid(format!(
-                    "attribute {:?} has no place in a typed value; if these types are not meant for the broker, put \
+                    "attribute {:?} has no place in a typed value; if these types are not meant \
+                     for the broker, put \
                      type=\"document\" on <message>",
                     shown(name)
                 )));
@@ -283,7 +311,10 @@ impl Reading<'_, '_> {
         Err(Fault::new(
             ErrorCode::TooDeep,
             open.begins,
-            format!("<{}>: the message nests deeper than {MAX_DEPTH}", shown(open.name.of(self.source))),
+            format!(
+                "<{}>: the message nests deeper than {MAX_DEPTH}",
+                shown(open.name.of(self.source))
+            ),
         ))
     }
 

@@ -12,7 +12,8 @@ impl Reading<'_, '_> {
         let Some(open) = self.stack.pop() else {
             return Err(Fault::malformed(end, "an end tag without its start tag"));
         };
-        self.complete(open).map_err(|fault| fault.within(open.begins, open.name.of(self.source)))?;
+        self.complete(open)
+            .map_err(|fault| fault.within(open.begins, open.name.of(self.source)))?;
         self.pieces.truncate(open.pieces);
         self.scope.leave(open.prefixes);
         match self.stack.last() {
@@ -31,7 +32,10 @@ impl Reading<'_, '_> {
     /// Writes the node of an element now that all of its content is there.
     fn complete(&mut self, open: Open) -> Result<(), Fault> {
         let Reading { source, document, budget, .. } = self;
-        let size = Size { items: open.items, nodes: (document.len() - open.node).saturating_sub(1) as u32 };
+        let size = Size {
+            items: open.items,
+            nodes: (document.len() - open.node).saturating_sub(1) as u32,
+        };
         match open.kind {
             Kind::Envelope => document.nodes_mut()[open.node] = Node::Dict(size),
             Kind::Plain { .. } => return self.complete_plain(open),
@@ -46,17 +50,22 @@ impl Reading<'_, '_> {
             },
             Kind::Dict | Kind::Map => keys::settle(document, source, open.node, budget)?,
             Kind::Entry if open.items == 2 => {}
-            Kind::Entry => return Err(typed::invalid("an entry of a map takes a <key> and a <value>")),
+            Kind::Entry => {
+                return Err(typed::invalid("an entry of a map takes a <key> and a <value>"));
+            }
         }
         Ok(())
     }
 
     fn complete_plain(&mut self, open: Open) -> Result<(), Fault> {
         let source = self.source;
-        let content = Content::join(&self.pieces[open.pieces..], source, &mut self.joined).strip(source);
+        let content =
+            Content::join(&self.pieces[open.pieces..], source, &mut self.joined).strip(source);
         let text = match content {
             Content::Source(span) if span.len() > 0 => Some(span.text()),
-            Content::Joined(joined) if !joined.is_empty() => Some(typed::own(self.document, joined)?),
+            Content::Joined(joined) if !joined.is_empty() => {
+                Some(typed::own(self.document, joined)?)
+            }
             _ => None,
         };
         if open.items == 0 {

@@ -5,14 +5,21 @@ use crate::protocol::{Limits, MAX_DEPTH};
 use crate::{Document, pickle};
 
 const BODIES: &[&str] = &[
-    "<frame command=\"publish\" topic=\"bench/flow\"><message type=\"dict\"><order type=\"int\">900017</order>\
-     <name type=\"str\">Zoë Brandt &amp; Söhne&#233;</name><items type=\"list\"><item type=\"dict\"><sku type=\"str\">X1\n2</sku>\
-     <price type=\"float\">-19.99</price><gift type=\"bool\">false</gift></item><item type=\"null\"></item></items>\
+    "<frame command=\"publish\" topic=\"bench/flow\"><message type=\"dict\"><order \
+     type=\"int\">900017</order>\
+     <name type=\"str\">Zoë Brandt &amp; Söhne&#233;</name><items type=\"list\"><item \
+     type=\"dict\"><sku type=\"str\">X1\n2</sku>\
+     <price type=\"float\">-19.99</price><gift type=\"bool\">false</gift></item><item \
+     type=\"null\"></item></items>\
      <none type=\"null\"/><empty type=\"str\"/></message></frame>",
-    "<f command=\"publish\" topic=\"t\">\n <retain type=\"bool\">true</retain>\n <message type=\"tuple\">\n\
-     <item type=\"set\"><item type=\"int\">1</item><item type=\"int\">01</item><i type=\"int\">-2</i></item>\
-     <item type=\"bytes\">AP8=</item><item type=\"frozenset\"/><x type=\"float\">1e300</x><x type=\"float\">5</x></message> </f>\n",
-    "<f topic=\"a\"><message type=\"dict\"><a type=\"int\">1</a><a type=\"int\">2</a><item type=\"str\">]] \t</item></message></f>",
+    "<f command=\"publish\" topic=\"t\">\n <retain type=\"bool\">true</retain>\n <message \
+     type=\"tuple\">\n\
+     <item type=\"set\"><item type=\"int\">1</item><item type=\"int\">01</item><i \
+     type=\"int\">-2</i></item>\
+     <item type=\"bytes\">AP8=</item><item type=\"frozenset\"/><x type=\"float\">1e300</x><x \
+     type=\"float\">5</x></message> </f>\n",
+    "<f topic=\"a\"><message type=\"dict\"><a type=\"int\">1</a><a type=\"int\">2</a><item \
+     type=\"str\">]] \t</item></message></f>",
     "<f topic=\"a\"><message type=\"str\">text of many words, long enough</message></f>",
 ];
 
@@ -42,7 +49,8 @@ fn check(xml: &[u8], limits: &Limits, root: read::Root) -> bool {
 fn both_ways_lead_to_the_same_document() {
     let mut state: u64 = 0xd1ff;
     let mut below = |bound: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % bound.max(1)
     };
     const PIECES: &[u8] = b"<>/&;\"'= \n\r\t]:-.e01axi\x00\x7f\xc3\xef\xbf";
@@ -102,7 +110,10 @@ fn the_usual_goes_straight() {
     assert!(check(b"<message type=\"int\">12</message>", &Limits::default(), read::Root::Value));
     for depth in [MAX_DEPTH, MAX_DEPTH + 1] {
         let xml = ["<a type=\"list\">".repeat(depth), "</a>".repeat(depth)].concat();
-        assert_eq!(check(xml.as_bytes(), &Limits::default(), read::Root::Value), depth == MAX_DEPTH);
+        assert_eq!(
+            check(xml.as_bytes(), &Limits::default(), read::Root::Value),
+            depth == MAX_DEPTH
+        );
     }
     for other in [
         "",

@@ -37,7 +37,10 @@ fn a_hostile_body_is_refused_with_its_code() {
         ("<f/><!DOCTYPE f>", ForbiddenXml),
         ("<f><!DOCTYPE f></f>", ForbiddenXml),
         ("<!DOCTYPE", ForbiddenXml),
-        ("<!DOCTYPE l [<!ENTITY a 'lol'><!ENTITY b '&a;&a;'><!ENTITY c '&b;&b;'>]><f>&c;</f>", ForbiddenXml),
+        (
+            "<!DOCTYPE l [<!ENTITY a 'lol'><!ENTITY b '&a;&a;'><!ENTITY c '&b;&b;'>]><f>&c;</f>",
+            ForbiddenXml,
+        ),
         ("<!DOCTYPE f [<!ENTITY % p SYSTEM 'http://x/'> %p;]><f/>", ForbiddenXml),
         ("<f><m>&a;</m></f>", ForbiddenXml),
         ("<f><m>&nbsp;</m></f>", ForbiddenXml),
@@ -238,7 +241,10 @@ fn the_reason_says_what_and_where() {
             "<f>\n<!DOCTYPE x></f>",
             "byte 4 of the body: a document type (<!DOCTYPE) is not accepted; leave it out",
         ),
-        ("<f><a></f>", "byte 6 of the body: ill-formed document: expected `</a>`, but `</f>` was found"),
+        (
+            "<f><a></f>",
+            "byte 6 of the body: ill-formed document: expected `</a>`, but `</f>` was found",
+        ),
     ] {
         let refusal = body(xml.as_bytes()).unwrap_err();
         assert!(refusal.reason.contains(reason), "{}", refusal.reason);
@@ -267,11 +273,13 @@ fn depth_is_bounded_typed_or_not() {
     // The list of the repeated children counts, and so does that of the outermost ones.
     assert_eq!(refused(nested(127, "<a>", "<b/><b/>", "</a>").as_bytes()), Some(TooDeep));
     assert_eq!(refused(nested(126, "<a>", "<b/><b/>", "</a>").as_bytes()), None);
-    let twins =
-        |count| format!("<f><message>{}<b/>{}<a/></message></f>", "<a>".repeat(count), "</a>".repeat(count));
+    let twins = |count| {
+        format!("<f><message>{}<b/>{}<a/></message></f>", "<a>".repeat(count), "</a>".repeat(count))
+    };
     assert_eq!(refused(twins(126).as_bytes()), None);
     assert_eq!(refused(twins(127).as_bytes()), Some(TooDeep));
-    let maps = |count| nested(count, "<v type='map'><entry><key/><value>", "", "</value></entry></v>");
+    let maps =
+        |count| nested(count, "<v type='map'><entry><key/><value>", "", "</value></entry></v>");
     assert_eq!(refused(maps(64).as_bytes()), None);
     assert_eq!(refused(maps(65).as_bytes()), Some(TooDeep));
     for count in [1_000, 100_000] {
@@ -308,8 +316,9 @@ fn the_budget_holds() {
 #[test]
 fn time_is_linear() {
     let prefixes: String = (0..20_000).map(|index| format!(" xmlns:p{index}='u{index}'")).collect();
-    let children: String =
-        (0..20_000).map(|index| format!("<p{index}:c p{index}:a='' p{}:a=''/>", index / 2)).collect();
+    let children: String = (0..20_000)
+        .map(|index| format!("<p{index}:c p{index}:a='' p{}:a=''/>", index / 2))
+        .collect();
     let same: String = (0..20_000).map(|_| "<c/>".to_owned()).collect();
     let attributes: String = (0..50_000).map(|index| format!(" a{index}=''")).collect();
     let elements: String = (0..50_000).map(|index| format!("<a{index}/>")).collect();
@@ -336,12 +345,23 @@ fn time_is_linear() {
     let long = "u".repeat(500_000);
     let many = "<p:a p:b='' q:b=''/>".repeat(20_000);
     assert_eq!(
-        refused(format!("<f><message xmlns:p='{long}' xmlns:q='v{long}'>{many}</message></f>").as_bytes()),
+        refused(
+            format!("<f><message xmlns:p='{long}' xmlns:q='v{long}'>{many}</message></f>")
+                .as_bytes()
+        ),
         None
     );
-    for piece in
-        ["&lt;", "<!---->", "<![CDATA[]]>", "<![CDATA[\r]]>", "<?p?>", "]]", " <c/>", "\r", "&#x10FFFF;"]
-    {
+    for piece in [
+        "&lt;",
+        "<!---->",
+        "<![CDATA[]]>",
+        "<![CDATA[\r]]>",
+        "<?p?>",
+        "]]",
+        " <c/>",
+        "\r",
+        "&#x10FFFF;",
+    ] {
         let xml = nested(1, "<x>", &piece.repeat(300_000 / piece.len()), "</x>");
         assert_eq!(refused(xml.as_bytes()), None, "{piece}");
     }
@@ -353,9 +373,12 @@ fn time_is_linear() {
     }
 }
 
-const RECORD: &str = "\u{FEFF}<?xml version='1.0' encoding='utf-8'?><!-- c --><f command='publish' topic=\"/a&amp;b\">\
-    <?p i?><retain type='bool'>true</retain><message type='dict' xmlns:n='u'><n:a n:b='1'>é<c/>\r\n&#233;</n:a>\
-    <item key='1'>x</item><l type='list'><i type='float'>1.5</i><i type='int'>123456789012345678901</i></l>\
+const RECORD: &str = "\u{FEFF}<?xml version='1.0' encoding='utf-8'?><!-- c --><f command='publish' \
+topic=\"/a&amp;b\">\
+    <?p i?><retain type='bool'>true</retain><message type='dict' xmlns:n='u'><n:a \
+    n:b='1'>é<c/>\r\n&#233;</n:a>\
+    <item key='1'>x</item><l type='list'><i type='float'>1.5</i><i \
+    type='int'>123456789012345678901</i></l>\
     <m type='map'><entry><key type='bytes'>AAE=</key><value type='set'><i/></value></entry></m>\
     <d type='document'><e/><e/><![CDATA[<]]></d></message></f>";
 
@@ -370,7 +393,8 @@ fn every_truncation_is_refused() {
 /// Bodies with bytes changed, cut out and copied. `MUTATIONS=200000` runs more of them.
 #[test]
 fn mutations_do_no_harm() {
-    let rounds = std::env::var("MUTATIONS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(4_000);
+    let rounds =
+        std::env::var("MUTATIONS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(4_000);
     let pieces: [&[u8]; 24] = [
         b"<",
         b">",

@@ -66,9 +66,9 @@ fn check(value_in: &Value) -> String {
 
 fn strings() -> impl Strategy<Value = String> {
     let special = prop::sample::select(vec![
-        "", " ", "\r\n", "\r", "\t", "]]>", "&amp;", "<a>", "\0", "\u{FFFE}", "\u{FFFF}", "\u{1B}", "item",
-        "key", "entry", "value", "xml", "XMLa", "a:b", "1", "\u{FEFF}", "ü", "漢", "\"'", "base64", "type",
-        "@a", "#text", "\u{85}", "-", "a",
+        "", " ", "\r\n", "\r", "\t", "]]>", "&amp;", "<a>", "\0", "\u{FFFE}", "\u{FFFF}", "\u{1B}",
+        "item", "key", "entry", "value", "xml", "XMLa", "a:b", "1", "\u{FEFF}", "ü", "漢", "\"'",
+        "base64", "type", "@a", "#text", "\u{85}", "-", "a",
     ]);
     prop_oneof![
         special.clone().prop_map(str::to_owned),
@@ -156,7 +156,10 @@ fn a_value_has_one_spelling() {
         (Value::Float(-0.0), "<message type=\"float\">-0.0</message>"),
         (Value::Float(f64::NAN), "<message type=\"float\">NaN</message>"),
         (Value::Float(f64::NEG_INFINITY), "<message type=\"float\">-INF</message>"),
-        (Value::from(" <&>\"'\r\n\t"), "<message type=\"str\"> &lt;&amp;&gt;\"'&#13;\n\t</message>"),
+        (
+            Value::from(" <&>\"'\r\n\t"),
+            "<message type=\"str\"> &lt;&amp;&gt;\"'&#13;\n\t</message>",
+        ),
         (Value::from("\0"), "<message type=\"str\" encoding=\"base64\">AA==</message>"),
         (Value::Bytes(vec![0, 1]), "<message type=\"bytes\">AAE=</message>"),
         (
@@ -167,8 +170,10 @@ fn a_value_has_one_spelling() {
                 ("\0", Value::Int(4)),
                 ("ü", Value::Int(5)),
             ]),
-            "<message type=\"dict\"><item key=\"item\" type=\"int\">1</item><item key=\"Xml\" type=\"int\">2</item>\
-             <item key=\"a&#10;&quot;&lt;\" type=\"int\">3</item><item key=\"AA==\" key-encoding=\"base64\" type=\"int\">4</item>\
+            "<message type=\"dict\"><item key=\"item\" type=\"int\">1</item><item key=\"Xml\" \
+             type=\"int\">2</item>\
+             <item key=\"a&#10;&quot;&lt;\" type=\"int\">3</item><item key=\"AA==\" \
+             key-encoding=\"base64\" type=\"int\">4</item>\
              <ü type=\"int\">5</ü></message>",
         ),
         (
@@ -177,7 +182,8 @@ fn a_value_has_one_spelling() {
                 Value::Set(vec![Value::Int(1)]),
                 Value::FrozenSet(vec![]),
             ]),
-            "<message type=\"tuple\"><item type=\"list\"></item><item type=\"set\"><item type=\"int\">1</item></item>\
+            "<message type=\"tuple\"><item type=\"list\"></item><item type=\"set\"><item \
+             type=\"int\">1</item></item>\
              <item type=\"frozenset\"></item></message>",
         ),
         (
@@ -185,8 +191,10 @@ fn a_value_has_one_spelling() {
                 (Value::Int(1), Value::List(vec![Value::None])),
                 (Value::Tuple(vec![Value::Int(2)]), Value::Dict(vec![])),
             ]),
-            "<message type=\"map\"><entry><key type=\"int\">1</key><value type=\"list\"><item type=\"null\"></item></value></entry>\
-             <entry><key type=\"tuple\"><item type=\"int\">2</item></key><value type=\"dict\"></value></entry></message>",
+            "<message type=\"map\"><entry><key type=\"int\">1</key><value type=\"list\"><item \
+             type=\"null\"></item></value></entry>\
+             <entry><key type=\"tuple\"><item type=\"int\">2</item></key><value \
+             type=\"dict\"></value></entry></message>",
         ),
     ] {
         assert_eq!(check(&value), expected);

@@ -2,7 +2,8 @@
 
 use super::{body, value};
 
-/// Plain documents, as `xmltodict.parse` and ElementTree read them: see `crates/codec/tests/vectors/make_xml.py`.
+/// Plain documents, as `xmltodict.parse` and ElementTree read them: see
+/// `crates/codec/tests/vectors/make_xml.py`.
 #[test]
 fn plain_documents_are_what_xmltodict_makes_of_them() {
     let lines = include_str!("../../../tests/vectors/xml/plain.jsonl");
@@ -51,15 +52,20 @@ fn typed_elements_are_read_as_their_type_says() {
         ("<m type='bytes'/>", "b:"),
         ("<m type='list'/>", "[]"),
         (
-            "<m type='list'> <item>a</item>\n<other/> <!-- c --> &#32;<item type='int'>1</item></m>",
+            "<m type='list'> <item>a</item>\n<other/> <!-- c --> &#32;<item \
+             type='int'>1</item></m>",
             r#"["a", None, 1]"#,
         ),
         ("<m type='tuple'><i type='tuple'/></m>", "(())"),
-        ("<m type='set'><i type='int'>1</i><i type='float'>1.0</i><i>a</i><i>a</i></m>", r#"set(1, "a")"#),
+        (
+            "<m type='set'><i type='int'>1</i><i type='float'>1.0</i><i>a</i><i>a</i></m>",
+            r#"set(1, "a")"#,
+        ),
         ("<m type='frozenset'><i type='null'/></m>", "frozenset(None)"),
         ("<m type='dict'/>", "{}"),
         (
-            "<m type='dict'><a type='int'>1</a><b>x</b><item key='1 &lt;'>y</item><item>z</item></m>",
+            "<m type='dict'><a type='int'>1</a><b>x</b><item key='1 \
+             &lt;'>y</item><item>z</item></m>",
             r#"{"a": 1, "b": "x", "1 <": "y", "item": "z"}"#,
         ),
         ("<m type='dict'><a>1</a><b>2</b><a>3</a></m>", r#"{"a": "3", "b": "2"}"#),
@@ -72,14 +78,18 @@ fn typed_elements_are_read_as_their_type_says() {
             r##"{"k": {"@n": "1", "#text": "t"}, "x": {"@key": "k"}}"##,
         ),
         (
-            "<m type='map'><entry><key type='int'>1</key><value>a</value></entry>\n<entry><key type='tuple'><i/></key><value type='list'/></entry></m>",
+            "<m type='map'><entry><key type='int'>1</key><value>a</value></entry>\n<entry><key \
+             type='tuple'><i/></key><value type='list'/></entry></m>",
             r#"{1: "a", (None): []}"#,
         ),
         // A type that is not ours is an ordinary attribute; one inside a plain element is ours.
         ("<m type='order'>5</m>", r##"{"@type": "order", "#text": "5"}"##),
         ("<m><n type='&#105;nt'>5</n><n>5</n></m>", r#"{"n": [5, "5"]}"#),
         ("<m><n type='list'/><n/></m>", r#"{"n": [[], None]}"#),
-        ("<m type='document'><n type='int'>5</n></m>", r##"{"n": {"@type": "int", "#text": "5"}}"##),
+        (
+            "<m type='document'><n type='int'>5</n></m>",
+            r##"{"n": {"@type": "int", "#text": "5"}}"##,
+        ),
         (
             "<m type='document' a='1'><n><o type='document'/></n></m>",
             r#"{"@a": "1", "n": {"o": {"@type": "document"}}}"#,
@@ -105,7 +115,8 @@ fn a_body_is_read_as_its_fields() {
         ("<any></any>", "{}"),
         ("<a> <!-- c --> <?pi d?> </a>", "{}"),
         (
-            "\u{FEFF}<?xml version='1.0' encoding=\"UTF-8\" standalone='yes'?>\n<?pi?><!-- c --><a b='c'/>\n<!-- d --> <?e?>",
+            "\u{FEFF}<?xml version='1.0' encoding=\"UTF-8\" standalone='yes'?>\n<?pi?><!-- c --><a \
+             b='c'/>\n<!-- d --> <?e?>",
             r#"{"b": "c"}"#,
         ),
         ("<?xml version=\"1.0\"?><a/>", "{}"),
@@ -115,15 +126,22 @@ fn a_body_is_read_as_its_fields() {
             r#"{"type": "int", "topic": "/a", "message": 5}"#,
         ),
         (
-            "<frame command='publish' topic='/weather'><message type='dict'><temp type='float'>21.5</temp></message></frame>",
+            "<frame command='publish' topic='/weather'><message type='dict'><temp \
+             type='float'>21.5</temp></message></frame>",
             r#"{"command": "publish", "topic": "/weather", "message": {"temp": 21.5}}"#,
         ),
         (
             "<f><topic>/a</topic><retain type='bool'>false</retain><message/></f>",
             r#"{"topic": "/a", "retain": False, "message": None}"#,
         ),
-        ("<f message='text' topic='a&#10;b\nc\r\nd'/>", r#"{"message": "text", "topic": "a\nb c d"}"#),
-        ("<f><topics type='list'><item>/a</item><item>b</item></topics></f>", r#"{"topics": ["/a", "b"]}"#),
+        (
+            "<f message='text' topic='a&#10;b\nc\r\nd'/>",
+            r#"{"message": "text", "topic": "a\nb c d"}"#,
+        ),
+        (
+            "<f><topics type='list'><item>/a</item><item>b</item></topics></f>",
+            r#"{"topics": ["/a", "b"]}"#,
+        ),
         (
             "<f><message><order id=\"5\"><sku>X1</sku></order></message></f>",
             r#"{"message": {"order": {"@id": "5", "sku": "X1"}}}"#,
@@ -141,8 +159,12 @@ fn a_body_is_read_as_its_fields() {
 fn the_message_is_where_the_body_says() {
     let source = b"junk<f a='>'><b/> <message x='>'> t <message/></message ><c/></f>more";
     let mut document = crate::Document::new();
-    let body =
-        super::decode_body(source, 4..source.len() - 4, &mut document, &crate::protocol::Limits::default())
-            .unwrap();
+    let body = super::decode_body(
+        source,
+        4..source.len() - 4,
+        &mut document,
+        &crate::protocol::Limits::default(),
+    )
+    .unwrap();
     assert_eq!(&source[body.message.unwrap()], b"<message x='>'> t <message/></message >");
 }
