@@ -13,7 +13,6 @@ mod connections;
 mod guards;
 mod handle;
 mod line;
-mod list;
 mod listen_url;
 mod listener;
 mod pace;
@@ -26,7 +25,6 @@ mod refusal_log;
 mod server;
 mod session;
 mod threads;
-mod write_batch;
 mod write_deadline;
 mod writer;
 

@@ -29,7 +29,7 @@ use crate::codec::{BufferPool, Claim, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, HEADER_LEN, LARGEST_BUFFER, NextSize, Refusal, whole_frames,
 };
-use crate::wire::{Recent, Taken, take_in};
+use crate::wire::{Recent, Taken, take_in, token_of};
 
 /// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs,
 /// with room.
@@ -417,7 +417,7 @@ impl Session {
         refused");
         Counters::add(&self.shared.counters.refused, 1);
         self.attach()?;
-        self.send(vec![Step::Control(Control::Refuse { refusal, format })], 0);
+        self.send(vec![Step::Control(token_of(format), Control::Refuse { refusal })], 0);
         Ok(())
     }
 
@@ -485,7 +485,7 @@ impl Session {
         Counters::add(&self.shared.counters.refused, 1);
         self.attach()?;
         let refusal = Refusal::new(ErrorCode::MemoryFull, reason);
-        self.send(vec![Step::Control(Control::Refuse { refusal, format })], 0);
+        self.send(vec![Step::Control(token_of(format), Control::Refuse { refusal })], 0);
         Ok(())
     }
 

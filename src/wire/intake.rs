@@ -3,6 +3,7 @@
 use std::mem;
 use std::ops::Range;
 
+use super::frames::token_of;
 use super::recent::{Like, Recent};
 use crate::broker::{Control, EVENT_COST, Step, fanout_cost, guessed_cost, topic_cost};
 use crate::codec::pickle::PickleMatch;
@@ -144,7 +145,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         }
     };
     intake.finish_batch(whole);
-    let needs_answer = intake.steps.iter().any(|step| matches!(step, Step::Control(_)));
+    let needs_answer = intake.steps.iter().any(|step| matches!(step, Step::Control(..)));
     let Intake { steps, refused, extra, cost, .. } = intake;
     let cost = cost + whole;
     Taken { steps, needs_answer, refused, whole, cost, more, needs_permit, extra, fault }
@@ -271,7 +272,8 @@ impl<'a> Intake<'a> {
                         message.document = self.keep(mark, message.document);
                     }
                     let verbatim = verbatim.then_some(frame);
-                    let published = BatchEntry::new(index, format, &message, retain, ttl, verbatim);
+                    let published = BatchEntry::new(index, format, &message, retain, ttl, verbatim)
+                        .answered_with(token_of(format));
                     self.push(if self.expands { published.expanding() } else { published });
                     return true;
                 }
@@ -282,7 +284,7 @@ impl<'a> Intake<'a> {
         };
         let step = step.unwrap_or_else(|refusal| {
             self.refused += 1;
-            Step::Control(Control::Refuse { refusal, format })
+            Step::Control(token_of(format), Control::Refuse { refusal })
         });
         self.finish_batch(at);
         self.start = end;
@@ -333,7 +335,8 @@ impl<'a> Intake<'a> {
         };
         let message = PayloadSpan { part: Part::Value(message), document: None };
         let verbatim = like.verbatim.then_some(frame);
-        self.push(BatchEntry::new(topic, Format::Json, &message, like.retain, like.ttl, verbatim));
+        let entry = BatchEntry::new(topic, Format::Json, &message, like.retain, like.ttl, verbatim);
+        self.push(entry.answered_with(token_of(Format::Json)));
         if let Some(ahead) = &mut self.ahead {
             ahead.keep();
         }
@@ -373,7 +376,8 @@ impl<'a> Intake<'a> {
         self.decoded += size;
         self.note_enough();
         let message = PayloadSpan { part: Part::Body(body), document: self.keep(mark, Some(root)) };
-        self.push(BatchEntry::new(topic, Format::Pickle, &message, like.retain, like.ttl, None));
+        let entry = BatchEntry::new(topic, Format::Pickle, &message, like.retain, like.ttl, None);
+        self.push(entry.answered_with(token_of(Format::Pickle)));
         true
     }
 
@@ -481,21 +485,24 @@ fn control(request: ControlRequest<'_>, format: Format, limits: &Limits) -> Resu
         let judged = check_topic_limits(topic, limits).and_then(|()| Topic::parse(topic));
         judged.map_err(|refusal| refusal.about(topic))
     };
-    Ok(Step::Control(match request {
-        ControlRequest::Subscribe { topic, exact, overflow, queue } => {
-            let dialect = Dialect::new(format, exact);
-            Control::Subscribe { filter: filter(&topic)?, dialect, overflow, queue }
-        }
-        ControlRequest::Cancel { topic } => Control::Cancel { filter: filter(&topic)?, format },
-        ControlRequest::List { topic } => {
-            Control::List { filter: filter(topic.as_deref().unwrap_or("#"))?, format }
-        }
-        ControlRequest::Get { topic } => Control::Get { topic: one(&topic)?, format },
-        ControlRequest::Clear { topic } => return Ok(Step::Clear(one(&topic)?)),
-        ControlRequest::Ping { id } => Control::Ping { id, format },
-        ControlRequest::Stats => Control::Stats { format },
-        ControlRequest::Backup => Control::Backup { format },
-    }))
+    Ok(Step::Control(
+        token_of(format),
+        match request {
+            ControlRequest::Subscribe { topic, exact, overflow, queue } => {
+                let dialect = Dialect::new(format, exact);
+                Control::Subscribe { filter: filter(&topic)?, dialect, overflow, queue }
+            }
+            ControlRequest::Cancel { topic } => Control::Cancel { filter: filter(&topic)? },
+            ControlRequest::List { topic } => {
+                Control::List { filter: filter(topic.as_deref().unwrap_or("#"))? }
+            }
+            ControlRequest::Get { topic } => Control::Get { topic: one(&topic)? },
+            ControlRequest::Clear { topic } => return Ok(Step::Clear(one(&topic)?)),
+            ControlRequest::Ping { id } => Control::Ping { id },
+            ControlRequest::Stats => Control::Stats,
+            ControlRequest::Backup => Control::Backup,
+        },
+    ))
 }
 
 #[cfg(test)]

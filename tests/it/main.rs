@@ -25,6 +25,7 @@ mod middleware;
 mod ordering;
 mod overflow;
 mod overload;
+mod pages;
 mod protocol_doc;
 mod refusals;
 mod regressions;

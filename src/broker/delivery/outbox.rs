@@ -14,7 +14,7 @@ use crate::broker::event::ClientId;
 use crate::broker::sync::Instant;
 use crate::broker::sync::{Receiver, Sender, SpinWait, TryRecvError, unbounded};
 use crate::codec::{Account, Batch, Dialect, Share};
-use crate::protocol::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Overflow, TopicFilter};
+use crate::protocol::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Overflow, Token, TopicFilter};
 
 /// How much may wait in one outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +154,7 @@ impl Outbox {
         &self,
         overflow: Overflow,
         topic: TopicFilter,
-        dialect: Dialect,
+        wording: (Dialect, Token),
         messages: usize,
     ) -> Option<Mailbox> {
         // What may lose messages leaves room for what may not.
@@ -162,8 +162,8 @@ impl Outbox {
         let level = self.level.clone();
         match overflow {
             Overflow::Disconnect => None,
-            Overflow::DropOldest => Some(Mailbox::drop_oldest(topic, dialect, most, level)),
-            Overflow::Latest => Some(Mailbox::latest(topic, dialect, most, level)),
+            Overflow::DropOldest => Some(Mailbox::drop_oldest(topic, wording, most, level)),
+            Overflow::Latest => Some(Mailbox::latest(topic, wording, most, level)),
         }
     }
 
