@@ -13,7 +13,7 @@ mod write;
 pub(super) use cache::MOST_REMEMBERED;
 pub use cache::{EnvelopeCache, EnvelopeMatch};
 pub(super) use fields::{Field, Fields, Name};
-pub(super) use live::{write_judged, write_live, write_unjudged};
+pub(super) use live::{payload_in, write_judged, write_live, write_unjudged};
 pub(super) use longest::{decoded_surely_fits, hold_value_to_max_encoded, longest_unjudged};
 pub use longest::{encoded_size, longest_body};
 pub use reply::{
