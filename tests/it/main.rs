@@ -30,3 +30,4 @@ mod refusals;
 mod regressions;
 mod snapshots;
 mod storage;
+mod surface;
