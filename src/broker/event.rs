@@ -11,6 +11,17 @@ use crate::codec::{Batch, Dialect, Payload};
 use crate::protocol::{Format, Id, Overflow, Refusal, Token, Topic, TopicFilter};
 
 /// A connection, for as long as the broker runs: no number is given twice.
+///
+#[cfg_attr(feature = "middleware", doc = "```")]
+#[cfg_attr(not(feature = "middleware"), doc = "```ignore")]
+/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// # let queue = babelmq::JsonQueue::builder("/weather").address(broker.local_addr());
+/// let consumers = [queue.clone().consumer()?, queue.consumer()?];
+/// let subscriptions = broker.list_subscriptions("/weather")?;
+/// assert_ne!(subscriptions[0].client, subscriptions[1].client);
+/// println!("client {} listens", subscriptions[0].client);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(pub u64);
 
@@ -132,7 +143,20 @@ pub enum Query {
 }
 
 /// One subscription, as the embedding program sees it.
+///
+#[cfg_attr(feature = "middleware", doc = "```")]
+#[cfg_attr(not(feature = "middleware"), doc = "```ignore")]
+/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// # let queue = babelmq::XmlQueue::builder("/weather").address(broker.local_addr());
+/// let consumer = queue.consumer()?;
+/// for info in broker.list_subscriptions("/weather/oslo")? {
+///     println!("{} listens to {} in {}", info.peer, info.filter, info.format);
+///     assert_eq!((info.filter.as_str(), info.format), ("/weather", babelmq::Format::Xml));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SubscriptionInfo {
     /// The connection.
     pub client: ClientId,

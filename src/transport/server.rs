@@ -2,16 +2,15 @@
 
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 
 use super::allowances::Allowances;
 use super::bound::Bound;
 use super::capacity::{available_memory, shortages};
+use super::config::Config;
 use super::connections::Connections;
 use super::guards::AbortOnPanic;
 use super::handle::{BrokerHandle, Threads};
@@ -22,96 +21,33 @@ use super::pool::{self, Pool};
 use super::session::Shared;
 use super::threads;
 use crate::broker::{
-    BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Fsync, Memory, NoStore,
-    QueueLimits, Store, StoreError, StoreLimits, StoreWriter, Subtree,
+    BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Memory, NoStore, Store,
+    StoreError, StoreWriter,
 };
 use crate::codec::BufferPool;
-use crate::protocol::{
-    DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE, DEFAULT_MAX_CONNECTIONS,
-    DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_WRITE_TIMEOUT, Limits,
-};
 
 /// Events that may wait for the dispatcher. An event is what one read brought, so this is a bound
 /// on memory: sessions that find it full stop reading, and TCP slows their producers down.
 const EVENTS: usize = 256;
 
-/// How a broker runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Where it listens, all of it; port 0 takes any that is free. Default 127.0.0.1:5000.
-    pub listeners: Vec<ListenUrl>,
-    /// Bytes of memory that the broker may use, all in all; `None` is three quarters of what the
-    /// machine has, or the group of processes that it runs in, where that is less. `limits` and
-    /// `store` are cut to what fits.
-    pub memory: Option<usize>,
-    /// What a client may send.
-    pub limits: Limits,
-    /// What may wait for one subscriber.
-    pub queue: QueueLimits,
-    /// What may be remembered.
-    pub store: StoreLimits,
-    /// What may be remembered of parts of the topic tree. Default: no rules.
-    pub subtrees: Vec<Subtree>,
-    /// When last values are on the disk, where there is a store. Default [`Fsync::Interval`].
-    pub fsync: Fsync,
-    /// The interval. Default 1 s.
-    pub fsync_interval: Duration,
-    /// Connections at the same time. Default 10,000.
-    pub max_connections: usize,
-    /// Connections from one address, or from one user by Unix sockets, at the same time. Default:
-    /// as many as there may be.
-    pub max_connections_per_address: usize,
-    /// Subscriptions of one connection. Default 65,536.
-    pub max_subscriptions: usize,
-    /// Time to finish a frame that was begun. Default 10 s.
-    pub frame_timeout: Duration,
-    /// Time in which a client must take some of what is written to it. Default 30 s.
-    pub write_timeout: Duration,
-    /// Time without a byte after which the system asks a peer whether it is there; `None` never
-    /// asks. Default 60 s. What does not answer is gone after three questions more, 10 s apart, or
-    /// as far apart as this is long if that is less; and one that acknowledges nothing after as
-    /// much time, or after `write_timeout` if that is more.
-    pub keepalive: Option<Duration>,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config {
-            listeners: vec![SocketAddr::from(([127, 0, 0, 1], 5000)).into()],
-            memory: None,
-            limits: Limits::default(),
-            queue: QueueLimits::default(),
-            store: StoreLimits::default(),
-            subtrees: Vec::new(),
-            fsync: Fsync::default(),
-            fsync_interval: DEFAULT_FSYNC_INTERVAL,
-            max_connections: DEFAULT_MAX_CONNECTIONS,
-            max_connections_per_address: usize::MAX,
-            max_subscriptions: DEFAULT_MAX_SUBSCRIPTIONS,
-            frame_timeout: DEFAULT_FRAME_TIMEOUT,
-            write_timeout: DEFAULT_WRITE_TIMEOUT,
-            keepalive: Some(DEFAULT_KEEPALIVE),
-        }
-    }
-}
-
-impl Config {
-    /// The default, but for where the broker listens.
-    ///
-    /// ```
-    /// let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
-    /// assert_ne!(broker.local_addr().port(), 0);
-    /// # Ok::<(), babelmq::StartError>(())
-    /// ```
-    pub fn listening_on(address: impl Into<SocketAddr>) -> Config {
-        Config { listeners: vec![address.into().into()], ..Config::default() }
-    }
-}
-
 /// Why a broker did not start.
+///
+/// ```
+/// use std::{error::Error, io};
+/// use babelmq::{Broker, Config, StartError};
+///
+/// let first = Broker::start(Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// let error = Broker::start(Config::listening_on(first.local_addr())).unwrap_err();
+/// assert!(error.to_string().contains("is another broker running?"));
+/// let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+/// assert_eq!(cause.map(io::Error::kind), Some(io::ErrorKind::AddrInUse));
+/// # Ok::<(), StartError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The address cannot be listened on.
+    #[non_exhaustive]
     #[error("cannot listen on {url}: {}", explain(url, source))]
     Listen {
         /// Where.
@@ -146,6 +82,20 @@ fn explain(url: &ListenUrl, error: &io::Error) -> String {
 }
 
 /// A broker that runs in this process.
+///
+#[cfg_attr(feature = "storage", doc = "```no_run")]
+#[cfg_attr(not(feature = "storage"), doc = "```ignore")]
+/// use babelmq::{Broker, Config, Storage};
+///
+/// let config = Config::listening_on(([127, 0, 0, 1], 5000));
+/// // Its memory ends with the process.
+/// let broker = Broker::start(config.clone())?;
+/// broker.shutdown();
+/// // Its last values are kept in a directory.
+/// let storage = Storage::open("/var/lib/babelmq".as_ref(), true)?;
+/// let broker = Broker::start_with(config, Box::new(storage))?;
+/// # Ok::<(), babelmq::StartError>(())
+/// ```
 #[derive(Debug)]
 pub struct Broker;
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::allowances::{Allowances, Permit};
+use super::config::Config;
 use super::connections::Connections;
 use super::guards::CountPanic;
 use super::line::{Arrived, Incoming, Line, Outgoing};
@@ -18,7 +19,6 @@ use super::pool::{self, Pool};
 use super::priority::{CROWD, give_way};
 use super::purse::{Purse, SMALL_BUFFER};
 use super::refusal_log::RefusalLog;
-use super::server::Config;
 use super::threads;
 use super::write_deadline::write_tick;
 use super::writer::{Ties, Writer};

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
+use super::config::Config;
 use super::line::{Line, Outgoing, Pushed, Wait};
 use super::priority::{CROWD, give_way};
-use super::server::Config;
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
 use crate::broker::{Charge, ClientId, Counters, Delivery, Inbox};
 use crate::codec::{Account, Claim, Document, Share, release_scratch};

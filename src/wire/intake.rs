@@ -166,7 +166,7 @@ impl<'a> Intake<'a> {
         if let Err(refusal) = self.claim(usual) {
             return Some(Err(refusal));
         }
-        let limits = Limits { decoded_size: usual, ..self.limits };
+        let limits = self.limits.decoded_size(usual);
         match read_request(source, format, body.clone(), &mut self.document, &limits) {
             Err(refusal) if refusal.code == ErrorCode::TooLarge && budget > usual => {}
             other => {
@@ -351,10 +351,7 @@ impl<'a> Intake<'a> {
         let body = at - self.start + HEADER_LEN..end - self.start;
         let mark = self.document.mark();
         let known = &self.recent.known_pickle;
-        let plain = Limits {
-            decoded_size: plain_size(body.len()).min(self.limits.decoded_size),
-            ..self.limits
-        };
+        let plain = self.limits.decoded_size(plain_size(body.len()).min(self.limits.decoded_size));
         let Some(PickleMatch { topic, root, size }) =
             known.recognise(source, body.clone(), &mut self.document, &plain)
         else {

@@ -31,3 +31,4 @@ mod refusals;
 mod regressions;
 mod snapshots;
 mod storage;
+mod surface;

@@ -16,8 +16,16 @@ use crate::broker::sync::{Receiver, Sender, SpinWait, TryRecvError, unbounded};
 use crate::codec::{Account, Batch, Dialect, Share};
 use crate::protocol::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Overflow, Token, TopicFilter};
 
-/// How much may wait in one outbox.
+/// How much may wait for one subscriber.
+///
+/// ```
+/// use babelmq::{Config, QueueLimits};
+///
+/// let short = QueueLimits::default().messages(1_000).bytes(1 << 20);
+/// assert_eq!(Config::default().queue(short).queue.messages, 1_000);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueueLimits {
     /// Messages. Default 262,144.
     pub messages: usize,
@@ -31,6 +39,20 @@ pub struct QueueLimits {
 impl Default for QueueLimits {
     fn default() -> QueueLimits {
         QueueLimits { messages: DEFAULT_QUEUE_MESSAGES, bytes: DEFAULT_QUEUE_BYTES }
+    }
+}
+
+impl QueueLimits {
+    /// Lets so many messages wait.
+    #[must_use]
+    pub fn messages(self, messages: usize) -> QueueLimits {
+        QueueLimits { messages, ..self }
+    }
+
+    /// Lets the messages that wait keep so many bytes of memory alive.
+    #[must_use]
+    pub fn bytes(self, bytes: usize) -> QueueLimits {
+        QueueLimits { bytes, ..self }
     }
 }
 

@@ -211,15 +211,15 @@ fn load(store: &mut dyn Store, mut take: impl FnMut(Kept)) -> Result<(), StoreEr
             Ok(())
         });
         let reader = reader.map_err(|error| {
-            StoreError(format!(
+            let reason = format!(
                 "cannot start the thread that reads the store: {error}; it is left as it is"
-            ))
+            );
+            StoreError::new(reason).with_source(error)
         })?;
         read.iter().flatten().for_each(&mut take);
         reader.join().unwrap_or_else(|_| {
-            Err(StoreError(
-                "the store gave up while what it has kept was read, see above; it is left as it is"
-                    .into(),
+            Err(StoreError::new(
+                "the store gave up while what it has kept was read, see above; it is left as it is",
             ))
         })
     })

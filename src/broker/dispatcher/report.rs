@@ -62,7 +62,7 @@ impl Dispatcher {
             unsaved,
             unsaved_clears,
             memory_budget: self.memory.total() as u64,
-            memory_claimed: Use::ALL.map(claimed),
+            claimed: Use::ALL.map(claimed),
             ..Stats::default()
         };
         self.counts.fill(&mut stats);

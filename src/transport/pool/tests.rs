@@ -9,10 +9,10 @@ use super::*;
 use crate::broker::{BACKLOG_COST, Backlog, Counters, Delivery, Memory, Outbox, Piece, outbox};
 use crate::codec::{BufferPool, Dialect, Share};
 use crate::protocol::{ErrorCode, HEADER_LEN, Header, Refusal, Reply, Token, TopicFilter};
+use crate::transport::config::Config;
 use crate::transport::connections::Connections;
 use crate::transport::line::Line;
 use crate::transport::parked::Parked;
-use crate::transport::server::Config;
 use crate::transport::writer::Ties;
 
 /// A client of a broker of which there is nothing else.

@@ -1,0 +1,181 @@
+//! How a broker runs: all that an embedding program or a command can choose.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::listen_url::ListenUrl;
+use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
+use crate::protocol::{
+    DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE, DEFAULT_MAX_CONNECTIONS,
+    DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_WRITE_TIMEOUT, Limits,
+};
+
+/// How a broker runs. Each field has a method of its name that sets it.
+///
+/// ```
+/// use std::time::Duration;
+/// use babelmq::{Broker, Config, Limits};
+///
+/// let config = Config::listening_on(([127, 0, 0, 1], 0))
+///     .max_connections(100)
+///     .limits(Limits::with_max_frame(1 << 20))
+///     .frame_timeout(Duration::from_secs(1));
+/// let broker = Broker::start(config)?;
+/// # Ok::<(), babelmq::StartError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where it listens, all of it; port 0 takes any that is free. Default 127.0.0.1:5000.
+    pub listeners: Vec<ListenUrl>,
+    /// Bytes of memory that the broker may use, all in all; `None` is three quarters of what the
+    /// machine has, or the group of processes that it runs in, where that is less. `limits` and
+    /// `store` are cut to what fits.
+    pub memory: Option<usize>,
+    /// What a client may send.
+    pub limits: Limits,
+    /// What may wait for one subscriber.
+    pub queue: QueueLimits,
+    /// What may be remembered.
+    pub store: StoreLimits,
+    /// What may be remembered of parts of the topic tree. Default: no rules.
+    pub subtrees: Vec<Subtree>,
+    /// When last values are on the disk, where there is a store. Default [`Fsync::Interval`].
+    pub fsync: Fsync,
+    /// The interval. Default 1 s.
+    pub fsync_interval: Duration,
+    /// Connections at the same time. Default 10,000.
+    pub max_connections: usize,
+    /// Connections from one address, or from one user by Unix sockets, at the same time. Default:
+    /// as many as there may be.
+    pub max_connections_per_address: usize,
+    /// Subscriptions of one connection. Default 65,536.
+    pub max_subscriptions: usize,
+    /// Time to finish a frame that was begun. Default 10 s.
+    pub frame_timeout: Duration,
+    /// Time in which a client must take some of what is written to it. Default 30 s.
+    pub write_timeout: Duration,
+    /// Time without a byte after which the system asks a peer whether it is there; `None` never
+    /// asks. Default 60 s. What does not answer is gone after three questions more, 10 s apart, or
+    /// as far apart as this is long if that is less; and one that acknowledges nothing after as
+    /// much time, or after `write_timeout` if that is more.
+    pub keepalive: Option<Duration>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listeners: vec![SocketAddr::from(([127, 0, 0, 1], 5000)).into()],
+            memory: None,
+            limits: Limits::default(),
+            queue: QueueLimits::default(),
+            store: StoreLimits::default(),
+            subtrees: Vec::new(),
+            fsync: Fsync::default(),
+            fsync_interval: DEFAULT_FSYNC_INTERVAL,
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            max_connections_per_address: usize::MAX,
+            max_subscriptions: DEFAULT_MAX_SUBSCRIPTIONS,
+            frame_timeout: DEFAULT_FRAME_TIMEOUT,
+            write_timeout: DEFAULT_WRITE_TIMEOUT,
+            keepalive: Some(DEFAULT_KEEPALIVE),
+        }
+    }
+}
+
+impl Config {
+    /// The default, but for where the broker listens.
+    ///
+    /// ```
+    /// let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+    /// assert_ne!(broker.local_addr().port(), 0);
+    /// # Ok::<(), babelmq::StartError>(())
+    /// ```
+    pub fn listening_on(address: impl Into<SocketAddr>) -> Config {
+        Config::default().listeners([address.into()])
+    }
+
+    /// Listens on these, addresses or [`ListenUrl`]s, and nowhere else.
+    #[must_use]
+    pub fn listeners(self, listeners: impl IntoIterator<Item = impl Into<ListenUrl>>) -> Config {
+        Config { listeners: listeners.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Uses so many bytes of memory, all in all.
+    #[must_use]
+    pub fn memory(self, bytes: usize) -> Config {
+        Config { memory: Some(bytes), ..self }
+    }
+
+    /// Says what a client may send.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Config {
+        Config { limits, ..self }
+    }
+
+    /// Says what may wait for one subscriber.
+    #[must_use]
+    pub fn queue(self, queue: QueueLimits) -> Config {
+        Config { queue, ..self }
+    }
+
+    /// Says what may be remembered.
+    #[must_use]
+    pub fn store(self, store: StoreLimits) -> Config {
+        Config { store, ..self }
+    }
+
+    /// Says what may be remembered of parts of the topic tree, by these rules and no others.
+    #[must_use]
+    pub fn subtrees(self, subtrees: impl IntoIterator<Item = Subtree>) -> Config {
+        Config { subtrees: subtrees.into_iter().collect(), ..self }
+    }
+
+    /// Says when last values are on the disk.
+    #[must_use]
+    pub fn fsync(self, fsync: Fsync) -> Config {
+        Config { fsync, ..self }
+    }
+
+    /// Writes last values so often, with [`Fsync::Interval`] and [`Fsync::Never`].
+    #[must_use]
+    pub fn fsync_interval(self, interval: Duration) -> Config {
+        Config { fsync_interval: interval, ..self }
+    }
+
+    /// Lets so many connections be open at the same time.
+    #[must_use]
+    pub fn max_connections(self, connections: usize) -> Config {
+        Config { max_connections: connections, ..self }
+    }
+
+    /// Lets so many connections from one address, or one user, be open at the same time.
+    #[must_use]
+    pub fn max_connections_per_address(self, connections: usize) -> Config {
+        Config { max_connections_per_address: connections, ..self }
+    }
+
+    /// Lets one connection have so many subscriptions.
+    #[must_use]
+    pub fn max_subscriptions(self, subscriptions: usize) -> Config {
+        Config { max_subscriptions: subscriptions, ..self }
+    }
+
+    /// Gives a client so long to finish a frame that it began.
+    #[must_use]
+    pub fn frame_timeout(self, timeout: Duration) -> Config {
+        Config { frame_timeout: timeout, ..self }
+    }
+
+    /// Gives a client so long to take some of what is written to it.
+    #[must_use]
+    pub fn write_timeout(self, timeout: Duration) -> Config {
+        Config { write_timeout: timeout, ..self }
+    }
+
+    /// Has a silent client asked after so long whether it is there; `None` never asks.
+    #[must_use]
+    pub fn keepalive(self, idle: impl Into<Option<Duration>>) -> Config {
+        Config { keepalive: idle.into(), ..self }
+    }
+}
