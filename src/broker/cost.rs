@@ -98,6 +98,7 @@ impl Step {
         match self {
             Step::Publish(_) => 0,
             Step::Clear(_) => SMALL,
+            Step::ClearBelow(_) => LOOK,
             Step::Control(_, control) => match control {
                 Control::Stats | Control::Backup => STATS,
                 Control::Subscribe { .. } | Control::List { .. } => LOOK,

@@ -72,6 +72,8 @@ pub enum Step {
     /// A topic whose last value is to be forgotten, which is not answered. See
     /// [`Command::Clear`](crate::protocol::Command::Clear).
     Clear(Topic),
+    /// The same for all topics that a filter names.
+    ClearBelow(TopicFilter),
     /// Something else, and what its answer brings back.
     Control(Token, Control),
 }
@@ -89,6 +91,8 @@ pub enum Control {
         overflow: Overflow,
         /// How many messages may wait.
         queue: Option<u32>,
+        /// Whether it is told when a last value is cleared or expires.
+        cleared: bool,
     },
     /// See [`Command::Cancel`](crate::protocol::Command::Cancel).
     Cancel {

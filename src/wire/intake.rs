@@ -485,15 +485,19 @@ fn control(request: ControlRequest<'_>, format: Format, limits: &Limits) -> Resu
     Ok(Step::Control(
         token_of(format),
         match request {
-            ControlRequest::Subscribe { topic, exact, overflow, queue } => {
+            ControlRequest::Subscribe { topic, exact, overflow, queue, cleared } => {
                 let dialect = Dialect::new(format, exact);
-                Control::Subscribe { filter: filter(&topic)?, dialect, overflow, queue }
+                Control::Subscribe { filter: filter(&topic)?, dialect, overflow, queue, cleared }
             }
             ControlRequest::Cancel { topic } => Control::Cancel { filter: filter(&topic)? },
             ControlRequest::List { topic } => {
                 Control::List { filter: filter(topic.as_deref().unwrap_or("#"))? }
             }
             ControlRequest::Get { topic } => Control::Get { topic: one(&topic)? },
+            // A wildcard names many topics; a topic by itself is no subtree here.
+            ControlRequest::Clear { topic } if topic.contains(['+', '#']) => {
+                return Ok(Step::ClearBelow(filter(&topic)?));
+            }
             ControlRequest::Clear { topic } => return Ok(Step::Clear(one(&topic)?)),
             ControlRequest::Ping { id } => Control::Ping { id },
             ControlRequest::Stats => Control::Stats,

@@ -15,13 +15,15 @@ use super::buffer_pool::BufferPool;
 use super::claimed::Workspace;
 use super::document::Document;
 use super::eager::{DialectHint, EagerEncoding, room};
-use super::envelope::{Content, Dialect, Part, PayloadSpan, payload_in, write_judged, write_live};
+use super::envelope::{
+    Content, Dialect, Part, PayloadSpan, payload_in, write_judged, write_live, write_reply,
+};
 use super::memory::Claim;
 use super::out_buf::OutVec;
 use super::payload::{Payload, PayloadRef};
 use super::topics::Topics;
 use super::xml::KnownNames;
-use crate::protocol::{Format, Limits, Topic};
+use crate::protocol::{Format, Limits, Reply, Topic};
 
 /// Published messages with the bytes that they came in.
 #[derive(Debug)]
@@ -117,6 +119,13 @@ impl Batch {
         let message = PayloadSpan { part, document: None };
         let published = BatchEntry::new(0, format, &message, retain, None, None);
         Batch::new(bytes, Document::new(), Topics::from_iter([topic]), vec![published], limits)
+    }
+
+    /// A batch of notes that the last values of these topics were cleared, or have expired.
+    pub fn of_cleared(topics: impl IntoIterator<Item = Topic>) -> Batch {
+        let topics: Topics = topics.into_iter().collect();
+        let entries = (0..topics.len()).map(|topic| BatchEntry::cleared(topic as u32)).collect();
+        Batch::new(Vec::new(), Document::new(), topics, entries, Limits::NONE)
     }
 
     /// The same batch, that knows how many bytes its payloads decode to ([`Document::value_size`]).
@@ -242,12 +251,12 @@ impl Batch {
     /// Where the payload of message `index` lies in [`run_bytes`](Self::run_bytes) of a run in
     /// `dialect`, so that an envelope of another kind can be put around the same bytes: a JSON text,
     /// an element `message`, or a pickle without its first opcode (`PROTO`) and its last (`STOP`).
-    /// Empty where the message is not in the run.
+    /// Empty where the message is not in the run, or is none.
     pub fn payload_in(&self, run: &Run, dialect: Dialect, index: usize) -> Range<usize> {
         let frame = self.frame(run, index);
         let published = &self.messages[index];
-        if frame.is_empty() {
-            return frame;
+        if frame.is_empty() || published.is_cleared() {
+            return frame.start..frame.start;
         }
         match (published.part(), published.verbatim()) {
             // It is passed on with the envelope that it came in.
@@ -285,7 +294,8 @@ impl Batch {
         let mut out = OutVec::new(self.spares.room(room(dialect, bytes)));
         let mut scratch = Scratch::default();
         for (index, published) in self.messages.iter().enumerate() {
-            if wanted.includes(index) && !dialect.passes_on(published.format()) {
+            let is_message = !published.is_cleared();
+            if is_message && wanted.includes(index) && !dialect.passes_on(published.format()) {
                 *run.translated.get_mut() += 1;
             }
             let is_encoded = wanted.includes(index) && !published.expands();
@@ -325,6 +335,13 @@ impl Batch {
     ) -> Result<(), crate::protocol::Refusal> {
         let format = published.format();
         let topic = self.topics.get(published.topic()).as_str();
+        if published.is_cleared() {
+            let mut frame = Vec::new();
+            let topic = self.topics.get(published.topic()).to_topic();
+            write_reply(&mut frame, dialect.format(), &Reply::Cleared { topic });
+            out.append(&frame);
+            return Ok(());
+        }
         let content = match (published.part(), published.document()) {
             (Part::Value(range), _) if dialect.passes_on(format) => {
                 if let Some(frame) = published.verbatim() {

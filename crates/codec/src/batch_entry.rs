@@ -28,6 +28,8 @@ pub struct BatchEntry {
 const IN_BODY: u8 = 1;
 const RETAIN: u8 = 2;
 const EXPANDS: u8 = 4;
+/// It is no message: the topic's last value was cleared, or has expired.
+const CLEARED: u8 = 8;
 
 // Positions fit: a batch is what one read left in a buffer, and that is less than three of the
 // largest frames.
@@ -60,6 +62,19 @@ impl BatchEntry {
             flags: u8::from(matches!(message.part, Part::Body(_))) * IN_BODY
                 + u8::from(retain) * RETAIN,
         }
+    }
+
+    /// The note that the last value of a topic was cleared, or has expired.
+    pub(crate) fn cleared(topic: u32) -> BatchEntry {
+        let nothing = PayloadSpan { part: Part::Value(0..0), document: None };
+        let entry = BatchEntry::new(topic, Format::Json, &nothing, false, None, None);
+        BatchEntry { flags: CLEARED, ..entry }
+    }
+
+    /// Whether it is the note that the topic's last value was cleared, or has expired.
+    #[inline]
+    pub fn is_cleared(&self) -> bool {
+        self.flags & CLEARED != 0
     }
 
     /// The same message, whose refusal brings back `token`.

@@ -101,14 +101,20 @@ impl Dispatcher {
         }
         let now = self.expiries.now();
         let mut turns = EXPIRED_TOGETHER;
+        let mut expired = Vec::new();
         while let Some(topic) = self.expiries.pop(now, &mut turns) {
-            turns = turns.saturating_sub(topic.segments().count());
+            let told = self.told_of_clearing(&topic);
+            turns = turns.saturating_sub(topic.segments().count() + told);
             // Unlike a value that is cleared, it is not kept for a reader that is half way through.
             if let Some(before) = self.tree.clear(&topic) {
                 self.counts.expired += 1;
                 self.note_cleared(topic.name(), before.weight());
+                if told > 0 {
+                    expired.push(topic);
+                }
             }
         }
+        self.tell_cleared(expired);
     }
 
     /// Goes on with handing changes to the store.

@@ -3,6 +3,7 @@
 //! It never waits for a subscriber and never touches a socket: it reads events, moves
 //! reference-counted payloads and puts them into outboxes.
 
+mod clearing;
 mod client;
 mod leaving;
 mod memory;
@@ -14,11 +15,12 @@ mod run;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::vec;
 
 use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
 use super::memory::{Memory, Use};
 use super::peer::Peer;
-use crate::broker::delivery::{Delivery, Full, Outbox, Piece, Undelivered};
+use crate::broker::delivery::{Delivery, Full, Outbox, Piece, Queued, Undelivered};
 use crate::broker::persist::Checkpointer;
 use crate::broker::retained::{
     Expiries, MAX_SNAPSHOTS, Snapshots, StoreLimits, Subtree, Subtrees, TooMany, Tree,
@@ -30,6 +32,7 @@ use crate::codec::Dialect;
 use crate::protocol::{
     DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Overflow, Refusal, Reply, Token, Topic, TopicFilter,
 };
+use clearing::Clearings;
 use client::Client;
 use leaving::Leaving;
 use pressure::Pressure;
@@ -63,9 +66,19 @@ pub struct Dispatcher {
     expiries: Expiries,
     /// None where memory ends with the process.
     checkpointer: Option<Checkpointer>,
+    clearings: Clearings,
     max_subscriptions: usize,
     store_full: Arc<AtomicBool>,
     shapes: Arc<AtomicUsize>,
+}
+
+/// How a subscription is to be served.
+struct How {
+    dialect: Dialect,
+    token: Token,
+    overflow: Overflow,
+    queue: Option<u32>,
+    cleared: bool,
 }
 
 impl Default for Dispatcher {
@@ -94,6 +107,7 @@ impl Dispatcher {
             subtrees: Subtrees::default(),
             expiries: Expiries::default(),
             checkpointer: None,
+            clearings: Clearings::default(),
             max_subscriptions,
             store_full: Arc::default(),
             shapes: Arc::default(),
@@ -134,15 +148,11 @@ impl Dispatcher {
     pub fn step(&mut self, event: Event) {
         match event {
             Event::Attach { client, peer, outbox } => self.attach(client, peer, outbox),
-            Event::Steps { client, steps, queued: _queued } => {
-                for step in steps {
-                    match step {
-                        Step::Publish(batch) => self.publish_for(client, *batch),
-                        Step::Clear(topic) => {
-                            self.clear(&topic);
-                        }
-                        Step::Control(token, control) => self.control(client, token, control),
-                    }
+            Event::Steps { client, steps, queued } => {
+                if let Some((steps, queued)) =
+                    self.clearings.hold_back(client, steps.into_iter(), queued)
+                {
+                    self.take_steps(client, steps, queued);
                 }
             }
             Event::Detach { client } => {
@@ -156,6 +166,23 @@ impl Dispatcher {
         }
         self.relieve_queues();
         self.stop_falling_behind();
+    }
+
+    /// Takes what one read of a client brought, up to what has to be waited for.
+    fn take_steps(&mut self, client: ClientId, mut steps: vec::IntoIter<Step>, queued: Queued) {
+        while let Some(step) = steps.next() {
+            match step {
+                Step::Publish(batch) => self.publish_for(client, *batch),
+                Step::Clear(topic) => drop(self.clear(&topic)),
+                Step::ClearBelow(filter) => {
+                    if !self.clear_below(client, filter) {
+                        self.clearings.hold_back(client, steps, queued);
+                        return;
+                    }
+                }
+                Step::Control(token, control) => self.control(client, token, control),
+            }
+        }
     }
 
     fn attach(&mut self, id: ClientId, peer: Peer, outbox: Outbox) {
@@ -274,8 +301,9 @@ impl Dispatcher {
         // cut off, and what it still asks is void.
         let Some(&slot) = self.by_id.get(&client) else { return };
         match control {
-            Control::Subscribe { filter, dialect, overflow, queue } => {
-                self.subscribe(slot, filter, (dialect, token), overflow, queue);
+            Control::Subscribe { filter, dialect, overflow, queue, cleared } => {
+                let how = How { dialect, token, overflow, queue, cleared };
+                self.subscribe(slot, filter, how);
             }
             Control::Cancel { filter } => {
                 if self.subscriptions.remove(slot, &filter) {
@@ -315,14 +343,8 @@ impl Dispatcher {
         }
     }
 
-    fn subscribe(
-        &mut self,
-        slot: Slot,
-        filter: TopicFilter,
-        (dialect, token): (Dialect, Token),
-        overflow: Overflow,
-        queue: Option<u32>,
-    ) {
+    fn subscribe(&mut self, slot: Slot, filter: TopicFilter, how: How) {
+        let How { dialect, token, overflow, queue, cleared } = how;
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
         (client.format, client.token) = (dialect.format(), token);
         let room = self.subscriptions.has_room_for(slot, &filter);
@@ -355,7 +377,13 @@ impl Dispatcher {
             queue.map(|queue| queue as usize),
             claim,
         );
-        self.subscriptions.add(Subscription { slot, filter: filter.clone(), dialect, way });
+        self.subscriptions.add(Subscription {
+            slot,
+            filter: filter.clone(),
+            dialect,
+            way,
+            cleared,
+        });
         self.subscriptions_changed();
         if let Some(begin) = begin {
             let Some(Some(client)) = self.slots.get(slot as usize) else { return };
@@ -383,15 +411,6 @@ impl Dispatcher {
         if let Some(Some(client)) = self.slots.get_mut(slot as usize) {
             client.forget_wish(filter);
         }
-    }
-
-    /// Forgets a topic's last value. Returns whether there was one.
-    fn clear(&mut self, topic: &Topic) -> bool {
-        let Some(before) = self.tree.clear(topic) else { return false };
-        let bytes = before.weight();
-        self.snapshots.keep(before);
-        self.note_cleared(topic.name(), bytes);
-        true
     }
 
     /// Bytes of memory that last values take, with when they expire.

@@ -68,7 +68,12 @@ impl Dispatcher {
         refused
     }
 
-    fn deliver(&mut self, batch: &Arc<Batch>, copies: &mut Copies, recipient: Recipient) {
+    pub(super) fn deliver(
+        &mut self,
+        batch: &Arc<Batch>,
+        copies: &mut Copies,
+        recipient: Recipient,
+    ) {
         let Recipient { route, selection, messages } = recipient;
         let Some(Some(client)) = self.slots.get_mut(route.slot as usize) else { return };
         let (Way::DropOldest(place) | Way::Latest(place)) = route.way else {
@@ -323,13 +328,16 @@ fn no_room_below(topic: TopicName<'_>, full: &Subtree) -> Refusal {
 /// Messages of a batch that stand by themselves: one that waits for long in a mailbox must not keep
 /// a whole batch alive. Each is copied when it is first needed, for all mailboxes.
 #[derive(Default)]
-struct Copies(Vec<Option<Stored>>);
+pub(super) struct Copies(Vec<Option<Stored>>);
 
 impl Copies {
     fn of(&mut self, batch: &Batch, index: usize) -> Stored {
         self.0.resize(batch.messages().len(), None);
         let copy = self.0[index].get_or_insert_with(|| {
             let published = &batch.messages()[index];
+            if published.is_cleared() {
+                return Stored::nothing(batch.topics().get(published.topic()));
+            }
             let payload = PayloadRef::of(batch.bytes(), published.format(), &published.part());
             Stored::new(batch.topics().get(published.topic()), payload, 0)
         });

@@ -17,12 +17,19 @@ impl Dispatcher {
                     this.expire();
                     this.step(event);
                 }),
-                Err(TryRecvError::Disconnected) if self.snapshots.is_empty() => break,
+                Err(TryRecvError::Disconnected)
+                    if self.snapshots.is_empty() && self.clearings.is_empty() =>
+                {
+                    break;
+                }
                 Err(_) => self.noting(Self::expire),
             }
             self.leave_on();
             self.relieve_on();
             self.go_on_with_snapshots();
+            if !self.clearings.is_empty() {
+                self.noting(Self::go_on_clearing);
+            }
             self.record();
         }
         self.finish_recording();
@@ -38,8 +45,10 @@ impl Dispatcher {
             .checkpointer
             .as_ref()
             .map_or(Next::Nothing, |checkpointer| checkpointer.next(&self.tree));
-        let is_idle =
-            self.leaving.is_empty() && self.pressure.is_empty() && !self.snapshots.can_go_on();
+        let is_idle = self.leaving.is_empty()
+            && self.pressure.is_empty()
+            && !self.snapshots.can_go_on()
+            && self.clearings.is_empty();
         if !is_idle || next == Next::Step {
             return events.try_recv();
         }

@@ -51,6 +51,7 @@ fn subscribe(dispatcher: &mut Dispatcher, filter: &str, queue: Option<u32>) {
             dialect: Dialect::Json,
             overflow: Overflow::Disconnect,
             queue,
+            cleared: false,
         },
     );
 }
@@ -85,7 +86,10 @@ fn who_cannot_be_written_to_any_more_is_let_go_with_the_next_delivery() {
         let (mut dispatcher, inbox) = attached(QueueLimits::default());
         let filter = TopicFilter::parse("t").unwrap();
         let dialect = Dialect::Json;
-        control(&mut dispatcher, Control::Subscribe { filter, dialect, overflow, queue: None });
+        control(
+            &mut dispatcher,
+            Control::Subscribe { filter, dialect, overflow, queue: None, cleared: false },
+        );
         assert_eq!(dispatcher.stats().subscriptions, 1);
         drop(inbox);
         publish(&mut dispatcher, "t", true);
@@ -264,7 +268,10 @@ fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
         for dispatcher in [&mut whole, &mut single] {
             (dispatcher.store.values, dispatcher.store.bytes) = limits;
             let (filter, dialect) = (TopicFilter::parse("a").unwrap(), Dialect::Json);
-            control(dispatcher, Control::Subscribe { filter, dialect, overflow, queue: None });
+            control(
+                dispatcher,
+                Control::Subscribe { filter, dialect, overflow, queue: None, cleared: false },
+            );
         }
         for _ in 0..8 {
             let can_refuse = below(4) > 0;

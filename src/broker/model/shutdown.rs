@@ -21,7 +21,13 @@ fn control(control: Control) -> Arrived {
 
 fn subscribe(socket: &Socket, overflow: Overflow, queue: Option<u32>) {
     let filter = filter(TOPIC);
-    socket.arrive(control(Control::Subscribe { filter, dialect: Dialect::Json, overflow, queue }));
+    socket.arrive(control(Control::Subscribe {
+        filter,
+        dialect: Dialect::Json,
+        overflow,
+        queue,
+        cleared: false,
+    }));
 }
 
 fn ping(socket: &Socket) {

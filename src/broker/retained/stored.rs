@@ -110,8 +110,8 @@ impl Stored {
         self.0.len() - HEAD - self.name_length() - usize::from(self.0[HEAD - 1])
     }
 
-    /// Whether a value is held.
-    pub(in crate::broker) fn is_held(&self) -> bool {
+    /// Whether a value is held; otherwise it is but a topic's name.
+    pub fn is_held(&self) -> bool {
         self.flags() & HELD != 0
     }
 

@@ -18,6 +18,8 @@ pub(in crate::broker) struct Subscription {
     pub(in crate::broker) filter: TopicFilter,
     pub(in crate::broker) dialect: Dialect,
     pub(in crate::broker) way: Way,
+    /// Whether it is told when a last value is cleared or expires.
+    pub(in crate::broker) cleared: bool,
 }
 
 /// How messages of a subscription wait for their writer.
@@ -46,6 +48,8 @@ pub(in crate::broker) struct Subscriptions {
     filters: FilterMap<Subscribers>,
     patterns: Patterns,
     count: usize,
+    /// Those that are told when a last value is cleared or expires.
+    want_cleared: usize,
 }
 
 /// The subscriptions to one filter, of each connection at most one; never none.
@@ -86,27 +90,30 @@ impl Subscriptions {
     /// whether it is new.
     pub(in crate::broker) fn add(&mut self, subscription: Subscription) -> bool {
         let (slot, shape) = (subscription.slot, subscription.filter.shape());
-        let is_new = match self.filters.get_mut(&subscription.filter) {
+        self.want_cleared += usize::from(subscription.cleared);
+        let before = match self.filters.get_mut(&subscription.filter) {
             Some(subscribers) => subscribers.add(subscription),
             None => {
                 let filter = subscription.filter.clone();
                 self.filters.insert(filter, Subscribers { all: vec![subscription], places: None });
-                true
+                None
             }
         };
-        if is_new {
-            self.count += 1;
-            self.patterns.add(slot, shape);
+        match &before {
+            Some(before) => self.want_cleared -= usize::from(before.cleared),
+            None => {
+                self.count += 1;
+                self.patterns.add(slot, shape);
+            }
         }
-        is_new
+        before.is_none()
     }
 
     /// Removes the one that a connection has for a filter. Returns whether there was one.
     pub(in crate::broker) fn remove(&mut self, slot: Slot, filter: &TopicFilter) -> bool {
         let Some(subscribers) = self.filters.get_mut(filter) else { return false };
-        if !subscribers.remove(slot) {
-            return false;
-        }
+        let Some(removed) = subscribers.remove(slot) else { return false };
+        self.want_cleared -= usize::from(removed.cleared);
         self.count -= 1;
         self.patterns.remove(slot, filter.shape());
         if subscribers.all.is_empty() {
@@ -139,15 +146,34 @@ impl Subscriptions {
         topic: impl Into<TopicName<'a>>,
     ) -> (Vec<Route>, Search) {
         let (matching, search) = self.search(topic.into());
-        let mut routes: Vec<Route> = matching
-            .iter()
-            .rev()
-            .map(|found| Route { slot: found.slot, dialect: found.dialect, way: found.way })
-            .collect();
-        routes.sort_by_key(|route| route.slot);
-        routes.dedup_by_key(|route| route.slot);
-        (routes, search)
+        (one_for_each(&matching, |_| true), search)
     }
+
+    /// Whether any is told when a last value is cleared or expires.
+    pub(in crate::broker) fn want_cleared(&self) -> bool {
+        self.want_cleared > 0
+    }
+
+    /// Where it is told that a topic's last value was cleared, or has expired.
+    pub(in crate::broker) fn cleared_routes<'a>(
+        &self,
+        topic: impl Into<TopicName<'a>>,
+    ) -> Vec<Route> {
+        one_for_each(&self.matching(topic), |subscription| subscription.cleared)
+    }
+}
+
+/// A route for each connection: by the most specific of its subscriptions that are `wanted`.
+fn one_for_each(matching: &[&Subscription], wanted: impl Fn(&Subscription) -> bool) -> Vec<Route> {
+    let mut routes: Vec<Route> = matching
+        .iter()
+        .rev()
+        .filter(|found| wanted(found))
+        .map(|found| Route { slot: found.slot, dialect: found.dialect, way: found.way })
+        .collect();
+    routes.sort_by_key(|route| route.slot);
+    routes.dedup_by_key(|route| route.slot);
+    routes
 }
 
 impl Subscribers {
@@ -158,11 +184,10 @@ impl Subscribers {
         }
     }
 
-    /// Adds one, or puts it in the place of the connection's other. Returns whether it is new.
-    fn add(&mut self, subscription: Subscription) -> bool {
+    /// Adds one, or puts it in the place of the connection's other. Returns that.
+    fn add(&mut self, subscription: Subscription) -> Option<Subscription> {
         if let Some(place) = self.place_of(subscription.slot) {
-            self.all[place] = subscription;
-            return false;
+            return Some(std::mem::replace(&mut self.all[place], subscription));
         }
         if let Some(places) = &mut self.places {
             places.insert(subscription.slot, self.all.len());
@@ -173,13 +198,13 @@ impl Subscribers {
                 self.all.iter().enumerate().map(|(place, subscription)| (subscription.slot, place));
             self.places = Some(places.collect());
         }
-        true
+        None
     }
 
-    /// Removes a connection's, and puts the last in its place. Returns whether there was one.
-    fn remove(&mut self, slot: Slot) -> bool {
-        let Some(place) = self.place_of(slot) else { return false };
-        self.all.swap_remove(place);
+    /// Removes a connection's, and puts the last in its place. Returns it.
+    fn remove(&mut self, slot: Slot) -> Option<Subscription> {
+        let place = self.place_of(slot)?;
+        let removed = self.all.swap_remove(place);
         if let Some(places) = &mut self.places {
             places.remove(&slot);
             if let Some(moved) = self.all.get(place) {
@@ -189,7 +214,7 @@ impl Subscribers {
                 self.places = None;
             }
         }
-        true
+        Some(removed)
     }
 }
 
@@ -202,7 +227,7 @@ mod tests {
 
     fn subscribe(all: &mut Subscriptions, slot: Slot, filter: &str, dialect: Dialect) -> bool {
         let filter = TopicFilter::parse(filter).unwrap();
-        all.add(Subscription { slot, filter, dialect, way: Way::Outbox })
+        all.add(Subscription { slot, filter, dialect, way: Way::Outbox, cleared: false })
     }
 
     fn routes(all: &Subscriptions, topic: &str) -> Vec<(Slot, Dialect)> {
@@ -358,7 +383,7 @@ mod tests {
             for (slot, filter, is_there) in steps {
                 let filter = TopicFilter::parse(&filter).unwrap();
                 if is_there {
-                    let subscription = Subscription { slot, filter, dialect: Dialect::Json, way: Way::Outbox };
+                    let subscription = Subscription { slot, filter, dialect: Dialect::Json, way: Way::Outbox, cleared: false };
                     let is_new = trie.add(subscription.clone());
                     prop_assert_eq!(all.add(subscription), is_new);
                     count += usize::from(is_new);

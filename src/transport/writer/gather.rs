@@ -137,6 +137,10 @@ impl Writer {
                     Letter::Messages(batch, selection, skipped) => {
                         self.gather_messages(batch, dialect, selection, *skipped)?;
                     }
+                    Letter::Newest(stored) if !stored.is_held() => {
+                        let reply = Reply::Cleared { topic: stored.topic().to_topic() };
+                        self.gathered.reply(mailbox.token(), &reply);
+                    }
                     Letter::Newest(stored) => self.gather_stored(stored, dialect, Frame::Live)?,
                 }
                 self.flush_enough()?;

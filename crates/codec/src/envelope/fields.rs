@@ -52,6 +52,7 @@ names! {
     Overflow "overflow",
     Queue "queue",
     Id "id",
+    Cleared "cleared",
 }
 
 /// The value of a field other than `message`.
@@ -104,6 +105,7 @@ pub(crate) struct Fields<'a> {
     overflow: Option<Field<'a>>,
     queue: Option<Field<'a>>,
     id: Option<Field<'a>>,
+    cleared: Option<Field<'a>>,
     message: Option<PayloadSpan>,
     /// How many fields the body has, whatever they are called.
     count: u32,
@@ -125,6 +127,7 @@ impl<'a> Fields<'a> {
             Name::Overflow => &mut self.overflow,
             Name::Queue => &mut self.queue,
             Name::Id => &mut self.id,
+            Name::Cleared => &mut self.cleared,
             Name::Message => return Ok(()),
         };
         match slot.replace(value) {
@@ -220,6 +223,7 @@ impl<'a> Fields<'a> {
                 exact: optional_bool(Name::Exact, self.exact, is_xml)?.unwrap_or(false),
                 overflow: overflow(self.overflow)?,
                 queue: positive(Name::Queue, "of messages", self.queue, is_xml)?,
+                cleared: optional_bool(Name::Cleared, self.cleared, is_xml)?.unwrap_or(false),
             },
             Command::Cancel => ControlRequest::Cancel { topic: needed(topic)? },
             Command::List => ControlRequest::List { topic },

@@ -137,6 +137,10 @@ pub fn write_reply(out: &mut Vec<u8>, format: Format, reply: &Reply) {
             fields.push(("count", Field::Int(i64::try_from(*count).unwrap_or(i64::MAX))));
             "dropped"
         }
+        Reply::Cleared { topic } => {
+            fields.push(("topic", Field::Str(topic.as_str())));
+            "cleared"
+        }
         Reply::Topics { topics } => {
             fields.push(("topics", Field::Topics(topics)));
             "topics"

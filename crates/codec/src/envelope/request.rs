@@ -43,6 +43,8 @@ pub enum ControlRequest<'a> {
         overflow: Overflow,
         /// The queue's length in messages; the broker's default where it is not given.
         queue: Option<u32>,
+        /// Whether it is told when a last value is cleared or expires. Default false.
+        cleared: bool,
     },
     /// See [`Command::Cancel`].
     Cancel {
@@ -61,7 +63,7 @@ pub enum ControlRequest<'a> {
     },
     /// See [`Command::Clear`].
     Clear {
-        /// The topic.
+        /// The topic, or a filter with a wildcard.
         topic: Cow<'a, str>,
     },
     /// See [`Command::Ping`].

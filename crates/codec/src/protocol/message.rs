@@ -17,7 +17,7 @@ pub enum Command {
     List,
     /// Ask for one topic's last value.
     Get,
-    /// Forget one topic's last value.
+    /// Forget one topic's last value, or those of a filter with a wildcard.
     Clear,
     /// Ask for a `pong` once everything sent before was routed.
     Ping,
@@ -126,6 +126,11 @@ pub enum Reply {
         topic: TopicFilter,
         /// How many messages.
         count: u64,
+    },
+    /// A topic's last value was cleared, or has expired.
+    Cleared {
+        /// The topic.
+        topic: Topic,
     },
     /// The topics that hold a value, sorted by their bytes.
     Topics {

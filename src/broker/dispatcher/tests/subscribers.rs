@@ -19,8 +19,13 @@ fn refused(
     filter: &str,
 ) -> Option<String> {
     let (filter, dialect) = (TopicFilter::parse(filter).unwrap(), Dialect::Json);
-    let control =
-        Control::Subscribe { filter, dialect, overflow: Overflow::Disconnect, queue: None };
+    let control = Control::Subscribe {
+        filter,
+        dialect,
+        overflow: Overflow::Disconnect,
+        queue: None,
+        cleared: false,
+    };
     let (client, steps) = (ClientId(number), vec![Step::Control(Token::default(), control)]);
     dispatcher.step(Event::Steps { client, steps, queued: Queued::nothing() });
     match inbox.next_waiting() {
@@ -159,8 +164,13 @@ fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
     let topics: Vec<String> = (0..600).map(|n| format!("t/{n}")).collect();
     for (index, topic) in topics.iter().enumerate() {
         let (filter, dialect) = (TopicFilter::parse(topic).unwrap(), dialects[index % 2]);
-        let control =
-            Control::Subscribe { filter, dialect, overflow: Overflow::Disconnect, queue: None };
+        let control = Control::Subscribe {
+            filter,
+            dialect,
+            overflow: Overflow::Disconnect,
+            queue: None,
+            cleared: false,
+        };
         let steps = vec![Step::Control(Token::default(), control)];
         dispatcher.step(Event::Steps {
             client: ClientId(index as u64),
