@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, TryLockError};
 
 use super::batch_entry::BatchEntry;
-use super::document::Node;
+use super::node::Node;
 
 /// Smaller vectors are the allocator's matter.
 const WORTH_KEEPING: usize = 4 << 10;

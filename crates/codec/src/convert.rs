@@ -2,9 +2,11 @@
 
 use num_bigint::BigInt;
 
-use super::document::{Budget, Document, Node, Size, View, value_depth};
+use super::budget::Budget;
+use super::document::{Document, View};
 use super::envelope::hold_value_to_max_encoded;
 use super::keys::settle;
+use super::node::{Node, Size, value_depth};
 use super::payload::Payload;
 use super::pickle;
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal, Value};

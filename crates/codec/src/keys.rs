@@ -11,7 +11,9 @@ use std::ops::Range;
 
 use num_bigint::BigInt;
 
-use super::document::{Budget, Document, Node, Size, View};
+use super::budget::Budget;
+use super::document::{Document, View};
+use super::node::{Node, Size};
 use super::swar::fingerprint;
 use crate::protocol::{ErrorCode, NODE_SIZE, Refusal};
 

@@ -4,7 +4,7 @@
 //! reading, which only those pay who ask for less.
 
 use super::request::{PayloadSpan, decode_part};
-use crate::document::value_depth;
+use crate::node::value_depth;
 use crate::protocol::{ErrorCode, Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 use crate::{Document, Node, View};
 

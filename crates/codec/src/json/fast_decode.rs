@@ -9,9 +9,11 @@ use std::ops::Range;
 
 use super::grammar::literal_prefix;
 use super::read::unescape;
-use crate::document::{Budget, Document, Node, Size, Text};
+use crate::budget::Budget;
+use crate::document::Document;
 use crate::keys::settle;
 use crate::nesting::Outer;
+use crate::node::{Node, Size, Text};
 use crate::number::{parse_decimal, parse_int};
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
 use crate::swar::{HIGH, stops};

@@ -7,8 +7,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::fast_decode;
 use super::grammar::{Bracket, Grammar, Piece, Sink, float, hex_value, too_deep};
-use crate::document::{Budget, Document, Node, Size, Text, value_depth};
+use crate::budget::Budget;
+use crate::document::Document;
 use crate::keys::settle;
+use crate::node::{Node, Size, Text, value_depth};
 use crate::number::{IntFault, parse_int};
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 

@@ -1,7 +1,8 @@
 //! How long the JSON of a value is, without writing it.
 
 use super::write::{Style, spell_key, style_of};
-use crate::document::{Node, View};
+use crate::document::View;
+use crate::node::Node;
 use crate::number::{float_size, int_size};
 
 /// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not

@@ -11,7 +11,8 @@ use std::ops::Range;
 use super::fast_validate::is_number;
 use super::read::unescape;
 use crate::number::{parse_decimal, quotient};
-use crate::out_buf::{Span, Stop};
+use crate::out_buf::Stop;
+use crate::span::Span;
 use crate::swar::{HIGH, fingerprint, place_of, short_print, stops};
 
 /// Keys of all objects that are open.

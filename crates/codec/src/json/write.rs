@@ -4,10 +4,12 @@ use std::collections::HashSet;
 
 use super::grammar::literal_prefix;
 use super::size::size;
-use crate::document::{Node, View};
+use crate::document::View;
 use crate::nesting::Outer;
+use crate::node::Node;
 use crate::number::{put_float, put_int, write_float, write_int};
-use crate::out_buf::{OutBuf, Span, Stop, fill, room};
+use crate::out_buf::{OutBuf, Stop, fill, room};
+use crate::span::Span;
 use crate::swar::{every_word, has_neither, is_free_of, push, stops};
 
 /// Appends a value. With `exact`, everything that JSON cannot tell apart is tagged; without, tuples
@@ -28,8 +30,9 @@ pub fn encode_published(view: View<'_>, out: &mut Vec<u8>) {
 fn write(view: View<'_>, exact: bool, tag_wide_ints: bool, out: &mut Vec<u8>) {
     // A number takes up to 24 bytes, and most nodes less; control characters take more than they
     // weigh.
-    let guess =
-        room(&view, view.nodes().len() * 8 + view.text_size() + 64, || size::<false>(view, exact));
+    let guess = room(view.nodes().len(), view.nodes().len() * 8 + view.text_size() + 64, || {
+        size::<false>(view, exact)
+    });
     fill(out, guess, |page| put_value(view, exact, tag_wide_ints, page));
 }
 

@@ -15,8 +15,8 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use super::opcode::*;
-use crate::document::value_depth;
 use crate::keys::settle;
+use crate::node::value_depth;
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
 use crate::swar::is_utf8;
 use crate::{Budget, Document, Node, Size, Text};

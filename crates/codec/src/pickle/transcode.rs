@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::opcode::*;
 use super::piece::{put_float, put_int, put_str};
 use crate::json::{Spelled, Target, walk};
-use crate::out_buf::{OutBuf, Span, Stop, fill};
+use crate::out_buf::{OutBuf, Stop, fill};
+use crate::span::Span;
 use crate::swar::{HIGH, ONES};
 
 /// Puts the opcodes of the JSON value that begins `source[range]` on a page, and returns where it

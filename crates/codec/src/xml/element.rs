@@ -3,7 +3,8 @@
 use super::chars;
 use super::escape::is_carriable;
 use super::write::push_key;
-use crate::out_buf::{OutBuf, Span, Stop};
+use crate::out_buf::{OutBuf, Stop};
+use crate::span::Span;
 use crate::swar::{HIGH, ONES, fingerprint, place_of, short_print};
 
 /// What an element is called: the first `length` of 16 bytes, or an [`UnusualName`].

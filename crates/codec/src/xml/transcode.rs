@@ -8,7 +8,8 @@ use super::element::{
 };
 use crate::json::{Spelled, Target, walk};
 use crate::number::{parse_decimal, write_float};
-use crate::out_buf::{OutBuf, Span, Stop, fill};
+use crate::out_buf::{OutBuf, Stop, fill};
+use crate::span::Span;
 use crate::swar::{HIGH, ONES, every_word, has_byte};
 
 /// Puts the JSON value that begins `source[range]` on a page, as an element `message`, and returns

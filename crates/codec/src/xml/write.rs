@@ -45,7 +45,9 @@ pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
     // Two tags, a type and a number; keys stand in both tags.
     let guess = view.nodes().len() * 24 + view.text_size() * 3 / 2 + 64;
     let mut known = KnownNames::default();
-    fill(out, room(&view, guess, || size::<false>(view)), |page| put(view, &mut known, page));
+    fill(out, room(view.nodes().len(), guess, || size::<false>(view)), |page| {
+        put(view, &mut known, page)
+    });
 }
 
 /// The same on a page, with the names that were known before.
