@@ -4,11 +4,8 @@ use num_bigint::BigInt;
 
 use super::budget::Budget;
 use super::document::{Document, View};
-use super::envelope::hold_value_to_max_encoded;
 use super::keys::settle;
 use super::node::{Node, Size, value_depth};
-use super::payload::Payload;
-use super::pickle;
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal, Value};
 
 /// The value that a document says.
@@ -182,25 +179,6 @@ fn digits(
             ErrorCode::TooManyDigits,
             format!("an integer has more than {MAX_INT_DIGITS} digits"),
         )),
-    }
-}
-
-impl Payload {
-    /// The payload of a value that no frame brought, for `topic`.
-    ///
-    /// # Errors
-    /// As for [`from_value`], and [`ErrorCode::TooLarge`] where it would become a frame over
-    /// [`Limits::max_encoded`].
-    pub fn of_value(topic: &str, value: &Value, limits: &Limits) -> Result<Payload, Refusal> {
-        let mut document = Document::new();
-        let root = from_value(value, &mut document, limits)?;
-        hold_value_to_max_encoded(topic, document.view(&[], root), limits)?;
-        // Pickle alone says every value as it is.
-        let mut bytes = Vec::new();
-        pickle::write_prologue(&mut bytes);
-        pickle::encode(document.view(&[], root), &mut bytes);
-        pickle::write_stop(&mut bytes);
-        Ok(Payload::pickled(bytes))
     }
 }
 
