@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::grammar::literal_prefix;
-use super::read::unescape;
+use super::unescape::unescape;
 use crate::budget::Budget;
 use crate::document::Document;
 use crate::keys::settle;

@@ -1,6 +1,7 @@
 //! How long the JSON of a value is, without writing it.
 
-use super::write::{Style, spell_key, style_of};
+use super::scalar::spell_key;
+use super::style::{Style, style_of};
 use crate::document::View;
 use crate::node::Node;
 use crate::number::{float_size, int_size};

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::fast_validate::is_number;
-use super::read::unescape;
+use super::unescape::unescape;
 use crate::number::{parse_decimal, quotient};
 use crate::out_buf::Stop;
 use crate::span::Span;

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::fast_validate::{fast_validate, is_everyday};
 use super::grammar::{Bracket, Grammar, Piece, Sink, literal_prefix};
-use super::read::{decode, unescape};
+use super::read::decode;
+use super::unescape::unescape;
 use crate::budget::Budget;
 use crate::document::Document;
 use crate::envelope::{Field, Fields, Name, Part, PayloadSpan, longest_unjudged};
