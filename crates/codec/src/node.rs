@@ -124,6 +124,18 @@ impl Text {
     }
 }
 
+/// Whether every key of the dict with these nodes inside is a string.
+pub(super) fn has_string_keys(inside: &[Node]) -> bool {
+    let mut at = 0;
+    while let Some(key) = inside.get(at) {
+        if !matches!(key, Node::Str(_)) {
+            return false;
+        }
+        at += 1 + inside.get(at + 1).map_or(1, |value| value.nodes());
+    }
+    true
+}
+
 /// How deep the containers of a value nest; a scalar is 0 deep.
 pub(super) fn value_depth(nodes: &[Node]) -> usize {
     let mut ends = Vec::new();

@@ -1,8 +1,7 @@
 //! Typed elements on a page: tags of a few bytes are one piece each.
 
 use super::chars;
-use super::escape::is_carriable;
-use super::write::push_key;
+use super::escape::{is_carriable, push_attribute, push_base64};
 use crate::out_buf::{OutBuf, Stop};
 use crate::span::Span;
 use crate::swar::{HIGH, ONES, fingerprint, place_of, short_print};
@@ -170,6 +169,19 @@ fn begin_unusual<'p>(
         page.slice(&tag)?;
     }
     Ok(page)
+}
+
+/// Begins the element of an entry whose key is no element's name.
+#[cold]
+fn push_key(key: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"<item key=\"");
+    if is_carriable(key) {
+        push_attribute(key, out);
+        out.push(b'"');
+    } else {
+        push_base64(key, out);
+        out.extend_from_slice(b"\" key-encoding=\"base64\"");
+    }
 }
 
 /// Appends an end tag.

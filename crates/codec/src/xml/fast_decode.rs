@@ -7,10 +7,10 @@
 
 use std::ops::Range;
 
-use super::read::Root;
+use super::body::{Body, Root};
+use super::chars;
 use super::text::push_char;
 use super::typed::{self, Scalar, Type};
-use super::{Body, chars};
 use crate::budget::Budget;
 use crate::document::Document;
 use crate::keys::settle;
