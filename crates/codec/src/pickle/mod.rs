@@ -12,7 +12,7 @@ mod cache;
 mod disassemble;
 mod encode;
 mod fast_decode;
-mod flatten;
+mod forbidden;
 mod machine;
 mod number;
 mod opcode;
@@ -20,7 +20,6 @@ mod piece;
 mod plain;
 mod reader;
 mod size;
-mod stack;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -43,9 +42,8 @@ pub(super) use size::size;
 pub use transcode::encode_json;
 pub(super) use transcode::put_json;
 
-use self::flatten::Flat;
-use self::machine::Machine;
-use self::reader::Reader;
+use self::machine::{Flat, Machine};
+use self::reader::{Reader, shown};
 use self::store::{Item, Kind, Scratch};
 use super::{Budget, Document, Node};
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, Refusal};
@@ -199,7 +197,7 @@ fn check_fields(machine: &Machine<'_>, root: Item, flat: &Flat) -> Result<(), Re
         {
             let key = document.text(machine.reader.source(), text);
             if !seen.insert(key) {
-                name = plain::shown(key);
+                name = shown(key);
                 break;
             }
         }

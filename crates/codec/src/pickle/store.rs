@@ -305,6 +305,38 @@ impl Memo {
     }
 }
 
+/// A container whose value is being written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    /// The container.
+    pub(super) id: u32,
+    pub(super) kind: Kind,
+    /// Whether it is part of a dict key or a set element, where `bytearray` cannot stand.
+    pub(super) hashed: bool,
+    /// How deep it nests, as far as it is written.
+    pub(super) height: u8,
+    /// Its node.
+    pub(super) at: u32,
+    /// The next child and the end of its run, in the pool, and the segment after that.
+    pub(super) next: u32,
+    pub(super) end: u32,
+    pub(super) more: u32,
+    /// How many children were written; of a dict, keys and values.
+    pub(super) written: u32,
+}
+
+impl Frame {
+    /// Whether the next child is a dict key or a set element.
+    #[inline]
+    pub(super) fn next_is_hashed(&self) -> bool {
+        match self.kind {
+            Kind::Set | Kind::FrozenSet => true,
+            Kind::Dict => self.written.is_multiple_of(2),
+            Kind::List | Kind::Tuple => false,
+        }
+    }
+}
+
 /// The memory of a machine, kept from one pickle to the next so that decoding allocates nothing.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -317,7 +349,7 @@ pub(super) struct Scratch {
     /// The containers.
     pub(super) store: Store,
     /// The containers in flattening, outermost first; at most as many as may nest.
-    pub(super) frames: Vec<super::flatten::Frame>,
+    pub(super) frames: Vec<Frame>,
     /// The containers that were flattened, in the order in which they closed.
     pub(super) closed: Vec<u32>,
 }

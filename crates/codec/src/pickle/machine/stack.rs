@@ -3,8 +3,8 @@
 //! As in CPython, nothing reaches below the innermost mark: a value there is not on the stack until
 //! the mark is closed.
 
-use super::machine::Machine;
-use super::store::{Item, Kind, Scratch};
+use super::Machine;
+use crate::pickle::store::{Item, Kind, Scratch};
 use crate::protocol::Refusal;
 
 impl Machine<'_> {
