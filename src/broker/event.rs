@@ -1,7 +1,6 @@
 //! The closed set of all that reaches the dispatcher.
 
-use std::fmt;
-
+use super::client_id::ClientId;
 use super::peer::Peer;
 use crate::broker::delivery::{Outbox, Queued};
 use crate::broker::persist::Ticket;
@@ -9,16 +8,6 @@ use crate::broker::stats::Stats;
 use crate::broker::sync::Sender;
 use crate::codec::{Batch, Dialect, Payload};
 use crate::protocol::{Format, Id, Overflow, Refusal, Topic, TopicFilter};
-
-/// A connection, for as long as the broker runs: no number is given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientId(pub u64);
-
-impl fmt::Display for ClientId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
 
 /// Something that happened, in the order in which it is to be seen.
 #[derive(Debug)]

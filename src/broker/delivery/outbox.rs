@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
+use crate::broker::client_id::ClientId;
 use crate::broker::delivery::level::{Charge, FLOOR, Level};
 use crate::broker::delivery::mailbox::Mailbox;
 use crate::broker::delivery::{Delivery, Selection};
-use crate::broker::event::ClientId;
 #[cfg(not(shuttle))]
 use crate::broker::sync::Instant;
 use crate::broker::sync::{Receiver, Sender, SpinWait, TryRecvError, unbounded};

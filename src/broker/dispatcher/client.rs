@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, btree_map};
 use std::sync::Arc;
 
+use crate::broker::client_id::ClientId;
 use crate::broker::delivery::{Mailbox, Outbox};
-use crate::broker::event::ClientId;
 use crate::broker::peer::Peer;
 use crate::broker::routing::Way;
 use crate::codec::{Account, Claim, Dialect};

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::Dispatcher;
 use super::client::Client;
 use super::client::Wish;
+use crate::broker::client_id::Slot;
 use crate::broker::delivery::{Discarded, Mailbox};
-use crate::broker::routing::Slot;
 use crate::protocol::TopicFilter;
 
 /// Subscriptions that are forgotten at a time, and messages that are let go of: some tenths of a

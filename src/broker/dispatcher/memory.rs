@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 
 use super::Dispatcher;
+use crate::broker::client_id::Slot;
 use crate::broker::delivery::Delivery;
 use crate::broker::persist::{
     Checkpointer, Fsync, HANDOVERS, Kept, Next, Progress, Store, StoreError, StoreWriter, Ticket,
 };
-use crate::broker::routing::Slot;
 use crate::protocol::{ErrorCode, Format, Refusal, Reply, TopicName};
 
 /// Values that are read together at the start.

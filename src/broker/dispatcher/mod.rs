@@ -15,7 +15,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
+use super::client_id::{ClientId, Slot};
+use super::event::{Control, Event, Query, Step, SubscriptionInfo};
 use super::memory::{Memory, Use};
 use super::peer::Peer;
 use crate::broker::delivery::{Delivery, Full, Outbox, Piece, Undelivered};
@@ -23,7 +24,7 @@ use crate::broker::persist::Checkpointer;
 use crate::broker::retained::{
     Expiries, MAX_SNAPSHOTS, Snapshots, StoreLimits, Subtree, Subtrees, TooMany, Tree,
 };
-use crate::broker::routing::{Fanout, Slot, Subscription, Subscriptions};
+use crate::broker::routing::{Fanout, Subscription, Subscriptions};
 use crate::broker::stats::Counts;
 use crate::broker::sync::{Receiver, Sender};
 use crate::codec::Dialect;

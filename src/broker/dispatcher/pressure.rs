@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::Dispatcher;
 use super::client::Client;
+use crate::broker::client_id::Slot;
 use crate::broker::memory::Use;
-use crate::broker::routing::Slot;
 use crate::broker::sync::Instant;
 
 /// Connections and mailboxes that are looked at in one step, and messages that they lose: some

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Dispatcher;
+use crate::broker::client_id::ClientId;
 use crate::broker::cost::Extra;
 use crate::broker::delivery::{Mailbox, Put, Selection};
-use crate::broker::event::ClientId;
 use crate::broker::retained::{AHEAD, Prefetch, StoreLimits, Stored, Subtree, TopicId};
 use crate::broker::routing::{Recipient, Route, RouteSet, Way, share_equally};
 use crate::codec::{Batch, BatchEntry, PayloadRef};

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 
 use super::Client;
 use super::Dispatcher;
+use crate::broker::client_id::Slot;
 use crate::broker::delivery::Delivery;
 use crate::broker::memory::Use;
-use crate::broker::routing::Slot;
 use crate::broker::stats::{Report, Stats, SubscriberReport, TopicReport};
 use crate::protocol::{ErrorCode, Format, Refusal, Reply};
 

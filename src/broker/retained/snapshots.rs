@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
+use crate::broker::client_id::Slot;
 use crate::broker::delivery::{Piece, Returned};
 use crate::broker::retained::stored::Stored;
 use crate::broker::retained::tree::{AHEAD, Marker, Tree};
-use crate::broker::routing::Slot;
 use crate::broker::sync::{Receiver, Sender, unbounded};
 use crate::codec::{Account, Claim, Share};
 use crate::protocol::TopicFilter;

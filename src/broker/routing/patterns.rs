@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, hash_map};
 
-use crate::broker::routing::subscriptions::Slot;
+use crate::broker::client_id::Slot;
 use crate::protocol::{MAX_PATTERNS, MAX_SHAPES_OF_BROKER, Shape};
 
 /// The patterns of all connections. Shapes without a `+` are no patterns; there are not many.

@@ -1,6 +1,6 @@
 //! The answer to a `stats`: what a person who looks at a broker wants to see.
 
-use crate::broker::event::ClientId;
+use crate::broker::client_id::ClientId;
 use crate::broker::memory::Use;
 use crate::broker::peer::Peer;
 use crate::broker::stats::{Counters, METRICS, Stats};
