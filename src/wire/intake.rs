@@ -3,7 +3,7 @@
 use std::mem;
 use std::ops::Range;
 
-use super::recent::{Like, Recent};
+use super::recent::{BATCH, Like, Recent};
 use crate::broker::{Control, EVENT_COST, Step, fanout_cost, guessed_cost, topic_cost};
 use crate::codec::pickle::PickleMatch;
 use crate::codec::{
@@ -15,8 +15,6 @@ use crate::protocol::{
     check_topic_limits, frame_at, plain_size,
 };
 
-/// Bytes that a batch takes beside its messages, about.
-pub(super) const BATCH: usize = 1 << 10;
 /// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those
 /// which take turns stand in the batch once.
 const SEEN: usize = 64;

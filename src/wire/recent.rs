@@ -1,8 +1,10 @@
 //! What a session remembers of the frames before, so that it reads the next ones faster.
 
-use super::intake::BATCH;
 use crate::codec::pickle::PickleCache;
 use crate::codec::{BufferPool, Claim, DialectHint, EagerEncoding, EnvelopeCache, Workspace};
+
+/// Bytes that a batch takes beside its messages, about.
+pub(super) const BATCH: usize = 1 << 10;
 
 /// What a session remembers of the frames before, so that it reads the next ones faster.
 #[derive(Debug, Default)]
