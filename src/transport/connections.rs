@@ -6,8 +6,8 @@ use std::net::Shutdown;
 
 use parking_lot::Mutex;
 
+use super::config::Config;
 use super::line::Line;
-use super::server::Config;
 use super::threads::Thread;
 use crate::broker::{ClientId, Origin};
 

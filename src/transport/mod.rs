@@ -9,6 +9,7 @@
 mod allowances;
 mod bound;
 mod capacity;
+mod config;
 mod connections;
 mod guards;
 mod handle;
@@ -25,11 +26,14 @@ mod purse;
 mod refusal_log;
 mod server;
 mod session;
+mod shared;
 mod threads;
+mod turns;
 mod write_batch;
 mod write_deadline;
 mod writer;
 
+pub use config::Config;
 pub use handle::BrokerHandle;
 pub use listen_url::{ListenUrl, ParseListenUrlError};
-pub use server::{Broker, Config, StartError};
+pub use server::{Broker, StartError};

@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::line::{Outgoing, Pushed, Wait};
-use super::writer::IDLE_BYTES;
 use crate::broker::Charge;
 use crate::codec::{Batch, Dialect};
 
+/// Memory for encoding that a writer keeps while it waits.
+pub(super) const IDLE_BYTES: usize = 16 << 10;
 /// What is waiting is gathered for one write until it has this many bytes or segments.
 pub(super) const MAX_BYTES: usize = 256 << 10;
 const MAX_SEGMENTS: usize = 64;

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
+use super::config::Config;
 use super::line::{Line, Outgoing, Wait};
 use super::priority::{CROWD, give_way};
-use super::server::Config;
-use super::write_batch::{MAX_BYTES, WriteBatch};
+use super::write_batch::{IDLE_BYTES, MAX_BYTES, WriteBatch};
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
 use crate::broker::{Charge, ClientId, Counters, Delivery, Inbox};
 use crate::codec::{Account, Claim, Document, Share, release_scratch};
@@ -30,9 +30,6 @@ const LINGER: Duration = Duration::from_secs(1);
 const SILENT_AFTER: Duration = Duration::from_secs(1);
 /// Writes that are made in a turn; who has more to write than that is busy.
 const WRITES_OF_A_TURN: usize = 4;
-
-/// Memory for encoding that a writer keeps while it waits.
-pub(super) const IDLE_BYTES: usize = 16 << 10;
 
 #[derive(Debug)]
 pub(super) struct Writer {
