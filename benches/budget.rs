@@ -22,7 +22,7 @@ use babelmq::broker::{
 };
 use babelmq::codec::{BufferPool, Dialect, Workspace};
 use babelmq::internals::{Recent, take_in};
-use babelmq::protocol::{FrameBuffer, HEADER_LEN, Header, Overflow};
+use babelmq::protocol::{FrameBuffer, HEADER_LEN, Header, Overflow, Token};
 use babelmq::{Format, Limits, TopicFilter};
 
 /// What a path may take over its budget, in parts of it: less than this comes and goes with the
@@ -152,8 +152,10 @@ impl Broker {
             let filter = TopicFilter::parse("bench").ok()?;
             let (dialect, overflow) =
                 (of.dialects[(client.0 as usize - 1) % of.dialects.len()], Overflow::default());
-            let subscribe =
-                Step::Control(Control::Subscribe { filter, dialect, overflow, queue: None });
+            let subscribe = Step::Control(
+                Token::default(),
+                Control::Subscribe { filter, dialect, overflow, queue: None },
+            );
             dispatcher.step(Event::Steps {
                 client,
                 steps: vec![subscribe],

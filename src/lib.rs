@@ -75,9 +75,9 @@ pub use babelmq_codec::protocol;
 
 #[cfg(feature = "broker")]
 pub use broker::{
-    Backup, BackupMade, Change, ClientId, Expires, Fsync, Kept, METRICS, Metric, MetricKind,
-    NoStore, Peer, QueueLimits, Stats, Store, StoreError, StoreLimits, SubscriptionInfo, Subtree,
-    Unit, Unsaved,
+    Backup, Change, ClientId, Expires, Fsync, Kept, METRICS, Metric, MetricKind, NoStore, Peer,
+    QueueLimits, Stats, Store, StoreError, StoreLimits, Stored, SubscriptionInfo, Subtree, Unit,
+    Unsaved,
 };
 pub use codec::{Dialect, Message};
 #[cfg(feature = "middleware")]

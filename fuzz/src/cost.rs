@@ -27,8 +27,8 @@ pub fn frugal<T>(what: &str, bytes: usize, mut work: impl FnMut(&Limits) -> T) {
     let usual = Limits::default();
     for limits in [
         usual,
-        Limits { decoded_size: plain_size(bytes), ..usual },
-        Limits { decoded_size: 1 << 16, ..usual },
+        usual.decoded_size(plain_size(bytes)),
+        usual.decoded_size(1 << 16),
     ] {
         let (_, cost) = meter::measure(|| work(&limits));
         let budget = limits.decoded_budget(bytes);

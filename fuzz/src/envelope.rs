@@ -107,16 +107,16 @@ fn published(body: &[u8], format: Format, topic: &str, message: &PayloadSpan, do
 
 /// Tighter limits refuse what is beyond them and nothing else, and leave nothing behind.
 fn held_to_less(body: &[u8], format: Format) {
-    const LESS: Limits = Limits { depth: 2, int_digits: 3, ..Limits::NONE };
+    let less = Limits::NONE.depth(2).int_digits(3);
     let mut document = Document::new();
-    let request = read_request(body, format, 0..body.len(), &mut document, &LESS);
+    let request = read_request(body, format, 0..body.len(), &mut document, &less);
     let refused = match request {
         Ok(Request::Publish { message, .. }) => {
             let mut scratch = Document::new();
-            let root = decode_part(body, format, &message.part, &mut scratch, &LESS)
+            let root = decode_part(body, format, &message.part, &mut scratch, &less)
                 .expect("it was accepted");
             let view = scratch.view(body, root);
-            assert!(depth(view) <= LESS.depth, "accepted, and {} deep", depth(view));
+            assert!(depth(view) <= less.depth, "accepted, and {} deep", depth(view));
             return;
         }
         Ok(_) => panic!("no publish any more"),

@@ -98,8 +98,8 @@ impl Step {
         match self {
             Step::Publish(_) => 0,
             Step::Clear(_) => SMALL,
-            Step::Control(control) => match control {
-                Control::Stats { .. } | Control::Backup { .. } => STATS,
+            Step::Control(_, control) => match control {
+                Control::Stats | Control::Backup => STATS,
                 Control::Subscribe { .. } | Control::List { .. } => LOOK,
                 Control::Cancel { .. } => LOOK / 4,
                 Control::Get { .. } | Control::Ping { .. } | Control::Refuse { .. } => SMALL,

@@ -7,7 +7,7 @@ use crate::broker::persist::Ticket;
 use crate::broker::stats::Stats;
 use crate::broker::sync::Sender;
 use crate::codec::{Batch, Dialect, Payload};
-use crate::protocol::{Format, Id, Overflow, Refusal, Topic, TopicFilter};
+use crate::protocol::{Format, Id, Overflow, Refusal, Token, Topic, TopicFilter};
 
 /// Something that happened, in the order in which it is to be seen.
 #[derive(Debug)]
@@ -50,11 +50,11 @@ pub enum Step {
     /// A topic whose last value is to be forgotten, which is not answered. See
     /// [`Command::Clear`](crate::protocol::Command::Clear).
     Clear(Topic),
-    /// Something else.
-    Control(Control),
+    /// Something else, and what its answer brings back.
+    Control(Token, Control),
 }
 
-/// A request that is answered, in `format`.
+/// A request that is answered.
 #[derive(Debug)]
 pub enum Control {
     /// See [`Command::Subscribe`](crate::protocol::Command::Subscribe).
@@ -72,47 +72,31 @@ pub enum Control {
     Cancel {
         /// The subtree.
         filter: TopicFilter,
-        /// The format of the answer.
-        format: Format,
     },
     /// See [`Command::List`](crate::protocol::Command::List).
     List {
         /// The subtree.
         filter: TopicFilter,
-        /// The format of the answer.
-        format: Format,
     },
     /// See [`Command::Get`](crate::protocol::Command::Get).
     Get {
         /// The topic.
         topic: Topic,
-        /// The format of the answer.
-        format: Format,
     },
     /// See [`Command::Ping`](crate::protocol::Command::Ping).
     Ping {
         /// Given back.
         id: Option<Id>,
-        /// The format of the answer.
-        format: Format,
     },
     /// See [`Command::Stats`](crate::protocol::Command::Stats).
-    Stats {
-        /// The format of the answer.
-        format: Format,
-    },
+    Stats,
     /// See [`Command::Backup`](crate::protocol::Command::Backup).
-    Backup {
-        /// The format of the answer.
-        format: Format,
-    },
+    Backup,
     /// The session refused something. It comes this way so that answers keep the order of the
     /// requests.
     Refuse {
         /// What to say; if it is fatal, nothing follows it.
         refusal: Refusal,
-        /// The format of the answer.
-        format: Format,
     },
 }
 
@@ -137,7 +121,20 @@ pub enum Query {
 }
 
 /// One subscription, as the embedding program sees it.
+///
+#[cfg_attr(feature = "middleware", doc = "```")]
+#[cfg_attr(not(feature = "middleware"), doc = "```ignore")]
+/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// # let queue = babelmq::XmlQueue::builder("/weather").address(broker.local_addr());
+/// let consumer = queue.consumer()?;
+/// for info in broker.list_subscriptions("/weather/oslo")? {
+///     println!("{} listens to {} in {}", info.peer, info.filter, info.format);
+///     assert_eq!((info.filter.as_str(), info.format), ("/weather", babelmq::Format::Xml));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SubscriptionInfo {
     /// The connection.
     pub client: ClientId,

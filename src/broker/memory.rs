@@ -117,13 +117,13 @@ impl Memory {
     pub fn cut(&self, limits: Limits) -> Limits {
         let most = |this| self.of(this).most_for_one();
         let max_frame = (limits.max_frame as usize).min(most(Use::Frames) - FRAME_OVERHEAD);
-        Limits {
-            max_frame: u32::try_from(max_frame).unwrap_or(limits.max_frame),
-            decoded_size: limits.decoded_size.min(most(Use::Decoding) / DECODING_FACTOR),
-            max_encoded: u32::try_from(most(Use::Writing) / 2)
-                .map_or(limits.max_encoded, |most| limits.max_encoded.min(most)),
-            ..limits
-        }
+        let max_encoded = u32::try_from(most(Use::Writing) / 2)
+            .map_or(limits.max_encoded, |most| limits.max_encoded.min(most));
+        let mut cut = limits;
+        cut.max_frame = u32::try_from(max_frame).unwrap_or(limits.max_frame);
+        cut.decoded_size = limits.decoded_size.min(most(Use::Decoding) / DECODING_FACTOR);
+        cut.max_encoded = max_encoded;
+        cut
     }
 }
 

@@ -27,7 +27,7 @@ use shuttle::{Config, Runner};
 
 use super::{Delivery, Selection};
 use crate::codec::{Batch, BatchEntry, Document, Part, PayloadSpan};
-use crate::protocol::{ErrorCode, Format, Limits, Refusal, Reply, Topic, TopicFilter};
+use crate::protocol::{ErrorCode, Format, Limits, Refusal, Reply, Token, Topic, TopicFilter};
 
 /// Schedules of each kind that a model is tried on, unless MODEL_ITERATIONS says otherwise.
 const SCHEDULES: usize = 10_000;
@@ -136,7 +136,7 @@ fn line_of(reply: &Reply) -> Line {
 }
 
 fn reply(reply: Reply) -> Delivery {
-    Delivery::Reply { reply, format: Format::Json }
+    Delivery::Reply { reply, token: Token::default() }
 }
 
 fn error(code: ErrorCode) -> Reply {

@@ -4,6 +4,14 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// The other end of a connection.
+///
+/// ```
+/// use babelmq::Peer;
+///
+/// let peer = Peer::from(std::net::SocketAddr::from(([10, 0, 0, 1], 5000)));
+/// assert_eq!(peer.to_string(), "10.0.0.1:5000");
+/// assert!(!peer.is_local());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Peer {
@@ -11,6 +19,7 @@ pub enum Peer {
     Tcp(SocketAddr),
     /// A connection to a Unix socket, so from this machine. What is known of it is what the system
     /// vouches for.
+    #[non_exhaustive]
     Unix {
         /// The user that the process ran as when it connected.
         user: u32,
@@ -39,7 +48,7 @@ impl Peer {
     }
 
     /// By what its limits are counted.
-    pub fn origin(&self) -> Origin {
+    pub(crate) fn origin(&self) -> Origin {
         match *self {
             Peer::Tcp(address) => Origin::Address(address.ip().to_canonical()),
             Peer::Unix { user, .. } => Origin::User(user),

@@ -245,6 +245,6 @@ fn message(kept: &Kept, format: Format) -> Result<Message, Failure> {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
-        Failure::Other(error.0)
+        Failure::Other(error.to_string())
     }
 }

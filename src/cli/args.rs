@@ -208,18 +208,15 @@ impl Serve {
         Config {
             listeners: self.listen.clone(),
             memory: self.memory,
-            limits: Limits {
-                decoded_size: self
-                    .max_decoded
-                    .unwrap_or(of_frame.decoded_size)
-                    .min(MAXIMUM_DECODED_SIZE),
-                max_encoded: self.max_encoded,
-                depth: self.max_depth,
-                int_digits: self.max_int_digits,
-                topic_bytes: self.max_topic_bytes,
-                topic_segments: self.max_topic_segments,
-                ..of_frame
-            },
+            limits: of_frame
+                .decoded_size(
+                    self.max_decoded.unwrap_or(of_frame.decoded_size).min(MAXIMUM_DECODED_SIZE),
+                )
+                .max_encoded(self.max_encoded)
+                .depth(self.max_depth)
+                .int_digits(self.max_int_digits)
+                .topic_bytes(self.max_topic_bytes)
+                .topic_segments(self.max_topic_segments),
             queue: QueueLimits { messages: self.queue_messages, bytes: self.queue_bytes },
             store: StoreLimits { values: self.stored_values, bytes: self.stored_bytes },
             subtrees: self.subtree.clone(),
@@ -311,7 +308,7 @@ fn fsync() -> impl TypedValueParser<Value = Fsync> {
 fn subtree(text: &str) -> Result<Subtree, String> {
     const FORM: &str = "a rule is spelled as in sensors:values=1000,bytes=1MiB,ttl=1h";
     let (topics, rule) = text.rsplit_once(':').ok_or(FORM)?;
-    let mut subtree = Subtree { filter: filter(topics)?, values: None, bytes: None, ttl: None };
+    let mut subtree = Subtree::new(filter(topics)?);
     for part in rule.split(',') {
         match part.split_once('=') {
             Some(("values", number)) => {

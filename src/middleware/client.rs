@@ -42,10 +42,31 @@ pub struct Client {
 }
 
 /// What a broker sends.
+///
+#[cfg_attr(feature = "broker", doc = "```")]
+#[cfg_attr(not(feature = "broker"), doc = "```ignore")]
+/// use babelmq::{Arrival, Client, Format, Subscribe, TopicFilter};
+/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// # broker.put_topic("/weather/oslo", &21.5.into())?;
+/// # let (address, timeout) = (broker.local_addr().to_string(), std::time::Duration::from_secs(10));
+///
+/// let mut client = Client::connect(&address, timeout)?;
+/// client.subscribe(&TopicFilter::parse("/weather")?, Format::Json, Subscribe::default())?;
+/// loop {
+///     match client.next(None)? {
+///         Some(Arrival::Delivery { topic, message, .. }) => println!("{topic} {message:?}"),
+///         Some(Arrival::Subscribed { values, .. }) => break assert_eq!(values, 1),
+///         Some(Arrival::Refused(refused)) => return Err(refused.into()),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Arrival {
     /// A message of a subscription.
+    #[non_exhaustive]
     Delivery {
         /// Where it was published.
         topic: Topic,
@@ -55,6 +76,7 @@ pub enum Arrival {
         retained: bool,
     },
     /// The stored values of a subscription have been sent.
+    #[non_exhaustive]
     Subscribed {
         /// The filter, as it was spelled.
         filter: String,
@@ -62,6 +84,7 @@ pub enum Arrival {
         values: u64,
     },
     /// Messages of a subscription made room for newer ones; they would have come here.
+    #[non_exhaustive]
     Dropped {
         /// The filter, as it was spelled.
         filter: String,
@@ -69,6 +92,7 @@ pub enum Arrival {
         count: u64,
     },
     /// A subscription has ended.
+    #[non_exhaustive]
     Cancelled {
         /// The filter, as it was spelled.
         filter: String,
@@ -76,6 +100,7 @@ pub enum Arrival {
     /// The answer to a `list`.
     Topics(Vec<Topic>),
     /// The answer to a `get`.
+    #[non_exhaustive]
     Value {
         /// The topic.
         topic: Topic,
@@ -93,7 +118,18 @@ pub enum Arrival {
 }
 
 /// How a subscription is to be.
+///
+/// ```
+/// use babelmq::{Overflow, Subscribe};
+///
+/// // A slow consumer loses messages instead of its connection.
+/// let lossy = Subscribe::default().overflow(Overflow::DropOldest).queue(1_000);
+/// // And one that wants what Python sent, tuples too.
+/// let exact = Subscribe::default().exact(true);
+/// # assert!(exact.exact && lossy.queue == Some(1_000));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Subscribe {
     /// Whether JSON tags what it cannot tell apart.
     pub exact: bool,
@@ -101,6 +137,26 @@ pub struct Subscribe {
     pub overflow: Option<Overflow>,
     /// How many messages may wait; `None` leaves it to the broker.
     pub queue: Option<u32>,
+}
+
+impl Subscribe {
+    /// Says whether JSON tags what it cannot tell apart.
+    #[must_use]
+    pub fn exact(self, exact: bool) -> Subscribe {
+        Subscribe { exact, ..self }
+    }
+
+    /// Says what happens when the queue is full.
+    #[must_use]
+    pub fn overflow(self, overflow: Overflow) -> Subscribe {
+        Subscribe { overflow: Some(overflow), ..self }
+    }
+
+    /// Lets so many messages wait.
+    #[must_use]
+    pub fn queue(self, messages: u32) -> Subscribe {
+        Subscribe { queue: Some(messages), ..self }
+    }
 }
 
 impl Client {

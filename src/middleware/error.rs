@@ -5,6 +5,17 @@ use std::io;
 use crate::protocol::{ErrorCode, Format, FrameFault, Refusal};
 
 /// Why a queue could not do what it was asked.
+///
+/// ```
+/// use babelmq::{JsonQueue, QueueError};
+///
+/// // Nobody listens there.
+/// match JsonQueue::builder("/weather").address("127.0.0.1:1").producer() {
+///     Ok(_) => unreachable!(),
+///     Err(QueueError::Connect { address, source, .. }) => println!("{address}: {source}"),
+///     Err(error) => panic!("{error}"),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueError {
@@ -19,6 +30,7 @@ pub enum QueueError {
     #[error("cannot translate between the message and the program's type: {0}")]
     Type(String),
     /// No connection to the broker at this address.
+    #[non_exhaustive]
     #[error("cannot connect to the broker at {address}: {source} (is it running?)")]
     Connect {
         /// The address.
@@ -75,8 +87,25 @@ impl QueueError {
 }
 
 /// A refusal, as the broker's `error` message says it.
+///
+#[cfg_attr(feature = "broker", doc = "```")]
+#[cfg_attr(not(feature = "broker"), doc = "```ignore")]
+/// use babelmq::{ErrorCode, JsonQueue, QueueError};
+/// # use babelmq::{Broker, Config, StoreLimits};
+/// # let config = Config::listening_on(([127, 0, 0, 1], 0)).store(StoreLimits::default().values(0));
+/// # let broker = Broker::start(config)?;
+///
+/// // This broker remembers nothing.
+/// let mut queue = JsonQueue::builder("/weather").address(broker.local_addr()).producer()?;
+/// queue.push(&21.5)?;
+/// let Err(QueueError::Refused(refused)) = queue.flush() else { panic!() };
+/// assert_eq!(refused.error_code(), Some(ErrorCode::StoreFull));
+/// assert_eq!((refused.topic.as_deref(), refused.fatal), (Some("/weather"), false));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {reason}")]
+#[non_exhaustive]
 pub struct Refused {
     /// The stable word for programs, see [`error_code`](Self::error_code).
     pub code: String,

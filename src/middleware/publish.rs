@@ -11,10 +11,12 @@ use crate::protocol::{ErrorCode, Format, Refusal, Topic};
 /// use std::time::Duration;
 /// use babelmq::Publish;
 ///
-/// let stored_for_half_a_minute = Publish { ttl: Some(Duration::from_secs(30)), ..Publish::default() };
-/// # assert!(stored_for_half_a_minute.retain);
+/// let stored_for_half_a_minute = Publish::default().ttl(Duration::from_secs(30));
+/// let not_stored = Publish::default().retain(false);
+/// # assert!(stored_for_half_a_minute.retain && !not_stored.retain);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Publish {
     /// Whether it becomes the topic's last value, for those who subscribe later. Default true.
     pub retain: bool,
@@ -31,6 +33,18 @@ impl Default for Publish {
 }
 
 impl Publish {
+    /// Says whether the message becomes the topic's last value.
+    #[must_use]
+    pub fn retain(self, retain: bool) -> Publish {
+        Publish { retain, ..self }
+    }
+
+    /// Has the broker forget the value after so long.
+    #[must_use]
+    pub fn ttl(self, ttl: Duration) -> Publish {
+        Publish { ttl: Some(ttl), ..self }
+    }
+
     /// The time to live as it is said on the wire, in seconds.
     ///
     /// # Errors

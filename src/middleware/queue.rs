@@ -22,16 +22,67 @@ pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A queue that speaks JSON.
+///
+#[cfg_attr(feature = "broker", doc = "```")]
+#[cfg_attr(not(feature = "broker"), doc = "```ignore")]
+/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// let queue = babelmq::JsonQueue::builder("/weather").address(broker.local_addr());
+/// let (mut consumer, mut producer) = (queue.clone().consumer()?, queue.producer()?);
+/// producer.push(&("oslo", 21.5))?;
+/// // JSON has lists and no tuples.
+/// assert_eq!(consumer.pull()?.1, babelmq::Value::List(vec!["oslo".into(), 21.5.into()]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type JsonQueue = Queue<Json>;
 /// A queue that speaks XML.
+///
+#[cfg_attr(feature = "broker", doc = "```")]
+#[cfg_attr(not(feature = "broker"), doc = "```ignore")]
+/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// let queue = babelmq::XmlQueue::builder("/weather").address(broker.local_addr());
+/// let (mut consumer, mut producer) = (queue.clone().consumer()?, queue.producer()?);
+/// producer.push(&("oslo", 21.5))?;
+/// let (_, (town, temperature)) = consumer.pull_as::<(String, f64)>()?;
+/// assert_eq!((town.as_str(), temperature), ("oslo", 21.5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type XmlQueue = Queue<Xml>;
 /// A queue that speaks pickle.
+///
+#[cfg_attr(feature = "broker", doc = "```")]
+#[cfg_attr(not(feature = "broker"), doc = "```ignore")]
+/// use babelmq::{PickleQueue, Value};
+/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// let queue = PickleQueue::builder("/weather").address(broker.local_addr());
+/// let (mut consumer, mut producer) = (queue.clone().consumer()?, queue.producer()?);
+/// let pair = Value::Tuple(vec!["oslo".into(), 21.5.into()]);
+/// producer.push_value(&pair)?;
+/// assert_eq!(consumer.pull()?.1, pair);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type PickleQueue = Queue<Pickle>;
 
 /// A connection to a broker, tied to one topic.
 ///
 /// Delivery is at most once: what [`flush`](Self::flush) has confirmed was routed to every
 /// subscriber that was there.
+///
+#[cfg_attr(feature = "broker", doc = "```")]
+#[cfg_attr(not(feature = "broker"), doc = "```ignore")]
+/// use babelmq::{Json, Pickle, Queue, QueueError, Wire};
+///
+/// /// Takes the next number of a queue of any format.
+/// fn next<W: Wire>(queue: &mut Queue<W>) -> Result<f64, QueueError> {
+///     Ok(queue.pull_as()?.1)
+/// }
+/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// let at = broker.local_addr();
+/// let mut consumer = Queue::<Json>::builder("/weather/#").address(at).consumer()?;
+/// let mut producer = Queue::<Pickle>::builder("/weather/oslo").address(at).producer()?;
+/// producer.push(&21.5)?;
+/// assert_eq!(next(&mut consumer)?, 21.5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Queue<W: Wire> {
     topic: String,
     connection: Connection,
@@ -68,6 +119,17 @@ struct Answers {
 }
 
 /// How a queue is to be: see [`Queue::builder`].
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// let consumer = babelmq::JsonQueue::builder("/weather")
+///     .address("broker.example:5000")
+///     .timeout(Duration::from_secs(3))
+///     .exact(true)
+///     .consumer()?;
+/// # Ok::<(), babelmq::QueueError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct QueueBuilder<W> {
     topic: String,
@@ -496,6 +558,20 @@ impl<W: Wire> fmt::Debug for Queue<W> {
 }
 
 /// The messages of a queue, see [`Queue::iter`].
+///
+#[cfg_attr(feature = "broker", doc = "```")]
+#[cfg_attr(not(feature = "broker"), doc = "```ignore")]
+/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// # broker.put_topic("/weather/oslo", &21.5.into())?;
+/// # broker.put_topic("/weather/rome", &30.0.into())?;
+/// # let queue = babelmq::JsonQueue::builder("/weather").address(broker.local_addr());
+/// let mut consumer = queue.consumer()?;
+/// for pulled in consumer.iter().take(2) {
+///     let (topic, value) = pulled?;
+///     println!("{topic}: {value}");
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Pulls<'a, W: Wire> {
     queue: &'a mut Queue<W>,

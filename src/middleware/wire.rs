@@ -1,6 +1,7 @@
 //! What the three formats do differently for a client.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -15,20 +16,46 @@ use crate::codec::{
 };
 use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Value};
 
-/// A format that a queue can speak: [`Json`], [`Xml`] or [`Pickle`].
-pub trait Wire: sealed::Sealed {
+/// A format that a queue can speak: [`Json`], [`Xml`] or [`Pickle`]. No other type can be one.
+///
+/// ```
+/// use babelmq::{QueueBuilder, Queue, Wire};
+///
+/// /// A queue of any format, at the broker of this program.
+/// fn queue<W: Wire>(topic: &str) -> QueueBuilder<W> {
+///     println!("{} to {topic}", W::FORMAT);
+///     Queue::builder(topic).address("broker.example:5000")
+/// }
+/// let readings = queue::<babelmq::Xml>("/weather");
+/// ```
+pub trait Wire: sealed::Sealed + Clone + fmt::Debug {
     /// The format of the frames.
     const FORMAT: Format;
 }
 
 /// JSON, see [`JsonQueue`](super::JsonQueue).
-#[derive(Debug)]
+///
+/// ```
+/// use babelmq::{Format, Json, Wire};
+/// assert_eq!(Json::FORMAT, Format::Json);
+/// ```
+#[derive(Clone, Copy, Debug)]
 pub enum Json {}
 /// XML, see [`XmlQueue`](super::XmlQueue).
-#[derive(Debug)]
+///
+/// ```
+/// use babelmq::{Format, Wire, Xml};
+/// assert_eq!(Xml::FORMAT, Format::Xml);
+/// ```
+#[derive(Clone, Copy, Debug)]
 pub enum Xml {}
 /// Pickle, see [`PickleQueue`](super::PickleQueue).
-#[derive(Debug)]
+///
+/// ```
+/// use babelmq::{Format, Pickle, Wire};
+/// assert_eq!(Pickle::FORMAT, Format::Pickle);
+/// ```
+#[derive(Clone, Copy, Debug)]
 pub enum Pickle {}
 
 /// A message of the broker, its fields as they came.

@@ -37,8 +37,9 @@ pub(super) fn make(
     static MADE: AtomicU64 = AtomicU64::new(0);
     let name = format!("{BEGIN}{}{END}", 1 + MADE.fetch_add(1, Ordering::Relaxed));
     let (path, unfinished) = (directory.join(&name), directory.join(format!("{name}{UNFINISHED}")));
-    let failed =
-        |what: String| StoreError(format!("cannot make the backup {}: {what}", path.display()));
+    let failed = |what: String| {
+        StoreError::new(format!("cannot make the backup {}: {what}", path.display()))
+    };
     clean(directory).map_err(|error| failed(explain_io(&error)))?;
     let made = copy(transaction, &unfinished, cancelled)
         .map_err(|error| explain(&error))

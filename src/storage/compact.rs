@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{FILE, Storage, explain, explain_io};
+use super::{FILE, Storage, cannot};
 use crate::broker::StoreError;
 
 /// What came of it, in bytes.
@@ -24,16 +24,12 @@ pub fn compact(directory: &Path) -> Result<Compacted, StoreError> {
     let path = directory.join(FILE);
     let length = || match fs::metadata(&path) {
         Ok(metadata) => Ok(metadata.len()),
-        Err(error) => {
-            Err(StoreError(format!("cannot read {}: {}", path.display(), explain_io(&error))))
-        }
+        Err(error) => Err(cannot("read", &path, error)),
     };
     let before = length()?;
     let mut storage = Storage::open(directory, true)?;
     if let Some(database) = &mut storage.database {
-        database.compact().map_err(|error| {
-            StoreError(format!("cannot compact {}: {}", path.display(), explain(&error.into())))
-        })?;
+        database.compact().map_err(|error| cannot("compact", &path, error))?;
     }
     // Closing it is part of it.
     drop(storage);

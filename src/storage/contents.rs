@@ -13,7 +13,7 @@ use redb::{
 use super::directory::judge;
 use super::file::{HeldBack, LockableFile};
 use super::{
-    CACHE, FILE, FORMAT, OLDEST, VALUES, cannot_open, damage, explain, explain_io, foreign, record,
+    CACHE, FILE, FORMAT, OLDEST, VALUES, cannot, cannot_open, damage, explain, foreign, record,
     salvage, version,
 };
 use crate::broker::{Kept, StoreError};
@@ -40,15 +40,15 @@ enum Failed {
     /// As for [`damage`].
     Damaged(String),
     /// Damaged, said as a whole.
-    Said(String),
+    Said(StoreError),
 }
 
 impl Failed {
     fn say(self, path: &Path) -> StoreError {
         match self {
             Failed::Final(error) => error,
-            Failed::Damaged(what) => StoreError(damage(path, &what)),
-            Failed::Said(said) => StoreError(said),
+            Failed::Damaged(what) => StoreError::new(damage(path, &what)),
+            Failed::Said(said) => said,
         }
     }
 }
@@ -71,9 +71,9 @@ pub fn read(directory: &Path, damaged: bool) -> Result<Contents, StoreError> {
         Ok(tree) if !damaged => return Ok(contents(tree.intact, tree.damaged, Vec::new(), None)),
         tree => tree.ok().filter(|tree| tree.end.is_none() && tree.damaged.is_empty()),
     };
-    let cannot =
-        |error| StoreError(format!("cannot read {}: {}", path.display(), explain_io(&error)));
-    let bytes = File::open(&path).and_then(|file| salvage::bytes(&file)).map_err(cannot)?;
+    let bytes = File::open(&path)
+        .and_then(|file| salvage::bytes(&file))
+        .map_err(|error| cannot("read", &path, error))?;
     if let Some(tree) = tree {
         if !salvage::is_unfinished(&bytes) {
             // Every page was looked at.
@@ -168,7 +168,7 @@ fn attempt(path: &Path, check: bool) -> Result<Tree, Failed> {
             && let Some(version) = version(&database).map_err(unread)?
             && !(OLDEST..=FORMAT).contains(&version)
         {
-            return Err(Failed::Final(StoreError(foreign(path, version))));
+            return Err(Failed::Final(StoreError::new(foreign(path, version))));
         }
         let mut tree = Tree::default();
         match read_values(&database, check, &mut tree) {
@@ -184,15 +184,15 @@ fn open(path: &Path, check: bool) -> Result<Database, Failed> {
     // Only who could write can lock; where nobody can write there is nothing to lock out.
     let locked = OpenOptions::new().read(true).write(true).open(path);
     let lock = locked.is_ok();
-    let file = locked.or_else(|_| File::open(path)).map_err(|error| {
-        Failed::Final(StoreError(format!("cannot open {}: {}", path.display(), explain_io(&error))))
-    })?;
+    let file = locked
+        .or_else(|_| File::open(path))
+        .map_err(|error| Failed::Final(cannot("open", path, error)))?;
     if file.metadata().is_ok_and(|file| file.len() == 0) {
         // The database would begin anew in it.
         return Err(Failed::Damaged("it is empty".into()));
     }
     let failed = |error| match error {
-        DatabaseError::DatabaseAlreadyOpen => Failed::Final(StoreError(format!(
+        DatabaseError::DatabaseAlreadyOpen => Failed::Final(StoreError::new(format!(
             "{}; `babelmq backup DIR --data-dir {}` copies the values of a running broker to \
              another directory, which can be \
              read",

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{FILE, explain_io};
+use super::{FILE, cannot};
 use crate::broker::StoreError;
 
 /// Says that the directory has held a file. Without it a file that is lost would look like a first
@@ -42,14 +42,15 @@ impl Directory {
     /// cut short has left.
     pub(super) fn take(path: &Path) -> Result<Directory, StoreError> {
         make(path).map_err(|error| {
-            StoreError(format!("cannot make the data directory {}: {error}", path.display()))
+            let reason = format!("cannot make the data directory {}: {error}", path.display());
+            StoreError::new(reason).with_source(error)
         })?;
-        let lock = File::open(path).map_err(|error| failed("open", path, &error))?;
+        let lock = File::open(path).map_err(|error| cannot("open", path, error))?;
         let lock = match lock.try_lock() {
             Ok(()) => Some(lock),
             Err(TryLockError::Error(_)) => None,
             Err(TryLockError::WouldBlock) => {
-                return Err(StoreError(format!(
+                return Err(StoreError::new(format!(
                     "{} is in use by another broker or command; stop that one, or use another data \
                      directory",
                     path.join(FILE).display()
@@ -60,7 +61,7 @@ impl Directory {
             let unfinished = unfinished(path, name);
             match fs::remove_file(&unfinished) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(failed("remove", &unfinished, &error));
+                    return Err(cannot("remove", &unfinished, error));
                 }
                 _ => {}
             }
@@ -83,8 +84,7 @@ impl Directory {
 
     /// Puts the file that was made into its place.
     pub(super) fn put_in_place(&self) -> Result<(), StoreError> {
-        put_in_place(&self.path, FILE)
-            .map_err(|error| failed("make", &self.path.join(FILE), &error))
+        put_in_place(&self.path, FILE).map_err(|error| cannot("make", &self.path.join(FILE), error))
     }
 
     /// Notes that the directory holds a file, unless it is noted.
@@ -128,7 +128,7 @@ impl Identity {
             Ok(_) => "another file is in its place".to_owned(),
             Err(error) => error.to_string(),
         };
-        Err(StoreError(format!(
+        Err(StoreError::new(format!(
             "cannot write to {}: the data directory was deleted or replaced under the broker \
              ({what}); put it back, or start \
              the broker again",
@@ -144,7 +144,7 @@ impl Identity {
 pub(super) fn judge(directory: &Path) -> Result<bool, StoreError> {
     let (path, marker) = (directory.join(FILE), directory.join(MARKER));
     match fs::metadata(&path) {
-        Ok(file) if file.is_file() && file.len() == 0 => Err(StoreError(format!(
+        Ok(file) if file.is_file() && file.len() == 0 => Err(StoreError::new(format!(
             "{} is empty (0 bytes), which no broker leaves behind: its values are lost; restore it \
              from a backup, or remove \
              it and {} to begin with nothing",
@@ -152,15 +152,17 @@ pub(super) fn judge(directory: &Path) -> Result<bool, StoreError> {
             marker.display()
         ))),
         Ok(_) => Ok(true),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("open", &path, &error)),
-        Err(_) if fs::exists(&marker).is_ok_and(|is_there| is_there) => Err(StoreError(format!(
-            "{} is missing, and {} says that there was one: its values are lost; restore it from a \
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("open", &path, error)),
+        Err(_) if fs::exists(&marker).is_ok_and(|is_there| is_there) => {
+            Err(StoreError::new(format!(
+                "{} is missing, and {} says that there was one: its values are lost; restore it from a \
              backup, or remove {} to \
              begin with nothing",
-            path.display(),
-            marker.display(),
-            marker.display()
-        ))),
+                path.display(),
+                marker.display(),
+                marker.display()
+            )))
+        }
         Err(_) => Ok(false),
     }
 }
@@ -199,8 +201,4 @@ fn put_in_place(directory: &Path, name: &str) -> io::Result<()> {
     File::open(&unfinished)?.sync_all()?;
     fs::rename(&unfinished, directory.join(name))?;
     File::open(directory)?.sync_all()
-}
-
-fn failed(what: &str, path: &Path, error: &io::Error) -> StoreError {
-    StoreError(format!("cannot {what} {}: {}", path.display(), explain_io(error)))
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use redb::{Database, ReadableDatabase};
 
-use super::{Storage, VALUES, explain_io, record};
+use super::{Storage, VALUES, cannot, record};
 use crate::broker::{Change, StoreError};
 
 /// What a commit on a full disk takes at most: it needs room for itself before it frees any.
@@ -36,11 +36,7 @@ impl Storage {
         if self.left_out.is_none() {
             if let Err(error) = self.regain() {
                 if !rest.is_empty() {
-                    let what = explain_io(&error);
-                    self.left_out = Some(StoreError(format!(
-                        "cannot write to {}: {what}",
-                        self.path.display()
-                    )));
+                    self.left_out = Some(cannot("write to", &self.path, error));
                 }
                 return Ok(());
             }

@@ -53,6 +53,22 @@ pub const FILE: &str = "last-values.redb";
 const CACHE: usize = 32 << 20;
 
 /// A data directory that is open for writing; nobody else can open it.
+///
+/// ```
+/// use babelmq::{Broker, Config, Storage};
+/// # let directory = std::env::temp_dir().join(format!("babelmq-doc-{}", std::process::id()));
+///
+/// let config = Config::listening_on(([127, 0, 0, 1], 0));
+/// let broker = Broker::start_with(config.clone(), Box::new(Storage::open(&directory, true)?))?;
+/// broker.put_topic("/weather/oslo", &21.5.into())?;
+/// broker.close()?; // waits for the disk
+///
+/// let broker = Broker::start_with(config, Box::new(Storage::open(&directory, true)?))?;
+/// assert_eq!(broker.get_topic("/weather/oslo")?, Some(21.5.into()));
+/// # drop(broker);
+/// # std::fs::remove_dir_all(directory)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Storage {
     /// What was written and not committed. Declared before the database, so dropped before it.
     transaction: Option<WriteTransaction>,
@@ -233,7 +249,7 @@ impl Storage {
         if is_full(&error) {
             self.give_up_reserve();
         }
-        StoreError(format!("cannot write to {}: {}", self.path.display(), explain(&error)))
+        cannot("write to", &self.path, error)
     }
 
     fn give_up_reserve(&mut self) {
@@ -290,8 +306,8 @@ impl Store for Storage {
 
     fn load(&mut self, take: &mut dyn FnMut(Kept)) -> Result<(), StoreError> {
         let Some(database) = &self.database else { return Ok(()) };
-        let damaged = read_values(database, take)
-            .map_err(|error| StoreError(damage(&self.path, &explain(&error))))?;
+        let damaged =
+            read_values(database, take).map_err(|error| damaged_file(&self.path, error))?;
         if !damaged.is_empty() {
             tracing::error!(
                 values = damaged.len(),
@@ -327,11 +343,11 @@ impl Store for Storage {
     fn backup(&mut self) -> Result<Backup, StoreError> {
         let directory = self.path.parent().unwrap_or(&self.path).to_owned();
         let Some(database) = &self.database else {
-            return Err(StoreError(format!("{} cannot be read at present", self.path.display())));
+            let reason = format!("{} cannot be read at present", self.path.display());
+            return Err(StoreError::new(reason));
         };
-        let transaction = database.begin_read().map_err(|error| {
-            StoreError(format!("cannot read {}: {}", self.path.display(), explain(&error.into())))
-        })?;
+        let transaction =
+            database.begin_read().map_err(|error| cannot("read", &self.path, error))?;
         Ok(Box::new(move |cancelled| backup::make(&transaction, &directory, cancelled)))
     }
 }
@@ -381,19 +397,14 @@ fn begin(directory: &Directory) -> Result<(), StoreError> {
 
 /// Makes a new file with nothing in it.
 fn make_database(path: &Path) -> Result<(Database, Identity), StoreError> {
-    let file = directory::create(path).map_err(|error| {
-        StoreError(format!("cannot make {}: {}", path.display(), explain_io(&error)))
-    })?;
+    let file = directory::create(path).map_err(|error| cannot("make", path, error))?;
     open_file(path, file, true, false).map_err(|unopened| unopened.error)
 }
 
 /// Opens a file that is there.
 fn open_database(path: &Path, sync: bool, check: bool) -> Result<(Database, Identity), Unopened> {
     let file = OpenOptions::new().read(true).write(true).open(path);
-    let file = file.map_err(|error| {
-        let what = explain_io(&error);
-        StoreError(format!("cannot open {}: {what}", path.display()))
-    })?;
+    let file = file.map_err(|error| cannot("open", path, error))?;
     open_file(path, file, sync, check)
 }
 
@@ -403,11 +414,8 @@ fn open_file(
     sync: bool,
     check: bool,
 ) -> Result<(Database, Identity), Unopened> {
-    let identity = Identity::of(&file).map_err(|error| {
-        StoreError(format!("cannot read {}: {}", path.display(), explain_io(&error)))
-    })?;
-    let file = LockableFile::new(file, sync, true)
-        .map_err(|error| StoreError(cannot_open(path, error)))?;
+    let identity = Identity::of(&file).map_err(|error| cannot("read", path, error))?;
+    let file = LockableFile::new(file, sync, true).map_err(|error| cannot_open(path, error))?;
     Ok((open_on(path, file, check)?, identity))
 }
 
@@ -421,15 +429,12 @@ fn open_on(path: &Path, backend: impl StorageBackend, check: bool) -> Result<Dat
         .create_with_backend(backend)
         .map_err(|error| {
             let full = matches!(&error, DatabaseError::Storage(StorageError::Io(error)) if is_full_io(error));
-            Unopened { error: StoreError(cannot_open(path, error)), full }
+            Unopened { error: cannot_open(path, error), full }
         })?;
     judge_version(&opened, path)?;
     held_back.release().map_err(|error| {
-        let what = explain_io(&error);
-        Unopened {
-            error: StoreError(format!("cannot write to {}: {what}", path.display())),
-            full: is_full_io(&error),
-        }
+        let full = is_full_io(&error);
+        Unopened { error: cannot("write to", path, error), full }
     })?;
     Ok(opened)
 }
@@ -444,11 +449,11 @@ fn is_full_io(error: &io::Error) -> bool {
 
 /// Looks at the version of the format, and notes it in a new file.
 fn judge_version(database: &Database, path: &Path) -> Result<(), StoreError> {
-    let failed = |error: redb::Error| StoreError(damage(path, &explain(&error)));
+    let failed = |error: redb::Error| damaged_file(path, error);
     match version(database).map_err(failed)? {
         Some(FORMAT) => Ok(()),
         Some(OLDEST..FORMAT) | None => note_version(database).map_err(failed),
-        Some(other) => Err(StoreError(foreign(path, other))),
+        Some(other) => Err(StoreError::new(foreign(path, other))),
     }
 }
 
@@ -477,8 +482,9 @@ fn note_version(database: &Database) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-fn cannot_open(path: &Path, error: DatabaseError) -> String {
-    match error {
+/// Why a file cannot be opened.
+fn cannot_open(path: &Path, error: DatabaseError) -> StoreError {
+    let reason = match error {
         DatabaseError::DatabaseAlreadyOpen => format!(
             "{} is in use by another broker or command; stop that one, or use another data \
              directory",
@@ -496,9 +502,31 @@ fn cannot_open(path: &Path, error: DatabaseError) -> String {
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
             ) =>
         {
-            format!("cannot read {}: {}", path.display(), explain_io(&error))
+            return cannot("read", path, error);
         }
-        other => damage(path, &other.to_string()),
+        other => return damaged_file(path, other),
+    };
+    StoreError::new(reason)
+}
+
+/// What could not be done with a file, why, and what to do. The cause is told to programs as well.
+fn cannot(what: &str, path: &Path, error: impl Into<redb::Error>) -> StoreError {
+    let error = error.into();
+    let reason = format!("cannot {what} {}: {}", path.display(), explain(&error));
+    because(reason, error)
+}
+
+/// The same for a file that is not as it was written.
+fn damaged_file(path: &Path, error: impl Into<redb::Error>) -> StoreError {
+    let error = error.into();
+    because(damage(path, &explain(&error)), error)
+}
+
+/// An error with its cause: what the system said, where it was the system.
+fn because(reason: String, error: redb::Error) -> StoreError {
+    match error {
+        redb::Error::Io(error) => StoreError::new(reason).with_source(error),
+        other => StoreError::new(reason).with_source(other),
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a broker runs: what it listens on, and what it holds its clients to.
+//! How a broker runs: all that an embedding program or a command can choose.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,8 +10,21 @@ use crate::protocol::{
     DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_WRITE_TIMEOUT, Limits,
 };
 
-/// How a broker runs.
+/// How a broker runs. Each field has a method of its name that sets it.
+///
+/// ```
+/// use std::time::Duration;
+/// use babelmq::{Broker, Config, Limits};
+///
+/// let config = Config::listening_on(([127, 0, 0, 1], 0))
+///     .max_connections(100)
+///     .limits(Limits::with_max_frame(1 << 20))
+///     .frame_timeout(Duration::from_secs(1));
+/// let broker = Broker::start(config)?;
+/// # Ok::<(), babelmq::StartError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Config {
     /// Where it listens, all of it; port 0 takes any that is free. Default 127.0.0.1:5000.
     pub listeners: Vec<ListenUrl>,
@@ -79,6 +92,90 @@ impl Config {
     /// # Ok::<(), babelmq::StartError>(())
     /// ```
     pub fn listening_on(address: impl Into<SocketAddr>) -> Config {
-        Config { listeners: vec![address.into().into()], ..Config::default() }
+        Config::default().listeners([address.into()])
+    }
+
+    /// Listens on these, addresses or [`ListenUrl`]s, and nowhere else.
+    #[must_use]
+    pub fn listeners(self, listeners: impl IntoIterator<Item = impl Into<ListenUrl>>) -> Config {
+        Config { listeners: listeners.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Uses so many bytes of memory, all in all.
+    #[must_use]
+    pub fn memory(self, bytes: usize) -> Config {
+        Config { memory: Some(bytes), ..self }
+    }
+
+    /// Says what a client may send.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Config {
+        Config { limits, ..self }
+    }
+
+    /// Says what may wait for one subscriber.
+    #[must_use]
+    pub fn queue(self, queue: QueueLimits) -> Config {
+        Config { queue, ..self }
+    }
+
+    /// Says what may be remembered.
+    #[must_use]
+    pub fn store(self, store: StoreLimits) -> Config {
+        Config { store, ..self }
+    }
+
+    /// Says what may be remembered of parts of the topic tree, by these rules and no others.
+    #[must_use]
+    pub fn subtrees(self, subtrees: impl IntoIterator<Item = Subtree>) -> Config {
+        Config { subtrees: subtrees.into_iter().collect(), ..self }
+    }
+
+    /// Says when last values are on the disk.
+    #[must_use]
+    pub fn fsync(self, fsync: Fsync) -> Config {
+        Config { fsync, ..self }
+    }
+
+    /// Writes last values so often, with [`Fsync::Interval`] and [`Fsync::Never`].
+    #[must_use]
+    pub fn fsync_interval(self, interval: Duration) -> Config {
+        Config { fsync_interval: interval, ..self }
+    }
+
+    /// Lets so many connections be open at the same time.
+    #[must_use]
+    pub fn max_connections(self, connections: usize) -> Config {
+        Config { max_connections: connections, ..self }
+    }
+
+    /// Lets so many connections from one address, or one user, be open at the same time.
+    #[must_use]
+    pub fn max_connections_per_address(self, connections: usize) -> Config {
+        Config { max_connections_per_address: connections, ..self }
+    }
+
+    /// Lets one connection have so many subscriptions.
+    #[must_use]
+    pub fn max_subscriptions(self, subscriptions: usize) -> Config {
+        Config { max_subscriptions: subscriptions, ..self }
+    }
+
+    /// Gives a client so long to finish a frame that it began.
+    #[must_use]
+    pub fn frame_timeout(self, timeout: Duration) -> Config {
+        Config { frame_timeout: timeout, ..self }
+    }
+
+    /// Gives a client so long to take some of what is written to it.
+    #[must_use]
+    pub fn write_timeout(self, timeout: Duration) -> Config {
+        Config { write_timeout: timeout, ..self }
+    }
+
+    /// Has a silent client asked after so long whether it is there; `None` never asks.
+    #[must_use]
+    pub fn keepalive(self, idle: impl Into<Option<Duration>>) -> Config {
+        Config { keepalive: idle.into(), ..self }
     }
 }

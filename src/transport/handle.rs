@@ -20,6 +20,18 @@ use crate::protocol::{Refusal, Topic, TopicFilter, Value};
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A running broker. Dropping it shuts the broker down, as [`shutdown`](Self::shutdown) does.
+///
+/// ```
+/// use babelmq::{Broker, Config, Topic};
+///
+/// let broker = Broker::start(Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// broker.put_topic("/weather/oslo", &21.5.into())?;
+/// assert_eq!(broker.list_topics(), [Topic::parse("/weather/oslo")?]);
+/// assert_eq!(broker.get_topic("/weather/oslo")?, Some(21.5.into()));
+/// assert!(broker.clear_topic("/weather/oslo")?);
+/// broker.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct BrokerHandle {
     /// What the listeners listen on, so that they can be woken.
@@ -66,7 +78,7 @@ impl BrokerHandle {
         self.listeners().find_map(tcp).unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
     }
 
-    /// Where the broker listens, in the order of [`Config::listeners`](super::Config::listeners),
+    /// Where the broker listens, in the order of [`Config::listeners`](field@super::Config::listeners),
     /// with the ports that it took.
     pub fn listeners(&self) -> impl Iterator<Item = &ListenUrl> {
         self.bound.iter().map(|bound| bound.url())
@@ -94,7 +106,7 @@ impl BrokerHandle {
 
     /// Publishes a value as a client would: stored as the topic's last value, and routed to every
     /// subscriber when this returns. It does not wait for a disk, whatever
-    /// [`Config::fsync`](super::Config::fsync) says; [`flush`](Self::flush) does.
+    /// [`Config::fsync`](field@super::Config::fsync) says; [`flush`](Self::flush) does.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), and whatever a

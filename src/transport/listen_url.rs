@@ -38,7 +38,15 @@ pub enum ListenUrl {
     },
 }
 
-/// Why a text does not say where to listen.
+/// Why a text does not say where to listen. What it is of the text that does not is in the variant.
+///
+/// ```
+/// use babelmq::{ListenUrl, ParseListenUrlError};
+///
+/// let error = "http://127.0.0.1:80".parse::<ListenUrl>().unwrap_err();
+/// assert_eq!(error, ParseListenUrlError::Scheme("http".into()));
+/// assert!(error.to_string().contains("there are tcp://HOST:PORT and unix:/PATH"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseListenUrlError {

@@ -14,7 +14,6 @@ mod connections;
 mod guards;
 mod handle;
 mod line;
-mod list;
 mod listen_url;
 mod listener;
 mod pace;
@@ -29,7 +28,6 @@ mod session;
 mod shared;
 mod threads;
 mod turns;
-mod write_batch;
 mod write_deadline;
 mod writer;
 

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::broker::{ClientId, Control, Peer, Step};
+use crate::wire::format_of;
 
 /// Refusals of one client that are logged in a [`SPAN`].
 const LOGGED: u32 = 3;
@@ -34,7 +35,8 @@ impl RefusalLog {
             (self.since, self.logged) = (Some(now), 0);
         }
         for step in steps {
-            let Step::Control(Control::Refuse { refusal, format }) = step else { continue };
+            let Step::Control(token, Control::Refuse { refusal }) = step else { continue };
+            let format = format_of(*token);
             if self.logged < LOGGED {
                 self.logged += 1;
                 let topic = refusal.topic.as_deref();

@@ -32,9 +32,23 @@ use crate::codec::BufferPool;
 const EVENTS: usize = 256;
 
 /// Why a broker did not start.
+///
+/// ```
+/// use std::{error::Error, io};
+/// use babelmq::{Broker, Config, StartError};
+///
+/// let first = Broker::start(Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// let error = Broker::start(Config::listening_on(first.local_addr())).unwrap_err();
+/// assert!(error.to_string().contains("is another broker running?"));
+/// let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+/// assert_eq!(cause.map(io::Error::kind), Some(io::ErrorKind::AddrInUse));
+/// # Ok::<(), StartError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The address cannot be listened on.
+    #[non_exhaustive]
     #[error("cannot listen on {url}: {}", explain(url, source))]
     Listen {
         /// Where.
@@ -69,6 +83,20 @@ fn explain(url: &ListenUrl, error: &io::Error) -> String {
 }
 
 /// A broker that runs in this process.
+///
+#[cfg_attr(feature = "storage", doc = "```no_run")]
+#[cfg_attr(not(feature = "storage"), doc = "```ignore")]
+/// use babelmq::{Broker, Config, Storage};
+///
+/// let config = Config::listening_on(([127, 0, 0, 1], 5000));
+/// // Its memory ends with the process.
+/// let broker = Broker::start(config.clone())?;
+/// broker.shutdown();
+/// // Its last values are kept in a directory.
+/// let storage = Storage::open("/var/lib/babelmq".as_ref(), true)?;
+/// let broker = Broker::start_with(config, Box::new(storage))?;
+/// # Ok::<(), babelmq::StartError>(())
+/// ```
 #[derive(Debug)]
 pub struct Broker;
 

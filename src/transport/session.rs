@@ -25,7 +25,7 @@ use crate::codec::{Claim, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, HEADER_LEN, LARGEST_BUFFER, NextSize, Refusal, whole_frames,
 };
-use crate::wire::{Recent, Taken, take_in};
+use crate::wire::{Recent, Taken, take_in, token_of};
 
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by
 /// then.
@@ -350,7 +350,7 @@ impl Session {
         refused");
         Counters::add(&self.shared.counters.refused, 1);
         self.attach()?;
-        self.send(vec![Step::Control(Control::Refuse { refusal, format })], 0);
+        self.send(vec![Step::Control(token_of(format), Control::Refuse { refusal })], 0);
         Ok(())
     }
 
@@ -418,7 +418,7 @@ impl Session {
         Counters::add(&self.shared.counters.refused, 1);
         self.attach()?;
         let refusal = Refusal::new(ErrorCode::MemoryFull, reason);
-        self.send(vec![Step::Control(Control::Refuse { refusal, format })], 0);
+        self.send(vec![Step::Control(token_of(format), Control::Refuse { refusal })], 0);
         Ok(())
     }
 

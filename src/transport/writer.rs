@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::config::Config;
-use super::line::{Line, Outgoing, Wait};
+use super::line::{Line, Outgoing, Pushed, Wait};
 use super::priority::{CROWD, give_way};
-use super::write_batch::{IDLE_BYTES, MAX_BYTES, WriteBatch};
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
 use crate::broker::{Charge, ClientId, Counters, Delivery, Inbox};
 use crate::codec::{Account, Claim, Document, Share, release_scratch};
 use crate::protocol::Limits;
+use crate::wire::{IDLE_BYTES, MAX_BYTES, WriteBatch};
 
 /// How long a connection that was ended from here may take to be ended from there as well.
 const LINGER: Duration = Duration::from_secs(1);
@@ -351,7 +351,7 @@ impl Writer {
     /// Writes what was gathered as far as the socket takes it at once. Returns whether that is all.
     fn write_at_once(&mut self) -> io::Result<bool> {
         let before = self.written;
-        self.written = self.gathered.send_at_once(&mut self.outgoing, before)?;
+        self.written = send_at_once(&self.gathered, &mut self.outgoing, before)?;
         if self.written > before {
             self.without_thread = None;
         }
@@ -371,6 +371,30 @@ impl Writer {
         }
         self.gathered.clear();
     }
+}
+
+/// Sends what lies behind the first `sent` bytes of what was gathered, as far as the socket takes it
+/// at once, and returns how many bytes are sent now.
+///
+/// # Errors
+/// Whatever the system says; that the socket is full is none.
+fn send_at_once(
+    gathered: &WriteBatch,
+    outgoing: &mut Outgoing,
+    mut sent: usize,
+) -> io::Result<usize> {
+    let mut slices = gathered.slices();
+    let mut rest = slices.as_mut_slice();
+    IoSlice::advance_slices(&mut rest, sent);
+    while sent < gathered.bytes || !outgoing.is_settled() {
+        let pushed = outgoing.push(rest, Wait::No)?;
+        if pushed == Pushed::default() {
+            break;
+        }
+        sent += pushed.taken;
+        IoSlice::advance_slices(&mut rest, pushed.taken);
+    }
+    Ok(sent)
 }
 
 #[cfg(test)]

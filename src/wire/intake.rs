@@ -3,6 +3,7 @@
 use std::mem;
 use std::ops::Range;
 
+use super::frames::token_of;
 use super::recent::{BATCH, Like, Recent};
 use crate::broker::{Control, EVENT_COST, Step, fanout_cost, guessed_cost, topic_cost};
 use crate::codec::pickle::PickleMatch;
@@ -142,7 +143,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         }
     };
     intake.finish_batch(whole);
-    let needs_answer = intake.steps.iter().any(|step| matches!(step, Step::Control(_)));
+    let needs_answer = intake.steps.iter().any(|step| matches!(step, Step::Control(..)));
     let Intake { steps, refused, extra, cost, .. } = intake;
     let cost = cost + whole;
     Taken { steps, needs_answer, refused, whole, cost, more, needs_permit, extra, fault }
@@ -163,7 +164,7 @@ impl<'a> Intake<'a> {
         if let Err(refusal) = self.claim(usual) {
             return Some(Err(refusal));
         }
-        let limits = Limits { decoded_size: usual, ..self.limits };
+        let limits = self.limits.decoded_size(usual);
         match read_request(source, format, body.clone(), &mut self.document, &limits) {
             Err(refusal) if refusal.code == ErrorCode::TooLarge && budget > usual => {}
             other => {
@@ -269,7 +270,8 @@ impl<'a> Intake<'a> {
                         message.document = self.keep(mark, message.document);
                     }
                     let verbatim = verbatim.then_some(frame);
-                    let published = BatchEntry::new(index, format, &message, retain, ttl, verbatim);
+                    let published = BatchEntry::new(index, format, &message, retain, ttl, verbatim)
+                        .answered_with(token_of(format));
                     self.push(if self.expands { published.expanding() } else { published });
                     return true;
                 }
@@ -280,7 +282,7 @@ impl<'a> Intake<'a> {
         };
         let step = step.unwrap_or_else(|refusal| {
             self.refused += 1;
-            Step::Control(Control::Refuse { refusal, format })
+            Step::Control(token_of(format), Control::Refuse { refusal })
         });
         self.finish_batch(at);
         self.start = end;
@@ -331,7 +333,8 @@ impl<'a> Intake<'a> {
         };
         let message = PayloadSpan { part: Part::Value(message), document: None };
         let verbatim = like.verbatim.then_some(frame);
-        self.push(BatchEntry::new(topic, Format::Json, &message, like.retain, like.ttl, verbatim));
+        let entry = BatchEntry::new(topic, Format::Json, &message, like.retain, like.ttl, verbatim);
+        self.push(entry.answered_with(token_of(Format::Json)));
         if let Some(ahead) = &mut self.ahead {
             ahead.keep();
         }
@@ -346,10 +349,7 @@ impl<'a> Intake<'a> {
         let body = at - self.start + HEADER_LEN..end - self.start;
         let mark = self.document.mark();
         let known = &self.recent.known_pickle;
-        let plain = Limits {
-            decoded_size: plain_size(body.len()).min(self.limits.decoded_size),
-            ..self.limits
-        };
+        let plain = self.limits.decoded_size(plain_size(body.len()).min(self.limits.decoded_size));
         let Some(PickleMatch { topic, root, size }) =
             known.recognise(source, body.clone(), &mut self.document, &plain)
         else {
@@ -371,7 +371,8 @@ impl<'a> Intake<'a> {
         self.decoded += size;
         self.note_enough();
         let message = PayloadSpan { part: Part::Body(body), document: self.keep(mark, Some(root)) };
-        self.push(BatchEntry::new(topic, Format::Pickle, &message, like.retain, like.ttl, None));
+        let entry = BatchEntry::new(topic, Format::Pickle, &message, like.retain, like.ttl, None);
+        self.push(entry.answered_with(token_of(Format::Pickle)));
         true
     }
 
@@ -479,21 +480,24 @@ fn control(request: ControlRequest<'_>, format: Format, limits: &Limits) -> Resu
         let judged = check_topic_limits(topic, limits).and_then(|()| Topic::parse(topic));
         judged.map_err(|refusal| refusal.about(topic))
     };
-    Ok(Step::Control(match request {
-        ControlRequest::Subscribe { topic, exact, overflow, queue } => {
-            let dialect = Dialect::new(format, exact);
-            Control::Subscribe { filter: filter(&topic)?, dialect, overflow, queue }
-        }
-        ControlRequest::Cancel { topic } => Control::Cancel { filter: filter(&topic)?, format },
-        ControlRequest::List { topic } => {
-            Control::List { filter: filter(topic.as_deref().unwrap_or("#"))?, format }
-        }
-        ControlRequest::Get { topic } => Control::Get { topic: one(&topic)?, format },
-        ControlRequest::Clear { topic } => return Ok(Step::Clear(one(&topic)?)),
-        ControlRequest::Ping { id } => Control::Ping { id, format },
-        ControlRequest::Stats => Control::Stats { format },
-        ControlRequest::Backup => Control::Backup { format },
-    }))
+    Ok(Step::Control(
+        token_of(format),
+        match request {
+            ControlRequest::Subscribe { topic, exact, overflow, queue } => {
+                let dialect = Dialect::new(format, exact);
+                Control::Subscribe { filter: filter(&topic)?, dialect, overflow, queue }
+            }
+            ControlRequest::Cancel { topic } => Control::Cancel { filter: filter(&topic)? },
+            ControlRequest::List { topic } => {
+                Control::List { filter: filter(topic.as_deref().unwrap_or("#"))? }
+            }
+            ControlRequest::Get { topic } => Control::Get { topic: one(&topic)? },
+            ControlRequest::Clear { topic } => return Ok(Step::Clear(one(&topic)?)),
+            ControlRequest::Ping { id } => Control::Ping { id },
+            ControlRequest::Stats => Control::Stats,
+            ControlRequest::Backup => Control::Backup,
+        },
+    ))
 }
 
 #[cfg(test)]

@@ -163,8 +163,7 @@ fn a_slow_consumer_without_a_thread_is_told_and_cut_off() {
 #[test]
 fn a_client_without_a_thread_that_takes_nothing_is_given_up() {
     let _alone = alone();
-    let (broker, _first) =
-        crowded(Config { write_timeout: Duration::from_millis(200), ..config() });
+    let (broker, _first) = crowded(config().write_timeout(Duration::from_millis(200)));
     let mut dead = Client::connect(&broker);
     dead.subscribe(Json, "t");
     let mut other = Client::connect(&broker);

@@ -220,7 +220,7 @@ fn dropping_the_handle_shuts_down_and_the_port_is_free_at_once() {
 #[test]
 fn one_too_many_is_turned_away_with_an_error() {
     let _alone = alone();
-    let broker = Broker::start(Config { max_connections: 2, ..config() }).unwrap();
+    let broker = Broker::start(config().max_connections(2)).unwrap();
     let mut first = Client::connect(&broker);
     let mut second = Client::connect(&broker);
     first.is_quiet();
@@ -245,7 +245,7 @@ fn one_too_many_is_turned_away_with_an_error() {
 #[test]
 fn one_too_many_that_has_sent_already_gets_no_reset() {
     let _alone = alone();
-    let broker = Broker::start(Config { max_connections: 0, ..config() }).unwrap();
+    let broker = Broker::start(config().max_connections(0)).unwrap();
     for _ in 0..50 {
         let mut client = Client::connect(&broker);
         let _ = client.try_send_raw(&support::publish(Json, "/t", &[b'1'; 4_000]));

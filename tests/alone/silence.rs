@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use babelmq::Broker;
 use babelmq::Format::Json;
-use babelmq::{Broker, Config};
 
 use crate::alone;
 use crate::support::process::{broker_threads, until};
@@ -15,7 +15,7 @@ fn a_silent_client_takes_no_thread_and_loses_nothing() {
     let _alone = alone();
     let sessions = || broker_threads().iter().filter(|name| name.starts_with("session-")).count();
     // A silence is noticed as often as an unfinished frame is.
-    let config = Config { frame_timeout: Duration::from_millis(50), ..config() };
+    let config = config().frame_timeout(Duration::from_millis(50));
     let broker = Broker::start(config).unwrap();
     let mut clients: Vec<Client> = (0..10).map(|_| Client::connect(&broker)).collect();
     for (index, client) in clients.iter_mut().enumerate() {

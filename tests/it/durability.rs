@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use babelmq::broker::{Change, Fsync, Kept, Store, StoreError};
 use babelmq::{
-    Broker, BrokerHandle, Client, Config, ErrorCode, Format, JsonQueue, Message, PickleQueue,
-    Publish, Queue, QueueError, Topic, Value, Wire, XmlQueue,
+    Broker, BrokerHandle, Client, ErrorCode, Format, JsonQueue, Message, PickleQueue, Publish,
+    Queue, QueueError, Topic, Value, Wire, XmlQueue,
 };
 
 use crate::support::process::until;
@@ -29,7 +29,7 @@ impl Store for Disk {
 
     fn write(&mut self, changes: &[Change]) -> Result<(), StoreError> {
         if self.broken.load(Ordering::Relaxed) {
-            return Err(StoreError("the disk is broken".into()));
+            return Err(StoreError::new("the disk is broken"));
         }
         for change in changes {
             let count =
@@ -45,7 +45,7 @@ impl Store for Disk {
 }
 
 fn start_on(disk: &Disk, fsync: Fsync, fsync_interval: Duration) -> BrokerHandle {
-    let config = Config { fsync, fsync_interval, ..config() };
+    let config = config().fsync(fsync).fsync_interval(fsync_interval);
     Broker::start_with(config, Box::new(disk.clone())).unwrap()
 }
 
@@ -176,7 +176,8 @@ fn a_time_to_live_is_said_by_every_client() {
                 Message::of_value(&Value::Int(1), babelmq::codec::Dialect::new(format, false))
                     .unwrap();
             let topic = Topic::parse(&format!("{topic}/{format}")).unwrap();
-            client.publish(&topic, &message, Publish { ttl, ..Publish::default() }).unwrap();
+            let how = ttl.map_or(Publish::default(), |ttl| Publish::default().ttl(ttl));
+            client.publish(&topic, &message, how).unwrap();
         }
     }
     [json.flush(), xml.flush(), pickle.flush(), client.flush()]

@@ -2,7 +2,7 @@
 #![cfg(all(feature = "broker", feature = "middleware"))]
 
 use babelmq::Format::{Json, Pickle, Xml};
-use babelmq::{Broker, Config, ErrorCode, Limits, Peer, Topic, Value};
+use babelmq::{Broker, ErrorCode, Limits, Peer, Topic, Value};
 
 use crate::support::Field::{Bool, Str};
 use crate::support::{Client, FORMATS, config, number, start};
@@ -103,8 +103,8 @@ fn topics_that_hold_a_value_are_listed_until_they_are_cleared() {
 
 #[test]
 fn what_is_refused_to_a_client_is_refused_here() {
-    let limits = Limits { decoded_size: 10_000, ..Limits::with_max_frame(1 << 20) };
-    let broker = Broker::start(Config { limits, ..config() }).unwrap();
+    let limits = Limits::with_max_frame(1 << 20).decoded_size(10_000);
+    let broker = Broker::start(config().limits(limits)).unwrap();
     let mut bystander = Client::connect(&broker);
     bystander.subscribe(Json, "#");
     for topic in ["", "/", "a//b", "a/", "+", "#", "a\n"] {

@@ -2,7 +2,7 @@
 #![cfg(all(feature = "broker", feature = "middleware"))]
 
 use babelmq::Format::{Json, Pickle, Xml};
-use babelmq::{Broker, Config, Limits};
+use babelmq::{Broker, Limits};
 
 use crate::support::Field::{Bool, Raw, Str};
 use crate::support::{self, Client, FORMATS, Frame, body, config, frame, number, publish, start};
@@ -168,7 +168,7 @@ fn empty_bodies_are_refused_and_the_next_frame_is_read() {
 #[test]
 fn a_frame_of_just_the_limit_passes() {
     const LIMIT: usize = 1 << 16;
-    let config = Config { limits: Limits::with_max_frame(LIMIT as u32), ..config() };
+    let config = config().limits(Limits::with_max_frame(LIMIT as u32));
     let broker = Broker::start(config).unwrap();
     for format in FORMATS {
         let mut client = Client::connect(&broker);

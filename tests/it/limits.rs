@@ -129,7 +129,7 @@ fn what_topics_cost_counts_for_the_store() {
     let all_above: usize = (1..=64).map(|segments| 2 * segments - 1 + TOPIC_COST).sum();
     let room = all_above + 1 + "s/s/t".len() + TOPIC_COST + 1;
     for (bytes, refused) in [(room, None), (room - 1, Some("s/s/t"))] {
-        let broker = start(|config| config.store = StoreLimits { values: 10, bytes });
+        let broker = start(|config| config.store = StoreLimits::default().values(10).bytes(bytes));
         let mut client = Client::connect(&broker);
         client.publish(Json, &deep, b"1");
         client.is_quiet();
@@ -153,7 +153,8 @@ fn what_topics_cost_counts_for_the_store() {
         );
         assert!(broker.clear_topic("s/s/t").unwrap());
         assert_eq!(broker.stats().stored_cost, 0);
-        let wide = start(|config| config.store = StoreLimits { values: 10, bytes: all_above });
+        let wide =
+            start(|config| config.store = StoreLimits::default().values(10).bytes(all_above));
         assert!(
             wide.put_topic(&deep, &babelmq::Value::Int(1)).is_err(),
             "for its topics alone there is room"
@@ -195,8 +196,9 @@ fn patterns_of_a_connection_are_bounded() {
 
 #[test]
 fn a_full_store_refuses_what_needs_more_room_and_nothing_else() {
-    let broker =
-        start(|config| config.store = StoreLimits { values: 2, bytes: 20 + 2 * (1 + TOPIC_COST) });
+    let broker = start(|config| {
+        config.store = StoreLimits::default().values(2).bytes(20 + 2 * (1 + TOPIC_COST))
+    });
     let mut bystander = Client::connect(&broker);
     bystander.subscribe(Json, "#");
     let mut client = Client::connect(&broker);
@@ -253,13 +255,7 @@ fn a_client_that_takes_nothing_is_given_up() {
 
 #[test]
 fn messages_can_be_held_to_less_than_every_format_can_carry() {
-    let limits = Limits {
-        depth: 2,
-        int_digits: 25,
-        topic_bytes: 10,
-        topic_segments: 2,
-        ..Limits::default()
-    };
+    let limits = Limits::default().depth(2).int_digits(25).topic_bytes(10).topic_segments(2);
     let broker = start(|config| config.limits = limits);
     let mut bystander = Client::connect(&broker);
     bystander.subscribe(Json, "#");

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use babelmq::Format::{Json, Pickle};
-use babelmq::{Broker, BrokerHandle, Config, ListenUrl, Peer, StartError};
+use babelmq::{Broker, BrokerHandle, ListenUrl, Peer, StartError};
 
 use crate::support::{self, Client, config};
 
@@ -38,7 +38,7 @@ fn unix(path: &Path) -> ListenUrl {
 }
 
 fn start(listeners: Vec<ListenUrl>) -> Result<BrokerHandle, StartError> {
-    Broker::start(Config { listeners, ..config() })
+    Broker::start(config().listeners(listeners))
 }
 
 /// Why a broker cannot listen there.
@@ -89,7 +89,8 @@ fn a_client_of_a_unix_socket_is_known_by_its_user_and_its_process() {
     client.subscribe(Json, "t");
     let user = fs::metadata(&place.0).unwrap().uid();
     let info = &broker.list_subscriptions("t").unwrap()[0];
-    assert_eq!(info.peer, Peer::Unix { user, process: Some(std::process::id()) });
+    let Peer::Unix { user: found, process, .. } = info.peer else { panic!("{}", info.peer) };
+    assert_eq!((found, process), (user, Some(std::process::id())));
     client.command(Json, &[("command", support::Field::Str("stats"))]);
     let stats = String::from_utf8(client.next().body).unwrap();
     assert!(stats.contains(&format!("\"peer\":\"unix:user={user},process=")), "{stats}");
@@ -100,7 +101,7 @@ fn connections_of_one_user_are_limited_as_those_of_one_address_are() {
     let place = Place::new("limit");
     let listeners = vec![unix(&place.socket())];
     let broker =
-        Broker::start(Config { listeners, max_connections_per_address: 1, ..config() }).unwrap();
+        Broker::start(config().listeners(listeners).max_connections_per_address(1)).unwrap();
     let mut first = Client::of_unix(&place.socket());
     first.is_quiet();
     let mut second = Client::of_unix(&place.socket());

@@ -10,17 +10,13 @@ use babelmq::{Broker, BrokerHandle, Config};
 
 use crate::support::Field::{Bool, Raw, Str};
 use crate::support::process::until;
-use crate::support::{self, Client, FORMATS, PATIENCE, config, publish};
+use crate::support::{self, Client, FORMATS, PATIENCE, claimed, config, publish};
 
 /// A broker with as little memory as there may be: 4 MiB for frames, as much for answers.
 fn start(change: impl FnOnce(&mut Config)) -> BrokerHandle {
-    let mut config = Config { memory: Some(SMALLEST_MEMORY), ..config() };
+    let mut config = config().memory(SMALLEST_MEMORY);
     change(&mut config);
     Broker::start(config).unwrap()
-}
-
-fn claimed(broker: &BrokerHandle, this: Use) -> u64 {
-    broker.stats().memory_claimed[this as usize]
 }
 
 /// JSON of about so many bytes.

@@ -331,9 +331,8 @@ fn flush_reports_what_was_refused_and_the_queue_goes_on() {
         );
         queue.flush().unwrap();
     }
-    let limits =
-        babelmq::Limits { decoded_size: 60_000, ..babelmq::Limits::with_max_frame(1 << 20) };
-    let broker = babelmq::Broker::start(babelmq::Config { limits, ..support::config() }).unwrap();
+    let limits = babelmq::Limits::with_max_frame(1 << 20).decoded_size(60_000);
+    let broker = babelmq::Broker::start(support::config().limits(limits)).unwrap();
     check::<babelmq::Json>(&broker);
     check::<Xml>(&broker);
     check::<Pickle>(&broker);
@@ -343,7 +342,7 @@ fn flush_reports_what_was_refused_and_the_queue_goes_on() {
 #[test]
 fn a_fatal_refusal_says_why_before_the_end() {
     let limits = babelmq::Limits::with_max_frame(1_000);
-    let broker = babelmq::Broker::start(babelmq::Config { limits, ..support::config() }).unwrap();
+    let broker = babelmq::Broker::start(support::config().limits(limits)).unwrap();
     let mut queue: XmlQueue = producer(&broker, "/t");
     queue.push(&"x".repeat(1_000)).unwrap();
     let Err(QueueError::Refused(refused)) = queue.flush() else { panic!("not refused") };

@@ -9,7 +9,7 @@ use babelmq::broker::Use;
 
 use crate::support::Field::{Int, Str};
 use crate::support::process::until;
-use crate::support::{self, Client, FORMATS, number, publish, start};
+use crate::support::{self, Client, FORMATS, claimed, number, publish, start};
 
 /// Publishes until the sockets on the way to whoever does not read are full for certain: 20 MiB.
 fn fill(producer: &mut Client, topic: &str) -> i64 {
@@ -263,8 +263,7 @@ fn what_small_messages_become_takes_no_memory_while_they_wait() {
     for _ in 0..SENT {
         producer.publish(babelmq::Format::Pickle, "t", &message);
         producer.is_quiet();
-        let claimed = broker.stats().memory_claimed;
-        let claimed = claimed[Use::InFlight as usize] + claimed[Use::Writing as usize];
+        let claimed = claimed(&broker, Use::InFlight) + claimed(&broker, Use::Writing);
         assert!(
             claimed < 64 << 20,
             "{claimed} bytes for {SENT} messages of {} bytes",

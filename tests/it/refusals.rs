@@ -162,8 +162,8 @@ fn the_error_names_the_topic_where_it_could_be_read() {
 
 #[test]
 fn a_payload_that_decodes_to_more_than_its_budget_is_refused() {
-    let limits = Limits { decoded_size: 20_000, ..Limits::with_max_frame(1 << 20) };
-    let mut scene = Scene::with(Config { limits, ..config() });
+    let limits = Limits::with_max_frame(1 << 20).decoded_size(20_000);
+    let mut scene = Scene::with(config().limits(limits));
     let json = format!("[{}0]", "0,".repeat(2_000));
     scene.payload(Json, json.as_bytes(), "too-large");
     let xml = format!("<message type='list'>{}</message>", "<item/>".repeat(2_000));
@@ -197,7 +197,7 @@ fn faults_of_framing_end_the_connection_in_order() {
         (vec![1, 0xff, 0xff, 0xff, 0xff], "frame-too-large", Xml),
         (vec![2, 0x7f, 0xff, 0xff, 0xff], "frame-too-large", Pickle),
     ] {
-        let mut scene = Scene::with(Config { limits, ..config() });
+        let mut scene = Scene::with(config().limits(limits));
         scene.producer.subscribe(Json, "/own");
         // What was whole before the fault is still routed.
         let before = support::publish(Json, "/own", b"1");

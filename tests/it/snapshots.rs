@@ -3,11 +3,11 @@
 
 use babelmq::Format::Json;
 use babelmq::broker::{SMALLEST_MEMORY, Use};
-use babelmq::{Broker, BrokerHandle, Config};
+use babelmq::{Broker, BrokerHandle};
 
 use crate::support::Field::Str;
 use crate::support::process::until;
-use crate::support::{self, Client, config, publish};
+use crate::support::{self, Client, claimed, config, publish};
 
 /// A broker with as little memory as there may be: 4 MiB for values that are kept and pieces of
 /// long answers.
@@ -16,11 +16,11 @@ fn start() -> BrokerHandle {
 }
 
 fn start_with(memory: usize) -> BrokerHandle {
-    Broker::start(Config { memory: Some(memory), ..config() }).unwrap()
+    Broker::start(config().memory(memory)).unwrap()
 }
 
 fn snapshots(broker: &BrokerHandle) -> u64 {
-    broker.stats().memory_claimed[Use::Snapshots as usize]
+    claimed(broker, Use::Snapshots)
 }
 
 /// Publishes the same number to each of `topics` topics.
@@ -149,7 +149,7 @@ fn a_list_that_is_too_long_is_refused_and_the_connection_goes_on() {
     const TOPICS: usize = 30_000;
     let mut limited = config();
     limited.limits.max_encoded = 100_000;
-    let small = Config { memory: Some(SMALLEST_MEMORY), ..config() };
+    let small = config().memory(SMALLEST_MEMORY);
     // The shorter the names, the more memory a list takes for its length: with these it has none
     // long before it is too long.
     let names = ["short".to_owned(), "x".repeat(80)];
@@ -174,7 +174,7 @@ fn a_list_that_is_too_long_is_refused_and_the_connection_goes_on() {
         assert_eq!(frame.field("command"), "topics", "{}", frame.text());
         assert_eq!(frame.text().matches("many/3/").count(), TOPICS / 10);
         client.is_quiet();
-        let writing = || broker.stats().memory_claimed[Use::Writing as usize];
+        let writing = || claimed(&broker, Use::Writing);
         until("all of it is given back", || writing() == 0);
     }
 }

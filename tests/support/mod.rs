@@ -19,6 +19,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use babelmq::Format::{Json, Pickle, Xml};
+use babelmq::broker::Use;
 use babelmq::{Broker, BrokerHandle, Config, Format};
 
 /// Nothing that a test waits for takes as long as this; where it does the test fails.
@@ -32,6 +33,12 @@ pub fn config() -> Config {
 
 pub fn start() -> BrokerHandle {
     Broker::start(config()).unwrap()
+}
+
+/// Bytes of the broker's memory that are claimed for a use.
+pub fn claimed(broker: &BrokerHandle, of: Use) -> u64 {
+    let mut claimed = broker.stats().memory_claimed();
+    claimed.find(|(name, _)| *name == of.name()).unwrap().1
 }
 
 /// A field of a message to the broker. A payload is spelled in the format of its frame.

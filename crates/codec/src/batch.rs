@@ -15,7 +15,7 @@ use super::buffer_pool::BufferPool;
 use super::claimed::Workspace;
 use super::document::Document;
 use super::eager::{DialectHint, EagerEncoding, room};
-use super::envelope::{Content, Dialect, Part, PayloadSpan, write_judged, write_live};
+use super::envelope::{Content, Dialect, Part, PayloadSpan, payload_in, write_judged, write_live};
 use super::memory::Claim;
 use super::out_buf::OutVec;
 use super::payload::{Payload, PayloadRef};
@@ -237,6 +237,29 @@ impl Batch {
         }
         let start = index.checked_sub(1).map_or(0, |before| run.ends[before]);
         start..run.ends[index]
+    }
+
+    /// Where the payload of message `index` lies in [`run_bytes`](Self::run_bytes) of a run in
+    /// `dialect`, so that an envelope of another kind can be put around the same bytes: a JSON text,
+    /// an element `message`, or a pickle without its first opcode (`PROTO`) and its last (`STOP`).
+    /// Empty where the message is not in the run.
+    pub fn payload_in(&self, run: &Run, dialect: Dialect, index: usize) -> Range<usize> {
+        let frame = self.frame(run, index);
+        let published = &self.messages[index];
+        if frame.is_empty() {
+            return frame;
+        }
+        match (published.part(), published.verbatim()) {
+            // It is passed on with the envelope that it came in.
+            (Part::Value(payload), Some(before)) if dialect.passes_on(published.format()) => {
+                let start = frame.start + payload.start - before.start;
+                start..start + payload.len()
+            }
+            _ => {
+                let Range { start, end } = payload_in(dialect, &self.run_bytes(run)[frame.clone()]);
+                frame.start + start..frame.start + end
+            }
+        }
     }
 
     /// A run that pays for its memory, as far as the batch's claim does not.

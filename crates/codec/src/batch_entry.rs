@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 
 use super::envelope::{Part, PayloadSpan};
-use crate::protocol::{Format, MAXIMUM_MAX_FRAME};
+use crate::protocol::{Format, MAXIMUM_MAX_FRAME, Token};
 
 /// One published message of a batch, in half a cache line: a batch has a thousand of them.
 #[derive(Clone, Debug)]
@@ -18,11 +18,16 @@ pub struct BatchEntry {
     /// The index of the root node and one more.
     document: Option<NonZeroU32>,
     ttl: Option<NonZeroU32>,
+    token: Token,
     format: Format,
-    in_body: bool,
-    retain: bool,
-    expands: bool,
+    flags: u8,
 }
+
+/// Bits of `flags`: the payload is a part of a body; it becomes the topic's last value; it decodes
+/// to far more than its length explains.
+const IN_BODY: u8 = 1;
+const RETAIN: u8 = 2;
+const EXPANDS: u8 = 4;
 
 // Positions fit: a batch is what one read left in a buffer, and that is less than three of the
 // largest frames.
@@ -50,24 +55,37 @@ impl BatchEntry {
             frame_end: frame.end as u32,
             document: message.document.and_then(|root| NonZeroU32::new(root as u32 + 1)),
             ttl: ttl.and_then(NonZeroU32::new),
+            token: Token::default(),
             format,
-            in_body: matches!(message.part, Part::Body(_)),
-            retain,
-            expands: false,
+            flags: u8::from(matches!(message.part, Part::Body(_))) * IN_BODY
+                + u8::from(retain) * RETAIN,
         }
+    }
+
+    /// The same message, whose refusal brings back `token`.
+    #[must_use]
+    #[inline]
+    pub fn answered_with(self, token: Token) -> BatchEntry {
+        BatchEntry { token, ..self }
+    }
+
+    /// What its refusal brings back.
+    #[inline]
+    pub fn token(&self) -> Token {
+        self.token
     }
 
     /// The same message, that decodes to far more than its length explains: it is written for each
     /// of its readers by itself.
     #[must_use]
     pub fn expanding(self) -> BatchEntry {
-        BatchEntry { expands: true, document: None, ..self }
+        BatchEntry { flags: self.flags | EXPANDS, document: None, ..self }
     }
 
     /// Whether it decodes to far more than its length explains.
     #[inline]
     pub fn expands(&self) -> bool {
-        self.expands
+        self.flags & EXPANDS != 0
     }
 
     /// Index of the topic in [`Batch::topics`](super::Batch::topics); the same topic may stand
@@ -87,7 +105,7 @@ impl BatchEntry {
     #[inline]
     pub fn part(&self) -> Part {
         let range = self.start as usize..self.end as usize;
-        if self.in_body { Part::Body(range) } else { Part::Value(range) }
+        if self.flags & IN_BODY != 0 { Part::Body(range) } else { Part::Value(range) }
     }
 
     /// The index of its root node, where it was decoded.
@@ -99,7 +117,7 @@ impl BatchEntry {
     /// Whether it becomes the topic's last value.
     #[inline]
     pub fn retain(&self) -> bool {
-        self.retain
+        self.flags & RETAIN != 0
     }
 
     /// Seconds that it is remembered, where its publisher said so.
@@ -127,7 +145,10 @@ mod tests {
                 for (retain, ttl, verbatim) in [(true, None, None), (false, Some(3), Some(0..10))] {
                     let message = PayloadSpan { part: part.clone(), document };
                     let packed =
-                        BatchEntry::new(4, Format::Xml, &message, retain, ttl, verbatim.clone());
+                        BatchEntry::new(4, Format::Xml, &message, retain, ttl, verbatim.clone())
+                            .answered_with(Token(u16::MAX));
+                    assert_eq!((packed.token(), packed.expands()), (Token(u16::MAX), false));
+                    assert!(packed.clone().expanding().expands());
                     assert_eq!((packed.topic(), packed.format()), (4, Format::Xml));
                     assert_eq!((packed.part(), packed.document()), (part.clone(), document));
                     assert_eq!(

@@ -12,7 +12,7 @@ use crate::broker::delivery::level::{Charge, Level};
 use crate::broker::retained::Stored;
 use crate::broker::sync::Mutex;
 use crate::codec::{Batch, Dialect};
-use crate::protocol::{Topic, TopicFilter};
+use crate::protocol::{Token, Topic, TopicFilter};
 
 /// Deliveries that a writer takes at a time, and bytes from which on it takes no more: what it has
 /// in its hands when its peer takes nothing makes no room.
@@ -28,6 +28,8 @@ const ENTRY: usize = 256;
 pub struct Mailbox {
     topic: TopicFilter,
     dialect: Dialect,
+    /// What a note that messages were dropped brings back.
+    token: Token,
     most_messages: usize,
     most_bytes: usize,
     /// Shared with the connection's outbox and its other mailboxes: the bound on bytes is one for
@@ -102,37 +104,45 @@ pub enum Letter {
 impl Mailbox {
     fn new(
         topic: TopicFilter,
-        dialect: Dialect,
+        (dialect, token): (Dialect, Token),
         most: (usize, usize),
         level: Arc<Level>,
         waiting: Waiting,
     ) -> Mailbox {
         let inner = Inner { waiting, messages: 0, dropped: 0, announced: false, closed: false };
         let (most_messages, most_bytes) = most;
-        Mailbox { topic, dialect, most_messages, most_bytes, level, inner: Mutex::new(inner) }
+        Mailbox {
+            topic,
+            dialect,
+            token,
+            most_messages,
+            most_bytes,
+            level,
+            inner: Mutex::new(inner),
+        }
     }
 
     /// One in which the oldest messages make room. `most` is in messages and in bytes of the whole
     /// connection.
     pub(in crate::broker) fn drop_oldest(
         topic: TopicFilter,
-        dialect: Dialect,
+        (dialect, token): (Dialect, Token),
         most: (usize, usize),
         level: Arc<Level>,
     ) -> Mailbox {
-        Mailbox::new(topic, dialect, most, level, Waiting::Oldest(VecDeque::new()))
+        Mailbox::new(topic, (dialect, token), most, level, Waiting::Oldest(VecDeque::new()))
     }
 
     /// One in which a message takes the place of the one before of its topic. `most` as for
     /// [`drop_oldest`](Self::drop_oldest).
     pub(in crate::broker) fn latest(
         topic: TopicFilter,
-        dialect: Dialect,
+        (dialect, token): (Dialect, Token),
         most: (usize, usize),
         level: Arc<Level>,
     ) -> Mailbox {
         let waiting = Waiting::Latest { order: VecDeque::new(), newest: HashMap::new() };
-        Mailbox::new(topic, dialect, most, level, waiting)
+        Mailbox::new(topic, (dialect, token), most, level, waiting)
     }
 
     /// The subscription.
@@ -143,6 +153,11 @@ impl Mailbox {
     /// How its messages are written.
     pub fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// What a note that messages were dropped brings back from the subscription.
+    pub fn token(&self) -> Token {
+        self.token
     }
 
     /// Messages that wait.
@@ -359,7 +374,7 @@ mod tests {
         let filter = TopicFilter::parse("#").unwrap();
         let mailbox = Mailbox::latest(
             filter,
-            Dialect::Xml,
+            (Dialect::Xml, Token::default()),
             (usize::MAX, usize::MAX),
             Arc::new(Level::new(Share::unlimited().account(), Share::unlimited().account())),
         );
@@ -384,8 +399,12 @@ mod tests {
         let share = Share::unlimited();
         let level = Arc::new(Level::new(Share::unlimited().account(), share.account()));
         let most = (usize::MAX, usize::MAX);
-        let mailbox =
-            Mailbox::latest(TopicFilter::parse("#").unwrap(), Dialect::Xml, most, level.clone());
+        let mailbox = Mailbox::latest(
+            TopicFilter::parse("#").unwrap(),
+            (Dialect::Xml, Token::default()),
+            most,
+            level.clone(),
+        );
         let put = |topic: &str| {
             let topic = Topic::parse(topic).unwrap();
             let _ = mailbox.put_latest(Stored::new(
@@ -418,8 +437,12 @@ mod tests {
         let level =
             Arc::new(Level::new(Share::unlimited().account(), Share::unlimited().account()));
         let most = (usize::MAX, usize::MAX);
-        let mailbox =
-            Mailbox::latest(TopicFilter::parse("#").unwrap(), Dialect::Xml, most, level.clone());
+        let mailbox = Mailbox::latest(
+            TopicFilter::parse("#").unwrap(),
+            (Dialect::Xml, Token::default()),
+            most,
+            level.clone(),
+        );
         for number in 0..5_000 {
             let topic = Topic::parse(&format!("t/{number}")).unwrap();
             mailbox.put_latest(Stored::new(

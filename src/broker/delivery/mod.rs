@@ -20,7 +20,7 @@ use crate::broker::retained::Stored;
 use crate::broker::stats::Report;
 use crate::broker::sync::{Receiver, Sender};
 use crate::codec::{Batch, Claim, Dialect};
-use crate::protocol::{Format, Id, Reply, TopicFilter};
+use crate::protocol::{Id, Reply, Token, TopicFilter};
 
 /// Something for a writer to write.
 #[derive(Debug)]
@@ -51,21 +51,23 @@ pub enum Delivery {
         topic: TopicFilter,
         /// How to write them.
         dialect: Dialect,
+        /// What the answer brings back.
+        token: Token,
     },
     /// The answer to a `list` of many topics, to be sorted.
     Topics {
         /// The values that the topics hold; the dispatcher holds the other end, and drops it when
         /// there are no more.
         pieces: Receiver<Piece>,
-        /// How to write it.
-        format: Format,
+        /// What the answer brings back.
+        token: Token,
     },
     /// The answer to a `get` of a topic that holds a value.
     Value {
         /// The value.
         stored: Stored,
-        /// How to write it.
-        dialect: Dialect,
+        /// What the answer brings back.
+        token: Token,
     },
     /// An answer that says that everything before it is on the disk; it waits there, and what is
     /// behind it with it.
@@ -74,29 +76,29 @@ pub enum Delivery {
         ticket: Ticket,
         /// What to say then.
         reply: Reply,
-        /// How to write it.
-        format: Format,
+        /// What the answer brings back.
+        token: Token,
     },
     /// The answer to a `backup`, when there is one; what is behind it waits with it.
     Backup {
         /// The name of the file, or why there is none.
         made: BackupMade,
-        /// How to write it.
-        format: Format,
+        /// What the answer brings back.
+        token: Token,
     },
     /// The answer to a `stats`; the writer adds what it knows.
     Report {
         /// What the dispatcher knows.
         report: Box<Report>,
-        /// How to write it.
-        format: Format,
+        /// What the answer brings back.
+        token: Token,
     },
     /// Anything else.
     Reply {
         /// What to say.
         reply: Reply,
-        /// How to write it.
-        format: Format,
+        /// What the answer brings back.
+        token: Token,
     },
 }
 

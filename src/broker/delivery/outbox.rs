@@ -14,10 +14,18 @@ use crate::broker::delivery::{Delivery, Selection};
 use crate::broker::sync::Instant;
 use crate::broker::sync::{Receiver, Sender, SpinWait, TryRecvError, unbounded};
 use crate::codec::{Account, Batch, Dialect, Share};
-use crate::protocol::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Overflow, TopicFilter};
+use crate::protocol::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Overflow, Token, TopicFilter};
 
-/// How much may wait in one outbox.
+/// How much may wait for one subscriber.
+///
+/// ```
+/// use babelmq::{Config, QueueLimits};
+///
+/// let short = QueueLimits::default().messages(1_000).bytes(1 << 20);
+/// assert_eq!(Config::default().queue(short).queue.messages, 1_000);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueueLimits {
     /// Messages. Default 262,144.
     pub messages: usize,
@@ -31,6 +39,20 @@ pub struct QueueLimits {
 impl Default for QueueLimits {
     fn default() -> QueueLimits {
         QueueLimits { messages: DEFAULT_QUEUE_MESSAGES, bytes: DEFAULT_QUEUE_BYTES }
+    }
+}
+
+impl QueueLimits {
+    /// Lets so many messages wait.
+    #[must_use]
+    pub fn messages(self, messages: usize) -> QueueLimits {
+        QueueLimits { messages, ..self }
+    }
+
+    /// Lets the messages that wait keep so many bytes of memory alive.
+    #[must_use]
+    pub fn bytes(self, bytes: usize) -> QueueLimits {
+        QueueLimits { bytes, ..self }
     }
 }
 
@@ -154,7 +176,7 @@ impl Outbox {
         &self,
         overflow: Overflow,
         topic: TopicFilter,
-        dialect: Dialect,
+        wording: (Dialect, Token),
         messages: usize,
     ) -> Option<Mailbox> {
         // What may lose messages leaves room for what may not.
@@ -162,8 +184,8 @@ impl Outbox {
         let level = self.level.clone();
         match overflow {
             Overflow::Disconnect => None,
-            Overflow::DropOldest => Some(Mailbox::drop_oldest(topic, dialect, most, level)),
-            Overflow::Latest => Some(Mailbox::latest(topic, dialect, most, level)),
+            Overflow::DropOldest => Some(Mailbox::drop_oldest(topic, wording, most, level)),
+            Overflow::Latest => Some(Mailbox::latest(topic, wording, most, level)),
         }
     }
 

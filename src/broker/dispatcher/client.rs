@@ -8,7 +8,7 @@ use crate::broker::delivery::{Mailbox, Outbox};
 use crate::broker::peer::Peer;
 use crate::broker::routing::Way;
 use crate::codec::{Account, Claim, Dialect};
-use crate::protocol::{Format, Overflow, TopicFilter};
+use crate::protocol::{Format, Overflow, Token, TopicFilter};
 
 /// What a subscription costs beside its filter, in bytes: in the tables of the broker and of its
 /// connection.
@@ -51,8 +51,9 @@ pub(super) struct Client {
     /// What these were when it was last looked at while memory was short, and what its writer had
     /// done.
     pub(super) looked_at: Option<(u64, usize)>,
-    /// The format of the last subscription, for an error that answers no request.
+    /// The format of the last subscription, and what an error that answers no request brings back.
     pub(super) format: Format,
+    pub(super) token: Token,
 }
 
 /// What a subscription asked for beside its topic.
@@ -89,6 +90,7 @@ impl Client {
             queued: 0,
             looked_at: None,
             format: Format::Json,
+            token: Token::default(),
         }
     }
 
@@ -128,7 +130,7 @@ impl Client {
     pub(super) fn wish(
         &mut self,
         filter: &TopicFilter,
-        dialect: Dialect,
+        (dialect, token): (Dialect, Token),
         overflow: Overflow,
         queue: Option<usize>,
         claim: Claim,
@@ -137,7 +139,7 @@ impl Client {
         let modest = if claim.bytes() == 0 { cost(filter) } else { 0 };
         self.modest += modest;
         let messages = queue.map_or(self.queue_messages, |queue| queue.min(self.queue_messages));
-        let mailbox = self.outbox.mailbox(overflow, filter.clone(), dialect, messages);
+        let mailbox = self.outbox.mailbox(overflow, filter.clone(), (dialect, token), messages);
         let way = match mailbox {
             None => Way::Outbox,
             Some(mailbox) => {

@@ -16,7 +16,7 @@ use crate::broker::delivery::Delivery;
 use crate::broker::persist::{
     Checkpointer, Fsync, HANDOVERS, Kept, Next, Progress, Store, StoreError, StoreWriter, Ticket,
 };
-use crate::protocol::{ErrorCode, Format, Refusal, Reply, TopicName};
+use crate::protocol::{ErrorCode, Refusal, Reply, Token, TopicName};
 
 /// Values that are read together at the start.
 const TOGETHER: usize = 1_024;
@@ -153,7 +153,7 @@ impl Dispatcher {
 
     /// Answers a `backup`, if the client is on this machine: it costs the disk as much as all
     /// values do.
-    pub(super) fn back_up(&mut self, slot: Slot, format: Format) {
+    pub(super) fn back_up(&mut self, slot: Slot, token: Token) {
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
         let (code, reason) = if !client.peer.is_local() {
             let reason = "backups are made for clients on the broker's own machine; connect there, \
@@ -161,7 +161,7 @@ impl Dispatcher {
             (ErrorCode::NotPermitted, reason)
         } else if let Some(checkpointer) = &mut self.checkpointer {
             if let Some(made) = checkpointer.back_up() {
-                return self.send(slot, Delivery::Backup { made, format });
+                return self.send(slot, Delivery::Backup { made, token });
             }
             (ErrorCode::StorageFailed, "another backup is being made; ask again when that is done")
         } else {
@@ -169,7 +169,7 @@ impl Dispatcher {
             (serve --data-dir keeps them)";
             (ErrorCode::StorageFailed, reason)
         };
-        self.reply(slot, format, Reply::Error(Refusal::new(code, reason)));
+        self.reply(slot, token, Reply::Error(Refusal::new(code, reason)));
     }
 
     /// How long something has not been on the disk, and how many topics were cleared that still
@@ -211,15 +211,15 @@ fn load(store: &mut dyn Store, mut take: impl FnMut(Kept)) -> Result<(), StoreEr
             Ok(())
         });
         let reader = reader.map_err(|error| {
-            StoreError(format!(
+            let reason = format!(
                 "cannot start the thread that reads the store: {error}; it is left as it is"
-            ))
+            );
+            StoreError::new(reason).with_source(error)
         })?;
         read.iter().flatten().for_each(&mut take);
         reader.join().unwrap_or_else(|_| {
-            Err(StoreError(
-                "the store gave up while what it has kept was read, see above; it is left as it is"
-                    .into(),
+            Err(StoreError::new(
+                "the store gave up while what it has kept was read, see above; it is left as it is",
             ))
         })
     })

@@ -29,7 +29,7 @@ use crate::broker::stats::Counts;
 use crate::broker::sync::{Receiver, Sender};
 use crate::codec::Dialect;
 use crate::protocol::{
-    DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Format, Overflow, Refusal, Reply, Topic, TopicFilter,
+    DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Overflow, Refusal, Reply, Token, Topic, TopicFilter,
 };
 use client::Client;
 use leaving::Leaving;
@@ -142,7 +142,7 @@ impl Dispatcher {
                         Step::Clear(topic) => {
                             self.clear(&topic);
                         }
-                        Step::Control(control) => self.control(client, control),
+                        Step::Control(token, control) => self.control(client, token, control),
                     }
                 }
             }
@@ -207,7 +207,7 @@ impl Dispatcher {
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
         let reason = "the broker has no memory left for this answer; ask again later, or for less";
         let refusal = Refusal::new(ErrorCode::MemoryFull, reason);
-        self.reply(slot, client.format, Reply::Error(refusal));
+        self.reply(slot, client.token, Reply::Error(refusal));
     }
 
     /// Begins an answer that is too long to be given at once. Where the connection has asked for
@@ -266,52 +266,49 @@ impl Dispatcher {
         self.cut_off.insert(client.id);
         self.counts.slow_consumers += 1;
         let refusal = Refusal::new(ErrorCode::SlowConsumer, reason);
-        let last = Delivery::Reply { reply: Reply::Error(refusal), format: client.format };
+        let last = Delivery::Reply { reply: Reply::Error(refusal), token: client.token };
         self.leaving.discard(client.outbox.overflow(last));
     }
 
-    fn control(&mut self, client: ClientId, control: Control) {
+    fn control(&mut self, client: ClientId, token: Token, control: Control) {
         // A control is answered, so its session attached an outbox before; a client without one was
         // cut off, and what it still asks is void.
         let Some(&slot) = self.by_id.get(&client) else { return };
         match control {
             Control::Subscribe { filter, dialect, overflow, queue } => {
-                self.subscribe(slot, filter, dialect, overflow, queue);
+                self.subscribe(slot, filter, (dialect, token), overflow, queue);
             }
-            Control::Cancel { filter, format } => {
+            Control::Cancel { filter } => {
                 if self.subscriptions.remove(slot, &filter) {
                     self.subscriptions_changed();
                     self.forget_wish(slot, &filter);
                 }
-                self.reply(slot, format, Reply::Cancelled { topic: filter });
+                self.reply(slot, token, Reply::Cancelled { topic: filter });
             }
-            Control::List { filter, format } => match self.tree.topics(&filter, ON_THE_SPOT) {
-                Some(topics) => self.reply(slot, format, Reply::Topics { topics }),
+            Control::List { filter } => match self.tree.topics(&filter, ON_THE_SPOT) {
+                Some(topics) => self.reply(slot, token, Reply::Topics { topics }),
                 None => {
                     if let Some(pieces) = self.begin_snapshot(slot, &filter) {
-                        self.send(slot, Delivery::Topics { pieces, format });
+                        self.send(slot, Delivery::Topics { pieces, token });
                     }
                 }
             },
-            Control::Get { topic, format } => match self.tree.get(&topic) {
-                Some(stored) => {
-                    let dialect = Dialect::new(format, false);
-                    self.send(slot, Delivery::Value { stored: stored.clone(), dialect });
-                }
-                None => self.reply(slot, format, Reply::NoValue { topic }),
+            Control::Get { topic } => match self.tree.get(&topic) {
+                Some(stored) => self.send(slot, Delivery::Value { stored: stored.clone(), token }),
+                None => self.reply(slot, token, Reply::NoValue { topic }),
             },
-            Control::Ping { id, format } => {
+            Control::Ping { id } => {
                 let reply = Reply::Pong { id };
                 match self.pong_ticket() {
-                    Some(ticket) => self.send(slot, Delivery::Durable { ticket, reply, format }),
-                    None => self.reply(slot, format, reply),
+                    Some(ticket) => self.send(slot, Delivery::Durable { ticket, reply, token }),
+                    None => self.reply(slot, token, reply),
                 }
             }
-            Control::Stats { format } => self.report(slot, format),
-            Control::Backup { format } => self.back_up(slot, format),
-            Control::Refuse { refusal, format } => {
+            Control::Stats => self.report(slot, token),
+            Control::Backup => self.back_up(slot, token),
+            Control::Refuse { refusal } => {
                 let fatal = refusal.code.is_fatal();
-                self.reply(slot, format, Reply::Error(refusal));
+                self.reply(slot, token, Reply::Error(refusal));
                 if fatal {
                     self.detach(slot);
                 }
@@ -323,19 +320,19 @@ impl Dispatcher {
         &mut self,
         slot: Slot,
         filter: TopicFilter,
-        dialect: Dialect,
+        (dialect, token): (Dialect, Token),
         overflow: Overflow,
         queue: Option<u32>,
     ) {
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
-        client.format = dialect.format();
+        (client.format, client.token) = (dialect.format(), token);
         let room = self.subscriptions.has_room_for(slot, &filter);
         let claim = match room.and_then(|()| client.has_room_for(&filter, self.max_subscriptions)) {
             Ok(claim) => claim,
             Err(reason) => {
                 let refusal =
                     Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str());
-                return self.reply(slot, dialect.format(), Reply::Error(refusal));
+                return self.reply(slot, token, Reply::Error(refusal));
             }
         };
         // What the subscription begins with is looked for first: where that cannot be given, there
@@ -347,12 +344,18 @@ impl Dispatcher {
             Some(values) => Some(Delivery::Snapshot { values, dialect }),
             None => {
                 let Some(pieces) = self.begin_snapshot(slot, &filter) else { return };
-                Some(Delivery::LongSnapshot { pieces, topic: filter.clone(), dialect })
+                Some(Delivery::LongSnapshot { pieces, topic: filter.clone(), dialect, token })
             }
         };
         let is_long = matches!(begin, Some(Delivery::LongSnapshot { .. }));
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
-        let way = client.wish(&filter, dialect, overflow, queue.map(|queue| queue as usize), claim);
+        let way = client.wish(
+            &filter,
+            (dialect, token),
+            overflow,
+            queue.map(|queue| queue as usize),
+            claim,
+        );
         self.subscriptions.add(Subscription { slot, filter: filter.clone(), dialect, way });
         self.subscriptions_changed();
         if let Some(begin) = begin {
@@ -361,7 +364,10 @@ impl Dispatcher {
                 // Where there is no memory for it to wait as a whole, it comes in pieces.
                 Err(Undelivered::NoMemory) if !is_long => {
                     if let Some(pieces) = self.begin_snapshot(slot, &filter) {
-                        self.send(slot, Delivery::LongSnapshot { pieces, topic: filter, dialect });
+                        self.send(
+                            slot,
+                            Delivery::LongSnapshot { pieces, topic: filter, dialect, token },
+                        );
                     }
                     return;
                 }
@@ -371,7 +377,7 @@ impl Dispatcher {
             }
         }
         self.counts.snapshot_values += count;
-        self.reply(slot, dialect.format(), Reply::Subscribed { topic: filter, values: count });
+        self.reply(slot, token, Reply::Subscribed { topic: filter, values: count });
     }
 
     fn forget_wish(&mut self, slot: Slot, filter: &TopicFilter) {
@@ -405,8 +411,8 @@ impl Dispatcher {
         }
     }
 
-    fn reply(&mut self, slot: Slot, format: Format, reply: Reply) {
-        self.send(slot, Delivery::Reply { reply, format });
+    fn reply(&mut self, slot: Slot, token: Token, reply: Reply) {
+        self.send(slot, Delivery::Reply { reply, token });
     }
 
     fn send(&mut self, slot: Slot, delivery: Delivery) {

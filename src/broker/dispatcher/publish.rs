@@ -9,7 +9,7 @@ use crate::broker::delivery::{Mailbox, Put, Selection};
 use crate::broker::retained::{AHEAD, Prefetch, StoreLimits, Stored, Subtree, TopicId};
 use crate::broker::routing::{Recipient, Route, RouteSet, Way, share_equally};
 use crate::codec::{Batch, BatchEntry, PayloadRef};
-use crate::protocol::{ErrorCode, Format, Refusal, Reply, TopicName};
+use crate::protocol::{ErrorCode, Refusal, Reply, Token, TopicName};
 
 /// Where the messages of a batch have gone so far.
 struct Where {
@@ -28,9 +28,9 @@ impl Dispatcher {
         let slot = self.by_id.get(&client).copied();
         // One that was cut off is told nothing any more, and is held to the limits all the same.
         let can_refuse = slot.is_some() || self.cut_off.contains(&client);
-        for (format, refusal) in self.publish(batch, can_refuse) {
+        for (token, refusal) in self.publish(batch, can_refuse) {
             if let Some(slot) = slot {
-                self.reply(slot, format, Reply::Error(refusal));
+                self.reply(slot, token, Reply::Error(refusal));
             }
         }
     }
@@ -38,7 +38,7 @@ impl Dispatcher {
     /// Stores and delivers what one read brought. What the store has no room for is refused if the
     /// publisher can be told so, and stored otherwise: publishers learn that the store is full
     /// before they send more.
-    pub(super) fn publish(&mut self, mut batch: Batch, can_refuse: bool) -> Vec<(Format, Refusal)> {
+    pub(super) fn publish(&mut self, mut batch: Batch, can_refuse: bool) -> Vec<(Token, Refusal)> {
         let mut refused = Vec::new();
         let (recipients, selected) = match self.route(&batch, can_refuse, &mut refused) {
             Some(routes) => (share_equally(&mut batch, &routes), 0),
@@ -103,7 +103,7 @@ impl Dispatcher {
         &mut self,
         batch: &Batch,
         can_refuse: bool,
-        refused: &mut Vec<(Format, Refusal)>,
+        refused: &mut Vec<(Token, Refusal)>,
     ) -> Option<Arc<[Route]>> {
         let mut way = Where { routes: Arc::new([]), set: None, is_same: true };
         let mut last_topic = None;
@@ -140,7 +140,7 @@ impl Dispatcher {
             } else if message.retain()
                 && let Err(refusal) = self.store(batch, message, topic, &mut place, can_refuse)
             {
-                refused.push((message.format(), refusal));
+                refused.push((message.token(), refusal));
                 self.part_ways(&mut way, index);
                 continue;
             }

@@ -8,7 +8,7 @@ use crate::broker::client_id::Slot;
 use crate::broker::delivery::Delivery;
 use crate::broker::memory::Use;
 use crate::broker::stats::{Report, Stats, SubscriberReport, TopicReport};
-use crate::protocol::{ErrorCode, Format, Refusal, Reply};
+use crate::protocol::{ErrorCode, Refusal, Reply, Token};
 
 /// Topics that a report names: enough to find those with the highest rates, few enough to be looked
 /// at between two events.
@@ -21,13 +21,13 @@ const FILTERS: usize = 4;
 impl Dispatcher {
     /// Answers a `stats`, if the client is on this machine: until there is access control, whoever
     /// else can connect has no business with who is connected.
-    pub(super) fn report(&mut self, slot: Slot, format: Format) {
+    pub(super) fn report(&mut self, slot: Slot, token: Token) {
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
         if !client.peer.is_local() {
             let reason = "stats are answered to clients on the broker's own machine; connect \
             there, to a loopback address or a Unix socket";
             let refusal = Refusal::new(ErrorCode::NotPermitted, reason);
-            return self.reply(slot, format, Reply::Error(refusal));
+            return self.reply(slot, token, Reply::Error(refusal));
         }
         let topics = self.tree.recent().take(TOPICS).map(|(stored, messages)| TopicReport {
             topic: stored.topic().to_topic(),
@@ -43,7 +43,7 @@ impl Dispatcher {
             clients.into_iter().take(SUBSCRIBERS).map(|(client, waiting)| client.report(waiting));
         let report =
             Box::new(Report { stats: self.stats(), topics, subscribers: subscribers.collect() });
-        self.send(slot, Delivery::Report { report, format });
+        self.send(slot, Delivery::Report { report, token });
     }
 
     /// What the dispatcher counts.
@@ -62,7 +62,7 @@ impl Dispatcher {
             unsaved,
             unsaved_clears,
             memory_budget: self.memory.total() as u64,
-            memory_claimed: Use::ALL.map(claimed),
+            claimed: Use::ALL.map(claimed),
             ..Stats::default()
         };
         self.counts.fill(&mut stats);

@@ -7,7 +7,7 @@ use super::*;
 use crate::broker::delivery::outbox;
 use crate::broker::{Inbox, QueueLimits, Queued, Selection};
 use crate::codec::{Batch, BatchEntry, Document, Part, Payload, PayloadSpan, Topics};
-use crate::protocol::{Limits, Value};
+use crate::protocol::{Format, Limits, Value};
 
 const CLIENT: ClientId = ClientId(7);
 
@@ -26,7 +26,7 @@ fn attached_from(address: [u8; 4], limits: QueueLimits) -> (Dispatcher, Inbox) {
 fn control(dispatcher: &mut Dispatcher, control: Control) {
     dispatcher.step(Event::Steps {
         client: CLIENT,
-        steps: vec![Step::Control(control)],
+        steps: vec![Step::Control(Token::default(), control)],
         queued: Queued::nothing(),
     });
 }
@@ -144,7 +144,7 @@ fn many_values_that_expire_together_are_forgotten_in_parts() {
 fn a_client_that_asks_and_does_not_read_is_bounded() {
     let (mut dispatcher, mut inbox) = attached(QueueLimits { messages: 1, bytes: 10_000 });
     for _ in 0..1_000 {
-        control(&mut dispatcher, Control::Ping { id: None, format: Format::Json });
+        control(&mut dispatcher, Control::Ping { id: None });
     }
     assert_eq!(waiting(&inbox), ["error"]);
     assert!(inbox.wait().is_none());
@@ -156,7 +156,7 @@ fn backups_are_for_clients_on_this_machine_and_for_brokers_with_a_store() {
         [([127, 0, 0, 1], "storage-failed"), ([192, 0, 2, 1], "not-permitted")]
     {
         let (mut dispatcher, inbox) = attached_from(address, QueueLimits::default());
-        control(&mut dispatcher, Control::Backup { format: Format::Json });
+        control(&mut dispatcher, Control::Backup);
         match inbox.next_waiting() {
             Some((Delivery::Reply { reply: Reply::Error(refusal), .. }, _)) => {
                 assert_eq!(refusal.code.as_str(), expected);
@@ -170,7 +170,7 @@ fn backups_are_for_clients_on_this_machine_and_for_brokers_with_a_store() {
 fn stats_are_for_clients_on_this_machine() {
     for (address, expected) in [([127, 0, 0, 1], None), ([192, 0, 2, 1], Some("not-permitted"))] {
         let (mut dispatcher, inbox) = attached_from(address, QueueLimits::default());
-        control(&mut dispatcher, Control::Stats { format: Format::Json });
+        control(&mut dispatcher, Control::Stats);
         let refused = match inbox.next_waiting() {
             Some((Delivery::Report { .. }, _)) => None,
             Some((Delivery::Reply { reply: Reply::Error(refusal), .. }, _)) => {
@@ -293,7 +293,7 @@ fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
                 let topics = names.iter().cloned().collect();
                 Batch::new(bytes, Document::new(), topics, published, Limits::default())
             };
-            let told = |refused: Vec<(Format, Refusal)>| -> Vec<_> {
+            let told = |refused: Vec<(Token, Refusal)>| -> Vec<_> {
                 refused
                     .into_iter()
                     .map(|(_, refusal)| (refusal.code, refusal.topic.clone()))

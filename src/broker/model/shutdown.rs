@@ -10,13 +10,13 @@ use super::transport::Broker;
 use super::{Line, batch, error, explore, filter, one_in};
 use crate::broker::{Control, Step};
 use crate::codec::Dialect;
-use crate::protocol::{ErrorCode, Format, Overflow, Reply};
+use crate::protocol::{ErrorCode, Overflow, Reply, Token};
 
 const TOPIC: &str = "t";
 const PUBLISHED: u64 = 4;
 
 fn control(control: Control) -> Arrived {
-    Arrived::Steps(vec![Step::Control(control)])
+    Arrived::Steps(vec![Step::Control(Token::default(), control)])
 }
 
 fn subscribe(socket: &Socket, overflow: Overflow, queue: Option<u32>) {
@@ -25,7 +25,7 @@ fn subscribe(socket: &Socket, overflow: Overflow, queue: Option<u32>) {
 }
 
 fn ping(socket: &Socket) {
-    socket.arrive(control(Control::Ping { id: None, format: Format::Json }));
+    socket.arrive(control(Control::Ping { id: None }));
 }
 
 fn publish(socket: &Socket, number: u64) {

@@ -20,7 +20,7 @@ use crate::broker::sync::{
     AtomicBool, AtomicUsize, Mutex, Receiver, Sender, TryRecvError, bounded, yield_now,
 };
 use crate::broker::{Backlog, ClientId, Control, Dispatcher, Event, Peer, QueueLimits, Step};
-use crate::protocol::{Format, Refusal};
+use crate::protocol::{Refusal, Token};
 
 /// Events that may wait for the dispatcher.
 const EVENTS: usize = 2;
@@ -150,7 +150,7 @@ impl Session {
                 Read::End => return Pause::Over,
                 Read::Idle => return Pause::Idle,
                 Read::Some(Arrived::Steps(steps)) => {
-                    let answered = |step: &Step| matches!(step, Step::Control(_));
+                    let answered = |step: &Step| matches!(step, Step::Control(..));
                     if steps.iter().any(answered) {
                         self.attach();
                     }
@@ -170,7 +170,7 @@ impl Session {
 
     fn refuse(&mut self, refusal: Refusal) {
         self.attach();
-        self.send(vec![Step::Control(Control::Refuse { refusal, format: Format::Json })], 0);
+        self.send(vec![Step::Control(Token::default(), Control::Refuse { refusal })], 0);
     }
 
     fn send(&self, steps: Vec<Step>, bytes: usize) {

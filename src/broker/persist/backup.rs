@@ -22,9 +22,9 @@ impl BackupMade {
         let made = self.0.recv().unwrap_or_else(|_| {
             let reason = "the store could not write what was to be in the backup, or the broker is \
             stopping; its log says why";
-            Err(StoreError(reason.into()))
+            Err(StoreError::new(reason))
         });
-        made.map_err(|error| Refusal::new(ErrorCode::StorageFailed, error.0))
+        made.map_err(|error| Refusal::new(ErrorCode::StorageFailed, error.reason()))
     }
 }
 
@@ -56,7 +56,7 @@ impl Copying {
     pub(in crate::broker) fn begin(&mut self, store: &mut dyn Store, wish: Wish) {
         if self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
             let reason = "another backup is being made; ask again when that is done";
-            return wish.answer(Err(StoreError(reason.into())));
+            return wish.answer(Err(StoreError::new(reason)));
         }
         let copy = match store.backup() {
             Ok(copy) => copy,

@@ -32,7 +32,17 @@ struct Ends {
 }
 
 /// What a broker that has stopped could not save: it ends with the process.
+///
+/// ```
+/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+/// if let Err(unsaved) = broker.close() {
+///     eprintln!("{} values are lost: {}", unsaved.values, unsaved.reason);
+///     std::process::exit(1);
+/// }
+/// # Ok::<(), babelmq::StartError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unsaved {
     /// Topics whose last value is not on the disk; what is there is an older one, or none.
     pub values: u64,

@@ -84,7 +84,7 @@ impl StoreWriter {
                 self.failing = true;
                 // What it reads keeps the file open.
                 self.copying.cancel();
-                self.progress.fail(round, &error.0);
+                self.progress.fail(round, error.reason());
             }
         }
     }

@@ -26,7 +26,18 @@ const OUTSIDE: usize = 8 + 2 * size_of::<usize>();
 /// Bytes that may be left unused where a shorter payload takes the place of a longer one.
 const MOST_UNUSED: usize = 128;
 
-/// The last value of a topic. Cloning one is cheap: clones share it.
+/// The last value of a topic, as a [`Store`](crate::broker::Store) is told of it. Cloning one is
+/// cheap: clones share it.
+///
+/// ```
+/// use babelmq::Stored;
+///
+/// fn line(stored: &Stored) -> String {
+///     let payload = stored.payload();
+///     let text = String::from_utf8_lossy(payload.source());
+///     format!("{} {} {text}", stored.topic(), payload.format())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Stored(Arc<[u8]>);
 

@@ -6,7 +6,19 @@ use crate::broker::routing::FilterMap;
 use crate::protocol::{TOPIC_COST, TopicFilter, TopicName};
 
 /// A rule for a topic and everything below it.
+///
+/// ```
+/// use std::time::Duration;
+/// use babelmq::{Broker, Config, Subtree, TopicFilter};
+///
+/// let sensors = Subtree::new(TopicFilter::parse("/sensors")?)
+///     .values(10_000)
+///     .ttl(Duration::from_secs(3_600));
+/// let broker = Broker::start(Config::listening_on(([127, 0, 0, 1], 0)).subtrees([sensors]))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Subtree {
     /// Which topics.
     pub filter: TopicFilter,
@@ -20,6 +32,31 @@ pub struct Subtree {
     /// counts as one. `None` leaves it to the rules before, and without one to the next publish or
     /// `clear`.
     pub ttl: Option<Duration>,
+}
+
+impl Subtree {
+    /// A rule that says nothing yet.
+    pub fn new(filter: TopicFilter) -> Subtree {
+        Subtree { filter, values: None, bytes: None, ttl: None }
+    }
+
+    /// Lets so many of its topics hold a value.
+    #[must_use]
+    pub fn values(self, values: usize) -> Subtree {
+        Subtree { values: Some(values), ..self }
+    }
+
+    /// Lets its values and their topics take so many bytes.
+    #[must_use]
+    pub fn bytes(self, bytes: usize) -> Subtree {
+        Subtree { bytes: Some(bytes), ..self }
+    }
+
+    /// Gives a value so long to live, where its publish says nothing about it.
+    #[must_use]
+    pub fn ttl(self, ttl: Duration) -> Subtree {
+        Subtree { ttl: Some(ttl), ..self }
+    }
 }
 
 /// The rules, and what is remembered under each.

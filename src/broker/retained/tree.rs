@@ -26,7 +26,19 @@ use nodes::{Node, Nodes};
 pub(in crate::broker) use prefetch::{AHEAD, Prefetch};
 
 /// How much may be remembered.
+///
+/// ```
+/// use babelmq::{Broker, Config, ErrorCode, StoreLimits};
+///
+/// let config = Config::listening_on(([127, 0, 0, 1], 0)).store(StoreLimits::default().values(1));
+/// let broker = Broker::start(config)?;
+/// broker.put_topic("/weather/oslo", &21.5.into())?;
+/// let refusal = broker.put_topic("/weather/rome", &30.into()).unwrap_err();
+/// assert_eq!(refusal.code, ErrorCode::StoreFull);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StoreLimits {
     /// Topics that hold a value. Default 10,000,000.
     pub values: usize,
@@ -38,6 +50,20 @@ pub struct StoreLimits {
 impl Default for StoreLimits {
     fn default() -> StoreLimits {
         StoreLimits { values: DEFAULT_STORED_VALUES, bytes: DEFAULT_STORED_BYTES }
+    }
+}
+
+impl StoreLimits {
+    /// Lets so many topics hold a value.
+    #[must_use]
+    pub fn values(self, values: usize) -> StoreLimits {
+        StoreLimits { values, ..self }
+    }
+
+    /// Lets values and their topics take so many bytes.
+    #[must_use]
+    pub fn bytes(self, bytes: usize) -> StoreLimits {
+        StoreLimits { bytes, ..self }
     }
 }
 
@@ -129,7 +155,7 @@ impl Tree {
         self.bytes
     }
 
-    /// What is remembered, as it counts for [`StoreLimits::bytes`].
+    /// What is remembered, as it counts for [`StoreLimits::bytes`](field@StoreLimits::bytes).
     pub(in crate::broker) fn cost(&self) -> usize {
         self.bytes + self.nodes_cost
     }

@@ -15,7 +15,8 @@ use crate::protocol::Format;
 /// A number that the broker tells of itself.
 ///
 /// ```
-/// use babelmq::broker::{METRICS, MetricKind};
+/// use babelmq::{METRICS, MetricKind};
+///
 /// let published = METRICS.iter().find(|metric| metric.name == "published").unwrap();
 /// assert_eq!((published.kind, published.unit.name()), (MetricKind::Counter, "messages"));
 /// ```
@@ -33,7 +34,18 @@ pub struct Metric {
 }
 
 /// How a [`Metric`] changes.
+///
+/// ```
+/// use babelmq::{METRICS, MetricKind};
+///
+/// // A monitor shows some as rates and others as they are.
+/// let is_rate = |name| {
+///     METRICS.iter().any(|metric| metric.name == name && metric.kind == MetricKind::Counter)
+/// };
+/// assert!(is_rate("published") && !is_rate("topics"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MetricKind {
     /// It has only grown since the broker started.
     Counter,
@@ -52,7 +64,16 @@ impl MetricKind {
 }
 
 /// What a [`Metric`] counts.
+///
+/// ```
+/// use babelmq::{METRICS, Unit};
+///
+/// let of_bytes = METRICS.iter().filter(|metric| metric.unit == Unit::Bytes);
+/// assert!(of_bytes.map(|metric| metric.name).any(|name| name == "stored_bytes"));
+/// assert_eq!(Unit::Bytes.name(), "bytes");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unit {
     /// Bytes.
     Bytes,
@@ -119,10 +140,13 @@ macro_rules! metrics {
         /// A snapshot of everything that is counted, since the broker started unless said
         /// otherwise.
         ///
-        /// ```no_run
-        /// let broker = babelmq::Broker::start(babelmq::Config::default())?;
+        /// ```
+        /// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
         /// let stats = broker.stats();
         /// println!("{} messages, {} open connections", stats.published, stats.open);
+        /// for (metric, value) in stats.values() {
+        ///     println!("{}: {value} {}", metric.name, metric.unit.name());
+        /// }
         /// # Ok::<(), babelmq::StartError>(())
         /// ```
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -139,10 +163,16 @@ macro_rules! metrics {
             /// Bytes of memory that the broker may use, all in all.
             pub memory_budget: u64,
             /// Bytes that are claimed of it for each use, in the order of [`Use::ALL`].
-            pub memory_claimed: [u64; Use::ALL.len()],
+            pub(in crate::broker) claimed: [u64; Use::ALL.len()],
         }
 
         /// Every number that has a name, in the order of [`Stats::values`].
+        ///
+        /// ```
+        /// for metric in babelmq::METRICS {
+        ///     println!("{} ({}): {}", metric.name, metric.kind.name(), metric.help);
+        /// }
+        /// ```
         pub const METRICS: &[Metric] = &[
             $(metric(stringify!($session), MetricKind::$session_kind, Unit::$session_unit, $session_help),)*
             $(metric(stringify!($own), MetricKind::$own_kind, Unit::$own_unit, $own_help),)*
@@ -166,9 +196,16 @@ macro_rules! metrics {
         }
 
         impl Stats {
-            /// The numbers, in the order of [`METRICS`].
-            pub fn values(&self) -> [u64; METRICS.len()] {
-                [$(self.$session,)* $(self.$own,)* $(self.$now,)* $($of(self),)*]
+            /// Every number that has a name, in the order of [`METRICS`].
+            pub fn values(&self) -> impl Iterator<Item = (&'static Metric, u64)> + use<> {
+                let values = [$(self.$session,)* $(self.$own,)* $(self.$now,)* $($of(self),)*];
+                METRICS.iter().zip(values)
+            }
+
+            /// Bytes that are claimed of [`memory_budget`](Self::memory_budget) for each use, which
+            /// has its name on the wire.
+            pub fn memory_claimed(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                Use::ALL.iter().map(|this| this.name()).zip(self.claimed)
             }
         }
     };

@@ -1,9 +1,8 @@
 //! The answer to a `stats`: what a person who looks at a broker wants to see.
 
 use crate::broker::client_id::ClientId;
-use crate::broker::memory::Use;
 use crate::broker::peer::Peer;
-use crate::broker::stats::{Counters, METRICS, Stats};
+use crate::broker::stats::{Counters, Stats};
 use crate::protocol::{Format, Topic, Value};
 
 /// What the dispatcher knows when it is asked; the writer adds the rest.
@@ -61,13 +60,9 @@ impl Report {
     pub fn complete(mut self, counters: &Counters, memory: u64) -> Value {
         counters.fill(&mut self.stats);
         let uptime = counters.started.0.elapsed();
-        let counters =
-            METRICS.iter().zip(self.stats.values()).map(|(m, value)| (m.name.into(), int(value)));
-        let Stats { published_in, memory_budget, memory_claimed, .. } = self.stats;
-        let claimed = Use::ALL
-            .iter()
-            .zip(memory_claimed)
-            .map(|(this, bytes)| (this.name().into(), int(bytes)));
+        let counters = self.stats.values().map(|(metric, value)| (metric.name.into(), int(value)));
+        let claimed = self.stats.memory_claimed().map(|(name, bytes)| (name.into(), int(bytes)));
+        let Stats { published_in, memory_budget, .. } = self.stats;
         let budget = [("total".into(), int(memory_budget))].into_iter().chain(claimed).collect();
         let formats =
             Format::ALL.iter().zip(published_in).map(|(f, count)| (f.name().into(), int(count)));

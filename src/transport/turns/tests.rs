@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 use super::*;
 use crate::broker::{BACKLOG_COST, Backlog, Counters, Delivery, Memory, Outbox, Piece, outbox};
 use crate::codec::{BufferPool, Dialect, Share};
-use crate::protocol::{ErrorCode, Format, HEADER_LEN, Header, Refusal, Reply, TopicFilter};
+use crate::protocol::{ErrorCode, HEADER_LEN, Header, Refusal, Reply, Token, TopicFilter};
 use crate::transport::config::Config;
 use crate::transport::connections::Connections;
 use crate::transport::line::Line;
@@ -73,7 +73,7 @@ impl Connected {
     fn fill(&self) {
         for _ in 0..20 {
             let reply = Reply::Error(Refusal::new(ErrorCode::MalformedJson, "x".repeat(1 << 20)));
-            self.outbox.answer(Delivery::Reply { reply, format: Format::Json }).unwrap();
+            self.outbox.answer(Delivery::Reply { reply, token: Token::default() }).unwrap();
         }
     }
 
@@ -123,7 +123,12 @@ fn what_takes_a_thread_is_given_up_when_its_session_is_over() {
     let topic = TopicFilter::parse("#").unwrap();
     connected
         .outbox
-        .answer(Delivery::LongSnapshot { pieces, topic, dialect: Dialect::Json })
+        .answer(Delivery::LongSnapshot {
+            pieces,
+            topic,
+            dialect: Dialect::Json,
+            token: Token::default(),
+        })
         .unwrap();
     // `_more` is never dropped before: the snapshot goes on for ever.
     assert!(connected.end().is_empty());

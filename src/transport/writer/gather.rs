@@ -2,8 +2,6 @@
 //! subscriber asked for.
 
 use std::io::{self, ErrorKind};
-use std::mem;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,16 +9,12 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::Writer;
 use crate::broker::{Charge, Counters, Delivery, Letter, Mailbox, Piece, Selection, Stored, Taken};
-use crate::codec::{
-    Batch, Content, DECODING_FACTOR, Dialect, Frame, PayloadRef, write_backup, write_reply,
-    write_stats,
-};
+use crate::codec::{Batch, Content, DECODING_FACTOR, Dialect, Frame, PayloadRef};
 use crate::protocol::{ErrorCode, Refusal, Reply, plain_size};
-use crate::transport::list::{List, Listed};
 use crate::transport::priority::{CROWD, give_way};
 use crate::transport::process::resident_bytes;
-use crate::transport::write_batch::MAX_BYTES;
 use crate::transport::write_deadline::WRITE_TICK;
+use crate::wire::{List, Listed, MAX_BYTES, format_of, selected, token_of};
 
 /// What a client is told for whom there is no memory.
 const NO_MEMORY: &str = "the broker has had no memory to write this value for as long as a client \
@@ -36,7 +30,7 @@ impl Writer {
             }
             Delivery::Mailbox(mailbox) => self.gather_mailbox(&mailbox)?,
             Delivery::Snapshot { values, dialect } => self.gather_values(&values, dialect)?,
-            Delivery::LongSnapshot { pieces, topic, dialect } => {
+            Delivery::LongSnapshot { pieces, topic, dialect, token } => {
                 let (mut sent, mut whole) = (0, false);
                 while let Some(piece) = self.next_piece(&pieces)? {
                     sent += piece.values.len() as u64;
@@ -45,43 +39,40 @@ impl Writer {
                 }
                 if whole {
                     let reply = Reply::Subscribed { topic, values: sent };
-                    self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
+                    self.gathered.reply(token, &reply);
                 }
             }
-            Delivery::Topics { pieces, format } => {
-                let mut list = List::new(format, &self.limits, &self.account);
+            Delivery::Topics { pieces, token } => {
+                let mut list = List::new(token, &self.limits, &self.account);
                 while let Some(piece) = self.next_piece(&pieces)? {
                     list.add(&piece);
                 }
                 self.gather_list(list)?;
             }
-            Delivery::Value { stored, dialect } => {
+            Delivery::Value { stored, token } => {
+                let dialect = Dialect::new(format_of(token), false);
                 self.gather_stored(&stored, dialect, Frame::Value)?
             }
-            Delivery::Durable { ticket, reply, format } => {
+            Delivery::Durable { ticket, reply, token } => {
                 // What was gathered does not wait for the disk.
                 if !ticket.is_ready() {
                     self.flush()?;
                 }
                 let reply = ticket.wait().map_or_else(Reply::Error, |()| reply);
-                self.gathered.append(|out| write_reply(out, format, &reply));
+                self.gathered.reply(token, &reply);
             }
-            Delivery::Backup { made, format } => {
+            Delivery::Backup { made, token } => {
                 self.flush()?;
                 match made.wait() {
-                    Ok(name) => self.gathered.append(|out| write_backup(out, format, &name)),
-                    Err(refusal) => {
-                        self.gathered.append(|out| write_reply(out, format, &Reply::Error(refusal)))
-                    }
+                    Ok(name) => self.gathered.backup(token, &name),
+                    Err(refusal) => self.gathered.reply(token, &Reply::Error(refusal)),
                 }
             }
-            Delivery::Report { report, format } => {
+            Delivery::Report { report, token } => {
                 let stats = report.complete(&self.counters, resident_bytes());
-                self.gathered.append(|out| write_stats(out, format, &stats));
+                self.gathered.stats(token, &stats);
             }
-            Delivery::Reply { reply, format } => {
-                self.gathered.append(|out| write_reply(out, format, &reply))
-            }
+            Delivery::Reply { reply, token } => self.gathered.reply(token, &reply),
         }
         self.gathered.charges.push(charge);
         Ok(())
@@ -90,13 +81,13 @@ impl Writer {
     /// Adds the answer to a `list` of many topics, unless the connection was cut off before it was
     /// whole.
     fn gather_list(&mut self, list: List) -> io::Result<()> {
-        let Some(Listed { format, reply, encoded, mut memory }) = list.finish() else {
+        let Some(Listed { token, reply, encoded, mut memory }) = list.finish() else {
             return Ok(());
         };
         // What is long is written by itself.
         self.flush()?;
         self.gathered.own.reserve(encoded);
-        self.gathered.append(|out| write_reply(out, format, &reply));
+        self.gathered.reply(token, &reply);
         drop(reply);
         memory.shrink_to(self.gathered.own.capacity());
         self.answer = memory;
@@ -136,7 +127,7 @@ impl Writer {
             let Taken { dropped, letters, messages, charge } = mailbox.take();
             if dropped > 0 {
                 let reply = Reply::Dropped { topic: mailbox.topic().clone(), count: dropped };
-                self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
+                self.gathered.reply(mailbox.token(), &reply);
             }
             for letter in &letters {
                 if self.inbox.is_overflowed() {
@@ -175,33 +166,15 @@ impl Writer {
         let run = batch.run(dialect);
         self.count_failures(run.failed());
         Counters::add(&self.counters.translated, run.take_translated());
-        let bytes = batch.run_bytes(run);
         if selection == &Selection::Whole && skipped == 0 && !batch.expands() {
-            self.gathered.share(batch, dialect, bytes, 0..bytes.len());
+            self.gathered.whole_run((batch, run), dialect);
             return Ok(());
         }
-        let messages: &mut dyn Iterator<Item = usize> = match selection {
-            Selection::Whole => &mut (0..batch.messages().len())
-                .filter(|message| batch.is_wanted(dialect, *message)),
-            Selection::Some(messages) => &mut messages.iter().map(|message| *message as usize),
-        };
-        // Neighbours are one piece.
-        let mut piece: Range<usize> = 0..0;
-        for message in messages.skip(skipped) {
-            let frame = batch.frame(run, message);
-            if piece.end == frame.start {
-                piece.end = frame.end;
-            } else {
-                self.gathered.share(batch, dialect, bytes, mem::replace(&mut piece, frame));
-            }
-            let published = &batch.messages()[message];
-            if published.expands() {
-                self.gathered.share(batch, dialect, bytes, mem::replace(&mut piece, 0..0));
-                let topic = batch.topics().get(published.topic());
-                self.gather_payload(batch.payload(message), topic.as_str(), dialect, Frame::Live)?;
-            }
+        let mut messages = selected(batch, dialect, selection, skipped);
+        while let Some(apart) = self.gathered.messages((batch, run), dialect, &mut messages) {
+            let topic = batch.topics().get(batch.messages()[apart].topic());
+            self.gather_payload(batch.payload(apart), topic.as_str(), dialect, Frame::Live)?;
         }
-        self.gathered.share(batch, dialect, bytes, piece);
         Ok(())
     }
 
@@ -225,7 +198,7 @@ impl Writer {
             Err(error) if error.kind() == ErrorKind::OutOfMemory && !self.inbox.is_overflowed() => {
                 let refusal = Refusal::new(ErrorCode::MemoryFull, NO_MEMORY).about(topic);
                 let reply = Reply::Error(refusal);
-                self.gathered.append(|out| write_reply(out, dialect.format(), &reply));
+                self.gathered.reply(token_of(dialect.format()), &reply);
                 if is_answer {
                     return Ok(());
                 }
@@ -245,7 +218,7 @@ impl Writer {
     ) -> io::Result<()> {
         if let Some(content) = payload.as_it_came(dialect) {
             self.make_room(payload.source().len())?;
-            self.gathered.append(|out| frame.write(out, dialect, topic, content));
+            self.gathered.message(frame, dialect, topic, content);
         } else {
             let length = payload.source().len();
             if !self.in_turn {
@@ -259,7 +232,7 @@ impl Writer {
                 match payload.decode_within(scratch, limits, decoded) {
                     Ok(root) => {
                         let content = Content::Decoded(scratch.view(payload.source(), root));
-                        gathered.append(|out| frame.write(out, dialect, topic, content));
+                        gathered.message(frame, dialect, topic, content);
                         break;
                     }
                     Err(refusal) if refusal.code == ErrorCode::TooLarge && decoded < usize::MAX => {

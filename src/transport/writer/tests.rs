@@ -9,8 +9,11 @@ use crossbeam_channel::bounded;
 use super::*;
 use crate::broker::{Outbox, Stored, outbox};
 use crate::codec::{Dialect, PayloadRef, Share};
-use crate::protocol::{ErrorCode, Format, HEADER_LEN, Header, Refusal, Reply, Topic, TopicFilter};
+use crate::protocol::{
+    ErrorCode, Format, HEADER_LEN, Header, Refusal, Reply, Token, Topic, TopicFilter,
+};
 use crate::transport::line::{Incoming, Unsealed};
+use crate::wire::Segment;
 
 /// A writer, its client and its outbox; the writer's session reads until `reading` is dropped.
 struct Connected {
@@ -81,7 +84,7 @@ fn long_value() -> Stored {
 
 fn pong(outbox: &Outbox) {
     let reply = Reply::Pong { id: None };
-    outbox.answer(Delivery::Reply { reply, format: Format::Json }).unwrap();
+    outbox.answer(Delivery::Reply { reply, token: Token::default() }).unwrap();
 }
 
 /// Producers may wait for the memory that it holds, but what its socket takes at once costs them
@@ -101,7 +104,7 @@ fn a_subscriber_that_was_cut_off_is_told_so_even_while_producers_wait_for_memory
         connected(Line::plain, &Share::unlimited());
     writer.deadline = WriteDeadline::new(ClientId(1), Duration::from_secs(30), in_flight);
     let reply = Reply::Error(Refusal::new(ErrorCode::SlowConsumer, "too slow"));
-    drop(outbox.overflow(Delivery::Reply { reply, format: Format::Json }));
+    drop(outbox.overflow(Delivery::Reply { reply, token: Token::default() }));
     drop(reading);
     assert!(writer.run(|| false).is_none());
     drop(all);
@@ -115,7 +118,7 @@ fn a_subscriber_that_was_cut_off_is_told_so_even_while_producers_wait_for_memory
 #[test]
 fn a_question_without_memory_for_its_answer_is_refused_and_the_connection_goes_on() {
     let frames = read_without_memory(|outbox| {
-        outbox.answer(Delivery::Value { stored: long_value(), dialect: Dialect::Json }).unwrap();
+        outbox.answer(Delivery::Value { stored: long_value(), token: Token::default() }).unwrap();
         pong(outbox);
     });
     assert_eq!(frames.len(), 2, "{frames:?}");
@@ -131,8 +134,23 @@ fn a_subscriber_without_memory_for_a_message_is_told_so_at_the_end() {
         let begin = Delivery::Snapshot { values: vec![long_value()], dialect: Dialect::Json };
         outbox.answer(begin).unwrap();
         let reply = Reply::Subscribed { topic: filter, values: 1 };
-        outbox.answer(Delivery::Reply { reply, format: Format::Json }).unwrap();
+        outbox.answer(Delivery::Reply { reply, token: Token::default() }).unwrap();
     });
     assert_eq!(frames.len(), 1, "{frames:?}");
     assert!(frames[0].contains(r#""code":"memory-full""#), "{}", frames[0]);
+}
+
+#[test]
+fn more_segments_than_the_kernel_takes_at_once_are_sent_in_order() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut reader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (line, incoming, mut outgoing) = Line::plain(listener.accept().unwrap().0.into());
+    let own: Vec<u8> = (0..3 * 1_024).map(|index| index as u8).collect();
+    let segments = (0..own.len()).map(|index| Segment::Own(index..index + 1)).collect();
+    let gathered = WriteBatch { segments, bytes: own.len(), own, ..WriteBatch::default() };
+    assert_eq!(send_at_once(&gathered, &mut outgoing, 5).unwrap(), gathered.bytes);
+    drop((line, incoming, outgoing));
+    let mut read = Vec::new();
+    reader.read_to_end(&mut read).unwrap();
+    assert_eq!(read, gathered.own[5..]);
 }

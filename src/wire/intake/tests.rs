@@ -1,7 +1,7 @@
 //! However frames are read, each says the same.
 
 use super::*;
-use crate::codec::{Wanted, json};
+use crate::codec::{Content, Wanted, json, pickle, xml};
 use crate::protocol::Header;
 
 fn frame(format: Format, body: &str) -> Vec<u8> {
@@ -120,6 +120,79 @@ fn what_came_before_changes_nothing() {
         }
         assert_eq!(together.len(), alone.len());
     }
+}
+
+/// Each payload lies in each run where the batch says: what another envelope is put around is what
+/// a broker would have said without one.
+#[test]
+fn a_run_knows_where_each_payload_lies() {
+    let topics = ["a", "a&b", "a\u{1}b", &"long".repeat(100)];
+    let mut frames = frames();
+    for topic in topics {
+        let xml = topic.replace('&', "&amp;");
+        frames.push(frame(Format::Xml, &format!(
+            r#"<f command="publish" topic="{xml}"><message type="list"><item>x</item></message></f>"#
+        )));
+        let json = topic.replace('\u{1}', "\\u0001");
+        for rest in [r#""message":{"a":"\u00e9"}"#, r#""message":[1], "retain": false"#] {
+            let body = format!(r#"{{"command":"publish","topic":"{json}", {rest}}}"#);
+            frames.push(frame(Format::Json, &body));
+        }
+        frames.extend(pickles(0, topic));
+    }
+    let mut payloads = 0;
+    for at_once in [1, 7, frames.len()] {
+        let mut recent = Recent::default();
+        for frames in frames.chunks(at_once) {
+            let taken = take_in(&frames.concat(), Limits::default(), &mut recent);
+            for step in taken.steps {
+                let Step::Publish(mut batch) = step else { continue };
+                Dialect::ALL.into_iter().for_each(|dialect| batch.want(dialect, Wanted::All));
+                batch.settle(1, 0);
+                for dialect in Dialect::ALL {
+                    let run = batch.run(dialect);
+                    for index in 0..batch.messages().len() {
+                        let found = &batch.run_bytes(run)[batch.payload_in(run, dialect, index)];
+                        assert_eq!(said_alone(dialect, found), expected(&batch, index, dialect));
+                        payloads += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(payloads > 1_000, "{payloads}");
+}
+
+/// A payload of a run as a whole message.
+fn said_alone(dialect: Dialect, payload: &[u8]) -> Vec<u8> {
+    match dialect {
+        Dialect::Pickle => [b"\x80\x04", payload, b"."].concat(),
+        _ => payload.to_vec(),
+    }
+}
+
+/// What a broker says of a message to whoever asks in `dialect`.
+fn expected(batch: &Batch, index: usize, dialect: Dialect) -> Vec<u8> {
+    let payload = batch.payload(index);
+    if let Some(Content::Published(bytes)) = payload.as_it_came(dialect) {
+        return bytes.to_vec();
+    }
+    let mut document = Document::new();
+    let root = payload.decode_within(&mut document, &Limits::default(), usize::MAX).unwrap();
+    let view = document.view(payload.source(), root);
+    let mut bytes = Vec::new();
+    match dialect {
+        Dialect::Json | Dialect::ExactJson => {
+            json::encode(view, dialect == Dialect::ExactJson, &mut bytes);
+        }
+        Dialect::Xml => xml::encode(view, &mut bytes),
+        Dialect::Pickle => {
+            bytes.extend_from_slice(b"\x80\x04");
+            pickle::encode(view, &mut bytes);
+            bytes.push(b'.');
+        }
+    }
+    bytes
 }
 
 /// Payloads that are put together at random.

@@ -11,6 +11,68 @@ use crate::protocol::{HEADER_LEN, Limits};
 use crate::xml::KnownNames;
 use crate::{json, pickle, xml};
 
+/// What stands in a live delivery before its topic, between that and the payload, and behind it.
+/// The first begins with room for the header.
+const JSON_BEFORE: &[u8; 34] = b"\0\0\0\0\0{\"command\":\"publish\",\"topic\":";
+const JSON_BETWEEN: &[u8; 11] = b",\"message\":";
+const JSON_BEHIND: &[u8; 1] = b"}";
+const XML_BEFORE: &[u8; 37] = b"\0\0\0\0\0<frame command=\"publish\" topic=\"";
+const XML_BETWEEN: &[u8; 2] = b"\">";
+const XML_BEHIND: &[u8; 8] = b"</frame>";
+const PICKLE_BEFORE: &[u8; 34] = b"\0\0\0\0\0\x80\x04}(\x8c\x07command\x8c\x07publish\x8c\x05topic";
+const PICKLE_BETWEEN: &[u8; 9] = b"\x8c\x07message";
+const PICKLE_BEHIND: &[u8; 2] = b"u.";
+
+/// Where the payload lies in a live delivery: a JSON text, an element, or a pickle without its first
+/// opcode (`PROTO`) and its last (`STOP`).
+pub(crate) fn payload_in(dialect: Dialect, delivery: &[u8]) -> Range<usize> {
+    let (start, behind) = match dialect {
+        Dialect::Json | Dialect::ExactJson => {
+            let topic = JSON_BEFORE.len();
+            let end = topic + json_string_len(&delivery[topic..]);
+            (end + JSON_BETWEEN.len(), JSON_BEHIND.len())
+        }
+        Dialect::Xml => {
+            // A topic that no attribute can hold is an element, in base64.
+            let end = |mark: &[u8]| {
+                memchr::memmem::find(delivery, mark).map_or(delivery.len(), |at| at + mark.len())
+            };
+            let is_attribute = delivery[HEADER_LEN..].starts_with(&XML_BEFORE[HEADER_LEN..]);
+            let start = if is_attribute { end(XML_BETWEEN) } else { end(b"</topic>") };
+            (start, XML_BEHIND.len())
+        }
+        Dialect::Pickle => {
+            let topic = PICKLE_BEFORE.len();
+            let end = topic + pickle_str_len(&delivery[topic..]);
+            (end + PICKLE_BETWEEN.len(), PICKLE_BEHIND.len())
+        }
+    };
+    start..delivery.len() - behind
+}
+
+/// How long the JSON string is that some JSON begins with.
+fn json_string_len(json: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(length) = memchr::memchr2(b'"', b'\\', &json[at.min(json.len())..]) {
+        at += length;
+        if json[at] == b'"' {
+            return at + 1;
+        }
+        // An escape, of which the second byte may be a quote.
+        at += 2;
+    }
+    json.len()
+}
+
+/// How long the str is that a part of a pickle begins with, its opcode included.
+fn pickle_str_len(pickle: &[u8]) -> usize {
+    match *pickle {
+        [b'\x8c', length, ..] => 2 + usize::from(length),
+        [_, a, b, c, d, ..] => 5 + u32::from_le_bytes([a, b, c, d]) as usize,
+        _ => pickle.len(),
+    }
+}
+
 /// Appends a delivery that is no stored value.
 #[inline]
 pub(crate) fn write_live(
@@ -135,11 +197,11 @@ fn in_json(
     mut payload: impl for<'a> FnMut(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>,
 ) -> bool {
     framed(sheet, dialect, size, |mut page| {
-        page.put(b"\0\0\0\0\0{\"command\":\"publish\",\"topic\":")?;
+        page.put(JSON_BEFORE)?;
         page = json::put_text(topic.as_bytes(), page)?;
-        page.put(b",\"message\":")?;
+        page.put(JSON_BETWEEN)?;
         page = payload(page)?;
-        page.put(b"}")?;
+        page.put(JSON_BEHIND)?;
         Ok(page)
     })
 }
@@ -155,11 +217,11 @@ fn in_xml(
         return false;
     }
     framed(sheet, Dialect::Xml, size, |mut page| {
-        page.put(b"\0\0\0\0\0<frame command=\"publish\" topic=\"")?;
+        page.put(XML_BEFORE)?;
         page.slice(topic.as_bytes())?;
-        page.put(b"\">")?;
+        page.put(XML_BETWEEN)?;
         page = payload(page)?;
-        page.put(b"</frame>")?;
+        page.put(XML_BEHIND)?;
         Ok(page)
     })
 }
@@ -172,11 +234,11 @@ fn in_pickle(
     mut payload: impl for<'a> FnMut(OutBuf<'a>) -> Result<OutBuf<'a>, Stop>,
 ) -> bool {
     framed(sheet, Dialect::Pickle, size, |mut page| {
-        page.put(b"\0\0\0\0\0\x80\x04}(\x8c\x07command\x8c\x07publish\x8c\x05topic")?;
+        page.put(PICKLE_BEFORE)?;
         page = pickle::put_text(topic.as_bytes(), page)?;
-        page.put(b"\x8c\x07message")?;
+        page.put(PICKLE_BETWEEN)?;
         page = payload(page)?;
-        page.put(b"u.")?;
+        page.put(PICKLE_BEHIND)?;
         Ok(page)
     })
 }
@@ -205,6 +267,8 @@ mod tests {
     use super::*;
     use crate::{Document, Node};
 
+    const ELEMENT: &[u8] = b"<message type=\"int\">1</message>";
+
     #[test]
     fn a_live_delivery_is_a_frame_like_any_other() {
         let mut document = Document::new();
@@ -212,15 +276,20 @@ mod tests {
         let view = document.view(b"", root);
         for topic in ["weather/oslo", "a&b", "a\"b", "ü", "\u{ffff}", "x", &"long".repeat(200)] {
             for dialect in Dialect::ALL {
-                for message in [
-                    Content::Decoded(view),
-                    Content::Published(b"<message type=\"int\">1</message>"),
-                ] {
+                for message in [Content::Decoded(view), Content::Published(ELEMENT)] {
                     let fields = [("command", Field::Str("publish")), ("topic", Field::Str(topic))];
                     let (mut live, mut frame) = (OutVec::default(), Vec::new());
+                    let payload = match (dialect, message) {
+                        (Dialect::Pickle, _) => &b"K\x01"[..],
+                        (Dialect::Xml, _) | (_, Content::Published(_)) => ELEMENT,
+                        _ => b"1",
+                    };
                     write_live(&mut live, dialect, topic, message, &mut KnownNames::default());
                     write_frame(&mut frame, dialect, fields.iter(), Some(message));
                     assert_eq!(live.into_bytes(), frame);
+                    if !matches!((dialect, message), (Dialect::Pickle, Content::Published(_))) {
+                        assert_eq!(&frame[payload_in(dialect, &frame)], payload, "{topic}");
+                    }
                 }
             }
         }

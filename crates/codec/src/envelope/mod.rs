@@ -22,7 +22,7 @@ pub use decode::decode_part;
 pub(crate) use decode::decode_within;
 pub use dialect::Dialect;
 pub(super) use fields::{Field, Fields, Name};
-pub(super) use live::{write_judged, write_live, write_unjudged};
+pub(super) use live::{payload_in, write_judged, write_live, write_unjudged};
 pub(super) use longest::hold_value_to_max_encoded;
 pub use longest::{encoded_size, longest_body};
 pub use payload_span::{Part, PayloadSpan};

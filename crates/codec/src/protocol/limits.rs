@@ -25,8 +25,8 @@ pub const MAXIMUM_MAX_FRAME: u32 = 256 << 20;
 /// are told nothing else.
 pub const DEFAULT_MAX_ENCODED: u32 = 64 << 20;
 
-/// The most that [`Limits::max_encoded`] may be configured to, in bytes. A frame's length can say
-/// up to 4 GiB, and a reader of what arrives keeps positions in 31 bits.
+/// The most that [`max_encoded`](field@Limits::max_encoded) may be configured to, in bytes. A
+/// frame's length can say up to 4 GiB, and a reader of what arrives keeps positions in 31 bits.
 pub const MAXIMUM_MAX_ENCODED: u32 = 1 << 30;
 
 /// The largest decoded-size budget that may be configured, in bytes; see [`MAXIMUM_MAX_FRAME`].
@@ -127,7 +127,18 @@ pub const KEEPALIVE_PROBES: u32 = 3;
 pub const DEFAULT_FSYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The limits of messages that a deployment may choose.
+///
+/// ```
+/// use babelmq_codec::Limits;
+///
+/// let limits = Limits::with_max_frame(1 << 20).depth(16).int_digits(100);
+/// assert_eq!((limits.max_frame, limits.decoded_size), (1 << 20, 16 << 20));
+/// assert_eq!(limits.depth, 16);
+/// // What is the most of every broker cannot be exceeded.
+/// assert_eq!(limits.topic_bytes(1 << 20).topic_bytes, 1_024);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Bytes in the body of one received frame. Default 16 MiB.
     pub max_frame: u32,
@@ -170,9 +181,59 @@ impl Limits {
         Limits { max_frame, decoded_size, max_encoded: DEFAULT_MAX_ENCODED, ..Limits::NONE }
     }
 
+    /// Takes frames of so many bytes, at most [`MAXIMUM_MAX_FRAME`]. What a payload may decode to
+    /// stays as it is; [`with_max_frame`](Self::with_max_frame) has it follow.
+    #[inline]
+    #[must_use]
+    pub fn max_frame(self, bytes: u32) -> Limits {
+        Limits { max_frame: bytes.min(MAXIMUM_MAX_FRAME), ..self }
+    }
+
+    /// Takes payloads that decode to so many bytes.
+    #[inline]
+    #[must_use]
+    pub fn decoded_size(self, bytes: usize) -> Limits {
+        Limits { decoded_size: bytes, ..self }
+    }
+
+    /// Takes what becomes frames of so many bytes, at most [`MAXIMUM_MAX_ENCODED`].
+    #[inline]
+    #[must_use]
+    pub fn max_encoded(self, bytes: u32) -> Limits {
+        Limits { max_encoded: bytes.min(MAXIMUM_MAX_ENCODED), ..self }
+    }
+
+    /// Takes so many containers inside each other, at most [`MAX_DEPTH`].
+    #[inline]
+    #[must_use]
+    pub fn depth(self, containers: usize) -> Limits {
+        Limits { depth: containers.min(MAX_DEPTH), ..self }
+    }
+
+    /// Takes integers of so many digits, at most [`MAX_INT_DIGITS`].
+    #[inline]
+    #[must_use]
+    pub fn int_digits(self, digits: usize) -> Limits {
+        Limits { int_digits: digits.min(MAX_INT_DIGITS), ..self }
+    }
+
+    /// Takes topics of so many bytes, at most [`MAX_TOPIC_BYTES`].
+    #[inline]
+    #[must_use]
+    pub fn topic_bytes(self, bytes: usize) -> Limits {
+        Limits { topic_bytes: bytes.min(MAX_TOPIC_BYTES), ..self }
+    }
+
+    /// Takes topics of so many segments, at most [`MAX_TOPIC_SEGMENTS`].
+    #[inline]
+    #[must_use]
+    pub fn topic_segments(self, segments: usize) -> Limits {
+        Limits { topic_segments: segments.min(MAX_TOPIC_SEGMENTS), ..self }
+    }
+
     /// Bytes that a payload may decode to when the body of its frame has `len` bytes:
     /// [`DECODED_PER_BYTE`] for each of them, [`DECODED_FLOOR`] at least,
-    /// [`decoded_size`](Self::decoded_size) at most.
+    /// [`decoded_size`](field@Self::decoded_size) at most.
     ///
     /// Decoding holds at once at most twice this, or twice the [`plain_size`] where that is more,
     /// and 1 MiB: the values themselves, and as much again for what a reader needs on the way.
@@ -188,7 +249,7 @@ impl Limits {
 impl Limits {
     /// Bytes in the body of the longest frame that a message of `len` bytes may become:
     /// [`ENCODED_PER_BYTE`] for each of them, [`ENCODED_FLOOR`] at least,
-    /// [`max_encoded`](Self::max_encoded) at most. Only pickles that share references come near.
+    /// [`max_encoded`](field@Self::max_encoded) at most. Only pickles that share references come near.
     #[inline]
     pub fn encoded_budget(&self, len: usize) -> usize {
         if self.max_encoded == u32::MAX {
@@ -215,6 +276,24 @@ impl Default for Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_limit_is_more_than_every_reader_holds() {
+        let most = Limits::default()
+            .max_frame(u32::MAX)
+            .max_encoded(u32::MAX)
+            .depth(usize::MAX)
+            .int_digits(usize::MAX)
+            .topic_bytes(usize::MAX)
+            .topic_segments(usize::MAX);
+        let Limits { max_frame, max_encoded, .. } = most;
+        assert_eq!((max_frame, max_encoded), (MAXIMUM_MAX_FRAME, MAXIMUM_MAX_ENCODED));
+        assert_eq!(
+            most.max_frame(0).max_encoded(0),
+            Limits { max_frame: 0, max_encoded: 0, ..most }
+        );
+        assert_eq!(most, Limits { max_frame, max_encoded, ..Limits::default() });
+    }
 
     #[test]
     fn a_budget_grows_with_what_was_sent() {

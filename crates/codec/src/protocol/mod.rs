@@ -11,6 +11,7 @@ mod limits;
 mod message;
 #[cfg(feature = "serde")]
 mod serde;
+mod token;
 mod topic;
 mod value;
 
@@ -29,5 +30,6 @@ pub use limits::{
     MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE, TOPIC_COST, UNSAVED_CLEAR, plain_size,
 };
 pub use message::{Command, Id, Overflow, Reply};
+pub use token::Token;
 pub use topic::{Shape, Topic, TopicFilter, TopicName, check_topic_limits};
 pub use value::{ParseIntError, Value};

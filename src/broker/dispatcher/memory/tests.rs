@@ -37,7 +37,7 @@ impl Scripted {
         let mut script = self.0.lock();
         if script.random.below(100) < script.failures {
             script.written = None;
-            return Err(StoreError("no".into()));
+            return Err(StoreError::new("no"));
         }
         act(&mut script);
         Ok(())

@@ -20,7 +20,10 @@ fn subscribed(dispatcher: &mut Dispatcher, number: u64, topic: &str, overflow: O
     let (client, peer) = (ClientId(number), Peer::Tcp(([127, 0, 0, 1], 1).into()));
     dispatcher.step(Event::Attach { client, peer, outbox });
     let (filter, dialect) = (TopicFilter::parse(topic).unwrap(), Dialect::Json);
-    let steps = vec![Step::Control(Control::Subscribe { filter, dialect, overflow, queue: None })];
+    let steps = vec![Step::Control(
+        Token::default(),
+        Control::Subscribe { filter, dialect, overflow, queue: None },
+    )];
     dispatcher.step(Event::Steps { client, steps, queued: Queued::nothing() });
     inbox
 }

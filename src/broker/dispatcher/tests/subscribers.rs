@@ -21,7 +21,7 @@ fn refused(
     let (filter, dialect) = (TopicFilter::parse(filter).unwrap(), Dialect::Json);
     let control =
         Control::Subscribe { filter, dialect, overflow: Overflow::Disconnect, queue: None };
-    let (client, steps) = (ClientId(number), vec![Step::Control(control)]);
+    let (client, steps) = (ClientId(number), vec![Step::Control(Token::default(), control)]);
     dispatcher.step(Event::Steps { client, steps, queued: Queued::nothing() });
     match inbox.next_waiting() {
         Some((Delivery::Reply { reply: Reply::Error(refusal), .. }, charge)) => {
@@ -98,8 +98,8 @@ fn subscriptions_take_of_the_memory_for_connections() {
     );
     assert_eq!(refused(&mut dispatcher, &modest, 2, "a"), None, "somebody modest finds room");
     let used = share.used();
-    let (filter, format) = (TopicFilter::parse("a").unwrap(), Format::Json);
-    let steps = vec![Step::Control(Control::Cancel { filter, format })];
+    let filter = TopicFilter::parse("a").unwrap();
+    let steps = vec![Step::Control(Token::default(), Control::Cancel { filter })];
     dispatcher.step(Event::Steps { client: ClientId(2), steps, queued: Queued::nothing() });
     assert_eq!(used, share.used(), "what is little is a part of what the connection takes");
     dispatcher.step(Event::Detach { client: ClientId(1) });
@@ -161,7 +161,7 @@ fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
         let (filter, dialect) = (TopicFilter::parse(topic).unwrap(), dialects[index % 2]);
         let control =
             Control::Subscribe { filter, dialect, overflow: Overflow::Disconnect, queue: None };
-        let steps = vec![Step::Control(control)];
+        let steps = vec![Step::Control(Token::default(), control)];
         dispatcher.step(Event::Steps {
             client: ClientId(index as u64),
             steps,
@@ -222,7 +222,7 @@ fn a_connection_that_cancels_its_subscriptions_keeps_no_room_for_them() {
     }
     for index in 0..5_000 {
         let filter = TopicFilter::parse(&format!("t/{index}")).unwrap();
-        let steps = vec![Step::Control(Control::Cancel { filter, format: Format::Json })];
+        let steps = vec![Step::Control(Token::default(), Control::Cancel { filter })];
         dispatcher.step(Event::Steps { client: ClientId(1), steps, queued: Queued::nothing() });
         waiting(&inbox);
     }

@@ -4,9 +4,10 @@
 //! whole before it is written. Memory for it is claimed as it grows. Where there is none, the rest
 //! is let by and the answer says so.
 
+use super::frames::format_of;
 use crate::broker::Piece;
 use crate::codec::{Account, Claim};
-use crate::protocol::{ErrorCode, Format, Limits, Refusal, Reply, Topic};
+use crate::protocol::{ErrorCode, Format, Limits, Refusal, Reply, Token, Topic};
 
 /// Bytes of memory that a topic takes beyond its name: its counters, the allocator's own, its place
 /// in the list.
@@ -16,8 +17,8 @@ const AROUND: usize = 256;
 
 /// Topics that were listed so far.
 #[derive(Debug)]
-pub(super) struct List {
-    format: Format,
+pub(crate) struct List {
+    token: Token,
     most: usize,
     topics: Vec<Topic>,
     /// Bytes of their names.
@@ -32,32 +33,33 @@ pub(super) struct List {
 
 /// A list that is whole, or why there is none.
 #[derive(Debug)]
-pub(super) struct Listed {
-    pub(super) format: Format,
-    pub(super) reply: Reply,
+pub(crate) struct Listed {
+    pub(crate) token: Token,
+    pub(crate) reply: Reply,
     /// Bytes that it takes at most when it is written.
-    pub(super) encoded: usize,
+    pub(crate) encoded: usize,
     /// Memory for the topics and for writing them.
-    pub(super) memory: Claim,
+    pub(crate) memory: Claim,
 }
 
 impl List {
     /// An empty list. Memory for it comes from `account`.
-    pub(super) fn new(format: Format, limits: &Limits, account: &Account) -> List {
+    pub(crate) fn new(token: Token, limits: &Limits, account: &Account) -> List {
         let (most, memory) = (limits.max_encoded as usize, account.charge(0));
         let (topics, names, encoded) = (Vec::new(), 0, AROUND);
-        List { format, most, topics, names, encoded, memory, is_whole: false, refused: None }
+        List { token, most, topics, names, encoded, memory, is_whole: false, refused: None }
     }
 
     /// Adds the topics of some values.
-    pub(super) fn add(&mut self, piece: &Piece) {
+    pub(crate) fn add(&mut self, piece: &Piece) {
         self.is_whole = piece.last;
         let names = || piece.values.iter().map(|stored| stored.topic());
         if self.refused.is_some() {
             return;
         }
         self.names += names().map(|name| EACH + name.as_str().len()).sum::<usize>();
-        self.encoded += names().map(|name| most_encoded(self.format, name.as_str())).sum::<usize>();
+        let format = format_of(self.token);
+        self.encoded += names().map(|name| most_encoded(format, name.as_str())).sum::<usize>();
         if self.encoded > self.most {
             let reason = format!(
                 "the list of these topics is longer than the {} bytes that an answer may have \
@@ -82,14 +84,14 @@ impl List {
     }
 
     /// The answer; none if the connection was cut off before.
-    pub(super) fn finish(mut self) -> Option<Listed> {
+    pub(crate) fn finish(mut self) -> Option<Listed> {
         if !self.is_whole {
             return None;
         }
         self.topics.sort_unstable();
-        let List { format, topics, encoded, memory, refused, .. } = self;
+        let List { token, topics, encoded, memory, refused, .. } = self;
         let reply = refused.map_or(Reply::Topics { topics }, Reply::Error);
-        Some(Listed { format, reply, encoded, memory })
+        Some(Listed { token, reply, encoded, memory })
     }
 }
 
