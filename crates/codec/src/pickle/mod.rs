@@ -3,7 +3,7 @@
 //! Whoever unpickles with Python runs the program that a pickle is. Here it runs on a machine that
 //! knows plain data and nothing else: an opcode that imports, calls, builds or fetches is refused,
 //! with the name of what it asked for. The few plain values that old protocols spell as imports are
-//! recognised by pattern, see `plain`. What the broker sends was always written by [`encode`],
+//! recognised by pattern, see `plain`. What the broker sends was always written by `encode`,
 //! never by a client.
 //!
 //! Losses: a `bytearray` arrives as `bytes`, and a shared reference as a copy.
@@ -30,15 +30,18 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::ops::Range;
 
+#[doc(hidden)]
 pub use encode::{
     close_dict, close_list, encode, open_dict, open_list, write_bool, write_bytes, write_int,
     write_none, write_prologue, write_stop, write_str,
 };
 
+#[doc(hidden)]
 pub use cache::{PickleCache, PickleMatch};
 pub use disassemble::{Argument, Opcode, Opcodes, opcodes};
 pub(super) use encode::{put, put_text};
 pub(super) use size::size;
+#[doc(hidden)]
 pub use transcode::encode_json;
 pub(super) use transcode::put_json;
 
@@ -55,6 +58,7 @@ use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, Refusal};
 /// # Errors
 /// What `docs/protocol.md` lists for pickle. `document` then holds a part of the value: truncate
 /// it.
+#[doc(hidden)]
 pub fn decode(
     source: &[u8],
     range: Range<usize>,
@@ -85,6 +89,7 @@ fn by_machine(
 ///
 /// # Errors
 /// As for [`decode`], and [`ErrorCode::NotAMap`], [`ErrorCode::DuplicateField`].
+#[doc(hidden)]
 pub fn decode_body(
     source: &[u8],
     range: Range<usize>,

@@ -21,7 +21,7 @@ pub(crate) fn put_json<'p, const JUDGE: bool>(
 }
 
 /// Appends the opcodes of the JSON value in `source[range]`, which has been judged, and says
-/// whether it did; the other way, by a document and [`encode`](super::encode), is always open.
+/// whether it did; the other way, by a document and `encode`, is always open.
 pub fn encode_json(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) -> bool {
     fill(out, 2 * range.len() + 64, |page| {
         put_json::<false>(source, range.clone(), page).map(|(page, _)| page)
