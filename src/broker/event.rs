@@ -21,13 +21,13 @@ pub enum Event {
         /// Its writer holds the other end.
         outbox: Outbox,
     },
-    /// What one read of a connection brought, in order.
+    /// The steps that one read of a connection brought, in order.
     Steps {
         /// The connection.
         client: ClientId,
         /// At least one.
         steps: Vec<Step>,
-        /// What they take of the backlog, until they have been seen.
+        /// The part of the backlog that they take, until they have been seen.
         queued: Queued,
     },
     /// The connection is gone.
@@ -35,8 +35,8 @@ pub enum Event {
         /// The connection.
         client: ClientId,
     },
-    /// A producer waits for memory that messages on their way take: whoever holds most of it is to
-    /// let go.
+    /// A producer waits for memory that messages on their way take: the connection that holds most
+    /// of it is to let go.
     Pressure,
     /// A question of the embedding program.
     Query(Query),
@@ -63,7 +63,7 @@ pub enum Control {
         filter: TopicFilter,
         /// How deliveries are written.
         dialect: Dialect,
-        /// What happens when they do not fit.
+        /// The fate of messages that do not fit.
         overflow: Overflow,
         /// How many messages may wait.
         queue: Option<u32>,
@@ -95,7 +95,7 @@ pub enum Control {
     /// The session refused something. It comes this way so that answers keep the order of the
     /// requests.
     Refuse {
-        /// What to say; if it is fatal, nothing follows it.
+        /// The refusal; if it is fatal, nothing follows it.
         refusal: Refusal,
     },
 }
@@ -115,7 +115,7 @@ pub enum Query {
     Subscriptions(Topic, Sender<Vec<SubscriptionInfo>>),
     /// The counters.
     Stats(Sender<Stats>),
-    /// What is to be waited for before everything that was stored or cleared is in the store;
+    /// The ticket to be waited for before everything that was stored or cleared is in the store;
     /// `None` where it is, or where memory ends with the process.
     Saved(Sender<Option<Ticket>>),
 }

@@ -1,7 +1,8 @@
-//! Who gets what: the topics, their last values and their subscribers. This room opens no socket.
+//! The topics, their last values, their subscribers, and the way of each message to them. This room
+//! opens no socket.
 //!
-//! A [`Dispatcher`] owns all of it and lives on one thread. What happens reaches it as an
-//! [`Event`]; what it decides leaves through an [`Outbox`] for each connection.
+//! A [`Dispatcher`] owns all of it and lives on one thread. The world reaches it as an [`Event`];
+//! its decisions leave through an [`Outbox`] for each connection.
 
 mod client_id;
 mod cost;

@@ -25,7 +25,7 @@ pub struct Recent {
     pub(super) pause: u32,
     /// Where memory to decode in comes from.
     pub(super) workspace: Workspace,
-    /// What was claimed for the messages of the next event.
+    /// The memory that was claimed for the messages of the next event.
     pub(super) flight: Claim,
     /// Whether messages may decode to far more than their lengths explain.
     pub(super) permit: bool,
@@ -38,7 +38,7 @@ pub struct Recent {
     pub(super) nodes: usize,
 }
 
-/// What a publish asked for besides its payload.
+/// The options of a publish.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Like {
     /// The index of its topic in the batch that is being gathered, if that has named it.

@@ -1,9 +1,9 @@
-//! What a payload may take while it is decoded: asked before each value, so that a short one cannot
-//! become a large one.
+//! The bytes that a payload may take while it is decoded, asked for before each value, so that a
+//! short one cannot become a large one.
 
 use crate::protocol::{DECODED_FLOOR, DECODED_PER_BYTE, ErrorCode, Limits, NODE_SIZE, Refusal};
 
-/// What one payload may still take when decoded, see [`Limits::decoded_budget`].
+/// The bytes that one payload may still take when decoded, see [`Limits::decoded_budget`].
 #[derive(Debug)]
 pub struct Budget {
     left: usize,

@@ -76,7 +76,7 @@ fn container(head: Node, children: Vec<Value>) -> Value {
 /// own, so any source will do to look at them.
 ///
 /// # Errors
-/// What a message with this value would be refused for: [`ErrorCode::Unhashable`],
+/// The reasons for which a message with this value would be refused: [`ErrorCode::Unhashable`],
 /// [`ErrorCode::TooDeep`], [`ErrorCode::TooLarge`], [`ErrorCode::TooManyDigits`].
 pub fn from_value(
     value: &Value,

@@ -73,8 +73,8 @@ impl Document {
         self.nodes.reserve_exact(self.nodes.len().max(KEPT / NODE_SIZE).clamp(count, most));
     }
 
-    /// Bytes of the value at `root`: its nodes, and its texts as often as they are referred to.
-    /// What it is encoded to is in proportion to it.
+    /// Bytes of the value at `root`: its nodes, and its texts as often as they are referred to. Its
+    /// encoded length is in proportion to it.
     pub fn value_size(&self, root: usize) -> usize {
         let Some(count) = self.nodes.get(root).map(|node| node.nodes()) else { return 0 };
         let size = |node: &Node| match node {

@@ -18,9 +18,9 @@
 //! ```
 //!
 //! [`Message`] is a payload that was judged: parse one, [`translate`](Message::translate) it, or
-//! look at its [`Value`]. What a value becomes in each format is told by `docs/protocol.md` of
-//! babelmq, the broker that this library belongs to. [`pickle::opcodes`] takes a pickle apart
-//! without running it.
+//! look at its [`Value`]. `docs/protocol.md` of babelmq, the broker that this library belongs to,
+//! tells what a value becomes in each format. [`pickle::opcodes`] takes a pickle apart without
+//! running it.
 //!
 //! - No byte of the input decides what runs: an opcode that imports, calls, builds or fetches is
 //!   refused ([`ErrorCode::ForbiddenPickle`]), and so are a document type and entities in XML.

@@ -2,8 +2,8 @@
 //!
 //! A vector asks at every append whether there is room, reads where it ends and writes that back. A
 //! page is a slice: it asks once for each piece, and a piece is of a fixed size wherever it can be,
-//! longer than what is meant, and what is too much is written over. Whoever fills a page that turns
-//! out too small is asked again with a larger one.
+//! longer than what is meant, and the rest is written over. A writer whose page turns out too small
+//! is asked again with a larger one.
 
 use std::mem;
 
@@ -18,7 +18,7 @@ use crate::protocol::NODE_SIZE;
 pub(super) enum Stop {
     /// It is too small.
     Full,
-    /// What is to be written is not for this writer.
+    /// The value is not for this writer.
     Unusual,
 }
 
@@ -29,8 +29,7 @@ pub(super) struct OutBuf<'a> {
     room: &'a mut [u8],
 }
 
-/// Bytes that grow a page at a time. What lies behind those that are written is room that is there
-/// already.
+/// Bytes that grow a page at a time. The room behind those that are written is there already.
 #[derive(Debug)]
 pub(super) struct OutVec {
     bytes: Vec<u8>,
@@ -43,13 +42,13 @@ impl OutVec {
     /// As little as a page has.
     const SMALLEST: usize = 64;
 
-    /// No bytes, and as much room as `bytes` is long. What these are does not matter.
+    /// No bytes, and as much room as `bytes` is long. Their values do not matter.
     pub(super) fn new(bytes: Vec<u8>) -> OutVec {
         OutVec { bytes, used: 0, most: usize::MAX }
     }
 
-    /// The same sheet, that becomes twice as large as `most` at most. What does not fit is not
-    /// written.
+    /// The same sheet, that becomes twice as large as `most` at most. A text that does not fit is
+    /// not written.
     #[must_use]
     pub(super) fn growing_to(self, most: usize) -> OutVec {
         OutVec { most, ..self }
@@ -61,7 +60,7 @@ impl OutVec {
         self.used
     }
 
-    /// What is written from `start` on.
+    /// The bytes that are written from `start` on.
     #[inline(always)]
     pub(super) fn written_mut(&mut self, start: usize) -> &mut [u8] {
         &mut self.bytes[start..self.used]

@@ -19,7 +19,7 @@ use crate::protocol::TopicFilter;
 /// millisecond.
 const TOGETHER: usize = 1_024;
 
-/// What is left of connections that have ended, the first one first.
+/// The remains of connections that have ended, the first one first.
 #[derive(Debug, Default)]
 pub(super) struct Leaving {
     connections: VecDeque<Rest>,
@@ -90,7 +90,7 @@ impl Dispatcher {
         while most > 0
             && let Some(last) = mailboxes.last_mut()
         {
-            // What was announced is the writer's matter.
+            // A delivery that was announced is the writer's matter.
             if let Some(unseen) = last.as_mut().and_then(Arc::get_mut) {
                 most = unseen.close_some(most);
             }

@@ -335,8 +335,8 @@ impl Dispatcher {
                 return self.reply(slot, token, Reply::Error(refusal));
             }
         };
-        // What the subscription begins with is looked for first: where that cannot be given, there
-        // is no subscription.
+        // The values that the subscription begins with are looked for first: where they cannot be
+        // given, there is no subscription.
         let values = self.tree.snapshot(&filter, ON_THE_SPOT, BYTES_ON_THE_SPOT);
         let count = values.as_ref().map_or(0, Vec::len) as u64;
         let begin = match values {
@@ -423,7 +423,7 @@ impl Dispatcher {
     }
 
     fn answer(&mut self, query: Query) {
-        /// Whoever asked may have stopped waiting; then the answer is not needed.
+        /// The client that asked may have stopped waiting; then the answer is not needed.
         fn tell<T>(asker: &Sender<T>, answer: T) {
             let _ = asker.send(answer);
         }

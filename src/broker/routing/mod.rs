@@ -1,4 +1,4 @@
-//! Who subscribes to what, and where a message goes.
+//! Subscriptions, and the ways that messages go by them.
 
 mod fanout;
 mod filter_map;

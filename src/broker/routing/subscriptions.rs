@@ -1,4 +1,4 @@
-//! Who subscribed to what.
+//! The subscriptions of all connections.
 
 use std::collections::HashMap;
 

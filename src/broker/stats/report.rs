@@ -5,7 +5,7 @@ use crate::broker::peer::Peer;
 use crate::broker::stats::{Counters, Stats};
 use crate::protocol::{Format, Topic, Value};
 
-/// What the dispatcher knows when it is asked; the writer adds the rest.
+/// The dispatcher's part of the answer; the writer adds the rest.
 #[derive(Debug)]
 pub struct Report {
     pub(in crate::broker) stats: Stats,

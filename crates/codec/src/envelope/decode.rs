@@ -55,8 +55,8 @@ pub(crate) fn decode_within(
     limits: &Limits,
     decoded: usize,
 ) -> Result<usize, Refusal> {
-    // What was accepted is within the limits, whichever way it was judged; it is not to be refused
-    // now.
+    // A payload that was accepted is within the limits, whichever way it was judged; it is not to
+    // be refused now.
     let limits = &Limits { max_frame: limits.max_frame, decoded_size: decoded, ..Limits::NONE };
     let root = match (part, format) {
         (Part::Value(range), Format::Json) => {
@@ -89,7 +89,8 @@ fn xml_fields<'a>(
 ) -> Result<Fields<'a>, Refusal> {
     let xml::Body { root, message, is_readable_to_all } =
         xml::decode_body(source, body.clone(), document, limits)?;
-    // What not every parser can read is not passed on as it came: it is decoded and written anew.
+    // An element that not every parser can read is not passed on as it came: it is decoded and
+    // written anew.
     let part = message.filter(|_| is_readable_to_all).map_or(Part::Body(body), Part::Value);
     Fields::from_document(source, document, root, part)
 }

@@ -67,7 +67,7 @@ pub(super) fn hold_to_max_encoded(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<(), Refusal> {
-    // What this length may decode to at most says enough of a usual message.
+    // The most that this length may decode to says enough of a usual message.
     let limit = limits.encoded_budget(len);
     let fits = match format {
         Format::Json | Format::Xml => surely_fits(len, limits),

@@ -1,4 +1,4 @@
-//! What a client sent, read and held to all limits.
+//! A client's request, read and held to all limits.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::protocol::{Format, Limits, Refusal};
 /// formats have no other way to judge.
 ///
 /// # Errors
-/// Whatever is wrong with the body, with the topic where it could be read. `document` is then as it
+/// The first fault of the body, with the topic where it could be read. `document` is then as it
 /// was.
 pub fn read_request<'a>(
     source: &'a [u8],

@@ -1,4 +1,4 @@
-//! What the broker says: deliveries, values, replies.
+//! The frames that a broker sends: deliveries, values, replies.
 
 use super::dialect::Dialect;
 use super::live::write_live;

@@ -1,11 +1,11 @@
-//! What a client asks for: which command, which topic, which options, which payload.
+//! A client's request: its command, its topic, its options, its payload.
 
 use std::borrow::Cow;
 
 use super::payload_span::PayloadSpan;
 use crate::protocol::{Id, Overflow};
 
-/// What a client asks for. Topics are as they were spelled, not judged yet.
+/// A client's request. Topics are as they were spelled, not judged yet.
 #[derive(Debug)]
 pub enum Request<'a> {
     /// See [`Command::Publish`](crate::protocol::Command::Publish).
@@ -35,7 +35,7 @@ pub enum ControlRequest<'a> {
         topic: Cow<'a, str>,
         /// Whether JSON deliveries tag what JSON cannot tell apart. Default false.
         exact: bool,
-        /// What happens when the queue is full. Default [`Overflow::Disconnect`].
+        /// The fate of messages when the queue is full. Default [`Overflow::Disconnect`].
         overflow: Overflow,
         /// The queue's length in messages; the broker's default where it is not given.
         queue: Option<u32>,

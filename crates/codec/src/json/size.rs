@@ -36,7 +36,7 @@ fn scalar_size<const EXACT: bool>(view: &View<'_>, node: Node, exact: bool) -> i
 
 /// A string in its quotes.
 fn string_size(text: &[u8]) -> i64 {
-    /// What a byte takes beyond one.
+    /// Bytes that a byte takes beyond one.
     const MORE: [u8; 256] = {
         let mut more = [0; 256];
         let mut control = 0;
@@ -55,8 +55,8 @@ fn string_size(text: &[u8]) -> i64 {
     text.len() as i64 + more + 2
 }
 
-/// What a container adds to its children. Keys are counted with these, as values; where a key is
-/// spelled another way, the difference is counted here.
+/// Bytes that a container adds to its children. Keys are counted with these, as values; where a key
+/// is spelled another way, the difference is counted here.
 fn container_size<const EXACT: bool>(
     view: &View<'_>,
     index: usize,

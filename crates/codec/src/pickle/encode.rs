@@ -34,7 +34,7 @@ pub(crate) fn put<'p>(view: View<'_>, mut page: OutBuf<'p>) -> Result<OutBuf<'p>
         /// The opcode that completes it.
         close: u8,
     }
-    // What is around the value ends with the nodes.
+    // The pickle around the value ends with the nodes.
     let mut open = Open { left: usize::MAX, close: STOP };
     let mut outer = Outer::new(open);
     for &node in view.nodes() {

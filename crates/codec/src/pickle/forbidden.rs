@@ -1,4 +1,4 @@
-//! What a pickle asks for that is not plain data: refused by name, with what to send instead.
+//! Refusals of what is not plain data: they name it, and say what to send instead.
 
 use std::fmt::Display;
 
@@ -27,7 +27,7 @@ pub(super) fn calls(reader: &Reader<'_>, what: impl Display) -> Refusal {
     forbidden(reader, format_args!("calls {what}"), PLAIN)
 }
 
-/// What to do where nothing better is known.
+/// The advice where nothing better is known.
 pub(super) const PLAIN: &str = "convert objects before pickling";
 
 /// Refuses what the present opcode does.

@@ -1,8 +1,8 @@
 //! The machine that reads a pickle: a stack, marks and a memo, as Python's; data opcodes only.
 //!
-//! It never recurses, and every opcode costs a constant or the length of its argument. What it
-//! builds lies in the scratch store; `flatten` then writes the one value that STOP left into the
-//! document.
+//! It never recurses, and every opcode costs a constant or the length of its argument. The
+//! containers that it builds lie in the scratch store; `flatten` then writes the one value that
+//! STOP left into the document.
 
 mod flatten;
 mod reduce;
@@ -30,9 +30,9 @@ pub(super) struct Machine<'a> {
     pub(super) document: &'a mut Document,
     /// Stack, memo and containers.
     pub(super) scratch: &'a mut Scratch,
-    /// What the machine may take while it runs: memory for its stack, its memo and its containers,
-    /// and for texts. It also bounds what a short pickle can make by calling one of the plain
-    /// builtins many times on one long value.
+    /// The bytes that the machine may take while it runs: memory for its stack, its memo and its
+    /// containers, and for texts. It also bounds what a short pickle can make by calling one of the
+    /// plain builtins many times on one long value.
     pub(super) work: Budget,
     /// The height of the stack at the innermost open mark: nothing below may be popped.
     pub(super) floor: usize,

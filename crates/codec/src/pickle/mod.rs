@@ -1,10 +1,10 @@
 //! Python pickle: protocols 0 to 5 are read, protocol 4 is written.
 //!
-//! Whoever unpickles with Python runs the program that a pickle is. Here it runs on a machine that
+//! To unpickle with Python is to run the program that a pickle is. Here it runs on a machine that
 //! knows plain data and nothing else: an opcode that imports, calls, builds or fetches is refused,
 //! with the name of what it asked for. The few plain values that old protocols spell as imports are
-//! recognised by pattern, see `plain`. What the broker sends was always written by `encode`,
-//! never by a client.
+//! recognised by pattern, see `plain`. The pickles that the broker sends were always written by
+//! `encode`, never by a client.
 //!
 //! Losses: a `bytearray` arrives as `bytes`, and a shared reference as a copy.
 
@@ -56,8 +56,8 @@ use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, Refusal};
 /// stays there.
 ///
 /// # Errors
-/// What `docs/protocol.md` lists for pickle. `document` then holds a part of the value: truncate
-/// it.
+/// Those that `docs/protocol.md` lists for pickle. `document` then holds a part of the value:
+/// truncate it.
 #[doc(hidden)]
 pub fn decode(
     source: &[u8],

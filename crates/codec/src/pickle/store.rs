@@ -1,4 +1,4 @@
-//! What the machine remembers while it runs: its stack, its marks, its memo and the containers.
+//! The machine's memory while it runs: its stack, its marks, its memo and the containers.
 //!
 //! Containers do not own their children. All children lie in one pool, in runs; a container knows
 //! its first run, and the few that grow after something else was appended to the pool chain further
@@ -57,7 +57,7 @@ pub(super) enum Item {
     Import(Builtin),
 }
 
-/// What a container is.
+/// The kinds of containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `list`.
@@ -248,7 +248,7 @@ impl Store {
 /// Bytes of memory for each entry of a memo that is not in order, when their number doubles.
 const SPARSE: usize = 64;
 
-/// What PUT and MEMOIZE keep for GET.
+/// The values that PUT and MEMOIZE keep for GET.
 ///
 /// Picklers number their entries 0, 1, 2 …, so these lie in a vector. A number out of turn goes
 /// into a map: no memory is reserved for a number that was only claimed.
@@ -295,7 +295,7 @@ impl Memo {
         Ok(())
     }
 
-    /// What is kept under `number`.
+    /// The value that is kept under `number`.
     #[inline]
     pub(super) fn get(&self, number: u64) -> Option<Item> {
         match usize::try_from(number).ok().and_then(|index| self.dense.get(index)) {

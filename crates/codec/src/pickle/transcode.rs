@@ -10,8 +10,8 @@ use crate::span::Span;
 use crate::swar::{HIGH, ONES};
 
 /// Puts the opcodes of the JSON value that begins `source[range]` on a page, and returns where it
-/// ends. It has been judged, or with `JUDGE` is judged now. What is not of the everyday kind is to
-/// be decoded and then [written](super::encode).
+/// ends. It has been judged, or with `JUDGE` is judged now. JSON that is not of the everyday kind
+/// is to be decoded and then [written](super::encode).
 pub(crate) fn put_json<'p, const JUDGE: bool>(
     source: &[u8],
     range: Range<usize>,

@@ -1,4 +1,4 @@
-//! What the broker says when it refuses something.
+//! The broker's refusals: a code for programs, a reason for people.
 
 use std::fmt;
 use std::ops::Deref;
@@ -67,8 +67,8 @@ pub enum ErrorCode {
     StoreFull,
     /// The broker has no memory left for what was asked; what is smaller may find some.
     MemoryFull,
-    /// What was published before could not be written to the disk, so that no `pong` can say it
-    /// was.
+    /// Messages that were published before could not be written to the disk, so that no `pong` can
+    /// say it was.
     StorageFailed,
     /// A frame was begun and not finished in time. Fatal.
     FrameTimeout,
@@ -181,7 +181,7 @@ impl fmt::Display for ErrorCode {
 #[error("{}: {}", .0.code, .0.reason)]
 pub struct Refusal(Box<Grounds>);
 
-/// What a [`Refusal`] says.
+/// The content of a [`Refusal`].
 ///
 /// ```
 /// use babelmq_codec::{ErrorCode, Refusal, protocol::Grounds};

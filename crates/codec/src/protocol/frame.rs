@@ -123,7 +123,7 @@ impl From<FrameFault> for Refusal {
 #[derive(Debug)]
 pub struct FrameBuffer {
     buffer: Vec<u8>,
-    /// What it grows to.
+    /// The size that it grows to.
     largest: usize,
     /// `buffer[start..end]` was read and not taken; `buffer[end..]` is room for the next read.
     start: usize,
@@ -161,7 +161,7 @@ impl FrameBuffer {
         Ok(count)
     }
 
-    /// What was read and not yet taken.
+    /// The bytes that were read and not yet taken.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
@@ -262,9 +262,9 @@ impl FrameBuffer {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextSize {
-    /// What the reads so far suggest.
+    /// The size that the reads so far suggest.
     pub wanted: usize,
-    /// What there must be for anything to be read.
+    /// The size that there must be for anything to be read.
     pub least: usize,
 }
 

@@ -87,7 +87,7 @@ pub enum Id {
     Int(i64),
 }
 
-/// What happens to a subscription whose queue is full: the `overflow` field of `subscribe`.
+/// The fate of a subscription whose queue is full: the `overflow` field of `subscribe`.
 ///
 /// ```
 /// use babelmq_codec::protocol::Overflow;
@@ -126,7 +126,7 @@ impl Overflow {
     }
 }
 
-/// What the broker answers, deliveries and stored values aside.
+/// The broker's answers, deliveries and stored values aside.
 ///
 /// ```
 /// use babelmq_codec::protocol::{Reply, TopicFilter};

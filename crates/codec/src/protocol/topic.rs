@@ -139,7 +139,7 @@ impl fmt::Display for TopicName<'_> {
     }
 }
 
-/// What is subscribed to: a topic with all of its descendants. A segment `+` stands for any one
+/// The topics of a subscription: one with all of its descendants. A segment `+` stands for any one
 /// segment; a last segment `#` means the same as leaving it out, and `#` alone means every topic.
 ///
 /// Two filters are equal when they mean the same: `a` and `a/#` are.
@@ -325,8 +325,8 @@ pub fn check_topic_limits(text: &str, limits: &Limits) -> Result<(), Refusal> {
 const SLASH: u8 = 1;
 const OTHER: u8 = 2;
 
-/// What each byte of a name is: part of a segment (0), a slash, or something that [`check`] has to
-/// look at.
+/// The kind of each byte of a name: part of a segment (0), a slash, or something that [`check`] has
+/// to look at.
 const KINDS: [u8; 256] = {
     let mut kinds = [OTHER; 256];
     let mut byte = b' ';
@@ -357,7 +357,7 @@ fn is_plain(text: &[u8]) -> bool {
     odd == 0 && before != SLASH && slashes < MAX_TOPIC_SEGMENTS
 }
 
-/// What holds for topics and filters alike.
+/// The rules for topics and filters alike.
 fn check(text: &str) -> Result<(), Refusal> {
     if text.is_empty() {
         return Err(invalid(text, "a topic cannot be empty"));

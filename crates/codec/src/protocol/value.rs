@@ -6,8 +6,8 @@ use num_bigint::BigInt;
 
 use super::MAX_INT_DIGITS;
 
-/// A message as a program holds it. What each value is in pickle, JSON and XML is the table of
-/// `docs/protocol.md`.
+/// A message as a program holds it. The table of `docs/protocol.md` says what each value is in
+/// pickle, JSON and XML.
 ///
 /// `==` is structural and knows types: `Int(1) != Float(1.0)`, a set is compared as it is ordered,
 /// and as in Python `nan != nan`.

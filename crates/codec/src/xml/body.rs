@@ -1,8 +1,8 @@
-//! What a reader is asked for, and where it found what a message body is made of.
+//! The root that a reader is asked for, and the parts of a message body that it found.
 
 use std::ops::Range;
 
-/// What the root element is.
+/// The kinds of root elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Root {
     /// A message body.

@@ -38,8 +38,8 @@ pub fn fits_attribute(value: &[u8]) -> bool {
 
 /// Appends ` name="value"`, the value escaped. `name` must be an XML name.
 ///
-/// What [does not fit](fits_attribute) becomes U+FFFD; a field that must arrive as it is goes into
-/// an element, with [`write_text`](super::write_text).
+/// A character that [does not fit](fits_attribute) becomes U+FFFD; a field that must arrive as it
+/// is goes into an element, with [`write_text`](super::write_text).
 pub fn write_attribute(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.push(b' ');
     out.extend_from_slice(name.as_bytes());

@@ -38,7 +38,7 @@ struct Open<'a> {
 
 /// Appends the value as an element `message`.
 ///
-/// What is written is well-formed without anything around it, and read again is the same value.
+/// The element is well-formed without anything around it, and read again is the same value.
 pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
     // Two tags, a type and a number; keys stand in both tags.
     let guess = view.nodes().len() * 24 + view.text_size() * 3 / 2 + 64;

@@ -8,7 +8,7 @@ use crate::pickle::store::{Item, Kind};
 use crate::protocol::Refusal;
 
 impl Machine<'_> {
-    /// What REDUCE leaves for `function(*args)`.
+    /// The value that REDUCE leaves for `function(*args)`.
     pub(super) fn reduce(&mut self, function: Item, args: Item) -> Result<Item, Refusal> {
         let Item::Import(builtin) = function else {
             return Err(calls(&self.reader, "something that cannot be called"));

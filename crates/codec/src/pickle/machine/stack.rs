@@ -1,4 +1,4 @@
-//! What the machine does to its stack, its marks and its memo.
+//! The machine's work on its stack, its marks and its memo.
 //!
 //! As in CPython, nothing reaches below the innermost mark: a value there is not on the stack until
 //! the mark is closed.
