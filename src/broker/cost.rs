@@ -1,15 +1,15 @@
-//! What an event costs the dispatcher.
+//! The cost of an event to the dispatcher.
 //!
-//! What waits in front of an event is how late it is, so the [`Backlog`](super::Backlog) is bounded
-//! by time and not by bytes, and so is what one event brings. The unit is a byte of an ordinary
-//! message, of which the dispatcher does about one in a nanosecond. The figures are rough: what
-//! matters is that nothing costs a hundred times what it is said to.
+//! The work that waits in front of an event is how late it is, so the [`Backlog`](super::Backlog)
+//! is bounded by time and not by bytes, and so is what one event brings. The unit is a byte of an
+//! ordinary message, of which the dispatcher does about one in a nanosecond. The figures are rough:
+//! what matters is that nothing costs a hundred times what it is said to.
 
 use std::ops::AddAssign;
 
 use super::event::{Control, Step};
 
-/// What one event costs at most, apart from its last step or message: about a millisecond.
+/// The most that one event costs, apart from its last step or message: about a millisecond.
 pub const EVENT_COST: usize = 1 << 20;
 
 /// A segment of a topic that may have to be made: a node of the tree.
@@ -34,25 +34,25 @@ const LOOK: usize = 64 << 10;
 /// A `stats`, which looks at every subscriber.
 const STATS: usize = 1 << 20;
 
-/// What a topic costs that a message names, where there are so many shapes of filters.
+/// The cost of a topic that a message names, where there are so many shapes of filters.
 pub fn topic_cost(topic: &str, shapes: usize) -> usize {
     let segments = 1 + memchr::memchr_iter(b'/', topic.as_bytes()).count();
     segments * SEGMENT + shapes * SHAPE
 }
 
-/// What it costs to deliver a batch to so many connections.
+/// The cost of delivering a batch to so many connections.
 pub fn fanout_cost(connections: usize) -> usize {
     connections * DELIVERY
 }
 
-/// What a message costs that so many connections may get, where nobody has said what it does: as if
-/// each put it into a mailbox. A session guesses once, and its first event is short where there are
+/// The cost of a message that so many connections may get, where it is not known yet: as if each
+/// put it into a mailbox. A session guesses once, and its first event is short where there are
 /// many.
 pub fn guessed_cost(connections: usize) -> usize {
     connections * COPY
 }
 
-/// What a batch costs beyond its bytes and its deliveries.
+/// The cost of a batch beyond its bytes and its deliveries.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Extra {
     /// Messages that were put into mailboxes by themselves.
@@ -61,11 +61,11 @@ pub(super) struct Extra {
     pub(super) copied_names: usize,
     /// Messages that were chosen one by one, for each connection.
     pub(super) selected: usize,
-    /// What finding the routes took that were not known.
+    /// The cost of finding the routes that were not known.
     pub(super) search: Search,
 }
 
-/// What finding routes takes, beyond a step for each shape.
+/// The cost of finding routes, beyond a step for each shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Search {
     /// Subscriptions that match, however many of them are of one connection.
@@ -93,7 +93,7 @@ impl Extra {
 }
 
 impl Step {
-    /// What it costs, messages aside.
+    /// Its cost, messages aside.
     pub fn cost(&self) -> usize {
         match self {
             Step::Publish(_) => 0,

@@ -1,7 +1,6 @@
 //! The closed set of all that reaches the dispatcher.
 
-use std::fmt;
-
+use super::client_id::ClientId;
 use super::peer::Peer;
 use crate::broker::delivery::{Outbox, Queued};
 use crate::broker::persist::Ticket;
@@ -9,27 +8,6 @@ use crate::broker::stats::Stats;
 use crate::broker::sync::Sender;
 use crate::codec::{Batch, Dialect, Payload};
 use crate::protocol::{Format, Id, Overflow, Refusal, Token, Topic, TopicFilter};
-
-/// A connection, for as long as the broker runs: no number is given twice.
-///
-#[cfg_attr(feature = "middleware", doc = "```")]
-#[cfg_attr(not(feature = "middleware"), doc = "```ignore")]
-/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
-/// # let queue = babelmq::JsonQueue::builder("/weather").address(broker.local_addr());
-/// let consumers = [queue.clone().consumer()?, queue.consumer()?];
-/// let subscriptions = broker.list_subscriptions("/weather")?;
-/// assert_ne!(subscriptions[0].client, subscriptions[1].client);
-/// println!("client {} listens", subscriptions[0].client);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClientId(pub u64);
-
-impl fmt::Display for ClientId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
 
 /// Something that happened, in the order in which it is to be seen.
 #[derive(Debug)]
@@ -43,13 +21,13 @@ pub enum Event {
         /// Its writer holds the other end.
         outbox: Outbox,
     },
-    /// What one read of a connection brought, in order.
+    /// The steps that one read of a connection brought, in order.
     Steps {
         /// The connection.
         client: ClientId,
         /// At least one.
         steps: Vec<Step>,
-        /// What they take of the backlog, until they have been seen.
+        /// The part of the backlog that they take, until they have been seen.
         queued: Queued,
     },
     /// The connection is gone.
@@ -57,8 +35,8 @@ pub enum Event {
         /// The connection.
         client: ClientId,
     },
-    /// A producer waits for memory that messages on their way take: whoever holds most of it is to
-    /// let go.
+    /// A producer waits for memory that messages on their way take: the connection that holds most
+    /// of it is to let go.
     Pressure,
     /// A question of the embedding program.
     Query(Query),
@@ -87,7 +65,7 @@ pub enum Control {
         filter: TopicFilter,
         /// How deliveries are written.
         dialect: Dialect,
-        /// What happens when they do not fit.
+        /// The fate of messages that do not fit.
         overflow: Overflow,
         /// How many messages may wait.
         queue: Option<u32>,
@@ -121,7 +99,7 @@ pub enum Control {
     /// The session refused something. It comes this way so that answers keep the order of the
     /// requests.
     Refuse {
-        /// What to say; if it is fatal, nothing follows it.
+        /// The refusal; if it is fatal, nothing follows it.
         refusal: Refusal,
     },
 }
@@ -141,7 +119,7 @@ pub enum Query {
     Subscriptions(Topic, Sender<Vec<SubscriptionInfo>>),
     /// The counters.
     Stats(Sender<Stats>),
-    /// What is to be waited for before everything that was stored or cleared is in the store;
+    /// The ticket to be waited for before everything that was stored or cleared is in the store;
     /// `None` where it is, or where memory ends with the process.
     Saved(Sender<Option<Ticket>>),
 }

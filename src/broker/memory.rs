@@ -1,8 +1,8 @@
 //! The broker's one budget of memory, and what each use may have of it.
 //!
-//! Nothing here allocates: whoever is about to use more memory than every connection has claims it
-//! from the share of that use, and waits or refuses where there is none. See [`Share`] for how a
-//! share is divided among its holders.
+//! Nothing here allocates: a thread that is about to use more memory than every connection has
+//! claims it from the share of that use, and waits or refuses where there is none. See [`Share`]
+//! for how a share is divided among its holders.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ const MAXIMUM_MEMORY: usize = usize::MAX >> 8;
 /// Parts that the budget is divided into.
 const PARTS: usize = 32;
 
-/// What a broker uses memory for. The word on the wire is [`Use::name`].
+/// The uses that a broker has for memory. The word on the wire is [`Use::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// Last values, and their topics.
@@ -30,11 +30,11 @@ pub enum Use {
     Decoding,
     /// Messages on their way: for the dispatcher, and in outboxes.
     InFlight,
-    /// What waits for one subscriber alone, beyond a few kilobytes of each.
+    /// Deliveries that wait for one subscriber alone, beyond a few kilobytes of each.
     Queues,
     /// Answers that wait to be written.
     Answers,
-    /// What is being written, as far as messages on their way do not hold it.
+    /// Deliveries that are being written, as far as messages on their way do not hold it.
     Writing,
     /// Values that were overwritten while somebody reads them.
     Snapshots,

@@ -1,8 +1,10 @@
-//! Who gets what: the topics, their last values and their subscribers. This room opens no socket.
+//! The topics, their last values, their subscribers, and the way of each message to them. This room
+//! opens no socket.
 //!
-//! A [`Dispatcher`] owns all of it and lives on one thread. What happens reaches it as an
-//! [`Event`]; what it decides leaves through an [`Outbox`] for each connection.
+//! A [`Dispatcher`] owns all of it and lives on one thread. The world reaches it as an [`Event`];
+//! its decisions leave through an [`Outbox`] for each connection.
 
+mod client_id;
 mod cost;
 mod delivery;
 mod dispatcher;
@@ -17,13 +19,14 @@ mod routing;
 mod stats;
 mod sync;
 
+pub use client_id::ClientId;
 pub use cost::{EVENT_COST, fanout_cost, guessed_cost, topic_cost};
 pub use delivery::{
     BACKLOG_COST, Backlog, Charge, Delivery, Discarded, Fate, Full, Inbox, Lane, Letter, Mailbox,
     Outbox, Piece, QueueLimits, Queued, Selection, Taken, Undelivered, outbox, outbox_with,
 };
 pub use dispatcher::Dispatcher;
-pub use event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
+pub use event::{Control, Event, Query, Step, SubscriptionInfo};
 pub use memory::{Memory, SMALLEST_MEMORY, Use};
 pub use peer::{Origin, Peer};
 pub use persist::{

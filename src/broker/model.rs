@@ -11,7 +11,6 @@
 mod backlog;
 mod mailbox;
 mod outbox;
-mod pool;
 mod shutdown;
 mod socket;
 mod transport;

@@ -17,8 +17,8 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Peer {
     /// A TCP connection.
     Tcp(SocketAddr),
-    /// A connection to a Unix socket, so from this machine. What is known of it is what the system
-    /// vouches for.
+    /// A connection to a Unix socket, so from this machine. Only what the system vouches for is
+    /// known of it.
     #[non_exhaustive]
     Unix {
         /// The user that the process ran as when it connected.
@@ -28,7 +28,8 @@ pub enum Peer {
     },
 }
 
-/// What several connections have in common that one party may have made: limits are counted by it.
+/// The origin that several connections have in common if one party may have made them: limits are
+/// counted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
     /// An address.

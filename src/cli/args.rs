@@ -1,11 +1,11 @@
-//! The arguments, and with them `--help`.
+//! The arguments that `serve` has, and those that several commands have, with their help.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand, ValueEnum};
 
 use super::logging::LogSettings;
 use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
@@ -14,19 +14,6 @@ use crate::protocol::{
     MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, Topic, TopicFilter,
 };
 use crate::transport::{Config, ListenUrl};
-
-/// A message broker that translates: every producer and consumer speaks JSON, XML or pickle, each
-/// its own.
-#[derive(Debug, Parser)]
-#[command(name = "babelmq", version = super::version::VERSION, max_term_width = 100)]
-pub(super) struct Cli {
-    /// When to use colours.
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
-    pub(super) color: Color,
-
-    #[command(subcommand)]
-    pub(super) command: Command,
-}
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -38,47 +25,6 @@ pub(super) enum Color {
     Always,
     /// Never.
     Never,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Run the broker until it is told to stop (SIGINT or SIGTERM).
-    Serve(Serve),
-    /// Print the effective configuration of the broker, and where each value came from.
-    Config(Serve),
-    /// Publish a message, or the lines of a file.
-    Pub(super::publish::Args),
-    /// Print what is published, stored values first.
-    Sub(super::subscribe::Args),
-    /// Print the last value of a topic.
-    Get(super::get::Args),
-    /// List the topics that hold a value.
-    Topics(super::topics::Args),
-    /// Forget the last value of a topic.
-    Clear(super::clear::Args),
-    /// Say whether a broker answers: for monitoring.
-    Check(super::check::Args),
-    /// Watch a broker: topics by rate, subscribers, connections, memory.
-    Top(super::top::Args),
-    /// Measure a broker: throughput, and how long messages take.
-    Bench(super::bench::Args),
-    /// Translate a file without a broker; safe on a pickle from a stranger.
-    Convert(super::convert::Args),
-    /// Copy the values of a running broker to another directory, as they are at this moment.
-    Backup(super::backup::Args),
-    /// Print the values in a data directory, one JSON object a line, while no broker has it open.
-    Export(super::archive::Export),
-    /// Write values as `export` prints them to a data directory, all of them or none.
-    Import(super::archive::Import),
-    /// Make the file of a data directory as short as it can be, while no broker has it open.
-    Compact(super::archive::Compact),
-    /// Print what a shell needs to complete these commands.
-    Completions {
-        /// The shell.
-        shell: clap_complete::Shell,
-    },
-    /// Print the manual page, for man.
-    Manual,
 }
 
 #[derive(Debug, clap::Args)]
@@ -410,8 +356,10 @@ fn time_or_none(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{CommandFactory, Parser};
+
     use super::*;
-    use clap::CommandFactory;
+    use crate::cli::command::{Cli, Command};
 
     #[test]
     fn the_definition_is_sound() {

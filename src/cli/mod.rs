@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod clear;
 mod color;
+mod command;
 mod convert;
 mod failure;
 mod get;
@@ -31,7 +32,7 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
-use args::{Cli, Command};
+use command::{Cli, Command};
 use failure::Failure;
 use settings::{LoadError, Loaded};
 

@@ -9,7 +9,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::args::{Cli, Command, Serve};
+use super::args::Serve;
+use super::command::{Cli, Command};
 use super::failure::Failure;
 use super::logging::Log;
 use super::service::Manager;

@@ -10,7 +10,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::bound::Bound;
 use super::listen_url::ListenUrl;
-use super::session::Shared;
+use super::parked::Parked;
+use super::shared::Shared;
 use crate::broker::{Event, Query, Stats, SubscriptionInfo, Unsaved};
 use crate::codec::{Batch, Document, Payload, to_value};
 use crate::protocol::{Refusal, Topic, TopicFilter, Value};
@@ -38,6 +39,7 @@ pub struct BrokerHandle {
     /// The dispatcher holds the other end and ends when this and every session's clone are gone.
     events: Option<Sender<Event>>,
     shared: Arc<Shared>,
+    parked: Arc<Parked>,
     /// Every session holds the other end; it disconnects when the last has ended.
     all_gone: Receiver<()>,
     /// Empty when the broker has stopped.
@@ -61,10 +63,11 @@ impl BrokerHandle {
         bound: Vec<Arc<Bound>>,
         events: Sender<Event>,
         shared: Arc<Shared>,
+        parked: Arc<Parked>,
         all_gone: Receiver<()>,
     ) -> BrokerHandle {
         let (events, threads) = (Some(events), Threads::default());
-        BrokerHandle { bound, events, shared, all_gone, threads }
+        BrokerHandle { bound, events, shared, parked, all_gone, threads }
     }
 
     /// The first TCP address that the broker listens on, with the port that it took; `0.0.0.0:0`
@@ -194,7 +197,7 @@ impl BrokerHandle {
         // Sessions read what has arrived and end; the dispatcher ends after the last of them; then
         // every outbox closes, and every writer ends when it is written out.
         self.shared.connections.shut_down(Shutdown::Read);
-        self.shared.parked.end();
+        self.parked.end();
         self.events = None;
         if self.all_gone.recv_timeout(GRACE)
             != Err(crossbeam_channel::RecvTimeoutError::Disconnected)

@@ -12,8 +12,11 @@ use socket2::{Socket, TcpKeepalive};
 
 use super::bound::Bound;
 use super::line::{Incoming, Line, Outgoing, Wait};
+use super::parked::Parked;
 use super::purse::Purse;
-use super::session::{EXHAUSTED_PAUSE, Session, Shared};
+use super::session::Session;
+use super::shared::Shared;
+use super::threads::EXHAUSTED_PAUSE;
 use crate::broker::{ClientId, Counters, Event, Peer};
 use crate::codec::write_reply;
 use crate::protocol::{ErrorCode, Format, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, Refusal, Reply};
@@ -32,6 +35,7 @@ pub(super) struct Listener {
     /// Each session gets a clone; the broker waits for all of them to be dropped.
     pub(super) alive: Sender<()>,
     pub(super) shared: Arc<Shared>,
+    pub(super) parked: Arc<Parked>,
 }
 
 impl Listener {
@@ -97,9 +101,9 @@ impl Listener {
         let ends = (incoming, outgoing);
         let session = Session::new(client, peer, ends, events, self.shared.clone(), alive, purse);
         tracing::debug!(%client, %peer, "connected");
-        session.start().map_err(|(session, error)| {
+        self.parked.start(session).map_err(|(session, error)| {
             // It waits for a thread where the others wait that have none.
-            drop(self.shared.parked.park(session));
+            drop(self.parked.park(session));
             error
         })
     }
@@ -149,6 +153,6 @@ impl Listener {
         // It fits any socket's buffer, and whether it arrives is the peer's business.
         let _ = outgoing.push(&[IoSlice::new(&frame)], Wait::No);
         outgoing.line().shut_down(Shutdown::Write);
-        self.shared.parked.see_off(incoming);
+        self.parked.see_off(incoming);
     }
 }

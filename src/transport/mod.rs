@@ -25,7 +25,9 @@ mod purse;
 mod refusal_log;
 mod server;
 mod session;
+mod shared;
 mod threads;
+mod turns;
 mod write_deadline;
 mod writer;
 

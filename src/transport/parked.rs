@@ -11,15 +11,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::bounded;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use parking_lot::Mutex;
 
 use super::connections::Connections;
 use super::line::Incoming;
-use super::session::{EXHAUSTED_PAUSE, Session};
+use super::session::Session;
+use super::threads::{self, EXHAUSTED_PAUSE};
 use crate::broker::ClientId;
 
+/// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs,
+/// with room.
+const SESSION_STACK: usize = 256 << 10;
 /// How long a client that was turned away is listened to, so that what it sends does not destroy
 /// what it was told.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -71,6 +76,36 @@ impl Parked {
             ending: AtomicBool::new(false),
         });
         Ok((parked.clone(), Attendant { poll, parked, stranded: Vec::new() }))
+    }
+
+    /// Gives a session a thread until its client falls silent.
+    ///
+    /// # Errors
+    /// The session, and what the system says where it has no thread left.
+    pub(super) fn start(
+        self: &Arc<Parked>,
+        session: Box<Session>,
+    ) -> Result<(), (Box<Session>, io::Error)> {
+        // The thread gets its session when it runs: one that could not be given to a thread must
+        // not be lost with it.
+        let (hand_over, take) = bounded::<Box<Session>>(1);
+        let (client, parked) = (session.client(), self.clone());
+        let thread = threads::start(format!("session-{client}"), SESSION_STACK, move || {
+            let mut session = take.recv().ok();
+            while let Some(awake) = session {
+                // One that cannot be watched keeps its thread.
+                session = awake.run().and_then(|silent| parked.park(silent).err());
+            }
+        });
+        match thread {
+            Ok(thread) => {
+                session.connections().serve(client, thread);
+                // The thread is waiting for it.
+                let _ = hand_over.send(session);
+                Ok(())
+            }
+            Err(error) => Err((session, error)),
+        }
     }
 
     /// Parks a session until its client sends something.
@@ -156,7 +191,7 @@ impl Attendant {
                 // Those for which there is no thread end with that; first all of them let go of the
                 // dispatcher, so that none waits for a writer that waits for the others.
                 let mut rest: Vec<_> = sessions
-                    .filter_map(|session| session.start().err())
+                    .filter_map(|session| self.parked.start(session).err())
                     .map(|(session, _)| session)
                     .collect();
                 rest.iter_mut().for_each(|session| session.take_leave());
@@ -177,7 +212,7 @@ impl Attendant {
             }
             connections.join_ended();
             for session in awake {
-                if let Err((session, error)) = session.start() {
+                if let Err((session, error)) = self.parked.start(session) {
                     if !exhausted {
                         exhausted = true;
                         tracing::warn!(%error, "cannot start a thread for a connection that is no \

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use super::session::Shared;
+use super::shared::Shared;
 use crate::broker::{Event, Lane, Queued, Use};
 use crate::codec::{Account, Claim, Share, Workspace};
 

@@ -17,9 +17,10 @@ use super::handle::{BrokerHandle, Threads};
 use super::listen_url::ListenUrl;
 use super::listener::Listener;
 use super::parked::{Attendant, Parked};
-use super::pool::{self, Pool};
-use super::session::Shared;
+use super::pool::Pool;
+use super::shared::Shared;
 use super::threads;
+use super::turns;
 use crate::broker::{
     BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Memory, NoStore, Store,
     StoreError, StoreWriter,
@@ -153,7 +154,6 @@ impl Broker {
             config,
             counters: Arc::new(Counters::default()),
             connections: Connections::default(),
-            parked,
             pool,
             backlog: Backlog::new(BACKLOG_COST),
             memory,
@@ -167,10 +167,17 @@ impl Broker {
             #[cfg(test)]
             is_sealed: tests::SEALED.get(),
         });
-        let mut handle = BrokerHandle::new(bound.clone(), events.clone(), shared.clone(), all_gone);
+        let mut handle = BrokerHandle::new(
+            bound.clone(),
+            events.clone(),
+            shared.clone(),
+            parked.clone(),
+            all_gone,
+        );
         let listener = |bound| {
-            let (events, alive, shared) = (events.clone(), alive.clone(), shared.clone());
-            Listener { bound, events, alive, shared }
+            let (events, alive) = (events.clone(), alive.clone());
+            let (shared, parked) = (shared.clone(), parked.clone());
+            Listener { bound, events, alive, shared, parked }
         };
         let listeners = bound.into_iter().map(listener).collect();
         // The threads wait for each other by these, so nobody else may keep them.
@@ -211,10 +218,10 @@ impl Work {
             let shared = shared.clone();
             threads::spawn("attendant".into(), move || attendant.run(&shared.connections))?
         });
-        for number in 0..pool::thread_count() {
+        for number in 0..turns::thread_count() {
             let (shared, calls) = (shared.clone(), calls.clone());
             threads.pool.push(threads::spawn(format!("pool-{number}"), move || {
-                pool::run(&shared, &calls)
+                turns::run(&shared, &calls)
             })?);
         }
         // The last: until they run there are no clients.

@@ -3,39 +3,30 @@
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::allowances::{Allowances, Permit};
-use super::config::Config;
+use super::allowances::Permit;
 use super::connections::Connections;
 use super::guards::CountPanic;
 use super::line::{Arrived, Incoming, Line, Outgoing};
 use super::pace::{HURRIED, Pace};
-use super::parked::Parked;
-use super::pool::{self, Pool};
 use super::priority::{CROWD, give_way};
 use super::purse::{Purse, SMALL_BUFFER};
 use super::refusal_log::RefusalLog;
-use super::threads;
+use super::shared::Shared;
+use super::turns::place;
 use super::write_deadline::write_tick;
 use super::writer::{Ties, Writer};
-use crate::broker::{
-    Backlog, ClientId, Control, Counters, Event, Fate, Memory, Peer, Step, outbox_with,
-};
-use crate::codec::{BufferPool, Claim, release_scratch};
+use crate::broker::{ClientId, Control, Counters, Event, Fate, Peer, Step, outbox_with};
+use crate::codec::{Claim, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, HEADER_LEN, LARGEST_BUFFER, NextSize, Refusal, whole_frames,
 };
 use crate::wire::{Recent, Taken, take_in, token_of};
 
-/// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs,
-/// with room.
-const SESSION_STACK: usize = 256 << 10;
-/// How long to wait before the next try when the system has no descriptors or threads left.
-pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by
 /// then.
 const LAST_READS: usize = 16;
@@ -51,33 +42,6 @@ const PARK_AFTER_IN_A_CROWD: [(usize, Duration); 2] =
 /// what each may at least.
 const READ_AT_ONCE: usize = 1 << 20;
 const SMALLEST_SHARE: usize = 32 << 10;
-
-/// What all sessions of a broker share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) config: Config,
-    pub(super) counters: Arc<Counters>,
-    pub(super) connections: Connections,
-    pub(super) parked: Arc<Parked>,
-    pub(super) pool: Pool,
-    pub(super) backlog: Arc<Backlog>,
-    pub(super) memory: Memory,
-    pub(super) allowances: Arc<Allowances>,
-    /// The dispatcher says here how many shapes of filters there are.
-    pub(super) shapes: Arc<AtomicUsize>,
-    pub(super) spares: BufferPool,
-    /// The dispatcher says here whether the store is full.
-    pub(super) store_full: Arc<AtomicBool>,
-    /// Sessions that have a thread.
-    pub(super) awake: AtomicUsize,
-    /// The number of the client that comes next.
-    pub(super) next_client: AtomicU64,
-    /// No new clients, and whoever is connected gets no more than what had arrived.
-    pub(super) stopping: AtomicBool,
-    /// Whether connections are sealed.
-    #[cfg(test)]
-    pub(super) is_sealed: bool,
-}
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -165,46 +129,15 @@ impl Session {
         &self.line
     }
 
-    /// Gives the session a thread.
-    ///
-    /// # Errors
-    /// The session, and what the system says where it has no thread left.
-    pub(super) fn start(self: Box<Session>) -> Result<(), (Box<Session>, io::Error)> {
-        // The thread gets its session when it runs: one that could not be given to a thread must
-        // not be lost with it.
-        let (hand_over, take) = bounded::<Box<Session>>(1);
-        let thread = threads::start(format!("session-{}", self.client), SESSION_STACK, move || {
-            if let Ok(session) = take.recv() {
-                session.run();
-            }
-        });
-        match thread {
-            Ok(thread) => {
-                self.shared.connections.serve(self.client, thread);
-                // The thread is waiting for it.
-                let _ = hand_over.send(self);
-                Ok(())
-            }
-            Err(error) => Err((self, error)),
-        }
-    }
-
-    /// Reads until the connection ends or falls silent.
-    fn run(mut self: Box<Session>) {
-        loop {
-            match self.read_until_pause() {
-                Pause::Over => return,
-                Pause::Idle => {
-                    // A buffer is made again when there is something to read.
-                    self.buffer.release();
-                    self.purse.note_buffer(0);
-                    let parked = self.shared.parked.clone();
-                    match parked.park(self) {
-                        Ok(()) => return,
-                        // It cannot be watched, so it keeps its thread.
-                        Err(session) => self = session,
-                    }
-                }
+    /// Reads until the connection ends; before that, the session where its client falls silent.
+    pub(super) fn run(mut self: Box<Session>) -> Option<Box<Session>> {
+        match self.read_until_pause() {
+            Pause::Over => None,
+            Pause::Idle => {
+                // A buffer is made again when there is something to read.
+                self.buffer.release();
+                self.purse.note_buffer(0);
+                Some(self)
             }
         }
     }
@@ -525,7 +458,7 @@ impl Session {
         let in_flight = self.purse.all_in_flight();
         let ties = Ties { session, alive, account, pages, in_flight };
         let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
-        pool::place(&self.shared, writer);
+        place(&self.shared, writer);
         let (client, peer, fate) = (self.client, self.peer, outbox.fate());
         let _ = self.events.send(Event::Attach { client, peer, outbox });
         self.writer = Some(RunningWriter { ended, reading, fate });

@@ -9,8 +9,12 @@ use std::io::{self, ErrorKind};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Builder, JoinHandle};
+use std::time::Duration;
 
 use super::capacity::most_threads;
+
+/// How long to wait before the next try when the system has no descriptors or threads left.
+pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// The threads of this process that serve clients, of all brokers together.
 static THREADS: LazyLock<Threads> = LazyLock::new(|| Threads::at_most(most_threads()));

@@ -4,7 +4,7 @@ use std::mem;
 use std::ops::Range;
 
 use super::frames::token_of;
-use super::recent::{Like, Recent};
+use super::recent::{BATCH, Like, Recent};
 use crate::broker::{Control, EVENT_COST, Step, fanout_cost, guessed_cost, topic_cost};
 use crate::codec::pickle::PickleMatch;
 use crate::codec::{
@@ -16,8 +16,6 @@ use crate::protocol::{
     check_topic_limits, frame_at, plain_size,
 };
 
-/// Bytes that a batch takes beside its messages, about.
-pub(super) const BATCH: usize = 1 << 10;
 /// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those
 /// which take turns stand in the batch once.
 const SEEN: usize = 64;
@@ -69,13 +67,13 @@ pub(super) struct Intake<'a> {
     cost: usize,
     /// What it has to do for each message, beyond its bytes.
     each: usize,
-    /// What was taken is enough for one event.
+    /// The frames that were taken are enough for one event.
     is_enough: bool,
 }
 
-/// What a region of frames came to.
+/// The outcome of a region of frames.
 pub struct Taken {
-    /// What is to be done, in the order in which it came.
+    /// The steps to be taken, in the order in which they came.
     pub steps: Vec<Step>,
     /// Whether there is a step that is answered.
     pub needs_answer: bool,
@@ -83,7 +81,7 @@ pub struct Taken {
     pub refused: usize,
     /// How many bytes were taken, all of them whole frames.
     pub whole: usize,
-    /// What the steps cost the dispatcher.
+    /// The cost of the steps to the dispatcher.
     pub cost: usize,
     /// Whether there may be more whole frames behind them: what was taken is enough for one event.
     pub more: bool,
@@ -92,7 +90,7 @@ pub struct Taken {
     pub needs_permit: bool,
     /// Bytes that messages decoded to beyond what their lengths explain.
     pub extra: usize,
-    /// What ends the stream of frames behind them.
+    /// The fault that ends the stream of frames behind them.
     pub fault: Option<FrameFault>,
 }
 
@@ -206,7 +204,7 @@ impl<'a> Intake<'a> {
     /// Claims memory to decode so many bytes in.
     fn claim(&mut self, decoded: usize) -> Result<(), Refusal> {
         if decoded > self.claim.bytes() {
-            // Nobody waits for memory while holding some.
+            // A session that holds memory does not wait for more.
             self.claim = Claim::nothing();
             self.claim = self.recent.workspace.claim(decoded).ok_or_else(|| {
                 let reason =

@@ -1,8 +1,10 @@
 //! What a session remembers of the frames before, so that it reads the next ones faster.
 
-use super::intake::BATCH;
 use crate::codec::pickle::PickleCache;
 use crate::codec::{BufferPool, Claim, DialectHint, EagerEncoding, EnvelopeCache, Workspace};
+
+/// Bytes that a batch takes beside its messages, about.
+pub(super) const BATCH: usize = 1 << 10;
 
 /// What a session remembers of the frames before, so that it reads the next ones faster.
 #[derive(Debug, Default)]
@@ -23,7 +25,7 @@ pub struct Recent {
     pub(super) pause: u32,
     /// Where memory to decode in comes from.
     pub(super) workspace: Workspace,
-    /// What was claimed for the messages of the next event.
+    /// The memory that was claimed for the messages of the next event.
     pub(super) flight: Claim,
     /// Whether messages may decode to far more than their lengths explain.
     pub(super) permit: bool,
@@ -36,7 +38,7 @@ pub struct Recent {
     pub(super) nodes: usize,
 }
 
-/// What a publish asked for besides its payload.
+/// The options of a publish.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Like {
     /// The index of its topic in the batch that is being gathered, if that has named it.

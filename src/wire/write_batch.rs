@@ -1,4 +1,4 @@
-//! What one write will write: runs that are shared with other writers, and bytes of its own.
+//! The content of one write: runs that are shared with other writers, and bytes of its own.
 
 use std::io::IoSlice;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::broker::Charge;
 use crate::codec::{Batch, Dialect};
 
-/// What is waiting is gathered for one write until it has this many bytes or segments.
+/// Deliveries that wait are gathered for one write until it has this many bytes or segments.
 pub(crate) const MAX_BYTES: usize = 256 << 10;
 /// Memory for encoding that is kept while there is nothing to write.
 pub(crate) const IDLE_BYTES: usize = 16 << 10;
@@ -15,7 +15,7 @@ const MAX_SEGMENTS: usize = 64;
 /// Shorter segments are cheaper to copy than to hand to the kernel one by one.
 const WORTH_A_STRETCH: usize = 4 << 10;
 
-/// What the next write will write.
+/// The content of the next write.
 #[derive(Debug, Default)]
 pub(crate) struct WriteBatch {
     pub(crate) segments: Vec<Segment>,

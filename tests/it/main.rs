@@ -11,6 +11,7 @@ mod support;
 mod architecture;
 mod attack;
 mod bad_input;
+mod circles;
 mod cleared;
 mod cli;
 mod directions;

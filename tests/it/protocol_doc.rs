@@ -124,7 +124,8 @@ fn the_examples_are_what_happens() {
         let mut bodies = sections.iter().flat_map(|(_, examples)| examples);
         bodies.any(|example| field.iter().any(|field| example.body.contains(field)))
     };
-    let replies = ["subscribed", "cancelled", "cleared", "topics", "value", "pong", "stats", "error"];
+    let replies =
+        ["subscribed", "cancelled", "cleared", "topics", "value", "pong", "stats", "error"];
     for word in Command::ALL.into_iter().map(Command::as_str).chain(replies) {
         assert!(said(word), "no example of {word:?}");
     }

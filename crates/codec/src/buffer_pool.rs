@@ -1,13 +1,13 @@
 //! Memory of batches that were delivered, for those to come.
 //!
-//! A batch is made by a session and dropped by whoever is done with it last. Memory that is given
-//! back to the allocator there and asked for here, a quarter of a megabyte at a time, comes from
-//! the kernel page by page; that took a quarter of a session's time.
+//! A batch is made by a session and dropped by the thread that is done with it last. Memory that is
+//! given back to the allocator there and asked for here, a quarter of a megabyte at a time, comes
+//! from the kernel page by page; that took a quarter of a session's time.
 
 use std::sync::{Arc, Mutex, TryLockError};
 
 use super::batch_entry::BatchEntry;
-use super::document::Node;
+use super::node::Node;
 
 /// Smaller vectors are the allocator's matter.
 const WORTH_KEEPING: usize = 4 << 10;
@@ -18,7 +18,7 @@ const LARGEST_KEPT: usize = KEPT / 4;
 /// No text has such a byte.
 const UNWRITTEN: u8 = 0xff;
 
-/// Vectors that nobody uses, shared by the sessions and the batches of a broker.
+/// Vectors that are not in use, shared by the sessions and the batches of a broker.
 #[derive(Clone, Debug, Default)]
 pub struct BufferPool(Option<Arc<Piles>>);
 
@@ -54,10 +54,10 @@ impl BufferPool {
     /// A vector of `size` bytes, whatever these are.
     pub(super) fn room(&self, size: usize) -> Vec<u8> {
         let mut room = take(self.0.as_ref().map(|piles| &piles.bytes), size);
-        // What was written before needs no zeros.
+        // Bytes that were written before need no zeros.
         room.resize(size, 0);
         if cfg!(debug_assertions) {
-            // What is taken for written and is not shows in tests.
+            // A byte that is taken for written and is not shows in tests.
             room.fill(UNWRITTEN);
         }
         room
@@ -110,7 +110,7 @@ fn give_back<T>(pile: Option<&Mutex<Pile<T>>>, vector: Vec<T>) {
     }
 }
 
-/// Nobody waits for spares: who finds them in use does without.
+/// A thread that finds the spares in use does without; none waits for them.
 fn with<T, R>(pile: &Mutex<Pile<T>>, act: impl FnOnce(&mut Pile<T>) -> R) -> Option<R> {
     match pile.try_lock() {
         Ok(mut pile) => Some(act(&mut pile)),
@@ -122,7 +122,7 @@ fn with<T, R>(pile: &Mutex<Pile<T>>, act: impl FnOnce(&mut Pile<T>) -> R) -> Opt
 impl<T> Pile<T> {
     fn take(&mut self, least: usize, most: usize) -> Option<Vec<T>> {
         let fits = |spare: &Vec<T>| (least..=most).contains(&spare.capacity());
-        // What was given back last is most likely still in a cache.
+        // The vector that was given back last is most likely still in a cache.
         let found = self.vectors.iter().rposition(fits)?;
         let spare = self.vectors.remove(found);
         self.size -= spare.capacity() * size_of::<T>();
@@ -132,7 +132,7 @@ impl<T> Pile<T> {
     fn put(&mut self, vector: Vec<T>) {
         self.size += vector.capacity() * size_of::<T>();
         self.vectors.push(vector);
-        // What nobody has asked for makes room.
+        // Vectors that were not asked for make room.
         while self.size > KEPT || self.vectors.len() > KEPT_VECTORS {
             self.size -= self.vectors.remove(0).capacity() * size_of::<T>();
         }

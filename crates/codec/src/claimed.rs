@@ -1,8 +1,8 @@
 //! Decoding in memory that was claimed for it.
 //!
-//! What a payload decodes to is seldom more than it can be without references to its own parts, and
-//! that follows from its length. So as much is claimed first, and the rest only where it turns out
-//! to be needed.
+//! A payload seldom decodes to more than it can without references to its own parts, and that
+//! follows from its length. So as much is claimed first, and the rest only where it turns out to be
+//! needed.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::protocol::{ErrorCode, Format, Limits, Refusal, plain_size};
 
 /// Bytes of memory that decoding may take for each byte of its budget, at the most.
 pub const DECODING_FACTOR: usize = 2;
-/// What takes less need not be claimed: whoever decodes has a processor, and there are few of
-/// those.
+/// A payload that takes less need not be claimed for: its thread has a processor while it decodes,
+/// and there are few of those.
 const FREE: usize = 128 << 10;
-/// Who decodes waits for nothing but a processor, so nobody waits for long.
+/// A thread that decodes waits for nothing but a processor, so the wait is short.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Memory to decode in.

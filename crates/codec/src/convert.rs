@@ -2,11 +2,10 @@
 
 use num_bigint::BigInt;
 
-use super::document::{Budget, Document, Node, Size, View, value_depth};
-use super::envelope::hold_value_to_max_encoded;
+use super::budget::Budget;
+use super::document::{Document, View};
 use super::keys::settle;
-use super::payload::Payload;
-use super::pickle;
+use super::node::{Node, Size, value_depth};
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal, Value};
 
 /// The value that a document says.
@@ -77,7 +76,7 @@ fn container(head: Node, children: Vec<Value>) -> Value {
 /// own, so any source will do to look at them.
 ///
 /// # Errors
-/// What a message with this value would be refused for: [`ErrorCode::Unhashable`],
+/// The reasons for which a message with this value would be refused: [`ErrorCode::Unhashable`],
 /// [`ErrorCode::TooDeep`], [`ErrorCode::TooLarge`], [`ErrorCode::TooManyDigits`].
 pub fn from_value(
     value: &Value,
@@ -180,25 +179,6 @@ fn digits(
             ErrorCode::TooManyDigits,
             format!("an integer has more than {MAX_INT_DIGITS} digits"),
         )),
-    }
-}
-
-impl Payload {
-    /// The payload of a value that no frame brought, for `topic`.
-    ///
-    /// # Errors
-    /// As for [`from_value`], and [`ErrorCode::TooLarge`] where it would become a frame over
-    /// [`Limits::max_encoded`].
-    pub fn of_value(topic: &str, value: &Value, limits: &Limits) -> Result<Payload, Refusal> {
-        let mut document = Document::new();
-        let root = from_value(value, &mut document, limits)?;
-        hold_value_to_max_encoded(topic, document.view(&[], root), limits)?;
-        // Pickle alone says every value as it is.
-        let mut bytes = Vec::new();
-        pickle::write_prologue(&mut bytes);
-        pickle::encode(document.view(&[], root), &mut bytes);
-        pickle::write_stop(&mut bytes);
-        Ok(Payload::pickled(bytes))
     }
 }
 

@@ -11,116 +11,14 @@ use std::borrow::Cow;
 use std::mem;
 use std::ops::Range;
 
+use super::budget::Budget;
 use super::buffer_pool::BufferPool;
-use super::out_buf::Span;
-use crate::protocol::{DECODED_FLOOR, DECODED_PER_BYTE, ErrorCode, Limits, NODE_SIZE, Refusal};
-
-/// One value, or the head of a container whose children follow.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Node {
-    /// `None`.
-    None,
-    /// `True` or `False`.
-    Bool(bool),
-    /// An integer that fits 64 bits; every one that does is written this way.
-    Int(i64),
-    /// Any other integer: an optional `-` and decimal digits, without leading zeros.
-    BigInt(Text),
-    /// A double.
-    Float(f64),
-    /// UTF-8 text.
-    Str(Text),
-    /// Bytes.
-    Bytes(Text),
-    /// `list`.
-    List(Size),
-    /// `tuple`.
-    Tuple(Size),
-    /// `set`, its elements hashable and no two equal.
-    Set(Size),
-    /// `frozenset`, likewise.
-    FrozenSet(Size),
-    /// `dict`: key, value, key, value …; keys hashable and no two equal.
-    Dict(Size),
-}
-
-impl Node {
-    /// How many nodes the value takes, itself included.
-    pub fn nodes(self) -> usize {
-        match self {
-            Node::List(size)
-            | Node::Tuple(size)
-            | Node::Set(size)
-            | Node::FrozenSet(size)
-            | Node::Dict(size) => size.nodes as usize + 1,
-            _ => 1,
-        }
-    }
-
-    /// Whether other values can lie inside.
-    pub fn is_container(self) -> bool {
-        matches!(
-            self,
-            Node::List(_) | Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Dict(_)
-        )
-    }
-
-    /// The value's type as Python names it, for error messages.
-    pub fn type_name(self) -> &'static str {
-        match self {
-            Node::None => "None",
-            Node::Bool(_) => "bool",
-            Node::Int(_) | Node::BigInt(_) => "int",
-            Node::Float(_) => "float",
-            Node::Str(_) => "str",
-            Node::Bytes(_) => "bytes",
-            Node::List(_) => "list",
-            Node::Tuple(_) => "tuple",
-            Node::Set(_) => "set",
-            Node::FrozenSet(_) => "frozenset",
-            Node::Dict(_) => "dict",
-        }
-    }
-}
-
-/// The extent of a container.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Size {
-    /// Elements; of a dict, entries.
-    pub items: u32,
-    /// Nodes below the container, at every depth.
-    pub nodes: u32,
-}
-
-/// Where a text lies: in the source that was decoded, or in the document's own store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Text {
-    start: u32,
-    /// The length in bytes, and in the top bit whether the text is the document's own.
-    length: u32,
-}
-
-const OWN: u32 = 1 << 31;
+use super::node::{Node, Text};
+use super::span::Span;
+use crate::protocol::NODE_SIZE;
 
 /// Bytes of memory that an empty document keeps for each of its two parts.
 const KEPT: usize = 1 << 16;
-
-impl Text {
-    /// A text that the source spells literally. Sources are shorter than 2 GiB.
-    pub fn in_source(range: Range<usize>) -> Text {
-        Text { start: range.start as u32, length: (range.end - range.start) as u32 }
-    }
-
-    /// The length in bytes.
-    pub fn len(self) -> usize {
-        (self.length & !OWN) as usize
-    }
-
-    /// Whether there are no bytes.
-    pub fn is_empty(self) -> bool {
-        self.len() == 0
-    }
-}
 
 /// Decoded values, one after the other, and the text that no source spells literally.
 #[derive(Clone, Debug, Default)]
@@ -171,12 +69,12 @@ impl Document {
 
     #[cold]
     fn grow(&mut self, count: usize, budget: &Budget) {
-        let most = count.saturating_add(budget.left / NODE_SIZE);
+        let most = count.saturating_add(budget.left() / NODE_SIZE);
         self.nodes.reserve_exact(self.nodes.len().max(KEPT / NODE_SIZE).clamp(count, most));
     }
 
-    /// Bytes of the value at `root`: its nodes, and its texts as often as they are referred to.
-    /// What it is encoded to is in proportion to it.
+    /// Bytes of the value at `root`: its nodes, and its texts as often as they are referred to. Its
+    /// encoded length is in proportion to it.
     pub fn value_size(&self, root: usize) -> usize {
         let Some(count) = self.nodes.get(root).map(|node| node.nodes()) else { return 0 };
         let size = |node: &Node| match node {
@@ -213,30 +111,29 @@ impl Document {
     ) -> Result<Text, E> {
         let start = self.own.len();
         write(&mut self.own)?;
-        Ok(Text { start: start as u32, length: (self.own.len() - start) as u32 | OWN })
+        Ok(Text::in_own(start..self.own.len()))
     }
 
     /// The same for a text that cannot fail to be written.
     pub fn append_text(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Text {
         let start = self.own.len();
         write(&mut self.own);
-        Text { start: start as u32, length: (self.own.len() - start) as u32 | OWN }
+        Text::in_own(start..self.own.len())
     }
 
     /// The bytes of a text; `source` is what the document was decoded from.
     pub fn text<'a>(&'a self, source: &'a [u8], text: Text) -> &'a [u8] {
-        let start = text.start as usize;
-        let from = if text.length & OWN == 0 { source } else { &self.own };
-        &from[start..start + text.len()]
+        let from = if text.is_own() { &self.own } else { source };
+        &from[text.start()..text.start() + text.len()]
     }
 
     /// The bytes of a text, borrowed where they are the source's.
     pub fn text_of_source<'a>(&self, source: &'a [u8], text: Text) -> Cow<'a, [u8]> {
-        let start = text.start as usize;
-        if text.length & OWN == 0 {
-            Cow::Borrowed(&source[start..start + text.len()])
+        let range = text.start()..text.start() + text.len();
+        if text.is_own() {
+            Cow::Owned(self.own[range].to_vec())
         } else {
-            Cow::Owned(self.own[start..start + text.len()].to_vec())
+            Cow::Borrowed(&source[range])
         }
     }
 
@@ -300,16 +197,15 @@ impl<'a> View<'a> {
 
     /// The bytes of one of its texts.
     pub fn text(&self, text: Text) -> &'a [u8] {
-        let start = text.start as usize;
-        let from = if text.length & OWN == 0 { self.source } else { self.own };
-        &from[start..start + text.len()]
+        let from = if text.is_own() { self.own } else { self.source };
+        &from[text.start()..text.start() + text.len()]
     }
 
     /// One of its texts, with what lies behind it.
     #[inline(always)]
     pub(super) fn span(&self, text: Text) -> Span<'a> {
-        let from = if text.length & OWN == 0 { self.source } else { self.own };
-        Span::new(&from[text.start as usize..], text.len())
+        let from = if text.is_own() { self.own } else { self.source };
+        Span::new(&from[text.start()..], text.len())
     }
 
     /// Bytes of all its texts.
@@ -320,81 +216,6 @@ impl<'a> View<'a> {
             _ => 0,
         };
         self.nodes.iter().map(size).sum()
-    }
-}
-
-/// How deep the containers of a value nest; a scalar is 0 deep.
-pub(super) fn value_depth(nodes: &[Node]) -> usize {
-    let mut ends = Vec::new();
-    let mut deepest = 0;
-    for (index, node) in nodes.iter().enumerate() {
-        while ends.pop_if(|end| *end <= index).is_some() {}
-        if node.is_container() {
-            ends.push(index + node.nodes());
-            deepest = deepest.max(ends.len());
-        }
-    }
-    deepest
-}
-
-/// What one payload may still take when decoded, see [`Limits::decoded_budget`].
-#[derive(Debug)]
-pub struct Budget {
-    left: usize,
-    limit: usize,
-}
-
-impl Budget {
-    /// The whole budget of one payload, in a body of `len` bytes.
-    pub fn new(limits: &Limits, len: usize) -> Budget {
-        Budget::of(limits.decoded_budget(len))
-    }
-
-    /// A budget of so many bytes.
-    pub fn of(limit: usize) -> Budget {
-        Budget { left: limit, limit }
-    }
-
-    /// Bytes that are left.
-    pub(super) fn left(&self) -> usize {
-        self.left
-    }
-
-    /// Pays for one node and `text` bytes of text that belongs to it.
-    ///
-    /// # Errors
-    /// [`ErrorCode::TooLarge`] when it is more than what is left.
-    #[inline]
-    pub fn node(&mut self, text: usize) -> Result<(), Refusal> {
-        self.bytes(NODE_SIZE + text)
-    }
-
-    /// Pays for `count` bytes.
-    ///
-    /// # Errors
-    /// [`ErrorCode::TooLarge`] when it is more than what is left.
-    #[inline]
-    pub fn bytes(&mut self, count: usize) -> Result<(), Refusal> {
-        match self.left.checked_sub(count) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => Err(self.exhausted()),
-        }
-    }
-
-    #[cold]
-    fn exhausted(&self) -> Refusal {
-        Refusal::new(
-            ErrorCode::TooLarge,
-            format!(
-                "the message decodes to more than {} bytes, the limit of this broker for one of \
-                 its length: {DECODED_PER_BYTE} \
-                 bytes for each that was sent, {DECODED_FLOOR} at least, and --max-decoded at most",
-                self.limit
-            ),
-        )
     }
 }
 
@@ -414,10 +235,5 @@ mod tests {
         document.truncate(mark);
         assert_eq!(document.len(), 1);
         assert!(document.nodes.capacity() <= KEPT / NODE_SIZE && document.own.capacity() <= KEPT);
-    }
-
-    #[test]
-    fn a_node_is_as_small_as_the_budget_says() {
-        assert_eq!(size_of::<Node>(), NODE_SIZE);
     }
 }

@@ -30,7 +30,7 @@ struct Hint {
     dialects: AtomicU8,
     /// Connections that the last batch went to.
     fanout: AtomicU32,
-    /// What each of its messages cost beyond its bytes.
+    /// The cost of each of its messages beyond its bytes.
     each: AtomicU32,
 }
 
@@ -44,8 +44,8 @@ impl DialectHint {
     }
 
     /// Says how many connections the last batch went to, and what each of its messages cost beyond
-    /// its bytes. What was said before is forgotten little by little: batches that cost much may
-    /// come by turns with others.
+    /// its bytes. Earlier costs are forgotten little by little: batches that cost much may come by
+    /// turns with others.
     pub(super) fn tell_costs(&self, connections: usize, each: usize) {
         let [connections, each] =
             [connections, each].map(|cost| u32::try_from(cost).unwrap_or(u32::MAX));
@@ -63,7 +63,7 @@ impl DialectHint {
         self.0.fanout.load(Ordering::Relaxed) as usize
     }
 
-    /// What each message of late cost beyond its bytes; `None` where nobody has said so yet.
+    /// The cost of each message of late beyond its bytes; `None` where it was not said yet.
     pub fn each(&self) -> Option<usize> {
         (self.bits() != 0).then(|| self.0.each.load(Ordering::Relaxed) as usize)
     }
@@ -121,7 +121,7 @@ pub struct EagerEncoding {
 impl EagerEncoding {
     /// Begins a batch of at most so many bytes; `None` where nothing is to be written ahead.
     pub fn begin(asked: &DialectHint, spares: &BufferPool, bytes: usize) -> Option<EagerEncoding> {
-        /// What a buffer holds may be the beginning of one very long frame.
+        /// The bytes in a buffer may be the beginning of one very long frame.
         const ONE_READ: usize = 256 << 10;
         /// XML takes twice as many bytes as JSON, and seldom four times.
         const MOST_TIMES: usize = 4;

@@ -11,7 +11,9 @@ use std::ops::Range;
 
 use num_bigint::BigInt;
 
-use super::document::{Budget, Document, Node, Size, View};
+use super::budget::Budget;
+use super::document::{Document, View};
+use super::node::{Node, Size};
 use super::swar::fingerprint;
 use crate::protocol::{ErrorCode, NODE_SIZE, Refusal};
 
@@ -163,7 +165,7 @@ fn settle_many(
     if duplicates {
         let range = |start: u32| start as usize..start as usize + nodes[start as usize].nodes();
         let value = |entry: &Kept| if is_dict { range(entry.value) } else { 0..0 };
-        // What lies deepest can be moved once for each level around it, so moving is paid for.
+        // The deepest nodes can be moved once for each level around them, so moving is paid for.
         let moved: usize =
             kept.iter().map(|entry| range(entry.key).len() + value(entry).len()).sum();
         budget.bytes(moved * NODE_SIZE)?;

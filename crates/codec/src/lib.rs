@@ -18,9 +18,9 @@
 //! ```
 //!
 //! [`Message`] is a payload that was judged: parse one, [`translate`](Message::translate) it, or
-//! look at its [`Value`]. What a value becomes in each format is told by `docs/protocol.md` of
-//! babelmq, the broker that this library belongs to. [`pickle::opcodes`] takes a pickle apart
-//! without running it.
+//! look at its [`Value`]. `docs/protocol.md` of babelmq, the broker that this library belongs to,
+//! tells what a value becomes in each format. [`pickle::opcodes`] takes a pickle apart without
+//! running it.
 //!
 //! - No byte of the input decides what runs: an opcode that imports, calls, builds or fetches is
 //!   refused ([`ErrorCode::ForbiddenPickle`]), and so are a document type and entities in XML.
@@ -36,6 +36,7 @@
 
 mod batch;
 mod batch_entry;
+mod budget;
 mod buffer_pool;
 mod claimed;
 mod convert;
@@ -48,11 +49,13 @@ mod keys;
 mod memory;
 mod message;
 mod nesting;
+mod node;
 mod number;
 mod out_buf;
 mod payload;
 pub mod pickle;
 pub mod protocol;
+mod span;
 mod swar;
 mod topics;
 #[doc(hidden)]
@@ -67,13 +70,15 @@ pub use batch::{Batch, Run, Wanted};
 #[doc(hidden)]
 pub use batch_entry::BatchEntry;
 #[doc(hidden)]
+pub use budget::Budget;
+#[doc(hidden)]
 pub use buffer_pool::BufferPool;
 #[doc(hidden)]
 pub use claimed::{DECODING_FACTOR, Workspace};
 #[doc(hidden)]
 pub use convert::{from_value, to_value};
 #[doc(hidden)]
-pub use document::{Budget, Document, Mark, Node, Size, Text, View};
+pub use document::{Document, Mark, View};
 #[doc(hidden)]
 pub use eager::{DialectHint, EagerEncoding};
 #[doc(hidden)]
@@ -84,6 +89,8 @@ pub use envelope::{
 };
 #[doc(hidden)]
 pub use memory::{Account, Claim, Share};
+#[doc(hidden)]
+pub use node::{Node, Size, Text};
 #[doc(hidden)]
 pub use payload::{Frame, Payload, PayloadRef};
 #[doc(hidden)]

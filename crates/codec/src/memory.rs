@@ -1,9 +1,9 @@
 //! Shares of a broker's memory, and who holds how much of them.
 //!
-//! Each use of memory has a share. Whoever wants more than is usual claims it first, and gives it
-//! back when the claim is dropped. How much one holder may have follows from how much is left: at
-//! most [`TIMES`] as much as stays free for all others (the dynamic threshold of Choudhury and
-//! Hahne, IEEE/ACM Transactions on Networking 6/2, 1998). One holder alone may so have three
+//! Each use of memory has a share. A holder that wants more than is usual claims it first, and
+//! gives it back when the claim is dropped. How much one holder may have follows from how much is
+//! left: at most [`TIMES`] as much as stays free for all others (the dynamic threshold of Choudhury
+//! and Hahne, IEEE/ACM Transactions on Networking 6/2, 1998). One holder alone may so have three
 //! quarters of a share. Many greedy ones make each other's part smaller, and something is left at
 //! any time for the next one who wants little: of `n` greedy holders, one part in `3 n + 1`.
 

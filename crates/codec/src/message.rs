@@ -33,7 +33,7 @@ impl Message {
     /// babelmq's.
     ///
     /// # Errors
-    /// What a broker refuses the payload for, see `docs/protocol.md`.
+    /// The reasons for which a broker refuses the payload, see `docs/protocol.md`.
     pub fn parse(format: Format, bytes: &[u8]) -> Result<Message, Refusal> {
         if bytes.len() > MAXIMUM_MAX_FRAME as usize {
             let reason =
@@ -59,8 +59,8 @@ impl Message {
     /// The payload that says `value`.
     ///
     /// # Errors
-    /// What no message can hold: [`ErrorCode::Unhashable`], [`ErrorCode::TooDeep`],
-    /// [`ErrorCode::TooLarge`], [`ErrorCode::TooManyDigits`].
+    /// The reasons for which no message can hold the value: [`ErrorCode::Unhashable`],
+    /// [`ErrorCode::TooDeep`], [`ErrorCode::TooLarge`], [`ErrorCode::TooManyDigits`].
     pub fn of_value(value: &Value, dialect: Dialect) -> Result<Message, Refusal> {
         let mut document = Document::new();
         let root = from_value(value, &mut document, &Limits::NONE)?;

@@ -1,6 +1,7 @@
 //! Numbers as text, the same in every format that is text.
 
-use super::document::{Document, Node, Text};
+use super::document::Document;
+use super::node::{Node, Text};
 use super::out_buf::{OutBuf, Stop};
 use super::swar::push;
 use crate::protocol::MAX_INT_DIGITS;

@@ -2,16 +2,15 @@
 //!
 //! A vector asks at every append whether there is room, reads where it ends and writes that back. A
 //! page is a slice: it asks once for each piece, and a piece is of a fixed size wherever it can be,
-//! longer than what is meant, and what is too much is written over. Whoever fills a page that turns
-//! out too small is asked again with a larger one.
+//! longer than what is meant, and the rest is written over. A writer whose page turns out too small
+//! is asked again with a larger one.
 
 use std::mem;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::document::View;
-use super::swar::ONES;
+use super::span::Span;
 use crate::protocol::NODE_SIZE;
 
 /// Why a page was not filled.
@@ -19,7 +18,7 @@ use crate::protocol::NODE_SIZE;
 pub(super) enum Stop {
     /// It is too small.
     Full,
-    /// What is to be written is not for this writer.
+    /// The value is not for this writer.
     Unusual,
 }
 
@@ -30,8 +29,7 @@ pub(super) struct OutBuf<'a> {
     room: &'a mut [u8],
 }
 
-/// Bytes that grow a page at a time. What lies behind those that are written is room that is there
-/// already.
+/// Bytes that grow a page at a time. The room behind those that are written is there already.
 #[derive(Debug)]
 pub(super) struct OutVec {
     bytes: Vec<u8>,
@@ -44,13 +42,13 @@ impl OutVec {
     /// As little as a page has.
     const SMALLEST: usize = 64;
 
-    /// No bytes, and as much room as `bytes` is long. What these are does not matter.
+    /// No bytes, and as much room as `bytes` is long. Their values do not matter.
     pub(super) fn new(bytes: Vec<u8>) -> OutVec {
         OutVec { bytes, used: 0, most: usize::MAX }
     }
 
-    /// The same sheet, that becomes twice as large as `most` at most. What does not fit is not
-    /// written.
+    /// The same sheet, that becomes twice as large as `most` at most. A text that does not fit is
+    /// not written.
     #[must_use]
     pub(super) fn growing_to(self, most: usize) -> OutVec {
         OutVec { most, ..self }
@@ -62,7 +60,7 @@ impl OutVec {
         self.used
     }
 
-    /// What is written from `start` on.
+    /// The bytes that are written from `start` on.
     #[inline(always)]
     pub(super) fn written_mut(&mut self, start: usize) -> &mut [u8] {
         &mut self.bytes[start..self.used]
@@ -181,12 +179,12 @@ pub(super) fn at_the_end_of<T>(
     result
 }
 
-/// Room for a value: the guess for a usual one, and what it takes for a large one, which would be
+/// Room for a value of so many nodes: the guess for a usual one, and what it takes for a large one, which would be
 /// written several times over while its page grows.
-pub(super) fn room(view: &View<'_>, guess: usize, size: impl FnOnce() -> u64) -> usize {
+pub(super) fn room(nodes: usize, guess: usize, size: impl FnOnce() -> u64) -> usize {
     /// Nodes, and bytes of guess, of a large value.
     const LARGE: usize = 32 << 10;
-    if view.nodes().len() < LARGE / NODE_SIZE && guess < LARGE {
+    if nodes < LARGE / NODE_SIZE && guess < LARGE {
         return guess;
     }
     usize::try_from(size()).unwrap_or(usize::MAX).saturating_add(64)
@@ -247,8 +245,8 @@ impl<'a> OutBuf<'a> {
     /// Appends a text.
     #[inline(always)]
     pub(super) fn span(&mut self, span: Span<'_>) -> Result<(), Stop> {
-        if span.length <= 16 {
-            self.part(&span.sixteen(), span.length)
+        if span.len() <= 16 {
+            self.part(&span.sixteen(), span.len())
         } else {
             self.slice(span.text())
         }
@@ -280,85 +278,6 @@ impl<'a> OutBuf<'a> {
         self.room = rest;
         Ok(())
     }
-}
-
-/// A text, and what its source has behind it, so that it can be read in pieces of a fixed size.
-#[derive(Clone, Copy)]
-pub(super) struct Span<'a> {
-    tail: &'a [u8],
-    length: usize,
-}
-
-impl<'a> Span<'a> {
-    /// The first `length` bytes of `tail`; as many as there are, where these are fewer.
-    #[inline(always)]
-    pub(super) fn new(tail: &'a [u8], length: usize) -> Span<'a> {
-        Span { tail, length: length.min(tail.len()) }
-    }
-
-    #[inline(always)]
-    pub(super) fn len(self) -> usize {
-        self.length
-    }
-
-    /// The text and what follows it.
-    #[inline(always)]
-    pub(super) fn tail(self) -> &'a [u8] {
-        self.tail
-    }
-
-    #[inline(always)]
-    pub(super) fn text(self) -> &'a [u8] {
-        &self.tail[..self.length]
-    }
-
-    /// The text, as far as it fits, and something behind it.
-    #[inline(always)]
-    pub(super) fn sixteen(self) -> [u8; 16] {
-        match self.tail.first_chunk() {
-            Some(bytes) => *bytes,
-            None => filled_up(self.tail),
-        }
-    }
-}
-
-impl Span<'_> {
-    /// Whether `marks` marks nothing in a text of up to sixteen bytes; `bytes` are its
-    /// [`sixteen`](Self::sixteen). Words are filled up with spaces.
-    #[inline(always)]
-    pub(super) fn has_no(self, bytes: [u8; 16], marks: impl Fn(u64) -> u64) -> bool {
-        let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
-        let (first, last) =
-            (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest));
-        let filled_up = |word: u64, length: usize| {
-            let meant = WORDS[length & 15];
-            (word & meant) | ((ONES * 0x20) & !meant)
-        };
-        if self.length <= 8 {
-            marks(filled_up(first, self.length)) == 0
-        } else {
-            marks(first) | marks(filled_up(last, self.length - 8)) == 0
-        }
-    }
-}
-
-/// The first bytes of a word: none of them, one, and so on up to all eight.
-const WORDS: [u64; 16] = {
-    let mut words = [0; 16];
-    let mut length = 1;
-    while length <= 8 {
-        words[length] = u64::MAX >> (64 - 8 * length);
-        length += 1;
-    }
-    words
-};
-
-/// The last bytes of a source, and zeros.
-#[cold]
-fn filled_up(tail: &[u8]) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..tail.len()].copy_from_slice(tail);
-    bytes
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! One message as it was published, owning just its own bytes: what the broker remembers.
 
+use super::convert::from_value;
 use super::document::Document;
 use super::envelope::{
-    Content, Dialect, Part, decode_part, decode_within, write_delivery, write_value,
+    Content, Dialect, Part, decode_part, decode_within, hold_value_to_max_encoded, write_delivery,
+    write_value,
 };
-use crate::protocol::{Format, Limits, Refusal};
+use super::pickle;
+use crate::protocol::{Format, Limits, Refusal, Value};
 
 /// A judged payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,9 +46,21 @@ impl Payload {
         PayloadRef::of(source, format, part).to_payload()
     }
 
-    /// A whole pickle that the broker wrote.
-    pub(super) fn pickled(bytes: Vec<u8>) -> Payload {
-        Payload { format: Format::Pickle, in_body: false, bytes }
+    /// The payload of a value that no frame brought, for `topic`.
+    ///
+    /// # Errors
+    /// As for [`from_value`], and [`TooLarge`](crate::protocol::ErrorCode::TooLarge) where it would
+    /// become a frame over [`Limits::max_encoded`].
+    pub fn of_value(topic: &str, value: &Value, limits: &Limits) -> Result<Payload, Refusal> {
+        let mut document = Document::new();
+        let root = from_value(value, &mut document, limits)?;
+        hold_value_to_max_encoded(topic, document.view(&[], root), limits)?;
+        // Pickle alone says every value as it is.
+        let mut bytes = Vec::new();
+        pickle::write_prologue(&mut bytes);
+        pickle::encode(document.view(&[], root), &mut bytes);
+        pickle::write_stop(&mut bytes);
+        Ok(Payload { format: Format::Pickle, in_body: false, bytes })
     }
 
     /// The format in which it was published.

@@ -12,8 +12,8 @@ use std::sync::atomic::Ordering;
 
 use crate::broker::sync::{AtomicBool, AtomicUsize, Condvar, Mutex};
 
-/// What may wait for the dispatcher, for all connections together, in bytes of ordinary messages:
-/// about 15 ms of its time. One event always fits.
+/// The work that may wait for the dispatcher, of all connections together, in bytes of ordinary
+/// messages: about 15 ms of its time. One event always fits.
 pub const BACKLOG_COST: usize = 16 << 20;
 
 /// One connection may have so many times as much waiting as is left for others.
@@ -22,7 +22,7 @@ const TIMES: usize = 3;
 /// are looked at once for many small events.
 const PART: usize = 16;
 
-/// What waits for the dispatcher.
+/// The work that waits for the dispatcher.
 #[derive(Debug)]
 pub struct Backlog {
     limit: usize,
@@ -40,7 +40,7 @@ struct State {
 #[derive(Debug)]
 struct Waiter {
     cost: usize,
-    /// What waits of its connection.
+    /// The work that waits of its connection.
     lane: Arc<AtomicUsize>,
     grant: Arc<Grant>,
 }
@@ -53,14 +53,14 @@ struct Grant {
     given: Condvar,
 }
 
-/// What waits of one connection.
+/// The work that waits of one connection.
 #[derive(Debug)]
 pub struct Lane {
     backlog: Arc<Backlog>,
     waiting: Arc<AtomicUsize>,
 }
 
-/// What an event has taken of the backlog, given back when it is dropped.
+/// The part of the backlog that an event has taken, given back when it is dropped.
 #[derive(Debug)]
 pub struct Queued {
     lane: Option<Lane>,
@@ -78,7 +78,7 @@ impl Backlog {
         Lane { backlog: self.clone(), waiting: Arc::new(AtomicUsize::new(0)) }
     }
 
-    /// What waits now.
+    /// The work that waits now.
     pub fn used(&self) -> usize {
         self.state.lock().used
     }
@@ -103,7 +103,7 @@ impl Backlog {
         if waiting.is_empty() || self.limit.saturating_sub(*used) < self.limit / PART {
             return;
         }
-        // Whoever wants little does not wait behind those who want much.
+        // A session that wants little does not wait behind those that want much.
         waiting.retain(|waiter| {
             let is_given = self.try_take(used, &waiter.lane, waiter.cost);
             if is_given {

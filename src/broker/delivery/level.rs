@@ -1,7 +1,7 @@
 //! How much waits for one connection.
 //!
-//! The dispatcher adds to it, and the writer gives back what it has written. What a connection has
-//! waiting for itself alone is also held of the broker's memory, beyond the few kilobytes that each
+//! The dispatcher adds to it, and the writer gives back what it has written. The bytes that wait
+//! for a connection alone are also held of the broker's memory, beyond the few kilobytes that each
 //! may have.
 
 use std::sync::atomic::Ordering;
@@ -40,7 +40,7 @@ pub(in crate::broker) struct Level {
     turn: Wakeup,
 }
 
-/// What one delivery adds to the level until it is written.
+/// The part of the level that one delivery is until it is written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Charge {
     messages: usize,
@@ -211,7 +211,7 @@ impl Level {
             self.account.take(bytes);
             true
         } else if bytes > FLOOR {
-            // What is long leaves room for what is short, such as that something long was refused.
+            // A long answer leaves room for short ones, such as that something long was refused.
             self.account.try_take_with_room(bytes)
         } else {
             self.account.try_take(bytes)
@@ -266,7 +266,7 @@ impl Level {
         self.overflowed.load(Ordering::Acquire)
     }
 
-    /// What is written instead of what was discarded, once.
+    /// The refusal that is written instead of what was discarded, once.
     pub(in crate::broker) fn take_last(&self) -> Option<Delivery> {
         if self.is_overflowed() { self.last.lock().take() } else { None }
     }
@@ -296,7 +296,7 @@ fn held_of(own: usize) -> usize {
     own.saturating_sub(FLOOR)
 }
 
-/// What was not written when both ends are gone never will be.
+/// Deliveries that were not written when both ends are gone never will be.
 impl Drop for Level {
     fn drop(&mut self) {
         self.account.give_back(self.account.held());

@@ -70,16 +70,16 @@ struct Entry {
     skipped: usize,
 }
 
-/// What came of putting something in.
+/// The outcome of putting something in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::broker) struct Put {
-    /// Nobody has told the writer yet that there is something.
+    /// The writer was not told yet that there is something.
     pub(in crate::broker) announce: bool,
     /// Messages that made room.
     pub(in crate::broker) dropped: u64,
 }
 
-/// What a writer takes out.
+/// The letter that a writer takes out.
 #[derive(Debug)]
 pub struct Taken {
     /// Messages that made room before these.
@@ -234,7 +234,7 @@ impl Mailbox {
             let excess = inner.messages - self.most_messages;
             dropped += inner.drop_oldest(excess, &self.level);
         }
-        // What is alone may be as large as it is.
+        // A message that is alone may be as large as it is.
         let is_much = || self.level.bytes() > self.most_bytes || self.level.is_over();
         while inner.messages > 0 && is_much() && !inner.is_all_of(&self.level) {
             dropped += inner.drop_oldest(usize::MAX, &self.level);
@@ -352,7 +352,7 @@ impl Waiting {
             Waiting::Latest { order, newest } => {
                 let stored = newest.remove(order.pop_front()?.as_str())?;
                 let charge = charge_of(&stored);
-                // What is charged is what waits, and not what has waited at some time.
+                // The charge is for what waits, and not for what has waited at some time.
                 if order.capacity() > ROOMY && order.len() < order.capacity() / 8 {
                     order.shrink_to(order.len() * 2);
                     newest.shrink_to(order.len() * 2);

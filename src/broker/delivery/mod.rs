@@ -1,4 +1,4 @@
-//! What the dispatcher hands to a writer through an outbox.
+//! The deliveries that the dispatcher hands to a writer through an outbox.
 
 mod backlog;
 mod level;

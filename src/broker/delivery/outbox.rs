@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
+use crate::broker::client_id::ClientId;
 use crate::broker::delivery::level::{Charge, FLOOR, Level};
 use crate::broker::delivery::mailbox::Mailbox;
 use crate::broker::delivery::{Delivery, Selection};
-use crate::broker::event::ClientId;
 #[cfg(not(shuttle))]
 use crate::broker::sync::Instant;
 use crate::broker::sync::{Receiver, Sender, SpinWait, TryRecvError, unbounded};
@@ -82,7 +82,7 @@ impl Fate {
     }
 }
 
-/// What waited in an outbox that overflowed. It is let go of in parts, because it may be much.
+/// The deliveries of an outbox that overflowed. It is let go of in parts, because it may be much.
 #[derive(Debug)]
 pub struct Discarded {
     waiting: Receiver<(Delivery, Charge)>,
@@ -179,7 +179,7 @@ impl Outbox {
         wording: (Dialect, Token),
         messages: usize,
     ) -> Option<Mailbox> {
-        // What may lose messages leaves room for what may not.
+        // A subscription that may lose messages leaves room for those that may not.
         let most = (messages, self.limits.bytes / 4 * 3);
         let level = self.level.clone();
         match overflow {
@@ -233,7 +233,7 @@ impl Outbox {
         }
         let charge = Charge::answer(delivery.weight());
         if !self.level.try_answer(charge) {
-            // What is long may be done without.
+            // A long answer may be done without.
             let is_long = delivery.weight() > FLOOR;
             return Err(if is_long { Undelivered::NoMemory } else { Undelivered::Full(waiting) });
         }
@@ -280,7 +280,7 @@ impl Outbox {
         if let Some((client, calls)) = &self.calls
             && self.level.turn().call()
         {
-            // Whoever answers calls outlives every outbox.
+            // The threads that answer calls outlive every outbox.
             let _ = calls.send(*client);
         }
     }
@@ -383,7 +383,7 @@ impl Inbox {
         self.level.turn().end()
     }
 
-    /// Says that a thread waits from now on, or will: nobody is called any more.
+    /// Says that a thread waits from now on, or will: the calls end.
     pub fn keep_turn(&self) {
         self.level.turn().keep();
     }
@@ -424,7 +424,7 @@ impl Inbox {
     }
 }
 
-/// Nobody waits for a writer that has ended to take what is left.
+/// A writer that has ended is not waited for to take what is left.
 impl Drop for Inbox {
     fn drop(&mut self) {
         self.level.leave();

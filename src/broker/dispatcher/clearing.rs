@@ -10,8 +10,9 @@ use std::vec;
 
 use super::Dispatcher;
 use super::publish::Copies;
+use crate::broker::client_id::ClientId;
 use crate::broker::delivery::Queued;
-use crate::broker::event::{ClientId, Step};
+use crate::broker::event::Step;
 use crate::broker::retained::{AHEAD, Marker, Tree};
 use crate::codec::Batch;
 use crate::protocol::{Topic, TopicFilter};

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap, btree_map};
 use std::sync::Arc;
 
+use crate::broker::client_id::ClientId;
 use crate::broker::delivery::{Mailbox, Outbox};
-use crate::broker::event::ClientId;
 use crate::broker::peer::Peer;
 use crate::broker::routing::Way;
 use crate::codec::{Account, Claim, Dialect};
 use crate::protocol::{Format, Overflow, Token, TopicFilter};
 
-/// What a subscription costs beside its filter, in bytes: in the tables of the broker and of its
+/// The cost of a subscription beside its filter, in bytes: in the tables of the broker and of its
 /// connection.
 const SUBSCRIPTION_COST: usize = 512;
 
@@ -56,7 +56,7 @@ pub(super) struct Client {
     pub(super) token: Token,
 }
 
-/// What a subscription asked for beside its topic.
+/// The options that a subscription asked for beside its topic.
 #[derive(Debug)]
 pub(super) struct Wish {
     way: Way,
@@ -67,7 +67,7 @@ pub(super) struct Wish {
     modest: usize,
 }
 
-/// What a subscription costs.
+/// The cost of a subscription.
 fn cost(filter: &TopicFilter) -> usize {
     filter.as_str().len() + SUBSCRIPTION_COST
 }
@@ -169,7 +169,7 @@ impl Client {
         if let Way::DropOldest(place) | Way::Latest(place) = way
             && self.mailboxes[place as usize].take().is_some()
         {
-            // What it holds was announced, so it is written before whatever follows; other
+            // A mailbox's content was announced, so it is written before whatever follows; other
             // subscriptions may be due it.
             self.free_mailboxes.push(place);
         }
@@ -186,7 +186,8 @@ impl Client {
         Some(claim)
     }
 
-    /// What subscriptions are charged is what there are, and not what there were at some time.
+    /// The charge is for the subscriptions that there are, and not for what there were at some
+    /// time.
     fn give_room_back(&mut self) {
         if self.filters.capacity() > ROOMY && self.filters.len() < self.filters.capacity() / 8 {
             self.filters.shrink_to(self.filters.len() * 2);

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use super::Dispatcher;
 use super::client::Client;
 use super::client::Wish;
+use crate::broker::client_id::Slot;
 use crate::broker::delivery::{Discarded, Mailbox};
-use crate::broker::routing::Slot;
 use crate::protocol::TopicFilter;
 
 /// Subscriptions that are forgotten at a time, and messages that are let go of: some tenths of a
 /// millisecond.
 const TOGETHER: usize = 1_024;
 
-/// What is left of connections that have ended, the first one first.
+/// The remains of connections that have ended, the first one first.
 #[derive(Debug, Default)]
 pub(super) struct Leaving {
     connections: VecDeque<Rest>,
@@ -90,7 +90,7 @@ impl Dispatcher {
         while most > 0
             && let Some(last) = mailboxes.last_mut()
         {
-            // What was announced is the writer's matter.
+            // A delivery that was announced is the writer's matter.
             if let Some(unseen) = last.as_mut().and_then(Arc::get_mut) {
                 most = unseen.close_some(most);
             }

@@ -1,4 +1,4 @@
-//! What outlives a message: values that expire, and values that outlive the process.
+//! The values that outlive a message: those that expire, and those that outlive the process.
 
 #[cfg(test)]
 mod tests;
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 
 use super::Dispatcher;
+use crate::broker::client_id::Slot;
 use crate::broker::delivery::Delivery;
 use crate::broker::persist::{
     Checkpointer, Fsync, HANDOVERS, Kept, Next, Progress, Store, StoreError, StoreWriter, Ticket,
 };
-use crate::broker::routing::Slot;
 use crate::protocol::{ErrorCode, Refusal, Reply, Token, TopicName};
 
 /// Values that are read together at the start.
@@ -26,8 +26,9 @@ const EXPIRED_TOGETHER: usize = 3_072;
 const READ_AHEAD: usize = 16;
 
 impl Dispatcher {
-    /// Takes in what a store has kept, and from now on keeps every last value there. What is
-    /// returned has to be run on a thread of its own; there is none for a store that keeps nothing.
+    /// Takes in what a store has kept, and from now on keeps every last value there. The writer
+    /// that is returned has to be run on a thread of its own; there is none for a store that keeps
+    /// nothing.
     ///
     /// # Errors
     /// [`StoreError`] where the store cannot be read.
@@ -147,12 +148,12 @@ impl Dispatcher {
         }
     }
 
-    /// What a `pong` has to wait for.
+    /// The ticket that a `pong` has to wait for.
     pub(super) fn pong_ticket(&self) -> Option<Ticket> {
         self.checkpointer.as_ref()?.pong_ticket(&self.tree)
     }
 
-    /// What is to be waited for before everything that was stored or cleared is in the store.
+    /// The ticket to be waited for before everything that was stored or cleared is in the store.
     pub(super) fn ticket(&self) -> Option<Ticket> {
         self.checkpointer.as_ref()?.ticket(&self.tree)
     }
@@ -205,7 +206,7 @@ fn load(store: &mut dyn Store, mut take: impl FnMut(Kept)) -> Result<(), StoreEr
     thread::scope(|scope| {
         let reader = thread::Builder::new().name("load".into()).spawn_scoped(scope, move || {
             let mut values = Vec::with_capacity(TOGETHER);
-            // Whoever takes is there until this has ended.
+            // The taker is there until this has ended.
             let send = |values| drop(sender.send(values));
             store.load(&mut |kept| {
                 values.push(kept);

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::vec;
 
-use super::event::{ClientId, Control, Event, Query, Step, SubscriptionInfo};
+use super::client_id::{ClientId, Slot};
+use super::event::{Control, Event, Query, Step, SubscriptionInfo};
 use super::memory::{Memory, Use};
 use super::peer::Peer;
 use crate::broker::delivery::{Delivery, Full, Outbox, Piece, Queued, Undelivered};
@@ -25,7 +26,7 @@ use crate::broker::persist::Checkpointer;
 use crate::broker::retained::{
     Expiries, MAX_SNAPSHOTS, Snapshots, StoreLimits, Subtree, Subtrees, TooMany, Tree,
 };
-use crate::broker::routing::{Fanout, Slot, Subscription, Subscriptions};
+use crate::broker::routing::{Fanout, Subscription, Subscriptions};
 use crate::broker::stats::Counts;
 use crate::broker::sync::{Receiver, Sender};
 use crate::codec::Dialect;
@@ -356,8 +357,8 @@ impl Dispatcher {
                 return self.reply(slot, token, Reply::Error(refusal));
             }
         };
-        // What the subscription begins with is looked for first: where that cannot be given, there
-        // is no subscription.
+        // The values that the subscription begins with are looked for first: where they cannot be
+        // given, there is no subscription.
         let values = self.tree.snapshot(&filter, ON_THE_SPOT, BYTES_ON_THE_SPOT);
         let count = values.as_ref().map_or(0, Vec::len) as u64;
         let begin = match values {
@@ -441,7 +442,7 @@ impl Dispatcher {
     }
 
     fn answer(&mut self, query: Query) {
-        /// Whoever asked may have stopped waiting; then the answer is not needed.
+        /// The client that asked may have stopped waiting; then the answer is not needed.
         fn tell<T>(asker: &Sender<T>, answer: T) {
             let _ = asker.send(answer);
         }

@@ -1,16 +1,16 @@
-//! What happens when messages that wait take all the memory that they may: those who hold most of
-//! it let go.
+//! Relief when messages that wait take all the memory that they may: the connections that hold most
+//! of it let go.
 //!
 //! There are two uses of memory that may be short. Messages on their way are shared by those that
-//! they wait for, and producers say that they wait for room. What waits for one subscriber alone is
-//! put there by the dispatcher, which sees for itself when little is left.
+//! they wait for, and producers say that they wait for room. Deliveries that wait for one
+//! subscriber alone are put there by the dispatcher, which sees for itself when little is left.
 
 use std::time::Duration;
 
 use super::Dispatcher;
 use super::client::Client;
+use crate::broker::client_id::Slot;
 use crate::broker::memory::Use;
-use crate::broker::routing::Slot;
 use crate::broker::sync::Instant;
 
 /// Connections and mailboxes that are looked at in one step, and messages that they lose: some
@@ -25,7 +25,7 @@ const MODEST: usize = 64 << 10;
 /// Time between two looks, in which whoever keeps up has read what was on its way.
 const BETWEEN: Duration = Duration::from_millis(200);
 
-/// What is done about too little memory.
+/// The relief of too little memory.
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     on_the_way: Option<Pass>,
@@ -39,7 +39,7 @@ pub(super) struct Pressure {
 /// One look at all connections, in steps.
 #[derive(Debug)]
 struct Pass {
-    /// Whoever holds so many bytes lets go.
+    /// A connection that holds so many bytes lets go.
     greedy: usize,
     /// The connection that is looked at next, and its mailbox.
     slot: usize,
@@ -60,7 +60,7 @@ impl Pressure {
     }
 }
 
-/// What a connection holds of a use.
+/// The bytes that a connection holds of a use.
 fn held(client: &Client, of: Use) -> usize {
     if of == Use::Queues { client.outbox.own_bytes() } else { client.outbox.shared_bytes() }
 }
@@ -137,8 +137,8 @@ impl Dispatcher {
                     self.counts.dropped += dropped as u64;
                 }
                 None if pass.has_shed => (pass.mailbox, pass.has_shed) = (0, false),
-                // Whoever has read what had been delivered when it was last looked at keeps up,
-                // however much is on its way.
+                // A connection that has read what had been delivered when it was last looked at
+                // keeps up, however much is on its way.
                 None if client.keeps_up() => pass.next(),
                 None => {
                     let (messages, bytes) = client.outbox.level();

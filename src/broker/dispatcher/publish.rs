@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Dispatcher;
+use crate::broker::client_id::ClientId;
 use crate::broker::cost::Extra;
 use crate::broker::delivery::{Mailbox, Put, Selection};
-use crate::broker::event::ClientId;
 use crate::broker::retained::{AHEAD, Prefetch, StoreLimits, Stored, Subtree, TopicId};
 use crate::broker::routing::{Recipient, Route, RouteSet, Way, share_equally};
 use crate::codec::{Batch, BatchEntry, PayloadRef};
@@ -35,9 +35,9 @@ impl Dispatcher {
         }
     }
 
-    /// Stores and delivers what one read brought. What the store has no room for is refused if the
-    /// publisher can be told so, and stored otherwise: publishers learn that the store is full
-    /// before they send more.
+    /// Stores and delivers what one read brought. A message that the store has no room for is
+    /// refused if the publisher can be told so, and stored otherwise: publishers learn that the
+    /// store is full before they send more.
     pub(super) fn publish(&mut self, mut batch: Batch, can_refuse: bool) -> Vec<(Token, Refusal)> {
         let mut refused = Vec::new();
         let (recipients, selected) = match self.route(&batch, can_refuse, &mut refused) {

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 
 use super::Client;
 use super::Dispatcher;
+use crate::broker::client_id::Slot;
 use crate::broker::delivery::Delivery;
 use crate::broker::memory::Use;
-use crate::broker::routing::Slot;
 use crate::broker::stats::{Report, Stats, SubscriberReport, TopicReport};
 use crate::protocol::{ErrorCode, Refusal, Reply, Token};
 
@@ -46,11 +46,11 @@ impl Dispatcher {
         self.send(slot, Delivery::Report { report, token });
     }
 
-    /// What the dispatcher counts.
+    /// The dispatcher's counters.
     pub(super) fn stats(&self) -> Stats {
         let (unsaved, unsaved_clears) = self.unsaved();
         let claimed = |this| match this {
-            // What is remembered has limits of its own, which are cut to its share.
+            // The last values have limits of their own, which are cut to their share.
             Use::Stored => self.stored_cost() as u64,
             _ => self.memory.of(this).used() as u64,
         };

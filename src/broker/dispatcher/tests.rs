@@ -183,7 +183,7 @@ fn stats_are_for_clients_on_this_machine() {
             other => panic!("{other:?}"),
         };
         assert_eq!(refused, expected);
-        // Whoever was refused goes on.
+        // A client that was refused goes on.
         subscribe(&mut dispatcher, "t", None);
         assert_eq!(waiting(&inbox), ["reply"]);
     }

@@ -3,14 +3,16 @@
 //! flags and joins, in the same order. What is kept by client is sorted: a seed has to lead to the
 //! same schedule every time.
 
+mod pool;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use shuttle::thread::{self, JoinHandle};
 
+use self::pool::{Pool, Pooled};
 use super::one_in;
-use super::pool::{self, Pool, Pooled};
 use super::socket::{Arrived, Poll, Read, Shutdown, Socket};
 use super::writer::Writer;
 use crate::broker::delivery::outbox;
@@ -30,7 +32,7 @@ const LAST_READS: usize = 16;
 pub(super) struct Shared {
     pub(super) connections: Connections,
     parked: Parked,
-    pub(super) pool: Pool,
+    pool: Pool,
     backlog: Arc<Backlog>,
     stopping: AtomicBool,
     /// The system has no thread now and then, and may not be able to wait for sockets any more.

@@ -1,4 +1,4 @@
-//! A copy of the store that is made while the broker runs: who asks, and who answers.
+//! A copy of the store that is made while the broker runs: the question for it, and the answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::broker::persist::store::{Store, StoreError};
 use crate::protocol::{ErrorCode, Refusal};
 
-/// What an answer waits for: that a backup has been made.
+/// The ticket that an answer waits for: that a backup has been made.
 #[derive(Clone, Debug)]
 pub struct BackupMade(Receiver<Result<String, StoreError>>);
 
@@ -39,7 +39,7 @@ impl Wish {
     }
 
     fn answer(&self, made: Result<String, StoreError>) {
-        // Whoever asked may have gone.
+        // The client that asked may have gone.
         let _ = self.0.try_send(made);
     }
 }

@@ -101,7 +101,7 @@ struct Round {
     wish: Option<Wish>,
 }
 
-/// What the checkpointer would do next.
+/// The checkpointer's next work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::broker) enum Next {
     /// Nothing, until something changes.
@@ -209,16 +209,16 @@ impl Checkpointer {
         unsaved.or(self.under_way.as_ref()).map(|round| round.since).or(self.since)
     }
 
-    /// What is to be waited for before a `pong` says that everything that has happened is on the
+    /// The ticket to be waited for before a `pong` says that everything that has happened is on the
     /// disk; `None` if it says nothing of it.
     pub(in crate::broker) fn pong_ticket(&self, tree: &Tree) -> Option<Ticket> {
         if self.fsync == Fsync::Always { self.ticket(tree) } else { None }
     }
 
-    /// What is to be waited for before everything that has happened is in the store; `None` if it
-    /// is.
+    /// The ticket to be waited for before everything that has happened is in the store; `None` if
+    /// it is.
     pub(in crate::broker) fn ticket(&self, tree: &Tree) -> Option<Ticket> {
-        // What a failed round held comes again in the next one.
+        // The changes of a failed round come again in the next one.
         let again = self.has_changes(tree) || self.attempt != self.progress.failures();
         let round = if again { self.round + 1 } else { self.round };
         (self.progress.saved() < round).then(|| Ticket::new(self.progress.clone(), round))
@@ -242,7 +242,7 @@ impl Checkpointer {
         tree.published() > self.until || !self.forgotten.is_empty()
     }
 
-    /// What is to be done next.
+    /// The next work.
     pub(in crate::broker) fn next(&self, tree: &Tree) -> Next {
         if self.progress.is_over() {
             return Next::Nothing;
@@ -390,7 +390,8 @@ impl Checkpointer {
                         tree.pass(&self.marker);
                         round.position =
                             stored.as_ref().map_or(round.position, |stored| stored.published());
-                        // What is older, the disk has. What is no value is the place of a reader.
+                        // Older values, the disk has. A marker is no value but the place of a
+                        // reader.
                         stored.filter(|stored| stored.published() > self.saved)
                     }
                 }

@@ -1,4 +1,4 @@
-//! What goes to a store, and when.
+//! The values that go to a store, and the times when they go.
 
 mod backup;
 mod checkpointer;

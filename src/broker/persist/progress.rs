@@ -27,11 +27,11 @@ struct Ends {
     /// The last round that failed.
     failed: u64,
     reason: String,
-    /// What there was no more time to save.
+    /// The values that there was no more time to save.
     lost: Option<Unsaved>,
 }
 
-/// What a broker that has stopped could not save: it ends with the process.
+/// The values that a broker that has stopped could not save: they end with the process.
 ///
 /// ```
 /// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
@@ -48,7 +48,7 @@ pub struct Unsaved {
     pub values: u64,
     /// Topics that were cleared and may still hold a value on the disk.
     pub clears: u64,
-    /// What the store said.
+    /// The words of the store.
     pub reason: String,
 }
 
@@ -109,7 +109,7 @@ impl Progress {
         ends.lost = Some(Unsaved { values, clears, reason: ends.reason.clone() });
     }
 
-    /// What could not be saved before the end, if anything.
+    /// The values that could not be saved before the end, if any.
     pub(in crate::broker) fn lost(&self) -> Option<Unsaved> {
         self.ends.lock().lost.clone()
     }
@@ -124,7 +124,7 @@ impl Progress {
     }
 }
 
-/// What an answer waits for: that a round of writing is on the disk.
+/// The ticket that an answer waits for: that a round of writing is on the disk.
 #[derive(Clone, Debug)]
 pub struct Ticket {
     progress: Arc<Progress>,

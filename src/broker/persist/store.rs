@@ -88,8 +88,8 @@ pub trait Store: fmt::Debug + Send {
     /// As for [`write`](Self::write).
     fn commit(&mut self) -> Result<(), StoreError>;
 
-    /// Begins a copy of all that is committed now. What is returned makes it, on another thread,
-    /// while this one goes on.
+    /// Begins a copy of all that is committed now. The [`Backup`] that is returned makes it, on
+    /// another thread, while this one goes on.
     ///
     /// # Errors
     /// [`StoreError`] where there can be none.

@@ -9,9 +9,9 @@ use crate::broker::persist::checkpointer::Handover;
 use crate::broker::persist::progress::{Progress, Unsaved};
 use crate::broker::persist::store::{Store, StoreError};
 
-/// Handovers that may wait for the store. What comes while it is busy stays where it is, in the
-/// broker's own memory of the topics, where the newest value of a topic takes the place of the one
-/// before.
+/// Handovers that may wait for the store. A value that comes while it is busy stays where it is, in
+/// the broker's own memory of the topics, where the newest value of a topic takes the place of the
+/// one before.
 pub(in crate::broker) const HANDOVERS: usize = 8;
 /// Handovers that one commit takes together at most.
 const TOGETHER: usize = 64;
@@ -25,7 +25,7 @@ pub struct StoreWriter {
     progress: Arc<Progress>,
     /// The last write failed, and it was said.
     failing: bool,
-    /// Whoever waits must not wait for ever, however this ends, even before it has run.
+    /// Those that wait must not wait for ever, however this ends, even before it has run.
     _end: End,
     copying: Copying,
 }

@@ -1,5 +1,5 @@
-//! What is remembered: the last value of each topic, the order in which they were published, and
-//! how they are read and forgotten.
+//! The last value of each topic, the order in which they were published, and how they are read and
+//! forgotten.
 
 mod expiry;
 mod publication_order;

@@ -4,7 +4,7 @@
 //! A topic that is published again moves to its end, in constant time. A reader who is half way
 //! through keeps its place with a marker, which stays where it is whatever moves around it.
 
-/// Nobody.
+/// No topic and no marker.
 const NONE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]

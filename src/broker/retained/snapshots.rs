@@ -1,8 +1,8 @@
 //! Reading many stored values without holding anybody up.
 //!
-//! A snapshot of a million values is taken in pieces, between other events. What it shows is one
-//! moment all the same: a value that is overwritten or cleared before the snapshot has come to it
-//! is kept until it has. So nothing is missed, nothing comes twice, and the live messages follow
+//! A snapshot of a million values is taken in pieces, between other events. Its values are those of
+//! one moment all the same: a value that is overwritten or cleared before the snapshot has come to
+//! it is kept until it has. So nothing is missed, nothing comes twice, and the live messages follow
 //! without a gap.
 //!
 //! All snapshots share what is kept, so overwriting a value costs the same whatever their number. A
@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
+use crate::broker::client_id::Slot;
 use crate::broker::delivery::{Piece, Returned};
 use crate::broker::retained::stored::Stored;
 use crate::broker::retained::tree::{AHEAD, Marker, Tree};
-use crate::broker::routing::Slot;
 use crate::broker::sync::{Receiver, Sender, unbounded};
 use crate::codec::{Account, Claim, Share};
 use crate::protocol::TopicFilter;
@@ -33,8 +33,8 @@ const MAX_ALL_SNAPSHOTS: usize = if cfg!(test) { 256 } else { 4_096 };
 const MAX_PIECES: usize = 2;
 /// Bytes of a piece, unless one value has more.
 const PIECE_BYTES: usize = 1 << 20;
-/// Bytes that each connection may have of a piece, whatever others have: whoever reads slowly holds
-/// nobody up whose values are short.
+/// Bytes that each connection may have of a piece, whatever others have: one that reads slowly does
+/// not hold up those whose values are short.
 const SMALLEST_PIECE: usize = 4 << 10;
 /// A piece has at most one of so many parts of the memory that is left for pieces, so that
 /// something is left for others.
@@ -127,7 +127,7 @@ pub(in crate::broker) enum TooMany {
     OfAll,
 }
 
-/// What a step has found.
+/// The findings of a step.
 #[derive(Default)]
 struct Found {
     values: Vec<Stored>,
@@ -163,7 +163,7 @@ impl Default for Snapshots {
 }
 
 impl Snapshots {
-    /// No snapshots yet. What they keep alive is taken of `share`.
+    /// No snapshots yet. The values that they keep alive are taken of `share`.
     pub(in crate::broker) fn new(share: &Arc<Share>) -> Snapshots {
         let (returns, returned) = unbounded();
         let account = share.account();
@@ -246,7 +246,7 @@ impl Snapshots {
     /// above the first, and up to the second.
     fn needed(&self) -> Option<(u64, u64)> {
         let (least, _) = self.positions.first()?;
-        // Who begins later shows no less.
+        // A snapshot that begins later shows no less.
         let (_, newest) = self.snapshots.last_key_value()?;
         Some((*least, newest.until))
     }
@@ -437,7 +437,8 @@ impl Snapshots {
         count
     }
 
-    /// Memory for the next piece of a connection that has so many. What fits nowhere goes alone.
+    /// Memory for the next piece of a connection that has so many. A value that fits nowhere goes
+    /// alone.
     fn room(&self, pieces: usize) -> Room {
         if self.piece_bytes == 0 {
             return Room { usual: (self.half() / PARTS).min(PIECE_BYTES), most: usize::MAX };

@@ -120,8 +120,8 @@ impl Stored {
         &self.0[HEAD..HEAD + self.name_length()]
     }
 
-    /// Some of the bytes, one of each line of the cache that a small value takes: whoever will look
-    /// at all of it soon has it fetched.
+    /// Some of the bytes, one of each line of the cache that a small value takes: a thread that
+    /// will look at all of it soon has it fetched.
     pub(in crate::broker) fn glance(&self) -> u8 {
         let last = self.0.len() - 1;
         self.0[0] ^ self.0[last.min(48)] ^ self.0[last.min(112)]

@@ -25,7 +25,7 @@ pub struct Subtree {
     /// How many of them may hold a value; `None` is no limit beside the broker's.
     pub values: Option<usize>,
     /// Bytes of their payloads and names, and [`TOPIC_COST`] for each; `None` is no limit beside
-    /// the broker's. What topics above them cost that hold no value themselves counts for the
+    /// the broker's. The cost of topics above them that hold no value themselves counts for the
     /// broker's alone.
     pub bytes: Option<usize>,
     /// How long a value lives whose publish says nothing about it, in whole seconds: a fraction

@@ -118,10 +118,10 @@ pub(in crate::broker) struct Tree {
     published: u64,
     values: usize,
     bytes: usize,
-    /// What all nodes cost, payloads apart.
+    /// The cost of all nodes, payloads apart.
     nodes_cost: usize,
     route_sets: RouteSets,
-    /// What finding routes took that were not known.
+    /// The cost of finding routes that were not known.
     search: Search,
 }
 
@@ -469,7 +469,7 @@ impl Tree {
         self.nodes.remove(id);
     }
 
-    /// What lies behind a marker: a value, or another marker; `None` at the end.
+    /// The next in order behind a marker: a value, or another marker; `None` at the end.
     pub(in crate::broker) fn behind(&self, marker: &Marker) -> Option<Option<&Stored>> {
         let next = self.order.after(marker.0)?;
         Some(self.nodes[next].held())
@@ -524,7 +524,7 @@ impl Tree {
         set
     }
 
-    /// What finding routes took since this was asked last.
+    /// The cost of finding routes since this was asked last.
     pub(in crate::broker) fn take_search(&mut self) -> Search {
         mem::take(&mut self.search)
     }
@@ -541,7 +541,7 @@ impl Tree {
     }
 }
 
-/// What a node costs, its payload apart.
+/// The cost of a node, its payload apart.
 fn node_cost(name: usize) -> usize {
     name + TOPIC_COST
 }

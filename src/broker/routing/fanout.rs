@@ -22,7 +22,7 @@ struct Entry {
     next: u32,
 }
 
-/// What one route gets of a batch.
+/// The messages of a batch that one route gets.
 #[derive(Debug)]
 pub(in crate::broker) struct Recipient {
     pub(in crate::broker) route: Route,
@@ -76,7 +76,8 @@ impl Fanout {
         let recipients = self.entries.drain(..).map(|Entry { route, messages, .. }| {
             self.first[route.slot as usize] = NONE;
             let count = messages.len();
-            // Nobody can want more than is wanted, so an equal number means the same messages.
+            // No subscriber can want more than is wanted, so an equal number means the same
+            // messages.
             let whole = route.is_written_from_batch() && count == counts[route.dialect.index()];
             let selection = if whole { Selection::Whole } else { Selection::Some(messages.into()) };
             Recipient { route, selection, messages: count }
@@ -85,7 +86,7 @@ impl Fanout {
     }
 }
 
-/// What everybody gets where all messages go the same way.
+/// The messages that each gets where all go the same way.
 pub(in crate::broker) fn share_equally(batch: &mut Batch, routes: &[Route]) -> Vec<Recipient> {
     for route in routes.iter().filter(|route| route.is_written_from_batch()) {
         batch.want(route.dialect, Wanted::All);

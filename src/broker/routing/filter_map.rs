@@ -1,4 +1,4 @@
-//! What belongs to topic filters, found by the topics that they match.
+//! Entries of topic filters, found by the topics that they match.
 //!
 //! All filters of one shape, with their `+` at the same places of as many segments, match a topic
 //! if the same of its segments are theirs. So for each shape that is in use there is one key to
@@ -164,7 +164,7 @@ impl<T> FilterMap<T> {
         None
     }
 
-    /// Adds a filter, and what belongs to it. What belonged to it before is gone.
+    /// Adds a filter, and what belongs to it. The entry that it had before is gone.
     pub(in crate::broker) fn insert(&mut self, filter: TopicFilter, value: T) {
         self.remove(&filter);
         let shape = filter.shape();
@@ -317,8 +317,8 @@ mod tests {
     }
 
     proptest! {
-        /// What is found is what matches, in the order of how specific it is, whatever comes and
-        /// goes and collides.
+        /// The entries that are found are those that match, in the order of how specific it is,
+        /// whatever comes and goes and collides.
         #[test]
         fn a_filter_map_finds_what_matches(
             steps in prop::collection::vec(filters(), 0..60),

@@ -1,4 +1,4 @@
-//! Who subscribes to what, and where a message goes.
+//! Subscriptions, and the ways that messages go by them.
 
 mod fanout;
 mod filter_map;
@@ -9,4 +9,4 @@ mod subscriptions;
 pub(in crate::broker) use fanout::{Fanout, Recipient, share_equally};
 pub(in crate::broker) use filter_map::FilterMap;
 pub(in crate::broker) use routes::{RouteSet, RouteSets};
-pub(in crate::broker) use subscriptions::{Route, Slot, Subscription, Subscriptions, Way};
+pub(in crate::broker) use subscriptions::{Route, Subscription, Subscriptions, Way};

@@ -1,12 +1,12 @@
 //! Which connection uses which patterns of `+`, and how many more it may use.
 //!
-//! Each pattern that anybody uses costs every message to a new topic a step, so they are counted
-//! for the whole broker. Each is counted against one of the connections that use it, so that none
-//! of them can fill the broker: the first that did, and where it does no more, another.
+//! Each pattern that is used costs every message to a new topic a step, so they are counted for the
+//! whole broker. Each is counted against one of the connections that use it, so that none of them
+//! can fill the broker: the first that did, and where it does no more, another.
 
 use std::collections::{BTreeMap, HashMap, hash_map};
 
-use crate::broker::routing::subscriptions::Slot;
+use crate::broker::client_id::Slot;
 use crate::protocol::{MAX_PATTERNS, MAX_SHAPES_OF_BROKER, Shape};
 
 /// The patterns of all connections. Shapes without a `+` are no patterns; there are not many.
@@ -16,7 +16,7 @@ pub(in crate::broker) struct Patterns {
     holders: HashMap<Slot, Holder>,
 }
 
-/// Who uses a pattern; never nobody.
+/// The users of a pattern; never none.
 #[derive(Debug)]
 struct Users {
     /// With how many subscriptions.
@@ -114,9 +114,9 @@ impl Patterns {
 }
 
 /// How many patterns may be counted against a connection where `others` are counted against others.
-/// What is left shrinks with the square of what there is, so many greedy connections take little
-/// each: after `n` of them one part in `1 + n / 16` is left, where half of what is left for each
-/// would leave nothing after thirty.
+/// The rest shrinks with the square of what there is, so many greedy connections take little each:
+/// after `n` of them one part in `1 + n / 16` is left, where half of what is left for each would
+/// leave nothing after thirty.
 fn allowed(others: usize) -> usize {
     let left = MAX_SHAPES_OF_BROKER.saturating_sub(others);
     (MAX_PATTERNS * left * left / (MAX_SHAPES_OF_BROKER * MAX_SHAPES_OF_BROKER)).max(1)
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(found[0], MAX_PATTERNS, "one alone");
         assert!(found[48] >= 15 && found[199] >= 1, "{found:?}");
         assert!(all.users.len() < MAX_SHAPES_OF_BROKER);
-        // What somebody uses already is free.
+        // A pattern that is in use already is free.
         assert_eq!(take(&mut all, 200, 1, 100), 100);
         assert_eq!(all.holders[&200].owned, 0);
     }

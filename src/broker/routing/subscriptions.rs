@@ -1,15 +1,13 @@
-//! Who subscribed to what.
+//! The subscriptions of all connections.
 
 use std::collections::HashMap;
 
+use crate::broker::client_id::Slot;
 use crate::broker::cost::Search;
 use crate::broker::routing::filter_map::FilterMap;
 use crate::broker::routing::patterns::Patterns;
 use crate::codec::Dialect;
 use crate::protocol::{TopicFilter, TopicName};
-
-/// A place in the dispatcher's list of connections that can receive.
-pub(in crate::broker) type Slot = u32;
 
 /// One subscription.
 #[derive(Clone, Debug)]

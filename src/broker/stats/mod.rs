@@ -1,4 +1,4 @@
-//! What the broker counts: one table, from which the counters, their snapshot, the answer to a
+//! The counters of a broker: one table, from which the counters, their snapshot, the answer to a
 //! `stats` and the documents come.
 
 mod report;
@@ -63,7 +63,7 @@ impl MetricKind {
     }
 }
 
-/// What a [`Metric`] counts.
+/// The units of a [`Metric`].
 ///
 /// ```
 /// use babelmq::{METRICS, Unit};

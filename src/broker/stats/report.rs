@@ -1,11 +1,11 @@
 //! The answer to a `stats`: what a person who looks at a broker wants to see.
 
-use crate::broker::event::ClientId;
+use crate::broker::client_id::ClientId;
 use crate::broker::peer::Peer;
 use crate::broker::stats::{Counters, Stats};
 use crate::protocol::{Format, Topic, Value};
 
-/// What the dispatcher knows when it is asked; the writer adds the rest.
+/// The dispatcher's part of the answer; the writer adds the rest.
 #[derive(Debug)]
 pub struct Report {
     pub(in crate::broker) stats: Stats,

@@ -122,7 +122,7 @@ impl<T> Drop for Receiver<T> {
             if inner.receivers == 0 { std::mem::take(&mut inner.waiting) } else { VecDeque::new() }
         };
         self.0.changed.notify_all();
-        // What is in them may wait at other places when it is dropped.
+        // Their content may wait at other places when it is dropped.
         drop(discarded);
     }
 }

@@ -1,4 +1,4 @@
-//! What the threads of a broker meet at: channels, locks, atomics, the clock.
+//! The meeting points of a broker's threads: channels, locks, atomics, the clock.
 //!
 //! They come from here so that a model checker can take their place: with `--cfg shuttle` each of
 //! them is a point at which any other thread may go on, and `make model` tries many orders (see

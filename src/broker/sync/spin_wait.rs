@@ -1,8 +1,8 @@
 //! Waiting for a channel: for a moment awake, then asleep.
 //!
 //! Being woken takes longer than anything else on a message's way, so who expects the next message
-//! soon looks for it a few times before it sleeps. Who was wrong about that stops looking; so many
-//! idle threads never look at the same time.
+//! soon looks for it a few times before it sleeps. A thread that was wrong about that stops
+//! looking; so many idle threads never look at the same time.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

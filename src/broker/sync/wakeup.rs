@@ -32,7 +32,7 @@ impl Wakeup {
         self.0.fetch_or(CALLED, Ordering::AcqRel) == 0
     }
 
-    /// Begins a turn. What comes before this is seen in it.
+    /// Begins a turn. An event before this is seen in it.
     pub(in crate::broker) fn begin(&self) {
         self.0.swap(BUSY, Ordering::AcqRel);
     }

@@ -17,7 +17,7 @@ pub(super) use file::ConfigError;
 pub(super) use show::show;
 
 use self::file::ConfigFile;
-use super::args::Cli;
+use super::command::Cli;
 use super::failure::EXIT_CODES;
 
 /// The commands that take settings.

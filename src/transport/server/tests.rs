@@ -40,7 +40,7 @@ fn where_a_thread_cannot_be_started_none_is_left() {
         Broker::start_with(config, Box::new(Forgetful))
     };
     // A dispatcher, a store, an attendant, a listener.
-    let all = 4 + pool::thread_count();
+    let all = 4 + turns::thread_count();
     for spawns in 0..all {
         let started = start(spawns);
         assert!(matches!(started, Err(StartError::Thread(_))), "{spawns}: {started:?}");

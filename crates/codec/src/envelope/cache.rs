@@ -1,7 +1,7 @@
 //! Publishes in JSON that are like one before, all but the payload and perhaps the topic.
 //!
-//! A producer spells its messages alike. What stands around the payload was read in full once;
-//! where the same bytes stand there again they say the same again, so comparing them is enough. The
+//! A producer spells its messages alike. The bytes around the payload were read in full once; where
+//! the same bytes stand there again they say the same again, so comparing them is enough. The
 //! payload itself is judged as ever.
 
 use std::ops::Range;

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::request::{ControlRequest, Part, PayloadSpan, Request};
+use super::payload_span::{Part, PayloadSpan};
+use super::request::{ControlRequest, Request};
 use crate::protocol::{Command, ErrorCode, Format, Id, Overflow, Refusal};
 use crate::{Document, Node};
 

@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
+use super::dialect::Dialect;
 use super::longest::encoded_room;
-use super::reply::{Content, Dialect};
-use super::write::{Field, header, write_frame};
+use super::write::{Content, Field, header, write_frame};
 use crate::out_buf::{OutBuf, OutVec, Stop};
 use crate::protocol::{HEADER_LEN, Limits};
 use crate::xml::KnownNames;

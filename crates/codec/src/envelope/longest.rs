@@ -5,50 +5,16 @@
 //! whose longest frame is over the limit is refused when it is published, so that whatever was
 //! accepted can be read by every client.
 
-use super::reply::{Content, Dialect};
-use super::request::{Part, PayloadSpan, decode_part};
-use super::write::{Field, write_frame};
+use super::bounds::{AROUND, PER_NODE, PER_TEXT, decoded_surely_fits, surely_fits};
+use super::decode::decode_part;
+use super::dialect::Dialect;
+use super::payload_span::{Part, PayloadSpan};
+use super::write::{Content, Field, write_frame};
 use crate::document::{Document, View};
 use crate::protocol::{
-    ENCODED_FLOOR, ENCODED_PER_BYTE, ErrorCode, Format, HEADER_LEN, Limits, NODE_SIZE, Refusal,
-    plain_size,
+    ENCODED_FLOOR, ENCODED_PER_BYTE, ErrorCode, Format, HEADER_LEN, Limits, Refusal,
 };
 use crate::{json, pickle, xml};
-
-/// Bytes that a payload in JSON or XML becomes at most in any dialect, for each of its own: of `1,`
-/// the element `<item type="int">1</item>`.
-const PER_BYTE: usize = 13;
-
-/// Bytes that one value becomes at most beside its text: a double that is the key of a map, or a
-/// key that XML cannot carry.
-const PER_NODE: usize = 66;
-
-/// Bytes that a byte of text becomes at most: a control character in JSON, a quote in an attribute
-/// of XML.
-const PER_TEXT: usize = 6;
-
-/// Bytes of everything around a payload at most. The topic is judged elsewhere; one that is longer
-/// than a topic may be is refused.
-const AROUND: usize = 8 << 10;
-
-/// Bytes that a payload may become so that its frames are surely not over the limit.
-#[inline(always)]
-pub(crate) fn longest_unjudged(limits: &Limits) -> usize {
-    (limits.max_encoded as usize).saturating_sub(AROUND)
-}
-
-/// Whether a body of `len` bytes in JSON cannot become a frame over the limit, whatever it holds.
-#[inline(always)]
-fn surely_fits(len: usize, limits: &Limits) -> bool {
-    len.saturating_mul(PER_BYTE) <= longest_unjudged(limits)
-}
-
-/// Whether a payload that decodes to `size` bytes, as [`Document::value_size`] counts them, cannot
-/// become a frame over `limit`.
-#[inline(always)]
-pub(crate) fn decoded_surely_fits(size: usize, limit: usize) -> bool {
-    size.saturating_mul(PER_TEXT) <= limit.saturating_sub(AROUND)
-}
 
 /// Bytes that a value becomes in a dialect: what writing it appends, without the writing.
 pub fn encoded_size(view: View<'_>, dialect: Dialect) -> u64 {
@@ -101,7 +67,7 @@ pub(super) fn hold_to_max_encoded(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<(), Refusal> {
-    // What this length may decode to at most says enough of a usual message.
+    // The most that this length may decode to says enough of a usual message.
     let limit = limits.encoded_budget(len);
     let fits = match format {
         Format::Json | Format::Xml => surely_fits(len, limits),
@@ -187,12 +153,6 @@ fn too_long(size: u64, dialect: Dialect, limit: usize) -> Refusal {
         ),
     )
 }
-
-// A value costs at least a node, so what holds for nodes and texts holds for decoded bytes.
-// JSON and XML stay far below what each of their bytes may become.
-const _: () =
-    assert!(PER_BYTE < ENCODED_PER_BYTE && AROUND + (64 << 10) * PER_BYTE < ENCODED_FLOOR);
-const _: () = assert!(PER_NODE <= PER_TEXT * NODE_SIZE && PER_BYTE <= plain_size(1));
 
 #[cfg(test)]
 mod tests;

@@ -1,68 +1,12 @@
-//! What the broker says: deliveries, values, replies.
+//! The frames that a broker sends: deliveries, values, replies.
 
+use super::dialect::Dialect;
 use super::live::write_live;
-use super::write::{Field, write_frame};
+use super::write::{Content, Field, write_frame};
 use crate::out_buf::at_the_end_of;
 use crate::protocol::{Format, Id, Limits, Reply, Value};
 use crate::xml::KnownNames;
-use crate::{Document, View, from_value};
-
-/// How a subscriber wants its deliveries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// JSON as `json.dumps` writes it.
-    Json,
-    /// JSON in which everything that JSON cannot tell apart is tagged.
-    ExactJson,
-    /// XML.
-    Xml,
-    /// Pickle.
-    Pickle,
-}
-
-impl Dialect {
-    /// Every dialect, in the order of [`index`](Self::index).
-    pub const ALL: [Dialect; 4] =
-        [Dialect::Json, Dialect::ExactJson, Dialect::Xml, Dialect::Pickle];
-
-    /// The dialect of a subscription; `exact` means something in JSON alone.
-    pub fn new(format: Format, exact: bool) -> Dialect {
-        match format {
-            Format::Json if exact => Dialect::ExactJson,
-            Format::Json => Dialect::Json,
-            Format::Xml => Dialect::Xml,
-            Format::Pickle => Dialect::Pickle,
-        }
-    }
-
-    /// The format of its frames.
-    pub fn format(self) -> Format {
-        match self {
-            Dialect::Json | Dialect::ExactJson => Format::Json,
-            Dialect::Xml => Format::Xml,
-            Dialect::Pickle => Format::Pickle,
-        }
-    }
-
-    /// Its place in [`Dialect::ALL`].
-    pub fn index(self) -> usize {
-        self as usize
-    }
-
-    /// Whether a payload by itself, published in `format`, is passed on as it came.
-    pub fn passes_on(self, format: Format) -> bool {
-        matches!((self, format), (Dialect::Json, Format::Json) | (Dialect::Xml, Format::Xml))
-    }
-}
-
-/// A payload on its way out.
-#[derive(Clone, Copy, Debug)]
-pub enum Content<'a> {
-    /// As it was published, in the dialect's own format.
-    Published(&'a [u8]),
-    /// To be written.
-    Decoded(View<'a>),
-}
+use crate::{Document, from_value};
 
 /// Appends a `publish` frame: a delivery, or with `retained` a stored value.
 pub fn write_delivery(

@@ -3,8 +3,9 @@
 //! The readers hold a payload to the limits that all formats share. Looking again costs a second
 //! reading, which only those pay who ask for less.
 
-use super::request::{PayloadSpan, decode_part};
-use crate::document::value_depth;
+use super::decode::decode_part;
+use super::payload_span::PayloadSpan;
+use crate::node::value_depth;
 use crate::protocol::{ErrorCode, Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 use crate::{Document, Node, View};
 

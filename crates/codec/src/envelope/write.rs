@@ -1,8 +1,8 @@
 //! Whole frames, in every format.
 
-use super::reply::{Content, Dialect};
+use super::dialect::Dialect;
 use crate::protocol::{HEADER_LEN, Header, Topic};
-use crate::{json, pickle, xml};
+use crate::{View, json, pickle, xml};
 
 /// A field other than `message`.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,15 @@ pub enum Field<'a> {
     Int(i64),
     /// A list of topics.
     Topics(&'a [Topic]),
+}
+
+/// A payload on its way out.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// As it was published, in the dialect's own format.
+    Published(&'a [u8]),
+    /// To be written.
+    Decoded(View<'a>),
 }
 
 /// Appends a frame: a map of `fields`, and the payload as its `message`.

@@ -1,17 +1,19 @@
 //! The usual JSON, read straight into the document: one loop, and no word about what is wrong.
 //!
-//! What is met here and is not surely good (malformed text, halves of surrogate pairs, `$` tags,
-//! unusual depth) is not judged: the answer is `None`, and the [grammar](super::grammar) reads the
-//! text from its beginning. Where the answer is a value, it is the one that the grammar and its
-//! builder would give.
+//! Text that is not surely good (malformed text, halves of surrogate pairs, `$` tags, unusual
+//! depth) is not judged: the answer is `None`, and the [grammar](super::grammar) reads the text
+//! from its beginning. Where the answer is a value, it is the one that the grammar and its builder
+//! would give.
 
 use std::ops::Range;
 
 use super::grammar::literal_prefix;
-use super::read::unescape;
-use crate::document::{Budget, Document, Node, Size, Text};
+use super::unescape::unescape;
+use crate::budget::Budget;
+use crate::document::Document;
 use crate::keys::settle;
 use crate::nesting::Outer;
+use crate::node::{Node, Size, Text};
 use crate::number::{parse_decimal, parse_int};
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
 use crate::swar::{HIGH, stops};
@@ -59,7 +61,7 @@ fn read_value(
     let text = source.get(..range.end)?;
     let mut at = range.start;
     let mut budget = Budget::new(limits, range.len());
-    // What the values cost, to be paid in the end.
+    // The cost of the values, to be paid in the end.
     let mut spent = 0;
     let mut open = Open { kind: Kind::Whole, at: 0, items: 0 };
     let mut outer = Outer::new(open);
@@ -164,7 +166,7 @@ fn word(
     Some(())
 }
 
-/// A key and its colon. What may be the key of a `$` tag is left to the grammar.
+/// A key and its colon. A key that may be that of a `$` tag is left to the grammar.
 #[inline(always)]
 fn key(
     source: &[u8],

@@ -1,9 +1,9 @@
 //! The payload that most producers send, judged with as few instructions as it takes.
 //!
 //! This knows a part of JSON: no escapes, no control characters, numbers and nesting of everyday
-//! size, no key that may be a tag. What it accepts, the [grammar](super::grammar) accepts as well,
-//! and ends in the same place; what it does not know it leaves to the grammar, which also finds the
-//! words for what is wrong. Tests hold the two against each other.
+//! size, no key that may be a tag. The text that it accepts, the [grammar](super::grammar) accepts
+//! as well, and ends in the same place; text that it does not know it leaves to the grammar, which
+//! also finds the words for what is wrong. Tests hold the two against each other.
 
 use crate::swar::{HIGH, ONES, stops};
 

@@ -12,8 +12,8 @@ use crate::swar::{is_utf8, stops};
 /// object that is the message body is one more.
 pub(super) const MAX_BRACKETS: usize = 3 * MAX_DEPTH + 1;
 
-/// What the grammar finds, in order. Ranges are positions in the source, quotes of strings not
-/// included.
+/// The pieces that the grammar finds, in order. Ranges are positions in the source, quotes of
+/// strings not included.
 pub(super) trait Sink {
     fn null(&mut self) -> Result<(), Refusal>;
     fn bool(&mut self, truth: bool) -> Result<(), Refusal>;
@@ -419,8 +419,8 @@ pub(super) fn literal_prefix(text: &[u8]) -> usize {
 
 /// The brackets that are open, one bit each: 1 for an object.
 struct Nesting {
-    /// The innermost ones, the last opened in the lowest bit. What is shifted out was put into
-    /// `outer` before.
+    /// The innermost ones, the last opened in the lowest bit. A bit that is shifted out was put
+    /// into `outer` before.
     inner: u64,
     /// The brackets around each 64th one.
     outer: [u64; MAX_BRACKETS / 64],

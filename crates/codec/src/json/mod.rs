@@ -9,17 +9,22 @@ mod fast_decode;
 mod fast_validate;
 mod grammar;
 mod read;
+mod scalar;
 mod size;
+mod style;
 mod transcode;
+mod unescape;
 mod validate;
 mod write;
 
 pub use read::decode;
+pub(super) use scalar::put_text;
+pub use scalar::write_str;
 pub(super) use size::size;
 pub(super) use transcode::{Spelled, Target, walk};
 pub(super) use validate::{literal_length, may_be_everyday, plain_value, read_fields};
-pub use write::{encode, encode_published, write_str};
-pub(super) use write::{put, put_text};
+pub(super) use write::put;
+pub use write::{encode, encode_published};
 
 #[cfg(test)]
 mod tests;

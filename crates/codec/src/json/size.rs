@@ -1,7 +1,9 @@
 //! How long the JSON of a value is, without writing it.
 
-use super::write::{Style, spell_key, style_of};
-use crate::document::{Node, View};
+use super::scalar::spell_key;
+use super::style::{Style, style_of};
+use crate::document::View;
+use crate::node::Node;
 use crate::number::{float_size, int_size};
 
 /// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not
@@ -34,7 +36,7 @@ fn scalar_size<const EXACT: bool>(view: &View<'_>, node: Node, exact: bool) -> i
 
 /// A string in its quotes.
 fn string_size(text: &[u8]) -> i64 {
-    /// What a byte takes beyond one.
+    /// Bytes that a byte takes beyond one.
     const MORE: [u8; 256] = {
         let mut more = [0; 256];
         let mut control = 0;
@@ -53,8 +55,8 @@ fn string_size(text: &[u8]) -> i64 {
     text.len() as i64 + more + 2
 }
 
-/// What a container adds to its children. Keys are counted with these, as values; where a key is
-/// spelled another way, the difference is counted here.
+/// Bytes that a container adds to its children. Keys are counted with these, as values; where a key
+/// is spelled another way, the difference is counted here.
 fn container_size<const EXACT: bool>(
     view: &View<'_>,
     index: usize,

@@ -3,15 +3,17 @@
 //! This goes through a text once and tells a [`Target`] what it meets. It relies on the text having
 //! been judged and looks at nothing twice; what it does not know (`$` tags, keys with escapes, two
 //! keys that may be one, many keys, unusual depth) it leaves to those who decode it, with
-//! [`Stop::Unusual`]. What a target has written then is what they would have written.
+//! [`Stop::Unusual`]. The bytes that a target has written then are those that they would have
+//! written.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::fast_validate::is_number;
-use super::read::unescape;
+use super::unescape::unescape;
 use crate::number::{parse_decimal, quotient};
-use crate::out_buf::{Span, Stop};
+use crate::out_buf::Stop;
+use crate::span::Span;
 use crate::swar::{HIGH, fingerprint, place_of, short_print, stops};
 
 /// Keys of all objects that are open.
@@ -288,7 +290,7 @@ fn key<'a, T: Target<'a>, const JUDGE: bool>(
     let start = *at + 1;
     let end = key_end(source, text, start).ok_or(Stop::Unusual)?;
     let key = span(source, start, end)?;
-    // What may be a tag is not for here.
+    // An object that may be a tag is not for here.
     if key.text().first() == Some(&b'$') {
         return Err(Stop::Unusual);
     }

@@ -5,8 +5,10 @@ use std::ops::Range;
 
 use super::fast_validate::{fast_validate, is_everyday};
 use super::grammar::{Bracket, Grammar, Piece, Sink, literal_prefix};
-use super::read::{decode, unescape};
-use crate::document::{Budget, Document};
+use super::read::decode;
+use super::unescape::unescape;
+use crate::budget::Budget;
+use crate::document::Document;
 use crate::envelope::{Field, Fields, Name, Part, PayloadSpan, longest_unjudged};
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE, Refusal};
 

@@ -1,9 +1,9 @@
 //! Publishes as pickles that are like one before, all but the payload and perhaps the topic.
 //!
 //! Picklers write a publish as a dict whose entries follow each other, so the payload is what lies
-//! between the key `message` and the end, where that key is the last. What stands before it was
-//! read in full once; where the same bytes stand there again, only the length of a frame aside,
-//! they say the same again.
+//! between the key `message` and the end, where that key is the last. The bytes before it were read
+//! in full once; where the same bytes stand there again, only the length of a frame aside, they say
+//! the same again.
 
 use std::ops::Range;
 

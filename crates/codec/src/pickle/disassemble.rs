@@ -5,6 +5,14 @@ use super::reader::Reader;
 use crate::protocol::{ErrorCode, Refusal};
 
 /// One opcode.
+///
+/// ```
+/// use babelmq_codec::pickle::{Argument, Opcode, opcodes};
+///
+/// let first = opcodes(b"\x80\x04N.").next().unwrap()?;
+/// assert_eq!(first, Opcode { name: "PROTO", argument: Argument::Number(b"\x04"), end: 2 });
+/// # Ok::<(), babelmq_codec::Refusal>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opcode<'a> {
     /// Its name, as `pickletools` has it.
@@ -16,6 +24,14 @@ pub struct Opcode<'a> {
 }
 
 /// What follows an opcode.
+///
+/// ```
+/// use babelmq_codec::pickle::{Argument, opcodes};
+///
+/// let imported = opcodes(b"cos\nsystem\n.").next().unwrap()?;
+/// assert_eq!(imported.argument, Argument::Lines(b"os", b"system"));
+/// # Ok::<(), babelmq_codec::Refusal>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argument<'a> {
     /// Nothing.
@@ -31,6 +47,15 @@ pub enum Argument<'a> {
 }
 
 /// The opcodes of a pickle, see [`opcodes`].
+///
+/// ```
+/// use babelmq_codec::pickle::opcodes;
+///
+/// let all = opcodes(b"\x80\x04]K\x01a.").collect::<Result<Vec<_>, _>>()?;
+/// let names: Vec<_> = all.iter().map(|opcode| opcode.name).collect();
+/// assert_eq!(names, ["PROTO", "EMPTY_LIST", "BININT1", "APPEND", "STOP"]);
+/// # Ok::<(), babelmq_codec::Refusal>(())
+/// ```
 pub struct Opcodes<'a> {
     reader: Reader<'a>,
     length: usize,

@@ -9,7 +9,8 @@ use super::opcode::*;
 use super::piece::{put_float, put_int, put_long, put_str};
 use super::size::size;
 use crate::nesting::Outer;
-use crate::out_buf::{OutBuf, Span, Stop, fill, room};
+use crate::out_buf::{OutBuf, Stop, fill, room};
+use crate::span::Span;
 use crate::swar::push;
 use crate::{Node, Size, View};
 
@@ -20,7 +21,7 @@ const PROTOCOL: u8 = 4;
 pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
     // Nine bytes for a double, five before a text.
     let guess = view.nodes().len() * 6 + view.text_size() + 64;
-    fill(out, room(&view, guess, || size(view)), |page| put(view, page));
+    fill(out, room(view.nodes().len(), guess, || size(view)), |page| put(view, page));
 }
 
 /// The same on a page.
@@ -33,7 +34,7 @@ pub(crate) fn put<'p>(view: View<'_>, mut page: OutBuf<'p>) -> Result<OutBuf<'p>
         /// The opcode that completes it.
         close: u8,
     }
-    // What is around the value ends with the nodes.
+    // The pickle around the value ends with the nodes.
     let mut open = Open { left: usize::MAX, close: STOP };
     let mut outer = Outer::new(open);
     for &node in view.nodes() {

@@ -6,17 +6,17 @@
 //! its node. Tuples come after their elements; as long as they are small, the elements are moved up
 //! by one.
 //!
-//! Whatever else a pickle may do (fetch a container again, pop, import, add to a dict twice, be
-//! malformed) is not judged here: the answer is `None`, and the [machine](super::machine) reads the
-//! pickle from its beginning. Where the answer is a value, it is the one that the machine would
+//! Anything else that a pickle may do (fetch a container again, pop, import, add to a dict twice,
+//! be malformed) is not judged here: the answer is `None`, and the [machine](super::machine) reads
+//! the pickle from its beginning. Where the answer is a value, it is the one that the machine would
 //! give.
 
 use std::cell::Cell;
 use std::ops::Range;
 
 use super::opcode::*;
-use crate::document::value_depth;
 use crate::keys::settle;
+use crate::node::value_depth;
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
 use crate::swar::is_utf8;
 use crate::{Budget, Document, Node, Size, Text};
@@ -144,7 +144,7 @@ struct Reading<'a> {
     containers: usize,
     /// Bytes of text so far.
     text: usize,
-    /// What comparing keys may cost. The nodes are paid for in the end.
+    /// The budget for comparing keys. The nodes are paid for in the end.
     budget: Budget,
 }
 

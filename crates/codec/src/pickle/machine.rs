@@ -1,11 +1,18 @@
 //! The machine that reads a pickle: a stack, marks and a memo, as Python's; data opcodes only.
 //!
-//! It never recurses, and every opcode costs a constant or the length of its argument. What it
-//! builds lies in the scratch store; [`flatten`](super::flatten) then writes the one value that
+//! It never recurses, and every opcode costs a constant or the length of its argument. The
+//! containers that it builds lie in the scratch store; `flatten` then writes the one value that
 //! STOP left into the document.
 
+mod flatten;
+mod reduce;
+mod stack;
+
+pub(super) use flatten::Flat;
+
+use super::forbidden::{PLAIN, forbidden, imports};
 use super::opcode::*;
-use super::plain::{self, Builtin};
+use super::plain::Builtin;
 use super::reader::Reader;
 use super::store::{Item, Kind, Scratch, push};
 use super::{number, text};
@@ -23,9 +30,9 @@ pub(super) struct Machine<'a> {
     pub(super) document: &'a mut Document,
     /// Stack, memo and containers.
     pub(super) scratch: &'a mut Scratch,
-    /// What the machine may take while it runs: memory for its stack, its memo and its containers,
-    /// and for texts. It also bounds what a short pickle can make by calling one of the plain
-    /// builtins many times on one long value.
+    /// The bytes that the machine may take while it runs: memory for its stack, its memo and its
+    /// containers, and for texts. It also bounds what a short pickle can make by calling one of the
+    /// plain builtins many times on one long value.
     pub(super) work: Budget,
     /// The height of the stack at the innermost open mark: nothing below may be popped.
     pub(super) floor: usize,
@@ -114,8 +121,8 @@ impl<'a> Machine<'a> {
                     let length = self.reader.length8()?;
                     text::utf8(&mut self.reader, length)?
                 }
-                UNICODE => text::unicode_line(self)?,
-                STRING => text::string_line(self)?,
+                UNICODE => text::unicode_line(&mut self.reader, self.document, &mut self.work)?,
+                STRING => text::string_line(&mut self.reader, self.document, &mut self.work)?,
                 SHORT_BINSTRING => {
                     let length = self.reader.length1()?;
                     text::ascii(&mut self.reader, length)?
@@ -250,7 +257,7 @@ impl<'a> Machine<'a> {
                 if let (b"copy_reg" | b"copyreg", b"_reconstructor") = (module, name)
                     && let Some((module, name)) = self.reader.reconstructed()
                 {
-                    return Err(plain::imports(&self.reader, module, name));
+                    return Err(imports(&self.reader, module, name));
                 }
                 return self.import(module, name);
             }
@@ -280,7 +287,7 @@ impl<'a> Machine<'a> {
             }
             INST => {
                 let (module, name) = (self.reader.line()?.0, self.reader.line()?.0);
-                return Err(plain::imports(&self.reader, module, name));
+                return Err(imports(&self.reader, module, name));
             }
             OBJ | NEWOBJ | NEWOBJ_EX => "builds an object",
             BUILD => "sets the state of an object",
@@ -288,11 +295,7 @@ impl<'a> Machine<'a> {
             EXT1 | EXT2 | EXT4 => "imports a registered extension",
             NEXT_BUFFER | READONLY_BUFFER => {
                 let advice = "pickle without buffer_callback, so that buffers stay in the pickle";
-                return Err(plain::forbidden(
-                    &self.reader,
-                    "fetches a buffer from outside",
-                    advice,
-                ));
+                return Err(forbidden(&self.reader, "fetches a buffer from outside", advice));
             }
             unknown => {
                 return Err(self
@@ -300,19 +303,19 @@ impl<'a> Machine<'a> {
                     .malformed(format_args!("0x{unknown:02x} is no pickle opcode")));
             }
         };
-        Err(plain::forbidden(&self.reader, does, plain::PLAIN))
+        Err(forbidden(&self.reader, does, PLAIN))
     }
 
     fn import(&self, module: &[u8], name: &[u8]) -> Result<Item, Refusal> {
         match Builtin::named(module, name) {
             Some(builtin) => Ok(Item::Import(builtin)),
-            None => Err(plain::imports(&self.reader, module, name)),
+            None => Err(imports(&self.reader, module, name)),
         }
     }
 
     fn long(&mut self, length: u64) -> Result<Item, Refusal> {
         let (bytes, _) = self.reader.take(length)?;
-        number::long(self, bytes)
+        number::long(&self.reader, self.document, &mut self.work, bytes)
     }
 }
 

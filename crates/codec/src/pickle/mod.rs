@@ -1,10 +1,10 @@
 //! Python pickle: protocols 0 to 5 are read, protocol 4 is written.
 //!
-//! Whoever unpickles with Python runs the program that a pickle is. Here it runs on a machine that
+//! To unpickle with Python is to run the program that a pickle is. Here it runs on a machine that
 //! knows plain data and nothing else: an opcode that imports, calls, builds or fetches is refused,
 //! with the name of what it asked for. The few plain values that old protocols spell as imports are
-//! recognised by pattern, see `plain`. What the broker sends was always written by [`encode`],
-//! never by a client.
+//! recognised by pattern, see `plain`. The pickles that the broker sends were always written by
+//! `encode`, never by a client.
 //!
 //! Losses: a `bytearray` arrives as `bytes`, and a shared reference as a copy.
 
@@ -12,7 +12,7 @@ mod cache;
 mod disassemble;
 mod encode;
 mod fast_decode;
-mod flatten;
+mod forbidden;
 mod machine;
 mod number;
 mod opcode;
@@ -20,7 +20,6 @@ mod piece;
 mod plain;
 mod reader;
 mod size;
-mod stack;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -31,21 +30,23 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::ops::Range;
 
+#[doc(hidden)]
 pub use encode::{
     close_dict, close_list, encode, open_dict, open_list, write_bool, write_bytes, write_int,
     write_none, write_prologue, write_stop, write_str,
 };
 
+#[doc(hidden)]
 pub use cache::{PickleCache, PickleMatch};
 pub use disassemble::{Argument, Opcode, Opcodes, opcodes};
 pub(super) use encode::{put, put_text};
 pub(super) use size::size;
+#[doc(hidden)]
 pub use transcode::encode_json;
 pub(super) use transcode::put_json;
 
-use self::flatten::Flat;
-use self::machine::Machine;
-use self::reader::Reader;
+use self::machine::{Flat, Machine};
+use self::reader::{Reader, shown};
 use self::store::{Item, Kind, Scratch};
 use super::{Budget, Document, Node};
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, Refusal};
@@ -55,8 +56,9 @@ use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, Refusal};
 /// stays there.
 ///
 /// # Errors
-/// What `docs/protocol.md` lists for pickle. `document` then holds a part of the value: truncate
-/// it.
+/// Those that `docs/protocol.md` lists for pickle. `document` then holds a part of the value:
+/// truncate it.
+#[doc(hidden)]
 pub fn decode(
     source: &[u8],
     range: Range<usize>,
@@ -87,6 +89,7 @@ fn by_machine(
 ///
 /// # Errors
 /// As for [`decode`], and [`ErrorCode::NotAMap`], [`ErrorCode::DuplicateField`].
+#[doc(hidden)]
 pub fn decode_body(
     source: &[u8],
     range: Range<usize>,
@@ -199,7 +202,7 @@ fn check_fields(machine: &Machine<'_>, root: Item, flat: &Flat) -> Result<(), Re
         {
             let key = document.text(machine.reader.source(), text);
             if !seen.insert(key) {
-                name = plain::shown(key);
+                name = shown(key);
                 break;
             }
         }

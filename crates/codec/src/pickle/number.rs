@@ -2,12 +2,10 @@
 
 use num_bigint::BigInt;
 
-use super::machine::Machine;
-use super::plain::shown;
-use super::reader::Reader;
+use super::reader::{Reader, shown};
 use super::store::Item;
 use crate::protocol::{ErrorCode, MAX_INT_DIGITS, Refusal};
-use crate::{Node, Text};
+use crate::{Budget, Document, Node, Text};
 
 /// No integer of [`MAX_INT_DIGITS`] digits has more bytes than this: 4,300 × log2(10) / 8, and the
 /// sign.
@@ -50,7 +48,12 @@ fn decimal(reader: &Reader<'_>, line: &[u8], start: usize) -> Result<Item, Refus
 }
 
 /// A little-endian integer in two's complement.
-pub(super) fn long(machine: &mut Machine<'_>, bytes: &[u8]) -> Result<Item, Refusal> {
+pub(super) fn long(
+    reader: &Reader<'_>,
+    document: &mut Document,
+    work: &mut Budget,
+    bytes: &[u8],
+) -> Result<Item, Refusal> {
     let negative = bytes.last().is_some_and(|last| last & 0x80 != 0);
     if bytes.len() <= size_of::<i64>() {
         let mut small = if negative { [0xff; size_of::<i64>()] } else { [0; size_of::<i64>()] };
@@ -65,7 +68,7 @@ pub(super) fn long(machine: &mut Machine<'_>, bytes: &[u8]) -> Result<Item, Refu
     let significant = bytes.iter().rposition(|&byte| byte != sign).map_or(1, |last| last + 2);
     let bytes = &bytes[..significant.min(bytes.len())];
     if bytes.len() > MOST_BYTES + 1 {
-        return Err(too_many(&machine.reader));
+        return Err(too_many(reader));
     }
     let number = BigInt::from_signed_bytes_le(bytes);
     if let Ok(small) = i64::try_from(&number) {
@@ -73,10 +76,10 @@ pub(super) fn long(machine: &mut Machine<'_>, bytes: &[u8]) -> Result<Item, Refu
     }
     let decimal = number.to_string();
     if decimal.len() - usize::from(negative) > MAX_INT_DIGITS {
-        return Err(too_many(&machine.reader));
+        return Err(too_many(reader));
     }
-    machine.work.bytes(decimal.len())?;
-    let text = machine.document.own_text(|own| {
+    work.bytes(decimal.len())?;
+    let text = document.own_text(|own| {
         own.extend_from_slice(decimal.as_bytes());
         Ok::<(), Refusal>(())
     })?;

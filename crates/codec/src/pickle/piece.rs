@@ -1,7 +1,8 @@
 //! The opcodes of scalars on a page.
 
 use super::opcode::*;
-use crate::out_buf::{OutBuf, Span, Stop};
+use crate::out_buf::{OutBuf, Stop};
+use crate::span::Span;
 
 /// Appends a str, UTF-8.
 #[inline(always)]

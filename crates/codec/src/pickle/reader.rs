@@ -187,3 +187,14 @@ impl<'a> Reader<'a> {
         )
     }
 }
+
+/// A name from the pickle, made fit to be shown.
+pub(super) fn shown(name: &[u8]) -> String {
+    const LONGEST: usize = 80;
+    let head = &name[..name.len().min(LONGEST)];
+    let mut shown = String::from_utf8_lossy(head).escape_debug().to_string();
+    if head.len() < name.len() {
+        shown.push('…');
+    }
+    shown
+}

@@ -2,7 +2,8 @@
 
 use num_bigint::BigInt;
 
-use crate::document::{Node, View};
+use crate::document::View;
+use crate::node::Node;
 
 /// Bytes that [`encode`](super::encode) appends for a value.
 pub(crate) fn size(view: View<'_>) -> u64 {

@@ -1,4 +1,4 @@
-//! What the machine remembers while it runs: its stack, its marks, its memo and the containers.
+//! The machine's memory while it runs: its stack, its marks, its memo and the containers.
 //!
 //! Containers do not own their children. All children lie in one pool, in runs; a container knows
 //! its first run, and the few that grow after something else was appended to the pool chain further
@@ -57,7 +57,7 @@ pub(super) enum Item {
     Import(Builtin),
 }
 
-/// What a container is.
+/// The kinds of containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `list`.
@@ -248,7 +248,7 @@ impl Store {
 /// Bytes of memory for each entry of a memo that is not in order, when their number doubles.
 const SPARSE: usize = 64;
 
-/// What PUT and MEMOIZE keep for GET.
+/// The values that PUT and MEMOIZE keep for GET.
 ///
 /// Picklers number their entries 0, 1, 2 …, so these lie in a vector. A number out of turn goes
 /// into a map: no memory is reserved for a number that was only claimed.
@@ -295,12 +295,44 @@ impl Memo {
         Ok(())
     }
 
-    /// What is kept under `number`.
+    /// The value that is kept under `number`.
     #[inline]
     pub(super) fn get(&self, number: u64) -> Option<Item> {
         match usize::try_from(number).ok().and_then(|index| self.dense.get(index)) {
             Some(&item) => Some(item),
             None => self.sparse.get(&number).copied(),
+        }
+    }
+}
+
+/// A container whose value is being written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    /// The container.
+    pub(super) id: u32,
+    pub(super) kind: Kind,
+    /// Whether it is part of a dict key or a set element, where `bytearray` cannot stand.
+    pub(super) hashed: bool,
+    /// How deep it nests, as far as it is written.
+    pub(super) height: u8,
+    /// Its node.
+    pub(super) at: u32,
+    /// The next child and the end of its run, in the pool, and the segment after that.
+    pub(super) next: u32,
+    pub(super) end: u32,
+    pub(super) more: u32,
+    /// How many children were written; of a dict, keys and values.
+    pub(super) written: u32,
+}
+
+impl Frame {
+    /// Whether the next child is a dict key or a set element.
+    #[inline]
+    pub(super) fn next_is_hashed(&self) -> bool {
+        match self.kind {
+            Kind::Set | Kind::FrozenSet => true,
+            Kind::Dict => self.written.is_multiple_of(2),
+            Kind::List | Kind::Tuple => false,
         }
     }
 }
@@ -317,7 +349,7 @@ pub(super) struct Scratch {
     /// The containers.
     pub(super) store: Store,
     /// The containers in flattening, outermost first; at most as many as may nest.
-    pub(super) frames: Vec<super::flatten::Frame>,
+    pub(super) frames: Vec<Frame>,
     /// The containers that were flattened, in the order in which they closed.
     pub(super) closed: Vec<u32>,
 }

@@ -1,11 +1,9 @@
 //! Strings: UTF-8, the escapes of protocol 0, and the `str` of Python 2.
 
-use super::machine::Machine;
-use super::plain::shown;
-use super::reader::Reader;
+use super::reader::{Reader, shown};
 use super::store::Item;
 use crate::protocol::{ErrorCode, Refusal};
-use crate::{Node, Text};
+use crate::{Budget, Document, Node, Text};
 
 /// `length` bytes of UTF-8.
 #[inline]
@@ -51,27 +49,26 @@ fn not_ascii(reader: &Reader<'_>) -> Refusal {
 }
 
 /// `S'…'\n`: a quoted Python 2 `str` with the escapes of a literal.
-pub(super) fn string_line(machine: &mut Machine<'_>) -> Result<Item, Refusal> {
-    let (line, start) = machine.reader.line()?;
+pub(super) fn string_line(
+    reader: &mut Reader<'_>,
+    document: &mut Document,
+    work: &mut Budget,
+) -> Result<Item, Refusal> {
+    let (line, start) = reader.line()?;
     let (&[quote, ref inner @ .., last], b'\'' | b'"') = (line, line.first().unwrap_or(&0)) else {
-        return Err(machine
-            .reader
-            .malformed(format_args!("{} is not a quoted string", shown(line))));
+        return Err(reader.malformed(format_args!("{} is not a quoted string", shown(line))));
     };
     if quote != last {
-        return Err(machine
-            .reader
-            .malformed(format_args!("{} is not a quoted string", shown(line))));
+        return Err(reader.malformed(format_args!("{} is not a quoted string", shown(line))));
     }
     if !inner.is_ascii() {
-        return Err(not_ascii(&machine.reader));
+        return Err(not_ascii(reader));
     }
     let text = if memchr::memchr(b'\\', inner).is_none() {
         Text::in_source(start + 1..start + 1 + inner.len())
     } else {
-        machine.work.bytes(inner.len())?;
-        let reader = &machine.reader;
-        machine.document.own_text(|own| unescape_string(reader, inner, own))?
+        work.bytes(inner.len())?;
+        document.own_text(|own| unescape_string(reader, inner, own))?
     };
     Ok(Item::Leaf(Node::Str(text)))
 }
@@ -128,15 +125,18 @@ fn unescape_string(reader: &Reader<'_>, mut rest: &[u8], own: &mut Vec<u8>) -> R
 }
 
 /// `V…\n`: Latin-1, and `\uXXXX` and `\UXXXXXXXX` for everything else.
-pub(super) fn unicode_line(machine: &mut Machine<'_>) -> Result<Item, Refusal> {
-    let (line, start) = machine.reader.line()?;
+pub(super) fn unicode_line(
+    reader: &mut Reader<'_>,
+    document: &mut Document,
+    work: &mut Budget,
+) -> Result<Item, Refusal> {
+    let (line, start) = reader.line()?;
     let text = if line.is_ascii() && memchr::memchr(b'\\', line).is_none() {
         Text::in_source(start..start + line.len())
     } else {
         // One byte of Latin-1 becomes two of UTF-8 at most, and escapes become shorter.
-        machine.work.bytes(line.len().saturating_mul(2))?;
-        let reader = &machine.reader;
-        machine.document.own_text(|own| unescape_unicode(reader, line, own))?
+        work.bytes(line.len().saturating_mul(2))?;
+        document.own_text(|own| unescape_unicode(reader, line, own))?
     };
     Ok(Item::Leaf(Node::Str(text)))
 }

@@ -5,12 +5,13 @@ use std::ops::Range;
 use super::opcode::*;
 use super::piece::{put_float, put_int, put_str};
 use crate::json::{Spelled, Target, walk};
-use crate::out_buf::{OutBuf, Span, Stop, fill};
+use crate::out_buf::{OutBuf, Stop, fill};
+use crate::span::Span;
 use crate::swar::{HIGH, ONES};
 
 /// Puts the opcodes of the JSON value that begins `source[range]` on a page, and returns where it
-/// ends. It has been judged, or with `JUDGE` is judged now. What is not of the everyday kind is to
-/// be decoded and then [written](super::encode).
+/// ends. It has been judged, or with `JUDGE` is judged now. JSON that is not of the everyday kind
+/// is to be decoded and then [written](super::encode).
 pub(crate) fn put_json<'p, const JUDGE: bool>(
     source: &[u8],
     range: Range<usize>,
@@ -20,7 +21,7 @@ pub(crate) fn put_json<'p, const JUDGE: bool>(
 }
 
 /// Appends the opcodes of the JSON value in `source[range]`, which has been judged, and says
-/// whether it did; the other way, by a document and [`encode`](super::encode), is always open.
+/// whether it did; the other way, by a document and `encode`, is always open.
 pub fn encode_json(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) -> bool {
     fill(out, 2 * range.len() + 64, |page| {
         put_json::<false>(source, range.clone(), page).map(|(page, _)| page)

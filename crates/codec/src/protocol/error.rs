@@ -1,4 +1,4 @@
-//! What the broker says when it refuses something.
+//! The broker's refusals: a code for programs, a reason for people.
 
 use std::fmt;
 use std::ops::Deref;
@@ -7,6 +7,15 @@ use super::MAX_TOPIC_BYTES;
 
 /// Why something was refused, as a word that a program can rely on: the `code` of an `error`
 /// message.
+///
+/// ```
+/// use babelmq_codec::{ErrorCode, Format, Message};
+///
+/// let refusal = Message::parse(Format::Json, b"[1, 2").unwrap_err();
+/// assert_eq!(refusal.code, ErrorCode::MalformedJson);
+/// assert_eq!(refusal.code.as_str(), "malformed-json");
+/// assert!(!refusal.code.is_fatal());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
@@ -58,8 +67,8 @@ pub enum ErrorCode {
     StoreFull,
     /// The broker has no memory left for what was asked; what is smaller may find some.
     MemoryFull,
-    /// What was published before could not be written to the disk, so that no `pong` can say it
-    /// was.
+    /// Messages that were published before could not be written to the disk, so that no `pong` can
+    /// say it was.
     StorageFailed,
     /// A frame was begun and not finished in time. Fatal.
     FrameTimeout,
@@ -160,11 +169,27 @@ impl fmt::Display for ErrorCode {
 ///
 /// It is a pointer wide, so that a reader's results travel in registers on the way on which nothing
 /// is refused.
+///
+/// ```
+/// use babelmq_codec::{ErrorCode, Refusal};
+///
+/// let refusal = Refusal::new(ErrorCode::StoreFull, "there is no room").about("/weather");
+/// assert_eq!(refusal.to_string(), "store-full: there is no room");
+/// assert_eq!(refusal.topic.as_deref(), Some("/weather"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", .0.code, .0.reason)]
 pub struct Refusal(Box<Grounds>);
 
-/// What a [`Refusal`] says.
+/// The content of a [`Refusal`].
+///
+/// ```
+/// use babelmq_codec::{ErrorCode, Refusal, protocol::Grounds};
+///
+/// let refusal = Refusal::new(ErrorCode::TooDeep, "200 levels");
+/// let Grounds { code, reason, topic } = &*refusal;
+/// assert_eq!((*code, reason.as_str(), topic), (ErrorCode::TooDeep, "200 levels", &None));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grounds {
     /// What kind of refusal it is.

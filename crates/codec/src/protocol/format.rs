@@ -4,6 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The format of a frame's body, announced by the first byte of the frame.
+///
+/// ```
+/// use babelmq_codec::Format;
+///
+/// assert_eq!("XML".parse(), Ok(Format::Xml));
+/// assert_eq!(Format::from_byte(2), Some(Format::Pickle));
+/// assert_eq!(Format::Json.to_string(), "json");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Format {
@@ -46,6 +54,14 @@ impl fmt::Display for Format {
 }
 
 /// A name that is not a format's; says which ones are.
+///
+/// ```
+/// use babelmq_codec::{Format, protocol::UnknownFormat};
+///
+/// let error = "yaml".parse::<Format>().unwrap_err();
+/// assert_eq!(error, UnknownFormat("yaml".to_owned()));
+/// assert_eq!(error.to_string(), "\"yaml\" is not a format; the formats are json, xml and pickle");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a format; the formats are json, xml and pickle")]
 pub struct UnknownFormat(pub String);

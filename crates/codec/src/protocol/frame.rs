@@ -16,6 +16,14 @@ const SMALLEST_BUFFER: usize = 4 << 10;
 pub const LARGEST_BUFFER: usize = 256 << 10;
 
 /// The header of a frame.
+///
+/// ```
+/// use babelmq_codec::{Format, protocol::Header};
+///
+/// let header = Header { format: Format::Xml, length: 258 };
+/// assert_eq!(header.to_bytes(), [1, 0, 0, 1, 2]);
+/// assert_eq!(Header::parse([1, 0, 0, 1, 2], 1 << 20), Ok(header));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The format of the body.
@@ -48,6 +56,15 @@ impl Header {
 }
 
 /// A stream of frames that cannot be followed any further.
+///
+/// ```
+/// use babelmq_codec::{ErrorCode, Format, Refusal, protocol::{FrameFault, Header}};
+///
+/// let fault = Header::parse(*b"GET /", 1 << 20).unwrap_err();
+/// assert_eq!(fault, FrameFault::UnknownFormat(b'G'));
+/// assert_eq!(fault.answer_in(), Format::Json);
+/// assert_eq!(Refusal::from(fault).code, ErrorCode::UnknownFormat);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameFault {
     /// The first byte of a frame is not 0, 1 or 2.
@@ -91,10 +108,22 @@ impl From<FrameFault> for Refusal {
 /// The bytes of a connection that were read and not yet taken as frames.
 ///
 /// It grows with what has arrived, never with what a header claims is coming, and shrinks again.
+///
+/// ```
+/// use babelmq_codec::protocol::FrameBuffer;
+///
+/// let mut buffer = FrameBuffer::new();
+/// buffer.read_from(&mut &b"\0\0\0\0\x02{}\0\0"[..])?;
+/// let (header, body) = buffer.first(1 << 20)?.unwrap();
+/// assert_eq!((header.length, &buffer.bytes()[body.clone()]), (2, &b"{}"[..]));
+/// buffer.take(body.end);
+/// assert_eq!(buffer.first(1 << 20)?, None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct FrameBuffer {
     buffer: Vec<u8>,
-    /// What it grows to.
+    /// The size that it grows to.
     largest: usize,
     /// `buffer[start..end]` was read and not taken; `buffer[end..]` is room for the next read.
     start: usize,
@@ -132,7 +161,7 @@ impl FrameBuffer {
         Ok(count)
     }
 
-    /// What was read and not yet taken.
+    /// The bytes that were read and not yet taken.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
@@ -224,11 +253,18 @@ impl FrameBuffer {
 }
 
 /// How large a [`FrameBuffer`] is to be, in bytes.
+///
+/// ```
+/// use babelmq_codec::protocol::{FrameBuffer, NextSize};
+///
+/// // Before the first read.
+/// assert_eq!(FrameBuffer::new().next_size(), NextSize { wanted: 4_096, least: 4_096 });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextSize {
-    /// What the reads so far suggest.
+    /// The size that the reads so far suggest.
     pub wanted: usize,
-    /// What there must be for anything to be read.
+    /// The size that there must be for anything to be read.
     pub least: usize,
 }
 

@@ -32,7 +32,7 @@ pub const MAXIMUM_MAX_ENCODED: u32 = 1 << 30;
 /// The largest decoded-size budget that may be configured, in bytes; see [`MAXIMUM_MAX_FRAME`].
 pub const MAXIMUM_DECODED_SIZE: usize = 512 << 20;
 
-/// What one value costs of the decoded-size budget, in bytes, before the bytes of its text.
+/// The cost of one value in the decoded-size budget, in bytes, before the bytes of its text.
 pub const NODE_SIZE: usize = 16;
 
 /// Bytes that a payload may decode to for each byte that was sent; see [`Limits::decoded_budget`].
@@ -98,7 +98,7 @@ pub const EXPIRY_COST: usize = 160;
 /// topic more comes to hold a value then.
 pub const MAX_UNSAVED_CLEARS: usize = 64 << 20;
 
-/// What such a topic costs, beside its name.
+/// The cost of such a topic, beside its name.
 pub const UNSAVED_CLEAR: usize = 128;
 
 /// Bytes of the last values that are remembered: payloads, and what their topics cost.
@@ -144,7 +144,7 @@ pub struct Limits {
     pub max_frame: u32,
     /// Bytes that one payload may take when decoded: [`NODE_SIZE`] for each value and the bytes of
     /// its text, shared references counted as often as they are referred to. Default 16 ×
-    /// `max_frame`; `usize::MAX` is no limit. What a payload of some length may take is less, see
+    /// `max_frame`; `usize::MAX` is no limit. A payload of some length may take less, see
     /// [`decoded_budget`](Self::decoded_budget).
     pub decoded_size: usize,
     /// Bytes in the body of the longest frame that a message may become, whatever the format of its
@@ -181,8 +181,8 @@ impl Limits {
         Limits { max_frame, decoded_size, max_encoded: DEFAULT_MAX_ENCODED, ..Limits::NONE }
     }
 
-    /// Takes frames of so many bytes, at most [`MAXIMUM_MAX_FRAME`]. What a payload may decode to
-    /// stays as it is; [`with_max_frame`](Self::with_max_frame) has it follow.
+    /// Takes frames of so many bytes, at most [`MAXIMUM_MAX_FRAME`]. The limit of what a payload
+    /// may decode to stays as it is; [`with_max_frame`](Self::with_max_frame) has it follow.
     #[inline]
     #[must_use]
     pub fn max_frame(self, bytes: u32) -> Limits {

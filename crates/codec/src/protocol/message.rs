@@ -5,6 +5,13 @@
 use super::{Refusal, Topic, TopicFilter};
 
 /// The name of everything that a client may ask for: the `command` field of its messages.
+///
+/// ```
+/// use babelmq_codec::protocol::Command;
+///
+/// assert_eq!(Command::from_word("subscribe"), Some(Command::Subscribe));
+/// assert_eq!(Command::Ping.as_str(), "ping");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Deliver a message to a topic's subscribers and keep it as the topic's last value.
@@ -64,6 +71,14 @@ impl Command {
 }
 
 /// The `id` of a `ping`, given back in its `pong` as it came.
+///
+/// ```
+/// use babelmq_codec::protocol::{Id, Reply};
+///
+/// // What a ping called itself, its pong is called: a string is not a number.
+/// let pong = |id| Reply::Pong { id: Some(id) };
+/// assert_ne!(pong(Id::Int(1)), pong(Id::Str("1".to_owned())));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Id {
     /// A string.
@@ -72,7 +87,14 @@ pub enum Id {
     Int(i64),
 }
 
-/// What happens to a subscription whose queue is full: the `overflow` field of `subscribe`.
+/// The fate of a subscription whose queue is full: the `overflow` field of `subscribe`.
+///
+/// ```
+/// use babelmq_codec::protocol::Overflow;
+///
+/// assert_eq!(Overflow::from_word("drop-oldest"), Some(Overflow::DropOldest));
+/// assert_eq!(Overflow::default().as_str(), "disconnect");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overflow {
     /// The connection gets an `error` that says how far behind it is, and is closed.
@@ -104,7 +126,16 @@ impl Overflow {
     }
 }
 
-/// What the broker answers, deliveries and stored values aside.
+/// The broker's answers, deliveries and stored values aside.
+///
+/// ```
+/// use babelmq_codec::protocol::{Reply, TopicFilter};
+///
+/// let topic = TopicFilter::parse("/weather/#")?;
+/// let reply = Reply::Subscribed { topic, values: 3 };
+/// assert!(matches!(reply, Reply::Subscribed { topic, values: 3 } if topic.as_str() == "/weather/#"));
+/// # Ok::<(), babelmq_codec::Refusal>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// The stored values have all been sent; what follows is live.

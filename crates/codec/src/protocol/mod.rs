@@ -1,4 +1,4 @@
-//! What crosses the wire, and what it means. This room names no other.
+//! The vocabulary of the wire, and its meaning. This room names no other.
 //!
 //! The contract in prose is `docs/protocol.md`; here is its vocabulary: [`Format`], [`Topic`] and
 //! [`TopicFilter`], the messages, the frames, the limits, the error codes, and the [`Value`] that

@@ -1,9 +1,9 @@
 //! [`Value`] as a type of serde's, so that it can stand in a program's own types and be written by
 //! other formats.
 //!
-//! What serde has no word for becomes what is next to it: a tuple, a set and a frozenset are
-//! sequences, and come back as lists. An integer beyond 128 bits is written as a string of its
-//! digits; one beyond 64 may come back as a float, as from serde_json.
+//! A value that serde has no word for becomes the one that is next to it: a tuple, a set and a
+//! frozenset are sequences, and come back as lists. An integer beyond 128 bits is written as a
+//! string of its digits; one beyond 64 may come back as a float, as from serde_json.
 
 use std::fmt;
 

@@ -12,6 +12,15 @@ use super::{ErrorCode, Limits, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, Refusal};
 /// topics.
 ///
 /// Cloning one is cheap: clones share their text.
+///
+/// ```
+/// use babelmq_codec::{ErrorCode, protocol::Topic};
+///
+/// let topic = Topic::parse("/weather/oslo")?;
+/// assert_eq!(topic.segments().collect::<Vec<_>>(), ["", "weather", "oslo"]);
+/// assert_eq!(Topic::parse("/weather/+").unwrap_err().code, ErrorCode::InvalidTopic);
+/// # Ok::<(), babelmq_codec::Refusal>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(Arc<str>);
 
@@ -62,6 +71,15 @@ impl fmt::Debug for Topic {
 
 /// The name of a topic that lies somewhere else: with others of a batch, or beside a stored value.
 /// It was judged as [`Topic::parse`] judges it.
+///
+/// ```
+/// use babelmq_codec::protocol::{Topic, TopicName};
+///
+/// let name = TopicName::parse("weather/oslo")?;
+/// assert_eq!(name.as_str(), "weather/oslo");
+/// assert_eq!(name.to_topic(), Topic::parse("weather/oslo")?);
+/// # Ok::<(), babelmq_codec::Refusal>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicName<'a>(&'a str);
 
@@ -121,10 +139,20 @@ impl fmt::Display for TopicName<'_> {
     }
 }
 
-/// What is subscribed to: a topic with all of its descendants. A segment `+` stands for any one
+/// The topics of a subscription: one with all of its descendants. A segment `+` stands for any one
 /// segment; a last segment `#` means the same as leaving it out, and `#` alone means every topic.
 ///
 /// Two filters are equal when they mean the same: `a` and `a/#` are.
+///
+/// ```
+/// use babelmq_codec::protocol::{Topic, TopicFilter};
+///
+/// let filter = TopicFilter::parse("weather/+/wind")?;
+/// assert!(filter.matches(&Topic::parse("weather/oslo/wind/speed")?));
+/// assert!(!filter.matches(&Topic::parse("weather/oslo")?));
+/// assert_eq!(TopicFilter::parse("weather")?, TopicFilter::parse("weather/#")?);
+/// # Ok::<(), babelmq_codec::Refusal>(())
+/// ```
 #[derive(Clone)]
 pub struct TopicFilter {
     /// As the client spelled it, for the answers to that client.
@@ -196,6 +224,15 @@ impl TopicFilter {
 ///
 /// Of two shapes the less specific one is the lesser: the one with fewer segments, and of two that
 /// have as many the one that has a `+` where they differ first.
+///
+/// ```
+/// use babelmq_codec::protocol::TopicFilter;
+///
+/// let shape = TopicFilter::parse("weather/+/wind")?.shape();
+/// assert_eq!((shape.depth(), shape.wildcards()), (3, 0b010));
+/// assert_eq!(shape, TopicFilter::parse("a/+/b")?.shape());
+/// # Ok::<(), babelmq_codec::Refusal>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape(
     /// A bit for each segment, the lowest for the first, and one more above them all that says how
@@ -288,8 +325,8 @@ pub fn check_topic_limits(text: &str, limits: &Limits) -> Result<(), Refusal> {
 const SLASH: u8 = 1;
 const OTHER: u8 = 2;
 
-/// What each byte of a name is: part of a segment (0), a slash, or something that [`check`] has to
-/// look at.
+/// The kind of each byte of a name: part of a segment (0), a slash, or something that [`check`] has
+/// to look at.
 const KINDS: [u8; 256] = {
     let mut kinds = [OTHER; 256];
     let mut byte = b' ';
@@ -320,7 +357,7 @@ fn is_plain(text: &[u8]) -> bool {
     odd == 0 && before != SLASH && slashes < MAX_TOPIC_SEGMENTS
 }
 
-/// What holds for topics and filters alike.
+/// The rules for topics and filters alike.
 fn check(text: &str) -> Result<(), Refusal> {
     if text.is_empty() {
         return Err(invalid(text, "a topic cannot be empty"));

@@ -6,11 +6,20 @@ use num_bigint::BigInt;
 
 use super::MAX_INT_DIGITS;
 
-/// A message as a program holds it. What each value is in pickle, JSON and XML is the table of
-/// `docs/protocol.md`.
+/// A message as a program holds it. The table of `docs/protocol.md` says what each value is in
+/// pickle, JSON and XML.
 ///
 /// `==` is structural and knows types: `Int(1) != Float(1.0)`, a set is compared as it is ordered,
 /// and as in Python `nan != nan`.
+///
+/// ```
+/// use babelmq_codec::Value;
+///
+/// let value = Value::Dict(vec![("temp".into(), 21.5.into()), ("wet".into(), false.into())]);
+/// assert_eq!(value.get("temp").and_then(Value::as_f64), Some(21.5));
+/// assert_eq!(value.to_string(), r#"{"temp": 21.5, "wet": False}"#);
+/// assert_ne!(Value::Int(1), Value::Float(1.0));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `None`, JSON `null`.
@@ -40,6 +49,13 @@ pub enum Value {
 }
 
 /// A text that is not an integer of at most [`MAX_INT_DIGITS`] digits.
+///
+/// ```
+/// use babelmq_codec::{Value, protocol::ParseIntError};
+///
+/// assert_eq!(Value::parse_int("12"), Ok(Value::Int(12)));
+/// assert_eq!(Value::parse_int("1e3"), Err(ParseIntError));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a decimal integer of at most {MAX_INT_DIGITS} digits")]
 pub struct ParseIntError;

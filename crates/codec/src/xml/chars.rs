@@ -1,4 +1,4 @@
-//! What XML 1.0 permits: characters, names, references.
+//! The characters, names and references that XML 1.0 permits.
 
 use super::fault::{Fault, shown};
 

@@ -1,12 +1,12 @@
 //! Typed elements on a page: tags of a few bytes are one piece each.
 
 use super::chars;
-use super::escape::is_carriable;
-use super::write::push_key;
-use crate::out_buf::{OutBuf, Span, Stop};
+use super::escape::{is_carriable, push_attribute, push_base64};
+use crate::out_buf::{OutBuf, Stop};
+use crate::span::Span;
 use crate::swar::{HIGH, ONES, fingerprint, place_of, short_print};
 
-/// What an element is called: the first `length` of 16 bytes, or an [`UnusualName`].
+/// The name of an element: the first `length` of 16 bytes, or an [`UnusualName`].
 #[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
     bytes: &'a [u8; 16],
@@ -50,8 +50,7 @@ impl Default for KnownNames {
     }
 }
 
-/// What is written of a type: its attribute and the end of the start tag, 16 bytes and how many of
-/// them.
+/// The bytes of a type: its attribute and the end of the start tag, 16 bytes and how many of them.
 pub(super) type Kind = (&'static [u8; 16], usize);
 
 pub(super) const STR: Kind = (b" type=\"str\">    ", 12);
@@ -76,8 +75,8 @@ pub(super) fn print_of(key: Span<'_>) -> u64 {
     }
 }
 
-/// What the element of a dict's entry is called. `print` is the key's fingerprint, or the key
-/// itself where it has eight bytes or fewer.
+/// The name of the element of a dict's entry. `print` is the key's fingerprint, or the key itself
+/// where it has eight bytes or fewer.
 #[inline(always)]
 pub(super) fn name_of<'a>(
     key: Span<'a>,
@@ -169,6 +168,19 @@ fn begin_unusual<'p>(
         page.slice(&tag)?;
     }
     Ok(page)
+}
+
+/// Begins the element of an entry whose key is no element's name.
+#[cold]
+fn push_key(key: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"<item key=\"");
+    if is_carriable(key) {
+        push_attribute(key, out);
+        out.push(b'"');
+    } else {
+        push_base64(key, out);
+        out.extend_from_slice(b"\" key-encoding=\"base64\"");
+    }
 }
 
 /// Appends an end tag.

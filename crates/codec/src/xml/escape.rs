@@ -1,5 +1,8 @@
 //! Text and attributes on their way out.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::chars;
 use super::text::push_char;
 use crate::swar::{HIGH, every_word, has_byte, has_neither};
@@ -35,8 +38,8 @@ pub fn fits_attribute(value: &[u8]) -> bool {
 
 /// Appends ` name="value"`, the value escaped. `name` must be an XML name.
 ///
-/// What [does not fit](fits_attribute) becomes U+FFFD; a field that must arrive as it is goes into
-/// an element, with [`write_text`](super::write_text).
+/// A character that [does not fit](fits_attribute) becomes U+FFFD; a field that must arrive as it
+/// is goes into an element, with [`write_text`](super::write_text).
 pub fn write_attribute(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.push(b' ');
     out.extend_from_slice(name.as_bytes());
@@ -95,4 +98,12 @@ fn push_escaped(text: &[u8], out: &mut Vec<u8>, escape: impl Fn(u8) -> Option<&'
         }
     }
     out.extend_from_slice(&text[written..]);
+}
+
+/// Appends the base64 of what XML cannot carry.
+pub(super) fn push_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    let from = out.len();
+    out.resize(from + bytes.len().div_ceil(3) * 4, 0);
+    let written = STANDARD.encode_slice(bytes, &mut out[from..]).unwrap_or(0);
+    out.truncate(from + written);
 }

@@ -1,19 +1,21 @@
 //! The usual XML, read straight into the document: typed elements as the broker itself and
 //! dicttoxml write them, with no other attribute, no reference, no comment and no namespace.
 //!
-//! What is met here and is not surely good is not judged: the answer is `None`, and
-//! [`read`](super::read) reads the text from its beginning. Where the answer is a value, it is the
-//! one that it would give.
+//! Text that is not surely good is not judged: the answer is `None`, and [`read`](super::read)
+//! reads the text from its beginning. Where the answer is a value, it is the one that it would
+//! give.
 
 use std::ops::Range;
 
-use super::read::Root;
+use super::body::{Body, Root};
+use super::chars;
 use super::text::push_char;
 use super::typed::{self, Scalar, Type};
-use super::{Body, chars};
-use crate::document::{Budget, Document, Node, Size, Text};
+use crate::budget::Budget;
+use crate::document::Document;
 use crate::keys::settle;
 use crate::nesting::Outer;
+use crate::node::{Node, Size, Text};
 use crate::number::parse_decimal;
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
 use crate::swar::{HIGH, is_same, stops};
@@ -50,7 +52,7 @@ struct Reading<'a> {
     /// The next byte to be read.
     at: usize,
     document: &'a mut Document,
-    /// What the values cost, to be paid in the end.
+    /// The cost of the values, to be paid in the end.
     spent: usize,
 }
 

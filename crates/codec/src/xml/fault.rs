@@ -1,4 +1,4 @@
-//! What is wrong, and where: a refusal before it is put into words for the person who reads it.
+//! Faults and their places: refusals before they are put into words for the person who reads them.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -47,7 +47,7 @@ impl Fault {
         if let Some(at) = self.at {
             let _ = write!(reason, "byte {} of the body: ", at.saturating_sub(start));
         }
-        // What quick-xml says quotes names in full, and a name may be as long as the frame.
+        // The words of quick-xml quote names in full, and a name may be as long as the frame.
         const MOST: usize = 300;
         match self.what.char_indices().nth(MOST) {
             Some((end, _)) => reason.extend([&self.what[..end], "…"]),

@@ -13,6 +13,7 @@
 //! unchecked is checked here: names, attributes, characters, references, prefixes, the prolog, what
 //! follows the root.
 
+mod body;
 mod chars;
 mod element;
 mod escape;
@@ -37,6 +38,7 @@ pub(super) use tests::identity::values;
 
 use std::ops::Range;
 
+pub use body::Body;
 pub(super) use element::KnownNames;
 pub use escape::{fits_attribute, is_plain, write_attribute};
 pub(super) use size::size;
@@ -45,22 +47,10 @@ pub(super) use transcode::put_json;
 pub(super) use write::put;
 pub use write::{encode, write_text};
 
+use self::body::Root;
+
 use crate::Document;
 use crate::protocol::{Limits, Refusal};
-
-/// A message body that was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Body {
-    /// The index of the body's node, a [`Node::Dict`](crate::Node::Dict) from field names to
-    /// values.
-    pub root: usize,
-    /// Where in the source the element `message` lies, from its `<` to its last `>`. `None` when
-    /// the body has no such child element; an attribute `message` is among the fields all the same.
-    pub message: Option<Range<usize>>,
-    /// Whether every name in the message is one of every edition of XML 1.0, so that every parser
-    /// can read the element.
-    pub is_readable_to_all: bool,
-}
 
 /// Reads `source[range]` as a whole message body: one element of any name, whose attributes and
 /// child elements are the fields. Appends it to `document`; after an error the caller takes back
@@ -80,7 +70,7 @@ pub fn decode_body(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<Body, Refusal> {
-    read::decode(source, range, document, limits, read::Root::Body)
+    read::decode(source, range, document, limits, Root::Body)
 }
 
 /// Reads `source[range]` as one value, an element as [`Body::message`] shows where it lies. Appends
@@ -95,5 +85,5 @@ pub fn decode_message(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<usize, Refusal> {
-    read::decode(source, range, document, limits, read::Root::Value).map(|body| body.root)
+    read::decode(source, range, document, limits, Root::Value).map(|body| body.root)
 }

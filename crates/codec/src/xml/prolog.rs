@@ -1,5 +1,5 @@
-//! What may stand beside the root and between elements without being content: the XML declaration,
-//! processing instructions, comments.
+//! The markup that may stand beside the root and between elements without being content: the XML
+//! declaration, processing instructions, comments.
 
 use super::chars;
 use super::fault::{Fault, shown};

@@ -8,7 +8,7 @@ use std::ops::Range;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::Body;
+use super::body::{Body, Root};
 use super::chars;
 use super::fast_decode;
 use super::fault::{Fault, shown};
@@ -21,15 +21,6 @@ use super::text::{Piece, Span};
 use super::typed::Scalar;
 use crate::protocol::{ErrorCode, Limits, Refusal};
 use crate::{Budget, Document, Text};
-
-/// What the root element is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Root {
-    /// A message body.
-    Body,
-    /// A value.
-    Value,
-}
 
 /// How an open element is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use super::chars;
 use super::element::{BOOL, DICT, FLOAT, FROZEN_SET, INT, LIST, MAP, NULL, SET, STR, TUPLE};
 use super::escape::is_carriable;
-use super::write::has_string_keys;
-use crate::document::{Node, Size, View};
+use crate::document::View;
+use crate::node::{Node, Size, has_string_keys};
 use crate::number::{float_size, int_size};
 
 /// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not

@@ -8,12 +8,13 @@ use super::element::{
 };
 use crate::json::{Spelled, Target, walk};
 use crate::number::{parse_decimal, write_float};
-use crate::out_buf::{OutBuf, Span, Stop, fill};
+use crate::out_buf::{OutBuf, Stop, fill};
+use crate::span::Span;
 use crate::swar::{HIGH, ONES, every_word, has_byte};
 
 /// Puts the JSON value that begins `source[range]` on a page, as an element `message`, and returns
-/// where it ends. It has been judged, or with `JUDGE` is judged now. What is not of the everyday
-/// kind is to be decoded and then [written](super::encode).
+/// where it ends. It has been judged, or with `JUDGE` is judged now. JSON that is not of the
+/// everyday kind is to be decoded and then [written](super::encode).
 pub(crate) fn put_json<'p, const JUDGE: bool>(
     source: &[u8],
     range: Range<usize>,

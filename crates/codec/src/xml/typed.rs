@@ -9,7 +9,7 @@ use super::text::Content;
 use crate::protocol::{ErrorCode, MAX_INT_DIGITS};
 use crate::{Budget, Document, Node, Text};
 
-/// What a `type` attribute can say.
+/// The types that a `type` attribute can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Type {
     Scalar(Scalar),

@@ -1,20 +1,18 @@
 //! From a document to an element, in the habit of dicttoxml: the key is the name, `type` says the
 //! type.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::element::{
     BOOL, DICT, FLOAT, FROZEN_SET, INT, KnownNames, LIST, MAP, NULL, Name, SET, STR, TUPLE, begin,
     end, name_of, print_of, unusual_text,
 };
-use super::escape::{is_carriable, is_literal, push_attribute, push_text};
+use super::escape::{is_carriable, is_literal, push_base64, push_text};
 use super::size::size;
+use crate::View;
 use crate::nesting::Outer;
+use crate::node::{Node, has_string_keys};
 use crate::number::{put_float, put_int};
 use crate::out_buf::{OutBuf, Stop, fill, room};
 use crate::swar::{HIGH, ONES, is_free_of, push};
-use crate::{Node, View};
 
 /// How the elements inside a container are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +38,14 @@ struct Open<'a> {
 
 /// Appends the value as an element `message`.
 ///
-/// What is written is well-formed without anything around it, and read again is the same value.
+/// The element is well-formed without anything around it, and read again is the same value.
 pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
     // Two tags, a type and a number; keys stand in both tags.
     let guess = view.nodes().len() * 24 + view.text_size() * 3 / 2 + 64;
     let mut known = KnownNames::default();
-    fill(out, room(&view, guess, || size::<false>(view)), |page| put(view, &mut known, page));
+    fill(out, room(view.nodes().len(), guess, || size::<false>(view)), |page| {
+        put(view, &mut known, page)
+    });
 }
 
 /// The same on a page, with the names that were known before.
@@ -217,31 +217,6 @@ pub fn write_text(name: &str, text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Begins the element of an entry whose key is no element's name.
-#[cold]
-pub(super) fn push_key(key: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"<item key=\"");
-    if is_carriable(key) {
-        push_attribute(key, out);
-        out.push(b'"');
-    } else {
-        push_base64(key, out);
-        out.extend_from_slice(b"\" key-encoding=\"base64\"");
-    }
-}
-
-/// Whether every key of the dict with these nodes inside is a string.
-pub(super) fn has_string_keys(inside: &[Node]) -> bool {
-    let mut at = 0;
-    while let Some(key) = inside.get(at) {
-        if !matches!(key, Node::Str(_)) {
-            return false;
-        }
-        at += 1 + inside.get(at + 1).map_or(1, |value| value.nodes());
-    }
-    true
-}
-
 #[inline]
 pub(super) fn write_str(text: &[u8], out: &mut Vec<u8>) {
     if is_literal(text) {
@@ -262,11 +237,4 @@ fn push_unusual(text: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b" type=\"str\" encoding=\"base64\">");
         push_base64(text, out);
     }
-}
-
-fn push_base64(bytes: &[u8], out: &mut Vec<u8>) {
-    let from = out.len();
-    out.resize(from + bytes.len().div_ceil(3) * 4, 0);
-    let written = STANDARD.encode_slice(bytes, &mut out[from..]).unwrap_or(0);
-    out.truncate(from + written);
 }

@@ -137,7 +137,7 @@ struct Trial {
     store_writer: StoreWriter,
     store: Scripted,
     topics: BTreeMap<Topic, History>,
-    /// Who waits for the store, and how many states each topic had had by then.
+    /// The tickets that wait for the store, and how many states each topic had had by then.
     tickets: Vec<(Option<Ticket>, BTreeMap<Topic, usize>)>,
     now: Instant,
     number: u64,
@@ -566,7 +566,7 @@ fn a_stop_tries_again() {
     assert_eq!(store.0.lock().disk.get(&topic("t")), Some(&5));
 }
 
-/// Nobody publishes any more, and what was handed over fails: it is tried again all the same.
+/// No client publishes any more, and what was handed over fails: it is tried again all the same.
 #[test]
 fn a_failure_is_noticed_when_nothing_else_happens() {
     let store = Scripted::default();

@@ -1,4 +1,4 @@
-//! Who lets go of memory when little is left.
+//! The connections that let go of memory when little is left.
 
 use std::time::Duration;
 

@@ -126,7 +126,7 @@ fn many_subscriptions_of_a_connection_that_ends_are_forgotten_in_parts() {
     dispatcher.step(Event::Detach { client: ClientId(1) });
     let left = dispatcher.stats().subscriptions;
     assert!((3_000..5_000).contains(&left), "{left}");
-    // Nobody else is given its place meanwhile, nor what is routed there.
+    // No other connection is given its place meanwhile, nor what is routed there.
     let other = connect(&mut dispatcher, 2);
     for index in 0..5_000 {
         publish(&mut dispatcher, &format!("t/{index}"), index % 2 == 0);

@@ -131,7 +131,7 @@ fn a_connection_has_so_many_snapshots_and_no_more() {
     let first: Vec<_> = (0..MAX_SNAPSHOTS).map(|_| begin(&mut snapshots, 0).unwrap()).collect();
     assert_eq!(begin(&mut snapshots, 0).unwrap_err(), TooMany::OfThisConnection);
     let second = begin(&mut snapshots, 1).unwrap();
-    // Whoever does not take the pieces any more needs no more steps.
+    // A reader that does not take the pieces any more needs no more steps.
     drop(first);
     let (shown, steps) = finish(&mut snapshots, &mut tree, &[second]);
     assert_eq!(shown[0].len(), 1);
@@ -197,12 +197,12 @@ fn values_are_kept_once_for_all_who_do_not_read() {
     assert_eq!(snapshots.kept().0, count);
     let most = (count + shown) * (OVERHEAD + 10);
     assert!(snapshots.account.held() <= most, "{} of {most} bytes", snapshots.account.held());
-    // Who reads sees the moment, and then the next of its snapshots goes on.
+    // A reader sees the moment, and then the next of its snapshots goes on.
     let (shown, _) = finish(&mut snapshots, &mut tree, &pieces);
     assert!(shown.iter().all(|shown| shown.len() == count));
 }
 
-/// Whoever is furthest behind is the one for whom most is kept.
+/// The snapshot that is furthest behind is the one for which most is kept.
 #[test]
 fn what_is_kept_is_charged_and_who_is_furthest_behind_is_known() {
     let share = Share::new(256 << 10);
@@ -250,7 +250,7 @@ fn pieces_are_bounded_in_bytes() {
         assert!(snapshots.piece_bytes <= share.limit() / 2, "{} bytes", snapshots.piece_bytes);
     }
     assert!(!snapshots.hungry.is_empty());
-    // Who waits for memory is not the one that is behind.
+    // A snapshot that waits for memory is not the one that is behind.
     let behind = snapshots.furthest_behind().unwrap();
     assert!(snapshots.lines[&snapshots.line_of[&behind]].pieces > 0, "{behind}");
     // All of them come by everything when they read.

@@ -27,8 +27,8 @@ const FIRST_SLOTS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Names {
     hasher: RandomState,
-    /// A power of two of them, at most three quarters taken. What is taken stands in the order of
-    /// the hashes, apart from who had to make way at the end.
+    /// A power of two of them, at most three quarters taken. Those that are taken stand in the
+    /// order of the hashes, apart from those that had to make way at the end.
     slots: Vec<Slot>,
     len: usize,
 }
@@ -117,7 +117,7 @@ impl Names {
             gap = self.next(gap);
         }
         self.len -= 1;
-        // Whoever is behind and had to make way comes back, so that a search may end at a place
+        // A node that is behind and had to make way comes back, so that a search may end at a place
         // that is free.
         let mut at = gap;
         loop {
@@ -168,8 +168,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whoever is found by the hash of a name must be found by one that was made on the way to
-        /// a longer name.
+        /// A node that is found by the hash of a name must be found by one that was made on the way
+        /// to a longer name.
         #[test]
         fn an_ancestor_has_the_hash_of_its_name(name in "/?[a-zü]{0,20}(/[a-zü]{1,20}){0,12}") {
             let names = Names::default();

@@ -1,4 +1,4 @@
-//! What lies in a subtree.
+//! The topics in a subtree.
 
 use super::NOBODY;
 use super::ROOT;
@@ -18,7 +18,7 @@ impl Tree {
         let (mut values, mut bytes) = (Vec::new(), 0);
         self.walk(filter, most, |stored| {
             bytes += stored.weight();
-            // What is too much is not shared for a moment either.
+            // A value that is too much is not shared for a moment either.
             if bytes <= most_bytes {
                 values.push(stored.clone());
             }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::envelope::bounds::PER_BYTE;
 use crate::protocol::{DECODED_FLOOR, Value};
 use crate::{from_value, read_request, write_delivery};
 

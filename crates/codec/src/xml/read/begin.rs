@@ -2,8 +2,9 @@
 
 use std::mem;
 
-use super::{Kind, Open, Reading, Root};
+use super::{Kind, Open, Reading};
 use crate::protocol::{ErrorCode, MAX_DEPTH};
+use crate::xml::body::Root;
 use crate::xml::fault::{Fault, shown};
 use crate::xml::tag::{self, Attribute};
 use crate::xml::text::Span;

@@ -1,5 +1,6 @@
 //! Where the straight way has an answer, it is that of the events.
 
+use super::super::body::Root;
 use super::super::{fast_decode, read};
 use crate::protocol::{Limits, MAX_DEPTH};
 use crate::{Document, pickle};
@@ -24,7 +25,7 @@ const BODIES: &[&str] = &[
 ];
 
 /// Whether the straight way was taken.
-fn check(xml: &[u8], limits: &Limits, root: read::Root) -> bool {
+fn check(xml: &[u8], limits: &Limits, root: Root) -> bool {
     let source = [b"..", xml, b"<<<<&&&&"].concat();
     let range = 2..2 + xml.len();
     let shown = |document: &Document, root: usize| {
@@ -91,11 +92,11 @@ fn both_ways_lead_to_the_same_document() {
             0 => Limits { decoded_size: 1 << below(13), ..Limits::default() },
             _ => Limits::default(),
         };
-        accepted += usize::from(check(&xml, &limits, read::Root::Body));
+        accepted += usize::from(check(&xml, &limits, Root::Body));
         if let Some(message) = memchr::memmem::find(&xml, b"<message") {
-            check(&xml[message..], &limits, read::Root::Value);
+            check(&xml[message..], &limits, Root::Value);
             if let Some(end) = memchr::memmem::rfind(&xml, b"</message>") {
-                check(xml.get(message..end + 10).unwrap_or_default(), &limits, read::Root::Value);
+                check(xml.get(message..end + 10).unwrap_or_default(), &limits, Root::Value);
             }
         }
     }
@@ -105,15 +106,12 @@ fn both_ways_lead_to_the_same_document() {
 #[test]
 fn the_usual_goes_straight() {
     for xml in BODIES {
-        assert!(check(xml.as_bytes(), &Limits::default(), read::Root::Body), "{xml}");
+        assert!(check(xml.as_bytes(), &Limits::default(), Root::Body), "{xml}");
     }
-    assert!(check(b"<message type=\"int\">12</message>", &Limits::default(), read::Root::Value));
+    assert!(check(b"<message type=\"int\">12</message>", &Limits::default(), Root::Value));
     for depth in [MAX_DEPTH, MAX_DEPTH + 1] {
         let xml = ["<a type=\"list\">".repeat(depth), "</a>".repeat(depth)].concat();
-        assert_eq!(
-            check(xml.as_bytes(), &Limits::default(), read::Root::Value),
-            depth == MAX_DEPTH
-        );
+        assert_eq!(check(xml.as_bytes(), &Limits::default(), Root::Value), depth == MAX_DEPTH);
     }
     for other in [
         "",
@@ -123,7 +121,7 @@ fn the_usual_goes_straight() {
         "<a type=\"str\">x</a>b",
         "<a type=\"str\">&</a>",
     ] {
-        assert!(!check(other.as_bytes(), &Limits::default(), read::Root::Value), "{other}");
-        assert!(!check(other.as_bytes(), &Limits::default(), read::Root::Body), "{other}");
+        assert!(!check(other.as_bytes(), &Limits::default(), Root::Value), "{other}");
+        assert!(!check(other.as_bytes(), &Limits::default(), Root::Body), "{other}");
     }
 }

@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
+
 use super::*;
 use crate::broker::{BACKLOG_COST, Backlog, Counters, Delivery, Memory, Outbox, Piece, outbox};
 use crate::codec::{BufferPool, Dialect, Share};
@@ -12,7 +14,7 @@ use crate::protocol::{ErrorCode, HEADER_LEN, Header, Refusal, Reply, Token, Topi
 use crate::transport::config::Config;
 use crate::transport::connections::Connections;
 use crate::transport::line::Line;
-use crate::transport::parked::Parked;
+use crate::transport::pool::Pool;
 use crate::transport::writer::Ties;
 
 /// A client of a broker of which there is nothing else.
@@ -32,7 +34,6 @@ fn without_threads(write_timeout: Duration) -> Connected {
         config: Config { write_timeout, ..Config::default() },
         counters: Arc::new(Counters::default()),
         connections: Connections::default(),
-        parked: Parked::new().unwrap().0,
         pool,
         backlog: Backlog::new(BACKLOG_COST),
         memory: Memory::unlimited(),

@@ -1,10 +1,10 @@
-//! What the machine does to its stack, its marks and its memo.
+//! The machine's work on its stack, its marks and its memo.
 //!
 //! As in CPython, nothing reaches below the innermost mark: a value there is not on the stack until
 //! the mark is closed.
 
-use super::machine::Machine;
-use super::store::{Item, Kind, Scratch};
+use super::Machine;
+use crate::pickle::store::{Item, Kind, Scratch};
 use crate::protocol::Refusal;
 
 impl Machine<'_> {

@@ -4,9 +4,9 @@
 //! contain itself. Here it becomes a tree: depth and cycles are refused on the way, and every node
 //! is paid for from the payload's budget before it is written.
 
-use super::machine::Machine;
-use super::store::{Item, Kind, NONE, push};
+use super::Machine;
 use crate::keys::settle;
+use crate::pickle::store::{Frame, Item, Kind, NONE, push};
 use crate::protocol::{ErrorCode, MAX_DEPTH, Refusal};
 use crate::{Budget, Node, Size};
 
@@ -14,37 +14,17 @@ use crate::{Budget, Node, Size};
 /// and no more than a plain pickle may for its bytes.
 const DIGITS_SQUARED: usize = 1_024;
 
-/// A container that is being written.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
-    /// The container.
-    id: u32,
-    kind: Kind,
-    /// Whether it is part of a dict key or a set element, where `bytearray` cannot stand.
-    hashed: bool,
-    /// How deep it nests, as far as it is written.
-    height: u8,
-    /// Its node.
-    at: u32,
-    /// The next child and the end of its run, in the pool, and the segment after that.
-    next: u32,
-    end: u32,
-    more: u32,
-    /// How many children were written; of a dict, keys and values.
-    written: u32,
-}
-
 /// A value that was written.
-pub(super) struct Flat {
+pub(in crate::pickle) struct Flat {
     /// Its node.
-    pub(super) at: usize,
+    pub(in crate::pickle) at: usize,
     /// How many children it was given; of a dict, keys and values, duplicates included.
-    pub(super) children: u32,
+    pub(in crate::pickle) children: u32,
 }
 
 impl Machine<'_> {
     /// Writes `root`, which may nest `depth` deep.
-    pub(super) fn flatten(
+    pub(in crate::pickle) fn flatten(
         &mut self,
         root: Item,
         depth: usize,
@@ -220,17 +200,6 @@ impl Machine<'_> {
         }
         self.document.copy_within(value, budget);
         Ok(())
-    }
-}
-
-impl Frame {
-    /// Whether the next child is a dict key or a set element.
-    fn next_is_hashed(&self) -> bool {
-        match self.kind {
-            Kind::Set | Kind::FrozenSet => true,
-            Kind::Dict => self.written.is_multiple_of(2),
-            Kind::List | Kind::Tuple => false,
-        }
     }
 }
 

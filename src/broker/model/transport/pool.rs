@@ -1,14 +1,14 @@
-//! As `transport::pool`: writers that rest, and a thread that takes turns with those that are
-//! called.
+//! As `transport::pool` and `transport::turns`: writers that rest, and a thread that takes turns
+//! with those that are called.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::one_in;
-use super::transport::{Counted, Shared};
-use super::writer::{After, End, Writer};
+use super::{Counted, Shared};
 use crate::broker::ClientId;
+use crate::broker::model::one_in;
+use crate::broker::model::writer::{After, End, Writer};
 use crate::broker::sync::{
     AtomicUsize, Mutex, Receiver, Sender, TryRecvError, unbounded, yield_now,
 };

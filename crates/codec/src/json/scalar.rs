@@ -1,0 +1,189 @@
+//! Strings, keys and numbers in JSON.
+
+use super::grammar::literal_prefix;
+use crate::document::View;
+use crate::node::Node;
+use crate::number::{write_float, write_int};
+use crate::out_buf::{OutBuf, Stop, fill};
+use crate::span::Span;
+use crate::swar::{every_word, has_neither, is_free_of, push, stops};
+
+/// A string between quotes, `before` in front of it; the closing quote is the first byte of
+/// `after`.
+#[inline(always)]
+pub(super) fn put_string<const B: usize, const A: usize>(
+    page: &mut OutBuf<'_>,
+    text: Span<'_>,
+    before: &[u8; B],
+    after: &[u8; A],
+) -> Result<(), Stop> {
+    if text.len() <= 16
+        && let bytes = text.sixteen()
+        && text.has_no(bytes, |word| stops(word, b'"', b'\\'))
+    {
+        return page.with(|place: &mut [u8; 24]| {
+            let start = B + 1;
+            place[..B].copy_from_slice(before);
+            place[B] = b'"';
+            place[start..start + 16].copy_from_slice(&bytes);
+            place[start + text.len()..start + text.len() + A].copy_from_slice(after);
+            start + text.len() + A
+        });
+    }
+    page.put(before)?;
+    page.aside(|page| put_text(text.text(), page))?;
+    // Its closing quote is written.
+    page.slice(&after[1..])
+}
+
+/// A string of any length in its quotes.
+#[inline(never)]
+pub(crate) fn put_text<'p>(text: &[u8], mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
+    if is_free_of(text, |word| stops(word, b'"', b'\\')) {
+        page.put(b"\"")?;
+        page.slice(text)?;
+        page.put(b"\"")?;
+    } else {
+        page = put_escaped(text, page)?;
+    }
+    Ok(page)
+}
+
+/// How a byte is escaped, and in how many bytes; in none where it is not.
+const ESCAPES: [([u8; 8], usize); 0x5d] = {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let mut escapes = [([0; 8], 0); 0x5d];
+    let mut control = 0;
+    while control < 0x20 {
+        let digits = (HEX[control >> 4], HEX[control & 15]);
+        escapes[control] = ([b'\\', b'u', b'0', b'0', digits.0, digits.1, 0, 0], 6);
+        control += 1;
+    }
+    let (bytes, letters) = (b"\"\\\n\r\t\x08\x0c", b"\"\\nrtbf");
+    let mut short = 0;
+    while short < bytes.len() {
+        escapes[bytes[short] as usize] = ([b'\\', letters[short], 0, 0, 0, 0, 0, 0], 2);
+        short += 1;
+    }
+    escapes
+};
+
+/// A string with escapes in its quotes.
+#[cold]
+fn put_escaped<'p>(text: &[u8], mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
+    page.put(b"\"")?;
+    let mut rest = text;
+    loop {
+        let literal = literal_prefix(rest);
+        page.slice(&rest[..literal])?;
+        rest = &rest[literal..];
+        // Escapes come in runs.
+        while let Some((&byte, after)) = rest.split_first()
+            && let Some(&(escape, length)) = ESCAPES.get(usize::from(byte))
+            && length > 0
+        {
+            page.part(&escape, length)?;
+            rest = after;
+        }
+        if rest.is_empty() {
+            break;
+        }
+    }
+    page.put(b"\"")?;
+    Ok(page)
+}
+
+/// A key that is no string, and its colon.
+#[cold]
+pub(super) fn put_other_key<'p>(
+    view: View<'_>,
+    key: Node,
+    mut page: OutBuf<'p>,
+) -> Result<OutBuf<'p>, Stop> {
+    let mut spelled = Vec::with_capacity(64);
+    spell_key(&view, key, &mut spelled);
+    page.slice(&spelled)?;
+    page.put(b":")?;
+    Ok(page)
+}
+
+/// A scalar that is met less often.
+#[inline(never)]
+pub(super) fn put_scalar<'p>(
+    view: View<'_>,
+    scalar: Node,
+    tag_wide_ints: bool,
+    mut page: OutBuf<'p>,
+) -> Result<OutBuf<'p>, Stop> {
+    if scalar == Node::None {
+        page.put(b"null")?;
+        return Ok(page);
+    }
+    if let Node::Bytes(bytes) = scalar {
+        page.put(b"{\"$bytes\":\"")?;
+        page.aside(|page| page.base64(view.text(bytes)))?;
+        page.put(b"\"}")?;
+        return Ok(page);
+    }
+    let mut spelled = Vec::with_capacity(64);
+    write_scalar(&view, scalar, tag_wide_ints, &mut spelled);
+    page.slice(&spelled)?;
+    Ok(page)
+}
+
+/// A key as `json.dumps` spells it.
+#[inline]
+pub(super) fn spell_key(view: &View<'_>, key: Node, out: &mut Vec<u8>) {
+    match key {
+        Node::Str(text) => write_str(view.text(text), out),
+        scalar => {
+            out.push(b'"');
+            match scalar {
+                Node::Float(number) if number.is_nan() => out.extend_from_slice(b"NaN"),
+                Node::Float(number) if number.is_infinite() => {
+                    out.extend_from_slice(if number > 0.0 { b"Infinity" } else { b"-Infinity" });
+                }
+                Node::BigInt(digits) => out.extend_from_slice(view.text(digits)),
+                other => write_scalar(view, other, false, out),
+            }
+            out.push(b'"');
+        }
+    }
+}
+
+fn write_scalar(view: &View<'_>, scalar: Node, tag_wide_ints: bool, out: &mut Vec<u8>) {
+    match scalar {
+        Node::Bool(true) => out.extend_from_slice(b"true"),
+        Node::Bool(false) => out.extend_from_slice(b"false"),
+        Node::Int(number) => write_int(number, out),
+        Node::BigInt(digits) if tag_wide_ints => {
+            out.extend_from_slice(b"{\"$int\":\"");
+            out.extend_from_slice(view.text(digits));
+            out.extend_from_slice(b"\"}");
+        }
+        Node::BigInt(digits) => out.extend_from_slice(view.text(digits)),
+        Node::Float(number) if number.is_nan() => out.extend_from_slice(b"{\"$float\":\"nan\"}"),
+        Node::Float(number) if number.is_infinite() => {
+            out.extend_from_slice(if number > 0.0 {
+                b"{\"$float\":\"inf\"}"
+            } else {
+                b"{\"$float\":\"-inf\"}"
+            });
+        }
+        Node::Float(number) => write_float(number, out),
+        Node::Str(text) => write_str(view.text(text), out),
+        _ => out.extend_from_slice(b"null"),
+    }
+}
+
+/// Appends a string in its quotes.
+#[inline(always)]
+pub fn write_str(text: &[u8], out: &mut Vec<u8>) {
+    if every_word(text, |word| has_neither(word, b'"', b'\\')) {
+        out.push(b'"');
+        push(text, out);
+        out.push(b'"');
+    } else {
+        fill(out, 2 * text.len(), |page| put_escaped(text, page));
+    }
+}

@@ -1,0 +1,162 @@
+//! One value of a document, or the head of a container, in sixteen bytes.
+
+use std::ops::Range;
+
+/// One value, or the head of a container whose children follow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Node {
+    /// `None`.
+    None,
+    /// `True` or `False`.
+    Bool(bool),
+    /// An integer that fits 64 bits; every one that does is written this way.
+    Int(i64),
+    /// Any other integer: an optional `-` and decimal digits, without leading zeros.
+    BigInt(Text),
+    /// A double.
+    Float(f64),
+    /// UTF-8 text.
+    Str(Text),
+    /// Bytes.
+    Bytes(Text),
+    /// `list`.
+    List(Size),
+    /// `tuple`.
+    Tuple(Size),
+    /// `set`, its elements hashable and no two equal.
+    Set(Size),
+    /// `frozenset`, likewise.
+    FrozenSet(Size),
+    /// `dict`: key, value, key, value …; keys hashable and no two equal.
+    Dict(Size),
+}
+
+impl Node {
+    /// How many nodes the value takes, itself included.
+    pub fn nodes(self) -> usize {
+        match self {
+            Node::List(size)
+            | Node::Tuple(size)
+            | Node::Set(size)
+            | Node::FrozenSet(size)
+            | Node::Dict(size) => size.nodes as usize + 1,
+            _ => 1,
+        }
+    }
+
+    /// Whether other values can lie inside.
+    pub fn is_container(self) -> bool {
+        matches!(
+            self,
+            Node::List(_) | Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Dict(_)
+        )
+    }
+
+    /// The value's type as Python names it, for error messages.
+    pub fn type_name(self) -> &'static str {
+        match self {
+            Node::None => "None",
+            Node::Bool(_) => "bool",
+            Node::Int(_) | Node::BigInt(_) => "int",
+            Node::Float(_) => "float",
+            Node::Str(_) => "str",
+            Node::Bytes(_) => "bytes",
+            Node::List(_) => "list",
+            Node::Tuple(_) => "tuple",
+            Node::Set(_) => "set",
+            Node::FrozenSet(_) => "frozenset",
+            Node::Dict(_) => "dict",
+        }
+    }
+}
+
+/// The extent of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Elements; of a dict, entries.
+    pub items: u32,
+    /// Nodes below the container, at every depth.
+    pub nodes: u32,
+}
+
+/// Where a text lies: in the source that was decoded, or in the document's own store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    start: u32,
+    /// The length in bytes, and in the top bit whether the text is the document's own.
+    length: u32,
+}
+
+const OWN: u32 = 1 << 31;
+
+impl Text {
+    /// A text that the source spells literally. Sources are shorter than 2 GiB.
+    pub fn in_source(range: Range<usize>) -> Text {
+        Text { start: range.start as u32, length: (range.end - range.start) as u32 }
+    }
+
+    /// A text of the document's own.
+    #[inline]
+    pub(super) fn in_own(range: Range<usize>) -> Text {
+        Text { start: range.start as u32, length: (range.end - range.start) as u32 | OWN }
+    }
+
+    /// Whether it is the document's own.
+    #[inline(always)]
+    pub(super) fn is_own(self) -> bool {
+        self.length & OWN != 0
+    }
+
+    /// Where it begins.
+    #[inline(always)]
+    pub(super) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    /// The length in bytes.
+    pub fn len(self) -> usize {
+        (self.length & !OWN) as usize
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Whether every key of the dict with these nodes inside is a string.
+pub(super) fn has_string_keys(inside: &[Node]) -> bool {
+    let mut at = 0;
+    while let Some(key) = inside.get(at) {
+        if !matches!(key, Node::Str(_)) {
+            return false;
+        }
+        at += 1 + inside.get(at + 1).map_or(1, |value| value.nodes());
+    }
+    true
+}
+
+/// How deep the containers of a value nest; a scalar is 0 deep.
+pub(super) fn value_depth(nodes: &[Node]) -> usize {
+    let mut ends = Vec::new();
+    let mut deepest = 0;
+    for (index, node) in nodes.iter().enumerate() {
+        while ends.pop_if(|end| *end <= index).is_some() {}
+        if node.is_container() {
+            ends.push(index + node.nodes());
+            deepest = deepest.max(ends.len());
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::NODE_SIZE;
+
+    #[test]
+    fn a_node_is_as_small_as_the_budget_says() {
+        assert_eq!(size_of::<Node>(), NODE_SIZE);
+    }
+}
