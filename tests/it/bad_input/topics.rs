@@ -36,10 +36,12 @@ pub fn rows() -> Vec<Row> {
             }
         }
         for topic in wild {
-            for command in ["publish", "get", "clear"] {
+            for command in ["publish", "get"] {
                 add(command, topic);
             }
         }
+        // With a wildcard it would be a filter, which may be cleared.
+        add("clear", "/");
     }
     // '/\ud800', as CPython writes it with `surrogatepass`.
     let publish = b"\x80\x02}(X\x07\0\0\0commandX\x07\0\0\0publishX\x05\0\0\0topicX\x04\0\0\0/\xed\xa0\x80X\x07\0\0\0messageNu.";
