@@ -1,7 +1,7 @@
 # An image that holds the broker and nothing else:
 #
 #     docker build -t babelmq .
-#     docker run --publish 127.0.0.1:5000:5000 babelmq
+#     docker run --publish 127.0.0.1:5000:5000 --volume babelmq:/data babelmq
 #
 # There is no access control yet: publish the port to machines that you trust.
 FROM rust:1.90-slim-bookworm AS build
@@ -16,13 +16,19 @@ COPY examples examples
 COPY tests tests
 COPY README.md ./
 RUN cargo build --release --locked --bin babelmq --target "$(uname -m)-unknown-linux-musl" \
-    && cp "target/$(uname -m)-unknown-linux-musl/release/babelmq" /babelmq
+    && cp "target/$(uname -m)-unknown-linux-musl/release/babelmq" /babelmq \
+    && mkdir /data
 
 FROM scratch
 COPY --from=build /babelmq /babelmq
+# Last values, kept in a volume; its user owns the directory.
+COPY --from=build --chown=65534:65534 --chmod=700 /data /data
+VOLUME /data
 USER 65534:65534
 EXPOSE 5000
+# What is set here may be set anew by `docker run --env`; a flag would stand above that.
+ENV BABELMQ_LISTEN=0.0.0.0:5000 BABELMQ_DATA_DIR=/data BABELMQ_LOG_FORMAT=json
 ENTRYPOINT ["/babelmq"]
-CMD ["serve", "--listen", "0.0.0.0:5000", "--log-format", "json"]
+CMD ["serve"]
 HEALTHCHECK --interval=10s --timeout=5s CMD ["/babelmq", "check"]
 STOPSIGNAL SIGTERM

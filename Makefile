@@ -162,20 +162,20 @@ bench-peers:
 	sh bench/install-peers.sh
 	$(CARGO) build --release --locked
 	$(CARGO) run --release --locked --manifest-path bench/Cargo.toml -- peers \
-		--babelmq target/release/babelmq --out docs/performance $(BENCH_ARGS)
+		--babelmq "$(TARGET)/release/babelmq" --out docs/performance $(BENCH_ARGS)
 
 # Attacks beside a bystander; `ATTACK_ARGS="--only walks --seconds 10"` chooses.
 attack:
 	$(CARGO) build --release --locked
 	$(CARGO) run --release --locked --manifest-path bench/Cargo.toml -- attack \
-		--babelmq target/release/babelmq --serve-args "--memory 512MiB" --most 576 --rate 200 \
+		--babelmq "$(TARGET)/release/babelmq" --serve-args "--memory 512MiB" --most 576 --rate 200 \
 		--out docs/performance/attack.md $(ATTACK_ARGS)
 
 # The command, its manual page, the shells' completion, the service and a configuration to begin with. `make install
 # PREFIX=$HOME/.local SYSCONFDIR=$HOME/.config` needs no privileges; packagers set DESTDIR.
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
-BABELMQ ?= target/release/babelmq
+BABELMQ ?= $(TARGET)/release/babelmq
 INSTALLED := $(DESTDIR)$(PREFIX)/bin/babelmq \
 	$(DESTDIR)$(PREFIX)/share/man/man1/babelmq.1 \
 	$(DESTDIR)$(PREFIX)/share/bash-completion/completions/babelmq \
@@ -183,7 +183,7 @@ INSTALLED := $(DESTDIR)$(PREFIX)/bin/babelmq \
 	$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/babelmq.fish \
 	$(DESTDIR)$(PREFIX)/lib/systemd/system/babelmq.service
 
-target/release/babelmq:
+$(TARGET)/release/babelmq:
 	$(CARGO) build --release --locked
 
 install: $(BABELMQ)
@@ -206,11 +206,11 @@ uninstall:
 # is not.
 deb: $(DEB)
 	$(CARGO) build --release --locked
-	mkdir -p target/share
-	"$(TARGET)/release/babelmq" manual > target/share/babelmq.1
-	"$(TARGET)/release/babelmq" completions bash > target/share/babelmq.bash
-	"$(TARGET)/release/babelmq" completions zsh > target/share/_babelmq
-	"$(TARGET)/release/babelmq" completions fish > target/share/babelmq.fish
+	mkdir -p "$(TARGET)/release/share"
+	"$(TARGET)/release/babelmq" manual > "$(TARGET)/release/share/babelmq.1"
+	"$(TARGET)/release/babelmq" completions bash > "$(TARGET)/release/share/babelmq.bash"
+	"$(TARGET)/release/babelmq" completions zsh > "$(TARGET)/release/share/_babelmq"
+	"$(TARGET)/release/babelmq" completions fish > "$(TARGET)/release/share/babelmq.fish"
 	rm -f "$(TARGET)"/debian/babelmq_*.deb
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(CARGO) deb --no-build --strip
 

@@ -31,13 +31,22 @@ in_root() {
 }
 
 rm -rf "$root"
+# The package's scripts would start the service where systemd runs: of this machine, and not of the
+# root.
+mkdir -p "$root/stubs"
+for command in systemctl deb-systemd-invoke; do
+    printf '#!/bin/sh\necho "%s $*" >>"%s/invoked"\n' "$command" "$root" >"$root/stubs/$command"
+    chmod 755 "$root/stubs/$command"
+done
+PATH=$root/stubs:$PATH
+export PATH
 mkdir -p "$root/var/lib/dpkg/info" "$root/var/lib/dpkg/updates" "$root/data"
 : >"$root/var/lib/dpkg/status"
 in_root --install "$package"
 
 program=$root/usr/bin/babelmq
 config=$root/etc/babelmq/babelmq.toml
-unit=$root/lib/systemd/system/babelmq.service
+unit=$root/usr/lib/systemd/system/babelmq.service
 for file in "$program" "$config" "$unit"; do
     [ -f "$file" ] || fail "$file was not installed"
 done
@@ -46,6 +55,15 @@ grep -q '^ExecStart=/usr/bin/babelmq serve --config /etc/babelmq/babelmq.toml$' 
     fail "$unit starts something else"
 dpkg-deb --info "$package" conffiles | grep -qx /etc/babelmq/babelmq.toml ||
     fail "the configuration is no conffile"
+
+# The service is enabled, as Debian does it.
+enabled=$root/etc/systemd/system/multi-user.target.wants/babelmq.service
+if command -v deb-systemd-helper >/dev/null 2>&1; then
+    [ -L "$enabled" ] || fail "the service is not enabled"
+fi
+if [ -d /run/systemd/system ]; then
+    grep -q 'deb-systemd-invoke start babelmq.service' "$root/invoked" || fail "the service is not started"
+fi
 
 # The settings are changed where they stand, as an administrator does it.
 sed -i "s|^# listen = .*|listen = \"127.0.0.1:0\"|; s|^# data-dir =.*|data-dir = \"$root/data\"|" \
@@ -80,5 +98,6 @@ in_root --remove babelmq
 cmp "$config" "$root/edited.toml" || fail "the configuration was not kept as it was edited"
 in_root --purge babelmq
 [ ! -e "$config" ] || fail "$config is still there after a purge"
+[ ! -L "$enabled" ] || fail "the service is still enabled after a purge"
 [ -n "$(ls "$root/data")" ] || fail "the data is gone"
 echo "the package works: $(basename "$package"), installed, run, removed and purged"

@@ -109,6 +109,13 @@ impl Log {
         Ok(Log { target, filter: handle, settings })
     }
 
+    /// Opens the file anew, which may have been moved away.
+    pub(super) fn reopen(&mut self) -> Result<(), Failure> {
+        let opened = open(self.settings.log_file.as_deref())?;
+        *self.target.lock() = opened;
+        Ok(())
+    }
+
     /// Takes over what can change while the broker runs, and opens the file anew, which may have
     /// been moved away. Returns the names of settings that changed and wait for a restart.
     pub(super) fn reload(&mut self, settings: LogSettings) -> Result<Vec<&'static str>, Failure> {

@@ -97,14 +97,21 @@ fn reload(log: &mut Log, running: &Config, arguments: &[OsString]) {
     let serve = match settings::load(arguments) {
         Ok(Loaded { cli: Cli { command: Command::Serve(serve), .. }, .. }) => serve,
         Ok(_) => return,
-        Err(LoadError::Config(error)) => {
-            tracing::error!(%error, "the configuration is wrong; going on with what was there \
-            before");
-            return;
-        }
-        Err(LoadError::Arguments(error)) => {
-            tracing::error!(%error, "the environment is wrong; going on with what was there \
-            before");
+        Err(wrong) => {
+            // Its file may have been moved away all the same, and that is where one looks for this.
+            if let Err(error) = log.reopen() {
+                tracing::error!(%error, "going on with the log as it was");
+            }
+            match wrong {
+                LoadError::Config(error) => {
+                    tracing::error!(%error, "the configuration is wrong; going on with what was \
+                    there before");
+                }
+                LoadError::Arguments(error) => {
+                    tracing::error!(%error, "the environment is wrong; going on with what was \
+                    there before");
+                }
+            }
             return;
         }
     };

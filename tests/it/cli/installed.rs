@@ -394,8 +394,20 @@ fn the_image_is_built_from_what_is_here_and_holds_the_broker_alone() {
     let started: Vec<String> = serde_json::from_str(of("ENTRYPOINT")[0]).unwrap();
     let options: Vec<String> = serde_json::from_str(of("CMD")[0]).unwrap();
     assert_eq!(started, ["/babelmq"]);
-    let arguments: Vec<&str> = options.iter().map(String::as_str).chain(["--check"]).collect();
-    super::check(&arguments, "", "the configuration is good\n");
+    let environment: Vec<(&str, &str)> =
+        of("ENV")[0].split(' ').filter_map(|pair| pair.split_once('=')).collect();
+    assert_eq!(
+        environment[..2],
+        [("BABELMQ_LISTEN", "0.0.0.0:5000"), ("BABELMQ_DATA_DIR", "/data")]
+    );
+    assert_eq!(of("VOLUME"), ["/data"]);
+    let checked = Command::new(env!("CARGO_BIN_EXE_babelmq"))
+        .args(options)
+        .arg("--check")
+        .envs(environment)
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     let health: Vec<String> =
         serde_json::from_str(of("HEALTHCHECK")[0].split_once("CMD ").unwrap().1).unwrap();
     assert_eq!(health, ["/babelmq", "check"]);
@@ -406,14 +418,12 @@ fn the_debian_package_lists_what_make_install_makes() {
     let manifest = read("Cargo.toml");
     let (_, package) = manifest.split_once("[package.metadata.deb]").unwrap();
     let package = package.split("\n[").next().unwrap();
-    for file in [
-        "usr/bin/",
-        "usr/share/man/man1/babelmq.1",
-        "etc/babelmq/babelmq.toml",
-        "lib/systemd/system/babelmq.service",
-    ] {
+    for file in ["usr/bin/", "usr/share/man/man1/babelmq.1", "etc/babelmq/babelmq.toml"] {
         assert!(package.contains(file), "{file}");
     }
+    // The unit is found where the scripts would be.
+    assert!(package.contains("maintainer-scripts = \"packaging\""));
+    assert!(package.contains("unit-name = \"babelmq\", enable = true, start = true"));
     assert!(package.contains("conf-files = [\"/etc/babelmq/babelmq.toml\"]"));
     for line in package.lines().filter(|line| line.trim_start().starts_with("[\"")) {
         let source = line.split('"').nth(1).unwrap();

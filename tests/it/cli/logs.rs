@@ -121,10 +121,13 @@ fn sighup_opens_the_log_anew_and_reads_the_configuration_again() {
     };
     said("everything else that was changed takes effect after a restart");
     said("connected");
-    // A configuration that is wrong changes nothing.
+    // A configuration that is wrong changes nothing; the log is opened anew, and that is said there.
     fs::write(&config, "nonsense = 1\n").unwrap();
+    fs::rename(&log, path("new.log")).unwrap();
     served.signal("HUP");
-    said("the configuration is wrong");
+    while fs::read_to_string(&log).map_or(true, |log| !log.contains("the configuration is wrong")) {
+        Client::to(served.address).is_quiet();
+    }
     Client::to(served.address).is_quiet();
     served.signal("TERM");
     let (code, _, stderr) = served.end();
