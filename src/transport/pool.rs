@@ -7,16 +7,9 @@
 //! wait for something else, or does not come to an end, gets a thread of its own until it has been
 //! silent for a while.
 
-use std::collections::HashMap;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::available_parallelism;
-use std::time::Instant;
-
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::guards::{CountPanic, EndOnPanic};
 use super::priority::has_given_way;
@@ -24,9 +17,14 @@ use super::session::{EXHAUSTED_PAUSE, Shared};
 use super::threads;
 use super::writer::{After, Writer};
 use crate::broker::ClientId;
+use crate::broker::sync::thread::available_parallelism;
+use crate::broker::sync::{
+    AtomicUsize, HashMap, Instant, Mutex, Receiver, RecvTimeoutError, Sender, bounded, catch_panic,
+    unbounded,
+};
 
 /// So many writers have threads of their own, whether they are busy or not.
-const OWN_THREADS: usize = 256;
+const OWN_THREADS: usize = if cfg!(shuttle) { 1 } else { 256 };
 /// Threads that take turns with the others, at most; there is one for each processor.
 const MOST_THREADS: usize = 4;
 /// Bytes of stack for a writer.
@@ -70,7 +68,8 @@ impl Pool {
     /// A pool, and the calls that [`run`] answers.
     pub(super) fn new() -> (Pool, Receiver<ClientId>) {
         let (sender, calls) = unbounded();
-        let inner = Inner { resting: HashMap::new(), stranded: Vec::new(), calls: Some(sender) };
+        let inner =
+            Inner { resting: HashMap::default(), stranded: Vec::new(), calls: Some(sender) };
         (Pool { inner: Mutex::new(inner), threads: AtomicUsize::new(0) }, calls)
     }
 
@@ -156,10 +155,10 @@ pub(super) fn run(shared: &Arc<Shared>, calls: &Receiver<ClientId>) {
 /// Takes a writer's turn, and sees to what comes after it.
 fn serve(shared: &Arc<Shared>, writer: Box<Writer>) {
     let guards = (CountPanic(shared.counters.clone()), EndOnPanic(writer.line().clone()));
-    let turn = catch_unwind(AssertUnwindSafe(move || {
+    let turn = catch_panic(move || {
         let _guards = guards;
         take_turns(shared, writer)
-    }));
+    });
     // A panic was counted, and ended the connection.
     if let Ok(Some(writer)) = turn
         && let Err((mut writer, error)) = start(shared, writer)
@@ -225,5 +224,5 @@ fn start(shared: &Arc<Shared>, writer: Box<Writer>) -> Result<(), (Box<Writer>, 
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests;

@@ -4,23 +4,22 @@ use std::io;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded};
-
 use super::allowances::Allowances;
-use super::bound::Bound;
 use super::capacity::{available_memory, shortages};
 use super::connections::Connections;
 use super::guards::AbortOnPanic;
 use super::handle::{BrokerHandle, Threads};
 use super::listen_url::ListenUrl;
 use super::listener::Listener;
+use super::net::Bound;
 use super::parked::{Attendant, Parked};
 use super::pool::{self, Pool};
 use super::session::Shared;
 use super::threads;
+use crate::broker::sync::{AtomicBool, Receiver, bounded};
 use crate::broker::{
     BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Fsync, Memory, NoStore,
     QueueLimits, Store, StoreError, StoreLimits, StoreWriter, Subtree,
@@ -33,7 +32,7 @@ use crate::protocol::{
 
 /// Events that may wait for the dispatcher. An event is what one read brought, so this is a bound
 /// on memory: sessions that find it full stop reading, and TCP slows their producers down.
-const EVENTS: usize = 256;
+const EVENTS: usize = if cfg!(shuttle) { 2 } else { 256 };
 
 /// How a broker runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,7 +214,7 @@ impl Broker {
             next_client: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
             #[cfg(test)]
-            is_sealed: tests::SEALED.get(),
+            is_sealed: is_sealed(),
         });
         let mut handle = BrokerHandle::new(bound.clone(), events.clone(), shared.clone(), all_gone);
         let listener = |bound| {
@@ -275,5 +274,13 @@ impl Work {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 pub(super) mod tests;
+
+#[cfg(all(test, not(shuttle)))]
+fn is_sealed() -> bool {
+    tests::SEALED.get()
+}
+
+#[cfg(all(test, shuttle))]
+use super::net::is_sealed;

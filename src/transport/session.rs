@@ -3,10 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::atomic::{self, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::allowances::{Allowances, Permit};
 use super::connections::Connections;
@@ -22,6 +20,7 @@ use super::server::Config;
 use super::threads;
 use super::write_deadline::write_tick;
 use super::writer::{Ties, Writer};
+use crate::broker::sync::{AtomicBool, Instant, Receiver, Sender, bounded};
 use crate::broker::{
     Backlog, ClientId, Control, Counters, Event, Fate, Memory, Peer, Step, outbox_with,
 };
@@ -67,7 +66,7 @@ pub(super) struct Shared {
     pub(super) shapes: Arc<AtomicUsize>,
     pub(super) spares: BufferPool,
     /// The dispatcher says here whether the store is full.
-    pub(super) store_full: Arc<AtomicBool>,
+    pub(super) store_full: Arc<atomic::AtomicBool>,
     /// Sessions that have a thread.
     pub(super) awake: AtomicUsize,
     /// The number of the client that comes next.

@@ -129,7 +129,7 @@ impl Segment {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
     use std::io::Read;

@@ -10,15 +10,14 @@ mod gather;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use std::time::Duration;
 
 use super::line::{Line, Outgoing, Wait};
 use super::priority::{CROWD, give_way};
 use super::server::Config;
 use super::write_batch::{MAX_BYTES, WriteBatch};
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
+use crate::broker::sync::{Instant, Receiver, Sender, TryRecvError};
 use crate::broker::{Charge, ClientId, Counters, Delivery, Inbox};
 use crate::codec::{Account, Claim, Document, Share, release_scratch};
 use crate::protocol::Limits;
@@ -376,5 +375,5 @@ impl Writer {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests;

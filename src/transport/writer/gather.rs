@@ -5,11 +5,9 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
-
-use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::Writer;
+use crate::broker::sync::{Instant, Receiver, TryRecvError};
 use crate::broker::{Charge, Counters, Delivery, Letter, Mailbox, Piece, Selection, Stored, Taken};
 use crate::codec::{
     Batch, Content, DECODING_FACTOR, Dialect, Frame, PayloadRef, write_backup, write_reply,
