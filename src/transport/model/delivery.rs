@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::client::{Client, Line, any_room};
-use super::{explore, patient, stop};
+use super::{explore_broker, patient, stop};
 use crate::broker::sync::world::{lack_threads, one_in};
 use crate::transport::handle::GRACE;
 
@@ -14,7 +14,7 @@ const PUBLISHED: u64 = 3;
 /// sessions are parked, or writers rest, or the system lacks threads.
 #[test]
 fn messages_are_delivered_while_the_broker_runs() {
-    explore("delivery", || {
+    explore_broker("delivery", || {
         let broker = patient(GRACE);
         if one_in(4) {
             lack_threads();
@@ -52,7 +52,7 @@ fn messages_are_delivered_while_the_broker_runs() {
 /// not, and hears everything.
 #[test]
 fn a_slow_consumer_is_told() {
-    explore("slow consumer", || {
+    explore_broker("slow consumer", || {
         let broker = patient(Duration::from_millis(10));
         let mut slow = Client::connect_with(any_room());
         slow.subscribe(TOPIC, r#","queue":1"#);
@@ -94,7 +94,7 @@ fn a_slow_consumer_is_told() {
 /// has sent; and what it asked for before is answered before.
 #[test]
 fn who_talks_nonsense_is_told() {
-    explore("nonsense", || {
+    explore_broker("nonsense", || {
         let broker = patient(Duration::from_millis(10));
         let mut stranger = Client::connect_with(any_room());
         stranger.ping();

@@ -7,6 +7,9 @@
 //! time, sockets and the listener's, and what waits for many of them. Time passes by chance
 //! (`broker::sync::clock`).
 //!
+//! What breaking the broker showed is in docs/reliability.md. Whoever adds a model breaks what it is
+//! about, and sees it fail.
+//!
 //! Shuttle takes every atomic for sequentially consistent: what a weaker order could do is not
 //! tried here.
 
@@ -35,8 +38,10 @@ use crate::broker::sync::world::{never_waits_for, one_in, running_threads};
 use crate::codec::{Batch, BatchEntry, Dialect, Document, Part, PayloadSpan, Wanted};
 use crate::protocol::{ErrorCode, Format, Limits, Refusal, Reply, Topic, TopicFilter};
 
-/// Schedules of each kind that a model is tried on, unless MODEL_ITERATIONS says otherwise.
+/// Schedules of each kind that a model is tried on, unless MODEL_ITERATIONS says otherwise: one of a
+/// few threads, and one of a whole broker.
 const SCHEDULES: usize = 10_000;
+const SCHEDULES_OF_A_BROKER: usize = 2_500;
 /// Changes of threads at the worst moment that PCT looks for.
 const DEPTH: usize = 3;
 /// Bytes of stack for each thread of a model.
@@ -47,7 +52,16 @@ const STACK: usize = 256 << 10;
 ///
 /// MODEL_ITERATIONS is the number of each, MODEL_SEED repeats a run.
 fn explore(name: &str, model: fn()) {
-    let schedules = number("MODEL_ITERATIONS").map_or(SCHEDULES, |number| number as usize);
+    explore_so_often(name, SCHEDULES, model);
+}
+
+/// The same with a model of a whole broker, of which each schedule takes long.
+fn explore_broker(name: &str, model: fn()) {
+    explore_so_often(name, SCHEDULES_OF_A_BROKER, model);
+}
+
+fn explore_so_often(name: &str, schedules: usize, model: fn()) {
+    let schedules = number("MODEL_ITERATIONS").map_or(schedules, |number| number as usize);
     let seed = number("MODEL_SEED").unwrap_or_else(|| RandomState::new().hash_one(name));
     eprintln!("{name}: MODEL_SEED={seed}");
     let begun = Instant::now();

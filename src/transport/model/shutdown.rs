@@ -5,7 +5,7 @@ use std::time::Duration;
 use shuttle::thread;
 
 use super::client::{Client, Line, any_room};
-use super::{explore, patient, start, stop};
+use super::{explore_broker, patient, start, stop};
 use crate::broker::sync::world::{lack_threads, lack_watches, one_in};
 use crate::transport::handle::GRACE;
 
@@ -24,7 +24,7 @@ fn subscriber(overflow: &str) -> Client {
 /// What arrived before a broker was stopped reaches every subscriber that is still there.
 #[test]
 fn what_arrived_is_delivered() {
-    explore("shutdown, delivery", || {
+    explore_broker("shutdown, delivery", || {
         let broker = patient(GRACE);
         let subscribers = ["", DROP_OLDEST].map(subscriber);
         let mut publisher = Client::connect();
@@ -46,7 +46,7 @@ fn what_arrived_is_delivered() {
 /// Whatever clients do meanwhile, and however long anything takes, everything ends.
 #[test]
 fn everything_ends() {
-    explore("shutdown, ends", || {
+    explore_broker("shutdown, ends", || {
         let broker = start(Duration::from_secs(2));
         if one_in(2) {
             lack_threads();
