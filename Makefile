@@ -70,7 +70,7 @@ soak-store:
 # The broker's threads in many orders: MODEL_ITERATIONS says how many of each kind, MODEL_SEED repeats a run.
 model:
 	RUSTFLAGS="--cfg shuttle -D warnings" CARGO_PROFILE_TEST_OPT_LEVEL=1 $(CARGO) test --locked --quiet \
-		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib broker::model -- --nocapture
+		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib transport::model -- --nocapture
 
 # What a change is held to while it is made, in less than a minute.
 quick: fmt

@@ -63,9 +63,9 @@ mod middleware;
 #[cfg(feature = "storage")]
 #[doc(hidden)]
 pub mod storage;
-#[cfg(all(feature = "broker", not(shuttle)))]
+#[cfg(feature = "broker")]
 mod transport;
-#[cfg(all(feature = "broker", not(shuttle)))]
+#[cfg(feature = "broker")]
 mod wire;
 
 #[doc(hidden)]
@@ -88,11 +88,11 @@ pub use middleware::{
 pub use protocol::{ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFilter, Value};
 #[cfg(feature = "storage")]
 pub use storage::Storage;
-#[cfg(all(feature = "broker", not(shuttle)))]
+#[cfg(feature = "broker")]
 pub use transport::{Broker, BrokerHandle, Config, ListenUrl, ParseListenUrlError, StartError};
 
 /// For the instruction budget in `benches`. No part of the interface.
-#[cfg(all(feature = "broker", not(shuttle)))]
+#[cfg(feature = "broker")]
 #[doc(hidden)]
 pub mod internals {
     pub use crate::wire::{Recent, Taken, take_in};

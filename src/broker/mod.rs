@@ -10,14 +10,12 @@ mod delivery;
 mod dispatcher;
 mod event;
 mod memory;
-#[cfg(all(test, shuttle))]
-mod model;
 mod peer;
 mod persist;
 mod retained;
 mod routing;
 mod stats;
-mod sync;
+pub(crate) mod sync;
 
 pub use client_id::ClientId;
 pub use cost::{EVENT_COST, fanout_cost, guessed_cost, topic_cost};

@@ -8,14 +8,12 @@
 //! not read from until there is some again; nothing is refused. And only a few such messages are
 //! decoded at a time, so that processors are left for everybody else.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::thread::available_parallelism;
-use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
+use std::time::Duration;
 
 use crate::broker::Origin;
+use crate::broker::sync::thread::available_parallelism;
+use crate::broker::sync::{Condvar, HashMap, Instant, Mutex};
 
 /// Bytes that an address may have at once: two of the largest messages that there are by default.
 const MOST: u64 = 512 << 20;
@@ -70,7 +68,7 @@ impl Allowances {
     }
 
     fn with_permits(permits: usize) -> Arc<Allowances> {
-        let inner = Inner { allowances: HashMap::new(), next_look: 0, permits };
+        let inner = Inner { allowances: HashMap::default(), next_look: 0, permits };
         Arc::new(Allowances { inner: Mutex::new(inner), returned: Condvar::new() })
     }
 
@@ -147,7 +145,7 @@ impl Allowance {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
 

@@ -1,14 +1,12 @@
 //! The connections that are open, so that all of them can be counted and ended, and their threads
 //! joined.
 
-use std::collections::HashMap;
 use std::net::Shutdown;
-
-use parking_lot::Mutex;
 
 use super::config::Config;
 use super::line::Line;
 use super::threads::Thread;
+use crate::broker::sync::{HashMap, Mutex};
 use crate::broker::{ClientId, Origin};
 
 /// Open connections and the threads that serve them.

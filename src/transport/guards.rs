@@ -43,7 +43,7 @@ pub(super) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
-        if thread::panicking() {
+        if thread::panicking() && !cfg!(shuttle) {
             tracing::error!("the dispatcher panicked; the broker cannot go on");
             eprintln!(
                 "babelmq: the dispatcher panicked, so the broker cannot go on and the process \
@@ -55,7 +55,7 @@ impl Drop for AbortOnPanic {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
     use std::process::Command;

@@ -3,21 +3,21 @@
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
-use super::bound::Bound;
 use super::listen_url::ListenUrl;
+use super::net::Bound;
 use super::parked::Parked;
 use super::shared::Shared;
+use crate::broker::sync::thread::JoinHandle;
+use crate::broker::sync::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::broker::{Event, Query, Stats, SubscriptionInfo, Unsaved};
 use crate::codec::{Batch, Document, Payload, to_value};
 use crate::protocol::{Refusal, Topic, TopicFilter, Value};
 
-/// How long a broker that stops goes on writing what was accepted.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long a broker that stops goes on writing what was accepted. In a model this is the longest
+/// time that anybody waits, so that one can leave it out.
+pub(super) const GRACE: Duration = Duration::from_secs(if cfg!(shuttle) { 3_600 } else { 5 });
 
 /// A running broker. Dropping it shuts the broker down, as [`shutdown`](Self::shutdown) does.
 ///
@@ -38,8 +38,8 @@ pub struct BrokerHandle {
     bound: Vec<Arc<Bound>>,
     /// The dispatcher holds the other end and ends when this and every session's clone are gone.
     events: Option<Sender<Event>>,
-    shared: Arc<Shared>,
-    parked: Arc<Parked>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) parked: Arc<Parked>,
     /// Every session holds the other end; it disconnects when the last has ended.
     all_gone: Receiver<()>,
     /// Empty when the broker has stopped.
@@ -199,9 +199,7 @@ impl BrokerHandle {
         self.shared.connections.shut_down(Shutdown::Read);
         self.parked.end();
         self.events = None;
-        if self.all_gone.recv_timeout(GRACE)
-            != Err(crossbeam_channel::RecvTimeoutError::Disconnected)
-        {
+        if self.all_gone.recv_timeout(GRACE) != Err(RecvTimeoutError::Disconnected) {
             tracing::warn!("some clients did not read what was waiting for them; it is dropped");
             self.shared.connections.shut_down(Shutdown::Both);
         }

@@ -9,22 +9,18 @@
 
 #[cfg(test)]
 mod sealed;
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests;
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
-use socket2::Socket;
-
+use super::net::{self, Registry, Socket, Token};
 use crate::protocol::FrameBuffer;
 #[cfg(test)]
-pub(super) use sealed::Unsealed;
+pub(super) use sealed::{Unsealed, seal};
 
 /// Pieces that the kernel takes with one call.
 const MOST_AT_ONCE: usize = 1_024;
@@ -117,33 +113,30 @@ impl Line {
     /// Whether the peer is not there any more. One that has sent its last may still read, and is
     /// given up only in a crowd: whoever has left for good looks the same.
     pub(super) fn is_gone(&self, is_crowded: bool) -> bool {
-        let ends = PollFlags::HUP | PollFlags::ERR;
-        let ends = if is_crowded { ends | PollFlags::RDHUP } else { ends };
-        let mut watched = [PollFd::new(self, ends)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut watched, Some(&now)).is_ok_and(|_| watched[0].revents().intersects(ends))
+        net::is_over(&self.0, is_crowded)
     }
-}
 
-impl AsFd for Line {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+    /// Reports to `registry` when there is something to read, at once if there is already.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub(super) fn watch(&self, registry: &Registry, token: Token) -> io::Result<()> {
+        net::watch(&self.0, registry, token)
     }
-}
 
-impl AsRawFd for Line {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-}
-
-impl AsRawFd for Incoming {
-    fn as_raw_fd(&self) -> RawFd {
-        self.line.as_raw_fd()
+    /// Reports nothing any more.
+    pub(super) fn watch_no_more(&self, registry: &Registry) {
+        // A socket that cannot be given back is closed soon, and the system forgets it then.
+        let _ = net::watch_no_more(&self.0, registry);
     }
 }
 
 impl Incoming {
+    /// Whom it reads from.
+    pub(super) fn line(&self) -> &Line {
+        &self.line
+    }
+
     /// Says how long a read waits.
     ///
     /// # Errors
@@ -178,8 +171,8 @@ impl Incoming {
     pub(super) fn discard_some(&mut self) -> bool {
         let mut discarded = [0; DISCARDED];
         for _ in 0..MOST_DISCARDS {
-            match recv(&self.line, &mut discarded, RecvFlags::DONTWAIT) {
-                Ok((_, 0)) => return false,
+            match net::receive_at_once(&self.line.0, &mut discarded) {
+                Ok(0) => return false,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -260,13 +253,7 @@ impl Outgoing {
 
 /// Gives pieces to a socket. Returns how many bytes it took.
 fn send(socket: &Socket, pieces: &[IoSlice<'_>], wait: Wait) -> io::Result<usize> {
-    let flags = match wait {
-        Wait::Tick => SendFlags::NOSIGNAL,
-        Wait::No => SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-    };
-    match sendmsg(socket, pieces, &mut SendAncillaryBuffer::default(), flags)
-        .map_err(io::Error::from)
-    {
+    match net::send(socket, pieces, wait) {
         Ok(0) => Err(ErrorKind::WriteZero.into()),
         Err(error) => match error.kind() {
             ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut => Ok(0),

@@ -4,28 +4,18 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
-use std::time::Duration;
 
-use crossbeam_channel::Sender;
-use socket2::{Socket, TcpKeepalive};
-
-use super::bound::Bound;
 use super::line::{Incoming, Line, Outgoing, Wait};
+use super::net::{self, Bound, Socket};
 use super::parked::Parked;
 use super::purse::Purse;
 use super::session::Session;
 use super::shared::Shared;
 use super::threads::EXHAUSTED_PAUSE;
+use crate::broker::sync::{Sender, thread};
 use crate::broker::{ClientId, Counters, Event, Peer};
 use crate::codec::write_reply;
-use crate::protocol::{ErrorCode, Format, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, Refusal, Reply};
-
-/// What Linux takes as the time of a keepalive; with another no connection could be accepted.
-const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
-const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
-/// The same of a user timeout.
-const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+use crate::protocol::{ErrorCode, Format, Refusal, Reply};
 
 pub(super) struct Listener {
     /// The broker's handle has it too, and wakes the listener when the broker stops.
@@ -77,7 +67,7 @@ impl Listener {
 
     fn start(&self, socket: Socket, peer: Peer) -> io::Result<()> {
         let client = ClientId(self.shared.next_client.fetch_add(1, Ordering::Relaxed));
-        self.set_options(&socket, peer)?;
+        net::set_options(&socket, peer, &self.shared.config)?;
         let (line, incoming, outgoing) = self.line(socket);
         if let Err(why) =
             self.shared.connections.add(client, peer.origin(), line, &self.shared.config)
@@ -106,32 +96,6 @@ impl Listener {
             drop(self.parked.park(session));
             error
         })
-    }
-
-    /// Says how the system is to treat a connection.
-    fn set_options(&self, socket: &Socket, peer: Peer) -> io::Result<()> {
-        // A Unix socket sends at once, and knows when its peer is gone.
-        if !matches!(peer, Peer::Tcp(_)) {
-            return Ok(());
-        }
-        // Small frames that nobody waits to fill up are what a broker sends.
-        socket.set_tcp_nodelay(true)?;
-        if let Some(time) = self.shared.config.keepalive {
-            let time = time.clamp(SHORTEST_KEEPALIVE, LONGEST_KEEPALIVE);
-            let interval = time.min(KEEPALIVE_INTERVAL);
-            let keepalive = TcpKeepalive::new()
-                .with_time(time)
-                .with_interval(interval)
-                .with_retries(KEEPALIVE_PROBES);
-            socket.set_tcp_keepalive(&keepalive)?;
-            // The system asks nobody who has yet to acknowledge something, and sends that again for
-            // a quarter of an hour. A client that is there and does not read is for the writer to
-            // judge, so it is not given up earlier.
-            let asked = time.saturating_add(interval * KEEPALIVE_PROBES);
-            let unheard = asked.max(self.shared.config.write_timeout).min(LONGEST_USER_TIMEOUT);
-            socket.set_tcp_user_timeout(Some(unheard))?;
-        }
-        Ok(())
     }
 
     /// The parts of a connection.

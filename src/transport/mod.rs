@@ -7,6 +7,7 @@
 //! pool.
 
 mod allowances;
+#[cfg(not(shuttle))]
 mod bound;
 mod capacity;
 mod config;
@@ -16,6 +17,9 @@ mod handle;
 mod line;
 mod listen_url;
 mod listener;
+#[cfg(all(test, shuttle))]
+mod model;
+mod net;
 mod pace;
 mod parked;
 mod pool;

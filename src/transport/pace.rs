@@ -3,7 +3,9 @@
 //! A session may be late to read what has arrived, so time alone says nothing of the client.
 
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::broker::sync::Instant;
 
 /// A frame beyond the smallest buffer must not stand still for so long then.
 pub(super) const HURRIED: Duration = Duration::from_secs(1);
@@ -37,7 +39,7 @@ impl Pace {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
 

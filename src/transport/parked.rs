@@ -4,23 +4,18 @@
 //! session is parked here: one thread waits for all parked sockets, and gives a session a thread
 //! again as soon as there is something to read.
 
-use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::bounded;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry, Token, Waker};
-use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::connections::Connections;
 use super::line::Incoming;
+use super::net::{Events, Poll, Registry, Token, Waker};
 use super::session::Session;
 use super::threads::{self, EXHAUSTED_PAUSE};
 use crate::broker::ClientId;
+use crate::broker::sync::{AtomicBool, HashMap, Instant, Mutex, bounded};
 
 /// Bytes of stack for a session. Nothing on it recurses, so this is what reading one frame needs,
 /// with room.
@@ -121,12 +116,7 @@ impl Parked {
         }
         // What has arrived meanwhile is reported at once.
         let token = Token(session.client().0 as usize);
-        let watched = self.registry.register(
-            &mut SourceFd(&session.line().as_raw_fd()),
-            token,
-            Interest::READABLE,
-        );
-        if watched.is_err() {
+        if session.line().watch(&self.registry, token).is_err() {
             return Err(session);
         }
         session.connections().park(session.client());
@@ -145,12 +135,7 @@ impl Parked {
         }
         inner.next_leaving += 1;
         let token = LEAVING | inner.next_leaving;
-        let watched = self.registry.register(
-            &mut SourceFd(&incoming.as_raw_fd()),
-            Token(token),
-            Interest::READABLE,
-        );
-        if watched.is_ok() {
+        if incoming.line().watch(&self.registry, Token(token)).is_ok() {
             inner.leaving.insert(token, (incoming, Instant::now() + FAREWELL));
             drop(inner);
             // The time of the farewell has begun.
@@ -249,8 +234,7 @@ impl Attendant {
 impl Parked {
     fn unpark(&self, inner: &mut Inner, client: usize) -> Option<Box<Session>> {
         let session = inner.sessions.remove(&ClientId(client as u64))?;
-        // A socket that cannot be given back is closed soon, and the system forgets it then.
-        let _ = self.registry.deregister(&mut SourceFd(&session.line().as_raw_fd()));
+        session.line().watch_no_more(&self.registry);
         Some(session)
     }
 }

@@ -1,17 +1,14 @@
 //! Writers that rest because they have no thread of their own, and the calls for them.
 
-use std::collections::HashMap;
 use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::writer::Writer;
 use crate::broker::ClientId;
+use crate::broker::sync::{AtomicUsize, HashMap, Mutex, Receiver, Sender, unbounded};
 
 /// So many writers have threads of their own, whether they are busy or not.
-const OWN_THREADS: usize = 256;
+const OWN_THREADS: usize = if cfg!(shuttle) { 1 } else { 256 };
 
 /// Writers that rest, and who is called to write.
 #[derive(Debug)]
@@ -35,7 +32,8 @@ impl Pool {
     /// A pool, and the calls that [`run`](super::turns::run) answers.
     pub(super) fn new() -> (Pool, Receiver<ClientId>) {
         let (sender, calls) = unbounded();
-        let inner = Inner { resting: HashMap::new(), stranded: Vec::new(), calls: Some(sender) };
+        let inner =
+            Inner { resting: HashMap::default(), stranded: Vec::new(), calls: Some(sender) };
         (Pool { inner: Mutex::new(inner), threads: AtomicUsize::new(0) }, calls)
     }
 

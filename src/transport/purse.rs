@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
-
 use super::shared::Shared;
+use crate::broker::sync::Sender;
 use crate::broker::{Event, Lane, Queued, Use};
 use crate::codec::{Account, Claim, Share, Workspace};
 

@@ -1,8 +1,9 @@
 //! Refused messages in the log: a few of each client, so that one that sends nothing else does not
 //! fill the disk.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::broker::sync::Instant;
 use crate::broker::{ClientId, Control, Peer, Step};
 use crate::wire::format_of;
 

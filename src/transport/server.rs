@@ -3,12 +3,9 @@
 use std::io;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-
-use crossbeam_channel::{Receiver, bounded};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::allowances::Allowances;
-use super::bound::Bound;
 use super::capacity::{available_memory, shortages};
 use super::config::Config;
 use super::connections::Connections;
@@ -16,11 +13,13 @@ use super::guards::AbortOnPanic;
 use super::handle::{BrokerHandle, Threads};
 use super::listen_url::ListenUrl;
 use super::listener::Listener;
+use super::net::Bound;
 use super::parked::{Attendant, Parked};
 use super::pool::Pool;
 use super::shared::Shared;
 use super::threads;
 use super::turns;
+use crate::broker::sync::{AtomicBool, Receiver, bounded};
 use crate::broker::{
     BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Memory, NoStore, Store,
     StoreError, StoreWriter,
@@ -29,7 +28,7 @@ use crate::codec::BufferPool;
 
 /// Events that may wait for the dispatcher. An event is what one read brought, so this is a bound
 /// on memory: sessions that find it full stop reading, and TCP slows their producers down.
-const EVENTS: usize = 256;
+const EVENTS: usize = if cfg!(shuttle) { 2 } else { 256 };
 
 /// Why a broker did not start.
 ///
@@ -165,7 +164,7 @@ impl Broker {
             next_client: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
             #[cfg(test)]
-            is_sealed: tests::SEALED.get(),
+            is_sealed: is_sealed(),
         });
         let mut handle = BrokerHandle::new(
             bound.clone(),
@@ -232,5 +231,13 @@ impl Work {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 pub(super) mod tests;
+
+#[cfg(all(test, not(shuttle)))]
+fn is_sealed() -> bool {
+    tests::SEALED.get()
+}
+
+#[cfg(all(test, shuttle))]
+use super::net::is_sealed;

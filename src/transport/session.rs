@@ -4,9 +4,7 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, Sender, bounded};
+use std::time::Duration;
 
 use super::allowances::Permit;
 use super::connections::Connections;
@@ -20,6 +18,7 @@ use super::shared::Shared;
 use super::turns::place;
 use super::write_deadline::write_tick;
 use super::writer::{Ties, Writer};
+use crate::broker::sync::{Instant, Receiver, Sender, bounded};
 use crate::broker::{ClientId, Control, Counters, Event, Fate, Peer, Step, outbox_with};
 use crate::codec::{Claim, release_scratch};
 use crate::protocol::{

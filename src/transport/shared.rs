@@ -1,12 +1,13 @@
 //! What all sessions of a broker share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{self, AtomicU64, AtomicUsize};
 
 use super::allowances::Allowances;
 use super::config::Config;
 use super::connections::Connections;
 use super::pool::Pool;
+use crate::broker::sync::AtomicBool;
 use crate::broker::{Backlog, Counters, Memory};
 use crate::codec::BufferPool;
 
@@ -24,7 +25,7 @@ pub(super) struct Shared {
     pub(super) shapes: Arc<AtomicUsize>,
     pub(super) spares: BufferPool,
     /// The dispatcher says here whether the store is full.
-    pub(super) store_full: Arc<AtomicBool>,
+    pub(super) store_full: Arc<atomic::AtomicBool>,
     /// Sessions that have a thread.
     pub(super) awake: AtomicUsize,
     /// The number of the client that comes next.

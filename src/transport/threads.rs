@@ -6,18 +6,25 @@
 //! refused it.
 
 use std::io::{self, ErrorKind};
+#[cfg(not(shuttle))]
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
+#[cfg(not(shuttle))]
 use super::capacity::most_threads;
+use crate::broker::sync::thread::{self, Builder, JoinHandle};
 
 /// How long to wait before the next try when the system has no descriptors or threads left.
 pub(super) const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// The threads of this process that serve clients, of all brokers together.
+#[cfg(not(shuttle))]
 static THREADS: LazyLock<Threads> = LazyLock::new(|| Threads::at_most(most_threads()));
+#[cfg(shuttle)]
+shuttle::lazy_static! {
+    static ref THREADS: Threads = Threads::at_most(usize::MAX);
+}
 
 #[derive(Debug)]
 struct Threads {
@@ -55,13 +62,13 @@ pub(super) fn start(
     THREADS.start(name, stack, run)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 thread_local! {
     /// For tests: the thread that sets it finds that there are as many threads as there may be.
     pub(super) static NONE_LEFT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 thread_local! {
     /// For tests: so many more calls of [`spawn`] by the thread that sets it succeed, and the next
     /// one fails.
@@ -79,7 +86,7 @@ pub(super) fn spawn<T: Send + 'static>(
     name: String,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    #[cfg(test)]
+    #[cfg(all(test, not(shuttle)))]
     let run = {
         let Some(left) = SPAWNS_LEFT.get().checked_sub(1) else {
             return Err(io::Error::from(ErrorKind::WouldBlock));
@@ -108,7 +115,7 @@ impl Threads {
     ) -> io::Result<Thread> {
         let before = self.running.fetch_add(1, Ordering::AcqRel);
         let place = Place(self);
-        #[cfg(test)]
+        #[cfg(all(test, not(shuttle)))]
         let before = if NONE_LEFT.get() { self.most } else { before };
         if before >= self.most {
             return Err(io::Error::new(
@@ -133,7 +140,7 @@ impl Thread {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
 

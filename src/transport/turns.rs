@@ -8,13 +8,8 @@
 //! or does not come to an end, gets a thread of its own until it has been silent for a while.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::available_parallelism;
-use std::time::Instant;
-
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::guards::{CountPanic, EndOnPanic};
 use super::priority::has_given_way;
@@ -22,6 +17,8 @@ use super::shared::Shared;
 use super::threads::{self, EXHAUSTED_PAUSE};
 use super::writer::{After, Writer};
 use crate::broker::ClientId;
+use crate::broker::sync::thread::available_parallelism;
+use crate::broker::sync::{Instant, Receiver, RecvTimeoutError, bounded, catch_panic};
 
 /// Threads that take turns, at most; there is one for each processor.
 const MOST_THREADS: usize = 4;
@@ -97,10 +94,10 @@ pub(super) fn run(shared: &Arc<Shared>, calls: &Receiver<ClientId>) {
 /// Takes a writer's turn, and sees to what comes after it.
 fn serve(shared: &Arc<Shared>, writer: Box<Writer>) {
     let guards = (CountPanic(shared.counters.clone()), EndOnPanic(writer.line().clone()));
-    let turn = catch_unwind(AssertUnwindSafe(move || {
+    let turn = catch_panic(move || {
         let _guards = guards;
         take_turns(shared, writer)
-    }));
+    });
     // A panic was counted, and ended the connection.
     if let Ok(Some(writer)) = turn
         && let Err((mut writer, error)) = start(shared, writer)
@@ -166,5 +163,5 @@ fn start(shared: &Arc<Shared>, writer: Box<Writer>) -> Result<(), (Box<Writer>, 
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests;

@@ -3,8 +3,9 @@
 use std::cell::OnceCell;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::broker::sync::Instant;
 use crate::broker::{ClientId, Counters, Inbox};
 use crate::codec::Share;
 

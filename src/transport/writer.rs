@@ -10,14 +10,13 @@ mod gather;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use std::time::Duration;
 
 use super::config::Config;
 use super::line::{Line, Outgoing, Pushed, Wait};
 use super::priority::{CROWD, give_way};
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
+use crate::broker::sync::{Instant, Receiver, Sender, TryRecvError};
 use crate::broker::{Charge, ClientId, Counters, Delivery, Inbox};
 use crate::codec::{Account, Claim, Document, Share, release_scratch};
 use crate::protocol::Limits;
@@ -397,5 +396,5 @@ fn send_at_once(
     Ok(sent)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests;

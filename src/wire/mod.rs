@@ -17,6 +17,6 @@ pub(crate) use frames::{format_of, token_of};
 pub use intake::{Taken, take_in};
 pub(crate) use list::{List, Listed};
 pub use recent::Recent;
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 pub(crate) use write_batch::Segment;
 pub(crate) use write_batch::{IDLE_BYTES, MAX_BYTES, WriteBatch};

@@ -13,8 +13,8 @@ use std::sync::atomic::Ordering;
 use crate::broker::sync::{AtomicBool, AtomicUsize, Condvar, Mutex};
 
 /// The work that may wait for the dispatcher, of all connections together, in bytes of ordinary
-/// messages: about 15 ms of its time. One event always fits.
-pub const BACKLOG_COST: usize = 16 << 20;
+/// messages: about 15 ms of its time; in a model a few messages. One event always fits.
+pub const BACKLOG_COST: usize = if cfg!(shuttle) { 8 << 10 } else { 16 << 20 };
 
 /// One connection may have so many times as much waiting as is left for others.
 const TIMES: usize = 3;

@@ -72,11 +72,11 @@ struct Entry {
 
 /// The outcome of putting something in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::broker) struct Put {
+pub(crate) struct Put {
     /// The writer was not told yet that there is something.
-    pub(in crate::broker) announce: bool,
+    pub(crate) announce: bool,
     /// Messages that made room.
-    pub(in crate::broker) dropped: u64,
+    pub(crate) dropped: u64,
 }
 
 /// The letter that a writer takes out.
@@ -179,12 +179,7 @@ impl Mailbox {
     }
 
     /// Adds messages of a batch to one that drops the oldest.
-    pub(in crate::broker) fn put(
-        &self,
-        batch: &Arc<Batch>,
-        selection: Selection,
-        messages: usize,
-    ) -> Put {
+    pub(crate) fn put(&self, batch: &Arc<Batch>, selection: Selection, messages: usize) -> Put {
         let mut inner = self.inner.lock();
         self.level.add(Charge::batch(batch.weight(), &selection));
         inner.messages += messages;
@@ -195,7 +190,7 @@ impl Mailbox {
     }
 
     /// Adds the newest message of its topic to one that keeps the latest.
-    pub(in crate::broker) fn put_latest(&self, stored: Stored) -> Put {
+    pub(crate) fn put_latest(&self, stored: Stored) -> Put {
         let mut inner = self.inner.lock();
         let charge = charge_of(&stored);
         if let Waiting::Latest { order, newest } = &mut inner.waiting {
@@ -273,7 +268,7 @@ impl Mailbox {
 
     /// Ends it: what waits is discarded, at most about `most` deliveries of it now, and nothing
     /// more is announced. Returns how many are left of `most`: some if it is empty.
-    pub(in crate::broker) fn close_some(&self, mut most: usize) -> usize {
+    pub(crate) fn close_some(&self, mut most: usize) -> usize {
         let mut inner = self.inner.lock();
         inner.closed = true;
         inner.dropped = 0;

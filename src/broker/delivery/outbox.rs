@@ -10,9 +10,7 @@ use crate::broker::client_id::ClientId;
 use crate::broker::delivery::level::{Charge, FLOOR, Level};
 use crate::broker::delivery::mailbox::Mailbox;
 use crate::broker::delivery::{Delivery, Selection};
-#[cfg(not(shuttle))]
-use crate::broker::sync::Instant;
-use crate::broker::sync::{Receiver, Sender, SpinWait, TryRecvError, unbounded};
+use crate::broker::sync::{Instant, Receiver, Sender, SpinWait, TryRecvError, unbounded};
 use crate::codec::{Account, Batch, Dialect, Share};
 use crate::protocol::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Overflow, Token, TopicFilter};
 
@@ -79,6 +77,12 @@ impl Fate {
     /// Whether the connection was cut off: it is told why, and nothing that it sends is of any use.
     pub fn is_cut_off(&self) -> bool {
         self.0.is_overflowed()
+    }
+
+    /// What counts as waiting: messages, bytes, answers, bytes of answers, bytes of its own.
+    #[cfg(all(test, shuttle))]
+    pub(crate) fn charged(&self) -> [usize; 5] {
+        self.0.charged()
     }
 }
 
@@ -333,7 +337,6 @@ impl Inbox {
     ///
     /// # Errors
     /// `Empty` if none came, `Disconnected` when there will be none.
-    #[cfg(not(shuttle))]
     pub fn wait_until(&mut self, deadline: Instant) -> Result<(Delivery, Charge), TryRecvError> {
         loop {
             let next = match self.wait.recv_until(&self.receiver, deadline) {
@@ -402,12 +405,6 @@ impl Inbox {
     /// Whether the outbox overflowed, so that what was taken from it is not worth writing any more.
     pub fn is_overflowed(&self) -> bool {
         self.level.is_overflowed()
-    }
-
-    /// What counts as waiting: messages, bytes, answers, bytes of answers, bytes of its own.
-    #[cfg(all(test, shuttle))]
-    pub(in crate::broker) fn charged(&self) -> [usize; 5] {
-        self.level.charged()
     }
 
     /// What there is to write instead of what was discarded, once nothing else waits.

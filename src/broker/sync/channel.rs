@@ -3,11 +3,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-pub(in crate::broker) use crossbeam_channel::{RecvError, SendError, TryRecvError};
+pub(crate) use crossbeam_channel::{
+    RecvError, RecvTimeoutError, SendError, TryRecvError, TrySendError,
+};
+use shuttle::thread::yield_now;
 
-use super::lock::Condvar;
-use super::lock::Mutex;
+use super::clock::{Instant, Timer};
+use super::lock::{Condvar, Mutex};
 
 #[derive(Debug)]
 struct Channel<T> {
@@ -32,19 +36,19 @@ pub struct Sender<T>(Arc<Channel<T>>);
 #[derive(Debug)]
 pub struct Receiver<T>(Arc<Channel<T>>);
 
-pub(in crate::broker) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
+pub(crate) fn unbounded<T>() -> (Sender<T>, Receiver<T>) {
     bounded(usize::MAX)
 }
 
 /// Nothing can be sent through one without room; it only tells that the other end is gone.
-pub(in crate::broker) fn bounded<T>(room: usize) -> (Sender<T>, Receiver<T>) {
+pub(crate) fn bounded<T>(room: usize) -> (Sender<T>, Receiver<T>) {
     let inner = Inner { waiting: VecDeque::new(), room, senders: 1, receivers: 1 };
     let channel = Arc::new(Channel { inner: Mutex::new(inner), changed: Condvar::new() });
     (Sender(channel.clone()), Receiver(channel))
 }
 
 impl<T> Sender<T> {
-    pub(in crate::broker) fn send(&self, item: T) -> Result<(), SendError<T>> {
+    pub(crate) fn send(&self, item: T) -> Result<(), SendError<T>> {
         let mut inner = self.0.inner.lock();
         while inner.receivers > 0 && inner.waiting.len() >= inner.room {
             self.0.changed.wait(&mut inner);
@@ -57,10 +61,24 @@ impl<T> Sender<T> {
         self.0.changed.notify_all();
         Ok(())
     }
+
+    pub(crate) fn try_send(&self, item: T) -> Result<(), TrySendError<T>> {
+        let mut inner = self.0.inner.lock();
+        if inner.receivers == 0 {
+            return Err(TrySendError::Disconnected(item));
+        }
+        if inner.waiting.len() >= inner.room {
+            return Err(TrySendError::Full(item));
+        }
+        inner.waiting.push_back(item);
+        drop(inner);
+        self.0.changed.notify_all();
+        Ok(())
+    }
 }
 
 impl<T> Receiver<T> {
-    pub(in crate::broker) fn try_recv(&self) -> Result<T, TryRecvError> {
+    pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
         let mut inner = self.0.inner.lock();
         let Some(item) = inner.waiting.pop_front() else {
             return Err(if inner.senders == 0 {
@@ -74,7 +92,7 @@ impl<T> Receiver<T> {
         Ok(item)
     }
 
-    pub(in crate::broker) fn recv(&self) -> Result<T, RecvError> {
+    pub(crate) fn recv(&self) -> Result<T, RecvError> {
         loop {
             match self.try_recv() {
                 Ok(item) => return Ok(item),
@@ -88,7 +106,31 @@ impl<T> Receiver<T> {
         }
     }
 
-    pub(in crate::broker) fn try_iter(&self) -> impl Iterator<Item = T> {
+    pub(crate) fn recv_timeout(&self, patience: Duration) -> Result<T, RecvTimeoutError> {
+        self.recv_by(&Timer::after(Some(patience)))
+    }
+
+    pub(crate) fn recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
+        self.recv_by(&Timer::until(deadline))
+    }
+
+    fn recv_by(&self, timer: &Timer) -> Result<T, RecvTimeoutError> {
+        loop {
+            match self.try_recv() {
+                Ok(item) => return Ok(item),
+                Err(TryRecvError::Disconnected) => return Err(RecvTimeoutError::Disconnected),
+                Err(TryRecvError::Empty) if timer.is_endless() => {
+                    return self.recv().map_err(|_| RecvTimeoutError::Disconnected);
+                }
+                Err(TryRecvError::Empty) if timer.is_over() => {
+                    return Err(RecvTimeoutError::Timeout);
+                }
+                Err(TryRecvError::Empty) => yield_now(),
+            }
+        }
+    }
+
+    pub(crate) fn try_iter(&self) -> impl Iterator<Item = T> {
         std::iter::from_fn(|| self.try_recv().ok())
     }
 }

@@ -5,38 +5,58 @@ use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 
 use shuttle::sync;
+use shuttle::thread::yield_now;
+
+use super::clock::{Instant, Timer};
 
 #[derive(Debug, Default)]
-pub(in crate::broker) struct Mutex<T>(sync::Mutex<T>);
+pub(crate) struct Mutex<T>(sync::Mutex<T>);
 
 /// Holds the lock; for a moment nothing, while a [`Condvar`] waits with it.
 #[derive(Debug)]
-pub(in crate::broker) struct MutexGuard<'a, T>(Option<sync::MutexGuard<'a, T>>);
+pub(crate) struct MutexGuard<'a, T>(Option<sync::MutexGuard<'a, T>>, &'a Mutex<T>);
 
 #[derive(Debug, Default)]
-pub(in crate::broker) struct Condvar(sync::Condvar);
+pub(crate) struct Condvar(sync::Condvar);
 
 impl<T> Mutex<T> {
-    pub(in crate::broker) fn new(value: T) -> Mutex<T> {
+    pub(crate) fn new(value: T) -> Mutex<T> {
         Mutex(sync::Mutex::new(value))
     }
 
-    pub(in crate::broker) fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)), self)
     }
 }
 
 impl Condvar {
-    pub(in crate::broker) fn new() -> Condvar {
+    pub(crate) fn new() -> Condvar {
         Condvar::default()
     }
 
-    pub(in crate::broker) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+    pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
         guard.0 =
             guard.0.take().map(|held| self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
     }
 
-    pub(in crate::broker) fn notify_all(&self) {
+    /// Waits for something, or until `deadline`. It may also return for no reason.
+    pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) {
+        let timer = Timer::until(deadline);
+        if timer.is_endless() {
+            return self.wait(guard);
+        }
+        if !timer.is_over() {
+            guard.0 = None;
+            yield_now();
+            guard.0 = guard.1.lock().0;
+        }
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
         self.0.notify_all();
     }
 }

@@ -1,8 +1,9 @@
-//! The meeting points of a broker's threads: channels, locks, atomics, the clock.
+//! The meeting points of a broker's threads: channels, locks, atomics, threads, the clock.
 //!
 //! They come from here so that a model checker can take their place: with `--cfg shuttle` each of
 //! them is a point at which any other thread may go on, and `make model` tries many orders (see
-//! `model`).
+//! `transport::model`). Sockets, and what waits for many of them, come from `transport::net` in the
+//! same way.
 
 mod spin_wait;
 mod wakeup;
@@ -12,52 +13,61 @@ pub(in crate::broker) use wakeup::Wakeup;
 
 #[cfg(not(shuttle))]
 mod system {
-    pub(in crate::broker) use std::hint::spin_loop;
-    pub(in crate::broker) use std::sync::atomic::{AtomicBool, AtomicUsize};
-    pub(in crate::broker) use std::thread::yield_now;
-    pub(in crate::broker) use std::time::Instant;
+    pub(crate) use std::collections::HashMap;
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use std::thread::{self, yield_now};
+    pub(crate) use std::time::Instant;
 
-    pub(in crate::broker) use crossbeam_channel::{
-        Receiver, RecvError, Sender, TryRecvError, unbounded,
+    pub(crate) use crossbeam_channel::{
+        Receiver, RecvError, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded,
     };
-    pub(in crate::broker) use parking_lot::{Condvar, Mutex};
+    pub(crate) use parking_lot::{Condvar, Mutex};
+
+    /// Runs something that may panic.
+    ///
+    /// # Errors
+    /// What it panicked with.
+    pub(crate) fn catch_panic<R>(run: impl FnOnce() -> R) -> thread::Result<R> {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run))
+    }
 }
 
 #[cfg(not(shuttle))]
-pub(super) use system::*;
+pub(crate) use system::*;
 
 #[cfg(shuttle)]
 mod channel;
 #[cfg(shuttle)]
+mod clock;
+#[cfg(shuttle)]
 mod lock;
+#[cfg(shuttle)]
+pub(crate) mod thread;
+#[cfg(shuttle)]
+pub(crate) mod world;
 
 #[cfg(shuttle)]
 mod simulated {
-    use std::time::Duration;
+    use std::collections::hash_map::{self, DefaultHasher};
+    use std::hash::BuildHasherDefault;
 
-    use shuttle::rand::{RngCore, thread_rng};
+    pub(crate) use super::channel::*;
+    pub(crate) use super::clock::{Instant, Timer};
+    pub(crate) use super::lock::{Condvar, Mutex};
+    pub(crate) use shuttle::hint::spin_loop;
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use shuttle::thread::yield_now;
 
-    pub(in crate::broker) use super::channel::*;
-    pub(in crate::broker) use super::lock::Condvar;
-    pub(in crate::broker) use super::lock::Mutex;
-    pub(in crate::broker) use shuttle::hint::spin_loop;
-    pub(in crate::broker) use shuttle::sync::atomic::{AtomicBool, AtomicUsize};
-    pub(in crate::broker) use shuttle::thread::yield_now;
+    /// One that is gone through in the same order every time: a seed leads to one schedule.
+    pub(crate) type HashMap<K, V> = hash_map::HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
-    /// A clock by which any wait may have been short or long.
-    #[derive(Clone, Copy, Debug)]
-    pub(in crate::broker) struct Instant;
-
-    impl Instant {
-        pub(in crate::broker) fn now() -> Instant {
-            Instant
-        }
-
-        pub(in crate::broker) fn elapsed(self) -> Duration {
-            Duration::from_secs(thread_rng().next_u64() % 2)
-        }
+    /// A panic is what the model is to find, so it is not caught.
+    #[allow(clippy::unnecessary_wraps, reason = "the real one can fail")]
+    pub(crate) fn catch_panic<R>(run: impl FnOnce() -> R) -> std::thread::Result<R> {
+        Ok(run())
     }
 }
 
 #[cfg(shuttle)]
-pub(super) use simulated::*;
+pub(crate) use simulated::*;

@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::broker::sync::{
-    AtomicUsize, Instant, Receiver, RecvError, TryRecvError, spin_loop, yield_now,
+    AtomicUsize, Instant, Receiver, RecvError, RecvTimeoutError, TryRecvError, spin_loop, yield_now,
 };
 
-/// How often to look before sleeping.
-const LOOKS: u32 = 256;
+/// How often to look before sleeping; a model need not look for long.
+const LOOKS: u32 = if cfg!(shuttle) { 2 } else { 256 };
 /// After so many looks another thread gets the processor, if one wants it.
 const LOOKS_BEFORE_YIELD: u32 = 8;
 /// Threads of this process that may look at the same time.
@@ -51,13 +51,11 @@ impl SpinWait {
     ///
     /// # Errors
     /// `Disconnected` as for [`recv`](Self::recv), `Empty` when nothing came until `deadline`.
-    #[cfg(not(shuttle))]
     pub(in crate::broker) fn recv_until<T>(
         &mut self,
         channel: &Receiver<T>,
         deadline: Instant,
     ) -> Result<T, TryRecvError> {
-        use crossbeam_channel::RecvTimeoutError;
         self.recv_by(channel, |channel| {
             channel.recv_deadline(deadline).map_err(|error| match error {
                 RecvTimeoutError::Timeout => TryRecvError::Empty,

@@ -5,12 +5,11 @@
 
 use std::io::{self, IoSlice};
 
-use socket2::Socket;
-
 use super::{
     Arrived, Incoming, Line, Outgoing, Pushed, Sealing as OutgoingText, Wait, arrived, send,
 };
 use crate::protocol::FrameBuffer;
+use crate::transport::net::Socket;
 
 /// Bytes of plain text in a record, at most: fewer than most frames have.
 const RECORD: usize = 100;
@@ -129,7 +128,7 @@ fn change(byte: u8) -> u8 {
 }
 
 /// Appends records that hold `plain`.
-pub(super) fn seal(plain: &[u8], out: &mut Vec<u8>) {
+pub(in crate::transport) fn seal(plain: &[u8], out: &mut Vec<u8>) {
     for record in plain.chunks(RECORD) {
         out.extend_from_slice(&(record.len() as u16).to_be_bytes());
         out.extend(record.iter().copied().map(change));

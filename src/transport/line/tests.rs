@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use super::sealed::seal;
+use rustix::event::{PollFd, PollFlags, poll};
+
 use super::*;
 use crate::protocol::HEADER_LEN;
 use crate::transport::server::tests::SEALED;

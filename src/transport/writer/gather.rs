@@ -3,11 +3,9 @@
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
-use std::time::Instant;
-
-use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::Writer;
+use crate::broker::sync::{Instant, Receiver, TryRecvError};
 use crate::broker::{Charge, Counters, Delivery, Letter, Mailbox, Piece, Selection, Stored, Taken};
 use crate::codec::{Batch, Content, DECODING_FACTOR, Dialect, Frame, PayloadRef};
 use crate::protocol::{ErrorCode, Refusal, Reply, plain_size};

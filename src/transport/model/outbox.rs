@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use shuttle::thread;
-
-use super::socket::Socket;
-use super::writer::Writer;
-use super::{Line, any, batch, error, explore, line_of, one_in, reply};
-use crate::broker::delivery::outbox;
+use super::client::Line;
+use super::written::write;
+use super::{batch, error, explore, reply};
 use crate::broker::sync::bounded;
+use crate::broker::sync::world::{any, one_in};
 use crate::broker::{Delivery, QueueLimits, Selection, Undelivered};
 use crate::codec::Dialect;
 use crate::protocol::{ErrorCode, Reply};
@@ -20,26 +18,19 @@ const LIMITS: QueueLimits = QueueLimits { messages: 3, bytes: 1_000 };
 #[test]
 fn an_outbox_overflows() {
     explore("outbox", || {
-        let (outbox, inbox) = outbox(LIMITS);
-        let socket = Arc::new(Socket::default());
         // A writer that begins late finds what it is to discard.
-        let late = one_in(4);
-        let (begin, begun) = bounded(1);
-        let writer = thread::spawn({
-            let socket = socket.clone();
-            move || {
-                if late {
-                    begun.recv().unwrap();
-                }
-                let mut writer = Writer::new(inbox, socket);
-                let _ = writer.write_everything(|| false);
-                writer.inbox
-            }
-        });
-        let client = one_in(4).then(|| {
-            let socket = socket.clone();
-            thread::spawn(move || socket.vanish())
-        });
+        let is_late = one_in(4);
+        let (begin, begun) = bounded::<()>(1);
+        let begin = Some(begin).filter(|_| is_late);
+        let (outbox, written) = write(LIMITS, begun);
+        let (mut written, mut client) = (Some(written), None);
+        if one_in(4) {
+            // The client is gone meanwhile.
+            client = written.take().map(|written| {
+                let (writer, client) = written.split();
+                (writer, shuttle::thread::spawn(move || drop(client)))
+            });
+        }
 
         let mut accepted = Vec::new();
         let mut full = None;
@@ -48,7 +39,7 @@ fn an_outbox_overflows() {
                 0 => (Line::Pong, outbox.answer(reply(Reply::Pong { id: None }))),
                 1 => {
                     let refusal = error(ErrorCode::InvalidTopic);
-                    (line_of(&refusal), outbox.answer(reply(refusal)))
+                    (Line::Error("invalid-topic".into()), outbox.answer(reply(refusal)))
                 }
                 _ => {
                     let batch = Arc::new(batch("t", [number]));
@@ -81,24 +72,19 @@ fn an_outbox_overflows() {
             None => drop(outbox),
         }
 
-        let _ = begin.send(());
-        let inbox = writer.join().unwrap();
-        let mut written = socket.written();
-        if let Some(client) = client {
+        drop(begin);
+        if let Some((writer, client)) = client {
+            writer.join().unwrap();
             client.join().unwrap();
-            return;
         }
+        let Some(written) = written else { return };
+        let (mut written, charged) = written.end();
         if full.is_some() {
-            assert_eq!(
-                written.pop(),
-                Some(Line::Error(ErrorCode::SlowConsumer)),
-                "after {written:?}"
-            );
-            if late {
-                assert!(
-                    !written.iter().any(|line| matches!(line, Line::Message(..))),
-                    "{written:?}"
-                );
+            let told = Line::Error("slow-consumer".into());
+            assert_eq!(written.pop(), Some(told), "after {written:?}");
+            if is_late {
+                let is_message = |line: &Line| matches!(line, Line::Message(..));
+                assert!(!written.iter().any(is_message), "{written:?}");
             }
             let mut rest = accepted.iter();
             for line in &written {
@@ -107,6 +93,6 @@ fn an_outbox_overflows() {
         } else {
             assert_eq!(written, accepted);
         }
-        assert_eq!(inbox.charged(), [0; 5], "of {accepted:?}, {written:?} was written");
+        assert_eq!(charged, [0; 5], "of {accepted:?}, {written:?} was written");
     });
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use shuttle::sync::Mutex;
 use shuttle::thread;
 
-use super::{any, explore};
+use super::explore;
+use crate::broker::sync::world::any;
 use crate::broker::{Backlog, Queued};
 
 const LIMIT: usize = 100;

@@ -3,15 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use shuttle::thread;
-
-use super::socket::Socket;
-use super::writer::Writer;
-use super::{Line, any, batch, explore, filter, one_in, reply};
-use crate::broker::delivery::{Mailbox, Put, outbox};
-use crate::broker::{Inbox, Outbox, QueueLimits, Selection, Stored};
+use super::client::Line;
+use super::written::{Written, write};
+use super::{batch, explore, filter, reply};
+use crate::broker::sync::bounded;
+use crate::broker::sync::world::{any, one_in};
+use crate::broker::{Mailbox, Outbox, QueueLimits, Selection, Stored};
 use crate::codec::{Dialect, Payload};
-use crate::protocol::{Format, Overflow, Reply, Topic};
+use crate::protocol::{Format, Overflow, Reply, Token, Topic};
 
 /// Bytes that nothing here fills.
 const PLENTY: usize = 1 << 20;
@@ -24,32 +23,27 @@ fn any_bytes() -> usize {
 /// A connection with mailboxes, its writer at work.
 struct Connection {
     outbox: Outbox,
-    socket: Arc<Socket>,
-    writer: thread::JoinHandle<Inbox>,
+    written: Written,
 }
 
 impl Connection {
     /// One whose messages may keep `bytes` alive.
     fn new(bytes: usize) -> Connection {
-        let (outbox, inbox) = outbox(QueueLimits { messages: 100, bytes });
-        let socket = Arc::new(Socket::default());
-        let writer = thread::spawn({
-            let socket = socket.clone();
-            move || {
-                let mut writer = Writer::new(inbox, socket);
-                writer.write_everything(|| false).unwrap();
-                writer.inbox
-            }
-        });
-        Connection { outbox, socket, writer }
+        let at_once = bounded(1).1;
+        let (outbox, written) = write(QueueLimits { messages: 100, bytes }, at_once);
+        Connection { outbox, written }
     }
 
     fn mailbox(&self, overflow: Overflow, topic: &str, messages: usize) -> Arc<Mailbox> {
-        Arc::new(self.outbox.mailbox(overflow, filter(topic), Dialect::Json, messages).unwrap())
+        Arc::new(
+            self.outbox
+                .mailbox(overflow, filter(topic), (Dialect::Json, Token::default()), messages)
+                .unwrap(),
+        )
     }
 
-    fn announce(&self, put: Put, mailbox: &Arc<Mailbox>) {
-        if put.announce {
+    fn announce(&self, announce: bool, mailbox: &Arc<Mailbox>) {
+        if announce {
             // One that is gone need not be told.
             let _ = self.outbox.announce(mailbox);
         }
@@ -59,8 +53,7 @@ impl Connection {
     /// nothing counts as waiting.
     fn end(self, mailboxes: &[Arc<Mailbox>]) -> Vec<Line> {
         drop(self.outbox);
-        let inbox = self.writer.join().unwrap();
-        let written = self.socket.written();
+        let (written, charged) = self.written.end();
         for mailbox in mailboxes {
             let rest = mailbox.take();
             assert!(
@@ -70,7 +63,7 @@ impl Connection {
             );
             assert_eq!(rest.dropped, 0, "the client does not know it");
         }
-        assert_eq!(inbox.charged(), [0; 5], "{written:?}");
+        assert_eq!(charged, [0; 5], "{written:?}");
         written
     }
 }
@@ -101,7 +94,7 @@ fn drop_oldest() {
             put[which] += count;
             let this = mailboxes[which].put(&Arc::new(batch), selection, count as usize);
             dropped[which] += this.dropped;
-            connection.announce(this, &mailboxes[which]);
+            connection.announce(this.announce, &mailboxes[which]);
         }
         let written = connection.end(&mailboxes);
         for (name, (put, dropped)) in names.into_iter().zip(put.into_iter().zip(dropped)) {
@@ -145,7 +138,7 @@ fn latest() {
             let this = mailbox.put_latest(stored(topic, number));
             (put, dropped) = (put + 1, dropped + this.dropped);
             newest.insert(topic.to_owned(), number);
-            connection.announce(this, &mailbox);
+            connection.announce(this.announce, &mailbox);
         }
         let written = connection.end(&[mailbox]);
         let (mut delivered, mut said, mut last) = (0, 0, HashMap::new());
@@ -187,7 +180,7 @@ fn close() {
             let count = any(4);
             for number in 0..count {
                 let this = mailbox.put(&Arc::new(batch("t", [number])), Selection::Whole, 1);
-                connection.announce(this, &mailbox);
+                connection.announce(this.announce, &mailbox);
             }
             mailbox.close_some(usize::MAX);
             connection.outbox.answer(reply(Reply::Cancelled { topic: filter("t") })).unwrap();

@@ -1,0 +1,62 @@
+//! A writer at work on its own: an outbox, and who reads what is written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::client::{Client, Line, any_room};
+use crate::broker::sync::thread::{Builder, JoinHandle};
+use crate::broker::sync::world::{never_waits_for, one_in};
+use crate::broker::sync::{Receiver, bounded};
+use crate::broker::{ClientId, Fate, Outbox, QueueLimits, outbox};
+use crate::codec::Share;
+use crate::transport::config::Config;
+use crate::transport::line::Line as Connection;
+use crate::transport::net;
+use crate::transport::writer::{Ties, Writer};
+
+/// The writer's client, and its thread.
+pub(super) struct Written {
+    pub(super) client: Client,
+    writer: JoinHandle<()>,
+    fate: Fate,
+}
+
+/// An outbox, and a writer that begins when it is told, or when whoever tells it is gone.
+pub(super) fn write(limits: QueueLimits, begin: Receiver<()>) -> (Outbox, Written) {
+    // A client that reads later is not given up.
+    never_waits_for(Duration::from_millis(10));
+    let (outbox, inbox) = outbox(limits);
+    let (end, socket) = net::pair(any_room());
+    let is_sealed = one_in(4);
+    let parts = if is_sealed { Connection::sealed(socket) } else { Connection::plain(socket) };
+    let (_, _, outgoing) = parts;
+    // Its session is over.
+    let (_, session) = bounded(0);
+    let (alive, _) = bounded(0);
+    let account = || Share::unlimited().account();
+    let (account, pages) = (account(), account());
+    let ties = Ties { session, alive, account, pages, in_flight: Share::unlimited() };
+    let config = Config::default();
+    let writer = Writer::new(ClientId(1), outgoing, inbox, ties, Arc::default(), &config);
+    let fate = outbox.fate();
+    let writer = Builder::new().spawn(move || {
+        let _ = begin.recv();
+        assert!(writer.run(|| false).is_none());
+    });
+    let client = Client::new(end, is_sealed);
+    (outbox, Written { client, writer: writer.unwrap(), fate })
+}
+
+impl Written {
+    /// The writer's thread and its client, each by itself.
+    pub(super) fn split(self) -> (JoinHandle<()>, Client) {
+        (self.writer, self.client)
+    }
+
+    /// What was written, all in all, and what counts as waiting then.
+    pub(super) fn end(mut self) -> (Vec<Line>, [usize; 5]) {
+        self.client.hear_all();
+        self.writer.join().unwrap();
+        (self.client.heard, self.fate.charged())
+    }
+}

@@ -1,0 +1,14 @@
+//! What the system does with sockets, and waits for with many of them.
+//!
+//! It comes from here so that a model checker can take its place, as `broker::sync` does for what
+//! threads meet at.
+
+#[cfg(not(shuttle))]
+mod system;
+#[cfg(not(shuttle))]
+pub(super) use system::*;
+
+#[cfg(shuttle)]
+pub(super) mod simulated;
+#[cfg(shuttle)]
+pub(super) use simulated::*;
