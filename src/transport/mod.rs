@@ -17,7 +17,8 @@ mod line;
 mod list;
 mod listen_url;
 mod listener;
-#[cfg(all(test, shuttle))]
+#[cfg(test)]
+#[cfg(shuttle)]
 mod model;
 mod net;
 mod pace;
