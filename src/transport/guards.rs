@@ -55,7 +55,8 @@ impl Drop for AbortOnPanic {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 mod tests {
     use super::*;
     use std::process::Command;

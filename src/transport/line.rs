@@ -9,7 +9,8 @@
 
 #[cfg(test)]
 mod sealed;
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 mod tests;
 
 use std::io::{self, ErrorKind, IoSlice};

@@ -17,7 +17,8 @@ mod handle;
 mod line;
 mod listen_url;
 mod listener;
-#[cfg(all(test, shuttle))]
+#[cfg(test)]
+#[cfg(shuttle)]
 mod model;
 mod net;
 mod pace;

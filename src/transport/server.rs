@@ -231,10 +231,12 @@ impl Work {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 pub(super) mod tests;
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 fn is_sealed() -> bool {
     tests::SEALED.get()
 }

@@ -62,13 +62,15 @@ pub(super) fn start(
     THREADS.start(name, stack, run)
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 thread_local! {
     /// For tests: the thread that sets it finds that there are as many threads as there may be.
     pub(super) static NONE_LEFT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 thread_local! {
     /// For tests: so many more calls of [`spawn`] by the thread that sets it succeed, and the next
     /// one fails.
@@ -140,7 +142,8 @@ impl Thread {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 mod tests {
     use super::*;
 

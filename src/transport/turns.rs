@@ -163,5 +163,6 @@ fn start(shared: &Arc<Shared>, writer: Box<Writer>) -> Result<(), (Box<Writer>, 
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 mod tests;

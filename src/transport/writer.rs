@@ -396,5 +396,6 @@ fn send_at_once(
     Ok(sent)
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 mod tests;

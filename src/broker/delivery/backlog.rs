@@ -151,7 +151,8 @@ impl Drop for Queued {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 mod tests {
     use super::*;
     use std::sync::mpsc;

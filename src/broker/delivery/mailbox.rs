@@ -358,7 +358,8 @@ impl Waiting {
     }
 }
 
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
+#[cfg(not(shuttle))]
 mod tests {
     use super::*;
     use crate::codec::{PayloadRef, Share};

@@ -130,6 +130,7 @@ impl<T> Receiver<T> {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn try_iter(&self) -> impl Iterator<Item = T> {
         std::iter::from_fn(|| self.try_recv().ok())
     }

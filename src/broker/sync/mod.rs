@@ -45,6 +45,7 @@ mod lock;
 #[cfg(shuttle)]
 pub(crate) mod thread;
 #[cfg(shuttle)]
+#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "only models use all of it"))]
 pub(crate) mod world;
 
 #[cfg(shuttle)]

@@ -9,6 +9,7 @@ mod system;
 pub(super) use system::*;
 
 #[cfg(shuttle)]
-pub(super) mod simulated;
+#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "only models use all of it"))]
+mod simulated;
 #[cfg(shuttle)]
 pub(super) use simulated::*;

@@ -3,7 +3,8 @@
 //! What goes through one is kept in two pipes that are soon full. A read brings less than there is
 //! now and then, a write takes less than there is room for, and one that does not wait takes
 //! nothing. Whoever closes an end that has not read everything resets the connection, and what the
-//! other has not read is lost with it.
+//! other has not read is lost with it; so does what comes to an end that was shut down in both
+//! directions.
 
 mod bound;
 mod poll;
@@ -126,6 +127,12 @@ impl State {
         self.is_reset || *is_ended || *is_left || !bytes.is_empty()
     }
 
+    /// The broker has ended the connection, and something has come that it has not read.
+    fn reset(&mut self) {
+        self.is_reset = true;
+        self.outbound.bytes.clear();
+    }
+
     fn read(&mut self, buffer: &mut [u8]) -> Option<io::Result<usize>> {
         if self.is_reset {
             return Some(Err(ErrorKind::ConnectionReset.into()));
@@ -198,8 +205,7 @@ impl Drop for Socket {
             state.outbound.is_ended = true;
             (state.inbound.is_left, state.watcher) = (true, None);
             if !state.inbound.bytes.is_empty() {
-                state.is_reset = true;
-                state.outbound.bytes.clear();
+                state.reset();
             }
         });
     }
@@ -268,7 +274,10 @@ impl Client {
     pub(in crate::transport) fn send(&self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             let mut state = self.0.state.lock();
-            if state.is_reset || state.outbound.is_ended && state.inbound.is_left {
+            if state.outbound.is_ended && state.inbound.is_left {
+                state.reset();
+            }
+            if state.is_reset {
                 return false;
             }
             let sent = state.inbound.put(bytes.iter().copied(), bytes.len());
