@@ -42,9 +42,9 @@ pub(super) struct Serve {
     pub(super) logging: LogSettings,
 
     /// Where to listen: tcp://127.0.0.1:5000, for which 127.0.0.1:5000 is short and where port 0
-    /// takes any that is free, or unix:/run/babelmq.sock, or with other permissions than 660
-    /// unix:/run/babelmq.sock?mode=600. It can be given more than once; in the environment several
-    /// are separated by commas.
+    /// takes any that is free, or all addresses of a name, localhost:5000, or
+    /// unix:/run/babelmq.sock, or with other permissions than 660 unix:/run/babelmq.sock?mode=600.
+    /// It can be given more than once; in the environment several are separated by commas.
     #[arg(
         long,
         value_name = "URL",

@@ -44,6 +44,8 @@ impl Bound {
     /// there is a file that is no socket.
     pub(super) fn listen(url: &ListenUrl) -> io::Result<Bound> {
         match url {
+            // A name is looked up before.
+            ListenUrl::Host { .. } => Err(ErrorKind::InvalidInput.into()),
             ListenUrl::Tcp(address) => {
                 let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
                 // A broker that is restarted need not wait for the connections of the one before to

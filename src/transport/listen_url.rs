@@ -1,7 +1,8 @@
 //! Where a broker listens.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -11,7 +12,8 @@ const DEFAULT_MODE: u32 = 0o660;
 pub(super) const LARGEST_MODE: u32 = 0o777;
 
 /// Where a broker listens, as a URL: `tcp://127.0.0.1:5000`, for which `127.0.0.1:5000` is short,
-/// or `unix:/run/babelmq.sock`, or with permissions in octal `unix:/run/babelmq.sock?mode=600`.
+/// or with a name `localhost:5000`, or `unix:/run/babelmq.sock`, or with permissions in octal
+/// `unix:/run/babelmq.sock?mode=600`.
 ///
 /// ```
 /// use babelmq::ListenUrl;
@@ -28,6 +30,13 @@ pub(super) const LARGEST_MODE: u32 = 0o777;
 pub enum ListenUrl {
     /// An address and a port; port 0 takes any that is free.
     Tcp(SocketAddr),
+    /// A name and a port: all addresses that the name has when the broker starts.
+    Host {
+        /// The name.
+        name: String,
+        /// The port; 0 takes any that is free, another one for each address.
+        port: u16,
+    },
     /// A Unix socket, for clients on the same machine.
     Unix {
         /// Where it lies. A socket that an earlier broker has left there is replaced; one that
@@ -57,8 +66,8 @@ pub enum ParseListenUrlError {
     Scheme(String),
     /// Its address is none.
     #[error(
-        "{0:?} is no address to listen on; it is a number and a port, as in 127.0.0.1:5000 or \
-         [::1]:5000"
+        "{0:?} is no address to listen on; it is a number or a name, and a port, as in \
+         127.0.0.1:5000, [::1]:5000 or localhost:5000"
     )]
     Address(String),
     /// Its path is relative: that would depend on where the broker was started.
@@ -90,10 +99,41 @@ impl FromStr for ListenUrl {
             Some((scheme, _)) => return Err(ParseListenUrlError::Scheme(scheme.to_owned())),
             None => text,
         };
-        let parsed =
-            address.parse().map_err(|_| ParseListenUrlError::Address(address.to_owned()))?;
-        Ok(ListenUrl::Tcp(parsed))
+        if let Ok(address) = address.parse() {
+            return Ok(ListenUrl::Tcp(address));
+        }
+        host(address).ok_or_else(|| ParseListenUrlError::Address(address.to_owned()))
     }
+}
+
+impl ListenUrl {
+    /// The same in addresses that can be listened on: one for each that a name has.
+    ///
+    /// # Errors
+    /// Whatever the system says of the name.
+    pub(super) fn resolve(&self) -> io::Result<Vec<ListenUrl>> {
+        let ListenUrl::Host { name, port } = self else { return Ok(vec![self.clone()]) };
+        let mut found: Vec<ListenUrl> = Vec::new();
+        for address in (name.as_str(), *port).to_socket_addrs()? {
+            // A name may be told twice, once for each kind of socket.
+            if !found.contains(&ListenUrl::Tcp(address)) {
+                found.push(ListenUrl::Tcp(address));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A name and a port.
+fn host(text: &str) -> Option<ListenUrl> {
+    let (name, port) = text.rsplit_once(':')?;
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_digits = !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit());
+    let is_name = !name.is_empty() && name.bytes().all(is_letter);
+    // Numbers alone are an address that is none, such as 127.0.0.256.
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let port = port.parse().ok().filter(|_| is_digits && is_name && !is_number)?;
+    Some(ListenUrl::Host { name: name.to_owned(), port })
 }
 
 fn unix(text: &str) -> Result<ListenUrl, ParseListenUrlError> {
@@ -118,6 +158,7 @@ impl fmt::Display for ListenUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ListenUrl::Tcp(address) => address.fmt(f),
+            ListenUrl::Host { name, port } => write!(f, "{name}:{port}"),
             ListenUrl::Unix { path, mode: DEFAULT_MODE } => write!(f, "unix:{}", path.display()),
             ListenUrl::Unix { path, mode } => write!(f, "unix:{}?mode={mode:o}", path.display()),
         }
@@ -130,7 +171,14 @@ mod tests {
 
     #[test]
     fn a_url_is_read_as_it_is_written() {
-        for text in ["127.0.0.1:5000", "[::1]:0", "unix:/run/b.sock", "unix:/run/b.sock?mode=600"] {
+        for text in [
+            "127.0.0.1:5000",
+            "[::1]:0",
+            "localhost:5000",
+            "a-b.example:1",
+            "unix:/run/b.sock",
+            "unix:/run/b.sock?mode=600",
+        ] {
             assert_eq!(text.parse::<ListenUrl>().unwrap().to_string(), text);
         }
         for (text, same) in [
@@ -146,7 +194,13 @@ mod tests {
     fn what_is_no_url_says_what_would_be() {
         for (text, expected) in [
             ("nowhere", "127.0.0.1:5000"),
-            ("tcp://localhost:5000", "\"localhost:5000\" is no address"),
+            ("tcp://localhost", "\"localhost\" is no address"),
+            ("localhost:", "no address"),
+            ("localhost:+1", "no address"),
+            ("localhost:65536", "no address"),
+            ("127.0.0.256:5000", "no address"),
+            ("::1:5000", "no address"),
+            ("local host:1", "no address"),
             ("tcp://127.0.0.1:5000/", "no address"),
             ("http://127.0.0.1:80", "http:// is no scheme"),
             ("unix:b.sock", "begins with a slash"),

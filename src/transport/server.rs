@@ -81,6 +81,31 @@ fn explain(url: &ListenUrl, error: &io::Error) -> String {
     }
 }
 
+/// Listens where `url` says: on every address of a name that this machine has.
+fn listen(url: &ListenUrl) -> Result<Vec<Arc<Bound>>, StartError> {
+    let failed = |source| StartError::Listen { url: url.clone(), source };
+    let (mut bound, mut missing) = (Vec::new(), None);
+    for address in url.resolve().map_err(failed)? {
+        match Bound::listen(&address) {
+            Ok(socket) => bound.push(Arc::new(socket)),
+            // A name has an IPv6 address on machines without IPv6 too.
+            Err(error) if is_missing(&error) => missing = Some(error),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    if bound.is_empty() {
+        let none = || io::Error::other("the name has no address");
+        return Err(failed(missing.unwrap_or_else(none)));
+    }
+    Ok(bound)
+}
+
+/// Whether the machine does not have an address.
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
 /// A broker that runs in this process.
 ///
 #[cfg_attr(feature = "storage", doc = "```no_run")]
@@ -118,12 +143,7 @@ impl Broker {
         mut config: Config,
         store: Box<dyn Store>,
     ) -> Result<BrokerHandle, StartError> {
-        let bound = |url: &ListenUrl| {
-            let bound = Bound::listen(url)
-                .map_err(|source| StartError::Listen { url: url.clone(), source });
-            bound.map(Arc::new)
-        };
-        let bound = config.listeners.iter().map(bound).collect::<Result<Vec<_>, _>>()?;
+        let bound = config.listeners.iter().map(listen).collect::<Result<Vec<_>, _>>()?.concat();
 
         for shortage in shortages(config.max_connections) {
             let max_connections = config.max_connections;

@@ -81,6 +81,20 @@ fn a_message_passes_from_any_listener_to_any_other() {
 }
 
 #[test]
+fn a_name_is_listened_on_at_each_of_its_addresses() {
+    let broker = start(vec!["localhost:0".parse().unwrap()]).unwrap();
+    let listeners: Vec<ListenUrl> = broker.listeners().cloned().collect();
+    assert!(!listeners.is_empty());
+    for listener in &listeners {
+        let ListenUrl::Tcp(address) = listener else { panic!("{listener}") };
+        assert!(address.ip().is_loopback() && address.port() > 0, "{address}");
+        Client::to(*address).is_quiet();
+    }
+    let error = start(vec!["no-such-name.invalid:0".parse().unwrap()]).unwrap_err().to_string();
+    assert!(error.starts_with("cannot listen on no-such-name.invalid:0: "), "{error}");
+}
+
+#[test]
 fn a_client_of_a_unix_socket_is_known_by_its_user_and_its_process() {
     let place = Place::new("peer");
     let broker = start(vec![unix(&place.socket())]).unwrap();
