@@ -26,13 +26,18 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo quick test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb test-deb wheel test-wheel msrv clean
 
-run-broker:
-	$(CARGO) run --release --locked -- serve
+# One build serves these two and `cargo run --example`: the program and all examples, in the profile
+# that `cargo run` takes by itself.
+run-broker: first-build
+	$(CARGO) run --locked -- serve
 
-demo:
-	$(CARGO) run --release --locked --quiet --example demo
+demo: first-build
+	$(CARGO) run --locked --example demo
+
+first-build:
+	$(CARGO) build --locked --bins --examples
 
 test: test-rust test-python
 
@@ -42,7 +47,7 @@ test-rust:
 # The Python middleware, and CPython as the judge of every translation. BABELMQ_JUDGE_VALUES says how many values. With
 # another Python: make test-python PYTHON=python3.9 VENV=.venv/3.9
 test-python: $(VENV)/installed
-	$(CARGO) build --locked --bins --examples
+	$(CARGO) build --profile test --locked --bins --examples
 	cd clients/python && $(IN_VENV)/ruff check .
 	cd clients/python && if [ -x $(IN_VENV)/mypy ]; then $(IN_VENV)/mypy; else echo "no mypy for this Python"; fi
 	cd clients/python && BABELMQ_BIN="$(TARGET)/debug/babelmq" $(IN_VENV)/python -m pytest

@@ -1,6 +1,6 @@
-//! A broker, a producer that pickles real weather, and a JSON, an XML and a pickle consumer: the
-//! same message three times. What is shown of each consumer is the body of the frame that it
-//! received, and nothing but a socket is used to receive it.
+//! A broker, a producer that pickles real weather, and a JSON, an XML and a pickle consumer: what
+//! was pushed, and the same message as each of the three received it. What is shown of a consumer
+//! is the body of its frame, and nothing but a socket is used to receive it.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -33,13 +33,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     for line in DATA.lines().take(2) {
         let line: serde_json::Value = serde_json::from_str(line)?;
         let topic = line["topic"].as_str().unwrap_or_default();
-        println!("\n\x1b[1ma producer pickles one message to {topic}\x1b[0m");
+        println!("\n\x1b[1mpushed to {topic}\x1b[0m, pickled\n{}", line["message"]);
         let mut producer = PickleQueue::builder(topic).address(broker.local_addr()).producer()?;
         producer.push(&line["message"])?;
         producer.flush()?;
         for (format, consumer) in &mut consumers {
             let body = receive(consumer)?;
-            println!("\n\x1b[1m{format}\x1b[0m, {} bytes", body.len());
+            println!("\n\x1b[1mcame as {format}\x1b[0m, {} bytes", body.len());
             match format {
                 Format::Pickle => println!("{}", body.escape_ascii()),
                 _ => println!("{}", String::from_utf8_lossy(&body)),
