@@ -198,7 +198,7 @@ mod tests {
         };
         drop(first);
         assert!(waiting.join().unwrap());
-        // Whoever has used its allowance up gets none; others do.
+        // An origin that has used its allowance up gets none; others do.
         allowances.spend(HERE, 0, 2 * MOST as usize);
         assert!(allowances.permit(HERE, Duration::ZERO).is_none());
         assert!(allowances.permit(OTHER, Duration::ZERO).is_some());

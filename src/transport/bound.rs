@@ -40,7 +40,7 @@ impl Bound {
     /// Listens where `url` says.
     ///
     /// # Errors
-    /// Whatever the system says; `AddrInUse` where somebody listens already, `AlreadyExists` where
+    /// Any error of the system; `AddrInUse` where somebody listens already, `AlreadyExists` where
     /// there is a file that is no socket.
     pub(super) fn listen(url: &ListenUrl) -> io::Result<Bound> {
         match url {
@@ -88,7 +88,7 @@ impl Bound {
     /// The next connection, and who made it.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// Any error of the system.
     pub(super) fn accept(&self) -> io::Result<(Socket, Peer)> {
         let (socket, address) = self.socket.accept()?;
         let peer = match address.as_socket() {

@@ -23,7 +23,7 @@ const OWN_MAPS: u64 = 5_000;
 pub(super) struct Shortage {
     /// Connections that are possible all the same.
     connections: u64,
-    /// What is scarce, how much of it there is, and what to do.
+    /// A thing that is scarce, how much of it there is, and what to do.
     of: String,
 }
 

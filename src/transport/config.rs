@@ -32,13 +32,13 @@ pub struct Config {
     /// machine has, or the group of processes that it runs in, where that is less. `limits` and
     /// `store` are cut to what fits.
     pub memory: Option<usize>,
-    /// What a client may send.
+    /// Limits of what a client may send.
     pub limits: Limits,
-    /// What may wait for one subscriber.
+    /// Limits of what may wait for one subscriber.
     pub queue: QueueLimits,
-    /// What may be remembered.
+    /// Limits of what is remembered.
     pub store: StoreLimits,
-    /// What may be remembered of parts of the topic tree. Default: no rules.
+    /// Rules for what is remembered of parts of the topic tree. Default: none.
     pub subtrees: Vec<Subtree>,
     /// When last values are on the disk, where there is a store. Default [`Fsync::Interval`].
     pub fsync: Fsync,

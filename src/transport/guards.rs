@@ -1,4 +1,4 @@
-//! What a panic does: nothing here should, but one that does ends as little as possible, and never
+//! Panics: nothing here should, but one that does ends as little as possible, and never
 //! goes unsaid.
 
 use std::net::Shutdown;

@@ -34,7 +34,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(if cfg!(shuttle) { 3_600 
 /// ```
 #[derive(Debug)]
 pub struct BrokerHandle {
-    /// What the listeners listen on, so that they can be woken.
+    /// The sockets that the listeners listen on, so that they can be woken.
     bound: Vec<Arc<Bound>>,
     /// The dispatcher holds the other end and ends when this and every session's clone are gone.
     events: Option<Sender<Event>>,
@@ -78,8 +78,8 @@ impl BrokerHandle {
         self.listeners().find_map(tcp).unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
     }
 
-    /// Where the broker listens, in the order of [`Config::listeners`](field@super::Config::listeners),
-    /// with the ports that it took.
+    /// Where the broker listens, in the order of
+    /// [`Config::listeners`](field@super::Config::listeners), with the ports that it took.
     pub fn listeners(&self) -> impl Iterator<Item = &ListenUrl> {
         self.bound.iter().map(|bound| bound.url())
     }
@@ -150,7 +150,7 @@ impl BrokerHandle {
         Ok(self.ask(|reply| Query::Subscriptions(topic, reply)).unwrap_or_default())
     }
 
-    /// What the broker has counted.
+    /// The broker's counters.
     pub fn stats(&self) -> Stats {
         let mut stats = self.ask(Query::Stats).unwrap_or_default();
         self.shared.counters.fill(&mut stats);
@@ -192,7 +192,7 @@ impl BrokerHandle {
             listening.wake();
         }
         listeners.into_iter().for_each(join);
-        // Whoever comes now is refused by the system.
+        // A client that comes now is refused by the system.
         drop(bound);
         // Sessions read what has arrived and end; the dispatcher ends after the last of them; then
         // every outbox closes, and every writer ends when it is written out.
@@ -212,7 +212,7 @@ impl BrokerHandle {
         }
         attendant.into_iter().for_each(join);
         self.shared.connections.join();
-        // Nobody is left who could call them.
+        // No thread is left that could call them.
         self.shared.pool.end();
         pool.into_iter().for_each(join);
         // Those that were started meanwhile.

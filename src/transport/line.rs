@@ -3,9 +3,9 @@
 //! values that move and cannot be cloned, so that only the session reads and only the writer
 //! writes.
 //!
-//! What is read and written is plain text. Where a connection seals it, that happens here, and its
-//! users see no more of it than that a read may bring nothing yet and that a write may leave
-//! something behind.
+//! The bytes that are read and written are plain text. Where a connection seals it, that happens
+//! here, and its users see no more of it than that a read may bring nothing yet and that a write
+//! may leave something behind.
 
 #[cfg(test)]
 mod sealed;
@@ -65,7 +65,7 @@ enum Sealing {
     Sealed(sealed::Sealing),
 }
 
-/// What a read has brought.
+/// The outcome of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrived {
     /// So many bytes.
@@ -79,7 +79,7 @@ pub(super) enum Arrived {
     End,
 }
 
-/// What a write has done.
+/// The outcome of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pushed {
     /// Bytes of the pieces that need not be pushed again.
@@ -120,7 +120,7 @@ impl Line {
     /// Reports to `registry` when there is something to read, at once if there is already.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// Any error of the system.
     pub(super) fn watch(&self, registry: &Registry, token: Token) -> io::Result<()> {
         net::watch(&self.0, registry, token)
     }
@@ -141,7 +141,7 @@ impl Incoming {
     /// Says how long a read waits.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// Any error of the system.
     pub(super) fn set_patience(&self, patience: Duration) -> io::Result<()> {
         self.line.0.set_read_timeout(Some(patience))
     }
@@ -159,7 +159,7 @@ impl Incoming {
     /// Reads once into a buffer of `size` bytes.
     ///
     /// # Errors
-    /// Whatever the system says; `TimedOut` where the keepalive found nobody.
+    /// Any error of the system; `TimedOut` where the keepalive found nobody.
     pub(super) fn read(&mut self, buffer: &mut FrameBuffer, size: usize) -> io::Result<Arrived> {
         match &mut self.text {
             Opening::Plain => arrived(|| buffer.read_with(size, &mut &*self.line.0)),
@@ -187,7 +187,7 @@ impl Incoming {
     /// Reads what nobody wants until the peer sends nothing any more.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// Any error of the system.
     pub(super) fn discard(&mut self) -> io::Result<()> {
         loop {
             match io::copy(&mut &*self.line.0, &mut io::sink()) {
@@ -198,7 +198,7 @@ impl Incoming {
     }
 }
 
-/// What a read of a socket has brought.
+/// The outcome of a read of a socket.
 fn arrived(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<Arrived> {
     loop {
         return match read() {
@@ -221,7 +221,7 @@ impl Outgoing {
     /// Says how long a write that waits does so.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// Any error of the system.
     pub(super) fn set_tick(&self, tick: Duration) -> io::Result<()> {
         self.line.0.set_write_timeout(Some(tick))
     }
@@ -229,7 +229,7 @@ impl Outgoing {
     /// Writes some of the pieces, or what was left behind before.
     ///
     /// # Errors
-    /// Whatever the system says; that it takes nothing now is none.
+    /// Any error of the system; that it takes nothing now is none.
     pub(super) fn push(&mut self, pieces: &[IoSlice<'_>], wait: Wait) -> io::Result<Pushed> {
         let pieces = &pieces[..pieces.len().min(MOST_AT_ONCE)];
         match &mut self.text {

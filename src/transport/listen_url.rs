@@ -42,7 +42,7 @@ pub enum ListenUrl {
         /// Where it lies. A socket that an earlier broker has left there is replaced; one that
         /// somebody listens on, or any other file, is not.
         path: PathBuf,
-        /// Who may connect, as permissions of the file.
+        /// The users that may connect, as permissions of the file.
         mode: u32,
     },
 }
@@ -110,7 +110,7 @@ impl ListenUrl {
     /// The same in addresses that can be listened on: one for each that a name has.
     ///
     /// # Errors
-    /// Whatever the system says of the name.
+    /// Any error of the system of the name.
     pub(super) fn resolve(&self) -> io::Result<Vec<ListenUrl>> {
         let ListenUrl::Host { name, port } = self else { return Ok(vec![self.clone()]) };
         let mut found: Vec<ListenUrl> = Vec::new();

@@ -12,7 +12,7 @@ pub(super) const HURRIED: Duration = Duration::from_secs(1);
 /// Bytes of it that come in that time at least, and a tenth of it where that is more.
 const SLOW: usize = 4 << 10;
 
-/// What has come of a frame lately.
+/// The bytes of a frame that have come lately.
 #[derive(Debug)]
 pub(super) struct Pace {
     since: Instant,

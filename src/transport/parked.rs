@@ -61,7 +61,7 @@ impl Parked {
     /// The place where sessions are parked, and who looks after them.
     ///
     /// # Errors
-    /// What the system says where it has no descriptor left.
+    /// The error of a system that has no descriptor left.
     pub(super) fn new() -> io::Result<(Arc<Parked>, Attendant)> {
         let poll = Poll::new()?;
         let parked = Arc::new(Parked {
@@ -114,7 +114,7 @@ impl Parked {
         if self.ending.load(Ordering::Acquire) {
             return Err(session);
         }
-        // What has arrived meanwhile is reported at once.
+        // Bytes that have arrived meanwhile are reported at once.
         let token = Token(session.client().0 as usize);
         if session.line().watch(&self.registry, token).is_err() {
             return Err(session);

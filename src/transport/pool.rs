@@ -60,7 +60,7 @@ impl Pool {
 
     /// Lets a writer rest whose turn is over; returns it if something has come meanwhile.
     pub(super) fn rest(&self, writer: Box<Writer>) -> Option<Box<Writer>> {
-        // Who is called for it after this waits for the lock, and finds it.
+        // A turn that is called for it after this waits for the lock, and finds it.
         let mut inner = self.inner.lock();
         if !writer.end_turn() {
             return Some(writer);

@@ -1,4 +1,4 @@
-//! What the system knows of this process.
+//! This process, as the system knows it.
 
 use std::fs;
 

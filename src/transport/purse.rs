@@ -1,4 +1,4 @@
-//! What one connection has of the broker's memory.
+//! One connection's part of the broker's memory.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ const PRESSURE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Purse {
     connection: Claim,
-    /// What its buffer takes.
+    /// The bytes that its buffer takes.
     frames: Claim,
     workspace: Workspace,
     in_flight: Account,
@@ -63,7 +63,7 @@ impl Purse {
         self.answers.clone()
     }
 
-    /// What all connections together may have on their way.
+    /// The share of what all connections together have on their way.
     pub(super) fn all_in_flight(&self) -> Arc<Share> {
         self.in_flight.share().clone()
     }

@@ -11,7 +11,7 @@ use crate::wire::format_of;
 const LOGGED: u32 = 3;
 const SPAN: Duration = Duration::from_secs(1);
 
-/// What was logged of one client lately.
+/// The refusals of one client that were logged lately.
 #[derive(Debug)]
 pub(super) struct RefusalLog {
     client: ClientId,

@@ -52,10 +52,10 @@ pub enum StartError {
     Listen {
         /// Where.
         url: ListenUrl,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// What the store has kept cannot be read.
+    /// The values that the store has kept cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A thread could not be started, or the system has no descriptor for watching idle
@@ -209,7 +209,7 @@ impl Broker {
     }
 }
 
-/// What a broker's threads are to do.
+/// The work of a broker's threads.
 struct Work {
     dispatcher: Dispatcher,
     dispatcher_events: Receiver<Event>,

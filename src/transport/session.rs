@@ -203,8 +203,8 @@ impl Session {
                     return Ok(Pause::Over);
                 }
             }
-            // Who holds memory for the rest of a frame looks now and then whether somebody waits
-            // for it.
+            // A session that holds memory for the rest of a frame looks now and then whether
+            // somebody waits for it.
             if is_amid_frame != self.is_amid_frame() {
                 is_amid_frame = !is_amid_frame;
                 let patience = if is_amid_frame { HURRIED } else { awake.park_after() };
@@ -231,7 +231,7 @@ impl Session {
                 Arrived::Silent if begun.is_none() => return Ok(Pause::Idle),
                 Arrived::Silent => {}
             }
-            // What it asks for would be looked up, and nobody would be told.
+            // The answers would be looked up, and nobody would be told.
             if self.writer.as_ref().is_some_and(|writer| writer.fate.is_cut_off()) {
                 return self.discard_input();
             }
@@ -286,7 +286,7 @@ impl Session {
         let whole = whole_frames(self.buffer.bytes(), limits.max_frame);
         if whole > 0 {
             give_way(whole, self.shared.awake.load(Ordering::Relaxed) > CROWD);
-            // What waits for memory here holds nothing but its frames.
+            // A session that waits for memory here holds nothing but its frames.
             let flight = self.purse.fly(self.recent.room(whole), &self.events, &self.shared);
             self.recent.hold(flight);
             let [shapes, open] =
@@ -327,7 +327,7 @@ impl Session {
     #[cold]
     fn wait_for_permit(&mut self) -> io::Result<()> {
         loop {
-            // What would be decoded to so much more has no time left.
+            // A message that is decoded to so much more has no time left.
             if self.shared.stopping.load(Ordering::Acquire) {
                 return Err(ErrorKind::ConnectionAborted.into());
             }
@@ -357,7 +357,7 @@ impl Session {
     /// for the frame that has begun, and had none for as long as a frame may take. `starved` is how
     /// long that was.
     ///
-    /// Whoever waits for memory for a part of a frame while it holds another part may wait for
+    /// A session that waits for memory for a part of a frame while it holds another may wait for
     /// whoever does the same. So a frame that does not fit the buffer is claimed as a whole, though
     /// the buffer only grows with what arrives; and what is read ahead takes but a part of the
     /// memory, so that there is always some for whole frames.
@@ -374,7 +374,7 @@ impl Session {
         if has_room {
             return Some(wanted);
         }
-        // What only makes reading faster is not waited for.
+        // Memory that only makes reading faster is not waited for.
         if least <= size {
             return Some(least);
         }
@@ -465,7 +465,7 @@ impl Session {
     }
 }
 
-/// What to say of a frame that was begun and not finished.
+/// The refusal of a frame that was begun and not finished.
 fn unfinished(begun: &[u8], timeout: Duration) -> (Refusal, Format) {
     let format = begun.first().and_then(|byte| Format::from_byte(*byte)).unwrap_or(Format::Json);
     let reason = format!(

@@ -1,4 +1,4 @@
-//! What all sessions of a broker share.
+//! The state that all sessions of a broker share.
 
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU64, AtomicUsize};
@@ -11,7 +11,7 @@ use crate::broker::sync::AtomicBool;
 use crate::broker::{Backlog, Counters, Memory};
 use crate::codec::BufferPool;
 
-/// What all sessions of a broker share.
+/// The state that all sessions of a broker share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: Config,

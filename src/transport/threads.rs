@@ -83,7 +83,7 @@ thread_local! {
 /// Starts one of the few threads that serve no one client, with the system's stack.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 pub(super) fn spawn<T: Send + 'static>(
     name: String,
     run: impl FnOnce() -> T + Send + 'static,

@@ -16,7 +16,7 @@ pub(super) const WRITE_TICK: Duration = Duration::from_secs(1);
 /// A peer whose queue overflowed, or whose session is over, is not waited for any longer.
 const HURRY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
 
-/// What the socket's write timeout is to be, so that a blocked write is seen in time.
+/// The socket's write timeout, such that a blocked write is seen in time.
 pub(super) fn write_tick(write_timeout: Duration) -> Duration {
     write_timeout.clamp(Duration::from_millis(1), WRITE_TICK)
 }
@@ -28,7 +28,7 @@ pub(super) struct WriteDeadline {
     client: ClientId,
     /// A peer that takes less than [`LEAST_TAKEN`] in so long is given up.
     write_timeout: Duration,
-    /// What all connections together may have on their way.
+    /// The share of what all connections together have on their way.
     in_flight: Arc<Share>,
     /// When it was first seen that the outbox overflowed.
     hurry: OnceCell<Instant>,

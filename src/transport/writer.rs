@@ -65,7 +65,7 @@ pub(super) struct Writer {
     _alive: Sender<()>,
 }
 
-/// What a session gives its writer.
+/// The ties between a session and its writer.
 pub(super) struct Ties {
     /// The session holds the other end, and drops it when it will not read any more.
     pub(super) session: Receiver<()>,
@@ -75,11 +75,11 @@ pub(super) struct Ties {
     pub(super) account: Account,
     /// Of what may be used for answers, for what is gathered for one write.
     pub(super) pages: Account,
-    /// What all connections together may have on their way.
+    /// The share of what all connections together have on their way.
     pub(super) in_flight: Arc<Share>,
 }
 
-/// What comes after a turn.
+/// The state after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     /// Nothing waits.
@@ -160,8 +160,9 @@ impl Writer {
 
     /// Ends a connection after its last frame.
     fn take_leave(&self) {
-        // Whoever reads the last frame should not lose it to a reset because its own input was left
-        // unread: so first only this direction ends, and the session goes on reading for a moment.
+        // A client that reads the last frame should not lose it to a reset because its own input
+        // was left unread: so first only this direction ends, and the session goes on reading for a
+        // moment.
         self.line().shut_down(Shutdown::Write);
         let _ = self.session.recv_timeout(LINGER);
         self.line().shut_down(Shutdown::Both);
@@ -248,7 +249,7 @@ impl Writer {
     }
 
     fn write_everything(&mut self, is_crowded: impl Fn() -> bool) -> io::Result<End> {
-        // What the last turn has left.
+        // The rest of the last turn.
         self.flush()?;
         loop {
             let next = match self.pending.take() {
@@ -309,7 +310,7 @@ impl Writer {
 
     /// Writes what was gathered if it is enough for a write.
     fn flush_enough(&mut self) -> io::Result<()> {
-        // What is gathered in a turn is written at its end.
+        // All that is gathered in a turn is written at its end.
         if self.gathered.is_enough() && !self.in_turn { self.flush() } else { Ok(()) }
     }
 
@@ -372,11 +373,11 @@ impl Writer {
     }
 }
 
-/// Sends what lies behind the first `sent` bytes of what was gathered, as far as the socket takes it
-/// at once, and returns how many bytes are sent now.
+/// Sends what lies behind the first `sent` bytes of what was gathered, as far as the socket takes
+/// it at once, and returns how many bytes are sent now.
 ///
 /// # Errors
-/// Whatever the system says; that the socket is full is none.
+/// Any error of the system; that the socket is full is none.
 fn send_at_once(
     gathered: &WriteBatch,
     outgoing: &mut Outgoing,

@@ -18,7 +18,7 @@ const HEAD: usize = 2;
 /// Bytes that are read from the socket at once.
 const READ: usize = 1_500;
 
-/// What was read, as far as nobody asked for it.
+/// The bytes that were read and not asked for yet.
 #[derive(Debug, Default)]
 pub(super) struct Opening(Unsealed);
 
@@ -30,7 +30,7 @@ pub(in crate::transport) struct Unsealed {
     pub(in crate::transport) plain: Vec<u8>,
 }
 
-/// What is sealed and not sent.
+/// The bytes that are sealed and not sent.
 #[derive(Debug, Default)]
 pub(super) struct Sealing {
     left: Vec<u8>,

@@ -13,8 +13,8 @@ const LIMIT: usize = 100;
 /// Nothing, what fits beside others, what fills it, and what is too large.
 const SIZES: [usize; 5] = [0, 30, 60, 100, 150];
 
-/// Who waits for room is woken when there is some, and claims are never over the limit, but for one
-/// that is alone.
+/// A session that waits for room is woken when there is some, and claims are never over the limit,
+/// but for one that is alone.
 #[test]
 fn backlog() {
     explore("backlog", || {

@@ -7,7 +7,7 @@ use crate::protocol::{Format, HEADER_LEN, Header};
 use crate::transport::line::{Unsealed, seal};
 use crate::transport::net;
 
-/// What it hears, a frame each.
+/// The frames that it hears, one each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Message(String, u64),
@@ -22,7 +22,7 @@ pub(super) struct Client {
     end: net::Client,
     /// Where its connection is sealed.
     unsealed: Option<Unsealed>,
-    /// What came of the next frame.
+    /// The outcome of the next frame.
     bytes: Vec<u8>,
     /// All that it has heard.
     pub(super) heard: Vec<Line>,

@@ -90,8 +90,8 @@ fn a_slow_consumer_is_told() {
     });
 }
 
-/// Who sends no frames hears what is wrong with that before the connection ends, whatever else it
-/// has sent; and what it asked for before is answered before.
+/// A client that sends no frames hears what is wrong with that before the connection ends, whatever
+/// else it has sent; and what it asked for before is answered before.
 #[test]
 fn who_talks_nonsense_is_told() {
     explore_broker("nonsense", || {

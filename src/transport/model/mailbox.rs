@@ -15,7 +15,7 @@ use crate::protocol::{Format, Overflow, Reply, Token, Topic};
 /// Bytes that nothing here fills.
 const PLENTY: usize = 1 << 20;
 
-/// What one message fills, what a few do, or what nothing does.
+/// A bound that one message fills, one that a few do, and one that nothing does.
 fn any_bytes() -> usize {
     [1, 600, PLENTY][any(3) as usize]
 }

@@ -7,8 +7,8 @@
 //! time, sockets and the listener's, and what waits for many of them. Time passes by chance
 //! (`broker::sync::clock`).
 //!
-//! What breaking the broker showed is in docs/reliability.md. Whoever adds a model breaks what it is
-//! about, and sees it fail.
+//! What breaking the broker showed is in docs/reliability.md. Whoever adds a model breaks what it
+//! is about, and sees it fail.
 //!
 //! Shuttle takes every atomic for sequentially consistent: what a weaker order could do is not
 //! tried here.
@@ -38,8 +38,8 @@ use crate::broker::sync::world::{never_waits_for, one_in, running_threads};
 use crate::codec::{Batch, BatchEntry, Dialect, Document, Part, PayloadSpan, Wanted};
 use crate::protocol::{ErrorCode, Format, Limits, Refusal, Reply, Token, Topic, TopicFilter};
 
-/// Schedules of each kind that a model is tried on, unless MODEL_ITERATIONS says otherwise: one of a
-/// few threads, and one of a whole broker.
+/// Schedules of each kind that a model is tried on, unless MODEL_ITERATIONS says otherwise: one of
+/// a few threads, and one of a whole broker.
 const SCHEDULES: usize = 10_000;
 const SCHEDULES_OF_A_BROKER: usize = 2_500;
 /// Changes of threads at the worst moment that PCT looks for.

@@ -13,8 +13,9 @@ use crate::protocol::{ErrorCode, Reply};
 
 const LIMITS: QueueLimits = QueueLimits { messages: 3, bytes: 1_000 };
 
-/// What was accepted is written once and in order. When the outbox overflows, what waits is
-/// discarded and an error is the last that is written, once. In the end nothing counts as waiting.
+/// A delivery that was accepted is written once and in order. When the outbox overflows, what waits
+/// is discarded and an error is the last that is written, once. In the end nothing counts as
+/// waiting.
 #[test]
 fn an_outbox_overflows() {
     explore("outbox", || {
@@ -65,7 +66,7 @@ fn an_outbox_overflows() {
         match full {
             Some(waiting) => {
                 assert!(waiting.messages > 0, "{waiting:?} is not full");
-                // What waits is discarded from both ends.
+                // The deliveries that wait are discarded from both ends.
                 let mut discarded = outbox.overflow(last);
                 while discarded.let_go(1) == 0 {}
             }

@@ -21,7 +21,7 @@ fn subscriber(overflow: &str) -> Client {
     client
 }
 
-/// What arrived before a broker was stopped reaches every subscriber that is still there.
+/// A message that arrived before a broker was stopped reaches every subscriber that is still there.
 #[test]
 fn what_arrived_is_delivered() {
     explore_broker("shutdown, delivery", || {
@@ -43,7 +43,7 @@ fn what_arrived_is_delivered() {
     });
 }
 
-/// Whatever clients do meanwhile, and however long anything takes, everything ends.
+/// Everything ends, whatever clients do meanwhile and however long anything takes.
 #[test]
 fn everything_ends() {
     explore_broker("shutdown, ends", || {

@@ -53,7 +53,7 @@ impl Written {
         (self.writer, self.client)
     }
 
-    /// What was written, all in all, and what counts as waiting then.
+    /// The frames that were written, all in all, and what counts as waiting then.
     pub(super) fn end(mut self) -> (Vec<Line>, [usize; 5]) {
         self.client.hear_all();
         self.writer.join().unwrap();

@@ -1,4 +1,4 @@
-//! What the system does with sockets, and waits for with many of them.
+//! The system's part in sockets, and in waiting for many of them.
 //!
 //! It comes from here so that a model checker can take its place, as `broker::sync` does for what
 //! threads meet at.

@@ -19,7 +19,7 @@ pub(in crate::transport) use crate::transport::bound::Bound;
 pub(in crate::transport) use mio::{Events, Poll, Registry, Token, Waker};
 pub(in crate::transport) use socket2::Socket;
 
-/// What Linux takes as the time of a keepalive; with another no connection could be accepted.
+/// The bounds of Linux for the time of a keepalive; with another no connection could be accepted.
 const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
 const LONGEST_KEEPALIVE: Duration = Duration::from_secs(32_767);
 /// The same of a user timeout.
@@ -28,7 +28,7 @@ const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 /// Says how the system is to treat a connection.
 ///
 /// # Errors
-/// Whatever the system says.
+/// Any error of the system.
 pub(in crate::transport) fn set_options(
     socket: &Socket,
     peer: Peer,
@@ -61,7 +61,7 @@ pub(in crate::transport) fn set_options(
 /// Gives pieces to a socket. Returns how many bytes it took.
 ///
 /// # Errors
-/// Whatever the system says.
+/// Any error of the system.
 #[inline]
 pub(in crate::transport) fn send(
     socket: &Socket,
@@ -78,7 +78,7 @@ pub(in crate::transport) fn send(
 /// Reads what is there.
 ///
 /// # Errors
-/// Whatever the system says.
+/// Any error of the system.
 pub(in crate::transport) fn receive_at_once(
     socket: &Socket,
     buffer: &mut [u8],
@@ -98,7 +98,7 @@ pub(in crate::transport) fn is_over(socket: &Socket, one_direction: bool) -> boo
 /// Reports when there is something to read, at once if there is already.
 ///
 /// # Errors
-/// Whatever the system says.
+/// Any error of the system.
 pub(in crate::transport) fn watch(
     socket: &Socket,
     registry: &Registry,
@@ -110,7 +110,7 @@ pub(in crate::transport) fn watch(
 /// Reports nothing any more.
 ///
 /// # Errors
-/// Whatever the system says.
+/// Any error of the system.
 pub(in crate::transport) fn watch_no_more(socket: &Socket, registry: &Registry) -> io::Result<()> {
     registry.deregister(&mut SourceFd(&socket.as_raw_fd()))
 }

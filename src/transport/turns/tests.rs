@@ -22,7 +22,7 @@ struct Connected {
     shared: Arc<Shared>,
     peer: TcpStream,
     outbox: Outbox,
-    /// What a session holds: it says that it reads, and waits for the writer's end.
+    /// The session's end: it says that it reads, and waits for the writer's end.
     reading: Option<Sender<()>>,
     ended: Receiver<()>,
     pool: JoinHandle<()>,

@@ -8,7 +8,7 @@ use crate::broker::Peer;
 use crate::broker::sync::{Mutex, Receiver, Sender, unbounded};
 use crate::transport::listen_url::ListenUrl;
 
-/// Who is accepted next; nobody where the listener is only woken.
+/// The client that is accepted next; none where the listener is only woken.
 type Knock = Option<(Socket, Peer)>;
 
 shuttle::lazy_static! {

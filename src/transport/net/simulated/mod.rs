@@ -1,10 +1,10 @@
 //! Sockets in memory, whose other end a model has.
 //!
-//! What goes through one is kept in two pipes that are soon full. A read brings less than there is
-//! now and then, a write takes less than there is room for, and one that does not wait takes
-//! nothing. Whoever closes an end that has not read everything resets the connection, and what the
-//! other has not read is lost with it; so does what comes to an end that was shut down in both
-//! directions.
+//! The bytes that go through one are kept in two pipes that are soon full. A read brings less than
+//! there is now and then, a write takes less than there is room for, and one that does not wait
+//! takes nothing. Whoever closes an end that has not read everything resets the connection, and
+//! what the other has not read is lost with it; so does what comes to an end that was shut down in
+//! both directions.
 
 mod bound;
 mod poll;
@@ -59,7 +59,7 @@ struct Pipe {
     room: usize,
     /// Nothing comes any more.
     is_ended: bool,
-    /// Nobody reads any more what comes.
+    /// The bytes that come are not read any more.
     is_left: bool,
 }
 
