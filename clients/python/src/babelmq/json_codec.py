@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from typing import Any, Callable, NoReturn
 
 from . import plain_data
-from .codec import Message, Publish, check_ttl
+from .codec import Fields, Publish, check_ttl
 from .errors import MalformedMessage
 from .frame import Format, frame
 
@@ -25,11 +25,11 @@ class JSONCodec:
 
     format = Format.JSON
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: Fields) -> bytes:
         """The body that says ``message``."""
         return _encode(message).encode()
 
-    def publisher(self, topic: str) -> Publish:
+    def publisher(self, topic: str, default: Callable[[Any], Any] | None = None) -> Publish:
         """What writes the frames that publish to ``topic``."""
         head = b'{"command":"publish","topic":' + _encode(topic).encode()
         stored = head + b',"message":'
@@ -39,11 +39,11 @@ class JSONCodec:
             start = stored if retain else passing
             if ttl is not None:
                 start = b'%b,"ttl":%d,"message":' % (head if retain else head + b',"retain":false', check_ttl(ttl))
-            return frame(Format.JSON, start + dumps(value) + b"}")
+            return frame(Format.JSON, start + dumps(value, default) + b"}")
 
         return publish
 
-    def decode(self, body: bytes) -> Message:
+    def decode(self, body: bytes) -> Fields:
         """The message in ``body``."""
         message = loads(body)
         if type(message) is not dict:
@@ -54,24 +54,25 @@ class JSONCodec:
 # --- writing -----------------------------------------------------------------------------------------------
 
 
-def dumps(value: Any) -> bytes:
-    """``value`` as JSON in UTF-8; tagged where JSON has no word for it.
+def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    """``value`` as JSON in UTF-8; tagged where JSON has no word for it. Objects of derived classes are written as
+    ``json.dumps`` writes them, and what ``default`` makes of others.
 
     >>> dumps({"t": 21.5, "raw": b"\\x00\\x01", "where": (48, 11)})
     b'{"t":21.5,"raw":{"$bytes":"AAE="},"where":{"$tuple":[48,11]}}'
     >>> dumps({1: float("nan")})
     b'{"$dict":[[1,{"$float":"nan"}]]}'
     """
+    if _is_json(value, plain_data.MAX_DEPTH):
+        try:
+            return _encode(value).encode()
+        except ValueError:
+            pass  # A nan, which has a tag, or something that plain() below has words for.
     try:
-        if _is_json(value, plain_data.MAX_DEPTH):
-            try:
-                return _encode(value).encode()
-            except ValueError:
-                pass  # A nan, which has a tag, or something that check() below has words for.
         return _encode(_tagged(value, 0)).encode()
     except (TypeError, ValueError):
-        plain_data.check(value)
-        raise
+        plain = plain_data.plain(value, default, derived=True)
+    return _encode(_tagged(plain, 0)).encode()
 
 
 def _encoder() -> Callable[[Any], str]:

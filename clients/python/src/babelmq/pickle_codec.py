@@ -11,10 +11,10 @@ import io
 import pickle
 import pickletools
 import re
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 from . import plain_data
-from .codec import Message, Publish, check_ttl
+from .codec import Fields, Publish, check_ttl
 from .errors import MalformedMessage
 from .frame import Format, frame
 
@@ -30,12 +30,12 @@ class PickleCodec:
 
     format = Format.PICKLE
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: Fields) -> bytes:
         """The body that says ``message``."""
         return dumps(message)
 
-    def publisher(self, topic: str) -> Publish:
-        """What writes the frames that publish to ``topic``."""
+    def publisher(self, topic: str, default: Callable[[Any], Any] | None = None) -> Publish:
+        """What writes the frames that publish to ``topic``; ``default`` makes plain data of other objects."""
 
         def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
             message = {"command": "publish", "topic": topic, "message": value}
@@ -46,15 +46,17 @@ class PickleCodec:
             try:
                 body = dumps(message)
             except (_Foreign, pickle.PicklingError, RecursionError, UnicodeEncodeError) as error:
-                plain_data.check(value)
-                raise ValueError(f"the value cannot be pickled as plain data: {error}") from error
+                message["message"] = plain_data.plain(value, default)
+                if default is None:
+                    raise ValueError(f"the value cannot be pickled as plain data: {error}") from error
+                body = dumps(message)
             if b"\xed" in body and _SURROGATE.search(body):
-                plain_data.check(value)
+                plain_data.check(message["message"])
             return frame(Format.PICKLE, body)
 
         return publish
 
-    def decode(self, body: bytes) -> Message:
+    def decode(self, body: bytes) -> Fields:
         """The message in ``body``."""
         message = loads(body)
         if type(message) is not dict:

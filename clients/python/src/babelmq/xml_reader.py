@@ -9,8 +9,11 @@ from base64 import b64decode
 from typing import Any, Callable, Optional
 from xml.parsers import expat
 
-from .codec import Message
+from .codec import Fields
 from .errors import MalformedMessage
+
+SOURCE = ""
+"""A key of a message that no field can have: the body, and where in it the element ``message`` begins and ends."""
 
 _MOST_OPEN = 512
 """Elements open at once. The broker's limit is 128 values; a value in a map takes three elements."""
@@ -22,11 +25,11 @@ _ReadScalar = Callable[[str, Optional[str]], Any]
 """Reads a text, with the ``encoding`` of its element."""
 
 
-def read(body: bytes) -> Message:
+def read(body: bytes) -> Fields:
     """The fields of the message in ``body``: the attributes of its root, and its children.
 
-    >>> read(b'<frame command="value" topic="/t"><message type="list"><item type="int">21</item></message></frame>')
-    {'command': 'value', 'topic': '/t', 'message': [21]}
+    >>> read(b'<frame topic="/t"><message type="list"><item type="int">21</item></message></frame>')["message"]
+    [21]
     >>> read(b'<m topic="/t"><message><order id="5"><sku>X1</sku></order></message></m>')["message"]
     {'order': {'@id': '5', 'sku': 'X1'}}
     """
@@ -34,6 +37,18 @@ def read(body: bytes) -> Message:
         return _Reader().read(body)
     except (expat.ExpatError, ValueError, TypeError, KeyError) as error:
         raise MalformedMessage(f"not XML as a broker writes it: {error}") from error
+
+
+def check_document(text: str) -> None:
+    """Raises :class:`ValueError` where ``text`` is not a document that the broker takes: one root, no document
+    type.
+    """
+    parser = expat.ParserCreate("UTF-8")
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    try:
+        parser.Parse(text.encode(), True)
+    except expat.ExpatError as error:
+        raise ValueError(f"the document is not well-formed XML: {error}") from error
 
 
 class _Element:
@@ -59,10 +74,11 @@ class _Reader:
         # The text since the last tag.
         self._text: list[str] = []
         self._root: _Element | None = None
+        self._source = (0, 0)
 
-    def read(self, body: bytes) -> Message:
+    def read(self, body: bytes) -> Fields:
         # The encoding is given, so a declaration of another one counts for nothing.
-        parser = expat.ParserCreate("UTF-8")
+        self._parser = parser = expat.ParserCreate("UTF-8")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -73,10 +89,14 @@ class _Reader:
         root = self._root
         if root is None or "".join(root.text).strip():
             raise ValueError("text beside the fields of a message")
-        message: Message = dict(root.attributes)
+        message: Fields = dict(root.attributes)
         message.update(root.children)
         if len(message) != len(root.attributes) + len(root.children):
             raise ValueError("a field is given twice")
+        start, end = self._source
+        if end:
+            # The end tag begins there, if there is one.
+            message[SOURCE] = body, start, body.index(b">", end) + 1 if body.startswith(b"</message", end) else end
         return message
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
@@ -86,6 +106,8 @@ class _Reader:
         if self._scalar is not None:
             raise ValueError(f"<{self._scalar[0]}> is a scalar by its type and has child elements")
         parent = self._open[-1]
+        if name == "message" and len(self._open) == 1:
+            self._source = self._parser.CurrentByteIndex, 0
         if self._text:
             parent.text += self._text
             self._text.clear()
@@ -107,8 +129,10 @@ class _Reader:
             raise ValueError(f"more than {_MOST_OPEN} elements are open at once")
         self._open.append(_Element(key, kind, attributes))
 
-    def _end(self, _name: str) -> None:
+    def _end(self, name: str) -> None:
         text = self._text
+        if name == "message" and len(self._open) == (1 if self._scalar is not None else 2):
+            self._source = self._source[0], self._parser.CurrentByteIndex
         if self._scalar is not None:
             key, read_scalar, encoding = self._scalar
             self._open[-1].children.append((key, read_scalar("".join(text), encoding)))
