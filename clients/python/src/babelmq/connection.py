@@ -117,21 +117,27 @@ class Connection:
         session = self._session
         with self._lock:
             waiting = session.outgoing
-            if self._busy or not session.connected or session.attention or len(waiting) + len(data) > MOST_WAITING:
+            size = len(waiting)
+            if self._busy or not session.connected or session.attention or size + len(data) > MOST_WAITING:
                 return False
+            if 0 < size < SHARED:
+                # What waits already is somebody's to send. It counts as pushed before it is there: an interruption
+                # between the two must not make a flush believe that nothing was pushed.
+                session.pushed += 1
+                waiting += data
+                return True
             self._busy = self._inside = True
             try:
-                burst = waiting or time.monotonic() - self._sent_at < self._took
-                full = len(waiting) > SHARED
-                if (full or not burst) and self._poller == 0 and self._has_input(0):
+                burst = not size and time.monotonic() - self._sent_at < self._took
+                if not burst and self._poller == 0 and self._has_input(0):
                     self._busy = False
                     return False
-                waiting += data
                 session.pushed += 1
-                if full or not burst:
-                    self._write()
-                elif self._sender is None or self._sender_sleeps:
+                waiting += data
+                if burst:
                     self._start_sender()
+                else:
+                    self._write()
                 self._busy = False
             finally:
                 self._inside = False
@@ -404,12 +410,13 @@ class Connection:
             self._lose(error)
         self._sent_at = time.monotonic()
         self._took = min(self._sent_at - begun, LONGEST_SEND)
-        if waiting and (self._sender is None or self._sender_sleeps):
+        if waiting:
             self._start_sender()
 
     # --- the thread that sends what was pushed while the socket was busy ------------------------------------
 
     def _start_sender(self) -> None:
+        """Has what waits sent by the thread that does so, unless it is at it already."""
         if self._sender is None:
             # No daemon: an interpreter that ends waits for it, so that what was pushed is sent.
             self._sender = threading.Thread(target=self._send_on, name="babelmq-sender", daemon=False)

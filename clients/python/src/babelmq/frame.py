@@ -40,15 +40,20 @@ class Format(IntEnum):
     PICKLE = 2
 
 
-def frame(form: Format, body: bytes) -> bytes:
-    """The frame around ``body``.
+def frame(form: int, *body: bytes) -> bytes:
+    """The frame around the pieces of a body.
 
-    >>> frame(Format.JSON, b"{}")
+    >>> frame(Format.JSON, b"{", b"}")
     b'\\x00\\x00\\x00\\x00\\x02{}'
     """
-    if len(body) > 0xFFFF_FFFF:
-        raise ValueError(f"a message of {len(body)} bytes is too large: a frame holds less than 4 GiB")
-    return _pack(form, len(body)) + body
+    return b"".join((_pack(form, check_length(sum(map(len, body)))), *body))
+
+
+def check_length(length: int) -> int:
+    """``length``, if a body may have so many bytes."""
+    if length > 0xFFFF_FFFF:
+        raise ValueError(f"a message of {length} bytes is too large: a frame holds less than 4 GiB")
+    return length
 
 
 class FrameBuffer:

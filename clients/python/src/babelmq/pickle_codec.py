@@ -52,7 +52,7 @@ class PickleCodec:
                 body = dumps(message)
             if b"\xed" in body and _SURROGATE.search(body):
                 plain_data.check(message["message"])
-            return frame(Format.PICKLE, body)
+            return frame(2, body)
 
         return publish
 
@@ -76,11 +76,29 @@ class _PlainPickler(pickle.Pickler):
         raise _Foreign(type(obj))
 
 
+_MOST_REUSED = 64 << 10
+"""Bytes of a pickle after which its pickler is given up, with the memory that it took."""
+
+# Picklers that nobody is using: to make one takes longer than to write a small message with it.
+_idle: list[tuple[_PlainPickler, io.BytesIO]] = []
+
+
 def dumps(value: Any) -> bytes:
     """``value`` as a pickle that consists of data opcodes alone."""
-    buffer = io.BytesIO()
-    _PlainPickler(buffer, PROTOCOL).dump(value)
-    return buffer.getvalue()
+    try:
+        pickler, buffer = _idle.pop()
+    except IndexError:
+        buffer = io.BytesIO()
+        pickler = _PlainPickler(buffer, PROTOCOL)
+    pickler.dump(value)
+    body = buffer.getvalue()
+    if len(body) <= _MOST_REUSED:
+        # It must not keep alive what it has written.
+        pickler.clear_memo()
+        buffer.seek(0)
+        buffer.truncate()
+        _idle.append((pickler, buffer))
+    return body
 
 
 class _PlainUnpickler(pickle.Unpickler):

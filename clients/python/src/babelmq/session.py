@@ -493,7 +493,10 @@ class Session:
                 return None
             if message.get("command") != "publish":
                 self._understand(message)
-            elif self._is_wanted(message):
+            elif (
+                # What it nearly always is, without the call.
+                type(message.get("topic")) is str and "message" in message and "retained" not in message
+            ) or self._is_wanted(message):
                 return message
 
     # --- the conversation ----------------------------------------------------------------------------------

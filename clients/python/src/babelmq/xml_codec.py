@@ -29,8 +29,7 @@ class XMLCodec:
             start = stored if retain else passing
             if ttl is not None:
                 start = b'%b ttl="%d">' % (start[:-1], check_ttl(ttl))
-            body = b"".join((start, xml_writer.element(value, default=default), b"</frame>"))
-            return frame(Format.XML, body)
+            return frame(1, start, xml_writer.element(value, default=default), b"</frame>")
 
         return publish
 
@@ -65,7 +64,6 @@ _DOCUMENT = re.compile(r"""<message\s+type\s*=\s*["']document["']\s*>(.*)</messa
 
 def document_of(message: Fields) -> str:
     """The document that a delivery holds, or its element ``message`` where it is no document."""
-    body, start, end = message[xml_reader.SOURCE]
-    text: str = body[start:end].decode()
+    text = xml_reader.source(message[xml_reader.SOURCE])
     found = _DOCUMENT.fullmatch(text)
     return text if found is None else found[1]

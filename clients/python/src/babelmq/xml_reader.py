@@ -13,7 +13,7 @@ from .codec import Fields
 from .errors import MalformedMessage
 
 SOURCE = ""
-"""A key of a message that no field can have: the body, and where in it the element ``message`` begins and ends."""
+"""A key of a message that no field can have, where its body is."""
 
 _MOST_OPEN = 512
 """Elements open at once. The broker's limit is 128 values; a value in a map takes three elements."""
@@ -51,6 +51,36 @@ def check_document(text: str) -> None:
         raise ValueError(f"the document is not well-formed XML: {error}") from error
 
 
+def source(body: bytes) -> str:
+    """The element ``message`` of a message as it is spelled in its ``body``.
+
+    >>> source(b"<frame topic='/t'><message><order id='5'/></message></frame>")
+    "<message><order id='5'/></message>"
+    """
+    parser = expat.ParserCreate("UTF-8")
+    depth = start = end = 0
+
+    def on_start(name: str, _: dict[str, str]) -> None:
+        nonlocal depth, start
+        depth += 1
+        if depth == 2 and name == "message":
+            start = parser.CurrentByteIndex
+
+    def on_end(name: str) -> None:
+        nonlocal depth, end
+        depth -= 1
+        if depth == 1 and name == "message":
+            end = parser.CurrentByteIndex
+
+    parser.StartElementHandler = on_start
+    parser.EndElementHandler = on_end
+    parser.Parse(body, True)
+    # The end tag begins there, if there is one.
+    if body.startswith(b"</message", end):
+        end = body.index(b">", end) + 1
+    return body[start:end].decode()
+
+
 class _Element:
     """An open element that is no scalar."""
 
@@ -74,11 +104,10 @@ class _Reader:
         # The text since the last tag.
         self._text: list[str] = []
         self._root: _Element | None = None
-        self._source = (0, 0)
 
     def read(self, body: bytes) -> Fields:
         # The encoding is given, so a declaration of another one counts for nothing.
-        self._parser = parser = expat.ParserCreate("UTF-8")
+        parser = expat.ParserCreate("UTF-8")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -93,10 +122,7 @@ class _Reader:
         message.update(root.children)
         if len(message) != len(root.attributes) + len(root.children):
             raise ValueError("a field is given twice")
-        start, end = self._source
-        if end:
-            # The end tag begins there, if there is one.
-            message[SOURCE] = body, start, body.index(b">", end) + 1 if body.startswith(b"</message", end) else end
+        message[SOURCE] = body
         return message
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
@@ -106,8 +132,6 @@ class _Reader:
         if self._scalar is not None:
             raise ValueError(f"<{self._scalar[0]}> is a scalar by its type and has child elements")
         parent = self._open[-1]
-        if name == "message" and len(self._open) == 1:
-            self._source = self._parser.CurrentByteIndex, 0
         if self._text:
             parent.text += self._text
             self._text.clear()
@@ -129,10 +153,8 @@ class _Reader:
             raise ValueError(f"more than {_MOST_OPEN} elements are open at once")
         self._open.append(_Element(key, kind, attributes))
 
-    def _end(self, name: str) -> None:
+    def _end(self, _name: str) -> None:
         text = self._text
-        if name == "message" and len(self._open) == (1 if self._scalar is not None else 2):
-            self._source = self._source[0], self._parser.CurrentByteIndex
         if self._scalar is not None:
             key, read_scalar, encoding = self._scalar
             self._open[-1].children.append((key, read_scalar("".join(text), encoding)))
