@@ -9,11 +9,14 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "tests"))
 from fake_broker import FakeBroker
+from kinds import KINDS, Kind
+from proxy import Proxy
 from real_broker import BINARY, RealBroker
 
 
@@ -22,9 +25,7 @@ def pytest_configure() -> None:
     needed = ("build", "hatchling", "hypothesis", "lxml")
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        raise pytest.UsageError(
-            f"these tests need {' and '.join(missing)}: pip install --group test"
-        )
+        raise pytest.UsageError(f"these tests need {' and '.join(missing)}: pip install --group test")
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +35,25 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("BABELMQ_ADDR", started.address)
     yield started.address
     started.close()
+
+
+@pytest.fixture
+def proxy(broker: str) -> Iterator[Proxy]:
+    """What a test can cut, stall and take down, between its clients and the broker."""
+    started = Proxy(broker)
+    yield started
+    started.close()
+
+
+@pytest.fixture(params=KINDS, ids=["blocking", "asyncio"])
+def kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
+    """Makes queues of one kind, by the name of their class: of asyncio they are used as blocking ones are."""
+    made: list[Any] = []
+
+    def make(name: str, *arguments: Any, **options: Any) -> Any:
+        made.append(request.param(name, *arguments, **options))
+        return made[-1]
+
+    yield make
+    for queue in made:
+        queue.close()

@@ -47,9 +47,9 @@ Each server is started afresh for each run, as
 
 {servers}
 
-`clients/python/bench/contenders.py` has what each library is asked to do, on the topic `{topic}`. A push of babelmq
-is one `send` of one whole frame; a pipeline of redis-py, and nats-py by itself, put many messages into one. Redis
-and NATS translate nothing. The command:
+`clients/python/bench/contenders.py` has what each library is asked to do, on the topic `{topic}`. babelmq and
+nats-py by themselves, and a pipeline of redis-py, put many messages into one `send`. Redis and NATS translate
+nothing. The command:
 
     {command}
 """

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from babelmq import json_codec, pickle_codec, xml_codec, xml_writer
-from babelmq.codec import Codec, Message
+from babelmq.codec import Codec, Fields
 from babelmq.frame import Format, FrameBuffer, frame
 
 CODECS: dict[int, Codec] = {
@@ -25,7 +25,7 @@ CODECS: dict[int, Codec] = {
 }
 
 
-def encode(form: int, message: Message) -> bytes:
+def encode(form: int, message: Fields) -> bytes:
     """A frame that says ``message``, as the broker writes it."""
     if form == Format.JSON:
         body = json_codec.dumps(message)
@@ -146,7 +146,7 @@ class FakeBroker(Listener):
         if reply is not None:
             peer.sendall(encode(form, reply))
 
-    def _publish(self, _peer: socket.socket, _form: int, message: Message) -> None:
+    def _publish(self, _peer: socket.socket, _form: int, message: Fields) -> None:
         topic = message["topic"]
         if message.get("retain", True) not in (False, "false"):
             self.values.pop(topic, None)
@@ -162,7 +162,7 @@ class FakeBroker(Listener):
                         peer.sendall(encode(form, delivery))
                     break
 
-    def _subscribe(self, peer: socket.socket, form: int, message: Message) -> Message:
+    def _subscribe(self, peer: socket.socket, form: int, message: Fields) -> Fields:
         stored = [topic for topic in self.values if matches(message["topic"], topic)]
         for topic in stored:
             value = {"command": "publish", "topic": topic, "retained": True, "message": self.values[topic]}
@@ -171,23 +171,23 @@ class FakeBroker(Listener):
         self.subscribed.release()
         return {"command": "subscribed", "topic": message["topic"], "values": len(stored)}
 
-    def _cancel(self, peer: socket.socket, _form: int, message: Message) -> Message:
+    def _cancel(self, peer: socket.socket, _form: int, message: Fields) -> Fields:
         self._subscriptions.get(peer, {}).pop(message["topic"], None)
         return {"command": "cancelled", "topic": message["topic"]}
 
-    def _list(self, _peer: socket.socket, _form: int, _message: Message) -> Message:
+    def _list(self, _peer: socket.socket, _form: int, _message: Fields) -> Fields:
         return {"command": "topics", "topics": sorted(self.values)}
 
-    def _get(self, _peer: socket.socket, _form: int, message: Message) -> Message:
+    def _get(self, _peer: socket.socket, _form: int, message: Fields) -> Fields:
         reply = {"command": "value", "topic": message["topic"]}
         if message["topic"] in self.values:
             reply["message"] = self.values[message["topic"]]
         return reply
 
-    def _clear(self, _peer: socket.socket, _form: int, message: Message) -> None:
+    def _clear(self, _peer: socket.socket, _form: int, message: Fields) -> None:
         self.values.pop(message["topic"], None)
 
-    def _ping(self, _peer: socket.socket, _form: int, message: Message) -> Message:
+    def _ping(self, _peer: socket.socket, _form: int, message: Fields) -> Fields:
         return {"command": "pong", "id": message["id"]} if "id" in message else {"command": "pong"}
 
 

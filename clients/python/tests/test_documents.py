@@ -23,8 +23,8 @@ def blocks(document: Path) -> list[str]:
 BLOCKS = blocks(HERE / "README.md")
 
 
-def test_there_are_four_examples() -> None:
-    assert len(BLOCKS) == 4
+def test_there_are_seven_examples() -> None:
+    assert len(BLOCKS) == 7
 
 
 @pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))

@@ -11,7 +11,7 @@ import pytest
 from fake_broker import CODECS, Scripted, encode
 
 from babelmq import BrokerError, JSONQueue, aio
-from babelmq.codec import Message
+from babelmq.codec import Fields
 from babelmq.frame import FrameBuffer
 
 SHORT = 0.5
@@ -35,7 +35,7 @@ class Peer:
         self.says({"command": "subscribed", "topic": "/a", "values": 0})
         self._done.wait(20)
 
-    def hears(self, command: str) -> Message:
+    def hears(self, command: str) -> Fields:
         """The next message, which is this command."""
         self._accepted.wait(20)
         while (found := self._frames.next()) is None:
@@ -44,7 +44,7 @@ class Peer:
         assert message["command"] == command
         return message
 
-    def says(self, *messages: Message) -> None:
+    def says(self, *messages: Fields) -> None:
         self._socket.sendall(b"".join(encode(0, message) for message in messages))
 
     def pongs(self) -> None:
@@ -138,7 +138,7 @@ def test_late_pongs_and_topics_are_not_taken_for_others(peer: Peer) -> None:
     queue.close()
 
 
-FAILED: Message = {"command": "error", "code": "storage-failed", "reason": "the disk is full", "fatal": False}
+FAILED: Fields = {"command": "error", "code": "storage-failed", "reason": "the disk is full", "fatal": False}
 
 
 def test_storage_failed_ends_a_flush_at_once(peer: Peer) -> None:

@@ -2,9 +2,10 @@
 
 Each queue speaks one format; what another client pushed in another format arrives in this one.
 
-- :mod:`babelmq.queue`: the queues, with blocking calls; :mod:`babelmq.aio`: the same for asyncio.
+- :mod:`babelmq.queue`: the queues, with blocking calls; :mod:`babelmq.aio`: the same for asyncio;
+  :mod:`babelmq.base`: what they have in common.
 - :mod:`babelmq.session`: the conversation with the broker, without a socket; both kinds of queue drive it,
-  one through :mod:`babelmq.connection`.
+  one through :mod:`babelmq.connection`. :mod:`babelmq.link`: when to connect, and when to give a connection up.
 - :mod:`babelmq.frame`: the stream cut into messages; :mod:`babelmq.codec`: what a format is, and
   ``json_codec``, ``xml_codec`` (``xml_reader``, ``xml_writer``), ``pickle_codec``: the three that there are.
 - :mod:`babelmq.plain_data`: which values can be pushed; :mod:`babelmq.errors`: what can go wrong.
@@ -22,16 +23,20 @@ from .errors import (
     NotSubscribed,
     ProtocolError,
     QueueClosed,
+    WrongLoop,
 )
-from .queue import JSONQueue, MiddlewareType, PickleQueue, Queue, XMLQueue
+from .frame import Format
+from .queue import JSONQueue, Message, MiddlewareType, PickleQueue, Queue, XMLQueue
 
 __all__ = [
     "BabelmqError",
     "BrokerError",
     "CannotConnect",
     "ConnectionLost",
+    "Format",
     "JSONQueue",
     "MalformedMessage",
+    "Message",
     "MiddlewareType",
     "NotPlainData",
     "NotSubscribed",
@@ -39,5 +44,6 @@ __all__ = [
     "ProtocolError",
     "Queue",
     "QueueClosed",
+    "WrongLoop",
     "XMLQueue",
 ]

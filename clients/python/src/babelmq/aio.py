@@ -10,134 +10,82 @@
 >>> asyncio.run(main())
 ('/weather/temp', 21.5)
 
-Several tasks may use one queue: one that pulls, others that push and flush.
+Several tasks may use one queue: some that pull, others that push and flush. A task that is cancelled leaves a queue
+that works. A queue belongs to the event loop in which it is first used; in another one it raises
+:class:`WrongLoop`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
+from collections import deque
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar, cast
 
-from .address import Address, resolve
-from .codec import Codec
-from .errors import CannotConnect, ConnectionLost, NotSubscribed, QueueClosed
-from .frame import LONGEST_READ, MAX_FRAME
+from .base import MiddlewareType, QueueBase
+from .codec import Fields
+from .connection import LAST_WORDS, keep_alive
+from .errors import CannotConnect, NotSubscribed, QueueClosed, WrongLoop
 from .json_codec import JSONCodec
+from .link import CONNECT_PATIENCE, State
 from .pickle_codec import PickleCodec
-from .queue import MiddlewareType, check_topic
-from .session import Delivery, OnTopics, Send, Session, Sleep, Step, Steps
-from .xml_codec import XMLCodec
+from .session import MOST_WAITING, Answer, Delivery, Message, OnTopics, Session, Step, Steps
+from .xml_codec import XMLCodec, document_of, publish_document
 
-__all__ = ["JSONQueue", "MiddlewareType", "PickleQueue", "Queue", "XMLQueue"]
+__all__ = ["JSONQueue", "Message", "MiddlewareType", "PickleQueue", "Queue", "XMLQueue"]
 
 T = TypeVar("T")
 
 
-class Queue:
-    """The base of the three queues. The parameters are those of :class:`babelmq.Queue`.
+class Queue(QueueBase):
+    """The base of the three queues. The parameters are those of :class:`babelmq.Queue`, and what it says of lost
+    connections, refusals and losses holds here for tasks.
 
     Nothing happens in the constructor: a consumer connects and subscribes in ``async with`` (or when it first
-    pulls), and once inside misses nothing.
+    pulls), and once inside misses nothing. While the event loop runs, a connection that is silent for ``keepalive``
+    seconds is asked whether it is there, also when nobody waits for it.
     """
 
-    codec: ClassVar[Codec]
-    """The format."""
-
-    def __init__(
-        self,
-        topic: str,
-        _type: MiddlewareType = MiddlewareType.CONSUMER,
-        *,
-        address: Address | None = None,
-        timeout: float | None = None,
-        exact: bool = False,
-        max_frame: int = MAX_FRAME,
-    ) -> None:
-        self.topic = check_topic(topic)
-        self._publish = self.codec.publisher(topic)
-        self._session = Session(
-            self.codec,
-            topic,
-            subscribe=_type is MiddlewareType.CONSUMER,
-            exact=exact,
-            max_frame=max_frame,
-        )
-        self._connection = _Connection(self._session, resolve(address), timeout)
-
-    @classmethod
-    def producer(
-        cls: type[Self],
-        topic: str,
-        *,
-        address: Address | None = None,
-        timeout: float | None = None,
-        exact: bool = False,
-        max_frame: int = MAX_FRAME,
-    ) -> Self:
-        """A queue that publishes to ``topic``: the constructor, as a producer.
-
-        >>> async def main():
-        ...     async with JSONQueue.producer("/weather/temp", timeout=5) as producer:
-        ...         await producer.push(21.5)
-        ...         return await producer.get()
-        >>> asyncio.run(main())
-        21.5
-        """
-        return cls(
-            topic,
-            MiddlewareType.PRODUCER,
-            address=address,
-            timeout=timeout,
-            exact=exact,
-            max_frame=max_frame,
-        )
-
-    @classmethod
-    def consumer(
-        cls: type[Self],
-        topic: str,
-        *,
-        address: Address | None = None,
-        timeout: float | None = None,
-        exact: bool = False,
-        max_frame: int = MAX_FRAME,
-    ) -> Self:
-        """A queue for a subscription to ``topic``: the constructor, as a consumer.
-
-        Nothing is missed from ``async with`` on, as with the constructor.
-
-        >>> async def main():
-        ...     async with XMLQueue.consumer("/weather") as consumer:
-        ...         async with JSONQueue.producer("/weather/temp") as producer:
-        ...             await producer.push(21.5)
-        ...         return await consumer.pull()
-        >>> asyncio.run(main())
-        ('/weather/temp', 21.5)
-        """
-        return cls(
-            topic,
-            MiddlewareType.CONSUMER,
-            address=address,
-            timeout=timeout,
-            exact=exact,
-            max_frame=max_frame,
-        )
+    def _start(self, address: tuple[str, int], timeout: float | None) -> None:
+        self._connection = _Connection(self._session, address, timeout)
 
     async def push(self, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
-        """Publishes ``value`` to the topic, as :meth:`babelmq.Queue.push` does, with the same promise."""
+        """Publishes ``value`` to the topic, as :meth:`babelmq.Queue.push` does, with the same promise. What is
+        pushed in one turn of the event loop shares a write.
+        """
         data = self._publish(value, retain, ttl)
-        if not await self._connection.send_now(data):
+        if not await self._connection.push_now(data):
+            await self._connection.run(self._session.push(data))
+
+    async def push_to(self, topic: str, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
+        """Publishes ``value`` to another topic over the same connection; see :meth:`babelmq.Queue.push_to`."""
+        data = self._to(topic)(value, retain, ttl)
+        if not await self._connection.push_now(data):
             await self._connection.run(self._session.push(data))
 
     async def pull(self, timeout: float | None = None) -> Delivery:
         """The next message: its topic and its value; see :meth:`babelmq.Queue.pull`."""
-        delivery = self._session.next_delivery()
-        if delivery is not None:
-            return delivery
-        return await self._connection.run(self._session.pull(), timeout)
+        fields = self._connection.next_delivery()
+        if fields is None:
+            fields = await self._connection.run(self._session.pull(), timeout)
+        return fields["topic"], fields["message"]
+
+    async def pull_message(self, timeout: float | None = None) -> Message:
+        """The next message with all that came with it; see :meth:`babelmq.Queue.pull_message`."""
+        fields = self._connection.next_delivery()
+        if fields is None:
+            fields = await self._connection.run(self._session.pull(), timeout)
+        return self._message(fields)
+
+    async def pull_stored(self, timeout: float | None = None) -> list[Message]:
+        """The stored values that were not pulled yet, as soon as all have come; see
+        :meth:`babelmq.Queue.pull_stored`.
+        """
+        stored = await self._connection.run(self._session.pull_stored(), timeout)
+        return [self._message(fields) for fields in stored]
 
     async def flush(self) -> None:
         """Waits until the broker has routed everything that was pushed; see :meth:`babelmq.Queue.flush`."""
@@ -153,20 +101,24 @@ class Queue:
 
     async def get(self, topic: str | None = None, default: Any = None) -> Any:
         """The last value of ``topic``, by default the queue's own, without subscribing."""
-        wanted = self.topic if topic is None else check_topic(topic)
-        return await self._connection.run(self._session.get(wanted, default))
+        return await self._connection.run(self._session.get(self._own(topic), default))
 
     async def clear(self, topic: str | None = None) -> None:
         """Has the broker forget the last value of ``topic``, by default the queue's own."""
-        await self._connection.run(self._session.clear(self.topic if topic is None else check_topic(topic)))
+        await self._connection.run(self._session.clear(self._own(topic)))
 
-    async def cancel(self) -> None:
-        """Ends the subscription. What arrived before can still be pulled; after it, iteration ends."""
-        await self._connection.run(self._session.cancel())
+    async def subscribe(self, topic: str | None = None) -> None:
+        """Subscribes to ``topic`` too, by default to the queue's own; see :meth:`babelmq.Queue.subscribe`."""
+        await self._connection.run(self._session.subscribe(self._own(topic)))
+
+    async def cancel(self, topic: str | None = None) -> None:
+        """Ends the subscription to ``topic``, by default every one. What arrived before can still be pulled; after
+        it, where no subscription is left, iteration ends.
+        """
+        await self._connection.run(self._session.cancel(topic))
 
     async def close(self) -> None:
         """Closes the connection without waiting for the broker: :meth:`flush` first, or use ``async with``."""
-        self._session.close()
         await self._connection.close()
 
     def __aiter__(self: Self) -> Self:
@@ -217,6 +169,19 @@ class XMLQueue(Queue):
 
     codec = XMLCodec()
 
+    async def push_document(self, document: str | bytes, *, retain: bool = True, ttl: int | None = None) -> None:
+        """Publishes an XML document as it is; see :meth:`babelmq.XMLQueue.push_document`."""
+        data = publish_document(self.topic, document, retain, ttl)
+        if not await self._connection.push_now(data):
+            await self._connection.run(self._session.push(data))
+
+    async def pull_document(self, timeout: float | None = None) -> tuple[str, str]:
+        """The next message: its topic, and its XML as text; see :meth:`babelmq.XMLQueue.pull_document`."""
+        fields = self._connection.next_delivery()
+        if fields is None:
+            fields = await self._connection.run(self._session.pull(), timeout)
+        return fields["topic"], document_of(fields)
+
 
 class PickleQueue(Queue):
     """A queue that speaks pickle, as :class:`babelmq.PickleQueue`."""
@@ -224,174 +189,323 @@ class PickleQueue(Queue):
     codec = PickleCodec()
 
 
-class _Connection:
-    """The driver that performs a session's steps with asyncio streams.
+class _Line(asyncio.Protocol):
+    """One connection. What is no longer the one in use has nothing to say."""
 
-    One read is always under way. Whoever waits for input waits for that read, so that tasks do not get into each
-    other's way, and a task that is cancelled takes nothing along.
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.reading_paused = False
+        self.writing_paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """There is a connection."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=MOST_WAITING)
+        opened = transport.get_extra_info("socket")
+        with suppress(OSError):
+            keep_alive(opened, self._connection.session.link.keepalive)
+        self._connection.made(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Something has arrived."""
+        if self._connection.line is self:
+            self._connection.received(data)
+            if self._connection.session.is_full() and not self.transport.is_closing():
+                self.reading_paused = True
+                self.transport.pause_reading()
+
+    def eof_received(self) -> None:
+        """The broker has closed it, and takes nothing any more."""
+        if self._connection.line is self:
+            self._connection.lose("the broker closed it")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """It has ended."""
+        if not self.closed.done():
+            self.closed.set_result(None)
+        if self._connection.line is self:
+            self._connection.lose(str(error or "the broker closed it"))
+
+    def pause_writing(self) -> None:
+        """The transport has more to write than it likes."""
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The transport has written most of it."""
+        self.writing_paused = False
+        if self._connection.line is self:
+            self._connection.settle()
+
+    def read_on(self) -> None:
+        """Somebody waits for what arrives."""
+        if self.reading_paused:
+            self.reading_paused = False
+            self.transport.resume_reading()
+
+
+class _Connection:
+    """The driver that performs a session's steps with an asyncio transport.
+
+    What arrives is passed to the session whoever waits for it, and whoever waits for anything looks again. So tasks
+    do not get into each other's way, and one that is cancelled takes nothing along; an attempt to connect is a task
+    of its own.
     """
 
     _TURN = 64
     """Pushes after which other tasks get a turn, even if nothing has to be waited for."""
 
     def __init__(self, session: Session, address: tuple[str, int], timeout: float | None) -> None:
-        self._session = session
+        self.session = session
         self._address = address
         self._timeout = timeout
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._reading: asyncio.Task[bytes] | None = None
-        self._connecting: asyncio.Lock | None = None
-        self._sent = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
+        self.line: _Line | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._turn = 0
+        # Whether something was written in this turn of the loop; what looks after a silence.
+        self._wrote = False
+        self._watch: asyncio.TimerHandle | None = None
+        self._pushes = 0
+
+    # --- what a queue calls --------------------------------------------------------------------------------
 
     async def run(self, steps: Steps[T], timeout: float | None = None) -> T:
         """Performs ``steps`` and returns what they return; raises :class:`TimeoutError` after ``timeout``."""
+        loop = self._own_loop()
         if timeout is None:
             timeout = self._timeout
-        return await self._run(steps, None if timeout is None else time.monotonic() + timeout)
-
-    async def send_now(self, data: bytes) -> bool:
-        """Sends ``data`` if nothing has arrived that should be looked at first."""
-        reading = self._reading
-        if self._writer is None or not self._session.connected or reading is None or reading.done():
-            return False
-        self._session.unconfirmed = True
-        self._writer.write(data)
+        deadline = None
+        if timeout is not None:
+            link = self.session.link
+            deadline = time.monotonic() + timeout
+            if not link.was_up:
+                deadline = max(deadline, link.wait_until())
         try:
-            await self._drain(None if self._timeout is None else time.monotonic() + self._timeout)
-        except ConnectionLost:
-            # What was written may have been sent: flush() will say that nobody knows.
-            return True
-        return True
-
-    async def close(self) -> None:
-        """Closes the connection; no harm where there is none."""
-        self._abandon()
-        if self._writer is not None:
-            writer, self._writer = self._writer, None
-            with suppress(OSError):
-                await writer.wait_closed()
-
-    async def _run(self, steps: Steps[T], deadline: float | None) -> T:
-        try:
-            step = next(steps)
             while True:
                 try:
-                    await self._perform(step, deadline)
-                except (ConnectionError, TimeoutError) as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(None)
-        except StopIteration as done:
-            result: T = done.value
-            return result
+                    step = next(steps)
+                    turn = self.session.turn
+                except StopIteration as done:
+                    result: T = done.value
+                    return result
+                finally:
+                    self.settle()
+                if isinstance(step, Answer):
+                    step.callback(step.topics)
+                    continue
+                if turn != self.session.turn:
+                    # Sending what it had to say made room, or has shown that the connection is lost.
+                    continue
+                if step is Step.CONNECTION and self.session.link.may_connect():
+                    self.session.connecting()
+                    self._connecting = loop.create_task(self._connect())
+                if deadline is not None and time.monotonic() >= deadline:
+                    # Once in a call that does not wait, so that what is under way gets on.
+                    await asyncio.sleep(0)
+                    raise TimeoutError(self.session.trouble(step))
+                await self._something(loop, step, deadline)
         finally:
             steps.close()
 
-    async def _perform(self, step: object, deadline: float | None) -> None:
-        if step is Step.RECEIVE:
-            await self._receive(deadline)
-        elif isinstance(step, Send):
-            if self._writer is None or not self._session.connected:
-                raise ConnectionLost("there is no connection")
-            self._writer.write(step.data)
-            await self._drain(deadline)
-        elif step is Step.RECEIVE_READY:
-            if self._reading is not None and self._reading.done():
-                self._take(self._reading)
-        elif step is Step.RECONNECT:
-            if self._connecting is None:
-                self._connecting = asyncio.Lock()
-            async with self._connecting:
-                if not self._session.connected:
-                    await self._run(self._session.connect(), deadline)
-        elif step is Step.CONNECT:
-            await self._connect(deadline)
-        elif isinstance(step, Sleep):
-            left = _left(deadline)
-            await asyncio.sleep(step.seconds if left is None else min(step.seconds, left))
-            if left is not None and left <= step.seconds:
-                raise TimeoutError("the broker could not be reached in time")
-
-    async def _connect(self, deadline: float | None) -> None:
-        self._abandon()
-        host, port = self._address
-        try:
-            self._reader, self._writer = await asyncio.wait_for(
-                asyncio.open_connection(host, port, limit=LONGEST_READ), _left(deadline)
-            )
-        except (OSError, asyncio.TimeoutError) as error:
-            if _is_timeout(error):
-                raise TimeoutError(f"no answer from {host}:{port} in time") from None
-            raise CannotConnect(
-                f"no broker answers at {host}:{port} ({error}); is `babelmq serve` running there?"
-            ) from error
-        self._read_on()
-
-    def _read_on(self) -> None:
-        if self._reader is not None:
-            self._reading = asyncio.ensure_future(self._reader.read(self._session.wanted()))
-
-    async def _receive(self, deadline: float | None) -> None:
-        reading = self._reading
-        if reading is None:
-            raise ConnectionLost("there is no connection")
-        if not reading.done():
-            await asyncio.wait({reading}, timeout=_left(deadline))
-        if not reading.done():
-            raise TimeoutError("nothing arrived from the broker in time")
-        # Another task that waited for the same read may have been first.
-        if reading is self._reading:
-            self._take(reading)
-        elif not self._session.connected:
-            raise ConnectionLost("the connection was lost")
-
-    def _take(self, reading: asyncio.Task[bytes]) -> None:
-        """Passes on what the finished read brought, and begins the next."""
-        try:
-            data = reading.result()
-        except (OSError, asyncio.CancelledError) as error:
-            raise self._lose(str(error)) from None
-        if not data:
-            raise self._lose("the broker closed it")
-        self._session.received(data)
-        self._read_on()
-
-    async def _drain(self, deadline: float | None) -> None:
-        """Waits while more is unsent than the transport wants to hold."""
-        self._sent += 1
-        if self._sent % self._TURN == 0:
+    async def push_now(self, data: bytes) -> bool:
+        """Takes ``data`` if nothing has to be raised first. It is sent at once if nothing was sent in this turn of
+        the loop, else at the end of it.
+        """
+        session = self.session
+        self._own_loop()
+        if not session.connected or session.attention or len(session.outgoing) + len(data) > MOST_WAITING:
+            return False
+        if session.has_input():
+            return False
+        session.outgoing += data
+        session.pushed += 1
+        self._write()
+        self._pushes += 1
+        if self._pushes % self._TURN == 0:
             await asyncio.sleep(0)
-        if self._writer is None:
-            raise ConnectionLost("the connection was lost")
+        return True
+
+    def next_delivery(self) -> Fields | None:
+        """What can be pulled without waiting."""
+        self._own_loop()
         try:
-            if deadline is None:
-                await self._writer.drain()
-            else:
-                await asyncio.wait_for(self._writer.drain(), _left(deadline))
+            return self.session.next_delivery()
+        finally:
+            self.settle()
+
+    async def close(self) -> None:
+        """Closes the connection; no harm where there is none."""
+        line = self.line
+        if line is not None and self.session.outgoing and not line.writing_paused:
+            line.transport.write(bytes(self.session.outgoing))
+        self.session.close()
+        self.session.outgoing.clear()
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self.line = None
+        self._drop()
+        self._tell()
+        if line is None:
+            return
+        try:
+            # What was written goes on its way, unless nobody takes it.
+            with suppress(RuntimeError):  # Its event loop was closed.
+                line.transport.close()
+                if self._loop is asyncio.get_running_loop():
+                    await asyncio.wait_for(asyncio.shield(line.closed), LAST_WORDS)
+        except asyncio.TimeoutError:
+            line.transport.abort()
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop, self._process = loop, _process.number
+        elif loop is not self._loop or self._process != _process.number:
+            raise WrongLoop(
+                "this queue was used first in another event loop or process, and belongs to that; make one in each"
+            )
+        return loop
+
+    # --- connecting ----------------------------------------------------------------------------------------
+
+    async def _connect(self) -> None:
+        """Makes a connection, whoever waits for it."""
+        host, port = self._address
+        loop = asyncio.get_running_loop()
+        try:
+            made = loop.create_connection(lambda: _Line(self), host, port)
+            await asyncio.wait_for(made, CONNECT_PATIENCE)
         except (OSError, asyncio.TimeoutError) as error:
-            if _is_timeout(error):
-                raise TimeoutError("the broker did not take the message in time") from None
-            raise self._lose(str(error)) from error
+            why = str(error) or "no answer in time"
+            failure = CannotConnect(
+                f"no broker answers at {host}:{port} ({why}); is `babelmq serve` running there?"
+            )
+            failure.__cause__ = error
+            self.session.cannot_connect(failure)
+        finally:
+            self._connecting = None
+            self.settle()
 
-    def _lose(self, why: str) -> ConnectionLost:
-        self._abandon()
-        self._session.connection_lost(why)
-        return ConnectionLost(f"the connection was lost: {why}")
+    # --- what a line calls ---------------------------------------------------------------------------------
 
-    def _abandon(self) -> None:
-        """Stops reading, and closes without waiting for it."""
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
-        if self._writer is not None:
-            self._writer.close()
+    def made(self, line: _Line) -> None:
+        """There is a connection."""
+        self._drop()
+        self.line = line
+        self._wrote = False
+        self.session.opened()
+        self.settle()
+        self._look()
+
+    def received(self, data: bytes) -> None:
+        """Something has arrived."""
+        self.session.received(data)
+        self.settle()
+
+    def lose(self, why: str) -> None:
+        """The connection has ended, or is of no more use."""
+        self.session.connection_lost(why)
+        self.settle()
+
+    # --- one turn ------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Does what the session wants by now: called whenever it was used."""
+        if self.session.link.state is State.DOWN:
+            self._drop()
+        self._write()
+        if self._turn != self.session.turn:
+            self._tell()
+        if self.session.notes:
+            self.session.log()
+
+    def _write(self) -> None:
+        """Writes what waits, unless something was written in this turn of the loop: then at its end."""
+        waiting, line = self.session.outgoing, self.line
+        if not waiting or line is None or line.writing_paused or self._wrote:
+            return
+        # A copy: the transport may keep what the socket does not take.
+        data = bytes(waiting)
+        self.session.sent(len(data))
+        line.transport.write(data)
+        self._wrote = True
+        asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._wrote = False
+        if self.session.outgoing:
+            self.settle()
+
+    def _tell(self) -> None:
+        """Lets those look again who wait for something to happen."""
+        self._turn = self.session.turn
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+
+    async def _something(self, loop: asyncio.AbstractEventLoop, step: Step, deadline: float | None) -> None:
+        """Waits until something has happened, or the next attempt to connect is due."""
+        until = deadline
+        link = self.session.link
+        if link.state is State.DOWN and step is Step.CONNECTION:
+            until = link.retry_at if until is None else min(until, link.retry_at)
+        if self.line is not None:
+            self.line.read_on()
+        waiting: asyncio.Future[None] = loop.create_future()
+        timer = None
+        if until is not None:
+            timer = loop.call_later(max(0.0, until - time.monotonic()), _set, waiting)
+        self._waiting.append(waiting)
+        try:
+            await waiting
+        finally:
+            self._waiting.remove(waiting)
+            if timer is not None:
+                timer.cancel()
+
+    def _look(self) -> None:
+        """Asks a silent broker whether it is there, and gives it up if it is not."""
+        line, look = self.line, self.session.link.next_look()
+        if line is None or look is None:
+            return
+        if not line.reading_paused:
+            dead = self.session.look()
+            if dead is not None:
+                self.lose(dead)
+                return
+            look = self.session.link.next_look() or look
+        self._write()
+        left = max(0.01, look - time.monotonic())
+        self._watch = asyncio.get_running_loop().call_later(left, self._look)
+
+    def _drop(self) -> None:
+        """Gives the connection up, with what it has not sent."""
+        line, self.line = self.line, None
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if line is not None:
+            line.transport.abort()
 
 
-def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(deadline - time.monotonic(), 0.0)
+def _set(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
-def _is_timeout(error: Exception) -> bool:
-    """Whether a wait ended, and not a connection: the operating system's own ETIMEDOUT has a number."""
-    return isinstance(error, asyncio.TimeoutError) and getattr(error, "errno", None) is None
+class _Process:
+    """Which process this is, counted in forks."""
+
+    number = 0
+
+    def forked(self) -> None:
+        """This is a new one."""
+        self.number += 1
+
+
+_process = _Process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_process.forked)

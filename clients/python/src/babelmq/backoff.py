@@ -31,5 +31,5 @@ class Backoff:
         return random.uniform(bound / 2, bound)
 
     def reset(self) -> None:
-        """Begins again: the broker answered."""
+        """Begins again: a connection held for a while."""
         self._bound = FIRST

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Callable, Protocol
 
 from .frame import Format
 
-Message = dict[str, Any]
+Fields = dict[str, Any]
 """A message as a map of fields; ``docs/protocol.md`` lists which there are."""
 
 
@@ -37,19 +37,19 @@ class Codec(Protocol):
     format: Format
     """The first byte of its frames."""
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: Fields) -> bytes:
         """The body that says ``message``, whose fields are strings, ints and bools."""
         ...
 
-    def publisher(self, topic: str) -> Publish:
-        """What writes the frames that publish to ``topic``.
+    def publisher(self, topic: str, default: Callable[[Any], Any] | None = None) -> Publish:
+        """What writes the frames that publish to ``topic``; ``default`` makes plain data of other objects.
 
         It raises :class:`NotPlainData` for a value that is not plain data, and :class:`ValueError` for plain
         data that no format can carry.
         """
         ...
 
-    def decode(self, body: bytes) -> Message:
+    def decode(self, body: bytes) -> Fields:
         """The message in ``body``, which may come from anyone: nothing that it says is executed.
 
         Raises :class:`MalformedMessage` where it is no message.

@@ -70,7 +70,9 @@ class NotPlainData(BabelmqError, TypeError):
     """A value holds an object that is not plain data, so nothing was sent.
 
     Plain data is ``None``, ``bool``, ``int``, ``float``, ``str``, ``bytes``, ``bytearray``, ``list``, ``tuple``,
-    ``set``, ``frozenset`` and ``dict``, exactly these types and not classes derived from them.
+    ``set``, ``frozenset`` and ``dict``, exactly these types and not classes derived from them. A
+    :class:`JSONQueue` takes objects of derived classes too, as ``json.dumps`` does. A queue's ``default`` makes
+    plain data of others.
     """
 
     kind: type
@@ -91,6 +93,10 @@ class NotPlainData(BabelmqError, TypeError):
 
 class NotSubscribed(BabelmqError, RuntimeError):
     """There is nothing that a ``pull`` could wait for: a producer's queue, or one that was cancelled."""
+
+
+class WrongLoop(BabelmqError, RuntimeError):
+    """A queue of :mod:`babelmq.aio` was used in another event loop than the one in which it was used first."""
 
 
 class QueueClosed(BabelmqError, RuntimeError):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from collections.abc import Iterable
 from typing import Any, Callable, NoReturn
 
 from . import plain_data
-from .codec import Message, Publish, check_ttl
+from .codec import Fields, Publish, check_ttl
 from .errors import MalformedMessage
-from .frame import Format, frame
+from .frame import HEADER, Format, check_length
+from .plain_data import MAX_DEPTH
 
 _SCALARS = frozenset({type(None), bool, int, float, str})
 _ONLY_STR = frozenset({str})
@@ -25,25 +27,33 @@ class JSONCodec:
 
     format = Format.JSON
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: Fields) -> bytes:
         """The body that says ``message``."""
         return _encode(message).encode()
 
-    def publisher(self, topic: str) -> Publish:
+    def publisher(self, topic: str, default: Callable[[Any], Any] | None = None) -> Publish:
         """What writes the frames that publish to ``topic``."""
         head = b'{"command":"publish","topic":' + _encode(topic).encode()
         stored = head + b',"message":'
         passing = head + b',"retain":false,"message":'
+        header, pieces, join = HEADER.pack, _pieces, "".join
 
         def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
             start = stored if retain else passing
             if ttl is not None:
                 start = b'%b,"ttl":%d,"message":' % (head if retain else head + b',"retain":false', check_ttl(ttl))
-            return frame(Format.JSON, start + dumps(value) + b"}")
+            try:
+                # As dumps() does, without the calls: this is what a push costs.
+                plain = _is_json(value, MAX_DEPTH)
+                body = join(pieces(value, 0)).encode() if plain else dumps(value, default)
+            except ValueError:
+                body = dumps(value, default)
+            length = len(start) + len(body) + 1
+            return b"".join((header(0, check_length(length)), start, body, b"}"))
 
         return publish
 
-    def decode(self, body: bytes) -> Message:
+    def decode(self, body: bytes) -> Fields:
         """The message in ``body``."""
         message = loads(body)
         if type(message) is not dict:
@@ -54,60 +64,66 @@ class JSONCodec:
 # --- writing -----------------------------------------------------------------------------------------------
 
 
-def dumps(value: Any) -> bytes:
-    """``value`` as JSON in UTF-8; tagged where JSON has no word for it.
+def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    """``value`` as JSON in UTF-8; tagged where JSON has no word for it. Objects of derived classes are written as
+    ``json.dumps`` writes them, and what ``default`` makes of others.
 
     >>> dumps({"t": 21.5, "raw": b"\\x00\\x01", "where": (48, 11)})
     b'{"t":21.5,"raw":{"$bytes":"AAE="},"where":{"$tuple":[48,11]}}'
     >>> dumps({1: float("nan")})
     b'{"$dict":[[1,{"$float":"nan"}]]}'
     """
+    if _is_json(value, MAX_DEPTH):
+        try:
+            return _encode(value).encode()
+        except ValueError:
+            pass  # A nan, which has a tag, or something that plain() below has words for.
     try:
-        if _is_json(value, plain_data.MAX_DEPTH):
-            try:
-                return _encode(value).encode()
-            except ValueError:
-                pass  # A nan, which has a tag, or something that check() below has words for.
         return _encode(_tagged(value, 0)).encode()
     except (TypeError, ValueError):
-        plain_data.check(value)
-        raise
+        plain = plain_data.plain(value, default, derived=True)
+    return _encode(_tagged(plain, 0)).encode()
 
 
-def _encoder() -> Callable[[Any], str]:
-    """What ``JSONEncoder.encode`` does, with one C encoder for all calls where it makes one for each."""
+def _encoder() -> Callable[[Any, int], Iterable[str]]:
+    """What ``JSONEncoder.iterencode`` does, with one C encoder for all calls where it makes one for each."""
     encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:  # A Python without the C encoder.
-        return encoder.encode
+        return lambda value, _: encoder.iterencode(value)
     quote: Any = json.encoder.encode_basestring
-    pieces = make(None, encoder.default, quote, None, ":", ",", False, False, False)
-    join = "".join
-    return lambda value: join(pieces(value, 0))
+    made: Callable[[Any, int], Iterable[str]] = make(
+        None, encoder.default, quote, None, ":", ",", False, False, False
+    )
+    return made
 
 
-_encode = _encoder()
+_pieces = _encoder()
+
+
+def _encode(value: Any) -> str:
+    return "".join(_pieces(value, 0))
 
 
 def _is_json(value: Any, depth: int) -> bool:
     """Whether json writes just what ``value`` is; it would turn a tuple into a list and a key 1 into "1"."""
     kind = type(value)
     if kind is dict:
-        if not _ONLY_STR.issuperset(map(type, value)):
+        if depth == 0:
             return False
-        if len(value) == 1 and next(iter(value)).startswith("$"):
-            return False
-        children = value.values()
-    elif kind is list:
-        children = value
-    else:
+        # One loop, for the dicts of messages are short.
+        for key, child in value.items():
+            if type(key) is not str or (type(child) not in _SCALARS and not _is_json(child, depth - 1)):
+                return False
+        return len(value) != 1 or not next(iter(value)).startswith("$")
+    if kind is not list:
         return kind in _SCALARS
     if depth == 0:
         return False
-    # The types of all children at once, at the speed of C; most containers hold only scalars.
-    if _SCALARS.issuperset(map(type, children)):
+    # The types of all items at once, at the speed of C; most lists hold only scalars.
+    if _SCALARS.issuperset(map(type, value)):
         return True
-    for child in children:  # noqa: SIM110  (a generator costs more than the loop)
+    for child in value:  # noqa: SIM110  (a generator costs more than the loop)
         if type(child) not in _SCALARS and not _is_json(child, depth - 1):
             return False
     return True

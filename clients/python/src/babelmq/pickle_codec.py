@@ -11,10 +11,10 @@ import io
 import pickle
 import pickletools
 import re
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 from . import plain_data
-from .codec import Message, Publish, check_ttl
+from .codec import Fields, Publish, check_ttl
 from .errors import MalformedMessage
 from .frame import Format, frame
 
@@ -30,12 +30,12 @@ class PickleCodec:
 
     format = Format.PICKLE
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: Fields) -> bytes:
         """The body that says ``message``."""
         return dumps(message)
 
-    def publisher(self, topic: str) -> Publish:
-        """What writes the frames that publish to ``topic``."""
+    def publisher(self, topic: str, default: Callable[[Any], Any] | None = None) -> Publish:
+        """What writes the frames that publish to ``topic``; ``default`` makes plain data of other objects."""
 
         def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
             message = {"command": "publish", "topic": topic, "message": value}
@@ -46,15 +46,17 @@ class PickleCodec:
             try:
                 body = dumps(message)
             except (_Foreign, pickle.PicklingError, RecursionError, UnicodeEncodeError) as error:
-                plain_data.check(value)
-                raise ValueError(f"the value cannot be pickled as plain data: {error}") from error
+                message["message"] = plain_data.plain(value, default)
+                if default is None:
+                    raise ValueError(f"the value cannot be pickled as plain data: {error}") from error
+                body = dumps(message)
             if b"\xed" in body and _SURROGATE.search(body):
-                plain_data.check(value)
-            return frame(Format.PICKLE, body)
+                plain_data.check(message["message"])
+            return frame(2, body)
 
         return publish
 
-    def decode(self, body: bytes) -> Message:
+    def decode(self, body: bytes) -> Fields:
         """The message in ``body``."""
         message = loads(body)
         if type(message) is not dict:
@@ -74,11 +76,29 @@ class _PlainPickler(pickle.Pickler):
         raise _Foreign(type(obj))
 
 
+_MOST_REUSED = 64 << 10
+"""Bytes of a pickle after which its pickler is given up, with the memory that it took."""
+
+# Picklers that nobody is using: to make one takes longer than to write a small message with it.
+_idle: list[tuple[_PlainPickler, io.BytesIO]] = []
+
+
 def dumps(value: Any) -> bytes:
     """``value`` as a pickle that consists of data opcodes alone."""
-    buffer = io.BytesIO()
-    _PlainPickler(buffer, PROTOCOL).dump(value)
-    return buffer.getvalue()
+    try:
+        pickler, buffer = _idle.pop()
+    except IndexError:
+        buffer = io.BytesIO()
+        pickler = _PlainPickler(buffer, PROTOCOL)
+    pickler.dump(value)
+    body = buffer.getvalue()
+    if len(body) <= _MOST_REUSED:
+        # It must not keep alive what it has written.
+        pickler.clear_memo()
+        buffer.seek(0)
+        buffer.truncate()
+        _idle.append((pickler, buffer))
+    return body
 
 
 class _PlainUnpickler(pickle.Unpickler):

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import unicodedata
-from enum import Enum
 from types import TracebackType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
-from .address import Address, resolve
-from .codec import Codec
+from .base import MiddlewareType, QueueBase
 from .connection import Connection
 from .errors import NotSubscribed, QueueClosed
-from .frame import MAX_FRAME
 from .json_codec import JSONCodec
 from .pickle_codec import PickleCodec
-from .session import Delivery, OnTopics, Session
-from .xml_codec import XMLCodec
+from .session import Delivery, Message, OnTopics
+from .xml_codec import XMLCodec, document_of, publish_document
+
+__all__ = ["JSONQueue", "Message", "MiddlewareType", "PickleQueue", "Queue", "XMLQueue"]
 
 
-class MiddlewareType(Enum):
-    """What a queue is for."""
-
-    CONSUMER = 1
-    PRODUCER = 2
-
-
-class Queue:
+class Queue(QueueBase):
     """The base of :class:`JSONQueue`, :class:`XMLQueue` and :class:`PickleQueue`, which differ in format only.
 
     :param topic: What to publish to, or to subscribe to. Segments are separated by ``/``. A subscription
@@ -37,13 +28,35 @@ class Queue:
         ``None`` for as long as it takes.
     :param exact: Receive JSON in which every value keeps its type: tuples, frozensets, keys that are not strings.
     :param max_frame: Bytes of body in the largest frame accepted, 64 MiB by default, as much as a broker's
-        ``--max-encoded``. A larger one ends the connection with :class:`ProtocolError`.
+        ``--max-encoded``. A larger one is skipped, which one :class:`MalformedMessage` says.
+    :param wait: Seconds for which the very first connection is tried again, for programs that start before their
+        broker; 0 by default: :class:`CannotConnect` at once. The call that connects may take so much longer than
+        its timeout.
+    :param keepalive: Seconds of silence, 30 by default, after which a call that waits asks the broker whether it is
+        there; after as many more without an answer the connection counts as lost. TCP's own keepalive has the same
+        time. ``None`` for neither. With ``--fsync always`` an answer may have to wait for the broker's disk.
+    :param retained: Whether stored values are delivered, those from before the subscription. They come again
+        whenever it is made again.
+    :param overflow: What the broker does with messages that come faster than they are pulled: ``"disconnect"``, the
+        default, ends the connection with ``slow-consumer``; ``"drop-oldest"`` lets the oldest go; ``"latest"``
+        keeps the newest of each topic. :attr:`dropped` counts what was let go, where the broker says so.
+    :param queue: How many messages may wait for this subscription, 1 to 4,294,967,295, and not more than the broker
+        allows by itself.
+    :param default: Called with each object that is not plain data; returns what is pushed in its place, or raises
+        :class:`TypeError`. As in ``json.dumps``.
 
-    A connection that is lost is made again, at growing intervals, and the subscription with it; the logger
-    ``babelmq`` says so. The broker then sends the stored values again. So what was published meanwhile is
-    missed but for the last value of each topic, and a value may be seen a second time.
+    A connection that is lost is made again, at growing intervals, and the subscriptions with it; the logger
+    ``babelmq`` says so, and :attr:`connected`. The next attempt is due when it is due, whatever the timeouts of the
+    calls that wait for it. The broker then sends the stored values again. So what was published meanwhile is
+    missed but for the last value of each topic, and a value may be seen a second time. What the broker refuses in a
+    way that does not change, such as a subscription, is not asked for again.
 
-    A queue may be used by one thread at a time: give each thread its own.
+    Threads may share a queue: one that waits in :meth:`pull` keeps no other from pushing. A message is pulled by
+    one of them, and a refusal or a loss is raised to one of them, the first that learns of it; to all that are
+    waiting in :meth:`flush`. Each process has its own connection: after a ``fork`` the child connects anew, and
+    what the parent has not pulled stays with the parent. A call that was interrupted, by Ctrl-C or by what a signal
+    handler raises, leaves a queue that works; if that cost the connection, the logger says so, and :meth:`flush`
+    what may be lost.
 
     :meth:`consumer` and :meth:`producer` say in a name what ``_type`` says.
 
@@ -53,91 +66,13 @@ class Queue:
     ('/weather/temp', {'celsius': 21.5, 'station': b'\\x07'})
     """
 
-    codec: ClassVar[Codec]
-    """The format."""
-
-    def __init__(
-        self,
-        topic: str,
-        _type: MiddlewareType = MiddlewareType.CONSUMER,
-        *,
-        address: Address | None = None,
-        timeout: float | None = None,
-        exact: bool = False,
-        max_frame: int = MAX_FRAME,
-    ) -> None:
-        self.topic = check_topic(topic)
-        self._publish = self.codec.publisher(topic)
-        self._session = Session(
-            self.codec,
-            topic,
-            subscribe=_type is MiddlewareType.CONSUMER,
-            exact=exact,
-            max_frame=max_frame,
-        )
-        self._connection = Connection(self._session, resolve(address), timeout)
+    def _start(self, address: tuple[str, int], timeout: float | None) -> None:
+        self._connection = Connection(self._session, address, timeout)
         try:
             self._connection.run(self._session.open())
         except BaseException:
             self.close()
             raise
-
-    @classmethod
-    def producer(
-        cls: type[Self],
-        topic: str,
-        *,
-        address: Address | None = None,
-        timeout: float | None = None,
-        exact: bool = False,
-        max_frame: int = MAX_FRAME,
-    ) -> Self:
-        """A queue that publishes to ``topic``: the constructor, as a producer.
-
-        The options are the constructor's. The connection is made when there is something to send.
-
-        >>> with JSONQueue.producer("/weather/temp", timeout=5) as producer:
-        ...     producer.push(21.5)
-        ...     producer.get()
-        21.5
-        """
-        return cls(
-            topic,
-            MiddlewareType.PRODUCER,
-            address=address,
-            timeout=timeout,
-            exact=exact,
-            max_frame=max_frame,
-        )
-
-    @classmethod
-    def consumer(
-        cls: type[Self],
-        topic: str,
-        *,
-        address: Address | None = None,
-        timeout: float | None = None,
-        exact: bool = False,
-        max_frame: int = MAX_FRAME,
-    ) -> Self:
-        """A queue that is subscribed to ``topic``: the constructor, as a consumer.
-
-        The options are the constructor's. What is returned is connected and misses nothing.
-
-        >>> with XMLQueue.consumer("/weather") as consumer:
-        ...     with JSONQueue.producer("/weather/temp") as producer:
-        ...         producer.push(21.5)
-        ...     consumer.pull()
-        ('/weather/temp', 21.5)
-        """
-        return cls(
-            topic,
-            MiddlewareType.CONSUMER,
-            address=address,
-            timeout=timeout,
-            exact=exact,
-            max_frame=max_frame,
-        )
 
     def push(self, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
         """Publishes ``value`` to the topic; the broker also stores it as the topic's last value if ``retain``.
@@ -146,12 +81,16 @@ class Queue:
         4,294,967,295; then it is neither sent to new subscribers nor listed. Without a ``ttl`` the broker may have
         a rule for the topic.
 
-        Returns when the operating system has taken the message, without waiting for the broker. Delivery is at
-        most once per connection: what :meth:`flush` confirmed was routed to every subscriber then present. What
-        was pushed and not flushed may be lost with the connection, and ``flush()`` says so then.
+        Does not wait for the broker. Where the socket is idle, the operating system has the message when ``push``
+        returns; pushes that come faster than the socket takes them share a write that follows within milliseconds,
+        and at most 64 KiB wait for it. Delivery is at most once per connection: what :meth:`flush` confirmed was
+        routed to every subscriber then present. What was pushed and not flushed may be lost with the connection,
+        and ``flush()`` says so then.
 
         Raises :class:`NotPlainData` or :class:`ValueError` for a value that cannot be sent (or a ``ttl``), and
-        :class:`BrokerError` for something refused earlier; in all these cases this value was not sent.
+        :class:`BrokerError` for something refused earlier; in all these cases this value was not sent. After a
+        :class:`TimeoutError` it was not sent either, unless it is longer than 64 KiB: the rest of such a one
+        follows when the broker takes it.
 
         >>> with JSONQueue("/weather/temp", MiddlewareType.PRODUCER) as producer:
         ...     producer.push(21.5)
@@ -162,19 +101,33 @@ class Queue:
 data as a dict, a list, a string or numbers
         """
         data = self._publish(value, retain, ttl)
-        session = self._session
-        if session.connected and self._connection.send_now(data):
-            session.unconfirmed = True
-            return
-        self._connection.run(session.push(data))
+        if not self._connection.push_now(data):
+            self._connection.run(self._session.push(data))
+
+    def push_to(self, topic: str, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
+        """Publishes ``value`` to another topic than the queue's, over the same connection; all else is as with
+        :meth:`push`. What one queue pushes is routed in the order of its pushes, over all topics.
+
+        Raises :class:`ValueError` for a topic with a control character; all other rules are the broker's.
+
+        >>> with JSONQueue.consumer("/weather") as consumer, JSONQueue.producer("/weather") as producer:
+        ...     producer.push_to("/weather/oslo", 21.5)
+        ...     producer.push_to("/weather/rome", 30)
+        ...     consumer.pull(), consumer.pull()
+        (('/weather/oslo', 21.5), ('/weather/rome', 30))
+        """
+        data = self._to(topic)(value, retain, ttl)
+        if not self._connection.push_now(data):
+            self._connection.run(self._session.push(data))
 
     def pull(self, timeout: float | None = None) -> Delivery:
         """The next message: its topic and its value. Blocks until there is one.
 
-        Raises :class:`TimeoutError` after ``timeout`` seconds, by default the queue's own timeout;
-        :class:`BrokerError` for what the broker refused, or when it ended the connection because this consumer
-        was too slow (the next ``pull`` connects again); :class:`MalformedMessage` for one message that cannot be
-        read; :class:`NotSubscribed` when nothing can ever come.
+        Raises :class:`TimeoutError` after ``timeout`` seconds, by default the queue's own timeout, which says
+        whether there was a connection, as :attr:`connected` does; ``timeout=0`` looks what has come;
+        :class:`BrokerError` for what the broker refused, or when it ended the connection because this consumer was
+        too slow (the next ``pull`` connects again); :class:`MalformedMessage` for one message that cannot be read;
+        :class:`NotSubscribed` when nothing can ever come.
 
         >>> with JSONQueue("/silence") as consumer:
         ...     consumer.pull(timeout=0.01)
@@ -182,10 +135,42 @@ data as a dict, a list, a string or numbers
             ...
         TimeoutError: nothing arrived from the broker in time
         """
-        delivery = self._session.next_delivery()
-        if delivery is not None:
-            return delivery
-        return self._connection.run(self._session.pull(), timeout)
+        fields = self._connection.next_delivery()
+        if fields is None:
+            fields = self._connection.run(self._session.pull(), timeout)
+        return fields["topic"], fields["message"]
+
+    def pull_message(self, timeout: float | None = None) -> Message:
+        """The next message with all that came with it: ``topic``, ``value``, whether it is a stored value
+        (``retained``), and the ``format`` in which it came. Blocks and raises as :meth:`pull` does.
+
+        >>> with JSONQueue("/a") as queue:
+        ...     queue.push(1)
+        ...     queue.pull_message()
+        Message(topic='/a', value=1, retained=False, format=<Format.JSON: 0>)
+        """
+        fields = self._connection.next_delivery()
+        if fields is None:
+            fields = self._connection.run(self._session.pull(), timeout)
+        return self._message(fields)
+
+    def pull_stored(self, timeout: float | None = None) -> list[Message]:
+        """The stored values that were not pulled yet, as soon as all have come: what is pulled afterwards is live.
+
+        They are the last values that topics had when the subscription was made, or made again after a lost
+        connection, in the order in which they were published. All of them are in memory at once;
+        :meth:`pull_message` gives them one by one, and says of each message whether it is stored. Raises as
+        :meth:`pull` does.
+
+        >>> with JSONQueue.producer("/a/b") as producer:
+        ...     producer.push(1)
+        >>> with JSONQueue.consumer("/a") as consumer:
+        ...     consumer.push("live")
+        ...     [(stored.topic, stored.value) for stored in consumer.pull_stored()], consumer.pull()
+        ([('/a/b', 1)], ('/a', 'live'))
+        """
+        stored = self._connection.run(self._session.pull_stored(), timeout)
+        return [self._message(fields) for fields in stored]
 
     def flush(self) -> None:
         """Waits until the broker has routed everything that was pushed, and raises what it refused.
@@ -234,7 +219,7 @@ data as a dict, a list, a string or numbers
         ...     producer.get("/a/b"), producer.get("/a"), producer.get("/a", default="none")
         (1, None, 'none')
         """
-        return self._connection.run(self._session.get(self.topic if topic is None else check_topic(topic), default))
+        return self._connection.run(self._session.get(self._own(topic), default))
 
     def clear(self, topic: str | None = None) -> None:
         """Has the broker forget the last value of ``topic``, by default the queue's own.
@@ -245,11 +230,28 @@ data as a dict, a list, a string or numbers
         ...     producer.topics()
         []
         """
-        self._connection.run(self._session.clear(self.topic if topic is None else check_topic(topic)))
+        self._connection.run(self._session.clear(self._own(topic)))
 
-    def cancel(self) -> None:
-        """Ends the subscription. What arrived before can still be pulled; after it, ``pull`` raises
-        :class:`NotSubscribed`, and iteration ends.
+    def subscribe(self, topic: str | None = None) -> None:
+        """Subscribes to ``topic`` too, by default to the queue's own, with the options that the queue was made
+        with.
+
+        Once it has returned nothing is missed. Of a topic that was subscribed to before, also where it was
+        cancelled, the stored values come again. All subscriptions of a queue share its connection, and are made
+        again with it. Raises :class:`BrokerError` for what the broker refuses, which it is not asked again.
+
+        >>> with JSONQueue.producer("/a") as queue:
+        ...     queue.subscribe("/b")
+        ...     queue.push_to("/b", 1)
+        ...     queue.pull()
+        ('/b', 1)
+        """
+        self._connection.run(self._session.subscribe(self._own(topic)))
+
+    def cancel(self, topic: str | None = None) -> None:
+        """Ends the subscription to ``topic``, by default every one that the queue has. What arrived before can
+        still be pulled; after it, where no subscription is left, ``pull`` raises :class:`NotSubscribed`, and
+        iteration ends. :meth:`subscribe` begins again.
 
         >>> with JSONQueue("/a") as queue:
         ...     queue.push(1)
@@ -257,11 +259,10 @@ data as a dict, a list, a string or numbers
         ...     list(queue)
         [('/a', 1)]
         """
-        self._connection.run(self._session.cancel())
+        self._connection.run(self._session.cancel(topic))
 
     def close(self) -> None:
-        """Closes the connection without waiting for anything: :meth:`flush` first, or use ``with``."""
-        self._session.close()
+        """Closes the connection without waiting for the broker: :meth:`flush` first, or use ``with``."""
         self._connection.close()
 
     def __iter__(self: Self) -> Self:
@@ -320,6 +321,37 @@ class XMLQueue(Queue):
 
     codec = XMLCodec()
 
+    def push_document(self, document: str | bytes, *, retain: bool = True, ttl: int | None = None) -> None:
+        """Publishes an XML document as it is. Nothing in it bears a type: consumers of other formats read it as
+        text, the way ``xmltodict`` does. For programs whose messages are documents; :meth:`push` keeps types.
+
+        ``document`` is text, or bytes in UTF-8, with one root and without a document type; else :class:`ValueError`
+        is raised, and nothing is sent. All else is as with :meth:`push`.
+
+        >>> with XMLQueue("/orders") as queue:
+        ...     queue.push_document('<order id="5"><sku>X1</sku></order>')
+        ...     queue.pull()
+        ('/orders', {'order': {'@id': '5', 'sku': 'X1'}})
+        """
+        data = publish_document(self.topic, document, retain, ttl)
+        if not self._connection.push_now(data):
+            self._connection.run(self._session.push(data))
+
+    def pull_document(self, timeout: float | None = None) -> tuple[str, str]:
+        """The next message: its topic, and its XML as text. A document is as it was published, if it was published
+        as XML; of any other message it is the element ``message`` in which the broker sent it. Blocks and raises as
+        :meth:`pull` does. The text has no document type; what parses it decides what else to make of it.
+
+        >>> with XMLQueue("/orders") as queue:
+        ...     queue.push_document('<order id="5"><sku>X1</sku></order>')
+        ...     queue.pull_document()
+        ('/orders', '<order id="5"><sku>X1</sku></order>')
+        """
+        fields = self._connection.next_delivery()
+        if fields is None:
+            fields = self._connection.run(self._session.pull(), timeout)
+        return fields["topic"], document_of(fields)
+
 
 class PickleQueue(Queue):
     """A queue that speaks pickle, of plain data only: it never imports or calls what a pickle names.
@@ -331,13 +363,3 @@ class PickleQueue(Queue):
     """
 
     codec = PickleCodec()
-
-
-def check_topic(topic: str) -> str:
-    """``topic``, if it can be sent in every format at all; all other rules are the broker's to judge."""
-    if not isinstance(topic, str):
-        raise TypeError(f"a topic is a str, not a {type(topic).__name__}")
-    for character in topic:
-        if unicodedata.category(character) in ("Cc", "Cs") or character in "\ufffe\uffff":
-            raise ValueError(f"the topic {topic!r:.80} contains {character!r}, which no topic may")
-    return topic

@@ -1,24 +1,22 @@
 """What a client says and understands, without a socket: the one implementation under both kinds of queue.
 
 A session is fed what arrives and says what to send. What takes several turns, such as ``flush``, is a generator
-that yields *steps*: send this, receive something, wait so long. A driver performs them and comes back; there
-are two, :mod:`babelmq.connection` with a blocking socket and :mod:`babelmq.aio` with asyncio. A driver tells the
-generator of failures by throwing into it: :class:`ConnectionLost`, :class:`CannotConnect`, :class:`TimeoutError`.
+that yields what it waits for, a *step*: a connection, input, room in the buffer. A driver sees to that and comes
+back as soon as anything has happened; there are two, :mod:`babelmq.connection` with a blocking socket and
+:mod:`babelmq.aio` with asyncio. A generator that is given up, at a timeout or an interruption, leaves a session
+that goes on: what it had to say was put into ``outgoing`` whole, or not at all.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections import deque
 from collections.abc import Generator
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Callable, TypeVar, Union
+from typing import Any, Callable, NamedTuple, TypeVar, Union
 
-from .backoff import Backoff
-from .codec import Codec, Message
+from .codec import Codec, Fields
 from .errors import (
     BrokerError,
     CannotConnect,
@@ -30,6 +28,7 @@ from .errors import (
 )
 from .frame import Format, FrameBuffer, frame
 from .json_codec import JSONCodec
+from .link import Link, State
 
 logger = logging.getLogger("babelmq")
 
@@ -38,52 +37,80 @@ Delivery = tuple[str, Any]
 """A topic, and the value that was published to it."""
 OnTopics = Callable[[list[str]], object]
 
+MOST_WAITING = 64 << 10
+"""Bytes that may wait to be sent when a push returns."""
+
+MOST_KEPT = 10_000
+"""Messages that are kept for later pulls while a push looks for refusals; it looks no further then."""
+
+PASSING = frozenset(
+    {
+        "frame-too-large",
+        "frame-timeout",
+        "memory-full",
+        "slow-consumer",
+        "storage-failed",
+        "too-many-connections",
+    }
+)
+"""Fatal refusals after which another connection may fare better, also as the first word of a broker."""
+
+
+class Message(NamedTuple):
+    """A message that was pulled, with all that came with it."""
+
+    topic: str
+    """The topic to which it was published."""
+    value: Any
+    """What was published."""
+    retained: bool
+    """Whether it is a stored value, the topic's last one from before the subscription, and not a live message."""
+    format: Format
+    """The format in which it came: the queue's."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a queue was asked for, as far as it concerns the conversation."""
+
+    exact: bool
+    max_frame: int
+    wait: float
+    keepalive: float | None
+    retained: bool
+    overflow: str | None
+    queue: int | None
+
 
 class Step(Enum):
-    """What a session asks of its driver."""
+    """What a generator waits for."""
 
-    CONNECT = "open a connection, closing the one before"
-    RECONNECT = "run connect(), unless that is being done or someone else has done it"
-    RECEIVE = "wait until something has arrived, and pass it to received()"
-    RECEIVE_READY = "pass to received() what has arrived already, if anything has"
-
-
-@dataclass(frozen=True)
-class Send:
-    """A step: send ``data``, all of it."""
-
-    data: bytes
+    CONNECTION = "a connection, which the driver makes when it is due"
+    INPUT = "something that arrives"
+    ROOM = "less in `outgoing`"
 
 
 @dataclass(frozen=True)
-class Sleep:
-    """A step: wait so many ``seconds``."""
+class Answer:
+    """A list of topics that waits for a ``pull``; as a step it asks the driver to call ``callback`` with it."""
 
-    seconds: float
+    callback: OnTopics
+    topics: list[str]
 
 
-Steps = Generator[Union[Step, Send, Sleep], None, T]
+Steps = Generator[Union[Step, Answer], None, T]
 
 
 class _Get:
     """A ``get`` that waits for its answer."""
 
-    __slots__ = ("default", "topic", "value")
+    __slots__ = ("answered", "default", "topic", "value")
 
     def __init__(self, topic: str, default: Any) -> None:
         self.topic = topic
         self.default = default
         self.value = default
-
-
-class _Answer:
-    """A list of topics that waits for a ``pull``, during which it is passed to the callback."""
-
-    __slots__ = ("callback", "topics")
-
-    def __init__(self, callback: OnTopics, topics: list[str]) -> None:
-        self.callback = callback
-        self.topics = topics
+        self.answered = False
 
 
 class Session:
@@ -91,36 +118,57 @@ class Session:
 
     connected: bool
     """Whether there is a connection that can be sent on."""
-    unconfirmed: bool
-    """Whether something was pushed that no ``flush`` has confirmed."""
+    attention: bool
+    """Whether there is something that the next call has to raise."""
+    outgoing: bytearray
+    """What is to be sent: whole frames, of which the driver may have sent the beginning of the first."""
+    pushed: int
+    """How many messages were pushed."""
+    dropped: int
+    """How many messages made room for newer ones, see ``overflow``."""
+    turn: int
+    """Grows whenever something happens for which a generator may be waiting."""
+    notes: deque[tuple[int, str, tuple[object, ...]]]
+    """What is to be logged, when nothing is held that a logging handler may want: it may push to this queue."""
 
-    def __init__(self, codec: Codec, topic: str, *, subscribe: bool, exact: bool, max_frame: int) -> None:
+    def __init__(self, codec: Codec, topic: str, options: Options, *, subscribe: bool) -> None:
         self._codec = codec
         self._decode = codec.decode
         self._form = int(codec.format)
-        self._subscription: Message | None = None
-        if subscribe:
-            self._subscription = {"command": "subscribe", "topic": topic}
-            if exact:
-                self._subscription["exact"] = True
-        # A cancel was asked for, and the broker has not confirmed it on this connection.
-        self._cancelling = False
         self._topic = topic
-        self._frames = FrameBuffer(max_frame)
-        self._backoff = Backoff()
-        self._was_connected = False
+        self._options = options
+        self.link = Link(options.keepalive, options.wait)
+        # What it is subscribed to, or wants to be on the next connection. Of this connection: what was asked for
+        # and not answered, each with the first ping whose answer comes later; whether stored values are arriving.
+        self._subscriptions: dict[str, Fields] = {}
+        self._asked: deque[tuple[str, int]] = deque()
+        self._replaying = False
+        # Where a cancel was asked for, and the broker has not confirmed it on this connection.
+        self._cancelling: dict[str, None] = {}
+        self._frames = FrameBuffer(options.max_frame)
+        self._failure: CannotConnect | None = None
+        self._final: BrokerError | None = None
         self._closed = False
         self.connected = False
-        self.unconfirmed = False
-        # A connection was lost with something unconfirmed on it, and flush() has not said so yet.
+        self.attention = False
+        self.outgoing = bytearray()
+        self._wants_room = False
+        self.pushed = 0
+        self.dropped = 0
+        self.turn = 0
+        self.notes = deque()
+        # How many pushes flush() has confirmed, or said to be lost; how many connections were lost; whether one of
+        # them had something unconfirmed on it, and flush() has not said so yet.
+        self._confirmed = 0
+        self._losses = 0
         self._lost_pushes = False
         # What was read while something else was waited for, in its order, until a pull wants it.
-        self._kept: deque[Delivery | _Answer | Exception] = deque()
+        self._kept: deque[Fields | Answer | Exception] = deque()
         self._refused: deque[BrokerError] = deque(maxlen=101)
         # Who waits for the next `topics`, oldest first; whether it is asked again on a new connection.
         self._listeners: deque[tuple[OnTopics, bool]] = deque()
         self._gets: list[_Get] = []
-        self._ids = itertools.count(1)
+        self._last_id = 0
         self._last_pong = 0
         # The pings of this connection that were not answered, in the order in which they will be; and those that
         # somebody waits for, with what the broker said if it could not write to its disk.
@@ -129,146 +177,234 @@ class Session:
         # How many messages were read on this connection; why it could not be read any further.
         self._messages = 0
         self._broken: ProtocolError | None = None
+        if subscribe:
+            self._subscriptions[topic] = self._subscription(topic)
 
     # --- what a driver calls -------------------------------------------------------------------------------
+
+    def connecting(self) -> None:
+        """An attempt to connect begins."""
+        self.link.connecting()
+        self.turn += 1
+
+    def opened(self) -> None:
+        """There is a connection: says on it what the broker has to know."""
+        self.link.opened()
+        self._forget_connection()
+        again = self.link.was_up
+        for topic in self._subscriptions:
+            self._say_subscription(topic)
+        for _ in self._listeners:
+            self._say({"command": "list"})
+        if self._asked and again:
+            # What has no answer by the time of this one's was refused.
+            self._ping()
+        if not self._asked:
+            self._is_up()
+        self.turn += 1
+
+    def cannot_connect(self, error: CannotConnect) -> None:
+        """An attempt to connect has failed."""
+        if self.link.gives_up():
+            self._failure = error
+        else:
+            self._note("cannot reach the broker (topic %s), trying again: %s", self._topic, error)
+        self.link.lost(str(error))
+        self.turn += 1
+
+    def connection_lost(self, why: str, *, interrupted: bool = False) -> None:
+        """Learns that the connection has ended. What had arrived whole can still be pulled, unless an interruption
+        has left nobody knows what.
+        """
+        if interrupted:
+            self._frames.clear()
+        elif self.link.state in (State.GREETING, State.UP):
+            self._sort()
+        if self.link.state is not State.DOWN:
+            self._end_connection(why)
+            self._note("connection to the broker lost (topic %s): %s", self._topic, why)
 
     def received(self, data: bytes) -> None:
         """Takes what has arrived."""
         self._frames.feed(data)
-        self._backoff.reset()
+        self.link.heard()
+        self.turn += 1
+        # The first frame that comes back is a stored value, `subscribed` or a refusal. Each of them means that
+        # the broker has taken the subscription up, and that nothing published from now on is missed.
+        if self.link.state is State.GREETING and self._sort_one():
+            self._is_up()
+
+    def sent(self, size: int) -> None:
+        """So many bytes of ``outgoing`` are on their way."""
+        del self.outgoing[:size]
+        if self._wants_room:
+            self._wants_room = False
+            self.turn += 1
 
     def wanted(self) -> int:
         """How many bytes to ask the operating system for."""
         return self._frames.wanted()
 
-    def connection_lost(self, why: str) -> None:
-        """Learns that the connection has ended. What had arrived whole can still be pulled."""
+    def has_input(self) -> bool:
+        """Whether something has arrived that was not looked at."""
+        return not self._frames.is_empty()
+
+    def is_full(self) -> bool:
+        """Whether so much has arrived that more is read only for who waits for it."""
+        return self._frames.is_full()
+
+    def look(self) -> str | None:
+        """Called when nothing has arrived. After a long silence it asks the broker whether it is there; after
+        another one it says why the connection is to be given up.
+        """
+        if not self.link.is_silent():
+            return None
+        if self.link.is_dead():
+            return "no answer in time"
+        self.link.asked()
+        self._ping()
+        return None
+
+    def forget(self) -> None:
+        """Begins anew, with a connection of its own: this is another process than the one that had it."""
+        if self.link.state is not State.DOWN or self._kept:
+            self._note("this process was forked: a queue (topic %s) connects anew", self._topic, level=logging.INFO)
+        # A new one: the old one may be in the hands of a thread of the parent that was sending it.
+        self.outgoing = bytearray()
+        self._forget_connection()
+        self._kept.clear()
+        self._refused.clear()
+        self._listeners.clear()
+        self._awaited.clear()
+        self._gets.clear()
+        self._lost_pushes = False
+        self._confirmed = self.pushed
+        self._broken = self._failure = None
+        self.connected = self.attention = False
+        self.link.forget()
+
+    def trouble(self, step: Step | Answer) -> str:
+        """Why the wait for ``step`` was in vain, for a :class:`TimeoutError`."""
         if not self.connected:
-            return
-        self._sort()
-        if self.connected:
-            self._end_connection()
-            logger.warning("connection to the broker lost (topic %s): %s", self._topic, why)
+            why = f" ({self.link.trouble})" if self.link.trouble else ""
+            return f"there is no connection to the broker{why}; it is being tried, also by the next call"
+        if step is Step.ROOM:
+            return "the broker did not take what was pushed in time"
+        return "nothing arrived from the broker in time"
 
     def has_unflushed(self) -> bool:
         """Whether a ``flush`` has something to confirm, or to say."""
-        return self.unconfirmed or self._lost_pushes or bool(self._refused)
+        return self.pushed != self._confirmed or self._lost_pushes or bool(self._refused)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all stored values of all subscriptions have arrived."""
+        return self.connected and not self._asked and not self._replaying
 
     def close(self) -> None:
         """Ends the conversation."""
         self._closed = True
         self.connected = False
-
-    # --- connecting ----------------------------------------------------------------------------------------
-
-    def open(self) -> Steps[None]:
-        """Connects and subscribes, if there is a subscription; otherwise the first push connects."""
-        if self._subscription is not None and not self.connected:
-            yield Step.RECONNECT
-            self._raise_refused()
-
-    def connect(self) -> Steps[None]:
-        """Connects, and says again what the broker has to know. The first time, a failure is raised; later,
-        it is tried until it succeeds.
-        """
-        while not self._closed:
-            try:
-                if self._was_connected:
-                    yield Sleep(self._backoff.next())
-                yield Step.CONNECT
-                yield from self._greet()
-            except (CannotConnect, ConnectionLost) as error:
-                if not self._was_connected:
-                    raise
-                logger.warning("cannot reach the broker (topic %s), trying again: %s", self._topic, error)
-                continue
-            if self._was_connected:
-                logger.warning("connected to the broker again (topic %s)", self._topic)
-            self._was_connected = True
-            return
-
-    def _greet(self) -> Steps[None]:
-        self._frames.clear()
-        self._pings.clear()
-        self._messages = 0
-        self._cancelling = False
-        self.connected = True
-        self._listeners = deque(listener for listener in self._listeners if listener[1])
-        greeting = [self._frame({"command": "list"}) for _ in self._listeners]
-        if self._subscription is None:
-            if greeting:
-                yield Send(b"".join(greeting))
-            return
-        yield Send(b"".join([self._frame(self._subscription), *greeting]))
-        # The first frame that comes back is a stored value, `subscribed` or a refusal. Each of them means that
-        # the broker has taken the subscription up, and that nothing published from now on is missed.
-        while self._messages == 0 and self.connected:
-            yield Step.RECEIVE
-            self._sort_one()
+        self.turn += 1
 
     # --- operations ----------------------------------------------------------------------------------------
 
+    def open(self) -> Steps[None]:
+        """Connects and subscribes, if there is a subscription; otherwise the first push connects."""
+        if self._subscriptions:
+            yield from self._ready()
+            self._raise_refused()
+
     def push(self, data: bytes) -> Steps[None]:
-        """Sends a frame that publishes; first raises what was refused before."""
+        """Sends a frame that publishes; first raises what was refused before. Where it is given up while the frame
+        waits for room in ``outgoing``, nothing of it is sent; a long one is not left before most of it is sent.
+        """
         while True:
             yield from self._ready()
-            try:
-                yield Step.RECEIVE_READY
+            if len(self._kept) < MOST_KEPT:
                 self._sort()
-                self._raise_refused()
-                if not self.connected:
-                    continue
-                yield Send(data)
-            except ConnectionLost:
-                # Not all of the frame was sent, so the broker has not acted on it: it can be sent again, unless
-                # what the broker said last is a reason not to.
-                self._raise_refused()
+            self._raise_refused()
+            if not self.connected:
                 continue
-            except (GeneratorExit, TimeoutError):
-                # Given up on; it, or part of it, may be on its way.
-                self.unconfirmed = True
-                raise
-            self.unconfirmed = True
-            return
+            if not self.outgoing or len(self.outgoing) + len(data) <= MOST_WAITING:
+                break
+            self._wants_room = True
+            yield Step.ROOM
+        self.outgoing += data
+        self.pushed += 1
+        losses = self._losses
+        while len(self.outgoing) > MOST_WAITING and losses == self._losses and not self._closed:
+            self._wants_room = True
+            yield Step.ROOM
+        if losses != self._losses:
+            # Part of it was not sent: it may have been refused, and flush() says what was lost.
+            self._raise_refused()
 
-    def pull(self) -> Steps[Delivery]:
+    def pull(self) -> Steps[Fields]:
         """Waits for a delivery."""
         while True:
             delivery = self.next_delivery()
             if delivery is not None:
                 return delivery
-            if self._subscription is None and not self._listeners:
+            if self._kept and isinstance(self._kept[0], Answer):
+                answer = self._kept[0]
+                self._kept.popleft()
+                yield answer
+                continue
+            if not self._subscriptions and not self._listeners:
                 if self._closed:
                     raise QueueClosed("the queue was closed")
-                raise NotSubscribed(f"nothing to pull: this queue is not subscribed to {self._topic!r}")
+                raise NotSubscribed(f"nothing to pull: the queue of {self._topic!r} has no subscription")
             if self.connected:
-                with suppress(ConnectionLost):
-                    yield Step.RECEIVE
+                yield Step.INPUT
             else:
                 yield from self._ready()
 
+    def pull_stored(self) -> Steps[list[Fields]]:
+        """Waits until all stored values have come, and returns those that were not pulled."""
+        while True:
+            self._sort()
+            if self.caught_up:
+                break
+            self._raise_refused()
+            if not self._subscriptions:
+                raise NotSubscribed(f"nothing to pull: the queue of {self._topic!r} has no subscription")
+            if self.connected:
+                yield Step.INPUT
+            else:
+                yield from self._ready()
+        stored = [kept for kept in self._kept if isinstance(kept, dict) and _is_retained(kept)]
+        others = [kept for kept in self._kept if not (isinstance(kept, dict) and _is_retained(kept))]
+        self._kept = deque(others)
+        return stored
+
     def flush(self) -> Steps[None]:
         """Waits until everything pushed has been routed; raises what was refused, and what may be lost."""
+        pushed, losses = self.pushed, self._losses
+        unconfirmed = pushed != self._confirmed
         while True:
             try:
+                if unconfirmed and losses != self._losses:
+                    self._lost_pushes = True
                 self._raise_lost_pushes()
                 yield from self._ready()
-                confirmed = yield from self._confirm(b"", saved=True)
+                pushed, losses = self.pushed, self._losses
+                unconfirmed = pushed != self._confirmed
+                confirmed = yield from self._confirm(saved=True)
                 if confirmed:
                     break
             except BrokerError:
                 self._lost_pushes = False
                 raise
-        self.unconfirmed = False
+        self._confirmed = max(self._confirmed, pushed)
         self._raise_refused()
 
     def list_topics(self, callback: OnTopics) -> Steps[None]:
         """Asks for the topics; a later pull passes them to ``callback``."""
         yield from self._ready()
-        self._listeners.append((callback, True))
         # Where the connection is lost, the next one begins with the same question.
-        with suppress(ConnectionLost):
-            yield Send(self._frame({"command": "list"}))
+        self._listeners.append((callback, True))
+        self._say({"command": "list"})
 
     def topics(self) -> Steps[list[str]]:
         """Waits for the topics that hold a value."""
@@ -291,7 +427,10 @@ class Session:
                 yield from self._ready()
                 answered = yield from self._ask({"command": "get", "topic": topic})
         finally:
-            self._gets.remove(get)
+            if get in self._gets:
+                self._gets.remove(get)
+        if not get.answered:
+            raise ProtocolError(f"the broker's answer to a get of {topic!r} could not be read")
         return get.value
 
     def clear(self, topic: str) -> Steps[None]:
@@ -301,68 +440,111 @@ class Session:
             yield from self._ready()
             answered = yield from self._ask({"command": "clear", "topic": topic}, saved=True)
 
-    def cancel(self) -> Steps[None]:
-        """Ends the subscription, and waits until it has ended."""
-        if self._subscription is not None:
-            self._subscription = None
-            self._cancelling = True
+    def subscribe(self, topic: str) -> Steps[None]:
+        """Subscribes to ``topic``, and waits until nothing that is published from then on is missed."""
+        self._subscriptions[topic] = self._subscription(topic)
+        self._cancelling.pop(topic, None)
+        if self.connected:
+            self._say_subscription(topic)
+        answered = False
+        while not answered:
+            # A new connection begins with all subscriptions.
+            yield from self._ready()
+            losses = self._losses
+            self._ping()
+            while not answered and losses == self._losses and not self._closed:
+                self._sort()
+                answered = not any(topic == asked for asked, _ in self._asked)
+                if not answered:
+                    yield Step.INPUT
+        self._raise_refused()
+
+    def cancel(self, topic: str | None) -> Steps[None]:
+        """Ends a subscription, or all of them, and waits until it has ended."""
+        ending = list(self._subscriptions) if topic is None else [topic]
+        for one in ending:
+            if self._subscriptions.pop(one, None) is not None and self.connected:
+                self._cancelling[one] = None
         # A new connection has no subscription, so there is nothing to end on it.
         while self._cancelling and self.connected:
-            if (yield from self._ask({"command": "cancel", "topic": self._topic})):
-                self._cancelling = False
+            asked = list(self._cancelling)
+            if (yield from self._ask(*({"command": "cancel", "topic": one} for one in asked))):
+                for one in asked:
+                    self._cancelling.pop(one, None)
 
-    def next_delivery(self) -> Delivery | None:
-        """The next delivery among what has arrived; ``None`` when more has to arrive first."""
+    def next_delivery(self) -> Fields | None:
+        """The next delivery among what has arrived; ``None`` when more has to arrive first, or an answer has to be
+        passed on before.
+        """
         while True:
             if self._kept and not (self._refused and self.connected):
                 # When the connection has ended, what it brought comes before what ended it.
-                kept = self._kept.popleft()
-                if isinstance(kept, tuple):
+                kept = self._kept[0]
+                if isinstance(kept, Answer):
+                    return None
+                self._kept.popleft()
+                if isinstance(kept, dict):
                     return kept
-                if isinstance(kept, Exception):
-                    raise kept
-                kept.callback(kept.topics)
-                continue
-            if self._refused or self._broken is not None:
+                raise kept
+            if self.attention:
                 self._raise_refused()
             message = self._next_message()
             if message is None:
                 return None
-            if message.get("command") == "publish":
-                return _delivery(message)
-            self._understand(message)
+            if message.get("command") != "publish":
+                self._understand(message)
+            elif (
+                # What it nearly always is, without the call.
+                type(message.get("topic")) is str and "message" in message and "retained" not in message
+            ) or self._is_wanted(message):
+                return message
 
     # --- the conversation ----------------------------------------------------------------------------------
 
     def _ready(self) -> Steps[None]:
-        if self._closed:
-            raise QueueClosed("the queue was closed")
-        if not self.connected:
-            yield Step.RECONNECT
+        while not self.connected:
+            if self._closed:
+                raise QueueClosed("the queue was closed")
+            if self.attention:
+                self._raise_refused()
+            if self._final is not None:
+                raise BrokerError(
+                    self._final.code,
+                    f"{self._final.reason} (trying again does not change that, so this queue does not)",
+                    self._final.topic,
+                    fatal=True,
+                )
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+            yield Step.CONNECTION
 
-    def _ask(self, question: Message, *, saved: bool = False) -> Steps[bool]:
-        """Sends ``question`` and waits for the answer; ``False`` when it has to be asked again."""
-        answered = yield from self._confirm(self._frame(question), saved=saved)
+    def _ask(self, *questions: Fields, saved: bool = False) -> Steps[bool]:
+        """Sends ``questions`` and waits for the answers; ``False`` when they have to be asked again."""
+        answered = yield from self._confirm(*questions, saved=saved)
         self._raise_refused()
         return answered
 
-    def _confirm(self, data: bytes, *, saved: bool) -> Steps[bool]:
-        """Sends ``data`` and a ping, and waits until that is answered. The broker answers in the order it was asked
-        in, so the answer to ``data``, if there is any, has come by then: a refusal, too, ends the wait. ``False``
-        when the connection was lost first. If ``saved`` it raises that ``data`` is not on the broker's disk.
+    def _confirm(self, *questions: Fields, saved: bool) -> Steps[bool]:
+        """Sends ``questions`` and a ping, and waits until that is answered. The broker answers in the order it was
+        asked in, so the answers to the questions, if there are any, have come by then: a refusal, too, ends the
+        wait. ``False`` when the connection was lost first. If ``saved`` it raises what is not on the broker's disk.
         """
-        number = next(self._ids)
+        if not self.connected:
+            return False
+        losses = self._losses
+        for question in questions:
+            self._say(question)
+        number = self._ping()
         self._awaited[number] = None
         try:
-            with suppress(ConnectionLost):
-                if self.connected:
-                    self._pings.append(number)
-                    yield Send(data + self._frame({"command": "ping", "id": number}))
-                while self.connected and self._last_pong < number:
-                    yield Step.RECEIVE
-                    self._sort()
+            while True:
+                self._sort()
+                if self._last_pong >= number or losses != self._losses or self._closed:
+                    break
+                yield Step.INPUT
         finally:
-            unsaved = self._awaited.pop(number)
+            unsaved = self._awaited.pop(number, None)
         if self._last_pong >= number:
             if saved and unsaved is not None:
                 unsaved.more = tuple(self._refused)
@@ -371,6 +553,29 @@ class Session:
             return True
         self._raise_refused()
         return False
+
+    def _say(self, message: Fields) -> None:
+        self.outgoing += frame(self._codec.format, self._codec.encode(message))
+
+    def _say_subscription(self, topic: str) -> None:
+        self._say(self._subscriptions[topic])
+        self._asked.append((topic, self._last_id + 1))
+
+    def _ping(self) -> int:
+        self._last_id = number = self._last_id + 1
+        self._pings.append(number)
+        self._say({"command": "ping", "id": number})
+        return number
+
+    def _subscription(self, topic: str) -> Fields:
+        message: Fields = {"command": "subscribe", "topic": topic}
+        if self._options.exact:
+            message["exact"] = True
+        if self._options.overflow is not None:
+            message["overflow"] = self._options.overflow
+        if self._options.queue is not None:
+            message["queue"] = self._options.queue
+        return message
 
     def _sort(self) -> None:
         """Reads every message that has arrived, and keeps for the next pulls what is for them."""
@@ -383,22 +588,32 @@ class Session:
             message = self._next_message()
             if message is None:
                 return False
-            if message.get("command") == "publish":
-                self._kept.append(_delivery(message))
-            else:
+            if message.get("command") != "publish":
                 self._understand(message)
+            elif self._is_wanted(message):
+                self._kept.append(message)
         except MalformedMessage as error:
-            self._kept.append(error)
+            if self._subscriptions:
+                self._kept.append(error)
+            else:
+                self._broken = error
+                self.attention = True
         except ProtocolError as error:
             self._broken = error
+            self.attention = True
             return False
         return True
 
-    def _next_message(self) -> Message | None:
+    def _next_message(self) -> Fields | None:
         try:
             found = self._frames.next()
-        except ProtocolError:
-            self._end_connection()
+        except MalformedMessage:
+            self._messages += 1
+            raise
+        except ProtocolError as error:
+            self._frames.clear()
+            self._end_connection(str(error))
+            self._note("the connection is of no use (topic %s): %s", self._topic, error)
             raise
         if found is None:
             return None
@@ -406,7 +621,7 @@ class Session:
         form, body = found
         return self._decode(body) if form == self._form else self._in_another_format(form, body)
 
-    def _in_another_format(self, form: int, body: bytes) -> Message:
+    def _in_another_format(self, form: int, body: bytes) -> Fields:
         # Before the broker has read a frame it cannot know our format; its last words are JSON then.
         if form == Format.JSON:
             message = JSONCodec().decode(body)
@@ -416,7 +631,18 @@ class Session:
             f"a message came as {Format(form).name}, though this queue speaks {Format(self._form).name}"
         )
 
-    def _understand(self, message: Message) -> None:
+    def _is_wanted(self, delivery: Fields) -> bool:
+        """Whether a delivery is for a pull; raises where it is none."""
+        if type(delivery.get("topic")) is not str or "message" not in delivery:
+            raise MalformedMessage("a delivery lacks its topic or its message")
+        if "retained" in delivery and _is_retained(delivery):
+            if self._asked and not self._replaying:
+                self._asked.popleft()
+                self._replaying = True
+            return self._options.retained
+        return True
+
+    def _understand(self, message: Fields) -> None:
         """Acts on any message but a delivery."""
         try:
             command = message.get("command")
@@ -428,34 +654,58 @@ class Session:
                 self._on_value(message)
             elif command == "error":
                 self._on_error(message)
-            elif command not in ("subscribed", "cancelled"):
+            elif command == "subscribed":
+                self._on_subscribed(message)
+            elif command == "dropped":
+                self._on_dropped(message)
+            elif command != "cancelled":
                 logger.debug("a message of an unknown kind was ignored: %.80r", command)
         except (KeyError, ValueError, TypeError) as error:
             raise MalformedMessage(f"the broker's {command!r:.40} lacks something: {error!r}") from error
 
-    def _on_topics(self, message: Message) -> None:
+    def _on_topics(self, message: Fields) -> None:
         topics = message.get("topics") or []
         if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
             raise TypeError("topics is not a list of strings")
         if self._listeners:
             listener, for_pull = self._listeners.popleft()
             if for_pull:
-                self._kept.append(_Answer(listener, topics))
+                self._kept.append(Answer(listener, topics))
             else:
                 listener(topics)
 
-    def _on_value(self, message: Message) -> None:
+    def _on_value(self, message: Fields) -> None:
         for get in self._gets:
             if get.topic == message["topic"]:
                 # That there is no value is an answer too: what came late for another get says nothing.
                 get.value = message.get("message", get.default)
+                get.answered = True
+
+    def _on_subscribed(self, message: Fields) -> None:
+        if self._replaying:
+            self._replaying = False
+            return
+        # Of those before it that have no answer, the answer was a refusal.
+        topic = message["topic"]
+        if any(topic == asked for asked, _ in self._asked):
+            while self._asked[0][0] != topic:
+                self._subscriptions.pop(self._asked.popleft()[0], None)
+            self._asked.popleft()
+
+    def _on_dropped(self, message: Fields) -> None:
+        self.dropped += int(message["count"])
+        note = "%s messages of %s made room for newer ones, %s since the queue was made"
+        self._note(note, message["count"], message["topic"], self.dropped, level=logging.INFO)
 
     def _on_answered(self, number: int) -> None:
         self._last_pong = max(self._last_pong, number)
         while self._pings and self._pings[0] <= number:
             self._pings.popleft()
+        while self._asked and self._asked[0][1] <= number:
+            # What has no answer of its own when a later question has one was refused.
+            self._subscriptions.pop(self._asked.popleft()[0], None)
 
-    def _on_error(self, message: Message) -> None:
+    def _on_error(self, message: Fields) -> None:
         fatal = message.get("fatal") in (True, "true")
         topic = message.get("topic")
         error = BrokerError(
@@ -472,18 +722,48 @@ class Session:
             self._on_answered(number)
             return
         self._refused.append(error)
+        self.attention = True
         if fatal:
-            self._end_connection()
-            logger.warning("the broker ended the connection (topic %s): %s", self._topic, error)
+            if self._messages == 1 and error.code not in PASSING:
+                self._final = error
+            self._end_connection(str(error))
+            self._note("the broker ended the connection (topic %s): %s", self._topic, error)
 
-    def _end_connection(self) -> None:
+    def _is_up(self) -> None:
+        if self.link.state is not State.GREETING:
+            return
+        if self.link.was_up:
+            self._note("connected to the broker again (topic %s)", self._topic)
+        self.link.up()
+        self.connected = True
+
+    def _forget_connection(self) -> None:
+        """Nothing of the last connection counts on the next one."""
+        self._frames.clear()
+        self.outgoing.clear()
+        self._pings.clear()
+        self._asked.clear()
+        self._replaying = False
+        self._cancelling.clear()
+        self._messages = 0
+        self._listeners = deque(listener for listener in self._listeners if listener[1])
+
+    def _end_connection(self, why: str) -> None:
         self.connected = False
-        self._lost_pushes = self._lost_pushes or self.unconfirmed
-        self.unconfirmed = False
+        self._lost_pushes = self._lost_pushes or self.pushed != self._confirmed
+        self._confirmed = self.pushed
+        self._losses += 1
+        self.outgoing.clear()
+        self.link.lost(why)
+        self.turn += 1
 
     def _raise_refused(self) -> None:
+        if not self.attention:
+            return
+        self.attention = False
         if self._broken is not None:
             broken, self._broken = self._broken, None
+            self.attention = bool(self._refused)
             raise broken
         if self._refused:
             # Of a fatal refusal and others, the fatal one is what has to be known first.
@@ -500,15 +780,16 @@ class Session:
                 f"the connection was lost; what was pushed to {self._topic!r} since the last flush may be lost"
             )
 
-    def _frame(self, message: Message) -> bytes:
-        return frame(self._codec.format, self._codec.encode(message))
+    def _note(self, text: str, *arguments: object, level: int = logging.WARNING) -> None:
+        self.notes.append((level, text, arguments))
+
+    def log(self) -> None:
+        """Logs what there is to be logged; called where the session is not being used."""
+        while self.notes:
+            level, text, arguments = self.notes.popleft()
+            logger.log(level, text, *arguments)
 
 
-def _delivery(message: Message) -> Delivery:
-    try:
-        topic = message["topic"]
-        if type(topic) is str:
-            return topic, message["message"]
-    except KeyError:
-        pass
-    raise MalformedMessage("a delivery lacks its topic or its message")
+def _is_retained(delivery: Fields) -> bool:
+    """Whether a delivery is a stored value; XML has a word for it."""
+    return delivery.get("retained") in (True, "true")

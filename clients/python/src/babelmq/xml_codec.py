@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Callable
 
 from . import xml_reader, xml_writer
-from .codec import Message, Publish, check_ttl
+from .codec import Fields, Publish, check_ttl
 from .frame import Format, frame
 
 
@@ -14,12 +15,12 @@ class XMLCodec:
 
     format = Format.XML
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: Fields) -> bytes:
         """The body that says ``message``."""
         return f"<frame{xml_writer.attributes(message)}/>".encode()
 
-    def publisher(self, topic: str) -> Publish:
-        """What writes the frames that publish to ``topic``."""
+    def publisher(self, topic: str, default: Callable[[Any], Any] | None = None) -> Publish:
+        """What writes the frames that publish to ``topic``; ``default`` makes plain data of other objects."""
         fields = {"command": "publish", "topic": topic}
         stored = f"<frame{xml_writer.attributes(fields)}>".encode()
         passing = f'<frame{xml_writer.attributes(fields)} retain="false">'.encode()
@@ -28,11 +29,41 @@ class XMLCodec:
             start = stored if retain else passing
             if ttl is not None:
                 start = b'%b ttl="%d">' % (start[:-1], check_ttl(ttl))
-            body = b"".join((start, xml_writer.element(value), b"</frame>"))
-            return frame(Format.XML, body)
+            return frame(1, start, xml_writer.element(value, default=default), b"</frame>")
 
         return publish
 
-    def decode(self, body: bytes) -> Message:
+    def decode(self, body: bytes) -> Fields:
         """The message in ``body``."""
         return xml_reader.read(body)
+
+
+_DECLARATION = re.compile(r"\ufeff?\s*(<\?xml\s.*?\?>)?", re.DOTALL)
+_UTF_8 = ("utf-8", "us-ascii")
+_ENCODING = re.compile(r"encoding\s*=\s*[\"']([^\"']*)")
+
+
+def publish_document(topic: str, document: str | bytes, retain: bool, ttl: int | None) -> bytes:
+    """The frame that publishes ``document`` as it is, without its XML declaration."""
+    text = document if isinstance(document, str) else document.decode()
+    declared = _DECLARATION.match(text)
+    if declared is not None:
+        encoding = _ENCODING.search(declared.group())
+        if isinstance(document, bytes) and encoding is not None and encoding[1].lower() not in _UTF_8:
+            raise ValueError(f"the document is in {encoding[1]!r:.40}, as it says; decode it, or write it in UTF-8")
+        text = text[declared.end() :]
+    xml_reader.check_document(text)
+    fields = {"command": "publish", "topic": topic}
+    options = ("" if retain else ' retain="false"') + ("" if ttl is None else f' ttl="{check_ttl(ttl)}"')
+    head = f'<frame{xml_writer.attributes(fields)}{options}><message type="document">'
+    return frame(Format.XML, f"{head}{text}</message></frame>".encode())
+
+
+_DOCUMENT = re.compile(r"""<message\s+type\s*=\s*["']document["']\s*>(.*)</message\s*>""", re.DOTALL)
+
+
+def document_of(message: Fields) -> str:
+    """The document that a delivery holds, or its element ``message`` where it is no document."""
+    text = xml_reader.source(message[xml_reader.SOURCE])
+    found = _DOCUMENT.fullmatch(text)
+    return text if found is None else found[1]

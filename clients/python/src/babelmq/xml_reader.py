@@ -9,8 +9,11 @@ from base64 import b64decode
 from typing import Any, Callable, Optional
 from xml.parsers import expat
 
-from .codec import Message
+from .codec import Fields
 from .errors import MalformedMessage
+
+SOURCE = ""
+"""A key of a message that no field can have, where its body is."""
 
 _MOST_OPEN = 512
 """Elements open at once. The broker's limit is 128 values; a value in a map takes three elements."""
@@ -22,11 +25,11 @@ _ReadScalar = Callable[[str, Optional[str]], Any]
 """Reads a text, with the ``encoding`` of its element."""
 
 
-def read(body: bytes) -> Message:
+def read(body: bytes) -> Fields:
     """The fields of the message in ``body``: the attributes of its root, and its children.
 
-    >>> read(b'<frame command="value" topic="/t"><message type="list"><item type="int">21</item></message></frame>')
-    {'command': 'value', 'topic': '/t', 'message': [21]}
+    >>> read(b'<frame topic="/t"><message type="list"><item type="int">21</item></message></frame>')["message"]
+    [21]
     >>> read(b'<m topic="/t"><message><order id="5"><sku>X1</sku></order></message></m>')["message"]
     {'order': {'@id': '5', 'sku': 'X1'}}
     """
@@ -34,6 +37,48 @@ def read(body: bytes) -> Message:
         return _Reader().read(body)
     except (expat.ExpatError, ValueError, TypeError, KeyError) as error:
         raise MalformedMessage(f"not XML as a broker writes it: {error}") from error
+
+
+def check_document(text: str) -> None:
+    """Raises :class:`ValueError` where ``text`` is not a document that the broker takes: one root, no document
+    type.
+    """
+    parser = expat.ParserCreate("UTF-8")
+    parser.StartDoctypeDeclHandler = _refuse_doctype
+    try:
+        parser.Parse(text.encode(), True)
+    except expat.ExpatError as error:
+        raise ValueError(f"the document is not well-formed XML: {error}") from error
+
+
+def source(body: bytes) -> str:
+    """The element ``message`` of a message as it is spelled in its ``body``.
+
+    >>> source(b"<frame topic='/t'><message><order id='5'/></message></frame>")
+    "<message><order id='5'/></message>"
+    """
+    parser = expat.ParserCreate("UTF-8")
+    depth = start = end = 0
+
+    def on_start(name: str, _: dict[str, str]) -> None:
+        nonlocal depth, start
+        depth += 1
+        if depth == 2 and name == "message":
+            start = parser.CurrentByteIndex
+
+    def on_end(name: str) -> None:
+        nonlocal depth, end
+        depth -= 1
+        if depth == 1 and name == "message":
+            end = parser.CurrentByteIndex
+
+    parser.StartElementHandler = on_start
+    parser.EndElementHandler = on_end
+    parser.Parse(body, True)
+    # The end tag begins there, if there is one.
+    if body.startswith(b"</message", end):
+        end = body.index(b">", end) + 1
+    return body[start:end].decode()
 
 
 class _Element:
@@ -60,7 +105,7 @@ class _Reader:
         self._text: list[str] = []
         self._root: _Element | None = None
 
-    def read(self, body: bytes) -> Message:
+    def read(self, body: bytes) -> Fields:
         # The encoding is given, so a declaration of another one counts for nothing.
         parser = expat.ParserCreate("UTF-8")
         parser.buffer_text = True
@@ -73,10 +118,11 @@ class _Reader:
         root = self._root
         if root is None or "".join(root.text).strip():
             raise ValueError("text beside the fields of a message")
-        message: Message = dict(root.attributes)
+        message: Fields = dict(root.attributes)
         message.update(root.children)
         if len(message) != len(root.attributes) + len(root.children):
             raise ValueError("a field is given twice")
+        message[SOURCE] = body
         return message
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from functools import lru_cache
-from typing import Any
+from typing import Any, Callable
 
 from . import plain_data
 
@@ -26,8 +26,8 @@ _IN_ATTRIBUTE = str.maketrans(
 _ONLY_STR = frozenset({str})
 
 
-def element(value: Any, name: str = "message") -> bytes:
-    """``value`` as one element.
+def element(value: Any, name: str = "message", default: Callable[[Any], Any] | None = None) -> bytes:
+    """``value`` as one element; ``default`` makes plain data of other objects.
 
     >>> element({"t": 21.5, "2nd key": None, "raw": b"\\x00"}).decode()
     '<message type="dict"><t type="float">21.5</t><item key="2nd key" type="null"/>\
@@ -38,8 +38,10 @@ def element(value: Any, name: str = "message") -> bytes:
         _write(out.append, f"<{name}", f"</{name}>", value, 0)
         return "".join(out).encode()
     except (TypeError, ValueError):
-        plain_data.check(value)
-        raise
+        value = plain_data.plain(value, default)
+        if default is None:
+            raise
+    return element(value, name)
 
 
 def attributes(fields: dict[str, Any]) -> str:

@@ -1,0 +1,195 @@
+"""What the blocking queues and those of asyncio have in common: how they are made, and what they are made of."""
+
+from __future__ import annotations
+
+import unicodedata
+from enum import Enum
+from typing import Any, Callable, ClassVar, Literal, Optional, TypeVar, get_args
+
+from .address import Address, resolve
+from .codec import Codec, Fields, Publish
+from .frame import MAX_FRAME
+from .session import Message, Options, Session
+
+Overflow = Literal["disconnect", "drop-oldest", "latest"]
+"""What happens to messages that come faster than they are pulled."""
+
+Default = Optional[Callable[[Any], Any]]
+"""What makes plain data of other objects, as the ``default`` of ``json.dumps`` does."""
+
+MOST_TOPICS = 1024
+"""Topics of ``push_to`` of which the beginning of a frame is remembered."""
+
+
+class MiddlewareType(Enum):
+    """What a queue is for."""
+
+    CONSUMER = 1
+    PRODUCER = 2
+
+
+class QueueBase:
+    """What is the same in :class:`babelmq.Queue` and :class:`babelmq.aio.Queue`."""
+
+    codec: ClassVar[Codec]
+    """The format."""
+
+    def __init__(
+        self,
+        topic: str,
+        _type: MiddlewareType = MiddlewareType.CONSUMER,
+        *,
+        address: Address | None = None,
+        timeout: float | None = None,
+        exact: bool = False,
+        max_frame: int = MAX_FRAME,
+        wait: float = 0,
+        keepalive: float | None = 30,
+        retained: bool = True,
+        overflow: Overflow | None = None,
+        queue: int | None = None,
+        default: Default = None,
+    ) -> None:
+        self.topic = check_topic(topic)
+        if keepalive is not None and not keepalive > 0:
+            raise ValueError(f"keepalive is a number of seconds over 0, or None, and not {keepalive!r}")
+        if not wait >= 0:
+            raise ValueError(f"wait is a number of seconds, 0 or more, and not {wait!r}")
+        if overflow is not None and overflow not in get_args(Overflow):
+            raise ValueError(f"overflow is one of {', '.join(get_args(Overflow))}, and not {overflow!r}")
+        self._default = default
+        self._publishers: dict[str, Publish] = {}
+        self._publish = self.codec.publisher(topic, default)
+        options = Options(exact, max_frame, wait, keepalive, retained, overflow, queue)
+        self._session = Session(self.codec, topic, options, subscribe=_type is MiddlewareType.CONSUMER)
+        self._start(resolve(address), timeout)
+
+    @classmethod
+    def producer(
+        cls: type[Self],
+        topic: str,
+        *,
+        address: Address | None = None,
+        timeout: float | None = None,
+        exact: bool = False,
+        max_frame: int = MAX_FRAME,
+        wait: float = 0,
+        keepalive: float | None = 30,
+        retained: bool = True,
+        overflow: Overflow | None = None,
+        queue: int | None = None,
+        default: Default = None,
+    ) -> Self:
+        """A queue that publishes to ``topic``: the constructor, as a producer.
+
+        The options are the constructor's. The connection is made when there is something to send.
+
+        >>> from babelmq import JSONQueue
+        >>> with JSONQueue.producer("/weather/temp", timeout=5) as producer:
+        ...     producer.push(21.5)
+        ...     producer.get()
+        21.5
+        """
+        return cls(
+            topic,
+            MiddlewareType.PRODUCER,
+            address=address,
+            timeout=timeout,
+            exact=exact,
+            max_frame=max_frame,
+            wait=wait,
+            keepalive=keepalive,
+            retained=retained,
+            overflow=overflow,
+            queue=queue,
+            default=default,
+        )
+
+    @classmethod
+    def consumer(
+        cls: type[Self],
+        topic: str,
+        *,
+        address: Address | None = None,
+        timeout: float | None = None,
+        exact: bool = False,
+        max_frame: int = MAX_FRAME,
+        wait: float = 0,
+        keepalive: float | None = 30,
+        retained: bool = True,
+        overflow: Overflow | None = None,
+        queue: int | None = None,
+        default: Default = None,
+    ) -> Self:
+        """A queue that is subscribed to ``topic``: the constructor, as a consumer.
+
+        The options are the constructor's. What is returned is connected and misses nothing; with asyncio it is so
+        from ``async with`` on.
+
+        >>> from babelmq import JSONQueue, XMLQueue
+        >>> with XMLQueue.consumer("/weather") as consumer:
+        ...     with JSONQueue.producer("/weather/temp") as producer:
+        ...         producer.push(21.5)
+        ...     consumer.pull()
+        ('/weather/temp', 21.5)
+        """
+        return cls(
+            topic,
+            MiddlewareType.CONSUMER,
+            address=address,
+            timeout=timeout,
+            exact=exact,
+            max_frame=max_frame,
+            wait=wait,
+            keepalive=keepalive,
+            retained=retained,
+            overflow=overflow,
+            queue=queue,
+            default=default,
+        )
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as the last call saw. Where it is lost, the next call that waits
+        for the broker makes it again, and the logger ``babelmq`` says both.
+        """
+        return self._session.connected
+
+    @property
+    def dropped(self) -> int:
+        """How many messages the broker has let go for newer ones since the queue was made, by what was pulled so
+        far; see ``overflow``.
+        """
+        return self._session.dropped
+
+    def _start(self, address: tuple[str, int], timeout: float | None) -> None:
+        raise NotImplementedError
+
+    def _to(self, topic: str) -> Publish:
+        """What writes the frames that publish to ``topic``."""
+        publish = self._publishers.get(topic)
+        if publish is None:
+            if len(self._publishers) >= MOST_TOPICS:
+                self._publishers.clear()
+            publish = self._publishers[topic] = self.codec.publisher(check_topic(topic), self._default)
+        return publish
+
+    def _message(self, fields: Fields) -> Message:
+        retained = fields.get("retained") in (True, "true")
+        return Message(fields["topic"], fields["message"], retained, self.codec.format)
+
+    def _own(self, topic: str | None) -> str:
+        return self.topic if topic is None else check_topic(topic)
+
+
+Self = TypeVar("Self", bound=QueueBase)
+
+
+def check_topic(topic: str) -> str:
+    """``topic``, if it can be sent in every format at all; all other rules are the broker's to judge."""
+    if not isinstance(topic, str):
+        raise TypeError(f"a topic is a str, not a {type(topic).__name__}")
+    for character in topic:
+        if unicodedata.category(character) in ("Cc", "Cs") or character in "\ufffe\uffff":
+            raise ValueError(f"the topic {topic!r:.80} contains {character!r}, which no topic may")
+    return topic

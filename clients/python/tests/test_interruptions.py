@@ -1,0 +1,200 @@
+"""Calls that end in the middle: by Ctrl-C, by what a signal handler raises, by the cancelling of a task."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+import pytest
+from proxy import PATIENCE, Proxy
+
+from babelmq import ConnectionLost, JSONQueue, aio
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="it needs timers that send signals")
+
+
+class Alarm(Exception):
+    """What the handler raises."""
+
+
+@contextmanager
+def alarms(seconds: float, every: float = 0) -> Iterator[None]:
+    """Raises :class:`Alarm` in the main thread after so many seconds, and then again."""
+
+    def ring(_number: int, _frame: FrameType | None) -> None:
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds, every)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_an_interrupted_push_leaves_whole_frames(proxy: Proxy) -> None:
+    with JSONQueue.consumer("/a", timeout=20) as consumer:
+        producer = JSONQueue.producer("/a", address=proxy.address, timeout=20)
+        producer.flush()
+        proxy.stall()
+        with pytest.raises(Alarm), alarms(0.2):
+            producer.push("x" * 10_000_000)
+        proxy.flow()
+        for number in range(5):
+            producer.push(number)
+        with suppress(ConnectionLost):
+            producer.flush()
+        producer.push("last")
+        producer.flush()
+        seen: list[Any] = []
+        while not seen or seen[-1] != "last":
+            seen.append(consumer.pull()[1])
+        producer.close()
+    # The one that was interrupted had begun to be sent, so it arrives; the five come after it.
+    assert [value if len(str(value)) < 9 else "long" for value in seen] == ["long", 0, 1, 2, 3, 4, "last"]
+
+
+def test_an_interrupted_pull_loses_nothing() -> None:
+    with JSONQueue.consumer("/a", timeout=20) as consumer, JSONQueue.producer("/a") as producer:
+        for number in range(5):
+            with pytest.raises(Alarm), alarms(0.02):
+                consumer.pull()
+            producer.push(number)
+            assert consumer.pull() == ("/a", number)
+
+
+def test_an_interrupted_attempt_to_connect_is_made_again(proxy: Proxy) -> None:
+    consumer = JSONQueue.consumer("/a", address=proxy.address, timeout=20)
+    proxy.stall()
+    proxy.cut()
+    # It connects, subscribes, and hears nothing.
+    with pytest.raises(Alarm), alarms(0.3):
+        consumer.pull()
+    proxy.flow()
+    with JSONQueue.producer("/a") as producer:
+        producer.push(1)
+    assert consumer.pull() == ("/a", 1)
+    proxy.down()
+    with pytest.raises(Alarm), alarms(0.3):
+        consumer.pull()
+    proxy.up()
+    with JSONQueue.producer("/a") as producer:
+        producer.push(2)
+    while consumer.pull() != ("/a", 2):
+        pass
+    consumer.close()
+
+
+# One that strikes in threading.Thread.start() leaves a thread that ends at once, which threading says.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_hail_of_alarms_leaves_a_queue_that_works() -> None:
+    """They strike anywhere: between a read and what is done with it, in the middle of a frame's bytes."""
+    with JSONQueue.consumer("/a", timeout=20) as queue, JSONQueue.producer("/a", timeout=20) as producer:
+        end = time.monotonic() + 3
+        number = struck = 0
+        while time.monotonic() < end:
+            try:
+                with alarms(0.0005, 0.0007):
+                    for _ in range(50):
+                        producer.push(number)
+                        queue.push(-number)
+                        number += 1
+                        with suppress(TimeoutError):
+                            while True:
+                                queue.pull(timeout=0)
+            except (Alarm, ConnectionLost):
+                struck += 1
+        assert struck > 50
+        for one in (producer, queue):
+            for _ in range(2):
+                with suppress(ConnectionLost):
+                    one.flush()
+        queue.push("queue")
+        producer.flush()
+        producer.push("producer")
+        seen: set[Any] = set()
+        while not {"queue", "producer"} <= seen:
+            seen.add(queue.pull()[1])
+        queue.flush()
+        producer.flush()
+
+
+def test_an_interrupted_flush_is_not_a_confirmation(proxy: Proxy) -> None:
+    with JSONQueue.producer("/a", address=proxy.address, timeout=20) as producer:
+        producer.flush()
+        proxy.stall()
+        producer.push(1)
+        with pytest.raises(Alarm), alarms(0.1):
+            producer.flush()
+        proxy.cut()
+        proxy.flow()
+        with pytest.raises(ConnectionLost, match="may be lost"):
+            producer.flush()
+
+
+def test_a_signal_handler_may_use_a_queue_that_waits() -> None:
+    with JSONQueue.consumer("/a", timeout=PATIENCE) as queue:
+        before = signal.signal(signal.SIGALRM, lambda *_: queue.push("from the handler"))
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            assert queue.pull() == ("/a", "from the handler")
+        finally:
+            signal.signal(signal.SIGALRM, before)
+
+
+def test_ctrl_c_while_other_threads_wait() -> None:
+    with JSONQueue.consumer("/a", timeout=PATIENCE) as queue:
+        pulled: list[Any] = []
+        others = [threading.Thread(target=lambda: pulled.append(queue.pull()[1])) for _ in range(3)]
+        with pytest.raises(Alarm), alarms(0.2):
+            # The main thread is the one that polls, when the others come.
+            for other in others:
+                other.start()
+            queue.pull()
+        for number in range(3):
+            queue.push(number)
+        for other in others:
+            other.join(PATIENCE)
+        assert sorted(pulled) == [0, 1, 2]
+
+
+def test_tasks_that_are_cancelled_leave_a_queue_that_works(proxy: Proxy) -> None:
+    async def main() -> None:
+        async with (
+            aio.JSONQueue.consumer("/a", timeout=20) as consumer,
+            aio.JSONQueue.producer("/a", address=proxy.address, timeout=20) as producer,
+        ):
+            await producer.flush()
+            for call in (lambda: producer.push("x" * 10_000_000), producer.flush, producer.topics):
+                proxy.stall()
+                task = asyncio.ensure_future(call())
+                await asyncio.sleep(0.05)
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+                proxy.flow()
+            proxy.cut()
+            # One is cancelled while it connects.
+            task = asyncio.ensure_future(producer.flush())
+            await asyncio.sleep(0)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            with suppress(ConnectionLost):
+                await producer.flush()
+            for number in range(5):
+                await producer.push(number)
+            await producer.flush()
+            seen = [await consumer.pull() for _ in range(5)]
+            while len(str(seen[-1][1])) > 9 or seen[-1][1] != 4:
+                seen.append(await consumer.pull())
+            assert [value for _, value in seen if isinstance(value, int)] == [0, 1, 2, 3, 4]
+
+    asyncio.run(asyncio.wait_for(main(), 60))
