@@ -152,8 +152,7 @@ struct Publisher<'a> {
 
 impl Publisher<'_> {
     fn connect(args: &Args) -> Result<Publisher<'_>, Failure> {
-        let client = Client::connect(&args.broker.address, args.broker.timeout)
-            .map_err(Failure::broker(&args.broker.address))?;
+        let client = args.broker.connect().map_err(Failure::broker(&args.broker.address))?;
         let progress = match &args.file {
             Some(file) if io::stderr().is_terminal() && !args.quiet => progress(file),
             _ => ProgressBar::hidden(),

@@ -35,6 +35,8 @@ mod subscribe;
 mod tail;
 mod wire;
 
+#[cfg(feature = "cli")]
+pub(crate) use backoff::Backoff;
 pub use builder::QueueBuilder;
 pub use client::{Arrival, Client};
 pub use delivery::{Delivery, Pulls};

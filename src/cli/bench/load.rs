@@ -109,7 +109,7 @@ pub(super) fn run(args: &Args, progress: &ProgressBar) -> Result<Measured, Queue
 }
 
 fn connect(args: &Args) -> Result<Client, QueueError> {
-    Client::connect(&args.broker.address, args.broker.timeout)
+    args.broker.connect()
 }
 
 fn histogram() -> Result<Histogram<u64>, QueueError> {
