@@ -448,6 +448,30 @@ impl Client {
     }
 }
 
+/// What a measurement does, which counts messages that it made itself.
+#[cfg(feature = "cli")]
+impl Client {
+    /// Publishes the same message so many times, with one write.
+    pub(crate) fn publish_times(
+        &mut self,
+        topic: &Topic,
+        message: &Message,
+        how: Publish,
+        times: u64,
+    ) -> Result<(), QueueError> {
+        self.frame.clear();
+        write_message(message, topic, how, &mut self.frame)?;
+        let length = self.frame.len();
+        (1..times).for_each(|_| self.frame.extend_from_within(..length));
+        self.send()
+    }
+
+    /// Passes over the messages that came with the last one and are as long, at most so many.
+    pub(crate) fn skip_alike(&mut self, most: u64) -> u64 {
+        self.connection.skip_alike(most)
+    }
+}
+
 fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
     let Incoming {
         command,

@@ -12,7 +12,7 @@ use super::error::QueueError;
 use super::outgoing::Outgoing;
 use super::patience::{Patience, wait};
 use super::pulse::{Due, Pulse};
-use crate::protocol::{Format, FrameBuffer, FrameFault, HEADER_LEN, MAXIMUM_MAX_ENCODED};
+use crate::protocol::{Format, FrameBuffer, FrameFault, HEADER_LEN, Header, MAXIMUM_MAX_ENCODED};
 
 /// The largest frame that a client takes, in bytes of body, where nobody says otherwise: whatever a
 /// broker can be told to send. A translation can be many times as long as what was published, so
@@ -29,6 +29,8 @@ pub(super) struct Connection {
     out: Arc<Outgoing>,
     pulse: Pulse,
     since: Instant,
+    /// What the last frame was like.
+    last: Option<Header>,
 }
 
 /// A frame from the broker.
@@ -77,6 +79,7 @@ impl Connection {
             stream,
             pulse,
             since: Instant::now(),
+            last: None,
         })
     }
 
@@ -100,7 +103,7 @@ impl Connection {
     /// broker sends is read, so that two full directions cannot block each other. Returns whether
     /// everything was written before the patience ended; it will be in any case.
     pub(super) fn send(&mut self, frame: &[u8], patience: Patience) -> Result<bool, QueueError> {
-        self.out.append(frame);
+        self.out.send(frame)?;
         self.write_out(patience)
     }
 
@@ -168,10 +171,26 @@ impl Connection {
                 return Err(fault.into());
             }
         };
+        self.last = Some(header);
         let end = body.end;
         let body = self.input.bytes()[body].to_vec();
         self.input.take(end);
         Ok(Some(Frame { format: header.format, body }))
+    }
+
+    /// Passes over the frames that are here already and as long as the last one, at most so many,
+    /// without a look at them; returns how many there were.
+    #[cfg(feature = "cli")]
+    pub(super) fn skip_alike(&mut self, most: u64) -> u64 {
+        let mut skipped = 0;
+        while skipped < most
+            && let Ok(Some((header, body))) = self.input.first(self.max_frame)
+            && Some(header) == self.last
+        {
+            self.input.take(body.end);
+            skipped += 1;
+        }
+        skipped
     }
 
     /// Forgets what has come of a frame that nobody wants.

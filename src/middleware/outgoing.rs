@@ -58,9 +58,17 @@ impl Outgoing {
         true
     }
 
-    /// Takes a frame, to be written with what waits already.
-    pub(super) fn append(&self, frame: &[u8]) {
-        self.lock().bytes.extend_from_slice(frame);
+    /// Writes what waits and then a frame, as far as the system takes it; what it does not take
+    /// waits.
+    pub(super) fn send(&self, mut frame: &[u8]) -> io::Result<()> {
+        let mut waiting = self.lock();
+        // Where nothing is before it, it need not be copied.
+        if waiting.write(&self.stream)? && !frame.is_empty() {
+            frame = &frame[write_some(&self.stream, frame)?..];
+            waiting.last = Some(Instant::now());
+        }
+        waiting.bytes.extend_from_slice(frame);
+        Ok(())
     }
 
     /// Writes what waits, as far as the system takes it; returns whether that was all.
@@ -88,14 +96,10 @@ impl Waiting {
         self.bytes.len() - self.written
     }
 
-    fn write(&mut self, mut stream: &TcpStream) -> io::Result<bool> {
-        while self.left() > 0 {
-            match stream.write(&self.bytes[self.written..]) {
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
+    fn write(&mut self, stream: &TcpStream) -> io::Result<bool> {
+        self.written += write_some(stream, &self.bytes[self.written..])?;
+        if self.left() > 0 {
+            return Ok(false);
         }
         if self.written > 0 {
             self.last = Some(Instant::now());
@@ -106,4 +110,18 @@ impl Waiting {
         }
         Ok(true)
     }
+}
+
+/// Writes as much as the system takes; returns how much that was.
+fn write_some(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match stream.write(&bytes[written..]) {
+            Ok(count) => written += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(written)
 }

@@ -92,4 +92,16 @@ mod tests {
         let mut deaf = Pulse::new(None, Duration::ZERO);
         assert_eq!((deaf.next(), deaf.due()), (None, None));
     }
+
+    #[test]
+    fn the_system_asks_as_well() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        Pulse::new(None, SILENCE).keep_alive(&stream);
+        assert!(!sockopt::socket_keepalive(&stream).unwrap());
+        Pulse::new(Some(SILENCE), SILENCE).keep_alive(&stream);
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), SILENCE);
+        assert_eq!(sockopt::tcp_keepintvl(&stream).unwrap(), SILENCE / 3);
+    }
 }
