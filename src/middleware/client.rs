@@ -172,8 +172,8 @@ impl Client {
     }
 
     /// Sets after how long a silence a client that waits asks whether the broker is there; where
-    /// nothing comes within its timeout the connection is taken for broken. 30 s where nobody says
-    /// otherwise; `None` for never.
+    /// nothing comes for as long again (or for its timeout, if that is longer) the connection is
+    /// taken for broken. 30 s where nobody says otherwise; `None` for never.
     pub fn set_keepalive(&mut self, silence: Option<Duration>) {
         self.connection.set_keepalive(silence.filter(|silence| !silence.is_zero()), self.timeout);
     }

@@ -30,7 +30,10 @@ pub(super) enum Due {
 }
 
 impl Pulse {
-    pub(super) fn new(silence: Option<Duration>, patience: Duration) -> Pulse {
+    /// `timeout` is what the program gives other answers. It may be short for reasons that are no
+    /// reason to give up a connection: an answer to silence has as long as the silence was.
+    pub(super) fn new(silence: Option<Duration>, timeout: Duration) -> Pulse {
+        let patience = silence.map_or(timeout, |silence| silence.max(timeout));
         Pulse { silence, patience, heard: Instant::now(), asked: None }
     }
 

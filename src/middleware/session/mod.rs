@@ -23,7 +23,7 @@ use crate::codec::FrameField;
 use crate::protocol::Topic;
 
 /// A frame that two connections broke under is not tried on a third: it may be why.
-const ATTEMPTS: usize = 2;
+const ATTEMPTS: u32 = 2;
 
 /// Where a session connects to, and how.
 pub(in crate::middleware) struct Target {
@@ -173,10 +173,13 @@ impl<W: Wire> Session<W> {
             self.unconfirmed = true;
             return Ok(());
         }
-        for _ in 0..ATTEMPTS {
-            self.connect(self.patience())?;
+        let patience = self.patience();
+        let mut attempts = 0;
+        loop {
+            self.connect(patience)?;
             self.take_in_waiting()?;
             self.refused()?;
+            // It may have ended before anything was sent on it.
             let Some(link) = &mut self.link else { continue };
             match link.send(&self.frame, Patience::Endless) {
                 Ok(_) => {
@@ -187,10 +190,13 @@ impl<W: Wire> Session<W> {
                 Err(error) => {
                     self.lose(error)?;
                     self.refused()?;
+                    attempts += 1;
+                    if attempts == ATTEMPTS {
+                        return Err(QueueError::Lost);
+                    }
                 }
             }
         }
-        Err(QueueError::Lost)
     }
 
     /// The next message.
