@@ -14,6 +14,7 @@
 //! # Ok::<(), babelmq::QueueError>(())
 //! ```
 
+mod arrival;
 mod backoff;
 mod builder;
 mod client;
@@ -35,10 +36,11 @@ mod subscribe;
 mod tail;
 mod wire;
 
+pub use arrival::Arrival;
 #[cfg(feature = "cli")]
 pub(crate) use backoff::Backoff;
 pub use builder::QueueBuilder;
-pub use client::{Arrival, Client};
+pub use client::Client;
 pub use delivery::{Delivery, Pulls};
 pub use error::{QueueError, Refused};
 pub use events::ConnectionEvent;

@@ -444,7 +444,9 @@ fn a_broker_that_is_gone_is_an_error_where_patience_ends() {
     let short = Duration::from_millis(50);
     let queue = || Queue::<Xml>::builder("/t").address(broker.local_addr()).timeout(short);
     let mut queues: Vec<XmlQueue> = (0..3).map(|_| queue().consumer().unwrap()).collect();
-    let mut pushed = queue().producer().unwrap();
+    // Of another topic: the consumers would pull it.
+    let mut pushed: XmlQueue =
+        Queue::builder("/u").address(broker.local_addr()).timeout(short).producer().unwrap();
     pushed.push(&1).unwrap();
     broker.shutdown();
     assert!(matches!(queues[0].pull_timeout(short), Err(QueueError::TimedOut)));
