@@ -5,7 +5,6 @@
 //! cargo run --example producer -- --format xml --file examples/data/weather-nyc-2013.ndjson
 //! ```
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -13,7 +12,7 @@ use std::path::PathBuf;
 
 use babelmq::{Format, Json, Pickle, Queue, Wire, Xml};
 use clap::{Parser, ValueEnum};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -65,7 +64,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn produce<W: Wire>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let mut producer = Producer::<W> { address: arguments.address.clone(), queues: HashMap::new() };
+    let mut builder = Queue::<W>::builder(&arguments.topic);
+    if let Some(address) = &arguments.address {
+        builder = builder.address(address);
+    }
+    let mut producer = builder.producer()?;
     let mut pushed = 0;
     if let Some(file) = &arguments.file {
         let lines = BufReader::new(
@@ -75,7 +78,7 @@ fn produce<W: Wire>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         for (index, line) in lines.take(arguments.length.unwrap_or(usize::MAX)).enumerate() {
             let Line { topic, message } = serde_json::from_str(&line?)
                 .map_err(|error| format!("{}, line {}: {error}", file.display(), index + 1))?;
-            producer.push(&topic, &message)?;
+            producer.push_to(&topic, &message)?;
             pushed += 1;
         }
     } else {
@@ -92,51 +95,22 @@ fn produce<W: Wire>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 fn generate<W: Wire>(
     arguments: &Arguments,
     index: usize,
-    producer: &mut Producer<W>,
+    producer: &mut Queue<W>,
 ) -> Result<usize, Box<dyn Error>> {
     let hour = index as f64;
     let rounded = |number: f64| (number * 10.0).round() / 10.0;
     let temperature = rounded(15.0 - 8.0 * (hour / 12.0 * std::f64::consts::PI).cos());
     let topic = &arguments.topic;
     match arguments.generator {
-        Generator::Temp => producer.push(topic, &temperature)?,
-        Generator::Msg => producer.push(topic, &format!("message {} of many", index + 1))?,
+        Generator::Temp => producer.push(&temperature)?,
+        Generator::Msg => producer.push(&format!("message {} of many", index + 1))?,
         Generator::Weather => {
-            producer.push(&format!("{topic}/temperature"), &temperature)?;
-            producer
-                .push(&format!("{topic}/humidity"), &rounded(60.0 + 20.0 * (hour / 5.0).sin()))?;
-            producer.push(&format!("{topic}/pressure"), &(1_013 + index as i64 % 7 - 3))?;
+            producer.push_to(&format!("{topic}/temperature"), &temperature)?;
+            let humidity = rounded(60.0 + 20.0 * (hour / 5.0).sin());
+            producer.push_to(&format!("{topic}/humidity"), &humidity)?;
+            producer.push_to(&format!("{topic}/pressure"), &(1_013 + index as i64 % 7 - 3))?;
             return Ok(3);
         }
     }
     Ok(1)
-}
-
-/// A queue is tied to one topic; a producer of many topics has a queue for each.
-struct Producer<W: Wire> {
-    address: Option<String>,
-    queues: HashMap<String, Queue<W>>,
-}
-
-impl<W: Wire> Producer<W> {
-    fn push(&mut self, topic: &str, message: &impl Serialize) -> Result<(), Box<dyn Error>> {
-        if !self.queues.contains_key(topic) {
-            let mut builder = Queue::<W>::builder(topic);
-            if let Some(address) = &self.address {
-                builder = builder.address(address);
-            }
-            self.queues.insert(topic.to_owned(), builder.producer()?);
-        }
-        if let Some(queue) = self.queues.get_mut(topic) {
-            queue.push(message)?;
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), Box<dyn Error>> {
-        for queue in self.queues.values_mut() {
-            queue.flush()?;
-        }
-        Ok(())
-    }
 }

@@ -9,6 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::logging::LogSettings;
 use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
+use crate::middleware::{Client, QueueError};
 use crate::protocol::{
     Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
     MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, Topic, TopicFilter,
@@ -252,6 +253,20 @@ pub(super) struct Address {
         hide_env_values = true
     )]
     pub(super) timeout: Duration,
+
+    /// How long to wait for a broker that is not there yet.
+    #[arg(
+        long, value_name = "SECONDS", default_value = "0", value_parser = seconds,
+        env = "BABELMQ_WAIT_FOR_BROKER", hide_env_values = true
+    )]
+    pub(super) wait_for_broker: Duration,
+}
+
+impl Address {
+    /// A client of that broker, which is waited for if need be.
+    pub(super) fn connect(&self) -> Result<Client, QueueError> {
+        Client::connect_within(&self.address, self.timeout, self.wait_for_broker)
+    }
 }
 
 /// Reads one of the formats, for the help and the shells' completion as well.

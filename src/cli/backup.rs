@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::args::Address;
 use super::failure::Failure;
-use crate::middleware::Client;
 use crate::storage;
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +42,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .create(&args.directory)
         .map_err(|error| file_error(&args.directory, error))?;
     let failed = Failure::broker(&args.broker.address);
-    let mut client = Client::connect(&args.broker.address, args.broker.timeout).map_err(&failed)?;
+    let mut client = args.broker.connect().map_err(&failed)?;
     let name = client.backup(Duration::from_secs(args.patience.into())).map_err(&failed)?;
     // Whatever answers there does not say what is read and removed here.
     if !storage::is_name(&name) {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::args::Address;
 use super::failure::Failure;
 use super::visible;
-use crate::middleware::{Client, QueueError};
+use crate::middleware::QueueError;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -33,5 +33,5 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn ask(args: &Args) -> Result<(), QueueError> {
-    Client::connect(&args.broker.address, args.broker.timeout)?.flush()
+    args.broker.connect()?.flush()
 }

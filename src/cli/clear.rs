@@ -2,7 +2,6 @@
 
 use super::args::{Address, topic};
 use super::failure::Failure;
-use crate::middleware::Client;
 use crate::protocol::Topic;
 
 #[derive(Debug, clap::Args)]
@@ -16,6 +15,6 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let failed = Failure::broker(&args.broker.address);
-    let mut client = Client::connect(&args.broker.address, args.broker.timeout).map_err(&failed)?;
+    let mut client = args.broker.connect().map_err(&failed)?;
     args.topics.iter().try_for_each(|topic| client.clear(topic)).map_err(failed)
 }

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use super::args::{Address, Color, format, topic};
 use super::failure::Failure;
 use super::show::Style;
-use crate::middleware::Client;
 use crate::protocol::{Format, Topic};
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +24,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
     let show = args.style.show("{value}", color)?;
     let failed = Failure::broker(&args.broker.address);
-    let mut client = Client::connect(&args.broker.address, args.broker.timeout).map_err(&failed)?;
+    let mut client = args.broker.connect().map_err(&failed)?;
     let Some(message) = client.get(&args.topic, args.format).map_err(&failed)? else {
         return Err(Failure::Other(format!(
             "{} holds no value; `babelmq topics` lists those that do",

@@ -16,6 +16,10 @@ use crate::codec::Message;
 use crate::middleware::{Arrival, Client, Publish, QueueError};
 use crate::protocol::{Format, Refusal, Topic, Value};
 
+/// Messages that are published within such a time share a look at what the broker says, which
+/// would cost as much as they do.
+const GLANCE: Duration = Duration::from_millis(1);
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The topic. Left out, each line of the file says its own: {"topic": …, "message": …}.
@@ -147,18 +151,20 @@ struct Publisher<'a> {
     client: Client,
     published: u64,
     started: Instant,
+    /// When it was looked last whether the broker has refused anything.
+    looked: Instant,
     progress: ProgressBar,
 }
 
 impl Publisher<'_> {
     fn connect(args: &Args) -> Result<Publisher<'_>, Failure> {
-        let client = Client::connect(&args.broker.address, args.broker.timeout)
-            .map_err(Failure::broker(&args.broker.address))?;
+        let client = args.broker.connect().map_err(Failure::broker(&args.broker.address))?;
         let progress = match &args.file {
             Some(file) if io::stderr().is_terminal() && !args.quiet => progress(file),
             _ => ProgressBar::hidden(),
         };
-        Ok(Publisher { args, client, published: 0, started: Instant::now(), progress })
+        let started = Instant::now();
+        Ok(Publisher { args, client, published: 0, started, looked: started, progress })
     }
 
     fn publish_item(&mut self, item: &Item) -> Result<(), Failure> {
@@ -195,6 +201,11 @@ impl Publisher<'_> {
 
     /// Waits until it is time for the next message, and takes in what the broker says meanwhile.
     fn keep_pace(&mut self) -> Result<(), Failure> {
+        let now = Instant::now();
+        if self.args.rate.is_none() && now.duration_since(self.looked) < GLANCE {
+            return Ok(());
+        }
+        self.looked = now;
         let due = self.args.rate.and_then(|rate| {
             let after = Duration::try_from_secs_f64(self.published as f64 / rate).ok()?;
             self.started.checked_add(after)

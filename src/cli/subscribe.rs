@@ -1,6 +1,6 @@
 //! `babelmq sub`.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Stdout, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::args::{Address, Color, filter, format, seconds};
 use super::failure::Failure;
-use super::show::Style;
+use super::show::{Show, Style};
 use super::visible;
-use crate::middleware::{Arrival, Client, QueueError, Subscribe};
-use crate::protocol::{Format, Overflow, TopicFilter};
+use crate::middleware::{Arrival, Backoff, Client, QueueError, Subscribe};
+use crate::protocol::{ErrorCode, Format, Overflow, TopicFilter};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -42,6 +42,12 @@ pub(super) struct Args {
     /// How many messages may wait at the broker.
     #[arg(long, value_name = "MESSAGES", value_parser = clap::value_parser!(u32).range(1..))]
     queue: Option<u32>,
+    /// End with the connection (exit code 7), and do not wait until the broker is there again.
+    #[arg(long)]
+    once: bool,
+    /// After how long a silence to ask whether the broker is still there; 0 for never.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    keepalive: Duration,
     #[command(flatten)]
     style: Style,
     #[command(flatten)]
@@ -55,56 +61,178 @@ fn overflow() -> impl TypedValueParser<Value = Overflow> {
 
 pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
     let show = args.style.show("{topic} {value}", color)?;
-    let failed = Failure::broker(&args.broker.address);
-    let mut client = Client::connect(&args.broker.address, args.broker.timeout).map_err(&failed)?;
-    let how = Subscribe { exact: args.exact, overflow: args.overflow, queue: args.queue };
-    for topic in &args.topics {
-        client.subscribe(topic, args.format, how).map_err(&failed)?;
-    }
-    end_with_the_output();
-
     // Not locked: whoever watches the output ends the process, which flushes it.
-    let mut out = BufWriter::new(io::stdout());
-    let mut printed = 0;
-    let mut unanswered = args.topics.len();
-    while args.count.is_none_or(|count| printed < count) && !(args.retained_only && unanswered == 0)
-    {
-        let arrival = match client.next_waiting().map_err(&failed)? {
-            Some(arrival) => arrival,
-            None => {
-                out.flush()?;
-                // The broker answers a subscription at once; what is published may take its time.
-                let answered = unanswered == 0;
-                let patience = if answered { args.wait } else { Some(args.broker.timeout) };
-                let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
-                match client.next(deadline).map_err(&failed)? {
-                    Some(arrival) => arrival,
-                    None if !answered => return Err(failed(QueueError::TimedOut)),
-                    None => return enough(args, printed),
-                }
+    let out = BufWriter::new(io::stdout());
+    let mut subscriber = Subscriber {
+        args,
+        show,
+        out,
+        printed: 0,
+        backoff: Backoff::new(),
+        subscribed: false,
+        is_out: false,
+    };
+    let mut client = subscriber
+        .connect(args.broker.wait_for_broker)
+        .map_err(Failure::broker(&args.broker.address))?;
+    end_with_the_output();
+    loop {
+        let since = Instant::now();
+        match subscriber.follow(client) {
+            Ok(()) => return Ok(subscriber.out.flush()?),
+            Err(Stop::Failed(failure)) => {
+                subscriber.out.flush()?;
+                return Err(failure);
             }
-        };
-        match arrival {
-            Arrival::Delivery { topic, message, retained } if retained || !args.retained_only => {
-                show.message(&mut out, Some(&topic), &message, retained)?;
-                printed += 1;
-            }
-            Arrival::Subscribed { .. } => unanswered -= 1,
-            Arrival::Dropped { filter, count } => {
-                eprintln!(
-                    "babelmq: {count} messages of {} were dropped: they come faster than they are \
-                     read",
-                    visible::line(filter.as_str())
-                );
-            }
-            Arrival::Refused(refused) => {
-                out.flush()?;
-                return Err(failed(QueueError::Refused(refused)));
-            }
-            _ => {}
+            Err(Stop::Lost) => match subscriber.connect_again(since)? {
+                Some(again) => client = again,
+                None => return enough(args, subscriber.printed),
+            },
         }
     }
-    Ok(out.flush()?)
+}
+
+/// What is printed, over as many connections as it takes.
+struct Subscriber<'a> {
+    args: &'a Args,
+    show: Show,
+    out: BufWriter<Stdout>,
+    printed: u64,
+    backoff: Backoff,
+    /// Whether there was a connection once on which everything was subscribed to.
+    subscribed: bool,
+    /// Whether it was said that the broker is not there.
+    is_out: bool,
+}
+
+/// Why nothing more comes on a connection.
+enum Stop {
+    /// It ended, and another may take its place.
+    Lost,
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failed(failure)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Failed(error.into())
+    }
+}
+
+impl Subscriber<'_> {
+    fn connect(&self, wait: Duration) -> Result<Client, QueueError> {
+        let Args { broker, exact, overflow, queue, .. } = self.args;
+        let mut client = Client::connect_within(&broker.address, broker.timeout, wait)?;
+        client.set_keepalive(Some(self.args.keepalive));
+        let how = Subscribe { exact: *exact, overflow: *overflow, queue: *queue };
+        for topic in &self.args.topics {
+            client.subscribe(topic, self.args.format, how)?;
+        }
+        Ok(client)
+    }
+
+    /// Prints what comes until that is enough, or the connection ends.
+    fn follow(&mut self, mut client: Client) -> Result<(), Stop> {
+        let args = self.args;
+        let mut unanswered = args.topics.len();
+        let is_enough = |printed: u64, unanswered: usize| {
+            args.count.is_some_and(|count| printed >= count)
+                || args.retained_only && unanswered == 0
+        };
+        while !is_enough(self.printed, unanswered) {
+            let arrival = match client.next_waiting().map_err(|error| self.stop(error))? {
+                Some(arrival) => arrival,
+                None => {
+                    self.out.flush()?;
+                    // The broker answers a subscription at once; what is published may take its
+                    // time.
+                    let answered = unanswered == 0;
+                    let patience = if answered { args.wait } else { Some(args.broker.timeout) };
+                    let deadline =
+                        patience.and_then(|patience| Instant::now().checked_add(patience));
+                    match client.next(deadline).map_err(|error| self.stop(error))? {
+                        Some(arrival) => arrival,
+                        None if !answered => return Err(self.stop(QueueError::TimedOut)),
+                        None => return Ok(enough(args, self.printed)?),
+                    }
+                }
+            };
+            match arrival {
+                Arrival::Delivery { topic, message, retained }
+                    if retained || !args.retained_only =>
+                {
+                    self.show.message(&mut self.out, Some(&topic), &message, retained)?;
+                    self.printed += 1;
+                }
+                Arrival::Subscribed { .. } => {
+                    unanswered -= 1;
+                    if unanswered == 0 {
+                        self.subscribed = true;
+                        if std::mem::take(&mut self.is_out) {
+                            eprintln!("babelmq: {} is there again", args.broker.address);
+                        }
+                    }
+                }
+                Arrival::Dropped { filter, count } => {
+                    eprintln!(
+                        "babelmq: {count} messages of {} were dropped: they come faster than they \
+                         are read",
+                        visible::line(filter.as_str())
+                    );
+                }
+                Arrival::Refused(refused) => {
+                    self.out.flush()?;
+                    return Err(self.stop(QueueError::Refused(refused)));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this ends the command, or is waited out: a broker that stops, restarts, or has no
+    /// room for all the clients that come back at once.
+    fn stop(&self, error: QueueError) -> Stop {
+        let passes = match &error {
+            QueueError::Closed | QueueError::Connection(_) | QueueError::TimedOut => true,
+            QueueError::Refused(refused) => refused.is(ErrorCode::TooManyConnections),
+            _ => false,
+        };
+        if passes && self.subscribed && !self.args.once && !self.args.retained_only {
+            Stop::Lost
+        } else {
+            Stop::Failed(Failure::broker(&self.args.broker.address)(error))
+        }
+    }
+
+    /// Waits until the broker is there again, which is said once; `None` where it takes longer than
+    /// the next message may.
+    fn connect_again(&mut self, since: Instant) -> Result<Option<Client>, Failure> {
+        let address = &self.args.broker.address;
+        self.out.flush()?;
+        if !std::mem::replace(&mut self.is_out, true) {
+            eprintln!("babelmq: the connection to {address} ended; waiting for the broker");
+        }
+        let end = self.args.wait.and_then(|wait| Instant::now().checked_add(wait));
+        self.backoff.lost(since);
+        loop {
+            let due = self.backoff.due().unwrap_or(since);
+            let until = end.map_or(due, |end| end.min(due));
+            thread::sleep(until.saturating_duration_since(Instant::now()));
+            if end.is_some_and(|end| end <= Instant::now()) {
+                return Ok(None);
+            }
+            match self.connect(Duration::ZERO) {
+                Ok(client) => return Ok(Some(client)),
+                Err(_) => self.backoff.failed(),
+            }
+        }
+    }
 }
 
 /// Nothing more came: whether that is a failure.

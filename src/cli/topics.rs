@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
 
 fn of_broker(args: &Args) -> Result<BTreeMap<Topic, Option<Message>>, Failure> {
     let failed = Failure::broker(&args.broker.address);
-    let mut client = Client::connect(&args.broker.address, args.broker.timeout).map_err(&failed)?;
+    let mut client = args.broker.connect().map_err(&failed)?;
     if args.values {
         return stored(&mut client, args).map_err(failed);
     }

@@ -1,21 +1,30 @@
 //! One connection on which everything can be asked for, in every format.
 
 use std::collections::VecDeque;
-use std::env;
 use std::fmt;
 use std::mem;
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Frame, Patience};
-use super::error::{QueueError, Refused};
+use super::arrival::{Arrival, arrival};
+use super::backoff::Backoff;
+use super::builder::default_address;
+use super::connection::{Connection, Frame, Received};
+use super::error::QueueError;
+use super::patience::Patience;
 use super::publish::{Publish, write_message};
-use super::queue::{DEFAULT_ADDRESS, from_broker};
-use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_command};
+use super::pulse::SILENCE;
+use super::subscribe::{Subscribe, write_subscribe};
+use super::wire::{Json, Pickle, Xml, write_command};
 use crate::codec::{FrameField, Message};
-use crate::protocol::{Command, ErrorCode, Format, Overflow, Topic, TopicFilter, Value};
+use crate::protocol::{Command, ErrorCode, Format, Topic, TopicFilter, Value};
 
 /// A connection to a broker that is tied to no topic and no format: for tools, bridges, and
 /// programs with many topics. Most programs want a [`Queue`](super::Queue).
+///
+/// It is one connection and not more: when that ends, every method says so, and a new client has to
+/// be made. What a bridge has to say again on a new connection, and what of it is lost, nobody
+/// else knows. Messages share writes as those of a [`Queue`](super::Queue) do, and after 30 s of
+/// silence a client that waits asks whether the broker is still there.
 ///
 /// ```no_run
 /// use babelmq::{Arrival, Client, Format, Message, Publish, Subscribe, Topic, TopicFilter};
@@ -36,127 +45,11 @@ pub struct Client {
     pings: i64,
     /// The last of them that was answered; a broker answers them in their order.
     answered: i64,
+    /// Those that only ask whether the broker is there, and that nobody waits for.
+    probes: VecDeque<i64>,
     frame: Vec<u8>,
     /// What came while something else was waited for.
     arrived: VecDeque<Arrival>,
-}
-
-/// What a broker sends.
-///
-#[cfg_attr(feature = "broker", doc = "```")]
-#[cfg_attr(not(feature = "broker"), doc = "```ignore")]
-/// use babelmq::{Arrival, Client, Format, Subscribe, TopicFilter};
-/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
-/// # broker.put_topic("/weather/oslo", &21.5.into())?;
-/// # let (address, timeout) = (broker.local_addr().to_string(), std::time::Duration::from_secs(10));
-///
-/// let mut client = Client::connect(&address, timeout)?;
-/// client.subscribe(&TopicFilter::parse("/weather")?, Format::Json, Subscribe::default())?;
-/// loop {
-///     match client.next(None)? {
-///         Some(Arrival::Delivery { topic, message, .. }) => println!("{topic} {message:?}"),
-///         Some(Arrival::Subscribed { values, .. }) => break assert_eq!(values, 1),
-///         Some(Arrival::Refused(refused)) => return Err(refused.into()),
-///         _ => {}
-///     }
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Arrival {
-    /// A message of a subscription.
-    #[non_exhaustive]
-    Delivery {
-        /// Where it was published.
-        topic: Topic,
-        /// In the format of the subscription.
-        message: Message,
-        /// Whether it is a stored value, published before the subscription.
-        retained: bool,
-    },
-    /// The stored values of a subscription have been sent.
-    #[non_exhaustive]
-    Subscribed {
-        /// The filter, as it was spelled.
-        filter: String,
-        /// How many there were.
-        values: u64,
-    },
-    /// Messages of a subscription made room for newer ones; they would have come here.
-    #[non_exhaustive]
-    Dropped {
-        /// The filter, as it was spelled.
-        filter: String,
-        /// How many messages.
-        count: u64,
-    },
-    /// A subscription has ended.
-    #[non_exhaustive]
-    Cancelled {
-        /// The filter, as it was spelled.
-        filter: String,
-    },
-    /// The answer to a `list`.
-    Topics(Vec<Topic>),
-    /// The answer to a `get`.
-    #[non_exhaustive]
-    Value {
-        /// The topic.
-        topic: Topic,
-        /// The last value, if it holds one.
-        message: Option<Message>,
-    },
-    /// The answer to a `stats`: a dict, see `docs/protocol.md`.
-    Stats(Message),
-    /// The answer to a `backup`: the name of a file in the broker's data directory.
-    Backup(Message),
-    /// The answer to a ping.
-    Pong(Option<String>),
-    /// Something was refused.
-    Refused(Refused),
-}
-
-/// How a subscription is to be.
-///
-/// ```
-/// use babelmq::{Overflow, Subscribe};
-///
-/// // A slow consumer loses messages instead of its connection.
-/// let lossy = Subscribe::default().overflow(Overflow::DropOldest).queue(1_000);
-/// // And one that wants what Python sent, tuples too.
-/// let exact = Subscribe::default().exact(true);
-/// # assert!(exact.exact && lossy.queue == Some(1_000));
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Subscribe {
-    /// Whether JSON tags what it cannot tell apart.
-    pub exact: bool,
-    /// What happens when the queue is full; `None` leaves it to the broker.
-    pub overflow: Option<Overflow>,
-    /// How many messages may wait; `None` leaves it to the broker.
-    pub queue: Option<u32>,
-}
-
-impl Subscribe {
-    /// Says whether JSON tags what it cannot tell apart.
-    #[must_use]
-    pub fn exact(self, exact: bool) -> Subscribe {
-        Subscribe { exact, ..self }
-    }
-
-    /// Says what happens when the queue is full.
-    #[must_use]
-    pub fn overflow(self, overflow: Overflow) -> Subscribe {
-        Subscribe { overflow: Some(overflow), ..self }
-    }
-
-    /// Lets so many messages wait.
-    #[must_use]
-    pub fn queue(self, messages: u32) -> Subscribe {
-        Subscribe { queue: Some(messages), ..self }
-    }
 }
 
 impl Client {
@@ -166,20 +59,52 @@ impl Client {
     /// # Errors
     /// [`QueueError::Connect`].
     pub fn connect(address: &str, timeout: Duration) -> Result<Client, QueueError> {
-        let connection = Connection::open(address, Some(timeout))?;
+        Client::connect_within(address, timeout, Duration::ZERO)
+    }
+
+    /// The same, again and again for as long as `wait` says, for a program that may start before
+    /// its broker.
+    ///
+    /// # Errors
+    /// [`QueueError::Connect`].
+    pub fn connect_within(
+        address: &str,
+        timeout: Duration,
+        wait: Duration,
+    ) -> Result<Client, QueueError> {
+        let until = Patience::new(Some(wait));
+        let mut backoff = Backoff::new();
+        let connection = loop {
+            match Connection::open(address, timeout, Some(SILENCE)) {
+                Ok(connection) => break connection,
+                Err(error) if until.is_over() => return Err(error),
+                Err(_) => {
+                    backoff.failed();
+                    backoff.due().map(|due| until.sleep_until(due));
+                }
+            }
+        };
         Ok(Client {
             connection,
             timeout,
             pings: 0,
             answered: 0,
+            probes: VecDeque::new(),
             frame: Vec::new(),
             arrived: VecDeque::new(),
         })
     }
 
+    /// Sets after how long a silence a client that waits asks whether the broker is there; where
+    /// nothing comes for as long again (or for its timeout, if that is longer) the connection is
+    /// taken for broken. 30 s where nobody says otherwise; `None` for never.
+    pub fn set_keepalive(&mut self, silence: Option<Duration>) {
+        self.connection.set_keepalive(silence.filter(|silence| !silence.is_zero()), self.timeout);
+    }
+
     /// Where a broker is looked for: the environment's `BABELMQ_ADDR`, else `127.0.0.1:5000`.
     pub fn default_address() -> String {
-        env::var("BABELMQ_ADDR").unwrap_or_else(|_| DEFAULT_ADDRESS.to_owned())
+        default_address()
     }
 
     /// Publishes a message, in its own format. That the broker has it is known after
@@ -196,7 +121,7 @@ impl Client {
     ) -> Result<(), QueueError> {
         self.frame.clear();
         write_message(message, topic, how, &mut self.frame)?;
-        self.send()
+        if self.connection.defer(&self.frame) { Ok(()) } else { self.send() }
     }
 
     /// Subscribes. The stored values come next, then [`Arrival::Subscribed`], then what is
@@ -210,17 +135,9 @@ impl Client {
         format: Format,
         how: Subscribe,
     ) -> Result<(), QueueError> {
-        let mut fields = vec![("topic", FrameField::Str(filter.as_str()))];
-        if how.exact {
-            fields.push(("exact", FrameField::Bool(true)));
-        }
-        if let Some(overflow) = how.overflow {
-            fields.push(("overflow", FrameField::Str(overflow.as_str())));
-        }
-        if let Some(queue) = how.queue {
-            fields.push(("queue", FrameField::Int(queue.into())));
-        }
-        self.command(format, Command::Subscribe, &fields)
+        self.frame.clear();
+        write_subscribe(format, filter.as_str(), how, &mut self.frame);
+        self.send()
     }
 
     /// Ends a subscription; [`Arrival::Cancelled`] is the end of what it sends.
@@ -329,9 +246,7 @@ impl Client {
         if let Some(arrival) = self.arrived.pop_front() {
             return Ok(Some(arrival));
         }
-        let patience = deadline.map_or(Patience::Endless, Patience::Until);
-        let frame = self.connection.receive(patience)?;
-        frame.map(|frame| self.understand(frame)).transpose()
+        self.receive(deadline.map_or(Patience::Endless, Patience::Until))
     }
 
     /// What has come already.
@@ -342,8 +257,36 @@ impl Client {
         if let Some(arrival) = self.arrived.pop_front() {
             return Ok(Some(arrival));
         }
-        let frame = self.connection.receive_waiting()?;
-        frame.map(|frame| self.understand(frame)).transpose()
+        while let Some(frame) = self.connection.receive_waiting()? {
+            let arrival = self.understand(frame)?;
+            if arrival.is_some() {
+                return Ok(arrival);
+            }
+        }
+        Ok(None)
+    }
+
+    fn receive(&mut self, patience: Patience) -> Result<Option<Arrival>, QueueError> {
+        loop {
+            match self.connection.receive(patience)? {
+                Received::Frame(frame) => {
+                    let arrival = self.understand(frame)?;
+                    if arrival.is_some() {
+                        return Ok(arrival);
+                    }
+                }
+                Received::Ask => {
+                    self.pings += 1;
+                    self.probes.push_back(self.pings);
+                    self.command(
+                        Format::Json,
+                        Command::Ping,
+                        &[("id", FrameField::Int(self.pings))],
+                    )?;
+                }
+                Received::Nothing => return Ok(None),
+            }
+        }
     }
 
     /// Waits for an answer, which `is` knows by which ping was the last to be answered, and by
@@ -357,13 +300,12 @@ impl Client {
         // it for ever.
         let patience = Patience::new(Some(self.timeout));
         loop {
-            let frame = match self.connection.receive(patience) {
-                Ok(Some(frame)) => frame,
+            let arrival = match self.receive(patience) {
+                Ok(Some(arrival)) => arrival,
                 Ok(None) => return Err(refused.map_or(QueueError::TimedOut, QueueError::Refused)),
                 // Why the broker closed the connection says more than that it did.
                 Err(error) => return Err(refused.map_or(error, QueueError::Refused)),
             };
-            let arrival = self.understand(frame)?;
             match is(self.answered, arrival) {
                 Ok(answer) => {
                     return refused.map_or(Ok(answer), |refused| Err(QueueError::Refused(refused)));
@@ -376,8 +318,8 @@ impl Client {
         }
     }
 
-    /// Reads a message, and notes which ping it answers.
-    fn understand(&mut self, Frame { format, body }: Frame) -> Result<Arrival, QueueError> {
+    /// Reads a message, and notes which ping it answers; `None` where nobody waits for that.
+    fn understand(&mut self, Frame { format, body }: Frame) -> Result<Option<Arrival>, QueueError> {
         let arrival = match format {
             Format::Json => arrival::<Json>(body),
             Format::Xml => arrival::<Xml>(body),
@@ -389,9 +331,16 @@ impl Client {
             }
             // It is the answer to a ping, in the place of a pong.
             Arrival::Refused(refused) if refused.is(ErrorCode::StorageFailed) => self.answered += 1,
-            _ => {}
+            _ => return Ok(Some(arrival)),
         }
-        Ok(arrival)
+        while self.probes.front().is_some_and(|probe| *probe < self.answered) {
+            self.probes.pop_front();
+        }
+        if self.probes.front() == Some(&self.answered) {
+            self.probes.pop_front();
+            return Ok(None);
+        }
+        Ok(Some(arrival))
     }
 
     fn command(
@@ -406,13 +355,13 @@ impl Client {
     }
 
     fn send(&mut self) -> Result<(), QueueError> {
-        match self.connection.send(&self.frame) {
-            Ok(()) => Ok(()),
+        match self.connection.send(&self.frame, Patience::Endless) {
+            Ok(_) => Ok(()),
             // What the broker said before it closed the connection says why.
             Err(error) => loop {
                 match self.connection.receive_waiting() {
                     Ok(Some(frame)) => {
-                        if let Arrival::Refused(refused) = self.understand(frame)? {
+                        if let Some(Arrival::Refused(refused)) = self.understand(frame)? {
                             return Err(QueueError::Refused(refused));
                         }
                     }
@@ -423,47 +372,35 @@ impl Client {
     }
 }
 
-fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
-    let Incoming {
-        command,
-        topic,
-        message,
-        topics,
-        id,
-        code,
-        reason,
-        fatal,
-        retained,
-        values,
-        count,
-    } = W::read(body)?;
-    let message =
-        message.map(|message| W::bytes(message).map(|bytes| Message::received(W::FORMAT, bytes)));
-    Ok(match (&*command, topic, message.transpose()?, topics, code) {
-        ("publish", Some(topic), Some(message), ..) => {
-            Arrival::Delivery { topic: from_broker(&topic)?, message, retained }
-        }
-        ("value", Some(topic), message, ..) => {
-            Arrival::Value { topic: from_broker(&topic)?, message }
-        }
-        ("subscribed", Some(filter), ..) => Arrival::Subscribed { filter, values },
-        ("dropped", Some(filter), ..) => Arrival::Dropped { filter, count },
-        ("cancelled", Some(filter), ..) => Arrival::Cancelled { filter },
-        ("pong", ..) => Arrival::Pong(id),
-        ("stats", _, Some(message), ..) => Arrival::Stats(message),
-        ("backup", _, Some(message), ..) => Arrival::Backup(message),
-        ("topics", _, _, Some(topics), _) => Arrival::Topics(
-            topics.iter().map(|topic| from_broker(topic)).collect::<Result<_, _>>()?,
-        ),
-        ("error", topic, _, _, Some(code)) => {
-            Arrival::Refused(Refused { code, reason: reason.unwrap_or_default(), topic, fatal })
-        }
-        (other, ..) => {
-            return Err(QueueError::Protocol(format!(
-                "a {other:?} message that lacks a field, or is unknown"
-            )));
-        }
-    })
+/// What a measurement does, which counts messages that it made itself.
+#[cfg(feature = "cli")]
+impl Client {
+    /// Publishes the same message so many times, with one write.
+    pub(crate) fn publish_times(
+        &mut self,
+        topic: &Topic,
+        message: &Message,
+        how: Publish,
+        times: u64,
+    ) -> Result<(), QueueError> {
+        self.frame.clear();
+        write_message(message, topic, how, &mut self.frame)?;
+        let length = self.frame.len();
+        (1..times).for_each(|_| self.frame.extend_from_within(..length));
+        self.send()
+    }
+
+    /// Passes over the messages that came with the last one and are as long, at most so many.
+    pub(crate) fn skip_alike(&mut self, most: u64) -> u64 {
+        self.connection.skip_alike(most)
+    }
+}
+
+/// What was kept back is written, as far as the broker takes it in time.
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.connection.write_out(Patience::new(Some(self.timeout)));
+    }
 }
 
 impl fmt::Debug for Client {

@@ -1,23 +1,36 @@
 //! One connection to a broker: frames out, frames in, and neither ever waits for the other.
 
-use std::io::{self, ErrorKind, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::{self, ErrorKind};
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 
+use super::dial::Dial;
 use super::error::QueueError;
-use crate::protocol::{Format, FrameBuffer, MAXIMUM_MAX_ENCODED};
+use super::outgoing::Outgoing;
+use super::patience::{Patience, wait};
+use super::pulse::{Due, Pulse};
+use crate::protocol::{Format, FrameBuffer, FrameFault, HEADER_LEN, Header, MAXIMUM_MAX_ENCODED};
 
-/// The largest frame that a client takes, in bytes of body: whatever a broker can be told to send.
-/// A translation can be many times as long as what was published, so this is not the broker's limit
-/// for what it takes.
-const MAX_FRAME: u32 = MAXIMUM_MAX_ENCODED;
+/// The largest frame that a client takes, in bytes of body, where nobody says otherwise: whatever a
+/// broker can be told to send. A translation can be many times as long as what was published, so
+/// this is not the broker's limit for what it takes.
+pub(super) const MAX_FRAME: u32 = MAXIMUM_MAX_ENCODED;
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     input: FrameBuffer,
+    max_frame: u32,
+    /// Bytes still to come of a frame that is too long, and that nobody wants.
+    skipping: usize,
+    out: Arc<Outgoing>,
+    pulse: Pulse,
+    since: Instant,
+    /// What the last frame was like.
+    last: Option<Header>,
 }
 
 /// A frame from the broker.
@@ -27,81 +40,113 @@ pub(super) struct Frame {
     pub(super) body: Vec<u8>,
 }
 
-/// When waiting ends.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
-    /// Not before something has come.
-    Endless,
-    /// At this time.
-    Until(Instant),
-}
-
-impl Patience {
-    pub(super) fn new(timeout: Option<Duration>) -> Patience {
-        // A time too far away to be said is never reached.
-        timeout
-            .and_then(|timeout| Instant::now().checked_add(timeout))
-            .map_or(Patience::Endless, Patience::Until)
-    }
-
-    /// What is left of it; `None` where it is endless.
-    fn left(self) -> Option<Duration> {
-        match self {
-            Patience::Endless => None,
-            Patience::Until(end) => Some(end.saturating_duration_since(Instant::now())),
-        }
-    }
+/// What came of waiting.
+#[derive(Debug)]
+pub(super) enum Received {
+    Frame(Frame),
+    /// The broker has been silent for so long that a ping is to be sent.
+    Ask,
+    /// The patience is at its end.
+    Nothing,
 }
 
 impl Connection {
-    /// Connects to the first address of `address` that answers.
-    pub(super) fn open(address: &str, timeout: Option<Duration>) -> Result<Connection, QueueError> {
-        let failed = |source| QueueError::Connect { address: address.to_owned(), source };
-        let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
-        for candidate in address.to_socket_addrs().map_err(failed)? {
-            let connected = match timeout {
-                Some(timeout) => TcpStream::connect_timeout(&candidate, timeout),
-                None => TcpStream::connect(candidate),
-            };
-            match connected {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_nonblocking(true)?;
-                    return Ok(Connection { stream, input: FrameBuffer::new() });
-                }
-                Err(error) => last = error,
-            }
+    /// Connects to the first address of `address` that answers, and waits for it.
+    pub(super) fn open(
+        address: &str,
+        timeout: Duration,
+        silence: Option<Duration>,
+    ) -> Result<Connection, QueueError> {
+        match Dial::new(address, timeout)?.wait(Patience::Endless)? {
+            Some(stream) => Connection::new(stream, MAX_FRAME, Pulse::new(silence, timeout)),
+            None => Err(QueueError::TimedOut),
         }
-        Err(failed(last))
     }
 
-    /// Sends a whole frame. While the broker does not take it, what the broker sends is read, so
-    /// that two full directions cannot block each other.
-    pub(super) fn send(&mut self, mut frame: &[u8]) -> Result<(), QueueError> {
-        while !frame.is_empty() {
-            match self.stream.write(frame) {
-                Ok(count) => frame = &frame[count..],
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let ready = self.wait(PollFlags::IN | PollFlags::OUT, Patience::Endless)?;
-                    if ready.contains(PollFlags::IN) {
-                        self.read()?;
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
+    pub(super) fn new(
+        stream: TcpStream,
+        max_frame: u32,
+        pulse: Pulse,
+    ) -> Result<Connection, QueueError> {
+        stream.set_nodelay(true)?;
+        pulse.keep_alive(&stream);
+        let stream = Arc::new(stream);
+        Ok(Connection {
+            input: FrameBuffer::new(),
+            max_frame,
+            skipping: 0,
+            out: Outgoing::new(Arc::clone(&stream)),
+            stream,
+            pulse,
+            since: Instant::now(),
+            last: None,
+        })
     }
 
-    /// The next frame. `Ok(None)` when the patience is at its end.
-    pub(super) fn receive(&mut self, patience: Patience) -> Result<Option<Frame>, QueueError> {
+    /// Asks after another silence.
+    pub(super) fn set_keepalive(&mut self, silence: Option<Duration>, patience: Duration) {
+        self.pulse = Pulse::new(silence, patience);
+        self.pulse.keep_alive(&self.stream);
+    }
+
+    /// When it was made.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Takes a frame that may wait for others to be written with; `false` where it is to be sent.
+    pub(super) fn defer(&self, frame: &[u8]) -> bool {
+        self.out.defer(frame)
+    }
+
+    /// Sends a whole frame, after those that wait. While the broker does not take it, what the
+    /// broker sends is read, so that two full directions cannot block each other. Returns whether
+    /// everything was written before the patience ended; it will be in any case.
+    pub(super) fn send(&mut self, frame: &[u8], patience: Patience) -> Result<bool, QueueError> {
+        self.out.send(frame)?;
+        self.write_out(patience)
+    }
+
+    /// Writes everything that waits.
+    pub(super) fn write_out(&mut self, patience: Patience) -> Result<bool, QueueError> {
+        while !self.out.write()? {
+            let ready = wait(&*self.stream, PollFlags::IN | PollFlags::OUT, patience)?;
+            if ready.is_empty() {
+                return Ok(false);
+            }
+            if ready.contains(PollFlags::IN) {
+                self.read()?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next frame. What waits to be written is written first, if that is necessary to wait.
+    ///
+    /// # Errors
+    /// [`QueueError::TooLarge`] for one frame that is skipped; after any other the connection is of
+    /// no more use.
+    pub(super) fn receive(&mut self, patience: Patience) -> Result<Received, QueueError> {
         loop {
             if let Some(frame) = self.next_frame()? {
-                return Ok(Some(frame));
+                return Ok(Received::Frame(frame));
             }
-            if !self.read()? && self.wait(PollFlags::IN, patience)?.is_empty() {
-                return Ok(None);
+            let written = self.out.write()?;
+            if self.read()? {
+                continue;
+            }
+            match self.pulse.due() {
+                Some(Due::Ask) => return Ok(Received::Ask),
+                Some(Due::Gone) => {
+                    let silent = "the broker does not answer any more";
+                    return Err(io::Error::new(ErrorKind::TimedOut, silent).into());
+                }
+                None => {}
+            }
+            let flags = if written { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+            let until = patience.and(Patience::until(self.pulse.next()));
+            if wait(&*self.stream, flags, until)?.is_empty() && patience.is_over() {
+                return Ok(Received::Nothing);
             }
         }
     }
@@ -115,40 +160,61 @@ impl Connection {
     }
 
     fn next_frame(&mut self) -> Result<Option<Frame>, QueueError> {
-        let Some((header, body)) = self.input.first(MAX_FRAME)? else { return Ok(None) };
+        let (header, body) = match self.input.first(self.max_frame) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(fault) => {
+                if let FrameFault::TooLarge { length, .. } = fault {
+                    self.skipping = HEADER_LEN + length as usize;
+                    self.skip();
+                }
+                return Err(fault.into());
+            }
+        };
+        self.last = Some(header);
         let end = body.end;
         let body = self.input.bytes()[body].to_vec();
         self.input.take(end);
         Ok(Some(Frame { format: header.format, body }))
     }
 
+    /// Passes over the frames that are here already and as long as the last one, at most so many,
+    /// without a look at them; returns how many there were.
+    #[cfg(feature = "cli")]
+    pub(super) fn skip_alike(&mut self, most: u64) -> u64 {
+        let mut skipped = 0;
+        while skipped < most
+            && let Ok(Some((header, body))) = self.input.first(self.max_frame)
+            && Some(header) == self.last
+        {
+            self.input.take(body.end);
+            skipped += 1;
+        }
+        skipped
+    }
+
+    /// Forgets what has come of a frame that nobody wants.
+    fn skip(&mut self) {
+        let here = self.skipping.min(self.input.bytes().len());
+        self.input.take(here);
+        self.skipping -= here;
+    }
+
     /// Reads what is there. Returns whether anything was.
     fn read(&mut self) -> Result<bool, QueueError> {
-        match self.input.read_from(&mut self.stream) {
+        match self.input.read_from(&mut &*self.stream) {
             Ok(0) => Err(QueueError::Closed),
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                self.pulse.heard();
+                self.skip();
+                Ok(true)
+            }
             Err(error)
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
             {
                 Ok(false)
             }
             Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Waits for readiness; empty when the patience is at its end.
-    fn wait(&self, flags: PollFlags, patience: Patience) -> io::Result<PollFlags> {
-        loop {
-            let mut sockets = [PollFd::new(&self.stream, flags)];
-            let left = patience.left().map(|left| Timespec {
-                tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            });
-            match poll(&mut sockets, left.as_ref()) {
-                Ok(_) => return Ok(sockets[0].revents()),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
         }
     }
 }

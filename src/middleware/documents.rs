@@ -3,7 +3,6 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::Patience;
 use super::error::QueueError;
 use super::queue::XmlQueue;
 use super::wire::{read_document, write_document};
@@ -31,7 +30,7 @@ impl XmlQueue {
     /// # Errors
     /// As for [`pull_as`](super::Queue::pull_as).
     pub fn pull_document<T: DeserializeOwned>(&mut self) -> Result<(Topic, T), QueueError> {
-        let (topic, message) = self.next_delivery(Patience::Endless)?;
+        let (topic, message) = self.pull_payload()?;
         let value = read_document(&message)?;
         Ok((topic, value))
     }

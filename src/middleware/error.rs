@@ -38,10 +38,28 @@ pub enum QueueError {
         /// What the system says.
         source: io::Error,
     },
-    /// The connection broke. What was pushed and not flushed may be lost.
+    /// What was pushed since the last `flush` may be lost, because the connection was. The queue
+    /// goes on with another.
+    #[error("the connection was lost; what was pushed since the last flush may be lost with it")]
+    Lost,
+    /// Nothing can ever be pulled: the queue is not subscribed.
+    #[error("there is nothing to pull: the queue is not subscribed to anything")]
+    NotSubscribed,
+    /// A frame was longer than this client takes, and was skipped; what comes after it is not lost.
+    #[non_exhaustive]
+    #[error("a frame of {length} bytes was skipped; this queue takes {max_frame} (max_frame)")]
+    TooLarge {
+        /// How long it was, in bytes of body.
+        length: u32,
+        /// How long it may be.
+        max_frame: u32,
+    },
+    /// The connection of a [`Client`](super::Client) broke, or the first one of a queue. What was
+    /// published and not flushed may be lost.
     #[error("the connection to the broker broke: {0}; what was pushed and not flushed may be lost")]
     Connection(#[from] io::Error),
-    /// The broker closed the connection.
+    /// The broker closed the connection of a [`Client`](super::Client), or the first one of a
+    /// queue.
     #[error("the broker closed the connection; what was pushed and not flushed may be lost")]
     Closed,
     /// Nothing came within the time given.
@@ -54,11 +72,12 @@ pub enum QueueError {
 
 impl From<FrameFault> for QueueError {
     fn from(fault: FrameFault) -> QueueError {
-        let more = match fault {
-            FrameFault::TooLarge { .. } => ", and no broker's --max-encoded can be more",
-            FrameFault::UnknownFormat(_) => "",
-        };
-        QueueError::Protocol(format!("{fault}{more}"))
+        match fault {
+            FrameFault::TooLarge { length, max_frame, .. } => {
+                QueueError::TooLarge { length, max_frame }
+            }
+            FrameFault::UnknownFormat(_) => QueueError::Protocol(fault.to_string()),
+        }
     }
 }
 

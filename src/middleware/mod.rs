@@ -14,18 +14,37 @@
 //! # Ok::<(), babelmq::QueueError>(())
 //! ```
 
+mod arrival;
+mod backoff;
+mod builder;
 mod client;
 mod connection;
 mod de;
+mod delivery;
+mod dial;
 mod documents;
 mod error;
+mod events;
+mod outgoing;
+mod patience;
 mod publish;
+mod pulse;
 mod queue;
 mod ser;
+mod session;
+mod subscribe;
+mod tail;
 mod wire;
 
-pub use client::{Arrival, Client, Subscribe};
+pub use arrival::Arrival;
+#[cfg(feature = "cli")]
+pub(crate) use backoff::Backoff;
+pub use builder::QueueBuilder;
+pub use client::Client;
+pub use delivery::{Delivery, Pulls};
 pub use error::{QueueError, Refused};
+pub use events::ConnectionEvent;
 pub use publish::Publish;
-pub use queue::{JsonQueue, PickleQueue, Pulls, Queue, QueueBuilder, XmlQueue};
+pub use queue::{JsonQueue, PickleQueue, Queue, XmlQueue};
+pub use subscribe::Subscribe;
 pub use wire::{Json, Pickle, Wire, Xml};

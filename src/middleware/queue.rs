@@ -1,7 +1,5 @@
-//! Queues: one topic, one format, push and pull.
+//! Queues: push and pull, in one format.
 
-use std::collections::VecDeque;
-use std::env;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -9,17 +7,15 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::connection::{Connection, Frame, Patience};
-use super::error::{QueueError, Refused};
+use super::builder::QueueBuilder;
+use super::delivery::{Delivery, Pulls};
+use super::error::QueueError;
+use super::patience::Patience;
 use super::publish::Publish;
-use super::wire::sealed::Sealed;
-use super::wire::{Incoming, Json, Pickle, Wire, Xml, write_command, write_value};
-use crate::codec::{Dialect, FrameField};
-use crate::protocol::{ErrorCode, Format, Refusal, Topic, TopicFilter, Value};
-
-/// Where a broker is looked for when nothing says where.
-pub(super) const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+use super::session::{Arrived, Session};
+use super::wire::{Json, Pickle, Wire, Xml, write_value};
+use crate::codec::Dialect;
+use crate::protocol::{Topic, TopicFilter, Value};
 
 /// A queue that speaks JSON.
 ///
@@ -62,10 +58,24 @@ pub type XmlQueue = Queue<Xml>;
 /// ```
 pub type PickleQueue = Queue<Pickle>;
 
-/// A connection to a broker, tied to one topic.
+/// What a program pushes to and pulls from: one format, one topic (or several), one connection at a
+/// time.
 ///
 /// Delivery is at most once: what [`flush`](Self::flush) has confirmed was routed to every
 /// subscriber that was there.
+///
+/// A connection that is lost is made again by whichever call needs it, at growing intervals, and
+/// its subscriptions with it. The broker then sends the stored values again: what was published
+/// meanwhile is missed but for the last value of each topic, and a value may be seen a second time.
+/// A pull waits for that as it waits for a message, a push as long as
+/// [`timeout`](QueueBuilder::timeout) says. [`QueueBuilder::on_connection`] is told, and `flush`
+/// says [`QueueError::Lost`] where something that was pushed may not have arrived.
+///
+/// [`push`](Self::push) writes a message at once, unless another was written less than 200 µs
+/// before. Then it waits for more to share a write with: until they are 64 KiB, until the queue
+/// waits for something (`flush`, a pull) or is dropped, or else until 200 µs are over, when a
+/// thread of the library writes them. A process that ends without dropping the queue may lose
+/// these last ones.
 ///
 #[cfg_attr(feature = "broker", doc = "```")]
 #[cfg_attr(not(feature = "broker"), doc = "```ignore")]
@@ -85,143 +95,28 @@ pub type PickleQueue = Queue<Pickle>;
 /// ```
 pub struct Queue<W: Wire> {
     topic: String,
-    connection: Connection,
-    timeout: Duration,
-    dialect: Dialect,
-    /// Deliveries that came while something else was waited for.
-    deliveries: VecDeque<(Topic, W::Message)>,
-    /// What the broker refused and nobody was told yet.
-    refused: VecDeque<Refused>,
-    /// Who waits for `topics` replies, in the order in which they were asked for.
-    listings: VecDeque<Listing>,
-    answers: Answers,
-    pings: i64,
-    frame: Vec<u8>,
+    session: Session<W>,
     format: PhantomData<W>,
 }
 
-/// Who asked for a list of topics.
-enum Listing {
-    /// A callback, to be called during a pull.
-    Callback(Box<dyn FnOnce(Vec<Topic>) + Send>),
-    /// [`Queue::topics`].
-    Waiting,
-}
-
-/// Answers that came and were not looked at yet.
-#[derive(Default)]
-struct Answers {
-    /// The number of the last ping that was answered; a broker answers them in their order.
-    ping: i64,
-    /// Why what came before that ping is not on the broker's disk.
-    unsaved: Option<Refused>,
-    topics: Option<Vec<Topic>>,
-}
-
-/// How a queue is to be: see [`Queue::builder`].
-///
-/// ```no_run
-/// use std::time::Duration;
-///
-/// let consumer = babelmq::JsonQueue::builder("/weather")
-///     .address("broker.example:5000")
-///     .timeout(Duration::from_secs(3))
-///     .exact(true)
-///     .consumer()?;
-/// # Ok::<(), babelmq::QueueError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct QueueBuilder<W> {
-    topic: String,
-    address: Option<String>,
-    timeout: Duration,
-    exact: bool,
-    format: PhantomData<W>,
-}
-
-impl<W: Wire> QueueBuilder<W> {
-    /// The broker's address, `host:port`. Default: the environment's `BABELMQ_ADDR`, else
-    /// `127.0.0.1:5000`.
-    #[must_use]
-    pub fn address(mut self, address: impl fmt::Display) -> Self {
-        self.address = Some(address.to_string());
-        self
-    }
-
-    /// How long to wait for the connection and for the broker's answers. Default 10 s.
-    /// [`Queue::pull`] waits without end all the same.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Whether a JSON consumer gets tags for what JSON cannot tell apart (tuples, frozensets, keys
-    /// that are no strings), so that values arrive exactly as they were sent. The other formats
-    /// always are exact. Default false.
-    #[must_use]
-    pub fn exact(mut self, exact: bool) -> Self {
-        self.exact = exact;
-        self
-    }
-
-    /// Connects, and sends nothing.
-    ///
-    /// # Errors
-    /// [`QueueError::Invalid`] for a topic that cannot be published to, [`QueueError::Connect`].
-    pub fn producer(self) -> Result<Queue<W>, QueueError> {
-        Topic::parse(&self.topic)?;
-        self.connect()
-    }
-
-    /// Connects and subscribes; the subscription is in place when this returns, and the stored
-    /// values wait to be pulled.
-    ///
-    /// # Errors
-    /// [`QueueError::Invalid`] for a topic that cannot be subscribed to, [`QueueError::Connect`],
-    /// and whatever the broker answers.
-    pub fn consumer(self) -> Result<Queue<W>, QueueError> {
-        TopicFilter::parse(&self.topic)?;
-        let exact = self.exact;
-        let mut queue = self.connect()?;
-        queue.subscribe(exact)?;
-        Ok(queue)
-    }
-
-    fn connect(self) -> Result<Queue<W>, QueueError> {
-        let address = match self.address {
-            Some(address) => address,
-            None => env::var("BABELMQ_ADDR").unwrap_or_else(|_| DEFAULT_ADDRESS.to_owned()),
-        };
-        let connection = Connection::open(&address, Some(self.timeout))?;
-        Ok(Queue {
-            topic: self.topic,
-            connection,
-            timeout: self.timeout,
-            // What is pushed is written exactly, so that no meaning is lost on the way to the
-            // broker.
-            dialect: Dialect::new(W::FORMAT, true),
-            deliveries: VecDeque::new(),
-            refused: VecDeque::new(),
-            listings: VecDeque::new(),
-            answers: Answers::default(),
-            pings: 0,
-            frame: Vec::new(),
-            format: PhantomData,
-        })
-    }
+/// What is pushed is written exactly, so that no meaning is lost on the way to the broker.
+fn dialect<W: Wire>() -> Dialect {
+    Dialect::new(W::FORMAT, true)
 }
 
 impl<W: Wire> Queue<W> {
+    pub(super) fn new(topic: String, session: Session<W>) -> Queue<W> {
+        Queue { topic, session, format: PhantomData }
+    }
+
+    pub(super) fn established(mut self) -> Queue<W> {
+        self.session.establish();
+        self
+    }
+
     /// A queue to be configured.
     pub fn builder(topic: impl Into<String>) -> QueueBuilder<W> {
-        QueueBuilder {
-            topic: topic.into(),
-            address: None,
-            timeout: DEFAULT_TIMEOUT,
-            exact: false,
-            format: PhantomData,
-        }
+        QueueBuilder::new(topic.into())
     }
 
     /// A queue that pushes to a topic. Sends nothing yet.
@@ -245,17 +140,57 @@ impl<W: Wire> Queue<W> {
         &self.topic
     }
 
+    /// Whether there is a connection, as far as the last call knew.
+    pub fn is_connected(&self) -> bool {
+        self.session.is_connected()
+    }
+
+    /// How many messages made room for newer ones, see
+    /// [`overflow`](super::QueueBuilder::overflow), as far as the broker has said so.
+    pub fn dropped(&self) -> u64 {
+        self.session.dropped()
+    }
+
     /// Publishes a value of the program's own type to the queue's topic.
     ///
-    /// It returns when the value is on its way. That the broker has it is known after
-    /// [`flush`](Self::flush); what the broker refused comes out of the next `flush`, or of a
-    /// `push` before it.
+    /// It returns when the value is on its way, or waits for others to go with ([`Queue`] says how
+    /// long). That the broker has it is known after [`flush`](Self::flush); what the broker refused
+    /// comes out of the next `flush`, or of a `push` before it.
     ///
     /// # Errors
     /// [`QueueError::Type`] where the type cannot be a message, [`QueueError::Refused`] for
-    /// something pushed before, and a broken connection.
+    /// something pushed before; [`QueueError::TimedOut`] where there is no connection and none can
+    /// be made in time, [`QueueError::Lost`] where two broke under this one message. In all these
+    /// cases this value was not sent.
     pub fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), QueueError> {
         self.push_with(|topic, out| W::write_push(topic, None, value, out))
+    }
+
+    /// Publishes a value to another topic: a program with many topics needs no more than one queue,
+    /// and what it pushes keeps its order over all of them.
+    ///
+    #[cfg_attr(feature = "broker", doc = "```")]
+    #[cfg_attr(not(feature = "broker"), doc = "```ignore")]
+    /// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+    /// # let queue = babelmq::JsonQueue::builder("/weather").address(broker.local_addr());
+    /// let mut producer = queue.producer()?;
+    /// for (town, temperature) in [("/weather/oslo", 21.5), ("/weather/rome", 30.0)] {
+    ///     producer.push_to(town, &temperature)?;
+    /// }
+    /// producer.flush()?;
+    /// assert_eq!(producer.topics()?.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push), and [`QueueError::Invalid`] for what cannot be a topic.
+    pub fn push_to<T: Serialize + ?Sized>(
+        &mut self,
+        topic: &str,
+        value: &T,
+    ) -> Result<(), QueueError> {
+        Topic::parse(topic)?;
+        self.push_with(|_, out| W::write_push(topic, None, value, out))
     }
 
     /// Publishes a value that the broker forgets after a time, unless another takes its place
@@ -279,37 +214,68 @@ impl<W: Wire> Queue<W> {
     /// # Errors
     /// As for [`push`](Self::push); [`QueueError::Invalid`] for a value that no message can hold.
     pub fn push_value(&mut self, value: &Value) -> Result<(), QueueError> {
-        let dialect = self.dialect;
-        self.push_with(|topic, out| Ok(write_value(dialect, topic, None, value, out)?))
+        self.push_with(|topic, out| Ok(write_value(dialect::<W>(), topic, None, value, out)?))
     }
 
     pub(super) fn push_with(
         &mut self,
         write: impl FnOnce(&str, &mut Vec<u8>) -> Result<(), QueueError>,
     ) -> Result<(), QueueError> {
-        self.take_in_waiting()?;
-        self.refused()?;
-        self.frame.clear();
-        write(&self.topic, &mut self.frame)?;
-        self.connection.send(&self.frame)
+        self.session.frame.clear();
+        write(&self.topic, &mut self.session.frame)?;
+        self.session.push()
     }
 
     /// Waits for the next message and returns it with its topic.
     ///
     /// # Errors
-    /// [`QueueError::Refused`] where the broker ended the subscription, and a broken connection.
+    /// [`QueueError::Refused`] where the broker refused something or ended the connection (the next
+    /// pull connects again); [`QueueError::TooLarge`] and [`QueueError::Protocol`] for one message
+    /// that cannot be read, and the next pull goes on with the next; [`QueueError::NotSubscribed`]
+    /// where nothing can ever come. While the broker cannot be reached it waits.
     pub fn pull(&mut self) -> Result<(Topic, Value), QueueError> {
-        let (topic, message) = self.next_delivery(Patience::Endless)?;
+        let Arrived { topic, message, .. } = self.session.pull(Patience::Endless)?;
         Ok((topic, W::value(message)?))
     }
 
     /// Waits for the next message for at most `timeout`.
     ///
     /// # Errors
-    /// [`QueueError::TimedOut`], and as for [`pull`](Self::pull).
+    /// [`QueueError::TimedOut`], whether nothing came or the broker could not be reached, and as
+    /// for [`pull`](Self::pull).
     pub fn pull_timeout(&mut self, timeout: Duration) -> Result<(Topic, Value), QueueError> {
-        let (topic, message) = self.next_delivery(Patience::new(Some(timeout)))?;
+        let Arrived { topic, message, .. } = self.session.pull(Patience::new(Some(timeout)))?;
         Ok((topic, W::value(message)?))
+    }
+
+    /// Waits for the next message and returns it with all that is known of it: whether it is a
+    /// stored value, and the format.
+    ///
+    /// # Errors
+    /// As for [`pull`](Self::pull).
+    pub fn pull_message(&mut self) -> Result<Delivery, QueueError> {
+        let arrived = self.session.pull(Patience::Endless)?;
+        delivery::<W>(arrived)
+    }
+
+    /// The same for at most `timeout`.
+    ///
+    /// # Errors
+    /// As for [`pull_timeout`](Self::pull_timeout).
+    pub fn pull_message_timeout(&mut self, timeout: Duration) -> Result<Delivery, QueueError> {
+        let arrived = self.session.pull(Patience::new(Some(timeout)))?;
+        delivery::<W>(arrived)
+    }
+
+    /// The next of the stored values, with which a subscription begins; `None` when there are no
+    /// more of them, and what is pulled from then on is live. What was published meanwhile is kept
+    /// for the other pulls.
+    ///
+    /// # Errors
+    /// As for [`pull_timeout`](Self::pull_timeout), with the queue's own timeout.
+    pub fn pull_stored(&mut self) -> Result<Option<Delivery>, QueueError> {
+        let stored = self.session.pull_stored(self.session.patience())?;
+        stored.map(delivery::<W>).transpose()
     }
 
     /// Waits for the next message and returns it as the program's own type.
@@ -318,7 +284,7 @@ impl<W: Wire> Queue<W> {
     /// [`QueueError::Type`] for a message that is something else (it is not pulled again), and as
     /// for [`pull`](Self::pull).
     pub fn pull_as<T: DeserializeOwned>(&mut self) -> Result<(Topic, T), QueueError> {
-        let (topic, message) = self.next_delivery(Patience::Endless)?;
+        let Arrived { topic, message, .. } = self.session.pull(Patience::Endless)?;
         Ok((topic, W::typed(message)?))
     }
 
@@ -330,8 +296,13 @@ impl<W: Wire> Queue<W> {
         &mut self,
         timeout: Duration,
     ) -> Result<(Topic, T), QueueError> {
-        let (topic, message) = self.next_delivery(Patience::new(Some(timeout)))?;
+        let Arrived { topic, message, .. } = self.session.pull(Patience::new(Some(timeout)))?;
         Ok((topic, W::typed(message)?))
+    }
+
+    pub(super) fn pull_payload(&mut self) -> Result<(Topic, W::Message), QueueError> {
+        let Arrived { topic, message, .. } = self.session.pull(Patience::Endless)?;
+        Ok((topic, message))
     }
 
     /// The messages as an iterator that waits for each. It ends after the first error.
@@ -344,208 +315,55 @@ impl<W: Wire> Queue<W> {
     ///
     /// # Errors
     /// [`QueueError::Refused`] where the broker refused some of it, and at once with the code
-    /// `storage-failed` where it cannot write to its disk; [`QueueError::TimedOut`], a broken
-    /// connection.
+    /// `storage-failed` where it cannot write to its disk; [`QueueError::Lost`] where a connection
+    /// was lost since the last `flush` and something had been pushed on it, which may or may not
+    /// have been routed; [`QueueError::TimedOut`].
     pub fn flush(&mut self) -> Result<(), QueueError> {
-        self.frame.clear();
-        match self.confirm()? {
-            Some(unsaved) => Err(QueueError::Refused(unsaved)),
-            None => self.refused(),
-        }
+        self.session.flush()
     }
 
     /// Asks for the topics that hold a value; `callback` is called with them during a later pull.
     ///
     /// # Errors
-    /// A broken connection.
+    /// [`QueueError::TimedOut`].
     pub fn list_topics(
         &mut self,
         callback: impl FnOnce(Vec<Topic>) + Send + 'static,
     ) -> Result<(), QueueError> {
-        self.ask_topics()?;
-        self.listings.push_back(Listing::Callback(Box::new(callback)));
-        Ok(())
+        self.session.list(callback)
     }
 
     /// Asks for the topics that hold a value, and waits for them.
     ///
     /// # Errors
-    /// [`QueueError::TimedOut`], a broken connection.
+    /// [`QueueError::TimedOut`].
     pub fn topics(&mut self) -> Result<Vec<Topic>, QueueError> {
-        self.ask_topics()?;
-        self.listings.push_back(Listing::Waiting);
-        let patience = self.patience();
-        loop {
-            if let Some(topics) = self.answers.topics.take() {
-                return Ok(topics);
-            }
-            if let Err(error) = self.take_in(patience) {
-                // The answer may still come, and is then nobody's.
-                if let Some(abandoned) = self.listings.back_mut() {
-                    *abandoned = Listing::Callback(Box::new(drop));
-                }
-                return Err(error);
-            }
-        }
+        self.session.topics()
     }
 
-    /// Ends the subscription. What came before can still be pulled; then pulling waits for nothing.
+    /// Subscribes to one more topic, or to the queue's own again after
+    /// [`cancel`](Self::cancel); with the builder's options. It is in place when this returns.
     ///
     /// # Errors
-    /// [`QueueError::TimedOut`], a broken connection.
+    /// [`QueueError::Invalid`] for what cannot be subscribed to, and whatever the broker answers.
+    pub fn subscribe_to(&mut self, topic: &str) -> Result<(), QueueError> {
+        TopicFilter::parse(topic)?;
+        self.session.subscribe(topic)
+    }
+
+    /// Ends the subscriptions. What came before can still be pulled; then a pull says
+    /// [`QueueError::NotSubscribed`].
+    ///
+    /// # Errors
+    /// [`QueueError::TimedOut`].
     pub fn cancel(&mut self) -> Result<(), QueueError> {
-        self.frame.clear();
-        write_command(
-            W::FORMAT,
-            "cancel",
-            &[("topic", FrameField::Str(&self.topic))],
-            &mut self.frame,
-        );
-        self.confirm().map(drop)
-    }
-
-    fn subscribe(&mut self, exact: bool) -> Result<(), QueueError> {
-        let fields = [("topic", FrameField::Str(&self.topic)), ("exact", FrameField::Bool(exact))];
-        self.frame.clear();
-        write_command(W::FORMAT, "subscribe", &fields, &mut self.frame);
-        self.confirm()?;
-        self.refused()
-    }
-
-    /// Sends what is in `frame` and a ping, and waits until that is answered. The broker answers in
-    /// the order in which it was asked, so the answer has come by then; and an answer that came too
-    /// late for one wait does not end the next. Returns why what was sent is not on the broker's
-    /// disk, if it should be.
-    fn confirm(&mut self) -> Result<Option<Refused>, QueueError> {
-        self.pings += 1;
-        write_command(W::FORMAT, "ping", &[("id", FrameField::Int(self.pings))], &mut self.frame);
-        self.connection.send(&self.frame)?;
-        let patience = self.patience();
-        while self.answers.ping < self.pings {
-            self.take_in(patience)?;
-        }
-        Ok(self.answers.unsaved.take())
-    }
-
-    fn ask_topics(&mut self) -> Result<(), QueueError> {
-        self.frame.clear();
-        write_command(W::FORMAT, "list", &[], &mut self.frame);
-        self.connection.send(&self.frame)
-    }
-
-    fn patience(&self) -> Patience {
-        Patience::new(Some(self.timeout))
-    }
-
-    pub(super) fn next_delivery(
-        &mut self,
-        patience: Patience,
-    ) -> Result<(Topic, W::Message), QueueError> {
-        loop {
-            if let Some(delivery) = self.deliveries.pop_front() {
-                return Ok(delivery);
-            }
-            self.refused()?;
-            self.take_in(patience)?;
-        }
-    }
-
-    /// The oldest thing that was refused and not reported.
-    fn refused(&mut self) -> Result<(), QueueError> {
-        match self.refused.pop_front() {
-            Some(refused) => Err(QueueError::Refused(refused)),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes in one frame.
-    fn take_in(&mut self, patience: Patience) -> Result<(), QueueError> {
-        match self.connection.receive(patience) {
-            Ok(Some(frame)) => self.understand(frame),
-            Ok(None) => Err(QueueError::TimedOut),
-            // Why the broker closed the connection says more than that it did.
-            Err(error) => self.refused().and(Err(error)),
-        }
-    }
-
-    /// Takes in the frames that have arrived.
-    fn take_in_waiting(&mut self) -> Result<(), QueueError> {
-        loop {
-            match self.connection.receive_waiting() {
-                Ok(Some(frame)) => self.understand(frame)?,
-                Ok(None) => return Ok(()),
-                Err(error) => return self.refused().and(Err(error)),
-            }
-        }
-    }
-
-    fn understand(&mut self, Frame { format, body }: Frame) -> Result<(), QueueError> {
-        if format != W::FORMAT {
-            return self.understand_foreign(format, body);
-        }
-        let Incoming { command, topic, message, topics, id, code, reason, fatal, .. } =
-            W::read(body)?;
-        match (&*command, topic, message, topics, code) {
-            ("publish", Some(topic), Some(message), ..) => {
-                self.deliveries.push_back((from_broker(&topic)?, message));
-            }
-            ("subscribed" | "cancelled", ..) => {}
-            ("pong", ..) => {
-                self.answers.ping = id.and_then(|id| id.parse().ok()).unwrap_or(self.answers.ping);
-                self.answers.unsaved = None;
-            }
-            ("topics", _, _, Some(topics), _) => {
-                let topics = topics
-                    .iter()
-                    .map(|topic| from_broker(topic))
-                    .collect::<Result<Vec<Topic>, _>>()?;
-                match self.listings.pop_front() {
-                    Some(Listing::Callback(callback)) => callback(topics),
-                    Some(Listing::Waiting) => self.answers.topics = Some(topics),
-                    None => {
-                        return Err(QueueError::Protocol("topics that nobody asked for".into()));
-                    }
-                }
-            }
-            ("error", topic, _, _, Some(code)) => {
-                let refused = Refused { code, reason: reason.unwrap_or_default(), topic, fatal };
-                if refused.is(ErrorCode::StorageFailed) {
-                    // It is the answer to a ping, in the place of a pong.
-                    self.answers.ping += 1;
-                    self.answers.unsaved = Some(refused);
-                } else {
-                    self.refused.push_back(refused);
-                }
-            }
-            _ => {
-                return Err(QueueError::Protocol(format!(
-                    "a {command:?} message that lacks a field, or is unknown"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// A frame in a format that this queue does not speak: the broker says in JSON what it says
-    /// before it knows the client's format, that it has too many connections.
-    fn understand_foreign(&mut self, format: Format, body: Vec<u8>) -> Result<(), QueueError> {
-        if format == Format::Json
-            && let Incoming { topic, code: Some(code), reason, fatal, .. } = Json::read(body)?
-        {
-            self.refused.push_back(Refused {
-                code,
-                reason: reason.unwrap_or_default(),
-                topic,
-                fatal,
-            });
-            return Ok(());
-        }
-        Err(QueueError::foreign(format, W::FORMAT))
+        self.session.cancel()
     }
 }
 
-pub(super) fn from_broker(topic: &str) -> Result<Topic, QueueError> {
-    Topic::parse(topic).map_err(|refusal: Refusal| QueueError::Protocol(refusal.reason.clone()))
+fn delivery<W: Wire>(arrived: Arrived<W::Message>) -> Result<Delivery, QueueError> {
+    let Arrived { topic, message, retained } = arrived;
+    Ok(Delivery { topic, value: W::value(message)?, retained, format: W::FORMAT })
 }
 
 impl<W: Wire> fmt::Debug for Queue<W> {
@@ -554,48 +372,5 @@ impl<W: Wire> fmt::Debug for Queue<W> {
             .field("topic", &self.topic)
             .field("format", &W::FORMAT)
             .finish_non_exhaustive()
-    }
-}
-
-/// The messages of a queue, see [`Queue::iter`].
-///
-#[cfg_attr(feature = "broker", doc = "```")]
-#[cfg_attr(not(feature = "broker"), doc = "```ignore")]
-/// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
-/// # broker.put_topic("/weather/oslo", &21.5.into())?;
-/// # broker.put_topic("/weather/rome", &30.0.into())?;
-/// # let queue = babelmq::JsonQueue::builder("/weather").address(broker.local_addr());
-/// let mut consumer = queue.consumer()?;
-/// for pulled in consumer.iter().take(2) {
-///     let (topic, value) = pulled?;
-///     println!("{topic}: {value}");
-/// }
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug)]
-pub struct Pulls<'a, W: Wire> {
-    queue: &'a mut Queue<W>,
-    failed: bool,
-}
-
-impl<W: Wire> Iterator for Pulls<'_, W> {
-    type Item = Result<(Topic, Value), QueueError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
-        let pulled = self.queue.pull();
-        self.failed = pulled.is_err();
-        Some(pulled)
-    }
-}
-
-impl<'a, W: Wire> IntoIterator for &'a mut Queue<W> {
-    type Item = Result<(Topic, Value), QueueError>;
-    type IntoIter = Pulls<'a, W>;
-
-    fn into_iter(self) -> Pulls<'a, W> {
-        self.iter()
     }
 }

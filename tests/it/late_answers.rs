@@ -21,7 +21,6 @@ fn consumer() -> (JsonQueue, Client) {
         let mut peer = Client::of(listener.accept().unwrap().0);
         assert_eq!(peer.next().field("command"), "subscribe");
         says(&mut peer, r#"{"command":"subscribed","topic":"/t","values":0}"#);
-        pongs(&mut peer);
         peer
     });
     let queue = JsonQueue::builder("/t").address(address).timeout(SHORT).consumer().unwrap();

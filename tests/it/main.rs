@@ -25,6 +25,7 @@ mod memory;
 mod messages;
 mod middleware;
 mod ordering;
+mod outages;
 mod overflow;
 mod overload;
 mod pages;

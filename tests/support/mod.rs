@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, missing_docs)]
 
 pub mod process;
+pub mod proxy;
 pub mod python;
 pub mod random;
 pub mod served;

@@ -1,6 +1,6 @@
 //! The clients of a measurement.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,16 +8,17 @@ use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
 
 use super::Args;
+use super::window::Window;
 use crate::codec::Dialect;
 use crate::codec::Message;
 use crate::middleware::{Arrival, Client, Publish, QueueError, Subscribe};
 use crate::protocol::{Topic, TopicFilter, Value};
 
-/// Messages that may be on their way to the slowest subscriber. More would measure how long queues
-/// are.
-const WINDOW: u64 = 1_000;
-/// Who has to wait takes in what the broker says for so long at a time.
-const PATIENCE: Duration = Duration::from_millis(1);
+/// Messages that a publisher writes at once, if as many may be sent: so does every client that has
+/// more to say than it can send.
+pub(super) const BATCH: u64 = 64;
+/// Every message says when it was sent in as many digits.
+const EPOCH: i64 = 1_000_000_000_000_000_000;
 /// Latencies are kept in nanoseconds, to an hour, to three digits.
 const LONGEST: u64 = 3_600_000_000_000;
 
@@ -40,9 +41,7 @@ struct Course<'a> {
     args: &'a Args,
     topic: Topic,
     started: Instant,
-    published: AtomicU64,
-    /// How many messages each subscriber has read.
-    read: Vec<AtomicU64>,
+    window: Window,
     /// One of them cannot go on, so nobody has to.
     failed: AtomicBool,
     progress: &'a ProgressBar,
@@ -63,8 +62,7 @@ pub(super) fn run(args: &Args, progress: &ProgressBar) -> Result<Measured, Queue
         args,
         topic,
         started: Instant::now(),
-        published: AtomicU64::new(0),
-        read: subscribers.iter().map(|_| AtomicU64::new(0)).collect(),
+        window: Window::new(subscribers.len()),
         failed: AtomicBool::new(false),
         progress,
     };
@@ -79,10 +77,7 @@ pub(super) fn run(args: &Args, progress: &ProgressBar) -> Result<Measured, Queue
             .collect();
         let publishing: Vec<_> = publishers
             .into_iter()
-            .enumerate()
-            .map(|(index, client)| {
-                scope.spawn(move || course.guard(course.publisher(client, index as u64)))
-            })
+            .map(|client| scope.spawn(move || course.guard(course.publisher(client))))
             .collect();
         let mut measured = Measured {
             published: 0,
@@ -103,13 +98,13 @@ pub(super) fn run(args: &Args, progress: &ProgressBar) -> Result<Measured, Queue
             // Both were made by the same function, so there is nothing that does not fit.
             let _ = measured.latency.add(latency);
         }
-        measured.published = course.published.load(Ordering::Relaxed);
+        measured.published = course.window.published();
         Ok(measured)
     })
 }
 
 fn connect(args: &Args) -> Result<Client, QueueError> {
-    Client::connect(&args.broker.address, args.broker.timeout)
+    args.broker.connect()
 }
 
 fn histogram() -> Result<Histogram<u64>, QueueError> {
@@ -130,7 +125,7 @@ impl Course<'_> {
     }
 
     fn now(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX)
+        EPOCH.saturating_add(i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX))
     }
 
     /// A message that says when it is sent.
@@ -140,49 +135,44 @@ impl Course<'_> {
         Ok(Message::of_value(&value, Dialect::new(self.args.from, false))?)
     }
 
-    /// Publishes every so-manyth message. Returns when the last was confirmed.
-    fn publisher(&self, mut client: Client, index: u64) -> Result<Duration, QueueError> {
-        let Args { count, pubs, rate, .. } = self.args;
+    /// Publishes as many messages as may be sent, until there are enough. Returns when the last was
+    /// confirmed.
+    fn publisher(&self, mut client: Client) -> Result<Duration, QueueError> {
         let passing = Publish { retain: false, ..Publish::default() };
-        let mut number = index;
-        while number < *count {
-            let due = rate.and_then(|rate| Duration::try_from_secs_f64(number as f64 / rate).ok());
-            let due = due.and_then(|due| self.started.checked_add(due));
-            self.wait(&mut client, number, due)?;
-            if self.failed.load(Ordering::Relaxed) {
+        while !self.failed.load(Ordering::Relaxed) {
+            let number = self.window.published();
+            if number >= self.args.count {
                 break;
             }
-            client.publish(&self.topic, &self.payload()?, passing)?;
-            self.published.fetch_add(1, Ordering::Relaxed);
-            self.progress.inc(1);
-            number += u64::from(*pubs);
+            let (due, next) = self.due(number);
+            let arrival = match next {
+                Some(next) if due == 0 => client.next(Some(next))?,
+                _ => client.next_waiting()?,
+            };
+            if let Some(Arrival::Refused(refused)) = arrival {
+                return Err(QueueError::Refused(refused));
+            }
+            let wanted = due.min(self.args.count - number).min(BATCH);
+            if wanted == 0 {
+                continue;
+            }
+            let messages = self.window.reserve(number, wanted);
+            if messages > 0 {
+                client.publish_times(&self.topic, &self.payload()?, passing, messages)?;
+                self.progress.inc(messages);
+            }
         }
         client.flush()?;
         Ok(self.started.elapsed())
     }
 
-    /// Waits until message `number` may be sent: its time has come, and no subscriber is too far
-    /// behind.
-    fn wait(
-        &self,
-        client: &mut Client,
-        number: u64,
-        due: Option<Instant>,
-    ) -> Result<(), QueueError> {
-        loop {
-            let slowest =
-                self.read.iter().map(|read| read.load(Ordering::Relaxed)).min().unwrap_or(number);
-            let early = due.filter(|due| *due > Instant::now());
-            let crowded = number >= slowest + WINDOW && !self.failed.load(Ordering::Relaxed);
-            let arrival = match early {
-                Some(due) => client.next(Some(due))?,
-                None if crowded => client.next(Instant::now().checked_add(PATIENCE))?,
-                None => return Ok(()),
-            };
-            if let Some(Arrival::Refused(refused)) = arrival {
-                return Err(QueueError::Refused(refused));
-            }
-        }
+    /// How many messages may be sent by now after the first `number`, as far as their pace goes;
+    /// and when the next one may be.
+    fn due(&self, number: u64) -> (u64, Option<Instant>) {
+        let Some(rate) = self.args.rate else { return (u64::MAX, None) };
+        let so_far = (self.started.elapsed().as_secs_f64() * rate) as u64 + 1;
+        let next = Duration::try_from_secs_f64(number as f64 / rate).ok();
+        (so_far.saturating_sub(number), next.and_then(|next| self.started.checked_add(next)))
     }
 
     /// Reads every message. Returns how long each took, and when the last was there.
@@ -205,8 +195,11 @@ impl Course<'_> {
                         }
                         _ => arrived,
                     };
-                    latency.saturating_record(u64::try_from(arrived - sent).unwrap_or(0).max(1));
-                    self.read[index].fetch_add(1, Ordering::Relaxed);
+                    // Those that came with it are as old at most.
+                    let more = client.skip_alike((self.args.count - latency.len()).min(BATCH) - 1);
+                    let took = u64::try_from(arrived - sent).unwrap_or(0).max(1);
+                    latency.saturating_record_n(took, 1 + more);
+                    self.window.receive(index, 1 + more);
                     last = Instant::now();
                 }
                 Some(Arrival::Refused(refused)) => return Err(QueueError::Refused(refused)),
@@ -220,7 +213,6 @@ impl Course<'_> {
 
     /// Whether nothing comes although all has been published for long.
     fn is_overdue(&self, last: Instant) -> bool {
-        self.published.load(Ordering::Relaxed) >= self.args.count
-            && last.elapsed() > self.args.broker.timeout
+        self.window.published() >= self.args.count && last.elapsed() > self.args.broker.timeout
     }
 }

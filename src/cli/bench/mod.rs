@@ -2,6 +2,7 @@
 
 mod load;
 mod results;
+mod window;
 
 use std::io::{self, IsTerminal};
 
@@ -35,7 +36,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = format())]
     to: Format,
     /// Messages to publish, all publishers together.
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 100_000)]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 1_000_000)]
     count: u64,
     /// Publish so many a second, all publishers together; as many as the subscribers keep up with
     /// where it is not given.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::Args;
-use super::load::Measured;
+use super::load::{BATCH, Measured};
+use super::window::LIMIT;
 use crate::cli::failure::Failure;
 use crate::cli::quantity::{bytes, count};
 
@@ -40,6 +41,7 @@ pub(super) fn text(out: &mut impl Write, args: &Args, measured: &Measured) -> Re
         delivering.as_secs_f64(),
         count(per_second(*delivered, *delivering))
     )?;
+    writeln!(out, "measured   {}", how(args))?;
     if latency.is_empty() {
         return Ok(());
     }
@@ -47,6 +49,19 @@ pub(super) fn text(out: &mut impl Write, args: &Args, measured: &Measured) -> Re
         PERCENTILES.map(|(name, at)| format!("{name} {}", span(latency.value_at_percentile(at))));
     writeln!(out, "latency    {}, longest {}", shown.join(", "), span(latency.max()))?;
     histogram(out, latency)
+}
+
+/// What the numbers are of: other ways to send come to others.
+fn how(args: &Args) -> String {
+    let publishers =
+        if args.pubs == 1 { "1 publisher".into() } else { format!("{} publishers", args.pubs) };
+    match args.rate {
+        Some(rate) => format!("with {publishers}, {} messages a second", count(rate)),
+        None => format!(
+            "with {publishers}, up to {BATCH} messages a write and {LIMIT} under way; the latency is \
+             that of a full queue (--rate)"
+        ),
+    }
 }
 
 /// A bar for each doubling of the latency.
@@ -93,6 +108,9 @@ pub(super) fn json(out: &mut impl Write, args: &Args, measured: &Measured) -> Re
         "from": args.from.name(),
         "to": args.to.name(),
         "size": args.size,
+        "rate": args.rate,
+        "batch": BATCH,
+        "window": LIMIT,
         "payload_bytes": payload,
         "published": published,
         "publishing_seconds": publishing.as_secs_f64(),

@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if !args.json && !on_terminal {
         return Err(Failure::Usage("top is for a terminal; --json prints the numbers once".into()));
     }
-    let mut client = Client::connect(&args.broker.address, args.broker.timeout).map_err(&failed)?;
+    let mut client = args.broker.connect().map_err(&failed)?;
     // Before the screen is taken: an error is better read without one.
     let message = client.stats().map_err(&failed)?;
     if args.json {

@@ -7,6 +7,7 @@ mod convert;
 mod examples;
 mod installed;
 mod logs;
+mod outages;
 mod serve;
 mod terminal;
 mod watch;

@@ -183,6 +183,7 @@ fn bench_measures() {
             && latency("p99") <= latency("max")
     );
     assert!(results["published_per_second"].as_f64().unwrap() > 0.0);
+    assert_eq!((results["batch"].as_u64(), results["window"].as_u64()), (Some(64), Some(8_192)));
 
     let (code, stdout, _) = run(&served.at("bench", &options));
     assert_eq!(code, Some(0));
@@ -190,6 +191,7 @@ fn bench_measures() {
         "published  501 messages of ",
         "bytes of pickle",
         "delivered  1503 as xml to 3 subscribers",
+        "measured   with 2 publishers, up to 64 messages a write",
         "latency    p50 ",
         "█",
     ] {

@@ -1,0 +1,190 @@
+//! How a queue is to be.
+
+use std::env;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use super::connection::MAX_FRAME;
+use super::error::QueueError;
+use super::events::{ConnectionEvent, Listener};
+use super::pulse::SILENCE;
+use super::queue::Queue;
+use super::session::{Session, Target};
+use super::subscribe::Subscribe;
+use super::wire::Wire;
+use crate::protocol::{Overflow, Topic, TopicFilter};
+
+/// Where a broker is looked for when nothing says where.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The environment's address, or the usual one.
+pub(super) fn default_address() -> String {
+    env::var("BABELMQ_ADDR").unwrap_or_else(|_| DEFAULT_ADDRESS.to_owned())
+}
+
+/// How a queue is to be: see [`Queue::builder`].
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// let consumer = babelmq::JsonQueue::builder("/weather")
+///     .address("broker.example:5000")
+///     .timeout(Duration::from_secs(3))
+///     .wait(Duration::from_secs(60))
+///     .exact(true)
+///     .consumer()?;
+/// # Ok::<(), babelmq::QueueError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct QueueBuilder<W> {
+    topic: String,
+    address: Option<String>,
+    timeout: Duration,
+    wait: Duration,
+    silence: Option<Duration>,
+    max_frame: u32,
+    how: Subscribe,
+    retained: bool,
+    listener: Option<Listener>,
+    format: PhantomData<W>,
+}
+
+impl<W: Wire> QueueBuilder<W> {
+    pub(super) fn new(topic: String) -> QueueBuilder<W> {
+        QueueBuilder {
+            topic,
+            address: None,
+            timeout: DEFAULT_TIMEOUT,
+            wait: Duration::ZERO,
+            silence: Some(SILENCE),
+            max_frame: MAX_FRAME,
+            how: Subscribe::default(),
+            retained: true,
+            listener: None,
+            format: PhantomData,
+        }
+    }
+
+    /// The broker's address, `host:port`. Default: the environment's `BABELMQ_ADDR`, else
+    /// `127.0.0.1:5000`.
+    #[must_use]
+    pub fn address(mut self, address: impl fmt::Display) -> Self {
+        self.address = Some(address.to_string());
+        self
+    }
+
+    /// How long to wait for the connection and for the broker's answers. Default 10 s.
+    /// [`Queue::pull`] waits without end all the same.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How long to try again where nobody listens, for a program that may start before its broker.
+    /// Default: not at all. (A connection that was there once is made again without end.)
+    #[must_use]
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// After how long a silence a queue that waits asks whether the broker is there. Where nothing
+    /// comes for as long again (or for [`timeout`](Self::timeout), if that is longer) the connection
+    /// is taken for lost. TCP asks too, also while the queue is not used. Default 30 s; `None`, or
+    /// no time at all, for never.
+    #[must_use]
+    pub fn keepalive(mut self, silence: impl Into<Option<Duration>>) -> Self {
+        self.silence = silence.into().filter(|silence| !silence.is_zero());
+        self
+    }
+
+    /// The longest frame that is taken, in bytes of body: a longer one is skipped, and one pull
+    /// says so. Default: whatever a broker can be told to send, 1 GiB.
+    #[must_use]
+    pub fn max_frame(mut self, bytes: u32) -> Self {
+        self.max_frame = bytes;
+        self
+    }
+
+    /// Whether a JSON consumer gets tags for what JSON cannot tell apart (tuples, frozensets, keys
+    /// that are no strings), so that values arrive exactly as they were sent. The other formats
+    /// always are exact. Default false.
+    #[must_use]
+    pub fn exact(mut self, exact: bool) -> Self {
+        self.how.exact = exact;
+        self
+    }
+
+    /// What the broker does when this consumer falls behind; [`Queue::dropped`] counts what that
+    /// costs. The broker's default is to disconnect it.
+    #[must_use]
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.how.overflow = Some(overflow);
+        self
+    }
+
+    /// How many messages may wait at the broker.
+    #[must_use]
+    pub fn queue(mut self, messages: u32) -> Self {
+        self.how.queue = Some(messages);
+        self
+    }
+
+    /// Whether stored values are pulled, those that come again with a new connection too. Default
+    /// true.
+    #[must_use]
+    pub fn retained(mut self, retained: bool) -> Self {
+        self.retained = retained;
+        self
+    }
+
+    /// What is called when the connection is made, lost, or cannot be made: for a log. It is called
+    /// from within a method of the queue.
+    #[must_use]
+    pub fn on_connection(
+        mut self,
+        listener: impl Fn(&ConnectionEvent) + Send + Sync + 'static,
+    ) -> Self {
+        self.listener = Some(Listener::new(listener));
+        self
+    }
+
+    /// Connects, and sends nothing.
+    ///
+    /// # Errors
+    /// [`QueueError::Invalid`] for a topic that cannot be published to, [`QueueError::Connect`].
+    pub fn producer(self) -> Result<Queue<W>, QueueError> {
+        Topic::parse(&self.topic)?;
+        self.connect().map(Queue::established)
+    }
+
+    /// Connects and subscribes; the subscription is in place when this returns, and the stored
+    /// values wait to be pulled.
+    ///
+    /// # Errors
+    /// [`QueueError::Invalid`] for a topic that cannot be subscribed to, [`QueueError::Connect`],
+    /// and whatever the broker answers.
+    pub fn consumer(self) -> Result<Queue<W>, QueueError> {
+        TopicFilter::parse(&self.topic)?;
+        let topic = self.topic.clone();
+        let mut queue = self.connect()?;
+        queue.subscribe_to(&topic)?;
+        Ok(queue.established())
+    }
+
+    fn connect(self) -> Result<Queue<W>, QueueError> {
+        let target = Target {
+            address: self.address.unwrap_or_else(default_address),
+            timeout: self.timeout,
+            silence: self.silence,
+            max_frame: self.max_frame,
+            how: self.how,
+            retained: self.retained,
+            listener: self.listener,
+        };
+        Ok(Queue::new(self.topic, Session::open(target, self.wait)?))
+    }
+}

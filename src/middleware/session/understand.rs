@@ -1,0 +1,100 @@
+//! What the broker says, and whom it concerns.
+
+use super::{Arrived, Kept, Session, State, Subscription};
+use crate::middleware::connection::Frame;
+use crate::middleware::error::{QueueError, Refused};
+use crate::middleware::wire::sealed::Sealed;
+use crate::middleware::wire::{Incoming, Json, Wire};
+use crate::protocol::{ErrorCode, Format, Topic};
+
+impl<W: Wire> Session<W> {
+    pub(super) fn understand(&mut self, Frame { format, body }: Frame) -> Result<(), QueueError> {
+        if format != W::FORMAT {
+            return self.understand_foreign(format, body);
+        }
+        let incoming = W::read(body)?;
+        let Incoming { command, topic, message, topics, id, code, reason, fatal, .. } = incoming;
+        match (&*command, topic, message, topics, code) {
+            ("publish", Some(topic), Some(message), ..) => {
+                let (topic, retained) = (from_broker(&topic)?, incoming.retained);
+                if retained {
+                    self.reached(State::Stored, |_| true);
+                }
+                if self.to.retained || !retained {
+                    self.kept.push_back(Kept::Delivery(Arrived { topic, message, retained }));
+                }
+            }
+            ("subscribed", Some(filter), ..) => self.reached(State::Live, |of| *of == filter),
+            ("dropped", ..) => self.dropped += incoming.count,
+            ("cancelled", ..) => {}
+            ("pong", ..) => {
+                self.answers.ping = id.and_then(|id| id.parse().ok()).unwrap_or(self.answers.ping);
+                self.answers.unsaved = None;
+            }
+            ("topics", _, _, Some(topics), _) => self.listed(&topics)?,
+            ("error", topic, _, _, Some(code)) => {
+                let refused = Refused { code, reason: reason.unwrap_or_default(), topic, fatal };
+                if refused.is(ErrorCode::StorageFailed) {
+                    // It is the answer to a ping, in the place of a pong.
+                    self.answers.ping += 1;
+                    self.answers.unsaved = Some(refused);
+                } else {
+                    self.on_refused(refused);
+                }
+            }
+            _ => {
+                return Err(QueueError::Protocol(format!(
+                    "a {command:?} message that lacks a field, or is unknown"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// A frame in a format that this queue does not speak: the broker says in JSON what it says
+    /// before it knows the client's format, that it has too many connections.
+    fn understand_foreign(&mut self, format: Format, body: Vec<u8>) -> Result<(), QueueError> {
+        if format == Format::Json
+            && let Incoming { topic, code: Some(code), reason, fatal, .. } = Json::read(body)?
+        {
+            let reason = reason.unwrap_or_default();
+            self.on_refused(Refused { code, reason, topic, fatal });
+            return Ok(());
+        }
+        Err(QueueError::foreign(format, W::FORMAT))
+    }
+
+    /// The first subscription that is not live yet, and that `of` knows by its filter, has come so far.
+    fn reached(&mut self, state: State, of: impl Fn(&String) -> bool) {
+        let not_live = |one: &&mut Subscription| one.state != State::Live && of(&one.filter);
+        if let Some(one) = self.subscriptions.iter_mut().find(not_live) {
+            one.state = state;
+        }
+    }
+
+    pub(super) fn on_refused(&mut self, refused: Refused) {
+        // A broker that has no room when its clients come back has it later.
+        let may_pass =
+            [ErrorCode::TooManyConnections, ErrorCode::TooManySubscriptions, ErrorCode::MemoryFull];
+        let may_pass = may_pass.into_iter().any(|code| refused.is(code));
+        let is_again = self.established && !self.subscribing;
+        let is_asked = |one: &Subscription| {
+            one.state == State::Asked && refused.topic.as_deref() == Some(&one.filter)
+        };
+        if is_again && self.subscriptions.iter().any(is_asked) {
+            // The next connection asks again, after its pause.
+            self.useless = Some(refused.clone());
+            if may_pass {
+                return;
+            }
+        }
+        if self.established && refused.is(ErrorCode::TooManyConnections) {
+            return;
+        }
+        self.refused.push_back(refused);
+    }
+}
+
+pub(in crate::middleware) fn from_broker(topic: &str) -> Result<Topic, QueueError> {
+    Topic::parse(topic).map_err(|refusal| QueueError::Protocol(refusal.reason.clone()))
+}

@@ -1,0 +1,88 @@
+//! A way to a broker on which things go wrong.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use super::PATIENCE;
+
+/// Passes connections on to a broker, until it is told not to. It ends with the process.
+pub struct Proxy {
+    pub address: SocketAddr,
+    /// The connections so far.
+    connections: Arc<Mutex<Vec<Passing>>>,
+    accepted: Receiver<()>,
+}
+
+struct Passing {
+    ends: [TcpStream; 2],
+    stalled: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    pub fn to(broker: SocketAddr) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(Mutex::new(Vec::new()));
+        let (tell, accepted) = channel();
+        let theirs = Arc::clone(&connections);
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                // A broker that is not there hangs up.
+                let Ok(broker) = TcpStream::connect(broker) else { continue };
+                let stalled = Arc::new(AtomicBool::new(false));
+                pump(&client, &broker, &stalled);
+                pump(&broker, &client, &stalled);
+                theirs.lock().unwrap().push(Passing { ends: [client, broker], stalled });
+                if tell.send(()).is_err() {
+                    return;
+                }
+            }
+        });
+        Proxy { address, connections, accepted }
+    }
+
+    /// Waits for the next connection.
+    pub fn accepted(&self) {
+        self.accepted.recv_timeout(PATIENCE).expect("a connection");
+    }
+
+    /// From now on nothing gets through on the connections that there are, and nobody is told: as
+    /// if a router had forgotten them. New ones are passed on.
+    pub fn stall(&self) {
+        for passing in self.connections.lock().unwrap().iter() {
+            passing.stalled.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Ends the connections that there are.
+    pub fn cut(&self) {
+        for passing in self.connections.lock().unwrap().drain(..) {
+            for end in passing.ends {
+                let _ = end.shutdown(Shutdown::Both);
+            }
+        }
+    }
+}
+
+fn pump(from: &TcpStream, to: &TcpStream, stalled: &Arc<AtomicBool>) {
+    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+    let stalled = Arc::clone(stalled);
+    to.set_nodelay(true).unwrap();
+    thread::spawn(move || {
+        let mut bytes = [0; 16_384];
+        while let Ok(count) = from.read(&mut bytes) {
+            let stalled = stalled.load(Ordering::SeqCst);
+            if !stalled && (count == 0 || to.write_all(&bytes[..count]).is_err()) {
+                let _ = to.shutdown(Shutdown::Both);
+            }
+            if count == 0 {
+                return;
+            }
+        }
+    });
+}
