@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::arrival::{Arrival, arrival};
 use super::backoff::Backoff;
-use super::builder::default_address;
 use super::connection::{Connection, Frame, Received};
+use super::dial::default_address;
 use super::error::QueueError;
 use super::patience::Patience;
 use super::publish::{Publish, write_message};

@@ -3,6 +3,7 @@
 //! It belongs to its client and not to the call that began it: a call that gives up after a second
 //! leaves it, and the next one goes on waiting for it.
 
+use std::env;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -85,6 +86,14 @@ fn begin(candidate: SocketAddr) -> io::Result<TcpStream> {
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket.into()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Where a broker is looked for when nothing says where.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
+
+/// The environment's address, or the usual one.
+pub(super) fn default_address() -> String {
+    env::var("BABELMQ_ADDR").unwrap_or_else(|_| DEFAULT_ADDRESS.to_owned())
 }
 
 /// Whether a port to which nobody listens was connected to itself: the system may choose it for

@@ -16,11 +16,9 @@
 
 mod arrival;
 mod backoff;
-mod builder;
 mod client;
 mod connection;
 mod de;
-mod delivery;
 mod dial;
 mod documents;
 mod error;
@@ -33,18 +31,15 @@ mod queue;
 mod ser;
 mod session;
 mod subscribe;
-mod tail;
 mod wire;
 
 pub use arrival::Arrival;
 #[cfg(feature = "cli")]
 pub(crate) use backoff::Backoff;
-pub use builder::QueueBuilder;
 pub use client::Client;
-pub use delivery::{Delivery, Pulls};
 pub use error::{QueueError, Refused};
 pub use events::ConnectionEvent;
 pub use publish::Publish;
-pub use queue::{JsonQueue, PickleQueue, Queue, XmlQueue};
+pub use queue::{Delivery, JsonQueue, PickleQueue, Pulls, Queue, QueueBuilder, XmlQueue};
 pub use subscribe::Subscribe;
 pub use wire::{Json, Pickle, Wire, Xml};

@@ -6,12 +6,12 @@
 //! then writes each message as it comes, and one that pushes as fast as it can makes one call of
 //! the system for hundreds of them.
 
+mod tail;
+
 use std::io::{self, ErrorKind, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-use super::tail;
 
 /// Frames that are less apart share a write, and none waits longer.
 pub(super) const GAP: Duration = Duration::from_micros(200);

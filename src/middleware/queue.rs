@@ -1,5 +1,8 @@
 //! Queues: push and pull, in one format.
 
+mod builder;
+mod delivery;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -7,8 +10,6 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::builder::QueueBuilder;
-use super::delivery::{Delivery, Pulls};
 use super::error::QueueError;
 use super::patience::Patience;
 use super::publish::Publish;
@@ -16,6 +17,8 @@ use super::session::{Arrived, Session};
 use super::wire::{Json, Pickle, Wire, Xml, write_value};
 use crate::codec::Dialect;
 use crate::protocol::{Topic, TopicFilter, Value};
+pub use builder::QueueBuilder;
+pub use delivery::{Delivery, Pulls};
 
 /// A queue that speaks JSON.
 ///

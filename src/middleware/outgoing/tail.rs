@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use super::outgoing::{GAP, Outgoing};
+use crate::middleware::outgoing::{GAP, Outgoing};
 
 /// How often connections are looked at that take nothing.
 const STUCK: Duration = Duration::from_millis(10);

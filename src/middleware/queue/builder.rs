@@ -1,28 +1,21 @@
 //! How a queue is to be.
 
-use std::env;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::connection::MAX_FRAME;
-use super::error::QueueError;
-use super::events::{ConnectionEvent, Listener};
-use super::pulse::SILENCE;
-use super::queue::Queue;
-use super::session::{Session, Target};
-use super::subscribe::Subscribe;
-use super::wire::Wire;
+use super::Queue;
+use crate::middleware::connection::MAX_FRAME;
+use crate::middleware::dial::default_address;
+use crate::middleware::error::QueueError;
+use crate::middleware::events::{ConnectionEvent, Listener};
+use crate::middleware::pulse::SILENCE;
+use crate::middleware::session::{Session, Target};
+use crate::middleware::subscribe::Subscribe;
+use crate::middleware::wire::Wire;
 use crate::protocol::{Overflow, Topic, TopicFilter};
 
-/// Where a broker is looked for when nothing says where.
-const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The environment's address, or the usual one.
-pub(super) fn default_address() -> String {
-    env::var("BABELMQ_ADDR").unwrap_or_else(|_| DEFAULT_ADDRESS.to_owned())
-}
 
 /// How a queue is to be: see [`Queue::builder`].
 ///
@@ -52,7 +45,7 @@ pub struct QueueBuilder<W> {
 }
 
 impl<W: Wire> QueueBuilder<W> {
-    pub(super) fn new(topic: String) -> QueueBuilder<W> {
+    pub(in crate::middleware) fn new(topic: String) -> QueueBuilder<W> {
         QueueBuilder {
             topic,
             address: None,

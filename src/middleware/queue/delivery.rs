@@ -1,8 +1,8 @@
 //! Messages as they are pulled.
 
-use super::error::QueueError;
-use super::queue::Queue;
-use super::wire::Wire;
+use super::Queue;
+use crate::middleware::error::QueueError;
+use crate::middleware::wire::Wire;
 use crate::protocol::{Format, Topic, Value};
 
 /// A message, with all that is known of it: see [`Queue::pull_message`].
@@ -54,8 +54,8 @@ pub struct Delivery {
 /// ```
 #[derive(Debug)]
 pub struct Pulls<'a, W: Wire> {
-    pub(super) queue: &'a mut Queue<W>,
-    pub(super) failed: bool,
+    pub(in crate::middleware) queue: &'a mut Queue<W>,
+    pub(in crate::middleware) failed: bool,
 }
 
 impl<W: Wire> Iterator for Pulls<'_, W> {
