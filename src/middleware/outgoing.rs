@@ -1,10 +1,10 @@
 //! What a client sends: at once, or together with what it sends next.
 //!
-//! A frame by itself is written at once. One that follows a write within [`GAP`] waits for its
-//! neighbours, until they are [`FULL`] bytes, until the client waits for something, or until
-//! another [`GAP`] is over, which the thread of `tail` sees to. So a client that pushes now and
-//! then writes each message as it comes, and one that pushes as fast as it can makes one call of
-//! the system for hundreds of them.
+//! A frame by itself is written at once. Once [`BURST`] of them have come, each within [`CLOSE`] of
+//! the write before, the next wait for their neighbours, until they are [`FULL`] bytes, until the
+//! client waits for something, or until [`TAIL`] is over, which the thread of `tail` sees to. So a
+//! client that pushes now and then, or that answers what another asks, writes each message as it
+//! comes, and one that pushes as fast as it can makes one call of the system for hundreds of them.
 
 mod tail;
 
@@ -13,8 +13,14 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Frames that are less apart share a write, and none waits longer.
-pub(super) const GAP: Duration = Duration::from_micros(200);
+/// Frames that are less apart may be a burst. It takes longer to make some messages, and then to
+/// write each by itself costs no more than to make it.
+const CLOSE: Duration = Duration::from_micros(5);
+/// So many in a row are one. An answer from another process may be as close now and then, and two
+/// that talk to each other are not to wait.
+const BURST: u32 = 4;
+/// No frame waits much longer for others.
+pub(super) const TAIL: Duration = Duration::from_micros(100);
 /// Bytes that are written although more may come.
 const FULL: usize = 64 << 10;
 
@@ -30,6 +36,8 @@ struct Waiting {
     /// How many of them were written.
     written: usize,
     last: Option<Instant>,
+    /// How many frames in a row came close to the write before.
+    row: u32,
     /// Whether the tail will look after it.
     watched: bool,
 }
@@ -45,8 +53,12 @@ impl Outgoing {
         if waiting.bytes.len() + frame.len() > FULL {
             return false;
         }
-        if waiting.bytes.is_empty() && waiting.last.is_none_or(|last| last.elapsed() > GAP) {
-            return false;
+        if waiting.bytes.is_empty() {
+            let is_close = waiting.last.is_some_and(|last| last.elapsed() < CLOSE);
+            waiting.row = if is_close { waiting.row.saturating_add(1) } else { 0 };
+            if waiting.row < BURST {
+                return false;
+            }
         }
         if !waiting.watched {
             waiting.watched = tail::watch(self);

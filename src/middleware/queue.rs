@@ -74,10 +74,11 @@ pub type PickleQueue = Queue<Pickle>;
 /// [`timeout`](QueueBuilder::timeout) says. [`QueueBuilder::on_connection`] is told, and `flush`
 /// says [`QueueError::Lost`] where something that was pushed may not have arrived.
 ///
-/// [`push`](Self::push) writes a message at once, unless another was written less than 200 µs
-/// before. Then it waits for more to share a write with: until they are 64 KiB, until the queue
-/// waits for something (`flush`, a pull) or is dropped, or else until 200 µs are over, when a
-/// thread of the library writes them. A process that ends without dropping the queue may lose
+/// [`push`](Self::push) writes a message at once, unless it is one of a burst: when several have
+/// come within a few microseconds of each other, the next wait for more to share a write with.
+/// They are written when they are 64 KiB, when the queue waits for something (`flush`, a pull) or is
+/// dropped, and otherwise after 100 µs, by a thread of the library. A process that ends without
+/// dropping the queue may lose
 /// these last ones.
 ///
 #[cfg_attr(feature = "broker", doc = "```")]

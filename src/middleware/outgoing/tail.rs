@@ -1,14 +1,14 @@
 //! The thread that writes the end of a burst.
 //!
-//! There is one in a process, once a client of it has pushed messages faster than one in
-//! `outgoing::GAP`; without it the last messages of a burst would wait for the next call. It
-//! never waits for a socket, and looks only at connections that something was kept back for.
+//! There is one in a process, once a client of it has pushed messages in a burst; without it the
+//! last of them would wait for the next call. It never waits for a socket, and looks only at
+//! connections that something was kept back for.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use crate::middleware::outgoing::{GAP, Outgoing};
+use super::{Outgoing, TAIL};
 
 /// How often connections are looked at that take nothing.
 const STUCK: Duration = Duration::from_millis(10);
@@ -53,7 +53,7 @@ fn run(watched: &Watched) {
             }
             mine.append(&mut connections);
         }
-        thread::sleep(GAP);
+        thread::sleep(TAIL);
         stuck = true;
         mine.retain(|connection: &Weak<Outgoing>| {
             let Some(connection) = connection.upgrade() else { return false };
