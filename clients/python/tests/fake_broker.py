@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from babelmq import json_codec, pickle_codec, xml_codec, xml_writer
+from babelmq import json_codec, pickle_codec, xml_codec, xml_reader, xml_writer
 from babelmq.codec import Codec, Fields
 from babelmq.frame import Format, FrameBuffer, frame
 
@@ -25,8 +25,8 @@ CODECS: dict[int, Codec] = {
 }
 
 
-def encode(form: int, message: Fields) -> bytes:
-    """A frame that says ``message``, as the broker writes it."""
+def encode(form: int, message: Fields, spelled: str | None = None) -> bytes:
+    """A frame that says ``message``, as the broker writes it; what was ``spelled`` in XML stays as it was."""
     if form == Format.JSON:
         body = json_codec.dumps(message)
     elif form == Format.PICKLE:
@@ -34,6 +34,8 @@ def encode(form: int, message: Fields) -> bytes:
     else:
         fields = {name: field for name, field in message.items() if name not in ("message", "topics")}
         children = [xml_writer.element(message[name], name) for name in ("message", "topics") if name in message]
+        if spelled is not None:
+            children = [spelled.encode()]
         head = f"<frame{xml_writer.attributes(fields)}>".encode()
         body = b"".join([head, *children, b"</frame>"])
     return frame(Format(form), body)
@@ -146,8 +148,9 @@ class FakeBroker(Listener):
         if reply is not None:
             peer.sendall(encode(form, reply))
 
-    def _publish(self, _peer: socket.socket, _form: int, message: Fields) -> None:
+    def _publish(self, _peer: socket.socket, published: int, message: Fields) -> None:
         topic = message["topic"]
+        spelled = xml_reader.source(message[xml_reader.SOURCE]) if published == Format.XML else None
         if message.get("retain", True) not in (False, "false"):
             self.values.pop(topic, None)
             self.values[topic] = message["message"]
@@ -159,7 +162,7 @@ class FakeBroker(Listener):
                 if matches(pattern, topic):
                     delivery = {"command": "publish", "topic": topic, "message": message["message"]}
                     with suppress(OSError):
-                        peer.sendall(encode(form, delivery))
+                        peer.sendall(encode(form, delivery, spelled))
                     break
 
     def _subscribe(self, peer: socket.socket, form: int, message: Fields) -> Fields:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from proxy import PATIENCE, Proxy
+from real_broker import BINARY
 
 from babelmq import ConnectionLost, JSONQueue, aio
 
@@ -39,6 +40,7 @@ def alarms(seconds: float, every: float = 0) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.skipif(not BINARY, reason="the small broker of the tests waits for who does not read")
 def test_an_interrupted_push_leaves_whole_frames(proxy: Proxy) -> None:
     with JSONQueue.consumer("/a", timeout=20) as consumer:
         producer = JSONQueue.producer("/a", address=proxy.address, timeout=20)
@@ -165,6 +167,7 @@ def test_ctrl_c_while_other_threads_wait() -> None:
         assert sorted(pulled) == [0, 1, 2]
 
 
+@pytest.mark.skipif(not BINARY, reason="the small broker of the tests waits for who does not read")
 def test_tasks_that_are_cancelled_leave_a_queue_that_works(proxy: Proxy) -> None:
     async def main() -> None:
         async with (
