@@ -1,6 +1,7 @@
 """The broker that tests, doctests and README examples talk to.
 
-With BABELMQ_BIN, the path of a `babelmq` binary, it is the real one; without, a small one of the tests' own.
+With BABELMQ_BIN, the path of a `babelmq` binary, it is the real one; without, a small one of the
+tests' own.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def pytest_configure() -> None:
     needed = ("build", "hatchling", "hypothesis", "lxml")
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        raise pytest.UsageError(f"these tests need {' and '.join(missing)}: pip install --group test")
+        raise pytest.UsageError(
+            f"these tests need {' and '.join(missing)}: pip install --group test"
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +50,9 @@ def proxy(broker: str) -> Iterator[Proxy]:
 
 @pytest.fixture(params=KINDS, ids=["blocking", "asyncio"])
 def kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
-    """Makes queues of one kind, by the name of their class: of asyncio they are used as blocking ones are."""
+    """Makes queues of one kind, by the name of their class: of asyncio they are used as blocking
+    ones are.
+    """
     made: list[Any] = []
 
     def make(name: str, *arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,5 @@
-"""How each client library publishes values and receives them: as its own documentation would have it done.
+"""How each client library publishes values and receives them: as its own documentation would have
+it done.
 
 Redis and NATS carry bytes, so with them the programs encode and decode JSON themselves.
 """
@@ -14,7 +15,14 @@ from typing import Any, Callable
 
 import babelmq
 
-VALUE = {"id": 12345, "station": "KNYC0", "celsius": 21.5, "wind": [270, 4], "ok": True, "note": "x" * 48}
+VALUE = {
+    "id": 12345,
+    "station": "KNYC0",
+    "celsius": 21.5,
+    "wind": [270, 4],
+    "ok": True,
+    "note": "x" * 48,
+}
 """128 bytes of JSON."""
 
 TOPIC = "/bench/one"
@@ -23,8 +31,9 @@ BATCH = 100
 
 encode = json.JSONEncoder(separators=(",", ":")).encode
 OnReady = Callable[[], None]
-"""Called by a consumer that misses nothing from now on, and by a producer that is connected; returns at the start
-of the measurement."""
+"""Called by a consumer that misses nothing from now on, and by a producer that is connected;
+returns at the start of the measurement.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,14 +43,18 @@ class Contender:
     title: str
     server: str
     produce: Callable[[int, int, OnReady], None]
-    """Publishes ``VALUE`` so many times to the server at a port; returns when the server has all of them."""
+    """Publishes ``VALUE`` so many times to the server at a port; returns when the server has all of
+    them.
+    """
     consume: Callable[[int, int, OnReady], None]
     """Receives so many values from the server at a port."""
 
 
 def _babelmq(title: str, queue_type: type[babelmq.Queue]) -> Contender:
     def produce(port: int, count: int, ready: OnReady) -> None:
-        with queue_type(TOPIC, babelmq.MiddlewareType.PRODUCER, address=("127.0.0.1", port)) as queue:
+        with queue_type(
+            TOPIC, babelmq.MiddlewareType.PRODUCER, address=("127.0.0.1", port)
+        ) as queue:
             queue.flush()
             ready()
             for _ in range(count):

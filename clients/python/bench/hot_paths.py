@@ -2,7 +2,8 @@
 
     python bench/hot_paths.py
 
-What it shows is the cost of the package and of its system calls, not of a broker. Each figure is the best of five.
+What it shows is the cost of the package and of its system calls, not of a broker. Each figure is
+the best of five.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from multiprocessing import get_context
 
 import babelmq
 
-VALUE = {"id": 12345, "station": "KNYC0", "celsius": 21.5, "wind": [270, 4], "ok": True, "note": "x" * 47}
+VALUE = {
+    "id": 12345,
+    "station": "KNYC0",
+    "celsius": 21.5,
+    "wind": [270, 4],
+    "ok": True,
+    "note": "x" * 47,
+}
 """128 bytes of JSON, about."""
 QUEUES: dict[str, type[babelmq.Queue]] = {
     "json": babelmq.JSONQueue,

@@ -2,9 +2,9 @@
 
     python bench/one_to_one.py --babelmq target/release/babelmq --out docs/performance/python.md
 
-Rounds are interleaved: in each, every contender has its turn with a server of its own, so what disturbs the machine
-disturbs all of them. What counts are the ratios within a round. The clock runs from before the first message is
-published until after the last one is received.
+Rounds are interleaved: in each, every contender has its turn with a server of its own, so what
+disturbs the machine disturbs all of them. What counts are the ratios within a round. The clock runs
+from before the first message is published until after the last one is received.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ WARM_UP = 1_000
 
 
 class Side(NamedTuple):
-    """When one side began and when it had finished, and the seconds of processor time that it had meanwhile."""
+    """When one side began and when it had finished, and the seconds of processor time that it had
+    meanwhile.
+    """
 
     begun: float
     ended: float
@@ -46,9 +48,20 @@ def measure(contender: Contender, path: str, count: int) -> Run:
 
 def _run_sides(contender: Contender, port: int, count: int) -> tuple[Side, Side]:
     """The producer and the consumer, each a process."""
-    command = [sys.executable, __file__, "--title", contender.title, "--port", str(port), "--messages", str(count)]
+    command = [
+        sys.executable,
+        __file__,
+        "--title",
+        contender.title,
+        "--port",
+        str(port),
+        "--messages",
+        str(count),
+    ]
     sides = [
-        subprocess.Popen([*command, "--side", side], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, "--side", side], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         for side in ("consume", "produce")
     ]
     try:
@@ -60,7 +73,9 @@ def _run_sides(contender: Contender, port: int, count: int) -> tuple[Side, Side]
             assert side.stdin is not None
             side.stdin.write("go\n")
             side.stdin.flush()
-        consumed, produced = (Side(*map(float, side.communicate(timeout=300)[0].split())) for side in sides)
+        consumed, produced = (
+            Side(*map(float, side.communicate(timeout=300)[0].split())) for side in sides
+        )
         return produced, consumed
     finally:
         for side in sides:
@@ -85,11 +100,17 @@ def be_one_side(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Measures, prints the progress, and writes the report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--babelmq", default="target/release/babelmq", help="the broker (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--babelmq", default="target/release/babelmq", help="the broker (default: %(default)s)"
+    )
     parser.add_argument("--out", type=Path, help="where to write the report; else it is printed")
     parser.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
-    parser.add_argument("--messages", type=int, default=50_000, help="in each run (default: %(default)s)")
+    parser.add_argument(
+        "--messages", type=int, default=50_000, help="in each run (default: %(default)s)"
+    )
     parser.add_argument("--only", default="", help="contenders whose title contains this")
     parser.add_argument("--title", help=argparse.SUPPRESS)
     parser.add_argument("--side", choices=["produce", "consume"], help=argparse.SUPPRESS)
@@ -109,7 +130,10 @@ def main() -> None:
         for contender in there:
             run = measure(contender, paths[contender.server], arguments.messages)
             runs[contender.title].append(run)
-            print(f"round {number + 1}/{arguments.rounds}  {contender.title:<26} {run.rate:>9,.0f}/s", flush=True)
+            print(
+                f"round {number + 1}/{arguments.rounds}  {contender.title:<26} {run.rate:>9,.0f}/s",
+                flush=True,
+            )
     text = report(runs, missing, paths, arguments.rounds, arguments.messages)
     if arguments.out:
         arguments.out.write_text(text, encoding="utf-8")

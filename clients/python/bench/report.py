@@ -32,11 +32,13 @@ Runs = dict[str, list[Run]]
 INTRODUCTION = """\
 # From Python: babelmq, Redis and NATS
 
-`make bench` writes this. One process pushes, one pulls, {size} bytes of JSON a message, everything on loopback. All
-send and receive the same dict; Redis and NATS carry bytes, so with them the programs call `json` themselves.
+`make bench` writes this. One process pushes, one pulls, {size} bytes of JSON a message, everything
+on loopback. All send and receive the same dict; Redis and NATS carry bytes, so with them the
+programs call `json` themselves.
 {rounds} interleaved rounds of {messages:,} messages, from the first push to the last pull.
 
-Messages a second, babelmq to the peer: the median of the ratios within a round, with the lowest and the highest.
+Messages a second, babelmq to the peer: the median of the ratios within a round, with the lowest and
+the highest.
 More than 1 is more than the peer.
 """
 
@@ -47,20 +49,25 @@ Each server is started afresh for each run, as
 
 {servers}
 
-`clients/python/bench/contenders.py` has what each library is asked to do, on the topic `{topic}`. babelmq and
-nats-py by themselves, and a pipeline of redis-py, put many messages into one `send`. Redis and NATS translate
-nothing. The command:
+`clients/python/bench/contenders.py` has what each library is asked to do, on the topic `{topic}`.
+babelmq and nats-py by themselves, and a pipeline of redis-py, put many messages into one `send`.
+Redis and NATS translate nothing. The command:
 
     {command}
 """
 
 
-def report(runs: Runs, missing: list[str], paths: dict[str, str], rounds: int, messages: int) -> str:
+def report(
+    runs: Runs, missing: list[str], paths: dict[str, str], rounds: int, messages: int
+) -> str:
     """The whole page."""
     lines = [INTRODUCTION.format(size=len(encode(VALUE)), rounds=rounds, messages=messages)]
     ours = [title for title in runs if title.startswith("babelmq")]
     peers = [title for title in runs if title not in ours]
-    lines += table(["", *peers], [[title, *(_ratio(runs[title], runs[peer]) for peer in peers)] for title in ours])
+    lines += table(
+        ["", *peers],
+        [[title, *(_ratio(runs[title], runs[peer]) for peer in peers)] for title in ours],
+    )
     lines += ["", "Messages a second, and microseconds of processor time a message; medians:", ""]
     heads = ["", "median", "lowest", "highest", "µs, producer", "µs, server", "µs, consumer"]
     lines += table(heads, [[title, *_figures(found)] for title, found in runs.items()])
@@ -69,7 +76,9 @@ def report(runs: Runs, missing: list[str], paths: dict[str, str], rounds: int, m
     servers = "\n".join(f"    {shlex.join([name, *arguments(name)])}" for name in ARGUMENTS)
     command = f"python clients/python/bench/one_to_one.py --rounds {rounds} --messages {messages}"
     lines += [HOW.format(servers=servers, topic=TOPIC, command=command)]
-    lines += table(["what", "version"], [[name, said] for name, said in versions(paths).items()], right=False)
+    lines += table(
+        ["what", "version"], [[name, said] for name, said in versions(paths).items()], right=False
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -108,5 +117,8 @@ def _machine() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         lines = cpuinfo.read_text(encoding="utf-8").splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+        model = next(
+            (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+            model,
+        )
     return f"{os.cpu_count()} processors, {model}, {platform.system()} {platform.release()}"

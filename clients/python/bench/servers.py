@@ -1,4 +1,6 @@
-"""The servers that are compared, each started afresh on a free port of this machine and ended afterwards."""
+"""The servers that are compared, each started afresh on a free port of this machine and ended
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ START = 15.0
 ARGUMENTS = {
     "babelmq": "serve --listen 127.0.0.1:PORT",
     # Nothing is kept on a disk, and nobody is cut off for reading slowly.
-    "redis-server": "--bind 127.0.0.1 --port PORT --save NEVER --appendonly no --client-output-buffer-limit LIMIT",
+    "redis-server": "--bind 127.0.0.1 --port PORT --save NEVER --appendonly no "
+    "--client-output-buffer-limit LIMIT",
     "nats-server": "--addr 127.0.0.1 --port PORT",
 }
 

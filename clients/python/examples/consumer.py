@@ -16,9 +16,15 @@ QUEUES = {"json": babelmq.JSONQueue, "xml": babelmq.XMLQueue, "pickle": babelmq.
 def main() -> None:
     """Reads the arguments and prints messages."""
     parser = argparse.ArgumentParser(description="Print what is published.")
-    parser.add_argument("--topic", default="/weather", help="topic to subscribe to (default: %(default)s)")
-    parser.add_argument("--queue_type", choices=QUEUES, default="json", help="format (default: %(default)s)")
-    parser.add_argument("--length", type=int, default=0, help="how many messages; 0 for no end (the default)")
+    parser.add_argument(
+        "--topic", default="/weather", help="topic to subscribe to (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--queue_type", choices=QUEUES, default="json", help="format (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--length", type=int, default=0, help="how many messages; 0 for no end (the default)"
+    )
     parser.add_argument("--address", help="host:port of the broker")
     arguments = parser.parse_args()
 

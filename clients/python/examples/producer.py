@@ -2,7 +2,8 @@
 
     python producer.py --topic /weather --queue_type pickle --generator weather --length 10
 
-Generators: `temp` (a number), `msg` (a sentence), `weather` (three subtopics: temperature, humidity, pressure).
+Generators: `temp` (a number), `msg` (a sentence), `weather` (three subtopics: temperature,
+humidity, pressure).
 """
 
 from __future__ import annotations
@@ -16,7 +17,20 @@ from typing import Any
 import babelmq
 
 QUEUES = {"json": babelmq.JSONQueue, "xml": babelmq.XMLQueue, "pickle": babelmq.PickleQueue}
-WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "while", "nobody", "looks"]
+WORDS = [
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "the",
+    "lazy",
+    "dog",
+    "while",
+    "nobody",
+    "looks",
+]
 
 
 def temp() -> Iterator[tuple[str, Any]]:
@@ -38,7 +52,10 @@ def weather() -> Iterator[tuple[str, Any]]:
     bounds = {"temperature": (-10.0, 35.0), "humidity": (20.0, 100.0), "pressure": (980.0, 1040.0)}
     while True:
         for name, (lowest, highest) in bounds.items():
-            yield f"/{name}", {"value": round(random.uniform(lowest, highest), 1), "time": int(time.time())}
+            yield (
+                f"/{name}",
+                {"value": round(random.uniform(lowest, highest), 1), "time": int(time.time())},
+            )
 
 
 GENERATORS = {"temp": temp, "msg": msg, "weather": weather}
@@ -47,11 +64,21 @@ GENERATORS = {"temp": temp, "msg": msg, "weather": weather}
 def main() -> None:
     """Reads the arguments and publishes."""
     parser = argparse.ArgumentParser(description="Publish generated messages.")
-    parser.add_argument("--topic", default="/weather", help="topic to publish to (default: %(default)s)")
-    parser.add_argument("--queue_type", choices=QUEUES, default="json", help="format (default: %(default)s)")
-    parser.add_argument("--length", type=int, default=10, help="how many messages (default: %(default)s)")
-    parser.add_argument("--generator", choices=GENERATORS, help="what to publish (default: by the topic's name)")
-    parser.add_argument("--interval", type=float, default=0.0, help="seconds between messages (default: 0)")
+    parser.add_argument(
+        "--topic", default="/weather", help="topic to publish to (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--queue_type", choices=QUEUES, default="json", help="format (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--length", type=int, default=10, help="how many messages (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--generator", choices=GENERATORS, help="what to publish (default: by the topic's name)"
+    )
+    parser.add_argument(
+        "--interval", type=float, default=0.0, help="seconds between messages (default: 0)"
+    )
     parser.add_argument("--address", help="host:port of the broker")
     arguments = parser.parse_args()
 

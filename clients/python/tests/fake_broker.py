@@ -1,7 +1,8 @@
 """Peers for the tests: a small broker, and one that says whatever a test wants it to say.
 
-The small broker stands in where no real one was built (BABELMQ_BIN). It shares the codecs with what it tests, so
-it proves how the client converses and not how values are written; test_codecs.py and the judge do that.
+The small broker stands in where no real one was built (BABELMQ_BIN). It shares the codecs with what
+it tests, so it proves how the client converses and not how values are written; test_codecs.py and
+the judge do that.
 """
 
 from __future__ import annotations
@@ -26,14 +27,22 @@ CODECS: dict[int, Codec] = {
 
 
 def encode(form: int, message: Fields, spelled: str | None = None) -> bytes:
-    """A frame that says ``message``, as the broker writes it: in XML with what was ``spelled`` in XML, as it was."""
+    """A frame that says ``message``, as the broker writes it; what was ``spelled`` in XML stays as
+    it was.
+    """
     if form == Format.JSON:
         body = json_codec.dumps(message)
     elif form == Format.PICKLE:
         body = pickle.dumps(message, 4)
     else:
-        fields = {name: field for name, field in message.items() if name not in ("message", "topics")}
-        children = [xml_writer.element(message[name], name) for name in ("message", "topics") if name in message]
+        fields = {
+            name: field for name, field in message.items() if name not in ("message", "topics")
+        }
+        children = [
+            xml_writer.element(message[name], name)
+            for name in ("message", "topics")
+            if name in message
+        ]
         if spelled is not None:
             children = [spelled.encode()]
         head = f"<frame{xml_writer.attributes(fields)}>".encode()
@@ -125,7 +134,12 @@ class FakeBroker(Listener):
         try:
             message = CODECS[form].decode(body)
         except Exception as error:
-            refusal = {"command": "error", "code": "malformed", "reason": str(error), "fatal": False}
+            refusal = {
+                "command": "error",
+                "code": "malformed",
+                "reason": str(error),
+                "fatal": False,
+            }
             peer.sendall(encode(form, refusal))
             return
         topic = message.get("topic", "")
@@ -168,7 +182,12 @@ class FakeBroker(Listener):
     def _subscribe(self, peer: socket.socket, form: int, message: Fields) -> Fields:
         stored = [topic for topic in self.values if matches(message["topic"], topic)]
         for topic in stored:
-            value = {"command": "publish", "topic": topic, "retained": True, "message": self.values[topic]}
+            value = {
+                "command": "publish",
+                "topic": topic,
+                "retained": True,
+                "message": self.values[topic],
+            }
             peer.sendall(encode(form, value))
         self._subscriptions.setdefault(peer, {})[message["topic"]] = form
         self.subscribed.release()
@@ -199,4 +218,6 @@ def matches(pattern: str, topic: str) -> bool:
     if segments[-1] == "#":
         segments.pop()
     wanted = topic.split("/")
-    return len(segments) <= len(wanted) and all(one in ("+", other) for one, other in zip(segments, wanted))
+    return len(segments) <= len(wanted) and all(
+        one in ("+", other) for one, other in zip(segments, wanted)
+    )

@@ -24,7 +24,9 @@ class Blocking:
 
 
 class Awaited:
-    """A queue of asyncio, used from a thread that is not the event loop's: each call waits for what it awaits."""
+    """A queue of asyncio, used from a thread that is not the event loop's: each call waits for what
+    it awaits.
+    """
 
     _loop: asyncio.AbstractEventLoop | None = None
 

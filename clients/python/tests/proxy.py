@@ -1,4 +1,6 @@
-"""Outages: a proxy between a client and its broker, which can do to a connection what networks do."""
+"""Outages: a proxy between a client and its broker, which can do to a connection what
+networks do.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,7 @@ class Proxy:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    # --- what a test does to it ----------------------------------------------------------------------------
+    # --- what a test does to it -------------------------------------------------------------------
 
     def up(self) -> None:
         """Listens, at the same port as before."""
@@ -111,8 +113,8 @@ class Proxy:
         self.flowing.set()
 
     def forget(self) -> None:
-        """Does as a NAT that has forgotten the connections: nothing arrives any more, and nobody is told. New ones
-        are passed on.
+        """Does as a NAT that has forgotten the connections: nothing arrives any more, and nobody is
+        told. New ones are passed on.
         """
         with self._happened:
             for pair in self._pairs:
@@ -122,7 +124,7 @@ class Proxy:
         self.flow()
         self.down()
 
-    # --- what a test waits for -----------------------------------------------------------------------------
+    # --- what a test waits for --------------------------------------------------------------------
 
     def wait_for_connections(self, count: int) -> None:
         """Waits until so many were accepted in all."""
@@ -135,11 +137,13 @@ class Proxy:
             assert self._happened.wait_for(lambda: data in self.passed, PATIENCE)
 
     def wait_until_swallowed(self, data: bytes) -> None:
-        """Waits until bytes with ``data`` in them were swallowed by a connection that was forgotten."""
+        """Waits until bytes with ``data`` in them were swallowed by a connection that was
+        forgotten.
+        """
         with self._happened:
             assert self._happened.wait_for(lambda: data in self.swallowed, PATIENCE)
 
-    # --- what it does --------------------------------------------------------------------------------------
+    # --- what it does -----------------------------------------------------------------------------
 
     def note_swallowed(self, data: bytes) -> None:
         with self._happened:

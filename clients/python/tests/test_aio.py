@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 from fake_broker import FakeBroker, Scripted
 
-from babelmq import BrokerError, CannotConnect, ConnectionLost, NotPlainData, NotSubscribed, QueueClosed
+from babelmq import (
+    BrokerError,
+    CannotConnect,
+    ConnectionLost,
+    NotPlainData,
+    NotSubscribed,
+    QueueClosed,
+)
 from babelmq.aio import JSONQueue, MiddlewareType, PickleQueue, Queue, XMLQueue
 
 PRODUCER = MiddlewareType.PRODUCER

@@ -17,7 +17,18 @@ from babelmq import MalformedMessage, json_codec, pickle_codec, xml_reader, xml_
 from babelmq.frame import HEADER
 
 CALLING_OPCODES = {
-    *("GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "BUILD", "PERSID", "BINPERSID"),
+    *(
+        "GLOBAL",
+        "STACK_GLOBAL",
+        "INST",
+        "OBJ",
+        "NEWOBJ",
+        "NEWOBJ_EX",
+        "REDUCE",
+        "BUILD",
+        "PERSID",
+        "BINPERSID",
+    ),
     *("EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER"),
 }
 
@@ -48,7 +59,10 @@ def test_xml_is_xml_for_any_parser(value: Any) -> None:
 
 @given(values)
 def test_pickles_are_data_and_nothing_else(value: Any) -> None:
-    opcodes = {opcode.name for opcode, _, _ in pickletools.genops(pickle_codec.dumps([value, bytearray(b"x")]))}
+    opcodes = {
+        opcode.name
+        for opcode, _, _ in pickletools.genops(pickle_codec.dumps([value, bytearray(b"x")]))
+    }
     assert not opcodes & CALLING_OPCODES
 
 
@@ -97,8 +111,25 @@ def test_json_reading(text: str, expected: Any) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("NaN", "[Infinity]", "", "1 2", "{", '{"$bytes":1}', '{"$bytes":"?"}', '{"$set":[{}]}', '{"$set":1}'),
-        *('{"$tuple":"ab"}', '{"$dict":[1]}', '{"$dict":{}}', '{"$float":"x"}', '{"$int":1}', "[" * 100_000),
+        *(
+            "NaN",
+            "[Infinity]",
+            "",
+            "1 2",
+            "{",
+            '{"$bytes":1}',
+            '{"$bytes":"?"}',
+            '{"$set":[{}]}',
+            '{"$set":1}',
+        ),
+        *(
+            '{"$tuple":"ab"}',
+            '{"$dict":[1]}',
+            '{"$dict":{}}',
+            '{"$float":"x"}',
+            '{"$int":1}',
+            "[" * 100_000,
+        ),
         *('{"$int":"' + "9" * 5000 + '"}', "\xff"),
     ],
     ids=lambda text: repr(text[:20]),
@@ -120,8 +151,15 @@ def test_json_refused(text: str) -> None:
         ("\0", '<message type="str" encoding="base64">AA==</message>'),
         ({"item": 1}, '<message type="dict"><item key="item" type="int">1</item></message>'),
         ({"XMLish": 1}, '<message type="dict"><item key="XMLish" type="int">1</item></message>'),
-        ({'a"\n': 1}, '<message type="dict"><item key="a&quot;&#10;" type="int">1</item></message>'),
-        ({"\0": 1}, '<message type="dict"><item key="AA==" key-encoding="base64" type="int">1</item></message>'),
+        (
+            {'a"\n': 1},
+            '<message type="dict"><item key="a&quot;&#10;" type="int">1</item></message>',
+        ),
+        (
+            {"\0": 1},
+            '<message type="dict">'
+            '<item key="AA==" key-encoding="base64" type="int">1</item></message>',
+        ),
         (
             {1: [()]},
             '<message type="map"><entry><key type="int">1</key>'
@@ -144,7 +182,10 @@ def test_xml_spelling(value: Any, expected: str) -> None:
         ('<message x="1">t<b>2</b>u</message>', {"@x": "1", "b": "2", "#text": "tu"}),
         ('<message type="other"/>', {"@type": "other"}),
         ('<message><a type="int">5</a></message>', {"a": 5}),
-        ('<message type="document"><a type="int">5</a></message>', {"a": {"@type": "int", "#text": "5"}}),
+        (
+            '<message type="document"><a type="int">5</a></message>',
+            {"a": {"@type": "int", "#text": "5"}},
+        ),
         ('<message type="list"><x type="int"> 5 </x><y>6</y><!-- c --></message>', [5, "6"]),
         ('<message xmlns:n="u"><n:a>1</n:a></message>', {"@xmlns:n": "u", "n:a": "1"}),
         ("<message><![CDATA[<b>]]></message>", "<b>"),
@@ -163,10 +204,32 @@ BILLION_LAUGHS = '<!DOCTYPE m [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><m><message
 @pytest.mark.parametrize(
     "xml",
     [
-        *(BILLION_LAUGHS, "<!DOCTYPE m><m/>", '<!DOCTYPE m SYSTEM "file:///etc/passwd"><m/>', "<m>&nbsp;</m>"),
-        *("", "<m>", "<m/><m/>", "<m>text</m>", "<m a='1' a='2'/>", "<m a='1'><a/></m>", "<m>" * 1000, "<m>\0</m>"),
-        *('<m><a type="int">x</a></m>', '<m><a type="bool">yes</a></m>', '<m><a type="bytes">?</a></m>'),
-        *('<m><a type="list">x</a></m>', '<m><a type="map"><e/></a></m>', '<m><a type="int"><b/></a></m>'),
+        *(
+            BILLION_LAUGHS,
+            "<!DOCTYPE m><m/>",
+            '<!DOCTYPE m SYSTEM "file:///etc/passwd"><m/>',
+            "<m>&nbsp;</m>",
+        ),
+        *(
+            "",
+            "<m>",
+            "<m/><m/>",
+            "<m>text</m>",
+            "<m a='1' a='2'/>",
+            "<m a='1'><a/></m>",
+            "<m>" * 1000,
+            "<m>\0</m>",
+        ),
+        *(
+            '<m><a type="int">x</a></m>',
+            '<m><a type="bool">yes</a></m>',
+            '<m><a type="bytes">?</a></m>',
+        ),
+        *(
+            '<m><a type="list">x</a></m>',
+            '<m><a type="map"><e/></a></m>',
+            '<m><a type="int"><b/></a></m>',
+        ),
         *('<m><a type="set"><b type="list"/></a></m>', '<m><a type="str" encoding="x">a</a></m>'),
     ],
     ids=lambda text: repr(text[:30]),
@@ -198,9 +261,23 @@ def test_a_pickle_executes_nothing(protocol: int, tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"", b".", b"\x80\x04", b"\x80\x04]", b"cos\nsystem\n(S'true'\ntR.", b"(S'true'\nios\nsystem\n."),
+        *(
+            b"",
+            b".",
+            b"\x80\x04",
+            b"\x80\x04]",
+            b"cos\nsystem\n(S'true'\ntR.",
+            b"(S'true'\nios\nsystem\n.",
+        ),
         b"\x80\x04\x8c\x02os\x94\x8c\x06system\x94\x93\x94\x8c\x04true\x94\x85\x94R\x94.",
-        *(b"(cos\nsystem\nS'true'\no.", b"Pid\n.", b"\x80\x02]Q.", b"\x80\x02\x82\x01.", b"\x80\x05\x97.", b"]}b."),
+        *(
+            b"(cos\nsystem\nS'true'\no.",
+            b"Pid\n.",
+            b"\x80\x02]Q.",
+            b"\x80\x02\x82\x01.",
+            b"\x80\x05\x97.",
+            b"]}b.",
+        ),
         *(b"\x80\x04\x8eAAAAAAA\x7f.", b"\x80\xff}.", pickle.dumps([1]), b"\x80\x02}K\x01R."),
     ],
     ids=repr,

@@ -1,4 +1,6 @@
-"""What happens when a connection is lost, and when the other end is not a broker. With peers of the tests' own."""
+"""What happens when a connection is lost, and when the other end is not a broker. With peers of the
+tests' own.
+"""
 
 from __future__ import annotations
 
@@ -169,7 +171,13 @@ def test_questions_are_asked_again(fake: FakeBroker) -> None:
 @pytest.mark.parametrize("queue_type", [JSONQueue, XMLQueue, PickleQueue])
 def test_a_slow_consumer_is_told_once_and_can_go_on(queue_type: type[Queue], scripted: Any) -> None:
     form = int(queue_type.codec.format)
-    too_slow = {"command": "error", "code": "slow-consumer", "reason": "9 behind", "fatal": True, "topic": "/a"}
+    too_slow = {
+        "command": "error",
+        "code": "slow-consumer",
+        "reason": "9 behind",
+        "fatal": True,
+        "topic": "/a",
+    }
 
     def script(peer: socket.socket) -> None:
         peer.recv(1 << 16)
@@ -185,7 +193,9 @@ def test_a_slow_consumer_is_told_once_and_can_go_on(queue_type: type[Queue], scr
 
 
 def test_several_refusals_come_out_of_one_flush(scripted: Any) -> None:
-    errors = [{"command": "error", "code": f"e{n}", "reason": "no", "fatal": False} for n in range(150)]
+    errors = [
+        {"command": "error", "code": f"e{n}", "reason": "no", "fatal": False} for n in range(150)
+    ]
     answer = b"".join(encode(0, message) for message in [*errors, {"command": "pong", "id": 1}])
     producer = JSONQueue("/a", PRODUCER, address=scripted(says(answer)), timeout=10)
     with pytest.raises(BrokerError, match=r"\(and 100 more refused, see .more\)") as caught:
@@ -222,7 +232,9 @@ def test_a_brokers_last_words_may_be_json(queue_type: type[Queue], scripted: Any
 
 def test_a_message_in_another_format_is_refused_and_the_next_is_read(scripted: Any) -> None:
     delivery = {"command": "publish", "topic": "/a", "message": 1}
-    address = scripted(says(encode(0, SUBSCRIBED), encode(2, delivery), encode(1, delivery), encode(0, delivery)))
+    address = scripted(
+        says(encode(0, SUBSCRIBED), encode(2, delivery), encode(1, delivery), encode(0, delivery))
+    )
     with JSONQueue("/a", address=address, timeout=10) as queue:
         with pytest.raises(MalformedMessage, match="came as PICKLE, though this queue speaks JSON"):
             queue.pull()
@@ -242,7 +254,8 @@ class Canary:
 def test_a_hostile_pickle_is_refused_and_the_next_is_read(scripted: Any, tmp_path: Any) -> None:
     canary = tmp_path / "canary"
     deliveries = [
-        encode(2, {"command": "publish", "topic": "/a", "message": message}) for message in (Canary(str(canary)), 2)
+        encode(2, {"command": "publish", "topic": "/a", "message": message})
+        for message in (Canary(str(canary)), 2)
     ]
     address = scripted(says(encode(2, SUBSCRIBED), *deliveries))
     with PickleQueue("/a", address=address, timeout=10) as queue:
@@ -305,7 +318,9 @@ def test_what_is_unknown_is_ignored(scripted: Any) -> None:
 
 
 def test_a_stream_in_single_bytes(scripted: Any) -> None:
-    deliveries = [encode(0, {"command": "publish", "topic": "/a", "message": "x" * n}) for n in (0, 1, 300)]
+    deliveries = [
+        encode(0, {"command": "publish", "topic": "/a", "message": "x" * n}) for n in (0, 1, 300)
+    ]
 
     def script(peer: socket.socket) -> None:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -366,6 +381,8 @@ def test_pickle_of_a_broker_is_read_in_every_protocol(scripted: Any) -> None:
     value = {"a": [1, (2.5, None)], "b": {"c": "d"}}
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         body = pickle.dumps({"command": "publish", "topic": "/a", "message": value}, protocol)
-        address = scripted(says(encode(2, SUBSCRIBED), b"\x02" + len(body).to_bytes(4, "big") + body))
+        address = scripted(
+            says(encode(2, SUBSCRIBED), b"\x02" + len(body).to_bytes(4, "big") + body)
+        )
         with PickleQueue("/a", address=address, timeout=10) as queue:
             assert queue.pull() == ("/a", value)

@@ -32,9 +32,13 @@ def test_readme(code: str) -> None:
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
 
 
-@pytest.mark.skipif(not (PROJECT / "docs").exists(), reason="the package was taken out of its project")
+@pytest.mark.skipif(
+    not (PROJECT / "docs").exists(), reason="the package was taken out of its project"
+)
 def test_the_projects_own_documents(broker: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The code in them that is Python: with the address of this broker, and an end where they have none."""
+    """The code in them that is Python: with the address of this broker, and an end where they have
+    none.
+    """
     found = blocks(PROJECT / "README.md") + blocks(PROJECT / "docs" / "protocol.md")
     assert len(found) == 3
     said = []
@@ -59,7 +63,9 @@ def example(name: str, *arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("queue_type", ["json", "xml", "pickle"])
 def test_examples(queue_type: str) -> None:
-    producer = example("producer.py", "--topic", "/weather", "--queue_type", queue_type, "--length", "6")
+    producer = example(
+        "producer.py", "--topic", "/weather", "--queue_type", queue_type, "--length", "6"
+    )
     produced, _ = producer.communicate(timeout=30)
     assert producer.returncode == 0
     assert [line.split()[0] for line in produced.splitlines()] == [
@@ -67,7 +73,9 @@ def test_examples(queue_type: str) -> None:
         "/weather/humidity",
         "/weather/pressure",
     ] * 2
-    consumer = example("consumer.py", "--topic", "/weather", "--queue_type", "json", "--length", "3")
+    consumer = example(
+        "consumer.py", "--topic", "/weather", "--queue_type", "json", "--length", "3"
+    )
     consumed, _ = consumer.communicate(timeout=30)
     assert consumer.returncode == 0
     # Each subtopic has a queue and so a connection of its own: between them there is no order.

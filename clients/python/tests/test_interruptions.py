@@ -1,4 +1,6 @@
-"""Calls that end in the middle: by Ctrl-C, by what a signal handler raises, by the cancelling of a task."""
+"""Calls that end in the middle: by Ctrl-C, by what a signal handler raises, by the cancelling of a
+task.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from real_broker import BINARY
 
 from babelmq import ConnectionLost, JSONQueue, aio
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="it needs timers that send signals")
+pytestmark = pytest.mark.skipif(
+    not hasattr(signal, "setitimer"), reason="it needs timers that send signals"
+)
 
 
 class Alarm(Exception):
@@ -60,7 +64,15 @@ def test_an_interrupted_push_leaves_whole_frames(proxy: Proxy) -> None:
             seen.append(consumer.pull()[1])
         producer.close()
     # The one that was interrupted had begun to be sent, so it arrives; the five come after it.
-    assert [value if len(str(value)) < 9 else "long" for value in seen] == ["long", 0, 1, 2, 3, 4, "last"]
+    assert [value if len(str(value)) < 9 else "long" for value in seen] == [
+        "long",
+        0,
+        1,
+        2,
+        3,
+        4,
+        "last",
+    ]
 
 
 def test_an_interrupted_pull_loses_nothing() -> None:
@@ -94,11 +106,17 @@ def test_an_interrupted_attempt_to_connect_is_made_again(proxy: Proxy) -> None:
     consumer.close()
 
 
-# One that strikes in threading.Thread.start() leaves a thread that ends at once, which threading says.
+# One that strikes in threading.Thread.start() leaves a thread that ends at once, which threading
+# says.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_hail_of_alarms_leaves_a_queue_that_works() -> None:
-    """They strike anywhere: between a read and what is done with it, in the middle of a frame's bytes."""
-    with JSONQueue.consumer("/a", timeout=20) as queue, JSONQueue.producer("/a", timeout=20) as producer:
+    """They strike anywhere: between a read and what is done with it, in the middle of a frame's
+    bytes.
+    """
+    with (
+        JSONQueue.consumer("/a", timeout=20) as queue,
+        JSONQueue.producer("/a", timeout=20) as producer,
+    ):
         end = time.monotonic() + 3
         number = struck = 0
         while time.monotonic() < end:

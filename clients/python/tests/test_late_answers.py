@@ -1,4 +1,6 @@
-"""Answers that come after a call stopped waiting for them. The peer is the test's own, so that it can be late."""
+"""Answers that come after a call stopped waiting for them. The peer is the test's own, so that it
+can be late.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +104,11 @@ def test_regression_a_late_value_is_not_the_next_gets(peer: Peer) -> None:
 
     def answer() -> None:
         peer.hears("get")
-        peer.says({"command": "value", "topic": "/b", "message": "old"}, late, {"command": "value", "topic": "/b"})
+        peer.says(
+            {"command": "value", "topic": "/b", "message": "old"},
+            late,
+            {"command": "value", "topic": "/b"},
+        )
         peer.pongs()
 
     answers = threading.Thread(target=answer)
@@ -138,7 +144,12 @@ def test_late_pongs_and_topics_are_not_taken_for_others(peer: Peer) -> None:
     queue.close()
 
 
-FAILED: Fields = {"command": "error", "code": "storage-failed", "reason": "the disk is full", "fatal": False}
+FAILED: Fields = {
+    "command": "error",
+    "code": "storage-failed",
+    "reason": "the disk is full",
+    "fatal": False,
+}
 
 
 def test_storage_failed_ends_a_flush_at_once(peer: Peer) -> None:
@@ -177,7 +188,9 @@ def test_each_task_learns_what_became_of_its_own_flush(peer: Peer) -> None:
         async with queue:
             flushes = [asyncio.ensure_future(queue.flush()) for _ in range(4)]
             # All have asked when they are waiting.
-            await asyncio.get_running_loop().run_in_executor(None, lambda: [peer.hears("ping") for _ in flushes])
+            await asyncio.get_running_loop().run_in_executor(
+                None, lambda: [peer.hears("ping") for _ in flushes]
+            )
             peer.says(FAILED, {"command": "pong", "id": 2}, FAILED, {"command": "pong", "id": 4})
             answers: list[object] = await asyncio.gather(*flushes, return_exceptions=True)
         return answers

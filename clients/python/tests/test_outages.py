@@ -47,7 +47,9 @@ class Log(logging.Handler):
 
     def wait_for(self, text: str, count: int = 1) -> None:
         with self._happened:
-            assert self._happened.wait_for(lambda: sum(text in line for line in self.lines) >= count, PATIENCE)
+            assert self._happened.wait_for(
+                lambda: sum(text in line for line in self.lines) >= count, PATIENCE
+            )
 
 
 @pytest.fixture
@@ -66,11 +68,13 @@ def until(happened: Any) -> None:
         assert time.monotonic() < end
 
 
-# --- the next attempt is due when it is due, whatever the timeouts of the calls ---------------------------------
+# --- the next attempt is due when it is due, whatever the timeouts of the calls -------------------
 
 
 @pytest.mark.parametrize("timeout", [0, 0.01, 0.2])
-def test_pulls_with_short_timeouts_reconnect(timeout: float, kind: Kind, proxy: Proxy, log: Log) -> None:
+def test_pulls_with_short_timeouts_reconnect(
+    timeout: float, kind: Kind, proxy: Proxy, log: Log
+) -> None:
     consumer = kind("JSONQueue", "/a", address=proxy.address)
     assert consumer.connected
     proxy.down()
@@ -103,7 +107,9 @@ def until_pulled(pull: Any) -> Any:
 
 
 @pytest.mark.parametrize("call", ["push", "flush", "topics"])
-def test_other_calls_with_short_timeouts_reconnect(call: str, kind: Kind, proxy: Proxy, log: Log) -> None:
+def test_other_calls_with_short_timeouts_reconnect(
+    call: str, kind: Kind, proxy: Proxy, log: Log
+) -> None:
     producer = kind("JSONQueue", "/a", address=proxy.address, timeout=0.05)
     producer.push(1)
     producer.flush()
@@ -122,7 +128,7 @@ def test_other_calls_with_short_timeouts_reconnect(call: str, kind: Kind, proxy:
     until(works)
 
 
-# --- pauses ------------------------------------------------------------------------------------------------
+# --- pauses ---------------------------------------------------------------------------------------
 
 
 def test_the_pauses_begin_again_only_after_a_time_of_health() -> None:
@@ -184,7 +190,9 @@ def test_a_refusal_that_does_not_change_is_not_asked_for_again(kind: Kind) -> No
         with pytest.raises(BrokerError, match=r"not-you: log in$"):
             consumer.pull()
         for call in (consumer.pull, consumer.flush, consumer.topics):
-            with pytest.raises(BrokerError, match=r"not-you: log in .*trying again does not change that") as caught:
+            with pytest.raises(
+                BrokerError, match=r"not-you: log in .*trying again does not change that"
+            ) as caught:
                 call()
             assert caught.value.fatal
         assert len(asked) == 2
@@ -193,7 +201,13 @@ def test_a_refusal_that_does_not_change_is_not_asked_for_again(kind: Kind) -> No
 
 
 def test_a_subscription_that_is_refused_later_is_not_waited_for(kind: Kind) -> None:
-    refused = {"command": "error", "code": "not-permitted", "reason": "no", "fatal": False, "topic": "/a"}
+    refused = {
+        "command": "error",
+        "code": "not-permitted",
+        "reason": "no",
+        "fatal": False,
+        "topic": "/a",
+    }
     connections: list[socket.socket] = []
 
     def script(peer: socket.socket) -> None:
@@ -216,7 +230,7 @@ def test_a_subscription_that_is_refused_later_is_not_waited_for(kind: Kind) -> N
         broker.close()
 
 
-# --- frames that are too long --------------------------------------------------------------------------------
+# --- frames that are too long ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["JSONQueue", "XMLQueue", "PickleQueue"])
@@ -226,7 +240,9 @@ def test_a_frame_that_is_too_long_is_one_error(name: str, kind: Kind, proxy: Pro
         for value in ("first", "x" * 3_000_000, "second", "y" * 100_001, "z" * 100_001, "third"):
             producer.push(value)
     assert consumer.pull() == ("/a", "first")
-    with pytest.raises(ProtocolError, match=r"announces 3000\d\d\d bytes; the limit is 100000 \(max_frame"):
+    with pytest.raises(
+        ProtocolError, match=r"announces 3000\d\d\d bytes; the limit is 100000 \(max_frame"
+    ):
         consumer.pull()
     assert consumer.pull() == ("/a", "second")
     consumer.flush()
@@ -246,7 +262,7 @@ def test_an_answer_that_is_too_long_is_said_to_who_asked(kind: Kind) -> None:
     assert producer.get() == 1
 
 
-# --- silence -----------------------------------------------------------------------------------------------
+# --- silence --------------------------------------------------------------------------------------
 
 
 def test_a_connection_that_was_forgotten_is_noticed(kind: Kind, proxy: Proxy, log: Log) -> None:
@@ -276,8 +292,12 @@ def test_pulls_that_are_shorter_than_the_silence_notice_it_too(kind: Kind, proxy
     until(pulled)
 
 
-def test_a_flush_over_a_forgotten_connection_says_what_may_be_lost(kind: Kind, proxy: Proxy) -> None:
-    producer = kind("JSONQueue", "/a", PRODUCER, address=proxy.address, keepalive=0.2, timeout=PATIENCE)
+def test_a_flush_over_a_forgotten_connection_says_what_may_be_lost(
+    kind: Kind, proxy: Proxy
+) -> None:
+    producer = kind(
+        "JSONQueue", "/a", PRODUCER, address=proxy.address, keepalive=0.2, timeout=PATIENCE
+    )
     producer.push(1)
     producer.flush()
     proxy.forget()
@@ -319,7 +339,7 @@ def test_tcp_asks_as_well() -> None:
         assert not opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
-# --- a broker that stalls ----------------------------------------------------------------------------------
+# --- a broker that stalls -------------------------------------------------------------------------
 
 
 def test_a_stall_is_no_outage(kind: Kind, proxy: Proxy) -> None:
@@ -394,14 +414,16 @@ def test_connections_that_are_cut_in_the_middle(reset: bool, kind: Kind, proxy: 
     assert set(confirmed) <= set(numbers)
 
 
-# --- a client that is there before its broker ----------------------------------------------------------------
+# --- a client that is there before its broker -----------------------------------------------------
 
 
 def test_a_consumer_waits_for_a_broker_that_comes_later(kind: Kind, proxy: Proxy, log: Log) -> None:
     proxy.down()
     made: list[Any] = []
     making = threading.Thread(
-        target=lambda: made.append(kind("JSONQueue", "/a", address=proxy.address, wait=PATIENCE, timeout=1))
+        target=lambda: made.append(
+            kind("JSONQueue", "/a", address=proxy.address, wait=PATIENCE, timeout=1)
+        )
     )
     making.start()
     log.wait_for("cannot reach the broker (topic /a), trying again", 2)
@@ -433,12 +455,15 @@ def test_the_wait_has_an_end(kind: Kind) -> None:
             kind("JSONQueue", "/a", address=address, wait=-1)
 
 
-def test_addresses_are_tried_one_after_the_other(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_are_tried_one_after_the_other(
+    broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host, port = resolve(broker)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         found = [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (taken.getsockname(), (host, port))
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
+            for address in (taken.getsockname(), (host, port))
         ]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         with JSONQueue("/a", address=("anywhere", 1), timeout=10) as queue:

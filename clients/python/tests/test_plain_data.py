@@ -1,4 +1,6 @@
-"""What is not plain data is refused before it leaves the process, with its class, its place and advice."""
+"""What is not plain data is refused before it leaves the process, with its class, its place and
+advice.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +101,7 @@ def test_refused(codec: Any, value: Any, advice: str) -> None:
             publish([{value}], True)
 
 
-# --- advice is followed ----------------------------------------------------------------------------------------
+# --- advice is followed ---------------------------------------------------------------------------
 
 FOLLOWED: dict[str, Callable[[Any], Any]] = {
     "push its isoformat()": lambda value: value.isoformat(),
@@ -115,7 +117,10 @@ FOLLOWED: dict[str, Callable[[Any], Any]] = {
     "push list() of it": list,
     "push its .real and its .imag": lambda value: [value.real, value.imag],
     "push None": lambda value: None,
-    **{f"push {kind.__name__}() of it": kind for kind in (dict, list, tuple, set, frozenset, str, int, float)},
+    **{
+        f"push {kind.__name__}() of it": kind
+        for kind in (dict, list, tuple, set, frozenset, str, int, float)
+    },
 }
 
 NO_ADVICE = "push its data as a dict, a list, a string or numbers"
@@ -176,7 +181,8 @@ def test_what_an_error_advises_can_be_pushed(codec: Any) -> None:
             assert first in (None, error.advice), value
             advised = FOLLOWED[error.advice](value)
         for _ in range(50):
-            # What is inside may need advice of its own, each time about the place that the error names.
+            # What is inside may need advice of its own, each time about the place that the error
+            # names.
             try:
                 publish(advised, True)
                 break
@@ -207,7 +213,7 @@ def follow_at(value: Any, path: str, change: Callable[[Any], Any]) -> Any:
     return replaced(value, inside)
 
 
-# --- what becomes plain data by itself -------------------------------------------------------------------------
+# --- what becomes plain data by itself ------------------------------------------------------------
 
 
 def test_json_takes_what_json_dumps_takes() -> None:
@@ -249,7 +255,9 @@ def test_a_default_makes_plain_data(name: str, kind: Any) -> None:
         raise TypeError(f"what is a {type(value).__name__}?")
 
     queue = kind(name, "/a", timeout=20, default=default)
-    queue.push({"when": when, "orders": [Order("x")], "raw": b"\x00", "key": {decimal.Decimal(1): None}})
+    queue.push(
+        {"when": when, "orders": [Order("x")], "raw": b"\x00", "key": {decimal.Decimal(1): None}}
+    )
     assert queue.pull()[1] == {
         "when": when.isoformat(),
         "orders": [{"sku": "x", "level": 7}],

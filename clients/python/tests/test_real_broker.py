@@ -1,4 +1,6 @@
-"""What no stand-in can prove: a real broker that dies and comes back, and one that lets a slow consumer go."""
+"""What no stand-in can prove: a real broker that dies and comes back, and one that lets a slow
+consumer go.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,29 @@ from typing import Any
 import pytest
 from real_broker import BINARY, RealBroker
 
-from babelmq import BrokerError, ConnectionLost, JSONQueue, MiddlewareType, PickleQueue, Queue, XMLQueue, aio
+from babelmq import (
+    BrokerError,
+    ConnectionLost,
+    JSONQueue,
+    MiddlewareType,
+    PickleQueue,
+    Queue,
+    XMLQueue,
+    aio,
+)
 
-pytestmark = pytest.mark.skipif(not BINARY, reason="it needs a real broker: set BABELMQ_BIN; `make test` does")
+pytestmark = pytest.mark.skipif(
+    not BINARY, reason="it needs a real broker: set BABELMQ_BIN; `make test` does"
+)
 
 PRODUCER = MiddlewareType.PRODUCER
 QUEUES: list[type[Queue]] = [JSONQueue, XMLQueue, PickleQueue]
 ENDS = ["kill", "close"]
 BIG = "x" * 1_000_000
 TOO_MANY = 110
-"""Of those: the broker keeps 64 MiB, the two sockets up to 36 MiB, asyncio two more. Not many more than that takes,
-because who is slow has but 5 s to hear so."""
+"""Of those: the broker keeps 64 MiB, the two sockets up to 36 MiB, asyncio two more. Not many more
+than that takes, because who is slow has but 5 s to hear so.
+"""
 
 
 @pytest.fixture
@@ -42,7 +56,9 @@ def restart(real: RealBroker, end: str) -> None:
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("queue_type", QUEUES)
-def test_a_restart(queue_type: type[Queue], end: str, real: RealBroker, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_restart(
+    queue_type: type[Queue], end: str, real: RealBroker, caplog: pytest.LogCaptureFixture
+) -> None:
     with (
         queue_type("/a", address=real.address, timeout=30) as consumer,
         queue_type("/a/b", PRODUCER, address=real.address, timeout=30) as producer,
@@ -52,7 +68,8 @@ def test_a_restart(queue_type: type[Queue], end: str, real: RealBroker, caplog: 
         assert consumer.pull() == ("/a/b", "before")
 
         restart(real, end)
-        # Nothing was unconfirmed, so nothing was lost, and the values of the old broker went with it.
+        # Nothing was unconfirmed, so nothing was lost, and the values of the old broker went with
+        # it.
         producer.flush()
         assert producer.topics() == []
         for number in range(3):
@@ -120,7 +137,9 @@ def test_a_restart_under_asyncio(end: str, real: RealBroker) -> None:
 
 
 def test_flush_while_others_push(real: RealBroker) -> None:
-    """What a flush confirmed was routed: a subscriber that was there has it before the answer to its own ping."""
+    """What a flush confirmed was routed: a subscriber that was there has it before the answer to
+    its own ping.
+    """
     with PickleQueue("/a", address=real.address, timeout=30) as consumer:
 
         def push(name: int) -> None:
@@ -143,7 +162,9 @@ def test_flush_while_others_push(real: RealBroker) -> None:
 
 
 @pytest.mark.parametrize("queue_type", QUEUES)
-def test_a_stalled_consumer_is_told_and_comes_back(queue_type: type[Queue], real: RealBroker) -> None:
+def test_a_stalled_consumer_is_told_and_comes_back(
+    queue_type: type[Queue], real: RealBroker
+) -> None:
     with (
         queue_type("/a", address=real.address, timeout=30) as consumer,
         JSONQueue("/a", PRODUCER, address=real.address, timeout=30) as producer,
@@ -166,7 +187,9 @@ def test_a_stalled_consumer_is_told_and_comes_back(queue_type: type[Queue], real
 def test_a_stalled_consumer_under_asyncio(real: RealBroker) -> None:
     async def main() -> None:
         async with aio.JSONQueue("/a", address=real.address, timeout=30) as consumer:
-            async with aio.PickleQueue("/a", PRODUCER, address=real.address, timeout=30) as producer:
+            async with aio.PickleQueue(
+                "/a", PRODUCER, address=real.address, timeout=30
+            ) as producer:
                 for number in range(TOO_MANY):
                     await producer.push([number, BIG])
             with pytest.raises(BrokerError, match=r"slow-consumer"):
@@ -177,7 +200,9 @@ def test_a_stalled_consumer_under_asyncio(real: RealBroker) -> None:
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="it needs a system that limits the files of a process")
+@pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="it needs a system that limits the files of a process"
+)
 def test_a_flush_fails_at_once_where_the_disk_is_full(tmp_path: Path) -> None:
     real = RealBroker("--data-dir", str(tmp_path), "--fsync", "always")
 

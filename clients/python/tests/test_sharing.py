@@ -1,4 +1,6 @@
-"""Queues that are shared: by threads, by a server's workers, by processes that were forked, by event loops."""
+"""Queues that are shared: by threads, by a server's workers, by processes that were forked, by
+event loops.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,7 @@ def in_threads(count: int, work: Callable[[int], None]) -> None:
         raise problems[0]
 
 
-# --- threads -----------------------------------------------------------------------------------------------
+# --- threads --------------------------------------------------------------------------------------
 
 
 def test_threads_push_flush_ask_and_pull_over_one_queue() -> None:
@@ -216,7 +218,7 @@ def test_a_flask_application_shares_a_queue_between_its_threads() -> None:
     assert sorted(seen) == [number * 100 + turn for number in range(THREADS) for turn in range(25)]
 
 
-# --- event loops -------------------------------------------------------------------------------------------
+# --- event loops ----------------------------------------------------------------------------------
 
 
 def test_a_queue_belongs_to_one_event_loop() -> None:
@@ -260,7 +262,7 @@ def test_a_queue_is_not_shared_between_the_loops_of_threads() -> None:
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-# --- processes ---------------------------------------------------------------------------------------------
+# --- processes ------------------------------------------------------------------------------------
 
 
 @forks
@@ -276,7 +278,8 @@ def test_forked_processes_have_connections_of_their_own(proxy: Proxy) -> None:
         queue.flush()
 
         def child(number: int) -> None:
-            # Its own subscription, with the stored value; what the parent has not pulled is the parent's.
+            # Its own subscription, with the stored value; what the parent has not pulled is the
+            # parent's.
             got = list(queue.pull())
             for turn in range(200):
                 queue.push_to(f"/out/{number}", [number, turn, got])
@@ -336,7 +339,10 @@ def test_a_fork_while_threads_use_the_queue(broker: str) -> None:
 @forks
 def test_what_a_child_pushed_last_is_sent_when_it_ends() -> None:
     fork = multiprocessing.get_context("fork")
-    with JSONQueue.consumer("/a", timeout=PATIENCE) as consumer, JSONQueue.producer("/a") as producer:
+    with (
+        JSONQueue.consumer("/a", timeout=PATIENCE) as consumer,
+        JSONQueue.producer("/a") as producer,
+    ):
         producer.flush()
 
         def child() -> None:
@@ -408,7 +414,17 @@ def test_gunicorn_with_workers_that_were_forked_from_a_loaded_application(tmp_pa
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "3", "--threads", "2", "--bind"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "--preload",
+        "--workers",
+        "3",
+        "--threads",
+        "2",
+        "--bind",
+    ]
     with JSONQueue.consumer("/hits", timeout=PATIENCE) as consumer:
         with subprocess.Popen([*command, f"127.0.0.1:{port}", "app:app"], cwd=tmp_path) as server:
             try:
@@ -438,7 +454,7 @@ def test_gunicorn_with_workers_that_were_forked_from_a_loaded_application(tmp_pa
     assert len({process for process, _ in hits}) > 1
 
 
-# --- writes that are shared --------------------------------------------------------------------------------
+# --- writes that are shared -----------------------------------------------------------------------
 
 
 def test_pushes_that_come_fast_share_writes(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -480,7 +496,10 @@ def test_pushes_that_come_fast_share_writes(kind: Kind, monkeypatch: pytest.Monk
 
 
 def test_a_push_into_an_idle_socket_is_not_held_back() -> None:
-    with JSONQueue.consumer("/a", timeout=PATIENCE) as consumer, JSONQueue.producer("/a") as producer:
+    with (
+        JSONQueue.consumer("/a", timeout=PATIENCE) as consumer,
+        JSONQueue.producer("/a") as producer,
+    ):
         producer.flush()
         for number in range(20):
             time.sleep(0.002)

@@ -1,4 +1,6 @@
-"""One queue, many topics; stored values and live ones; what happens to messages that nobody pulls in time."""
+"""One queue, many topics; stored values and live ones; what happens to messages that nobody pulls
+in time.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ PRODUCER = MiddlewareType.PRODUCER
 NAMES = ["JSONQueue", "XMLQueue", "PickleQueue"]
 
 
-# --- many topics over one connection -----------------------------------------------------------------------------
+# --- many topics over one connection --------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -130,7 +132,7 @@ def test_a_subscription_that_is_refused_leaves_the_others(kind: Kind) -> None:
         other.pull()
 
 
-# --- stored values -------------------------------------------------------------------------------------------
+# --- stored values --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -161,7 +163,9 @@ def test_where_stored_values_end(name: str, flushed: bool, kind: Kind) -> None:
         queue.flush()
     assert queue.pull() == ("/a/0", 0)
     stored = queue.pull_stored()
-    assert [(message.topic, message.value) for message in stored] == [(f"/a/{n}", n) for n in range(1, 100)]
+    assert [(message.topic, message.value) for message in stored] == [
+        (f"/a/{n}", n) for n in range(1, 100)
+    ]
     assert all(message.retained for message in stored)
     assert [queue.pull_message().retained for _ in range(20)] == [False] * 20
     assert queue.pull_stored() == []
@@ -179,7 +183,9 @@ def test_waiting_for_stored_values_loses_none(kind: Kind) -> None:
         peer.recv(1 << 16)
         peer.sendall(encode(0, value))
         more.wait(PATIENCE)
-        peer.sendall(encode(0, value) + encode(0, {"command": "subscribed", "topic": "/a", "values": 2}))
+        peer.sendall(
+            encode(0, value) + encode(0, {"command": "subscribed", "topic": "/a", "values": 2})
+        )
         peer.sendall(encode(0, live))
         peer.recv(1)
 
@@ -211,7 +217,7 @@ def test_without_stored_values(name: str, kind: Kind, proxy: Proxy) -> None:
     assert queue.pull() == ("/a", "again")
 
 
-# --- messages that nobody pulls in time ------------------------------------------------------------------------
+# --- messages that nobody pulls in time -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -228,12 +234,16 @@ def test_how_a_subscription_overflows_is_said_to_the_broker(name: str, kind: Kin
         dropped = {"command": "dropped", "topic": "/a", "count": 12}
         subscribed = {"command": "subscribed", "topic": "/a", "values": 0}
         live = {"command": "publish", "topic": "/a", "message": 1}
-        peer.sendall(b"".join(encode(form, one) for one in (subscribed, dropped, live, dropped, live)))
+        peer.sendall(
+            b"".join(encode(form, one) for one in (subscribed, dropped, live, dropped, live))
+        )
         peer.recv(1)
 
     broker = Scripted(script)
     try:
-        queue = kind(name, "/a", address=broker.address, timeout=PATIENCE, overflow="drop-oldest", queue=5)
+        queue = kind(
+            name, "/a", address=broker.address, timeout=PATIENCE, overflow="drop-oldest", queue=5
+        )
         assert (heard[0]["overflow"], int(heard[0]["queue"])) == ("drop-oldest", 5)
         assert queue.dropped == 0
         assert queue.pull() == ("/a", 1)
@@ -250,7 +260,9 @@ def test_how_a_subscription_overflows_is_said_to_the_broker(name: str, kind: Kin
 @pytest.mark.skipif(not BINARY, reason="it needs a real broker: set BABELMQ_BIN; `make test` does")
 @pytest.mark.parametrize("overflow", ["drop-oldest", "latest"])
 def test_a_real_broker_lets_messages_go(overflow: str, kind: Kind, proxy: Proxy) -> None:
-    queue = kind("JSONQueue", "/a", address=proxy.address, timeout=PATIENCE, overflow=overflow, queue=4)
+    queue = kind(
+        "JSONQueue", "/a", address=proxy.address, timeout=PATIENCE, overflow=overflow, queue=4
+    )
     queue.flush()
     proxy.stall()
     with JSONQueue.producer("/a", timeout=PATIENCE) as producer:
@@ -272,10 +284,11 @@ def test_a_queue_that_is_too_short_is_the_brokers_to_refuse(kind: Kind) -> None:
         kind("JSONQueue", "/a", timeout=PATIENCE, queue=0)
 
 
-# --- documents -----------------------------------------------------------------------------------------------
+# --- documents ------------------------------------------------------------------------------------
 
 DOCUMENT = (
-    '<order id="5" xmlns:x="urn:x"><!-- two --><sku>X1 &amp; ä</sku><sku type="int">X2</sku><x:note/></order>'
+    '<order id="5" xmlns:x="urn:x"><!-- two --><sku>X1 &amp; ä</sku>'
+    '<sku type="int">X2</sku><x:note/></order>'
 )
 
 
@@ -304,7 +317,15 @@ def test_a_document_arrives_as_it_was(kind: Kind) -> None:
 
 def test_what_is_no_document_is_not_sent(kind: Kind) -> None:
     queue = kind("XMLQueue", "/orders", PRODUCER, timeout=PATIENCE)
-    for bad in ("", "text", "<a>", "<a/><b/>", "<!DOCTYPE a><a/>", "<a>&nbsp;</a>", "<a></a></message>"):
+    for bad in (
+        "",
+        "text",
+        "<a>",
+        "<a/><b/>",
+        "<!DOCTYPE a><a/>",
+        "<a>&nbsp;</a>",
+        "<a></a></message>",
+    ):
         with pytest.raises(ValueError):
             queue.push_document(bad)
     with pytest.raises(ValueError, match="latin-1"):

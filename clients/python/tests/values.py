@@ -9,11 +9,32 @@ from typing import Any
 from hypothesis import strategies as st
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
-    ["$bytes", "item", "xml", "a b", "\r\n", "\0", "\ufffe", "]]>", " x ", "", "a:b", "@a", "#text", "\u2028", "é"]
+    [
+        "$bytes",
+        "item",
+        "xml",
+        "a b",
+        "\r\n",
+        "\0",
+        "\ufffe",
+        "]]>",
+        " x ",
+        "",
+        "a:b",
+        "@a",
+        "#text",
+        "\u2028",
+        "é",
+    ]
 )
 integers = st.integers() | st.integers(-(10**3000), 10**3000)
 hashables: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | integers | st.floats(allow_nan=False) | text | st.binary(max_size=20),
+    st.none()
+    | st.booleans()
+    | integers
+    | st.floats(allow_nan=False)
+    | text
+    | st.binary(max_size=20),
     lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3),
     max_leaves=5,
 )
@@ -32,7 +53,9 @@ values: st.SearchStrategy[Any] = st.recursive(
 
 
 def spelled(value: Any) -> Any:
-    """``value`` such that == is: same types, order of keys, bits of floats; nan equals itself, 1 is not True."""
+    """``value`` such that == is: same types, order of keys, bits of floats; nan equals itself, 1 is
+    not True.
+    """
     kind = type(value)
     if kind is float:
         return "float", "nan" if math.isnan(value) else struct.pack(">d", value)

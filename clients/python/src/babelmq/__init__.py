@@ -4,10 +4,12 @@ Each queue speaks one format; what another client pushed in another format arriv
 
 - :mod:`babelmq.queue`: the queues, with blocking calls; :mod:`babelmq.aio`: the same for asyncio;
   :mod:`babelmq.base`: what they have in common.
-- :mod:`babelmq.session`: the conversation with the broker, without a socket; both kinds of queue drive it,
-  one through :mod:`babelmq.connection`. :mod:`babelmq.link`: when to connect, and when to give a connection up.
+- :mod:`babelmq.session`: the conversation with the broker, without a socket; both kinds of queue
+  drive it, one through :mod:`babelmq.connection`. :mod:`babelmq.link`: when to connect, and when to
+  give a connection up.
 - :mod:`babelmq.frame`: the stream cut into messages; :mod:`babelmq.codec`: what a format is, and
-  ``json_codec``, ``xml_codec`` (``xml_reader``, ``xml_writer``), ``pickle_codec``: the three that there are.
+  ``json_codec``, ``xml_codec`` (``xml_reader``, ``xml_writer``), ``pickle_codec``: the three that
+  there are.
 - :mod:`babelmq.plain_data`: which values can be pushed; :mod:`babelmq.errors`: what can go wrong.
 - ``babelmq.__version__``: which version this is.
 """

@@ -1,4 +1,6 @@
-"""Where the broker is: an argument, else the variable ``BABELMQ_ADDR``, else port 5000 of this machine."""
+"""Where the broker is: an argument, else the variable ``BABELMQ_ADDR``, else port 5000 of this
+machine.
+"""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@
 >>> asyncio.run(main())
 ('/weather/temp', 21.5)
 
-Several tasks may use one queue: some that pull, others that push and flush. A task that is cancelled leaves a queue
-that works. A queue belongs to the event loop in which it is first used; in another one it raises
-:class:`WrongLoop`.
+Several tasks may use one queue: some that pull, others that push and flush. A task that is
+cancelled leaves a queue that works. A queue belongs to the event loop in which it is first used; in
+another one it raises :class:`WrongLoop`.
 """
 
 from __future__ import annotations
@@ -41,27 +41,32 @@ T = TypeVar("T")
 
 
 class Queue(QueueBase):
-    """The base of the three queues. The parameters are those of :class:`babelmq.Queue`, and what it says of lost
-    connections, refusals and losses holds here for tasks.
+    """The base of the three queues. The parameters are those of :class:`babelmq.Queue`, and what it
+    says of lost connections, refusals and losses holds here for tasks.
 
-    Nothing happens in the constructor: a consumer connects and subscribes in ``async with`` (or when it first
-    pulls), and once inside misses nothing. While the event loop runs, a connection that is silent for ``keepalive``
-    seconds is asked whether it is there, also when nobody waits for it.
+    Nothing happens in the constructor: a consumer connects and subscribes in ``async with`` (or
+    when it first pulls), and once inside misses nothing. While the event loop runs, a connection
+    that is silent for ``keepalive`` seconds is asked whether it is there, also when nobody waits
+    for it.
     """
 
     def _start(self, address: tuple[str, int], timeout: float | None) -> None:
         self._connection = _Connection(self._session, address, timeout)
 
     async def push(self, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
-        """Publishes ``value`` to the topic, as :meth:`babelmq.Queue.push` does, with the same promise. What is
-        pushed in one turn of the event loop shares a write.
+        """Publishes ``value`` to the topic, as :meth:`babelmq.Queue.push` does, with the same
+        promise. What is pushed in one turn of the event loop shares a write.
         """
         data = self._publish(value, retain, ttl)
         if not await self._connection.push_now(data):
             await self._connection.run(self._session.push(data))
 
-    async def push_to(self, topic: str, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
-        """Publishes ``value`` to another topic over the same connection; see :meth:`babelmq.Queue.push_to`."""
+    async def push_to(
+        self, topic: str, value: Any, *, retain: bool = True, ttl: int | None = None
+    ) -> None:
+        """Publishes ``value`` to another topic over the same connection; see
+        :meth:`babelmq.Queue.push_to`.
+        """
         data = self._to(topic)(value, retain, ttl)
         if not await self._connection.push_now(data):
             await self._connection.run(self._session.push(data))
@@ -88,11 +93,15 @@ class Queue(QueueBase):
         return [self._message(fields) for fields in stored]
 
     async def flush(self) -> None:
-        """Waits until the broker has routed everything that was pushed; see :meth:`babelmq.Queue.flush`."""
+        """Waits until the broker has routed everything that was pushed; see
+        :meth:`babelmq.Queue.flush`.
+        """
         await self._connection.run(self._session.flush())
 
     async def list_topics(self, callback: OnTopics) -> None:
-        """Asks which topics hold a value; a later :meth:`pull` calls ``callback``, a function, with them."""
+        """Asks which topics hold a value; a later :meth:`pull` calls ``callback``, a function, with
+        them.
+        """
         await self._connection.run(self._session.list_topics(callback))
 
     async def topics(self) -> list[str]:
@@ -108,17 +117,21 @@ class Queue(QueueBase):
         await self._connection.run(self._session.clear(self._own(topic)))
 
     async def subscribe(self, topic: str | None = None) -> None:
-        """Subscribes to ``topic`` too, by default to the queue's own; see :meth:`babelmq.Queue.subscribe`."""
+        """Subscribes to ``topic`` too, by default to the queue's own; see
+        :meth:`babelmq.Queue.subscribe`.
+        """
         await self._connection.run(self._session.subscribe(self._own(topic)))
 
     async def cancel(self, topic: str | None = None) -> None:
-        """Ends the subscription to ``topic``, by default every one. What arrived before can still be pulled; after
-        it, where no subscription is left, iteration ends.
+        """Ends the subscription to ``topic``, by default every one. What arrived before can still
+        be pulled; after it, where no subscription is left, iteration ends.
         """
         await self._connection.run(self._session.cancel(topic))
 
     async def close(self) -> None:
-        """Closes the connection without waiting for the broker: :meth:`flush` first, or use ``async with``."""
+        """Closes the connection without waiting for the broker: :meth:`flush` first, or use ``async
+        with``.
+        """
         await self._connection.close()
 
     def __aiter__(self: Self) -> Self:
@@ -169,14 +182,18 @@ class XMLQueue(Queue):
 
     codec = XMLCodec()
 
-    async def push_document(self, document: str | bytes, *, retain: bool = True, ttl: int | None = None) -> None:
+    async def push_document(
+        self, document: str | bytes, *, retain: bool = True, ttl: int | None = None
+    ) -> None:
         """Publishes an XML document as it is; see :meth:`babelmq.XMLQueue.push_document`."""
         data = publish_document(self.topic, document, retain, ttl)
         if not await self._connection.push_now(data):
             await self._connection.run(self._session.push(data))
 
     async def pull_document(self, timeout: float | None = None) -> tuple[str, str]:
-        """The next message: its topic, and its XML as text; see :meth:`babelmq.XMLQueue.pull_document`."""
+        """The next message: its topic, and its XML as text; see
+        :meth:`babelmq.XMLQueue.pull_document`.
+        """
         fields = self._connection.next_delivery()
         if fields is None:
             fields = await self._connection.run(self._session.pull(), timeout)
@@ -247,9 +264,9 @@ class _Line(asyncio.Protocol):
 class _Connection:
     """The driver that performs a session's steps with an asyncio transport.
 
-    What arrives is passed to the session whoever waits for it, and whoever waits for anything looks again. So tasks
-    do not get into each other's way, and one that is cancelled takes nothing along; an attempt to connect is a task
-    of its own.
+    What arrives is passed to the session whoever waits for it, and whoever waits for anything looks
+    again. So tasks do not get into each other's way, and one that is cancelled takes nothing along;
+    an attempt to connect is a task of its own.
     """
 
     _TURN = 64
@@ -270,10 +287,12 @@ class _Connection:
         self._watch: asyncio.TimerHandle | None = None
         self._pushes = 0
 
-    # --- what a queue calls --------------------------------------------------------------------------------
+    # --- what a queue calls -----------------------------------------------------------------------
 
     async def run(self, steps: Steps[T], timeout: float | None = None) -> T:
-        """Performs ``steps`` and returns what they return; raises :class:`TimeoutError` after ``timeout``."""
+        """Performs ``steps`` and returns what they return; raises :class:`TimeoutError` after
+        ``timeout``.
+        """
         loop = self._own_loop()
         if timeout is None:
             timeout = self._timeout
@@ -297,7 +316,8 @@ class _Connection:
                     step.callback(step.topics)
                     continue
                 if turn != self.session.turn:
-                    # Sending what it had to say made room, or has shown that the connection is lost.
+                    # Sending what it had to say made room, or has shown that the connection is
+                    # lost.
                     continue
                 if step is Step.CONNECTION and self.session.link.may_connect():
                     self.session.connecting()
@@ -311,12 +331,16 @@ class _Connection:
             steps.close()
 
     async def push_now(self, data: bytes) -> bool:
-        """Takes ``data`` if nothing has to be raised first. It is sent at once if nothing was sent in this turn of
-        the loop, else at the end of it.
+        """Takes ``data`` if nothing has to be raised first. It is sent at once if nothing was sent
+        in this turn of the loop, else at the end of it.
         """
         session = self.session
         self._own_loop()
-        if not session.connected or session.attention or len(session.outgoing) + len(data) > MOST_WAITING:
+        if (
+            not session.connected
+            or session.attention
+            or len(session.outgoing) + len(data) > MOST_WAITING
+        ):
             return False
         if session.has_input():
             return False
@@ -365,11 +389,12 @@ class _Connection:
             self._loop, self._process = loop, _process.number
         elif loop is not self._loop or self._process != _process.number:
             raise WrongLoop(
-                "this queue was used first in another event loop or process, and belongs to that; make one in each"
+                "this queue was used first in another event loop or process, and belongs to that; "
+                "make one in each"
             )
         return loop
 
-    # --- connecting ----------------------------------------------------------------------------------------
+    # --- connecting -------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
         """Makes a connection, whoever waits for it."""
@@ -389,7 +414,7 @@ class _Connection:
             self._connecting = None
             self.settle()
 
-    # --- what a line calls ---------------------------------------------------------------------------------
+    # --- what a line calls ------------------------------------------------------------------------
 
     def made(self, line: _Line) -> None:
         """There is a connection."""
@@ -410,7 +435,7 @@ class _Connection:
         self.session.connection_lost(why)
         self.settle()
 
-    # --- one turn ------------------------------------------------------------------------------------------
+    # --- one turn ---------------------------------------------------------------------------------
 
     def settle(self) -> None:
         """Does what the session wants by now: called whenever it was used."""
@@ -423,7 +448,9 @@ class _Connection:
             self.session.log()
 
     def _write(self) -> None:
-        """Writes what waits, unless something was written in this turn of the loop: then at its end."""
+        """Writes what waits, unless something was written in this turn of the loop: then at its
+        end.
+        """
         waiting, line = self.session.outgoing, self.line
         if not waiting or line is None or line.writing_paused or self._wrote:
             return
@@ -446,7 +473,9 @@ class _Connection:
             if not waiting.done():
                 waiting.set_result(None)
 
-    async def _something(self, loop: asyncio.AbstractEventLoop, step: Step, deadline: float | None) -> None:
+    async def _something(
+        self, loop: asyncio.AbstractEventLoop, step: Step, deadline: float | None
+    ) -> None:
         """Waits until something has happened, or the next attempt to connect is due."""
         until = deadline
         link = self.session.link

@@ -14,7 +14,8 @@ LONGEST = 5.0
 class Backoff:
     """Delays that double, each a random part of its bound.
 
-    The jitter keeps the thousand clients of a broker that restarts from coming back in the same moment.
+    The jitter keeps the thousand clients of a broker that restarts from coming back in the same
+    moment.
 
     >>> backoff = Backoff()
     >>> 0.025 <= backoff.next() <= 0.05 and 0.05 <= backoff.next() <= 0.1

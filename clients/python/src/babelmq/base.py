@@ -1,4 +1,6 @@
-"""What the blocking queues and those of asyncio have in common: how they are made, and what they are made of."""
+"""What the blocking queues and those of asyncio have in common: how they are made, and what they
+are made of.
+"""
 
 from __future__ import annotations
 
@@ -52,16 +54,22 @@ class QueueBase:
     ) -> None:
         self.topic = check_topic(topic)
         if keepalive is not None and not keepalive > 0:
-            raise ValueError(f"keepalive is a number of seconds over 0, or None, and not {keepalive!r}")
+            raise ValueError(
+                f"keepalive is a number of seconds over 0, or None, and not {keepalive!r}"
+            )
         if not wait >= 0:
             raise ValueError(f"wait is a number of seconds, 0 or more, and not {wait!r}")
         if overflow is not None and overflow not in get_args(Overflow):
-            raise ValueError(f"overflow is one of {', '.join(get_args(Overflow))}, and not {overflow!r}")
+            raise ValueError(
+                f"overflow is one of {', '.join(get_args(Overflow))}, and not {overflow!r}"
+            )
         self._default = default
         self._publishers: dict[str, Publish] = {}
         self._publish = self.codec.publisher(topic, default)
         options = Options(exact, max_frame, wait, keepalive, retained, overflow, queue)
-        self._session = Session(self.codec, topic, options, subscribe=_type is MiddlewareType.CONSUMER)
+        self._session = Session(
+            self.codec, topic, options, subscribe=_type is MiddlewareType.CONSUMER
+        )
         self._start(resolve(address), timeout)
 
     @classmethod
@@ -123,8 +131,8 @@ class QueueBase:
     ) -> Self:
         """A queue that is subscribed to ``topic``: the constructor, as a consumer.
 
-        The options are the constructor's. What is returned is connected and misses nothing; with asyncio it is so
-        from ``async with`` on.
+        The options are the constructor's. What is returned is connected and misses nothing; with
+        asyncio it is so from ``async with`` on.
 
         >>> from babelmq import JSONQueue, XMLQueue
         >>> with XMLQueue.consumer("/weather") as consumer:
@@ -150,15 +158,15 @@ class QueueBase:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a connection, as far as the last call saw. Where it is lost, the next call that waits
-        for the broker makes it again, and the logger ``babelmq`` says both.
+        """Whether there is a connection, as far as the last call saw. Where it is lost, the next
+        call that waits for the broker makes it again, and the logger ``babelmq`` says both.
         """
         return self._session.connected
 
     @property
     def dropped(self) -> int:
-        """How many messages the broker has let go for newer ones since the queue was made, by what was pulled so
-        far; see ``overflow``.
+        """How many messages the broker has let go for newer ones since the queue was made, by what
+        was pulled so far; see ``overflow``.
         """
         return self._session.dropped
 
@@ -171,7 +179,9 @@ class QueueBase:
         if publish is None:
             if len(self._publishers) >= MOST_TOPICS:
                 self._publishers.clear()
-            publish = self._publishers[topic] = self.codec.publisher(check_topic(topic), self._default)
+            publish = self._publishers[topic] = self.codec.publisher(
+                check_topic(topic), self._default
+            )
         return publish
 
     def _message(self, fields: Fields) -> Message:
@@ -186,7 +196,9 @@ Self = TypeVar("Self", bound=QueueBase)
 
 
 def check_topic(topic: str) -> str:
-    """``topic``, if it can be sent in every format at all; all other rules are the broker's to judge."""
+    """``topic``, if it can be sent in every format at all; all other rules are the broker's to
+    judge.
+    """
     if not isinstance(topic, str):
         raise TypeError(f"a topic is a str, not a {type(topic).__name__}")
     for character in topic:

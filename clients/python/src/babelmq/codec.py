@@ -14,7 +14,9 @@ class Publish(Protocol):
     """Writes whole frames that publish."""
 
     def __call__(self, value: Any, retain: bool, ttl: int | None = None) -> bytes:
-        """The frame of ``value``; whether the broker shall store it, and for how many seconds at most."""
+        """The frame of ``value``; whether the broker shall store it, and for how many seconds at
+        most.
+        """
         ...
 
 
@@ -25,7 +27,9 @@ MAX_TTL = 0xFFFF_FFFF
 def check_ttl(ttl: int) -> int:
     """``ttl``, if it is a time to live."""
     if type(ttl) is not int:
-        raise TypeError(f"a ttl is a whole number of seconds, an int and not a {type(ttl).__name__}")
+        raise TypeError(
+            f"a ttl is a whole number of seconds, an int and not a {type(ttl).__name__}"
+        )
     if not 1 <= ttl <= MAX_TTL:
         raise ValueError(f"a ttl is from 1 to {MAX_TTL} seconds, not {ttl}")
     return ttl
@@ -42,10 +46,11 @@ class Codec(Protocol):
         ...
 
     def publisher(self, topic: str, default: Callable[[Any], Any] | None = None) -> Publish:
-        """What writes the frames that publish to ``topic``; ``default`` makes plain data of other objects.
+        """What writes the frames that publish to ``topic``; ``default`` makes plain data of other
+        objects.
 
-        It raises :class:`NotPlainData` for a value that is not plain data, and :class:`ValueError` for plain
-        data that no format can carry.
+        It raises :class:`NotPlainData` for a value that is not plain data, and :class:`ValueError`
+        for plain data that no format can carry.
         """
         ...
 

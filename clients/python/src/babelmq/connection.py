@@ -1,7 +1,7 @@
 """A blocking TCP connection, and the driver that performs a session's steps with it.
 
-Threads may share it. Whoever uses the session holds the lock, never while waiting. Of those that wait for input one
-polls the socket, and the others for its word that something has happened.
+Threads may share it. Whoever uses the session holds the lock, never while waiting. Of those that
+wait for input one polls the socket, and the others for its word that something has happened.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ SHARED = 32 << 10
 """Bytes of pushes that come faster than the socket takes them, after which they are sent."""
 
 LONGEST_SEND = 100e-6
-"""Seconds: a push that comes sooner after a write than that write took waits for others. This is the most."""
+"""Seconds: a push that comes sooner after a write than that write took waits for others. This is
+the most.
+"""
 
 LINGER = 0.02
-"""Seconds that the thread which sends such pushes waits for more before it ends; an exit may wait for it."""
+"""Seconds that the thread which sends such pushes waits for more before it ends; an exit may wait
+for it.
+"""
 
 LAST_WORDS = 1.0
 """Seconds that ``close()`` gives the operating system to take what was pushed."""
@@ -51,7 +55,9 @@ class _Wait(NamedTuple):
 
 
 class Connection:
-    """The connection of one session: opened when a step asks for it, and again after it was lost."""
+    """The connection of one session: opened when a step asks for it, and again after it
+    was lost.
+    """
 
     def __init__(self, session: Session, address: tuple[str, int], timeout: float | None) -> None:
         self._session = session
@@ -72,19 +78,20 @@ class Connection:
         self._poller = 0
         self._resolver = 0
         self._turn = 0
-        # Set while the session is being used. Where an exception that is none of ours ends that (Ctrl-C, an alarm),
-        # it stays set, and nobody knows how far it came.
+        # Set while the session is being used. Where an exception that is none of ours ends that
+        # (Ctrl-C, an alarm), it stays set, and nobody knows how far it came.
         self._busy = False
         self._inside = False
         self._sender: threading.Thread | None = None
         self._sender_sleeps = False
         self._wake_sender = threading.Lock()
 
-    # --- what a queue calls --------------------------------------------------------------------------------
+    # --- what a queue calls -----------------------------------------------------------------------
 
     def run(self, steps: Steps[T], timeout: float | None = None) -> T:
-        """Performs ``steps`` and returns what they return. Raises :class:`TimeoutError` after ``timeout``
-        seconds, by default the connection's. The first connection may take as long as it was given.
+        """Performs ``steps`` and returns what they return. Raises :class:`TimeoutError` after
+        ``timeout`` seconds, by default the connection's. The first connection may take as long as
+        it was given.
         """
         deadline = self._deadline(timeout)
         me = threading.get_ident()
@@ -111,18 +118,24 @@ class Connection:
             self._session.log()
 
     def push_now(self, data: bytes) -> bool:
-        """Takes ``data`` if nothing has arrived that should be looked at first. It is sent at once if the socket is
-        idle; else with what else is pushed meanwhile, in one write.
+        """Takes ``data`` if nothing has arrived that should be looked at first. It is sent at once
+        if the socket is idle; else with what else is pushed meanwhile, in one write.
         """
         session = self._session
         with self._lock:
             waiting = session.outgoing
             size = len(waiting)
-            if self._busy or not session.connected or session.attention or size + len(data) > MOST_WAITING:
+            if (
+                self._busy
+                or not session.connected
+                or session.attention
+                or size + len(data) > MOST_WAITING
+            ):
                 return False
             if 0 < size < SHARED:
-                # What waits already is somebody's to send. It counts as pushed before it is there: an interruption
-                # between the two must not make a flush believe that nothing was pushed.
+                # What waits already is somebody's to send. It counts as pushed before it is there:
+                # an interruption between the two must not make a flush believe that nothing was
+                # pushed.
                 session.pushed += 1
                 waiting += data
                 return True
@@ -186,13 +199,15 @@ class Connection:
         self._make_locks()
         self._session.forget()
 
-    # --- one turn of a call, with the lock -----------------------------------------------------------------
+    # --- one turn of a call, with the lock --------------------------------------------------------
 
     def _use(self, work: Callable[[], T]) -> T:
         """Does ``work``, which uses the session and waits for nothing."""
         with self._lock:
             if self._inside:
-                raise BabelmqError("a signal handler cannot use a queue whose call it has interrupted")
+                raise BabelmqError(
+                    "a signal handler cannot use a queue whose call it has interrupted"
+                )
             if self._busy:
                 why = "a call was interrupted, and part of a message may have been read or sent"
                 self._session.connection_lost(why, interrupted=True)
@@ -212,7 +227,9 @@ class Connection:
                     self._drop()
                 self._inside = False
 
-    def _advance(self, steps: Steps[T], deadline: float | None, me: int) -> tuple[Step | Answer, _Wait | None]:
+    def _advance(
+        self, steps: Steps[T], deadline: float | None, me: int
+    ) -> tuple[Step | Answer, _Wait | None]:
         self._read_ready(me)
         try:
             step = next(steps)
@@ -284,7 +301,7 @@ class Connection:
         self._session.turn += 1
         self._tell()
 
-    # --- connecting ----------------------------------------------------------------------------------------
+    # --- connecting -------------------------------------------------------------------------------
 
     def _resolve(self) -> None:
         """Looks the address up, which may take a while, and asks the first for a connection."""
@@ -303,7 +320,9 @@ class Connection:
         self._use(connect)
 
     def _connect(self, error: OSError | None) -> None:
-        """Asks the next address for a connection; after the last one, the ``error`` is why there is none."""
+        """Asks the next address for a connection; after the last one, the ``error`` is why there is
+        none.
+        """
         session = self._session
         self._drop()
         while self._addresses:
@@ -328,7 +347,9 @@ class Connection:
             opened.close()
             error = OSError(code, os.strerror(code))
         host, port = self._address
-        failure = CannotConnect(f"no broker answers at {host}:{port} ({error}); is `babelmq serve` running there?")
+        failure = CannotConnect(
+            f"no broker answers at {host}:{port} ({error}); is `babelmq serve` running there?"
+        )
         failure.__cause__ = error
         session.cannot_connect(failure)
 
@@ -363,7 +384,7 @@ class Connection:
         session.connection_lost(str(why))
         self._drop()
 
-    # --- reading and writing -------------------------------------------------------------------------------
+    # --- reading and writing ----------------------------------------------------------------------
 
     def _read_ready(self, me: int) -> None:
         """Passes on what has arrived, unless another thread is polling and will do so."""
@@ -413,13 +434,15 @@ class Connection:
         if waiting:
             self._start_sender()
 
-    # --- the thread that sends what was pushed while the socket was busy ------------------------------------
+    # --- the thread that sends what was pushed while the socket was busy --------------------------
 
     def _start_sender(self) -> None:
         """Has what waits sent by the thread that does so, unless it is at it already."""
         if self._sender is None:
             # No daemon: an interpreter that ends waits for it, so that what was pushed is sent.
-            self._sender = threading.Thread(target=self._send_on, name="babelmq-sender", daemon=False)
+            self._sender = threading.Thread(
+                target=self._send_on, name="babelmq-sender", daemon=False
+            )
             self._sender_sleeps = False
             self._wake_sender = threading.Lock()
             self._wake_sender.acquire()
@@ -465,8 +488,8 @@ class Connection:
 
 
 def keep_alive(opened: socket.socket, silence: float | None) -> None:
-    """Small messages are sent at once; the system asks a peer that says nothing for so many seconds whether it is
-    there, and gives up what it does not confirm in twice that time.
+    """Small messages are sent at once; the system asks a peer that says nothing for so many seconds
+    whether it is there, and gives up what it does not confirm in twice that time.
     """
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if silence is None:
@@ -490,8 +513,12 @@ def _earlier(one: float | None, other: float | None) -> float | None:
     return other if one is None else one if other is None else min(one, other)
 
 
-def _poller(opened: socket.socket, *, read: bool = False, write: bool = False) -> Callable[[float | None], object]:
-    """What says whether ``opened`` becomes ready within so many seconds; for one thread at a time."""
+def _poller(
+    opened: socket.socket, *, read: bool = False, write: bool = False
+) -> Callable[[float | None], object]:
+    """What says whether ``opened`` becomes ready within so many seconds; for one thread
+    at a time.
+    """
     if not hasattr(select, "poll"):  # Windows
         reads, writes = [opened] if read else [], [opened] if write else []
         return lambda seconds: any(select.select(reads, writes, writes, seconds))

@@ -10,8 +10,8 @@ class BabelmqError(Exception):
 class BrokerError(BabelmqError):
     """The broker refused something.
 
-    Which call it was that sent it cannot be known in general: a push does not wait for an answer. So a refusal
-    is raised by the call that learns of it: :meth:`flush`, or whichever comes next.
+    Which call it was that sent it cannot be known in general: a push does not wait for an answer.
+    So a refusal is raised by the call that learns of it: :meth:`flush`, or whichever comes next.
 
     >>> error = BrokerError("invalid-topic", "a topic cannot be empty", topic="")
     >>> str(error)
@@ -19,7 +19,9 @@ class BrokerError(BabelmqError):
     """
 
     code: str
-    """What kind of refusal, as a stable word for programs: ``forbidden-pickle``, ``slow-consumer`` ..."""
+    """What kind of refusal, as a stable word for programs: ``forbidden-pickle``, ``slow-consumer``
+    ...
+    """
     reason: str
     """What was wrong and what to do, for people."""
     topic: str | None
@@ -55,7 +57,9 @@ class CannotConnect(BabelmqError, ConnectionError):
 
 
 class ConnectionLost(BabelmqError, ConnectionError):
-    """The connection broke, and with it perhaps what was pushed and not yet confirmed by ``flush()``."""
+    """The connection broke, and with it perhaps what was pushed and not yet confirmed by
+    ``flush()``.
+    """
 
 
 class ProtocolError(BabelmqError):
@@ -63,16 +67,18 @@ class ProtocolError(BabelmqError):
 
 
 class MalformedMessage(ProtocolError):
-    """One message cannot be read, or is not plain data, and was dropped. The messages after it can be pulled."""
+    """One message cannot be read, or is not plain data, and was dropped. The messages after it can
+    be pulled.
+    """
 
 
 class NotPlainData(BabelmqError, TypeError):
     """A value holds an object that is not plain data, so nothing was sent.
 
-    Plain data is ``None``, ``bool``, ``int``, ``float``, ``str``, ``bytes``, ``bytearray``, ``list``, ``tuple``,
-    ``set``, ``frozenset`` and ``dict``, exactly these types and not classes derived from them. A
-    :class:`JSONQueue` takes objects of derived classes too, as ``json.dumps`` does. A queue's ``default`` makes
-    plain data of others.
+    Plain data is ``None``, ``bool``, ``int``, ``float``, ``str``, ``bytes``, ``bytearray``,
+    ``list``, ``tuple``, ``set``, ``frozenset`` and ``dict``, exactly these types and not classes
+    derived from them. A :class:`JSONQueue` takes objects of derived classes too, as ``json.dumps``
+    does. A queue's ``default`` makes plain data of others.
     """
 
     kind: type
@@ -88,15 +94,21 @@ class NotPlainData(BabelmqError, TypeError):
 
     def __str__(self) -> str:
         name = f"{self.kind.__module__}.{self.kind.__qualname__}".replace("builtins.", "")
-        return f"{self.path} is a {name}, which is not plain data and cannot be pushed: {self.advice}"
+        return (
+            f"{self.path} is a {name}, which is not plain data and cannot be pushed: {self.advice}"
+        )
 
 
 class NotSubscribed(BabelmqError, RuntimeError):
-    """There is nothing that a ``pull`` could wait for: a producer's queue, or one that was cancelled."""
+    """There is nothing that a ``pull`` could wait for: a producer's queue, or one that was
+    cancelled.
+    """
 
 
 class WrongLoop(BabelmqError, RuntimeError):
-    """A queue of :mod:`babelmq.aio` was used in another event loop than the one in which it was used first."""
+    """A queue of :mod:`babelmq.aio` was used in another event loop than the one in which it was
+    used first.
+    """
 
 
 class QueueClosed(BabelmqError, RuntimeError):

@@ -1,4 +1,6 @@
-"""Frames: a format byte, a length of four bytes, a body; and a buffer that cuts a stream into them."""
+"""Frames: a format byte, a length of four bytes, a body; and a buffer that cuts a stream
+into them.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,14 @@ _pack = HEADER.pack
 MAX_FRAME = 64 << 20
 """Bytes of body that a client accepts by default.
 
-A broker takes frames up to 16 MiB by default; translated, they can be larger (a control character is one byte in
-a pickle and six in JSON).
+A broker takes frames up to 16 MiB by default; translated, they can be larger (a control character
+is one byte in a pickle and six in JSON).
 """
 
 LONGEST_FRAME = 1 << 30
-"""Bytes of body in the longest frame that any broker sends, the most that its ``--max-encoded`` can be."""
+"""Bytes of body in the longest frame that any broker sends, the most that its ``--max-encoded`` can
+be.
+"""
 
 READ_AHEAD = 64 << 10
 """Bytes that one read asks the operating system for: some 400 small messages."""
@@ -59,8 +63,8 @@ def check_length(length: int) -> int:
 class FrameBuffer:
     """Bytes as they arrive, read as frames.
 
-    Each byte is copied a fixed number of times however the stream was cut, and memory is held only for what
-    has arrived, whatever length a frame claims.
+    Each byte is copied a fixed number of times however the stream was cut, and memory is held only
+    for what has arrived, whatever length a frame claims.
 
     >>> frames = FrameBuffer()
     >>> frames.feed(b"\\x00\\x00\\x00\\x00\\x02{}\\x00\\x00")
@@ -74,7 +78,8 @@ class FrameBuffer:
         self._limit = limit
         self._data = b""
         self._at = 0
-        # A frame that has begun and not ended: what there is of it, and how many bytes it lacks at least.
+        # A frame that has begun and not ended: what there is of it, and how many bytes it lacks at
+        # least.
         self._parts: list[bytes] = []
         self._missing = 0
         # Bytes to come of a frame over the limit, which nobody reads.
@@ -103,9 +108,10 @@ class FrameBuffer:
     def next(self) -> tuple[int, bytes] | None:
         """The next whole frame, as format byte and body; ``None`` when more has to arrive first.
 
-        Raises :class:`MalformedMessage` once for a frame over the limit, of which nothing is kept: what follows it
-        is read. Raises :class:`ProtocolError` where no broker can be at the other end, for an unknown format or a
-        length that no broker sends. There is no way to go on in that stream.
+        Raises :class:`MalformedMessage` once for a frame over the limit, of which nothing is kept:
+        what follows it is read. Raises :class:`ProtocolError` where no broker can be at the other
+        end, for an unknown format or a length that no broker sends. There is no way to go on in
+        that stream.
         """
         data = self._data
         start = self._at + 5
@@ -117,11 +123,13 @@ class FrameBuffer:
                 self._at = end
                 return form, data[start:end]
             if form > 2:
-                raise ProtocolError(f"a frame begins with byte {form}; a broker's frames begin with 0, 1 or 2")
+                raise ProtocolError(
+                    f"a frame begins with byte {form}; a broker's frames begin with 0, 1 or 2"
+                )
             if length > self._limit:
                 problem = (
-                    f"a frame announces {length} bytes; the limit is {self._limit} (max_frame raises it; what a "
-                    "broker sends is bounded by its --max-encoded)"
+                    f"a frame announces {length} bytes; the limit is {self._limit} "
+                    "(max_frame raises it; what a broker sends is bounded by its --max-encoded)"
                 )
                 if length > LONGEST_FRAME:
                     raise ProtocolError(problem)

@@ -1,7 +1,7 @@
 """JSON with ``$`` tags for what JSON cannot say: ``{"$bytes": "AAE="}`` is ``b"\\x00\\x01"``.
 
-The tags are those of the contract: ``$int $float $bytes $tuple $set $frozenset $dict``. A dict whose only key
-begins with ``$`` is written as ``$dict``, so that no data can pose as a tag.
+The tags are those of the contract: ``$int $float $bytes $tuple $set $frozenset $dict``. A dict
+whose only key begins with ``$`` is written as ``$dict``, so that no data can pose as a tag.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ class JSONCodec:
         def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
             start = stored if retain else passing
             if ttl is not None:
-                start = b'%b,"ttl":%d,"message":' % (head if retain else head + b',"retain":false', check_ttl(ttl))
+                start = b'%b,"ttl":%d,"message":' % (
+                    head if retain else head + b',"retain":false',
+                    check_ttl(ttl),
+                )
             try:
                 # As dumps() does, without the calls: this is what a push costs.
                 plain = _is_json(value, MAX_DEPTH)
@@ -61,12 +64,12 @@ class JSONCodec:
         return message
 
 
-# --- writing -----------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
-    """``value`` as JSON in UTF-8; tagged where JSON has no word for it. Objects of derived classes are written as
-    ``json.dumps`` writes them, and what ``default`` makes of others.
+    """``value`` as JSON in UTF-8; tagged where JSON has no word for it. Objects of derived classes
+    are written as ``json.dumps`` writes them, and what ``default`` makes of others.
 
     >>> dumps({"t": 21.5, "raw": b"\\x00\\x01", "where": (48, 11)})
     b'{"t":21.5,"raw":{"$bytes":"AAE="},"where":{"$tuple":[48,11]}}'
@@ -86,8 +89,12 @@ def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
 
 
 def _encoder() -> Callable[[Any, int], Iterable[str]]:
-    """What ``JSONEncoder.iterencode`` does, with one C encoder for all calls where it makes one for each."""
-    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
+    """What ``JSONEncoder.iterencode`` does, with one C encoder for all calls where it makes one for
+    each.
+    """
+    encoder = json.JSONEncoder(
+        ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+    )
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:  # A Python without the C encoder.
         return lambda value, _: encoder.iterencode(value)
@@ -106,14 +113,18 @@ def _encode(value: Any) -> str:
 
 
 def _is_json(value: Any, depth: int) -> bool:
-    """Whether json writes just what ``value`` is; it would turn a tuple into a list and a key 1 into "1"."""
+    """Whether json writes just what ``value`` is; it would turn a tuple into a list and a key 1
+    into "1".
+    """
     kind = type(value)
     if kind is dict:
         if depth == 0:
             return False
         # One loop, for the dicts of messages are short.
         for key, child in value.items():
-            if type(key) is not str or (type(child) not in _SCALARS and not _is_json(child, depth - 1)):
+            if type(key) is not str or (
+                type(child) not in _SCALARS and not _is_json(child, depth - 1)
+            ):
                 return False
         return len(value) != 1 or not next(iter(value)).startswith("$")
     if kind is not list:
@@ -123,7 +134,7 @@ def _is_json(value: Any, depth: int) -> bool:
     # The types of all items at once, at the speed of C; most lists hold only scalars.
     if _SCALARS.issuperset(map(type, value)):
         return True
-    for child in value:  # noqa: SIM110  (a generator costs more than the loop)
+    for child in value:
         if type(child) not in _SCALARS and not _is_json(child, depth - 1):
             return False
     return True
@@ -142,9 +153,13 @@ def _tagged(value: Any, depth: int) -> Any:
     if depth > plain_data.MAX_DEPTH:
         raise ValueError("too deep")
     if kind is dict:
-        if _ONLY_STR.issuperset(map(type, value)) and not (len(value) == 1 and next(iter(value)).startswith("$")):
+        if _ONLY_STR.issuperset(map(type, value)) and not (
+            len(value) == 1 and next(iter(value)).startswith("$")
+        ):
             return {key: _tagged(item, depth) for key, item in value.items()}
-        return {"$dict": [[_tagged(key, depth), _tagged(item, depth)] for key, item in value.items()]}
+        return {
+            "$dict": [[_tagged(key, depth), _tagged(item, depth)] for key, item in value.items()]
+        }
     if kind is list:
         return [_tagged(item, depth) for item in value]
     if kind is tuple or kind is set or kind is frozenset:
@@ -152,7 +167,7 @@ def _tagged(value: Any, depth: int) -> Any:
     raise TypeError(kind)
 
 
-# --- reading -----------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 def loads(body: bytes | str) -> Any:
@@ -224,7 +239,9 @@ def _of(kind: type, content: Any) -> Any:
 
 
 def _hashable(value: Any) -> Any:
-    """A key or element. Without ``exact`` the broker spells tuples and frozensets as list and ``$set``."""
+    """A key or element. Without ``exact`` the broker spells tuples and frozensets as list and
+    ``$set``.
+    """
     if type(value) is list or type(value) is tuple:
         return tuple(map(_hashable, value))
     if type(value) is set:

@@ -1,7 +1,8 @@
-"""When there is a connection, when the next attempt at one is due, and when it has been silent for too long.
+"""When there is a connection, when the next attempt at one is due, and when it has been silent for
+too long.
 
-All of it belongs to the connection and not to the call that waits for it: calls come and go with timeouts of
-their own, and each finds the time of the next attempt where the last one left it.
+All of it belongs to the connection and not to the call that waits for it: calls come and go with
+timeouts of their own, and each finds the time of the next attempt where the last one left it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ CONNECT_PATIENCE = 10.0
 """Seconds that one address may take to accept a connection."""
 
 HEALTHY = 5.0
-"""Seconds that a connection must hold before the pauses between attempts begin again with the shortest."""
+"""Seconds that a connection must hold before the pauses between attempts begin again with the
+shortest.
+"""
 
 
 class State(Enum):
@@ -31,8 +34,8 @@ class State(Enum):
 class Link:
     """What is known about a connection.
 
-    :param keepalive: Seconds of silence after which the broker is asked whether it is there, and as many more
-        after which the connection counts as lost; ``None`` for never.
+    :param keepalive: Seconds of silence after which the broker is asked whether it is there, and as
+        many more after which the connection counts as lost; ``None`` for never.
     :param wait: Seconds for which the very first connection is tried again.
     """
 
@@ -103,7 +106,9 @@ class Link:
         self.retry_at = self._since + self._backoff.next()
 
     def forget(self) -> None:
-        """There is no connection for another reason than trouble: the next attempt is due at once."""
+        """There is no connection for another reason than trouble: the next attempt is due
+        at once.
+        """
         self._enter(State.DOWN)
         self.retry_at = 0.0
 

@@ -1,7 +1,8 @@
 """Pickle, written as plain data alone and read without ever looking a name up.
 
-A pickle is a program. What makes it dangerous is that it can name any function and call it, so this reader
-refuses every name, and the broker does as well: what comes from it was written by it, of data opcodes alone.
+A pickle is a program. What makes it dangerous is that it can name any function and call it, so this
+reader refuses every name, and the broker does as well: what comes from it was written by it, of
+data opcodes alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from .codec import Fields, Publish, check_ttl
 from .errors import MalformedMessage
 from .frame import Format, frame
 
-# What a lone surrogate looks like in a pickle, which would carry it; no other format could. Bytes may look so too.
+# What a lone surrogate looks like in a pickle, which would carry it; no other format could. Bytes
+# may look so too.
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 
 PROTOCOL = 5
@@ -35,7 +37,9 @@ class PickleCodec:
         return dumps(message)
 
     def publisher(self, topic: str, default: Callable[[Any], Any] | None = None) -> Publish:
-        """What writes the frames that publish to ``topic``; ``default`` makes plain data of other objects."""
+        """What writes the frames that publish to ``topic``; ``default`` makes plain data of other
+        objects.
+        """
 
         def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
             message = {"command": "publish", "topic": topic, "message": value}
@@ -48,7 +52,9 @@ class PickleCodec:
             except (_Foreign, pickle.PicklingError, RecursionError, UnicodeEncodeError) as error:
                 message["message"] = plain_data.plain(value, default)
                 if default is None:
-                    raise ValueError(f"the value cannot be pickled as plain data: {error}") from error
+                    raise ValueError(
+                        f"the value cannot be pickled as plain data: {error}"
+                    ) from error
                 body = dumps(message)
             if b"\xed" in body and _SURROGATE.search(body):
                 plain_data.check(message["message"])
@@ -72,7 +78,9 @@ class _PlainPickler(pickle.Pickler):
     """Pickles plain data at the speed of C."""
 
     def reducer_override(self, obj: Any) -> NoReturn:
-        """Called by the pickler for all that has no opcode of its own: which is all that is not plain data."""
+        """Called by the pickler for all that has no opcode of its own: which is all that is not
+        plain data.
+        """
         raise _Foreign(type(obj))
 
 
@@ -110,7 +118,9 @@ class _PlainUnpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> NoReturn:
         """Called for PERSID and BINPERSID."""
-        raise pickle.UnpicklingError("it refers to a persistent object; only plain data is accepted")
+        raise pickle.UnpicklingError(
+            "it refers to a persistent object; only plain data is accepted"
+        )
 
 
 def loads(body: bytes) -> Any:
@@ -125,7 +135,8 @@ def loads(body: bytes) -> Any:
     >>> loads(pickle.dumps(Evil()))
     Traceback (most recent call last):
         ...
-    babelmq.errors.MalformedMessage: a pickle was refused: it names posix.system; only plain data is accepted
+    babelmq.errors.MalformedMessage: a pickle was refused: it names posix.system; only plain data \
+is accepted
     """
     try:
         if _extensions:
@@ -135,12 +146,15 @@ def loads(body: bytes) -> Any:
         raise MalformedMessage(f"a pickle was refused: {error}") from error
 
 
-# Classes that this process gave a code with copyreg.add_extension. Once one of them was loaded elsewhere, the
-# unpickler takes it from a cache without asking find_class. Nearly every process has none.
+# Classes that this process gave a code with copyreg.add_extension. Once one of them was loaded
+# elsewhere, the unpickler takes it from a cache without asking find_class. Nearly every process has
+# none.
 _extensions: dict[Any, Any] = getattr(copyreg, "_inverted_registry", {})
 
 
 def _refuse_extensions(body: bytes) -> None:
     for opcode, argument, _ in pickletools.genops(body):
         if opcode.name.startswith("EXT"):
-            raise pickle.UnpicklingError(f"it names extension {argument}; only plain data is accepted")
+            raise pickle.UnpicklingError(
+                f"it names extension {argument}; only plain data is accepted"
+            )

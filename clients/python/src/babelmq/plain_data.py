@@ -21,25 +21,25 @@ _LARGEST_INT = 10**MAX_INT_DIGITS
 def check(value: object) -> None:
     """Raises if ``value`` is not plain data through and through: nothing of it could be sent.
 
-    Raises :class:`NotPlainData` for any other object, a class derived from a plain one included, and
-    :class:`ValueError` for plain data that the broker would refuse: nested deeper than 128, a string with a lone
-    surrogate, an int of more than 4,300 digits.
+    Raises :class:`NotPlainData` for any other object, a class derived from a plain one included,
+    and :class:`ValueError` for plain data that the broker would refuse: nested deeper than 128, a
+    string with a lone surrogate, an int of more than 4,300 digits.
 
     >>> check({"temperature": [21.5, None]})
     >>> import datetime
     >>> check({"when": [datetime.date(2024, 2, 29)]})
     Traceback (most recent call last):
         ...
-    babelmq.errors.NotPlainData: value['when'][0] is a datetime.date, which is not plain data and cannot be \
-pushed: push its isoformat()
+    babelmq.errors.NotPlainData: value['when'][0] is a datetime.date, which is not plain data \
+and cannot be pushed: push its isoformat()
     """
     plain(value, None)
 
 
 def plain(value: Any, default: Callable[[Any], Any] | None, *, derived: bool = False) -> Any:
-    """``value`` as plain data; raises as :func:`check` does where it cannot be. ``default`` makes plain data of
-    other objects, or what becomes plain by the same rules; with ``derived``, objects of derived classes count as
-    what their class is derived from, as they do for ``json.dumps``.
+    """``value`` as plain data; raises as :func:`check` does where it cannot be. ``default`` makes
+    plain data of other objects, or what becomes plain by the same rules; with ``derived``, objects
+    of derived classes count as what their class is derived from, as they do for ``json.dumps``.
 
     >>> import collections, datetime
     >>> plain({"when": datetime.date(2024, 2, 29)}, str)
@@ -53,13 +53,16 @@ def plain(value: Any, default: Callable[[Any], Any] | None, *, derived: bool = F
 _BASES: tuple[type, ...] = (str, int, float, dict, list, tuple)
 
 
-def _plain(value: Any, path: str, depth: int, default: Callable[[Any], Any] | None, bases: tuple[type, ...]) -> Any:
+def _plain(
+    value: Any, path: str, depth: int, default: Callable[[Any], Any] | None, bases: tuple[type, ...]
+) -> Any:
     kind = type(value)
     if kind not in SCALARS and kind is not dict and kind not in _SEQUENCES:
         for base in bases:
             if isinstance(value, base):
                 kind = base
-                # As the base has it: a class derived from str or int may have a word of its own for str() or int().
+                # As the base has it: a class derived from str or int may have a word of its own for
+                # str() or int().
                 value = getattr(base, _TO_BASE[base])(value) if base in _TO_BASE else base(value)
                 break
         else:
@@ -82,8 +85,13 @@ def _plain(value: Any, path: str, depth: int, default: Callable[[Any], Any] | No
             for key, item in value.items()
         }
     if kind is list or kind is tuple:
-        return kind(_plain(item, f"{path}[{index}]", depth, default, bases) for index, item in enumerate(value))
-    return kind(_plain(item, f"{path} element {_shown(item)}", depth, default, bases) for item in value)
+        return kind(
+            _plain(item, f"{path}[{index}]", depth, default, bases)
+            for index, item in enumerate(value)
+        )
+    return kind(
+        _plain(item, f"{path} element {_shown(item)}", depth, default, bases) for item in value
+    )
 
 
 _TO_BASE = {str: "__str__", int: "__int__", float: "__float__"}
@@ -91,7 +99,8 @@ _TO_BASE = {str: "__str__", int: "__int__", float: "__float__"}
 
 def _too_deep(path: str) -> ValueError:
     return ValueError(
-        f"the value nests deeper than {MAX_DEPTH}, or contains itself: {path[:60]}... cannot be pushed"
+        f"the value nests deeper than {MAX_DEPTH}, or contains itself: {path[:60]}... "
+        "cannot be pushed"
     )
 
 
@@ -100,7 +109,9 @@ def _check_scalar(value: object, path: str) -> None:
         if not value.isascii():
             check_text(value, path)
     elif isinstance(value, int) and not -_LARGEST_INT < value < _LARGEST_INT:
-        raise ValueError(f"{path} is an int of more than {MAX_INT_DIGITS} digits, the broker's limit")
+        raise ValueError(
+            f"{path} is an int of more than {MAX_INT_DIGITS} digits, the broker's limit"
+        )
 
 
 def check_text(text: str, path: str) -> None:
@@ -120,10 +131,16 @@ def _shown(value: object) -> str:
 
 
 def _advice(value: Any) -> str:
-    """What to push instead. Goes by what the object offers, to import nothing on behalf of an error."""
+    """What to push instead. Goes by what the object offers, to import nothing on behalf of an
+    error.
+    """
     kind = type(value)
     module = kind.__module__.partition(".")[0]
-    if isinstance(value, type) or kind.__name__ in ("function", "builtin_function_or_method", "method"):
+    if isinstance(value, type) or kind.__name__ in (
+        "function",
+        "builtin_function_or_method",
+        "method",
+    ):
         return "push its __name__"
     if kind.__name__ in ("NaTType", "NAType"):
         return "push None"

@@ -17,51 +17,61 @@ __all__ = ["JSONQueue", "Message", "MiddlewareType", "PickleQueue", "Queue", "XM
 
 
 class Queue(QueueBase):
-    """The base of :class:`JSONQueue`, :class:`XMLQueue` and :class:`PickleQueue`, which differ in format only.
+    """The base of :class:`JSONQueue`, :class:`XMLQueue` and :class:`PickleQueue`, which differ in
+    format only.
 
-    :param topic: What to publish to, or to subscribe to. Segments are separated by ``/``. A subscription
-        includes all descendants; a segment ``+`` in it stands for any one, ``#`` at its end for any number.
-    :param _type: A consumer connects and subscribes at once, and once constructed misses nothing. A producer
-        connects when it first has something to send.
-    :param address: ``"host:port"`` or a tuple; else the variable ``BABELMQ_ADDR``; else ``127.0.0.1:5000``.
-    :param timeout: Seconds that any one call may wait for the broker before it raises :class:`TimeoutError`;
-        ``None`` for as long as it takes.
-    :param exact: Receive JSON in which every value keeps its type: tuples, frozensets, keys that are not strings.
-    :param max_frame: Bytes of body in the largest frame accepted, 64 MiB by default, as much as a broker's
-        ``--max-encoded``. A larger one is skipped, which one :class:`MalformedMessage` says.
-    :param wait: Seconds for which the very first connection is tried again, for programs that start before their
-        broker; 0 by default: :class:`CannotConnect` at once. The call that connects may take so much longer than
-        its timeout.
-    :param keepalive: Seconds of silence, 30 by default, after which a call that waits asks the broker whether it is
-        there; after as many more without an answer the connection counts as lost. TCP's own keepalive has the same
-        time. ``None`` for neither. With ``--fsync always`` an answer may have to wait for the broker's disk.
-    :param retained: Whether stored values are delivered, those from before the subscription. They come again
-        whenever it is made again.
-    :param overflow: What the broker does with messages that come faster than they are pulled: ``"disconnect"``, the
-        default, ends the connection with ``slow-consumer``; ``"drop-oldest"`` lets the oldest go; ``"latest"``
-        keeps the newest of each topic. :attr:`dropped` counts what was let go, where the broker says so.
-    :param queue: How many messages may wait for this subscription, 1 to 4,294,967,295, and not more than the broker
-        allows by itself.
-    :param default: Called with each object that is not plain data; returns what is pushed in its place, or raises
-        :class:`TypeError`. As in ``json.dumps``.
+    :param topic: What to publish to, or to subscribe to. Segments are separated by ``/``. A
+        subscription includes all descendants; a segment ``+`` in it stands for any one, ``#`` at
+        its end for any number.
+    :param _type: A consumer connects and subscribes at once, and once constructed misses nothing. A
+        producer connects when it first has something to send.
+    :param address: ``"host:port"`` or a tuple; else the variable ``BABELMQ_ADDR``; else
+        ``127.0.0.1:5000``.
+    :param timeout: Seconds that any one call may wait for the broker before it raises
+        :class:`TimeoutError`; ``None`` for as long as it takes.
+    :param exact: Receive JSON in which every value keeps its type: tuples, frozensets, keys that
+        are not strings.
+    :param max_frame: Bytes of body in the largest frame accepted, 64 MiB by default, as much as a
+        broker's ``--max-encoded``. A larger one is skipped, which one :class:`MalformedMessage`
+        says.
+    :param wait: Seconds for which the very first connection is tried again, for programs that start
+        before their broker; 0 by default: :class:`CannotConnect` at once. The call that connects
+        may take so much longer than its timeout.
+    :param keepalive: Seconds of silence, 30 by default, after which a call that waits asks the
+        broker whether it is there; after as many more without an answer the connection counts as
+        lost. TCP's own keepalive has the same time. ``None`` for neither. With ``--fsync always``
+        an answer may have to wait for the broker's disk.
+    :param retained: Whether stored values are delivered, those from before the subscription. They
+        come again whenever it is made again.
+    :param overflow: What the broker does with messages that come faster than they are pulled:
+        ``"disconnect"``, the default, ends the connection with ``slow-consumer``; ``"drop-oldest"``
+        lets the oldest go; ``"latest"`` keeps the newest of each topic. :attr:`dropped` counts what
+        was let go, where the broker says so.
+    :param queue: How many messages may wait for this subscription, 1 to 4,294,967,295, and not more
+        than the broker allows by itself.
+    :param default: Called with each object that is not plain data; returns what is pushed in its
+        place, or raises :class:`TypeError`. As in ``json.dumps``.
 
-    A connection that is lost is made again, at growing intervals, and the subscriptions with it; the logger
-    ``babelmq`` says so, and :attr:`connected`. The next attempt is due when it is due, whatever the timeouts of the
-    calls that wait for it. The broker then sends the stored values again. So what was published meanwhile is
-    missed but for the last value of each topic, and a value may be seen a second time. What the broker refuses in a
-    way that does not change, such as a subscription, is not asked for again.
+    A connection that is lost is made again, at growing intervals, and the subscriptions with it;
+    the logger ``babelmq`` says so, and :attr:`connected`. The next attempt is due when it is due,
+    whatever the timeouts of the calls that wait for it. The broker then sends the stored values
+    again. So what was published meanwhile is missed but for the last value of each topic, and a
+    value may be seen a second time. What the broker refuses in a way that does not change, such as
+    a subscription, is not asked for again.
 
-    Threads may share a queue: one that waits in :meth:`pull` keeps no other from pushing. A message is pulled by
-    one of them, and a refusal or a loss is raised to one of them, the first that learns of it; to all that are
-    waiting in :meth:`flush`. Each process has its own connection: after a ``fork`` the child connects anew, and
-    what the parent has not pulled stays with the parent. A call that was interrupted, by Ctrl-C or by what a signal
-    handler raises, leaves a queue that works; if that cost the connection, the logger says so, and :meth:`flush`
-    what may be lost.
+    Threads may share a queue: one that waits in :meth:`pull` keeps no other from pushing. A message
+    is pulled by one of them, and a refusal or a loss is raised to one of them, the first that
+    learns of it; to all that are waiting in :meth:`flush`. Each process has its own connection:
+    after a ``fork`` the child connects anew, and what the parent has not pulled stays with the
+    parent. A call that was interrupted, by Ctrl-C or by what a signal handler raises, leaves a
+    queue that works; if that cost the connection, the logger says so, and :meth:`flush` what may be
+    lost.
 
     :meth:`consumer` and :meth:`producer` say in a name what ``_type`` says.
 
-    >>> with JSONQueue("/weather") as consumer, PickleQueue("/weather/temp", MiddlewareType.PRODUCER) as producer:
-    ...     producer.push({"celsius": 21.5, "station": b"\\x07"})
+    >>> with JSONQueue("/weather") as consumer:
+    ...     with PickleQueue("/weather/temp", MiddlewareType.PRODUCER) as producer:
+    ...         producer.push({"celsius": 21.5, "station": b"\\x07"})
     ...     consumer.pull()
     ('/weather/temp', {'celsius': 21.5, 'station': b'\\x07'})
     """
@@ -75,44 +85,50 @@ class Queue(QueueBase):
             raise
 
     def push(self, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
-        """Publishes ``value`` to the topic; the broker also stores it as the topic's last value if ``retain``.
+        """Publishes ``value`` to the topic; the broker also stores it as the topic's last value if
+        ``retain``.
 
-        It is the last value until another comes, or until ``ttl`` seconds are over, a whole number from 1 to
-        4,294,967,295; then it is neither sent to new subscribers nor listed. Without a ``ttl`` the broker may have
-        a rule for the topic.
+        It is the last value until another comes, or until ``ttl`` seconds are over, a whole number
+        from 1 to 4,294,967,295; then it is neither sent to new subscribers nor listed. Without a
+        ``ttl`` the broker may have a rule for the topic.
 
-        Does not wait for the broker. Where the socket is idle, the operating system has the message when ``push``
-        returns; pushes that come faster than the socket takes them share a write that follows within milliseconds,
-        and at most 64 KiB wait for it. Delivery is at most once per connection: what :meth:`flush` confirmed was
-        routed to every subscriber then present. What was pushed and not flushed may be lost with the connection,
-        and ``flush()`` says so then.
+        Does not wait for the broker. Where the socket is idle, the operating system has the message
+        when ``push`` returns; pushes that come faster than the socket takes them share a write that
+        follows within milliseconds, and at most 64 KiB wait for it. Delivery is at most once per
+        connection: what :meth:`flush` confirmed was routed to every subscriber then present. What
+        was pushed and not flushed may be lost with the connection, and ``flush()`` says so then.
 
-        Raises :class:`NotPlainData` or :class:`ValueError` for a value that cannot be sent (or a ``ttl``), and
-        :class:`BrokerError` for something refused earlier; in all these cases this value was not sent. After a
-        :class:`TimeoutError` it was not sent either, unless it is longer than 64 KiB: the rest of such a one
-        follows when the broker takes it.
+        Raises :class:`NotPlainData` or :class:`ValueError` for a value that cannot be sent (or a
+        ``ttl``), and :class:`BrokerError` for something refused earlier; in all these cases this
+        value was not sent. After a :class:`TimeoutError` it was not sent either, unless it is
+        longer than 64 KiB: the rest of such a one follows when the broker takes it.
 
         >>> with JSONQueue("/weather/temp", MiddlewareType.PRODUCER) as producer:
         ...     producer.push(21.5)
         ...     producer.push(object())
         Traceback (most recent call last):
             ...
-        babelmq.errors.NotPlainData: value is a object, which is not plain data and cannot be pushed: push its \
-data as a dict, a list, a string or numbers
+        babelmq.errors.NotPlainData: value is a object, which is not plain data and cannot be \
+pushed: push its data as a dict, a list, a string or numbers
         """
         data = self._publish(value, retain, ttl)
         if not self._connection.push_now(data):
             self._connection.run(self._session.push(data))
 
-    def push_to(self, topic: str, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
-        """Publishes ``value`` to another topic than the queue's, over the same connection; all else is as with
-        :meth:`push`. What one queue pushes is routed in the order of its pushes, over all topics.
+    def push_to(
+        self, topic: str, value: Any, *, retain: bool = True, ttl: int | None = None
+    ) -> None:
+        """Publishes ``value`` to another topic than the queue's, over the same connection; all else
+        is as with :meth:`push`. What one queue pushes is routed in the order of its pushes, over
+        all topics.
 
-        Raises :class:`ValueError` for a topic with a control character; all other rules are the broker's.
+        Raises :class:`ValueError` for a topic with a control character; all other rules are the
+        broker's.
 
-        >>> with JSONQueue.consumer("/weather") as consumer, JSONQueue.producer("/weather") as producer:
-        ...     producer.push_to("/weather/oslo", 21.5)
-        ...     producer.push_to("/weather/rome", 30)
+        >>> with JSONQueue.consumer("/weather") as consumer:
+        ...     with JSONQueue.producer("/weather") as producer:
+        ...         producer.push_to("/weather/oslo", 21.5)
+        ...         producer.push_to("/weather/rome", 30)
         ...     consumer.pull(), consumer.pull()
         (('/weather/oslo', 21.5), ('/weather/rome', 30))
         """
@@ -123,11 +139,12 @@ data as a dict, a list, a string or numbers
     def pull(self, timeout: float | None = None) -> Delivery:
         """The next message: its topic and its value. Blocks until there is one.
 
-        Raises :class:`TimeoutError` after ``timeout`` seconds, by default the queue's own timeout, which says
-        whether there was a connection, as :attr:`connected` does; ``timeout=0`` looks what has come;
-        :class:`BrokerError` for what the broker refused, or when it ended the connection because this consumer was
-        too slow (the next ``pull`` connects again); :class:`MalformedMessage` for one message that cannot be read;
-        :class:`NotSubscribed` when nothing can ever come.
+        Raises :class:`TimeoutError` after ``timeout`` seconds, by default the queue's own timeout,
+        which says whether there was a connection, as :attr:`connected` does; ``timeout=0`` looks
+        what has come; :class:`BrokerError` for what the broker refused, or when it ended the
+        connection because this consumer was too slow (the next ``pull`` connects again);
+        :class:`MalformedMessage` for one message that cannot be read; :class:`NotSubscribed` when
+        nothing can ever come.
 
         >>> with JSONQueue("/silence") as consumer:
         ...     consumer.pull(timeout=0.01)
@@ -141,8 +158,9 @@ data as a dict, a list, a string or numbers
         return fields["topic"], fields["message"]
 
     def pull_message(self, timeout: float | None = None) -> Message:
-        """The next message with all that came with it: ``topic``, ``value``, whether it is a stored value
-        (``retained``), and the ``format`` in which it came. Blocks and raises as :meth:`pull` does.
+        """The next message with all that came with it: ``topic``, ``value``, whether it is a stored
+        value (``retained``), and the ``format`` in which it came. Blocks and raises as :meth:`pull`
+        does.
 
         >>> with JSONQueue("/a") as queue:
         ...     queue.push(1)
@@ -155,12 +173,13 @@ data as a dict, a list, a string or numbers
         return self._message(fields)
 
     def pull_stored(self, timeout: float | None = None) -> list[Message]:
-        """The stored values that were not pulled yet, as soon as all have come: what is pulled afterwards is live.
+        """The stored values that were not pulled yet, as soon as all have come: what is pulled
+        afterwards is live.
 
-        They are the last values that topics had when the subscription was made, or made again after a lost
-        connection, in the order in which they were published. All of them are in memory at once;
-        :meth:`pull_message` gives them one by one, and says of each message whether it is stored. Raises as
-        :meth:`pull` does.
+        They are the last values that topics had when the subscription was made, or made again after
+        a lost connection, in the order in which they were published. All of them are in memory at
+        once; :meth:`pull_message` gives them one by one, and says of each message whether it is
+        stored. Raises as :meth:`pull` does.
 
         >>> with JSONQueue.producer("/a/b") as producer:
         ...     producer.push(1)
@@ -175,12 +194,13 @@ data as a dict, a list, a string or numbers
     def flush(self) -> None:
         """Waits until the broker has routed everything that was pushed, and raises what it refused.
 
-        What ``flush()`` confirmed was routed to every subscriber then present, and is on the disk of a broker that
-        promises ``--fsync always``; that is the whole promise. Where that cannot write to its disk, ``flush()``
-        raises :class:`BrokerError` with the code ``storage-failed``, at once, and so does :meth:`clear`. It
-        raises :class:`BrokerError` for what was refused since the last call that raised one (the rest was routed),
-        and :class:`ConnectionLost` where the connection broke since the last ``flush()``: what was pushed in
-        between may or may not have been routed. Messages that arrive meanwhile are kept for ``pull``.
+        What ``flush()`` confirmed was routed to every subscriber then present, and is on the disk
+        of a broker that promises ``--fsync always``; that is the whole promise. Where that cannot
+        write to its disk, ``flush()`` raises :class:`BrokerError` with the code ``storage-failed``,
+        at once, and so does :meth:`clear`. It raises :class:`BrokerError` for what was refused
+        since the last call that raised one (the rest was routed), and :class:`ConnectionLost` where
+        the connection broke since the last ``flush()``: what was pushed in between may or may not
+        have been routed. Messages that arrive meanwhile are kept for ``pull``.
 
         >>> with JSONQueue("/weather/temp", MiddlewareType.PRODUCER) as producer:
         ...     for celsius in range(20, 25):
@@ -190,7 +210,8 @@ data as a dict, a list, a string or numbers
         self._connection.run(self._session.flush())
 
     def list_topics(self, callback: OnTopics) -> None:
-        """Asks which topics hold a value, and does not wait: a later :meth:`pull` calls ``callback`` with them.
+        """Asks which topics hold a value, and does not wait: a later :meth:`pull` calls
+        ``callback`` with them.
 
         >>> with JSONQueue("/a") as queue:
         ...     queue.list_topics(print)
@@ -212,7 +233,8 @@ data as a dict, a list, a string or numbers
         return self._connection.run(self._session.topics())
 
     def get(self, topic: str | None = None, default: Any = None) -> Any:
-        """The last value of ``topic``, by default the queue's own, without subscribing; ``default`` without one.
+        """The last value of ``topic``, by default the queue's own, without subscribing; ``default``
+        without one.
 
         >>> with JSONQueue("/a/b", MiddlewareType.PRODUCER) as producer:
         ...     producer.push(1)
@@ -233,12 +255,13 @@ data as a dict, a list, a string or numbers
         self._connection.run(self._session.clear(self._own(topic)))
 
     def subscribe(self, topic: str | None = None) -> None:
-        """Subscribes to ``topic`` too, by default to the queue's own, with the options that the queue was made
-        with.
+        """Subscribes to ``topic`` too, by default to the queue's own, with the options that the
+        queue was made with.
 
-        Once it has returned nothing is missed. Of a topic that was subscribed to before, also where it was
-        cancelled, the stored values come again. All subscriptions of a queue share its connection, and are made
-        again with it. Raises :class:`BrokerError` for what the broker refuses, which it is not asked again.
+        Once it has returned nothing is missed. Of a topic that was subscribed to before, also where
+        it was cancelled, the stored values come again. All subscriptions of a queue share its
+        connection, and are made again with it. Raises :class:`BrokerError` for what the broker
+        refuses, which it is not asked again.
 
         >>> with JSONQueue.producer("/a") as queue:
         ...     queue.subscribe("/b")
@@ -249,9 +272,9 @@ data as a dict, a list, a string or numbers
         self._connection.run(self._session.subscribe(self._own(topic)))
 
     def cancel(self, topic: str | None = None) -> None:
-        """Ends the subscription to ``topic``, by default every one that the queue has. What arrived before can
-        still be pulled; after it, where no subscription is left, ``pull`` raises :class:`NotSubscribed`, and
-        iteration ends. :meth:`subscribe` begins again.
+        """Ends the subscription to ``topic``, by default every one that the queue has. What arrived
+        before can still be pulled; after it, where no subscription is left, ``pull`` raises
+        :class:`NotSubscribed`, and iteration ends. :meth:`subscribe` begins again.
 
         >>> with JSONQueue("/a") as queue:
         ...     queue.push(1)
@@ -262,7 +285,9 @@ data as a dict, a list, a string or numbers
         self._connection.run(self._session.cancel(topic))
 
     def close(self) -> None:
-        """Closes the connection without waiting for the broker: :meth:`flush` first, or use ``with``."""
+        """Closes the connection without waiting for the broker: :meth:`flush` first, or use
+        ``with``.
+        """
         self._connection.close()
 
     def __iter__(self: Self) -> Self:
@@ -310,8 +335,8 @@ class JSONQueue(Queue):
 
 
 class XMLQueue(Queue):
-    """A queue that speaks XML, typed by attributes: 21 arrives as 21 and not as "21". Plain documents of other
-    producers arrive as ``xmltodict`` would read them.
+    """A queue that speaks XML, typed by attributes: 21 arrives as 21 and not as "21". Plain
+    documents of other producers arrive as ``xmltodict`` would read them.
 
     >>> with XMLQueue("/a") as queue:
     ...     queue.push({"n": 21, "half": 0.5, "raw": b"\\x00", "none": None})
@@ -321,12 +346,15 @@ class XMLQueue(Queue):
 
     codec = XMLCodec()
 
-    def push_document(self, document: str | bytes, *, retain: bool = True, ttl: int | None = None) -> None:
-        """Publishes an XML document as it is. Nothing in it bears a type: consumers of other formats read it as
-        text, the way ``xmltodict`` does. For programs whose messages are documents; :meth:`push` keeps types.
+    def push_document(
+        self, document: str | bytes, *, retain: bool = True, ttl: int | None = None
+    ) -> None:
+        """Publishes an XML document as it is. Nothing in it bears a type: consumers of other
+        formats read it as text, the way ``xmltodict`` does. For programs whose messages are
+        documents; :meth:`push` keeps types.
 
-        ``document`` is text, or bytes in UTF-8, with one root and without a document type; else :class:`ValueError`
-        is raised, and nothing is sent. All else is as with :meth:`push`.
+        ``document`` is text, or bytes in UTF-8, with one root and without a document type; else
+        :class:`ValueError` is raised, and nothing is sent. All else is as with :meth:`push`.
 
         >>> with XMLQueue("/orders") as queue:
         ...     queue.push_document('<order id="5"><sku>X1</sku></order>')
@@ -338,9 +366,10 @@ class XMLQueue(Queue):
             self._connection.run(self._session.push(data))
 
     def pull_document(self, timeout: float | None = None) -> tuple[str, str]:
-        """The next message: its topic, and its XML as text. A document is as it was published, if it was published
-        as XML; of any other message it is the element ``message`` in which the broker sent it. Blocks and raises as
-        :meth:`pull` does. The text has no document type; what parses it decides what else to make of it.
+        """The next message: its topic, and its XML as text. A document is as it was published, if
+        it was published as XML; of any other message it is the element ``message`` in which the
+        broker sent it. Blocks and raises as :meth:`pull` does. The text has no document type; what
+        parses it decides what else to make of it.
 
         >>> with XMLQueue("/orders") as queue:
         ...     queue.push_document('<order id="5"><sku>X1</sku></order>')
@@ -354,7 +383,8 @@ class XMLQueue(Queue):
 
 
 class PickleQueue(Queue):
-    """A queue that speaks pickle, of plain data only: it never imports or calls what a pickle names.
+    """A queue that speaks pickle, of plain data only: it never imports or calls what a pickle
+    names.
 
     >>> with PickleQueue("/a") as queue:
     ...     queue.push({"point": (1, 2), "seen": frozenset({3})})

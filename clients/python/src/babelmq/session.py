@@ -1,10 +1,12 @@
-"""What a client says and understands, without a socket: the one implementation under both kinds of queue.
+"""What a client says and understands, without a socket: the one implementation under both kinds of
+queue.
 
-A session is fed what arrives and says what to send. What takes several turns, such as ``flush``, is a generator
-that yields what it waits for, a *step*: a connection, input, room in the buffer. A driver sees to that and comes
-back as soon as anything has happened; there are two, :mod:`babelmq.connection` with a blocking socket and
-:mod:`babelmq.aio` with asyncio. A generator that is given up, at a timeout or an interruption, leaves a session
-that goes on: what it had to say was put into ``outgoing`` whole, or not at all.
+A session is fed what arrives and says what to send. What takes several turns, such as ``flush``, is
+a generator that yields what it waits for, a *step*: a connection, input, room in the buffer. A
+driver sees to that and comes back as soon as anything has happened; there are two,
+:mod:`babelmq.connection` with a blocking socket and :mod:`babelmq.aio` with asyncio. A generator
+that is given up, at a timeout or an interruption, leaves a session that goes on: what it had to say
+was put into ``outgoing`` whole, or not at all.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ MOST_WAITING = 64 << 10
 """Bytes that may wait to be sent when a push returns."""
 
 MOST_KEPT = 10_000
-"""Messages that are kept for later pulls while a push looks for refusals; it looks no further then."""
+"""Messages that are kept for later pulls while a push looks for refusals; it looks no further then.
+"""
 
 PASSING = frozenset(
     {
@@ -53,7 +56,9 @@ PASSING = frozenset(
         "too-many-connections",
     }
 )
-"""Fatal refusals after which another connection may fare better, also as the first word of a broker."""
+"""Fatal refusals after which another connection may fare better, also as the first word of a
+broker.
+"""
 
 
 class Message(NamedTuple):
@@ -64,7 +69,9 @@ class Message(NamedTuple):
     value: Any
     """What was published."""
     retained: bool
-    """Whether it is a stored value, the topic's last one from before the subscription, and not a live message."""
+    """Whether it is a stored value, the topic's last one from before the subscription, and not a
+    live message.
+    """
     format: Format
     """The format in which it came: the queue's."""
 
@@ -92,7 +99,9 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """A list of topics that waits for a ``pull``; as a step it asks the driver to call ``callback`` with it."""
+    """A list of topics that waits for a ``pull``; as a step it asks the driver to call ``callback``
+    with it.
+    """
 
     callback: OnTopics
     topics: list[str]
@@ -121,7 +130,9 @@ class Session:
     attention: bool
     """Whether there is something that the next call has to raise."""
     outgoing: bytearray
-    """What is to be sent: whole frames, of which the driver may have sent the beginning of the first."""
+    """What is to be sent: whole frames, of which the driver may have sent the beginning of the
+    first.
+    """
     pushed: int
     """How many messages were pushed."""
     dropped: int
@@ -129,7 +140,9 @@ class Session:
     turn: int
     """Grows whenever something happens for which a generator may be waiting."""
     notes: deque[tuple[int, str, tuple[object, ...]]]
-    """What is to be logged, when nothing is held that a logging handler may want: it may push to this queue."""
+    """What is to be logged, when nothing is held that a logging handler may want: it may push to
+    this queue.
+    """
 
     def __init__(self, codec: Codec, topic: str, options: Options, *, subscribe: bool) -> None:
         self._codec = codec
@@ -138,8 +151,9 @@ class Session:
         self._topic = topic
         self._options = options
         self.link = Link(options.keepalive, options.wait)
-        # What it is subscribed to, or wants to be on the next connection. Of this connection: what was asked for
-        # and not answered, each with the first ping whose answer comes later; whether stored values are arriving.
+        # What it is subscribed to, or wants to be on the next connection. Of this connection: what
+        # was asked for and not answered, each with the first ping whose answer comes later; whether
+        # stored values are arriving.
         self._subscriptions: dict[str, Fields] = {}
         self._asked: deque[tuple[str, int]] = deque()
         self._replaying = False
@@ -157,21 +171,23 @@ class Session:
         self.dropped = 0
         self.turn = 0
         self.notes = deque()
-        # How many pushes flush() has confirmed, or said to be lost; how many connections were lost; whether one of
-        # them had something unconfirmed on it, and flush() has not said so yet.
+        # How many pushes flush() has confirmed, or said to be lost; how many connections were lost;
+        # whether one of them had something unconfirmed on it, and flush() has not said so yet.
         self._confirmed = 0
         self._losses = 0
         self._lost_pushes = False
         # What was read while something else was waited for, in its order, until a pull wants it.
         self._kept: deque[Fields | Answer | Exception] = deque()
         self._refused: deque[BrokerError] = deque(maxlen=101)
-        # Who waits for the next `topics`, oldest first; whether it is asked again on a new connection.
+        # Who waits for the next `topics`, oldest first; whether it is asked again on a new
+        # connection.
         self._listeners: deque[tuple[OnTopics, bool]] = deque()
         self._gets: list[_Get] = []
         self._last_id = 0
         self._last_pong = 0
-        # The pings of this connection that were not answered, in the order in which they will be; and those that
-        # somebody waits for, with what the broker said if it could not write to its disk.
+        # The pings of this connection that were not answered, in the order in which they will be;
+        # and those that somebody waits for, with what the broker said if it could not write to its
+        # disk.
         self._pings: deque[int] = deque()
         self._awaited: dict[int, BrokerError | None] = {}
         # How many messages were read on this connection; why it could not be read any further.
@@ -180,7 +196,7 @@ class Session:
         if subscribe:
             self._subscriptions[topic] = self._subscription(topic)
 
-    # --- what a driver calls -------------------------------------------------------------------------------
+    # --- what a driver calls ----------------------------------------------------------------------
 
     def connecting(self) -> None:
         """An attempt to connect begins."""
@@ -213,8 +229,8 @@ class Session:
         self.turn += 1
 
     def connection_lost(self, why: str, *, interrupted: bool = False) -> None:
-        """Learns that the connection has ended. What had arrived whole can still be pulled, unless an interruption
-        has left nobody knows what.
+        """Learns that the connection has ended. What had arrived whole can still be pulled, unless
+        an interruption has left nobody knows what.
         """
         if interrupted:
             self._frames.clear()
@@ -229,8 +245,9 @@ class Session:
         self._frames.feed(data)
         self.link.heard()
         self.turn += 1
-        # The first frame that comes back is a stored value, `subscribed` or a refusal. Each of them means that
-        # the broker has taken the subscription up, and that nothing published from now on is missed.
+        # The first frame that comes back is a stored value, `subscribed` or a refusal. Each of them
+        # means that the broker has taken the subscription up, and that nothing published from now
+        # on is missed.
         if self.link.state is State.GREETING and self._sort_one():
             self._is_up()
 
@@ -254,8 +271,8 @@ class Session:
         return self._frames.is_full()
 
     def look(self) -> str | None:
-        """Called when nothing has arrived. After a long silence it asks the broker whether it is there; after
-        another one it says why the connection is to be given up.
+        """Called when nothing has arrived. After a long silence it asks the broker whether it is
+        there; after another one it says why the connection is to be given up.
         """
         if not self.link.is_silent():
             return None
@@ -266,9 +283,15 @@ class Session:
         return None
 
     def forget(self) -> None:
-        """Begins anew, with a connection of its own: this is another process than the one that had it."""
+        """Begins anew, with a connection of its own: this is another process than the one that had
+        it.
+        """
         if self.link.state is not State.DOWN or self._kept:
-            self._note("this process was forked: a queue (topic %s) connects anew", self._topic, level=logging.INFO)
+            self._note(
+                "this process was forked: a queue (topic %s) connects anew",
+                self._topic,
+                level=logging.INFO,
+            )
         # A new one: the old one may be in the hands of a thread of the parent that was sending it.
         self.outgoing = bytearray()
         self._forget_connection()
@@ -287,7 +310,8 @@ class Session:
         """Why the wait for ``step`` was in vain, for a :class:`TimeoutError`."""
         if not self.connected:
             why = f" ({self.link.trouble})" if self.link.trouble else ""
-            return f"there is no connection to the broker{why}; it is being tried, also by the next call"
+            again = "it is being tried, also by the next call"
+            return f"there is no connection to the broker{why}; {again}"
         if step is Step.ROOM:
             return "the broker did not take what was pushed in time"
         return "nothing arrived from the broker in time"
@@ -307,17 +331,20 @@ class Session:
         self.connected = False
         self.turn += 1
 
-    # --- operations ----------------------------------------------------------------------------------------
+    # --- operations -------------------------------------------------------------------------------
 
     def open(self) -> Steps[None]:
-        """Connects and subscribes, if there is a subscription; otherwise the first push connects."""
+        """Connects and subscribes, if there is a subscription; otherwise the first push
+        connects.
+        """
         if self._subscriptions:
             yield from self._ready()
             self._raise_refused()
 
     def push(self, data: bytes) -> Steps[None]:
-        """Sends a frame that publishes; first raises what was refused before. Where it is given up while the frame
-        waits for room in ``outgoing``, nothing of it is sent; a long one is not left before most of it is sent.
+        """Sends a frame that publishes; first raises what was refused before. Where it is given up
+        while the frame waits for room in ``outgoing``, nothing of it is sent; a long one is not
+        left before most of it is sent.
         """
         while True:
             yield from self._ready()
@@ -354,7 +381,9 @@ class Session:
             if not self._subscriptions and not self._listeners:
                 if self._closed:
                     raise QueueClosed("the queue was closed")
-                raise NotSubscribed(f"nothing to pull: the queue of {self._topic!r} has no subscription")
+                raise NotSubscribed(
+                    f"nothing to pull: the queue of {self._topic!r} has no subscription"
+                )
             if self.connected:
                 yield Step.INPUT
             else:
@@ -368,18 +397,24 @@ class Session:
                 break
             self._raise_refused()
             if not self._subscriptions:
-                raise NotSubscribed(f"nothing to pull: the queue of {self._topic!r} has no subscription")
+                raise NotSubscribed(
+                    f"nothing to pull: the queue of {self._topic!r} has no subscription"
+                )
             if self.connected:
                 yield Step.INPUT
             else:
                 yield from self._ready()
         stored = [kept for kept in self._kept if isinstance(kept, dict) and _is_retained(kept)]
-        others = [kept for kept in self._kept if not (isinstance(kept, dict) and _is_retained(kept))]
+        others = [
+            kept for kept in self._kept if not (isinstance(kept, dict) and _is_retained(kept))
+        ]
         self._kept = deque(others)
         return stored
 
     def flush(self) -> Steps[None]:
-        """Waits until everything pushed has been routed; raises what was refused, and what may be lost."""
+        """Waits until everything pushed has been routed; raises what was refused, and what may be
+        lost.
+        """
         pushed, losses = self.pushed, self._losses
         unconfirmed = pushed != self._confirmed
         while True:
@@ -441,7 +476,9 @@ class Session:
             answered = yield from self._ask({"command": "clear", "topic": topic}, saved=True)
 
     def subscribe(self, topic: str) -> Steps[None]:
-        """Subscribes to ``topic``, and waits until nothing that is published from then on is missed."""
+        """Subscribes to ``topic``, and waits until nothing that is published from then on is
+        missed.
+        """
         self._subscriptions[topic] = self._subscription(topic)
         self._cancelling.pop(topic, None)
         if self.connected:
@@ -473,8 +510,8 @@ class Session:
                     self._cancelling.pop(one, None)
 
     def next_delivery(self) -> Fields | None:
-        """The next delivery among what has arrived; ``None`` when more has to arrive first, or an answer has to be
-        passed on before.
+        """The next delivery among what has arrived; ``None`` when more has to arrive first, or an
+        answer has to be passed on before.
         """
         while True:
             if self._kept and not (self._refused and self.connected):
@@ -495,11 +532,13 @@ class Session:
                 self._understand(message)
             elif (
                 # What it nearly always is, without the call.
-                type(message.get("topic")) is str and "message" in message and "retained" not in message
+                type(message.get("topic")) is str
+                and "message" in message
+                and "retained" not in message
             ) or self._is_wanted(message):
                 return message
 
-    # --- the conversation ----------------------------------------------------------------------------------
+    # --- the conversation -------------------------------------------------------------------------
 
     def _ready(self) -> Steps[None]:
         while not self.connected:
@@ -510,7 +549,8 @@ class Session:
             if self._final is not None:
                 raise BrokerError(
                     self._final.code,
-                    f"{self._final.reason} (trying again does not change that, so this queue does not)",
+                    f"{self._final.reason} "
+                    "(trying again does not change that, so this queue does not)",
                     self._final.topic,
                     fatal=True,
                 )
@@ -520,15 +560,18 @@ class Session:
             yield Step.CONNECTION
 
     def _ask(self, *questions: Fields, saved: bool = False) -> Steps[bool]:
-        """Sends ``questions`` and waits for the answers; ``False`` when they have to be asked again."""
+        """Sends ``questions`` and waits for the answers; ``False`` when they have to be asked
+        again.
+        """
         answered = yield from self._confirm(*questions, saved=saved)
         self._raise_refused()
         return answered
 
     def _confirm(self, *questions: Fields, saved: bool) -> Steps[bool]:
-        """Sends ``questions`` and a ping, and waits until that is answered. The broker answers in the order it was
-        asked in, so the answers to the questions, if there are any, have come by then: a refusal, too, ends the
-        wait. ``False`` when the connection was lost first. If ``saved`` it raises what is not on the broker's disk.
+        """Sends ``questions`` and a ping, and waits until that is answered. The broker answers in
+        the order it was asked in, so the answers to the questions, if there are any, have come by
+        then: a refusal, too, ends the wait. ``False`` when the connection was lost first. If
+        ``saved`` it raises what is not on the broker's disk.
         """
         if not self.connected:
             return False
@@ -622,13 +665,15 @@ class Session:
         return self._decode(body) if form == self._form else self._in_another_format(form, body)
 
     def _in_another_format(self, form: int, body: bytes) -> Fields:
-        # Before the broker has read a frame it cannot know our format; its last words are JSON then.
+        # Before the broker has read a frame it cannot know our format; its last words are JSON
+        # then.
         if form == Format.JSON:
             message = JSONCodec().decode(body)
             if message.get("command") == "error" and message.get("fatal") is True:
                 return message
         raise MalformedMessage(
-            f"a message came as {Format(form).name}, though this queue speaks {Format(self._form).name}"
+            f"a message came as {Format(form).name}, "
+            f"though this queue speaks {Format(self._form).name}"
         )
 
     def _is_wanted(self, delivery: Fields) -> bool:
@@ -661,7 +706,9 @@ class Session:
             elif command != "cancelled":
                 logger.debug("a message of an unknown kind was ignored: %.80r", command)
         except (KeyError, ValueError, TypeError) as error:
-            raise MalformedMessage(f"the broker's {command!r:.40} lacks something: {error!r}") from error
+            raise MalformedMessage(
+                f"the broker's {command!r:.40} lacks something: {error!r}"
+            ) from error
 
     def _on_topics(self, message: Fields) -> None:
         topics = message.get("topics") or []
@@ -677,7 +724,8 @@ class Session:
     def _on_value(self, message: Fields) -> None:
         for get in self._gets:
             if get.topic == message["topic"]:
-                # That there is no value is an answer too: what came late for another get says nothing.
+                # That there is no value is an answer too: what came late for another get says
+                # nothing.
                 get.value = message.get("message", get.default)
                 get.answered = True
 
@@ -715,7 +763,8 @@ class Session:
             fatal=fatal,
         )
         if error.code == "storage-failed" and self._pings:
-            # It is the answer to a ping, in the place of a pong; whoever sent that may have given up on it.
+            # It is the answer to a ping, in the place of a pong; whoever sent that may have given
+            # up on it.
             number = self._pings[0]
             if number in self._awaited:
                 self._awaited[number] = error
@@ -777,7 +826,8 @@ class Session:
             self._lost_pushes = False
             self._raise_refused()
             raise ConnectionLost(
-                f"the connection was lost; what was pushed to {self._topic!r} since the last flush may be lost"
+                f"the connection was lost; what was pushed to {self._topic!r} since the last flush "
+                "may be lost"
             )
 
     def _note(self, text: str, *arguments: object, level: int = logging.WARNING) -> None:

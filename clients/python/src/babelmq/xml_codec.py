@@ -20,7 +20,9 @@ class XMLCodec:
         return f"<frame{xml_writer.attributes(message)}/>".encode()
 
     def publisher(self, topic: str, default: Callable[[Any], Any] | None = None) -> Publish:
-        """What writes the frames that publish to ``topic``; ``default`` makes plain data of other objects."""
+        """What writes the frames that publish to ``topic``; ``default`` makes plain data of other
+        objects.
+        """
         fields = {"command": "publish", "topic": topic}
         stored = f"<frame{xml_writer.attributes(fields)}>".encode()
         passing = f'<frame{xml_writer.attributes(fields)} retain="false">'.encode()
@@ -49,17 +51,28 @@ def publish_document(topic: str, document: str | bytes, retain: bool, ttl: int |
     declared = _DECLARATION.match(text)
     if declared is not None:
         encoding = _ENCODING.search(declared.group())
-        if isinstance(document, bytes) and encoding is not None and encoding[1].lower() not in _UTF_8:
-            raise ValueError(f"the document is in {encoding[1]!r:.40}, as it says; decode it, or write it in UTF-8")
+        if (
+            isinstance(document, bytes)
+            and encoding is not None
+            and encoding[1].lower() not in _UTF_8
+        ):
+            raise ValueError(
+                f"the document is in {encoding[1]!r:.40}, as it says; "
+                "decode it, or write it in UTF-8"
+            )
         text = text[declared.end() :]
     xml_reader.check_document(text)
     fields = {"command": "publish", "topic": topic}
-    options = ("" if retain else ' retain="false"') + ("" if ttl is None else f' ttl="{check_ttl(ttl)}"')
+    options = ("" if retain else ' retain="false"') + (
+        "" if ttl is None else f' ttl="{check_ttl(ttl)}"'
+    )
     head = f'<frame{xml_writer.attributes(fields)}{options}><message type="document">'
     return frame(Format.XML, f"{head}{text}</message></frame>".encode())
 
 
-_DOCUMENT = re.compile(r"""<message\s+type\s*=\s*["']document["']\s*>(.*)</message\s*>""", re.DOTALL)
+_DOCUMENT = re.compile(
+    r"""<message\s+type\s*=\s*["']document["']\s*>(.*)</message\s*>""", re.DOTALL
+)
 
 
 def document_of(message: Fields) -> str:

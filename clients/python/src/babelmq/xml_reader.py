@@ -1,6 +1,7 @@
 """XML to values: by ``type`` where it is given, else as xmltodict reads it.
 
-Read with expat and handlers of our own: no document type is accepted, so there is no entity to expand.
+Read with expat and handlers of our own: no document type is accepted, so there is no entity to
+expand.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ SOURCE = ""
 """A key of a message that no field can have, where its body is."""
 
 _MOST_OPEN = 512
-"""Elements open at once. The broker's limit is 128 values; a value in a map takes three elements."""
+"""Elements open at once. The broker's limit is 128 values; a value in a map takes three elements.
+"""
 
 _FLOATS = {"NaN": float("nan"), "INF": float("inf"), "-INF": float("-inf")}
 _BOOLS = {"true": True, "false": False}
@@ -28,8 +30,8 @@ _ReadScalar = Callable[[str, Optional[str]], Any]
 def read(body: bytes) -> Fields:
     """The fields of the message in ``body``: the attributes of its root, and its children.
 
-    >>> read(b'<frame topic="/t"><message type="list"><item type="int">21</item></message></frame>')["message"]
-    [21]
+    >>> read(b'<m topic="/t"><message type="list"><item>21</item></message></m>')["message"]
+    ['21']
     >>> read(b'<m topic="/t"><message><order id="5"><sku>X1</sku></order></message></m>')["message"]
     {'order': {'@id': '5', 'sku': 'X1'}}
     """
@@ -40,8 +42,8 @@ def read(body: bytes) -> Fields:
 
 
 def check_document(text: str) -> None:
-    """Raises :class:`ValueError` where ``text`` is not a document that the broker takes: one root, no document
-    type.
+    """Raises :class:`ValueError` where ``text`` is not a document that the broker takes: one root,
+    no document type.
     """
     parser = expat.ParserCreate("UTF-8")
     parser.StartDoctypeDeclHandler = _refuse_doctype
@@ -99,7 +101,8 @@ class _Reader:
 
     def __init__(self) -> None:
         self._open: list[_Element] = []
-        # The innermost element, where it is a scalar: its key, what reads its text, and its encoding.
+        # The innermost element, where it is a scalar: its key, what reads its text, and its
+        # encoding.
         self._scalar: tuple[str, _ReadScalar, str | None] | None = None
         # The text since the last tag.
         self._text: list[str] = []
@@ -216,7 +219,7 @@ def _plain(element: _Element, text: str) -> Any:
     return fields
 
 
-# --- what each type is read by -----------------------------------------------------------------------------
+# --- what each type is read by --------------------------------------------------------------------
 
 
 def _null(text: str, _: str | None) -> None:

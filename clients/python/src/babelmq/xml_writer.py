@@ -9,7 +9,8 @@ from typing import Any, Callable
 
 from . import plain_data
 
-# Letters that every edition of XML 1.0 takes in a name, and so every parser; the broker writes them as names too.
+# Letters that every edition of XML 1.0 takes in a name, and so every parser; the broker writes them
+# as names too.
 _LETTERS = (
     "A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u0131\u0134-\u013e\u0141-\u0148\u014a-\u017e\u0388-\u038a\u038e-\u03a1"
     "\u03a3-\u03ce\u0401-\u040c\u040e-\u044f\u0451-\u045c\u045e-\u0481\u05d0-\u05ea\u0621-\u063a\u0641-\u064a"
@@ -21,12 +22,22 @@ _UNUSUAL = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _IN_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 _IN_ATTRIBUTE = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+    {
+        "&": "&amp;",
+        "<": "&lt;",
+        ">": "&gt;",
+        '"': "&quot;",
+        "\t": "&#9;",
+        "\n": "&#10;",
+        "\r": "&#13;",
+    }
 )
 _ONLY_STR = frozenset({str})
 
 
-def element(value: Any, name: str = "message", default: Callable[[Any], Any] | None = None) -> bytes:
+def element(
+    value: Any, name: str = "message", default: Callable[[Any], Any] | None = None
+) -> bytes:
     """``value`` as one element; ``default`` makes plain data of other objects.
 
     >>> element({"t": 21.5, "2nd key": None, "raw": b"\\x00"}).decode()
@@ -51,20 +62,24 @@ def attributes(fields: dict[str, Any]) -> str:
     ' topic="/a&amp;b" exact="true"'
     """
     return "".join(
-        f' {name}="{attribute(str(field).lower() if field is True or field is False else str(field))}"'
+        f' {name}="{attribute(str(field).lower() if isinstance(field, bool) else str(field))}"'
         for name, field in fields.items()
     )
 
 
 def attribute(text: str) -> str:
-    """``text`` as it stands between the quotes of an attribute. Raises :class:`ValueError` where it cannot."""
+    """``text`` as it stands between the quotes of an attribute. Raises :class:`ValueError` where it
+    cannot.
+    """
     if _FORBIDDEN.search(text):
         raise ValueError(f"{text!r:.60} holds a character that XML 1.0 cannot carry")
     return text.translate(_IN_ATTRIBUTE)
 
 
 def _write(out: Any, start: str, end: str, value: Any, depth: int) -> None:
-    """Passes the pieces of the element between ``start`` and ``end`` to ``out``; ``start`` lacks its ``>``."""
+    """Passes the pieces of the element between ``start`` and ``end`` to ``out``; ``start`` lacks
+    its ``>``.
+    """
     kind = type(value)
     if kind is str:
         if not _UNUSUAL.search(value):

@@ -1,1 +1,3 @@
-"""CPython judges every translation of a real broker. Nothing here shares code with the broker or the package."""
+"""CPython judges every translation of a real broker. Nothing here shares code with the broker or
+the package.
+"""

@@ -17,5 +17,7 @@ def broker() -> Iterator[str]:
         pytest.skip(HOW)
     started = RealBroker()
     yield started.address
-    assert started.process.poll() is None, f"the broker ended during the tests: {started.process.returncode}"
+    assert started.process.poll() is None, (
+        f"the broker ended during the tests: {started.process.returncode}"
+    )
     started.close()

@@ -60,7 +60,9 @@ def _object(value: dict[Any, Any], exact: bool) -> Any:
 
 
 def canonical(document: Any) -> Any:
-    """A JSON document such that == compares types, bits and order, except the order of a set's elements."""
+    """A JSON document such that == compares types, bits and order, except the order of a set's
+    elements.
+    """
     if type(document) is dict:
         if len(document) == 1:
             [(tag, content)] = document.items()
@@ -89,7 +91,12 @@ def from_element(element: ET.Element) -> Any:
             pairs = [(from_element(child[0]), from_element(child[1])) for child in children]
         else:
             assert {child.tag for child in children} <= {"item"}
-            types: dict[str, Any] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
+            types: dict[str, Any] = {
+                "list": list,
+                "tuple": tuple,
+                "set": set,
+                "frozenset": frozenset,
+            }
             items = [from_element(child) for child in children]
             assert kind in ("list", "tuple") or len(set(items)) == len(items)
             return types[kind](items)
@@ -123,13 +130,19 @@ def _key(element: ET.Element) -> str:
     if key is None:
         return element.tag
     assert element.tag == "item"
-    return b64decode(key, validate=True).decode() if element.get("key-encoding") == "base64" else key
+    return (
+        b64decode(key, validate=True).decode() if element.get("key-encoding") == "base64" else key
+    )
 
 
 def message_element(value: Any) -> bytes:
     """The element that a producer of XML sends, written by ElementTree."""
     # ElementTree leaves \r in text as it is, and a parser would read \n.
-    return ET.tostring(_fill(ET.Element("message"), value), encoding="unicode").replace("\r", "&#13;").encode()
+    return (
+        ET.tostring(_fill(ET.Element("message"), value), encoding="unicode")
+        .replace("\r", "&#13;")
+        .encode()
+    )
 
 
 def _fill(element: ET.Element, value: Any) -> ET.Element:

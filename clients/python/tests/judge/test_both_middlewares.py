@@ -1,7 +1,8 @@
-"""The same value, pushed by the Python and by the Rust middleware, is the same to whoever receives it.
+"""The same value, pushed by the Python and by the Rust middleware, is the same to whoever receives
+it.
 
-Rust gets its values from the broker: `examples/forward.rs` pulls them and pushes them again, in each format. What
-that would lose on the way arrives as a difference.
+Rust gets its values from the broker: `examples/forward.rs` pulls them and pushes them again, in
+each format. What that would lose on the way arrives as a difference.
 """
 
 from __future__ import annotations
@@ -28,24 +29,44 @@ QUEUES: dict[str, type[babelmq.Queue]] = {
     "xml": babelmq.XMLQueue,
     "pickle": babelmq.PickleQueue,
 }
-CONSUMERS = {"json": (JSON, False), "json exact": (JSON, True), "xml": (XML, False), "pickle": (PICKLE, False)}
+CONSUMERS = {
+    "json": (JSON, False),
+    "json exact": (JSON, True),
+    "xml": (XML, False),
+    "pickle": (PICKLE, False),
+}
 COUNT = max(TOTAL // 10, BATCH)
 
 
 @pytest.fixture(scope="module")
 def rust(broker: str) -> Iterator[None]:
-    """Three Rust programs, each of which pushes to /same/rust/FORMAT what is published to /values."""
+    """Three Rust programs, each of which pushes to /same/rust/FORMAT what is published to
+    /values.
+    """
     program = Path(os.environ["BABELMQ_BIN"]).parent / "examples" / "forward"
     if not program.exists():
         pytest.fail(f"{program} is missing: cargo build --examples", pytrace=False)
     with ExitStack() as stack:
         for name in QUEUES:
-            arguments = ["--from", "/values", "--to", f"/same/rust/{name}", "--format", name, "--address", broker]
+            arguments = [
+                "--from",
+                "/values",
+                "--to",
+                f"/same/rust/{name}",
+                "--format",
+                name,
+                "--address",
+                broker,
+            ]
             command = [str(program), *arguments]
-            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            process = stack.enter_context(
+                subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            )
             stack.callback(process.terminate)
             assert process.stdout is not None
-            assert process.stdout.readline().startswith("forwarding"), "it said that before it subscribed"
+            assert process.stdout.readline().startswith("forwarding"), (
+                "it said that before it subscribed"
+            )
         yield
 
 
@@ -54,7 +75,8 @@ def python(broker: str) -> Iterator[dict[str, babelmq.Queue]]:
     """The three queues of the package."""
     producer = babelmq.MiddlewareType.PRODUCER
     queues = {
-        name: queue(f"/same/python/{name}", producer, address=broker, timeout=30) for name, queue in QUEUES.items()
+        name: queue(f"/same/python/{name}", producer, address=broker, timeout=30)
+        for name, queue in QUEUES.items()
     }
     yield queues
     for queue in queues.values():
@@ -65,9 +87,14 @@ def python(broker: str) -> Iterator[dict[str, babelmq.Queue]]:
 def consumers(broker: str) -> Iterator[dict[str, Wire]]:
     """A raw connection for each way to receive."""
     with ExitStack() as stack:
-        found = {name: stack.enter_context(wire(broker, spoken)) for name, (spoken, _) in CONSUMERS.items()}
+        found = {
+            name: stack.enter_context(wire(broker, spoken))
+            for name, (spoken, _) in CONSUMERS.items()
+        }
         for name, (_, exact) in CONSUMERS.items():
-            reply = found[name].ask(command="subscribe", topic="/same", **({"exact": True} if exact else {}))
+            reply = found[name].ask(
+                command="subscribe", topic="/same", **({"exact": True} if exact else {})
+            )
             while reply.get("command") == "publish":  # What a test before has left.
                 reply = found[name].receive()
             assert reply.get("command") == "subscribed"
@@ -106,19 +133,28 @@ def test_the_same_value_is_the_same_message(
             messages = received(consumer, len(batch))
             for format_name in FORMATS.values():
                 pairs = zip(messages[f"python/{format_name}"], messages[f"rust/{format_name}"])
-                for value, ((python_body, from_python), (rust_body, from_rust)) in zip(batch, pairs):
+                for value, ((python_body, from_python), (rust_body, from_rust)) in zip(
+                    batch, pairs
+                ):
                     same = outline if consumer.spoken == XML else canonical
-                    about = f"{value!r} from {format_name} to {name}\n  {python_body!r}\n  {rust_body!r}"
+                    about = f"{value!r} from {format_name} to {name}"
+                    about = f"{about}\n  {python_body!r}\n  {rust_body!r}"
                     if consumer.spoken == PICKLE:
-                        assert spelled(from_python) == spelled(from_rust) == spelled(as_pickle(value)), about
+                        assert (
+                            spelled(from_python) == spelled(from_rust) == spelled(as_pickle(value))
+                        ), about
                         continue
                     assert same(from_python) == same(from_rust), about
                     if name == "json exact":
-                        assert canonical(from_rust) == canonical(as_json(as_pickle(value), exact=True)), about
+                        assert canonical(from_rust) == canonical(
+                            as_json(as_pickle(value), exact=True)
+                        ), about
                     if name == "xml":
                         assert spelled(from_element(from_rust)) == spelled(as_pickle(value)), about
         count += len(batch)
 
-    with babelmq.PickleQueue("/values", babelmq.MiddlewareType.PRODUCER, address=broker, timeout=30) as source:
+    with babelmq.PickleQueue(
+        "/values", babelmq.MiddlewareType.PRODUCER, address=broker, timeout=30
+    ) as source:
         judge()
     assert count >= COUNT

@@ -1,4 +1,6 @@
-"""All nine directions, for values drawn from the whole model; pickle to X and back to pickle is the identity."""
+"""All nine directions, for values drawn from the whole model; pickle to X and back to pickle is the
+identity.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ huge = st.builds(
     st.sampled_from([1, -1]),
 )
 integers = (
-    st.integers() | st.integers(-(2**66), 2**66) | st.sampled_from([2**63, 2**63 - 1, -(2**63), -(2**63) - 1])
+    st.integers()
+    | st.integers(-(2**66), 2**66)
+    | st.sampled_from([2**63, 2**63 - 1, -(2**63), -(2**63) - 1])
 )
 floats = st.floats() | st.sampled_from(
     [-0.0, 5e-324, 2.2250738585072009e-308, 1e16, 1e22, 1e-7, 1.7976931348623157e308]
@@ -49,7 +53,11 @@ hashables: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3),
     max_leaves=4,
 )
-shapes: list[Callable[[Any], Any]] = [lambda v: [v, v], lambda v: {"a": v, "b": [v]}, lambda v: (v, [v], v)]
+shapes: list[Callable[[Any], Any]] = [
+    lambda v: [v, v],
+    lambda v: {"a": v, "b": [v]},
+    lambda v: (v, [v], v),
+]
 values: st.SearchStrategy[Any] = st.recursive(
     scalars | st.binary(max_size=20).map(bytearray),
     lambda inner: (
@@ -64,7 +72,12 @@ values: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 documents: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | integers | huge | st.floats(allow_nan=False, allow_infinity=False) | text,
+    st.none()
+    | st.booleans()
+    | integers
+    | huge
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | text,
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(text.map(lambda name: name.replace("$bytes", "$byte")), inner, max_size=4)
@@ -79,7 +92,9 @@ class Lines:
     """Long-lived connections: producers, and consumers of every kind."""
 
     def __init__(self, address: str, stack: ExitStack) -> None:
-        self.producers = {spoken: stack.enter_context(wire(address, spoken)) for spoken in (JSON, XML, PICKLE)}
+        self.producers = {
+            spoken: stack.enter_context(wire(address, spoken)) for spoken in (JSON, XML, PICKLE)
+        }
         self.consumers: dict[str, Wire] = {}
         for name, spoken, exact, topic in [
             ("json", JSON, False, "/out"),
@@ -89,7 +104,9 @@ class Lines:
             ("pickle again", PICKLE, False, "/back"),
         ]:
             consumer = self.consumers[name] = stack.enter_context(wire(address, spoken))
-            reply = consumer.ask(command="subscribe", topic=topic, **({"exact": True} if exact else {}))
+            reply = consumer.ask(
+                command="subscribe", topic=topic, **({"exact": True} if exact else {})
+            )
             while reply.get("command") == "publish":  # What was stored before.
                 reply = consumer.receive()
             assert reply.get("command") == "subscribed"
@@ -100,7 +117,9 @@ class Lines:
         producer.send_body(*bodies)
         answer = producer.ask(command="ping", id="end")
         if answer.get("command") != "pong":
-            raise AssertionError(f"{answer!r} {getattr(answer, 'attrib', '')} for one of {bodies!r}")
+            raise AssertionError(
+                f"{answer!r} {getattr(answer, 'attrib', '')} for one of {bodies!r}"
+            )
 
     def deliveries(self, name: str, prefix: str, count: int) -> list[tuple[bytes, Any]]:
         """The bodies, in order, and the payload of each."""
@@ -108,7 +127,10 @@ class Lines:
         for number in range(count):
             body = consumer.receive_body()
             message = read(consumer.spoken, body)
-            assert (message.get("command"), message.get("topic")) == ("publish", f"{prefix}/{number}")
+            assert (message.get("command"), message.get("topic")) == (
+                "publish",
+                f"{prefix}/{number}",
+            )
             assert message.get("retained") is None
             if consumer.spoken == XML:
                 [payload] = message
@@ -138,14 +160,17 @@ def lines(address: str) -> Iterator[Lines]:
 def check(name: str, sent: bytes, body: bytes, found: Any, expected: Any) -> None:
     if found != expected:
         raise AssertionError(
-            f"{name}\n  sent      {sent!r}\n  delivered {body!r}\n  found     {found}\n  expected  {expected}"
+            f"{name}\n  sent      {sent!r}\n  delivered {body!r}\n"
+            f"  found     {found}\n  expected  {expected}"
         )
 
 
 def check_all(
     line: Lines, values: list[Any], sent: list[bytes], verbatim: dict[str, list[bytes]]
 ) -> dict[str, list[bytes]]:
-    """What arrives in each format is ``values``; a consumer in ``verbatim`` finds the producer's own bytes."""
+    """What arrives in each format is ``values``; a consumer in ``verbatim`` finds the producer's
+    own bytes.
+    """
     bodies: dict[str, list[bytes]] = {}
     for name in ("json", "json exact", "xml", "pickle"):
         arrived = line.deliveries(name, "/out", len(values))
@@ -172,7 +197,10 @@ def test_from_pickle_and_back(broker: str) -> None:
     def judge(batch: list[tuple[Any, int, Callable[..., bytes]]]) -> None:
         nonlocal count
         sent = [
-            dumps({"command": "publish", "topic": f"/out/{n}", "retain": False, "message": value}, protocol)
+            dumps(
+                {"command": "publish", "topic": f"/out/{n}", "retain": False, "message": value},
+                protocol,
+            )
             for n, (value, protocol, dumps) in enumerate(batch)
         ]
         drawn = [value for value, _, _ in batch]
@@ -226,7 +254,12 @@ def test_from_json(broker: str) -> None:
         ]
         with lines(broker) as line:
             line.publish(JSON, sent)
-            check_all(line, [value for value, _ in batch], sent, {"json": [b'"message":' + p for p in payloads]})
+            check_all(
+                line,
+                [value for value, _ in batch],
+                sent,
+                {"json": [b'"message":' + p for p in payloads]},
+            )
         count += len(batch)
 
     judge()

@@ -1,4 +1,6 @@
-"""Elements whose names only the fifth edition of XML 1.0 allows: what is delivered, expat can read."""
+"""Elements whose names only the fifth edition of XML 1.0 allows: what is delivered, expat
+can read.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,21 @@ import xml.etree.ElementTree as ET
 
 from judge.wire import XML, wire
 
-MESSAGES = ("<message><{}/></message>", "<message><a{}/></message>", "<message><b {}='1'/></message>")
+MESSAGES = (
+    "<message><{}/></message>",
+    "<message><a{}/></message>",
+    "<message><b {}='1'/></message>",
+)
 
 
 def names(element: ET.Element) -> set[str]:
-    """The elements of the message, by name or by the key that it stands for, without the ``@`` of attributes."""
+    """The elements of the message, by name or by the key that it stands for, without the ``@`` of
+    attributes.
+    """
     found = {child.get("key", child.tag) for child in element.iter() if child.tag != "message"}
-    found |= {name for child in element.iter() for name in child.attrib if name not in ("key", "type")}
+    found |= {
+        name for child in element.iter() for name in child.attrib if name not in ("key", "type")
+    }
     return {name.removeprefix("@") for name in found}
 
 

@@ -61,13 +61,17 @@ def pickled(protocol: int, opcodes: bytes) -> bytes:
 
 
 def publish(protocol: int, topic: str, message: bytes) -> bytes:
-    fields = text("command") + text("publish") + text("topic") + text(topic) + text("message") + message
+    fields = (
+        text("command") + text("publish") + text("topic") + text(topic) + text("message") + message
+    )
     return pickled(protocol, b"(" + fields + b"d")
 
 
 @pytest.mark.parametrize("protocol", range(6))
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_pickle_that_would_run_something(broker: str, tmp_path: Path, name: str, protocol: int) -> None:
+def test_a_pickle_that_would_run_something(
+    broker: str, tmp_path: Path, name: str, protocol: int
+) -> None:
     canary, topic = tmp_path / "canary", f"/refused/{name}/{protocol}"
     opcodes = ATTACKS[name](f"touch {canary}")
 

@@ -18,8 +18,9 @@ JSON, XML, PICKLE = 0, 1, 2
 FORMATS = {JSON: "json", XML: "xml", PICKLE: "pickle"}
 
 DATA_OPCODES = frozenset(
-    "NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT SHORT_BINUNICODE BINUNICODE BINUNICODE8 "
-    "SHORT_BINBYTES BINBYTES BINBYTES8 EMPTY_LIST APPEND APPENDS EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 TUPLE "
+    "NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT "
+    "SHORT_BINUNICODE BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8 "
+    "EMPTY_LIST APPEND APPENDS EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 TUPLE "
     "EMPTY_DICT SETITEM SETITEMS EMPTY_SET ADDITEMS FROZENSET MARK MEMOIZE PROTO FRAME STOP".split()
 )
 
@@ -35,7 +36,9 @@ class Wire:
         self._read = self._socket.makefile("rb")
 
     def send_body(self, *bodies: bytes) -> None:
-        self._socket.sendall(b"".join(struct.pack(">BI", self.spoken, len(body)) + body for body in bodies))
+        self._socket.sendall(
+            b"".join(struct.pack(">BI", self.spoken, len(body)) + body for body in bodies)
+        )
 
     def send(self, **fields: Any) -> None:
         """A message without a payload."""
@@ -44,12 +47,17 @@ class Wire:
         elif self.spoken == PICKLE:
             self.send_body(pickle.dumps(fields))
         else:
-            words = {name: str(field).lower() if field is True else str(field) for name, field in fields.items()}
+            words = {
+                name: str(field).lower() if field is True else str(field)
+                for name, field in fields.items()
+            }
             self.send_body(ET.tostring(ET.Element("frame", words)))
 
     def receive_body(self) -> bytes:
         spoken, length = struct.unpack(">BI", self._exactly(5))
-        assert spoken == self.spoken, f"asked in {FORMATS[self.spoken]}, answered in format {spoken}"
+        assert spoken == self.spoken, (
+            f"asked in {FORMATS[self.spoken]}, answered in format {spoken}"
+        )
         return self._exactly(length)
 
     def receive(self) -> Any:
@@ -66,7 +74,9 @@ class Wire:
 
     def _exactly(self, length: int) -> bytes:
         got = self._read.read(length)
-        assert len(got) == length, f"the broker closed the connection {length - len(got)} bytes early"
+        assert len(got) == length, (
+            f"the broker closed the connection {length - len(got)} bytes early"
+        )
         return got
 
 
@@ -85,7 +95,10 @@ def read(spoken: int, body: bytes) -> Any:
 
 def read_json(body: bytes) -> Any:
     return json.loads(
-        body.decode(), parse_constant=_not_json, parse_float=_shortest, object_pairs_hook=_without_duplicates
+        body.decode(),
+        parse_constant=_not_json,
+        parse_float=_shortest,
+        object_pairs_hook=_without_duplicates,
     )
 
 
