@@ -1,6 +1,7 @@
 //! From every format to every format.
 
-use babelmq::codec::{Document, Node, View, json, pickle, xml};
+use babelmq::codec::json::{self, Tags};
+use babelmq::codec::{Document, Node, View, pickle, xml};
 use babelmq::protocol::{Format, Limits, NODE_SIZE};
 use serde::de::IgnoredAny;
 
@@ -32,7 +33,12 @@ pub fn translate(input: &[u8]) {
         onward(payload, view);
     }
 
-    let written = encoded("to exact JSON", weight, |out| json::encode(view, true, out));
+    let written = encoded("to exact JSON", weight, |out| json::encode(view, Tags::Exact, out));
+    same(view, &written, json::decode);
+
+    let written = encoded("to JSON for JavaScript", weight, |out| {
+        json::encode(view, Tags::Js, out);
+    });
     same(view, &written, json::decode);
 
     let written = encoded("to XML", weight, |out| xml::encode(view, out));
@@ -46,7 +52,7 @@ pub fn translate(input: &[u8]) {
     crate::pickle::only_data(&written);
     same(view, &written, pickle::decode);
 
-    let written = encoded("to JSON", weight, |out| json::encode(view, false, out));
+    let written = encoded("to JSON", weight, |out| json::encode(view, Tags::Needed, out));
     if let Err(error) = serde_json::from_slice::<IgnoredAny>(&written) {
         panic!("{error}: {}", written.escape_ascii());
     }

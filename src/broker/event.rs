@@ -148,6 +148,6 @@ pub struct SubscriptionInfo {
     pub filter: String,
     /// The format of its deliveries.
     pub format: Format,
-    /// Whether JSON tags what it cannot tell apart.
+    /// Whether JSON tags what it cannot tell apart, for JavaScript or not.
     pub exact: bool,
 }

@@ -76,8 +76,9 @@ impl Message {
     fn write(view: View<'_>, dialect: Dialect) -> Message {
         let mut bytes = Vec::new();
         match dialect {
-            Dialect::Json => json::encode(view, false, &mut bytes),
-            Dialect::ExactJson => json::encode(view, true, &mut bytes),
+            Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
+                json::encode(view, dialect.tags(), &mut bytes);
+            }
             Dialect::Xml => xml::encode(view, &mut bytes),
             Dialect::Pickle => {
                 pickle::write_prologue(&mut bytes);
@@ -94,7 +95,23 @@ impl Message {
     /// # Errors
     /// None for a payload within the limits that a broker has.
     pub fn translate(&self, format: Format, exact: bool) -> Result<Message, Refusal> {
-        let wanted = Dialect::new(format, exact);
+        self.translate_to(Dialect::new(format, exact))
+    }
+
+    /// The same payload in a dialect, as a broker delivers it to subscriptions that ask for that.
+    ///
+    /// ```
+    /// use babelmq_codec::{Dialect, Format, Message};
+    ///
+    /// let message = Message::parse(Format::Json, b"[1, 9007199254740993]")?;
+    /// let wide = message.translate_to(Dialect::JsJson)?;
+    /// assert_eq!(wide.bytes(), br#"[1,{"$int":"9007199254740993"}]"#);
+    /// # Ok::<(), babelmq_codec::Refusal>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`translate`](Self::translate).
+    pub fn translate_to(&self, wanted: Dialect) -> Result<Message, Refusal> {
         // The present bytes will do for what a broker would pass on as it came.
         if wanted == self.dialect {
             return Ok(self.clone());

@@ -475,7 +475,7 @@ impl Dispatcher {
                 peer: client.peer,
                 filter: found.filter.to_string(),
                 format: found.dialect.format(),
-                exact: found.dialect == Dialect::ExactJson,
+                exact: found.dialect.is_exact_json(),
             })
         };
         self.subscriptions.matching(topic).into_iter().filter_map(info).collect()

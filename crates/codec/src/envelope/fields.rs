@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::dialect::Dialect;
 use super::payload_span::{Part, PayloadSpan};
 use super::request::{ControlRequest, Request};
 use crate::protocol::{Command, ErrorCode, Format, Id, Overflow, Refusal};
@@ -221,7 +222,7 @@ impl<'a> Fields<'a> {
             }
             Command::Subscribe => ControlRequest::Subscribe {
                 topic: needed(topic)?,
-                exact: optional_bool(Name::Exact, self.exact, is_xml)?.unwrap_or(false),
+                dialect: dialect(format, self.exact)?,
                 overflow: overflow(self.overflow)?,
                 queue: positive(Name::Queue, "of messages", self.queue, is_xml)?,
                 cleared: optional_bool(Name::Cleared, self.cleared, is_xml)?.unwrap_or(false),
@@ -256,6 +257,25 @@ fn optional_bool(
         Some(Field::Str(text)) if is_xml && text == "true" => Ok(Some(true)),
         Some(Field::Str(text)) if is_xml && text == "false" => Ok(Some(false)),
         Some(other) => Err(invalid(name, "must be true or false", &other)),
+    }
+}
+
+/// The dialect of a subscription: the field `exact` means something in JSON alone.
+fn dialect(format: Format, exact: Option<Field<'_>>) -> Result<Dialect, Refusal> {
+    match exact {
+        Some(Field::Str(word)) if word == "js" => Ok(match format {
+            Format::Json => Dialect::JsJson,
+            _ => Dialect::new(format, true),
+        }),
+        Some(Field::Str(text)) if format == Format::Xml && text == "true" => {
+            Ok(Dialect::new(format, true))
+        }
+        Some(Field::Str(text)) if format == Format::Xml && text == "false" => {
+            Ok(Dialect::new(format, false))
+        }
+        None => Ok(Dialect::new(format, false)),
+        Some(Field::Bool(exact)) => Ok(Dialect::new(format, exact)),
+        Some(other) => Err(invalid(Name::Exact, "must be true, false or \"js\"", &other)),
     }
 }
 

@@ -27,7 +27,7 @@ const PICKLE_BEHIND: &[u8; 2] = b"u.";
 /// opcode (`PROTO`) and its last (`STOP`).
 pub(crate) fn payload_in(dialect: Dialect, delivery: &[u8]) -> Range<usize> {
     let (start, behind) = match dialect {
-        Dialect::Json | Dialect::ExactJson => {
+        Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
             let topic = JSON_BEFORE.len();
             let end = topic + json_string_len(&delivery[topic..]);
             (end + JSON_BETWEEN.len(), JSON_BEHIND.len())
@@ -88,14 +88,14 @@ pub(crate) fn write_live(
         Content::Published(bytes) => bytes.len() as u64,
     };
     let is_written = match dialect {
-        Dialect::Json | Dialect::ExactJson => {
-            let exact = dialect == Dialect::ExactJson;
+        Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
+            let tags = dialect.tags();
             in_json(sheet, dialect, topic, size, |mut page| match message {
                 Content::Published(bytes) => {
                     page.slice(bytes)?;
                     Ok(page)
                 }
-                Content::Decoded(view) => json::put(view, exact, page),
+                Content::Decoded(view) => json::put(view, tags, page),
             })
         }
         Dialect::Xml => in_xml(sheet, topic, size, |mut page| match message {
@@ -183,7 +183,7 @@ fn translate<const JUDGE: bool>(
                 Ok(page)
             },
         ),
-        Dialect::Json | Dialect::ExactJson => false,
+        Dialect::Json | Dialect::ExactJson | Dialect::JsJson => false,
     };
     is_written.then_some(end)
 }

@@ -19,8 +19,9 @@ use crate::{json, pickle, xml};
 /// Bytes that a value becomes in a dialect: what writing it appends, without the writing.
 pub fn encoded_size(view: View<'_>, dialect: Dialect) -> u64 {
     match dialect {
-        Dialect::Json => json::size::<true>(view, false),
-        Dialect::ExactJson => json::size::<true>(view, true),
+        Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
+            json::size::<true>(view, dialect.tags())
+        }
         Dialect::Xml => xml::size::<true>(view),
         Dialect::Pickle => pickle::size(view),
     }
@@ -29,8 +30,9 @@ pub fn encoded_size(view: View<'_>, dialect: Dialect) -> u64 {
 /// Bytes that a value becomes in a dialect, or some more: room to write it in.
 pub(super) fn encoded_room(view: View<'_>, dialect: Dialect) -> u64 {
     match dialect {
-        Dialect::Json => json::size::<false>(view, false),
-        Dialect::ExactJson => json::size::<false>(view, true),
+        Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
+            json::size::<false>(view, dialect.tags())
+        }
         Dialect::Xml => xml::size::<false>(view),
         Dialect::Pickle => pickle::size(view),
     }
@@ -139,6 +141,7 @@ fn too_long(size: u64, dialect: Dialect, limit: usize) -> Refusal {
     let format = match dialect {
         Dialect::Json => "JSON",
         Dialect::ExactJson => "exact JSON",
+        Dialect::JsJson => "exact JSON for JavaScript",
         Dialect::Xml => "XML",
         Dialect::Pickle => "pickle",
     };

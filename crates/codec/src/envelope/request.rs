@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::dialect::Dialect;
 use super::payload_span::PayloadSpan;
 use crate::protocol::{Id, Overflow};
 
@@ -33,8 +34,8 @@ pub enum ControlRequest<'a> {
     Subscribe {
         /// The filter.
         topic: Cow<'a, str>,
-        /// Whether JSON deliveries tag what JSON cannot tell apart. Default false.
-        exact: bool,
+        /// How deliveries are written: in the format of the request, in JSON as `exact` says.
+        dialect: Dialect,
         /// The fate of messages when the queue is full. Default [`Overflow::Disconnect`].
         overflow: Overflow,
         /// The queue's length in messages; the broker's default where it is not given.

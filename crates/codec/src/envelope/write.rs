@@ -1,8 +1,9 @@
 //! Whole frames, in every format.
 
 use super::dialect::Dialect;
+use crate::json::{self, Tags};
 use crate::protocol::{HEADER_LEN, Header, Topic};
-use crate::{View, json, pickle, xml};
+use crate::{View, pickle, xml};
 
 /// A field other than `message`.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +37,8 @@ pub fn write_frame<'a>(
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_LEN]);
     match dialect {
-        Dialect::Json | Dialect::ExactJson => {
-            write_json(out, fields, message, dialect == Dialect::ExactJson);
+        Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
+            write_json(out, fields, message, dialect.tags());
         }
         Dialect::Xml => write_xml(out, fields, message),
         Dialect::Pickle => write_pickle(out, fields, message),
@@ -64,7 +65,7 @@ fn write_json<'a>(
     out: &mut Vec<u8>,
     fields: impl Iterator<Item = &'a (&'a str, Field<'a>)>,
     message: Option<Content<'_>>,
-    exact: bool,
+    tags: Tags,
 ) {
     let mut before = b'{';
     for (name, field) in fields {
@@ -93,7 +94,7 @@ fn write_json<'a>(
         out.extend_from_slice(b",\"message\":");
         match message {
             Content::Published(bytes) => out.extend_from_slice(bytes),
-            Content::Decoded(view) => json::encode(view, exact, out),
+            Content::Decoded(view) => json::encode(view, tags, out),
         }
     }
     out.push(b'}');
