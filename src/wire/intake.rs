@@ -8,8 +8,8 @@ use super::recent::{BATCH, Like, Recent};
 use crate::broker::{Control, EVENT_COST, Step, fanout_cost, guessed_cost, topic_cost};
 use crate::codec::pickle::PickleMatch;
 use crate::codec::{
-    Batch, BatchEntry, Claim, ControlRequest, Document, EagerEncoding, EnvelopeMatch, Mark, Node,
-    Part, PayloadSpan, Request, Topics, read_request,
+    Batch, BatchEntry, Claim, ControlRequest, Dialect, Document, EagerEncoding, EnvelopeMatch,
+    Mark, Node, Part, PayloadSpan, Request, Topics, read_request,
 };
 use crate::protocol::{
     ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
@@ -483,8 +483,10 @@ fn control(request: ControlRequest<'_>, format: Format, limits: &Limits) -> Resu
     Ok(Step::Control(
         token_of(format),
         match request {
-            ControlRequest::Subscribe { topic, dialect, overflow, queue, cleared } => {
-                Control::Subscribe { filter: filter(&topic)?, dialect, overflow, queue, cleared }
+            ControlRequest::Subscribe { topic, dialect, names, overflow, queue, cleared } => {
+                let filter = filter(&topic)?;
+                let names = names.filter(|_| dialect == Dialect::PlainXml).map(Box::new);
+                Control::Subscribe { filter, dialect, names, overflow, queue, cleared }
             }
             ControlRequest::Cancel { topic } => Control::Cancel { filter: filter(&topic)? },
             ControlRequest::List { topic } => {

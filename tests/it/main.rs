@@ -28,6 +28,7 @@ mod ordering;
 mod overflow;
 mod overload;
 mod pages;
+mod plain;
 mod protocol_doc;
 mod refusals;
 mod regressions;

@@ -3,7 +3,8 @@
 use super::convert::{from_value, to_value};
 use super::document::{Document, View};
 use super::envelope::Dialect;
-use super::{json, pickle, xml};
+use super::xml::{self, PlainNames};
+use super::{json, pickle};
 use crate::protocol::{ErrorCode, Format, Limits, MAXIMUM_MAX_FRAME, Refusal, Value};
 
 /// A payload in one format. Its bytes were judged: what a broker would refuse is not one of these.
@@ -75,11 +76,14 @@ impl Message {
 
     fn write(view: View<'_>, dialect: Dialect) -> Message {
         let mut bytes = Vec::new();
-        match dialect {
+        match dialect.fitting(view, &PlainNames::default(), u32::MAX) {
             Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
                 json::encode(view, dialect.tags(), &mut bytes);
             }
             Dialect::Xml => xml::encode(view, &mut bytes),
+            Dialect::PlainXml => {
+                xml::encode_plain(view, &PlainNames::default(), &mut bytes);
+            }
             Dialect::Pickle => {
                 pickle::write_prologue(&mut bytes);
                 pickle::encode(view, &mut bytes);
@@ -115,6 +119,10 @@ impl Message {
         // The present bytes will do for what a broker would pass on as it came.
         if wanted == self.dialect {
             return Ok(self.clone());
+        }
+        let is_xml = wanted.format() == Format::Xml && self.format() == Format::Xml;
+        if is_xml && wanted.passes_on_payload(Format::Xml, &self.bytes) {
+            return Ok(Message { dialect: wanted, bytes: self.bytes.clone() });
         }
         self.looked_at(|view| Message::write(view, wanted))
     }

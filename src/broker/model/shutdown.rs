@@ -26,6 +26,7 @@ fn subscribe(socket: &Socket, overflow: Overflow, queue: Option<u32>) {
         dialect: Dialect::Json,
         overflow,
         queue,
+        names: None,
         cleared: false,
     }));
 }

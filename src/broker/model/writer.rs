@@ -124,6 +124,7 @@ impl Writer {
             Delivery::LongSnapshot { .. }
             | Delivery::Topics { .. }
             | Delivery::Report { .. }
+            | Delivery::Names(_)
             | Delivery::Backup { .. } => {
                 panic!("no model asks for that")
             }

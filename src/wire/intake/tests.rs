@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::codec::json::{self, Tags};
-use crate::codec::{Content, Dialect, Wanted, pickle, xml};
+use crate::codec::{Content, Wanted, pickle, xml};
 use crate::protocol::Header;
 
 fn frame(format: Format, body: &str) -> Vec<u8> {
@@ -187,6 +187,9 @@ fn expected(batch: &Batch, index: usize, dialect: Dialect) -> Vec<u8> {
         Dialect::ExactJson => json::encode(view, Tags::Exact, &mut bytes),
         Dialect::JsJson => json::encode(view, Tags::Js, &mut bytes),
         Dialect::Xml => xml::encode(view, &mut bytes),
+        Dialect::PlainXml => {
+            xml::encode_plain(view, &xml::PlainNames::default(), &mut bytes);
+        }
         Dialect::Pickle => {
             bytes.extend_from_slice(b"\x80\x04");
             pickle::encode(view, &mut bytes);

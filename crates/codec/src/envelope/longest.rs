@@ -14,7 +14,8 @@ use crate::document::{Document, View};
 use crate::protocol::{
     ENCODED_FLOOR, ENCODED_PER_BYTE, ErrorCode, Format, HEADER_LEN, Limits, Refusal,
 };
-use crate::{json, pickle, xml};
+use crate::xml::{self, PlainNames};
+use crate::{json, pickle};
 
 /// Bytes that a value becomes in a dialect: what writing it appends, without the writing.
 pub fn encoded_size(view: View<'_>, dialect: Dialect) -> u64 {
@@ -23,6 +24,7 @@ pub fn encoded_size(view: View<'_>, dialect: Dialect) -> u64 {
             json::size::<true>(view, dialect.tags())
         }
         Dialect::Xml => xml::size::<true>(view),
+        Dialect::PlainXml => xml::plain_size(view, &PlainNames::default()),
         Dialect::Pickle => pickle::size(view),
     }
 }
@@ -34,6 +36,7 @@ pub(super) fn encoded_room(view: View<'_>, dialect: Dialect) -> u64 {
             json::size::<false>(view, dialect.tags())
         }
         Dialect::Xml => xml::size::<false>(view),
+        Dialect::PlainXml => xml::plain_size(view, &PlainNames::default()),
         Dialect::Pickle => pickle::size(view),
     }
 }
@@ -121,7 +124,8 @@ fn judge(
         return Ok(());
     }
     let (mut longest, mut its_dialect) = (0, Dialect::Json);
-    for dialect in Dialect::ALL {
+    // Without types XML is not judged: where it would be longer, it has them.
+    for dialect in Dialect::ALL.into_iter().filter(|dialect| *dialect != Dialect::PlainXml) {
         let content = match part {
             Part::Value(range) if dialect.passes_on(format) => {
                 Content::Published(&source[range.clone()])
@@ -142,7 +146,7 @@ fn too_long(size: u64, dialect: Dialect, limit: usize) -> Refusal {
         Dialect::Json => "JSON",
         Dialect::ExactJson => "exact JSON",
         Dialect::JsJson => "exact JSON for JavaScript",
-        Dialect::Xml => "XML",
+        Dialect::Xml | Dialect::PlainXml => "XML",
         Dialect::Pickle => "pickle",
     };
     Refusal::new(

@@ -3,7 +3,8 @@
 use super::dialect::Dialect;
 use crate::json::{self, Tags};
 use crate::protocol::{HEADER_LEN, Header, Topic};
-use crate::{View, pickle, xml};
+use crate::xml::{self, PlainNames};
+use crate::{View, pickle};
 
 /// A field other than `message`.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +41,9 @@ pub fn write_frame<'a>(
         Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
             write_json(out, fields, message, dialect.tags());
         }
-        Dialect::Xml => write_xml(out, fields, message),
+        Dialect::Xml | Dialect::PlainXml => {
+            write_xml(out, fields, message, dialect == Dialect::PlainXml);
+        }
         Dialect::Pickle => write_pickle(out, fields, message),
     }
     write_header(out, dialect, start);
@@ -104,6 +107,7 @@ fn write_xml<'a>(
     out: &mut Vec<u8>,
     fields: impl Iterator<Item = &'a (&'a str, Field<'a>)> + Clone,
     message: Option<Content<'_>>,
+    is_plain: bool,
 ) {
     out.extend_from_slice(b"<frame");
     for (name, field) in fields.clone() {
@@ -142,6 +146,9 @@ fn write_xml<'a>(
     }
     match message {
         Some(Content::Published(element)) => out.extend_from_slice(element),
+        Some(Content::Decoded(view)) if is_plain => {
+            xml::encode_plain(view, &PlainNames::default(), out);
+        }
         Some(Content::Decoded(view)) => xml::encode(view, out),
         None => {}
     }
