@@ -154,7 +154,14 @@ impl Broker {
                 (of.dialects[(client.0 as usize - 1) % of.dialects.len()], Overflow::default());
             let subscribe = Step::Control(
                 Token::default(),
-                Control::Subscribe { filter, dialect, overflow, queue: None, cleared: false },
+                Control::Subscribe {
+                    filter,
+                    dialect,
+                    overflow,
+                    queue: None,
+                    names: None,
+                    cleared: false,
+                },
             );
             dispatcher.step(Event::Steps {
                 client,

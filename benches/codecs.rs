@@ -50,7 +50,7 @@ fn writing(c: &mut Criterion) {
             b.iter(|| {
                 out.clear();
                 match format {
-                    Format::Json => json::encode(black_box(view), false, &mut out),
+                    Format::Json => json::encode(black_box(view), json::Tags::Needed, &mut out),
                     Format::Xml => xml::encode(black_box(view), &mut out),
                     Format::Pickle => pickle::encode(black_box(view), &mut out),
                 }

@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use babelmq::codec::{
-    Content, Dialect, Document, Part, PayloadSpan, Request, decode_part, read_request,
+    Content, Dialect, Document, Part, PayloadSpan, PlainNames, Request, decode_part, read_request,
     write_delivery,
 };
 use babelmq::protocol::HEADER_LEN;
@@ -64,7 +64,7 @@ fn table(rows: &[Row], plain: f64) -> String {
     let mut table = format!(
         "# What a byte can cost\n\nWritten by `make amplification`: processor time for taking a \
          message in and writing it in JSON, \
-         exact JSON, XML and pickle, for each byte of its frame, as a multiple of what plain JSON \
+         every dialect, for each byte of its frame, as a multiple of what plain JSON \
          records of 128 to 300 bytes \
          take ({plain:.1} ns a byte on the machine that wrote this). The goal is {GOAL:.0} at \
          most. The worst come last.\n\n\
@@ -121,7 +121,7 @@ fn once(format: Format, body: &[u8], limits: &Limits) -> Option<&'static str> {
         let mut out = Vec::new();
         let mut scratch = Document::new();
         let content = match (&part, kept) {
-            (Part::Value(range), _) if dialect.passes_on(format) => {
+            (Part::Value(range), _) if dialect.passes_on_payload(format, &body[range.clone()]) => {
                 Content::Published(&body[range.clone()])
             }
             (_, Some(root)) => Content::Decoded(document.view(body, root)),
@@ -129,6 +129,12 @@ fn once(format: Format, body: &[u8], limits: &Limits) -> Option<&'static str> {
                 Ok(root) => Content::Decoded(scratch.view(body, root)),
                 Err(refusal) => panic!("accepted, and then {refusal}"),
             },
+        };
+        let dialect = match content {
+            Content::Decoded(view) => {
+                dialect.fitting(view, &PlainNames::default(), limits.max_encoded)
+            }
+            Content::Published(_) => dialect,
         };
         write_delivery(&mut out, dialect, &topic, content, false);
         black_box(&out);

@@ -25,11 +25,7 @@ const HELD: usize = 1 << 20;
 /// Where it holds more.
 pub fn frugal<T>(what: &str, bytes: usize, mut work: impl FnMut(&Limits) -> T) {
     let usual = Limits::default();
-    for limits in [
-        usual,
-        usual.decoded_size(plain_size(bytes)),
-        usual.decoded_size(1 << 16),
-    ] {
+    for limits in [usual, usual.decoded_size(plain_size(bytes)), usual.decoded_size(1 << 16)] {
         let (_, cost) = meter::measure(|| work(&limits));
         let budget = limits.decoded_budget(bytes);
         let most = 2 * budget.max(plain_size(bytes)) + HELD;

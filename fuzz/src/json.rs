@@ -42,7 +42,7 @@ pub fn json(input: &[u8]) {
 
     let Ok(root) = decoded else { return };
     let mut exact = Vec::new();
-    codec::encode(document.view(input, root), true, &mut exact);
+    codec::encode(document.view(input, root), codec::Tags::Exact, &mut exact);
     let mut again = Document::new();
     let root_again = codec::decode(&exact, 0..exact.len(), &mut again, &Limits::NONE)
         .unwrap_or_else(|refusal| panic!("{refusal:?}: {}", exact.escape_ascii()));

@@ -1,7 +1,8 @@
 //! From every format to every format.
 
-use babelmq::codec::{Document, Node, View, json, pickle, xml};
-use babelmq::protocol::{Format, Limits, NODE_SIZE};
+use babelmq::codec::json::{self, Tags};
+use babelmq::codec::{Dialect, Document, Node, PlainNames, View, pickle, xml};
+use babelmq::protocol::{ErrorCode, Format, Limits, NODE_SIZE};
 use serde::de::IgnoredAny;
 
 use crate::same::{Decode, assert_same};
@@ -32,11 +33,18 @@ pub fn translate(input: &[u8]) {
         onward(payload, view);
     }
 
-    let written = encoded("to exact JSON", weight, |out| json::encode(view, true, out));
+    let written = encoded("to exact JSON", weight, |out| json::encode(view, Tags::Exact, out));
+    same(view, &written, json::decode);
+
+    let written = encoded("to JSON for JavaScript", weight, |out| {
+        json::encode(view, Tags::Js, out);
+    });
     same(view, &written, json::decode);
 
     let written = encoded("to XML", weight, |out| xml::encode(view, out));
     same(view, &written, xml::decode_message);
+
+    plain_xml(payload, format, view, weight);
 
     let written = encoded("to pickle", weight, |out| {
         pickle::write_prologue(out);
@@ -46,7 +54,7 @@ pub fn translate(input: &[u8]) {
     crate::pickle::only_data(&written);
     same(view, &written, pickle::decode);
 
-    let written = encoded("to JSON", weight, |out| json::encode(view, false, out));
+    let written = encoded("to JSON", weight, |out| json::encode(view, Tags::Needed, out));
     if let Err(error) = serde_json::from_slice::<IgnoredAny>(&written) {
         panic!("{error}: {}", written.escape_ascii());
     }
@@ -54,6 +62,39 @@ pub fn translate(input: &[u8]) {
         let (document, root) = read(&written, json::decode);
         plain::assert_plain(view, document.view(&written, root));
     }
+}
+
+/// XML without types is well-formed whatever a value is, and nothing in it is read as a type; what
+/// came without types comes back as it was.
+fn plain_xml(payload: &[u8], format: Format, view: View<'_>, weight: usize) {
+    let is_untyped = |xml: &[u8]| Dialect::PlainXml.passes_on_payload(Format::Xml, xml);
+    let own = PlainNames::new(Some("root"), Some("row")).expect("these are names");
+    for names in [PlainNames::default(), own] {
+        // Longer than that it is not written.
+        if Dialect::PlainXml.fitting(view, &names, u32::MAX) != Dialect::PlainXml {
+            continue;
+        }
+        let written = encoded("to plain XML", weight, |out| xml::encode_plain(view, &names, out));
+        assert!(is_untyped(&written), "{}", written.escape_ascii());
+        let mut document = Document::new();
+        match xml::decode_message(&written, 0..written.len(), &mut document, &Limits::NONE) {
+            Ok(root) if names.are_usual() && format == Format::Xml && is_untyped(payload) => {
+                if is_of_every_edition(payload) {
+                    assert_same(view, document.view(&written, root));
+                }
+            }
+            Ok(_) => {}
+            // A list in a list is an element in an element.
+            Err(refusal) if refusal.code == ErrorCode::TooDeep => {}
+            Err(refusal) => panic!("{refusal:?}: {}", written.escape_ascii()),
+        }
+    }
+}
+
+/// Whether there surely is no name that only the fifth edition of XML 1.0 takes: it would be
+/// written as a key.
+fn is_of_every_edition(xml: &[u8]) -> bool {
+    xml.is_ascii()
 }
 
 /// What is written while JSON is read is what is written from its document.

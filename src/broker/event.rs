@@ -6,7 +6,7 @@ use crate::broker::delivery::{Outbox, Queued};
 use crate::broker::persist::Ticket;
 use crate::broker::stats::Stats;
 use crate::broker::sync::Sender;
-use crate::codec::{Batch, Dialect, Payload};
+use crate::codec::{Batch, Dialect, Payload, PlainNames};
 use crate::protocol::{Format, Id, Overflow, Refusal, Token, Topic, TopicFilter};
 
 /// Something that happened, in the order in which it is to be seen.
@@ -65,6 +65,9 @@ pub enum Control {
         filter: TopicFilter,
         /// How deliveries are written.
         dialect: Dialect,
+        /// The names of elements in all plain XML of the connection from here on, where they are
+        /// new.
+        names: Option<Box<PlainNames>>,
         /// The fate of messages that do not fit.
         overflow: Overflow,
         /// How many messages may wait.
@@ -148,6 +151,8 @@ pub struct SubscriptionInfo {
     pub filter: String,
     /// The format of its deliveries.
     pub format: Format,
-    /// Whether JSON tags what it cannot tell apart.
+    /// Whether JSON tags what it cannot tell apart, for JavaScript or not.
     pub exact: bool,
+    /// Whether XML has no types.
+    pub plain: bool,
 }

@@ -18,7 +18,7 @@ use super::priority::{CROWD, give_way};
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
 use crate::broker::sync::{Instant, Receiver, Sender, TryRecvError};
 use crate::broker::{Charge, ClientId, Counters, Delivery, Inbox};
-use crate::codec::{Account, Claim, Document, Share, release_scratch};
+use crate::codec::{Account, Claim, Document, PlainNames, Share, release_scratch};
 use crate::protocol::Limits;
 use crate::wire::{IDLE_BYTES, MAX_BYTES, WriteBatch};
 
@@ -52,6 +52,8 @@ pub(super) struct Writer {
     /// Since when it needs a thread, there is none, and nothing was written.
     without_thread: Option<Instant>,
     scratch: Document,
+    /// Of elements in plain XML; the last subscription that gave some has said so.
+    names: PlainNames,
     /// Of what may be used for writing long answers. Who has some of it waits for nothing but its
     /// client.
     account: Account,
@@ -123,6 +125,7 @@ impl Writer {
             in_turn: false,
             without_thread: None,
             scratch: Document::new(),
+            names: PlainNames::default(),
             account,
             pages,
             page: Claim::nothing(),

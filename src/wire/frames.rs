@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use super::write_batch::WriteBatch;
 use crate::broker::Selection;
-use crate::codec::{Batch, Content, Dialect, Frame, Run, write_backup, write_reply, write_stats};
-use crate::protocol::{Format, Reply, Token, Value};
+use crate::codec::{
+    Batch, Content, Dialect, Frame, PlainNames, Run, View, write_backup, write_reply, write_stats,
+    xml,
+};
+use crate::protocol::{Format, Limits, Reply, Token, Value};
 
 /// What the answer to a frame in this format brings back.
 #[inline]
@@ -48,6 +51,27 @@ impl WriteBatch {
         content: Content<'_>,
     ) {
         self.append(|out| frame.write(out, dialect, topic, content));
+    }
+
+    /// Adds a message that is in no run and was decoded. Plain XML of it has these names, unless it
+    /// is to have types because it would be too long.
+    pub(crate) fn value(
+        &mut self,
+        frame: Frame,
+        dialect: Dialect,
+        topic: &str,
+        view: View<'_>,
+        names: &PlainNames,
+        limits: &Limits,
+    ) {
+        let dialect = dialect.fitting(view, names, limits.max_encoded);
+        if dialect == Dialect::PlainXml && !names.are_usual() {
+            let mut element = Vec::new();
+            xml::encode_plain(view, names, &mut element);
+            self.message(frame, dialect, topic, Content::Published(&element));
+        } else {
+            self.message(frame, dialect, topic, Content::Decoded(view));
+        }
     }
 
     /// Adds the messages of a run, up to the first that is in none; returns which that is.

@@ -483,9 +483,10 @@ fn control(request: ControlRequest<'_>, format: Format, limits: &Limits) -> Resu
     Ok(Step::Control(
         token_of(format),
         match request {
-            ControlRequest::Subscribe { topic, exact, overflow, queue, cleared } => {
-                let dialect = Dialect::new(format, exact);
-                Control::Subscribe { filter: filter(&topic)?, dialect, overflow, queue, cleared }
+            ControlRequest::Subscribe { topic, dialect, names, overflow, queue, cleared } => {
+                let filter = filter(&topic)?;
+                let names = names.filter(|_| dialect == Dialect::PlainXml).map(Box::new);
+                Control::Subscribe { filter, dialect, names, overflow, queue, cleared }
             }
             ControlRequest::Cancel { topic } => Control::Cancel { filter: filter(&topic)? },
             ControlRequest::List { topic } => {

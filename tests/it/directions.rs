@@ -1,5 +1,5 @@
 //! Every row of the table of values, published in each format and delivered in each: nine
-//! directions, JSON twice.
+//! directions, JSON three times.
 #![cfg(all(feature = "broker", feature = "middleware"))]
 
 use babelmq::Format::{self, Json, Pickle, Xml};
@@ -314,11 +314,12 @@ const DICTS: &[Row] = &[
     ),
 ];
 
-/// The four consumers of every direction, and a producer.
+/// The consumers of every direction, and a producer.
 struct Directions {
     producer: Client,
     json: Client,
     exact: Client,
+    js: Client,
     xml: Client,
     pickle: Client,
     _broker: babelmq::BrokerHandle,
@@ -329,15 +330,16 @@ impl Directions {
         let broker = start();
         let connect = |format, exact| {
             let mut client = Client::connect(&broker);
-            client.subscribe_with(format, "/t", &[("exact", Bool(exact))]);
+            client.subscribe_with(format, "/t", &[("exact", exact)]);
             client
         };
         Directions {
             producer: Client::connect(&broker),
-            json: connect(Json, false),
-            exact: connect(Json, true),
-            xml: connect(Xml, false),
-            pickle: connect(Pickle, false),
+            json: connect(Json, Bool(false)),
+            exact: connect(Json, Bool(true)),
+            js: connect(Json, Str("js")),
+            xml: connect(Xml, Bool(false)),
+            pickle: connect(Pickle, Bool(false)),
             _broker: broker,
         }
     }
@@ -349,9 +351,15 @@ impl Directions {
         self.producer.publish(format, "/t/x", payload);
         let refused = self.producer.flush(Json);
         assert!(refused.is_empty(), "{format} {shown}: {:?}", refused[0].fields());
-        let consumers = [&mut self.json, &mut self.exact, &mut self.xml, &mut self.pickle];
-        let formats = [Json, Json, Xml, Pickle];
-        for ((consumer, out), expected) in consumers.into_iter().zip(formats).zip(expected) {
+        let [json, exact, xml, pickle] = expected;
+        let js = for_javascript(exact);
+        for (consumer, out, expected) in [
+            (&mut self.json, Json, json),
+            (&mut self.exact, Json, exact),
+            (&mut self.js, Json, &js),
+            (&mut self.xml, Xml, xml),
+            (&mut self.pickle, Pickle, pickle),
+        ] {
             let delivered = consumer.next();
             assert_eq!(delivered.format, out, "{format} {shown}");
             delivered.says(&[("command", "publish"), ("topic", "/t/x")]);
@@ -364,6 +372,14 @@ impl Directions {
                 assert_eq!(stored.message(), expected, "{format} {shown} stored, to {out}");
             }
         }
+    }
+}
+
+/// What exact JSON is for JavaScript, where it is an int or has none that is long.
+fn for_javascript(exact: &str) -> String {
+    match exact.parse::<i64>() {
+        Ok(number) if number.unsigned_abs() >= 1 << 53 => format!("{{\"$int\":\"{exact}\"}}"),
+        _ => exact.to_owned(),
     }
 }
 

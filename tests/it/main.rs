@@ -29,6 +29,7 @@ mod outages;
 mod overflow;
 mod overload;
 mod pages;
+mod plain;
 mod protocol_doc;
 mod refusals;
 mod regressions;

@@ -14,7 +14,7 @@ use super::batch_entry::BatchEntry;
 use super::buffer_pool::BufferPool;
 use super::claimed::Workspace;
 use super::document::Document;
-use super::eager::{DialectHint, EagerEncoding, room};
+use super::eager::{DialectHint, Dialects, EagerEncoding, room};
 use super::envelope::{
     Content, Dialect, Part, PayloadSpan, payload_in, write_judged, write_live, write_reply,
 };
@@ -22,7 +22,7 @@ use super::memory::Claim;
 use super::out_buf::OutVec;
 use super::payload::{Payload, PayloadRef};
 use super::topics::Topics;
-use super::xml::KnownNames;
+use super::xml::{KnownNames, PlainNames};
 use crate::protocol::{Format, Limits, Reply, Topic};
 
 /// Published messages with the bytes that they came in.
@@ -38,11 +38,13 @@ pub struct Batch {
     limits: Limits,
     /// For each dialect, which messages are wanted in it; empty for none.
     wanted: [Wanted; Dialect::ALL.len()],
+    /// The dialects in which some are wanted.
+    dialects: Dialects,
     /// Who is told what is wanted.
     asked: Option<DialectHint>,
     /// The deliveries that are written already.
     ahead: Option<Box<(Dialect, Run)>>,
-    runs: [OnceLock<Run>; Dialect::ALL.len()],
+    runs: Runs,
     /// Where the batch's memory goes when it is dropped.
     spares: BufferPool,
     /// What is taken of the memory for messages on their way, and how much of that is in use.
@@ -50,6 +52,39 @@ pub struct Batch {
     spent: AtomicUsize,
     /// Where messages are decoded once more.
     workspace: Workspace,
+}
+
+/// What is written of a batch, for each dialect.
+#[derive(Debug, Default)]
+struct Runs {
+    usual: [OnceLock<Run>; 4],
+    /// Dialects that few ask for cost a batch next to nothing.
+    rare: OnceLock<Box<[OnceLock<Run>; 2]>>,
+}
+
+impl Runs {
+    fn of(&self, dialect: Dialect) -> &OnceLock<Run> {
+        match dialect {
+            Dialect::Json => &self.usual[0],
+            Dialect::ExactJson => &self.usual[1],
+            Dialect::Xml => &self.usual[2],
+            Dialect::Pickle => &self.usual[3],
+            Dialect::JsJson => &self.rare.get_or_init(Default::default)[0],
+            Dialect::PlainXml => &self.rare.get_or_init(Default::default)[1],
+        }
+    }
+
+    fn take(&mut self, dialect: Dialect) -> Option<Run> {
+        let run = match dialect {
+            Dialect::Json => &mut self.usual[0],
+            Dialect::ExactJson => &mut self.usual[1],
+            Dialect::Xml => &mut self.usual[2],
+            Dialect::Pickle => &mut self.usual[3],
+            Dialect::JsJson => &mut self.rare.get_mut()?[0],
+            Dialect::PlainXml => &mut self.rare.get_mut()?[1],
+        };
+        run.take()
+    }
 }
 
 /// Which messages of a batch are wanted.
@@ -102,6 +137,7 @@ impl Batch {
             messages,
             limits,
             wanted: Default::default(),
+            dialects: Dialects::default(),
             asked: None,
             ahead: None,
             runs: Default::default(),
@@ -206,6 +242,9 @@ impl Batch {
 
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.
     pub fn want(&mut self, dialect: Dialect, wanted: Wanted) {
+        if !matches!(wanted, Wanted::None) {
+            self.dialects.insert(dialect);
+        }
         self.wanted[dialect.index()] = wanted;
     }
 
@@ -218,20 +257,24 @@ impl Batch {
     /// beyond that and its bytes; and takes the deliveries that it has written, where these are it.
     pub fn settle(&mut self, connections: usize, cost: usize) {
         if let Some(asked) = self.asked.take() {
-            let is_wanted = |dialect: &Dialect| self.wanted[dialect.index()] != Wanted::None;
-            asked.tell(Dialect::ALL.into_iter().filter(is_wanted));
+            let is_whole = self
+                .dialects
+                .each()
+                .all(|dialect| matches!(self.wanted[dialect.index()], Wanted::All));
+            asked.tell(self.dialects, is_whole);
             asked.tell_costs(connections, cost.div_ceil(self.messages.len().max(1)));
         }
         let wanted = &self.wanted;
         if let Some(ahead) = self.ahead.take_if(|ahead| wanted[ahead.0.index()] == Wanted::All) {
             let (dialect, run) = *ahead;
-            self.runs[dialect.index()] = OnceLock::from(self.charged(run));
+            let run = self.charged(run);
+            self.runs.of(dialect).get_or_init(|| run);
         }
     }
 
     /// The frames of the wanted messages in `dialect`, encoded now if nobody asked before.
     pub fn run(&self, dialect: Dialect) -> &Run {
-        self.runs[dialect.index()].get_or_init(|| self.charged(self.encode(dialect)))
+        self.runs.of(dialect).get_or_init(|| self.charged(self.encode(dialect)))
     }
 
     /// The bytes of a run.
@@ -294,12 +337,14 @@ impl Batch {
         let mut out = OutVec::new(self.spares.room(room(dialect, bytes)));
         let mut scratch = Scratch::default();
         for (index, published) in self.messages.iter().enumerate() {
-            let is_message = !published.is_cleared();
-            if is_message && wanted.includes(index) && !dialect.passes_on(published.format()) {
+            let is_wanted = wanted.includes(index);
+            let is_passed_on = is_wanted && self.is_passed_on(published, dialect);
+            if is_wanted && !is_passed_on && !published.is_cleared() {
                 *run.translated.get_mut() += 1;
             }
-            let is_encoded = wanted.includes(index) && !published.expands();
-            if is_encoded && self.encode_one(published, dialect, &mut scratch, &mut out).is_err() {
+            let is_encoded = is_wanted && !published.expands();
+            let to = (dialect, is_passed_on);
+            if is_encoded && self.encode_one(published, to, &mut scratch, &mut out).is_err() {
                 run.failed += 1;
             }
             run.ends.push(out.len());
@@ -326,10 +371,16 @@ impl Batch {
         contiguous && end == self.bytes.len()
     }
 
+    /// Whether a message has the dialect as it came, if its payload stands by itself.
+    fn is_passed_on(&self, published: &BatchEntry, dialect: Dialect) -> bool {
+        let format = published.format();
+        dialect.passes_on_payload(format, &self.bytes[published.part().range().clone()])
+    }
+
     fn encode_one(
         &self,
         published: &BatchEntry,
-        dialect: Dialect,
+        (dialect, is_passed_on): (Dialect, bool),
         scratch: &mut Scratch,
         out: &mut OutVec,
     ) -> Result<(), crate::protocol::Refusal> {
@@ -343,7 +394,7 @@ impl Batch {
             return Ok(());
         }
         let content = match (published.part(), published.document()) {
-            (Part::Value(range), _) if dialect.passes_on(format) => {
+            (Part::Value(range), _) if is_passed_on => {
                 if let Some(frame) = published.verbatim() {
                     out.append(&self.bytes[frame]);
                     return Ok(());
@@ -374,6 +425,12 @@ impl Batch {
                 Content::Decoded(scratch.document.view(&self.bytes, root))
             }
         };
+        let dialect = match content {
+            Content::Decoded(view) => {
+                dialect.fitting(view, &PlainNames::default(), self.limits.max_encoded)
+            }
+            Content::Published(_) => dialect,
+        };
         write_live(out, dialect, topic, content, &mut scratch.names);
         Ok(())
     }
@@ -394,7 +451,9 @@ impl Drop for Batch {
         self.spares.give_back_messages(mem::take(&mut self.messages));
         self.document.return_to(&self.spares);
         let ahead = self.ahead.take().map(|ahead| ahead.1);
-        for run in self.runs.iter_mut().filter_map(OnceLock::take).chain(ahead) {
+        let runs = &mut self.runs;
+        let written = self.dialects.each().filter_map(|dialect| runs.take(dialect));
+        for run in written.chain(ahead) {
             if let Some(bytes) = run.encoded {
                 self.spares.give_back_bytes(bytes);
             }

@@ -17,9 +17,41 @@ use crate::protocol::Limits;
 
 /// The bit of an [`DialectHint`] that was told something.
 const TOLD: u8 = 1 << 7;
+/// The bit that says that in some dialect not all messages of a batch were wanted.
+const PARTLY: u8 = 1 << 6;
+
+const _: () = assert!(Dialect::ALL.len() <= 6);
 
 /// One part in so many of what messages cost is forgotten with each batch that costs less.
 const FORGOTTEN: u32 = 8;
+
+/// Some dialects, a bit for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dialects(u8);
+
+impl Dialects {
+    /// Those that most are wanted in.
+    const USUAL: Dialects = Dialects(
+        1 << Dialect::Json as u8
+            | 1 << Dialect::ExactJson as u8
+            | 1 << Dialect::Xml as u8
+            | 1 << Dialect::Pickle as u8,
+    );
+
+    pub(super) fn insert(&mut self, dialect: Dialect) {
+        self.0 |= 1 << dialect.index();
+    }
+
+    /// Each of them; those that are none cost nothing.
+    pub(super) fn each(self) -> impl Iterator<Item = Dialect> {
+        let Dialects(mut bits) = self;
+        std::iter::from_fn(move || {
+            let dialect = *Dialect::ALL.get(bits.trailing_zeros() as usize)?;
+            bits &= bits - 1;
+            Some(dialect)
+        })
+    }
+}
 
 /// The dialects in which the messages of a producer were wanted last: a hint.
 #[derive(Clone, Debug, Default)]
@@ -36,8 +68,8 @@ struct Hint {
 
 impl DialectHint {
     /// Says which they are.
-    pub(super) fn tell(&self, dialects: impl Iterator<Item = Dialect>) {
-        let bits = dialects.fold(TOLD, |bits, dialect| bits | 1 << dialect.index());
+    pub(super) fn tell(&self, dialects: Dialects, is_whole: bool) {
+        let bits = TOLD | dialects.0 | if is_whole { 0 } else { PARTLY };
         if self.bits() != bits {
             self.0.dialects.store(bits, Ordering::Relaxed);
         }
@@ -72,12 +104,12 @@ impl DialectHint {
         self.0.dialects.load(Ordering::Relaxed)
     }
 
-    /// Which they were; all of them where nobody has said so yet.
-    fn dialects(&self) -> impl Iterator<Item = Dialect> {
-        let bits = self.bits();
-        let is_asked =
-            move |dialect: &Dialect| bits & TOLD == 0 || bits & 1 << dialect.index() != 0;
-        Dialect::ALL.into_iter().filter(is_asked)
+    /// Which they were; all that are usual where nobody has said so yet.
+    fn dialects(&self) -> Dialects {
+        match self.bits() {
+            0 => Dialects::USUAL,
+            told => Dialects(told & !(TOLD | PARTLY)),
+        }
     }
 
     /// Bytes of memory that messages of so many bytes will take, with what they are encoded to
@@ -85,20 +117,21 @@ impl DialectHint {
     pub fn room(&self, bytes: usize) -> usize {
         let in_dialect = |dialect| match dialect {
             // Numbers become longest: four bytes for one, more than that seldom.
-            Dialect::Xml => 4 * bytes,
+            Dialect::Xml | Dialect::PlainXml => 4 * bytes,
             _ => room(dialect, bytes),
         };
-        bytes + self.dialects().map(in_dialect).sum::<usize>()
+        bytes + self.dialects().each().map(in_dialect).sum::<usize>()
     }
 
     /// The one dialect in which JSON is to be written ahead: where it is wanted in two, two writers
-    /// share the work.
+    /// share the work, and where not all are, much of it would be for nobody.
     fn one(&self) -> Option<Dialect> {
-        let bits = self.bits();
-        let mut wanted =
-            Dialect::ALL.into_iter().filter(|dialect| bits & 1 << dialect.index() != 0);
+        // The four that are guessed are not one.
+        let mut wanted = self.dialects().each();
         wanted.next().filter(|dialect| {
-            wanted.next().is_none() && matches!(dialect, Dialect::Xml | Dialect::Pickle)
+            wanted.next().is_none()
+                && self.bits() & PARTLY == 0
+                && matches!(dialect, Dialect::Xml | Dialect::Pickle)
         })
     }
 }
@@ -177,7 +210,7 @@ impl EagerEncoding {
 /// small.
 pub(super) fn room(dialect: Dialect, bytes: usize) -> usize {
     match dialect {
-        Dialect::Xml => bytes / 4 * 9,
+        Dialect::Xml | Dialect::PlainXml => bytes / 4 * 9,
         _ => bytes / 8 * 9,
     }
 }
@@ -186,10 +219,17 @@ pub(super) fn room(dialect: Dialect, bytes: usize) -> usize {
 mod tests {
     use super::*;
 
+    fn dialects(all: &[Dialect]) -> Dialects {
+        let mut dialects = Dialects::default();
+        all.iter().for_each(|dialect| dialects.insert(*dialect));
+        assert!(dialects.each().eq(all.iter().copied()));
+        dialects
+    }
+
     #[test]
     fn a_message_that_becomes_far_longer_is_left_to_the_writers() {
         let asked = DialectHint::default();
-        asked.tell([Dialect::Xml].into_iter());
+        asked.tell(dialects(&[Dialect::Xml]), true);
         for (item, fits) in [("\"some words of text\"", true), ("1", false)] {
             let json = format!("[{}]", vec![item; (1 << 20) / (item.len() + 1)].join(","));
             let mut ahead =
@@ -203,7 +243,7 @@ mod tests {
 
     #[test]
     fn only_one_dialect_is_written_ahead() {
-        use Dialect::{ExactJson, Json, Pickle, Xml};
+        use Dialect::{ExactJson, Json, Pickle, PlainXml, Xml};
         let asked = DialectHint::default();
         assert_eq!(asked.one(), None);
         for (wanted, one) in [
@@ -211,12 +251,15 @@ mod tests {
             (&[Pickle], Some(Pickle)),
             (&[Json], None),
             (&[ExactJson], None),
+            (&[PlainXml], None),
             (&[Json, Xml], None),
             (&[Xml, Pickle], None),
             (&[], None),
         ] {
-            asked.clone().tell(wanted.iter().copied());
+            asked.clone().tell(dialects(wanted), true);
             assert_eq!(asked.one(), one, "{wanted:?}");
+            asked.tell(dialects(wanted), false);
+            assert_eq!(asked.one(), None, "{wanted:?}");
         }
     }
 }

@@ -95,6 +95,8 @@ pub use node::{Node, Size, Text};
 pub use payload::{Frame, Payload, PayloadRef};
 #[doc(hidden)]
 pub use topics::Topics;
+#[doc(hidden)]
+pub use xml::PlainNames;
 
 /// Gives back the memory that this thread keeps from one message to the next: for one of many
 /// threads, which may wait for long.

@@ -3,7 +3,8 @@
 use super::convert::{from_value, to_value};
 use super::document::{Document, View};
 use super::envelope::Dialect;
-use super::{json, pickle, xml};
+use super::xml::{self, PlainNames};
+use super::{json, pickle};
 use crate::protocol::{ErrorCode, Format, Limits, MAXIMUM_MAX_FRAME, Refusal, Value};
 
 /// A payload in one format. Its bytes were judged: what a broker would refuse is not one of these.
@@ -75,10 +76,14 @@ impl Message {
 
     fn write(view: View<'_>, dialect: Dialect) -> Message {
         let mut bytes = Vec::new();
-        match dialect {
-            Dialect::Json => json::encode(view, false, &mut bytes),
-            Dialect::ExactJson => json::encode(view, true, &mut bytes),
+        match dialect.fitting(view, &PlainNames::default(), u32::MAX) {
+            Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
+                json::encode(view, dialect.tags(), &mut bytes);
+            }
             Dialect::Xml => xml::encode(view, &mut bytes),
+            Dialect::PlainXml => {
+                xml::encode_plain(view, &PlainNames::default(), &mut bytes);
+            }
             Dialect::Pickle => {
                 pickle::write_prologue(&mut bytes);
                 pickle::encode(view, &mut bytes);
@@ -94,10 +99,30 @@ impl Message {
     /// # Errors
     /// None for a payload within the limits that a broker has.
     pub fn translate(&self, format: Format, exact: bool) -> Result<Message, Refusal> {
-        let wanted = Dialect::new(format, exact);
+        self.translate_to(Dialect::new(format, exact))
+    }
+
+    /// The same payload in a dialect, as a broker delivers it to subscriptions that ask for that.
+    ///
+    /// ```
+    /// use babelmq_codec::{Dialect, Format, Message};
+    ///
+    /// let message = Message::parse(Format::Json, b"[1, 9007199254740993]")?;
+    /// let wide = message.translate_to(Dialect::JsJson)?;
+    /// assert_eq!(wide.bytes(), br#"[1,{"$int":"9007199254740993"}]"#);
+    /// # Ok::<(), babelmq_codec::Refusal>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`translate`](Self::translate).
+    pub fn translate_to(&self, wanted: Dialect) -> Result<Message, Refusal> {
         // The present bytes will do for what a broker would pass on as it came.
         if wanted == self.dialect {
             return Ok(self.clone());
+        }
+        let is_xml = wanted.format() == Format::Xml && self.format() == Format::Xml;
+        if is_xml && wanted.passes_on_payload(Format::Xml, &self.bytes) {
+            return Ok(Message { dialect: wanted, bytes: self.bytes.clone() });
         }
         self.looked_at(|view| Message::write(view, wanted))
     }

@@ -7,6 +7,7 @@ use super::envelope::{
     write_value,
 };
 use super::pickle;
+use super::xml::PlainNames;
 use crate::protocol::{Format, Limits, Refusal, Value};
 
 /// A judged payload.
@@ -184,12 +185,15 @@ impl<'a> PayloadRef<'a> {
         }
         scratch.clear();
         let root = self.decode(scratch, limits)?;
-        frame.write(out, dialect, topic, Content::Decoded(scratch.view(self.bytes, root)));
+        let view = scratch.view(self.bytes, root);
+        let dialect = dialect.fitting(view, &PlainNames::default(), limits.max_encoded);
+        frame.write(out, dialect, topic, Content::Decoded(view));
         Ok(())
     }
 
     /// What is passed on in a dialect as it came.
     pub fn as_it_came(self, dialect: Dialect) -> Option<Content<'a>> {
-        (dialect.passes_on(self.format) && !self.in_body).then_some(Content::Published(self.bytes))
+        let is_passed_on = !self.in_body && dialect.passes_on_payload(self.format, self.bytes);
+        is_passed_on.then_some(Content::Published(self.bytes))
     }
 }

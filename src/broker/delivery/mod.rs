@@ -19,7 +19,7 @@ use crate::broker::persist::{BackupMade, Ticket};
 use crate::broker::retained::Stored;
 use crate::broker::stats::Report;
 use crate::broker::sync::{Receiver, Sender};
-use crate::codec::{Batch, Claim, Dialect};
+use crate::codec::{Batch, Claim, Dialect, PlainNames};
 use crate::protocol::{Id, Reply, Token, TopicFilter};
 
 /// Something for a writer to write.
@@ -93,6 +93,8 @@ pub enum Delivery {
         /// What the answer brings back.
         token: Token,
     },
+    /// The names of elements in all plain XML from here on.
+    Names(Box<PlainNames>),
     /// Anything else.
     Reply {
         /// What to say.
@@ -139,6 +141,7 @@ impl Delivery {
             | Delivery::Backup { .. }
             | Delivery::Reply { .. }
             | Delivery::Messages { .. }
+            | Delivery::Names(_)
             | Delivery::Mailbox(_) => SMALL,
         }
     }
@@ -161,7 +164,7 @@ impl Delivery {
             Delivery::Value { stored, .. } => stored.weight() > FEW,
             Delivery::Mailbox(mailbox) => mailbox.is_longer_than(64, FEW),
             Delivery::Messages { batch, .. } => batch.expands(),
-            Delivery::Report { .. } | Delivery::Reply { .. } => false,
+            Delivery::Report { .. } | Delivery::Names(_) | Delivery::Reply { .. } => false,
         }
     }
 }

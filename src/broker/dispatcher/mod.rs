@@ -29,7 +29,7 @@ use crate::broker::retained::{
 use crate::broker::routing::{Fanout, Subscription, Subscriptions};
 use crate::broker::stats::Counts;
 use crate::broker::sync::{Receiver, Sender};
-use crate::codec::Dialect;
+use crate::codec::{Dialect, PlainNames};
 use crate::protocol::{
     DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Overflow, Refusal, Reply, Token, Topic, TopicFilter,
 };
@@ -76,6 +76,7 @@ pub struct Dispatcher {
 /// How a subscription is to be served.
 struct How {
     dialect: Dialect,
+    names: Option<Box<PlainNames>>,
     token: Token,
     overflow: Overflow,
     queue: Option<u32>,
@@ -302,8 +303,8 @@ impl Dispatcher {
         // cut off, and what it still asks is void.
         let Some(&slot) = self.by_id.get(&client) else { return };
         match control {
-            Control::Subscribe { filter, dialect, overflow, queue, cleared } => {
-                let how = How { dialect, token, overflow, queue, cleared };
+            Control::Subscribe { filter, dialect, names, overflow, queue, cleared } => {
+                let how = How { dialect, names, token, overflow, queue, cleared };
                 self.subscribe(slot, filter, how);
             }
             Control::Cancel { filter } => {
@@ -345,7 +346,7 @@ impl Dispatcher {
     }
 
     fn subscribe(&mut self, slot: Slot, filter: TopicFilter, how: How) {
-        let How { dialect, token, overflow, queue, cleared } = how;
+        let How { dialect, names, token, overflow, queue, cleared } = how;
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
         (client.format, client.token) = (dialect.format(), token);
         let room = self.subscriptions.has_room_for(slot, &filter);
@@ -386,6 +387,9 @@ impl Dispatcher {
             cleared,
         });
         self.subscriptions_changed();
+        if let Some(names) = names {
+            self.send(slot, Delivery::Names(names));
+        }
         if let Some(begin) = begin {
             let Some(Some(client)) = self.slots.get(slot as usize) else { return };
             match client.outbox.answer(begin) {
@@ -475,7 +479,8 @@ impl Dispatcher {
                 peer: client.peer,
                 filter: found.filter.to_string(),
                 format: found.dialect.format(),
-                exact: found.dialect == Dialect::ExactJson,
+                exact: found.dialect.is_exact_json(),
+                plain: found.dialect == Dialect::PlainXml,
             })
         };
         self.subscriptions.matching(topic).into_iter().filter_map(info).collect()

@@ -51,6 +51,7 @@ fn subscribe(dispatcher: &mut Dispatcher, filter: &str, queue: Option<u32>) {
             dialect: Dialect::Json,
             overflow: Overflow::Disconnect,
             queue,
+            names: None,
             cleared: false,
         },
     );
@@ -73,6 +74,7 @@ fn waiting(inbox: &Inbox) -> Vec<&'static str> {
                 Delivery::Topics { .. } => "topics",
                 Delivery::Report { .. } => "stats",
                 Delivery::Backup { .. } => "backup",
+                Delivery::Names(_) => "names",
             }
         })
         .collect()
@@ -88,7 +90,14 @@ fn who_cannot_be_written_to_any_more_is_let_go_with_the_next_delivery() {
         let dialect = Dialect::Json;
         control(
             &mut dispatcher,
-            Control::Subscribe { filter, dialect, overflow, queue: None, cleared: false },
+            Control::Subscribe {
+                filter,
+                dialect,
+                overflow,
+                queue: None,
+                names: None,
+                cleared: false,
+            },
         );
         assert_eq!(dispatcher.stats().subscriptions, 1);
         drop(inbox);
@@ -270,7 +279,14 @@ fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
             let (filter, dialect) = (TopicFilter::parse("a").unwrap(), Dialect::Json);
             control(
                 dispatcher,
-                Control::Subscribe { filter, dialect, overflow, queue: None, cleared: false },
+                Control::Subscribe {
+                    filter,
+                    dialect,
+                    overflow,
+                    queue: None,
+                    names: None,
+                    cleared: false,
+                },
             );
         }
         for _ in 0..8 {

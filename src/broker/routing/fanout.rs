@@ -70,8 +70,11 @@ impl Fanout {
         }
         let counts = wanted.each_ref().map(|places| places.iter().filter(|place| **place).count());
         for (dialect, places) in Dialect::ALL.into_iter().zip(wanted) {
-            let all = counts[dialect.index()] == total;
-            batch.want(dialect, if all { Wanted::All } else { Wanted::Some(places) });
+            match counts[dialect.index()] {
+                0 => {}
+                count if count == total => batch.want(dialect, Wanted::All),
+                _ => batch.want(dialect, Wanted::Some(places)),
+            }
         }
         let recipients = self.entries.drain(..).map(|Entry { route, messages, .. }| {
             self.first[route.slot as usize] = NONE;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Writer;
 use crate::broker::sync::{Instant, Receiver, TryRecvError};
 use crate::broker::{Charge, Counters, Delivery, Letter, Mailbox, Piece, Selection, Stored, Taken};
-use crate::codec::{Batch, Content, DECODING_FACTOR, Dialect, Frame, PayloadRef};
+use crate::codec::{Batch, DECODING_FACTOR, Dialect, Frame, PayloadRef};
 use crate::protocol::{ErrorCode, Refusal, Reply, plain_size};
 use crate::transport::priority::{CROWD, give_way};
 use crate::transport::process::resident_bytes;
@@ -70,6 +70,7 @@ impl Writer {
                 let stats = report.complete(&self.counters, resident_bytes());
                 self.gathered.stats(token, &stats);
             }
+            Delivery::Names(names) => self.names = *names,
             Delivery::Reply { reply, token } => self.gathered.reply(token, &reply),
         }
         self.gathered.charges.push(charge);
@@ -161,6 +162,9 @@ impl Writer {
         selection: &Selection,
         skipped: usize,
     ) -> io::Result<()> {
+        if dialect == Dialect::PlainXml && !self.names.are_usual() {
+            return self.gather_named(batch, selection, skipped);
+        }
         if !self.in_turn {
             // Whoever asks first writes it for all.
             give_way(batch.bytes().len(), self.counters.open() > CROWD);
@@ -176,6 +180,35 @@ impl Writer {
         while let Some(apart) = self.gathered.messages((batch, run), dialect, &mut messages) {
             let topic = batch.topics().get(batch.messages()[apart].topic());
             self.gather_payload(batch.payload(apart), topic.as_str(), dialect, Frame::Live)?;
+        }
+        Ok(())
+    }
+
+    /// The same in plain XML with names that this connection has given: what others get has other
+    /// names, so each message is written for it alone.
+    fn gather_named(
+        &mut self,
+        batch: &Batch,
+        selection: &Selection,
+        skipped: usize,
+    ) -> io::Result<()> {
+        let dialect = Dialect::PlainXml;
+        for index in selected(batch, dialect, selection, skipped) {
+            if self.inbox.is_overflowed() {
+                break;
+            }
+            let published = &batch.messages()[index];
+            let topic = batch.topics().get(published.topic());
+            if published.is_cleared() {
+                let reply = Reply::Cleared { topic: topic.to_topic() };
+                self.gathered.reply(token_of(dialect.format()), &reply);
+            } else {
+                let payload = batch.payload(index);
+                let is_translated = payload.as_it_came(dialect).is_none();
+                Counters::add(&self.counters.translated, usize::from(is_translated));
+                self.gather_payload(payload, topic.as_str(), dialect, Frame::Live)?;
+            }
+            self.flush_enough()?;
         }
         Ok(())
     }
@@ -227,14 +260,15 @@ impl Writer {
                 give_way(length, self.counters.open() > CROWD);
             }
             for decoded in [plain_size(length), self.limits.decoded_budget(length), usize::MAX] {
-                // What it is encoded to takes about as much again.
-                self.make_room(decoded.saturating_mul(DECODING_FACTOR + 1))?;
-                let Writer { gathered, scratch, limits, .. } = self;
+                // What it is encoded to takes about as much again; without types, more.
+                let encoded = if dialect == Dialect::PlainXml { 4 } else { 1 };
+                self.make_room(decoded.saturating_mul(DECODING_FACTOR + encoded))?;
+                let Writer { gathered, scratch, limits, names, .. } = self;
                 scratch.clear();
                 match payload.decode_within(scratch, limits, decoded) {
                     Ok(root) => {
-                        let content = Content::Decoded(scratch.view(payload.source(), root));
-                        gathered.message(frame, dialect, topic, content);
+                        let view = scratch.view(payload.source(), root);
+                        gathered.value(frame, dialect, topic, view, names, limits);
                         break;
                     }
                     Err(refusal) if refusal.code == ErrorCode::TooLarge && decoded < usize::MAX => {

@@ -1,7 +1,8 @@
 //! However frames are read, each says the same.
 
 use super::*;
-use crate::codec::{Content, Wanted, json, pickle, xml};
+use crate::codec::json::{self, Tags};
+use crate::codec::{Content, Wanted, pickle, xml};
 use crate::protocol::Header;
 
 fn frame(format: Format, body: &str) -> Vec<u8> {
@@ -23,7 +24,7 @@ fn said(taken: Taken) -> Vec<String> {
             let frame = published.verbatim().map(|frame| batch.bytes()[frame].to_vec());
             let value = published.document().map(|root| {
                 let mut value = Vec::new();
-                json::encode(batch.document().view(batch.bytes(), root), true, &mut value);
+                json::encode(batch.document().view(batch.bytes(), root), Tags::Exact, &mut value);
                 String::from_utf8_lossy(&value).into_owned()
             });
             said.push(format!(
@@ -182,10 +183,13 @@ fn expected(batch: &Batch, index: usize, dialect: Dialect) -> Vec<u8> {
     let view = document.view(payload.source(), root);
     let mut bytes = Vec::new();
     match dialect {
-        Dialect::Json | Dialect::ExactJson => {
-            json::encode(view, dialect == Dialect::ExactJson, &mut bytes);
-        }
+        Dialect::Json => json::encode(view, Tags::Needed, &mut bytes),
+        Dialect::ExactJson => json::encode(view, Tags::Exact, &mut bytes),
+        Dialect::JsJson => json::encode(view, Tags::Js, &mut bytes),
         Dialect::Xml => xml::encode(view, &mut bytes),
+        Dialect::PlainXml => {
+            xml::encode_plain(view, &xml::PlainNames::default(), &mut bytes);
+        }
         Dialect::Pickle => {
             bytes.extend_from_slice(b"\x80\x04");
             pickle::encode(view, &mut bytes);

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use super::dialect::Dialect;
 use super::payload_span::{Part, PayloadSpan};
 use super::request::{ControlRequest, Request};
 use crate::protocol::{Command, ErrorCode, Format, Id, Overflow, Refusal};
+use crate::xml::PlainNames;
 use crate::{Document, Node};
 
 /// Bytes in the `id` of a ping.
@@ -54,6 +56,9 @@ names! {
     Queue "queue",
     Id "id",
     Cleared "cleared",
+    Plain "plain",
+    Root "root",
+    Item "item",
 }
 
 /// The value of a field other than `message`.
@@ -107,6 +112,9 @@ pub(crate) struct Fields<'a> {
     queue: Option<Field<'a>>,
     id: Option<Field<'a>>,
     cleared: Option<Field<'a>>,
+    plain: Option<Field<'a>>,
+    root: Option<Field<'a>>,
+    item: Option<Field<'a>>,
     message: Option<PayloadSpan>,
     /// How many fields the body has, whatever they are called.
     count: u32,
@@ -129,6 +137,9 @@ impl<'a> Fields<'a> {
             Name::Queue => &mut self.queue,
             Name::Id => &mut self.id,
             Name::Cleared => &mut self.cleared,
+            Name::Plain => &mut self.plain,
+            Name::Root => &mut self.root,
+            Name::Item => &mut self.item,
             Name::Message => return Ok(()),
         };
         match slot.replace(value) {
@@ -221,7 +232,8 @@ impl<'a> Fields<'a> {
             }
             Command::Subscribe => ControlRequest::Subscribe {
                 topic: needed(topic)?,
-                exact: optional_bool(Name::Exact, self.exact, is_xml)?.unwrap_or(false),
+                dialect: dialect(format, self.exact, self.plain)?,
+                names: names(self.root, self.item)?,
                 overflow: overflow(self.overflow)?,
                 queue: positive(Name::Queue, "of messages", self.queue, is_xml)?,
                 cleared: optional_bool(Name::Cleared, self.cleared, is_xml)?.unwrap_or(false),
@@ -250,13 +262,63 @@ fn optional_bool(
     field: Option<Field<'_>>,
     is_xml: bool,
 ) -> Result<Option<bool>, Refusal> {
-    match field {
-        None => Ok(None),
-        Some(Field::Bool(truth)) => Ok(Some(truth)),
-        Some(Field::Str(text)) if is_xml && text == "true" => Ok(Some(true)),
-        Some(Field::Str(text)) if is_xml && text == "false" => Ok(Some(false)),
-        Some(other) => Err(invalid(name, "must be true or false", &other)),
+    let Some(field) = field else { return Ok(None) };
+    match truth(&field, is_xml) {
+        None => Err(invalid(name, "must be true or false", &field)),
+        truth => Ok(truth),
     }
+}
+
+fn truth(field: &Field<'_>, is_xml: bool) -> Option<bool> {
+    match field {
+        Field::Bool(truth) => Some(*truth),
+        Field::Str(text) if is_xml && text == "true" => Some(true),
+        Field::Str(text) if is_xml && text == "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// The dialect of a subscription: `exact` means something in JSON alone, and `plain` in XML.
+fn dialect(
+    format: Format,
+    exact: Option<Field<'_>>,
+    plain: Option<Field<'_>>,
+) -> Result<Dialect, Refusal> {
+    let is_xml = format == Format::Xml;
+    let is_plain = optional_bool(Name::Plain, plain, is_xml)?.unwrap_or(false);
+    let exact = match exact {
+        None => Dialect::Json,
+        Some(Field::Str(word)) if word == "js" => Dialect::JsJson,
+        Some(found) => match truth(&found, is_xml) {
+            Some(true) => Dialect::ExactJson,
+            Some(false) => Dialect::Json,
+            None => return Err(invalid(Name::Exact, "must be true, false or \"js\"", &found)),
+        },
+    };
+    Ok(match format {
+        Format::Json => exact,
+        Format::Xml if is_plain => Dialect::PlainXml,
+        Format::Xml => Dialect::Xml,
+        Format::Pickle => Dialect::Pickle,
+    })
+}
+
+/// The names of elements in plain XML, where there are some.
+fn names(root: Option<Field<'_>>, item: Option<Field<'_>>) -> Result<Option<PlainNames>, Refusal> {
+    let (root, item) = (optional_str(Name::Root, root)?, optional_str(Name::Item, item)?);
+    if root.is_none() && item.is_none() {
+        return Ok(None);
+    }
+    let none = |name: &Option<Cow<'_, str>>| {
+        name.as_deref().is_some_and(|name| PlainNames::new(Some(name), None).is_none())
+    };
+    PlainNames::new(root.as_deref(), item.as_deref()).map(Some).ok_or_else(|| {
+        let name = if none(&root) { Name::Root } else { Name::Item };
+        let wanted =
+            "must be an XML name without a colon that does not begin with xml, of 64 bytes at most";
+        let found = [root, item].into_iter().find(none).flatten().unwrap_or_default();
+        invalid(name, wanted, &Field::Str(found))
+    })
 }
 
 fn overflow(field: Option<Field<'_>>) -> Result<Overflow, Refusal> {

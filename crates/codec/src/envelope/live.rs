@@ -8,7 +8,7 @@ use super::longest::encoded_room;
 use super::write::{Content, Field, header, write_frame};
 use crate::out_buf::{OutBuf, OutVec, Stop};
 use crate::protocol::{HEADER_LEN, Limits};
-use crate::xml::KnownNames;
+use crate::xml::{KnownNames, PlainNames};
 use crate::{json, pickle, xml};
 
 /// What stands in a live delivery before its topic, between that and the payload, and behind it.
@@ -27,12 +27,12 @@ const PICKLE_BEHIND: &[u8; 2] = b"u.";
 /// opcode (`PROTO`) and its last (`STOP`).
 pub(crate) fn payload_in(dialect: Dialect, delivery: &[u8]) -> Range<usize> {
     let (start, behind) = match dialect {
-        Dialect::Json | Dialect::ExactJson => {
+        Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
             let topic = JSON_BEFORE.len();
             let end = topic + json_string_len(&delivery[topic..]);
             (end + JSON_BETWEEN.len(), JSON_BEHIND.len())
         }
-        Dialect::Xml => {
+        Dialect::Xml | Dialect::PlainXml => {
             // A topic that no attribute can hold is an element, in base64.
             let end = |mark: &[u8]| {
                 memchr::memmem::find(delivery, mark).map_or(delivery.len(), |at| at + mark.len())
@@ -88,14 +88,14 @@ pub(crate) fn write_live(
         Content::Published(bytes) => bytes.len() as u64,
     };
     let is_written = match dialect {
-        Dialect::Json | Dialect::ExactJson => {
-            let exact = dialect == Dialect::ExactJson;
+        Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
+            let tags = dialect.tags();
             in_json(sheet, dialect, topic, size, |mut page| match message {
                 Content::Published(bytes) => {
                     page.slice(bytes)?;
                     Ok(page)
                 }
-                Content::Decoded(view) => json::put(view, exact, page),
+                Content::Decoded(view) => json::put(view, tags, page),
             })
         }
         Dialect::Xml => in_xml(sheet, topic, size, |mut page| match message {
@@ -104,6 +104,13 @@ pub(crate) fn write_live(
                 Ok(page)
             }
             Content::Decoded(view) => xml::put(view, known, page),
+        }),
+        Dialect::PlainXml => in_xml(sheet, topic, size, |mut page| match message {
+            Content::Published(element) => {
+                page.slice(element)?;
+                Ok(page)
+            }
+            Content::Decoded(view) => xml::put_plain(view, &PlainNames::default(), page),
         }),
         Dialect::Pickle => match message {
             Content::Decoded(view) => in_pickle(sheet, topic, size, |page| pickle::put(view, page)),
@@ -183,7 +190,7 @@ fn translate<const JUDGE: bool>(
                 Ok(page)
             },
         ),
-        Dialect::Json | Dialect::ExactJson => false,
+        Dialect::Json | Dialect::ExactJson | Dialect::JsJson | Dialect::PlainXml => false,
     };
     is_written.then_some(end)
 }
@@ -281,6 +288,7 @@ mod tests {
                     let (mut live, mut frame) = (OutVec::default(), Vec::new());
                     let payload = match (dialect, message) {
                         (Dialect::Pickle, _) => &b"K\x01"[..],
+                        (Dialect::PlainXml, Content::Decoded(_)) => b"<message>1</message>",
                         (Dialect::Xml, _) | (_, Content::Published(_)) => ELEMENT,
                         _ => b"1",
                     };

@@ -14,14 +14,17 @@ use crate::document::{Document, View};
 use crate::protocol::{
     ENCODED_FLOOR, ENCODED_PER_BYTE, ErrorCode, Format, HEADER_LEN, Limits, Refusal,
 };
-use crate::{json, pickle, xml};
+use crate::xml::{self, PlainNames};
+use crate::{json, pickle};
 
 /// Bytes that a value becomes in a dialect: what writing it appends, without the writing.
 pub fn encoded_size(view: View<'_>, dialect: Dialect) -> u64 {
     match dialect {
-        Dialect::Json => json::size::<true>(view, false),
-        Dialect::ExactJson => json::size::<true>(view, true),
+        Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
+            json::size::<true>(view, dialect.tags())
+        }
         Dialect::Xml => xml::size::<true>(view),
+        Dialect::PlainXml => xml::plain_size(view, &PlainNames::default()),
         Dialect::Pickle => pickle::size(view),
     }
 }
@@ -29,9 +32,11 @@ pub fn encoded_size(view: View<'_>, dialect: Dialect) -> u64 {
 /// Bytes that a value becomes in a dialect, or some more: room to write it in.
 pub(super) fn encoded_room(view: View<'_>, dialect: Dialect) -> u64 {
     match dialect {
-        Dialect::Json => json::size::<false>(view, false),
-        Dialect::ExactJson => json::size::<false>(view, true),
+        Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
+            json::size::<false>(view, dialect.tags())
+        }
         Dialect::Xml => xml::size::<false>(view),
+        Dialect::PlainXml => xml::plain_size(view, &PlainNames::default()),
         Dialect::Pickle => pickle::size(view),
     }
 }
@@ -119,7 +124,8 @@ fn judge(
         return Ok(());
     }
     let (mut longest, mut its_dialect) = (0, Dialect::Json);
-    for dialect in Dialect::ALL {
+    // Without types XML is not judged: where it would be longer, it has them.
+    for dialect in Dialect::ALL.into_iter().filter(|dialect| *dialect != Dialect::PlainXml) {
         let content = match part {
             Part::Value(range) if dialect.passes_on(format) => {
                 Content::Published(&source[range.clone()])
@@ -139,7 +145,8 @@ fn too_long(size: u64, dialect: Dialect, limit: usize) -> Refusal {
     let format = match dialect {
         Dialect::Json => "JSON",
         Dialect::ExactJson => "exact JSON",
-        Dialect::Xml => "XML",
+        Dialect::JsJson => "exact JSON for JavaScript",
+        Dialect::Xml | Dialect::PlainXml => "XML",
         Dialect::Pickle => "pickle",
     };
     Refusal::new(

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::dialect::Dialect;
 use super::payload_span::PayloadSpan;
 use crate::protocol::{Id, Overflow};
+use crate::xml::PlainNames;
 
 /// A client's request. Topics are as they were spelled, not judged yet.
 #[derive(Debug)]
@@ -33,8 +35,12 @@ pub enum ControlRequest<'a> {
     Subscribe {
         /// The filter.
         topic: Cow<'a, str>,
-        /// Whether JSON deliveries tag what JSON cannot tell apart. Default false.
-        exact: bool,
+        /// How deliveries are written: in the format of the request, in JSON as `exact` says, in XML
+        /// as `plain` does.
+        dialect: Dialect,
+        /// The names of elements in all plain XML of this connection from here on, where they were
+        /// given.
+        names: Option<PlainNames>,
         /// The fate of messages when the queue is full. Default [`Overflow::Disconnect`].
         overflow: Overflow,
         /// The queue's length in messages; the broker's default where it is not given.

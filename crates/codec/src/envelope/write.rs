@@ -1,8 +1,10 @@
 //! Whole frames, in every format.
 
 use super::dialect::Dialect;
+use crate::json::{self, Tags};
 use crate::protocol::{HEADER_LEN, Header, Topic};
-use crate::{View, json, pickle, xml};
+use crate::xml::{self, PlainNames};
+use crate::{View, pickle};
 
 /// A field other than `message`.
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +38,12 @@ pub fn write_frame<'a>(
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_LEN]);
     match dialect {
-        Dialect::Json | Dialect::ExactJson => {
-            write_json(out, fields, message, dialect == Dialect::ExactJson);
+        Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
+            write_json(out, fields, message, dialect.tags());
         }
-        Dialect::Xml => write_xml(out, fields, message),
+        Dialect::Xml | Dialect::PlainXml => {
+            write_xml(out, fields, message, dialect == Dialect::PlainXml);
+        }
         Dialect::Pickle => write_pickle(out, fields, message),
     }
     write_header(out, dialect, start);
@@ -64,7 +68,7 @@ fn write_json<'a>(
     out: &mut Vec<u8>,
     fields: impl Iterator<Item = &'a (&'a str, Field<'a>)>,
     message: Option<Content<'_>>,
-    exact: bool,
+    tags: Tags,
 ) {
     let mut before = b'{';
     for (name, field) in fields {
@@ -93,7 +97,7 @@ fn write_json<'a>(
         out.extend_from_slice(b",\"message\":");
         match message {
             Content::Published(bytes) => out.extend_from_slice(bytes),
-            Content::Decoded(view) => json::encode(view, exact, out),
+            Content::Decoded(view) => json::encode(view, tags, out),
         }
     }
     out.push(b'}');
@@ -103,6 +107,7 @@ fn write_xml<'a>(
     out: &mut Vec<u8>,
     fields: impl Iterator<Item = &'a (&'a str, Field<'a>)> + Clone,
     message: Option<Content<'_>>,
+    is_plain: bool,
 ) {
     out.extend_from_slice(b"<frame");
     for (name, field) in fields.clone() {
@@ -141,6 +146,9 @@ fn write_xml<'a>(
     }
     match message {
         Some(Content::Published(element)) => out.extend_from_slice(element),
+        Some(Content::Decoded(view)) if is_plain => {
+            xml::encode_plain(view, &PlainNames::default(), out);
+        }
         Some(Content::Decoded(view)) => xml::encode(view, out),
         None => {}
     }

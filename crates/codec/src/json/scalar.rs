@@ -1,6 +1,7 @@
 //! Strings, keys and numbers in JSON.
 
 use super::grammar::literal_prefix;
+use super::tags::Tags;
 use crate::document::View;
 use crate::node::Node;
 use crate::number::{write_float, write_int};
@@ -112,7 +113,7 @@ pub(super) fn put_other_key<'p>(
 pub(super) fn put_scalar<'p>(
     view: View<'_>,
     scalar: Node,
-    tag_wide_ints: bool,
+    tags: Tags,
     mut page: OutBuf<'p>,
 ) -> Result<OutBuf<'p>, Stop> {
     if scalar == Node::None {
@@ -126,7 +127,7 @@ pub(super) fn put_scalar<'p>(
         return Ok(page);
     }
     let mut spelled = Vec::with_capacity(64);
-    write_scalar(&view, scalar, tag_wide_ints, &mut spelled);
+    write_scalar(&view, scalar, tags, &mut spelled);
     page.slice(&spelled)?;
     Ok(page)
 }
@@ -144,19 +145,24 @@ pub(super) fn spell_key(view: &View<'_>, key: Node, out: &mut Vec<u8>) {
                     out.extend_from_slice(if number > 0.0 { b"Infinity" } else { b"-Infinity" });
                 }
                 Node::BigInt(digits) => out.extend_from_slice(view.text(digits)),
-                other => write_scalar(view, other, false, out),
+                other => write_scalar(view, other, Tags::Needed, out),
             }
             out.push(b'"');
         }
     }
 }
 
-fn write_scalar(view: &View<'_>, scalar: Node, tag_wide_ints: bool, out: &mut Vec<u8>) {
+fn write_scalar(view: &View<'_>, scalar: Node, tags: Tags, out: &mut Vec<u8>) {
     match scalar {
         Node::Bool(true) => out.extend_from_slice(b"true"),
         Node::Bool(false) => out.extend_from_slice(b"false"),
-        Node::Int(number) => write_int(number, out),
-        Node::BigInt(digits) if tag_wide_ints => {
+        Node::Int(number) if number.unsigned_abs() <= tags.widest_int() => write_int(number, out),
+        Node::Int(number) => {
+            out.extend_from_slice(b"{\"$int\":\"");
+            write_int(number, out);
+            out.extend_from_slice(b"\"}");
+        }
+        Node::BigInt(digits) if tags.has_tagged_big_ints() => {
             out.extend_from_slice(b"{\"$int\":\"");
             out.extend_from_slice(view.text(digits));
             out.extend_from_slice(b"\"}");

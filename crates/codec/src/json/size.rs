@@ -2,29 +2,35 @@
 
 use super::scalar::spell_key;
 use super::style::{Style, style_of};
+use super::tags::Tags;
 use crate::document::View;
 use crate::node::Node;
 use crate::number::{float_size, int_size};
 
 /// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not
 /// fewer, found sooner.
-pub(crate) fn size<const EXACT: bool>(view: View<'_>, exact: bool) -> u64 {
+pub(crate) fn size<const EXACT: bool>(view: View<'_>, tags: Tags) -> u64 {
     let mut size = 0;
     for (index, &node) in view.nodes().iter().enumerate() {
-        size += match style_of(&view, index, node, exact) {
-            Style::Whole => scalar_size::<EXACT>(&view, node, exact),
-            style => container_size::<EXACT>(&view, index, style, exact),
+        size += match style_of(&view, index, node, tags.is_exact()) {
+            Style::Whole => scalar_size::<EXACT>(&view, node, tags),
+            style => container_size::<EXACT>(&view, index, style, tags),
         };
     }
     u64::try_from(size).unwrap_or(0)
 }
 
+/// Bytes around the digits of an int that is tagged.
+const INT_TAG: usize = br#"{"$int":""}"#.len();
+
 /// A value that is no container.
-fn scalar_size<const EXACT: bool>(view: &View<'_>, node: Node, exact: bool) -> i64 {
+fn scalar_size<const EXACT: bool>(view: &View<'_>, node: Node, tags: Tags) -> i64 {
     let length = match node {
         Node::Bool(false) => 5,
-        Node::Int(number) => int_size(number),
-        Node::BigInt(digits) => digits.len() + if exact { br#"{"$int":""}"#.len() } else { 0 },
+        Node::Int(number) if number.unsigned_abs() <= tags.widest_int() => int_size(number),
+        Node::Int(number) => INT_TAG + int_size(number),
+        Node::BigInt(digits) if tags.has_tagged_big_ints() => INT_TAG + digits.len(),
+        Node::BigInt(digits) => digits.len(),
         Node::Float(number) if number.is_finite() => float_size::<EXACT>(number),
         Node::Float(number) => br#"{"$float":"inf"}"#.len() + usize::from(number < 0.0),
         Node::Str(text) => return string_size(view.text(text)),
@@ -61,7 +67,7 @@ fn container_size<const EXACT: bool>(
     view: &View<'_>,
     index: usize,
     style: Style,
-    exact: bool,
+    tags: Tags,
 ) -> i64 {
     let (Node::List(size)
     | Node::Tuple(size)
@@ -77,13 +83,13 @@ fn container_size<const EXACT: bool>(
     match style {
         // `[`, `,` and `]` of each pair; the last `]` is one of the brackets.
         Style::Pairs => brackets + 2 * items + 2 * between,
-        Style::Object => brackets + between + items + keys_size::<EXACT>(view, index, exact),
+        Style::Object => brackets + between + items + keys_size::<EXACT>(view, index, tags),
         _ => brackets + between,
     }
 }
 
 /// How much longer the keys of an object are than the same values are.
-fn keys_size<const EXACT: bool>(view: &View<'_>, index: usize, exact: bool) -> i64 {
+fn keys_size<const EXACT: bool>(view: &View<'_>, index: usize, tags: Tags) -> i64 {
     let nodes = view.nodes();
     let end = index + nodes[index].nodes();
     let mut spelled = Vec::new();
@@ -94,7 +100,7 @@ fn keys_size<const EXACT: bool>(view: &View<'_>, index: usize, exact: bool) -> i
         if !matches!(key, Node::Str(_)) {
             spelled.clear();
             spell_key(view, key, &mut spelled);
-            more += spelled.len() as i64 - scalar_size::<EXACT>(view, key, exact);
+            more += spelled.len() as i64 - scalar_size::<EXACT>(view, key, tags);
         }
         at += key.nodes();
         at += nodes[at].nodes();

@@ -6,19 +6,19 @@ use crate::protocol::{ErrorCode, Format, Limits, MAX_DEPTH};
 use crate::{Document, Node, pickle, xml};
 
 /// Decodes `text` and writes it again.
-fn again(text: &str, exact: bool) -> Result<String, ErrorCode> {
+fn again(text: &str, tags: Tags) -> Result<String, ErrorCode> {
     let mut document = Document::new();
     let root = decode(text.as_bytes(), 0..text.len(), &mut document, &Limits::default())
         .map_err(|refusal| refusal.code)?;
     let mut out = Vec::new();
-    encode(document.view(text.as_bytes(), root), exact, &mut out);
+    encode(document.view(text.as_bytes(), root), tags, &mut out);
     Ok(String::from_utf8(out).unwrap())
 }
 
 #[track_caller]
 fn check(text: &str, loose: &str, exact: &str) {
-    assert_eq!(again(text, false).as_deref(), Ok(loose), "{text}");
-    assert_eq!(again(text, true).as_deref(), Ok(exact), "{text} exact");
+    assert_eq!(again(text, Tags::Needed).as_deref(), Ok(loose), "{text}");
+    assert_eq!(again(text, Tags::Exact).as_deref(), Ok(exact), "{text} exact");
 }
 
 #[track_caller]
@@ -101,6 +101,34 @@ fn a_value_is_written_plain_or_exact() {
     same(r#"{"$serde_json::private::RawValue":"[1]","x":1}"#);
 }
 
+/// JavaScript's numbers are doubles, and of two ints that are one double one would be lost.
+#[test]
+fn for_javascript_an_int_is_a_number_only_where_it_reads_it_as_it_is() {
+    for (int, is_number) in [
+        ("0", true),
+        ("9", true),
+        ("-9007199254740991", true),
+        ("9007199254740991", true),
+        ("9007199254740992", false),
+        ("-9007199254740992", false),
+        ("9007199254740993", false),
+        ("9223372036854775807", false),
+        ("-9223372036854775808", false),
+        ("18446744073709551616", false),
+    ] {
+        let tagged = format!("{{\"$int\":\"{int}\"}}");
+        let expected = if is_number { int } else { &tagged };
+        assert_eq!(again(int, Tags::Js).as_deref(), Ok(expected));
+        // Tagged or not, it is read as the same int.
+        assert_eq!(again(&tagged, Tags::Js).as_deref(), Ok(expected));
+        assert_eq!(again(&tagged, Tags::Needed).as_deref(), Ok(int));
+    }
+    let keys = "{\"$dict\":[[{\"$int\":\"9007199254740993\"},{\"$tuple\":[1,1e+300]}]]}";
+    assert_eq!(again(keys, Tags::Js).as_deref(), Ok(keys));
+    let published = "[9007199254740993,18446744073709551616,{\"$tuple\":[]}]";
+    assert_eq!(again(published, Tags::Published).as_deref(), Ok(published));
+}
+
 #[test]
 fn depth_is_that_of_values() {
     let nested = |open: &str, inner: &str, close: &str, depth: usize| {
@@ -115,9 +143,9 @@ fn depth_is_that_of_values() {
     ] {
         let own = usize::from(inner == "{\"$dict\":[]}");
         let deep = nested(open, inner, close, MAX_DEPTH - own);
-        assert!(again(&deep, false).is_ok(), "{open}");
+        assert!(again(&deep, Tags::Needed).is_ok(), "{open}");
         let deeper = nested(open, inner, close, MAX_DEPTH - own + 1);
-        assert_eq!(again(&deeper, false), Err(ErrorCode::TooDeep), "{open}");
+        assert_eq!(again(&deeper, Tags::Needed), Err(ErrorCode::TooDeep), "{open}");
         for (message, expected) in [(deep, None), (deeper, Some(ErrorCode::TooDeep))] {
             let body = format!("{{\"command\":\"publish\",\"topic\":\"t\",\"message\":{message}}}");
             assert_eq!(judged(&body).err(), expected, "{open} judged");
@@ -187,7 +215,7 @@ fn a_value_that_is_wrong_is_refused_with_its_code() {
         ("{\"$dict\":[[{},1]]}", Unhashable),
     ];
     for (text, code) in table {
-        assert_eq!(again(text, false).err(), Some(*code), "{text:.60}");
+        assert_eq!(again(text, Tags::Needed).err(), Some(*code), "{text:.60}");
         let body = format!("{{\"command\":\"publish\",\"topic\":\"t\",\"message\":{text}}}");
         // The text stands inside another here, so where it ends is another matter.
         let judged = judged(&body).err();
@@ -197,8 +225,8 @@ fn a_value_that_is_wrong_is_refused_with_its_code() {
         );
     }
     let deep = "[".repeat(100_000);
-    assert_eq!(again(&deep, false).err(), Some(TooDeep));
-    assert_eq!(again(&"{\"a\":".repeat(100_000), false).err(), Some(TooDeep));
+    assert_eq!(again(&deep, Tags::Needed).err(), Some(TooDeep));
+    assert_eq!(again(&"{\"a\":".repeat(100_000), Tags::Needed).err(), Some(TooDeep));
     let invalid = b"\"\xff\"";
     let mut document = Document::new();
     let refused = decode(invalid, 0..3, &mut document, &Limits::default()).unwrap_err();

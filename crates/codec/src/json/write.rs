@@ -3,47 +3,39 @@
 use super::scalar::{put_other_key, put_scalar, put_string};
 use super::size::size;
 use super::style::{Style, is_object};
+use super::tags::Tags;
 use crate::document::View;
 use crate::nesting::Outer;
 use crate::node::Node;
 use crate::number::{put_float, put_int};
 use crate::out_buf::{OutBuf, Stop, fill, room};
 
-/// Appends a value. With `exact`, everything that JSON cannot tell apart is tagged; without, tuples
-/// are arrays, frozensets are sets, and keys are spelled as `json.dumps` spells them.
+/// Appends a value, with `tags` for what JSON cannot say or tell apart.
 ///
 /// The text has no spaces, and non-ASCII characters stand for themselves.
-pub fn encode(view: View<'_>, exact: bool, out: &mut Vec<u8>) {
-    write(view, exact, exact, out);
+pub fn encode(view: View<'_>, tags: Tags, out: &mut Vec<u8>) {
+    // A number takes up to 24 bytes, and most nodes less; control characters take more than they
+    // weigh.
+    let guess = room(view.nodes().len(), view.nodes().len() * 8 + view.text_size() + 64, || {
+        size::<false>(view, tags)
+    });
+    fill(out, guess, |page| put(view, tags, page));
 }
 
 /// Appends a value as a producer publishes it: exactly, but an int of any size as a number. It
 /// takes no tag for the broker to read it, and consumers who get the published bytes find what they
 /// would from a pickle.
 pub fn encode_published(view: View<'_>, out: &mut Vec<u8>) {
-    write(view, true, false, out);
-}
-
-fn write(view: View<'_>, exact: bool, tag_wide_ints: bool, out: &mut Vec<u8>) {
-    // A number takes up to 24 bytes, and most nodes less; control characters take more than they
-    // weigh.
-    let guess = room(view.nodes().len(), view.nodes().len() * 8 + view.text_size() + 64, || {
-        size::<false>(view, exact)
-    });
-    fill(out, guess, |page| put_value(view, exact, tag_wide_ints, page));
+    encode(view, Tags::Published, out);
 }
 
 /// The same as [`encode`] on a page.
-pub(crate) fn put<'p>(view: View<'_>, exact: bool, page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
-    put_value(view, exact, exact, page)
-}
-
-fn put_value<'p>(
+pub(crate) fn put<'p>(
     view: View<'_>,
-    exact: bool,
-    tag_wide_ints: bool,
+    tags: Tags,
     mut page: OutBuf<'p>,
 ) -> Result<OutBuf<'p>, Stop> {
+    let (exact, widest_int) = (tags.is_exact(), tags.widest_int());
     let nodes = view.nodes();
     let mut open = Open { style: Style::Whole, missing: 1 };
     let mut outer = Outer::new(open);
@@ -69,7 +61,7 @@ fn put_value<'p>(
                 put_string(&mut page, view.span(text), b"", b"\"")?;
                 (Style::Whole, 0)
             }
-            Node::Int(number) => {
+            Node::Int(number) if number.unsigned_abs() <= widest_int => {
                 put_int(&mut page, number)?;
                 (Style::Whole, 0)
             }
@@ -88,7 +80,7 @@ fn put_value<'p>(
             Node::Dict(size) if is_object(&view, index, exact) => (Style::Object, size.items),
             Node::Dict(size) => (Style::Pairs, size.items * 2),
             scalar => {
-                page.aside(|page| put_scalar(view, scalar, tag_wide_ints, page))?;
+                page.aside(|page| put_scalar(view, scalar, tags, page))?;
                 (Style::Whole, 0)
             }
         };

@@ -29,6 +29,8 @@ mod tag;
 mod text;
 mod transcode;
 mod typed;
+mod unparse;
+mod untyped;
 mod write;
 
 #[cfg(test)]
@@ -44,6 +46,9 @@ pub use escape::{fits_attribute, is_plain, write_attribute};
 pub(super) use size::size;
 pub use transcode::encode_json;
 pub(super) use transcode::put_json;
+pub use unparse::{PlainNames, encode_plain};
+pub(super) use unparse::{is_short_enough, plain_size, put_plain};
+pub(super) use untyped::is_untyped;
 pub(super) use write::put;
 pub use write::{encode, write_text};
 

@@ -35,6 +35,29 @@ struct Binding<'s> {
     shadowed: Option<usize>,
 }
 
+/// What a name says with its prefix.
+pub(super) enum Meaning<'s> {
+    /// Nothing but itself: it has no prefix, or `xml`.
+    Itself,
+    /// A name in a namespace.
+    In(usize, &'s [u8]),
+    /// It is none: its colon stands where none can.
+    NoName,
+    /// Its prefix is not declared.
+    Undeclared(&'s [u8]),
+}
+
+/// Whether a prefix may be declared as the name of a namespace.
+pub(super) fn may_be_declared(prefix: &[u8], name: &[u8]) -> bool {
+    let reserved = prefix == b"xmlns" || (prefix == b"xml") != (name == XML) || name == XMLNS;
+    chars::is_name(prefix) && !prefix.contains(&b':') && !name.is_empty() && !reserved
+}
+
+/// Whether this may be what names without a prefix are in.
+pub(super) fn may_be_default(name: &[u8]) -> bool {
+    name != XML && name != XMLNS
+}
+
 /// A name cut at its colon.
 fn split(name: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memchr(b':', name)?;
@@ -77,7 +100,7 @@ impl<'s> Scope<'s> {
                 None if attribute.name.of(source) == b"xmlns" => {
                     let mut namespace = Vec::new();
                     tag::push_value(source, *attribute, &mut namespace)?;
-                    if namespace == XML || namespace == XMLNS {
+                    if !may_be_default(&namespace) {
                         return Err(refused(attribute.name.start(), b"", &namespace));
                     }
                 }
@@ -130,51 +153,63 @@ impl<'s> Scope<'s> {
         prefix: &'s [u8],
         attribute: Attribute,
     ) -> Result<(), Fault> {
-        let at = attribute.name.start();
         let mut name = Vec::new();
         tag::push_value(source, attribute, &mut name)?;
-        let reserved = prefix == b"xmlns" || (prefix == b"xml") != (name == XML) || name == XMLNS;
-        if !chars::is_name(prefix) || prefix.contains(&b':') || name.is_empty() || reserved {
-            return Err(refused(at, prefix, &name));
+        if !may_be_declared(prefix, &name) {
+            return Err(refused(attribute.name.start(), prefix, &name));
         }
+        self.bind(prefix, name);
+        Ok(())
+    }
+
+    /// Takes a declaration that [may be made](may_be_declared).
+    pub(super) fn bind(&mut self, prefix: &'s [u8], name: Vec<u8>) {
         let next = self.names.len();
         let namespace = *self.names.entry(name).or_insert(next);
         let shadowed = self.latest.insert(prefix, self.bindings.len());
         self.bindings.push(Binding { prefix, namespace, shadowed });
-        Ok(())
+    }
+
+    /// What a name says here.
+    pub(super) fn meaning<'n>(&self, name: &'n [u8]) -> Meaning<'n> {
+        let Some((prefix, local)) = split(name) else { return Meaning::Itself };
+        if prefix.is_empty() || local.is_empty() || local.contains(&b':') || !chars::is_name(local)
+        {
+            return Meaning::NoName;
+        }
+        if prefix == b"xml" {
+            return Meaning::Itself;
+        }
+        match self.latest.get(prefix).and_then(|&at| self.bindings.get(at)) {
+            Some(binding) => Meaning::In(binding.namespace, local),
+            None => Meaning::Undeclared(prefix),
+        }
     }
 
     /// The namespace and the local part of a name with a prefix; `None` for a name without, and for
     /// `xml:…`.
     fn resolve(&self, source: &'s [u8], name: Span) -> Result<Option<(usize, &'s [u8])>, Fault> {
-        let Some((prefix, local)) = split(name.of(source)) else { return Ok(None) };
         let shown_name = || shown(name.of(source));
-        if prefix.is_empty() || local.is_empty() || local.contains(&b':') || !chars::is_name(local)
-        {
-            return Err(Fault::malformed(
+        match self.meaning(name.of(source)) {
+            Meaning::Itself => Ok(None),
+            Meaning::In(namespace, local) => Ok(Some((namespace, local))),
+            Meaning::NoName => Err(Fault::malformed(
                 name.start(),
                 format!(
                     "{:?} is no name: a colon separates one prefix from one name",
                     shown_name()
                 ),
-            ));
-        }
-        if prefix == b"xml" {
-            return Ok(None);
-        }
-        let binding =
-            self.latest.get(prefix).and_then(|&at| self.bindings.get(at)).ok_or_else(|| {
-                Fault::forbidden(
-                    name.start(),
-                    format!(
-                        "{:?} has a prefix that is not declared inside the message; the message \
+            )),
+            Meaning::Undeclared(prefix) => Err(Fault::forbidden(
+                name.start(),
+                format!(
+                    "{:?} has a prefix that is not declared inside the message; the message \
                      travels alone, so \
                      declare it there: <message xmlns:{}=\"…\">",
-                        shown_name(),
-                        shown(prefix)
-                    ),
-                )
-            })?;
-        Ok(Some((binding.namespace, local)))
+                    shown_name(),
+                    shown(prefix)
+                ),
+            )),
+        }
     }
 }

@@ -58,7 +58,7 @@ fn tags_size(view: &View<'_>, inside: &[Node]) -> i64 {
 }
 
 /// The tags of the element that stands for a key, without its type and the end of the start tag.
-fn tag_size(key: &[u8]) -> i64 {
+pub(super) fn tag_size(key: &[u8]) -> i64 {
     if key != b"item" && chars::is_element_name(key) {
         return (b"<</>".len() + 2 * key.len()) as i64;
     }

@@ -1,4 +1,5 @@
-"""Writes xml/plain.jsonl: plain documents, and what CPython's xmltodict makes of them.
+"""Writes xml/plain.jsonl: plain documents, and what CPython's xmltodict makes of them; and
+xml/unparse.jsonl: values as JSON, and what it writes for them.
 
 python3 -m venv venv && venv/bin/pip install xmltodict==1.0.4
 venv/bin/python crates/codec/tests/vectors/make_xml.py
@@ -116,6 +117,47 @@ def random_document(rng, depth=0):
     return f"<{name}{attributes}>{''.join(content)}</{name}>"
 
 
+SCALARS = [
+    None, True, False, 0, -7, 2**70, 1.5, -0.0, 1e16, 1e-05, "", "t", " t ", "<&>", "\u00e9", "a\nb\tc",
+    "'", "]]>", "\u6f22\U0001f600",
+]
+
+
+def random_value(rng, depth=0):
+    """A value as untyped XML can say it, and more."""
+    kind = rng.random()
+    if depth > 4 or kind < 0.3:
+        return rng.choice(SCALARS)
+    if kind < 0.6:
+        return [random_value(rng, depth + 1) for _ in range(rng.randrange(4))]
+    return random_dict(rng, depth)
+
+
+def random_dict(rng, depth=0):
+    """At the top there is no element whose attributes and text these could be."""
+    entries = []
+    for key in rng.sample(["a", "b", "item", "\u00fc", "x-1.y", "_", "type", "@a", "@b", "#text"], rng.randrange(5)):
+        if key[0] not in "@#":
+            entries.append((key, random_value(rng, depth + 1)))
+        elif depth:
+            entries.append((key, rng.choice(SCALARS)))
+    return dict(entries)
+
+
+def make_unparse(rng):
+    values = [
+        {"order": {"sku": ["X1", "X2"], "@id": "5"}},
+        {"a": {"#text": "t", "b": None, "@c": True}},
+        {"a": [[1, [2, [3]]], [], {}, None]},
+        {},
+    ]
+    values += [random_dict(rng) for _ in range(400)]
+    with open(os.path.join(HERE, "xml", "unparse.jsonl"), "w", encoding="utf-8") as out:
+        for value in values:
+            xml = xmltodict.unparse(value, full_document=False, expand_iter="item")
+            out.write(json.dumps({"json": json.dumps(value), "xml": xml}) + "\n")
+
+
 def make():
     rng = random.Random(1)
     documents = DOCUMENTS + [random_document(rng) for _ in range(60)]
@@ -123,6 +165,7 @@ def make():
         for document in documents:
             (value,) = xmltodict.parse(document).values()
             out.write(json.dumps({"xml": document, "value": show(value)}) + "\n")
+    make_unparse(rng)
 
 
 if __name__ == "__main__":

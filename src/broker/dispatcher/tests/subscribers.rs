@@ -24,6 +24,7 @@ fn refused(
         dialect,
         overflow: Overflow::Disconnect,
         queue: None,
+        names: None,
         cleared: false,
     };
     let (client, steps) = (ClientId(number), vec![Step::Control(Token::default(), control)]);
@@ -169,6 +170,7 @@ fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
             dialect,
             overflow: Overflow::Disconnect,
             queue: None,
+            names: None,
             cleared: false,
         };
         let steps = vec![Step::Control(Token::default(), control)];

@@ -1,0 +1,49 @@
+//! Which values take a tag in JSON: more of them for a reader that is to lose nothing.
+
+/// The largest integer up to which JavaScript's numbers, which are doubles, lose none.
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// What is tagged in JSON besides the values that JSON cannot say at all.
+///
+/// ```
+/// use babelmq_codec::json::{self, Tags};
+/// use babelmq_codec::{Document, Node};
+///
+/// let mut document = Document::new();
+/// let root = document.push(Node::Int(1 << 53));
+/// let mut out = Vec::new();
+/// json::encode(document.view(b"", root), Tags::Js, &mut out);
+/// assert_eq!(out, br#"{"$int":"9007199254740992"}"#);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// Nothing: tuples are arrays, frozensets are sets, and keys are spelled as `json.dumps` spells
+    /// them.
+    Needed,
+    /// Everything that JSON cannot tell apart; an int of any size is a number.
+    Published,
+    /// The same, and ints beyond 64 bits.
+    Exact,
+    /// The same, and ints that JavaScript's numbers lose.
+    Js,
+}
+
+impl Tags {
+    /// Whether everything that JSON cannot tell apart is tagged.
+    #[inline(always)]
+    pub(super) fn is_exact(self) -> bool {
+        !matches!(self, Tags::Needed)
+    }
+
+    /// The magnitude up to which an int of 64 bits is a number.
+    #[inline(always)]
+    pub(super) fn widest_int(self) -> u64 {
+        if matches!(self, Tags::Js) { MAX_SAFE_INTEGER } else { u64::MAX }
+    }
+
+    /// Whether ints beyond 64 bits are tagged.
+    #[inline(always)]
+    pub(super) fn has_tagged_big_ints(self) -> bool {
+        matches!(self, Tags::Exact | Tags::Js)
+    }
+}

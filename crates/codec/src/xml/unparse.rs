@@ -1,0 +1,565 @@
+//! From a document to an element without types, in the habit of `xmltodict.unparse`: keys are
+//! elements, `@` begins an attribute's key, and `#text` is text.
+//!
+//! What was read from XML without types is written as the XML that it was, but for spacing and the
+//! order of what stands between elements. Where a key can be no name, the element says for which
+//! key it stands.
+//!
+//! One walk serves two purposes: what is written, and how long it would be.
+
+mod form;
+mod ink;
+mod names;
+
+use std::collections::HashMap;
+
+pub(crate) use form::is_short_enough;
+use ink::{Count, Ink};
+pub use names::PlainNames;
+
+use super::chars;
+use super::escape::is_carriable;
+use super::names::is_of_every_edition;
+use super::scope::{Meaning, Scope, may_be_declared, may_be_default};
+use super::typed::Type;
+use crate::document::View;
+use crate::nesting::Outer;
+use crate::node::{Node, Text};
+use crate::out_buf::{OutBuf, Stop, fill, room};
+
+/// Appends the value as an element `message` without types.
+///
+/// ```
+/// use babelmq_codec::protocol::Limits;
+/// use babelmq_codec::{Document, PlainNames, json, xml};
+///
+/// let text = br#"{"order": {"sku": ["X1", "X2"], "@id": "5"}}"#;
+/// let mut document = Document::new();
+/// let root = json::decode(text, 0..text.len(), &mut document, &Limits::NONE)?;
+/// let mut out = Vec::new();
+/// xml::encode_plain(document.view(text, root), &PlainNames::default(), &mut out);
+/// let expected = r#"<message><order id="5"><sku>X1</sku><sku>X2</sku></order></message>"#;
+/// assert_eq!(String::from_utf8(out).unwrap(), expected);
+/// # Ok::<(), babelmq_codec::Refusal>(())
+/// ```
+pub fn encode_plain(view: View<'_>, names: &PlainNames, out: &mut Vec<u8>) {
+    // Two tags and a number; keys stand in both tags.
+    let guess = view.nodes().len() * 16 + view.text_size() * 3 / 2 + 64;
+    let room = room(view.nodes().len(), guess, || plain_size(view, names));
+    fill(out, room, |page| put_plain(view, names, page));
+}
+
+/// The same on a page.
+pub(crate) fn put_plain<'p>(
+    view: View<'_>,
+    names: &PlainNames,
+    mut page: OutBuf<'p>,
+) -> Result<OutBuf<'p>, Stop> {
+    write(view, names, &mut page)?;
+    Ok(page)
+}
+
+/// Bytes that [`encode_plain`] appends.
+pub(crate) fn plain_size(view: View<'_>, names: &PlainNames) -> u64 {
+    let mut count = Count::default();
+    match write(view, names, &mut count) {
+        Ok(()) => count.0,
+        Err(_) => 0,
+    }
+}
+
+/// How an element is called.
+#[derive(Clone, Copy)]
+enum Tag<'a> {
+    Named(&'a [u8]),
+    /// By a key, if that is a name where the element stands.
+    Key(&'a [u8]),
+    /// `item`, and the key for which it stands.
+    Item(&'a [u8]),
+    /// The same for a key that is a number.
+    NumberItem(Node),
+}
+
+/// What the children of a container are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    /// The whole value.
+    Whole,
+    /// Items of a sequence that is an element itself.
+    Items,
+    /// Items of a sequence under a key: each is an element of that name.
+    Repeats,
+    /// Keys and values.
+    Fields,
+    /// `entry` with `key` and `value`: the next is a key, a value, or the end of the entry.
+    Keys,
+    Values,
+    Ends,
+}
+
+/// A container whose children are being written.
+#[derive(Clone, Copy)]
+struct Open<'a> {
+    inside: Inside,
+    /// Its own element; of [`Inside::Repeats`], that of each child.
+    tag: Tag<'a>,
+    /// The index behind its last child.
+    end: usize,
+    /// The index of its `#text`, which comes last; 0 where it has none.
+    text: usize,
+    /// How many prefixes were declared outside of it.
+    scope: usize,
+    /// Its `@` keys that are no attributes: how many of all such keys come before, how many of
+    /// them are written, and how many there are up to its last.
+    apart: [usize; 3],
+}
+
+struct Writing<'a, 'i, I> {
+    view: View<'a>,
+    nodes: &'a [Node],
+    names: &'a PlainNames,
+    /// Whether there is a root element in `message`.
+    is_wrapped: bool,
+    /// Whether `message` says that no `type` below it is one of ours.
+    is_document: bool,
+    ink: &'i mut I,
+    scope: Scope<'a>,
+    apart: Vec<usize>,
+    /// Attributes in a namespace, and the last element that has each.
+    prefixed: HashMap<(usize, &'a [u8]), usize>,
+}
+
+const MESSAGE: &[u8] = b"message";
+
+fn write<'a, I: Ink>(view: View<'a>, names: &'a PlainNames, ink: &mut I) -> Result<(), Stop> {
+    let root = names.root().filter(|_| !is_one_element(view));
+    let is_wrapped = root.is_some();
+    let is_document = has_foreign_types(view, is_wrapped);
+    let (scope, apart, prefixed) = (Scope::default(), Vec::new(), HashMap::new());
+    let nodes = view.nodes();
+    let mut writing =
+        Writing { view, nodes, names, is_wrapped, is_document, ink, scope, apart, prefixed };
+    let Some(root) = root else { return writing.value(Tag::Named(MESSAGE)) };
+    writing.ink.text(b"<message")?;
+    writing.ink.text(writing.document())?;
+    writing.ink.text(b">")?;
+    writing.value(Tag::Named(root.as_bytes()))?;
+    writing.ink.text(b"</message>")
+}
+
+impl<'a, I: Ink> Writing<'a, '_, I> {
+    /// Writes the value as an element.
+    fn value(&mut self, tag: Tag<'a>) -> Result<(), Stop> {
+        let whole = Inside::Whole;
+        let mut open = Open { inside: whole, tag, end: 1, text: 0, scope: 0, apart: [0; 3] };
+        let mut outer = Outer::new(open);
+        let mut at = 0;
+        loop {
+            if open.inside == Inside::Ends {
+                self.ink.text(b"</entry>")?;
+                open.inside = Inside::Keys;
+            }
+            if at >= open.end {
+                match open.inside {
+                    Inside::Whole => return Ok(()),
+                    Inside::Repeats => {}
+                    _ => self.close(open)?,
+                }
+                open = outer.pop().ok_or(Stop::Unusual)?;
+                if open.inside == Inside::Whole {
+                    return Ok(());
+                }
+                continue;
+            }
+            let tag = match open.inside {
+                Inside::Whole | Inside::Repeats => open.tag,
+                Inside::Items => Tag::Named(self.names.item().as_bytes()),
+                Inside::Keys | Inside::Ends => {
+                    self.ink.text(b"<entry>")?;
+                    open.inside = Inside::Values;
+                    Tag::Named(b"key")
+                }
+                Inside::Values => {
+                    open.inside = Inside::Ends;
+                    Tag::Named(b"value")
+                }
+                Inside::Fields => {
+                    let key = at;
+                    at += 1;
+                    match self.field(&mut open, key)? {
+                        Some(tag) => tag,
+                        None => {
+                            at += 1;
+                            continue;
+                        }
+                    }
+                }
+            };
+            let node = *self.nodes.get(at).ok_or(Stop::Unusual)?;
+            let inner = if open.inside == Inside::Fields && is_sequence(node) {
+                let scope = self.scope.depth();
+                let apart = [self.apart.len(); 3];
+                let end = at + node.nodes();
+                Some(Open { inside: Inside::Repeats, tag, end, text: 0, scope, apart })
+            } else {
+                self.element(tag, at, open.inside == Inside::Whole)?
+            };
+            at += 1;
+            if let Some(inner) = inner {
+                outer.push(open);
+                open = inner;
+            } else if open.inside == Inside::Whole {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How the element of a dict's entry is called; `None` where it is none.
+    fn field(&mut self, open: &mut Open<'a>, key: usize) -> Result<Option<Tag<'a>>, Stop> {
+        let value = *self.nodes.get(key + 1).ok_or(Stop::Unusual)?;
+        let text = match self.nodes[key] {
+            Node::Str(text) => self.view.text(text),
+            Node::None => return Ok(Some(Tag::Named(b"null"))),
+            Node::Bool(true) => return Ok(Some(Tag::Named(b"true"))),
+            Node::Bool(false) => return Ok(Some(Tag::Named(b"false"))),
+            Node::Float(number) if number.is_nan() => return Ok(Some(Tag::Named(b"NaN"))),
+            Node::Float(f64::INFINITY) => return Ok(Some(Tag::Named(b"Infinity"))),
+            number => return Ok(Some(Tag::NumberItem(number))),
+        };
+        if text.first() == Some(&b'@') {
+            let [_, next, end] = &mut open.apart;
+            if next < end && self.apart.get(*next) == Some(&key) {
+                *next += 1;
+                return Ok(Some(Tag::Item(text)));
+            }
+            return Ok(None);
+        }
+        if text == b"#text" && self.is_text(value) {
+            open.text = key + 1;
+            return Ok(None);
+        }
+        let is_settled = memchr::memchr(b':', text).is_none();
+        Ok(Some(if is_settled { self.called(text) } else { Tag::Key(text) }))
+    }
+
+    /// Whether the value stands in text or an attribute as it is.
+    fn is_text(&self, value: Node) -> bool {
+        match value {
+            Node::Str(text) => is_carriable(self.view.text(text)),
+            other => !other.is_container(),
+        }
+    }
+
+    /// The element of a key, with the prefixes that are declared.
+    fn called(&self, key: &'a [u8]) -> Tag<'a> {
+        if self.is_name(key) { Tag::Named(key) } else { Tag::Item(key) }
+    }
+
+    fn is_name(&self, name: &[u8]) -> bool {
+        chars::is_element_name(name)
+            || chars::is_name(name)
+                && is_of_every_edition(name)
+                && matches!(self.scope.meaning(name), Meaning::Itself | Meaning::In(..))
+    }
+
+    /// Writes the element of the value at an index, or begins it where that is a container.
+    fn element(
+        &mut self,
+        tag: Tag<'a>,
+        at: usize,
+        is_whole: bool,
+    ) -> Result<Option<Open<'a>>, Stop> {
+        let node = self.nodes[at];
+        let (scope, before) = (self.scope.depth(), self.apart.len());
+        let (inside, has_attributes) = match node {
+            Node::Dict(_) => fields(self.view, at),
+            _ if node.is_container() => (Inside::Items, false),
+            _ => (Inside::Whole, false),
+        };
+        if has_attributes {
+            self.declare(at);
+        }
+        let tag = match tag {
+            Tag::Key(key) => self.called(key),
+            tag => tag,
+        };
+        self.begin(tag)?;
+        let is_message = is_whole && !self.is_wrapped;
+        if is_message {
+            self.ink.text(self.document())?;
+        }
+        if inside == Inside::Whole {
+            self.scalar(node)?;
+            self.end(tag)?;
+            return Ok(None);
+        }
+        if has_attributes {
+            self.attributes(at, tag, is_message)?;
+        }
+        self.ink.text(b">")?;
+        let apart = [before, before, self.apart.len()];
+        let end = at + node.nodes();
+        Ok(Some(Open { inside, tag, end, text: 0, scope, apart }))
+    }
+
+    /// Ends the element of a container.
+    fn close(&mut self, open: Open<'a>) -> Result<(), Stop> {
+        if open.text > 0 {
+            self.plain_text(self.nodes[open.text])?;
+        }
+        self.end(open.tag)?;
+        self.scope.leave(open.scope);
+        self.apart.truncate(open.apart[0]);
+        Ok(())
+    }
+
+    /// The attribute of `message` by which no `type` below it is one of ours.
+    fn document(&self) -> &'static [u8] {
+        if self.is_document { b" type=\"document\"" } else { b"" }
+    }
+
+    /// Takes the prefixes that the dict at an index declares.
+    fn declare(&mut self, at: usize) {
+        for (key, value) in entries(self.nodes, at) {
+            if let (Some([b'@', b'x', b'm', b'l', b'n', b's', b':', prefix @ ..]), Node::Str(name)) =
+                (self.string(self.nodes[key]), self.nodes[value])
+                && let name = self.view.text(name)
+                && is_declaration(prefix, name)
+            {
+                self.scope.bind(prefix, name.to_vec());
+            }
+        }
+    }
+
+    fn string(&self, node: Node) -> Option<&'a [u8]> {
+        match node {
+            Node::Str(text) => Some(self.view.text(text)),
+            _ => None,
+        }
+    }
+
+    /// Writes the attributes of the dict at an index, and notes which `@` keys are none.
+    fn attributes(&mut self, at: usize, tag: Tag<'a>, is_message: bool) -> Result<(), Stop> {
+        for (key, value) in entries(self.nodes, at) {
+            let Some([b'@', name @ ..]) = self.string(self.nodes[key]) else { continue };
+            let value = self.nodes[value];
+            let is_ours = match tag {
+                Tag::Named(_) | Tag::Key(_) => is_message && self.is_our_type(name, value),
+                Tag::Item(_) | Tag::NumberItem(_) => name == b"key" || name == b"key-encoding",
+            };
+            if is_ours || !self.is_text(value) || !self.is_attribute(name, value, at) {
+                self.apart.push(key);
+                continue;
+            }
+            self.ink.text(b" ")?;
+            self.ink.text(name)?;
+            self.ink.text(b"=\"")?;
+            match value {
+                Node::Str(text) => self.attribute_text(self.view.text(text))?,
+                other => self.plain_text(other)?,
+            }
+            self.ink.text(b"\"")?;
+        }
+        Ok(())
+    }
+
+    /// Whether this attribute of `message` would be read as a type of ours, or there is one.
+    fn is_our_type(&self, name: &[u8], value: Node) -> bool {
+        name == b"type"
+            && (self.is_document
+                || self.string(value).is_some_and(|word| Type::named(word).is_some()))
+    }
+
+    fn is_attribute(&mut self, name: &'a [u8], value: Node, element: usize) -> bool {
+        if name == b"xmlns" {
+            return self.string(value).is_some_and(may_be_default);
+        }
+        if let Some(prefix) = name.strip_prefix(b"xmlns:") {
+            return self.string(value).is_some_and(|name| is_declaration(prefix, name));
+        }
+        if !self.is_name(name) {
+            return false;
+        }
+        match self.scope.meaning(name) {
+            // Under two prefixes of one namespace it would be one attribute twice.
+            Meaning::In(namespace, local) => {
+                self.prefixed.insert((namespace, local), element) != Some(element)
+            }
+            _ => true,
+        }
+    }
+
+    /// Appends the beginning of a start tag.
+    fn begin(&mut self, tag: Tag<'a>) -> Result<(), Stop> {
+        match tag {
+            Tag::Named(name) | Tag::Key(name) => {
+                self.ink.text(b"<")?;
+                self.ink.text(name)
+            }
+            Tag::Item(key) if is_carriable(key) => {
+                self.ink.text(b"<item key=\"")?;
+                self.attribute_text(key)?;
+                self.ink.text(b"\"")
+            }
+            Tag::Item(key) => {
+                self.ink.text(b"<item key=\"")?;
+                self.ink.base64(key)?;
+                self.ink.text(b"\" key-encoding=\"base64\"")
+            }
+            Tag::NumberItem(key) => {
+                self.ink.text(b"<item key=\"")?;
+                match key {
+                    Node::Float(f64::NEG_INFINITY) => self.ink.text(b"-Infinity")?,
+                    key => self.plain_text(key)?,
+                }
+                self.ink.text(b"\"")
+            }
+        }
+    }
+
+    fn end(&mut self, tag: Tag<'a>) -> Result<(), Stop> {
+        let (Tag::Named(name) | Tag::Key(name)) = tag else { return self.ink.text(b"</item>") };
+        self.ink.text(b"</")?;
+        self.ink.text(name)?;
+        self.ink.text(b">")
+    }
+
+    /// The end of a start tag, and the text of a value that is no container.
+    fn scalar(&mut self, value: Node) -> Result<(), Stop> {
+        if self.is_text(value) {
+            self.ink.text(b">")?;
+            return self.plain_text(value);
+        }
+        self.ink.text(b" encoding=\"base64\">")?;
+        self.ink.base64(self.string(value).unwrap_or_default())
+    }
+
+    /// The text of a value that [is one](Self::is_text).
+    fn plain_text(&mut self, value: Node) -> Result<(), Stop> {
+        match value {
+            Node::Str(text) => self.escaped(text),
+            Node::Int(number) => self.ink.int(number),
+            Node::BigInt(digits) => self.ink.text(self.view.text(digits)),
+            Node::Float(number) if number.is_finite() => self.ink.float(number),
+            Node::Float(number) if number.is_nan() => self.ink.text(b"NaN"),
+            Node::Float(number) => self.ink.text(if number > 0.0 { b"INF" } else { b"-INF" }),
+            Node::Bool(truth) => self.ink.text(if truth { b"true" } else { b"false" }),
+            Node::Bytes(bytes) => self.ink.base64(self.view.text(bytes)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Text between tags. A carriage return would be read as a line feed if it were not a
+    /// reference.
+    fn escaped(&mut self, text: Text) -> Result<(), Stop> {
+        self.replaced(self.view.text(text), |byte| match byte {
+            b'&' => Some(b"&amp;"),
+            b'<' => Some(b"&lt;"),
+            b'>' => Some(b"&gt;"),
+            b'\r' => Some(b"&#13;"),
+            _ => None,
+        })
+    }
+
+    /// Text between double quotes. Tab and line feed would be read as spaces.
+    fn attribute_text(&mut self, text: &[u8]) -> Result<(), Stop> {
+        self.replaced(text, |byte| match byte {
+            b'&' => Some(b"&amp;"),
+            b'<' => Some(b"&lt;"),
+            b'>' => Some(b"&gt;"),
+            b'"' => Some(b"&quot;"),
+            b'\t' => Some(b"&#9;"),
+            b'\n' => Some(b"&#10;"),
+            b'\r' => Some(b"&#13;"),
+            _ => None,
+        })
+    }
+
+    #[inline(always)]
+    fn replaced(
+        &mut self,
+        text: &[u8],
+        escape: impl Fn(u8) -> Option<&'static [u8]>,
+    ) -> Result<(), Stop> {
+        let mut written = 0;
+        for (at, &byte) in text.iter().enumerate() {
+            if let Some(escaped) = escape(byte) {
+                self.ink.text(&text[written..at])?;
+                self.ink.text(escaped)?;
+                written = at + 1;
+            }
+        }
+        self.ink.text(&text[written..])
+    }
+}
+
+/// Whether a key `@xmlns:…` declares a prefix.
+fn is_declaration(prefix: &[u8], name: &[u8]) -> bool {
+    may_be_declared(prefix, name) && is_of_every_edition(prefix) && is_carriable(name)
+}
+
+fn is_sequence(node: Node) -> bool {
+    node.is_container() && !matches!(node, Node::Dict(_))
+}
+
+/// Where the keys and values of the dict at an index lie.
+fn entries(nodes: &[Node], at: usize) -> impl Iterator<Item = (usize, usize)> {
+    let end = at + nodes[at].nodes();
+    let mut next = at + 1;
+    std::iter::from_fn(move || {
+        if next + 1 >= end {
+            return None;
+        }
+        let key = next;
+        let value = key + nodes[key].nodes();
+        next = value + nodes.get(value)?.nodes();
+        Some((key, value))
+    })
+}
+
+/// What the children of the dict at an index are, and whether some of its keys begin with `@`.
+fn fields(view: View<'_>, at: usize) -> (Inside, bool) {
+    let mut has_attributes = false;
+    for (key, _) in entries(view.nodes(), at) {
+        match view.nodes()[key] {
+            Node::Str(text) => has_attributes |= view.text(text).first() == Some(&b'@'),
+            Node::None | Node::Bool(_) | Node::Int(_) | Node::BigInt(_) | Node::Float(_) => {}
+            // No text says what the key is.
+            _ => return (Inside::Keys, false),
+        }
+    }
+    (Inside::Fields, has_attributes)
+}
+
+/// Whether the value is one element of its own: a dict with one key, which is no attribute, no text
+/// and no list.
+fn is_one_element(view: View<'_>) -> bool {
+    let [Node::Dict(size), key, value, ..] = view.nodes() else { return false };
+    let is_element = match key {
+        Node::Str(text) => {
+            let text = view.text(*text);
+            text.first() != Some(&b'@') && (text != b"#text" || value.is_container())
+        }
+        key => !key.is_container() && !matches!(key, Node::Bytes(_)),
+    };
+    size.items == 1 && is_element && !is_sequence(*value)
+}
+
+/// Whether an attribute below `message` would be read as a type of ours. The attributes of the
+/// outermost dict are those of `message`, unless it is `wrapped` in a root element.
+fn has_foreign_types(view: View<'_>, wrapped: bool) -> bool {
+    let nodes = view.nodes();
+    let dicts = nodes.iter().enumerate().skip(usize::from(!wrapped));
+    dicts.filter(|(_, node)| matches!(node, Node::Dict(_))).any(|(at, _)| {
+        entries(nodes, at).any(|(key, value)| {
+            let text = |index: usize| match nodes[index] {
+                Node::Str(text) => view.text(text),
+                _ => b"",
+            };
+            text(key) == b"@type" && Type::named(text(value)).is_some()
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;
