@@ -92,11 +92,9 @@ impl Stored {
         let flags = self.flags();
         let bytes =
             &self.0[HEAD + self.name_length()..self.0.len() - usize::from(self.0[HEAD - 1])];
-        let format = match flags >> FORMAT_SHIFT & 3 {
-            0 => Format::Json,
-            1 => Format::Xml,
-            _ => Format::Pickle,
-        };
+        let format = Format::from_byte((flags >> FORMAT_SHIFT & 3) as u8);
+        debug_assert!(format.is_some(), "two bits hold the byte of a format");
+        let format = format.unwrap_or(Format::Json);
         PayloadRef::new(bytes, format, flags & IN_BODY != 0)
     }
 
