@@ -114,6 +114,33 @@ fn no_room_names_one_above_it() {
     assert!(paths > 50, "only {paths} paths were looked at");
 }
 
+/// What the system has that some rooms do not touch, their tests aside.
+#[test]
+fn rooms_without_sockets_threads_or_clocks_name_none() {
+    const SOCKETS: &[&str] =
+        &["TcpStream", "TcpListener", "UdpSocket", "UnixStream", "socket2", "mio::"];
+    const THREADS_AND_CLOCKS: &[&str] =
+        &["std::thread", "thread::spawn", "Instant::now", "SystemTime::now", "std::fs"];
+    let rooms = [
+        (sources(&src().join("broker")), SOCKETS),
+        (sources(&src().join("wire")), SOCKETS),
+        (sources(&src().join("wire")), THREADS_AND_CLOCKS),
+        (sources(&codec()), SOCKETS),
+        (sources(&codec()), THREADS_AND_CLOCKS),
+    ];
+    for (files, things) in rooms {
+        let is_test = |path: &PathBuf| path.to_str().unwrap().contains("tests");
+        for file in files.into_iter().filter(|path| !is_test(path)) {
+            let source = fs::read_to_string(&file).unwrap();
+            let source = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+            let code: String = source.lines().map(code).collect::<Vec<_>>().join("\n");
+            for thing in things {
+                assert!(!code.contains(thing), "{} names {thing}", file.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn the_protocol_names_nothing_but_itself() {
     let files = sources(&codec().join("protocol"));

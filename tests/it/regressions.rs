@@ -210,3 +210,20 @@ fn names_that_not_every_parser_takes_are_written_anew() {
         assert!(body.contains(delivered), "{body}");
     }
 }
+
+/// Python's `json.loads` takes bytes with a byte order mark; consumers of text do not.
+#[test]
+fn a_byte_order_mark_is_passed_over_and_not_passed_on() {
+    let broker = support::start();
+    let mut client = support::Client::connect(&broker);
+    client.subscribe(Format::Json, "t");
+    for number in 0..3 {
+        let body =
+            format!("\u{feff}{{\"command\":\"publish\",\"topic\":\"t\",\"message\":{number}}}");
+        client.send(Format::Json, body.as_bytes());
+        let body = String::from_utf8(client.next().body).unwrap();
+        assert_eq!(body, format!(r#"{{"command":"publish","topic":"t","message":{number}}}"#));
+    }
+    let message = babelmq::Message::parse(Format::Json, b"\xef\xbb\xbf [1] ").unwrap();
+    assert_eq!(message.bytes(), b"[1]");
+}

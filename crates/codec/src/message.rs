@@ -44,7 +44,8 @@ impl Message {
         let mut document = Document::new();
         match format {
             Format::Json => {
-                let text = bytes.trim_ascii();
+                let text = json::without_mark(bytes, &(0..bytes.len()));
+                let text = bytes[text.unwrap_or(0..bytes.len())].trim_ascii();
                 json::decode(text, 0..text.len(), &mut document, &limits())?;
                 Ok(Message { dialect: Dialect::Json, bytes: text.to_vec() })
             }

@@ -133,7 +133,11 @@ fn bodies() -> Vec<Row> {
     let list: [(&str, &[u8], &str); 20] = [
         ("text after the body", b"{\"command\":\"ping\"} x", "malformed-json"),
         ("two bodies", b"{\"command\":\"ping\"}{\"command\":\"ping\"}", "malformed-json"),
-        ("a byte order mark", b"\xef\xbb\xbf{\"command\":\"ping\"}", "malformed-json"),
+        (
+            "two byte order marks",
+            b"\xef\xbb\xbf\xef\xbb\xbf{\"command\":\"ping\"}",
+            "malformed-json",
+        ),
         ("UTF-16", b"{\0\"\0c\0o\0m\0m\0a\0n\0d\0\"\0:\0", "malformed-json"),
         (
             "bytes that are no UTF-8",

@@ -21,7 +21,14 @@ pub(super) fn decode_request<'a>(
     limits: &Limits,
 ) -> Result<Request<'a>, Refusal> {
     let fields = match format {
-        Format::Json => json::read_fields(source, body, document, limits),
+        Format::Json => match json::without_mark(source, &body) {
+            None => json::read_fields(source, body, document, limits),
+            // With the mark, the frame is not what every reader of JSON takes: it is written anew.
+            Some(body) => json::read_fields(source, body, document, limits).map(|mut fields| {
+                fields.pass_over();
+                fields
+            }),
+        },
         Format::Xml => xml_fields(source, body, document, limits),
         Format::Pickle => pickle_fields(source, body, document, limits),
     };

@@ -18,6 +18,8 @@ mod unescape;
 mod validate;
 mod write;
 
+use std::ops::Range;
+
 pub use read::decode;
 pub(super) use scalar::put_text;
 pub use scalar::write_str;
@@ -27,6 +29,17 @@ pub(super) use transcode::{Spelled, Target, walk};
 pub(super) use validate::{literal_length, may_be_everyday, plain_value, read_fields};
 pub(super) use write::put;
 pub use write::{encode, encode_published};
+
+/// The mark with which some programs begin UTF-8. RFC 8259 §8.1 lets a reader pass over it, and
+/// Python's `json.loads` does so with bytes.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A text without the mark that it begins with; `None` where there is none.
+#[inline]
+pub(super) fn without_mark(source: &[u8], text: &Range<usize>) -> Option<Range<usize>> {
+    let has_mark = source[text.clone()].starts_with(MARK);
+    has_mark.then(|| text.start + MARK.len()..text.end)
+}
 
 #[cfg(test)]
 mod tests;

@@ -175,9 +175,12 @@ impl Scalar {
 
     fn float(self, text: &[u8]) -> Result<Node, Fault> {
         let number = match text {
-            b"NaN" => f64::NAN,
-            b"INF" | b"+INF" => f64::INFINITY,
-            b"-INF" => f64::NEG_INFINITY,
+            // XML Schema's words, in whatever case: Python writes them in small letters.
+            _ if text.eq_ignore_ascii_case(b"nan") => f64::NAN,
+            _ if text.strip_prefix(b"+").unwrap_or(text).eq_ignore_ascii_case(b"inf") => {
+                f64::INFINITY
+            }
+            _ if text.eq_ignore_ascii_case(b"-inf") => f64::NEG_INFINITY,
             _ => {
                 let decimal = text
                     .iter()

@@ -163,6 +163,13 @@ impl Reading<'_, '_> {
         let find = |attributes: &[Attribute], wanted: &[u8]| {
             attributes.iter().position(|attribute| attribute.name.of(source) == wanted)
         };
+        // For a key that is no name, dicttoxml writes `<key name="…">`.
+        if name.of(source) == b"key"
+            && let Some(key) = find(attributes, b"name")
+        {
+            attributes[key].is_used = true;
+            return self.push_value(attributes[key]);
+        }
         if name.of(source) != b"item" {
             return self.push_text(name.text());
         }

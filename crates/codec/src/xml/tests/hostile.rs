@@ -190,7 +190,7 @@ fn a_hostile_body_is_refused_with_its_code() {
         ("<f><m type='int'>-</m></f>", InvalidTag),
         ("<f><m type='int'/></f>", InvalidTag),
         ("<f><m type='int'>1<a/></m></f>", InvalidTag),
-        ("<f><m type='float'>nan</m></f>", InvalidTag),
+        ("<f><m type='float'>+nan</m></f>", InvalidTag),
         ("<f><m type='float'>infinity</m></f>", InvalidTag),
         ("<f><m type='float'>0x1p3</m></f>", InvalidTag),
         ("<f><m type='float'>1_0.0</m></f>", InvalidTag),
