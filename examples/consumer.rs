@@ -5,8 +5,9 @@
 //! ```
 
 use std::error::Error;
+use std::process::ExitCode;
 
-use babelmq::{Format, Json, Pickle, Queue, Wire, Xml};
+use babelmq::{Dialect, Format, Json, Message, Pickle, Queue, Wire, Xml};
 use clap::Parser;
 
 #[derive(Debug, Parser)]
@@ -25,13 +26,20 @@ struct Arguments {
     address: Option<String>,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.format {
+    let consumed = match arguments.format {
         Format::Json => consume::<Json>(&arguments),
         Format::Xml => consume::<Xml>(&arguments),
         Format::Pickle => consume::<Pickle>(&arguments),
-    }
+    };
+    consumed.map_or_else(
+        |error| {
+            eprintln!("consumer: {error}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
 }
 
 fn consume<W: Wire>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
@@ -42,7 +50,14 @@ fn consume<W: Wire>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut queue = builder.consumer()?;
     for pulled in queue.iter().take(arguments.length.unwrap_or(usize::MAX)) {
         let (topic, value) = pulled?;
-        println!("{topic} {value}");
+        match arguments.format {
+            // What a pickle says, as Python would show it; pickles are not for terminals.
+            Format::Pickle => println!("{topic} {value}"),
+            text => {
+                let message = Message::of_value(&value, Dialect::new(text, true))?;
+                println!("{topic} {}", String::from_utf8_lossy(message.bytes()));
+            }
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use babelmq::{Format, Json, Pickle, Queue, Wire, Xml};
 use clap::{Parser, ValueEnum};
@@ -54,13 +55,20 @@ struct Line {
     message: serde_json::Value,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.format {
+    let produced = match arguments.format {
         Format::Json => produce::<Json>(&arguments),
         Format::Xml => produce::<Xml>(&arguments),
         Format::Pickle => produce::<Pickle>(&arguments),
-    }
+    };
+    produced.map_or_else(
+        |error| {
+            eprintln!("producer: {error}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
 }
 
 fn produce<W: Wire>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
@@ -83,7 +91,8 @@ fn produce<W: Wire>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         }
     } else {
         for index in 0..arguments.length.unwrap_or(10) {
-            pushed += generate(arguments, index, &mut producer)?;
+            generate(arguments, index, &mut producer)?;
+            pushed += 1;
         }
     }
     producer.flush()?;
@@ -91,26 +100,35 @@ fn produce<W: Wire>(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Pushes the `index`th message of the generator, and says how many that were.
+/// Pushes the `index`th message of the generator.
 fn generate<W: Wire>(
     arguments: &Arguments,
     index: usize,
     producer: &mut Queue<W>,
-) -> Result<usize, Box<dyn Error>> {
-    let hour = index as f64;
+) -> Result<(), Box<dyn Error>> {
+    // The weather has three topics, which take turns.
+    let of_weather = index % 3;
+    let hour = match arguments.generator {
+        Generator::Weather => index / 3,
+        Generator::Temp | Generator::Msg => index,
+    } as f64;
     let rounded = |number: f64| (number * 10.0).round() / 10.0;
     let temperature = rounded(15.0 - 8.0 * (hour / 12.0 * std::f64::consts::PI).cos());
     let topic = &arguments.topic;
     match arguments.generator {
         Generator::Temp => producer.push(&temperature)?,
         Generator::Msg => producer.push(&format!("message {} of many", index + 1))?,
-        Generator::Weather => {
+        Generator::Weather if of_weather == 0 => {
             producer.push_to(&format!("{topic}/temperature"), &temperature)?;
+        }
+        Generator::Weather if of_weather == 1 => {
             let humidity = rounded(60.0 + 20.0 * (hour / 5.0).sin());
             producer.push_to(&format!("{topic}/humidity"), &humidity)?;
-            producer.push_to(&format!("{topic}/pressure"), &(1_013 + index as i64 % 7 - 3))?;
-            return Ok(3);
+        }
+        Generator::Weather => {
+            let pressure = 1_010 + (index / 3) as i64 % 7;
+            producer.push_to(&format!("{topic}/pressure"), &pressure)?;
         }
     }
-    Ok(1)
+    Ok(())
 }

@@ -32,6 +32,21 @@ impl Kind {
             _ => None,
         }
     }
+
+    /// What a file holds, by its first bytes; `None` where they do not say so.
+    pub(super) fn by_content(path: &Path) -> Option<Kind> {
+        const SEEN: u64 = 64;
+        let mut first = Vec::new();
+        File::open(path).ok()?.take(SEEN).read_to_end(&mut first).ok()?;
+        let text = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&first).trim_ascii_start();
+        match text.first()? {
+            b'<' => Some(Kind::Whole(Format::Xml)),
+            // PROTO, with which every pickle since protocol 2 begins.
+            0x80 => Some(Kind::Whole(Format::Pickle)),
+            b'{' | b'[' => Some(Kind::Whole(Format::Json)),
+            _ => None,
+        }
+    }
 }
 
 /// A file or pipe that messages are read from.

@@ -25,16 +25,18 @@ pub(super) struct Args {
     /// The topic. Left out, each line of the file says its own: {"topic": …, "message": …}.
     #[arg(required_unless_present = "file", value_parser = topic)]
     topic: Option<Topic>,
-    /// The message, in JSON; `-`, or nothing, for a message on each line of standard input.
+    /// The message, in JSON, or words that are none, which are a string; `-`, or nothing, for a
+    /// message on each line of standard input.
     #[arg(allow_hyphen_values = true)]
     message: Option<String>,
     /// The message, or each line, is a string and not JSON.
     #[arg(long, short)]
     string: bool,
-    /// The format in which to publish.
-    #[arg(long, short, value_name = "FORMAT", default_value = "json", value_parser = format())]
-    format: Format,
-    /// Publish what is in a file: .ndjson a message a line, .json, .xml, .pkl.
+    /// The format in which to publish; that of the file, or JSON, where it is not given.
+    #[arg(long, short, value_name = "FORMAT", value_parser = format())]
+    format: Option<Format>,
+    /// Publish what is in a file: .ndjson a message a line, .json, .xml, .pkl; where the name does
+    /// not say so, as it begins.
     #[arg(long, value_name = "FILE", conflicts_with = "message")]
     file: Option<PathBuf>,
     /// Publish the message so many times; of a file or standard input, at most so many messages.
@@ -100,15 +102,26 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn single(args: &Args, text: &str) -> Result<(Topic, Message), Failure> {
+    let string = || Message::of_value(&Value::Str(text.to_owned()), Dialect::Json);
     let message = if args.string {
-        Message::of_value(&Value::Str(text.to_owned()), Dialect::Json)
+        string()
     } else {
-        Message::parse(Format::Json, text.as_bytes())
+        Message::parse(Format::Json, text.as_bytes()).or_else(|refusal| {
+            // Words are meant as they are; what begins as JSON does is JSON with a mistake.
+            if !text.starts_with(char::is_alphabetic) {
+                return Err(refusal);
+            }
+            if !args.quiet {
+                eprintln!("babelmq: that is not JSON, so it is published as a string (--string)");
+            }
+            string()
+        })
     };
     let place =
         if args.string { "the message: " } else { "the message (--string for a plain text): " };
     let refused = |refusal| Failure::Payload { place: place.into(), refusal };
-    let message = message.and_then(|message| on_the_wire(message, args.format)).map_err(refused)?;
+    let message =
+        message.and_then(|message| on_the_wire(message, args.format())).map_err(refused)?;
     match &args.topic {
         Some(topic) => Ok((topic.clone(), message)),
         None => Err(Failure::Usage("a message needs a topic before it".into())),
@@ -121,6 +134,17 @@ fn on_the_wire(message: Message, format: Format) -> Result<Message, Refusal> {
     if message.format() == format { Ok(message) } else { message.translate(format, true) }
 }
 
+impl Args {
+    /// The format in which to publish.
+    fn format(&self) -> Format {
+        let of_file = || match kind(self.file.as_deref()?, self.string).ok()? {
+            Kind::Whole(format) | Kind::Lines(format) => Some(format),
+            Kind::Strings => None,
+        };
+        self.format.or_else(of_file).unwrap_or(Format::Json)
+    }
+}
+
 fn lines(string: bool) -> Kind {
     if string { Kind::Strings } else { Kind::Lines(Format::Json) }
 }
@@ -129,7 +153,7 @@ fn kind(file: &Path, string: bool) -> Result<Kind, Failure> {
     if string || file == Path::new("-") {
         return Ok(lines(string));
     }
-    Kind::of(file).ok_or_else(|| {
+    Kind::of(file).or_else(|| Kind::by_content(file)).ok_or_else(|| {
         Failure::Usage(format!(
             "what is in {}? Its name should end in .ndjson, .json, .xml or .pkl (or --string for a \
              text a line)",
@@ -148,6 +172,7 @@ struct Line<'a> {
 
 struct Publisher<'a> {
     args: &'a Args,
+    format: Format,
     client: Client,
     published: u64,
     started: Instant,
@@ -164,7 +189,8 @@ impl Publisher<'_> {
             _ => ProgressBar::hidden(),
         };
         let started = Instant::now();
-        Ok(Publisher { args, client, published: 0, started, looked: started, progress })
+        let format = args.format();
+        Ok(Publisher { args, format, client, published: 0, started, looked: started, progress })
     }
 
     fn publish_item(&mut self, item: &Item) -> Result<(), Failure> {
@@ -172,7 +198,7 @@ impl Publisher<'_> {
         let message = item.message()?;
         match &self.args.topic {
             Some(topic) => {
-                let message = on_the_wire(message, self.args.format).map_err(refused)?;
+                let message = on_the_wire(message, self.format).map_err(refused)?;
                 self.publish(topic, &message)?;
             }
             None => {
@@ -182,7 +208,7 @@ impl Publisher<'_> {
                 })?;
                 let topic = Topic::parse(&line.topic).map_err(refused)?;
                 let message = Message::parse(Format::Json, line.message.get().as_bytes())
-                    .and_then(|message| on_the_wire(message, self.args.format))
+                    .and_then(|message| on_the_wire(message, self.format))
                     .map_err(refused)?;
                 self.publish(&topic, &message)?;
             }
@@ -235,7 +261,7 @@ impl Publisher<'_> {
             let messages = if self.published == 1 { "message" } else { "messages" };
             eprintln!(
                 "published {} {messages} as {} in {seconds:.2} s",
-                self.published, self.args.format
+                self.published, self.format
             );
         }
         Ok(())

@@ -23,7 +23,7 @@ def main() -> None:
         "--queue_type", choices=QUEUES, default="json", help="format (default: %(default)s)"
     )
     parser.add_argument(
-        "--length", type=int, default=0, help="how many messages; 0 for no end (the default)"
+        "--length", type=int, help="how many messages; else all, until it is stopped"
     )
     parser.add_argument("--address", help="host:port of the broker")
     arguments = parser.parse_args()

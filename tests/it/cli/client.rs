@@ -65,6 +65,38 @@ fn what_is_published_is_there_in_every_format() {
 }
 
 #[test]
+fn words_that_are_no_json_are_a_string_and_json_with_a_mistake_is_none() {
+    let broker = Served::start(&[]);
+    let (code, _, stderr) = run(&broker.at("pub", &["/a", "hello, world"]));
+    assert_eq!(code, Some(0));
+    assert!(stderr.contains("published as a string"), "{stderr}");
+    check(&broker.at("get", &["/a"]), "", "\"hello, world\"\n");
+    check(&broker.at("pub", &["/a", "true"]), "", "");
+    check(&broker.at("get", &["/a"]), "", "true\n");
+    fails(&broker.at("pub", &["/a", "{\"temp\": 21.5"]), "", 4, &["malformed-json", "--string"]);
+}
+
+#[test]
+fn a_file_is_published_in_the_format_that_it_has() {
+    let broker = Served::start(&[]);
+    let folder = scratch("pub-file");
+    // The format in which it was published is the one that passes it on as it was spelled.
+    let order = "<order id='5'><sku>X1</sku></order>";
+    for (name, options) in [("doc.xml", &[][..]), ("doc", &[]), ("doc.xml", &["--format", "json"])]
+    {
+        let file = folder.join(name);
+        std::fs::write(&file, order).unwrap();
+        let arguments = [&["/o", "--file", file.to_str().unwrap()], options].concat();
+        check(&broker.at("pub", &arguments), "", "");
+        let (_, xml, _) = run(&broker.at("get", &["/o", "--format", "xml"]));
+        assert_eq!(xml.contains(order), options.is_empty(), "{name} {options:?}: {xml}");
+        let json = "{\"order\":{\"@id\":\"5\",\"sku\":\"X1\"}}\n";
+        check(&broker.at("get", &["/o"]), "", json);
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn topics_of_any_spelling_make_a_tree() {
     let broker = Served::start(&[]);
     for topic in ["é/x", "a", "/a/b/c", "/é"] {
