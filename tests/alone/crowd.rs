@@ -151,7 +151,8 @@ fn a_slow_consumer_without_a_thread_is_told_and_cut_off() {
                 _ => break frame,
             }
         };
-        assert!((1..20).contains(&delivered), "{delivered}");
+        // On a busy machine it is cut off before its writer had a turn.
+        assert!(delivered < 20, "{delivered}");
         last.refuses("slow-consumer", true);
         slow.ends();
         producer.publish(Json, "u", &number(Json, 1));

@@ -7,6 +7,7 @@
 //! clients' choices interleave does not.
 #![cfg(all(feature = "broker", feature = "middleware"))]
 
+mod cut;
 mod dawdlers;
 mod leftovers;
 mod short;
