@@ -22,10 +22,13 @@ use super::escape::is_carriable;
 use super::names::is_of_every_edition;
 use super::scope::{Meaning, Scope, may_be_declared, may_be_default};
 use super::typed::Type;
+use super::write::marks;
 use crate::document::View;
 use crate::nesting::Outer;
 use crate::node::{Node, Text};
 use crate::out_buf::{OutBuf, Stop, fill, room};
+use crate::span::Span;
+use crate::swar::is_free_of;
 
 /// Appends the value as an element `message` without types.
 ///
@@ -71,9 +74,9 @@ pub(crate) fn plain_size(view: View<'_>, names: &PlainNames) -> u64 {
 /// How an element is called.
 #[derive(Clone, Copy)]
 enum Tag<'a> {
-    Named(&'a [u8]),
+    Named(Span<'a>),
     /// By a key, if that is a name where the element stands.
-    Key(&'a [u8]),
+    Key(Span<'a>),
     /// `item`, and the key for which it stands.
     Item(&'a [u8]),
     /// The same for a key that is a number.
@@ -109,15 +112,16 @@ struct Open<'a> {
     text: usize,
     /// How many prefixes were declared outside of it.
     scope: usize,
-    /// Its `@` keys that are no attributes: how many of all such keys come before, how many of
-    /// them are written, and how many there are up to its last.
-    apart: [usize; 3],
+    /// Its `@` keys that are no attributes: the first of all such keys that is not written yet, and
+    /// the one behind its last.
+    apart: [usize; 2],
 }
 
 struct Writing<'a, 'i, I> {
     view: View<'a>,
     nodes: &'a [Node],
-    names: &'a PlainNames,
+    /// How items are called.
+    item: Span<'a>,
     /// Whether there is a root element in `message`.
     is_wrapped: bool,
     /// Whether `message` says that no `type` below it is one of ours.
@@ -129,7 +133,24 @@ struct Writing<'a, 'i, I> {
     prefixed: HashMap<(usize, &'a [u8]), usize>,
 }
 
-const MESSAGE: &[u8] = b"message";
+/// How a string is written between tags.
+enum Spelling {
+    /// As it is, all of it in these bytes.
+    Short([u8; 16]),
+    /// As it is.
+    Literal,
+    /// With references.
+    Escaped,
+    /// In base64: XML cannot carry it.
+    Encoded,
+}
+
+/// A name that is written in one piece.
+macro_rules! named {
+    ($sixteen:literal) => {
+        Tag::Named(Span::new($sixteen, $sixteen.trim_ascii_end().len()))
+    };
+}
 
 fn write<'a, I: Ink>(view: View<'a>, names: &'a PlainNames, ink: &mut I) -> Result<(), Stop> {
     let root = names.root().filter(|_| !is_one_element(view));
@@ -137,13 +158,17 @@ fn write<'a, I: Ink>(view: View<'a>, names: &'a PlainNames, ink: &mut I) -> Resu
     let is_document = has_foreign_types(view, is_wrapped);
     let (scope, apart, prefixed) = (Scope::default(), Vec::new(), HashMap::new());
     let nodes = view.nodes();
+    let item = match names.item() {
+        "item" => Span::new(b"item            ", 4),
+        name => Span::new(name.as_bytes(), name.len()),
+    };
     let mut writing =
-        Writing { view, nodes, names, is_wrapped, is_document, ink, scope, apart, prefixed };
-    let Some(root) = root else { return writing.value(Tag::Named(MESSAGE)) };
+        Writing { view, nodes, item, is_wrapped, is_document, ink, scope, apart, prefixed };
+    let Some(root) = root else { return writing.value(named!(b"message         ")) };
     writing.ink.text(b"<message")?;
     writing.ink.text(writing.document())?;
     writing.ink.text(b">")?;
-    writing.value(Tag::Named(root.as_bytes()))?;
+    writing.value(Tag::Named(Span::new(root.as_bytes(), root.len())))?;
     writing.ink.text(b"</message>")
 }
 
@@ -151,7 +176,7 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
     /// Writes the value as an element.
     fn value(&mut self, tag: Tag<'a>) -> Result<(), Stop> {
         let whole = Inside::Whole;
-        let mut open = Open { inside: whole, tag, end: 1, text: 0, scope: 0, apart: [0; 3] };
+        let mut open = Open { inside: whole, tag, end: 1, text: 0, scope: 0, apart: [0; 2] };
         let mut outer = Outer::new(open);
         let mut at = 0;
         loop {
@@ -173,15 +198,15 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
             }
             let tag = match open.inside {
                 Inside::Whole | Inside::Repeats => open.tag,
-                Inside::Items => Tag::Named(self.names.item().as_bytes()),
+                Inside::Items => Tag::Named(self.item),
                 Inside::Keys | Inside::Ends => {
                     self.ink.text(b"<entry>")?;
                     open.inside = Inside::Values;
-                    Tag::Named(b"key")
+                    named!(b"key             ")
                 }
                 Inside::Values => {
                     open.inside = Inside::Ends;
-                    Tag::Named(b"value")
+                    named!(b"value           ")
                 }
                 Inside::Fields => {
                     let key = at;
@@ -196,38 +221,43 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
                 }
             };
             let node = *self.nodes.get(at).ok_or(Stop::Unusual)?;
+            let is_whole = open.inside == Inside::Whole;
+            if !node.is_container() {
+                self.scalar(tag, node)?;
+                if is_whole {
+                    return Ok(());
+                }
+                at += 1;
+                continue;
+            }
             let inner = if open.inside == Inside::Fields && is_sequence(node) {
-                let scope = self.scope.depth();
-                let apart = [self.apart.len(); 3];
+                let (scope, apart) = (self.scope.depth(), [self.apart.len(); 2]);
                 let end = at + node.nodes();
-                Some(Open { inside: Inside::Repeats, tag, end, text: 0, scope, apart })
+                Open { inside: Inside::Repeats, tag, end, text: 0, scope, apart }
             } else {
-                self.element(tag, at, open.inside == Inside::Whole)?
+                self.container(tag, at, is_whole && !self.is_wrapped)?
             };
             at += 1;
-            if let Some(inner) = inner {
-                outer.push(open);
-                open = inner;
-            } else if open.inside == Inside::Whole {
-                return Ok(());
-            }
+            outer.push(open);
+            open = inner;
         }
     }
 
     /// How the element of a dict's entry is called; `None` where it is none.
     fn field(&mut self, open: &mut Open<'a>, key: usize) -> Result<Option<Tag<'a>>, Stop> {
         let value = *self.nodes.get(key + 1).ok_or(Stop::Unusual)?;
-        let text = match self.nodes[key] {
-            Node::Str(text) => self.view.text(text),
-            Node::None => return Ok(Some(Tag::Named(b"null"))),
-            Node::Bool(true) => return Ok(Some(Tag::Named(b"true"))),
-            Node::Bool(false) => return Ok(Some(Tag::Named(b"false"))),
-            Node::Float(number) if number.is_nan() => return Ok(Some(Tag::Named(b"NaN"))),
-            Node::Float(f64::INFINITY) => return Ok(Some(Tag::Named(b"Infinity"))),
+        let span = match self.nodes[key] {
+            Node::Str(text) => self.view.span(text),
+            Node::None => return Ok(Some(named!(b"null            "))),
+            Node::Bool(true) => return Ok(Some(named!(b"true            "))),
+            Node::Bool(false) => return Ok(Some(named!(b"false           "))),
+            Node::Float(number) if number.is_nan() => return Ok(Some(named!(b"NaN             "))),
+            Node::Float(f64::INFINITY) => return Ok(Some(named!(b"Infinity        "))),
             number => return Ok(Some(Tag::NumberItem(number))),
         };
+        let text = span.text();
         if text.first() == Some(&b'@') {
-            let [_, next, end] = &mut open.apart;
+            let [next, end] = &mut open.apart;
             if next < end && self.apart.get(*next) == Some(&key) {
                 *next += 1;
                 return Ok(Some(Tag::Item(text)));
@@ -239,7 +269,7 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
             return Ok(None);
         }
         let is_settled = memchr::memchr(b':', text).is_none();
-        Ok(Some(if is_settled { self.called(text) } else { Tag::Key(text) }))
+        Ok(Some(if is_settled { self.called(span) } else { Tag::Key(span) }))
     }
 
     /// Whether the value stands in text or an attribute as it is.
@@ -251,8 +281,8 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
     }
 
     /// The element of a key, with the prefixes that are declared.
-    fn called(&self, key: &'a [u8]) -> Tag<'a> {
-        if self.is_name(key) { Tag::Named(key) } else { Tag::Item(key) }
+    fn called(&self, key: Span<'a>) -> Tag<'a> {
+        if self.is_name(key.text()) { Tag::Named(key) } else { Tag::Item(key.text()) }
     }
 
     fn is_name(&self, name: &[u8]) -> bool {
@@ -262,44 +292,74 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
                 && matches!(self.scope.meaning(name), Meaning::Itself | Meaning::In(..))
     }
 
-    /// Writes the element of the value at an index, or begins it where that is a container.
-    fn element(
-        &mut self,
-        tag: Tag<'a>,
-        at: usize,
-        is_whole: bool,
-    ) -> Result<Option<Open<'a>>, Stop> {
+    /// Writes the element of a value that is no container.
+    #[inline]
+    fn scalar(&mut self, tag: Tag<'a>, node: Node) -> Result<(), Stop> {
+        let tag = self.settled(tag);
+        let spelling = match node {
+            Node::Str(text) => self.spelling(text),
+            _ => Spelling::Literal,
+        };
+        match (tag, &spelling) {
+            (Tag::Named(name), Spelling::Short(_) | Spelling::Literal | Spelling::Escaped) => {
+                self.ink.start(name)?;
+            }
+            (tag, Spelling::Encoded) => {
+                self.begin(tag)?;
+                self.ink.text(b" encoding=\"base64\">")?;
+            }
+            (tag, _) => {
+                self.begin(tag)?;
+                self.ink.text(b">")?;
+            }
+        }
+        match (node, spelling) {
+            (Node::Str(text), Spelling::Short(bytes)) => self.ink.short(&bytes, text.len())?,
+            (Node::Str(text), Spelling::Literal) => self.ink.text(self.view.text(text))?,
+            (Node::Str(text), Spelling::Encoded) => self.ink.base64(self.view.text(text))?,
+            (other, _) => self.plain_text(other)?,
+        }
+        self.end(tag)
+    }
+
+    /// Begins the element of the container at an index.
+    fn container(&mut self, tag: Tag<'a>, at: usize, is_message: bool) -> Result<Open<'a>, Stop> {
         let node = self.nodes[at];
         let (scope, before) = (self.scope.depth(), self.apart.len());
         let (inside, has_attributes) = match node {
             Node::Dict(_) => fields(self.view, at),
-            _ if node.is_container() => (Inside::Items, false),
-            _ => (Inside::Whole, false),
+            _ => (Inside::Items, false),
         };
         if has_attributes {
             self.declare(at);
         }
-        let tag = match tag {
+        let tag = self.settled(tag);
+        match tag {
+            Tag::Named(name) if !(has_attributes || is_message && self.is_document) => {
+                self.ink.start(name)?;
+            }
+            tag => {
+                self.begin(tag)?;
+                if is_message {
+                    self.ink.text(self.document())?;
+                }
+                if has_attributes {
+                    self.attributes(at, tag, is_message)?;
+                }
+                self.ink.text(b">")?;
+            }
+        }
+        let (end, apart) = (at + node.nodes(), [before, self.apart.len()]);
+        Ok(Open { inside, tag, end, text: 0, scope, apart })
+    }
+
+    /// The tag with the prefixes that are declared.
+    #[inline]
+    fn settled(&self, tag: Tag<'a>) -> Tag<'a> {
+        match tag {
             Tag::Key(key) => self.called(key),
             tag => tag,
-        };
-        self.begin(tag)?;
-        let is_message = is_whole && !self.is_wrapped;
-        if is_message {
-            self.ink.text(self.document())?;
         }
-        if inside == Inside::Whole {
-            self.scalar(node)?;
-            self.end(tag)?;
-            return Ok(None);
-        }
-        if has_attributes {
-            self.attributes(at, tag, is_message)?;
-        }
-        self.ink.text(b">")?;
-        let apart = [before, before, self.apart.len()];
-        let end = at + node.nodes();
-        Ok(Some(Open { inside, tag, end, text: 0, scope, apart }))
     }
 
     /// Ends the element of a container.
@@ -309,7 +369,6 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
         }
         self.end(open.tag)?;
         self.scope.leave(open.scope);
-        self.apart.truncate(open.apart[0]);
         Ok(())
     }
 
@@ -394,7 +453,7 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
         match tag {
             Tag::Named(name) | Tag::Key(name) => {
                 self.ink.text(b"<")?;
-                self.ink.text(name)
+                self.ink.text(name.text())
             }
             Tag::Item(key) if is_carriable(key) => {
                 self.ink.text(b"<item key=\"")?;
@@ -418,20 +477,23 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
     }
 
     fn end(&mut self, tag: Tag<'a>) -> Result<(), Stop> {
-        let (Tag::Named(name) | Tag::Key(name)) = tag else { return self.ink.text(b"</item>") };
-        self.ink.text(b"</")?;
-        self.ink.text(name)?;
-        self.ink.text(b">")
+        match tag {
+            Tag::Named(name) | Tag::Key(name) => self.ink.end(name),
+            Tag::Item(_) | Tag::NumberItem(_) => self.ink.text(b"</item>"),
+        }
     }
 
-    /// The end of a start tag, and the text of a value that is no container.
-    fn scalar(&mut self, value: Node) -> Result<(), Stop> {
-        if self.is_text(value) {
-            self.ink.text(b">")?;
-            return self.plain_text(value);
+    fn spelling(&self, text: Text) -> Spelling {
+        let span = self.view.span(text);
+        if span.len() <= 16 && span.has_no(span.sixteen(), marks) {
+            Spelling::Short(span.sixteen())
+        } else if is_free_of(span.text(), marks) {
+            Spelling::Literal
+        } else if is_carriable(span.text()) {
+            Spelling::Escaped
+        } else {
+            Spelling::Encoded
         }
-        self.ink.text(b" encoding=\"base64\">")?;
-        self.ink.base64(self.string(value).unwrap_or_default())
     }
 
     /// The text of a value that [is one](Self::is_text).

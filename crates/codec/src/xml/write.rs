@@ -164,7 +164,7 @@ pub(crate) fn put<'p>(
 /// Marks what makes a text one to be looked at more closely: markup, control characters, and what
 /// begins the characters from U+F000 to U+FFFF.
 #[inline(always)]
-fn marks(word: u64) -> u64 {
+pub(super) fn marks(word: u64) -> u64 {
     let is = |word: u64, byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
     // `<` and `>` differ in one bit.
     let markup =

@@ -151,6 +151,13 @@ fn types_of_a_consumers_own_are_not_ours() {
     check(r#"{"a":{"@type":"sedan"}}"#, r#"<message><a type="sedan"></a></message>"#);
     check(r#"{"@type":"sedan"}"#, r#"<message type="sedan"></message>"#);
     check(r#"{"@type":"int"}"#, r#"<message><item key="@type">int</item></message>"#);
+    check(
+        r##"{"@type":"sedan","a":{"@type":"int","#text":"x"}}"##,
+        concat!(
+            r#"<message type="document"><item key="@type">sedan</item>"#,
+            r#"<a type="int">x</a></message>"#
+        ),
+    );
     let root = PlainNames::new(Some("r"), None).unwrap();
     assert_eq!(
         of_json(r#"{"@type":"int"}"#, &root),
