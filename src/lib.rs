@@ -82,8 +82,8 @@ pub use broker::{
 pub use codec::{Dialect, Message};
 #[cfg(feature = "middleware")]
 pub use middleware::{
-    Arrival, Client, ConnectionEvent, Delivery, Json, JsonQueue, Pickle, PickleQueue, Publish,
-    Pulls, Queue, QueueBuilder, QueueError, Refused, Subscribe, Wire, Xml, XmlQueue,
+    Arrival, Client, ConnectionEvent, Delivery, Exact, Json, JsonQueue, Pickle, PickleQueue,
+    Publish, Pulls, Queue, QueueBuilder, QueueError, Refused, Subscribe, Wire, Xml, XmlQueue,
 };
 pub use protocol::{ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFilter, Value};
 #[cfg(feature = "storage")]

@@ -278,6 +278,14 @@ pub(super) fn topic(text: &str) -> Result<Topic, String> {
     Topic::parse(text).map_err(|refusal| refusal.reason.clone())
 }
 
+/// A topic, or a filter with a wildcard.
+pub(super) fn topic_or_wildcard(text: &str) -> Result<TopicFilter, String> {
+    if !text.contains(['+', '#']) {
+        topic(text)?;
+    }
+    filter(text)
+}
+
 pub(super) fn filter(text: &str) -> Result<TopicFilter, String> {
     TopicFilter::parse(text).map_err(|refusal| refusal.reason.clone())
 }

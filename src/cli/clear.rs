@@ -1,14 +1,15 @@
 //! `babelmq clear`.
 
-use super::args::{Address, topic};
+use super::args::{Address, topic_or_wildcard};
 use super::failure::Failure;
-use crate::protocol::Topic;
+use crate::protocol::TopicFilter;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The topics.
-    #[arg(required = true, value_parser = topic)]
-    topics: Vec<Topic>,
+    /// The topics, each by itself; with a wildcard all that it stands for, as in `a/#` (a and all
+    /// below it) or `+/x`.
+    #[arg(required = true, value_name = "TOPIC", value_parser = topic_or_wildcard)]
+    topics: Vec<TopicFilter>,
     #[command(flatten)]
     broker: Address,
 }
@@ -16,5 +17,5 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let failed = Failure::broker(&args.broker.address);
     let mut client = args.broker.connect().map_err(&failed)?;
-    args.topics.iter().try_for_each(|topic| client.clear(topic)).map_err(failed)
+    args.topics.iter().try_for_each(|topic| client.clear_matching(topic)).map_err(failed)
 }

@@ -51,6 +51,15 @@ enum How {
     Pretty,
 }
 
+impl How {
+    fn template(&self) -> Option<&Template> {
+        match self {
+            How::Template(template) => Some(template),
+            How::Raw | How::Pretty => None,
+        }
+    }
+}
+
 impl Style {
     /// A printer of messages; `line` is the template where none was given.
     pub(super) fn show(&self, line: &str, color: Color) -> Result<Show, Failure> {
@@ -73,38 +82,58 @@ impl Show {
         message: &Message,
         retained: bool,
     ) -> Result<(), Failure> {
-        match &self.how {
-            How::Raw => {
-                out.write_all(message.bytes())?;
-                // Pickles say where they end; everything else is a line.
-                if message.format() != Format::Pickle {
-                    out.write_all(b"\n")?;
-                }
-            }
-            How::Pretty => {
-                if let Some(topic) = topic {
-                    writeln!(out, "{}", self.topic(topic))?;
-                }
-                writeln!(out, "{}", self.value(message, true)?)?;
-            }
-            How::Template(Template(pieces)) => {
-                for piece in pieces {
-                    match piece {
-                        Piece::Text(text) => out.write_all(text.as_bytes())?,
-                        Piece::Topic => {
-                            if let Some(topic) = topic {
-                                write!(out, "{}", self.topic(topic))?;
-                            }
-                        }
-                        Piece::Value => write!(out, "{}", self.value(message, false)?)?,
-                        Piece::Format => write!(out, "{}", message.format())?,
-                        Piece::Retained => write!(out, "{retained}")?,
-                    }
-                }
+        if matches!(self.how, How::Raw) {
+            out.write_all(message.bytes())?;
+            // Pickles say where they end; everything else is a line.
+            if message.format() != Format::Pickle {
                 out.write_all(b"\n")?;
             }
+            return Ok(());
         }
-        Ok(())
+        let value = |pretty: bool| self.value(message, pretty);
+        self.print(out, topic, value, message.format(), retained)
+    }
+
+    /// Prints that a topic holds no value any more: the word in the place of a value is one that no
+    /// value is spelled as.
+    pub(super) fn cleared(
+        &self,
+        out: &mut impl Write,
+        topic: &Topic,
+        format: Format,
+    ) -> Result<(), Failure> {
+        self.print(out, Some(topic), |_| Ok("cleared".into()), format, false)
+    }
+
+    /// Prints text, where `value` is told whether it may have several lines.
+    fn print(
+        &self,
+        out: &mut impl Write,
+        topic: Option<&Topic>,
+        value: impl Fn(bool) -> Result<String, Failure>,
+        format: Format,
+        retained: bool,
+    ) -> Result<(), Failure> {
+        let Some(Template(pieces)) = self.how.template() else {
+            if let Some(topic) = topic {
+                writeln!(out, "{}", self.topic(topic))?;
+            }
+            return Ok(writeln!(out, "{}", value(true)?)?);
+        };
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => out.write_all(text.as_bytes())?,
+                Piece::Topic => {
+                    if let Some(topic) = topic {
+                        write!(out, "{}", self.topic(topic))?;
+                    }
+                }
+                Piece::Value => write!(out, "{}", value(false)?)?,
+                Piece::Format => write!(out, "{format}")?,
+                Piece::Retained => write!(out, "{retained}")?,
+            }
+        }
+        Ok(out.write_all(b"\n")?)
     }
 
     pub(super) fn topic(&self, topic: &Topic) -> String {

@@ -11,7 +11,7 @@ use super::args::{Address, Color, filter, format, seconds};
 use super::failure::Failure;
 use super::show::{Show, Style};
 use super::visible;
-use crate::middleware::{Arrival, Backoff, Client, QueueError, Subscribe};
+use crate::middleware::{Arrival, Backoff, Client, Exact, QueueError, Subscribe};
 use crate::protocol::{ErrorCode, Format, Overflow, TopicFilter};
 
 #[derive(Debug, clap::Args)]
@@ -24,9 +24,25 @@ pub(super) struct Args {
     #[arg(long, short, value_name = "FORMAT", default_value = "json", value_parser = format())]
     format: Format,
     /// Tag what JSON cannot tell apart: tuples, frozensets, large integers, keys that are no
-    /// strings.
+    /// strings. With `--exact=js` ints too that a number of JavaScript cannot hold.
+    #[arg(
+        long, value_name = "FOR", num_args = 0..=1, require_equals = true,
+        default_missing_value = "python", value_parser = exact(),
+    )]
+    exact: Option<Exact>,
+    /// With `--format xml`: XML without types, as xmltodict writes it.
     #[arg(long)]
-    exact: bool,
+    plain: bool,
+    /// The element that plain XML puts a value into which is not one element of its own.
+    #[arg(long, value_name = "NAME", requires = "plain")]
+    root: Option<String>,
+    /// The element of an item of a list that has no key, in plain XML.
+    #[arg(long, value_name = "NAME", requires = "plain")]
+    item: Option<String>,
+    /// Print too when a last value is cleared or expires: as a message with the word `cleared` in
+    /// the place of the value, where no value is spelled so. It counts as one.
+    #[arg(long, conflicts_with_all = ["raw", "retained_only"])]
+    cleared: bool,
     /// End after so many messages.
     #[arg(short = 'n', long, value_name = "COUNT")]
     count: Option<u64>,
@@ -52,6 +68,13 @@ pub(super) struct Args {
     style: Style,
     #[command(flatten)]
     broker: Address,
+}
+
+fn exact() -> impl TypedValueParser<Value = Exact> {
+    PossibleValuesParser::new(["python", "js"]).map(|word| match word.as_str() {
+        "js" => Exact::Js,
+        _ => Exact::Tagged,
+    })
 }
 
 fn overflow() -> impl TypedValueParser<Value = Overflow> {
@@ -126,12 +149,20 @@ impl From<io::Error> for Stop {
 
 impl Subscriber<'_> {
     fn connect(&self, wait: Duration) -> Result<Client, QueueError> {
-        let Args { broker, exact, overflow, queue, .. } = self.args;
+        let Args { broker, exact, plain, root, item, cleared, overflow, queue, .. } = self.args;
         let mut client = Client::connect_within(&broker.address, broker.timeout, wait)?;
         client.set_keepalive(Some(self.args.keepalive));
-        let how = Subscribe { exact: *exact, overflow: *overflow, queue: *queue };
+        let how = Subscribe {
+            exact: exact.unwrap_or_default(),
+            plain: *plain,
+            root: root.clone(),
+            item: item.clone(),
+            cleared: *cleared,
+            overflow: *overflow,
+            queue: *queue,
+        };
         for topic in &self.args.topics {
-            client.subscribe(topic, self.args.format, how)?;
+            client.subscribe(topic, self.args.format, how.clone())?;
         }
         Ok(client)
     }
@@ -167,6 +198,10 @@ impl Subscriber<'_> {
                     if retained || !args.retained_only =>
                 {
                     self.show.message(&mut self.out, Some(&topic), &message, retained)?;
+                    self.printed += 1;
+                }
+                Arrival::Cleared { topic } => {
+                    self.show.cleared(&mut self.out, &topic, args.format)?;
                     self.printed += 1;
                 }
                 Arrival::Subscribed { .. } => {

@@ -56,6 +56,13 @@ pub enum Arrival {
         /// How many messages.
         count: u64,
     },
+    /// The last value of a topic was cleared, or has expired; said to a subscription that asked for
+    /// it by [`Subscribe::cleared`](super::Subscribe::cleared).
+    #[non_exhaustive]
+    Cleared {
+        /// The topic, which holds no value now.
+        topic: Topic,
+    },
     /// A subscription has ended.
     #[non_exhaustive]
     Cancelled {
@@ -108,6 +115,7 @@ pub(super) fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
         }
         ("subscribed", Some(filter), ..) => Arrival::Subscribed { filter, values },
         ("dropped", Some(filter), ..) => Arrival::Dropped { filter, count },
+        ("cleared", Some(topic), ..) => Arrival::Cleared { topic: from_broker(&topic)? },
         ("cancelled", Some(filter), ..) => Arrival::Cancelled { filter },
         ("pong", ..) => Arrival::Pong(id),
         ("stats", _, Some(message), ..) => Arrival::Stats(message),

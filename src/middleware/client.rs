@@ -136,7 +136,7 @@ impl Client {
         how: Subscribe,
     ) -> Result<(), QueueError> {
         self.frame.clear();
-        write_subscribe(format, filter.as_str(), how, &mut self.frame);
+        write_subscribe(format, filter.as_str(), &how, &mut self.frame);
         self.send()
     }
 
@@ -178,6 +178,24 @@ impl Client {
     /// As for [`flush`](Self::flush).
     pub fn clear(&mut self, topic: &Topic) -> Result<(), QueueError> {
         self.command(Format::Json, Command::Clear, &[("topic", FrameField::Str(topic.as_str()))])?;
+        self.flush()
+    }
+
+    /// Forgets the last values of all topics that a filter names, and returns when it is done. One
+    /// without a wildcard is a topic, and names that alone and not what is below it.
+    ///
+    /// ```no_run
+    /// use babelmq::{Client, TopicFilter};
+    ///
+    /// let mut client = Client::connect("127.0.0.1:5000", std::time::Duration::from_secs(10))?;
+    /// client.clear_matching(&TopicFilter::parse("/weather/#")?)?;
+    /// # Ok::<(), babelmq::QueueError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`flush`](Self::flush).
+    pub fn clear_matching(&mut self, filter: &TopicFilter) -> Result<(), QueueError> {
+        self.command(Format::Json, Command::Clear, &[("topic", FrameField::Str(filter.as_str()))])?;
         self.flush()
     }
 

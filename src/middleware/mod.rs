@@ -41,5 +41,5 @@ pub use error::{QueueError, Refused};
 pub use events::ConnectionEvent;
 pub use publish::Publish;
 pub use queue::{Delivery, JsonQueue, PickleQueue, Pulls, Queue, QueueBuilder, XmlQueue};
-pub use subscribe::Subscribe;
+pub use subscribe::{Exact, Subscribe};
 pub use wire::{Json, Pickle, Wire, Xml};

@@ -9,8 +9,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use babelmq::{
-    BrokerHandle, ErrorCode, JsonQueue, Pickle, PickleQueue, Queue, QueueError, Topic, Value, Wire,
-    Xml, XmlQueue,
+    Arrival, BrokerHandle, Client, ErrorCode, Exact, Format, JsonQueue, Pickle, PickleQueue, Queue,
+    QueueError, Subscribe, Topic, TopicFilter, Value, Wire, Xml, XmlQueue,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -507,4 +507,66 @@ fn regression_an_xml_queue_gets_a_topic_that_no_attribute_can_carry() {
     broker.put_topic("t\u{ffff}", &1.into()).unwrap();
     assert_eq!(pull(&mut queue), ("t\u{ffff}".into(), 1.into()));
     assert_eq!(queue.topics().unwrap()[0].as_str(), "t\u{ffff}");
+}
+
+#[test]
+fn ints_that_javascript_cannot_hold_are_tagged_and_still_ints() {
+    let broker = start();
+    let large = 9_007_199_254_740_993_i64;
+    broker.put_topic("/t", &large.into()).unwrap();
+    let builder = JsonQueue::builder("/t").address(broker.local_addr()).timeout(PATIENCE);
+    let mut queue = builder.exact(Exact::Js).consumer().unwrap();
+    assert_eq!(pull(&mut queue), ("/t".into(), large.into()));
+
+    let mut client = Client::connect(&broker.local_addr().to_string(), PATIENCE).unwrap();
+    let filter = TopicFilter::parse("/t").unwrap();
+    for (exact, expected) in [
+        (Exact::No, "9007199254740993"),
+        (Exact::Tagged, "9007199254740993"),
+        (Exact::Js, r#"{"$int":"9007199254740993"}"#),
+    ] {
+        client.subscribe(&filter, Format::Json, Subscribe::default().exact(exact)).unwrap();
+        let Some(Arrival::Delivery { message, .. }) = client.next(None).unwrap() else { panic!() };
+        assert_eq!(String::from_utf8_lossy(message.bytes()), expected);
+        assert!(matches!(client.next(None).unwrap(), Some(Arrival::Subscribed { .. })));
+    }
+}
+
+#[test]
+fn xml_without_types_is_text_below_names_of_a_consumers_own() {
+    let broker = start();
+    broker.put_topic("/t", &Value::List(vec![1.into(), true.into()])).unwrap();
+    let builder = XmlQueue::builder("/t").address(broker.local_addr()).timeout(PATIENCE);
+    let mut queue = builder.plain(true).root("data").item("row").consumer().unwrap();
+    let (_, value) = pull(&mut queue);
+    let rows = value.get("data").and_then(|data| data.get("row"));
+    assert_eq!(rows, Some(&Value::List(vec!["1".into(), "true".into()])), "{value}");
+    let refused = XmlQueue::builder("/t").address(broker.local_addr()).plain(true).root("a b");
+    assert!(matches!(refused.consumer(), Err(QueueError::Refused(_))));
+}
+
+#[test]
+fn a_client_clears_what_a_filter_names_and_is_told() {
+    let broker = start();
+    let address = broker.local_addr().to_string();
+    for format in Format::ALL {
+        for topic in ["a", "a/b", "b"] {
+            broker.put_topic(topic, &1.into()).unwrap();
+        }
+        let mut client = Client::connect(&address, PATIENCE).unwrap();
+        let all = TopicFilter::parse("#").unwrap();
+        client.subscribe(&all, format, Subscribe::default().cleared(true)).unwrap();
+        client.clear_matching(&TopicFilter::parse("a").unwrap()).unwrap();
+        assert_eq!(client.topics(&all).unwrap().len(), 2, "of a topic it is that alone");
+        client.clear_matching(&TopicFilter::parse("a/#").unwrap()).unwrap();
+        client.clear(&Topic::parse("b").unwrap()).unwrap();
+        assert_eq!(client.topics(&all).unwrap(), []);
+        let mut cleared = Vec::new();
+        while let Some(arrival) = client.next_waiting().unwrap() {
+            if let Arrival::Cleared { topic, .. } = arrival {
+                cleared.push(topic.to_string());
+            }
+        }
+        assert_eq!(cleared, ["a", "a/b", "b"], "{format}");
+    }
 }

@@ -115,6 +115,7 @@ class FakeBroker(Listener):
         self.values: dict[str, Any] = {}
         self._ends: dict[str, float] = {}
         self._subscriptions: dict[socket.socket, dict[str, int]] = {}
+        self._told: dict[socket.socket, int] = {}
         self.subscribed = threading.Semaphore(0)
         super().__init__(port)
 
@@ -190,6 +191,8 @@ class FakeBroker(Listener):
             }
             peer.sendall(encode(form, value))
         self._subscriptions.setdefault(peer, {})[message["topic"]] = form
+        if message.get("cleared") in (True, "true"):
+            self._told[peer] = form
         self.subscribed.release()
         return {"command": "subscribed", "topic": message["topic"], "values": len(stored)}
 
@@ -207,7 +210,15 @@ class FakeBroker(Listener):
         return reply
 
     def _clear(self, _peer: socket.socket, _form: int, message: Fields) -> None:
-        self.values.pop(message["topic"], None)
+        """Of one topic: filters are the real broker's."""
+        topic = message["topic"]
+        if topic not in self.values:
+            return
+        del self.values[topic]
+        for peer, form in list(self._told.items()):
+            if any(matches(pattern, topic) for pattern in self._subscriptions.get(peer, ())):
+                with suppress(OSError):
+                    peer.sendall(encode(form, {"command": "cleared", "topic": topic}))
 
     def _ping(self, _peer: socket.socket, _form: int, message: Fields) -> Fields:
         return {"command": "pong", "id": message["id"]} if "id" in message else {"command": "pong"}

@@ -242,3 +242,61 @@ def test_a_flush_fails_at_once_where_the_disk_is_full(tmp_path: Path) -> None:
         producer.close()
     finally:
         real.close()
+
+
+def test_xml_without_types_and_ints_for_javascript(real: RealBroker) -> None:
+    large = 2**53 + 1
+    with JSONQueue.producer("/t", address=real.address, timeout=5) as producer:
+        producer.push([large, True])
+        producer.flush()
+    with XMLQueue.consumer("/t", address=real.address, timeout=5, plain=True) as plain:
+        assert plain.pull() == ("/t", {"item": [str(large), "true"]})
+    with XMLQueue.consumer(
+        "/t", address=real.address, timeout=5, plain=True, root="data", item="row"
+    ) as named:
+        text = f"<message><data><row>{large}</row><row>true</row></data></message>"
+        assert named.pull_document() == ("/t", text)
+    with JSONQueue.consumer("/t", address=real.address, timeout=5, exact="js") as exact:
+        assert exact.pull() == ("/t", [large, True])
+    with pytest.raises(ValueError, match="exact is"):
+        JSONQueue.producer("/t", exact="ja")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("queue_type", QUEUES)
+def test_a_filter_is_cleared_and_a_consumer_is_told(
+    queue_type: type[Queue], real: RealBroker
+) -> None:
+    with queue_type.consumer("/a", address=real.address, timeout=5, cleared=True) as queue:
+        for topic in ("/a", "/a/b", "/a/c"):
+            queue.push_to(topic, 1)
+        queue.clear("/a")
+        assert queue.topics() == ["/a/b", "/a/c"]
+        queue.clear("/a/#")
+        assert queue.topics() == []
+        messages = [queue.pull_message() for _ in range(6)]
+        assert [(message.topic, message.value) for message in messages[:3]] == [
+            ("/a", 1),
+            ("/a/b", 1),
+            ("/a/c", 1),
+        ]
+        assert all(message.cleared and message.value is None for message in messages[3:])
+        assert [message.topic for message in messages[3:]] == ["/a", "/a/b", "/a/c"]
+        # Every other way to pull passes over it.
+        queue.push(None)
+        queue.clear()
+        queue.push(2)
+        assert [queue.pull(), queue.pull()] == [("/a", None), ("/a", 2)]
+        assert queue.pull_stored() == []
+
+
+def test_an_awaited_consumer_is_told(real: RealBroker) -> None:
+    async def main() -> None:
+        async with aio.JSONQueue.consumer(
+            "/a", address=real.address, timeout=5, cleared=True
+        ) as queue:
+            await queue.push(1, ttl=1)
+            assert await queue.pull() == ("/a", 1)
+            message = await queue.pull_message()
+            assert (message.topic, message.value, message.cleared) == ("/a", None, True)
+
+    asyncio.run(main())

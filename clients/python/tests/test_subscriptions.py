@@ -145,7 +145,8 @@ def test_a_message_says_whether_it_was_stored(name: str, kind: Kind) -> None:
     assert queue.pull_message() == Message("/a", "stored", True, form)
     message = queue.pull_message()
     assert message == Message("/a", "live", False, form)
-    assert (message.topic, message.value, message.retained, message.format) == tuple(message)
+    assert (message.topic, message.value, message.retained, message.format) == message[:4]
+    assert not message.cleared
     with pytest.raises(TimeoutError):
         queue.pull_message(timeout=0)
 

@@ -11,7 +11,7 @@ use crate::middleware::error::QueueError;
 use crate::middleware::events::{ConnectionEvent, Listener};
 use crate::middleware::pulse::SILENCE;
 use crate::middleware::session::{Session, Target};
-use crate::middleware::subscribe::Subscribe;
+use crate::middleware::subscribe::{Exact, Subscribe};
 use crate::middleware::wire::Wire;
 use crate::protocol::{Overflow, Topic, TopicFilter};
 
@@ -104,10 +104,35 @@ impl<W: Wire> QueueBuilder<W> {
 
     /// Whether a JSON consumer gets tags for what JSON cannot tell apart (tuples, frozensets, keys
     /// that are no strings), so that values arrive exactly as they were sent. The other formats
-    /// always are exact. Default false.
+    /// always are exact, but for XML that is [`plain`](Self::plain). Default false;
+    /// [`Exact::Js`] tags more.
     #[must_use]
-    pub fn exact(mut self, exact: bool) -> Self {
-        self.how.exact = exact;
+    pub fn exact(mut self, exact: impl Into<Exact>) -> Self {
+        self.how.exact = exact.into();
+        self
+    }
+
+    /// Whether an XML consumer gets XML without types, as `xmltodict.unparse` writes it: a document
+    /// that went through JSON is the document that it was, and values that were no text are text.
+    /// Default false.
+    #[must_use]
+    pub fn plain(mut self, plain: bool) -> Self {
+        self.how.plain = plain;
+        self
+    }
+
+    /// The element that plain XML puts a value into which is not one element of its own. Default:
+    /// none.
+    #[must_use]
+    pub fn root(mut self, name: impl Into<String>) -> Self {
+        self.how.root = Some(name.into());
+        self
+    }
+
+    /// The element of an item of a list that has no key, in plain XML. Default: `item`.
+    #[must_use]
+    pub fn item(mut self, name: impl Into<String>) -> Self {
+        self.how.item = Some(name.into());
         self
     }
 

@@ -72,7 +72,7 @@ impl<W: Wire> Session<W> {
         let mut greeting = Vec::new();
         for one in &mut self.subscriptions {
             one.state = State::Asked;
-            write_subscribe(W::FORMAT, &one.filter, self.to.how, &mut greeting);
+            write_subscribe(W::FORMAT, &one.filter, &self.to.how, &mut greeting);
         }
         for _ in &self.listings {
             write_command(W::FORMAT, "list", &[], &mut greeting);

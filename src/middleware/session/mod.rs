@@ -287,7 +287,7 @@ impl<W: Wire> Session<W> {
             self.subscriptions
                 .push(Subscription { filter: filter.to_owned(), state: State::Asked });
             self.frame.clear();
-            write_subscribe(W::FORMAT, filter, self.to.how, &mut self.frame);
+            write_subscribe(W::FORMAT, filter, &self.to.how, &mut self.frame);
             self.send(patience)?;
         }
         let is_asked = |one: &Subscription| one.filter == filter && one.state == State::Asked;

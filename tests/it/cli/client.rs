@@ -229,7 +229,61 @@ fn exactness_is_asked_for() {
     producer.publish(Pickle, "/t", b"K\x01\x85");
     producer.flush(Json);
     check(&broker.at("sub", &["/t", "-n", "1"]), "", "/t [1]\n");
-    check(&broker.at("sub", &["/t", "-n", "1", "--exact"]), "", "/t {\"$tuple\":[1]}\n");
+    check(&broker.at("sub", &["--exact", "/t", "-n", "1"]), "", "/t {\"$tuple\":[1]}\n");
+    check(&broker.at("pub", &["/js", "9007199254740993"]), "", "");
+    check(&broker.at("sub", &["/js", "-n", "1", "--exact"]), "", "/js 9007199254740993\n");
+    let tagged = "/js {\"$int\":\"9007199254740993\"}\n";
+    check(&broker.at("sub", &["--exact=js", "/js", "-n", "1"]), "", tagged);
+}
+
+#[test]
+fn xml_may_come_without_types() {
+    let broker = Served::start(&[]);
+    check(&broker.at("pub", &["/t", "{\"o\": {\"@id\": 5, \"n\": [1, true]}}"]), "", "");
+    check(
+        &broker.at("sub", &["/t", "-n", "1", "-f", "xml", "--plain"]),
+        "",
+        "/t <message><o id=\"5\"><n>1</n><n>true</n></o></message>\n",
+    );
+    check(&broker.at("pub", &["/t", "[1]"]), "", "");
+    let names = ["/t", "-n", "1", "-f", "xml", "--plain", "--root", "r", "--item", "i"];
+    check(&broker.at("sub", &names), "", "/t <message><r><i>1</i></r></message>\n");
+    let (code, _, said) = run(&broker.at("sub", &["/t", "--root", "r"]));
+    assert!(code == Some(2) && said.contains("--plain"), "{said}");
+}
+
+#[test]
+fn sub_says_what_was_cleared_and_clear_takes_a_filter() {
+    let broker = Served::start(&[]);
+    for (style, expected) in [
+        (&[][..], "/t/a \"cleared\"\n/t/b 1\n/t/a cleared\n/t/b cleared\n"),
+        (&["--pretty"], "/t/a\n\"cleared\"\n/t/b\n1\n/t/a\ncleared\n/t/b\ncleared\n"),
+        (
+            &["--template", "{value} {retained} {topic} {format}"],
+            "\"cleared\" true /t/a json\n1 true /t/b json\n\
+             cleared false /t/a json\ncleared false /t/b json\n",
+        ),
+    ] {
+        check(&broker.at("pub", &["/t/a", "cleared", "--string"]), "", "");
+        check(&broker.at("pub", &["/t/b", "1"]), "", "");
+        let arguments = [&["/t", "--cleared", "-n", "4"], style].concat();
+        let mut child = babelmq(&broker.at("sub", &arguments)).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut printed = String::new();
+        out.read_line(&mut printed).unwrap();
+        check(&broker.at("clear", &["/+/a", "/t/b/#"]), "", "");
+        out.read_to_string(&mut printed).unwrap();
+        assert_eq!((child.wait().unwrap().code(), printed.as_str()), (Some(0), expected));
+    }
+    check(&broker.at("topics", &[]), "", "");
+    for (command, arguments, expected) in [
+        ("sub", &["/t", "--cleared", "--raw"][..], "--raw"),
+        ("clear", &["a/#/b"], "a/#/b"),
+        ("clear", &["/"], "'/'"),
+    ] {
+        let (code, _, said) = run(&broker.at(command, arguments));
+        assert!(code == Some(2) && said.contains(expected), "{said}");
+    }
 }
 
 #[test]

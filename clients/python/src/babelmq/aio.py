@@ -74,7 +74,7 @@ class Queue(QueueBase):
     async def pull(self, timeout: float | None = None) -> Delivery:
         """The next message: its topic and its value; see :meth:`babelmq.Queue.pull`."""
         fields = self._connection.next_delivery()
-        if fields is None:
+        if fields is None or "message" not in fields:
             fields = await self._connection.run(self._session.pull(), timeout)
         return fields["topic"], fields["message"]
 
@@ -82,7 +82,7 @@ class Queue(QueueBase):
         """The next message with all that came with it; see :meth:`babelmq.Queue.pull_message`."""
         fields = self._connection.next_delivery()
         if fields is None:
-            fields = await self._connection.run(self._session.pull(), timeout)
+            fields = await self._connection.run(self._session.pull(notices=True), timeout)
         return self._message(fields)
 
     async def pull_stored(self, timeout: float | None = None) -> list[Message]:
@@ -113,7 +113,9 @@ class Queue(QueueBase):
         return await self._connection.run(self._session.get(self._own(topic), default))
 
     async def clear(self, topic: str | None = None) -> None:
-        """Has the broker forget the last value of ``topic``, by default the queue's own."""
+        """Has the broker forget the last value of ``topic``, by default the queue's own, or of all
+        that a wildcard stands for; see :meth:`babelmq.Queue.clear`.
+        """
         await self._connection.run(self._session.clear(self._own(topic)))
 
     async def subscribe(self, topic: str | None = None) -> None:
@@ -195,7 +197,7 @@ class XMLQueue(Queue):
         :meth:`babelmq.XMLQueue.pull_document`.
         """
         fields = self._connection.next_delivery()
-        if fields is None:
+        if fields is None or "message" not in fields:
             fields = await self._connection.run(self._session.pull(), timeout)
         return fields["topic"], document_of(fields)
 

@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import unicodedata
 from enum import Enum
-from typing import Any, Callable, ClassVar, Literal, Optional, TypeVar, get_args
+from typing import Any, Callable, ClassVar, Literal, Optional, TypeVar, Union, get_args
 
 from .address import Address, resolve
 from .codec import Codec, Fields, Publish
 from .frame import MAX_FRAME
 from .session import Message, Options, Session
+
+Exact = Union[bool, Literal["js"]]
+"""Which values JSON tags, to say what they are."""
 
 Overflow = Literal["disconnect", "drop-oldest", "latest"]
 """What happens to messages that come faster than they are pulled."""
@@ -43,7 +46,11 @@ class QueueBase:
         *,
         address: Address | None = None,
         timeout: float | None = None,
-        exact: bool = False,
+        exact: Exact = False,
+        plain: bool = False,
+        root: str | None = None,
+        item: str | None = None,
+        cleared: bool = False,
         max_frame: int = MAX_FRAME,
         wait: float = 0,
         keepalive: float | None = 30,
@@ -63,10 +70,24 @@ class QueueBase:
             raise ValueError(
                 f"overflow is one of {', '.join(get_args(Overflow))}, and not {overflow!r}"
             )
+        if exact not in (False, True, "js"):
+            raise ValueError(f"exact is True, False or 'js', and not {exact!r}")
         self._default = default
         self._publishers: dict[str, Publish] = {}
         self._publish = self.codec.publisher(topic, default)
-        options = Options(exact, max_frame, wait, keepalive, retained, overflow, queue)
+        options = Options(
+            exact=exact,
+            plain=plain,
+            root=root,
+            item=item,
+            cleared=cleared,
+            max_frame=max_frame,
+            wait=wait,
+            keepalive=keepalive,
+            retained=retained,
+            overflow=overflow,
+            queue=queue,
+        )
         self._session = Session(
             self.codec, topic, options, subscribe=_type is MiddlewareType.CONSUMER
         )
@@ -79,7 +100,11 @@ class QueueBase:
         *,
         address: Address | None = None,
         timeout: float | None = None,
-        exact: bool = False,
+        exact: Exact = False,
+        plain: bool = False,
+        root: str | None = None,
+        item: str | None = None,
+        cleared: bool = False,
         max_frame: int = MAX_FRAME,
         wait: float = 0,
         keepalive: float | None = 30,
@@ -104,6 +129,10 @@ class QueueBase:
             address=address,
             timeout=timeout,
             exact=exact,
+            plain=plain,
+            root=root,
+            item=item,
+            cleared=cleared,
             max_frame=max_frame,
             wait=wait,
             keepalive=keepalive,
@@ -120,7 +149,11 @@ class QueueBase:
         *,
         address: Address | None = None,
         timeout: float | None = None,
-        exact: bool = False,
+        exact: Exact = False,
+        plain: bool = False,
+        root: str | None = None,
+        item: str | None = None,
+        cleared: bool = False,
         max_frame: int = MAX_FRAME,
         wait: float = 0,
         keepalive: float | None = 30,
@@ -147,6 +180,10 @@ class QueueBase:
             address=address,
             timeout=timeout,
             exact=exact,
+            plain=plain,
+            root=root,
+            item=item,
+            cleared=cleared,
             max_frame=max_frame,
             wait=wait,
             keepalive=keepalive,
@@ -186,7 +223,8 @@ class QueueBase:
 
     def _message(self, fields: Fields) -> Message:
         retained = fields.get("retained") in (True, "true")
-        return Message(fields["topic"], fields["message"], retained, self.codec.format)
+        form, cleared = self.codec.format, "message" not in fields
+        return Message(fields["topic"], fields.get("message"), retained, form, cleared)
 
     def _own(self, topic: str | None) -> str:
         return self.topic if topic is None else check_topic(topic)

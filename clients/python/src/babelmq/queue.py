@@ -30,7 +30,15 @@ class Queue(QueueBase):
     :param timeout: Seconds that any one call may wait for the broker before it raises
         :class:`TimeoutError`; ``None`` for as long as it takes.
     :param exact: Receive JSON in which every value keeps its type: tuples, frozensets, keys that
-        are not strings.
+        are not strings. ``"js"`` has ints tagged too that a number of JavaScript cannot hold.
+    :param plain: Receive XML without types, as ``xmltodict.unparse`` writes it: a document that
+        went through JSON is the document that it was, and 21 is "21".
+    :param root: The element that plain XML puts a value into which is not one element of its own;
+        by default there is none.
+    :param item: The element of an item of a list that has no key, in plain XML; ``item`` by
+        default.
+    :param cleared: Have :meth:`pull_message` say when a last value is cleared or expires. What
+        happens while there is no connection is not said.
     :param max_frame: Bytes of body in the largest frame accepted, 64 MiB by default, as much as a
         broker's ``--max-encoded``. A larger one is skipped, which one :class:`MalformedMessage`
         says.
@@ -153,7 +161,7 @@ pushed: push its data as a dict, a list, a string or numbers
         TimeoutError: nothing arrived from the broker in time
         """
         fields = self._connection.next_delivery()
-        if fields is None:
+        if fields is None or "message" not in fields:
             fields = self._connection.run(self._session.pull(), timeout)
         return fields["topic"], fields["message"]
 
@@ -165,11 +173,22 @@ pushed: push its data as a dict, a list, a string or numbers
         >>> with JSONQueue("/a") as queue:
         ...     queue.push(1)
         ...     queue.pull_message()
-        Message(topic='/a', value=1, retained=False, format=<Format.JSON: 0>)
+        Message(topic='/a', value=1, retained=False, format=<Format.JSON: 0>, cleared=False)
+
+        Of a queue that was made with ``cleared`` it also says when a last value was cleared, or has
+        expired; every other way to pull passes over that.
+
+        >>> with JSONQueue("/b", cleared=True) as queue:
+        ...     queue.push(1)
+        ...     queue.clear()
+        ...     for message in queue.pull_message(), queue.pull_message():
+        ...         print(message.topic, "is gone" if message.cleared else message.value)
+        /b 1
+        /b is gone
         """
         fields = self._connection.next_delivery()
         if fields is None:
-            fields = self._connection.run(self._session.pull(), timeout)
+            fields = self._connection.run(self._session.pull(notices=True), timeout)
         return self._message(fields)
 
     def pull_stored(self, timeout: float | None = None) -> list[Message]:
@@ -244,7 +263,8 @@ pushed: push its data as a dict, a list, a string or numbers
         return self._connection.run(self._session.get(self._own(topic), default))
 
     def clear(self, topic: str | None = None) -> None:
-        """Has the broker forget the last value of ``topic``, by default the queue's own.
+        """Has the broker forget the last value of ``topic``, by default the queue's own. A topic is
+        that topic alone; with a wildcard, ``/a/#`` or ``+/x``, it is all that it stands for.
 
         >>> with JSONQueue("/a/b", MiddlewareType.PRODUCER) as producer:
         ...     producer.push(1)
@@ -377,7 +397,7 @@ class XMLQueue(Queue):
         ('/orders', '<order id="5"><sku>X1</sku></order>')
         """
         fields = self._connection.next_delivery()
-        if fields is None:
+        if fields is None or "message" not in fields:
             fields = self._connection.run(self._session.pull(), timeout)
         return fields["topic"], document_of(fields)
 

@@ -74,13 +74,21 @@ class Message(NamedTuple):
     """
     format: Format
     """The format in which it came: the queue's."""
+    cleared: bool = False
+    """Whether it is no message but says that the topic's last value was cleared, or has expired; of
+    a queue that was made with ``cleared``. The value is ``None`` then.
+    """
 
 
 @dataclass(frozen=True)
 class Options:
     """What a queue was asked for, as far as it concerns the conversation."""
 
-    exact: bool
+    exact: bool | str
+    plain: bool
+    root: str | None
+    item: str | None
+    cleared: bool
     max_frame: int
     wait: float
     keepalive: float | None
@@ -367,12 +375,14 @@ class Session:
             # Part of it was not sent: it may have been refused, and flush() says what was lost.
             self._raise_refused()
 
-    def pull(self) -> Steps[Fields]:
-        """Waits for a delivery."""
+    def pull(self, *, notices: bool = False) -> Steps[Fields]:
+        """Waits for a delivery, or with ``notices`` for what says that a value was cleared."""
         while True:
             delivery = self.next_delivery()
             if delivery is not None:
-                return delivery
+                if notices or "message" in delivery:
+                    return delivery
+                continue
             if self._kept and isinstance(self._kept[0], Answer):
                 answer = self._kept[0]
                 self._kept.popleft()
@@ -510,8 +520,9 @@ class Session:
                     self._cancelling.pop(one, None)
 
     def next_delivery(self) -> Fields | None:
-        """The next delivery among what has arrived; ``None`` when more has to arrive first, or an
-        answer has to be passed on before.
+        """The next delivery among what has arrived, or what says that a value was cleared, without
+        a ``message``; ``None`` when more has to arrive first, or an answer has to be passed on
+        before.
         """
         while True:
             if self._kept and not (self._refused and self.connected):
@@ -528,7 +539,10 @@ class Session:
             message = self._next_message()
             if message is None:
                 return None
-            if message.get("command") != "publish":
+            command = message.get("command")
+            if command != "publish":
+                if command == "cleared":
+                    return _notice(message)
                 self._understand(message)
             elif (
                 # What it nearly always is, without the call.
@@ -613,7 +627,15 @@ class Session:
     def _subscription(self, topic: str) -> Fields:
         message: Fields = {"command": "subscribe", "topic": topic}
         if self._options.exact:
-            message["exact"] = True
+            message["exact"] = self._options.exact
+        if self._options.plain:
+            message["plain"] = True
+        if self._options.root is not None:
+            message["root"] = self._options.root
+        if self._options.item is not None:
+            message["item"] = self._options.item
+        if self._options.cleared:
+            message["cleared"] = True
         if self._options.overflow is not None:
             message["overflow"] = self._options.overflow
         if self._options.queue is not None:
@@ -631,7 +653,10 @@ class Session:
             message = self._next_message()
             if message is None:
                 return False
-            if message.get("command") != "publish":
+            command = message.get("command")
+            if command == "cleared":
+                self._kept.append(_notice(message))
+            elif command != "publish":
                 self._understand(message)
             elif self._is_wanted(message):
                 self._kept.append(message)
@@ -838,6 +863,13 @@ class Session:
         while self.notes:
             level, text, arguments = self.notes.popleft()
             logger.log(level, text, *arguments)
+
+
+def _notice(message: Fields) -> Fields:
+    """What says that a value was cleared, and nothing that it does not say."""
+    if type(message.get("topic")) is not str:
+        raise MalformedMessage("what was cleared lacks its topic")
+    return {"topic": message["topic"]}
 
 
 def _is_retained(delivery: Fields) -> bool:
