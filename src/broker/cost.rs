@@ -98,10 +98,11 @@ impl Step {
         match self {
             Step::Publish(_) => 0,
             Step::Clear(_) => SMALL,
-            Step::ClearBelow(_) => LOOK,
             Step::Control(_, control) => match control {
                 Control::Stats | Control::Backup => STATS,
-                Control::Subscribe { .. } | Control::List { .. } => LOOK,
+                Control::Subscribe { .. } | Control::List { .. } | Control::ClearBelow { .. } => {
+                    LOOK
+                }
                 Control::Cancel { .. } => LOOK / 4,
                 Control::Get { .. } | Control::Ping { .. } | Control::Refuse { .. } => SMALL,
             },

@@ -50,8 +50,6 @@ pub enum Step {
     /// A topic whose last value is to be forgotten, which is not answered. See
     /// [`Command::Clear`](crate::protocol::Command::Clear).
     Clear(Topic),
-    /// The same for all topics that a filter names.
-    ClearBelow(TopicFilter),
     /// Something else, and what its answer brings back.
     Control(Token, Control),
 }
@@ -89,6 +87,11 @@ pub enum Control {
     Get {
         /// The topic.
         topic: Topic,
+    },
+    /// A filter whose last values are to be forgotten. It is answered only if it is refused.
+    ClearBelow {
+        /// The filter, with a wildcard.
+        filter: TopicFilter,
     },
     /// See [`Command::Ping`](crate::protocol::Command::Ping).
     Ping {

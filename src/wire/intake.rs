@@ -495,7 +495,7 @@ fn control(request: ControlRequest<'_>, format: Format, limits: &Limits) -> Resu
             ControlRequest::Get { topic } => Control::Get { topic: one(&topic)? },
             // A wildcard names many topics; a topic by itself is no subtree here.
             ControlRequest::Clear { topic } if topic.contains(['+', '#']) => {
-                return Ok(Step::ClearBelow(filter(&topic)?));
+                Control::ClearBelow { filter: filter(&topic)? }
             }
             ControlRequest::Clear { topic } => return Ok(Step::Clear(one(&topic)?)),
             ControlRequest::Ping { id } => Control::Ping { id },

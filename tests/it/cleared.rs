@@ -3,8 +3,10 @@
 use std::thread;
 
 use crate::support::Field::{Bool, Int, Raw, Str};
-use crate::support::{Client, FORMATS, Frame, number, start};
+use crate::support::process::until;
+use crate::support::{Client, FORMATS, Frame, claimed, number, start};
 use babelmq::Format::{Json, Xml};
+use babelmq::broker::Use;
 use babelmq::{BrokerHandle, Format, Overflow};
 
 fn clear(client: &mut Client, format: Format, topic: &str) {
@@ -117,6 +119,46 @@ fn a_filter_clears_what_it_names_and_nothing_else() {
     }
     clear(&mut client, Json, "a/#/b");
     client.next().refuses("invalid-topic", false);
+}
+
+/// A filter with `+` may name nothing and be long to look through all the same.
+#[test]
+fn a_filter_that_is_long_to_look_through_and_may_name_nothing_is_refused() {
+    let broker = start();
+    let mut client = Client::connect(&broker);
+    (0..1_100).for_each(|topic| client.publish(Json, &format!("a/{topic}"), b"1"));
+    for format in FORMATS {
+        clear(&mut client, format, "a/+/x");
+        let refused = client.next();
+        refused.refuses("too-large", false);
+        assert_eq!((refused.format, refused.field("topic").as_str()), (format, "a/+/x"));
+        // Where there is less to look at, the same is done.
+        clear(&mut client, format, "+/1");
+        assert_eq!(client.flush(format), []);
+        assert!(!topics(&broker).contains(&"a/1".to_owned()));
+    }
+    clear(&mut client, Json, "a/#");
+    client.flush(Json);
+    assert_eq!(topics(&broker), [""; 0]);
+}
+
+/// Notices wait for those who do not read, and are a part of the broker's memory.
+#[test]
+fn notices_that_wait_are_counted_with_what_is_on_its_way() {
+    let broker = start();
+    let mut client = Client::connect(&broker);
+    // More than the sockets hold.
+    let name = |topic: usize| format!("{}/{topic:05}", "n".repeat(900));
+    const TOPICS: usize = 20_000;
+    (0..TOPICS).for_each(|topic| client.publish(Json, &name(topic), b"1"));
+    client.flush(Json);
+    let slow = told(&broker, Json, "#", Overflow::Disconnect);
+    clear(&mut client, Json, "#");
+    client.flush(Json);
+    let waiting = claimed(&broker, Use::InFlight);
+    assert!(waiting > 4 << 20, "{waiting} bytes");
+    drop(slow);
+    until("they are given back", || claimed(&broker, Use::InFlight) == 0);
 }
 
 /// Millions may have to be looked at, so it is done in steps.

@@ -292,9 +292,9 @@ impl Batch {
     }
 
     /// Where the payload of message `index` lies in [`run_bytes`](Self::run_bytes) of a run in
-    /// `dialect`, so that an envelope of another kind can be put around the same bytes: a JSON text,
-    /// an element `message`, or a pickle without its first opcode (`PROTO`) and its last (`STOP`).
-    /// Empty where the message is not in the run, or is none.
+    /// `dialect`, so that an envelope of another kind can be put around the same bytes: a JSON
+    /// text, an element `message`, or a pickle without its first opcode (`PROTO`) and its last
+    /// (`STOP`). Empty where the message is not in the run, or is none.
     pub fn payload_in(&self, run: &Run, dialect: Dialect, index: usize) -> Range<usize> {
         let frame = self.frame(run, index);
         let published = &self.messages[index];

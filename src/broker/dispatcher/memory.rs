@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 
 use super::Dispatcher;
+use super::clearing::told_of_clearing;
 use crate::broker::client_id::Slot;
 use crate::broker::delivery::Delivery;
 use crate::broker::persist::{
@@ -104,7 +105,7 @@ impl Dispatcher {
         let mut turns = EXPIRED_TOGETHER;
         let mut expired = Vec::new();
         while let Some(topic) = self.expiries.pop(now, &mut turns) {
-            let told = self.told_of_clearing(&topic);
+            let told = told_of_clearing(&self.subscriptions, &topic);
             turns = turns.saturating_sub(topic.segments().count() + told);
             // Unlike a value that is cleared, it is not kept for a reader that is half way through.
             if let Some(before) = self.tree.clear(&topic) {

@@ -176,13 +176,12 @@ impl Dispatcher {
             match step {
                 Step::Publish(batch) => self.publish_for(client, *batch),
                 Step::Clear(topic) => drop(self.clear(&topic)),
-                Step::ClearBelow(filter) => {
-                    if !self.clear_below(client, filter) {
+                Step::Control(token, control) => {
+                    if !self.control(client, token, control) {
                         self.clearings.hold_back(client, steps, queued);
                         return;
                     }
                 }
-                Step::Control(token, control) => self.control(client, token, control),
             }
         }
     }
@@ -298,11 +297,15 @@ impl Dispatcher {
         self.leaving.discard(client.outbox.overflow(last));
     }
 
-    fn control(&mut self, client: ClientId, token: Token, control: Control) {
+    /// Does what is asked. Returns whether it is done: otherwise what follows has to wait.
+    fn control(&mut self, client: ClientId, token: Token, control: Control) -> bool {
         // A control is answered, so its session attached an outbox before; a client without one was
         // cut off, and what it still asks is void.
-        let Some(&slot) = self.by_id.get(&client) else { return };
+        let Some(&slot) = self.by_id.get(&client) else { return true };
         match control {
+            Control::ClearBelow { filter } => {
+                return self.clear_below(slot, client, token, filter);
+            }
             Control::Subscribe { filter, dialect, names, overflow, queue, cleared } => {
                 let how = How { dialect, names, token, overflow, queue, cleared };
                 self.subscribe(slot, filter, how);
@@ -343,6 +346,7 @@ impl Dispatcher {
                 }
             }
         }
+        true
     }
 
     fn subscribe(&mut self, slot: Slot, filter: TopicFilter, how: How) {

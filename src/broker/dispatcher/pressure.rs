@@ -71,8 +71,9 @@ impl Dispatcher {
     /// much otherwise, and does not keep up, is cut off as a slow consumer.
     pub(super) fn relieve(&mut self) {
         let is_due = self.pressure.began.is_none_or(|began| began.elapsed() >= BETWEEN);
-        if is_due && self.pressure.on_the_way.is_none() && self.memory.of(Use::InFlight).is_wanted()
-        {
+        let share = self.memory.of(Use::InFlight);
+        let is_short = share.is_wanted() || share.used() > share.limit();
+        if is_due && self.pressure.on_the_way.is_none() && is_short {
             self.pressure.began = Some(Instant::now());
             self.pressure.on_the_way = self.begin_pass(Use::InFlight);
         }

@@ -35,8 +35,8 @@ pub(super) fn decode_request<'a>(
     fields.and_then(|fields| fields.request(format))
 }
 
-/// Decodes a payload again, as [`read_request`](super::read_request) did; it has been judged, so this does not fail for
-/// a payload that was published.
+/// Decodes a payload again, as [`read_request`](super::read_request) did; it has been judged, so
+/// this does not fail for a payload that was published.
 ///
 /// # Errors
 /// As for [`read_request`](super::read_request).

@@ -23,8 +23,8 @@ const PICKLE_BEFORE: &[u8; 34] = b"\0\0\0\0\0\x80\x04}(\x8c\x07command\x8c\x07pu
 const PICKLE_BETWEEN: &[u8; 9] = b"\x8c\x07message";
 const PICKLE_BEHIND: &[u8; 2] = b"u.";
 
-/// Where the payload lies in a live delivery: a JSON text, an element, or a pickle without its first
-/// opcode (`PROTO`) and its last (`STOP`).
+/// Where the payload lies in a live delivery: a JSON text, an element, or a pickle without its
+/// first opcode (`PROTO`) and its last (`STOP`).
 pub(crate) fn payload_in(dialect: Dialect, delivery: &[u8]) -> Range<usize> {
     let (start, behind) = match dialect {
         Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
