@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import pickle
 import pickletools
+import re
 from typing import Any
 from xml.etree import ElementTree
+from xml.sax import saxutils
 
 import pytest
 from fake_broker import CODECS
-from hypothesis import given
+from hypothesis import example, given
 from values import spelled, values
 
-from babelmq import MalformedMessage, json_codec, pickle_codec, xml_reader, xml_writer
+from babelmq import (
+    MalformedMessage,
+    json_codec,
+    pickle_codec,
+    xml_codec,
+    xml_reader,
+    xml_writer,
+)
 from babelmq.frame import HEADER
 
 CALLING_OPCODES = {
@@ -55,6 +65,81 @@ def test_json_is_json_for_any_parser(value: Any) -> None:
 @given(values)
 def test_xml_is_xml_for_any_parser(value: Any) -> None:
     assert ElementTree.fromstring(xml_writer.element(value)).tag == "message"
+
+
+def simply_written(tag: str, name: str, value: Any) -> str:
+    """The element that docs/protocol.md describes, in as few words as it takes: ``tag`` opens
+    it, ``name`` closes it.
+    """
+    kind = type(value).__name__
+    if value is None:
+        return f'<{tag} type="null"/>'
+    if kind == "str" and re.search("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", value):
+        data = base64.b64encode(value.encode()).decode()
+        return f'<{tag} type="str" encoding="base64">{data}</{name}>'
+    if kind == "str":
+        inner = saxutils.escape(value, {"\r": "&#13;"})
+    elif kind in ("bytes", "bytearray"):
+        kind, inner = "bytes", base64.b64encode(value).decode()
+    elif kind == "float":
+        inner = {"nan": "NaN", "inf": "INF", "-inf": "-INF"}.get(repr(value), repr(value))
+    elif kind in ("int", "bool"):
+        inner = str(value).lower()
+    elif kind == "dict" and all(type(key) is str for key in value):
+        inner = "".join(
+            simply_written(xml_writer._tags[key][0][1 : -len(' type="')], close, item)
+            for key, item in value.items()
+            for close in [xml_writer._tags[key][1][2:-1]]
+        )
+    elif kind == "dict":
+        kind = "map"
+        entries = (
+            simply_written("key", "key", key) + simply_written("value", "value", item)
+            for key, item in value.items()
+        )
+        inner = "".join(f"<entry>{entry}</entry>" for entry in entries)
+    else:
+        inner = "".join(simply_written("item", "item", item) for item in value)
+    return f'<{tag} type="{kind}">{inner}</{name}>'
+
+
+LONG = [
+    "x" * 39 + last
+    for last in ("xx", "é&", "a&", "a<", "]]>", "a\r", "\0", "\n\t", "\x7f", "\uffff")
+]
+
+
+@given(values)
+@example(LONG)
+@example({text: text for text in LONG})
+@example({"a": True, "b": False, "c": None, "d": float("nan"), "e": -float("inf"), "f": {"": 0}})
+def test_xml_is_spelled_as_a_simple_writer_spells_it(value: Any) -> None:
+    expected = simply_written("message", "message", value)
+    assert xml_writer.element(value).decode() == expected
+
+
+@given(values)
+def test_a_frame_holds_what_the_library_of_its_format_writes(value: Any) -> None:
+    for retain in (True, False):
+        fields = {"command": "publish", "topic": "/a"}
+        more = {} if retain else {"retain": False}
+        data = pickle_codec.PickleCodec().publisher("/a")(value, retain, 7)
+        message = {**fields, "message": value, **more, "ttl": 7}
+        assert data[5:] == pickle.dumps(message, pickle_codec.PROTOCOL)
+        data = json_codec.JSONCodec().publisher("/a")(value, retain, 7)
+        message = {**fields, **more, "ttl": 7, "message": json.loads(json_codec.dumps(value))}
+        assert data[5:] == json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+        data = xml_codec.XMLCodec().publisher("/a")(value, retain, 7)
+        retained = "" if retain else ' retain="false"'
+        start = f'<frame command="publish" topic="/a"{retained} ttl="7">'.encode()
+        assert data[5:] == start + xml_writer.element(value) + b"</frame>"
+
+
+@pytest.mark.parametrize("size", [0, 40_000, 70_000, 200_000])
+def test_pickles_of_any_size_are_what_the_library_writes(size: int) -> None:
+    value = {"data": b"x" * size, "text": "é" * size, "array": bytearray(size)}
+    for _ in range(2):
+        assert pickle_codec.dumps(value) == pickle.dumps(value, pickle_codec.PROTOCOL)
 
 
 @given(values)

@@ -14,6 +14,9 @@ HEADER = struct.Struct(">BI")
 
 _pack = HEADER.pack
 
+LONGEST_BODY = 0xFFFF_FFFF
+"""Bytes of body that a header can announce."""
+
 MAX_FRAME = 64 << 20
 """Bytes of body that a client accepts by default.
 
@@ -55,7 +58,7 @@ def frame(form: int, *body: bytes) -> bytes:
 
 def check_length(length: int) -> int:
     """``length``, if a body may have so many bytes."""
-    if length > 0xFFFF_FFFF:
+    if length > LONGEST_BODY:
         raise ValueError(f"a message of {length} bytes is too large: a frame holds less than 4 GiB")
     return length
 

@@ -14,11 +14,13 @@ from typing import Any, Callable, NoReturn
 from . import plain_data
 from .codec import Fields, Publish, check_ttl
 from .errors import MalformedMessage
-from .frame import HEADER, Format, check_length
+from .frame import HEADER, LONGEST_BODY, Format, check_length
 from .plain_data import MAX_DEPTH
 
 _SCALARS = frozenset({type(None), bool, int, float, str})
 _ONLY_STR = frozenset({str})
+_MESSAGE = ',"message":'
+_quote: Any = json.encoder.encode_basestring
 _FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
@@ -33,26 +35,30 @@ class JSONCodec:
 
     def publisher(self, topic: str, default: Callable[[Any], Any] | None = None) -> Publish:
         """What writes the frames that publish to ``topic``."""
-        head = b'{"command":"publish","topic":' + _encode(topic).encode()
-        stored = head + b',"message":'
-        passing = head + b',"retain":false,"message":'
-        header, pieces, join = HEADER.pack, _pieces, "".join
+        head = '{"command":"publish","topic":' + _encode(topic)
+        stored = head + _MESSAGE
+        passing = f'{head},"retain":false{_MESSAGE}'
+        header, pieces, join, quote = HEADER.pack, _pieces, "".join, _quote
 
         def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
             start = stored if retain else passing
             if ttl is not None:
-                start = b'%b,"ttl":%d,"message":' % (
-                    head if retain else head + b',"retain":false',
-                    check_ttl(ttl),
-                )
+                start = f'{start[: -len(_MESSAGE)]},"ttl":{check_ttl(ttl)}{_MESSAGE}'
             try:
                 # As dumps() does, without the calls: this is what a push costs.
-                plain = _is_json(value, MAX_DEPTH)
-                body = join(pieces(value, 0)).encode() if plain else dumps(value, default)
+                if type(value) is str:
+                    text = quote(value)
+                elif _is_json(value, MAX_DEPTH):
+                    text = join(pieces(value, 0))
+                else:
+                    text = dumps(value, default).decode()
+                body = f"{start}{text}}}".encode()
             except ValueError:
-                body = dumps(value, default)
-            length = len(start) + len(body) + 1
-            return b"".join((header(0, check_length(length)), start, body, b"}"))
+                body = f"{start}{dumps(value, default).decode()}}}".encode()
+            length = len(body)
+            if length > LONGEST_BODY:
+                check_length(length)
+            return header(0, length) + body
 
         return publish
 
@@ -98,9 +104,8 @@ def _encoder() -> Callable[[Any, int], Iterable[str]]:
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:  # A Python without the C encoder.
         return lambda value, _: encoder.iterencode(value)
-    quote: Any = json.encoder.encode_basestring
     made: Callable[[Any, int], Iterable[str]] = make(
-        None, encoder.default, quote, None, ":", ",", False, False, False
+        None, encoder.default, _quote, None, ":", ",", False, False, False
     )
     return made
 

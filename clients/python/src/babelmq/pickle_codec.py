@@ -17,7 +17,7 @@ from typing import Any, Callable, NoReturn
 from . import plain_data
 from .codec import Fields, Publish, check_ttl
 from .errors import MalformedMessage
-from .frame import Format, frame
+from .frame import HEADER, LONGEST_BODY, Format, check_length
 
 # What a lone surrogate looks like in a pickle, which would carry it; no other format could. Bytes
 # may look so too.
@@ -40,6 +40,7 @@ class PickleCodec:
         """What writes the frames that publish to ``topic``; ``default`` makes plain data of other
         objects.
         """
+        header = HEADER.pack
 
         def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
             message = {"command": "publish", "topic": topic, "message": value}
@@ -58,7 +59,10 @@ class PickleCodec:
                 body = dumps(message)
             if b"\xed" in body and _SURROGATE.search(body):
                 plain_data.check(message["message"])
-            return frame(2, body)
+            length = len(body)
+            if length > LONGEST_BODY:
+                check_length(length)
+            return header(2, length) + body
 
         return publish
 
@@ -87,25 +91,37 @@ class _PlainPickler(pickle.Pickler):
 _MOST_REUSED = 64 << 10
 """Bytes of a pickle after which its pickler is given up, with the memory that it took."""
 
+
+class _Pieces:
+    """What a pickler writes to. Small pickles come in one piece, which is not copied."""
+
+    __slots__ = ("pieces", "write")
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.write = self.pieces.append
+
+
 # Picklers that nobody is using: to make one takes longer than to write a small message with it.
-_idle: list[tuple[_PlainPickler, io.BytesIO]] = []
+_idle: list[tuple[Callable[[Any], None], Callable[[], None], list[bytes]]] = []
 
 
 def dumps(value: Any) -> bytes:
     """``value`` as a pickle that consists of data opcodes alone."""
     try:
-        pickler, buffer = _idle.pop()
+        tools = _idle.pop()
     except IndexError:
-        buffer = io.BytesIO()
-        pickler = _PlainPickler(buffer, PROTOCOL)
-    pickler.dump(value)
-    body = buffer.getvalue()
+        written = _Pieces()
+        pickler = _PlainPickler(written, PROTOCOL)
+        tools = pickler.dump, pickler.clear_memo, written.pieces
+    dump, clear_memo, pieces = tools
+    dump(value)
+    body = pieces.pop() if len(pieces) == 1 else b"".join(pieces)
     if len(body) <= _MOST_REUSED:
         # It must not keep alive what it has written.
-        pickler.clear_memo()
-        buffer.seek(0)
-        buffer.truncate()
-        _idle.append((pickler, buffer))
+        clear_memo()
+        pieces.clear()
+        _idle.append(tools)
     return body
 
 

@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 from . import xml_reader, xml_writer
 from .codec import Fields, Publish, check_ttl
-from .frame import Format, frame
+from .frame import HEADER, LONGEST_BODY, Format, check_length, frame
 
 
 class XMLCodec:
@@ -24,14 +24,19 @@ class XMLCodec:
         objects.
         """
         fields = {"command": "publish", "topic": topic}
-        stored = f"<frame{xml_writer.attributes(fields)}>".encode()
-        passing = f'<frame{xml_writer.attributes(fields)} retain="false">'.encode()
+        stored = f"<frame{xml_writer.attributes(fields)}>"
+        passing = f'<frame{xml_writer.attributes(fields)} retain="false">'
+        header, element = HEADER.pack, xml_writer.element
 
         def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
             start = stored if retain else passing
             if ttl is not None:
-                start = b'%b ttl="%d">' % (start[:-1], check_ttl(ttl))
-            return frame(1, start, xml_writer.element(value, default=default), b"</frame>")
+                start = f'{start[:-1]} ttl="{check_ttl(ttl)}">'
+            body = element(value, "message", default, start, "</frame>")
+            length = len(body)
+            if length > LONGEST_BODY:
+                check_length(length)
+            return header(1, length) + body
 
         return publish
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from functools import lru_cache
 from typing import Any, Callable
 
 from . import plain_data
@@ -19,6 +18,10 @@ _LETTERS = (
 _NAME = re.compile(f"(?!item\\Z)(?![xX][mM][lL])[{_LETTERS}][{_LETTERS}0-9.-]*")
 # Also what XML 1.0 would allow, but a parser would not give back: \r is read as \n.
 _UNUSUAL = re.compile("[&<>\r\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_is_unusual = _UNUSUAL.search
+_UNUSUAL_BYTES = bytes(byte for byte in range(128) if _UNUSUAL.search(chr(byte)))
+_LONG = 40
+"""Characters of a text that are searched as they are."""
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _IN_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 _IN_ATTRIBUTE = str.maketrans(
@@ -33,26 +36,34 @@ _IN_ATTRIBUTE = str.maketrans(
     }
 )
 _ONLY_STR = frozenset({str})
+_MOST_TAGS = 1024
+"""Keys of which the tags are remembered."""
 
 
 def element(
-    value: Any, name: str = "message", default: Callable[[Any], Any] | None = None
+    value: Any,
+    name: str = "message",
+    default: Callable[[Any], Any] | None = None,
+    before: str = "",
+    after: str = "",
 ) -> bytes:
-    """``value`` as one element; ``default`` makes plain data of other objects.
+    """``value`` as one element, between ``before`` and ``after``; ``default`` makes plain data of
+    other objects.
 
     >>> element({"t": 21.5, "2nd key": None, "raw": b"\\x00"}).decode()
     '<message type="dict"><t type="float">21.5</t><item key="2nd key" type="null"/>\
 <raw type="bytes">AA==</raw></message>'
     """
-    out: list[str] = []
+    out = [before]
     try:
-        _write(out.append, f"<{name}", f"</{name}>", value, 0)
+        _write(out, f'<{name} type="', f"</{name}>", value, 0)
+        out.append(after)
         return "".join(out).encode()
     except (TypeError, ValueError):
         value = plain_data.plain(value, default)
         if default is None:
             raise
-    return element(value, name)
+    return element(value, name, None, before, after)
 
 
 def attributes(fields: dict[str, Any]) -> str:
@@ -76,70 +87,134 @@ def attribute(text: str) -> str:
     return text.translate(_IN_ATTRIBUTE)
 
 
-def _write(out: Any, start: str, end: str, value: Any, depth: int) -> None:
-    """Passes the pieces of the element between ``start`` and ``end`` to ``out``; ``start`` lacks
-    its ``>``.
-    """
-    kind = type(value)
-    if kind is str:
-        if not _UNUSUAL.search(value):
-            out(f'{start} type="str">{value}{end}')
-        elif not _FORBIDDEN.search(value):
-            out(f'{start} type="str">{value.translate(_IN_TEXT)}{end}')
-        else:
-            out(f'{start} type="str" encoding="base64">{b64encode(value.encode()).decode()}{end}')
-    elif kind is float:
-        out(f'{start} type="float">{_float(value)}{end}')
-    elif kind is int:
-        out(f'{start} type="int">{value}{end}')
-    elif kind is bool:
-        out(f'{start} type="bool">{"true" if value else "false"}{end}')
-    elif value is None:
-        out(f'{start} type="null"/>')
-    elif kind is bytes or kind is bytearray:
-        out(f'{start} type="bytes">{b64encode(value).decode()}{end}')
+# --- elements -------------------------------------------------------------------------------------
+
+# Each gets what opens the element, up to the quote before its type, and what closes it.
+
+
+def _str(start: str, value: str, end: str) -> str:
+    if value.isascii():
+        data = value.encode()
+        # Several times as fast as a search, where the text is long.
+        usual = len(data.translate(None, _UNUSUAL_BYTES)) == len(data)
     else:
-        depth += 1
-        if depth > plain_data.MAX_DEPTH:
-            raise ValueError("too deep")
-        if kind is dict:
-            _write_dict(out, start, end, value, depth)
-        elif kind is list or kind is tuple or kind is set or kind is frozenset:
-            out(f'{start} type="{kind.__name__}">')
-            for item in value:
-                _write(out, "<item", "</item>", item, depth)
-            out(end)
-        else:
-            raise TypeError(kind)
+        usual = not _is_unusual(value)
+    if usual:
+        return f'{start}str">{value}{end}'
+    if not _FORBIDDEN.search(value):
+        return f'{start}str">{value.translate(_IN_TEXT)}{end}'
+    return f'{start}str" encoding="base64">{b64encode(value.encode()).decode()}{end}'
 
 
-def _write_dict(out: Any, start: str, end: str, value: dict[Any, Any], depth: int) -> None:
-    if _ONLY_STR.issuperset(map(type, value)):
-        out(f'{start} type="dict">')
-        for key, item in value.items():
-            key_start, key_end = _tags(key)
-            _write(out, key_start, key_end, item, depth)
-    else:
-        out(f'{start} type="map">')
-        for key, item in value.items():
-            out("<entry>")
-            _write(out, "<key", "</key>", key, depth)
-            _write(out, "<value", "</value>", item, depth)
-            out("</entry>")
-    out(end)
-
-
-@lru_cache(maxsize=1024)
-def _tags(key: str) -> tuple[str, str]:
-    """What opens and what closes the child that holds ``key``."""
-    if _NAME.fullmatch(key):
-        return f"<{key}", f"</{key}>"
-    if _FORBIDDEN.search(key):
-        return f'<item key="{b64encode(key.encode()).decode()}" key-encoding="base64"', "</item>"
-    return f'<item key="{attribute(key)}"', "</item>"
-
-
-def _float(value: float) -> str:
+def _float(start: str, value: float, end: str) -> str:
     if value - value == 0:
-        return repr(value)
-    return "NaN" if value != value else "INF" if value > 0 else "-INF"
+        return f'{start}float">{value!r}{end}'
+    word = "NaN" if value != value else "INF" if value > 0 else "-INF"
+    return f'{start}float">{word}{end}'
+
+
+def _int(start: str, value: int, end: str) -> str:
+    return f'{start}int">{value}{end}'
+
+
+def _bool(start: str, value: bool, end: str) -> str:
+    return f'{start}bool">{"true" if value else "false"}{end}'
+
+
+def _null(start: str, _value: None, _end: str) -> str:
+    return f'{start}null"/>'
+
+
+def _bytes(start: str, value: bytes | bytearray, end: str) -> str:
+    return f'{start}bytes">{b64encode(value).decode()}{end}'
+
+
+_SCALARS: dict[type, Callable[[str, Any, str], str]] = {
+    str: _str,
+    float: _float,
+    int: _int,
+    bool: _bool,
+    type(None): _null,
+    bytes: _bytes,
+    bytearray: _bytes,
+}
+_SEQUENCES = frozenset({list, tuple, set, frozenset})
+
+
+def _write(out: list[str], start: str, end: str, value: Any, depth: int) -> None:
+    """Adds the pieces of an element to ``out``."""
+    kind = type(value)
+    scalar = _SCALARS.get(kind)
+    if scalar is not None:
+        out.append(scalar(start, value, end))
+        return
+    depth += 1
+    if depth > plain_data.MAX_DEPTH:
+        raise ValueError("too deep")
+    if kind is dict:
+        if _ONLY_STR.issuperset(map(type, value)):
+            out.append(f'{start}dict">')
+            _write_fields(out, value, depth)
+        else:
+            out.append(f'{start}map">')
+            for key, item in value.items():
+                out.append("<entry>")
+                _write(out, '<key type="', "</key>", key, depth)
+                _write(out, '<value type="', "</value>", item, depth)
+                out.append("</entry>")
+    elif kind in _SEQUENCES:
+        out.append(f'{start}{kind.__name__}">')
+        for item in value:
+            scalar = _SCALARS.get(type(item))
+            if scalar is not None:
+                out.append(scalar('<item type="', item, "</item>"))
+            else:
+                _write(out, '<item type="', "</item>", item, depth)
+    else:
+        raise TypeError(kind)
+    out.append(end)
+
+
+def _write_fields(out: list[str], value: dict[str, Any], depth: int) -> None:
+    """Adds the children of a dict. The usual scalars are written here, without a call for each:
+    this is what a push costs.
+    """
+    add, tags, is_unusual = out.append, _tags, _is_unusual
+    for key, item in value.items():
+        start, end = tags[key]
+        kind = type(item)
+        if kind is str:
+            if len(item) > _LONG or is_unusual(item):
+                add(_str(start, item, end))
+            else:
+                add(f'{start}str">{item}{end}')
+        elif kind is int:
+            add(f'{start}int">{item}{end}')
+        elif kind is float and item - item == 0:
+            add(f'{start}float">{item!r}{end}')
+        elif item is None:
+            add(f'{start}null"/>')
+        elif kind is bool:
+            add(f'{start}bool">true{end}' if item else f'{start}bool">false{end}')
+        else:
+            _write(out, start, end, item, depth)
+
+
+class _Tags(dict[str, tuple[str, str]]):
+    """What opens and what closes the child that holds a key, once it was asked for."""
+
+    def __missing__(self, key: str) -> tuple[str, str]:
+        if len(self) >= _MOST_TAGS:
+            self.clear()
+        if _NAME.fullmatch(key):
+            made = f'<{key} type="', f"</{key}>"
+        elif _FORBIDDEN.search(key):
+            encoded = b64encode(key.encode()).decode()
+            made = f'<item key="{encoded}" key-encoding="base64" type="', "</item>"
+        else:
+            made = f'<item key="{attribute(key)}" type="', "</item>"
+        self[key] = made
+        return made
+
+
+_tags = _Tags()
