@@ -16,8 +16,7 @@ impl XmlQueue {
     /// # Errors
     /// As for [`push`](super::Queue::push).
     pub fn push_document<T: Serialize>(&mut self, value: &T) -> Result<(), QueueError> {
-        let document =
-            serde_xml_rs::to_string(value).map_err(|error| QueueError::Type(error.to_string()))?;
+        let document = to_document(value)?;
         self.push_with(|topic, out| {
             write_document(topic, &document, out);
             Ok(())
@@ -25,7 +24,9 @@ impl XmlQueue {
     }
 
     /// Waits for the next message and reads it with serde-xml-rs: a plain document, as it was
-    /// published.
+    /// published; with [`plain`](super::QueueBuilder::plain), what went through JSON or pickle is one
+    /// again. A message that is not one element, or that has types, is read as the element `message`
+    /// in which the broker sent it.
     ///
     /// # Errors
     /// As for [`pull_as`](super::Queue::pull_as).
@@ -34,4 +35,8 @@ impl XmlQueue {
         let value = read_document(&message)?;
         Ok((topic, value))
     }
+}
+
+fn to_document<T: Serialize>(value: &T) -> Result<String, QueueError> {
+    serde_xml_rs::to_string(value).map_err(|error| QueueError::Type(error.to_string()))
 }

@@ -159,8 +159,8 @@ pub(super) fn write_document(topic: &str, document: &str, out: &mut Vec<u8>) {
     write_delivery(out, Dialect::Xml, topic, Content::Published(message.as_bytes()), false);
 }
 
-/// Reads the document in a `message` element with serde-xml-rs: what [`write_document`] wrote, or
-/// the element itself.
+/// Reads the document in a `message` element with serde-xml-rs: what is in the element, where that
+/// bears no type and is one element, or else the element itself.
 pub(super) fn read_document<T: DeserializeOwned>(message: &str) -> Result<T, QueueError> {
     /// serde-xml-rs takes quadratic time over namespaces.
     const MAX_NAMESPACES: usize = 256;
@@ -169,11 +169,32 @@ pub(super) fn read_document<T: DeserializeOwned>(message: &str) -> Result<T, Que
             "the document declares more than {MAX_NAMESPACES} namespaces"
         )));
     }
-    let inner = message
-        .strip_prefix("<message type=\"document\">")
-        .and_then(|rest| rest.strip_suffix("</message>"))
-        .unwrap_or(message);
-    serde_xml_rs::from_str(inner).map_err(|error| QueueError::Type(error.to_string()))
+    let document = match untyped_content(message) {
+        Some(content) if is_one_element(&<Xml as sealed::Sealed>::value(message.to_owned())?) => {
+            content
+        }
+        _ => message,
+    };
+    serde_xml_rs::from_str(document).map_err(|error| QueueError::Type(error.to_string()))
+}
+
+/// What is in a `message` element that has no attribute, or says that it is a document.
+fn untyped_content(message: &str) -> Option<&str> {
+    let (tag, rest) = message.strip_prefix("<message")?.split_once('>')?;
+    let kind = tag.trim().strip_prefix("type").map(|kind| kind.trim_start().strip_prefix('='));
+    let is_untyped = match kind {
+        None => tag.trim().is_empty(),
+        Some(kind) => matches!(kind?.trim(), "\"document\"" | "'document'"),
+    };
+    let (content, _end) = rest.rsplit_once("</message")?;
+    is_untyped.then_some(content)
+}
+
+/// Whether a value that has no type is one element: the broker puts no root around such.
+fn is_one_element(value: &Value) -> bool {
+    let Value::Dict(entries) = value else { return false };
+    let [(Value::Str(key), item)] = entries.as_slice() else { return false };
+    !key.starts_with('@') && key != "#text" && !matches!(item, Value::List(_))
 }
 
 impl Wire for Json {

@@ -9,8 +9,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use babelmq::{
-    Arrival, BrokerHandle, Client, ErrorCode, Exact, Format, JsonQueue, Pickle, PickleQueue, Queue,
-    QueueError, Subscribe, Topic, TopicFilter, Value, Wire, Xml, XmlQueue,
+    Arrival, BrokerHandle, Client, ErrorCode, Exact, Format, Json, JsonQueue, Pickle, PickleQueue,
+    Queue, QueueError, Subscribe, Topic, TopicFilter, Value, Wire, Xml, XmlQueue,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -419,6 +419,29 @@ fn documents_become_structs_and_back() {
     assert_eq!((topic.as_str(), pulled), ("/t", order));
     let expected = serde_json::json!({"order": {"@id": "5", "sku": ["X1", "<Y2>"]}});
     assert_eq!(json.pull_as::<serde_json::Value>().unwrap().1, expected);
+}
+
+#[test]
+fn a_plain_document_is_taken_out_of_the_message() {
+    let broker = start();
+    let queue = XmlQueue::builder("/t").address(broker.local_addr());
+    let mut plain = queue.clone().plain(true).consumer().unwrap();
+    let mut named = queue.plain(true).root("order").consumer().unwrap();
+    let order = Order { id: 5, sku: vec!["X1".into(), "<Y2>".into()] };
+    let fields = serde_json::json!({"@id": 5, "sku": ["X1", "<Y2>"]});
+    let mut producer = producer::<Json>(&broker, "/t");
+    producer.push(&serde_json::json!({"order": fields})).unwrap();
+    assert_eq!(plain.pull_document::<Order>().unwrap().1, order);
+    assert_eq!(named.pull_document::<Order>().unwrap().1, order);
+    // What is not one element of its own gets a root, or has none but the message itself.
+    producer.push(&fields).unwrap();
+    assert_eq!(plain.pull_document::<Order>().unwrap().1, order);
+    assert_eq!(named.pull_document::<Order>().unwrap().1, order);
+    // The spelling of another producer.
+    let other = b"<message type = 'document' ><!-- c --><order id='5'><sku>X1</sku>\
+        <sku>&lt;Y2></sku></order>\n</message >";
+    support::Client::connect(&broker).publish(Format::Xml, "/t", other);
+    assert_eq!(plain.pull_document::<Order>().unwrap().1, order);
 }
 
 #[test]

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from real_broker import BINARY, RealBroker
@@ -26,6 +28,8 @@ from babelmq import (
     XMLQueue,
     aio,
 )
+from babelmq.address import resolve
+from babelmq.frame import HEADER
 
 pytestmark = pytest.mark.skipif(
     not BINARY, reason="it needs a real broker: set BABELMQ_BIN; `make test` does"
@@ -254,12 +258,49 @@ def test_xml_without_types_and_ints_for_javascript(real: RealBroker) -> None:
     with XMLQueue.consumer(
         "/t", address=real.address, timeout=5, plain=True, root="data", item="row"
     ) as named:
-        text = f"<message><data><row>{large}</row><row>true</row></data></message>"
+        text = f"<data><row>{large}</row><row>true</row></data>"
         assert named.pull_document() == ("/t", text)
     with JSONQueue.consumer("/t", address=real.address, timeout=5, exact="js") as exact:
         assert exact.pull() == ("/t", [large, True])
     with pytest.raises(ValueError, match="exact is"):
         JSONQueue.producer("/t", exact="ja")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "document"),
+    [
+        ({"order": {"@id": 5, "sku": ["X1"]}}, '<order id="5"><sku>X1</sku></order>'),
+        ({"order": {"@type": "int", "#text": "x"}}, '<order type="int">x</order>'),
+        ({"order": None}, "<order></order>"),
+        ({"a": 1, "b": 2}, "<message><a>1</a><b>2</b></message>"),
+        ({"a": [1]}, "<a>1</a>"),
+        ({"a": [1, 2]}, "<message><a>1</a><a>2</a></message>"),
+        ({"@id": 5}, '<message id="5"></message>'),
+        ({"@id": 5, "a": 1}, '<message id="5"><a>1</a></message>'),
+        ({"a": {"@type": "int"}, "b": 1}, None),
+        ("text", "<message>text</message>"),
+        ([1, 2], "<message><item>1</item><item>2</item></message>"),
+        (None, "<message></message>"),
+    ],
+)
+def test_a_plain_document_is_taken_out_of_the_message(
+    value: Any, document: str | None, real: RealBroker
+) -> None:
+    options: dict[str, Any] = {"address": real.address, "timeout": 5}
+    with XMLQueue.consumer("/t", plain=True, **options) as plain:
+        with JSONQueue.producer("/t", **options) as producer:
+            producer.push(value, retain=False)
+        found = plain.pull_document()[1]
+    assert document is None or found == document
+    assert ElementTree.fromstring(found) is not None
+
+
+def test_a_document_of_another_producer_is_taken_out_of_the_message(real: RealBroker) -> None:
+    raw = b"<f command='publish' topic='/t'><message ><!-- c --><order id='5'/>\n</message ></f>"
+    with XMLQueue.consumer("/t", address=real.address, timeout=5) as consumer:
+        with socket.create_connection(resolve(real.address)) as other:
+            other.sendall(HEADER.pack(1, len(raw)) + raw)
+            assert consumer.pull_document() == ("/t", "<!-- c --><order id='5'/>\n")
 
 
 @pytest.mark.parametrize("queue_type", QUEUES)

@@ -387,9 +387,10 @@ class XMLQueue(Queue):
 
     def pull_document(self, timeout: float | None = None) -> tuple[str, str]:
         """The next message: its topic, and its XML as text. A document is as it was published, if
-        it was published as XML; of any other message it is the element ``message`` in which the
-        broker sent it. Blocks and raises as :meth:`pull` does. The text has no document type; what
-        parses it decides what else to make of it.
+        it was published as XML; with ``plain``, what went through JSON or pickle is one again. Any
+        message that is not one element, or that has types, is the element ``message`` in which the
+        broker sent it; with ``root`` and ``plain`` there is none. Blocks and raises as :meth:`pull`
+        does. The text has no document type; what parses it decides what else to make of it.
 
         >>> with XMLQueue("/orders") as queue:
         ...     queue.push_document('<order id="5"><sku>X1</sku></order>')

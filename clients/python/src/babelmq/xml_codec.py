@@ -75,13 +75,23 @@ def publish_document(topic: str, document: str | bytes, retain: bool, ttl: int |
     return frame(Format.XML, f"{head}{text}</message></frame>".encode())
 
 
-_DOCUMENT = re.compile(
-    r"""<message\s+type\s*=\s*["']document["']\s*>(.*)</message\s*>""", re.DOTALL
+_CONTENT = re.compile(
+    r"""<message(?:\s+type\s*=\s*["']document["'])?\s*>(.*)</message\s*>""", re.DOTALL
 )
 
 
 def document_of(message: Fields) -> str:
-    """The document that a delivery holds, or its element ``message`` where it is no document."""
+    """The document that a delivery holds: what is in its element ``message``, where that bears no
+    type and is one element; else the element ``message`` itself, which is one.
+    """
     text = xml_reader.source(message[xml_reader.SOURCE])
-    found = _DOCUMENT.fullmatch(text)
-    return text if found is None else found[1]
+    found = _CONTENT.fullmatch(text)
+    return text if found is None or not _is_one_element(message["message"]) else found[1]
+
+
+def _is_one_element(value: Any) -> bool:
+    """Whether a value that has no type is one element: the broker puts no root around such."""
+    if type(value) is not dict or len(value) != 1:
+        return False
+    [(key, item)] = value.items()
+    return not key.startswith("@") and key != "#text" and type(item) is not list
