@@ -23,6 +23,23 @@ impl XmlQueue {
         })
     }
 
+    /// Publishes a value as a plain XML document to another topic.
+    ///
+    /// # Errors
+    /// As for [`push_to`](super::Queue::push_to).
+    pub fn push_document_to<T: Serialize>(
+        &mut self,
+        topic: &str,
+        value: &T,
+    ) -> Result<(), QueueError> {
+        Topic::parse(topic)?;
+        let document = to_document(value)?;
+        self.push_with(|_, out| {
+            write_document(topic, &document, out);
+            Ok(())
+        })
+    }
+
     /// Waits for the next message and reads it with serde-xml-rs: a plain document, as it was
     /// published; with [`plain`](super::QueueBuilder::plain), what went through JSON or pickle is one
     /// again. A message that is not one element, or that has types, is read as the element `message`

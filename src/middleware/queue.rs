@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::error::QueueError;
 use super::patience::Patience;
 use super::publish::Publish;
-use super::session::{Arrived, Session};
+use super::session::{Arrived, Pulled, Session};
 use super::wire::{Json, Pickle, Wire, Xml, write_value};
 use crate::codec::Dialect;
 use crate::protocol::{Topic, TopicFilter, Value};
@@ -221,6 +221,16 @@ impl<W: Wire> Queue<W> {
         self.push_with(|topic, out| Ok(write_value(dialect::<W>(), topic, None, value, out)?))
     }
 
+    /// Publishes a [`Value`], exactly, to another topic.
+    ///
+    /// # Errors
+    /// As for [`push_value`](Self::push_value), and [`QueueError::Invalid`] for what cannot be a
+    /// topic.
+    pub fn push_value_to(&mut self, topic: &str, value: &Value) -> Result<(), QueueError> {
+        Topic::parse(topic)?;
+        self.push_with(|_, out| Ok(write_value(dialect::<W>(), topic, None, value, out)?))
+    }
+
     pub(super) fn push_with(
         &mut self,
         write: impl FnOnce(&str, &mut Vec<u8>) -> Result<(), QueueError>,
@@ -253,13 +263,26 @@ impl<W: Wire> Queue<W> {
     }
 
     /// Waits for the next message and returns it with all that is known of it: whether it is a
-    /// stored value, and the format.
+    /// stored value, and the format. Of a queue that was made with
+    /// [`cleared`](QueueBuilder::cleared) it also says when a last value was cleared, or has expired.
+    ///
+    #[cfg_attr(feature = "broker", doc = "```")]
+    #[cfg_attr(not(feature = "broker"), doc = "```ignore")]
+    /// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+    /// # let queue = babelmq::JsonQueue::builder("/weather").address(broker.local_addr());
+    /// let mut consumer = queue.cleared(true).consumer()?;
+    /// broker.put_topic("/weather/oslo", &21.5.into())?;
+    /// broker.clear_topic("/weather/oslo")?;
+    /// assert!(!consumer.pull_message()?.cleared);
+    /// let gone = consumer.pull_message()?;
+    /// assert!(gone.cleared && gone.topic.as_str() == "/weather/oslo");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As for [`pull`](Self::pull).
     pub fn pull_message(&mut self) -> Result<Delivery, QueueError> {
-        let arrived = self.session.pull(Patience::Endless)?;
-        delivery::<W>(arrived)
+        pulled::<W>(self.session.pull_any(Patience::Endless)?)
     }
 
     /// The same for at most `timeout`.
@@ -267,8 +290,7 @@ impl<W: Wire> Queue<W> {
     /// # Errors
     /// As for [`pull_timeout`](Self::pull_timeout).
     pub fn pull_message_timeout(&mut self, timeout: Duration) -> Result<Delivery, QueueError> {
-        let arrived = self.session.pull(Patience::new(Some(timeout)))?;
-        delivery::<W>(arrived)
+        pulled::<W>(self.session.pull_any(Patience::new(Some(timeout)))?)
     }
 
     /// The next of the stored values, with which a subscription begins; `None` when there are no
@@ -367,7 +389,20 @@ impl<W: Wire> Queue<W> {
 
 fn delivery<W: Wire>(arrived: Arrived<W::Message>) -> Result<Delivery, QueueError> {
     let Arrived { topic, message, retained } = arrived;
-    Ok(Delivery { topic, value: W::value(message)?, retained, format: W::FORMAT })
+    Ok(Delivery { topic, value: W::value(message)?, retained, format: W::FORMAT, cleared: false })
+}
+
+fn pulled<W: Wire>(pulled: Pulled<W::Message>) -> Result<Delivery, QueueError> {
+    match pulled {
+        Pulled::Delivery(arrived) => delivery::<W>(arrived),
+        Pulled::Cleared(topic) => Ok(Delivery {
+            topic,
+            value: Value::None,
+            retained: false,
+            format: W::FORMAT,
+            cleared: true,
+        }),
+    }
 }
 
 impl<W: Wire> fmt::Debug for Queue<W> {

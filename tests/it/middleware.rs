@@ -445,6 +445,51 @@ fn a_plain_document_is_taken_out_of_the_message() {
 }
 
 #[test]
+fn values_and_documents_are_pushed_to_other_topics() {
+    let broker = start();
+    let pair = Value::Tuple(vec![1.into(), 2.into()]);
+    let order = Order { id: 5, sku: vec!["X1".into()] };
+    let mut pickle: PickleQueue = consumer(&broker, "/other");
+    let mut producer = producer::<Xml>(&broker, "/t");
+    producer.push_value_to("/other/pair", &pair).unwrap();
+    producer.push_document_to("/other/order", &order).unwrap();
+    assert_eq!(pull(&mut pickle), ("/other/pair".into(), pair.clone()));
+    assert_eq!(pull(&mut pickle).0, "/other/order");
+    assert_eq!(consumer::<Xml>(&broker, "/other/order").pull_document::<Order>().unwrap().1, order);
+    for pushed in [producer.push_value_to("a//b", &pair), producer.push_document_to("#", &order)] {
+        assert!(matches!(pushed, Err(QueueError::Invalid(_))), "{pushed:?}");
+    }
+}
+
+#[test]
+fn a_queue_that_asks_is_told_what_was_cleared() {
+    fn check<W: Wire>() {
+        let broker = start();
+        let queue = Queue::<W>::builder("/t").address(broker.local_addr()).timeout(PATIENCE);
+        let mut told = queue.clone().cleared(true).consumer().unwrap();
+        let mut passes = queue.clone().cleared(true).consumer().unwrap();
+        let mut other = queue.consumer().unwrap();
+        broker.put_topic("/t/a", &1.into()).unwrap();
+        broker.clear_topic("/t/a").unwrap();
+        broker.put_topic("/t/a", &2.into()).unwrap();
+        let mut said = Vec::new();
+        for _ in 0..3 {
+            let message = told.pull_message_timeout(PATIENCE).unwrap();
+            assert_eq!((message.topic.as_str(), message.retained), ("/t/a", false));
+            said.push((message.cleared, message.value));
+        }
+        assert_eq!(said, [(false, 1.into()), (true, Value::None), (false, 2.into())]);
+        // Whoever pulls values pulls values.
+        assert_eq!([pull(&mut passes).1, pull(&mut passes).1], [1.into(), 2.into()]);
+        let values = [(); 2].map(|()| other.pull_message_timeout(PATIENCE).unwrap().value);
+        assert_eq!(values, [1.into(), 2.into()]);
+    }
+    check::<Json>();
+    check::<Xml>();
+    check::<Pickle>();
+}
+
+#[test]
 fn a_queue_that_pushes_a_lot_to_itself_does_not_block() {
     const MESSAGES: i64 = 60;
     let broker = start();

@@ -136,6 +136,14 @@ impl<W: Wire> QueueBuilder<W> {
         self
     }
 
+    /// Whether [`Queue::pull_message`] says when a last value is cleared, or expires; all other pulls
+    /// pass over that. What happens while there is no connection is not said. Default false.
+    #[must_use]
+    pub fn cleared(mut self, cleared: bool) -> Self {
+        self.how.cleared = cleared;
+        self
+    }
+
     /// What the broker does when this consumer falls behind; [`Queue::dropped`] counts what that
     /// costs. The broker's default is to disconnect it.
     #[must_use]

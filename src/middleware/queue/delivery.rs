@@ -28,13 +28,16 @@ use crate::protocol::{Format, Topic, Value};
 pub struct Delivery {
     /// Where it was published.
     pub topic: Topic,
-    /// What was published.
+    /// What was published; `None` of the model where [`cleared`](Self::cleared).
     pub value: Value,
     /// Whether it is a stored value: published before the subscription, or before the connection
     /// was made again.
     pub retained: bool,
     /// The format in which it came.
     pub format: Format,
+    /// Whether it is no message but says that the topic's last value was cleared, or has expired: of
+    /// a queue that was made with [`cleared`](super::QueueBuilder::cleared).
+    pub cleared: bool,
 }
 
 /// The messages of a queue, see [`Queue::iter`].

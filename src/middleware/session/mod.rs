@@ -92,6 +92,8 @@ enum State {
 /// What waits to be pulled.
 enum Kept<M> {
     Delivery(Arrived<M>),
+    /// A topic's last value was cleared, or has expired.
+    Cleared(Topic),
     /// A frame that could not be read.
     Unreadable(QueueError),
 }
@@ -101,6 +103,13 @@ pub(in crate::middleware) struct Arrived<M> {
     pub(in crate::middleware) topic: Topic,
     pub(in crate::middleware) message: M,
     pub(in crate::middleware) retained: bool,
+}
+
+/// What is pulled.
+pub(in crate::middleware) enum Pulled<M> {
+    Delivery(Arrived<M>),
+    /// A topic's last value was cleared, or has expired.
+    Cleared(Topic),
 }
 
 /// Answers that came and were not looked at yet.
@@ -205,8 +214,21 @@ impl<W: Wire> Session<W> {
         patience: Patience,
     ) -> Result<Arrived<W::Message>, QueueError> {
         loop {
+            if let Pulled::Delivery(arrived) = self.pull_any(patience)? {
+                return Ok(arrived);
+            }
+        }
+    }
+
+    /// The next message, or what says that a value was cleared.
+    pub(in crate::middleware) fn pull_any(
+        &mut self,
+        patience: Patience,
+    ) -> Result<Pulled<W::Message>, QueueError> {
+        loop {
             match self.kept.pop_front() {
-                Some(Kept::Delivery(arrived)) => return Ok(arrived),
+                Some(Kept::Delivery(arrived)) => return Ok(Pulled::Delivery(arrived)),
+                Some(Kept::Cleared(topic)) => return Ok(Pulled::Cleared(topic)),
                 Some(Kept::Unreadable(error)) => return Err(error),
                 None => {}
             }
@@ -226,12 +248,13 @@ impl<W: Wire> Session<W> {
         loop {
             let is_stored = |kept: &Kept<W::Message>| match kept {
                 Kept::Delivery(arrived) => arrived.retained,
+                Kept::Cleared(_) => false,
                 Kept::Unreadable(_) => true,
             };
             match self.kept.iter().position(is_stored).and_then(|at| self.kept.remove(at)) {
                 Some(Kept::Delivery(arrived)) => return Ok(Some(arrived)),
                 Some(Kept::Unreadable(error)) => return Err(error),
-                None => {}
+                Some(Kept::Cleared(_)) | None => {}
             }
             self.refused()?;
             if self.subscriptions.iter().all(|one| one.state == State::Live) {

@@ -25,6 +25,9 @@ impl<W: Wire> Session<W> {
                 }
             }
             ("subscribed", Some(filter), ..) => self.reached(State::Live, |of| *of == filter),
+            ("cleared", Some(topic), ..) => {
+                self.kept.push_back(Kept::Cleared(from_broker(&topic)?))
+            }
             ("dropped", ..) => self.dropped += incoming.count,
             ("cancelled", ..) => {}
             ("pong", ..) => {
