@@ -57,6 +57,16 @@ pub(super) enum Failure {
     OutputClosed,
 }
 
+/// Whether a broker may be there again soon: one that stops, restarts, or has no room for all the
+/// clients that come back at once.
+pub(super) fn is_outage(error: &QueueError) -> bool {
+    match error {
+        QueueError::Closed | QueueError::Connection(_) | QueueError::TimedOut => true,
+        QueueError::Refused(refused) => refused.is(ErrorCode::TooManyConnections),
+        _ => false,
+    }
+}
+
 impl Failure {
     /// Something that concerns the broker at this address.
     pub(super) fn broker(address: &str) -> impl Fn(QueueError) -> Failure {

@@ -8,11 +8,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::args::{Address, Color, filter, format, seconds};
-use super::failure::Failure;
+use super::failure::{Failure, is_outage};
 use super::show::{Show, Style};
 use super::visible;
 use crate::middleware::{Arrival, Backoff, Client, Exact, QueueError, Subscribe};
-use crate::protocol::{ErrorCode, Format, Overflow, TopicFilter};
+use crate::protocol::{Format, Overflow, TopicFilter};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -230,15 +230,9 @@ impl Subscriber<'_> {
         Ok(())
     }
 
-    /// Whether this ends the command, or is waited out: a broker that stops, restarts, or has no
-    /// room for all the clients that come back at once.
+    /// Whether this ends the command, or is waited out.
     fn stop(&self, error: QueueError) -> Stop {
-        let passes = match &error {
-            QueueError::Closed | QueueError::Connection(_) | QueueError::TimedOut => true,
-            QueueError::Refused(refused) => refused.is(ErrorCode::TooManyConnections),
-            _ => false,
-        };
-        if passes && self.subscribed && !self.args.once && !self.args.retained_only {
+        if is_outage(&error) && self.subscribed && !self.args.once && !self.args.retained_only {
             Stop::Lost
         } else {
             Stop::Failed(Failure::broker(&self.args.broker.address)(error))

@@ -11,9 +11,9 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 use self::screen::Screen;
 use self::stats::{Rates, Stats};
 use super::args::{Address, seconds};
-use super::failure::Failure;
+use super::failure::{Failure, is_outage};
 use super::pretty;
-use crate::middleware::{Client, QueueError};
+use crate::middleware::{Backoff, Client, QueueError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// Print what the broker counts, once, as JSON.
     #[arg(long)]
     json: bool,
+    /// End with the connection (exit code 7), and do not wait until the broker is there again.
+    #[arg(long)]
+    once: bool,
     #[command(flatten)]
     broker: Address,
 }
@@ -49,7 +52,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let first = Stats::read(&message).map_err(&failed)?;
     let mut terminal = ratatui::try_init()?;
-    let watched = watch(args, &mut client, first, &mut terminal);
+    let watched = watch(args, client, first, &mut terminal);
     ratatui::restore();
     match watched {
         Err(Stopped::Broker(error)) => Err(failed(error)),
@@ -76,18 +79,27 @@ impl From<io::Error> for Stopped {
     }
 }
 
+/// Shows the broker until that is enough. One that goes away is waited for, as `sub` does.
 fn watch(
     args: &Args,
-    client: &mut Client,
+    client: Client,
     first: Stats,
     terminal: &mut ratatui::DefaultTerminal,
 ) -> Result<(), Stopped> {
     let mut rates = Rates::new(first);
     let mut paused = false;
+    let mut client = Some(client);
+    let mut since = Instant::now();
+    let mut backoff = Backoff::new();
     loop {
-        let screen = Screen { address: &args.broker.address, rates: &rates, paused };
+        let address = &args.broker.address;
+        let is_away = client.is_none();
+        let screen = Screen { address, rates: &rates, paused, is_away };
         terminal.draw(|frame| screen.draw(frame))?;
-        let next = Instant::now() + args.interval;
+        let next = match backoff.due() {
+            Some(due) if is_away && !paused => due,
+            _ => Instant::now() + args.interval,
+        };
         // Keys and changes of the window's size until it is time to ask again.
         loop {
             if !event::poll(next.saturating_duration_since(Instant::now()))? {
@@ -98,11 +110,32 @@ fn watch(
                 Wish::Pause => paused = !paused,
                 Wish::Nothing => {}
             }
-            let screen = Screen { address: &args.broker.address, rates: &rates, paused };
+            let screen = Screen { address, rates: &rates, paused, is_away };
             terminal.draw(|frame| screen.draw(frame))?;
         }
-        if !paused {
-            rates.renew(Stats::read(&client.stats()?)?);
+        if paused {
+            continue;
+        }
+        let asked = match client.take() {
+            Some(client) => Ok(client),
+            None => {
+                Client::connect(address, args.broker.timeout).inspect(|_| since = Instant::now())
+            }
+        };
+        match asked.and_then(|mut client| Ok((client.stats()?, client))) {
+            Ok((message, asked)) => {
+                let stats = Stats::read(&message)?;
+                client = Some(asked);
+                if is_away {
+                    // It may be another one, which counts from nothing.
+                    rates = Rates::new(stats);
+                } else {
+                    rates.renew(stats);
+                }
+            }
+            Err(error) if is_outage(&error) && !args.once => backoff.lost(since),
+            Err(QueueError::Connect { .. }) => backoff.failed(),
+            Err(error) => return Err(error.into()),
         }
     }
 }

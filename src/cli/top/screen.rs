@@ -15,6 +15,8 @@ pub(super) struct Screen<'a> {
     pub(super) address: &'a str,
     pub(super) rates: &'a Rates,
     pub(super) paused: bool,
+    /// Whether the broker cannot be asked, and the picture is what it said last.
+    pub(super) is_away: bool,
 }
 
 impl Screen<'_> {
@@ -30,7 +32,11 @@ impl Screen<'_> {
         self.topics(frame, topics);
         self.subscribers(frame, subscribers);
         let keys = if self.paused { " q quit   p go on   (paused)" } else { " q quit   p pause" };
-        frame.render_widget(Paragraph::new(keys).dim(), foot);
+        let mut said = vec![keys.dim()];
+        if self.is_away {
+            said.push("   the connection ended; waiting for the broker".red().bold());
+        }
+        frame.render_widget(Paragraph::new(Line::from(said)), foot);
     }
 
     fn head(&self) -> Vec<Line<'static>> {

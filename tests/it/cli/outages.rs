@@ -12,7 +12,7 @@ use crate::support::proxy::Proxy;
 use crate::support::start;
 
 /// A broker at an address that another had.
-fn start_at(address: SocketAddr) -> BrokerHandle {
+pub(super) fn start_at(address: SocketAddr) -> BrokerHandle {
     let mut broker = None;
     until("the address is free", || {
         broker = Broker::start(Config::listening_on(address)).ok();

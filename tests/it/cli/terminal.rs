@@ -10,6 +10,8 @@ use std::process::Child;
 use vt100::{Color, Parser};
 
 use super::Served;
+use super::outages::start_at;
+use crate::support::start;
 
 const ROWS: NonZero<u16> = NonZero::new(30).unwrap();
 const COLUMNS: NonZero<u16> = NonZero::new(100).unwrap();
@@ -206,6 +208,31 @@ fn a_file_has_a_progress_bar() {
         "{said}"
     );
     std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn top_goes_on_when_its_broker_was_restarted() {
+    let broker = start();
+    let address = broker.local_addr();
+    let address_text = address.to_string();
+    let mut top = Terminal::run(&["top", "--interval", "0.05", "--address", &address_text]);
+    broker.put_topic("/before", &1.into()).unwrap();
+    top.shows("/before");
+    broker.shutdown();
+    top.shows("the connection ended; waiting for the broker");
+    // What it said last stays there to be read, and keys are obeyed.
+    top.press("p");
+    top.shows("(paused)");
+    assert!(top.text().contains("/before"));
+    top.press("p");
+    let broker = start_at(address);
+    broker.put_topic("/after", &2.into()).unwrap();
+    top.shows("/after");
+    assert!(!top.text().contains("waiting for") && !top.text().contains("/before"));
+    broker.shutdown();
+    top.shows("waiting for the broker");
+    top.press("q");
+    assert_eq!(top.end().1, Some(0));
 }
 
 #[test]

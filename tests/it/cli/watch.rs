@@ -142,9 +142,9 @@ fn top_shows_a_broker_and_goes() {
 }
 
 #[test]
-fn top_ends_when_the_broker_does_and_gives_the_terminal_back() {
+fn top_ends_with_the_connection_if_it_is_told_to_and_gives_the_terminal_back() {
     let served = Served::start(&[]);
-    let mut top = Terminal::run(&served.at("top", &["--interval", "0.05"]));
+    let mut top = Terminal::run(&served.at("top", &["--interval", "0.05", "--once"]));
     top.shows("TOPIC");
     served.signal("TERM");
     let (left, code) = top.end();
