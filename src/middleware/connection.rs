@@ -31,6 +31,8 @@ pub(super) struct Connection {
     since: Instant,
     /// What the last frame was like.
     last: Option<Header>,
+    /// While the system takes nothing: how many bytes it had taken by then, and when that was.
+    stuck: Option<(u64, Instant)>,
 }
 
 /// A frame from the broker.
@@ -80,6 +82,7 @@ impl Connection {
             pulse,
             since: Instant::now(),
             last: None,
+            stuck: None,
         })
     }
 
@@ -107,18 +110,38 @@ impl Connection {
         self.write_out(patience)
     }
 
-    /// Writes everything that waits.
+    /// Writes everything that waits. A broker that takes nothing, and says nothing, for as long as
+    /// it may be silent is gone.
     pub(super) fn write_out(&mut self, patience: Patience) -> Result<bool, QueueError> {
         while !self.out.write()? {
-            let ready = wait(&*self.stream, PollFlags::IN | PollFlags::OUT, patience)?;
-            if ready.is_empty() {
-                return Ok(false);
-            }
+            let until = patience.and(Patience::until(self.given_up()));
+            let ready = wait(&*self.stream, PollFlags::IN | PollFlags::OUT, until)?;
             if ready.contains(PollFlags::IN) {
                 self.read()?;
             }
+            if !ready.is_empty() {
+                continue;
+            }
+            if self.given_up().is_some_and(|end| end <= Instant::now()) {
+                let stuck = "the broker does not take anything any more";
+                return Err(io::Error::new(ErrorKind::TimedOut, stuck).into());
+            }
+            if patience.is_over() {
+                return Ok(false);
+            }
         }
+        self.stuck = None;
         Ok(true)
+    }
+
+    /// When a connection is given up that takes nothing from now on.
+    fn given_up(&mut self) -> Option<Instant> {
+        let taken = self.out.taken();
+        let since = match self.stuck {
+            Some((before, since)) if before == taken => since,
+            _ => self.stuck.insert((taken, Instant::now())).1,
+        };
+        since.checked_add(self.pulse.longest()?)
     }
 
     /// The next frame. What waits to be written is written first, if that is necessary to wait.
@@ -206,6 +229,7 @@ impl Connection {
             Ok(0) => Err(QueueError::Closed),
             Ok(_) => {
                 self.pulse.heard();
+                self.stuck = None;
                 self.skip();
                 Ok(true)
             }

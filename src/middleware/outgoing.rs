@@ -35,6 +35,8 @@ struct Waiting {
     bytes: Vec<u8>,
     /// How many of them were written.
     written: usize,
+    /// How many bytes the system has taken, of all that there were.
+    taken: u64,
     last: Option<Instant>,
     /// How many frames in a row came close to the write before.
     row: u32,
@@ -76,7 +78,9 @@ impl Outgoing {
         let mut waiting = self.lock();
         // Where nothing is before it, it need not be copied.
         if waiting.write(&self.stream)? && !frame.is_empty() {
-            frame = &frame[write_some(&self.stream, frame)?..];
+            let written = write_some(&self.stream, frame)?;
+            waiting.taken += written as u64;
+            frame = &frame[written..];
             waiting.last = Some(Instant::now());
         }
         waiting.bytes.extend_from_slice(frame);
@@ -86,6 +90,11 @@ impl Outgoing {
     /// Writes what waits, as far as the system takes it; returns whether that was all.
     pub(super) fn write(&self) -> io::Result<bool> {
         self.lock().write(&self.stream)
+    }
+
+    /// How many bytes the system has taken so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.lock().taken
     }
 
     /// Writes what waits, for the thread of the tail; returns whether it should look again, and
@@ -109,7 +118,9 @@ impl Waiting {
     }
 
     fn write(&mut self, stream: &TcpStream) -> io::Result<bool> {
-        self.written += write_some(stream, &self.bytes[self.written..])?;
+        let written = write_some(stream, &self.bytes[self.written..])?;
+        self.taken += written as u64;
+        self.written += written;
         if self.left() > 0 {
             return Ok(false);
         }

@@ -66,6 +66,11 @@ impl Pulse {
         }
     }
 
+    /// How long a silence there can be at most; `None` where there is no end to it.
+    pub(super) fn longest(&self) -> Option<Duration> {
+        self.silence?.checked_add(self.patience)
+    }
+
     /// Has the system ask as well: it goes on when the program does not call the library.
     pub(super) fn keep_alive(&self, stream: &TcpStream) {
         const QUESTIONS: u32 = 3;
@@ -77,6 +82,12 @@ impl Pulse {
         let _ = sockopt::set_tcp_keepintvl(stream, interval);
         let _ = sockopt::set_tcp_keepcnt(stream, QUESTIONS);
         let _ = sockopt::set_socket_keepalive(stream, true);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Some(longest) = self.longest() {
+            // The system asks nothing while something is unconfirmed: that has a time of its own.
+            let milliseconds = u32::try_from(longest.as_millis()).unwrap_or(u32::MAX);
+            let _ = sockopt::set_tcp_user_timeout(stream, milliseconds.max(1_000));
+        }
     }
 }
 
@@ -106,5 +117,7 @@ mod tests {
         assert!(sockopt::socket_keepalive(&stream).unwrap());
         assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), SILENCE);
         assert_eq!(sockopt::tcp_keepintvl(&stream).unwrap(), SILENCE / 3);
+        #[cfg(target_os = "linux")]
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 60_000);
     }
 }

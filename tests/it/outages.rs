@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use babelmq::{
     Broker, BrokerHandle, Client, Config, ConnectionEvent, ErrorCode, Format, Json, JsonQueue,
-    Limits, Overflow, Pickle, Queue, QueueBuilder, QueueError, Subscribe, TopicFilter, Value, Wire,
-    Xml,
+    Limits, Message, Overflow, Pickle, Publish, Queue, QueueBuilder, QueueError, Subscribe, Topic,
+    TopicFilter, Value, Wire, Xml,
 };
 
 use crate::support::process::until;
@@ -237,6 +237,45 @@ fn a_connection_on_which_nothing_comes_any_more_is_made_again() {
     check::<Json>();
     check::<Xml>();
     check::<Pickle>();
+}
+
+#[test]
+fn a_connection_that_takes_nothing_any_more_is_made_again() {
+    const LARGE: usize = 1 << 20;
+    // More than the buffers of the two ends of a connection can hold.
+    const PUSHES: usize = 40;
+    let broker = start();
+    let proxy = Proxy::to(broker.local_addr());
+    let (builder, told) = watched(at::<Json>(proxy.address, "/t"));
+    // A call may take as long as the silence is, which is as long as an answer may take.
+    let patience = Duration::from_secs(1);
+    let mut queue = builder.timeout(patience).keepalive(patience).producer().unwrap();
+    queue.push(&1).unwrap();
+    queue.flush().unwrap();
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), ConnectionEvent::Connected);
+    proxy.accepted();
+    proxy.hold();
+    let large = "x".repeat(LARGE);
+    (0..PUSHES).for_each(|_| queue.push(&large).unwrap());
+    let lost = told.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(lost, ConnectionEvent::Lost { .. }), "{lost:?}");
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), ConnectionEvent::Connected);
+    assert!(matches!(queue.flush(), Err(QueueError::Lost)));
+    until("the rest has come", || queue.flush().is_ok());
+    assert_eq!(broker.get_topic("/t").unwrap(), Some(large.clone().into()));
+
+    // A client is one connection, and says that it has ended.
+    let mut client = Client::connect(&proxy.address.to_string(), patience).unwrap();
+    client.set_keepalive(Some(patience));
+    client.flush().unwrap();
+    (0..2).for_each(|_| proxy.accepted());
+    proxy.hold();
+    let message = Message::parse(Format::Json, format!("{large:?}").as_bytes()).unwrap();
+    let topic = Topic::parse("/t").unwrap();
+    let gone = (0..PUSHES)
+        .find_map(|_| client.publish(&topic, &message, Publish::default()).err())
+        .expect("an error");
+    assert!(matches!(gone, QueueError::Connection(_)), "{gone:?}");
 }
 
 #[test]

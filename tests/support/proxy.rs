@@ -20,6 +20,7 @@ pub struct Proxy {
 struct Passing {
     ends: [TcpStream; 2],
     stalled: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -34,10 +35,14 @@ impl Proxy {
                 let client = client.unwrap();
                 // A broker that is not there hangs up.
                 let Ok(broker) = TcpStream::connect(broker) else { continue };
-                let stalled = Arc::new(AtomicBool::new(false));
-                pump(&client, &broker, &stalled);
-                pump(&broker, &client, &stalled);
-                theirs.lock().unwrap().push(Passing { ends: [client, broker], stalled });
+                let passing = Passing {
+                    ends: [client, broker],
+                    stalled: Arc::default(),
+                    held: Arc::default(),
+                };
+                pump(&passing, 0, 1);
+                pump(&passing, 1, 0);
+                theirs.lock().unwrap().push(passing);
                 if tell.send(()).is_err() {
                     return;
                 }
@@ -59,6 +64,14 @@ impl Proxy {
         }
     }
 
+    /// From now on nothing is read from the connections that there are, so that their buffers fill.
+    /// New ones are passed on.
+    pub fn hold(&self) {
+        for passing in self.connections.lock().unwrap().iter() {
+            passing.held.store(true, Ordering::SeqCst);
+        }
+    }
+
     /// Ends the connections that there are.
     pub fn cut(&self) {
         for passing in self.connections.lock().unwrap().drain(..) {
@@ -69,13 +82,17 @@ impl Proxy {
     }
 }
 
-fn pump(from: &TcpStream, to: &TcpStream, stalled: &Arc<AtomicBool>) {
-    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-    let stalled = Arc::clone(stalled);
+fn pump(passing: &Passing, from: usize, to: usize) {
+    let end = |number: usize| passing.ends[number].try_clone().unwrap();
+    let (mut from, mut to) = (end(from), end(to));
+    let (stalled, held) = (Arc::clone(&passing.stalled), Arc::clone(&passing.held));
     to.set_nodelay(true).unwrap();
     thread::spawn(move || {
         let mut bytes = [0; 16_384];
         while let Ok(count) = from.read(&mut bytes) {
+            while held.load(Ordering::SeqCst) {
+                thread::park();
+            }
             let stalled = stalled.load(Ordering::SeqCst);
             if !stalled && (count == 0 || to.write_all(&bytes[..count]).is_err()) {
                 let _ = to.shutdown(Shutdown::Both);

@@ -182,10 +182,10 @@ impl<W: Wire> Session<W> {
             self.unconfirmed = true;
             return Ok(());
         }
-        let patience = self.patience();
         let mut attempts = 0;
         loop {
-            self.connect(patience)?;
+            // The time that a connection had which took nothing is not that of the next.
+            self.connect(self.patience())?;
             self.take_in_waiting()?;
             self.refused()?;
             // It may have ended before anything was sent on it.
