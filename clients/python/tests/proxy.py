@@ -23,6 +23,7 @@ class _Pair:
         self.client = client
         self.broker = broker
         self.forgotten = False
+        self.held = False
 
     def start(self) -> None:
         for source, sink in ((self.client, self.broker), (self.broker, self.client)):
@@ -33,6 +34,8 @@ class _Pair:
         with suppress(OSError):
             while data := source.recv(1 << 16):
                 proxy.flowing.wait()
+                if self.held:
+                    proxy.closing.wait()
                 if self.forgotten:
                     proxy.note_swallowed(data)
                     continue
@@ -71,6 +74,7 @@ class Proxy:
         self.delay = 0.0
         self.flowing = threading.Event()
         self.flowing.set()
+        self.closing = threading.Event()
         self.up()
 
     @property
@@ -120,8 +124,17 @@ class Proxy:
             for pair in self._pairs:
                 pair.forgotten = True
 
+    def hold(self) -> None:
+        """Reads nothing any more from the connections that there are, so that their buffers fill,
+        and nobody is told. New ones are passed on.
+        """
+        with self._happened:
+            for pair in self._pairs:
+                pair.held = True
+
     def close(self) -> None:
         self.flow()
+        self.closing.set()
         self.down()
 
     # --- what a test waits for --------------------------------------------------------------------

@@ -355,6 +355,37 @@ def test_a_stall_is_no_outage(kind: Kind, proxy: Proxy) -> None:
     assert proxy.accepted == 1
 
 
+def test_a_push_on_a_dead_path_with_full_buffers_ends(kind: Kind, proxy: Proxy) -> None:
+    producer = kind("JSONQueue", "/a", PRODUCER, address=proxy.address, keepalive=1)
+    producer.push("first")
+    producer.flush()
+    proxy.hold()
+    # More than the buffers on the way can hold.
+    for _ in range(24):
+        producer.push("x" * 1_000_000)
+    assert proxy.accepted == 2
+    with pytest.raises(ConnectionLost):
+        producer.flush()
+    producer.push("last")
+    producer.flush()
+    assert producer.get() == "last"
+
+
+def test_the_thread_that_sends_gives_a_dead_path_up(proxy: Proxy, log: Log) -> None:
+    with JSONQueue.producer("/a", address=proxy.address, keepalive=1, timeout=0.1) as producer:
+        until(lambda: flushed(producer))
+        proxy.hold()
+        with pytest.raises(TimeoutError, match="did not take"):
+            for _ in range(2000):
+                producer.push("x" * 30_000)
+        # Nobody calls anything from here on, but the thread that sends what waits.
+        log.wait_for("connection to the broker lost")
+        with pytest.raises(ConnectionLost):
+            until(lambda: flushed(producer))
+        until(lambda: flushed(producer))
+        assert proxy.accepted == 2
+
+
 @pytest.mark.skipif(not BINARY, reason="the small broker of the tests waits for who does not read")
 def test_a_push_that_timed_out_was_not_sent(kind: Kind, proxy: Proxy) -> None:
     producer = kind("JSONQueue", "/a", PRODUCER, address=proxy.address, timeout=0.2)

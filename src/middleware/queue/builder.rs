@@ -86,8 +86,8 @@ impl<W: Wire> QueueBuilder<W> {
 
     /// After how long a silence a queue that waits asks whether the broker is there. Where nothing
     /// comes for as long again (or for [`timeout`](Self::timeout), if that is longer) the connection
-    /// is taken for lost. TCP asks too, also while the queue is not used. Default 30 s; `None`, or
-    /// no time at all, for never.
+    /// is taken for lost; so is one that takes nothing for so long while something is to be sent. TCP
+    /// asks too, also while the queue is not used. Default 30 s; `None`, or no time at all, for never.
     #[must_use]
     pub fn keepalive(mut self, silence: impl Into<Option<Duration>>) -> Self {
         self.silence = silence.into().filter(|silence| !silence.is_zero());
