@@ -1,19 +1,21 @@
 """The course exercise that this API comes from: a middleware of queues over a broker.
 
 Its tests patch ``json.dumps`` to see that JSON is made by it, and ``socket.send`` to see what is
-sent. They need nothing but the adapter below.
+sent. They need nothing but the adapter that README.md shows, which is what runs here.
 """
 
 import json
+import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from real_broker import BINARY, RealBroker
 
-import babelmq
 from babelmq import MiddlewareType
 
 pytestmark = pytest.mark.skipif(
@@ -23,15 +25,19 @@ pytestmark = pytest.mark.skipif(
 HEADER = 5
 
 
-class JSONQueue(babelmq.JSONQueue):
-    """A queue whose messages are what ``json.dumps`` makes of them."""
+def adapter() -> Any:
+    """The module that README.md shows under "The course exercise"."""
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    section = text.split("## The course exercise\n")[1].split("\n## ")[0]
+    [code] = re.findall(r"```python\n(.*?)```", section, re.S)
+    module = ModuleType("middleware")
+    exec(compile(code, "README.md", "exec"), module.__dict__)
+    return module
 
-    def push(self, value: Any, **options: Any) -> None:
-        """Publishes what ``json.dumps`` makes of the value."""
-        super().push(json.loads(json.dumps(value)), **options)
 
-
-QUEUES = [JSONQueue, babelmq.XMLQueue, babelmq.PickleQueue]
+middleware = adapter()
+JSONQueue = middleware.JSONQueue
+QUEUES = [JSONQueue, middleware.XMLQueue, middleware.PickleQueue]
 
 
 @pytest.fixture
