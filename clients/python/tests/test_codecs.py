@@ -14,6 +14,7 @@ from xml.sax import saxutils
 import pytest
 from fake_broker import CODECS
 from hypothesis import example, given
+from hypothesis import strategies as st
 from values import spelled, values
 
 from babelmq import (
@@ -22,6 +23,7 @@ from babelmq import (
     pickle_codec,
     xml_codec,
     xml_reader,
+    xml_usual,
     xml_writer,
 )
 from babelmq.frame import HEADER
@@ -101,6 +103,102 @@ def simply_written(tag: str, name: str, value: Any) -> str:
     else:
         inner = "".join(simply_written("item", "item", item) for item in value)
     return f'<{tag} type="{kind}">{inner}</{name}>'
+
+
+def usually_read(body: bytes) -> Any:
+    """What the quick reader makes of a message; ``None`` where it leaves it to the other."""
+    try:
+        return xml_usual.read(body, xml_reader._SCALARS)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def check_usual(body: bytes) -> bool:
+    """The quick reader refuses nothing: it gives the value that the complete one would, or none.
+    Returns whether it did.
+    """
+    found = usually_read(body)
+    if found is None:
+        return False
+    topic, retained, value = found
+    message = xml_reader._Reader().read(body)
+    fields = {"command": "publish", "topic": topic, "message": value}
+    if retained:
+        fields["retained"] = "true"
+    assert {**fields, xml_reader.SOURCE: body}.keys() == message.keys()
+    assert spelled(value) == spelled(message["message"])
+    assert {**message, "message": None, xml_reader.SOURCE: None} == {
+        **fields,
+        "message": None,
+        xml_reader.SOURCE: None,
+    }
+    return True
+
+
+def delivered(value: Any, more: str = "") -> bytes:
+    start = f'<frame command="publish" topic="/a"{more}>'
+    return xml_writer.element(value, "message", None, start, "</frame>")
+
+
+@given(
+    value=values,
+    at=st.integers(0, 400),
+    cut=st.integers(0, 12),
+    piece=st.sampled_from(
+        [
+            *("", "&", "&lt;", "&#13;", "&#x41;", "&a;", "<", ">", "]]>", "\0", "\r", "\n", "\x7f"),
+            *("é", "\ufffe", " ", "/", '"', "<!-- x -->", "<![CDATA[x]]>", "<a/>", "</a>", "<a>"),
+            *(' key="a"', ' type="int"', '<a type="int">1</a>', '<item type="null"/>', "item"),
+            *('<message type="null"/>', "</message>", "</frame>", '<a type="dict">', "1", " 1_0 "),
+        ]
+    ),
+)
+def test_the_quick_reader_of_xml_says_what_the_complete_one_says(
+    value: Any, at: int, cut: int, piece: str
+) -> None:
+    check_usual(delivered(value, ' retained="true"'))
+    text = delivered(value).decode()
+    check_usual((text[:at] + piece + text[at + cut :]).encode())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "x",
+        "<&>\r\n",
+        [],
+        {},
+        {"a": {"2nd key": [1, 2.5, True, (), {3}, frozenset({"x"}), b"\x00"]}, "b": None},
+    ],
+)
+def test_the_usual_message_in_xml_is_read_by_the_quick_reader(value: Any) -> None:
+    assert check_usual(delivered(value))
+    assert check_usual(delivered(value, ' retained="true"'))
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        "<message>text</message>",
+        '<message type="document"><a/></message>',
+        '<message type="dict"><item type="int">1</item></message>',
+        '<message type="dict"><a key="b" type="int">1</a></message>',
+        '<message type="dict"><a type="int">1</a> </message>',
+        '<message type="int">x</message>',
+        '<message type="str">&unknown;</message>',
+        '<message type="str">]]></message>',
+        '<message type="null"/><message type="null"/>',
+        '<message type="null"/><other type="null"/>',
+        '<message type="null"/></frame><frame>',
+        '<message type="list"></message></frame>',
+        '<message type="set"><item type="list"></item></message>',
+        '<message type="list">' * 200 + "</message>" * 200,
+    ],
+)
+def test_what_is_not_usual_is_left_to_the_complete_reader(xml: str) -> None:
+    body = f'<frame command="publish" topic="/a">{xml}</frame>'.encode()
+    assert usually_read(body) is None
 
 
 LONG = [
