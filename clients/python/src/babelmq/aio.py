@@ -39,6 +39,9 @@ __all__ = ["JSONQueue", "Message", "MiddlewareType", "PickleQueue", "Queue", "XM
 
 T = TypeVar("T")
 
+MOST_IN_A_ROW = 64
+"""Pushes after which other tasks get a turn, even if nothing has to be waited for."""
+
 
 class Queue(QueueBase):
     """The base of the three queues. The parameters are those of :class:`babelmq.Queue`, and what it
@@ -58,8 +61,11 @@ class Queue(QueueBase):
         promise. What is pushed in one turn of the event loop shares a write.
         """
         data = self._publish(value, retain, ttl)
-        if not await self._connection.push_now(data):
+        taken = self._connection.push_now(data)
+        if not taken:
             await self._connection.run(self._session.push(data))
+        elif taken % MOST_IN_A_ROW == 0:
+            await asyncio.sleep(0)
 
     async def push_to(
         self, topic: str, value: Any, *, retain: bool = True, ttl: int | None = None
@@ -68,8 +74,11 @@ class Queue(QueueBase):
         :meth:`babelmq.Queue.push_to`.
         """
         data = self._to(topic)(value, retain, ttl)
-        if not await self._connection.push_now(data):
+        taken = self._connection.push_now(data)
+        if not taken:
             await self._connection.run(self._session.push(data))
+        elif taken % MOST_IN_A_ROW == 0:
+            await asyncio.sleep(0)
 
     async def pull(self, timeout: float | None = None) -> Delivery:
         """The next message: its topic and its value; see :meth:`babelmq.Queue.pull`."""
@@ -189,8 +198,11 @@ class XMLQueue(Queue):
     ) -> None:
         """Publishes an XML document as it is; see :meth:`babelmq.XMLQueue.push_document`."""
         data = publish_document(self.topic, document, retain, ttl)
-        if not await self._connection.push_now(data):
+        taken = self._connection.push_now(data)
+        if not taken:
             await self._connection.run(self._session.push(data))
+        elif taken % MOST_IN_A_ROW == 0:
+            await asyncio.sleep(0)
 
     async def pull_document(self, timeout: float | None = None) -> tuple[str, str]:
         """The next message: its topic, and its XML as text; see
@@ -271,9 +283,6 @@ class _Connection:
     an attempt to connect is a task of its own.
     """
 
-    _TURN = 64
-    """Pushes after which other tasks get a turn, even if nothing has to be waited for."""
-
     def __init__(self, session: Session, address: tuple[str, int], timeout: float | None) -> None:
         self.session = session
         self._address = address
@@ -332,9 +341,10 @@ class _Connection:
         finally:
             steps.close()
 
-    async def push_now(self, data: bytes) -> bool:
+    def push_now(self, data: bytes) -> int:
         """Takes ``data`` if nothing has to be raised first. It is sent at once if nothing was sent
-        in this turn of the loop, else at the end of it.
+        in this turn of the loop, else at the end of it. Returns how many pushes it has taken so
+        far, or 0 where it has not.
         """
         session = self.session
         self._own_loop()
@@ -343,16 +353,15 @@ class _Connection:
             or session.attention
             or len(session.outgoing) + len(data) > MOST_WAITING
         ):
-            return False
+            return 0
         if session.has_input():
-            return False
+            return 0
         session.outgoing += data
         session.pushed += 1
-        self._write()
+        if not self._wrote:
+            self._write()
         self._pushes += 1
-        if self._pushes % self._TURN == 0:
-            await asyncio.sleep(0)
-        return True
+        return self._pushes
 
     def next_delivery(self) -> Fields | None:
         """What can be pulled without waiting."""
