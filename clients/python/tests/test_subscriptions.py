@@ -316,6 +316,17 @@ def test_a_document_arrives_as_it_was(kind: Kind) -> None:
     assert queue.pull_message().value == {"b": None}
 
 
+def test_a_document_is_pushed_to_another_topic(kind: Kind) -> None:
+    queue = kind("XMLQueue", "/orders", timeout=PATIENCE)
+    queue.push_document_to("/orders/5", DOCUMENT, retain=False)
+    assert queue.pull_document() == ("/orders/5", DOCUMENT)
+    for wrong, problem in (("/a\n", ValueError), (5, TypeError)):
+        with pytest.raises(problem):
+            queue.push_document_to(wrong, DOCUMENT)
+    with pytest.raises(ValueError, match="well-formed"):
+        queue.push_document_to("/orders/5", "<a>")
+
+
 def test_what_is_no_document_is_not_sent(kind: Kind) -> None:
     queue = kind("XMLQueue", "/orders", PRODUCER, timeout=PATIENCE)
     for bad in (

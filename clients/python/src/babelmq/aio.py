@@ -25,7 +25,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from .base import MiddlewareType, QueueBase
+from .base import MiddlewareType, QueueBase, check_topic
 from .codec import Fields
 from .connection import LAST_WORDS, keep_alive
 from .errors import CannotConnect, NotSubscribed, QueueClosed, WrongLoop
@@ -197,12 +197,19 @@ class XMLQueue(Queue):
         self, document: str | bytes, *, retain: bool = True, ttl: int | None = None
     ) -> None:
         """Publishes an XML document as it is; see :meth:`babelmq.XMLQueue.push_document`."""
-        data = publish_document(self.topic, document, retain, ttl)
-        taken = self._connection.push_now(data)
-        if not taken:
+        await self._push(publish_document(self.topic, document, retain, ttl))
+
+    async def push_document_to(
+        self, topic: str, document: str | bytes, *, retain: bool = True, ttl: int | None = None
+    ) -> None:
+        """Publishes an XML document to another topic; see
+        :meth:`babelmq.XMLQueue.push_document_to`.
+        """
+        await self._push(publish_document(check_topic(topic), document, retain, ttl))
+
+    async def _push(self, data: bytes) -> None:
+        if not self._connection.push_now(data):
             await self._connection.run(self._session.push(data))
-        elif taken % MOST_IN_A_ROW == 0:
-            await asyncio.sleep(0)
 
     async def pull_document(self, timeout: float | None = None) -> tuple[str, str]:
         """The next message: its topic, and its XML as text; see

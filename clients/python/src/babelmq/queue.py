@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, TypeVar
 
-from .base import MiddlewareType, QueueBase
+from .base import MiddlewareType, QueueBase, check_topic
 from .connection import Connection
 from .errors import NotSubscribed, QueueClosed
 from .json_codec import JSONCodec
@@ -381,7 +381,25 @@ class XMLQueue(Queue):
         ...     queue.pull()
         ('/orders', {'order': {'@id': '5', 'sku': 'X1'}})
         """
-        data = publish_document(self.topic, document, retain, ttl)
+        self._push_document(self.topic, document, retain, ttl)
+
+    def push_document_to(
+        self, topic: str, document: str | bytes, *, retain: bool = True, ttl: int | None = None
+    ) -> None:
+        """Publishes an XML document as it is to another topic; see :meth:`push_document` and
+        :meth:`push_to`.
+
+        >>> with XMLQueue("/orders") as queue:
+        ...     queue.push_document_to("/orders/5", "<order/>")
+        ...     queue.pull_document()
+        ('/orders/5', '<order/>')
+        """
+        self._push_document(check_topic(topic), document, retain, ttl)
+
+    def _push_document(
+        self, topic: str, document: str | bytes, retain: bool, ttl: int | None
+    ) -> None:
+        data = publish_document(topic, document, retain, ttl)
         if not self._connection.push_now(data):
             self._connection.run(self._session.push(data))
 
