@@ -22,7 +22,7 @@ use super::memory::Claim;
 use super::out_buf::OutVec;
 use super::payload::{Payload, PayloadRef};
 use super::topics::Topics;
-use super::xml::{KnownNames, PlainNames};
+use super::xml::PlainNames;
 use crate::protocol::{Format, Limits, Reply, Topic};
 
 /// Published messages with the bytes that they came in.
@@ -404,14 +404,7 @@ impl Batch {
             (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
             (Part::Value(range), None)
                 if format == Format::Json
-                    && write_judged(
-                        out,
-                        dialect,
-                        topic,
-                        &self.bytes,
-                        range.clone(),
-                        &mut scratch.names,
-                    ) =>
+                    && write_judged(out, dialect, topic, &self.bytes, range.clone()) =>
             {
                 return Ok(());
             }
@@ -431,7 +424,7 @@ impl Batch {
             }
             Content::Published(_) => dialect,
         };
-        write_live(out, dialect, topic, content, &mut scratch.names);
+        write_live(out, dialect, topic, content);
         Ok(())
     }
 }
@@ -442,7 +435,6 @@ struct Scratch {
     document: Document,
     /// What the document takes.
     claim: Claim,
-    names: KnownNames,
 }
 
 impl Drop for Batch {

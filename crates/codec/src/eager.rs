@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use super::buffer_pool::BufferPool;
 use super::envelope::{Dialect, write_unjudged};
 use super::out_buf::OutVec;
-use super::xml::KnownNames;
 use crate::protocol::Limits;
 
 /// The bit of an [`DialectHint`] that was told something.
@@ -148,7 +147,6 @@ pub struct EagerEncoding {
     /// to the dispatcher is counted as it was read.
     most: usize,
     ends: Vec<usize>,
-    names: Box<KnownNames>,
 }
 
 impl EagerEncoding {
@@ -166,7 +164,6 @@ impl EagerEncoding {
             spares: spares.clone(),
             most: MOST_TIMES * bytes,
             ends: Vec::new(),
-            names: Box::default(),
         })
     }
 
@@ -187,7 +184,7 @@ impl EagerEncoding {
             self.sheet = OutVec::new(self.spares.room(self.room)).growing_to(self.most);
         }
         let to = (self.dialect, topic);
-        write_unjudged(&mut self.sheet, to, source, text, start, limits, &mut self.names)
+        write_unjudged(&mut self.sheet, to, source, text, start, limits)
     }
 
     /// The message that was written is the batch's next one.

@@ -4,6 +4,8 @@
 //! first of equal keys stays where it stood and the last of their values wins; `nan` equals
 //! nothing, not even itself.
 
+mod set;
+
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -14,11 +16,9 @@ use num_bigint::BigInt;
 use super::budget::Budget;
 use super::document::{Document, View};
 use super::node::{Node, Size};
-use super::swar::fingerprint;
 use crate::protocol::{ErrorCode, NODE_SIZE, Refusal};
 
-/// Up to this many string keys are compared with each other; more are hashed.
-const FEW: usize = 32;
+pub(super) use set::{KeySet, OpenKeys};
 
 /// Bytes of memory that a thread keeps at most from one container to the next.
 const KEPT_BYTES: usize = 64 << 10;
@@ -40,6 +40,7 @@ thread_local! {
 /// Gives back the memory that this thread keeps.
 pub(super) fn release_scratch() {
     let _ = SCRATCH.try_with(Cell::take);
+    KeySet::release();
 }
 
 /// Completes the dict, set or frozenset at index `at`, whose children are all the nodes after it:
@@ -55,12 +56,11 @@ pub(super) fn settle(
     budget: &mut Budget,
 ) -> Result<(), Refusal> {
     let is_dict = matches!(document.nodes()[at], Node::Dict(_));
-    let few = few_distinct_strings(document, source, at, is_dict);
-    let items = match few {
+    let items = match distinct_strings(document, source, at, is_dict) {
         Some(items) => items,
         None => {
             let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
-            let items = settle_many(document, source, at, is_dict, budget, &mut scratch);
+            let items = settle_any(document, source, at, is_dict, budget, &mut scratch);
             if scratch.weight() <= KEPT_BYTES {
                 let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));
             }
@@ -75,61 +75,31 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// The usual case: a few strings, all different. Returns how many, or `None` where it is not so
-/// simple.
+/// The usual case: strings, all different. Returns how many, or `None` where it is not so simple.
 #[inline]
-fn few_distinct_strings(
-    document: &Document,
-    source: &[u8],
-    at: usize,
-    is_dict: bool,
-) -> Option<usize> {
+fn distinct_strings(document: &Document, source: &[u8], at: usize, is_dict: bool) -> Option<usize> {
+    let mut keys = KeySet::take();
+    let mut distinct = keys.begin();
     let nodes = &document.nodes()[at + 1..];
-    let mut distinct = Distinct::default();
-    let mut index = 0;
-    while let Some(node) = nodes.get(index) {
-        let Node::Str(text) = node else { return None };
-        distinct.add(document.text(source, *text))?;
+    let (mut index, mut count) = (0, 0);
+    let is_distinct = loop {
+        let Some(node) = nodes.get(index) else { break true };
+        let Node::Str(text) = node else { break false };
+        if !keys.add(&mut distinct, document.text(source, *text)) {
+            break false;
+        }
+        count += 1;
         index += 1;
         if is_dict {
-            index += nodes.get(index)?.nodes();
+            index += nodes.get(index).map_or(1, |value| value.nodes());
         }
-    }
-    Some(distinct.count)
-}
-
-/// A few texts that differ in their fingerprints.
-struct Distinct {
-    /// A bit for each fingerprint: where it was not set, there is nothing to compare with.
-    bits: u64,
-    fingerprints: [u64; FEW],
-    count: usize,
-}
-
-impl Default for Distinct {
-    fn default() -> Distinct {
-        Distinct { bits: 0, fingerprints: [0; FEW], count: 0 }
-    }
-}
-
-impl Distinct {
-    /// Adds a text; `None` where it cannot be told from one before, or where there are too many.
-    #[inline]
-    fn add(&mut self, text: &[u8]) -> Option<()> {
-        let fingerprint = fingerprint(text);
-        let bit = 1 << (fingerprint >> 58);
-        if self.bits & bit != 0 && self.fingerprints[..self.count].contains(&fingerprint) {
-            return None;
-        }
-        self.bits |= bit;
-        *self.fingerprints.get_mut(self.count)? = fingerprint;
-        self.count += 1;
-        Some(())
-    }
+    };
+    keys.keep();
+    is_distinct.then_some(count)
 }
 
 /// Everything else: keys become bytes that are equal when the keys are. Returns how many remain.
-fn settle_many(
+fn settle_any(
     document: &mut Document,
     source: &[u8],
     at: usize,

@@ -1,6 +1,6 @@
 //! Strings, keys and numbers in JSON.
 
-use super::grammar::literal_prefix;
+use super::scan::literal_length;
 use super::tags::Tags;
 use crate::document::View;
 use crate::node::Node;
@@ -75,7 +75,7 @@ fn put_escaped<'p>(text: &[u8], mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop
     page.put(b"\"")?;
     let mut rest = text;
     loop {
-        let literal = literal_prefix(rest);
+        let literal = literal_length(rest);
         page.slice(&rest[..literal])?;
         rest = &rest[literal..];
         // Escapes come in runs.
