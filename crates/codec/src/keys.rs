@@ -55,8 +55,24 @@ pub(super) fn settle(
     at: usize,
     budget: &mut Budget,
 ) -> Result<(), Refusal> {
+    let mut keys = KeySet::take();
+    let settled = settle_with(&mut keys, document, source, at, budget);
+    keys.keep();
+    settled
+}
+
+/// The same with a set that is empty, or holds keys of what is around the dict.
+#[inline]
+pub(super) fn settle_with(
+    keys: &mut KeySet,
+    document: &mut Document,
+    source: &[u8],
+    at: usize,
+    budget: &mut Budget,
+) -> Result<(), Refusal> {
     let is_dict = matches!(document.nodes()[at], Node::Dict(_));
-    let items = match distinct_strings(document, source, at, is_dict) {
+    let distinct = distinct_strings(keys, document, source, at, is_dict);
+    let items = match distinct {
         Some(items) => items,
         None => {
             let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
@@ -67,7 +83,8 @@ pub(super) fn settle(
             items?
         }
     };
-    let size = Size { items: items as u32, nodes: (document.len() - at - 1) as u32 };
+    let nodes = (document.len() - at - 1) as u32;
+    let size = Size { items: items as u32, nodes, has_string_keys: is_dict && distinct.is_some() };
     match &mut document.nodes_mut()[at] {
         Node::Dict(of) | Node::Set(of) | Node::FrozenSet(of) => *of = size,
         other => debug_assert!(false, "{other:?} has no keys"),
@@ -77,8 +94,13 @@ pub(super) fn settle(
 
 /// The usual case: strings, all different. Returns how many, or `None` where it is not so simple.
 #[inline]
-fn distinct_strings(document: &Document, source: &[u8], at: usize, is_dict: bool) -> Option<usize> {
-    let mut keys = KeySet::take();
+fn distinct_strings(
+    keys: &mut KeySet,
+    document: &Document,
+    source: &[u8],
+    at: usize,
+    is_dict: bool,
+) -> Option<usize> {
     let mut distinct = keys.begin();
     let nodes = &document.nodes()[at + 1..];
     let (mut index, mut count) = (0, 0);
@@ -94,7 +116,7 @@ fn distinct_strings(document: &Document, source: &[u8], at: usize, is_dict: bool
             index += nodes.get(index).map_or(1, |value| value.nodes());
         }
     };
-    keys.keep();
+    keys.end(distinct);
     is_distinct.then_some(count)
 }
 
@@ -405,8 +427,8 @@ mod tests {
 
     #[test]
     fn equal_as_in_python() {
-        let one_element = Size { items: 1, nodes: 1 };
-        let two_elements = Size { items: 2, nodes: 2 };
+        let one_element = Size::new(1, 1);
+        let two_elements = Size::new(2, 2);
         let zero = Node::Float(-0.0);
         let two_to_64 = Node::BigInt(text(4..24));
         assert_eq!(all(&[Node::Int(1), Node::Float(1.0), Node::Bool(true)]), Ok(1));
@@ -437,7 +459,7 @@ mod tests {
     /// A set's elements are sorted among those of sets around it, in memory that is used again.
     #[test]
     fn sets_within_sets_are_equal_in_any_order() {
-        let set = |items, nodes| Node::FrozenSet(Size { items, nodes });
+        let set = |items, nodes| Node::FrozenSet(Size::new(items, nodes));
         let (one, two, three) = (Node::Int(1), Node::Int(2), Node::Int(3));
         // {1, {2, {3, 1}}, (2, {1})} in two orders.
         let nested = [
@@ -448,7 +470,7 @@ mod tests {
             set(2, 2),
             three,
             one,
-            Node::Tuple(Size { items: 2, nodes: 3 }),
+            Node::Tuple(Size::new(2, 3)),
             two,
             set(1, 1),
             one,
@@ -456,7 +478,7 @@ mod tests {
         let nested = &nested[..];
         let again = [
             set(3, 10),
-            Node::Tuple(Size { items: 2, nodes: 3 }),
+            Node::Tuple(Size::new(2, 3)),
             two,
             set(1, 1),
             one,
@@ -497,13 +519,8 @@ mod tests {
             document.push(node);
         }
         settle(&mut document, b"", at, &mut Budget::of(usize::MAX)).unwrap();
-        let expected = [
-            Node::Dict(Size { items: 2, nodes: 4 }),
-            Node::Int(1),
-            Node::Int(30),
-            Node::Int(2),
-            Node::Int(20),
-        ];
+        let expected =
+            [Node::Dict(Size::new(2, 4)), Node::Int(1), Node::Int(30), Node::Int(2), Node::Int(20)];
         assert_eq!(document.nodes(), expected);
     }
 }

@@ -293,7 +293,7 @@ impl<'a> Events<'a> for Builder<'_> {
         let at = at as usize;
         let nodes = (self.document.len() - at - 1) as u32;
         match bracket {
-            Bracket::Array => self.document.nodes_mut()[at] = Node::List(Size { items, nodes }),
+            Bracket::Array => self.document.nodes_mut()[at] = Node::List(Size::new(items, nodes)),
             Bracket::Object => {
                 self.keys.end(keys);
                 if items == 1 && self.resolve_tag(at)? {
@@ -301,7 +301,7 @@ impl<'a> Events<'a> for Builder<'_> {
                 } else if has_repeated {
                     settle(self.document, self.source, at, &mut self.budget)?;
                 } else {
-                    self.document.nodes_mut()[at] = Node::Dict(Size { items, nodes });
+                    self.document.nodes_mut()[at] = Node::Dict(Size::of_fields(items, nodes));
                 }
             }
         }

@@ -122,7 +122,7 @@ fn put_named<'p>(
             Node::Tuple(size) => (TUPLE, Inside::Items, u64::from(size.items)),
             Node::Set(size) => (SET, Inside::Items, u64::from(size.items)),
             Node::FrozenSet(size) => (FROZEN_SET, Inside::Items, u64::from(size.items)),
-            Node::Dict(size) if has_string_keys(&nodes[at..at - 1 + node.nodes()]) => {
+            Node::Dict(size) if has_string_keys(size, &nodes[at..at - 1 + node.nodes()]) => {
                 (DICT, Inside::Fields, u64::from(size.items))
             }
             Node::Dict(size) => (MAP, Inside::Entries, 2 * u64::from(size.items)),
