@@ -14,7 +14,7 @@ use super::batch_entry::BatchEntry;
 use super::buffer_pool::BufferPool;
 use super::claimed::Workspace;
 use super::document::Document;
-use super::eager::{DialectHint, Dialects, EagerEncoding, room};
+use super::eager::{DialectHint, Dialects, EagerEncoding};
 use super::envelope::{
     Content, Dialect, Part, PayloadSpan, payload_in, write_judged, write_live, write_reply,
 };
@@ -22,7 +22,7 @@ use super::memory::Claim;
 use super::out_buf::OutVec;
 use super::payload::{Payload, PayloadRef};
 use super::topics::Topics;
-use super::xml::{KnownNames, PlainNames};
+use super::xml::PlainNames;
 use crate::protocol::{Format, Limits, Reply, Topic};
 
 /// Published messages with the bytes that they came in.
@@ -40,8 +40,9 @@ pub struct Batch {
     wanted: [Wanted; Dialect::ALL.len()],
     /// The dialects in which some are wanted.
     dialects: Dialects,
-    /// Who is told what is wanted.
+    /// Who is told what is wanted, and whether it was.
     asked: Option<DialectHint>,
+    is_told: bool,
     /// The deliveries that are written already.
     ahead: Option<Box<(Dialect, Run)>>,
     runs: Runs,
@@ -139,6 +140,7 @@ impl Batch {
             wanted: Default::default(),
             dialects: Dialects::default(),
             asked: None,
+            is_told: false,
             ahead: None,
             runs: Default::default(),
             spares: BufferPool::default(),
@@ -175,8 +177,11 @@ impl Batch {
     /// deliveries already.
     #[must_use]
     pub fn of_session(mut self, asked: DialectHint, ahead: Option<EagerEncoding>) -> Batch {
-        self.asked = Some(asked);
         let frames = ahead.and_then(|ahead| ahead.into_frames(self.messages.len()));
+        if let Some((dialect, encoded, _)) = &frames {
+            asked.tell_length(*dialect, self.bytes.len(), encoded.len());
+        }
+        self.asked = Some(asked);
         self.ahead = frames.map(|(dialect, encoded, ends)| {
             let translated = ends.len();
             Box::new((dialect, Run::new(Some(encoded), ends, translated)))
@@ -256,7 +261,8 @@ impl Batch {
     /// Tells the session, once, what is wanted, by how many connections, and what the batch `cost`
     /// beyond that and its bytes; and takes the deliveries that it has written, where these are it.
     pub fn settle(&mut self, connections: usize, cost: usize) {
-        if let Some(asked) = self.asked.take() {
+        if let Some(asked) = self.asked.as_ref().filter(|_| !self.is_told) {
+            self.is_told = true;
             let is_whole = self
                 .dialects
                 .each()
@@ -334,7 +340,9 @@ impl Batch {
         let mut run = Run::new(None, ends, 0);
         let bytes =
             self.bytes.len() / self.messages.len().max(1) * wanted.count(self.messages.len());
-        let mut out = OutVec::new(self.spares.room(room(dialect, bytes)));
+        let unknown = DialectHint::default;
+        let asked = self.asked.clone().unwrap_or_else(unknown);
+        let mut out = OutVec::new(self.spares.room(asked.length(dialect, bytes)));
         let mut scratch = Scratch::default();
         for (index, published) in self.messages.iter().enumerate() {
             let is_wanted = wanted.includes(index);
@@ -348,6 +356,9 @@ impl Batch {
                 run.failed += 1;
             }
             run.ends.push(out.len());
+        }
+        if run.failed == 0 {
+            asked.tell_length(dialect, bytes, out.len());
         }
         let mut encoded = out.into_bytes();
         if encoded.capacity() / 2 > encoded.len() {
@@ -404,14 +415,7 @@ impl Batch {
             (_, Some(root)) => Content::Decoded(self.document.view(&self.bytes, root)),
             (Part::Value(range), None)
                 if format == Format::Json
-                    && write_judged(
-                        out,
-                        dialect,
-                        topic,
-                        &self.bytes,
-                        range.clone(),
-                        &mut scratch.names,
-                    ) =>
+                    && write_judged(out, dialect, topic, &self.bytes, range.clone()) =>
             {
                 return Ok(());
             }
@@ -431,7 +435,7 @@ impl Batch {
             }
             Content::Published(_) => dialect,
         };
-        write_live(out, dialect, topic, content, &mut scratch.names);
+        write_live(out, dialect, topic, content);
         Ok(())
     }
 }
@@ -442,7 +446,6 @@ struct Scratch {
     document: Document,
     /// What the document takes.
     claim: Claim,
-    names: KnownNames,
 }
 
 impl Drop for Batch {

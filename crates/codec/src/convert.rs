@@ -99,7 +99,7 @@ pub fn from_value(
             }
         };
         budget.node(0)?;
-        let size = |items: usize| Size { items: items as u32, nodes: 0 };
+        let size = |items: usize| Size::new(items as u32, 0);
         let node = match value {
             Value::None => Node::None,
             Value::Bool(truth) => Node::Bool(*truth),

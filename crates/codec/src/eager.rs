@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use super::buffer_pool::BufferPool;
 use super::envelope::{Dialect, write_unjudged};
 use super::out_buf::OutVec;
-use super::xml::KnownNames;
 use crate::protocol::Limits;
 
 /// The bit of an [`DialectHint`] that was told something.
@@ -64,6 +63,9 @@ struct Hint {
     fanout: AtomicU32,
     /// The cost of each of its messages beyond its bytes.
     each: AtomicU32,
+    /// For each dialect, how long its messages were in it of late: eighths of their own length, 0
+    /// where none were written.
+    lengths: [AtomicU32; Dialect::ALL.len()],
 }
 
 impl DialectHint {
@@ -112,13 +114,37 @@ impl DialectHint {
         }
     }
 
+    /// Says how many bytes messages of so many bytes took in a dialect.
+    pub(super) fn tell_length(&self, dialect: Dialect, bytes: usize, written: usize) {
+        let Some(length) = self.0.lengths.get(dialect.index()) else { return };
+        // Batches differ a little, and what does not fit is written twice.
+        let now = (written * 9).div_ceil(bytes.max(1));
+        let before = length.load(Ordering::Relaxed);
+        let now = u32::try_from(now).unwrap_or(u32::MAX).max(before - before.div_ceil(FORGOTTEN));
+        if now != before {
+            length.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// How many bytes messages of so many bytes may take in a dialect: a guess that is seldom too
+    /// small.
+    pub(super) fn length(&self, dialect: Dialect, bytes: usize) -> usize {
+        let learned =
+            self.0.lengths.get(dialect.index()).map(|length| length.load(Ordering::Relaxed));
+        match (learned, dialect) {
+            (Some(eighths @ 1..), _) => (bytes / 8).saturating_mul(eighths as usize),
+            (_, Dialect::Xml | Dialect::PlainXml) => bytes / 4 * 9,
+            _ => bytes / 8 * 9,
+        }
+    }
+
     /// Bytes of memory that messages of so many bytes will take, with what they are encoded to
     /// where they were wanted last.
     pub fn room(&self, bytes: usize) -> usize {
         let in_dialect = |dialect| match dialect {
             // Numbers become longest: four bytes for one, more than that seldom.
-            Dialect::Xml | Dialect::PlainXml => 4 * bytes,
-            _ => room(dialect, bytes),
+            Dialect::Xml | Dialect::PlainXml => (4 * bytes).max(self.length(dialect, bytes)),
+            _ => self.length(dialect, bytes),
         };
         bytes + self.dialects().each().map(in_dialect).sum::<usize>()
     }
@@ -148,7 +174,6 @@ pub struct EagerEncoding {
     /// to the dispatcher is counted as it was read.
     most: usize,
     ends: Vec<usize>,
-    names: Box<KnownNames>,
 }
 
 impl EagerEncoding {
@@ -162,11 +187,10 @@ impl EagerEncoding {
         Some(EagerEncoding {
             dialect,
             sheet: OutVec::default(),
-            room: room(dialect, bytes.min(ONE_READ)),
+            room: asked.length(dialect, bytes.min(ONE_READ)),
             spares: spares.clone(),
             most: MOST_TIMES * bytes,
             ends: Vec::new(),
-            names: Box::default(),
         })
     }
 
@@ -187,7 +211,7 @@ impl EagerEncoding {
             self.sheet = OutVec::new(self.spares.room(self.room)).growing_to(self.most);
         }
         let to = (self.dialect, topic);
-        write_unjudged(&mut self.sheet, to, source, text, start, limits, &mut self.names)
+        write_unjudged(&mut self.sheet, to, source, text, start, limits)
     }
 
     /// The message that was written is the batch's next one.
@@ -203,15 +227,6 @@ impl EagerEncoding {
             return None;
         }
         Some((self.dialect, self.sheet.into_bytes(), self.ends))
-    }
-}
-
-/// How many bytes messages that lie in so many may take in a dialect: a guess that is seldom too
-/// small.
-pub(super) fn room(dialect: Dialect, bytes: usize) -> usize {
-    match dialect {
-        Dialect::Xml | Dialect::PlainXml => bytes / 4 * 9,
-        _ => bytes / 8 * 9,
     }
 }
 
@@ -239,6 +254,23 @@ mod tests {
             let room = ahead.sheet.into_bytes().capacity();
             assert!(room <= 8 * json.len(), "{room} bytes for {}", json.len());
         }
+    }
+
+    #[test]
+    fn how_long_messages_become_is_learned_soon_and_forgotten_slowly() {
+        let asked = DialectHint::default();
+        assert_eq!(asked.length(Dialect::Json, 8_000), 9_000);
+        asked.tell_length(Dialect::Json, 1_000, 3_000);
+        let learned = asked.length(Dialect::Json, 8_000);
+        assert!((24_000..28_000).contains(&learned), "{learned}");
+        assert_eq!(asked.length(Dialect::Xml, 8_000), 18_000);
+        asked.tell_length(Dialect::Json, 1_000, 1_000);
+        let less = asked.length(Dialect::Json, 8_000);
+        assert!((20_000..learned).contains(&less), "{less}");
+        for _ in 0..100 {
+            asked.tell_length(Dialect::Json, 1_000, 1_000);
+        }
+        assert_eq!(asked.length(Dialect::Json, 8_000), 9_000);
     }
 
     #[test]

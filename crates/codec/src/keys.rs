@@ -4,6 +4,8 @@
 //! first of equal keys stays where it stood and the last of their values wins; `nan` equals
 //! nothing, not even itself.
 
+mod set;
+
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -14,11 +16,9 @@ use num_bigint::BigInt;
 use super::budget::Budget;
 use super::document::{Document, View};
 use super::node::{Node, Size};
-use super::swar::fingerprint;
 use crate::protocol::{ErrorCode, NODE_SIZE, Refusal};
 
-/// Up to this many string keys are compared with each other; more are hashed.
-const FEW: usize = 32;
+pub(super) use set::{KeySet, OpenKeys};
 
 /// Bytes of memory that a thread keeps at most from one container to the next.
 const KEPT_BYTES: usize = 64 << 10;
@@ -40,6 +40,7 @@ thread_local! {
 /// Gives back the memory that this thread keeps.
 pub(super) fn release_scratch() {
     let _ = SCRATCH.try_with(Cell::take);
+    KeySet::release();
 }
 
 /// Completes the dict, set or frozenset at index `at`, whose children are all the nodes after it:
@@ -54,20 +55,36 @@ pub(super) fn settle(
     at: usize,
     budget: &mut Budget,
 ) -> Result<(), Refusal> {
+    let mut keys = KeySet::take();
+    let settled = settle_with(&mut keys, document, source, at, budget);
+    keys.keep();
+    settled
+}
+
+/// The same with a set that is empty, or holds keys of what is around the dict.
+#[inline]
+pub(super) fn settle_with(
+    keys: &mut KeySet,
+    document: &mut Document,
+    source: &[u8],
+    at: usize,
+    budget: &mut Budget,
+) -> Result<(), Refusal> {
     let is_dict = matches!(document.nodes()[at], Node::Dict(_));
-    let few = few_distinct_strings(document, source, at, is_dict);
-    let items = match few {
+    let distinct = distinct_strings(keys, document, source, at, is_dict);
+    let items = match distinct {
         Some(items) => items,
         None => {
             let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
-            let items = settle_many(document, source, at, is_dict, budget, &mut scratch);
+            let items = settle_any(document, source, at, is_dict, budget, &mut scratch);
             if scratch.weight() <= KEPT_BYTES {
                 let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));
             }
             items?
         }
     };
-    let size = Size { items: items as u32, nodes: (document.len() - at - 1) as u32 };
+    let nodes = (document.len() - at - 1) as u32;
+    let size = Size { items: items as u32, nodes, has_string_keys: is_dict && distinct.is_some() };
     match &mut document.nodes_mut()[at] {
         Node::Dict(of) | Node::Set(of) | Node::FrozenSet(of) => *of = size,
         other => debug_assert!(false, "{other:?} has no keys"),
@@ -75,61 +92,36 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// The usual case: a few strings, all different. Returns how many, or `None` where it is not so
-/// simple.
+/// The usual case: strings, all different. Returns how many, or `None` where it is not so simple.
 #[inline]
-fn few_distinct_strings(
+fn distinct_strings(
+    keys: &mut KeySet,
     document: &Document,
     source: &[u8],
     at: usize,
     is_dict: bool,
 ) -> Option<usize> {
+    let mut distinct = keys.begin();
     let nodes = &document.nodes()[at + 1..];
-    let mut distinct = Distinct::default();
-    let mut index = 0;
-    while let Some(node) = nodes.get(index) {
-        let Node::Str(text) = node else { return None };
-        distinct.add(document.text(source, *text))?;
+    let (mut index, mut count) = (0, 0);
+    let is_distinct = loop {
+        let Some(node) = nodes.get(index) else { break true };
+        let Node::Str(text) = node else { break false };
+        if !keys.add(&mut distinct, document.text(source, *text)) {
+            break false;
+        }
+        count += 1;
         index += 1;
         if is_dict {
-            index += nodes.get(index)?.nodes();
+            index += nodes.get(index).map_or(1, |value| value.nodes());
         }
-    }
-    Some(distinct.count)
-}
-
-/// A few texts that differ in their fingerprints.
-struct Distinct {
-    /// A bit for each fingerprint: where it was not set, there is nothing to compare with.
-    bits: u64,
-    fingerprints: [u64; FEW],
-    count: usize,
-}
-
-impl Default for Distinct {
-    fn default() -> Distinct {
-        Distinct { bits: 0, fingerprints: [0; FEW], count: 0 }
-    }
-}
-
-impl Distinct {
-    /// Adds a text; `None` where it cannot be told from one before, or where there are too many.
-    #[inline]
-    fn add(&mut self, text: &[u8]) -> Option<()> {
-        let fingerprint = fingerprint(text);
-        let bit = 1 << (fingerprint >> 58);
-        if self.bits & bit != 0 && self.fingerprints[..self.count].contains(&fingerprint) {
-            return None;
-        }
-        self.bits |= bit;
-        *self.fingerprints.get_mut(self.count)? = fingerprint;
-        self.count += 1;
-        Some(())
-    }
+    };
+    keys.end(distinct);
+    is_distinct.then_some(count)
 }
 
 /// Everything else: keys become bytes that are equal when the keys are. Returns how many remain.
-fn settle_many(
+fn settle_any(
     document: &mut Document,
     source: &[u8],
     at: usize,
@@ -435,8 +427,8 @@ mod tests {
 
     #[test]
     fn equal_as_in_python() {
-        let one_element = Size { items: 1, nodes: 1 };
-        let two_elements = Size { items: 2, nodes: 2 };
+        let one_element = Size::new(1, 1);
+        let two_elements = Size::new(2, 2);
         let zero = Node::Float(-0.0);
         let two_to_64 = Node::BigInt(text(4..24));
         assert_eq!(all(&[Node::Int(1), Node::Float(1.0), Node::Bool(true)]), Ok(1));
@@ -467,7 +459,7 @@ mod tests {
     /// A set's elements are sorted among those of sets around it, in memory that is used again.
     #[test]
     fn sets_within_sets_are_equal_in_any_order() {
-        let set = |items, nodes| Node::FrozenSet(Size { items, nodes });
+        let set = |items, nodes| Node::FrozenSet(Size::new(items, nodes));
         let (one, two, three) = (Node::Int(1), Node::Int(2), Node::Int(3));
         // {1, {2, {3, 1}}, (2, {1})} in two orders.
         let nested = [
@@ -478,7 +470,7 @@ mod tests {
             set(2, 2),
             three,
             one,
-            Node::Tuple(Size { items: 2, nodes: 3 }),
+            Node::Tuple(Size::new(2, 3)),
             two,
             set(1, 1),
             one,
@@ -486,7 +478,7 @@ mod tests {
         let nested = &nested[..];
         let again = [
             set(3, 10),
-            Node::Tuple(Size { items: 2, nodes: 3 }),
+            Node::Tuple(Size::new(2, 3)),
             two,
             set(1, 1),
             one,
@@ -527,13 +519,8 @@ mod tests {
             document.push(node);
         }
         settle(&mut document, b"", at, &mut Budget::of(usize::MAX)).unwrap();
-        let expected = [
-            Node::Dict(Size { items: 2, nodes: 4 }),
-            Node::Int(1),
-            Node::Int(30),
-            Node::Int(2),
-            Node::Int(20),
-        ];
+        let expected =
+            [Node::Dict(Size::new(2, 4)), Node::Int(1), Node::Int(30), Node::Int(2), Node::Int(20)];
         assert_eq!(document.nodes(), expected);
     }
 }

@@ -104,4 +104,5 @@ pub use xml::PlainNames;
 pub fn release_scratch() {
     keys::release_scratch();
     pickle::release_scratch();
+    xml::release_scratch();
 }

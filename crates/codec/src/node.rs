@@ -77,6 +77,21 @@ pub struct Size {
     pub items: u32,
     /// Nodes below the container, at every depth.
     pub nodes: u32,
+    /// Whether all keys of a dict are known to be strings, so that they need not be looked at again.
+    /// Of a dict whose keys are not known, and of anything else, this is false.
+    pub has_string_keys: bool,
+}
+
+impl Size {
+    /// The extent of a container, without a word about its keys.
+    pub const fn new(items: u32, nodes: u32) -> Size {
+        Size { items, nodes, has_string_keys: false }
+    }
+
+    /// The extent of a dict whose keys are strings.
+    pub const fn of_fields(items: u32, nodes: u32) -> Size {
+        Size { items, nodes, has_string_keys: true }
+    }
 }
 
 /// Where a text lies: in the source that was decoded, or in the document's own store.
@@ -124,8 +139,13 @@ impl Text {
     }
 }
 
-/// Whether every key of the dict with these nodes inside is a string.
-pub(super) fn has_string_keys(inside: &[Node]) -> bool {
+/// Whether every key of a dict of this extent, with these nodes inside, is a string.
+#[inline(always)]
+pub(super) fn has_string_keys(size: Size, inside: &[Node]) -> bool {
+    size.has_string_keys || are_keys_strings(inside)
+}
+
+fn are_keys_strings(inside: &[Node]) -> bool {
     let mut at = 0;
     while let Some(key) = inside.get(at) {
         if !matches!(key, Node::Str(_)) {

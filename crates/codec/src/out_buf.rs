@@ -261,6 +261,31 @@ impl<'a> OutBuf<'a> {
         Ok(OutBuf { room })
     }
 
+    /// Appends a text in which `marks` marks nothing, and says whether it did: copied and looked at
+    /// at once.
+    #[inline(always)]
+    pub(super) fn unmarked(
+        &mut self,
+        text: &[u8],
+        marks: impl Fn(u64) -> u64,
+    ) -> Result<bool, Stop> {
+        let room = mem::take(&mut self.room);
+        let (place, _) = room.split_at_mut_checked(text.len()).ok_or(Stop::Full)?;
+        let (words, rest) = text.as_chunks::<8>();
+        let (places, last) = place.as_chunks_mut::<8>();
+        let mut found = 0;
+        for (place, word) in places.iter_mut().zip(words) {
+            *place = *word;
+            found |= marks(u64::from_le_bytes(*word));
+        }
+        last.copy_from_slice(rest);
+        let mut filled_up = [b' '; 8];
+        filled_up[..rest.len()].copy_from_slice(rest);
+        let is_unmarked = (found | marks(u64::from_le_bytes(filled_up))) == 0;
+        self.room = if is_unmarked { &mut room[text.len()..] } else { room };
+        Ok(is_unmarked)
+    }
+
     /// Appends a text of any length.
     #[inline(always)]
     pub(super) fn slice(&mut self, text: &[u8]) -> Result<(), Stop> {

@@ -4,10 +4,30 @@
 pub(super) const ONES: u64 = 0x0101_0101_0101_0101;
 pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Whether the text is UTF-8, which for ASCII needs no call.
+/// Whether the text is UTF-8, which for short ASCII needs no call.
 #[inline]
 pub(super) fn is_utf8(text: &[u8]) -> bool {
-    every_word(text, |word| word & HIGH == 0) || str::from_utf8(text).is_ok()
+    /// As many bytes are looked at on the spot.
+    const SHORT: usize = 64;
+    let is_short = text.len() <= SHORT;
+    is_short && every_word(text, |word| word & HIGH == 0)
+        || simdutf8::basic::from_utf8(text).is_ok()
+}
+
+/// The number that eight digits spell, if that is what they are. (Lemire, "Number parsing at a
+/// gigabyte per second", §5.)
+#[inline(always)]
+pub(super) fn eight_digits(digits: [u8; 8]) -> Option<u64> {
+    let word = u64::from_le_bytes(digits);
+    // The upper half of each byte is 3, also with 6 more.
+    let halves = (word & (ONES * 0xf0)) | ((word.wrapping_add(ONES * 6) & (ONES * 0xf0)) >> 4);
+    if halves != ONES * 0x33 {
+        return None;
+    }
+    // Neighbours become numbers of two digits, then of four, then of eight.
+    let twos = (word & (ONES * 0x0f)).wrapping_mul(10 << 8 | 1) >> 8;
+    let fours = (twos & 0x00ff_00ff_00ff_00ff).wrapping_mul(100 << 16 | 1) >> 16;
+    Some((fours & 0x0000_ffff_0000_ffff).wrapping_mul(10_000 << 32 | 1) >> 32)
 }
 
 /// Marks the high bit of each byte that is `a`, `b` or below space, and perhaps of bytes above one;
@@ -20,6 +40,16 @@ pub(super) const fn stops(word: u64, a: u8, b: u8) -> u64 {
     let zero_b = (word ^ (ONES * b as u64)).wrapping_sub(ONES);
     let control = word.wrapping_sub(ONES * 0x20);
     (zero_a | zero_b | control) & !word & HIGH
+}
+
+/// The same for the bytes that a string of JSON cannot hold as they are: a quote, a backslash, and
+/// what is below space.
+#[inline(always)]
+pub(super) const fn string_stops(word: u64) -> u64 {
+    // With one bit changed, a quote is the next above those that are below space.
+    let quote_or_control = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    let backslash = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    (quote_or_control | backslash) & !word & HIGH
 }
 
 /// Whether none of the bytes is `a`, `b` or below space; `a` and `b` are ASCII.
@@ -89,41 +119,6 @@ pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// A number that equal texts share, and that few others do.
-#[inline(always)]
-pub(super) fn fingerprint(text: &[u8]) -> u64 {
-    let word = if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>())
-    {
-        u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29)
-    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
-    } else {
-        match *text {
-            [] => 0,
-            [a, .., b] => u64::from(a) | u64::from(b) << 8 | u64::from(text[text.len() / 2]) << 16,
-            [a] => u64::from(a),
-        }
-    };
-    (word ^ (text.len() as u64) << 56).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// The first `length` bytes, up to eight, as a number: a fingerprint that nothing shares but what
-/// is longer. 0 for any other length.
-#[inline(always)]
-pub(super) fn short_print(bytes: [u8; 16], length: usize) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = bytes;
-    match length {
-        1..=8 => u64::from_le_bytes([a, b, c, d, e, f, g, h]) & (u64::MAX >> (64 - 8 * length)),
-        _ => 0,
-    }
-}
-
-/// A place for a fingerprint among 64.
-#[inline(always)]
-pub(super) fn place_of(print: u64) -> usize {
-    (print.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
-}
-
 /// Appends a text. A short one is copied in two words that overlap.
 #[inline(always)]
 pub(super) fn push(text: &[u8], out: &mut Vec<u8>) {
@@ -162,6 +157,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn eight_digits_are_one_number() {
+        for number in [0, 1, 9, 10, 12_345_678, 99_999_999, 80_000_007, 10_203_040] {
+            let spelled = format!("{number:08}");
+            assert_eq!(eight_digits(*spelled.as_bytes().first_chunk().unwrap()), Some(number));
+            for (at, other) in (0..8).flat_map(|at| (0..=255).map(move |other| (at, other))) {
+                let mut changed: [u8; 8] = *spelled.as_bytes().first_chunk().unwrap();
+                changed[at] = other;
+                let expected = str::from_utf8(&changed).ok().and_then(|text| text.parse().ok());
+                let expected = expected.filter(|_| changed[0] != b'+');
+                assert_eq!(eight_digits(changed), expected, "{changed:?}");
+            }
+        }
+    }
+
+    #[test]
     fn every_byte_is_looked_at() {
         for length in 0..70 {
             let text = vec![b'x'; length];
@@ -190,7 +200,6 @@ mod tests {
         for length in 0..40 {
             let text = vec![b'x'; length];
             assert!(is_same(&text, &text.clone()) && !is_same(&text, &vec![b'x'; length + 1]));
-            assert_eq!(fingerprint(&text), fingerprint(&text.clone()));
             for at in 0..length {
                 let mut other = text.clone();
                 other[at] = b'y';

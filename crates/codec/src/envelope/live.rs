@@ -6,10 +6,11 @@ use std::ops::Range;
 use super::dialect::Dialect;
 use super::longest::encoded_room;
 use super::write::{Content, Field, header, write_frame};
+use crate::json::{self, Scan};
 use crate::out_buf::{OutBuf, OutVec, Stop};
 use crate::protocol::{HEADER_LEN, Limits};
-use crate::xml::{KnownNames, PlainNames};
-use crate::{json, pickle, xml};
+use crate::xml::PlainNames;
+use crate::{pickle, xml};
 
 /// What stands in a live delivery before its topic, between that and the payload, and behind it.
 /// The first begins with room for the header.
@@ -75,13 +76,7 @@ fn pickle_str_len(pickle: &[u8]) -> usize {
 
 /// Appends a delivery that is no stored value.
 #[inline]
-pub(crate) fn write_live(
-    sheet: &mut OutVec,
-    dialect: Dialect,
-    topic: &str,
-    message: Content<'_>,
-    known: &mut KnownNames,
-) {
+pub(crate) fn write_live(sheet: &mut OutVec, dialect: Dialect, topic: &str, message: Content<'_>) {
     // Asked for where there is not room enough.
     let size = || match message {
         Content::Decoded(view) => encoded_room(view, dialect),
@@ -103,7 +98,7 @@ pub(crate) fn write_live(
                 page.slice(element)?;
                 Ok(page)
             }
-            Content::Decoded(view) => xml::put(view, known, page),
+            Content::Decoded(view) => xml::put(view, page),
         }),
         Dialect::PlainXml => in_xml(sheet, topic, size, |mut page| match message {
             Content::Published(element) => {
@@ -135,9 +130,8 @@ pub(crate) fn write_judged(
     topic: &str,
     source: &[u8],
     json: Range<usize>,
-    known: &mut KnownNames,
 ) -> bool {
-    translate::<false>(sheet, dialect, topic, source, json, known).is_some()
+    translate(sheet, dialect, topic, Scan::of_utf8(source, json)).is_some()
 }
 
 /// The same for JSON that is not judged yet and begins at `start` of a text. Returns where it ends;
@@ -150,24 +144,13 @@ pub(crate) fn write_unjudged(
     text: Range<usize>,
     start: usize,
     limits: &Limits,
-    known: &mut KnownNames,
 ) -> Option<usize> {
     let (dialect, topic) = to;
-    if !json::may_be_everyday(source, &text, start, limits) {
-        return None;
-    }
-    translate::<true>(sheet, dialect, topic, source, start..text.end, known)
+    translate(sheet, dialect, topic, json::scan_unjudged(source, text, start, limits)?)
 }
 
 #[inline(always)]
-fn translate<const JUDGE: bool>(
-    sheet: &mut OutVec,
-    dialect: Dialect,
-    topic: &str,
-    source: &[u8],
-    json: Range<usize>,
-    known: &mut KnownNames,
-) -> Option<usize> {
+fn translate(sheet: &mut OutVec, dialect: Dialect, topic: &str, scan: Scan<'_>) -> Option<usize> {
     let mut end = 0;
     let is_written = match dialect {
         Dialect::Xml => in_xml(
@@ -175,7 +158,7 @@ fn translate<const JUDGE: bool>(
             topic,
             || 0,
             |page| {
-                let (page, at) = xml::put_json::<JUDGE>(source, json.clone(), known, page)?;
+                let (page, at) = xml::put_json(scan, page)?;
                 end = at;
                 Ok(page)
             },
@@ -185,7 +168,7 @@ fn translate<const JUDGE: bool>(
             topic,
             || 0,
             |page| {
-                let (page, at) = pickle::put_json::<JUDGE>(source, json.clone(), page)?;
+                let (page, at) = pickle::put_json(scan, page)?;
                 end = at;
                 Ok(page)
             },
@@ -292,7 +275,7 @@ mod tests {
                         (Dialect::Xml, _) | (_, Content::Published(_)) => ELEMENT,
                         _ => b"1",
                     };
-                    write_live(&mut live, dialect, topic, message, &mut KnownNames::default());
+                    write_live(&mut live, dialect, topic, message);
                     write_frame(&mut frame, dialect, fields.iter(), Some(message));
                     assert_eq!(live.into_bytes(), frame);
                     if !matches!((dialect, message), (Dialect::Pickle, Content::Published(_))) {
@@ -313,11 +296,9 @@ mod tests {
         for dialect in [Dialect::Xml, Dialect::Pickle] {
             for topic in ["weather/oslo", "a&b", "ü"] {
                 let (mut judged, mut decoded) = (OutVec::default(), OutVec::default());
-                let mut known = KnownNames::default();
-                let written =
-                    write_judged(&mut judged, dialect, topic, json, 0..json.len(), &mut known);
+                let written = write_judged(&mut judged, dialect, topic, json, 0..json.len());
                 assert_eq!(written, dialect == Dialect::Pickle || topic == "weather/oslo");
-                write_live(&mut decoded, dialect, topic, content, &mut known);
+                write_live(&mut decoded, dialect, topic, content);
                 if written {
                     assert_eq!(judged.into_bytes(), decoded.into_bytes());
                 }

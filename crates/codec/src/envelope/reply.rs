@@ -5,7 +5,6 @@ use super::live::write_live;
 use super::write::{Content, Field, write_frame};
 use crate::out_buf::at_the_end_of;
 use crate::protocol::{Format, Id, Limits, Reply, Value};
-use crate::xml::KnownNames;
 use crate::{Document, from_value};
 
 /// Appends a `publish` frame: a delivery, or with `retained` a stored value.
@@ -23,7 +22,7 @@ pub fn write_delivery(
             Content::Decoded(view) => 32 * view.nodes().len() + 2 * topic.len() + 200,
         };
         return at_the_end_of(out, guess, |sheet| {
-            write_live(sheet, dialect, topic, message, &mut KnownNames::default());
+            write_live(sheet, dialect, topic, message);
         });
     }
     let fields = [

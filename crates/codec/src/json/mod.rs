@@ -1,32 +1,34 @@
 //! JSON (RFC 8259).
 //!
-//! One grammar serves two readers: [`decode`] builds a document, `read_fields` judges a message
-//! body and leaves its bytes as they are. Written by hand because what is judged here is what
-//! serde_json lets through or cannot tell: integers beyond 64 bits, numbers beyond a double, lone
-//! surrogates, depth.
+//! One scan tells what a text says to whoever asks: [`decode`] builds a document, `read_fields`
+//! judges a message body and leaves its bytes as they are, and XML and pickle are written while a
+//! text is read. Written by hand because what is judged here is what serde_json lets through or
+//! cannot tell: integers beyond 64 bits, numbers beyond a double, lone surrogates, depth.
 
-mod fast_decode;
-mod fast_validate;
-mod grammar;
+mod events;
+mod fault;
 mod read;
 mod scalar;
+mod scan;
 mod size;
 mod style;
 mod tags;
-mod transcode;
 mod unescape;
 mod validate;
 mod write;
 
 use std::ops::Range;
 
+pub(super) use events::{Bracket, Events, Number, Str};
+pub(super) use fault::Fault;
 pub use read::decode;
 pub(super) use scalar::put_text;
 pub use scalar::write_str;
+pub(super) use scan::{Scan, literal_length};
 pub(super) use size::size;
 pub use tags::Tags;
-pub(super) use transcode::{Spelled, Target, walk};
-pub(super) use validate::{literal_length, may_be_everyday, plain_value, read_fields};
+pub(super) use unescape::unescape;
+pub(super) use validate::{is_tag, plain_value, read_fields, scan_unjudged};
 pub(super) use write::put;
 pub use write::{encode, encode_published};
 

@@ -5,15 +5,19 @@ use std::ops::Range;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::fast_decode;
-use super::grammar::{Bracket, Grammar, Piece, Sink, float, too_deep};
+use super::events::{Bracket, Events, Number, Str};
+use super::fault::{Fault, too_deep};
+use super::scan::Scan;
+use super::tags::is_tag_name;
 use super::unescape::unescape;
 use crate::budget::Budget;
 use crate::document::Document;
-use crate::keys::settle;
+use crate::keys::{KeySet, OpenKeys, settle};
+use crate::nesting::Outer;
 use crate::node::{Node, Size, Text, value_depth};
 use crate::number::{IntFault, parse_int};
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
+use crate::span::Span;
 
 /// Decodes the JSON text in `source[range]`, appends its value to `document` and returns the index
 /// of its root.
@@ -28,28 +32,32 @@ pub fn decode(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<usize, Refusal> {
-    match fast_decode::read(source, range.clone(), document, limits) {
-        Some(root) => Ok(root),
-        None => by_grammar(source, range, document, limits),
-    }
+    let mut keys = KeySet::take();
+    let read = read(source, range, document, limits, &mut keys);
+    keys.keep();
+    read.map_err(Fault::into_refusal)
 }
 
-/// Decodes whatever is JSON, or says what is wrong with it.
-pub(super) fn by_grammar(
+fn read(
     source: &[u8],
     range: Range<usize>,
     document: &mut Document,
     limits: &Limits,
-) -> Result<usize, Refusal> {
+    keys: &mut KeySet,
+) -> Result<usize, Fault> {
     let budget = Budget::new(limits, range.len());
-    let mut grammar = Grammar::new(source, range)?;
+    let mut scan = Scan::new(source, range)?;
+    let source = scan.source();
     let root = document.len();
-    let mut builder = Builder { source, document, budget, open: Vec::new(), deepest: 0 };
-    grammar.value(&mut builder)?;
-    grammar.end()?;
+    let whole = Open { at: 0, items: 0, keys: OpenKeys::default(), has_repeated: false };
+    let outer = Outer::new(whole);
+    let is_deep = false;
+    let builder = Builder { source, document, budget, keys, open: whole, outer, is_deep };
+    let builder = scan.value(builder)?;
+    scan.end()?;
     // Brackets of tags are no values, so only a text that looks too deep needs a closer look.
-    if builder.deepest > MAX_DEPTH && value_depth(&builder.document.nodes()[root..]) > MAX_DEPTH {
-        return Err(too_deep());
+    if builder.is_deep && value_depth(&builder.document.nodes()[root..]) > MAX_DEPTH {
+        return Err(too_deep().into());
     }
     Ok(root)
 }
@@ -58,37 +66,59 @@ struct Builder<'a> {
     source: &'a [u8],
     document: &'a mut Document,
     budget: Budget,
-    open: Vec<Open>,
-    deepest: usize,
+    keys: &'a mut KeySet,
+    /// The innermost container, or what holds the value.
+    open: Open,
+    outer: Outer<Open>,
+    is_deep: bool,
 }
 
 /// A container whose end has not come yet.
+#[derive(Clone, Copy)]
 struct Open {
-    at: usize,
+    at: u32,
     items: u32,
+    keys: OpenKeys,
+    /// Whether a key may have come twice.
+    has_repeated: bool,
 }
 
 impl Builder<'_> {
-    fn add(&mut self, node: Node, text: usize) -> Result<(), Refusal> {
+    #[inline(always)]
+    fn add(&mut self, node: Node, text: usize) -> Result<(), Fault> {
         self.budget.node(text)?;
-        if let Some(parent) = self.open.last_mut() {
-            parent.items += 1;
-        }
+        self.open.items += 1;
         self.document.push(node);
         Ok(())
     }
 
-    fn text(&mut self, piece: Piece) -> Text {
-        if !piece.escaped {
-            return Text::in_source(piece.range);
+    /// Where a piece of the source lies.
+    #[inline(always)]
+    fn range_of(&self, piece: Span<'_>) -> Range<usize> {
+        let start = self.source.len() - piece.tail().len();
+        start..start + piece.len()
+    }
+
+    #[inline(always)]
+    fn text(&mut self, text: Str<'_>) -> Text {
+        let raw = text.raw;
+        if !text.is_escaped {
+            return Text::in_source(self.range_of(raw));
         }
-        let raw = &self.source[piece.range];
-        self.document.append_text(|own| unescape(raw, own))
+        self.document.append_text(|own| unescape(raw.text(), own))
     }
 
     /// Turns the object at `at` into what its tag says, if it is a tagged value.
-    fn resolve_tag(&mut self, at: usize, items: u32) -> Result<bool, Refusal> {
-        let (1, [Node::Str(key), content, ..]) = (items, &self.document.nodes()[at + 1..]) else {
+    #[inline(always)]
+    fn resolve_tag(&mut self, at: usize) -> Result<bool, Fault> {
+        let Some(Node::Str(key)) = self.document.nodes().get(at + 1) else { return Ok(false) };
+        let is_tag = is_tag_name(self.document.text(self.source, *key));
+        if is_tag { self.resolve(at) } else { Ok(false) }
+    }
+
+    #[cold]
+    fn resolve(&mut self, at: usize) -> Result<bool, Fault> {
+        let [Node::Str(key), content, ..] = &self.document.nodes()[at + 1..] else {
             return Ok(false);
         };
         let (key, content) = (*key, *content);
@@ -103,7 +133,7 @@ impl Builder<'_> {
                     Ok(node) => Some(node),
                     Err(IntFault::NotDigits) => None,
                     Err(IntFault::TooMany) => {
-                        return Err(too_many_digits("an integer in a $int tag"));
+                        return Err(too_many_digits("an integer in a $int tag").into());
                     }
                 }
             }
@@ -131,14 +161,14 @@ impl Builder<'_> {
             ) => None,
             _ => return Ok(false),
         };
-        let Some(scalar) = scalar else { return Err(self.wrong_shape(key)) };
+        let Some(scalar) = scalar else { return Err(self.wrong_shape(key).into()) };
         self.document.nodes_mut().truncate(at);
         self.document.push(scalar);
         Ok(true)
     }
 
     /// `{"$tuple": [ … ]}`: the list's elements become the children of `head`.
-    fn unwrap_list(&mut self, at: usize, head: Node) -> Result<bool, Refusal> {
+    fn unwrap_list(&mut self, at: usize, head: Node) -> Result<bool, Fault> {
         self.document.nodes_mut()[at] = head;
         self.document.nodes_mut().drain(at + 1..at + 3);
         if !matches!(head, Node::Tuple(_)) {
@@ -148,7 +178,7 @@ impl Builder<'_> {
     }
 
     /// `{"$dict": [[key, value], … ]}`: the pairs lose their brackets.
-    fn unwrap_entries(&mut self, at: usize, pairs: u32) -> Result<bool, Refusal> {
+    fn unwrap_entries(&mut self, at: usize, pairs: u32) -> Result<bool, Fault> {
         let Node::Str(tag) = self.document.nodes()[at + 1] else { return Ok(false) };
         // The entries move up over the heads of the pairs, in the memory that they are in.
         let nodes = self.document.nodes_mut();
@@ -156,7 +186,7 @@ impl Builder<'_> {
         let mut pair = at + 3;
         for _ in 0..pairs {
             let Node::List(size @ Size { items: 2, .. }) = nodes[pair] else {
-                return Err(self.wrong_shape(tag));
+                return Err(self.wrong_shape(tag).into());
             };
             let end = pair + 1 + size.nodes as usize;
             nodes.copy_within(pair + 1..end, to);
@@ -189,59 +219,94 @@ impl Builder<'_> {
     }
 }
 
-impl Sink for Builder<'_> {
-    fn null(&mut self) -> Result<(), Refusal> {
+impl<'a> Events<'a> for Builder<'_> {
+    #[inline(always)]
+    fn null(&mut self) -> Result<(), Fault> {
         self.add(Node::None, 0)
     }
 
-    fn bool(&mut self, truth: bool) -> Result<(), Refusal> {
+    #[inline(always)]
+    fn bool(&mut self, truth: bool) -> Result<(), Fault> {
         self.add(Node::Bool(truth), 0)
     }
 
-    fn integer(&mut self, digits: Range<usize>) -> Result<(), Refusal> {
-        let text = &self.source[digits.clone()];
-        let node = parse_int(text, Text::in_source(digits.clone()), self.document);
-        self.add(node.map_err(|_| too_many_digits("an integer"))?, digits.len())
+    #[inline(always)]
+    fn integer(&mut self, number: &Number<'a>) -> Result<(), Fault> {
+        let length = number.raw.len();
+        let node = match number.small_int() {
+            Some(small) => Node::Int(small),
+            None => {
+                let spelled = Text::in_source(self.range_of(number.raw));
+                parse_int(number.raw.text(), spelled, self.document)
+                    .map_err(|_| too_many_digits("an integer"))?
+            }
+        };
+        self.add(node, length)
     }
 
-    fn float(&mut self, digits: Range<usize>) -> Result<(), Refusal> {
-        self.add(Node::Float(float(&self.source[digits])), 0)
+    #[inline(always)]
+    fn float(&mut self, number: &Number<'a>) -> Result<(), Fault> {
+        self.add(Node::Float(number.to_double()), 0)
     }
 
-    fn string(&mut self, piece: Piece) -> Result<(), Refusal> {
-        let length = piece.range.len();
-        let text = self.text(piece);
+    #[inline(always)]
+    fn string(&mut self, text: Str<'a>) -> Result<(), Fault> {
+        let length = text.raw.len();
+        let text = self.text(text);
         self.add(Node::Str(text), length)
     }
 
-    fn key(&mut self, piece: Piece) -> Result<(), Refusal> {
-        self.budget.node(piece.range.len())?;
-        let text = self.text(piece);
+    #[inline(always)]
+    fn key(&mut self, key: Str<'a>) -> Result<(), Fault> {
+        self.budget.node(key.raw.len())?;
+        let text = self.text(key);
         self.document.push(Node::Str(text));
+        let key = match key.is_escaped {
+            false => key.raw.text(),
+            true => self.document.text(self.source, text),
+        };
+        self.open.has_repeated |= !self.keys.add(&mut self.open.keys, key);
         Ok(())
     }
 
-    fn open(&mut self, bracket: Bracket) -> Result<(), Refusal> {
-        let at = self.document.len();
+    fn deep(&mut self) -> Result<(), Fault> {
+        self.is_deep = true;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, bracket: Bracket, _: bool) -> Result<(), Fault> {
+        let at = self.document.len() as u32;
         let head = match bracket {
             Bracket::Object => Node::Dict(Size::default()),
             Bracket::Array => Node::List(Size::default()),
         };
         self.add(head, 0)?;
-        self.open.push(Open { at, items: 0 });
-        self.deepest = self.deepest.max(self.open.len());
+        self.outer.push(self.open);
+        self.open = Open { at, items: 0, keys: self.keys.begin(), has_repeated: false };
         Ok(())
     }
 
-    fn close(&mut self, bracket: Bracket) -> Result<(), Refusal> {
-        let Some(Open { at, items }) = self.open.pop() else { return Ok(()) };
+    #[inline(always)]
+    fn end(&mut self, bracket: Bracket, _: bool) -> Result<(), Fault> {
+        let Open { at, items, keys, has_repeated } = self.open;
+        let at = at as usize;
+        let nodes = (self.document.len() - at - 1) as u32;
         match bracket {
-            Bracket::Array => {
-                let nodes = (self.document.len() - at - 1) as u32;
-                self.document.nodes_mut()[at] = Node::List(Size { items, nodes });
+            Bracket::Array => self.document.nodes_mut()[at] = Node::List(Size::new(items, nodes)),
+            Bracket::Object => {
+                self.keys.end(keys);
+                if items == 1 && self.resolve_tag(at)? {
+                    // It is no object.
+                } else if has_repeated {
+                    settle(self.document, self.source, at, &mut self.budget)?;
+                } else {
+                    self.document.nodes_mut()[at] = Node::Dict(Size::of_fields(items, nodes));
+                }
             }
-            Bracket::Object if self.resolve_tag(at, items)? => {}
-            Bracket::Object => settle(self.document, self.source, at, &mut self.budget)?,
+        }
+        if let Some(around) = self.outer.pop() {
+            self.open = around;
         }
         Ok(())
     }

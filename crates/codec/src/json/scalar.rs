@@ -1,13 +1,13 @@
 //! Strings, keys and numbers in JSON.
 
-use super::grammar::literal_prefix;
+use super::scan::literal_length;
 use super::tags::Tags;
 use crate::document::View;
 use crate::node::Node;
 use crate::number::{write_float, write_int};
 use crate::out_buf::{OutBuf, Stop, fill};
 use crate::span::Span;
-use crate::swar::{every_word, has_neither, is_free_of, push, stops};
+use crate::swar::{every_word, has_neither, push, string_stops};
 
 /// A string between quotes, `before` in front of it; the closing quote is the first byte of
 /// `after`.
@@ -20,7 +20,7 @@ pub(super) fn put_string<const B: usize, const A: usize>(
 ) -> Result<(), Stop> {
     if text.len() <= 16
         && let bytes = text.sixteen()
-        && text.has_no(bytes, |word| stops(word, b'"', b'\\'))
+        && text.has_no(bytes, string_stops)
     {
         return page.with(|place: &mut [u8; 24]| {
             let start = B + 1;
@@ -40,13 +40,11 @@ pub(super) fn put_string<const B: usize, const A: usize>(
 /// A string of any length in its quotes.
 #[inline(never)]
 pub(crate) fn put_text<'p>(text: &[u8], mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
-    if is_free_of(text, |word| stops(word, b'"', b'\\')) {
-        page.put(b"\"")?;
-        page.slice(text)?;
-        page.put(b"\"")?;
-    } else {
+    page.put(b"\"")?;
+    if !page.unmarked(text, string_stops)? {
         page = put_escaped(text, page)?;
     }
+    page.put(b"\"")?;
     Ok(page)
 }
 
@@ -69,13 +67,12 @@ const ESCAPES: [([u8; 8], usize); 0x5d] = {
     escapes
 };
 
-/// A string with escapes in its quotes.
-#[cold]
+/// A string with escapes, without its quotes.
+#[inline(never)]
 fn put_escaped<'p>(text: &[u8], mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
-    page.put(b"\"")?;
     let mut rest = text;
     loop {
-        let literal = literal_prefix(rest);
+        let literal = literal_length(rest);
         page.slice(&rest[..literal])?;
         rest = &rest[literal..];
         // Escapes come in runs.
@@ -87,11 +84,9 @@ fn put_escaped<'p>(text: &[u8], mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop
             rest = after;
         }
         if rest.is_empty() {
-            break;
+            return Ok(page);
         }
     }
-    page.put(b"\"")?;
-    Ok(page)
 }
 
 /// A key that is no string, and its colon.
@@ -190,6 +185,8 @@ pub fn write_str(text: &[u8], out: &mut Vec<u8>) {
         push(text, out);
         out.push(b'"');
     } else {
+        out.push(b'"');
         fill(out, 2 * text.len(), |page| put_escaped(text, page));
+        out.push(b'"');
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::scalar::spell_key;
 use crate::document::View;
-use crate::node::Node;
+use crate::node::{Node, Size};
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Style {
@@ -69,9 +69,17 @@ pub(super) fn style_of(view: &View<'_>, index: usize, node: Node, exact: bool) -
 }
 
 /// Whether the dict at `index` can be a JSON object without pretending to be something else.
-#[inline]
+#[inline(always)]
 pub(super) fn is_object(view: &View<'_>, index: usize, exact: bool) -> bool {
-    let Node::Dict(size) = view.nodes()[index] else { return false };
+    match view.nodes()[index] {
+        // One key alone may pretend to be a tag.
+        Node::Dict(size) if size.has_string_keys && size.items != 1 => true,
+        Node::Dict(size) => may_be_object(view, index, size, exact),
+        _ => false,
+    }
+}
+
+fn may_be_object(view: &View<'_>, index: usize, size: Size, exact: bool) -> bool {
     let mut all_strings = true;
     let mut at = index + 1;
     let end = at + size.nodes as usize;

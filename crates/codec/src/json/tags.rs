@@ -3,6 +3,19 @@
 /// The largest integer up to which JavaScript's numbers, which are doubles, lose none.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
+/// Whether an object with this key alone is a tagged value.
+#[inline(always)]
+pub(super) fn is_tag_name(key: &[u8]) -> bool {
+    key.first() == Some(&b'$') && is_one_of_the_tags(key)
+}
+
+#[cold]
+fn is_one_of_the_tags(key: &[u8]) -> bool {
+    const TAGS: [&[u8]; 7] =
+        [b"$int", b"$float", b"$bytes", b"$tuple", b"$set", b"$frozenset", b"$dict"];
+    TAGS.contains(&key)
+}
+
 /// What is tagged in JSON besides the values that JSON cannot say at all.
 ///
 /// ```

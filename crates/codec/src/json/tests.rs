@@ -329,9 +329,9 @@ fn a_usual_message_is_judged_without_being_decoded() {
     assert!(matches!(document.nodes()[0], Node::Set(_)));
 }
 
-/// Where the straight way has an answer, it is the grammar's.
+/// What judges, what decodes and what a library thinks: there is one JSON.
 #[test]
-fn both_ways_lead_to_the_same_document() {
+fn every_sink_agrees_on_what_json_is() {
     const TEXTS: &[&str] = &[
         r#"{"a":1,"b":[true,false,null,{}],"c":{"d":"x"},"long key of many words":-12.5e3,"":[[],[1]]}"#,
         r#" [ 1 , -0 , 0.5 , 1e5 , 123456789012345678901234567890 , 1.7976931348623157e308 , 9007199254740993 ] "#,
@@ -342,26 +342,41 @@ fn both_ways_lead_to_the_same_document() {
         "12",
         "true",
     ];
-    let check = |text: &[u8], limits: &Limits| {
+    let check = |text: &[u8]| {
         // Something may stand around the text, and what follows is not to be read.
-        let source = [b"..", text, b"\"}"].concat();
-        let range = 2..2 + text.len();
-        let read = |root: Option<usize>, document: Document| {
-            root.map(|root| {
+        let mut answers = Vec::new();
+        for behind in [&b""[..], b"\"}", b"1.e+5", b"\0\0\0\0\0", b" ]}xxxxxxxxxxxx"] {
+            let source = [b"..", text, behind].concat();
+            let range = 2..2 + text.len();
+            let mut document = Document::new();
+            let decoded = decode(&source, range.clone(), &mut document, &Limits::default());
+            let start = range.start;
+            let judged = plain_value(&source, range.clone(), start, &Limits::default());
+            if let Some(end) = judged {
+                let is_whole = source[end..range.end].trim_ascii().is_empty();
+                assert_eq!(decoded.is_ok(), is_whole, "{}", text.escape_ascii());
+            }
+            let has_tag = text.contains(&b'$') || text.windows(5).any(|part| part == b"\\u002");
+            if decoded.is_ok() && text[0] > b' ' && !has_tag {
+                assert!(judged.is_some(), "{}", text.escape_ascii());
+            }
+            answers.push(decoded.map(|root| {
                 let mut shown = Vec::new();
-                crate::pickle::encode(document.view(&source, root), &mut shown);
                 assert_eq!(document.nodes()[root].nodes(), document.len());
+                pickle::encode(document.view(&source, root), &mut shown);
                 shown
-            })
-        };
-        let mut document = Document::new();
-        let straight = fast_decode::read(&source, range.clone(), &mut document, limits);
-        let straight = read(straight, document);
-        let mut document = Document::new();
-        let grammar = read::by_grammar(&source, range, &mut document, limits);
-        let grammar = read(grammar.ok(), document);
-        assert!(straight.is_none() || straight == grammar, "{}", text.escape_ascii());
-        straight.is_some()
+            }));
+        }
+        assert!(answers.windows(2).all(|two| two[0] == two[1]), "{}", text.escape_ascii());
+        let is_json = answers[0].is_ok();
+        // The library takes what only our limits and tags refuse, and no more.
+        let code = answers[0].as_ref().err().map(|refusal| refusal.code);
+        if matches!(code, None | Some(ErrorCode::MalformedJson)) {
+            // It leaves a number beyond a double and half a surrogate pair to whoever asks.
+            let library = serde_json::from_slice::<serde_json::Value>(text);
+            assert_eq!(library.is_ok(), is_json, "{}", text.escape_ascii());
+        }
+        is_json
     };
     let mut state: u64 = 0xd1ff;
     let mut below = |bound: usize| {
@@ -388,20 +403,17 @@ fn both_ways_lead_to_the_same_document() {
                 break;
             }
         }
-        let limits = if round % 3 == 0 {
-            Limits { decoded_size: 1 << below(12), ..Limits::default() }
-        } else {
-            Limits::default()
-        };
-        accepted += usize::from(check(&text, &limits));
+        if !text.is_empty() {
+            accepted += usize::from(check(&text));
+        }
     }
-    assert!(accepted > 20_000, "only {accepted} were read the straight way");
+    assert!(accepted > 20_000, "only {accepted} are JSON");
     for deep in [MAX_DEPTH, MAX_DEPTH + 1] {
         let text = [vec![b'['; deep], vec![b']'; deep]].concat();
-        assert_eq!(check(&text, &Limits::default()), deep == MAX_DEPTH);
+        let mut document = Document::new();
+        let decoded = decode(&text, 0..text.len(), &mut document, &Limits::default());
+        assert_eq!(decoded.is_ok(), deep == MAX_DEPTH);
     }
-    let escapes = r#"["\u00e9\/","\ue000","\ud7ff"]"#;
-    assert!(check(escapes.as_bytes(), &Limits::default()));
 }
 
 /// What is written while JSON is read is what is written from its document.
@@ -482,15 +494,17 @@ fn judged_json_goes_onward_as_its_document_does() {
         taken += check(&text);
     }
     assert!(taken > 80_000, "only {taken} went straight");
-    for depth in [20, 30, MAX_DEPTH] {
+    for depth in [1, 8, 9, 63, 64, 65, MAX_DEPTH] {
         let text = [vec![b'['; depth], vec![b']'; depth]].concat();
-        assert_eq!(check(&text) > 0, depth == 20);
+        assert_eq!(check(&text), 6, "{depth} deep");
     }
     let keys = |count: usize| {
         let members: Vec<String> = (0..count).map(|key| format!(r#""key{key}":"{key}""#)).collect();
         format!(r#"{{"first":{{"key1":1,"key2":2}},{}}}"#, members.join(","))
     };
-    for count in [1, 40, 63, 64, 100] {
-        assert_eq!(check(keys(count).as_bytes()) > 0, count < 64, "{count} keys");
+    for count in [1, 24, 25, 26, 63, 64, 65, 100, 1_000] {
+        assert_eq!(check(keys(count).as_bytes()), 6, "{count} keys");
+        let twice = keys(count).replace("\"key0\"", "\"first\"");
+        assert_eq!(check(twice.as_bytes()), 0, "{count} keys, one of them twice");
     }
 }

@@ -1,11 +1,14 @@
 //! Judging JSON without decoding it: the usual message goes through as bytes, and most need no more
 //! than this.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use super::fast_validate::{fast_validate, is_everyday};
-use super::grammar::{Bracket, Grammar, Piece, Sink, literal_prefix};
+use super::events::{Bracket, Events, Number, Str};
+use super::fault::Fault;
 use super::read::decode;
+use super::scan::Scan;
+use super::tags::is_tag_name;
 use super::unescape::unescape;
 use crate::budget::Budget;
 use crate::document::Document;
@@ -23,33 +26,38 @@ pub(crate) fn read_fields<'a>(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<Fields<'a>, Refusal> {
+    fields_of(source, body, document, limits).map_err(Fault::into_refusal)
+}
+
+fn fields_of<'a>(
+    source: &'a [u8],
+    body: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<Fields<'a>, Fault> {
     let length = body.len();
-    let mut grammar = Grammar::new(source, body)?;
+    let mut scan = Scan::new(source, body)?;
     let mut fields = Fields::default();
-    grammar.skip_space();
-    if grammar.peek() != Some(b'{') {
-        let mut judge = Judge::new(source, limits, length);
-        grammar.value(&mut judge)?;
-        return Err(Refusal::new(
-            ErrorCode::NotAMap,
-            "the body of a JSON message must be an object",
-        ));
+    scan.skip_space();
+    if scan.peek() != Some(b'{') {
+        scan.value(Judge::new(limits, length))?;
+        let reason = "the body of a JSON message must be an object";
+        return Err(Refusal::new(ErrorCode::NotAMap, reason).into());
     }
-    grammar.expect(b'{', "\"{\"")?;
-    grammar.skip_space();
-    if grammar.peek() == Some(b'}') {
-        grammar.expect(b'}', "\"}\"")?;
-        grammar.end()?;
+    scan.expect(b'{', "\"{\"")?;
+    scan.skip_space();
+    if scan.peek() == Some(b'}') {
+        scan.expect(b'}', "\"}\"")?;
+        scan.end()?;
         return Ok(fields);
     }
     loop {
-        let key = grammar.key()?;
-        let name = Name::from_bytes(&spelled(source, &key));
-        grammar.skip_space();
-        let start = grammar.position();
-        let mut judge = Judge::new(source, limits, length);
-        grammar.value(&mut judge)?;
-        let value = start..grammar.position();
+        let key = scan.key::<Judge<'_>>()?;
+        let name = Name::from_bytes(&spelled(&key));
+        scan.skip_space();
+        let start = scan.position();
+        let judge = scan.value(Judge::new(limits, length))?;
+        let value = start..scan.position();
         match name {
             Some(Name::Message) => {
                 let decoded = if judge.needs_decoding() {
@@ -62,15 +70,15 @@ pub(crate) fn read_fields<'a>(
             Some(name) => fields.set(name, judge.field())?,
             None => fields.pass_over(),
         }
-        grammar.skip_space();
-        match grammar.peek() {
+        scan.skip_space();
+        match scan.peek() {
             Some(b',') => {
-                grammar.expect(b',', "\",\"")?;
-                grammar.skip_space();
+                scan.expect(b',', "\",\"")?;
+                scan.skip_space();
             }
             _ => {
-                grammar.expect(b'}', "\",\" or \"}\"")?;
-                grammar.end()?;
+                scan.expect(b'}', "\",\" or \"}\"")?;
+                scan.end()?;
                 return Ok(fields);
             }
         }
@@ -88,193 +96,164 @@ pub(crate) fn plain_value(
     start: usize,
     limits: &Limits,
 ) -> Option<usize> {
-    if !is_usual(source, &text, start, limits) {
-        return None;
-    }
-    if let Some(end) = fast_validate(&source[..text.end], start) {
-        return Some(end);
-    }
-    let mut grammar = Grammar::new(source, text).ok()?.at(start);
-    let mut scan = Scan { depth: 0, deepest: 0, may_be_tagged: false, source };
-    grammar.value(&mut scan).ok()?;
-    (!scan.may_be_tagged && scan.deepest <= MAX_DEPTH).then(|| grammar.position())
+    let mut scan = scan_unjudged(source, text, start, limits)?;
+    let validate = scan.value(Validate::default()).ok()?;
+    validate.is_plain().then(|| scan.position())
 }
 
-/// Whether the value at `start` is within the limits if it is JSON, and begins there.
+/// The scan of the value at `start` of a text; `None` where the text is not UTF-8, or where what it
+/// decodes to is to be counted.
 #[inline(always)]
-fn is_usual(source: &[u8], text: &Range<usize>, start: usize, limits: &Limits) -> bool {
+pub(crate) fn scan_unjudged<'a>(
+    source: &'a [u8],
+    text: Range<usize>,
+    start: usize,
+    limits: &Limits,
+) -> Option<Scan<'a>> {
     // No node is shorter than a byte, so what a short text decodes to need not be counted.
     let most = text.len().saturating_mul(NODE_SIZE + 1);
-    limits.depth >= MAX_DEPTH
+    let is_usual = limits.depth >= MAX_DEPTH
         && limits.int_digits >= MAX_INT_DIGITS
         && most <= limits.decoded_size
         // Nor does it become a longer frame than it may: 13 bytes for each.
         && most <= longest_unjudged(limits)
         // A value does not begin with the spaces before it.
-        && source.get(start).is_some_and(|&first| first > b' ')
-}
-
-/// Whether the value at `start` of a text may be [walked](super::walk) through unjudged.
-#[inline]
-pub(crate) fn may_be_everyday(
-    source: &[u8],
-    text: &Range<usize>,
-    start: usize,
-    limits: &Limits,
-) -> bool {
-    is_usual(source, text, start, limits) && source.get(start..text.end).is_some_and(is_everyday)
-}
-
-/// How many bytes at the beginning of `text` a string may hold as they are.
-pub(crate) fn literal_length(text: &[u8]) -> usize {
-    literal_prefix(text)
+        && source.get(start).is_some_and(|&first| first > b' ');
+    if !is_usual {
+        return None;
+    }
+    Scan::new(source, text).ok().map(|scan| scan.at(start))
 }
 
 /// What a string says.
-fn spelled<'a>(source: &'a [u8], piece: &Piece) -> std::borrow::Cow<'a, [u8]> {
-    let raw = &source[piece.range.clone()];
-    if !piece.escaped {
+fn spelled<'a>(text: &Str<'a>) -> Cow<'a, [u8]> {
+    let raw = text.raw.text();
+    if !text.is_escaped {
         return raw.into();
     }
-    let mut text = Vec::with_capacity(raw.len());
-    unescape(raw, &mut text);
-    text.into()
+    let mut spelled = Vec::new();
+    unescape(raw, &mut spelled);
+    spelled.into()
 }
 
-/// Whether a key, or what it is spelled as, may be a tag.
+/// Whether a key, or what it is spelled as, is that of a tag.
 #[inline(always)]
-fn may_be_tag(source: &[u8], key: &Piece) -> bool {
-    key.escaped || source.get(key.range.start) == Some(&b'$')
+pub(crate) fn is_tag(key: &Str<'_>) -> bool {
+    if key.is_escaped { is_tag_in_disguise(key) } else { is_tag_name(key.raw.text()) }
 }
 
-/// A sink that remembers nothing.
-struct Scan<'a> {
-    source: &'a [u8],
-    depth: usize,
-    deepest: usize,
-    may_be_tagged: bool,
+#[inline(never)]
+fn is_tag_in_disguise(key: &Str<'_>) -> bool {
+    /// A tag has up to ten letters, each six bytes long at most.
+    const LONGEST: usize = 60;
+    key.raw.len() <= LONGEST && is_tag_name(&spelled(key))
 }
 
-impl Sink for Scan<'_> {
+/// A sink that remembers nothing of the values.
+#[derive(Default)]
+struct Validate {
+    has_tag: bool,
+    is_deep: bool,
+}
+
+impl Validate {
+    /// Whether nothing is to be decoded to judge it: no `$` tag, nor brackets too deep for values
+    /// that have none.
+    fn is_plain(&self) -> bool {
+        !self.has_tag && !self.is_deep
+    }
+}
+
+impl<'a> Events<'a> for Validate {
     #[inline(always)]
-    fn null(&mut self) -> Result<(), Refusal> {
+    fn key(&mut self, key: Str<'a>) -> Result<(), Fault> {
+        self.has_tag |= is_tag(&key);
         Ok(())
     }
 
-    #[inline(always)]
-    fn bool(&mut self, _: bool) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn integer(&mut self, _: Range<usize>) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn float(&mut self, _: Range<usize>) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn string(&mut self, _: Piece) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn key(&mut self, piece: Piece) -> Result<(), Refusal> {
-        self.may_be_tagged |= may_be_tag(self.source, &piece);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn open(&mut self, _: Bracket) -> Result<(), Refusal> {
-        self.depth += 1;
-        self.deepest = self.deepest.max(self.depth);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn close(&mut self, _: Bracket) -> Result<(), Refusal> {
-        self.depth -= 1;
+    fn deep(&mut self) -> Result<(), Fault> {
+        self.is_deep = true;
         Ok(())
     }
 }
 
-/// A sink that counts, and remembers only a scalar.
+/// A sink that counts, and remembers a value where it is a scalar.
 struct Judge<'a> {
-    source: &'a [u8],
     budget: Budget,
-    depth: usize,
-    deepest: usize,
-    may_be_tagged: bool,
+    validate: Validate,
+    /// The value, where it is a scalar; where it is none, whatever its scalars are.
     last: Field<'a>,
+    has_containers: bool,
+    depth: usize,
 }
 
 impl<'a> Judge<'a> {
-    fn new(source: &'a [u8], limits: &Limits, length: usize) -> Judge<'a> {
+    fn new(limits: &Limits, length: usize) -> Judge<'a> {
         let last = Field::Other("an object or an array");
-        let budget = Budget::new(limits, length);
-        Judge { source, budget, depth: 0, deepest: 0, may_be_tagged: false, last }
+        let (budget, validate) = (Budget::new(limits, length), Validate::default());
+        Judge { budget, validate, last, has_containers: false, depth: 0 }
     }
 
-    /// Whether there is something that only decoding can judge: a `$` tag, or brackets too deep for
-    /// values that have none.
+    /// Whether there is something that only decoding can judge.
     fn needs_decoding(&self) -> bool {
-        self.may_be_tagged || self.deepest > MAX_DEPTH
+        !self.validate.is_plain()
     }
 
     /// The value that was read, where it was a scalar.
     fn field(self) -> Field<'a> {
-        if self.deepest > 0 { Field::Other("an object or an array") } else { self.last }
+        if self.has_containers { Field::Other("an object or an array") } else { self.last }
     }
 }
 
-impl<'a> Sink for Judge<'a> {
-    fn null(&mut self) -> Result<(), Refusal> {
+impl<'a> Events<'a> for Judge<'a> {
+    fn null(&mut self) -> Result<(), Fault> {
         self.last = Field::Other("null");
-        self.budget.node(0)
+        Ok(self.budget.node(0)?)
     }
 
-    fn bool(&mut self, truth: bool) -> Result<(), Refusal> {
+    fn bool(&mut self, truth: bool) -> Result<(), Fault> {
         self.last = Field::Bool(truth);
-        self.budget.node(0)
+        Ok(self.budget.node(0)?)
     }
 
-    fn integer(&mut self, digits: Range<usize>) -> Result<(), Refusal> {
-        self.budget.node(digits.len())?;
+    fn integer(&mut self, number: &Number<'a>) -> Result<(), Fault> {
+        self.budget.node(number.raw.len())?;
         if self.depth == 0 {
-            let text = str::from_utf8(&self.source[digits]).unwrap_or_default();
+            let text = str::from_utf8(number.raw.text()).unwrap_or_default();
             self.last = text.parse().map_or(Field::Other("an integer beyond 64 bits"), Field::Int);
         }
         Ok(())
     }
 
-    fn float(&mut self, _: Range<usize>) -> Result<(), Refusal> {
+    fn float(&mut self, _: &Number<'a>) -> Result<(), Fault> {
         self.last = Field::Other("a number with a fraction or an exponent");
-        self.budget.node(0)
+        Ok(self.budget.node(0)?)
     }
 
-    fn string(&mut self, piece: Piece) -> Result<(), Refusal> {
-        self.budget.node(piece.range.len())?;
+    fn string(&mut self, text: Str<'a>) -> Result<(), Fault> {
+        self.budget.node(text.raw.len())?;
         if self.depth == 0 {
-            self.last = Field::from_utf8(spelled(self.source, &piece));
+            self.last = Field::from_utf8(spelled(&text));
         }
         Ok(())
     }
 
-    fn key(&mut self, piece: Piece) -> Result<(), Refusal> {
-        self.may_be_tagged |= may_be_tag(self.source, &piece);
-        self.budget.node(piece.range.len())
+    fn key(&mut self, key: Str<'a>) -> Result<(), Fault> {
+        self.validate.key(key)?;
+        Ok(self.budget.node(key.raw.len())?)
     }
 
-    fn open(&mut self, _: Bracket) -> Result<(), Refusal> {
+    fn deep(&mut self) -> Result<(), Fault> {
+        self.validate.deep()
+    }
+
+    fn begin(&mut self, _: Bracket, _: bool) -> Result<(), Fault> {
+        self.has_containers = true;
         self.depth += 1;
-        self.deepest = self.deepest.max(self.depth);
-        self.budget.node(0)
+        Ok(self.budget.node(0)?)
     }
 
-    fn close(&mut self, _: Bracket) -> Result<(), Refusal> {
+    fn end(&mut self, _: Bracket, _: bool) -> Result<(), Fault> {
         self.depth -= 1;
         Ok(())
     }

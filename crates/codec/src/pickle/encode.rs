@@ -103,7 +103,7 @@ fn put_unusual<'p>(page: OutBuf<'p>, scalar: Node, view: View<'_>) -> Result<Out
     }
 }
 
-const NO_CHILDREN: Size = Size { items: 0, nodes: 0 };
+const NO_CHILDREN: Size = Size::new(0, 0);
 
 /// Begins a pickle.
 pub fn write_prologue(out: &mut Vec<u8>) {

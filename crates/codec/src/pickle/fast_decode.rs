@@ -15,7 +15,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use super::opcode::*;
-use crate::keys::settle;
+use crate::keys::{KeySet, settle_with};
 use crate::node::value_depth;
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
 use crate::swar::is_utf8;
@@ -101,6 +101,7 @@ fn read_part(
     }
     let mark = document.mark();
     let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
+    let mut keys = KeySet::take();
     let Scratch { stack, marks, memo } = &mut *scratch;
     stack.clear();
     marks.clear();
@@ -112,6 +113,7 @@ fn read_part(
         stack,
         marks,
         memo,
+        keys: &mut keys,
         memoised: part.memoised,
         floor: 0,
         containers: 0,
@@ -119,6 +121,7 @@ fn read_part(
         budget,
     };
     let size = reading.run(part, root);
+    keys.keep();
     if size.is_none() {
         document.truncate(mark);
     }
@@ -136,6 +139,7 @@ struct Reading<'a> {
     stack: &'a mut Vec<u32>,
     marks: &'a mut Vec<u32>,
     memo: &'a mut Vec<Memoised>,
+    keys: &'a mut KeySet,
     /// Values that were memoised before those of `memo`.
     memoised: usize,
     /// The height of the stack at the innermost open mark.
@@ -355,7 +359,7 @@ impl<'a> Reading<'a> {
         let (at, count) = self.close(height)?;
         let nodes = (self.document.len() - at - 1) as u32;
         let Node::List(size) = &mut self.document.nodes_mut()[at] else { return None };
-        *size = Size { items: size.items + count as u32, nodes };
+        *size = Size::new(size.items + count as u32, nodes);
         Some(())
     }
 
@@ -381,7 +385,7 @@ impl<'a> Reading<'a> {
     #[inline]
     fn settle(&mut self, at: usize) -> Option<()> {
         let before = self.document.len();
-        settle(self.document, self.body, at, &mut self.budget).ok()?;
+        settle_with(self.keys, self.document, self.body, at, &mut self.budget).ok()?;
         (self.document.len() == before).then_some(())
     }
 
@@ -398,7 +402,7 @@ impl<'a> Reading<'a> {
         if nodes > FEW {
             return None;
         }
-        let size = Size { items: (self.stack.len() - height) as u32, nodes: nodes as u32 };
+        let size = Size::new((self.stack.len() - height) as u32, nodes as u32);
         self.containers += 1;
         self.document.nodes_mut().insert(begins as usize, Node::Tuple(size));
         self.stack.truncate(height + 1);

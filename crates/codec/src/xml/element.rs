@@ -1,16 +1,18 @@
 //! Typed elements on a page: tags of a few bytes are one piece each.
 
+use std::borrow::Cow;
+use std::cell::Cell;
+
 use super::chars;
 use super::escape::{is_carriable, push_attribute, push_base64};
 use crate::out_buf::{OutBuf, Stop};
 use crate::span::Span;
-use crate::swar::{HIGH, ONES, fingerprint, place_of, short_print};
 
-/// The name of an element: the first `length` of 16 bytes, or an [`UnusualName`].
+/// The name of an element: the first `length` of 16 bytes, or one of the [other keys](OtherKeys).
 #[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
     bytes: &'a [u8; 16],
-    /// Beyond 16 it says which of the unusual names it is, counted from 17.
+    /// Beyond 16 it says which of the other keys it is, counted from 17.
     length: u32,
 }
 
@@ -27,27 +29,15 @@ impl Name<'_> {
     }
 }
 
-/// A name that is long, or none.
-pub(super) struct UnusualName<'a> {
-    key: Span<'a>,
+/// Keys that are long, no names, or not spelled in the source.
+pub(super) type OtherKeys<'a> = Vec<OtherKey<'a>>;
+
+/// One of them.
+pub(super) struct OtherKey<'a> {
+    key: Cow<'a, [u8]>,
     /// Whether the element is called by it; otherwise it is an `item` that says for which key it
     /// stands.
     is_name: bool,
-}
-
-/// Short keys that were found to be elements' names, so that they are not looked at again: with the
-/// same fields come the same keys. Each lies at a place that follows from its fingerprint.
-#[derive(Debug)]
-pub(crate) struct KnownNames {
-    prints: [u64; 64],
-    /// With its length a fingerprint is a key.
-    lengths: [u8; 64],
-}
-
-impl Default for KnownNames {
-    fn default() -> KnownNames {
-        KnownNames { prints: [0; 64], lengths: [u8::MAX; 64] }
-    }
 }
 
 /// The bytes of a type: its attribute and the end of the start tag, 16 bytes and how many of them.
@@ -66,67 +56,77 @@ pub(super) const FROZEN_SET: Kind = (b" type=\"frozenset", 16);
 pub(super) const DICT: Kind = (b" type=\"dict\">   ", 13);
 pub(super) const MAP: Kind = (b" type=\"map\">    ", 12);
 
-/// The fingerprint of a key, see [`name_of`].
-#[inline(always)]
-pub(super) fn print_of(key: Span<'_>) -> u64 {
-    match key.len() {
-        1..=8 => short_print(key.sixteen(), key.len()),
-        _ => fingerprint(key.text()),
-    }
+/// Short keys that were found to be elements' names, so that they are not looked at again: with the
+/// same fields come the same keys. Each lies at a place that follows from its bytes.
+pub(super) struct KnownNames {
+    keys: [[u64; 2]; KnownNames::PLACES],
+    lengths: [u8; KnownNames::PLACES],
 }
 
-/// The name of the element of a dict's entry. `print` is the key's fingerprint, or the key itself
-/// where it has eight bytes or fewer.
-#[inline(always)]
-pub(super) fn name_of<'a>(
-    key: Span<'a>,
-    print: u64,
-    known: &mut KnownNames,
-    unusual: &mut Vec<UnusualName<'a>>,
-) -> Name<'a> {
-    let place = place_of(print);
-    let (known_print, known_length) = (&mut known.prints[place], &mut known.lengths[place]);
-    if let Some(bytes) = key.tail().first_chunk()
-        && key.len() <= 8
-        && (*known_print == print && usize::from(*known_length) == key.len()
-            || is_word_of_letters(print, key.len()))
-    {
-        *known_print = print;
-        *known_length = key.len() as u8;
-        return Name { bytes, length: key.len() as u32 };
-    }
-    other_name(key, unusual)
+thread_local! {
+    /// This thread's. Empty while a message is written, and after the thread's destructors.
+    static KNOWN: Cell<Option<Box<KnownNames>>> = const { Cell::new(None) };
 }
 
-#[inline(never)]
-fn other_name<'a>(key: Span<'a>, unusual: &mut Vec<UnusualName<'a>>) -> Name<'a> {
-    let is_name = key.text() != b"item" && chars::is_element_name(key.text());
-    match key.tail().first_chunk() {
-        Some(bytes) if is_name && key.len() <= 16 => Name { bytes, length: key.len() as u32 },
-        _ => {
-            unusual.push(UnusualName { key, is_name });
-            Name { bytes: Name::ITEM.bytes, length: 16 + unusual.len() as u32 }
+/// Gives back the memory that this thread keeps.
+pub(crate) fn release_scratch() {
+    let _ = KNOWN.try_with(Cell::take);
+}
+
+impl KnownNames {
+    const PLACES: usize = 64;
+
+    /// Those that this thread knows.
+    pub(super) fn take() -> Box<KnownNames> {
+        let none = KnownNames { keys: [[0; 2]; 64], lengths: [u8::MAX; 64] };
+        KNOWN.try_with(Cell::take).ok().flatten().unwrap_or_else(|| Box::new(none))
+    }
+
+    /// Keeps them for the next message.
+    pub(super) fn keep(self: Box<KnownNames>) {
+        let _ = KNOWN.try_with(|known| known.set(Some(self)));
+    }
+
+    /// The name of the element of a dict's entry.
+    #[inline(always)]
+    pub(super) fn name_of<'a>(&mut self, key: Span<'a>, others: &mut OtherKeys<'a>) -> Name<'a> {
+        let Some((bytes, key @ 1..=16)) = key.tail().first_chunk().map(|bytes| (bytes, key.len()))
+        else {
+            return other_name(Cow::Borrowed(key.text()), others);
+        };
+        let [first, last] = words_of(bytes, key);
+        let place = (first ^ last.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
+        let place = place as usize % KnownNames::PLACES;
+        if self.keys[place] != [first, last] || usize::from(self.lengths[place]) != key {
+            let key = &bytes[..key];
+            if !is_name(key) {
+                return other_name(Cow::Borrowed(key), others);
+            }
+            (self.keys[place], self.lengths[place]) = ([first, last], key.len() as u8);
         }
+        Name { bytes, length: key as u32 }
     }
 }
 
-/// Whether the first `length` bytes, up to eight, surely are an element's name: a letter other than
-/// `x`, and then letters, digits and `_`. False for `item`.
+/// The first `length` bytes, up to sixteen, as two numbers.
 #[inline(always)]
-fn is_word_of_letters(word: u64, length: usize) -> bool {
-    let (1..=8, low) = (length, word & !HIGH) else { return false };
-    let meant = u64::MAX >> (64 - 8 * length);
-    // The high bit of each byte: whether it lies between two others.
-    let between = |low: u64, first: u8, last: u8| {
-        (low + ONES * (0x80 - u64::from(first))) & !(low + ONES * (0x7f - u64::from(last)))
-    };
-    let folded = low | (ONES * 0x20);
-    let letters = between(folded, b'a', b'z');
-    let named = (letters | between(low, b'0', b'9') | between(low, b'_', b'_')) & !word & HIGH;
-    let begins = letters & 0x80 != 0 && folded as u8 != b'x';
-    begins
-        && named & meant == HIGH & meant
-        && word & meant != u64::from(u32::from_le_bytes(*b"item"))
+fn words_of(bytes: &[u8; 16], length: usize) -> [u64; 2] {
+    let word = u128::from_le_bytes(*bytes) & (u128::MAX >> (128 - 8 * length.min(16)));
+    [word as u64, (word >> 64) as u64]
+}
+
+/// The same for a key that is long, or that the source spells with escapes.
+#[inline(never)]
+pub(super) fn other_name<'a>(key: Cow<'a, [u8]>, others: &mut OtherKeys<'a>) -> Name<'a> {
+    let is_name = is_name(&key);
+    others.push(OtherKey { key, is_name });
+    Name { bytes: Name::ITEM.bytes, length: 16 + others.len() as u32 }
+}
+
+/// Whether an element is called by a key.
+#[inline(never)]
+fn is_name(key: &[u8]) -> bool {
+    key != b"item" && chars::is_element_name(key)
 }
 
 /// Appends a start tag.
@@ -135,7 +135,7 @@ pub(super) fn begin(
     page: &mut OutBuf<'_>,
     name: Name<'_>,
     kind: Kind,
-    unusual: &[UnusualName<'_>],
+    others: &[OtherKey<'_>],
 ) -> Result<(), Stop> {
     let (kind, length) = kind;
     match name.short() {
@@ -146,25 +146,25 @@ pub(super) fn begin(
             1 + short + length
         }),
         None => {
-            page.aside(|page| begin_unusual(page, name, unusual))?;
+            page.aside(|page| begin_other(page, name, others))?;
             page.part(kind, length)
         }
     }
 }
 
-#[cold]
-fn begin_unusual<'p>(
+#[inline(never)]
+fn begin_other<'p>(
     mut page: OutBuf<'p>,
     name: Name<'_>,
-    unusual: &[UnusualName<'_>],
+    others: &[OtherKey<'_>],
 ) -> Result<OutBuf<'p>, Stop> {
-    let name = unusual.get(name.length as usize - 17).ok_or(Stop::Unusual)?;
-    if name.is_name {
+    let other = others.get(name.length as usize - 17).ok_or(Stop::Unusual)?;
+    if other.is_name {
         page.put(b"<")?;
-        page.slice(name.key.text())?;
+        page.slice(&other.key)?;
     } else {
         let mut tag = Vec::new();
-        push_key(name.key.text(), &mut tag);
+        push_key(&other.key, &mut tag);
         page.slice(&tag)?;
     }
     Ok(page)
@@ -188,7 +188,7 @@ fn push_key(key: &[u8], out: &mut Vec<u8>) {
 pub(super) fn end(
     page: &mut OutBuf<'_>,
     name: Name<'_>,
-    unusual: &[UnusualName<'_>],
+    others: &[OtherKey<'_>],
 ) -> Result<(), Stop> {
     match name.short() {
         Some(short) => page.with(|place: &mut [u8; 19]| {
@@ -197,23 +197,23 @@ pub(super) fn end(
             place[2 + short] = b'>';
             3 + short
         }),
-        None => page.aside(|page| end_unusual(page, name, unusual)),
+        None => page.aside(|page| end_other(page, name, others)),
     }
 }
 
-#[cold]
-fn end_unusual<'p>(
+#[inline(never)]
+fn end_other<'p>(
     mut page: OutBuf<'p>,
     name: Name<'_>,
-    unusual: &[UnusualName<'_>],
+    others: &[OtherKey<'_>],
 ) -> Result<OutBuf<'p>, Stop> {
-    let name = unusual.get(name.length as usize - 17).ok_or(Stop::Unusual)?;
-    if !name.is_name {
+    let other = others.get(name.length as usize - 17).ok_or(Stop::Unusual)?;
+    if !other.is_name {
         page.put(b"</item>")?;
         return Ok(page);
     }
     page.put(b"</")?;
-    page.slice(name.key.text())?;
+    page.slice(&other.key)?;
     page.put(b">")?;
     Ok(page)
 }
@@ -245,10 +245,11 @@ pub(super) fn unusual_text<'p>(mut page: OutBuf<'p>, text: &[u8]) -> Result<OutB
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::out_buf::fill;
 
     #[test]
-    fn names_are_known_by_their_words() {
-        let mut words = 0;
+    fn a_key_is_a_name_where_every_parser_takes_it() {
+        let mut known = KnownNames::take();
         for word in [
             "a",
             "id",
@@ -271,6 +272,11 @@ mod tests {
             "straße",
             "eight_by",
             "ninebytes",
+            "nine bytes",
+            "sixteen_bytes_16",
+            "sixteen.bytes_16",
+            "more_than_sixteen_bytes",
+            "more than sixteen bytes",
             "",
             "@",
             "`",
@@ -287,21 +293,28 @@ mod tests {
                 let source = format!("{word}{behind}");
                 let key = Span::new(source.as_bytes(), word.len());
                 let is_name = word != "item" && chars::is_element_name(word.as_bytes());
-                let print = short_print(key.sixteen(), word.len());
-                let (mut known, mut unusual) = (KnownNames::default(), Vec::new());
-                for _ in 0..2 {
-                    let name = name_of(key, print, &mut known, &mut unusual);
-                    let is_known = match name.short() {
-                        Some(length) => name.bytes[..length] == *word.as_bytes(),
-                        None => unusual[name.length as usize - 17].is_name,
-                    };
-                    assert_eq!(is_known, is_name, "{source}");
+                let mut others = Vec::new();
+                let name = known.name_of(key, &mut others);
+                let tag = |write: &dyn Fn(&mut OutBuf<'_>) -> Result<(), Stop>| {
+                    let mut out = Vec::new();
+                    fill(&mut out, 0, |mut page| write(&mut page).map(|()| page));
+                    String::from_utf8(out).unwrap()
+                };
+                let begun = tag(&|page| begin(page, name, INT, &others));
+                let ended = tag(&|page| end(page, name, &others));
+                if is_name {
+                    assert_eq!(begun, format!("<{word} type=\"int\">"), "{source}");
+                    assert_eq!(ended, format!("</{word}>"), "{source}");
+                } else {
+                    assert_eq!(begun, format!("<item key=\"{word}\" type=\"int\">"), "{source}");
+                    assert_eq!(ended, "</item>", "{source}");
                 }
-                let is_word = is_word_of_letters(print, word.len());
-                assert!(is_name || !is_word, "{source}");
-                words += usize::from(is_word);
+                let again = known.name_of(key, &mut others);
+                assert_eq!(tag(&|page| begin(page, again, INT, &others)), begun);
+                let name = other_name(word.as_bytes().to_vec().into(), &mut others);
+                assert_eq!(tag(&|page| begin(page, name, INT, &others)), begun);
+                assert_eq!(tag(&|page| end(page, name, &others)), ended);
             }
         }
-        assert_eq!(words, 8 * 4);
     }
 }

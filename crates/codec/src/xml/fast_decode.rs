@@ -13,12 +13,12 @@ use super::text::push_char;
 use super::typed::{self, Scalar, Type};
 use crate::budget::Budget;
 use crate::document::Document;
-use crate::keys::settle;
+use crate::keys::{KeySet, OpenKeys, settle};
 use crate::nesting::Outer;
 use crate::node::{Node, Size, Text};
 use crate::number::parse_decimal;
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
-use crate::swar::{HIGH, is_same, stops};
+use crate::swar::{HIGH, ONES, is_same, stops};
 
 /// As many fields a body may have here.
 const FEW: usize = 8;
@@ -35,8 +35,11 @@ pub(super) fn read(
     let mark = document.mark();
     let at = document.len();
     let text = source.get(..range.end)?;
-    let reading = Reading { text, source, at: range.start, document, spent: 0 };
-    match reading.run(limits, root) {
+    let mut keys = KeySet::take();
+    let reading = Reading { text, source, at: range.start, document, spent: 0, keys: &mut keys };
+    let read = reading.run(limits, root);
+    keys.keep();
+    match read {
         Some(message) => Some(Body { root: at, message, is_readable_to_all: true }),
         None => {
             document.truncate(mark);
@@ -54,6 +57,7 @@ struct Reading<'a> {
     document: &'a mut Document,
     /// The cost of the values, to be paid in the end.
     spent: usize,
+    keys: &'a mut KeySet,
 }
 
 /// An element whose end has not come yet.
@@ -64,6 +68,15 @@ struct Open<'a> {
     begins: usize,
     node: usize,
     items: u32,
+    keys: OpenKeys,
+    /// Whether a key may have come twice.
+    has_repeated: bool,
+}
+
+impl<'a> Open<'a> {
+    fn new(kind: Kind, name: &'a [u8], begins: usize, node: usize, keys: OpenKeys) -> Open<'a> {
+        Open { kind, name, begins, node, items: 0, keys, has_repeated: false }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -101,7 +114,7 @@ impl<'a> Reading<'a> {
         let mut fields = Fields::default();
         let mut open = match root {
             Root::Body => self.envelope(&mut fields)?,
-            Root::Value => Open { kind: Kind::Whole, name: b"", begins: 0, node: 0, items: 0 },
+            Root::Value => Open::new(Kind::Whole, b"", 0, 0, OpenKeys::default()),
         };
         let mut outer = Outer::new(open);
         let mut message = None;
@@ -118,14 +131,16 @@ impl<'a> Reading<'a> {
             } else {
                 let name_at = self.at;
                 let name = self.name()?;
-                self.expect(b" type=\"")?;
                 let type_ = self.type_()?;
                 let is_empty = self.text.get(self.at) == Some(&b'/');
                 self.at += usize::from(is_empty);
                 self.expect(b">")?;
                 open.items += 1;
                 match open.kind {
-                    Kind::Dict => self.push_string(name_at, name.len()),
+                    Kind::Dict => {
+                        open.has_repeated |= !self.keys.add(&mut open.keys, name);
+                        self.push_string(name_at, name.len());
+                    }
                     Kind::Envelope => {
                         fields.add(name)?;
                         self.push_string(name_at, name.len());
@@ -159,14 +174,17 @@ impl<'a> Reading<'a> {
                     return None;
                 }
                 outer.push(open);
-                open = Open { kind, name, begins, node: self.document.push(head), items: 0 };
+                let keys = self.keys.begin();
+                open = Open::new(kind, name, begins, self.document.push(head), keys);
                 if !is_empty {
                     continue;
                 }
             }
             // A container is complete.
-            let Open { kind, name, begins, node, items } = open;
-            let size = Size { items, nodes: (self.document.len() - node).saturating_sub(1) as u32 };
+            let Open { kind, name, begins, node, items, keys, has_repeated } = open;
+            self.keys.end(keys);
+            let nodes = (self.document.len() - node).saturating_sub(1) as u32;
+            let size = Size::new(items, nodes);
             match (kind, self.document.nodes_mut().get_mut(node)?) {
                 (Kind::Whole, _) => return None,
                 (Kind::Envelope, Node::Dict(of)) => {
@@ -174,6 +192,9 @@ impl<'a> Reading<'a> {
                     return self.finish(budget, message);
                 }
                 (Kind::Sequence, Node::List(of) | Node::Tuple(of)) => *of = size,
+                (Kind::Dict, Node::Dict(of)) if !has_repeated => {
+                    *of = Size::of_fields(items, nodes);
+                }
                 _ => settle(self.document, self.source, node, &mut budget).ok()?,
             }
             depth -= 1;
@@ -224,7 +245,8 @@ impl<'a> Reading<'a> {
             items += 1;
         }
         self.expect(b">")?;
-        Some(Open { kind: Kind::Envelope, name, begins, node, items })
+        let open = Open::new(Kind::Envelope, name, begins, node, OpenKeys::default());
+        Some(Open { items, ..open })
     }
 
     #[inline(always)]
@@ -256,9 +278,49 @@ impl<'a> Reading<'a> {
         self.document.push(Node::Str(Text::in_source(start..start + length)));
     }
 
-    /// What a `type` says, up to its closing quote.
+    /// The attribute `type`, with the space before it and its closing quote.
     #[inline(always)]
     fn type_(&mut self) -> Option<Type> {
+        const ATTRIBUTE: u64 = word(b" type=\"");
+        let [a, b, c, d, e, f, g, value @ ..] = *self.text.get(self.at..)?.first_chunk::<15>()?;
+        if u64::from_le_bytes([a, b, c, d, e, f, g, 0]) != ATTRIBUTE {
+            return None;
+        }
+        let value = u64::from_le_bytes(value);
+        let quotes = value ^ (ONES * u64::from(b'"'));
+        let quotes = quotes.wrapping_sub(ONES) & !quotes & HIGH;
+        if quotes == 0 {
+            return self.long_type();
+        }
+        // The lowest mark is exact.
+        let lowest = quotes & quotes.wrapping_neg();
+        let length = lowest.trailing_zeros() as usize / 8;
+        self.at += 8 + length;
+        // The quote stands for the length.
+        let value = value & (lowest << 1).wrapping_sub(1);
+        const STR: u64 = word(b"str\"");
+        const INT: u64 = word(b"int\"");
+        const FLOAT: u64 = word(b"float\"");
+        const BOOL: u64 = word(b"bool\"");
+        const NULL: u64 = word(b"null\"");
+        const DICT: u64 = word(b"dict\"");
+        const LIST: u64 = word(b"list\"");
+        Some(match value {
+            STR => Type::Scalar(Scalar::Str),
+            INT => Type::Scalar(Scalar::Int),
+            FLOAT => Type::Scalar(Scalar::Float),
+            BOOL => Type::Scalar(Scalar::Bool),
+            NULL => Type::Scalar(Scalar::Null),
+            DICT => Type::Dict,
+            LIST => Type::List,
+            other => Type::named(&other.to_le_bytes()[..length])?,
+        })
+    }
+
+    /// The same for a type of many letters.
+    #[cold]
+    fn long_type(&mut self) -> Option<Type> {
+        self.expect(b" type=\"")?;
         let rest = self.text.get(self.at..)?;
         let length = rest.iter().take(10).position(|&byte| byte == b'"')?;
         self.at += length + 1;
@@ -366,6 +428,16 @@ impl<'a> Reading<'a> {
         let is_fit = seen & HIGH == 0 || is_fit(&self.text[start..end]);
         is_fit.then_some(end)
     }
+}
+
+/// Up to eight bytes as a number.
+const fn word(text: &[u8]) -> u64 {
+    let (mut word, mut at) = (0, 0);
+    while at < text.len() {
+        word |= (text[at] as u64) << (8 * at);
+        at += 1;
+    }
+    word
 }
 
 /// Whether text that is not ASCII is UTF-8, with no character that XML forbids.

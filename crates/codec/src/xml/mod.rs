@@ -41,7 +41,7 @@ pub(super) use tests::identity::values;
 use std::ops::Range;
 
 pub use body::Body;
-pub(super) use element::KnownNames;
+pub(super) use element::release_scratch;
 pub use escape::{fits_attribute, is_plain, write_attribute};
 pub(super) use size::size;
 pub use transcode::encode_json;

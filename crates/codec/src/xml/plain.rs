@@ -23,7 +23,7 @@ pub(super) fn close(document: &mut Document, source: &[u8], at: usize, items: u3
     let repeated = items > 1 && has_repeated_keys(document, source, at, items as usize);
     let nodes = (document.len() - at - 1) as u32;
     document.nodes_mut()[at] =
-        Node::Dict(Size { items: if repeated { REPEATED } else { items }, nodes });
+        Node::Dict(Size::of_fields(if repeated { REPEATED } else { items }, nodes));
     repeated
 }
 
@@ -116,7 +116,7 @@ pub(super) fn regroup(
             }
             Task::List(items) => {
                 budget.node(0)?;
-                Node::List(Size { items, nodes: 0 })
+                Node::List(Size::new(items, 0))
             }
             Task::Values(range) => {
                 let first = old.get(range.start as usize);
@@ -128,7 +128,7 @@ pub(super) fn regroup(
                     Node::Dict(Size { items: REPEATED, .. }) => {
                         tasks.push(Task::Close);
                         let items = group(document, source, old, inside, &mut tasks);
-                        Node::Dict(Size { items, nodes: 0 })
+                        Node::Dict(Size::of_fields(items, 0))
                     }
                     Node::List(_)
                     | Node::Tuple(_)

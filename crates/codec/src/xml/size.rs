@@ -29,7 +29,9 @@ pub(crate) fn size<const EXACT: bool>(view: View<'_>) -> u64 {
             Node::Tuple(size) => TUPLE.1 as i64 + items_size(size),
             Node::Set(size) => SET.1 as i64 + items_size(size),
             Node::FrozenSet(size) => (FROZEN_SET.1 + b"\">".len()) as i64 + items_size(size),
-            Node::Dict(_) if has_string_keys(inside) => DICT.1 as i64 + tags_size(&view, inside),
+            Node::Dict(size) if has_string_keys(size, inside) => {
+                DICT.1 as i64 + tags_size(&view, inside)
+            }
             Node::Dict(size) => {
                 let entry = b"<entry><key</key><value</value></entry>".len() as i64;
                 MAP.1 as i64 + entry * i64::from(size.items)

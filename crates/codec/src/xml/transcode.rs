@@ -1,157 +1,208 @@
-//! JSON that was judged, written as an element while it is read.
+//! JSON as an element, written while it is read.
 
+use std::mem;
 use std::ops::Range;
 
 use super::element::{
-    BOOL, DICT, FLOAT, INT, Kind, KnownNames, LIST, NULL, Name, STR, UnusualName, begin, end,
-    name_of, unusual_text,
+    BOOL, DICT, FLOAT, INT, Kind, KnownNames, LIST, NULL, Name, OtherKeys, STR, begin, end,
+    other_name, unusual_text,
 };
-use crate::json::{Spelled, Target, walk};
-use crate::number::{parse_decimal, write_float};
+use crate::json::{Bracket, Events, Fault, Number, Scan, Str, is_tag, unescape};
+use crate::keys::{KeySet, OpenKeys};
+use crate::nesting::Outer;
+use crate::number::put_float;
 use crate::out_buf::{OutBuf, Stop, fill};
 use crate::span::Span;
-use crate::swar::{HIGH, ONES, every_word, has_byte};
+use crate::swar::{HIGH, ONES};
 
-/// Puts the JSON value that begins `source[range]` on a page, as an element `message`, and returns
-/// where it ends. It has been judged, or with `JUDGE` is judged now. JSON that is not of the
-/// everyday kind is to be decoded and then [written](super::encode).
-pub(crate) fn put_json<'p, const JUDGE: bool>(
-    source: &[u8],
-    range: Range<usize>,
-    known: &mut KnownNames,
+/// Puts the JSON value where `scan` is on a page, as an element `message`, and returns where it
+/// ends. A tag and a key that comes twice are [`Stop::Unusual`]: they are to be decoded and then
+/// [written](super::encode).
+#[inline(always)]
+pub(crate) fn put_json<'a, 'p>(
+    mut scan: Scan<'a>,
     page: OutBuf<'p>,
 ) -> Result<(OutBuf<'p>, usize), Stop> {
-    let mut unusual = Vec::new();
-    let elements = Elements { page, known, unusual: &mut unusual };
-    walk::<_, JUDGE>(source, range, Name::MESSAGE, elements)
-        .map(|(elements, end)| (elements.page, end))
+    let (mut keys, mut known) = (KeySet::take(), KnownNames::take());
+    let mut others = Vec::new();
+    let open = Open { name: Name::MESSAGE, is_object: true, keys: OpenKeys::default() };
+    let elements = Elements {
+        page,
+        name: Name::MESSAGE,
+        open,
+        outer: Outer::new(open),
+        keys: &mut keys,
+        known: &mut known,
+        others: &mut others,
+        spelled: Vec::new(),
+    };
+    let written = scan.value(elements).map(|elements| (elements.page, scan.position()));
+    let written = written.map_err(Fault::into_stop);
+    keys.keep();
+    known.keep();
+    written
 }
 
 /// Appends the JSON value in `source[range]`, which has been judged, as an element `message`, and
 /// says whether it did; the other way, by a document and [`encode`](super::encode), is always open.
 pub fn encode_json(source: &[u8], range: Range<usize>, out: &mut Vec<u8>) -> bool {
-    let mut known = KnownNames::default();
     fill(out, 3 * range.len() + 64, |page| {
-        put_json::<false>(source, range.clone(), &mut known, page).map(|(page, _)| page)
+        put_json(Scan::of_utf8(source, range.clone()), page).map(|(page, _)| page)
     })
 }
 
-struct Elements<'p, 'n, 'a> {
+struct Elements<'p, 'k, 'a> {
     page: OutBuf<'p>,
-    known: &'n mut KnownNames,
-    unusual: &'n mut Vec<UnusualName<'a>>,
+    /// That of the next value.
+    name: Name<'a>,
+    open: Open<'a>,
+    outer: Outer<Open<'a>>,
+    keys: &'k mut KeySet,
+    known: &'k mut KnownNames,
+    others: &'k mut OtherKeys<'a>,
+    /// What the last string with escapes says.
+    spelled: Vec<u8>,
+}
+
+/// A container whose start tag is written.
+#[derive(Clone, Copy)]
+struct Open<'a> {
+    name: Name<'a>,
+    is_object: bool,
+    keys: OpenKeys,
 }
 
 impl<'a> Elements<'_, '_, 'a> {
     #[inline(always)]
-    fn begin(&mut self, name: Name<'a>, kind: Kind) -> Result<(), Stop> {
-        begin(&mut self.page, name, kind, self.unusual)
+    fn begin(&mut self, kind: Kind) -> Result<(), Stop> {
+        begin(&mut self.page, self.name, kind, self.others)
     }
 
     #[inline(always)]
-    fn end(&mut self, name: Name<'a>) -> Result<(), Stop> {
-        end(&mut self.page, name, self.unusual)
+    fn end(&mut self) -> Result<(), Stop> {
+        end(&mut self.page, self.name, self.others)
     }
 
     #[inline(always)]
-    fn scalar(&mut self, name: Name<'a>, kind: Kind, text: Span<'a>) -> Result<(), Stop> {
-        self.begin(name, kind)?;
+    fn scalar(&mut self, kind: Kind, text: Span<'a>) -> Result<(), Fault> {
+        self.begin(kind)?;
         self.page.span(text)?;
-        self.end(name)
+        Ok(self.end()?)
+    }
+
+    #[inline(never)]
+    fn unescape(&mut self, text: Str<'_>) {
+        self.spelled.clear();
+        unescape(text.raw.text(), &mut self.spelled);
     }
 }
 
-impl<'a> Target<'a> for Elements<'_, '_, 'a> {
-    type Name = Name<'a>;
-
-    const ITEM: Name<'a> = Name::ITEM;
-
+impl<'a> Events<'a> for Elements<'_, '_, 'a> {
+    /// Markup, and what begins some rare characters (U+F000 to U+FFFF). Control characters come
+    /// with escapes.
     #[inline(always)]
-    fn stops(word: u64) -> u64 {
+    fn marks(word: u64) -> u64 {
         let is = |word: u64, byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
         // `<` and `>` differ in one bit.
-        (is(word, b'"') | is(word, b'\\') | is(word, b'&') | is(word | (ONES * 2), b'>'))
-            & !word
-            & HIGH
-    }
-
-    /// Some rare characters (U+F000 to U+FFFF) are looked at more closely.
-    #[inline(always)]
-    fn is_literal(text: &[u8]) -> bool {
-        every_word(text, |word| !has_byte(word, 0xef))
+        let markup = (is(word, b'&') | is(word | (ONES * 2), b'>')) & !word;
+        let zero = word ^ (ONES * 0xef);
+        (markup | (zero.wrapping_sub(ONES) & !zero)) & HIGH
     }
 
     #[inline(always)]
-    fn key(&mut self, key: Span<'a>, print: u64) -> Result<Name<'a>, Stop> {
-        Ok(name_of(key, print, self.known, self.unusual))
+    fn null(&mut self) -> Result<(), Fault> {
+        self.begin(NULL)?;
+        Ok(self.end()?)
     }
 
     #[inline(always)]
-    fn literal(&mut self, name: Name<'a>, text: Span<'a>) -> Result<(), Stop> {
-        self.scalar(name, STR, text)
+    fn bool(&mut self, truth: bool) -> Result<(), Fault> {
+        self.begin(BOOL)?;
+        self.page.part(if truth { b"true\0" } else { b"false" }, if truth { 4 } else { 5 })?;
+        Ok(self.end()?)
     }
 
     #[inline(always)]
-    fn string(&mut self, name: Name<'a>, text: &[u8]) -> Result<(), Stop> {
-        let (kind, _) = STR;
-        self.begin(name, (kind, 0))?;
-        self.page.aside(|page| unusual_text(page, text))?;
-        self.end(name)
-    }
-
-    #[inline(always)]
-    fn integer(&mut self, name: Name<'a>, number: &Spelled<'a>) -> Result<(), Stop> {
-        // An integer has no negative zero.
-        if number.negative && number.mantissa == 0 {
-            return Err(Stop::Unusual);
+    fn integer(&mut self, number: &Number<'a>) -> Result<(), Fault> {
+        if number.negative && number.mantissa == 0 && number.digits <= 18 {
+            // An integer has no negative zero.
+            let zero = Span::new(number.raw.tail().get(1..).unwrap_or_default(), 1);
+            return self.scalar(INT, zero);
         }
-        self.scalar(name, INT, number.span)
+        if number.digits > 18 {
+            // Whether a negative zero is spelled with many digits is not for here.
+            return Err(Stop::Unusual.into());
+        }
+        self.scalar(INT, number.raw)
     }
 
     #[inline(always)]
-    fn float(&mut self, name: Name<'a>, number: &Spelled<'a>) -> Result<(), Stop> {
-        self.begin(name, FLOAT)?;
+    fn float(&mut self, number: &Number<'a>) -> Result<(), Fault> {
         if number.is_shortest() {
-            self.page.span(number.span)?;
-        } else {
-            let text = number.span.text();
-            self.page.aside(|page| float(page, text))?;
+            return self.scalar(FLOAT, number.raw);
         }
-        self.end(name)
+        self.begin(FLOAT)?;
+        put_float(&mut self.page, number.to_double())?;
+        Ok(self.end()?)
     }
 
     #[inline(always)]
-    fn bool(&mut self, name: Name<'a>, truth: bool) -> Result<(), Stop> {
-        self.begin(name, BOOL)?;
-        if truth { self.page.put(b"true") } else { self.page.put(b"false") }?;
-        self.end(name)
+    fn string(&mut self, text: Str<'a>) -> Result<(), Fault> {
+        if !text.is_escaped && !text.is_marked {
+            return self.scalar(STR, text.raw);
+        }
+        let (kind, _) = STR;
+        self.begin((kind, 0))?;
+        if text.is_escaped {
+            self.unescape(text);
+            let spelled = &*self.spelled;
+            self.page.aside(|page| unusual_text(page, spelled))?;
+        } else {
+            self.page.aside(|page| unusual_text(page, text.raw.text()))?;
+        }
+        Ok(self.end()?)
     }
 
     #[inline(always)]
-    fn null(&mut self, name: Name<'a>) -> Result<(), Stop> {
-        self.begin(name, NULL)?;
-        self.end(name)
+    fn key(&mut self, key: Str<'a>) -> Result<(), Fault> {
+        if self.open.keys.is_empty() && is_tag(&key) {
+            return Err(Stop::Unusual.into());
+        }
+        let is_new;
+        if key.is_escaped {
+            self.unescape(key);
+            is_new = self.keys.add(&mut self.open.keys, &self.spelled);
+            self.name = other_name(mem::take(&mut self.spelled).into(), self.others);
+        } else {
+            is_new = self.keys.add(&mut self.open.keys, key.raw.text());
+            self.name = self.known.name_of(key.raw, self.others);
+        }
+        if is_new { Ok(()) } else { Err(Stop::Unusual.into()) }
+    }
+
+    fn deep(&mut self) -> Result<(), Fault> {
+        Err(Stop::Unusual.into())
     }
 
     #[inline(always)]
-    fn open(&mut self, name: Name<'a>, is_object: bool, _: bool) -> Result<(), Stop> {
-        self.begin(name, if is_object { DICT } else { LIST })
+    fn begin(&mut self, bracket: Bracket, _: bool) -> Result<(), Fault> {
+        let is_object = bracket == Bracket::Object;
+        Elements::begin(self, if is_object { DICT } else { LIST })?;
+        self.outer.push(self.open);
+        self.open = Open { name: self.name, is_object, keys: self.keys.begin() };
+        self.name = Name::ITEM;
+        Ok(())
     }
 
     #[inline(always)]
-    fn close(&mut self, name: Name<'a>, _: bool, _: bool) -> Result<(), Stop> {
-        self.end(name)
+    fn end(&mut self, _: Bracket, _: bool) -> Result<(), Fault> {
+        self.name = self.open.name;
+        self.keys.end(self.open.keys);
+        Elements::end(self)?;
+        self.open = self.outer.pop().ok_or(Stop::Unusual)?;
+        if !self.open.is_object {
+            self.name = Name::ITEM;
+        }
+        Ok(())
     }
-}
-
-/// A number that is not spelled as its double is.
-#[inline(never)]
-fn float<'p>(mut page: OutBuf<'p>, text: &[u8]) -> Result<OutBuf<'p>, Stop> {
-    let mut spelled = Vec::with_capacity(32);
-    write_float(
-        parse_decimal(text).filter(|number| number.is_finite()).ok_or(Stop::Unusual)?,
-        &mut spelled,
-    );
-    page.slice(&spelled)?;
-    Ok(page)
 }

@@ -3,7 +3,7 @@
 
 use super::element::{
     BOOL, DICT, FLOAT, FROZEN_SET, INT, KnownNames, LIST, MAP, NULL, Name, SET, STR, TUPLE, begin,
-    end, name_of, print_of, unusual_text,
+    end, unusual_text,
 };
 use super::escape::{is_carriable, is_literal, push_base64, push_text};
 use super::size::size;
@@ -42,20 +42,24 @@ struct Open<'a> {
 pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
     // Two tags, a type and a number; keys stand in both tags.
     let guess = view.nodes().len() * 24 + view.text_size() * 3 / 2 + 64;
-    let mut known = KnownNames::default();
-    fill(out, room(view.nodes().len(), guess, || size::<false>(view)), |page| {
-        put(view, &mut known, page)
-    });
+    fill(out, room(view.nodes().len(), guess, || size::<false>(view)), |page| put(view, page));
 }
 
-/// The same on a page, with the names that were known before.
-pub(crate) fn put<'p>(
+/// The same on a page.
+pub(crate) fn put<'p>(view: View<'_>, page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
+    let mut known = KnownNames::take();
+    let written = put_named(view, &mut known, page);
+    known.keep();
+    written
+}
+
+fn put_named<'p>(
     view: View<'_>,
     known: &mut KnownNames,
     mut page: OutBuf<'p>,
 ) -> Result<OutBuf<'p>, Stop> {
     let nodes = view.nodes();
-    let unusual = &mut Vec::new();
+    let others = &mut Vec::new();
     let mut open = Open { name: Name::MESSAGE, inside: Inside::Whole, left: 1 };
     let mut outer = Outer::new(open);
     let mut at = 0;
@@ -68,7 +72,7 @@ pub(crate) fn put<'p>(
                 let key = view.span(key);
                 at += 1;
                 node = *nodes.get(at).ok_or(Stop::Unusual)?;
-                name_of(key, print_of(key), known, unusual)
+                known.name_of(key, others)
             }
             Inside::Items => Name::ITEM,
             Inside::Whole => open.name,
@@ -86,51 +90,51 @@ pub(crate) fn put<'p>(
                     && let bytes = text.sixteen()
                     && text.has_no(bytes, marks)
                 {
-                    begin(&mut page, name, STR, unusual)?;
+                    begin(&mut page, name, STR, others)?;
                     page.part(&bytes, text.len())?;
                 } else {
                     let (kind, _) = STR;
-                    begin(&mut page, name, (kind, 0), unusual)?;
+                    begin(&mut page, name, (kind, 0), others)?;
                     page.aside(|page| put_text(page, text.text()))?;
                 }
                 (STR, Inside::Whole, 0)
             }
             Node::Int(number) => {
-                begin(&mut page, name, INT, unusual)?;
+                begin(&mut page, name, INT, others)?;
                 put_int(&mut page, number)?;
                 (STR, Inside::Whole, 0)
             }
             Node::Float(number) if number.is_finite() => {
-                begin(&mut page, name, FLOAT, unusual)?;
+                begin(&mut page, name, FLOAT, others)?;
                 put_float(&mut page, number)?;
                 (STR, Inside::Whole, 0)
             }
             Node::Bool(truth) => {
-                begin(&mut page, name, BOOL, unusual)?;
+                begin(&mut page, name, BOOL, others)?;
                 page.part(if truth { b"true\0" } else { b"false" }, if truth { 4 } else { 5 })?;
                 (STR, Inside::Whole, 0)
             }
             Node::None => {
-                begin(&mut page, name, NULL, unusual)?;
+                begin(&mut page, name, NULL, others)?;
                 (STR, Inside::Whole, 0)
             }
             Node::List(size) => (LIST, Inside::Items, u64::from(size.items)),
             Node::Tuple(size) => (TUPLE, Inside::Items, u64::from(size.items)),
             Node::Set(size) => (SET, Inside::Items, u64::from(size.items)),
             Node::FrozenSet(size) => (FROZEN_SET, Inside::Items, u64::from(size.items)),
-            Node::Dict(size) if has_string_keys(&nodes[at..at - 1 + node.nodes()]) => {
+            Node::Dict(size) if has_string_keys(size, &nodes[at..at - 1 + node.nodes()]) => {
                 (DICT, Inside::Fields, u64::from(size.items))
             }
             Node::Dict(size) => (MAP, Inside::Entries, 2 * u64::from(size.items)),
             scalar => {
                 let (kind, _) = STR;
-                begin(&mut page, name, (kind, 0), unusual)?;
+                begin(&mut page, name, (kind, 0), others)?;
                 page.aside(|page| put_scalar(page, scalar, view))?;
                 (STR, Inside::Whole, 0)
             }
         };
         if inside != Inside::Whole {
-            begin(&mut page, name, kind, unusual)?;
+            begin(&mut page, name, kind, others)?;
             if let Node::FrozenSet(_) = node {
                 page.put(b"\">")?;
             }
@@ -143,7 +147,7 @@ pub(crate) fn put<'p>(
         // A value is complete, and perhaps the containers around it.
         let mut name = name;
         loop {
-            end(&mut page, name, unusual)?;
+            end(&mut page, name, others)?;
             open.left -= 1;
             if open.inside == Inside::Entries && open.left.is_multiple_of(2) {
                 page.put(b"</entry>")?;

@@ -160,7 +160,7 @@ impl Machine<'_> {
     fn close(&mut self, frame: Frame, budget: &mut Budget) -> Result<(), Refusal> {
         let at = frame.at as usize;
         let before = self.document.len();
-        let size = Size { items: frame.written, nodes: (before - at - 1) as u32 };
+        let size = Size::new(frame.written, (before - at - 1) as u32);
         match frame.kind {
             Kind::List => self.document.nodes_mut()[at] = Node::List(size),
             Kind::Tuple => self.document.nodes_mut()[at] = Node::Tuple(size),

@@ -32,10 +32,8 @@ impl Reading<'_, '_> {
     /// Writes the node of an element now that all of its content is there.
     fn complete(&mut self, open: Open) -> Result<(), Fault> {
         let Reading { source, document, budget, .. } = self;
-        let size = Size {
-            items: open.items,
-            nodes: (document.len() - open.node).saturating_sub(1) as u32,
-        };
+        let nodes = (document.len() - open.node).saturating_sub(1) as u32;
+        let size = Size::new(open.items, nodes);
         match open.kind {
             Kind::Envelope => document.nodes_mut()[open.node] = Node::Dict(size),
             Kind::Plain { .. } => return self.complete_plain(open),

@@ -35,7 +35,7 @@ fn push(document: &mut Document, value: &Value) {
     match value {
         Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
             items.iter().for_each(|item| push(document, item));
-            let size = Size { items: items.len() as u32, nodes: (document.len() - at - 1) as u32 };
+            let size = Size::new(items.len() as u32, (document.len() - at - 1) as u32);
             match &mut document.nodes_mut()[at] {
                 Node::List(of) | Node::Tuple(of) => *of = size,
                 _ => keys::settle(document, b"", at, &mut Budget::of(usize::MAX)).unwrap(),

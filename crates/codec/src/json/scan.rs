@@ -1,0 +1,653 @@
+//! RFC 8259, read once from left to right: what is JSON, and what it says.
+//!
+//! There is one scan. It tells a sink of [`Events`] what it meets: one sink only counts, one builds
+//! a document, others write another format. So all agree on what JSON is. Nesting is kept in a bit
+//! set, not on the call stack.
+
+use std::ops::Range;
+
+use super::events::{Bracket, Events, Number, Str, any_double};
+use super::fault::{Fault, too_deep};
+use crate::protocol::{ErrorCode, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
+use crate::span::Span;
+use crate::swar::{eight_digits, is_utf8, string_stops};
+
+/// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the
+/// object that is the message body is one more.
+pub(super) const MAX_BRACKETS: usize = 3 * MAX_DEPTH + 1;
+
+/// Words of a string that are looked at on the spot.
+const FEW_WORDS: usize = 4;
+
+/// A position in a JSON text that is known to be UTF-8.
+///
+/// It is handed to functions that are not inlined as a copy, never by reference, so that on the hot
+/// way it lives in registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Scan<'a> {
+    /// What is to be read, and all that lies behind it: words reach over the text's end. What is
+    /// read beyond it is found out in the end.
+    rest: &'a [u8],
+    source: &'a [u8],
+    /// Where the text ends in `source`.
+    end: usize,
+    /// Where the body begins in `source`: messages name positions in the body.
+    base: usize,
+}
+
+impl<'a> Scan<'a> {
+    /// Begins at the start of `range`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::MalformedJson`] where the range is not UTF-8.
+    pub(crate) fn new(source: &'a [u8], range: Range<usize>) -> Result<Scan<'a>, Fault> {
+        let body = &source[range.clone()];
+        if is_utf8(body) { Ok(Scan::of_utf8(source, range)) } else { Err(not_utf8(body)) }
+    }
+
+    /// The same with a range that is known to be UTF-8.
+    #[inline(always)]
+    pub(crate) fn of_utf8(source: &'a [u8], range: Range<usize>) -> Scan<'a> {
+        // A number is to end where the text does.
+        let continues =
+            matches!(source.get(range.end), Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
+        let source = if continues { &source[..range.end] } else { source };
+        Scan { rest: &source[range.start..], source, end: range.end, base: range.start }
+    }
+
+    /// The same text, further on.
+    #[inline(always)]
+    pub(crate) fn at(self, position: usize) -> Scan<'a> {
+        Scan { rest: self.source.get(position..).unwrap_or_default(), ..self }
+    }
+
+    #[inline(always)]
+    pub(crate) fn position(&self) -> usize {
+        self.source.len() - self.rest.len()
+    }
+
+    /// What positions of texts refer to.
+    pub(super) fn source(&self) -> &'a [u8] {
+        self.source
+    }
+
+    /// What is left of the text.
+    fn text(&self) -> &'a [u8] {
+        &self.source[..self.end][self.position().min(self.end)..]
+    }
+
+    #[inline(always)]
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    /// Passes over as many bytes, which are there.
+    #[inline(always)]
+    fn pass(&mut self, count: usize) {
+        self.rest = self.rest.get(count..).unwrap_or_default();
+    }
+
+    /// Passes over space. Most texts have none, or one at a time.
+    #[inline(always)]
+    pub(super) fn skip_space(&mut self) {
+        if let [0..=b' ', after @ ..] = self.rest {
+            if let ([b' ', ..], [b'!'..=u8::MAX, ..]) = (self.rest, after) {
+                self.rest = after;
+            } else {
+                self.rest = after_space(self.rest);
+            }
+        }
+    }
+
+    /// Takes `byte`, or says that `what` was expected here.
+    #[inline(always)]
+    pub(super) fn expect(&mut self, byte: u8, what: &str) -> Result<(), Fault> {
+        if self.peek() != Some(byte) || self.position() >= self.end {
+            return Err(self.unexpected(what));
+        }
+        self.pass(1);
+        Ok(())
+    }
+
+    /// Nothing but space may follow.
+    pub(super) fn end(&mut self) -> Result<(), Fault> {
+        self.skip_space();
+        if self.position() < self.end {
+            return Err(self.unexpected("the end of the body"));
+        }
+        Ok(())
+    }
+
+    /// Reads one value, however deep, and tells it to a sink, which it gives back.
+    #[inline(always)]
+    pub(crate) fn value<S: Events<'a>>(&mut self, sink: S) -> Result<S, Fault> {
+        let start = self.position();
+        let read = self.value_of_source(sink);
+        if self.position() > self.end { Err(self.at(start).incomplete()) } else { read }
+    }
+
+    /// What is wrong with a value that goes on where its text ends.
+    #[cold]
+    #[inline(never)]
+    fn incomplete(mut self) -> Fault {
+        let source = &self.source[..self.end];
+        (self.source, self.rest) = (source, &source[self.position().min(source.len())..]);
+        match self.value_of_source(()) {
+            Err(fault) => fault,
+            Ok(()) => self.unexpected("more of a value"),
+        }
+    }
+
+    #[inline(always)]
+    fn value_of_source<S: Events<'a>>(&mut self, mut sink: S) -> Result<S, Fault> {
+        let mut nesting = Nesting::new();
+        loop {
+            self.skip_space();
+            match self.rest {
+                [b'"', ..] => {
+                    let text = self.string::<S>()?;
+                    sink.string(text)?;
+                }
+                [b'-' | b'0'..=b'9', ..] => {
+                    let number = self.number()?;
+                    if number.decimals > 0 || number.has_exponent {
+                        sink.float(&number)?;
+                    } else {
+                        sink.integer(&number)?;
+                    }
+                }
+                [opening @ (b'{' | b'['), after @ ..] => {
+                    let bracket = if *opening == b'{' { Bracket::Object } else { Bracket::Array };
+                    self.rest = after;
+                    if nesting.open(bracket) > MAX_DEPTH {
+                        nesting.is_within_bounds().then_some(()).ok_or_else(too_deep)?;
+                        sink.deep()?;
+                    }
+                    self.skip_space();
+                    let is_empty = self.peek() == Some(opening + 2);
+                    sink.begin(bracket, is_empty)?;
+                    if !is_empty {
+                        if bracket == Bracket::Object {
+                            let key = self.key::<S>()?;
+                            sink.key(key)?;
+                        }
+                        continue;
+                    }
+                    self.pass(1);
+                    nesting.close();
+                    sink.end(bracket, true)?;
+                }
+                [b't', b'r', b'u', b'e', after @ ..] => {
+                    self.rest = after;
+                    sink.bool(true)?;
+                }
+                [b'f', b'a', b'l', b's', b'e', after @ ..] => {
+                    self.rest = after;
+                    sink.bool(false)?;
+                }
+                [b'n', b'u', b'l', b'l', after @ ..] => {
+                    self.rest = after;
+                    sink.null()?;
+                }
+                _ => return Err(self.unexpected("a value")),
+            }
+            // A value is complete, and perhaps the containers around it.
+            loop {
+                let Some(bracket) = nesting.innermost() else { return Ok(sink) };
+                self.skip_space();
+                let is_object = bracket == Bracket::Object;
+                if let [b',', after @ ..] = self.rest {
+                    self.rest = after;
+                    if is_object {
+                        self.skip_space();
+                        let key = self.key::<S>()?;
+                        sink.key(key)?;
+                    }
+                    break;
+                }
+                if self.peek() != Some(if is_object { b'}' } else { b']' }) {
+                    let wanted = if is_object { "\",\" or \"}\"" } else { "\",\" or \"]\"" };
+                    return Err(self.unexpected(wanted));
+                }
+                self.pass(1);
+                nesting.close();
+                sink.end(bracket, false)?;
+            }
+        }
+    }
+
+    /// A key and the colon after it.
+    #[inline(always)]
+    pub(super) fn key<S: Events<'a>>(&mut self) -> Result<Str<'a>, Fault> {
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected("a key in double quotes"));
+        }
+        let key = self.string::<S>()?;
+        if self.peek() != Some(b':') {
+            self.skip_space();
+            if self.peek() != Some(b':') {
+                return Err(self.unexpected("\":\""));
+            }
+        }
+        self.pass(1);
+        Ok(key)
+    }
+
+    /// A string, at its opening quote.
+    #[inline(always)]
+    fn string<S: Events<'a>>(&mut self) -> Result<Str<'a>, Fault> {
+        self.pass(1);
+        let tail = self.rest;
+        let mut marks = 0;
+        for _ in 0..FEW_WORDS {
+            let Some((word, after)) = self.rest.split_first_chunk::<8>() else { break };
+            let word = u64::from_le_bytes(*word);
+            let stops = string_stops(word);
+            if stops == 0 {
+                marks |= S::marks(word);
+                self.rest = after;
+                continue;
+            }
+            // The lowest mark is exact; only marks above a true one can be false.
+            marks |= S::marks(word) & ((stops & stops.wrapping_neg()) - 1);
+            self.pass(stops.trailing_zeros() as usize / 8);
+            if let [b'"', after @ ..] = self.rest {
+                let length = tail.len() - self.rest.len();
+                self.rest = after;
+                let (raw, is_marked) = (Span::new(tail, length), marks != 0);
+                return Ok(Str { raw, is_escaped: false, is_marked });
+            }
+            break;
+        }
+        match self.long_string::<S>(tail, marks) {
+            Some(Long { length, is_escaped, is_marked }) => {
+                let raw = Span::new(tail, length as usize);
+                self.rest = tail.get(length as usize + 1..).unwrap_or_default();
+                Ok(Str { raw, is_escaped, is_marked })
+            }
+            None => Err(self.at(self.source.len() - tail.len()).fault_in_string()),
+        }
+    }
+
+    /// A string that has more than a few words, or escapes. It begins with `tail`, and is literal so
+    /// far. `None` where something is wrong with it.
+    #[inline(never)]
+    fn long_string<S: Events<'a>>(mut self, tail: &'a [u8], mut marks: u64) -> Option<Long> {
+        let mut is_escaped = false;
+        loop {
+            let text = self.text();
+            let length = literal_length(text);
+            if !is_escaped {
+                marks |= marks_of::<S>(&text[..length]);
+            }
+            self.pass(length);
+            match text.get(length)? {
+                b'"' => break,
+                b'\\' => is_escaped = true,
+                _ => return None,
+            }
+            // Escapes come in runs.
+            while self.peek() == Some(b'\\') {
+                self.pass(self.escape_length()?);
+            }
+        }
+        let length = (tail.len() - self.rest.len()) as u32;
+        Some(Long { length, is_escaped, is_marked: marks != 0 })
+    }
+
+    /// How long the escape is that stands here. A surrogate comes with its other half.
+    #[inline(always)]
+    fn escape_length(self) -> Option<usize> {
+        let text = self.text();
+        match text.get(1)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+            b'u' => match hex(text[2..].first_chunk()?)? {
+                0xd800..=0xdbff => {
+                    let (half, digits) = (text.get(6..8)?, text[8..].first_chunk()?);
+                    let is_pair = half == b"\\u" && (0xdc00..=0xdfff).contains(&hex(digits)?);
+                    is_pair.then_some(12)
+                }
+                0xdc00..=0xdfff => None,
+                _ => Some(6),
+            },
+            _ => None,
+        }
+    }
+
+    /// What is wrong with the string that begins here, behind its quote.
+    #[cold]
+    #[inline(never)]
+    fn fault_in_string(mut self) -> Fault {
+        loop {
+            let length = literal_length(self.text());
+            self.pass(length);
+            match self.text().first() {
+                Some(b'\\') => match self.escape_length() {
+                    Some(length) => self.pass(length),
+                    None => return self.fault_in_escape(),
+                },
+                Some(b'"') | None => return self.unexpected("the closing quote of a string"),
+                Some(_) => {
+                    return self.unexpected("no raw control character inside a string; escape it");
+                }
+            }
+        }
+    }
+
+    /// What is wrong with the escape that stands here.
+    fn fault_in_escape(mut self) -> Fault {
+        let start = self;
+        let mut pass = |count: usize| {
+            self.rest = &self.rest[count.min(self.text().len())..];
+            self
+        };
+        if pass(1).text().first() != Some(&b'u') {
+            return pass(0).unexpected("one of \" \\ / b f n r t u after a backslash");
+        }
+        let unit_at = |at: Scan<'a>| at.text().get(1..).and_then(<[u8]>::first_chunk).and_then(hex);
+        let wanted = "four hexadecimal digits after \\u";
+        match unit_at(pass(0)) {
+            None => pass(0).unexpected(wanted),
+            Some(0xd800..=0xdbff) if pass(5).text().starts_with(b"\\u") => {
+                let low = pass(1);
+                if unit_at(low).is_none() { low.unexpected(wanted) } else { start.half_of_a_pair() }
+            }
+            Some(_) => start.half_of_a_pair(),
+        }
+    }
+
+    #[inline(always)]
+    fn number(&mut self) -> Result<Number<'a>, Fault> {
+        let tail = self.rest;
+        let negative = self.peek() == Some(b'-');
+        if negative {
+            self.pass(1);
+        }
+        let whole = self.rest;
+        let mut mantissa = self.digits(0, "a digit")?;
+        let mut digits = whole.len() - self.rest.len();
+        if digits > 1 && whole.first() == Some(&b'0') {
+            let after_zero = self.source.len() - whole.len() + 1;
+            return Err(self.at(after_zero).unexpected("no digit after a leading zero"));
+        }
+        let mut decimals = 0;
+        if let [b'.', after @ ..] = self.rest {
+            self.rest = after;
+            // Fractions are short, or as long as doubles have them.
+            while let Some((eight, after)) = self.rest.split_first_chunk()
+                && let Some(eight) = eight_digits(*eight)
+            {
+                mantissa = mantissa.wrapping_mul(100_000_000).wrapping_add(eight);
+                self.rest = after;
+            }
+            let is_long = self.rest.len() < after.len();
+            if !is_long || matches!(self.rest, [b'0'..=b'9', ..]) {
+                mantissa = self.digits(mantissa, "a digit after the decimal point")?;
+            }
+            decimals = after.len() - self.rest.len();
+            digits += decimals;
+        }
+        let mut exponent_digits = 0;
+        if let [b'e' | b'E', after @ ..] = self.rest {
+            self.rest = after;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.pass(1);
+            }
+            let exponent = self.rest.len();
+            self.digits(0, "a digit in the exponent")?;
+            exponent_digits = exponent - self.rest.len();
+        }
+        let raw = Span::new(tail, tail.len() - self.rest.len());
+        let has_exponent = exponent_digits > 0;
+        // No number of so few digits is too large for a double, nor is an integer too long.
+        if digits > 200 || exponent_digits > 2 {
+            let start = self.source.len() - tail.len();
+            self.at(start).check_size(raw.text(), decimals > 0 || has_exponent, digits)?;
+        }
+        Ok(Number { raw, negative, mantissa, digits, decimals, has_exponent })
+    }
+
+    /// Holds a number to what integers and doubles have room for.
+    #[inline(never)]
+    fn check_size(self, text: &[u8], is_float: bool, digits: usize) -> Result<(), Fault> {
+        if is_float && !any_double(text).is_finite() {
+            Err(self.too_large_for_a_double())
+        } else if !is_float && digits > MAX_INT_DIGITS {
+            Err(self.too_many_digits(digits))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// At least one digit; returns the number that they spell behind those of `number`.
+    #[inline(always)]
+    fn digits(&mut self, mut number: u64, what: &str) -> Result<u64, Fault> {
+        let [b'0'..=b'9', ..] = self.rest else { return Err(self.unexpected(what)) };
+        while let [digit @ b'0'..=b'9', after @ ..] = self.rest {
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+            self.rest = after;
+        }
+        Ok(number)
+    }
+
+    #[cold]
+    fn half_of_a_pair(self) -> Fault {
+        let reason = format!(
+            "the string escape at byte {} of the body is half of a surrogate pair, which is no \
+             character",
+            self.position() - self.base
+        );
+        Refusal::new(ErrorCode::InvalidValue, reason).into()
+    }
+
+    #[cold]
+    fn too_large_for_a_double(self) -> Fault {
+        let reason = format!(
+            "the number at byte {} of the body is too large for a double",
+            self.position() - self.base
+        );
+        Refusal::new(ErrorCode::InvalidValue, reason).into()
+    }
+
+    #[cold]
+    fn too_many_digits(self, digits: usize) -> Fault {
+        let reason = format!(
+            "the integer at byte {} of the body has {digits} digits; the limit is {MAX_INT_DIGITS}",
+            self.position() - self.base
+        );
+        Refusal::new(ErrorCode::TooManyDigits, reason).into()
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn unexpected(self, wanted: &str) -> Fault {
+        let found = self
+            .text()
+            .utf8_chunks()
+            .next()
+            .and_then(|chunk| chunk.valid().chars().next())
+            .map_or_else(|| "the end".to_owned(), |character| format!("{character:?}"));
+        let reason = format!(
+            "byte {} of the body: expected {wanted}, found {found}",
+            self.position() - self.base
+        );
+        Refusal::new(ErrorCode::MalformedJson, reason).into()
+    }
+}
+
+#[cold]
+fn not_utf8(body: &[u8]) -> Fault {
+    let valid_up_to = str::from_utf8(body).map_or_else(|error| error.valid_up_to(), str::len);
+    let reason = format!("the body is not UTF-8: byte {valid_up_to} of it begins no character");
+    Refusal::new(ErrorCode::MalformedJson, reason).into()
+}
+
+/// A string of some length.
+struct Long {
+    length: u32,
+    is_escaped: bool,
+    is_marked: bool,
+}
+
+/// A text without the space that it begins with.
+#[inline(never)]
+fn after_space(mut text: &[u8]) -> &[u8] {
+    const INDENT: &[u8; 8] = b"        ";
+    loop {
+        while let Some((INDENT, after)) = text.split_first_chunk() {
+            text = after;
+        }
+        match text {
+            [b' ' | b'\n' | b'\r' | b'\t', after @ ..] => text = after,
+            _ => return text,
+        }
+    }
+}
+
+/// The number that four hexadecimal digits spell.
+#[inline(always)]
+pub(super) fn hex(digits: &[u8; 4]) -> Option<u32> {
+    const NONE: u16 = 1 << 8;
+    /// What each byte stands for as a digit.
+    const DIGITS: [u16; 256] = {
+        let mut digits = [NONE; 256];
+        let mut value = 0;
+        while value < 16 {
+            digits[b"0123456789abcdef"[value] as usize] = value as u16;
+            digits[b"0123456789ABCDEF"[value] as usize] = value as u16;
+            value += 1;
+        }
+        digits
+    };
+    let [a, b, c, d] = digits.map(|digit| u32::from(DIGITS[usize::from(digit)]));
+    ((a | b | c | d) < u32::from(NONE)).then_some(a << 12 | b << 8 | c << 4 | d)
+}
+
+/// How many bytes at the beginning of `text` a string may hold as they are.
+#[inline]
+pub(crate) fn literal_length(text: &[u8]) -> usize {
+    /// A text that goes on for longer than this is looked at in larger pieces.
+    const LONG: usize = 128;
+    let mut at = 0;
+    while let Some(chunk) = text[at..].first_chunk::<8>() {
+        let stops = string_stops(u64::from_le_bytes(*chunk));
+        if stops != 0 {
+            // The lowest mark is exact; only marks above a true one can be false.
+            return at + stops.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+        if at == LONG {
+            return at + literal_length_of_many(&text[at..]);
+        }
+    }
+    let rest = text[at..].iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\');
+    rest.map_or(text.len(), |position| at + position)
+}
+
+#[inline(never)]
+fn literal_length_of_many(text: &[u8]) -> usize {
+    let length = memchr::memchr2(b'"', b'\\', text).unwrap_or(text.len());
+    first_control(&text[..length]).unwrap_or(length)
+}
+
+/// Where the first control character is. In a way that compilers turn into many bytes at a time
+/// where there is none.
+fn first_control(text: &[u8]) -> Option<usize> {
+    let least = text.iter().fold(u8::MAX, |least, &byte| least.min(byte));
+    if least >= 0x20 { None } else { text.iter().position(|&byte| byte < 0x20) }
+}
+
+/// What a sink marks in a text of any length.
+#[inline(always)]
+fn marks_of<'a, S: Events<'a>>(text: &[u8]) -> u64 {
+    let (words, rest) = text.as_chunks::<8>();
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let marks = words.iter().fold(0, |marks, word| marks | S::marks(u64::from_le_bytes(*word)));
+    marks | S::marks(u64::from_le_bytes(last))
+}
+
+/// The brackets that are open, one bit each: 1 for an object.
+struct Nesting {
+    /// The innermost ones, the last opened in the lowest bit. A bit that is shifted out was put
+    /// into `outer` before.
+    inner: u64,
+    /// The brackets around each 64th one.
+    outer: [u64; MAX_BRACKETS / 64],
+    depth: usize,
+}
+
+impl Nesting {
+    #[inline(always)]
+    fn new() -> Nesting {
+        Nesting { inner: 0, outer: [0; MAX_BRACKETS / 64], depth: 0 }
+    }
+
+    /// Returns how many are open then.
+    #[inline(always)]
+    fn open(&mut self, bracket: Bracket) -> usize {
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.keep_inner();
+        }
+        self.inner = self.inner << 1 | u64::from(bracket == Bracket::Object);
+        self.depth += 1;
+        self.depth
+    }
+
+    #[cold]
+    fn keep_inner(&mut self) {
+        if let Some(place) = self.outer.get_mut(self.depth / 64 - 1) {
+            *place = self.inner;
+        }
+    }
+
+    fn is_within_bounds(&self) -> bool {
+        self.depth <= MAX_BRACKETS
+    }
+
+    #[inline(always)]
+    fn close(&mut self) {
+        self.inner >>= 1;
+        self.depth -= 1;
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.inner = self.outer[self.depth / 64 - 1];
+        }
+    }
+
+    #[inline(always)]
+    fn innermost(&self) -> Option<Bracket> {
+        let bracket = if self.inner & 1 == 1 { Bracket::Object } else { Bracket::Array };
+        (self.depth > 0).then_some(bracket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literal_text_ends_where_it_should() {
+        for stop in [b'"', b'\\', 0, 0x1f, b'\n'] {
+            for length in 0..40 {
+                let mut text = vec![b'x'; length];
+                text[..length / 2].fill(0xff);
+                text.extend([stop, b'"', 0x20, 0x21, 0x7f]);
+                assert_eq!(literal_length(&text), length, "{stop} at {length}");
+            }
+        }
+        assert_eq!(literal_length(&[b' '; 31]), 31);
+    }
+
+    #[test]
+    fn hexadecimal_digits_are_read_in_either_case() {
+        for unit in 0..=u16::MAX {
+            for spelled in [format!("{unit:04x}"), format!("{unit:04X}")] {
+                let digits = spelled.as_bytes().first_chunk().unwrap();
+                assert_eq!(hex(digits), Some(u32::from(unit)));
+            }
+        }
+        for wrong in [b"00g0", b"+123", b" 123", b"\xff\xff\xff\xff"] {
+            assert_eq!(hex(wrong), None);
+        }
+    }
+}
