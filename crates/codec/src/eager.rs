@@ -24,6 +24,10 @@ const _: () = assert!(Dialect::ALL.len() <= 6);
 /// One part in so many of what messages cost is forgotten with each batch that costs less.
 const FORGOTTEN: u32 = 8;
 
+/// As many eighths of its length as a message is expected to become at most: one batch that grew
+/// more than others do is no reason to make so much room for all that follow.
+const MOST_LEARNED: usize = 4 * 8;
+
 /// Some dialects, a bit for each.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Dialects(u8);
@@ -118,7 +122,7 @@ impl DialectHint {
     pub(super) fn tell_length(&self, dialect: Dialect, bytes: usize, written: usize) {
         let Some(length) = self.0.lengths.get(dialect.index()) else { return };
         // Batches differ a little, and what does not fit is written twice.
-        let now = (written * 9).div_ceil(bytes.max(1));
+        let now = (written * 9).div_ceil(bytes.max(1)).min(MOST_LEARNED);
         let before = length.load(Ordering::Relaxed);
         let now = u32::try_from(now).unwrap_or(u32::MAX).max(before - before.div_ceil(FORGOTTEN));
         if now != before {
@@ -267,6 +271,8 @@ mod tests {
         asked.tell_length(Dialect::Json, 1_000, 1_000);
         let less = asked.length(Dialect::Json, 8_000);
         assert!((20_000..learned).contains(&less), "{less}");
+        asked.tell_length(Dialect::Json, 1_000, 1_000_000);
+        assert_eq!(asked.length(Dialect::Json, 8_000), 32_000);
         for _ in 0..100 {
             asked.tell_length(Dialect::Json, 1_000, 1_000);
         }
