@@ -139,11 +139,11 @@ fn spelled<'a>(text: &Str<'a>) -> Cow<'a, [u8]> {
 /// Whether a key, or what it is spelled as, is that of a tag.
 #[inline(always)]
 pub(crate) fn is_tag(key: &Str<'_>) -> bool {
-    if key.is_escaped { is_tag_in_disguise(key) } else { is_tag_name(key.raw.text()) }
+    (key.is_escaped || key.raw.tail().first() == Some(&b'$')) && is_tag_in_full(key)
 }
 
-#[inline(never)]
-fn is_tag_in_disguise(key: &Str<'_>) -> bool {
+#[cold]
+fn is_tag_in_full(key: &Str<'_>) -> bool {
     /// A tag has up to ten letters, each six bytes long at most.
     const LONGEST: usize = 60;
     key.raw.len() <= LONGEST && is_tag_name(&spelled(key))
@@ -167,7 +167,9 @@ impl Validate {
 impl<'a> Events<'a> for Validate {
     #[inline(always)]
     fn key(&mut self, key: Str<'a>) -> Result<(), Fault> {
-        self.has_tag |= is_tag(&key);
+        if is_tag(&key) {
+            self.has_tag = true;
+        }
         Ok(())
     }
 
