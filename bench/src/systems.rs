@@ -160,7 +160,7 @@ impl Programs {
             }
             System::Mosquitto => format!("-c {scratch}/mosquitto-PORT.conf"),
             System::Relay => "relay".to_owned(),
-            System::Cpython => format!("{} {detail}", self.diy.display()),
+            System::Cpython => format!("{} {detail} standard", self.diy.display()),
         };
         let words = line.split_whitespace();
         words

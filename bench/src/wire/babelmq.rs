@@ -1,6 +1,7 @@
 //! Five bytes of header, and a body in one of three formats.
 
 use anyhow::{Result, bail};
+pub(crate) use babelmq::Format;
 use serde_json::{Value, json};
 
 use super::{Role, Scanned, Wire};
@@ -8,13 +9,6 @@ use crate::payload::Payload;
 use crate::pickle;
 
 const HEADER: usize = 5;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Json = 0,
-    Xml = 1,
-    Pickle = 2,
-}
 
 /// Publishes in one format and subscribes in another.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +24,7 @@ impl Babelmq {
 }
 
 fn frame(format: Format, body: &[u8], out: &mut Vec<u8>) {
-    out.push(format as u8);
+    out.push(format.byte());
     out.extend((body.len() as u32).to_be_bytes());
     out.extend(body);
 }

@@ -42,7 +42,7 @@ impl Wire for Plain {
             Format::Pickle => &payload.pickle,
             Format::Xml => &payload.xml,
         };
-        out.push(self.0 as u8);
+        out.push(self.0.byte());
         out.extend((bytes.len() as u32).to_be_bytes());
         out.extend(bytes);
     }
