@@ -28,7 +28,6 @@ pub(crate) struct Source {
 
 /// What a stream is about, without its messages.
 #[derive(Clone, Debug, Deserialize)]
-#[expect(dead_code, reason = "flows of streams will use it")]
 pub(crate) struct Entry {
     pub(crate) name: String,
     pub(crate) title: String,
@@ -60,7 +59,6 @@ pub(crate) struct Stream {
 
 /// A message in every spelling that some system takes.
 #[derive(Debug)]
-#[expect(dead_code, reason = "flows of streams will use it")]
 pub(crate) struct Message {
     pub(crate) topic: String,
     payloads: [Vec<u8>; 3],
@@ -146,6 +144,12 @@ impl Stream {
             });
         }
         Ok(Stream { messages })
+    }
+
+    /// Bytes of a message's payload, in the mean.
+    pub(crate) fn mean_bytes(&self, format: Format) -> usize {
+        let total: usize = self.payloads(format).map(<[u8]>::len).sum();
+        total / self.messages.len().max(1)
     }
 
     /// The messages' payloads in a format.

@@ -15,40 +15,52 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
+/// A program that says which Python and orjson these are.
+const ORJSON_VERSION: &str = "import orjson, platform; \
+     print('Python', platform.python_version(), 'with orjson', orjson.__version__)";
+
 /// How long a broker may take to accept connections.
 const START: Duration = Duration::from_secs(15);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum System {
     Babelmq,
+    /// The newest that PyPI had.
     Nats,
+    DebianNats,
     Redis,
     Mosquitto,
     /// Copies bytes.
     Relay,
     /// `pickle.loads` and `json.dumps` between two sockets.
     Cpython,
+    /// The same with orjson.
+    Orjson,
 }
 
 impl System {
-    pub(crate) const ALL: [System; 6] = [
+    pub(crate) const ALL: [System; 8] = [
         System::Babelmq,
         System::Nats,
+        System::DebianNats,
         System::Redis,
         System::Mosquitto,
         System::Relay,
         System::Cpython,
+        System::Orjson,
     ];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
             System::Babelmq => "babelmq",
             System::Nats => "NATS",
+            System::DebianNats => "NATS of Debian",
             System::Redis => "Redis pub/sub",
             System::Mosquitto => "Mosquitto",
             System::Relay => "bare relay",
             System::Cpython => "CPython translator",
+            System::Orjson => "CPython with orjson",
         }
     }
 }
@@ -59,12 +71,14 @@ pub(crate) struct Programs {
     pub(crate) babelmq: PathBuf,
     /// The CPython translator's source.
     pub(crate) diy: PathBuf,
+    /// What the installer of peers brought from PyPI.
+    cache: PathBuf,
     /// For configurations; removed with the value.
     scratch: PathBuf,
 }
 
 impl Programs {
-    pub(crate) fn new(babelmq: PathBuf, diy: PathBuf) -> Result<Programs> {
+    pub(crate) fn new(babelmq: PathBuf, diy: PathBuf, cache: PathBuf) -> Result<Programs> {
         let scratch = std::env::temp_dir().join(format!("babelmq-bench-{}", std::process::id()));
         fs::create_dir_all(&scratch)?;
         // Some drop their privileges, and still read it.
@@ -73,7 +87,7 @@ impl Programs {
             use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(&scratch, fs::Permissions::from_mode(0o755))?;
         }
-        Ok(Programs { babelmq, diy, scratch })
+        Ok(Programs { babelmq, diy, cache, scratch })
     }
 
     /// The program of a system, if it is on this machine.
@@ -87,23 +101,33 @@ impl Programs {
                 );
                 Ok(self.babelmq.clone())
             }
-            System::Nats => on_path("nats-server"),
+            System::Nats => self.brought("nats-server"),
+            System::DebianNats => on_path("nats-server"),
             System::Redis => on_path("redis-server"),
             System::Mosquitto => on_path("mosquitto"),
             System::Relay => Ok(std::env::current_exe()?),
             System::Cpython => on_path("python3"),
+            System::Orjson => self.brought("python"),
         }
+    }
+
+    fn brought(&self, name: &str) -> Result<PathBuf> {
+        let file = self.cache.join("venv/bin").join(name);
+        ensure!(file.is_file(), "bench/install-peers.sh has not brought it");
+        // Systems are started in another folder.
+        Ok(std::path::absolute(file)?)
     }
 
     /// What the system says that it is.
     pub(crate) fn version(&self, system: System) -> Result<String> {
-        let argument = match system {
-            System::Mosquitto => "-h",
+        let arguments: &[&str] = match system {
+            System::Mosquitto => &["-h"],
             System::Relay => return Ok("part of this benchmark".to_owned()),
-            _ => "--version",
+            System::Orjson => &["-c", ORJSON_VERSION],
+            _ => &["--version"],
         };
         let output =
-            Command::new(self.find(system)?).arg(argument).stdin(Stdio::null()).output()?;
+            Command::new(self.find(system)?).args(arguments).stdin(Stdio::null()).output()?;
         let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
         let text = String::from_utf8_lossy(&text).into_owned();
         let line = text.lines().next().unwrap_or_default();
@@ -115,10 +139,10 @@ impl Programs {
     pub(crate) fn start(&self, system: System, detail: &str) -> Result<Running> {
         let program = self.find(system)?;
         match system {
-            System::Babelmq | System::Relay | System::Cpython => {
+            System::Babelmq | System::Relay | System::Cpython | System::Orjson => {
                 Self::start_on_any_port(system, &program, &self.arguments(system, detail))
             }
-            System::Nats | System::Redis | System::Mosquitto => {
+            System::Nats | System::DebianNats | System::Redis | System::Mosquitto => {
                 // The port was free a moment ago; where it is not any more, another is.
                 let mut last = None;
                 for _ in 0..3 {
@@ -152,7 +176,7 @@ impl Programs {
         let scratch = self.scratch.display();
         let line = match system {
             System::Babelmq => "serve --listen 127.0.0.1:0 --max-connections 20000".to_owned(),
-            System::Nats => "--addr 127.0.0.1 --port PORT".to_owned(),
+            System::Nats | System::DebianNats => "--addr 127.0.0.1 --port PORT".to_owned(),
             System::Redis => {
                 "--bind 127.0.0.1 --port PORT --save NOTHING --appendonly no --maxclients 15000 \
                  --client-output-buffer-limit pubsub_0_0_0 --daemonize no"
@@ -161,6 +185,7 @@ impl Programs {
             System::Mosquitto => format!("-c {scratch}/mosquitto-PORT.conf"),
             System::Relay => "relay".to_owned(),
             System::Cpython => format!("{} {detail} standard", self.diy.display()),
+            System::Orjson => format!("{} {detail} orjson", self.diy.display()),
         };
         let words = line.split_whitespace();
         words

@@ -2,6 +2,7 @@
 
 mod json;
 mod markdown;
+mod streams;
 mod svg;
 
 use std::fs;

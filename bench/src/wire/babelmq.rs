@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Role, Scanned, Wire};
 use crate::payload::Payload;
 use crate::pickle;
+use crate::stream::Message;
 
 const HEADER: usize = 5;
 
@@ -82,6 +83,15 @@ impl Wire for Babelmq {
                 frame(Format::Xml, &body, out);
             }
         }
+    }
+
+    fn carry(&self, message: &Message, format: Format, out: &mut Vec<u8>) {
+        out.push(format.byte());
+        let start = out.len();
+        out.extend([0; 4]);
+        message.write_body(format, out);
+        let length = (out.len() - start - 4) as u32;
+        out[start..start + 4].copy_from_slice(&length.to_be_bytes());
     }
 
     fn scan(&self, bytes: &[u8]) -> Result<Scanned> {
