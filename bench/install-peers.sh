@@ -51,6 +51,12 @@ from_debian() {
     for peer in nats-server redis-server mosquitto; do
         command -v "$peer" >/dev/null 2>&1 || [ -x "/usr/sbin/$peer" ] || missing="$missing $peer"
     done
+    # What translates in ActiveMQ Classic is not among what its package asks for.
+    for jar in activemq/lib/activemq-stomp java/xstream java/jettison java/xpp3; do
+        [ -e "/usr/share/$jar.jar" ] || activemq=missing
+    done
+    [ -z "${activemq:-}" ] ||
+        missing="$missing activemq libxstream-java libjettison-java libxpp3-java"
     [ -n "$missing" ] || return 0
     if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" -ne 0 ]; then
         without "as root on Debian this would install:$missing"
@@ -63,7 +69,7 @@ from_debian() {
         chmod 755 "$policy"
     fi
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
+    apt-get update -qq || without "the lists of Debian's packages could not be read"
     for peer in $missing; do
         apt-get install -y -qq --no-install-recommends "$peer" >/dev/null ||
             without "$peer could not be installed"

@@ -35,6 +35,8 @@ pub(crate) struct Entry {
     /// The first part of all its topics.
     pub(crate) root: String,
     pub(crate) topics: usize,
+    /// Whether its messages are objects without others within.
+    pub(crate) flat: bool,
     /// Of JSON, in the mean.
     pub(crate) bytes: usize,
     #[serde(skip)]

@@ -35,6 +35,10 @@ def fields_of(message, number, styles):
     yield from style.xml(message.topic)
 
 
+def is_flat(value):
+    return type(value) is dict and not any(type(item) in (dict, list) for item in value.values())
+
+
 def write(stream, folder):
     """Writes a stream, and returns its entry in the list of streams."""
     styles = envelopes.MIXED if stream.envelopes == "mixed" else envelopes.ALIKE
@@ -54,6 +58,7 @@ def write(stream, folder):
         "title": stream.title,
         "group": stream.group,
         "root": roots.pop(),
+        "flat": all(is_flat(json.loads(message.text)) for message in stream.messages[:100]),
         "topics": len({message.topic for message in stream.messages}),
         "messages": len(stream.messages),
         "bytes": round(total / len(stream.messages)),

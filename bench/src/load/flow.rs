@@ -17,8 +17,6 @@ use crate::systems::Running;
 use crate::window::Window;
 use crate::wire::{Format, Role, Wire};
 
-/// What is not counted, at the beginning of a measurement.
-pub(crate) const WARM_UP: Duration = Duration::from_millis(200);
 /// When nothing more arrives for so long, messages are missing.
 const LOST: Duration = Duration::from_secs(10);
 
@@ -204,7 +202,7 @@ pub(crate) fn measure(running: &Running, flow: Flow, time: Duration) -> Result<M
         let handles = opened.start(scope);
         let measured = (|| {
             // The clock is what is measured with: nothing is waited for here.
-            thread::sleep(WARM_UP);
+            thread::sleep(running.warm_up);
             let (before, processor, start) =
                 (opened.window.received(), running.processor_time()?, Instant::now());
             thread::sleep(time);

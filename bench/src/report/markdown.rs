@@ -120,7 +120,9 @@ const STREAMS: &str = "\
 The messages of a stream lie in as many topics as they name, in their order, again and again; the \
 subscriber takes all of them. What babelmq translates, CPython spelled: pickles as `pickle.dumps` \
 of protocol 5 does, XML as babelmq's Python client. Peers carry the payload in the producer's \
-format. A measurement of a stream takes half the time. GPS points, flights, earthquakes and \
+format. A measurement of a stream takes half the time. \
+ActiveMQ Classic translates maps, `jms-map-xml` to `jms-map-json` and back, over STOMP; what it \
+is given is the same flat message as XStream spells it, and it has 3 s to warm up. GPS points, flights, earthquakes and \
 webhook events are generated, with lengths, fields and topics like those of real ones; \
 `bench/streams` makes them.\n\n";
 

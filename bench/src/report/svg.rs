@@ -21,6 +21,7 @@ fn colour(system: System) -> &'static str {
         System::Relay => "#c8ccd0",
         System::Cpython => "#9a8fb8",
         System::Orjson => "#7c6fa6",
+        System::ActiveMq => "#a8a86b",
     }
 }
 

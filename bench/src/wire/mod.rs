@@ -6,6 +6,7 @@ mod mqtt;
 mod nats;
 mod plain;
 mod redis;
+mod stomp;
 
 use anyhow::Result;
 
@@ -14,6 +15,7 @@ pub(crate) use mqtt::Mqtt;
 pub(crate) use nats::Nats;
 pub(crate) use plain::{PUBLISHER, Plain, SUBSCRIBER, TAKEN_IN};
 pub(crate) use redis::Redis;
+pub(crate) use stomp::Stomp;
 
 use crate::payload::Payload;
 use crate::stream::Message;
@@ -99,6 +101,8 @@ mod tests {
         packet.extend([0; 130]);
         packet.extend([0xd0, 0]);
         whole_messages_only(&Mqtt, &packet.repeat(2), 2);
+        let stomp = b"\nMESSAGE\na:b\n\n{}\0\nRECEIPT\n\n\0\nMESSAGE\n\n<a/>\0\n";
+        whole_messages_only(&Stomp { consumer: Format::Json }, stomp, 2);
         whole_messages_only(&Plain::json(), &[0, 0, 0, 0, 2, 7, 7, 0, 0, 0, 0, 0], 2);
     }
 

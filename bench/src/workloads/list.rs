@@ -8,6 +8,9 @@ use Format::{Json, Pickle, Xml};
 use Goal::{Bound, Times};
 use System::{Cpython, DebianNats, Mosquitto, Orjson, Redis as RedisServer, Relay};
 
+pub(super) const TRANSLATORS_OF_MAPS: &[System] =
+    &[System::Babelmq, NATS, Cpython, Orjson, System::ActiveMq];
+
 const NATS: System = System::Nats;
 
 const BROKERS: &[System] = &[System::Babelmq, NATS, DebianNats, RedisServer, Mosquitto];

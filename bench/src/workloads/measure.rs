@@ -12,7 +12,7 @@ use crate::load::flow::{self, Content, Flow};
 use crate::load::{round_trip, topics};
 use crate::payload::Payload;
 use crate::systems::{Programs, System};
-use crate::wire::{Babelmq, Format, Mqtt, Nats, Plain, Redis, Wire};
+use crate::wire::{Babelmq, Format, Mqtt, Nats, Plain, Redis, Stomp, Wire};
 
 use Format::{Json, Pickle, Xml};
 
@@ -26,6 +26,7 @@ fn wire_of(system: System, from: Format, to: Format) -> Arc<dyn Wire> {
         System::Mosquitto => Arc::new(Mqtt),
         System::Relay => Arc::new(Plain::json()),
         System::Cpython | System::Orjson => Arc::new(Plain(from)),
+        System::ActiveMq => Arc::new(Stomp { consumer: to }),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The workloads of streams: each stream in each direction that it is measured in.
 
-use super::list::{ALL_BUT_CPYTHON, RATES, TRANSLATORS};
+use super::list::{ALL_BUT_CPYTHON, RATES, TRANSLATORS, TRANSLATORS_OF_MAPS};
 use super::{Kind, Workload};
 use crate::direction::Direction;
 use crate::stream::{Entry, Group};
@@ -23,7 +23,7 @@ pub(crate) fn of_streams(entries: Vec<Entry>) -> Vec<&'static Workload> {
                 let workload: &'static Workload = Box::leak(Box::new(Workload {
                     name: format!("{}/{direction}", entry.name).leak(),
                     title: format!("{}, {}", entry.title, direction.title()).leak(),
-                    systems: systems(entry.group, direction),
+                    systems: systems(entry, direction),
                     kind: Kind::Stream { entry, direction },
                     rows: RATES,
                 }));
@@ -39,10 +39,12 @@ fn is_measured(entry: &Entry, direction: Direction) -> bool {
     is_whole || OF_VARIANTS.contains(&direction.to_string().as_str())
 }
 
-fn systems(group: Group, direction: Direction) -> &'static [System] {
-    match (group, direction) {
-        (Group::Small, Direction { from: Format::Json, to: Format::Json }) => ALL_BUT_CPYTHON,
-        (Group::Small, _) => TRANSLATORS,
+fn systems(entry: &Entry, Direction { from, to }: Direction) -> &'static [System] {
+    let has_pickle = from == Format::Pickle || to == Format::Pickle;
+    match entry.group {
+        Group::Small if from == Format::Json && to == Format::Json => ALL_BUT_CPYTHON,
+        Group::Small if entry.flat && !has_pickle => TRANSLATORS_OF_MAPS,
+        Group::Small => TRANSLATORS,
         _ => PAIR,
     }
 }
