@@ -8,7 +8,7 @@ mod session;
 mod table;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
@@ -155,16 +155,22 @@ fn lengths(stream: &Stream) -> [f64; 3] {
     })
 }
 
-/// How often a second something is done, `done` times a pass. The first pass is not counted.
+/// How often a second of the thread's processor time something is done, `done` times a pass. The
+/// first pass is not counted. What else the machine does meanwhile is not counted either.
 fn per_second(time: Duration, done: usize, mut pass: impl FnMut() -> Result<()>) -> Result<f64> {
     pass()?;
-    let (mut passes, start) = (0, Instant::now());
+    let (mut passes, start) = (0, processor_time());
     loop {
         pass()?;
         passes += 1;
-        let passed = start.elapsed();
+        let passed = processor_time().saturating_sub(start);
         if passed >= time {
             return Ok((passes * done) as f64 / passed.as_secs_f64());
         }
     }
+}
+
+fn processor_time() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }
