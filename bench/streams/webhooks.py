@@ -1,6 +1,7 @@
 """Webhook events as code hosts send them.
 
-9.9 kB, nested, objects of 80 members, long texts with escapes.
+9.9 kB, nested, objects of 80 members, a long text. There is an escape for each hundred bytes, as in
+long events of github.json.
 """
 
 import random
@@ -10,9 +11,10 @@ from stream import Message, Stream, compact
 BYTES = 9_900
 WORDS = (
     "the broker reads a frame and judges it before anybody else sees the message which keeps "
-    'consumers from what they cannot read; see `docs/protocol.md` for "exact" JSON, don\'t rely on '
-    "order Grüße naïve façade → 日本語"
+    "consumers from what they cannot read; see `docs/protocol.md` for JSON, don't rely on order"
 ).split()
+RARE = "Grüße naïve façade → 日本語 🚀 C:\\temp".split()
+BETWEEN = [" "] * 40 + ["\r\n", "\r\n\r\n- ", '" ', ' "']
 LINKS = (
     "archive assignees blobs branches collaborators comments commits compare contents contributors "
     "deployments downloads events forks git_commits git_refs git_tags hooks issue_comment "
@@ -46,7 +48,7 @@ def text(rng, length):
     """Paragraphs with the escapes that people's texts have."""
     out = ""
     while len(out) < length:
-        out += rng.choice(WORDS) + rng.choice([" "] * 12 + ["\r\n", "\n\n- ", '\t"', '" '])
+        out += rng.choice(RARE if rng.random() < 0.03 else WORDS) + rng.choice(BETWEEN)
     return out[:length]
 
 
