@@ -162,7 +162,7 @@ $(VENV)/bench-installed: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet --group $(PYPROJECT):bench
 	touch $@
 
-# Beside NATS, Redis and Mosquitto, which it installs from Debian where they are missing.
+# Beside NATS, Redis, Mosquitto and CPython, which it installs from Debian and PyPI where they are missing.
 bench-peers:
 	sh bench/install-peers.sh
 	$(CARGO) build --release --locked

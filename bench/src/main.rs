@@ -2,6 +2,7 @@
 //! all of it.
 
 mod attack;
+mod direction;
 mod host;
 mod load;
 mod net;
@@ -12,7 +13,9 @@ mod report;
 mod results;
 mod run;
 mod store;
+mod stream;
 mod systems;
+mod translate;
 mod window;
 mod wire;
 mod workloads;
@@ -34,6 +37,8 @@ enum Command {
     Peers(run::Peers),
     /// Measure babelmq that keeps its last values on a disk beside babelmq that does not.
     Store(store::Store),
+    /// Translate streams of messages in a loop, without sockets: babelmq's codec beside CPython.
+    Translate(translate::Translate),
     /// Attack babelmq beside a bystander, and say what it noticed.
     Attack(attack::Attack),
     /// Name the workloads.
@@ -47,6 +52,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Peers(peers) => peers.run(),
         Command::Store(store) => store.run(),
+        Command::Translate(translate) => translate.run(),
         Command::Attack(attack) => attack.run(),
         Command::List => {
             run::list();

@@ -4,18 +4,20 @@ use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::host::Host;
 use crate::report::Report;
 use crate::results::Results;
+use crate::stream::{Group, Source};
 use crate::systems::{Programs, System};
-use crate::workloads::{Figures, Scale, WORKLOADS, Workload, half_load};
+use crate::workloads::{Figures, Scale, WORKLOADS, Workload, half_load, of_streams};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Peers {
-    /// Only these workloads, separated by commas; `bench list` names them.
+    /// Only these workloads, separated by commas; `bench list` names them. All streams are
+    /// `streams`, and a stream's name stands for all its directions.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
 
@@ -52,6 +54,9 @@ pub(crate) struct Peers {
     )]
     babelmq: PathBuf,
 
+    #[command(flatten)]
+    source: Source,
+
     /// The CPython translator.
     #[arg(long, default_value = "bench/diy.py", value_name = "FILE")]
     translator: PathBuf,
@@ -66,13 +71,31 @@ pub(crate) fn list() {
     for workload in WORKLOADS {
         println!("{:24}{}", workload.name, workload.title);
     }
+    let groups = "streams, streams-small, streams-real, streams-variants, streams-wide";
+    println!("\nStreams: {groups}, or one of them, as gps, or gps/json-pickle.");
+}
+
+/// Whether a name stands for the workload of a stream.
+fn is_meant(workload: &Workload, name: &str) -> bool {
+    let Some((entry, _)) = workload.stream() else { return false };
+    let group = match entry.group {
+        Group::Small => "streams-small",
+        Group::Real => "streams-real",
+        Group::Variants => "streams-variants",
+        Group::Wide => "streams-wide",
+    };
+    [workload.name, &entry.name, "streams", group].contains(&name)
 }
 
 impl Peers {
     pub(crate) fn run(self) -> Result<()> {
         ensure!((0.05..=60.0).contains(&self.seconds), "--seconds is from 0.05 to 60");
         let workloads = self.workloads()?;
-        let programs = Programs::new(self.babelmq.clone(), self.translator.clone())?;
+        let programs = Programs::new(
+            self.babelmq.clone(),
+            self.translator.clone(),
+            self.source.cache.clone(),
+        )?;
         let wanted = |system: &System| self.systems.is_empty() || self.systems.contains(system);
         let mut versions = Vec::new();
         for system in System::ALL.into_iter().filter(wanted) {
@@ -123,14 +146,24 @@ impl Peers {
 
     fn workloads(&self) -> Result<Vec<&'static Workload>> {
         if self.only.is_empty() {
-            return Ok(WORKLOADS.iter().collect());
+            let streams = of_streams(self.source.make(&[])?);
+            return Ok(WORKLOADS.iter().chain(streams).collect());
         }
+        let fixed = |name: &String| WORKLOADS.iter().find(|workload| workload.name == name);
+        let streams = if self.only.iter().all(|name| fixed(name).is_some()) {
+            Vec::new()
+        } else {
+            of_streams(self.source.make(&[])?)
+        };
         let mut chosen = Vec::new();
         for name in &self.only {
-            match WORKLOADS.iter().find(|workload| workload.name == name) {
-                Some(workload) => chosen.push(workload),
-                None => bail!("there is no workload {name:?}; `bench list` names them"),
-            }
+            let before = chosen.len();
+            chosen.extend(fixed(name));
+            chosen.extend(streams.iter().filter(|workload| is_meant(workload, name)));
+            ensure!(
+                before < chosen.len(),
+                "there is no workload {name:?}; `bench list` names them"
+            );
         }
         Ok(chosen)
     }

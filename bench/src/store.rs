@@ -57,7 +57,7 @@ impl Store {
         ensure!((0.05..=60.0).contains(&self.seconds), "--seconds is from 0.05 to 60");
         let in_range = |count: &usize| (1..=1_000_000).contains(count);
         ensure!(self.topics.iter().all(in_range), "--topics are from 1 to 1000000");
-        let programs = Programs::new(self.babelmq.clone(), PathBuf::new())?;
+        let programs = Programs::new(self.babelmq.clone(), PathBuf::new(), PathBuf::new())?;
         println!(
             "| topics | in memory, msg/s | on a disk ({}), msg/s | on a disk to in memory | least, \
              most | processor time |",

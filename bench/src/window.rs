@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// Messages under way at most.
 pub(crate) const LIMIT: u64 = 8_192;
+/// Bytes under way at most: more than that is waiting, and a broker gives up who lags behind.
+pub(crate) const LIMIT_BYTES: u64 = 8 << 20;
 
 /// On a cache line of its own: threads write these next to each other.
 #[derive(Debug, Default)]
@@ -16,6 +18,7 @@ struct Count(AtomicU64);
 /// Shared by the publishers and the subscribers of a flow.
 #[derive(Debug)]
 pub(crate) struct Window {
+    limit: u64,
     published: Count,
     received: Vec<Count>,
     waiting: AtomicBool,
@@ -24,8 +27,10 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub(crate) fn new(subscribers: usize) -> Window {
+    /// For messages of at most so many bytes in the mean.
+    pub(crate) fn new(subscribers: usize, bytes: u64) -> Window {
         Window {
+            limit: LIMIT.min(LIMIT_BYTES / bytes.max(1)),
             published: Count::default(),
             received: (0..subscribers).map(|_| Count::default()).collect(),
             waiting: AtomicBool::new(false),
@@ -48,7 +53,7 @@ impl Window {
     /// may.
     pub(crate) fn reserve(&self, messages: u64) -> bool {
         let published = self.published.0.load(Ordering::SeqCst);
-        if self.under_way(published) + messages > LIMIT {
+        if self.under_way(published) + messages > self.limit {
             self.wait();
             return false;
         }
@@ -65,7 +70,7 @@ impl Window {
     fn wait(&self) {
         let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.store(true, Ordering::SeqCst);
-        if self.under_way(self.published.0.load(Ordering::SeqCst)) > LIMIT / 2 {
+        if self.under_way(self.published.0.load(Ordering::SeqCst)) > self.limit / 2 {
             drop(self.opened.wait_timeout(guard, Duration::from_millis(20)));
         }
     }
@@ -75,7 +80,7 @@ impl Window {
     pub(crate) fn receive(&self, subscriber: usize, messages: u64) {
         self.received[subscriber].0.fetch_add(messages, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst)
-            && self.under_way(self.published.0.load(Ordering::SeqCst)) <= LIMIT / 2
+            && self.under_way(self.published.0.load(Ordering::SeqCst)) <= self.limit / 2
         {
             let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
             self.waiting.store(false, Ordering::SeqCst);
@@ -103,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_slowest_subscriber_decides() {
-        let window = Window::new(2);
+        let window = Window::new(2, 128);
         assert!(window.reserve(LIMIT));
         assert!(!window.reserve(1));
         window.receive(0, LIMIT);

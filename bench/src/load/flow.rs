@@ -12,19 +12,25 @@ use anyhow::{Result, anyhow, bail};
 use super::Prepared;
 use crate::net::{Counting, open};
 use crate::payload::Payload;
+use crate::stream::Stream;
 use crate::systems::Running;
 use crate::window::Window;
-use crate::wire::{Role, Wire};
+use crate::wire::{Format, Role, Wire};
 
-/// What is not counted, at the beginning of a measurement.
-pub(crate) const WARM_UP: Duration = Duration::from_millis(200);
 /// When nothing more arrives for so long, messages are missing.
 const LOST: Duration = Duration::from_secs(10);
 
+/// What is published.
+pub(crate) enum Content {
+    /// One message, again and again.
+    Alike { topic: &'static str, payload: Payload },
+    /// A stream in its producer's format, again and again; its topics lie below `root`.
+    Stream { root: String, stream: Stream, format: Format },
+}
+
 /// Who publishes what to whom.
 pub(crate) struct Flow {
-    pub(crate) topic: &'static str,
-    pub(crate) payload: Payload,
+    pub(crate) content: Content,
     pub(crate) publishers: usize,
     pub(crate) producer: Arc<dyn Wire>,
     /// One for each subscriber.
@@ -47,15 +53,21 @@ type Handles<'scope> = Vec<ScopedJoinHandle<'scope, Result<()>>>;
 
 impl Flow {
     pub(crate) fn open(self, address: SocketAddr) -> Result<Opened> {
+        let (filter, bytes) = match &self.content {
+            Content::Alike { topic, payload } => ((*topic).to_owned(), payload.json.len()),
+            Content::Stream { root, stream, format } => {
+                (format!("{root}/#"), stream.mean_bytes(*format))
+            }
+        };
         let mut subscribers = Vec::new();
         for wire in &self.consumers {
-            subscribers.push(open(address, wire.as_ref(), Role::Subscriber(self.topic))?);
+            subscribers.push(open(address, wire.as_ref(), Role::Subscriber(&filter))?);
         }
         let mut publishers = Vec::new();
         for _ in 0..self.publishers {
             publishers.push(open(address, self.producer.as_ref(), Role::Publisher)?);
         }
-        let window = Window::new(subscribers.len());
+        let window = Window::new(subscribers.len(), bytes as u64);
         let publishing = AtomicUsize::new(publishers.len());
         let stop = AtomicBool::new(false);
         Ok(Opened { flow: self, publishers, subscribers, window, stop, publishing })
@@ -107,18 +119,19 @@ impl Opened {
 
     fn publish(&self, mut stream: TcpStream) -> Result<()> {
         const TICK: Duration = Duration::from_millis(1);
-        let Flow { topic, payload, producer, pace, .. } = &self.flow;
-        let Some(pace) = pace else {
-            let batch = Prepared::batch(producer.as_ref(), topic, payload);
-            while !self.stopped() {
-                if self.window.reserve(batch.messages) {
-                    stream.write_all(&batch.bytes)?;
-                }
+        let Flow { content, producer, pace, .. } = &self.flow;
+        let wire = producer.as_ref();
+        let (topic, payload, pace) = match (content, pace) {
+            (Content::Alike { topic, payload }, None) => {
+                return self.publish_all(stream, &[Prepared::batch(wire, topic, payload)]);
             }
-            return Ok(());
+            (Content::Alike { topic, payload }, Some(pace)) => (topic, payload, pace),
+            (Content::Stream { stream: messages, format, .. }, _) => {
+                return self.publish_all(stream, &Prepared::stream(wire, messages, *format));
+            }
         };
         let messages = (pace * TICK.as_secs_f64()).round().max(1.0) as usize;
-        let batch = Prepared::of(producer.as_ref(), topic, payload, messages);
+        let batch = Prepared::of(wire, topic, payload, messages);
         let mut next = Instant::now();
         while !self.stopped() {
             if self.window.reserve(batch.messages) {
@@ -126,6 +139,22 @@ impl Opened {
                 // What a broker cannot take in time is not made up for.
                 next = (next + TICK).max(Instant::now() - TICK);
                 thread::sleep(next.saturating_duration_since(Instant::now()));
+            }
+        }
+        Ok(())
+    }
+
+    /// As many as go, from the beginning when the end is reached.
+    fn publish_all(&self, mut stream: TcpStream, batches: &[Prepared]) -> Result<()> {
+        for batch in batches.iter().cycle() {
+            while !self.window.reserve(batch.messages) {
+                if self.stopped() {
+                    return Ok(());
+                }
+            }
+            stream.write_all(&batch.bytes)?;
+            if self.stopped() {
+                break;
             }
         }
         Ok(())
@@ -173,7 +202,7 @@ pub(crate) fn measure(running: &Running, flow: Flow, time: Duration) -> Result<M
         let handles = opened.start(scope);
         let measured = (|| {
             // The clock is what is measured with: nothing is waited for here.
-            thread::sleep(WARM_UP);
+            thread::sleep(running.warm_up);
             let (before, processor, start) =
                 (opened.window.received(), running.processor_time()?, Instant::now());
             thread::sleep(time);

@@ -7,7 +7,8 @@ pub(crate) mod stored;
 pub(crate) mod topics;
 
 use crate::payload::Payload;
-use crate::wire::Wire;
+use crate::stream::Stream;
+use crate::wire::{Format, Wire};
 
 /// As much as a publisher writes at once.
 const WRITE: usize = 32 << 10;
@@ -35,5 +36,26 @@ impl Prepared {
             wire.publish(topic, payload, false, &mut bytes);
         }
         Prepared { bytes, messages: messages as u64 }
+    }
+
+    /// A stream's messages, as many in each write as belong into one.
+    fn stream(wire: &dyn Wire, stream: &Stream, format: Format) -> Vec<Prepared> {
+        let mut all: Vec<Prepared> = Vec::new();
+        let mut one = Vec::new();
+        for message in &stream.messages {
+            one.clear();
+            wire.carry(message, format, &mut one);
+            match all.last_mut() {
+                Some(last)
+                    if last.bytes.len() + one.len() <= WRITE
+                        && last.messages < MAX_BATCH as u64 =>
+                {
+                    last.bytes.extend_from_slice(&one);
+                    last.messages += 1;
+                }
+                _ => all.push(Prepared { bytes: one.clone(), messages: 1 }),
+            }
+        }
+        all
     }
 }

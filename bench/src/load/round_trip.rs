@@ -38,7 +38,7 @@ pub(crate) fn measure(
     let opened = flow.open(running.address)?;
     thread::scope(|scope| {
         let handles = opened.start(scope);
-        thread::sleep(super::flow::WARM_UP);
+        thread::sleep(running.warm_up);
         let latency = alone(running, wire.as_ref(), payload, time);
         opened.finish(handles)?;
         latency

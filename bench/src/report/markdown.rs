@@ -1,8 +1,8 @@
 //! `peers.md`.
 
-use super::{Report, goal_text, number, title};
+use super::{Report, goal_text, number, streams, title};
 use crate::systems::System;
-use crate::window::LIMIT;
+use crate::window::{LIMIT, LIMIT_BYTES};
 use crate::workloads::Better;
 
 pub(super) fn write(report: &Report<'_>) -> String {
@@ -11,6 +11,7 @@ pub(super) fn write(report: &Report<'_>) -> String {
     chart](peers.svg)\n\n";
     ratios(report, &mut out);
     figures(report, &mut out);
+    out += &streams::write(report);
     failures(report, &mut out);
     method(report, &mut out);
     out
@@ -29,7 +30,7 @@ fn ratios(report: &Report<'_>, out: &mut String) {
     out.push_str(" goal | |\n|---|");
     others.iter().for_each(|_| out.push_str("--:|"));
     out.push_str("---|---|\n");
-    for workload in report.workloads {
+    for workload in report.workloads.iter().filter(|workload| workload.stream().is_none()) {
         for row in workload.rows {
             let ratio = |other: &System| {
                 report.results.ratio(workload.name, row.metric, System::Babelmq, *other)
@@ -76,7 +77,7 @@ fn figures(report: &Report<'_>, out: &mut String) {
     out.push_str("\n|---|---|");
     report.systems.iter().for_each(|_| out.push_str("--:|"));
     out.push('\n');
-    for workload in report.workloads {
+    for workload in report.workloads.iter().filter(|workload| workload.stream().is_none()) {
         for row in workload.rows {
             *out += &format!("| {} | {} |", title(workload, row), row.unit);
             for system in report.systems {
@@ -115,16 +116,24 @@ fn failures(report: &Report<'_>, out: &mut String) {
     }
 }
 
+const STREAMS: &str = "\
+The messages of a stream lie in as many topics as they name, in their order, again and again; the \
+subscriber takes all of them. What babelmq translates, CPython spelled: pickles as `pickle.dumps` \
+of protocol 5 does, XML as babelmq's Python client. Peers carry the payload in the producer's \
+format. A measurement of a stream takes half the time. \
+ActiveMQ Classic translates maps, `jms-map-xml` to `jms-map-json` and back, over STOMP; what it \
+is given is the same flat message as XStream spells it, and it has 3 s to warm up. GPS points, flights, earthquakes and \
+webhook events are generated, with lengths, fields and topics like those of real ones; \
+`bench/streams` makes them.\n\n";
+
 fn method(report: &Report<'_>, out: &mut String) {
     *out += &format!(
         "## How\n\n\
          One load generator drives all systems: raw sockets on loopback, a thread per connection, \
          messages prepared \
          before and written up to 32 KiB (256 messages) at a time, 64 KiB read at a time, and at \
-         most {LIMIT} messages \
-         published and not yet received by the slowest subscriber, so that nobody drops; that all \
-         arrived is checked \
-         after each measurement. Messages are counted where they are received, by the protocol's \
+         most {LIMIT} messages or {} MiB published and not yet received by the slowest \
+         subscriber, so that nobody drops; that all arrived is checked after each measurement. Messages are counted where they are received, by the protocol's \
          own framing. Every \
          measurement has a freshly started broker with its durability off, lasts {} s after a \
          warm-up, and is made \
@@ -145,8 +154,15 @@ fn method(report: &Report<'_>, out: &mut String) {
          it can. Memory is the growth of the resident set; a thread's stack in \
          the kernel is counted as 16 KiB. In this run the crowd had {} subscribers and {} topics \
          held a value.\n\n",
-        report.seconds, report.rounds, report.crowd, report.topics
+        LIMIT_BYTES >> 20,
+        report.seconds,
+        report.rounds,
+        report.crowd,
+        report.topics
     );
+    if report.workloads.iter().any(|workload| workload.stream().is_some()) {
+        out.push_str(STREAMS);
+    }
     *out += &format!(
         "- Machine: {}\n- babelmq at `{}`\n- Called as `{}`\n",
         report.host.describe(),

@@ -2,6 +2,7 @@
 
 mod json;
 mod markdown;
+mod streams;
 mod svg;
 
 use std::fs;
@@ -71,7 +72,7 @@ fn goal_text(row: &Row, goal: Goal) -> String {
 }
 
 /// Three digits that mean something.
-fn number(figure: f64) -> String {
+pub(crate) fn number(figure: f64) -> String {
     let magnitude = figure.abs();
     match magnitude {
         1_000_000.0.. => format!("{:.2} M", figure / 1e6),

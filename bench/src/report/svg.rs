@@ -15,17 +15,21 @@ fn colour(system: System) -> &'static str {
     match system {
         System::Babelmq => "#d9480f",
         System::Nats => "#2f6f9f",
+        System::DebianNats => "#4b83b0",
         System::Redis => "#5f8fb4",
         System::Mosquitto => "#90b4ce",
         System::Relay => "#c8ccd0",
         System::Cpython => "#9a8fb8",
+        System::Orjson => "#7c6fa6",
+        System::ActiveMq => "#a8a86b",
     }
 }
 
 pub(super) fn write(report: &Report<'_>) -> String {
     let mut body = String::new();
     let mut y = TOP;
-    for workload in report.workloads {
+    // Streams are too many for a chart.
+    for workload in report.workloads.iter().filter(|workload| workload.stream().is_none()) {
         let Some(row) =
             workload.rows.iter().find(|row| row.better == Better::More && row.metric == "rate")
         else {

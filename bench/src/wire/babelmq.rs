@@ -1,20 +1,15 @@
 //! Five bytes of header, and a body in one of three formats.
 
 use anyhow::{Result, bail};
+pub(crate) use babelmq::Format;
 use serde_json::{Value, json};
 
 use super::{Role, Scanned, Wire};
 use crate::payload::Payload;
 use crate::pickle;
+use crate::stream::Message;
 
 const HEADER: usize = 5;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    Json = 0,
-    Xml = 1,
-    Pickle = 2,
-}
 
 /// Publishes in one format and subscribes in another.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +25,7 @@ impl Babelmq {
 }
 
 fn frame(format: Format, body: &[u8], out: &mut Vec<u8>) {
-    out.push(format as u8);
+    out.push(format.byte());
     out.extend((body.len() as u32).to_be_bytes());
     out.extend(body);
 }
@@ -88,6 +83,15 @@ impl Wire for Babelmq {
                 frame(Format::Xml, &body, out);
             }
         }
+    }
+
+    fn carry(&self, message: &Message, format: Format, out: &mut Vec<u8>) {
+        out.push(format.byte());
+        let start = out.len();
+        out.extend([0; 4]);
+        message.write_body(format, out);
+        let length = (out.len() - start - 4) as u32;
+        out[start..start + 4].copy_from_slice(&length.to_be_bytes());
     }
 
     fn scan(&self, bytes: &[u8]) -> Result<Scanned> {

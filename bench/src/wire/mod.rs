@@ -6,6 +6,7 @@ mod mqtt;
 mod nats;
 mod plain;
 mod redis;
+mod stomp;
 
 use anyhow::Result;
 
@@ -14,14 +15,16 @@ pub(crate) use mqtt::Mqtt;
 pub(crate) use nats::Nats;
 pub(crate) use plain::{PUBLISHER, Plain, SUBSCRIBER, TAKEN_IN};
 pub(crate) use redis::Redis;
+pub(crate) use stomp::Stomp;
 
 use crate::payload::Payload;
+use crate::stream::Message;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Role<'a> {
     Publisher,
-    /// Of this topic.
+    /// Of this topic, or of all below one: `topic/#`.
     Subscriber(&'a str),
 }
 
@@ -43,6 +46,9 @@ pub(crate) trait Wire: Send + Sync {
 
     /// One message. `retain`: to be kept as the topic's last value, in the protocols that can.
     fn publish(&self, topic: &str, payload: &Payload, retain: bool, out: &mut Vec<u8>);
+
+    /// One message of a stream, in the spelling of its producer.
+    fn carry(&self, message: &Message, format: Format, out: &mut Vec<u8>);
 
     /// Counts the deliveries among what has arrived.
     fn scan(&self, bytes: &[u8]) -> Result<Scanned>;
@@ -89,10 +95,14 @@ mod tests {
         );
         let push = b"*3\r\n$7\r\nmessage\r\n$3\r\na/b\r\n$5\r\n12\r\n3\r\n";
         whole_messages_only(&Redis, &push.repeat(3), 3);
+        let push = b"*4\r\n$8\r\npmessage\r\n$3\r\na/*\r\n$3\r\na/b\r\n$1\r\n1\r\n";
+        whole_messages_only(&Redis, push, 1);
         let mut packet = vec![0x30, 0x85, 0x01, 0, 1, b'a'];
         packet.extend([0; 130]);
         packet.extend([0xd0, 0]);
         whole_messages_only(&Mqtt, &packet.repeat(2), 2);
+        let stomp = b"\nMESSAGE\na:b\n\n{}\0\nRECEIPT\n\n\0\nMESSAGE\n\n<a/>\0\n";
+        whole_messages_only(&Stomp { consumer: Format::Json }, stomp, 2);
         whole_messages_only(&Plain::json(), &[0, 0, 0, 0, 2, 7, 7, 0, 0, 0, 0, 0], 2);
     }
 

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
-use super::{Role, Scanned, Wire};
+use super::{Format, Role, Scanned, Wire};
 use crate::payload::Payload;
+use crate::stream::Message;
 
 const PUBLISH: u8 = 0x30;
 const RETAIN: u8 = 0x01;
@@ -69,6 +70,12 @@ impl Wire for Mqtt {
     fn publish(&self, topic: &str, payload: &Payload, retain: bool, out: &mut Vec<u8>) {
         let kind = if retain { PUBLISH | RETAIN } else { PUBLISH };
         packet(kind, &[&length_of(topic), topic.as_bytes(), &payload.json], out);
+    }
+
+    fn carry(&self, message: &Message, format: Format, out: &mut Vec<u8>) {
+        let Message { topic, .. } = message;
+        let payload = message.payload(format);
+        packet(PUBLISH, &[&length_of(topic), topic.as_bytes(), payload], out);
     }
 
     fn scan(&self, bytes: &[u8]) -> Result<Scanned> {

@@ -2,17 +2,25 @@
 
 use anyhow::{Result, bail};
 
-use super::{Role, Scanned, Wire};
+use super::{Format, Role, Scanned, Wire};
 use crate::payload::Payload;
+use crate::stream::Message;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nats;
+
+fn put(subject: &str, payload: &[u8], out: &mut Vec<u8>) {
+    out.extend(format!("PUB {subject} {}\r\n", payload.len()).as_bytes());
+    out.extend(payload);
+    out.extend(b"\r\n");
+}
 
 impl Wire for Nats {
     fn open(&self, role: Role<'_>, out: &mut Vec<u8>) {
         out.extend(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\n");
         if let Role::Subscriber(topic) = role {
-            out.extend(format!("SUB {topic} 1\r\n").as_bytes());
+            let subject = topic.replace("/#", ".>");
+            out.extend(format!("SUB {subject} 1\r\n").as_bytes());
         }
         out.extend(b"PING\r\n");
     }
@@ -22,9 +30,11 @@ impl Wire for Nats {
     }
 
     fn publish(&self, topic: &str, payload: &Payload, _retain: bool, out: &mut Vec<u8>) {
-        out.extend(format!("PUB {topic} {}\r\n", payload.json.len()).as_bytes());
-        out.extend(&payload.json);
-        out.extend(b"\r\n");
+        put(topic, &payload.json, out);
+    }
+
+    fn carry(&self, message: &Message, format: Format, out: &mut Vec<u8>) {
+        put(&message.topic.replace('/', "."), message.payload(format), out);
     }
 
     fn scan(&self, bytes: &[u8]) -> Result<Scanned> {

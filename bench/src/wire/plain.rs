@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use super::{Babelmq, Format, Role, Scanned, Wire};
 use crate::payload::Payload;
+use crate::stream::Message;
 
 /// Publishes payloads in that spelling.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,12 @@ impl Plain {
 pub(crate) const SUBSCRIBER: u8 = b'S';
 pub(crate) const PUBLISHER: u8 = b'P';
 pub(crate) const TAKEN_IN: u8 = b'K';
+
+fn put(format: Format, payload: &[u8], out: &mut Vec<u8>) {
+    out.push(format.byte());
+    out.extend((payload.len() as u32).to_be_bytes());
+    out.extend(payload);
+}
 
 impl Wire for Plain {
     fn open(&self, role: Role<'_>, out: &mut Vec<u8>) {
@@ -42,9 +49,11 @@ impl Wire for Plain {
             Format::Pickle => &payload.pickle,
             Format::Xml => &payload.xml,
         };
-        out.push(self.0 as u8);
-        out.extend((bytes.len() as u32).to_be_bytes());
-        out.extend(bytes);
+        put(self.0, bytes, out);
+    }
+
+    fn carry(&self, message: &Message, format: Format, out: &mut Vec<u8>) {
+        put(format, message.payload(format), out);
     }
 
     fn scan(&self, bytes: &[u8]) -> Result<Scanned> {

@@ -3,20 +3,32 @@
 
 use anyhow::{Result, bail};
 
-use super::{Role, Scanned, Wire, number_line};
+use super::{Format, Role, Scanned, Wire, number_line};
 use crate::payload::Payload;
+use crate::stream::Message;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Redis;
+
+fn put(words: &[&[u8]], out: &mut Vec<u8>) {
+    out.extend(format!("*{}\r\n", words.len()).as_bytes());
+    for word in words {
+        out.extend(format!("${}\r\n", word.len()).as_bytes());
+        out.extend(*word);
+        out.extend(b"\r\n");
+    }
+}
 
 impl Wire for Redis {
     fn open(&self, role: Role<'_>, out: &mut Vec<u8>) {
         match role {
             Role::Publisher => out.extend(b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$3\r\nOFF\r\n"),
             Role::Subscriber(topic) => {
-                out.extend(
-                    format!("*2\r\n$9\r\nSUBSCRIBE\r\n${}\r\n{topic}\r\n", topic.len()).as_bytes(),
-                );
+                let (command, topic) = match topic.strip_suffix('#') {
+                    Some(above) => ("PSUBSCRIBE", format!("{above}*")),
+                    None => ("SUBSCRIBE", topic.to_owned()),
+                };
+                put(&[command.as_bytes(), topic.as_bytes()], out);
             }
         }
     }
@@ -29,14 +41,11 @@ impl Wire for Redis {
     }
 
     fn publish(&self, topic: &str, payload: &Payload, _retain: bool, out: &mut Vec<u8>) {
-        let head = format!(
-            "*3\r\n$7\r\nPUBLISH\r\n${}\r\n{topic}\r\n${}\r\n",
-            topic.len(),
-            payload.json.len()
-        );
-        out.extend(head.as_bytes());
-        out.extend(&payload.json);
-        out.extend(b"\r\n");
+        put(&[b"PUBLISH", topic.as_bytes(), &payload.json], out);
+    }
+
+    fn carry(&self, message: &Message, format: Format, out: &mut Vec<u8>) {
+        put(&[b"PUBLISH", message.topic.as_bytes(), message.payload(format)], out);
     }
 
     fn scan(&self, bytes: &[u8]) -> Result<Scanned> {

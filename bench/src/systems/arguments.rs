@@ -1,0 +1,48 @@
+//! With which arguments and configurations systems are started.
+
+use super::{ACTIVEMQ, Programs, System};
+
+impl Programs {
+    /// The arguments as they are reported: where a configuration lies is nobody's business.
+    pub(crate) fn arguments_for_people(&self, system: System, detail: &str) -> Vec<String> {
+        let scratch = self.scratch.display().to_string();
+        let arguments = self.arguments(system, detail).into_iter();
+        arguments.map(|argument| argument.replace(&scratch, "FOLDER")).collect()
+    }
+
+    /// The arguments a system is started with; `PORT` stands for the port.
+    pub(crate) fn arguments(&self, system: System, detail: &str) -> Vec<String> {
+        let scratch = self.scratch.display();
+        let line = match system {
+            System::Babelmq => "serve --listen 127.0.0.1:0 --max-connections 20000".to_owned(),
+            System::Nats | System::DebianNats => "--addr 127.0.0.1 --port PORT".to_owned(),
+            System::Redis => {
+                "--bind 127.0.0.1 --port PORT --save NOTHING --appendonly no --maxclients 15000 \
+                 --client-output-buffer-limit pubsub_0_0_0 --daemonize no"
+                    .to_owned()
+            }
+            System::Mosquitto => format!("-c {scratch}/mosquitto-PORT.conf"),
+            System::Relay => "relay".to_owned(),
+            System::Cpython => format!("{} {detail} standard", self.diy.display()),
+            System::ActiveMq => format!(
+                "{ACTIVEMQ} start broker:(stomp://127.0.0.1:PORT)?persistent=false&useJmx=false"
+            ),
+            System::Orjson => format!("{} {detail} orjson", self.diy.display()),
+        };
+        let words = line.split_whitespace();
+        words
+            .map(|word| {
+                if word == "NOTHING" { "" } else { word }.replace("pubsub_0_0_0", "pubsub 0 0 0")
+            })
+            .collect()
+    }
+}
+
+/// Nothing is kept, and nothing is dropped.
+pub(crate) fn mosquitto_configuration(port: &str) -> String {
+    format!(
+        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages \
+         0\n\
+         max_queued_bytes 0\nset_tcp_nodelay true\nlog_type error\n"
+    )
+}

@@ -1,0 +1,84 @@
+//! A system that runs, and what it costs the machine.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Child;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::System;
+
+/// A system that runs; it is ended with the value.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(super) child: Child,
+    /// What each thread had when it was last seen.
+    threads: Mutex<BTreeMap<OsString, f64>>,
+    pub(crate) address: SocketAddr,
+    /// What is not counted, at the beginning of a measurement.
+    pub(crate) warm_up: Duration,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a process has in memory, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Memory {
+    pub(crate) resident: f64,
+    /// With what the kernel keeps for it beside its sockets: page tables, and a stack for each
+    /// thread.
+    pub(crate) with_kernel: f64,
+}
+
+impl Running {
+    /// From here on the child ends with this value, whatever happens.
+    pub(super) fn new(system: System, child: Child, port: u16) -> Running {
+        Running {
+            child,
+            threads: Mutex::default(),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            warm_up: match system {
+                // Java compiles what it has seen often.
+                System::ActiveMq => Duration::from_secs(3),
+                _ => Duration::from_millis(200),
+            },
+        }
+    }
+
+    /// Nanoseconds of processor time that its threads have had; of those that have ended, until
+    /// they were last seen.
+    pub(crate) fn processor_time(&self) -> Result<f64> {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let task = task?;
+            // A thread may have ended since it was listed.
+            let Ok(text) = fs::read_to_string(task.path().join("schedstat")) else { continue };
+            let first = text.split_whitespace().next().context("an empty schedstat")?;
+            let time = threads.entry(task.file_name()).or_default();
+            *time = time.max(first.parse()?);
+        }
+        Ok(threads.values().sum())
+    }
+
+    pub(crate) fn memory(&self) -> Result<Memory> {
+        const KERNEL_STACK: f64 = 16.0 * 1024.0;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let field = |name: &str| -> Result<f64> {
+            let line =
+                status.lines().find_map(|line| line.strip_prefix(name)).context("no such field")?;
+            Ok(line.split_whitespace().next().context("an empty field")?.parse()?)
+        };
+        let resident = field("VmRSS:")? * 1024.0;
+        let kernel = field("VmPTE:")? * 1024.0 + field("Threads:")? * KERNEL_STACK;
+        Ok(Memory { resident, with_kernel: resident + kernel })
+    }
+}

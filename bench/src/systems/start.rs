@@ -1,0 +1,101 @@
+//! How systems are started.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{Programs, Running, System, mosquitto_configuration};
+
+/// How long a broker may take to accept connections.
+const START: Duration = Duration::from_secs(15);
+
+impl Programs {
+    /// Starts a system. `detail` is the direction for the CPython translator.
+    pub(crate) fn start(&self, system: System, detail: &str) -> Result<Running> {
+        let program = self.find(system)?;
+        match system {
+            System::Babelmq | System::Relay | System::Cpython | System::Orjson => {
+                Self::start_on_any_port(system, &program, &self.arguments(system, detail))
+            }
+            _ => {
+                // The port was free a moment ago; where it is not any more, another is.
+                let mut last = None;
+                for _ in 0..3 {
+                    match self.start_on_port(system, &program, free_port()?) {
+                        Ok(running) => return Ok(running),
+                        Err(error) => last = Some(error),
+                    }
+                }
+                Err(last.context("not tried")?)
+            }
+        }
+    }
+
+    /// Starts babelmq with options of its own.
+    pub(crate) fn start_babelmq(&self, options: &[&str]) -> Result<Running> {
+        let own = options.iter().map(|option| (*option).to_owned());
+        let arguments =
+            self.arguments(System::Babelmq, "").into_iter().chain(own).collect::<Vec<_>>();
+        Self::start_on_any_port(System::Babelmq, &self.find(System::Babelmq)?, &arguments)
+    }
+
+    /// For systems that take any free port and say which.
+    fn start_on_any_port(system: System, program: &Path, arguments: &[String]) -> Result<Running> {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env("BABELMQ_LOG", "error")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let stdout = child.stdout.take();
+        let mut running = Running::new(system, child, 0);
+        let mut line = String::new();
+        BufReader::new(stdout.context("no output")?).read_line(&mut line)?;
+        let address = line.split_whitespace().last().and_then(|word| word.parse().ok());
+        running.address = address.with_context(|| format!("{} said {line:?}", system.title()))?;
+        Ok(running)
+    }
+
+    fn start_on_port(&self, system: System, program: &Path, port: u16) -> Result<Running> {
+        if system == System::Mosquitto {
+            let file = self.scratch.join(format!("mosquitto-{port}.conf"));
+            fs::write(file, mosquitto_configuration(&port.to_string()))?;
+        }
+        let arguments = self.arguments(system, "");
+        let child = Command::new(program)
+            .args(arguments.iter().map(|argument| argument.replace("PORT", &port.to_string())))
+            .current_dir(&self.scratch)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let mut running = Running::new(system, child, port);
+        let deadline = Instant::now() + START;
+        while TcpStream::connect(running.address).is_err() {
+            if let Some(status) = running.child.try_wait()? {
+                bail!("{} ended at once: {status}", system.title());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "{} did not listen within {START:?}",
+                system.title()
+            );
+            // Other programs do not say when they listen; it is asked until the deadline.
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(running)
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
