@@ -52,9 +52,10 @@ test-python: $(VENV)/installed
 	cd clients/python && if [ -x $(IN_VENV)/mypy ]; then $(IN_VENV)/mypy; else echo "no mypy for this Python"; fi
 	cd clients/python && BABELMQ_BIN="$(TARGET)/debug/babelmq" $(IN_VENV)/python -m pytest
 
-# Random clients around sober ones, and connections by the thousand: nothing is lost, and nothing is left over.
-soak:
-	SECONDS=$(SECONDS) SEED=$(SEED) CLIENTS=$(CLIENTS) CONNECTIONS=$(CONNECTIONS) \
+# Random clients around sober ones, clients in Rust and in Python that are cut off, and connections by the thousand:
+# nothing is lost, and nothing is left over.
+soak: $(VENV)/installed
+	SOAK_PYTHON="$(IN_VENV)/python" SECONDS=$(SECONDS) SEED=$(SEED) CLIENTS=$(CLIENTS) CONNECTIONS=$(CONNECTIONS) \
 		$(CARGO) test --release --locked --test alone -- --nocapture soak::
 
 # The metadata of what is installed has the version, so a new version is installed anew. The pip

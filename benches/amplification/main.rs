@@ -63,9 +63,8 @@ fn main() {
 fn table(rows: &[Row], plain: f64) -> String {
     let mut table = format!(
         "# What a byte can cost\n\nWritten by `make amplification`: processor time for taking a \
-         message in and writing it in JSON, \
-         every dialect, for each byte of its frame, as a multiple of what plain JSON \
-         records of 128 to 300 bytes \
+         message in and writing it in every dialect, for each byte of its frame, as a multiple of \
+         what plain JSON records of 128 to 300 bytes \
          take ({plain:.1} ns a byte on the machine that wrote this). The goal is {GOAL:.0} at \
          most. The worst come last.\n\n\
          | shape | format | bytes | outcome | ns a byte | times |\n|---|---|---|---|---|---|\n"

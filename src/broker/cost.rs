@@ -65,25 +65,29 @@ pub(super) struct Extra {
     pub(super) search: Search,
 }
 
-/// The cost of finding routes, beyond a step for each shape.
+/// The cost of finding routes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Search {
     /// Subscriptions that match, however many of them are of one connection.
     pub(super) found: usize,
     /// Segments of their filters.
     pub(super) compared: usize,
+    /// Shapes of filters that topics were held against.
+    pub(super) shapes: usize,
 }
 
 impl AddAssign for Search {
     fn add_assign(&mut self, other: Search) {
         self.found += other.found;
         self.compared += other.compared;
+        self.shapes += other.shapes;
     }
 }
 
 impl Extra {
     pub(super) fn cost(self) -> usize {
-        let Search { found, compared } = self.search;
+        // A session has counted the shapes of each topic already.
+        let Search { found, compared, shapes: _ } = self.search;
         self.copies * COPY
             + self.copied_names
             + self.selected * SELECTED
@@ -92,12 +96,24 @@ impl Extra {
     }
 }
 
+/// The cost of a value that is forgotten, and of what it took to find who is told of it.
+pub(super) fn forget_cost(topic: &str, search: Search) -> usize {
+    let Search { found, compared, shapes } = search;
+    topic_cost(topic, shapes) + found * FOUND + compared * COMPARED
+}
+
+/// The cost of telling so many connections of a topic which are not told of all others with it, and
+/// so many that take a copy.
+pub(super) fn notices_cost(selected: usize, copies: usize, topic: &str) -> usize {
+    selected * SELECTED + copies * (COPY + topic.len())
+}
+
 impl Step {
     /// Its cost, messages aside.
     pub fn cost(&self) -> usize {
         match self {
             Step::Publish(_) => 0,
-            Step::Clear(_) => SMALL,
+            Step::Clear(topic) => topic_cost(topic.as_str(), 0).max(SMALL),
             Step::Control(_, control) => match control {
                 Control::Stats | Control::Backup => STATS,
                 Control::Subscribe { .. } | Control::List { .. } | Control::ClearBelow { .. } => {

@@ -1,4 +1,4 @@
-//! Forgetting last values: one, all that a filter names, and telling those who asked to be told.
+//! Forgetting last values: one, or all that a filter names.
 //!
 //! A filter may name millions, so that is done in steps, between other events. What the same client
 //! sends meanwhile waits for it, so that its requests are answered in the order in which it made
@@ -8,56 +8,58 @@
 //! looked through at once names many values, and each of them had to be published. One with `+` may
 //! name none and still be long to look through, so such a one is refused.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
 use std::vec;
 
 use super::Dispatcher;
-use super::publish::Copies;
 use crate::broker::client_id::{ClientId, Slot};
 use crate::broker::delivery::Queued;
-use crate::broker::event::Step;
-use crate::broker::memory::Use;
+use crate::broker::event::{Control, Step};
 use crate::broker::retained::{AHEAD, Marker, Tree};
-use crate::broker::routing::Subscriptions;
-use crate::codec::{Batch, Workspace};
 use crate::protocol::{ErrorCode, Refusal, Reply, Token, Topic, TopicFilter};
 
 /// Topics that are looked at together.
 const STEP: usize = 1_024;
-/// Connections that are told of them, all topics together.
-const MOST_TOLD: usize = 4_096;
 
-/// The filters whose values are being forgotten.
+/// The clients that have to wait until what they asked for is done, of each one thing at a time.
 #[derive(Debug, Default)]
-pub(super) struct Clearings(VecDeque<Clearing>);
-
-/// A filter whose values are being forgotten.
-#[derive(Debug)]
-struct Clearing {
-    client: ClientId,
-    filter: TopicFilter,
-    rest: Rest,
-    /// The last publication that is forgotten.
-    until: u64,
-    /// What the client has sent meanwhile.
-    waiting: VecDeque<(vec::IntoIter<Step>, Queued)>,
+pub(super) struct Clearings {
+    of: HashMap<ClientId, Clearing>,
+    /// The same clients, the one first whose turn is next.
+    turns: VecDeque<ClientId>,
 }
 
-/// The values that are still to be forgotten.
+/// What a client waits for, and what waits with it.
+#[derive(Debug, Default)]
+struct Clearing {
+    /// The values that are still to be forgotten.
+    rest: Option<Rest>,
+    /// What the client has sent meanwhile.
+    waiting: VecDeque<(vec::IntoIter<Step>, Queued)>,
+    /// Whether that was all, because its connection has ended.
+    has_left: bool,
+}
+
+/// The values that a filter names and that are still to be forgotten.
 #[derive(Debug)]
-enum Rest {
+struct Rest {
+    filter: TopicFilter,
+    values: Values,
+    /// The last publication that is forgotten.
+    until: u64,
+}
+
+#[derive(Debug)]
+enum Values {
     /// Those of few topics.
     Listed(vec::IntoIter<Topic>),
     /// Those behind a place in the order of publication.
     Behind(Marker),
-    /// None; what has waited for it comes next.
-    Nothing,
 }
 
 impl Clearings {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.turns.is_empty()
     }
 
     /// Keeps what a client sends while it has to wait; gives it back where it need not.
@@ -67,7 +69,7 @@ impl Clearings {
         steps: vec::IntoIter<Step>,
         queued: Queued,
     ) -> Option<(vec::IntoIter<Step>, Queued)> {
-        match self.0.iter_mut().find(|clearing| clearing.client == client) {
+        match self.of.get_mut(&client) {
             Some(clearing) => {
                 clearing.waiting.push_back((steps, queued));
                 None
@@ -75,74 +77,99 @@ impl Clearings {
             None => Some((steps, queued)),
         }
     }
-}
 
-impl Clearing {
-    /// The topics of the next values to be forgotten, as many as are told of together; and whether
-    /// these are the last.
-    fn next(&mut self, tree: &mut Tree, subscriptions: &Subscriptions) -> (Vec<Topic>, bool) {
-        let (mut topics, mut told) = (Vec::new(), 0);
-        for looked_at in 0..STEP {
-            if told >= MOST_TOLD {
-                return (topics, false);
-            }
-            let topic = match &mut self.rest {
-                Rest::Nothing => return (topics, true),
-                Rest::Listed(listed) => {
-                    let Some(topic) = listed.next() else { return (topics, true) };
-                    tree.get(&topic)
-                        .filter(|stored| stored.published() <= self.until)
-                        .map(|_| topic)
-                }
-                Rest::Behind(marker) => {
-                    if looked_at % AHEAD == 0 {
-                        tree.approach_behind(marker);
-                    }
-                    let topic = match tree.behind(marker) {
-                        None => return (topics, true),
-                        // Somebody else's place.
-                        Some(None) => None,
-                        Some(Some(stored)) if stored.published() > self.until => {
-                            return (topics, true);
-                        }
-                        Some(Some(stored)) => {
-                            self.filter.matches(stored.topic()).then(|| stored.topic().to_topic())
-                        }
-                    };
-                    tree.pass(marker);
-                    topic
-                }
-            };
-            if let Some(topic) = topic {
-                told += told_of_clearing(subscriptions, &topic);
-                topics.push(topic);
-            }
+    /// Notes that a client has left. Returns whether it had to wait: then it goes when all that it
+    /// sent is done.
+    pub(super) fn leave(&mut self, client: ClientId) -> bool {
+        let clearing = self.of.get_mut(&client);
+        clearing.map(|clearing| clearing.has_left = true).is_some()
+    }
+
+    /// Lets a client wait, which does not yet.
+    fn begin(&mut self, client: ClientId, clearing: Clearing) {
+        self.of.insert(client, clearing);
+        self.turns.push_back(client);
+    }
+
+    /// Lets a client wait for its next turn with the steps of an event that are left.
+    pub(super) fn hold_rest_back(
+        &mut self,
+        client: ClientId,
+        steps: vec::IntoIter<Step>,
+        queued: Queued,
+    ) {
+        let waiting = VecDeque::from([(steps, queued)]);
+        self.begin(client, Clearing { waiting, ..Clearing::default() });
+    }
+
+    /// What a client waits for whose turn it is.
+    fn next(&mut self) -> Option<(ClientId, Clearing)> {
+        let client = self.turns.pop_front()?;
+        Some((client, self.of.remove(&client)?))
+    }
+
+    /// Puts back what a client still waits for, behind what it began to wait for in this turn.
+    /// Returns whether there is anything.
+    fn put_back(&mut self, client: ClientId, mut clearing: Clearing) -> bool {
+        if let Some(begun) = self.of.get_mut(&client) {
+            begun.waiting.append(&mut clearing.waiting);
+            begun.has_left = clearing.has_left;
+            return true;
         }
-        (topics, false)
+        let is_left = clearing.rest.is_some() || !clearing.waiting.is_empty();
+        if is_left {
+            self.begin(client, clearing);
+        }
+        is_left
     }
 }
 
-/// Connections that are told if a topic is cleared.
-pub(super) fn told_of_clearing(subscriptions: &Subscriptions, topic: &Topic) -> usize {
-    if subscriptions.want_cleared() { subscriptions.cleared_routes(topic).len() } else { 0 }
+impl Rest {
+    /// The next topic whose value is to be forgotten, or a place where none is; `None` at the end.
+    fn next(&mut self, tree: &mut Tree, is_far: bool) -> Option<Option<Topic>> {
+        match &mut self.values {
+            Values::Listed(listed) => {
+                let topic = listed.next()?;
+                let stored = tree.get(&topic);
+                Some(stored.filter(|stored| stored.published() <= self.until).map(|_| topic))
+            }
+            Values::Behind(marker) => {
+                if is_far {
+                    tree.approach_behind(marker);
+                }
+                let topic = match tree.behind(marker)? {
+                    // Somebody else's place.
+                    None => None,
+                    Some(stored) if stored.published() > self.until => return None,
+                    Some(stored) => {
+                        self.filter.matches(stored.topic()).then(|| stored.topic().to_topic())
+                    }
+                };
+                tree.pass(marker);
+                Some(topic)
+            }
+        }
+    }
 }
 
 impl Dispatcher {
-    /// Forgets the last value of a topic. Returns whether there was one.
+    /// Forgets the last value of a topic, and tells who wants to know. Returns whether there was
+    /// one.
     pub(super) fn clear(&mut self, topic: &Topic) -> bool {
         let is_cleared = self.forget(topic);
-        if is_cleared {
-            self.tell_cleared(vec![topic.clone()]);
-        }
+        self.tell_gone();
         is_cleared
     }
 
-    /// Forgets the last value of a topic, and tells nobody. Returns whether there was one.
-    fn forget(&mut self, topic: &Topic) -> bool {
+    /// Forgets the last value of a topic; who wants to know is told [later](Self::tell_gone).
+    /// Returns whether there was one.
+    pub(super) fn forget(&mut self, topic: &Topic) -> bool {
+        let told = self.notice_routes(topic);
         let Some(before) = self.tree.clear(topic) else { return false };
         let bytes = before.weight();
         self.snapshots.keep(before);
         self.note_cleared(topic.name(), bytes);
+        self.note_gone(topic, told);
         true
     }
 
@@ -155,8 +182,8 @@ impl Dispatcher {
         token: Token,
         filter: TopicFilter,
     ) -> bool {
-        let rest = match self.tree.topics(&filter, STEP) {
-            Some(topics) => Rest::Listed(topics.into_iter()),
+        let values = match self.tree.topics(&filter, STEP) {
+            Some(topics) => Values::Listed(topics.into_iter()),
             None if filter.has_wildcard() => {
                 let reason = format!(
                     "with a \"+\" this filter means looking at more than {STEP} topics; clear a \
@@ -166,78 +193,94 @@ impl Dispatcher {
                 self.reply(slot, token, Reply::Error(refusal));
                 return true;
             }
-            None => Rest::Behind(self.tree.mark()),
+            None => Values::Behind(self.tree.mark()),
         };
-        let (until, waiting) = (self.tree.published(), VecDeque::new());
-        let clearing = Clearing { client, filter, rest, until, waiting };
-        match self.go_on_with(clearing) {
-            None => true,
-            Some(clearing) => {
-                self.clearings.0.push_back(clearing);
-                false
-            }
+        let rest = self.go_on_with(Rest { filter, values, until: self.tree.published() });
+        let is_done = rest.is_none();
+        if !is_done {
+            self.clearings.begin(client, Clearing { rest, ..Clearing::default() });
         }
+        is_done
     }
 
     /// Forgets some of what a filter names. Returns it if more is left.
-    fn go_on_with(&mut self, mut clearing: Clearing) -> Option<Clearing> {
-        let (topics, is_last) = clearing.next(&mut self.tree, &self.subscriptions);
-        let cleared = topics.into_iter().filter(|topic| self.forget(topic)).collect();
-        self.tell_cleared(cleared);
-        if !is_last {
-            return Some(clearing);
+    fn go_on_with(&mut self, mut rest: Rest) -> Option<Rest> {
+        let mut is_last = false;
+        for looked_at in 0..STEP {
+            if self.notices.are_enough() {
+                break;
+            }
+            match rest.next(&mut self.tree, looked_at % AHEAD == 0) {
+                None => {
+                    is_last = true;
+                    break;
+                }
+                Some(None) => {}
+                Some(Some(topic)) => drop(self.forget(&topic)),
+            }
         }
-        if let Rest::Behind(marker) = clearing.rest {
+        self.tell_gone();
+        if !is_last {
+            return Some(rest);
+        }
+        if let Values::Behind(marker) = rest.values {
             self.tree.unmark(marker);
         }
-        clearing.rest = Rest::Nothing;
-        (!clearing.waiting.is_empty()).then_some(clearing)
+        None
     }
 
-    /// Goes a step on with forgetting what a filter names.
-    pub(super) fn go_on_clearing(&mut self) {
-        let Some(mut clearing) = self.clearings.0.pop_front() else { return };
-        if !matches!(clearing.rest, Rest::Nothing) {
-            if let Some(clearing) = self.go_on_with(clearing) {
-                self.clearings.0.push_back(clearing);
+    /// Takes what one read of a client brought, up to what has to be waited for, or to what is
+    /// enough for one step.
+    pub(super) fn take_steps(
+        &mut self,
+        client: ClientId,
+        mut steps: vec::IntoIter<Step>,
+        queued: Queued,
+    ) {
+        while let Some(step) = steps.next() {
+            if !matches!(step, Step::Clear(_)) {
+                self.tell_gone();
             }
-            return;
-        }
-        // One event of those that have waited; another filter may be among its steps.
-        if let Some((steps, queued)) = clearing.waiting.pop_front() {
-            let before = self.clearings.0.len();
-            self.take_steps(clearing.client, steps, queued);
-            if self.clearings.0.len() > before
-                && let Some(next) = self.clearings.0.back_mut()
-            {
-                next.waiting.extend(clearing.waiting);
+            match step {
+                // Those that come together are told together.
+                Step::Clear(topic) => drop(self.forget(&topic)),
+                Step::Publish(batch) => self.publish_for(client, *batch),
+                Step::Control(token, control) => {
+                    if !self.control(client, token, control) {
+                        self.clearings.hold_back(client, steps, queued);
+                        return;
+                    }
+                }
+            }
+            if self.notices.are_enough() && steps.len() > 0 {
+                self.tell_gone();
+                self.clearings.hold_rest_back(client, steps, queued);
                 return;
             }
         }
-        if !clearing.waiting.is_empty() {
-            self.clearings.0.push_back(clearing);
-        }
+        self.tell_gone();
     }
 
-    /// Tells the subscriptions that asked for it that these topics hold no value any more.
-    pub(super) fn tell_cleared(&mut self, topics: Vec<Topic>) {
-        if topics.is_empty() || !self.subscriptions.want_cleared() {
-            return;
+    /// Goes a step on with what a client waits for.
+    pub(super) fn go_on_clearing(&mut self) {
+        let Some((client, mut clearing)) = self.clearings.next() else { return };
+        self.notices.begin_step();
+        if let Some(rest) = clearing.rest.take() {
+            clearing.rest = self.go_on_with(rest);
+        } else if let Some((steps, queued)) = clearing.waiting.pop_front() {
+            // One event of those that have waited; another filter may be among its steps.
+            let steps = if clearing.has_left { without_filters(steps) } else { steps };
+            self.take_steps(client, steps, queued);
         }
-        for (index, topic) in topics.iter().enumerate() {
-            let routes = self.subscriptions.cleared_routes(topic);
-            self.fanout.add(&routes, index);
+        let has_left = clearing.has_left;
+        if !self.clearings.put_back(client, clearing) && has_left {
+            self.end(client);
         }
-        let batch = Batch::of_cleared(topics);
-        // It waits for nobody, so it takes memory whether there is some or not; then producers
-        // wait, and connections that hold much let go.
-        let claim = self.memory.of(Use::InFlight).account().charge(batch.weight());
-        let mut batch = batch.holding(claim, Workspace::default());
-        let recipients = self.fanout.take(&mut batch);
-        let (batch, mut copies) = (Arc::new(batch), Copies::default());
-        for recipient in recipients {
-            self.deliver(&batch, &mut copies, recipient);
-        }
-        self.relieve();
     }
+}
+
+/// The steps without the filters that are to be cleared: nobody waits any more.
+fn without_filters(steps: vec::IntoIter<Step>) -> vec::IntoIter<Step> {
+    let is_filter = |step: &Step| matches!(step, Step::Control(_, Control::ClearBelow { .. }));
+    steps.filter(|step| !is_filter(step)).collect::<Vec<_>>().into_iter()
 }

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 
 use super::Dispatcher;
-use super::clearing::told_of_clearing;
 use crate::broker::client_id::Slot;
 use crate::broker::delivery::Delivery;
 use crate::broker::persist::{
@@ -103,20 +102,20 @@ impl Dispatcher {
         }
         let now = self.expiries.now();
         let mut turns = EXPIRED_TOGETHER;
-        let mut expired = Vec::new();
-        while let Some(topic) = self.expiries.pop(now, &mut turns) {
-            let told = told_of_clearing(&self.subscriptions, &topic);
-            turns = turns.saturating_sub(topic.segments().count() + told);
+        self.notices.begin_step();
+        while !self.notices.are_enough()
+            && let Some(topic) = self.expiries.pop(now, &mut turns)
+        {
+            turns = turns.saturating_sub(topic.segments().count());
+            let told = self.notice_routes(&topic);
             // Unlike a value that is cleared, it is not kept for a reader that is half way through.
             if let Some(before) = self.tree.clear(&topic) {
                 self.counts.expired += 1;
                 self.note_cleared(topic.name(), before.weight());
-                if told > 0 {
-                    expired.push(topic);
-                }
+                self.note_gone(&topic, told);
             }
         }
-        self.tell_cleared(expired);
+        self.tell_gone();
     }
 
     /// Goes on with handing changes to the store.

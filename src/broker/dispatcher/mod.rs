@@ -7,6 +7,7 @@ mod clearing;
 mod client;
 mod leaving;
 mod memory;
+mod notices;
 mod pressure;
 mod publish;
 mod report;
@@ -15,13 +16,12 @@ mod run;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::vec;
 
 use super::client_id::{ClientId, Slot};
-use super::event::{Control, Event, Query, Step, SubscriptionInfo};
+use super::event::{Control, Event, Query, SubscriptionInfo};
 use super::memory::{Memory, Use};
 use super::peer::Peer;
-use crate::broker::delivery::{Delivery, Full, Outbox, Piece, Queued, Undelivered};
+use crate::broker::delivery::{Delivery, Full, Outbox, Piece, Undelivered};
 use crate::broker::persist::Checkpointer;
 use crate::broker::retained::{
     Expiries, MAX_SNAPSHOTS, Snapshots, StoreLimits, Subtree, Subtrees, TooMany, Tree,
@@ -36,6 +36,7 @@ use crate::protocol::{
 use clearing::Clearings;
 use client::Client;
 use leaving::Leaving;
+use notices::Notices;
 use pressure::Pressure;
 
 /// Topics that an answer may look at on the spot; what takes more is read between other events.
@@ -68,6 +69,7 @@ pub struct Dispatcher {
     /// None where memory ends with the process.
     checkpointer: Option<Checkpointer>,
     clearings: Clearings,
+    notices: Notices,
     max_subscriptions: usize,
     store_full: Arc<AtomicBool>,
     shapes: Arc<AtomicUsize>,
@@ -110,6 +112,7 @@ impl Dispatcher {
             expiries: Expiries::default(),
             checkpointer: None,
             clearings: Clearings::default(),
+            notices: Notices::default(),
             max_subscriptions,
             store_full: Arc::default(),
             shapes: Arc::default(),
@@ -151,6 +154,7 @@ impl Dispatcher {
         match event {
             Event::Attach { client, peer, outbox } => self.attach(client, peer, outbox),
             Event::Steps { client, steps, queued } => {
+                self.notices.begin_step();
                 if let Some((steps, queued)) =
                     self.clearings.hold_back(client, steps.into_iter(), queued)
                 {
@@ -158,9 +162,9 @@ impl Dispatcher {
                 }
             }
             Event::Detach { client } => {
-                self.cut_off.remove(&client);
-                if let Some(&slot) = self.by_id.get(&client) {
-                    self.detach(slot);
+                // What it sent before is done, and answered, before it goes.
+                if !self.clearings.leave(client) {
+                    self.end(client);
                 }
             }
             Event::Pressure => self.relieve(),
@@ -168,22 +172,6 @@ impl Dispatcher {
         }
         self.relieve_queues();
         self.stop_falling_behind();
-    }
-
-    /// Takes what one read of a client brought, up to what has to be waited for.
-    fn take_steps(&mut self, client: ClientId, mut steps: vec::IntoIter<Step>, queued: Queued) {
-        while let Some(step) = steps.next() {
-            match step {
-                Step::Publish(batch) => self.publish_for(client, *batch),
-                Step::Clear(topic) => drop(self.clear(&topic)),
-                Step::Control(token, control) => {
-                    if !self.control(client, token, control) {
-                        self.clearings.hold_back(client, steps, queued);
-                        return;
-                    }
-                }
-            }
-        }
     }
 
     fn attach(&mut self, id: ClientId, peer: Peer, outbox: Outbox) {
@@ -199,6 +187,14 @@ impl Dispatcher {
             }
         };
         self.by_id.insert(id, slot);
+    }
+
+    /// Ends a connection that has sent its last.
+    fn end(&mut self, client: ClientId) {
+        self.cut_off.remove(&client);
+        if let Some(&slot) = self.by_id.get(&client) {
+            self.detach(slot);
+        }
     }
 
     fn detach(&mut self, slot: Slot) -> Option<Client> {

@@ -195,7 +195,7 @@ impl Dispatcher {
         if way.set == Some(set) {
             return;
         }
-        let routes = self.tree.routes(set);
+        let routes = self.tree.routes(set).messages;
         if index > 0 && routes != way.routes {
             self.part_ways(way, index);
         }

@@ -1,11 +1,12 @@
 //! What the dispatcher decides, one event at a time and without a thread.
 
+mod notices;
 mod pressure;
 mod subscribers;
 
 use super::*;
 use crate::broker::delivery::outbox;
-use crate::broker::{Inbox, QueueLimits, Queued, Selection};
+use crate::broker::{Inbox, QueueLimits, Queued, Selection, Step};
 use crate::codec::{Batch, BatchEntry, Document, Part, Payload, PayloadSpan, Topics};
 use crate::protocol::{Format, Limits, Value};
 

@@ -238,8 +238,11 @@ impl Checkpointer {
         Some(made)
     }
 
+    /// Whether there is something for another round. What was cleared while one is under way goes
+    /// with that: a ticket for the next would wait for a round that nothing begins.
     fn has_changes(&self, tree: &Tree) -> bool {
-        tree.published() > self.until || !self.forgotten.is_empty()
+        let has_forgotten = self.under_way.is_none() && !self.forgotten.is_empty();
+        tree.published() > self.until || has_forgotten
     }
 
     /// The next work.

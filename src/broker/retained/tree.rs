@@ -10,12 +10,11 @@ mod prefetch;
 mod subtree;
 
 use std::mem;
-use std::sync::Arc;
 
 use crate::broker::cost::Search;
 use crate::broker::retained::publication_order::PublicationOrder;
 use crate::broker::retained::stored::Stored;
-use crate::broker::routing::{Route, RouteSet, RouteSets, Subscriptions};
+use crate::broker::routing::{RouteSet, RouteSets, Routes, Subscriptions};
 use crate::codec::PayloadRef;
 use crate::protocol::{
     DEFAULT_STORED_BYTES, DEFAULT_STORED_VALUES, MAX_TOPIC_SEGMENTS, TOPIC_COST, TopicName,
@@ -499,7 +498,7 @@ impl Tree {
         self.route_sets.remember(bytes);
     }
 
-    /// Where a topic's messages go, found again only after a change of the subscriptions, or when
+    /// Where a topic's messages and notices go, found again only after a change of the subscriptions, or when
     /// too much is remembered. A topic that holds no value has no place.
     pub(in crate::broker) fn route_set(
         &mut self,
@@ -511,12 +510,17 @@ impl Tree {
         if self.route_sets.get(known).is_some() {
             return known;
         }
-        let (routes, search) = subscriptions.routes(topic);
-        self.search += search;
-        if !self.route_sets.has_room_for(&routes) {
-            self.forget_routes();
-        }
-        let set = self.route_sets.add(routes);
+        let found = subscriptions.find(topic);
+        let filters = found.numbers();
+        self.search += found.search();
+        let set = self.route_sets.of_filters(&filters).unwrap_or_else(|| {
+            let (routes, search) = found.routes();
+            self.search += search;
+            if !self.route_sets.has_room_for(&routes) {
+                self.forget_routes();
+            }
+            self.route_sets.add(routes, filters)
+        });
         match id {
             Some(id) => self.nodes[id.0].routes = set,
             None => self.route_sets.pass(topic, set),
@@ -536,7 +540,7 @@ impl Tree {
     }
 
     /// The routes of a set that was found last.
-    pub(in crate::broker) fn routes(&self, set: RouteSet) -> Arc<[Route]> {
+    pub(in crate::broker) fn routes(&self, set: RouteSet) -> Routes {
         self.route_sets.get(set).cloned().unwrap_or_default()
     }
 }

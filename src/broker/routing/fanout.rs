@@ -31,12 +31,15 @@ pub(in crate::broker) struct Recipient {
 }
 
 impl Fanout {
-    /// Says that a message goes along these routes.
-    pub(in crate::broker) fn add(&mut self, routes: &[Route], message: usize) {
+    /// Says that a message goes along these routes. Returns how many of them no message before it
+    /// goes.
+    pub(in crate::broker) fn add(&mut self, routes: &[Route], message: usize) -> usize {
+        let before = self.entries.len();
         for route in routes {
             let entry = self.entry(*route);
             self.entries[entry].messages.push(message as u32);
         }
+        self.entries.len() - before
     }
 
     fn entry(&mut self, route: Route) -> usize {

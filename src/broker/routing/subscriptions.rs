@@ -1,6 +1,7 @@
 //! The subscriptions of all connections.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::broker::client_id::Slot;
 use crate::broker::cost::Search;
@@ -31,8 +32,7 @@ pub(in crate::broker) enum Way {
     Latest(u32),
 }
 
-/// Where a topic's messages go: one for each connection, however many of its subscriptions overlap
-/// there.
+/// One way of a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::broker) struct Route {
     pub(in crate::broker) slot: Slot,
@@ -40,19 +40,40 @@ pub(in crate::broker) struct Route {
     pub(in crate::broker) way: Way,
 }
 
+/// The ways of a topic: one for each connection, however many of its subscriptions overlap there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(in crate::broker) struct Routes {
+    /// Those of its messages.
+    pub(in crate::broker) messages: Arc<[Route]>,
+    /// Those of the notice that its last value was cleared, or has expired.
+    pub(in crate::broker) notices: Arc<[Route]>,
+}
+
 /// All subscriptions, found by the topics that they match.
 #[derive(Debug, Default)]
 pub(in crate::broker) struct Subscriptions {
     filters: FilterMap<Subscribers>,
+    filters_so_far: u64,
     patterns: Patterns,
     count: usize,
     /// Those that are told when a last value is cleared or expires.
     want_cleared: usize,
 }
 
+/// The filters that match a topic, the least specific first.
+#[derive(Debug)]
+pub(in crate::broker) struct Found<'a> {
+    filters: Vec<&'a Subscribers>,
+    compared: usize,
+    shapes: usize,
+    want_cleared: bool,
+}
+
 /// The subscriptions to one filter, of each connection at most one; never none.
 #[derive(Debug)]
 struct Subscribers {
+    /// No other filter, of now or before, has it.
+    number: u64,
     all: Vec<Subscription>,
     /// Where the one of a connection is, if there are more than [`FEW`].
     places: Option<HashMap<Slot, usize>>,
@@ -93,7 +114,13 @@ impl Subscriptions {
             Some(subscribers) => subscribers.add(subscription),
             None => {
                 let filter = subscription.filter.clone();
-                self.filters.insert(filter, Subscribers { all: vec![subscription], places: None });
+                self.filters_so_far += 1;
+                let subscribers = Subscribers {
+                    number: self.filters_so_far,
+                    all: vec![subscription],
+                    places: None,
+                };
+                self.filters.insert(filter, subscribers);
                 None
             }
         };
@@ -120,44 +147,58 @@ impl Subscriptions {
         true
     }
 
+    /// The filters that match a topic.
+    pub(in crate::broker) fn find<'a>(&self, topic: impl Into<TopicName<'a>>) -> Found<'_> {
+        let mut filters = Vec::new();
+        let compared =
+            self.filters.each_matching(topic.into(), |subscribers| filters.push(subscribers));
+        Found { filters, compared, shapes: self.shapes(), want_cleared: self.want_cleared() }
+    }
+
     /// Every subscription that matches a topic, the least specific first.
     pub(in crate::broker) fn matching<'a>(
         &self,
         topic: impl Into<TopicName<'a>>,
     ) -> Vec<&Subscription> {
-        self.search(topic.into()).0
-    }
-
-    /// The same, and what it took.
-    fn search(&self, topic: TopicName<'_>) -> (Vec<&Subscription>, Search) {
-        let mut found = Vec::new();
-        let compared =
-            self.filters.each_matching(topic, |subscribers| found.extend(&subscribers.all));
-        let search = Search { found: found.len(), compared };
-        (found, search)
-    }
-
-    /// Where messages to a topic go, and what it took to find out. Of one connection's overlapping
-    /// subscriptions the most specific decides the format.
-    pub(in crate::broker) fn routes<'a>(
-        &self,
-        topic: impl Into<TopicName<'a>>,
-    ) -> (Vec<Route>, Search) {
-        let (matching, search) = self.search(topic.into());
-        (one_for_each(&matching, |_| true), search)
+        self.find(topic).subscriptions()
     }
 
     /// Whether any is told when a last value is cleared or expires.
     pub(in crate::broker) fn want_cleared(&self) -> bool {
         self.want_cleared > 0
     }
+}
 
-    /// Where it is told that a topic's last value was cleared, or has expired.
-    pub(in crate::broker) fn cleared_routes<'a>(
-        &self,
-        topic: impl Into<TopicName<'a>>,
-    ) -> Vec<Route> {
-        one_for_each(&self.matching(topic), |subscription| subscription.cleared)
+impl<'a> Found<'a> {
+    /// The numbers of the filters. Until a subscription changes, topics of the same filters have
+    /// the same routes.
+    pub(in crate::broker) fn numbers(&self) -> Vec<u64> {
+        self.filters.iter().map(|subscribers| subscribers.number).collect()
+    }
+
+    /// What it took to find the filters.
+    pub(in crate::broker) fn search(&self) -> Search {
+        let Found { compared, shapes, .. } = *self;
+        Search { found: self.filters.len(), compared, shapes }
+    }
+
+    /// Where messages to the topic go, and where it is told that its last value is gone; and what
+    /// it takes beside finding the filters. Of one connection's overlapping subscriptions the most
+    /// specific decides the format.
+    pub(in crate::broker) fn routes(&self) -> (Routes, Search) {
+        let matching = self.subscriptions();
+        let mut search = Search { found: matching.len(), ..Search::default() };
+        let messages = one_for_each(&matching, |_| true).into();
+        let mut notices = Arc::default();
+        if self.want_cleared {
+            notices = one_for_each(&matching, |subscription| subscription.cleared).into();
+            search.found *= 2;
+        }
+        (Routes { messages, notices }, search)
+    }
+
+    fn subscriptions(&self) -> Vec<&'a Subscription> {
+        self.filters.iter().flat_map(|subscribers| &subscribers.all).collect()
     }
 }
 
@@ -229,8 +270,8 @@ mod tests {
     }
 
     fn routes(all: &Subscriptions, topic: &str) -> Vec<(Slot, Dialect)> {
-        let (routes, _) = all.routes(&Topic::parse(topic).unwrap());
-        routes.into_iter().map(|route| (route.slot, route.dialect)).collect()
+        let (routes, _) = all.find(&Topic::parse(topic).unwrap()).routes();
+        routes.messages.iter().map(|route| (route.slot, route.dialect)).collect()
     }
 
     #[test]
@@ -271,8 +312,21 @@ mod tests {
             subscribe(&mut all, 1, &pattern.join("/"), Dialect::Json);
             subscribe(&mut all, 1, &pattern.join("/").replace('a', "b"), Dialect::Json);
         }
-        let (routes, search) = all.routes(&Topic::parse(&topic).unwrap());
-        assert_eq!((routes.len(), search), (1, Search { found: 100, compared: 1_600 }));
+        let shapes = all.shapes();
+        let topic = Topic::parse(&topic).unwrap();
+        let found = all.find(&topic);
+        let expected = Search { found: 100, compared: 1_600, shapes };
+        assert_eq!((found.numbers().len(), found.search()), (100, expected));
+        let (routes, search) = found.routes();
+        assert_eq!((routes.messages.len(), routes.notices.len()), (1, 0));
+        assert_eq!(search, Search { found: 100, ..Search::default() });
+        // Who is told of what is cleared is looked for among the same.
+        let (slot, filter) = (2, TopicFilter::parse("a").unwrap());
+        let (dialect, way) = (Dialect::Json, Way::Outbox);
+        all.add(Subscription { slot, filter, dialect, way, cleared: true });
+        let (routes, search) = all.find(&topic).routes();
+        assert_eq!((routes.messages.len(), routes.notices.len()), (2, 1));
+        assert_eq!(search, Search { found: 202, ..Search::default() });
     }
 
     /// The subscriptions as they would be kept with a node for each segment: what the map must

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::{Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Stop, setting};
+use super::{Stop, python, setting};
 use crate::alone;
 use crate::support::proxy::Proxy;
 use crate::support::random::Random;
@@ -19,6 +20,34 @@ const CUT: std::ops::Range<usize> = 200..1_500;
 /// Messages that are confirmed together, at most.
 const BATCH: usize = 200;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Messages that a producer may be ahead of the sober subscriber, so that this is no slow one.
+const WINDOW: i64 = 20_000;
+/// Numbers of each producer.
+const NUMBERS: u32 = 40;
+
+/// The last number of each producer that the sober subscriber has seen.
+#[derive(Default)]
+struct Progress {
+    seen: Mutex<[i64; 3]>,
+    more: Condvar,
+}
+
+impl Progress {
+    fn note(&self, number: i64) {
+        let last = &mut self.seen.lock().unwrap()[(number >> NUMBERS) as usize];
+        *last = number.max(*last);
+        self.more.notify_all();
+    }
+
+    /// Waits until what was confirmed is nearly seen.
+    fn wait_for(&self, confirmed: i64) {
+        let producer = (confirmed >> NUMBERS) as usize;
+        let is_behind = |seen: &mut [i64; 3]| seen[producer] + WINDOW < confirmed;
+        let seen = self.seen.lock().unwrap();
+        let (seen, waited) = self.more.wait_timeout_while(seen, PATIENCE, is_behind).unwrap();
+        assert!(!waited.timed_out(), "{confirmed} was confirmed, and {seen:?} seen");
+    }
+}
 
 /// Numbers that were confirmed, and batches of which nobody knows.
 #[derive(Default)]
@@ -37,14 +66,15 @@ fn what_a_flush_confirmed_arrived_and_no_client_is_dead_at_the_end() {
     let way = proxy.address;
     let mut sober = Client::to(broker.local_addr());
     sober.subscribe(Json, TOPIC);
-    let stop = Stop::default();
+    let in_python = python::start(way, broker.local_addr());
+    let (stop, progress) = (Stop::default(), Progress::default());
     let (produced, seen) = thread::scope(|scope| {
         let stopping = stop.when_dropped();
-        let stop = &stop;
+        let (stop, progress) = (&stop, &progress);
         let producers = [
-            scope.spawn(move || produce::<AsJson>(way, 0, stop)),
-            scope.spawn(move || produce::<Xml>(way, 1, stop)),
-            scope.spawn(move || produce::<Pickle>(way, 2, stop)),
+            scope.spawn(move || produce::<AsJson>(way, 0, stop, progress)),
+            scope.spawn(move || produce::<Xml>(way, 1, stop, progress)),
+            scope.spawn(move || produce::<Pickle>(way, 2, stop, progress)),
         ];
         let consumers = [
             scope.spawn(move || consume::<AsJson>(way)),
@@ -60,6 +90,7 @@ fn what_a_flush_confirmed_arrived_and_no_client_is_dead_at_the_end() {
                     ended += 1;
                 } else {
                     seen.insert(number);
+                    progress.note(number);
                 }
             }
             seen
@@ -87,20 +118,26 @@ fn what_a_flush_confirmed_arrived_and_no_client_is_dead_at_the_end() {
         let missing: Vec<&i64> = confirmed.iter().filter(|number| !seen.contains(number)).collect();
         assert!(missing.is_empty(), "{} confirmed and not seen: {missing:?}", missing.len());
     }
+    if let Some(clients) = in_python {
+        clients.judge();
+    }
     broker.shutdown();
 }
 
 /// Pushes numbers until it is the end, then one below zero that says so.
-fn produce<W: Wire>(way: SocketAddr, producer: i64, stop: &Stop) -> Produced {
+fn produce<W: Wire>(way: SocketAddr, producer: i64, stop: &Stop, progress: &Progress) -> Produced {
     let topic = format!("{TOPIC}/{producer}");
     let mut queue = Queue::<W>::builder(topic).address(way).wait(PATIENCE).producer().unwrap();
-    let (mut produced, mut next) = (Produced::default(), producer << 40);
+    let (mut produced, mut next) = (Produced::default(), producer << NUMBERS);
     while !stop.is_stopped() {
         let batch: Vec<i64> = (next..).take(BATCH).collect();
         next += batch.len() as i64;
         let pushed = batch.iter().try_for_each(|number| queue.push(number));
         match pushed.and_then(|()| queue.flush()) {
-            Ok(()) => produced.confirmed.extend(batch),
+            Ok(()) => {
+                produced.confirmed.extend(batch);
+                progress.wait_for(next - 1);
+            }
             Err(_) => produced.doubtful += 1,
         }
     }

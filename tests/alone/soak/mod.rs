@@ -10,6 +10,7 @@
 mod cut;
 mod dawdlers;
 mod leftovers;
+mod python;
 mod short;
 mod sober;
 mod stamp;

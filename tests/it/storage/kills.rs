@@ -20,7 +20,7 @@ use babelmq::Format::Json;
 use super::{scratch, serve, setting};
 use crate::support::process::until;
 use crate::support::random::Random;
-use crate::support::{Client, Field, body, frame};
+use crate::support::{Client, Field, PATIENCE, body, frame};
 
 const PRODUCERS: u64 = 2;
 const TOPICS: usize = 40;
@@ -320,4 +320,59 @@ fn without_fsync_a_kill_costs_no_more_either() {
     let (option, interval) = INTERVAL;
     let options = ["--fsync", "never", "--fsync-interval", option];
     killed("never", &options, setting("KILLS", 12), Promise::After(interval));
+}
+
+/// Values that a filter names, and of which a kill finds some cleared.
+const LONG: u64 = 20_000;
+
+#[test]
+fn a_kill_amid_a_long_clear_leaves_values_whole_or_gone_and_no_confirmed_clear_comes_back() {
+    let directory = scratch("clear");
+    let options = ["--fsync", "always"];
+    let mut random = Random::new(setting("SEED", 1));
+    let (mut number, mut cut_short) = (0, 0);
+    let kills = setting("KILLS", 4);
+    for kill in 0..kills {
+        let broker = serve(&directory, &options);
+        let mut stream = TcpStream::connect(broker.address).unwrap();
+        for (root, count) in [("kept", 100), ("done", 2_000), ("long", LONG)] {
+            for n in 0..count {
+                number += 1;
+                stream.write_all(&publish(&format!("{root}/{n}"), number)).unwrap();
+            }
+        }
+        confirmed(&mut stream, &clear("done/#"));
+        let mut told = Client::to(broker.address);
+        told.subscribe_with(Json, "long", &[("cleared", Field::Bool(true))]);
+        stream.write_all(&clear("long/#")).unwrap();
+        for _ in 0..=random.below(1_000) {
+            assert_eq!(told.next().field("command"), "cleared");
+        }
+        broker.signal("KILL");
+        drop(broker);
+
+        let broker = serve(&directory, &options);
+        let found = stored(broker.address);
+        let of = |root| found.keys().filter(|topic| topic.starts_with(root)).count();
+        assert_eq!((of("done/"), of("kept/")), (0, 100), "kill {kill}");
+        cut_short += usize::from(of("long/") > 0);
+        // What the next one confirms is gone for good.
+        confirmed(&mut TcpStream::connect(broker.address).unwrap(), &clear("long/#"));
+        broker.signal("KILL");
+        drop(broker);
+        let broker = serve(&directory, &options);
+        assert_eq!(stored(broker.address).len(), 100, "kill {kill}");
+        broker.signal("TERM");
+        assert_eq!(broker.end().0, Some(0));
+    }
+    eprintln!("clear: {kills} kills survived, {cut_short} of them amid a clear");
+    assert!(cut_short > 0, "each clear was on the disk before the kill");
+}
+
+/// Sends something, and waits until a pong has confirmed it. That never came where the clear was
+/// still going on when the disk was told of its beginning.
+fn confirmed(stream: &mut TcpStream, bytes: &[u8]) {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&[bytes, &frame(0, b"{\"command\":\"ping\"}")].concat()).unwrap();
+    assert!(is_pong(stream), "no pong came");
 }
