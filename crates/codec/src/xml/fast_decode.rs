@@ -1,5 +1,6 @@
 //! The usual XML, read straight into the document: typed elements as the broker itself and
-//! dicttoxml write them, with no other attribute, no reference, no comment and no namespace.
+//! dicttoxml write them, with no other attribute but the key of an `item`, no reference but in
+//! strings, no comment and no namespace.
 //!
 //! Text that is not surely good is not judged: the answer is `None`, and [`read`](super::read)
 //! reads the text from its beginning. Where the answer is a value, it is the one that it would
@@ -131,6 +132,10 @@ impl<'a> Reading<'a> {
             } else {
                 let name_at = self.at;
                 let name = self.name()?;
+                let key = match (open.kind, self.text.get(self.at + 1)) {
+                    (Kind::Dict, Some(b'k')) => self.key_attribute(name)?,
+                    _ => name_at..name_at + name.len(),
+                };
                 let type_ = self.type_()?;
                 let is_empty = self.text.get(self.at) == Some(&b'/');
                 self.at += usize::from(is_empty);
@@ -138,8 +143,9 @@ impl<'a> Reading<'a> {
                 open.items += 1;
                 match open.kind {
                     Kind::Dict => {
-                        open.has_repeated |= !self.keys.add(&mut open.keys, name);
-                        self.push_string(name_at, name.len());
+                        let spelled = self.text.get(key.clone())?;
+                        open.has_repeated |= !self.keys.add(&mut open.keys, spelled);
+                        self.push_string(key.start, key.len());
                     }
                     Kind::Envelope => {
                         fields.add(name)?;
@@ -276,6 +282,22 @@ impl<'a> Reading<'a> {
     fn push_string(&mut self, start: usize, length: usize) {
         self.spent += NODE_SIZE + length;
         self.document.push(Node::Str(Text::in_source(start..start + length)));
+    }
+
+    /// Where the key lies of an entry that is no element's name: `<item key="…"`, spelled without
+    /// references and line ends.
+    #[inline(never)]
+    fn key_attribute(&mut self, name: &[u8]) -> Option<Range<usize>> {
+        self.expect(b" key=\"")?;
+        let start = self.at;
+        let rest = self.text.get(start..)?;
+        let key = &rest[..memchr::memchr(b'"', rest)?];
+        let is_literal = !key.iter().any(|byte| matches!(byte, 0..b' ' | b'<' | b'&'));
+        if name != b"item" || !is_literal || !key.is_ascii() && !is_fit(key) {
+            return None;
+        }
+        self.at = start + key.len() + 1;
+        Some(start..start + key.len())
     }
 
     /// The attribute `type`, with the space before it and its closing quote.

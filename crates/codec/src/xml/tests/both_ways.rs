@@ -21,6 +21,9 @@ const BODIES: &[&str] = &[
      type=\"float\">5</x></message> </f>\n",
     "<f topic=\"a\"><message type=\"dict\"><a type=\"int\">1</a><a type=\"int\">2</a><item \
      type=\"str\">]] \t</item></message></f>",
+    "<f topic=\"a\"><message type=\"dict\"><item key=\"+1\" type=\"int\">1</item><item key=\"ü ''\" \
+     type=\"str\">b</item><item key=\"+1\" type=\"int\">2</item><item key=\"\" type=\"dict\"><item \
+     key=\"]>\" type=\"null\"/></item><item type=\"int\">3</item></message></f>",
     "<f topic=\"a\"><message type=\"str\">text of many words, long enough</message></f>",
 ];
 
