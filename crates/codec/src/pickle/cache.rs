@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::fast_decode;
+use super::fast_decode::{self, Outside};
 use super::opcode::*;
 use crate::envelope::{MOST_REMEMBERED, decoded_surely_fits};
 use crate::protocol::{Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE};
@@ -26,8 +26,8 @@ pub struct PickleCache {
     before: Vec<u8>,
     /// Where the topic lies in `before`.
     topic: Range<usize>,
-    /// Values that are memoised in it.
-    memoised: usize,
+    /// Where the strings lie in it that are memoised, by their numbers; nowhere for what is none.
+    memo: Vec<Range<usize>>,
     /// What it costs of a payload's budget, without the text of the topic.
     cost: usize,
 }
@@ -57,9 +57,9 @@ impl PickleCache {
             _ => (false, rest),
         };
         let mut known = PickleCache { head, has_frame, cost: NODE_SIZE, ..PickleCache::default() };
-        let mut reading = Envelope { rest, at: 0, memoised: 0 };
+        let mut reading = Envelope { rest, at: 0, memo: Vec::new() };
         reading.expect(EMPTY_DICT)?;
-        reading.memoise();
+        reading.memoise(0..0);
         reading.expect(MARK)?;
         let mut keys = 0;
         loop {
@@ -85,7 +85,7 @@ impl PickleCache {
                 _ => return None,
             }
         }
-        known.memoised = reading.memoised;
+        known.memo = reading.memo;
         // Every connection remembers one.
         known.before =
             rest.get(..reading.at).filter(|before| before.len() <= MOST_REMEMBERED)?.to_vec();
@@ -125,8 +125,11 @@ impl PickleCache {
         let within = Budget::of(limits.decoded_budget(text.len()).checked_sub(cost)?);
         let payload = body.end - payload.len()..body.end - AFTER.len();
         let mark = document.mark();
+        let before = body.end - rest.len();
+        let topic_end = before + self.topic.start + topic.map_or(self.topic.len(), str::len);
+        let outside = Outside { memo: &self.memo, before, topic: self.topic.clone(), topic_end };
         let (root, size) =
-            fast_decode::read_inside(source, body.end, payload, self.memoised, document, within)?;
+            fast_decode::read_inside(source, body.end, payload, &outside, document, within)?;
         if !decoded_surely_fits(size, limits.encoded_budget(text.len())) {
             document.truncate(mark);
             return None;
@@ -149,7 +152,7 @@ impl PickleCache {
 struct Envelope<'a> {
     rest: &'a [u8],
     at: usize,
-    memoised: usize,
+    memo: Vec<Range<usize>>,
 }
 
 impl Envelope<'_> {
@@ -159,10 +162,11 @@ impl Envelope<'_> {
         (*found == opcode).then_some(())
     }
 
-    fn memoise(&mut self) {
+    /// Keeps what was just read, if the next opcode says so.
+    fn memoise(&mut self, text: Range<usize>) {
         if self.rest.get(self.at) == Some(&MEMOIZE) {
             self.at += 1;
-            self.memoised += 1;
+            self.memo.push(text);
         }
     }
 
@@ -173,7 +177,7 @@ impl Envelope<'_> {
         let text = self.at + 1..self.at + 1 + length;
         self.at = text.end;
         self.rest.get(text.clone())?;
-        self.memoise();
+        self.memoise(text.clone());
         Some(text)
     }
 }
@@ -222,7 +226,32 @@ mod tests {
         b"}\x94(\x8c\x01a\x94K\x01\x8c\x01b\x94}\x94\x8c\x01a\x94Nsu",
         b"}\x94(\x8c\x05topic\x94h\x03\x8c\x01b\x94G\x40\x35\x80\0\0\0\0\0u",
         b"\x8f\x94(K\x01K\x02\x90",
+        // Every string of the envelope, and the topic among them.
+        b"]\x94(h\x01h\x02h\x03h\x04h\x05\x8c\x01x\x94h\x07e",
     ];
+
+    /// Keys of a payload are often the very objects that are keys of the envelope.
+    #[test]
+    fn a_payload_may_refer_to_the_strings_around_it() {
+        let mut known = PickleCache::default();
+        known.learn(&publish("a/b", b"N"), 3);
+        for topic in ["a/b", "a", "a longer topic"] {
+            for (payload, is_recognised) in
+                PAYLOADS.iter().map(|payload| (*payload, true)).chain([(&b"h\x00"[..], false)])
+            {
+                let body = publish(topic, payload);
+                let (source, mut document) = ([b"..", &*body].concat(), Document::new());
+                let limits = Limits::default();
+                let found = known.recognise(&source, 2..source.len(), &mut document, &limits);
+                let root = found.map(|found| found.root);
+                assert_eq!(root.is_some(), is_recognised, "{}", payload.escape_ascii());
+                if let Some(root) = root {
+                    let read = Some((topic.to_owned(), shown(&source, &document, root)));
+                    assert_eq!(read, in_full(&body, &limits).0, "{}", body.escape_ascii());
+                }
+            }
+        }
+    }
 
     #[test]
     fn what_is_recognised_is_what_would_have_been_read() {

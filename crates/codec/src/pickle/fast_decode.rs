@@ -52,40 +52,67 @@ pub(super) fn read(
     depth: usize,
 ) -> Option<usize> {
     let budget = Budget::new(limits, range.len());
-    let whole = Part { start: range.start, end: None, memoised: 0, depth };
+    let outside = &Outside::default();
+    let whole = Part { start: range.start, end: None, outside, depth };
     read_part(source.get(..range.end)?, whole, document, budget).map(|(root, _)| root)
 }
 
 /// Reads the value that the opcodes in `payload` leave on the stack, of a pickle that ends at `end`
-/// and has memoised so many values before. Returns the index of its node and what it costs of
+/// and has memoised values before. Returns the index of its node and what it costs of
 /// `budget`.
 #[inline]
 pub(super) fn read_inside(
     source: &[u8],
     end: usize,
     payload: Range<usize>,
-    memoised: usize,
+    outside: &Outside<'_>,
     document: &mut Document,
     budget: Budget,
 ) -> Option<(usize, usize)> {
-    let part = Part { start: payload.start, end: Some(payload.end), memoised, depth: MAX_DEPTH };
+    let part = Part { start: payload.start, end: Some(payload.end), outside, depth: MAX_DEPTH };
     read_part(source.get(..end)?, part, document, budget)
 }
 
+/// What a pickle has memoised before the part of it that is read.
+#[derive(Default)]
+pub(super) struct Outside<'a> {
+    /// Where each string lies in an envelope like this one; nowhere for what is no string.
+    pub(super) memo: &'a [Range<usize>],
+    /// Where this envelope begins in the source.
+    pub(super) before: usize,
+    /// Where the topic lies in the envelope like this one, and where it ends in the source.
+    pub(super) topic: Range<usize>,
+    pub(super) topic_end: usize,
+}
+
+impl Outside<'_> {
+    /// A string of the envelope: keys of a payload are often the same objects as those around it.
+    #[cold]
+    fn text(&self, number: usize) -> Option<Text> {
+        let text = self.memo.get(number).filter(|text| !text.is_empty())?;
+        // The topic may be another one, and longer or shorter.
+        let in_source = |at: usize| match at.checked_sub(self.topic.end) {
+            Some(behind) => self.topic_end + behind,
+            None => self.before + at,
+        };
+        Some(Text::in_source(in_source(text.start)..in_source(text.end)))
+    }
+}
+
 /// The part of a pickle that is read.
-struct Part {
+struct Part<'a> {
     start: usize,
     /// Where it ends, if not with STOP.
     end: Option<usize>,
-    /// Values that the memo holds before it. They are not fetched here.
-    memoised: usize,
+    /// What the memo holds before it.
+    outside: &'a Outside<'a>,
     /// How deep containers may nest.
     depth: usize,
 }
 
 fn read_part(
     body: &[u8],
-    part: Part,
+    part: Part<'_>,
     document: &mut Document,
     budget: Budget,
 ) -> Option<(usize, usize)> {
@@ -114,7 +141,7 @@ fn read_part(
         marks,
         memo,
         keys: &mut keys,
-        memoised: part.memoised,
+        outside: part.outside,
         floor: 0,
         containers: 0,
         text: 0,
@@ -140,8 +167,8 @@ struct Reading<'a> {
     marks: &'a mut Vec<u32>,
     memo: &'a mut Vec<Memoised>,
     keys: &'a mut KeySet,
-    /// Values that were memoised before those of `memo`.
-    memoised: usize,
+    /// What was memoised before the values of `memo`.
+    outside: &'a Outside<'a>,
     /// The height of the stack at the innermost open mark.
     floor: usize,
     /// Containers so far: a value cannot nest deeper than it has containers.
@@ -154,7 +181,7 @@ struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     /// Returns what the value costs of a budget.
-    fn run(mut self, part: Part, root: usize) -> Option<usize> {
+    fn run(mut self, part: Part<'_>, root: usize) -> Option<usize> {
         let body = self.body;
         let mut at = part.start;
         let end = part.end.unwrap_or(usize::MAX);
@@ -297,8 +324,12 @@ impl<'a> Reading<'a> {
     /// What the memo holds, where that is a string: a container would be a copy, or a cycle.
     #[inline(always)]
     fn fetch(&mut self, number: usize) -> Option<()> {
-        let Memoised::Str(text) = *self.memo.get(number.checked_sub(self.memoised)?)? else {
-            return None;
+        let text = match number.checked_sub(self.outside.memo.len()) {
+            Some(inside) => match *self.memo.get(inside)? {
+                Memoised::Str(text) => text,
+                Memoised::Other => return None,
+            },
+            None => self.outside.text(number)?,
         };
         self.text += text.len();
         self.leaf(Node::Str(text));
@@ -330,7 +361,7 @@ impl<'a> Reading<'a> {
     }
 
     fn next_memoised(&self) -> usize {
-        self.memoised + self.memo.len()
+        self.outside.memo.len() + self.memo.len()
     }
 
     /// Closes the innermost mark and returns the height of the stack where it stood.
