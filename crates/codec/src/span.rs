@@ -16,6 +16,12 @@ impl<'a> Span<'a> {
         Span { tail, length: length.min(tail.len()) }
     }
 
+    /// What lies before `rest` in `tail`, which ends with it.
+    #[inline(always)]
+    pub(super) fn before(tail: &'a [u8], rest: &[u8]) -> Span<'a> {
+        Span { tail, length: tail.len() - rest.len() }
+    }
+
     #[inline(always)]
     pub(super) fn len(self) -> usize {
         self.length

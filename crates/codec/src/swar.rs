@@ -4,14 +4,16 @@
 pub(super) const ONES: u64 = 0x0101_0101_0101_0101;
 pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;
 
-/// Whether the text is UTF-8, which for short ASCII needs no call.
+/// Whether the text is UTF-8, which for ASCII needs no call.
 #[inline]
 pub(super) fn is_utf8(text: &[u8]) -> bool {
-    /// As many bytes are looked at on the spot.
-    const SHORT: usize = 64;
-    let is_short = text.len() <= SHORT;
-    is_short && every_word(text, |word| word & HIGH == 0)
-        || simdutf8::basic::from_utf8(text).is_ok()
+    /// Words of a text in which none is looked at twice.
+    const SHORT: usize = 16;
+    let is_ascii = match text.len() {
+        0..=SHORT => every_word(text, |word| word & HIGH == 0),
+        _ => is_free_of(text, |word| word & HIGH),
+    };
+    is_ascii || simdutf8::basic::from_utf8(text).is_ok()
 }
 
 /// The number that eight digits spell, if that is what they are. (Lemire, "Number parsing at a

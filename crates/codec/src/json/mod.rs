@@ -6,6 +6,7 @@
 //! cannot tell: integers beyond 64 bits, numbers beyond a double, lone surrogates, depth.
 
 mod events;
+mod fast_validate;
 mod fault;
 mod read;
 mod scalar;

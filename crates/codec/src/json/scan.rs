@@ -252,9 +252,8 @@ impl<'a> Scan<'a> {
             marks |= S::marks(word) & ((stops & stops.wrapping_neg()) - 1);
             self.pass(stops.trailing_zeros() as usize / 8);
             if let [b'"', after @ ..] = self.rest {
-                let length = tail.len() - self.rest.len();
+                let (raw, is_marked) = (Span::before(tail, self.rest), marks != 0);
                 self.rest = after;
-                let (raw, is_marked) = (Span::new(tail, length), marks != 0);
                 return Ok(Str { raw, is_escaped: false, is_marked });
             }
             break;
@@ -397,7 +396,7 @@ impl<'a> Scan<'a> {
             self.digits(0, "a digit in the exponent")?;
             exponent_digits = exponent - self.rest.len();
         }
-        let raw = Span::new(tail, tail.len() - self.rest.len());
+        let raw = Span::before(tail, self.rest);
         let has_exponent = exponent_digits > 0;
         // No number of so few digits is too large for a double, nor is an integer too long.
         if digits > 200 || exponent_digits > 2 {

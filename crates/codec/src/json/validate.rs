@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::events::{Bracket, Events, Number, Str};
+use super::fast_validate::fast_validate;
 use super::fault::Fault;
 use super::read::decode;
 use super::scan::Scan;
@@ -96,7 +97,13 @@ pub(crate) fn plain_value(
     start: usize,
     limits: &Limits,
 ) -> Option<usize> {
-    let mut scan = scan_unjudged(source, text, start, limits)?;
+    if !is_usual(source, &text, start, limits) {
+        return None;
+    }
+    if let Some(end) = fast_validate(&source[..text.end], start) {
+        return Some(end);
+    }
+    let mut scan = Scan::new(source, text).ok()?.at(start);
     let validate = scan.value(Validate::default()).ok()?;
     validate.is_plain().then(|| scan.position())
 }
@@ -110,19 +117,24 @@ pub(crate) fn scan_unjudged<'a>(
     start: usize,
     limits: &Limits,
 ) -> Option<Scan<'a>> {
+    if !is_usual(source, &text, start, limits) {
+        return None;
+    }
+    Scan::new(source, text).ok().map(|scan| scan.at(start))
+}
+
+/// Whether the value at `start` is within the limits if it is JSON, and begins there.
+#[inline(always)]
+fn is_usual(source: &[u8], text: &Range<usize>, start: usize, limits: &Limits) -> bool {
     // No node is shorter than a byte, so what a short text decodes to need not be counted.
     let most = text.len().saturating_mul(NODE_SIZE + 1);
-    let is_usual = limits.depth >= MAX_DEPTH
+    limits.depth >= MAX_DEPTH
         && limits.int_digits >= MAX_INT_DIGITS
         && most <= limits.decoded_size
         // Nor does it become a longer frame than it may: 13 bytes for each.
         && most <= longest_unjudged(limits)
         // A value does not begin with the spaces before it.
-        && source.get(start).is_some_and(|&first| first > b' ');
-    if !is_usual {
-        return None;
-    }
-    Scan::new(source, text).ok().map(|scan| scan.at(start))
+        && source.get(start).is_some_and(|&first| first > b' ')
 }
 
 /// What a string says.
@@ -138,15 +150,15 @@ fn spelled<'a>(text: &Str<'a>) -> Cow<'a, [u8]> {
 
 /// Whether a key, or what it is spelled as, is that of a tag.
 #[inline(always)]
-pub(crate) fn is_tag(key: &Str<'_>) -> bool {
+pub(crate) fn is_tag(key: Str<'_>) -> bool {
     (key.is_escaped || key.raw.tail().first() == Some(&b'$')) && is_tag_in_full(key)
 }
 
 #[cold]
-fn is_tag_in_full(key: &Str<'_>) -> bool {
+fn is_tag_in_full(key: Str<'_>) -> bool {
     /// A tag has up to ten letters, each six bytes long at most.
     const LONGEST: usize = 60;
-    key.raw.len() <= LONGEST && is_tag_name(&spelled(key))
+    key.raw.len() <= LONGEST && is_tag_name(&spelled(&key))
 }
 
 /// A sink that remembers nothing of the values.
@@ -167,7 +179,7 @@ impl Validate {
 impl<'a> Events<'a> for Validate {
     #[inline(always)]
     fn key(&mut self, key: Str<'a>) -> Result<(), Fault> {
-        if is_tag(&key) {
+        if is_tag(key) {
             self.has_tag = true;
         }
         Ok(())

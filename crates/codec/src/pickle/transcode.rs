@@ -94,7 +94,7 @@ impl<'a> Events<'a> for Opcodes<'_, '_> {
             true => Span::new(&self.spelled, self.spelled.len()),
         };
         let is_new = self.keys.add(&mut self.open, spelled.text());
-        if !is_new || is_first && is_tag(&key) {
+        if !is_new || is_first && is_tag(key) {
             return Err(Stop::Unusual.into());
         }
         Ok(put_str(&mut self.page, spelled)?)

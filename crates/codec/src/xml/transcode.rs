@@ -165,7 +165,7 @@ impl<'a> Events<'a> for Elements<'_, '_, 'a> {
 
     #[inline(always)]
     fn key(&mut self, key: Str<'a>) -> Result<(), Fault> {
-        if self.open.keys.is_empty() && is_tag(&key) {
+        if self.open.keys.is_empty() && is_tag(key) {
             return Err(Stop::Unusual.into());
         }
         let is_new;
