@@ -13,6 +13,9 @@ use foldhash::fast::RandomState;
 const FEW: usize = 24;
 /// Places of the smallest table.
 const SMALLEST: usize = 128;
+/// Places that are looked at for a fingerprint. In tables that are half full it takes a few dozen
+/// at most, unless somebody has found out the seed.
+const TRIES: usize = 256;
 /// Bytes of memory that a thread keeps at most from one message to the next.
 const KEPT_BYTES: usize = 64 << 10;
 
@@ -122,20 +125,21 @@ impl KeySet {
     }
 }
 
-/// Puts a fingerprint into a table that has room for it; false where it is there.
+/// Puts a fingerprint into a table that has room for it; false where it is there, or where so many
+/// others are in its way that it may be.
 fn put(places: &mut [u64], print: u64) -> bool {
     let mask = places.len() - 1;
-    let mut place = print as usize & mask;
-    loop {
-        match places[place] {
-            0 => {
-                places[place] = print;
+    for step in 0..TRIES {
+        match places.get_mut((print as usize).wrapping_add(step) & mask) {
+            Some(free @ 0) => {
+                *free = print;
                 return true;
             }
-            other if other == print => return false,
-            _ => place = (place + 1) & mask,
+            Some(other) if *other != print => {}
+            _ => return false,
         }
     }
+    false
 }
 
 #[cfg(test)]
@@ -161,5 +165,17 @@ mod tests {
             set.end(outer);
         }
         assert!(set.prints.is_empty() && set.tables.is_empty());
+    }
+
+    #[test]
+    fn colliding_places_take_no_longer_than_others() {
+        let mut places = vec![0; 4 * TRIES];
+        let print = |index: usize| (index << 32) as u64 + 3;
+        for index in 0..2 * TRIES {
+            assert_eq!(put(&mut places, print(index)), index < TRIES, "{index}");
+        }
+        // What has found no place may be there.
+        assert!((0..2 * TRIES).all(|index| !put(&mut places, print(index))));
+        assert!(put(&mut places, u64::MAX) && !put(&mut places, u64::MAX));
     }
 }
