@@ -16,6 +16,8 @@ const SMALLEST: usize = 128;
 /// Places that are looked at for a fingerprint. In tables that are half full it takes a few dozen
 /// at most, unless somebody has found out the seed.
 const TRIES: usize = 256;
+/// Keys of open objects that are told apart in memory that nobody claims: 64 KiB of tables.
+const UNCLAIMED: usize = 1024;
 /// Bytes of memory that a thread keeps at most from one message to the next.
 const KEPT_BYTES: usize = 64 << 10;
 
@@ -32,6 +34,8 @@ pub(crate) struct KeySet {
     /// Tables of the objects with many keys, the innermost last; 0 is a free place.
     tables: Vec<u64>,
     hasher: RandomState,
+    /// With so many keys, each that is added to an object of many may have been there before.
+    most: usize,
 }
 
 /// The keys of one object that is open.
@@ -57,7 +61,19 @@ impl OpenKeys {
 impl KeySet {
     /// An empty set, in memory that this thread has used before.
     pub(crate) fn take() -> Box<KeySet> {
-        KEPT.try_with(Cell::take).ok().flatten().unwrap_or_default()
+        KeySet::of_at_most(usize::MAX)
+    }
+
+    /// The same for a reader for which no memory is claimed: of many keys each may have been there
+    /// before.
+    pub(crate) fn take_unclaimed() -> Box<KeySet> {
+        KeySet::of_at_most(UNCLAIMED)
+    }
+
+    fn of_at_most(most: usize) -> Box<KeySet> {
+        let mut set = KEPT.try_with(Cell::take).ok().flatten().unwrap_or_default();
+        set.most = most;
+        set
     }
 
     /// Keeps the memory for the next message.
@@ -102,6 +118,9 @@ impl KeySet {
         let prints = &self.prints[of.first as usize..];
         if prints.len() <= FEW {
             return !prints.contains(&print);
+        }
+        if self.prints.len() >= self.most {
+            return false;
         }
         of.bits = u64::MAX;
         let table = of.table as usize;
@@ -149,6 +168,7 @@ mod tests {
     #[test]
     fn a_key_is_new_once_in_its_object() {
         let mut set = KeySet::default();
+        set.most = usize::MAX;
         for count in [0, 1, FEW - 1, FEW, FEW + 1, FEW + 2, 63, 64, 65, 500, 5_000] {
             let key = |index: usize| format!("key {index}").into_bytes();
             let mut outer = set.begin();
@@ -177,5 +197,20 @@ mod tests {
         // What has found no place may be there.
         assert!((0..2 * TRIES).all(|index| !put(&mut places, print(index))));
         assert!(put(&mut places, u64::MAX) && !put(&mut places, u64::MAX));
+    }
+
+    #[test]
+    fn no_more_keys_are_told_apart_than_there_is_memory_for() {
+        for (mut set, most) in
+            [(KeySet::take_unclaimed(), UNCLAIMED), (KeySet::take(), 4 * UNCLAIMED)]
+        {
+            let mut open = set.begin();
+            let new =
+                (0..4 * UNCLAIMED as u32).take_while(|key| set.add(&mut open, &key.to_le_bytes()));
+            assert_eq!(new.count(), most);
+            let bytes = (set.prints.capacity() + set.tables.capacity()) * size_of::<u64>();
+            assert!(bytes <= 128 * most, "{bytes} bytes for {most} keys");
+            set.keep();
+        }
     }
 }
