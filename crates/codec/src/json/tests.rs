@@ -329,6 +329,28 @@ fn a_usual_message_is_judged_without_being_decoded() {
     assert!(matches!(document.nodes()[0], Node::Set(_)));
 }
 
+/// What is wrong with a body does not depend on what lies behind it.
+#[test]
+fn a_refusal_says_nothing_of_what_follows_the_body() {
+    const BODIES: &[&str] = &[
+        r#"{"command":"publish","topic":"t","message":{"a":[1.5e3,"\u00e9"],"bc":true}}"#,
+        r#" { "comm\u0061nd" : "list" , "a key of more than thirty-two bytes, and of more" : 12 } "#,
+        r#"[{"":null},-0.25,"\ud83d\ude00"]"#,
+    ];
+    let refused = |source: &[u8], end: usize| {
+        let mut document = Document::new();
+        read_request(source, Format::Json, 0..end, &mut document, &Limits::default())
+            .map_err(|refusal| refusal.reason.clone())
+            .map(|_| ())
+    };
+    for body in BODIES {
+        for end in 1..body.len() {
+            let alone = refused(&body.as_bytes()[..end], end);
+            assert_eq!(refused(body.as_bytes(), end), alone, "{}", &body[..end]);
+        }
+    }
+}
+
 /// What judges, what decodes and what a library thinks: there is one JSON.
 #[test]
 fn every_sink_agrees_on_what_json_is() {
