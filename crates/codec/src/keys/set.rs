@@ -167,8 +167,7 @@ mod tests {
 
     #[test]
     fn a_key_is_new_once_in_its_object() {
-        let mut set = KeySet::default();
-        set.most = usize::MAX;
+        let mut set = KeySet::take();
         for count in [0, 1, FEW - 1, FEW, FEW + 1, FEW + 2, 63, 64, 65, 500, 5_000] {
             let key = |index: usize| format!("key {index}").into_bytes();
             let mut outer = set.begin();
