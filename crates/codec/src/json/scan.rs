@@ -12,8 +12,8 @@ use crate::protocol::{ErrorCode, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 use crate::span::Span;
 use crate::swar::{eight_digits, is_utf8, string_stops};
 
-/// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the
-/// object that is the message body is one more.
+/// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the tag of
+/// a scalar inside is one more.
 pub(super) const MAX_BRACKETS: usize = 3 * MAX_DEPTH + 1;
 
 /// Words of a string that are looked at on the spot.

@@ -140,6 +140,7 @@ fn depth_is_that_of_values() {
         ("{\"$tuple\":[", "", "]}"),
         ("{\"$dict\":[[1,", "1", "]]}"),
         ("{\"$dict\":[[1,", "{\"$dict\":[]}", "]]}"),
+        ("{\"$dict\":[[1,", "{\"$bytes\":\"AA==\"}", "]]}"),
     ] {
         let own = usize::from(inner == "{\"$dict\":[]}");
         let deep = nested(open, inner, close, MAX_DEPTH - own);
