@@ -92,11 +92,26 @@ impl<'a> Elements<'_, '_, 'a> {
         Ok(self.end()?)
     }
 
+    /// The entry that was written last, if there is one, is complete.
+    #[inline(always)]
+    fn forget_others(&mut self) {
+        let around = self.open.others as usize;
+        if self.others.len() > around {
+            forget(self.others, around);
+        }
+    }
+
     #[inline(never)]
     fn unescape(&mut self, text: Str<'_>) {
         self.spelled.clear();
         unescape(text.raw.text(), &mut self.spelled);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn forget(others: &mut OtherKeys<'_>, around: usize) {
+    others.truncate(around);
 }
 
 impl<'a> Events<'a> for Elements<'_, '_, 'a> {
@@ -170,8 +185,7 @@ impl<'a> Events<'a> for Elements<'_, '_, 'a> {
         if self.open.keys.is_empty() && is_tag(&key) {
             return Err(Stop::Unusual.into());
         }
-        // The entry before is complete.
-        self.others.truncate(self.open.others as usize);
+        self.forget_others();
         let is_new;
         if key.is_escaped {
             self.unescape(key);
@@ -203,7 +217,7 @@ impl<'a> Events<'a> for Elements<'_, '_, 'a> {
     fn end(&mut self, _: Bracket, _: bool) -> Result<(), Fault> {
         self.name = self.open.name;
         self.keys.end(self.open.keys);
-        self.others.truncate(self.open.others as usize);
+        self.forget_others();
         Elements::end(self)?;
         self.open = self.outer.pop().ok_or(Stop::Unusual)?;
         if !self.open.is_object {
