@@ -37,7 +37,7 @@ pub fn json(input: &[u8]) {
 
     let read = decoded.as_ref().ok().map(|&root| document.view(input, root));
     assert_alone(input, read, &limits, codec::decode);
-    by_grammar(input, read);
+    read_inside(input, read);
     judged_as_decoded(input, decoded.as_ref().map(|_| ()).map_err(|refusal| refusal.code));
 
     let Ok(root) = decoded else { return };
@@ -49,9 +49,8 @@ pub fn json(input: &[u8]) {
     assert_same(document.view(input, root), again.view(&exact, root_again));
 }
 
-/// The quick reader gives up on a key that begins with `$`, so that the grammar reads this, and
-/// comes to the same.
-fn by_grammar(input: &[u8], read: Option<View<'_>>) {
+/// A value is inside of others what it is by itself.
+fn read_inside(input: &[u8], read: Option<View<'_>>) {
     let Some(read) = read else { return };
     let source = [b"[", input, br#",{"$":0}]"#].concat();
     let mut document = Document::new();

@@ -70,8 +70,9 @@ impl Node {
     }
 }
 
-/// The extent of a container.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The extent of a container. What is known of its keys is no part of it: two that say the same may
+/// differ in that.
+#[derive(Clone, Copy, Debug, Default, Eq)]
 pub struct Size {
     /// Elements; of a dict, entries.
     pub items: u32,
@@ -80,6 +81,12 @@ pub struct Size {
     /// Whether all keys of a dict are known to be strings, so that they need not be looked at again.
     /// Of a dict whose keys are not known, and of anything else, this is false.
     pub has_string_keys: bool,
+}
+
+impl PartialEq for Size {
+    fn eq(&self, other: &Size) -> bool {
+        (self.items, self.nodes) == (other.items, other.nodes)
+    }
 }
 
 impl Size {
@@ -142,6 +149,7 @@ impl Text {
 /// Whether every key of a dict of this extent, with these nodes inside, is a string.
 #[inline(always)]
 pub(super) fn has_string_keys(size: Size, inside: &[Node]) -> bool {
+    debug_assert!(!size.has_string_keys || are_keys_strings(inside), "{inside:?}");
     size.has_string_keys || are_keys_strings(inside)
 }
 
@@ -178,5 +186,13 @@ mod tests {
     #[test]
     fn a_node_is_as_small_as_the_budget_says() {
         assert_eq!(size_of::<Node>(), NODE_SIZE);
+    }
+
+    #[test]
+    fn what_is_known_of_keys_is_no_difference() {
+        assert_eq!(Node::Dict(Size::new(1, 2)), Node::Dict(Size::of_fields(1, 2)));
+        for other in [Size::new(1, 3), Size::of_fields(2, 2)] {
+            assert_ne!(Node::Dict(Size::of_fields(1, 2)), Node::Dict(other));
+        }
     }
 }

@@ -12,8 +12,8 @@ use crate::protocol::{ErrorCode, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 use crate::span::Span;
 use crate::swar::{eight_digits, is_utf8, string_stops};
 
-/// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the
-/// object that is the message body is one more.
+/// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the tag of
+/// a scalar inside is one more.
 pub(super) const MAX_BRACKETS: usize = 3 * MAX_DEPTH + 1;
 
 /// Words of a string that are looked at on the spot.
@@ -77,7 +77,7 @@ impl<'a> Scan<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn peek(&self) -> Option<u8> {
+    fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
@@ -99,14 +99,12 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Takes `byte`, or says that `what` was expected here.
+    /// Takes `byte`, and says whether it is there.
     #[inline(always)]
-    pub(super) fn expect(&mut self, byte: u8, what: &str) -> Result<(), Fault> {
-        if self.peek() != Some(byte) || self.position() >= self.end {
-            return Err(self.unexpected(what));
-        }
-        self.pass(1);
-        Ok(())
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        let is_there = self.peek() == Some(byte) && self.position() < self.end;
+        self.pass(usize::from(is_there));
+        is_there
     }
 
     /// Nothing but space may follow.
@@ -129,13 +127,18 @@ impl<'a> Scan<'a> {
     /// What is wrong with a value that goes on where its text ends.
     #[cold]
     #[inline(never)]
-    fn incomplete(mut self) -> Fault {
-        let source = &self.source[..self.end];
-        (self.source, self.rest) = (source, &source[self.position().min(source.len())..]);
-        match self.value_of_source(()) {
+    fn incomplete(self) -> Fault {
+        let mut alone = self.alone();
+        match alone.value_of_source(()) {
             Err(fault) => fault,
-            Ok(()) => self.unexpected("more of a value"),
+            Ok(()) => alone.unexpected("more of a value"),
         }
+    }
+
+    /// The same text, and nothing behind it.
+    fn alone(self) -> Scan<'a> {
+        let source = &self.source[..self.end];
+        Scan { rest: &source[self.position().min(source.len())..], source, ..self }
     }
 
     #[inline(always)]
@@ -216,9 +219,16 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Reads a key by itself, and the colon after it.
+    pub(super) fn lone_key<S: Events<'a>>(&mut self) -> Result<Str<'a>, Fault> {
+        let start = *self;
+        let key = self.key::<S>();
+        if self.position() <= self.end { key } else { start.alone().key::<S>() }
+    }
+
     /// A key and the colon after it.
     #[inline(always)]
-    pub(super) fn key<S: Events<'a>>(&mut self) -> Result<Str<'a>, Fault> {
+    fn key<S: Events<'a>>(&mut self) -> Result<Str<'a>, Fault> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected("a key in double quotes"));
         }
@@ -466,10 +476,9 @@ impl<'a> Scan<'a> {
             .next()
             .and_then(|chunk| chunk.valid().chars().next())
             .map_or_else(|| "the end".to_owned(), |character| format!("{character:?}"));
-        let reason = format!(
-            "byte {} of the body: expected {wanted}, found {found}",
-            self.position() - self.base
-        );
+        // Space behind the text may have been passed over.
+        let at = self.position().min(self.end) - self.base;
+        let reason = format!("byte {at} of the body: expected {wanted}, found {found}");
         Refusal::new(ErrorCode::MalformedJson, reason).into()
     }
 }

@@ -140,6 +140,7 @@ fn depth_is_that_of_values() {
         ("{\"$tuple\":[", "", "]}"),
         ("{\"$dict\":[[1,", "1", "]]}"),
         ("{\"$dict\":[[1,", "{\"$dict\":[]}", "]]}"),
+        ("{\"$dict\":[[1,", "{\"$bytes\":\"AA==\"}", "]]}"),
     ] {
         let own = usize::from(inner == "{\"$dict\":[]}");
         let deep = nested(open, inner, close, MAX_DEPTH - own);
@@ -327,6 +328,28 @@ fn a_usual_message_is_judged_without_being_decoded() {
         read_request(tagged, Format::Json, 0..tagged.len(), &mut document, &Limits::default());
     assert!(matches!(request, Ok(Request::Publish { verbatim: false, retain: false, .. })));
     assert!(matches!(document.nodes()[0], Node::Set(_)));
+}
+
+/// What is wrong with a body does not depend on what lies behind it.
+#[test]
+fn a_refusal_says_nothing_of_what_follows_the_body() {
+    const BODIES: &[&str] = &[
+        r#"{"command":"publish","topic":"t","message":{"a":[1.5e3,"\u00e9"],"bc":true}}"#,
+        r#" { "comm\u0061nd" : "list" , "a key of more than thirty-two bytes, and of more" : 12 } "#,
+        r#"[{"":null},-0.25,"\ud83d\ude00"]"#,
+    ];
+    let refused = |source: &[u8], end: usize| {
+        let mut document = Document::new();
+        read_request(source, Format::Json, 0..end, &mut document, &Limits::default())
+            .map_err(|refusal| refusal.reason.clone())
+            .map(|_| ())
+    };
+    for body in BODIES {
+        for end in 1..body.len() {
+            let alone = refused(&body.as_bytes()[..end], end);
+            assert_eq!(refused(body.as_bytes(), end), alone, "{}", &body[..end]);
+        }
+    }
 }
 
 /// What judges, what decodes and what a library thinks: there is one JSON.

@@ -40,20 +40,18 @@ fn fields_of<'a>(
     let mut scan = Scan::new(source, body)?;
     let mut fields = Fields::default();
     scan.skip_space();
-    if scan.peek() != Some(b'{') {
+    if !scan.take(b'{') {
         scan.value(Judge::new(limits, length))?;
         let reason = "the body of a JSON message must be an object";
         return Err(Refusal::new(ErrorCode::NotAMap, reason).into());
     }
-    scan.expect(b'{', "\"{\"")?;
     scan.skip_space();
-    if scan.peek() == Some(b'}') {
-        scan.expect(b'}', "\"}\"")?;
+    if scan.take(b'}') {
         scan.end()?;
         return Ok(fields);
     }
     loop {
-        let key = scan.key::<Judge<'_>>()?;
+        let key = scan.lone_key::<Judge<'_>>()?;
         let name = Name::from_bytes(&spelled(&key));
         scan.skip_space();
         let start = scan.position();
@@ -72,17 +70,14 @@ fn fields_of<'a>(
             None => fields.pass_over(),
         }
         scan.skip_space();
-        match scan.peek() {
-            Some(b',') => {
-                scan.expect(b',', "\",\"")?;
-                scan.skip_space();
+        if !scan.take(b',') {
+            if !scan.take(b'}') {
+                return Err(scan.unexpected("\",\" or \"}\""));
             }
-            _ => {
-                scan.expect(b'}', "\",\" or \"}\"")?;
-                scan.end()?;
-                return Ok(fields);
-            }
+            scan.end()?;
+            return Ok(fields);
         }
+        scan.skip_space();
     }
 }
 

@@ -13,6 +13,11 @@ use foldhash::fast::RandomState;
 const FEW: usize = 24;
 /// Places of the smallest table.
 const SMALLEST: usize = 128;
+/// Places that are looked at for a fingerprint. In tables that are half full it takes a few dozen
+/// at most, unless somebody has found out the seed.
+const TRIES: usize = 256;
+/// Keys of open objects that are told apart in memory that nobody claims: 64 KiB of tables.
+const UNCLAIMED: usize = 1024;
 /// Bytes of memory that a thread keeps at most from one message to the next.
 const KEPT_BYTES: usize = 64 << 10;
 
@@ -29,6 +34,8 @@ pub(crate) struct KeySet {
     /// Tables of the objects with many keys, the innermost last; 0 is a free place.
     tables: Vec<u64>,
     hasher: RandomState,
+    /// With so many keys, each that is added to an object of many may have been there before.
+    most: usize,
 }
 
 /// The keys of one object that is open.
@@ -54,7 +61,19 @@ impl OpenKeys {
 impl KeySet {
     /// An empty set, in memory that this thread has used before.
     pub(crate) fn take() -> Box<KeySet> {
-        KEPT.try_with(Cell::take).ok().flatten().unwrap_or_default()
+        KeySet::of_at_most(usize::MAX)
+    }
+
+    /// The same for a reader for which no memory is claimed: of many keys each may have been there
+    /// before.
+    pub(crate) fn take_unclaimed() -> Box<KeySet> {
+        KeySet::of_at_most(UNCLAIMED)
+    }
+
+    fn of_at_most(most: usize) -> Box<KeySet> {
+        let mut set = KEPT.try_with(Cell::take).ok().flatten().unwrap_or_default();
+        set.most = most;
+        set
     }
 
     /// Keeps the memory for the next message.
@@ -100,6 +119,9 @@ impl KeySet {
         if prints.len() <= FEW {
             return !prints.contains(&print);
         }
+        if self.prints.len() >= self.most {
+            return false;
+        }
         of.bits = u64::MAX;
         let table = of.table as usize;
         if 2 * prints.len() >= self.tables.len() - table {
@@ -122,20 +144,21 @@ impl KeySet {
     }
 }
 
-/// Puts a fingerprint into a table that has room for it; false where it is there.
+/// Puts a fingerprint into a table that has room for it; false where it is there, or where so many
+/// others are in its way that it may be.
 fn put(places: &mut [u64], print: u64) -> bool {
     let mask = places.len() - 1;
-    let mut place = print as usize & mask;
-    loop {
-        match places[place] {
-            0 => {
-                places[place] = print;
+    for step in 0..TRIES {
+        match places.get_mut((print as usize).wrapping_add(step) & mask) {
+            Some(free @ 0) => {
+                *free = print;
                 return true;
             }
-            other if other == print => return false,
-            _ => place = (place + 1) & mask,
+            Some(other) if *other != print => {}
+            _ => return false,
         }
     }
+    false
 }
 
 #[cfg(test)]
@@ -144,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_key_is_new_once_in_its_object() {
-        let mut set = KeySet::default();
+        let mut set = KeySet::take();
         for count in [0, 1, FEW - 1, FEW, FEW + 1, FEW + 2, 63, 64, 65, 500, 5_000] {
             let key = |index: usize| format!("key {index}").into_bytes();
             let mut outer = set.begin();
@@ -161,5 +184,32 @@ mod tests {
             set.end(outer);
         }
         assert!(set.prints.is_empty() && set.tables.is_empty());
+    }
+
+    #[test]
+    fn colliding_places_take_no_longer_than_others() {
+        let mut places = vec![0; 4 * TRIES];
+        let print = |index: usize| (index << 32) as u64 + 3;
+        for index in 0..2 * TRIES {
+            assert_eq!(put(&mut places, print(index)), index < TRIES, "{index}");
+        }
+        // What has found no place may be there.
+        assert!((0..2 * TRIES).all(|index| !put(&mut places, print(index))));
+        assert!(put(&mut places, u64::MAX) && !put(&mut places, u64::MAX));
+    }
+
+    #[test]
+    fn no_more_keys_are_told_apart_than_there_is_memory_for() {
+        for (mut set, most) in
+            [(KeySet::take_unclaimed(), UNCLAIMED), (KeySet::take(), 4 * UNCLAIMED)]
+        {
+            let mut open = set.begin();
+            let new =
+                (0..4 * UNCLAIMED as u32).take_while(|key| set.add(&mut open, &key.to_le_bytes()));
+            assert_eq!(new.count(), most);
+            let bytes = (set.prints.capacity() + set.tables.capacity()) * size_of::<u64>();
+            assert!(bytes <= 128 * most, "{bytes} bytes for {most} keys");
+            set.keep();
+        }
     }
 }

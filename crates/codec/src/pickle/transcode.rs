@@ -11,14 +11,14 @@ use crate::out_buf::{OutBuf, Stop, fill};
 use crate::span::Span;
 
 /// Puts the opcodes of the JSON value where `scan` is on a page, and returns where it ends. A tag,
-/// a key that comes twice and an integer beyond 64 bits are [`Stop::Unusual`]: they are to be
-/// decoded and then [written](super::encode).
+/// a key that comes twice, very many keys and an integer beyond 64 bits are [`Stop::Unusual`]: they
+/// are to be decoded and then [written](super::encode).
 #[inline(always)]
 pub(crate) fn put_json<'a, 'p>(
     mut scan: Scan<'a>,
     page: OutBuf<'p>,
 ) -> Result<(OutBuf<'p>, usize), Stop> {
-    let mut keys = KeySet::take();
+    let mut keys = KeySet::take_unclaimed();
     let open = OpenKeys::default();
     let opcodes =
         Opcodes { page, keys: &mut keys, open, outer: Outer::new(open), spelled: Vec::new() };

@@ -16,16 +16,16 @@ use crate::span::Span;
 use crate::swar::{HIGH, ONES};
 
 /// Puts the JSON value where `scan` is on a page, as an element `message`, and returns where it
-/// ends. A tag and a key that comes twice are [`Stop::Unusual`]: they are to be decoded and then
-/// [written](super::encode).
+/// ends. A tag, a key that comes twice and very many keys are [`Stop::Unusual`]: they are to be
+/// decoded and then [written](super::encode).
 #[inline(always)]
 pub(crate) fn put_json<'a, 'p>(
     mut scan: Scan<'a>,
     page: OutBuf<'p>,
 ) -> Result<(OutBuf<'p>, usize), Stop> {
-    let (mut keys, mut known) = (KeySet::take(), KnownNames::take());
+    let (mut keys, mut known) = (KeySet::take_unclaimed(), KnownNames::take());
     let mut others = Vec::new();
-    let open = Open { name: Name::MESSAGE, is_object: true, keys: OpenKeys::default() };
+    let open = Open { name: Name::MESSAGE, is_object: true, keys: OpenKeys::default(), others: 0 };
     let elements = Elements {
         page,
         name: Name::MESSAGE,
@@ -70,6 +70,8 @@ struct Open<'a> {
     name: Name<'a>,
     is_object: bool,
     keys: OpenKeys,
+    /// How many other keys name what is around its elements.
+    others: u32,
 }
 
 impl<'a> Elements<'_, '_, 'a> {
@@ -90,11 +92,26 @@ impl<'a> Elements<'_, '_, 'a> {
         Ok(self.end()?)
     }
 
+    /// The entry that was written last, if there is one, is complete.
+    #[inline(always)]
+    fn forget_others(&mut self) {
+        let around = self.open.others as usize;
+        if self.others.len() > around {
+            forget(self.others, around);
+        }
+    }
+
     #[inline(never)]
     fn unescape(&mut self, text: Str<'_>) {
         self.spelled.clear();
         unescape(text.raw.text(), &mut self.spelled);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn forget(others: &mut OtherKeys<'_>, around: usize) {
+    others.truncate(around);
 }
 
 impl<'a> Events<'a> for Elements<'_, '_, 'a> {
@@ -168,6 +185,7 @@ impl<'a> Events<'a> for Elements<'_, '_, 'a> {
         if self.open.keys.is_empty() && is_tag(key) {
             return Err(Stop::Unusual.into());
         }
+        self.forget_others();
         let is_new;
         if key.is_escaped {
             self.unescape(key);
@@ -189,7 +207,8 @@ impl<'a> Events<'a> for Elements<'_, '_, 'a> {
         let is_object = bracket == Bracket::Object;
         Elements::begin(self, if is_object { DICT } else { LIST })?;
         self.outer.push(self.open);
-        self.open = Open { name: self.name, is_object, keys: self.keys.begin() };
+        let others = self.others.len() as u32;
+        self.open = Open { name: self.name, is_object, keys: self.keys.begin(), others };
         self.name = Name::ITEM;
         Ok(())
     }
@@ -198,11 +217,54 @@ impl<'a> Events<'a> for Elements<'_, '_, 'a> {
     fn end(&mut self, _: Bracket, _: bool) -> Result<(), Fault> {
         self.name = self.open.name;
         self.keys.end(self.open.keys);
+        self.forget_others();
         Elements::end(self)?;
         self.open = self.outer.pop().ok_or(Stop::Unusual)?;
         if !self.open.is_object {
             self.name = Name::ITEM;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Limits;
+    use crate::{Document, json, xml};
+
+    /// Keys that are no short names, nested and one after the other.
+    #[test]
+    fn other_keys_are_forgotten_with_their_entries() {
+        let inner =
+            r#"[{"":1},{"a b":{"\u00e4\n":[2],"a_name_of_many_letters":{"":null}}},{"c d":3}]"#;
+        let entries: Vec<String> = (0..500).map(|key| format!(r#""{key}":{inner}"#)).collect();
+        let json = format!(r#"{{"":[{{{}}}],"\u0001":0}}"#, entries.join(","));
+        let mut document = Document::new();
+        let range = 0..json.len();
+        let root =
+            json::decode(json.as_bytes(), range.clone(), &mut document, &Limits::NONE).unwrap();
+        let (mut expected, mut out) = (Vec::new(), Vec::new());
+        xml::encode(document.view(json.as_bytes(), root), &mut expected);
+        assert!(encode_json(json.as_bytes(), range.clone(), &mut out) && out == expected);
+
+        let mut others = Vec::new();
+        let open =
+            Open { name: Name::MESSAGE, is_object: true, keys: OpenKeys::default(), others: 0 };
+        let written = fill(&mut Vec::new(), 2 * expected.len(), |page| {
+            let elements = Elements {
+                page,
+                name: Name::MESSAGE,
+                open,
+                outer: Outer::new(open),
+                keys: &mut KeySet::take(),
+                known: &mut KnownNames::take(),
+                others: &mut others,
+                spelled: Vec::new(),
+            };
+            let written = Scan::of_utf8(json.as_bytes(), range.clone()).value(elements);
+            written.map(|elements| elements.page).map_err(Fault::into_stop)
+        });
+        assert!(written && others.capacity() <= 8, "{} at once", others.capacity());
     }
 }
