@@ -7,11 +7,17 @@ pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;
 /// Whether the text is UTF-8, which for ASCII needs no call.
 #[inline]
 pub(super) fn is_utf8(text: &[u8]) -> bool {
-    /// Words of a text in which none is looked at twice.
-    const SHORT: usize = 16;
-    let is_ascii = match text.len() {
-        0..=SHORT => every_word(text, |word| word & HIGH == 0),
-        _ => is_free_of(text, |word| word & HIGH),
+    /// For longer texts there are loops over many bytes at a time.
+    const SHORT: usize = 64;
+    let is_ascii = match text.last_chunk::<8>() {
+        Some(last) if text.len() > SHORT => {
+            let (words, _) = text.as_chunks::<8>();
+            let all = words
+                .iter()
+                .fold(u64::from_le_bytes(*last), |all, word| all | u64::from_le_bytes(*word));
+            all & HIGH == 0
+        }
+        _ => every_word(text, |word| word & HIGH == 0),
     };
     is_ascii || simdutf8::basic::from_utf8(text).is_ok()
 }
