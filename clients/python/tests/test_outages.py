@@ -375,9 +375,14 @@ def test_the_thread_that_sends_gives_a_dead_path_up(proxy: Proxy, log: Log) -> N
     with JSONQueue.producer("/a", address=proxy.address, keepalive=1, timeout=0.1) as producer:
         until(lambda: flushed(producer))
         proxy.hold()
-        with pytest.raises(TimeoutError, match="did not take"):
-            for _ in range(2000):
+        # Buffers on the way grow for a moment: they are full where one push after the other fails.
+        failed = 0
+        while failed < 5:
+            try:
                 producer.push("x" * 30_000)
+                failed = 0
+            except TimeoutError:
+                failed += 1
         # Nobody calls anything from here on, but the thread that sends what waits.
         log.wait_for("connection to the broker lost")
         with pytest.raises(ConnectionLost):
