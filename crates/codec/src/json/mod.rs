@@ -5,9 +5,12 @@
 //! text is read. Written by hand because what is judged here is what serde_json lets through or
 //! cannot tell: integers beyond 64 bits, numbers beyond a double, lone surrogates, depth.
 
+mod brackets;
 mod events;
 mod fast_validate;
 mod fault;
+mod literal;
+
 mod read;
 mod scalar;
 mod scan;
@@ -22,10 +25,11 @@ use std::ops::Range;
 
 pub(super) use events::{Bracket, Events, Number, Str};
 pub(super) use fault::Fault;
+pub(super) use literal::literal_length;
 pub use read::decode;
 pub(super) use scalar::put_text;
 pub use scalar::write_str;
-pub(super) use scan::{Scan, literal_length};
+pub(super) use scan::Scan;
 pub(super) use size::size;
 pub use tags::Tags;
 pub(super) use unescape::unescape;

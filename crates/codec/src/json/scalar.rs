@@ -1,6 +1,6 @@
 //! Strings, keys and numbers in JSON.
 
-use super::scan::literal_length;
+use super::literal::literal_length;
 use super::tags::Tags;
 use crate::document::View;
 use crate::node::Node;

@@ -6,15 +6,13 @@
 
 use std::ops::Range;
 
+use super::brackets::OpenBrackets;
 use super::events::{Bracket, Events, Number, Str, any_double};
 use super::fault::{Fault, too_deep};
+use super::literal::{hex, literal_length};
 use crate::protocol::{ErrorCode, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 use crate::span::Span;
 use crate::swar::{eight_digits, is_utf8, string_stops};
-
-/// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the tag of
-/// a scalar inside is one more.
-pub(super) const MAX_BRACKETS: usize = 3 * MAX_DEPTH + 1;
 
 /// Words of a string that are looked at on the spot.
 const FEW_WORDS: usize = 4;
@@ -143,7 +141,7 @@ impl<'a> Scan<'a> {
 
     #[inline(always)]
     fn value_of_source<S: Events<'a>>(&mut self, mut sink: S) -> Result<S, Fault> {
-        let mut nesting = Nesting::new();
+        let mut open = OpenBrackets::new();
         loop {
             self.skip_space();
             match self.rest {
@@ -162,8 +160,8 @@ impl<'a> Scan<'a> {
                 [opening @ (b'{' | b'['), after @ ..] => {
                     let bracket = if *opening == b'{' { Bracket::Object } else { Bracket::Array };
                     self.rest = after;
-                    if nesting.open(bracket) > MAX_DEPTH {
-                        nesting.is_within_bounds().then_some(()).ok_or_else(too_deep)?;
+                    if open.open(bracket) > MAX_DEPTH {
+                        open.is_within_bounds().then_some(()).ok_or_else(too_deep)?;
                         sink.deep()?;
                     }
                     self.skip_space();
@@ -177,7 +175,7 @@ impl<'a> Scan<'a> {
                         continue;
                     }
                     self.pass(1);
-                    nesting.close();
+                    open.close();
                     sink.end(bracket, true)?;
                 }
                 [b't', b'r', b'u', b'e', after @ ..] => {
@@ -196,7 +194,7 @@ impl<'a> Scan<'a> {
             }
             // A value is complete, and perhaps the containers around it.
             loop {
-                let Some(bracket) = nesting.innermost() else { return Ok(sink) };
+                let Some(bracket) = open.innermost() else { return Ok(sink) };
                 self.skip_space();
                 let is_object = bracket == Bracket::Object;
                 if let [b',', after @ ..] = self.rest {
@@ -213,7 +211,7 @@ impl<'a> Scan<'a> {
                     return Err(self.unexpected(wanted));
                 }
                 self.pass(1);
-                nesting.close();
+                open.close();
                 sink.end(bracket, false)?;
             }
         }
@@ -512,59 +510,6 @@ fn after_space(mut text: &[u8]) -> &[u8] {
     }
 }
 
-/// The number that four hexadecimal digits spell.
-#[inline(always)]
-pub(super) fn hex(digits: &[u8; 4]) -> Option<u32> {
-    const NONE: u16 = 1 << 8;
-    /// What each byte stands for as a digit.
-    const DIGITS: [u16; 256] = {
-        let mut digits = [NONE; 256];
-        let mut value = 0;
-        while value < 16 {
-            digits[b"0123456789abcdef"[value] as usize] = value as u16;
-            digits[b"0123456789ABCDEF"[value] as usize] = value as u16;
-            value += 1;
-        }
-        digits
-    };
-    let [a, b, c, d] = digits.map(|digit| u32::from(DIGITS[usize::from(digit)]));
-    ((a | b | c | d) < u32::from(NONE)).then_some(a << 12 | b << 8 | c << 4 | d)
-}
-
-/// How many bytes at the beginning of `text` a string may hold as they are.
-#[inline]
-pub(crate) fn literal_length(text: &[u8]) -> usize {
-    /// A text that goes on for longer than this is looked at in larger pieces.
-    const LONG: usize = 128;
-    let mut at = 0;
-    while let Some(chunk) = text[at..].first_chunk::<8>() {
-        let stops = string_stops(u64::from_le_bytes(*chunk));
-        if stops != 0 {
-            // The lowest mark is exact; only marks above a true one can be false.
-            return at + stops.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-        if at == LONG {
-            return at + literal_length_of_many(&text[at..]);
-        }
-    }
-    let rest = text[at..].iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\');
-    rest.map_or(text.len(), |position| at + position)
-}
-
-#[inline(never)]
-fn literal_length_of_many(text: &[u8]) -> usize {
-    let length = memchr::memchr2(b'"', b'\\', text).unwrap_or(text.len());
-    first_control(&text[..length]).unwrap_or(length)
-}
-
-/// Where the first control character is. In a way that compilers turn into many bytes at a time
-/// where there is none.
-fn first_control(text: &[u8]) -> Option<usize> {
-    let least = text.iter().fold(u8::MAX, |least, &byte| least.min(byte));
-    if least >= 0x20 { None } else { text.iter().position(|&byte| byte < 0x20) }
-}
-
 /// What a sink marks in a text of any length.
 #[inline(always)]
 fn marks_of<'a, S: Events<'a>>(text: &[u8]) -> u64 {
@@ -573,89 +518,4 @@ fn marks_of<'a, S: Events<'a>>(text: &[u8]) -> u64 {
     last[..rest.len()].copy_from_slice(rest);
     let marks = words.iter().fold(0, |marks, word| marks | S::marks(u64::from_le_bytes(*word)));
     marks | S::marks(u64::from_le_bytes(last))
-}
-
-/// The brackets that are open, one bit each: 1 for an object.
-struct Nesting {
-    /// The innermost ones, the last opened in the lowest bit. A bit that is shifted out was put
-    /// into `outer` before.
-    inner: u64,
-    /// The brackets around each 64th one.
-    outer: [u64; MAX_BRACKETS / 64],
-    depth: usize,
-}
-
-impl Nesting {
-    #[inline(always)]
-    fn new() -> Nesting {
-        Nesting { inner: 0, outer: [0; MAX_BRACKETS / 64], depth: 0 }
-    }
-
-    /// Returns how many are open then.
-    #[inline(always)]
-    fn open(&mut self, bracket: Bracket) -> usize {
-        if self.depth > 0 && self.depth.is_multiple_of(64) {
-            self.keep_inner();
-        }
-        self.inner = self.inner << 1 | u64::from(bracket == Bracket::Object);
-        self.depth += 1;
-        self.depth
-    }
-
-    #[cold]
-    fn keep_inner(&mut self) {
-        if let Some(place) = self.outer.get_mut(self.depth / 64 - 1) {
-            *place = self.inner;
-        }
-    }
-
-    fn is_within_bounds(&self) -> bool {
-        self.depth <= MAX_BRACKETS
-    }
-
-    #[inline(always)]
-    fn close(&mut self) {
-        self.inner >>= 1;
-        self.depth -= 1;
-        if self.depth > 0 && self.depth.is_multiple_of(64) {
-            self.inner = self.outer[self.depth / 64 - 1];
-        }
-    }
-
-    #[inline(always)]
-    fn innermost(&self) -> Option<Bracket> {
-        let bracket = if self.inner & 1 == 1 { Bracket::Object } else { Bracket::Array };
-        (self.depth > 0).then_some(bracket)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn literal_text_ends_where_it_should() {
-        for stop in [b'"', b'\\', 0, 0x1f, b'\n'] {
-            for length in 0..40 {
-                let mut text = vec![b'x'; length];
-                text[..length / 2].fill(0xff);
-                text.extend([stop, b'"', 0x20, 0x21, 0x7f]);
-                assert_eq!(literal_length(&text), length, "{stop} at {length}");
-            }
-        }
-        assert_eq!(literal_length(&[b' '; 31]), 31);
-    }
-
-    #[test]
-    fn hexadecimal_digits_are_read_in_either_case() {
-        for unit in 0..=u16::MAX {
-            for spelled in [format!("{unit:04x}"), format!("{unit:04X}")] {
-                let digits = spelled.as_bytes().first_chunk().unwrap();
-                assert_eq!(hex(digits), Some(u32::from(unit)));
-            }
-        }
-        for wrong in [b"00g0", b"+123", b" 123", b"\xff\xff\xff\xff"] {
-            assert_eq!(hex(wrong), None);
-        }
-    }
 }

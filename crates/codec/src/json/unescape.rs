@@ -1,6 +1,6 @@
 //! The escapes of a string, on their way in.
 
-use super::scan::{hex, literal_length};
+use super::literal::{hex, literal_length};
 
 /// Appends what the inside of a string means. The scan has accepted its escapes.
 pub(crate) fn unescape(raw: &[u8], out: &mut Vec<u8>) {
