@@ -10,7 +10,6 @@ mod events;
 mod fast_validate;
 mod fault;
 mod literal;
-
 mod read;
 mod scalar;
 mod scan;
