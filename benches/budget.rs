@@ -5,11 +5,11 @@
 //! a session, the dispatcher and the writers do, one after the other, without sockets and threads.
 //!
 //! What people send is not one record: of samples of streams (`benches/data/streams`, which
-//! `bench/streams` makes) the instructions for each byte are told as well. And a message costs about
-//! as much for each byte however it looks: of the variants of one record in a direction, none may
-//! cost over 3 times as much as another for each byte, and one object of 76 keys not over 1.3 times
-//! as much as four of 19. Where one does today, `benches/budget.txt` says how many times, and it may
-//! not become more.
+//! `bench/streams` makes) the instructions for each byte are told as well. And a message costs
+//! about as much for each byte however it looks: of the variants of one record in a direction, none
+//! may cost over 3 times as much as another for each byte, and one object of 76 keys not over 1.3
+//! times as much as four of 19. Where one does today, `benches/budget.txt` says how many times, and
+//! it may not become more.
 //!
 //! ```text
 //! make budget                  # fails where a path takes over 5 % more than the budget

@@ -1,7 +1,7 @@
 //! A message broker between programs that do not speak the same language.
 //!
-//! Producers push and consumers pull, each in its own format: JSON, XML or Python pickle. The broker
-//! translates, knows the last message of each topic, and can run inside of your own process:
+//! Producers push and consumers pull, each in its own format: JSON, XML or Python pickle. The
+//! broker translates, knows the last message of each topic, and can run inside of your own process:
 //!
 //! ```
 //! # #[cfg(all(feature = "broker", feature = "middleware"))]

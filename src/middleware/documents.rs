@@ -41,9 +41,9 @@ impl XmlQueue {
     }
 
     /// Waits for the next message and reads it with serde-xml-rs: a plain document, as it was
-    /// published; with [`plain`](super::QueueBuilder::plain), what went through JSON or pickle is one
-    /// again. A message that is not one element, or that has types, is read as the element `message`
-    /// in which the broker sent it.
+    /// published; with [`plain`](super::QueueBuilder::plain), what went through JSON or pickle is
+    /// one again. A message that is not one element, or that has types, is read as the element
+    /// `message` in which the broker sent it.
     ///
     /// # Errors
     /// As for [`pull_as`](super::Queue::pull_as).

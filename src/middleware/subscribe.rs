@@ -52,8 +52,8 @@ pub struct Subscribe {
     pub exact: Exact,
     /// Whether XML has no types, and looks as `xmltodict.unparse` writes it.
     pub plain: bool,
-    /// The element that plain XML puts a value into which is not one element of its own; none of its
-    /// own where it is `None`. With `item` it holds for the whole connection.
+    /// The element that plain XML puts a value into which is not one element of its own; none of
+    /// its own where it is `None`. With `item` it holds for the whole connection.
     pub root: Option<String>,
     /// The element of an item of a list that has no key, in plain XML; `item` where it is `None`.
     pub item: Option<String>,

@@ -122,8 +122,8 @@ subscriber takes all of them. What babelmq translates, CPython spelled: pickles 
 of protocol 5 does, XML as babelmq's Python client. Peers carry the payload in the producer's \
 format. A measurement of a stream takes half the time. \
 ActiveMQ Classic translates maps, `jms-map-xml` to `jms-map-json` and back, over STOMP; what it \
-is given is the same flat message as XStream spells it, and it has 3 s to warm up. GPS points, flights, earthquakes and \
-webhook events are generated, with lengths, fields and topics like those of real ones; \
+is given is the same flat message as XStream spells it, and it has 3 s to warm up. GPS points, \
+flights, earthquakes and webhook events are generated, with lengths, fields and topics like those of real ones; \
 `bench/streams` makes them.\n\n";
 
 fn method(report: &Report<'_>, out: &mut String) {
@@ -133,8 +133,8 @@ fn method(report: &Report<'_>, out: &mut String) {
          messages prepared \
          before and written up to 32 KiB (256 messages) at a time, 64 KiB read at a time, and at \
          most {LIMIT} messages or {} MiB published and not yet received by the slowest \
-         subscriber, so that nobody drops; that all arrived is checked after each measurement. Messages are counted where they are received, by the protocol's \
-         own framing. Every \
+         subscriber, so that nobody drops; that all arrived is checked after each measurement. \
+         Messages are counted where they are received, by the protocol's own framing. Every \
          measurement has a freshly started broker with its durability off, lasts {} s after a \
          warm-up, and is made \
          in {} rounds over all systems, whose order turns from round to round. Ratios are medians \

@@ -27,8 +27,8 @@ pub(super) fn write(report: &Report<'_>) -> String {
     format!(
         "## Streams of messages\n\nFrom one producer to one consumer, message after message; \
          bytes are those of a message's JSON, in the mean. How many times what NATS carries, which \
-         passes on the same bytes as babelmq's producer sends and translates nothing, and babelmq's \
-         deliveries per second.\n\n{out}{}",
+         passes on the same bytes as babelmq's producer sends and translates nothing, and \
+         babelmq's deliveries per second.\n\n{out}{}",
         against_others(report)
     )
 }

@@ -1,5 +1,6 @@
-//! STOMP 1.1, as ActiveMQ Classic translates over it: a map, in the XML of XStream or as JSON in the
-//! same shape. Flat messages are such maps; in JSON, values within values would lose their order.
+//! STOMP 1.1, as ActiveMQ Classic translates over it: a map, in the XML of XStream or as JSON in
+//! the same shape. Flat messages are such maps; in JSON, values within values would lose their
+//! order.
 
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};

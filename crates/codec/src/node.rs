@@ -78,8 +78,8 @@ pub struct Size {
     pub items: u32,
     /// Nodes below the container, at every depth.
     pub nodes: u32,
-    /// Whether all keys of a dict are known to be strings, so that they need not be looked at again.
-    /// Of a dict whose keys are not known, and of anything else, this is false.
+    /// Whether all keys of a dict are known to be strings, so that they need not be looked at
+    /// again. Of a dict whose keys are not known, and of anything else, this is false.
     pub has_string_keys: bool,
 }
 

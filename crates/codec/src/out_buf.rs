@@ -179,8 +179,8 @@ pub(super) fn at_the_end_of<T>(
     result
 }
 
-/// Room for a value of so many nodes: the guess for a usual one, and what it takes for a large one, which would be
-/// written several times over while its page grows.
+/// Room for a value of so many nodes: the guess for a usual one, and what it takes for a large one,
+/// which would be written several times over while its page grows.
 pub(super) fn room(nodes: usize, guess: usize, size: impl FnOnce() -> u64) -> usize {
     /// Nodes, and bytes of guess, of a large value.
     const LARGE: usize = 32 << 10;

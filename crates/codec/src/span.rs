@@ -1,4 +1,5 @@
-//! A text that is read in pieces of a fixed size, which reach over its end where more lies behind it.
+//! A text that is read in pieces of a fixed size, which reach over its end where more lies behind
+//! it.
 
 use super::swar::ONES;
 

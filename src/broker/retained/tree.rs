@@ -498,8 +498,8 @@ impl Tree {
         self.route_sets.remember(bytes);
     }
 
-    /// Where a topic's messages and notices go, found again only after a change of the subscriptions, or when
-    /// too much is remembered. A topic that holds no value has no place.
+    /// Where a topic's messages and notices go, found again only after a change of the
+    /// subscriptions, or when too much is remembered. A topic that holds no value has no place.
     pub(in crate::broker) fn route_set(
         &mut self,
         id: Option<TopicId>,

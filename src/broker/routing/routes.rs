@@ -16,8 +16,8 @@ const DEFAULT_ROUTES: usize = 4 << 20;
 /// Sets that are remembered: forgetting them is one step of the dispatcher, and this many take
 /// about two milliseconds.
 const MOST_SETS: usize = 32_768;
-/// Lists of filters whose sets are known, each at a place that its numbers choose: neighbours in the
-/// order of publication often match the same few.
+/// Lists of filters whose sets are known, each at a place that its numbers choose: neighbours in
+/// the order of publication often match the same few.
 const LISTS: usize = 64;
 /// A set takes as much as so many routes more.
 const SET_COST: usize = 6;

@@ -85,9 +85,10 @@ impl<W: Wire> QueueBuilder<W> {
     }
 
     /// After how long a silence a queue that waits asks whether the broker is there. Where nothing
-    /// comes for as long again (or for [`timeout`](Self::timeout), if that is longer) the connection
-    /// is taken for lost; so is one that takes nothing for so long while something is to be sent. TCP
-    /// asks too, also while the queue is not used. Default 30 s; `None`, or no time at all, for never.
+    /// comes for as long again (or for [`timeout`](Self::timeout), if that is longer) the
+    /// connection is taken for lost; so is one that takes nothing for so long while something is to
+    /// be sent. TCP asks too, also while the queue is not used. Default 30 s; `None`, or no time at
+    /// all, for never.
     #[must_use]
     pub fn keepalive(mut self, silence: impl Into<Option<Duration>>) -> Self {
         self.silence = silence.into().filter(|silence| !silence.is_zero());
@@ -136,8 +137,8 @@ impl<W: Wire> QueueBuilder<W> {
         self
     }
 
-    /// Whether [`Queue::pull_message`] says when a last value is cleared, or expires; all other pulls
-    /// pass over that. What happens while there is no connection is not said. Default false.
+    /// Whether [`Queue::pull_message`] says when a last value is cleared, or expires; all other
+    /// pulls pass over that. What happens while there is no connection is not said. Default false.
     #[must_use]
     pub fn cleared(mut self, cleared: bool) -> Self {
         self.how.cleared = cleared;

@@ -67,7 +67,8 @@ impl<W: Wire> Session<W> {
         Err(QueueError::foreign(format, W::FORMAT))
     }
 
-    /// The first subscription that is not live yet, and that `of` knows by its filter, has come so far.
+    /// The first subscription that is not live yet, and that `of` knows by its filter, has come so
+    /// far.
     fn reached(&mut self, state: State, of: impl Fn(&String) -> bool) {
         let not_live = |one: &&mut Subscription| one.state != State::Live && of(&one.filter);
         if let Some(one) = self.subscriptions.iter_mut().find(not_live) {

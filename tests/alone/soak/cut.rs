@@ -98,6 +98,7 @@ fn what_a_flush_confirmed_arrived_and_no_client_is_dead_at_the_end() {
         let began = Instant::now();
         let mut cuts = 0;
         while began.elapsed() < time {
+            // When a cut comes is what is tried; nothing is waited for.
             thread::sleep(Duration::from_millis(
                 (CUT.start + random.below(CUT.end - CUT.start)) as u64,
             ));

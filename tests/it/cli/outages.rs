@@ -102,7 +102,8 @@ fn sub_ends_with_its_connection_where_it_is_told_to() {
     broker.shutdown();
     once.says("ended before everything was done");
     once.ends(7);
-    // What nobody publishes does not come either while there is no broker. (It may have ended before.)
+    // What nobody publishes does not come either while there is no broker. (It may have ended
+    // before.)
     assert_eq!(impatient.child.wait().unwrap().code(), Some(0));
     assert_eq!(unsatisfied.child.wait().unwrap().code(), Some(6));
 }

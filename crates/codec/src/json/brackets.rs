@@ -3,8 +3,8 @@
 use super::events::Bracket;
 use crate::protocol::MAX_DEPTH;
 
-/// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the tag of
-/// a scalar inside is one more.
+/// How deep brackets may nest. A `$dict` takes three of them for one level of values, and the tag
+/// of a scalar inside is one more.
 const MAX_BRACKETS: usize = 3 * MAX_DEPTH + 1;
 
 /// The brackets that are open, one bit each: 1 for an object.

@@ -276,8 +276,8 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// A string that has more than a few words, or escapes. It begins with `tail`, and is literal so
-    /// far. `None` where something is wrong with it.
+    /// A string that has more than a few words, or escapes. It begins with `tail`, and is literal
+    /// so far. `None` where something is wrong with it.
     #[inline(never)]
     fn long_string<S: Events<'a>>(mut self, tail: &'a [u8], mut marks: u64) -> Option<Long> {
         let mut is_escaped = false;
