@@ -24,8 +24,27 @@ pub(super) fn fast_validate(text: &[u8], start: usize) -> Option<usize> {
 /// Whether a text is UTF-8 without control characters and backslashes, whatever else it is.
 #[inline(always)]
 fn is_everyday(text: &[u8]) -> bool {
+    if text.len() > PIECE {
+        return is_everyday_by_pieces(text);
+    }
     let texture = Texture::of(text);
     !texture.is_special && (texture.is_ascii || is_utf8(text))
+}
+
+/// A text that is not everyday mostly shows it soon.
+const PIECE: usize = 256;
+
+#[inline(never)]
+fn is_everyday_by_pieces(text: &[u8]) -> bool {
+    let mut is_ascii = true;
+    for piece in text.chunks(PIECE) {
+        let texture = Texture::of(piece);
+        if texture.is_special {
+            return false;
+        }
+        is_ascii &= texture.is_ascii;
+    }
+    is_ascii || is_utf8(text)
 }
 
 /// What there is anywhere in a text.
@@ -257,6 +276,21 @@ mod tests {
                     Some(text.len() + 1),
                     "{longer}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn long_texts_are_looked_at_to_their_end() {
+        for length in [254, 255, 256, 257, 512, 1_000] {
+            let text = format!("\"{}\"", "x".repeat(length));
+            assert_eq!(fast_validate(text.as_bytes(), 0), Some(length + 2));
+            for at in [1, 7, length / 2, length] {
+                for special in [b'\\', b'\n', 0xff] {
+                    let mut text = text.clone().into_bytes();
+                    text[at] = special;
+                    assert_eq!(fast_validate(&text, 0), None, "{special} at {at} of {length}");
+                }
             }
         }
     }
