@@ -37,7 +37,7 @@
 //!
 //! | feature | what it brings | crates |
 //! |---|---|---|
-//! | `middleware` | the client library | 31 |
+//! | `middleware` | the client library | 34 |
 //! | `broker` | the broker, without a disk | |
 //! | `storage` | [`Storage`]: last values on a disk | |
 //! | `cli` | the `babelmq` command; all of the above | |

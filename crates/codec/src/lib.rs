@@ -46,6 +46,7 @@ mod envelope;
 #[doc(hidden)]
 pub mod json;
 mod keys;
+mod lanes;
 mod memory;
 mod message;
 mod nesting;

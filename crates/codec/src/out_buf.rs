@@ -10,6 +10,7 @@ use std::mem;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::lanes::{Lanes, bits, lanes, last_lanes};
 use super::span::Span;
 use crate::protocol::NODE_SIZE;
 
@@ -267,21 +268,20 @@ impl<'a> OutBuf<'a> {
     pub(super) fn unmarked(
         &mut self,
         text: &[u8],
-        marks: impl Fn(u64) -> u64,
+        marks: impl Fn(Lanes) -> Lanes,
     ) -> Result<bool, Stop> {
         let room = mem::take(&mut self.room);
         let (place, _) = room.split_at_mut_checked(text.len()).ok_or(Stop::Full)?;
-        let (words, rest) = text.as_chunks::<8>();
-        let (places, last) = place.as_chunks_mut::<8>();
-        let mut found = 0;
-        for (place, word) in places.iter_mut().zip(words) {
-            *place = *word;
-            found |= marks(u64::from_le_bytes(*word));
+        let (pieces, rest) = text.as_chunks();
+        let (places, last) = place.as_chunks_mut();
+        let mut found = Lanes::ZERO;
+        for (place, piece) in places.iter_mut().zip(pieces) {
+            *place = *piece;
+            found |= marks(lanes(piece));
         }
         last.copy_from_slice(rest);
-        let mut filled_up = [b' '; 8];
-        filled_up[..rest.len()].copy_from_slice(rest);
-        let is_unmarked = (found | marks(u64::from_le_bytes(filled_up))) == 0;
+        found |= marks(last_lanes(text));
+        let is_unmarked = bits(found) == 0;
         self.room = if is_unmarked { &mut room[text.len()..] } else { room };
         Ok(is_unmarked)
     }
@@ -291,18 +291,28 @@ impl<'a> OutBuf<'a> {
     pub(super) fn slice(&mut self, text: &[u8]) -> Result<(), Stop> {
         let (place, rest) =
             mem::take(&mut self.room).split_at_mut_checked(text.len()).ok_or(Stop::Full)?;
-        if let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>())
-            && text.len() <= 32
-            && let Some(end) = text.len().checked_sub(16)
-        {
-            place[..16].copy_from_slice(first);
-            place[end..].copy_from_slice(last);
-        } else {
+        let is_copied =
+            text.len() <= 64 && (in_two::<32>(text, place) || in_two::<16>(text, place));
+        if !is_copied {
             place.copy_from_slice(text);
         }
         self.room = rest;
         Ok(())
     }
+}
+
+/// Copies a text of `N` to `2 * N` bytes in two pieces that overlap, and says whether it is as long
+/// as that. Longer ones are for a loop.
+#[inline(always)]
+fn in_two<const N: usize>(text: &[u8], place: &mut [u8]) -> bool {
+    let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else {
+        return false;
+    };
+    let Some(start) = place.first_chunk_mut::<N>() else { return false };
+    *start = *first;
+    let Some(end) = place.last_chunk_mut::<N>() else { return false };
+    *end = *last;
+    true
 }
 
 #[cfg(test)]

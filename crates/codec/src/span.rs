@@ -1,7 +1,7 @@
 //! A text that is read in pieces of a fixed size, which reach over its end where more lies behind
 //! it.
 
-use super::swar::ONES;
+use super::lanes::{LANES, Lanes, bits, has_any, lanes};
 
 /// A text, and what its source has behind it, so that it can be read in pieces of a fixed size.
 #[derive(Clone, Copy)]
@@ -51,34 +51,47 @@ impl<'a> Span<'a> {
 
 impl Span<'_> {
     /// Whether `marks` marks nothing in a text of up to sixteen bytes; `bytes` are its
-    /// [`sixteen`](Self::sixteen). Words are filled up with spaces.
+    /// [`sixteen`](Self::sixteen).
     #[inline(always)]
-    pub(super) fn has_no(self, bytes: [u8; 16], marks: impl Fn(u64) -> u64) -> bool {
-        let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
-        let (first, last) =
-            (u64::from_le_bytes([a, b, c, d, e, f, g, h]), u64::from_le_bytes(rest));
-        let filled_up = |word: u64, length: usize| {
-            let meant = WORDS[length & 15];
-            (word & meant) | ((ONES * 0x20) & !meant)
-        };
-        if self.length <= 8 {
-            marks(filled_up(first, self.length)) == 0
+    pub(super) fn has_no(self, bytes: &[u8; LANES], marks: impl Fn(Lanes) -> Lanes) -> bool {
+        let behind = u32::MAX << (self.length & 31);
+        bits(marks(lanes(bytes))) & !behind == 0
+    }
+
+    /// Whether the text is UTF-8, which for ASCII is soon known.
+    #[inline(always)]
+    pub(super) fn is_utf8(self) -> bool {
+        let is_ascii = if self.length <= LANES {
+            self.has_no(&self.sixteen(), |text| text)
         } else {
-            marks(first) | marks(filled_up(last, self.length - 8)) == 0
-        }
+            !has_any(self.text(), |text| text)
+        };
+        is_ascii || simdutf8::basic::from_utf8(self.text()).is_ok()
     }
 }
 
-/// The first bytes of a word: none of them, one, and so on up to all eight.
-const WORDS: [u64; 16] = {
-    let mut words = [0; 16];
-    let mut length = 1;
-    while length <= 8 {
-        words[length] = u64::MAX >> (64 - 8 * length);
-        length += 1;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_of_a_text_is_looked_at_and_no_other() {
+        for length in 0..70 {
+            let mut source = vec![b'x'; length + 20];
+            for at in 0..length + 20 {
+                source[at] = 0xff;
+                for behind in [0, 3, 20] {
+                    let span = Span::new(&source[..length + behind], length);
+                    assert_eq!(span.is_utf8(), at >= length, "{at} of {length}");
+                }
+                source[at] = b'x';
+            }
+        }
+        let text = "Zoë Brandt & Söhne";
+        assert!(Span::new(text.as_bytes(), text.len()).is_utf8());
+        assert!(!Span::new(text.as_bytes(), 3).is_utf8());
     }
-    words
-};
+}
 
 /// The last bytes of a source, and zeros.
 #[cold]

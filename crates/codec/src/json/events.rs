@@ -1,16 +1,16 @@
 //! What a JSON text says, in order: a scan tells it to a sink.
 
 use super::fault::Fault;
+use crate::lanes::Lanes;
 use crate::number::{parse_decimal, quotient};
 use crate::span::Span;
 
 /// Where the values of a text go; what a sink does not care for is passed over.
 pub(crate) trait Events<'a> {
-    /// Marks the bytes of a word that make a text unusual for the sink; of false marks, only above
-    /// a true one.
+    /// Marks the bytes that make a text unusual for the sink.
     #[inline(always)]
-    fn marks(_: u64) -> u64 {
-        0
+    fn marks(_: Lanes) -> Lanes {
+        Lanes::ZERO
     }
 
     #[inline(always)]

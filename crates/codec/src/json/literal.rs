@@ -1,6 +1,6 @@
 //! What the inside of a string is made of: text that stands for itself, and hexadecimal digits.
 
-use crate::swar::string_stops;
+use crate::lanes::{LANES, bits, lanes, string_stops};
 
 /// The number that four hexadecimal digits spell.
 #[inline(always)]
@@ -24,35 +24,16 @@ pub(super) fn hex(digits: &[u8; 4]) -> Option<u32> {
 /// How many bytes at the beginning of `text` a string may hold as they are.
 #[inline]
 pub(crate) fn literal_length(text: &[u8]) -> usize {
-    /// A text that goes on for longer than this is looked at in larger pieces.
-    const LONG: usize = 128;
     let mut at = 0;
-    while let Some(chunk) = text[at..].first_chunk::<8>() {
-        let stops = string_stops(u64::from_le_bytes(*chunk));
+    while let Some(piece) = text[at..].first_chunk::<LANES>() {
+        let stops = bits(string_stops(lanes(piece)));
         if stops != 0 {
-            // The lowest mark is exact; only marks above a true one can be false.
-            return at + stops.trailing_zeros() as usize / 8;
+            return at + stops.trailing_zeros() as usize;
         }
-        at += 8;
-        if at == LONG {
-            return at + literal_length_of_many(&text[at..]);
-        }
+        at += LANES;
     }
     let rest = text[at..].iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\');
     rest.map_or(text.len(), |position| at + position)
-}
-
-#[inline(never)]
-fn literal_length_of_many(text: &[u8]) -> usize {
-    let length = memchr::memchr2(b'"', b'\\', text).unwrap_or(text.len());
-    first_control(&text[..length]).unwrap_or(length)
-}
-
-/// Where the first control character is. In a way that compilers turn into many bytes at a time
-/// where there is none.
-fn first_control(text: &[u8]) -> Option<usize> {
-    let least = text.iter().fold(u8::MAX, |least, &byte| least.min(byte));
-    if least >= 0x20 { None } else { text.iter().position(|&byte| byte < 0x20) }
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 
 mod brackets;
 mod events;
-mod fast_validate;
 mod fault;
 mod literal;
 mod read;

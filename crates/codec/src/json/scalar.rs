@@ -3,11 +3,12 @@
 use super::literal::literal_length;
 use super::tags::Tags;
 use crate::document::View;
+use crate::lanes::{has_any, string_stops};
 use crate::node::Node;
 use crate::number::{write_float, write_int};
 use crate::out_buf::{OutBuf, Stop, fill};
 use crate::span::Span;
-use crate::swar::{every_word, has_neither, push, string_stops};
+use crate::swar::push;
 
 /// A string between quotes, `before` in front of it; the closing quote is the first byte of
 /// `after`.
@@ -20,7 +21,7 @@ pub(super) fn put_string<const B: usize, const A: usize>(
 ) -> Result<(), Stop> {
     if text.len() <= 16
         && let bytes = text.sixteen()
-        && text.has_no(bytes, string_stops)
+        && text.has_no(&bytes, string_stops)
     {
         return page.with(|place: &mut [u8; 24]| {
             let start = B + 1;
@@ -180,7 +181,7 @@ fn write_scalar(view: &View<'_>, scalar: Node, tags: Tags, out: &mut Vec<u8>) {
 /// Appends a string in its quotes.
 #[inline(always)]
 pub fn write_str(text: &[u8], out: &mut Vec<u8>) {
-    if every_word(text, |word| has_neither(word, b'"', b'\\')) {
+    if !has_any(text, string_stops) {
         out.push(b'"');
         push(text, out);
         out.push(b'"');

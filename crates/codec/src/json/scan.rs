@@ -10,12 +10,13 @@ use super::brackets::OpenBrackets;
 use super::events::{Bracket, Events, Number, Str, any_double};
 use super::fault::{Fault, too_deep};
 use super::literal::{hex, literal_length};
+use crate::lanes::{LANES, bits, has_any, lanes, string_stops};
 use crate::protocol::{ErrorCode, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 use crate::span::Span;
-use crate::swar::{eight_digits, is_utf8, string_stops};
+use crate::swar::eight_digits;
 
-/// Words of a string that are looked at on the spot.
-const FEW_WORDS: usize = 4;
+/// How often a string is looked at on the spot.
+const FEW: usize = 4;
 
 /// A position in a JSON text that is known to be UTF-8.
 ///
@@ -40,7 +41,11 @@ impl<'a> Scan<'a> {
     /// [`ErrorCode::MalformedJson`] where the range is not UTF-8.
     pub(crate) fn new(source: &'a [u8], range: Range<usize>) -> Result<Scan<'a>, Fault> {
         let body = &source[range.clone()];
-        if is_utf8(body) { Ok(Scan::of_utf8(source, range)) } else { Err(not_utf8(body)) }
+        if Span::new(&source[range.start..], range.len()).is_utf8() {
+            Ok(Scan::of_utf8(source, range))
+        } else {
+            Err(not_utf8(body))
+        }
     }
 
     /// The same with a range that is known to be UTF-8.
@@ -247,18 +252,17 @@ impl<'a> Scan<'a> {
         self.pass(1);
         let tail = self.rest;
         let mut marks = 0;
-        for _ in 0..FEW_WORDS {
-            let Some((word, after)) = self.rest.split_first_chunk::<8>() else { break };
-            let word = u64::from_le_bytes(*word);
-            let stops = string_stops(word);
+        for _ in 0..FEW {
+            let Some((text, after)) = self.rest.split_first_chunk::<LANES>() else { break };
+            let text = lanes(text);
+            let stops = bits(string_stops(text));
             if stops == 0 {
-                marks |= S::marks(word);
+                marks |= bits(S::marks(text));
                 self.rest = after;
                 continue;
             }
-            // The lowest mark is exact; only marks above a true one can be false.
-            marks |= S::marks(word) & ((stops & stops.wrapping_neg()) - 1);
-            self.pass(stops.trailing_zeros() as usize / 8);
+            marks |= bits(S::marks(text)) & (stops ^ (stops - 1));
+            self.pass(stops.trailing_zeros() as usize);
             if let [b'"', after @ ..] = self.rest {
                 let (raw, is_marked) = (Span::before(tail, self.rest), marks != 0);
                 self.rest = after;
@@ -266,7 +270,7 @@ impl<'a> Scan<'a> {
             }
             break;
         }
-        match self.long_string::<S>(tail, marks) {
+        match self.long_string::<S>(tail, marks != 0) {
             Some(Long { length, is_escaped, is_marked }) => {
                 let raw = Span::new(tail, length as usize);
                 self.rest = tail.get(length as usize + 1..).unwrap_or_default();
@@ -279,13 +283,13 @@ impl<'a> Scan<'a> {
     /// A string that has more than a few words, or escapes. It begins with `tail`, and is literal
     /// so far. `None` where something is wrong with it.
     #[inline(never)]
-    fn long_string<S: Events<'a>>(mut self, tail: &'a [u8], mut marks: u64) -> Option<Long> {
+    fn long_string<S: Events<'a>>(mut self, tail: &'a [u8], mut is_marked: bool) -> Option<Long> {
         let mut is_escaped = false;
         loop {
             let text = self.text();
             let length = literal_length(text);
             if !is_escaped {
-                marks |= marks_of::<S>(&text[..length]);
+                is_marked |= has_any(&text[..length], S::marks);
             }
             self.pass(length);
             match text.get(length)? {
@@ -299,7 +303,7 @@ impl<'a> Scan<'a> {
             }
         }
         let length = (tail.len() - self.rest.len()) as u32;
-        Some(Long { length, is_escaped, is_marked: marks != 0 })
+        Some(Long { length, is_escaped, is_marked })
     }
 
     /// How long the escape is that stands here. A surrogate comes with its other half.
@@ -508,14 +512,4 @@ fn after_space(mut text: &[u8]) -> &[u8] {
             _ => return text,
         }
     }
-}
-
-/// What a sink marks in a text of any length.
-#[inline(always)]
-fn marks_of<'a, S: Events<'a>>(text: &[u8]) -> u64 {
-    let (words, rest) = text.as_chunks::<8>();
-    let mut last = [b' '; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let marks = words.iter().fold(0, |marks, word| marks | S::marks(u64::from_le_bytes(*word)));
-    marks | S::marks(u64::from_le_bytes(last))
 }

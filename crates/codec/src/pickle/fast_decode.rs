@@ -18,7 +18,7 @@ use super::opcode::*;
 use crate::keys::{KeySet, settle_with};
 use crate::node::value_depth;
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
-use crate::swar::is_utf8;
+use crate::span::Span;
 use crate::{Budget, Document, Node, Size, Text};
 
 /// As many nodes may be moved to put a tuple's head before them.
@@ -300,7 +300,8 @@ impl<'a> Reading<'a> {
     #[inline(always)]
     fn string(&mut self, at: &mut usize, length: usize) -> Option<()> {
         let range = *at..at.checked_add(length)?;
-        if !is_utf8(self.body.get(range.clone())?) {
+        let text = Span::new(self.body.get(range.start..)?, length);
+        if text.len() < length || !text.is_utf8() {
             return None;
         }
         *at = range.end;

@@ -5,24 +5,29 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::chars;
 use super::text::push_char;
-use crate::swar::{HIGH, every_word, has_byte, has_neither};
+use crate::lanes::{Lanes, at_most, equal, has_any};
 
 /// Whether the text, which is UTF-8, is spelled literally in attributes and between tags. Some
 /// texts of which this is true are not found.
 #[inline]
 pub fn is_plain(text: &[u8]) -> bool {
-    every_word(text, |word| {
-        has_neither(word, b'&', b'<') && has_neither(word, b'>', b'"') && word & HIGH == 0
-    })
+    !has_any(text, |text| marks(text) | equal(text, b'"') | text)
 }
 
 /// The same between tags alone, for text of any language: only some rare characters (U+F000 to
 /// U+FFFF) are not found to be literal although they are.
 #[inline]
 pub(super) fn is_literal(text: &[u8]) -> bool {
-    every_word(text, |word| {
-        has_neither(word, b'&', b'<') && has_neither(word, b'>', b'>') && !has_byte(word, 0xef)
-    })
+    !has_any(text, marks)
+}
+
+/// Marks what makes a text one to be looked at more closely: markup, control characters, and what
+/// begins the characters from U+F000 to U+FFFF.
+#[inline(always)]
+pub(super) fn marks(text: Lanes) -> Lanes {
+    // `<` and `>` differ in one bit.
+    let markup = equal(text, b'&') | equal(text | Lanes::splat(2), b'>');
+    markup | at_most(text, 0x1f) | equal(text, 0xef)
 }
 
 /// Whether XML can carry the text, which is UTF-8.

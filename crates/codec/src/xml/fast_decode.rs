@@ -15,11 +15,12 @@ use super::typed::{self, Scalar, Type};
 use crate::budget::Budget;
 use crate::document::Document;
 use crate::keys::{KeySet, OpenKeys, settle};
+use crate::lanes::{LANES, Lanes, at_most, bits, equal, lanes};
 use crate::nesting::Outer;
 use crate::node::{Node, Size, Text};
 use crate::number::parse_decimal;
 use crate::protocol::{Limits, MAX_DEPTH, NODE_SIZE};
-use crate::swar::{HIGH, ONES, is_same, stops};
+use crate::swar::{HIGH, ONES, is_same};
 
 /// As many fields a body may have here.
 const FEW: usize = 8;
@@ -431,23 +432,23 @@ impl<'a> Reading<'a> {
         let mut seen = 0;
         loop {
             // A text in the last bytes of the source is left to the other reader.
-            let word = u64::from_le_bytes(*self.source.get(end..)?.first_chunk::<8>()?);
-            let stops = stops(word, b'<', b'&') | stops(word, b'>', b'>');
+            let text = lanes(self.source.get(end..)?.first_chunk()?);
+            let stops =
+                bits(equal(text | Lanes::splat(2), b'>') | equal(text, b'&') | at_most(text, 0x1f));
             if stops == 0 {
-                seen |= word;
-                end += 8;
+                seen |= bits(text);
+                end += LANES;
                 continue;
             }
-            // The lowest mark is exact; only marks above a true one can be false.
-            seen |= word & ((stops & stops.wrapping_neg()) - 1);
-            end += stops.trailing_zeros() as usize / 8;
+            seen |= bits(text) & (stops ^ (stops - 1));
+            end += stops.trailing_zeros() as usize;
             match self.text.get(end)? {
                 b'<' | b'&' => break,
                 b'\n' | b'\t' => end += 1,
                 _ => return None,
             }
         }
-        let is_fit = seen & HIGH == 0 || is_fit(&self.text[start..end]);
+        let is_fit = seen == 0 || is_fit(&self.text[start..end]);
         is_fit.then_some(end)
     }
 }

@@ -9,11 +9,11 @@ use super::element::{
 };
 use crate::json::{Bracket, Events, Fault, Number, Scan, Str, is_tag, unescape};
 use crate::keys::{KeySet, OpenKeys};
+use crate::lanes::{Lanes, equal};
 use crate::nesting::Outer;
 use crate::number::put_float;
 use crate::out_buf::{OutBuf, Stop, fill};
 use crate::span::Span;
-use crate::swar::{HIGH, ONES};
 
 /// Puts the JSON value where `scan` is on a page, as an element `message`, and returns where it
 /// ends. A tag, a key that comes twice and very many keys are [`Stop::Unusual`]: they are to be
@@ -118,12 +118,9 @@ impl<'a> Events<'a> for Elements<'_, '_, 'a> {
     /// Markup, and what begins some rare characters (U+F000 to U+FFFF). Control characters come
     /// with escapes.
     #[inline(always)]
-    fn marks(word: u64) -> u64 {
-        let is = |word: u64, byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
+    fn marks(text: Lanes) -> Lanes {
         // `<` and `>` differ in one bit.
-        let markup = (is(word, b'&') | is(word | (ONES * 2), b'>')) & !word;
-        let zero = word ^ (ONES * 0xef);
-        (markup | (zero.wrapping_sub(ONES) & !zero)) & HIGH
+        equal(text, b'&') | equal(text | Lanes::splat(2), b'>') | equal(text, 0xef)
     }
 
     #[inline(always)]

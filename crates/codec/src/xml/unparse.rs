@@ -19,16 +19,16 @@ pub use names::PlainNames;
 
 use super::chars;
 use super::escape::is_carriable;
+use super::escape::marks;
 use super::names::is_of_every_edition;
 use super::scope::{Meaning, Scope, may_be_declared, may_be_default};
 use super::typed::Type;
-use super::write::marks;
 use crate::document::View;
+use crate::lanes::has_any;
 use crate::nesting::Outer;
 use crate::node::{Node, Text};
 use crate::out_buf::{OutBuf, Stop, fill, room};
 use crate::span::Span;
-use crate::swar::is_free_of;
 
 /// Appends the value as an element `message` without types.
 ///
@@ -485,9 +485,9 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
 
     fn spelling(&self, text: Text) -> Spelling {
         let span = self.view.span(text);
-        if span.len() <= 16 && span.has_no(span.sixteen(), marks) {
+        if span.len() <= 16 && span.has_no(&span.sixteen(), marks) {
             Spelling::Short(span.sixteen())
-        } else if is_free_of(span.text(), marks) {
+        } else if !has_any(span.text(), marks) {
             Spelling::Literal
         } else if is_carriable(span.text()) {
             Spelling::Escaped

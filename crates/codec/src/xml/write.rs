@@ -5,14 +5,15 @@ use super::element::{
     BOOL, DICT, FLOAT, FROZEN_SET, INT, KnownNames, LIST, MAP, NULL, Name, SET, STR, TUPLE, begin,
     end, unusual_text,
 };
-use super::escape::{is_carriable, is_literal, push_base64, push_text};
+use super::escape::{is_carriable, is_literal, marks, push_base64, push_text};
 use super::size::size;
 use crate::View;
+use crate::lanes::has_any;
 use crate::nesting::Outer;
 use crate::node::{Node, has_string_keys};
 use crate::number::{put_float, put_int};
 use crate::out_buf::{OutBuf, Stop, fill, room};
-use crate::swar::{HIGH, ONES, is_free_of, push};
+use crate::swar::push;
 
 /// How the elements inside a container are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +89,7 @@ fn put_named<'p>(
                 let text = view.span(text);
                 if text.len() <= 16
                     && let bytes = text.sixteen()
-                    && text.has_no(bytes, marks)
+                    && text.has_no(&bytes, marks)
                 {
                     begin(&mut page, name, STR, others)?;
                     page.part(&bytes, text.len())?;
@@ -165,22 +166,10 @@ fn put_named<'p>(
     Ok(page)
 }
 
-/// Marks what makes a text one to be looked at more closely: markup, control characters, and what
-/// begins the characters from U+F000 to U+FFFF.
-#[inline(always)]
-pub(super) fn marks(word: u64) -> u64 {
-    let is = |word: u64, byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
-    // `<` and `>` differ in one bit.
-    let markup =
-        (is(word, b'&') | is(word | (ONES * 2), b'>') | word.wrapping_sub(ONES * 0x20)) & !word;
-    let zero = word ^ (ONES * 0xef);
-    (markup | (zero.wrapping_sub(ONES) & !zero)) & HIGH
-}
-
 /// The rest of a string's start tag, and its text.
 #[inline(never)]
 fn put_text<'p>(mut page: OutBuf<'p>, text: &[u8]) -> Result<OutBuf<'p>, Stop> {
-    if !is_free_of(text, marks) {
+    if has_any(text, marks) {
         return unusual_text(page, text);
     }
     let (kind, length) = STR;
