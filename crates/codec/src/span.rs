@@ -70,6 +70,14 @@ impl Span<'_> {
     }
 }
 
+/// The last bytes of a source, and zeros.
+#[cold]
+fn filled_up(tail: &[u8]) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..tail.len()].copy_from_slice(tail);
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,12 +99,4 @@ mod tests {
         assert!(Span::new(text.as_bytes(), text.len()).is_utf8());
         assert!(!Span::new(text.as_bytes(), 3).is_utf8());
     }
-}
-
-/// The last bytes of a source, and zeros.
-#[cold]
-fn filled_up(tail: &[u8]) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..tail.len()].copy_from_slice(tail);
-    bytes
 }

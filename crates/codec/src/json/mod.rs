@@ -7,6 +7,7 @@
 
 mod brackets;
 mod events;
+mod fast_validate;
 mod fault;
 mod literal;
 mod read;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::events::{Bracket, Events, Number, Str};
+use super::fast_validate::fast_validate;
 use super::fault::Fault;
 use super::read::decode;
 use super::scan::Scan;
@@ -93,6 +94,9 @@ pub(crate) fn plain_value(
 ) -> Option<usize> {
     if !is_usual(source, &text, start, limits) {
         return None;
+    }
+    if let Some(end) = fast_validate(&source[..text.end], start) {
+        return Some(end);
     }
     let mut scan = Scan::new(source, text).ok()?.at(start);
     let validate = scan.value(Validate::default()).ok()?;
