@@ -37,7 +37,7 @@
 //!
 //! | feature | what it brings | crates |
 //! |---|---|---|
-//! | `middleware` | the client library | 34 |
+//! | `middleware` | the client library | 37 |
 //! | `broker` | the broker, without a disk | |
 //! | `storage` | [`Storage`]: last values on a disk | |
 //! | `cli` | the `babelmq` command; all of the above | |
@@ -79,7 +79,7 @@ pub use broker::{
     QueueLimits, Stats, Store, StoreError, StoreLimits, Stored, SubscriptionInfo, Subtree, Unit,
     Unsaved,
 };
-pub use codec::{Dialect, Message};
+pub use codec::{Dialect, Message, NotOfType, ScalarType};
 #[cfg(feature = "middleware")]
 pub use middleware::{
     Arrival, Client, ConnectionEvent, Delivery, Exact, Json, JsonQueue, Pickle, PickleQueue,

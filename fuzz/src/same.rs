@@ -61,6 +61,7 @@ pub(crate) fn is_same((left, a): (View<'_>, Node), (right, b): (View<'_>, Node))
         (Node::BigInt(a), Node::BigInt(b))
         | (Node::Str(a), Node::Str(b))
         | (Node::Bytes(a), Node::Bytes(b)) => text(a, b),
+        (Node::Typed(of, a), Node::Typed(other, b)) => of == other && text(a, b),
         (Node::Float(a), Node::Float(b)) => {
             a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
         }
@@ -70,7 +71,7 @@ pub(crate) fn is_same((left, a): (View<'_>, Node), (right, b): (View<'_>, Node))
 
 pub(crate) fn shown(view: View<'_>, node: Node) -> String {
     match node {
-        Node::BigInt(text) | Node::Str(text) | Node::Bytes(text) => {
+        Node::BigInt(text) | Node::Str(text) | Node::Bytes(text) | Node::Typed(_, text) => {
             format!("{} {}", node.type_name(), view.text(text).escape_ascii())
         }
         other => format!("{other:?}"),

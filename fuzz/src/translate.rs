@@ -114,7 +114,9 @@ fn onward(json: &[u8], view: View<'_>) {
 /// What a value costs of its budget. A text that is referred to twice is written twice.
 fn weight(view: View<'_>) -> usize {
     let text = |node: &Node| match node {
-        Node::BigInt(text) | Node::Str(text) | Node::Bytes(text) => text.len(),
+        Node::BigInt(text) | Node::Str(text) | Node::Bytes(text) | Node::Typed(_, text) => {
+            text.len()
+        }
         _ => 0,
     };
     view.nodes().iter().map(|node| NODE_SIZE + text(node)).sum()

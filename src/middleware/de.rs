@@ -55,7 +55,7 @@ impl<'de> de::Deserializer<'de> for FromValue {
                 }
             }
             Value::Float(number) => visitor.visit_f64(number),
-            Value::Str(text) => visitor.visit_string(text),
+            Value::Str(text) | Value::Typed(_, text) => visitor.visit_string(text),
             Value::Bytes(bytes) => visitor.visit_byte_buf(bytes),
             Value::List(items)
             | Value::Tuple(items)

@@ -35,7 +35,9 @@ fn tokens(source: &str) -> Vec<String> {
             rest.find('\n').unwrap_or(rest.len())
         } else if raw && (rest.starts_with('"') || rest.starts_with("#\"")) {
             let end = if first == '#' { "\"#" } else { "\"" };
-            rest[2..].find(end).map_or(rest.len(), |at| at + 2 + end.len())
+            rest[1 + usize::from(first == '#')..]
+                .find(end)
+                .map_or(rest.len(), |at| at + 1 + usize::from(first == '#') + end.len())
         } else if first == '"' {
             let mut escaped = false;
             let closes = |byte: u8| {

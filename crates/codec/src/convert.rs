@@ -6,6 +6,8 @@ use super::budget::Budget;
 use super::document::{Document, View};
 use super::keys::settle;
 use super::node::{Node, Size, value_depth};
+use super::scalar_type::NotOfType;
+use crate::protocol::ScalarType;
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal, Value};
 
 /// The value that a document says.
@@ -29,6 +31,7 @@ pub fn to_value(view: View<'_>) -> Value {
             Node::Float(number) => Value::Float(number),
             Node::Str(text) => Value::Str(string(text)),
             Node::Bytes(bytes) => Value::Bytes(view.text(bytes).to_vec()),
+            Node::Typed(of, text) => Value::Typed(of, string(text)),
             Node::List(size) | Node::Tuple(size) | Node::Set(size) | Node::FrozenSet(size)
                 if size.items > 0 =>
             {
@@ -77,7 +80,8 @@ fn container(head: Node, children: Vec<Value>) -> Value {
 ///
 /// # Errors
 /// The reasons for which a message with this value would be refused: [`ErrorCode::Unhashable`],
-/// [`ErrorCode::TooDeep`], [`ErrorCode::TooLarge`], [`ErrorCode::TooManyDigits`].
+/// [`ErrorCode::TooDeep`], [`ErrorCode::TooLarge`], [`ErrorCode::TooManyDigits`],
+/// [`ErrorCode::InvalidValue`] for a typed text that is no value of its type.
 pub fn from_value(
     value: &Value,
     document: &mut Document,
@@ -117,6 +121,7 @@ pub fn from_value(
                 budget.bytes(bytes.len())?;
                 Node::Bytes(document.append_text(|own| own.extend_from_slice(bytes)))
             }
+            Value::Typed(of, text) => Node::Typed(*of, typed(*of, text, document, &mut budget)?),
             Value::List(items) => Node::List(size(items.len())),
             Value::Tuple(items) => Node::Tuple(size(items.len())),
             Value::Set(items) => Node::Set(size(items.len())),
@@ -161,6 +166,23 @@ fn leave(document: &mut Document, at: usize, budget: &mut Budget) -> Result<(), 
         _ => settle(document, &[], at, budget)?,
     }
     Ok(())
+}
+
+fn typed(
+    of: ScalarType,
+    text: &str,
+    document: &mut Document,
+    budget: &mut Budget,
+) -> Result<super::Text, Refusal> {
+    // What is canonical is a few bytes longer at most.
+    budget.bytes(text.len())?;
+    document.own_text(|own| of.write_canonical(text.as_bytes(), own)).map_err(|fault| {
+        let code = match fault {
+            NotOfType::TooManyDigits => ErrorCode::TooManyDigits,
+            _ => ErrorCode::InvalidValue,
+        };
+        Refusal::new(code, format!("the {} {text:?} is none: {fault}", of.name()))
+    })
 }
 
 fn digits(

@@ -78,7 +78,9 @@ impl Document {
     pub fn value_size(&self, root: usize) -> usize {
         let Some(count) = self.nodes.get(root).map(|node| node.nodes()) else { return 0 };
         let size = |node: &Node| match node {
-            Node::Str(text) | Node::Bytes(text) | Node::BigInt(text) => NODE_SIZE + text.len(),
+            Node::Str(text) | Node::Bytes(text) | Node::BigInt(text) | Node::Typed(_, text) => {
+                NODE_SIZE + text.len()
+            }
             _ => NODE_SIZE,
         };
         self.nodes[root..root + count].iter().map(size).sum()
@@ -212,7 +214,9 @@ impl<'a> View<'a> {
     #[inline(always)]
     pub(super) fn text_size(&self) -> usize {
         let size = |node: &Node| match node {
-            Node::Str(text) | Node::Bytes(text) | Node::BigInt(text) => text.len(),
+            Node::Str(text) | Node::Bytes(text) | Node::BigInt(text) | Node::Typed(_, text) => {
+                text.len()
+            }
             _ => 0,
         };
         self.nodes.iter().map(size).sum()

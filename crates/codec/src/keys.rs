@@ -16,6 +16,8 @@ use num_bigint::BigInt;
 use super::budget::Budget;
 use super::document::{Document, View};
 use super::node::{Node, Size};
+use super::scalar_type::{Key, LONG_INTEGER, spell_long};
+use crate::protocol::ScalarType;
 use crate::protocol::{ErrorCode, NODE_SIZE, Refusal};
 
 pub(super) use set::{KeySet, OpenKeys};
@@ -271,20 +273,17 @@ impl Spelling {
             match node {
                 Node::None => out.push(b'N'),
                 Node::Bool(truth) => number(f64::from(u8::from(truth)), out),
-                Node::Int(small) => {
-                    let double = small as f64;
-                    if double as i128 == i128::from(small) {
-                        number(double, out);
-                    } else {
-                        out.push(b'I');
-                        out.extend_from_slice(&small.to_be_bytes());
-                    }
-                }
+                Node::Int(small) => int(small, out),
                 Node::BigInt(digits) => big(view.text(digits), out),
                 Node::Float(double) if double.is_nan() => return Ok(false),
                 Node::Float(double) => number(double, out),
                 Node::Str(text) => string(b'S', view.text(text), out),
                 Node::Bytes(text) => string(b'B', view.text(text), out),
+                Node::Typed(of, text) => {
+                    if !typed(of, view.text(text), out)? {
+                        return Ok(false);
+                    }
+                }
                 Node::Tuple(Size { items, .. }) => {
                     out.push(b'T');
                     out.extend_from_slice(&items.to_be_bytes());
@@ -363,6 +362,50 @@ fn string(kind: u8, text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text);
 }
 
+/// A scalar of the standard library, of which some are equal to numbers. False where it equals
+/// nothing.
+fn typed(of: ScalarType, text: &[u8], out: &mut Vec<u8>) -> Result<bool, Refusal> {
+    let start = out.len();
+    // Behind its length, as texts are: what follows is another element.
+    match of.key(text, out) {
+        Key::Double(double) => number(double, out),
+        Key::Integer => {
+            let digits = out.split_off(start);
+            match str::from_utf8(&digits).ok().and_then(|text| text.parse::<i64>().ok()) {
+                Some(small) => int(small, out),
+                None => big(&digits, out),
+            }
+        }
+        Key::Spelled => {
+            let spelled = out.split_off(start);
+            string(b'X', &spelled, out);
+        }
+        Key::Nothing => return Ok(false),
+        Key::Unhashable => {
+            return Err(Refusal::new(
+                ErrorCode::Unhashable,
+                format!(
+                    "the {} {} cannot be a dict key or a set element: Python has no hash of it",
+                    of.name(),
+                    String::from_utf8_lossy(text)
+                ),
+            ));
+        }
+    }
+    Ok(true)
+}
+
+/// An integer of 64 bits.
+fn int(small: i64, out: &mut Vec<u8>) {
+    let double = small as f64;
+    if double as i128 == i128::from(small) {
+        number(double, out);
+    } else {
+        out.push(b'I');
+        out.extend_from_slice(&small.to_be_bytes());
+    }
+}
+
 /// A number that a double holds exactly.
 fn number(double: f64, out: &mut Vec<u8>) {
     let double = if double == 0.0 { 0.0 } else { double };
@@ -380,6 +423,16 @@ fn big(digits: &[u8], out: &mut Vec<u8>) {
         && integer_of(double).to_string() == text
     {
         number(double, out);
+    } else if digits.len() > LONG_INTEGER {
+        let (is_negative, digits) = match digits {
+            [b'-', digits @ ..] => (true, digits),
+            digits => (false, digits),
+        };
+        let zeros = digits.iter().rev().take_while(|&&digit| digit == b'0').count();
+        let mut spelled = Vec::with_capacity(digits.len() + 8);
+        let digits = &digits[..digits.len() - zeros];
+        spell_long(is_negative, digits, zeros as i64, &mut spelled);
+        string(b'X', &spelled, out);
     } else {
         string(b'L', digits, out);
     }

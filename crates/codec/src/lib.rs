@@ -56,6 +56,7 @@ mod out_buf;
 mod payload;
 pub mod pickle;
 pub mod protocol;
+mod scalar_type;
 mod span;
 mod swar;
 mod topics;
@@ -63,6 +64,9 @@ mod topics;
 pub mod xml;
 
 pub use message::Message;
+pub use protocol::ScalarType;
+pub use scalar_type::NotOfType;
+
 pub use protocol::{ErrorCode, Format, Limits, Refusal, Value};
 
 // What the broker is made of. No part of the interface: it changes with the broker.

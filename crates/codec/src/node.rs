@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::protocol::ScalarType;
+
 /// One value, or the head of a container whose children follow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Node {
@@ -19,6 +21,8 @@ pub enum Node {
     Str(Text),
     /// Bytes.
     Bytes(Text),
+    /// A scalar of the standard library: its canonical text.
+    Typed(ScalarType, Text),
     /// `list`.
     List(Size),
     /// `tuple`.
@@ -61,6 +65,7 @@ impl Node {
             Node::Float(_) => "float",
             Node::Str(_) => "str",
             Node::Bytes(_) => "bytes",
+            Node::Typed(of, _) => of.name(),
             Node::List(_) => "list",
             Node::Tuple(_) => "tuple",
             Node::Set(_) => "set",

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::Failure;
 use crate::cli::visible;
-use crate::protocol::{Format, Value};
+use crate::protocol::{Format, ScalarType, Value};
 
 /// A row of the table of `docs/protocol.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +18,7 @@ enum Kind {
     NoNumber,
     Str,
     Bytes,
+    Typed(ScalarType),
     List,
     Tuple,
     Set,
@@ -37,6 +38,7 @@ impl Kind {
             Value::Float(_) => Kind::NoNumber,
             Value::Str(_) => Kind::Str,
             Value::Bytes(_) => Kind::Bytes,
+            Value::Typed(of, _) => Kind::Typed(*of),
             Value::List(_) => Kind::List,
             Value::Tuple(_) => Kind::Tuple,
             Value::Set(_) => Kind::Set,
@@ -59,6 +61,7 @@ impl Kind {
             Kind::NoNumber => ("nan, inf, -inf", "type=\"float\": NaN, INF, -INF"),
             Kind::Str => ("str", "type=\"str\""),
             Kind::Bytes => ("bytes", "type=\"bytes\", in base64"),
+            Kind::Typed(of) => (of.name(), "its type, and as text"),
             Kind::List => ("list", "type=\"list\", an item for each"),
             Kind::Tuple => ("tuple", "type=\"tuple\", an item for each"),
             Kind::Set => ("set", "type=\"set\", an item for each"),
@@ -81,6 +84,11 @@ impl Kind {
             (Kind::NoNumber, _) => ("{\"$float\":\"…\"}", "JSON has no number for it"),
             (Kind::Str, _) => ("a string", ""),
             (Kind::Bytes, _) => ("{\"$bytes\":\"…\"}", "in base64"),
+            (Kind::Typed(ScalarType::Timedelta), false) => {
+                ("a number", "of seconds; --exact tags it")
+            }
+            (Kind::Typed(_), false) => ("a string", "--exact tags it"),
+            (Kind::Typed(_), true) => ("its tag, and as text", ""),
             (Kind::List, _) => ("an array", ""),
             (Kind::Tuple, false) => ("an array", "not to be told from a list; --exact tags it"),
             (Kind::Tuple, true) => ("{\"$tuple\":[…]}", ""),
@@ -144,7 +152,11 @@ impl Found {
             let (becomes, remark) = match to {
                 Format::Json => kind.in_json(exact),
                 Format::Xml => (in_xml, ""),
-                Format::Pickle => ("the same", ""),
+                Format::Pickle => match kind {
+                    Kind::Typed(ScalarType::Timedelta) => ("a float", "of seconds"),
+                    Kind::Typed(_) => ("a str", ""),
+                    _ => ("the same", ""),
+                },
             };
             rows.push([
                 name.into(),

@@ -13,6 +13,7 @@ pub fn rows() -> Vec<Row> {
         truncations(Pickle, b"](K\x01X\x01\0\0\0a\x8a\x02\xff\x7fNG\x3f\xf0\0\0\0\0\0\0e");
     rows.extend(vectors());
     rows.extend(forbidden());
+    rows.extend(shapes());
     rows.extend(bombs());
     rows.extend(memo());
     rows.extend(marks());
@@ -61,6 +62,232 @@ fn known(code: &str) -> &'static str {
         "too-large",
     ];
     codes.into_iter().find(|known| *known == code).unwrap_or_else(|| panic!("{code}"))
+}
+
+/// The shapes of types, with something in them that no pickler writes.
+fn shapes() -> Vec<Row> {
+    let uuid = b"cuuid\nUUID\n)\x81".as_slice();
+    let dtype = b"cnumpy\ndtype\n\x8c\x02f8\x89\x88\x87R".as_slice();
+    let state = b"(K\x03\x8c\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb".as_slice();
+    let zone = |key: &[u8]| {
+        [
+            b"cdatetime\ndatetime\nC\x0a\x07\xea\x02\x01\0\0\0\0\0\0".as_slice(),
+            b"c__builtin__\ngetattr\nczoneinfo\nZoneInfo\nX\x09\0\0\0_unpickle\x86R",
+            &[b"\x8c", &[key.len() as u8][..], key].concat(),
+            b"K\x01\x86R\x86R",
+        ]
+        .concat()
+    };
+    let many = "1".repeat(1_000_000).into_bytes();
+    let decimal = |text: &[u8]| {
+        let length = (text.len() as u32).to_le_bytes();
+        [b"cdecimal\nDecimal\nX".as_slice(), &length, text, b"\x85R"].concat()
+    };
+    let rows: Vec<(&str, &str, &str, Vec<u8>)> = vec![
+        (
+            "the 30th of February",
+            "invalid-pickle",
+            "date",
+            b"cdatetime\ndate\nC\x04\x07\xea\x02\x1e\x85R".to_vec(),
+        ),
+        (
+            "the year 65535",
+            "invalid-pickle",
+            "date",
+            b"cdatetime\ndate\nC\x04\xff\xff\x02\x1e\x85R".to_vec(),
+        ),
+        (
+            "a date of three bytes",
+            "invalid-pickle",
+            "date",
+            b"cdatetime\ndate\nC\x03\x07\xea\x02\x85R".to_vec(),
+        ),
+        (
+            "a date by its numbers",
+            "forbidden-pickle",
+            "datetime.date",
+            b"cdatetime\ndate\nM\xea\x07K\x02K\x01\x87R".to_vec(),
+        ),
+        (
+            "a time with a fold twice over",
+            "invalid-pickle",
+            "time",
+            b"cdatetime\ntime\nC\x06\xff\0\0\0\0\0\x85R".to_vec(),
+        ),
+        (
+            "a timedelta that is not normal",
+            "invalid-pickle",
+            "timedelta",
+            b"cdatetime\ntimedelta\nK\0J\0\0\0\x7fK\0\x87R".to_vec(),
+        ),
+        (
+            "a timezone of 10^9 days",
+            "invalid-pickle",
+            "timedelta",
+            b"cdatetime\ntimezone\ncdatetime\ntimedelta\nJ\0\xca\x9a\x3bK\0K\0\x87R\x85R".to_vec(),
+        ),
+        (
+            "a timezone of a day",
+            "forbidden-pickle",
+            "datetime.timezone",
+            b"cdatetime\ntimezone\ncdatetime\ntimedelta\nK\x01K\0K\0\x87R\x85R".to_vec(),
+        ),
+        ("a zone that leads out", "invalid-pickle", "not known", zone(b"../../etc/passwd")),
+        ("a zone in small letters", "invalid-pickle", "not known", zone(b"europe/berlin")),
+        ("a zone without a name", "invalid-pickle", "not known", zone(b"")),
+        (
+            "another attribute of ZoneInfo",
+            "forbidden-pickle",
+            "getattr",
+            b"c__builtin__\ngetattr\nczoneinfo\nZoneInfo\nX\x08\0\0\0no_cache\x86R".to_vec(),
+        ),
+        (
+            "an attribute of another class",
+            "forbidden-pickle",
+            "getattr",
+            b"c__builtin__\ngetattr\ncdatetime\ndatetime\nX\x09\0\0\0_unpickle\x86R".to_vec(),
+        ),
+        (
+            "a name that looks alike",
+            "forbidden-pickle",
+            "datetime.datetime ",
+            b"\x8c\x08datetime\x8c\x09datetime \x93".to_vec(),
+        ),
+        (
+            "a dotted name",
+            "forbidden-pickle",
+            "core.multiarray.scalar",
+            b"\x8c\x05numpy\x8c\x16core.multiarray.scalar\x93".to_vec(),
+        ),
+        ("a Decimal of 10^6 digits", "too-many-digits", "decimal", decimal(&many)),
+        ("a Decimal with an underscore", "invalid-pickle", "decimal", decimal(b"1_0")),
+        (
+            "a Fraction with a zero",
+            "invalid-pickle",
+            "fraction",
+            b"cfractions\nFraction\nK\x01K\0\x86R".to_vec(),
+        ),
+        (
+            "a UUID that is negative",
+            "forbidden-pickle",
+            "BUILD",
+            [uuid, b"}\x8c\x03intJ\xff\xff\xff\xffsb"].concat(),
+        ),
+        (
+            "a UUID with other attributes",
+            "forbidden-pickle",
+            "BUILD",
+            [uuid, b"}\x8c\x03intK\x01s\x8c\x01xK\x01sb"].concat(),
+        ),
+        (
+            "a UUID with two states",
+            "forbidden-pickle",
+            "BUILD",
+            [uuid, b"}\x8c\x03intK\x01sb}\x8c\x03intK\x01sb"].concat(),
+        ),
+        ("a UUID without a state", "forbidden-pickle", "without its state", uuid.to_vec()),
+        (
+            "a UUID of arguments",
+            "forbidden-pickle",
+            "builds an object",
+            b"cuuid\nUUID\nK\x01\x85\x81".to_vec(),
+        ),
+        ("a dtype as a value", "forbidden-pickle", "numpy.dtype", [dtype, state].concat()),
+        (
+            "a dtype of objects",
+            "forbidden-pickle",
+            "numpy.dtype",
+            b"cnumpy\ndtype\n\x8c\x02O8\x89\x88\x87R".to_vec(),
+        ),
+        (
+            "a long double",
+            "forbidden-pickle",
+            "numpy.dtype",
+            b"cnumpy\ndtype\n\x8c\x03f16\x89\x88\x87R".to_vec(),
+        ),
+        (
+            "a numpy text of 4 GB",
+            "forbidden-pickle",
+            "scalar",
+            [
+                b"cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\n\x8c\x0aU999999999\x89\x88\x87R"
+                    .as_slice(),
+                state,
+                b"C\x04abcd\x86R",
+            ]
+            .concat(),
+        ),
+        (
+            "a numpy scalar without a state",
+            "forbidden-pickle",
+            "scalar",
+            [b"cnumpy.core.multiarray\nscalar\n".as_slice(), dtype, b"C\x08abcdefgh\x86R"].concat(),
+        ),
+        (
+            "a numpy scalar that is short",
+            "forbidden-pickle",
+            "scalar",
+            [b"cnumpy.core.multiarray\nscalar\n".as_slice(), dtype, state, b"C\x07abcdefg\x86R"]
+                .concat(),
+        ),
+        (
+            "a numpy array",
+            "forbidden-pickle",
+            ".tolist()",
+            b"cnumpy.core.multiarray\n_reconstruct\n".to_vec(),
+        ),
+        (
+            "a range of 10^12 numbers",
+            "too-large",
+            "",
+            b"cbuiltins\nrange\nK\0\x8a\x06\0\x10\xa5\xd4\xe8\0K\x01\x87R".to_vec(),
+        ),
+        (
+            "a range of no steps",
+            "forbidden-pickle",
+            "range",
+            b"cbuiltins\nrange\nK\0K\x01K\0\x87R".to_vec(),
+        ),
+        (
+            "a deque with items in its arguments",
+            "forbidden-pickle",
+            "deque",
+            b"ccollections\ndeque\nK\x01\x85K\x02\x86R".to_vec(),
+        ),
+        (
+            "a defaultdict of a function",
+            "forbidden-pickle",
+            "posix.system",
+            b"ccollections\ndefaultdict\ncposix\nsystem\n\x85R".to_vec(),
+        ),
+        (
+            "an OrderedDict with attributes",
+            "forbidden-pickle",
+            "BUILD",
+            b"ccollections\nOrderedDict\n)R}b".to_vec(),
+        ),
+        (
+            "a path of bytes",
+            "forbidden-pickle",
+            "PosixPath",
+            b"cpathlib\nPosixPath\nC\x01a\x85R".to_vec(),
+        ),
+        (
+            "an sNaN as a key",
+            "unhashable",
+            "sNaN",
+            [b"}".as_slice(), &decimal(b"sNaN"), b"Ns"].concat(),
+        ),
+        (
+            "a date as a function",
+            "forbidden-pickle",
+            "cannot be called",
+            b"cdatetime\ndate\nC\x04\x07\xea\x02\x01\x85R)R".to_vec(),
+        ),
+    ];
+    rows.into_iter()
+        .map(|(name, code, words, opcodes)| payload(name, Pickle, &opcodes, code).naming(words))
+        .collect()
 }
 
 /// Every opcode that imports, calls, builds or fetches, as each protocol would carry it.

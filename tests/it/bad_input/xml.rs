@@ -414,6 +414,10 @@ fn characters() -> Vec<Row> {
 fn types() -> Vec<Row> {
     [
         ("<message type='int'>x</message>", "invalid-tag"),
+        ("<message type='datetime'>yesterday</message>", "invalid-tag"),
+        ("<message type='date'/>", "invalid-tag"),
+        ("<message type='decimal'>1,5</message>", "invalid-tag"),
+        ("<message type='uuid'><x/></message>", "invalid-tag"),
         ("<message type='int'>1.0</message>", "invalid-tag"),
         ("<message type='bool'>1</message>", "invalid-tag"),
         ("<message type='float'>0x1p3</message>", "invalid-tag"),

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::events::{Bracket, Events, Number, Str};
 use super::fault::{Fault, too_deep};
 use super::scan::Scan;
-use super::tags::is_tag_name;
+use super::tags::{is_tag_name, typed_by};
 use super::unescape::unescape;
 use crate::budget::Budget;
 use crate::document::Document;
@@ -16,7 +16,9 @@ use crate::keys::{KeySet, OpenKeys, settle};
 use crate::nesting::Outer;
 use crate::node::{Node, Size, Text, value_depth};
 use crate::number::{IntFault, parse_int};
+use crate::protocol::ScalarType;
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
+use crate::scalar_type::{NotOfType, put_complex};
 use crate::span::Span;
 
 /// Decodes the JSON text in `source[range]`, appends its value to `document` and returns the index
@@ -159,12 +161,42 @@ impl Builder<'_> {
                 b"$int" | b"$float" | b"$bytes" | b"$tuple" | b"$set" | b"$frozenset" | b"$dict",
                 _,
             ) => None,
-            _ => return Ok(false),
+            (tag, _) => match typed_by(tag) {
+                Some(of) => self.typed(of, at, content)?,
+                None => return Ok(false),
+            },
         };
         let Some(scalar) = scalar else { return Err(self.wrong_shape(key).into()) };
         self.document.nodes_mut().truncate(at);
         self.document.push(scalar);
         Ok(true)
+    }
+
+    /// `{"$decimal": "1.10"}`, and `{"$complex": [re, im]}`; `None` where the content is something
+    /// else.
+    fn typed(&mut self, of: ScalarType, at: usize, content: Node) -> Result<Option<Node>, Fault> {
+        let mut spelled = Vec::new();
+        match (of, content) {
+            (ScalarType::Complex, Node::List(Size { items: 2, .. })) => {
+                let [re, im] = [at + 3, at + 4].map(|part| match self.document.nodes()[part] {
+                    Node::Float(number) => Some(number),
+                    Node::Int(number) => Some(number as f64),
+                    _ => None,
+                });
+                let (Some(re), Some(im)) = (re, im) else { return Ok(None) };
+                put_complex(re, im, &mut spelled);
+            }
+            (ScalarType::Complex, _) => return Ok(None),
+            (of, Node::Str(text)) => {
+                let text = self.document.text(self.source, text);
+                of.write_canonical(text, &mut spelled)
+                    .map_err(|fault| not_of_type(of, text, fault))?;
+            }
+            _ => return Ok(None),
+        }
+        self.budget.bytes(spelled.len())?;
+        let text = self.document.append_text(|own| own.extend_from_slice(&spelled));
+        Ok(Some(Node::Typed(of, text)))
     }
 
     /// `{"$tuple": [ … ]}`: the list's elements become the children of `head`.
@@ -207,7 +239,9 @@ impl Builder<'_> {
             "$float" => "\"nan\", \"inf\" or \"-inf\"",
             "$bytes" => "a string of base64 (RFC 4648 §4, padded)",
             "$dict" => "an array of [key, value] arrays",
-            _ => "an array",
+            "$complex" => "an array of two numbers",
+            "$tuple" | "$set" | "$frozenset" => "an array",
+            _ => "a string",
         };
         Refusal::new(
             ErrorCode::InvalidTag,
@@ -310,6 +344,22 @@ impl<'a> Events<'a> for Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// What is wrong with the text in a tag.
+#[cold]
+fn not_of_type(of: ScalarType, text: &[u8], fault: NotOfType) -> Refusal {
+    let (text, name) = (String::from_utf8_lossy(text), of.name());
+    let shown: String = text.chars().take(60).collect();
+    let reason = format!(
+        "{{\"${name}\": {shown:?}}}: {fault}; to send an object with just this key, write \
+         {{\"$dict\": [[\"${name}\", …]]}}"
+    );
+    let code = match fault {
+        NotOfType::TooManyDigits => ErrorCode::TooManyDigits,
+        _ => ErrorCode::InvalidTag,
+    };
+    Refusal::new(code, reason)
 }
 
 fn too_many_digits(what: &str) -> Refusal {

@@ -7,6 +7,8 @@ use crate::lanes::{has_any, string_stops};
 use crate::node::Node;
 use crate::number::{write_float, write_int};
 use crate::out_buf::{OutBuf, Stop, fill};
+use crate::protocol::ScalarType;
+use crate::scalar_type::{Untyped, complex_parts};
 use crate::span::Span;
 use crate::swar::push;
 
@@ -136,6 +138,11 @@ pub(super) fn spell_key(view: &View<'_>, key: Node, out: &mut Vec<u8>) {
         scalar => {
             out.push(b'"');
             match scalar {
+                Node::Typed(of, text) => match of.untyped(view.text(text)) {
+                    // It has nothing that is to be escaped.
+                    Untyped::Text(text) => out.extend_from_slice(text),
+                    Untyped::Float(number) => write_float(number, out),
+                },
                 Node::Float(number) if number.is_nan() => out.extend_from_slice(b"NaN"),
                 Node::Float(number) if number.is_infinite() => {
                     out.extend_from_slice(if number > 0.0 { b"Infinity" } else { b"-Infinity" });
@@ -164,17 +171,49 @@ fn write_scalar(view: &View<'_>, scalar: Node, tags: Tags, out: &mut Vec<u8>) {
             out.extend_from_slice(b"\"}");
         }
         Node::BigInt(digits) => out.extend_from_slice(view.text(digits)),
-        Node::Float(number) if number.is_nan() => out.extend_from_slice(b"{\"$float\":\"nan\"}"),
-        Node::Float(number) if number.is_infinite() => {
-            out.extend_from_slice(if number > 0.0 {
-                b"{\"$float\":\"inf\"}"
-            } else {
-                b"{\"$float\":\"-inf\"}"
-            });
-        }
-        Node::Float(number) => write_float(number, out),
+        Node::Float(number) => write_float_or_tag(number, out),
+        Node::Typed(of, text) => write_typed(of, view.text(text), tags, out),
         Node::Str(text) => write_str(view.text(text), out),
         _ => out.extend_from_slice(b"null"),
+    }
+}
+
+/// A scalar of the standard library. Its canonical text has nothing that is to be escaped.
+pub(super) fn write_typed(of: ScalarType, canonical: &[u8], tags: Tags, out: &mut Vec<u8>) {
+    if !tags.is_exact() {
+        match of.untyped(canonical) {
+            Untyped::Text(text) => write_str(text, out),
+            Untyped::Float(number) => write_float(number, out),
+        }
+        return;
+    }
+    for part in ["{\"$", of.name(), "\":"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    match (of, complex_parts(canonical)) {
+        (ScalarType::Complex, Some((re, im))) => {
+            out.push(b'[');
+            write_float_or_tag(re, out);
+            out.push(b',');
+            write_float_or_tag(im, out);
+            out.push(b']');
+        }
+        _ => write_str(canonical, out),
+    }
+    out.push(b'}');
+}
+
+fn write_float_or_tag(number: f64, out: &mut Vec<u8>) {
+    if number.is_nan() {
+        out.extend_from_slice(b"{\"$float\":\"nan\"}");
+    } else if number.is_infinite() {
+        out.extend_from_slice(if number > 0.0 {
+            b"{\"$float\":\"inf\"}"
+        } else {
+            b"{\"$float\":\"-inf\"}"
+        });
+    } else {
+        write_float(number, out);
     }
 }
 

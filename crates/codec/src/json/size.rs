@@ -1,11 +1,12 @@
 //! How long the JSON of a value is, without writing it.
 
-use super::scalar::spell_key;
+use super::scalar::{spell_key, write_typed};
 use super::style::{Style, style_of};
 use super::tags::Tags;
 use crate::document::View;
 use crate::node::Node;
 use crate::number::{float_size, int_size};
+use crate::protocol::ScalarType;
 
 /// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not
 /// fewer, found sooner.
@@ -33,11 +34,19 @@ fn scalar_size<const EXACT: bool>(view: &View<'_>, node: Node, tags: Tags) -> i6
         Node::BigInt(digits) => digits.len(),
         Node::Float(number) if number.is_finite() => float_size::<EXACT>(number),
         Node::Float(number) => br#"{"$float":"inf"}"#.len() + usize::from(number < 0.0),
+        Node::Typed(of, text) => typed_size(of, view.text(text), tags),
         Node::Str(text) => return string_size(view.text(text)),
         Node::Bytes(bytes) => br#"{"$bytes":""}"#.len() + bytes.len().div_ceil(3) * 4,
         _ => 4,
     };
     length as i64
+}
+
+/// A scalar of the standard library: so rare that it may be written to be measured.
+fn typed_size(of: ScalarType, canonical: &[u8], tags: Tags) -> usize {
+    let mut out = Vec::with_capacity(64);
+    write_typed(of, canonical, tags, &mut out);
+    out.len()
 }
 
 /// A string in its quotes.

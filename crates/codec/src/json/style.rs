@@ -87,7 +87,12 @@ fn may_be_object(view: &View<'_>, index: usize, size: Size, exact: bool) -> bool
         match view.nodes()[at] {
             Node::Str(key) if size.items == 1 && view.text(key).starts_with(b"$") => return false,
             Node::Str(_) => {}
-            Node::None | Node::Bool(_) | Node::Int(_) | Node::BigInt(_) | Node::Float(_)
+            Node::None
+            | Node::Bool(_)
+            | Node::Int(_)
+            | Node::BigInt(_)
+            | Node::Float(_)
+            | Node::Typed(..)
                 if !exact =>
             {
                 all_strings = false;
@@ -105,7 +110,8 @@ fn no_two_keys_meet(view: &View<'_>, start: usize, end: usize) -> bool {
     // Numbers, booleans and None that differ are spelled differently, each from the others; only a
     // nan equals nothing.
     let may_meet = |key: Node| {
-        matches!(key, Node::Str(_)) || matches!(key, Node::Float(number) if number.is_nan())
+        matches!(key, Node::Str(_) | Node::Typed(..))
+            || matches!(key, Node::Float(number) if number.is_nan())
     };
     let mut at = start;
     while at < end && !may_meet(view.nodes()[at]) {

@@ -1,5 +1,7 @@
 //! Which values take a tag in JSON: more of them for a reader that is to lose nothing.
 
+use crate::protocol::ScalarType;
+
 /// The largest integer up to which JavaScript's numbers, which are doubles, lose none.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
@@ -13,7 +15,12 @@ pub(super) fn is_tag_name(key: &[u8]) -> bool {
 fn is_one_of_the_tags(key: &[u8]) -> bool {
     const TAGS: [&[u8]; 7] =
         [b"$int", b"$float", b"$bytes", b"$tuple", b"$set", b"$frozenset", b"$dict"];
-    TAGS.contains(&key)
+    TAGS.contains(&key) || typed_by(key).is_some()
+}
+
+/// The scalar type that a tag names.
+pub(super) fn typed_by(tag: &[u8]) -> Option<ScalarType> {
+    ScalarType::named(tag.strip_prefix(b"$")?)
 }
 
 /// What is tagged in JSON besides the values that JSON cannot say at all.
@@ -30,7 +37,7 @@ fn is_one_of_the_tags(key: &[u8]) -> bool {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tags {
-    /// Nothing: tuples are arrays, frozensets are sets, and keys are spelled as `json.dumps` spells
+    /// Nothing: tuples are arrays, frozensets are sets, dates and the like are strings, and keys are spelled as `json.dumps` spells
     /// them.
     Needed,
     /// Everything that JSON cannot tell apart; an int of any size is a number.

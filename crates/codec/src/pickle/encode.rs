@@ -10,6 +10,7 @@ use super::piece::{put_float, put_int, put_long, put_str};
 use super::size::size;
 use crate::nesting::Outer;
 use crate::out_buf::{OutBuf, Stop, fill, room};
+use crate::scalar_type::Untyped;
 use crate::span::Span;
 use crate::swar::push;
 use crate::{Node, Size, View};
@@ -56,7 +57,7 @@ pub(crate) fn put<'p>(view: View<'_>, mut page: OutBuf<'p>) -> Result<OutBuf<'p>
             Node::Bool(truth) => {
                 ([if truth { NEWTRUE } else { NEWFALSE }, 0], 1, NO_CHILDREN, STOP)
             }
-            Node::BigInt(_) | Node::Bytes(_) => {
+            Node::BigInt(_) | Node::Bytes(_) | Node::Typed(..) => {
                 page.aside(|page| put_unusual(page, node, view))?;
                 ([0; 2], 0, NO_CHILDREN, STOP)
             }
@@ -99,8 +100,18 @@ fn put_unusual<'p>(page: OutBuf<'p>, scalar: Node, view: View<'_>) -> Result<Out
     match scalar {
         Node::Bytes(text) => put_long(page, SHORT_BINBYTES, BINBYTES, view.text(text)),
         Node::BigInt(digits) => put_big_int(page, view.text(digits)),
+        Node::Typed(of, text) => put_untyped(page, of.untyped(view.text(text))),
         _ => Ok(page),
     }
+}
+
+/// A scalar whose type is not said.
+fn put_untyped<'p>(mut page: OutBuf<'p>, scalar: Untyped<'_>) -> Result<OutBuf<'p>, Stop> {
+    match scalar {
+        Untyped::Text(text) => put_str(&mut page, Span::new(text, text.len()))?,
+        Untyped::Float(number) => put_float(&mut page, number)?,
+    }
+    Ok(page)
 }
 
 const NO_CHILDREN: Size = Size::new(0, 0);

@@ -8,13 +8,21 @@ use crate::protocol::{ErrorCode, Refusal};
 /// Refuses an import by name, and says what to send instead.
 #[cold]
 pub(super) fn imports(reader: &Reader<'_>, module: &[u8], name: &[u8]) -> Refusal {
-    let advice = match (module, name) {
-        (b"datetime", b"timedelta") => "send .total_seconds()",
-        (b"datetime", _) => "send .isoformat()",
-        (b"decimal", _) | (b"uuid", _) | (b"pathlib", _) => "send str() of it",
-        (b"collections", b"OrderedDict" | b"defaultdict" | b"Counter") => "send dict() of it",
-        (b"collections", b"deque") => "send list() of it",
-        _ if module.starts_with(b"numpy") => "send .tolist() of it",
+    let package = module.split(|&byte| byte == b'.').next().unwrap_or_default();
+    let advice = match (package, name) {
+        (b"pandas", b"_unpickle_timestamp") => "send .to_pydatetime() of a Timestamp",
+        (b"pandas", b"_timedelta_unpickle") => "send .to_pytimedelta() of a Timedelta",
+        (b"pandas", b"DataFrame") => "send .to_dict(\"records\") of it",
+        (b"pandas", b"Series") => "send .tolist() of it",
+        (b"pandas", _) => "send None for what is missing, and plain values for all else",
+        (b"pytz" | b"dateutil", _) => {
+            "give datetimes a zone of zoneinfo or datetime.timezone: \
+             .astimezone(datetime.timezone.utc)"
+        }
+        (b"numpy", b"_reconstruct" | b"_frombuffer" | b"ndarray") => "send .tolist() of it",
+        (b"numpy", _) => "send .item() or .tolist() of it",
+        (b"pathlib" | b"ipaddress", _) => "send str() of it",
+        (b"collections", _) => "send dict() or list() of it",
         _ => "send a dict of its fields",
     };
     let shown = format!("{}.{}", shown(module), shown(name));
@@ -38,7 +46,8 @@ pub(super) fn forbidden(reader: &Reader<'_>, does: impl Display, advice: &str) -
         format!(
             "the pickle {does} ({}); only plain data is accepted: None, bool, int, float, str, \
              bytes, \
-             list, tuple, set, frozenset, dict; {advice}",
+             list, tuple, set, frozenset, dict, and the types of datetime, decimal, uuid and \
+             fractions; {advice}",
             reader.here()
         ),
     )

@@ -5,14 +5,16 @@
 //! STOP left into the document.
 
 mod flatten;
+mod numpy;
 mod reduce;
+mod scalars;
 mod stack;
 
 pub(super) use flatten::Flat;
 
 use super::forbidden::{PLAIN, forbidden, imports};
+use super::globals::Global;
 use super::opcode::*;
-use super::plain::Builtin;
 use super::reader::Reader;
 use super::store::{Item, Kind, Scratch, push};
 use super::{number, text};
@@ -237,6 +239,11 @@ impl<'a> Machine<'a> {
                     self.get(number)?
                 }
 
+                BUILD => {
+                    self.build_top()?;
+                    continue;
+                }
+
                 other => self.import_or_refuse(other)?,
             };
             push(&mut self.scratch.stack, item, &mut self.work)?;
@@ -256,6 +263,7 @@ impl<'a> Machine<'a> {
                 let (module, name) = (self.reader.line()?.0, self.reader.line()?.0);
                 if let (b"copy_reg" | b"copyreg", b"_reconstructor") = (module, name)
                     && let Some((module, name)) = self.reader.reconstructed()
+                    && Global::named(module, name) != Some(Global::Uuid)
                 {
                     return Err(imports(&self.reader, module, name));
                 }
@@ -289,8 +297,19 @@ impl<'a> Machine<'a> {
                 let (module, name) = (self.reader.line()?.0, self.reader.line()?.0);
                 return Err(imports(&self.reader, module, name));
             }
-            OBJ | NEWOBJ | NEWOBJ_EX => "builds an object",
-            BUILD => "sets the state of an object",
+            NEWOBJ => {
+                let stack = &self.scratch.stack[self.floor.min(self.scratch.stack.len())..];
+                if let &[.., class, args] = stack
+                    && self.is_empty_tuple(args)
+                    && let Some(object) = self.instance(class)?
+                {
+                    let height = self.scratch.stack.len().saturating_sub(2);
+                    self.scratch.stack.truncate(height);
+                    return Ok(object);
+                }
+                "builds an object"
+            }
+            OBJ | NEWOBJ_EX => "builds an object",
             PERSID | BINPERSID => "fetches an object by a persistent id",
             EXT1 | EXT2 | EXT4 => "imports a registered extension",
             NEXT_BUFFER | READONLY_BUFFER => {
@@ -306,9 +325,22 @@ impl<'a> Machine<'a> {
         Err(forbidden(&self.reader, does, PLAIN))
     }
 
+    /// BUILD: gives the object below the top of the stack its state.
+    #[cold]
+    fn build_top(&mut self) -> Result<(), Refusal> {
+        let stack = &self.scratch.stack[self.floor.min(self.scratch.stack.len())..];
+        if let &[.., object, state] = stack
+            && self.build(object, state)?.is_some()
+        {
+            self.scratch.stack.pop();
+            return Ok(());
+        }
+        Err(forbidden(&self.reader, "sets the state of an object", PLAIN))
+    }
+
     fn import(&self, module: &[u8], name: &[u8]) -> Result<Item, Refusal> {
-        match Builtin::named(module, name) {
-            Some(builtin) => Ok(Item::Import(builtin)),
+        match Global::named(module, name) {
+            Some(global) => Ok(Item::Import(global)),
             None => Err(imports(&self.reader, module, name)),
         }
     }

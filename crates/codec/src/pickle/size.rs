@@ -4,6 +4,7 @@ use num_bigint::BigInt;
 
 use crate::document::View;
 use crate::node::Node;
+use crate::scalar_type::Untyped;
 
 /// Bytes that [`encode`](super::encode) appends for a value.
 pub(crate) fn size(view: View<'_>) -> u64 {
@@ -12,6 +13,10 @@ pub(crate) fn size(view: View<'_>) -> u64 {
         Node::Int(number) => int_size(number),
         Node::Float(_) => 9,
         Node::Str(text) | Node::Bytes(text) => text_size(text.len()),
+        Node::Typed(of, text) => match of.untyped(view.text(text)) {
+            Untyped::Text(text) => text_size(text.len()),
+            Untyped::Float(_) => 9,
+        },
         Node::BigInt(digits) => text_size(two_complement_size(view.text(digits))),
         Node::List(size) | Node::Set(size) | Node::Dict(size) => {
             if size.items == 0 {

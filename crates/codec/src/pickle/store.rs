@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::plain::Builtin;
+use super::globals::Global;
 use crate::protocol::Refusal;
 use crate::{Budget, Node, Text};
 
@@ -53,8 +53,12 @@ pub(super) enum Item {
     ByteArray(Text),
     /// A container, by its index in [`Store`].
     Container(u32),
-    /// The spelling of a plain builtin; REDUCE turns it into a value, anything else is refused.
-    Import(Builtin),
+    /// A name on the list; REDUCE or NEWOBJ turn it into a value, anything else is refused.
+    Import(Global),
+    /// A time zone: microseconds from UTC.
+    Offset(i64),
+    /// A time zone by its name in the database.
+    NamedZone(Text),
 }
 
 /// The kinds of containers.
@@ -70,6 +74,10 @@ pub(super) enum Kind {
     FrozenSet,
     /// `dict`; its children are key, value, key, value …
     Dict,
+    /// A UUID: it has its value for a child once its state is known.
+    Uuid,
+    /// A numpy dtype: its code, and once its state is known its byte order, and the unit of times.
+    Dtype,
 }
 
 /// No segment, no node.
@@ -332,7 +340,7 @@ impl Frame {
         match self.kind {
             Kind::Set | Kind::FrozenSet => true,
             Kind::Dict => self.written.is_multiple_of(2),
-            Kind::List | Kind::Tuple => false,
+            Kind::List | Kind::Tuple | Kind::Uuid | Kind::Dtype => false,
         }
     }
 }

@@ -6,7 +6,7 @@ mod budget;
 use std::fmt::Write;
 
 use super::*;
-use crate::{Size, View};
+use crate::{Size, View, json};
 
 const VALUES: &str = include_str!("../../tests/vectors/pickle/values.txt");
 const REFUSED: &str = include_str!("../../tests/vectors/pickle/refused.txt");
@@ -94,6 +94,9 @@ fn show_at(view: View<'_>, at: &mut usize, out: &mut String) {
             }
             out.push('"');
         }
+        Node::Typed(of, text) => {
+            write!(out, "{}:{}", of.name(), str::from_utf8(view.text(text)).unwrap()).unwrap();
+        }
         Node::Bytes(text) => {
             out.push('b');
             for byte in view.text(text) {
@@ -112,6 +115,44 @@ fn values_are_what_cpython_pickled() {
         let document = decoded(&pickle).unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
         assert_eq!(show(document.view(&pickle, 0)), expected, "{what}");
     }
+}
+
+/// Pickles of CPython 3.8 to 3.14 and numpy 1.24 to 2.5, protocols 0 to 5, of both picklers.
+#[test]
+fn shapes_are_what_cpython_and_numpy_make_of_them() {
+    let json = |view: View<'_>| {
+        let mut out = Vec::new();
+        json::encode(view, json::Tags::Exact, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let mut wrong = Vec::new();
+    for line in include_str!("../../tests/vectors/pickle/shapes.txt").lines() {
+        let [name, verdict, pickle, exact, plain] = columns(line);
+        let pickle = unhex(pickle);
+        let document = match decoded(&pickle) {
+            Ok(_) if verdict == "refuse" => {
+                wrong.push(format!("{name}: it is accepted"));
+                continue;
+            }
+            Ok(document) => document,
+            Err(_) if verdict == "refuse" => continue,
+            Err(refusal) => {
+                wrong.push(format!("{name}: {refusal}"));
+                continue;
+            }
+        };
+        let view = document.view(&pickle, 0);
+        if exact != "-" && json(view) != exact {
+            wrong.push(format!("{name}: {} instead of {exact}", json(view)));
+        }
+        // As it is where types are lost.
+        let written = encoded(view);
+        let found = json(decoded(&written).unwrap().view(&written, 0));
+        if found != plain {
+            wrong.push(format!("{name}: {found} instead of {plain}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]
@@ -242,16 +283,18 @@ fn mutations(rounds: usize, seed: u64, mut accepted: impl FnMut(&[u8], &str, &[u
         assert_eq!(document.nodes()[at].nodes(), document.len());
         let shown = show(document.view(&pickle, at));
         let written = encoded(document.view(&pickle, at));
+        let is_typed = document.nodes().iter().any(|node| matches!(node, Node::Typed(..)));
         accepted(&pickle, &shown, &written);
         document.truncate(mark);
         // What is written anew is no larger than what was read, so it passes wherever that did.
         let at = decode(&written, 0..written.len(), &mut document, &limits).unwrap();
-        assert_eq!(
-            show(document.view(&written, at)),
-            shown,
-            "{:?}",
-            pickle.escape_ascii().to_string()
-        );
+        let again = show(document.view(&written, at));
+        if is_typed {
+            // Types are lost, once.
+            assert_eq!(encoded(document.view(&written, at)), written);
+        } else {
+            assert_eq!(again, shown, "{:?}", pickle.escape_ascii().to_string());
+        }
         document.truncate(mark);
     }
     count
@@ -376,11 +419,28 @@ fn reasons_tell_what_to_do() {
         assert_eq!(decoded(pickle).map(drop).unwrap_err().to_string(), expected);
     };
     check(
+        b"\x80\x02cdatetime\ntzinfo\n.",
+        "forbidden-pickle: the pickle imports datetime.tzinfo (GLOBAL at byte 2 of the pickle); \
+         only plain data is accepted: None, bool, int, float, str, bytes, list, tuple, set, \
+         frozenset, dict, and the types of datetime, decimal, uuid and fractions; \
+         send a dict of its fields",
+    );
+    check(
         b"\x80\x02cdatetime\ndatetime\n.",
-        "forbidden-pickle: the pickle imports datetime.datetime (GLOBAL at byte 2 of the pickle); \
-         only plain data \
-         is accepted: None, bool, int, float, str, bytes, list, tuple, set, frozenset, dict; send \
-         .isoformat()",
+        "forbidden-pickle: the pickle holds datetime.datetime as a value; send plain data, as \
+         str() of it",
+    );
+    check(
+        b"cdatetime\ndate\nC\x04\x07\xea\x02\x1e\x85R.",
+        "invalid-pickle: REDUCE at byte 22 of the pickle: it makes no date: it takes a date from \
+         the years 1 to 9999, as 2026-11-29",
+    );
+    check(
+        b"cdatetime\ndate\nK\x01\x85R.",
+        "forbidden-pickle: the pickle calls datetime.date with arguments that no pickler writes \
+         (REDUCE at byte 18 of the pickle); only plain data is accepted: None, bool, int, float, \
+         str, bytes, list, tuple, set, frozenset, dict, and the types of datetime, decimal, uuid \
+         and fractions; convert objects before pickling",
     );
     check(
         b"]K\x01Ns.",
@@ -397,7 +457,7 @@ fn reasons_tell_what_to_do() {
         "forbidden-pickle: the pickle imports \\u{1b}[2J.\u{fffd} (GLOBAL at byte 0 of the \
          pickle); \
          only plain data is accepted: None, bool, int, float, str, bytes, list, tuple, set, \
-         frozenset, dict; \
+         frozenset, dict, and the types of datetime, decimal, uuid and fractions; \
          send a dict of its fields",
     );
 }

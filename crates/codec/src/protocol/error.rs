@@ -47,6 +47,8 @@ pub enum ErrorCode {
     Cycle,
     /// A known `$` tag (JSON) or `type` (XML) around content that is not of that type.
     InvalidTag,
+    /// A pickle names a type of the model and makes no value of it: a date that is none.
+    InvalidPickle,
     /// The body is not one map.
     NotAMap,
     /// A command that there is not.
@@ -80,7 +82,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documents and tests that must not forget one.
-    pub const ALL: [ErrorCode; 28] = [
+    pub const ALL: [ErrorCode; 29] = [
         ErrorCode::UnknownFormat,
         ErrorCode::FrameTooLarge,
         ErrorCode::MalformedJson,
@@ -95,6 +97,7 @@ impl ErrorCode {
         ErrorCode::Unhashable,
         ErrorCode::Cycle,
         ErrorCode::InvalidTag,
+        ErrorCode::InvalidPickle,
         ErrorCode::NotAMap,
         ErrorCode::UnknownCommand,
         ErrorCode::NotPermitted,
@@ -128,6 +131,7 @@ impl ErrorCode {
             ErrorCode::Unhashable => "unhashable",
             ErrorCode::Cycle => "cycle",
             ErrorCode::InvalidTag => "invalid-tag",
+            ErrorCode::InvalidPickle => "invalid-pickle",
             ErrorCode::NotAMap => "not-a-map",
             ErrorCode::UnknownCommand => "unknown-command",
             ErrorCode::NotPermitted => "not-permitted",

@@ -34,6 +34,7 @@ impl Serialize for Value {
             Value::Float(number) => serializer.serialize_f64(*number),
             Value::Str(text) => serializer.serialize_str(text),
             Value::Bytes(bytes) => serializer.serialize_bytes(bytes),
+            Value::Typed(_, text) => serializer.serialize_str(text),
             Value::List(items) | Value::Set(items) | Value::FrozenSet(items) => {
                 serializer.collect_seq(items)
             }

@@ -5,6 +5,7 @@ use std::fmt;
 use num_bigint::BigInt;
 
 use super::MAX_INT_DIGITS;
+use super::ScalarType;
 
 /// A message as a program holds it. The table of `docs/protocol.md` says what each value is in
 /// pickle, JSON and XML.
@@ -36,6 +37,16 @@ pub enum Value {
     Str(String),
     /// `bytes`; a `bytearray` arrives as this as well.
     Bytes(Vec<u8>),
+    /// A scalar of Python's standard library, as its canonical text; another spelling of it is
+    /// made canonical on its way, and a text that is none is refused.
+    ///
+    /// ```
+    /// use babelmq_codec::{ScalarType, Value};
+    ///
+    /// let price = Value::Typed(ScalarType::Decimal, "1.10".to_owned());
+    /// assert_eq!(price.to_string(), "decimal(1.10)");
+    /// ```
+    Typed(ScalarType, String),
     /// `list`.
     List(Vec<Value>),
     /// `tuple`.
@@ -137,6 +148,7 @@ impl fmt::Display for Value {
             Value::Float(number) => write!(f, "{number:?}"),
             Value::Str(text) => write!(f, "{text:?}"),
             Value::Bytes(bytes) => write!(f, "b\"{}\"", bytes.escape_ascii()),
+            Value::Typed(of, text) => write!(f, "{}({text})", of.name()),
             Value::List(values) => items(f, "[", values, "]"),
             Value::Tuple(values) if values.len() == 1 => items(f, "(", values, ",)"),
             Value::Tuple(values) => items(f, "(", values, ")"),

@@ -394,6 +394,11 @@ impl<'a> Reading<'a> {
                 self.spent += bytes.len();
                 Node::Bytes(bytes)
             }
+            Scalar::Typed(of) => {
+                let spelled = self.document.own_text(|own| of.write_canonical(text, own)).ok()?;
+                self.spent += spelled.len();
+                Node::Typed(of, spelled)
+            }
             Scalar::Null | Scalar::EncodedStr => return None,
         })
     }

@@ -25,6 +25,7 @@ pub(crate) fn size<const EXACT: bool>(view: View<'_>) -> u64 {
             Node::None => NULL.1 as i64,
             Node::BigInt(digits) => (INT.1 + digits.len()) as i64,
             Node::Bytes(bytes) => (b" type=\"bytes\">".len() + base64_size(bytes.len())) as i64,
+            Node::Typed(of, text) => (b" type=\"\">".len() + of.name().len() + text.len()) as i64,
             Node::List(size) => LIST.1 as i64 + items_size(size),
             Node::Tuple(size) => TUPLE.1 as i64 + items_size(size),
             Node::Set(size) => SET.1 as i64 + items_size(size),

@@ -30,6 +30,10 @@ fn shown(view: View<'_>) -> String {
                 let text = str::from_utf8(view.text(text)).unwrap();
                 return out.push_str(&serde_json::to_string(text).unwrap());
             }
+            Node::Typed(of, text) => {
+                let text = str::from_utf8(view.text(text)).unwrap();
+                return write!(out, "{}:{text}", of.name()).unwrap();
+            }
             Node::Bytes(text) => {
                 out.push_str("b:");
                 return view.text(text).iter().for_each(|byte| write!(out, "{byte:02x}").unwrap());

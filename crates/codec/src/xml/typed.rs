@@ -6,7 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::chars;
 use super::fault::{Fault, shown};
 use super::text::Content;
+use crate::protocol::ScalarType;
 use crate::protocol::{ErrorCode, MAX_INT_DIGITS};
+use crate::scalar_type::NotOfType;
 use crate::{Budget, Document, Node, Text};
 
 /// The types that a `type` attribute can name.
@@ -33,6 +35,8 @@ pub(super) enum Scalar {
     /// A `str` with `encoding="base64"`.
     EncodedStr,
     Bytes,
+    /// One of the standard library.
+    Typed(ScalarType),
 }
 
 impl Type {
@@ -52,7 +56,7 @@ impl Type {
             b"dict" => Type::Dict,
             b"map" => Type::Map,
             b"document" => Type::Document,
-            _ => return None,
+            other => Type::Scalar(Scalar::Typed(ScalarType::named(other)?)),
         })
     }
 }
@@ -67,6 +71,7 @@ impl Scalar {
             Scalar::Float => "float",
             Scalar::Str | Scalar::EncodedStr => "str",
             Scalar::Bytes => "bytes",
+            Scalar::Typed(of) => of.name(),
         }
     }
 
@@ -113,6 +118,7 @@ impl Scalar {
             (Scalar::Bool, b"true") => Ok(Node::Bool(true)),
             (Scalar::Bool, b"false") => Ok(Node::Bool(false)),
             (Scalar::Bool, _) => Err(self.wrong(text, "true or false")),
+            (Scalar::Typed(of), _) => self.typed(of, text, document, budget),
             (Scalar::Int, _) => self.int(text, content, document, budget),
             _ => self.float(text),
         }
@@ -171,6 +177,27 @@ impl Scalar {
             Ok(())
         });
         Ok(Node::BigInt(text?))
+    }
+
+    fn typed(
+        self,
+        of: ScalarType,
+        text: &[u8],
+        document: &mut Document,
+        budget: &mut Budget,
+    ) -> Result<Node, Fault> {
+        // Behind the end of those that the document has: `text` may be one of them.
+        let mut spelled = Vec::with_capacity(text.len() + 8);
+        of.write_canonical(text, &mut spelled).map_err(|fault| {
+            let what = format!("type=\"{}\" holds {:?}: {fault}", of.name(), shown(text));
+            let code = match fault {
+                NotOfType::TooManyDigits => ErrorCode::TooManyDigits,
+                _ => ErrorCode::InvalidTag,
+            };
+            Fault { code, at: None, what: what.into() }
+        })?;
+        budget.bytes(spelled.len())?;
+        Ok(Node::Typed(of, own(document, &spelled)?))
     }
 
     fn float(self, text: &[u8]) -> Result<Node, Fault> {

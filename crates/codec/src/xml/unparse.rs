@@ -28,6 +28,7 @@ use crate::lanes::has_any;
 use crate::nesting::Outer;
 use crate::node::{Node, Text};
 use crate::out_buf::{OutBuf, Stop, fill, room};
+use crate::scalar_type::Untyped;
 use crate::span::Span;
 
 /// Appends the value as an element `message` without types.
@@ -507,6 +508,10 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
             Node::Float(number) => self.ink.text(if number > 0.0 { b"INF" } else { b"-INF" }),
             Node::Bool(truth) => self.ink.text(if truth { b"true" } else { b"false" }),
             Node::Bytes(bytes) => self.ink.base64(self.view.text(bytes)),
+            Node::Typed(of, text) => match of.untyped(self.view.text(text)) {
+                Untyped::Text(text) => self.ink.text(text),
+                Untyped::Float(number) => self.ink.float(number),
+            },
             _ => Ok(()),
         }
     }
@@ -602,7 +607,7 @@ fn is_one_element(view: View<'_>) -> bool {
             let text = view.text(*text);
             text.first() != Some(&b'@') && (text != b"#text" || value.is_container())
         }
-        key => !key.is_container() && !matches!(key, Node::Bytes(_)),
+        key => !key.is_container() && !matches!(key, Node::Bytes(_) | Node::Typed(..)),
     };
     size.items == 1 && is_element && !is_sequence(*value)
 }

@@ -186,6 +186,12 @@ fn put_scalar<'p>(mut page: OutBuf<'p>, scalar: Node, view: View<'_>) -> Result<
             page.put(b" type=\"int\">")?;
             page.slice(view.text(digits))?;
         }
+        Node::Typed(of, text) => {
+            page.put(b" type=\"")?;
+            page.slice(of.name().as_bytes())?;
+            page.put(b"\">")?;
+            page.slice(view.text(text))?;
+        }
         Node::Bytes(bytes) => {
             page.put(b" type=\"bytes\">")?;
             page.aside(|page| page.base64(view.text(bytes)))?;

@@ -326,7 +326,7 @@ def refused():
         ),
         ("os.system as GLOBAL of nt", b"cnt\nsystem\n(S'true'\ntR.", "nt.system"),
         ("eval", b"c__builtin__\neval\n(S'1'\ntR.", "__builtin__.eval"),
-        ("getattr", b"cbuiltins\ngetattr\n.", "builtins.getattr"),
+        ("getattr", b"cbuiltins\ngetattr\n.", "getattr"),
         ("codecs decode", b"c_codecs\ndecode\n.", "_codecs.decode"),
         ("set of another module", b"cevil\nset\n.", "evil.set"),
         (
@@ -384,20 +384,15 @@ def refused():
             b"c_codecs\nencode\nC\x01aX\x06\0\0\0latin1\x86R.",
             "_codecs.encode with arguments",
         ),
-        ("builtin as the value", b"cbuiltins\nset\n.", "function set"),
-        ("builtin in a list", b"]cbuiltins\nset\na.", "function set"),
-        ("builtin as a key", b"}cbuiltins\nset\nNs.", "function set"),
+        ("builtin as the value", b"cbuiltins\nset\n.", "holds set as a value"),
+        ("builtin in a list", b"]cbuiltins\nset\na.", "holds set as a value"),
+        ("builtin as a key", b"}cbuiltins\nset\nNs.", "holds set as a value"),
         (
             "builtin in its own argument",
             b"cbuiltins\nset\n]cbuiltins\nset\na\x85R.",
-            "function set",
+            "holds set as a value",
         ),
     ]
-    import datetime
-    import decimal
-    import fractions
-    import uuid
-
     class Thing:
         def __init__(self):
             self.a = 1
@@ -405,16 +400,7 @@ def refused():
     Thing.__qualname__ = "Thing"
     globals()["Thing"] = Thing
     objects = [
-        ("datetime", datetime.datetime(2024, 1, 2), "datetime.datetime"),
-        ("date", datetime.date(2024, 1, 2), "datetime.date"),
-        ("timedelta", datetime.timedelta(1), "datetime.timedelta"),
-        ("decimal", decimal.Decimal("1.5"), "decimal.Decimal"),
-        ("uuid", uuid.UUID(int=5), "uuid.UUID"),
-        ("fraction", fractions.Fraction(1, 3), "fractions.Fraction"),
-        ("ordereddict", collections.OrderedDict(a=1), "collections.OrderedDict"),
-        ("complex", 1j, "complex"),
-        ("range", range(3), "range"),
-        ("class", int, "int"),
+        ("class", int, "holds a type as a value"),
         ("instance", Thing(), None),
     ]
     for name, thing, words in objects:

@@ -114,6 +114,11 @@ impl Machine<'_> {
                 "the message contains itself; JSON and XML cannot say that, so it is not accepted",
             ));
         }
+        match container.kind {
+            Kind::Uuid => return self.finished(id, budget),
+            Kind::Dtype => return Err(no_value("numpy.dtype")),
+            _ => {}
+        }
         let above = self.scratch.frames.len();
         if above + usize::from(container.height.max(1)) > depth {
             return Err(Refusal::new(
@@ -149,10 +154,23 @@ impl Machine<'_> {
             Kind::Set => Node::Set(Size::default()),
             Kind::FrozenSet => Node::FrozenSet(Size::default()),
             Kind::Dict => Node::Dict(Size::default()),
+            Kind::Uuid | Kind::Dtype => Node::None,
         };
         self.document.push_within(head, budget);
         self.scratch.frames.push(frame);
         Ok(())
+    }
+
+    /// Writes the value of an object.
+    fn finished(&mut self, id: u32, budget: &mut Budget) -> Result<(), Refusal> {
+        match self.scratch.store.only_run(Item::Container(id)) {
+            Some((_, &[Item::Leaf(node)])) => {
+                budget.node(text_of(&node))?;
+                self.document.push_within(node, budget);
+                Ok(())
+            }
+            _ => Err(no_value("uuid.UUID without its state")),
+        }
     }
 
     /// Ends a container: its size becomes known, its keys are judged.
@@ -167,6 +185,7 @@ impl Machine<'_> {
             Kind::Set | Kind::FrozenSet | Kind::Dict => {
                 settle(self.document, self.reader.source(), at, budget)?;
             }
+            Kind::Uuid | Kind::Dtype => {}
         }
         let Machine { scratch, document, shared, work, .. } = self;
         let containers = &mut scratch.store.containers;
@@ -208,13 +227,20 @@ impl Machine<'_> {
 fn bytes_of(item: Item) -> Result<Node, Refusal> {
     let name = match item {
         Item::ByteArray(text) => return Ok(Node::Bytes(text)),
-        Item::Import(builtin) => builtin.name(),
+        Item::Import(global) => global.name(),
+        Item::Offset(_) => "datetime.timezone",
+        Item::NamedZone(_) => "zoneinfo.ZoneInfo",
         Item::Leaf(_) | Item::Container(_) => "unknown",
     };
-    Err(Refusal::new(
+    Err(no_value(name))
+}
+
+#[cold]
+fn no_value(name: &str) -> Refusal {
+    Refusal::new(
         ErrorCode::ForbiddenPickle,
-        format!("the pickle holds the function {name} as a value; send plain data"),
-    ))
+        format!("the pickle holds {name} as a value; send plain data, as str() of it"),
+    )
 }
 
 /// Bytes of text that belong to a node.
@@ -223,7 +249,7 @@ fn text_of(node: &Node) -> usize {
     match node {
         // To convert digits takes the square of their number.
         Node::BigInt(text) => text.len() + text.len() * text.len() / DIGITS_SQUARED,
-        Node::Str(text) | Node::Bytes(text) => text.len(),
+        Node::Str(text) | Node::Bytes(text) | Node::Typed(_, text) => text.len(),
         _ => 0,
     }
 }

@@ -1,50 +1,114 @@
-//! The calls that a pickle may make: of the plain builtins, with the arguments that picklers write.
+//! The calls that a pickle may make: of the names on the list, with the arguments that picklers
+//! write.
 
 use super::Machine;
 use crate::node::{Node, Text};
 use crate::pickle::forbidden::calls;
-use crate::pickle::plain::Builtin;
+use crate::pickle::globals::Global;
+use crate::pickle::paths::{put_posix, put_windows};
 use crate::pickle::store::{Item, Kind};
 use crate::protocol::Refusal;
 
 impl Machine<'_> {
     /// The value that REDUCE leaves for `function(*args)`.
     pub(super) fn reduce(&mut self, function: Item, args: Item) -> Result<Item, Refusal> {
-        let Item::Import(builtin) = function else {
+        let Item::Import(global) = function else {
             return Err(calls(&self.reader, "something that cannot be called"));
         };
-        let store = &self.scratch.store;
-        let args = match store.kind(args) {
-            Some(Kind::Tuple) => store.only_run(args).map(|(_, args)| args),
+        let value = match self.scratch.store.kind(args) {
+            Some(Kind::Tuple) => self.call(global, args)?,
             _ => None,
         };
-        match (builtin, args) {
-            (Builtin::Set, Some(&[list])) if store.kind(list) == Some(Kind::List) => {
-                self.set_of(Kind::Set, list)
-            }
-            (Builtin::FrozenSet, Some(&[list])) if store.kind(list) == Some(Kind::List) => {
-                self.set_of(Kind::FrozenSet, list)
-            }
-            (Builtin::Bytes, Some([])) => Ok(Item::Leaf(Node::Bytes(Text::in_source(0..0)))),
-            (Builtin::ByteArray, Some([])) => Ok(Item::ByteArray(Text::in_source(0..0))),
-            (Builtin::ByteArray, Some(&[Item::Leaf(Node::Bytes(bytes))])) => {
-                Ok(Item::ByteArray(bytes))
-            }
-            (
-                Builtin::ByteArray,
-                Some(&[Item::Leaf(Node::Str(text)), Item::Leaf(Node::Str(encoding))]),
-            ) if self.is_latin1(encoding) => self.latin1(text).map(Item::ByteArray),
-            (
-                Builtin::Encode,
-                Some(&[Item::Leaf(Node::Str(text)), Item::Leaf(Node::Str(encoding))]),
-            ) if self.is_latin1(encoding) => {
-                self.latin1(text).map(|bytes| Item::Leaf(Node::Bytes(bytes)))
-            }
-            _ => Err(calls(
-                &self.reader,
-                format_args!("{} with arguments that no pickler writes", builtin.name()),
-            )),
+        value.ok_or_else(|| self.unknown_arguments(global))
+    }
+
+    #[cold]
+    pub(super) fn unknown_arguments(&self, global: Global) -> Refusal {
+        let name = global.name();
+        calls(&self.reader, format_args!("{name} with arguments that no pickler writes"))
+    }
+
+    /// `None` for arguments that no pickler writes.
+    fn call(&mut self, global: Global, args: Item) -> Result<Option<Item>, Refusal> {
+        let Some((_, args)) = self.scratch.store.only_run(args) else { return Ok(None) };
+        // Four at most are looked at; of a path all are.
+        let arguments: [Option<Item>; 4] = std::array::from_fn(|at| args.get(at).copied());
+        let count = args.len();
+        if let Global::PosixPath | Global::WindowsPath = global {
+            let parts = args.to_vec();
+            return self.path(global, &parts);
         }
+        let args = match arguments {
+            [a, b, c, None] if count <= 3 => [a, b, c],
+            _ => return Ok(None),
+        };
+        Ok(match (global, args) {
+            (Global::Set, [Some(list), None, _]) if self.is_list(list) => {
+                Some(self.set_of(Kind::Set, list)?)
+            }
+            (Global::FrozenSet, [Some(list), None, _]) if self.is_list(list) => {
+                Some(self.set_of(Kind::FrozenSet, list)?)
+            }
+            (Global::Bytes, [None, ..]) => Some(Item::Leaf(Node::Bytes(Text::in_source(0..0)))),
+            (Global::ByteArray, [None, ..]) => Some(Item::ByteArray(Text::in_source(0..0))),
+            (Global::ByteArray, [Some(Item::Leaf(Node::Bytes(bytes))), None, _]) => {
+                Some(Item::ByteArray(bytes))
+            }
+            (
+                Global::ByteArray | Global::Encode,
+                [Some(Item::Leaf(Node::Str(text))), Some(Item::Leaf(Node::Str(encoding))), None],
+            ) if self.is_latin1(encoding) => {
+                let bytes = self.latin1(text)?;
+                Some(match global {
+                    Global::Encode => Item::Leaf(Node::Bytes(bytes)),
+                    _ => Item::ByteArray(bytes),
+                })
+            }
+            (Global::Deque, [None, ..]) => Some(self.create(Kind::List)?),
+            (Global::Deque, [Some(items), Some(Item::Leaf(Node::Int(0..))), None])
+                if self.is_empty_tuple(items) =>
+            {
+                Some(self.create(Kind::List)?)
+            }
+            (Global::OrderedDict, [None, ..])
+            | (Global::DefaultDict, [None, ..] | [Some(Item::Import(_)), None, _]) => {
+                Some(self.create(Kind::Dict)?)
+            }
+            (Global::Counter, [Some(counts), None, _])
+                if self.scratch.store.kind(counts) == Some(Kind::Dict) =>
+            {
+                Some(counts)
+            }
+            (Global::Range, [Some(start), Some(stop), Some(step)]) => {
+                self.range([start, stop, step])?
+            }
+            (
+                Global::Reconstructor,
+                [Some(class), Some(Item::Import(Global::Object)), Some(Item::Leaf(Node::None))],
+            ) => self.instance(class)?,
+            (
+                Global::NumpyDtype,
+                [Some(code), Some(Item::Leaf(Node::Bool(_))), Some(Item::Leaf(Node::Bool(_)))],
+            ) => self.dtype(code)?,
+            (Global::NumpyScalar, [Some(dtype), Some(Item::Leaf(Node::Bytes(bytes))), None]) => {
+                self.numpy_scalar(dtype, bytes)?
+            }
+            (global, args) => self.scalar(global, args)?,
+        })
+    }
+
+    fn is_list(&self, item: Item) -> bool {
+        self.scratch.store.kind(item) == Some(Kind::List)
+    }
+
+    pub(super) fn is_empty_tuple(&self, item: Item) -> bool {
+        let store = &self.scratch.store;
+        store.kind(item) == Some(Kind::Tuple)
+            && store.only_run(item).is_some_and(|(run, _)| run.count == 0)
+    }
+
+    pub(super) fn create(&mut self, kind: Kind) -> Result<Item, Refusal> {
+        self.scratch.store.create(kind, &[], &mut self.work)
     }
 
     /// A set of what `list` holds now; what is appended to the list later does not concern the set.
@@ -56,6 +120,47 @@ impl Machine<'_> {
             _ => return Err(self.reader.malformed("a set is made from a list")),
         };
         store.create_from(kind, run, &mut self.work)
+    }
+
+    /// The list of the integers of a range. Each is paid for before it is made.
+    fn range(&mut self, bounds: [Item; 3]) -> Result<Option<Item>, Refusal> {
+        let [
+            Item::Leaf(Node::Int(start)),
+            Item::Leaf(Node::Int(stop)),
+            Item::Leaf(Node::Int(step)),
+        ] = bounds
+        else {
+            return Ok(None);
+        };
+        if step == 0 {
+            return Ok(None);
+        }
+        let [start, stop, step] = [start, stop, step].map(i128::from);
+        let count = ((stop - start + step - step.signum()) / step).max(0);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.work.bytes(count.saturating_mul(size_of::<Item>()))?;
+        let number = |at: usize| (start + step * at as i128) as i64;
+        let items: Vec<Item> = (0..count).map(|at| Item::Leaf(Node::Int(number(at)))).collect();
+        self.scratch.store.create(Kind::List, &items, &mut self.work).map(Some)
+    }
+
+    fn path(&mut self, class: Global, parts: &[Item]) -> Result<Option<Item>, Refusal> {
+        let source = self.reader.source();
+        let mut texts = Vec::with_capacity(parts.len());
+        for part in parts {
+            let Item::Leaf(Node::Str(text)) = *part else { return Ok(None) };
+            texts.push(self.document.text(source, text));
+        }
+        // A part is at most joined, and joined again.
+        let length: usize = texts.iter().map(|text| text.len() + 1).sum();
+        self.work.bytes(2 * length)?;
+        let mut joined = Vec::with_capacity(length);
+        match class {
+            Global::PosixPath => put_posix(&texts, &mut joined),
+            _ => put_windows(&texts, &mut joined),
+        }
+        let text = self.document.append_text(|own| own.extend_from_slice(&joined));
+        Ok(Some(Item::Leaf(Node::Str(text))))
     }
 
     fn is_latin1(&self, encoding: Text) -> bool {

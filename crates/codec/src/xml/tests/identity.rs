@@ -25,6 +25,7 @@ fn push(document: &mut Document, value: &Value) {
         Value::Float(number) => Node::Float(*number),
         Value::Str(string) => Node::Str(text(document, string.as_bytes())),
         Value::Bytes(bytes) => Node::Bytes(text(document, bytes)),
+        Value::Typed(of, spelled) => Node::Typed(*of, text(document, spelled.as_bytes())),
         Value::List(_) => Node::List(Size::default()),
         Value::Tuple(_) => Node::Tuple(Size::default()),
         Value::Set(_) => Node::Set(Size::default()),

@@ -38,7 +38,9 @@ pub(crate) fn is_short_enough(view: View<'_>, names: &PlainNames, most: u64) -> 
                 last = view.text(*string);
                 text += last.len();
             }
-            Node::Bytes(bytes) | Node::BigInt(bytes) => text += bytes.len(),
+            Node::Bytes(bytes) | Node::BigInt(bytes) | Node::Typed(_, bytes) => {
+                text += bytes.len();
+            }
             Node::List(_) | Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) => {
                 is_short &= before.len() <= SHORT_KEY || tag_size(before) <= SHORT_TAGS;
             }

@@ -1,0 +1,301 @@
+//! numpy's scalars: a dtype, and the bytes of one item; they become what `item()` gives.
+
+use super::Machine;
+use crate::node::{Node, Text};
+use crate::pickle::store::{Item, Kind};
+use crate::protocol::ScalarType;
+use crate::protocol::{ErrorCode, Refusal};
+use crate::scalar_type::{NotOfType, datetime, put_complex, timedelta};
+
+/// What `datetime64` and `timedelta64` have for no time: the least number.
+const NOT_A_TIME: i64 = i64::MIN;
+
+/// The parts of `b'<f8'`: what an item is, its size in bytes (of text in characters), its order.
+#[derive(Clone, Copy)]
+struct Dtype {
+    kind: u8,
+    size: usize,
+    is_big_endian: bool,
+}
+
+impl Machine<'_> {
+    /// `numpy.dtype(code, False, True)`: its state comes later.
+    pub(super) fn dtype(&mut self, code: Item) -> Result<Option<Item>, Refusal> {
+        let Item::Leaf(Node::Str(text)) = code else { return Ok(None) };
+        if kind_and_size(self.document.text(self.reader.source(), text)).is_none() {
+            return Ok(None);
+        }
+        self.scratch.store.create(Kind::Dtype, &[code], &mut self.work).map(Some)
+    }
+
+    /// `(3, order, None, None, None, size, alignment, flags)`, and with a 4 in front, for times,
+    /// behind it `(metadata, (unit, count, 1, 1))`.
+    pub(super) fn build_dtype(&mut self, object: Item, state: Item) -> Result<Option<()>, Refusal> {
+        let store = &self.scratch.store;
+        let Some((_, &[code])) = store.only_run(object) else { return Ok(None) };
+        if store.kind(state) != Some(Kind::Tuple) {
+            return Ok(None);
+        }
+        let source = self.reader.source();
+        let kind = match code {
+            Item::Leaf(Node::Str(code)) => kind_and_size(self.document.text(source, code)),
+            _ => None,
+        };
+        let is_time = matches!(kind, Some((b'M' | b'm', _)));
+        let (order, times) = match store.only_run(state) {
+            Some((_, &[Item::Leaf(Node::Int(3)), order, a, b, c, _, _, _]))
+                if !is_time && [a, b, c].into_iter().all(is_none) =>
+            {
+                (order, None)
+            }
+            Some((_, &[Item::Leaf(Node::Int(4)), order, a, b, c, _, _, _, times]))
+                if is_time && [a, b, c].into_iter().all(is_none) =>
+            {
+                (order, Some(times))
+            }
+            _ => return Ok(None),
+        };
+        let is_big_endian = match order {
+            Item::Leaf(Node::Str(order)) => match self.document.text(source, order) {
+                b"<" | b"|" => false,
+                b">" => true,
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        let mut known = vec![Item::Leaf(Node::Bool(is_big_endian))];
+        if let Some(times) = times {
+            let Some((_, &[metadata, unit])) = store.only_run(times) else { return Ok(None) };
+            let has_none = is_none(metadata)
+                || store.kind(metadata) == Some(Kind::Dict)
+                    && store.items(metadata).next().is_none();
+            let Some((_, &[name, count, Item::Leaf(Node::Int(1)), Item::Leaf(Node::Int(1))])) =
+                store.only_run(unit)
+            else {
+                return Ok(None);
+            };
+            match (name, count) {
+                (Item::Leaf(Node::Bytes(_)), Item::Leaf(Node::Int(1..=i64::MAX))) if has_none => {
+                    known.extend([name, count]);
+                }
+                _ => return Ok(None),
+            }
+        }
+        let Item::Container(id) = object else { return Ok(None) };
+        self.scratch.store.extend(id, &known, &mut self.work)?;
+        Ok(Some(()))
+    }
+
+    /// `numpy.core.multiarray.scalar(dtype, bytes)`.
+    pub(super) fn numpy_scalar(
+        &mut self,
+        dtype: Item,
+        bytes: Text,
+    ) -> Result<Option<Item>, Refusal> {
+        let store = &self.scratch.store;
+        if store.kind(dtype) != Some(Kind::Dtype) {
+            return Ok(None);
+        }
+        let mut known = store.items(dtype);
+        let (Some(Item::Leaf(Node::Str(code))), Some(Item::Leaf(Node::Bool(is_big_endian)))) =
+            (known.next(), known.next())
+        else {
+            return Ok(None);
+        };
+        let unit = known.next().zip(known.next());
+        drop(known);
+        let source = self.reader.source();
+        let Some((kind, size)) = kind_and_size(self.document.text(source, code)) else {
+            return Ok(None);
+        };
+        let dtype = Dtype { kind, size, is_big_endian };
+        let item = self.document.text(source, bytes);
+        if item.len() != dtype.length() {
+            return Ok(None);
+        }
+        let node = match kind {
+            b'b' => Node::Bool(item != [0]),
+            b'i' => Node::Int(dtype.signed(item)),
+            b'u' => match i64::try_from(dtype.unsigned(item)) {
+                Ok(small) => Node::Int(small),
+                Err(_) => {
+                    let digits = dtype.unsigned(item).to_string();
+                    let digits =
+                        self.document.append_text(|own| own.extend_from_slice(digits.as_bytes()));
+                    Node::BigInt(digits)
+                }
+            },
+            b'f' => Node::Float(dtype.float(item)),
+            b'c' => {
+                let (re, im) = item.split_at(item.len() / 2);
+                let part = Dtype { size: size / 2, ..dtype };
+                let mut out = Vec::new();
+                put_complex(part.float(re), part.float(im), &mut out);
+                return self.typed(ScalarType::Complex, &out).map(Some);
+            }
+            b'S' => {
+                let length = item.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+                let text = item[..length].to_vec();
+                self.work.bytes(length)?;
+                Node::Bytes(self.document.append_text(|own| own.extend_from_slice(&text)))
+            }
+            b'U' => return self.numpy_text(dtype, bytes),
+            _ => {
+                let Some((Item::Leaf(Node::Bytes(name)), Item::Leaf(Node::Int(count)))) = unit
+                else {
+                    return Ok(None);
+                };
+                let number = dtype.signed(item);
+                let name = self.document.text(source, name).to_vec();
+                return self.numpy_time(kind == b'M', number, &name, count);
+            }
+        };
+        Ok(Some(Item::Leaf(node)))
+    }
+
+    /// Characters of four bytes each, without the zeros at the end.
+    fn numpy_text(&mut self, dtype: Dtype, bytes: Text) -> Result<Option<Item>, Refusal> {
+        let item = self.document.text(self.reader.source(), bytes);
+        self.work.bytes(2 * item.len())?;
+        let (units, _) = item.as_chunks::<4>();
+        let number = |unit: &[u8; 4]| match dtype.is_big_endian {
+            true => u32::from_be_bytes(*unit),
+            false => u32::from_le_bytes(*unit),
+        };
+        let length = units.iter().rposition(|unit| *unit != [0; 4]).map_or(0, |last| last + 1);
+        let text: Option<String> =
+            units[..length].iter().map(|unit| char::from_u32(number(unit))).collect();
+        let Some(text) = text else {
+            return Err(self.reader.refuse(
+                ErrorCode::InvalidValue,
+                "the numpy text holds half of a surrogate pair, which is no character",
+            ));
+        };
+        let text = self.document.append_text(|own| own.extend_from_slice(text.as_bytes()));
+        Ok(Some(Item::Leaf(Node::Str(text))))
+    }
+
+    /// What `datetime64.item()` and `timedelta64.item()` give: a date for days and longer, a
+    /// datetime or a timedelta down to microseconds, and a number where Python has none of these.
+    fn numpy_time(
+        &mut self,
+        is_point: bool,
+        number: i64,
+        unit: &[u8],
+        count: i64,
+    ) -> Result<Option<Item>, Refusal> {
+        const DAY: i128 = 86_400_000_000;
+        let raw = Ok(Some(Item::Leaf(Node::Int(number))));
+        if number == NOT_A_TIME || unit == b"generic" && is_point {
+            return Ok(Some(Item::Leaf(Node::None)));
+        }
+        let scaled = i128::from(number) * i128::from(count);
+        let microseconds = match unit {
+            b"W" => scaled.checked_mul(7 * DAY),
+            b"D" => scaled.checked_mul(DAY),
+            b"h" => scaled.checked_mul(3_600_000_000),
+            b"m" => scaled.checked_mul(60_000_000),
+            b"s" => scaled.checked_mul(1_000_000),
+            b"ms" => scaled.checked_mul(1_000),
+            b"us" => Some(scaled),
+            b"Y" | b"M" if is_point => {
+                let months = if unit == b"Y" { scaled.checked_mul(12) } else { Some(scaled) };
+                months.and_then(days_to_month).and_then(|days| days.checked_mul(DAY))
+            }
+            b"Y" | b"M" | b"ns" | b"ps" | b"fs" | b"as" | b"generic" => return raw,
+            _ => return Ok(None),
+        };
+        let Some(microseconds) = microseconds else { return raw };
+        let mut out = Vec::new();
+        let (of, put): (_, Result<(), NotOfType>) = if !is_point {
+            (ScalarType::Timedelta, timedelta::put_microseconds(microseconds, &mut out))
+        } else if matches!(unit, b"Y" | b"M" | b"W" | b"D") {
+            match i64::try_from(microseconds.div_euclid(DAY)) {
+                Ok(days) => (ScalarType::Date, datetime::put_days(days, &mut out)),
+                Err(_) => return raw,
+            }
+        } else {
+            match i64::try_from(microseconds) {
+                Ok(since) => (ScalarType::Datetime, datetime::put_microseconds(since, &mut out)),
+                Err(_) => return raw,
+            }
+        };
+        if put.is_err() {
+            return raw;
+        }
+        self.typed(of, &out).map(Some)
+    }
+}
+
+impl Dtype {
+    /// Bytes of an item.
+    fn length(self) -> usize {
+        if self.kind == b'U' { self.size.saturating_mul(4) } else { self.size }
+    }
+
+    fn unsigned(self, item: &[u8]) -> u64 {
+        let add = |number: u64, &byte: &u8| number << 8 | u64::from(byte);
+        if self.is_big_endian { item.iter().fold(0, add) } else { item.iter().rev().fold(0, add) }
+    }
+
+    fn signed(self, item: &[u8]) -> i64 {
+        let unused = 64 - 8 * item.len().clamp(1, 8) as u32;
+        (self.unsigned(item) << unused) as i64 >> unused
+    }
+
+    fn float(self, item: &[u8]) -> f64 {
+        let bits = self.unsigned(item);
+        match item.len() {
+            2 => half(bits as u16),
+            4 => f64::from(f32::from_bits(bits as u32)),
+            _ => f64::from_bits(bits),
+        }
+    }
+}
+
+/// The kind of a dtype's items and their size; `None` for those that are nothing in Python.
+fn kind_and_size(code: &[u8]) -> Option<(u8, usize)> {
+    let (&kind, size) = code.split_first()?;
+    if size.len() > 9 || !size.iter().all(u8::is_ascii_digit) || size.is_empty() {
+        return None;
+    }
+    let size = size.iter().fold(0, |size, digit| size * 10 + usize::from(digit - b'0'));
+    let is_known = match kind {
+        b'b' => size == 1,
+        b'i' | b'u' => matches!(size, 1 | 2 | 4 | 8),
+        b'f' => matches!(size, 2 | 4 | 8),
+        b'c' => matches!(size, 8 | 16),
+        b'M' | b'm' => size == 8,
+        b'U' | b'S' => true,
+        _ => false,
+    };
+    is_known.then_some((kind, size))
+}
+
+/// A number of sixteen bits (IEEE 754-2008 §3.6, binary16).
+fn half(bits: u16) -> f64 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
+    sign * match exponent {
+        0 => fraction * 2f64.powi(-24),
+        0x1f if fraction == 0.0 => f64::INFINITY,
+        0x1f => f64::NAN,
+        _ => (1024.0 + fraction) * 2f64.powi(exponent - 25),
+    }
+}
+
+/// Days from 1970 to the first of a month, counted in months from 1970. (Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms", days_from_civil.)
+fn days_to_month(months: i128) -> Option<i128> {
+    let (year, month) = (1970i128.checked_add(months.div_euclid(12))?, months.rem_euclid(12) + 1);
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5;
+    let day_of_era = of_era * 365 + of_era / 4 - of_era / 100 + day_of_year;
+    era.checked_mul(146_097)?.checked_add(day_of_era - 719_468)
+}
+
+fn is_none(item: Item) -> bool {
+    matches!(item, Item::Leaf(Node::None))
+}

@@ -1,0 +1,69 @@
+//! UUIDs, in the form with hyphens (RFC 9562 §4).
+
+use super::{Key, NotOfType};
+
+const WANTED: NotOfType =
+    NotOfType::Wanted("a UUID of 36 characters, as 12345678-1234-5678-1234-567812345678");
+
+/// Where the hyphens stand.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+const LENGTH: usize = 36;
+
+/// Letters become small.
+pub(super) fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), NotOfType> {
+    let is_one = text.len() == LENGTH
+        && text.iter().enumerate().all(|(at, byte)| match HYPHENS.contains(&at) {
+            true => *byte == b'-',
+            false => byte.is_ascii_hexdigit(),
+        });
+    if !is_one {
+        return Err(WANTED);
+    }
+    out.extend(text.iter().map(u8::to_ascii_lowercase));
+    Ok(())
+}
+
+/// UUIDs are equal where their canonical texts are.
+pub(super) fn key(canonical: &[u8], out: &mut Vec<u8>) -> Key {
+    out.push(b'g');
+    out.extend_from_slice(canonical);
+    Key::Spelled
+}
+
+/// The UUID of a number, its first byte the highest, as `UUID.int` has it.
+pub(crate) fn put(number: u128, out: &mut Vec<u8>) {
+    let digits = format!("{number:032x}");
+    let mut rest = digits.as_str();
+    for length in [8, 4, 4, 4, 12] {
+        let (part, after) = rest.split_at(length);
+        out.extend_from_slice(part.as_bytes());
+        if !after.is_empty() {
+            out.push(b'-');
+        }
+        rest = after;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ScalarType::Uuid;
+    use super::*;
+
+    #[test]
+    fn letters_become_small_and_all_else_is_refused() {
+        let one = "12345678-90ab-cdef-1234-567890abcdef";
+        assert_eq!(Uuid.canonical(&one.to_uppercase()).as_deref(), Ok(one));
+        let mut out = Vec::new();
+        put(0x1234_5678_90ab_cdef_1234_5678_90ab_cdef, &mut out);
+        assert_eq!(out, one.as_bytes());
+        for wrong in [
+            "",
+            &one[1..],
+            &one.replace('-', ""),
+            &one.replace('f', "g"),
+            &one.replace("8-9", "89-"),
+        ] {
+            assert_eq!(Uuid.canonical(wrong), Err(WANTED), "{wrong}");
+        }
+    }
+}
