@@ -23,8 +23,8 @@ def blocks(document: Path) -> list[str]:
 BLOCKS = blocks(HERE / "README.md")
 
 
-def test_there_are_eight_examples() -> None:
-    assert len(BLOCKS) == 8
+def test_there_are_nine_examples() -> None:
+    assert len(BLOCKS) == 9
 
 
 @pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))

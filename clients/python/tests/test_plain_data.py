@@ -12,15 +12,18 @@ import datetime
 import decimal
 import enum
 import json
+import pathlib
 import pickle
 import re
 import uuid
+from fractions import Fraction
 from typing import Any, Callable, NamedTuple
 
 import pytest
-from fake_broker import CODECS
+from fake_broker import CODECS, decode
+from values import BERLIN, spelled
 
-from babelmq import Format, MiddlewareType, NotPlainData
+from babelmq import Format, MiddlewareType, NotPlainData, plain_data
 
 
 class Level(enum.IntEnum):
@@ -57,26 +60,57 @@ class Rows(list):  # type: ignore[type-arg]
     pass
 
 
+class Moment(datetime.datetime):
+    pass
+
+
+class Span(datetime.timedelta):
+    pass
+
+
+class Money(decimal.Decimal):
+    pass
+
+
+class Part(Fraction):
+    pass
+
+
+class Wave(complex):
+    pass
+
+
+class Number(uuid.UUID):
+    pass
+
+
+class Ordered(collections.OrderedDict):  # type: ignore[type-arg]
+    pass
+
+
 CASES: list[tuple[Any, str]] = [
-    (datetime.datetime.now(), "isoformat"),
-    (datetime.timedelta(1), "total_seconds"),
-    (decimal.Decimal(1), r"str\(\)"),
-    (uuid.UUID(int=1), r"str\(\)"),
+    (Moment(2024, 2, 29), "isoformat"),
+    (Span(1), "total_seconds"),
+    (Money(1), r"Decimal\(\)"),
+    (Part(1, 3), r"Fraction\(\)"),
+    (Wave(1j), r"complex\(\)"),
+    (Number(int=1), r"str\(\)"),
+    (datetime.timezone.utc, r"str\(\)"),
+    (BERLIN, r"str\(\)"),
+    (datetime.date, "its __name__"),
     (Level.HIGH, r"\.value"),
     (Name("x"), r"str\(\)"),
     (Point(1), "_asdict"),
     (Order("x"), "asdict"),
-    (collections.OrderedDict(a=1), r"dict\(\)"),
-    (collections.defaultdict(int), r"dict\(\)"),
+    (Ordered(a=1), r"dict\(\)"),
+    (collections.ChainMap({}), r"list\(\)"),
     (Opaque(), "as a dict"),
     (Opaque, "its __name__"),
     (len, "its __name__"),
     (print, "its __name__"),
     (array.array("d", [1.0]), r"tolist\(\)"),
     (memoryview(b"x"), r"bytes\(\)"),
-    (range(3), r"list\(\)"),
     (iter([1]), r"list\(\)"),
-    (1j, r"\.real"),
     (..., "as a dict"),
 ]
 
@@ -94,7 +128,7 @@ def test_refused(codec: Any, value: Any, advice: str) -> None:
         publish({"rows": [1, (2, value)]}, True)
     assert caught.value.path == "value['rows'][1][1]"
     assert caught.value.kind is type(value)
-    if type(value).__hash__ is not None and not isinstance(value, (memoryview, dict, Order)):
+    if type(value).__hash__ is not None and not isinstance(value, (memoryview, Order)):
         with pytest.raises(NotPlainData, match="key"):
             publish({value: 1}, True)
         with pytest.raises(NotPlainData, match="element"):
@@ -115,11 +149,16 @@ FOLLOWED: dict[str, Callable[[Any], Any]] = {
     "push its __name__": lambda value: value.__name__,
     "push bytes() of it": bytes,
     "push list() of it": list,
-    "push its .real and its .imag": lambda value: [value.real, value.imag],
+    "push the datetime's astimezone(datetime.timezone.utc)": lambda value: value.astimezone(
+        datetime.timezone.utc
+    ),
     "push None": lambda value: None,
     **{
         f"push {kind.__name__}() of it": kind
-        for kind in (dict, list, tuple, set, frozenset, str, int, float)
+        for kind in (
+            *(dict, list, tuple, set, frozenset, str, int, float, complex),
+            *(decimal.Decimal, Fraction),
+        )
     },
 }
 
@@ -146,18 +185,14 @@ def numeric() -> list[tuple[Any, str]]:
         (frame.index, "push its tolist()"),
         (pandas.NaT, "push None"),
         (pandas.NA, "push None"),
-        (pandas.Timestamp("2024-02-29"), "push its isoformat()"),
-        (pandas.Timedelta("1s"), "push its total_seconds()"),
         (pandas.Period("2024-02"), "push str() of it"),
         (pandas.Interval(1, 2), "push str() of it"),
         (numpy.arange(6).reshape(2, 3), "push its tolist()"),
         (numpy.array(["a", "b"]), "push its tolist()"),
         (numpy.array([decimal.Decimal(1), None], dtype=object), "push its tolist()"),
-        (numpy.int64(7), "push its tolist()"),
-        (numpy.float32(0.5), "push its tolist()"),
-        (numpy.bool_(True), "push its tolist()"),
-        (numpy.datetime64("2024-02-29T12:00:00.123456789"), "push str() of it"),
-        (numpy.timedelta64(5, "ns"), "push str() of it"),
+        (numpy.longdouble(1), "push float() of it"),
+        (numpy.clongdouble(1j), "push complex() of it"),
+        (numpy.void(b"abc"), "push its tolist()"),
         (numpy.zeros(2, dtype=[("a", "i4"), ("b", "f8")]), "push its tolist()"),
     ]
 
@@ -191,7 +226,7 @@ def test_what_an_error_advises_can_be_pushed(codec: Any) -> None:
                 advised = follow_at(advised, error.path, FOLLOWED[error.advice])
         else:
             raise AssertionError(f"no end of advice for {value!r}")
-    assert {"push None", "push its to_dict()", "push its tolist()", "push bytes() of it"} <= seen
+    assert {"push its to_dict()", "push its tolist()", "push bytes() of it"} <= seen
     assert NO_ADVICE not in seen
 
 
@@ -241,23 +276,138 @@ def test_json_takes_what_json_dumps_takes() -> None:
         publish({"set": {Opaque()}}, True)
 
 
+def pushed(codec: Any, value: Any) -> Any:
+    """What a broker reads of a push."""
+    return decode(codec.format, codec.publisher("t")(value, True)[5:])["message"]
+
+
+MADE: list[tuple[Any, Any]] = [
+    (collections.deque([1, (2, collections.deque("ab"))], maxlen=9), [1, (2, ["a", "b"])]),
+    (range(2, 9, 3), [2, 5, 8]),
+    (range(0), []),
+    (collections.OrderedDict(b=1, a=range(1)), {"b": 1, "a": [0]}),
+    (collections.defaultdict(int, a=2), {"a": 2}),
+    (collections.Counter("aab"), {"a": 2, "b": 1}),
+    (pathlib.Path("/tmp/é"), "/tmp/é"),
+    ({pathlib.PurePosixPath("a/b"): {pathlib.PureWindowsPath("a\\b")}}, {"a/b": {"a\\b"}}),
+]
+
+
+@pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.format.name)
+def test_what_the_library_has_becomes_plain(codec: Any) -> None:
+    for value, expected in MADE:
+        assert spelled(pushed(codec, value)) == spelled(expected)
+        assert spelled(pushed(codec, {"a": [value]})) == spelled({"a": [expected]})
+    with pytest.raises(NotPlainData, match=r"value key .* is a range, .* push tuple\(\) of it"):
+        pushed(codec, {(1, range(3)): 1})
+    with pytest.raises(NotPlainData, match=r"value element .* is a range"):
+        pushed(codec, {range(3)})
+    with pytest.raises(ValueError, match="two keys of value become one"):
+        pushed(codec, {"a": 1, pathlib.PurePosixPath("a"): 2})
+    with pytest.raises(ValueError, match="a range of more than"):
+        pushed(codec, range(10**30))
+    with pytest.raises(ValueError, match="lone surrogate"):
+        pushed(codec, pathlib.Path("x\udc80"))
+    endless: collections.deque[Any] = collections.deque()
+    endless.append(endless)
+    with pytest.raises(ValueError, match="contains itself"):
+        pushed(codec, endless)
+
+
+@pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.format.name)
+def test_what_numpy_and_pandas_have_becomes_plain(codec: Any) -> None:
+    numpy = pytest.importorskip("numpy")
+    pandas = pytest.importorskip("pandas")
+    when = datetime.datetime(2024, 2, 29, 12, 0, 0, 123456)
+    cases: list[tuple[Any, Any]] = [
+        (numpy.int64(7), 7),
+        (numpy.uint64(2**64 - 1), 2**64 - 1),
+        (numpy.float32(0.1), 0.10000000149011612),
+        (numpy.float64("nan"), float("nan")),
+        (numpy.bool_(True), True),
+        (numpy.complex64(1 - 0.5j), 1 - 0.5j),
+        (numpy.str_("é"), "é"),
+        (numpy.bytes_(b"\0x"), b"\0x"),
+        (numpy.datetime64("2024-02-29T12:00:00.123456"), when),
+        (numpy.datetime64("2024-02-29"), when.date()),
+        (numpy.datetime64("2024-02-29T12:00:00.123456789"), 1709208000123456789),
+        (numpy.datetime64("NaT"), None),
+        (numpy.timedelta64(5, "s"), datetime.timedelta(seconds=5)),
+        (numpy.timedelta64(5, "ns"), 5),
+        (pandas.Timestamp("2024-02-29T12:00:00.123456789"), when),
+        (pandas.Timestamp("2024-02-29", tz=BERLIN), datetime.datetime(2024, 2, 29, tzinfo=BERLIN)),
+        (pandas.Timedelta("1s"), datetime.timedelta(seconds=1)),
+    ]
+    for value, expected in cases:
+        assert spelled(pushed(codec, value)) == spelled(expected)
+        assert spelled(pushed(codec, {"a": [1, value]})) == spelled({"a": [1, expected]})
+        assert spelled(pushed(codec, {value: 1})) == spelled({expected: 1})
+    third = Fraction(numpy.int64(1), numpy.int64(3))
+    assert spelled(pushed(codec, [third])) == spelled([Fraction(1, 3)])
+
+
+class Astronomy(datetime.tzinfo):
+    def utcoffset(self, when: Any) -> datetime.timedelta:
+        return datetime.timedelta(0)
+
+    def dst(self, when: Any) -> None:
+        return None
+
+    def tzname(self, when: Any) -> None:
+        return None
+
+
+@pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.format.name)
+def test_a_time_zone_that_no_format_can_say(codec: Any) -> None:
+    when = datetime.datetime(2024, 2, 29, tzinfo=Astronomy())
+    with pytest.raises(NotPlainData) as caught:
+        pushed(codec, {"when": [when]})
+    assert caught.value.path == "value['when'][0].tzinfo"
+    assert caught.value.kind is Astronomy
+    assert caught.value.advice == "push the datetime's astimezone(datetime.timezone.utc)"
+    assert pushed(codec, when.astimezone(datetime.timezone.utc)) == when
+    with pytest.raises(NotPlainData, match=r"value.tzinfo .* push the time's replace"):
+        pushed(codec, datetime.time(1, tzinfo=Astronomy()))
+    publish = codec.publisher("t", default=str)
+    data = publish([when], True)
+    assert decode(codec.format, data[5:])["message"] == [str(when)]
+
+
+@pytest.mark.parametrize("codec", CODECS.values(), ids=lambda codec: codec.format.name)
+def test_a_zone_without_a_name(codec: Any) -> None:
+    path = pathlib.Path("/usr/share/zoneinfo/Europe/Berlin")
+    if not path.exists():
+        pytest.skip("no database of the system")
+    for key in (None, "a]b"):
+        with path.open("rb") as file:
+            zone = type(BERLIN).from_file(file, key)
+        with pytest.raises(NotPlainData, match="astimezone"):
+            pushed(codec, datetime.datetime(2024, 2, 29, tzinfo=zone))
+
+
+def test_numbers_of_too_many_digits() -> None:
+    with pytest.raises(ValueError, match="a Decimal of more than 4300 digits"):
+        plain_data.check([decimal.Decimal("1" * 4301)])
+    for value in (Fraction(10**4300), Fraction(1, 10**4300)):
+        with pytest.raises(ValueError, match="a Fraction of more than 4300 digits"):
+            plain_data.check(value)
+
+
 @pytest.mark.parametrize("name", ["JSONQueue", "XMLQueue", "PickleQueue"])
 def test_a_default_makes_plain_data(name: str, kind: Any) -> None:
-    when = datetime.datetime(2024, 2, 29, tzinfo=datetime.timezone.utc)
+    when = Moment(2024, 2, 29, tzinfo=datetime.timezone.utc)
 
     def default(value: Any) -> Any:
-        if isinstance(value, datetime.datetime):
+        if isinstance(value, Moment):
             return value.isoformat()
         if isinstance(value, Order):
-            return {"sku": value.sku, "level": decimal.Decimal(7)}
+            return {"sku": value.sku, "level": Money(7)}
         if isinstance(value, decimal.Decimal):
             return int(value)
         raise TypeError(f"what is a {type(value).__name__}?")
 
     queue = kind(name, "/a", timeout=20, default=default)
-    queue.push(
-        {"when": when, "orders": [Order("x")], "raw": b"\x00", "key": {decimal.Decimal(1): None}}
-    )
+    queue.push({"when": when, "orders": [Order("x")], "raw": b"\x00", "key": {Money(1): None}})
     assert queue.pull()[1] == {
         "when": when.isoformat(),
         "orders": [{"sku": "x", "level": 7}],

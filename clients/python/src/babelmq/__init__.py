@@ -10,7 +10,8 @@ Each queue speaks one format; what another client pushed in another format arriv
 - :mod:`babelmq.frame`: the stream cut into messages; :mod:`babelmq.codec`: what a format is, and
   ``json_codec``, ``xml_codec`` (``xml_reader``, ``xml_writer``), ``pickle_codec``: the three that
   there are.
-- :mod:`babelmq.plain_data`: which values can be pushed; :mod:`babelmq.errors`: what can go wrong.
+- :mod:`babelmq.plain_data`: which values can be pushed; :mod:`babelmq.scalar_types`: dates, exact
+  numbers and UUIDs as text; :mod:`babelmq.errors`: what can go wrong.
 - ``babelmq.__version__``: which version this is.
 """
 

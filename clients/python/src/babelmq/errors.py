@@ -76,9 +76,11 @@ class NotPlainData(BabelmqError, TypeError):
     """A value holds an object that is not plain data, so nothing was sent.
 
     Plain data is ``None``, ``bool``, ``int``, ``float``, ``str``, ``bytes``, ``bytearray``,
-    ``list``, ``tuple``, ``set``, ``frozenset`` and ``dict``, exactly these types and not classes
-    derived from them. A :class:`JSONQueue` takes objects of derived classes too, as ``json.dumps``
-    does. A queue's ``default`` makes plain data of others.
+    ``list``, ``tuple``, ``set``, ``frozenset`` and ``dict``; ``datetime``, ``date``, ``time``,
+    ``timedelta``, ``Decimal``, ``Fraction``, ``complex`` and ``UUID``: exactly these types and not
+    classes derived from them. What :func:`babelmq.plain_data.plain` names becomes plain data by
+    itself. A :class:`JSONQueue` takes objects of derived classes too, as ``json.dumps`` does. A
+    queue's ``default`` makes plain data of others.
     """
 
     kind: type

@@ -1,7 +1,8 @@
 """JSON with ``$`` tags for what JSON cannot say: ``{"$bytes": "AAE="}`` is ``b"\\x00\\x01"``.
 
-The tags are those of the contract: ``$int $float $bytes $tuple $set $frozenset $dict``. A dict
-whose only key begins with ``$`` is written as ``$dict``, so that no data can pose as a tag.
+The tags are those of the contract: ``$int $float $bytes $tuple $set $frozenset $dict``, and one
+for each of :mod:`babelmq.scalar_types`. A dict whose only key begins with ``$`` is written as
+``$dict``, so that no data can pose as a tag.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from typing import Any, Callable, NoReturn
 
-from . import plain_data
+from . import plain_data, scalar_types
 from .codec import Fields, Publish, check_ttl
 from .errors import MalformedMessage
 from .frame import HEADER, LONGEST_BODY, Format, check_length
 from .plain_data import MAX_DEPTH
 
-_SCALARS = frozenset({type(None), bool, int, float, str})
+# The encoder has a word for these, or asks _tag() for one.
+_SCALARS = scalar_types.KINDS | {type(None), bool, int, float, str}
 _ONLY_STR = frozenset({str})
 _MESSAGE = ',"message":'
 _quote: Any = json.encoder.encode_basestring
@@ -53,7 +55,7 @@ class JSONCodec:
                 else:
                     text = dumps(value, default).decode()
                 body = f"{start}{text}}}".encode()
-            except ValueError:
+            except (TypeError, ValueError):
                 body = f"{start}{dumps(value, default).decode()}}}".encode()
             length = len(body)
             if length > LONGEST_BODY:
@@ -81,11 +83,14 @@ def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     b'{"t":21.5,"raw":{"$bytes":"AAE="},"where":{"$tuple":[48,11]}}'
     >>> dumps({1: float("nan")})
     b'{"$dict":[[1,{"$float":"nan"}]]}'
+    >>> import datetime
+    >>> dumps(datetime.date(2024, 2, 29))
+    b'{"$date":"2024-02-29"}'
     """
     if _is_json(value, MAX_DEPTH):
         try:
             return _encode(value).encode()
-        except ValueError:
+        except (TypeError, ValueError):
             pass  # A nan, which has a tag, or something that plain() below has words for.
     try:
         return _encode(_tagged(value, 0)).encode()
@@ -94,18 +99,41 @@ def dumps(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
     return _encode(_tagged(plain, 0)).encode()
 
 
+def _parts(value: complex) -> list[Any]:
+    return [_tagged(value.real, 0), _tagged(value.imag, 0)]
+
+
+_WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
+    **{row.kind: (f"${row.name}", row.write) for row in scalar_types.TYPES},
+    complex: ("$complex", _parts),
+}
+
+
+def _tag(value: Any) -> dict[str, Any]:
+    """A scalar of the standard library under its tag."""
+    writer = _WRITERS.get(type(value))
+    if writer is None:
+        raise TypeError(type(value))
+    tag, write = writer
+    return {tag: write(value)}
+
+
 def _encoder() -> Callable[[Any, int], Iterable[str]]:
     """What ``JSONEncoder.iterencode`` does, with one C encoder for all calls where it makes one for
     each.
     """
     encoder = json.JSONEncoder(
-        ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+        ensure_ascii=False,
+        allow_nan=False,
+        check_circular=False,
+        separators=(",", ":"),
+        default=_tag,
     )
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:  # A Python without the C encoder.
         return lambda value, _: encoder.iterencode(value)
     made: Callable[[Any, int], Iterable[str]] = make(
-        None, encoder.default, _quote, None, ":", ",", False, False, False
+        None, _tag, _quote, None, ":", ",", False, False, False
     )
     return made
 
@@ -237,6 +265,14 @@ def _dict(content: Any) -> dict[Any, Any]:
     return {_hashable(key): item for key, item in _of(list, content)}
 
 
+def _complex(content: Any) -> complex:
+    return scalar_types.complex_of(_of(list, content))
+
+
+def _text_of(read: Callable[[str], Any]) -> Callable[[Any], Any]:
+    return lambda content: read(_of(str, content))
+
+
 def _of(kind: type, content: Any) -> Any:
     if type(content) is not kind:
         raise ValueError(f"a tag holds {content!r:.40}, which is not a {kind.__name__}")
@@ -255,6 +291,8 @@ def _hashable(value: Any) -> Any:
 
 
 _TAGS: dict[str, Callable[[Any], Any]] = {
+    **{f"${row.name}": _text_of(row.read) for row in scalar_types.TYPES},
+    "$complex": _complex,
     "$int": _int,
     "$float": _float,
     "$bytes": _bytes,

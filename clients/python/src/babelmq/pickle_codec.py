@@ -1,4 +1,5 @@
-"""Pickle, written as plain data alone and read without ever looking a name up.
+"""Pickle, written as plain data and the scalars of the standard library alone, and read without
+ever looking a name up.
 
 A pickle is a program. What makes it dangerous is that it can name any function and call it, so this
 reader refuses every name, and the broker does as well: what comes from it was written by it, of
@@ -12,9 +13,11 @@ import io
 import pickle
 import pickletools
 import re
+import types
+from datetime import datetime, time, timezone, tzinfo
 from typing import Any, Callable, NoReturn
 
-from . import plain_data
+from . import plain_data, scalar_types
 from .codec import Fields, Publish, check_ttl
 from .errors import MalformedMessage
 from .frame import HEADER, LONGEST_BODY, Format, check_length
@@ -50,13 +53,14 @@ class PickleCodec:
                 message["ttl"] = check_ttl(ttl)
             try:
                 body = dumps(message)
-            except (_Foreign, pickle.PicklingError, RecursionError, UnicodeEncodeError) as error:
+            except _CANNOT:
                 message["message"] = plain_data.plain(value, default)
-                if default is None:
+                try:
+                    body = dumps(message)
+                except _CANNOT as error:
                     raise ValueError(
                         f"the value cannot be pickled as plain data: {error}"
                     ) from error
-                body = dumps(message)
             if b"\xed" in body and _SURROGATE.search(body):
                 plain_data.check(message["message"])
             length = len(body)
@@ -78,14 +82,67 @@ class _Foreign(Exception):
     """Something that is not plain data was about to be pickled."""
 
 
-class _PlainPickler(pickle.Pickler):
-    """Pickles plain data at the speed of C."""
+_CANNOT = (_Foreign, pickle.PicklingError, RecursionError, UnicodeEncodeError)
+_SCALARS = scalar_types.KINDS - {datetime, time}
 
-    def reducer_override(self, obj: Any) -> NoReturn:
-        """Called by the pickler for all that has no opcode of its own: which is all that is not
-        plain data.
+
+class _Zone:
+    """A time zone inside a value. One that is a value itself is no plain data."""
+
+    __slots__ = ("tz",)
+
+    def __init__(self, tz: tzinfo) -> None:
+        self.tz = tz
+
+
+class _PlainPickler(pickle.Pickler):
+    """Pickles plain data at the speed of C, and scalars of the standard library as the library
+    does.
+    """
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file, PROTOCOL)
+        # The class of the last scalar, which the pickler may ask about next, is under "class"; the
+        # time zones are under their id(). Empty as long as all is plain.
+        self.seen: dict[str | int, Any] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Called by the pickler for all that has no opcode of its own, and the first time for each
+        class that it names.
         """
-        raise _Foreign(type(obj))
+        kind = type(obj)
+        if kind in _SCALARS:
+            self.seen["class"] = kind
+            return NotImplemented
+        if kind is datetime or kind is time:
+            self.seen["class"] = kind
+            return NotImplemented if obj.tzinfo is None else self._in_zone(obj)
+        if kind is _Zone:
+            self.seen["class"] = type(obj.tz)
+            return obj.tz.__reduce__()
+        named = self.seen.get("class")
+        if named is not None and (obj is named or _is_of_zone_info(obj, named)):
+            return NotImplemented
+        raise _Foreign(kind)
+
+    def _in_zone(self, value: datetime | time) -> Any:
+        made: Any = value.__reduce_ex__(PROTOCOL)
+        make, (state, tz) = made
+        zone = self.seen.get(id(tz))
+        if zone is None:
+            if not scalar_types.has_a_word(tz):
+                raise _Foreign(type(tz))
+            zone = self.seen[id(tz)] = _Zone(tz)
+        return make, (state, zone)
+
+
+def _is_of_zone_info(obj: Any, named: Any) -> bool:
+    """Whether ``obj`` is what a ``ZoneInfo`` is made by: ``getattr(ZoneInfo, "_unpickle")``."""
+    if named is timezone or not issubclass(named, tzinfo):
+        return False
+    return obj is getattr or (
+        isinstance(obj, (types.BuiltinMethodType, types.MethodType)) and obj == named._unpickle
+    )
 
 
 _MOST_REUSED = 64 << 10
@@ -103,23 +160,27 @@ class _Pieces:
 
 
 # Picklers that nobody is using: to make one takes longer than to write a small message with it.
-_idle: list[tuple[Callable[[Any], None], Callable[[], None], list[bytes]]] = []
+_idle: list[
+    tuple[Callable[[Any], None], Callable[[], None], list[bytes], dict[str | int, Any]]
+] = []
 
 
 def dumps(value: Any) -> bytes:
-    """``value`` as a pickle that consists of data opcodes alone."""
+    """``value`` as a pickle: data opcodes alone, but for scalars of the standard library."""
     try:
         tools = _idle.pop()
     except IndexError:
         written = _Pieces()
-        pickler = _PlainPickler(written, PROTOCOL)
-        tools = pickler.dump, pickler.clear_memo, written.pieces
-    dump, clear_memo, pieces = tools
+        pickler = _PlainPickler(written)
+        tools = pickler.dump, pickler.clear_memo, written.pieces, pickler.seen
+    dump, clear_memo, pieces, seen = tools
     dump(value)
     body = pieces.pop() if len(pieces) == 1 else b"".join(pieces)
     if len(body) <= _MOST_REUSED:
         # It must not keep alive what it has written.
         clear_memo()
+        if seen:
+            seen.clear()
         pieces.clear()
         _idle.append(tools)
     return body

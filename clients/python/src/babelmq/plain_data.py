@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import sys
+from collections import Counter, OrderedDict, defaultdict, deque
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Callable
+from uuid import UUID
 
+from . import scalar_types
 from .errors import NotPlainData
 
 MAX_DEPTH = 128
@@ -13,9 +19,12 @@ MAX_DEPTH = 128
 MAX_INT_DIGITS = 4_300
 """Decimal digits in an int: the broker's limit, and CPython's own."""
 
-SCALARS = frozenset({type(None), bool, int, float, str, bytes, bytearray})
+SCALARS = scalar_types.KINDS | {type(None), bool, int, float, str, bytes, bytearray}
 _SEQUENCES = frozenset({list, tuple, set, frozenset})
+_CONTAINERS = _SEQUENCES | {dict}
 _LARGEST_INT = 10**MAX_INT_DIGITS
+_LONGEST_RANGE = 1 << 26
+"""Items of a range that may become a list: more than a broker takes."""
 
 
 def check(value: object) -> None:
@@ -26,75 +35,145 @@ def check(value: object) -> None:
     string with a lone surrogate, an int of more than 4,300 digits.
 
     >>> check({"temperature": [21.5, None]})
-    >>> import datetime
-    >>> check({"when": [datetime.date(2024, 2, 29)]})
+    >>> check({"seen": [memoryview(b"x")]})
     Traceback (most recent call last):
         ...
-    babelmq.errors.NotPlainData: value['when'][0] is a datetime.date, which is not plain data \
-and cannot be pushed: push its isoformat()
+    babelmq.errors.NotPlainData: value['seen'][0] is a memoryview, which is not plain data \
+and cannot be pushed: push bytes() of it
     """
     plain(value, None)
 
 
 def plain(value: Any, default: Callable[[Any], Any] | None, *, derived: bool = False) -> Any:
-    """``value`` as plain data; raises as :func:`check` does where it cannot be. ``default`` makes
-    plain data of other objects, or what becomes plain by the same rules; with ``derived``, objects
-    of derived classes count as what their class is derived from, as they do for ``json.dumps``.
+    """``value`` as plain data; raises as :func:`check` does where it cannot be.
 
-    >>> import collections, datetime
-    >>> plain({"when": datetime.date(2024, 2, 29)}, str)
-    {'when': '2024-02-29'}
-    >>> plain(collections.OrderedDict(a=1), None, derived=True)
-    {'a': 1}
+    A ``deque`` and a ``range`` become lists, the dicts of :mod:`collections` dicts, the paths of
+    :mod:`pathlib` strings; a scalar of numpy what its ``item()`` is, a ``Timestamp`` and a
+    ``Timedelta`` of pandas what its ``to_pydatetime()`` and ``to_pytimedelta()`` are, which
+    have no nanoseconds. ``default`` makes plain data of other objects, or what becomes plain by the
+    same rules; with ``derived``, objects of derived classes count as what their class is derived
+    from, as they do for ``json.dumps``.
+
+    >>> import collections, ipaddress
+    >>> plain({"host": ipaddress.ip_address("::1"), "last": collections.deque([1, 2])}, str)
+    {'host': '::1', 'last': [1, 2]}
+    >>> class Rows(list):
+    ...     pass
+    >>> plain(Rows([1]), None, derived=True)
+    [1]
     """
-    return _plain(value, "value", 0, default, _BASES if derived else ())
+    return _Maker(default, _BASES if derived else ()).plain(value, "value", 0)
 
 
 _BASES: tuple[type, ...] = (str, int, float, dict, list, tuple)
 
 
-def _plain(
-    value: Any, path: str, depth: int, default: Callable[[Any], Any] | None, bases: tuple[type, ...]
-) -> Any:
-    kind = type(value)
-    if kind not in SCALARS and kind is not dict and kind not in _SEQUENCES:
-        for base in bases:
-            if isinstance(value, base):
-                kind = base
-                # As the base has it: a class derived from str or int may have a word of its own for
-                # str() or int().
-                value = getattr(base, _TO_BASE[base])(value) if base in _TO_BASE else base(value)
-                break
-        else:
-            if default is None:
-                raise NotPlainData(kind, path, _advice(value))
+class _Maker:
+    """Makes plain data."""
+
+    __slots__ = ("bases", "default")
+
+    def __init__(self, default: Callable[[Any], Any] | None, bases: tuple[type, ...]) -> None:
+        self.default = default
+        self.bases = bases
+
+    def plain(self, value: Any, path: str, depth: int, *, hashed: bool = False) -> Any:
+        """``value`` as plain data, which has to be hashable if it is ``hashed``: in a key or in an
+        element of a set.
+        """
+        kind = type(value)
+        if kind not in SCALARS and kind not in _CONTAINERS:
+            value = self._known(value, path, hashed)
+            kind = type(value)
+        if kind in SCALARS:
+            if scalar_types.has_a_word(getattr(value, "tzinfo", None)):
+                return _checked(value, path)
+        elif kind in _CONTAINERS:
             if depth == MAX_DEPTH:
                 raise _too_deep(path)
-            return _plain(default(value), path, depth + 1, default, bases)
-    if kind in SCALARS:
-        _check_scalar(value, path)
+            if kind is dict:
+                return self._dict(value, path, depth + 1, hashed)
+            return self._sequence(value, path, depth + 1, hashed)
+        if self.default is None:
+            raise _refusal(value, path)
+        if depth == MAX_DEPTH:
+            raise _too_deep(path)
+        return self.plain(self.default(value), path, depth + 1, hashed=hashed)
+
+    def _known(self, value: Any, path: str, hashed: bool) -> Any:
+        """What a value of a class that is not plain stands for; the value itself if nothing."""
+        kind = type(value)
+        if kind is range:
+            # As a list it could not be a key.
+            return value if hashed else _list_of(value, path)
+        make = _MADE.get(kind)
+        if make is not None:
+            return make(value)
+        if kind.__module__.partition(".")[0] in _ELSEWHERE:
+            value = _from_elsewhere(value)
+            if type(value) is not kind:
+                return value
+        for base in self.bases:
+            if isinstance(value, base):
+                # As the base has it: a class derived from str or int may have a word of its own for
+                # str() or int().
+                return getattr(base, _TO_BASE[base])(value) if base in _TO_BASE else base(value)
         return value
-    if depth == MAX_DEPTH:
-        raise _too_deep(path)
-    depth += 1
-    if kind is dict:
-        return {
-            _plain(key, f"{path} key {_shown(key)}", depth, default, bases): _plain(
-                item, f"{path}[{_shown(key)}]", depth, default, bases
+
+    def _dict(self, value: Any, path: str, depth: int, hashed: bool) -> dict[Any, Any]:
+        made = {
+            self.plain(key, f"{path} key {_shown(key)}", depth, hashed=True): self.plain(
+                item, f"{path}[{_shown(key)}]", depth, hashed=hashed
             )
             for key, item in value.items()
         }
-    if kind is list or kind is tuple:
+        if len(made) != len(value) and self.default is None:
+            raise ValueError(f"two keys of {path} become one, as a path and its text do")
+        return made
+
+    def _sequence(self, value: Any, path: str, depth: int, hashed: bool) -> Any:
+        kind = type(value)
+        if kind is list or kind is tuple:
+            return kind(
+                self.plain(item, f"{path}[{index}]", depth, hashed=hashed)
+                for index, item in enumerate(value)
+            )
         return kind(
-            _plain(item, f"{path}[{index}]", depth, default, bases)
-            for index, item in enumerate(value)
+            self.plain(item, f"{path} element {_shown(item)}", depth, hashed=True) for item in value
         )
-    return kind(
-        _plain(item, f"{path} element {_shown(item)}", depth, default, bases) for item in value
-    )
 
 
 _TO_BASE = {str: "__str__", int: "__int__", float: "__float__"}
+_MADE: dict[type, Callable[[Any], Any]] = {
+    deque: list,
+    OrderedDict: dict,
+    defaultdict: dict,
+    Counter: dict,
+}
+_PATHS = ("PosixPath", "PurePosixPath", "WindowsPath", "PureWindowsPath")
+_ELSEWHERE = ("pathlib", "numpy", "pandas")
+
+
+def _from_elsewhere(value: Any) -> Any:
+    """What objects of modules become that are not imported here."""
+    kind = type(value)
+    if kind.__name__ in _PATHS:
+        return str(value)
+    if kind.__name__ == "Timestamp":
+        return value.to_pydatetime(warn=False)
+    if kind.__name__ == "Timedelta":
+        return value.to_pytimedelta()
+    numpy: Any = sys.modules.get("numpy")
+    if kind.__module__ != "numpy" or not isinstance(value, numpy.generic):
+        return value
+    # Records have fields, and a longdouble is its own item().
+    return value if isinstance(value, numpy.void) else value.item()
+
+
+def _list_of(value: range, path: str) -> list[int]:
+    if value[_LONGEST_RANGE:]:
+        raise ValueError(f"{path} is a range of more than {_LONGEST_RANGE:,} items")
+    return list(value)
 
 
 def _too_deep(path: str) -> ValueError:
@@ -104,14 +183,43 @@ def _too_deep(path: str) -> ValueError:
     )
 
 
-def _check_scalar(value: object, path: str) -> None:
-    if isinstance(value, str):
+def _refusal(value: Any, path: str) -> NotPlainData:
+    if type(value) is datetime.datetime:
+        advice = "push the datetime's astimezone(datetime.timezone.utc)"
+        return NotPlainData(type(value.tzinfo), f"{path}.tzinfo", advice)
+    if type(value) is datetime.time:
+        advice = "push the time's replace(tzinfo=None)"
+        return NotPlainData(type(value.tzinfo), f"{path}.tzinfo", advice)
+    return NotPlainData(type(value), path, _advice(value))
+
+
+def _checked(value: Any, path: str) -> Any:
+    """A scalar, if it is one that the broker takes."""
+    kind = type(value)
+    if kind is str:
         if not value.isascii():
             check_text(value, path)
-    elif isinstance(value, int) and not -_LARGEST_INT < value < _LARGEST_INT:
-        raise ValueError(
-            f"{path} is an int of more than {MAX_INT_DIGITS} digits, the broker's limit"
-        )
+    elif kind is int:
+        _check_int(value, path, "an int")
+    elif kind is Decimal:
+        if len(value.as_tuple().digits) > MAX_INT_DIGITS:
+            raise _too_long(path, "a Decimal")
+    elif kind is Fraction:
+        # They may be integers of numpy.
+        above, below = int(value.numerator), int(value.denominator)
+        _check_int(above, path, "a Fraction")
+        _check_int(below, path, "a Fraction")
+        return Fraction(above, below)
+    return value
+
+
+def _check_int(value: int, path: str, what: str) -> None:
+    if not -_LARGEST_INT < value < _LARGEST_INT:
+        raise _too_long(path, what)
+
+
+def _too_long(path: str, what: str) -> ValueError:
+    return ValueError(f"{path} is {what} of more than {MAX_INT_DIGITS} digits, the broker's limit")
 
 
 def check_text(text: str, path: str) -> None:
@@ -146,19 +254,29 @@ def _advice(value: Any) -> str:
         return "push None"
     if kind.__name__ in ("memoryview", "PickleBuffer"):
         return "push bytes() of it"
+    if hasattr(kind, "__members__"):
+        return "push its .value or its .name"
+    if kind is range:
+        return "push tuple() of it"
+    # Of classes derived from those that can be pushed.
     if isinstance(value, datetime.timedelta):
         return "push its total_seconds()"
     if isinstance(value, (datetime.date, datetime.time)):
         return "push its isoformat()"
-    if module in ("decimal", "uuid", "fractions", "pathlib", "ipaddress") or kind.__name__ in (
-        "datetime64",
-        "timedelta64",
-        "Period",
-        "Interval",
+    for number in (Decimal, Fraction, complex):
+        if isinstance(value, number):
+            return f"push {number.__name__}() of it"
+    if kind.__name__ in ("longdouble", "float128", "float96"):
+        return "push float() of it"
+    if kind.__name__ in ("clongdouble", "complex256", "complex192"):
+        return "push complex() of it"
+    if (
+        isinstance(value, (UUID, datetime.tzinfo))
+        or hasattr(value, "__fspath__")
+        or module == "ipaddress"
+        or kind.__name__ in ("Period", "Interval")
     ):
         return "push str() of it"
-    if hasattr(kind, "__members__"):
-        return "push its .value or its .name"
     if hasattr(value, "tolist"):
         return "push its tolist()"
     if hasattr(value, "to_dict"):
@@ -172,6 +290,4 @@ def _advice(value: Any) -> str:
             return f"push {base.__name__}() of it"
     if hasattr(value, "__next__") or hasattr(value, "__iter__"):
         return "push list() of it"
-    if isinstance(value, complex):
-        return "push its .real and its .imag"
     return "push its data as a dict, a list, a string or numbers"

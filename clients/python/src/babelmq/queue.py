@@ -29,8 +29,9 @@ class Queue(QueueBase):
         ``127.0.0.1:5000``.
     :param timeout: Seconds that any one call may wait for the broker before it raises
         :class:`TimeoutError`; ``None`` for as long as it takes.
-    :param exact: Receive JSON in which every value keeps its type: tuples, frozensets, keys that
-        are not strings. ``"js"`` has ints tagged too that a number of JavaScript cannot hold.
+    :param exact: Receive JSON in which every value keeps its type: tuples, frozensets, dates,
+        Decimals, keys that are not strings. ``"js"`` has ints tagged too that a number of
+        JavaScript cannot hold.
     :param plain: Receive XML without types, as ``xmltodict.unparse`` writes it: a document that
         went through JSON is the document that it was, and 21 is "21".
     :param root: The element that plain XML puts a value into which is not one element of its own;
@@ -355,8 +356,8 @@ class JSONQueue(Queue):
 
 
 class XMLQueue(Queue):
-    """A queue that speaks XML, typed by attributes: 21 arrives as 21 and not as "21". Plain
-    documents of other producers arrive as ``xmltodict`` would read them.
+    """A queue that speaks XML, typed by attributes: 21 arrives as 21 and not as "21", and a date
+    as a date. Plain documents of other producers arrive as ``xmltodict`` would read them.
 
     >>> with XMLQueue("/a") as queue:
     ...     queue.push({"n": 21, "half": 0.5, "raw": b"\\x00", "none": None})
@@ -423,7 +424,8 @@ class XMLQueue(Queue):
 
 class PickleQueue(Queue):
     """A queue that speaks pickle, of plain data only: it never imports or calls what a pickle
-    names.
+    names. Dates, exact numbers and UUIDs can be pushed; pulled they are text, a ``timedelta`` is
+    its seconds.
 
     >>> with PickleQueue("/a") as queue:
     ...     queue.push({"point": (1, 2), "seen": frozenset({3})})

@@ -11,7 +11,7 @@ from base64 import b64decode
 from typing import Any, Callable
 from xml.parsers import expat
 
-from . import xml_usual
+from . import scalar_types, xml_usual
 from .codec import Fields
 from .errors import MalformedMessage
 
@@ -255,6 +255,11 @@ def _bytes(text: str, _: str | None) -> bytes:
     return b64decode("".join(text.split()), validate=True)
 
 
+def _reader(row: scalar_types.ScalarType) -> xml_usual.ReadScalar:
+    read = row.read
+    return lambda text, _: read(text.strip())
+
+
 def _values(children: list[tuple[str, Any]]) -> list[Any]:
     return [value for _, value in children]
 
@@ -273,6 +278,7 @@ _SCALARS: dict[str, xml_usual.ReadScalar] = {
     "float": _float,
     "str": _str,
     "bytes": _bytes,
+    **{row.name: _reader(row) for row in scalar_types.TYPES},
 }
 _CONTAINERS: dict[str, Callable[[list[tuple[str, Any]]], Any]] = {
     "list": _values,

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any, Callable, Optional
 
+from . import scalar_types
+
 ReadScalar = Callable[[str, Optional[str]], Any]
 """Reads a text, with the ``encoding`` of its element."""
 
@@ -20,10 +22,11 @@ _HEAD = re.compile(
 )
 _TAIL = "</frame>"
 _NAME = "[A-Za-z_][A-Za-z0-9_.-]*"
+_SCALAR = "|".join(["int|float|str|bool|null|bytes", *(row.name for row in scalar_types.TYPES)])
 # A scalar; the beginning of a container; the end of one; the rest, where it is anything else.
 _TOKEN = re.compile(
     f'<({_NAME})(?: key={_ATTRIBUTE})? type="(?:'
-    f'(int|float|str|bool|null|bytes)"(?:/>|>([^<{_NO_TEXT}]*)</\\1>)'
+    f'({_SCALAR})"(?:/>|>([^<{_NO_TEXT}]*)</\\1>)'
     f'|(dict|list|tuple|set|frozenset)">)|</({_NAME})>|([\\s\\S]+)'
 )
 _MOST_OPEN = 128

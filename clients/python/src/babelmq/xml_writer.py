@@ -6,7 +6,7 @@ import re
 from base64 import b64encode
 from typing import Any, Callable
 
-from . import plain_data
+from . import plain_data, scalar_types
 
 # Letters that every edition of XML 1.0 takes in a name, and so every parser; the broker writes them
 # as names too.
@@ -55,15 +55,17 @@ def element(
 <raw type="bytes">AA==</raw></message>'
     """
     out = [before]
+    start, end = f'<{name} type="', f"</{name}>"
     try:
-        _write(out, f'<{name} type="', f"</{name}>", value, 0)
+        _write(out, start, end, value, 0)
         out.append(after)
         return "".join(out).encode()
     except (TypeError, ValueError):
         value = plain_data.plain(value, default)
-        if default is None:
-            raise
-    return element(value, name, None, before, after)
+    out = [before]
+    _write(out, start, end, value, 0)
+    out.append(after)
+    return "".join(out).encode()
 
 
 def attributes(fields: dict[str, Any]) -> str:
@@ -129,6 +131,12 @@ def _bytes(start: str, value: bytes | bytearray, end: str) -> str:
     return f'{start}bytes">{b64encode(value).decode()}{end}'
 
 
+def _writer(row: scalar_types.ScalarType) -> Callable[[str, Any, str], str]:
+    """What writes a type of the standard library: nothing in its texts is markup."""
+    name, write = row.name, row.write
+    return lambda start, value, end: f'{start}{name}">{write(value)}{end}'
+
+
 _SCALARS: dict[type, Callable[[str, Any, str], str]] = {
     str: _str,
     float: _float,
@@ -137,6 +145,7 @@ _SCALARS: dict[type, Callable[[str, Any, str], str]] = {
     type(None): _null,
     bytes: _bytes,
     bytearray: _bytes,
+    **{row.kind: _writer(row) for row in scalar_types.TYPES},
 }
 _SEQUENCES = frozenset({list, tuple, set, frozenset})
 

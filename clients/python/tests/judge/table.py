@@ -6,29 +6,61 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from base64 import b64decode, b64encode
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from values import spelled
+from values import library_text, spelled
 
 _FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _PLAIN_NAME = re.compile("(?!item$)(?!xml)[A-Za-z_][A-Za-z0-9_.-]*", re.IGNORECASE)
 
 
-def as_pickle(value: Any) -> Any:
-    """What a pickle consumer gets: the value, a bytearray as bytes."""
+def as_value(value: Any) -> Any:
+    """What the broker has: the value, a bytearray as bytes."""
     kind = type(value)
     if kind is bytearray:
         return bytes(value)
     if kind is dict:
-        return {key: as_pickle(item) for key, item in value.items()}
+        return {key: as_value(item) for key, item in value.items()}
     if kind is list or kind is tuple:
-        return kind(map(as_pickle, value))
+        return kind(map(as_value, value))
     return value
+
+
+def as_pickle(value: Any) -> Any:
+    """What a pickle consumer gets: what the broker has, dates and exact numbers without their
+    types.
+    """
+    kind = type(value)
+    if kind in (datetime, date, time):
+        return value.isoformat()
+    if kind is timedelta:
+        return value.total_seconds()
+    if library_text(value) is not None:
+        return str(value)
+    if kind is dict:
+        return {as_pickle(key): as_pickle(item) for key, item in value.items()}
+    if kind in (list, tuple, set, frozenset):
+        return kind(map(as_pickle, value))
+    return as_value(value)
 
 
 def as_json(value: Any, exact: bool) -> Any:
     """What ``json.loads`` finds in what a JSON consumer gets."""
+    return _as_json(value if exact else as_pickle(value), exact)
+
+
+def _as_json(value: Any, exact: bool) -> Any:
     kind = type(value)
+    text = library_text(value)
+    if kind is complex:
+        return {"$complex": [_as_json(value.real, exact), _as_json(value.imag, exact)]}
+    if text is not None:
+        return {f"${text[0]}": text[1]}
     if kind is int and exact and not -(2**63) <= value < 2**63:
         return {"$int": str(value)}
     if kind is float and value - value != 0:
@@ -38,7 +70,7 @@ def as_json(value: Any, exact: bool) -> Any:
     if kind is dict:
         return _object(value, exact)
     if kind in (list, tuple, set, frozenset):
-        items = [as_json(item, exact) for item in value]
+        items = [_as_json(item, exact) for item in value]
         if kind is list or (kind is tuple and not exact):
             return items
         return {"$set" if not exact and kind is frozenset else f"${kind.__name__}": items}
@@ -55,8 +87,8 @@ def _object(value: dict[Any, Any], exact: bool) -> Any:
             names = [None]
     if all(type(name) is str for name in names) and len(set(names)) == len(value):
         if not (len(names) == 1 and names[0].startswith("$")):
-            return {name: as_json(item, exact) for name, item in zip(names, value.values())}
-    return {"$dict": [[as_json(key, exact), as_json(item, exact)] for key, item in value.items()]}
+            return {name: _as_json(item, exact) for name, item in zip(names, value.values())}
+    return {"$dict": [[_as_json(key, exact), _as_json(item, exact)] for key, item in value.items()]}
 
 
 def canonical(document: Any) -> Any:
@@ -117,12 +149,52 @@ def from_element(element: ET.Element) -> Any:
         number = float(words.get(text, text))
         assert text in words or text == repr(number), f"{text} is not {number!r}"
         return number
+    if kind in _LIBRARY:
+        value = _LIBRARY[kind](text)
+        assert library_text(value) == (kind, text)
+        return value
     if kind == "int":
         return int(text)
     if kind == "bool":
         return {"true": True, "false": False}[text]
     assert (kind, text) == ("null", "")
     return None
+
+
+def _moment(kind: type[Any], text: str) -> Any:
+    """A datetime or time in its zone: by trying what has this text."""
+    written, *brackets = text.split("[")
+    value = kind.fromisoformat(written)
+    named: list[tzinfo] = [ZoneInfo(part[:-1]) for part in brackets if part != "_fold=1]"]
+    tiny = re.search(r"([+-])00:00:00(\.[0-9]{6})$", written)
+    if tiny is not None:  # CPython reads no offset of less than a second.
+        named.append(timezone(timedelta(seconds=float(tiny[1] + tiny[2]))))
+    found = [value.replace(tzinfo=[value.tzinfo, *named][-1], fold=fold) for fold in (0, 1)]
+    return next(value for value in found if library_text(value) == (kind.__name__, text))
+
+
+def _timedelta(text: str) -> timedelta:
+    units = {"D": "days", "H": "hours", "M": "minutes", "S": "seconds"}
+    found = dict.fromkeys(units.values(), Decimal(0))
+    for number, unit in re.findall("([0-9.]+)([DHMS])", text):
+        found[units[unit]] = Decimal(number)
+    microseconds = int(found.pop("seconds") * 10**6)
+    sign = -1 if text.startswith("-") else 1
+    return sign * timedelta(
+        microseconds=microseconds, **{unit: int(number) for unit, number in found.items()}
+    )
+
+
+_LIBRARY: dict[str, Any] = {
+    "datetime": lambda text: _moment(datetime, text),
+    "date": date.fromisoformat,
+    "time": lambda text: _moment(time, text),
+    "timedelta": _timedelta,
+    "decimal": Decimal,
+    "uuid": UUID,
+    "fraction": Fraction,
+    "complex": complex,
+}
 
 
 def _key(element: ET.Element) -> str:
@@ -148,7 +220,11 @@ def message_element(value: Any) -> bytes:
 def _fill(element: ET.Element, value: Any) -> ET.Element:
     kind = type(value)
     element.set("type", kind.__name__)
-    if value is None:
+    text = library_text(value)
+    if text is not None:
+        element.set("type", text[0])
+        element.text = text[1]
+    elif value is None:
         element.set("type", "null")
     elif kind is str:
         element.text = value

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from values import spelled
 
 import babelmq
-from judge.table import as_json, as_pickle, canonical, from_element, outline
+from judge.table import as_json, as_pickle, as_value, canonical, from_element, outline
 from judge.test_directions import BATCH, TOTAL, judged, values
 from judge.wire import FORMATS, JSON, PICKLE, XML, Wire, read, wire
 
@@ -144,13 +144,17 @@ def test_the_same_value_is_the_same_message(
                             spelled(from_python) == spelled(from_rust) == spelled(as_pickle(value))
                         ), about
                         continue
+                    is_typed = spelled(as_pickle(value)) != spelled(as_value(value))
+                    if format_name == "pickle" and is_typed:
+                        # Rust writes no classes, so types are lost on its way to the broker.
+                        continue
                     assert same(from_python) == same(from_rust), about
                     if name == "json exact":
                         assert canonical(from_rust) == canonical(
-                            as_json(as_pickle(value), exact=True)
+                            as_json(as_value(value), exact=True)
                         ), about
                     if name == "xml":
-                        assert spelled(from_element(from_rust)) == spelled(as_pickle(value)), about
+                        assert spelled(from_element(from_rust)) == spelled(as_value(value)), about
         count += len(batch)
 
     with babelmq.PickleQueue(
