@@ -210,6 +210,11 @@ impl<'a> View<'a> {
         Span::new(&from[text.start()..], text.len())
     }
 
+    /// Whether there are scalars that pickle does not say the type of.
+    pub(super) fn has_types(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node, Node::Typed(..)))
+    }
+
     /// Bytes of all its texts.
     #[inline(always)]
     pub(super) fn text_size(&self) -> usize {

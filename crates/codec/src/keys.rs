@@ -9,6 +9,7 @@ mod set;
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::mem;
 use std::ops::Range;
 
 use num_bigint::BigInt;
@@ -146,6 +147,7 @@ fn settle_any(
             // Sets of sets of sets are compared once for each level.
             budget.bytes(seen.spelled.len() - start)?;
         }
+        budget.bytes(mem::take(&mut spelling.exact_numbers) * EXACT_NUMBER)?;
         if !is_equal_to_itself {
             seen.spelled.truncate(start);
             seen.kept.push(Kept { key: key as u32, value: value as u32, spelled: start });
@@ -236,9 +238,14 @@ impl Seen {
     }
 }
 
+/// Bytes of a budget that it costs to compare a Decimal or a Fraction with numbers of other types.
+const EXACT_NUMBER: usize = 512;
+
 /// Memory for spelling keys.
 #[derive(Default)]
 struct Spelling {
+    /// Decimals and Fractions that were spelled and are not paid for yet.
+    exact_numbers: usize,
     /// The tuples and frozensets that are being written.
     open: Vec<Open>,
     /// Where each element of the open sets begins in the output, those of the innermost last: they
@@ -280,6 +287,8 @@ impl Spelling {
                 Node::Str(text) => string(b'S', view.text(text), out),
                 Node::Bytes(text) => string(b'B', view.text(text), out),
                 Node::Typed(of, text) => {
+                    self.exact_numbers +=
+                        usize::from(matches!(of, ScalarType::Decimal | ScalarType::Fraction));
                     if !typed(of, view.text(text), out)? {
                         return Ok(false);
                     }

@@ -21,6 +21,8 @@ use crate::protocol::{ErrorCode, Format, Limits, MAXIMUM_MAX_FRAME, Refusal, Val
 pub struct Message {
     dialect: Dialect,
     bytes: Vec<u8>,
+    /// The same in exact JSON, where the bytes are a pickle that does not say all types.
+    typed: Option<Vec<u8>>,
 }
 
 /// As generous as any broker may be configured to be.
@@ -47,13 +49,19 @@ impl Message {
                 let text = json::without_mark(bytes, &(0..bytes.len()));
                 let text = bytes[text.unwrap_or(0..bytes.len())].trim_ascii();
                 json::decode(text, 0..text.len(), &mut document, &limits())?;
-                Ok(Message { dialect: Dialect::Json, bytes: text.to_vec() })
+                Ok(Message { dialect: Dialect::Json, bytes: text.to_vec(), typed: None })
             }
             Format::Xml => parse_xml(bytes),
             Format::Pickle => {
                 let root = pickle::decode(bytes, 0..bytes.len(), &mut document, &limits())?;
+                let view = document.view(bytes, root);
+                let typed = view.has_types().then(|| {
+                    let mut typed = Vec::new();
+                    json::encode(view, json::Tags::Exact, &mut typed);
+                    typed
+                });
                 // Never the bytes of a stranger.
-                Ok(Message::write(document.view(bytes, root), Dialect::Pickle))
+                Ok(Message { typed, ..Message::write(view, Dialect::Pickle) })
             }
         }
     }
@@ -72,7 +80,7 @@ impl Message {
     /// A payload that was judged before, by a broker.
     #[doc(hidden)]
     pub fn received(format: Format, bytes: Vec<u8>) -> Message {
-        Message { dialect: Dialect::new(format, false), bytes }
+        Message { dialect: Dialect::new(format, false), bytes, typed: None }
     }
 
     fn write(view: View<'_>, dialect: Dialect) -> Message {
@@ -91,7 +99,7 @@ impl Message {
                 pickle::write_stop(&mut bytes);
             }
         }
-        Message { dialect, bytes }
+        Message { dialect, bytes, typed: None }
     }
 
     /// The same payload in another format, as a broker translates it. `exact` means something in
@@ -123,7 +131,7 @@ impl Message {
         }
         let is_xml = wanted.format() == Format::Xml && self.format() == Format::Xml;
         if is_xml && wanted.passes_on_payload(Format::Xml, &self.bytes) {
-            return Ok(Message { dialect: wanted, bytes: self.bytes.clone() });
+            return Ok(Message { dialect: wanted, bytes: self.bytes.clone(), typed: None });
         }
         self.looked_at(|view| Message::write(view, wanted))
     }
@@ -160,10 +168,14 @@ impl Message {
     /// Shows it decoded.
     #[doc(hidden)]
     pub fn looked_at<T>(&self, look: impl FnOnce(View<'_>) -> T) -> Result<T, Refusal> {
-        let (bytes, all) = (&self.bytes, 0..self.bytes.len());
+        let (bytes, format) = match &self.typed {
+            Some(typed) => (typed, Format::Json),
+            None => (&self.bytes, self.format()),
+        };
+        let all = 0..bytes.len();
         let mut document = Document::new();
         let limits = &Limits::NONE;
-        let root = match self.format() {
+        let root = match format {
             Format::Json => json::decode(bytes, all, &mut document, limits)?,
             Format::Xml => xml::decode_message(bytes, all, &mut document, limits)?,
             Format::Pickle => pickle::decode(bytes, all, &mut document, limits)?,
@@ -181,14 +193,14 @@ fn parse_xml(bytes: &[u8]) -> Result<Message, Refusal> {
         .is_some_and(|&next| next == b'>' || next == b'/' || next.is_ascii_whitespace());
     if is_message {
         judge_xml(bytes)?;
-        return Ok(Message { dialect: Dialect::Xml, bytes: root.to_vec() });
+        return Ok(Message { dialect: Dialect::Xml, bytes: root.to_vec(), typed: None });
     }
     judge_xml(&[prolog, b"<root/>"].concat())?;
     let bytes = [b"<message type=\"document\">", root, b"</message>"].concat();
     match judge_xml(&bytes)? {
         // Elements of one name, side by side, are a list; one by itself never is.
         Value::Dict(roots) if matches!(roots.as_slice(), [(_, root)] if !matches!(root, Value::List(_))) => {
-            Ok(Message { dialect: Dialect::Xml, bytes })
+            Ok(Message { dialect: Dialect::Xml, bytes, typed: None })
         }
         _ => Err(Refusal::new(
             ErrorCode::MalformedXml,
@@ -225,6 +237,19 @@ fn root_begins(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pickle_keeps_its_types_where_others_can_say_them() {
+        let pickle = b"\x80\x02}X\x01\0\0\0dcdecimal\nDecimal\nX\x04\0\0\x001.10\x85Rs.";
+        let message = Message::parse(Format::Pickle, pickle).unwrap();
+        let exact = message.translate(Format::Json, true).unwrap();
+        assert_eq!(exact.bytes(), br#"{"d":{"$decimal":"1.10"}}"#);
+        let plain = message.translate(Format::Json, false).unwrap();
+        assert_eq!(plain.bytes(), br#"{"d":"1.10"}"#);
+        let xml = exact.translate(Format::Xml, false).unwrap();
+        assert_eq!(xml.bytes(), br#"<message type="dict"><d type="decimal">1.10</d></message>"#);
+        assert!(!message.bytes().windows(7).any(|part| part == b"decimal"));
+    }
 
     #[track_caller]
     fn check(

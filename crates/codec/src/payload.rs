@@ -7,7 +7,7 @@ use super::envelope::{
     write_value,
 };
 use super::pickle;
-use super::xml::PlainNames;
+use super::xml::{self, PlainNames};
 use crate::protocol::{Format, Limits, Refusal, Value};
 
 /// A judged payload.
@@ -56,8 +56,13 @@ impl Payload {
         let mut document = Document::new();
         let root = from_value(value, &mut document, limits)?;
         hold_value_to_max_encoded(topic, document.view(&[], root), limits)?;
-        // Pickle alone says every value as it is.
+        let view = document.view(&[], root);
         let mut bytes = Vec::new();
+        if view.has_types() {
+            xml::encode(view, &mut bytes);
+            return Ok(Payload { format: Format::Xml, in_body: false, bytes });
+        }
+        // Of all else pickle says what it is.
         pickle::write_prologue(&mut bytes);
         pickle::encode(document.view(&[], root), &mut bytes);
         pickle::write_stop(&mut bytes);

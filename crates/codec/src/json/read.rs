@@ -15,7 +15,7 @@ use crate::document::Document;
 use crate::keys::{KeySet, OpenKeys, settle};
 use crate::nesting::Outer;
 use crate::node::{Node, Size, Text, value_depth};
-use crate::number::{IntFault, parse_int};
+use crate::number::{IntFault, parse_decimal, parse_int};
 use crate::protocol::ScalarType;
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal};
 use crate::scalar_type::{NotOfType, put_complex};
@@ -181,6 +181,10 @@ impl Builder<'_> {
                 let [re, im] = [at + 3, at + 4].map(|part| match self.document.nodes()[part] {
                     Node::Float(number) => Some(number),
                     Node::Int(number) => Some(number as f64),
+                    Node::BigInt(digits) => {
+                        let digits = self.document.text(self.source, digits);
+                        parse_decimal(digits).filter(|number| number.is_finite())
+                    }
                     _ => None,
                 });
                 let (Some(re), Some(im)) = (re, im) else { return Ok(None) };

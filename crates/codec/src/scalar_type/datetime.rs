@@ -88,7 +88,11 @@ pub(super) fn canonical_datetime(text: &[u8], out: &mut Vec<u8>) -> Result<(), N
 }
 
 pub(super) fn canonical_time(text: &[u8], out: &mut Vec<u8>) -> Result<(), NotOfType> {
-    put_parts(&parts(text, TIME)?, out);
+    let mut parts = parts(text, TIME)?;
+    if let (None, Some((_, zone))) = (parts.offset, &parts.zone) {
+        parts.offset = zone::fixed_offset(zone).map(|seconds| seconds * SECOND);
+    }
+    put_parts(&parts, out);
     Ok(())
 }
 
@@ -217,8 +221,18 @@ pub(super) fn key_of_date(canonical: &[u8], out: &mut Vec<u8>) -> Key {
 /// Datetimes with an offset are equal where their instant is, others where their fields are.
 pub(super) fn key_of_datetime(canonical: &[u8], out: &mut Vec<u8>) -> Key {
     let Some((day, [_, rest @ ..])) = date(canonical) else { return Key::Nothing };
-    let days = days_of(day);
-    key_of_clock(days, rest, [b'd', b'a'], out)
+    // Where clocks are set, Python finds a datetime equal to those of its own zone alone, and these
+    // by their fields.
+    if let Ok(Parts { clock, zone: Some((name, zone)), .. }) = parts(rest, DATETIME)
+        && let [first, second] = zone::offsets(&zone, local(day, clock))
+        && first != second
+    {
+        out.push(b'z');
+        out.extend_from_slice(&(days_of(day) * DAY + clock.microseconds()).to_be_bytes());
+        out.extend_from_slice(name);
+        return Key::Spelled;
+    }
+    key_of_clock(days_of(day), rest, [b'd', b'a'], out)
 }
 
 /// The same for times.
@@ -427,6 +441,7 @@ mod tests {
             (Time, "12:30", "12:30:00", "12:30:00"),
             (Time, "12:30:01,25-23:59", "12:30:01.250000-23:59", "12:30:01.250000-23:59"),
             (Time, "12:30:01[Europe/Berlin]", "12:30:01[Europe/Berlin]", "12:30:01"),
+            (Time, "12:30[UTC]", "12:30:00+00:00[UTC]", "12:30:00+00:00"),
             (
                 Time,
                 "12:30:01+00:00[UTC][_fold=1]",
@@ -586,6 +601,14 @@ mod tests {
             key(Datetime, "2026-07-01T12:00:00")
         );
         assert_ne!(key(Date, "2026-07-01"), key(Datetime, "2026-07-01T00:00:00"));
+        // A gap, and an overlap.
+        let gap = "2026-03-29T02:30:00+01:00[Europe/Berlin]";
+        assert_ne!(key(Datetime, gap), key(Datetime, "2026-03-29T03:30:00+02:00[Europe/Berlin]"));
+        assert_ne!(key(Datetime, gap), key(Datetime, "2026-03-29T01:30:00Z"));
+        assert_eq!(
+            key(Datetime, "2026-10-25T02:30:00+01:00[Europe/Berlin]"),
+            key(Datetime, "2026-10-25T02:30:00+02:00[Europe/Berlin]")
+        );
         assert_eq!(key(Time, "12:00:00+01:00"), key(Time, "11:00:00Z"));
         assert_eq!(key(Time, "12:00:00[Europe/Berlin]"), key(Time, "12:00"));
     }

@@ -7,7 +7,7 @@
 use super::Machine;
 use crate::keys::settle;
 use crate::pickle::store::{Frame, Item, Kind, NONE, push};
-use crate::protocol::{ErrorCode, MAX_DEPTH, Refusal};
+use crate::protocol::{ErrorCode, MAX_DEPTH, Refusal, ScalarType};
 use crate::{Budget, Node, Size};
 
 /// Squares of an integer's digits for a byte of its cost: what one of 4,300 digits costs is 22 KB,
@@ -249,6 +249,8 @@ fn text_of(node: &Node) -> usize {
     match node {
         // To convert digits takes the square of their number.
         Node::BigInt(text) => text.len() + text.len() * text.len() / DIGITS_SQUARED,
+        // To reduce a fraction, and to compare it.
+        Node::Typed(ScalarType::Fraction, text) => text.len() + text.len() * text.len() / 128,
         Node::Str(text) | Node::Bytes(text) | Node::Typed(_, text) => text.len(),
         _ => 0,
     }

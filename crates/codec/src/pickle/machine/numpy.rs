@@ -108,6 +108,8 @@ impl Machine<'_> {
         let Some((kind, size)) = kind_and_size(self.document.text(source, code)) else {
             return Ok(None);
         };
+        // It is looked at, however short the value is that it becomes.
+        self.work.bytes(2 * bytes.len())?;
         let dtype = Dtype { kind, size, is_big_endian };
         let item = self.document.text(source, bytes);
         if item.len() != dtype.length() {
@@ -136,7 +138,6 @@ impl Machine<'_> {
             b'S' => {
                 let length = item.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
                 let text = item[..length].to_vec();
-                self.work.bytes(length)?;
                 Node::Bytes(self.document.append_text(|own| own.extend_from_slice(&text)))
             }
             b'U' => return self.numpy_text(dtype, bytes),
@@ -156,7 +157,6 @@ impl Machine<'_> {
     /// Characters of four bytes each, without the zeros at the end.
     fn numpy_text(&mut self, dtype: Dtype, bytes: Text) -> Result<Option<Item>, Refusal> {
         let item = self.document.text(self.reader.source(), bytes);
-        self.work.bytes(2 * item.len())?;
         let (units, _) = item.as_chunks::<4>();
         let number = |unit: &[u8; 4]| match dtype.is_big_endian {
             true => u32::from_be_bytes(*unit),

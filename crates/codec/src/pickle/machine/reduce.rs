@@ -9,6 +9,9 @@ use crate::pickle::paths::{put_posix, put_windows};
 use crate::pickle::store::{Item, Kind};
 use crate::protocol::Refusal;
 
+/// Bytes of work that a part of a path costs beside its own.
+const PART: usize = 64;
+
 impl Machine<'_> {
     /// The value that REDUCE leaves for `function(*args)`.
     pub(super) fn reduce(&mut self, function: Item, args: Item) -> Result<Item, Refusal> {
@@ -24,6 +27,11 @@ impl Machine<'_> {
 
     #[cold]
     pub(super) fn unknown_arguments(&self, global: Global) -> Refusal {
+        if global == Global::NumpyDtype {
+            let what =
+                "numpy.dtype for items that are nothing in Python, as objects and long doubles";
+            return calls(&self.reader, what);
+        }
         let name = global.name();
         calls(&self.reader, format_args!("{name} with arguments that no pickler writes"))
     }
@@ -151,9 +159,9 @@ impl Machine<'_> {
             let Item::Leaf(Node::Str(text)) = *part else { return Ok(None) };
             texts.push(self.document.text(source, text));
         }
-        // A part is at most joined, and joined again.
+        // A part is looked at, joined and split a few times, also where it is empty.
         let length: usize = texts.iter().map(|text| text.len() + 1).sum();
-        self.work.bytes(2 * length)?;
+        self.work.bytes(4 * length + PART * texts.len())?;
         let mut joined = Vec::with_capacity(length);
         match class {
             Global::PosixPath => put_posix(&texts, &mut joined),

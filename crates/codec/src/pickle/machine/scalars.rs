@@ -133,6 +133,8 @@ impl Machine<'_> {
         text: Text,
         out: &mut Vec<u8>,
     ) -> Result<Option<ScalarType>, Refusal> {
+        // It is looked at a few times, however short the value is that it spells.
+        self.work.bytes(4 * text.len())?;
         let text = self.document.text(self.reader.source(), text);
         of.write_canonical(text, out).map_err(|fault| self.no_value(of, fault))?;
         Ok(Some(of))

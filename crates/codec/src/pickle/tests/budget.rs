@@ -60,3 +60,42 @@ fn a_short_pickle_decodes_to_little() {
         document.len()
     );
 }
+
+/// One argument, called with again and again: what it takes to look at it is paid for each time.
+#[test]
+fn calls_pay_for_what_they_look_at() {
+    let limits = Limits { decoded_size: 4 << 20, ..Limits::default() };
+    let text = |text: &[u8]| {
+        let length = (text.len() as u32).to_le_bytes();
+        [b"X".as_slice(), &length, text].concat()
+    };
+    let zeros = [b"1E".as_slice(), &[b'0'; 4_000], b"1"].concat();
+    let fraction = format!("{}/{}", "7".repeat(999), "1".repeat(1_000)).into_bytes();
+    let numpy = [
+        b"cnumpy\ndtype\n\x8c\x05S4000\x89\x88\x87R".as_slice(),
+        b"(K\x03\x8c\x01|NNNM\xa0\x0fK\x01K\0tb",
+        b"B\xa0\x0f\0\0",
+        &[0; 4_000],
+        b"\x86",
+    ];
+    let path = [b"(".as_slice(), &b"\x8c\0".repeat(2_000), b"t"].concat();
+    let decimal = b"cdecimal\nDecimal\n".as_slice();
+    for (what, function, args) in [
+        ("Decimal", decimal, [&*text(&zeros), b"\x85"].concat()),
+        ("Fraction", b"cfractions\nFraction\n", [&*text(&fraction), b"\x85"].concat()),
+        ("numpy", b"cnumpy.core.multiarray\nscalar\n", numpy.concat()),
+        ("path", b"cpathlib\nWindowsPath\n", path),
+    ] {
+        let calls = |count: usize| {
+            let head = [b"\x80\x04".as_slice(), function, b"\x940", &args, b"\x940N"];
+            [&*head.concat(), &*b"h\0h\x01R0".repeat(count), b"."].concat()
+        };
+        let decoded = |pickle: &[u8]| {
+            decode(pickle, 0..pickle.len(), &mut Document::new(), &limits)
+                .map(drop)
+                .map_err(|refusal| refusal.code)
+        };
+        assert_eq!(decoded(&calls(10)), Ok(()), "{what}");
+        assert_eq!(decoded(&calls(4_000)), Err(ErrorCode::TooLarge), "{what}");
+    }
+}
