@@ -10,8 +10,9 @@ use super::{Key, NotOfType};
 use crate::protocol::MAX_INT_DIGITS;
 
 const WANTED: NotOfType = NotOfType::Wanted("a decimal number, as 1.10, 1E+3, NaN or -Infinity");
-/// Python's limit of the exponent of the first digit, in either direction.
+/// Python's limits: of the exponent of the first digit, and of that of the last.
 const MAX_EXPONENT: i64 = 999_999_999_999_999_999;
+const MIN_EXPONENT: i64 = -1_999_999_999_999_999_997;
 /// Digits of a number and of its fraction up to which it is compared with fractions and doubles. Of
 /// doubles some have more, if they are spelled in full: most of those below 1e-100.
 const COMPARED: usize = 400;
@@ -107,7 +108,7 @@ fn exponent(text: &[u8]) -> Option<i64> {
     }
     let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
     let digits = &digits[zeros..];
-    if digits.len() > 18 {
+    if digits.len() > 18 && digits > b"1999999999999999999".as_slice() || digits.len() > 19 {
         return None;
     }
     let number = digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
@@ -124,7 +125,7 @@ fn put(
     let length = digits.len() as i64;
     // Where the point is, counted from the first digit.
     let point = exponent + length;
-    if !(-MAX_EXPONENT..=MAX_EXPONENT).contains(&(point - 1)) {
+    if exponent < MIN_EXPONENT || point - 1 > MAX_EXPONENT {
         return Err(WANTED);
     }
     if is_negative {
@@ -228,6 +229,7 @@ mod tests {
             ("NaN000", "NaN"),
             ("1E+999999999999999999", "1E+999999999999999999"),
             ("1E-999999999999999999", "1E-999999999999999999"),
+            ("15E-1999999999999999997", "1.5E-1999999999999999996"),
         ] {
             assert_eq!(Decimal.canonical(spelled).as_deref(), Ok(canonical), "{spelled}");
             assert_eq!(Decimal.canonical(canonical).as_deref(), Ok(canonical), "{canonical}");
@@ -250,6 +252,8 @@ mod tests {
             "--1",
             "1E+1000000000000000000",
             "10E+999999999999999999",
+            "1E-1999999999999999998",
+            "1E-9999999999999999999",
             "\u{661}",
         ] {
             assert_eq!(Decimal.canonical(wrong), Err(WANTED), "{wrong}");
