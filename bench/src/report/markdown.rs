@@ -123,8 +123,8 @@ of protocol 5 does, XML as babelmq's Python client. Peers carry the payload in t
 format. A measurement of a stream takes half the time. \
 ActiveMQ Classic translates maps, `jms-map-xml` to `jms-map-json` and back, over STOMP; what it \
 is given is the same flat message as XStream spells it, and it has 3 s to warm up. GPS points, \
-flights, earthquakes and webhook events are generated, with lengths, fields and topics like those of real ones; \
-`bench/streams` makes them.\n\n";
+flights, earthquakes and webhook events are generated, with lengths, fields and topics like those \
+of real ones; `bench/streams` makes them.\n\n";
 
 fn method(report: &Report<'_>, out: &mut String) {
     *out += &format!(

@@ -1,5 +1,5 @@
-//! Short texts without the call that a loop or a copy of any length takes: eight bytes are one number.
-//! For what is sought in a text there are [`lanes`](super::lanes).
+//! Short texts without the call that a loop or a copy of any length takes: eight bytes are one
+//! number. For what is sought in a text there are [`lanes`](super::lanes).
 
 pub(super) const ONES: u64 = 0x0101_0101_0101_0101;
 pub(super) const HIGH: u64 = 0x8080_8080_8080_8080;

@@ -37,8 +37,8 @@ pub(super) fn typed_by(tag: &[u8]) -> Option<ScalarType> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tags {
-    /// Nothing: tuples are arrays, frozensets are sets, dates and the like are strings, and keys are spelled as `json.dumps` spells
-    /// them.
+    /// Nothing: tuples are arrays, frozensets are sets, dates and the like are strings, and keys are
+    /// spelled as `json.dumps` spells them.
     Needed,
     /// Everything that JSON cannot tell apart; an int of any size is a number.
     Published,

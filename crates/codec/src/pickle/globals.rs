@@ -3,21 +3,22 @@
 //! They are recognised by their names, and by the shape of their arguments where they are called.
 //! Nothing is looked up, and a name that is not on the list is refused where it is read.
 //!
-//! | value | as |
-//! |---|---|
-//! | set, frozenset (protocols 0 to 3) | `builtins.set([1, 2])` |
-//! | bytes (0 to 2) | `_codecs.encode('text', 'latin1')`, and empty `builtins.bytes()` |
-//! | bytearray (0 to 4) | `builtins.bytearray(b'…')`, `bytearray()`; before Python 3.8 `bytearray('text', 'latin-1')` |
-//! | datetime, date, time | `datetime.datetime(bytes[, tz])` |
-//! | timedelta | `datetime.timedelta(days, seconds, microseconds)` |
-//! | a time zone | `datetime.timezone(timedelta[, name])`, `getattr(zoneinfo.ZoneInfo, '_unpickle')(key, flag)` |
-//! | Decimal, Fraction | `decimal.Decimal(str)`, `fractions.Fraction(str)` or of two ints |
-//! | complex | `builtins.complex(re, im)` |
-//! | UUID | `uuid.UUID` by NEWOBJ or `copyreg._reconstructor`, and a state `{'int': …}` |
-//! | range, deque | `builtins.range(start, stop, step)`, `collections.deque(())` and its items |
-//! | OrderedDict, defaultdict, Counter | `collections.OrderedDict()` and its items, `Counter({…})` |
-//! | paths | `pathlib.PosixPath(*parts)` |
-//! | numpy scalars | `numpy.core.multiarray.scalar(dtype, bytes)`, with `numpy.dtype(…)` and its state |
+//! - set, frozenset (protocols 0 to 3): `builtins.set([1, 2])`
+//! - bytes (0 to 2): `_codecs.encode('text', 'latin1')`, and empty `builtins.bytes()`
+//! - bytearray (0 to 4): `builtins.bytearray(b'…')`, `bytearray()`; before Python 3.8
+//!   `bytearray('text', 'latin-1')`
+//! - datetime, date, time: `datetime.datetime(bytes[, tz])`
+//! - timedelta: `datetime.timedelta(days, seconds, microseconds)`
+//! - a time zone: `datetime.timezone(timedelta[, name])`,
+//!   `getattr(zoneinfo.ZoneInfo, '_unpickle')(key, flag)`
+//! - Decimal, Fraction: `decimal.Decimal(str)`, `fractions.Fraction(str)` or of two ints
+//! - complex: `builtins.complex(re, im)`
+//! - UUID: `uuid.UUID` by NEWOBJ or `copyreg._reconstructor`, and a state `{'int': …}`
+//! - range, deque: `builtins.range(start, stop, step)`, `collections.deque(())` and its items
+//! - OrderedDict, defaultdict, Counter: `collections.OrderedDict()` and its items, `Counter({…})`
+//! - paths: `pathlib.PosixPath(*parts)`
+//! - numpy's scalars: `numpy.core.multiarray.scalar(dtype, bytes)`, with `numpy.dtype(…)` and its
+//!   state
 
 /// A name on the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

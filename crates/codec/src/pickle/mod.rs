@@ -2,8 +2,8 @@
 //!
 //! To unpickle with Python is to run the program that a pickle is. Here it runs on a machine that
 //! knows plain data and nothing else: an opcode that imports, calls, builds or fetches is refused,
-//! with the name of what it asked for. The few plain values that old protocols spell as imports are
-//! recognised by pattern, see `plain`. The pickles that the broker sends were always written by
+//! with the name of what it asked for. What picklers spell as imports of a closed list of names is
+//! recognised by pattern, see `globals`. The pickles that the broker sends were always written by
 //! `encode`, never by a client.
 //!
 //! Losses: a `bytearray` arrives as `bytes`, and a shared reference as a copy.

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use jiff::SignedDuration;
 use jiff::civil::{self, DateTime};
 use jiff::tz::TimeZone;
 
@@ -15,6 +16,7 @@ const DATE: NotOfType = NotOfType::Wanted("a date from the years 1 to 9999, as 2
 const TIME: NotOfType = NotOfType::Wanted("a time of day, as 12:30:00.5+01:00");
 
 const FOLD: &[u8] = b"[_fold=1]";
+const EPOCH: civil::Date = civil::date(1970, 1, 1);
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
@@ -62,6 +64,30 @@ struct Parts<'a> {
     offset: Option<i64>,
     zone: Option<(&'a [u8], TimeZone)>,
     is_second: bool,
+}
+
+impl<'a> Parts<'a> {
+    /// The same with the zone that an object had, and the offset that follows from it: a time has
+    /// one where clocks were never set.
+    fn in_zone(self, zone: Option<Zone<'a>>) -> Result<Parts<'a>, NotOfType> {
+        let name = match zone {
+            None => return Ok(self),
+            Some(Zone::Offset { microseconds }) => {
+                return Ok(Parts { offset: Some(microseconds), ..self });
+            }
+            Some(Zone::Named(name)) => name,
+        };
+        let zone = zone::named(name).ok_or(NotOfType::UnknownZone)?;
+        let seconds = match self.date {
+            Some(date) => {
+                let offsets = zone::offsets(&zone, local(date, self.clock));
+                Some(offsets[usize::from(self.is_second)])
+            }
+            None => zone::fixed_offset(&zone),
+        };
+        let offset = seconds.map(|seconds| seconds * SECOND);
+        Ok(Parts { offset, zone: Some((name, zone)), ..self })
+    }
 }
 
 pub(super) fn canonical_date(text: &[u8], out: &mut Vec<u8>) -> Result<(), NotOfType> {
@@ -255,14 +281,9 @@ fn key_of_clock(days: i64, text: &[u8], [naive, aware]: [u8; 2], out: &mut Vec<u
     Key::Spelled
 }
 
-/// Days since 1970. (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".)
+/// Days since 1970.
 fn days_of(date: civil::Date) -> i64 {
-    let (year, month, day) =
-        (i64::from(date.year()), i64::from(date.month()), i64::from(date.day()));
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + day_of_year - 719_468
+    date.duration_since(EPOCH).as_hours() / 24
 }
 
 /// The date of a pickle: year (two bytes, the higher first), month, day (CPython,
@@ -286,17 +307,8 @@ pub(crate) fn put_datetime(
     let date = civil(year, u32::from(month & 0x7f), day.into()).ok_or(DATETIME)?;
     let clock = clock_of(time, 0xff).ok_or(DATETIME)?;
     let is_second = month & 0x80 != 0;
-    let mut parts = Parts { date: Some(date), clock, offset: None, zone: None, is_second };
-    match zone {
-        None => {}
-        Some(Zone::Offset { microseconds }) => parts.offset = Some(microseconds),
-        Some(Zone::Named(name)) => {
-            let zone = zone::named(name).ok_or(NotOfType::UnknownZone)?;
-            let seconds = zone::offsets(&zone, local(date, clock))[usize::from(is_second)];
-            parts.offset = Some(seconds * SECOND);
-            parts.zone = Some((name, zone));
-        }
-    }
+    let unplaced = Parts { date: Some(date), clock, offset: None, zone: None, is_second };
+    let parts = unplaced.in_zone(zone)?;
     put_civil(date, out);
     out.push(b'T');
     put_parts(&parts, out);
@@ -312,16 +324,8 @@ pub(crate) fn put_time(
 ) -> Result<(), NotOfType> {
     let clock = clock_of(state, 0x7f).ok_or(TIME)?;
     let is_second = state[0] & 0x80 != 0;
-    let mut parts = Parts { date: None, clock, offset: None, zone: None, is_second };
-    match zone {
-        None => {}
-        Some(Zone::Offset { microseconds }) => parts.offset = Some(microseconds),
-        Some(Zone::Named(name)) => {
-            let zone = zone::named(name).ok_or(NotOfType::UnknownZone)?;
-            parts.offset = zone::fixed_offset(&zone).map(|seconds| seconds * SECOND);
-            parts.zone = Some((name, zone));
-        }
-    }
+    let unplaced = Parts { date: None, clock, offset: None, zone: None, is_second };
+    let parts = unplaced.in_zone(zone)?;
     put_parts(&parts, out);
     Ok(())
 }
@@ -361,22 +365,20 @@ pub(crate) fn put_microseconds(since: i64, out: &mut Vec<u8>) -> Result<(), NotO
     Ok(())
 }
 
-/// The same reckoning backwards.
+/// The date of so many days since 1970; Python's begin with the year 1.
 fn date_of(days: i64) -> Result<civil::Date, NotOfType> {
-    /// Days from 1970 to the first and the last that Python has.
-    const RANGE: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
-    if !RANGE.contains(&days) {
-        return Err(DATE);
-    }
-    let days = days + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    civil(year as u32, month as u32, day as u32).ok_or(DATE)
+    let hours = days.checked_mul(24).ok_or(DATE)?;
+    let date = EPOCH.checked_add(SignedDuration::from_hours(hours)).map_err(|_| DATE)?;
+    if date.year() < 1 { Err(DATE) } else { Ok(date) }
+}
+
+/// The first of the month that is so many months after January 1970.
+pub(crate) fn put_months(months: i64, out: &mut Vec<u8>) -> Result<(), NotOfType> {
+    let year = months.div_euclid(12).saturating_add(1970);
+    let first =
+        u32::try_from(year).ok().and_then(|year| civil(year, months.rem_euclid(12) as u32 + 1, 1));
+    put_civil(first.ok_or(DATE)?, out);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::node::{Node, Text};
 use crate::pickle::store::{Item, Kind};
 use crate::protocol::ScalarType;
 use crate::protocol::{ErrorCode, Refusal};
-use crate::scalar_type::{NotOfType, datetime, put_complex, timedelta};
+use crate::scalar_type::{datetime, put_complex, timedelta};
 
 /// What `datetime64` and `timedelta64` have for no time: the least number.
 const NOT_A_TIME: i64 = i64::MIN;
@@ -189,35 +189,40 @@ impl Machine<'_> {
         if number == NOT_A_TIME || unit == b"generic" && is_point {
             return Ok(Some(Item::Leaf(Node::None)));
         }
+        // Two numbers of 64 bits, and what is left of 128 for a unit.
         let scaled = i128::from(number) * i128::from(count);
+        let in_units = |microseconds: i128| scaled.checked_mul(microseconds);
         let microseconds = match unit {
-            b"W" => scaled.checked_mul(7 * DAY),
-            b"D" => scaled.checked_mul(DAY),
-            b"h" => scaled.checked_mul(3_600_000_000),
-            b"m" => scaled.checked_mul(60_000_000),
-            b"s" => scaled.checked_mul(1_000_000),
-            b"ms" => scaled.checked_mul(1_000),
+            b"Y" | b"M" if is_point => Some(scaled),
+            b"W" => in_units(7 * DAY),
+            b"D" => in_units(DAY),
+            b"h" => in_units(3_600_000_000),
+            b"m" => in_units(60_000_000),
+            b"s" => in_units(1_000_000),
+            b"ms" => in_units(1_000),
             b"us" => Some(scaled),
-            b"Y" | b"M" if is_point => {
-                let months = if unit == b"Y" { scaled.checked_mul(12) } else { Some(scaled) };
-                months.and_then(days_to_month).and_then(|days| days.checked_mul(DAY))
-            }
             b"Y" | b"M" | b"ns" | b"ps" | b"fs" | b"as" | b"generic" => return raw,
             _ => return Ok(None),
         };
         let Some(microseconds) = microseconds else { return raw };
+        let small = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
         let mut out = Vec::new();
-        let (of, put): (_, Result<(), NotOfType>) = if !is_point {
-            (ScalarType::Timedelta, timedelta::put_microseconds(microseconds, &mut out))
-        } else if matches!(unit, b"Y" | b"M" | b"W" | b"D") {
-            match i64::try_from(microseconds.div_euclid(DAY)) {
-                Ok(days) => (ScalarType::Date, datetime::put_days(days, &mut out)),
-                Err(_) => return raw,
+        let (of, put) = match unit {
+            _ if !is_point => {
+                (ScalarType::Timedelta, timedelta::put_microseconds(microseconds, &mut out))
             }
-        } else {
-            match i64::try_from(microseconds) {
-                Ok(since) => (ScalarType::Datetime, datetime::put_microseconds(since, &mut out)),
-                Err(_) => return raw,
+            b"Y" => {
+                let months = small(scaled).saturating_mul(12);
+                (ScalarType::Date, datetime::put_months(months, &mut out))
+            }
+            b"M" => (ScalarType::Date, datetime::put_months(small(scaled), &mut out)),
+            b"W" | b"D" => {
+                let days = small(microseconds.div_euclid(DAY));
+                (ScalarType::Date, datetime::put_days(days, &mut out))
+            }
+            _ => {
+                let since = small(microseconds);
+                (ScalarType::Datetime, datetime::put_microseconds(since, &mut out))
             }
         };
         if put.is_err() {
@@ -282,18 +287,6 @@ fn half(bits: u16) -> f64 {
         0x1f => f64::NAN,
         _ => (1024.0 + fraction) * 2f64.powi(exponent - 25),
     }
-}
-
-/// Days from 1970 to the first of a month, counted in months from 1970. (Howard Hinnant,
-/// "chrono-Compatible Low-Level Date Algorithms", days_from_civil.)
-fn days_to_month(months: i128) -> Option<i128> {
-    let (year, month) = (1970i128.checked_add(months.div_euclid(12))?, months.rem_euclid(12) + 1);
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5;
-    let day_of_era = of_era * 365 + of_era / 4 - of_era / 100 + day_of_year;
-    era.checked_mul(146_097)?.checked_add(day_of_era - 719_468)
 }
 
 fn is_none(item: Item) -> bool {
