@@ -48,7 +48,7 @@ pub fn translate(input: &[u8]) {
 
     let written = encoded("to pickle", weight, |out| {
         pickle::write_prologue(out);
-        pickle::encode(view, out);
+        pickle::encode(view, pickle::Classes::None, out);
         pickle::write_stop(out);
     });
     crate::pickle::only_data(&written);
@@ -104,7 +104,7 @@ fn onward(json: &[u8], view: View<'_>) {
     let range = 2..2 + json.len();
     let (mut elements, mut opcodes) = (Vec::new(), Vec::new());
     xml::encode(view, &mut elements);
-    pickle::encode(view, &mut opcodes);
+    pickle::encode(view, pickle::Classes::None, &mut opcodes);
     let mut out = Vec::new();
     assert!(!xml::encode_json(&source, range.clone(), &mut out) || out == elements);
     out.clear();

@@ -74,6 +74,10 @@ impl<'de> de::Deserializer<'de> for FromValue {
                 entries.end()?;
                 Ok(value)
             }
+            Value::Ndarray(array) => {
+                FromValue(array.to_list().map_err(de::Error::custom)?).deserialize_any(visitor)
+            }
+            Value::Object(object) => FromValue(Value::Dict(object.state)).deserialize_any(visitor),
         }
     }
 

@@ -58,7 +58,7 @@ pub struct Batch {
 /// What is written of a batch, for each dialect.
 #[derive(Debug, Default)]
 struct Runs {
-    usual: [OnceLock<Run>; 4],
+    usual: [OnceLock<Run>; 5],
     /// Dialects that few ask for cost a batch next to nothing.
     rare: OnceLock<Box<[OnceLock<Run>; 2]>>,
 }
@@ -70,6 +70,7 @@ impl Runs {
             Dialect::ExactJson => &self.usual[1],
             Dialect::Xml => &self.usual[2],
             Dialect::Pickle => &self.usual[3],
+            Dialect::ExactPickle => &self.usual[4],
             Dialect::JsJson => &self.rare.get_or_init(Default::default)[0],
             Dialect::PlainXml => &self.rare.get_or_init(Default::default)[1],
         }
@@ -81,6 +82,7 @@ impl Runs {
             Dialect::ExactJson => &mut self.usual[1],
             Dialect::Xml => &mut self.usual[2],
             Dialect::Pickle => &mut self.usual[3],
+            Dialect::ExactPickle => &mut self.usual[4],
             Dialect::JsJson => &mut self.rare.get_mut()?[0],
             Dialect::PlainXml => &mut self.rare.get_mut()?[1],
         };

@@ -3,12 +3,17 @@
 use num_bigint::BigInt;
 
 use super::budget::Budget;
+use super::class_name::is_class_name;
 use super::document::{Document, View};
 use super::keys::settle;
-use super::node::{Node, Size, value_depth};
+use super::ndarray::{self, Dtype, NotAnArray};
+use super::node::{NamedType, Node, Size, has_string_keys, value_depth};
 use super::scalar_type::NotOfType;
 use crate::protocol::ScalarType;
-use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, Refusal, Value};
+use crate::protocol::{
+    ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAXIMUM_DECODED_SIZE, Ndarray, Object, Refusal,
+    Value,
+};
 
 /// The value that a document says.
 pub fn to_value(view: View<'_>) -> Value {
@@ -20,7 +25,10 @@ pub fn to_value(view: View<'_>) -> Value {
     }
     let string = |text| String::from_utf8_lossy(view.text(text)).into_owned();
     let mut open: Vec<Open> = Vec::new();
-    for &node in view.nodes() {
+    let mut next = 0;
+    while let Some(&node) = view.nodes().get(next) {
+        let at = next;
+        next += 1;
         let mut value = match node {
             Node::None => Value::None,
             Node::Bool(truth) => Value::Bool(truth),
@@ -42,6 +50,14 @@ pub fn to_value(view: View<'_>) -> Value {
                 open.push(Open { head: node, missing: size.items * 2, children: Vec::new() });
                 continue;
             }
+            Node::Named(NamedType::Ndarray, size) => {
+                next += size.nodes as usize;
+                array(view, at)
+            }
+            Node::Named(NamedType::Object, _) => {
+                open.push(Open { head: node, missing: 2, children: Vec::new() });
+                continue;
+            }
             empty => container(empty, Vec::new()),
         };
         loop {
@@ -58,11 +74,28 @@ pub fn to_value(view: View<'_>) -> Value {
     Value::None
 }
 
+/// The array at an index.
+fn array(view: View<'_>, at: usize) -> Value {
+    let Some(array) = ndarray::Parts::of(view, at) else { return Value::None };
+    let dtype = String::from_utf8_lossy(array.dtype).into_owned();
+    let shape = array.dimensions().map(i64::unsigned_abs).collect();
+    Value::Ndarray(Box::new(Ndarray { dtype, shape, data: array.data.to_vec() }))
+}
+
 fn container(head: Node, children: Vec<Value>) -> Value {
     match head {
         Node::Tuple(_) => Value::Tuple(children),
         Node::Set(_) => Value::Set(children),
         Node::FrozenSet(_) => Value::FrozenSet(children),
+        Node::Named(..) => {
+            let mut children = children.into_iter();
+            match (children.next(), children.next()) {
+                (Some(Value::Str(class)), Some(Value::Dict(state))) => {
+                    Value::Object(Box::new(Object { class, state }))
+                }
+                _ => Value::None,
+            }
+        }
         Node::Dict(_) => {
             let mut entries = Vec::with_capacity(children.len() / 2);
             let mut children = children.into_iter();
@@ -75,13 +108,36 @@ fn container(head: Node, children: Vec<Value>) -> Value {
     }
 }
 
+impl Ndarray {
+    /// What `tolist()` gives: nested lists of its items, or the one item of an array without
+    /// dimensions.
+    ///
+    /// ```
+    /// use babelmq_codec::Ndarray;
+    ///
+    /// let array = Ndarray { dtype: "<i2".to_owned(), shape: vec![2, 1], data: vec![1, 0, 255, 255] };
+    /// assert_eq!(array.to_list()?.to_string(), "[[1], [-1]]");
+    /// # Ok::<(), babelmq_codec::Refusal>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidValue`] for parts that fit no array.
+    pub fn to_list(&self) -> Result<Value, Refusal> {
+        let mut document = Document::new();
+        push_array(self, &mut document, &mut Budget::of(MAXIMUM_DECODED_SIZE))?;
+        let lists = document.nodes()[0].nodes_of_type(&document.nodes()[1..]);
+        Ok(to_value(document.view(&[], lists)))
+    }
+}
+
 /// Appends a value to a document and returns the index of its root. The texts are the document's
 /// own, so any source will do to look at them.
 ///
 /// # Errors
 /// The reasons for which a message with this value would be refused: [`ErrorCode::Unhashable`],
 /// [`ErrorCode::TooDeep`], [`ErrorCode::TooLarge`], [`ErrorCode::TooManyDigits`],
-/// [`ErrorCode::InvalidValue`] for a typed text that is no value of its type.
+/// [`ErrorCode::InvalidValue`] for a typed text that is no value of its type, and parts that fit no
+/// array and no object.
 pub fn from_value(
     value: &Value,
     document: &mut Document,
@@ -90,6 +146,10 @@ pub fn from_value(
     enum Work<'v> {
         Enter(&'v Value),
         Leave(usize),
+    }
+    fn enter_entries(entries: &[(Value, Value)]) -> impl Iterator<Item = Work<'_>> {
+        let entries = entries.iter().rev();
+        entries.flat_map(|(key, value)| [Work::Enter(value), Work::Enter(key)])
     }
     let root = document.len();
     let mut budget = Budget::of(limits.decoded_size);
@@ -127,9 +187,19 @@ pub fn from_value(
             Value::Set(items) => Node::Set(size(items.len())),
             Value::FrozenSet(items) => Node::FrozenSet(size(items.len())),
             Value::Dict(entries) => Node::Dict(size(entries.len())),
+            Value::Ndarray(array) => {
+                push_array(array, document, &mut budget)?;
+                continue;
+            }
+            Value::Object(object) => {
+                work.push(Work::Leave(document.len()));
+                begin_object(object, document, &mut budget)?;
+                Node::Dict(size(object.state.len()))
+            }
         };
         let at = document.push(node);
         match value {
+            Value::Object(object) => work.extend(enter_entries(&object.state)),
             Value::List(items)
             | Value::Tuple(items)
             | Value::Set(items)
@@ -139,12 +209,7 @@ pub fn from_value(
             }
             Value::Dict(entries) => {
                 work.push(Work::Leave(at));
-                work.extend(
-                    entries
-                        .iter()
-                        .rev()
-                        .flat_map(|(key, value)| [Work::Enter(value), Work::Enter(key)]),
-                );
+                work.extend(enter_entries(entries));
             }
             _ => {}
         }
@@ -163,8 +228,61 @@ fn leave(document: &mut Document, at: usize, budget: &mut Budget) -> Result<(), 
     let nodes = (document.len() - at - 1) as u32;
     match &mut document.nodes_mut()[at] {
         Node::List(size) | Node::Tuple(size) => size.nodes = nodes,
+        Node::Named(..) => {
+            let state = at + 2;
+            settle(document, &[], state, budget)?;
+            let size = match document.nodes()[state] {
+                Node::Dict(size) if has_string_keys(size, &document.nodes()[state + 1..]) => size,
+                _ => {
+                    let reason = "the state of an object has a key that is no string";
+                    return Err(Refusal::new(ErrorCode::InvalidValue, reason));
+                }
+            };
+            let size = Size::new(2, size.nodes + 2);
+            document.nodes_mut()[at] = Node::Named(NamedType::Object, size);
+        }
         _ => settle(document, &[], at, budget)?,
     }
+    Ok(())
+}
+
+fn push_array(
+    array: &Ndarray,
+    document: &mut Document,
+    budget: &mut Budget,
+) -> Result<(), Refusal> {
+    budget.bytes(array.data.len())?;
+    let data = document.append_text(|own| own.extend_from_slice(&array.data));
+    let dtype = Dtype::parse(array.dtype.as_bytes())
+        .ok_or_else(|| NotAnArray::no_dtype(array.dtype.as_bytes()));
+    let pushed =
+        dtype.and_then(|dtype| ndarray::push(document, &[], dtype, &array.shape, data, budget));
+    match pushed {
+        Ok(_) => Ok(()),
+        Err(NotAnArray::Refused(refusal)) => Err(refusal),
+        Err(fault) => {
+            let reason = format!("an array holds {fault}");
+            Err(Refusal::new(ErrorCode::InvalidValue, reason))
+        }
+    }
+}
+
+/// What an object has before its state.
+fn begin_object(
+    object: &Object,
+    document: &mut Document,
+    budget: &mut Budget,
+) -> Result<(), Refusal> {
+    if !is_class_name(object.class.as_bytes()) {
+        let class: String = object.class.chars().take(60).collect();
+        let reason = format!("{class:?} is no name of a class, such as app.models.Order");
+        return Err(Refusal::new(ErrorCode::InvalidValue, reason));
+    }
+    budget.node(0)?;
+    budget.node(object.class.len())?;
+    document.push(Node::Named(NamedType::Object, Size::default()));
+    let class = document.append_text(|own| own.extend_from_slice(object.class.as_bytes()));
+    document.push(Node::Str(class));
     Ok(())
 }
 

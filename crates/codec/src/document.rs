@@ -25,6 +25,7 @@ const KEPT: usize = 1 << 16;
 pub struct Document {
     nodes: Vec<Node>,
     own: Vec<u8>,
+    has_arrays: bool,
 }
 
 impl Document {
@@ -35,7 +36,7 @@ impl Document {
 
     /// An empty document for about so many nodes, in memory that was used before.
     pub fn with_nodes(count: usize, spares: &BufferPool) -> Document {
-        Document { nodes: spares.nodes(count), own: Vec::new() }
+        Document { nodes: spares.nodes(count), ..Document::default() }
     }
 
     /// Becomes empty, and its memory spare.
@@ -96,6 +97,16 @@ impl Document {
         self.nodes.is_empty()
     }
 
+    /// Notes that there is an array.
+    pub(super) fn note_array(&mut self) {
+        self.has_arrays = true;
+    }
+
+    /// Whether there is an array, or was one.
+    pub(super) fn has_arrays(&self) -> bool {
+        self.has_arrays
+    }
+
     /// The nodes, to be read.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
@@ -127,6 +138,16 @@ impl Document {
     pub fn text<'a>(&'a self, source: &'a [u8], text: Text) -> &'a [u8] {
         let from = if text.is_own() { &self.own } else { source };
         &from[text.start()..text.start() + text.len()]
+    }
+
+    /// The bytes of a text, and the nodes to be appended to.
+    pub(super) fn text_and_nodes<'a>(
+        &'a mut self,
+        source: &'a [u8],
+        text: Text,
+    ) -> (&'a [u8], &'a mut Vec<Node>) {
+        let from = if text.is_own() { &self.own } else { source };
+        (&from[text.start()..text.start() + text.len()], &mut self.nodes)
     }
 
     /// The bytes of a text, borrowed where they are the source's.
@@ -161,6 +182,7 @@ impl Document {
     pub fn clear(&mut self) {
         self.nodes.clear();
         self.own.clear();
+        self.has_arrays = false;
         self.nodes.shrink_to(KEPT / NODE_SIZE);
         self.own.shrink_to(KEPT);
     }
@@ -210,9 +232,9 @@ impl<'a> View<'a> {
         Span::new(&from[text.start()..], text.len())
     }
 
-    /// Whether there are scalars that pickle does not say the type of.
+    /// Whether there are values whose type is lost where nobody asks for it.
     pub(super) fn has_types(&self) -> bool {
-        self.nodes.iter().any(|node| matches!(node, Node::Typed(..)))
+        self.nodes.iter().any(|node| matches!(node, Node::Typed(..) | Node::Named(..)))
     }
 
     /// Bytes of all its texts.

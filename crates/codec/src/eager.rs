@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
 use super::buffer_pool::BufferPool;
 use super::envelope::{Dialect, write_unjudged};
@@ -15,11 +15,11 @@ use super::out_buf::OutVec;
 use crate::protocol::Limits;
 
 /// The bit of an [`DialectHint`] that was told something.
-const TOLD: u8 = 1 << 7;
+const TOLD: u16 = 1 << 15;
 /// The bit that says that in some dialect not all messages of a batch were wanted.
-const PARTLY: u8 = 1 << 6;
+const PARTLY: u16 = 1 << 14;
 
-const _: () = assert!(Dialect::ALL.len() <= 6);
+const _: () = assert!(Dialect::ALL.len() <= 14);
 
 /// One part in so many of what messages cost is forgotten with each batch that costs less.
 const FORGOTTEN: u32 = 8;
@@ -30,7 +30,7 @@ const MOST_LEARNED: usize = 4 * 8;
 
 /// Some dialects, a bit for each.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Dialects(u8);
+pub(super) struct Dialects(u16);
 
 impl Dialects {
     /// Those that most are wanted in.
@@ -38,7 +38,8 @@ impl Dialects {
         1 << Dialect::Json as u8
             | 1 << Dialect::ExactJson as u8
             | 1 << Dialect::Xml as u8
-            | 1 << Dialect::Pickle as u8,
+            | 1 << Dialect::Pickle as u8
+            | 1 << Dialect::ExactPickle as u8,
     );
 
     pub(super) fn insert(&mut self, dialect: Dialect) {
@@ -62,7 +63,7 @@ pub struct DialectHint(Arc<Hint>);
 
 #[derive(Debug, Default)]
 struct Hint {
-    dialects: AtomicU8,
+    dialects: AtomicU16,
     /// Connections that the last batch went to.
     fanout: AtomicU32,
     /// The cost of each of its messages beyond its bytes.
@@ -106,7 +107,7 @@ impl DialectHint {
         (self.bits() != 0).then(|| self.0.each.load(Ordering::Relaxed) as usize)
     }
 
-    fn bits(&self) -> u8 {
+    fn bits(&self) -> u16 {
         self.0.dialects.load(Ordering::Relaxed)
     }
 
@@ -161,7 +162,7 @@ impl DialectHint {
         wanted.next().filter(|dialect| {
             wanted.next().is_none()
                 && self.bits() & PARTLY == 0
-                && matches!(dialect, Dialect::Xml | Dialect::Pickle)
+                && matches!(dialect, Dialect::Xml | Dialect::Pickle | Dialect::ExactPickle)
         })
     }
 }

@@ -311,7 +311,7 @@ impl Spelling {
                         before: self.elements.len(),
                     });
                 }
-                Node::List(_) | Node::Set(_) | Node::Dict(_) => {
+                Node::List(_) | Node::Set(_) | Node::Dict(_) | Node::Named(..) => {
                     return Err(Refusal::new(
                         ErrorCode::Unhashable,
                         format!(

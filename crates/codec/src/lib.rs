@@ -39,6 +39,7 @@ mod batch_entry;
 mod budget;
 mod buffer_pool;
 mod claimed;
+mod class_name;
 mod convert;
 mod document;
 mod eager;
@@ -49,6 +50,7 @@ mod keys;
 mod lanes;
 mod memory;
 mod message;
+mod ndarray;
 mod nesting;
 mod node;
 mod number;
@@ -67,7 +69,7 @@ pub use message::Message;
 pub use protocol::ScalarType;
 pub use scalar_type::NotOfType;
 
-pub use protocol::{ErrorCode, Format, Limits, Refusal, Value};
+pub use protocol::{ErrorCode, Format, Limits, Ndarray, Object, Refusal, Value};
 
 // What the broker is made of. No part of the interface: it changes with the broker.
 #[doc(hidden)]
@@ -95,7 +97,7 @@ pub use envelope::{
 #[doc(hidden)]
 pub use memory::{Account, Claim, Share};
 #[doc(hidden)]
-pub use node::{Node, Size, Text};
+pub use node::{NamedType, Node, Size, Text};
 #[doc(hidden)]
 pub use payload::{Frame, Payload, PayloadRef};
 #[doc(hidden)]

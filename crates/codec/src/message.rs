@@ -93,17 +93,18 @@ impl Message {
             Dialect::PlainXml => {
                 xml::encode_plain(view, &PlainNames::default(), &mut bytes);
             }
-            Dialect::Pickle => {
+            Dialect::Pickle | Dialect::ExactPickle => {
                 pickle::write_prologue(&mut bytes);
-                pickle::encode(view, &mut bytes);
+                pickle::encode(view, dialect.classes(), &mut bytes);
                 pickle::write_stop(&mut bytes);
             }
         }
         Message { dialect, bytes, typed: None }
     }
 
-    /// The same payload in another format, as a broker translates it. `exact` means something in
-    /// JSON only: what JSON cannot tell apart is tagged.
+    /// The same payload in another format, as a broker translates it. With `exact`, JSON has tags for
+    /// what it cannot tell apart, and a pickle has classes of a closed list; XML has its types
+    /// anyway.
     ///
     /// # Errors
     /// None for a payload within the limits that a broker has.

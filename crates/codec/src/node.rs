@@ -4,6 +4,17 @@ use std::ops::Range;
 
 use crate::protocol::ScalarType;
 
+/// The types whose values lie in a document with what they become where their type is lost: that is
+/// the last of their children, and those before it are what the type takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedType {
+    /// `numpy.ndarray`: its dtype, its shape (a tuple of integers), its data (bytes in C order), and
+    /// the nested lists of `tolist()`.
+    Ndarray,
+    /// An object of a producer's own class: the name of the class, and a dict of its state.
+    Object,
+}
+
 /// One value, or the head of a container whose children follow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Node {
@@ -33,6 +44,8 @@ pub enum Node {
     FrozenSet(Size),
     /// `dict`: key, value, key, value …; keys hashable and no two equal.
     Dict(Size),
+    /// A value with what it is without its type behind it.
+    Named(NamedType, Size),
 }
 
 impl Node {
@@ -43,7 +56,8 @@ impl Node {
             | Node::Tuple(size)
             | Node::Set(size)
             | Node::FrozenSet(size)
-            | Node::Dict(size) => size.nodes as usize + 1,
+            | Node::Dict(size)
+            | Node::Named(_, size) => size.nodes as usize + 1,
             _ => 1,
         }
     }
@@ -52,8 +66,23 @@ impl Node {
     pub fn is_container(self) -> bool {
         matches!(
             self,
-            Node::List(_) | Node::Tuple(_) | Node::Set(_) | Node::FrozenSet(_) | Node::Dict(_)
+            Node::List(_)
+                | Node::Tuple(_)
+                | Node::Set(_)
+                | Node::FrozenSet(_)
+                | Node::Dict(_)
+                | Node::Named(..)
         )
+    }
+
+    /// As many nodes lie before what the value becomes where its type is lost, itself included;
+    /// `behind` are the nodes after it. None, where it has no type to lose.
+    #[inline(always)]
+    pub fn nodes_of_type(self, behind: &[Node]) -> usize {
+        match self {
+            Node::Named(of, _) => nodes_of_named(of, behind),
+            _ => 0,
+        }
     }
 
     /// The value's type as Python names it, for error messages.
@@ -71,7 +100,18 @@ impl Node {
             Node::Set(_) => "set",
             Node::FrozenSet(_) => "frozenset",
             Node::Dict(_) => "dict",
+            Node::Named(NamedType::Ndarray, _) => "numpy.ndarray",
+            Node::Named(NamedType::Object, _) => "object",
         }
+    }
+}
+
+#[cold]
+fn nodes_of_named(of: NamedType, behind: &[Node]) -> usize {
+    match of {
+        // The dtype, the shape, the data.
+        NamedType::Ndarray => 3 + behind.get(1).map_or(1, |shape| shape.nodes()),
+        NamedType::Object => 2,
     }
 }
 
@@ -140,6 +180,12 @@ impl Text {
         self.start as usize
     }
 
+    /// A part of it.
+    pub(super) fn part(self, range: Range<usize>) -> Text {
+        let length = (range.end - range.start) as u32 | self.length & OWN;
+        Text { start: self.start + range.start as u32, length }
+    }
+
     /// The length in bytes.
     pub fn len(self) -> usize {
         (self.length & !OWN) as usize
@@ -169,13 +215,16 @@ fn are_keys_strings(inside: &[Node]) -> bool {
     true
 }
 
-/// How deep the containers of a value nest; a scalar is 0 deep.
+/// How deep the containers of a value nest; a scalar is 0 deep. A type is no level of its own.
 pub(super) fn value_depth(nodes: &[Node]) -> usize {
     let mut ends = Vec::new();
     let mut deepest = 0;
-    for (index, node) in nodes.iter().enumerate() {
+    let mut next = 0;
+    while let Some(node) = nodes.get(next) {
+        let index = next;
         while ends.pop_if(|end| *end <= index).is_some() {}
-        if node.is_container() {
+        next += node.nodes_of_type(&nodes[index + 1..]).max(1);
+        if node.is_container() && !matches!(node, Node::Named(..)) {
             ends.push(index + node.nodes());
             deepest = deepest.max(ends.len());
         }

@@ -64,7 +64,7 @@ impl Payload {
         }
         // Of all else pickle says what it is.
         pickle::write_prologue(&mut bytes);
-        pickle::encode(document.view(&[], root), &mut bytes);
+        pickle::encode(document.view(&[], root), pickle::Classes::None, &mut bytes);
         pickle::write_stop(&mut bytes);
         Ok(Payload { format: Format::Pickle, in_body: false, bytes })
     }

@@ -25,6 +25,8 @@ enum Kind {
     FrozenSet,
     Dict,
     Map,
+    Ndarray,
+    Object,
 }
 
 impl Kind {
@@ -47,6 +49,8 @@ impl Kind {
                 Kind::Dict
             }
             Value::Dict(_) => Kind::Map,
+            Value::Ndarray(_) => Kind::Ndarray,
+            Value::Object(_) => Kind::Object,
         }
     }
 
@@ -68,6 +72,21 @@ impl Kind {
             Kind::FrozenSet => ("frozenset", "type=\"frozenset\", an item for each"),
             Kind::Dict => ("dict", "type=\"dict\", an element for each key"),
             Kind::Map => ("dict, other keys", "type=\"map\", an entry for each"),
+            Kind::Ndarray => ("numpy.ndarray", "type=\"ndarray\", in base64"),
+            Kind::Object => ("object", "type=\"object\", an element for each attribute"),
+        }
+    }
+
+    fn in_pickle(self, exact: bool) -> (&'static str, &'static str) {
+        match self {
+            Kind::Typed(_) | Kind::Ndarray if exact => ("its class", ""),
+            Kind::Typed(ScalarType::Timedelta) => {
+                ("a float", "of seconds; --exact keeps its class")
+            }
+            Kind::Typed(_) => ("a str", "--exact keeps its class"),
+            Kind::Ndarray => ("lists", "as tolist() gives; --exact keeps its class"),
+            Kind::Object => ("a dict", "its class is lost"),
+            _ => ("the same", ""),
         }
     }
 
@@ -102,8 +121,28 @@ impl Kind {
                 ("an object", "keys as strings; where two meet, {\"$dict\":[[k,v],…]}")
             }
             (Kind::Map, true) => ("{\"$dict\":[[k,v],…]}", ""),
+            (Kind::Ndarray, false) => ("arrays", "as tolist() gives; --exact tags it"),
+            (Kind::Ndarray, true) => ("{\"$ndarray\":{…}}", "in base64"),
+            (Kind::Object, false) => ("an object", "its class is lost; --exact tags it"),
+            (Kind::Object, true) => ("{\"$object\":{…}}", ""),
         }
     }
+}
+
+/// The values of a dict, and where each is.
+fn inside_dict<'v>(
+    entries: &'v [(Value, Value)],
+    path: &str,
+) -> impl Iterator<Item = (&'v Value, String)> {
+    entries.iter().rev().map(move |(key, value)| {
+        let at = match key {
+            Value::Str(key) if key.chars().all(|c| c.is_alphanumeric() || c == '_') => {
+                format!("{path}.{key}")
+            }
+            other => format!("{path}[{other}]"),
+        };
+        (value, at)
+    })
 }
 
 /// The types that were found, how often, and where first.
@@ -123,15 +162,8 @@ impl Found {
                     let inside = items.iter().enumerate().rev();
                     work.extend(inside.map(|(index, item)| (item, format!("{path}[{index}]"))));
                 }
-                Value::Dict(entries) => work.extend(entries.iter().rev().map(|(key, value)| {
-                    let at = match key {
-                        Value::Str(key) if key.chars().all(|c| c.is_alphanumeric() || c == '_') => {
-                            format!("{path}.{key}")
-                        }
-                        other => format!("{path}[{other}]"),
-                    };
-                    (value, at)
-                })),
+                Value::Dict(entries) => work.extend(inside_dict(entries, &path)),
+                Value::Object(object) => work.extend(inside_dict(&object.state, &path)),
                 _ => {}
             }
             let path: String = visible::line(&path).chars().take(60).collect();
@@ -152,11 +184,7 @@ impl Found {
             let (becomes, remark) = match to {
                 Format::Json => kind.in_json(exact),
                 Format::Xml => (in_xml, ""),
-                Format::Pickle => match kind {
-                    Kind::Typed(ScalarType::Timedelta) => ("a float", "of seconds"),
-                    Kind::Typed(_) => ("a str", ""),
-                    _ => ("the same", ""),
-                },
+                Format::Pickle => kind.in_pickle(exact),
             };
             rows.push([
                 name.into(),

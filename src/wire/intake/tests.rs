@@ -167,7 +167,7 @@ fn a_run_knows_where_each_payload_lies() {
 /// A payload of a run as a whole message.
 fn said_alone(dialect: Dialect, payload: &[u8]) -> Vec<u8> {
     match dialect {
-        Dialect::Pickle => [b"\x80\x04", payload, b"."].concat(),
+        Dialect::Pickle | Dialect::ExactPickle => [b"\x80\x04", payload, b"."].concat(),
         _ => payload.to_vec(),
     }
 }
@@ -190,9 +190,13 @@ fn expected(batch: &Batch, index: usize, dialect: Dialect) -> Vec<u8> {
         Dialect::PlainXml => {
             xml::encode_plain(view, &xml::PlainNames::default(), &mut bytes);
         }
-        Dialect::Pickle => {
+        Dialect::Pickle | Dialect::ExactPickle => {
+            let classes = match dialect {
+                Dialect::ExactPickle => pickle::Classes::Listed,
+                _ => pickle::Classes::None,
+            };
             bytes.extend_from_slice(b"\x80\x04");
-            pickle::encode(view, &mut bytes);
+            pickle::encode(view, classes, &mut bytes);
             bytes.push(b'.');
         }
     }
@@ -300,7 +304,7 @@ fn deliveries_written_ahead_are_the_same() {
         streams.push([&usual[..9], &[publish("a", &payload)]].concat());
     }
     let mut written_ahead = 0;
-    for dialect in [Dialect::Xml, Dialect::Pickle] {
+    for dialect in [Dialect::Xml, Dialect::Pickle, Dialect::ExactPickle] {
         let mut deliveries = |frames: &[Vec<u8>],
                               at_once: usize,
                               recent: &mut dyn FnMut() -> Recent| {

@@ -69,6 +69,11 @@ fn shapes() -> Vec<Row> {
     let uuid = b"cuuid\nUUID\n)\x81".as_slice();
     let dtype = b"cnumpy\ndtype\n\x8c\x02f8\x89\x88\x87R".as_slice();
     let state = b"(K\x03\x8c\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb".as_slice();
+    let reconstruct =
+        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85C\x01b\x87R".as_slice();
+    let array = |shape: &[u8], data: &[u8]| {
+        [reconstruct, b"(K\x01", shape, dtype, state, b"\x89", data, b"tb"].concat()
+    };
     let zone = |key: &[u8]| {
         [
             b"cdatetime\ndatetime\nC\x0a\x07\xea\x02\x01\0\0\0\0\0\0".as_slice(),
@@ -231,10 +236,77 @@ fn shapes() -> Vec<Row> {
                 .concat(),
         ),
         (
-            "a numpy array",
+            "an array of a shape of 2^62 lists",
+            "too-large",
+            "decodes",
+            array(b"\x8a\x08\0\0\0\0\0\0\0@K\0\x86", b"C\0"),
+        ),
+        (
+            "an array of 10^9 empty lists",
+            "too-large",
+            "decodes",
+            array(b"J\0\xca\x9a;K\0\x86", b"C\0"),
+        ),
+        (
+            "an array with too few bytes",
+            "invalid-pickle",
+            "8 bytes of data, and its dtype and shape take 16",
+            array(b"K\x02\x85", b"C\x08abcdefgh"),
+        ),
+        (
+            "an array of a negative shape",
             "forbidden-pickle",
-            ".tolist()",
-            b"cnumpy.core.multiarray\n_reconstruct\n".to_vec(),
+            "BUILD",
+            array(b"J\xff\xff\xff\xff\x85", b"C\x08abcdefgh"),
+        ),
+        (
+            "an array of a long shape",
+            "forbidden-pickle",
+            "BUILD",
+            array(b"\x8a\x09\0\0\0\0\0\0\0\0\x01\x85", b"C\0"),
+        ),
+        (
+            "an array of 65 dimensions",
+            "invalid-pickle",
+            "64 dimensions",
+            array(&[b"(".as_slice(), &b"K\x01".repeat(65), b"t"].concat(), b"C\x08abcdefgh"),
+        ),
+        (
+            "an array of a list of objects",
+            "forbidden-pickle",
+            "BUILD",
+            array(b"K\x01\x85", b"]K\x01a"),
+        ),
+        (
+            "an array without its state",
+            "forbidden-pickle",
+            "without its state",
+            reconstruct.to_vec(),
+        ),
+        (
+            "an array of another class",
+            "forbidden-pickle",
+            "_reconstruct with arguments",
+            b"cnumpy.core.multiarray\n_reconstruct\ncuuid\nUUID\nK\0\x85C\x01b\x87R".to_vec(),
+        ),
+        ("a matrix", "forbidden-pickle", "numpy.matrix", b"cnumpy\nmatrix\n".to_vec()),
+        (
+            "an array with an axis that it has not",
+            "forbidden-pickle",
+            "_frombuffer",
+            [
+                b"cnumpy.core.numeric\n_frombuffer\n(C\x08abcdefgh".as_slice(),
+                dtype,
+                state,
+                b"K\x01\x85\x8c\x01KK\x01\x85tR",
+            ]
+            .concat(),
+        ),
+        (
+            "an array as a key",
+            "unhashable",
+            "numpy.ndarray",
+            [b"}".as_slice(), &array(b"K\x01\x85", b"C\x08abcdefgh"), b"K\x01s"].concat(),
         ),
         (
             "a range of 10^12 numbers",

@@ -11,7 +11,7 @@ Each queue speaks one format; what another client pushed in another format arriv
   ``json_codec``, ``xml_codec`` (``xml_reader``, ``xml_writer``), ``pickle_codec``: the three that
   there are.
 - :mod:`babelmq.plain_data`: which values can be pushed; :mod:`babelmq.scalar_types`: dates, exact
-  numbers and UUIDs as text; :mod:`babelmq.errors`: what can go wrong.
+  numbers and UUIDs as text; :mod:`babelmq.ndarray`: arrays of numpy; :mod:`babelmq.errors`: what can go wrong.
 - ``babelmq.__version__``: which version this is.
 """
 
@@ -29,6 +29,7 @@ from .errors import (
     WrongLoop,
 )
 from .frame import Format
+from .ndarray import NDArray
 from .queue import JSONQueue, Message, MiddlewareType, PickleQueue, Queue, XMLQueue
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "MalformedMessage",
     "Message",
     "MiddlewareType",
+    "NDArray",
     "NotPlainData",
     "NotSubscribed",
     "PickleQueue",

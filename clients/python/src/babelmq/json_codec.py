@@ -1,7 +1,7 @@
 """JSON with ``$`` tags for what JSON cannot say: ``{"$bytes": "AAE="}`` is ``b"\\x00\\x01"``.
 
-The tags are those of the contract: ``$int $float $bytes $tuple $set $frozenset $dict``, and one
-for each of :mod:`babelmq.scalar_types`. A dict whose only key begins with ``$`` is written as
+The tags are those of the contract: ``$int $float $bytes $tuple $set $frozenset $dict``, one for
+each of :mod:`babelmq.scalar_types`, ``$ndarray``, and ``$object``, which is read as a dict. A dict whose only key begins with ``$`` is written as
 ``$dict``, so that no data can pose as a tag.
 """
 
@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from typing import Any, Callable, NoReturn
 
-from . import plain_data, scalar_types
+from . import ndarray, plain_data, scalar_types
 from .codec import Fields, Publish, check_ttl
 from .errors import MalformedMessage
 from .frame import HEADER, LONGEST_BODY, Format, check_length
@@ -197,6 +197,8 @@ def _tagged(value: Any, depth: int) -> Any:
         return [_tagged(item, depth) for item in value]
     if kind is tuple or kind is set or kind is frozenset:
         return {f"${kind.__name__}": [_tagged(item, depth) for item in value]}
+    if ndarray.is_array(value):
+        return ndarray.tag(value)
     raise TypeError(kind)
 
 
@@ -269,6 +271,13 @@ def _complex(content: Any) -> complex:
     return scalar_types.complex_of(_of(list, content))
 
 
+def _object(content: Any) -> dict[str, Any]:
+    if type(content) is not dict or content.keys() != {"class", "state"}:
+        raise ValueError("an object is a class and its state")
+    state: dict[str, Any] = _of(dict, content["state"])
+    return state
+
+
 def _text_of(read: Callable[[str], Any]) -> Callable[[Any], Any]:
     return lambda content: read(_of(str, content))
 
@@ -293,6 +302,8 @@ def _hashable(value: Any) -> Any:
 _TAGS: dict[str, Callable[[Any], Any]] = {
     **{f"${row.name}": _text_of(row.read) for row in scalar_types.TYPES},
     "$complex": _complex,
+    "$ndarray": ndarray.from_tag,
+    "$object": _object,
     "$int": _int,
     "$float": _float,
     "$bytes": _bytes,

@@ -1,9 +1,9 @@
-"""Pickle, written as plain data and the scalars of the standard library alone, and read without
-ever looking a name up.
+"""Pickle: plain data, scalars of the standard library and arrays of numpy; nothing else is written,
+and no other name is known to what reads.
 
-A pickle is a program. What makes it dangerous is that it can name any function and call it, so this
-reader refuses every name, and the broker does as well: what comes from it was written by it, of
-data opcodes alone.
+A pickle is a program. What makes it dangerous is that it can name any function and call it. This
+reader knows a closed list of names, and the broker does as well: what comes from it was written by
+it, and names nothing but these.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import pickle
 import pickletools
 import re
 import types
-from datetime import datetime, time, timezone, tzinfo
+from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
 from typing import Any, Callable, NoReturn
+from uuid import UUID
 
-from . import plain_data, scalar_types
+from . import ndarray, plain_data, scalar_types
 from .codec import Fields, Publish, check_ttl
 from .errors import MalformedMessage
 from .frame import HEADER, LONGEST_BODY, Format, check_length
@@ -117,6 +119,11 @@ class _PlainPickler(pickle.Pickler):
         if kind is datetime or kind is time:
             self.seen["class"] = kind
             return NotImplemented if obj.tzinfo is None else self._in_zone(obj)
+        if ndarray.is_array(obj) and kind is not ndarray.NDArray:
+            self.seen["array"] = True
+            return NotImplemented
+        if "array" in self.seen and ndarray.is_part(obj):
+            return NotImplemented
         if kind is _Zone:
             self.seen["class"] = type(obj.tz)
             return obj.tz.__reduce__()
@@ -186,11 +193,44 @@ def dumps(value: Any) -> bytes:
     return body
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Builds plain data and nothing else: without a name there is nothing to call."""
+def _fraction(text: str) -> Any:
+    # Fraction() itself computes what "1e1000000000" says.
+    return scalar_types.read_fraction(text)
 
-    def find_class(self, module: str, name: str) -> NoReturn:
+
+def _zone(key: str) -> tzinfo:
+    return scalar_types.zone(key)
+
+
+_LISTED: dict[tuple[str, str], Any] = {
+    ("builtins", "complex"): complex,
+    ("datetime", "datetime"): datetime,
+    ("datetime", "date"): date,
+    ("datetime", "time"): time,
+    ("datetime", "timedelta"): timedelta,
+    ("datetime", "timezone"): timezone,
+    ("zoneinfo", "ZoneInfo"): _zone,
+    ("decimal", "Decimal"): Decimal,
+    ("fractions", "Fraction"): _fraction,
+    ("uuid", "UUID"): UUID,
+}
+_NUMPY = {
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+}
+
+
+class _ListUnpickler(pickle.Unpickler):
+    """Builds plain data, scalars of the standard library and arrays, and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
         """Called for GLOBAL, STACK_GLOBAL, INST and EXT: for whatever a pickle names."""
+        listed = _LISTED.get((module, name))
+        if listed is not None:
+            return listed
+        if (module, name) in _NUMPY:
+            return ndarray.named(name)
         raise pickle.UnpicklingError(f"it names {module}.{name}; only plain data is accepted")
 
     def persistent_load(self, pid: Any) -> NoReturn:
@@ -201,7 +241,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def loads(body: bytes) -> Any:
-    """The plain data that ``body`` spells.
+    """The data that ``body`` spells.
 
     >>> loads(pickle.dumps({"t": (21.5, None)}))
     {'t': (21.5, None)}
@@ -218,7 +258,7 @@ is accepted
     try:
         if _extensions:
             _refuse_extensions(body)
-        return _PlainUnpickler(io.BytesIO(body)).load()
+        return _ListUnpickler(io.BytesIO(body)).load()
     except Exception as error:  # The unpickler raises almost anything for bytes that are no pickle.
         raise MalformedMessage(f"a pickle was refused: {error}") from error
 

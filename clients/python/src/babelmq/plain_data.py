@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any, Callable
 from uuid import UUID
 
-from . import scalar_types
+from . import ndarray, scalar_types
 from .errors import NotPlainData
 
 MAX_DEPTH = 128
@@ -50,7 +50,7 @@ def plain(value: Any, default: Callable[[Any], Any] | None, *, derived: bool = F
     A ``deque`` and a ``range`` become lists, the dicts of :mod:`collections` dicts, the paths of
     :mod:`pathlib` strings; a scalar of numpy what its ``item()`` is, a ``Timestamp`` and a
     ``Timedelta`` of pandas what its ``to_pydatetime()`` and ``to_pytimedelta()`` are, which
-    have no nanoseconds. ``default`` makes plain data of other objects, or what becomes plain by the
+    have no nanoseconds. Arrays of numpy stay what they are. ``default`` makes plain data of other objects, or what becomes plain by the
     same rules; with ``derived``, objects of derived classes count as what their class is derived
     from, as they do for ``json.dumps``.
 
@@ -94,6 +94,8 @@ class _Maker:
             if kind is dict:
                 return self._dict(value, path, depth + 1, hashed)
             return self._sequence(value, path, depth + 1, hashed)
+        elif not hashed and ndarray.is_array(value):
+            return value
         if self.default is None:
             raise _refusal(value, path)
         if depth == MAX_DEPTH:
@@ -164,6 +166,8 @@ def _from_elsewhere(value: Any) -> Any:
     if kind.__name__ == "Timedelta":
         return value.to_pytimedelta()
     numpy: Any = sys.modules.get("numpy")
+    if kind.__module__ == "numpy" and kind is numpy.memmap:
+        return numpy.asarray(value)
     if kind.__module__ != "numpy" or not isinstance(value, numpy.generic):
         return value
     # Records have fields, and a longdouble is its own item().
@@ -277,6 +281,8 @@ def _advice(value: Any) -> str:
         or kind.__name__ in ("Period", "Interval")
     ):
         return "push str() of it"
+    if hasattr(value, "dtype") and hasattr(value, "astype"):
+        return "push its tolist(), or its astype() of a dtype that every format carries"
     if hasattr(value, "tolist"):
         return "push its tolist()"
     if hasattr(value, "to_dict"):

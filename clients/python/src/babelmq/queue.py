@@ -423,9 +423,9 @@ class XMLQueue(Queue):
 
 
 class PickleQueue(Queue):
-    """A queue that speaks pickle, of plain data only: it never imports or calls what a pickle
-    names. Dates, exact numbers and UUIDs can be pushed; pulled they are text, a ``timedelta`` is
-    its seconds.
+    """A queue that speaks pickle, of plain data, dates, exact numbers, UUIDs and arrays of numpy:
+    what a pickle names beside these is never imported or called. Without numpy, an array arrives
+    as a :class:`~babelmq.NDArray`.
 
     >>> with PickleQueue("/a") as queue:
     ...     queue.push({"point": (1, 2), "seen": frozenset({3})})

@@ -98,10 +98,11 @@ def _read_time(kind: Any, text: str) -> Any:
         value = value.replace(tzinfo=timezone(offset))
     if fold is not None:
         value = value.replace(fold=1)
-    return value if key is None else _at_home(value, _zone(key))
+    return value if key is None else _at_home(value, zone(key))
 
 
-def _zone(key: str) -> tzinfo:
+def zone(key: str) -> tzinfo:
+    """The time zone of that name; raises :class:`MalformedMessage` where it is not known."""
     from zoneinfo import ZoneInfo
 
     try:
@@ -113,11 +114,11 @@ def _zone(key: str) -> tzinfo:
         ) from error
 
 
-def _at_home(value: Any, zone: tzinfo) -> Any:
+def _at_home(value: Any, home: tzinfo) -> Any:
     """``value`` in its zone, of the two folds the one that has its offset. Where none has, the
     databases differ, and the offset stays.
     """
-    local = value.replace(tzinfo=zone)
+    local = value.replace(tzinfo=home)
     offset = value.utcoffset()
     if offset is None or offset == local.utcoffset():
         return local
@@ -188,7 +189,8 @@ def _read_decimal(text: str) -> Decimal:
         raise ValueError(f"{text!r:.60} is out of the range of Decimal") from error
 
 
-def _read_fraction(text: str) -> Fraction:
+def read_fraction(text: str) -> Fraction:
+    """The number that a text spells; raises :class:`ValueError` where it spells none."""
     if _fraction(text) is None:
         raise ValueError(f"{text!r:.60} is not a fraction")
     try:
@@ -216,7 +218,7 @@ TYPES: tuple[ScalarType, ...] = (
     ScalarType("timedelta", timedelta, _write_timedelta, _read_timedelta),
     ScalarType("decimal", Decimal, _write_decimal, _read_decimal),
     ScalarType("uuid", UUID, str, UUID),
-    ScalarType("fraction", Fraction, str, _read_fraction),
+    ScalarType("fraction", Fraction, str, read_fraction),
     ScalarType("complex", complex, str, complex),
 )
 KINDS = frozenset(row.kind for row in TYPES)

@@ -626,7 +626,9 @@ class Session:
 
     def _subscription(self, topic: str) -> Fields:
         message: Fields = {"command": "subscribe", "topic": topic}
-        if self._options.exact:
+        if self._codec.format is Format.PICKLE:
+            message["exact"] = True
+        elif self._options.exact:
             message["exact"] = self._options.exact
         if self._options.plain:
             message["plain"] = True

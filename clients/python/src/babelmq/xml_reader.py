@@ -11,7 +11,7 @@ from base64 import b64decode
 from typing import Any, Callable
 from xml.parsers import expat
 
-from . import scalar_types, xml_usual
+from . import ndarray, scalar_types, xml_usual
 from .codec import Fields
 from .errors import MalformedMessage
 
@@ -150,10 +150,10 @@ class _Reader:
             parent.text += self._text
             self._text.clear()
         inside = parent.kind
-        key = _key(attributes) if name == "item" and inside == "dict" else name
+        key = _key(attributes) if name == "item" and inside in _KEYED else name
         if inside not in _UNTYPED:
             kind = attributes.get("type", "plain")
-            read_scalar = _SCALARS.get(kind)
+            read_scalar = _array(attributes) if kind == "ndarray" else _SCALARS.get(kind)
             if read_scalar is not None:
                 self._scalar = key, read_scalar, attributes.get("encoding")
                 return
@@ -260,6 +260,12 @@ def _reader(row: scalar_types.ScalarType) -> xml_usual.ReadScalar:
     return lambda text, _: read(text.strip())
 
 
+def _array(attributes: dict[str, str]) -> xml_usual.ReadScalar:
+    """What reads the text of an array."""
+    dtype, shape = attributes["dtype"], [int(part) for part in attributes["shape"].split()]
+    return lambda text, _: ndarray.make(dtype, shape, "".join(text.split()))
+
+
 def _values(children: list[tuple[str, Any]]) -> list[Any]:
     return [value for _, value in children]
 
@@ -286,9 +292,12 @@ _CONTAINERS: dict[str, Callable[[list[tuple[str, Any]]], Any]] = {
     "set": lambda children: set(_values(children)),
     "frozenset": lambda children: frozenset(_values(children)),
     "dict": dict,
+    # Of a class of a producer's own: its state.
+    "object": dict,
     "map": lambda children: dict(_values(children)),
     "entry": _entry,
 }
 _KINDS = (frozenset(_CONTAINERS) - {"entry"}) | {"document"}
+_KEYED = ("dict", "object")
 _UNTYPED = frozenset({"map", "document", "plain document"})
 """Inside of which an element's kind follows from its parent's."""

@@ -6,7 +6,7 @@ import re
 from base64 import b64encode
 from typing import Any, Callable
 
-from . import plain_data, scalar_types
+from . import ndarray, plain_data, scalar_types
 
 # Letters that every edition of XML 1.0 takes in a name, and so every parser; the broker writes them
 # as names too.
@@ -179,6 +179,11 @@ def _write(out: list[str], start: str, end: str, value: Any, depth: int) -> None
                 out.append(scalar('<item type="', item, "</item>"))
             else:
                 _write(out, '<item type="', "</item>", item, depth)
+    elif ndarray.is_array(value):
+        array = ndarray.parts(value)
+        shape = " ".join(map(str, array.shape))
+        out.append(f'{start}ndarray" dtype="{attribute(array.dtype)}" shape="{shape}">')
+        out.append(b64encode(array.data).decode())
     else:
         raise TypeError(kind)
     out.append(end)

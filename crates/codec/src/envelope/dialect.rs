@@ -1,8 +1,9 @@
-//! The ways in which a message is written: the formats, JSON in three ways, and
-//! XML in two.
+//! The ways in which a message is written: the formats, JSON in three ways, XML and
+//! pickle in two.
 
 use crate::document::View;
 use crate::json::Tags;
+use crate::pickle::Classes;
 use crate::protocol::Format;
 use crate::xml::{self, PlainNames};
 
@@ -20,27 +21,31 @@ pub enum Dialect {
     /// XML without types, as `xmltodict.unparse` writes it. What would be far longer so is written
     /// with types, see [`fitting`](Self::fitting).
     PlainXml,
-    /// Pickle.
+    /// Pickle of data opcodes alone.
     Pickle,
+    /// Pickle with classes of a closed list, of the standard library's and numpy's.
+    ExactPickle,
 }
 
 impl Dialect {
     /// Every dialect, in the order of [`index`](Self::index).
-    pub const ALL: [Dialect; 6] = [
+    pub const ALL: [Dialect; 7] = [
         Dialect::Json,
         Dialect::ExactJson,
         Dialect::JsJson,
         Dialect::Xml,
         Dialect::PlainXml,
         Dialect::Pickle,
+        Dialect::ExactPickle,
     ];
 
-    /// The dialect of a subscription; `exact` means something in JSON alone.
+    /// The dialect of a subscription; XML with types is exact already.
     pub fn new(format: Format, exact: bool) -> Dialect {
         match format {
             Format::Json if exact => Dialect::ExactJson,
             Format::Json => Dialect::Json,
             Format::Xml => Dialect::Xml,
+            Format::Pickle if exact => Dialect::ExactPickle,
             Format::Pickle => Dialect::Pickle,
         }
     }
@@ -50,7 +55,16 @@ impl Dialect {
         match self {
             Dialect::Json | Dialect::ExactJson | Dialect::JsJson => Format::Json,
             Dialect::Xml | Dialect::PlainXml => Format::Xml,
-            Dialect::Pickle => Format::Pickle,
+            Dialect::Pickle | Dialect::ExactPickle => Format::Pickle,
+        }
+    }
+
+    /// Which classes its pickles name.
+    #[inline(always)]
+    pub(crate) fn classes(self) -> Classes {
+        match self {
+            Dialect::ExactPickle => Classes::Listed,
+            _ => Classes::None,
         }
     }
 

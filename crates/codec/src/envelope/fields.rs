@@ -278,7 +278,8 @@ fn truth(field: &Field<'_>, is_xml: bool) -> Option<bool> {
     }
 }
 
-/// The dialect of a subscription: `exact` means something in JSON alone, and `plain` in XML.
+/// The dialect of a subscription: `plain` means something in XML alone, and `exact` in JSON and
+/// pickle.
 fn dialect(
     format: Format,
     exact: Option<Field<'_>>,
@@ -299,7 +300,8 @@ fn dialect(
         Format::Json => exact,
         Format::Xml if is_plain => Dialect::PlainXml,
         Format::Xml => Dialect::Xml,
-        Format::Pickle => Dialect::Pickle,
+        Format::Pickle if exact == Dialect::Json => Dialect::Pickle,
+        Format::Pickle => Dialect::ExactPickle,
     })
 }
 

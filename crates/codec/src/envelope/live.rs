@@ -42,7 +42,7 @@ pub(crate) fn payload_in(dialect: Dialect, delivery: &[u8]) -> Range<usize> {
             let start = if is_attribute { end(XML_BETWEEN) } else { end(b"</topic>") };
             (start, XML_BEHIND.len())
         }
-        Dialect::Pickle => {
+        Dialect::Pickle | Dialect::ExactPickle => {
             let topic = PICKLE_BEFORE.len();
             let end = topic + pickle_str_len(&delivery[topic..]);
             (end + PICKLE_BETWEEN.len(), PICKLE_BEHIND.len())
@@ -107,8 +107,11 @@ pub(crate) fn write_live(sheet: &mut OutVec, dialect: Dialect, topic: &str, mess
             }
             Content::Decoded(view) => xml::put_plain(view, &PlainNames::default(), page),
         }),
-        Dialect::Pickle => match message {
-            Content::Decoded(view) => in_pickle(sheet, topic, size, |page| pickle::put(view, page)),
+        Dialect::Pickle | Dialect::ExactPickle => match message {
+            Content::Decoded(view) => {
+                let classes = dialect.classes();
+                in_pickle(sheet, topic, size, |page| pickle::put(view, classes, page))
+            }
             // A producer's pickle is never passed on, so there is no published form of it.
             Content::Published(_) => false,
         },
@@ -163,7 +166,8 @@ fn translate(sheet: &mut OutVec, dialect: Dialect, topic: &str, scan: Scan<'_>) 
                 Ok(page)
             },
         ),
-        Dialect::Pickle => in_pickle(
+        // JSON without tags has no types.
+        Dialect::Pickle | Dialect::ExactPickle => in_pickle(
             sheet,
             topic,
             || 0,
@@ -255,6 +259,7 @@ fn framed(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Format;
     use crate::{Document, Node};
 
     const ELEMENT: &[u8] = b"<message type=\"int\">1</message>";
@@ -269,8 +274,9 @@ mod tests {
                 for message in [Content::Decoded(view), Content::Published(ELEMENT)] {
                     let fields = [("command", Field::Str("publish")), ("topic", Field::Str(topic))];
                     let (mut live, mut frame) = (OutVec::default(), Vec::new());
+                    let is_pickle = dialect.format() == Format::Pickle;
                     let payload = match (dialect, message) {
-                        (Dialect::Pickle, _) => &b"K\x01"[..],
+                        _ if is_pickle => &b"K\x01"[..],
                         (Dialect::PlainXml, Content::Decoded(_)) => b"<message>1</message>",
                         (Dialect::Xml, _) | (_, Content::Published(_)) => ELEMENT,
                         _ => b"1",
@@ -278,7 +284,7 @@ mod tests {
                     write_live(&mut live, dialect, topic, message);
                     write_frame(&mut frame, dialect, fields.iter(), Some(message));
                     assert_eq!(live.into_bytes(), frame);
-                    if !matches!((dialect, message), (Dialect::Pickle, Content::Published(_))) {
+                    if !(is_pickle && matches!(message, Content::Published(_))) {
                         assert_eq!(&frame[payload_in(dialect, &frame)], payload, "{topic}");
                     }
                 }
@@ -293,11 +299,11 @@ mod tests {
         let limits = crate::protocol::Limits::NONE;
         let root = json::decode(json, 0..json.len(), &mut document, &limits).unwrap();
         let content = Content::Decoded(document.view(json, root));
-        for dialect in [Dialect::Xml, Dialect::Pickle] {
+        for dialect in [Dialect::Xml, Dialect::Pickle, Dialect::ExactPickle] {
             for topic in ["weather/oslo", "a&b", "ü"] {
                 let (mut judged, mut decoded) = (OutVec::default(), OutVec::default());
                 let written = write_judged(&mut judged, dialect, topic, json, 0..json.len());
-                assert_eq!(written, dialect == Dialect::Pickle || topic == "weather/oslo");
+                assert_eq!(written, dialect != Dialect::Xml || topic == "weather/oslo");
                 write_live(&mut decoded, dialect, topic, content);
                 if written {
                     assert_eq!(judged.into_bytes(), decoded.into_bytes());

@@ -25,7 +25,7 @@ pub fn encoded_size(view: View<'_>, dialect: Dialect) -> u64 {
         }
         Dialect::Xml => xml::size::<true>(view),
         Dialect::PlainXml => xml::plain_size(view, &PlainNames::default()),
-        Dialect::Pickle => pickle::size(view),
+        Dialect::Pickle | Dialect::ExactPickle => pickle::size(view, dialect.classes()),
     }
 }
 
@@ -37,7 +37,7 @@ pub(super) fn encoded_room(view: View<'_>, dialect: Dialect) -> u64 {
         }
         Dialect::Xml => xml::size::<false>(view),
         Dialect::PlainXml => xml::plain_size(view, &PlainNames::default()),
-        Dialect::Pickle => pickle::size(view),
+        Dialect::Pickle | Dialect::ExactPickle => pickle::size(view, dialect.classes()),
     }
 }
 
@@ -50,7 +50,7 @@ pub fn longest_body(dialect: Dialect, topic: &str, message: Content<'_>) -> u64 
     ];
     let mut empty = Vec::new();
     write_frame(&mut empty, dialect, fields.iter(), Some(Content::Published(b"")));
-    let key = if dialect == Dialect::Pickle { b"\x8c\x07message".len() } else { 0 };
+    let key = if dialect.format() == Format::Pickle { b"\x8c\x07message".len() } else { 0 };
     let payload = match message {
         Content::Published(bytes) => bytes.len() as u64,
         Content::Decoded(view) => encoded_size(view, dialect),
@@ -75,7 +75,11 @@ pub(super) fn hold_to_max_encoded(
     // The most that this length may decode to says enough of a usual message.
     let limit = limits.encoded_budget(len);
     let fits = match format {
-        Format::Json | Format::Xml => surely_fits(len, limits),
+        Format::Json | Format::Xml => {
+            // A few bytes of an array are many items.
+            let may_be_array = message.document.is_some() && document.has_arrays();
+            surely_fits(len, limits) && !may_be_array
+        }
         Format::Pickle => decoded_surely_fits(limits.decoded_budget(len), limit),
     };
     if fits || limit == usize::MAX {
@@ -132,7 +136,14 @@ fn judge(
             }
             _ => Content::Decoded(value),
         };
-        let size = longest_body(dialect, topic, content);
+        let size = match (dialect, content) {
+            // Without types it has arrays as lists, and is never longer than with types for these.
+            (Dialect::Xml, Content::Decoded(view)) => {
+                let around = longest_body(dialect, topic, Content::Published(b""));
+                around + xml::longest_size(view)
+            }
+            _ => longest_body(dialect, topic, content),
+        };
         if size > longest {
             (longest, its_dialect) = (size, dialect);
         }
@@ -148,6 +159,7 @@ fn too_long(size: u64, dialect: Dialect, limit: usize) -> Refusal {
         Dialect::JsJson => "exact JSON for JavaScript",
         Dialect::Xml | Dialect::PlainXml => "XML",
         Dialect::Pickle => "pickle",
+        Dialect::ExactPickle => "exact pickle",
     };
     Refusal::new(
         ErrorCode::TooLarge,

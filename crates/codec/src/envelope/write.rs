@@ -2,6 +2,7 @@
 
 use super::dialect::Dialect;
 use crate::json::{self, Tags};
+use crate::pickle::Classes;
 use crate::protocol::{HEADER_LEN, Header, Topic};
 use crate::xml::{self, PlainNames};
 use crate::{View, pickle};
@@ -44,7 +45,9 @@ pub fn write_frame<'a>(
         Dialect::Xml | Dialect::PlainXml => {
             write_xml(out, fields, message, dialect == Dialect::PlainXml);
         }
-        Dialect::Pickle => write_pickle(out, fields, message),
+        Dialect::Pickle | Dialect::ExactPickle => {
+            write_pickle(out, fields, message, dialect.classes());
+        }
     }
     write_header(out, dialect, start);
 }
@@ -159,6 +162,7 @@ fn write_pickle<'a>(
     out: &mut Vec<u8>,
     fields: impl Iterator<Item = &'a (&'a str, Field<'a>)>,
     message: Option<Content<'_>>,
+    classes: Classes,
 ) {
     pickle::write_prologue(out);
     pickle::open_dict(out);
@@ -180,7 +184,7 @@ fn write_pickle<'a>(
     // A producer's pickle is never passed on, so there is no published form of it.
     if let Some(Content::Decoded(view)) = message {
         pickle::write_str(b"message", out);
-        pickle::encode(view, out);
+        pickle::encode(view, classes, out);
     }
     pickle::close_dict(out);
     pickle::write_stop(out);

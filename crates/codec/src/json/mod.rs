@@ -10,6 +10,7 @@ mod events;
 mod fast_validate;
 mod fault;
 mod literal;
+mod named;
 mod read;
 mod scalar;
 mod scan;

@@ -7,12 +7,14 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::events::{Bracket, Events, Number, Str};
 use super::fault::{Fault, too_deep};
+use super::named::{read_array, read_object};
 use super::scan::Scan;
 use super::tags::{is_tag_name, typed_by};
 use super::unescape::unescape;
 use crate::budget::Budget;
 use crate::document::Document;
 use crate::keys::{KeySet, OpenKeys, settle};
+use crate::ndarray::NotAnArray;
 use crate::nesting::Outer;
 use crate::node::{Node, Size, Text, value_depth};
 use crate::number::{IntFault, parse_decimal, parse_int};
@@ -157,8 +159,23 @@ impl Builder<'_> {
                 return self.unwrap_list(at, Node::FrozenSet(size));
             }
             (b"$dict", Node::List(size)) => return self.unwrap_entries(at, size.items),
+            (b"$ndarray", Node::Dict(_)) => {
+                match read_array(self.document, self.source, at, &mut self.budget) {
+                    Some(Ok(())) => return Ok(true),
+                    Some(Err(NotAnArray::Refused(refusal))) => return Err(refusal.into()),
+                    Some(Err(fault)) => return Err(no_array(&fault).into()),
+                    None => None,
+                }
+            }
+            (b"$object", Node::Dict(_)) => {
+                if read_object(self.document, self.source, at).is_some() {
+                    return Ok(true);
+                }
+                None
+            }
             (
-                b"$int" | b"$float" | b"$bytes" | b"$tuple" | b"$set" | b"$frozenset" | b"$dict",
+                b"$int" | b"$float" | b"$bytes" | b"$tuple" | b"$set" | b"$frozenset" | b"$dict"
+                | b"$ndarray" | b"$object",
                 _,
             ) => None,
             (tag, _) => match typed_by(tag) {
@@ -245,6 +262,11 @@ impl Builder<'_> {
             "$dict" => "an array of [key, value] arrays",
             "$complex" => "an array of two numbers",
             "$tuple" | "$set" | "$frozenset" => "an array",
+            "$ndarray" => {
+                "an object {\"dtype\": \"<f8\", \"shape\": [2, 3], \"data\": \"…\"} with the data in \
+                 base64 (RFC 4648 §4, padded)"
+            }
+            "$object" => "an object {\"class\": \"app.models.Order\", \"state\": {…}}",
             _ => "a string",
         };
         Refusal::new(
@@ -364,6 +386,13 @@ fn not_of_type(of: ScalarType, text: &[u8], fault: NotOfType) -> Refusal {
         _ => ErrorCode::InvalidTag,
     };
     Refusal::new(code, reason)
+}
+
+/// What is wrong with an array in a tag.
+#[cold]
+fn no_array(fault: &NotAnArray) -> Refusal {
+    let reason = format!("{{\"$ndarray\": …}} holds {fault}");
+    Refusal::new(ErrorCode::InvalidTag, reason)
 }
 
 fn too_many_digits(what: &str) -> Refusal {

@@ -1,5 +1,6 @@
 //! How long the JSON of a value is, without writing it.
 
+use super::named::type_size;
 use super::scalar::{spell_key, write_typed};
 use super::style::{Style, style_of};
 use super::tags::Tags;
@@ -11,11 +12,23 @@ use crate::protocol::ScalarType;
 /// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not
 /// fewer, found sooner.
 pub(crate) fn size<const EXACT: bool>(view: View<'_>, tags: Tags) -> u64 {
-    let mut size = 0;
-    for (index, &node) in view.nodes().iter().enumerate() {
-        size += match style_of(&view, index, node, tags.is_exact()) {
-            Style::Whole => scalar_size::<EXACT>(&view, node, tags),
-            style => container_size::<EXACT>(&view, index, style, tags),
+    let (mut size, mut next) = (0, 0);
+    while let Some(&node) = view.nodes().get(next) {
+        let index = next;
+        next += 1;
+        let style = style_of(&view, index, node, tags.is_exact());
+        size += match (node, style) {
+            (Node::Named(_, size), Style::Whole) => {
+                next += size.nodes as usize;
+                type_size(view, index)
+            }
+            (Node::Named(..), style) => {
+                next = index + node.nodes_of_type(&view.nodes()[next..]);
+                let behind = style.closing().1 as i64;
+                if style == Style::State { type_size(view, index) + behind } else { behind }
+            }
+            (_, Style::Whole) => scalar_size::<EXACT>(&view, node, tags),
+            (_, style) => container_size::<EXACT>(&view, index, style, tags),
         };
     }
     u64::try_from(size).unwrap_or(0)

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::scalar::spell_key;
 use crate::document::View;
-use crate::node::{Node, Size};
+use crate::node::{NamedType, Node, Size};
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Style {
@@ -18,6 +18,10 @@ pub(super) enum Style {
     Object,
     /// `{"$dict":[[key,value]]}`
     Pairs,
+    /// A value whose type is lost: it stands for itself.
+    Untyped,
+    /// `{"$object":{"class":"…","state":value}}`, of which all before the value is written apart.
+    State,
 }
 
 impl Style {
@@ -25,7 +29,7 @@ impl Style {
     #[inline(always)]
     pub(super) fn opening(self) -> (&'static [u8; 16], usize) {
         match self {
-            Style::Whole => (b"                ", 0),
+            Style::Whole | Style::Untyped | Style::State => (b"                ", 0),
             Style::Array => (b"[               ", 1),
             Style::Object => (b"{               ", 1),
             Style::Tuple => (b"{\"$tuple\":[     ", 11),
@@ -39,10 +43,11 @@ impl Style {
     #[inline(always)]
     pub(super) fn closing(self) -> (&'static [u8; 4], usize) {
         match self {
-            Style::Whole => (b"    ", 0),
+            Style::Whole | Style::Untyped => (b"    ", 0),
             Style::Array => (b"]   ", 1),
             Style::Object => (b"}   ", 1),
             Style::Tuple | Style::Set | Style::FrozenSet => (b"]}  ", 2),
+            Style::State => (b"}}  ", 2),
             // There is at least one: a dict without entries is an object.
             Style::Pairs => (b"]]} ", 3),
         }
@@ -64,7 +69,17 @@ pub(super) fn style_of(view: &View<'_>, index: usize, node: Node, exact: bool) -
         Node::Set(_) | Node::FrozenSet(_) => Style::Set,
         Node::Dict(_) if is_object(view, index, exact) => Style::Object,
         Node::Dict(_) => Style::Pairs,
+        Node::Named(of, _) => style_of_type(of, exact),
         _ => Style::Whole,
+    }
+}
+
+/// The same for a value that has a type.
+pub(super) fn style_of_type(of: NamedType, exact: bool) -> Style {
+    match of {
+        _ if !exact => Style::Untyped,
+        NamedType::Ndarray => Style::Whole,
+        NamedType::Object => Style::State,
     }
 }
 

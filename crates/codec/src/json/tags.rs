@@ -13,8 +13,17 @@ pub(super) fn is_tag_name(key: &[u8]) -> bool {
 
 #[cold]
 fn is_one_of_the_tags(key: &[u8]) -> bool {
-    const TAGS: [&[u8]; 7] =
-        [b"$int", b"$float", b"$bytes", b"$tuple", b"$set", b"$frozenset", b"$dict"];
+    const TAGS: [&[u8]; 9] = [
+        b"$int",
+        b"$float",
+        b"$bytes",
+        b"$tuple",
+        b"$set",
+        b"$frozenset",
+        b"$dict",
+        b"$ndarray",
+        b"$object",
+    ];
     TAGS.contains(&key) || typed_by(key).is_some()
 }
 

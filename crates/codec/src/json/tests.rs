@@ -386,7 +386,7 @@ fn every_sink_agrees_on_what_json_is() {
             answers.push(decoded.map(|root| {
                 let mut shown = Vec::new();
                 assert_eq!(document.nodes()[root].nodes(), document.len());
-                pickle::encode(document.view(&source, root), &mut shown);
+                pickle::encode(document.view(&source, root), pickle::Classes::None, &mut shown);
                 shown
             }));
         }
@@ -469,7 +469,7 @@ fn judged_json_goes_onward_as_its_document_does() {
             let mut expected = [b"before".to_vec(), b"before".to_vec()];
             let mut onward = expected.clone();
             xml::encode(view, &mut expected[0]);
-            pickle::encode(view, &mut expected[1]);
+            pickle::encode(view, pickle::Classes::None, &mut expected[1]);
             let written = [
                 xml::encode_json(&source, range.clone(), &mut onward[0]),
                 pickle::encode_json(&source, range, &mut onward[1]),

@@ -1,8 +1,9 @@
 //! A document to JSON: what `json.dumps` writes, and `$` tags for what JSON cannot say.
 
+use super::named::put_type;
 use super::scalar::{put_other_key, put_scalar, put_string};
 use super::size::size;
-use super::style::{Style, is_object};
+use super::style::{Style, is_object, style_of_type};
 use super::tags::Tags;
 use crate::document::View;
 use crate::nesting::Outer;
@@ -79,6 +80,19 @@ pub(crate) fn put<'p>(
             Node::Set(size) | Node::FrozenSet(size) => (Style::Set, size.items),
             Node::Dict(size) if is_object(&view, index, exact) => (Style::Object, size.items),
             Node::Dict(size) => (Style::Pairs, size.items * 2),
+            Node::Named(of, size) => {
+                let style = style_of_type(of, exact);
+                if exact {
+                    page.aside(|page| put_type(view, index, page))?;
+                }
+                if style == Style::Whole {
+                    at += size.nodes as usize;
+                    (style, 0)
+                } else {
+                    at = index + node.nodes_of_type(&nodes[at..]);
+                    (style, 1)
+                }
+            }
             scalar => {
                 page.aside(|page| put_scalar(view, scalar, tags, page))?;
                 (Style::Whole, 0)

@@ -193,7 +193,7 @@ mod tests {
 
     fn shown(source: &[u8], document: &Document, root: usize) -> Vec<u8> {
         let mut out = Vec::new();
-        pickle::encode(document.view(source, root), &mut out);
+        pickle::encode(document.view(source, root), pickle::Classes::None, &mut out);
         out
     }
 

@@ -1,32 +1,37 @@
-//! Writing pickles: protocol 4, data opcodes only.
+//! Writing pickles: protocol 4, of data opcodes only unless a consumer asks for types.
 //!
-//! Nothing is memoised and nothing is framed: both are allowed to be missing, and without them a
-//! value's opcodes can stand inside a larger pickle unchanged.
+//! Nothing is memoised but classes, and nothing is framed: both are allowed to be missing, and
+//! without them a value's opcodes can stand inside a larger pickle unchanged.
 
 use num_bigint::BigInt;
 
+use super::array::{AFTER_DATA, write_array};
+use super::calls::{Calls, Classes, Named};
 use super::opcode::*;
 use super::piece::{put_float, put_int, put_long, put_str};
 use super::size::size;
 use crate::nesting::Outer;
+use crate::node::NamedType;
 use crate::out_buf::{OutBuf, Stop, fill, room};
+use crate::protocol::ScalarType;
 use crate::scalar_type::Untyped;
 use crate::span::Span;
-use crate::swar::push;
 use crate::{Node, Size, View};
 
-/// The protocol that is written: the oldest one that spells sets without imports.
-const PROTOCOL: u8 = 4;
-
 /// Writes the opcodes of a value, without PROTO and STOP.
-pub fn encode(view: View<'_>, out: &mut Vec<u8>) {
+pub fn encode(view: View<'_>, classes: Classes, out: &mut Vec<u8>) {
     // Nine bytes for a double, five before a text.
     let guess = view.nodes().len() * 6 + view.text_size() + 64;
-    fill(out, room(view.nodes().len(), guess, || size(view)), |page| put(view, page));
+    let room = room(view.nodes().len(), guess, || size(view, classes));
+    fill(out, room, |page| put(view, classes, page));
 }
 
 /// The same on a page.
-pub(crate) fn put<'p>(view: View<'_>, mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
+pub(crate) fn put<'p>(
+    view: View<'_>,
+    classes: Classes,
+    mut page: OutBuf<'p>,
+) -> Result<OutBuf<'p>, Stop> {
     /// A container that is being written.
     #[derive(Clone, Copy)]
     struct Open {
@@ -38,7 +43,9 @@ pub(crate) fn put<'p>(view: View<'_>, mut page: OutBuf<'p>) -> Result<OutBuf<'p>
     // The pickle around the value ends with the nodes.
     let mut open = Open { left: usize::MAX, close: STOP };
     let mut outer = Outer::new(open);
-    for &node in view.nodes() {
+    let mut named = Named::default();
+    let mut nodes = view.nodes().iter();
+    while let Some(&node) = nodes.next() {
         open.left -= 1;
         let (start, length, size, close) = match node {
             Node::Str(text) => {
@@ -57,8 +64,29 @@ pub(crate) fn put<'p>(view: View<'_>, mut page: OutBuf<'p>) -> Result<OutBuf<'p>
             Node::Bool(truth) => {
                 ([if truth { NEWTRUE } else { NEWFALSE }, 0], 1, NO_CHILDREN, STOP)
             }
+            Node::Typed(of, text) if classes == Classes::Listed => {
+                page.aside(|page| put_typed(page, of, view.text(text), &mut named))?;
+                ([0; 2], 0, NO_CHILDREN, STOP)
+            }
             Node::BigInt(_) | Node::Bytes(_) | Node::Typed(..) => {
                 page.aside(|page| put_unusual(page, node, view))?;
+                ([0; 2], 0, NO_CHILDREN, STOP)
+            }
+            Node::Named(of, size) => {
+                let behind = nodes.as_slice();
+                let passed = if of == NamedType::Ndarray && classes == Classes::Listed {
+                    let at = view.nodes().len() - behind.len() - 1;
+                    page.aside(|page| put_array(page, view, at, &mut named))?;
+                    size.nodes as usize
+                } else {
+                    // What it is without its type comes next.
+                    node.nodes_of_type(behind) - 1
+                };
+                nodes = behind.get(passed..).unwrap_or_default().iter();
+                open.left = open.left.saturating_sub(passed);
+                if passed < size.nodes as usize {
+                    continue;
+                }
                 ([0; 2], 0, NO_CHILDREN, STOP)
             }
             Node::List(size) if size.items == 0 => ([EMPTY_LIST, 0], 1, size, STOP),
@@ -105,6 +133,36 @@ fn put_unusual<'p>(page: OutBuf<'p>, scalar: Node, view: View<'_>) -> Result<Out
     }
 }
 
+/// A scalar whose type is said.
+#[inline(never)]
+fn put_typed<'p>(
+    mut page: OutBuf<'p>,
+    of: ScalarType,
+    canonical: &[u8],
+    named: &mut Named,
+) -> Result<OutBuf<'p>, Stop> {
+    let mut calls = Vec::with_capacity(128);
+    of.write_call(canonical, &mut Calls::new(&mut calls, named));
+    page.slice(&calls)?;
+    Ok(page)
+}
+
+/// The array at an index, whose type is said.
+#[inline(never)]
+fn put_array<'p>(
+    mut page: OutBuf<'p>,
+    view: View<'_>,
+    at: usize,
+    named: &mut Named,
+) -> Result<OutBuf<'p>, Stop> {
+    let mut head = Vec::with_capacity(256);
+    let data = write_array(view, at, named, &mut head).ok_or(Stop::Unusual)?;
+    page.slice(&head)?;
+    page.aside(|page| put_long(page, SHORT_BINBYTES, BINBYTES, data))?;
+    page.put(&AFTER_DATA)?;
+    Ok(page)
+}
+
 /// A scalar whose type is not said.
 fn put_untyped<'p>(mut page: OutBuf<'p>, scalar: Untyped<'_>) -> Result<OutBuf<'p>, Stop> {
     match scalar {
@@ -116,65 +174,6 @@ fn put_untyped<'p>(mut page: OutBuf<'p>, scalar: Untyped<'_>) -> Result<OutBuf<'
 
 const NO_CHILDREN: Size = Size::new(0, 0);
 
-/// Begins a pickle.
-pub fn write_prologue(out: &mut Vec<u8>) {
-    out.extend_from_slice(&[PROTO, PROTOCOL]);
-}
-
-/// Ends a pickle.
-pub fn write_stop(out: &mut Vec<u8>) {
-    out.push(STOP);
-}
-
-/// Begins a dict: keys and values follow in turn, then [`close_dict`].
-pub fn open_dict(out: &mut Vec<u8>) {
-    out.extend_from_slice(&[EMPTY_DICT, MARK]);
-}
-
-/// Ends a dict.
-pub fn close_dict(out: &mut Vec<u8>) {
-    out.push(SETITEMS);
-}
-
-/// Begins a list: its elements follow, then [`close_list`].
-pub fn open_list(out: &mut Vec<u8>) {
-    out.extend_from_slice(&[EMPTY_LIST, MARK]);
-}
-
-/// Ends a list.
-pub fn close_list(out: &mut Vec<u8>) {
-    out.push(APPENDS);
-}
-
-/// Writes `None`.
-pub fn write_none(out: &mut Vec<u8>) {
-    out.push(NONE);
-}
-
-/// Writes a bool.
-pub fn write_bool(truth: bool, out: &mut Vec<u8>) {
-    out.push(if truth { NEWTRUE } else { NEWFALSE });
-}
-
-/// Writes an integer of 64 bits.
-#[inline]
-pub fn write_int(number: i64, out: &mut Vec<u8>) {
-    if let Ok(number) = u8::try_from(number) {
-        out.extend_from_slice(&[BININT1, number]);
-    } else if let Ok(number) = u16::try_from(number) {
-        let [a, b] = number.to_le_bytes();
-        out.extend_from_slice(&[BININT2, a, b]);
-    } else if let Ok(number) = i32::try_from(number) {
-        let [a, b, c, d] = number.to_le_bytes();
-        out.extend_from_slice(&[BININT, a, b, c, d]);
-    } else {
-        let sign_bits = if number < 0 { number.leading_ones() } else { number.leading_zeros() };
-        let length = (64 - sign_bits) as usize / 8 + 1;
-        out.extend_from_slice(&[LONG1, length as u8]);
-        out.extend_from_slice(&number.to_le_bytes()[..length]);
-    }
-}
-
 /// Writes an integer that is spelled in decimal, as documents spell those beyond 64 bits.
 fn put_big_int<'p>(page: OutBuf<'p>, digits: &[u8]) -> Result<OutBuf<'p>, Stop> {
     let number = BigInt::parse_bytes(digits, 10);
@@ -183,30 +182,9 @@ fn put_big_int<'p>(page: OutBuf<'p>, digits: &[u8]) -> Result<OutBuf<'p>, Stop> 
     put_long(page, LONG1, LONG4, &bytes)
 }
 
-/// Writes a str; `text` is UTF-8, shorter than 4 GiB.
-pub fn write_str(text: &[u8], out: &mut Vec<u8>) {
-    write_text(SHORT_BINUNICODE, BINUNICODE, text, out);
-}
-
 /// A str on a page; `text` is UTF-8.
 #[inline]
 pub(crate) fn put_text<'p>(text: &[u8], mut page: OutBuf<'p>) -> Result<OutBuf<'p>, Stop> {
     put_str(&mut page, Span::new(text, text.len()))?;
     Ok(page)
-}
-
-/// Writes bytes, fewer than 4 GiB.
-pub fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    write_text(SHORT_BINBYTES, BINBYTES, bytes, out);
-}
-
-#[inline(always)]
-fn write_text(short: u8, long: u8, text: &[u8], out: &mut Vec<u8>) {
-    if let Ok(length) = u8::try_from(text.len()) {
-        out.extend_from_slice(&[short, length]);
-    } else {
-        out.push(long);
-        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-    }
-    push(text, out);
 }

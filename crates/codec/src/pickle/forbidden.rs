@@ -19,8 +19,7 @@ pub(super) fn imports(reader: &Reader<'_>, module: &[u8], name: &[u8]) -> Refusa
             "give datetimes a zone of zoneinfo or datetime.timezone: \
              .astimezone(datetime.timezone.utc)"
         }
-        (b"numpy", b"_reconstruct" | b"_frombuffer" | b"ndarray") => "send .tolist() of it",
-        (b"numpy", _) => "send .item() or .tolist() of it",
+        (b"numpy", _) => "send .item() or .tolist() of it, or .astype() a dtype of plain items",
         (b"pathlib" | b"ipaddress", _) => "send str() of it",
         (b"collections", _) => "send dict() or list() of it",
         _ => "send a dict of its fields",

@@ -19,6 +19,8 @@
 //! - paths: `pathlib.PosixPath(*parts)`
 //! - numpy's scalars: `numpy.core.multiarray.scalar(dtype, bytes)`, with `numpy.dtype(…)` and its
 //!   state
+//! - numpy's arrays: `numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), b'b')` and a state, or
+//!   `numpy.core.numeric._frombuffer(buffer, dtype, shape, order)`
 
 /// A name on the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +57,9 @@ pub(super) enum Global {
     WindowsPath,
     NumpyDtype,
     NumpyScalar,
+    NumpyNdarray,
+    NumpyReconstruct,
+    NumpyFromBuffer,
     /// A type that is named for nothing but to be what a defaultdict makes.
     Factory,
 }
@@ -97,8 +102,14 @@ impl Global {
                 Global::WindowsPath
             }
             (b"numpy", b"dtype") => Global::NumpyDtype,
-            (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"scalar") => {
-                Global::NumpyScalar
+            (b"numpy", b"ndarray") => Global::NumpyNdarray,
+            (b"numpy.core.multiarray" | b"numpy._core.multiarray", name) => match name {
+                b"scalar" => Global::NumpyScalar,
+                b"_reconstruct" => Global::NumpyReconstruct,
+                _ => return None,
+            },
+            (b"numpy.core.numeric" | b"numpy._core.numeric", b"_frombuffer") => {
+                Global::NumpyFromBuffer
             }
             _ => return None,
         })
@@ -135,6 +146,9 @@ impl Global {
             Global::WindowsPath => "pathlib.WindowsPath",
             Global::NumpyDtype => "numpy.dtype",
             Global::NumpyScalar => "numpy.core.multiarray.scalar",
+            Global::NumpyNdarray => "numpy.ndarray",
+            Global::NumpyReconstruct => "numpy.core.multiarray._reconstruct",
+            Global::NumpyFromBuffer => "numpy.core.numeric._frombuffer",
             Global::Factory => "a type",
         }
     }

@@ -8,7 +8,9 @@
 //!
 //! Losses: a `bytearray` arrives as `bytes`, and a shared reference as a copy.
 
+mod array;
 mod cache;
+mod calls;
 mod disassemble;
 mod encode;
 mod fast_decode;
@@ -26,19 +28,25 @@ mod store;
 mod tests;
 mod text;
 mod transcode;
+mod write;
 
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::ops::Range;
 
 #[doc(hidden)]
-pub use encode::{
-    close_dict, close_list, encode, open_dict, open_list, write_bool, write_bytes, write_int,
-    write_none, write_prologue, write_stop, write_str,
+pub use calls::Classes;
+#[doc(hidden)]
+pub use encode::encode;
+#[doc(hidden)]
+pub use write::{
+    close_dict, close_list, open_dict, open_list, write_bool, write_bytes, write_int, write_none,
+    write_prologue, write_stop, write_str,
 };
 
 #[doc(hidden)]
 pub use cache::{PickleCache, PickleMatch};
+pub(super) use calls::{Calls, Class};
 pub use disassemble::{Argument, Opcode, Opcodes, opcodes};
 pub(super) use encode::{put, put_text};
 pub(super) use size::size;

@@ -2,13 +2,50 @@
 
 use num_bigint::BigInt;
 
+use super::array::{AFTER_DATA, write_array};
+use super::calls::{Calls, Classes, Named};
 use crate::document::View;
-use crate::node::Node;
+use crate::node::{NamedType, Node};
 use crate::scalar_type::Untyped;
 
 /// Bytes that [`encode`](super::encode) appends for a value.
-pub(crate) fn size(view: View<'_>) -> u64 {
-    let size = |node: &Node| match *node {
+pub(crate) fn size(view: View<'_>, classes: Classes) -> u64 {
+    let mut named = Named::default();
+    let mut size = 0;
+    let mut next = 0;
+    while let Some(&node) = view.nodes().get(next) {
+        let at = next;
+        next += 1;
+        size += match node {
+            Node::Typed(of, text) if classes == Classes::Listed => {
+                let mut calls = Vec::with_capacity(128);
+                of.write_call(view.text(text), &mut Calls::new(&mut calls, &mut named));
+                calls.len() as u64
+            }
+            Node::Named(NamedType::Ndarray, of) if classes == Classes::Listed => {
+                next += of.nodes as usize;
+                array_size(view, at, &mut named) as u64
+            }
+            Node::Named(..) => {
+                next = at + node.nodes_of_type(&view.nodes()[next..]);
+                0
+            }
+            node => node_size(view, node) as u64,
+        };
+    }
+    size
+}
+
+fn array_size(view: View<'_>, at: usize, named: &mut Named) -> usize {
+    let mut head = Vec::with_capacity(256);
+    let data = write_array(view, at, named, &mut head).map_or(0, <[u8]>::len);
+    head.len() + text_size(data) + AFTER_DATA.len()
+}
+
+/// What is no class's.
+#[inline(always)]
+fn node_size(view: View<'_>, node: Node) -> usize {
+    match node {
         Node::None | Node::Bool(_) => 1,
         Node::Int(number) => int_size(number),
         Node::Float(_) => 9,
@@ -33,8 +70,8 @@ pub(crate) fn size(view: View<'_>) -> u64 {
             }
         }
         Node::FrozenSet(_) => 2,
-    };
-    view.nodes().iter().map(|node| size(node) as u64).sum()
+        Node::Named(..) => 0,
+    }
 }
 
 /// A text or an integer after its opcode and its length.

@@ -78,6 +78,9 @@ pub(super) enum Kind {
     Uuid,
     /// A numpy dtype: its code, and once its state is known its byte order, and the unit of times.
     Dtype,
+    /// A numpy array: nothing, and once its state is known its dtype, its data in C order, and its
+    /// dimensions.
+    Ndarray,
 }
 
 /// No segment, no node.
@@ -340,7 +343,7 @@ impl Frame {
         match self.kind {
             Kind::Set | Kind::FrozenSet => true,
             Kind::Dict => self.written.is_multiple_of(2),
-            Kind::List | Kind::Tuple | Kind::Uuid | Kind::Dtype => false,
+            Kind::List | Kind::Tuple | Kind::Uuid | Kind::Dtype | Kind::Ndarray => false,
         }
     }
 }

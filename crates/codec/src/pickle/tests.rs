@@ -6,7 +6,7 @@ mod budget;
 use std::fmt::Write;
 
 use super::*;
-use crate::{Size, View, json};
+use crate::{NamedType, Size, View, json};
 
 const VALUES: &str = include_str!("../../tests/vectors/pickle/values.txt");
 const REFUSED: &str = include_str!("../../tests/vectors/pickle/refused.txt");
@@ -40,7 +40,7 @@ fn decoded(pickle: &[u8]) -> Result<Document, Refusal> {
 fn encoded(view: View<'_>) -> Vec<u8> {
     let mut pickle = Vec::new();
     write_prologue(&mut pickle);
-    encode(view, &mut pickle);
+    encode(view, Classes::None, &mut pickle);
     write_stop(&mut pickle);
     pickle
 }
@@ -94,6 +94,8 @@ fn show_at(view: View<'_>, at: &mut usize, out: &mut String) {
             }
             out.push('"');
         }
+        Node::Named(NamedType::Ndarray, _) => children("array(", 4, ")"),
+        Node::Named(NamedType::Object, _) => children("object(", 2, ")"),
         Node::Typed(of, text) => {
             write!(out, "{}:{}", of.name(), str::from_utf8(view.text(text)).unwrap()).unwrap();
         }
@@ -144,6 +146,14 @@ fn shapes_are_what_cpython_and_numpy_make_of_them() {
         let view = document.view(&pickle, 0);
         if exact != "-" && json(view) != exact {
             wrong.push(format!("{name}: {} instead of {exact}", json(view)));
+        }
+        let mut classes = Vec::new();
+        write_prologue(&mut classes);
+        encode(view, Classes::Listed, &mut classes);
+        write_stop(&mut classes);
+        let found = decoded(&classes).map(|document| json(document.view(&classes, 0)));
+        if found.as_ref() != Ok(&json(view)) {
+            wrong.push(format!("{name}: {found:?} by way of an exact pickle"));
         }
         // As it is where types are lost.
         let written = encoded(view);
@@ -491,7 +501,7 @@ fn an_envelope_can_be_written_around_a_value() {
     write_str(b"topic", &mut out);
     write_str(b"/a", &mut out);
     write_str(b"message", &mut out);
-    encode(document.view(message, 0), &mut out);
+    encode(document.view(message, 0), Classes::None, &mut out);
     write_str(b"topics", &mut out);
     open_list(&mut out);
     write_bool(true, &mut out);

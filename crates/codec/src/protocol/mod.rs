@@ -9,6 +9,7 @@ mod format;
 mod frame;
 mod limits;
 mod message;
+mod ndarray;
 mod scalar_type;
 #[cfg(feature = "serde")]
 mod serde;
@@ -31,7 +32,8 @@ pub use limits::{
     MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE, TOPIC_COST, UNSAVED_CLEAR, plain_size,
 };
 pub use message::{Command, Id, Overflow, Reply};
+pub use ndarray::Ndarray;
 pub use scalar_type::ScalarType;
 pub use token::Token;
 pub use topic::{Shape, Topic, TopicFilter, TopicName, check_topic_limits};
-pub use value::{ParseIntError, Value};
+pub use value::{Object, ParseIntError, Value};

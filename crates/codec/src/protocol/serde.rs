@@ -2,7 +2,7 @@
 //! other formats.
 //!
 //! A value that serde has no word for becomes the one that is next to it: a tuple, a set and a
-//! frozenset are sequences, and come back as lists. An integer beyond 128 bits is written as a
+//! frozenset are sequences, and come back as lists; so is an array, and an object is a map. An integer beyond 128 bits is written as a
 //! string of its digits; one beyond 64 may come back as a float, as from serde_json.
 
 use std::fmt;
@@ -51,6 +51,12 @@ impl Serialize for Value {
                     map.serialize_entry(key, value)?;
                 }
                 map.end()
+            }
+            Value::Ndarray(array) => {
+                array.to_list().map_err(serde::ser::Error::custom)?.serialize(serializer)
+            }
+            Value::Object(object) => {
+                serializer.collect_map(object.state.iter().map(|(key, value)| (key, value)))
             }
         }
     }

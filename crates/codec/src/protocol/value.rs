@@ -5,6 +5,7 @@ use std::fmt;
 use num_bigint::BigInt;
 
 use super::MAX_INT_DIGITS;
+use super::Ndarray;
 use super::ScalarType;
 
 /// A message as a program holds it. The table of `docs/protocol.md` says what each value is in
@@ -57,6 +58,29 @@ pub enum Value {
     FrozenSet(Vec<Value>),
     /// `dict`; in the producer's order, without duplicate keys.
     Dict(Vec<(Value, Value)>),
+    /// An array of numpy's.
+    ///
+    /// ```
+    /// use babelmq_codec::{Dialect, Message, Ndarray, Value};
+    ///
+    /// let (dtype, shape, data) = ("|u1".to_owned(), vec![3], vec![1, 2, 255]);
+    /// let value = Value::Ndarray(Box::new(Ndarray { dtype, shape, data }));
+    /// assert_eq!(value.to_string(), "ndarray(|u1, [3], 3 bytes)");
+    /// assert_eq!(Message::of_value(&value, Dialect::Json)?.bytes(), b"[1,2,255]");
+    /// # Ok::<(), babelmq_codec::Refusal>(())
+    /// ```
+    Ndarray(Box<Ndarray>),
+    /// An object of a class of a producer's own: a dict of its state for those who want no types.
+    Object(Box<Object>),
+}
+
+/// An object of a class of a producer's own, as data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// The class: its module and its name, as `app.models.Order`, up to 500 bytes.
+    pub class: String,
+    /// Its attributes, under keys that are strings.
+    pub state: Vec<(Value, Value)>,
 }
 
 /// A text that is not an integer of at most [`MAX_INT_DIGITS`] digits.
@@ -138,6 +162,13 @@ impl fmt::Display for Value {
             }
             f.write_str(close)
         }
+        fn dict(f: &mut fmt::Formatter<'_>, entries: &[(Value, Value)]) -> fmt::Result {
+            f.write_str("{")?;
+            for (index, (key, value)) in entries.iter().enumerate() {
+                write!(f, "{}{key}: {value}", if index == 0 { "" } else { ", " })?;
+            }
+            f.write_str("}")
+        }
         match self {
             Value::None => f.write_str("None"),
             Value::Bool(true) => f.write_str("True"),
@@ -155,12 +186,15 @@ impl fmt::Display for Value {
             Value::Set(values) if values.is_empty() => f.write_str("set()"),
             Value::Set(values) => items(f, "{", values, "}"),
             Value::FrozenSet(values) => items(f, "frozenset({", values, "})"),
-            Value::Dict(entries) => {
-                f.write_str("{")?;
-                for (index, (key, value)) in entries.iter().enumerate() {
-                    write!(f, "{}{key}: {value}", if index == 0 { "" } else { ", " })?;
-                }
-                f.write_str("}")
+            Value::Dict(entries) => dict(f, entries),
+            Value::Ndarray(array) => {
+                let Ndarray { dtype, shape, data } = &**array;
+                write!(f, "ndarray({dtype}, {shape:?}, {} bytes)", data.len())
+            }
+            Value::Object(object) => {
+                write!(f, "{}(", object.class)?;
+                dict(f, &object.state)?;
+                f.write_str(")")
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{Key, NotOfType};
 use crate::number::{parse_decimal, write_float};
+use crate::pickle::{Calls, Class};
 
 const WANTED: NotOfType = NotOfType::Wanted("a complex number as Python's str() has it: (1+2j)");
 
@@ -64,6 +65,15 @@ pub(crate) fn put(re: f64, im: f64, out: &mut Vec<u8>) {
     if has_real {
         out.push(b')');
     }
+}
+
+/// `complex(re, im)` in a pickle.
+pub(super) fn call(canonical: &[u8], calls: &mut Calls<'_>) {
+    let (re, im) = parts(canonical).unwrap_or((f64::NAN, f64::NAN));
+    calls.class(Class::Complex);
+    calls.float(re);
+    calls.float(im);
+    calls.call(2);
 }
 
 fn put_part(number: f64, out: &mut Vec<u8>) {

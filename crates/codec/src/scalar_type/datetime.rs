@@ -8,7 +8,8 @@ use jiff::civil::{self, DateTime};
 use jiff::tz::TimeZone;
 
 use super::digits::{self, number};
-use super::{Key, NotOfType, Untyped, zone};
+use super::{Key, NotOfType, Untyped, timedelta, zone};
+use crate::pickle::{Calls, Class};
 
 const DATETIME: NotOfType =
     NotOfType::Wanted("a date and time, as 2026-11-29T12:30:00.5+01:00[Europe/Berlin]");
@@ -379,6 +380,75 @@ pub(crate) fn put_months(months: i64, out: &mut Vec<u8>) -> Result<(), NotOfType
         u32::try_from(year).ok().and_then(|year| civil(year, months.rem_euclid(12) as u32 + 1, 1));
     put_civil(first.ok_or(DATE)?, out);
     Ok(())
+}
+
+/// `date(bytes)` in a pickle.
+pub(super) fn call_date(canonical: &[u8], calls: &mut Calls<'_>) {
+    let (date, _) = date(canonical).unwrap_or((EPOCH, &[]));
+    calls.class(Class::Date);
+    calls.bytes(&bytes_of_date(date));
+    calls.call(1);
+}
+
+/// `datetime(bytes[, zone])` in a pickle.
+pub(super) fn call_datetime(canonical: &[u8], calls: &mut Calls<'_>) {
+    let (date, rest) = date(canonical).unwrap_or((EPOCH, &[]));
+    let Ok(parts) = parts(rest.get(1..).unwrap_or_default(), DATETIME) else { return };
+    let mut parts = Parts { date: Some(date), ..parts };
+    if let (Some((_, zone)), Some(offset)) = (&parts.zone, parts.offset) {
+        let [first, second] =
+            zone::offsets(zone, local(date, parts.clock)).map(|seconds| seconds * SECOND);
+        if offset != first && offset != second {
+            // The zone has another offset there: what was said of the instant is kept.
+            parts.zone = None;
+        } else if first != second {
+            parts.is_second = offset == second;
+        }
+    }
+    let [a, b, month, day] = bytes_of_date(date);
+    let [hour, minute, second, c, d, e] = bytes_of_clock(parts.clock);
+    let month = month | u8::from(parts.is_second) << 7;
+    calls.class(Class::Datetime);
+    calls.bytes(&[a, b, month, day, hour, minute, second, c, d, e]);
+    call_in_zone(&parts, calls);
+}
+
+/// `time(bytes[, zone])` in a pickle.
+pub(super) fn call_time(canonical: &[u8], calls: &mut Calls<'_>) {
+    let Ok(parts) = parts(canonical, TIME) else { return };
+    let [hour, minute, second, a, b, c] = bytes_of_clock(parts.clock);
+    calls.class(Class::Time);
+    calls.bytes(&[hour | u8::from(parts.is_second) << 7, minute, second, a, b, c]);
+    call_in_zone(&parts, calls);
+}
+
+/// The zone of a datetime or a time, if it has one, and the call.
+fn call_in_zone(parts: &Parts<'_>, calls: &mut Calls<'_>) {
+    match (&parts.zone, parts.offset) {
+        (Some((name, _)), _) => {
+            calls.class(Class::ZoneInfo);
+            calls.str(name);
+            calls.call(1);
+        }
+        (None, Some(offset)) => {
+            calls.class(Class::Timezone);
+            timedelta::call_microseconds(offset.into(), calls);
+            calls.call(1);
+        }
+        (None, None) => return calls.call(1),
+    }
+    calls.call(2);
+}
+
+fn bytes_of_date(date: civil::Date) -> [u8; 4] {
+    let [a, b] = date.year().to_be_bytes();
+    [a, b, date.month() as u8, date.day() as u8]
+}
+
+fn bytes_of_clock(clock: Clock) -> [u8; 6] {
+    let [hour, minute, second] = [clock.hour, clock.minute, clock.second].map(|part| part as u8);
+    let [_, a, b, c] = clock.microsecond.to_be_bytes();
+    [hour, minute, second, a, b, c]
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Scalars of Python's standard library, what they are: dates and times, exact numbers, UUIDs.
 //!
 //! The document has each of them as its canonical text, which is ASCII without quotes, backslashes
-//! and markup. One table says of every type what it is called, which text is one, and what it
-//! becomes where its type is lost; a new type is a row, and a file beside this one.
+//! and markup. One table says of every type which text is one, what it becomes where its type
+//! is lost, how it is compared, and what makes it in a pickle; a new type is a row, and a file beside this one.
 
 mod complex;
 pub(crate) mod datetime;
@@ -14,6 +14,7 @@ pub(crate) mod timedelta;
 pub(crate) mod uuid;
 mod zone;
 
+use crate::pickle::{Calls, Class};
 use crate::protocol::ScalarType;
 
 pub(crate) use complex::{parts as complex_parts, put as put_complex};
@@ -47,6 +48,7 @@ struct Row {
     canonical: fn(&[u8], &mut Vec<u8>) -> Result<(), NotOfType>,
     untyped: for<'a> fn(&'a [u8]) -> Untyped<'a>,
     key: fn(&[u8], &mut Vec<u8>) -> Key,
+    call: fn(&[u8], &mut Calls<'_>),
 }
 
 /// How a value is compared with other keys.
@@ -71,32 +73,47 @@ impl ScalarType {
                 canonical: datetime::canonical_datetime,
                 untyped: datetime::untyped,
                 key: datetime::key_of_datetime,
+                call: datetime::call_datetime,
             },
             ScalarType::Date => Row {
                 canonical: datetime::canonical_date,
                 untyped: datetime::untyped,
                 key: datetime::key_of_date,
+                call: datetime::call_date,
             },
             ScalarType::Time => Row {
                 canonical: datetime::canonical_time,
                 untyped: datetime::untyped,
                 key: datetime::key_of_time,
+                call: datetime::call_time,
             },
             ScalarType::Timedelta => Row {
                 canonical: timedelta::canonical,
                 untyped: timedelta::untyped,
                 key: timedelta::key,
+                call: timedelta::call,
             },
-            ScalarType::Decimal => {
-                Row { canonical: decimal::canonical, untyped: text, key: decimal::key }
+            ScalarType::Decimal => Row {
+                canonical: decimal::canonical,
+                untyped: text,
+                key: decimal::key,
+                call: |canonical, calls| call_with_text(Class::Decimal, canonical, calls),
+            },
+            ScalarType::Uuid => {
+                Row { canonical: uuid::canonical, untyped: text, key: uuid::key, call: uuid::call }
             }
-            ScalarType::Uuid => Row { canonical: uuid::canonical, untyped: text, key: uuid::key },
-            ScalarType::Fraction => {
-                Row { canonical: fraction::canonical, untyped: text, key: fraction::key }
-            }
-            ScalarType::Complex => {
-                Row { canonical: complex::canonical, untyped: text, key: complex::key }
-            }
+            ScalarType::Fraction => Row {
+                canonical: fraction::canonical,
+                untyped: text,
+                key: fraction::key,
+                call: |canonical, calls| call_with_text(Class::Fraction, canonical, calls),
+            },
+            ScalarType::Complex => Row {
+                canonical: complex::canonical,
+                untyped: text,
+                key: complex::key,
+                call: complex::call,
+            },
         }
     }
 
@@ -121,11 +138,23 @@ impl ScalarType {
         (self.row().untyped)(canonical)
     }
 
+    /// Writes what makes the value in a pickle.
+    pub(crate) fn write_call(self, canonical: &[u8], calls: &mut Calls<'_>) {
+        (self.row().call)(canonical, calls);
+    }
+
     /// How a value is compared with other keys; what is appended says of which type it is, where
     /// equal values are of one type.
     pub(crate) fn key(self, canonical: &[u8], out: &mut Vec<u8>) -> Key {
         (self.row().key)(canonical, out)
     }
+}
+
+/// A value whose class makes it of its canonical text.
+fn call_with_text(class: Class, canonical: &[u8], calls: &mut Calls<'_>) {
+    calls.class(class);
+    calls.str(canonical);
+    calls.call(1);
 }
 
 /// A value whose canonical text is all that there is without its type.

@@ -4,6 +4,7 @@
 use std::io::Write;
 
 use super::{Key, NotOfType, Untyped};
+use crate::pickle::{Calls, Class};
 
 const WANTED: NotOfType = NotOfType::Wanted(
     "a duration of less than 1,000,000,000 days, as P1DT2H3M4.5S, with six digits at most behind \
@@ -125,6 +126,21 @@ pub(crate) fn put(
     }
     let total = i128::from(days) * DAY + i128::from(seconds) * SECOND + i128::from(microseconds);
     put_microseconds(total, out)
+}
+
+/// `timedelta(days, seconds, microseconds)` in a pickle.
+pub(super) fn call(canonical: &[u8], calls: &mut Calls<'_>) {
+    call_microseconds(microseconds(canonical).unwrap_or_default(), calls);
+}
+
+/// The same of so many microseconds.
+pub(super) fn call_microseconds(total: i128, calls: &mut Calls<'_>) {
+    let rest = total.rem_euclid(DAY);
+    calls.class(Class::Timedelta);
+    calls.int(total.div_euclid(DAY) as i64);
+    calls.int((rest / SECOND) as i64);
+    calls.int((rest % SECOND) as i64);
+    calls.call(3);
 }
 
 /// `total_seconds()`: the double next to the microseconds by a million, rounded once.

@@ -1,6 +1,7 @@
 //! UUIDs, in the form with hyphens (RFC 9562 §4).
 
 use super::{Key, NotOfType};
+use crate::pickle::{Calls, Class};
 
 const WANTED: NotOfType =
     NotOfType::Wanted("a UUID of 36 characters, as 12345678-1234-5678-1234-567812345678");
@@ -42,6 +43,20 @@ pub(crate) fn put(number: u128, out: &mut Vec<u8>) {
         }
         rest = after;
     }
+}
+
+/// `UUID` in a pickle: an object whose state is its number.
+pub(super) fn call(canonical: &[u8], calls: &mut Calls<'_>) {
+    let digit = |byte: u8| match byte {
+        b'a'..=b'f' => byte - b'a' + 10,
+        byte => byte.wrapping_sub(b'0'),
+    };
+    let digits = canonical.iter().filter(|&&byte| byte != b'-');
+    let number = digits.fold(0u128, |number, &byte| number << 4 | u128::from(digit(byte)));
+    calls.class(Class::Uuid);
+    calls.object();
+    calls.dict_of_one("int", |calls| calls.long(number));
+    calls.build();
 }
 
 #[cfg(test)]

@@ -174,7 +174,7 @@ impl<'a> Reading<'a> {
                     Type::Set => (Kind::Sequence, Node::Set(Size::default())),
                     Type::FrozenSet => (Kind::Sequence, Node::FrozenSet(Size::default())),
                     Type::Dict => (Kind::Dict, Node::Dict(Size::default())),
-                    Type::Map | Type::Document => return None,
+                    Type::Map | Type::Document | Type::Object => return None,
                 };
                 depth += 1;
                 if depth > MAX_DEPTH {
@@ -399,7 +399,7 @@ impl<'a> Reading<'a> {
                 self.spent += spelled.len();
                 Node::Typed(of, spelled)
             }
-            Scalar::Null | Scalar::EncodedStr => return None,
+            Scalar::Null | Scalar::EncodedStr | Scalar::Ndarray => return None,
         })
     }
 

@@ -35,6 +35,8 @@ enum Kind {
     /// A list, tuple, set or frozenset, as its node says.
     Sequence,
     Dict,
+    /// A dict that is the state of an object: two nodes before its own is that of the object.
+    Object,
     Map,
     /// An entry of a map; it has no node of its own.
     Entry,

@@ -3,18 +3,49 @@
 use super::chars;
 use super::element::{BOOL, DICT, FLOAT, FROZEN_SET, INT, LIST, MAP, NULL, SET, STR, TUPLE};
 use super::escape::is_carriable;
+use super::named::type_size;
 use crate::document::View;
-use crate::node::{Node, Size, has_string_keys};
+use crate::node::{NamedType, Node, Size, has_string_keys};
 use crate::number::{float_size, int_size};
 
 /// Bytes that [`encode`](super::encode) appends for a value; without `EXACT`, about as many and not
 /// fewer, found sooner.
 pub(crate) fn size<const EXACT: bool>(view: View<'_>) -> u64 {
+    size_of::<EXACT>(view, true)
+}
+
+/// The same for a value whose arrays and objects are what they become without their types.
+pub(super) fn untyped_size(view: View<'_>) -> u64 {
+    size_of::<true>(view, false)
+}
+
+/// Bytes of the longer of the two.
+pub(crate) fn longest_size(view: View<'_>) -> u64 {
+    size::<true>(view).max(untyped_size(view))
+}
+
+fn size_of<const EXACT: bool>(view: View<'_>, has_types: bool) -> u64 {
     let nodes = view.nodes();
     let mut size = b"<message</message>".len() as i64;
-    for (index, &node) in nodes.iter().enumerate() {
-        let inside = &nodes[index + 1..index + node.nodes()];
+    let mut next = 0;
+    while let Some(&node) = nodes.get(next) {
+        let index = next;
+        next += 1;
+        let inside = &nodes[next..index + node.nodes()];
         size += match node {
+            Node::Named(..) if !has_types => {
+                next = index + node.nodes_of_type(inside);
+                0
+            }
+            Node::Named(NamedType::Ndarray, _) => {
+                next = index + node.nodes();
+                type_size(view, index)
+            }
+            Node::Named(NamedType::Object, _) => {
+                // Its state has one start tag with it.
+                next = index + node.nodes_of_type(inside);
+                type_size(view, index) - DICT.1 as i64
+            }
             Node::Str(text) => string_size(view.text(text)),
             Node::Int(number) => (INT.1 + int_size(number)) as i64,
             Node::Float(number) if number.is_finite() => {

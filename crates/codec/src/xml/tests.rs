@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use super::{decode_body, decode_message};
 use crate::protocol::{Limits, Refusal};
-use crate::{Document, Node, View};
+use crate::{Document, NamedType, Node, View};
 
 /// A value as text that the vectors, which CPython wrote, can be compared with: `repr`, but strings
 /// as JSON writes them, bytes in hexadecimal and `None` for nothing.
@@ -43,6 +43,8 @@ fn shown(view: View<'_>) -> String {
             Node::Set(size) => ("set(", ")", size.items),
             Node::FrozenSet(size) => ("frozenset(", ")", size.items),
             Node::Dict(size) => ("{", "}", 2 * size.items),
+            Node::Named(NamedType::Ndarray, size) => ("array(", ")", size.items),
+            Node::Named(NamedType::Object, size) => ("object(", ")", size.items),
         };
         let is_dict = matches!(node, Node::Dict(_));
         let end = *at - 1 + node.nodes();

@@ -22,6 +22,7 @@ pub(super) enum Type {
     Dict,
     Map,
     Document,
+    Object,
 }
 
 /// A type whose element holds text only.
@@ -37,6 +38,8 @@ pub(super) enum Scalar {
     Bytes,
     /// One of the standard library.
     Typed(ScalarType),
+    /// An array: the base64 of its data. Its node has its dtype and its shape behind it.
+    Ndarray,
 }
 
 impl Type {
@@ -56,6 +59,8 @@ impl Type {
             b"dict" => Type::Dict,
             b"map" => Type::Map,
             b"document" => Type::Document,
+            b"ndarray" => Type::Scalar(Scalar::Ndarray),
+            b"object" => Type::Object,
             other => Type::Scalar(Scalar::Typed(ScalarType::named(other)?)),
         })
     }
@@ -72,6 +77,7 @@ impl Scalar {
             Scalar::Str | Scalar::EncodedStr => "str",
             Scalar::Bytes => "bytes",
             Scalar::Typed(of) => of.name(),
+            Scalar::Ndarray => "ndarray",
         }
     }
 
@@ -233,7 +239,7 @@ impl Scalar {
     }
 
     #[cold]
-    fn wrong(self, text: &[u8], wanted: &str) -> Fault {
+    pub(super) fn wrong(self, text: &[u8], wanted: &str) -> Fault {
         invalid(format!("type=\"{}\" holds {:?}; it takes {wanted}", self.word(), shown(text)))
     }
 }

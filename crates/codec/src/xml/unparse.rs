@@ -215,12 +215,13 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
                     match self.field(&mut open, key)? {
                         Some(tag) => tag,
                         None => {
-                            at += 1;
+                            at += self.nodes.get(at).map_or(1, |value| value.nodes());
                             continue;
                         }
                     }
                 }
             };
+            at = untyped_at(self.nodes, at);
             let node = *self.nodes.get(at).ok_or(Stop::Unusual)?;
             let is_whole = open.inside == Inside::Whole;
             if !node.is_container() {
@@ -246,7 +247,8 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
 
     /// How the element of a dict's entry is called; `None` where it is none.
     fn field(&mut self, open: &mut Open<'a>, key: usize) -> Result<Option<Tag<'a>>, Stop> {
-        let value = *self.nodes.get(key + 1).ok_or(Stop::Unusual)?;
+        let value_at = untyped_at(self.nodes, key + 1);
+        let value = *self.nodes.get(value_at).ok_or(Stop::Unusual)?;
         let span = match self.nodes[key] {
             Node::Str(text) => self.view.span(text),
             Node::None => return Ok(Some(named!(b"null            "))),
@@ -266,7 +268,7 @@ impl<'a, I: Ink> Writing<'a, '_, I> {
             return Ok(None);
         }
         if text == b"#text" && self.is_text(value) {
-            open.text = key + 1;
+            open.text = value_at;
             return Ok(None);
         }
         let is_settled = memchr::memchr(b':', text).is_none();
@@ -569,6 +571,15 @@ fn is_sequence(node: Node) -> bool {
     node.is_container() && !matches!(node, Node::Dict(_))
 }
 
+/// The index of what the value at an index is without its type.
+#[inline(always)]
+fn untyped_at(nodes: &[Node], at: usize) -> usize {
+    match nodes.get(at) {
+        Some(node @ Node::Named(..)) => at + node.nodes_of_type(&nodes[at + 1..]),
+        _ => at,
+    }
+}
+
 /// Where the keys and values of the dict at an index lie.
 fn entries(nodes: &[Node], at: usize) -> impl Iterator<Item = (usize, usize)> {
     let end = at + nodes[at].nodes();
@@ -578,7 +589,7 @@ fn entries(nodes: &[Node], at: usize) -> impl Iterator<Item = (usize, usize)> {
             return None;
         }
         let key = next;
-        let value = key + nodes[key].nodes();
+        let value = untyped_at(nodes, key + nodes[key].nodes());
         next = value + nodes.get(value)?.nodes();
         Some((key, value))
     })
@@ -601,7 +612,9 @@ fn fields(view: View<'_>, at: usize) -> (Inside, bool) {
 /// Whether the value is one element of its own: a dict with one key, which is no attribute, no text
 /// and no list.
 fn is_one_element(view: View<'_>) -> bool {
-    let [Node::Dict(size), key, value, ..] = view.nodes() else { return false };
+    let nodes = view.nodes().get(untyped_at(view.nodes(), 0)..).unwrap_or_default();
+    let [Node::Dict(size), key, ..] = nodes else { return false };
+    let Some(value) = nodes.get(untyped_at(nodes, 1 + key.nodes())) else { return false };
     let is_element = match key {
         Node::Str(text) => {
             let text = view.text(*text);
@@ -616,7 +629,8 @@ fn is_one_element(view: View<'_>) -> bool {
 /// outermost dict are those of `message`, unless it is `wrapped` in a root element.
 fn has_foreign_types(view: View<'_>, wrapped: bool) -> bool {
     let nodes = view.nodes();
-    let dicts = nodes.iter().enumerate().skip(usize::from(!wrapped));
+    let outermost = untyped_at(nodes, 0);
+    let dicts = nodes.iter().enumerate().skip(if wrapped { 0 } else { outermost + 1 });
     dicts.filter(|(_, node)| matches!(node, Node::Dict(_))).any(|(at, _)| {
         entries(nodes, at).any(|(key, value)| {
             let text = |index: usize| match nodes[index] {

@@ -6,11 +6,12 @@ use super::element::{
     end, unusual_text,
 };
 use super::escape::{is_carriable, is_literal, marks, push_base64, push_text};
+use super::named::put_type;
 use super::size::size;
 use crate::View;
 use crate::lanes::has_any;
 use crate::nesting::Outer;
-use crate::node::{Node, has_string_keys};
+use crate::node::{NamedType, Node, has_string_keys};
 use crate::number::{put_float, put_int};
 use crate::out_buf::{OutBuf, Stop, fill, room};
 use crate::swar::push;
@@ -127,6 +128,21 @@ fn put_named<'p>(
                 (DICT, Inside::Fields, u64::from(size.items))
             }
             Node::Dict(size) => (MAP, Inside::Entries, 2 * u64::from(size.items)),
+            Node::Named(of, size) => {
+                let (kind, _) = STR;
+                begin(&mut page, name, (kind, 0), others)?;
+                page.aside(|page| put_type(page, view, at - 1))?;
+                match (of, nodes.get(at + 1)) {
+                    (NamedType::Object, Some(Node::Dict(state))) => {
+                        at += 2;
+                        (STR, Inside::Fields, u64::from(state.items))
+                    }
+                    _ => {
+                        at += size.nodes as usize;
+                        (STR, Inside::Whole, 0)
+                    }
+                }
+            }
             scalar => {
                 let (kind, _) = STR;
                 begin(&mut page, name, (kind, 0), others)?;
@@ -134,7 +150,7 @@ fn put_named<'p>(
                 (STR, Inside::Whole, 0)
             }
         };
-        if inside != Inside::Whole {
+        if inside != Inside::Whole && !matches!(node, Node::Named(..)) {
             begin(&mut page, name, kind, others)?;
             if let Node::FrozenSet(_) = node {
                 page.put(b"\">")?;

@@ -15,7 +15,9 @@ fn written(view: View<'_>) -> [u64; Dialect::ALL.len()] {
             }
             Dialect::Xml => xml::encode(view, &mut out),
             Dialect::PlainXml => xml::encode_plain(view, &PlainNames::default(), &mut out),
-            Dialect::Pickle => pickle::encode(view, &mut out),
+            Dialect::Pickle | Dialect::ExactPickle => {
+                pickle::encode(view, dialect.classes(), &mut out);
+            }
         }
         out.len() as u64
     })

@@ -117,14 +117,19 @@ impl Machine<'_> {
         match container.kind {
             Kind::Uuid => return self.finished(id, budget),
             Kind::Dtype => return Err(no_value("numpy.dtype")),
+            Kind::Ndarray => {
+                let above = self.scratch.frames.len();
+                let height = self.flatten_array(id, depth - above, budget)?;
+                if let (Some(parent), 1..) = (self.scratch.frames.last_mut(), height) {
+                    parent.height = parent.height.max(height as u8 + 1);
+                }
+                return Ok(());
+            }
             _ => {}
         }
         let above = self.scratch.frames.len();
         if above + usize::from(container.height.max(1)) > depth {
-            return Err(Refusal::new(
-                ErrorCode::TooDeep,
-                format!("the message nests deeper than {MAX_DEPTH} containers"),
-            ));
+            return Err(too_deep());
         }
         // A copy does not look for bytearrays, so it cannot be made where they are forbidden.
         if container.flat != NONE && !(hashed && self.bytearrays) {
@@ -154,7 +159,7 @@ impl Machine<'_> {
             Kind::Set => Node::Set(Size::default()),
             Kind::FrozenSet => Node::FrozenSet(Size::default()),
             Kind::Dict => Node::Dict(Size::default()),
-            Kind::Uuid | Kind::Dtype => Node::None,
+            Kind::Uuid | Kind::Dtype | Kind::Ndarray => Node::None,
         };
         self.document.push_within(head, budget);
         self.scratch.frames.push(frame);
@@ -185,7 +190,7 @@ impl Machine<'_> {
             Kind::Set | Kind::FrozenSet | Kind::Dict => {
                 settle(self.document, self.reader.source(), at, budget)?;
             }
-            Kind::Uuid | Kind::Dtype => {}
+            Kind::Uuid | Kind::Dtype | Kind::Ndarray => {}
         }
         let Machine { scratch, document, shared, work, .. } = self;
         let containers = &mut scratch.store.containers;
@@ -236,7 +241,13 @@ fn bytes_of(item: Item) -> Result<Node, Refusal> {
 }
 
 #[cold]
-fn no_value(name: &str) -> Refusal {
+pub(super) fn too_deep() -> Refusal {
+    let reason = format!("the message nests deeper than {MAX_DEPTH} containers");
+    Refusal::new(ErrorCode::TooDeep, reason)
+}
+
+#[cold]
+pub(super) fn no_value(name: &str) -> Refusal {
     Refusal::new(
         ErrorCode::ForbiddenPickle,
         format!("the pickle holds {name} as a value; send plain data, as str() of it"),

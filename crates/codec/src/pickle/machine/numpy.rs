@@ -1,28 +1,18 @@
-//! numpy's scalars: a dtype, and the bytes of one item; they become what `item()` gives.
+//! numpy's scalars and arrays: a dtype, and the bytes of items.
 
 use super::Machine;
+use super::flatten::{no_value, too_deep};
+use crate::Budget;
+use crate::ndarray::{self, Dtype, NotAnArray};
 use crate::node::{Node, Text};
 use crate::pickle::store::{Item, Kind};
-use crate::protocol::ScalarType;
 use crate::protocol::{ErrorCode, Refusal};
-use crate::scalar_type::{datetime, put_complex, timedelta};
-
-/// What `datetime64` and `timedelta64` have for no time: the least number.
-const NOT_A_TIME: i64 = i64::MIN;
-
-/// The parts of `b'<f8'`: what an item is, its size in bytes (of text in characters), its order.
-#[derive(Clone, Copy)]
-struct Dtype {
-    kind: u8,
-    size: usize,
-    is_big_endian: bool,
-}
 
 impl Machine<'_> {
     /// `numpy.dtype(code, False, True)`: its state comes later.
     pub(super) fn dtype(&mut self, code: Item) -> Result<Option<Item>, Refusal> {
         let Item::Leaf(Node::Str(text)) = code else { return Ok(None) };
-        if kind_and_size(self.document.text(self.reader.source(), text)).is_none() {
+        if Dtype::named(self.document.text(self.reader.source(), text), false).is_none() {
             return Ok(None);
         }
         self.scratch.store.create(Kind::Dtype, &[code], &mut self.work).map(Some)
@@ -37,11 +27,12 @@ impl Machine<'_> {
             return Ok(None);
         }
         let source = self.reader.source();
-        let kind = match code {
-            Item::Leaf(Node::Str(code)) => kind_and_size(self.document.text(source, code)),
-            _ => None,
+        let is_time = match code {
+            Item::Leaf(Node::Str(code)) => {
+                matches!(self.document.text(source, code), [b'M' | b'm', ..])
+            }
+            _ => false,
         };
-        let is_time = matches!(kind, Some((b'M' | b'm', _)));
         let (order, times) = match store.only_run(state) {
             Some((_, &[Item::Leaf(Node::Int(3)), order, a, b, c, _, _, _]))
                 if !is_time && [a, b, c].into_iter().all(is_none) =>
@@ -86,206 +77,225 @@ impl Machine<'_> {
         Ok(Some(()))
     }
 
+    /// What a dtype says, once its state is known.
+    fn dtype_of(&self, dtype: Item) -> Option<Dtype> {
+        let store = &self.scratch.store;
+        if store.kind(dtype) != Some(Kind::Dtype) {
+            return None;
+        }
+        let mut known = store.items(dtype);
+        let source = self.reader.source();
+        let (Some(Item::Leaf(Node::Str(code))), Some(Item::Leaf(Node::Bool(is_big_endian)))) =
+            (known.next(), known.next())
+        else {
+            return None;
+        };
+        let dtype = Dtype::named(self.document.text(source, code), is_big_endian)?;
+        match (known.next(), known.next()) {
+            (None, _) => Some(dtype),
+            (Some(Item::Leaf(Node::Bytes(unit))), Some(Item::Leaf(Node::Int(count)))) => {
+                dtype.in_units(self.document.text(source, unit), count)
+            }
+            _ => None,
+        }
+    }
+
     /// `numpy.core.multiarray.scalar(dtype, bytes)`.
     pub(super) fn numpy_scalar(
         &mut self,
         dtype: Item,
         bytes: Text,
     ) -> Result<Option<Item>, Refusal> {
-        let store = &self.scratch.store;
-        if store.kind(dtype) != Some(Kind::Dtype) {
-            return Ok(None);
-        }
-        let mut known = store.items(dtype);
-        let (Some(Item::Leaf(Node::Str(code))), Some(Item::Leaf(Node::Bool(is_big_endian)))) =
-            (known.next(), known.next())
-        else {
-            return Ok(None);
-        };
-        let unit = known.next().zip(known.next());
-        drop(known);
-        let source = self.reader.source();
-        let Some((kind, size)) = kind_and_size(self.document.text(source, code)) else {
-            return Ok(None);
-        };
+        let Some(dtype) = self.dtype_of(dtype) else { return Ok(None) };
         // It is looked at, however short the value is that it becomes.
         self.work.bytes(2 * bytes.len())?;
-        let dtype = Dtype { kind, size, is_big_endian };
-        let item = self.document.text(source, bytes);
-        if item.len() != dtype.length() {
+        let bytes = self.document.text(self.reader.source(), bytes);
+        if bytes.len() != dtype.length() {
             return Ok(None);
         }
-        let node = match kind {
-            b'b' => Node::Bool(item != [0]),
-            b'i' => Node::Int(dtype.signed(item)),
-            b'u' => match i64::try_from(dtype.unsigned(item)) {
-                Ok(small) => Node::Int(small),
-                Err(_) => {
-                    let digits = dtype.unsigned(item).to_string();
-                    let digits =
-                        self.document.append_text(|own| own.extend_from_slice(digits.as_bytes()));
-                    Node::BigInt(digits)
-                }
-            },
-            b'f' => Node::Float(dtype.float(item)),
-            b'c' => {
-                let (re, im) = item.split_at(item.len() / 2);
-                let part = Dtype { size: size / 2, ..dtype };
-                let mut out = Vec::new();
-                put_complex(part.float(re), part.float(im), &mut out);
-                return self.typed(ScalarType::Complex, &out).map(Some);
-            }
-            b'S' => {
-                let length = item.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-                let text = item[..length].to_vec();
-                Node::Bytes(self.document.append_text(|own| own.extend_from_slice(&text)))
-            }
-            b'U' => return self.numpy_text(dtype, bytes),
-            _ => {
-                let Some((Item::Leaf(Node::Bytes(name)), Item::Leaf(Node::Int(count)))) = unit
-                else {
-                    return Ok(None);
-                };
-                let number = dtype.signed(item);
-                let name = self.document.text(source, name).to_vec();
-                return self.numpy_time(kind == b'M', number, &name, count);
-            }
-        };
-        Ok(Some(Item::Leaf(node)))
+        let mut text = Vec::new();
+        let item = dtype.item(bytes, &mut text).ok_or_else(|| {
+            let what = "the numpy text holds half of a surrogate pair, which is no character";
+            self.reader.refuse(ErrorCode::InvalidValue, what)
+        })?;
+        self.work.bytes(text.len())?;
+        Ok(Some(Item::Leaf(item.into_node(&text, self.document))))
     }
 
-    /// Characters of four bytes each, without the zeros at the end.
-    fn numpy_text(&mut self, dtype: Dtype, bytes: Text) -> Result<Option<Item>, Refusal> {
-        let item = self.document.text(self.reader.source(), bytes);
-        let (units, _) = item.as_chunks::<4>();
-        let number = |unit: &[u8; 4]| match dtype.is_big_endian {
-            true => u32::from_be_bytes(*unit),
-            false => u32::from_le_bytes(*unit),
-        };
-        let length = units.iter().rposition(|unit| *unit != [0; 4]).map_or(0, |last| last + 1);
-        let text: Option<String> =
-            units[..length].iter().map(|unit| char::from_u32(number(unit))).collect();
-        let Some(text) = text else {
-            return Err(self.reader.refuse(
-                ErrorCode::InvalidValue,
-                "the numpy text holds half of a surrogate pair, which is no character",
-            ));
-        };
-        let text = self.document.append_text(|own| own.extend_from_slice(text.as_bytes()));
-        Ok(Some(Item::Leaf(Node::Str(text))))
-    }
-
-    /// What `datetime64.item()` and `timedelta64.item()` give: a date for days and longer, a
-    /// datetime or a timedelta down to microseconds, and a number where Python has none of these.
-    fn numpy_time(
-        &mut self,
-        is_point: bool,
-        number: i64,
-        unit: &[u8],
-        count: i64,
-    ) -> Result<Option<Item>, Refusal> {
-        const DAY: i128 = 86_400_000_000;
-        let raw = Ok(Some(Item::Leaf(Node::Int(number))));
-        if number == NOT_A_TIME || unit == b"generic" && is_point {
-            return Ok(Some(Item::Leaf(Node::None)));
+    /// `_reconstruct(numpy.ndarray, (0,), b'b')`: its state comes later.
+    pub(super) fn empty_array(&mut self, shape: Item, code: Text) -> Result<Option<Item>, Refusal> {
+        let is_usual = self.dimensions(shape).is_some_and(|shape| shape == [0])
+            && self.document.text(self.reader.source(), code) == b"b";
+        if !is_usual {
+            return Ok(None);
         }
-        // Two numbers of 64 bits, and what is left of 128 for a unit.
-        let scaled = i128::from(number) * i128::from(count);
-        let in_units = |microseconds: i128| scaled.checked_mul(microseconds);
-        let microseconds = match unit {
-            b"Y" | b"M" if is_point => Some(scaled),
-            b"W" => in_units(7 * DAY),
-            b"D" => in_units(DAY),
-            b"h" => in_units(3_600_000_000),
-            b"m" => in_units(60_000_000),
-            b"s" => in_units(1_000_000),
-            b"ms" => in_units(1_000),
-            b"us" => Some(scaled),
-            b"Y" | b"M" | b"ns" | b"ps" | b"fs" | b"as" | b"generic" => return raw,
+        self.create(Kind::Ndarray).map(Some)
+    }
+
+    /// `(1, shape, dtype, is_fortran, data)`
+    pub(super) fn build_array(&mut self, object: Item, state: Item) -> Result<Option<()>, Refusal> {
+        let store = &self.scratch.store;
+        if store.kind(state) != Some(Kind::Tuple) || store.items(object).next().is_some() {
+            return Ok(None);
+        }
+        let (shape, dtype, is_fortran, data) = match store.only_run(state) {
+            Some((
+                _,
+                &[
+                    Item::Leaf(Node::Int(1)),
+                    shape,
+                    dtype,
+                    Item::Leaf(Node::Bool(is_fortran)),
+                    Item::Leaf(Node::Bytes(data)),
+                ],
+            )) => (shape, dtype, is_fortran, data),
             _ => return Ok(None),
         };
-        let Some(microseconds) = microseconds else { return raw };
-        let small = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
-        let mut out = Vec::new();
-        let (of, put) = match unit {
-            _ if !is_point => {
-                (ScalarType::Timedelta, timedelta::put_microseconds(microseconds, &mut out))
+        let order = if is_fortran { Order::Fortran } else { Order::C };
+        let Some(items) = self.array_items(dtype, shape, order, data)? else { return Ok(None) };
+        let Item::Container(id) = object else { return Ok(None) };
+        self.scratch.store.extend(id, &items, &mut self.work)?;
+        Ok(Some(()))
+    }
+
+    /// `_frombuffer(data, dtype, shape, 'C' | 'F')`, or with `'K'` the shape of the memory and the
+    /// axis of it that each axis of the array is.
+    pub(super) fn array_of_buffer(&mut self, args: &[Item]) -> Result<Option<Item>, Refusal> {
+        let (data, dtype, shape, order, axes) = match *args {
+            [data, dtype, shape, Item::Leaf(Node::Str(order))] => (data, dtype, shape, order, None),
+            [data, dtype, shape, Item::Leaf(Node::Str(order)), axes] => {
+                (data, dtype, shape, order, Some(axes))
             }
-            b"Y" => {
-                let months = small(scaled).saturating_mul(12);
-                (ScalarType::Date, datetime::put_months(months, &mut out))
-            }
-            b"M" => (ScalarType::Date, datetime::put_months(small(scaled), &mut out)),
-            b"W" | b"D" => {
-                let days = small(microseconds.div_euclid(DAY));
-                (ScalarType::Date, datetime::put_days(days, &mut out))
-            }
+            _ => return Ok(None),
+        };
+        let (Item::Leaf(Node::Bytes(data)) | Item::ByteArray(data)) = data else { return Ok(None) };
+        let axes = axes.map(|axes| self.dimensions(axes));
+        let order = match (self.document.text(self.reader.source(), order), axes) {
+            (b"C", None) => Order::C,
+            (b"F", None) => Order::Fortran,
+            (b"K", Some(Some(axes))) => Order::Axes(axes),
+            _ => return Ok(None),
+        };
+        let Some(items) = self.array_items(dtype, shape, order, data)? else { return Ok(None) };
+        self.scratch.store.create(Kind::Ndarray, &items, &mut self.work).map(Some)
+    }
+
+    /// What the store has of an array.
+    fn array_items(
+        &mut self,
+        dtype: Item,
+        shape: Item,
+        order: Order,
+        data: Text,
+    ) -> Result<Option<Vec<Item>>, Refusal> {
+        let (Some(known), Some(memory)) = (self.dtype_of(dtype), self.dimensions(shape)) else {
+            return Ok(None);
+        };
+        ndarray::check(known, &memory, data.len()).map_err(|fault| self.no_array(fault))?;
+        let Some(axes) = order.axes(&memory, known.length()) else { return Ok(None) };
+        let shape: Vec<u64> = axes.iter().map(|&(dimension, _)| dimension).collect();
+        let data = match order {
+            Order::C => data,
+            _ if shape.len() < 2 => data,
             _ => {
-                let since = small(microseconds);
-                (ScalarType::Datetime, datetime::put_microseconds(since, &mut out))
+                self.work.bytes(2 * data.len() + shape.len() * size_of::<u64>())?;
+                let bytes = self.document.text(self.reader.source(), data);
+                let ordered = ndarray::in_c_order(bytes, known.length(), &axes);
+                self.document.append_text(|own| own.extend_from_slice(&ordered))
             }
         };
-        if put.is_err() {
-            return raw;
+        let mut items = vec![dtype, Item::Leaf(Node::Bytes(data))];
+        let dimension =
+            |&dimension: &u64| Item::Leaf(Node::Int(i64::try_from(dimension).unwrap_or(i64::MAX)));
+        items.extend(shape.iter().map(dimension));
+        Ok(Some(items))
+    }
+
+    /// The integers of a tuple, none of them negative.
+    fn dimensions(&self, shape: Item) -> Option<Vec<u64>> {
+        let store = &self.scratch.store;
+        if store.kind(shape) != Some(Kind::Tuple) {
+            return None;
         }
-        self.typed(of, &out).map(Some)
-    }
-}
-
-impl Dtype {
-    /// Bytes of an item.
-    fn length(self) -> usize {
-        if self.kind == b'U' { self.size.saturating_mul(4) } else { self.size }
+        let (_, dimensions) = store.only_run(shape)?;
+        // One of more is refused by whoever looks at it.
+        dimensions.iter().take(ndarray::MAX_DIMENSIONS + 1).map(dimension_of).collect()
     }
 
-    fn unsigned(self, item: &[u8]) -> u64 {
-        let add = |number: u64, &byte: &u8| number << 8 | u64::from(byte);
-        if self.is_big_endian { item.iter().fold(0, add) } else { item.iter().rev().fold(0, add) }
+    /// Writes an array into the document, and returns how deep its lists nest.
+    pub(super) fn flatten_array(
+        &mut self,
+        id: u32,
+        depth: usize,
+        budget: &mut Budget,
+    ) -> Result<usize, Refusal> {
+        let (dtype, data, dimensions) = match self.scratch.store.only_run(Item::Container(id)) {
+            Some((_, &[dtype, Item::Leaf(Node::Bytes(data)), ref dimensions @ ..])) => {
+                (dtype, data, dimensions)
+            }
+            _ => return Err(no_value("numpy.ndarray without its state")),
+        };
+        let shape: Option<Vec<u64>> = dimensions.iter().map(dimension_of).collect();
+        let (Some(dtype), Some(shape)) = (self.dtype_of(dtype), shape) else {
+            return Err(no_value("numpy.ndarray"));
+        };
+        if ndarray::lists(&shape).len() > depth {
+            return Err(too_deep());
+        }
+        budget.bytes(data.len())?;
+        let source = self.reader.source();
+        ndarray::push(self.document, source, dtype, &shape, data, budget)
+            .map_err(|fault| self.no_array(fault))
     }
 
-    fn signed(self, item: &[u8]) -> i64 {
-        let unused = 64 - 8 * item.len().clamp(1, 8) as u32;
-        (self.unsigned(item) << unused) as i64 >> unused
-    }
-
-    fn float(self, item: &[u8]) -> f64 {
-        let bits = self.unsigned(item);
-        match item.len() {
-            2 => half(bits as u16),
-            4 => f64::from(f32::from_bits(bits as u32)),
-            _ => f64::from_bits(bits),
+    #[cold]
+    fn no_array(&self, fault: NotAnArray) -> Refusal {
+        match fault {
+            NotAnArray::Refused(refusal) => refusal,
+            fault => {
+                let what = format_args!("it makes no numpy.ndarray: {fault}");
+                self.reader.refuse(ErrorCode::InvalidPickle, what)
+            }
         }
     }
 }
 
-/// The kind of a dtype's items and their size; `None` for those that are nothing in Python.
-fn kind_and_size(code: &[u8]) -> Option<(u8, usize)> {
-    let (&kind, size) = code.split_first()?;
-    if size.len() > 9 || !size.iter().all(u8::is_ascii_digit) || size.is_empty() {
-        return None;
-    }
-    let size = size.iter().fold(0, |size, digit| size * 10 + usize::from(digit - b'0'));
-    let is_known = match kind {
-        b'b' => size == 1,
-        b'i' | b'u' => matches!(size, 1 | 2 | 4 | 8),
-        b'f' => matches!(size, 2 | 4 | 8),
-        b'c' => matches!(size, 8 | 16),
-        b'M' | b'm' => size == 8,
-        b'U' | b'S' => true,
-        _ => false,
-    };
-    is_known.then_some((kind, size))
+/// The order in which the items of an array lie.
+enum Order {
+    C,
+    Fortran,
+    /// For each axis of the array, the axis of the memory that it is.
+    Axes(Vec<u64>),
 }
 
-/// A number of sixteen bits (IEEE 754-2008 §3.6, binary16).
-fn half(bits: u16) -> f64 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
-    sign * match exponent {
-        0 => fraction * 2f64.powi(-24),
-        0x1f if fraction == 0.0 => f64::INFINITY,
-        0x1f => f64::NAN,
-        _ => (1024.0 + fraction) * 2f64.powi(exponent - 25),
+impl Order {
+    /// For each axis its dimension and its stride in bytes; `None` where these axes are no
+    /// permutation.
+    fn axes(&self, memory: &[u64], length: usize) -> Option<Vec<(u64, usize)>> {
+        let mut axes = vec![(0, 0); memory.len()];
+        let mut stride = length;
+        let mut give = |axis: usize| {
+            axes[axis] = (memory[axis], stride);
+            // Where it is 0, nothing is looked at.
+            stride = stride.saturating_mul(usize::try_from(memory[axis]).unwrap_or(usize::MAX));
+        };
+        match self {
+            Order::Fortran => (0..memory.len()).for_each(&mut give),
+            _ => (0..memory.len()).rev().for_each(&mut give),
+        }
+        let Order::Axes(order) = self else { return Some(axes) };
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        let is_permutation =
+            sorted.len() == axes.len() && sorted.iter().zip(0..).all(|(&axis, at)| axis == at);
+        is_permutation.then(|| order.iter().map(|&axis| axes[axis as usize]).collect())
+    }
+}
+
+fn dimension_of(item: &Item) -> Option<u64> {
+    match item {
+        Item::Leaf(Node::Int(dimension)) => u64::try_from(*dimension).ok(),
+        _ => None,
     }
 }
 

@@ -42,6 +42,10 @@ impl Machine<'_> {
         // Four at most are looked at; of a path all are.
         let arguments: [Option<Item>; 4] = std::array::from_fn(|at| args.get(at).copied());
         let count = args.len();
+        if global == Global::NumpyFromBuffer {
+            let args = args.to_vec();
+            return self.array_of_buffer(&args);
+        }
         if let Global::PosixPath | Global::WindowsPath = global {
             let parts = args.to_vec();
             return self.path(global, &parts);
@@ -98,6 +102,14 @@ impl Machine<'_> {
                 Global::NumpyDtype,
                 [Some(code), Some(Item::Leaf(Node::Bool(_))), Some(Item::Leaf(Node::Bool(_)))],
             ) => self.dtype(code)?,
+            (
+                Global::NumpyReconstruct,
+                [
+                    Some(Item::Import(Global::NumpyNdarray)),
+                    Some(shape),
+                    Some(Item::Leaf(Node::Bytes(code))),
+                ],
+            ) => self.empty_array(shape, code)?,
             (Global::NumpyScalar, [Some(dtype), Some(Item::Leaf(Node::Bytes(bytes))), None]) => {
                 self.numpy_scalar(dtype, bytes)?
             }

@@ -60,7 +60,11 @@ impl Machine<'_> {
                     Some(Item::Leaf(Node::Int(0 | 1) | Node::Bool(_))),
                     None,
                 ],
-            ) => return Ok(Some(Item::NamedZone(key))),
+            )
+            // So the broker's own pickles have it.
+            | (Global::ZoneInfo, [Some(Item::Leaf(Node::Str(key))), None, _]) => {
+                return Ok(Some(Item::NamedZone(key)));
+            }
             (Global::Decimal, [Some(Item::Leaf(Node::Str(text))), None, _]) => {
                 self.spelled(ScalarType::Decimal, text, &mut out)?
             }
@@ -185,6 +189,7 @@ impl Machine<'_> {
         match self.scratch.store.kind(object) {
             Some(Kind::Uuid) => self.build_uuid(object, state),
             Some(Kind::Dtype) => self.build_dtype(object, state),
+            Some(Kind::Ndarray) => self.build_array(object, state),
             _ => Ok(None),
         }
     }

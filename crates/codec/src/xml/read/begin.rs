@@ -3,9 +3,12 @@
 use std::mem;
 
 use super::{Kind, Open, Reading};
+use crate::class_name::is_class_name;
+use crate::node::NamedType;
 use crate::protocol::{ErrorCode, MAX_DEPTH};
 use crate::xml::body::Root;
 use crate::xml::fault::{Fault, shown};
+use crate::xml::named;
 use crate::xml::tag::{self, Attribute};
 use crate::xml::text::Span;
 use crate::xml::typed::{self, Scalar, Type};
@@ -87,7 +90,7 @@ impl Reading<'_, '_> {
                 self.push_text(name.text())?;
             }
             Kind::Sequence => {}
-            Kind::Dict => {
+            Kind::Dict | Kind::Object => {
                 self.key(name, attributes)
                     .map_err(|fault| fault.within(begins, name.of(source)))?;
             }
@@ -213,10 +216,17 @@ impl Reading<'_, '_> {
             Some(Type::FrozenSet) => (Kind::Sequence, Node::FrozenSet(Size::default())),
             Some(Type::Dict) => (Kind::Dict, Node::Dict(Size::default())),
             Some(Type::Map) => (Kind::Map, Node::Dict(Size::default())),
+            Some(Type::Object) => {
+                self.begin_object(attributes)?;
+                (Kind::Object, Node::Dict(Size::default()))
+            }
         };
         open.kind = kind;
         open.node = self.document.len();
         self.push_node(node)?;
+        if kind == Kind::Scalar(Scalar::Ndarray) {
+            self.array_head(attributes)?;
+        }
         match kind {
             Kind::Plain { .. } => {
                 for attribute in attributes.iter().filter(|attribute| !attribute.is_used) {
@@ -242,6 +252,51 @@ impl Reading<'_, '_> {
         }
         self.stack.push(open);
         Ok(())
+    }
+
+    /// What an object has before its state: its type, whose extent is known later, and its class.
+    fn begin_object(&mut self, attributes: &mut [Attribute]) -> Result<(), Fault> {
+        const WANTED: &str = "type=\"object\" takes class=\"app.models.Order\"; if it is not meant for \
+                              the broker, put type=\"document\" on <message>";
+        self.take_attribute(b"class", attributes)?.ok_or_else(|| typed::invalid(WANTED))?;
+        if !is_class_name(&self.joined) {
+            return Err(typed::invalid(WANTED));
+        }
+        let class = typed::own(self.document, &self.joined)?;
+        self.push_node(Node::Named(NamedType::Object, Size::default()))?;
+        self.push_text(class)
+    }
+
+    /// What an array has behind its node until its text is there: its dtype and its shape.
+    fn array_head(&mut self, attributes: &mut [Attribute]) -> Result<(), Fault> {
+        const WANTED: &str = "type=\"ndarray\" takes dtype=\"&lt;f8\" shape=\"2 3\"";
+        self.take_attribute(b"dtype", attributes)?.ok_or_else(|| typed::invalid(WANTED))?;
+        let dtype = typed::own(self.document, &self.joined)?;
+        self.push_text(dtype)?;
+        self.take_attribute(b"shape", attributes)?.ok_or_else(|| typed::invalid(WANTED))?;
+        let shape = named::shape(&self.joined).ok_or_else(|| typed::invalid(WANTED))?;
+        let dimensions = shape.len() as u32;
+        self.push_node(Node::Tuple(Size::new(dimensions, dimensions)))?;
+        for dimension in shape {
+            let dimension = i64::try_from(dimension).map_err(|_| typed::invalid(WANTED))?;
+            self.push_node(Node::Int(dimension))?;
+        }
+        Ok(())
+    }
+
+    /// Uses up an attribute, whose value is then in `joined`.
+    fn take_attribute(
+        &mut self,
+        name: &[u8],
+        attributes: &mut [Attribute],
+    ) -> Result<Option<()>, Fault> {
+        let source = self.source;
+        let found = attributes.iter_mut().find(|attribute| attribute.name.of(source) == name);
+        let Some(attribute) = found else { return Ok(None) };
+        attribute.is_used = true;
+        self.joined.clear();
+        tag::push_value(source, *attribute, &mut self.joined)?;
+        Ok(Some(()))
     }
 
     /// The type that the element has; its attribute is used up.

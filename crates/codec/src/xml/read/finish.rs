@@ -1,9 +1,11 @@
 //! An end tag: the element's content is there, and its node can be written.
 
 use super::{Kind, Open, Reading};
+use crate::node::NamedType;
 use crate::xml::fault::Fault;
 use crate::xml::text::Content;
-use crate::xml::{plain, typed};
+use crate::xml::typed::Scalar;
+use crate::xml::{named, plain, typed};
 use crate::{Node, Size, keys};
 
 impl Reading<'_, '_> {
@@ -37,6 +39,11 @@ impl Reading<'_, '_> {
         match open.kind {
             Kind::Envelope => document.nodes_mut()[open.node] = Node::Dict(size),
             Kind::Plain { .. } => return self.complete_plain(open),
+            Kind::Scalar(Scalar::Ndarray) => {
+                let content = Content::join(&self.pieces[open.pieces..], source, &mut self.joined);
+                let text = content.bytes(source);
+                named::read_array(text, source, open.node, document, budget)?;
+            }
             Kind::Scalar(scalar) => {
                 let content = Content::join(&self.pieces[open.pieces..], source, &mut self.joined);
                 let node = scalar.read(content, source, document, budget)?;
@@ -47,6 +54,12 @@ impl Reading<'_, '_> {
                 _ => keys::settle(document, source, open.node, budget)?,
             },
             Kind::Dict | Kind::Map => keys::settle(document, source, open.node, budget)?,
+            Kind::Object => {
+                keys::settle(document, source, open.node, budget)?;
+                let at = open.node - 2;
+                let size = Size::new(2, (document.len() - at - 1) as u32);
+                document.nodes_mut()[at] = Node::Named(NamedType::Object, size);
+            }
             Kind::Entry if open.items == 2 => {}
             Kind::Entry => {
                 return Err(typed::invalid("an entry of a map takes a <key> and a <value>"));

@@ -3,60 +3,15 @@
 use proptest::prelude::*;
 
 use super::{shown, value};
-use crate::protocol::Value;
+use crate::Document;
+use crate::convert::from_value;
+use crate::protocol::{Limits, Ndarray, Object, ScalarType, Value};
 use crate::xml::{encode, fits_attribute, write_attribute, write_text};
-use crate::{Budget, Document, Node, Size, Text, keys};
-
-fn text(document: &mut Document, bytes: &[u8]) -> Text {
-    let text: Result<Text, ()> = document.own_text(|own| {
-        own.extend_from_slice(bytes);
-        Ok(())
-    });
-    text.unwrap()
-}
-
-/// Appends a value, without the duplicates that a set or dict cannot have.
-fn push(document: &mut Document, value: &Value) {
-    let head = match value {
-        Value::None => Node::None,
-        Value::Bool(truth) => Node::Bool(*truth),
-        Value::Int(number) => Node::Int(*number),
-        Value::BigInt(number) => Node::BigInt(text(document, number.to_string().as_bytes())),
-        Value::Float(number) => Node::Float(*number),
-        Value::Str(string) => Node::Str(text(document, string.as_bytes())),
-        Value::Bytes(bytes) => Node::Bytes(text(document, bytes)),
-        Value::Typed(of, spelled) => Node::Typed(*of, text(document, spelled.as_bytes())),
-        Value::List(_) => Node::List(Size::default()),
-        Value::Tuple(_) => Node::Tuple(Size::default()),
-        Value::Set(_) => Node::Set(Size::default()),
-        Value::FrozenSet(_) => Node::FrozenSet(Size::default()),
-        Value::Dict(_) => Node::Dict(Size::default()),
-    };
-    let at = document.push(head);
-    match value {
-        Value::List(items) | Value::Tuple(items) | Value::Set(items) | Value::FrozenSet(items) => {
-            items.iter().for_each(|item| push(document, item));
-            let size = Size::new(items.len() as u32, (document.len() - at - 1) as u32);
-            match &mut document.nodes_mut()[at] {
-                Node::List(of) | Node::Tuple(of) => *of = size,
-                _ => keys::settle(document, b"", at, &mut Budget::of(usize::MAX)).unwrap(),
-            }
-        }
-        Value::Dict(entries) => {
-            for (key, value) in entries {
-                push(document, key);
-                push(document, value);
-            }
-            keys::settle(document, b"", at, &mut Budget::of(usize::MAX)).unwrap();
-        }
-        _ => {}
-    }
-}
 
 /// Checks the identity and returns what was written.
 fn check(value_in: &Value) -> String {
     let mut document = Document::new();
-    push(&mut document, value_in);
+    from_value(value_in, &mut document, &Limits::NONE).unwrap();
     let view = document.view(b"", 0);
     let mut xml = Vec::new();
     encode(view, &mut xml);
@@ -79,6 +34,52 @@ fn strings() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Scalars of the standard library.
+fn typed() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![
+        (ScalarType::Datetime, "2026-11-29T12:30:00.000005+01:00[Europe/Berlin]"),
+        (ScalarType::Datetime, "2026-10-25T02:30:00+01:00[Europe/Berlin]"),
+        (ScalarType::Datetime, "0001-01-01T00:00:00[_fold=1]"),
+        (ScalarType::Datetime, "9999-12-31T23:59:59-23:59:59.999999"),
+        (ScalarType::Date, "2026-11-29"),
+        (ScalarType::Time, "12:30:00+00:00"),
+        (ScalarType::Time, "12:30:00[_fold=1]"),
+        (ScalarType::Timedelta, "-P999999999D"),
+        (ScalarType::Timedelta, "PT0.000001S"),
+        (ScalarType::Decimal, "-0E-7"),
+        (ScalarType::Decimal, "NaN123"),
+        (ScalarType::Uuid, "80000000-0000-0000-0000-0000000000ff"),
+        (ScalarType::Uuid, "00000000-0000-0000-0000-000000000080"),
+        (ScalarType::Fraction, "-1/3"),
+        (ScalarType::Complex, "(-0-infj)"),
+    ])
+    .prop_map(|(of, text)| Value::Typed(of, text.to_owned()))
+}
+
+fn arrays() -> impl Strategy<Value = Value> {
+    let dtypes = vec![
+        ("|b1", 1),
+        (">i2", 2),
+        ("<u8", 8),
+        ("<f2", 2),
+        (">f8", 8),
+        ("<c16", 16),
+        ("|S3", 3),
+        ("<M8[25s]", 8),
+        ("<m8", 8),
+    ];
+    (prop::sample::select(dtypes), prop::collection::vec(0u64..4, 0..4)).prop_flat_map(
+        |((dtype, length), shape)| {
+            let bytes = shape.iter().product::<u64>() as usize * length;
+            let bits = if dtype == "|b1" { 0..=1u8 } else { 0..=255 };
+            prop::collection::vec(bits, bytes).prop_map(move |data| {
+                let (dtype, shape) = (dtype.to_owned(), shape.clone());
+                Value::Ndarray(Box::new(Ndarray { dtype, shape, data }))
+            })
+        },
+    )
+}
+
 fn scalars() -> impl Strategy<Value = Value> {
     prop_oneof![
         Just(Value::None),
@@ -89,6 +90,7 @@ fn scalars() -> impl Strategy<Value = Value> {
         prop::num::f64::ANY.prop_map(Value::Float),
         strings().prop_map(Value::Str),
         prop::collection::vec(any::<u8>(), 0..10).prop_map(Value::Bytes),
+        typed(),
     ]
 }
 
@@ -102,9 +104,14 @@ fn hashables() -> impl Strategy<Value = Value> {
 }
 
 pub(crate) fn values() -> impl Strategy<Value = Value> {
-    scalars().prop_recursive(5, 48, 6, |inner| {
-        let fields = prop::collection::vec((strings().prop_map(Value::Str), inner.clone()), 0..6);
+    prop_oneof![8 => scalars(), 1 => arrays()].prop_recursive(5, 48, 6, |inner| {
+        let field = (strings().prop_map(Value::Str), inner.clone()).boxed();
+        let fields = prop::collection::vec(field, 0..6);
+        let object = |state| {
+            Value::Object(Box::new(Object { class: "app.models.Größe".to_owned(), state }))
+        };
         prop_oneof![
+            fields.clone().prop_map(object),
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::List),
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::Tuple),
             prop::collection::vec(hashables(), 0..5).prop_map(Value::Set),

@@ -7,7 +7,7 @@ use super::names::PlainNames;
 use super::plain_size;
 use crate::document::View;
 use crate::node::Node;
-use crate::xml::size::{size, tag_size};
+use crate::xml::size::{tag_size, untyped_size};
 
 /// How many times as long as the form with types it may be.
 const TIMES: u64 = 4;
@@ -50,6 +50,6 @@ pub(crate) fn is_short_enough(view: View<'_>, names: &PlainNames, most: u64) -> 
     if is_short && (nodes.len() * PER_NODE + text * PER_TEXT + AROUND) as u64 <= most {
         return true;
     }
-    let (plain, typed) = (plain_size(view, names), size::<true>(view));
+    let (plain, typed) = (plain_size(view, names), untyped_size(view));
     plain <= TIMES * typed && (plain + AROUND as u64 <= most || plain <= typed)
 }
