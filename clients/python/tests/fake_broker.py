@@ -14,8 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timezone
+from fractions import Fraction
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from arrays import canonical_array, is_array
 from judge.table import as_pickle
 
 from babelmq import json_codec, pickle_codec, xml_codec, xml_reader, xml_writer
@@ -30,6 +34,11 @@ CODECS: dict[int, Codec] = {
 
 
 _NAMED = {
+    **dict.fromkeys(
+        [f"numpy.{core}.multiarray" for core in ("core", "_core")], ("_reconstruct", "scalar")
+    ),
+    **dict.fromkeys([f"numpy.{core}.numeric" for core in ("core", "_core")], ("_frombuffer",)),
+    "numpy": ("dtype", "ndarray"),
     "builtins": ("complex", "getattr"),
     "datetime": ("date", "datetime", "time", "timedelta", "timezone"),
     "decimal": ("Decimal",),
@@ -44,6 +53,39 @@ class _Unpickler(pickle.Unpickler):
         if name in _NAMED.get(module, ()):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it names {module}.{name}")
+
+
+_InPython: Any = vars(pickle)["_Pickler"]
+
+
+class _Pickler(_InPython):  # type: ignore[misc]
+    """Writes the names that a broker does."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if type(value) is timezone:
+            return timezone, (value.utcoffset(None),)
+        if type(value) is ZoneInfo:
+            return ZoneInfo, (value.key,)
+        if is_array(value):
+            # In C order.
+            return canonical_array(value.copy()).__reduce__()
+        return (Fraction, (str(value),)) if type(value) is Fraction else NotImplemented
+
+    def save_global(self, value: Any, name: str | None = None) -> None:
+        if value.__name__ != "_reconstruct":
+            super().save_global(value, name)
+            return
+        self.save("numpy.core.multiarray")
+        self.save("_reconstruct")
+        self.write(pickle.STACK_GLOBAL)
+        self.memoize(value)
+
+
+def exact_pickle(value: Any) -> bytes:
+    """``value`` as a pickle that keeps types and names what a broker names."""
+    file = io.BytesIO()
+    _Pickler(file, 4).dump(value)
+    return file.getvalue()
 
 
 def decode(form: int, body: bytes) -> Fields:
@@ -61,7 +103,9 @@ def encode(form: int, message: Fields, spelled: str | None = None) -> bytes:
     if form == Format.JSON:
         body = json_codec.dumps(message)
     elif form == Format.PICKLE:
-        body = pickle.dumps(as_pickle(message), 4)
+        # Who asks in pickle for deliveries asks for types, and for a value without.
+        is_exact = type(message) is dict and message.get("command") == "publish"
+        body = exact_pickle(message) if is_exact else pickle.dumps(as_pickle(message), 4)
     else:
         fields = {
             name: field for name, field in message.items() if name not in ("message", "topics")

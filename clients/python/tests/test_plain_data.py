@@ -137,13 +137,26 @@ def test_refused(codec: Any, value: Any, advice: str) -> None:
 
 # --- advice is followed ---------------------------------------------------------------------------
 
+ASTYPE = "push its tolist(), or its astype() of a dtype that every format carries"
+
+
+def as_array(value: Any) -> Any:
+    return pytest.importorskip("numpy").asarray(value)
+
+
 FOLLOWED: dict[str, Callable[[Any], Any]] = {
     "push its isoformat()": lambda value: value.isoformat(),
     "push its total_seconds()": lambda value: value.total_seconds(),
     "push str() of it": str,
     "push its .value or its .name": lambda value: value.value,
     "push its tolist()": lambda value: value.tolist(),
-    "push its to_dict()": lambda value: value.to_dict(),
+    "push its tolist(), or its to_numpy()": lambda value: value.tolist(),
+    ASTYPE: lambda value: value.tolist(),
+    "push its tolist(), or numpy.asarray() of it": as_array,
+    "push its tolist(), or its filled()": lambda value: value.filled(),
+    'push its astype("f8")': lambda value: value.astype("f8"),
+    'push its astype("c16")': lambda value: value.astype("c16"),
+    'push its to_dict("records")': lambda value: value.to_dict("records"),
     "push its _asdict(), or tuple() of it": lambda value: value._asdict(),
     "push dataclasses.asdict() of it": dataclasses.asdict,
     "push its __name__": lambda value: value.__name__,
@@ -178,22 +191,25 @@ def numeric() -> list[tuple[Any, str]]:
         }
     )
     return [
-        (frame, "push its to_dict()"),
-        (frame["price"], "push its tolist()"),
-        (frame["when"], "push its tolist()"),
-        (frame["count"], "push its tolist()"),
-        (frame.index, "push its tolist()"),
+        (frame, 'push its to_dict("records")'),
+        (frame["price"], "push its tolist(), or its to_numpy()"),
+        (frame["when"], "push its tolist(), or its to_numpy()"),
+        (frame["count"], "push its tolist(), or its to_numpy()"),
+        (frame.index, "push its tolist(), or its to_numpy()"),
         (pandas.NaT, "push None"),
         (pandas.NA, "push None"),
         (pandas.Period("2024-02"), "push str() of it"),
         (pandas.Interval(1, 2), "push str() of it"),
-        (numpy.arange(6).reshape(2, 3), "push its tolist()"),
-        (numpy.array(["a", "b"]), "push its tolist()"),
-        (numpy.array([decimal.Decimal(1), None], dtype=object), "push its tolist()"),
+        (numpy.array([decimal.Decimal(1), None], dtype=object), ASTYPE),
+        (numpy.zeros(2, dtype=[("a", "i4"), ("b", "f8")]), ASTYPE),
+        (numpy.zeros(2, dtype="V3"), ASTYPE),
+        (numpy.ones((2, 2), dtype="longdouble"), 'push its astype("f8")'),
+        (numpy.ones((2, 2), dtype="clongdouble"), 'push its astype("c16")'),
+        (numpy.ones((2, 2)).view(numpy.matrix), "push its tolist(), or numpy.asarray() of it"),
+        (numpy.ma.array([1, 2], mask=[0, 1]), "push its tolist(), or its filled()"),
         (numpy.longdouble(1), "push float() of it"),
         (numpy.clongdouble(1j), "push complex() of it"),
         (numpy.void(b"abc"), "push its tolist()"),
-        (numpy.zeros(2, dtype=[("a", "i4"), ("b", "f8")]), "push its tolist()"),
     ]
 
 
@@ -226,7 +242,7 @@ def test_what_an_error_advises_can_be_pushed(codec: Any) -> None:
                 advised = follow_at(advised, error.path, FOLLOWED[error.advice])
         else:
             raise AssertionError(f"no end of advice for {value!r}")
-    assert {"push its to_dict()", "push its tolist()", "push bytes() of it"} <= seen
+    assert {'push its to_dict("records")', "push its tolist()", "push bytes() of it"} <= seen
     assert NO_ADVICE not in seen
 
 

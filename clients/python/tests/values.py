@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from arrays import arrays, is_array, spelled_array
 from hypothesis import strategies as st
 
 NEW_TYPES = True
@@ -203,14 +204,16 @@ def _values(more: st.SearchStrategy[Any], more_keys: st.SearchStrategy[Any]) -> 
 
 
 plain_values: st.SearchStrategy[Any] = _values(st.nothing(), st.nothing())
-values: st.SearchStrategy[Any] = _values(library, library_keys)
+values: st.SearchStrategy[Any] = _values(library | arrays, library_keys)
 
 
 def spelled(value: Any) -> Any:
     """``value`` such that == is: same types, order of keys, bits of floats; nan equals itself, 1 is
-    not True.
+    not True. Of arrays the order in memory does not count.
     """
     kind = type(value)
+    if is_array(value):
+        return spelled_array(value)
     if kind is float:
         return "float", "nan" if math.isnan(value) else struct.pack(">d", value)
     if kind is complex:

@@ -11,7 +11,8 @@ Each queue speaks one format; what another client pushed in another format arriv
   ``json_codec``, ``xml_codec`` (``xml_reader``, ``xml_writer``), ``pickle_codec``: the three that
   there are.
 - :mod:`babelmq.plain_data`: which values can be pushed; :mod:`babelmq.scalar_types`: dates, exact
-  numbers and UUIDs as text; :mod:`babelmq.ndarray`: arrays of numpy; :mod:`babelmq.errors`: what can go wrong.
+  numbers and UUIDs as text; :mod:`babelmq.ndarray`: arrays of numpy; :mod:`babelmq.errors`: what
+  can go wrong.
 - ``babelmq.__version__``: which version this is.
 """
 

@@ -77,10 +77,10 @@ class NotPlainData(BabelmqError, TypeError):
 
     Plain data is ``None``, ``bool``, ``int``, ``float``, ``str``, ``bytes``, ``bytearray``,
     ``list``, ``tuple``, ``set``, ``frozenset`` and ``dict``; ``datetime``, ``date``, ``time``,
-    ``timedelta``, ``Decimal``, ``Fraction``, ``complex`` and ``UUID``: exactly these types and not
-    classes derived from them. What :func:`babelmq.plain_data.plain` names becomes plain data by
-    itself. A :class:`JSONQueue` takes objects of derived classes too, as ``json.dumps`` does. A
-    queue's ``default`` makes plain data of others.
+    ``timedelta``, ``Decimal``, ``Fraction``, ``complex`` and ``UUID``; arrays of numpy: exactly
+    these types and not classes derived from them. What :func:`babelmq.plain_data.plain` names
+    becomes plain data by itself. A :class:`JSONQueue` takes objects of derived classes too, as
+    ``json.dumps`` does. A queue's ``default`` makes plain data of others.
     """
 
     kind: type

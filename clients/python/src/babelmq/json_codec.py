@@ -1,8 +1,8 @@
 """JSON with ``$`` tags for what JSON cannot say: ``{"$bytes": "AAE="}`` is ``b"\\x00\\x01"``.
 
 The tags are those of the contract: ``$int $float $bytes $tuple $set $frozenset $dict``, one for
-each of :mod:`babelmq.scalar_types`, ``$ndarray``, and ``$object``, which is read as a dict. A dict whose only key begins with ``$`` is written as
-``$dict``, so that no data can pose as a tag.
+each of :mod:`babelmq.scalar_types`, ``$ndarray``, and ``$object``, which is read as a dict. A dict
+whose only key begins with ``$`` is written as ``$dict``, so that no data can pose as a tag.
 """
 
 from __future__ import annotations

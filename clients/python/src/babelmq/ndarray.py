@@ -5,15 +5,19 @@ before an array comes.
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import sys
 from base64 import b64decode, b64encode
+from functools import cache
 from typing import Any
 
 _KINDS = frozenset("biufcSUmM")
 _DTYPE = re.compile(
     r"[<>|](?:b1|[iu][1248]|f[248]|c8|c16|[SU][0-9]{1,9}|[mM]8(?:\[[0-9]*[a-zA-Z]{1,2}\])?)"
 )
+# To numpy whatever is not 0 is true; others know 1 alone.
+_TRUTH = bytes([0]) + bytes([1]) * 255
 
 
 class NDArray:
@@ -45,11 +49,9 @@ class NDArray:
         return f"NDArray({self.dtype!r}, {self.shape!r}, {self.data!r})"
 
 
+@cache
 def numpy() -> Any:
     """The module, or ``None`` where it is not installed."""
-    found = sys.modules.get("numpy")
-    if found is not None:
-        return found
     try:
         return importlib.import_module("numpy")
     except ImportError:
@@ -73,7 +75,10 @@ def parts(value: Any) -> NDArray:
     """The parts of an array for which :func:`is_array` is true."""
     if type(value) is NDArray:
         return value
-    return NDArray(value.dtype.str, value.shape, value.tobytes())
+    data = value.tobytes()
+    if value.dtype.kind == "b":
+        data = data.translate(_TRUTH)
+    return NDArray(value.dtype.str, value.shape, data)
 
 
 def tag(value: Any) -> dict[str, Any]:
@@ -87,86 +92,128 @@ def from_tag(content: Any) -> Any:
     """The array that was under a tag."""
     if type(content) is not dict or content.keys() != {"dtype", "shape", "data"}:
         raise ValueError("an array is a dtype, a shape and data")
-    return make(content["dtype"], content["shape"], content["data"])
+    return of_base64(content["dtype"], content["shape"], content["data"])
+
+
+def of_base64(dtype: Any, shape: Any, data: Any) -> Any:
+    """The array of these parts, its data in base64. Raises :class:`ValueError` where they fit no
+    array.
+    """
+    return make(dtype, shape, b64decode(data, validate=True))
 
 
 def make(dtype: Any, shape: Any, data: Any) -> Any:
-    """The array of these parts, its data in base64: numpy's, where that is installed. Raises
-    :class:`ValueError` where they fit no array.
+    """The array of these parts: numpy's, where that is installed. Raises :class:`ValueError` where
+    they fit no array.
     """
     if type(dtype) is not str or _DTYPE.fullmatch(dtype) is None:
         raise ValueError(f"{dtype!r:.40} is no dtype of an array")
-    if {type(dimension) for dimension in shape} - {int}:
+    if not all(type(dimension) is int and dimension >= 0 for dimension in shape):
         raise ValueError(f"{shape!r:.40} is no shape of an array")
+    if type(data) is not bytes:
+        raise ValueError(f"the data of an array are bytes, not a {type(data).__name__}")
+    if dtype.endswith("b1"):
+        data = data.translate(_TRUTH)
     found = numpy()
-    raw = b64decode(data, validate=True)
     if found is None:
-        return NDArray(dtype, tuple(shape), raw)
+        return NDArray(dtype, tuple(shape), data)
     try:
         kind = found.dtype(dtype)
-        if kind.itemsize == 0:
+        if kind.itemsize * math.prod(shape) != len(data):
+            raise ValueError(f"{len(data)} bytes of data, and its dtype and shape take others")
+        if not data:
             return found.zeros(shape, kind)
         # A copy, which can be written to.
-        return found.frombuffer(bytearray(raw), kind).reshape(shape)
+        return found.frombuffer(data, kind).reshape(shape).copy()
     except (TypeError, MemoryError) as error:
         raise ValueError(f"the parts of an array do not fit: {error}") from error
 
 
 # --- in pickles -----------------------------------------------------------------------------------
 
+# What the names in numpy stand for while a pickle is read. Nothing of a pickle is given to numpy's
+# own __setstate__, which trusts it: a dtype with an alignment of 0 ends the process.
 
-class _Dtype:
-    """What ``numpy.dtype`` is where there is no numpy: enough for its ``str``."""
 
-    def __init__(self, code: str, _align: bool = False, _copy: bool = True) -> None:
+class Blank:
+    """An array whose parts come later; :func:`settled` puts the array in its place."""
+
+    __slots__ = ("parts",)
+
+    # It is no key and no element of a set, as an array is not.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self.parts: tuple[Any, Any, Any] | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        version, shape, dtype, is_fortran, data = state
+        if (
+            (version, is_fortran) != (1, False)
+            or type(dtype) is not Dtype
+            or type(shape) is not tuple
+        ):
+            raise ValueError("an array has another state")
+        self.parts = dtype.text, shape, data
+
+
+class Dtype:
+    """What ``numpy.dtype`` is in a pickle: enough for its ``str``."""
+
+    __slots__ = ("code", "text")
+
+    def __init__(self, code: Any, _align: Any, _copy: Any) -> None:
         self.code = code
-        self.str = ""
+        self.text = ""
 
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, order, *_ = state
+    def __setstate__(self, state: Any) -> None:
+        _, order, _, _, _, _, _, _, *more = state
         unit = ""
-        if len(state) > 8:
-            name, count, *_ = state[8][1]
+        if more:
+            [(_, (name, count, _, _))] = more
             if name != b"generic":
                 unit = f"[{'' if count == 1 else count}{name.decode()}]"
-        self.str = f"{order}{self.code}{unit}"
+        self.text = f"{order}{self.code}{unit}"
 
 
-class _Blank:
-    """An array without its state, where there is no numpy."""
-
-    __slots__ = ("data", "dtype", "shape")
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, self.shape, dtype, is_fortran, self.data = state
-        if is_fortran:
-            raise ValueError("an array in Fortran order")
-        self.dtype = dtype.str
-        self.__class__ = NDArray  # type: ignore[assignment]
-
-
-def _reconstruct(kind: Any, shape: Any, code: Any) -> Any:
-    found = numpy()
-    expected = _Blank if found is None else found.ndarray
-    if kind is not expected or shape != (0,) or code != b"b":
+def reconstruct(kind: Any, shape: Any, code: Any) -> Blank:
+    """What ``numpy.core.multiarray._reconstruct`` is in a pickle."""
+    if kind is not Blank or shape != (0,) or code != b"b":
         raise ValueError("an array is made of numpy.ndarray, (0,) and b'b'")
-    return _Blank() if found is None else found.ndarray((0,), "b")
+    return Blank()
 
 
-def _dtype(code: Any, align: Any, copy: Any) -> Any:
-    if type(code) is not str or _DTYPE.fullmatch(f"<{code}") is None:
-        raise ValueError(f"{code!r:.40} is no dtype of an array")
-    found = numpy()
-    # A copy, for it is given its state.
-    return _Dtype(code) if found is None else found.dtype(code, align=False, copy=True)
+def settled(value: Any) -> Any:
+    """``value`` with arrays for what is blank."""
+    return _settled(value, {})
 
 
-def named(name: str) -> Any:
-    """What a pickle means by one of the names in numpy that arrays take."""
-    if name == "ndarray":
-        found = numpy()
-        return _Blank if found is None else found.ndarray
-    return _reconstruct if name == "_reconstruct" else _dtype
+def _settled(value: Any, seen: dict[int, tuple[Any, Any]]) -> Any:
+    kind = type(value)
+    if kind is Dtype:
+        raise ValueError("a dtype outside of an array")
+    if kind is not Blank and kind not in _CONTAINERS:
+        return value
+    if id(value) in seen:
+        return seen[id(value)][1]
+    made = value
+    if kind is Blank:
+        if value.parts is None:
+            raise ValueError("an array without its state")
+        made = make(*value.parts)
+    elif kind is tuple:
+        made = tuple([_settled(item, seen) for item in value])
+    # What was looked at stays alive, so that nothing else gets its id.
+    seen[id(value)] = value, made
+    if kind is not Blank and kind is not tuple:
+        for key, item in list(value.items() if kind is dict else enumerate(value)):
+            if type(item) in _LOOKED_INTO:
+                value[key] = _settled(item, seen)
+    return made
+
+
+_CONTAINERS = frozenset({list, tuple, dict})
+_LOOKED_INTO = _CONTAINERS | {Blank, Dtype}
 
 
 def is_part(obj: Any) -> bool:

@@ -56,7 +56,7 @@ class PickleCodec:
             try:
                 body = dumps(message)
             except _CANNOT:
-                message["message"] = plain_data.plain(value, default)
+                message["message"] = plain_data.plain(value, default, pickled=True)
                 try:
                     body = dumps(message)
                 except _CANNOT as error:
@@ -193,13 +193,19 @@ def dumps(value: Any) -> bytes:
     return body
 
 
-def _fraction(text: str) -> Any:
-    # Fraction() itself computes what "1e1000000000" says.
-    return scalar_types.read_fraction(text)
+class _Call:
+    """A function that a pickle can call, and not change by BUILD."""
 
+    __slots__ = ("_make",)
 
-def _zone(key: str) -> tzinfo:
-    return scalar_types.zone(key)
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._make(*arguments)
+
+    def __setstate__(self, state: Any) -> NoReturn:
+        raise pickle.UnpicklingError("a function has no state")
 
 
 _LISTED: dict[tuple[str, str], Any] = {
@@ -209,28 +215,33 @@ _LISTED: dict[tuple[str, str], Any] = {
     ("datetime", "time"): time,
     ("datetime", "timedelta"): timedelta,
     ("datetime", "timezone"): timezone,
-    ("zoneinfo", "ZoneInfo"): _zone,
+    ("zoneinfo", "ZoneInfo"): _Call(scalar_types.zone),
     ("decimal", "Decimal"): Decimal,
-    ("fractions", "Fraction"): _fraction,
+    # Fraction() itself computes what "1e1000000000" says.
+    ("fractions", "Fraction"): _Call(scalar_types.read_fraction),
     ("uuid", "UUID"): UUID,
 }
-_NUMPY = {
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
+_NUMPY: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): _Call(ndarray.reconstruct),
+    ("numpy", "ndarray"): ndarray.Blank,
+    ("numpy", "dtype"): ndarray.Dtype,
 }
 
 
 class _ListUnpickler(pickle.Unpickler):
     """Builds plain data, scalars of the standard library and arrays, and nothing else."""
 
+    has_arrays = False
+
     def find_class(self, module: str, name: str) -> Any:
         """Called for GLOBAL, STACK_GLOBAL, INST and EXT: for whatever a pickle names."""
         listed = _LISTED.get((module, name))
         if listed is not None:
             return listed
-        if (module, name) in _NUMPY:
-            return ndarray.named(name)
+        listed = _NUMPY.get((module, name))
+        if listed is not None:
+            self.has_arrays = True
+            return listed
         raise pickle.UnpicklingError(f"it names {module}.{name}; only plain data is accepted")
 
     def persistent_load(self, pid: Any) -> NoReturn:
@@ -258,7 +269,9 @@ is accepted
     try:
         if _extensions:
             _refuse_extensions(body)
-        return _ListUnpickler(io.BytesIO(body)).load()
+        unpickler = _ListUnpickler(io.BytesIO(body))
+        value = unpickler.load()
+        return ndarray.settled(value) if unpickler.has_arrays else value
     except Exception as error:  # The unpickler raises almost anything for bytes that are no pickle.
         raise MalformedMessage(f"a pickle was refused: {error}") from error
 

@@ -44,15 +44,22 @@ and cannot be pushed: push bytes() of it
     plain(value, None)
 
 
-def plain(value: Any, default: Callable[[Any], Any] | None, *, derived: bool = False) -> Any:
+def plain(
+    value: Any,
+    default: Callable[[Any], Any] | None,
+    *,
+    derived: bool = False,
+    pickled: bool = False,
+) -> Any:
     """``value`` as plain data; raises as :func:`check` does where it cannot be.
 
     A ``deque`` and a ``range`` become lists, the dicts of :mod:`collections` dicts, the paths of
     :mod:`pathlib` strings; a scalar of numpy what its ``item()`` is, a ``Timestamp`` and a
-    ``Timedelta`` of pandas what its ``to_pydatetime()`` and ``to_pytimedelta()`` are, which
-    have no nanoseconds. Arrays of numpy stay what they are. ``default`` makes plain data of other objects, or what becomes plain by the
-    same rules; with ``derived``, objects of derived classes count as what their class is derived
-    from, as they do for ``json.dumps``.
+    ``Timedelta`` of pandas what its ``to_pydatetime()`` and ``to_pytimedelta()`` are, which have no
+    nanoseconds. Arrays of numpy stay what they are; what is to be ``pickled`` has no ``NDArray``.
+    ``default`` makes plain data of other objects, or what becomes plain by the same rules; with
+    ``derived``, objects of derived classes count as what their class is derived from, as they do
+    for ``json.dumps``.
 
     >>> import collections, ipaddress
     >>> plain({"host": ipaddress.ip_address("::1"), "last": collections.deque([1, 2])}, str)
@@ -62,7 +69,7 @@ def plain(value: Any, default: Callable[[Any], Any] | None, *, derived: bool = F
     >>> plain(Rows([1]), None, derived=True)
     [1]
     """
-    return _Maker(default, _BASES if derived else ()).plain(value, "value", 0)
+    return _Maker(default, _BASES if derived else (), pickled).plain(value, "value", 0)
 
 
 _BASES: tuple[type, ...] = (str, int, float, dict, list, tuple)
@@ -71,11 +78,14 @@ _BASES: tuple[type, ...] = (str, int, float, dict, list, tuple)
 class _Maker:
     """Makes plain data."""
 
-    __slots__ = ("bases", "default")
+    __slots__ = ("bases", "default", "pickled")
 
-    def __init__(self, default: Callable[[Any], Any] | None, bases: tuple[type, ...]) -> None:
+    def __init__(
+        self, default: Callable[[Any], Any] | None, bases: tuple[type, ...], pickled: bool
+    ) -> None:
         self.default = default
         self.bases = bases
+        self.pickled = pickled
 
     def plain(self, value: Any, path: str, depth: int, *, hashed: bool = False) -> Any:
         """``value`` as plain data, which has to be hashable if it is ``hashed``: in a key or in an
@@ -94,13 +104,17 @@ class _Maker:
             if kind is dict:
                 return self._dict(value, path, depth + 1, hashed)
             return self._sequence(value, path, depth + 1, hashed)
-        elif not hashed and ndarray.is_array(value):
+        elif not hashed and self._is_array(value):
             return value
         if self.default is None:
             raise _refusal(value, path)
         if depth == MAX_DEPTH:
             raise _too_deep(path)
         return self.plain(self.default(value), path, depth + 1, hashed=hashed)
+
+    def _is_array(self, value: Any) -> bool:
+        # A pickle of an array names numpy, and a pickler names only what is installed.
+        return ndarray.is_array(value) and not (self.pickled and type(value) is ndarray.NDArray)
 
     def _known(self, value: Any, path: str, hashed: bool) -> Any:
         """What a value of a class that is not plain stands for; the value itself if nothing."""
@@ -281,8 +295,15 @@ def _advice(value: Any) -> str:
         or kind.__name__ in ("Period", "Interval")
     ):
         return "push str() of it"
-    if hasattr(value, "dtype") and hasattr(value, "astype"):
-        return "push its tolist(), or its astype() of a dtype that every format carries"
+    if kind is ndarray.NDArray:
+        return "push it on a JSONQueue or an XMLQueue, or as an array where numpy is installed"
+    array: Any = getattr(sys.modules.get("numpy"), "ndarray", ())
+    if isinstance(value, array):
+        return _advice_on_array(value, kind is array)
+    if module == "pandas" and kind.__name__ == "DataFrame":
+        return 'push its to_dict("records")'
+    if module == "pandas" and hasattr(value, "to_numpy"):
+        return "push its tolist(), or its to_numpy()"
     if hasattr(value, "tolist"):
         return "push its tolist()"
     if hasattr(value, "to_dict"):
@@ -297,3 +318,14 @@ def _advice(value: Any) -> str:
     if hasattr(value, "__next__") or hasattr(value, "__iter__"):
         return "push list() of it"
     return "push its data as a dict, a list, a string or numbers"
+
+
+def _advice_on_array(value: Any, is_itself: bool) -> str:
+    """The same of an array of numpy."""
+    if not is_itself:
+        # A masked array has None there, where others have the value that is masked.
+        other = "its filled()" if hasattr(value, "filled") else "numpy.asarray() of it"
+        return f"push its tolist(), or {other}"
+    if value.dtype.kind in "fc":
+        return f'push its astype("{"f8" if value.dtype.kind == "f" else "c16"}")'
+    return "push its tolist(), or its astype() of a dtype that every format carries"

@@ -263,7 +263,7 @@ def _reader(row: scalar_types.ScalarType) -> xml_usual.ReadScalar:
 def _array(attributes: dict[str, str]) -> xml_usual.ReadScalar:
     """What reads the text of an array."""
     dtype, shape = attributes["dtype"], [int(part) for part in attributes["shape"].split()]
-    return lambda text, _: ndarray.make(dtype, shape, "".join(text.split()))
+    return lambda text, _: ndarray.of_base64(dtype, shape, "".join(text.split()))
 
 
 def _values(children: list[tuple[str, Any]]) -> list[Any]:

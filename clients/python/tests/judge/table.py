@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from arrays import canonical_array, is_array, native
 from values import library_text, spelled
 
 _FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -24,6 +25,8 @@ def as_value(value: Any) -> Any:
     kind = type(value)
     if kind is bytearray:
         return bytes(value)
+    if is_array(value):
+        return canonical_array(value)
     if kind is dict:
         return {key: as_value(item) for key, item in value.items()}
     if kind is list or kind is tuple:
@@ -32,10 +35,12 @@ def as_value(value: Any) -> Any:
 
 
 def as_pickle(value: Any) -> Any:
-    """What a pickle consumer gets: what the broker has, dates and exact numbers without their
-    types.
+    """What a pickle consumer gets: what the broker has, dates, exact numbers and arrays without
+    their types.
     """
     kind = type(value)
+    if is_array(value):
+        return as_pickle(value.tolist())
     if kind in (datetime, date, time):
         return value.isoformat()
     if kind is timedelta:
@@ -49,6 +54,18 @@ def as_pickle(value: Any) -> Any:
     return as_value(value)
 
 
+def as_exact_pickle(value: Any) -> Any:
+    """What a pickle consumer with ``exact`` gets: what the broker has, as numpy has arrays."""
+    kind = type(value)
+    if is_array(value):
+        return native(canonical_array(value))
+    if kind is dict:
+        return {key: as_exact_pickle(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return kind(map(as_exact_pickle, value))
+    return as_value(value)
+
+
 def as_json(value: Any, exact: bool) -> Any:
     """What ``json.loads`` finds in what a JSON consumer gets."""
     return _as_json(value if exact else as_pickle(value), exact)
@@ -57,6 +74,10 @@ def as_json(value: Any, exact: bool) -> Any:
 def _as_json(value: Any, exact: bool) -> Any:
     kind = type(value)
     text = library_text(value)
+    if is_array(value):
+        data = b64encode(value.tobytes()).decode()
+        parts = {"dtype": value.dtype.str, "shape": list(value.shape), "data": data}
+        return {"$ndarray": parts}
     if kind is complex:
         return {"$complex": [_as_json(value.real, exact), _as_json(value.imag, exact)]}
     if text is not None:
@@ -144,6 +165,8 @@ def from_element(element: ET.Element) -> Any:
         return decoded
     if kind == "bytes":
         return b64decode(text, validate=True)
+    if kind == "ndarray":
+        return array_of(element.attrib["dtype"], element.attrib["shape"].split(" "), text)
     if kind == "float":
         words = {"NaN": "nan", "INF": "inf", "-INF": "-inf"}
         number = float(words.get(text, text))
@@ -159,6 +182,19 @@ def from_element(element: ET.Element) -> Any:
         return {"true": True, "false": False}[text]
     assert (kind, text) == ("null", "")
     return None
+
+
+def array_of(dtype: str, shape: list[str], data: str) -> Any:
+    """The array of these parts, spelled as the broker spells them."""
+    import numpy
+
+    dimensions = [int(dimension) for dimension in shape if shape != [""]]
+    assert [str(dimension) for dimension in dimensions] == shape or shape == [""]
+    assert numpy.dtype(dtype).str == dtype
+    raw = bytearray(b64decode(data, validate=True))
+    found = numpy.ndarray(dimensions, dtype, raw)
+    assert found.nbytes == len(raw)
+    return found
 
 
 def _moment(kind: type[Any], text: str) -> Any:
@@ -224,6 +260,10 @@ def _fill(element: ET.Element, value: Any) -> ET.Element:
     if text is not None:
         element.set("type", text[0])
         element.text = text[1]
+    elif is_array(value):
+        element.set("dtype", value.dtype.str)
+        element.set("shape", " ".join(map(str, value.shape)))
+        element.text = b64encode(value.tobytes()).decode()
     elif value is None:
         element.set("type", "null")
     elif kind is str:

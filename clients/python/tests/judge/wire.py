@@ -23,14 +23,33 @@ DATA_OPCODES = frozenset(
     "EMPTY_LIST APPEND APPENDS EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 TUPLE "
     "EMPTY_DICT SETITEM SETITEMS EMPTY_SET ADDITEMS FROZENSET MARK MEMOIZE PROTO FRAME STOP".split()
 )
+CALLS = frozenset({"STACK_GLOBAL", "REDUCE", "NEWOBJ", "BUILD", "BINPUT", "BINGET"})
+"""Opcodes that pickles have beside these for who asked for ``exact``."""
+LISTED = frozenset(
+    {
+        *(("datetime", name) for name in ("datetime", "date", "time", "timedelta", "timezone")),
+        ("zoneinfo", "ZoneInfo"),
+        ("decimal", "Decimal"),
+        ("uuid", "UUID"),
+        ("fractions", "Fraction"),
+        ("builtins", "complex"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+    }
+)
+"""The names that they have: those of docs/protocol.md#exact-pickle."""
 
 
 class Wire:
-    """One connection that speaks one format."""
+    """One connection that speaks one format. Of pickles it takes calls only where it asks for
+    ``exact``.
+    """
 
-    def __init__(self, address: str, spoken: int) -> None:
+    def __init__(self, address: str, spoken: int, exact: bool = False) -> None:
         host, port = address.rsplit(":", 1)
         self.spoken = spoken
+        self.exact = exact
         self._socket = socket.create_connection((host, int(port)), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._read = self._socket.makefile("rb")
@@ -62,7 +81,22 @@ class Wire:
 
     def receive(self) -> Any:
         """A message: a dict, or for XML an element."""
-        return read(self.spoken, self.receive_body())
+        return self.read(self.receive_body())
+
+    def read(self, body: bytes) -> Any:
+        """The message in ``body``: a dict, or for XML an element."""
+        if self.spoken == PICKLE:
+            return read_pickle(body, self.exact)
+        return read_json(body) if self.spoken == JSON else read_xml(body)
+
+    def subscribe(self, topic: str) -> None:
+        """Subscribes, and passes over what was stored before."""
+        reply = self.ask(
+            command="subscribe", topic=topic, **({"exact": True} if self.exact else {})
+        )
+        while reply.get("command") == "publish":
+            reply = self.receive()
+        assert reply.get("command") == "subscribed", reply
 
     def ask(self, **fields: Any) -> Any:
         self.send(**fields)
@@ -81,16 +115,12 @@ class Wire:
 
 
 @contextmanager
-def wire(address: str, spoken: int) -> Iterator[Wire]:
-    connection = Wire(address, spoken)
+def wire(address: str, spoken: int, exact: bool = False) -> Iterator[Wire]:
+    connection = Wire(address, spoken, exact)
     try:
         yield connection
     finally:
         connection.close()
-
-
-def read(spoken: int, body: bytes) -> Any:
-    return {JSON: read_json, XML: read_xml, PICKLE: read_pickle}[spoken](body)
 
 
 def read_json(body: bytes) -> Any:
@@ -109,12 +139,34 @@ def read_xml(body: bytes) -> ET.Element:
     return element
 
 
-def read_pickle(body: bytes) -> Any:
+def read_pickle(body: bytes, exact: bool = False) -> Any:
     opcodes = [(opcode.name, argument) for opcode, argument, _ in pickletools.genops(body)]
     assert opcodes[0] == ("PROTO", 4)
-    more = {name for name, _ in opcodes} - DATA_OPCODES
+    more = {name for name, _ in opcodes} - DATA_OPCODES - (CALLS if exact else frozenset())
     assert not more, f"{more} in {body!r}"
+    if exact:
+        check_calls(opcodes)
     return pickle.loads(body)
+
+
+def check_calls(opcodes: list[tuple[str, Any]]) -> None:
+    """The names are those of the list, each once, and put where nothing else is; what is fetched
+    was put.
+    """
+    named: set[tuple[str, str]] = set()
+    put: set[int] = set()
+    for at, (opcode, argument) in enumerate(opcodes):
+        if opcode == "STACK_GLOBAL":
+            (first, module), (second, name) = opcodes[at - 2 : at]
+            assert first == second == "SHORT_BINUNICODE"
+            assert (module, name) in LISTED - named, f"{module}.{name}"
+            named.add((module, name))
+        elif opcode == "BINPUT":
+            assert opcodes[at - 1][0] == "STACK_GLOBAL" and argument not in put, argument
+            put.add(argument)
+        elif opcode == "BINGET":
+            assert argument in put, argument
+    assert len(named) == len(put)
 
 
 def _outline(element: Any) -> Any:
