@@ -12,6 +12,7 @@ mod architecture;
 mod attack;
 mod bad_input;
 mod circles;
+mod classes;
 mod cleared;
 mod cli;
 mod directions;

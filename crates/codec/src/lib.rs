@@ -69,7 +69,7 @@ pub use message::Message;
 pub use protocol::ScalarType;
 pub use scalar_type::NotOfType;
 
-pub use protocol::{ErrorCode, Format, Limits, Ndarray, Object, Refusal, Value};
+pub use protocol::{ErrorCode, Format, Limits, Ndarray, Object, PickleClasses, Refusal, Value};
 
 // What the broker is made of. No part of the interface: it changes with the broker.
 #[doc(hidden)]

@@ -175,11 +175,13 @@ impl Machine<'_> {
         self.reader.refuse(code, format_args!("it makes no {}: {fault}", of.name()))
     }
 
-    /// The object that NEWOBJ leaves for `class()`, or `copyreg._reconstructor` for it: its state
-    /// comes later.
-    pub(super) fn instance(&mut self, class: Item) -> Result<Option<Item>, Refusal> {
+    /// The object that NEWOBJ leaves for `class(*args)`: its state comes later.
+    pub(super) fn instance(&mut self, class: Item, args: Item) -> Result<Option<Item>, Refusal> {
         match class {
-            Item::Import(Global::Uuid) => self.create(Kind::Uuid).map(Some),
+            Item::Import(Global::Uuid) if self.is_empty_tuple(args) => {
+                self.create(Kind::Uuid).map(Some)
+            }
+            Item::Class(_) => self.new_of_class(class, args).map(Some),
             _ => Ok(None),
         }
     }
@@ -190,6 +192,7 @@ impl Machine<'_> {
             Some(Kind::Uuid) => self.build_uuid(object, state),
             Some(Kind::Dtype) => self.build_dtype(object, state),
             Some(Kind::Ndarray) => self.build_array(object, state),
+            Some(Kind::Object) => self.build_object(object, state),
             _ => Ok(None),
         }
     }
