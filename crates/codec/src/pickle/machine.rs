@@ -10,7 +10,8 @@ mod reduce;
 mod scalars;
 mod stack;
 
-pub(super) use flatten::Flat;
+pub(super) use flatten::{Flat, text_of};
+pub(super) use numpy::Dtype;
 
 use super::forbidden::{PLAIN, forbidden, imports};
 use super::globals::Global;

@@ -2,20 +2,25 @@
 
 use super::Machine;
 use crate::node::{Node, Text};
+use crate::pickle::scalars::{Fault, Making};
 use crate::pickle::store::{Item, Kind};
-use crate::protocol::ScalarType;
-use crate::protocol::{ErrorCode, Refusal};
-use crate::scalar_type::{datetime, put_complex, timedelta};
+use crate::protocol::{Refusal, ScalarType};
+use crate::scalar_type::{datetime, timedelta};
 
 /// What `datetime64` and `timedelta64` have for no time: the least number.
 const NOT_A_TIME: i64 = i64::MIN;
 
-/// The parts of `b'<f8'`: what an item is, its size in bytes (of text in characters), its order.
+/// The longest name of a unit is `generic`. It is looked at for each item.
+const LONGEST_UNIT: usize = 7;
+
+/// The parts of `b'<f8'`: what an item is, its size in bytes (of text in characters), its order;
+/// of times, the name of their unit and how many of it they count.
 #[derive(Clone, Copy)]
-struct Dtype {
+pub(in crate::pickle) struct Dtype {
     kind: u8,
     size: usize,
     is_big_endian: bool,
+    unit: Option<(Text, i64)>,
 }
 
 impl Machine<'_> {
@@ -36,50 +41,24 @@ impl Machine<'_> {
         if store.kind(state) != Some(Kind::Tuple) {
             return Ok(None);
         }
-        let source = self.reader.source();
-        let kind = match code {
-            Item::Leaf(Node::Str(code)) => kind_and_size(self.document.text(source, code)),
-            _ => None,
+        let (Item::Leaf(Node::Str(code)), Some((_, leaves))) = (code, store.only_run(state)) else {
+            return Ok(None);
         };
-        let is_time = matches!(kind, Some((b'M' | b'm', _)));
-        let (order, times) = match store.only_run(state) {
-            Some((_, &[Item::Leaf(Node::Int(3)), order, a, b, c, _, _, _]))
-                if !is_time && [a, b, c].into_iter().all(is_none) =>
-            {
-                (order, None)
-            }
-            Some((_, &[Item::Leaf(Node::Int(4)), order, a, b, c, _, _, _, times]))
-                if is_time && [a, b, c].into_iter().all(is_none) =>
-            {
-                (order, Some(times))
-            }
-            _ => return Ok(None),
-        };
-        let is_big_endian = match order {
-            Item::Leaf(Node::Str(order)) => match self.document.text(source, order) {
-                b"<" | b"|" => false,
-                b">" => true,
-                _ => return Ok(None),
-            },
-            _ => return Ok(None),
-        };
-        let mut known = vec![Item::Leaf(Node::Bool(is_big_endian))];
-        if let Some(times) = times {
-            let Some((_, &[metadata, unit])) = store.only_run(times) else { return Ok(None) };
-            let has_none = is_none(metadata)
-                || store.kind(metadata) == Some(Kind::Dict)
-                    && store.items(metadata).next().is_none();
-            let Some((_, &[name, count, Item::Leaf(Node::Int(1)), Item::Leaf(Node::Int(1))])) =
-                store.only_run(unit)
-            else {
-                return Ok(None);
-            };
-            match (name, count) {
-                (Item::Leaf(Node::Bytes(_)), Item::Leaf(Node::Int(1..=i64::MAX))) if has_none => {
-                    known.extend([name, count]);
-                }
-                _ => return Ok(None),
-            }
+        let mut leaves = leaves.to_vec();
+        if let [.., times] = leaves[..]
+            && let Some((_, &[metadata, unit])) = store.only_run(times)
+            && let Some((_, unit)) = store.only_run(unit)
+        {
+            let is_empty =
+                store.kind(metadata) == Some(Kind::Dict) && store.items(metadata).next().is_none();
+            leaves.pop();
+            leaves.push(if is_empty { Item::Leaf(Node::None) } else { metadata });
+            leaves.extend_from_slice(unit);
+        }
+        let Some(dtype) = self.making().dtype(code, &leaves) else { return Ok(None) };
+        let mut known = vec![Item::Leaf(Node::Bool(dtype.is_big_endian))];
+        if let Some((name, count)) = dtype.unit {
+            known.extend([Item::Leaf(Node::Bytes(name)), Item::Leaf(Node::Int(count))]);
         }
         let Item::Container(id) = object else { return Ok(None) };
         self.scratch.store.extend(id, &known, &mut self.work)?;
@@ -102,20 +81,84 @@ impl Machine<'_> {
         else {
             return Ok(None);
         };
-        let unit = known.next().zip(known.next());
+        let unit = match known.next().zip(known.next()) {
+            Some((Item::Leaf(Node::Bytes(name)), Item::Leaf(Node::Int(count)))) => {
+                Some((name, count))
+            }
+            _ => None,
+        };
         drop(known);
-        let source = self.reader.source();
-        let Some((kind, size)) = kind_and_size(self.document.text(source, code)) else {
+        let making = self.making();
+        let Some((kind, size)) = kind_and_size(making.document.text(making.source, code)) else {
             return Ok(None);
         };
+        let dtype = Dtype { kind, size, is_big_endian, unit };
+        self.making().numpy_item(dtype, bytes).map_err(|fault| self.no_value(fault))
+    }
+}
+
+impl Making<'_> {
+    /// Whether a dtype of this code has items that are something in Python.
+    pub(in crate::pickle) fn has_items(&self, code: Text) -> bool {
+        kind_and_size(self.document.text(self.source, code)).is_some()
+    }
+
+    /// The dtype of this code and the state that follows it, tuples within tuples as what they
+    /// hold: `(3, order, None, None, None, size, alignment, flags)`, and with a 4 in front, for
+    /// times, behind it `None, unit, count, 1, 1`.
+    pub(in crate::pickle) fn dtype(&self, code: Text, state: &[Item]) -> Option<Dtype> {
+        let (kind, size) = kind_and_size(self.document.text(self.source, code))?;
+        let is_time = matches!(kind, b'M' | b'm');
+        let (order, unit) = match state {
+            &[Item::Leaf(Node::Int(3)), order, a, b, c, _, _, _]
+                if !is_time && [a, b, c].into_iter().all(is_none) =>
+            {
+                (order, None)
+            }
+            &[
+                Item::Leaf(Node::Int(4)),
+                order,
+                a,
+                b,
+                c,
+                _,
+                _,
+                _,
+                metadata,
+                Item::Leaf(Node::Bytes(name)),
+                Item::Leaf(Node::Int(count @ 1..)),
+                Item::Leaf(Node::Int(1)),
+                Item::Leaf(Node::Int(1)),
+            ] if is_time
+                && [a, b, c, metadata].into_iter().all(is_none)
+                && name.len() <= LONGEST_UNIT =>
+            {
+                (order, Some((name, count)))
+            }
+            _ => return None,
+        };
+        let Item::Leaf(Node::Str(order)) = order else { return None };
+        let is_big_endian = match self.document.text(self.source, order) {
+            b"<" | b"|" => false,
+            b">" => true,
+            _ => return None,
+        };
+        Some(Dtype { kind, size, is_big_endian, unit })
+    }
+
+    /// What `numpy.core.multiarray.scalar` makes of a dtype and the bytes of an item.
+    pub(in crate::pickle) fn numpy_item(
+        &mut self,
+        dtype: Dtype,
+        bytes: Text,
+    ) -> Result<Option<Item>, Fault> {
         // It is looked at, however short the value is that it becomes.
         self.work.bytes(2 * bytes.len())?;
-        let dtype = Dtype { kind, size, is_big_endian };
-        let item = self.document.text(source, bytes);
+        let item = &*self.document.text_of_source(self.source, bytes);
         if item.len() != dtype.length() {
             return Ok(None);
         }
-        let node = match kind {
+        let node = match dtype.kind {
             b'b' => Node::Bool(item != [0]),
             b'i' => Node::Int(dtype.signed(item)),
             b'u' => match i64::try_from(dtype.unsigned(item)) {
@@ -130,33 +173,26 @@ impl Machine<'_> {
             b'f' => Node::Float(dtype.float(item)),
             b'c' => {
                 let (re, im) = item.split_at(item.len() / 2);
-                let part = Dtype { size: size / 2, ..dtype };
-                let mut out = Vec::new();
-                put_complex(part.float(re), part.float(im), &mut out);
-                return self.typed(ScalarType::Complex, &out).map(Some);
+                let part = Dtype { size: dtype.size / 2, ..dtype };
+                return self.complex(part.float(re), part.float(im)).map(Some);
             }
             b'S' => {
                 let length = item.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-                let text = item[..length].to_vec();
-                Node::Bytes(self.document.append_text(|own| own.extend_from_slice(&text)))
+                let text = &item[..length];
+                Node::Bytes(self.document.append_text(|own| own.extend_from_slice(text)))
             }
-            b'U' => return self.numpy_text(dtype, bytes),
+            b'U' => return self.numpy_text(dtype, item),
             _ => {
-                let Some((Item::Leaf(Node::Bytes(name)), Item::Leaf(Node::Int(count)))) = unit
-                else {
-                    return Ok(None);
-                };
-                let number = dtype.signed(item);
-                let name = self.document.text(source, name).to_vec();
-                return self.numpy_time(kind == b'M', number, &name, count);
+                let Some((name, count)) = dtype.unit else { return Ok(None) };
+                let name = self.document.text_of_source(self.source, name);
+                return self.numpy_time(dtype.kind == b'M', dtype.signed(item), &name, count);
             }
         };
         Ok(Some(Item::Leaf(node)))
     }
 
     /// Characters of four bytes each, without the zeros at the end.
-    fn numpy_text(&mut self, dtype: Dtype, bytes: Text) -> Result<Option<Item>, Refusal> {
-        let item = self.document.text(self.reader.source(), bytes);
+    fn numpy_text(&mut self, dtype: Dtype, item: &[u8]) -> Result<Option<Item>, Fault> {
         let (units, _) = item.as_chunks::<4>();
         let number = |unit: &[u8; 4]| match dtype.is_big_endian {
             true => u32::from_be_bytes(*unit),
@@ -165,12 +201,7 @@ impl Machine<'_> {
         let length = units.iter().rposition(|unit| *unit != [0; 4]).map_or(0, |last| last + 1);
         let text: Option<String> =
             units[..length].iter().map(|unit| char::from_u32(number(unit))).collect();
-        let Some(text) = text else {
-            return Err(self.reader.refuse(
-                ErrorCode::InvalidValue,
-                "the numpy text holds half of a surrogate pair, which is no character",
-            ));
-        };
+        let text = text.ok_or(Fault::Surrogate)?;
         let text = self.document.append_text(|own| own.extend_from_slice(text.as_bytes()));
         Ok(Some(Item::Leaf(Node::Str(text))))
     }
@@ -183,7 +214,7 @@ impl Machine<'_> {
         number: i64,
         unit: &[u8],
         count: i64,
-    ) -> Result<Option<Item>, Refusal> {
+    ) -> Result<Option<Item>, Fault> {
         const DAY: i128 = 86_400_000_000;
         let raw = Ok(Some(Item::Leaf(Node::Int(number))));
         if number == NOT_A_TIME || unit == b"generic" && is_point {
@@ -206,29 +237,22 @@ impl Machine<'_> {
         };
         let Some(microseconds) = microseconds else { return raw };
         let small = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
-        let mut out = Vec::new();
-        let (of, put) = match unit {
-            _ if !is_point => {
-                (ScalarType::Timedelta, timedelta::put_microseconds(microseconds, &mut out))
-            }
-            b"Y" => {
-                let months = small(scaled).saturating_mul(12);
-                (ScalarType::Date, datetime::put_months(months, &mut out))
-            }
-            b"M" => (ScalarType::Date, datetime::put_months(small(scaled), &mut out)),
-            b"W" | b"D" => {
-                let days = small(microseconds.div_euclid(DAY));
-                (ScalarType::Date, datetime::put_days(days, &mut out))
-            }
-            _ => {
-                let since = small(microseconds);
-                (ScalarType::Datetime, datetime::put_microseconds(since, &mut out))
-            }
+        let of = match unit {
+            _ if !is_point => ScalarType::Timedelta,
+            b"Y" | b"M" | b"W" | b"D" => ScalarType::Date,
+            _ => ScalarType::Datetime,
         };
-        if put.is_err() {
-            return raw;
+        let made = self.typed(of, |out| match unit {
+            _ if !is_point => timedelta::put_microseconds(microseconds, out),
+            b"Y" => datetime::put_months(small(scaled).saturating_mul(12), out),
+            b"M" => datetime::put_months(small(scaled), out),
+            b"W" | b"D" => datetime::put_days(small(microseconds.div_euclid(DAY)), out),
+            _ => datetime::put_microseconds(small(microseconds), out),
+        });
+        match made {
+            Err(Fault::NotOfType(..)) => raw,
+            made => made,
         }
-        self.typed(of, &out).map(Some)
     }
 }
 
