@@ -126,6 +126,8 @@ fn both_ways_cost_the_same() {
         list(b"decimal\nDecimal", &zeros),
         list(b"fractions\nFraction", &fraction),
         list(b"numpy.core.multiarray\nscalar", &numpy.concat()),
+        // One that is referred to often.
+        [b"](cfractions\nFraction\n", &*fraction, b"\x85R\x94", &b"h\0".repeat(40), b"e."].concat(),
     ];
     pickles.extend(records().map(|(_, pickle)| pickle).filter(|pickle| pickle.len() < 600));
     for pickle in pickles {
