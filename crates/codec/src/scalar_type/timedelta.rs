@@ -220,6 +220,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_is_as_long_as_it_was() {
+        let mut total: i128 = 1;
+        while total < i128::from(MAX_DAYS) * DAY {
+            for total in [total, -total, total - 1, DAY - total, total * 1_000 % DAY] {
+                let mut out = Vec::new();
+                put_microseconds(total, &mut out).unwrap();
+                assert_eq!(microseconds(&out), Some(total), "{}", out.escape_ascii());
+                let seconds = format!("{total}e-6").parse().unwrap();
+                assert_eq!(untyped(&out), Untyped::Float(seconds));
+                let mut again = Vec::new();
+                canonical(&out, &mut again).unwrap();
+                assert_eq!(again, out);
+            }
+            total = total * 7 / 3 + 1;
+        }
+    }
+
+    #[test]
     fn a_pickle_has_days_seconds_and_microseconds() {
         let made = |days, seconds, microseconds| {
             let mut out = Vec::new();

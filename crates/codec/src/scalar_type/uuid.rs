@@ -34,12 +34,11 @@ pub(super) fn key(canonical: &[u8], out: &mut Vec<u8>) -> Key {
 pub(crate) fn put(number: u128, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [b'-'; LENGTH];
-    let mut at = 0;
-    for byte in number.to_be_bytes() {
-        at += usize::from(HYPHENS.contains(&at));
+    for (index, byte) in number.to_be_bytes().into_iter().enumerate() {
+        let hyphens = [4, 6, 8, 10].map(|before| usize::from(index >= before));
+        let at = 2 * index + hyphens.iter().sum::<usize>();
         text[at] = DIGITS[usize::from(byte >> 4)];
         text[at + 1] = DIGITS[usize::from(byte & 0xf)];
-        at += 2;
     }
     out.extend_from_slice(&text);
 }

@@ -39,10 +39,10 @@ impl Reading<'_> {
                 else {
                     return None;
                 };
-                let (module, name) =
-                    (self.document.text(self.body, module), self.document.text(self.body, name));
-                let global = Global::named(module, name)?;
-                self.drop_from(begins);
+                let text = |text| self.document.text(self.body, text);
+                let global = Global::named(text(module), text(name))?;
+                self.text -= module.len() + name.len();
+                self.document.nodes_mut().truncate(begins);
                 self.stack.truncate(height);
                 self.push_special(Special::Item(Item::Import(global)), at)
             }
