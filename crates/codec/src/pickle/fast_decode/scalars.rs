@@ -101,10 +101,10 @@ impl Reading<'_> {
     /// the tuple is for, the values are the arguments.
     #[inline(never)]
     pub(super) fn use_arguments(&mut self, at: &mut usize, height: usize) -> Option<()> {
-        let behind = match self.body.get(*at)? {
-            &MEMOIZE => *at + 1,
-            &BINPUT => *at + 2,
-            &LONG_BINPUT => *at + 5,
+        let behind = match *self.body.get(*at)? {
+            MEMOIZE => *at + 1,
+            BINPUT => *at + 2,
+            LONG_BINPUT => *at + 5,
             _ => *at,
         };
         let opcode = *self.body.get(behind)?;

@@ -109,13 +109,13 @@ impl Making<'_> {
     pub(in crate::pickle) fn dtype(&self, code: Text, state: &[Item]) -> Option<Dtype> {
         let (kind, size) = kind_and_size(self.document.text(self.source, code))?;
         let is_time = matches!(kind, b'M' | b'm');
-        let (order, unit) = match state {
-            &[Item::Leaf(Node::Int(3)), order, a, b, c, _, _, _]
+        let (order, unit) = match *state {
+            [Item::Leaf(Node::Int(3)), order, a, b, c, _, _, _]
                 if !is_time && [a, b, c].into_iter().all(is_none) =>
             {
                 (order, None)
             }
-            &[
+            [
                 Item::Leaf(Node::Int(4)),
                 order,
                 a,
