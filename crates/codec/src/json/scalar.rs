@@ -124,6 +124,16 @@ pub(super) fn put_scalar<'p>(
         page.put(b"\"}")?;
         return Ok(page);
     }
+    if let Node::Typed(of, text) = scalar
+        && !tags.is_exact()
+        && let Untyped::Text(text) = of.untyped(view.text(text))
+    {
+        // It has nothing that is to be escaped.
+        page.put(b"\"")?;
+        page.slice(text)?;
+        page.put(b"\"")?;
+        return Ok(page);
+    }
     let mut spelled = Vec::with_capacity(64);
     write_scalar(&view, scalar, tags, &mut spelled);
     page.slice(&spelled)?;

@@ -11,7 +11,7 @@ mod reduce;
 mod scalars;
 mod stack;
 
-pub(super) use flatten::Flat;
+pub(super) use flatten::{Flat, text_of};
 
 use super::forbidden::{PLAIN, forbidden, imports};
 use super::globals::Global;

@@ -22,6 +22,7 @@ mod opcode;
 mod paths;
 mod piece;
 mod reader;
+mod scalars;
 mod size;
 mod store;
 #[cfg(test)]

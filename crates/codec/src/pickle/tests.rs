@@ -2,6 +2,7 @@
 //! `crates/codec/tests/vectors/make_pickle.py`.
 
 mod budget;
+mod scalars;
 
 use std::fmt::Write;
 

@@ -1,13 +1,11 @@
 //! `datetime.datetime`, `date` and `time`: as `isoformat()` writes them, and behind it what that
 //! does not say (RFC 9557 §3.1: a time zone and a key in brackets).
 
-use std::io::Write;
-
 use jiff::SignedDuration;
 use jiff::civil::{self, DateTime};
 use jiff::tz::TimeZone;
 
-use super::digits::{self, number};
+use super::digits::{self, number, spelled};
 use super::{Key, NotOfType, Untyped, timedelta, zone};
 use crate::pickle::{Calls, Class};
 
@@ -50,10 +48,9 @@ impl Clock {
     }
 
     fn put(self, out: &mut Vec<u8>) {
-        // To a vector nothing fails to be written.
-        let _ = write!(out, "{:02}:{:02}:{:02}", self.hour, self.minute, self.second);
+        put_clock([self.hour, self.minute, self.second], out);
         if self.microsecond > 0 {
-            let _ = write!(out, ".{:06}", self.microsecond);
+            put_fraction(self.microsecond, out);
         }
     }
 }
@@ -189,7 +186,10 @@ fn clock(text: &[u8]) -> Option<(Clock, &[u8])> {
 }
 
 fn put_civil(date: civil::Date, out: &mut Vec<u8>) {
-    let _ = write!(out, "{:04}-{:02}-{:02}", date.year(), date.month(), date.day());
+    let [a, b, c, d] = spelled(date.year() as u32);
+    let [month, day] = [date.month(), date.day()].map(|part| spelled(part as u32));
+    let ([e, f], [g, h]) = (month, day);
+    out.extend_from_slice(&[a, b, c, d, b'-', e, f, b'-', g, h]);
 }
 
 fn put_parts(parts: &Parts<'_>, out: &mut Vec<u8>) {
@@ -203,28 +203,40 @@ fn put_parts(parts: &Parts<'_>, out: &mut Vec<u8>) {
         out.push(b']');
     }
     // Where clocks are set, the offset says which of two it is.
-    let is_told = match (&parts.zone, parts.date, parts.offset) {
+    let is_told = || match (&parts.zone, parts.date, parts.offset) {
         (Some((_, zone)), Some(date), Some(_)) => {
             let [first, second] = zone::offsets(zone, local(date, parts.clock));
             first != second
         }
         _ => false,
     };
-    if parts.is_second && !is_told {
+    if parts.is_second && !is_told() {
         out.extend_from_slice(FOLD);
     }
 }
 
 fn put_offset(offset: i64, out: &mut Vec<u8>) {
-    let (sign, rest) = (if offset < 0 { '-' } else { '+' }, offset.abs());
-    let (seconds, fraction) = (rest / SECOND, rest % SECOND);
-    let _ = write!(out, "{sign}{:02}:{:02}", seconds / 3600, seconds / 60 % 60);
-    if seconds % 60 > 0 || fraction > 0 {
-        let _ = write!(out, ":{:02}", seconds % 60);
-    }
+    let (sign, rest) = (if offset < 0 { b'-' } else { b'+' }, offset.abs());
+    let (seconds, fraction) = ((rest / SECOND) as u32, (rest % SECOND) as u32);
+    out.push(sign);
+    put_clock([seconds / 3600, seconds / 60 % 60, seconds % 60], out);
     if fraction > 0 {
-        let _ = write!(out, ".{fraction:06}");
+        put_fraction(fraction, out);
+    } else if seconds % 60 == 0 {
+        out.truncate(out.len() - ":00".len());
     }
+}
+
+/// `HH:MM:SS`.
+fn put_clock(parts: [u32; 3], out: &mut Vec<u8>) {
+    let [[a, b], [c, d], [e, f]] = parts.map(spelled);
+    out.extend_from_slice(&[a, b, b':', c, d, b':', e, f]);
+}
+
+/// Microseconds.
+fn put_fraction(microsecond: u32, out: &mut Vec<u8>) {
+    let [a, b, c, d, e, f] = spelled(microsecond);
+    out.extend_from_slice(&[b'.', a, b, c, d, e, f]);
 }
 
 fn local(date: civil::Date, clock: Clock) -> DateTime {
@@ -368,8 +380,8 @@ pub(crate) fn put_microseconds(since: i64, out: &mut Vec<u8>) -> Result<(), NotO
 
 /// The date of so many days since 1970; Python's begin with the year 1.
 fn date_of(days: i64) -> Result<civil::Date, NotOfType> {
-    let hours = days.checked_mul(24).ok_or(DATE)?;
-    let date = EPOCH.checked_add(SignedDuration::from_hours(hours)).map_err(|_| DATE)?;
+    let hours = days.checked_mul(24).and_then(SignedDuration::try_from_hours).ok_or(DATE)?;
+    let date = EPOCH.checked_add(hours).map_err(|_| DATE)?;
     if date.year() < 1 { Err(DATE) } else { Ok(date) }
 }
 
@@ -650,7 +662,7 @@ mod tests {
             assert_eq!(String::from_utf8(out).unwrap(), expected);
             assert_eq!(days_of(date(expected.as_bytes()).unwrap().0), days);
         }
-        for days in [-719_163, 2_932_897, i64::MIN, i64::MAX] {
+        for days in [-719_163, 2_932_897, 1 << 50, 1 << 58, -(1 << 58), i64::MIN, i64::MAX] {
             assert_eq!(put_days(days, &mut Vec::new()), Err(DATE));
         }
         let mut out = Vec::new();

@@ -319,7 +319,7 @@ pub(super) fn no_value(name: &str) -> Refusal {
 
 /// Bytes of text that belong to a node.
 #[inline]
-fn text_of(node: &Node) -> usize {
+pub(in crate::pickle) fn text_of(node: &Node) -> usize {
     match node {
         // To convert digits takes the square of their number.
         Node::BigInt(text) => text.len() + text.len() * text.len() / DIGITS_SQUARED,

@@ -78,14 +78,11 @@ impl Machine<'_> {
                 Some(Item::ByteArray(bytes))
             }
             (
-                Global::ByteArray | Global::Encode,
+                Global::ByteArray,
                 [Some(Item::Leaf(Node::Str(text))), Some(Item::Leaf(Node::Str(encoding))), None],
-            ) if self.is_latin1(encoding) => {
-                let bytes = self.latin1(text)?;
-                Some(match global {
-                    Global::Encode => Item::Leaf(Node::Bytes(bytes)),
-                    _ => Item::ByteArray(bytes),
-                })
+            ) => {
+                let bytes = self.making().latin1(text, encoding);
+                bytes.map_err(|fault| self.no_value(fault))?.map(Item::ByteArray)
             }
             (Global::Deque, [None, ..]) => Some(self.create(Kind::List)?),
             (Global::Deque, [Some(items), Some(Item::Leaf(Node::Int(0..))), None])
@@ -202,29 +199,5 @@ impl Machine<'_> {
         }
         let text = self.document.append_text(|own| own.extend_from_slice(&joined));
         Ok(Some(Item::Leaf(Node::Str(text))))
-    }
-
-    fn is_latin1(&self, encoding: Text) -> bool {
-        matches!(self.document.text(self.reader.source(), encoding), b"latin1" | b"latin-1")
-    }
-
-    /// The bytes that `text` stands for: one per character.
-    fn latin1(&mut self, text: Text) -> Result<Text, Refusal> {
-        let bytes = self.document.text(self.reader.source(), text);
-        if bytes.is_ascii() {
-            return Ok(text);
-        }
-        // Once for what is gathered, and once for what is kept.
-        self.work.bytes(2 * bytes.len())?;
-        let encoded: Option<Vec<u8>> = str::from_utf8(bytes)
-            .ok()
-            .and_then(|text| text.chars().map(|character| u8::try_from(character).ok()).collect());
-        match encoded {
-            Some(encoded) => self.document.own_text(|own| {
-                own.extend_from_slice(&encoded);
-                Ok(())
-            }),
-            None => Err(self.reader.malformed("the text of _codecs.encode does not fit latin1")),
-        }
     }
 }
