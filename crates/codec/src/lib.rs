@@ -99,6 +99,8 @@ pub use node::{Node, Size, Text};
 #[doc(hidden)]
 pub use payload::{Frame, Payload, PayloadRef};
 #[doc(hidden)]
+pub use scalar_type::timedelta_microseconds;
+#[doc(hidden)]
 pub use topics::Topics;
 #[doc(hidden)]
 pub use xml::PlainNames;

@@ -9,6 +9,9 @@ mod format;
 mod frame;
 mod limits;
 mod message;
+#[cfg(feature = "serde")]
+#[doc(hidden)]
+pub mod newtype;
 mod scalar_type;
 #[cfg(feature = "serde")]
 mod serde;
