@@ -10,10 +10,14 @@ use jiff::tz::TimeZone;
 use super::digits::{self, number};
 use super::{Key, NotOfType, Untyped, zone};
 
-const DATETIME: NotOfType =
-    NotOfType::Wanted("a date and time, as 2026-11-29T12:30:00.5+01:00[Europe/Berlin]");
+const DATETIME: NotOfType = NotOfType::Wanted(
+    "a date and time, as 2026-11-29T12:30:00.5+01:00[Europe/Berlin], with six digits at most \
+     behind the point",
+);
 const DATE: NotOfType = NotOfType::Wanted("a date from the years 1 to 9999, as 2026-11-29");
-const TIME: NotOfType = NotOfType::Wanted("a time of day, as 12:30:00.5+01:00");
+const TIME: NotOfType = NotOfType::Wanted(
+    "a time of day, as 12:30:00.5+01:00, with six digits at most behind the point",
+);
 
 const FOLD: &[u8] = b"[_fold=1]";
 const EPOCH: civil::Date = civil::date(1970, 1, 1);
