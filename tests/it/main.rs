@@ -36,3 +36,4 @@ mod regressions;
 mod snapshots;
 mod storage;
 mod surface;
+mod typed;
