@@ -66,13 +66,13 @@
 //!
 //! # What is to be known
 //!
-//! - Python has microseconds. What has nanoseconds is refused, and says which field it was; round it
-//!   first (`round(Unit::Microsecond)` of `jiff`, `round_subsecs(6)` of `chrono`). A leap second is
-//!   refused too.
+//! - Python has microseconds. What has nanoseconds is refused, and the error says in which field;
+//!   round it first (`round(Unit::Microsecond)` of `jiff`, `round_subsecs(6)` of `chrono`). A leap
+//!   second is refused too.
 //! - A decimal is made from a text or an integer. With its feature `serde-float`, `rust_decimal`
 //!   writes a float, which has lost digits: that is refused.
-//! - In JSON, a consumer without `exact` gets the tags that a JSON producer wrote. This library reads
-//!   them everywhere.
+//! - In JSON, a consumer without `exact` gets the tags that a JSON producer wrote. This library
+//!   reads them everywhere.
 //! - Pickle has no types for these: a [`PickleQueue`](crate::PickleQueue) pushes what any other
 //!   serializer writes. From producers in other formats, its consumers get texts, and seconds for a
 //!   timedelta; the modules read these.
