@@ -37,3 +37,4 @@ mod regressions;
 mod snapshots;
 mod storage;
 mod surface;
+mod typed;

@@ -101,6 +101,8 @@ pub use node::{NamedType, Node, Size, Text};
 #[doc(hidden)]
 pub use payload::{Frame, Payload, PayloadRef};
 #[doc(hidden)]
+pub use scalar_type::timedelta_microseconds;
+#[doc(hidden)]
 pub use topics::Topics;
 #[doc(hidden)]
 pub use xml::PlainNames;

@@ -10,6 +10,9 @@ mod frame;
 mod limits;
 mod message;
 mod ndarray;
+#[cfg(feature = "serde")]
+#[doc(hidden)]
+pub mod newtype;
 mod pickle_classes;
 mod scalar_type;
 #[cfg(feature = "serde")]

@@ -24,7 +24,7 @@ pub(super) fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), NotOfType>
 }
 
 /// The microseconds that a duration has.
-pub(crate) fn microseconds(text: &[u8]) -> Option<i128> {
+pub fn microseconds(text: &[u8]) -> Option<i128> {
     /// As many digits as the longest that Python has in seconds, and more.
     const DIGITS: usize = 18;
     let (is_negative, text) = match text {
