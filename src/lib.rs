@@ -27,10 +27,9 @@
 //!
 //! - [`JsonQueue`], [`XmlQueue`] and [`PickleQueue`] are one type, [`Queue`], with three formats:
 //!   one topic, push and pull of your own types or of [`Value`]. A [`Client`] has all topics and
-//!   formats on one connection.
+//!   formats on one connection. [`typed`] says that a field is a date or an exact number.
 //! - [`Broker::start`] runs a broker as its [`Config`] says; the [`BrokerHandle`] looks into it and
-//!   stops it. [`Broker::start_with`] keeps last values in a [`Store`], such as [`Storage`], a
-//!   directory.
+//!   stops it. [`Broker::start_with`] keeps last values in a [`Store`], as [`Storage`] is one.
 //! - [`Message`] is a payload without a broker (the crate `babelmq-codec`): parse it, translate it.
 //!
 //! # Features
@@ -84,6 +83,7 @@ pub use codec::{Dialect, Message, NotOfType, ScalarType};
 pub use middleware::{
     Arrival, Client, ConnectionEvent, Delivery, Exact, Json, JsonQueue, Pickle, PickleQueue,
     Publish, Pulls, Queue, QueueBuilder, QueueError, Refused, Subscribe, Wire, Xml, XmlQueue,
+    typed,
 };
 pub use protocol::{ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFilter, Value};
 #[cfg(feature = "storage")]

@@ -64,6 +64,8 @@ const PATHS: &[Path] = &[
     path("pickle to JSON, 128 bytes", Format::Pickle, "small.pickle", &[Dialect::Json]),
     path("pickle to all, 128 bytes", Format::Pickle, "small.pickle", EVERY_FORMAT),
     path("pickle to JSON, record", Format::Pickle, "record.pickle", &[Dialect::Json]),
+    path("pickle to JSON, types", Format::Pickle, "types.pickle", &[Dialect::Json]),
+    path("pickle to JSON, texts", Format::Pickle, "texts.pickle", &[Dialect::Json]),
     path("JSON to XML, record", Format::Json, "record.json", &[Dialect::Xml]),
     path("XML to JSON, record", Format::Xml, "record.xml", &[Dialect::Json]),
 ];
@@ -122,6 +124,12 @@ impl Path {
             }
             "record.pickle" => {
                 return vec![include_bytes!("../data/record.pickle").to_vec(); LONG_AT_ONCE];
+            }
+            "types.pickle" => {
+                return vec![include_bytes!("../data/types.pickle").to_vec(); AT_ONCE];
+            }
+            "texts.pickle" => {
+                return vec![include_bytes!("../data/texts.pickle").to_vec(); AT_ONCE];
             }
             "record.json" => {
                 return vec![include_bytes!("../data/record.json").to_vec(); LONG_AT_ONCE];

@@ -1,9 +1,13 @@
 """Writes the message bodies that benches/translations.rs reads: what CPython's pickle, json and the habit of
-dicttoxml make of a small record (128 bytes of JSON) and of a nested one (833 bytes)."""
+dicttoxml make of a small record (128 bytes of JSON) and of a nested one (833 bytes); and what pickle makes of one with a
+datetime, a Decimal and a UUID, and of the same with texts in their place."""
 
 import json
 import pickle
+from datetime import datetime, timezone
+from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 from xml.sax.saxutils import escape
 
 HERE = Path(__file__).parent
@@ -63,3 +67,24 @@ for name, value in ("small", padded(small, 128)), ("record", padded(record, 833)
     (HERE / f"{name}.pickle").write_bytes(pickle.dumps(body, 4))
     frame = f'<frame command="publish" topic="{TOPIC}">{element("message", value)}</frame>'
     (HERE / f"{name}.xml").write_text(frame, "utf-8")
+
+plain = {
+    "id": 48_213,
+    "name": "order-000017",
+    "customer": "c-00119",
+    "status": "shipped",
+    "paid": True,
+    "note": None,
+    "quantity": 3,
+    "weight": 12.5,
+    "currency": "EUR",
+    "country": "DE",
+    "tags": ["a", "b"],
+    "score": 0.75,
+}
+placed = datetime(2026, 11, 29, 12, 30, 7, 123_456, timezone.utc)
+types = {"placed": placed, "price": Decimal("1104.05"), "key": UUID("12345678-90ab-cdef-1234-567890abcdef")}
+texts = {"placed": placed.isoformat(), "price": str(types["price"]), "key": str(types["key"])}
+for name, value in ("types", plain | types), ("texts", plain | texts):
+    body = {"command": "publish", "topic": TOPIC, "message": value}
+    (HERE / f"{name}.pickle").write_bytes(pickle.dumps(body, 4))

@@ -87,6 +87,8 @@ pub enum Control {
     Get {
         /// The topic.
         topic: Topic,
+        /// How the answer is written.
+        dialect: Dialect,
     },
     /// A filter whose last values are to be forgotten. It is answered only if it is refused.
     ClearBelow {

@@ -11,8 +11,9 @@ use super::logging::LogSettings;
 use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
 use crate::middleware::{Client, QueueError};
 use crate::protocol::{
-    Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
-    MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, Topic, TopicFilter,
+    ClassPattern, Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
+    MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, PickleClasses, Topic,
+    TopicFilter,
 };
 use crate::transport::{Config, ListenUrl};
 
@@ -107,6 +108,12 @@ pub(super) struct Serve {
         value_parser = at_most(MAX_TOPIC_SEGMENTS), env = "BABELMQ_MAX_TOPIC_SEGMENTS",
     )]
     max_topic_segments: usize,
+
+    /// Classes of your own whose objects are read from pickles as the dicts of their fields, as
+    /// app.models.Order, or all of a module, as 'app.models.*'. Nothing is imported or called. It
+    /// can be given more than once; in the environment several are separated by commas.
+    #[arg(long, value_name = "CLASS", env = "BABELMQ_PICKLE_CLASS", value_delimiter = ',')]
+    pickle_class: Vec<ClassPattern>,
 
     /// How many clients may be connected at the same time.
     #[arg(
@@ -217,7 +224,8 @@ impl Serve {
                 .depth(self.max_depth)
                 .int_digits(self.max_int_digits)
                 .topic_bytes(self.max_topic_bytes)
-                .topic_segments(self.max_topic_segments),
+                .topic_segments(self.max_topic_segments)
+                .pickle_classes(PickleClasses::listed(self.pickle_class.clone())),
             queue: QueueLimits { messages: self.queue_messages, bytes: self.queue_bytes },
             store: StoreLimits { values: self.stored_values, bytes: self.stored_bytes },
             subtrees: self.subtree.clone(),

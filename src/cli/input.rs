@@ -7,7 +7,7 @@ use std::path::Path;
 use super::failure::Failure;
 use crate::codec::Message;
 use crate::codec::pickle;
-use crate::protocol::{Format, Value};
+use crate::protocol::{Format, PickleClasses, Value};
 
 /// What a file or pipe holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +72,19 @@ pub(super) struct Item {
 impl Item {
     /// The message, judged.
     pub(super) fn message(&self) -> Result<Message, Failure> {
+        self.message_with_classes(PickleClasses::NONE)
+    }
+
+    /// The same; of a pickle, objects of these classes are read as well.
+    pub(super) fn message_with_classes(&self, classes: PickleClasses) -> Result<Message, Failure> {
         let message = match self.kind {
             Kind::Strings => Message::of_value(
                 &Value::Str(String::from_utf8_lossy(&self.bytes).into_owned()),
                 crate::codec::Dialect::Json,
             ),
-            Kind::Whole(format) | Kind::Lines(format) => Message::parse(format, &self.bytes),
+            Kind::Whole(format) | Kind::Lines(format) => {
+                Message::parse_with_classes(format, &self.bytes, classes)
+            }
         };
         message.map_err(|refusal| Failure::Payload { place: self.place.clone(), refusal })
     }

@@ -7,12 +7,13 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::error::QueueError;
-use crate::protocol::Value;
+use super::reading::Reading;
+use crate::protocol::{Value, newtype};
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct FromValueError(String);
+pub(in crate::middleware) struct FromValueError(String);
 
 impl de::Error for FromValueError {
     fn custom<T: std::fmt::Display>(message: T) -> FromValueError {
@@ -22,10 +23,12 @@ impl de::Error for FromValueError {
 
 /// Builds a `T` of what a value holds.
 pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, QueueError> {
+    let _reading = Reading::begin();
     T::deserialize(FromValue(value)).map_err(|error| QueueError::Type(error.0))
 }
 
-struct FromValue(Value);
+/// A value as a deserializer: it says what it holds, whatever it is asked for.
+pub(in crate::middleware) struct FromValue(pub(in crate::middleware) Value);
 
 impl IntoDeserializer<'_, FromValueError> for FromValue {
     type Deserializer = FromValue;
@@ -90,10 +93,16 @@ impl<'de> de::Deserializer<'de> for FromValue {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, FromValueError> {
-        visitor.visit_newtype_struct(self)
+        match self.0 {
+            Value::Typed(of, text) if name == newtype::VALUE => visitor.visit_enum(Variant {
+                name: newtype::name_of(of).into(),
+                content: Some(Value::Str(text)),
+            }),
+            value => visitor.visit_newtype_struct(FromValue(value)),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -177,10 +186,13 @@ impl<'de> de::Deserializer<'de> for FromKey {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, FromValueError> {
-        visitor.visit_newtype_struct(self)
+        match name {
+            newtype::VALUE => FromValue(self.0).deserialize_newtype_struct(name, visitor),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

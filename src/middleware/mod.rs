@@ -28,9 +28,11 @@ mod patience;
 mod publish;
 mod pulse;
 mod queue;
+mod reading;
 mod ser;
 mod session;
 mod subscribe;
+pub mod typed;
 mod wire;
 
 pub use arrival::Arrival;

@@ -3,22 +3,41 @@
 use serde::ser::{self, Serialize};
 
 use super::error::QueueError;
-use crate::protocol::Value;
+use super::typed::write::typed;
+use crate::protocol::{Value, newtype};
 
 /// Why a type cannot be a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ToValueError(String);
+#[error("{}{reason}", place(.path))]
+pub struct ToValueError {
+    /// The fields and items that lead to what is wrong, as `.orders[3].price`.
+    path: String,
+    reason: String,
+}
+
+impl ToValueError {
+    /// The same, seen from what holds it.
+    fn inside(self, step: &str) -> ToValueError {
+        ToValueError { path: format!("{step}{}", self.path), ..self }
+    }
+}
+
+fn place(path: &str) -> String {
+    match path {
+        "" => String::new(),
+        path => format!("in {}: ", path.trim_start_matches('.')),
+    }
+}
 
 impl ser::Error for ToValueError {
     fn custom<T: std::fmt::Display>(message: T) -> ToValueError {
-        ToValueError(message.to_string())
+        ToValueError { path: String::new(), reason: message.to_string() }
     }
 }
 
 impl From<ToValueError> for QueueError {
     fn from(error: ToValueError) -> QueueError {
-        QueueError::Type(error.0)
+        QueueError::Type(error.to_string())
     }
 }
 
@@ -132,10 +151,14 @@ impl ser::Serializer for ToValue {
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
-        _: &'static str,
+        name: &'static str,
         value: &T,
     ) -> Result<Value, ToValueError> {
-        value.serialize(self)
+        let plain = value.serialize(self)?;
+        match newtype::type_named(name) {
+            Some(of) => typed(of, plain).map_err(ser::Error::custom),
+            None => Ok(plain),
+        }
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -206,7 +229,8 @@ impl Items {
     }
 
     fn add<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ToValueError> {
-        self.items.push(to_value(value)?);
+        let item = to_value(value);
+        self.items.push(item.map_err(|error| error.inside(&format!("[{}]", self.items.len())))?);
         Ok(())
     }
 
@@ -228,7 +252,11 @@ impl Entries {
     }
 
     fn add<T: Serialize + ?Sized>(&mut self, key: Value, value: &T) -> Result<(), ToValueError> {
-        self.entries.push((key, to_value(value)?));
+        let value = to_value(value).map_err(|error| match &key {
+            Value::Str(name) => error.inside(&format!(".{name}")),
+            key => error.inside(&format!("[{key}]")),
+        })?;
+        self.entries.push((key, value));
         Ok(())
     }
 

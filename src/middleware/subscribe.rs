@@ -114,6 +114,8 @@ impl Subscribe {
 pub(super) fn write_subscribe(format: Format, filter: &str, how: &Subscribe, out: &mut Vec<u8>) {
     let mut fields = vec![("topic", FrameField::Str(filter))];
     match how.exact {
+        // Without it dates and arrays would have lost their types.
+        Exact::No if format == Format::Pickle => fields.push(("exact", FrameField::Bool(true))),
         Exact::No => {}
         Exact::Tagged => fields.push(("exact", FrameField::Bool(true))),
         Exact::Js => fields.push(("exact", FrameField::Str("js"))),

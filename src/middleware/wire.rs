@@ -10,8 +10,9 @@ use serde_json::value::RawValue;
 use super::de::from_value;
 use super::error::QueueError;
 use super::ser::to_value;
+use crate::codec::json::Tags;
 use crate::codec::{
-    self, Content, Dialect, Document, FrameField, Message, json, pickle, write_delivery,
+    self, Content, Dialect, Document, FrameField, Message, Node, json, pickle, write_delivery,
     write_frame, xml,
 };
 use crate::protocol::{Format, HEADER_LEN, Header, Limits, Refusal, Value};
@@ -114,13 +115,19 @@ pub(super) fn write_value(
     let mut document = Document::new();
     let root = codec::from_value(value, &mut document, &LIMITS)?;
     let view = document.view(&[], root);
-    if dialect == Dialect::ExactJson {
-        let mut message = Vec::new();
-        json::encode_published(view, &mut message);
-        write_publish(out, dialect, topic, ttl, Content::Published(&message));
-    } else {
-        write_publish(out, dialect, topic, ttl, Content::Decoded(view));
-    }
+    let is_typed = || view.nodes().iter().any(|node| matches!(node, Node::Typed(..)));
+    let tags = match dialect {
+        Dialect::ExactJson => Tags::Published,
+        // What the program gave a type keeps it.
+        Dialect::Json if is_typed() => Tags::Scalars,
+        _ => {
+            write_publish(out, dialect, topic, ttl, Content::Decoded(view));
+            return Ok(());
+        }
+    };
+    let mut message = Vec::new();
+    json::encode(view, tags, &mut message);
+    write_publish(out, dialect, topic, ttl, Content::Published(&message));
     Ok(())
 }
 

@@ -492,7 +492,7 @@ fn control(request: ControlRequest<'_>, format: Format, limits: &Limits) -> Resu
             ControlRequest::List { topic } => {
                 Control::List { filter: filter(topic.as_deref().unwrap_or("#"))? }
             }
-            ControlRequest::Get { topic } => Control::Get { topic: one(&topic)? },
+            ControlRequest::Get { topic, dialect } => Control::Get { topic: one(&topic)?, dialect },
             // A wildcard names many topics; a topic by itself is no subtree here.
             ControlRequest::Clear { topic } if topic.contains(['+', '#']) => {
                 Control::ClearBelow { filter: filter(&topic)? }

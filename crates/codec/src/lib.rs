@@ -69,7 +69,7 @@ pub use message::Message;
 pub use protocol::ScalarType;
 pub use scalar_type::NotOfType;
 
-pub use protocol::{ErrorCode, Format, Limits, Ndarray, Object, Refusal, Value};
+pub use protocol::{ErrorCode, Format, Limits, Ndarray, Object, PickleClasses, Refusal, Value};
 
 // What the broker is made of. No part of the interface: it changes with the broker.
 #[doc(hidden)]
@@ -100,6 +100,8 @@ pub use memory::{Account, Claim, Share};
 pub use node::{NamedType, Node, Size, Text};
 #[doc(hidden)]
 pub use payload::{Frame, Payload, PayloadRef};
+#[doc(hidden)]
+pub use scalar_type::timedelta_microseconds;
 #[doc(hidden)]
 pub use topics::Topics;
 #[doc(hidden)]

@@ -5,7 +5,9 @@ use super::document::{Document, View};
 use super::envelope::Dialect;
 use super::xml::{self, PlainNames};
 use super::{json, pickle};
-use crate::protocol::{ErrorCode, Format, Limits, MAXIMUM_MAX_FRAME, Refusal, Value};
+use crate::protocol::{
+    ErrorCode, Format, Limits, MAXIMUM_MAX_FRAME, PickleClasses, Refusal, Value,
+};
 
 /// A payload in one format. Its bytes were judged: what a broker would refuse is not one of these.
 ///
@@ -38,6 +40,18 @@ impl Message {
     /// # Errors
     /// The reasons for which a broker refuses the payload, see `docs/protocol.md`.
     pub fn parse(format: Format, bytes: &[u8]) -> Result<Message, Refusal> {
+        Message::parse_with_classes(format, bytes, PickleClasses::NONE)
+    }
+
+    /// The same; of a pickle, objects of these classes are read as well.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse).
+    pub fn parse_with_classes(
+        format: Format,
+        bytes: &[u8],
+        classes: PickleClasses,
+    ) -> Result<Message, Refusal> {
         if bytes.len() > MAXIMUM_MAX_FRAME as usize {
             let reason =
                 format!("a message of {} bytes; none can be over {MAXIMUM_MAX_FRAME}", bytes.len());
@@ -53,7 +67,8 @@ impl Message {
             }
             Format::Xml => parse_xml(bytes),
             Format::Pickle => {
-                let root = pickle::decode(bytes, 0..bytes.len(), &mut document, &limits())?;
+                let limits = limits().pickle_classes(classes);
+                let root = pickle::decode(bytes, 0..bytes.len(), &mut document, &limits)?;
                 let view = document.view(bytes, root);
                 let typed = view.has_types().then(|| {
                     let mut typed = Vec::new();

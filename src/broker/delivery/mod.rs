@@ -66,6 +66,8 @@ pub enum Delivery {
     Value {
         /// The value.
         stored: Stored,
+        /// How it is written.
+        dialect: Dialect,
         /// What the answer brings back.
         token: Token,
     },

@@ -321,8 +321,11 @@ impl Dispatcher {
                     }
                 }
             },
-            Control::Get { topic } => match self.tree.get(&topic) {
-                Some(stored) => self.send(slot, Delivery::Value { stored: stored.clone(), token }),
+            Control::Get { topic, dialect } => match self.tree.get(&topic) {
+                Some(stored) => {
+                    let stored = stored.clone();
+                    self.send(slot, Delivery::Value { stored, dialect, token });
+                }
                 None => self.reply(slot, token, Reply::NoValue { topic }),
             },
             Control::Ping { id } => {

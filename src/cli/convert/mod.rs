@@ -12,7 +12,7 @@ use super::input::{Input, Item, Kind};
 use super::pretty;
 use super::visible::{self, Place};
 use crate::codec::Message;
-use crate::protocol::{ErrorCode, Format};
+use crate::protocol::{ClassPattern, ErrorCode, Format, PickleClasses};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -29,7 +29,7 @@ pub(super) struct Args {
     #[arg(long)]
     lines: bool,
     /// Tag what JSON cannot tell apart: tuples, frozensets, large integers, keys that are no
-    /// strings.
+    /// strings. In a pickle, keep the classes of dates, exact numbers, UUIDs and arrays.
     #[arg(long)]
     exact: bool,
     /// Put every element on a line of its own.
@@ -38,15 +38,21 @@ pub(super) struct Args {
     /// Say type by type what becomes what, instead.
     #[arg(long)]
     explain: bool,
+    /// Classes of your own whose objects are read from pickles as the dicts of their fields, as
+    /// app.models.Order, or all of a module, as 'app.models.*'. Nothing is imported or called. It
+    /// can be given more than once.
+    #[arg(long, value_name = "CLASS")]
+    pickle_class: Vec<ClassPattern>,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let input = Input::open(&args.file, kind(args)?)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut found = explain::Found::default();
+    let classes = PickleClasses::listed(args.pickle_class.clone());
     for item in input {
         let item = item?;
-        let converted = item.message().and_then(|message| {
+        let converted = item.message_with_classes(classes).and_then(|message| {
             if args.explain {
                 let value = message.value();
                 found.add(&value.map_err(|refusal| refused(&item, refusal))?);

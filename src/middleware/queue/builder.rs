@@ -104,8 +104,8 @@ impl<W: Wire> QueueBuilder<W> {
     }
 
     /// Whether a JSON consumer gets tags for what JSON cannot tell apart (tuples, frozensets, keys
-    /// that are no strings), so that values arrive exactly as they were sent. The other formats
-    /// always are exact, but for XML that is [`plain`](Self::plain). Default false;
+    /// that are no strings, dates), so that values arrive exactly as they were sent. The other
+    /// formats always are exact, but for XML that is [`plain`](Self::plain). Default false;
     /// [`Exact::Js`] tags more.
     #[must_use]
     pub fn exact(mut self, exact: impl Into<Exact>) -> Self {

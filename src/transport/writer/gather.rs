@@ -12,7 +12,7 @@ use crate::protocol::{ErrorCode, Refusal, Reply, plain_size};
 use crate::transport::priority::{CROWD, give_way};
 use crate::transport::process::resident_bytes;
 use crate::transport::write_deadline::WRITE_TICK;
-use crate::wire::{List, Listed, MAX_BYTES, format_of, selected, token_of};
+use crate::wire::{List, Listed, MAX_BYTES, selected, token_of};
 
 /// What a client is told for whom there is no memory.
 const NO_MEMORY: &str = "the broker has had no memory to write this value for as long as a client \
@@ -47,8 +47,7 @@ impl Writer {
                 }
                 self.gather_list(list)?;
             }
-            Delivery::Value { stored, token } => {
-                let dialect = Dialect::new(format_of(token), false);
+            Delivery::Value { stored, dialect, .. } => {
                 self.gather_stored(&stored, dialect, Frame::Value)?
             }
             Delivery::Durable { ticket, reply, token } => {

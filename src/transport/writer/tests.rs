@@ -118,7 +118,8 @@ fn a_subscriber_that_was_cut_off_is_told_so_even_while_producers_wait_for_memory
 #[test]
 fn a_question_without_memory_for_its_answer_is_refused_and_the_connection_goes_on() {
     let frames = read_without_memory(|outbox| {
-        outbox.answer(Delivery::Value { stored: long_value(), token: Token::default() }).unwrap();
+        let (stored, dialect, token) = (long_value(), Dialect::Json, Token::default());
+        outbox.answer(Delivery::Value { stored, dialect, token }).unwrap();
         pong(outbox);
     });
     assert_eq!(frames.len(), 2, "{frames:?}");

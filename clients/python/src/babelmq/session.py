@@ -470,7 +470,7 @@ class Session:
             answered = False
             while not answered:
                 yield from self._ready()
-                answered = yield from self._ask({"command": "get", "topic": topic})
+                answered = yield from self._ask({"command": "get", "topic": topic, **self._exact()})
         finally:
             if get in self._gets:
                 self._gets.remove(get)
@@ -624,12 +624,15 @@ class Session:
         self._say({"command": "ping", "id": number})
         return number
 
+    def _exact(self) -> Fields:
+        """What a consumer that is to get its values' types asks for."""
+        if self._codec.format is Format.PICKLE:
+            return {"exact": True}
+        return {"exact": self._options.exact} if self._options.exact else {}
+
     def _subscription(self, topic: str) -> Fields:
         message: Fields = {"command": "subscribe", "topic": topic}
-        if self._codec.format is Format.PICKLE:
-            message["exact"] = True
-        elif self._options.exact:
-            message["exact"] = self._options.exact
+        message.update(self._exact())
         if self._options.plain:
             message["plain"] = True
         if self._options.root is not None:

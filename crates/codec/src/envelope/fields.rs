@@ -240,7 +240,10 @@ impl<'a> Fields<'a> {
             },
             Command::Cancel => ControlRequest::Cancel { topic: needed(topic)? },
             Command::List => ControlRequest::List { topic },
-            Command::Get => ControlRequest::Get { topic: needed(topic)? },
+            Command::Get => ControlRequest::Get {
+                topic: needed(topic)?,
+                dialect: dialect(format, self.exact, None)?,
+            },
             Command::Clear => ControlRequest::Clear { topic: needed(topic)? },
             Command::Ping => ControlRequest::Ping { id: id(self.id)? },
             Command::Stats => ControlRequest::Stats,
@@ -278,7 +281,7 @@ fn truth(field: &Field<'_>, is_xml: bool) -> Option<bool> {
     }
 }
 
-/// The dialect of a subscription: `plain` means something in XML alone, and `exact` in JSON and
+/// The dialect of a subscription or an answer: `plain` means something in XML alone, and `exact` in JSON and
 /// pickle.
 fn dialect(
     format: Format,

@@ -62,6 +62,8 @@ pub enum ControlRequest<'a> {
     Get {
         /// The topic.
         topic: Cow<'a, str>,
+        /// How the answer is written.
+        dialect: Dialect,
     },
     /// See [`Command::Clear`](crate::protocol::Command::Clear).
     Clear {

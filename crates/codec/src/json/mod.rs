@@ -34,8 +34,8 @@ pub(super) use size::size;
 pub use tags::Tags;
 pub(super) use unescape::unescape;
 pub(super) use validate::{is_tag, plain_value, read_fields, scan_unjudged};
+pub use write::encode;
 pub(super) use write::put;
-pub use write::{encode, encode_published};
 
 /// The mark with which some programs begin UTF-8. RFC 8259 §8.1 lets a reader pass over it, and
 /// Python's `json.loads` does so with bytes.

@@ -124,6 +124,16 @@ pub(super) fn put_scalar<'p>(
         page.put(b"\"}")?;
         return Ok(page);
     }
+    if let Node::Typed(of, text) = scalar
+        && !tags.has_tagged_scalars()
+        && let Untyped::Text(text) = of.untyped(view.text(text))
+    {
+        // It has nothing that is to be escaped.
+        page.put(b"\"")?;
+        page.slice(text)?;
+        page.put(b"\"")?;
+        return Ok(page);
+    }
     let mut spelled = Vec::with_capacity(64);
     write_scalar(&view, scalar, tags, &mut spelled);
     page.slice(&spelled)?;
@@ -180,7 +190,7 @@ fn write_scalar(view: &View<'_>, scalar: Node, tags: Tags, out: &mut Vec<u8>) {
 
 /// A scalar of the standard library. Its canonical text has nothing that is to be escaped.
 pub(super) fn write_typed(of: ScalarType, canonical: &[u8], tags: Tags, out: &mut Vec<u8>) {
-    if !tags.is_exact() {
+    if !tags.has_tagged_scalars() {
         match of.untyped(canonical) {
             Untyped::Text(text) => write_str(text, out),
             Untyped::Float(number) => write_float(number, out),

@@ -49,7 +49,11 @@ pub enum Tags {
     /// Nothing: tuples are arrays, frozensets are sets, dates and the like are strings, and keys are
     /// spelled as `json.dumps` spells them.
     Needed,
-    /// Everything that JSON cannot tell apart; an int of any size is a number.
+    /// Dates and the like, which a producer has given a type; all else as above.
+    Scalars,
+    /// Everything that JSON cannot tell apart; an int of any size is a number. It takes no tag for
+    /// the broker to read it, and consumers who get the published bytes find what they would from a
+    /// pickle.
     Published,
     /// The same, and ints beyond 64 bits.
     Exact,
@@ -61,6 +65,12 @@ impl Tags {
     /// Whether everything that JSON cannot tell apart is tagged.
     #[inline(always)]
     pub(super) fn is_exact(self) -> bool {
+        !matches!(self, Tags::Needed | Tags::Scalars)
+    }
+
+    /// Whether dates and the like are tagged.
+    #[inline(always)]
+    pub(super) fn has_tagged_scalars(self) -> bool {
         !matches!(self, Tags::Needed)
     }
 

@@ -129,6 +129,15 @@ fn for_javascript_an_int_is_a_number_only_where_it_reads_it_as_it_is() {
     assert_eq!(again(published, Tags::Published).as_deref(), Ok(published));
 }
 
+/// What a program's own types become has no tuples and no keys that a JSON consumer does not know.
+#[test]
+fn scalars_may_be_tagged_where_tuples_and_keys_are_not() {
+    let all = r#"{"$dict":[[1,{"$tuple":[{"$decimal":"1.10"},{"$timedelta":"PT1S"}]}]]}"#;
+    let scalars = r#"{"1":[{"$decimal":"1.10"},{"$timedelta":"PT1S"}]}"#;
+    assert_eq!(again(all, Tags::Scalars).as_deref(), Ok(scalars));
+    assert_eq!(again(all, Tags::Needed).as_deref(), Ok(r#"{"1":["1.10",1.0]}"#));
+}
+
 #[test]
 fn depth_is_that_of_values() {
     let nested = |open: &str, inner: &str, close: &str, depth: usize| {

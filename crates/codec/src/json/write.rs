@@ -23,13 +23,6 @@ pub fn encode(view: View<'_>, tags: Tags, out: &mut Vec<u8>) {
     fill(out, guess, |page| put(view, tags, page));
 }
 
-/// Appends a value as a producer publishes it: exactly, but an int of any size as a number. It
-/// takes no tag for the broker to read it, and consumers who get the published bytes find what they
-/// would from a pickle.
-pub fn encode_published(view: View<'_>, out: &mut Vec<u8>) {
-    encode(view, Tags::Published, out);
-}
-
 /// The same as [`encode`] on a page.
 pub(crate) fn put<'p>(
     view: View<'_>,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::convert::to_value;
-use crate::protocol::{Limits, Value};
+use crate::protocol::Limits;
 
 fn array(dtype: &str, shape: &[u64], data: &[u8]) -> Result<Document, NotAnArray> {
     let mut document = Document::new();

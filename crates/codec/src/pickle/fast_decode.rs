@@ -6,14 +6,17 @@
 //! its node. Tuples come after their elements; as long as they are small, the elements are moved up
 //! by one.
 //!
-//! Anything else that a pickle may do (fetch a container again, pop, import, add to a dict twice,
-//! be malformed) is not judged here: the answer is `None`, and the [machine](super::machine) reads
-//! the pickle from its beginning. Where the answer is a value, it is the one that the machine would
-//! give.
+//! Scalars of the standard library are called for, see [`scalars`]. Anything else that a pickle may
+//! do (fetch a container again, pop, add to a dict twice, be malformed) is not judged here: the
+//! answer is `None`, and the [machine](super::machine) reads the pickle from its beginning. Where
+//! the answer is a value, it is the one that the machine would give.
+
+mod scalars;
 
 use std::cell::Cell;
 use std::ops::Range;
 
+use self::scalars::Special;
 use super::opcode::*;
 use crate::keys::{KeySet, settle_with};
 use crate::node::value_depth;
@@ -32,12 +35,16 @@ struct Scratch {
     /// The heights of the stack at each open MARK.
     marks: Vec<u32>,
     memo: Vec<Memoised>,
+    specials: Vec<Special>,
 }
 
 /// What the memo holds.
 #[derive(Clone, Copy)]
 enum Memoised {
     Str(Text),
+    Bytes(Text),
+    /// An index of the specials.
+    Special(u32),
     /// Something that is not fetched here.
     Other,
 }
@@ -129,10 +136,11 @@ fn read_part(
     let mark = document.mark();
     let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
     let mut keys = KeySet::take();
-    let Scratch { stack, marks, memo } = &mut *scratch;
+    let Scratch { stack, marks, memo, specials } = &mut *scratch;
     stack.clear();
     marks.clear();
     memo.clear();
+    specials.clear();
     let root = document.len();
     let reading = Reading {
         body,
@@ -140,11 +148,14 @@ fn read_part(
         stack,
         marks,
         memo,
+        specials,
+        pending: 0,
         keys: &mut keys,
         outside: part.outside,
         floor: 0,
         containers: 0,
         text: 0,
+        work: Budget::of(budget.left()),
         budget,
     };
     let size = reading.run(part, root);
@@ -152,7 +163,8 @@ fn read_part(
     if size.is_none() {
         document.truncate(mark);
     }
-    if stack.capacity() <= KEPT && marks.capacity() <= KEPT && memo.capacity() <= KEPT {
+    let kept = [stack.capacity(), marks.capacity(), memo.capacity(), specials.capacity()];
+    if kept.iter().all(|&capacity| capacity <= KEPT) {
         // Without a place to keep it, it is dropped.
         let _ = SCRATCH.try_with(|kept| kept.set(Some(scratch)));
     }
@@ -166,6 +178,10 @@ struct Reading<'a> {
     stack: &'a mut Vec<u32>,
     marks: &'a mut Vec<u32>,
     memo: &'a mut Vec<Memoised>,
+    /// What is no plain value, and what such things became.
+    specials: &'a mut Vec<Special>,
+    /// Nodes that stand for what is no value.
+    pending: usize,
     keys: &'a mut KeySet,
     /// What was memoised before the values of `memo`.
     outside: &'a Outside<'a>,
@@ -175,6 +191,8 @@ struct Reading<'a> {
     containers: usize,
     /// Bytes of text so far.
     text: usize,
+    /// What it takes to make values of arguments, as the machine pays for it.
+    work: Budget,
     /// The budget for comparing keys. The nodes are paid for in the end.
     budget: Budget,
 }
@@ -275,14 +293,14 @@ impl<'a> Reading<'a> {
             }
             PROTO if byte(body, at)? <= 5 => {}
             FRAME if u64::from_le_bytes(array(body, at)?) <= (body.len() - *at) as u64 => {}
-            _ => return None,
+            other => return self.import(other, at),
         }
         Some(())
     }
 
     /// One value must be left.
     fn finish(mut self, root: usize, depth: usize) -> Option<usize> {
-        let is_whole = self.stack.len() == 1 && self.marks.is_empty();
+        let is_whole = self.stack.len() == 1 && self.marks.is_empty() && self.pending == 0;
         let nodes = &self.document.nodes()[root..];
         let is_deep = self.containers > MAX_DEPTH && value_depth(nodes) > depth;
         let size = nodes.len().saturating_mul(NODE_SIZE).saturating_add(self.text);
@@ -317,18 +335,19 @@ impl<'a> Reading<'a> {
         self.body.get(range.clone())?;
         *at = range.end;
         self.text += length;
-        self.leaf(Node::Bytes(Text::in_source(range)));
-        self.memoise(at, Memoised::Other);
+        let text = Text::in_source(range);
+        self.leaf(Node::Bytes(text));
+        self.memoise(at, Memoised::Bytes(text));
         Some(())
     }
 
-    /// What the memo holds, where that is a string: a container would be a copy, or a cycle.
+    /// What the memo holds, where that is no container: this would be a copy, or a cycle.
     #[inline(always)]
     fn fetch(&mut self, number: usize) -> Option<()> {
         let text = match number.checked_sub(self.outside.memo.len()) {
             Some(inside) => match *self.memo.get(inside)? {
                 Memoised::Str(text) => text,
-                Memoised::Other => return None,
+                other => return self.fetch_other(other),
             },
             None => self.outside.text(number)?,
         };
@@ -356,9 +375,17 @@ impl<'a> Reading<'a> {
             {
                 *at += 2;
             }
+            Some(&LONG_BINPUT) if self.is_next_long(*at + 1) => *at += 5,
             _ => return,
         }
         self.memo.push(value);
+    }
+
+    /// Whether the four bytes there are the memo's next number.
+    #[inline(never)]
+    fn is_next_long(&self, at: usize) -> bool {
+        let number = self.body.get(at..).and_then(<[u8]>::first_chunk);
+        number.is_some_and(|number| u32::from_le_bytes(*number) as usize == self.next_memoised())
     }
 
     fn next_memoised(&self) -> usize {
@@ -416,16 +443,27 @@ impl<'a> Reading<'a> {
     /// given twice.
     #[inline]
     fn settle(&mut self, at: usize) -> Option<()> {
+        // A key may be one of them.
+        if self.pending > 0 {
+            return None;
+        }
         let before = self.document.len();
         settle_with(self.keys, self.document, self.body, at, &mut self.budget).ok()?;
         (self.document.len() == before).then_some(())
     }
 
-    /// Makes a tuple of the values from `height` on.
+    /// Makes a tuple of the values from `height` on, or calls something with them.
     fn gather(&mut self, at: &mut usize, height: usize) -> Option<()> {
         if height < self.floor {
-            return None;
+            None
+        } else if self.pending > 0 {
+            self.use_arguments(at, height)
+        } else {
+            self.tuple(at, height)
         }
+    }
+
+    fn tuple(&mut self, at: &mut usize, height: usize) -> Option<()> {
         let Some(&begins) = self.stack.get(height) else {
             self.container(at, Node::Tuple(Size::default()));
             return Some(());

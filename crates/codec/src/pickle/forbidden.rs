@@ -22,6 +22,11 @@ pub(super) fn imports(reader: &Reader<'_>, module: &[u8], name: &[u8]) -> Refusa
         (b"numpy", _) => "send .item() or .tolist() of it, or .astype() a dtype of plain items",
         (b"pathlib" | b"ipaddress", _) => "send str() of it",
         (b"collections", _) => "send dict() or list() of it",
+        // A class, by the usual spelling.
+        (_, [b'A'..=b'Z', ..]) => {
+            "send a dict of its fields, as vars() of it, or have the broker read the class \
+             (--pickle-class)"
+        }
         _ => "send a dict of its fields",
     };
     let shown = format!("{}.{}", shown(module), shown(name));

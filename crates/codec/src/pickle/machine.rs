@@ -4,13 +4,14 @@
 //! containers that it builds lie in the scratch store; `flatten` then writes the one value that
 //! STOP left into the document.
 
+mod classes;
 mod flatten;
 mod numpy;
 mod reduce;
 mod scalars;
 mod stack;
 
-pub(super) use flatten::Flat;
+pub(super) use flatten::{Flat, text_of};
 
 use super::forbidden::{PLAIN, forbidden, imports};
 use super::globals::Global;
@@ -18,7 +19,7 @@ use super::opcode::*;
 use super::reader::Reader;
 use super::store::{Item, Kind, Scratch, push};
 use super::{number, text};
-use crate::protocol::Refusal;
+use crate::protocol::{PickleClasses, Refusal};
 use crate::{Budget, Document, Node};
 
 /// The highest protocol that is read.
@@ -42,6 +43,8 @@ pub(super) struct Machine<'a> {
     pub(super) bytearrays: bool,
     /// Whether a container was fetched a second time, so that it may occur more than once.
     pub(super) shared: bool,
+    /// The classes of people's own that are read.
+    pub(super) classes: PickleClasses,
 }
 
 impl<'a> Machine<'a> {
@@ -51,8 +54,10 @@ impl<'a> Machine<'a> {
         document: &'a mut Document,
         scratch: &'a mut Scratch,
         work: Budget,
+        classes: PickleClasses,
     ) -> Machine<'a> {
-        Machine { reader, document, scratch, work, floor: 0, shared: false, bytearrays: false }
+        let (floor, shared, bytearrays) = (0, false, false);
+        Machine { reader, document, scratch, work, floor, shared, bytearrays, classes }
     }
 
     /// Runs to STOP and returns the value it leaves.
@@ -263,7 +268,8 @@ impl<'a> Machine<'a> {
                 let (module, name) = (self.reader.line()?.0, self.reader.line()?.0);
                 if let (b"copy_reg" | b"copyreg", b"_reconstructor") = (module, name)
                     && let Some((module, name)) = self.reader.reconstructed()
-                    && Global::named(module, name) != Some(Global::Uuid)
+                    && !matches!(Global::named(module, name), Some(Global::Uuid | Global::GetAttr))
+                    && !self.classes.include(&[module, b".", name].concat())
                 {
                     return Err(imports(&self.reader, module, name));
                 }
@@ -273,10 +279,15 @@ impl<'a> Machine<'a> {
                 let stack = &self.scratch.stack[self.floor.min(self.scratch.stack.len())..];
                 if let &[.., Item::Leaf(Node::Str(module)), Item::Leaf(Node::Str(name))] = stack {
                     let source = self.reader.source();
-                    let import = self.import(
-                        self.document.text(source, module),
-                        self.document.text(source, name),
-                    )?;
+                    let module = self.document.text(source, module);
+                    let name = self.document.text(source, name);
+                    let import = match Global::named(module, name) {
+                        Some(global) => Item::Import(global),
+                        None => {
+                            let (module, name) = (module.to_vec(), name.to_vec());
+                            self.class(&module, &name)?
+                        }
+                    };
                     let height = self.scratch.stack.len().saturating_sub(2);
                     self.scratch.stack.truncate(height);
                     return Ok(import);
@@ -300,8 +311,8 @@ impl<'a> Machine<'a> {
             NEWOBJ => {
                 let stack = &self.scratch.stack[self.floor.min(self.scratch.stack.len())..];
                 if let &[.., class, args] = stack
-                    && self.is_empty_tuple(args)
-                    && let Some(object) = self.instance(class)?
+                    && self.scratch.store.kind(args) == Some(Kind::Tuple)
+                    && let Some(object) = self.instance(class, args)?
                 {
                     let height = self.scratch.stack.len().saturating_sub(2);
                     self.scratch.stack.truncate(height);
@@ -338,10 +349,10 @@ impl<'a> Machine<'a> {
         Err(forbidden(&self.reader, "sets the state of an object", PLAIN))
     }
 
-    fn import(&self, module: &[u8], name: &[u8]) -> Result<Item, Refusal> {
+    fn import(&mut self, module: &[u8], name: &[u8]) -> Result<Item, Refusal> {
         match Global::named(module, name) {
             Some(global) => Ok(Item::Import(global)),
-            None => Err(imports(&self.reader, module, name)),
+            None => self.class(module, name),
         }
     }
 

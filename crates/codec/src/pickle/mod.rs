@@ -22,6 +22,7 @@ mod opcode;
 mod paths;
 mod piece;
 mod reader;
+mod scalars;
 mod size;
 mod store;
 #[cfg(test)]
@@ -173,7 +174,13 @@ fn with_machine<T>(
     let length = range.len();
     let reader = Reader::new(source, range)?;
     let mut scratch = SCRATCH.try_with(Cell::take).ok().flatten().unwrap_or_default();
-    let mut machine = Machine::new(reader, document, &mut scratch, Budget::new(limits, length));
+    let mut machine = Machine::new(
+        reader,
+        document,
+        &mut scratch,
+        Budget::new(limits, length),
+        limits.pickle_classes,
+    );
     let result = read(&mut machine, &mut Budget::new(limits, length));
     scratch.clear();
     // Without a place to keep it, it is dropped.

@@ -59,6 +59,8 @@ pub(super) enum Item {
     Offset(i64),
     /// A time zone by its name in the database.
     NamedZone(Text),
+    /// A class of somebody's own, by its name.
+    Class(Text),
 }
 
 /// The kinds of containers.
@@ -81,6 +83,8 @@ pub(super) enum Kind {
     /// A numpy array: nothing, and once its state is known its dtype, its data in C order, and its
     /// dimensions.
     Ndarray,
+    /// An object of a class of somebody's own: its class, and once that is known its state, a dict.
+    Object,
 }
 
 /// No segment, no node.
@@ -213,6 +217,15 @@ impl Store {
         Ok(())
     }
 
+    /// Makes a container one of another kind, without children.
+    pub(super) fn clear_to(&mut self, id: u32, kind: Kind) {
+        if let Some(container) = self.containers.get_mut(id as usize) {
+            container.kind = kind;
+            container.first.count = 0;
+            (container.more, container.tail) = (NONE, NONE);
+        }
+    }
+
     /// The children of a container, where they lie in one run, as those of every tuple do.
     pub(super) fn only_run(&self, item: Item) -> Option<(Run, &[Item])> {
         let Item::Container(id) = item else { return None };
@@ -334,6 +347,8 @@ pub(super) struct Frame {
     pub(super) more: u32,
     /// How many children were written; of a dict, keys and values.
     pub(super) written: u32,
+    /// Whether it is the state of an object, whose node is two before its own.
+    pub(super) is_state: bool,
 }
 
 impl Frame {
@@ -343,7 +358,9 @@ impl Frame {
         match self.kind {
             Kind::Set | Kind::FrozenSet => true,
             Kind::Dict => self.written.is_multiple_of(2),
-            Kind::List | Kind::Tuple | Kind::Uuid | Kind::Dtype | Kind::Ndarray => false,
+            Kind::List | Kind::Tuple | Kind::Uuid | Kind::Dtype | Kind::Ndarray | Kind::Object => {
+                false
+            }
         }
     }
 }

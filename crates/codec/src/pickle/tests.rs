@@ -2,6 +2,7 @@
 //! `crates/codec/tests/vectors/make_pickle.py`.
 
 mod budget;
+mod scalars;
 
 use std::fmt::Write;
 
@@ -106,6 +107,41 @@ fn show_at(view: View<'_>, at: &mut usize, out: &mut String) {
             }
         }
     }
+}
+
+/// Pickles of objects of people's own classes, of CPython 3.8 to 3.14: what they are where their
+/// classes are named, and refused, with the name, where they are not.
+#[test]
+fn objects_are_their_state_where_their_class_is_named() {
+    let limits = Limits::default().pickle_classes("app.models.*".parse().unwrap());
+    let mut wrong = Vec::new();
+    for line in include_str!("../../tests/vectors/pickle/classes.txt").lines() {
+        let [name, verdict, pickle, plain] = columns(line);
+        let pickle = unhex(pickle);
+        let mut document = Document::new();
+        match decode(&pickle, 0..pickle.len(), &mut document, &limits) {
+            Ok(_) if verdict == "refuse" => wrong.push(format!("{name}: it is accepted")),
+            Err(refusal) if verdict == "refuse" => {
+                assert_eq!(refusal.code, ErrorCode::ForbiddenPickle, "{name}: {refusal}");
+            }
+            Err(refusal) => wrong.push(format!("{name}: {refusal}")),
+            Ok(root) => {
+                let written = encoded(document.view(&pickle, root));
+                let mut found = Vec::new();
+                let again = decoded(&written).unwrap();
+                json::encode(again.view(&written, 0), json::Tags::Exact, &mut found);
+                let found = String::from_utf8(found).unwrap();
+                if found != plain {
+                    wrong.push(format!("{name}: {found} instead of {plain}"));
+                }
+            }
+        }
+        let refusal = decoded(&pickle).expect_err(name);
+        // Protocols 2 and 3 call a partial where 4 has NEWOBJ_EX; 3.11.2 has flags by name.
+        let named = ["app.models.", "functools.partial", "_operator.or_"];
+        assert!(named.iter().any(|name| refusal.reason.contains(name)), "{name}: {refusal}");
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]

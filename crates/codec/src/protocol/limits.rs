@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::PickleClasses;
+
 /// How deep containers may nest inside one message. A list of lists of lists is 3 deep, a number 0.
 ///
 /// Python's own pickler and `json` stop near 1,000; real messages stay below 20. A bound that every
@@ -159,6 +161,8 @@ pub struct Limits {
     pub topic_bytes: usize,
     /// Segments in a topic or a topic filter. Default, and at most, [`MAX_TOPIC_SEGMENTS`].
     pub topic_segments: usize,
+    /// Classes of people's own whose objects are read from pickles, as data. Default none.
+    pub pickle_classes: PickleClasses,
 }
 
 impl Limits {
@@ -171,6 +175,7 @@ impl Limits {
         int_digits: MAX_INT_DIGITS,
         topic_bytes: MAX_TOPIC_BYTES,
         topic_segments: MAX_TOPIC_SEGMENTS,
+        pickle_classes: PickleClasses::ANY,
     };
 
     /// Limits that follow from a frame limit, as the command line sets it; `max_frame` is in bytes
@@ -178,7 +183,13 @@ impl Limits {
     pub fn with_max_frame(max_frame: u32) -> Limits {
         let max_frame = max_frame.min(MAXIMUM_MAX_FRAME);
         let decoded_size = (max_frame as usize).saturating_mul(16).min(MAXIMUM_DECODED_SIZE);
-        Limits { max_frame, decoded_size, max_encoded: DEFAULT_MAX_ENCODED, ..Limits::NONE }
+        Limits {
+            max_frame,
+            decoded_size,
+            max_encoded: DEFAULT_MAX_ENCODED,
+            pickle_classes: PickleClasses::NONE,
+            ..Limits::NONE
+        }
     }
 
     /// Takes frames of so many bytes, at most [`MAXIMUM_MAX_FRAME`]. The limit of what a payload
@@ -215,6 +226,13 @@ impl Limits {
     #[must_use]
     pub fn int_digits(self, digits: usize) -> Limits {
         Limits { int_digits: digits.min(MAX_INT_DIGITS), ..self }
+    }
+
+    /// Reads objects of these classes from pickles.
+    #[inline]
+    #[must_use]
+    pub fn pickle_classes(self, classes: PickleClasses) -> Limits {
+        Limits { pickle_classes: classes, ..self }
     }
 
     /// Takes topics of so many bytes, at most [`MAX_TOPIC_BYTES`].

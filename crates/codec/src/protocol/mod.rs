@@ -10,6 +10,10 @@ mod frame;
 mod limits;
 mod message;
 mod ndarray;
+#[cfg(feature = "serde")]
+#[doc(hidden)]
+pub mod newtype;
+mod pickle_classes;
 mod scalar_type;
 #[cfg(feature = "serde")]
 mod serde;
@@ -33,6 +37,7 @@ pub use limits::{
 };
 pub use message::{Command, Id, Overflow, Reply};
 pub use ndarray::Ndarray;
+pub use pickle_classes::{ClassPattern, InvalidClassPattern, PickleClasses};
 pub use scalar_type::ScalarType;
 pub use token::Token;
 pub use topic::{Shape, Topic, TopicFilter, TopicName, check_topic_limits};

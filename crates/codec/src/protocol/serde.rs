@@ -1,6 +1,9 @@
 //! [`Value`] as a type of serde's, so that it can stand in a program's own types and be written by
 //! other formats.
 //!
+//! A scalar of Python's standard library is a newtype struct, whose name says its type to whom it
+//! concerns, and a string to all others.
+//!
 //! A value that serde has no word for becomes the one that is next to it: a tuple, a set and a
 //! frozenset are sequences, and come back as lists; so is an array, and an object is a map. An integer beyond 128 bits is written as a
 //! string of its digits; one beyond 64 may come back as a float, as from serde_json.
@@ -8,10 +11,13 @@
 use std::fmt;
 
 use num_bigint::BigInt;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, Unexpected, VariantAccess,
+    Visitor,
+};
 use serde::ser::{Serialize, SerializeMap, SerializeTuple, Serializer};
 
-use super::Value;
+use super::{Value, newtype};
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -34,7 +40,9 @@ impl Serialize for Value {
             Value::Float(number) => serializer.serialize_f64(*number),
             Value::Str(text) => serializer.serialize_str(text),
             Value::Bytes(bytes) => serializer.serialize_bytes(bytes),
-            Value::Typed(_, text) => serializer.serialize_str(text),
+            Value::Typed(of, text) => {
+                serializer.serialize_newtype_struct(newtype::name_of(*of), text)
+            }
             Value::List(items) | Value::Set(items) | Value::FrozenSet(items) => {
                 serializer.collect_seq(items)
             }
@@ -64,7 +72,7 @@ impl Serialize for Value {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
+        deserializer.deserialize_newtype_struct(newtype::VALUE, ValueVisitor)
     }
 }
 
@@ -93,7 +101,16 @@ impl<'de> Visitor<'de> for ValueVisitor {
         self,
         deserializer: D,
     ) -> Result<Value, D::Error> {
-        Value::deserialize(deserializer)
+        deserializer.deserialize_any(self)
+    }
+
+    /// A scalar with its type, from a deserializer that knows it.
+    fn visit_enum<A: EnumAccess<'de>>(self, scalar: A) -> Result<Value, A::Error> {
+        let (name, text) = scalar.variant::<String>()?;
+        match newtype::type_named(&name) {
+            Some(of) => Ok(Value::Typed(of, text.newtype_variant()?)),
+            None => Err(Error::invalid_type(Unexpected::Enum, &self)),
+        }
     }
 
     fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
@@ -156,6 +173,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::ScalarType;
 
     #[test]
     fn a_value_is_written_as_json_and_read_again() {
@@ -183,5 +201,10 @@ mod tests {
         assert_eq!(serde_json::to_string(&Value::Bytes(vec![0, 255])).unwrap(), "[0,255]");
         let keyed = Value::Dict(vec![(1.into(), set)]);
         assert_eq!(serde_json::to_string(&keyed).unwrap(), "{\"1\":[1,2]}");
+        let price = Value::Typed(ScalarType::Decimal, "1.10".to_owned());
+        let prices = Value::Dict(vec![(price.clone(), price)]);
+        assert_eq!(serde_json::to_string(&prices).unwrap(), "{\"1.10\":\"1.10\"}");
+        let read: Value = serde_json::from_str("{\"1.10\":\"1.10\"}").unwrap();
+        assert_eq!(read, Value::Dict(vec![("1.10".into(), "1.10".into())]));
     }
 }

@@ -1,20 +1,26 @@
 //! `datetime.datetime`, `date` and `time`: as `isoformat()` writes them, and behind it what that
 //! does not say (RFC 9557 §3.1: a time zone and a key in brackets).
 
-use std::io::Write;
+mod state;
 
 use jiff::SignedDuration;
 use jiff::civil::{self, DateTime};
 use jiff::tz::TimeZone;
 
-use super::digits::{self, number};
-use super::{Key, NotOfType, Untyped, timedelta, zone};
-use crate::pickle::{Calls, Class};
+use super::digits::{self, number, spelled};
+use super::{Key, NotOfType, Untyped, zone};
 
-const DATETIME: NotOfType =
-    NotOfType::Wanted("a date and time, as 2026-11-29T12:30:00.5+01:00[Europe/Berlin]");
+pub(super) use state::{call_date, call_datetime, call_time};
+pub(crate) use state::{put_date, put_datetime, put_time};
+
+const DATETIME: NotOfType = NotOfType::Wanted(
+    "a date and time, as 2026-11-29T12:30:00.5+01:00[Europe/Berlin], with six digits at most \
+     behind the point",
+);
 const DATE: NotOfType = NotOfType::Wanted("a date from the years 1 to 9999, as 2026-11-29");
-const TIME: NotOfType = NotOfType::Wanted("a time of day, as 12:30:00.5+01:00");
+const TIME: NotOfType = NotOfType::Wanted(
+    "a time of day, as 12:30:00.5+01:00, with six digits at most behind the point",
+);
 
 const FOLD: &[u8] = b"[_fold=1]";
 const EPOCH: civil::Date = civil::date(1970, 1, 1);
@@ -50,10 +56,9 @@ impl Clock {
     }
 
     fn put(self, out: &mut Vec<u8>) {
-        // To a vector nothing fails to be written.
-        let _ = write!(out, "{:02}:{:02}:{:02}", self.hour, self.minute, self.second);
+        put_clock([self.hour, self.minute, self.second], out);
         if self.microsecond > 0 {
-            let _ = write!(out, ".{:06}", self.microsecond);
+            put_fraction(self.microsecond, out);
         }
     }
 }
@@ -189,7 +194,10 @@ fn clock(text: &[u8]) -> Option<(Clock, &[u8])> {
 }
 
 fn put_civil(date: civil::Date, out: &mut Vec<u8>) {
-    let _ = write!(out, "{:04}-{:02}-{:02}", date.year(), date.month(), date.day());
+    let [a, b, c, d] = spelled(date.year() as u32);
+    let [month, day] = [date.month(), date.day()].map(|part| spelled(part as u32));
+    let ([e, f], [g, h]) = (month, day);
+    out.extend_from_slice(&[a, b, c, d, b'-', e, f, b'-', g, h]);
 }
 
 fn put_parts(parts: &Parts<'_>, out: &mut Vec<u8>) {
@@ -203,28 +211,40 @@ fn put_parts(parts: &Parts<'_>, out: &mut Vec<u8>) {
         out.push(b']');
     }
     // Where clocks are set, the offset says which of two it is.
-    let is_told = match (&parts.zone, parts.date, parts.offset) {
+    let is_told = || match (&parts.zone, parts.date, parts.offset) {
         (Some((_, zone)), Some(date), Some(_)) => {
             let [first, second] = zone::offsets(zone, local(date, parts.clock));
             first != second
         }
         _ => false,
     };
-    if parts.is_second && !is_told {
+    if parts.is_second && !is_told() {
         out.extend_from_slice(FOLD);
     }
 }
 
 fn put_offset(offset: i64, out: &mut Vec<u8>) {
-    let (sign, rest) = (if offset < 0 { '-' } else { '+' }, offset.abs());
-    let (seconds, fraction) = (rest / SECOND, rest % SECOND);
-    let _ = write!(out, "{sign}{:02}:{:02}", seconds / 3600, seconds / 60 % 60);
-    if seconds % 60 > 0 || fraction > 0 {
-        let _ = write!(out, ":{:02}", seconds % 60);
-    }
+    let (sign, rest) = (if offset < 0 { b'-' } else { b'+' }, offset.abs());
+    let (seconds, fraction) = ((rest / SECOND) as u32, (rest % SECOND) as u32);
+    out.push(sign);
+    put_clock([seconds / 3600, seconds / 60 % 60, seconds % 60], out);
     if fraction > 0 {
-        let _ = write!(out, ".{fraction:06}");
+        put_fraction(fraction, out);
+    } else if seconds % 60 == 0 {
+        out.truncate(out.len() - ":00".len());
     }
+}
+
+/// `HH:MM:SS`.
+fn put_clock(parts: [u32; 3], out: &mut Vec<u8>) {
+    let [[a, b], [c, d], [e, f]] = parts.map(spelled);
+    out.extend_from_slice(&[a, b, b':', c, d, b':', e, f]);
+}
+
+/// Microseconds.
+fn put_fraction(microsecond: u32, out: &mut Vec<u8>) {
+    let [a, b, c, d, e, f] = spelled(microsecond);
+    out.extend_from_slice(&[b'.', a, b, c, d, e, f]);
 }
 
 fn local(date: civil::Date, clock: Clock) -> DateTime {
@@ -287,62 +307,6 @@ fn days_of(date: civil::Date) -> i64 {
     date.duration_since(EPOCH).as_hours() / 24
 }
 
-/// The date of a pickle: year (two bytes, the higher first), month, day (CPython,
-/// `date.__reduce__`).
-pub(crate) fn put_date(state: &[u8], out: &mut Vec<u8>) -> Result<(), NotOfType> {
-    let &[a, b, month, day] = state else { return Err(DATE) };
-    let year = u32::from(u16::from_be_bytes([a, b]));
-    put_civil(civil(year, month.into(), day.into()).ok_or(DATE)?, out);
-    Ok(())
-}
-
-/// The datetime of a pickle: a date, hour, minute, second, microseconds (three bytes, the highest
-/// first); the highest bit of the month is `fold` (CPython, `datetime.__reduce_ex__`).
-pub(crate) fn put_datetime(
-    state: &[u8],
-    zone: Option<Zone<'_>>,
-    out: &mut Vec<u8>,
-) -> Result<(), NotOfType> {
-    let &[a, b, month, day, ref time @ ..] = state else { return Err(DATETIME) };
-    let year = u32::from(u16::from_be_bytes([a, b]));
-    let date = civil(year, u32::from(month & 0x7f), day.into()).ok_or(DATETIME)?;
-    let clock = clock_of(time, 0xff).ok_or(DATETIME)?;
-    let is_second = month & 0x80 != 0;
-    let unplaced = Parts { date: Some(date), clock, offset: None, zone: None, is_second };
-    let parts = unplaced.in_zone(zone)?;
-    put_civil(date, out);
-    out.push(b'T');
-    put_parts(&parts, out);
-    Ok(())
-}
-
-/// The time of a pickle: hour, minute, second, microseconds (three bytes, the highest first); the
-/// highest bit of the hour is `fold` (CPython, `time.__reduce_ex__`).
-pub(crate) fn put_time(
-    state: &[u8],
-    zone: Option<Zone<'_>>,
-    out: &mut Vec<u8>,
-) -> Result<(), NotOfType> {
-    let clock = clock_of(state, 0x7f).ok_or(TIME)?;
-    let is_second = state[0] & 0x80 != 0;
-    let unplaced = Parts { date: None, clock, offset: None, zone: None, is_second };
-    let parts = unplaced.in_zone(zone)?;
-    put_parts(&parts, out);
-    Ok(())
-}
-
-/// A time of day in six bytes; of the first, the bits of a mask.
-fn clock_of(state: &[u8], mask: u8) -> Option<Clock> {
-    let &[hour, minute, second, a, b, c] = state else { return None };
-    let clock = Clock {
-        hour: (hour & mask).into(),
-        minute: minute.into(),
-        second: second.into(),
-        microsecond: u32::from_be_bytes([0, a, b, c]),
-    };
-    clock.is_valid().then_some(clock)
-}
-
 /// The date of so many days since 1970.
 pub(crate) fn put_days(days: i64, out: &mut Vec<u8>) -> Result<(), NotOfType> {
     put_civil(date_of(days)?, out);
@@ -368,8 +332,8 @@ pub(crate) fn put_microseconds(since: i64, out: &mut Vec<u8>) -> Result<(), NotO
 
 /// The date of so many days since 1970; Python's begin with the year 1.
 fn date_of(days: i64) -> Result<civil::Date, NotOfType> {
-    let hours = days.checked_mul(24).ok_or(DATE)?;
-    let date = EPOCH.checked_add(SignedDuration::from_hours(hours)).map_err(|_| DATE)?;
+    let hours = days.checked_mul(24).and_then(SignedDuration::try_from_hours).ok_or(DATE)?;
+    let date = EPOCH.checked_add(hours).map_err(|_| DATE)?;
     if date.year() < 1 { Err(DATE) } else { Ok(date) }
 }
 
@@ -380,75 +344,6 @@ pub(crate) fn put_months(months: i64, out: &mut Vec<u8>) -> Result<(), NotOfType
         u32::try_from(year).ok().and_then(|year| civil(year, months.rem_euclid(12) as u32 + 1, 1));
     put_civil(first.ok_or(DATE)?, out);
     Ok(())
-}
-
-/// `date(bytes)` in a pickle.
-pub(super) fn call_date(canonical: &[u8], calls: &mut Calls<'_>) {
-    let (date, _) = date(canonical).unwrap_or((EPOCH, &[]));
-    calls.class(Class::Date);
-    calls.bytes(&bytes_of_date(date));
-    calls.call(1);
-}
-
-/// `datetime(bytes[, zone])` in a pickle.
-pub(super) fn call_datetime(canonical: &[u8], calls: &mut Calls<'_>) {
-    let (date, rest) = date(canonical).unwrap_or((EPOCH, &[]));
-    let Ok(parts) = parts(rest.get(1..).unwrap_or_default(), DATETIME) else { return };
-    let mut parts = Parts { date: Some(date), ..parts };
-    if let (Some((_, zone)), Some(offset)) = (&parts.zone, parts.offset) {
-        let [first, second] =
-            zone::offsets(zone, local(date, parts.clock)).map(|seconds| seconds * SECOND);
-        if offset != first && offset != second {
-            // The zone has another offset there: what was said of the instant is kept.
-            parts.zone = None;
-        } else if first != second {
-            parts.is_second = offset == second;
-        }
-    }
-    let [a, b, month, day] = bytes_of_date(date);
-    let [hour, minute, second, c, d, e] = bytes_of_clock(parts.clock);
-    let month = month | u8::from(parts.is_second) << 7;
-    calls.class(Class::Datetime);
-    calls.bytes(&[a, b, month, day, hour, minute, second, c, d, e]);
-    call_in_zone(&parts, calls);
-}
-
-/// `time(bytes[, zone])` in a pickle.
-pub(super) fn call_time(canonical: &[u8], calls: &mut Calls<'_>) {
-    let Ok(parts) = parts(canonical, TIME) else { return };
-    let [hour, minute, second, a, b, c] = bytes_of_clock(parts.clock);
-    calls.class(Class::Time);
-    calls.bytes(&[hour | u8::from(parts.is_second) << 7, minute, second, a, b, c]);
-    call_in_zone(&parts, calls);
-}
-
-/// The zone of a datetime or a time, if it has one, and the call.
-fn call_in_zone(parts: &Parts<'_>, calls: &mut Calls<'_>) {
-    match (&parts.zone, parts.offset) {
-        (Some((name, _)), _) => {
-            calls.class(Class::ZoneInfo);
-            calls.str(name);
-            calls.call(1);
-        }
-        (None, Some(offset)) => {
-            calls.class(Class::Timezone);
-            timedelta::call_microseconds(offset.into(), calls);
-            calls.call(1);
-        }
-        (None, None) => return calls.call(1),
-    }
-    calls.call(2);
-}
-
-fn bytes_of_date(date: civil::Date) -> [u8; 4] {
-    let [a, b] = date.year().to_be_bytes();
-    [a, b, date.month() as u8, date.day() as u8]
-}
-
-fn bytes_of_clock(clock: Clock) -> [u8; 6] {
-    let [hour, minute, second] = [clock.hour, clock.minute, clock.second].map(|part| part as u8);
-    let [_, a, b, c] = clock.microsecond.to_be_bytes();
-    [hour, minute, second, a, b, c]
 }
 
 #[cfg(test)]
@@ -588,55 +483,6 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_a_pickle_are_read() {
-        let datetime = |state: &[u8], zone| {
-            let mut out = Vec::new();
-            put_datetime(state, zone, &mut out).map(|()| String::from_utf8(out).unwrap())
-        };
-        let berlin = Some(Zone::Named(b"Europe/Berlin"));
-        let summer = b"\x07\xea\x07\x01\x0c\x00\x00\x00\x00\x07";
-        assert_eq!(
-            datetime(summer, berlin).as_deref(),
-            Ok("2026-07-01T12:00:00.000007+02:00[Europe/Berlin]")
-        );
-        let overlap = b"\x07\xea\x8a\x19\x02\x1e\x00\x00\x00\x00";
-        assert_eq!(
-            datetime(overlap, berlin).as_deref(),
-            Ok("2026-10-25T02:30:00+01:00[Europe/Berlin]")
-        );
-        assert_eq!(datetime(overlap, None).as_deref(), Ok("2026-10-25T02:30:00[_fold=1]"));
-        let long_ago = b"\x07\x08\x01\x01\x00\x00\x00\x00\x00\x00";
-        assert_eq!(
-            datetime(long_ago, berlin).as_deref(),
-            Ok("1800-01-01T00:00:00+00:53:28[Europe/Berlin]")
-        );
-        let far = b"\x09\xc4\x07\x01\x00\x00\x00\x00\x00\x00";
-        assert_eq!(
-            datetime(far, berlin).as_deref(),
-            Ok("2500-07-01T00:00:00+02:00[Europe/Berlin]")
-        );
-        let offset = Some(Zone::Offset { microseconds: -1 });
-        assert_eq!(datetime(far, offset).as_deref(), Ok("2500-07-01T00:00:00-00:00:00.000001"));
-        assert_eq!(datetime(summer, Some(Zone::Named(b"Mars"))), Err(NotOfType::UnknownZone));
-        for wrong in [
-            &b""[..],
-            &summer[..9],
-            b"\xff\xff\x01\x01\0\0\0\0\0\0",
-            b"\x07\xea\x02\x1e\0\0\0\0\0\0",
-            b"\x07\xea\x02\x01\x18\0\0\0\0\0",
-            b"\x07\xea\x02\x01\0\0\0\x0f\x42\x40",
-        ] {
-            assert_eq!(datetime(wrong, None), Err(DATETIME));
-        }
-        let mut out = Vec::new();
-        put_time(b"\x8c\0\0\0\0\0", Some(Zone::Named(b"Etc/GMT+5")), &mut out).unwrap();
-        assert_eq!(out, b"12:00:00-05:00[Etc/GMT+5][_fold=1]");
-        out.clear();
-        put_time(b"\x0c\0\0\0\0\0", Some(Zone::Named(b"Asia/Tokyo")), &mut out).unwrap();
-        assert_eq!(out, b"12:00:00[Asia/Tokyo]");
-    }
-
-    #[test]
     fn days_are_counted_as_python_counts_them() {
         for (days, expected) in [
             (0, "1970-01-01"),
@@ -650,7 +496,7 @@ mod tests {
             assert_eq!(String::from_utf8(out).unwrap(), expected);
             assert_eq!(days_of(date(expected.as_bytes()).unwrap().0), days);
         }
-        for days in [-719_163, 2_932_897, i64::MIN, i64::MAX] {
+        for days in [-719_163, 2_932_897, 1 << 50, 1 << 58, -(1 << 58), i64::MIN, i64::MAX] {
             assert_eq!(put_days(days, &mut Vec::new()), Err(DATE));
         }
         let mut out = Vec::new();

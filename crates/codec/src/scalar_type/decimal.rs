@@ -34,6 +34,13 @@ pub(super) fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), NotOfType>
     if magnitude.first().is_some_and(u8::is_ascii_alphabetic) {
         return word(is_negative, magnitude, out);
     }
+    if is_plain(magnitude) {
+        if is_negative {
+            out.push(b'-');
+        }
+        out.extend_from_slice(magnitude);
+        return Ok(());
+    }
     let parts = parts(text).ok_or(WANTED)?;
     if parts.whole.len() + parts.fraction.len() > MAX_INT_DIGITS {
         return Err(NotOfType::TooManyDigits);
@@ -42,6 +49,22 @@ pub(super) fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), NotOfType>
     let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
     digits.drain(..zeros.min(digits.len() - 1));
     put(parts.is_negative, &digits, parts.exponent, out)
+}
+
+/// Whether digits with a point between them, or without one, are spelled canonically beyond doubt:
+/// prices and amounts are.
+fn is_plain(magnitude: &[u8]) -> bool {
+    /// So many digits are never too many.
+    const SHORT: usize = 64;
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let whole = digits(magnitude);
+    let has_few_zeros = whole > 0 && (magnitude[0] != b'0' || whole == 1 && magnitude.len() <= 8);
+    let is_number = match &magnitude[whole..] {
+        [] => true,
+        [b'.', fraction @ ..] => !fraction.is_empty() && digits(fraction) == fraction.len(),
+        _ => false,
+    };
+    magnitude.len() <= SHORT && has_few_zeros && is_number
 }
 
 /// What is no number: `NaN` may have digits behind it, which mean nothing.
@@ -262,6 +285,33 @@ mod tests {
         assert!(Decimal.canonical(&long).is_ok());
         assert_eq!(Decimal.canonical(&format!("{long}.1")), Err(NotOfType::TooManyDigits));
         assert_eq!(Decimal.canonical(&format!("NaN{long}1")), Err(NotOfType::TooManyDigits));
+    }
+
+    #[test]
+    fn what_is_spelled_canonically_stays() {
+        let slowly = |text: &[u8]| {
+            let parts = parts(text)?;
+            let mut digits = [parts.whole, parts.fraction].concat();
+            let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
+            digits.drain(..zeros.min(digits.len() - 1));
+            let mut out = Vec::new();
+            put(parts.is_negative, &digits, parts.exponent, &mut out).ok().map(|()| out)
+        };
+        let mut plain = 0;
+        for length in 0..8 {
+            for number in 0..5usize.pow(length) {
+                let letter = |at| b"019.E"[number / 5usize.pow(at) % 5];
+                let text: Vec<u8> = (0..length).map(letter).collect();
+                if is_plain(&text) {
+                    plain += 1;
+                    assert_eq!(slowly(&text).as_ref(), Some(&text), "{}", text.escape_ascii());
+                }
+            }
+        }
+        assert!(plain > 5_000, "only {plain} are plain");
+        for (text, expected) in [("0.000000", true), ("0.0000001", false), ("", false)] {
+            assert_eq!(is_plain(text.as_bytes()), expected, "{text}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::protocol::ScalarType;
 pub(crate) use complex::{parts as complex_parts, put as put_complex};
 pub(crate) use datetime::Zone;
 pub(crate) use rational::{LONG_INTEGER, spell_long};
+pub use timedelta::microseconds as timedelta_microseconds;
 
 /// Why a text is no value of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,9 +1,9 @@
 //! `datetime.timedelta`: a duration of days and of parts of a day (ISO 8601-1 §5.5.2.3, without
 //! years, months and weeks, whose length is not known or not said).
 
-use std::io::Write;
-
+use super::digits::spelled;
 use super::{Key, NotOfType, Untyped};
+use crate::number::write_int;
 use crate::pickle::{Calls, Class};
 
 const WANTED: NotOfType = NotOfType::Wanted(
@@ -16,7 +16,7 @@ const MINUTE: i128 = 60 * SECOND;
 const HOUR: i128 = 60 * MINUTE;
 const DAY: i128 = 24 * HOUR;
 /// Python's limit of days in either direction.
-const MAX_DAYS: i128 = 999_999_999;
+const MAX_DAYS: i64 = 999_999_999;
 
 /// Days, hours below 24, minutes and seconds below 60; what is zero is left out.
 pub(super) fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), NotOfType> {
@@ -24,7 +24,7 @@ pub(super) fn canonical(text: &[u8], out: &mut Vec<u8>) -> Result<(), NotOfType>
 }
 
 /// The microseconds that a duration has.
-pub(crate) fn microseconds(text: &[u8]) -> Option<i128> {
+pub fn microseconds(text: &[u8]) -> Option<i128> {
     /// As many digits as the longest that Python has in seconds, and more.
     const DIGITS: usize = 18;
     let (is_negative, text) = match text {
@@ -75,40 +75,53 @@ pub(crate) fn microseconds(text: &[u8]) -> Option<i128> {
 
 /// The timedelta of so many microseconds.
 pub(crate) fn put_microseconds(total: i128, out: &mut Vec<u8>) -> Result<(), NotOfType> {
-    if !(-MAX_DAYS..=MAX_DAYS).contains(&total.div_euclid(DAY)) {
+    let (days, rest) = (total.div_euclid(DAY), total.rem_euclid(DAY));
+    put_days(i64::try_from(days).map_err(|_| WANTED)?, rest as i64, out)
+}
+
+/// The timedelta of so many days and a part of one in microseconds, of which only the days are
+/// negative.
+fn put_days(mut days: i64, mut rest: i64, out: &mut Vec<u8>) -> Result<(), NotOfType> {
+    if !(-MAX_DAYS..=MAX_DAYS).contains(&days) {
         return Err(WANTED);
     }
-    if total < 0 {
+    if days < 0 {
         out.push(b'-');
+        days = -days;
+        if rest > 0 {
+            (days, rest) = (days - 1, DAY as i64 - rest);
+        }
     }
-    let total = total.abs();
-    let (days, rest) = (total / DAY, total % DAY);
     out.push(b'P');
-    let mut put = |number: i128, unit: char| {
+    let mut put = |number: i64, unit: u8| {
         if number > 0 {
-            // To a vector nothing fails to be written.
-            let _ = write!(out, "{number}{unit}");
+            write_int(number, out);
+            out.push(unit);
         }
     };
-    put(days, 'D');
+    put(days, b'D');
     if rest == 0 && days > 0 {
         return Ok(());
     }
-    let (hours, minutes) = (rest / HOUR, rest % HOUR / MINUTE);
-    let (seconds, fraction) = (rest % MINUTE / SECOND, rest % SECOND);
+    let (seconds, fraction) = (rest / SECOND as i64, rest % SECOND as i64);
     out.push(b'T');
-    let mut put = |number: i128, unit: char| {
+    let mut put = |number: i64, unit: u8| {
         if number > 0 {
-            let _ = write!(out, "{number}{unit}");
+            write_int(number, out);
+            out.push(unit);
         }
     };
-    put(hours, 'H');
-    put(minutes, 'M');
-    if fraction > 0 {
-        let digits = format!("{fraction:06}");
-        let _ = write!(out, "{seconds}.{}S", digits.trim_end_matches('0'));
-    } else if seconds > 0 || rest == 0 {
-        let _ = write!(out, "{seconds}S");
+    put(seconds / 3600, b'H');
+    put(seconds / 60 % 60, b'M');
+    if fraction > 0 || seconds % 60 > 0 || rest == 0 {
+        write_int(seconds % 60, out);
+        if fraction > 0 {
+            let digits: [u8; 6] = spelled(fraction as u32);
+            let zeros = digits.iter().rev().take_while(|&&digit| digit == b'0').count();
+            out.push(b'.');
+            out.extend_from_slice(&digits[..digits.len() - zeros]);
+        }
+        out.push(b'S');
     }
     Ok(())
 }
@@ -124,8 +137,7 @@ pub(crate) fn put(
     if !(0..86_400).contains(&seconds) || !(0..1_000_000).contains(&microseconds) {
         return Err(WANTED);
     }
-    let total = i128::from(days) * DAY + i128::from(seconds) * SECOND + i128::from(microseconds);
-    put_microseconds(total, out)
+    put_days(days, seconds * SECOND as i64 + microseconds, out)
 }
 
 /// `timedelta(days, seconds, microseconds)` in a pickle.
@@ -145,11 +157,15 @@ pub(super) fn call_microseconds(total: i128, calls: &mut Calls<'_>) {
 
 /// `total_seconds()`: the double next to the microseconds by a million, rounded once.
 pub(super) fn untyped(canonical: &[u8]) -> Untyped<'_> {
+    /// Doubles have all integers up to this, and divide them rounding once.
+    const EXACT: i128 = 1 << 53;
     let total = microseconds(canonical).unwrap_or(0);
+    if total.abs() <= EXACT {
+        return Untyped::Float(total as i64 as f64 / 1e6);
+    }
     let (sign, total) = (if total < 0 { "-" } else { "" }, total.unsigned_abs());
     let spelled = format!("{sign}{}.{:06}", total / 1_000_000, total % 1_000_000);
-    let seconds: f64 = spelled.parse().unwrap_or(0.0);
-    Untyped::Float(if seconds == 0.0 { 0.0 } else { seconds })
+    Untyped::Float(spelled.parse().unwrap_or(0.0))
 }
 
 /// Timedeltas are equal where they are as long.
@@ -216,6 +232,24 @@ mod tests {
             "PT1S ",
         ] {
             assert_eq!(Timedelta.canonical(wrong), Err(WANTED), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_as_long_as_it_was() {
+        let mut total: i128 = 1;
+        while total < i128::from(MAX_DAYS) * DAY {
+            for total in [total, -total, total - 1, DAY - total, total * 1_000 % DAY] {
+                let mut out = Vec::new();
+                put_microseconds(total, &mut out).unwrap();
+                assert_eq!(microseconds(&out), Some(total), "{}", out.escape_ascii());
+                let seconds = format!("{total}e-6").parse().unwrap();
+                assert_eq!(untyped(&out), Untyped::Float(seconds));
+                let mut again = Vec::new();
+                canonical(&out, &mut again).unwrap();
+                assert_eq!(again, out);
+            }
+            total = total * 7 / 3 + 1;
         }
     }
 

@@ -33,16 +33,15 @@ pub(super) fn key(canonical: &[u8], out: &mut Vec<u8>) -> Key {
 
 /// The UUID of a number, its first byte the highest, as `UUID.int` has it.
 pub(crate) fn put(number: u128, out: &mut Vec<u8>) {
-    let digits = format!("{number:032x}");
-    let mut rest = digits.as_str();
-    for length in [8, 4, 4, 4, 12] {
-        let (part, after) = rest.split_at(length);
-        out.extend_from_slice(part.as_bytes());
-        if !after.is_empty() {
-            out.push(b'-');
-        }
-        rest = after;
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b'-'; LENGTH];
+    for (index, byte) in number.to_be_bytes().into_iter().enumerate() {
+        let hyphens = [4, 6, 8, 10].map(|before| usize::from(index >= before));
+        let at = 2 * index + hyphens.iter().sum::<usize>();
+        text[at] = DIGITS[usize::from(byte >> 4)];
+        text[at + 1] = DIGITS[usize::from(byte & 0xf)];
     }
+    out.extend_from_slice(&text);
 }
 
 /// `UUID` in a pickle: an object whose state is its number.

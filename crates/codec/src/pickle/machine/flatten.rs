@@ -6,9 +6,10 @@
 
 use super::Machine;
 use crate::keys::settle;
+use crate::node::{NamedType, has_string_keys};
 use crate::pickle::store::{Frame, Item, Kind, NONE, push};
 use crate::protocol::{ErrorCode, MAX_DEPTH, Refusal, ScalarType};
-use crate::{Budget, Node, Size};
+use crate::{Budget, Document, Node, Size};
 
 /// Squares of an integer's digits for a byte of its cost: what one of 4,300 digits costs is 22 KB,
 /// and no more than a plain pickle may for its bytes.
@@ -34,7 +35,7 @@ impl Machine<'_> {
         let Item::Container(id) = root else {
             let node = match root {
                 Item::Leaf(node) => node,
-                other => bytes_of(other)?,
+                other => bytes_of(other, self.document, self.reader.source())?,
             };
             budget.node(text_of(&node))?;
             self.document.push(node);
@@ -82,7 +83,7 @@ impl Machine<'_> {
                     }
                     other => {
                         self.bytearrays = true;
-                        let node = bytes_of(*other)?;
+                        let node = bytes_of(*other, self.document, self.reader.source())?;
                         budget.node(text_of(&node))?;
                         self.document.push_within(node, budget);
                     }
@@ -117,6 +118,7 @@ impl Machine<'_> {
         match container.kind {
             Kind::Uuid => return self.finished(id, budget),
             Kind::Dtype => return Err(no_value("numpy.dtype")),
+            Kind::Object => return self.open_object(id, hashed, depth, budget),
             Kind::Ndarray => {
                 let above = self.scratch.frames.len();
                 let height = self.flatten_array(id, depth - above, budget)?;
@@ -151,6 +153,7 @@ impl Machine<'_> {
             end: container.first.start + container.first.count,
             more: container.more,
             written: 0,
+            is_state: false,
         };
         budget.node(0)?;
         let head = match kind {
@@ -159,11 +162,58 @@ impl Machine<'_> {
             Kind::Set => Node::Set(Size::default()),
             Kind::FrozenSet => Node::FrozenSet(Size::default()),
             Kind::Dict => Node::Dict(Size::default()),
-            Kind::Uuid | Kind::Dtype | Kind::Ndarray => Node::None,
+            Kind::Uuid | Kind::Dtype | Kind::Ndarray | Kind::Object => Node::None,
         };
         self.document.push_within(head, budget);
         self.scratch.frames.push(frame);
         Ok(())
+    }
+
+    /// Writes an object's type and begins its state, which is no level of its own.
+    fn open_object(
+        &mut self,
+        id: u32,
+        hashed: bool,
+        depth: usize,
+        budget: &mut Budget,
+    ) -> Result<(), Refusal> {
+        let (class, state) = self.state_of(id)?;
+        budget.node(0)?;
+        budget.node(text_of(&class))?;
+        let at = self.document.len();
+        self.document.push_within(Node::Named(NamedType::Object, Size::default()), budget);
+        self.document.push_within(class, budget);
+        let Some(state) = state else {
+            budget.node(0)?;
+            self.document.push_within(Node::Dict(Size::of_fields(0, 0)), budget);
+            return self.end_object(at);
+        };
+        let open = self.scratch.frames.len();
+        self.open(state, hashed, depth, budget)?;
+        match self.scratch.frames.get_mut(open) {
+            Some(frame) => {
+                frame.is_state = true;
+                Ok(())
+            }
+            // It was copied, and is complete.
+            None => self.end_object(at),
+        }
+    }
+
+    /// Completes an object, whose state is.
+    fn end_object(&mut self, at: usize) -> Result<(), Refusal> {
+        let nodes = self.document.nodes_mut();
+        let size = Size::new(2, (nodes.len() - at - 1) as u32);
+        match nodes[at + 2] {
+            Node::Dict(state) if has_string_keys(state, &nodes[at + 3..]) => {
+                nodes[at] = Node::Named(NamedType::Object, size);
+                Ok(())
+            }
+            _ => Err(Refusal::new(
+                ErrorCode::ForbiddenPickle,
+                "the state of an object has a key that is no string; send a dict of its fields",
+            )),
+        }
     }
 
     /// Writes the value of an object.
@@ -190,7 +240,10 @@ impl Machine<'_> {
             Kind::Set | Kind::FrozenSet | Kind::Dict => {
                 settle(self.document, self.reader.source(), at, budget)?;
             }
-            Kind::Uuid | Kind::Dtype | Kind::Ndarray => {}
+            Kind::Uuid | Kind::Dtype | Kind::Ndarray | Kind::Object => {}
+        }
+        if frame.is_state {
+            self.end_object(at - 2)?;
         }
         let Machine { scratch, document, shared, work, .. } = self;
         let containers = &mut scratch.store.containers;
@@ -229,12 +282,22 @@ impl Machine<'_> {
 
 /// The bytes of a bytearray; everything else without children that is no leaf is refused.
 #[cold]
-fn bytes_of(item: Item) -> Result<Node, Refusal> {
+fn bytes_of(item: Item, document: &Document, source: &[u8]) -> Result<Node, Refusal> {
     let name = match item {
         Item::ByteArray(text) => return Ok(Node::Bytes(text)),
         Item::Import(global) => global.name(),
         Item::Offset(_) => "datetime.timezone",
         Item::NamedZone(_) => "zoneinfo.ZoneInfo",
+        Item::Class(class) => {
+            let class = String::from_utf8_lossy(document.text(source, class));
+            return Err(Refusal::new(
+                ErrorCode::ForbiddenPickle,
+                format!(
+                    "the pickle holds {class} as a value: a class, or a member of an Enum by its \
+                     name; send the member's .value"
+                ),
+            ));
+        }
         Item::Leaf(_) | Item::Container(_) => "unknown",
     };
     Err(no_value(name))
@@ -256,7 +319,7 @@ pub(super) fn no_value(name: &str) -> Refusal {
 
 /// Bytes of text that belong to a node.
 #[inline]
-fn text_of(node: &Node) -> usize {
+pub(in crate::pickle) fn text_of(node: &Node) -> usize {
     match node {
         // To convert digits takes the square of their number.
         Node::BigInt(text) => text.len() + text.len() * text.len() / DIGITS_SQUARED,

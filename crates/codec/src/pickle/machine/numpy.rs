@@ -5,6 +5,7 @@ use super::flatten::{no_value, too_deep};
 use crate::Budget;
 use crate::ndarray::{self, Dtype, NotAnArray};
 use crate::node::{Node, Text};
+use crate::pickle::scalars::{Fault, Making};
 use crate::pickle::store::{Item, Kind};
 use crate::protocol::{ErrorCode, Refusal};
 
@@ -26,52 +27,23 @@ impl Machine<'_> {
         if store.kind(state) != Some(Kind::Tuple) {
             return Ok(None);
         }
-        let source = self.reader.source();
-        let is_time = match code {
-            Item::Leaf(Node::Str(code)) => {
-                matches!(self.document.text(source, code), [b'M' | b'm', ..])
-            }
-            _ => false,
+        let (Item::Leaf(Node::Str(code)), Some((_, leaves))) = (code, store.only_run(state)) else {
+            return Ok(None);
         };
-        let (order, times) = match store.only_run(state) {
-            Some((_, &[Item::Leaf(Node::Int(3)), order, a, b, c, _, _, _]))
-                if !is_time && [a, b, c].into_iter().all(is_none) =>
-            {
-                (order, None)
-            }
-            Some((_, &[Item::Leaf(Node::Int(4)), order, a, b, c, _, _, _, times]))
-                if is_time && [a, b, c].into_iter().all(is_none) =>
-            {
-                (order, Some(times))
-            }
-            _ => return Ok(None),
-        };
-        let is_big_endian = match order {
-            Item::Leaf(Node::Str(order)) => match self.document.text(source, order) {
-                b"<" | b"|" => false,
-                b">" => true,
-                _ => return Ok(None),
-            },
-            _ => return Ok(None),
-        };
-        let mut known = vec![Item::Leaf(Node::Bool(is_big_endian))];
-        if let Some(times) = times {
-            let Some((_, &[metadata, unit])) = store.only_run(times) else { return Ok(None) };
-            let has_none = is_none(metadata)
-                || store.kind(metadata) == Some(Kind::Dict)
-                    && store.items(metadata).next().is_none();
-            let Some((_, &[name, count, Item::Leaf(Node::Int(1)), Item::Leaf(Node::Int(1))])) =
-                store.only_run(unit)
-            else {
-                return Ok(None);
-            };
-            match (name, count) {
-                (Item::Leaf(Node::Bytes(_)), Item::Leaf(Node::Int(1..=i64::MAX))) if has_none => {
-                    known.extend([name, count]);
-                }
-                _ => return Ok(None),
-            }
+        let mut leaves = leaves.to_vec();
+        if let [.., times] = leaves[..]
+            && let Some((_, &[metadata, unit])) = store.only_run(times)
+            && let Some((_, unit)) = store.only_run(unit)
+        {
+            let is_empty =
+                store.kind(metadata) == Some(Kind::Dict) && store.items(metadata).next().is_none();
+            leaves.pop();
+            leaves.push(if is_empty { Item::Leaf(Node::None) } else { metadata });
+            leaves.extend_from_slice(unit);
         }
+        let Some(dtype) = self.making().dtype(code, &leaves) else { return Ok(None) };
+        let mut known = vec![Item::Leaf(Node::Bool(dtype.is_big_endian))];
+        known.extend(leaves.get(9..11).unwrap_or_default());
         let Item::Container(id) = object else { return Ok(None) };
         self.scratch.store.extend(id, &known, &mut self.work)?;
         Ok(Some(()))
@@ -107,19 +79,7 @@ impl Machine<'_> {
         bytes: Text,
     ) -> Result<Option<Item>, Refusal> {
         let Some(dtype) = self.dtype_of(dtype) else { return Ok(None) };
-        // It is looked at, however short the value is that it becomes.
-        self.work.bytes(2 * bytes.len())?;
-        let bytes = self.document.text(self.reader.source(), bytes);
-        if bytes.len() != dtype.length() {
-            return Ok(None);
-        }
-        let mut text = Vec::new();
-        let item = dtype.item(bytes, &mut text).ok_or_else(|| {
-            let what = "the numpy text holds half of a surrogate pair, which is no character";
-            self.reader.refuse(ErrorCode::InvalidValue, what)
-        })?;
-        self.work.bytes(text.len())?;
-        Ok(Some(Item::Leaf(item.into_node(&text, self.document))))
+        self.making().numpy_item(dtype, bytes).map_err(|fault| self.no_value(fault))
     }
 
     /// `_reconstruct(numpy.ndarray, (0,), b'b')`: its state comes later.
@@ -257,6 +217,76 @@ impl Machine<'_> {
                 self.reader.refuse(ErrorCode::InvalidPickle, what)
             }
         }
+    }
+}
+
+impl Making<'_> {
+    /// Whether a dtype of this code has items that are something in Python.
+    pub(in crate::pickle) fn has_items(&self, code: Text) -> bool {
+        Dtype::named(self.document.text(self.source, code), false).is_some()
+    }
+
+    /// The dtype of this code and the state that follows it, tuples within tuples as what they
+    /// hold: `(3, order, None, None, None, size, alignment, flags)`, and with a 4 in front, for
+    /// times, behind it `None, unit, count, 1, 1`.
+    pub(in crate::pickle) fn dtype(&self, code: Text, state: &[Item]) -> Option<Dtype> {
+        let text = |text| self.document.text(self.source, text);
+        let code = text(code);
+        let is_time = matches!(code, [b'M' | b'm', ..]);
+        let (order, unit) = match *state {
+            [Item::Leaf(Node::Int(3)), order, a, b, c, _, _, _]
+                if !is_time && [a, b, c].into_iter().all(is_none) =>
+            {
+                (order, None)
+            }
+            [
+                Item::Leaf(Node::Int(4)),
+                order,
+                a,
+                b,
+                c,
+                _,
+                _,
+                _,
+                metadata,
+                Item::Leaf(Node::Bytes(name)),
+                Item::Leaf(Node::Int(count)),
+                Item::Leaf(Node::Int(1)),
+                Item::Leaf(Node::Int(1)),
+            ] if is_time && [a, b, c, metadata].into_iter().all(is_none) => {
+                (order, Some((name, count)))
+            }
+            _ => return None,
+        };
+        let Item::Leaf(Node::Str(order)) = order else { return None };
+        let is_big_endian = match text(order) {
+            b"<" | b"|" => false,
+            b">" => true,
+            _ => return None,
+        };
+        let dtype = Dtype::named(code, is_big_endian)?;
+        match unit {
+            None => Some(dtype),
+            Some((name, count)) => dtype.in_units(text(name), count),
+        }
+    }
+
+    /// What `numpy.core.multiarray.scalar` makes of a dtype and the bytes of an item.
+    pub(in crate::pickle) fn numpy_item(
+        &mut self,
+        dtype: Dtype,
+        bytes: Text,
+    ) -> Result<Option<Item>, Fault> {
+        // It is looked at, however short the value is that it becomes.
+        self.work.bytes(2 * bytes.len())?;
+        let bytes = &*self.document.text_of_source(self.source, bytes);
+        if bytes.len() != dtype.length() {
+            return Ok(None);
+        }
+        let mut text = Vec::new();
+        let item = dtype.item(bytes, &mut text).ok_or(Fault::Surrogate)?;
+        self.work.bytes(text.len())?;
+        Ok(Some(Item::Leaf(item.into_node(&text, self.document))))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::Machine;
 use crate::node::{Node, Text};
-use crate::pickle::forbidden::calls;
+use crate::pickle::forbidden::{calls, forbidden};
 use crate::pickle::globals::Global;
 use crate::pickle::paths::{put_posix, put_windows};
 use crate::pickle::store::{Item, Kind};
@@ -15,8 +15,12 @@ const PART: usize = 64;
 impl Machine<'_> {
     /// The value that REDUCE leaves for `function(*args)`.
     pub(super) fn reduce(&mut self, function: Item, args: Item) -> Result<Item, Refusal> {
-        let Item::Import(global) = function else {
-            return Err(calls(&self.reader, "something that cannot be called"));
+        let global = match function {
+            Item::Import(global) => global,
+            Item::Class(class) => {
+                return self.call_class(args).ok_or_else(|| self.unknown_call(class));
+            }
+            _ => return Err(calls(&self.reader, "something that cannot be called")),
         };
         let value = match self.scratch.store.kind(args) {
             Some(Kind::Tuple) => self.call(global, args)?,
@@ -34,6 +38,13 @@ impl Machine<'_> {
         }
         let name = global.name();
         calls(&self.reader, format_args!("{name} with arguments that no pickler writes"))
+    }
+
+    #[cold]
+    fn unknown_call(&self, class: Text) -> Refusal {
+        let class = String::from_utf8_lossy(self.document.text(self.reader.source(), class));
+        let does = format_args!("calls {class} with arguments that say no value");
+        forbidden(&self.reader, does, "send a dict of its fields, or the value of an Enum")
     }
 
     /// `None` for arguments that no pickler writes.
@@ -67,14 +78,11 @@ impl Machine<'_> {
                 Some(Item::ByteArray(bytes))
             }
             (
-                Global::ByteArray | Global::Encode,
+                Global::ByteArray,
                 [Some(Item::Leaf(Node::Str(text))), Some(Item::Leaf(Node::Str(encoding))), None],
-            ) if self.is_latin1(encoding) => {
-                let bytes = self.latin1(text)?;
-                Some(match global {
-                    Global::Encode => Item::Leaf(Node::Bytes(bytes)),
-                    _ => Item::ByteArray(bytes),
-                })
+            ) => {
+                let bytes = self.making().latin1(text, encoding);
+                bytes.map_err(|fault| self.no_value(fault))?.map(Item::ByteArray)
             }
             (Global::Deque, [None, ..]) => Some(self.create(Kind::List)?),
             (Global::Deque, [Some(items), Some(Item::Leaf(Node::Int(0..))), None])
@@ -96,8 +104,18 @@ impl Machine<'_> {
             }
             (
                 Global::Reconstructor,
-                [Some(class), Some(Item::Import(Global::Object)), Some(Item::Leaf(Node::None))],
-            ) => self.instance(class)?,
+                [
+                    Some(Item::Import(Global::Uuid)),
+                    Some(Item::Import(Global::Object)),
+                    Some(Item::Leaf(Node::None)),
+                ],
+            ) => Some(self.create(Kind::Uuid)?),
+            (Global::Reconstructor, [Some(class @ Item::Class(_)), Some(base), Some(state)]) => {
+                self.reconstruct_class(class, base, state)?
+            }
+            (Global::GetAttr, [Some(class @ Item::Class(_)), Some(name), None]) => {
+                self.class_inside(class, name)?
+            }
             (
                 Global::NumpyDtype,
                 [Some(code), Some(Item::Leaf(Node::Bool(_))), Some(Item::Leaf(Node::Bool(_)))],
@@ -181,29 +199,5 @@ impl Machine<'_> {
         }
         let text = self.document.append_text(|own| own.extend_from_slice(&joined));
         Ok(Some(Item::Leaf(Node::Str(text))))
-    }
-
-    fn is_latin1(&self, encoding: Text) -> bool {
-        matches!(self.document.text(self.reader.source(), encoding), b"latin1" | b"latin-1")
-    }
-
-    /// The bytes that `text` stands for: one per character.
-    fn latin1(&mut self, text: Text) -> Result<Text, Refusal> {
-        let bytes = self.document.text(self.reader.source(), text);
-        if bytes.is_ascii() {
-            return Ok(text);
-        }
-        // Once for what is gathered, and once for what is kept.
-        self.work.bytes(2 * bytes.len())?;
-        let encoded: Option<Vec<u8>> = str::from_utf8(bytes)
-            .ok()
-            .and_then(|text| text.chars().map(|character| u8::try_from(character).ok()).collect());
-        match encoded {
-            Some(encoded) => self.document.own_text(|own| {
-                own.extend_from_slice(&encoded);
-                Ok(())
-            }),
-            None => Err(self.reader.malformed("the text of _codecs.encode does not fit latin1")),
-        }
     }
 }

@@ -95,6 +95,12 @@ impl Machine<'_> {
                 stack.truncate(height);
                 Ok(())
             }
+            Some(object)
+                if store.kind(object) == Some(Kind::Object)
+                    && self.become_container(object, kind) =>
+            {
+                self.add_from(kind, height)
+            }
             _ => {
                 let wanted = match kind {
                     Kind::Dict => "dict",
