@@ -1,12 +1,14 @@
 //! Whole message bodies: requests of clients, and the broker's own frames.
 
+use babelmq::codec::pickle::Classes;
 use babelmq::codec::{
-    Content, ControlRequest, Dialect, Document, Frame, Part, Payload, PayloadSpan, Request, View,
-    decode_part, json, pickle, read_request, write_delivery, write_reply, write_value, xml,
+    Content, ControlRequest, Dialect, Document, Frame, Node, Part, Payload, PayloadSpan, Request,
+    View, decode_part, json, pickle, read_request, write_delivery, write_reply, write_value, xml,
 };
 use babelmq::protocol::{Format, HEADER_LEN, Header, Limits, Reply};
 use babelmq::{ErrorCode, Topic};
 
+use crate::pickle::loses_types;
 use crate::same::assert_same;
 use crate::{Bound, limits, linear};
 
@@ -132,7 +134,8 @@ fn depth(view: View<'_>) -> usize {
     let mut deepest = 0;
     for (index, node) in view.nodes().iter().enumerate() {
         ends.retain(|&end| end > index);
-        if node.is_container() {
+        // What an array or an object is without its type is in it, and nests as deep.
+        if node.is_container() && !matches!(node, Node::Named(..)) {
             ends.push(index + node.nodes());
             deepest = deepest.max(ends.len());
         }
@@ -157,7 +160,12 @@ fn delivered(frame: &[u8], dialect: Dialect, topic: &str, view: View<'_>) {
         panic!("a delivery is no publish: {}", frame.escape_ascii());
     };
     assert_eq!(read, topic);
-    if is_plain {
+    let is_lossy = match dialect {
+        Dialect::Pickle => loses_types(view, Classes::None),
+        Dialect::ExactPickle => loses_types(view, Classes::Listed),
+        _ => is_plain,
+    };
+    if is_lossy {
         return;
     }
     let mut scratch = Document::new();

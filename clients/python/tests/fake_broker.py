@@ -20,7 +20,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from arrays import canonical_array, is_array
-from judge.table import as_pickle
 
 from babelmq import json_codec, pickle_codec, xml_codec, xml_reader, xml_writer
 from babelmq.codec import Codec, Fields
@@ -103,9 +102,8 @@ def encode(form: int, message: Fields, spelled: str | None = None) -> bytes:
     if form == Format.JSON:
         body = json_codec.dumps(message)
     elif form == Format.PICKLE:
-        # Who asks in pickle for deliveries asks for types, and for a value without.
-        is_exact = type(message) is dict and message.get("command") == "publish"
-        body = exact_pickle(message) if is_exact else pickle.dumps(as_pickle(message), 4)
+        # Who asks in pickle asks for types.
+        body = exact_pickle(message)
     else:
         fields = {
             name: field for name, field in message.items() if name not in ("message", "topics")
