@@ -142,6 +142,13 @@ def test_spelling() -> None:
 FAR = [*(10**power for power in range(19)), 2**61, 2**62, 2**63 - 1, 106_751_991_167_301]
 
 
+def test_whatever_is_not_0_is_true_and_becomes_1() -> None:
+    parts = ("|b1", (3,), b"\0\2\xff")
+    sent = numpy.frombuffer(parts[2], "?")
+    assert ndarray.parts(sent).data == b"\0\1\1"
+    assert ndarray.make(*parts).tobytes() == b"\0\1\1"
+
+
 @for_a_broker
 @pytest.mark.parametrize("kind_of_time", "Mm")
 def test_times_that_are_far_away(kind_of_time: str, kind: Any) -> None:
@@ -391,6 +398,15 @@ def test_what_are_no_parts_of_an_array(content: Any) -> None:
         body = f'<f command="publish" topic="/a"><message type="ndarray" {attributes}/></f>'
         with pytest.raises(MalformedMessage):
             xml_codec.XMLCodec().decode(body.encode())
+
+
+@pytest.mark.parametrize("shape", [[-2, -2], [-4], [2.0, 2], [True, 4], ["4"], [None]])
+def test_a_shape_that_is_none(shape: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    for found in (numpy, None):
+        monkeypatch.setattr(ndarray, "numpy", lambda found=found: found)
+        assert ndarray.make("<i2", [2, 2], PARTS.data).shape == (2, 2)
+        with pytest.raises(ValueError, match="is no shape of an array"):
+            ndarray.make("<i2", shape, PARTS.data)
 
 
 class Named:
