@@ -101,7 +101,7 @@ impl Node {
             Node::FrozenSet(_) => "frozenset",
             Node::Dict(_) => "dict",
             Node::Named(NamedType::Ndarray, _) => "numpy.ndarray",
-            Node::Named(NamedType::Object, _) => "object",
+            Node::Named(NamedType::Object, _) => "custom object",
         }
     }
 }

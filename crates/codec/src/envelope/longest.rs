@@ -87,13 +87,20 @@ pub(super) fn hold_to_max_encoded(
     }
     match message.document {
         Some(root) => {
-            judge(topic, source, format, &message.part, document.view(source, root), limit)
+            judge(topic, source, format, &message.part, document.view(source, root), (len, limit))
         }
         None => {
             let mark = document.mark();
             let judged = decode_part(source, format, &message.part, document, &Limits::NONE)
                 .and_then(|root| {
-                    judge(topic, source, format, &message.part, document.view(source, root), limit)
+                    judge(
+                        topic,
+                        source,
+                        format,
+                        &message.part,
+                        document.view(source, root),
+                        (len, limit),
+                    )
                 });
             document.truncate(mark);
             judged
@@ -108,7 +115,8 @@ pub(crate) fn hold_value_to_max_encoded(
     limits: &Limits,
 ) -> Result<(), Refusal> {
     // In a pickle of the broker's own nothing is passed on as it came.
-    judge(topic, &[], Format::Pickle, &Part::Body(0..0), value, limits.max_encoded as usize)
+    let limit = limits.max_encoded as usize;
+    judge(topic, &[], Format::Pickle, &Part::Body(0..0), value, (usize::MAX, limit))
 }
 
 fn judge(
@@ -117,8 +125,10 @@ fn judge(
     format: Format,
     part: &Part,
     value: View<'_>,
-    limit: usize,
+    (len, limit): (usize, usize),
 ) -> Result<(), Refusal> {
+    /// As many values for each byte are no reason to look at the lists of arrays.
+    const FEW: usize = 4;
     let most = value.nodes().len() * PER_NODE + value.text_size() * PER_TEXT + AROUND;
     let passed_on = match part {
         Part::Value(range) => range.len(),
@@ -137,10 +147,10 @@ fn judge(
             _ => Content::Decoded(value),
         };
         let size = match (dialect, content) {
-            // Without types it has arrays as lists, and is never longer than with types for these.
-            (Dialect::Xml, Content::Decoded(view)) => {
+            // Without types XML has arrays as lists. Where few bytes are many of them, that counts.
+            (Dialect::Xml, Content::Decoded(view)) if view.nodes().len() / FEW > len => {
                 let around = longest_body(dialect, topic, Content::Published(b""));
-                around + xml::longest_size(view)
+                around + xml::untyped_size(view).max(xml::size::<true>(view))
             }
             _ => longest_body(dialect, topic, content),
         };

@@ -31,7 +31,9 @@ impl Dtype {
             b'f' => matches!(size, 2 | 4 | 8),
             b'c' => matches!(size, 8 | 16),
             b'M' | b'm' => size == 8,
-            b'U' | b'S' => true,
+            // numpy has the length in 32 bits.
+            b'U' => size <= i32::MAX as usize / 4,
+            b'S' => true,
             _ => false,
         };
         let dtype = Dtype { kind, size, is_big_endian, unit: None };
@@ -46,7 +48,10 @@ impl Dtype {
             return Some(self);
         }
         let unit = UNITS.into_iter().find(|name| name.as_bytes() == unit)?;
-        (count > 0).then_some(Dtype { unit: Some((unit, count)), ..self })
+        // And how many of a unit.
+        (1..=i32::MAX.into())
+            .contains(&count)
+            .then_some(Dtype { unit: Some((unit, count)), ..self })
     }
 
     /// What `dtype.str` spells: `'<f8'`, `'|b1'`, `'<M8[25s]'`.
@@ -154,6 +159,8 @@ mod tests {
             "<M8[99999999999999999999s]",
             "<f8,<i4",
             "<U9999999999",
+            "<U536870912",
+            "<M8[2147483648s]",
         ] {
             assert_eq!(Dtype::parse(text.as_bytes()), None, "{text}");
         }

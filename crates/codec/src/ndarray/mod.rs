@@ -13,7 +13,7 @@ use crate::protocol::{NODE_SIZE, Refusal};
 
 pub(crate) use dtype::Dtype;
 
-/// As many dimensions numpy's arrays have at most.
+/// As many dimensions numpy's arrays have at most; before numpy 2 it was half as many.
 pub(crate) const MAX_DIMENSIONS: usize = 64;
 
 /// Why a dtype, a shape and some bytes are no array.
@@ -238,6 +238,8 @@ fn with_canonical_bools(
 /// The items of an array in C order, of which each axis has a dimension and a stride in bytes.
 pub(crate) fn in_c_order(data: &[u8], length: usize, axes: &[(u64, usize)]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len());
+    // What has one dimension has no order; there may be many such axes for each item.
+    let axes: Vec<(u64, usize)> = axes.iter().copied().filter(|&(by, _)| by != 1).collect();
     if length == 0 || axes.iter().any(|&(dimension, _)| dimension == 0) {
         return out;
     }

@@ -106,5 +106,9 @@ fn items_come_into_c_order() {
     // [[0, 1, 2], [3, 4, 5]] column by column.
     assert_eq!(in_c_order(&[0, 3, 1, 4, 2, 5], 1, &[(2, 1), (3, 2)]), [0, 1, 2, 3, 4, 5]);
     assert_eq!(in_c_order(&[1, 1, 2, 2], 2, &[(2, 2)]), [1, 1, 2, 2]);
+    // What has one dimension costs nothing.
+    let mut axes = vec![(1, 1 << 40); 60];
+    axes.extend([(2, 1), (3, 2)]);
+    assert_eq!(in_c_order(&[0, 3, 1, 4, 2, 5], 1, &axes), [0, 1, 2, 3, 4, 5]);
     assert!(in_c_order(&[], 8, &[(0, 8), (1 << 60, 0)]).is_empty());
 }

@@ -44,7 +44,7 @@ use std::ops::Range;
 pub use body::Body;
 pub(super) use element::release_scratch;
 pub use escape::{fits_attribute, is_plain, write_attribute};
-pub(super) use size::{longest_size, size};
+pub(super) use size::{size, untyped_size};
 pub use transcode::encode_json;
 pub(super) use transcode::put_json;
 pub use unparse::{PlainNames, encode_plain};

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::fault::Fault;
 use crate::protocol::{ErrorCode, MAX_DEPTH};
-use crate::{Budget, Document, Node, Size};
+use crate::{Budget, Document, NamedType, Node, Size};
 
 /// Up to this many keys are compared with each other; more are hashed.
 const FEW: usize = 16;
@@ -98,6 +98,8 @@ pub(super) fn regroup(
     let old = &document.nodes()[root..];
     let mut new: Vec<Node> = Vec::with_capacity(old.len() + old.len() / 8);
     let mut open: Vec<usize> = Vec::new();
+    // Of the open ones, those that are no level of their own.
+    let mut types = 0;
     let mut tasks = vec![Task::Values(0..old.len() as u32)];
     while let Some(task) = tasks.pop() {
         let node = match task {
@@ -109,6 +111,10 @@ pub(super) fn regroup(
                             size.nodes = nodes
                         }
                         Node::FrozenSet(size) | Node::Dict(size) => size.nodes = nodes,
+                        Node::Named(_, size) => {
+                            size.nodes = nodes;
+                            types -= 1;
+                        }
                         _ => {}
                     }
                 }
@@ -139,6 +145,19 @@ pub(super) fn regroup(
                         tasks.push(Task::Values(inside));
                         node
                     }
+                    Node::Named(NamedType::Object, _) => {
+                        tasks.push(Task::Close);
+                        tasks.push(Task::Values(inside));
+                        types += 1;
+                        open.push(new.len());
+                        new.push(node);
+                        continue;
+                    }
+                    // In the lists of an array nothing is to be regrouped.
+                    Node::Named(NamedType::Ndarray, _) => {
+                        new.extend_from_slice(&old[range.start as usize..end as usize]);
+                        continue;
+                    }
                     _ => {
                         new.push(node);
                         continue;
@@ -146,7 +165,7 @@ pub(super) fn regroup(
                 }
             }
         };
-        if open.len() == around + MAX_DEPTH {
+        if open.len() - types == around + MAX_DEPTH {
             return Err(Fault {
                 code: ErrorCode::TooDeep,
                 at: None,

@@ -15,13 +15,8 @@ pub(crate) fn size<const EXACT: bool>(view: View<'_>) -> u64 {
 }
 
 /// The same for a value whose arrays and objects are what they become without their types.
-pub(super) fn untyped_size(view: View<'_>) -> u64 {
+pub(crate) fn untyped_size(view: View<'_>) -> u64 {
     size_of::<true>(view, false)
-}
-
-/// Bytes of the longer of the two.
-pub(crate) fn longest_size(view: View<'_>) -> u64 {
-    size::<true>(view).max(untyped_size(view))
 }
 
 fn size_of<const EXACT: bool>(view: View<'_>, has_types: bool) -> u64 {

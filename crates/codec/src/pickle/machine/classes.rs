@@ -50,8 +50,19 @@ impl Machine<'_> {
         match self.scratch.store.only_run(args) {
             // Bytes are the state of a date, or of something else that is no value by itself.
             Some((_, &[Item::Leaf(Node::Bytes(_)) | Item::ByteArray(_)])) => None,
-            Some((_, &[value])) => Some(value),
+            // What has no state yet would be given that of the object that is called.
+            Some((_, &[value])) if self.is_complete(value) => Some(value),
             _ => None,
+        }
+    }
+
+    fn is_complete(&self, value: Item) -> bool {
+        let parts = self.scratch.store.items(value).take(2).count();
+        match self.scratch.store.kind(value) {
+            Some(Kind::Object) => parts == 2,
+            Some(Kind::Uuid | Kind::Ndarray) => parts > 0,
+            Some(Kind::Dtype) => false,
+            _ => true,
         }
     }
 

@@ -184,6 +184,12 @@ impl Machine<'_> {
         self.document.push_within(Node::Named(NamedType::Object, Size::default()), budget);
         self.document.push_within(class, budget);
         let Some(state) = state else {
+            if self.scratch.frames.len() + 1 > depth {
+                return Err(too_deep());
+            }
+            if let Some(parent) = self.scratch.frames.last_mut() {
+                parent.height = parent.height.max(2);
+            }
             budget.node(0)?;
             self.document.push_within(Node::Dict(Size::of_fields(0, 0)), budget);
             return self.end_object(at);

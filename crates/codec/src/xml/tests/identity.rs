@@ -218,3 +218,36 @@ fn an_attribute_never_breaks_the_body() {
         " a=\"&quot;&gt;&lt;&amp;'&#9;&#10;&#13;\u{FFFD}\u{FFFD}\u{FFFD}\""
     );
 }
+
+/// What XML says without types is put into lists later, and what stands beside it stays.
+#[test]
+fn values_with_types_stay_beside_repeated_elements() {
+    for (xml, expected) in [
+        (
+            "<message><at type=\"ndarray\" dtype=\"|u1\" shape=\"2\">AQI=</at><i>1</i><i>2</i></message>",
+            r#"{"at":{"$ndarray":{"dtype":"|u1","shape":[2],"data":"AQI="}},"i":["1","2"]}"#,
+        ),
+        (
+            "<message><i type=\"ndarray\" dtype=\"|u1\" shape=\"1\">AQ==</i><i>2</i></message>",
+            r#"{"i":[{"$ndarray":{"dtype":"|u1","shape":[1],"data":"AQ=="}},"2"]}"#,
+        ),
+        (
+            "<message type=\"object\" class=\"a.B\"><k><s>1</s><s>2</s></k><l type=\"int\">3</l></message>",
+            r#"{"$object":{"class":"a.B","state":{"k":{"s":["1","2"]},"l":3}}}"#,
+        ),
+        (
+            "<message type=\"list\"><item type=\"object\" class=\"a\"><x type=\"int\">1</x></item>\
+             <item><s>1</s><s>2</s></item></message>",
+            r#"[{"$object":{"class":"a","state":{"x":1}}},{"s":["1","2"]}]"#,
+        ),
+    ] {
+        let mut document = Document::new();
+        let limits = Limits::default();
+        let all = 0..xml.len();
+        let root = crate::xml::decode_message(xml.as_bytes(), all, &mut document, &limits).unwrap();
+        let view = document.view(xml.as_bytes(), root);
+        let mut json = Vec::new();
+        crate::json::encode(view, crate::json::Tags::Exact, &mut json);
+        assert_eq!(String::from_utf8(json).unwrap(), expected);
+    }
+}

@@ -7,7 +7,7 @@ use super::names::PlainNames;
 use super::plain_size;
 use crate::document::View;
 use crate::node::Node;
-use crate::xml::size::{tag_size, untyped_size};
+use crate::xml::size::{size, tag_size, untyped_size};
 
 /// How many times as long as the form with types it may be.
 const TIMES: u64 = 4;
@@ -31,7 +31,14 @@ pub(crate) fn is_short_enough(view: View<'_>, names: &PlainNames, most: u64) -> 
     let longest = names.item().len().max(names.root().map_or(0, str::len));
     let (mut text, mut is_short) = (0, longest <= SHORT_NAME);
     let mut last: &[u8] = b"";
-    for node in nodes {
+    let mut next = 0;
+    while let Some(node) = nodes.get(next) {
+        next += 1;
+        if let Node::Named(..) = node {
+            // What it takes is not written; what it is without its type stands under its key.
+            next += node.nodes_of_type(&nodes[next..]) - 1;
+            continue;
+        }
         let before = std::mem::take(&mut last);
         match node {
             Node::Str(string) => {
@@ -50,6 +57,8 @@ pub(crate) fn is_short_enough(view: View<'_>, names: &PlainNames, most: u64) -> 
     if is_short && (nodes.len() * PER_NODE + text * PER_TEXT + AROUND) as u64 <= most {
         return true;
     }
-    let (plain, typed) = (plain_size(view, names), untyped_size(view));
-    plain <= TIMES * typed && (plain + AROUND as u64 <= most || plain <= typed)
+    let plain = plain_size(view, names);
+    // An array is compared as the lists that it is here, not as the base64 that it is with types.
+    plain <= TIMES * untyped_size(view)
+        && (plain + AROUND as u64 <= most || plain <= size::<true>(view))
 }

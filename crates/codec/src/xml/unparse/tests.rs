@@ -361,3 +361,21 @@ fn a_message_is_written_plain_as_a_broker_writes_it() {
         "<message><item>5</item></message>",
     );
 }
+
+/// An array under a long key would repeat it for each item.
+#[test]
+fn an_array_under_a_long_key_has_types() {
+    let plain = |key: usize, items: usize| {
+        let (dtype, shape) = ("|u1".to_owned(), vec![items as u64]);
+        let array = crate::Ndarray { dtype, shape, data: vec![1; items] };
+        let array = crate::Value::Ndarray(Box::new(array));
+        let value = crate::Value::Dict(vec![("k".repeat(key).into(), array)]);
+        let mut document = Document::new();
+        let root = crate::convert::from_value(&value, &mut document, &Limits::NONE).unwrap();
+        let names = PlainNames::default();
+        is_short_enough(document.view(&[], root), &names, 64 << 20)
+    };
+    assert!(plain(5, 1_000) && plain(12, 100_000), "usual keys");
+    assert!(!plain(1_000, 1_000) && !plain(1_000, 10_000), "long keys");
+    assert!(!plain(12, 10_000_000), "more than a frame holds");
+}
