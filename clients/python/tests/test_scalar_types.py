@@ -324,3 +324,11 @@ def test_nobody_imports_zoneinfo_who_does_not_name_a_zone() -> None:
         "assert 'zoneinfo' not in sys.modules and 'numpy' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_fraction_has_as_many_digits_as_a_broker_takes() -> None:
+    most = "1" * 1_000
+    assert json_codec.loads(f'{{"$fraction":"-{most}/7"}}') == Fraction(-int(most), 7)
+    for text in (f"{most}1", f"1/{most}1"):
+        with pytest.raises(MalformedMessage, match="1,000 digits"):
+            json_codec.loads(f'{{"$fraction":"{text}"}}')

@@ -114,19 +114,25 @@ def make(dtype: Any, shape: Any, data: Any) -> Any:
         raise ValueError(f"the data of an array are bytes, not a {type(data).__name__}")
     if dtype.endswith("b1"):
         data = data.translate(_TRUTH)
+    if _length(dtype) * math.prod(shape) != len(data):
+        raise ValueError(f"{len(data)} bytes of data, and its dtype and shape take others")
     found = numpy()
     if found is None:
         return NDArray(dtype, tuple(shape), data)
     try:
         kind = found.dtype(dtype)
-        if kind.itemsize * math.prod(shape) != len(data):
-            raise ValueError(f"{len(data)} bytes of data, and its dtype and shape take others")
         if not data:
             return found.zeros(shape, kind)
         # A copy, which can be written to.
         return found.frombuffer(data, kind).reshape(shape).copy()
     except (TypeError, MemoryError) as error:
         raise ValueError(f"the parts of an array do not fit: {error}") from error
+
+
+def _length(dtype: str) -> int:
+    """Bytes of an item."""
+    length = int(dtype.partition("[")[0][2:])
+    return length * 4 if dtype[1] == "U" else length
 
 
 # --- in pickles -----------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ _decimal = re.compile(
     r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|Infinity|s?NaN[0-9]*)"
 ).fullmatch
 _fraction = re.compile(r"-?[0-9]+(?:/[0-9]+)?").fullmatch
+_FRACTION_DIGITS = 1_000
+"""Above and below the line, the broker's limit: to reduce a fraction takes their square."""
 _LESS_THAN_A_SECOND = ("+00:00:00.", "-00:00:00.")
 _DAY = 86_400_000_000
 _HOUR = 3_600_000_000
@@ -193,6 +195,8 @@ def read_fraction(text: str) -> Fraction:
     """The number that a text spells; raises :class:`ValueError` where it spells none."""
     if _fraction(text) is None:
         raise ValueError(f"{text!r:.60} is not a fraction")
+    if max(map(len, text.split("/"))) > _FRACTION_DIGITS + 1:
+        raise ValueError(f"a fraction of more than {_FRACTION_DIGITS:,} digits")
     try:
         return Fraction(text)
     except ZeroDivisionError as error:
