@@ -195,7 +195,7 @@ def read_fraction(text: str) -> Fraction:
     """The number that a text spells; raises :class:`ValueError` where it spells none."""
     if _fraction(text) is None:
         raise ValueError(f"{text!r:.60} is not a fraction")
-    if max(map(len, text.split("/"))) > _FRACTION_DIGITS + 1:
+    if max(map(len, text.lstrip("-").split("/"))) > _FRACTION_DIGITS:
         raise ValueError(f"a fraction of more than {_FRACTION_DIGITS:,} digits")
     try:
         return Fraction(text)
