@@ -115,8 +115,8 @@ impl Ndarray {
     /// ```
     /// use babelmq_codec::Ndarray;
     ///
-    /// let array = Ndarray { dtype: "<i2".to_owned(), shape: vec![2, 1], data: vec![1, 0, 255, 255] };
-    /// assert_eq!(array.to_list()?.to_string(), "[[1], [-1]]");
+    /// let (dtype, shape, data) = ("<i2".to_owned(), vec![2, 1], vec![1, 0, 255, 255]);
+    /// assert_eq!(Ndarray { dtype, shape, data }.to_list()?.to_string(), "[[1], [-1]]");
     /// # Ok::<(), babelmq_codec::Refusal>(())
     /// ```
     ///

@@ -117,8 +117,8 @@ impl Message {
         Message { dialect, bytes, typed: None }
     }
 
-    /// The same payload in another format, as a broker translates it. With `exact`, JSON has tags for
-    /// what it cannot tell apart, and a pickle has classes of a closed list; XML has its types
+    /// The same payload in another format, as a broker translates it. With `exact`, JSON has tags
+    /// for what it cannot tell apart, and a pickle has classes of a closed list; XML has its types
     /// anyway.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use crate::protocol::ScalarType;
 /// the last of their children, and those before it are what the type takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamedType {
-    /// `numpy.ndarray`: its dtype, its shape (a tuple of integers), its data (bytes in C order), and
-    /// the nested lists of `tolist()`.
+    /// `numpy.ndarray`: its dtype, its shape (a tuple of integers), its data (bytes in C order),
+    /// and the nested lists of `tolist()`.
     Ndarray,
     /// An object of a producer's own class: the name of the class, and a dict of its state.
     Object,

@@ -281,8 +281,8 @@ fn truth(field: &Field<'_>, is_xml: bool) -> Option<bool> {
     }
 }
 
-/// The dialect of a subscription or an answer: `plain` means something in XML alone, and `exact` in JSON and
-/// pickle.
+/// The dialect of a subscription or an answer: `plain` means something in XML alone, and `exact` in
+/// JSON and pickle.
 fn dialect(
     format: Format,
     exact: Option<Field<'_>>,

@@ -46,8 +46,8 @@ pub(super) fn typed_by(tag: &[u8]) -> Option<ScalarType> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tags {
-    /// Nothing: tuples are arrays, frozensets are sets, dates and the like are strings, and keys are
-    /// spelled as `json.dumps` spells them.
+    /// Nothing: tuples are arrays, frozensets are sets, dates and the like are strings, and keys
+    /// are spelled as `json.dumps` spells them.
     Needed,
     /// Dates and the like, which a producer has given a type; all else as above.
     Scalars,

@@ -148,15 +148,10 @@ impl<'o> Calls<'o> {
 
     /// An integer of up to 128 bits, in two's complement.
     pub(crate) fn long(&mut self, number: u128) {
-        let [head @ .., _] = [0u8; 18];
-        let mut bytes = head;
-        bytes[..16].copy_from_slice(&number.to_le_bytes());
-        let length = 16 - number.leading_zeros() as usize / 8 + 1;
-        let length = match bytes[..length] {
-            // The highest bit is the sign.
-            [.., below, 0] if below < 0x80 => length - 1,
-            _ => length,
-        };
+        let mut bytes = [0; size_of::<u128>() + 1];
+        bytes[..size_of::<u128>()].copy_from_slice(&number.to_le_bytes());
+        // One bit more, for the sign.
+        let length = (u128::BITS - number.leading_zeros()) as usize / 8 + 1;
         self.out.extend_from_slice(&[LONG1, length as u8]);
         self.out.extend_from_slice(&bytes[..length]);
     }

@@ -19,8 +19,8 @@
 //! - paths: `pathlib.PosixPath(*parts)`
 //! - numpy's scalars: `numpy.core.multiarray.scalar(dtype, bytes)`, with `numpy.dtype(…)` and its
 //!   state
-//! - numpy's arrays: `numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), b'b')` and a state, or
-//!   `numpy.core.numeric._frombuffer(buffer, dtype, shape, order)`
+//! - numpy's arrays: `numpy.core.multiarray._reconstruct(numpy.ndarray, (0,), b'b')` and a state,
+//!   or `numpy.core.numeric._frombuffer(buffer, dtype, shape, order)`
 
 /// A name on the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

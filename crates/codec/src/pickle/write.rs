@@ -1,4 +1,5 @@
-//! Opcodes that are appended one by one: frames around payloads, and what small pickles are made of.
+//! Opcodes that are appended one by one: frames around payloads, and what small pickles are made
+//! of.
 
 use super::opcode::*;
 use crate::swar::push;

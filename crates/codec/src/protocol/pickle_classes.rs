@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
-/// The classes whose objects are read from pickles as the dicts of their state. Nothing is imported,
-/// looked up or called whatever they are: a class that is none of them is refused by name.
+/// The classes whose objects are read from pickles as the dicts of their state. Nothing is
+/// imported, looked up or called whatever they are: a class that is none of them is refused by
+/// name.
 ///
 /// ```
 /// use babelmq_codec::{Format, Message, PickleClasses, Value};

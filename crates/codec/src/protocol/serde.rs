@@ -5,8 +5,9 @@
 //! concerns, and a string to all others.
 //!
 //! A value that serde has no word for becomes the one that is next to it: a tuple, a set and a
-//! frozenset are sequences, and come back as lists; so is an array, and an object is a map. An integer beyond 128 bits is written as a
-//! string of its digits; one beyond 64 may come back as a float, as from serde_json.
+//! frozenset are sequences, and come back as lists; so is an array, and an object is a map. An
+//! integer beyond 128 bits is written as a string of its digits; one beyond 64 may come back as a
+//! float, as from serde_json.
 
 use std::fmt;
 

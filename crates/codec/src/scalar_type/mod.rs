@@ -2,7 +2,8 @@
 //!
 //! The document has each of them as its canonical text, which is ASCII without quotes, backslashes
 //! and markup. One table says of every type which text is one, what it becomes where its type
-//! is lost, how it is compared, and what makes it in a pickle; a new type is a row, and a file beside this one.
+//! is lost, how it is compared, and what makes it in a pickle; a new type is a row, and a file
+//! beside this one.
 
 mod complex;
 pub(crate) mod datetime;

@@ -1,9 +1,9 @@
 //! Scalars of the standard library in a pickle that is read straight into the document.
 //!
-//! What a pickler calls, a time zone and a dtype are no values, but lie on the stack and in the memo
-//! as values do. Each is a special, and a node that no value has stands for it, so that it is moved
-//! and dropped as they are. A call drops its function and its arguments and leaves what they make,
-//! by the same [rules](super::super::scalars) as the machine's.
+//! What a pickler calls, a time zone and a dtype are no values, but lie on the stack and in the
+//! memo as values do. Each is a special, and a node that no value has stands for it, so that it is
+//! moved and dropped as they are. A call drops its function and its arguments and leaves what they
+//! make, by the same [rules](super::super::scalars) as the machine's.
 
 use super::{Memoised, Reading, array, byte};
 use crate::ndarray::Dtype;

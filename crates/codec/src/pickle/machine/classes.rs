@@ -1,8 +1,8 @@
 //! Objects of classes of people's own, where these are named to the reader: a dict of their state.
 //!
-//! Nothing is looked up: what an object is follows from how picklers spell it. An object has a state
-//! in a dict, or in a pair of a dict and the slots; a namedtuple is made of its items, and an Enum,
-//! which is called with its value, is that value.
+//! Nothing is looked up: what an object is follows from how picklers spell it. An object has a
+//! state in a dict, or in a pair of a dict and the slots; a namedtuple is made of its items, and an
+//! Enum, which is called with its value, is that value.
 
 use super::Machine;
 use super::flatten::no_value;
@@ -44,8 +44,8 @@ impl Machine<'_> {
         self.class(&class, &name).map(Some)
     }
 
-    /// `class(value)`, which REDUCE calls: of an Enum the value, of a set its elements. `None` where
-    /// what it makes does not follow from its arguments.
+    /// `class(value)`, which REDUCE calls: of an Enum the value, of a set its elements. `None`
+    /// where what it makes does not follow from its arguments.
     pub(super) fn call_class(&mut self, args: Item) -> Option<Item> {
         match self.scratch.store.only_run(args) {
             // Bytes are the state of a date, or of something else that is no value by itself.
