@@ -4,6 +4,7 @@ identity.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -105,14 +106,25 @@ documents: st.SearchStrategy[Any] = st.recursive(
 protocols = st.integers(0, 5)
 
 
+class ByPython(pickle._Pickler):  # type: ignore[name-defined,misc]
+    """The pickler that is written in Python. That of CPython 3.11 takes the bytes of an array that
+    can be written to for those of any other of the same content that is shared, as ``b""``, and
+    what was bytes is a bytearray when it is read. The one that is written in C copies them too.
+    """
+
+    def save_bytearray(self, obj: bytes) -> None:
+        super().save_bytearray(bytearray(obj))
+
+
 def by_python(value: Any, protocol: int) -> bytes:
     """What the pickler that is written in Python writes."""
+    out = io.BytesIO()
     try:
-        data: bytes = pickle._dumps(value, protocol)  # type: ignore[attr-defined]
-        return data
+        ByPython(out, protocol).dump(value)
     except AssertionError:
         # It cannot memoise the same bytes of two read-only arrays, as b"".
         return pickle.dumps(value, protocol)
+    return out.getvalue()
 
 
 picklers: st.SearchStrategy[Callable[[Any, int], bytes]] = st.sampled_from(
