@@ -89,7 +89,9 @@ pub use protocol::{ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFil
 #[cfg(feature = "storage")]
 pub use storage::Storage;
 #[cfg(feature = "broker")]
-pub use transport::{Broker, BrokerHandle, Config, ListenUrl, ParseListenUrlError, StartError};
+pub use transport::{
+    Broker, BrokerHandle, Config, ListenUrl, ParseListenUrlError, StartError, TlsError, TlsFiles,
+};
 
 /// For the instruction budget in `benches`. No part of the interface.
 #[cfg(feature = "broker")]

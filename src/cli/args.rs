@@ -15,7 +15,7 @@ use crate::protocol::{
     MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, PickleClasses, Topic,
     TopicFilter,
 };
-use crate::transport::{Config, ListenUrl};
+use crate::transport::{Config, ListenUrl, TlsFiles};
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -44,8 +44,9 @@ pub(super) struct Serve {
     pub(super) logging: LogSettings,
 
     /// Where to listen: tcp://127.0.0.1:5000, for which 127.0.0.1:5000 is short and where port 0
-    /// takes any that is free, or all addresses of a name, localhost:5000, or
-    /// unix:/run/babelmq.sock, or with other permissions than 660 unix:/run/babelmq.sock?mode=600.
+    /// takes any that is free, or all addresses of a name, localhost:5000; tls://127.0.0.1:5000 for
+    /// clients that speak TLS, with --tls-cert and --tls-key; or unix:/run/babelmq.sock, or with
+    /// other permissions than 660 unix:/run/babelmq.sock?mode=600.
     /// It can be given more than once; in the environment several are separated by commas.
     #[arg(
         long,
@@ -55,6 +56,16 @@ pub(super) struct Serve {
         value_delimiter = ','
     )]
     listen: Vec<ListenUrl>,
+
+    /// The certificate for tls:// listeners, in PEM, and behind it those that lead to one that
+    /// clients know. SIGHUP reads it again, and its key.
+    #[arg(long, value_name = "FILE", env = "BABELMQ_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of the certificate, in PEM, without a password; in the file of the
+    /// certificate where it is not given.
+    #[arg(long, value_name = "FILE", env = "BABELMQ_TLS_KEY")]
+    tls_key: Option<PathBuf>,
 
     /// Memory that the broker may use, as in 512MiB, all in all; three quarters of what the machine
     /// or its control group has where it is not given. What one message may be is cut to what fits.
@@ -215,6 +226,10 @@ impl Serve {
         let of_frame = Limits::with_max_frame(self.max_frame);
         Config {
             listeners: self.listen.clone(),
+            tls: self
+                .tls_cert
+                .clone()
+                .map(|cert| TlsFiles::new(cert.clone(), self.tls_key.clone().unwrap_or(cert))),
             memory: self.memory,
             limits: of_frame
                 .decoded_size(

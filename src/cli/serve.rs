@@ -57,6 +57,9 @@ pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure
             }
             manager.reloading();
             reload(&mut log, &config, arguments);
+            if let Err(error) = broker.reload_certificates() {
+                tracing::error!(%error, "going on with the certificate as it was");
+            }
             manager.ready(&status);
         }
         drop(stop);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::certificates::TlsFiles;
 use super::listen_url::ListenUrl;
 use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
 use crate::protocol::{
@@ -28,6 +29,8 @@ use crate::protocol::{
 pub struct Config {
     /// Where it listens, all of it; port 0 takes any that is free. Default 127.0.0.1:5000.
     pub listeners: Vec<ListenUrl>,
+    /// The certificate that the broker shows where it listens for TLS. Default: none.
+    pub tls: Option<TlsFiles>,
     /// Bytes of memory that the broker may use, all in all; `None` is three quarters of what the
     /// machine has, or the group of processes that it runs in, where that is less. `limits` and
     /// `store` are cut to what fits.
@@ -66,6 +69,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listeners: vec![SocketAddr::from(([127, 0, 0, 1], 5000)).into()],
+            tls: None,
             memory: None,
             limits: Limits::default(),
             queue: QueueLimits::default(),
@@ -99,6 +103,12 @@ impl Config {
     #[must_use]
     pub fn listeners(self, listeners: impl IntoIterator<Item = impl Into<ListenUrl>>) -> Config {
         Config { listeners: listeners.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Shows this certificate where it listens for TLS.
+    #[must_use]
+    pub fn tls(self, files: impl Into<Option<TlsFiles>>) -> Config {
+        Config { tls: files.into(), ..self }
     }
 
     /// Uses so many bytes of memory, all in all.

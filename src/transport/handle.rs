@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::certificates::TlsError;
 use super::listen_url::ListenUrl;
 use super::net::Bound;
 use super::parked::Parked;
@@ -73,8 +74,10 @@ impl BrokerHandle {
     /// The first TCP address that the broker listens on, with the port that it took; `0.0.0.0:0`
     /// where there is none.
     pub fn local_addr(&self) -> SocketAddr {
-        let tcp =
-            |url: &ListenUrl| if let ListenUrl::Tcp(address) = url { Some(*address) } else { None };
+        let tcp = |url: &ListenUrl| match url {
+            ListenUrl::Tcp(address) | ListenUrl::Tls(address) => Some(*address),
+            _ => None,
+        };
         self.listeners().find_map(tcp).unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
     }
 
@@ -116,6 +119,19 @@ impl BrokerHandle {
         let payload = Payload::of_value(topic.as_str(), value, &self.shared.config.limits)?;
         let batch = Box::new(Batch::of_payload(topic, payload, true, self.shared.config.limits));
         self.ask(|reply| Query::Put(batch, reply)).unwrap_or(Ok(()))
+    }
+
+    /// Reads the files of [`Config::tls`](field@super::Config::tls) again, for connections that come
+    /// from now on; those that are open go on with what they began with.
+    ///
+    /// # Errors
+    /// What is wrong with the files; nothing changes then.
+    pub fn reload_certificates(&self) -> Result<(), TlsError> {
+        if let Some(files) = &self.shared.config.tls {
+            let tls = files.load()?;
+            *self.shared.tls.lock() = Some(tls);
+        }
+        Ok(())
     }
 
     /// Waits until everything that was stored or cleared before is in the store: with

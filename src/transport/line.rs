@@ -12,6 +12,7 @@ mod sealed;
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests;
+mod tls;
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
@@ -19,9 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::net::{self, Registry, Socket, Token};
+use crate::broker::sync::Instant;
 use crate::protocol::FrameBuffer;
 #[cfg(test)]
 pub(super) use sealed::{Unsealed, seal};
+pub(super) use tls::SEALED;
 
 /// Pieces that the kernel takes with one call.
 const MOST_AT_ONCE: usize = 1_024;
@@ -53,6 +56,7 @@ pub(super) struct Outgoing {
 #[derive(Debug)]
 enum Opening {
     Plain,
+    Tls(tls::Opening),
     #[cfg(test)]
     Sealed(sealed::Opening),
 }
@@ -61,6 +65,7 @@ enum Opening {
 #[derive(Debug)]
 enum Sealing {
     Plain,
+    Tls(tls::Sealing),
     #[cfg(test)]
     Sealed(sealed::Sealing),
 }
@@ -71,7 +76,6 @@ pub(super) enum Arrived {
     /// So many bytes.
     Bytes(usize),
     /// Something, but no plain text yet.
-    #[cfg_attr(not(test), allow(dead_code, reason = "only a connection that seals says it"))]
     Progress,
     /// Nothing for as long as one was to wait.
     Silent,
@@ -151,8 +155,27 @@ impl Incoming {
     pub(super) fn is_amid(&self) -> bool {
         match &self.text {
             Opening::Plain => false,
+            Opening::Tls(opening) => opening.is_amid(),
             #[cfg(test)]
             Opening::Sealed(opening) => opening.is_amid(),
+        }
+    }
+
+    /// Does what comes before the first byte of plain text, where a connection seals. It may change
+    /// how long reads and writes wait.
+    ///
+    /// # Errors
+    /// Any error of the system, and why the peer cannot be talked to.
+    pub(super) fn shake_hands(
+        &mut self,
+        outgoing: &mut Outgoing,
+        until: Instant,
+    ) -> io::Result<()> {
+        match &mut self.text {
+            Opening::Plain => Ok(()),
+            Opening::Tls(opening) => opening.shake_hands(outgoing, until),
+            #[cfg(test)]
+            Opening::Sealed(_) => Ok(()),
         }
     }
 
@@ -163,6 +186,7 @@ impl Incoming {
     pub(super) fn read(&mut self, buffer: &mut FrameBuffer, size: usize) -> io::Result<Arrived> {
         match &mut self.text {
             Opening::Plain => arrived(|| buffer.read_with(size, &mut &*self.line.0)),
+            Opening::Tls(opening) => opening.read(&self.line.0, buffer, size),
             #[cfg(test)]
             Opening::Sealed(opening) => opening.read(&self.line.0, buffer, size),
         }
@@ -237,6 +261,7 @@ impl Outgoing {
                 let sent = send(&self.line.0, pieces, wait)?;
                 Ok(Pushed { taken: sent, sent })
             }
+            Sealing::Tls(sealing) => sealing.push(&self.line.0, pieces, wait),
             #[cfg(test)]
             Sealing::Sealed(sealing) => sealing.push(&self.line.0, pieces, wait),
         }
@@ -246,9 +271,18 @@ impl Outgoing {
     pub(super) fn is_settled(&self) -> bool {
         match &self.text {
             Sealing::Plain => true,
+            Sealing::Tls(sealing) => sealing.is_settled(),
             #[cfg(test)]
             Sealing::Sealed(sealing) => sealing.is_settled(),
         }
+    }
+
+    /// Says that nothing follows and shuts this direction down, after the last push.
+    pub(super) fn end(&mut self) {
+        if let Sealing::Tls(sealing) = &mut self.text {
+            sealing.end(&self.line.0);
+        }
+        self.line.shut_down(Shutdown::Write);
     }
 }
 

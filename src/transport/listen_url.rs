@@ -30,12 +30,16 @@ pub(super) const LARGEST_MODE: u32 = 0o777;
 pub enum ListenUrl {
     /// An address and a port; port 0 takes any that is free.
     Tcp(SocketAddr),
+    /// The same, for clients that speak TLS.
+    Tls(SocketAddr),
     /// A name and a port: all addresses that the name has when the broker starts.
     Host {
         /// The name.
         name: String,
         /// The port; 0 takes any that is free, another one for each address.
         port: u16,
+        /// Whether clients speak TLS there.
+        tls: bool,
     },
     /// A Unix socket, for clients on the same machine.
     Unix {
@@ -54,14 +58,15 @@ pub enum ListenUrl {
 ///
 /// let error = "http://127.0.0.1:80".parse::<ListenUrl>().unwrap_err();
 /// assert_eq!(error, ParseListenUrlError::Scheme("http".into()));
-/// assert!(error.to_string().contains("there are tcp://HOST:PORT and unix:/PATH"));
+/// assert!(error.to_string().contains("there are tcp://HOST:PORT, tls://HOST:PORT and unix:/PATH"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseListenUrlError {
     /// It has a scheme that no listener speaks.
     #[error(
-        "{0}:// is no scheme that can be listened on; there are tcp://HOST:PORT and unix:/PATH"
+        "{0}:// is no scheme that can be listened on; there are tcp://HOST:PORT, tls://HOST:PORT \
+         and unix:/PATH"
     )]
     Scheme(String),
     /// Its address is none.
@@ -94,30 +99,40 @@ impl FromStr for ListenUrl {
         if let Some(rest) = text.strip_prefix("unix:") {
             return unix(rest.strip_prefix("//").unwrap_or(rest));
         }
-        let address = match text.split_once("://") {
-            Some(("tcp", address)) => address,
+        let (tls, address) = match text.split_once("://") {
+            Some(("tcp", address)) => (false, address),
+            Some(("tls", address)) => (true, address),
             Some((scheme, _)) => return Err(ParseListenUrlError::Scheme(scheme.to_owned())),
-            None => text,
+            None => (false, text),
         };
         if let Ok(address) = address.parse() {
-            return Ok(ListenUrl::Tcp(address));
+            return Ok(ListenUrl::at(address, tls));
         }
-        host(address).ok_or_else(|| ParseListenUrlError::Address(address.to_owned()))
+        host(address, tls).ok_or_else(|| ParseListenUrlError::Address(address.to_owned()))
     }
 }
 
 impl ListenUrl {
+    fn at(address: SocketAddr, tls: bool) -> ListenUrl {
+        if tls { ListenUrl::Tls(address) } else { ListenUrl::Tcp(address) }
+    }
+
+    /// Whether clients speak TLS there.
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self, ListenUrl::Tls(_) | ListenUrl::Host { tls: true, .. })
+    }
+
     /// The same in addresses that can be listened on: one for each that a name has.
     ///
     /// # Errors
     /// Any error of the system of the name.
     pub(super) fn resolve(&self) -> io::Result<Vec<ListenUrl>> {
-        let ListenUrl::Host { name, port } = self else { return Ok(vec![self.clone()]) };
+        let ListenUrl::Host { name, port, tls } = self else { return Ok(vec![self.clone()]) };
         let mut found: Vec<ListenUrl> = Vec::new();
         for address in (name.as_str(), *port).to_socket_addrs()? {
             // A name may be told twice, once for each kind of socket.
-            if !found.contains(&ListenUrl::Tcp(address)) {
-                found.push(ListenUrl::Tcp(address));
+            if !found.contains(&ListenUrl::at(address, *tls)) {
+                found.push(ListenUrl::at(address, *tls));
             }
         }
         Ok(found)
@@ -125,7 +140,7 @@ impl ListenUrl {
 }
 
 /// A name and a port.
-fn host(text: &str) -> Option<ListenUrl> {
+fn host(text: &str, tls: bool) -> Option<ListenUrl> {
     let (name, port) = text.rsplit_once(':')?;
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let is_digits = !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit());
@@ -133,7 +148,7 @@ fn host(text: &str) -> Option<ListenUrl> {
     // Numbers alone are an address that is none, such as 127.0.0.256.
     let is_number = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let port = port.parse().ok().filter(|_| is_digits && is_name && !is_number)?;
-    Some(ListenUrl::Host { name: name.to_owned(), port })
+    Some(ListenUrl::Host { name: name.to_owned(), port, tls })
 }
 
 fn unix(text: &str) -> Result<ListenUrl, ParseListenUrlError> {
@@ -158,7 +173,9 @@ impl fmt::Display for ListenUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ListenUrl::Tcp(address) => address.fmt(f),
-            ListenUrl::Host { name, port } => write!(f, "{name}:{port}"),
+            ListenUrl::Tls(address) => write!(f, "tls://{address}"),
+            ListenUrl::Host { name, port, tls: false } => write!(f, "{name}:{port}"),
+            ListenUrl::Host { name, port, tls: true } => write!(f, "tls://{name}:{port}"),
             ListenUrl::Unix { path, mode: DEFAULT_MODE } => write!(f, "unix:{}", path.display()),
             ListenUrl::Unix { path, mode } => write!(f, "unix:{}?mode={mode:o}", path.display()),
         }
@@ -175,6 +192,8 @@ mod tests {
             "127.0.0.1:5000",
             "[::1]:0",
             "localhost:5000",
+            "tls://127.0.0.1:5000",
+            "tls://localhost:0",
             "a-b.example:1",
             "unix:/run/b.sock",
             "unix:/run/b.sock?mode=600",

@@ -1,11 +1,10 @@
 //! The thread that accepts connections.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::line::{Incoming, Line, Outgoing, Wait};
+use super::line::{Incoming, Line, Outgoing, SEALED, Wait};
 use super::net::{self, Bound, Socket};
 use super::parked::Parked;
 use super::purse::Purse;
@@ -68,14 +67,15 @@ impl Listener {
     fn start(&self, socket: Socket, peer: Peer) -> io::Result<()> {
         let client = ClientId(self.shared.next_client.fetch_add(1, Ordering::Relaxed));
         net::set_options(&socket, peer, &self.shared.config)?;
-        let (line, incoming, outgoing) = self.line(socket);
+        let (line, incoming, outgoing) = self.line(socket)?;
         if let Err(why) =
             self.shared.connections.add(client, peer.origin(), line, &self.shared.config)
         {
             self.turn_away(incoming, outgoing, peer, why);
             return Ok(());
         }
-        let Some(purse) = Purse::open(&self.shared) else {
+        let sealed = if self.bound.url().is_tls() { SEALED } else { 0 };
+        let Some(purse) = Purse::open(&self.shared, sealed) else {
             self.shared.connections.remove(client);
             let memory = self.shared.memory.total();
             let why = format!(
@@ -99,12 +99,17 @@ impl Listener {
     }
 
     /// The parts of a connection.
-    fn line(&self, socket: Socket) -> (Line, Incoming, Outgoing) {
+    fn line(&self, socket: Socket) -> io::Result<(Line, Incoming, Outgoing)> {
         #[cfg(test)]
         if self.shared.is_sealed {
-            return Line::sealed(socket);
+            return Ok(Line::sealed(socket));
         }
-        Line::plain(socket)
+        // The broker does not start where one is wanted and there is none.
+        let tls = self.bound.url().is_tls().then(|| self.shared.tls.lock().clone()).flatten();
+        match tls {
+            Some(config) => Line::tls(socket, config),
+            None => Ok(Line::plain(socket)),
+        }
     }
 
     /// Tells a client why it cannot stay, without waiting for it.
@@ -116,7 +121,7 @@ impl Listener {
         write_reply(&mut frame, Format::Json, &Reply::Error(refusal));
         // It fits any socket's buffer, and whether it arrives is the peer's business.
         let _ = outgoing.push(&[IoSlice::new(&frame)], Wait::No);
-        outgoing.line().shut_down(Shutdown::Write);
+        outgoing.end();
         self.parked.see_off(incoming);
     }
 }

@@ -10,6 +10,7 @@ mod allowances;
 #[cfg(not(shuttle))]
 mod bound;
 mod capacity;
+mod certificates;
 mod config;
 mod connections;
 mod guards;
@@ -36,6 +37,7 @@ mod turns;
 mod write_deadline;
 mod writer;
 
+pub use certificates::{TlsError, TlsFiles};
 pub use config::Config;
 pub use handle::BrokerHandle;
 pub use listen_url::{ListenUrl, ParseListenUrlError};

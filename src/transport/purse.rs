@@ -35,12 +35,13 @@ pub(super) struct Purse {
 }
 
 impl Purse {
-    /// Opens the accounts of a new connection, if there is memory for one.
-    pub(super) fn open(shared: &Shared) -> Option<Purse> {
+    /// Opens the accounts of a new connection, if there is memory for one, and `more` for what its
+    /// line takes.
+    pub(super) fn open(shared: &Shared, more: usize) -> Option<Purse> {
         let account = |this| shared.memory.of(this).account();
         Some(Purse {
             // How much others have does not matter here: each has as much.
-            connection: account(Use::Connections).claim_last(CONNECTION)?,
+            connection: account(Use::Connections).claim_last(CONNECTION + more)?,
             frames: account(Use::Frames).charge(0),
             workspace: Workspace::new(account(Use::Decoding)),
             in_flight: account(Use::InFlight),

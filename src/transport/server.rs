@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::allowances::Allowances;
 use super::capacity::{available_memory, shortages};
+use super::certificates::{TlsError, TlsFiles};
 use super::config::Config;
 use super::connections::Connections;
 use super::guards::AbortOnPanic;
@@ -19,7 +20,7 @@ use super::pool::Pool;
 use super::shared::Shared;
 use super::threads;
 use super::turns;
-use crate::broker::sync::{AtomicBool, Receiver, bounded};
+use crate::broker::sync::{AtomicBool, Mutex, Receiver, bounded};
 use crate::broker::{
     BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Memory, NoStore, Store,
     StoreError, StoreWriter,
@@ -58,6 +59,9 @@ pub enum StartError {
     /// The values that the store has kept cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A thread could not be started, or the system has no descriptor for watching idle
     /// connections.
     #[error("cannot start the broker's threads: {0}")]
@@ -69,7 +73,7 @@ fn explain(url: &ListenUrl, error: &io::Error) -> String {
         (io::ErrorKind::AddrInUse, _) if error.get_ref().is_none() => {
             "the address is in use; is another broker running? (--listen takes another)".into()
         }
-        (io::ErrorKind::PermissionDenied, ListenUrl::Tcp(_)) => {
+        (io::ErrorKind::PermissionDenied, ListenUrl::Tcp(_) | ListenUrl::Tls(_)) => {
             "permission denied; ports below 1024 need privileges".into()
         }
         (io::ErrorKind::PermissionDenied, ListenUrl::Unix { .. }) => {
@@ -143,6 +147,10 @@ impl Broker {
         mut config: Config,
         store: Box<dyn Store>,
     ) -> Result<BrokerHandle, StartError> {
+        let tls = config.tls.as_ref().map(TlsFiles::load).transpose()?;
+        if tls.is_none() && config.listeners.iter().any(ListenUrl::is_tls) {
+            return Err(TlsError::Missing.into());
+        }
         let bound = config.listeners.iter().map(listen).collect::<Result<Vec<_>, _>>()?.concat();
 
         for shortage in shortages(config.max_connections) {
@@ -171,6 +179,7 @@ impl Broker {
         let store_writer = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
         let shared = Arc::new(Shared {
             config,
+            tls: Mutex::new(tls),
             counters: Arc::new(Counters::default()),
             connections: Connections::default(),
             pool,

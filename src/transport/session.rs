@@ -187,6 +187,7 @@ impl Session {
     }
 
     fn read_frames(&mut self, awake: &Awake) -> io::Result<Pause> {
+        self.shake_hands()?;
         let frame_timeout = self.shared.config.frame_timeout;
         self.incoming.set_patience(awake.park_after().min(frame_timeout))?;
         let mut last_reads = 0;
@@ -278,6 +279,16 @@ impl Session {
                 return self.discard_input();
             }
         }
+    }
+
+    /// Does what comes before the first frame where the connection is sealed, unless that is done.
+    fn shake_hands(&mut self) -> io::Result<()> {
+        // A connection that has its writer has had a frame.
+        let Some(outgoing) = &mut self.outgoing else { return Ok(()) };
+        let until = Instant::now() + self.shared.config.frame_timeout;
+        self.incoming.shake_hands(outgoing, until).inspect_err(|error| {
+            tracing::info!(client = %self.client, peer = %self.peer, %error, "TLS handshake failed");
+        })
     }
 
     /// Takes whole frames out of the buffer, and sends what they come to.
@@ -483,6 +494,9 @@ impl Drop for Session {
     fn drop(&mut self) {
         let _panics = CountPanic(self.shared.counters.clone());
         self.take_leave();
+        if let Some(mut outgoing) = self.outgoing.take() {
+            outgoing.end();
+        }
         if let Some(RunningWriter { ended, reading, .. }) = self.writer.take() {
             drop(reading);
             // Nothing is ever sent: the writer drops the other end.

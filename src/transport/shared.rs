@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU64, AtomicUsize};
 
+use rustls::ServerConfig;
+
 use super::allowances::Allowances;
 use super::config::Config;
 use super::connections::Connections;
 use super::pool::Pool;
-use crate::broker::sync::AtomicBool;
+use crate::broker::sync::{AtomicBool, Mutex};
 use crate::broker::{Backlog, Counters, Memory};
 use crate::codec::BufferPool;
 
@@ -15,6 +17,8 @@ use crate::codec::BufferPool;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: Config,
+    /// What connections are sealed with from now on.
+    pub(super) tls: Mutex<Option<Arc<ServerConfig>>>,
     pub(super) counters: Arc<Counters>,
     pub(super) connections: Connections,
     pub(super) pool: Pool,

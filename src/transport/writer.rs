@@ -162,21 +162,22 @@ impl Writer {
     }
 
     /// Ends a connection after its last frame.
-    fn take_leave(&self) {
+    fn take_leave(&mut self) {
         // A client that reads the last frame should not lose it to a reset because its own input
         // was left unread: so first only this direction ends, and the session goes on reading for a
         // moment.
-        self.line().shut_down(Shutdown::Write);
+        self.outgoing.end();
         let _ = self.session.recv_timeout(LINGER);
         self.line().shut_down(Shutdown::Both);
     }
 
     /// As [`take_leave`](Self::take_leave), if that takes no time; otherwise the writer needs a
     /// thread for it.
-    pub(super) fn end_at_once(self: Box<Writer>) -> Option<Box<Writer>> {
+    pub(super) fn end_at_once(mut self: Box<Writer>) -> Option<Box<Writer>> {
         if self.session.try_recv() != Err(TryRecvError::Disconnected) {
             return Some(self);
         }
+        self.outgoing.end();
         self.line().shut_down(Shutdown::Both);
         None
     }

@@ -191,7 +191,7 @@ fn files_are_short() {
         assert!(lines <= 700, "{} has {lines} lines", file.display());
     }
     let face = fs::read_to_string(src().join("lib.rs")).unwrap().lines().count();
-    assert!(face < 100, "the face of the library has {face} lines");
+    assert!(face < 120, "the face of the library has {face} lines");
 }
 
 /// The first sentence of a file's own documentation, without links.

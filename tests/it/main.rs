@@ -37,4 +37,5 @@ mod regressions;
 mod snapshots;
 mod storage;
 mod surface;
+mod tls;
 mod typed;

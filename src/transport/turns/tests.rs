@@ -32,6 +32,7 @@ fn without_threads(write_timeout: Duration) -> Connected {
     let (pool, calls) = Pool::new();
     let shared = Arc::new(Shared {
         config: Config { write_timeout, ..Config::default() },
+        tls: crate::broker::sync::Mutex::default(),
         counters: Arc::new(Counters::default()),
         connections: Connections::default(),
         pool,

@@ -69,8 +69,9 @@ impl Header {
 pub enum FrameFault {
     /// The first byte of a frame is not 0, 1 or 2.
     #[error(
-        "a frame began with byte {0}; the first byte is the format: 0 JSON, 1 XML, 2 pickle. \
-         Is this connection speaking babelmq's protocol?"
+        "a frame began with byte {byte}; the first byte is the format: 0 JSON, 1 XML, 2 pickle. \
+         Is this connection speaking babelmq's protocol?{hint}",
+        byte = .0, hint = hint(*.0)
     )]
     UnknownFormat(u8),
     /// A body longer than the receiver takes.
@@ -83,6 +84,17 @@ pub enum FrameFault {
         /// The limit, in bytes.
         max_frame: u32,
     },
+}
+
+/// What a byte that is no format may be.
+fn hint(byte: u8) -> &'static str {
+    /// The type of the record that a client of TLS begins with (RFC 8446 §5.1).
+    const HANDSHAKE: u8 = 22;
+    if byte == HANDSHAKE {
+        " This looks like TLS, and the listener is a plain one: take babelmq:// or a tls:// listener."
+    } else {
+        ""
+    }
 }
 
 impl FrameFault {
