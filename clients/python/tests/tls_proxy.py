@@ -30,7 +30,10 @@ class Certificates:
         for name in ("ca", "other_ca"):
             self._run(
                 *("req", "-x509", *self._new_key(name), "-days", "2", "-subj", f"/CN={name}"),
-                *("-addext", "keyUsage=critical,keyCertSign", "-out", self.path(name)),
+                # Without these a Python from 3.13 on does not take it.
+                *("-addext", "basicConstraints=critical,CA:TRUE"),
+                *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
+                *("-addext", "subjectKeyIdentifier=hash", "-out", self.path(name)),
             )
         self._sign("server", "DNS:localhost,IP:127.0.0.1")
         self._sign("expired", "DNS:localhost,IP:127.0.0.1", days="-1")
@@ -53,7 +56,10 @@ class Certificates:
 
     def _sign(self, name: str, names: str, days: str = "2") -> None:
         request, extensions = self._folder / f"{name}.csr", self._folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
+        extensions.write_text(
+            f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n"
+            "keyUsage=digitalSignature\nauthorityKeyIdentifier=keyid\n"
+        )
         self._run("req", *self._new_key(name), "-subj", f"/CN={name}", "-out", str(request))
         self._run(
             *("x509", "-req", "-in", str(request), "-CA", self.path("ca"), "-days", days),
@@ -121,11 +127,16 @@ class TLSProxy:
     def close(self) -> None:
         async def close() -> None:
             self._server.close()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
 
         self.cut(politely=False)
         self._do(close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE)
+        self._loop.close()
 
     # --- what a test waits for --------------------------------------------------------------------
 

@@ -22,6 +22,10 @@ RECORD = 16 << 10
 
 # What OpenSSL says of a certificate, of X509_V_ERR_….
 _NOT_YET_VALID, _EXPIRED, _WRONG_HOST, _WRONG_IP = 9, 10, 62, 64
+_UNKNOWN_CA = (2, 18, 19, 20, 21)
+
+# Of a stream that has ended, with a close_notify or without.
+_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 # --- whom to trust --------------------------------------------------------------------------------
@@ -259,7 +263,9 @@ def _advice(place: Place, error: ssl.SSLCertVerificationError) -> str:
         return "is this machine's clock right?"
     if code in (_WRONG_HOST, _WRONG_IP):
         return f"use an address that the certificate names, or one that names {place.host!r}"
-    return "if its CA is your own, name the CA's certificate with ca= or BABELMQ_CA"
+    if code in _UNKNOWN_CA:
+        return "if its CA is your own, name the CA's certificate with ca= or BABELMQ_CA"
+    return "it, or its CA's, has to be made anew; this Python may be stricter than an older one"
 
 
 def _why_no_tls(place: Place, error: object) -> str:
@@ -270,16 +276,14 @@ def _why_no_tls(place: Place, error: object) -> str:
         )
     plain = str(place).replace("babelmqs:", "babelmq:")
     advice = f"does it speak TLS there, 1.2 or 1.3? without TLS the address is {plain}"
-    if isinstance(error, (ConnectionError, ssl.SSLEOFError)):
+    if isinstance(error, (ConnectionError, *_ENDED)):
         advice += "; or it asks for a client certificate, cert= and key="
     return advice
 
 
 def _reason(error: object) -> str:
     """What went wrong, without what only a developer of OpenSSL needs."""
-    if isinstance(error, ssl.SSLEOFError) or (
-        isinstance(error, ConnectionError) and not str(error)
-    ):
+    if isinstance(error, _ENDED) or (isinstance(error, ConnectionError) and not str(error)):
         return "it closed the connection"
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.replace("_", " ").lower()
