@@ -23,6 +23,7 @@ from arrays import canonical_array, is_array
 
 from babelmq import json_codec, pickle_codec, xml_codec, xml_reader, xml_writer
 from babelmq.codec import Codec, Fields
+from babelmq.errors import ProtocolError
 from babelmq.frame import Format, FrameBuffer, frame
 
 CODECS: dict[int, Codec] = {
@@ -144,7 +145,8 @@ class Listener:
                 thread.start()
 
     def _serve_quietly(self, peer: socket.socket) -> None:
-        with suppress(OSError), peer:
+        # Who says what no client says is hung up on.
+        with suppress(OSError, ProtocolError), peer:
             self.serve(peer)
 
     def serve(self, peer: socket.socket) -> None:

@@ -41,7 +41,10 @@ class _Pair:
                     continue
                 if proxy.delay:
                     threading.Event().wait(proxy.delay)
-                sink.sendall(data)
+                if sink is self.client:
+                    data = proxy.until_stopped(sink, data)
+                for piece in proxy.cut_up(data):
+                    sink.sendall(piece)
                 if source is self.client:
                     proxy.note_passed(data)
         if not self.forgotten:
@@ -63,7 +66,8 @@ class Proxy:
     """Passes everything on, until a test says otherwise."""
 
     def __init__(self, broker: str) -> None:
-        self._broker = resolve(broker)
+        place = resolve(broker)
+        self._broker = (place.host, place.port)
         self._happened = threading.Condition()
         self._pairs: list[_Pair] = []
         self._listener: socket.socket | None = None
@@ -72,6 +76,8 @@ class Proxy:
         self.swallowed = b""
         self.passed = b""
         self.delay = 0.0
+        self.single_bytes = False
+        self._stop_after = -1
         self.flowing = threading.Event()
         self.flowing.set()
         self.closing = threading.Event()
@@ -113,7 +119,12 @@ class Proxy:
         """Passes nothing on until :meth:`flow`."""
         self.flowing.clear()
 
+    def stop_after(self, size: int) -> None:
+        """Passes so many bytes on to the clients, and nothing more until :meth:`flow`."""
+        self._stop_after = size
+
     def flow(self) -> None:
+        self._stop_after = -1
         self.flowing.set()
 
     def forget(self) -> None:
@@ -157,6 +168,20 @@ class Proxy:
             assert self._happened.wait_for(lambda: data in self.swallowed, PATIENCE)
 
     # --- what it does -----------------------------------------------------------------------------
+
+    def until_stopped(self, sink: socket.socket, data: bytes) -> bytes:
+        """Passes on what is to be passed on before the stop, and gives the rest after it."""
+        if 0 <= self._stop_after <= len(data):
+            sink.sendall(data[: self._stop_after])
+            data = data[self._stop_after :]
+            self.stall()
+            self.flowing.wait()
+        elif self._stop_after > 0:
+            self._stop_after -= len(data)
+        return data
+
+    def cut_up(self, data: bytes) -> list[bytes]:
+        return [bytes([byte]) for byte in data] if self.single_bytes else [data]
 
     def note_swallowed(self, data: bytes) -> None:
         with self._happened:

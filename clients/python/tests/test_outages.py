@@ -494,12 +494,12 @@ def test_the_wait_has_an_end(kind: Kind) -> None:
 def test_addresses_are_tried_one_after_the_other(
     broker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host, port = resolve(broker)
+    place = resolve(broker)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         found = [
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
-            for address in (taken.getsockname(), (host, port))
+            for address in (taken.getsockname(), (place.host, place.port))
         ]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         with JSONQueue("/a", address=("anywhere", 1), timeout=10) as queue:

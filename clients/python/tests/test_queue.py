@@ -193,14 +193,15 @@ def test_topics_that_cannot_be_sent(topic: str) -> None:
 
 
 def test_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    from babelmq.address import resolve
+    from babelmq.address import Place, resolve
 
-    assert resolve(":1") == ("127.0.0.1", 1)
-    assert resolve("[::1]:5000") == ("::1", 5000)
+    assert resolve(":1") == Place("127.0.0.1", 1)
+    assert resolve("[::1]:5000") == Place("::1", 5000)
+    assert resolve(("::1", 5000)) == Place("::1", 5000)
     monkeypatch.setenv("BABELMQ_ADDR", "h:7")
-    assert resolve() == ("h", 7)
+    assert resolve() == Place("h", 7)
     monkeypatch.delenv("BABELMQ_ADDR")
-    assert resolve() == ("127.0.0.1", 5000)
+    assert resolve() == Place("127.0.0.1", 5000)
     for bad in ("host", "host:", "host:port", "host:65536"):
         with pytest.raises(ValueError, match="not an address"):
             resolve(bad)

@@ -298,7 +298,8 @@ def test_a_plain_document_is_taken_out_of_the_message(
 def test_a_document_of_another_producer_is_taken_out_of_the_message(real: RealBroker) -> None:
     raw = b"<f command='publish' topic='/t'><message ><!-- c --><order id='5'/>\n</message ></f>"
     with XMLQueue.consumer("/t", address=real.address, timeout=5) as consumer:
-        with socket.create_connection(resolve(real.address)) as other:
+        place = resolve(real.address)
+        with socket.create_connection((place.host, place.port)) as other:
             other.sendall(HEADER.pack(1, len(raw)) + raw)
             assert consumer.pull_document() == ("/t", "<!-- c --><order id='5'/>\n")
 

@@ -6,7 +6,8 @@ Each queue speaks one format; what another client pushed in another format arriv
   :mod:`babelmq.base`: what they have in common.
 - :mod:`babelmq.session`: the conversation with the broker, without a socket; both kinds of queue
   drive it, one through :mod:`babelmq.connection`. :mod:`babelmq.link`: when to connect, and when to
-  give a connection up.
+  give a connection up. :mod:`babelmq.address` and :mod:`babelmq.tls`: where the broker is, and
+  whom a connection trusts.
 - :mod:`babelmq.frame`: the stream cut into messages; :mod:`babelmq.codec`: what a format is, and
   ``json_codec``, ``xml_codec`` (``xml_reader``, ``xml_writer``), ``pickle_codec``: the three that
   there are.
@@ -21,6 +22,7 @@ from .errors import (
     BabelmqError,
     BrokerError,
     CannotConnect,
+    CertificateError,
     ConnectionLost,
     MalformedMessage,
     NotPlainData,
@@ -37,6 +39,7 @@ __all__ = [
     "BabelmqError",
     "BrokerError",
     "CannotConnect",
+    "CertificateError",
     "ConnectionLost",
     "Format",
     "JSONQueue",

@@ -21,19 +21,25 @@ import asyncio
 import os
 import time
 from collections import deque
+from collections.abc import Coroutine
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from .address import Place
 from .base import MiddlewareType, QueueBase, check_topic
 from .codec import Fields
 from .connection import LAST_WORDS, keep_alive
-from .errors import CannotConnect, NotSubscribed, QueueClosed, WrongLoop
+from .errors import CertificateError, NotSubscribed, QueueClosed, WrongLoop
 from .json_codec import JSONCodec
 from .link import CONNECT_PATIENCE, State
 from .pickle_codec import PickleCodec
 from .session import MOST_WAITING, Answer, Delivery, Message, OnTopics, Session, Step, Steps
+from .tls import refused_certificate, unreachable
 from .xml_codec import XMLCodec, document_of, publish_document
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["JSONQueue", "Message", "MiddlewareType", "PickleQueue", "Queue", "XMLQueue"]
 
@@ -53,8 +59,8 @@ class Queue(QueueBase):
     for it.
     """
 
-    def _start(self, address: tuple[str, int], timeout: float | None) -> None:
-        self._connection = _Connection(self._session, address, timeout)
+    def _start(self, place: Place, context: ssl.SSLContext | None, timeout: float | None) -> None:
+        self._connection = _Connection(self._session, place, context, timeout)
 
     async def push(self, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
         """Publishes ``value`` to the topic, as :meth:`babelmq.Queue.push` does, with the same
@@ -263,7 +269,9 @@ class _Line(asyncio.Protocol):
         if not self.closed.done():
             self.closed.set_result(None)
         if self._connection.line is self:
-            self._connection.lose(str(error or "the broker closed it"))
+            refused = refused_certificate(self._connection.place, error)
+            why = refused or error or "the broker closed it"
+            self._connection.lose(str(why), refused)
 
     def pause_writing(self) -> None:
         """The transport has more to write than it likes."""
@@ -290,9 +298,16 @@ class _Connection:
     an attempt to connect is a task of its own.
     """
 
-    def __init__(self, session: Session, address: tuple[str, int], timeout: float | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        place: Place,
+        context: ssl.SSLContext | None,
+        timeout: float | None,
+    ) -> None:
         self.session = session
-        self._address = address
+        self.place = place
+        self._context = context
         self._timeout = timeout
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = 0
@@ -416,18 +431,20 @@ class _Connection:
 
     async def _connect(self) -> None:
         """Makes a connection, whoever waits for it."""
-        host, port = self._address
-        loop = asyncio.get_running_loop()
-        try:
-            made = loop.create_connection(lambda: _Line(self), host, port)
-            await asyncio.wait_for(made, CONNECT_PATIENCE)
-        except (OSError, asyncio.TimeoutError) as error:
-            why = str(error) or "no answer in time"
-            failure = CannotConnect(
-                f"no broker answers at {host}:{port} ({why}); is `babelmq serve` running there?"
+        place, loop = self.place, asyncio.get_running_loop()
+        made: Coroutine[Any, Any, object]
+        if place.path:
+            made = loop.create_unix_connection(lambda: _Line(self), place.path)
+        else:
+            made = loop.create_connection(
+                lambda: _Line(self), place.host, place.port, ssl=self._context
             )
-            failure.__cause__ = error
-            self.session.cannot_connect(failure)
+        try:
+            await asyncio.wait_for(made, CONNECT_PATIENCE)
+        except (OSError, ValueError, asyncio.TimeoutError) as error:
+            # Which of the two has ended a connection that was being made is not said.
+            accepted = isinstance(error, (ConnectionResetError, ConnectionAbortedError))
+            self.session.cannot_connect(unreachable(place, error, accepted=accepted))
         finally:
             self._connecting = None
             self.settle()
@@ -448,9 +465,9 @@ class _Connection:
         self.session.received(data)
         self.settle()
 
-    def lose(self, why: str) -> None:
+    def lose(self, why: str, refused: CertificateError | None = None) -> None:
         """The connection has ended, or is of no more use."""
-        self.session.connection_lost(why)
+        self.session.connection_lost(why, refused=refused)
         self.settle()
 
     # --- one turn ---------------------------------------------------------------------------------

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import unicodedata
 from enum import Enum
+from ssl import SSLContext
 from typing import Any, Callable, ClassVar, Literal, Optional, TypeVar, Union, get_args
 
-from .address import Address, resolve
+from .address import Address, Place, resolve
 from .codec import Codec, Fields, Publish
 from .frame import MAX_FRAME
 from .session import Message, Options, Session
+from .tls import Path, context_for
 
 Exact = Union[bool, Literal["js"]]
 """Which values JSON tags, to say what they are."""
@@ -45,6 +47,10 @@ class QueueBase:
         _type: MiddlewareType = MiddlewareType.CONSUMER,
         *,
         address: Address | None = None,
+        ssl: SSLContext | None = None,
+        ca: Path | None = None,
+        cert: Path | None = None,
+        key: Path | None = None,
         timeout: float | None = None,
         exact: Exact = False,
         plain: bool = False,
@@ -72,6 +78,8 @@ class QueueBase:
             )
         if exact not in (False, True, "js"):
             raise ValueError(f"exact is True, False or 'js', and not {exact!r}")
+        place = resolve(address)
+        context = context_for(place, ssl, ca, cert, key)
         self._default = default
         self._publishers: dict[str, Publish] = {}
         self._publish = self.codec.publisher(topic, default)
@@ -89,9 +97,9 @@ class QueueBase:
             queue=queue,
         )
         self._session = Session(
-            self.codec, topic, options, subscribe=_type is MiddlewareType.CONSUMER
+            self.codec, topic, options, place, subscribe=_type is MiddlewareType.CONSUMER
         )
-        self._start(resolve(address), timeout)
+        self._start(place, context, timeout)
 
     @classmethod
     def producer(
@@ -99,6 +107,10 @@ class QueueBase:
         topic: str,
         *,
         address: Address | None = None,
+        ssl: SSLContext | None = None,
+        ca: Path | None = None,
+        cert: Path | None = None,
+        key: Path | None = None,
         timeout: float | None = None,
         exact: Exact = False,
         plain: bool = False,
@@ -127,6 +139,10 @@ class QueueBase:
             topic,
             MiddlewareType.PRODUCER,
             address=address,
+            ssl=ssl,
+            ca=ca,
+            cert=cert,
+            key=key,
             timeout=timeout,
             exact=exact,
             plain=plain,
@@ -148,6 +164,10 @@ class QueueBase:
         topic: str,
         *,
         address: Address | None = None,
+        ssl: SSLContext | None = None,
+        ca: Path | None = None,
+        cert: Path | None = None,
+        key: Path | None = None,
         timeout: float | None = None,
         exact: Exact = False,
         plain: bool = False,
@@ -178,6 +198,10 @@ class QueueBase:
             topic,
             MiddlewareType.CONSUMER,
             address=address,
+            ssl=ssl,
+            ca=ca,
+            cert=cert,
+            key=key,
             timeout=timeout,
             exact=exact,
             plain=plain,
@@ -207,7 +231,7 @@ class QueueBase:
         """
         return self._session.dropped
 
-    def _start(self, address: tuple[str, int], timeout: float | None) -> None:
+    def _start(self, place: Place, context: SSLContext | None, timeout: float | None) -> None:
         raise NotImplementedError
 
     def _to(self, topic: str) -> Publish:

@@ -1,4 +1,4 @@
-"""A blocking TCP connection, and the driver that performs a session's steps with it.
+"""A blocking connection, and the driver that performs a session's steps with it.
 
 Threads may share it. Whoever uses the session holds the lock, never while waiting. Of those that
 wait for input one polls the socket, and the others for its word that something has happened.
@@ -15,14 +15,20 @@ import time
 import weakref
 from collections import deque
 from contextlib import suppress
-from typing import Any, Callable, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, TypeVar, Union
 
+from .address import Place
 from .codec import Fields
-from .errors import BabelmqError, CannotConnect
+from .errors import BabelmqError, CertificateError
 from .link import State
 from .session import MOST_WAITING, Answer, Session, Step, Steps
+from .tls import TLSSocket, refused_certificate, unreachable
+
+if TYPE_CHECKING:
+    import ssl
 
 T = TypeVar("T")
+Socket = Union[socket.socket, TLSSocket]
 
 SHARED = 32 << 10
 """Bytes of pushes that come faster than the socket takes them, after which they are sent."""
@@ -59,11 +65,19 @@ class Connection:
     was lost.
     """
 
-    def __init__(self, session: Session, address: tuple[str, int], timeout: float | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        place: Place,
+        context: ssl.SSLContext | None,
+        timeout: float | None,
+    ) -> None:
         self._session = session
-        self._address = address
+        self._place = place
+        self._context = context
         self._timeout = timeout
-        self._socket: socket.socket | None = None
+        # Used by who holds the lock, for reading and for writing; others only poll it.
+        self._socket: Socket | None = None
         self._addresses: deque[Any] = deque()
         self._has_input: Callable[[float | None], object] = lambda _: False
         self._sent_at = 0.0
@@ -186,6 +200,10 @@ class Connection:
                     break
                 if self._session.outgoing:
                     _poller(opened, write=True)(end - time.monotonic())
+            whole = self._session.connected and not self._busy and not self._session.outgoing
+            if whole and isinstance(opened, TLSSocket):
+                with suppress(OSError):
+                    opened.say_goodbye()
             self._session.close()
             self._session.outgoing.clear()
             self._drop()
@@ -305,12 +323,16 @@ class Connection:
 
     def _resolve(self) -> None:
         """Looks the address up, which may take a while, and asks the first for a connection."""
-        host, port = self._address
+        place = self._place
+        found: list[Any] = []
+        error: Exception | None = None
         try:
-            found: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            error: OSError | None = None
-        except OSError as caught:
-            found, error = [], caught
+            if place.path:
+                found = [(socket.AF_UNIX, socket.SOCK_STREAM, 0, "", place.path)]
+            else:
+                found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as caught:
+            error = caught
 
         def connect() -> None:
             self._resolver = 0
@@ -319,9 +341,9 @@ class Connection:
 
         self._use(connect)
 
-    def _connect(self, error: OSError | None) -> None:
+    def _connect(self, error: Exception | None, *, accepted: bool = False) -> None:
         """Asks the next address for a connection; after the last one, the ``error`` is why there is
-        none.
+        none, though the last one may have ``accepted`` it.
         """
         session = self._session
         self._drop()
@@ -332,6 +354,7 @@ class Connection:
             except OSError as caught:
                 error = caught
                 continue
+            accepted = False
             code = errno.EINVAL
             try:
                 opened.setblocking(False)
@@ -339,21 +362,20 @@ class Connection:
                 code = opened.connect_ex(address)
             except OSError as caught:
                 code = caught.errno or code
-            if code in _IN_PROGRESS:
+            # A Unix socket connects at once, and says so if its listener has no room.
+            if code == 0 or (code in _IN_PROGRESS and not self._place.path):
                 session.connecting()
                 self._socket = opened
                 self._has_input = _poller(opened, read=True)
                 return
             opened.close()
             error = OSError(code, os.strerror(code))
-        host, port = self._address
-        failure = CannotConnect(
-            f"no broker answers at {host}:{port} ({error}); is `babelmq serve` running there?"
-        )
-        failure.__cause__ = error
-        session.cannot_connect(failure)
+        session.cannot_connect(unreachable(self._place, error, accepted=accepted))
 
-    def _finish_connecting(self, opened: socket.socket) -> None:
+    def _finish_connecting(self, opened: Socket) -> None:
+        if isinstance(opened, TLSSocket):
+            self._shake_hands(opened)
+            return
         if not _poller(opened, write=True)(0):
             if self._session.link.is_silent():
                 self._connect(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
@@ -361,9 +383,40 @@ class Connection:
         code = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._connect(OSError(code, os.strerror(code)))
+        elif self._context is None:
+            self._opened()
         else:
-            self._session.opened()
-            self._write()
+            try:
+                secured = TLSSocket.wrap(opened, self._context, self._place.host)
+            except (OSError, ValueError) as error:
+                self._connect(error, accepted=True)
+                return
+            self._socket = secured
+            self._has_input = _poller(secured, read=True)
+            self._shake_hands(secured)
+
+    def _shake_hands(self, opened: TLSSocket) -> None:
+        """Goes on with the handshake of TLS, for which nobody waits here."""
+        try:
+            opened.shake_hands()
+        except BlockingIOError:
+            if self._session.link.is_silent():
+                late = OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+                self._connect(late, accepted=True)
+        except (OSError, ValueError) as error:
+            failure = unreachable(self._place, error, accepted=True)
+            if isinstance(failure, CertificateError):
+                # Another address of the broker may not be asked in the hope of a better one.
+                self._drop()
+                self._session.cannot_connect(failure)
+            else:
+                self._connect(error, accepted=True)
+        else:
+            self._opened()
+
+    def _opened(self) -> None:
+        self._session.opened()
+        self._write()
 
     def _drop(self) -> None:
         """Closes the socket. Who polls it is woken by that."""
@@ -377,11 +430,14 @@ class Connection:
     def _lose(self, why: object) -> None:
         """Gives the connection up, after what the broker said last: it may have said why."""
         session = self._session
+        refused = refused_certificate(self._place, why)
         if self._socket is not None and session.link.state is not State.CONNECTING:
-            with suppress(OSError):
+            try:
                 while data := self._socket.recv(session.wanted()):
                     session.received(data)
-        session.connection_lost(str(why))
+            except OSError as last:
+                refused = refused or refused_certificate(self._place, last)
+        session.connection_lost(str(refused or why), refused=refused)
         self._drop()
 
     # --- reading and writing ----------------------------------------------------------------------
@@ -403,7 +459,7 @@ class Connection:
         elif not session.is_full():
             self._receive(opened)
 
-    def _receive(self, opened: socket.socket) -> None:
+    def _receive(self, opened: Socket) -> None:
         try:
             data = opened.recv(self._session.wanted())
         except BlockingIOError:
@@ -477,7 +533,7 @@ class Connection:
                         return
                 wake.acquire()
 
-    def _send_some(self) -> socket.socket | None:
+    def _send_some(self) -> Socket | None:
         """Sends what the socket takes; gives the socket where there is more."""
         self._sender_sleeps = False
         self._write()
@@ -491,6 +547,8 @@ def keep_alive(opened: socket.socket, silence: float | None) -> None:
     """Small messages are sent at once; the system asks a peer that says nothing for so many seconds
     whether it is there, and gives up what it does not confirm in twice that time.
     """
+    if opened.family not in (socket.AF_INET, socket.AF_INET6):
+        return
     opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if silence is None:
         return
@@ -514,11 +572,14 @@ def _earlier(one: float | None, other: float | None) -> float | None:
 
 
 def _poller(
-    opened: socket.socket, *, read: bool = False, write: bool = False
+    opened: Socket, *, read: bool = False, write: bool = False
 ) -> Callable[[float | None], object]:
     """What says whether ``opened`` becomes ready within so many seconds; for one thread
     at a time.
     """
+    if write and isinstance(opened, TLSSocket) and opened.waits_to_read:
+        # It could be written to, and what is to be written needs something to arrive first.
+        read, write = True, False
     if not hasattr(select, "poll"):  # Windows
         reads, writes = [opened] if read else [], [opened] if write else []
         return lambda seconds: any(select.select(reads, writes, writes, seconds))

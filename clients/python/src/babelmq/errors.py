@@ -56,6 +56,14 @@ class CannotConnect(BabelmqError, ConnectionError):
     """No broker answers at the address."""
 
 
+class CertificateError(CannotConnect):
+    """The broker's certificate does not verify, or the broker does not accept this client's.
+
+    Trying again does not change that. So it is raised at once, also with ``wait``, and where it
+    happens when a connection is made again, every later call raises it.
+    """
+
+
 class ConnectionLost(BabelmqError, ConnectionError):
     """The connection broke, and with it perhaps what was pushed and not yet confirmed by
     ``flush()``.

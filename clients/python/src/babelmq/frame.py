@@ -14,6 +14,9 @@ HEADER = struct.Struct(">BI")
 
 _pack = HEADER.pack
 
+TLS_RECORDS = (0x15, 0x16)
+"""What an alert and a handshake of TLS begin with; the next byte is 3."""
+
 LONGEST_BODY = 0xFFFF_FFFF
 """Bytes of body that a header can announce."""
 
@@ -125,6 +128,11 @@ class FrameBuffer:
             if have >= end and length <= self._limit and form <= 2:
                 self._at = end
                 return form, data[start:end]
+            if form in TLS_RECORDS and data[self._at + 1] == 3:
+                raise ProtocolError(
+                    f"a frame begins with byte {form}, as what TLS says does; if the broker speaks "
+                    "TLS there, its address begins with babelmqs://"
+                )
             if form > 2:
                 raise ProtocolError(
                     f"a frame begins with byte {form}; a broker's frames begin with 0, 1 or 2"

@@ -112,6 +112,10 @@ class Link:
         self._enter(State.DOWN)
         self.retry_at = 0.0
 
+    def is_new(self) -> bool:
+        """Whether the state began a moment ago."""
+        return self._clock() - self._since < HEALTHY
+
     def next_look(self) -> float | None:
         """When to see to it that the connection is not silent for too long."""
         if self.state is State.CONNECTING:

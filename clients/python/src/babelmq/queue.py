@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from .address import Place
 from .base import MiddlewareType, QueueBase, check_topic
 from .connection import Connection
 from .errors import NotSubscribed, QueueClosed
@@ -12,6 +13,9 @@ from .json_codec import JSONCodec
 from .pickle_codec import PickleCodec
 from .session import Delivery, Message, OnTopics
 from .xml_codec import XMLCodec, document_of, publish_document
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["JSONQueue", "Message", "MiddlewareType", "PickleQueue", "Queue", "XMLQueue"]
 
@@ -25,8 +29,18 @@ class Queue(QueueBase):
         its end for any number.
     :param _type: A consumer connects and subscribes at once, and once constructed misses nothing. A
         producer connects when it first has something to send.
-    :param address: ``"host:port"`` or a tuple; else the variable ``BABELMQ_ADDR``; else
-        ``127.0.0.1:5000``.
+    :param address: ``"babelmq://host:port"``, ``"babelmqs://host:port"`` for TLS,
+        ``"unix:/path"``, ``"host:port"``, or a tuple of host and port; else the variable
+        ``BABELMQ_ADDR``; else ``127.0.0.1:5000``. A URL without a port means 5000.
+    :param ssl: An :class:`ssl.SSLContext` for ``babelmqs://``, in the place of the three that
+        follow. Without any of them a certificate has to be of a CA that the system trusts, and for
+        the host of the address; else :class:`CertificateError` is raised.
+    :param ca: The path of the CA certificates that are trusted, in PEM, in the place of the
+        system's; else the variable ``BABELMQ_CA``.
+    :param cert: The path of this client's certificate, in PEM, for a broker that asks for one; else
+        the variable ``BABELMQ_CERT``.
+    :param key: The path of its key, where that is not in the same file; else the variable
+        ``BABELMQ_KEY``.
     :param timeout: Seconds that any one call may wait for the broker before it raises
         :class:`TimeoutError`; ``None`` for as long as it takes.
     :param exact: Receive JSON in which every value keeps its type: tuples, frozensets, dates,
@@ -85,8 +99,8 @@ class Queue(QueueBase):
     ('/weather/temp', {'celsius': 21.5, 'station': b'\\x07'})
     """
 
-    def _start(self, address: tuple[str, int], timeout: float | None) -> None:
-        self._connection = Connection(self._session, address, timeout)
+    def _start(self, place: Place, context: ssl.SSLContext | None, timeout: float | None) -> None:
+        self._connection = Connection(self._session, place, context, timeout)
         try:
             self._connection.run(self._session.open())
         except BaseException:

@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Callable, NamedTuple, TypeVar, Union
 
+from .address import Place
 from .codec import Codec, Fields
 from .errors import (
     BrokerError,
     CannotConnect,
+    CertificateError,
     ConnectionLost,
     MalformedMessage,
     NotSubscribed,
@@ -152,12 +154,15 @@ class Session:
     this queue.
     """
 
-    def __init__(self, codec: Codec, topic: str, options: Options, *, subscribe: bool) -> None:
+    def __init__(
+        self, codec: Codec, topic: str, options: Options, place: Place, *, subscribe: bool
+    ) -> None:
         self._codec = codec
         self._decode = codec.decode
         self._form = int(codec.format)
         self._topic = topic
         self._options = options
+        self._place = place
         self.link = Link(options.keepalive, options.wait)
         # What it is subscribed to, or wants to be on the next connection. Of this connection: what
         # was asked for and not answered, each with the first ping whose answer comes later; whether
@@ -169,7 +174,7 @@ class Session:
         self._cancelling: dict[str, None] = {}
         self._frames = FrameBuffer(options.max_frame)
         self._failure: CannotConnect | None = None
-        self._final: BrokerError | None = None
+        self._final: BrokerError | CertificateError | None = None
         self._closed = False
         self.connected = False
         self.attention = False
@@ -201,6 +206,9 @@ class Session:
         # How many messages were read on this connection; why it could not be read any further.
         self._messages = 0
         self._broken: ProtocolError | None = None
+        # Whether anything at all was heard on this connection; why the last one ended.
+        self._spoken_to = False
+        self._lost_why = ""
         if subscribe:
             self._subscriptions[topic] = self._subscription(topic)
 
@@ -229,27 +237,51 @@ class Session:
 
     def cannot_connect(self, error: CannotConnect) -> None:
         """An attempt to connect has failed."""
-        if self.link.gives_up():
+        if isinstance(error, CertificateError):
+            self._end_with(error)
+        elif self.link.gives_up():
             self._failure = error
         else:
             self._note("cannot reach the broker (topic %s), trying again: %s", self._topic, error)
         self.link.lost(str(error))
         self.turn += 1
 
-    def connection_lost(self, why: str, *, interrupted: bool = False) -> None:
+    def connection_lost(
+        self, why: str, *, interrupted: bool = False, refused: CertificateError | None = None
+    ) -> None:
         """Learns that the connection has ended. What had arrived whole can still be pulled, unless
-        an interruption has left nobody knows what.
+        an interruption has left nobody knows what. ``refused`` is why no other one would do better.
         """
         if interrupted:
             self._frames.clear()
         elif self.link.state in (State.GREETING, State.UP):
             self._sort()
-        if self.link.state is not State.DOWN:
-            self._end_connection(why)
-            self._note("connection to the broker lost (topic %s): %s", self._topic, why)
+        if self.link.state is State.DOWN:
+            return
+        unheard = self.link.is_new() and not (self._spoken_to or interrupted or self.link.is_dead())
+        if unheard and self._place.tls and refused is None:
+            why = (
+                f"{why}, before it said anything; if {self._place} asks for a client certificate, "
+                "cert= and key= name one"
+            )
+        elif unheard and not self._place.tls and not self._place.path:
+            # So does a server with TLS that was not spoken to with TLS.
+            why = (
+                f"{why}, before it said anything; if {self._place} speaks TLS, its address is "
+                f"babelmqs://{self._place}"
+            )
+        if refused is not None:
+            self._end_with(refused)
+        elif unheard and self.link.state is State.GREETING and self.link.gives_up():
+            self._failure = CannotConnect(
+                f"{self._place} accepts connections, and ends them: {why}"
+            )
+        self._end_connection(why)
+        self._note("connection to the broker lost (topic %s): %s", self._topic, why)
 
     def received(self, data: bytes) -> None:
         """Takes what has arrived."""
+        self._spoken_to = True
         self._frames.feed(data)
         self.link.heard()
         self.turn += 1
@@ -560,6 +592,8 @@ class Session:
                 raise QueueClosed("the queue was closed")
             if self.attention:
                 self._raise_refused()
+            if isinstance(self._final, CertificateError):
+                raise CertificateError(str(self._final)) from self._final.__cause__
             if self._final is not None:
                 raise BrokerError(
                     self._final.code,
@@ -825,10 +859,23 @@ class Session:
         self._replaying = False
         self._cancelling.clear()
         self._messages = 0
+        self._spoken_to = False
         self._listeners = deque(listener for listener in self._listeners if listener[1])
+
+    def _end_with(self, error: CertificateError) -> None:
+        """No other attempt is made: every call that needs a connection raises ``error``."""
+        self._final = error
+        if self.link.was_up:
+            self._note(
+                "no connection to the broker is possible any more (topic %s): %s",
+                self._topic,
+                error,
+                level=logging.ERROR,
+            )
 
     def _end_connection(self, why: str) -> None:
         self.connected = False
+        self._lost_why = why
         self._lost_pushes = self._lost_pushes or self.pushed != self._confirmed
         self._confirmed = self.pushed
         self._losses += 1
@@ -856,8 +903,8 @@ class Session:
             self._lost_pushes = False
             self._raise_refused()
             raise ConnectionLost(
-                f"the connection was lost; what was pushed to {self._topic!r} since the last flush "
-                "may be lost"
+                f"the connection was lost ({self._lost_why}); what was pushed to {self._topic!r} "
+                "since the last flush may be lost"
             )
 
     def _note(self, text: str, *arguments: object, level: int = logging.WARNING) -> None:
