@@ -101,6 +101,17 @@ fn all_mistakes_of_a_file_are_told_in_its_order() {
     assert_eq!((lines, error.more()), (vec![2, 3, 4, 6, 7], 0), "{error}");
 }
 
+/// Nested as deep as a file can be, it is refused by a count and not by the end of the stack.
+#[test]
+fn a_file_cannot_nest_without_end() {
+    for (open, close) in [("[", "]"), ("{a=", "}")] {
+        let text = format!("a = {}{}", open.repeat(100_000), close.repeat(100_000));
+        assert!(refused(&text).to_string().contains("this is no TOML"), "{open}");
+        assert!(refused(&text[..100_000]).to_string().contains("this is no TOML"), "{open}");
+    }
+    assert!(Policy::parse(&format!("{}b = 1", "[a.a]\n".repeat(10))).is_err());
+}
+
 #[test]
 fn a_token_belongs_to_one_user() {
     let user = |name| format!("[[user]]\nname = '{name}'\ntoken-sha256 = '{}'\n", "ab".repeat(32));
