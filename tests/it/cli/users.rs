@@ -73,6 +73,15 @@ fn a_terminal_is_asked_twice_and_shows_nothing_of_it() {
 }
 
 #[test]
+fn a_person_who_gives_up_ends_it_by_a_key() {
+    let mut terminal = Terminal::run(&["passwd", "ada"]);
+    terminal.shows("Password:");
+    terminal.press("s3cr\u{3}");
+    let (said, code) = terminal.end();
+    assert_eq!((code, said.contains("s3cr")), (Some(130), false), "{said}");
+}
+
+#[test]
 fn allowed_says_which_rule_decides_and_its_code_says_it_to_scripts() {
     let folder = scratch("allowed");
     let path = folder.join("users.toml");
