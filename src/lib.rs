@@ -39,18 +39,20 @@
 //! | `middleware` | the client library | 37 |
 //! | `broker` | the broker, without a disk | |
 //! | `storage` | [`Storage`]: last values on a disk | |
+//! | `users` | users files and rights; no broker asks them yet | |
 //! | `cli` | the `babelmq` command; all of the above | |
 //!
 //! A program that only talks to a broker: `default-features = false, features = ["middleware"]`.
 //!
-//! # Platforms
+//! # Platforms, and how it is built
 //!
 //! Linux, x86-64 and aarch64, with glibc or musl, from Rust 1.90 on. Other systems are not tried.
 //!
-//! # How it is built
-//!
 //! `ARCHITECTURE.md` follows a message through the house; `docs/protocol.md` is the wire.
 
+#[cfg(feature = "users")]
+#[doc(hidden)]
+pub mod access;
 #[cfg(feature = "broker")]
 #[doc(hidden)]
 pub mod broker;
@@ -68,9 +70,7 @@ mod transport;
 mod wire;
 
 #[doc(hidden)]
-pub use babelmq_codec as codec;
-#[doc(hidden)]
-pub use babelmq_codec::protocol;
+pub use babelmq_codec::{self as codec, protocol};
 
 #[cfg(feature = "broker")]
 pub use broker::{

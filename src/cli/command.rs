@@ -41,6 +41,10 @@ pub(super) enum Command {
     Bench(super::bench::Args),
     /// Translate a file without a broker; safe on a pickle from a stranger.
     Convert(super::convert::Args),
+    /// Print the entry of a user for a users file, with the hash of a password or of a new token.
+    Passwd(super::passwd::Args),
+    /// Say whether a users file allows a user something, and which rule decides; exit code 1 if not.
+    Allowed(super::allowed::Args),
     /// Copy the values of a running broker to another directory, as they are at this moment.
     Backup(super::backup::Args),
     /// Print the values in a data directory, one JSON object a line, while no broker has it open.

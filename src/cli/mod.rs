@@ -1,5 +1,6 @@
 //! The `babelmq` command: arguments in, exit codes out. The only room that may name all others.
 
+mod allowed;
 mod archive;
 mod args;
 mod backup;
@@ -14,9 +15,11 @@ mod get;
 mod input;
 mod logging;
 mod manual;
+mod passwd;
 mod pretty;
 mod publish;
 mod quantity;
+mod secret;
 mod serve;
 mod service;
 mod settings;
@@ -72,6 +75,8 @@ fn command(
         Command::Top(args) => top::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Passwd(args) => passwd::run(&args),
+        Command::Allowed(args) => allowed::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Export(args) => archive::export(&args),
         Command::Import(args) => archive::import(&args),

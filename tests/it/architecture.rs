@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// Each room of `src`, and the rooms that it may name beside itself. `codec` and `protocol` are a
 /// crate of their own, which cannot name any of these.
 const ROOMS: &[(&str, &[&str])] = &[
+    ("access", &["protocol"]),
     ("broker", &["codec", "protocol"]),
     ("storage", &["broker", "codec", "protocol"]),
     ("wire", &["broker", "codec", "protocol"]),
@@ -14,6 +15,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "access",
             "broker",
             "codec",
             "middleware",
@@ -122,6 +124,8 @@ fn rooms_without_sockets_threads_or_clocks_name_none() {
     const THREADS_AND_CLOCKS: &[&str] =
         &["std::thread", "thread::spawn", "Instant::now", "SystemTime::now", "std::fs"];
     let rooms = [
+        (sources(&src().join("access")), SOCKETS),
+        (sources(&src().join("access")), THREADS_AND_CLOCKS),
         (sources(&src().join("broker")), SOCKETS),
         (sources(&src().join("wire")), SOCKETS),
         (sources(&src().join("wire")), THREADS_AND_CLOCKS),

@@ -69,6 +69,11 @@ fn the_examples_of_the_manual_are_what_happens() {
 }
 
 #[test]
+fn the_examples_about_users_are_what_happens() {
+    check("docs/users.md");
+}
+
+#[test]
 fn the_exit_codes_are_those_of_the_help() {
     let document =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/command.md")).unwrap();

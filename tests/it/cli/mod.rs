@@ -10,6 +10,7 @@ mod logs;
 mod outages;
 mod serve;
 mod terminal;
+mod users;
 mod watch;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,0 +1,201 @@
+//! Rules by the segments of their filters: which of them matches is found without a look at each.
+//!
+//! A lookup goes down one level a segment, with the set of the nodes that the segments so far lead
+//! to. A node has one way to it, so the set of a level is never larger than the rules, and the whole
+//! lookup never looks at a node twice, however many `+` there are. Nothing recurses.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use super::template::{Template, becomes, has_user};
+
+/// A filter in one list of a role, and where the file has it.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) filter: Template,
+    pub(super) line: usize,
+    /// Its first byte in the file.
+    pub(super) at: usize,
+}
+
+/// The rules of one list.
+#[derive(Debug)]
+pub(super) struct Trie {
+    /// The first one is the root.
+    nodes: Vec<Node>,
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// The rule that ends here, which is about all that is below, too.
+    rule: Option<usize>,
+    literal: HashMap<Box<str>, usize>,
+    /// Where `+` leads to.
+    any: Option<usize>,
+    /// Segments with the name of the user in them, as the file has them: few.
+    user: Vec<(Box<str>, usize)>,
+}
+
+impl Default for Trie {
+    fn default() -> Trie {
+        Trie { nodes: vec![Node::default()], rules: Vec::new() }
+    }
+}
+
+impl Trie {
+    pub(super) fn insert(&mut self, rule: Rule) {
+        let mut at = 0;
+        for segment in rule.filter.segments() {
+            let next = self.nodes.len();
+            let node = &mut self.nodes[at];
+            at = if segment == "+" {
+                *node.any.get_or_insert(next)
+            } else if !has_user(segment) {
+                *node.literal.entry(segment.into()).or_insert(next)
+            } else if let Some((_, found)) = node.user.iter().find(|(text, _)| **text == *segment) {
+                *found
+            } else {
+                node.user.push((segment.into(), next));
+                next
+            };
+            if at == next {
+                self.nodes.push(Node::default());
+            }
+        }
+        // Of two rules that mean the same, the first one is named.
+        self.nodes[at].rule.get_or_insert(self.rules.len());
+        self.rules.push(rule);
+    }
+
+    /// Whether the name of a user stands in any rule.
+    pub(super) fn has_user(&self) -> bool {
+        self.rules.iter().any(|rule| rule.filter.has_user())
+    }
+
+    /// The rule about all topics that begin with these segments, a `+` among them for any one: one
+    /// that is about as many topics as any. For the segments of a topic, the rule that matches it.
+    pub(super) fn covering<'s>(
+        &self,
+        segments: impl IntoIterator<Item = &'s str>,
+        user: &str,
+    ) -> Option<&Rule> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        let (mut here, mut next) = (vec![0], Vec::new());
+        let mut segments = segments.into_iter();
+        loop {
+            if let Some(rule) = here.iter().find_map(|at| self.nodes[*at].rule) {
+                return Some(&self.rules[rule]);
+            }
+            let segment = segments.next()?;
+            for node in here.drain(..).map(|at| &self.nodes[at]) {
+                next.extend(node.any);
+                if segment != "+" {
+                    next.extend(node.named(segment, user));
+                }
+            }
+            if next.is_empty() {
+                return None;
+            }
+            std::mem::swap(&mut here, &mut next);
+        }
+    }
+
+    /// The rules that are about any topic which begins with these segments, in no order. Of two, one
+    /// of which is about all that the other one is about, only that one.
+    pub(super) fn meeting<'a>(
+        &'a self,
+        segments: &[&str],
+        user: &str,
+        mut take: impl FnMut(&'a Rule) -> ControlFlow<()>,
+    ) {
+        let mut ways = vec![(0, 0)];
+        while let Some((at, depth)) = ways.pop() {
+            let node = &self.nodes[at];
+            if let Some(rule) = node.rule {
+                if take(&self.rules[rule]).is_break() {
+                    return;
+                }
+                continue;
+            }
+            let mut go = |at: usize| ways.push((at, depth + 1));
+            node.any.map(&mut go);
+            match segments.get(depth) {
+                Some(&segment) if segment != "+" => node.named(segment, user).for_each(go),
+                // All that is below matters: a `+`, or the end of what was asked for.
+                _ => {
+                    let named = node.user.iter().map(|(_, at)| at);
+                    node.literal.values().chain(named).for_each(|at| go(*at));
+                }
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Where a segment leads to that is no wildcard, `+` aside.
+    fn named(&self, segment: &str, user: &str) -> impl Iterator<Item = usize> {
+        let literal = self.literal.get(segment).copied();
+        let of_user = self.user.iter().filter(move |(text, _)| becomes(text, user, segment));
+        literal.into_iter().chain(of_user.map(|(_, at)| *at))
+    }
+
+    #[cfg(test)]
+    fn ways(&self) -> usize {
+        self.literal.len() + self.user.len() + usize::from(self.any.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trie(filters: &[&str]) -> Trie {
+        let mut trie = Trie::default();
+        for (at, filter) in filters.iter().enumerate() {
+            trie.insert(Rule { filter: Template::parse(filter).unwrap(), line: 1, at });
+        }
+        trie
+    }
+
+    #[test]
+    fn the_widest_rule_that_matches_is_found() {
+        let trie = trie(&["a/b", "a/+/c", "a/b/#", "x-{user}/y", "/"]);
+        let found =
+            |topic: &str| trie.covering(topic.split('/'), "ada").map(|rule| rule.filter.as_str());
+        for (topic, expected) in [
+            ("a/b/c", Some("a/b")),
+            ("a/x/c/d", Some("a/+/c")),
+            ("a", None),
+            ("a/+", None),
+            ("a/+/c", Some("a/+/c")),
+            ("x-ada/y/z", Some("x-{user}/y")),
+            ("x-bob/y", None),
+            ("x-{user}/y", None),
+            ("/q", Some("/")),
+        ] {
+            assert_eq!(found(topic), expected, "{topic}");
+        }
+    }
+
+    /// Every pattern of `a` and `+` in ten segments, and fifty `+` behind it: a search that took
+    /// every way by itself would not end.
+    #[test]
+    fn a_lookup_is_bounded_by_the_rules_however_many_wildcards_they_have() {
+        let filters: Vec<String> = (0..1_u32 << 10)
+            .map(|bits| {
+                let segment = |place| if bits >> place & 1 == 1 { "+" } else { "a" };
+                let segments: Vec<&str> = (0..10_u32).map(segment).collect();
+                format!("{}/{}/end", segments.join("/"), ["+"; 50].join("/"))
+            })
+            .collect();
+        let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+        let trie = trie(&filters);
+        assert!(trie.covering(["a"; 64], "u").is_none());
+        // A tree: each node but the root has one way to it, so no level has one twice.
+        let ways: usize = trie.nodes.iter().map(Node::ways).sum();
+        assert_eq!(ways, trie.nodes.len() - 1);
+    }
+}
