@@ -106,14 +106,14 @@ documents: st.SearchStrategy[Any] = st.recursive(
 protocols = st.integers(0, 5)
 
 
-class ByPython(pickle._Pickler):  # type: ignore[name-defined,misc]
+class ByPython(pickle._Pickler):
     """The pickler that is written in Python. That of CPython 3.11 takes the bytes of an array that
     can be written to for those of any other of the same content that is shared, as ``b""``, and
     what was bytes is a bytearray when it is read. The one that is written in C copies them too.
     """
 
     def save_bytearray(self, obj: bytes) -> None:
-        super().save_bytearray(bytearray(obj))
+        super().save_bytearray(bytearray(obj))  # type: ignore[misc]
 
 
 def by_python(value: Any, protocol: int) -> bytes:
