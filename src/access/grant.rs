@@ -13,8 +13,8 @@ use crate::protocol::{TopicFilter, TopicName};
 /// What a user may. A topic is allowed that an allow rule of any role matches, and no deny rule of
 /// any role.
 ///
-/// Cloning one is cheap. A lookup walks down the segments of a topic once for each role, and its cost
-/// is bounded by the rules, however they are made.
+/// Cloning one is cheap. A lookup walks down the segments of a topic once for each role, and its
+/// cost is bounded by the rules, however they are made.
 ///
 /// ```
 /// use babelmq::TopicFilter;
@@ -79,9 +79,9 @@ impl Grant {
 
     /// How much of what a filter matches the user has a right to.
     ///
-    /// [`Reach::All`] and [`Reach::Nothing`] are always true. [`Reach::Some`] may be said where there
-    /// is nothing, when filters meet only in topics that are longer than topics may be, or when over
-    /// a thousand allow rules meet the filter and the deny rules cover them all.
+    /// [`Reach::All`] and [`Reach::Nothing`] are always true. [`Reach::Some`] may be said where
+    /// there is nothing, when filters meet only in topics that are longer than topics may be, or
+    /// when over a thousand allow rules meet the filter and the deny rules cover them all.
     pub fn reach_of(&self, right: Right, filter: &TopicFilter) -> Reach {
         reach(&self.0.roles, right, &normal(filter.segments()), &self.0.user)
     }

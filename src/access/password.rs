@@ -40,8 +40,8 @@ impl Cost {
 
 /// The hash of a password.
 ///
-/// A verification takes as much memory and time as the hash says: 19 MiB and some 20 ms for one that
-/// was made here, and at most 1 GiB, 64 passes and 16 lanes.
+/// A verification takes as much memory and time as the hash says: 19 MiB and some 20 ms for one
+/// that was made here, and at most 1 GiB, 64 passes and 16 lanes.
 ///
 /// ```
 /// use babelmq::access::PasswordHash;

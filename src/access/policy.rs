@@ -73,7 +73,8 @@ impl Policy {
     }
 
     /// The user of this name, if this is the password. Where there is no such user, or none with a
-    /// password, it takes as long as for most users of the file: the time does not say who there is.
+    /// password, it takes as long as for most users of the file: the time does not say who there
+    /// is.
     ///
     /// It takes as much memory and time as [`PasswordHash::verify`] does.
     pub fn user_with_password(&self, name: &str, password: &str) -> Option<&User> {

@@ -2,9 +2,9 @@
 //!
 //! A segment that no rule names can always be found. Where it stands in the place of every `+` of a
 //! filter, only rules with a `+` there match. So one rule covers a filter if any number of rules do
-//! together, and it is enough to look for that one. The answers are exact but for two cases, both of
-//! which are `Some` where nothing can come: filters that meet only in topics longer than a topic may
-//! be, and more than [`LOOKED_AT`] allow rules that all meet the filter and are all denied.
+//! together, and it is enough to look for that one. The answers are exact but for two cases, both
+//! of which are `Some` where nothing can come: filters that meet only in topics longer than a topic
+//! may be, and more than [`LOOKED_AT`] allow rules that all meet the filter and are all denied.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;

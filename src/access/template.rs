@@ -16,8 +16,8 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// Reads the filter of a rule. A filter longer than 1,024 bytes with the name in it is none that
-    /// a topic could match, and no mistake.
+    /// Reads the filter of a rule. A filter longer than 1,024 bytes with the name in it is none
+    /// that a topic could match, and no mistake.
     pub(super) fn parse(text: &str) -> Result<Template, String> {
         let sample = text.replace(USER, "u");
         if sample.contains(['{', '}']) {

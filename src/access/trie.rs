@@ -1,8 +1,8 @@
 //! Rules by the segments of their filters: which of them matches is found without a look at each.
 //!
 //! A lookup goes down one level a segment, with the set of the nodes that the segments so far lead
-//! to. A node has one way to it, so the set of a level is never larger than the rules, and the whole
-//! lookup never looks at a node twice, however many `+` there are. Nothing recurses.
+//! to. A node has one way to it, so the set of a level is never larger than the rules, and the
+//! whole lookup never looks at a node twice, however many `+` there are. Nothing recurses.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -103,8 +103,8 @@ impl Trie {
         }
     }
 
-    /// The rules that are about any topic which begins with these segments, in no order. Of two, one
-    /// of which is about all that the other one is about, only that one.
+    /// The rules that are about any topic which begins with these segments, in no order. Of two,
+    /// one of which is about all that the other one is about, only that one.
     pub(super) fn meeting<'a>(
         &'a self,
         segments: &[&str],

@@ -58,8 +58,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// The policy in a file. Exit code 1 is an answer here, so a file that cannot be read is wrong as an
-/// argument.
+/// The policy in a file. Exit code 1 is an answer here, so a file that cannot be read is wrong as
+/// an argument.
 fn read(path: &Path) -> Result<Policy, Failure> {
     let place = path.display();
     let unreadable = |error: &dyn std::fmt::Display| {

@@ -43,7 +43,8 @@ pub(super) enum Command {
     Convert(super::convert::Args),
     /// Print the entry of a user for a users file, with the hash of a password or of a new token.
     Passwd(super::passwd::Args),
-    /// Say whether a users file allows a user something, and which rule decides; exit code 1 if not.
+    /// Say whether a users file allows a user something, and which rule decides; exit code 1 if
+    /// not.
     Allowed(super::allowed::Args),
     /// Copy the values of a running broker to another directory, as they are at this moment.
     Backup(super::backup::Args),

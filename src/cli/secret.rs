@@ -1,5 +1,5 @@
-//! A password, from wherever it does not show: a terminal that echoes nothing, a pipe, a file. Never
-//! from an argument, which every user of the machine can read while the command runs.
+//! A password, from wherever it does not show: a terminal that echoes nothing, a pipe, a file.
+//! Never from an argument, which every user of the machine can read while the command runs.
 
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read};

@@ -121,8 +121,8 @@ impl BrokerHandle {
         self.ask(|reply| Query::Put(batch, reply)).unwrap_or(Ok(()))
     }
 
-    /// Reads the files of [`Config::tls`](field@super::Config::tls) again, for connections that come
-    /// from now on; those that are open go on with what they began with.
+    /// Reads the files of [`Config::tls`](field@super::Config::tls) again, for connections that
+    /// come from now on; those that are open go on with what they began with.
     ///
     /// # Errors
     /// What is wrong with the files; nothing changes then.

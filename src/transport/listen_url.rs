@@ -58,7 +58,7 @@ pub enum ListenUrl {
 ///
 /// let error = "http://127.0.0.1:80".parse::<ListenUrl>().unwrap_err();
 /// assert_eq!(error, ParseListenUrlError::Scheme("http".into()));
-/// assert!(error.to_string().contains("there are tcp://HOST:PORT, tls://HOST:PORT and unix:/PATH"));
+/// assert!(error.to_string().contains("there are tcp://HOST:PORT, tls://HOST:PORT and unix:"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

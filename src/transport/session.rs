@@ -286,8 +286,9 @@ impl Session {
         // A connection that has its writer has had a frame.
         let Some(outgoing) = &mut self.outgoing else { return Ok(()) };
         let until = Instant::now() + self.shared.config.frame_timeout;
+        let (client, peer) = (self.client, self.peer);
         self.incoming.shake_hands(outgoing, until).inspect_err(|error| {
-            tracing::info!(client = %self.client, peer = %self.peer, %error, "TLS handshake failed");
+            tracing::info!(%client, %peer, %error, "TLS handshake failed");
         })
     }
 

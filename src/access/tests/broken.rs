@@ -123,7 +123,8 @@ fn a_token_belongs_to_one_user() {
 fn a_name_that_stands_in_no_topic_is_good_where_no_filter_has_it() {
     for name in ["a/b", "+", "#", "CN=oslo,O=met", "ü"] {
         let file = format!(
-            "[[user]]\nname = '{name}'\ncertificate = true\nroles = ['x']\n[role.x]\npublish = ['a']\n"
+            "[[user]]\nname = '{name}'\ncertificate = true\nroles = ['x']\n\
+             [role.x]\npublish = ['a']\n"
         );
         assert!(Policy::parse(&file).is_ok(), "{name}");
     }

@@ -106,7 +106,10 @@ proptest! {
     /// All topics of a small world are looked at, one segment of which no rule names: so the answer
     /// is not only on the safe side, it is the answer.
     #[test]
-    fn a_filter_reaches_what_its_topics_do(roles in roles(), filters in prop::collection::vec(rule(), 6)) {
+    fn a_filter_reaches_what_its_topics_do(
+        roles in roles(),
+        filters in prop::collection::vec(rule(), 6),
+    ) {
         let (grant, topics) = (grant(&roles), topics());
         for filter in filters.iter().map(|filter| filter.replace("{user}", "u")) {
             let filter = TopicFilter::parse(&filter).unwrap();

@@ -15,9 +15,9 @@ use crate::broker::sync::{Instant, Mutex};
 use crate::protocol::FrameBuffer;
 use crate::transport::net::Socket;
 
-/// Bytes of memory that a connection takes with it, at most: a read, what it opens to, and what is
-/// sealed of a write.
-pub(in crate::transport) const SEALED: usize = 3 * READ;
+/// Bytes of memory that a connection takes with it, at most: a read, the record of it that is being
+/// opened and its plain text, and what is sealed of a write, a part of it twice.
+pub(in crate::transport) const SEALED: usize = 4 * READ;
 
 /// Bytes that are read from the socket at once, and that are sealed at once. The longest record
 /// has 16 KiB and a little more (RFC 8446 §5.2).

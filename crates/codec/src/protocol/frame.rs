@@ -91,7 +91,8 @@ fn hint(byte: u8) -> &'static str {
     /// The type of the record that a client of TLS begins with (RFC 8446 §5.1).
     const HANDSHAKE: u8 = 22;
     if byte == HANDSHAKE {
-        " This looks like TLS, and the listener is a plain one: take babelmq:// or a tls:// listener."
+        " This looks like TLS, and the listener is a plain one: take babelmq://, or a tls:// \
+         listener."
     } else {
         ""
     }
