@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use babelmq::access::{ANONYMOUS, Policy};
 use babelmq::broker::{
     ClientId, Control, Delivery, Dispatcher, Event, Inbox, QueueLimits, Queued, Rights, Step,
     StoreLimits, outbox,
@@ -61,9 +62,23 @@ struct Broker {
     buffer: FrameBuffer,
 }
 
+/// A user with a hundred rules about others than the topics of the paths, and one about those.
+fn users() -> String {
+    let rules: String = (0..100).map(|rule| format!("'plant/{rule}/+/celsius', ")).collect();
+    format!(
+        "[[user]]\nname = 'anonymous'\nroles = ['all']\n\
+         [role.all]\npublish = [{rules} 'bench']\nsubscribe = [{rules} 'bench']\n\
+         deny-publish = ['bench/secret']\ndeny-subscribe = ['bench/secret']\n"
+    )
+}
+
 impl Broker {
     fn with_consumers(of: &Path) -> Option<Broker> {
-        let mut dispatcher = Dispatcher::new(StoreLimits::default(), usize::MAX);
+        let policy = if of.rules { Some(Policy::parse(&users()).ok()?) } else { None };
+        let user = policy.as_ref().and_then(|policy| policy.user(ANONYMOUS)).cloned();
+        let rights = || user.clone().map_or(Rights::Everything, Rights::Of);
+        let mut dispatcher =
+            Dispatcher::new(StoreLimits::default(), usize::MAX).with_policy(policy);
         let mut inboxes = Vec::new();
         for client in 1..=of.consumers {
             let client = ClientId(client as u64);
@@ -71,7 +86,7 @@ impl Broker {
             dispatcher.step(Event::Attach {
                 client,
                 peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
-                rights: Rights::Everything,
+                rights: rights(),
                 outbox,
             });
             let filter = if of.sample().is_some() { "#" } else { "bench" };
@@ -96,12 +111,9 @@ impl Broker {
             });
             inboxes.push(inbox);
         }
-        Some(Broker {
-            dispatcher,
-            inboxes,
-            recent: Recent::new(BufferPool::new(), Workspace::default()),
-            buffer: FrameBuffer::new(),
-        })
+        let mut recent = Recent::new(BufferPool::new(), Workspace::default());
+        recent.have_rights(rights());
+        Some(Broker { dispatcher, inboxes, recent, buffer: FrameBuffer::new() })
     }
 
     /// Carries what a producer sent to every consumer; returns how many bytes those get.

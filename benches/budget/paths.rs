@@ -29,6 +29,9 @@ pub(crate) struct Path {
     pub(crate) dialects: &'static [Dialect],
     /// Whether each message comes in a read of its own.
     pub(crate) alone: bool,
+    /// Whether producer and consumers are users, with a hundred rules in their role and one branch
+    /// that they may not see.
+    pub(crate) rules: bool,
 }
 
 const fn path(
@@ -38,7 +41,16 @@ const fn path(
     dialects: &'static [Dialect],
 ) -> Path {
     let payload = Payload::Named(payload);
-    Path { name, format, payload, topics: 1, consumers: dialects.len(), dialects, alone: false }
+    Path {
+        name,
+        format,
+        payload,
+        topics: 1,
+        consumers: dialects.len(),
+        dialects,
+        alone: false,
+        rules: false,
+    }
 }
 
 const EVERY_FORMAT: &[Dialect] = &[Dialect::Json, Dialect::Xml, Dialect::Pickle];
@@ -55,6 +67,25 @@ const PATHS: &[Path] = &[
     Path {
         topics: 50,
         ..path("JSON, 128 bytes, 50 topics", Format::Json, "128 bytes", &[Dialect::Json])
+    },
+    Path {
+        rules: true,
+        ..path("JSON, 128 bytes, 100 rules", Format::Json, "128 bytes", &[Dialect::Json])
+    },
+    Path {
+        rules: true,
+        alone: true,
+        ..path(
+            "JSON, 128 bytes, one a read, 100 rules",
+            Format::Json,
+            "128 bytes",
+            &[Dialect::Json],
+        )
+    },
+    Path {
+        rules: true,
+        topics: 50,
+        ..path("JSON, 128 bytes, 50 topics, 100 rules", Format::Json, "128 bytes", &[Dialect::Json])
     },
     Path {
         consumers: 8,

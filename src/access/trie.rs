@@ -4,8 +4,9 @@
 //! to. A node has one way to it, so the set of a level is never larger than the rules, and the
 //! whole lookup never looks at a node twice, however many `+` there are. Nothing recurses.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
+
+use rustc_hash::FxHashMap;
 
 use super::template::{Template, becomes, has_user};
 
@@ -30,7 +31,9 @@ pub(super) struct Trie {
 struct Node {
     /// The rule that ends here, which is about all that is below, too.
     rule: Option<usize>,
-    literal: HashMap<Box<str>, usize>,
+    /// Whoever writes rules chooses what is in it, and whoever looks something up does not: a hash
+    /// without a key will do.
+    literal: FxHashMap<Box<str>, usize>,
     /// Where `+` leads to.
     any: Option<usize>,
     /// Segments with the name of the user in them, as the file has them: few.
@@ -80,21 +83,35 @@ impl Trie {
         segments: impl IntoIterator<Item = &'s str>,
         user: &str,
     ) -> Option<&Rule> {
-        if self.rules.is_empty() {
-            return None;
-        }
-        let (mut here, mut next) = (vec![0], Vec::new());
         let mut segments = segments.into_iter();
+        let mut at = 0;
+        // Most of the time there is one way on, or none.
+        let mut here = loop {
+            let node = &self.nodes[at];
+            if let Some(rule) = node.rule {
+                return Some(&self.rules[rule]);
+            }
+            if node.is_leaf() {
+                return None;
+            }
+            let segment = segments.next()?;
+            let is_any = segment.len() == 1 && segment == "+";
+            let literal = if is_any { None } else { node.literal.get(segment).copied() };
+            at = match (literal, node.any) {
+                _ if !node.user.is_empty() => break node.ways(segment, user).collect::<Vec<_>>(),
+                (None, None) => return None,
+                (Some(at), None) | (None, Some(at)) => at,
+                (Some(literal), Some(any)) => break vec![literal, any],
+            };
+        };
+        let mut next = Vec::new();
         loop {
             if let Some(rule) = here.iter().find_map(|at| self.nodes[*at].rule) {
                 return Some(&self.rules[rule]);
             }
             let segment = segments.next()?;
             for node in here.drain(..).map(|at| &self.nodes[at]) {
-                next.extend(node.any);
-                if segment != "+" {
-                    next.extend(node.named(segment, user));
-                }
+                next.extend(node.ways(segment, user));
             }
             if next.is_empty() {
                 return None;
@@ -142,8 +159,18 @@ impl Node {
         literal.into_iter().chain(of_user.map(|(_, at)| *at))
     }
 
+    /// Where a segment leads to; one that is `+` to `+` alone.
+    fn ways<'a>(&'a self, segment: &'a str, user: &'a str) -> impl Iterator<Item = usize> + 'a {
+        let named = (segment != "+").then(|| self.named(segment, user));
+        self.any.into_iter().chain(named.into_iter().flatten())
+    }
+
+    fn is_leaf(&self) -> bool {
+        self.literal.is_empty() && self.user.is_empty() && self.any.is_none()
+    }
+
     #[cfg(test)]
-    fn ways(&self) -> usize {
+    fn count_ways(&self) -> usize {
         self.literal.len() + self.user.len() + usize::from(self.any.is_some())
     }
 }
@@ -195,7 +222,7 @@ mod tests {
         let trie = trie(&filters);
         assert!(trie.covering(["a"; 64], "u").is_none());
         // A tree: each node but the root has one way to it, so no level has one twice.
-        let ways: usize = trie.nodes.iter().map(Node::ways).sum();
+        let ways: usize = trie.nodes.iter().map(Node::count_ways).sum();
         assert_eq!(ways, trie.nodes.len() - 1);
     }
 }
