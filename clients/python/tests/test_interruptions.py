@@ -89,6 +89,29 @@ def test_an_interrupted_attempt_to_connect_is_made_again(proxy: Proxy) -> None:
     consumer.close()
 
 
+def test_an_interruption_at_the_end_of_a_turn(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with JSONQueue.producer("/a", address=proxy.address, timeout=20) as queue:
+        queue.push(1)
+        queue.flush()
+        connection, drop = queue._connection, queue._connection._drop
+
+        def struck() -> None:
+            drop()
+            if not connection._busy:
+                monkeypatch.setattr(connection, "_drop", drop)
+                raise Alarm
+
+        monkeypatch.setattr(connection, "_drop", struck)
+        proxy.cut()
+        with pytest.raises(Alarm):
+            for _ in range(1000):
+                queue.flush()
+        queue.push(2)
+        queue.flush()
+
+
 # One that strikes in threading.Thread.start() leaves a thread that ends at once, which threading
 # says.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
