@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
@@ -231,6 +232,7 @@ def test_a_broker_that_does_not_answer_a_login(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(link, "LOGIN_PATIENCE", 0.1)
+    monkeypatch.setattr(link, "HEALTHY", 0.01)
     logins = []
 
     def script(peer: socket.socket) -> None:
@@ -302,7 +304,9 @@ def test_after_a_login_the_keepalive_holds(
             consumer.pull(timeout=0.05)
         return "connection to the broker lost (topic /a): no answer in time" in log.lines
 
+    begun = time.monotonic()
     until(lost)
+    assert time.monotonic() - begun < link.LOGIN_PATIENCE / 2
 
 
 def test_the_example(users: FakeBroker, capsys: pytest.CaptureFixture[str]) -> None:
@@ -447,13 +451,15 @@ def test_a_broker_that_is_full_is_asked_again(fatal: bool, kind: Kind, scripted:
         if len(asked) < 3:
             error = {"command": "error", "code": "memory-full", "reason": "full", "fatal": fatal}
             peer.sendall(encode(0, error))
+            peer.recv(1)
             return
         peer.sendall(encode(0, WELCOME))
         peer.recv(1 << 16)
         peer.sendall(encode(0, {"command": "pong", "id": 1}))
         peer.recv(1)
 
-    producer = kind("JSONQueue", "/a", PRODUCER, address=scripted(script).address, **ADA)
+    address = scripted(script).address
+    producer = kind("JSONQueue", "/a", PRODUCER, address=address, timeout=10, **ADA)
     for _ in range(2):
         with pytest.raises(BrokerError, match="memory-full"):
             producer.flush()

@@ -275,7 +275,7 @@ class Session:
         """
         if interrupted:
             self._frames.clear()
-        elif self.link.state in (State.LOGIN, State.GREETING, State.UP):
+        elif self.link.state in (State.GREETING, State.UP):
             self._sort()
         if self.link.state is State.DOWN:
             return
