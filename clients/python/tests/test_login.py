@@ -78,7 +78,7 @@ def unread(peer: socket.socket) -> bytes:
     peer.setblocking(False)
     try:
         return peer.recv(1 << 16)
-    except BlockingIOError:
+    except OSError:
         return b""
     finally:
         peer.setblocking(True)
@@ -217,6 +217,7 @@ def test_nothing_is_said_before_the_welcome(
     until(lambda: threading.Event().wait(0.001) or len(read) == 2)
     go.set()
     using.join(PATIENCE)
+    until(lambda: threading.Event().wait(0.001) or len(early) == 2)
     said = [message["command"] for message in read]
     subscribe = ["subscribe"] if role is MiddlewareType.CONSUMER else []
     assert early == [None, None]
