@@ -39,3 +39,4 @@ mod storage;
 mod surface;
 mod tls;
 mod typed;
+mod users;
