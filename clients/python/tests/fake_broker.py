@@ -179,8 +179,18 @@ class Scripted(Listener):
         self.script(peer)
 
 
+class _Refused(Exception):
+    """What ends a connection, after what is said of it."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__()
+        self.error = {"command": "error", "code": code, "reason": reason, "fatal": True}
+
+
 class FakeBroker(Listener):
-    """The contract's messages, without its limits."""
+    """The contract's messages, without its limits. Whoever it is may do everything but what is
+    ``denied``; where there are ``users`` or ``tokens``, a login comes first.
+    """
 
     def __init__(self, port: int = 0) -> None:
         self._lock = threading.RLock()
@@ -189,19 +199,33 @@ class FakeBroker(Listener):
         self._subscriptions: dict[socket.socket, dict[str, int]] = {}
         self._told: dict[socket.socket, int] = {}
         self.subscribed = threading.Semaphore(0)
+        self.users: dict[str, str] = {}
+        self.tokens: dict[str, str] = {}
+        self.denied: set[str] = set()
+        self.limited: set[str] = set()
+        self.logins: list[str] = []
+        self._known: set[socket.socket] = set()
         super().__init__(port)
 
     def serve(self, peer: socket.socket) -> None:
         frames = FrameBuffer()
+        found = None
         try:
             while data := peer.recv(1 << 16):
                 frames.feed(data)
                 while (found := frames.next()) is not None:
                     with self._lock:
                         self._judge(peer, *found)
+        except _Refused as refused:
+            peer.sendall(encode(found[0] if found else 0, refused.error))
+            peer.shutdown(socket.SHUT_WR)
+            # With something unread, a close may take back what was said last.
+            while peer.recv(1 << 16):
+                pass
         finally:
             with self._lock:
                 self._subscriptions.pop(peer, None)
+                self._known.discard(peer)
 
     def _judge(self, peer: socket.socket, form: int, body: bytes) -> None:
         try:
@@ -215,7 +239,19 @@ class FakeBroker(Listener):
             }
             peer.sendall(encode(form, refusal))
             return
-        topic = message.get("topic", "")
+        command, topic = message["command"], message.get("topic", "")
+        if (self.users or self.tokens) and peer not in self._known and command != "login":
+            raise _Refused("login-required", "nothing but a login is taken")
+        if topic in self.denied:
+            refusal = {
+                "command": "error",
+                "code": "not-permitted",
+                "reason": f"no rule allows it: {command} {topic}",
+                "fatal": False,
+                "topic": topic,
+            }
+            peer.sendall(encode(form, refusal))
+            return
         if "topic" in message and ("//" in topic or not topic):
             reason = "an empty segment"
             refusal = {
@@ -231,7 +267,7 @@ class FakeBroker(Listener):
             if end <= time.monotonic():
                 del self._ends[stored]
                 self.values.pop(stored, None)
-        reply = getattr(self, "_" + message["command"])(peer, form, message)
+        reply = getattr(self, "_" + command)(peer, form, message)
         if reply is not None:
             peer.sendall(encode(form, reply))
 
@@ -266,7 +302,24 @@ class FakeBroker(Listener):
         if message.get("cleared") in (True, "true"):
             self._told[peer] = form
         self.subscribed.release()
-        return {"command": "subscribed", "topic": message["topic"], "values": len(stored)}
+        reply = {"command": "subscribed", "topic": message["topic"], "values": len(stored)}
+        if message["topic"] in self.limited:
+            reply["limited"] = True
+        return reply
+
+    def _login(self, peer: socket.socket, _form: int, message: Fields) -> Fields:
+        if not self.users and not self.tokens:
+            user = "anonymous"
+        elif "token" in message:
+            user = self.tokens.get(message["token"], "")
+        else:
+            known = self.users.get(message["user"]) == message["password"]
+            user = message["user"] if known else ""
+        if not user:
+            raise _Refused("login-failed", "the user, the password or the token is wrong")
+        self._known.add(peer)
+        self.logins.append(user)
+        return {"command": "welcome", "user": user, "server": "0.1.0"}
 
     def _cancel(self, peer: socket.socket, _form: int, message: Fields) -> Fields:
         self._subscriptions.get(peer, {}).pop(message["topic"], None)

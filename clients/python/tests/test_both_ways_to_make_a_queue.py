@@ -91,7 +91,8 @@ def test_every_option_reaches_the_constructor(base: Kind, name: str) -> None:
     kind = type("Noted", (base,), {"__init__": constructor})
     given: dict[str, Any] = {"address": "h:7", "timeout": 3.0, "exact": True, "max_frame": 99}
     given.update(wait=1.0, keepalive=2.0, retained=False, overflow="latest", queue=3, default=str)
-    given.update(ssl=None, ca="ca", cert="cert", key="key")
+    given.update(ssl=None, ca="ca", cert="cert", key="key", allow_plain_login=True)
+    given.update(user="ada", password="secret", token=None)
     given.update(plain=True, root="r", item="i", cleared=True)
     assert type(getattr(kind, name)("/a", **given)) is kind
     assert seen == {"topic": "/a", "_type": MiddlewareType[name.upper()], **given}

@@ -6,8 +6,8 @@ Each queue speaks one format; what another client pushed in another format arriv
   :mod:`babelmq.base`: what they have in common.
 - :mod:`babelmq.session`: the conversation with the broker, without a socket; both kinds of queue
   drive it, one through :mod:`babelmq.connection`. :mod:`babelmq.link`: when to connect, and when to
-  give a connection up. :mod:`babelmq.address` and :mod:`babelmq.tls`: where the broker is, and
-  whom a connection trusts.
+  give a connection up. :mod:`babelmq.address`, :mod:`babelmq.tls` and :mod:`babelmq.login`: where
+  the broker is, whom a connection trusts, and who the client is.
 - :mod:`babelmq.frame`: the stream cut into messages; :mod:`babelmq.codec`: what a format is, and
   ``json_codec``, ``xml_codec`` (``xml_reader``, ``xml_writer``), ``pickle_codec``: the three that
   there are.
@@ -24,6 +24,7 @@ from .errors import (
     CannotConnect,
     CertificateError,
     ConnectionLost,
+    LoginFailed,
     MalformedMessage,
     NotPlainData,
     NotSubscribed,
@@ -43,6 +44,7 @@ __all__ = [
     "ConnectionLost",
     "Format",
     "JSONQueue",
+    "LoginFailed",
     "MalformedMessage",
     "Message",
     "MiddlewareType",

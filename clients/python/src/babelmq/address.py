@@ -6,19 +6,24 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Union
+from urllib.parse import unquote
 
 Address = Union[str, tuple[str, int]]
 """``"babelmq://host:5000"``, ``"babelmqs://host:5000"`` for TLS, ``"unix:/path"``, ``"host:5000"``,
-or a tuple of host and port. A URL without a port means 5000; IPv6 is in brackets.
+or a tuple of host and port. A URL without a port means 5000; IPv6 is in brackets. Before the host
+of a URL may be ``user:password@``, percent-encoded.
 """
 
 DEFAULT = "127.0.0.1:5000"
 DEFAULT_PORT = 5000
 
 _SCHEMES = {"babelmq": False, "babelmqs": True}
+_NOT_IN_A_LOGIN = "/?#@[]"
+_ENCODED = re.compile("(?:[^%]|%[0-9A-Fa-f]{2})*")
 _NOT_IN_A_HOST = frozenset("%\\<>\"'^`{|}[],;&=+$!*()")
 
 
@@ -31,6 +36,18 @@ class Place:
     tls: bool = False
     path: str = ""
     """The path of a Unix socket, in the place of host and port."""
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether what is sent there does not leave this machine."""
+        if self.path or self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     def __str__(self) -> str:
         if self.path:
@@ -68,7 +85,11 @@ def _parse(address: str) -> Place:
     scheme, separator, rest = address.partition("://")
     if separator:
         return _url(scheme, rest)
-    _refuse_login(address)
+    if "@" in address:
+        raise ValueError(
+            "a user and a password are in a URL, babelmq://user:password@host or babelmqs://…, or "
+            "are given as user= and password="
+        )
     host, separator, port = address.rpartition(":")
     if not separator or not _is_number(port) or int(port) > 65535:
         raise ValueError(f"one looks like {DEFAULT} or babelmq://127.0.0.1")
@@ -82,24 +103,44 @@ def _url(scheme: str, rest: str) -> Place:
             f"the scheme {scheme!r} is unknown; it is babelmq://, babelmqs:// for TLS, or "
             "unix:/path"
         )
+    login, at, rest = rest.rpartition("@")
+    user, password = _user_and_password(login) if at else (None, None)
     for mark, name in ("#", "fragment"), ("?", "query"), ("/", "path"):
         if mark in rest:
-            at = rest.index(mark)
-            # A mark inside of a password is part of it.
-            if "@" not in rest[at:]:
-                raise ValueError(
-                    f"it has a {name}, {rest[at:]!r}, and an address has none; leave that out"
-                )
-    _refuse_login(rest)
+            raise ValueError(
+                f"it has a {name}, {rest[rest.index(mark) :]!r}, and an address has none; leave "
+                "that out"
+            )
     host, port = _host_and_port(rest)
-    if not port:
-        return Place(host, DEFAULT_PORT, tls)
-    number = port[1:]
+    number = port[1:] if port else str(DEFAULT_PORT)
     if not _is_number(number) or not 0 < int(number) <= 65535:
         raise ValueError(
             f"the port {number!r} is not a number from 1 to 65535; without ':' it is {DEFAULT_PORT}"
         )
-    return Place(host, int(number), tls)
+    return Place(host, int(number), tls, user=user, password=password)
+
+
+def _user_and_password(login: str) -> tuple[str, str | None]:
+    """What is before the ``@``. No error shows any of it."""
+    for mark in _NOT_IN_A_LOGIN:
+        if mark in login:
+            raise ValueError(f"a {mark!r} in a user or a password is %{ord(mark):02X} there")
+    user, colon, password = login.partition(":")
+    if not user:
+        raise ValueError("it names no user before the '@'")
+    return _decoded(user), _decoded(password) if colon else None
+
+
+def _decoded(text: str) -> str:
+    try:
+        if _ENCODED.fullmatch(text):
+            return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        pass
+    raise ValueError(
+        "in a user or a password two hexadecimal digits follow each '%', for a byte of UTF-8; a "
+        "'%' itself is %25"
+    )
 
 
 def _host_and_port(authority: str) -> tuple[str, str]:
@@ -140,14 +181,6 @@ def _unix(path: str) -> Place:
     if not hasattr(socket, "AF_UNIX"):
         raise ValueError(f"this system has no Unix sockets; one looks like {DEFAULT}")
     return Place("", 0, path=path)
-
-
-def _refuse_login(authority: str) -> None:
-    if "@" in authority:
-        raise ValueError(
-            "it has a user or a password, and this version has no logins yet; leave out what is "
-            "before the '@', and the '@'"
-        )
 
 
 def _is_number(text: str) -> bool:

@@ -462,8 +462,12 @@ class _Connection:
 
     def received(self, data: bytes) -> None:
         """Something has arrived."""
+        logging_in = self.session.link.state is State.LOGIN
         self.session.received(data)
         self.settle()
+        if logging_in and self.session.link.state is not State.LOGIN:
+            # The time to wait for an answer was another one.
+            self._look()
 
     def lose(self, why: str, refused: CertificateError | None = None) -> None:
         """The connection has ended, or is of no more use."""
@@ -532,6 +536,9 @@ class _Connection:
 
     def _look(self) -> None:
         """Asks a silent broker whether it is there, and gives it up if it is not."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         line, look = self.line, self.session.link.next_look()
         if line is None or look is None:
             return

@@ -12,6 +12,7 @@ from typing import Any, Callable, ClassVar, Literal, Optional, TypeVar, Union, g
 from .address import Address, Place, resolve
 from .codec import Codec, Fields, Publish
 from .frame import MAX_FRAME
+from .login import login_for
 from .session import Message, Options, Session
 from .tls import Path, context_for
 
@@ -51,6 +52,10 @@ class QueueBase:
         ca: Path | None = None,
         cert: Path | None = None,
         key: Path | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        allow_plain_login: bool = False,
         timeout: float | None = None,
         exact: Exact = False,
         plain: bool = False,
@@ -80,6 +85,9 @@ class QueueBase:
             raise ValueError(f"exact is True, False or 'js', and not {exact!r}")
         place = resolve(address)
         context = context_for(place, ssl, ca, cert, key)
+        login = login_for(
+            *(place, self.codec, user, password, token), allow_plain=allow_plain_login
+        )
         self._default = default
         self._publishers: dict[str, Publish] = {}
         self._publish = self.codec.publisher(topic, default)
@@ -96,9 +104,8 @@ class QueueBase:
             overflow=overflow,
             queue=queue,
         )
-        self._session = Session(
-            self.codec, topic, options, place, subscribe=_type is MiddlewareType.CONSUMER
-        )
+        subscribe = _type is MiddlewareType.CONSUMER
+        self._session = Session(self.codec, topic, options, place, login, subscribe=subscribe)
         self._start(place, context, timeout)
 
     @classmethod
@@ -111,6 +118,10 @@ class QueueBase:
         ca: Path | None = None,
         cert: Path | None = None,
         key: Path | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        allow_plain_login: bool = False,
         timeout: float | None = None,
         exact: Exact = False,
         plain: bool = False,
@@ -143,6 +154,10 @@ class QueueBase:
             ca=ca,
             cert=cert,
             key=key,
+            user=user,
+            password=password,
+            token=token,
+            allow_plain_login=allow_plain_login,
             timeout=timeout,
             exact=exact,
             plain=plain,
@@ -168,6 +183,10 @@ class QueueBase:
         ca: Path | None = None,
         cert: Path | None = None,
         key: Path | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        allow_plain_login: bool = False,
         timeout: float | None = None,
         exact: Exact = False,
         plain: bool = False,
@@ -202,6 +221,10 @@ class QueueBase:
             ca=ca,
             cert=cert,
             key=key,
+            user=user,
+            password=password,
+            token=token,
+            allow_plain_login=allow_plain_login,
             timeout=timeout,
             exact=exact,
             plain=plain,
@@ -230,6 +253,13 @@ class QueueBase:
         was pulled so far; see ``overflow``.
         """
         return self._session.dropped
+
+    @property
+    def limited(self) -> frozenset[str]:
+        """The topics of the subscriptions of which the broker's rules allow only a part: what is
+        left out does not arrive. Empty where all is allowed.
+        """
+        return self._session.limited
 
     def _start(self, place: Place, context: SSLContext | None, timeout: float | None) -> None:
         raise NotImplementedError

@@ -87,7 +87,9 @@ class Connection:
 
     def _make_locks(self) -> None:
         self._lock = threading.RLock()
-        self._happened = threading.Condition(self._lock)
+        # Of each thread that waits for another's word, a lock that it cannot acquire before. An
+        # exception in the middle of a Condition's wait() would leave the other lock unacquired.
+        self._waiting: deque[threading.Lock] = deque()
         # The thread that polls for input, and the one that looks the address up.
         self._poller = 0
         self._resolver = 0
@@ -302,14 +304,26 @@ class Connection:
         if wait.poll is not None:
             wait.poll(left)
             return
+        word = threading.Lock()
+        word.acquire()
         with self._lock:
-            if wait.turn == self._turn:
-                self._happened.wait(left)
+            if wait.turn != self._turn:
+                return
+            self._waiting.append(word)
+        try:
+            word.acquire(timeout=-1 if left is None else min(left, threading.TIMEOUT_MAX))
+        finally:
+            with self._lock, suppress(ValueError):
+                self._waiting.remove(word)
 
     def _tell(self) -> None:
         """Lets those go on who wait for something to happen."""
         self._turn = self._session.turn
-        self._happened.notify_all()
+        while self._waiting:
+            # One that was told before an interruption may be told again.
+            with suppress(RuntimeError):
+                self._waiting[0].release()
+            self._waiting.popleft()
 
     def _leave(self, me: int) -> None:
         """The call of a thread has ended, and what it did for others is theirs to do."""

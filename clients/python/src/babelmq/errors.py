@@ -64,6 +64,23 @@ class CertificateError(CannotConnect):
     """
 
 
+class LoginFailed(CannotConnect):
+    """The broker does not log this client in, or wants a login and there is none.
+
+    Trying again does not change that. So it is raised at once, also with ``wait``, and where it
+    happens when a connection is made again, every later call raises it.
+    """
+
+    code: str
+    """What kind of refusal, as a stable word for programs: ``login-failed``, ``login-required``
+    ...
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
 class ConnectionLost(BabelmqError, ConnectionError):
     """The connection broke, and with it perhaps what was pushed and not yet confirmed by
     ``flush()``.

@@ -16,6 +16,11 @@ from .backoff import Backoff
 CONNECT_PATIENCE = 10.0
 """Seconds that one address may take to accept a connection."""
 
+LOGIN_PATIENCE = 15.0
+"""Seconds that the broker may take to answer a login. Of a wrong one it is in no hurry to say so,
+and it gives a client 10 s.
+"""
+
 HEALTHY = 5.0
 """Seconds that a connection must hold before the pauses between attempts begin again with the
 shortest.
@@ -27,6 +32,7 @@ class State(Enum):
 
     DOWN = "there is none"
     CONNECTING = "it was asked for"
+    LOGIN = "it is there, and the broker has not yet said whether it knows this client"
     GREETING = "it is there, and the broker has not yet taken up what it was told first"
     UP = "it can be used"
 
@@ -77,10 +83,14 @@ class Link:
         self._wait_until = self.wait_until()
         self._enter(State.CONNECTING)
 
-    def opened(self) -> None:
-        """The other end has accepted the connection."""
-        self._enter(State.GREETING)
+    def opened(self, *, login: bool = False) -> None:
+        """The other end has accepted the connection, on which a ``login`` comes first."""
+        self._enter(State.LOGIN if login else State.GREETING)
         self.heard()
+
+    def logged_in(self) -> None:
+        """The broker knows this client."""
+        self._enter(State.GREETING)
 
     def up(self) -> None:
         """The connection can be used."""
@@ -120,6 +130,8 @@ class Link:
         """When to see to it that the connection is not silent for too long."""
         if self.state is State.CONNECTING:
             return self._since + CONNECT_PATIENCE
+        if self.state is State.LOGIN:
+            return self._since + LOGIN_PATIENCE
         if self.state is State.DOWN or self.keepalive is None:
             return None
         return self._heard + self.keepalive

@@ -41,6 +41,15 @@ class Queue(QueueBase):
         the variable ``BABELMQ_CERT``.
     :param key: The path of its key, where that is not in the same file; else the variable
         ``BABELMQ_KEY``.
+    :param user: Who the client is to a broker with users; else what the address has before its
+        ``@``, ``babelmqs://user:password@host``, percent-encoded; else the variable
+        ``BABELMQ_USER``. Where the broker does not log it in, :class:`LoginFailed` is raised.
+    :param password: The user's password; else the address's, else the variable
+        ``BABELMQ_PASSWORD``.
+    :param token: A token, in the place of user and password; else the variable ``BABELMQ_TOKEN``.
+    :param allow_plain_login: Whether a password or a token may go unencrypted to another machine,
+        ``ValueError`` without. ``babelmqs://``, a Unix socket, ``localhost`` and loopback addresses
+        need no leave.
     :param timeout: Seconds that any one call may wait for the broker before it raises
         :class:`TimeoutError`; ``None`` for as long as it takes.
     :param exact: Receive JSON in which every value keeps its type: tuples, frozensets, dates,

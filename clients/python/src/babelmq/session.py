@@ -25,6 +25,7 @@ from .errors import (
     CannotConnect,
     CertificateError,
     ConnectionLost,
+    LoginFailed,
     MalformedMessage,
     NotSubscribed,
     ProtocolError,
@@ -33,6 +34,7 @@ from .errors import (
 from .frame import Format, FrameBuffer, frame
 from .json_codec import JSONCodec
 from .link import Link, State
+from .login import Login
 
 logger = logging.getLogger("babelmq")
 
@@ -61,6 +63,9 @@ PASSING = frozenset(
 """Fatal refusals after which another connection may fare better, also as the first word of a
 broker.
 """
+
+NO_LOGIN = frozenset({"login-failed", "login-required"})
+"""Refusals of who a client is."""
 
 
 class Message(NamedTuple):
@@ -155,7 +160,14 @@ class Session:
     """
 
     def __init__(
-        self, codec: Codec, topic: str, options: Options, place: Place, *, subscribe: bool
+        self,
+        codec: Codec,
+        topic: str,
+        options: Options,
+        place: Place,
+        login: Login | None = None,
+        *,
+        subscribe: bool,
     ) -> None:
         self._codec = codec
         self._decode = codec.decode
@@ -163,6 +175,7 @@ class Session:
         self._topic = topic
         self._options = options
         self._place = place
+        self._login = login
         self.link = Link(options.keepalive, options.wait)
         # What it is subscribed to, or wants to be on the next connection. Of this connection: what
         # was asked for and not answered, each with the first ping whose answer comes later; whether
@@ -170,11 +183,12 @@ class Session:
         self._subscriptions: dict[str, Fields] = {}
         self._asked: deque[tuple[str, int]] = deque()
         self._replaying = False
+        self._limited: set[str] = set()
         # Where a cancel was asked for, and the broker has not confirmed it on this connection.
         self._cancelling: dict[str, None] = {}
         self._frames = FrameBuffer(options.max_frame)
         self._failure: CannotConnect | None = None
-        self._final: BrokerError | CertificateError | None = None
+        self._final: BrokerError | CertificateError | LoginFailed | None = None
         self._closed = False
         self.connected = False
         self.attention = False
@@ -220,9 +234,17 @@ class Session:
         self.turn += 1
 
     def opened(self) -> None:
-        """There is a connection: says on it what the broker has to know."""
-        self.link.opened()
+        """There is a connection: says on it what the broker has to know first."""
         self._forget_connection()
+        self.link.opened(login=self._login is not None)
+        if self._login is None:
+            self._greet()
+        else:
+            self._say(self._login.message())
+        self.turn += 1
+
+    def _greet(self) -> None:
+        """Says what a connection is to be for."""
         again = self.link.was_up
         for topic in self._subscriptions:
             self._say_subscription(topic)
@@ -233,7 +255,6 @@ class Session:
             self._ping()
         if not self._asked:
             self._is_up()
-        self.turn += 1
 
     def cannot_connect(self, error: CannotConnect) -> None:
         """An attempt to connect has failed."""
@@ -258,6 +279,8 @@ class Session:
             self._sort()
         if self.link.state is State.DOWN:
             return
+        logging_in = self.link.state is State.LOGIN and not (self._spoken_to or interrupted)
+        beginning = logging_in or self.link.state is State.GREETING
         unheard = self.link.is_new() and not (self._spoken_to or interrupted or self.link.is_dead())
         if unheard and self._place.tls and refused is None:
             why = (
@@ -272,7 +295,7 @@ class Session:
             )
         if refused is not None:
             self._end_with(refused)
-        elif unheard and self.link.state is State.GREETING and self.link.gives_up():
+        elif beginning and (unheard or logging_in) and self.link.gives_up():
             self._failure = CannotConnect(
                 f"{self._place} accepts connections, and ends them: {why}"
             )
@@ -288,6 +311,8 @@ class Session:
         # The first frame that comes back is a stored value, `subscribed` or a refusal. Each of them
         # means that the broker has taken the subscription up, and that nothing published from now
         # on is missed.
+        while self.link.state is State.LOGIN and self._sort_one():
+            pass
         if self.link.state is State.GREETING and self._sort_one():
             self._is_up()
 
@@ -316,6 +341,8 @@ class Session:
         """
         if not self.link.is_silent():
             return None
+        if self.link.state is State.LOGIN:
+            return "no answer to the login in time"
         if self.link.is_dead():
             return "no answer in time"
         self.link.asked()
@@ -349,7 +376,10 @@ class Session:
     def trouble(self, step: Step | Answer) -> str:
         """Why the wait for ``step`` was in vain, for a :class:`TimeoutError`."""
         if not self.connected:
-            why = f" ({self.link.trouble})" if self.link.trouble else ""
+            trouble = self.link.trouble
+            if self.link.state is State.LOGIN:
+                trouble = "the login has no answer yet"
+            why = f" ({trouble})" if trouble else ""
             again = "it is being tried, also by the next call"
             return f"there is no connection to the broker{why}; {again}"
         if step is Step.ROOM:
@@ -364,6 +394,11 @@ class Session:
     def caught_up(self) -> bool:
         """Whether all stored values of all subscriptions have arrived."""
         return self.connected and not self._asked and not self._replaying
+
+    @property
+    def limited(self) -> frozenset[str]:
+        """The subscriptions of which the broker allows only a part."""
+        return frozenset(self._limited.intersection(self._subscriptions))
 
     def close(self) -> None:
         """Ends the conversation."""
@@ -592,6 +627,8 @@ class Session:
                 raise QueueClosed("the queue was closed")
             if self.attention:
                 self._raise_refused()
+            if isinstance(self._final, LoginFailed):
+                raise LoginFailed(self._final.code, str(self._final))
             if isinstance(self._final, CertificateError):
                 raise CertificateError(str(self._final)) from self._final.__cause__
             if self._final is not None:
@@ -765,6 +802,8 @@ class Session:
                 self._on_error(message)
             elif command == "subscribed":
                 self._on_subscribed(message)
+            elif command == "welcome":
+                self._on_welcome()
             elif command == "dropped":
                 self._on_dropped(message)
             elif command != "cancelled":
@@ -793,12 +832,23 @@ class Session:
                 get.value = message.get("message", get.default)
                 get.answered = True
 
+    def _on_welcome(self) -> None:
+        if self.link.state is State.LOGIN:
+            self.link.logged_in()
+            # What it says next is its first word about the rest.
+            self._messages = 0
+            self._greet()
+
     def _on_subscribed(self, message: Fields) -> None:
+        topic = message["topic"]
+        if message.get("limited") in (True, "true"):
+            self._limited.add(topic)
+        else:
+            self._limited.discard(topic)
         if self._replaying:
             self._replaying = False
             return
         # Of those before it that have no answer, the answer was a refusal.
-        topic = message["topic"]
         if any(topic == asked for asked, _ in self._asked):
             while self._asked[0][0] != topic:
                 self._subscriptions.pop(self._asked.popleft()[0], None)
@@ -834,13 +884,30 @@ class Session:
                 self._awaited[number] = error
             self._on_answered(number)
             return
+        logging_in = self.link.state is State.LOGIN
+        if error.code in NO_LOGIN or (logging_in and error.code not in PASSING):
+            self._end_with(self._login_failed(error))
+            self._end_connection(str(self._final))
+            return
         self._refused.append(error)
         self.attention = True
-        if fatal:
+        if fatal or logging_in:
             if self._messages == 1 and error.code not in PASSING:
                 self._final = error
             self._end_connection(str(error))
             self._note("the broker ended the connection (topic %s): %s", self._topic, error)
+
+    def _login_failed(self, error: BrokerError) -> LoginFailed:
+        if error.code == "login-failed":
+            why = f"{self._place} does not log {self._login} in: {error.reason}"
+        elif self._login is None:
+            why = (
+                f"{self._place} wants a login: {error.reason} (user= and password=, or token=; or "
+                "BABELMQ_USER and BABELMQ_PASSWORD, or BABELMQ_TOKEN)"
+            )
+        else:
+            why = f"{self._place} does not take the login: {error}"
+        return LoginFailed(error.code, why)
 
     def _is_up(self) -> None:
         if self.link.state is not State.GREETING:
@@ -862,7 +929,7 @@ class Session:
         self._spoken_to = False
         self._listeners = deque(listener for listener in self._listeners if listener[1])
 
-    def _end_with(self, error: CertificateError) -> None:
+    def _end_with(self, error: CertificateError | LoginFailed) -> None:
         """No other attempt is made: every call that needs a connection raises ``error``."""
         self._final = error
         if self.link.was_up:
@@ -902,6 +969,12 @@ class Session:
         if self._lost_pushes:
             self._lost_pushes = False
             self._raise_refused()
+            if isinstance(self._final, LoginFailed):
+                raise LoginFailed(
+                    self._final.code,
+                    f"{self._final}; what was pushed to {self._topic!r} since the last flush may "
+                    "be lost",
+                )
             raise ConnectionLost(
                 f"the connection was lost ({self._lost_why}); what was pushed to {self._topic!r} "
                 "since the last flush may be lost"
