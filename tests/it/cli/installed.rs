@@ -18,7 +18,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "serve",
     "config",
     "pub",
@@ -30,6 +30,7 @@ const COMMANDS: [&str; 16] = [
     "top",
     "bench",
     "convert",
+    "certs",
     "passwd",
     "allowed",
     "completions",
@@ -67,7 +68,7 @@ fn the_manual_has_every_option_and_its_examples_are_run() {
     let (code, page, _) = run(&["manual"]);
     assert_eq!(code, Some(0));
     let text: String = page.lines().map(|line| plain(line) + "\n").collect();
-    for command in &COMMANDS[..15] {
+    for command in &COMMANDS[..16] {
         assert!(text.contains(&format!("babelmq {command}")), "no {command}");
         let (_, help, _) = run(&[command, "--help"]);
         let options =
