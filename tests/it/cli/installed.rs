@@ -328,7 +328,7 @@ fn make_install_puts_everything_in_its_place_and_make_uninstall_takes_it_away() 
 }
 
 #[test]
-fn the_configuration_that_is_shipped_is_all_defaults_and_good() {
+fn the_configuration_that_is_shipped_listens_on_this_machine_and_is_else_all_defaults() {
     let shipped = read("packaging/babelmq.toml");
     let keys = |text: &str| -> Vec<String> {
         let settings =
@@ -337,11 +337,17 @@ fn the_configuration_that_is_shipped_is_all_defaults_and_good() {
     };
     let (_, printed, _) = run(&["config"]);
     assert_eq!(keys(&shipped), keys(&printed), "every setting, in the order of babelmq config");
+    // Nothing is set but where to listen, and other machines reach neither of these.
+    let set: Vec<&str> =
+        shipped.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let socket = "unix:/run/babelmq/babelmq.sock?mode=666";
+    assert_eq!(set, [format!("listen = [\"127.0.0.1:5000\", \"{socket}\"]")]);
+    assert!(read("packaging/babelmq.service").contains("\nRuntimeDirectory=babelmq\n"));
     let folder = scratch("shipped");
     let uncommented: String = shipped
         .lines()
-        .filter(|line| line.contains(" = ") && line.starts_with("# "))
-        .map(|line| line[2..].to_owned() + "\n")
+        .filter(|line| line.contains(" = ") && !line.starts_with("##"))
+        .map(|line| line.trim_start_matches("# ").to_owned() + "\n")
         .collect();
     let file = folder.join("all.toml");
     fs::write(&file, uncommented).unwrap();
