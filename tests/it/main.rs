@@ -40,3 +40,4 @@ mod storage;
 mod surface;
 mod tls;
 mod typed;
+mod users;
