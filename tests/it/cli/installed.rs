@@ -406,10 +406,15 @@ fn the_image_is_built_from_what_is_here_and_holds_the_broker_alone() {
     assert_eq!(started, ["/babelmq"]);
     let environment: Vec<(&str, &str)> =
         of("ENV")[0].split(' ').filter_map(|pair| pair.split_once('=')).collect();
-    assert_eq!(
-        environment[..2],
-        [("BABELMQ_LISTEN", "tcp://0.0.0.0:5000"), ("BABELMQ_DATA_DIR", "/data")]
-    );
+    let environment_of = |name: &str| {
+        environment.iter().find(|(found, _)| *found == name).map_or("", |(_, value)| *value)
+    };
+    // Other machines reach TLS and users alone.
+    let listen = environment_of("BABELMQ_LISTEN");
+    assert_eq!(listen, "tls://0.0.0.0:5000,127.0.0.1:5001");
+    assert_eq!(environment_of("BABELMQ_DATA_DIR"), "/data");
+    assert_eq!(environment_of("BABELMQ_USERS"), "/data/users.toml");
+    assert!(!file.to_ascii_lowercase().contains("anonymous"));
     assert_eq!(of("VOLUME"), ["/data"]);
     let checked = Command::new(env!("CARGO_BIN_EXE_babelmq"))
         .args(options)
@@ -420,7 +425,7 @@ fn the_image_is_built_from_what_is_here_and_holds_the_broker_alone() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     let health: Vec<String> =
         serde_json::from_str(of("HEALTHCHECK")[0].split_once("CMD ").unwrap().1).unwrap();
-    assert_eq!(health, ["/babelmq", "check"]);
+    assert_eq!(health, ["/babelmq", "check", "--address", "127.0.0.1:5001"]);
 }
 
 #[test]
