@@ -1,9 +1,11 @@
-# An image that holds the broker and nothing else:
+# An image that holds the broker and nothing else. It speaks TLS, to the users of a file, and does not start before the
+# certificates and that file are in its volume (docs/security.md):
 #
 #     docker build -t babelmq .
-#     docker run --publish 127.0.0.1:5000:5000 --volume babelmq:/data babelmq
-#
-# It has no users: publish the port to machines that you trust.
+#     docker run --rm --volume babelmq:/data babelmq certs /data/tls --host broker.example.org
+#     docker create --name babelmq --volume babelmq:/data --publish 5000:5000 babelmq
+#     docker cp users.toml babelmq:/data/users.toml
+#     docker start babelmq
 FROM rust:1.90-slim-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends musl-tools \
     && rustup target add "$(uname -m)-unknown-linux-musl"
@@ -21,14 +23,16 @@ RUN cargo build --release --locked --bin babelmq --target "$(uname -m)-unknown-l
 
 FROM scratch
 COPY --from=build /babelmq /babelmq
-# Last values, kept in a volume; its user owns the directory.
+# Last values, certificates and users, kept in a volume; its user owns the directory.
 COPY --from=build --chown=65534:65534 --chmod=700 /data /data
 VOLUME /data
 USER 65534:65534
 EXPOSE 5000
 # What is set here may be set anew by `docker run --env`; a flag would stand above that.
-ENV BABELMQ_LISTEN=tcp://0.0.0.0:5000 BABELMQ_DATA_DIR=/data BABELMQ_LOG_FORMAT=json BABELMQ_ALLOW_ANONYMOUS=true
+# Port 5001 is reached from inside of the container alone.
+ENV BABELMQ_LISTEN=tls://0.0.0.0:5000,127.0.0.1:5001 BABELMQ_DATA_DIR=/data BABELMQ_LOG_FORMAT=json \
+    BABELMQ_TLS_CERT=/data/tls/server.crt BABELMQ_TLS_KEY=/data/tls/server.key BABELMQ_USERS=/data/users.toml
 ENTRYPOINT ["/babelmq"]
 CMD ["serve"]
-HEALTHCHECK --interval=10s --timeout=5s CMD ["/babelmq", "check"]
+HEALTHCHECK --interval=10s --timeout=5s CMD ["/babelmq", "check", "--address", "127.0.0.1:5001"]
 STOPSIGNAL SIGTERM

@@ -26,7 +26,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo first-build quick test test-rust test-python soak soak-store model check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -77,6 +77,10 @@ soak-store:
 model:
 	RUSTFLAGS="--cfg shuttle -D warnings" CARGO_PROFILE_TEST_OPT_LEVEL=1 $(CARGO) test --locked --quiet \
 		--target-dir "$(TARGET)/model" --no-default-features --features broker --lib transport::model -- --nocapture
+
+# A private authority and certificates for a broker on this machine, to try TLS with; git does not see them.
+certs: first-build
+	"$(TARGET)/debug/babelmq" certs .certs $(CERTS_ARGS)
 
 # What a change is held to while it is made, in less than a minute.
 quick: fmt

@@ -66,7 +66,7 @@ if [ -d /run/systemd/system ]; then
 fi
 
 # The settings are changed where they stand, as an administrator does it.
-sed -i "s|^# listen = .*|listen = \"127.0.0.1:0\"|; s|^# data-dir =.*|data-dir = \"$root/data\"|" \
+sed -i "s|^listen = .*|listen = \"127.0.0.1:0\"|; s|^# data-dir =.*|data-dir = \"$root/data\"|" \
     "$config"
 cp "$config" "$root/edited.toml"
 "$program" serve --config "$config" --check >/dev/null

@@ -41,6 +41,8 @@ pub(super) enum Command {
     Bench(super::bench::Args),
     /// Translate a file without a broker; safe on a pickle from a stranger.
     Convert(super::convert::Args),
+    /// Make the certificates that TLS takes: of a private authority, of a broker, of clients.
+    Certs(super::certs::Args),
     /// Print the entry of a user for a users file, with the hash of a password or of a new token.
     Passwd(super::passwd::Args),
     /// Say whether a users file allows a user something, and which rule decides; exit code 1 if

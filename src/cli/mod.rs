@@ -5,6 +5,7 @@ mod archive;
 mod args;
 mod backup;
 mod bench;
+mod certs;
 mod check;
 mod clear;
 mod color;
@@ -75,6 +76,7 @@ fn command(
         Command::Top(args) => top::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Certs(args) => certs::run(&args),
         Command::Passwd(args) => passwd::run(&args),
         Command::Allowed(args) => allowed::run(&args),
         Command::Backup(args) => backup::run(&args),

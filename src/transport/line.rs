@@ -23,7 +23,9 @@ use super::net::{self, Registry, Socket, Token};
 use crate::broker::sync::Instant;
 use crate::protocol::FrameBuffer;
 #[cfg(test)]
-pub(super) use sealed::{Unsealed, seal};
+pub(super) use sealed::Unsealed;
+#[cfg(all(test, shuttle))]
+pub(super) use sealed::seal;
 pub(super) use tls::SEALED;
 
 /// Pieces that the kernel takes with one call.

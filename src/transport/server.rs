@@ -230,8 +230,8 @@ impl Broker {
             awake: AtomicUsize::new(0),
             next_client: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
-            #[cfg(test)]
-            is_sealed: is_sealed(),
+            #[cfg(all(test, shuttle))]
+            text: super::net::text(),
         });
         let mut handle = BrokerHandle::new(
             bound.clone(),
@@ -300,13 +300,4 @@ impl Work {
 
 #[cfg(test)]
 #[cfg(not(shuttle))]
-pub(super) mod tests;
-
-#[cfg(test)]
-#[cfg(not(shuttle))]
-fn is_sealed() -> bool {
-    tests::SEALED.get()
-}
-
-#[cfg(all(test, shuttle))]
-use super::net::is_sealed;
+mod tests;

@@ -38,7 +38,7 @@ pub(super) struct Shared {
     pub(super) next_client: AtomicU64,
     /// No new clients, and whoever is connected gets no more than what had arrived.
     pub(super) stopping: AtomicBool,
-    /// Whether connections are sealed.
-    #[cfg(test)]
-    pub(super) is_sealed: bool,
+    /// What connections of a model make of their bytes.
+    #[cfg(all(test, shuttle))]
+    pub(super) text: super::net::Text,
 }

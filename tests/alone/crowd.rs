@@ -12,8 +12,18 @@ use socket2::SockRef;
 
 use crate::alone;
 use crate::support::Field::Str;
+use crate::support::line::over_each_line;
 use crate::support::process::{broker_threads, no_thread_is_left, until};
 use crate::support::{self, Client, FORMATS, config, number};
+
+over_each_line! {
+    a_full_socket_gets_a_thread_for_a_while_and_the_order_stays,
+    stored_values_and_answers_of_any_size_come_in_order,
+    a_slow_consumer_without_a_thread_is_told_and_cut_off,
+    a_client_without_a_thread_that_takes_nothing_is_given_up,
+    a_broker_that_stops_writes_out_what_waits_for_those_without_threads,
+    a_broker_that_stops_does_not_wait_for_those_that_take_nothing,
+}
 
 /// Writers that have threads of their own, and keep them.
 const OWN_THREADS: usize = 256;
@@ -53,7 +63,6 @@ fn reads_the_filling(client: &mut Client) {
     }
 }
 
-#[test]
 fn a_full_socket_gets_a_thread_for_a_while_and_the_order_stays() {
     let _alone = alone();
     let (broker, _first) = crowded(config());
@@ -101,7 +110,6 @@ fn a_full_socket_gets_a_thread_for_a_while_and_the_order_stays() {
     no_thread_is_left();
 }
 
-#[test]
 fn stored_values_and_answers_of_any_size_come_in_order() {
     let _alone = alone();
     let (broker, _first) = crowded(config());
@@ -127,7 +135,6 @@ fn stored_values_and_answers_of_any_size_come_in_order() {
     until("they rest again", || writers() == OWN_THREADS);
 }
 
-#[test]
 fn a_slow_consumer_without_a_thread_is_told_and_cut_off() {
     let _alone = alone();
     let mut config = config();
@@ -161,7 +168,6 @@ fn a_slow_consumer_without_a_thread_is_told_and_cut_off() {
     assert_eq!(broker.stats().panics, 0);
 }
 
-#[test]
 fn a_client_without_a_thread_that_takes_nothing_is_given_up() {
     let _alone = alone();
     let (broker, _first) = crowded(config().write_timeout(Duration::from_millis(200)));
@@ -177,7 +183,6 @@ fn a_client_without_a_thread_that_takes_nothing_is_given_up() {
     assert_eq!(other.next().number(), 1);
 }
 
-#[test]
 fn a_broker_that_stops_writes_out_what_waits_for_those_without_threads() {
     let _alone = alone();
     let (broker, _first) = crowded(config());
@@ -212,7 +217,6 @@ fn a_broker_that_stops_writes_out_what_waits_for_those_without_threads() {
     no_thread_is_left();
 }
 
-#[test]
 fn a_broker_that_stops_does_not_wait_for_those_that_take_nothing() {
     let _alone = alone();
     let (broker, _first) = crowded(config());

@@ -9,8 +9,18 @@ use babelmq::{Broker, BrokerHandle, Config};
 
 use crate::alone;
 use crate::support::Field::{Int, Str};
+use crate::support::line::over_each_line;
 use crate::support::process::{broker_threads, no_thread_is_left, until};
 use crate::support::{self, Client, FORMATS, PATIENCE, config, number, start};
+
+over_each_line! {
+    a_consumer_goes_in_the_middle_of_a_delivery_while_others_are_served,
+    who_does_not_keep_up_is_told_so_and_cut_off,
+    shutdown_under_load_delivers_what_was_confirmed_and_joins_every_thread,
+    what_was_sent_before_the_shutdown_is_routed_by_it,
+    shutdown_does_not_wait_for_ever_for_who_does_not_read,
+    silent_clients_and_half_frames_do_not_hold_a_shutdown_up,
+}
 
 /// A subscriber that does not read, with as much on its way to it as fits the sockets, and more.
 fn stuck(broker: &BrokerHandle) -> Client {
@@ -25,7 +35,6 @@ fn stuck(broker: &BrokerHandle) -> Client {
     consumer
 }
 
-#[test]
 fn a_consumer_goes_in_the_middle_of_a_delivery_while_others_are_served() {
     let _alone = alone();
     let broker = start();
@@ -50,7 +59,6 @@ fn a_consumer_goes_in_the_middle_of_a_delivery_while_others_are_served() {
     until("their threads end", || broker_threads().len() <= 6);
 }
 
-#[test]
 fn who_does_not_keep_up_is_told_so_and_cut_off() {
     let _alone = alone();
     let broker = start();
@@ -83,7 +91,6 @@ fn who_does_not_keep_up_is_told_so_and_cut_off() {
     assert_eq!(quick.next().number(), 1);
 }
 
-#[test]
 fn shutdown_under_load_delivers_what_was_confirmed_and_joins_every_thread() {
     let _alone = alone();
     for round in 0..10 {
@@ -145,7 +152,6 @@ fn shutdown_under_load_delivers_what_was_confirmed_and_joins_every_thread() {
     }
 }
 
-#[test]
 fn what_was_sent_before_the_shutdown_is_routed_by_it() {
     let _alone = alone();
     let broker = start();
@@ -164,7 +170,6 @@ fn what_was_sent_before_the_shutdown_is_routed_by_it() {
     producer.ends();
 }
 
-#[test]
 fn shutdown_does_not_wait_for_ever_for_who_does_not_read() {
     let _alone = alone();
     let broker = start();
@@ -183,7 +188,6 @@ fn shutdown_does_not_wait_for_ever_for_who_does_not_read() {
     drop(stuck);
 }
 
-#[test]
 fn silent_clients_and_half_frames_do_not_hold_a_shutdown_up() {
     let _alone = alone();
     let broker = start();

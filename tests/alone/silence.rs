@@ -6,11 +6,15 @@ use babelmq::Broker;
 use babelmq::Format::Json;
 
 use crate::alone;
+use crate::support::line::over_each_line;
 use crate::support::process::{broker_threads, until};
 use crate::support::{Client, FORMATS, config, number};
 
+over_each_line! {
+    a_silent_client_takes_no_thread_and_loses_nothing,
+}
+
 /// A session whose client is silent does without its thread, and is there again when it is needed.
-#[test]
 fn a_silent_client_takes_no_thread_and_loses_nothing() {
     let _alone = alone();
     let sessions = || broker_threads().iter().filter(|name| name.starts_with("session-")).count();

@@ -5,9 +5,21 @@ use babelmq::Format::{Json, Pickle, Xml};
 use babelmq::{Broker, Limits};
 
 use crate::support::Field::{Bool, Raw, Str};
+use crate::support::line::over_each_line;
 use crate::support::{self, Client, FORMATS, Frame, body, config, frame, number, publish, start};
 
-#[test]
+over_each_line! {
+    frames_are_read_byte_by_byte,
+    a_thousand_frames_in_one_write_arrive_in_order,
+    requests_in_one_write_are_answered_in_order,
+    half_a_frame_waits_for_its_rest_while_others_are_served,
+    a_client_that_goes_in_the_middle_of_a_frame_leaves_nothing,
+    a_client_that_stops_sending_still_gets_its_answers,
+    empty_bodies_are_refused_and_the_next_frame_is_read,
+    a_frame_of_just_the_limit_passes,
+    a_large_message_crosses_in_every_direction,
+}
+
 fn frames_are_read_byte_by_byte() {
     let broker = start();
     let mut client = Client::connect(&broker);
@@ -24,7 +36,6 @@ fn frames_are_read_byte_by_byte() {
     }
 }
 
-#[test]
 fn a_thousand_frames_in_one_write_arrive_in_order() {
     let broker = start();
     for out in FORMATS {
@@ -56,7 +67,6 @@ fn a_thousand_frames_in_one_write_arrive_in_order() {
     }
 }
 
-#[test]
 fn requests_in_one_write_are_answered_in_order() {
     let broker = start();
     let mut client = Client::connect(&broker);
@@ -97,7 +107,6 @@ fn requests_in_one_write_are_answered_in_order() {
     client.is_quiet();
 }
 
-#[test]
 fn half_a_frame_waits_for_its_rest_while_others_are_served() {
     let broker = start();
     let whole = publish(Json, "/t", b"\"late\"");
@@ -122,7 +131,6 @@ fn half_a_frame_waits_for_its_rest_while_others_are_served() {
     }
 }
 
-#[test]
 fn a_client_that_goes_in_the_middle_of_a_frame_leaves_nothing() {
     let broker = start();
     let mut consumer = Client::connect(&broker);
@@ -139,7 +147,6 @@ fn a_client_that_goes_in_the_middle_of_a_frame_leaves_nothing() {
     }
 }
 
-#[test]
 fn a_client_that_stops_sending_still_gets_its_answers() {
     let broker = start();
     let mut client = Client::connect(&broker);
@@ -154,7 +161,6 @@ fn a_client_that_stops_sending_still_gets_its_answers() {
     client.ends();
 }
 
-#[test]
 fn empty_bodies_are_refused_and_the_next_frame_is_read() {
     let broker = start();
     let mut client = Client::connect(&broker);
@@ -165,7 +171,6 @@ fn empty_bodies_are_refused_and_the_next_frame_is_read() {
     client.is_quiet();
 }
 
-#[test]
 fn a_frame_of_just_the_limit_passes() {
     const LIMIT: usize = 1 << 16;
     let config = config().limits(Limits::with_max_frame(LIMIT as u32));
@@ -185,7 +190,6 @@ fn a_frame_of_just_the_limit_passes() {
     }
 }
 
-#[test]
 fn a_large_message_crosses_in_every_direction() {
     let broker = start();
     let mut consumers: Vec<Client> = FORMATS

@@ -12,8 +12,15 @@ use babelmq::protocol::{MAX_PATTERNS, TOPIC_COST};
 use babelmq::{Broker, BrokerHandle, Config, Limits};
 
 use crate::support::Field::Str;
+use crate::support::line::over_each_line;
 use crate::support::process::until;
 use crate::support::{self, Client, FORMATS, Frame, config, number};
+
+over_each_line! {
+    a_frame_that_is_not_finished_ends_the_connection,
+    a_frame_that_comes_in_drops_is_not_finished_either,
+    a_client_that_takes_nothing_is_given_up,
+}
 
 fn start(change: impl FnOnce(&mut Config)) -> BrokerHandle {
     let mut config = config();
@@ -26,7 +33,6 @@ fn until_the_end(client: &mut Client) -> Vec<Frame> {
     std::iter::from_fn(|| client.next_or_end()).collect()
 }
 
-#[test]
 fn a_frame_that_is_not_finished_ends_the_connection() {
     let broker = start(|config| config.frame_timeout = Duration::from_millis(100));
     let mut bystander = Client::connect(&broker);
@@ -50,7 +56,6 @@ fn a_frame_that_is_not_finished_ends_the_connection() {
 }
 
 /// A byte now and then does not make the time longer.
-#[test]
 fn a_frame_that_comes_in_drops_is_not_finished_either() {
     let broker = start(|config| config.frame_timeout = Duration::from_millis(300));
     let mut client = Client::connect(&broker);
@@ -237,7 +242,6 @@ fn a_full_store_refuses_what_needs_more_room_and_nothing_else() {
     assert!(broker.put_topic("d", &babelmq::Value::Int(1)).is_ok());
 }
 
-#[test]
 fn a_client_that_takes_nothing_is_given_up() {
     let broker = start(|config| config.write_timeout = Duration::from_millis(200));
     let mut stuck = Client::connect(&broker);

@@ -21,6 +21,7 @@ mod embedding;
 mod framing;
 mod late_answers;
 mod limits;
+mod lines;
 mod listeners;
 mod memory;
 mod messages;

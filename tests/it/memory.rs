@@ -9,8 +9,16 @@ use babelmq::broker::{SMALLEST_MEMORY, Use};
 use babelmq::{Broker, BrokerHandle, Config};
 
 use crate::support::Field::{Bool, Raw, Str};
+use crate::support::line::over_each_line;
 use crate::support::process::until;
 use crate::support::{self, Client, FORMATS, PATIENCE, claimed, config, publish};
+
+over_each_line! {
+    answers_that_are_not_read_are_refused_and_the_connection_goes_on,
+    a_reader_of_a_byte_now_and_then_is_given_up,
+    a_frame_that_was_refused_holds_no_memory,
+    producers_do_not_wait_for_ever_for_consumers_that_do_not_read,
+}
 
 /// A broker with as little memory as there may be: 4 MiB for frames, as much for answers.
 fn start(change: impl FnOnce(&mut Config)) -> BrokerHandle {
@@ -66,7 +74,6 @@ fn unfinished_frames_take_their_share_and_a_modest_client_goes_on() {
 
 /// A client that asks for long answers and does not read them gets some, and then refusals, and
 /// goes on.
-#[test]
 fn answers_that_are_not_read_are_refused_and_the_connection_goes_on() {
     const ASKED: usize = 300;
     let broker = start(|_| {});
@@ -108,7 +115,6 @@ fn answers_that_are_not_read_are_refused_and_the_connection_goes_on() {
 
 /// Whoever reads a long answer so slowly that it would take for ever is given up, though there is
 /// progress all the time.
-#[test]
 fn a_reader_of_a_byte_now_and_then_is_given_up() {
     let broker = start(|config| config.write_timeout = Duration::from_millis(500));
     let mut client = Client::connect(&broker);
@@ -142,7 +148,6 @@ fn many_who_do_not_finish_frames_of_some_kilobytes_are_hurried_when_another_need
 
 /// Its client reads nothing, so the refusal is not written for long: memory for a frame is not for
 /// that.
-#[test]
 fn a_frame_that_was_refused_holds_no_memory() {
     let broker = start(|config| config.frame_timeout = Duration::from_millis(200));
     let mut producer = Client::connect(&broker);
@@ -186,7 +191,6 @@ fn frames_wait_for_memory_and_not_for_each_other() {
 
 /// Slow consumers that hold what the broker has for messages on their way are cut off when a
 /// producer needs it.
-#[test]
 fn producers_do_not_wait_for_ever_for_consumers_that_do_not_read() {
     let broker = start(|_| {});
     let mut slow: Vec<Client> = (0..8).map(|_| Client::connect(&broker)).collect();

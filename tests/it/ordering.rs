@@ -10,7 +10,13 @@ use babelmq::BrokerHandle;
 use babelmq::Format::{self, Json, Pickle, Xml};
 
 use crate::support::Field::Str;
+use crate::support::line::over_each_line;
 use crate::support::{Client, FORMATS, Frame, number, publish, start};
+
+over_each_line! {
+    four_consumers_that_stay_see_four_producers_in_order,
+    four_consumers_that_come_and_go_see_four_producers_in_order,
+}
 
 /// The numbers that came, for each topic.
 #[derive(Default)]
@@ -58,7 +64,6 @@ fn produce(broker: &BrokerHandle, producer: i64) -> thread::JoinHandle<()> {
     })
 }
 
-#[test]
 fn four_consumers_that_stay_see_four_producers_in_order() {
     let broker = start();
     let consumers: Vec<_> = [Json, Xml, Pickle, Json]
@@ -88,7 +93,6 @@ fn four_consumers_that_stay_see_four_producers_in_order() {
     assert_eq!(broker.stats().published, (PRODUCERS * MESSAGES * 2) as u64);
 }
 
-#[test]
 fn four_consumers_that_come_and_go_see_four_producers_in_order() {
     let broker = Arc::new(start());
     let done = Arc::new(AtomicBool::new(false));

@@ -8,8 +8,18 @@ use babelmq::Format::{Json, Xml};
 use babelmq::broker::Use;
 
 use crate::support::Field::{Int, Str};
+use crate::support::line::over_each_line;
 use crate::support::process::until;
 use crate::support::{self, Client, FORMATS, claimed, number, publish, start};
+
+over_each_line! {
+    drop_oldest_loses_the_oldest_says_how_many_and_keeps_the_order,
+    latest_is_bounded_too,
+    a_stuck_subscriber_costs_the_others_nothing,
+    a_cancelled_subscription_loses_nothing_that_another_is_due,
+    long_answers_that_nobody_reads_are_bounded,
+    a_connection_that_was_cut_off_is_not_listened_to_any_more,
+}
 
 /// Publishes until the sockets on the way to whoever does not read are full for certain: 20 MiB.
 fn fill(producer: &mut Client, topic: &str) -> i64 {
@@ -48,7 +58,6 @@ fn read(client: &mut Client, until: i64) -> Vec<Said> {
     }
 }
 
-#[test]
 fn drop_oldest_loses_the_oldest_says_how_many_and_keeps_the_order() {
     for format in FORMATS {
         let broker = start();
@@ -162,7 +171,6 @@ fn fill_one(producer: &mut Client, topic: &str) {
 }
 
 /// Two thousand topics do not fit a queue of ten; the oldest go, and it is said.
-#[test]
 fn latest_is_bounded_too() {
     let broker = start();
     let mut slow = Client::connect(&broker);
@@ -221,7 +229,6 @@ fn until_unsubscribed(broker: &BrokerHandle) {
 }
 
 /// Others are served while one is stuck with each policy.
-#[test]
 fn a_stuck_subscriber_costs_the_others_nothing() {
     let broker = start();
     let mut stuck: Vec<Client> = ["drop-oldest", "latest"]
@@ -278,7 +285,6 @@ fn what_small_messages_become_takes_no_memory_while_they_wait() {
 
 /// Where subscriptions overlap, a message that waits in the queue of one is due to the other as
 /// well.
-#[test]
 fn a_cancelled_subscription_loses_nothing_that_another_is_due() {
     for policy in ["drop-oldest", "latest"] {
         let broker = start();
@@ -301,7 +307,6 @@ fn a_cancelled_subscription_loses_nothing_that_another_is_due() {
 
 /// Long answers that nobody reads are bounded, hold nobody up, and do not hold the end of the
 /// broker up either.
-#[test]
 fn long_answers_that_nobody_reads_are_bounded() {
     let broker = start();
     let mut producer = Client::connect(&broker);
@@ -320,7 +325,6 @@ fn long_answers_that_nobody_reads_are_bounded() {
 
 /// It had asked for a thousand answers that nobody would get, and held its place as long as each
 /// was looked up.
-#[test]
 fn a_connection_that_was_cut_off_is_not_listened_to_any_more() {
     let broker = start();
     let (mut slow, mut producer) = (Client::connect(&broker), Client::connect(&broker));

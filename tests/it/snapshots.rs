@@ -6,8 +6,14 @@ use babelmq::broker::{SMALLEST_MEMORY, Use};
 use babelmq::{Broker, BrokerHandle};
 
 use crate::support::Field::Str;
+use crate::support::line::over_each_line;
 use crate::support::process::until;
 use crate::support::{self, Client, claimed, config, publish};
+
+over_each_line! {
+    a_slow_reader_of_a_snapshot_sees_one_moment,
+    who_keeps_too_much_alive_is_cut_off_and_a_bystander_goes_on,
+}
 
 /// A broker with as little memory as there may be: 4 MiB for values that are kept and pieces of
 /// long answers.
@@ -73,7 +79,6 @@ fn many_unread_lists_keep_each_value_once() {
 }
 
 /// Whoever reads slowly sees one moment, whatever is published meanwhile.
-#[test]
 fn a_slow_reader_of_a_snapshot_sees_one_moment() {
     const TOPICS: usize = 3_000;
     let broker = start();
@@ -99,7 +104,6 @@ fn a_slow_reader_of_a_snapshot_sees_one_moment() {
 
 /// A client asks for everything and never reads, while all of it is published again and again: when
 /// too much is kept for it, it is cut off.
-#[test]
 fn who_keeps_too_much_alive_is_cut_off_and_a_bystander_goes_on() {
     const TOPICS: usize = 2_000;
     let broker = start();

@@ -303,53 +303,6 @@ fn the_end_is_announced_by_the_broker_and_understood_from_its_clients() {
 }
 
 #[test]
-fn a_subscriber_that_does_not_read_is_told_so_at_the_end_of_whole_frames() {
-    let certificate = Certificate::new();
-    let broker = certificate.start(|config| config);
-    let (mut slow, mut producer) = (certificate.connect(&broker), certificate.connect(&broker));
-    slow.send(r#"{"command":"subscribe","topic":"t","queue":10}"#);
-    slow.expect("subscribed");
-    let message = publish(&format!("\"{}\"", "x".repeat(1 << 20)));
-    while broker.stats().slow_consumers == 0 {
-        producer.send(&message);
-        producer.send(PING);
-        producer.expect("pong");
-    }
-    let mut last = String::new();
-    while let Some(body) = slow.next() {
-        assert!(body == message || last.is_empty(), "{} bytes after {last}", body.len());
-        if body != message {
-            last = body;
-        }
-    }
-    assert!(last.contains("slow-consumer"), "{last}");
-}
-
-/// More than have a thread of their own: what a turn leaves behind is sent in the next.
-#[test]
-fn a_crowd_of_subscribers_is_served() {
-    let certificate = Certificate::new();
-    let broker = certificate.start(|config| config);
-    let mut readers: Vec<Client> = (0..150)
-        .map(|_| {
-            let mut reader = certificate.connect(&broker);
-            reader.subscribe();
-            reader
-        })
-        .collect();
-    let mut producer = certificate.connect(&broker);
-    for number in 0..3 {
-        let message = publish(&format!("[{number},\"{}\"]", "x".repeat(20_000)));
-        producer.send(&message);
-        for reader in &mut readers {
-            assert!(reader.next().unwrap() == message);
-        }
-    }
-    broker.shutdown();
-    assert!(readers.iter_mut().all(|reader| reader.next().is_none()));
-}
-
-#[test]
 fn a_certificate_is_renewed_without_losing_a_connection() {
     let certificate = Certificate::new();
     let broker = certificate.start(|config| config);

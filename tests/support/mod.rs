@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each program of tests uses its own part of it")]
 #![allow(unreachable_pub, missing_docs)]
 
+pub mod line;
 pub mod process;
 pub mod proxy;
 pub mod python;
@@ -13,23 +14,27 @@ pub mod xml;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use babelmq::Format::{Json, Pickle, Xml};
 use babelmq::broker::Use;
 use babelmq::{Broker, BrokerHandle, Config, Format};
 
+use line::Line;
+
 /// Nothing that a test waits for takes as long as this; where it does the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub const FORMATS: [Format; 3] = [Json, Xml, Pickle];
 
+/// A configuration of a broker that listens for the kind of connection that the test is run over.
 pub fn config() -> Config {
-    Config::listening_on(([127, 0, 0, 1], 0))
+    line::config()
 }
 
 pub fn start() -> BrokerHandle {
@@ -240,24 +245,26 @@ fn json_entries(body: &[u8]) -> BTreeMap<String, Box<serde_json::value::RawValue
 
 /// A connection that sends and reads frames, and judges nothing.
 pub struct Client {
-    stream: TcpStream,
+    line: Line,
 }
 
 impl Client {
     pub fn connect(broker: &BrokerHandle) -> Client {
-        Client::to(broker.local_addr())
+        Client { line: Line::connect(broker) }
     }
 
     pub fn to(address: SocketAddr) -> Client {
         Client::of(TcpStream::connect(address).unwrap())
     }
 
+    /// The same, by TLS.
+    pub fn to_tls(address: SocketAddr) -> Client {
+        Client { line: Line::tls(address) }
+    }
+
     /// The other end of a connection: what a test needs to be the broker itself.
     pub fn of(stream: TcpStream) -> Client {
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Client { stream }
+        Client { line: Line::plain(stream) }
     }
 
     /// A client of a Unix socket.
@@ -266,36 +273,42 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         // To whoever only reads and writes, a socket is a socket.
-        Client { stream: OwnedFd::from(stream).into() }
+        Client { line: Line::Plain(Arc::new(OwnedFd::from(stream).into())) }
     }
 
     pub fn local_addr(&self) -> SocketAddr {
-        self.stream.local_addr().unwrap()
+        self.stream().local_addr().unwrap()
     }
 
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        self.line.socket()
     }
 
     /// The same connection, to read from one thread and write from another.
     pub fn share(&self) -> Client {
-        Client { stream: self.stream.try_clone().unwrap() }
+        Client { line: self.line.clone() }
     }
 
     /// Sends bytes, whatever they are.
     pub fn send_raw(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
+        (&self.line).write_all(bytes).unwrap();
     }
 
     /// Sends bytes that the broker may not want any more.
     pub fn try_send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stream.write_all(bytes)
+        (&self.line).write_all(bytes)
+    }
+
+    /// Sends a frame but for so many bytes of its end as it is on its way: of a record, where the
+    /// connection is sealed.
+    pub fn send_without_the_last(&mut self, frame: &[u8], missing: usize) {
+        self.line.send_without_the_last(frame, missing);
     }
 
     /// Reads whatever comes next; returns 0 where nothing does.
     pub fn read_some(&mut self, into: &mut Vec<u8>) -> usize {
         let mut bytes = [0; 4_096];
-        let count = self.stream.read(&mut bytes).unwrap_or(0);
+        let count = (&self.line).read(&mut bytes).unwrap_or(0);
         into.extend_from_slice(&bytes[..count]);
         count
     }
@@ -303,7 +316,7 @@ impl Client {
     /// The same, of one byte.
     pub fn read_a_byte(&mut self, into: &mut Vec<u8>) -> usize {
         let mut bytes = [0];
-        let count = self.stream.read(&mut bytes).unwrap_or(0);
+        let count = (&self.line).read(&mut bytes).unwrap_or(0);
         into.extend_from_slice(&bytes[..count]);
         count
     }
@@ -327,7 +340,7 @@ impl Client {
         let mut header = [0; 5];
         let mut have = 0;
         while have < header.len() {
-            match self.stream.read(&mut header[have..]) {
+            match (&self.line).read(&mut header[have..]) {
                 Ok(0) if have == 0 => return None,
                 Ok(0) => panic!("the connection ends within a header"),
                 Ok(count) => have += count,
@@ -339,7 +352,7 @@ impl Client {
         let format = Format::from_byte(header[0]).expect("a format byte");
         let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);
         let mut body = vec![0; length as usize];
-        self.stream.read_exact(&mut body).expect("the rest of the frame");
+        (&self.line).read_exact(&mut body).expect("the rest of the frame");
         Some(Frame { format, body })
     }
 
@@ -406,6 +419,6 @@ impl Client {
 
     /// Says that nothing more will be sent.
     pub fn finish_sending(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        self.line.finish();
     }
 }

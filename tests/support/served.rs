@@ -25,6 +25,7 @@ impl Served {
         stdout.read_line(&mut line).unwrap();
         let address =
             line.strip_prefix("babelmq listening on ").and_then(|rest| rest.strip_suffix('\n'));
+        let address = address.map(|address| address.strip_prefix("tls://").unwrap_or(address));
         let address =
             address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{line:?}"));
         Served { child, stdout, address }

@@ -1,11 +1,15 @@
 //! A client of a model, in JSON.
 
+use std::cell::RefCell;
+use std::io::{Read, Write};
+
+use rustls::ClientConnection;
 use serde_json::Value;
 
 use crate::broker::sync::world::any;
 use crate::protocol::{Format, HEADER_LEN, Header};
 use crate::transport::line::{Unsealed, seal};
-use crate::transport::net;
+use crate::transport::net::{self, Text};
 
 /// The frames that it hears, one each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,19 +24,32 @@ pub(super) enum Line {
 
 pub(super) struct Client {
     end: net::Client,
-    /// Where its connection is sealed.
-    unsealed: Option<Unsealed>,
+    text: Opened,
     /// The outcome of the next frame.
     bytes: Vec<u8>,
     /// All that it has heard.
     pub(super) heard: Vec<Line>,
 }
 
+/// Bytes that a broker sends at the end of a handshake by TLS (RFC 8446 §4.6.1), and a little more.
+const TICKETS: usize = 256;
+
+/// How it reads what arrives, and writes what it says.
+enum Opened {
+    Plain,
+    Sealed(Unsealed),
+    Tls(Box<RefCell<ClientConnection>>),
+}
+
 impl Client {
     /// One whose end is sealed or not.
-    pub(super) fn new(end: net::Client, is_sealed: bool) -> Client {
-        let unsealed = is_sealed.then(Unsealed::default);
-        Client { end, unsealed, bytes: Vec::new(), heard: Vec::new() }
+    pub(super) fn new(end: net::Client, text: Text) -> Client {
+        let text = match text {
+            Text::Plain => Opened::Plain,
+            Text::Sealed => Opened::Sealed(Unsealed::default()),
+            Text::Tls => Opened::Tls(Box::new(net::tls::client().into())),
+        };
+        Client { end, text, bytes: Vec::new(), heard: Vec::new() }
     }
 
     /// One that has connected, with room for much that it has not read.
@@ -42,7 +59,11 @@ impl Client {
 
     /// The same, with so much room.
     pub(super) fn connect_with(room: usize) -> Client {
-        Client::new(net::connect(room), net::is_sealed())
+        let text = net::text();
+        // A session that has shaken hands waits until what it sends then fits the socket, while a
+        // client here does one thing at a time. Systems have more room than that.
+        let room = if text == Text::Tls { room.max(TICKETS) } else { room };
+        Client::new(net::connect(room), text)
     }
 
     /// Sends a frame; returns whether the broker took all of it.
@@ -52,12 +73,31 @@ impl Client {
     }
 
     pub(super) fn send_bytes(&self, bytes: &[u8]) -> bool {
-        if self.unsealed.is_none() {
-            return self.end.send(bytes);
+        match &self.text {
+            Opened::Plain => self.end.send(bytes),
+            Opened::Sealed(_) => {
+                let mut sealed = Vec::new();
+                seal(bytes, &mut sealed);
+                self.end.send(&sealed)
+            }
+            Opened::Tls(state) => {
+                while state.borrow().is_handshaking() {
+                    if !exchange(&self.end, state) {
+                        return false;
+                    }
+                }
+                state.borrow_mut().writer().write_all(bytes).unwrap();
+                send_sealed(&self.end, state)
+            }
         }
-        let mut sealed = Vec::new();
-        seal(bytes, &mut sealed);
-        self.end.send(&sealed)
+    }
+
+    /// Changes its keys, where it has some, and asks for the same. The broker is told with what is
+    /// sent next.
+    pub(super) fn change_keys(&self) {
+        if let Opened::Tls(state) = &self.text {
+            state.borrow_mut().refresh_traffic_keys().unwrap();
+        }
     }
 
     pub(super) fn ping(&self) -> bool {
@@ -89,13 +129,19 @@ impl Client {
                     return Some(line);
                 }
             }
-            let more = match &mut self.unsealed {
-                None => self.end.receive(&mut self.bytes),
-                Some(unsealed) => {
+            let more = match &mut self.text {
+                Opened::Plain => self.end.receive(&mut self.bytes),
+                Opened::Sealed(unsealed) => {
                     let mut sealed = Vec::new();
                     let more = self.end.receive(&mut sealed);
                     unsealed.take_in(&sealed);
                     self.bytes.append(&mut unsealed.plain);
+                    more
+                }
+                Opened::Tls(state) => {
+                    let more = exchange(&self.end, state);
+                    // That it is not there yet, or at an end, is no failure.
+                    let _ = state.borrow_mut().reader().read_to_end(&mut self.bytes);
                     more
                 }
             };
@@ -120,6 +166,32 @@ impl Client {
         while self.hear().is_some() {}
         &self.heard
     }
+}
+
+/// Sends what TLS has to say; returns whether the broker took all of it.
+fn send_sealed(end: &net::Client, state: &RefCell<ClientConnection>) -> bool {
+    let mut sealed = Vec::new();
+    while state.borrow().wants_write() {
+        state.borrow_mut().write_tls(&mut sealed).unwrap();
+    }
+    end.send(&sealed)
+}
+
+/// Waits for something from the broker, and answers what TLS itself answers; returns whether more
+/// may come.
+fn exchange(end: &net::Client, state: &RefCell<ClientConnection>) -> bool {
+    send_sealed(end, state);
+    let mut sealed = Vec::new();
+    let more = end.receive(&mut sealed);
+    let mut records = &sealed[..];
+    while !records.is_empty() {
+        let mut state = state.borrow_mut();
+        state.read_tls(&mut records).unwrap();
+        // The broker's records are whole, and none is missing.
+        state.process_new_packets().unwrap();
+    }
+    send_sealed(end, state);
+    more
 }
 
 /// Bytes that a connection has room for: some of a frame, or all there is.

@@ -19,6 +19,7 @@ mod delivery;
 mod mailbox;
 mod outbox;
 mod shutdown;
+mod tls;
 mod written;
 
 use std::collections::hash_map::RandomState;
@@ -31,10 +32,10 @@ use shuttle::Runner;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 
 use super::handle::GRACE;
-use super::net;
+use super::net::{self, Text};
 use super::{Broker, BrokerHandle};
 use crate::broker::Delivery;
-use crate::broker::sync::world::{never_waits_for, one_in, running_threads};
+use crate::broker::sync::world::{any, never_waits_for, running_threads};
 use crate::codec::{Batch, BatchEntry, Dialect, Document, Part, PayloadSpan, Wanted};
 use crate::protocol::{ErrorCode, Format, Limits, Refusal, Reply, Token, Topic, TopicFilter};
 
@@ -114,7 +115,17 @@ const MEMORY: usize = 1 << 40;
 
 /// A broker, whose connections may be sealed.
 fn start(write_timeout: Duration) -> BrokerHandle {
-    net::seal_connections(one_in(4));
+    // A handshake of TLS takes as long as all else together.
+    let text = match any(8) {
+        0 | 1 => Text::Sealed,
+        2 => Text::Tls,
+        _ => Text::Plain,
+    };
+    start_with(text, write_timeout)
+}
+
+fn start_with(text: Text, write_timeout: Duration) -> BrokerHandle {
+    net::set_text(text);
     let config = super::Config {
         memory: Some(MEMORY),
         // However late the rest of a frame is.

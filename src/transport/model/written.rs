@@ -11,7 +11,7 @@ use crate::broker::{ClientId, Fate, Outbox, QueueLimits, outbox};
 use crate::codec::Share;
 use crate::transport::config::Config;
 use crate::transport::line::Line as Connection;
-use crate::transport::net;
+use crate::transport::net::{self, Text};
 use crate::transport::writer::{Ties, Writer};
 
 /// The writer's client, and its thread.
@@ -27,8 +27,11 @@ pub(super) fn write(limits: QueueLimits, begin: Receiver<()>) -> (Outbox, Writte
     never_waits_for(Duration::from_millis(10));
     let (outbox, inbox) = outbox(limits);
     let (end, socket) = net::pair(any_room());
-    let is_sealed = one_in(4);
-    let parts = if is_sealed { Connection::sealed(socket) } else { Connection::plain(socket) };
+    let text = if one_in(4) { Text::Sealed } else { Text::Plain };
+    let parts = match text {
+        Text::Sealed => Connection::sealed(socket),
+        _ => Connection::plain(socket),
+    };
     let (_, _, outgoing) = parts;
     // Its session is over.
     let (_, session) = bounded(0);
@@ -43,7 +46,7 @@ pub(super) fn write(limits: QueueLimits, begin: Receiver<()>) -> (Outbox, Writte
         let _ = begin.recv();
         assert!(writer.run(|| false).is_none());
     });
-    let client = Client::new(end, is_sealed);
+    let client = Client::new(end, text);
     (outbox, Written { client, writer: writer.unwrap(), fate })
 }
 

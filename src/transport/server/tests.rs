@@ -4,11 +4,6 @@ use super::*;
 use crate::broker::{Change, Kept};
 use crate::transport::threads::{SPAWNED, SPAWNS_LEFT};
 
-thread_local! {
-    /// Whether the connections of a broker that is started here are sealed.
-    pub(in crate::transport) static SEALED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
 /// Keeps nothing, and needs a thread for it.
 #[derive(Debug)]
 struct Forgetful;

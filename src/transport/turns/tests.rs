@@ -46,7 +46,6 @@ fn without_threads(write_timeout: Duration) -> Connected {
         awake: Default::default(),
         next_client: Default::default(),
         stopping: Default::default(),
-        is_sealed: false,
     });
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -1,60 +1,104 @@
 //! Every `console` block of the documents is run, in order, and prints what is printed there.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::{Served, run, scratch};
 
-/// A command line, and what it prints.
+/// A command line and what it prints, or a program in Python, which prints nothing.
 struct Example {
     line: usize,
-    command: String,
+    is_python: bool,
+    text: String,
     printed: String,
+}
+
+/// What goes on when its command line is done: one that ends in `&`, and prints one line.
+struct Background(Child);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn examples(document: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
-    let mut inside = false;
+    let mut block = None;
     for (number, line) in document.lines().enumerate() {
-        match line {
-            "```console" => inside = true,
-            "```" => inside = false,
-            _ if !inside => {}
-            _ => match (line.strip_prefix("$ "), examples.last_mut()) {
-                (Some(command), _) => {
-                    examples.push(Example {
-                        line: number + 1,
-                        command: command.into(),
-                        printed: String::new(),
-                    });
+        let example = |is_python, text: &str| {
+            let (text, printed) = (text.into(), String::new());
+            Example { line: number + 1, is_python, text, printed }
+        };
+        match (block, line.strip_prefix("```"), line.strip_prefix("$ ")) {
+            (None, Some(kind), _) => {
+                block = Some(kind);
+                if kind == "python" {
+                    examples.push(example(true, ""));
                 }
-                (None, Some(example)) => example.printed += &format!("{line}\n"),
-                (None, None) => panic!("line {}: a block begins without a command", number + 1),
+            }
+            (Some(_), Some(_), _) => block = None,
+            (Some("console"), None, Some(command)) => examples.push(example(false, command)),
+            (Some("console"), None, None) => match examples.last_mut() {
+                Some(example) => example.printed += &format!("{line}\n"),
+                None => panic!("line {}: a block begins without a command", number + 1),
             },
+            (Some("python"), None, _) => {
+                examples.iter_mut().last().unwrap().text += &format!("{line}\n");
+            }
+            _ => {}
         }
     }
     examples
 }
 
 fn check(name: &str) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let document = fs::read_to_string(root.join(name)).unwrap();
-    let examples = examples(&document);
-    assert!(!examples.is_empty(), "{name} has no examples");
     let broker = Served::start(&[]);
+    check_at(name, "", &broker.text, |example| !example.is_python);
+}
+
+/// Runs the examples with a broker at this address. Where they name `port`, another one is meant,
+/// which is free here.
+fn check_at(name: &str, port: &str, address: &str, wanted: fn(&Example) -> bool) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut document = fs::read_to_string(root.join(name)).unwrap();
+    if !port.is_empty() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        document = document.replace(port, &free.to_string());
+    }
+    let examples: Vec<Example> = examples(&document).into_iter().filter(wanted).collect();
+    assert!(!examples.is_empty(), "{name} has no examples");
     let folder = scratch(&name.replace('/', "-"));
     let bin = Path::new(env!("CARGO_BIN_EXE_babelmq")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    for Example { line, command, printed } in examples {
-        let mut shell = Command::new("sh");
-        // What is said on standard error stands among the rest, as it does on a terminal.
-        shell.args(["-c", &format!("exec 2>&1; {command}")]).current_dir(&folder);
-        shell.env("PATH", &path).env("BABELMQ_ADDR", &broker.text).stdin(Stdio::null());
-        let output = shell.output().unwrap();
-        let found = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(found, printed, "{name}, line {line}: {command}");
+    let mut running = Vec::new();
+    for Example { line, is_python, text, printed } in examples {
+        let mut shell = Command::new(if is_python { "python3" } else { "sh" });
+        shell.current_dir(&folder).env("PATH", &path).env("BABELMQ_ADDR", address);
+        shell.stdin(Stdio::null()).stdout(Stdio::piped());
+        let found = if is_python {
+            shell.env("PYTHONPATH", root.join("clients/python/src")).args(["-c", &text]);
+            let output = shell.output().unwrap();
+            assert!(output.status.success(), "{name}, line {line}: {output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        } else if let Some(command) = text.strip_suffix(" &") {
+            let mut child = shell.args(["-c", &format!("exec {command}")]).spawn().unwrap();
+            let mut first = String::new();
+            BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+            running.push(Background(child));
+            first
+        } else {
+            // What is said on standard error stands among the rest, as it does on a terminal.
+            let output = shell.args(["-c", &format!("exec 2>&1; {text}")]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(found, printed, "{name}, line {line}: {text}");
     }
+    drop(running);
     fs::remove_dir_all(folder).unwrap();
 }
 
@@ -71,6 +115,11 @@ fn the_examples_of_the_manual_are_what_happens() {
 #[test]
 fn the_examples_about_users_are_what_happens() {
     check("docs/users.md");
+}
+
+#[test]
+fn the_examples_about_security_are_what_happens() {
+    check_at("docs/security.md", "5000", "127.0.0.1:1", |_| true);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "serve",
     "config",
     "pub",
@@ -30,6 +30,7 @@ const COMMANDS: [&str; 16] = [
     "top",
     "bench",
     "convert",
+    "certs",
     "passwd",
     "allowed",
     "completions",
@@ -67,7 +68,7 @@ fn the_manual_has_every_option_and_its_examples_are_run() {
     let (code, page, _) = run(&["manual"]);
     assert_eq!(code, Some(0));
     let text: String = page.lines().map(|line| plain(line) + "\n").collect();
-    for command in &COMMANDS[..15] {
+    for command in &COMMANDS[..16] {
         assert!(text.contains(&format!("babelmq {command}")), "no {command}");
         let (_, help, _) = run(&[command, "--help"]);
         let options =
@@ -327,7 +328,7 @@ fn make_install_puts_everything_in_its_place_and_make_uninstall_takes_it_away() 
 }
 
 #[test]
-fn the_configuration_that_is_shipped_is_all_defaults_and_good() {
+fn the_configuration_that_is_shipped_listens_on_this_machine_and_is_else_all_defaults() {
     let shipped = read("packaging/babelmq.toml");
     let keys = |text: &str| -> Vec<String> {
         let settings =
@@ -336,11 +337,17 @@ fn the_configuration_that_is_shipped_is_all_defaults_and_good() {
     };
     let (_, printed, _) = run(&["config"]);
     assert_eq!(keys(&shipped), keys(&printed), "every setting, in the order of babelmq config");
+    // Nothing is set but where to listen, and other machines reach neither of these.
+    let set: Vec<&str> =
+        shipped.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let socket = "unix:/run/babelmq/babelmq.sock?mode=666";
+    assert_eq!(set, [format!("listen = [\"127.0.0.1:5000\", \"{socket}\"]")]);
+    assert!(read("packaging/babelmq.service").contains("\nRuntimeDirectory=babelmq\n"));
     let folder = scratch("shipped");
     let uncommented: String = shipped
         .lines()
-        .filter(|line| line.contains(" = ") && line.starts_with("# "))
-        .map(|line| line[2..].to_owned() + "\n")
+        .filter(|line| line.contains(" = ") && !line.starts_with("##"))
+        .map(|line| line.trim_start_matches("# ").to_owned() + "\n")
         .collect();
     let file = folder.join("all.toml");
     fs::write(&file, uncommented).unwrap();
@@ -399,10 +406,15 @@ fn the_image_is_built_from_what_is_here_and_holds_the_broker_alone() {
     assert_eq!(started, ["/babelmq"]);
     let environment: Vec<(&str, &str)> =
         of("ENV")[0].split(' ').filter_map(|pair| pair.split_once('=')).collect();
-    assert_eq!(
-        environment[..2],
-        [("BABELMQ_LISTEN", "tcp://0.0.0.0:5000"), ("BABELMQ_DATA_DIR", "/data")]
-    );
+    let environment_of = |name: &str| {
+        environment.iter().find(|(found, _)| *found == name).map_or("", |(_, value)| *value)
+    };
+    // Other machines reach TLS and users alone.
+    let listen = environment_of("BABELMQ_LISTEN");
+    assert_eq!(listen, "tls://0.0.0.0:5000,127.0.0.1:5001");
+    assert_eq!(environment_of("BABELMQ_DATA_DIR"), "/data");
+    assert_eq!(environment_of("BABELMQ_USERS"), "/data/users.toml");
+    assert!(!file.to_ascii_lowercase().contains("anonymous"));
     assert_eq!(of("VOLUME"), ["/data"]);
     let checked = Command::new(env!("CARGO_BIN_EXE_babelmq"))
         .args(options)
@@ -413,7 +425,7 @@ fn the_image_is_built_from_what_is_here_and_holds_the_broker_alone() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     let health: Vec<String> =
         serde_json::from_str(of("HEALTHCHECK")[0].split_once("CMD ").unwrap().1).unwrap();
-    assert_eq!(health, ["/babelmq", "check"]);
+    assert_eq!(health, ["/babelmq", "check", "--address", "127.0.0.1:5001"]);
 }
 
 #[test]

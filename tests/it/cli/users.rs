@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::terminal::Terminal;
-use super::{check, fails, run, run_with, scratch};
+use super::{Served, check, fails, run, run_with, scratch};
 
 const ROLES: &str = "[role.r]\npublish = ['a/{user}']\nsubscribe = ['a', 'b']\n\
                      deny-subscribe = ['a/secret']\n";
@@ -135,5 +135,21 @@ fn a_user_without_a_login_is_asked_about_as_any_other() {
         "",
         "allowed: role \"g\", subscribe \"#\" (line 5)\n",
     );
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// Monitoring has no password, and need not.
+#[test]
+fn a_broker_that_wants_a_login_is_well() {
+    let folder = scratch("check-users");
+    let file = folder.join("users.toml");
+    fs::write(&file, "[[user]]\nname = 'u'\ncertificate = true\nroles = []\n").unwrap();
+    let broker = Served::start(&["--users", file.to_str().unwrap()]);
+    let (code, said, error) = run(&broker.at("check", &[]));
+    assert_eq!((code, error.as_str()), (Some(0), ""), "{said}");
+    assert!(said.starts_with("OK: the broker on "), "{said}");
+    // It was no login all the same.
+    assert_ne!(run(&broker.at("get", &["a"])).0, Some(0));
+    drop(broker);
     fs::remove_dir_all(folder).unwrap();
 }

@@ -1,19 +1,27 @@
 //! The one socket of a schedule that is listened on.
 
 use std::io::{self, ErrorKind};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Client, Socket, pair};
 use crate::broker::Peer;
 use crate::broker::sync::{Mutex, Receiver, Sender, unbounded};
 use crate::transport::listen_url::ListenUrl;
 
+/// What a connection makes of its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::transport) enum Text {
+    Plain,
+    /// As `line::sealed` does.
+    Sealed,
+    Tls,
+}
+
 /// The client that is accepted next; none where the listener is only woken.
 type Knock = Option<(Socket, Peer)>;
 
 shuttle::lazy_static! {
     static ref DOOR: Mutex<Option<Sender<Knock>>> = Mutex::new(None);
-    static ref IS_SEALED: AtomicBool = AtomicBool::new(false);
+    static ref TEXT: Mutex<Text> = Mutex::new(Text::Plain);
 }
 
 #[derive(Debug)]
@@ -55,11 +63,11 @@ pub(in crate::transport) fn connect(room: usize) -> Client {
     client
 }
 
-/// Seals the connections of the broker that is started next, or not.
-pub(in crate::transport) fn seal_connections(is_sealed: bool) {
-    IS_SEALED.store(is_sealed, Ordering::Relaxed);
+/// Says what the connections of the broker that is started next make of their bytes.
+pub(in crate::transport) fn set_text(text: Text) {
+    *TEXT.lock() = text;
 }
 
-pub(in crate::transport) fn is_sealed() -> bool {
-    IS_SEALED.load(Ordering::Relaxed)
+pub(in crate::transport) fn text() -> Text {
+    *TEXT.lock()
 }

@@ -8,6 +8,8 @@
 
 mod bound;
 mod poll;
+#[cfg(test)]
+pub(in crate::transport) mod tls;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read};
@@ -21,7 +23,7 @@ use crate::broker::sync::{Condvar, Mutex, Timer, yield_now};
 use crate::transport::config::Config;
 use crate::transport::line::Wait;
 
-pub(in crate::transport) use bound::{Bound, connect, is_sealed, seal_connections};
+pub(in crate::transport) use bound::{Bound, Text, connect, set_text, text};
 pub(in crate::transport) use poll::{Events, Poll, Registry, Token, Waker};
 
 /// The broker's end. It is closed when it is dropped.
