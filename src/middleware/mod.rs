@@ -14,6 +14,7 @@
 //! # Ok::<(), babelmq::QueueError>(())
 //! ```
 
+mod address;
 mod arrival;
 mod backoff;
 mod client;
@@ -23,24 +24,36 @@ mod dial;
 mod documents;
 mod error;
 mod events;
+mod line;
+mod login;
+mod options;
 mod outgoing;
 mod patience;
 mod publish;
 mod pulse;
 mod queue;
 mod reading;
+mod secret;
 mod ser;
 mod session;
 mod subscribe;
+#[cfg(feature = "tls")]
+mod trust;
 pub mod typed;
 mod wire;
 
+#[cfg(feature = "cli")]
+pub(crate) use address::holds_password;
 pub use arrival::Arrival;
 #[cfg(feature = "cli")]
 pub(crate) use backoff::Backoff;
-pub use client::Client;
+pub use client::{Client, ClientBuilder};
+#[cfg(feature = "cli")]
+pub(crate) use error::is_no_tls;
 pub use error::{QueueError, Refused};
 pub use events::ConnectionEvent;
+#[cfg(feature = "cli")]
+pub(crate) use options::Destination;
 pub use publish::Publish;
 pub use queue::{Delivery, JsonQueue, PickleQueue, Pulls, Queue, QueueBuilder, XmlQueue};
 pub use subscribe::{Exact, Subscribe};
