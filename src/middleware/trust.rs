@@ -192,9 +192,12 @@ fn of_broker(place: &Place, error: &CertificateError) -> String {
                  names {host:?}"
             )
         }
-        CertificateError::UnknownIssuer => "its CA is not trusted; if that is your own, name the \
-                                            CA's certificate with ca or BABELMQ_CA"
-            .into(),
+        // A CA of the same name as a trusted one signs with another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "its CA is not trusted; if that is your own, name the CA's certificate with ca or \
+             BABELMQ_CA"
+                .into()
+        }
         other => format!("{other}; it, or its CA's, has to be made anew"),
     }
 }

@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each program of tests uses its own part of it")]
 #![allow(unreachable_pub, missing_docs)]
 
+#[cfg(feature = "tls")]
+pub mod authority;
 pub mod process;
 pub mod proxy;
 pub mod python;
