@@ -18,7 +18,7 @@ pub(super) struct Address {
     /// [default: 127.0.0.1:5000]
     // Not by clap's `env`: what is in the environment may hold a password, and what is an argument
     // may not.
-    #[arg(long, short, visible_alias = "addr", value_name = "ADDRESS")]
+    #[arg(long, short, alias = "addr", value_name = "ADDRESS")]
     address: Option<String>,
 
     /// The user to log in as. A terminal is asked for the password where nothing else says it.

@@ -13,11 +13,7 @@ use crate::transport::StartError;
 pub(super) const EXIT_CODES: [(u8, &str); 8] = [
     (1, "it could not be done for another reason: a file cannot be read, a topic holds no value"),
     (2, "the arguments or the configuration are wrong; of `check`: the broker is not well"),
-    (
-        3,
-        "there is no connection: nothing listens at the broker's address, or not with TLS, or a \
-         certificate is not accepted",
-    ),
+    (3, "no connection: nothing listens there, or not with TLS, or a certificate is not accepted"),
     (
         4,
         "the wrong format: what was to be read is not JSON, XML, a pickle, or no message of the \
@@ -25,8 +21,8 @@ pub(super) const EXIT_CODES: [(u8, &str); 8] = [
     ),
     (
         5,
-        "refused: a payload that is forbidden or over a limit, or a request or a login that the \
-         broker declines",
+        "refused: a payload that is forbidden or over a limit, or a request that the broker \
+         declines",
     ),
     (6, "nothing came within the time given"),
     (7, "the connection ended before it was done"),

@@ -13,6 +13,9 @@
 //! assert_eq!((topic.as_str(), value.as_f64()), ("/weather/temperature", Some(21.5)));
 //! # Ok::<(), babelmq::QueueError>(())
 //! ```
+//!
+//! A connection is made in stages, which `dial` goes through: a socket, TLS where the address says
+//! so (`line::tls`, `trust`), a login where there is one (`login`). `options` says which.
 
 mod address;
 mod arrival;

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::thread::{self, JoinHandle};
 
 use babelmq::Format::Json;
-use babelmq::{Broker, ListenUrl};
+use babelmq::{Broker, ListenUrl, TlsFiles};
 
 use super::terminal::Terminal;
 use super::{Served, babelmq, fails, run, scratch};
@@ -235,4 +235,47 @@ fn commands_talk_to_a_broker_with_tls() {
     let parts =
         [&*address, "no TLS connection came about", "without TLS the address is babelmq://"];
     fails(&["get", "/t", "--address", &address, "--ca", ca], "", 3, &parts);
+}
+
+/// The recipe of docs/security.md, and what stands behind it: as it is written there, but for the
+/// port.
+#[test]
+fn the_recipe_for_a_certificate_is_what_works() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let block = |language: &str| {
+        let (_, rest) = page.split_once(&format!("```{language}\n")).unwrap();
+        rest.split_once("\n```").unwrap().0.to_owned()
+    };
+    let folder = scratch("recipe");
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_babelmq")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let shell = |script: &str| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-ec", &format!("exec 2>&1; {script}")]).current_dir(&folder);
+        let output = shell.env("PATH", &path).env_remove("BABELMQ_CA").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let recipe = block("sh");
+    let (make, serve) = recipe.rsplit_once('\n').unwrap();
+    let said = shell(make);
+    let options = "babelmq serve --listen tls://127.0.0.1:5000 --tls-cert broker.crt --tls-key \
+                   broker.key";
+    assert_eq!(serve, options, "{said}");
+    let files = TlsFiles::new(folder.join("broker.crt"), folder.join("broker.key"));
+    let listener: ListenUrl = "tls://127.0.0.1:0".parse().unwrap();
+    let broker = Broker::start(config().listeners([listener]).tls(files)).unwrap();
+    let port = format!("localhost:{}", broker.local_addr().port());
+    let mut commands = 0;
+    for example in block("console").replace("localhost:5000", &port).split("$ ").skip(1) {
+        let (command, printed) = example.split_once('\n').unwrap_or((example, ""));
+        assert_eq!(
+            shell(&format!("{command} || true")).trim_end(),
+            printed.trim_end(),
+            "{command}"
+        );
+        commands += 1;
+    }
+    assert_eq!(commands, 3);
+    fs::remove_dir_all(folder).unwrap();
 }
