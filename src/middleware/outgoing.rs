@@ -7,6 +7,9 @@
 //! comes, and one that pushes as fast as it can makes one call of the system for hundreds of them.
 
 mod tail;
+#[cfg(all(test, feature = "tls"))]
+#[cfg(not(shuttle))]
+mod tests;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
