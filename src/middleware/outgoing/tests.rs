@@ -100,6 +100,28 @@ fn records_go_on_where_they_ended() {
     check(&reader, writer, far);
 }
 
+/// What is sealed and not sent is not with the system, though nothing else waits.
+#[test]
+fn the_rest_of_a_record_waits_like_everything_else() {
+    let (_reader, writer, _far) = sealed();
+    let out = Outgoing::new(writer);
+    let mut pieces = 0;
+    loop {
+        // One record and a bit, so that it is sealed as a whole.
+        out.send(&[0; 20 << 10]).unwrap();
+        pieces += 1;
+        if !out.write().unwrap() {
+            break;
+        }
+        assert!(pieces * (20 << 10) < MUCH);
+    }
+    let waiting = out.lock();
+    assert_eq!(waiting.bytes.len(), waiting.written);
+    assert!(!waiting.writer.is_settled());
+    drop(waiting);
+    assert_eq!(out.tick(), (true, false), "the thread of the tail looks again");
+}
+
 /// An end within what was begun is no end that was meant.
 #[test]
 fn the_end_is_announced_only_behind_everything_else() {
