@@ -7,8 +7,8 @@
 //! comes, and one that pushes as fast as it can makes one call of the system for hundreds of them.
 
 mod tail;
-#[cfg(all(test, feature = "tls"))]
-#[cfg(not(shuttle))]
+#[cfg(test)]
+#[cfg(all(feature = "tls", not(shuttle)))]
 mod tests;
 
 use std::io;
