@@ -100,6 +100,7 @@ features:
 	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --lib --no-default-features --features broker -- -D warnings
 	$(CARGO) clippy --locked --lib --examples --no-default-features --features middleware -- -D warnings
+	$(CARGO) clippy --locked --lib --examples --no-default-features --features tls -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps

@@ -20,7 +20,8 @@ struct Arguments {
     /// The format to pull and to push in: json, xml or pickle.
     #[arg(long, default_value = "json")]
     format: Format,
-    /// The broker's address; else BABELMQ_ADDR, else 127.0.0.1:5000.
+    /// The broker's address, HOST:PORT or a URL; else BABELMQ_ADDR, with the login of BABELMQ_USER
+    /// and BABELMQ_PASSWORD, else 127.0.0.1:5000.
     #[arg(long)]
     address: Option<String>,
 }

@@ -33,7 +33,8 @@ struct Arguments {
     /// lines.
     #[arg(long)]
     file: Option<PathBuf>,
-    /// The broker's address; else BABELMQ_ADDR, else 127.0.0.1:5000.
+    /// The broker's address, HOST:PORT or a URL; else BABELMQ_ADDR, with the login of BABELMQ_USER
+    /// and BABELMQ_PASSWORD, else 127.0.0.1:5000.
     #[arg(long)]
     address: Option<String>,
 }

@@ -36,7 +36,8 @@
 //!
 //! | feature | what it brings | crates |
 //! |---|---|---|
-//! | `middleware` | the client library | 37 |
+//! | `middleware` | the client library | 38 |
+//! | `tls` | the client library with TLS: `babelmqs://` | |
 //! | `broker` | the broker, without a disk | |
 //! | `storage` | [`Storage`]: last values on a disk | |
 //! | `cli` | the `babelmq` command; all of the above | |
@@ -80,9 +81,9 @@ pub use broker::{
 pub use codec::{Dialect, Message, NotOfType, ScalarType};
 #[cfg(feature = "middleware")]
 pub use middleware::{
-    Arrival, Client, ConnectionEvent, Delivery, Exact, Json, JsonQueue, Pickle, PickleQueue,
-    Publish, Pulls, Queue, QueueBuilder, QueueError, Refused, Subscribe, Wire, Xml, XmlQueue,
-    typed,
+    Arrival, Client, ClientBuilder, ConnectionEvent, Delivery, Exact, Json, JsonQueue, Pickle,
+    PickleQueue, Publish, Pulls, Queue, QueueBuilder, QueueError, Refused, Subscribe, Wire, Xml,
+    XmlQueue, typed,
 };
 pub use protocol::{ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFilter, Value};
 #[cfg(feature = "storage")]

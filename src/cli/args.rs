@@ -9,7 +9,6 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::logging::LogSettings;
 use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
-use crate::middleware::{Client, QueueError};
 use crate::protocol::{
     ClassPattern, Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
     MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, PickleClasses, Topic,
@@ -278,42 +277,6 @@ impl Serve {
             write_timeout: self.write_timeout,
             keepalive: (!self.keepalive.is_zero()).then_some(self.keepalive),
         }
-    }
-}
-
-/// Which broker to talk to.
-#[derive(Debug, clap::Args)]
-pub(super) struct Address {
-    /// The broker to talk to.
-    #[arg(
-        long,
-        short,
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:5000",
-        env = "BABELMQ_ADDR",
-        hide_env_values = true
-    )]
-    pub(super) address: String,
-
-    /// How long to wait for the broker's answers.
-    #[arg(
-        long, value_name = "SECONDS", default_value = "10", value_parser = seconds, env = "BABELMQ_TIMEOUT",
-        hide_env_values = true
-    )]
-    pub(super) timeout: Duration,
-
-    /// How long to wait for a broker that is not there yet.
-    #[arg(
-        long, value_name = "SECONDS", default_value = "0", value_parser = seconds,
-        env = "BABELMQ_WAIT_FOR_BROKER", hide_env_values = true
-    )]
-    pub(super) wait_for_broker: Duration,
-}
-
-impl Address {
-    /// A client of that broker, which is waited for if need be.
-    pub(super) fn connect(&self) -> Result<Client, QueueError> {
-        Client::connect_within(&self.address, self.timeout, self.wait_for_broker)
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::args::Address;
+use super::address::Address;
 use super::failure::Failure;
 use crate::storage;
 
@@ -41,8 +41,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .mode(0o700)
         .create(&args.directory)
         .map_err(|error| file_error(&args.directory, error))?;
-    let failed = Failure::broker(&args.broker.address);
-    let mut client = args.broker.connect().map_err(&failed)?;
+    let broker = args.broker.broker()?;
+    let failed = broker.failed();
+    let mut client = broker.connect().map_err(&failed)?;
     let name = client.backup(Duration::from_secs(args.patience.into())).map_err(&failed)?;
     // Whatever answers there does not say what is read and removed here.
     if !storage::is_name(&name) {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Instant;
 
-use super::args::Address;
+use super::address::{Address, Broker};
 use super::failure::Failure;
 use super::visible;
 use crate::middleware::QueueError;
@@ -19,9 +19,10 @@ pub(super) struct Args {
 const NOT_WELL: u8 = 2;
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let address = &args.broker.address;
+    let broker = args.broker.broker()?;
+    let address = &broker.address;
     let asked = Instant::now();
-    let answered = ask(args).map(|()| asked.elapsed()).map_err(Failure::broker(address));
+    let answered = ask(&broker).map(|()| asked.elapsed()).map_err(broker.failed());
     let line = match &answered {
         Ok(time) => {
             format!("OK: the broker on {address} answers in {:.1} ms", time.as_secs_f64() * 1e3)
@@ -33,10 +34,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     answered.map(drop).map_err(|_| Failure::Said(NOT_WELL))
 }
 
-fn ask(args: &Args) -> Result<(), QueueError> {
-    match args.broker.connect()?.flush() {
+fn ask(broker: &Broker) -> Result<(), QueueError> {
+    match broker.connect()?.flush() {
         // Who is told to log in has an answer, from a broker that is well.
-        Err(QueueError::Refused(refused)) if refused.is(ErrorCode::LoginRequired) => Ok(()),
+        Err(error) if error.code() == Some(ErrorCode::LoginRequired) => Ok(()),
         answer => answer,
     }
 }

@@ -1,6 +1,7 @@
 //! `babelmq clear`.
 
-use super::args::{Address, topic_or_wildcard};
+use super::address::Address;
+use super::args::topic_or_wildcard;
 use super::failure::Failure;
 use crate::protocol::TopicFilter;
 
@@ -15,7 +16,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let failed = Failure::broker(&args.broker.address);
-    let mut client = args.broker.connect().map_err(&failed)?;
+    let broker = args.broker.broker()?;
+    let failed = broker.failed();
+    let mut client = broker.connect().map_err(&failed)?;
     args.topics.iter().try_for_each(|topic| client.clear_matching(topic)).map_err(failed)
 }

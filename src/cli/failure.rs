@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::visible;
 use crate::broker::Unsaved;
-use crate::middleware::{QueueError, Refused};
+use crate::middleware::{QueueError, Refused, is_no_tls};
 use crate::protocol::{ErrorCode, Refusal};
 use crate::transport::StartError;
 
@@ -13,7 +13,7 @@ use crate::transport::StartError;
 pub(super) const EXIT_CODES: [(u8, &str); 8] = [
     (1, "it could not be done for another reason: a file cannot be read, a topic holds no value"),
     (2, "the arguments or the configuration are wrong; of `check`: the broker is not well"),
-    (3, "nothing listens at the broker's address"),
+    (3, "no connection: nothing listens there, or not with TLS, or a certificate is not accepted"),
     (
         4,
         "the wrong format: what was to be read is not JSON, XML, a pickle, or no message of the \
@@ -69,7 +69,7 @@ pub(super) fn is_outage(error: &QueueError) -> bool {
 
 impl Failure {
     /// Something that concerns the broker at this address.
-    pub(super) fn broker(address: &str) -> impl Fn(QueueError) -> Failure {
+    pub(super) fn broker(address: &str) -> impl Fn(QueueError) -> Failure + use<> {
         let address = address.to_owned();
         move |error| Failure::Broker { error, address: address.clone() }
     }
@@ -79,7 +79,9 @@ impl Failure {
             Failure::Start(_) | Failure::File { .. } | Failure::Other(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Broker { error, .. } => match error {
-                QueueError::Connect { .. } => 3,
+                QueueError::Connect { .. } | QueueError::Certificate(_) => 3,
+                QueueError::Options(_) => 2,
+                QueueError::LoginFailed(_) => 5,
                 QueueError::Protocol(_) | QueueError::Type(_) => 4,
                 QueueError::Refused(refused) => code_of(&refused.code),
                 QueueError::Invalid(refusal) => code_of(refusal.code.as_str()),
@@ -129,6 +131,15 @@ fn code_of(code: &str) -> u8 {
 /// What happened, and what to do about it.
 fn say(error: &QueueError, address: &str) -> String {
     match error {
+        QueueError::Connect { address, source } if is_no_tls(source) => {
+            format!("{address}: {source}")
+        }
+        QueueError::LoginFailed(Refused { code, reason, .. }) => format!(
+            "{address} does not let this client in: {}: {}; --user with --password-file, \
+             --token-file, BABELMQ_USER, BABELMQ_PASSWORD and BABELMQ_TOKEN say who this is",
+            visible::line(code),
+            visible::line(reason)
+        ),
         QueueError::Connect { address, source } => format!(
             "nothing listens on {address}: {source}; start a broker with `babelmq serve`, or name \
              another \

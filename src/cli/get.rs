@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::args::{Address, Color, format, topic};
+use super::address::Address;
+use super::args::{Color, format, topic};
 use super::failure::Failure;
 use super::show::Style;
 use crate::protocol::{Format, Topic};
@@ -23,8 +24,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
     let show = args.style.show("{value}", color)?;
-    let failed = Failure::broker(&args.broker.address);
-    let mut client = args.broker.connect().map_err(&failed)?;
+    let broker = args.broker.broker()?;
+    let failed = broker.failed();
+    let mut client = broker.connect().map_err(&failed)?;
     let Some(message) = client.get(&args.topic, args.format).map_err(&failed)? else {
         return Err(Failure::Other(format!(
             "{} holds no value; `babelmq topics` lists those that do",

@@ -1,5 +1,6 @@
 //! The `babelmq` command: arguments in, exit codes out. The only room that may name all others.
 
+mod address;
 mod allowed;
 mod archive;
 mod args;

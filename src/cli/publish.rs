@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::args::{Address, format, topic, ttl};
+use super::address::{Address, Broker};
+use super::args::{format, topic, ttl};
 use super::failure::Failure;
 use super::input::{Input, Item, Kind};
 use crate::codec::Dialect;
@@ -172,6 +173,7 @@ struct Line<'a> {
 
 struct Publisher<'a> {
     args: &'a Args,
+    broker: Broker,
     format: Format,
     client: Client,
     published: u64,
@@ -183,14 +185,24 @@ struct Publisher<'a> {
 
 impl Publisher<'_> {
     fn connect(args: &Args) -> Result<Publisher<'_>, Failure> {
-        let client = args.broker.connect().map_err(Failure::broker(&args.broker.address))?;
+        let broker = args.broker.broker()?;
+        let client = broker.connect().map_err(broker.failed())?;
         let progress = match &args.file {
             Some(file) if io::stderr().is_terminal() && !args.quiet => progress(file),
             _ => ProgressBar::hidden(),
         };
         let started = Instant::now();
         let format = args.format();
-        Ok(Publisher { args, format, client, published: 0, started, looked: started, progress })
+        Ok(Publisher {
+            args,
+            broker,
+            format,
+            client,
+            published: 0,
+            started,
+            looked: started,
+            progress,
+        })
     }
 
     fn publish_item(&mut self, item: &Item) -> Result<(), Failure> {
@@ -269,7 +281,7 @@ impl Publisher<'_> {
 
     fn failed(&self, error: QueueError) -> Failure {
         self.progress.finish_and_clear();
-        Failure::broker(&self.args.broker.address)(error)
+        self.broker.failed()(error)
     }
 }
 

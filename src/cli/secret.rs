@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::failure::Failure;
+use super::visible;
 
 /// Bytes that a password may have.
 const LONGEST: usize = 1_024;
@@ -20,18 +21,31 @@ const LONGEST: usize = 1_024;
 pub(super) fn password(file: Option<&Path>) -> Result<String, Failure> {
     let stdin = io::stdin();
     match file {
-        Some(path) => {
-            let place = path.display().to_string();
-            let read = File::open(path).and_then(whole);
-            judged(&place, read.map_err(|error| Failure::File { place: place.clone(), error })?)
-        }
+        Some(path) => in_file(path, "password"),
         None if stdin.is_terminal() => asked(),
         None => {
             let place = "standard input";
             let read = whole(stdin.lock());
-            judged(place, read.map_err(|error| Failure::File { place: place.into(), error })?)
+            let read = read.map_err(|error| Failure::File { place: place.into(), error })?;
+            judged("password", place, read)
         }
     }
+}
+
+/// The password, or what else it is, in a file.
+pub(super) fn in_file(path: &Path, what: &str) -> Result<String, Failure> {
+    let place = path.display().to_string();
+    let read = File::open(path).and_then(whole);
+    let read = read.map_err(|error| Failure::File { place: place.clone(), error })?;
+    judged(what, &place, read)
+}
+
+/// The password of a user, for which a person at a terminal is asked once: the broker knows it.
+pub(super) fn of_user(user: &str) -> Result<String, Failure> {
+    let silence = Silence::begin().map_err(terminal)?;
+    let typed = ask(&format!("Password of {}: ", visible::line(user)))?;
+    silence.end();
+    judged("password", "the terminal", typed.into_bytes())
 }
 
 fn whole(from: impl Read) -> io::Result<Vec<u8>> {
@@ -42,8 +56,8 @@ fn whole(from: impl Read) -> io::Result<Vec<u8>> {
 }
 
 /// The text without the end of its line.
-fn judged(place: &str, bytes: Vec<u8>) -> Result<String, Failure> {
-    let wrong = |what: &str| Err(Failure::Usage(format!("the password from {place} {what}")));
+fn judged(what: &str, place: &str, bytes: Vec<u8>) -> Result<String, Failure> {
+    let wrong = |why: &str| Err(Failure::Usage(format!("the {what} from {place} {why}")));
     let Ok(mut text) = String::from_utf8(bytes) else { return wrong("is not UTF-8") };
     if text.ends_with('\n') {
         text.pop();
@@ -69,7 +83,7 @@ fn asked() -> Result<String, Failure> {
     let second = ask("The same again: ")?;
     silence.end();
     if first == second {
-        judged("the terminal", first.into_bytes())
+        judged("password", "the terminal", first.into_bytes())
     } else {
         Err(Failure::Usage("the two passwords are not the same; nothing was made".into()))
     }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::args::{Address, Color, filter, format, seconds};
+use super::address::{Address, Broker};
+use super::args::{Color, filter, format, seconds};
 use super::failure::{Failure, is_outage};
 use super::show::{Show, Style};
 use super::visible;
@@ -88,6 +89,7 @@ pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
     let out = BufWriter::new(io::stdout());
     let mut subscriber = Subscriber {
         args,
+        broker: args.broker.broker()?,
         show,
         out,
         printed: 0,
@@ -95,9 +97,8 @@ pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
         subscribed: false,
         is_out: false,
     };
-    let mut client = subscriber
-        .connect(args.broker.wait_for_broker)
-        .map_err(Failure::broker(&args.broker.address))?;
+    let first = subscriber.broker.connect().and_then(|client| subscriber.subscribe(client));
+    let mut client = first.map_err(subscriber.broker.failed())?;
     end_with_the_output();
     loop {
         let since = Instant::now();
@@ -118,6 +119,7 @@ pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
 /// What is printed, over as many connections as it takes.
 struct Subscriber<'a> {
     args: &'a Args,
+    broker: Broker,
     show: Show,
     out: BufWriter<Stdout>,
     printed: u64,
@@ -148,9 +150,8 @@ impl From<io::Error> for Stop {
 }
 
 impl Subscriber<'_> {
-    fn connect(&self, wait: Duration) -> Result<Client, QueueError> {
-        let Args { broker, exact, plain, root, item, cleared, overflow, queue, .. } = self.args;
-        let mut client = Client::connect_within(&broker.address, broker.timeout, wait)?;
+    fn subscribe(&self, mut client: Client) -> Result<Client, QueueError> {
+        let Args { exact, plain, root, item, cleared, overflow, queue, .. } = self.args;
         client.set_keepalive(Some(self.args.keepalive));
         let how = Subscribe {
             exact: exact.unwrap_or_default(),
@@ -204,12 +205,18 @@ impl Subscriber<'_> {
                     self.show.cleared(&mut self.out, &topic, args.format)?;
                     self.printed += 1;
                 }
-                Arrival::Subscribed { .. } => {
+                Arrival::Subscribed { filter, limited, .. } => {
                     unanswered -= 1;
+                    if limited {
+                        eprintln!(
+                            "babelmq: only a part of {} may be seen, and comes",
+                            visible::line(&filter)
+                        );
+                    }
                     if unanswered == 0 {
                         self.subscribed = true;
                         if std::mem::take(&mut self.is_out) {
-                            eprintln!("babelmq: {} is there again", args.broker.address);
+                            eprintln!("babelmq: {} is there again", self.broker.address);
                         }
                     }
                 }
@@ -235,14 +242,14 @@ impl Subscriber<'_> {
         if is_outage(&error) && self.subscribed && !self.args.once && !self.args.retained_only {
             Stop::Lost
         } else {
-            Stop::Failed(Failure::broker(&self.args.broker.address)(error))
+            Stop::Failed(self.broker.failed()(error))
         }
     }
 
     /// Waits until the broker is there again, which is said once; `None` where it takes longer than
     /// the next message may.
     fn connect_again(&mut self, since: Instant) -> Result<Option<Client>, Failure> {
-        let address = &self.args.broker.address;
+        let address = &self.broker.address;
         self.out.flush()?;
         if !std::mem::replace(&mut self.is_out, true) {
             eprintln!("babelmq: the connection to {address} ended; waiting for the broker");
@@ -256,8 +263,14 @@ impl Subscriber<'_> {
             if end.is_some_and(|end| end <= Instant::now()) {
                 return Ok(None);
             }
-            match self.connect(Duration::ZERO) {
+            let made = self.broker.connect_at_once().and_then(|client| self.subscribe(client));
+            match made {
                 Ok(client) => return Ok(Some(client)),
+                Err(
+                    error @ (QueueError::LoginFailed(_)
+                    | QueueError::Certificate(_)
+                    | QueueError::Options(_)),
+                ) => return Err(self.broker.failed()(error)),
                 Err(_) => self.backoff.failed(),
             }
         }

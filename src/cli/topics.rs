@@ -5,8 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::address::Address;
 use super::archive;
-use super::args::{Address, Color, filter, format};
+use super::args::{Color, filter, format};
 use super::color;
 use super::failure::Failure;
 use super::show::{Show, Style};
@@ -67,8 +68,9 @@ pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
 }
 
 fn of_broker(args: &Args) -> Result<BTreeMap<Topic, Option<Message>>, Failure> {
-    let failed = Failure::broker(&args.broker.address);
-    let mut client = args.broker.connect().map_err(&failed)?;
+    let broker = args.broker.broker()?;
+    let failed = broker.failed();
+    let mut client = broker.connect().map_err(&failed)?;
     if args.values {
         return stored(&mut client, args).map_err(failed);
     }

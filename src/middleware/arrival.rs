@@ -47,6 +47,8 @@ pub enum Arrival {
         filter: String,
         /// How many there were.
         values: u64,
+        /// Whether this user is allowed only a part of what was asked for.
+        limited: bool,
     },
     /// Messages of a subscription made room for newer ones; they would have come here.
     #[non_exhaustive]
@@ -101,6 +103,7 @@ pub(super) fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
         reason,
         fatal,
         retained,
+        limited,
         values,
         count,
     } = W::read(body)?;
@@ -113,7 +116,7 @@ pub(super) fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
         ("value", Some(topic), message, ..) => {
             Arrival::Value { topic: from_broker(&topic)?, message }
         }
-        ("subscribed", Some(filter), ..) => Arrival::Subscribed { filter, values },
+        ("subscribed", Some(filter), ..) => Arrival::Subscribed { filter, values, limited },
         ("dropped", Some(filter), ..) => Arrival::Dropped { filter, count },
         ("cleared", Some(topic), ..) => Arrival::Cleared { topic: from_broker(&topic)? },
         ("cancelled", Some(filter), ..) => Arrival::Cancelled { filter },

@@ -1,22 +1,27 @@
 //! One connection on which everything can be asked for, in every format.
 
+mod builder;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::address::DEFAULT_ADDRESS;
 use super::arrival::{Arrival, arrival};
 use super::backoff::Backoff;
 use super::connection::{Connection, Frame, Received};
-use super::dial::default_address;
+use super::dial::Dial;
 use super::error::QueueError;
+use super::options::Destination;
 use super::patience::Patience;
 use super::publish::{Publish, write_message};
-use super::pulse::SILENCE;
 use super::subscribe::{Subscribe, write_subscribe};
 use super::wire::{Json, Pickle, Xml, write_command};
 use crate::codec::{FrameField, Message};
 use crate::protocol::{Command, ErrorCode, Format, Topic, TopicFilter, Value};
+pub use builder::ClientBuilder;
 
 /// A connection to a broker that is tied to no topic and no format: for tools, bridges, and
 /// programs with many topics. Most programs want a [`Queue`](super::Queue).
@@ -53,11 +58,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to a broker at `host:port`. `timeout` is for the connection and for each answer
-    /// that is waited for.
+    /// Connects to a broker at an address: `host:port`, or a URL as
+    /// [`QueueBuilder::address`](super::QueueBuilder::address) says. `timeout` is for the
+    /// connection and for each answer that is waited for.
     ///
     /// # Errors
-    /// [`QueueError::Connect`].
+    /// [`QueueError::Connect`], and as for [`ClientBuilder::connect`].
     pub fn connect(address: &str, timeout: Duration) -> Result<Client, QueueError> {
         Client::connect_within(address, timeout, Duration::ZERO)
     }
@@ -66,18 +72,29 @@ impl Client {
     /// its broker.
     ///
     /// # Errors
-    /// [`QueueError::Connect`].
+    /// As for [`connect`](Self::connect).
     pub fn connect_within(
         address: &str,
         timeout: Duration,
         wait: Duration,
     ) -> Result<Client, QueueError> {
+        Client::builder().address(address).timeout(timeout).wait(wait).connect()
+    }
+
+    /// A client to be configured: its user, its certificates.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// Connects, again and again for as long as `wait` says.
+    pub(crate) fn open(to: &Arc<Destination>, wait: Duration) -> Result<Client, QueueError> {
         let until = Patience::new(Some(wait));
         let mut backoff = Backoff::new();
         let connection = loop {
-            match Connection::open(address, timeout, Some(SILENCE)) {
-                Ok(connection) => break connection,
-                Err(error) if until.is_over() => return Err(error),
+            match Dial::new(to).and_then(|mut dial| dial.wait(Patience::Endless)) {
+                Ok(Some(connection)) => break connection,
+                Ok(None) => return Err(QueueError::TimedOut),
+                Err(error) if until.is_over() || error.finally().is_some() => return Err(error),
                 Err(_) => {
                     backoff.failed();
                     backoff.due().map(|due| until.sleep_until(due));
@@ -86,7 +103,7 @@ impl Client {
         };
         Ok(Client {
             connection,
-            timeout,
+            timeout: to.timeout,
             pings: 0,
             answered: 0,
             probes: VecDeque::new(),
@@ -102,9 +119,10 @@ impl Client {
         self.connection.set_keepalive(silence.filter(|silence| !silence.is_zero()), self.timeout);
     }
 
-    /// Where a broker is looked for: the environment's `BABELMQ_ADDR`, else `127.0.0.1:5000`.
+    /// Where a broker is looked for: the environment's `BABELMQ_ADDR`, else `127.0.0.1:5000`. It may
+    /// hold a user and a password.
     pub fn default_address() -> String {
-        default_address()
+        std::env::var("BABELMQ_ADDR").unwrap_or_else(|_| DEFAULT_ADDRESS.to_owned())
     }
 
     /// Publishes a message, in its own format. That the broker has it is known after
@@ -349,6 +367,11 @@ impl Client {
             }
             // It is the answer to a ping, in the place of a pong.
             Arrival::Refused(refused) if refused.is(ErrorCode::StorageFailed) => self.answered += 1,
+            // Another connection would come to no more.
+            Arrival::Refused(refused) => {
+                let error = QueueError::from(refused.clone());
+                return if error.finally().is_some() { Err(error) } else { Ok(Some(arrival)) };
+            }
             _ => return Ok(Some(arrival)),
         }
         while self.probes.front().is_some_and(|probe| *probe < self.answered) {
@@ -383,6 +406,7 @@ impl Client {
                             return Err(QueueError::Refused(refused));
                         }
                     }
+                    Err(verdict @ QueueError::Certificate(_)) => return Err(verdict),
                     _ => return Err(error),
                 }
             },

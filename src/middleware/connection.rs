@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 
-use super::dial::Dial;
+use super::address::Place;
 use super::error::QueueError;
+use super::line::{Reader, Writer};
 use super::outgoing::Outgoing;
 use super::patience::{Patience, wait};
 use super::pulse::{Due, Pulse};
@@ -21,7 +22,8 @@ pub(super) const MAX_FRAME: u32 = MAXIMUM_MAX_ENCODED;
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: Arc<TcpStream>,
+    place: Place,
+    reader: Reader,
     input: FrameBuffer,
     max_frame: u32,
     /// Bytes still to come of a frame that is too long, and that nobody wants.
@@ -33,6 +35,8 @@ pub(super) struct Connection {
     last: Option<Header>,
     /// While the system takes nothing: how many bytes it had taken by then, and when that was.
     stuck: Option<(u64, Instant)>,
+    /// Whether the broker has said anything.
+    heard: bool,
 }
 
 /// A frame from the broker.
@@ -53,43 +57,47 @@ pub(super) enum Received {
 }
 
 impl Connection {
-    /// Connects to the first address of `address` that answers, and waits for it.
-    pub(super) fn open(
-        address: &str,
-        timeout: Duration,
-        silence: Option<Duration>,
-    ) -> Result<Connection, QueueError> {
-        match Dial::new(address, timeout)?.wait(Patience::Endless)? {
-            Some(stream) => Connection::new(stream, MAX_FRAME, Pulse::new(silence, timeout)),
-            None => Err(QueueError::TimedOut),
-        }
-    }
-
+    /// A connection to `place` that has been made.
     pub(super) fn new(
-        stream: TcpStream,
+        (reader, writer): (Reader, Writer),
+        place: Place,
         max_frame: u32,
         pulse: Pulse,
     ) -> Result<Connection, QueueError> {
-        stream.set_nodelay(true)?;
-        pulse.keep_alive(&stream);
-        let stream = Arc::new(stream);
-        Ok(Connection {
+        let connection = Connection {
+            place,
+            reader,
             input: FrameBuffer::new(),
             max_frame,
             skipping: 0,
-            out: Outgoing::new(Arc::clone(&stream)),
-            stream,
+            out: Outgoing::new(writer),
             pulse,
             since: Instant::now(),
             last: None,
             stuck: None,
-        })
+            heard: false,
+        };
+        if connection.is_tcp() {
+            connection.socket().set_nodelay(true)?;
+            connection.pulse.keep_alive(connection.socket());
+        }
+        Ok(connection)
+    }
+
+    fn is_tcp(&self) -> bool {
+        matches!(self.place, Place::Tcp { .. })
+    }
+
+    fn socket(&self) -> &TcpStream {
+        self.reader.socket()
     }
 
     /// Asks after another silence.
     pub(super) fn set_keepalive(&mut self, silence: Option<Duration>, patience: Duration) {
         self.pulse = Pulse::new(silence, patience);
-        self.pulse.keep_alive(&self.stream);
+        if self.is_tcp() {
+            self.pulse.keep_alive(self.socket());
+        }
     }
 
     /// When it was made.
@@ -115,7 +123,7 @@ impl Connection {
     pub(super) fn write_out(&mut self, patience: Patience) -> Result<bool, QueueError> {
         while !self.out.write()? {
             let until = patience.and(Patience::until(self.given_up()));
-            let ready = wait(&*self.stream, PollFlags::IN | PollFlags::OUT, until)?;
+            let ready = wait(self.socket(), PollFlags::IN | PollFlags::OUT, until)?;
             if ready.contains(PollFlags::IN) {
                 self.read()?;
             }
@@ -168,7 +176,7 @@ impl Connection {
             }
             let flags = if written { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
             let until = patience.and(Patience::until(self.pulse.next()));
-            if wait(&*self.stream, flags, until)?.is_empty() && patience.is_over() {
+            if wait(self.socket(), flags, until)?.is_empty() && patience.is_over() {
                 return Ok(Received::Nothing);
             }
         }
@@ -225,9 +233,10 @@ impl Connection {
 
     /// Reads what is there. Returns whether anything was.
     fn read(&mut self) -> Result<bool, QueueError> {
-        match self.input.read_from(&mut &*self.stream) {
-            Ok(0) => Err(QueueError::Closed),
+        match self.reader.read(&mut self.input) {
+            Ok(0) => Err(self.ended()),
             Ok(_) => {
+                self.heard = true;
                 self.pulse.heard();
                 self.stuck = None;
                 self.skip();
@@ -238,7 +247,39 @@ impl Connection {
             {
                 Ok(false)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.broken(error)),
         }
+    }
+
+    /// What it means that the broker has closed the connection.
+    fn ended(&self) -> QueueError {
+        let place = &self.place;
+        let advice = match (self.heard, place) {
+            (true, _) | (_, Place::Unix(_)) => return QueueError::Closed,
+            (_, Place::Tcp { tls: true, .. }) => {
+                format!("if {place} asks for a client certificate, cert and key name one")
+            }
+            // So does a server with TLS that was not spoken to with TLS.
+            (_, Place::Tcp { tls: false, .. }) => {
+                format!("if {place} speaks TLS, its address is babelmqs://{place}")
+            }
+        };
+        let said = format!("it was closed before the broker said anything ({advice})");
+        io::Error::new(ErrorKind::UnexpectedEof, said).into()
+    }
+
+    fn broken(&self, error: io::Error) -> QueueError {
+        #[cfg(feature = "tls")]
+        if let Some(verdict) = super::trust::certificate(&self.place, &error) {
+            return verdict;
+        }
+        error.into()
+    }
+}
+
+/// The other end is told that it was no accident.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.out.end();
     }
 }

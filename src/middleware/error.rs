@@ -29,15 +29,33 @@ pub enum QueueError {
     /// The value's own `Serialize` or `Deserialize` implementation, or the format, cannot do it.
     #[error("cannot translate between the message and the program's type: {0}")]
     Type(String),
-    /// No connection to the broker at this address.
+    /// No connection to the broker at this address, or none with TLS.
     #[non_exhaustive]
-    #[error("cannot connect to the broker at {address}: {source} (is it running?)")]
+    #[error("cannot connect to the broker at {address}: {source}{}", hint(.source))]
     Connect {
-        /// The address.
+        /// The address, without a user.
         address: String,
-        /// What the system says.
+        /// What the system says, or what is wrong with TLS there.
         source: io::Error,
     },
+    /// What the program or the environment says of the connection cannot be: an address that is
+    /// none, a file of certificates that cannot be read, a password that would go over the network
+    /// in plain.
+    #[error("{0}")]
+    Options(String),
+    /// The broker's certificate does not verify, or the broker does not accept this client's.
+    ///
+    /// Trying again does not change that. So it is said at once, whatever
+    /// [`wait`](super::QueueBuilder::wait) says, and where it happens when a connection is made
+    /// again, every later call says it.
+    #[error("{0}")]
+    Certificate(String),
+    /// The broker does not let this client in (`login-failed`), or wants to know who it is
+    /// (`login-required`).
+    ///
+    /// That is not tried again either: see [`Certificate`](Self::Certificate).
+    #[error("{}", not_let_in(.0))]
+    LoginFailed(#[source] Refused),
     /// What was pushed since the last `flush` may be lost, because the connection was. The queue
     /// goes on with another.
     #[error("the connection was lost; what was pushed since the last flush may be lost with it")]
@@ -70,12 +88,56 @@ pub enum QueueError {
     Protocol(String),
 }
 
+/// The code of a login that is wrong.
+const LOGIN_FAILED: &str = "login-failed";
+/// The code of a connection that has not logged in.
+const LOGIN_REQUIRED: &str = "login-required";
+
+/// Why there is no connection with TLS, said in full.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoTls(pub(super) String);
+
+/// Whether the broker is there, and does not speak TLS with this client.
+pub(crate) fn is_no_tls(source: &io::Error) -> bool {
+    source.get_ref().is_some_and(|source| source.is::<NoTls>())
+}
+
+fn hint(source: &io::Error) -> &'static str {
+    if is_no_tls(source) { "" } else { " (is it running?)" }
+}
+
+fn not_let_in(refused: &Refused) -> String {
+    let advice = match refused.code.as_str() {
+        LOGIN_REQUIRED => {
+            "; say who this is with user and password, with token, or with BABELMQ_USER and \
+             BABELMQ_PASSWORD, or BABELMQ_TOKEN"
+        }
+        _ => "",
+    };
+    format!("the broker does not let this client in: {refused}{advice}")
+}
+
+impl From<Refused> for QueueError {
+    fn from(refused: Refused) -> QueueError {
+        match refused.code.as_str() {
+            LOGIN_FAILED | LOGIN_REQUIRED => QueueError::LoginFailed(refused),
+            _ => QueueError::Refused(refused),
+        }
+    }
+}
+
 impl From<FrameFault> for QueueError {
     fn from(fault: FrameFault) -> QueueError {
         match fault {
             FrameFault::TooLarge { length, max_frame, .. } => {
                 QueueError::TooLarge { length, max_frame }
             }
+            // The types of records with which TLS begins, and ends before it has begun.
+            FrameFault::UnknownFormat(byte @ (21 | 22)) => QueueError::Protocol(format!(
+                "a frame begins with byte {byte}, as what TLS says does; if the broker speaks TLS \
+                 there, its address begins with babelmqs://"
+            )),
             FrameFault::UnknownFormat(_) => QueueError::Protocol(fault.to_string()),
         }
     }
@@ -93,8 +155,18 @@ impl QueueError {
     /// ```
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
-            QueueError::Refused(refused) => refused.error_code(),
+            QueueError::Refused(refused) | QueueError::LoginFailed(refused) => refused.error_code(),
             QueueError::Invalid(refusal) => Some(refusal.code),
+            _ => None,
+        }
+    }
+
+    /// The same, where no other attempt would come to anything else.
+    pub(super) fn finally(&self) -> Option<QueueError> {
+        match self {
+            QueueError::Options(reason) => Some(QueueError::Options(reason.clone())),
+            QueueError::Certificate(reason) => Some(QueueError::Certificate(reason.clone())),
+            QueueError::LoginFailed(refused) => Some(QueueError::LoginFailed(refused.clone())),
             _ => None,
         }
     }

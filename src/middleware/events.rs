@@ -25,6 +25,12 @@ pub enum ConnectionEvent {
         /// Why, as far as it is known.
         reason: String,
     },
+    /// It could not be made, and is not tried again: a certificate is refused, or a login.
+    #[non_exhaustive]
+    Ended {
+        /// Why.
+        reason: String,
+    },
     /// It could not be made; that is tried again after a pause.
     #[non_exhaustive]
     Unreachable {
@@ -39,6 +45,9 @@ impl fmt::Display for ConnectionEvent {
             ConnectionEvent::Connected => f.write_str("connected to the broker"),
             ConnectionEvent::Lost { reason } => {
                 write!(f, "connection to the broker lost: {reason}")
+            }
+            ConnectionEvent::Ended { reason } => {
+                write!(f, "no connection to the broker is possible any more: {reason}")
             }
             ConnectionEvent::Unreachable { reason } => {
                 write!(f, "cannot reach the broker, trying again: {reason}")

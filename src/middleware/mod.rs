@@ -13,7 +13,11 @@
 //! assert_eq!((topic.as_str(), value.as_f64()), ("/weather/temperature", Some(21.5)));
 //! # Ok::<(), babelmq::QueueError>(())
 //! ```
+//!
+//! A connection is made in stages, which `dial` goes through: a socket, TLS where the address says
+//! so (`line::tls`, `trust`), a login where there is one (`login`). `options` says which.
 
+mod address;
 mod arrival;
 mod backoff;
 mod client;
@@ -23,24 +27,36 @@ mod dial;
 mod documents;
 mod error;
 mod events;
+mod line;
+mod login;
+mod options;
 mod outgoing;
 mod patience;
 mod publish;
 mod pulse;
 mod queue;
 mod reading;
+mod secret;
 mod ser;
 mod session;
 mod subscribe;
+#[cfg(feature = "tls")]
+mod trust;
 pub mod typed;
 mod wire;
 
+#[cfg(feature = "cli")]
+pub(crate) use address::holds_password;
 pub use arrival::Arrival;
 #[cfg(feature = "cli")]
 pub(crate) use backoff::Backoff;
-pub use client::Client;
+pub use client::{Client, ClientBuilder};
+#[cfg(feature = "cli")]
+pub(crate) use error::is_no_tls;
 pub use error::{QueueError, Refused};
 pub use events::ConnectionEvent;
+#[cfg(feature = "cli")]
+pub(crate) use options::Destination;
 pub use publish::Publish;
 pub use queue::{Delivery, JsonQueue, PickleQueue, Pulls, Queue, QueueBuilder, XmlQueue};
 pub use subscribe::{Exact, Subscribe};

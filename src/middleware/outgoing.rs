@@ -7,11 +7,15 @@
 //! comes, and one that pushes as fast as it can makes one call of the system for hundreds of them.
 
 mod tail;
+#[cfg(test)]
+#[cfg(all(feature = "tls", not(shuttle)))]
+mod tests;
 
-use std::io::{self, ErrorKind, Write};
-use std::net::TcpStream;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::line::Writer;
 
 /// Frames that are less apart may be a burst. It takes longer to make some messages, and then to
 /// write each by itself costs no more than to make it.
@@ -26,12 +30,12 @@ const FULL: usize = 64 << 10;
 
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    stream: Arc<TcpStream>,
     waiting: Mutex<Waiting>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
+    writer: Writer,
     bytes: Vec<u8>,
     /// How many of them were written.
     written: usize,
@@ -45,8 +49,17 @@ struct Waiting {
 }
 
 impl Outgoing {
-    pub(super) fn new(stream: Arc<TcpStream>) -> Arc<Outgoing> {
-        Arc::new(Outgoing { stream, waiting: Mutex::default() })
+    pub(super) fn new(writer: Writer) -> Arc<Outgoing> {
+        let waiting = Waiting {
+            writer,
+            bytes: Vec::new(),
+            written: 0,
+            taken: 0,
+            last: None,
+            row: 0,
+            watched: false,
+        };
+        Arc::new(Outgoing { waiting: Mutex::new(waiting) })
     }
 
     /// Takes a frame that may wait for its neighbours; `false` where it is to be sent now.
@@ -77,10 +90,10 @@ impl Outgoing {
     pub(super) fn send(&self, mut frame: &[u8]) -> io::Result<()> {
         let mut waiting = self.lock();
         // Where nothing is before it, it need not be copied.
-        if waiting.write(&self.stream)? && !frame.is_empty() {
-            let written = write_some(&self.stream, frame)?;
-            waiting.taken += written as u64;
-            frame = &frame[written..];
+        if waiting.write()? && !frame.is_empty() {
+            let pushed = waiting.writer.push(frame)?;
+            waiting.taken += pushed.sent as u64;
+            frame = &frame[pushed.taken..];
             waiting.last = Some(Instant::now());
         }
         waiting.bytes.extend_from_slice(frame);
@@ -89,7 +102,7 @@ impl Outgoing {
 
     /// Writes what waits, as far as the system takes it; returns whether that was all.
     pub(super) fn write(&self) -> io::Result<bool> {
-        self.lock().write(&self.stream)
+        self.lock().write()
     }
 
     /// How many bytes the system has taken so far.
@@ -101,10 +114,18 @@ impl Outgoing {
     /// whether anything could be written.
     pub(super) fn tick(&self) -> (bool, bool) {
         let mut waiting = self.lock();
-        let before = waiting.left();
+        let before = waiting.taken;
         // A connection that broke is the matter of whoever uses it next.
-        waiting.watched = before > 0 && waiting.write(&self.stream).is_ok();
-        (waiting.watched, waiting.left() < before)
+        waiting.watched = waiting.is_any() && waiting.write().is_ok();
+        (waiting.watched, waiting.taken > before)
+    }
+
+    /// Says that nothing follows, unless something still waits that belongs before it.
+    pub(super) fn end(&self) {
+        let mut waiting = self.lock();
+        if !waiting.is_any() {
+            waiting.writer.end();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -113,15 +134,16 @@ impl Outgoing {
 }
 
 impl Waiting {
-    fn left(&self) -> usize {
-        self.bytes.len() - self.written
+    /// Whether the system has not taken everything.
+    fn is_any(&self) -> bool {
+        self.written < self.bytes.len() || !self.writer.is_settled()
     }
 
-    fn write(&mut self, stream: &TcpStream) -> io::Result<bool> {
-        let written = write_some(stream, &self.bytes[self.written..])?;
-        self.taken += written as u64;
-        self.written += written;
-        if self.left() > 0 {
+    fn write(&mut self) -> io::Result<bool> {
+        let pushed = self.writer.push(&self.bytes[self.written..])?;
+        self.taken += pushed.sent as u64;
+        self.written += pushed.taken;
+        if self.is_any() {
             return Ok(false);
         }
         if self.written > 0 {
@@ -133,18 +155,4 @@ impl Waiting {
         }
         Ok(true)
     }
-}
-
-/// Writes as much as the system takes; returns how much that was.
-fn write_some(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut written = 0;
-    while written < bytes.len() {
-        match stream.write(&bytes[written..]) {
-            Ok(count) => written += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(written)
 }

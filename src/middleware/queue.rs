@@ -155,6 +155,12 @@ impl<W: Wire> Queue<W> {
         self.session.dropped()
     }
 
+    /// Whether the broker lets this user see only a part of what was subscribed to, as it said when
+    /// it answered.
+    pub fn is_limited(&self) -> bool {
+        self.session.is_limited()
+    }
+
     /// Publishes a value of the program's own type to the queue's topic.
     ///
     /// It returns when the value is on its way, or waits for others to go with ([`Queue`] says how

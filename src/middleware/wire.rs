@@ -72,6 +72,7 @@ pub struct Incoming<M> {
     pub reason: Option<String>,
     pub fatal: bool,
     pub retained: bool,
+    pub limited: bool,
     pub values: u64,
     pub count: u64,
 }
@@ -240,6 +241,8 @@ impl sealed::Sealed for Json {
             #[serde(default)]
             retained: bool,
             #[serde(default)]
+            limited: bool,
+            #[serde(default)]
             values: u64,
             #[serde(default)]
             count: u64,
@@ -261,6 +264,7 @@ impl sealed::Sealed for Json {
             reason: envelope.reason,
             fatal: envelope.fatal,
             retained: envelope.retained,
+            limited: envelope.limited,
             values: envelope.values,
             count: envelope.count,
         })
@@ -412,6 +416,7 @@ fn incoming<M>(fields: &Value, message: Option<M>) -> Incoming<M> {
         reason: text("reason"),
         fatal: truth("fatal"),
         retained: truth("retained"),
+        limited: truth("limited"),
         values: number("values"),
         count: number("count"),
     }

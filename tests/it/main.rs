@@ -15,6 +15,8 @@ mod circles;
 mod classes;
 mod cleared;
 mod cli;
+mod client_login;
+mod client_tls;
 mod directions;
 mod durability;
 mod embedding;

@@ -541,7 +541,7 @@ fn a_broker_that_is_not_there_or_does_not_answer_is_an_error() {
     assert!(refused.to_string().contains(&address.to_string()), "{refused}");
     assert!(matches!(
         JsonQueue::builder("/t").address("no port").producer(),
-        Err(QueueError::Connect { .. })
+        Err(QueueError::Options(_))
     ));
 }
 

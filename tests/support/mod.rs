@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each program of tests uses its own part of it")]
 #![allow(unreachable_pub, missing_docs)]
 
+#[cfg(feature = "tls")]
+pub mod authority;
 pub mod line;
 pub mod process;
 pub mod proxy;
@@ -269,11 +271,16 @@ impl Client {
 
     /// A client of a Unix socket.
     pub fn of_unix(path: &Path) -> Client {
-        let stream = UnixStream::connect(path).unwrap();
+        Client::of_descriptor(UnixStream::connect(path).unwrap().into())
+    }
+
+    /// The same of a socket that is connected, or its other end.
+    pub fn of_descriptor(socket: OwnedFd) -> Client {
+        // To whoever only reads and writes, a socket is a socket.
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        // To whoever only reads and writes, a socket is a socket.
-        Client { line: Line::Plain(Arc::new(OwnedFd::from(stream).into())) }
+        Client { line: Line::Plain(Arc::new(stream)) }
     }
 
     pub fn local_addr(&self) -> SocketAddr {

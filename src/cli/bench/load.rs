@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
 
+use super::super::address::Broker;
 use super::Args;
 use super::window::Window;
 use crate::codec::Dialect;
@@ -47,17 +48,21 @@ struct Course<'a> {
     progress: &'a ProgressBar,
 }
 
-pub(super) fn run(args: &Args, progress: &ProgressBar) -> Result<Measured, QueueError> {
+pub(super) fn run(
+    args: &Args,
+    broker: &Broker,
+    progress: &ProgressBar,
+) -> Result<Measured, QueueError> {
     let topic = Topic::parse(&format!("/babelmq-bench/{}", std::process::id()))?;
     let filter = TopicFilter::parse(topic.as_str())?;
     let mut subscribers = Vec::new();
     for _ in 0..args.subs {
-        let mut client = connect(args)?;
+        let mut client = broker.connect()?;
         client.subscribe(&filter, args.to, Subscribe::default())?;
         client.flush()?;
         subscribers.push(client);
     }
-    let publishers = (0..args.pubs).map(|_| connect(args)).collect::<Result<Vec<_>, _>>()?;
+    let publishers = (0..args.pubs).map(|_| broker.connect()).collect::<Result<Vec<_>, _>>()?;
     let course = Course {
         args,
         topic,
@@ -101,10 +106,6 @@ pub(super) fn run(args: &Args, progress: &ProgressBar) -> Result<Measured, Queue
         measured.published = course.window.published();
         Ok(measured)
     })
-}
-
-fn connect(args: &Args) -> Result<Client, QueueError> {
-    args.broker.connect()
 }
 
 fn histogram() -> Result<Histogram<u64>, QueueError> {

@@ -8,7 +8,8 @@ use std::io::{self, IsTerminal};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::args::{Address, format};
+use super::address::Address;
+use super::args::format;
 use super::failure::Failure;
 use crate::protocol::Format;
 
@@ -52,7 +53,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let progress =
         if io::stderr().is_terminal() { progress(args.count) } else { ProgressBar::hidden() };
-    let measured = load::run(args, &progress).map_err(Failure::broker(&args.broker.address));
+    let broker = args.broker.broker()?;
+    let measured = load::run(args, &broker, &progress).map_err(broker.failed());
     progress.finish_and_clear();
     let measured = measured?;
     let mut out = io::stdout().lock();

@@ -10,7 +10,8 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 
 use self::screen::Screen;
 use self::stats::{Rates, Stats};
-use super::args::{Address, seconds};
+use super::address::{Address, Broker};
+use super::args::seconds;
 use super::failure::{Failure, is_outage};
 use super::pretty;
 use crate::middleware::{Backoff, Client, QueueError};
@@ -38,12 +39,13 @@ enum Wish {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let failed = Failure::broker(&args.broker.address);
     let on_terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
     if !args.json && !on_terminal {
         return Err(Failure::Usage("top is for a terminal; --json prints the numbers once".into()));
     }
-    let mut client = args.broker.connect().map_err(&failed)?;
+    let broker = args.broker.broker()?;
+    let failed = broker.failed();
+    let mut client = broker.connect().map_err(&failed)?;
     // Before the screen is taken: an error is better read without one.
     let message = client.stats().map_err(&failed)?;
     if args.json {
@@ -52,7 +54,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let first = Stats::read(&message).map_err(&failed)?;
     let mut terminal = ratatui::try_init()?;
-    let watched = watch(args, client, first, &mut terminal);
+    let watched = watch(args, &broker, client, first, &mut terminal);
     ratatui::restore();
     match watched {
         Err(Stopped::Broker(error)) => Err(failed(error)),
@@ -82,6 +84,7 @@ impl From<io::Error> for Stopped {
 /// Shows the broker until that is enough. One that goes away is waited for, as `sub` does.
 fn watch(
     args: &Args,
+    broker: &Broker,
     client: Client,
     first: Stats,
     terminal: &mut ratatui::DefaultTerminal,
@@ -92,7 +95,7 @@ fn watch(
     let mut since = Instant::now();
     let mut backoff = Backoff::new();
     loop {
-        let address = &args.broker.address;
+        let address = &broker.address;
         let is_away = client.is_none();
         let screen = Screen { address, rates: &rates, paused, is_away };
         terminal.draw(|frame| screen.draw(frame))?;
@@ -118,9 +121,7 @@ fn watch(
         }
         let asked = match client.take() {
             Some(client) => Ok(client),
-            None => {
-                Client::connect(address, args.broker.timeout).inspect(|_| since = Instant::now())
-            }
+            None => broker.connect_at_once().inspect(|_| since = Instant::now()),
         };
         match asked.and_then(|mut client| Ok((client.stats()?, client))) {
             Ok((message, asked)) => {

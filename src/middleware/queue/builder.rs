@@ -2,20 +2,20 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Queue;
-use crate::middleware::connection::MAX_FRAME;
-use crate::middleware::dial::default_address;
+use crate::middleware::address::Given;
 use crate::middleware::error::QueueError;
 use crate::middleware::events::{ConnectionEvent, Listener};
-use crate::middleware::pulse::SILENCE;
+use crate::middleware::options::Options;
+use crate::middleware::secret::Secret;
 use crate::middleware::session::{Session, Target};
 use crate::middleware::subscribe::{Exact, Subscribe};
 use crate::middleware::wire::Wire;
 use crate::protocol::{Overflow, Topic, TopicFilter};
-
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a queue is to be: see [`Queue::builder`].
 ///
@@ -33,11 +33,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct QueueBuilder<W> {
     topic: String,
-    address: Option<String>,
-    timeout: Duration,
+    options: Options,
     wait: Duration,
-    silence: Option<Duration>,
-    max_frame: u32,
     how: Subscribe,
     retained: bool,
     listener: Option<Listener>,
@@ -48,11 +45,8 @@ impl<W: Wire> QueueBuilder<W> {
     pub(in crate::middleware) fn new(topic: String) -> QueueBuilder<W> {
         QueueBuilder {
             topic,
-            address: None,
-            timeout: DEFAULT_TIMEOUT,
+            options: Options::default(),
             wait: Duration::ZERO,
-            silence: Some(SILENCE),
-            max_frame: MAX_FRAME,
             how: Subscribe::default(),
             retained: true,
             listener: None,
@@ -60,11 +54,78 @@ impl<W: Wire> QueueBuilder<W> {
         }
     }
 
-    /// The broker's address, `host:port`. Default: the environment's `BABELMQ_ADDR`, else
-    /// `127.0.0.1:5000`.
+    /// The broker's address. Default: the environment's `BABELMQ_ADDR`, else `127.0.0.1:5000`.
+    ///
+    /// | address | what it is |
+    /// |---|---|
+    /// | `babelmq://host:5000`, `host:5000` | TCP, in plain |
+    /// | `babelmqs://host:5000` | TCP with TLS 1.2 or 1.3, with the feature `tls` |
+    /// | `unix:/run/babelmq.sock` | a Unix socket of this machine |
+    ///
+    /// In a URL the port is 5000 where none is given, IPv6 is in brackets
+    /// (`babelmq://[::1]:5000`), and a user and a password may come before the host,
+    /// `babelmqs://user:password@host`, with percent signs for what a URL cannot hold
+    /// (`%40` for `@`).
     #[must_use]
     pub fn address(mut self, address: impl fmt::Display) -> Self {
-        self.address = Some(address.to_string());
+        self.options.address = Some(Given(address.to_string()));
+        self
+    }
+
+    /// The user to log in as, with [`password`](Self::password). Default: that of the address; else
+    /// `BABELMQ_USER`, where no address is given.
+    #[must_use]
+    pub fn user(mut self, name: impl Into<String>) -> Self {
+        self.options.user = Some(name.into());
+        self
+    }
+
+    /// The password of the user. It is never shown, and goes over a network only with TLS: see
+    /// [`allow_plain_login`](Self::allow_plain_login). Default: that of the address; else
+    /// `BABELMQ_PASSWORD`, where no address is given.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.options.password = Some(Secret::new(password.into()));
+        self
+    }
+
+    /// A token to log in with, in the place of a user and a password. Default: `BABELMQ_TOKEN`,
+    /// where neither an address nor a login is given.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.options.token = Some(Secret::new(token.into()));
+        self
+    }
+
+    /// Whether a password or a token may go to another machine without TLS, where everybody on the
+    /// way can read it. Default false: such an address is [`QueueError::Options`].
+    #[must_use]
+    pub fn allow_plain_login(mut self, allow: bool) -> Self {
+        self.options.allow_plain_login = allow;
+        self
+    }
+
+    /// A file of CA certificates in PEM that are trusted with TLS, in the place of the system's.
+    /// Default: `BABELMQ_CA`, else the system's. Without TLS it is [`QueueError::Options`].
+    #[must_use]
+    pub fn ca(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.ca = Some(path.into());
+        self
+    }
+
+    /// A file with a client certificate in PEM, for a broker that asks for one, and behind it those
+    /// that lead to a CA. Default: `BABELMQ_CERT`, where no key is given either.
+    #[must_use]
+    pub fn cert(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.cert = Some(path.into());
+        self
+    }
+
+    /// The file with the key of [`cert`](Self::cert) in PEM, not encrypted. Default: the file of
+    /// the certificate; `BABELMQ_KEY`, where no certificate is given either.
+    #[must_use]
+    pub fn key(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.key = Some(path.into());
         self
     }
 
@@ -72,7 +133,7 @@ impl<W: Wire> QueueBuilder<W> {
     /// [`Queue::pull`] waits without end all the same.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.options.timeout = timeout;
         self
     }
 
@@ -91,7 +152,7 @@ impl<W: Wire> QueueBuilder<W> {
     /// all, for never.
     #[must_use]
     pub fn keepalive(mut self, silence: impl Into<Option<Duration>>) -> Self {
-        self.silence = silence.into().filter(|silence| !silence.is_zero());
+        self.options.silence = silence.into().filter(|silence| !silence.is_zero());
         self
     }
 
@@ -99,7 +160,7 @@ impl<W: Wire> QueueBuilder<W> {
     /// says so. Default: whatever a broker can be told to send, 1 GiB.
     #[must_use]
     pub fn max_frame(mut self, bytes: u32) -> Self {
-        self.max_frame = bytes;
+        self.options.max_frame = bytes;
         self
     }
 
@@ -182,7 +243,9 @@ impl<W: Wire> QueueBuilder<W> {
     /// Connects, and sends nothing.
     ///
     /// # Errors
-    /// [`QueueError::Invalid`] for a topic that cannot be published to, [`QueueError::Connect`].
+    /// [`QueueError::Invalid`] for a topic that cannot be published to, [`QueueError::Options`] for
+    /// what else cannot be, [`QueueError::Connect`], [`QueueError::Certificate`] and
+    /// [`QueueError::LoginFailed`].
     pub fn producer(self) -> Result<Queue<W>, QueueError> {
         Topic::parse(&self.topic)?;
         self.connect().map(Queue::established)
@@ -192,8 +255,8 @@ impl<W: Wire> QueueBuilder<W> {
     /// values wait to be pulled.
     ///
     /// # Errors
-    /// [`QueueError::Invalid`] for a topic that cannot be subscribed to, [`QueueError::Connect`],
-    /// and whatever the broker answers.
+    /// [`QueueError::Invalid`] for a topic that cannot be subscribed to, what else
+    /// [`producer`](Self::producer) says, and whatever the broker answers.
     pub fn consumer(self) -> Result<Queue<W>, QueueError> {
         TopicFilter::parse(&self.topic)?;
         let topic = self.topic.clone();
@@ -204,10 +267,7 @@ impl<W: Wire> QueueBuilder<W> {
 
     fn connect(self) -> Result<Queue<W>, QueueError> {
         let target = Target {
-            address: self.address.unwrap_or_else(default_address),
-            timeout: self.timeout,
-            silence: self.silence,
-            max_frame: self.max_frame,
+            destination: Arc::new(self.options.destination(W::FORMAT)?),
             how: self.how,
             retained: self.retained,
             listener: self.listener,

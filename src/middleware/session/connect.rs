@@ -8,7 +8,6 @@ use crate::middleware::dial::Dial;
 use crate::middleware::error::QueueError;
 use crate::middleware::events::ConnectionEvent;
 use crate::middleware::patience::Patience;
-use crate::middleware::pulse::Pulse;
 use crate::middleware::subscribe::write_subscribe;
 use crate::middleware::wire::{Wire, write_command};
 
@@ -17,6 +16,7 @@ impl<W: Wire> Session<W> {
     /// between two attempts is waited for only once, whichever calls do so.
     pub(super) fn connect(&mut self, patience: Patience) -> Result<(), QueueError> {
         while self.link.is_none() {
+            self.possible()?;
             let made = match &mut self.dial {
                 Some(dial) => dial.wait(patience),
                 None => {
@@ -25,24 +25,26 @@ impl<W: Wire> Session<W> {
                     {
                         return Err(QueueError::TimedOut);
                     }
-                    match Dial::new(&self.to.address, self.to.timeout) {
+                    match Dial::new(&self.to.destination) {
                         Ok(dial) => self.dial.insert(dial).wait(patience),
                         Err(error) => Err(error),
                     }
                 }
             };
-            let begun = match made {
-                Ok(Some(stream)) => {
-                    let pulse = Pulse::new(self.to.silence, self.to.timeout);
-                    Connection::new(stream, self.to.max_frame, pulse)
-                }
+            let made = match made {
+                Ok(Some(link)) => Ok(link),
                 Ok(None) => return Err(QueueError::TimedOut),
                 Err(error) => Err(error),
             };
             self.dial = None;
-            match begun {
+            match made {
                 Ok(link) => self.begin(link)?,
                 Err(error) => {
+                    self.ended = error.finally();
+                    if self.established {
+                        self.tell_the_end();
+                    }
+                    self.possible()?;
                     self.backoff.failed();
                     let may_fail = self.first_until.is_some_and(|until| Instant::now() < until);
                     if !self.established && !may_fail {

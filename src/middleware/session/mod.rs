@@ -6,6 +6,7 @@ mod understand;
 
 use std::collections::VecDeque;
 use std::mem;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::middleware::backoff::Backoff;
@@ -13,6 +14,7 @@ use crate::middleware::connection::{Connection, Frame, Received};
 use crate::middleware::dial::Dial;
 use crate::middleware::error::{QueueError, Refused};
 use crate::middleware::events::{ConnectionEvent, Listener};
+use crate::middleware::options::Destination;
 use crate::middleware::patience::Patience;
 use crate::middleware::subscribe::{Subscribe, write_subscribe};
 use crate::middleware::wire::{Wire, write_command};
@@ -27,10 +29,7 @@ const ATTEMPTS: u32 = 2;
 
 /// Where a session connects to, and how.
 pub(in crate::middleware) struct Target {
-    pub(in crate::middleware) address: String,
-    pub(in crate::middleware) timeout: Duration,
-    pub(in crate::middleware) silence: Option<Duration>,
-    pub(in crate::middleware) max_frame: u32,
+    pub(in crate::middleware) destination: Arc<Destination>,
     /// How its subscriptions are to be.
     pub(in crate::middleware) how: Subscribe,
     /// Whether stored values are kept for the program.
@@ -58,6 +57,8 @@ pub(in crate::middleware) struct Session<W: Wire> {
     useless: Option<Refused>,
     /// What came and was not pulled, in its order.
     kept: VecDeque<Kept<W::Message>>,
+    /// Why no other connection is tried any more.
+    ended: Option<QueueError>,
     /// Why a connection could not be read any further.
     broken: Option<QueueError>,
     /// What the broker refused and nobody was told yet.
@@ -79,6 +80,8 @@ struct Subscription {
     filter: String,
     /// What the broker said of it on this connection.
     state: State,
+    /// Whether only a part of it is allowed, as far as the broker has said so.
+    limited: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -140,6 +143,7 @@ impl<W: Wire> Session<W> {
             subscribing: false,
             useless: None,
             kept: VecDeque::new(),
+            ended: None,
             broken: None,
             refused: VecDeque::new(),
             listings: VecDeque::new(),
@@ -167,8 +171,13 @@ impl<W: Wire> Session<W> {
         self.dropped
     }
 
+    /// Whether a subscription has only a part of what it asked for.
+    pub(in crate::middleware) fn is_limited(&self) -> bool {
+        self.subscriptions.iter().any(|one| one.limited)
+    }
+
     pub(in crate::middleware) fn patience(&self) -> Patience {
-        Patience::new(Some(self.to.timeout))
+        Patience::new(Some(self.to.destination.timeout))
     }
 
     // What a queue asks for.
@@ -268,6 +277,10 @@ impl<W: Wire> Session<W> {
     pub(in crate::middleware) fn flush(&mut self) -> Result<(), QueueError> {
         let patience = self.patience();
         loop {
+            if self.lost_pushes {
+                // Why there is no other connection says more.
+                self.possible()?;
+            }
             if mem::take(&mut self.lost_pushes) {
                 self.refused()?;
                 return Err(QueueError::Lost);
@@ -307,8 +320,9 @@ impl<W: Wire> Session<W> {
     fn subscribe_within(&mut self, filter: &str, patience: Patience) -> Result<(), QueueError> {
         self.connect(patience)?;
         if !self.subscriptions.iter().any(|one| one.filter == filter) {
-            self.subscriptions
-                .push(Subscription { filter: filter.to_owned(), state: State::Asked });
+            let name = filter.to_owned();
+            let one = Subscription { filter: name, state: State::Asked, limited: false };
+            self.subscriptions.push(one);
             self.frame.clear();
             write_subscribe(W::FORMAT, filter, &self.to.how, &mut self.frame);
             self.send(patience)?;
@@ -440,23 +454,29 @@ impl<W: Wire> Session<W> {
     /// Gives the connection up, after what the broker said last: it may have said why.
     fn lose(&mut self, why: QueueError) -> Result<(), QueueError> {
         let Some(mut link) = self.link.take() else { return Ok(()) };
-        loop {
+        let verdict = loop {
             match link.receive_waiting() {
                 Ok(Some(frame)) => self.take_in(frame),
                 Err(error @ QueueError::TooLarge { .. }) => {
                     self.kept.push_back(Kept::Unreadable(error));
                 }
-                _ => break,
+                Err(error) => break error.finally(),
+                Ok(None) => break None,
             }
-        }
+        };
         self.backoff.lost(link.since());
         self.useless = None;
         self.losses += 1;
         self.lost_pushes |= mem::take(&mut self.unconfirmed);
+        if self.ended.is_none() {
+            self.ended = verdict.or_else(|| why.finally());
+        }
         if !self.established {
+            self.possible()?;
             return self.refused().and(Err(why));
         }
         self.tell(|| ConnectionEvent::Lost { reason: why.to_string() });
+        self.tell_the_end();
         Ok(())
     }
 
@@ -479,6 +499,17 @@ impl<W: Wire> Session<W> {
                 self.refused.remove(at).map_or(Ok(()), |refused| Err(QueueError::Refused(refused)))
             }
             None => self.unbroken(),
+        }
+    }
+
+    /// Whether another connection may be tried.
+    fn possible(&self) -> Result<(), QueueError> {
+        self.ended.as_ref().and_then(QueueError::finally).map_or(Ok(()), Err)
+    }
+
+    fn tell_the_end(&self) {
+        if let Some(why) = &self.ended {
+            self.tell(|| ConnectionEvent::Ended { reason: why.to_string() });
         }
     }
 

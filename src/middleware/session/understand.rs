@@ -18,13 +18,18 @@ impl<W: Wire> Session<W> {
             ("publish", Some(topic), Some(message), ..) => {
                 let (topic, retained) = (from_broker(&topic)?, incoming.retained);
                 if retained {
-                    self.reached(State::Stored, |_| true);
+                    let _ = self.reached(State::Stored, |_| true);
                 }
                 if self.to.retained || !retained {
                     self.kept.push_back(Kept::Delivery(Arrived { topic, message, retained }));
                 }
             }
-            ("subscribed", Some(filter), ..) => self.reached(State::Live, |of| *of == filter),
+            ("subscribed", Some(filter), ..) => {
+                let limited = incoming.limited;
+                if let Some(one) = self.reached(State::Live, |of| *of == filter) {
+                    one.limited = limited;
+                }
+            }
             ("cleared", Some(topic), ..) => {
                 self.kept.push_back(Kept::Cleared(from_broker(&topic)?))
             }
@@ -69,14 +74,20 @@ impl<W: Wire> Session<W> {
 
     /// The first subscription that is not live yet, and that `of` knows by its filter, has come so
     /// far.
-    fn reached(&mut self, state: State, of: impl Fn(&String) -> bool) {
+    fn reached(&mut self, state: State, of: impl Fn(&String) -> bool) -> Option<&mut Subscription> {
         let not_live = |one: &&mut Subscription| one.state != State::Live && of(&one.filter);
-        if let Some(one) = self.subscriptions.iter_mut().find(not_live) {
-            one.state = state;
-        }
+        let one = self.subscriptions.iter_mut().find(not_live)?;
+        one.state = state;
+        Some(one)
     }
 
     pub(super) fn on_refused(&mut self, refused: Refused) {
+        // The connection ends with it, and the next would come to no more.
+        let ended = QueueError::from(refused.clone()).finally();
+        if ended.is_some() {
+            self.ended = ended;
+            return;
+        }
         // A broker that has no room when its clients come back has it later.
         let may_pass =
             [ErrorCode::TooManyConnections, ErrorCode::TooManySubscriptions, ErrorCode::MemoryFull];

@@ -7,6 +7,7 @@ mod config;
 mod convert;
 mod examples;
 mod installed;
+mod login;
 mod logs;
 mod outages;
 mod serve;
