@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
 
 /// Where the certificate of a broker lies, for its `tls://` listeners.
 ///
@@ -93,10 +94,19 @@ impl TlsFiles {
         ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-            .map(Arc::new)
+            .map(|config| Arc::new(without_sessions(config)))
             .map_err(|source| {
                 let (cert, key) = (self.cert.clone(), self.key.clone());
                 TlsError::Pair { cert, key, source }
             })
     }
+}
+
+/// Each connection begins with a whole handshake. A ticket that a client does not read would turn
+/// its end into a reset, which destroys what it sent last; and who resumes a session shows no
+/// certificate again, though it may be revoked by then.
+fn without_sessions(mut config: ServerConfig) -> ServerConfig {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config
 }

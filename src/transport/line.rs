@@ -28,6 +28,9 @@ pub(super) use tls::SEALED;
 
 /// Pieces that the kernel takes with one call.
 const MOST_AT_ONCE: usize = 1_024;
+/// The shortest time that a read or a write waits. The system takes times in microseconds, and none
+/// of them for no bound at all.
+const SHORTEST_WAIT: Duration = Duration::from_micros(1);
 /// Bytes that one read discards of what nobody wants.
 const DISCARDED: usize = 4_096;
 /// Reads of it, each time that there is something.
@@ -147,7 +150,7 @@ impl Incoming {
     /// # Errors
     /// Any error of the system.
     pub(super) fn set_patience(&self, patience: Duration) -> io::Result<()> {
-        self.line.0.set_read_timeout(Some(patience))
+        self.line.0.set_read_timeout(Some(patience.max(SHORTEST_WAIT)))
     }
 
     /// Whether something has begun that brings plain text when it is whole, so that the peer is not
@@ -208,6 +211,23 @@ impl Incoming {
         false
     }
 
+    /// Reads what nobody wants for a while, so that it does not turn the end of the connection into
+    /// a reset that destroys what the peer was told last.
+    pub(super) fn discard_for(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut discarded = [0; DISCARDED];
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.set_patience(left).is_err() {
+                return;
+            }
+            match arrived(|| io::Read::read(&mut &*self.line.0, &mut discarded)) {
+                Ok(Arrived::Bytes(_) | Arrived::Progress) => {}
+                Ok(Arrived::Silent | Arrived::End) | Err(_) => return,
+            }
+        }
+    }
+
     /// Reads what nobody wants until the peer sends nothing any more.
     ///
     /// # Errors
@@ -247,7 +267,7 @@ impl Outgoing {
     /// # Errors
     /// Any error of the system.
     pub(super) fn set_tick(&self, tick: Duration) -> io::Result<()> {
-        self.line.0.set_write_timeout(Some(tick))
+        self.line.0.set_write_timeout(Some(tick.max(SHORTEST_WAIT)))
     }
 
     /// Writes some of the pieces, or what was left behind before.

@@ -31,6 +31,8 @@ use crate::wire::{Recent, Taken, take_in, token_of};
 const LAST_READS: usize = 16;
 /// How often a session that waits for a permit looks whether its client is still there.
 const PERMIT_TICK: Duration = Duration::from_secs(1);
+/// How long a client whose handshake failed is listened to, so that it hears why.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// A session whose client has sent nothing for so long is parked.
 const PARK_AFTER: Duration = Duration::from_secs(5);
 /// The same, where more sessions than the first number have a thread: threads are what the system
@@ -219,6 +221,10 @@ impl Session {
                 continue;
             };
             let has_begun = !self.buffer.bytes().is_empty() || self.incoming.is_amid();
+            // Records without plain text are waited for each by itself.
+            if !has_begun && self.skip == 0 {
+                waited = Duration::ZERO;
+            }
             let begun = has_begun.then(Instant::now);
             let arrived = self.incoming.read(&mut self.buffer, size);
             waited += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
@@ -287,9 +293,14 @@ impl Session {
         let Some(outgoing) = &mut self.outgoing else { return Ok(()) };
         let until = Instant::now() + self.shared.config.frame_timeout;
         let (client, peer) = (self.client, self.peer);
-        self.incoming.shake_hands(outgoing, until).inspect_err(|error| {
-            tracing::info!(%client, %peer, %error, "TLS handshake failed");
-        })
+        let Err(error) = self.incoming.shake_hands(outgoing, until) else { return Ok(()) };
+        tracing::info!(%client, %peer, %error, "TLS handshake failed");
+        // Its client was told what is wrong, and may still be sending.
+        if error.kind() == ErrorKind::InvalidData {
+            outgoing.end();
+            self.incoming.discard_for(FAREWELL);
+        }
+        Err(error)
     }
 
     /// Takes whole frames out of the buffer, and sends what they come to.

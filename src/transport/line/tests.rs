@@ -190,3 +190,72 @@ fn a_crowd_of_subscribers_is_served() {
     broker.shutdown();
     assert!(readers.iter_mut().all(|reader| reader.next().is_none()));
 }
+
+/// The keys of TLS 1.2 do for so many records. Then a write is an error, and not lost.
+#[test]
+fn nothing_is_taken_for_sent_when_the_keys_are_used_up() {
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+    use rustls::{CipherSuiteCommon, SupportedCipherSuite, Tls12CipherSuite};
+
+    const RECORDS: usize = 10;
+    let mut provider = rustls::crypto::ring::default_provider();
+    provider.cipher_suites.retain(|suite| matches!(suite, SupportedCipherSuite::Tls12(_)));
+    let SupportedCipherSuite::Tls12(suite) = provider.cipher_suites[0] else { unreachable!() };
+    let suite = Tls12CipherSuite {
+        common: CipherSuiteCommon {
+            suite: suite.common.suite,
+            hash_provider: suite.common.hash_provider,
+            confidentiality_limit: RECORDS as u64,
+        },
+        prf_provider: suite.prf_provider,
+        kx: suite.kx,
+        sign: suite.sign,
+        aead_alg: suite.aead_alg,
+    };
+    let clients = Arc::new(provider.clone());
+    provider.cipher_suites = vec![SupportedCipherSuite::Tls12(Box::leak(Box::new(suite)))];
+    let names = ["localhost".to_owned()];
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(names).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .and_then(|builder| {
+            builder.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key)
+        })
+        .unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(clients)
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let socket = listener.accept().unwrap().0;
+    let reader = thread::spawn(move || {
+        let name = ServerName::try_from("localhost").unwrap();
+        let connection = rustls::ClientConnection::new(Arc::new(client), name).unwrap();
+        let mut stream = rustls::StreamOwned::new(connection, stream);
+        let mut text = Vec::new();
+        stream.read_to_end(&mut text).map(|_| text)
+    });
+    let (_, mut incoming, mut outgoing) = Line::tls(socket.into(), Arc::new(config)).unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    incoming.shake_hands(&mut outgoing, until).unwrap();
+    let mut written: Vec<u8> = Vec::new();
+    let error = loop {
+        let text = [written.len() as u8; 100];
+        match outgoing.push(&[IoSlice::new(&text)], Wait::Tick) {
+            Ok(pushed) => written.extend(&text[..pushed.taken]),
+            Err(error) => break error,
+        }
+        assert!(written.len() <= 100 * RECORDS);
+    };
+    assert!(error.to_string().contains("used up"), "{error}");
+    outgoing.end();
+    // What was taken arrives, and the end is announced.
+    assert_eq!(reader.join().unwrap().unwrap(), written);
+}

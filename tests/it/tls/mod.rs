@@ -1,6 +1,8 @@
 //! A broker whose clients speak TLS: their end of it is rustls, OpenSSL and Python's.
 #![cfg(feature = "broker")]
 
+mod attacks;
+
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
