@@ -19,6 +19,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::handshakes::Handshakes;
 use super::net::{self, Registry, Socket, Token};
 use crate::broker::sync::Instant;
 use crate::protocol::FrameBuffer;
@@ -172,11 +173,12 @@ impl Incoming {
     pub(super) fn shake_hands(
         &mut self,
         outgoing: &mut Outgoing,
+        handshakes: &Handshakes,
         until: Instant,
     ) -> io::Result<()> {
         match &mut self.text {
             Opening::Plain => Ok(()),
-            Opening::Tls(opening) => opening.shake_hands(outgoing, until),
+            Opening::Tls(opening) => opening.shake_hands(outgoing, handshakes, until),
             #[cfg(test)]
             Opening::Sealed(_) => Ok(()),
         }

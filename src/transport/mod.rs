@@ -15,6 +15,7 @@ mod config;
 mod connections;
 mod guards;
 mod handle;
+mod handshakes;
 mod line;
 mod listen_url;
 mod listener;

@@ -12,6 +12,7 @@ use super::config::Config;
 use super::connections::Connections;
 use super::guards::AbortOnPanic;
 use super::handle::{BrokerHandle, Threads};
+use super::handshakes::Handshakes;
 use super::listen_url::ListenUrl;
 use super::listener::Listener;
 use super::net::Bound;
@@ -180,6 +181,7 @@ impl Broker {
         let shared = Arc::new(Shared {
             config,
             tls: Mutex::new(tls),
+            handshakes: Handshakes::new(),
             counters: Arc::new(Counters::default()),
             connections: Connections::default(),
             pool,

@@ -293,8 +293,15 @@ impl Session {
         let Some(outgoing) = &mut self.outgoing else { return Ok(()) };
         let until = Instant::now() + self.shared.config.frame_timeout;
         let (client, peer) = (self.client, self.peer);
-        let Err(error) = self.incoming.shake_hands(outgoing, until) else { return Ok(()) };
-        tracing::info!(%client, %peer, %error, "TLS handshake failed");
+        let handshakes = &self.shared.handshakes;
+        let Err(error) = self.incoming.shake_hands(outgoing, handshakes, until) else {
+            return Ok(());
+        };
+        // One that is ended from here has not failed.
+        if !self.shared.stopping.load(Ordering::Acquire) {
+            Counters::add(&self.shared.counters.failed_handshakes, 1);
+            handshakes.log_failure(client, peer, &error);
+        }
         // Its client was told what is wrong, and may still be sending.
         if error.kind() == ErrorKind::InvalidData {
             outgoing.end();

@@ -8,6 +8,7 @@ use rustls::ServerConfig;
 use super::allowances::Allowances;
 use super::config::Config;
 use super::connections::Connections;
+use super::handshakes::Handshakes;
 use super::pool::Pool;
 use crate::broker::sync::{AtomicBool, Mutex};
 use crate::broker::{Backlog, Counters, Memory};
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     pub(super) config: Config,
     /// What connections are sealed with from now on.
     pub(super) tls: Mutex<Option<Arc<ServerConfig>>>,
+    pub(super) handshakes: Handshakes,
     pub(super) counters: Arc<Counters>,
     pub(super) connections: Connections,
     pub(super) pool: Pool,

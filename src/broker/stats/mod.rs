@@ -216,6 +216,7 @@ metrics! {
         connections: Counter, Connections, "Connections accepted.";
         open: Gauge, Connections, "Connections that are open.";
         turned_away: Counter, Connections, "Connections turned away at a limit.";
+        failed_handshakes: Counter, Connections, "Connections whose TLS handshake failed.";
         refused: Counter, Requests, "Requests refused, messages and frames alike.";
         frame_timeouts: Counter, Frames, "Frames that were begun and not finished in time.";
         write_timeouts: Counter, Connections, "Clients that took too little of what was written to \

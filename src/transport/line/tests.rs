@@ -244,7 +244,7 @@ fn nothing_is_taken_for_sent_when_the_keys_are_used_up() {
     });
     let (_, mut incoming, mut outgoing) = Line::tls(socket.into(), Arc::new(config)).unwrap();
     let until = Instant::now() + Duration::from_secs(60);
-    incoming.shake_hands(&mut outgoing, until).unwrap();
+    incoming.shake_hands(&mut outgoing, &Handshakes::new(), until).unwrap();
     let mut written: Vec<u8> = Vec::new();
     let error = loop {
         let text = [written.len() as u8; 100];

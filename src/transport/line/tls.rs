@@ -14,6 +14,7 @@ use rustls::{ServerConfig, ServerConnection};
 use super::{Arrived, Incoming, Line, Outgoing, Pushed, SHORTEST_WAIT, Wait, arrived, send};
 use crate::broker::sync::{Instant, Mutex};
 use crate::protocol::FrameBuffer;
+use crate::transport::handshakes::Handshakes;
 use crate::transport::net::Socket;
 
 /// Bytes of memory that a connection takes with it, at most: a read, the record of it that is being
@@ -92,6 +93,7 @@ impl Opening {
     pub(super) fn shake_hands(
         &mut self,
         outgoing: &mut Outgoing,
+        handshakes: &Handshakes,
         until: Instant,
     ) -> io::Result<()> {
         let line = outgoing.line().clone();
@@ -99,7 +101,12 @@ impl Opening {
             line.0.set_read_timeout(Some(time_left(until)?))?;
             let opened = match self.receive(&line.0)? {
                 Arrived::End => return Err(ErrorKind::UnexpectedEof.into()),
-                _ => self.open(),
+                // Only what is whole costs time, and whoever is waited for has no turn.
+                _ if whole_record(self.sealed.bytes()) == 0 => Ok(()),
+                _ => {
+                    let _turn = handshakes.turn(until).ok_or_else(took_too_long)?;
+                    self.open()
+                }
             };
             // What is wrong is told to the peer as well.
             loop {
@@ -251,9 +258,13 @@ impl Sealing {
 fn time_left(until: Instant) -> io::Result<Duration> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() {
-        return Err(io::Error::new(ErrorKind::ConnectionAborted, "it took too long"));
+        return Err(took_too_long());
     }
     Ok(left.max(SHORTEST_WAIT))
+}
+
+fn took_too_long() -> io::Error {
+    io::Error::new(ErrorKind::ConnectionAborted, "it took too long")
 }
 
 /// Bytes of the record that `sealed` begins with, if it is whole. What is none is for whoever opens

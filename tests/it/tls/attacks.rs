@@ -1,11 +1,12 @@
 //! Clients that bend the rules of TLS, or leave without a word.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustls::ClientConnection;
+use rustls::{ClientConnection, version};
 
 use super::{Certificate, Client, PING, PONG, connect, frame, publish};
 use crate::support::PATIENCE;
@@ -118,6 +119,36 @@ fn a_client_that_sends_much_in_plain_is_still_told() {
         let mut answer = Vec::new();
         plain.read_to_end(&mut answer).unwrap();
         assert_eq!(answer[..6], [21, 3, 3, 0, 2, 2], "{answer:?}");
+    }
+}
+
+#[test]
+fn clients_that_stop_in_their_handshakes_keep_nobody_out() {
+    let certificate = Certificate::new();
+    let broker = certificate.start(|config| config);
+    let mut hello = Vec::new();
+    certificate.client(&[&version::TLS13]).write_tls(&mut hello).unwrap();
+    let silent: Vec<TcpStream> = (0..40)
+        .map(|number| {
+            let mut stream = connect(&broker);
+            // Some begin, and some do not answer.
+            let sent = if number % 2 == 0 { 10 } else { hello.len() };
+            stream.write_all(&hello[..sent]).unwrap();
+            if number % 2 == 1 {
+                stream.read_exact(&mut [0]).unwrap();
+            }
+            stream
+        })
+        .collect();
+    let mut client = certificate.connect(&broker);
+    client.send(PING);
+    client.expect("pong");
+    assert_eq!(broker.stats().failed_handshakes, 0);
+    drop(silent);
+    let until = Instant::now() + PATIENCE;
+    while broker.stats().failed_handshakes < 40 {
+        assert!(Instant::now() < until, "{:?}", broker.stats());
+        thread::yield_now();
     }
 }
 
