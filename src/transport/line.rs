@@ -166,7 +166,7 @@ impl Incoming {
     }
 
     /// Does what comes before the first byte of plain text, where a connection seals. It may change
-    /// how long reads and writes wait.
+    /// how long reads and writes wait. Returns whether there was something to do.
     ///
     /// # Errors
     /// Any error of the system, and why the peer cannot be talked to.
@@ -175,12 +175,23 @@ impl Incoming {
         outgoing: &mut Outgoing,
         handshakes: &Handshakes,
         until: Instant,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         match &mut self.text {
-            Opening::Plain => Ok(()),
+            Opening::Plain => Ok(false),
             Opening::Tls(opening) => opening.shake_hands(outgoing, handshakes, until),
             #[cfg(test)]
-            Opening::Sealed(_) => Ok(()),
+            Opening::Sealed(_) => Ok(false),
+        }
+    }
+
+    /// The user's name in the certificate that the peer has shown in its handshake, if there is one
+    /// and names are taken from there.
+    pub(super) fn certificate_name(&self) -> Option<&str> {
+        match &self.text {
+            Opening::Plain => None,
+            Opening::Tls(opening) => opening.certificate_name(),
+            #[cfg(test)]
+            Opening::Sealed(_) => None,
         }
     }
 

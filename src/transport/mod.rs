@@ -13,6 +13,7 @@ mod capacity;
 mod certificates;
 mod config;
 mod connections;
+mod expiry;
 mod guards;
 mod handle;
 mod handshakes;
@@ -37,9 +38,13 @@ mod threads;
 mod turns;
 mod write_deadline;
 mod writer;
+mod x509;
 
-pub use certificates::{TlsError, TlsFiles};
+pub use certificates::{ClientAuth, TlsError, TlsFiles};
 pub use config::Config;
 pub use handle::BrokerHandle;
 pub use listen_url::{ListenUrl, ParseListenUrlError};
+#[cfg(feature = "cli")]
+pub(crate) use server::check_certificates;
 pub use server::{Broker, StartError};
+pub use x509::UserFrom;

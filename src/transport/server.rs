@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::allowances::Allowances;
 use super::capacity::{available_memory, shortages};
-use super::certificates::{TlsError, TlsFiles};
+use super::certificates::{Certificates, TlsError, TlsFiles};
 use super::config::Config;
 use super::connections::Connections;
 use super::guards::AbortOnPanic;
@@ -86,6 +86,27 @@ fn explain(url: &ListenUrl, error: &io::Error) -> String {
     }
 }
 
+/// Reads the certificates that a broker of this configuration has.
+///
+/// # Errors
+/// What is wrong with them; [`TlsError::Missing`] where there are none, and a listener needs them.
+fn certificates(config: &Config) -> Result<Option<Arc<Certificates>>, TlsError> {
+    let certificates = config.tls.as_ref().map(TlsFiles::load).transpose()?;
+    if certificates.is_none() && config.listeners.iter().any(ListenUrl::is_tls) {
+        return Err(TlsError::Missing);
+    }
+    Ok(certificates)
+}
+
+/// Looks whether a broker of this configuration could start, as far as certificates go.
+///
+/// # Errors
+/// What is wrong with them.
+#[cfg(feature = "cli")]
+pub(crate) fn check_certificates(config: &Config) -> Result<(), TlsError> {
+    certificates(config).map(drop)
+}
+
 /// Listens where `url` says: on every address of a name that this machine has.
 fn listen(url: &ListenUrl) -> Result<Vec<Arc<Bound>>, StartError> {
     let failed = |source| StartError::Listen { url: url.clone(), source };
@@ -148,10 +169,7 @@ impl Broker {
         mut config: Config,
         store: Box<dyn Store>,
     ) -> Result<BrokerHandle, StartError> {
-        let tls = config.tls.as_ref().map(TlsFiles::load).transpose()?;
-        if tls.is_none() && config.listeners.iter().any(ListenUrl::is_tls) {
-            return Err(TlsError::Missing.into());
-        }
+        let tls = certificates(&config)?;
         let bound = config.listeners.iter().map(listen).collect::<Result<Vec<_>, _>>()?.concat();
 
         for shortage in shortages(config.max_connections) {
@@ -180,7 +198,7 @@ impl Broker {
         let store_writer = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
         let shared = Arc::new(Shared {
             config,
-            tls: Mutex::new(tls),
+            tls: Mutex::default(),
             handshakes: Handshakes::new(),
             counters: Arc::new(Counters::default()),
             connections: Connections::default(),
@@ -197,6 +215,9 @@ impl Broker {
             #[cfg(test)]
             is_sealed: is_sealed(),
         });
+        if let Some(tls) = tls {
+            shared.use_certificates(tls);
+        }
         let mut handle = BrokerHandle::new(
             bound.clone(),
             events.clone(),
@@ -246,7 +267,7 @@ impl Work {
         }
         threads.attendant = Some({
             let shared = shared.clone();
-            threads::spawn("attendant".into(), move || attendant.run(&shared.connections))?
+            threads::spawn("attendant".into(), move || attendant.run(&shared))?
         });
         for number in 0..turns::thread_count() {
             let (shared, calls) = (shared.clone(), calls.clone());

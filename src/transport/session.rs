@@ -294,8 +294,14 @@ impl Session {
         let until = Instant::now() + self.shared.config.frame_timeout;
         let (client, peer) = (self.client, self.peer);
         let handshakes = &self.shared.handshakes;
-        let Err(error) = self.incoming.shake_hands(outgoing, handshakes, until) else {
-            return Ok(());
+        let error = match self.incoming.shake_hands(outgoing, handshakes, until) {
+            Ok(is_new) => {
+                if is_new && let Some(name) = self.incoming.certificate_name() {
+                    tracing::debug!(%client, %peer, name, "client certificate");
+                }
+                return Ok(());
+            }
+            Err(error) => error,
         };
         // One that is ended from here has not failed.
         if !self.shared.stopping.load(Ordering::Acquire) {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU64, AtomicUsize};
 
-use rustls::ServerConfig;
-
 use super::allowances::Allowances;
+use super::certificates::Certificates;
 use super::config::Config;
 use super::connections::Connections;
 use super::handshakes::Handshakes;
@@ -19,7 +18,7 @@ use crate::codec::BufferPool;
 pub(super) struct Shared {
     pub(super) config: Config,
     /// What connections are sealed with from now on.
-    pub(super) tls: Mutex<Option<Arc<ServerConfig>>>,
+    pub(super) tls: Mutex<Option<Arc<Certificates>>>,
     pub(super) handshakes: Handshakes,
     pub(super) counters: Arc<Counters>,
     pub(super) connections: Connections,
@@ -41,4 +40,22 @@ pub(super) struct Shared {
     /// Whether connections are sealed.
     #[cfg(test)]
     pub(super) is_sealed: bool,
+}
+
+impl Shared {
+    /// Seals connections that come from now on with these.
+    pub(super) fn use_certificates(&self, certificates: Arc<Certificates>) {
+        let end = certificates.expiry.as_ref().map_or(0, |expiry| expiry.end.at);
+        self.counters.certificate_expires.store(end, atomic::Ordering::Relaxed);
+        *self.tls.lock() = Some(certificates);
+        self.log_expiry();
+    }
+
+    /// Says in the log if the certificate ends soon.
+    pub(super) fn log_expiry(&self) {
+        let certificates = self.tls.lock().clone();
+        if let Some(expiry) = certificates.as_ref().and_then(|all| all.expiry.as_ref()) {
+            expiry.log();
+        }
+    }
 }

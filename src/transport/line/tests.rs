@@ -242,7 +242,8 @@ fn nothing_is_taken_for_sent_when_the_keys_are_used_up() {
         let mut text = Vec::new();
         stream.read_to_end(&mut text).map(|_| text)
     });
-    let (_, mut incoming, mut outgoing) = Line::tls(socket.into(), Arc::new(config)).unwrap();
+    let (_, mut incoming, mut outgoing) =
+        Line::tls(socket.into(), Arc::new(config), Default::default()).unwrap();
     let until = Instant::now() + Duration::from_secs(60);
     incoming.shake_hands(&mut outgoing, &Handshakes::new(), until).unwrap();
     let mut written: Vec<u8> = Vec::new();

@@ -16,6 +16,7 @@ use crate::broker::sync::{Instant, Mutex};
 use crate::protocol::FrameBuffer;
 use crate::transport::handshakes::Handshakes;
 use crate::transport::net::Socket;
+use crate::transport::x509::{UserFrom, name_of};
 
 /// Bytes of memory that a connection takes with it, at most: a read, the record of it that is being
 /// opened and its plain text, and what is sealed of a write, a part of it twice.
@@ -39,6 +40,9 @@ type State = Arc<Mutex<ServerConnection>>;
 #[derive(Debug)]
 pub(super) struct Opening {
     state: State,
+    user_from: UserFrom,
+    /// The user's name in the certificate of the peer.
+    certificate_name: Option<String>,
     /// What was read and not opened.
     sealed: FrameBuffer,
     /// Bytes of plain text that were not asked for.
@@ -59,21 +63,30 @@ pub(super) struct Sealing {
 }
 
 impl Line {
-    /// A connection that is sealed as `config` says. It begins with a handshake.
+    /// A connection that is sealed as `config` says. It begins with a handshake, and what
+    /// `user_from` says of the client's certificate is known then.
     ///
     /// # Errors
     /// What is wrong with `config`.
     pub(in crate::transport) fn tls(
         socket: Socket,
         config: Arc<ServerConfig>,
+        user_from: UserFrom,
     ) -> io::Result<(Line, Incoming, Outgoing)> {
         let mut connection = ServerConnection::new(config).map_err(io::Error::other)?;
         connection.set_buffer_limit(Some(READ));
         let state = Arc::new(Mutex::new(connection));
         let (line, mut incoming, mut outgoing) = Line::plain(socket);
         let (sealed, left) = (FrameBuffer::new(), Vec::new());
-        let opening =
-            Opening { state: state.clone(), sealed, plain: 0, is_over: false, failed: None };
+        let opening = Opening {
+            state: state.clone(),
+            user_from,
+            certificate_name: None,
+            sealed,
+            plain: 0,
+            is_over: false,
+            failed: None,
+        };
         incoming.text = super::Opening::Tls(opening);
         outgoing.text = super::Sealing::Tls(Sealing { state, left, start: 0 });
         Ok((line, incoming, outgoing))
@@ -85,7 +98,8 @@ impl Opening {
         self.plain > 0 || !self.sealed.bytes().is_empty()
     }
 
-    /// Reads what the peer has to say before the connection can be used, and answers it.
+    /// Reads what the peer has to say before the connection can be used, and answers it. Returns
+    /// whether there was something to do.
     ///
     /// # Errors
     /// Any error of the system; `InvalidData` where the peer does not speak TLS, or not as it is
@@ -95,7 +109,10 @@ impl Opening {
         outgoing: &mut Outgoing,
         handshakes: &Handshakes,
         until: Instant,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
+        if !self.state.lock().is_handshaking() {
+            return Ok(false);
+        }
         let line = outgoing.line().clone();
         while self.state.lock().is_handshaking() {
             line.0.set_read_timeout(Some(time_left(until)?))?;
@@ -120,7 +137,19 @@ impl Opening {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
         }
-        Ok(())
+        let certificate = {
+            let state = self.state.lock();
+            let first = state.peer_certificates().and_then(<[_]>::first);
+            first.map(|certificate| certificate.to_vec())
+        };
+        self.certificate_name =
+            certificate.and_then(|certificate| name_of(&certificate, self.user_from));
+        Ok(true)
+    }
+
+    /// See [`Incoming::certificate_name`].
+    pub(super) fn certificate_name(&self) -> Option<&str> {
+        self.certificate_name.as_deref()
     }
 
     /// See [`Incoming::read`].

@@ -340,6 +340,8 @@ fn the_configuration_that_is_shipped_is_all_defaults_and_good() {
     let uncommented: String = shipped
         .lines()
         .filter(|line| line.contains(" = ") && line.starts_with("# "))
+        // The check reads certificates, and here there are none.
+        .filter(|line| !line.starts_with("# tls-"))
         .map(|line| line[2..].to_owned() + "\n")
         .collect();
     let file = folder.join("all.toml");

@@ -2,6 +2,7 @@
 #![cfg(feature = "broker")]
 
 mod attacks;
+mod clients;
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
