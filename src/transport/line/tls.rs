@@ -5,6 +5,10 @@
 //! belongs to TLS itself (a change of keys, say) only by way of the writer: what is to be sent
 //! waits in the state until the writer takes it, before anything that it seals.
 
+#[cfg(test)]
+#[cfg(not(shuttle))]
+mod tests;
+
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Clients that bend the rules of TLS, or leave without a word.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -177,4 +177,44 @@ fn records_without_messages_are_timed_each_by_itself() {
     let record = sealed(&mut stream.conn);
     stream.sock.write_all(&record[..7]).unwrap();
     Client(stream).expect("frame-timeout");
+}
+
+#[test]
+fn renegotiation_is_refused() {
+    let certificate = Certificate::new();
+    let broker = certificate.start(|config| config);
+    let mut child = Command::new("openssl")
+        .args(["s_client", "-tls1_2", "-connect", &broker.local_addr().to_string(), "-CAfile"])
+        .arg(certificate.files().cert)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let subscribe = frame(r#"{"command":"subscribe","topic":"t"}"#);
+    stdin.write_all(&subscribe).unwrap();
+    while broker.stats().subscriptions == 0 {
+        thread::yield_now();
+    }
+    // A command of its own, where it stands at the beginning of what it reads.
+    stdin.write_all(b"R\n").unwrap();
+    let mut line = Vec::new();
+    while !line.starts_with(b"RENEGOTIATING") {
+        line.clear();
+        assert!(stderr.read_until(b'\n', &mut line).unwrap() > 0);
+    }
+    // The answer goes before the next delivery.
+    let mut producer = certificate.connect(&broker);
+    let until = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < until);
+        producer.send(&publish("1"));
+        producer.send(PING);
+        producer.expect("pong");
+    }
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(said.contains("no renegotiation"), "{said}");
 }
