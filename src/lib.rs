@@ -90,8 +90,8 @@ pub use protocol::{ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFil
 pub use storage::Storage;
 #[cfg(feature = "broker")]
 pub use transport::{
-    Broker, BrokerHandle, Config, ListenUrl, ParseListenUrlError, StartError, TlsError, TlsFiles,
-    UsersFileError,
+    Broker, BrokerHandle, ClientAuth, Config, ListenUrl, ParseListenUrlError, StartError, TlsError,
+    TlsFiles, UserFrom, UsersFileError,
 };
 
 /// For the instruction budget in `benches`. No part of the interface.

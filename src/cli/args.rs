@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::failure::Failure;
 use super::logging::LogSettings;
 use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
 use crate::protocol::{
@@ -14,7 +15,7 @@ use crate::protocol::{
     MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, PickleClasses, Topic,
     TopicFilter,
 };
-use crate::transport::{Config, ListenUrl, TlsFiles};
+use crate::transport::{ClientAuth, Config, ListenUrl, TlsFiles, UserFrom};
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -65,6 +66,34 @@ pub(super) struct Serve {
     /// certificate where it is not given.
     #[arg(long, value_name = "FILE", env = "BABELMQ_TLS_KEY")]
     tls_key: Option<PathBuf>,
+
+    /// The authorities that sign clients' certificates, in PEM; with --tls-client-auth. SIGHUP
+    /// reads it again.
+    #[arg(long, value_name = "FILE", env = "BABELMQ_TLS_CLIENT_CA")]
+    tls_client_ca: Option<PathBuf>,
+
+    /// Whether clients of tls:// listeners show a certificate that one of --tls-client-ca has
+    /// signed: none is asked for (off), those who have none are let in (optional), or they are not
+    /// (required).
+    #[arg(
+        long, value_name = "WHEN", value_parser = client_auth(), default_value = "off",
+        env = "BABELMQ_TLS_CLIENT_AUTH",
+    )]
+    tls_client_auth: ClientAuth,
+
+    /// A list of revoked certificates of clients, in PEM and of version 2; where there is one,
+    /// there must be one of each authority on the way to a client's certificate. SIGHUP reads it
+    /// again. It can be given more than once; in the environment several are separated by commas.
+    #[arg(long, value_name = "FILE", env = "BABELMQ_TLS_CRL", value_delimiter = ',')]
+    tls_crl: Vec<PathBuf>,
+
+    /// Which name in a client's certificate is the user's: none, its common name (cn), its first
+    /// DNS name (dns), or its first URI (uri).
+    #[arg(
+        long, value_name = "NAME", value_parser = user_from(), default_value = "none",
+        env = "BABELMQ_TLS_USER_FROM",
+    )]
+    tls_user_from: UserFrom,
 
     /// The file that says who may connect and what they may do, as docs/users.md describes it
     /// (`babelmq passwd` makes an entry). Without one everybody may do everything. SIGHUP reads it
@@ -242,15 +271,35 @@ pub(super) struct Serve {
 }
 
 impl Serve {
+    /// Looks whether settings are there that mean nothing without others.
+    pub(super) fn check_together(&self) -> Result<(), Failure> {
+        let of_tls = [
+            (self.tls_key.is_some(), "--tls-key"),
+            (self.tls_client_ca.is_some(), "--tls-client-ca"),
+            (self.tls_client_auth != ClientAuth::Off, "--tls-client-auth"),
+            (!self.tls_crl.is_empty(), "--tls-crl"),
+            (self.tls_user_from != UserFrom::None, "--tls-user-from"),
+        ];
+        match of_tls.into_iter().find(|(is_given, _)| *is_given) {
+            Some((_, given)) if self.tls_cert.is_none() => {
+                Err(Failure::Usage(format!("{given} means nothing by itself: add --tls-cert")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What the arguments come to.
     pub(super) fn config(&self) -> Config {
         let of_frame = Limits::with_max_frame(self.max_frame);
         Config {
             listeners: self.listen.clone(),
-            tls: self
-                .tls_cert
-                .clone()
-                .map(|cert| TlsFiles::new(cert.clone(), self.tls_key.clone().unwrap_or(cert))),
+            tls: self.tls_cert.clone().map(|cert| {
+                TlsFiles::new(cert.clone(), self.tls_key.clone().unwrap_or(cert))
+                    .client_ca(self.tls_client_ca.clone())
+                    .client_auth(self.tls_client_auth)
+                    .crls(self.tls_crl.clone())
+                    .user_from(self.tls_user_from)
+            }),
             users: self.users.clone(),
             login_timeout: self.login_timeout,
             allow_anonymous: self.allow_anonymous,
@@ -335,6 +384,23 @@ fn fsync() -> impl TypedValueParser<Value = Fsync> {
         "always" => Fsync::Always,
         "never" => Fsync::Never,
         _ => Fsync::Interval,
+    })
+}
+
+fn client_auth() -> impl TypedValueParser<Value = ClientAuth> {
+    PossibleValuesParser::new(["off", "optional", "required"]).map(|word| match word.as_str() {
+        "optional" => ClientAuth::Optional,
+        "required" => ClientAuth::Required,
+        _ => ClientAuth::Off,
+    })
+}
+
+fn user_from() -> impl TypedValueParser<Value = UserFrom> {
+    PossibleValuesParser::new(["none", "cn", "dns", "uri"]).map(|word| match word.as_str() {
+        "cn" => UserFrom::CommonName,
+        "dns" => UserFrom::Dns,
+        "uri" => UserFrom::Uri,
+        _ => UserFrom::None,
     })
 }
 

@@ -17,12 +17,14 @@ use super::service::Manager;
 use super::settings::{self, LoadError, Loaded};
 use crate::broker::{Fsync, NoStore, Store};
 use crate::storage::Storage;
-use crate::transport::{Broker, BrokerHandle, Config, StartError};
+use crate::transport::{Broker, BrokerHandle, Config, StartError, check};
 
 /// Serves until a signal comes. The one line on standard output says that the broker is ready, and
 /// where; everything else is the log. `arguments` are what is read again when a signal says so.
 pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure> {
+    serve.check_together()?;
     if serve.check {
+        check(&serve.config())?;
         writeln!(io::stdout(), "the configuration is good")?;
         return Ok(());
     }
@@ -58,7 +60,7 @@ pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure
             manager.reloading();
             reload(&mut log, &config, arguments);
             if let Err(error) = broker.reload_certificates() {
-                tracing::error!(%error, "going on with the certificate as it was");
+                tracing::error!(%error, "going on with the certificates as they were");
             }
             if let Err(error) = broker.reload_users() {
                 tracing::error!(%error, "going on with the users as they were");

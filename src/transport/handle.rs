@@ -129,8 +129,7 @@ impl BrokerHandle {
     /// What is wrong with the files; nothing changes then.
     pub fn reload_certificates(&self) -> Result<(), TlsError> {
         if let Some(files) = &self.shared.config.tls {
-            let tls = files.load()?;
-            *self.shared.tls.lock() = Some(tls);
+            self.shared.use_certificates(files.load()?);
         }
         Ok(())
     }

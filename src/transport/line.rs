@@ -14,11 +14,12 @@ mod sealed;
 mod tests;
 mod tls;
 
-use std::io::{self, ErrorKind, IoSlice, Read};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::handshakes::Handshakes;
 use super::net::{self, Registry, Socket, Token};
 use crate::broker::sync::Instant;
 use crate::protocol::FrameBuffer;
@@ -30,6 +31,9 @@ pub(super) use tls::SEALED;
 
 /// Pieces that the kernel takes with one call.
 const MOST_AT_ONCE: usize = 1_024;
+/// The shortest time that a read or a write waits. The system takes times in microseconds, and none
+/// of them for no bound at all.
+const SHORTEST_WAIT: Duration = Duration::from_micros(1);
 /// Bytes that one read discards of what nobody wants.
 const DISCARDED: usize = 4_096;
 /// Reads of it, each time that there is something.
@@ -149,7 +153,7 @@ impl Incoming {
     /// # Errors
     /// Any error of the system.
     pub(super) fn set_patience(&self, patience: Duration) -> io::Result<()> {
-        self.line.0.set_read_timeout(Some(patience))
+        self.line.0.set_read_timeout(Some(patience.max(SHORTEST_WAIT)))
     }
 
     /// Whether something has begun that brings plain text when it is whole, so that the peer is not
@@ -164,20 +168,32 @@ impl Incoming {
     }
 
     /// Does what comes before the first byte of plain text, where a connection seals. It may change
-    /// how long reads and writes wait.
+    /// how long reads and writes wait. Returns whether there was something to do.
     ///
     /// # Errors
     /// Any error of the system, and why the peer cannot be talked to.
     pub(super) fn shake_hands(
         &mut self,
         outgoing: &mut Outgoing,
+        handshakes: &Handshakes,
         until: Instant,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         match &mut self.text {
-            Opening::Plain => Ok(()),
-            Opening::Tls(opening) => opening.shake_hands(outgoing, until),
+            Opening::Plain => Ok(false),
+            Opening::Tls(opening) => opening.shake_hands(outgoing, handshakes, until),
             #[cfg(test)]
-            Opening::Sealed(_) => Ok(()),
+            Opening::Sealed(_) => Ok(false),
+        }
+    }
+
+    /// The user's name in the certificate that the peer has shown in its handshake, if there is one
+    /// and names are taken from there.
+    pub(super) fn certificate_name(&self) -> Option<&str> {
+        match &self.text {
+            Opening::Plain => None,
+            Opening::Tls(opening) => opening.certificate_name(),
+            #[cfg(test)]
+            Opening::Sealed(_) => None,
         }
     }
 
@@ -210,22 +226,21 @@ impl Incoming {
         false
     }
 
-    /// Reads what nobody wants for so long.
-    ///
-    /// # Errors
-    /// Any error of the system, and that the peer sends nothing any more.
-    pub(super) fn discard_for(&mut self, time: Duration) -> io::Result<()> {
+    /// Reads what nobody wants for a while: so that it does not turn the end of the connection into
+    /// a reset that destroys what the peer was told last, or so that the peer waits. Returns whether
+    /// the connection goes on.
+    pub(super) fn discard_for(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
         let mut discarded = [0; DISCARDED];
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
+            if left.is_zero() || self.set_patience(left).is_err() {
+                return true;
             }
-            self.set_patience(left)?;
-            match arrived(|| Read::read(&mut &*self.line.0, &mut discarded))? {
-                Arrived::End => return Err(ErrorKind::UnexpectedEof.into()),
-                _ => continue,
+            match arrived(|| io::Read::read(&mut &*self.line.0, &mut discarded)) {
+                Ok(Arrived::Bytes(_) | Arrived::Progress) => {}
+                Ok(Arrived::Silent) => return true,
+                Ok(Arrived::End) | Err(_) => return false,
             }
         }
     }
@@ -269,7 +284,7 @@ impl Outgoing {
     /// # Errors
     /// Any error of the system.
     pub(super) fn set_tick(&self, tick: Duration) -> io::Result<()> {
-        self.line.0.set_write_timeout(Some(tick))
+        self.line.0.set_write_timeout(Some(tick.max(SHORTEST_WAIT)))
     }
 
     /// Writes some of the pieces, or what was left behind before.

@@ -109,7 +109,7 @@ impl Listener {
         // The broker does not start where one is wanted and there is none.
         let tls = self.bound.url().is_tls().then(|| self.shared.tls.lock().clone()).flatten();
         match tls {
-            Some(config) => Line::tls(socket, config),
+            Some(tls) => Line::tls(socket, tls.server.clone(), tls.user_from),
             None => Ok(Line::plain(socket)),
         }
     }

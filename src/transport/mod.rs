@@ -13,8 +13,10 @@ mod capacity;
 mod certificates;
 mod config;
 mod connections;
+mod expiry;
 mod guards;
 mod handle;
+mod handshakes;
 mod line;
 mod listen_url;
 mod listener;
@@ -37,12 +39,16 @@ mod turns;
 mod users;
 mod write_deadline;
 mod writer;
+mod x509;
 
-pub use certificates::{TlsError, TlsFiles};
+pub use certificates::{ClientAuth, TlsError, TlsFiles};
 pub use config::Config;
 pub use handle::BrokerHandle;
 pub use listen_url::{ListenUrl, ParseListenUrlError};
+#[cfg(feature = "cli")]
+pub(crate) use server::check;
 pub use server::{Broker, StartError};
 pub use users::UsersFileError;
 #[cfg(feature = "cli")]
 pub(crate) use users::load_users;
+pub use x509::UserFrom;

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::connections::Connections;
+use super::expiry;
 use super::line::Incoming;
 use super::net::{Events, Poll, Registry, Token, Waker};
 use super::session::Session;
+use super::shared::Shared;
 use super::threads::{self, EXHAUSTED_PAUSE};
 use crate::broker::ClientId;
 use crate::broker::sync::{AtomicBool, HashMap, Instant, Mutex, bounded};
@@ -55,6 +56,8 @@ pub(super) struct Attendant {
     /// Sessions that no thread could be started for.
     #[allow(clippy::vec_box, reason = "sessions are boxed wherever they are handed over")]
     stranded: Vec<Box<Session>>,
+    /// When it looks whether the certificate of the broker ends soon, if there is one.
+    next_look: Option<Instant>,
 }
 
 impl Parked {
@@ -70,7 +73,7 @@ impl Parked {
             inner: Mutex::default(),
             ending: AtomicBool::new(false),
         });
-        Ok((parked.clone(), Attendant { poll, parked, stranded: Vec::new() }))
+        Ok((parked.clone(), Attendant { poll, parked, stranded: Vec::new(), next_look: None }))
     }
 
     /// Gives a session a thread until its client falls silent.
@@ -161,8 +164,11 @@ impl Parked {
 
 impl Attendant {
     /// Looks after parked sessions until [`Parked::end`].
-    pub(super) fn run(mut self, connections: &Connections) {
+    pub(super) fn run(mut self, shared: &Shared) {
         let mut events = Events::with_capacity(EVENTS);
+        if shared.tls.lock().is_some() {
+            self.next_look = Some(Instant::now() + expiry::EVERY);
+        }
         let mut exhausted = false;
         while !self.parked.ending.load(Ordering::Acquire) {
             if let Err(error) = self.poll.poll(&mut events, self.patience())
@@ -195,7 +201,11 @@ impl Attendant {
                 let now = Instant::now();
                 inner.leaving.retain(|_, (_, end)| *end > now);
             }
-            connections.join_ended();
+            shared.connections.join_ended();
+            if self.next_look.is_some_and(|look| look <= Instant::now()) {
+                self.next_look = Some(Instant::now() + expiry::EVERY);
+                shared.log_expiry();
+            }
             for session in awake {
                 if let Err((session, error)) = self.parked.start(session) {
                     if !exhausted {
@@ -226,7 +236,7 @@ impl Attendant {
             return Some(EXHAUSTED_PAUSE);
         }
         let inner = self.parked.inner.lock();
-        let first = inner.leaving.values().map(|(_, end)| *end).min()?;
+        let first = inner.leaving.values().map(|(_, end)| *end).chain(self.next_look).min()?;
         Some(first.saturating_duration_since(Instant::now()))
     }
 }

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::allowances::Allowances;
 use super::capacity::{available_memory, shortages};
-use super::certificates::{TlsError, TlsFiles};
+use super::certificates::{Certificates, TlsError, TlsFiles};
 use super::config::Config;
 use super::connections::Connections;
 use super::guards::AbortOnPanic;
 use super::handle::{BrokerHandle, Threads};
+use super::handshakes::Handshakes;
 use super::listen_url::ListenUrl;
 use super::listener::Listener;
 use super::net::Bound;
@@ -119,6 +120,31 @@ fn hold_to_protection(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Reads the certificates that a broker of this configuration has.
+///
+/// # Errors
+/// What is wrong with them; [`TlsError::Missing`] where there are none, and a listener needs them.
+fn certificates(config: &Config) -> Result<Option<Arc<Certificates>>, TlsError> {
+    let certificates = config.tls.as_ref().map(TlsFiles::load).transpose()?;
+    if certificates.is_none() && config.listeners.iter().any(ListenUrl::is_tls) {
+        return Err(TlsError::Missing);
+    }
+    Ok(certificates)
+}
+
+/// Looks whether a broker of this configuration could start, as far as the files go that it reads
+/// first.
+///
+/// # Errors
+/// As for [`Broker::start`].
+#[cfg(feature = "cli")]
+pub(crate) fn check(config: &Config) -> Result<(), StartError> {
+    hold_to_protection(config)?;
+    certificates(config)?;
+    config.users.as_deref().map(load_users).transpose()?;
+    Ok(())
+}
+
 /// Listens where `url` says: on every address of a name that this machine has.
 fn listen(url: &ListenUrl) -> Result<Vec<Arc<Bound>>, StartError> {
     let failed = |source| StartError::Listen { url: url.clone(), source };
@@ -182,10 +208,7 @@ impl Broker {
         store: Box<dyn Store>,
     ) -> Result<BrokerHandle, StartError> {
         hold_to_protection(&config)?;
-        let tls = config.tls.as_ref().map(TlsFiles::load).transpose()?;
-        if tls.is_none() && config.listeners.iter().any(ListenUrl::is_tls) {
-            return Err(TlsError::Missing.into());
-        }
+        let tls = certificates(&config)?;
         let users = config.users.as_deref().map(load_users).transpose()?;
         let bound = config.listeners.iter().map(listen).collect::<Result<Vec<_>, _>>()?.concat();
 
@@ -216,7 +239,8 @@ impl Broker {
         let store_writer = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
         let shared = Arc::new(Shared {
             config,
-            tls: Mutex::new(tls),
+            tls: Mutex::default(),
+            handshakes: Handshakes::new(),
             users: Users::new(users, memory.clone()),
             counters: Arc::new(Counters::default()),
             connections: Connections::default(),
@@ -233,6 +257,9 @@ impl Broker {
             #[cfg(all(test, shuttle))]
             text: super::net::text(),
         });
+        if let Some(tls) = tls {
+            shared.use_certificates(tls);
+        }
         let mut handle = BrokerHandle::new(
             bound.clone(),
             events.clone(),
@@ -282,7 +309,7 @@ impl Work {
         }
         threads.attendant = Some({
             let shared = shared.clone();
-            threads::spawn("attendant".into(), move || attendant.run(&shared.connections))?
+            threads::spawn("attendant".into(), move || attendant.run(&shared))?
         });
         for number in 0..turns::thread_count() {
             let (shared, calls) = (shared.clone(), calls.clone());

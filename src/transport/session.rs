@@ -38,6 +38,8 @@ const LAST_READS: usize = 16;
 const LOGIN_FRAME: u32 = 4 << 10;
 /// How often a session that waits for a permit looks whether its client is still there.
 const PERMIT_TICK: Duration = Duration::from_secs(1);
+/// How long a client whose handshake failed is listened to, so that it hears why.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// A session whose client has sent nothing for so long is parked.
 const PARK_AFTER: Duration = Duration::from_secs(5);
 /// The same, where more sessions than the first number have a thread: threads are what the system
@@ -246,6 +248,10 @@ impl Session {
                 continue;
             };
             let has_begun = !self.buffer.bytes().is_empty() || self.incoming.is_amid();
+            // Records without plain text are waited for each by itself.
+            if !has_begun && self.skip == 0 {
+                waited = Duration::ZERO;
+            }
             let begun = has_begun.then(Instant::now);
             let arrived = self.incoming.read(&mut self.buffer, size);
             waited += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
@@ -333,9 +339,27 @@ impl Session {
         let Some(outgoing) = &mut self.outgoing else { return Ok(()) };
         let until = Instant::now() + self.shared.config.frame_timeout;
         let (client, peer) = (self.client, self.peer);
-        self.incoming.shake_hands(outgoing, until).inspect_err(|error| {
-            tracing::info!(%client, %peer, %error, "TLS handshake failed");
-        })
+        let handshakes = &self.shared.handshakes;
+        let error = match self.incoming.shake_hands(outgoing, handshakes, until) {
+            Ok(is_new) => {
+                if is_new && let Some(name) = self.incoming.certificate_name() {
+                    tracing::debug!(%client, %peer, name, "client certificate");
+                }
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        // One that is ended from here has not failed.
+        if !self.shared.stopping.load(Ordering::Acquire) {
+            Counters::add(&self.shared.counters.failed_handshakes, 1);
+            handshakes.log_failure(client, peer, &error);
+        }
+        // Its client was told what is wrong, and may still be sending.
+        if error.kind() == ErrorKind::InvalidData {
+            outgoing.end();
+            self.incoming.discard_for(FAREWELL);
+        }
+        Err(error)
     }
 
     /// How many messages are published, where a rate is to be kept.

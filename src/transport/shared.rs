@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU64, AtomicUsize};
 
-use rustls::ServerConfig;
-
 use super::allowances::Allowances;
+use super::certificates::Certificates;
 use super::config::Config;
 use super::connections::Connections;
+use super::handshakes::Handshakes;
 use super::pool::Pool;
 use super::users::Users;
 use crate::broker::sync::{AtomicBool, Mutex};
@@ -19,7 +19,8 @@ use crate::codec::BufferPool;
 pub(super) struct Shared {
     pub(super) config: Config,
     /// What connections are sealed with from now on.
-    pub(super) tls: Mutex<Option<Arc<ServerConfig>>>,
+    pub(super) tls: Mutex<Option<Arc<Certificates>>>,
+    pub(super) handshakes: Handshakes,
     pub(super) users: Users,
     pub(super) counters: Arc<Counters>,
     pub(super) connections: Connections,
@@ -41,4 +42,22 @@ pub(super) struct Shared {
     /// What connections of a model make of their bytes.
     #[cfg(all(test, shuttle))]
     pub(super) text: super::net::Text,
+}
+
+impl Shared {
+    /// Seals connections that come from now on with these.
+    pub(super) fn use_certificates(&self, certificates: Arc<Certificates>) {
+        let end = certificates.expiry.as_ref().map_or(0, |expiry| expiry.end.at);
+        self.counters.certificate_expires.store(end, atomic::Ordering::Relaxed);
+        *self.tls.lock() = Some(certificates);
+        self.log_expiry();
+    }
+
+    /// Says in the log if the certificate ends soon.
+    pub(super) fn log_expiry(&self) {
+        let certificates = self.tls.lock().clone();
+        if let Some(expiry) = certificates.as_ref().and_then(|all| all.expiry.as_ref()) {
+            expiry.log();
+        }
+    }
 }

@@ -89,6 +89,8 @@ pub enum Unit {
     Milliseconds,
     /// Requests.
     Requests,
+    /// Seconds.
+    Seconds,
     /// Subscriptions.
     Subscriptions,
     /// Topics.
@@ -108,6 +110,7 @@ impl Unit {
             Unit::Messages => "messages",
             Unit::Milliseconds => "milliseconds",
             Unit::Requests => "requests",
+            Unit::Seconds => "seconds",
             Unit::Subscriptions => "subscriptions",
             Unit::Topics => "topics",
             Unit::Values => "values",
@@ -216,6 +219,9 @@ metrics! {
         connections: Counter, Connections, "Connections accepted.";
         open: Gauge, Connections, "Connections that are open.";
         turned_away: Counter, Connections, "Connections turned away at a limit.";
+        failed_handshakes: Counter, Connections, "Connections whose TLS handshake failed.";
+        certificate_expires: Gauge, Seconds, "When the broker's certificate ends, in seconds since \
+        1970; 0 where there is none.";
         refused: Counter, Requests, "Requests refused, messages and frames alike.";
         logins_failed: Counter, Requests, "Logins with a wrong password, token or name.";
         frame_timeouts: Counter, Frames, "Frames that were begun and not finished in time.";

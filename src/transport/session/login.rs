@@ -1,6 +1,6 @@
 //! Who a session's client is: at first, after a login, and when the users change.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -29,16 +29,16 @@ pub(super) enum Goes {
 impl Session {
     /// Finds out who has connected.
     pub(super) fn identify(&mut self) -> io::Result<Goes> {
-        let certified = match self.peer {
-            Peer::Unix { user, .. } => name_of(user),
-            Peer::Tcp(_) => None,
+        let (certified, by) = match self.peer {
+            Peer::Unix { user, .. } => (name_of(user), "unix"),
+            Peer::Tcp(_) => (self.incoming.certificate_name().map(str::to_owned), "certificate"),
         };
         match self.shared.users.meet(certified.as_deref()) {
             Ok(member) => {
                 if let Some(user) = member.rights.user().filter(|user| user.name() != ANONYMOUS) {
                     let (client, peer, user) = (self.client, self.peer, user.name());
                     tracing::info!(
-                        target: AUDIT, event = "login", %client, %peer, user, by = "unix",
+                        target: AUDIT, event = "login", %client, %peer, user, by,
                         "logged in"
                     );
                 }
@@ -126,7 +126,9 @@ impl Session {
                     target: AUDIT, event = "login-failed", %client, %peer, user = tried, by,
                     reason = refusal.reason, "login failed"
                 );
-                self.incoming.discard_for(FAILED)?;
+                if !self.incoming.discard_for(FAILED) {
+                    return Err(ErrorKind::UnexpectedEof.into());
+                }
                 self.refuse(refusal, format_of(*token))?;
                 Ok(Goes::NoFurther)
             }

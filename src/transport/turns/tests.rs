@@ -33,6 +33,7 @@ fn without_threads(write_timeout: Duration) -> Connected {
     let shared = Arc::new(Shared {
         config: Config { write_timeout, ..Config::default() },
         tls: crate::broker::sync::Mutex::default(),
+        handshakes: crate::transport::handshakes::Handshakes::new(),
         users: crate::transport::users::Users::new(None, Memory::unlimited()),
         counters: Arc::new(Counters::default()),
         connections: Connections::default(),

@@ -347,6 +347,8 @@ fn the_configuration_that_is_shipped_listens_on_this_machine_and_is_else_all_def
     let uncommented: String = shipped
         .lines()
         .filter(|line| line.contains(" = ") && !line.starts_with("##"))
+        // The check reads certificates and users, and here there are none.
+        .filter(|line| !line.starts_with("# tls-") && !line.starts_with("# users "))
         .map(|line| line.trim_start_matches("# ").to_owned() + "\n")
         .collect();
     let file = folder.join("all.toml");

@@ -1,6 +1,7 @@
 //! The `babelmq` command as it is run by a person or a service manager.
 #![cfg(all(feature = "cli", feature = "middleware"))]
 
+mod certificates;
 mod certs;
 mod client;
 mod config;
@@ -53,6 +54,11 @@ impl Served {
         let address =
             address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{line:?}"));
         Served { child, stdout, address, text: address.to_string() }
+    }
+
+    /// What it logs, line by line, as it comes.
+    fn log(&mut self) -> impl Iterator<Item = String> + use<> {
+        BufReader::new(self.child.stderr.take().unwrap()).lines().map(Result::unwrap)
     }
 
     /// Arguments for a command that talks to this broker.

@@ -1,6 +1,9 @@
 //! A broker whose clients speak TLS: their end of it is rustls, OpenSSL and Python's.
 #![cfg(feature = "broker")]
 
+mod attacks;
+mod clients;
+
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
