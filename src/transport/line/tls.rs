@@ -137,7 +137,8 @@ impl Opening {
                 }
             }
             opened?;
-            if self.is_over {
+            // A peer may have sent all it has to say, and its end, with the end of the handshake.
+            if self.is_over && self.state.lock().is_handshaking() {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
         }

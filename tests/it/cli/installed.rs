@@ -418,10 +418,19 @@ fn the_image_is_built_from_what_is_here_and_holds_the_broker_alone() {
     assert_eq!(environment_of("BABELMQ_USERS"), "/data/users.toml");
     assert!(!file.to_ascii_lowercase().contains("anonymous"));
     assert_eq!(of("VOLUME"), ["/data"]);
+    // The check reads the files, so here they lie in another folder.
+    let folder = scratch("image");
+    let made = Command::new(env!("CARGO_BIN_EXE_babelmq"))
+        .args(["certs", folder.join("tls").to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    fs::write(folder.join("users.toml"), "[[user]]\nname = 'anonymous'\n").unwrap();
+    let data = folder.to_str().unwrap();
     let checked = Command::new(env!("CARGO_BIN_EXE_babelmq"))
         .args(options)
         .arg("--check")
-        .envs(environment)
+        .envs(environment.iter().map(|(name, value)| (*name, value.replace("/data", data))))
         .output()
         .unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
