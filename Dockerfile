@@ -3,7 +3,7 @@
 #     docker build -t babelmq .
 #     docker run --publish 127.0.0.1:5000:5000 --volume babelmq:/data babelmq
 #
-# There is no access control yet: publish the port to machines that you trust.
+# It has no users: publish the port to machines that you trust.
 FROM rust:1.90-slim-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends musl-tools \
     && rustup target add "$(uname -m)-unknown-linux-musl"
@@ -27,7 +27,7 @@ VOLUME /data
 USER 65534:65534
 EXPOSE 5000
 # What is set here may be set anew by `docker run --env`; a flag would stand above that.
-ENV BABELMQ_LISTEN=0.0.0.0:5000 BABELMQ_DATA_DIR=/data BABELMQ_LOG_FORMAT=json
+ENV BABELMQ_LISTEN=tcp://0.0.0.0:5000 BABELMQ_DATA_DIR=/data BABELMQ_LOG_FORMAT=json BABELMQ_ALLOW_ANONYMOUS=true
 ENTRYPOINT ["/babelmq"]
 CMD ["serve"]
 HEALTHCHECK --interval=10s --timeout=5s CMD ["/babelmq", "check"]

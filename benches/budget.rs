@@ -27,8 +27,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use babelmq::broker::{
-    ClientId, Control, Delivery, Dispatcher, Event, Inbox, QueueLimits, Queued, Step, StoreLimits,
-    outbox,
+    ClientId, Control, Delivery, Dispatcher, Event, Inbox, QueueLimits, Queued, Rights, Step,
+    StoreLimits, outbox,
 };
 use babelmq::codec::{BufferPool, Workspace};
 use babelmq::internals::{Recent, take_in};
@@ -71,6 +71,7 @@ impl Broker {
             dispatcher.step(Event::Attach {
                 client,
                 peer: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
+                rights: Rights::Everything,
                 outbox,
             });
             let filter = if of.sample().is_some() { "#" } else { "bench" };

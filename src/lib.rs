@@ -40,7 +40,6 @@
 //! | `tls` | the client library with TLS: `babelmqs://` | |
 //! | `broker` | the broker, without a disk | |
 //! | `storage` | [`Storage`]: last values on a disk | |
-//! | `users` | users files and rights; no broker asks them yet | |
 //! | `cli` | the `babelmq` command; all of the above | |
 //!
 //! A program that only talks to a broker: `default-features = false, features = ["middleware"]`.
@@ -51,7 +50,7 @@
 //!
 //! `ARCHITECTURE.md` follows a message through the house; `docs/protocol.md` is the wire.
 
-#[cfg(feature = "users")]
+#[cfg(feature = "broker")]
 #[doc(hidden)]
 pub mod access;
 #[cfg(feature = "broker")]
@@ -92,6 +91,7 @@ pub use storage::Storage;
 #[cfg(feature = "broker")]
 pub use transport::{
     Broker, BrokerHandle, Config, ListenUrl, ParseListenUrlError, StartError, TlsError, TlsFiles,
+    UsersFileError,
 };
 
 /// For the instruction budget in `benches`. No part of the interface.

@@ -101,6 +101,11 @@ impl Grant {
         self.0.limits
     }
 
+    /// A number that clones of a grant share, and no other grant has as long as one of them lives.
+    pub fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// Which rule decides about a topic.
     pub fn explain(&self, right: Right, topic: TopicName<'_>) -> Explanation {
         let find = |denies| self.covering(right, denies, || topic.segments());

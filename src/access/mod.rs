@@ -41,6 +41,7 @@ mod template;
 mod token;
 mod trie;
 mod user;
+mod verified;
 
 #[cfg(test)]
 mod tests;
@@ -54,3 +55,4 @@ pub use reach::Reach;
 pub use role::Right;
 pub use token::TokenHash;
 pub use user::User;
+pub use verified::{KEY_BYTES, VerifiedLogins};

@@ -103,6 +103,11 @@ impl PasswordHash {
         Ok(PasswordHash { cost, salt: salt.to_vec(), output: output.as_bytes().to_vec() })
     }
 
+    /// Bytes of memory that a verification takes.
+    pub(super) fn memory(&self) -> usize {
+        self.cost.memory as usize * 1_024
+    }
+
     /// Whether this is the password. It takes as long whether it is or not.
     pub fn verify(&self, password: &str) -> bool {
         compute(password, self.cost, &self.salt, self.output.len())

@@ -34,7 +34,7 @@ pub struct Policy(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    users: HashMap<Arc<str>, User>,
+    users: HashMap<Arc<str>, Arc<User>>,
     tokens: HashMap<TokenHash, Arc<str>>,
     /// What is verified for a user without a password.
     of_nothing: PasswordHash,
@@ -63,12 +63,17 @@ impl Policy {
     }
 
     /// The user of this name. [`ANONYMOUS`] is who has not logged in, where the file has it.
-    pub fn user(&self, name: &str) -> Option<&User> {
+    pub fn user(&self, name: &str) -> Option<&Arc<User>> {
         self.0.users.get(name)
     }
 
+    /// The same user in this policy, if it has one of the name that logs in the same way.
+    pub fn same_user(&self, user: &User) -> Option<&Arc<User>> {
+        self.user(&user.name).filter(|found| found.credential == user.credential)
+    }
+
     /// The users, in no order.
-    pub fn users(&self) -> impl Iterator<Item = &User> {
+    pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
         self.0.users.values()
     }
 
@@ -77,7 +82,7 @@ impl Policy {
     /// is.
     ///
     /// It takes as much memory and time as [`PasswordHash::verify`] does.
-    pub fn user_with_password(&self, name: &str, password: &str) -> Option<&User> {
+    pub fn user_with_password(&self, name: &str, password: &str) -> Option<&Arc<User>> {
         let user = self.user(name);
         match user.map(|user| &user.credential) {
             Some(Credential::Password(hash)) => user.filter(|_| hash.verify(password)),
@@ -88,9 +93,18 @@ impl Policy {
         }
     }
 
+    /// Bytes of memory that [`user_with_password`](Self::user_with_password) takes for this name.
+    pub fn memory_to_verify(&self, name: &str) -> usize {
+        let user = self.user(name);
+        match user.map(|user| &user.credential) {
+            Some(Credential::Password(hash)) => hash.memory(),
+            _ => self.0.of_nothing.memory(),
+        }
+    }
+
     /// The user whose token this is. What is looked for is its hash, and the last comparison takes
     /// the same time wherever two differ.
-    pub fn user_with_token(&self, token: &str) -> Option<&User> {
+    pub fn user_with_token(&self, token: &str) -> Option<&Arc<User>> {
         self.0.tokens.get(&TokenHash::of(token)).and_then(|name| self.user(name))
     }
 }

@@ -23,7 +23,7 @@ type Roles = HashMap<String, Arc<Role>>;
 struct Reader<'t> {
     mistakes: Mistakes<'t>,
     roles: Roles,
-    users: HashMap<Arc<str>, User>,
+    users: HashMap<Arc<str>, Arc<User>>,
     /// The line of each name and of each token.
     names: HashMap<Arc<str>, usize>,
     tokens: HashMap<TokenHash, usize>,
@@ -36,7 +36,7 @@ pub(super) fn read(
     text: &str,
     most: usize,
     anonymous: &'static str,
-) -> Result<HashMap<Arc<str>, User>, UsersError> {
+) -> Result<HashMap<Arc<str>, Arc<User>>, UsersError> {
     if text.len() > most {
         let mut mistakes = Mistakes::new("");
         mistakes.add(0, format!("the file is {} bytes long; the limit is {most}", text.len()));

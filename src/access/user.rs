@@ -7,7 +7,7 @@ use super::password::PasswordHash;
 use super::token::TokenHash;
 
 /// How somebody proves to be a user.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Credential {
     Password(PasswordHash),
     Token(TokenHash),
@@ -29,6 +29,11 @@ impl User {
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same, to be kept.
+    pub fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
     }
 
     /// What the user may.

@@ -24,6 +24,8 @@ const COPY: usize = 256;
 const SELECTED: usize = 16;
 /// A subscription that matches a topic, where the topic's routes are not known yet.
 const FOUND: usize = 48;
+/// A grant that is asked about a topic.
+const JUDGED: usize = 256;
 /// A segment of a filter that is compared with a topic's.
 const COMPARED: usize = 8;
 /// A request that is answered on the spot.
@@ -74,6 +76,8 @@ pub(super) struct Search {
     pub(super) compared: usize,
     /// Shapes of filters that topics were held against.
     pub(super) shapes: usize,
+    /// Grants that were asked whether somebody may see a topic.
+    pub(super) judged: usize,
 }
 
 impl AddAssign for Search {
@@ -81,25 +85,27 @@ impl AddAssign for Search {
         self.found += other.found;
         self.compared += other.compared;
         self.shapes += other.shapes;
+        self.judged += other.judged;
     }
 }
 
 impl Extra {
     pub(super) fn cost(self) -> usize {
         // A session has counted the shapes of each topic already.
-        let Search { found, compared, shapes: _ } = self.search;
+        let Search { found, compared, judged, shapes: _ } = self.search;
         self.copies * COPY
             + self.copied_names
             + self.selected * SELECTED
             + found * FOUND
             + compared * COMPARED
+            + judged * JUDGED
     }
 }
 
 /// The cost of a value that is forgotten, and of what it took to find who is told of it.
 pub(super) fn forget_cost(topic: &str, search: Search) -> usize {
-    let Search { found, compared, shapes } = search;
-    topic_cost(topic, shapes) + found * FOUND + compared * COMPARED
+    let Search { found, compared, shapes, judged } = search;
+    topic_cost(topic, shapes) + found * FOUND + compared * COMPARED + judged * JUDGED
 }
 
 /// The cost of telling so many connections of a topic which are not told of all others with it, and
@@ -121,6 +127,8 @@ impl Step {
                 }
                 Control::Cancel { .. } => LOOK / 4,
                 Control::Get { .. } | Control::Ping { .. } | Control::Refuse { .. } => SMALL,
+                // All subscriptions of the client may have to be looked at.
+                Control::Welcome { .. } => LOOK,
             },
         }
     }

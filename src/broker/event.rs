@@ -1,7 +1,11 @@
 //! The closed set of all that reaches the dispatcher.
 
+use std::sync::Arc;
+
 use super::client_id::ClientId;
 use super::peer::Peer;
+use super::rights::Rights;
+use crate::access::{Policy, User};
 use crate::broker::delivery::{Outbox, Queued};
 use crate::broker::persist::Ticket;
 use crate::broker::stats::Stats;
@@ -18,6 +22,8 @@ pub enum Event {
         client: ClientId,
         /// Where it connects from.
         peer: Peer,
+        /// What it may do.
+        rights: Rights,
         /// Its writer holds the other end.
         outbox: Outbox,
     },
@@ -40,6 +46,19 @@ pub enum Event {
     Pressure,
     /// A question of the embedding program.
     Query(Query),
+}
+
+/// A right that a client had and lost while it was connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RightLost {
+    /// The connection.
+    pub client: ClientId,
+    /// Where it connects from.
+    pub peer: Peer,
+    /// Its user.
+    pub user: Arc<str>,
+    /// The subscription that has ended; `None` where the connection has.
+    pub filter: Option<TopicFilter>,
 }
 
 /// A part of what one read brought.
@@ -104,6 +123,11 @@ pub enum Control {
     Stats,
     /// See [`Command::Backup`](crate::protocol::Command::Backup).
     Backup,
+    /// The client has logged in, and is this user from here on.
+    Welcome {
+        /// The user; `None` where the broker has none, and everybody is welcome.
+        user: Option<Arc<User>>,
+    },
     /// The session refused something. It comes this way so that answers keep the order of the
     /// requests.
     Refuse {
@@ -127,6 +151,9 @@ pub enum Query {
     Subscriptions(Topic, Sender<Vec<SubscriptionInfo>>),
     /// The counters.
     Stats(Sender<Stats>),
+    /// Holds everybody to these users from now on; answered when nobody has a right any more that
+    /// was lost.
+    Policy(Policy, Sender<Vec<RightLost>>),
     /// The ticket to be waited for before everything that was stored or cleared is in the store;
     /// `None` where it is, or where memory ends with the process.
     Saved(Sender<Option<Ticket>>),

@@ -13,6 +13,7 @@ mod memory;
 mod peer;
 mod persist;
 mod retained;
+mod rights;
 mod routing;
 mod stats;
 pub(crate) mod sync;
@@ -24,7 +25,7 @@ pub use delivery::{
     Outbox, Piece, QueueLimits, Queued, Selection, Taken, Undelivered, outbox, outbox_with,
 };
 pub use dispatcher::Dispatcher;
-pub use event::{Control, Event, Query, Step, SubscriptionInfo};
+pub use event::{Control, Event, Query, RightLost, Step, SubscriptionInfo};
 pub use memory::{Memory, SMALLEST_MEMORY, Use};
 pub use peer::{Origin, Peer};
 pub use persist::{
@@ -32,4 +33,5 @@ pub use persist::{
     Ticket, Unsaved,
 };
 pub use retained::{StoreLimits, Stored, Subtree};
+pub use rights::Rights;
 pub use stats::{Counters, METRICS, Metric, MetricKind, Report, Started, Stats, Unit};

@@ -1,14 +1,14 @@
 //! `babelmq allowed`: what a users file lets a user do, without a broker.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 
 use super::args::{filter, topic};
 use super::failure::Failure;
 use super::visible;
-use crate::access::{Explanation, MAX_USERS_FILE, Policy, Reach, Right};
+use crate::access::{Explanation, Reach, Right};
 use crate::protocol::{Topic, TopicFilter};
+use crate::transport::load_users;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -37,7 +37,8 @@ struct Asked {
 const NOT_ALLOWED: u8 = 1;
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let policy = read(&args.file)?;
+    // Exit code 1 is an answer here, so a file that cannot be read is wrong as an argument.
+    let (policy, _) = load_users(&args.file).map_err(|error| Failure::Usage(error.to_string()))?;
     let Some(user) = policy.user(&args.user) else {
         let (name, file) = (&args.user, args.file.display());
         return Err(Failure::Usage(format!("{file} has no user {name:?}")));
@@ -56,35 +57,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Reach::Nothing => Err(Failure::Said(NOT_ALLOWED)),
         Reach::All | Reach::Some => Ok(()),
     }
-}
-
-/// The policy in a file. Exit code 1 is an answer here, so a file that cannot be read is wrong as
-/// an argument.
-fn read(path: &Path) -> Result<Policy, Failure> {
-    let place = path.display();
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Failure::Usage(format!("cannot read the users file {place}: {error}"))
-    };
-    let mut bytes = Vec::new();
-    let most = MAX_USERS_FILE as u64 + 1;
-    File::open(path)
-        .and_then(|file| file.take(most).read_to_end(&mut bytes))
-        .map_err(|error| unreadable(&error))?;
-    if bytes.len() > MAX_USERS_FILE {
-        return Err(unreadable(&format!("it is longer than {MAX_USERS_FILE} bytes")));
-    }
-    let text = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
-    Policy::parse(&text).map_err(|error| {
-        let mut lines: Vec<String> = error
-            .mistakes()
-            .iter()
-            .map(|mistake| format!("{place}:{}:{}: {}", mistake.line, mistake.column, mistake.what))
-            .collect();
-        if error.more() > 0 {
-            lines.push(format!("and {} more", error.more()));
-        }
-        Failure::Usage(lines.join("\n"))
-    })
 }
 
 fn say(Explanation { reach, allow, deny, .. }: &Explanation) -> String {

@@ -66,6 +66,28 @@ pub(super) struct Serve {
     #[arg(long, value_name = "FILE", env = "BABELMQ_TLS_KEY")]
     tls_key: Option<PathBuf>,
 
+    /// The file that says who may connect and what they may do, as docs/users.md describes it
+    /// (`babelmq passwd` makes an entry). Without one everybody may do everything. SIGHUP reads it
+    /// again.
+    #[arg(long, value_name = "FILE", env = "BABELMQ_USERS")]
+    users: Option<PathBuf>,
+
+    /// Time to log in, where one has to.
+    #[arg(
+        long, value_name = "TIME", default_value = "10s", value_parser = time,
+        env = "BABELMQ_LOGIN_TIMEOUT",
+    )]
+    login_timeout: Duration,
+
+    /// Listen beyond this machine though there are no users, or no TLS: anybody may do everything,
+    /// or read what is sent.
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false",
+        env = "BABELMQ_ALLOW_ANONYMOUS",
+    )]
+    allow_anonymous: bool,
+
     /// Memory that the broker may use, as in 512MiB, all in all; three quarters of what the machine
     /// or its control group has where it is not given. What one message may be is cut to what fits.
     #[arg(long, value_name = "SIZE", value_parser = size, env = "BABELMQ_MEMORY")]
@@ -229,6 +251,9 @@ impl Serve {
                 .tls_cert
                 .clone()
                 .map(|cert| TlsFiles::new(cert.clone(), self.tls_key.clone().unwrap_or(cert))),
+            users: self.users.clone(),
+            login_timeout: self.login_timeout,
+            allow_anonymous: self.allow_anonymous,
             memory: self.memory,
             limits: of_frame
                 .decoded_size(

@@ -60,6 +60,9 @@ pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure
             if let Err(error) = broker.reload_certificates() {
                 tracing::error!(%error, "going on with the certificate as it was");
             }
+            if let Err(error) = broker.reload_users() {
+                tracing::error!(%error, "going on with the users as they were");
+            }
             manager.ready(&status);
         }
         drop(stop);

@@ -1,14 +1,15 @@
 //! How a broker runs: all that an embedding program or a command can choose.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::certificates::TlsFiles;
 use super::listen_url::ListenUrl;
 use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
 use crate::protocol::{
-    DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE, DEFAULT_MAX_CONNECTIONS,
-    DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_WRITE_TIMEOUT, Limits,
+    DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE, DEFAULT_LOGIN_TIMEOUT,
+    DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_WRITE_TIMEOUT, Limits,
 };
 
 /// How a broker runs. Each field has a method of its name that sets it.
@@ -31,6 +32,14 @@ pub struct Config {
     pub listeners: Vec<ListenUrl>,
     /// The certificate that the broker shows where it listens for TLS. Default: none.
     pub tls: Option<TlsFiles>,
+    /// The file that says who may connect and what they may do, as docs/users.md describes it.
+    /// Default: none, and everybody may do everything.
+    pub users: Option<PathBuf>,
+    /// Whether it may listen on an address beyond this machine without users, or without TLS, where
+    /// anybody may do everything or listen in. Default false.
+    pub allow_anonymous: bool,
+    /// Time to log in, where one has to. Default 10 s.
+    pub login_timeout: Duration,
     /// Bytes of memory that the broker may use, all in all; `None` is three quarters of what the
     /// machine has, or the group of processes that it runs in, where that is less. `limits` and
     /// `store` are cut to what fits.
@@ -70,6 +79,9 @@ impl Default for Config {
         Config {
             listeners: vec![SocketAddr::from(([127, 0, 0, 1], 5000)).into()],
             tls: None,
+            users: None,
+            allow_anonymous: false,
+            login_timeout: DEFAULT_LOGIN_TIMEOUT,
             memory: None,
             limits: Limits::default(),
             queue: QueueLimits::default(),
@@ -109,6 +121,24 @@ impl Config {
     #[must_use]
     pub fn tls(self, files: impl Into<Option<TlsFiles>>) -> Config {
         Config { tls: files.into(), ..self }
+    }
+
+    /// Has the users of this file.
+    #[must_use]
+    pub fn users(self, file: impl Into<PathBuf>) -> Config {
+        Config { users: Some(file.into()), ..self }
+    }
+
+    /// Says that it may be open to anybody, or to whoever listens in.
+    #[must_use]
+    pub fn allow_anonymous(self, allow: bool) -> Config {
+        Config { allow_anonymous: allow, ..self }
+    }
+
+    /// Gives a client so long to log in.
+    #[must_use]
+    pub fn login_timeout(self, timeout: Duration) -> Config {
+        Config { login_timeout: timeout, ..self }
     }
 
     /// Uses so many bytes of memory, all in all.

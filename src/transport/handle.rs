@@ -10,9 +10,10 @@ use super::listen_url::ListenUrl;
 use super::net::Bound;
 use super::parked::Parked;
 use super::shared::Shared;
+use super::users::{AUDIT, UsersFileError, load_users};
 use crate::broker::sync::thread::JoinHandle;
 use crate::broker::sync::{Receiver, RecvTimeoutError, Sender, bounded};
-use crate::broker::{Event, Query, Stats, SubscriptionInfo, Unsaved};
+use crate::broker::{Event, Query, RightLost, Stats, SubscriptionInfo, Unsaved};
 use crate::codec::{Batch, Document, Payload, to_value};
 use crate::protocol::{Refusal, Topic, TopicFilter, Value};
 
@@ -130,6 +131,31 @@ impl BrokerHandle {
         if let Some(files) = &self.shared.config.tls {
             let tls = files.load()?;
             *self.shared.tls.lock() = Some(tls);
+        }
+        Ok(())
+    }
+
+    /// Reads the file of [`Config::users`](field@super::Config::users) again. When this returns,
+    /// nobody has a right any more that is not in it: subscriptions to what may not be seen have
+    /// ended, and so have connections of users that there are no more, or that log in another way.
+    /// What was read from a connection before counts as published before.
+    ///
+    /// # Errors
+    /// What is wrong with the file; nothing changes then.
+    pub fn reload_users(&self) -> Result<(), UsersFileError> {
+        let Some(path) = &self.shared.config.users else { return Ok(()) };
+        let (policy, text) = load_users(path)?;
+        if !self.shared.users.replace(policy.clone(), text) {
+            return Ok(());
+        }
+        let lost = self.ask(|reply| Query::Policy(policy, reply));
+        tracing::info!(target: AUDIT, event = "users", users = %path.display(), "users read again");
+        for RightLost { client, peer, user, filter } in lost.unwrap_or_default() {
+            let topic = filter.as_ref().map(TopicFilter::as_str);
+            tracing::info!(
+                target: AUDIT, event = "right-lost", %client, %peer, user = &*user, topic,
+                "a right was lost"
+            );
         }
         Ok(())
     }

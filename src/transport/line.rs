@@ -14,7 +14,7 @@ mod sealed;
 mod tests;
 mod tls;
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
@@ -206,6 +206,26 @@ impl Incoming {
         }
         // It does not stop sending.
         false
+    }
+
+    /// Reads what nobody wants for so long.
+    ///
+    /// # Errors
+    /// Any error of the system, and that the peer sends nothing any more.
+    pub(super) fn discard_for(&mut self, time: Duration) -> io::Result<()> {
+        let until = Instant::now() + time;
+        let mut discarded = [0; DISCARDED];
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.set_patience(left)?;
+            match arrived(|| Read::read(&mut &*self.line.0, &mut discarded))? {
+                Arrived::End => return Err(ErrorKind::UnexpectedEof.into()),
+                _ => continue,
+            }
+        }
     }
 
     /// Reads what nobody wants until the peer sends nothing any more.

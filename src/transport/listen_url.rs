@@ -12,8 +12,8 @@ const DEFAULT_MODE: u32 = 0o660;
 pub(super) const LARGEST_MODE: u32 = 0o777;
 
 /// Where a broker listens, as a URL: `tcp://127.0.0.1:5000`, for which `127.0.0.1:5000` is short,
-/// or with a name `localhost:5000`, or `unix:/run/babelmq.sock`, or with permissions in octal
-/// `unix:/run/babelmq.sock?mode=600`.
+/// or with a name `localhost:5000`; `tls://0.0.0.0:5000`, where other machines can connect; or
+/// `unix:/run/babelmq.sock`, or with permissions in octal `unix:/run/babelmq.sock?mode=600`.
 ///
 /// ```
 /// use babelmq::ListenUrl;
@@ -75,6 +75,12 @@ pub enum ParseListenUrlError {
          127.0.0.1:5000, [::1]:5000 or localhost:5000"
     )]
     Address(String),
+    /// It is beyond this machine, and does not say in which protocol.
+    #[error(
+        "{0} can be reached from other machines, so it says how: tls://{0}, or tcp://{0} for plain \
+         text"
+    )]
+    Bare(String),
     /// Its path is relative: that would depend on where the broker was started.
     #[error(
         "the path of a Unix socket begins with a slash, as in unix:/run/babelmq.sock, and {0:?} \
@@ -105,16 +111,31 @@ impl FromStr for ListenUrl {
             Some((scheme, _)) => return Err(ParseListenUrlError::Scheme(scheme.to_owned())),
             None => (false, text),
         };
-        if let Ok(address) = address.parse() {
-            return Ok(ListenUrl::at(address, tls));
+        let url = address.parse().ok().map(|address| ListenUrl::at(address, tls));
+        let url = url
+            .or_else(|| host(address, tls))
+            .ok_or_else(|| ParseListenUrlError::Address(address.to_owned()))?;
+        if address.len() == text.len() && !url.is_of_this_machine() {
+            return Err(ParseListenUrlError::Bare(text.to_owned()));
         }
-        host(address, tls).ok_or_else(|| ParseListenUrlError::Address(address.to_owned()))
+        Ok(url)
     }
 }
 
 impl ListenUrl {
     fn at(address: SocketAddr, tls: bool) -> ListenUrl {
         if tls { ListenUrl::Tls(address) } else { ListenUrl::Tcp(address) }
+    }
+
+    /// Whether only clients on this machine can connect, as far as the URL says.
+    pub(super) fn is_of_this_machine(&self) -> bool {
+        match self {
+            ListenUrl::Tcp(address) | ListenUrl::Tls(address) => {
+                address.ip().to_canonical().is_loopback()
+            }
+            ListenUrl::Host { name, .. } => name == "localhost",
+            ListenUrl::Unix { .. } => true,
+        }
     }
 
     /// Whether clients speak TLS there.
@@ -168,13 +189,18 @@ fn unix(text: &str) -> Result<ListenUrl, ParseListenUrlError> {
     Ok(ListenUrl::Unix { path: path.into(), mode })
 }
 
-/// As it is read; a TCP address in its short form, which older clients understand too.
+/// As it is read; a TCP address of this machine in its short form, which older clients understand
+/// too.
 impl fmt::Display for ListenUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ListenUrl::Tcp(address) => address.fmt(f),
+            ListenUrl::Tcp(address) if self.is_of_this_machine() => address.fmt(f),
+            ListenUrl::Tcp(address) => write!(f, "tcp://{address}"),
             ListenUrl::Tls(address) => write!(f, "tls://{address}"),
-            ListenUrl::Host { name, port, tls: false } => write!(f, "{name}:{port}"),
+            ListenUrl::Host { name, port, tls: false } if self.is_of_this_machine() => {
+                write!(f, "{name}:{port}")
+            }
+            ListenUrl::Host { name, port, tls: false } => write!(f, "tcp://{name}:{port}"),
             ListenUrl::Host { name, port, tls: true } => write!(f, "tls://{name}:{port}"),
             ListenUrl::Unix { path, mode: DEFAULT_MODE } => write!(f, "unix:{}", path.display()),
             ListenUrl::Unix { path, mode } => write!(f, "unix:{}?mode={mode:o}", path.display()),
@@ -194,14 +220,17 @@ mod tests {
             "localhost:5000",
             "tls://127.0.0.1:5000",
             "tls://localhost:0",
-            "a-b.example:1",
+            "tcp://a-b.example:1",
+            "tcp://0.0.0.0:5000",
+            "tls://[::]:5000",
             "unix:/run/b.sock",
             "unix:/run/b.sock?mode=600",
         ] {
             assert_eq!(text.parse::<ListenUrl>().unwrap().to_string(), text);
         }
         for (text, same) in [
-            ("tcp://[::]:1", "[::]:1"),
+            ("tcp://[::1]:1", "[::1]:1"),
+            ("tcp://[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:1"),
             ("unix:///a b", "unix:/a b"),
             ("unix:/a?mode=0660", "unix:/a"),
         ] {
@@ -222,6 +251,9 @@ mod tests {
             ("local host:1", "no address"),
             ("tcp://127.0.0.1:5000/", "no address"),
             ("http://127.0.0.1:80", "http:// is no scheme"),
+            ("0.0.0.0:5000", "tls://0.0.0.0:5000, or tcp://0.0.0.0:5000"),
+            ("[::]:5000", "from other machines"),
+            ("example.org:5000", "from other machines"),
             ("unix:b.sock", "begins with a slash"),
             ("unix:", "begins with a slash"),
             ("unix:/b?mode=888", "mode=888"),

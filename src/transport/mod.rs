@@ -34,6 +34,7 @@ mod session;
 mod shared;
 mod threads;
 mod turns;
+mod users;
 mod write_deadline;
 mod writer;
 
@@ -42,3 +43,6 @@ pub use config::Config;
 pub use handle::BrokerHandle;
 pub use listen_url::{ListenUrl, ParseListenUrlError};
 pub use server::{Broker, StartError};
+pub use users::UsersFileError;
+#[cfg(feature = "cli")]
+pub(crate) use users::load_users;

@@ -20,6 +20,7 @@ use super::pool::Pool;
 use super::shared::Shared;
 use super::threads;
 use super::turns;
+use super::users::{Users, UsersFileError, load_users};
 use crate::broker::sync::{AtomicBool, Mutex, Receiver, bounded};
 use crate::broker::{
     BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Memory, NoStore, Store,
@@ -62,6 +63,17 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// It would be open to other machines in a way that has to be meant.
+    #[error("{url} can be reached from other machines, {why}")]
+    Unprotected {
+        /// Where it would listen.
+        url: ListenUrl,
+        /// What is missing, and what to add.
+        why: &'static str,
+    },
+    /// The users file cannot be used.
+    #[error(transparent)]
+    Users(#[from] UsersFileError),
     /// A thread could not be started, or the system has no descriptor for watching idle
     /// connections.
     #[error("cannot start the broker's threads: {0}")]
@@ -83,6 +95,28 @@ fn explain(url: &ListenUrl, error: &io::Error) -> String {
         }
         _ => error.to_string(),
     }
+}
+
+/// Refuses to listen beyond this machine without users, or without TLS, unless that is meant.
+fn hold_to_protection(config: &Config) -> Result<(), StartError> {
+    if config.allow_anonymous {
+        return Ok(());
+    }
+    for url in config.listeners.iter().filter(|url| !url.is_of_this_machine()) {
+        let why = match (config.users.is_some(), url.is_tls()) {
+            (true, true) => continue,
+            (false, _) => {
+                "and there are no users: add --users FILE (`babelmq passwd` makes an entry), or \
+                 --allow-anonymous if anybody may do everything"
+            }
+            (true, false) => {
+                "and what is sent there can be read on the way, passwords too: use tls:// and \
+                 --tls-cert, or add --allow-anonymous if that is meant"
+            }
+        };
+        return Err(StartError::Unprotected { url: url.clone(), why });
+    }
+    Ok(())
 }
 
 /// Listens where `url` says: on every address of a name that this machine has.
@@ -147,10 +181,12 @@ impl Broker {
         mut config: Config,
         store: Box<dyn Store>,
     ) -> Result<BrokerHandle, StartError> {
+        hold_to_protection(&config)?;
         let tls = config.tls.as_ref().map(TlsFiles::load).transpose()?;
         if tls.is_none() && config.listeners.iter().any(ListenUrl::is_tls) {
             return Err(TlsError::Missing.into());
         }
+        let users = config.users.as_deref().map(load_users).transpose()?;
         let bound = config.listeners.iter().map(listen).collect::<Result<Vec<_>, _>>()?.concat();
 
         for shortage in shortages(config.max_connections) {
@@ -175,11 +211,13 @@ impl Broker {
         let (pool, calls) = Pool::new();
         let mut dispatcher = Dispatcher::new(config.store, config.max_subscriptions)
             .with_subtrees(config.subtrees.clone())
-            .with_memory(memory.clone());
+            .with_memory(memory.clone())
+            .with_policy(users.as_ref().map(|(policy, _)| policy.clone()));
         let store_writer = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
         let shared = Arc::new(Shared {
             config,
             tls: Mutex::new(tls),
+            users: Users::new(users, memory.clone()),
             counters: Arc::new(Counters::default()),
             connections: Connections::default(),
             pool,

@@ -1,5 +1,7 @@
 //! The thread that reads from one connection.
 
+mod login;
+
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::Arc;
@@ -16,19 +18,24 @@ use super::purse::{Purse, SMALL_BUFFER};
 use super::refusal_log::RefusalLog;
 use super::shared::Shared;
 use super::turns::place;
+use super::users::Member;
 use super::write_deadline::write_tick;
 use super::writer::{Ties, Writer};
 use crate::broker::sync::{Instant, Receiver, Sender, bounded};
 use crate::broker::{ClientId, Control, Counters, Event, Fate, Peer, Step, outbox_with};
 use crate::codec::{Claim, release_scratch};
 use crate::protocol::{
-    ErrorCode, Format, FrameBuffer, HEADER_LEN, LARGEST_BUFFER, NextSize, Refusal, whole_frames,
+    ErrorCode, Format, FrameBuffer, FrameFault, HEADER_LEN, LARGEST_BUFFER, Limits, NextSize,
+    Refusal, whole_frames,
 };
 use crate::wire::{Recent, Taken, take_in, token_of};
+use login::Goes;
 
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by
 /// then.
 const LAST_READS: usize = 16;
+/// Bytes that a frame may have before its client has logged in.
+const LOGIN_FRAME: u32 = 4 << 10;
 /// How often a session that waits for a permit looks whether its client is still there.
 const PERMIT_TICK: Duration = Duration::from_secs(1);
 /// A session whose client has sent nothing for so long is parked.
@@ -64,6 +71,10 @@ pub(super) struct Session {
     skip: usize,
     recent: Recent,
     refusal_log: RefusalLog,
+    /// Who the client is, once that was asked.
+    member: Option<Member>,
+    /// When it must have logged in, if it must.
+    log_in_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -113,6 +124,8 @@ impl Session {
             skip: 0,
             recent,
             refusal_log,
+            member: None,
+            log_in_until: None,
         })
     }
 
@@ -188,6 +201,12 @@ impl Session {
 
     fn read_frames(&mut self, awake: &Awake) -> io::Result<Pause> {
         self.shake_hands()?;
+        if self.member.is_none() {
+            self.log_in_until = Some(Instant::now() + self.shared.config.login_timeout);
+            if self.identify()? == Goes::NoFurther {
+                return self.discard_input();
+            }
+        }
         let frame_timeout = self.shared.config.frame_timeout;
         self.incoming.set_patience(awake.park_after().min(frame_timeout))?;
         let mut last_reads = 0;
@@ -211,6 +230,14 @@ impl Session {
                 let patience = if is_amid_frame { HURRIED } else { awake.park_after() };
                 self.incoming.set_patience(patience.min(frame_timeout))?;
             }
+            let to_log_in = self.left_to_log_in();
+            if let Some(left) = to_log_in {
+                if left.is_zero() {
+                    self.refuse_stranger()?;
+                    return self.discard_input();
+                }
+                self.incoming.set_patience(left.min(HURRIED))?;
+            }
             let in_the_way = is_amid_frame && self.purse.is_wanted();
             self.buffer.grow_to(awake.share_of_reads());
             let Some(size) = self.make_room(&mut starved) else {
@@ -229,7 +256,9 @@ impl Session {
                     pace.note(count);
                 }
                 Arrived::Progress => {}
-                Arrived::Silent if begun.is_none() => return Ok(Pause::Idle),
+                Arrived::Silent if begun.is_none() && to_log_in.is_none() => {
+                    return Ok(Pause::Idle);
+                }
                 Arrived::Silent => {}
             }
             // The answers would be looked up, and nobody would be told.
@@ -244,13 +273,30 @@ impl Session {
                     waited = Duration::ZERO;
                 }
             }
+            if self.renew_rights()? == Goes::NoFurther {
+                return self.discard_input();
+            }
             let mut taken = self.take_frames()?;
             if taken.whole > 0 {
                 (waited, starved) = (Duration::ZERO, Duration::ZERO);
                 pace = Pace::new();
             }
-            while taken.more {
+            loop {
+                if taken.is_last {
+                    return self.discard_input();
+                }
+                if let Some(login) = taken.login.take()
+                    && self.log_in(&login)? == Goes::NoFurther
+                {
+                    return self.discard_input();
+                }
+                if !taken.more {
+                    break;
+                }
                 taken = self.take_frames()?;
+            }
+            if to_log_in.is_some() && !self.awaits_login() {
+                self.incoming.set_patience(awake.park_after().min(frame_timeout))?;
             }
             if awake.is_crowded() || self.purse.is_wanted() {
                 // Of many, most will wait for long; and what is empty is in the way of frames that
@@ -262,7 +308,7 @@ impl Session {
             self.purse.note_buffer(size.max(self.unfinished(size)));
             if let Some(fault) = taken.fault {
                 let format = fault.answer_in();
-                self.refuse(Refusal::from(fault), format)?;
+                self.refuse(self.explain(fault), format)?;
                 return self.discard_input();
             }
             let timeout = if in_the_way
@@ -292,9 +338,29 @@ impl Session {
         })
     }
 
+    /// How many messages are published, where a rate is to be kept.
+    fn published_in(&self, steps: &[Step]) -> usize {
+        let of = |step: &Step| match step {
+            Step::Publish(batch) => batch.messages().len(),
+            Step::Clear(_) => 1,
+            Step::Control(..) => 0,
+        };
+        if self.has_rates() { steps.iter().map(of).sum() } else { 0 }
+    }
+
+    /// What a frame may be: before a login not much.
+    fn limits(&self) -> Limits {
+        let limits = self.shared.config.limits;
+        if self.awaits_login() {
+            limits.max_frame(limits.max_frame.min(LOGIN_FRAME))
+        } else {
+            limits
+        }
+    }
+
     /// Takes whole frames out of the buffer, and sends what they come to.
     fn take_frames(&mut self) -> io::Result<Taken> {
-        let limits = self.shared.config.limits;
+        let limits = self.limits();
         let whole = whole_frames(self.buffer.bytes(), limits.max_frame);
         if whole > 0 {
             give_way(whole, self.shared.awake.load(Ordering::Relaxed) > CROWD);
@@ -319,7 +385,9 @@ impl Session {
             if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {
                 self.attach()?;
             }
+            let messages = self.published_in(&taken.steps);
             self.send(mem::take(&mut taken.steps), taken.cost);
+            self.keep_to_rates(messages, taken.whole)?;
         }
         if taken.extra > 0 {
             self.shared.allowances.spend(self.peer.origin(), taken.whole, taken.extra);
@@ -353,6 +421,17 @@ impl Session {
         }
         self.recent.permit(true);
         Ok(())
+    }
+
+    /// What is wrong with a frame, to whoever sent it.
+    fn explain(&self, fault: FrameFault) -> Refusal {
+        let refusal = Refusal::from(fault);
+        if !self.awaits_login() || refusal.code != ErrorCode::FrameTooLarge {
+            return refusal;
+        }
+        let reason =
+            format!("log in before anything else, in a frame of {LOGIN_FRAME} bytes at most");
+        Refusal::new(ErrorCode::LoginRequired, reason)
     }
 
     /// Says what is wrong with the stream of frames; it is the last that the client hears.
@@ -471,7 +550,7 @@ impl Session {
         let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
         place(&self.shared, writer);
         let (client, peer, fate) = (self.client, self.peer, outbox.fate());
-        let _ = self.events.send(Event::Attach { client, peer, outbox });
+        let _ = self.events.send(Event::Attach { client, peer, rights: self.rights(), outbox });
         self.writer = Some(RunningWriter { ended, reading, fate });
         Ok(())
     }

@@ -9,6 +9,7 @@ use super::allowances::Allowances;
 use super::config::Config;
 use super::connections::Connections;
 use super::pool::Pool;
+use super::users::Users;
 use crate::broker::sync::{AtomicBool, Mutex};
 use crate::broker::{Backlog, Counters, Memory};
 use crate::codec::BufferPool;
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     pub(super) config: Config,
     /// What connections are sealed with from now on.
     pub(super) tls: Mutex<Option<Arc<ServerConfig>>>,
+    pub(super) users: Users,
     pub(super) counters: Arc<Counters>,
     pub(super) connections: Connections,
     pub(super) pool: Pool,

@@ -5,15 +5,15 @@ use std::ops::Range;
 
 use super::frames::token_of;
 use super::recent::{BATCH, Like, Recent};
-use crate::broker::{Control, EVENT_COST, Step, fanout_cost, guessed_cost, topic_cost};
+use crate::broker::{Control, EVENT_COST, Rights, Step, fanout_cost, guessed_cost, topic_cost};
 use crate::codec::pickle::PickleMatch;
 use crate::codec::{
-    Batch, BatchEntry, Claim, ControlRequest, Dialect, Document, EagerEncoding, EnvelopeMatch,
-    Mark, Node, Part, PayloadSpan, Request, Topics, read_request,
+    Batch, BatchEntry, Claim, ControlRequest, Credentials, Dialect, Document, EagerEncoding,
+    EnvelopeMatch, Mark, Node, Part, PayloadSpan, Request, Topics, read_request,
 };
 use crate::protocol::{
-    ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Topic, TopicFilter, TopicName,
-    check_topic_limits, frame_at, plain_size,
+    ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Token, Topic, TopicFilter,
+    TopicName, check_topic_limits, frame_at, plain_size,
 };
 
 /// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those
@@ -69,6 +69,18 @@ pub(super) struct Intake<'a> {
     each: usize,
     /// The frames that were taken are enough for one event.
     is_enough: bool,
+    /// The last of them is one of these.
+    login: Option<Login>,
+    is_last: bool,
+}
+
+/// What a client shows to log in, and what the answer brings back.
+#[derive(Debug)]
+pub struct Login {
+    /// What the answer brings back.
+    pub token: Token,
+    /// What it shows.
+    pub credentials: Credentials<'static>,
 }
 
 /// The outcome of a region of frames.
@@ -85,6 +97,10 @@ pub struct Taken {
     pub cost: usize,
     /// Whether there may be more whole frames behind them: what was taken is enough for one event.
     pub more: bool,
+    /// The login that is the last of them.
+    pub login: Option<Login>,
+    /// Whether the last of them was refused so that the connection ends.
+    pub is_last: bool,
     /// Whether the next frame decodes to far more than its length explains, and there was no permit
     /// for that.
     pub needs_permit: bool,
@@ -118,11 +134,13 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         extra: 0,
         cost: 0,
         is_enough: false,
+        login: None,
+        is_last: false,
     };
     let (mut whole, mut more, mut needs_permit) = (0, false, false);
     let fault = loop {
         if intake.is_enough {
-            more = true;
+            more = !intake.is_last;
             break None;
         }
         match frame_at(region, whole, limits.max_frame) {
@@ -144,9 +162,21 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
     };
     intake.finish_batch(whole);
     let needs_answer = intake.steps.iter().any(|step| matches!(step, Step::Control(..)));
-    let Intake { steps, refused, extra, cost, .. } = intake;
+    let Intake { steps, refused, extra, cost, login, is_last, .. } = intake;
     let cost = cost + whole;
-    Taken { steps, needs_answer, refused, whole, cost, more, needs_permit, extra, fault }
+    Taken {
+        steps,
+        needs_answer,
+        refused,
+        whole,
+        cost,
+        more,
+        login,
+        is_last,
+        needs_permit,
+        extra,
+        fault,
+    }
 }
 
 impl<'a> Intake<'a> {
@@ -233,6 +263,19 @@ impl<'a> Intake<'a> {
         let (mark, first) = (self.document.mark(), self.document.len());
         let Some(request) = self.read(source, format, body.clone()) else { return false };
         let step = match request {
+            Ok(Request::Control(ControlRequest::Login(credentials))) => {
+                let login =
+                    Login { token: token_of(format), credentials: credentials.into_owned() };
+                self.finish_batch(at);
+                self.start = end;
+                // What follows may depend on it.
+                (self.login, self.is_enough) = (Some(login), true);
+                return true;
+            }
+            request if matches!(self.recent.rights, Rights::Nothing) => {
+                (self.is_last, self.is_enough) = (true, true);
+                Err(login_required(request.err()))
+            }
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self
                 .topic(&topic)
             {
@@ -277,7 +320,9 @@ impl<'a> Intake<'a> {
                 }
                 Err(refusal) => Err(refusal.about(topic)),
             },
-            Ok(Request::Control(request)) => control(request, format, &self.limits),
+            Ok(Request::Control(request)) => {
+                control(request, format, &self.limits, &self.recent.rights)
+            }
             Err(refusal) => Err(refusal),
         };
         let step = step.unwrap_or_else(|refusal| {
@@ -422,7 +467,9 @@ impl<'a> Intake<'a> {
             return Ok(index);
         }
         check_topic_limits(text, &self.limits)?;
-        let index = self.topics.push(TopicName::parse(text)?);
+        let topic = TopicName::parse(text)?;
+        self.recent.rights.publish(topic)?;
+        let index = self.topics.push(topic);
         *seen = index + 1;
         self.cost += topic_cost(text, self.recent.shapes);
         self.note_enough();
@@ -470,8 +517,21 @@ fn place(topic: &str) -> usize {
     (last.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % SEEN
 }
 
+/// The refusal of all that comes before a login.
+#[cold]
+fn login_required(found: Option<Refusal>) -> Refusal {
+    let found = found.map(|refusal| format!(" (this frame cannot be read: {refusal})"));
+    let reason = format!("log in before anything else{}", found.unwrap_or_default());
+    Refusal::new(ErrorCode::LoginRequired, reason)
+}
+
 /// The step that a request asks for, its topic judged.
-fn control(request: ControlRequest<'_>, format: Format, limits: &Limits) -> Result<Step, Refusal> {
+fn control(
+    request: ControlRequest<'_>,
+    format: Format,
+    limits: &Limits,
+    rights: &Rights,
+) -> Result<Step, Refusal> {
     let filter = |topic: &str| {
         let judged = check_topic_limits(topic, limits).and_then(|()| TopicFilter::parse(topic));
         judged.map_err(|refusal| refusal.about(topic))
@@ -497,10 +557,16 @@ fn control(request: ControlRequest<'_>, format: Format, limits: &Limits) -> Resu
             ControlRequest::Clear { topic } if topic.contains(['+', '#']) => {
                 Control::ClearBelow { filter: filter(&topic)? }
             }
-            ControlRequest::Clear { topic } => return Ok(Step::Clear(one(&topic)?)),
+            ControlRequest::Clear { topic } => {
+                let topic = one(&topic)?;
+                rights.publish(topic.name())?;
+                return Ok(Step::Clear(topic));
+            }
             ControlRequest::Ping { id } => Control::Ping { id },
             ControlRequest::Stats => Control::Stats,
             ControlRequest::Backup => Control::Backup,
+            // It is no step: the session answers it.
+            ControlRequest::Login(_) => return Err(login_required(None)),
         },
     ))
 }

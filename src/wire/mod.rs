@@ -14,6 +14,7 @@ mod write_batch;
 
 pub(crate) use frames::selected;
 pub(crate) use frames::{format_of, token_of};
+pub(crate) use intake::Login;
 pub use intake::{Taken, take_in};
 pub(crate) use list::{List, Listed};
 pub use recent::Recent;

@@ -1,5 +1,6 @@
 //! What a session remembers of the frames before, so that it reads the next ones faster.
 
+use crate::broker::Rights;
 use crate::codec::pickle::PickleCache;
 use crate::codec::{BufferPool, Claim, DialectHint, EagerEncoding, EnvelopeCache, Workspace};
 
@@ -9,6 +10,8 @@ pub(super) const BATCH: usize = 1 << 10;
 /// What a session remembers of the frames before, so that it reads the next ones faster.
 #[derive(Debug, Default)]
 pub struct Recent {
+    /// What the client may do.
+    pub(super) rights: Rights,
     /// The publish in JSON that was read in full last.
     pub(super) known: EnvelopeCache,
     /// What it asked for; `None` when there is nothing to compare with.
@@ -52,6 +55,13 @@ impl Recent {
     /// Nothing yet, and where memory for batches and to decode in comes from.
     pub fn new(spares: BufferPool, workspace: Workspace) -> Recent {
         Recent { spares, workspace, ..Recent::default() }
+    }
+
+    /// Says what the client may do from here on.
+    pub fn have_rights(&mut self, rights: Rights) {
+        self.rights = rights;
+        // The topics that are remembered were judged by other rights.
+        (self.like, self.like_pickle) = (None, None);
     }
 
     /// Bytes of memory that the messages in so many bytes will take on their way.

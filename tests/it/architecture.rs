@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 /// crate of their own, which cannot name any of these.
 const ROOMS: &[(&str, &[&str])] = &[
     ("access", &["protocol"]),
-    ("broker", &["codec", "protocol"]),
+    ("broker", &["access", "codec", "protocol"]),
     ("storage", &["broker", "codec", "protocol"]),
     ("wire", &["broker", "codec", "protocol"]),
-    ("transport", &["broker", "codec", "protocol", "wire"]),
+    ("transport", &["access", "broker", "codec", "protocol", "wire"]),
     ("middleware", &["codec", "protocol"]),
     (
         "cli",

@@ -41,3 +41,4 @@ mod storage;
 mod surface;
 mod tls;
 mod typed;
+mod users;

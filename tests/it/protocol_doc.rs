@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use babelmq::broker::{METRICS, QueueLimits};
@@ -34,14 +35,32 @@ struct Example {
     body: String,
 }
 
+/// A part of the document.
+struct Section {
+    heading: &'static str,
+    examples: Vec<Example>,
+    /// The users file of the broker, if it has one: a block of `toml`.
+    users: Option<String>,
+}
+
+impl Section {
+    fn new(heading: &'static str) -> Section {
+        Section { heading, examples: Vec::new(), users: None }
+    }
+}
+
 /// The sections of the document that have examples, each with its heading.
-fn sections() -> Vec<(&'static str, Vec<Example>)> {
-    let mut sections = vec![("", Vec::new())];
+fn sections() -> Vec<Section> {
+    let mut sections = vec![Section::new("")];
     let mut lines = DOCUMENT.lines().enumerate();
     while let Some((number, line)) = lines.next() {
         if let Some(info) = line.strip_prefix("```") {
             let body: Vec<&str> =
                 lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
+            let section = sections.last_mut().unwrap();
+            if info == "toml" {
+                section.users = Some(body.join("\n"));
+            }
             let Some((format, sender)) = info.split_once(',') else { continue };
             let format = match format {
                 "json" => Format::Json,
@@ -54,12 +73,12 @@ fn sections() -> Vec<(&'static str, Vec<Example>)> {
                 other => panic!("line {}: {other:?} sends nothing", number + 1),
             };
             let example = Example { line: number + 1, format, sender, body: body.join("\n") };
-            sections.last_mut().unwrap().1.push(example);
+            section.examples.push(example);
         } else if line.starts_with('#') {
-            sections.push((line, Vec::new()));
+            sections.push(Section::new(line));
         }
     }
-    sections.retain(|(_, examples)| !examples.is_empty());
+    sections.retain(|section| !section.examples.is_empty());
     sections
 }
 
@@ -95,8 +114,14 @@ fn is_said(found: &str, printed: &str) -> bool {
 #[test]
 fn the_examples_are_what_happens() {
     let sections = sections();
-    for (heading, examples) in &sections {
-        let broker = Broker::start(Config::listening_on(([127, 0, 0, 1], 0))).unwrap();
+    for Section { heading, examples, users } in &sections {
+        let mut config = Config::listening_on(([127, 0, 0, 1], 0));
+        if let Some(users) = users {
+            let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("protocol-users.toml");
+            std::fs::write(&file, users).unwrap();
+            config = config.users(file);
+        }
+        let broker = Broker::start(config).unwrap();
         let mut connection = TcpStream::connect(broker.local_addr()).unwrap();
         connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         for Example { line, format, sender, body } in examples {
@@ -121,7 +146,7 @@ fn the_examples_are_what_happens() {
     }
     let said = |word: &str| {
         let field = [format!("\"command\":\"{word}\""), format!("command=\"{word}\"")];
-        let mut bodies = sections.iter().flat_map(|(_, examples)| examples);
+        let mut bodies = sections.iter().flat_map(|section| &section.examples);
         bodies.any(|example| field.iter().any(|field| example.body.contains(field)))
     };
     let replies =

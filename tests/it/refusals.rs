@@ -120,6 +120,13 @@ fn wrong_commands_and_fields_are_refused_in_every_format() {
             (&[subscribe, topic, ("queue", Int(-1))], "invalid-field"),
             (&[subscribe, topic, ("queue", Int(1 << 32))], "invalid-field"),
             (&[("command", Str("ping")), ("id", Str(&long_id))], "invalid-field"),
+            (&[("command", Str("login"))], "invalid-field"),
+            (&[("command", Str("login")), ("user", Str("a"))], "missing-field"),
+            (&[("command", Str("login")), ("password", Str("a"))], "missing-field"),
+            (
+                &[("command", Str("login")), ("user", Str("a")), ("token", Str("a"))],
+                "invalid-field",
+            ),
         ];
         for (fields, code) in table {
             scene.refused(format, &body(format, fields), code);
@@ -230,6 +237,7 @@ fn every_code_is_met_here_or_elsewhere() {
         include_str!("bad_input/topics.rs"),
         include_str!("bad_input/xml.rs"),
         include_str!("storage/directory.rs"),
+        include_str!("users/logins.rs"),
         // No test comes from another machine.
         include_str!("../../src/broker/dispatcher/tests.rs"),
     ]

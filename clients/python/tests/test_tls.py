@@ -5,7 +5,6 @@ broker.
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import ssl
 import subprocess
@@ -18,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alarms import Alarm, alarms, needs_alarms
 from fake_broker import Scripted, encode
 from kinds import Kind
 from proxy import PATIENCE, Proxy
 from real_broker import BINARY, RealBroker
 from test_documents import HERE, blocks
-from test_interruptions import Alarm, alarms
 from test_outages import Log, log  # noqa: F401
 from tls_proxy import OPENSSL, Certificates, TLSProxy
 
@@ -392,7 +391,7 @@ def test_nothing_stays_where_no_poll_sees_it(tls: TLSProxy, ca: str) -> None:
         assert delivery["message"] == "x" * (3 * RECORD)
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="it needs timers that send signals")
+@needs_alarms
 def test_interruptions(tls: TLSProxy, ca: str) -> None:
     with JSONQueue("/a", address=tls.address, ca=ca, timeout=PATIENCE) as queue:
         struck, end = 0, time.monotonic() + PATIENCE

@@ -90,9 +90,9 @@ pub use document::{Document, Mark, View};
 pub use eager::{DialectHint, EagerEncoding};
 #[doc(hidden)]
 pub use envelope::{
-    Content, ControlRequest, Dialect, EnvelopeCache, EnvelopeMatch, FrameField, Part, PayloadSpan,
-    Request, decode_part, encoded_size, longest_body, read_request, write_backup, write_delivery,
-    write_frame, write_reply, write_stats, write_value,
+    Content, ControlRequest, Credentials, Dialect, EnvelopeCache, EnvelopeMatch, FrameField, Part,
+    PayloadSpan, Request, decode_part, encoded_size, longest_body, read_request, write_backup,
+    write_delivery, write_frame, write_reply, write_stats, write_value,
 };
 #[doc(hidden)]
 pub use memory::{Account, Claim, Share};

@@ -85,7 +85,7 @@ impl Reader<'_> {
         let roles = self.roles_of(text, &entry.roles);
         let credential = entry.credentials.pop().unwrap_or(Credential::Nothing);
         let grant = Grant::new(Arc::clone(&name), roles);
-        self.users.insert(Arc::clone(&name), User { name, credential, grant });
+        self.users.insert(Arc::clone(&name), Arc::new(User { name, credential, grant }));
     }
 
     fn field<'v>(

@@ -49,6 +49,8 @@ pub enum Delivery {
         pieces: Receiver<Piece>,
         /// The subscription.
         topic: TopicFilter,
+        /// Whether the client may see only some of what it matches.
+        limited: bool,
         /// How to write them.
         dialect: Dialect,
         /// What the answer brings back.

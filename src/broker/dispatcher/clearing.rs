@@ -12,10 +12,12 @@ use std::collections::{HashMap, VecDeque};
 use std::vec;
 
 use super::Dispatcher;
+use crate::access::{Grant, Right};
 use crate::broker::client_id::{ClientId, Slot};
 use crate::broker::delivery::Queued;
 use crate::broker::event::{Control, Step};
 use crate::broker::retained::{AHEAD, Marker, Tree};
+use crate::broker::rights::Scope;
 use crate::protocol::{ErrorCode, Refusal, Reply, Token, Topic, TopicFilter};
 
 /// Topics that are looked at together.
@@ -43,7 +45,7 @@ struct Clearing {
 /// The values that a filter names and that are still to be forgotten.
 #[derive(Debug)]
 struct Rest {
-    filter: TopicFilter,
+    scope: Scope,
     values: Values,
     /// The last publication that is forgotten.
     until: u64,
@@ -83,6 +85,13 @@ impl Clearings {
     pub(super) fn leave(&mut self, client: ClientId) -> bool {
         let clearing = self.of.get_mut(&client);
         clearing.map(|clearing| clearing.has_left = true).is_some()
+    }
+
+    /// Lets a client clear only what this grant lets it, from here on.
+    pub(super) fn limit_to(&mut self, client: ClientId, grant: &Grant) {
+        if let Some(rest) = self.of.get_mut(&client).and_then(|clearing| clearing.rest.as_mut()) {
+            rest.scope.limit_to(Right::Publish, grant);
+        }
     }
 
     /// Lets a client wait, which does not yet.
@@ -130,8 +139,9 @@ impl Rest {
         match &mut self.values {
             Values::Listed(listed) => {
                 let topic = listed.next()?;
-                let stored = tree.get(&topic);
-                Some(stored.filter(|stored| stored.published() <= self.until).map(|_| topic))
+                let stored = tree.get(&topic).filter(|stored| stored.published() <= self.until);
+                let is_allowed = self.scope.allows(topic.name());
+                Some(stored.filter(|_| is_allowed).map(|_| topic))
             }
             Values::Behind(marker) => {
                 if is_far {
@@ -142,7 +152,7 @@ impl Rest {
                     None => None,
                     Some(stored) if stored.published() > self.until => return None,
                     Some(stored) => {
-                        self.filter.matches(stored.topic()).then(|| stored.topic().to_topic())
+                        self.scope.covers(stored.topic()).then(|| stored.topic().to_topic())
                     }
                 };
                 tree.pass(marker);
@@ -182,7 +192,15 @@ impl Dispatcher {
         token: Token,
         filter: TopicFilter,
     ) -> bool {
-        let values = match self.tree.topics(&filter, STEP) {
+        let scope = match self.rights(slot).scope(Right::Publish, "clear", filter) {
+            Ok(scope) => scope,
+            Err(refusal) => {
+                self.reply(slot, token, Reply::Error(refusal));
+                return true;
+            }
+        };
+        let filter = scope.filter();
+        let values = match self.tree.topics(&scope, STEP) {
             Some(topics) => Values::Listed(topics.into_iter()),
             None if filter.has_wildcard() => {
                 let reason = format!(
@@ -195,7 +213,7 @@ impl Dispatcher {
             }
             None => Values::Behind(self.tree.mark()),
         };
-        let rest = self.go_on_with(Rest { filter, values, until: self.tree.published() });
+        let rest = self.go_on_with(Rest { scope, values, until: self.tree.published() });
         let is_done = rest.is_none();
         if !is_done {
             self.clearings.begin(client, Clearing { rest, ..Clearing::default() });

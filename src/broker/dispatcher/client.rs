@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::broker::client_id::ClientId;
 use crate::broker::delivery::{Mailbox, Outbox};
 use crate::broker::peer::Peer;
+use crate::broker::rights::Rights;
 use crate::broker::routing::Way;
 use crate::codec::{Account, Claim, Dialect};
 use crate::protocol::{Format, Overflow, Token, TopicFilter};
@@ -28,6 +29,7 @@ const FOR_NEWCOMERS: usize = 4;
 pub(super) struct Client {
     pub(super) id: ClientId,
     pub(super) peer: Peer,
+    pub(super) rights: Rights,
     /// Its writer holds the other end. Dropping it is how the dispatcher lets go of a connection.
     pub(super) outbox: Outbox,
     /// What may wait in its outbox, unless a subscription asks for less.
@@ -73,10 +75,17 @@ fn cost(filter: &TopicFilter) -> usize {
 }
 
 impl Client {
-    pub(super) fn new(id: ClientId, peer: Peer, outbox: Outbox, account: Account) -> Client {
+    pub(super) fn new(
+        id: ClientId,
+        peer: Peer,
+        rights: Rights,
+        outbox: Outbox,
+        account: Account,
+    ) -> Client {
         Client {
             id,
             peer,
+            rights,
             queue_messages: outbox.limits().messages,
             outbox,
             filters: HashMap::new(),

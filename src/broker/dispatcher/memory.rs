@@ -158,15 +158,14 @@ impl Dispatcher {
         self.checkpointer.as_ref()?.ticket(&self.tree)
     }
 
-    /// Answers a `backup`, if the client is on this machine: it costs the disk as much as all
-    /// values do.
+    /// Answers a `backup`, if the client may ask for one: it costs the disk as much as all values
+    /// do.
     pub(super) fn back_up(&mut self, slot: Slot, token: Token) {
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
-        let (code, reason) = if !client.peer.is_local() {
-            let reason = "backups are made for clients on the broker's own machine; connect there, \
-            to a loopback address or a Unix socket";
-            (ErrorCode::NotPermitted, reason)
-        } else if let Some(checkpointer) = &mut self.checkpointer {
+        if let Err(refusal) = client.rights.backup(client.peer) {
+            return self.reply(slot, token, Reply::Error(refusal));
+        }
+        let (code, reason) = if let Some(checkpointer) = &mut self.checkpointer {
             if let Some(made) = checkpointer.back_up() {
                 return self.send(slot, Delivery::Backup { made, token });
             }

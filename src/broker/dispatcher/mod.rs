@@ -5,6 +5,7 @@
 
 mod clearing;
 mod client;
+mod judging;
 mod leaving;
 mod memory;
 mod notices;
@@ -21,6 +22,8 @@ use super::client_id::{ClientId, Slot};
 use super::event::{Control, Event, Query, SubscriptionInfo};
 use super::memory::{Memory, Use};
 use super::peer::Peer;
+use super::rights::{Rights, Scope};
+use crate::access::{Policy, Right};
 use crate::broker::delivery::{Delivery, Full, Outbox, Piece, Undelivered};
 use crate::broker::persist::Checkpointer;
 use crate::broker::retained::{
@@ -35,6 +38,7 @@ use crate::protocol::{
 };
 use clearing::Clearings;
 use client::Client;
+use judging::Judging;
 use leaving::Leaving;
 use notices::Notices;
 use pressure::Pressure;
@@ -70,6 +74,9 @@ pub struct Dispatcher {
     checkpointer: Option<Checkpointer>,
     clearings: Clearings,
     notices: Notices,
+    /// None where there are no users.
+    policy: Option<Policy>,
+    judging: Judging,
     max_subscriptions: usize,
     store_full: Arc<AtomicBool>,
     shapes: Arc<AtomicUsize>,
@@ -113,6 +120,8 @@ impl Dispatcher {
             checkpointer: None,
             clearings: Clearings::default(),
             notices: Notices::default(),
+            policy: None,
+            judging: Judging::default(),
             max_subscriptions,
             store_full: Arc::default(),
             shapes: Arc::default(),
@@ -152,7 +161,9 @@ impl Dispatcher {
     /// Takes in one event.
     pub fn step(&mut self, event: Event) {
         match event {
-            Event::Attach { client, peer, outbox } => self.attach(client, peer, outbox),
+            Event::Attach { client, peer, rights, outbox } => {
+                self.attach(client, peer, rights, outbox);
+            }
             Event::Steps { client, steps, queued } => {
                 self.notices.begin_step();
                 if let Some((steps, queued)) =
@@ -174,8 +185,10 @@ impl Dispatcher {
         self.stop_falling_behind();
     }
 
-    fn attach(&mut self, id: ClientId, peer: Peer, outbox: Outbox) {
-        let client = Client::new(id, peer, outbox, self.memory.of(Use::Connections).account());
+    fn attach(&mut self, id: ClientId, peer: Peer, rights: Rights, outbox: Outbox) {
+        let rights = self.renewed(rights);
+        let account = self.memory.of(Use::Connections).account();
+        let client = Client::new(id, peer, rights, outbox, account);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(client);
@@ -236,9 +249,9 @@ impl Dispatcher {
     /// Begins an answer that is too long to be given at once. Where the connection has asked for
     /// more of them than it has read, it is ended; where all together have, the one that has asked
     /// for most is ended, and if that is nobody, the answer is not given.
-    fn begin_snapshot(&mut self, slot: Slot, filter: &TopicFilter) -> Option<Receiver<Piece>> {
+    fn begin_snapshot(&mut self, slot: Slot, scope: &Scope) -> Option<Receiver<Piece>> {
         loop {
-            match self.snapshots.begin(&mut self.tree, slot, filter.clone()) {
+            match self.snapshots.begin(&mut self.tree, slot, scope.clone()) {
                 Ok(pieces) => return Some(pieces),
                 Err(TooMany::While(other)) => {
                     self.end_snapshots(other, Full { messages: MAX_SNAPSHOTS, bytes: 0 })
@@ -313,21 +326,18 @@ impl Dispatcher {
                 }
                 self.reply(slot, token, Reply::Cancelled { topic: filter });
             }
-            Control::List { filter } => match self.tree.topics(&filter, ON_THE_SPOT) {
-                Some(topics) => self.reply(slot, token, Reply::Topics { topics }),
-                None => {
-                    if let Some(pieces) = self.begin_snapshot(slot, &filter) {
-                        self.send(slot, Delivery::Topics { pieces, token });
+            Control::List { filter } => self.list(slot, token, filter),
+            Control::Get { topic, dialect } => match self.rights(slot).see(topic.name()) {
+                Ok(()) => match self.tree.get(&topic) {
+                    Some(stored) => {
+                        let stored = stored.clone();
+                        self.send(slot, Delivery::Value { stored, dialect, token });
                     }
-                }
+                    None => self.reply(slot, token, Reply::NoValue { topic }),
+                },
+                Err(refusal) => self.reply(slot, token, Reply::Error(refusal)),
             },
-            Control::Get { topic, dialect } => match self.tree.get(&topic) {
-                Some(stored) => {
-                    let stored = stored.clone();
-                    self.send(slot, Delivery::Value { stored, dialect, token });
-                }
-                None => self.reply(slot, token, Reply::NoValue { topic }),
-            },
+            Control::Welcome { user } => self.welcome(slot, token, user),
             Control::Ping { id } => {
                 let reply = Reply::Pong { id };
                 match self.pong_ticket() {
@@ -348,8 +358,29 @@ impl Dispatcher {
         true
     }
 
+    fn list(&mut self, slot: Slot, token: Token, filter: TopicFilter) {
+        let scope = match self.rights(slot).scope(Right::Subscribe, "list", filter) {
+            Ok(scope) => scope,
+            Err(refusal) => return self.reply(slot, token, Reply::Error(refusal)),
+        };
+        match self.tree.topics(&scope, ON_THE_SPOT) {
+            Some(topics) => self.reply(slot, token, Reply::Topics { topics }),
+            None => {
+                if let Some(pieces) = self.begin_snapshot(slot, &scope) {
+                    self.send(slot, Delivery::Topics { pieces, token });
+                }
+            }
+        }
+    }
+
     fn subscribe(&mut self, slot: Slot, filter: TopicFilter, how: How) {
         let How { dialect, names, token, overflow, queue, cleared } = how;
+        let scope = self.rights(slot).scope(Right::Subscribe, "subscribe to", filter.clone());
+        let scope = match scope {
+            Ok(scope) => scope,
+            Err(refusal) => return self.reply(slot, token, Reply::Error(refusal)),
+        };
+        let limited = scope.limit().is_some();
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
         (client.format, client.token) = (dialect.format(), token);
         let room = self.subscriptions.has_room_for(slot, &filter);
@@ -363,14 +394,15 @@ impl Dispatcher {
         };
         // The values that the subscription begins with are looked for first: where they cannot be
         // given, there is no subscription.
-        let values = self.tree.snapshot(&filter, ON_THE_SPOT, BYTES_ON_THE_SPOT);
+        let values = self.tree.snapshot(&scope, ON_THE_SPOT, BYTES_ON_THE_SPOT);
         let count = values.as_ref().map_or(0, Vec::len) as u64;
         let begin = match values {
             Some(values) if values.is_empty() => None,
             Some(values) => Some(Delivery::Snapshot { values, dialect }),
             None => {
-                let Some(pieces) = self.begin_snapshot(slot, &filter) else { return };
-                Some(Delivery::LongSnapshot { pieces, topic: filter.clone(), dialect, token })
+                let Some(pieces) = self.begin_snapshot(slot, &scope) else { return };
+                let topic = filter.clone();
+                Some(Delivery::LongSnapshot { pieces, topic, limited, dialect, token })
             }
         };
         let is_long = matches!(begin, Some(Delivery::LongSnapshot { .. }));
@@ -388,6 +420,7 @@ impl Dispatcher {
             dialect,
             way,
             cleared,
+            limit: scope.limit().cloned(),
         });
         self.subscriptions_changed();
         if let Some(names) = names {
@@ -398,11 +431,11 @@ impl Dispatcher {
             match client.outbox.answer(begin) {
                 // Where there is no memory for it to wait as a whole, it comes in pieces.
                 Err(Undelivered::NoMemory) if !is_long => {
-                    if let Some(pieces) = self.begin_snapshot(slot, &filter) {
-                        self.send(
-                            slot,
-                            Delivery::LongSnapshot { pieces, topic: filter, dialect, token },
-                        );
+                    if let Some(pieces) = self.begin_snapshot(slot, &scope) {
+                        let topic = filter;
+                        let begin =
+                            Delivery::LongSnapshot { pieces, topic, limited, dialect, token };
+                        self.send(slot, begin);
                     }
                     return;
                 }
@@ -412,7 +445,7 @@ impl Dispatcher {
             }
         }
         self.counts.snapshot_values += count;
-        self.reply(slot, token, Reply::Subscribed { topic: filter, values: count });
+        self.reply(slot, token, Reply::Subscribed { topic: filter, values: count, limited });
     }
 
     fn forget_wish(&mut self, slot: Slot, filter: &TopicFilter) {
@@ -455,7 +488,7 @@ impl Dispatcher {
         }
         match query {
             Query::Topics(filter, asker) => {
-                tell(&asker, self.tree.topics(&filter, usize::MAX).unwrap_or_default());
+                tell(&asker, self.tree.topics(&filter.into(), usize::MAX).unwrap_or_default());
             }
             Query::Get(topic, asker) => {
                 tell(&asker, self.tree.get(&topic).map(|stored| stored.payload().to_payload()));
@@ -470,6 +503,7 @@ impl Dispatcher {
             Query::Clear(topic, asker) => tell(&asker, self.clear(&topic)),
             Query::Subscriptions(topic, asker) => tell(&asker, self.subscriptions_to(&topic)),
             Query::Stats(asker) => tell(&asker, self.stats()),
+            Query::Policy(policy, done) => self.change_policy(policy, done),
             Query::Saved(asker) => tell(&asker, self.ticket()),
         }
     }

@@ -8,7 +8,7 @@ use crate::broker::client_id::Slot;
 use crate::broker::delivery::Delivery;
 use crate::broker::memory::Use;
 use crate::broker::stats::{Report, Stats, SubscriberReport, TopicReport};
-use crate::protocol::{ErrorCode, Refusal, Reply, Token};
+use crate::protocol::{Reply, Token};
 
 /// Topics that a report names: enough to find those with the highest rates, few enough to be looked
 /// at between two events.
@@ -19,14 +19,10 @@ const SUBSCRIBERS: usize = 256;
 const FILTERS: usize = 4;
 
 impl Dispatcher {
-    /// Answers a `stats`, if the client is on this machine: until there is access control, whoever
-    /// else can connect has no business with who is connected.
+    /// Answers a `stats`, if the client may ask who is connected.
     pub(super) fn report(&mut self, slot: Slot, token: Token) {
         let Some(Some(client)) = self.slots.get(slot as usize) else { return };
-        if !client.peer.is_local() {
-            let reason = "stats are answered to clients on the broker's own machine; connect \
-            there, to a loopback address or a Unix socket";
-            let refusal = Refusal::new(ErrorCode::NotPermitted, reason);
+        if let Err(refusal) = client.rights.stats(client.peer) {
             return self.reply(slot, token, Reply::Error(refusal));
         }
         let topics = self.tree.recent().take(TOPICS).map(|(stored, messages)| TopicReport {

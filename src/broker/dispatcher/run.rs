@@ -18,13 +18,18 @@ impl Dispatcher {
                     this.step(event);
                 }),
                 Err(TryRecvError::Disconnected)
-                    if self.snapshots.is_empty() && self.clearings.is_empty() =>
+                    if self.snapshots.is_empty()
+                        && self.clearings.is_empty()
+                        && self.judging.is_empty() =>
                 {
                     break;
                 }
                 Err(_) => self.noting(Self::expire),
             }
             self.leave_on();
+            if !self.judging.is_empty() {
+                self.go_on_judging();
+            }
             self.relieve_on();
             self.go_on_with_snapshots();
             if !self.clearings.is_empty() {
@@ -48,7 +53,8 @@ impl Dispatcher {
         let is_idle = self.leaving.is_empty()
             && self.pressure.is_empty()
             && !self.snapshots.can_go_on()
-            && self.clearings.is_empty();
+            && self.clearings.is_empty()
+            && self.judging.is_empty();
         if !is_idle || next == Next::Step {
             return events.try_recv();
         }

@@ -20,7 +20,7 @@ fn attached_from(address: [u8; 4], limits: QueueLimits) -> (Dispatcher, Inbox) {
     let mut dispatcher = Dispatcher::default();
     let (outbox, inbox) = outbox(limits);
     let peer = Peer::Tcp((address, 1).into());
-    dispatcher.step(Event::Attach { client: CLIENT, peer, outbox });
+    dispatcher.step(Event::Attach { client: CLIENT, peer, rights: Rights::Everything, outbox });
     (dispatcher, inbox)
 }
 

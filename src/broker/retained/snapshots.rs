@@ -13,13 +13,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
+use crate::access::{Grant, Right};
 use crate::broker::client_id::Slot;
 use crate::broker::delivery::{Piece, Returned};
 use crate::broker::retained::stored::Stored;
 use crate::broker::retained::tree::{AHEAD, Marker, Tree};
+use crate::broker::rights::Scope;
 use crate::broker::sync::{Receiver, Sender, unbounded};
 use crate::codec::{Account, Claim, Share};
-use crate::protocol::TopicFilter;
 
 /// Topics that one step looks at.
 const STEP: usize = 1_024;
@@ -98,7 +99,7 @@ struct Line {
 #[derive(Debug)]
 struct Snapshot {
     line: u64,
-    filter: TopicFilter,
+    scope: Scope,
     marker: Marker,
     /// The last publication that it shows.
     until: u64,
@@ -210,9 +211,10 @@ impl Snapshots {
         &mut self,
         tree: &mut Tree,
         slot: Slot,
-        filter: TopicFilter,
+        scope: impl Into<Scope>,
     ) -> Result<Receiver<Piece>, TooMany> {
         self.may_begin(slot)?;
+        let scope = scope.into();
         self.numbers += 1;
         let number = self.numbers;
         let line = *self.line_of.entry(slot).or_insert(number);
@@ -220,8 +222,7 @@ impl Snapshots {
         self.lines.entry(line).or_insert_with(new).snapshots.push_back(number);
         let (pieces, receiver) = unbounded();
         let (marker, until) = (tree.mark(), tree.published());
-        self.snapshots
-            .insert(number, Snapshot { line, filter, marker, until, position: 0, pieces });
+        self.snapshots.insert(number, Snapshot { line, scope, marker, until, position: 0, pieces });
         self.positions.insert((0, number));
         self.queue(line);
         Ok(receiver)
@@ -455,6 +456,16 @@ impl Snapshots {
         }
     }
 
+    /// Shows a connection only what this grant lets it see, from here on.
+    pub(in crate::broker) fn limit_to(&mut self, slot: Slot, grant: &Grant) {
+        let line = self.line_of.get(&slot).and_then(|line| self.lines.get(line));
+        for number in line.into_iter().flat_map(|line| &line.snapshots) {
+            if let Some(snapshot) = self.snapshots.get_mut(number) {
+                snapshot.scope.limit_to(Right::Subscribe, grant);
+            }
+        }
+    }
+
     /// Ends the snapshots of a connection that is gone.
     pub(in crate::broker) fn end(&mut self, tree: &mut Tree, slot: Slot) {
         let Some(number) = self.line_of.remove(&slot) else { return };
@@ -504,7 +515,7 @@ impl Snapshot {
                 found.end = End::Done;
                 break;
             };
-            if was_there && self.filter.matches(stored.topic()) {
+            if was_there && self.scope.covers(stored.topic()) {
                 let bytes = memory(stored);
                 if found.values.is_empty() && bytes > room.usual.max(room.most) {
                     found.end = End::NoMemory;

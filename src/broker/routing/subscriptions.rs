@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::access::Grant;
 use crate::broker::client_id::Slot;
 use crate::broker::cost::Search;
 use crate::broker::routing::filter_map::FilterMap;
@@ -19,6 +20,8 @@ pub(in crate::broker) struct Subscription {
     pub(in crate::broker) way: Way,
     /// Whether it is told when a last value is cleared or expires.
     pub(in crate::broker) cleared: bool,
+    /// The grant that says which of its topics the client may see, where it may not see all.
+    pub(in crate::broker) limit: Option<Grant>,
 }
 
 /// How messages of a subscription wait for their writer.
@@ -58,12 +61,20 @@ pub(in crate::broker) struct Subscriptions {
     count: usize,
     /// Those that are told when a last value is cleared or expires.
     want_cleared: usize,
+    /// Those whose client may not see all that they match.
+    limited: usize,
 }
 
 /// The filters that match a topic, the least specific first.
 #[derive(Debug)]
 pub(in crate::broker) struct Found<'a> {
     filters: Vec<&'a Subscribers>,
+    /// Those of their subscriptions whose client may not see the topic: which filter, and whose; in
+    /// the order of the filters.
+    unseen: Vec<(u32, Slot)>,
+    /// Grants that were asked, and subscriptions for which one was.
+    judged: usize,
+    limited: usize,
     compared: usize,
     shapes: usize,
     want_cleared: bool,
@@ -75,6 +86,8 @@ struct Subscribers {
     /// No other filter, of now or before, has it.
     number: u64,
     all: Vec<Subscription>,
+    /// Those of them whose client may not see all that they match.
+    limited: usize,
     /// Where the one of a connection is, if there are more than [`FEW`].
     places: Option<HashMap<Slot, usize>>,
 }
@@ -110,6 +123,7 @@ impl Subscriptions {
     pub(in crate::broker) fn add(&mut self, subscription: Subscription) -> bool {
         let (slot, shape) = (subscription.slot, subscription.filter.shape());
         self.want_cleared += usize::from(subscription.cleared);
+        self.limited += usize::from(subscription.limit.is_some());
         let before = match self.filters.get_mut(&subscription.filter) {
             Some(subscribers) => subscribers.add(subscription),
             None => {
@@ -117,6 +131,7 @@ impl Subscriptions {
                 self.filters_so_far += 1;
                 let subscribers = Subscribers {
                     number: self.filters_so_far,
+                    limited: usize::from(subscription.limit.is_some()),
                     all: vec![subscription],
                     places: None,
                 };
@@ -125,7 +140,10 @@ impl Subscriptions {
             }
         };
         match &before {
-            Some(before) => self.want_cleared -= usize::from(before.cleared),
+            Some(before) => {
+                self.want_cleared -= usize::from(before.cleared);
+                self.limited -= usize::from(before.limit.is_some());
+            }
             None => {
                 self.count += 1;
                 self.patterns.add(slot, shape);
@@ -139,6 +157,7 @@ impl Subscriptions {
         let Some(subscribers) = self.filters.get_mut(filter) else { return false };
         let Some(removed) = subscribers.remove(slot) else { return false };
         self.want_cleared -= usize::from(removed.cleared);
+        self.limited -= usize::from(removed.limit.is_some());
         self.count -= 1;
         self.patterns.remove(slot, filter.shape());
         if subscribers.all.is_empty() {
@@ -147,12 +166,41 @@ impl Subscriptions {
         true
     }
 
+    /// Says what of the subscription that a connection has for a filter its client may see: all, or
+    /// what a grant lets it. Returns whether what it sees may be other topics than before.
+    pub(in crate::broker) fn limit(
+        &mut self,
+        slot: Slot,
+        filter: &TopicFilter,
+        limit: Option<Grant>,
+    ) -> bool {
+        let Some(subscribers) = self.filters.get_mut(filter) else { return false };
+        let Some(place) = subscribers.place_of(slot) else { return false };
+        let is_limited = usize::from(limit.is_some());
+        let before = std::mem::replace(&mut subscribers.all[place].limit, limit);
+        let was_limited = usize::from(before.is_some());
+        subscribers.limited = subscribers.limited + is_limited - was_limited;
+        self.limited = self.limited + is_limited - was_limited;
+        is_limited + was_limited > 0
+    }
+
     /// The filters that match a topic.
     pub(in crate::broker) fn find<'a>(&self, topic: impl Into<TopicName<'a>>) -> Found<'_> {
-        let mut filters = Vec::new();
-        let compared =
-            self.filters.each_matching(topic.into(), |subscribers| filters.push(subscribers));
-        Found { filters, compared, shapes: self.shapes(), want_cleared: self.want_cleared() }
+        let (topic, mut filters) = (topic.into(), Vec::new());
+        let compared = self.filters.each_matching(topic, |subscribers| filters.push(subscribers));
+        let mut found = Found {
+            filters,
+            unseen: Vec::new(),
+            judged: 0,
+            limited: 0,
+            compared,
+            shapes: self.shapes(),
+            want_cleared: self.want_cleared(),
+        };
+        if self.limited > 0 {
+            found.judge(topic);
+        }
+        found
     }
 
     /// Every subscription that matches a topic, the least specific first.
@@ -170,16 +218,44 @@ impl Subscriptions {
 }
 
 impl<'a> Found<'a> {
-    /// The numbers of the filters. Until a subscription changes, topics of the same filters have
-    /// the same routes.
+    /// Finds the subscriptions whose client may not see the topic. Clients of one user have one
+    /// grant, which is asked once.
+    fn judge(&mut self, topic: TopicName<'_>) {
+        let mut answers: HashMap<usize, bool> = HashMap::new();
+        for (place, subscribers) in self.filters.iter().enumerate() {
+            if subscribers.limited == 0 {
+                continue;
+            }
+            self.limited += subscribers.all.len();
+            for subscription in &subscribers.all {
+                let Some(grant) = &subscription.limit else { continue };
+                let sees = answers.entry(grant.address()).or_insert_with(|| grant.may_see(topic));
+                if !*sees {
+                    self.unseen.push((place as u32, subscription.slot));
+                }
+            }
+        }
+        self.judged = answers.len();
+    }
+
+    /// The numbers of the filters, and who of their subscribers may not see the topic. Until a
+    /// subscription changes, topics of which they are the same have the same routes.
     pub(in crate::broker) fn numbers(&self) -> Vec<u64> {
-        self.filters.iter().map(|subscribers| subscribers.number).collect()
+        let unseen = self.unseen.iter().map(|(place, slot)| u64::from(*place) << 32 | *slot as u64);
+        let mut numbers: Vec<u64> =
+            self.filters.iter().map(|subscribers| subscribers.number).collect();
+        if !self.unseen.is_empty() {
+            // No filter has this number.
+            numbers.push(0);
+            numbers.extend(unseen);
+        }
+        numbers
     }
 
     /// What it took to find the filters.
     pub(in crate::broker) fn search(&self) -> Search {
-        let Found { compared, shapes, .. } = *self;
-        Search { found: self.filters.len(), compared, shapes }
+        let Found { compared, shapes, judged, limited, .. } = *self;
+        Search { found: self.filters.len() + limited, compared, shapes, judged }
     }
 
     /// Where messages to the topic go, and where it is told that its last value is gone; and what
@@ -197,8 +273,17 @@ impl<'a> Found<'a> {
         (Routes { messages, notices }, search)
     }
 
+    /// The subscriptions to the filters whose client may see the topic.
     fn subscriptions(&self) -> Vec<&'a Subscription> {
-        self.filters.iter().flat_map(|subscribers| &subscribers.all).collect()
+        let all = self.filters.iter().enumerate().flat_map(|(place, subscribers)| {
+            subscribers.all.iter().map(move |subscription| (place as u32, subscription))
+        });
+        let mut unseen = self.unseen.iter().peekable();
+        all.filter(|(place, subscription)| {
+            unseen.next_if(|unseen| **unseen == (*place, subscription.slot)).is_none()
+        })
+        .map(|(_, subscription)| subscription)
+        .collect()
     }
 }
 
@@ -225,7 +310,9 @@ impl Subscribers {
 
     /// Adds one, or puts it in the place of the connection's other. Returns that.
     fn add(&mut self, subscription: Subscription) -> Option<Subscription> {
+        self.limited += usize::from(subscription.limit.is_some());
         if let Some(place) = self.place_of(subscription.slot) {
+            self.limited -= usize::from(self.all[place].limit.is_some());
             return Some(std::mem::replace(&mut self.all[place], subscription));
         }
         if let Some(places) = &mut self.places {
@@ -244,6 +331,7 @@ impl Subscribers {
     fn remove(&mut self, slot: Slot) -> Option<Subscription> {
         let place = self.place_of(slot)?;
         let removed = self.all.swap_remove(place);
+        self.limited -= usize::from(removed.limit.is_some());
         if let Some(places) = &mut self.places {
             places.remove(&slot);
             if let Some(moved) = self.all.get(place) {
@@ -266,7 +354,14 @@ mod tests {
 
     fn subscribe(all: &mut Subscriptions, slot: Slot, filter: &str, dialect: Dialect) -> bool {
         let filter = TopicFilter::parse(filter).unwrap();
-        all.add(Subscription { slot, filter, dialect, way: Way::Outbox, cleared: false })
+        all.add(Subscription {
+            slot,
+            filter,
+            dialect,
+            way: Way::Outbox,
+            cleared: false,
+            limit: None,
+        })
     }
 
     fn routes(all: &Subscriptions, topic: &str) -> Vec<(Slot, Dialect)> {
@@ -315,7 +410,7 @@ mod tests {
         let shapes = all.shapes();
         let topic = Topic::parse(&topic).unwrap();
         let found = all.find(&topic);
-        let expected = Search { found: 100, compared: 1_600, shapes };
+        let expected = Search { found: 100, compared: 1_600, shapes, judged: 0 };
         assert_eq!((found.numbers().len(), found.search()), (100, expected));
         let (routes, search) = found.routes();
         assert_eq!((routes.messages.len(), routes.notices.len()), (1, 0));
@@ -323,7 +418,7 @@ mod tests {
         // Who is told of what is cleared is looked for among the same.
         let (slot, filter) = (2, TopicFilter::parse("a").unwrap());
         let (dialect, way) = (Dialect::Json, Way::Outbox);
-        all.add(Subscription { slot, filter, dialect, way, cleared: true });
+        all.add(Subscription { slot, filter, dialect, way, cleared: true, limit: None });
         let (routes, search) = all.find(&topic).routes();
         assert_eq!((routes.messages.len(), routes.notices.len()), (2, 1));
         assert_eq!(search, Search { found: 202, ..Search::default() });
@@ -435,7 +530,7 @@ mod tests {
             for (slot, filter, is_there) in steps {
                 let filter = TopicFilter::parse(&filter).unwrap();
                 if is_there {
-                    let subscription = Subscription { slot, filter, dialect: Dialect::Json, way: Way::Outbox, cleared: false };
+                    let subscription = Subscription { slot, filter, dialect: Dialect::Json, way: Way::Outbox, cleared: false, limit: None };
                     let is_new = trie.add(subscription.clone());
                     prop_assert_eq!(all.add(subscription), is_new);
                     count += usize::from(is_new);

@@ -217,6 +217,7 @@ metrics! {
         open: Gauge, Connections, "Connections that are open.";
         turned_away: Counter, Connections, "Connections turned away at a limit.";
         refused: Counter, Requests, "Requests refused, messages and frames alike.";
+        logins_failed: Counter, Requests, "Logins with a wrong password, token or name.";
         frame_timeouts: Counter, Frames, "Frames that were begun and not finished in time.";
         write_timeouts: Counter, Connections, "Clients that took too little of what was written to \
         them for too long.";

@@ -33,6 +33,7 @@ fn without_threads(write_timeout: Duration) -> Connected {
     let shared = Arc::new(Shared {
         config: Config { write_timeout, ..Config::default() },
         tls: crate::broker::sync::Mutex::default(),
+        users: crate::transport::users::Users::new(None, Memory::unlimited()),
         counters: Arc::new(Counters::default()),
         connections: Connections::default(),
         pool,
@@ -125,6 +126,7 @@ fn what_takes_a_thread_is_given_up_when_its_session_is_over() {
     connected
         .outbox
         .answer(Delivery::LongSnapshot {
+            limited: false,
             pieces,
             topic,
             dialect: Dialect::Json,

@@ -28,7 +28,7 @@ impl Writer {
             }
             Delivery::Mailbox(mailbox) => self.gather_mailbox(&mailbox)?,
             Delivery::Snapshot { values, dialect } => self.gather_values(&values, dialect)?,
-            Delivery::LongSnapshot { pieces, topic, dialect, token } => {
+            Delivery::LongSnapshot { pieces, topic, limited, dialect, token } => {
                 let (mut sent, mut whole) = (0, false);
                 while let Some(piece) = self.next_piece(&pieces)? {
                     sent += piece.values.len() as u64;
@@ -36,7 +36,7 @@ impl Writer {
                     self.gather_values(&piece.values, dialect)?;
                 }
                 if whole {
-                    let reply = Reply::Subscribed { topic, values: sent };
+                    let reply = Reply::Subscribed { topic, values: sent, limited };
                     self.gathered.reply(token, &reply);
                 }
             }

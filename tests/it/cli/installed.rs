@@ -401,7 +401,7 @@ fn the_image_is_built_from_what_is_here_and_holds_the_broker_alone() {
         of("ENV")[0].split(' ').filter_map(|pair| pair.split_once('=')).collect();
     assert_eq!(
         environment[..2],
-        [("BABELMQ_LISTEN", "0.0.0.0:5000"), ("BABELMQ_DATA_DIR", "/data")]
+        [("BABELMQ_LISTEN", "tcp://0.0.0.0:5000"), ("BABELMQ_DATA_DIR", "/data")]
     );
     assert_eq!(of("VOLUME"), ["/data"]);
     let checked = Command::new(env!("CARGO_BIN_EXE_babelmq"))

@@ -301,7 +301,9 @@ fn a_first_start_on_a_full_disk_leaves_nothing_half_made() {
             let command = match command {
                 "import" => format!("import {path} {lines}"),
                 // It cannot listen there, so that one that could start ends as well.
-                _ => format!("serve --listen 192.0.2.1:1 --data-dir {path}"),
+                _ => {
+                    format!("serve --listen tcp://192.0.2.1:1 --allow-anonymous --data-dir {path}")
+                }
             };
             let limit = if disk.is_some() { "unlimited".to_owned() } else { free.to_string() };
             let script = format!(

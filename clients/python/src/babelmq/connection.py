@@ -241,9 +241,12 @@ class Connection:
                 self._busy = False
                 raise
             finally:
-                if self._session.link.state is State.DOWN:
-                    self._drop()
-                self._inside = False
+                # An interruption may strike in here too.
+                try:
+                    if self._session.link.state is State.DOWN:
+                        self._drop()
+                finally:
+                    self._inside = False
 
     def _advance(
         self, steps: Steps[T], deadline: float | None, me: int

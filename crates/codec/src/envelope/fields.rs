@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::dialect::Dialect;
 use super::payload_span::{Part, PayloadSpan};
-use super::request::{ControlRequest, Request};
+use super::request::{ControlRequest, Credentials, Request};
 use crate::protocol::{Command, ErrorCode, Format, Id, Overflow, Refusal};
 use crate::xml::PlainNames;
 use crate::{Document, Node};
@@ -59,6 +59,9 @@ names! {
     Plain "plain",
     Root "root",
     Item "item",
+    User "user",
+    Password "password",
+    Token "token",
 }
 
 /// The value of a field other than `message`.
@@ -115,6 +118,9 @@ pub(crate) struct Fields<'a> {
     plain: Option<Field<'a>>,
     root: Option<Field<'a>>,
     item: Option<Field<'a>>,
+    user: Option<Field<'a>>,
+    password: Option<Field<'a>>,
+    token: Option<Field<'a>>,
     message: Option<PayloadSpan>,
     /// How many fields the body has, whatever they are called.
     count: u32,
@@ -140,6 +146,9 @@ impl<'a> Fields<'a> {
             Name::Plain => &mut self.plain,
             Name::Root => &mut self.root,
             Name::Item => &mut self.item,
+            Name::User => &mut self.user,
+            Name::Password => &mut self.password,
+            Name::Token => &mut self.token,
             Name::Message => return Ok(()),
         };
         match slot.replace(value) {
@@ -248,6 +257,9 @@ impl<'a> Fields<'a> {
             Command::Ping => ControlRequest::Ping { id: id(self.id)? },
             Command::Stats => ControlRequest::Stats,
             Command::Backup => ControlRequest::Backup,
+            Command::Login => {
+                ControlRequest::Login(credentials(self.user, self.password, self.token)?)
+            }
         }))
     }
 }
@@ -324,6 +336,34 @@ fn names(root: Option<Field<'_>>, item: Option<Field<'_>>) -> Result<Option<Plai
         let found = [root, item].into_iter().find(none).flatten().unwrap_or_default();
         invalid(name, wanted, &Field::Str(found))
     })
+}
+
+/// What a login shows: a user and a password, or a token.
+fn credentials<'a>(
+    user: Option<Field<'a>>,
+    password: Option<Field<'a>>,
+    token: Option<Field<'a>>,
+) -> Result<Credentials<'a>, Refusal> {
+    // What a secret is instead of a string may be a part of one.
+    let secret = |name: Name, field: Option<Field<'a>>| match field {
+        None => Ok(None),
+        Some(Field::Str(text)) => Ok(Some(text)),
+        Some(_) => Err(Refusal::new(
+            ErrorCode::InvalidField,
+            format!("field {:?} must be a string", name.as_str()),
+        )),
+    };
+    let user = optional_str(Name::User, user)?;
+    match (user, secret(Name::Password, password)?, secret(Name::Token, token)?) {
+        (Some(user), Some(password), None) => Ok(Credentials::Password { user, password }),
+        (None, None, Some(token)) => Ok(Credentials::Token(token)),
+        (Some(_), None, None) => Err(missing("password", Command::Login)),
+        (None, Some(_), None) => Err(missing("user", Command::Login)),
+        _ => Err(Refusal::new(
+            ErrorCode::InvalidField,
+            "a \"login\" has a \"user\" and a \"password\", or a \"token\" and neither of them",
+        )),
+    }
 }
 
 fn overflow(field: Option<Field<'_>>) -> Result<Overflow, Refusal> {

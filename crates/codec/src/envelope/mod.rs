@@ -28,5 +28,5 @@ pub use longest::{encoded_size, longest_body};
 pub use payload_span::{Part, PayloadSpan};
 pub use read::read_request;
 pub use reply::{write_backup, write_delivery, write_reply, write_stats, write_value};
-pub use request::{ControlRequest, Request};
+pub use request::{ControlRequest, Credentials, Request};
 pub use write::{Content, Field as FrameField, write_frame};

@@ -66,9 +66,12 @@ pub fn write_reply(out: &mut Vec<u8>, format: Format, reply: &Reply) {
     let dialect = Dialect::new(format, false);
     let mut fields: Vec<(&str, Field<'_>)> = Vec::with_capacity(5);
     let command = match reply {
-        Reply::Subscribed { topic, values } => {
+        Reply::Subscribed { topic, values, limited } => {
             fields.push(("topic", Field::Str(topic.as_str())));
             fields.push(("values", Field::Int(i64::try_from(*values).unwrap_or(i64::MAX))));
+            if *limited {
+                fields.push(("limited", Field::Bool(true)));
+            }
             "subscribed"
         }
         Reply::Cancelled { topic } => {
@@ -99,6 +102,11 @@ pub fn write_reply(out: &mut Vec<u8>, format: Format, reply: &Reply) {
                 None => {}
             }
             "pong"
+        }
+        Reply::Welcome { user, server } => {
+            fields.push(("user", Field::Str(user)));
+            fields.push(("server", Field::Str(server)));
+            "welcome"
         }
         Reply::Error(refusal) => {
             fields.push(("code", Field::Str(refusal.code.as_str())));

@@ -1,6 +1,7 @@
 //! A client's request: its command, its topic, its options, its payload.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::dialect::Dialect;
 use super::payload_span::PayloadSpan;
@@ -79,4 +80,41 @@ pub enum ControlRequest<'a> {
     Stats,
     /// See [`Command::Backup`](crate::protocol::Command::Backup).
     Backup,
+    /// See [`Command::Login`](crate::protocol::Command::Login).
+    Login(Credentials<'a>),
+}
+
+/// What a client shows to log in. Neither secret is in its debug output.
+pub enum Credentials<'a> {
+    /// A name, and the password that goes with it.
+    Password {
+        /// The name of the user.
+        user: Cow<'a, str>,
+        /// The password.
+        password: Cow<'a, str>,
+    },
+    /// A token, which says who it is too.
+    Token(Cow<'a, str>),
+}
+
+impl Credentials<'_> {
+    /// The same, by itself.
+    pub fn into_owned(self) -> Credentials<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Credentials::Password { user, password } => {
+                Credentials::Password { user: owned(user), password: owned(password) }
+            }
+            Credentials::Token(token) => Credentials::Token(owned(token)),
+        }
+    }
+}
+
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Credentials::Password { user, .. } => write!(f, "Password {{ user: {user:?}, .. }}"),
+            Credentials::Token(_) => f.write_str("Token(..)"),
+        }
+    }
 }

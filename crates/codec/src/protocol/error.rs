@@ -53,8 +53,12 @@ pub enum ErrorCode {
     NotAMap,
     /// A command that there is not.
     UnknownCommand,
-    /// A command that this client may not use.
+    /// A command that this client may not use, or a topic that it has no right to.
     NotPermitted,
+    /// Nothing but a login is taken before the client has logged in. Fatal.
+    LoginRequired,
+    /// There is no such user, or the password or token is another. Fatal.
+    LoginFailed,
     /// A field that the command needs is missing.
     MissingField,
     /// A field has a value that it cannot have.
@@ -82,7 +86,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documents and tests that must not forget one.
-    pub const ALL: [ErrorCode; 29] = [
+    pub const ALL: [ErrorCode; 31] = [
         ErrorCode::UnknownFormat,
         ErrorCode::FrameTooLarge,
         ErrorCode::MalformedJson,
@@ -101,6 +105,8 @@ impl ErrorCode {
         ErrorCode::NotAMap,
         ErrorCode::UnknownCommand,
         ErrorCode::NotPermitted,
+        ErrorCode::LoginRequired,
+        ErrorCode::LoginFailed,
         ErrorCode::MissingField,
         ErrorCode::InvalidField,
         ErrorCode::DuplicateField,
@@ -135,6 +141,8 @@ impl ErrorCode {
             ErrorCode::NotAMap => "not-a-map",
             ErrorCode::UnknownCommand => "unknown-command",
             ErrorCode::NotPermitted => "not-permitted",
+            ErrorCode::LoginRequired => "login-required",
+            ErrorCode::LoginFailed => "login-failed",
             ErrorCode::MissingField => "missing-field",
             ErrorCode::InvalidField => "invalid-field",
             ErrorCode::DuplicateField => "duplicate-field",
@@ -156,6 +164,8 @@ impl ErrorCode {
             self,
             ErrorCode::UnknownFormat
                 | ErrorCode::FrameTooLarge
+                | ErrorCode::LoginRequired
+                | ErrorCode::LoginFailed
                 | ErrorCode::FrameTimeout
                 | ErrorCode::SlowConsumer
                 | ErrorCode::TooManyConnections

@@ -109,6 +109,8 @@ pub const DEFAULT_STORED_BYTES: usize = 4 << 30;
 /// Time to finish a frame that was begun, as far as the broker waits for its bytes. A client that
 /// sends a byte now and then holds a thread and a buffer, and this is how long it can.
 pub const DEFAULT_FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time in which a client must have logged in, where it has to.
+pub const DEFAULT_LOGIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time in which a client must take some of what is written to it. One that takes nothing for so
 /// long is gone or stuck.

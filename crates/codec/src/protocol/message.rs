@@ -2,6 +2,8 @@
 //!
 //! The payload of a `publish` or `value` is the codec's business and not here.
 
+use std::sync::Arc;
+
 use super::{Refusal, Topic, TopicFilter};
 
 /// The name of everything that a client may ask for: the `command` field of its messages.
@@ -33,11 +35,13 @@ pub enum Command {
     /// Ask for a copy of the data file in the data directory; for clients on the broker's own
     /// machine only.
     Backup,
+    /// Say who the client is; answered by `welcome`.
+    Login,
 }
 
 impl Command {
     /// Every command.
-    pub const ALL: [Command; 9] = [
+    pub const ALL: [Command; 10] = [
         Command::Publish,
         Command::Subscribe,
         Command::Cancel,
@@ -47,6 +51,7 @@ impl Command {
         Command::Ping,
         Command::Stats,
         Command::Backup,
+        Command::Login,
     ];
 
     /// The word on the wire.
@@ -61,6 +66,7 @@ impl Command {
             Command::Ping => "ping",
             Command::Stats => "stats",
             Command::Backup => "backup",
+            Command::Login => "login",
         }
     }
 
@@ -132,8 +138,8 @@ impl Overflow {
 /// use babelmq_codec::protocol::{Reply, TopicFilter};
 ///
 /// let topic = TopicFilter::parse("/weather/#")?;
-/// let reply = Reply::Subscribed { topic, values: 3 };
-/// assert!(matches!(reply, Reply::Subscribed { topic, values: 3 } if topic.as_str() == "/weather/#"));
+/// let reply = Reply::Subscribed { topic, values: 3, limited: false };
+/// assert!(matches!(reply, Reply::Subscribed { topic, .. } if topic.as_str() == "/weather/#"));
 /// # Ok::<(), babelmq_codec::Refusal>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -144,6 +150,8 @@ pub enum Reply {
         topic: TopicFilter,
         /// How many stored values were sent.
         values: u64,
+        /// Whether the client may see only some of what the filter matches.
+        limited: bool,
     },
     /// The subscription has ended; nothing of it follows.
     Cancelled {
@@ -177,6 +185,13 @@ pub enum Reply {
     Pong {
         /// The ping's `id`, where it had one.
         id: Option<Id>,
+    },
+    /// Who the client is from here on.
+    Welcome {
+        /// The name of the user.
+        user: Arc<str>,
+        /// The version of the broker.
+        server: &'static str,
     },
     /// Something was refused.
     Error(Refusal),

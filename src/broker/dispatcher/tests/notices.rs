@@ -13,7 +13,7 @@ fn told(
     for (client, filter) in (100..).map(ClientId).zip(filters) {
         let (outbox, inbox) = outbox(QueueLimits::default());
         let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
-        dispatcher.step(Event::Attach { client, peer, outbox });
+        dispatcher.step(Event::Attach { client, peer, rights: Rights::Everything, outbox });
         let filter = TopicFilter::parse(&filter).unwrap();
         let (dialect, queue, names) = (Dialect::Json, None, None);
         let subscribe =
@@ -130,7 +130,7 @@ fn who_is_told_is_known_from_the_last_publish() {
     subscribe(&mut dispatcher, "b", None);
     assert!(dispatcher.notice_routes(&topic).is_some());
     let shapes = dispatcher.subscriptions.shapes();
-    let search = Search { found: 2 + 4, compared: 2, shapes };
+    let search = Search { found: 2 + 4, compared: 2, shapes, judged: 0 };
     assert_eq!(dispatcher.tree.take_search(), search);
     // Another topic of the same filters goes the same way, however many are told.
     publish(&mut dispatcher, "a/2", true);

@@ -18,7 +18,7 @@ fn subscribed(dispatcher: &mut Dispatcher, number: u64, topic: &str, overflow: O
     let [answers, queue] = accounts;
     let (outbox, inbox) = outbox_with(QueueLimits::default(), answers, queue);
     let (client, peer) = (ClientId(number), Peer::Tcp(([127, 0, 0, 1], 1).into()));
-    dispatcher.step(Event::Attach { client, peer, outbox });
+    dispatcher.step(Event::Attach { client, peer, rights: Rights::Everything, outbox });
     let (filter, dialect) = (TopicFilter::parse(topic).unwrap(), Dialect::Json);
     let steps = vec![Step::Control(
         Token::default(),

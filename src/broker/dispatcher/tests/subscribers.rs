@@ -7,7 +7,12 @@ use crate::protocol::MAX_SHAPES_OF_BROKER;
 fn connect(dispatcher: &mut Dispatcher, number: u64) -> Inbox {
     let (outbox, inbox) = outbox(QueueLimits::default());
     let peer = Peer::Tcp(([127, 0, 0, 1], 1).into());
-    dispatcher.step(Event::Attach { client: ClientId(number), peer, outbox });
+    dispatcher.step(Event::Attach {
+        client: ClientId(number),
+        peer,
+        rights: Rights::Everything,
+        outbox,
+    });
     inbox
 }
 

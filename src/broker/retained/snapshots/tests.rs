@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::PayloadRef;
+use crate::protocol::TopicFilter;
 use crate::protocol::{Format, Topic};
 
 type Shown = Vec<(String, Vec<u8>)>;

@@ -4,19 +4,24 @@ use super::NOBODY;
 use super::ROOT;
 use super::Stored;
 use super::Tree;
+use crate::broker::rights::Scope;
 use crate::protocol::{Topic, TopicFilter};
 
 impl Tree {
-    /// The stored values of a subtree, in the order in which they were published; `None` if finding
-    /// them means looking at more than `most` topics, or if they have more than `most_bytes`.
+    /// The stored values of some topics, in the order in which they were published; `None` if
+    /// finding them means looking at more than `most` topics, or if they have more than
+    /// `most_bytes`.
     pub(in crate::broker) fn snapshot(
         &self,
-        filter: &TopicFilter,
+        scope: &Scope,
         most: usize,
         most_bytes: usize,
     ) -> Option<Vec<Stored>> {
         let (mut values, mut bytes) = (Vec::new(), 0);
-        self.walk(filter, most, |stored| {
+        self.walk(scope.filter(), most, |stored| {
+            if !scope.allows(stored.topic()) {
+                return;
+            }
             bytes += stored.weight();
             // A value that is too much is not shared for a moment either.
             if bytes <= most_bytes {
@@ -27,15 +32,14 @@ impl Tree {
         (bytes <= most_bytes).then_some(values)
     }
 
-    /// The topics of a subtree that hold a value, sorted; `None` as for
-    /// [`snapshot`](Self::snapshot).
-    pub(in crate::broker) fn topics(
-        &self,
-        filter: &TopicFilter,
-        most: usize,
-    ) -> Option<Vec<Topic>> {
+    /// Those of some topics that hold a value, sorted; `None` as for [`snapshot`](Self::snapshot).
+    pub(in crate::broker) fn topics(&self, scope: &Scope, most: usize) -> Option<Vec<Topic>> {
         let mut topics = Vec::new();
-        self.walk(filter, most, |stored| topics.push(stored.topic().to_topic()))?;
+        self.walk(scope.filter(), most, |stored| {
+            if scope.allows(stored.topic()) {
+                topics.push(stored.topic().to_topic());
+            }
+        })?;
         topics.sort_unstable();
         Some(topics)
     }

@@ -17,7 +17,7 @@ const ALL: usize = 1_000;
 
 fn names(tree: &Tree, filter: &str) -> Vec<String> {
     let filter = TopicFilter::parse(filter).unwrap();
-    tree.snapshot(&filter, ALL, usize::MAX)
+    tree.snapshot(&filter.into(), ALL, usize::MAX)
         .unwrap()
         .iter()
         .map(|stored| stored.topic().to_string())
@@ -39,7 +39,7 @@ fn a_snapshot_is_a_subtree_in_the_order_of_publication() {
     assert_eq!(names(&tree, "/nothing"), [""; 0]);
     let all = TopicFilter::parse("#").unwrap();
     let listed: Vec<String> =
-        tree.topics(&all, ALL).unwrap().iter().map(Topic::to_string).collect();
+        tree.topics(&all.into(), ALL).unwrap().iter().map(Topic::to_string).collect();
     assert_eq!(listed, ["/a", "/b", "/b/c", "/b/c/d", "/bc", "b"]);
 }
 
@@ -94,7 +94,7 @@ fn what_is_missing_above_a_new_topic_is_made_and_counted() {
 fn a_value_that_is_being_sent_is_not_overwritten() {
     let mut tree = Tree::default();
     publish(&mut tree, "t", "1");
-    let sending = tree.snapshot(&TopicFilter::parse("t").unwrap(), ALL, usize::MAX).unwrap();
+    let sending = tree.snapshot(&TopicFilter::parse("t").unwrap().into(), ALL, usize::MAX).unwrap();
     publish(&mut tree, "t", "22");
     assert_eq!(sending[0].payload().source(), b"1");
     assert_eq!(tree.get(&Topic::parse("t").unwrap()).unwrap().payload().source(), b"22");

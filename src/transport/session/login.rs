@@ -1,0 +1,165 @@
+//! Who a session's client is: at first, after a login, and when the users change.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Session;
+use crate::access::ANONYMOUS;
+use crate::broker::sync::{Instant, thread};
+use crate::broker::{Control, Counters, Peer, Rights, Step};
+use crate::codec::Credentials;
+use crate::protocol::{ErrorCode, Format, Refusal};
+use crate::transport::users::{AUDIT, Member};
+use crate::wire::{Login, format_of};
+
+/// How long somebody who could not log in waits for the answer.
+const FAILED: Duration = Duration::from_secs(1);
+/// How often a session that reads nothing looks whether its client is still there.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Whether a session goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Goes {
+    On,
+    /// The client was told why it does not.
+    NoFurther,
+}
+
+impl Session {
+    /// Finds out who has connected.
+    pub(super) fn identify(&mut self) -> io::Result<Goes> {
+        let certified = match self.peer {
+            Peer::Unix { user, .. } => name_of(user),
+            Peer::Tcp(_) => None,
+        };
+        match self.shared.users.meet(certified.as_deref()) {
+            Ok(member) => {
+                if let Some(user) = member.rights.user().filter(|user| user.name() != ANONYMOUS) {
+                    let (client, peer, user) = (self.client, self.peer, user.name());
+                    tracing::info!(
+                        target: AUDIT, event = "login", %client, %peer, user, by = "unix",
+                        "logged in"
+                    );
+                }
+                self.become_member(member);
+                Ok(Goes::On)
+            }
+            Err(refusal) => {
+                self.refuse(refusal, Format::Json)?;
+                Ok(Goes::NoFurther)
+            }
+        }
+    }
+
+    fn become_member(&mut self, member: Member) {
+        self.recent.have_rights(member.rights.clone());
+        self.member = Some(member);
+    }
+
+    /// Whether nothing but a login is taken.
+    pub(super) fn awaits_login(&self) -> bool {
+        self.member.as_ref().is_some_and(Member::awaits_login)
+    }
+
+    /// How long a login may still take, where one has to come first.
+    pub(super) fn left_to_log_in(&self) -> Option<Duration> {
+        let until = self.log_in_until.filter(|_| self.awaits_login())?;
+        Some(until.saturating_duration_since(Instant::now()))
+    }
+
+    /// Tells a client that has not logged in in time.
+    pub(super) fn refuse_stranger(&mut self) -> io::Result<()> {
+        let timeout = self.shared.config.login_timeout;
+        let reason = format!("nobody has logged in here for {timeout:?}; log in first");
+        self.refuse(Refusal::new(ErrorCode::LoginRequired, reason), Format::Json)
+    }
+
+    /// Holds the client to the users as they are now.
+    #[inline]
+    pub(super) fn renew_rights(&mut self) -> io::Result<Goes> {
+        let Some(member) = &mut self.member else { return Ok(Goes::On) };
+        match member.renew(&self.shared.users) {
+            Ok(false) => Ok(Goes::On),
+            Ok(true) => {
+                self.recent.have_rights(member.rights.clone());
+                Ok(Goes::On)
+            }
+            Err(refusal) => {
+                self.refuse(refusal, Format::Json)?;
+                Ok(Goes::NoFurther)
+            }
+        }
+    }
+
+    /// Does what a login asks for. A wrong one is answered after a second.
+    pub(super) fn log_in(&mut self, login: &Login) -> io::Result<Goes> {
+        let Login { token, credentials } = login;
+        let patience = self.shared.config.login_timeout;
+        let outcome = self.shared.users.log_in(credentials, self.peer.origin(), patience);
+        let (client, peer) = (self.client, self.peer);
+        let (tried, by) = match credentials {
+            Credentials::Password { user, .. } => (Some(&**user), "password"),
+            Credentials::Token(_) => (None, "token"),
+        };
+        match outcome {
+            Ok(member) => {
+                let user = member.as_ref().and_then(|member| member.rights.user()).cloned();
+                if let Some(user) = &user {
+                    tracing::info!(
+                        target: AUDIT, event = "login", %client, %peer, user = user.name(), by,
+                        "logged in"
+                    );
+                }
+                if let Some(member) = member {
+                    self.become_member(member);
+                }
+                self.attach()?;
+                self.send(vec![Step::Control(*token, Control::Welcome { user })], 0);
+                Ok(Goes::On)
+            }
+            Err(refusal) => {
+                Counters::add(&self.shared.counters.logins_failed, 1);
+                // The name is what was tried, and may be a password in the wrong place; but without
+                // it nobody could tell an attack from a slip.
+                tracing::info!(
+                    target: AUDIT, event = "login-failed", %client, %peer, user = tried, by,
+                    reason = refusal.reason, "login failed"
+                );
+                self.incoming.discard_for(FAILED)?;
+                self.refuse(refusal, format_of(*token))?;
+                Ok(Goes::NoFurther)
+            }
+        }
+    }
+
+    /// Whether what is sent has to be noted.
+    pub(super) fn has_rates(&self) -> bool {
+        self.member.as_ref().is_some_and(Member::has_rates)
+    }
+
+    /// Reads nothing for as long as the rates of the user say, for what was taken.
+    pub(super) fn keep_to_rates(&self, messages: usize, bytes: usize) -> io::Result<()> {
+        let Some(member) = &self.member else { return Ok(()) };
+        let mut pause = member.spend(messages, bytes);
+        while !pause.is_zero() && !self.shared.stopping.load(Ordering::Acquire) {
+            if self.line.is_gone(self.purse.is_crowded()) {
+                break;
+            }
+            thread::park_timeout(pause.min(TICK));
+            pause = member.spend(0, 0);
+        }
+        Ok(())
+    }
+
+    /// What the client may do.
+    pub(super) fn rights(&self) -> Rights {
+        self.member.as_ref().map_or(Rights::Nothing, |member| member.rights.clone())
+    }
+}
+
+/// The name of a user of this machine, or the number where it has none.
+fn name_of(user: u32) -> Option<String> {
+    let found = nix::unistd::User::from_uid(user.into());
+    Some(found.ok().flatten().map_or_else(|| user.to_string(), |user| user.name))
+}
