@@ -55,8 +55,8 @@ pub(super) struct Address {
 
     /// How long to wait for the broker's answers.
     #[arg(
-        long, value_name = "SECONDS", default_value = "10", value_parser = seconds, env = "BABELMQ_TIMEOUT",
-        hide_env_values = true
+        long, value_name = "SECONDS", default_value = "10", value_parser = seconds,
+        env = "BABELMQ_TIMEOUT", hide_env_values = true
     )]
     pub(super) timeout: Duration,
 

@@ -154,7 +154,10 @@ fn user_and_password(login: &str) -> Result<(Option<String>, Option<Secret>), St
 
 /// Text with its percent signs decoded; none of it is in the error.
 fn decoded(text: &str, what: &str) -> Result<String, String> {
-    let is_byte = |after: &str| matches!(after.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    let is_byte = |after: &str| {
+        let digits = after.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
     if !text.split('%').skip(1).all(is_byte) {
         return Err(format!(
             "the {what} has a '%' without two hexadecimal digits behind it; '%' itself is written \

@@ -119,8 +119,8 @@ impl Client {
         self.connection.set_keepalive(silence.filter(|silence| !silence.is_zero()), self.timeout);
     }
 
-    /// Where a broker is looked for: the environment's `BABELMQ_ADDR`, else `127.0.0.1:5000`. It may
-    /// hold a user and a password.
+    /// Where a broker is looked for: the environment's `BABELMQ_ADDR`, else `127.0.0.1:5000`. There
+    /// may be a password in it.
     pub fn default_address() -> String {
         std::env::var("BABELMQ_ADDR").unwrap_or_else(|_| DEFAULT_ADDRESS.to_owned())
     }

@@ -88,11 +88,6 @@ pub enum QueueError {
     Protocol(String),
 }
 
-/// The code of a login that is wrong.
-const LOGIN_FAILED: &str = "login-failed";
-/// The code of a connection that has not logged in.
-const LOGIN_REQUIRED: &str = "login-required";
-
 /// Why there is no connection with TLS, said in full.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -108,20 +103,21 @@ fn hint(source: &io::Error) -> &'static str {
 }
 
 fn not_let_in(refused: &Refused) -> String {
-    let advice = match refused.code.as_str() {
-        LOGIN_REQUIRED => {
-            "; say who this is with user and password, with token, or with BABELMQ_USER and \
-             BABELMQ_PASSWORD, or BABELMQ_TOKEN"
-        }
-        _ => "",
+    let advice = if refused.is(ErrorCode::LoginRequired) {
+        "; say who this is with user and password, with token, or with BABELMQ_USER and \
+         BABELMQ_PASSWORD, or BABELMQ_TOKEN"
+    } else {
+        ""
     };
     format!("the broker does not let this client in: {refused}{advice}")
 }
 
 impl From<Refused> for QueueError {
     fn from(refused: Refused) -> QueueError {
-        match refused.code.as_str() {
-            LOGIN_FAILED | LOGIN_REQUIRED => QueueError::LoginFailed(refused),
+        match refused.error_code() {
+            Some(ErrorCode::LoginFailed | ErrorCode::LoginRequired) => {
+                QueueError::LoginFailed(refused)
+            }
             _ => QueueError::Refused(refused),
         }
     }

@@ -1,6 +1,8 @@
 //! A broker with users: who gets in, what each may do, and what changes while they are connected.
 #![cfg(feature = "broker")]
 
+#[cfg(feature = "middleware")]
+mod clients;
 mod logins;
 mod protection;
 mod reload;
