@@ -2,8 +2,11 @@
 
 use std::fs;
 
+use babelmq::Format::Json;
+
 use super::terminal::Terminal;
 use super::{Served, check, fails, run, run_with, scratch};
+use crate::support::Client;
 
 const ROLES: &str = "[role.r]\npublish = ['a/{user}']\nsubscribe = ['a', 'b']\n\
                      deny-subscribe = ['a/secret']\n";
@@ -151,5 +154,78 @@ fn a_broker_that_wants_a_login_is_well() {
     // It was no login all the same.
     assert_ne!(run(&broker.at("get", &["a"])).0, Some(0));
     drop(broker);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// The fields of the log's lines about users, whose names programs rely on.
+#[test]
+fn who_came_and_what_they_may_is_in_the_log() {
+    let folder = scratch("audit");
+    let file = folder.join("users.toml");
+    let hash = "$argon2id$v=19$m=8,t=1,p=1$CQkJCQkJCQkJCQkJCQkJCQ$\
+                v7unw+/+0CHtZEInTOV8NnoB2Z/ChF6eWBlT9bluIY0";
+    let users = |role: &str| {
+        format!("[[user]]\nname = 'ada'\npassword = {hash:?}\nroles = ['r']\n[role.r]\n{role}\n")
+    };
+    fs::write(&file, users("subscribe = ['a', 'b']")).unwrap();
+    let path = file.to_str().unwrap();
+    let mut served = Served::start(&["--users", path, "--log-format", "json"]);
+    let mut said = served.log();
+    let mut log = String::new();
+    let mut read_until = |words: &str| {
+        while !log.contains(words) {
+            log += &(said.next().unwrap_or_else(|| panic!("no {words} in {log}")) + "\n");
+        }
+        log.clone()
+    };
+    let log_in = |password: &str| {
+        let mut client = Client::to(served.address);
+        let login = format!(r#"{{"command":"login","user":"ada","password":"{password}"}}"#);
+        client.send(Json, login.as_bytes());
+        (client.next().field("command"), client)
+    };
+    assert_eq!(log_in("hunter2").0, "error");
+    let (welcome, mut client) = log_in("secret");
+    assert_eq!(welcome, "welcome");
+    let peer = client.local_addr().to_string();
+    client.subscribe(Json, "b");
+    client.publish(Json, "c", b"1");
+    client.next().refuses("not-permitted", false);
+    // A file with a mistake first, which changes nothing.
+    fs::write(&file, users("subscribe = ['a'")).unwrap();
+    served.signal("HUP");
+    read_until("going on with the users as they were");
+    client.is_quiet();
+    fs::write(&file, users("subscribe = ['a']")).unwrap();
+    served.signal("HUP");
+    let lost = client.next();
+    lost.refuses("not-permitted", false);
+    assert_eq!(lost.field("topic"), "b");
+    let log = read_until("right-lost");
+    assert!(!log.contains("hunter2") && !log.contains("\"secret\""), "{log}");
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line = |field: &str, value: &str| {
+        let found = lines.iter().find(|line| line[field] == value);
+        found.unwrap_or_else(|| panic!("no {field} {value} in {log}"))
+    };
+    let says = |line: &serde_json::Value, fields: &[(&str, &str)]| {
+        for (name, value) in fields {
+            assert_eq!(line[name], *value, "{line}");
+        }
+    };
+    let failed = line("event", "login-failed");
+    says(failed, &[("target", "babelmq::audit"), ("user", "ada"), ("by", "password")]);
+    assert!(failed["reason"].as_str().unwrap().contains("another password"));
+    let here = [("client", "2"), ("peer", &*peer)];
+    says(line("event", "login"), &[("user", "ada"), ("by", "password")]);
+    says(line("event", "login"), &here);
+    says(line("code", "not-permitted"), &[("topic", "c")]);
+    says(line("code", "not-permitted"), &here);
+    says(line("event", "users"), &[("users", path)]);
+    says(line("event", "right-lost"), &[("user", "ada"), ("topic", "b")]);
+    says(line("event", "right-lost"), &here);
+    let wrong = line("message", "going on with the users as they were");
+    assert!(wrong["error"].as_str().unwrap().contains("users.toml:"), "{wrong}");
     fs::remove_dir_all(folder).unwrap();
 }

@@ -3,12 +3,15 @@
 use std::fs;
 
 use babelmq::{
-    Client, ErrorCode, Format, Json, Message, Pickle, Publish, Queue, QueueBuilder, QueueError,
-    Topic, Wire, Xml,
+    Client, ClientAuth, ErrorCode, Format, Json, ListenUrl, Message, Pickle, Publish, Queue,
+    QueueBuilder, QueueError, TlsFiles, Topic, UserFrom, Wire, Xml,
 };
 
-use super::{BETTER, SECRET, TOKEN, start, user};
+use rcgen::DnType;
+
+use super::{BETTER, SECRET, TOKEN, Users, start, user};
 use crate::support::PATIENCE;
+use crate::support::authority::Authority;
 
 fn users() -> String {
     let ada = user("ada", "publish = ['#']\nsubscribe = ['#']\ndeny-subscribe = ['b']");
@@ -81,4 +84,50 @@ fn a_password_that_is_another_when_the_connection_is_made_again_is_the_end() {
         assert_eq!(error.code(), Some(ErrorCode::LoginFailed), "{error:?}");
     }
     assert_eq!(broker.stats().logins_failed, 1);
+}
+
+/// A certificate logs its user in, without a word from the client; one that names nobody does not.
+#[test]
+fn the_name_in_a_certificate_is_the_user() {
+    let authority = Authority::new();
+    let server = authority
+        .issue("broker", &["localhost"])
+        .client_ca(authority.ca())
+        .client_auth(ClientAuth::Optional)
+        .user_from(UserFrom::CommonName);
+    let rules = "roles = ['r']\n[role.r]\npublish = ['oslo']\nsubscribe = ['oslo']\n";
+    let device = format!("[[user]]\nname = 'oslo'\ncertificate = true\n{rules}");
+    let users = Users::new(&format!("{device}{}", user("rome", "publish = ['#']")));
+    let url: ListenUrl = "tls://127.0.0.1:0".parse().unwrap();
+    let broker = users.start(|config| config.listeners([url]).tls(server));
+    let of = |name: &str| {
+        authority.issue_with(name, &[], |params| {
+            params.distinguished_name.push(DnType::CommonName, name);
+        })
+    };
+    let queue = |topic, name: Option<&str>| {
+        let address = format!("babelmqs://localhost:{}", broker.local_addr().port());
+        let queue = at::<Json>(&broker, topic).address(address).ca(authority.ca());
+        match name.map(of) {
+            Some(TlsFiles { cert, key, .. }) => queue.cert(cert).key(key),
+            None => queue,
+        }
+    };
+    let mut consumer = queue("oslo", Some("oslo")).consumer().unwrap();
+    let mut producer = queue("oslo", Some("oslo")).producer().unwrap();
+    producer.push(&7).unwrap();
+    assert_eq!(consumer.pull_timeout(PATIENCE).unwrap().1.as_i64(), Some(7));
+    // Rome has a password, and nobody is called like the third.
+    for name in [Some("rome"), Some("nobody"), None] {
+        let error = queue("oslo", name).consumer().unwrap_err();
+        assert_eq!(error.code(), Some(ErrorCode::LoginRequired), "{name:?}: {error:?}");
+    }
+    let mut producer = queue("rome", None).user("rome").password("secret").producer().unwrap();
+    producer.push(&8).unwrap();
+    producer.flush().unwrap();
+    // Who shows a certificate no more once it is taken from the user is out.
+    users.write(&user("rome", "publish = ['#']"));
+    broker.reload_users().unwrap();
+    let error = consumer.pull_timeout(PATIENCE).unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::LoginRequired), "{error:?}");
 }
