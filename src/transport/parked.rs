@@ -4,6 +4,7 @@
 //! session is parked here: one thread waits for all parked sockets, and gives a session a thread
 //! again as soon as there is something to read.
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -45,6 +46,8 @@ pub(super) struct Parked {
 #[derive(Debug, Default)]
 struct Inner {
     sessions: HashMap<ClientId, Box<Session>>,
+    /// When those of them get a thread whatever their clients do: they must have logged in by then.
+    due: BTreeSet<(Instant, ClientId)>,
     leaving: HashMap<usize, (Incoming, Instant)>,
     next_leaving: usize,
 }
@@ -123,6 +126,7 @@ impl Parked {
             return Err(session);
         }
         session.connections().park(session.client());
+        inner.due.extend(session.due().map(|at| (at, session.client())));
         inner.sessions.insert(session.client(), session);
         drop(inner);
         // The thread that ends here is to be joined.
@@ -158,7 +162,9 @@ impl Parked {
 
     #[allow(clippy::vec_box, reason = "sessions are boxed wherever they are handed over")]
     fn all(&self) -> Vec<Box<Session>> {
-        self.inner.lock().sessions.drain().map(|(_, session)| session).collect()
+        let mut inner = self.inner.lock();
+        inner.due.clear();
+        inner.sessions.drain().map(|(_, session)| session).collect()
     }
 }
 
@@ -199,6 +205,11 @@ impl Attendant {
                     }
                 }
                 let now = Instant::now();
+                while inner.due.first().is_some_and(|(at, _)| *at <= now)
+                    && let Some((_, client)) = inner.due.pop_first()
+                {
+                    awake.extend(self.parked.unpark(&mut inner, client.0 as usize));
+                }
                 inner.leaving.retain(|_, (_, end)| *end > now);
             }
             shared.connections.join_ended();
@@ -236,7 +247,9 @@ impl Attendant {
             return Some(EXHAUSTED_PAUSE);
         }
         let inner = self.parked.inner.lock();
-        let first = inner.leaving.values().map(|(_, end)| *end).chain(self.next_look).min()?;
+        let due = inner.due.first().map(|(at, _)| *at);
+        let ends = inner.leaving.values().map(|(_, end)| *end);
+        let first = ends.chain(self.next_look).chain(due).min()?;
         Some(first.saturating_duration_since(Instant::now()))
     }
 }
@@ -245,6 +258,9 @@ impl Parked {
     fn unpark(&self, inner: &mut Inner, client: usize) -> Option<Box<Session>> {
         let session = inner.sessions.remove(&ClientId(client as u64))?;
         session.line().watch_no_more(&self.registry);
+        if let Some(at) = session.due() {
+            inner.due.remove(&(at, session.client()));
+        }
         Some(session)
     }
 }

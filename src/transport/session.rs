@@ -210,7 +210,9 @@ impl Session {
             }
         }
         let frame_timeout = self.shared.config.frame_timeout;
-        self.incoming.set_patience(awake.park_after().min(frame_timeout))?;
+        let to_log_in = self.due().map(|at| at.saturating_duration_since(Instant::now()));
+        let patience = awake.park_after().min(frame_timeout);
+        self.incoming.set_patience(patience.min(to_log_in.unwrap_or(patience)))?;
         let mut last_reads = 0;
         // How long the rest of a frame was waited for.
         let mut waited = Duration::ZERO;
@@ -232,13 +234,9 @@ impl Session {
                 let patience = if is_amid_frame { HURRIED } else { awake.park_after() };
                 self.incoming.set_patience(patience.min(frame_timeout))?;
             }
-            let to_log_in = self.left_to_log_in();
-            if let Some(left) = to_log_in {
-                if left.is_zero() {
-                    self.refuse_stranger()?;
-                    return self.discard_input();
-                }
-                self.incoming.set_patience(left.min(HURRIED))?;
+            if self.due().is_some_and(|at| at <= Instant::now()) {
+                self.refuse_stranger()?;
+                return self.discard_input();
             }
             let in_the_way = is_amid_frame && self.purse.is_wanted();
             self.buffer.grow_to(awake.share_of_reads());
@@ -262,9 +260,7 @@ impl Session {
                     pace.note(count);
                 }
                 Arrived::Progress => {}
-                Arrived::Silent if begun.is_none() && to_log_in.is_none() => {
-                    return Ok(Pause::Idle);
-                }
+                Arrived::Silent if begun.is_none() => return Ok(Pause::Idle),
                 Arrived::Silent => {}
             }
             // The answers would be looked up, and nobody would be told.
@@ -300,9 +296,6 @@ impl Session {
                     break;
                 }
                 taken = self.take_frames()?;
-            }
-            if to_log_in.is_some() && !self.awaits_login() {
-                self.incoming.set_patience(awake.park_after().min(frame_timeout))?;
             }
             if awake.is_crowded() || self.purse.is_wanted() {
                 // Of many, most will wait for long; and what is empty is in the way of frames that

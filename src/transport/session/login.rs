@@ -62,10 +62,9 @@ impl Session {
         self.member.as_ref().is_some_and(Member::awaits_login)
     }
 
-    /// How long a login may still take, where one has to come first.
-    pub(super) fn left_to_log_in(&self) -> Option<Duration> {
-        let until = self.log_in_until.filter(|_| self.awaits_login())?;
-        Some(until.saturating_duration_since(Instant::now()))
+    /// When it has to have a thread, because its client must have logged in by then.
+    pub(in crate::transport) fn due(&self) -> Option<Instant> {
+        self.log_in_until.filter(|_| self.awaits_login())
     }
 
     /// Tells a client that has not logged in in time.
