@@ -13,20 +13,24 @@ mod cost;
 mod envelope;
 mod frame;
 mod json;
+mod login;
 mod pickle;
 mod plain;
 mod same;
 mod topic;
 mod translate;
+mod users;
 mod xml;
 
 pub use cost::{Bound, frugal, linear};
 pub use envelope::envelope;
 pub use frame::frame;
 pub use json::json;
+pub use login::login;
 pub use pickle::pickle;
 pub use topic::topic;
 pub use translate::translate;
+pub use users::users;
 pub use xml::xml;
 
 use babelmq::protocol::Limits;
@@ -35,7 +39,7 @@ use babelmq::protocol::Limits;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("frame", frame),
     ("json", json),
     ("xml", xml),
@@ -43,6 +47,8 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("topic", topic),
     ("envelope", envelope),
     ("translate", translate),
+    ("users", users),
+    ("login", login),
 ];
 
 /// Bytes of stack that a target gets: as many as a writer thread, the smallest of the broker's.

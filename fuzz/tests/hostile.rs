@@ -3,7 +3,9 @@
 
 use std::thread;
 
-use babelmq_fuzz::{Target, envelope, frame, json, pickle, run, topic, translate, xml};
+use babelmq_fuzz::{
+    Target, envelope, frame, json, login, pickle, run, topic, translate, users, xml,
+};
 
 /// A target, a name, and the input of a size.
 type Row = (Target, &'static str, fn(usize) -> Vec<u8>);
@@ -281,6 +283,43 @@ fn large_topics_and_frames_stay_within_their_bounds() {
             let frame = [&b"\x02\0\0\x03\xe8"[..], &b"x".repeat(1_000)].concat();
             parts(&[b"\x12\x34", &frame.repeat(n / 200)])
         }),
+    ];
+    check(&rows);
+}
+
+#[test]
+fn large_users_files_and_what_strangers_send_stay_within_their_bounds() {
+    let rows: [Row; _] = [
+        (users, "no TOML in any byte", |n| parts(&[b"[", &b".".repeat(n)])),
+        (users, "a key of many parts", |n| parts(&[b"a", &b".a".repeat(n), b" = 1"])),
+        (users, "nested arrays", |n| parts(&[b"a = ", &b"[".repeat(n), &b"]".repeat(n)])),
+        (users, "nested tables", |n| parts(&[b"a = ", &b"{a=".repeat(n)])),
+        (users, "lines", |n| b"\r\n".repeat(5 * n)),
+        (users, "fields that there are not", |n| {
+            let field = |index| format!("f{index} = 1\n");
+            format!("[role.r]\n{}", (0..n).map(field).collect::<String>()).into()
+        }),
+        (users, "filters", |n| {
+            format!("[role.r]\npublish = [{}]", list(n, |index| format!("'a/+/t{index}'"))).into()
+        }),
+        (users, "a filter of many segments", |n| {
+            format!("[role.r]\npublish = ['{}']", "a/+/".repeat(n)).into()
+        }),
+        (users, "users with one role", |n| {
+            let user =
+                |index| format!("[[user]]\nname = 'u{index}'\ncertificate = true\nroles = ['r']\n");
+            let users: String = (0..n / 10).map(user).collect();
+            format!("{users}[role.r]\npublish = ['{{user}}/a', 'b']\n").into()
+        }),
+        (login, "requests", |n| {
+            let frame = b"\0\0\0\0\x12{\"command\":\"ping\"}";
+            parts(&[b"\0\0", &frame.repeat(n / 10)])
+        }),
+        (login, "a login, and much behind it", |n| {
+            let frame = b"\0\0\0\0\x1e{\"command\":\"login\",\"token\":\"\"}";
+            parts(&[b"\0\0", &frame.repeat(n / 10)])
+        }),
+        (login, "one claim", |n| parts(&[b"\0\0\0\0\0\x10\0", &b" ".repeat(n)])),
     ];
     check(&rows);
 }

@@ -71,17 +71,35 @@ pub(super) struct Mistakes<'a> {
     text: &'a str,
     /// Where each line begins.
     lines: Vec<usize>,
+    /// The first ones, and some more.
     found: Vec<(usize, String)>,
+    /// How many others there were.
+    dropped: usize,
 }
 
 impl<'a> Mistakes<'a> {
     pub(super) fn new(text: &'a str) -> Mistakes<'a> {
         let after = text.match_indices('\n').map(|(at, _)| at + 1);
-        Mistakes { text, lines: [0].into_iter().chain(after).collect(), found: Vec::new() }
+        Mistakes {
+            text,
+            lines: [0].into_iter().chain(after).collect(),
+            found: Vec::new(),
+            dropped: 0,
+        }
     }
 
     pub(super) fn add(&mut self, at: usize, what: impl Into<String>) {
         self.found.push((at, what.into()));
+        if self.found.len() >= 2 * LISTED {
+            self.keep_first();
+        }
+    }
+
+    /// Drops those that are not listed: a file may have more mistakes than there is memory for.
+    fn keep_first(&mut self) {
+        self.found.sort_by_key(|(at, _)| *at);
+        self.dropped += self.found.len().saturating_sub(LISTED);
+        self.found.truncate(LISTED);
     }
 
     /// The line of a byte, from 1.
@@ -101,16 +119,15 @@ impl<'a> Mistakes<'a> {
         if self.found.is_empty() {
             return Ok(());
         }
-        let mut found = std::mem::take(&mut self.found);
-        found.sort_by_key(|(at, _)| *at);
-        let more = found.len().saturating_sub(LISTED);
-        let listed = found.into_iter().take(LISTED).map(|(at, what)| Mistake {
+        self.keep_first();
+        let found = std::mem::take(&mut self.found);
+        let listed = found.into_iter().map(|(at, what)| Mistake {
             line: self.line(at),
             column: self.column(at),
             // A message of the TOML reader has lines; a control character would spoil a log.
             what: what.replace(char::is_control, " "),
         });
-        Err(UsersError { mistakes: listed.collect(), more })
+        Err(UsersError { mistakes: listed.collect(), more: self.dropped })
     }
 }
 
@@ -130,10 +147,12 @@ mod tests {
     #[test]
     fn the_first_mistakes_are_listed_and_the_rest_counted() {
         let mut mistakes = Mistakes::new("ab");
-        (0..40).for_each(|number| mistakes.add(1 - number % 2, format!("{number}")));
+        (0..400).for_each(|number| mistakes.add(1 - number % 2, format!("{number}")));
+        assert!(mistakes.found.len() < 64, "memory for a few, however many there are");
         let error = mistakes.end().unwrap_err();
-        assert_eq!((error.mistakes().len(), error.more()), (32, 8));
+        assert_eq!((error.mistakes().len(), error.more()), (32, 368));
         assert_eq!(error.mistakes()[0].to_string(), "line 1, column 1: 1");
-        assert!(error.to_string().ends_with("\nand 8 more"));
+        assert_eq!(error.mistakes()[31].to_string(), "line 1, column 1: 63");
+        assert!(error.to_string().ends_with("\nand 368 more"));
     }
 }

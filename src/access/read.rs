@@ -43,15 +43,16 @@ pub(super) fn read(
         mistakes.end()?;
     }
     let mut mistakes = Mistakes::new(text);
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        for error in errors {
+    // The first mistake alone: each byte of what is no TOML may be another one.
+    let table = match DeTable::parse(text) {
+        Ok(table) => table,
+        Err(error) => {
             let at = error.span().map_or(0, |span| span.start);
             mistakes.add(at, format!("this is no TOML: {}", error.message()));
+            mistakes.end()?;
+            return Ok(HashMap::new());
         }
-        mistakes.end()?;
-        return Ok(HashMap::new());
-    }
+    };
     let mut reader = Reader {
         mistakes,
         roles: Roles::new(),

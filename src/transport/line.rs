@@ -227,8 +227,8 @@ impl Incoming {
     }
 
     /// Reads what nobody wants for a while: so that it does not turn the end of the connection into
-    /// a reset that destroys what the peer was told last, or so that the peer waits. Returns whether
-    /// the connection goes on.
+    /// a reset that destroys what the peer was told last, or so that the peer waits. Returns
+    /// whether the connection goes on.
     pub(super) fn discard_for(&mut self, time: Duration) -> bool {
         let until = Instant::now() + time;
         let mut discarded = [0; DISCARDED];

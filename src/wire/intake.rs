@@ -188,8 +188,10 @@ impl<'a> Intake<'a> {
         format: Format,
         body: Range<usize>,
     ) -> Option<Result<Request<'a>, Refusal>> {
-        let budget = self.limits.decoded_budget(body.len());
-        let usual = (USUAL_TIMES * plain_size(body.len())).max(USUAL).min(budget);
+        let most = self.limits.decoded_budget(body.len());
+        let usual = (USUAL_TIMES * plain_size(body.len())).max(USUAL).min(most);
+        // No login takes more, and strangers are not waited for.
+        let budget = if matches!(self.recent.rights, Rights::Nothing) { usual } else { most };
         self.expands = false;
         if let Err(refusal) = self.claim(usual) {
             return Some(Err(refusal));
@@ -250,7 +252,8 @@ impl<'a> Intake<'a> {
     /// of a megabyte.)
     #[inline]
     fn note_enough(&mut self) {
-        self.is_enough = self.decoded_before + self.decoded > MAX_DECODED || self.cost > EVENT_COST;
+        self.is_enough |=
+            self.decoded_before + self.decoded > MAX_DECODED || self.cost > EVENT_COST;
     }
 
     /// Reads a frame in full, unless it needs a permit that is not there; returns whether it has.
@@ -517,10 +520,21 @@ fn place(topic: &str) -> usize {
     (last.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % SEEN
 }
 
-/// The refusal of all that comes before a login.
+/// The refusal of all that comes before a login. It goes to the log as well: what is wrong with
+/// fields is said by their names, but a body that cannot be read is shown in part by who reads it,
+/// and the part may be a secret.
 #[cold]
 fn login_required(found: Option<Refusal>) -> Refusal {
-    let found = found.map(|refusal| format!(" (this frame cannot be read: {refusal})"));
+    let found = found.map(|refusal| {
+        let why = match refusal.code {
+            ErrorCode::MissingField
+            | ErrorCode::InvalidField
+            | ErrorCode::DuplicateField
+            | ErrorCode::UnknownCommand => refusal.to_string(),
+            code => code.to_string(),
+        };
+        format!(" (this frame cannot be read: {why})")
+    });
     let reason = format!("log in before anything else{}", found.unwrap_or_default());
     Refusal::new(ErrorCode::LoginRequired, reason)
 }

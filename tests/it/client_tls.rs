@@ -276,7 +276,7 @@ fn files_that_cannot_be_used_are_named() {
 
 const BEGIN_AND_END: &str = "-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n";
 
-// --- servers that the test is itself --------------------------------------------------------------
+// --- servers that the test is itself -------------------------------------------------------------
 
 type Secured = StreamOwned<ServerConnection, TcpStream>;
 
@@ -474,7 +474,7 @@ fn a_client_certificate_that_is_missing_or_unknown_is_said() {
     assert!(served.join().unwrap());
 }
 
-// --- the other end speaks something else ----------------------------------------------------------
+// --- the other end speaks something else ---------------------------------------------------------
 
 #[track_caller]
 fn cannot_connect<T>(result: Result<T, QueueError>, parts: &[&str]) {

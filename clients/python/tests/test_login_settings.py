@@ -55,10 +55,13 @@ def test_no_secret_goes_over_a_network_in_plain(
         login_for(place, JSONCodec(), **options)
     for name, value in options.items():
         monkeypatch.setenv(f"BABELMQ_{name.upper()}", value)
-    with pytest.raises(ValueError, match=re.escape(says)) as caught:
-        JSONQueue.producer("/a", address=address)
+    # The environment's login is for the environment's address, and for no other broker.
+    JSONQueue.producer("/a", address=address).close()
+    monkeypatch.setenv("BABELMQ_ADDR", address if isinstance(address, str) else "broker.example:7")
+    with pytest.raises(ValueError, match=f"a {what} would go to .* unencrypted") as caught:
+        JSONQueue.producer("/a")
     assert "cret" not in str(caught.value)
-    JSONQueue.producer("/a", address=address, allow_plain_login=True).close()
+    JSONQueue.producer("/a", allow_plain_login=True).close()
 
 
 @pytest.mark.parametrize(
@@ -81,6 +84,11 @@ def test_no_secret_goes_over_a_network_in_plain(
         ({"token": b"secret"}, {}, "a token is a str, and not a bytes"),
         ({"user": 7, "password": "secret"}, {}, "a user is a str, and not a int"),
         ({}, {"USER": "ada"}, "the user 'ada' needs a password"),
+        (
+            {"address": "babelmq://ada@localhost"},
+            {"PASSWORD": "secret"},
+            "password= \\(BABELMQ_PASSWORD is not for an address that is given",
+        ),
         ({}, {"PASSWORD": "secret"}, "a password needs its user"),
         ({}, {"TOKEN": "secret", "USER": "ada"}, "BABELMQ_TOKEN is set, and BABELMQ_USER or"),
     ],

@@ -73,7 +73,10 @@ impl Reader<'_> {
             ),
             (false, _) => self.mistakes.add(
                 name_at,
-                format!("user {text:?} is who has not logged in; take its credential out"),
+                format!(
+                    "user {text:?} is who has not logged in; take out its password, token-sha256 \
+                     or certificate"
+                ),
             ),
         }
         if let Some(Credential::Token(hash)) = entry.credentials.first()

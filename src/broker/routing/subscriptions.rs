@@ -530,7 +530,14 @@ mod tests {
             for (slot, filter, is_there) in steps {
                 let filter = TopicFilter::parse(&filter).unwrap();
                 if is_there {
-                    let subscription = Subscription { slot, filter, dialect: Dialect::Json, way: Way::Outbox, cleared: false, limit: None };
+                    let subscription = Subscription {
+                        slot,
+                        filter,
+                        dialect: Dialect::Json,
+                        way: Way::Outbox,
+                        cleared: false,
+                        limit: None,
+                    };
                     let is_new = trie.add(subscription.clone());
                     prop_assert_eq!(all.add(subscription), is_new);
                     count += usize::from(is_new);

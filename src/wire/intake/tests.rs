@@ -341,3 +341,36 @@ fn deliveries_written_ahead_are_the_same() {
     }
     assert!(written_ahead > 20, "only {written_ahead} batches were written ahead");
 }
+
+/// Refused frames cost nothing, and that made the region go on.
+#[test]
+fn a_stranger_is_refused_once_and_nothing_behind_is_read() {
+    let refused = frame(Format::Json, r#"{"command":"ping","id":1}"#);
+    let login = frame(Format::Json, r#"{"command":"login","token":"t"}"#);
+    for behind in [&refused, &login] {
+        let mut stranger = Recent::default();
+        stranger.have_rights(Rights::Nothing);
+        let taken = take_in(&[&refused[..], behind].concat(), Limits::default(), &mut stranger);
+        assert_eq!((taken.whole, taken.steps.len(), taken.refused), (refused.len(), 1, 1));
+        assert!(taken.is_last && !taken.more && taken.login.is_none());
+    }
+}
+
+/// No login decodes to far more than its length explains, so there is nothing to wait for.
+#[test]
+fn a_stranger_takes_no_permit() {
+    let mut value = [b"(", &b"N".repeat(100)[..], b"t\x94"].concat();
+    for memo in 0..3_u8 {
+        let again = [b'h', memo].repeat(9);
+        value = [b"(", &value[..], &again, b"t\x94"].concat();
+    }
+    let body = [b"\x80\x04}(\x8c\x07message", &value[..], b"u."].concat();
+    let header = Header { format: Format::Pickle, length: body.len() as u32 }.to_bytes();
+    let region = [&header[..], &body].concat();
+    for (rights, needs) in [(Rights::Everything, true), (Rights::Nothing, false)] {
+        let mut recent = Recent::default();
+        recent.have_rights(rights);
+        let taken = take_in(&region, Limits::default(), &mut recent);
+        assert_eq!((taken.needs_permit, taken.is_last), (needs, !needs));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use babelmq::Format::Json;
+use babelmq::Format::{Json, Xml};
 use babelmq::ListenUrl;
 
 use super::{SECRET, TOKEN, Users, command, log_in, logged_in, start, user};
@@ -97,7 +97,12 @@ fn before_a_login_nothing_else_is_taken() {
             client.ends();
         }
     }
-    assert_eq!(broker.list_topics(), []);
+    // Once, however much comes at once.
+    let mut client = Client::connect(&broker);
+    client.send_raw(&crate::support::publish(Json, "a", b"1").repeat(3));
+    client.next().refuses("login-required", true);
+    client.ends();
+    assert_eq!((broker.list_topics(), broker.stats().refused), (vec![], 25));
     // What cannot be read is none either, and says why.
     let mut client = Client::connect(&broker);
     client.send(Json, br#"{"command":"login","user":"ada"}"#);
@@ -108,13 +113,18 @@ fn before_a_login_nothing_else_is_taken() {
 }
 
 #[test]
-fn a_secret_that_is_no_text_is_not_repeated() {
+fn a_secret_is_not_repeated_where_it_is_wrong_or_cannot_be_read() {
     let (broker, _users) = start(&users());
     let mut client = Client::connect(&broker);
     let fields = [("command", Str("login")), ("user", Str("ada")), ("password", Int(271_828))];
     client.command(Json, &fields);
     let reason = client.next().field("reason");
     assert!(reason.contains("\"password\" must be a string") && !reason.contains("271828"));
+    // One that stands where a name is expected, because a byte is missing.
+    let mut client = Client::connect(&broker);
+    client.send(Xml, b"<f><command>login</command><tokenhunter2</token></f>");
+    let reason = client.next().field("reason");
+    assert!(reason.contains("malformed-xml") && !reason.contains("hunter2"), "{reason}");
 }
 
 #[test]

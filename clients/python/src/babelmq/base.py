@@ -86,7 +86,9 @@ class QueueBase:
         place = resolve(address)
         context = context_for(place, ssl, ca, cert, key)
         login = login_for(
-            *(place, self.codec, user, password, token), allow_plain=allow_plain_login
+            *(place, self.codec, user, password, token),
+            allow_plain=allow_plain_login,
+            is_named=address is not None,
         )
         self._default = default
         self._publishers: dict[str, Publish] = {}

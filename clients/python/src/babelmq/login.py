@@ -50,15 +50,20 @@ def login_for(
     token: str | None = None,
     *,
     allow_plain: bool = False,
+    is_named: bool = False,
 ) -> Login | None:
     """The login of connections to ``place``; ``None`` where there is none.
 
     What neither the arguments nor the address say is taken from ``BABELMQ_USER``,
-    ``BABELMQ_PASSWORD`` and ``BABELMQ_TOKEN``. Raises :class:`ValueError` where that is no login,
+    ``BABELMQ_PASSWORD`` and ``BABELMQ_TOKEN``, but not for an address that the program names
+    (``is_named``): it may be another broker's. Raises :class:`ValueError` where that is no login,
     and where it would go over a network unencrypted and not ``allow_plain``.
     """
     login = _completed(
-        _one("user", user, place.user), _one("password", password, place.password), token
+        _one("user", user, place.user),
+        _one("password", password, place.password),
+        token,
+        is_named,
     )
     if login is None:
         return None
@@ -85,8 +90,10 @@ def _one(name: str, argument: str | None, in_address: str | None) -> str | None:
     return in_address if argument is None else argument
 
 
-def _completed(user: str | None, password: str | None, token: str | None) -> Login | None:
-    given = {name: os.environ.get(name) or None for name in _VARIABLES}
+def _completed(
+    user: str | None, password: str | None, token: str | None, is_named: bool
+) -> Login | None:
+    given = {name: None if is_named else os.environ.get(name) or None for name in _VARIABLES}
     if token is not None:
         if user is not None or password is not None:
             raise ValueError(
@@ -108,11 +115,19 @@ def _completed(user: str | None, password: str | None, token: str | None) -> Log
     if user is None and password is None:
         return None
     if user is None:
-        raise ValueError("a password needs its user: user= or BABELMQ_USER")
+        raise ValueError(f"a password needs its user: user={_or('BABELMQ_USER', is_named)}")
     user = _checked("user", user)
     if password is None:
-        raise ValueError(f"the user {user!r} needs a password: password= or BABELMQ_PASSWORD")
+        raise ValueError(
+            f"the user {user!r} needs a password: password={_or('BABELMQ_PASSWORD', is_named)}"
+        )
     return Login(user, _checked("password", password))
+
+
+def _or(variable: str, is_named: bool) -> str:
+    if is_named:
+        return f" ({variable} is not for an address that is given as address=)"
+    return f" or {variable}"
 
 
 def _checked(name: str, value: object) -> str:

@@ -43,7 +43,8 @@ class Queue(QueueBase):
         ``BABELMQ_KEY``.
     :param user: Who the client is to a broker with users; else what the address has before its
         ``@``, ``babelmqs://user:password@host``, percent-encoded; else the variable
-        ``BABELMQ_USER``. Where the broker does not log it in, :class:`LoginFailed` is raised.
+        ``BABELMQ_USER``. Where the broker does not log it in, :class:`LoginFailed` is raised. The
+        variables of a login are not for an ``address`` that is given.
     :param password: The user's password; else the address's, else the variable
         ``BABELMQ_PASSWORD``.
     :param token: A token, in the place of user and password; else the variable ``BABELMQ_TOKEN``.
