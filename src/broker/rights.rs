@@ -27,6 +27,35 @@ impl Rights {
         }
     }
 
+    /// Whether these are the rights of the same user of the same policy, or in the same way of
+    /// nobody.
+    pub(super) fn is_same(&self, other: &Rights) -> bool {
+        match (self.user(), other.user()) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+
+    /// Whether counters may name a topic. Who administrates the broker may know of all.
+    pub(super) fn may_name(&self, topic: TopicName<'_>) -> bool {
+        match self {
+            Rights::Everything => true,
+            Rights::Of(user) => user.grant().admin() || user.grant().may_see(topic),
+            Rights::Nothing => false,
+        }
+    }
+
+    /// The same of a filter, of which a part may be seen.
+    pub(super) fn may_name_filter(&self, filter: &TopicFilter) -> bool {
+        match self {
+            Rights::Everything => true,
+            Rights::Of(user) => {
+                user.grant().admin() || user.grant().reach(filter) != Reach::Nothing
+            }
+            Rights::Nothing => false,
+        }
+    }
+
     /// Whether the client may publish to a topic, or clear it.
     ///
     /// # Errors

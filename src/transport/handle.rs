@@ -143,11 +143,16 @@ impl BrokerHandle {
     /// What is wrong with the file; nothing changes then.
     pub fn reload_users(&self) -> Result<(), UsersFileError> {
         let Some(path) = &self.shared.config.users else { return Ok(()) };
+        // One after the other: the file that was read last is to be the one that holds.
+        let _reloading = self.shared.users.reloading();
         let (policy, text) = load_users(path)?;
-        if !self.shared.users.replace(policy.clone(), text) {
+        if self.shared.users.is_of(&text) {
             return Ok(());
         }
-        let lost = self.ask(|reply| Query::Policy(policy, reply));
+        // The dispatcher is told before sessions can be: it must know whoever they let in.
+        let answer = self.begin_to_ask(|reply| Query::Policy(policy.clone(), reply));
+        self.shared.users.replace(policy, text);
+        let lost = answer.and_then(|answer| answer.recv().ok());
         tracing::info!(target: AUDIT, event = "users", users = %path.display(), "users read again");
         for RightLost { client, peer, user, filter } in lost.unwrap_or_default() {
             let topic = filter.as_ref().map(TopicFilter::as_str);
@@ -214,9 +219,14 @@ impl BrokerHandle {
     }
 
     fn ask<T>(&self, query: impl FnOnce(Sender<T>) -> Query) -> Option<T> {
+        self.begin_to_ask(query)?.recv().ok()
+    }
+
+    /// Asks the dispatcher. The answer comes out of the returned end.
+    fn begin_to_ask<T>(&self, query: impl FnOnce(Sender<T>) -> Query) -> Option<Receiver<T>> {
         let (reply, answer) = bounded(1);
         self.events.as_ref()?.send(Event::Query(query(reply))).ok()?;
-        answer.recv().ok()
+        Some(answer)
     }
 
     fn stop(&mut self) -> Result<(), Unsaved> {

@@ -36,6 +36,8 @@ use login::Goes;
 const LAST_READS: usize = 16;
 /// Bytes that a frame may have before its client has logged in.
 const LOGIN_FRAME: u32 = 4 << 10;
+/// Bytes of memory that it may be read to: a login needs no permit to expand, and gets none.
+const LOGIN_DECODED: usize = 16 << 10;
 /// How often a session that waits for a permit looks whether its client is still there.
 const PERMIT_TICK: Duration = Duration::from_secs(1);
 /// How long a client whose handshake failed is listened to, so that it hears why.
@@ -275,9 +277,6 @@ impl Session {
                     waited = Duration::ZERO;
                 }
             }
-            if self.renew_rights()? == Goes::NoFurther {
-                return self.discard_input();
-            }
             let mut taken = self.take_frames()?;
             if taken.whole > 0 {
                 (waited, starved) = (Duration::ZERO, Duration::ZERO);
@@ -369,7 +368,8 @@ impl Session {
     fn limits(&self) -> Limits {
         let limits = self.shared.config.limits;
         if self.awaits_login() {
-            limits.max_frame(limits.max_frame.min(LOGIN_FRAME))
+            let decoded = limits.decoded_size.min(LOGIN_DECODED);
+            limits.max_frame(limits.max_frame.min(LOGIN_FRAME)).decoded_size(decoded)
         } else {
             limits
         }
@@ -388,6 +388,10 @@ impl Session {
                 [self.shared.shapes.load(Ordering::Relaxed), self.shared.counters.open()];
             self.recent.note_audience(shapes, open);
         }
+        // Behind all that was waited for: who has lost a right meanwhile has lost it here.
+        if self.renew_rights()? == Goes::NoFurther {
+            return Ok(Taken::last());
+        }
         let mut taken = take_in(self.buffer.bytes(), limits, &mut self.recent);
         // Each batch has taken its part.
         self.recent.hold(Claim::nothing());
@@ -404,7 +408,7 @@ impl Session {
             }
             let messages = self.published_in(&taken.steps);
             self.send(mem::take(&mut taken.steps), taken.cost);
-            self.keep_to_rates(messages, taken.whole)?;
+            taken.is_last |= self.keep_to_rates(messages, taken.whole)? == Goes::NoFurther;
         }
         if taken.extra > 0 {
             self.shared.allowances.spend(self.peer.origin(), taken.whole, taken.extra);

@@ -110,6 +110,25 @@ pub struct Taken {
     pub fault: Option<FrameFault>,
 }
 
+impl Taken {
+    /// Nothing, and nothing more: the connection ends.
+    pub fn last() -> Taken {
+        Taken {
+            steps: Vec::new(),
+            needs_answer: false,
+            refused: 0,
+            whole: 0,
+            cost: 0,
+            more: false,
+            login: None,
+            is_last: true,
+            needs_permit: false,
+            extra: 0,
+            fault: None,
+        }
+    }
+}
+
 /// Decodes the whole frames that `region` begins with.
 pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
     let mut intake = Intake {

@@ -100,6 +100,11 @@ impl Clearings {
         self.turns.push_back(client);
     }
 
+    /// Lets a client wait until its subscriptions were judged.
+    pub(super) fn wait(&mut self, client: ClientId) {
+        self.begin(client, Clearing::default());
+    }
+
     /// Lets a client wait for its next turn with the steps of an event that are left.
     pub(super) fn hold_rest_back(
         &mut self,
@@ -282,6 +287,9 @@ impl Dispatcher {
     /// Goes a step on with what a client waits for.
     pub(super) fn go_on_clearing(&mut self) {
         let Some((client, mut clearing)) = self.clearings.next() else { return };
+        if self.judging.has(client) {
+            return self.clearings.begin(client, clearing);
+        }
         self.notices.begin_step();
         if let Some(rest) = clearing.rest.take() {
             clearing.rest = self.go_on_with(rest);

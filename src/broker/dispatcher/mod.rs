@@ -186,9 +186,10 @@ impl Dispatcher {
     }
 
     fn attach(&mut self, id: ClientId, peer: Peer, rights: Rights, outbox: Outbox) {
+        let was_user = rights.user().map(|user| user.shared_name());
         let rights = self.renewed(rights);
         let account = self.memory.of(Use::Connections).account();
-        let client = Client::new(id, peer, rights, outbox, account);
+        let client = Client::new(id, peer, rights.clone(), outbox, account);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(client);
@@ -199,7 +200,11 @@ impl Dispatcher {
                 (self.slots.len() - 1) as Slot
             }
         };
+        let is_gone = matches!(rights, Rights::Nothing);
         self.by_id.insert(id, slot);
+        if let Some(user) = was_user.filter(|_| is_gone) {
+            self.log_out(slot, &user);
+        }
     }
 
     /// Ends a connection that has sent its last.
@@ -337,7 +342,12 @@ impl Dispatcher {
                 },
                 Err(refusal) => self.reply(slot, token, Reply::Error(refusal)),
             },
-            Control::Welcome { user } => self.welcome(slot, token, user),
+            Control::Welcome { user } => {
+                if !self.welcome(slot, token, user) {
+                    self.clearings.wait(client);
+                    return false;
+                }
+            }
             Control::Ping { id } => {
                 let reply = Reply::Pong { id };
                 match self.pong_ticket() {

@@ -7,6 +7,7 @@ use super::Dispatcher;
 use crate::broker::client_id::Slot;
 use crate::broker::delivery::Delivery;
 use crate::broker::memory::Use;
+use crate::broker::rights::Rights;
 use crate::broker::stats::{Report, Stats, SubscriberReport, TopicReport};
 use crate::protocol::{Reply, Token};
 
@@ -25,7 +26,10 @@ impl Dispatcher {
         if let Err(refusal) = client.rights.stats(client.peer) {
             return self.reply(slot, token, Reply::Error(refusal));
         }
-        let topics = self.tree.recent().take(TOPICS).map(|(stored, messages)| TopicReport {
+        let rights = client.rights.clone();
+        let recent = self.tree.recent().take(TOPICS);
+        let named = recent.filter(|(stored, _)| rights.may_name(stored.topic()));
+        let topics = named.map(|(stored, messages)| TopicReport {
             topic: stored.topic().to_topic(),
             messages,
             bytes: stored.weight() as u64,
@@ -35,8 +39,10 @@ impl Dispatcher {
         let mut clients: Vec<(&Client, u64)> =
             clients.map(|client| (client, client.waiting())).collect();
         clients.sort_by_key(|(client, waiting)| (Reverse(*waiting), client.id));
-        let subscribers =
-            clients.into_iter().take(SUBSCRIBERS).map(|(client, waiting)| client.report(waiting));
+        let subscribers = clients
+            .into_iter()
+            .take(SUBSCRIBERS)
+            .map(|(client, waiting)| client.report(waiting, &rights));
         let report =
             Box::new(Report { stats: self.stats(), topics, subscribers: subscribers.collect() });
         self.send(slot, Delivery::Report { report, token });
@@ -74,12 +80,13 @@ impl Client {
         (self.outbox.level().0 + in_mailboxes) as u64
     }
 
-    fn report(&self, waiting: u64) -> SubscriberReport {
+    fn report(&self, waiting: u64, to: &Rights) -> SubscriberReport {
+        let named = self.filters.keys().take(FILTERS).filter(|filter| to.may_name_filter(filter));
         SubscriberReport {
             client: self.id,
             peer: self.peer,
             format: self.format,
-            topics: self.filters.keys().take(FILTERS).map(ToString::to_string).collect(),
+            topics: named.map(ToString::to_string).collect(),
             subscriptions: self.filters.len() as u64,
             waiting,
             waiting_bytes: self.outbox.level().1 as u64,

@@ -1,7 +1,9 @@
 //! What the dispatcher decides, one event at a time and without a thread.
 
+mod judging;
 mod notices;
 mod pressure;
+mod rights;
 mod subscribers;
 
 use super::*;
@@ -56,6 +58,16 @@ fn subscribe(dispatcher: &mut Dispatcher, filter: &str, queue: Option<u32>) {
             cleared: false,
         },
     );
+}
+
+/// Goes on until nothing is left to be done without an event.
+fn settle(dispatcher: &mut Dispatcher) {
+    while !dispatcher.judging.is_empty() || !dispatcher.clearings.is_empty() {
+        dispatcher.go_on_judging();
+        if !dispatcher.clearings.is_empty() {
+            dispatcher.go_on_clearing();
+        }
+    }
 }
 
 /// What is waiting, in a word each.

@@ -95,7 +95,8 @@ impl Session {
     pub(super) fn log_in(&mut self, login: &Login) -> io::Result<Goes> {
         let Login { token, credentials } = login;
         let patience = self.shared.config.login_timeout;
-        let outcome = self.shared.users.log_in(credentials, self.peer.origin(), patience);
+        let origin = self.peer.origin();
+        let outcome = self.shared.users.log_in(credentials, origin, patience, &mut self.member);
         let (client, peer) = (self.client, self.peer);
         let (tried, by) = match credentials {
             Credentials::Password { user, .. } => (Some(&**user), "password"),
@@ -118,7 +119,10 @@ impl Session {
                 Ok(Goes::On)
             }
             Err(refusal) => {
-                Counters::add(&self.shared.counters.logins_failed, 1);
+                // One whose user has as many connections as it may was not wrong.
+                if refusal.code == ErrorCode::LoginFailed {
+                    Counters::add(&self.shared.counters.logins_failed, 1);
+                }
                 // The name is what was tried, and may be a password in the wrong place; but without
                 // it nobody could tell an attack from a slip.
                 tracing::info!(
@@ -139,18 +143,24 @@ impl Session {
         self.member.as_ref().is_some_and(Member::has_rates)
     }
 
-    /// Reads nothing for as long as the rates of the user say, for what was taken.
-    pub(super) fn keep_to_rates(&self, messages: usize, bytes: usize) -> io::Result<()> {
-        let Some(member) = &self.member else { return Ok(()) };
-        let mut pause = member.spend(messages, bytes);
+    /// Reads nothing for as long as the rates of the user say, for what was taken. That may be so
+    /// long that the rates, or the user, are others before it is over.
+    pub(super) fn keep_to_rates(&mut self, messages: usize, bytes: usize) -> io::Result<Goes> {
+        let spend = |session: &Session, messages, bytes| {
+            session.member.as_ref().map_or(Duration::ZERO, |member| member.spend(messages, bytes))
+        };
+        let mut pause = spend(self, messages, bytes);
         while !pause.is_zero() && !self.shared.stopping.load(Ordering::Acquire) {
             if self.line.is_gone(self.purse.is_crowded()) {
                 break;
             }
             thread::park_timeout(pause.min(TICK));
-            pause = member.spend(0, 0);
+            if self.renew_rights()? == Goes::NoFurther {
+                return Ok(Goes::NoFurther);
+            }
+            pause = spend(self, 0, 0);
         }
-        Ok(())
+        Ok(Goes::On)
     }
 
     /// What the client may do.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::broker::Origin;
-use crate::broker::sync::{Mutex, Sender, bounded};
+use crate::broker::sync::{HashMap, Mutex, Sender, bounded};
 
 /// Passwords that are hashed at the same time.
 const AT_ONCE: usize = 2;
@@ -24,8 +24,12 @@ pub(super) struct Hashing {
 struct Inner {
     /// Whose turn it is, at most [`AT_ONCE`], each another.
     running: Vec<Origin>,
-    /// The others, the first first. One that does not wait any more has dropped the other end.
-    waiting: VecDeque<(Origin, Sender<Turn>)>,
+    /// Of each address that waits: its logins, the first first. Never none.
+    waiting: HashMap<Origin, VecDeque<(u64, Sender<()>)>>,
+    /// These addresses, each once; the one first whose turn was longest ago.
+    order: VecDeque<Origin>,
+    /// Logins that have waited so far.
+    numbers: u64,
 }
 
 /// A turn to hash, until it is dropped.
@@ -39,12 +43,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut inner = self.hashing.inner.lock();
         inner.running.retain(|running| *running != self.origin);
-        let next = inner.next();
-        drop(inner);
-        if let Some((origin, waiter)) = next {
-            // One that has given up drops its turn, and with it gives it to the next.
-            let _ = waiter.send(Turn { hashing: self.hashing.clone(), origin });
-        }
+        inner.hand_on();
     }
 }
 
@@ -53,12 +52,47 @@ impl Inner {
         self.running.len() < AT_ONCE && !self.running.contains(&origin)
     }
 
-    /// Takes the first who waits and may run.
-    fn next(&mut self) -> Option<(Origin, Sender<Turn>)> {
-        let place = self.waiting.iter().position(|(origin, _)| self.may_run(*origin))?;
-        let (origin, waiter) = self.waiting.remove(place)?;
-        self.running.push(origin);
-        Some((origin, waiter))
+    /// Gives the turns that nobody has to those that wait and may have one. An address that had one
+    /// goes behind all others, however many of its logins wait.
+    fn hand_on(&mut self) {
+        while let Some(place) = self.order.iter().position(|origin| self.may_run(*origin))
+            && let Some(origin) = self.order.remove(place)
+            && let Some(waiting) = self.waiting.get_mut(&origin)
+            && let Some((_, waiter)) = waiting.pop_front()
+        {
+            if waiting.is_empty() {
+                self.waiting.remove(&origin);
+            } else {
+                self.order.push_back(origin);
+            }
+            self.running.push(origin);
+            // It waits: one that gives up takes itself out first, under this lock.
+            let _ = waiter.send(());
+        }
+    }
+
+    fn wait(&mut self, origin: Origin, waiter: Sender<()>) -> u64 {
+        self.numbers += 1;
+        let waiting = self.waiting.entry(origin).or_default();
+        if waiting.is_empty() {
+            self.order.push_back(origin);
+        }
+        waiting.push_back((self.numbers, waiter));
+        self.numbers
+    }
+
+    /// Takes out one that waits no more. Returns whether it had no turn yet.
+    fn give_up(&mut self, origin: Origin, number: u64) -> bool {
+        let Some(waiting) = self.waiting.get_mut(&origin) else { return false };
+        let Ok(place) = waiting.binary_search_by_key(&number, |(number, _)| *number) else {
+            return false;
+        };
+        waiting.remove(place);
+        if waiting.is_empty() {
+            self.waiting.remove(&origin);
+            self.order.retain(|waiting| *waiting != origin);
+        }
+        true
     }
 }
 
@@ -66,14 +100,18 @@ impl Hashing {
     /// A turn, as soon as there is one; gives up after `patience`.
     pub(super) fn turn(self: &Arc<Hashing>, origin: Origin, patience: Duration) -> Option<Turn> {
         let mut inner = self.inner.lock();
+        let turn = || Turn { hashing: self.clone(), origin };
         if inner.may_run(origin) {
             inner.running.push(origin);
-            return Some(Turn { hashing: self.clone(), origin });
+            return Some(turn());
         }
-        let (waiter, turn) = bounded(1);
-        inner.waiting.push_back((origin, waiter));
+        let (waiter, called) = bounded(1);
+        let number = inner.wait(origin, waiter);
         drop(inner);
-        turn.recv_timeout(patience).ok()
+        if called.recv_timeout(patience).is_err() && self.inner.lock().give_up(origin, number) {
+            return None;
+        }
+        Some(turn())
     }
 }
 
@@ -84,6 +122,14 @@ mod tests {
 
     fn of(number: u32) -> Origin {
         Origin::User(number)
+    }
+
+    impl Hashing {
+        fn until_waiting(&self, logins: usize) {
+            while self.inner.lock().waiting.values().map(VecDeque::len).sum::<usize>() < logins {
+                std::thread::yield_now();
+            }
+        }
     }
 
     #[test]
@@ -108,13 +154,9 @@ mod tests {
             std::thread::spawn(move || hashing.turn(origin, patience).map(|turn| turn.origin))
         };
         let impatient: Vec<_> = (0..10).map(|_| wait_for(of(1))).collect();
-        while hashing.inner.lock().waiting.len() < 10 {
-            std::thread::yield_now();
-        }
+        hashing.until_waiting(10);
         let late = wait_for(of(3));
-        while hashing.inner.lock().waiting.len() < 11 {
-            std::thread::yield_now();
-        }
+        hashing.until_waiting(11);
         // The first address still hashes, so this turn is for the one that came last.
         drop(other);
         assert_eq!(late.join().unwrap(), Some(of(3)));
@@ -131,5 +173,45 @@ mod tests {
         drop(turns);
         let inner = hashing.inner.lock();
         assert!(inner.running.is_empty() && inner.waiting.is_empty());
+    }
+
+    #[test]
+    fn two_that_try_many_do_not_hold_up_others_either() {
+        let mut inner = Inner { running: vec![of(1), of(2)], ..Inner::default() };
+        let mut wait_for = |number| {
+            let (waiter, called) = bounded(1);
+            inner.wait(of(number), waiter);
+            (number, called)
+        };
+        let mut all: Vec<_> = (0..20).map(|number| wait_for(1 + number % 2)).collect();
+        all.push(wait_for(3));
+        let mut turns = Vec::new();
+        while !inner.running.is_empty() {
+            inner.running.remove(0);
+            inner.hand_on();
+            let had_turns = turns.len();
+            turns.extend(
+                all.iter().filter(|(_, called)| called.try_recv().is_ok()).map(|one| one.0),
+            );
+            assert!(turns.len() <= had_turns + 1 && inner.running.len() <= AT_ONCE);
+        }
+        assert_eq!((&turns[..5], turns.len()), (&[1, 2, 3, 1, 2][..], 21));
+        assert!(inner.waiting.is_empty() && inner.order.is_empty());
+    }
+
+    /// Whoever connects, asks and goes leaves nothing behind: neither memory nor what somebody has
+    /// to step over.
+    #[test]
+    fn those_that_gave_up_are_not_kept() {
+        let hashing = Arc::new(Hashing::default());
+        let held = [1, 2].map(|number| hashing.turn(of(number), Duration::ZERO).unwrap());
+        for number in 0..100_000 {
+            assert!(hashing.turn(of(number % 5), Duration::ZERO).is_none());
+        }
+        let inner = hashing.inner.lock();
+        assert!(inner.waiting.is_empty() && inner.order.is_empty());
+        drop(inner);
+        drop(held);
+        assert!(hashing.turn(of(3), Duration::ZERO).is_some());
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Users {
     /// How often the policy has changed.
     version: AtomicU64,
     inner: Mutex<Inner>,
+    /// Held while it changes.
+    reloading: Mutex<()>,
     hashing: Arc<Hashing>,
     seats: Arc<Seats>,
     memory: Memory,
@@ -67,22 +69,29 @@ impl Users {
         Users {
             version: AtomicU64::new(0),
             inner: Mutex::new(Inner { policy, text: text.unwrap_or_default(), verified }),
+            reloading: Mutex::default(),
             hashing: Arc::default(),
             seats: Arc::default(),
             memory,
         }
     }
 
-    /// Has these users from now on. Returns whether they are others than before.
-    pub(super) fn replace(&self, policy: Policy, text: String) -> bool {
+    /// Keeps other changes of the policy away for as long as it is held.
+    pub(super) fn reloading(&self) -> impl Sized {
+        self.reloading.lock()
+    }
+
+    /// Whether the policy was read from this text.
+    pub(super) fn is_of(&self, text: &str) -> bool {
+        self.inner.lock().text == text
+    }
+
+    /// Has these users from now on.
+    pub(super) fn replace(&self, policy: Policy, text: String) {
         let mut inner = self.inner.lock();
-        if inner.text == text {
-            return false;
-        }
         (inner.policy, inner.text) = (Some(policy), text);
         inner.verified.forget();
         self.version.fetch_add(1, Ordering::Release);
-        true
     }
 
     fn policy(&self) -> Option<Policy> {
@@ -119,7 +128,8 @@ impl Users {
         Ok(Member { rights: Rights::Of(user), version, seat: Some(seat) })
     }
 
-    /// The user that these credentials are of; `None` where the broker has no users.
+    /// The user that these credentials are of; `None` where the broker has no users. What the
+    /// client was `before` gives its seat to the same user.
     ///
     /// # Errors
     /// [`ErrorCode::LoginFailed`], and [`ErrorCode::TooManyConnections`] where the user has as many
@@ -129,6 +139,7 @@ impl Users {
         credentials: &Credentials<'_>,
         origin: Origin,
         patience: Duration,
+        before: &mut Option<Member>,
     ) -> Result<Option<Member>, Refusal> {
         let version = self.version.load(Ordering::Acquire);
         let Some(policy) = self.policy() else { return Ok(None) };
@@ -147,7 +158,13 @@ impl Users {
             };
             return Err(Refusal::new(ErrorCode::LoginFailed, reason));
         };
-        self.seat(user, version).map(Some)
+        // Who logs in once more has its seat already.
+        let seat =
+            before.as_mut().and_then(|member| member.seat.take_if(|seat| seat.is_of(user.name())));
+        match seat {
+            None => self.seat(user, version).map(Some),
+            seat => Ok(Some(Member { rights: Rights::Of(user), version, seat })),
+        }
     }
 
     fn verify(
