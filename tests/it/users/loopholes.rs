@@ -2,7 +2,7 @@
 
 use babelmq::Format::{Json, Pickle};
 
-use super::{command, is_not_permitted, log_in, logged_in, start, user};
+use super::{log_in, logged_in, start, user};
 use crate::support::Client;
 use crate::support::Field::Str;
 
@@ -103,35 +103,4 @@ fn what_expands_is_not_read_before_a_login() {
     let reason = refusal.field("reason");
     assert!(reason.contains("too-large"), "{reason}");
     client.ends();
-}
-
-/// Two files and two threads that have the broker read them: in the end one of them holds, and
-/// everywhere the same.
-#[test]
-fn two_reloads_at_once_leave_one_policy() {
-    let may = user("ada", "publish = ['p']\nsubscribe = ['p']");
-    let may_not = user("ada", "publish = ['q']\nsubscribe = ['q']");
-    let (broker, users) = start(&may);
-    for _ in 0..50 {
-        std::thread::scope(|scope| {
-            for text in [&may, &may_not] {
-                let (broker, users) = (&broker, &users);
-                scope.spawn(move || {
-                    users.replace(text);
-                    broker.reload_users().unwrap();
-                });
-            }
-        });
-        broker.reload_users().unwrap();
-        let mut client = logged_in(&broker, "ada");
-        client.publish(Json, "p", b"1");
-        command(&mut client, "get", "p");
-        let first = client.next();
-        if first.field("command") == "error" {
-            is_not_permitted(&first, "ada", "p");
-            is_not_permitted(&client.next(), "ada", "p");
-        } else {
-            assert_eq!(first.field("command"), "value");
-        }
-    }
 }

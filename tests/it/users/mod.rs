@@ -47,14 +47,6 @@ impl Users {
         fs::write(&self.0, text).unwrap();
     }
 
-    /// Puts another file in its place, at once.
-    fn replace(&self, text: &str) {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let new = self.0.with_extension(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
-        fs::write(&new, text).unwrap();
-        fs::rename(&new, &self.0).unwrap();
-    }
-
     fn start(&self, change: impl FnOnce(Config) -> Config) -> BrokerHandle {
         Broker::start(change(config().users(&self.0))).unwrap()
     }

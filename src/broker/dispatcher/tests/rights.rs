@@ -215,7 +215,7 @@ impl World {
             Op::Publish { topic, retain } => {
                 self.values += 1;
                 let limits = Limits::default();
-                let payload = Payload::of_value("t", &Value::Int(self.values.into()), &limits);
+                let payload = Payload::of_value("t", &Value::Int(self.values), &limits);
                 let parsed = Topic::parse(topic).unwrap();
                 let batch = Batch::of_payload(parsed, payload.unwrap(), retain, limits);
                 self.note(topic, Some(self.values));
