@@ -104,7 +104,9 @@ impl Listener {
         match self.shared.text {
             net::Text::Plain => {}
             net::Text::Sealed => return Ok(Line::sealed(socket)),
-            net::Text::Tls => return Line::tls(socket, net::tls::server()),
+            net::Text::Tls => {
+                return Line::tls(socket, net::tls::server(), super::UserFrom::None);
+            }
         }
         // The broker does not start where one is wanted and there is none.
         let tls = self.bound.url().is_tls().then(|| self.shared.tls.lock().clone()).flatten();

@@ -540,16 +540,15 @@ fn place(topic: &str) -> usize {
 }
 
 /// The refusal of all that comes before a login. It goes to the log as well: what is wrong with
-/// fields is said by their names, but a body that cannot be read is shown in part by who reads it,
-/// and the part may be a secret.
+/// fields is said by their names, but of a body that cannot be read, and of a command that there is
+/// not, a part is shown, and the part may be a secret.
 #[cold]
 fn login_required(found: Option<Refusal>) -> Refusal {
     let found = found.map(|refusal| {
         let why = match refusal.code {
-            ErrorCode::MissingField
-            | ErrorCode::InvalidField
-            | ErrorCode::DuplicateField
-            | ErrorCode::UnknownCommand => refusal.to_string(),
+            ErrorCode::MissingField | ErrorCode::InvalidField | ErrorCode::DuplicateField => {
+                refusal.to_string()
+            }
             code => code.to_string(),
         };
         format!(" (this frame cannot be read: {why})")

@@ -125,6 +125,11 @@ fn a_secret_is_not_repeated_where_it_is_wrong_or_cannot_be_read() {
     client.send(Xml, b"<f><command>login</command><tokenhunter2</token></f>");
     let reason = client.next().field("reason");
     assert!(reason.contains("malformed-xml") && !reason.contains("hunter2"), "{reason}");
+    // One that a command has swallowed, because a length is wrong.
+    let mut client = Client::connect(&broker);
+    client.send(Json, br#"{"command":"login ada hunter2"}"#);
+    let reason = client.next().field("reason");
+    assert!(reason.contains("unknown-command") && !reason.contains("hunter2"), "{reason}");
 }
 
 #[test]
