@@ -5,17 +5,14 @@
 //! turns. A client that is waited for takes no turn: many that say nothing keep nobody out.
 
 use std::fmt::Display;
-use std::time::Duration;
 
+use super::log_limit::LogLimit;
 use crate::broker::sync::thread::available_parallelism;
 use crate::broker::sync::{Condvar, Instant, Mutex};
 use crate::broker::{ClientId, Peer};
 
 /// Handshakes that may compute at once, at least.
 const FEWEST: usize = 2;
-/// Failures that are logged in a [`SPAN`], of all clients together: each may connect anew.
-const LOGGED: u32 = 10;
-const SPAN: Duration = Duration::from_secs(1);
 
 /// The handshakes of all connections.
 #[derive(Debug)]
@@ -24,7 +21,7 @@ pub(super) struct Handshakes {
     turns: Mutex<usize>,
     /// Notified when a turn is over.
     returned: Condvar,
-    failures: Mutex<Failures>,
+    failures: Mutex<LogLimit>,
 }
 
 /// A turn of a handshake to compute, until it is dropped.
@@ -38,14 +35,6 @@ impl Drop for HandshakeTurn<'_> {
     }
 }
 
-/// The failures that were logged lately.
-#[derive(Debug, Default)]
-struct Failures {
-    since: Option<Instant>,
-    logged: u32,
-    unlogged: u64,
-}
-
 impl Handshakes {
     /// A turn for every processor.
     pub(super) fn new() -> Handshakes {
@@ -53,7 +42,7 @@ impl Handshakes {
     }
 
     fn with_turns(turns: usize) -> Handshakes {
-        let failures = Mutex::new(Failures::default());
+        let failures = Mutex::default();
         Handshakes { turns: Mutex::new(turns), returned: Condvar::new(), failures }
     }
 
@@ -82,7 +71,7 @@ impl Handshakes {
 /// The last of them are said at the end.
 impl Drop for Handshakes {
     fn drop(&mut self) {
-        say_unlogged(self.failures.lock().unlogged);
+        say_unlogged(self.failures.lock().unlogged());
     }
 }
 
@@ -92,24 +81,11 @@ fn say_unlogged(handshakes: u64) {
     }
 }
 
-impl Failures {
-    /// Counts one. Where it is to be logged, returns how many before it were not.
-    fn note(&mut self, now: Instant) -> Option<u64> {
-        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= SPAN) {
-            (self.since, self.logged) = (Some(now), 0);
-        }
-        if self.logged >= LOGGED {
-            self.unlogged += 1;
-            return None;
-        }
-        self.logged += 1;
-        Some(std::mem::take(&mut self.unlogged))
-    }
-}
-
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -124,14 +100,5 @@ mod tests {
             assert!(waiting.join().unwrap());
         });
         assert!(handshakes.turn(far).is_some());
-    }
-
-    #[test]
-    fn a_flood_of_failures_is_a_few_lines_and_a_number() {
-        let (mut failures, start) = (Failures::default(), Instant::now());
-        let lines = (0..1_000).filter(|_| failures.note(start) == Some(0)).count();
-        assert_eq!(lines, LOGGED as usize);
-        assert_eq!(failures.note(start + SPAN), Some(1_000 - u64::from(LOGGED)));
-        assert_eq!(failures.note(start + SPAN), Some(0));
     }
 }

@@ -20,6 +20,7 @@ mod handshakes;
 mod line;
 mod listen_url;
 mod listener;
+mod log_limit;
 #[cfg(test)]
 #[cfg(shuttle)]
 mod model;

@@ -15,6 +15,8 @@ use crate::wire::{Login, format_of};
 
 /// How long somebody who could not log in waits for the answer.
 const FAILED: Duration = Duration::from_secs(1);
+/// Characters of a name that was tried which the log shows.
+const LONGEST_NAME: usize = 255;
 /// How often a session that reads nothing looks whether its client is still there.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -123,12 +125,22 @@ impl Session {
                 if refusal.code == ErrorCode::LoginFailed {
                     Counters::add(&self.shared.counters.logins_failed, 1);
                 }
-                // The name is what was tried, and may be a password in the wrong place; but without
-                // it nobody could tell an attack from a slip.
-                tracing::info!(
-                    target: AUDIT, event = "login-failed", %client, %peer, user = tried, by,
-                    reason = refusal.reason, "login failed"
-                );
+                if let Some(before) = self.shared.users.note_failure() {
+                    if before > 0 {
+                        tracing::info!(
+                            target: AUDIT, event = "logins-failed", logins = before,
+                            "more logins failed than are logged one by one"
+                        );
+                    }
+                    // The name is what was tried, and may be a password in the wrong place; but
+                    // without it nobody could tell an attack from a slip.
+                    let user =
+                        tried.map(|name| name.chars().take(LONGEST_NAME).collect::<String>());
+                    tracing::info!(
+                        target: AUDIT, event = "login-failed", %client, %peer, user, by,
+                        reason = refusal.reason, "login failed"
+                    );
+                }
                 if !self.incoming.discard_for(FAILED) {
                     return Err(ErrorKind::UnexpectedEof.into());
                 }

@@ -69,5 +69,10 @@ pub(crate) fn load_users(path: &Path) -> Result<(Policy, String), UsersFileError
     }
     let policy = Policy::parse(&text)
         .map_err(|source| UsersFileError::Mistakes { path: path.to_owned(), source })?;
+    if policy.users().next().is_none() {
+        // Most likely somebody is still writing it, and nobody could log in.
+        let what = "it has no [[user]]; is it still being written?";
+        return Err(unreadable(io::Error::new(ErrorKind::InvalidData, what)));
+    }
     Ok((policy, text))
 }

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::log_limit::LogLimit;
 use crate::access::{ANONYMOUS, GrantLimits, KEY_BYTES, Policy, User, VerifiedLogins};
-use crate::broker::sync::Mutex;
+use crate::broker::sync::{Instant, Mutex};
 use crate::broker::{Memory, Origin, Rights, Use};
 use crate::codec::Credentials;
 use crate::protocol::{ErrorCode, Refusal};
@@ -35,6 +36,7 @@ pub(super) struct Users {
     reloading: Mutex<()>,
     hashing: Arc<Hashing>,
     seats: Arc<Seats>,
+    failures: Mutex<LogLimit>,
     memory: Memory,
 }
 
@@ -72,6 +74,7 @@ impl Users {
             reloading: Mutex::default(),
             hashing: Arc::default(),
             seats: Arc::default(),
+            failures: Mutex::default(),
             memory,
         }
     }
@@ -92,6 +95,12 @@ impl Users {
         (inner.policy, inner.text) = (Some(policy), text);
         inner.verified.forget();
         self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Counts a login that failed. Where the log is to say so, returns how many before it were not
+    /// said.
+    pub(super) fn note_failure(&self) -> Option<u64> {
+        self.failures.lock().note(Instant::now())
     }
 
     fn policy(&self) -> Option<Policy> {

@@ -104,6 +104,10 @@ fn a_file_with_a_mistake_changes_nothing() {
     let places: Vec<bool> =
         ["users.toml:2:14: ", "users.toml:3:1: "].map(|at| said.contains(at)).into();
     assert_eq!(places, [true, true], "{said}");
+    // One that is being written has nothing yet.
+    users.write("");
+    let error = broker.reload_users().unwrap_err();
+    assert!(error.to_string().contains("it has no [[user]]"), "{error}");
     std::fs::remove_file(&users.0).unwrap();
     assert!(matches!(broker.reload_users().unwrap_err(), UsersFileError::Unreadable { .. }));
     client.publish(Json, "a", b"1");
