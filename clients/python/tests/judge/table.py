@@ -67,11 +67,11 @@ def as_exact_pickle(value: Any) -> Any:
 
 
 def as_json(value: Any, exact: bool) -> Any:
-    """What ``json.loads`` finds in what a JSON consumer gets."""
-    return _as_json(value if exact else as_pickle(value), exact)
-
-
-def _as_json(value: Any, exact: bool) -> Any:
+    """What ``json.loads`` finds in what a JSON consumer gets. Without ``exact`` two elements of a
+    set, or two keys, may meet there as one text, as Decimal("1") and "1": neither gets lost.
+    """
+    if not exact and type(value) not in (dict, list, tuple, set, frozenset):
+        value = as_pickle(value)
     kind = type(value)
     text = library_text(value)
     if is_array(value):
@@ -79,7 +79,7 @@ def _as_json(value: Any, exact: bool) -> Any:
         parts = {"dtype": value.dtype.str, "shape": list(value.shape), "data": data}
         return {"$ndarray": parts}
     if kind is complex:
-        return {"$complex": [_as_json(value.real, exact), _as_json(value.imag, exact)]}
+        return {"$complex": [as_json(value.real, exact), as_json(value.imag, exact)]}
     if text is not None:
         return {f"${text[0]}": text[1]}
     if kind is int and exact and not -(2**63) <= value < 2**63:
@@ -91,7 +91,7 @@ def _as_json(value: Any, exact: bool) -> Any:
     if kind is dict:
         return _object(value, exact)
     if kind in (list, tuple, set, frozenset):
-        items = [_as_json(item, exact) for item in value]
+        items = [as_json(item, exact) for item in value]
         if kind is list or (kind is tuple and not exact):
             return items
         return {"$set" if not exact and kind is frozenset else f"${kind.__name__}": items}
@@ -103,13 +103,13 @@ def _object(value: dict[Any, Any], exact: bool) -> Any:
     if not exact:
         try:
             # A list of names: of two that meet, neither gets lost.
-            names = [next(iter(json.loads(json.dumps({name: 0})))) for name in names]
+            names = [next(iter(json.loads(json.dumps({as_pickle(name): 0})))) for name in names]
         except TypeError:
             names = [None]
     if all(type(name) is str for name in names) and len(set(names)) == len(value):
         if not (len(names) == 1 and names[0].startswith("$")):
-            return {name: _as_json(item, exact) for name, item in zip(names, value.values())}
-    return {"$dict": [[_as_json(key, exact), _as_json(item, exact)] for key, item in value.items()]}
+            return {name: as_json(item, exact) for name, item in zip(names, value.values())}
+    return {"$dict": [[as_json(key, exact), as_json(item, exact)] for key, item in value.items()]}
 
 
 def canonical(document: Any) -> Any:

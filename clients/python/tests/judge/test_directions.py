@@ -10,6 +10,8 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from arrays import arrays, is_array
@@ -333,6 +335,23 @@ def test_from_json(broker: str) -> None:
 
     judge()
     assert count >= TOTAL / PRODUCERS
+
+
+def test_of_two_that_meet_as_one_text_neither_gets_lost(broker: str) -> None:
+    meeting: list[Any] = [
+        {Decimal("1"), "1"},
+        {Decimal("1"): 1, "1": 2},
+        frozenset({(Decimal("-Infinity"),), ("-Infinity",)}),
+        {"a": {date(2020, 1, 1): [], "2020-01-01": {}}},
+    ]
+    payloads = [message_element(value) for value in meeting]
+    sent = [
+        b'<frame command="publish" topic="/out/%d" retain="false">%b</frame>' % (n, payload)
+        for n, payload in enumerate(payloads)
+    ]
+    with lines(broker) as line:
+        line.publish(XML, sent)
+        check_all(line, meeting, sent, {"xml": payloads})
 
 
 def test_from_xml(broker: str) -> None:
