@@ -169,19 +169,21 @@ fn method(report: &Report<'_>, out: &mut String) {
          default). The bare relay copies bytes and parses nothing. Redis publishes with its \
          replies switched off. The \
          CPython translator and NATS, where they stand in the translation rows, carry the payload \
-         alone.\n\n\
-         The round trip under load has a second flow beside it, of half of the messages per second \
-         that NATS carried \
-         from 1 to 1 just before: the same for every broker, and where one cannot carry it, what \
-         it can. Memory is the growth of the resident set; a thread's stack in \
-         the kernel is counted as 16 KiB. In this run the crowd had {} subscribers and {} topics \
-         held a value.\n\n",
+         alone. Memory is the growth of the resident set; a thread's stack in the kernel is counted \
+         as 16 KiB.\n\n",
         LIMIT_BYTES >> 20,
         report.seconds,
         report.rounds,
-        report.crowd,
-        report.topics
     );
+    if report.name() == "peers" {
+        *out += &format!(
+            "The round trip under load has a second flow beside it, of half of the messages per \
+             second that NATS carried from 1 to 1 just before: the same for every broker, and where \
+             one cannot carry it, what it can. In this run the crowd had {} subscribers and {} \
+             topics held a value.\n\n",
+            report.crowd, report.topics
+        );
+    }
     if report.workloads.iter().any(|workload| workload.stream().is_some()) {
         out.push_str(STREAMS);
     }

@@ -17,15 +17,16 @@ const RULES: usize = 100;
 const ROOT: &str = "bench/flow";
 const EVERYTHING: &str = "publish = [\"#\"]\nsubscribe = [\"#\"]\n";
 
-/// Rules of all kinds, of which the last allows what is measured.
+/// Rules of all kinds, of which the last allows what is measured, and a few are about its neighbours.
 fn rules() -> String {
-    let others = (1..RULES).map(|number| match number % 4 {
-        0 => format!("\"plant/{number}\""),
-        1 => format!("\"plant/{number}/+/state\""),
-        2 => format!("\"bench/{{user}}-{number}\""),
-        _ => format!("\"bench/+/line-{number}\""),
+    let near = ["bench/{user}", "bench/+/alarms", "bench/users/{user}-inbox", ROOT];
+    let far = (near.len()..RULES).map(|number| match number % 3 {
+        0 => format!("plant/{number}"),
+        1 => format!("plant/{number}/+/state"),
+        _ => format!("people/{number}/{{user}}"),
     });
-    let filters = others.chain([format!("\"{ROOT}\"")]).collect::<Vec<_>>().join(", ");
+    let filters = far.chain(near.map(str::to_owned)).map(|filter| format!("\"{filter}\""));
+    let filters = filters.collect::<Vec<_>>().join(", ");
     format!("publish = [{filters}]\nsubscribe = [{filters}]\n")
 }
 
