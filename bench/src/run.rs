@@ -62,8 +62,8 @@ pub(crate) struct Peers {
     #[arg(long, default_value = "bench/diy.py", value_name = "FILE")]
     translator: PathBuf,
 
-    /// Where peers.md, peers.json and peers.svg go, or tls.md and so on where only `tls` and `users`
-    /// are measured; without it they are not written.
+    /// Where peers.md, peers.json and peers.svg go, or tls.md and so on where only `tls` and
+    /// `users` are measured; without it they are not written.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }

@@ -21,8 +21,8 @@ const LOST: Duration = Duration::from_secs(10);
 
 /// What is published.
 pub(crate) enum Content {
-    /// One message, again and again, to each of these topics in turn. Where there are some, they lie
-    /// side by side.
+    /// One message, again and again, to each of these topics in turn. Where there are some, they
+    /// lie side by side.
     Alike { topics: Vec<String>, payload: Payload },
     /// A stream in its producer's format, again and again; its topics lie below `root`.
     Stream { root: String, stream: Stream, format: Format },

@@ -134,8 +134,8 @@ of real ones; `bench/streams` makes them.\n\n";
 
 const TLS: &str = "\
 With TLS the generator's end is rustls for every broker, with TLS 1.3, TLS_AES_128_GCM_SHA256 and \
-X25519 and nothing else, and all have one certificate, of a P-256 key, made by `babelmq certs`. The \
-generator checks it, and never resumes a session. NATS begins TLS after its line of INFO. For \
+X25519 and nothing else, and all have one certificate, of a P-256 key, made by `babelmq certs`. \
+The generator checks it, and never resumes a session. NATS begins TLS after its line of INFO. For \
 handshakes, 8 clients connect, shake hands, say `close_notify`, wait for the broker's end, and do \
 so again; on two cores they take more of the processors than the broker, so the broker's processor \
 time is the figure to compare. Idle subscribers are 1,000, looked at 6 s after they came.\n\n";
@@ -169,8 +169,8 @@ fn method(report: &Report<'_>, out: &mut String) {
          default). The bare relay copies bytes and parses nothing. Redis publishes with its \
          replies switched off. The \
          CPython translator and NATS, where they stand in the translation rows, carry the payload \
-         alone. Memory is the growth of the resident set; a thread's stack in the kernel is counted \
-         as 16 KiB.\n\n",
+         alone. Memory is the growth of the resident set; a thread's stack in the kernel is \
+         counted as 16 KiB.\n\n",
         LIMIT_BYTES >> 20,
         report.seconds,
         report.rounds,
@@ -178,8 +178,8 @@ fn method(report: &Report<'_>, out: &mut String) {
     if report.name() == "peers" {
         *out += &format!(
             "The round trip under load has a second flow beside it, of half of the messages per \
-             second that NATS carried from 1 to 1 just before: the same for every broker, and where \
-             one cannot carry it, what it can. In this run the crowd had {} subscribers and {} \
+             second that NATS carried from 1 to 1 just before: the same for every broker, and \
+             where one cannot carry it, what it can. In this run the crowd had {} subscribers and {} \
              topics held a value.\n\n",
             report.crowd, report.topics
         );

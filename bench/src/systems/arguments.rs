@@ -15,8 +15,8 @@ impl Programs {
         arguments.map(|argument| argument.replace(&scratch, "FOLDER")).collect()
     }
 
-    /// The arguments a system is started with; `PORT` stands for the port. One whose connections are
-    /// sealed has the certificate of [`certificates`](Programs::certificates).
+    /// The arguments a system is started with; `PORT` stands for the port. One whose connections
+    /// are sealed has the certificate of [`certificates`](Programs::certificates).
     pub(crate) fn arguments(&self, system: System, detail: &str, is_sealed: bool) -> Vec<String> {
         let scratch = self.scratch.display();
         let line = match system {

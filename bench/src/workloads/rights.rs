@@ -17,7 +17,8 @@ const RULES: usize = 100;
 const ROOT: &str = "bench/flow";
 const EVERYTHING: &str = "publish = [\"#\"]\nsubscribe = [\"#\"]\n";
 
-/// Rules of all kinds, of which the last allows what is measured, and a few are about its neighbours.
+/// Rules of all kinds, of which the last allows what is measured, and a few are about its
+/// neighbours.
 fn rules() -> String {
     let near = ["bench/{user}", "bench/+/alarms", "bench/users/{user}-inbox", ROOT];
     let far = (near.len()..RULES).map(|number| match number % 3 {
