@@ -26,7 +26,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo first-build quick test test-rust test-python soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -174,6 +174,10 @@ bench-peers:
 	$(CARGO) build --release --locked
 	$(CARGO) run --release --locked --manifest-path bench/Cargo.toml -- peers \
 		--babelmq "$(TARGET)/release/babelmq" --out docs/performance $(BENCH_ARGS)
+
+# The same with TLS, and what users cost; ten minutes.
+bench-tls:
+	$(MAKE) bench-peers BENCH_ARGS="--only tls,users $(BENCH_ARGS)"
 
 # Attacks beside a bystander; `ATTACK_ARGS="--only walks --seconds 10"` chooses.
 attack:

@@ -15,6 +15,7 @@ mod run;
 mod store;
 mod stream;
 mod systems;
+mod tls;
 mod translate;
 mod window;
 mod wire;

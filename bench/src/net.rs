@@ -1,11 +1,16 @@
 //! Connections of the load generator.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use rustls::ClientConfig;
+
+use crate::tls::Sealed;
 use crate::wire::{Role, Scanned, Wire};
 
 /// A read looks this often whether it should go on.
@@ -15,13 +20,75 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// As much as a subscriber reads at once.
 const READ: usize = 64 << 10;
 
-/// Connects and sends what a connection begins with, but does not wait for the answer.
-pub(crate) fn connect(address: SocketAddr, wire: &dyn Wire, role: Role<'_>) -> Result<TcpStream> {
+/// Where a broker listens, and whether its connections are sealed.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+}
+
+/// A connection.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<Sealed>),
+}
+
+impl Stream {
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(sealed) => sealed.socket(),
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket().as_fd()
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.read(buffer),
+            Stream::Tls(sealed) => sealed.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.write(bytes),
+            Stream::Tls(sealed) => sealed.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Connects, and shakes hands where connections are sealed.
+pub(crate) fn begin(endpoint: &Endpoint, wire: &dyn Wire) -> Result<Stream> {
+    let address = endpoint.address;
     ensure!(address.ip().is_loopback(), "{address} is not on this machine");
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(TICK))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut socket = TcpStream::connect_timeout(&address, PATIENCE)?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(TICK))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    let Some(config) = &endpoint.tls else { return Ok(Stream::Plain(socket)) };
+    if wire.begins_in_plain() {
+        await_answer(&mut socket, |answer| answer.ends_with(b"\n"))?;
+    }
+    let sealed = Sealed::begin(socket, config).context("the handshake failed")?;
+    Ok(Stream::Tls(Box::new(sealed)))
+}
+
+/// Connects and sends what a connection begins with, but does not wait for the answer.
+pub(crate) fn connect(endpoint: &Endpoint, wire: &dyn Wire, role: Role<'_>) -> Result<Stream> {
+    let mut stream = begin(endpoint, wire)?;
     let mut hello = Vec::new();
     wire.open(role, &mut hello);
     stream.write_all(&hello)?;
@@ -29,26 +96,26 @@ pub(crate) fn connect(address: SocketAddr, wire: &dyn Wire, role: Role<'_>) -> R
 }
 
 /// Waits for the answer to what the connection began with.
-pub(crate) fn await_open(stream: &mut TcpStream, wire: &dyn Wire, role: Role<'_>) -> Result<()> {
+pub(crate) fn await_open(stream: &mut Stream, wire: &dyn Wire, role: Role<'_>) -> Result<()> {
     await_answer(stream, |answer| wire.is_open(role, answer)).context("while a connection began")
 }
 
 /// Connects and waits until the broker has taken the connection in.
-pub(crate) fn open(address: SocketAddr, wire: &dyn Wire, role: Role<'_>) -> Result<TcpStream> {
-    let mut stream = connect(address, wire, role)?;
+pub(crate) fn open(endpoint: &Endpoint, wire: &dyn Wire, role: Role<'_>) -> Result<Stream> {
+    let mut stream = connect(endpoint, wire, role)?;
     await_open(&mut stream, wire, role)?;
     Ok(stream)
 }
 
 /// Asks on a connection that publishes, and waits for the answer: all before it has been taken in.
-pub(crate) fn ping(stream: &mut TcpStream, wire: &dyn Wire) -> Result<()> {
+pub(crate) fn ping(stream: &mut Stream, wire: &dyn Wire) -> Result<()> {
     let mut question = Vec::new();
     wire.ping(&mut question);
     stream.write_all(&question)?;
     await_answer(stream, |answer| wire.is_pong(answer)).context("while waiting for a pong")
 }
 
-fn await_answer(stream: &mut TcpStream, is_whole: impl Fn(&[u8]) -> bool) -> Result<()> {
+fn await_answer(stream: &mut impl Read, is_whole: impl Fn(&[u8]) -> bool) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
@@ -90,7 +157,7 @@ impl Counting {
     }
 
     /// Reads once. Returns how many messages that completed; none after a tick without input.
-    pub(crate) fn read(&mut self, stream: &mut TcpStream, wire: &dyn Wire) -> Result<u64> {
+    pub(crate) fn read(&mut self, stream: &mut Stream, wire: &dyn Wire) -> Result<u64> {
         ensure!(
             self.kept < self.buffer.len(),
             "a message of more than {} bytes",
@@ -113,7 +180,7 @@ impl Counting {
     /// Reads until that many messages have arrived.
     pub(crate) fn read_until(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         wire: &dyn Wire,
         messages: u64,
     ) -> Result<()> {

@@ -12,12 +12,13 @@ use crate::report::Report;
 use crate::results::Results;
 use crate::stream::{Group, Source};
 use crate::systems::{Programs, System};
-use crate::workloads::{Figures, Scale, WORKLOADS, Workload, half_load, of_streams};
+use crate::workloads::{Figures, OF_TLS, Scale, WORKLOADS, Workload, half_load, of_streams};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Peers {
     /// Only these workloads, separated by commas; `bench list` names them. All streams are
-    /// `streams`, and a stream's name stands for all its directions.
+    /// `streams`, and a stream's name stands for all its directions. `tls` and `users` are groups
+    /// that are measured only if they are asked for.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
 
@@ -61,14 +62,15 @@ pub(crate) struct Peers {
     #[arg(long, default_value = "bench/diy.py", value_name = "FILE")]
     translator: PathBuf,
 
-    /// Where peers.md, peers.json and peers.svg go; without it they are not written.
+    /// Where peers.md, peers.json and peers.svg go, or tls.md and so on where only `tls` and
+    /// `users` are measured; without it they are not written.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
 /// The names of all workloads.
 pub(crate) fn list() {
-    for workload in WORKLOADS {
+    for workload in WORKLOADS.iter().chain(OF_TLS) {
         println!("{:24}{}", workload.name, workload.title);
     }
     let groups = "streams, streams-small, streams-real, streams-variants, streams-wide";
@@ -112,7 +114,8 @@ impl Peers {
         let command_lines = systems.iter().map(|system| {
             let name = programs.find(*system).unwrap_or_default();
             let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let arguments = programs.arguments_for_people(*system, "DIRECTION");
+            let is_sealed = workloads.iter().any(|workload| workload.is_sealed());
+            let arguments = programs.arguments_for_people(*system, "DIRECTION", is_sealed);
             let quoted = arguments.iter().map(|word| {
                 if word.is_empty() || word.contains(' ') {
                     format!("'{word}'")
@@ -149,8 +152,15 @@ impl Peers {
             let streams = of_streams(self.source.make(&[])?);
             return Ok(WORKLOADS.iter().chain(streams).collect());
         }
-        let fixed = |name: &String| WORKLOADS.iter().find(|workload| workload.name == name);
-        let streams = if self.only.iter().all(|name| fixed(name).is_some()) {
+        let fixed = |name: &str| -> Vec<&'static Workload> {
+            let of_group = |workload: &&Workload| {
+                let (group, _) = workload.name.split_once('-').unwrap_or_default();
+                group == name || workload.name == name
+            };
+            let named = WORKLOADS.iter().filter(|workload| workload.name == name);
+            named.chain(OF_TLS.iter().filter(of_group)).collect()
+        };
+        let streams = if self.only.iter().all(|name| !fixed(name).is_empty()) {
             Vec::new()
         } else {
             of_streams(self.source.make(&[])?)

@@ -52,14 +52,34 @@ pub(super) fn filled<'a>(segment: &'a str, user: &str) -> Cow<'a, str> {
     if has_user(segment) { segment.replace(USER, user).into() } else { segment.into() }
 }
 
-/// Whether a segment of a template becomes this segment with the name in it. Nothing is copied.
-pub(super) fn becomes(template: &str, user: &str, segment: &str) -> bool {
-    let mut parts = template.split(USER);
-    let mut rest = parts.next().and_then(|first| segment.strip_prefix(first));
-    for part in parts {
-        rest = rest.and_then(|rest| rest.strip_prefix(user)?.strip_prefix(part));
+/// A segment of a template, cut where the name stands in it.
+#[derive(Debug)]
+pub(super) struct OfUser {
+    text: Box<str>,
+    /// Where each name begins.
+    names: Vec<usize>,
+}
+
+impl OfUser {
+    pub(super) fn new(segment: &str) -> OfUser {
+        let names = segment.match_indices(USER).map(|(at, _)| at).collect();
+        OfUser { text: segment.into(), names }
     }
-    rest == Some("")
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it becomes this segment with the name in it. Nothing is copied, or searched for.
+    pub(super) fn becomes(&self, user: &str, segment: &str) -> bool {
+        let (mut rest, mut from) = (segment, 0);
+        for at in &self.names {
+            let part = rest.strip_prefix(&self.text[from..*at]);
+            let Some(behind) = part.and_then(|part| part.strip_prefix(user)) else { return false };
+            (rest, from) = (behind, at + USER.len());
+        }
+        rest == &self.text[from..]
+    }
 }
 
 /// Whether a name can stand in a segment of a topic.
@@ -94,7 +114,7 @@ mod tests {
             for user in ["a", "ab", "aa"] {
                 for segment in ["a", "aa", "aaa", "aaaa", "ab", "abab", "x-a", "ab-x", "aabaab"] {
                     assert_eq!(
-                        becomes(template, user, segment),
+                        OfUser::new(template).becomes(user, segment),
                         filled(template, user) == segment,
                         "{template} {user} {segment}"
                     );

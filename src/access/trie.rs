@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 
-use super::template::{Template, becomes, has_user};
+use super::template::{OfUser, Template, has_user};
 
 /// A filter in one list of a role, and where the file has it.
 #[derive(Debug)]
@@ -36,13 +36,49 @@ struct Node {
     literal: FxHashMap<Box<str>, usize>,
     /// Where `+` leads to.
     any: Option<usize>,
-    /// Segments with the name of the user in them, as the file has them: few.
-    user: Vec<(Box<str>, usize)>,
+    /// Segments with the name of the user in them: few.
+    user: Vec<(OfUser, usize)>,
 }
 
 impl Default for Trie {
     fn default() -> Trie {
         Trie { nodes: vec![Node::default()], rules: Vec::new() }
+    }
+}
+
+/// Nodes that some segments lead to. Most of the time there are few, and none are allocated.
+#[derive(Debug, Default)]
+struct Level {
+    few: [usize; FEW],
+    count: usize,
+    more: Vec<usize>,
+}
+
+/// Nodes of a level that take no memory of their own.
+const FEW: usize = 6;
+
+impl Level {
+    fn of(at: usize) -> Level {
+        let mut level = Level::default();
+        level.push(at);
+        level
+    }
+
+    fn push(&mut self, at: usize) {
+        if let Some(free) = self.few.get_mut(self.count) {
+            *free = at;
+            self.count += 1;
+        } else {
+            self.more.push(at);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = usize> {
+        self.few[..self.count].iter().chain(&self.more).copied()
     }
 }
 
@@ -56,10 +92,12 @@ impl Trie {
                 *node.any.get_or_insert(next)
             } else if !has_user(segment) {
                 *node.literal.entry(segment.into()).or_insert(next)
-            } else if let Some((_, found)) = node.user.iter().find(|(text, _)| **text == *segment) {
+            } else if let Some((_, found)) =
+                node.user.iter().find(|(text, _)| text.as_str() == segment)
+            {
                 *found
             } else {
-                node.user.push((segment.into(), next));
+                node.user.push((OfUser::new(segment), next));
                 next
             };
             if at == next {
@@ -98,26 +136,36 @@ impl Trie {
             let is_any = segment.len() == 1 && segment == "+";
             let literal = if is_any { None } else { node.literal.get(segment).copied() };
             at = match (literal, node.any) {
-                _ if !node.user.is_empty() => break node.ways(segment, user).collect::<Vec<_>>(),
+                (Some(_), Some(_)) => break self.on(&Level::of(at), segment, user),
+                _ if !node.user.is_empty() => break self.on(&Level::of(at), segment, user),
                 (None, None) => return None,
                 (Some(at), None) | (None, Some(at)) => at,
-                (Some(literal), Some(any)) => break vec![literal, any],
             };
         };
-        let mut next = Vec::new();
         loop {
-            if let Some(rule) = here.iter().find_map(|at| self.nodes[*at].rule) {
-                return Some(&self.rules[rule]);
-            }
-            let segment = segments.next()?;
-            for node in here.drain(..).map(|at| &self.nodes[at]) {
-                next.extend(node.ways(segment, user));
-            }
-            if next.is_empty() {
-                return None;
-            }
-            std::mem::swap(&mut here, &mut next);
+            let level = match here {
+                ControlFlow::Break(rule) => return Some(&self.rules[rule]),
+                ControlFlow::Continue(level) if level.is_empty() => return None,
+                ControlFlow::Continue(level) => level,
+            };
+            here = self.on(&level, segments.next()?, user);
         }
+    }
+
+    /// The nodes that a segment leads to from those of a level, or a rule that ends in one of them.
+    fn on(&self, level: &Level, segment: &str, user: &str) -> ControlFlow<usize, Level> {
+        let mut next = Level::default();
+        for node in level.nodes().map(|at| &self.nodes[at]) {
+            for at in node.ways(segment, user) {
+                if let Some(rule) = self.nodes[at].rule {
+                    return ControlFlow::Break(rule);
+                }
+                if !self.nodes[at].is_leaf() {
+                    next.push(at);
+                }
+            }
+        }
+        ControlFlow::Continue(next)
     }
 
     /// The rules that are about any topic which begins with these segments, in no order. Of two,
@@ -155,7 +203,7 @@ impl Node {
     /// Where a segment leads to that is no wildcard, `+` aside.
     fn named(&self, segment: &str, user: &str) -> impl Iterator<Item = usize> {
         let literal = self.literal.get(segment).copied();
-        let of_user = self.user.iter().filter(move |(text, _)| becomes(text, user, segment));
+        let of_user = self.user.iter().filter(move |(text, _)| text.becomes(user, segment));
         literal.into_iter().chain(of_user.map(|(_, at)| *at))
     }
 

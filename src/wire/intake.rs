@@ -18,7 +18,7 @@ use crate::protocol::{
 
 /// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those
 /// which take turns stand in the batch once.
-const SEEN: usize = 64;
+const SEEN: usize = 256;
 
 /// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read
 /// can bring many of them; what is beyond this is decoded again by the writer that needs it.
@@ -50,7 +50,7 @@ pub(super) struct Intake<'a> {
     /// Bytes of what is decoded that are paid for.
     paid: usize,
     /// Indices of topics that the batch has named, counted from 1.
-    seen: [u32; SEEN],
+    seen: [u16; SEEN],
     /// The deliveries of the batch's messages, as long as each was written while it was judged.
     ahead: Option<EagerEncoding>,
     steps: Vec<Step>,
@@ -482,17 +482,23 @@ impl<'a> Intake<'a> {
 
     /// The index of a topic among the batch's.
     fn topic(&mut self, text: &str) -> Result<u32, Refusal> {
-        let seen = &mut self.seen[place(text)];
-        if let Some(index) = seen.checked_sub(1)
-            && self.topics.get(index as usize).as_str() == text
-        {
-            return Ok(index);
+        let first = place(text);
+        let mut free = None;
+        for place in [first, first ^ 1] {
+            match self.seen[place].checked_sub(1).map(u32::from) {
+                Some(index) if self.topics.get(index as usize).as_str() == text => {
+                    return Ok(index);
+                }
+                Some(_) => {}
+                None => free = free.or(Some(place)),
+            }
         }
         check_topic_limits(text, &self.limits)?;
         let topic = TopicName::parse(text)?;
         self.recent.rights.publish(topic)?;
         let index = self.topics.push(topic);
-        *seen = index + 1;
+        // One that is not remembered is read in full again.
+        self.seen[free.unwrap_or(first)] = u16::try_from(index + 1).unwrap_or(0);
         self.cost += topic_cost(text, self.recent.shapes);
         self.note_enough();
         Ok(index)

@@ -2,7 +2,6 @@
 //! takes to all of them.
 
 use std::io::Write;
-use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{Timespec, epoll};
 use rustix::process::{Resource, getrlimit};
 
-use crate::net::{Counting, PATIENCE, await_open, connect, open};
+use crate::net::{Counting, PATIENCE, Stream, await_open, connect, open};
 use crate::payload::Payload;
 use crate::systems::{Memory, Running};
 use crate::wire::{Role, Wire};
@@ -27,7 +26,7 @@ const PUBLICATIONS: usize = 5;
 const SPARE: u64 = 100;
 
 pub(crate) struct Crowd {
-    streams: Vec<TcpStream>,
+    streams: Vec<Stream>,
     /// Of the broker, before and after the crowd came.
     pub(crate) before: Memory,
     pub(crate) after: Memory,
@@ -42,7 +41,7 @@ impl Crowd {
         );
         let role = Role::Subscriber(TOPIC);
         // The first connection makes a broker set up what it needs only once.
-        drop(open(running.address, wire, role)?);
+        drop(open(&running.endpoint, wire, role)?);
         // No broker says when it has let go of a client.
         thread::sleep(Duration::from_millis(100));
         let before = running.memory()?;
@@ -51,10 +50,10 @@ impl Crowd {
             let group = TOGETHER.min(size - streams.len());
             let from = streams.len();
             for _ in 0..group {
-                let stream = connect(running.address, wire, role)
+                let stream = connect(&running.endpoint, wire, role)
                     .with_context(|| format!("after {} connections", streams.len()))?;
                 // So many connections that end in order would each hold a port for a minute.
-                socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+                socket2::SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO))?;
                 streams.push(stream);
             }
             for stream in &mut streams[from..] {
@@ -87,7 +86,7 @@ impl Crowd {
             let data = epoll::EventData::new_u64(index as u64);
             epoll::add(&poll, stream, data, epoll::EventFlags::IN)?;
         }
-        let mut publisher = open(running.address, wire, Role::Publisher)?;
+        let mut publisher = open(&running.endpoint, wire, Role::Publisher)?;
         let mut message = Vec::new();
         wire.publish(TOPIC, payload, false, &mut message);
         let mut countings: Vec<Counting> = self.streams.iter().map(|_| Counting::small()).collect();

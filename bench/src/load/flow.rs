@@ -1,16 +1,15 @@
 //! Messages from publishers to subscribers, as fast as they go or at a given pace.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
 use super::Prepared;
-use crate::net::{Counting, open};
+use crate::net::{self, Counting, Endpoint, open};
 use crate::payload::Payload;
 use crate::stream::Stream;
 use crate::systems::Running;
@@ -22,8 +21,9 @@ const LOST: Duration = Duration::from_secs(10);
 
 /// What is published.
 pub(crate) enum Content {
-    /// One message, again and again.
-    Alike { topic: &'static str, payload: Payload },
+    /// One message, again and again, to each of these topics in turn. Where there are some, they
+    /// lie side by side.
+    Alike { topics: Vec<String>, payload: Payload },
     /// A stream in its producer's format, again and again; its topics lie below `root`.
     Stream { root: String, stream: Stream, format: Format },
 }
@@ -42,8 +42,9 @@ pub(crate) struct Flow {
 /// A flow whose connections are open.
 pub(crate) struct Opened {
     flow: Flow,
-    publishers: Vec<TcpStream>,
-    subscribers: Vec<TcpStream>,
+    /// Each is for one thread only.
+    publishers: Vec<Mutex<net::Stream>>,
+    subscribers: Vec<Mutex<net::Stream>>,
     pub(crate) window: Window,
     stop: AtomicBool,
     publishing: AtomicUsize,
@@ -52,20 +53,29 @@ pub(crate) struct Opened {
 type Handles<'scope> = Vec<ScopedJoinHandle<'scope, Result<()>>>;
 
 impl Flow {
-    pub(crate) fn open(self, address: SocketAddr) -> Result<Opened> {
+    pub(crate) fn open(self, endpoint: &Endpoint) -> Result<Opened> {
         let (filter, bytes) = match &self.content {
-            Content::Alike { topic, payload } => ((*topic).to_owned(), payload.json.len()),
+            Content::Alike { topics, payload } => {
+                let filter = match topics.as_slice() {
+                    [topic] => topic.clone(),
+                    [topic, ..] => format!("{}/#", topic.rsplit_once('/').map_or("", |cut| cut.0)),
+                    [] => bail!("a flow to no topic"),
+                };
+                (filter, payload.json.len())
+            }
             Content::Stream { root, stream, format } => {
                 (format!("{root}/#"), stream.mean_bytes(*format))
             }
         };
         let mut subscribers = Vec::new();
         for wire in &self.consumers {
-            subscribers.push(open(address, wire.as_ref(), Role::Subscriber(&filter))?);
+            let subscriber = open(endpoint, wire.as_ref(), Role::Subscriber(&filter))?;
+            subscribers.push(Mutex::new(subscriber));
         }
         let mut publishers = Vec::new();
         for _ in 0..self.publishers {
-            publishers.push(open(address, self.producer.as_ref(), Role::Publisher)?);
+            let publisher = open(endpoint, self.producer.as_ref(), Role::Publisher)?;
+            publishers.push(Mutex::new(publisher));
         }
         let window = Window::new(subscribers.len(), bytes as u64);
         let publishing = AtomicUsize::new(publishers.len());
@@ -78,12 +88,21 @@ impl Opened {
     /// Starts a thread for each connection.
     pub(crate) fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Handles<'scope> {
         let subscribers = self.subscribers.iter().enumerate().map(|(index, stream)| {
-            scope.spawn(move || self.guarded(|| self.subscribe(index, stream.try_clone()?)))
+            scope.spawn(move || {
+                self.guarded(|| {
+                    self.subscribe(
+                        index,
+                        &mut stream.lock().unwrap_or_else(PoisonError::into_inner),
+                    )
+                })
+            })
         });
         let mut handles: Handles<'_> = subscribers.collect();
         for stream in &self.publishers {
             handles.push(scope.spawn(move || {
-                let published = self.guarded(|| self.publish(stream.try_clone()?));
+                let published = self.guarded(|| {
+                    self.publish(&mut stream.lock().unwrap_or_else(PoisonError::into_inner))
+                });
                 self.publishing.fetch_sub(1, Ordering::SeqCst);
                 published
             }));
@@ -117,21 +136,21 @@ impl Opened {
         self.stop.load(Ordering::SeqCst)
     }
 
-    fn publish(&self, mut stream: TcpStream) -> Result<()> {
+    fn publish(&self, stream: &mut net::Stream) -> Result<()> {
         const TICK: Duration = Duration::from_millis(1);
         let Flow { content, producer, pace, .. } = &self.flow;
         let wire = producer.as_ref();
-        let (topic, payload, pace) = match (content, pace) {
-            (Content::Alike { topic, payload }, None) => {
-                return self.publish_all(stream, &[Prepared::batch(wire, topic, payload)]);
+        let (topics, payload, pace) = match (content, pace) {
+            (Content::Alike { topics, payload }, None) => {
+                return self.publish_all(stream, &[Prepared::batch(wire, topics, payload)]);
             }
-            (Content::Alike { topic, payload }, Some(pace)) => (topic, payload, pace),
+            (Content::Alike { topics, payload }, Some(pace)) => (topics, payload, pace),
             (Content::Stream { stream: messages, format, .. }, _) => {
                 return self.publish_all(stream, &Prepared::stream(wire, messages, *format));
             }
         };
         let messages = (pace * TICK.as_secs_f64()).round().max(1.0) as usize;
-        let batch = Prepared::of(wire, topic, payload, messages);
+        let batch = Prepared::of(wire, topics, payload, messages);
         let mut next = Instant::now();
         while !self.stopped() {
             if self.window.reserve(batch.messages) {
@@ -145,7 +164,7 @@ impl Opened {
     }
 
     /// As many as go, from the beginning when the end is reached.
-    fn publish_all(&self, mut stream: TcpStream, batches: &[Prepared]) -> Result<()> {
+    fn publish_all(&self, stream: &mut net::Stream, batches: &[Prepared]) -> Result<()> {
         for batch in batches.iter().cycle() {
             while !self.window.reserve(batch.messages) {
                 if self.stopped() {
@@ -160,12 +179,12 @@ impl Opened {
         Ok(())
     }
 
-    fn subscribe(&self, index: usize, mut stream: TcpStream) -> Result<()> {
+    fn subscribe(&self, index: usize, stream: &mut net::Stream) -> Result<()> {
         let wire = self.flow.consumers[index].as_ref();
         let mut counting = Counting::new();
         let mut quiet_since = Instant::now();
         loop {
-            let messages = counting.read(&mut stream, wire)?;
+            let messages = counting.read(stream, wire)?;
             if messages > 0 {
                 self.window.receive(index, messages);
                 quiet_since = Instant::now();
@@ -197,7 +216,7 @@ pub(crate) struct Measured {
 
 /// Runs a flow and counts what the subscribers receive.
 pub(crate) fn measure(running: &Running, flow: Flow, time: Duration) -> Result<Measured> {
-    let opened = flow.open(running.address)?;
+    let opened = flow.open(&running.endpoint)?;
     thread::scope(|scope| {
         let handles = opened.start(scope);
         let measured = (|| {

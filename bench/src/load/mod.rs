@@ -2,6 +2,8 @@
 
 pub(crate) mod crowd;
 pub(crate) mod flow;
+pub(crate) mod guesses;
+pub(crate) mod handshakes;
 pub(crate) mod round_trip;
 pub(crate) mod stored;
 pub(crate) mod topics;
@@ -23,16 +25,20 @@ struct Prepared {
 }
 
 impl Prepared {
-    /// As many of one message as belong into one write.
-    fn batch(wire: &dyn Wire, topic: &str, payload: &Payload) -> Prepared {
+    /// As many of one message, to each of the topics in turn, as belong into one write.
+    fn batch(wire: &dyn Wire, topics: &[String], payload: &Payload) -> Prepared {
         let mut one = Vec::new();
-        wire.publish(topic, payload, false, &mut one);
-        Prepared::of(wire, topic, payload, (WRITE / one.len().max(1)).clamp(1, MAX_BATCH))
+        wire.publish(topics.first().map_or("", String::as_str), payload, false, &mut one);
+        let messages = (WRITE / one.len().max(1)).clamp(1, MAX_BATCH);
+        // Every topic as often.
+        let whole = (messages / topics.len()).max(1) * topics.len();
+        Prepared::of(wire, topics, payload, whole)
     }
 
-    fn of(wire: &dyn Wire, topic: &str, payload: &Payload, messages: usize) -> Prepared {
+    /// To each of the topics in turn.
+    fn of(wire: &dyn Wire, topics: &[String], payload: &Payload, messages: usize) -> Prepared {
         let mut bytes = Vec::new();
-        for _ in 0..messages {
+        for topic in topics.iter().cycle().take(messages) {
             wire.publish(topic, payload, false, &mut bytes);
         }
         Prepared { bytes, messages: messages as u64 }

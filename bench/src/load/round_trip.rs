@@ -35,7 +35,7 @@ pub(crate) fn measure(
     time: Duration,
 ) -> Result<Latency> {
     let Some(flow) = background else { return alone(running, wire.as_ref(), payload, time) };
-    let opened = flow.open(running.address)?;
+    let opened = flow.open(&running.endpoint)?;
     thread::scope(|scope| {
         let handles = opened.start(scope);
         thread::sleep(running.warm_up);
@@ -47,8 +47,8 @@ pub(crate) fn measure(
 
 fn alone(running: &Running, wire: &dyn Wire, payload: &Payload, time: Duration) -> Result<Latency> {
     const TOPIC: &str = "bench/ping";
-    let mut subscriber = open(running.address, wire, Role::Subscriber(TOPIC))?;
-    let mut publisher = open(running.address, wire, Role::Publisher)?;
+    let mut subscriber = open(&running.endpoint, wire, Role::Subscriber(TOPIC))?;
+    let mut publisher = open(&running.endpoint, wire, Role::Publisher)?;
     let mut message = Vec::new();
     wire.publish(TOPIC, payload, false, &mut message);
     let mut counting = Counting::new();

@@ -31,7 +31,7 @@ pub(crate) fn measure(
     count: usize,
     time: Duration,
 ) -> Result<Measured> {
-    let mut publisher = open(running.address, wire, Role::Publisher)?;
+    let mut publisher = open(&running.endpoint, wire, Role::Publisher)?;
     let passes = TOGETHER.div_ceil(count).max(1);
     let bytes = topics::prepare(
         wire,

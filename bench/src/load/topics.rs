@@ -1,13 +1,12 @@
 //! A broker that keeps the last value of a million topics.
 
 use std::io::Write;
-use std::net::TcpStream;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
 use super::WRITE;
-use crate::net::{Counting, connect, open, ping};
+use crate::net::{Counting, Stream, connect, open, ping};
 use crate::payload::Payload;
 use crate::systems::Running;
 use crate::wire::{Role, Wire};
@@ -48,7 +47,7 @@ pub(super) fn scattered(index: usize, count: usize) -> usize {
 }
 
 /// Seconds until a broker has taken in some publications.
-fn publish(stream: &mut TcpStream, wire: &dyn Wire, bytes: &[u8]) -> Result<f64> {
+fn publish(stream: &mut Stream, wire: &dyn Wire, bytes: &[u8]) -> Result<f64> {
     let start = Instant::now();
     for chunk in bytes.chunks(WRITE) {
         stream.write_all(chunk)?;
@@ -69,7 +68,7 @@ pub(crate) fn measure(
         count.is_multiple_of(1000) && count <= 1_000_000,
         "thousands of topics, at most a million"
     );
-    let mut publisher = open(running.address, wire, Role::Publisher)?;
+    let mut publisher = open(&running.endpoint, wire, Role::Publisher)?;
     let one_topic = publish(&mut publisher, wire, &prepare(wire, payload, (0..count).map(|_| 0)))?;
     let before = running.memory()?.resident;
     publish(&mut publisher, wire, &prepare(wire, payload, 0..count))?;
@@ -77,7 +76,7 @@ pub(crate) fn measure(
     let scattered = prepare(wire, payload, (0..count).map(|index| scattered(index, count)));
     let all_topics = publish(&mut publisher, wire, &scattered)?;
     let start = Instant::now();
-    let mut subscriber = connect(running.address, wire, Role::Subscriber("t/#"))?;
+    let mut subscriber = connect(&running.endpoint, wire, Role::Subscriber("t/#"))?;
     Counting::new().read_until(&mut subscriber, wire, count as u64 + replies)?;
     let snapshot = start.elapsed().as_secs_f64();
     Ok(Measured {

@@ -1,4 +1,4 @@
-//! `peers.json`.
+//! The results as JSON.
 
 use anyhow::Result;
 use serde::Serialize;

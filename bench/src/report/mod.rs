@@ -33,15 +33,24 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Writes `peers.md`, `peers.json` and `peers.svg`.
+    /// Whether some connections have TLS.
+    fn is_sealed(&self) -> bool {
+        self.workloads.iter().any(|workload| workload.is_sealed())
+    }
+
+    /// What its files are called: `tls` where there is nothing but TLS and users.
+    fn name(&self) -> &'static str {
+        let is_apart = |workload: &&Workload| workload.is_sealed() || workload.has_users();
+        if self.workloads.iter().all(is_apart) { "tls" } else { "peers" }
+    }
+
+    /// Writes `peers.md`, `peers.json` and `peers.svg`, or those of TLS.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        for (name, text) in [
-            ("peers.md", markdown::write(self)),
-            ("peers.json", json::write(self)?),
-            ("peers.svg", svg::write(self)),
-        ] {
-            let file = folder.join(name);
+        for (extension, text) in
+            [("md", markdown::write(self)), ("json", json::write(self)?), ("svg", svg::write(self))]
+        {
+            let file = folder.join(self.name()).with_extension(extension);
             fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! `peers.svg`: the throughput rows, each with bars of its own scale.
+//! A chart: the throughput rows, each with bars of its own scale.
 
 use super::{Report, number};
 use crate::systems::System;

@@ -1,20 +1,34 @@
 //! With which arguments and configurations systems are started.
 
-use super::{ACTIVEMQ, Programs, System};
+use super::{ACTIVEMQ, CERTIFICATE, KEY, Programs, System};
 
 impl Programs {
     /// The arguments as they are reported: where a configuration lies is nobody's business.
-    pub(crate) fn arguments_for_people(&self, system: System, detail: &str) -> Vec<String> {
+    pub(crate) fn arguments_for_people(
+        &self,
+        system: System,
+        detail: &str,
+        is_sealed: bool,
+    ) -> Vec<String> {
         let scratch = self.scratch.display().to_string();
-        let arguments = self.arguments(system, detail).into_iter();
+        let arguments = self.arguments(system, detail, is_sealed).into_iter();
         arguments.map(|argument| argument.replace(&scratch, "FOLDER")).collect()
     }
 
-    /// The arguments a system is started with; `PORT` stands for the port.
-    pub(crate) fn arguments(&self, system: System, detail: &str) -> Vec<String> {
+    /// The arguments a system is started with; `PORT` stands for the port. One whose connections
+    /// are sealed has the certificate of [`certificates`](Programs::certificates).
+    pub(crate) fn arguments(&self, system: System, detail: &str, is_sealed: bool) -> Vec<String> {
         let scratch = self.scratch.display();
         let line = match system {
+            System::Babelmq if is_sealed => format!(
+                "serve --listen tls://127.0.0.1:0 --tls-cert {scratch}/{CERTIFICATE} --tls-key \
+                 {scratch}/{KEY} --max-connections 20000"
+            ),
             System::Babelmq => "serve --listen 127.0.0.1:0 --max-connections 20000".to_owned(),
+            System::Nats | System::DebianNats if is_sealed => format!(
+                "--addr 127.0.0.1 --port PORT --tls --tlscert {scratch}/{CERTIFICATE} --tlskey \
+                 {scratch}/{KEY}"
+            ),
             System::Nats | System::DebianNats => "--addr 127.0.0.1 --port PORT".to_owned(),
             System::Redis => {
                 "--bind 127.0.0.1 --port PORT --save NOTHING --appendonly no --maxclients 15000 \
@@ -38,11 +52,14 @@ impl Programs {
     }
 }
 
-/// Nothing is kept, and nothing is dropped.
-pub(crate) fn mosquitto_configuration(port: &str) -> String {
+/// Nothing is kept, and nothing is dropped. `sealed`: the folder with the certificates, where
+/// connections are sealed.
+pub(crate) fn mosquitto_configuration(port: &str, sealed: Option<&str>) -> String {
+    let tls =
+        sealed.map(|folder| format!("certfile {folder}/{CERTIFICATE}\nkeyfile {folder}/{KEY}\n"));
     format!(
-        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages \
-         0\n\
-         max_queued_bytes 0\nset_tcp_nodelay true\nlog_type error\n"
+        "listener {port} 127.0.0.1\n{}allow_anonymous true\npersistence false\n\
+         max_queued_messages 0\nmax_queued_bytes 0\nset_tcp_nodelay true\nlog_type error\n",
+        tls.unwrap_or_default()
     )
 }

@@ -4,16 +4,22 @@
 mod arguments;
 mod running;
 mod start;
+mod users;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use rustls::ClientConfig;
 use serde::Serialize;
+
+use crate::tls;
 
 pub(crate) use arguments::mosquitto_configuration;
 pub(crate) use running::{Memory, Running};
+pub(crate) use users::WITH_PASSWORD;
 
 /// A program that says which Python and orjson these are.
 const ORJSON_VERSION: &str = "import orjson, platform; \
@@ -31,6 +37,11 @@ const ACTIVEMQ_NEEDS: [&str; 3] = [
     "/usr/share/java/xstream.jar",
     "/usr/share/java/jettison.jar",
 ];
+
+/// The authority, the certificate and its key, in the folder for configurations.
+const AUTHORITY: &str = "tls/ca.crt";
+const CERTIFICATE: &str = "tls/server.crt";
+const KEY: &str = "tls/server.key";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -136,6 +147,28 @@ impl Programs {
         ensure!(file.is_file(), "bench/install-peers.sh has not brought it");
         // Systems are started in another folder.
         Ok(std::path::absolute(file)?)
+    }
+
+    /// Makes the brokers' certificate, and the authority that the load generator trusts, unless
+    /// that is done. `babelmq certs` makes them, with a key of P-256.
+    fn certificates(&self) -> Result<Arc<ClientConfig>> {
+        let folder = self.scratch.join("tls");
+        if !folder.exists() {
+            let made = Command::new(self.find(System::Babelmq)?)
+                .arg("certs")
+                .arg(&folder)
+                .stdin(Stdio::null())
+                .output()?;
+            ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+            // Mosquitto reads them when it has dropped its privileges; they are for this run only.
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt;
+                fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
+                fs::set_permissions(self.scratch.join(KEY), fs::Permissions::from_mode(0o644))?;
+            }
+        }
+        tls::client(&self.scratch.join(AUTHORITY))
     }
 
     /// What the system says that it is.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::process::Child;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::System;
+use crate::net::Endpoint;
 
 /// A system that runs; it is ended with the value.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(crate) struct Running {
     pub(super) child: Child,
     /// What each thread had when it was last seen.
     threads: Mutex<BTreeMap<OsString, f64>>,
-    pub(crate) address: SocketAddr,
+    pub(crate) endpoint: Endpoint,
     /// What is not counted, at the beginning of a measurement.
     pub(crate) warm_up: Duration,
 }
@@ -45,7 +46,7 @@ impl Running {
         Running {
             child,
             threads: Mutex::default(),
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            endpoint: Endpoint { address: (Ipv4Addr::LOCALHOST, port).into(), tls: None },
             warm_up: match system {
                 // Java compiles what it has seen often.
                 System::ActiveMq => Duration::from_secs(3),
@@ -67,6 +68,16 @@ impl Running {
             *time = time.max(first.parse()?);
         }
         Ok(threads.values().sum())
+    }
+
+    /// The same with all that its threads that have ended had, to some milliseconds.
+    pub(crate) fn used(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name, in parentheses, may hold anything. Times are in ticks, 14th and 15th of all.
+        let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
+        let times = fields.split_whitespace().skip(11).take(2);
+        let ticks: f64 = times.map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+        Ok(ticks / rustix::param::clock_ticks_per_second() as f64 * 1e9)
     }
 
     pub(crate) fn memory(&self) -> Result<Memory> {

@@ -18,16 +18,29 @@ const START: Duration = Duration::from_secs(15);
 impl Programs {
     /// Starts a system. `detail` is the direction for the CPython translator.
     pub(crate) fn start(&self, system: System, detail: &str) -> Result<Running> {
+        self.start_as(system, detail, false)
+    }
+
+    /// Starts a system whose connections are sealed.
+    pub(crate) fn start_sealed(&self, system: System) -> Result<Running> {
+        let tls = self.certificates()?;
+        let mut running = self.start_as(system, "", true)?;
+        running.endpoint.tls = Some(tls);
+        Ok(running)
+    }
+
+    fn start_as(&self, system: System, detail: &str, is_sealed: bool) -> Result<Running> {
         let program = self.find(system)?;
         match system {
             System::Babelmq | System::Relay | System::Cpython | System::Orjson => {
-                Self::start_on_any_port(system, &program, &self.arguments(system, detail))
+                let arguments = self.arguments(system, detail, is_sealed);
+                Self::start_on_any_port(system, &program, &arguments)
             }
             _ => {
                 // The port was free a moment ago; where it is not any more, another is.
                 let mut last = None;
                 for _ in 0..3 {
-                    match self.start_on_port(system, &program, free_port()?) {
+                    match self.start_on_port(system, &program, free_port()?, is_sealed) {
                         Ok(running) => return Ok(running),
                         Err(error) => last = Some(error),
                     }
@@ -41,7 +54,7 @@ impl Programs {
     pub(crate) fn start_babelmq(&self, options: &[&str]) -> Result<Running> {
         let own = options.iter().map(|option| (*option).to_owned());
         let arguments =
-            self.arguments(System::Babelmq, "").into_iter().chain(own).collect::<Vec<_>>();
+            self.arguments(System::Babelmq, "", false).into_iter().chain(own).collect::<Vec<_>>();
         Self::start_on_any_port(System::Babelmq, &self.find(System::Babelmq)?, &arguments)
     }
 
@@ -59,17 +72,28 @@ impl Programs {
         let mut running = Running::new(system, child, 0);
         let mut line = String::new();
         BufReader::new(stdout.context("no output")?).read_line(&mut line)?;
-        let address = line.split_whitespace().last().and_then(|word| word.parse().ok());
-        running.address = address.with_context(|| format!("{} said {line:?}", system.title()))?;
+        let address = line.split_whitespace().last();
+        let address = address.map(|word| word.strip_prefix("tls://").unwrap_or(word));
+        let address = address.and_then(|word| word.parse().ok());
+        running.endpoint.address =
+            address.with_context(|| format!("{} said {line:?}", system.title()))?;
         Ok(running)
     }
 
-    fn start_on_port(&self, system: System, program: &Path, port: u16) -> Result<Running> {
+    fn start_on_port(
+        &self,
+        system: System,
+        program: &Path,
+        port: u16,
+        is_sealed: bool,
+    ) -> Result<Running> {
         if system == System::Mosquitto {
             let file = self.scratch.join(format!("mosquitto-{port}.conf"));
-            fs::write(file, mosquitto_configuration(&port.to_string()))?;
+            let scratch = self.scratch.display().to_string();
+            let folder = is_sealed.then_some(scratch.as_str());
+            fs::write(file, mosquitto_configuration(&port.to_string(), folder))?;
         }
-        let arguments = self.arguments(system, "");
+        let arguments = self.arguments(system, "", is_sealed);
         let child = Command::new(program)
             .args(arguments.iter().map(|argument| argument.replace("PORT", &port.to_string())))
             .current_dir(&self.scratch)
@@ -80,7 +104,7 @@ impl Programs {
             .with_context(|| format!("cannot start {}", program.display()))?;
         let mut running = Running::new(system, child, port);
         let deadline = Instant::now() + START;
-        while TcpStream::connect(running.address).is_err() {
+        while TcpStream::connect(running.endpoint.address).is_err() {
             if let Some(status) = running.child.try_wait()? {
                 bail!("{} ended at once: {status}", system.title());
             }

@@ -2,6 +2,7 @@
 //! message is published, and where one that was delivered ends.
 
 mod babelmq;
+mod member;
 mod mqtt;
 mod nats;
 mod plain;
@@ -11,6 +12,7 @@ mod stomp;
 use anyhow::Result;
 
 pub(crate) use babelmq::{Babelmq, Format};
+pub(crate) use member::{Member, login};
 pub(crate) use mqtt::Mqtt;
 pub(crate) use nats::Nats;
 pub(crate) use plain::{PUBLISHER, Plain, SUBSCRIBER, TAKEN_IN};
@@ -38,6 +40,11 @@ pub(crate) struct Scanned {
 
 /// One protocol.
 pub(crate) trait Wire: Send + Sync {
+    /// Whether the broker says a line in plain before the handshake of TLS.
+    fn begins_in_plain(&self) -> bool {
+        false
+    }
+
     /// What a connection of that role sends first.
     fn open(&self, role: Role<'_>, out: &mut Vec<u8>);
 

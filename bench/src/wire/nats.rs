@@ -16,6 +16,10 @@ fn put(subject: &str, payload: &[u8], out: &mut Vec<u8>) {
 }
 
 impl Wire for Nats {
+    fn begins_in_plain(&self) -> bool {
+        true
+    }
+
     fn open(&self, role: Role<'_>, out: &mut Vec<u8>) {
         out.extend(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\n");
         if let Role::Subscriber(topic) = role {

@@ -18,7 +18,13 @@ pub(super) const ALL_BUT_CPYTHON: &[System] =
     &[System::Babelmq, NATS, DebianNats, RedisServer, Mosquitto, Relay];
 pub(super) const TRANSLATORS: &[System] = &[System::Babelmq, NATS, Cpython, Orjson];
 
-const fn flow(publishers: usize, subscribers: usize, from: Format, to: Format, size: Size) -> Kind {
+pub(super) const fn flow(
+    publishers: usize,
+    subscribers: usize,
+    from: Format,
+    to: Format,
+    size: Size,
+) -> Kind {
     Kind::Flow { publishers, subscribers, from, to, size }
 }
 
@@ -31,6 +37,8 @@ macro_rules! rates {
         ]
     };
 }
+
+pub(super) use rates;
 
 /// Of flows without a goal.
 pub(super) const RATES: &[Row] = rates![];
@@ -265,7 +273,7 @@ mod tests {
 
     #[test]
     fn goals_name_systems_that_are_measured() {
-        for workload in WORKLOADS {
+        for workload in WORKLOADS.iter().chain(super::super::OF_TLS) {
             for row in workload.rows {
                 for goal in row.goals {
                     if let Times(_, system) = goal {

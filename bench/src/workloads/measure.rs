@@ -9,7 +9,7 @@ use super::{Kind, Scale, Size, Workload};
 use crate::direction::Direction;
 use crate::load::crowd::Crowd;
 use crate::load::flow::{self, Content, Flow};
-use crate::load::{round_trip, topics};
+use crate::load::{handshakes, round_trip, topics};
 use crate::payload::Payload;
 use crate::systems::{Programs, System};
 use crate::wire::{Babelmq, Format, Mqtt, Nats, Plain, Redis, Stomp, Wire};
@@ -41,7 +41,7 @@ impl Size {
 }
 
 fn alike(payload: Payload) -> Content {
-    Content::Alike { topic: "bench/flow", payload }
+    Content::Alike { topics: vec!["bench/flow".to_owned()], payload }
 }
 
 /// A flow of JSON from one to one.
@@ -93,8 +93,22 @@ impl Workload {
         scale: Scale,
         half: f64,
     ) -> Result<Figures> {
-        let running = programs.start(system, &self.direction())?;
-        match self.kind {
+        let (kind, running) = match self.kind {
+            // They start what they need.
+            Kind::Rights { rights, topics } => {
+                return super::rights::measure(programs, rights, topics, scale);
+            }
+            Kind::Guesses => return super::rights::guesses(programs, scale),
+            Kind::Tls(kind) => (*kind, programs.start_sealed(system)?),
+            kind => (kind, programs.start(system, &self.direction())?),
+        };
+        match kind {
+            Kind::Rights { .. } | Kind::Guesses | Kind::Tls(_) => bail!("not with TLS"),
+            Kind::Handshakes => {
+                let wire = wire_of(system, Json, Json);
+                let measured = handshakes::measure(&running, wire.as_ref(), scale.time)?;
+                Ok(vec![("rate", measured.rate), ("processor", measured.processor)])
+            }
             Kind::Flow { publishers, subscribers, from, to, size } => {
                 let wire = wire_of(system, from, to);
                 let flow = Flow {
@@ -154,11 +168,18 @@ impl Workload {
                 Ok(vec![("p50", latency.p50), ("p99", latency.p99)])
             }
             Kind::Idle => {
+                let size = 1_000.min(scale.crowd);
                 let wire = wire_of(system, Json, Json);
-                let crowd = Crowd::gather(&running, wire.as_ref(), 1_000.min(scale.crowd))?;
+                let crowd = Crowd::gather(&running, wire.as_ref(), size)?;
+                let each = |before: f64, after: f64| (after - before) / size as f64;
+                let (before, after) = (crowd.before, crowd.after);
                 // Long enough for what brokers do once a second.
                 let load = crowd.idle_load(&running, scale.time.max(Duration::from_secs(3)))?;
-                Ok(vec![("load", load)])
+                Ok(vec![
+                    ("load", load),
+                    ("memory", each(before.resident, after.resident)),
+                    ("memory-with-kernel", each(before.with_kernel, after.with_kernel)),
+                ])
             }
             Kind::Crowd => {
                 let wire = wire_of(system, Json, Json);

@@ -2,7 +2,9 @@
 
 mod list;
 mod measure;
+mod rights;
 mod streams;
+mod tls;
 
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use crate::wire::Format;
 pub(crate) use list::WORKLOADS;
 pub(crate) use measure::{Figures, half_load};
 pub(crate) use streams::of_streams;
+pub(crate) use tls::OF_TLS;
 
 /// A thing to measure.
 #[derive(Debug)]
@@ -78,9 +81,37 @@ enum Kind {
     Idle,
     Crowd,
     Topics,
+    Handshakes,
+    /// Of babelmq with users, whose publisher writes to so many topics.
+    Rights {
+        rights: Rights,
+        topics: usize,
+    },
+    Guesses,
+    /// The same with TLS.
+    Tls(&'static Kind),
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug)]
+enum Rights {
+    /// Many rules in a role, and no users.
+    Rules,
+    /// A subscriber that may see only a part, and one that may see all.
+    Limited,
 }
 
 impl Workload {
+    /// Whether connections have TLS.
+    pub(crate) fn is_sealed(&self) -> bool {
+        matches!(self.kind, Kind::Tls(_))
+    }
+
+    /// Whether it is about users.
+    pub(crate) fn has_users(&self) -> bool {
+        matches!(self.kind, Kind::Rights { .. } | Kind::Guesses)
+    }
+
     /// The stream that it carries, and how it is translated.
     pub(crate) fn stream(&self) -> Option<(&'static Entry, Direction)> {
         match self.kind {

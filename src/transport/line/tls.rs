@@ -81,7 +81,8 @@ impl Line {
         connection.set_buffer_limit(Some(READ));
         let state = Arc::new(Mutex::new(connection));
         let (line, mut incoming, mut outgoing) = Line::plain(socket);
-        let (sealed, left) = (FrameBuffer::new(), Vec::new());
+        let (mut sealed, left) = (FrameBuffer::new(), Vec::new());
+        sealed.grow_to(READ);
         let opening = Opening {
             state: state.clone(),
             user_from,
@@ -184,9 +185,11 @@ impl Opening {
         Ok(Arrived::Bytes(count))
     }
 
-    /// Reads once from the socket.
+    /// Reads once from the socket. The buffer begins small and grows with what arrives: of many
+    /// connections most say little, and what all of them had at once stays with the process.
     fn receive(&mut self, socket: &Socket) -> io::Result<Arrived> {
-        arrived(|| self.sealed.read_with(READ, &mut &*socket))
+        let size = self.sealed.next_size().wanted.min(READ);
+        arrived(|| self.sealed.read_with(size, &mut &*socket))
     }
 
     /// Opens the whole records of what was read, until there is some plain text.
