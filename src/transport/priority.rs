@@ -7,6 +7,8 @@
 //! long as there are processors to spare.
 
 use std::cell::Cell;
+use std::panic::resume_unwind;
+use std::thread;
 
 use rustix::process::setpriority_process;
 
@@ -30,6 +32,20 @@ pub(super) fn give_way(bytes: usize, is_crowded: bool) {
     }
 }
 
+/// Does at the lowest priority what takes a processor for long and anybody may ask for, in a thread
+/// of its own: this one's priority stays what it is. Where the system has no thread left, this one
+/// does it.
+pub(super) fn at_lowest<R: Send>(work: impl Fn() -> R + Sync) -> R {
+    let lowered = || {
+        let _ = setpriority_process(None, LOWEST);
+        work()
+    };
+    thread::scope(|scope| match thread::Builder::new().spawn_scoped(scope, lowered) {
+        Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+        Err(_) => work(),
+    })
+}
+
 /// Whether this thread has, and with it those that it would start.
 pub(super) fn has_given_way() -> bool {
     HAS_GIVEN_WAY.get()
@@ -40,6 +56,13 @@ mod tests {
     use rustix::process::getpriority_process;
 
     use super::*;
+
+    #[test]
+    fn what_takes_long_gives_way_and_whoever_waits_for_it_does_not() {
+        let before = getpriority_process(None).unwrap();
+        assert_eq!(at_lowest(|| getpriority_process(None).unwrap()), LOWEST);
+        assert_eq!(getpriority_process(None).unwrap(), before);
+    }
 
     #[test]
     fn a_thread_that_takes_long_in_a_crowd_gives_way_and_no_other() {

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::log_limit::LogLimit;
+use super::priority::at_lowest;
 use crate::access::{ANONYMOUS, GrantLimits, KEY_BYTES, Policy, User, VerifiedLogins};
 use crate::broker::sync::{Instant, Mutex};
 use crate::broker::{Memory, Origin, Rights, Use};
@@ -192,7 +193,7 @@ impl Users {
         };
         let account = self.memory.of(Use::Decoding).account();
         let _claim = account.charge(policy.memory_to_verify(name));
-        let user = policy.user_with_password(name, password).cloned();
+        let user = at_lowest(|| policy.user_with_password(name, password).cloned());
         if user.is_some() {
             let mut inner = self.inner.lock();
             // The password may have been changed meanwhile.
