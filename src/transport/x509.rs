@@ -17,11 +17,12 @@ const LONGEST_NAME: usize = 255;
 /// Which name in a client's certificate is the user's.
 ///
 /// ```
+/// use std::path::PathBuf;
 /// use babelmq::{ClientAuth, TlsFiles, UserFrom};
 ///
 /// // Each client has a certificate, and is the user whose name is its common name.
 /// let files = TlsFiles::new("broker.crt", "broker.key")
-///     .client_ca("clients.crt".into())
+///     .client_ca(PathBuf::from("clients.crt"))
 ///     .client_auth(ClientAuth::Required)
 ///     .user_from(UserFrom::CommonName);
 /// assert_eq!(files.user_from, UserFrom::CommonName);
