@@ -3,6 +3,8 @@
 use std::mem;
 use std::ops::Range;
 
+use memchr::memmem;
+
 use super::frames::token_of;
 use super::recent::{BATCH, Like, Recent};
 use crate::broker::{Control, EVENT_COST, Rights, Step, fanout_cost, guessed_cost, topic_cost};
@@ -12,7 +14,7 @@ use crate::codec::{
     EnvelopeMatch, Mark, Node, Part, PayloadSpan, Request, Topics, read_request,
 };
 use crate::protocol::{
-    ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Token, Topic, TopicFilter,
+    Command, ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Token, Topic, TopicFilter,
     TopicName, check_topic_limits, frame_at, plain_size,
 };
 
@@ -298,6 +300,7 @@ impl<'a> Intake<'a> {
                 (self.is_last, self.is_enough) = (true, true);
                 Err(login_required(request.err()))
             }
+            Err(refusal) if may_be_login(&source[body.clone()]) => Err(without_content(refusal)),
             Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self
                 .topic(&topic)
             {
@@ -545,22 +548,32 @@ fn place(topic: &str) -> usize {
     (last.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % SEEN
 }
 
-/// The refusal of all that comes before a login. It goes to the log as well: what is wrong with
-/// fields is said by their names, but of a body that cannot be read, and of a command that there is
-/// not, a part is shown, and the part may be a secret.
+/// The refusal of all that comes before a login.
 #[cold]
 fn login_required(found: Option<Refusal>) -> Refusal {
     let found = found.map(|refusal| {
-        let why = match refusal.code {
-            ErrorCode::MissingField | ErrorCode::InvalidField | ErrorCode::DuplicateField => {
-                refusal.to_string()
-            }
-            code => code.to_string(),
-        };
-        format!(" (this frame cannot be read: {why})")
+        let refusal = without_content(refusal);
+        format!(" (this frame cannot be read: {refusal})")
     });
     let reason = format!("log in before anything else{}", found.unwrap_or_default());
     Refusal::new(ErrorCode::LoginRequired, reason)
+}
+
+/// Whether what could not be read may be a login.
+fn may_be_login(body: &[u8]) -> bool {
+    let has = |word: &str| memmem::find(body, word.as_bytes()).is_some();
+    has(Command::Login.as_str()) && (has("password") || has("token"))
+}
+
+/// The refusal of a login that cannot be read. It goes to the log as well: what is wrong with
+/// fields is said by their names, but of a body that cannot be read, and of a command that there is
+/// not, a part is shown, and the part may be a secret.
+#[cold]
+fn without_content(refusal: Refusal) -> Refusal {
+    match refusal.code {
+        ErrorCode::MissingField | ErrorCode::InvalidField | ErrorCode::DuplicateField => refusal,
+        code => Refusal::new(code, "what is wrong is not shown, because it may hold a secret"),
+    }
 }
 
 /// The step that a request asks for, its topic judged.

@@ -128,8 +128,8 @@ impl Dispatcher {
     }
 
     /// Makes a client another user, and says so. Where the broker has no users, everybody is
-    /// welcome. Returns whether that is done: otherwise what the client sends next has to wait until
-    /// its subscriptions were judged, so that it cannot have more judged than there are.
+    /// welcome. Returns whether that is done: otherwise what the client sends next has to wait
+    /// until its subscriptions were judged, so that it cannot have more judged than there are.
     pub(super) fn welcome(&mut self, slot: Slot, token: Token, user: Option<Arc<User>>) -> bool {
         let name = user.as_ref().map_or_else(|| ANONYMOUS.into(), |user| user.shared_name());
         if let Some(user) = user {

@@ -163,6 +163,7 @@ fn records_without_messages_are_timed_each_by_itself() {
         stream.conn.refresh_traffic_keys().unwrap();
         let record = sealed(&mut stream.conn);
         stream.sock.write_all(&record[..7]).unwrap();
+        // How long a record takes is what is tried; nothing is waited for.
         thread::sleep(timeout / 3);
         stream.sock.write_all(&record[7..]).unwrap();
         // The next one does not come with the end of this.

@@ -231,6 +231,25 @@ fn counters_and_backups_are_for_whom_the_file_names() {
     assert_eq!(asked("root", "backup"), "storage-failed");
 }
 
+/// A login that lacks a byte is no login, and is not shown in part by what is said of it.
+#[test]
+fn a_login_that_cannot_be_read_is_not_repeated() {
+    let file = "[[user]]\nname = 'anonymous'\nroles = ['g']\n[role.g]\nsubscribe = ['news']\n";
+    let (broker, _users) = start(file);
+    let mut client = Client::connect(&broker);
+    client.send(Xml, b"<f command=\"login\"><token>SECRET</tokenSECRET</token></f>");
+    let refusal = client.next();
+    refusal.refuses("malformed-xml", false);
+    assert!(!refusal.text().contains("SECRET"), "{}", refusal.text());
+    client.send(Json, br#"{"command":"login SECRET","token":1}"#);
+    let refusal = client.next();
+    refusal.refuses("unknown-command", false);
+    assert!(!refusal.text().contains("SECRET"), "{}", refusal.text());
+    // What is none is explained as ever.
+    client.send(Xml, b"<f command=\"get\" topic=\"news\"></nonsense></f>");
+    assert!(client.next().field("reason").contains("nonsense"));
+}
+
 #[test]
 fn who_has_not_logged_in_is_anonymous_where_the_file_has_that() {
     let file = "[[user]]\nname = 'anonymous'\nroles = ['g']\n[role.g]\nsubscribe = ['news']\n";

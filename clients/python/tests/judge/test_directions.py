@@ -337,6 +337,17 @@ def test_from_json(broker: str) -> None:
     assert count >= TOTAL / PRODUCERS
 
 
+def check_from_xml(broker: str, batch: list[Any]) -> None:
+    payloads = [message_element(value) for value in batch]
+    sent = [
+        b'<frame command="publish" topic="/out/%d" retain="false">%b</frame>' % (n, payload)
+        for n, payload in enumerate(payloads)
+    ]
+    with lines(broker) as line:
+        line.publish(XML, sent)
+        check_all(line, batch, sent, {"xml": payloads})
+
+
 def test_of_two_that_meet_as_one_text_neither_gets_lost(broker: str) -> None:
     meeting: list[Any] = [
         {Decimal("1"), "1"},
@@ -344,14 +355,7 @@ def test_of_two_that_meet_as_one_text_neither_gets_lost(broker: str) -> None:
         frozenset({(Decimal("-Infinity"),), ("-Infinity",)}),
         {"a": {date(2020, 1, 1): [], "2020-01-01": {}}},
     ]
-    payloads = [message_element(value) for value in meeting]
-    sent = [
-        b'<frame command="publish" topic="/out/%d" retain="false">%b</frame>' % (n, payload)
-        for n, payload in enumerate(payloads)
-    ]
-    with lines(broker) as line:
-        line.publish(XML, sent)
-        check_all(line, meeting, sent, {"xml": payloads})
+    check_from_xml(broker, meeting)
 
 
 def test_from_xml(broker: str) -> None:
@@ -361,14 +365,7 @@ def test_from_xml(broker: str) -> None:
     @given(st.lists(values, min_size=BATCH, max_size=BATCH))
     def judge(batch: list[Any]) -> None:
         nonlocal count
-        payloads = [message_element(value) for value in batch]
-        sent = [
-            b'<frame command="publish" topic="/out/%d" retain="false">%b</frame>' % (n, payload)
-            for n, payload in enumerate(payloads)
-        ]
-        with lines(broker) as line:
-            line.publish(XML, sent)
-            check_all(line, batch, sent, {"xml": payloads})
+        check_from_xml(broker, batch)
         count += len(batch)
 
     judge()
