@@ -320,14 +320,6 @@ impl Client {
         count
     }
 
-    /// The same, of one byte.
-    pub fn read_a_byte(&mut self, into: &mut Vec<u8>) -> usize {
-        let mut bytes = [0];
-        let count = (&self.line).read(&mut bytes).unwrap_or(0);
-        into.extend_from_slice(&bytes[..count]);
-        count
-    }
-
     /// Sends a body in a frame.
     pub fn send(&mut self, format: Format, body: &[u8]) {
         self.send_raw(&frame(format.byte(), body));
