@@ -152,6 +152,7 @@ impl Session {
             Pause::Idle => {
                 // A buffer is made again when there is something to read.
                 self.buffer.release();
+                self.recent.release();
                 self.purse.note_buffer(0);
                 Some(self)
             }

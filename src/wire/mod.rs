@@ -8,6 +8,7 @@
 
 mod frames;
 mod intake;
+mod judged_topics;
 mod list;
 mod recent;
 mod write_batch;

@@ -9,7 +9,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("access", &["protocol"]),
     ("broker", &["access", "codec", "protocol"]),
     ("storage", &["broker", "codec", "protocol"]),
-    ("wire", &["broker", "codec", "protocol"]),
+    ("wire", &["access", "broker", "codec", "protocol"]),
     ("transport", &["access", "broker", "codec", "protocol", "wire"]),
     ("middleware", &["codec", "protocol"]),
     (
