@@ -208,7 +208,7 @@ impl<'a> Intake<'a> {
         body: Range<usize>,
     ) -> Option<Result<Request<'a>, Refusal>> {
         let most = self.limits.decoded_budget(body.len());
-        let usual = (USUAL_TIMES * plain_size(body.len())).max(USUAL).min(most);
+        let usual = usual_size(body.len()).min(most);
         // No login takes more, and strangers are not waited for.
         let budget = if matches!(self.recent.rights, Rights::Nothing) { usual } else { most };
         self.expands = false;
@@ -257,12 +257,7 @@ impl<'a> Intake<'a> {
         if decoded > self.claim.bytes() {
             // A session that holds memory does not wait for more.
             self.claim = Claim::nothing();
-            self.claim = self.recent.workspace.claim(decoded).ok_or_else(|| {
-                let reason =
-                    "the broker has no memory left to decode a message as long as this; send it \
-                     again later";
-                Refusal::new(ErrorCode::MemoryFull, reason)
-            })?;
+            self.claim = self.recent.workspace.claim(decoded).ok_or_else(no_memory_to_decode)?;
         }
         Ok(())
     }
@@ -542,6 +537,18 @@ impl<'a> Intake<'a> {
             .holding(claim, self.recent.workspace.clone());
         self.steps.push(Step::Publish(Box::new(batch)));
     }
+}
+
+/// Bytes that a message of a length is read to, if it is none that expands.
+pub(super) fn usual_size(length: usize) -> usize {
+    (USUAL_TIMES * plain_size(length)).max(USUAL)
+}
+
+#[cold]
+pub(super) fn no_memory_to_decode() -> Refusal {
+    let reason =
+        "the broker has no memory left to decode a message as long as this; send it again later";
+    Refusal::new(ErrorCode::MemoryFull, reason)
 }
 
 /// Where a topic is remembered: topics that take turns mostly differ in their last bytes.

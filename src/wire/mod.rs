@@ -6,6 +6,7 @@
 //! runs, and what is written for one connection alone. An answer carries a
 //! [`Token`](crate::protocol::Token) that only this room understands.
 
+mod alone;
 mod frames;
 mod intake;
 mod judged_topics;
@@ -13,6 +14,7 @@ mod list;
 mod recent;
 mod write_batch;
 
+pub(crate) use alone::judge_alone;
 pub(crate) use frames::selected;
 pub(crate) use frames::{format_of, token_of};
 pub(crate) use intake::Login;

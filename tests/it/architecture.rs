@@ -10,7 +10,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("broker", &["access", "codec", "protocol"]),
     ("storage", &["broker", "codec", "protocol"]),
     ("wire", &["access", "broker", "codec", "protocol"]),
-    ("transport", &["access", "broker", "codec", "protocol", "wire"]),
+    ("http", &["access", "broker", "codec", "protocol", "wire"]),
+    ("transport", &["access", "broker", "codec", "http", "protocol", "wire"]),
     ("middleware", &["codec", "protocol"]),
     (
         "cli",
@@ -127,6 +128,8 @@ fn rooms_without_sockets_threads_or_clocks_name_none() {
         (sources(&src().join("access")), SOCKETS),
         (sources(&src().join("access")), THREADS_AND_CLOCKS),
         (sources(&src().join("broker")), SOCKETS),
+        (sources(&src().join("http")), SOCKETS),
+        (sources(&src().join("http")), THREADS_AND_CLOCKS),
         (sources(&src().join("wire")), SOCKETS),
         (sources(&src().join("wire")), THREADS_AND_CLOCKS),
         (sources(&codec()), SOCKETS),
