@@ -13,7 +13,7 @@ use crate::wire::token_of;
 /// How long an answer of the dispatcher is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same to find out whether it answers at all.
-const READY: Duration = Duration::from_secs(2);
+const READY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 2_000 });
 /// How often a wait that has no other end looks at the time.
 const TICK: Duration = Duration::from_millis(5);
 
