@@ -23,7 +23,10 @@ use super::users::Member;
 use super::write_deadline::write_tick;
 use super::writer::{Ties, Writer};
 use crate::broker::sync::{Instant, Receiver, Sender, bounded};
-use crate::broker::{ClientId, Control, Counters, Event, Fate, Peer, Step, outbox_with};
+use crate::broker::{
+    Charge, ClientId, Control, Counters, Delivery, Event, Fate, Inbox, Outbox, Peer, Step,
+    outbox_with,
+};
 use crate::codec::{Claim, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, FrameFault, HEADER_LEN, LARGEST_BUFFER, Limits, NextSize,
@@ -566,14 +569,41 @@ impl Session {
 
     /// Makes the writer, unless there is one.
     fn attach(&mut self) -> io::Result<()> {
+        if self.outgoing.is_none() {
+            return Ok(());
+        }
+        let (outbox, inbox) = self.new_outbox();
+        self.start_writer(inbox, outbox.fate(), None)?;
+        self.tell_of(outbox);
+        Ok(())
+    }
+
+    /// A way to the client, and its end here.
+    fn new_outbox(&self) -> (Outbox, Inbox) {
+        let queue = self.shared.config.queue;
+        let (outbox, inbox) = outbox_with(queue, self.purse.answers(), self.purse.queue());
+        match self.shared.pool.calls() {
+            Some(calls) => (outbox.calling(self.client, calls), inbox),
+            None => (outbox, inbox),
+        }
+    }
+
+    /// Tells the dispatcher of it.
+    fn tell_of(&self, outbox: Outbox) {
+        let (client, peer, rights) = (self.client, self.peer, self.rights());
+        let _ = self.events.send(Event::Attach { client, peer, rights, outbox });
+    }
+
+    /// Makes the writer, for what comes out of `inbox`; `first` has come out of it already.
+    fn start_writer(
+        &mut self,
+        inbox: Inbox,
+        fate: Fate,
+        first: Option<(Delivery, Charge)>,
+    ) -> io::Result<()> {
         let Some(outgoing) = self.outgoing.take() else { return Ok(()) };
         let config = &self.shared.config;
         outgoing.set_tick(write_tick(config.write_timeout))?;
-        let (mut outbox, inbox) =
-            outbox_with(config.queue, self.purse.answers(), self.purse.queue());
-        if let Some(calls) = self.shared.pool.calls() {
-            outbox = outbox.calling(self.client, calls);
-        }
         let (reading, session) = bounded(0);
         let (alive, ended) = bounded(0);
         let counters = self.shared.counters.clone();
@@ -581,9 +611,7 @@ impl Session {
         let in_flight = self.purse.all_in_flight();
         let ties = Ties { session, alive, account, pages, in_flight };
         let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
-        place(&self.shared, writer);
-        let (client, peer, fate) = (self.client, self.peer, outbox.fate());
-        let _ = self.events.send(Event::Attach { client, peer, rights: self.rights(), outbox });
+        place(&self.shared, writer.beginning_with(first));
         self.writer = Some(RunningWriter { ended, reading, fate });
         Ok(())
     }
