@@ -6,6 +6,9 @@
 
 mod api;
 mod ask;
+#[cfg(test)]
+#[cfg(not(shuttle))]
+mod tests;
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::atomic::Ordering;
