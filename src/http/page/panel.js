@@ -37,6 +37,7 @@ const panel = (() => {
     }
     const isCut = !isAll && shown.length > CUT;
     put(byId("value-text"), isCut ? shown.slice(0, CUT) : shown);
+    byId("value-text").setAttribute("aria-busy", "false");
     show(byId("value-text"), true);
     show(byId("value-more"), isCut);
     if (isCut) {
@@ -106,6 +107,7 @@ const panel = (() => {
       if (chosen === node) return;
       [node, whole, isAll] = [chosen, null, false];
       asked = 0;
+      byId("value-text").setAttribute("aria-busy", "true");
       put(byId("value-topic"), visible(node.path));
       const field = byId("publish-topic");
       if (!field.dataset.typed) field.value = node.path;

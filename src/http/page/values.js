@@ -149,6 +149,32 @@ const delta = (micros) => {
 
 const micros = (digits) => Number((digits ?? "").padEnd(6, "0"));
 
+/** The offset of a zone at an instant, in milliseconds. */
+function offsetAt(zone, instant) {
+  const format = new Intl.DateTimeFormat("en", { timeZone: zone, timeZoneName: "longOffset" });
+  const name = format.formatToParts(instant).find(({ type }) => type === "timeZoneName").value;
+  return offsetOf(name.slice(3) || "+00:00");
+}
+
+function offsetOf(text) {
+  if (text === "Z") return 0;
+  const [hours, minutes, seconds = 0] = text.slice(1).split(":").map(Number);
+  return ((hours * 60 + minutes) * 60 + seconds) * (text[0] === "-" ? -1000 : 1000);
+}
+
+/** Whether an offset is the second of two that a local time has where clocks are set. */
+function isFold(zone, local, offset) {
+  const DAY = 86_400_000;
+  try {
+    const [before, after] = [-DAY, DAY].map((apart) => offsetAt(zone, local - offset + apart));
+    return before !== after && offset === after
+      && offsetAt(zone, local - Math.max(before, after)) === before;
+  } catch {
+    // A zone that this browser does not know.
+    return false;
+  }
+}
+
 /** What stands behind hours and minutes: seconds where there are any, the zone, the fold. */
 function clock([hour, minute, second, fraction, offset, zone, fold]) {
   const parts = [Number(hour), Number(minute)];
@@ -194,6 +220,9 @@ const TAGS = {
   }],
   $datetime: ["string", (node) => {
     const [, year, month, day, ...rest] = DATETIME.exec(JSON.parse(node.raw));
+    const [hour, minute, second, , offset, zone] = rest;
+    const local = Date.UTC(year, month - 1, day, hour, minute, second ?? 0);
+    if (zone && offset && isFold(zone, local, offsetOf(offset))) rest[6] = "fold";
     return `datetime.datetime(${[year, month, day].map(Number).join(", ")}, ${clock(rest)})`;
   }],
   $timedelta: ["string", (node) => {
@@ -262,17 +291,19 @@ function prettyXml(text) {
   const out = [];
   let depth = 0;
   let last = "";
-  for (const [piece] of text.matchAll(whole)) {
+  (text.match(whole) ?? []).forEach((piece, at, pieces) => {
     const kind = !piece.startsWith("<") || piece.startsWith("<![CDATA[") ? "text"
       : piece.startsWith("</") ? "end" : /^<[?!]|\/>$/.test(piece) ? "empty" : "start";
-    if (kind === "text" && !piece.trim()) continue;
+    // Space between elements is nobody's; between two tags of one it is a string.
+    const isAlone = last === "start" && pieces[at + 1]?.startsWith("</");
+    if (kind === "text" && !piece.trim() && !isAlone) return;
     if (kind === "end") depth -= 1;
     const isBeside = last === "text" || kind === "text" || (kind === "end" && last === "start");
     if (out.length && !isBeside) out.push("\n", "  ".repeat(Math.max(0, depth)));
     out.push(piece);
     if (kind === "start") depth += 1;
     last = kind;
-  }
+  });
   return visibleLines(out.join(""), (found) =>
     `&#x${found.codePointAt(0).toString(16)};`);
 }
