@@ -77,7 +77,8 @@ impl BodyReader {
     fn make_room(&mut self, piece: usize, left: usize) {
         let length = self.content.len();
         if length + piece > self.content.capacity() {
-            let most = if matches!(self.state, State::Chunk(_)) { self.most - length } else { left };
+            let most =
+                if matches!(self.state, State::Chunk(_)) { self.most - length } else { left };
             self.content.reserve_exact(piece.max(length).min(most));
         }
     }

@@ -10,6 +10,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use super::response::Response;
+
 macro_rules! style {
     () => {
         concat!("\n", include_str!("page/style.css"))
@@ -44,8 +46,7 @@ macro_rules! script {
 const STYLE: &str = style!();
 const SCRIPT: &str = script!();
 
-/// The page, `text/html` in UTF-8.
-pub(crate) const PAGE: &str = concat!(
+const PAGE: &str = concat!(
     include_str!("page/head.html"),
     "<style>",
     style!(),
@@ -56,10 +57,19 @@ pub(crate) const PAGE: &str = concat!(
     "</script>\n</body>\n</html>\n"
 );
 
+/// The page.
+pub(crate) fn page() -> Response {
+    Response::new(200)
+        .with_body("text/html; charset=utf-8", PAGE.into())
+        .with("Content-Security-Policy", policy())
+        .with("Referrer-Policy", "no-referrer")
+        .with("Cross-Origin-Opener-Policy", "same-origin")
+}
+
 /// What the page may do, the value of its `Content-Security-Policy`: run the script that is in it,
 /// and talk to the broker that it came from. Text never becomes markup, whoever tries
 /// (`require-trusted-types-for`), and no other page may have this one in a frame.
-pub(crate) fn policy() -> &'static str {
+fn policy() -> &'static str {
     static POLICY: LazyLock<String> = LazyLock::new(|| {
         let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
         let (script, style) = (hash(SCRIPT), hash(STYLE));

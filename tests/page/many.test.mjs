@@ -59,7 +59,7 @@ test("a hundred thousand topics are looked through without waiting", async () =>
   times.push(["opened", await answered(page, () => row("flat").click())]);
   await row("000001").waitFor();
   times.push(["end", await answered(page, () => page.keyboard.press("End"))]);
-  await row("99").waitFor();
+  await row("site").waitFor();
   times.push(["top", await answered(page, () => page.keyboard.press("Home"))]);
   times.push(["typed", await answered(page, () => page.keyboard.press("/"))]);
   await opened.search("099");

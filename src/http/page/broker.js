@@ -41,11 +41,11 @@ const broker = (() => {
     put(byId("about"), said);
     const [until, days] = certificate(counters.certificate_expires);
     const unsaved = counters.unsaved_ms;
-    row("Values", ...of(counters.topics, limits.max_stored_values, count));
-    row("Stored", ...of(counters.stored_cost, limits.max_stored_bytes, size));
+    row("Values", ...of(counters.topics, limits.stored_values, count));
+    row("Stored", ...of(counters.stored_cost, limits.stored_bytes, size));
     row("Not on the disk yet", unsaved ? `since ${(unsaved / 1000).toFixed(1)} s` : "nothing");
     row("Memory claimed", ...of(claimed(stats.memory_budget), stats.memory_budget?.total, size));
-    row("Connections", ...of(counters.open, limits.max_connections, count));
+    row("Connections", ...of(counters.open, limits.connections, count));
     row("Subscriptions", count(counters.subscriptions));
     row("Received and sent", `${size(counters.bytes_in)}, ${size(counters.bytes_out)}`);
     row("Published", Object.entries(formats).map(([name, number]) =>
@@ -70,7 +70,7 @@ const broker = (() => {
     const slow = clients.slow();
     if (slow) found.push(plural(slow, "slow client"));
     if (before && counters.slow_consumers > before.slow_consumers) found.push("A client cut off");
-    const part = limits.max_stored_bytes ? counters.stored_cost / limits.max_stored_bytes : 0;
+    const part = limits.stored_bytes ? counters.stored_cost / limits.stored_bytes : 0;
     if (part > 0.9) found.push(`Store ${Math.floor(part * 100)} % full`);
     if (counters.unsaved_ms > 10_000) {
       found.push(`The disk is ${duration(counters.unsaved_ms / 1000)} behind`);
