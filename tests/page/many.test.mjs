@@ -63,7 +63,7 @@ test("a hundred thousand topics are looked through without waiting", async () =>
   times.push(["top", await answered(page, () => page.keyboard.press("Home"))]);
   times.push(["typed", await answered(page, () => page.keyboard.press("/"))]);
   await opened.search("099");
-  await until(() => page.locator("#topics-count").textContent(), /^[1-9]\d* of 100,000$/);
+  await until(() => page.locator("#topics-count").textContent(), /^[\d,]+ of 100,000$/);
   times.push(["typed", await answered(page, () => page.keyboard.press("9"))]);
   await until(() => page.locator("#topics-count").textContent(), /^\d+ of 100,000$/);
   times.push(["chosen", await answered(page, () => page.locator("#rows .row").nth(2).click())]);
@@ -79,6 +79,10 @@ test("a flood of messages leaves the page as it was", async () => {
   const { page, row, until } = opened;
   await until(() => page.locator("#topics-count").textContent(), "100,000");
   await row("flat").click();
+  await row("000001").waitFor();
+  const places = await page.locator("#rows .row").evaluateAll((rows) =>
+    rows.slice(2, 9).map((row) => row.getBoundingClientRect().y + 5));
+  const left = await row("000001").boundingBox().then(({ x }) => x + 200);
   let isOver = false;
   let sent = 0;
   const flood = (async () => {
@@ -92,13 +96,11 @@ test("a flood of messages leaves the page as it was", async () => {
   })();
   await row("000001").locator(".text").getByText("sent").waitFor();
   const times = [];
-  for (let at = 0; at < 5; at += 1) {
-    times.push(await answered(page, () => page.locator("#rows .row").nth(2 + at).click()));
-  }
+  for (const y of places) times.push(await answered(page, () => page.mouse.click(left, y)));
   isOver = true;
   await flood;
   console.log(`${sent} messages, ${times.map((time) => Math.round(time)).join(", ")} ms`);
-  const [median] = times.sort((a, b) => a - b).slice(2);
+  const [median] = times.sort((a, b) => a - b).slice(3);
   assert.ok(median < AT_ONCE, `${median} ms`);
   assert.ok(await elements(page) < 2000);
   await opened.close();

@@ -54,12 +54,20 @@ const account = (() => {
     renew();
   }
 
+  /** What was given is not taken any more: it is not tried again, which would be another failure. */
+  function lost(why) {
+    if (!credentials) return;
+    credentials = null;
+    put(button, "Log in");
+    ask(why);
+  }
+
   dialog.querySelector("form").addEventListener("submit", enter);
   dialog.addEventListener("cancel", () => { isDismissed = true; });
   byId("login-cancel").addEventListener("click", dismiss);
   button.addEventListener("click", () => { if (credentials) leave(); else ask(); });
   return {
-    ask,
+    ask, lost,
     welcome(user) { if (credentials) put(button, `${visible(user)}: log out`); },
   };
 })();

@@ -72,9 +72,7 @@ const broker = (() => {
     if (before && counters.slow_consumers > before.slow_consumers) found.push("A client cut off");
     const part = limits.stored_bytes ? counters.stored_cost / limits.stored_bytes : 0;
     if (part > 0.9) found.push(`Store ${Math.floor(part * 100)} % full`);
-    if (counters.unsaved_ms > 10_000) {
-      found.push(`The disk is ${duration(counters.unsaved_ms / 1000)} behind`);
-    }
+    if (counters.unsaved_ms > 10_000) found.push("The disk is behind");
     if (budget?.total && claimed(budget) / budget.total > 0.9) found.push("Memory nearly used up");
     if (days < 0) found.push("The certificate has ended");
     else if (days < 14) found.push(`The certificate ends in ${plural(Math.floor(days), "day")}`);
@@ -111,6 +109,7 @@ const poll = (() => {
     } catch (error) {
       if (error.status) notice(byId("refused"), lacking(error, "Rates and figures take", "stats"));
       if (error.status === 401 || error.status === 403) wait = 10_000;
+      if (error.status === 401) account.lost(error.message);
     }
     isAsking = false;
     plan(Math.max(100, wait - (performance.now() - began)));

@@ -67,7 +67,7 @@ const clients = (() => {
     const shown = {
       row, name: who.appendChild(element("bdi")),
       badge: who.appendChild(element("span", { class: "badge" }, "slow")),
-      user: cell("wide"), by: cell(), topics: cell("wide mono"), waiting: cell("number"),
+      user: cell("wide"), by: cell("rare"), topics: cell("wide mono"), waiting: cell("number"),
       dropped: cell("number rare"), button: null, client: null,
     };
     shown.button = cell("number").appendChild(element("button", { class: "slim" }, "End"));

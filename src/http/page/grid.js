@@ -84,8 +84,8 @@ const grid = (() => {
       // Where this takes long it is done seldom: at most a fifth of the time is spent here.
       notBefore = performance.now() + 4 * (performance.now() - now);
       set(tree, "aria-rowcount", rows.length + 1);
-      note();
     }
+    note();
     space.style.height = `${rows.length * height}px`;
     const head = tree.firstElementChild.offsetHeight;
     const first = Math.max(0, Math.floor(tree.scrollTop / height) - 3);
@@ -193,7 +193,6 @@ const grid = (() => {
   new ResizeObserver(plan).observe(tree);
   return {
     redraw: plan,
-    note,
     restructure() { isDirty = true; plan(); },
     search(text) {
       words = text.split(/\s+/).filter(Boolean);

@@ -86,7 +86,7 @@ const line = (() => {
     } else {
       refused = words;
       if (code === "not-permitted" || code === "invalid-topic") state = "live";
-      grid.note();
+      grid.redraw();
     }
   }
 

@@ -37,7 +37,7 @@ function place(topic) {
 function take(topic, text, isStored) {
   let node = topics.get(topic);
   if (!node) {
-    if (topics.size >= MOST_TOPICS) { unshown += 1; grid.note(); return; }
+    if (topics.size >= MOST_TOPICS) { unshown += 1; grid.redraw(); return; }
     topic = copy(topic);
     node = place(topic);
     node.topic = topic;
@@ -64,8 +64,12 @@ function forget(topic) {
   node.text = "";
   for (let above = node; above; above = above.parent) above.below -= 1;
   for (let at = node; at !== root && at.below === 0; at = at.parent) {
-    at.parent.children.delete(at.name);
-    at.parent.isSorted = false;
+    const { parent } = at;
+    parent.children.delete(at.name);
+    parent.isSorted = false;
+    if (parent.children.size === 0 && parent !== root) {
+      Object.assign(parent, { children: null, sorted: null, isSorted: true, isOpen: false });
+    }
   }
   if (node === panel.node) panel.gone();
   grid.restructure();
