@@ -54,7 +54,7 @@ const account = (() => {
     renew();
   }
 
-  /** What was given is not taken any more: it is not tried again, which would be another failure. */
+  /** What was given is not taken any more, and is not tried again: that would fail again. */
   function lost(why) {
     if (!credentials) return;
     credentials = null;

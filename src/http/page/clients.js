@@ -65,7 +65,8 @@ const clients = (() => {
     const cell = (kind = "") => row.appendChild(element("td", { class: kind }));
     const who = cell();
     const shown = {
-      row, name: who.appendChild(element("bdi")),
+      row, id: who.appendChild(element("span", { class: "dim id" })),
+      name: who.appendChild(element("bdi")),
       badge: who.appendChild(element("span", { class: "badge" }, "slow")),
       user: cell("wide"), by: cell("rare"), topics: cell("wide mono"), waiting: cell("number"),
       dropped: cell("number rare"), button: null, client: null,
@@ -88,7 +89,8 @@ const clients = (() => {
       if (!client) return;
       shown.client = client;
       const name = visible(client.peer);
-      put(shown.name, `${client.id}  ${name}`);
+      put(shown.id, String(client.id));
+      put(shown.name, name);
       show(shown.badge, client.slow);
       shown.row.classList.toggle("slow", client.slow);
       put(shown.user, visible(client.user ?? ""));

@@ -13,7 +13,6 @@ const line = (() => {
   let part = "#";
   let failures = 0;
   let retryAt = 0;
-  let lost = 0;
   let heard = 0;
 
   function connect() {
@@ -70,8 +69,6 @@ const line = (() => {
       grid.restructure();
     } else if (frame.command === "cleared") {
       forget(frame.topic);
-    } else if (frame.command === "dropped") {
-      lost += frame.count;
     } else if (frame.command === "error") {
       failed(frame);
     }
@@ -125,7 +122,6 @@ const line = (() => {
     seconds: () => Math.max(0, Math.ceil((retryAt - performance.now()) / 1000)),
     refusal: () => refused,
     limited: () => isLimited ? "You may see a part of these topics only." : "",
-    lost: () => lost,
     choose(filter) {
       if (filter === part) return;
       send({ command: "cancel", topic: part });
