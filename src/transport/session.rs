@@ -2,6 +2,7 @@
 
 mod http;
 mod login;
+mod writing;
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -18,12 +19,9 @@ use super::priority::{CROWD, give_way};
 use super::purse::{Purse, SMALL_BUFFER};
 use super::refusal_log::RefusalLog;
 use super::shared::Shared;
-use super::turns::place;
 use super::users::Member;
-use super::write_deadline::write_tick;
-use super::writer::{Ties, Writer};
-use crate::broker::sync::{Instant, Receiver, Sender, bounded};
-use crate::broker::{ClientId, Control, Counters, Event, Fate, Peer, Step, outbox_with};
+use crate::broker::sync::{Instant, Sender, bounded};
+use crate::broker::{ClientId, Control, Counters, Event, Peer, Step};
 use crate::codec::{Claim, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, FrameFault, HEADER_LEN, LARGEST_BUFFER, Limits, NextSize,
@@ -32,6 +30,7 @@ use crate::protocol::{
 use crate::wire::{Recent, Taken, take_in, token_of};
 use http::Http;
 use login::Goes;
+use writing::RunningWriter;
 
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by
 /// then.
@@ -85,16 +84,6 @@ pub(super) struct Session {
     is_of_this_machine: bool,
     /// While its client speaks HTTP.
     http: Option<Box<Http>>,
-}
-
-#[derive(Debug)]
-struct RunningWriter {
-    /// The writer holds the other end until it has ended.
-    ended: Receiver<()>,
-    /// Dropping it tells the writer that nobody reads any more.
-    reading: Sender<()>,
-    /// Of the outbox that it writes from.
-    fate: Fate,
 }
 
 /// Why a session stops reading.
@@ -562,30 +551,6 @@ impl Session {
         let queued = self.purse.wait_for_turn(cost);
         // The dispatcher outlives every session.
         let _ = self.events.send(Event::Steps { client: self.client, steps, queued });
-    }
-
-    /// Makes the writer, unless there is one.
-    fn attach(&mut self) -> io::Result<()> {
-        let Some(outgoing) = self.outgoing.take() else { return Ok(()) };
-        let config = &self.shared.config;
-        outgoing.set_tick(write_tick(config.write_timeout))?;
-        let (mut outbox, inbox) =
-            outbox_with(config.queue, self.purse.answers(), self.purse.queue());
-        if let Some(calls) = self.shared.pool.calls() {
-            outbox = outbox.calling(self.client, calls);
-        }
-        let (reading, session) = bounded(0);
-        let (alive, ended) = bounded(0);
-        let counters = self.shared.counters.clone();
-        let (account, pages) = (self.purse.writing(), self.purse.pages());
-        let in_flight = self.purse.all_in_flight();
-        let ties = Ties { session, alive, account, pages, in_flight };
-        let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
-        place(&self.shared, writer);
-        let (client, peer, fate) = (self.client, self.peer, outbox.fate());
-        let _ = self.events.send(Event::Attach { client, peer, rights: self.rights(), outbox });
-        self.writer = Some(RunningWriter { ended, reading, fate });
-        Ok(())
     }
 }
 

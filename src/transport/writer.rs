@@ -134,6 +134,14 @@ impl Writer {
         })
     }
 
+    /// The same writer, which writes this before anything else.
+    pub(super) fn beginning_with(
+        self: Box<Writer>,
+        first: Option<(Delivery, Charge)>,
+    ) -> Box<Writer> {
+        Box::new(Writer { pending: first, ..*self })
+    }
+
     pub(super) fn client(&self) -> ClientId {
         self.client
     }
