@@ -17,6 +17,8 @@ const LONGEST_PAGE: usize = 10_000;
 /// Something that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
+    /// The dashboard.
+    Page,
     /// Whether the process lives.
     Health,
     /// Whether the broker can be used.
@@ -39,6 +41,7 @@ pub(crate) enum Endpoint {
 
 /// All of them by path, with the methods that they know. Who knows GET knows HEAD.
 const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
+    ("/", Endpoint::Page, &["GET"]),
     ("/healthz", Endpoint::Health, &["GET"]),
     ("/readyz", Endpoint::Ready, &["GET"]),
     ("/api/v1/value", Endpoint::Value, &["GET", "DELETE"]),
@@ -57,6 +60,8 @@ const METHODS: &[&str] =
 /// A request that can be done.
 #[derive(Debug)]
 pub(crate) enum Call {
+    /// See [`Endpoint::Page`].
+    Page,
     /// See [`Endpoint::Health`].
     Health,
     /// See [`Endpoint::Ready`].
@@ -177,6 +182,7 @@ impl Endpoint {
     fn call(self, method: &str, head: &Head, limits: &Limits) -> Result<Call, Problem> {
         let query = |known: &[&str]| Query::parse(&head.query, known);
         Ok(match self {
+            Endpoint::Page => query(&[]).map(|_| Call::Page)?,
             Endpoint::Health => query(&[]).map(|_| Call::Health)?,
             Endpoint::Ready => query(&[]).map(|_| Call::Ready)?,
             Endpoint::Stats => query(&[]).map(|_| Call::Stats)?,
@@ -265,6 +271,7 @@ mod tests {
 
     #[test]
     fn what_can_be_done_is_understood() {
+        assert!(matches!(call("GET /", ""), Ok(Call::Page)));
         assert!(matches!(call("GET /healthz", ""), Ok(Call::Health)));
         assert!(matches!(call("HEAD /readyz", ""), Ok(Call::Ready)));
         let Ok(Call::Publish(publish)) =
