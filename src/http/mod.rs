@@ -8,8 +8,10 @@
 mod accept;
 mod body;
 mod call;
+mod clients;
 mod credentials;
 mod limits;
+mod metrics;
 mod origin;
 mod problem;
 mod query;
@@ -20,8 +22,10 @@ mod value;
 
 pub(crate) use body::BodyReader;
 pub(crate) use call::{Call, Publish, Watch};
+pub(crate) use clients::{ClientEntry, page_of_clients};
 pub(crate) use credentials::credentials;
 pub(crate) use limits::limits;
+pub(crate) use metrics::metrics;
 pub(crate) use origin::{Origins, for_origin, preflight};
 pub(crate) use problem::Problem;
 pub(crate) use request::{Head, HeadError, LONGEST_HEAD};

@@ -6,6 +6,7 @@
 
 mod api;
 mod ask;
+mod monitor;
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests;
@@ -219,6 +220,9 @@ impl Session {
             Call::Clear { topic } => self.clear(&topic),
             Call::Topics { filter, after, limit } => self.topics(filter, after.as_deref(), limit),
             Call::Stats => self.stats(),
+            Call::Metrics => Ok(self.metrics()),
+            Call::Clients { after, limit } => self.clients(after, limit),
+            Call::Disconnect { client } => Ok(self.disconnect(client)),
             Call::Limits => Ok(Ok(self.limits_of_broker())),
             Call::Subscribe(_) => Ok(Err(Problem::new(501, "not here yet"))),
             Call::Health | Call::Ready | Call::Options(_) => Ok(Err(Problem::new(404, "nothing"))),
