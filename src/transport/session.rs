@@ -2,6 +2,7 @@
 
 mod http;
 mod login;
+mod writing;
 
 use std::io::{self, ErrorKind};
 use std::mem;
@@ -18,15 +19,9 @@ use super::priority::{CROWD, give_way};
 use super::purse::{Purse, SMALL_BUFFER};
 use super::refusal_log::RefusalLog;
 use super::shared::Shared;
-use super::turns::place;
 use super::users::Member;
-use super::write_deadline::write_tick;
-use super::writer::{Ties, Writer};
-use crate::broker::sync::{Instant, Receiver, Sender, bounded};
-use crate::broker::{
-    Charge, ClientId, Control, Counters, Delivery, Event, Fate, Inbox, Outbox, Peer, Step,
-    outbox_with,
-};
+use crate::broker::sync::{Instant, Sender, bounded};
+use crate::broker::{ClientId, Control, Counters, Event, Peer, Step};
 use crate::codec::{Claim, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, FrameFault, HEADER_LEN, LARGEST_BUFFER, Limits, NextSize,
@@ -35,6 +30,7 @@ use crate::protocol::{
 use crate::wire::{Recent, Taken, take_in, token_of};
 use http::Http;
 use login::Goes;
+use writing::RunningWriter;
 
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by
 /// then.
@@ -88,16 +84,6 @@ pub(super) struct Session {
     is_of_this_machine: bool,
     /// While its client speaks HTTP.
     http: Option<Box<Http>>,
-}
-
-#[derive(Debug)]
-struct RunningWriter {
-    /// The writer holds the other end until it has ended.
-    ended: Receiver<()>,
-    /// Dropping it tells the writer that nobody reads any more.
-    reading: Sender<()>,
-    /// Of the outbox that it writes from.
-    fate: Fate,
 }
 
 /// Why a session stops reading.
@@ -565,55 +551,6 @@ impl Session {
         let queued = self.purse.wait_for_turn(cost);
         // The dispatcher outlives every session.
         let _ = self.events.send(Event::Steps { client: self.client, steps, queued });
-    }
-
-    /// Makes the writer, unless there is one.
-    fn attach(&mut self) -> io::Result<()> {
-        if self.outgoing.is_none() {
-            return Ok(());
-        }
-        let (outbox, inbox) = self.new_outbox();
-        self.start_writer(inbox, outbox.fate(), None)?;
-        self.tell_of(outbox);
-        Ok(())
-    }
-
-    /// A way to the client, and its end here.
-    fn new_outbox(&self) -> (Outbox, Inbox) {
-        let queue = self.shared.config.queue;
-        let (outbox, inbox) = outbox_with(queue, self.purse.answers(), self.purse.queue());
-        match self.shared.pool.calls() {
-            Some(calls) => (outbox.calling(self.client, calls), inbox),
-            None => (outbox, inbox),
-        }
-    }
-
-    /// Tells the dispatcher of it.
-    fn tell_of(&self, outbox: Outbox) {
-        let (client, peer, rights) = (self.client, self.peer, self.rights());
-        let _ = self.events.send(Event::Attach { client, peer, rights, outbox });
-    }
-
-    /// Makes the writer, for what comes out of `inbox`; `first` has come out of it already.
-    fn start_writer(
-        &mut self,
-        inbox: Inbox,
-        fate: Fate,
-        first: Option<(Delivery, Charge)>,
-    ) -> io::Result<()> {
-        let Some(outgoing) = self.outgoing.take() else { return Ok(()) };
-        let config = &self.shared.config;
-        outgoing.set_tick(write_tick(config.write_timeout))?;
-        let (reading, session) = bounded(0);
-        let (alive, ended) = bounded(0);
-        let counters = self.shared.counters.clone();
-        let (account, pages) = (self.purse.writing(), self.purse.pages());
-        let in_flight = self.purse.all_in_flight();
-        let ties = Ties { session, alive, account, pages, in_flight };
-        let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
-        place(&self.shared, writer.beginning_with(first));
-        self.writer = Some(RunningWriter { ended, reading, fate });
-        Ok(())
     }
 }
 
