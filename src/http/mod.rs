@@ -8,8 +8,10 @@
 mod accept;
 mod body;
 mod call;
+mod clients;
 mod credentials;
 mod limits;
+mod metrics;
 mod origin;
 mod page;
 mod problem;
@@ -22,8 +24,10 @@ mod websocket;
 
 pub(crate) use body::BodyReader;
 pub(crate) use call::{Call, Publish, Watch};
+pub(crate) use clients::{ClientEntry, page_of_clients};
 pub(crate) use credentials::credentials;
 pub(crate) use limits::limits;
+pub(crate) use metrics::metrics;
 pub(crate) use origin::{Origins, for_origin, preflight};
 pub(crate) use page::page;
 pub(crate) use problem::Problem;

@@ -6,6 +6,7 @@
 
 mod api;
 mod ask;
+mod monitor;
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests;
@@ -229,13 +230,12 @@ impl Session {
             Call::Clear { topic } => self.clear(&topic),
             Call::Topics { filter, after, limit } => self.topics(filter, after.as_deref(), limit),
             Call::Stats => self.stats(),
+            Call::Metrics => Ok(self.metrics()),
+            Call::Clients { after, limit } => self.clients(after, limit),
+            Call::Disconnect { client } => Ok(self.disconnect(client)),
             Call::Limits => Ok(Ok(self.limits_of_broker())),
             Call::Subscribe(_) => Ok(Err(Problem::new(501, "not here yet"))),
-            Call::Page
-            | Call::Health
-            | Call::Ready
-            | Call::Options(_)
-            | Call::WebSocket(_) => {
+            Call::Page | Call::Health | Call::Ready | Call::Options(_) | Call::WebSocket(_) => {
                 Ok(Err(Problem::new(404, "nothing")))
             }
         }
