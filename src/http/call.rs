@@ -6,6 +6,7 @@ use super::query::{Query, filter};
 use super::request::Head;
 use super::response::Response;
 use super::value::{MEDIA_TYPES, format_of_body};
+use super::websocket::Handshake;
 use crate::codec::Dialect;
 use crate::protocol::{Format, Limits, Overflow, Topic, TopicFilter};
 
@@ -18,6 +19,8 @@ const MOST_CLIENTS: usize = 1_000;
 /// Something that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
+    /// The dashboard.
+    Page,
     /// Whether the process lives.
     Health,
     /// Whether the broker can be used.
@@ -28,6 +31,8 @@ pub(crate) enum Endpoint {
     Publish,
     /// What is published, as it comes.
     Subscribe,
+    /// What is spoken to other listeners, in messages of WebSocket.
+    WebSocket,
     /// The topics that hold a value.
     Topics,
     /// The counters.
@@ -42,6 +47,7 @@ pub(crate) enum Endpoint {
 
 /// All of them by path, with the methods that they know. Who knows GET knows HEAD.
 const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
+    ("/", Endpoint::Page, &["GET"]),
     ("/healthz", Endpoint::Health, &["GET"]),
     ("/readyz", Endpoint::Ready, &["GET"]),
     ("/metrics", Endpoint::Metrics, &["GET"]),
@@ -52,6 +58,7 @@ const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
     ("/api/v1/stats", Endpoint::Stats, &["GET"]),
     ("/api/v1/clients", Endpoint::Clients, &["GET", "DELETE"]),
     ("/api/v1/limits", Endpoint::Limits, &["GET"]),
+    ("/ws", Endpoint::WebSocket, &["GET"]),
 ];
 
 /// Methods that HTTP knows, whether or not somebody knows them here.
@@ -61,6 +68,8 @@ const METHODS: &[&str] =
 /// A request that can be done.
 #[derive(Debug)]
 pub(crate) enum Call {
+    /// See [`Endpoint::Page`].
+    Page,
     /// See [`Endpoint::Health`].
     Health,
     /// See [`Endpoint::Ready`].
@@ -83,6 +92,8 @@ pub(crate) enum Call {
     Publish(Publish),
     /// See [`Endpoint::Subscribe`].
     Subscribe(Watch),
+    /// See [`Endpoint::WebSocket`].
+    WebSocket(Handshake),
     /// See [`Endpoint::Topics`].
     Topics {
         /// Which.
@@ -185,7 +196,10 @@ impl Call {
 
     /// Whether its answer may be had from a page of another host without anything being changed.
     pub(crate) fn is_safe(&self) -> bool {
-        !matches!(self, Call::Publish(_) | Call::Clear { .. } | Call::Disconnect { .. })
+        !matches!(
+            self,
+            Call::Publish(_) | Call::Clear { .. } | Call::Disconnect { .. } | Call::WebSocket(_)
+        )
     }
 }
 
@@ -193,11 +207,16 @@ impl Endpoint {
     fn call(self, method: &str, head: &Head, limits: &Limits) -> Result<Call, Problem> {
         let query = |known: &[&str]| Query::parse(&head.query, known);
         Ok(match self {
+            Endpoint::Page => query(&[]).map(|_| Call::Page)?,
             Endpoint::Health => query(&[]).map(|_| Call::Health)?,
             Endpoint::Ready => query(&[]).map(|_| Call::Ready)?,
             Endpoint::Stats => query(&[]).map(|_| Call::Stats)?,
             Endpoint::Metrics => query(&[]).map(|_| Call::Metrics)?,
             Endpoint::Limits => query(&[]).map(|_| Call::Limits)?,
+            Endpoint::WebSocket => {
+                query(&[])?;
+                Call::WebSocket(Handshake::of(head)?)
+            }
             Endpoint::Clients if method == "DELETE" => {
                 let client = query(&["id"])?.number("id")?;
                 let missing = || Problem::new(400, "the query lacks id, the number of a client");
@@ -293,6 +312,7 @@ mod tests {
 
     #[test]
     fn what_can_be_done_is_understood() {
+        assert!(matches!(call("GET /", ""), Ok(Call::Page)));
         assert!(matches!(call("GET /healthz", ""), Ok(Call::Health)));
         assert!(matches!(call("HEAD /readyz", ""), Ok(Call::Ready)));
         let Ok(Call::Publish(publish)) =
