@@ -44,3 +44,4 @@ mod surface;
 mod tls;
 mod typed;
 mod users;
+mod websocket;
