@@ -5,7 +5,6 @@ server to RFC 6455.
 from __future__ import annotations
 
 import json
-import re
 import socket
 import struct
 from collections.abc import Iterator
@@ -23,28 +22,21 @@ pytestmark = pytest.mark.skipif(not BINARY, reason="it needs a broker: BABELMQ_B
 PATIENCE = 20
 
 
-class HttpBroker(RealBroker):
-    """A broker that listens for HTTP as well."""
-
-    def start(self) -> None:
-        super().start()
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        found = re.search(r"http://(\S+)", line)
-        assert found, line
-        self.http = found.group(1)
-
-
 @pytest.fixture(scope="module")
-def broker() -> Iterator[HttpBroker]:
-    with_http = HttpBroker("--listen", "http://127.0.0.1:0")
+def broker() -> Iterator[RealBroker]:
+    with_http = RealBroker("--listen", "http://127.0.0.1:0")
     yield with_http
     with_http.close()
 
 
-def connect(broker: HttpBroker, subprotocol: str = "babelmq.json") -> client.ClientConnection:
+def http(broker: RealBroker) -> str:
+    """Where it speaks HTTP."""
+    return broker.listening[1].partition("://")[2]
+
+
+def connect(broker: RealBroker, subprotocol: str = "babelmq.json") -> client.ClientConnection:
     return client.connect(
-        f"ws://{broker.http}/ws",
+        f"ws://{http(broker)}/ws",
         subprotocols=[subprotocol],
         open_timeout=PATIENCE,
         close_timeout=PATIENCE,
@@ -64,13 +56,13 @@ def hear(connection: client.ClientConnection) -> dict[str, object]:
     return heard
 
 
-def test_compression_is_offered_and_not_taken(broker: HttpBroker) -> None:
+def test_compression_is_offered_and_not_taken(broker: RealBroker) -> None:
     with connect(broker) as connection:
         assert connection.subprotocol == "babelmq.json"
         assert connection.protocol.extensions == []
 
 
-def test_messages_go_to_and_come_from_clients_of_other_formats(broker: HttpBroker) -> None:
+def test_messages_go_to_and_come_from_clients_of_other_formats(broker: RealBroker) -> None:
     address = broker.address.rpartition("/")[2]
     with connect(broker) as connection:
         say(connection, command="subscribe", topic="/ws/a")
@@ -85,7 +77,7 @@ def test_messages_go_to_and_come_from_clients_of_other_formats(broker: HttpBroke
             assert consumer.pull() == ("/ws/b", [long, 2])
 
 
-def test_a_text_may_be_sent_in_fragments(broker: HttpBroker) -> None:
+def test_a_text_may_be_sent_in_fragments(broker: RealBroker) -> None:
     text = json.dumps({"command": "ping", "id": "\u00fc" * 100}, ensure_ascii=False)
     with connect(broker) as connection:
         # A character may be cut in two.
@@ -96,7 +88,7 @@ def test_a_text_may_be_sent_in_fragments(broker: HttpBroker) -> None:
             assert hear(connection) == {"command": "pong", "id": "\u00fc" * 100}
 
 
-def test_binary_messages_are_the_stream_of_frames(broker: HttpBroker) -> None:
+def test_binary_messages_are_the_stream_of_frames(broker: RealBroker) -> None:
     body = b'{"command":"ping","id":7}'
     frame = struct.pack(">BI", 0, len(body)) + body
     with connect(broker, "babelmq") as connection:
@@ -113,7 +105,7 @@ def test_binary_messages_are_the_stream_of_frames(broker: HttpBroker) -> None:
         assert received == expected
 
 
-def test_pings_are_answered(broker: HttpBroker) -> None:
+def test_pings_are_answered(broker: RealBroker) -> None:
     with connect(broker) as connection:
         assert connection.ping().wait(PATIENCE)
         say(connection, command="subscribe", topic="/ws/nothing")
@@ -122,7 +114,7 @@ def test_pings_are_answered(broker: HttpBroker) -> None:
             assert connection.ping(b"a" * 125).wait(PATIENCE)
 
 
-def test_the_end_is_what_either_side_says(broker: HttpBroker) -> None:
+def test_the_end_is_what_either_side_says(broker: RealBroker) -> None:
     with connect(broker) as connection:
         connection.close(4_000, "done")
         assert (connection.close_code, connection.close_reason) == (4_000, "")
@@ -139,13 +131,13 @@ def test_the_end_is_what_either_side_says(broker: HttpBroker) -> None:
         assert ended.value.rcvd.code == 1_008
 
 
-def test_a_handshake_that_cannot_be_is_told_why(broker: HttpBroker) -> None:
+def test_a_handshake_that_cannot_be_is_told_why(broker: RealBroker) -> None:
     with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
-        client.connect(f"ws://{broker.http}/ws", subprotocols=["mqtt"])
+        client.connect(f"ws://{http(broker)}/ws", subprotocols=["mqtt"])
     response = refused.value.response
     assert response.status_code == 400
     assert b"babelmq.json" in response.body
-    host, _, port = broker.http.rpartition(":")
+    host, _, port = http(broker).rpartition(":")
     with socket.create_connection((host, int(port)), PATIENCE) as plain:
         plain.sendall(b"GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert plain.recv(4_096).startswith(b"HTTP/1.1 426 ")
