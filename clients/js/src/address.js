@@ -1,7 +1,5 @@
 // Where the broker is, and who this client is to it.
 
-import { BabelmqError } from "./errors.js";
-
 const PATH = "/ws";
 /** Bytes of body in the longest frame that a broker takes before a login. */
 const LONGEST_LOGIN = 4096;
@@ -118,5 +116,3 @@ export function checkTopic(topic) {
   if (typeof topic === "string") return topic;
   throw new TypeError(`a topic is a string, as "/weather/oslo"; this is ${typeof topic}`);
 }
-
-export const CLOSED = () => new BabelmqError("closed", "the client was closed");

@@ -4,8 +4,8 @@
 // error that does not say so. Before each question goes a ping if anything was published since the
 // last one: refusals that come before its pong are of publishes, those after it of the question.
 
-import { checkInteger, checkTopic, CLOSED } from "./address.js";
-import { BabelmqError, ConnectionLost, errorOf } from "./errors.js";
+import { checkInteger, checkTopic } from "./address.js";
+import { BabelmqError, closed, ConnectionLost, errorOf } from "./errors.js";
 import { keyOf } from "./filter.js";
 import { Link } from "./link.js";
 import { Queue } from "./queue.js";
@@ -48,7 +48,6 @@ export class Client extends EventTarget {
   state = "connecting";
   /** Why there is no connection; undefined while there is one. */
   error;
-  /** Who the client is, as the broker says; undefined without a login. */
   onstate = null;
   onrefused = null;
   /** Resolves when the first connection is made and logged in. */
@@ -89,7 +88,7 @@ export class Client extends EventTarget {
     queueMicrotask(() => this.#final === undefined && this.#link.open());
   }
 
-  // --- what programs call -------------------------------------------------------------------------
+  // --- what programs call ------------------------------------------------------------------------
 
   async publish(topic, value, { retain = true, ttl, signal } = {}) {
     checkTopic(topic);
@@ -167,12 +166,12 @@ export class Client extends EventTarget {
     }
     failure ??= this.#lost ?? this.#takeRefused();
     this.#lost = undefined;
-    this.#finish(CLOSED());
+    this.#finish(closed());
     await this.#link.close(FAREWELL);
     if (failure !== undefined) throw failure;
   }
 
-  // --- what goes out ------------------------------------------------------------------------------
+  // --- what goes out -----------------------------------------------------------------------------
 
   /** Sends what has no answer; resolves when the socket has it. */
   #send(text, topic, signal) {
@@ -213,7 +212,7 @@ export class Client extends EventTarget {
     return { command, ...fields, text: quote({ command, ...fields }), done, covers: undefined };
   }
 
-  /** A promise that is settled by `done`, unless `signal` is first: then `begin`'s result is called. */
+  /** A promise that is settled by `done`; if `signal` is first, `begin`'s result is called. */
   #promise(signal, begin) {
     return new Promise((resolve, reject) => {
       if (this.#final !== undefined) throw this.#final;
@@ -297,7 +296,7 @@ export class Client extends EventTarget {
     this.#pump();
   }
 
-  // --- what comes in ------------------------------------------------------------------------------
+  // --- what comes in -----------------------------------------------------------------------------
 
   #owner() {
     return {
@@ -484,7 +483,7 @@ export class Client extends EventTarget {
     if (error !== undefined) throw error;
   }
 
-  // --- when the connection ends -------------------------------------------------------------------
+  // --- when the connection ends ------------------------------------------------------------------
 
   #onDown(error, isFinal) {
     clearTimeout(this.#idle);
@@ -507,7 +506,7 @@ export class Client extends EventTarget {
     this.#become("disconnected", error);
   }
 
-  /** What was published and not confirmed may be lost: every flush that waits says so, or the next. */
+  /** What is not confirmed may be lost: every flush that waits says so, or else the next. */
   #lose(why) {
     const reason = `what was published since the last flush() may be lost: ${why.message}`;
     const lost = new ConnectionLost(reason, { cause: why });

@@ -45,3 +45,8 @@ export function errorOf(frame) {
   const { code, reason, topic, fatal } = frame;
   return new BabelmqError(String(code), String(reason), { topic, fatal: fatal === true });
 }
+
+/** What calls of a client that was closed say. */
+export function closed() {
+  return new BabelmqError("closed", "the client was closed");
+}

@@ -93,9 +93,9 @@ export interface PublishOptions extends CallOptions {
 
 export interface SubscribeOptions {
   /**
-   * What happens when messages come faster than they are iterated over: the iteration ends with the
-   * error `slow-consumer` ("disconnect", the default), the oldest messages make room and are counted
-   * in `dropped` ("drop-oldest"), or of each topic only the newest waits ("latest").
+   * What happens when messages come faster than they are iterated over: the iteration ends with
+   * the error `slow-consumer` ("disconnect", the default), the oldest messages make room and are
+   * counted in `dropped` ("drop-oldest"), or of each topic only the newest waits ("latest").
    */
   overflow?: "disconnect" | "drop-oldest" | "latest";
   /** Messages that may wait here, and at the broker; 10,000 here, and there what it allows. */
@@ -134,8 +134,8 @@ export class Client extends EventTarget {
   /** Clears the last value of a topic, or of all that a filter with a wildcard names. */
   clear(topic: string, options?: CallOptions): Promise<void>;
   /**
-   * Resolves when the broker has routed all that was published before; rejects with what it refused,
-   * or with a `ConnectionLost` where some of it may be lost.
+   * Resolves when the broker has routed all that was published before; rejects with what it
+   * refused, or with a `ConnectionLost` where some of it may be lost.
    */
   flush(options?: CallOptions): Promise<void>;
   /** Subscribes to a topic and all below it; wildcards are `+` and `#`. */

@@ -1,7 +1,7 @@
 // The connection: a WebSocket that is made again when it breaks, and logged in.
 
 import { Backoff } from "./backoff.js";
-import { ConnectionLost, errorOf, LoginFailed, BabelmqError } from "./errors.js";
+import { BabelmqError, ConnectionLost, errorOf, LoginFailed } from "./errors.js";
 import { decodeFrame } from "./values.js";
 
 const SUBPROTOCOL = "babelmq.json";
@@ -13,8 +13,9 @@ const NO_LOGIN = new Set(["login-failed", "login-required"]);
 const NORMAL = 1000;
 
 /**
- * What happens is told to `owner`: `onUp()`, `onFrame(frame, length)`, `onDown(error, isFinal)` once
- * for each connection and each attempt that failed, `onSilence()` when a ping is due.
+ * What happens is told to `owner`: `onUp()`, `onFrame(frame, length)`, `onSilence()` when a ping is
+ * due, `onDown(error, isFinal)` once for each connection and each attempt that failed, and
+ * `onAttempt()` before the next one.
  */
 export class Link {
   #url;
@@ -64,11 +65,23 @@ export class Link {
     }
     this.#socket = socket;
     const ours = (then) => (event) => socket === this.#socket && then(event);
-    socket.addEventListener("open", ours(() => this.#onOpen()));
-    socket.addEventListener("message", ours((event) => this.#onMessage(event.data)));
+    socket.addEventListener(
+      "open",
+      ours(() => this.#onOpen()),
+    );
+    socket.addEventListener(
+      "message",
+      ours((event) => this.#onMessage(event.data)),
+    );
     // Node says why in `message`; a browser keeps it from scripts.
-    socket.addEventListener("error", ours((event) => (this.#why ??= event.message || undefined)));
-    socket.addEventListener("close", ours((event) => this.#onClose(event)));
+    socket.addEventListener(
+      "error",
+      ours((event) => (this.#why ??= event.message || undefined)),
+    );
+    socket.addEventListener(
+      "close",
+      ours((event) => this.#onClose(event)),
+    );
     this.#timer = setTimeout(() => this.drop(`no answer within ${PATIENCE} ms`), PATIENCE);
   }
 

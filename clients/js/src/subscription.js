@@ -125,9 +125,7 @@ class Ordered {
 
   /** Whether another message of that length would have no room; alone, any has. */
   isFull(length) {
-    return (
-      this.length > 0 && (this.length >= this.#most || this.#characters + length > LONGEST)
-    );
+    return this.length > 0 && (this.length >= this.#most || this.#characters + length > LONGEST);
   }
 
   /** Adds a message, and returns how many made room for it. */

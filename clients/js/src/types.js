@@ -5,7 +5,7 @@ import { fromBase64, toBase64 } from "./base64.js";
 /** Said by the reader: a text of the broker is taken as it is, whatever version wrote it. */
 export const READ = Symbol("read");
 
-// --- containers -----------------------------------------------------------------------------------
+// --- containers ----------------------------------------------------------------------------------
 
 /** A tuple: an array that is published as one, and that may be a key of a Map. */
 export class Tuple extends Array {
@@ -26,7 +26,7 @@ export class ClassObject {
   }
 }
 
-// --- scalars that are a text ----------------------------------------------------------------------
+// --- scalars that are a text ---------------------------------------------------------------------
 
 /** A value that is known by its text, which is never changed. */
 class Text {
@@ -80,7 +80,7 @@ export class UUID extends Text {
   }
 }
 
-// --- dates and times ------------------------------------------------------------------------------
+// --- dates and times -----------------------------------------------------------------------------
 
 const DAY = String.raw`(\d{4})-(\d\d)-(\d\d)`;
 const CLOCK = String.raw`(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?`;
@@ -121,7 +121,9 @@ export class TimeDelta extends Text {
     if (!Number.isFinite(milliseconds)) throw new RangeError(`${milliseconds} is no duration`);
     const sign = milliseconds < 0 ? "-" : "";
     let left = BigInt(Math.round(Math.abs(milliseconds) * 1_000));
-    const microseconds = String(left % 1_000_000n).padStart(6, "0").replace(/0+$/, "");
+    const microseconds = String(left % 1_000_000n)
+      .padStart(6, "0")
+      .replace(/0+$/, "");
     left /= 1_000_000n;
     return new TimeDelta(`${sign}PT${left}${microseconds && `.${microseconds}`}S`);
   }
@@ -167,7 +169,9 @@ export function isAsWritten(datetime) {
 function instantOf(text) {
   const found = typeof text === "string" && DATETIME.exec(text);
   if (!found) return undefined;
-  const [year, month, day, hour, minute, second] = found.slice(1, 7).map((part) => Number(part ?? 0));
+  const [year, month, day, hour, minute, second] = found
+    .slice(1, 7)
+    .map((part) => Number(part ?? 0));
   const microsecond = Number((found[7] ?? "").padEnd(6, "0"));
   const date = new Date(0);
   if (found[8] === undefined) {
@@ -184,7 +188,7 @@ function instantOf(text) {
   return date.getTime() + Math.floor((microsecond - east) / 1_000);
 }
 
-// --- numbers of more than one part ----------------------------------------------------------------
+// --- numbers of more than one part ---------------------------------------------------------------
 
 /** A complex number. */
 export class Complex {

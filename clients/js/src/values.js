@@ -20,7 +20,7 @@ import {
 const MAX_DEPTH = 128;
 const quote = JSON.stringify;
 
-// --- writing --------------------------------------------------------------------------------------
+// --- writing -------------------------------------------------------------------------------------
 
 /** Where in the value the writer is; read when it refuses something. */
 let path = [];
@@ -209,7 +209,7 @@ function isPlainObject(value) {
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-// --- reading --------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------------------
 
 /** The frame that a text spells, the tags of its message resolved. */
 export function decodeFrame(text) {
