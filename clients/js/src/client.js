@@ -128,7 +128,8 @@ export class Client extends EventTarget {
     subscription._early = new Set();
     const fields = { topic: key, exact: this.#exact };
     if (overflow !== undefined) fields.overflow = overflow;
-    if (queue !== undefined) fields.queue = queue;
+    // With "disconnect" it would be a bound of the whole connection, which a burst is enough to pass.
+    if (queue !== undefined && subscription._overflow !== "disconnect") fields.queue = queue;
     if (cleared) fields.cleared = true;
     const entry = this.#filters.get(key) ?? { subscriptions: new Set() };
     entry.subscriptions.add(subscription);

@@ -98,7 +98,10 @@ export interface SubscribeOptions {
    * counted in `dropped` ("drop-oldest"), or of each topic only the newest waits ("latest").
    */
   overflow?: "disconnect" | "drop-oldest" | "latest";
-  /** Messages that may wait here, and at the broker; 10,000 here, and there what it allows. */
+  /**
+   * Messages that may wait here, 10,000 if nothing is said; with "drop-oldest" and "latest" also at
+   * the broker, where otherwise its own limits decide.
+   */
   queue?: number;
   /** Whether to be told when a last value is cleared or expires (false). */
   cleared?: boolean;
@@ -309,3 +312,6 @@ export class ClassObject {
   className: string;
   state: { [key: string]: any };
 }
+
+// What is not exported above is not exported.
+export {};

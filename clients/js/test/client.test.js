@@ -50,6 +50,11 @@ test("the options of a publish and of a subscribe are sent", async (t) => {
   assert.deepEqual(await broker.request(({ command }) => command === "subscribe"), subscribe);
   const { client: exact, broker: other } = await both(t);
   exact.subscribe("/b");
+  // Of the whole connection it would be a bound.
+  exact.subscribe("/c", { queue: 5 });
+  await exact.flush();
+  const strict = { command: "subscribe", topic: "/c", exact: "js" };
+  assert.deepEqual(await other.request(({ topic }) => topic === "/c"), strict);
   const plain = { command: "subscribe", topic: "/b", exact: "js" };
   assert.deepEqual(await other.request(({ command }) => command === "subscribe"), plain);
 });

@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 
 export const BINARY = process.env.BABELMQ_BIN;
 export const JSON_FORMAT = 0;
+export const XML_FORMAT = 1;
 export const PICKLE_FORMAT = 2;
 
 /** A `babelmq serve` on free ports: `http` and `tcp` are its addresses. */
