@@ -59,6 +59,8 @@ pub mod broker;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "broker")]
+mod http;
 #[cfg(feature = "middleware")]
 mod middleware;
 #[cfg(feature = "storage")]
@@ -90,8 +92,8 @@ pub use protocol::{ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFil
 pub use storage::Storage;
 #[cfg(feature = "broker")]
 pub use transport::{
-    Broker, BrokerHandle, ClientAuth, Config, ListenUrl, ParseListenUrlError, StartError, TlsError,
-    TlsFiles, UserFrom, UsersFileError,
+    Broker, BrokerHandle, ClientAuth, Config, ListenScheme, ListenUrl, ParseListenUrlError,
+    StartError, TlsError, TlsFiles, UserFrom, UsersFileError,
 };
 
 /// For the instruction budget in `benches`. No part of the interface.

@@ -45,8 +45,9 @@ pub(super) struct Serve {
 
     /// Where to listen: tcp://127.0.0.1:5000, for which 127.0.0.1:5000 is short and where port 0
     /// takes any that is free, or all addresses of a name, localhost:5000; tls://127.0.0.1:5000 for
-    /// clients that speak TLS, with --tls-cert and --tls-key; or unix:/run/babelmq.sock, or with
-    /// other permissions than 660 unix:/run/babelmq.sock?mode=600.
+    /// clients that speak TLS, with --tls-cert and --tls-key; unix:/run/babelmq.sock, or with
+    /// other permissions than 660 unix:/run/babelmq.sock?mode=600; or http://127.0.0.1:8080, or
+    /// https://, for HTTP, WebSocket and the page that shows the broker.
     /// It can be given more than once; in the environment several are separated by commas.
     #[arg(
         long,
@@ -57,7 +58,7 @@ pub(super) struct Serve {
     )]
     listen: Vec<ListenUrl>,
 
-    /// The certificate for tls:// listeners, in PEM, and behind it those that lead to one that
+    /// The certificate for tls:// and https:// listeners, in PEM, and behind it those that lead to one that
     /// clients know. SIGHUP reads it again, and its key.
     #[arg(long, value_name = "FILE", env = "BABELMQ_TLS_CERT")]
     tls_cert: Option<PathBuf>,
@@ -116,6 +117,18 @@ pub(super) struct Serve {
         env = "BABELMQ_ALLOW_ANONYMOUS",
     )]
     allow_anonymous: bool,
+
+    /// An origin, besides the broker's own, whose pages may use it over http:// and https://, as
+    /// browsers spell it: https://example.org. It can be given more than once; in the environment
+    /// several are separated by commas.
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        env = "BABELMQ_HTTP_ORIGIN",
+        value_delimiter = ',',
+        value_parser = http_origin
+    )]
+    http_origin: Vec<String>,
 
     /// Memory that the broker may use, as in 512MiB, all in all; three quarters of what the machine
     /// or its control group has where it is not given. What one message may be is cut to what fits.
@@ -303,6 +316,7 @@ impl Serve {
             users: self.users.clone(),
             login_timeout: self.login_timeout,
             allow_anonymous: self.allow_anonymous,
+            http_origins: self.http_origin.clone(),
             memory: self.memory,
             limits: of_frame
                 .decoded_size(
@@ -326,6 +340,17 @@ impl Serve {
             write_timeout: self.write_timeout,
             keepalive: (!self.keepalive.is_zero()).then_some(self.keepalive),
         }
+    }
+}
+
+/// Reads an origin (RFC 6454 §6.2).
+fn http_origin(text: &str) -> Result<String, &'static str> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match rest {
+        Some(host) if !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("an origin is a scheme, a host and perhaps a port, as in https://example.org"),
     }
 }
 

@@ -46,7 +46,10 @@ impl Bound {
         match url {
             // A name is looked up before.
             ListenUrl::Host { .. } => Err(ErrorKind::InvalidInput.into()),
-            ListenUrl::Tcp(address) | ListenUrl::Tls(address) => {
+            ListenUrl::Tcp(address)
+            | ListenUrl::Tls(address)
+            | ListenUrl::Http(address)
+            | ListenUrl::Https(address) => {
                 let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
                 // A broker that is restarted need not wait for the connections of the one before to
                 // be forgotten.
@@ -54,11 +57,7 @@ impl Bound {
                 socket.bind(&(*address).into())?;
                 socket.listen(BACKLOG)?;
                 let taken = socket.local_addr()?.as_socket().unwrap_or(*address);
-                let url = match url {
-                    ListenUrl::Tls(_) => ListenUrl::Tls(taken),
-                    _ => ListenUrl::Tcp(taken),
-                };
-                Ok(Bound { socket, url, file: None })
+                Ok(Bound { socket, url: url.with_address(taken), file: None })
             }
             ListenUrl::Unix { path, mode } => {
                 let address = SockAddr::unix(path)?;

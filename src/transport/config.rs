@@ -38,6 +38,9 @@ pub struct Config {
     /// Whether it may listen on an address beyond this machine without users, or without TLS, where
     /// anybody may do everything or listen in. Default false.
     pub allow_anonymous: bool,
+    /// Origins, besides the broker's own, whose pages may use its HTTP, as browsers spell them:
+    /// `https://example.org`. Default: none.
+    pub http_origins: Vec<String>,
     /// Time to log in, where one has to. Default 10 s.
     pub login_timeout: Duration,
     /// Bytes of memory that the broker may use, all in all; `None` is three quarters of what the
@@ -81,6 +84,7 @@ impl Default for Config {
             tls: None,
             users: None,
             allow_anonymous: false,
+            http_origins: Vec::new(),
             login_timeout: DEFAULT_LOGIN_TIMEOUT,
             memory: None,
             limits: Limits::default(),
@@ -133,6 +137,12 @@ impl Config {
     #[must_use]
     pub fn allow_anonymous(self, allow: bool) -> Config {
         Config { allow_anonymous: allow, ..self }
+    }
+
+    /// Lets pages of these origins use the broker's HTTP.
+    #[must_use]
+    pub fn http_origins(self, origins: impl IntoIterator<Item = impl Into<String>>) -> Config {
+        Config { http_origins: origins.into_iter().map(Into::into).collect(), ..self }
     }
 
     /// Gives a client so long to log in.

@@ -72,14 +72,32 @@ impl BrokerHandle {
         BrokerHandle { bound, events, shared, parked, all_gone, threads }
     }
 
-    /// The first TCP address that the broker listens on, with the port that it took; `0.0.0.0:0`
-    /// where there is none.
+    /// The first TCP address that the broker listens on for its own protocol, with the port that it
+    /// took; `0.0.0.0:0` where there is none.
     pub fn local_addr(&self) -> SocketAddr {
-        let tcp = |url: &ListenUrl| match url {
-            ListenUrl::Tcp(address) | ListenUrl::Tls(address) => Some(*address),
-            _ => None,
-        };
-        self.listeners().find_map(tcp).unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
+        self.address(false)
+    }
+
+    /// The first address where it speaks HTTP, with the port that it took; `0.0.0.0:0` where there
+    /// is none.
+    ///
+    /// ```
+    /// use babelmq::{Broker, Config, ListenUrl};
+    ///
+    /// let config = Config::default()
+    ///     .listeners(["127.0.0.1:0".parse::<ListenUrl>()?, "http://127.0.0.1:0".parse()?]);
+    /// let broker = Broker::start(config)?;
+    /// println!("http://{}/", broker.http_addr());
+    /// assert_ne!(broker.http_addr().port(), broker.local_addr().port());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn http_addr(&self) -> SocketAddr {
+        self.address(true)
+    }
+
+    fn address(&self, http: bool) -> SocketAddr {
+        let mut urls = self.listeners().filter(|url| url.is_http() == http);
+        urls.find_map(ListenUrl::address).unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
     }
 
     /// Where the broker listens, in the order of
@@ -118,7 +136,8 @@ impl BrokerHandle {
     pub fn put_topic(&self, topic: &str, value: &Value) -> Result<(), Refusal> {
         let topic = Topic::parse(topic)?;
         let payload = Payload::of_value(topic.as_str(), value, &self.shared.config.limits)?;
-        let batch = Box::new(Batch::of_payload(topic, payload, true, self.shared.config.limits));
+        let limits = self.shared.config.limits;
+        let batch = Box::new(Batch::of_payload(topic, payload, (true, None), limits));
         self.ask(|reply| Query::Put(batch, reply)).unwrap_or(Ok(()))
     }
 

@@ -12,8 +12,9 @@ const DEFAULT_MODE: u32 = 0o660;
 pub(super) const LARGEST_MODE: u32 = 0o777;
 
 /// Where a broker listens, as a URL: `tcp://127.0.0.1:5000`, for which `127.0.0.1:5000` is short,
-/// or with a name `localhost:5000`; `tls://0.0.0.0:5000`, where other machines can connect; or
-/// `unix:/run/babelmq.sock`, or with permissions in octal `unix:/run/babelmq.sock?mode=600`.
+/// or with a name `localhost:5000`; `tls://0.0.0.0:5000`, where other machines can connect;
+/// `unix:/run/babelmq.sock`, or with permissions in octal `unix:/run/babelmq.sock?mode=600`; or
+/// `http://127.0.0.1:8080` and `https://0.0.0.0:8443`, for what speaks HTTP.
 ///
 /// ```
 /// use babelmq::ListenUrl;
@@ -32,14 +33,18 @@ pub enum ListenUrl {
     Tcp(SocketAddr),
     /// The same, for clients that speak TLS.
     Tls(SocketAddr),
+    /// The same, for clients that speak HTTP, or WebSocket.
+    Http(SocketAddr),
+    /// The same, for clients that speak HTTP, or WebSocket, over TLS.
+    Https(SocketAddr),
     /// A name and a port: all addresses that the name has when the broker starts.
     Host {
         /// The name.
         name: String,
         /// The port; 0 takes any that is free, another one for each address.
         port: u16,
-        /// Whether clients speak TLS there.
-        tls: bool,
+        /// What clients speak there.
+        scheme: ListenScheme,
     },
     /// A Unix socket, for clients on the same machine.
     Unix {
@@ -51,22 +56,60 @@ pub enum ListenUrl {
     },
 }
 
+/// What clients speak where a broker listens on an address.
+///
+/// ```
+/// use babelmq::{ListenScheme, ListenUrl};
+///
+/// let url: ListenUrl = "https://localhost:8443".parse()?;
+/// let ListenUrl::Host { scheme, .. } = url else { panic!("localhost is a name") };
+/// assert_eq!((scheme, scheme.name()), (ListenScheme::Https, "https"));
+/// # Ok::<(), babelmq::ParseListenUrlError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenScheme {
+    /// The broker's own protocol.
+    Tcp,
+    /// The same over TLS.
+    Tls,
+    /// HTTP, and WebSocket.
+    Http,
+    /// The same over TLS.
+    Https,
+}
+
+impl ListenScheme {
+    const ALL: [ListenScheme; 4] =
+        [ListenScheme::Tcp, ListenScheme::Tls, ListenScheme::Http, ListenScheme::Https];
+
+    /// The scheme as URLs have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ListenScheme::Tcp => "tcp",
+            ListenScheme::Tls => "tls",
+            ListenScheme::Http => "http",
+            ListenScheme::Https => "https",
+        }
+    }
+}
+
 /// Why a text does not say where to listen. What it is of the text that does not is in the variant.
 ///
 /// ```
 /// use babelmq::{ListenUrl, ParseListenUrlError};
 ///
-/// let error = "http://127.0.0.1:80".parse::<ListenUrl>().unwrap_err();
-/// assert_eq!(error, ParseListenUrlError::Scheme("http".into()));
-/// assert!(error.to_string().contains("there are tcp://HOST:PORT, tls://HOST:PORT and unix:"));
+/// let error = "ftp://127.0.0.1:21".parse::<ListenUrl>().unwrap_err();
+/// assert_eq!(error, ParseListenUrlError::Scheme("ftp".into()));
+/// assert!(error.to_string().contains("there are tcp://HOST:PORT, tls://HOST:PORT, http:"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseListenUrlError {
     /// It has a scheme that no listener speaks.
     #[error(
-        "{0}:// is no scheme that can be listened on; there are tcp://HOST:PORT, tls://HOST:PORT \
-         and unix:/PATH"
+        "{0}:// is no scheme that can be listened on; there are tcp://HOST:PORT, tls://HOST:PORT, \
+         http://HOST:PORT, https://HOST:PORT and unix:/PATH"
     )]
     Scheme(String),
     /// Its address is none.
@@ -105,15 +148,16 @@ impl FromStr for ListenUrl {
         if let Some(rest) = text.strip_prefix("unix:") {
             return unix(rest.strip_prefix("//").unwrap_or(rest));
         }
-        let (tls, address) = match text.split_once("://") {
-            Some(("tcp", address)) => (false, address),
-            Some(("tls", address)) => (true, address),
-            Some((scheme, _)) => return Err(ParseListenUrlError::Scheme(scheme.to_owned())),
-            None => (false, text),
+        let (scheme, address) = match text.split_once("://") {
+            Some((name, address)) => {
+                let scheme = ListenScheme::ALL.into_iter().find(|scheme| scheme.name() == name);
+                (scheme.ok_or_else(|| ParseListenUrlError::Scheme(name.to_owned()))?, address)
+            }
+            None => (ListenScheme::Tcp, text),
         };
-        let url = address.parse().ok().map(|address| ListenUrl::at(address, tls));
+        let url = address.parse().ok().map(|address| ListenUrl::at(address, scheme));
         let url = url
-            .or_else(|| host(address, tls))
+            .or_else(|| host(address, scheme))
             .ok_or_else(|| ParseListenUrlError::Address(address.to_owned()))?;
         if address.len() == text.len() && !url.is_of_this_machine() {
             return Err(ParseListenUrlError::Bare(text.to_owned()));
@@ -123,24 +167,59 @@ impl FromStr for ListenUrl {
 }
 
 impl ListenUrl {
-    fn at(address: SocketAddr, tls: bool) -> ListenUrl {
-        if tls { ListenUrl::Tls(address) } else { ListenUrl::Tcp(address) }
+    pub(super) fn at(address: SocketAddr, scheme: ListenScheme) -> ListenUrl {
+        match scheme {
+            ListenScheme::Tcp => ListenUrl::Tcp(address),
+            ListenScheme::Tls => ListenUrl::Tls(address),
+            ListenScheme::Http => ListenUrl::Http(address),
+            ListenScheme::Https => ListenUrl::Https(address),
+        }
+    }
+
+    /// What clients speak there; over a Unix socket the broker's own protocol.
+    fn scheme(&self) -> ListenScheme {
+        match self {
+            ListenUrl::Tcp(_) | ListenUrl::Unix { .. } => ListenScheme::Tcp,
+            ListenUrl::Tls(_) => ListenScheme::Tls,
+            ListenUrl::Http(_) => ListenScheme::Http,
+            ListenUrl::Https(_) => ListenScheme::Https,
+            ListenUrl::Host { scheme, .. } => *scheme,
+        }
+    }
+
+    /// Its address, where it has a number.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            ListenUrl::Tcp(address)
+            | ListenUrl::Tls(address)
+            | ListenUrl::Http(address)
+            | ListenUrl::Https(address) => Some(*address),
+            ListenUrl::Host { .. } | ListenUrl::Unix { .. } => None,
+        }
+    }
+
+    /// The same with another address.
+    pub(super) fn with_address(&self, address: SocketAddr) -> ListenUrl {
+        ListenUrl::at(address, self.scheme())
     }
 
     /// Whether only clients on this machine can connect, as far as the URL says.
     pub(super) fn is_of_this_machine(&self) -> bool {
         match self {
-            ListenUrl::Tcp(address) | ListenUrl::Tls(address) => {
-                address.ip().to_canonical().is_loopback()
-            }
             ListenUrl::Host { name, .. } => name == "localhost",
             ListenUrl::Unix { .. } => true,
+            _ => self.address().is_some_and(|address| address.ip().to_canonical().is_loopback()),
         }
     }
 
     /// Whether clients speak TLS there.
     pub(super) fn is_tls(&self) -> bool {
-        matches!(self, ListenUrl::Tls(_) | ListenUrl::Host { tls: true, .. })
+        matches!(self.scheme(), ListenScheme::Tls | ListenScheme::Https)
+    }
+
+    /// Whether clients speak HTTP there.
+    pub(crate) fn is_http(&self) -> bool {
+        matches!(self.scheme(), ListenScheme::Http | ListenScheme::Https)
     }
 
     /// The same in addresses that can be listened on: one for each that a name has.
@@ -148,12 +227,13 @@ impl ListenUrl {
     /// # Errors
     /// Any error of the system of the name.
     pub(super) fn resolve(&self) -> io::Result<Vec<ListenUrl>> {
-        let ListenUrl::Host { name, port, tls } = self else { return Ok(vec![self.clone()]) };
+        let ListenUrl::Host { name, port, scheme } = self else { return Ok(vec![self.clone()]) };
         let mut found: Vec<ListenUrl> = Vec::new();
         for address in (name.as_str(), *port).to_socket_addrs()? {
             // A name may be told twice, once for each kind of socket.
-            if !found.contains(&ListenUrl::at(address, *tls)) {
-                found.push(ListenUrl::at(address, *tls));
+            let url = ListenUrl::at(address, *scheme);
+            if !found.contains(&url) {
+                found.push(url);
             }
         }
         Ok(found)
@@ -161,7 +241,7 @@ impl ListenUrl {
 }
 
 /// A name and a port.
-fn host(text: &str, tls: bool) -> Option<ListenUrl> {
+fn host(text: &str, scheme: ListenScheme) -> Option<ListenUrl> {
     let (name, port) = text.rsplit_once(':')?;
     let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let is_digits = !port.is_empty() && port.bytes().all(|digit| digit.is_ascii_digit());
@@ -169,7 +249,7 @@ fn host(text: &str, tls: bool) -> Option<ListenUrl> {
     // Numbers alone are an address that is none, such as 127.0.0.256.
     let is_number = name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let port = port.parse().ok().filter(|_| is_digits && is_name && !is_number)?;
-    Some(ListenUrl::Host { name: name.to_owned(), port, tls })
+    Some(ListenUrl::Host { name: name.to_owned(), port, scheme })
 }
 
 fn unix(text: &str) -> Result<ListenUrl, ParseListenUrlError> {
@@ -193,17 +273,18 @@ fn unix(text: &str) -> Result<ListenUrl, ParseListenUrlError> {
 /// too.
 impl fmt::Display for ListenUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ListenUrl::Tcp(address) if self.is_of_this_machine() => address.fmt(f),
-            ListenUrl::Tcp(address) => write!(f, "tcp://{address}"),
-            ListenUrl::Tls(address) => write!(f, "tls://{address}"),
-            ListenUrl::Host { name, port, tls: false } if self.is_of_this_machine() => {
-                write!(f, "{name}:{port}")
-            }
-            ListenUrl::Host { name, port, tls: false } => write!(f, "tcp://{name}:{port}"),
-            ListenUrl::Host { name, port, tls: true } => write!(f, "tls://{name}:{port}"),
-            ListenUrl::Unix { path, mode: DEFAULT_MODE } => write!(f, "unix:{}", path.display()),
-            ListenUrl::Unix { path, mode } => write!(f, "unix:{}?mode={mode:o}", path.display()),
+        let scheme = self.scheme();
+        if let ListenUrl::Unix { path, mode } = self {
+            write!(f, "unix:{}", path.display())?;
+            return if *mode == DEFAULT_MODE { Ok(()) } else { write!(f, "?mode={mode:o}") };
+        }
+        if scheme != ListenScheme::Tcp || !self.is_of_this_machine() {
+            write!(f, "{}://", scheme.name())?;
+        }
+        match (self, self.address()) {
+            (ListenUrl::Host { name, port, .. }, _) => write!(f, "{name}:{port}"),
+            (_, Some(address)) => address.fmt(f),
+            (_, None) => Ok(()),
         }
     }
 }
@@ -223,6 +304,8 @@ mod tests {
             "tcp://a-b.example:1",
             "tcp://0.0.0.0:5000",
             "tls://[::]:5000",
+            "http://127.0.0.1:8080",
+            "https://localhost:8443",
             "unix:/run/b.sock",
             "unix:/run/b.sock?mode=600",
         ] {
@@ -250,7 +333,8 @@ mod tests {
             ("::1:5000", "no address"),
             ("local host:1", "no address"),
             ("tcp://127.0.0.1:5000/", "no address"),
-            ("http://127.0.0.1:80", "http:// is no scheme"),
+            ("ftp://127.0.0.1:21", "ftp:// is no scheme"),
+            ("http://127.0.0.1:80/", "no address"),
             ("0.0.0.0:5000", "tls://0.0.0.0:5000, or tcp://0.0.0.0:5000"),
             ("[::]:5000", "from other machines"),
             ("example.org:5000", "from other machines"),

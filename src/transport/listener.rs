@@ -89,7 +89,12 @@ impl Listener {
         self.shared.counters.open.fetch_add(1, Ordering::Relaxed);
         let (events, alive) = (self.events.clone(), self.alive.clone());
         let ends = (incoming, outgoing);
-        let session = Session::new(client, peer, ends, events, self.shared.clone(), alive, purse);
+        let mut session =
+            Session::new(client, peer, ends, events, self.shared.clone(), alive, purse);
+        let url = self.bound.url();
+        if url.is_http() {
+            session = session.speaking_http(url.is_of_this_machine());
+        }
         tracing::debug!(%client, %peer, "connected");
         self.parked.start(session).map_err(|(session, error)| {
             // It waits for a thread where the others wait that have none.

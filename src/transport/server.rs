@@ -86,13 +86,13 @@ fn explain(url: &ListenUrl, error: &io::Error) -> String {
         (io::ErrorKind::AddrInUse, _) if error.get_ref().is_none() => {
             "the address is in use; is another broker running? (--listen takes another)".into()
         }
-        (io::ErrorKind::PermissionDenied, ListenUrl::Tcp(_) | ListenUrl::Tls(_)) => {
-            "permission denied; ports below 1024 need privileges".into()
-        }
         (io::ErrorKind::PermissionDenied, ListenUrl::Unix { .. }) => {
             "permission denied; the broker must be allowed to write to the folder that the socket \
              lies in"
                 .into()
+        }
+        (io::ErrorKind::PermissionDenied, _) => {
+            "permission denied; ports below 1024 need privileges".into()
         }
         _ => error.to_string(),
     }
@@ -111,8 +111,8 @@ fn hold_to_protection(config: &Config) -> Result<(), StartError> {
                  --allow-anonymous if anybody may do everything"
             }
             (true, false) => {
-                "and what is sent there can be read on the way, passwords too: use tls:// and \
-                 --tls-cert, or add --allow-anonymous if that is meant"
+                "and what is sent there can be read on the way, passwords too: use tls:// or \
+                 https://, and --tls-cert, or add --allow-anonymous if that is meant"
             }
         };
         return Err(StartError::Unprotected { url: url.clone(), why });

@@ -1,5 +1,6 @@
 //! The thread that reads from one connection.
 
+mod http;
 mod login;
 
 use std::io::{self, ErrorKind};
@@ -29,6 +30,7 @@ use crate::protocol::{
     Refusal, whole_frames,
 };
 use crate::wire::{Recent, Taken, take_in, token_of};
+use http::Http;
 use login::Goes;
 
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by
@@ -79,6 +81,10 @@ pub(super) struct Session {
     member: Option<Member>,
     /// When it must have logged in, if it must.
     log_in_until: Option<Instant>,
+    /// Whether only clients on this machine can connect as it has.
+    is_of_this_machine: bool,
+    /// While its client speaks HTTP.
+    http: Option<Box<Http>>,
 }
 
 #[derive(Debug)]
@@ -130,6 +136,8 @@ impl Session {
             refusal_log,
             member: None,
             log_in_until: None,
+            is_of_this_machine: false,
+            http: None,
         })
     }
 
@@ -152,6 +160,7 @@ impl Session {
             Pause::Idle => {
                 // A buffer is made again when there is something to read.
                 self.buffer.release();
+                self.recent.release();
                 self.purse.note_buffer(0);
                 Some(self)
             }
@@ -191,7 +200,7 @@ impl Session {
         let stopping = self.shared.stopping.load(Ordering::Acquire);
         // While the broker stops, subscriptions stay until the last message is routed: the
         // dispatcher closes every outbox when all sessions have let go of its channel.
-        if !stopping && self.writer.is_some() {
+        if !stopping && (self.writer.is_some() || self.is_asking()) {
             let _ = self.events.send(Event::Detach { client: self.client });
         }
         self.let_go();
@@ -205,6 +214,9 @@ impl Session {
 
     fn read_frames(&mut self, awake: &Awake) -> io::Result<Pause> {
         self.shake_hands()?;
+        if self.http.is_some() {
+            return self.serve_http(awake);
+        }
         if self.member.is_none() {
             self.log_in_until = Some(Instant::now() + self.shared.config.login_timeout);
             if self.identify()? == Goes::NoFurther {

@@ -6,6 +6,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::frames::token_of;
+use super::judged_topics::PLACES;
 use super::recent::{BATCH, Like, Recent};
 use crate::broker::{Control, EVENT_COST, Rights, Step, fanout_cost, guessed_cost, topic_cost};
 use crate::codec::pickle::PickleMatch;
@@ -17,10 +18,6 @@ use crate::protocol::{
     Command, ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Token, Topic, TopicFilter,
     TopicName, check_topic_limits, frame_at, plain_size,
 };
-
-/// Topics of a batch that are remembered, each at a place that its last bytes choose, so that those
-/// which take turns stand in the batch once.
-const SEEN: usize = 256;
 
 /// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read
 /// can bring many of them; what is beyond this is decoded again by the writer that needs it.
@@ -51,8 +48,9 @@ pub(super) struct Intake<'a> {
     topics: Topics,
     /// Bytes of what is decoded that are paid for.
     paid: usize,
-    /// Indices of topics that the batch has named, counted from 1.
-    seen: [u16; SEEN],
+    /// Indices of topics that the batch has named, counted from 1, each at a place that its last
+    /// bytes choose: those which take turns stand in the batch once.
+    seen: [u16; PLACES],
     /// The deliveries of the batch's messages, as long as each was written while it was judged.
     ahead: Option<EagerEncoding>,
     steps: Vec<Step>,
@@ -146,7 +144,7 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         messages: Vec::new(),
         topics: Topics::default(),
         paid: 0,
-        seen: [0; SEEN],
+        seen: [0; PLACES],
         steps: Vec::new(),
         refused: 0,
         claim: Claim::nothing(),
@@ -210,7 +208,7 @@ impl<'a> Intake<'a> {
         body: Range<usize>,
     ) -> Option<Result<Request<'a>, Refusal>> {
         let most = self.limits.decoded_budget(body.len());
-        let usual = (USUAL_TIMES * plain_size(body.len())).max(USUAL).min(most);
+        let usual = usual_size(body.len()).min(most);
         // No login takes more, and strangers are not waited for.
         let budget = if matches!(self.recent.rights, Rights::Nothing) { usual } else { most };
         self.expands = false;
@@ -259,12 +257,7 @@ impl<'a> Intake<'a> {
         if decoded > self.claim.bytes() {
             // A session that holds memory does not wait for more.
             self.claim = Claim::nothing();
-            self.claim = self.recent.workspace.claim(decoded).ok_or_else(|| {
-                let reason =
-                    "the broker has no memory left to decode a message as long as this; send it \
-                     again later";
-                Refusal::new(ErrorCode::MemoryFull, reason)
-            })?;
+            self.claim = self.recent.workspace.claim(decoded).ok_or_else(no_memory_to_decode)?;
         }
         Ok(())
     }
@@ -486,8 +479,9 @@ impl<'a> Intake<'a> {
     /// The index of a topic among the batch's.
     fn topic(&mut self, text: &str) -> Result<u32, Refusal> {
         let first = place(text);
+        let places = [first, first ^ 1];
         let mut free = None;
-        for place in [first, first ^ 1] {
+        for place in places {
             match self.seen[place].checked_sub(1).map(u32::from) {
                 Some(index) if self.topics.get(index as usize).as_str() == text => {
                     return Ok(index);
@@ -496,9 +490,15 @@ impl<'a> Intake<'a> {
                 None => free = free.or(Some(place)),
             }
         }
-        check_topic_limits(text, &self.limits)?;
-        let topic = TopicName::parse(text)?;
-        self.recent.rights.publish(topic)?;
+        let topic = if self.recent.judged.has(text, places) {
+            TopicName::judged(text)
+        } else {
+            check_topic_limits(text, &self.limits)?;
+            let topic = TopicName::parse(text)?;
+            self.recent.rights.publish(topic)?;
+            self.recent.judged.note(text, places);
+            topic
+        };
         let index = self.topics.push(topic);
         // One that is not remembered is read in full again.
         self.seen[free.unwrap_or(first)] = u16::try_from(index + 1).unwrap_or(0);
@@ -520,7 +520,7 @@ impl<'a> Intake<'a> {
         let mut bytes = self.recent.spares.bytes(region.len());
         bytes.extend_from_slice(region);
         let topics = mem::take(&mut self.topics);
-        self.seen = [0; SEEN];
+        self.seen = [0; PLACES];
         for like in [&mut self.recent.like, &mut self.recent.like_pickle].into_iter().flatten() {
             like.topic = None;
         }
@@ -539,13 +539,27 @@ impl<'a> Intake<'a> {
     }
 }
 
+/// Bytes that a message of a length is read to, if it is none that expands.
+pub(super) fn usual_size(length: usize) -> usize {
+    (USUAL_TIMES * plain_size(length)).max(USUAL)
+}
+
+#[cold]
+pub(super) fn no_memory_to_decode() -> Refusal {
+    let reason =
+        "the broker has no memory left to decode a message as long as this; send it again later";
+    Refusal::new(ErrorCode::MemoryFull, reason)
+}
+
 /// Where a topic is remembered: topics that take turns mostly differ in their last bytes.
 fn place(topic: &str) -> usize {
     let last = topic.as_bytes().last_chunk().map_or_else(
         || topic.bytes().fold(0, |word, byte| word << 8 | u64::from(byte)),
         |last| u64::from_le_bytes(*last),
     );
-    (last.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % SEEN
+    // The last bytes of the text are the highest of the word, and reach the highest of the product
+    // alone (Fibonacci hashing).
+    (last.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES.ilog2())) as usize
 }
 
 /// The refusal of all that comes before a login.

@@ -6,12 +6,15 @@
 //! runs, and what is written for one connection alone. An answer carries a
 //! [`Token`](crate::protocol::Token) that only this room understands.
 
+mod alone;
 mod frames;
 mod intake;
+mod judged_topics;
 mod list;
 mod recent;
 mod write_batch;
 
+pub(crate) use alone::judge_alone;
 pub(crate) use frames::selected;
 pub(crate) use frames::{format_of, token_of};
 pub(crate) use intake::Login;

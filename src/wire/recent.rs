@@ -1,5 +1,6 @@
 //! What a session remembers of the frames before, so that it reads the next ones faster.
 
+use super::judged_topics::JudgedTopics;
 use crate::broker::Rights;
 use crate::codec::pickle::PickleCache;
 use crate::codec::{BufferPool, Claim, DialectHint, EagerEncoding, EnvelopeCache, Workspace};
@@ -12,6 +13,8 @@ pub(super) const BATCH: usize = 1 << 10;
 pub struct Recent {
     /// What the client may do.
     pub(super) rights: Rights,
+    /// Topics that it may publish to.
+    pub(super) judged: JudgedTopics,
     /// The publish in JSON that was read in full last.
     pub(super) known: EnvelopeCache,
     /// What it asked for; `None` when there is nothing to compare with.
@@ -62,6 +65,12 @@ impl Recent {
         self.rights = rights;
         // The topics that are remembered were judged by other rights.
         (self.like, self.like_pickle) = (None, None);
+        self.judged.forget();
+    }
+
+    /// Gives back memory that is soon filled again.
+    pub fn release(&mut self) {
+        self.judged = JudgedTopics::default();
     }
 
     /// Bytes of memory that the messages in so many bytes will take on their way.

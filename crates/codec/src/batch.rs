@@ -152,12 +152,18 @@ impl Batch {
         }
     }
 
-    /// A batch of one message that no frame brought: the embedding program published it.
-    pub fn of_payload(topic: Topic, payload: Payload, retain: bool, limits: Limits) -> Batch {
+    /// A batch of one message that no frame brought. It becomes the last value if it is to be
+    /// retained, for so many seconds if that is said.
+    pub fn of_payload(
+        topic: Topic,
+        payload: Payload,
+        (retain, ttl): (bool, Option<u32>),
+        limits: Limits,
+    ) -> Batch {
         let format = payload.format();
         let (part, bytes) = payload.into_part();
         let message = PayloadSpan { part, document: None };
-        let published = BatchEntry::new(0, format, &message, retain, None, None);
+        let published = BatchEntry::new(0, format, &message, retain, ttl, None);
         Batch::new(bytes, Document::new(), Topics::from_iter([topic]), vec![published], limits)
     }
 

@@ -3,6 +3,7 @@
 use super::convert::{from_value, to_value};
 use super::document::{Document, View};
 use super::envelope::Dialect;
+use super::node::Node;
 use super::xml::{self, PlainNames};
 use super::{json, pickle};
 use crate::protocol::{
@@ -65,7 +66,10 @@ impl Message {
                 json::decode(text, 0..text.len(), &mut document, &limits())?;
                 Ok(Message { dialect: Dialect::Json, bytes: text.to_vec(), typed: None })
             }
-            Format::Xml => parse_xml(bytes),
+            Format::Xml => {
+                let bytes = xml_element(bytes, &limits())?;
+                Ok(Message { dialect: Dialect::Xml, bytes, typed: None })
+            }
             Format::Pickle => {
                 let limits = limits().pickle_classes(classes);
                 let root = pickle::decode(bytes, 0..bytes.len(), &mut document, &limits)?;
@@ -98,7 +102,8 @@ impl Message {
         Message { dialect: Dialect::new(format, false), bytes, typed: None }
     }
 
-    fn write(view: View<'_>, dialect: Dialect) -> Message {
+    /// The payload of what was decoded.
+    pub(crate) fn write(view: View<'_>, dialect: Dialect) -> Message {
         let mut bytes = Vec::new();
         match dialect.fitting(view, &PlainNames::default(), u32::MAX) {
             Dialect::Json | Dialect::ExactJson | Dialect::JsJson => {
@@ -200,7 +205,11 @@ impl Message {
     }
 }
 
-fn parse_xml(bytes: &[u8]) -> Result<Message, Refusal> {
+/// The element `message` that says what a document says, or is it.
+///
+/// # Errors
+/// As for [`Message::parse`].
+pub(crate) fn xml_element(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
     let (prolog, root) = bytes.split_at(root_begins(bytes));
     let is_message = root
@@ -208,15 +217,16 @@ fn parse_xml(bytes: &[u8]) -> Result<Message, Refusal> {
         .and_then(<[u8]>::first)
         .is_some_and(|&next| next == b'>' || next == b'/' || next.is_ascii_whitespace());
     if is_message {
-        judge_xml(bytes)?;
-        return Ok(Message { dialect: Dialect::Xml, bytes: root.to_vec(), typed: None });
+        judge_xml(bytes, limits)?;
+        return Ok(root.to_vec());
     }
-    judge_xml(&[prolog, b"<root/>"].concat())?;
+    judge_xml(&[prolog, b"<root/>"].concat(), limits)?;
     let bytes = [b"<message type=\"document\">", root, b"</message>"].concat();
-    match judge_xml(&bytes)? {
+    let nodes = judge_xml(&bytes, limits)?;
+    match nodes.as_slice() {
         // Elements of one name, side by side, are a list; one by itself never is.
-        Value::Dict(roots) if matches!(roots.as_slice(), [(_, root)] if !matches!(root, Value::List(_))) => {
-            Ok(Message { dialect: Dialect::Xml, bytes, typed: None })
+        [Node::Dict(roots), _, root, ..] if roots.items == 1 && !matches!(root, Node::List(_)) => {
+            Ok(bytes)
         }
         _ => Err(Refusal::new(
             ErrorCode::MalformedXml,
@@ -225,10 +235,11 @@ fn parse_xml(bytes: &[u8]) -> Result<Message, Refusal> {
     }
 }
 
-fn judge_xml(bytes: &[u8]) -> Result<Value, Refusal> {
+/// The nodes of what an element says.
+fn judge_xml(bytes: &[u8], limits: &Limits) -> Result<Vec<Node>, Refusal> {
     let mut document = Document::new();
-    let root = xml::decode_message(bytes, 0..bytes.len(), &mut document, &limits())?;
-    Ok(to_value(document.view(bytes, root)))
+    let root = xml::decode_message(bytes, 0..bytes.len(), &mut document, limits)?;
+    Ok(document.nodes_mut().split_off(root))
 }
 
 /// Where the root element begins: after a declaration, instructions, comments.

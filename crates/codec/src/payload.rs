@@ -1,13 +1,14 @@
 //! One message as it was published, owning just its own bytes: what the broker remembers.
 
 use super::convert::from_value;
-use super::document::Document;
+use super::document::{Document, View};
 use super::envelope::{
     Content, Dialect, Part, decode_part, decode_within, hold_value_to_max_encoded, write_delivery,
     write_value,
 };
-use super::pickle;
+use super::message::{Message, xml_element};
 use super::xml::{self, PlainNames};
+use super::{json, pickle};
 use crate::protocol::{Format, Limits, Refusal, Value};
 
 /// A judged payload.
@@ -47,6 +48,49 @@ impl Payload {
         PayloadRef::of(source, format, part).to_payload()
     }
 
+    /// Judges a payload by itself, for `topic`: a JSON text, a pickle, or an XML document, as
+    /// [`Message::parse`](crate::Message::parse) does.
+    ///
+    /// # Errors
+    /// As for a frame that brings it.
+    pub fn parse(
+        topic: &str,
+        format: Format,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Result<Payload, Refusal> {
+        let mut document = Document::new();
+        match format {
+            Format::Json => {
+                let text = json::without_mark(bytes, &(0..bytes.len()));
+                let text = bytes[text.unwrap_or(0..bytes.len())].trim_ascii();
+                let root = json::decode(text, 0..text.len(), &mut document, limits)?;
+                hold_value_to_max_encoded(topic, document.view(text, root), limits)?;
+                Ok(Payload { format, in_body: false, bytes: text.to_vec() })
+            }
+            Format::Xml => {
+                let element = xml_element(bytes, limits)?;
+                let root = xml::decode_message(&element, 0..element.len(), &mut document, limits)?;
+                hold_value_to_max_encoded(topic, document.view(&element, root), limits)?;
+                // An element that not every parser can read is written anew.
+                let body = [b"<m>", &element[..], b"</m>"].concat();
+                let read = xml::decode_body(&body, 0..body.len(), &mut Document::new(), limits)?;
+                if read.message.is_some() && read.is_readable_to_all {
+                    return Ok(Payload { format, in_body: false, bytes: element });
+                }
+                let mut bytes = Vec::new();
+                xml::encode(document.view(&element, root), &mut bytes);
+                Ok(Payload { format, in_body: false, bytes })
+            }
+            Format::Pickle => {
+                let root = pickle::decode(bytes, 0..bytes.len(), &mut document, limits)?;
+                let view = document.view(bytes, root);
+                hold_value_to_max_encoded(topic, view, limits)?;
+                Ok(Payload::of_view(view))
+            }
+        }
+    }
+
     /// The payload of a value that no frame brought, for `topic`.
     ///
     /// # Errors
@@ -56,17 +100,20 @@ impl Payload {
         let mut document = Document::new();
         let root = from_value(value, &mut document, limits)?;
         hold_value_to_max_encoded(topic, document.view(&[], root), limits)?;
-        let view = document.view(&[], root);
+        Ok(Payload::of_view(document.view(&[], root)))
+    }
+
+    fn of_view(view: View<'_>) -> Payload {
         let mut bytes = Vec::new();
         if view.has_types() {
             xml::encode(view, &mut bytes);
-            return Ok(Payload { format: Format::Xml, in_body: false, bytes });
+            return Payload { format: Format::Xml, in_body: false, bytes };
         }
         // Of all else pickle says what it is.
         pickle::write_prologue(&mut bytes);
-        pickle::encode(document.view(&[], root), pickle::Classes::None, &mut bytes);
+        pickle::encode(view, pickle::Classes::None, &mut bytes);
         pickle::write_stop(&mut bytes);
-        Ok(Payload { format: Format::Pickle, in_body: false, bytes })
+        Payload { format: Format::Pickle, in_body: false, bytes }
     }
 
     /// The format in which it was published.
@@ -194,6 +241,25 @@ impl<'a> PayloadRef<'a> {
         let dialect = dialect.fitting(view, &PlainNames::default(), limits.max_encoded);
         frame.write(out, dialect, topic, Content::Decoded(view));
         Ok(())
+    }
+
+    /// The payload by itself in a dialect; it is decoded to `decoded` bytes at most.
+    ///
+    /// # Errors
+    /// As for [`decode_within`](Self::decode_within).
+    pub fn encode_within(
+        self,
+        dialect: Dialect,
+        scratch: &mut Document,
+        limits: &Limits,
+        decoded: usize,
+    ) -> Result<Vec<u8>, Refusal> {
+        if let Some(Content::Published(bytes)) = self.as_it_came(dialect) {
+            return Ok(bytes.to_vec());
+        }
+        scratch.clear();
+        let root = self.decode_within(scratch, limits, decoded)?;
+        Ok(Message::write(scratch.view(self.bytes, root), dialect).into_bytes())
     }
 
     /// What is passed on in a dialect as it came.

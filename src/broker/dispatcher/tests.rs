@@ -37,7 +37,7 @@ fn control(dispatcher: &mut Dispatcher, control: Control) {
 fn publish(dispatcher: &mut Dispatcher, topic: &str, retain: bool) {
     let limits = Limits::default();
     let payload = Payload::of_value("t", &Value::Int(1), &limits).unwrap();
-    let batch = Batch::of_payload(Topic::parse(topic).unwrap(), payload, retain, limits);
+    let batch = Batch::of_payload(Topic::parse(topic).unwrap(), payload, (retain, None), limits);
     dispatcher.step(Event::Steps {
         client: ClientId(8),
         steps: vec![Step::Publish(Box::new(batch))],

@@ -54,7 +54,7 @@ impl Session {
         }
     }
 
-    fn become_member(&mut self, member: Member) {
+    pub(super) fn become_member(&mut self, member: Member) {
         self.recent.have_rights(member.rights.clone());
         self.member = Some(member);
     }
@@ -64,9 +64,13 @@ impl Session {
         self.member.as_ref().is_some_and(Member::awaits_login)
     }
 
-    /// When it has to have a thread, because its client must have logged in by then.
+    /// When it has to have a thread, because its client must have logged in by then, or is not
+    /// waited for any more.
     pub(in crate::transport) fn due(&self) -> Option<Instant> {
-        self.log_in_until.filter(|_| self.awaits_login())
+        match self.http {
+            Some(_) => self.idle_until(),
+            None => self.log_in_until.filter(|_| self.awaits_login()),
+        }
     }
 
     /// Tells a client that has not logged in in time.
@@ -96,9 +100,39 @@ impl Session {
     /// Does what a login asks for. A wrong one is answered after a second.
     pub(super) fn log_in(&mut self, login: &Login) -> io::Result<Goes> {
         let Login { token, credentials } = login;
+        let mut before = self.member.take();
+        let verified = self.verify(credentials, &mut before);
+        self.member = before;
+        match verified? {
+            Ok(member) => {
+                let user = member.as_ref().and_then(|member| member.rights.user()).cloned();
+                if let Some(member) = member {
+                    self.become_member(member);
+                }
+                self.attach()?;
+                self.send(vec![Step::Control(*token, Control::Welcome { user })], 0);
+                Ok(Goes::On)
+            }
+            Err(refusal) => {
+                self.refuse(refusal, format_of(*token))?;
+                Ok(Goes::NoFurther)
+            }
+        }
+    }
+
+    /// Whose credentials these are; `None` where there are no users. What the client was `before`
+    /// may give its seat. A wrong login takes a second.
+    ///
+    /// # Errors
+    /// When the client is gone meanwhile.
+    pub(super) fn verify(
+        &mut self,
+        credentials: &Credentials<'_>,
+        before: &mut Option<Member>,
+    ) -> io::Result<Result<Option<Member>, Refusal>> {
         let patience = self.shared.config.login_timeout;
         let origin = self.peer.origin();
-        let outcome = self.shared.users.log_in(credentials, origin, patience, &mut self.member);
+        let outcome = self.shared.users.log_in(credentials, origin, patience, before);
         let (client, peer) = (self.client, self.peer);
         let (tried, by) = match credentials {
             Credentials::Password { user, .. } => (Some(&**user), "password"),
@@ -106,19 +140,13 @@ impl Session {
         };
         match outcome {
             Ok(member) => {
-                let user = member.as_ref().and_then(|member| member.rights.user()).cloned();
-                if let Some(user) = &user {
+                if let Some(user) = member.as_ref().and_then(|member| member.rights.user()) {
                     tracing::info!(
                         target: AUDIT, event = "login", %client, %peer, user = user.name(), by,
                         "logged in"
                     );
                 }
-                if let Some(member) = member {
-                    self.become_member(member);
-                }
-                self.attach()?;
-                self.send(vec![Step::Control(*token, Control::Welcome { user })], 0);
-                Ok(Goes::On)
+                Ok(Ok(member))
             }
             Err(refusal) => {
                 // One whose user has as many connections as it may was not wrong.
@@ -144,8 +172,7 @@ impl Session {
                 if !self.incoming.discard_for(FAILED) {
                     return Err(ErrorKind::UnexpectedEof.into());
                 }
-                self.refuse(refusal, format_of(*token))?;
-                Ok(Goes::NoFurther)
+                Ok(Err(refusal))
             }
         }
     }
@@ -167,7 +194,8 @@ impl Session {
                 break;
             }
             thread::park_timeout(pause.min(TICK));
-            if self.renew_rights()? == Goes::NoFurther {
+            // Of HTTP each request is judged when it comes.
+            if self.http.is_none() && self.renew_rights()? == Goes::NoFurther {
                 return Ok(Goes::NoFurther);
             }
             pause = spend(self, 0, 0);

@@ -104,6 +104,11 @@ impl Users {
         self.failures.lock().note(Instant::now())
     }
 
+    /// Whether there are users: otherwise everybody may do everything.
+    pub(super) fn are_there(&self) -> bool {
+        self.inner.lock().policy.is_some()
+    }
+
     fn policy(&self) -> Option<Policy> {
         self.inner.lock().policy.clone()
     }

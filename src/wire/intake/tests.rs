@@ -1,6 +1,7 @@
 //! However frames are read, each says the same.
 
 use super::*;
+use crate::access::{ANONYMOUS, Policy};
 use crate::codec::json::{self, Tags};
 use crate::codec::{Content, Wanted, pickle, xml};
 use crate::protocol::Header;
@@ -372,5 +373,43 @@ fn a_stranger_takes_no_permit() {
         recent.have_rights(rights);
         let taken = take_in(&region, Limits::default(), &mut recent);
         assert_eq!((taken.needs_permit, taken.is_last), (needs, !needs));
+    }
+}
+
+/// A topic is judged anew when the client has other rights.
+#[test]
+fn a_topic_that_was_judged_is_judged_again_by_other_rights() {
+    let user = |rules: &str| {
+        let file = format!("[[user]]\nname = 'anonymous'\nroles = ['r']\n[role.r]\n{rules}\n");
+        Rights::Of(Policy::parse(&file).unwrap().user(ANONYMOUS).unwrap().clone())
+    };
+    let one = frame(Format::Json, r#"{"command":"publish","topic":"a/b","message":1}"#);
+    let other = frame(Format::Json, r#"{"command":"publish","topic":"a/c","message":1}"#);
+    let region = [&one[..], &other].concat();
+    let mut recent = Recent::default();
+    for (rules, refused) in [
+        ("publish = ['a']", 0),
+        ("publish = ['a']\ndeny-publish = ['a/b']", 1),
+        ("publish = ['q']", 2),
+        ("publish = ['a/b']", 1),
+    ] {
+        recent.have_rights(user(rules));
+        for _ in 0..3 {
+            let taken = take_in(&region, Limits::default(), &mut recent);
+            assert_eq!((taken.whole, taken.refused), (region.len(), refused), "{rules}");
+        }
+    }
+}
+
+/// All topics that differed in their last bytes alone were at one place, and each was read in full
+/// every time.
+#[test]
+fn topics_that_differ_in_their_last_bytes_have_places_of_their_own() {
+    for stem in ["bench/flow/", "/", "", "sensor/celsius/00"] {
+        let mut places: Vec<usize> =
+            (0..50).map(|number| place(&format!("{stem}{number}"))).collect();
+        places.sort_unstable();
+        places.dedup();
+        assert!(places.len() > 35, "{stem}: {} places", places.len());
     }
 }

@@ -96,7 +96,7 @@ fn topic(name: &str) -> Topic {
 
 fn message(topic: &Topic, text: &str) -> Batch {
     let payload = Payload::copy(text.as_bytes(), Format::Json, &Part::Value(0..text.len()));
-    Batch::of_payload(topic.clone(), payload, true, Limits::default())
+    Batch::of_payload(topic.clone(), payload, (true, None), Limits::default())
 }
 
 fn publish(dispatcher: &mut Dispatcher, topic: &Topic, number: u64) -> Result<(), ErrorCode> {

@@ -187,7 +187,7 @@ fn what_waits_behind_a_clear_is_done_and_answered_though_its_client_has_left() {
     let value = |value: i64| {
         let limits = Limits::default();
         let payload = Payload::of_value("x", &Value::Int(value), &limits).unwrap();
-        let batch = Batch::of_payload(Topic::parse("x").unwrap(), payload, true, limits);
+        let batch = Batch::of_payload(Topic::parse("x").unwrap(), payload, (true, None), limits);
         Step::Publish(Box::new(batch))
     };
     let ping = || Step::Control(Token::default(), Control::Ping { id: None });

@@ -147,8 +147,10 @@ fn a_consumer_that_keeps_up_is_not_taken_for_one_that_is_behind() {
     let limits = Limits::default();
     for _ in 0..3 {
         let payload = Payload::of_value("t", &Value::Str("x".repeat(200_000)), &limits).unwrap();
-        dispatcher
-            .publish(Batch::of_payload(Topic::parse("t").unwrap(), payload, false, limits), true);
+        dispatcher.publish(
+            Batch::of_payload(Topic::parse("t").unwrap(), payload, (false, None), limits),
+            true,
+        );
         dispatcher.pressure.forget_when();
         dispatcher.step(Event::Pressure);
         settle(&mut dispatcher);

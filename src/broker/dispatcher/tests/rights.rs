@@ -217,7 +217,7 @@ impl World {
                 let limits = Limits::default();
                 let payload = Payload::of_value("t", &Value::Int(self.values), &limits);
                 let parsed = Topic::parse(topic).unwrap();
-                let batch = Batch::of_payload(parsed, payload.unwrap(), retain, limits);
+                let batch = Batch::of_payload(parsed, payload.unwrap(), (retain, None), limits);
                 self.note(topic, Some(self.values));
                 if retain {
                     self.stored.insert(topic, self.values);

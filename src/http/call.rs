@@ -1,0 +1,308 @@
+//! What a request asks for: its method and its path, judged.
+
+use super::accept::preferred;
+use super::problem::Problem;
+use super::query::{Query, filter};
+use super::request::Head;
+use super::response::Response;
+use super::value::{MEDIA_TYPES, format_of_body};
+use crate::codec::Dialect;
+use crate::protocol::{Format, Limits, Overflow, Topic, TopicFilter};
+
+/// Topics or clients in an answer, where nothing else is asked for, and at most.
+const USUAL_PAGE: usize = 1_000;
+const LONGEST_PAGE: usize = 10_000;
+
+/// Something that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// Whether the process lives.
+    Health,
+    /// Whether the broker can be used.
+    Ready,
+    /// The last value of a topic.
+    Value,
+    /// A message to be published.
+    Publish,
+    /// What is published, as it comes.
+    Subscribe,
+    /// The topics that hold a value.
+    Topics,
+    /// The counters.
+    Stats,
+    /// What a message may be.
+    Limits,
+}
+
+/// All of them by path, with the methods that they know. Who knows GET knows HEAD.
+const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
+    ("/healthz", Endpoint::Health, &["GET"]),
+    ("/readyz", Endpoint::Ready, &["GET"]),
+    ("/api/v1/value", Endpoint::Value, &["GET", "DELETE"]),
+    ("/api/v1/publish", Endpoint::Publish, &["POST"]),
+    ("/api/v1/subscribe", Endpoint::Subscribe, &["GET"]),
+    ("/api/v1/topics", Endpoint::Topics, &["GET"]),
+    ("/api/v1/stats", Endpoint::Stats, &["GET"]),
+    ("/api/v1/limits", Endpoint::Limits, &["GET"]),
+];
+
+/// Methods that HTTP knows, whether or not somebody knows them here.
+const METHODS: &[&str] =
+    &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+/// A request that can be done.
+#[derive(Debug)]
+pub(crate) enum Call {
+    /// See [`Endpoint::Health`].
+    Health,
+    /// See [`Endpoint::Ready`].
+    Ready,
+    /// A value, in the first of these media types that it can be written in.
+    Value {
+        /// The topic.
+        topic: Topic,
+        /// What the client takes, in the order of what it prefers; never empty.
+        media_types: Vec<&'static str>,
+        /// Whether JSON has tags for what it cannot tell apart.
+        exact: bool,
+    },
+    /// The last values of a filter are to be forgotten.
+    Clear {
+        /// The topic or the filter, as it was spelled.
+        topic: String,
+    },
+    /// See [`Endpoint::Publish`].
+    Publish(Publish),
+    /// See [`Endpoint::Subscribe`].
+    Subscribe(Watch),
+    /// See [`Endpoint::Topics`].
+    Topics {
+        /// Which.
+        filter: TopicFilter,
+        /// Only those behind this one.
+        after: Option<String>,
+        /// How many.
+        limit: usize,
+    },
+    /// See [`Endpoint::Stats`].
+    Stats,
+    /// See [`Endpoint::Limits`].
+    Limits,
+    /// What could be asked for there.
+    Options(Response),
+}
+
+/// A message that is published.
+#[derive(Debug)]
+pub(crate) struct Publish {
+    /// Where.
+    pub(crate) topic: Topic,
+    /// The format of the body; `None` for plain text, which is a string.
+    pub(crate) format: Option<Format>,
+    /// Whether it becomes the last value.
+    pub(crate) retain: bool,
+    /// Seconds that it is one.
+    pub(crate) ttl: Option<u32>,
+}
+
+/// What is to be seen as it comes.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// The filter.
+    pub(crate) filter: TopicFilter,
+    /// How messages are written: a dialect of JSON.
+    pub(crate) dialect: Dialect,
+    /// The fate of messages that do not fit.
+    pub(crate) overflow: Overflow,
+    /// How many may wait.
+    pub(crate) queue: Option<u32>,
+    /// Whether it is told what is cleared.
+    pub(crate) cleared: bool,
+}
+
+impl Call {
+    /// What a request asks for.
+    ///
+    /// # Errors
+    /// Where it is nothing that there is, or not asked for as it should be.
+    pub(crate) fn of(head: &Head, limits: &Limits) -> Result<Call, Problem> {
+        let method = head.method.as_str();
+        if !METHODS.contains(&method) {
+            let what = format!("there is no method {method:?}; methods are in capitals");
+            return Err(Problem::new(501, what));
+        }
+        if head.path == "*" {
+            let all = "GET, HEAD, POST, DELETE, OPTIONS";
+            return match method {
+                "OPTIONS" => Ok(Call::Options(Response::new(204).with("Allow", all))),
+                _ => Err(Problem::new(400, "* is no path but for OPTIONS")),
+            };
+        }
+        let Some((_, endpoint, methods)) =
+            ENDPOINTS.iter().find(|(path, ..)| *path == head.path.as_str())
+        else {
+            let paths: Vec<&str> = ENDPOINTS.iter().map(|(path, ..)| *path).collect();
+            let what =
+                format!("there is nothing at {:?}; there are {}", head.path, paths.join(" "));
+            return Err(Problem::new(404, what));
+        };
+        let asked = if method == "HEAD" { "GET" } else { method };
+        if !methods.contains(&asked) {
+            let allow = allowed(methods);
+            if method == "OPTIONS" {
+                return Ok(Call::Options(Response::new(204).with("Allow", allow)));
+            }
+            let what = format!("{} takes {allow}, and no {method}", head.path);
+            return Err(Problem::new(405, what).with("Allow", allow));
+        }
+        if asked == "GET" && head.has_body() {
+            return Err(Problem::new(400, "a GET has no body here; a message is sent by POST"));
+        }
+        endpoint.call(asked, head, limits)
+    }
+
+    /// Whether its answer may be had from a page of another host without anything being changed.
+    pub(crate) fn is_safe(&self) -> bool {
+        !matches!(self, Call::Publish(_) | Call::Clear { .. })
+    }
+}
+
+impl Endpoint {
+    fn call(self, method: &str, head: &Head, limits: &Limits) -> Result<Call, Problem> {
+        let query = |known: &[&str]| Query::parse(&head.query, known);
+        Ok(match self {
+            Endpoint::Health => query(&[]).map(|_| Call::Health)?,
+            Endpoint::Ready => query(&[]).map(|_| Call::Ready)?,
+            Endpoint::Stats => query(&[]).map(|_| Call::Stats)?,
+            Endpoint::Limits => query(&[]).map(|_| Call::Limits)?,
+            Endpoint::Value if method == "DELETE" => {
+                let query = query(&["topic"])?;
+                query.filter(limits)?;
+                Call::Clear { topic: query.get("topic").unwrap_or_default().to_owned() }
+            }
+            Endpoint::Value => {
+                let query = query(&["topic", "exact"])?;
+                let media_types = preferred(head, MEDIA_TYPES);
+                if media_types.is_empty() {
+                    return Err(super::value::not_acceptable());
+                }
+                let (topic, exact) = (query.topic(limits)?, query.truth("exact")?);
+                Call::Value { topic, media_types, exact: exact.unwrap_or(false) }
+            }
+            Endpoint::Publish => {
+                let query = query(&["topic", "retain", "ttl"])?;
+                let ttl = query.number("ttl")?.map(u32::try_from).transpose();
+                let ttl = ttl.ok().filter(|ttl| *ttl != Some(0)).ok_or_else(|| {
+                    Problem::new(400, "ttl is a number of seconds, from 1 to 4294967295")
+                })?;
+                Call::Publish(Publish {
+                    topic: query.topic(limits)?,
+                    format: format_of_body(head)?,
+                    retain: query.truth("retain")?.unwrap_or(true),
+                    ttl,
+                })
+            }
+            Endpoint::Subscribe => {
+                let query = query(&["topic", "exact", "overflow", "queue", "cleared"])?;
+                let dialect = match query.get("exact") {
+                    Some("js") => Dialect::JsJson,
+                    _ => Dialect::new(Format::Json, query.truth("exact")?.unwrap_or(false)),
+                };
+                let overflow = match query.get("overflow") {
+                    None => Overflow::default(),
+                    Some(word) => Overflow::from_word(word).ok_or_else(|| {
+                        let what = "overflow is disconnect, drop-oldest or latest";
+                        Problem::new(400, what)
+                    })?,
+                };
+                let queue = query.number("queue")?.map(u32::try_from).transpose();
+                let queue = queue.ok().filter(|queue| *queue != Some(0));
+                let queue = queue
+                    .ok_or_else(|| Problem::new(400, "queue is a number of messages, from 1"))?;
+                let cleared = query.truth("cleared")?.unwrap_or(false);
+                let filter = query.filter(limits)?;
+                Call::Subscribe(Watch { filter, dialect, overflow, queue, cleared })
+            }
+            Endpoint::Topics => {
+                let query = query(&["filter", "after", "limit"])?;
+                let limit = query.number("limit")?.map_or(Ok(USUAL_PAGE), usize::try_from);
+                let limit = limit.ok().filter(|limit| (1..=LONGEST_PAGE).contains(limit));
+                let limit = limit.ok_or_else(|| {
+                    Problem::new(400, format!("limit is a number from 1 to {LONGEST_PAGE}"))
+                })?;
+                let filter = filter(query.get("filter").unwrap_or("#"), limits)?;
+                Call::Topics { filter, after: query.get("after").map(str::to_owned), limit }
+            }
+        })
+    }
+}
+
+/// The methods of an endpoint, as a field `Allow` has them.
+fn allowed(methods: &[&str]) -> String {
+    let head = methods.contains(&"GET").then_some("HEAD");
+    methods.iter().copied().chain(head).chain(["OPTIONS"]).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(line: &str, fields: &str) -> Result<Call, u16> {
+        let text = format!("{line} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        let (head, _) = Head::parse(text.as_bytes()).unwrap();
+        Call::of(&head, &Limits::default()).map_err(|problem| problem.status())
+    }
+
+    #[test]
+    fn what_can_be_done_is_understood() {
+        assert!(matches!(call("GET /healthz", ""), Ok(Call::Health)));
+        assert!(matches!(call("HEAD /readyz", ""), Ok(Call::Ready)));
+        let Ok(Call::Publish(publish)) =
+            call("POST /api/v1/publish?topic=/a&retain=false&ttl=5", "Content-Type: text/xml\r\n")
+        else {
+            panic!("a publish");
+        };
+        assert_eq!((publish.topic.as_str(), publish.format), ("/a", Some(Format::Xml)));
+        assert_eq!((publish.retain, publish.ttl), (false, Some(5)));
+        let Ok(Call::Subscribe(watch)) =
+            call("GET /api/v1/subscribe?topic=/a/+/%23&exact=js&overflow=latest&queue=9", "")
+        else {
+            panic!("a subscription");
+        };
+        assert_eq!((watch.filter.as_str(), watch.dialect), ("/a/+/#", Dialect::JsJson));
+        assert_eq!((watch.overflow, watch.queue), (Overflow::Latest, Some(9)));
+        let Ok(Call::Options(response)) = call("OPTIONS /api/v1/value", "") else {
+            panic!("options");
+        };
+        let head = String::from_utf8(response.head(true, "now")).unwrap();
+        assert!(head.contains("Allow: GET, DELETE, HEAD, OPTIONS\r\n"), "{head}");
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused() {
+        for (line, fields, status) in [
+            ("GET /nowhere", "", 404),
+            ("GET /healthz/", "", 404),
+            ("get /healthz", "", 501),
+            ("BREW /healthz", "", 501),
+            ("POST /healthz", "", 405),
+            ("TRACE /healthz", "", 405),
+            ("GET /healthz?x=1", "", 400),
+            ("GET /healthz", "Content-Length: 5\r\n", 400),
+            ("GET /api/v1/value", "", 400),
+            ("GET /api/v1/value?topic=/a/%23", "", 400),
+            ("GET /api/v1/value?topic=/a", "Accept: image/png\r\n", 406),
+            ("POST /api/v1/publish?topic=/a", "Content-Type: image/png\r\n", 415),
+            ("POST /api/v1/publish?topic=/a&ttl=0", "", 400),
+            ("POST /api/v1/publish?topic=/a&ttl=4294967296", "", 400),
+            ("POST /api/v1/publish?topic=/a&retain=1", "", 400),
+            ("GET /api/v1/subscribe?topic=/a&overflow=never", "", 400),
+            ("GET /api/v1/subscribe?topic=/a&queue=0", "", 400),
+            ("GET /api/v1/topics?limit=0", "", 400),
+            ("GET /api/v1/topics?limit=10001", "", 400),
+            ("GET *", "", 400),
+        ] {
+            assert_eq!(call(line, fields).map(drop), Err(status), "{line} {fields}");
+        }
+    }
+}

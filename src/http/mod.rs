@@ -1,0 +1,30 @@
+//! HTTP/1.1 (RFC 9110, RFC 9112): requests to what they ask of the broker, and its answers to bytes.
+//! This room opens no socket, starts no thread and looks at no clock.
+//!
+//! A session of an HTTP listener reads a [`Head`] and, where there is one, a body ([`BodyReader`]).
+//! [`Call::of`] says what is asked; the session asks the dispatcher as any other session does, and
+//! puts the answer into a [`Response`]. What cannot be done is a [`Problem`].
+
+mod accept;
+mod body;
+mod call;
+mod credentials;
+mod limits;
+mod origin;
+mod problem;
+mod query;
+mod request;
+mod response;
+mod topics;
+mod value;
+
+pub(crate) use body::BodyReader;
+pub(crate) use call::{Call, Publish, Watch};
+pub(crate) use credentials::credentials;
+pub(crate) use limits::limits;
+pub(crate) use origin::{Origins, for_origin, preflight};
+pub(crate) use problem::Problem;
+pub(crate) use request::{Head, HeadError, LONGEST_HEAD};
+pub(crate) use response::Response;
+pub(crate) use topics::page_of_topics;
+pub(crate) use value::{unless_known, value};
