@@ -16,6 +16,7 @@ FUZZ_SECONDS ?= 30
 PYTHON ?= python3
 VENV := .venv
 IN_VENV = $(abspath $(VENV))/bin
+JS := clients/js
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
 KILLS ?= 200
@@ -26,7 +27,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo first-build quick test test-rust test-python soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python test-js soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -51,6 +52,15 @@ test-python: $(VENV)/installed
 	cd clients/python && $(IN_VENV)/ruff check .
 	cd clients/python && if [ -x $(IN_VENV)/mypy ]; then $(IN_VENV)/mypy; else echo "no mypy for this Python"; fi
 	cd clients/python && BABELMQ_BIN="$(TARGET)/debug/babelmq" $(IN_VENV)/python -m pytest
+
+# The client in JavaScript, with Node.js and in Chromium, which is installed where it is missing, against the broker.
+test-js: $(JS)/node_modules/.package-lock.json
+	sh clients/install-chromium.sh test-js
+	$(CARGO) build --profile test --locked --bins
+	cd $(JS) && npx --no-install prettier --check . && BABELMQ_BIN="$(TARGET)/debug/babelmq" npm test
+
+$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json
+	cd $(JS) && npm ci --no-audit --no-fund
 
 # Random clients around sober ones, clients in Rust and in Python that are cut off, and connections by the thousand:
 # nothing is lost, and nothing is left over.
@@ -87,7 +97,7 @@ quick: fmt
 	$(CARGO) clippy --locked --workspace --lib --bins -- -D warnings
 	$(CARGO) test --locked --quiet --workspace --lib
 
-check: fmt clippy features doc deny fuzz-replay test model budget test-wheel test-deb
+check: fmt clippy features doc deny fuzz-replay test test-js model budget test-wheel test-deb
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -268,4 +278,4 @@ msrv:
 
 clean:
 	$(CARGO) clean
-	rm -rf .tools $(VENV) fuzz/target fuzz/found
+	rm -rf .tools $(VENV) $(JS)/node_modules fuzz/target fuzz/found

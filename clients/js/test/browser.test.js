@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test, { after, before } from "node:test";
-import { Broker } from "./support/broker.js";
+import { Broker, Native, PICKLE_FORMAT } from "./support/broker.js";
 import { launch, servePages } from "./support/browser.js";
 import { clientOf, values } from "./support/client.js";
 
@@ -54,25 +54,22 @@ async function harness(t) {
 }
 
 test("the page of ten lines shows live values", async (t) => {
-  assert(WEATHER.split("\n").length - 1 <= 11, WEATHER);
+  assert.equal(WEATHER.trim().split("\n").length, 10);
   const client = clientOf(t, broker.http);
   await client.publish("/weather/oslo", 21.5);
   await client.flush();
   const page = await open(t, "/weather");
-  const oslo = page.locator('[id="/weather/oslo"]');
-  await oslo.getByText("/weather/oslo: 21.5").waitFor();
+  const shows = (text) => page.waitForFunction((text) => document.body.innerText === text, text);
+  await shows('{\n"/weather/oslo": 21.5\n}');
   await client.publish("/weather/oslo", 22);
   await client.publish("/weather/rome", 30);
-  await oslo.getByText("/weather/oslo: 22").waitFor();
-  await page.getByText("/weather/rome: 30").waitFor();
-  assert.equal(await page.locator("p").count(), 2);
+  await shows('{\n"/weather/oslo": 22,\n"/weather/rome": 30\n}');
 });
 
 test("every value goes through a browser unchanged", async (t) => {
   const { rows, subscribe } = JSON.parse(
     readFileSync(new URL("fixtures/values.json", import.meta.url)),
   );
-  const { Native, PICKLE_FORMAT } = await import("./support/broker.js");
   const python = await Native.connect(broker.tcp);
   t.after(() => python.close());
   python.send(Buffer.from(subscribe, "base64"), PICKLE_FORMAT);
