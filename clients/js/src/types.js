@@ -131,7 +131,6 @@ export class TimeDelta extends Text {
   /** How long it is, as other durations in JavaScript. */
   get milliseconds() {
     const [, sign, ...parts] = TimeDelta.pattern.exec(this.text) ?? [];
-    if (sign === undefined) return NaN;
     const [days, hours, minutes, seconds] = parts.slice(0, 4).map((part) => Number(part ?? 0));
     const whole = ((days * 24 + hours) * 60 + minutes) * 60 + seconds;
     const length = whole * 1_000 + Number((parts[4] ?? "").padEnd(6, "0")) / 1_000;

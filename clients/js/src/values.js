@@ -242,9 +242,7 @@ function each(array, read) {
 
 /** A key or an element: without `exact` a broker spells tuples and frozensets as list and set. */
 function resolveKey(value) {
-  const key = resolve(value);
-  if (Array.isArray(key)) return tuple(key.map(hashable));
-  return hashable(key);
+  return hashable(resolve(value));
 }
 
 function hashable(value) {

@@ -59,6 +59,15 @@ test("the options of a publish and of a subscribe are sent", async (t) => {
   assert.deepEqual(await other.request(({ command }) => command === "subscribe"), plain);
 });
 
+test("a subscription of which a part is allowed says so", async (t) => {
+  const { broker, client } = await both(t);
+  broker.answer = (frame) => (frame.command === "subscribed" ? { ...frame, limited: true } : frame);
+  const subscription = client.subscribe("/a");
+  assert.equal(subscription.limited, false);
+  await subscription.ready;
+  assert.equal(subscription.limited, true);
+});
+
 test("break ends the subscription at the broker", async (t) => {
   const { broker, client } = await both(t);
   const subscription = client.subscribe("/a");

@@ -70,6 +70,14 @@ test("a question is refused without a topic too", async (t) => {
   await assert.rejects(client.stats(), { code: "not-permitted" });
 });
 
+test("a question that is not answered before the next one was refused", async (t) => {
+  const { broker, client } = await both(t);
+  broker.intercept = ({ command }) => command === "get";
+  const got = client.get("/a");
+  await client.flush();
+  await assert.rejects(got, { code: "protocol" });
+});
+
 test("a subscription whose right is lost ends with the reason", async (t) => {
   const { broker, client } = await both(t);
   const subscription = client.subscribe("/a");

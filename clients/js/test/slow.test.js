@@ -38,7 +38,6 @@ test("with latest one message of each topic waits", async (t) => {
     ["/a", 1],
     ["/a/b", 2],
     ["/a", 3],
-    ["/a/b", 4],
   ]) {
     broker.say({ command: "publish", topic, message });
   }
@@ -46,7 +45,7 @@ test("with latest one message of each topic waits", async (t) => {
   assert.equal(slow.dropped, 0);
   broker.say({ command: "publish", topic: "/a/c", message: 5 });
   await client.flush();
-  assert.deepEqual(await values(slow, 2), [4, 5]);
+  assert.deepEqual(await values(slow, 2), [2, 5]);
   assert.equal(slow.dropped, 1);
 });
 
