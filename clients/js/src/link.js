@@ -200,9 +200,18 @@ export class Link {
   #watch() {
     if (this.#keepalive === null) return;
     this.#heard = this.#asked = false;
+    let due;
+    const wait = () => {
+      due = Date.now() + this.#keepalive;
+      this.#timer = setTimeout(look, this.#keepalive);
+    };
     const look = () => {
+      // A page that slept has answers that it did not look at yet.
+      const isLate = Date.now() - due > this.#keepalive / 2;
       if (this.#heard) {
         this.#heard = this.#asked = false;
+      } else if (this.#asked && isLate) {
+        // Another look is due when these have come.
       } else if (this.#asked) {
         this.drop(`nothing came for ${2 * this.#keepalive} ms`);
         return;
@@ -210,8 +219,8 @@ export class Link {
         this.#asked = true;
         this.#owner.onSilence();
       }
-      this.#timer = setTimeout(look, this.#keepalive);
+      wait();
     };
-    this.#timer = setTimeout(look, this.#keepalive);
+    wait();
   }
 }

@@ -123,6 +123,17 @@ test("a connection that is silent is given up, and one that answers is not", asy
   assert.equal(broker.count, 2);
 });
 
+test("a client that slept looks for the answer before it gives up", async (t) => {
+  const { broker, client } = await both(t, { keepalive: 20 });
+  await client.ready;
+  // Its process stands still while the answer to its ping arrives.
+  await broker.request(({ command }) => command === "ping");
+  for (const end = Date.now() + 100; Date.now() < end;);
+  const pings = () => broker.heard.filter(({ command }) => command === "ping").length;
+  while (pings() < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(broker.count, 1);
+});
+
 test("the time between attempts grows, and is different for everybody", () => {
   const backoff = new Backoff();
   for (const bound of [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]) {
