@@ -121,6 +121,8 @@ pub enum Control {
     },
     /// See [`Command::Stats`](crate::protocol::Command::Stats).
     Stats,
+    /// The connection has something to say for itself, which its writer is to be woken for.
+    Wake,
     /// See [`Command::Backup`](crate::protocol::Command::Backup).
     Backup,
     /// The client has logged in, and is this user from here on.

@@ -72,6 +72,17 @@ impl BodyReader {
         self.content
     }
 
+    /// Makes room for a piece of what is left, as often as the content doubles, and for no more than
+    /// will come.
+    fn make_room(&mut self, piece: usize, left: usize) {
+        let length = self.content.len();
+        if length + piece > self.content.capacity() {
+            let most =
+                if matches!(self.state, State::Chunk(_)) { self.most - length } else { left };
+            self.content.reserve_exact(piece.max(length).min(most));
+        }
+    }
+
     /// Takes what it can of some bytes, and returns how many these are. What is left begins a line
     /// that is not whole.
     ///
@@ -85,6 +96,7 @@ impl BodyReader {
                 State::Done => return Ok(at),
                 State::Length(left) | State::Chunk(left) => {
                     let piece = &rest[..left.min(rest.len())];
+                    self.make_room(piece.len(), left);
                     self.content.extend_from_slice(piece);
                     at += piece.len();
                     self.state = match (self.state, left - piece.len()) {
@@ -214,5 +226,9 @@ mod tests {
         assert_eq!(reader.size(), 90);
         reader.take(b"12345").unwrap();
         assert_eq!((reader.size(), reader.content.capacity() < 90), (90, true));
+        for byte in [b'x'; 85] {
+            reader.take(&[byte]).unwrap();
+            assert_eq!(reader.size(), 90);
+        }
     }
 }

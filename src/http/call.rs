@@ -6,6 +6,7 @@ use super::query::{Query, filter};
 use super::request::Head;
 use super::response::Response;
 use super::value::{MEDIA_TYPES, format_of_body};
+use super::websocket::Handshake;
 use crate::codec::Dialect;
 use crate::protocol::{Format, Limits, Overflow, Topic, TopicFilter};
 
@@ -26,6 +27,8 @@ pub(crate) enum Endpoint {
     Publish,
     /// What is published, as it comes.
     Subscribe,
+    /// What is spoken to other listeners, in messages of WebSocket.
+    WebSocket,
     /// The topics that hold a value.
     Topics,
     /// The counters.
@@ -44,6 +47,7 @@ const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
     ("/api/v1/topics", Endpoint::Topics, &["GET"]),
     ("/api/v1/stats", Endpoint::Stats, &["GET"]),
     ("/api/v1/limits", Endpoint::Limits, &["GET"]),
+    ("/ws", Endpoint::WebSocket, &["GET"]),
 ];
 
 /// Methods that HTTP knows, whether or not somebody knows them here.
@@ -75,6 +79,8 @@ pub(crate) enum Call {
     Publish(Publish),
     /// See [`Endpoint::Subscribe`].
     Subscribe(Watch),
+    /// See [`Endpoint::WebSocket`].
+    WebSocket(Handshake),
     /// See [`Endpoint::Topics`].
     Topics {
         /// Which.
@@ -163,7 +169,7 @@ impl Call {
 
     /// Whether its answer may be had from a page of another host without anything being changed.
     pub(crate) fn is_safe(&self) -> bool {
-        !matches!(self, Call::Publish(_) | Call::Clear { .. })
+        !matches!(self, Call::Publish(_) | Call::Clear { .. } | Call::WebSocket(_))
     }
 }
 
@@ -175,6 +181,10 @@ impl Endpoint {
             Endpoint::Ready => query(&[]).map(|_| Call::Ready)?,
             Endpoint::Stats => query(&[]).map(|_| Call::Stats)?,
             Endpoint::Limits => query(&[]).map(|_| Call::Limits)?,
+            Endpoint::WebSocket => {
+                query(&[])?;
+                Call::WebSocket(Handshake::of(head)?)
+            }
             Endpoint::Value if method == "DELETE" => {
                 let query = query(&["topic"])?;
                 query.filter(limits)?;

@@ -17,6 +17,7 @@ mod request;
 mod response;
 mod topics;
 mod value;
+mod websocket;
 
 pub(crate) use body::BodyReader;
 pub(crate) use call::{Call, Publish, Watch};
@@ -28,3 +29,5 @@ pub(crate) use request::{Head, HeadError, LONGEST_HEAD};
 pub(crate) use response::Response;
 pub(crate) use topics::page_of_topics;
 pub(crate) use value::{unless_known, value};
+pub(crate) use websocket::Handshake;
+pub use websocket::Subprotocol;

@@ -39,7 +39,7 @@ pub struct BrokerHandle {
     /// The sockets that the listeners listen on, so that they can be woken.
     bound: Vec<Arc<Bound>>,
     /// The dispatcher holds the other end and ends when this and every session's clone are gone.
-    events: Option<Sender<Event>>,
+    pub(super) events: Option<Sender<Event>>,
     pub(super) shared: Arc<Shared>,
     pub(super) parked: Arc<Parked>,
     /// Every session holds the other end; it disconnects when the last has ended.

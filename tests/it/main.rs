@@ -21,6 +21,7 @@ mod directions;
 mod durability;
 mod embedding;
 mod framing;
+mod http;
 mod late_answers;
 mod limits;
 mod lines;

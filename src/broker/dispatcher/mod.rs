@@ -356,6 +356,7 @@ impl Dispatcher {
                 }
             }
             Control::Stats => self.report(slot, token),
+            Control::Wake => self.send(slot, Delivery::Wake),
             Control::Backup => self.back_up(slot, token),
             Control::Refuse { refusal } => {
                 let fatal = refusal.code.is_fatal();

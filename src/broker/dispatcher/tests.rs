@@ -88,6 +88,7 @@ fn waiting(inbox: &Inbox) -> Vec<&'static str> {
                 Delivery::Report { .. } => "stats",
                 Delivery::Backup { .. } => "backup",
                 Delivery::Names(_) => "names",
+                Delivery::Wake => "wake",
             }
         })
         .collect()

@@ -70,6 +70,8 @@ impl Writer {
                 self.gathered.stats(token, &stats);
             }
             Delivery::Names(names) => self.names = *names,
+            // The next push says it.
+            Delivery::Wake => {}
             Delivery::Reply { reply, token } => self.gathered.reply(token, &reply),
         }
         self.gathered.charges.push(charge);

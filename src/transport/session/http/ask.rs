@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Session;
 use crate::broker::sync::{Instant, Sender, bounded, thread};
-use crate::broker::{Control, Delivery, Event, Query, Step, outbox_with};
+use crate::broker::{Control, Delivery, Event, Query, Step};
 use crate::http::{Problem, Response};
 use crate::protocol::{Format, Reply, Token};
 use crate::wire::token_of;
@@ -13,7 +13,7 @@ use crate::wire::token_of;
 /// How long an answer of the dispatcher is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same to find out whether it answers at all.
-const READY: Duration = Duration::from_secs(2);
+const READY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 2_000 });
 /// How often a wait that has no other end looks at the time.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -21,10 +21,8 @@ impl Session {
     /// Asks the dispatcher something on behalf of the member.
     pub(super) fn ask(&mut self, steps: Vec<Step>, cost: usize) {
         if self.http.as_ref().is_some_and(|http| http.inbox.is_none()) {
-            let queue = self.shared.config.queue;
-            let (outbox, inbox) = outbox_with(queue, self.purse.answers(), self.purse.queue());
-            let (client, peer, rights) = (self.client, self.peer, self.rights());
-            let _ = self.events.send(Event::Attach { client, peer, rights, outbox });
+            let (outbox, inbox) = self.new_outbox();
+            self.tell_of(outbox);
             if let Some(http) = &mut self.http {
                 http.inbox = Some(inbox);
             }

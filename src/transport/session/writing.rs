@@ -1,0 +1,71 @@
+//! The way from the dispatcher to a session's client.
+
+use std::io;
+
+use super::Session;
+use crate::broker::sync::{Receiver, Sender, bounded};
+use crate::broker::{Charge, Delivery, Event, Fate, Inbox, Outbox, outbox_with};
+use crate::transport::turns::place;
+use crate::transport::write_deadline::write_tick;
+use crate::transport::writer::{Ties, Writer};
+
+#[derive(Debug)]
+pub(super) struct RunningWriter {
+    /// The writer holds the other end until it has ended.
+    pub(super) ended: Receiver<()>,
+    /// Dropping it tells the writer that nobody reads any more.
+    pub(super) reading: Sender<()>,
+    /// Of the outbox that it writes from.
+    pub(super) fate: Fate,
+}
+
+impl Session {
+    /// Makes the writer, unless there is one.
+    pub(super) fn attach(&mut self) -> io::Result<()> {
+        if self.outgoing.is_none() {
+            return Ok(());
+        }
+        let (outbox, inbox) = self.new_outbox();
+        self.start_writer(inbox, outbox.fate(), None)?;
+        self.tell_of(outbox);
+        Ok(())
+    }
+
+    /// A way to the client, and its end here.
+    pub(super) fn new_outbox(&self) -> (Outbox, Inbox) {
+        let queue = self.shared.config.queue;
+        let (outbox, inbox) = outbox_with(queue, self.purse.answers(), self.purse.queue());
+        match self.shared.pool.calls() {
+            Some(calls) => (outbox.calling(self.client, calls), inbox),
+            None => (outbox, inbox),
+        }
+    }
+
+    /// Tells the dispatcher of it.
+    pub(super) fn tell_of(&self, outbox: Outbox) {
+        let (client, peer, rights) = (self.client, self.peer, self.rights());
+        let _ = self.events.send(Event::Attach { client, peer, rights, outbox });
+    }
+
+    /// Makes the writer, for what comes out of `inbox`; `first` has come out of it already.
+    pub(super) fn start_writer(
+        &mut self,
+        inbox: Inbox,
+        fate: Fate,
+        first: Option<(Delivery, Charge)>,
+    ) -> io::Result<()> {
+        let Some(outgoing) = self.outgoing.take() else { return Ok(()) };
+        let config = &self.shared.config;
+        outgoing.set_tick(write_tick(config.write_timeout))?;
+        let (reading, session) = bounded(0);
+        let (alive, ended) = bounded(0);
+        let counters = self.shared.counters.clone();
+        let (account, pages) = (self.purse.writing(), self.purse.pages());
+        let in_flight = self.purse.all_in_flight();
+        let ties = Ties { session, alive, account, pages, in_flight };
+        let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
+        place(&self.shared, writer.beginning_with(first));
+        self.writer = Some(RunningWriter { ended, reading, fate });
+        Ok(())
+    }
+}
