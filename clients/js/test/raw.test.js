@@ -90,7 +90,12 @@ test("fragments are one message, with pings between them", async (t) => {
   assert.equal(String((await receive()).data), PONG);
   socket.ping("last");
   while (!pongs.includes("last")) await once(socket, "pong");
-  assert.deepEqual(pongs.slice(0, 3), ["0", "3", "6"]);
+  // Of pings that come together the newest is enough (RFC 6455 §5.5.3).
+  const pings = ["0", "3", "6", "9", "12", "15", "18", "21", "24", "last"];
+  assert.deepEqual(
+    pongs,
+    pings.filter((ping) => pongs.includes(ping)),
+  );
 });
 
 test("binary messages are a stream of native frames", async (t) => {
@@ -151,7 +156,7 @@ test("a fatal error is sent before the close", async (t) => {
   socket.send(Buffer.from([9, 0, 0, 0, 0]));
   const { data } = await receive();
   assert.match(String(data), /"code":"unknown-format".*"fatal":true/);
-  assert.equal(await closed(socket), 1000);
+  assert.equal(await closed(socket), 1008);
 });
 
 test("a handshake that is none is refused by its status", async () => {

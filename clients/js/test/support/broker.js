@@ -27,14 +27,10 @@ export class Broker {
     this.process = spawn(BINARY, ["serve", ...listen, ...this.options], {
       stdio: ["ignore", "pipe", "ignore"],
     });
-    const found = [];
-    for await (const line of createInterface(this.process.stdout)) {
-      found.push(line.match(/^babelmq listening on (\S+)$/)?.[1] ?? line);
-      if (found.length === this.listen.length) break;
-    }
-    this.tcp = found.find((address) => !address.includes("http"))?.replace("tcp://", "");
-    this.http = found.find((address) => address.includes("http"));
-    if (!this.tcp || !this.http) throw new Error(`${BINARY} said ${JSON.stringify(found)}`);
+    const [line] = await once(createInterface(this.process.stdout), "line");
+    const [, found = ""] = line.match(/^babelmq listening on (.*)$/) ?? [];
+    [this.tcp, this.http] = found.split(", ");
+    if (!this.http) throw new Error(`${BINARY} said ${line}`);
     this.listen = [`tcp://${this.tcp}`, this.http];
   }
 
