@@ -128,7 +128,7 @@ export class Client extends EventTarget {
     subscription._early = new Set();
     const fields = { topic: key, exact: this.#exact };
     if (overflow !== undefined) fields.overflow = overflow;
-    // With "disconnect" it would be a bound of the whole connection, which a burst is enough to pass.
+    // With "disconnect" it would bound the whole connection, and a burst is enough to pass it.
     if (queue !== undefined && subscription._overflow !== "disconnect") fields.queue = queue;
     if (cleared) fields.cleared = true;
     const entry = this.#filters.get(key) ?? { subscriptions: new Set() };
