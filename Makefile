@@ -10,7 +10,7 @@ DEB := .tools/bin/cargo-deb
 MATURIN_VERSION := 1.16.0
 FUZZ_VERSION := 0.13.2
 FUZZ := .tools/bin/cargo-fuzz
-FUZZ_TARGETS ?= frame json xml pickle topic envelope translate users login
+FUZZ_TARGETS ?= frame json xml pickle topic envelope translate users login websocket
 # Seconds for each target.
 FUZZ_SECONDS ?= 30
 PYTHON ?= python3
@@ -27,7 +27,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo first-build quick test test-rust test-python test-js soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -40,7 +40,7 @@ demo: first-build
 first-build:
 	$(CARGO) build --locked --bins --examples
 
-test: test-rust test-python
+test: test-rust test-python test-page test-js
 
 test-rust:
 	$(CARGO) test --locked --workspace
@@ -52,6 +52,20 @@ test-python: $(VENV)/installed
 	cd clients/python && $(IN_VENV)/ruff check .
 	cd clients/python && if [ -x $(IN_VENV)/mypy ]; then $(IN_VENV)/mypy; else echo "no mypy for this Python"; fi
 	cd clients/python && BABELMQ_BIN="$(TARGET)/debug/babelmq" $(IN_VENV)/python -m pytest
+
+# The dashboard in Chromium, which is installed from Debian where it is missing. CHROMIUM names another one: make test-page
+# CHROMIUM=/usr/bin/google-chrome
+test-page:
+	sh clients/install-chromium.sh test-page
+	$(MAKE) $(PAGE_TESTS)
+	$(CARGO) build --profile test --locked --bins --examples
+	cd tests/page && BABELMQ_BIN="$(TARGET)/debug/babelmq" node --test
+
+# npm is asked when the list of packages changes, and gives what the list says.
+PAGE_TESTS := tests/page/node_modules/.package-lock.json
+$(PAGE_TESTS): tests/page/package-lock.json
+	cd tests/page && npm ci --no-audit --no-fund --silent
+	touch $@
 
 # The client in JavaScript, with Node.js and in Chromium, which is installed where it is missing, against the broker.
 test-js: $(JS)/node_modules/.package-lock.json
@@ -97,7 +111,7 @@ quick: fmt
 	$(CARGO) clippy --locked --workspace --lib --bins -- -D warnings
 	$(CARGO) test --locked --quiet --workspace --lib
 
-check: fmt clippy features doc deny fuzz-replay test test-js model budget test-wheel test-deb
+check: fmt clippy features doc deny fuzz-replay test model budget test-wheel test-deb
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -278,4 +292,4 @@ msrv:
 
 clean:
 	$(CARGO) clean
-	rm -rf .tools $(VENV) $(JS)/node_modules fuzz/target fuzz/found
+	rm -rf .tools $(VENV) fuzz/target fuzz/found tests/page/node_modules $(JS)/node_modules
