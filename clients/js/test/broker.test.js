@@ -250,7 +250,7 @@ test("a broker that was killed and started again has its clients back", async (t
   assert.deepEqual(await values(subscription, 1), [2]);
 });
 
-// --- users ----------------------------------------------------------------------------------------
+// --- users ---------------------------------------------------------------------------------------
 
 const USERS = `
 [[user]]
