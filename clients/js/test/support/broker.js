@@ -12,11 +12,15 @@ export const PICKLE_FORMAT = 2;
 
 /** A `babelmq serve` on free ports: `http` and `tcp` are its addresses. */
 export class Broker {
-  static async start(...options) {
+  static start(...options) {
+    return Broker.startAt("http://127.0.0.1:0", ...options);
+  }
+
+  static async startAt(http, ...options) {
     if (!BINARY) throw new Error("BABELMQ_BIN is to be the path of the program babelmq");
     const broker = new Broker();
     broker.options = options;
-    broker.listen = ["tcp://127.0.0.1:0", "http://127.0.0.1:0"];
+    broker.listen = ["tcp://127.0.0.1:0", http];
     await broker.start();
     return broker;
   }
