@@ -128,7 +128,6 @@ fn pages_of_other_hosts_may_do_what_they_are_allowed_to() {
     assert!(before.field("access-control-allow-methods").is_some_and(|it| it.contains("POST")));
     from("POST /api/v1/publish?topic=/a", "https://evil.example").is_problem(403, "");
     from("DELETE /api/v1/value?topic=/a", "null").is_problem(403, "");
-    from("GET /ws", "https://evil.example").is_problem(403, "");
     // It may read why something was refused.
     let refused = from("GET /nowhere", "https://app.example");
     assert_eq!((refused.status, refused.field(told)), (404, Some("https://app.example")));
