@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::allowances::Permit;
 use super::connections::Connections;
 use super::guards::CountPanic;
-use super::line::{Arrived, Close, Incoming, Line, Outgoing, Pushed, Wait};
+use super::line::{Arrived, Close, Incoming, Line, Outgoing};
 use super::pace::{HURRIED, Pace};
 use super::priority::{CROWD, give_way};
 use super::purse::{Purse, SMALL_BUFFER};
@@ -25,7 +25,7 @@ use crate::broker::{ClientId, Control, Counters, Event, Peer, Step};
 use crate::codec::{Claim, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, FrameFault, HEADER_LEN, LARGEST_BUFFER, Limits, NextSize,
-    Refusal, Token, whole_frames,
+    Refusal, whole_frames,
 };
 use crate::wire::{Recent, Taken, take_in, token_of};
 use http::Http;
@@ -548,23 +548,6 @@ impl Session {
         self.attach()?;
         let refusal = Refusal::new(ErrorCode::MemoryFull, reason);
         self.send(vec![Step::Control(token_of(format), Control::Refuse { refusal })], 0);
-        Ok(())
-    }
-
-    /// Sees to it that what the line has to say for itself is said, though there may be nothing else
-    /// to write.
-    fn let_line_answer(&mut self) -> io::Result<()> {
-        match &mut self.outgoing {
-            Some(outgoing) => {
-                // What the socket does not take goes before the next.
-                while !outgoing.is_settled() && outgoing.push(&[], Wait::No)? != Pushed::default() {
-                }
-            }
-            None if self.incoming.may_call() => {
-                self.send(vec![Step::Control(Token::default(), Control::Wake)], 0);
-            }
-            None => {}
-        }
         Ok(())
     }
 

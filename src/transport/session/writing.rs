@@ -4,7 +4,9 @@ use std::io;
 
 use super::Session;
 use crate::broker::sync::{Receiver, Sender, bounded};
-use crate::broker::{Charge, Delivery, Event, Fate, Inbox, Outbox, outbox_with};
+use crate::broker::{Charge, Control, Delivery, Event, Fate, Inbox, Outbox, Step, outbox_with};
+use crate::protocol::Token;
+use crate::transport::line::{Pushed, Wait};
 use crate::transport::turns::place;
 use crate::transport::write_deadline::write_tick;
 use crate::transport::writer::{Ties, Writer};
@@ -66,6 +68,23 @@ impl Session {
         let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
         place(&self.shared, writer.beginning_with(first));
         self.writer = Some(RunningWriter { ended, reading, fate });
+        Ok(())
+    }
+
+    /// Sees to it that what the line has to say for itself is said, though there may be nothing else
+    /// to write.
+    pub(super) fn let_line_answer(&mut self) -> io::Result<()> {
+        match &mut self.outgoing {
+            Some(outgoing) => {
+                // What the socket does not take goes before the next.
+                while !outgoing.is_settled() && outgoing.push(&[], Wait::No)? != Pushed::default() {
+                }
+            }
+            None if self.incoming.may_call() => {
+                self.send(vec![Step::Control(Token::default(), Control::Wake)], 0);
+            }
+            None => {}
+        }
         Ok(())
     }
 }
