@@ -219,7 +219,8 @@ impl Session {
             }
         }
         let frame_timeout = self.shared.config.frame_timeout;
-        let to_log_in = self.due().map(|at| at.saturating_duration_since(Instant::now()));
+        let to_log_in =
+            self.must_log_in_until().map(|at| at.saturating_duration_since(Instant::now()));
         let patience = awake.park_after().min(frame_timeout);
         self.incoming.set_patience(patience.min(to_log_in.unwrap_or(patience)))?;
         let mut last_reads = 0;
@@ -243,7 +244,7 @@ impl Session {
                 let patience = if is_amid_frame { HURRIED } else { awake.park_after() };
                 self.incoming.set_patience(patience.min(frame_timeout))?;
             }
-            if self.due().is_some_and(|at| at <= Instant::now()) {
+            if self.must_log_in_until().is_some_and(|at| at <= Instant::now()) {
                 self.refuse_stranger()?;
                 return self.discard_input();
             }

@@ -3,9 +3,8 @@
 use std::io;
 
 use super::Session;
-use crate::broker::sync::{Receiver, Sender, bounded};
-use crate::broker::{Charge, Control, Delivery, Event, Fate, Inbox, Outbox, Step, outbox_with};
-use crate::protocol::Token;
+use crate::broker::sync::{Instant, Receiver, Sender, bounded};
+use crate::broker::{Charge, Delivery, Event, Fate, Inbox, Outbox, outbox_with};
 use crate::transport::line::{Pushed, Wait};
 use crate::transport::turns::place;
 use crate::transport::write_deadline::write_tick;
@@ -71,6 +70,17 @@ impl Session {
         Ok(())
     }
 
+    /// Says something to a client that waits, if it is time for that and nothing else was said.
+    /// Returns whether it is a client of that kind. This waits for nothing.
+    pub(in crate::transport) fn keep_alive(&mut self, now: Instant) -> bool {
+        let keeps = self.incoming.keep_alive(now);
+        if keeps {
+            // Where the dispatcher is that busy, something is said soon.
+            let _ = self.events.try_send(Event::Wake { client: self.client });
+        }
+        keeps
+    }
+
     /// Sees to it that what the line has to say for itself is said, though there may be nothing else
     /// to write.
     pub(super) fn let_line_answer(&mut self) -> io::Result<()> {
@@ -81,7 +91,7 @@ impl Session {
                 }
             }
             None if self.incoming.may_call() => {
-                self.send(vec![Step::Control(Token::default(), Control::Wake)], 0);
+                let _ = self.events.send(Event::Wake { client: self.client });
             }
             None => {}
         }
