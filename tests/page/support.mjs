@@ -27,12 +27,15 @@ export async function startBroker({ args = [], files = {}, ports = { http: 0, tc
   child.stderr.on("data", (data) => log.push(data));
   const ended = new Promise((resolve) => { child.on("exit", resolve); });
   const found = {};
+  const giveUp = setTimeout(() => child.kill(), PATIENCE);
   for await (const line of createInterface({ input: child.stdout })) {
-    const at = /listening on (?:(\w+):\/\/)?([\d.]+):(\d+)/.exec(line);
-    if (at) found[at[1] ?? "tcp"] = Number(at[3]);
+    for (const [, scheme = "tcp", port] of line.matchAll(/(?:(\w+):\/\/)?127\.0\.0\.1:(\d+)/g)) {
+      found[scheme] = Number(port);
+    }
     if (found.http && found.tcp) break;
   }
-  assert.ok(found.http, `the broker did not start: ${Buffer.concat(log)}`);
+  clearTimeout(giveUp);
+  assert.ok(found.http && found.tcp, `the broker did not start: ${Buffer.concat(log)}`);
   return {
     url: `http://127.0.0.1:${found.http}/`,
     port: found.tcp,
