@@ -68,13 +68,16 @@ $(PAGE_TESTS): tests/page/package-lock.json
 	touch $@
 
 # The client in JavaScript, with Node.js and in Chromium, which is installed where it is missing, against the broker.
-test-js: $(JS)/node_modules/.package-lock.json
+test-js:
 	sh clients/install-chromium.sh test-js
+	$(MAKE) $(JS_TESTS)
 	$(CARGO) build --profile test --locked --bins
 	cd $(JS) && npx --no-install prettier --check . && BABELMQ_BIN="$(TARGET)/debug/babelmq" npm test
 
-$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json
-	cd $(JS) && npm ci --no-audit --no-fund
+JS_TESTS := $(JS)/node_modules/.package-lock.json
+$(JS_TESTS): $(JS)/package-lock.json
+	cd $(JS) && npm ci --no-audit --no-fund --silent
+	touch $@
 
 # Random clients around sober ones, clients in Rust and in Python that are cut off, and connections by the thousand:
 # nothing is lost, and nothing is left over.
