@@ -56,6 +56,12 @@ function frame(body, format) {
   return Buffer.concat([header, bytes]);
 }
 
+/** A certificate for this machine and its key, made by `babelmq certs` in a folder. */
+export function makeCertificates(folder) {
+  execFileSync(BROKER, ["certs", folder], { stdio: "ignore" });
+  return ["--tls-cert", join(folder, "server.crt"), "--tls-key", join(folder, "server.key")];
+}
+
 /** The entry of a user who has a password, as `babelmq passwd` makes it. */
 export function userEntry(name, password, role) {
   const args = ["passwd", name, "--role", role];
