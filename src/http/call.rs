@@ -13,10 +13,14 @@ use crate::protocol::{Format, Limits, Overflow, Topic, TopicFilter};
 /// Topics or clients in an answer, where nothing else is asked for, and at most.
 const USUAL_PAGE: usize = 1_000;
 const LONGEST_PAGE: usize = 10_000;
+/// The same of clients, at most.
+const MOST_CLIENTS: usize = 1_000;
 
 /// Something that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
+    /// The dashboard.
+    Page,
     /// Whether the process lives.
     Health,
     /// Whether the broker can be used.
@@ -33,19 +37,26 @@ pub(crate) enum Endpoint {
     Topics,
     /// The counters.
     Stats,
+    /// Who is connected.
+    Clients,
     /// What a message may be.
     Limits,
+    /// The counters for Prometheus.
+    Metrics,
 }
 
 /// All of them by path, with the methods that they know. Who knows GET knows HEAD.
 const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
+    ("/", Endpoint::Page, &["GET"]),
     ("/healthz", Endpoint::Health, &["GET"]),
     ("/readyz", Endpoint::Ready, &["GET"]),
+    ("/metrics", Endpoint::Metrics, &["GET"]),
     ("/api/v1/value", Endpoint::Value, &["GET", "DELETE"]),
     ("/api/v1/publish", Endpoint::Publish, &["POST"]),
     ("/api/v1/subscribe", Endpoint::Subscribe, &["GET"]),
     ("/api/v1/topics", Endpoint::Topics, &["GET"]),
     ("/api/v1/stats", Endpoint::Stats, &["GET"]),
+    ("/api/v1/clients", Endpoint::Clients, &["GET", "DELETE"]),
     ("/api/v1/limits", Endpoint::Limits, &["GET"]),
     ("/ws", Endpoint::WebSocket, &["GET"]),
 ];
@@ -57,6 +68,8 @@ const METHODS: &[&str] =
 /// A request that can be done.
 #[derive(Debug)]
 pub(crate) enum Call {
+    /// See [`Endpoint::Page`].
+    Page,
     /// See [`Endpoint::Health`].
     Health,
     /// See [`Endpoint::Ready`].
@@ -92,6 +105,20 @@ pub(crate) enum Call {
     },
     /// See [`Endpoint::Stats`].
     Stats,
+    /// See [`Endpoint::Metrics`].
+    Metrics,
+    /// See [`Endpoint::Clients`].
+    Clients {
+        /// Only those behind this one.
+        after: Option<u64>,
+        /// How many.
+        limit: usize,
+    },
+    /// A connection is to be ended.
+    Disconnect {
+        /// The number of its client.
+        client: u64,
+    },
     /// See [`Endpoint::Limits`].
     Limits,
     /// What could be asked for there.
@@ -169,7 +196,10 @@ impl Call {
 
     /// Whether its answer may be had from a page of another host without anything being changed.
     pub(crate) fn is_safe(&self) -> bool {
-        !matches!(self, Call::Publish(_) | Call::Clear { .. } | Call::WebSocket(_))
+        !matches!(
+            self,
+            Call::Publish(_) | Call::Clear { .. } | Call::Disconnect { .. } | Call::WebSocket(_)
+        )
     }
 }
 
@@ -177,13 +207,30 @@ impl Endpoint {
     fn call(self, method: &str, head: &Head, limits: &Limits) -> Result<Call, Problem> {
         let query = |known: &[&str]| Query::parse(&head.query, known);
         Ok(match self {
+            Endpoint::Page => query(&[]).map(|_| Call::Page)?,
             Endpoint::Health => query(&[]).map(|_| Call::Health)?,
             Endpoint::Ready => query(&[]).map(|_| Call::Ready)?,
             Endpoint::Stats => query(&[]).map(|_| Call::Stats)?,
+            Endpoint::Metrics => query(&[]).map(|_| Call::Metrics)?,
             Endpoint::Limits => query(&[]).map(|_| Call::Limits)?,
             Endpoint::WebSocket => {
                 query(&[])?;
                 Call::WebSocket(Handshake::of(head)?)
+            }
+            Endpoint::Clients if method == "DELETE" => {
+                let client = query(&["id"])?.number("id")?;
+                let missing = || Problem::new(400, "the query lacks id, the number of a client");
+                Call::Disconnect { client: client.ok_or_else(missing)? }
+            }
+            Endpoint::Clients => {
+                let query = query(&["after", "limit"])?;
+                let limit = query.number("limit")?.unwrap_or(USUAL_PAGE as u64);
+                let limit =
+                    usize::try_from(limit).ok().filter(|it| (1..=MOST_CLIENTS).contains(it));
+                let limit = limit.ok_or_else(|| {
+                    Problem::new(400, format!("limit is a number from 1 to {MOST_CLIENTS}"))
+                })?;
+                Call::Clients { after: query.number("after")?, limit }
             }
             Endpoint::Value if method == "DELETE" => {
                 let query = query(&["topic"])?;
@@ -265,6 +312,7 @@ mod tests {
 
     #[test]
     fn what_can_be_done_is_understood() {
+        assert!(matches!(call("GET /", ""), Ok(Call::Page)));
         assert!(matches!(call("GET /healthz", ""), Ok(Call::Health)));
         assert!(matches!(call("HEAD /readyz", ""), Ok(Call::Ready)));
         let Ok(Call::Publish(publish)) =

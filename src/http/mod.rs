@@ -8,9 +8,12 @@
 mod accept;
 mod body;
 mod call;
+mod clients;
 mod credentials;
 mod limits;
+mod metrics;
 mod origin;
+mod page;
 mod problem;
 mod query;
 mod request;
@@ -21,9 +24,12 @@ mod websocket;
 
 pub(crate) use body::BodyReader;
 pub(crate) use call::{Call, Publish, Watch};
+pub(crate) use clients::{ClientEntry, page_of_clients};
 pub(crate) use credentials::credentials;
 pub(crate) use limits::limits;
+pub(crate) use metrics::metrics;
 pub(crate) use origin::{Origins, for_origin, preflight};
+pub(crate) use page::page;
 pub(crate) use problem::Problem;
 pub(crate) use request::{Head, HeadError, LONGEST_HEAD};
 pub(crate) use response::Response;

@@ -6,6 +6,7 @@
 
 mod api;
 mod ask;
+mod monitor;
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests;
@@ -19,7 +20,7 @@ use crate::broker::sync::Instant;
 use crate::broker::{Counters, Inbox};
 use crate::http::{
     BodyReader, Call, Handshake, Head, HeadError, LONGEST_HEAD, Origins, Problem, Response,
-    Subprotocol, credentials, for_origin, preflight, unless_known,
+    Subprotocol, credentials, for_origin, page, preflight, unless_known,
 };
 use crate::protocol::{ErrorCode, Refusal};
 use crate::transport::line::{Arrived, UNFRAMED, Wait};
@@ -191,6 +192,8 @@ impl Session {
         };
         let mut is_read = false;
         let answer = match call {
+            // Whoever is to log in does so there.
+            Call::Page => Ok(page()),
             Call::Health => Ok(Response::of_json([("status", "ok".into())])),
             Call::Ready => Ok(self.readiness()),
             Call::Options(response) => Ok(preflight(response, origin)),
@@ -227,9 +230,12 @@ impl Session {
             Call::Clear { topic } => self.clear(&topic),
             Call::Topics { filter, after, limit } => self.topics(filter, after.as_deref(), limit),
             Call::Stats => self.stats(),
+            Call::Metrics => Ok(self.metrics()),
+            Call::Clients { after, limit } => self.clients(after, limit),
+            Call::Disconnect { client } => Ok(self.disconnect(client)),
             Call::Limits => Ok(Ok(self.limits_of_broker())),
             Call::Subscribe(_) => Ok(Err(Problem::new(501, "not here yet"))),
-            Call::Health | Call::Ready | Call::Options(_) | Call::WebSocket(_) => {
+            Call::Page | Call::Health | Call::Ready | Call::Options(_) | Call::WebSocket(_) => {
                 Ok(Err(Problem::new(404, "nothing")))
             }
         }

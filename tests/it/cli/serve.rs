@@ -105,7 +105,7 @@ fn wrong_arguments_are_refused_with_a_reason() {
         &["what"],
         &["serve", "--listen", "nowhere"],
         &["serve", "--listen", "127.0.0.1:99999"],
-        &["serve", "--listen", "http://127.0.0.1:0"],
+        &["serve", "--listen", "ftp://127.0.0.1:0"],
         &["serve", "--listen", "unix:relative.sock"],
         &["serve", "--max-frame", "0"],
         &["serve", "--max-frame", "1TiB"],

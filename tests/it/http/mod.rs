@@ -3,6 +3,7 @@
 
 mod api;
 mod limits;
+mod monitor;
 mod requests;
 mod users;
 
