@@ -117,7 +117,8 @@ pub(crate) fn connect(endpoint: &Endpoint, wire: &dyn Wire, role: Role<'_>) -> R
 
 /// Waits for the answer to what the connection began with.
 pub(crate) fn await_open(stream: &mut Stream, wire: &dyn Wire, role: Role<'_>) -> Result<()> {
-    await_answer(stream, |answer| wire.is_open(role, answer)).context("while a connection began")?;
+    await_answer(stream, |answer| wire.is_open(role, answer))
+        .context("while a connection began")?;
     Ok(())
 }
 

@@ -42,11 +42,13 @@ pub(crate) struct Web {
 impl Web {
     pub(crate) fn begin(mut socket: TcpStream, handshake: Handshake) -> Result<Web> {
         let Handshake { path, subprotocol } = handshake;
-        let subprotocol =
-            subprotocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n")).unwrap_or_default();
+        let subprotocol = subprotocol
+            .map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n"))
+            .unwrap_or_default();
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{subprotocol}\r\n"
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: {KEY}\r\n{subprotocol}\r\n"
         );
         socket.write_all(request.as_bytes())?;
         let mut first = await_answer(&mut socket, |answer| end_of_head(answer).is_some())?;
@@ -141,7 +143,8 @@ impl Frames {
         let (mut at, mut filled) = (0, 0);
         while at < bytes.len() {
             if self.left > 0 {
-                let count = (bytes.len() - at).min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                let count =
+                    (bytes.len() - at).min(usize::try_from(self.left).unwrap_or(usize::MAX));
                 if !self.is_control {
                     bytes.copy_within(at..at + count, filled);
                     filled += count;
@@ -231,14 +234,15 @@ mod tests {
     #[test]
     fn what_is_written_is_masked() {
         let mut out = Vec::new();
-        for length in [0, 5, 125, 126, 0xffff, 0x10000] {
+        for (length, header) in [(0, 6), (5, 6), (125, 6), (126, 8), (0xffff, 8), (0x10000, 14)] {
             let plain: Vec<u8> = (0..length).map(|byte| byte as u8).collect();
             mask(&plain, &mut out);
-            let header = out.len() - plain.len();
-            let unmasked = out[header..].iter().zip(out[header - 4..header].iter().cycle());
-            let unmasked: Vec<u8> = unmasked.map(|(byte, mask)| byte ^ mask).collect();
+            assert_eq!(out.len(), header + length);
+            let (header, masked) = out.split_at(header);
+            let mask = header[header.len() - 4..].iter().cycle();
+            let unmasked: Vec<u8> =
+                masked.iter().zip(mask).map(|(byte, mask)| byte ^ mask).collect();
             assert!(unmasked == plain, "{length} bytes");
-            assert_eq!(header, [6, 6, 6, 8, 8, 14][[0, 5, 125, 126, 0xffff, 0x10000].iter().position(|l| *l == length).unwrap()]);
         }
     }
 }

@@ -12,12 +12,12 @@ use babelmq::Format::Json;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::alone;
+use crate::support::Field::Str;
 use crate::support::line::Line;
 use crate::support::process::{memory, until};
 use crate::support::served::Served;
 use crate::support::websocket::{BINARY, FIN, TEXT, WebSocket, masked};
 use crate::support::{Client, PATIENCE, body, frame, number};
-use crate::support::Field::Str;
 
 const BABELMQ: &str = env!("CARGO_BIN_EXE_babelmq");
 
@@ -130,9 +130,7 @@ fn many_watchers_get_everything_in_order_from_few_threads() {
     let threads = || std::fs::read_dir(format!("/proc/{}/task", served.id())).unwrap().count();
     let before = memory(&served.id(), "VmRSS");
     let mut watchers: Vec<Watcher> = (0..each)
-        .flat_map(|index| {
-            [Watcher::by_websocket(web, index % 2 == 0), Watcher::by_events(web)]
-        })
+        .flat_map(|index| [Watcher::by_websocket(web, index % 2 == 0), Watcher::by_events(web)])
         .collect();
     for watcher in &mut watchers {
         let first = watcher.next();

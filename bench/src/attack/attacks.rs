@@ -54,7 +54,7 @@ attacks! {
     own" [60, 1000], nothing, decode_again;
     "patterns" "A5: 256 patterns each that never match" [20, 200], nothing, patterns;
     "unfinished" "A6: frames of 16 MiB that never end" [60, 200, 2000], nothing, unfinished;
-    "heads" "slow-loris: heads of HTTP requests, of which each gets another byte every \
+    "heads" "slow-loris: heads of HTTP requests that get a byte in a \
     second" [10_000], store_one, heads;
     "deep" "A7: new topics of 64 segments" [1], nothing, deep_topics;
     "stats" "A7: stats unread" [8, 100], many_topics, stats;
@@ -103,7 +103,9 @@ fn busy(target: &Target, pairs: usize) -> Result<String> {
 
 /// What can be asked for.
 fn store_one(target: &Target) -> Result<()> {
-    target.store([json(r#"{"command":"publish","topic":"newcomer/small/x","message":1}"#)]).map(drop)
+    target
+        .store([json(r#"{"command":"publish","topic":"newcomer/small/x","message":1}"#)])
+        .map(drop)
 }
 
 fn small(number: usize) -> Vec<u8> {

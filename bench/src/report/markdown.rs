@@ -151,12 +151,13 @@ tried once at the end, and had not been before.\n\n";
 
 const WEB: &str = "\
 By WebSocket every write of the generator's is one binary message, masked with a key that is not \
-zero, and the protocol in it is the one of plain TCP: babelmq's subprotocol `babelmq`, and NATS's own. The \
-generator takes frames off where they lie. *Of what it is over plain TCP* is the system's own \
-figure over TCP, measured around it: plain, WebSocket, WebSocket, plain, each on a broker of its own, \
-and the first figure is the mean of the two in the middle. Requests of HTTP are babelmq's alone: each client has one \
-connection, sends a `POST /api/v1/publish` of 128 bytes of JSON, and the next when it has the answer, which comes when \
-the message is routed; nobody subscribes. `/metrics` is asked for again and again on one connection.\n\n";
+zero, and in it is the protocol of plain TCP: babelmq's by its subprotocol `babelmq`, and NATS's. \
+The generator takes frames off where they lie. *Of what it is over plain TCP* is to the system's \
+own figure over TCP, measured around it: plain, WebSocket, WebSocket, plain, each on a broker of \
+its own; the other two figures are means of the two in the middle. Requests of HTTP are babelmq's \
+alone: each client has one connection, sends a `POST /api/v1/publish` of 128 bytes of JSON, and \
+the next when it has the answer, which comes when the message is routed; nobody subscribes. \
+`/metrics` is asked for again and again on one connection.\n\n";
 
 fn method(report: &Report<'_>, out: &mut String) {
     *out += &format!(

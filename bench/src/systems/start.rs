@@ -67,8 +67,11 @@ impl Programs {
     /// Starts babelmq with options of its own.
     pub(crate) fn start_babelmq(&self, options: &[&str]) -> Result<Running> {
         let own = options.iter().map(|option| (*option).to_owned());
-        let arguments =
-            self.arguments(System::Babelmq, "", Line::Plain).into_iter().chain(own).collect::<Vec<_>>();
+        let arguments = self
+            .arguments(System::Babelmq, "", Line::Plain)
+            .into_iter()
+            .chain(own)
+            .collect::<Vec<_>>();
         Self::start_on_any_port(System::Babelmq, &self.find(System::Babelmq)?, &arguments)
     }
 
