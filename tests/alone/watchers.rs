@@ -30,8 +30,9 @@ const READERS: usize = 4;
 /// How often the publisher publishes.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How many watch by each of the two, how many messages come in a second, and for how long:
-/// `WATCHERS=1000 RATE=1000 SECONDS=5` for more than is quick.
+/// How many watch by each of the two, how many messages come in a second, and for how long. For more
+/// than is quick: `WATCHERS=1000 RATE=1000 SECONDS=5`, and in `BABELMQ_BIN` a broker that is
+/// optimised.
 fn size(name: &str, default: usize) -> usize {
     env::var(name).map_or(default, |value| value.parse().unwrap())
 }
@@ -125,7 +126,8 @@ fn many_watchers_get_everything_in_order_from_few_threads() {
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
     let (each, rate, seconds) = (size("WATCHERS", 200), size("RATE", 500), size("SECONDS", 2));
     let listen = ["serve", "--listen", "127.0.0.1:0", "--listen", "http://127.0.0.1:0"];
-    let served = Served::start(Command::new(BABELMQ).args(listen));
+    let program = env::var("BABELMQ_BIN").unwrap_or(BABELMQ.to_owned());
+    let served = Served::start(Command::new(program).args(listen));
     let web = served.others[0];
     let threads = || std::fs::read_dir(format!("/proc/{}/task", served.id())).unwrap().count();
     let before = memory(&served.id(), "VmRSS");

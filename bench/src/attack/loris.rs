@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
 
 use super::crowd::Target;
 use super::inputs::json;
@@ -19,6 +20,8 @@ const BEGINNING: &[u8] = b"GET /healthz HTTP/1.1\r\nX-Slow: ";
 /// Each gets a byte in this time, some of them in each part of it.
 const ROUND: Duration = Duration::from_secs(1);
 const PARTS: u32 = 100;
+/// The attackers' address; everybody else has another, so that a limit of each can be tried.
+const FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// Whoever waits longer for a connection tries again in the next round.
 const CONNECTING: Duration = Duration::from_millis(200);
 /// Whoever waits longer for an answer has failed.
@@ -87,9 +90,12 @@ fn attack(target: &Target, connections: usize) -> usize {
 }
 
 fn begin(address: SocketAddr) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&address, CONNECTING)?;
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((FROM, 0)).into())?;
+    socket.connect_timeout(&address.into(), CONNECTING)?;
     // So many connections that end in order would each hold a port for a minute.
-    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    socket.set_linger(Some(Duration::ZERO))?;
+    let mut stream = TcpStream::from(socket);
     stream.set_nonblocking(true)?;
     stream.write_all(BEGINNING)?;
     Ok(stream)
