@@ -32,10 +32,12 @@ pub(crate) enum Endpoint {
     Stats,
     /// What a message may be.
     Limits,
+    /// All of this, described for programs.
+    Description,
 }
 
 /// All of them by path, with the methods that they know. Who knows GET knows HEAD.
-const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
+pub(super) const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
     ("/healthz", Endpoint::Health, &["GET"]),
     ("/readyz", Endpoint::Ready, &["GET"]),
     ("/api/v1/value", Endpoint::Value, &["GET", "DELETE"]),
@@ -44,6 +46,7 @@ const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
     ("/api/v1/topics", Endpoint::Topics, &["GET"]),
     ("/api/v1/stats", Endpoint::Stats, &["GET"]),
     ("/api/v1/limits", Endpoint::Limits, &["GET"]),
+    ("/openapi.json", Endpoint::Description, &["GET"]),
 ];
 
 /// Methods that HTTP knows, whether or not somebody knows them here.
@@ -88,6 +91,8 @@ pub(crate) enum Call {
     Stats,
     /// See [`Endpoint::Limits`].
     Limits,
+    /// See [`Endpoint::Description`].
+    Description,
     /// What could be asked for there.
     Options(Response),
 }
@@ -168,20 +173,35 @@ impl Call {
 }
 
 impl Endpoint {
+    /// The names of the parameters that it knows with a method.
+    pub(super) fn parameters(self, method: &str) -> &'static [&'static str] {
+        match self {
+            Endpoint::Health
+            | Endpoint::Ready
+            | Endpoint::Stats
+            | Endpoint::Limits
+            | Endpoint::Description => &[],
+            Endpoint::Value if method == "DELETE" => &["topic"],
+            Endpoint::Value => &["topic", "exact"],
+            Endpoint::Publish => &["topic", "retain", "ttl"],
+            Endpoint::Subscribe => &["topic", "exact", "overflow", "queue", "cleared"],
+            Endpoint::Topics => &["filter", "after", "limit"],
+        }
+    }
+
     fn call(self, method: &str, head: &Head, limits: &Limits) -> Result<Call, Problem> {
-        let query = |known: &[&str]| Query::parse(&head.query, known);
+        let query = Query::parse(&head.query, self.parameters(method))?;
         Ok(match self {
-            Endpoint::Health => query(&[]).map(|_| Call::Health)?,
-            Endpoint::Ready => query(&[]).map(|_| Call::Ready)?,
-            Endpoint::Stats => query(&[]).map(|_| Call::Stats)?,
-            Endpoint::Limits => query(&[]).map(|_| Call::Limits)?,
+            Endpoint::Health => Call::Health,
+            Endpoint::Ready => Call::Ready,
+            Endpoint::Stats => Call::Stats,
+            Endpoint::Limits => Call::Limits,
+            Endpoint::Description => Call::Description,
             Endpoint::Value if method == "DELETE" => {
-                let query = query(&["topic"])?;
                 query.filter(limits)?;
                 Call::Clear { topic: query.get("topic").unwrap_or_default().to_owned() }
             }
             Endpoint::Value => {
-                let query = query(&["topic", "exact"])?;
                 let media_types = preferred(head, MEDIA_TYPES);
                 if media_types.is_empty() {
                     return Err(super::value::not_acceptable());
@@ -190,7 +210,6 @@ impl Endpoint {
                 Call::Value { topic, media_types, exact: exact.unwrap_or(false) }
             }
             Endpoint::Publish => {
-                let query = query(&["topic", "retain", "ttl"])?;
                 let ttl = query.number("ttl")?.map(u32::try_from).transpose();
                 let ttl = ttl.ok().filter(|ttl| *ttl != Some(0)).ok_or_else(|| {
                     Problem::new(400, "ttl is a number of seconds, from 1 to 4294967295")
@@ -203,7 +222,6 @@ impl Endpoint {
                 })
             }
             Endpoint::Subscribe => {
-                let query = query(&["topic", "exact", "overflow", "queue", "cleared"])?;
                 let dialect = match query.get("exact") {
                     Some("js") => Dialect::JsJson,
                     _ => Dialect::new(Format::Json, query.truth("exact")?.unwrap_or(false)),
@@ -224,7 +242,6 @@ impl Endpoint {
                 Call::Subscribe(Watch { filter, dialect, overflow, queue, cleared })
             }
             Endpoint::Topics => {
-                let query = query(&["filter", "after", "limit"])?;
                 let limit = query.number("limit")?.map_or(Ok(USUAL_PAGE), usize::try_from);
                 let limit = limit.ok().filter(|limit| (1..=LONGEST_PAGE).contains(limit));
                 let limit = limit.ok_or_else(|| {

@@ -19,7 +19,7 @@ use crate::broker::sync::Instant;
 use crate::broker::{Counters, Inbox};
 use crate::http::{
     BodyReader, Call, Head, HeadError, LONGEST_HEAD, Origins, Problem, Response, credentials,
-    for_origin, preflight, unless_known,
+    description, for_origin, preflight, unless_known,
 };
 use crate::protocol::{ErrorCode, Refusal};
 use crate::transport::line::{Arrived, Wait};
@@ -186,6 +186,7 @@ impl Session {
         let answer = match call {
             Call::Health => Ok(Response::of_json([("status", "ok".into())])),
             Call::Ready => Ok(self.readiness()),
+            Call::Description => Ok(description()),
             Call::Options(response) => Ok(preflight(response, origin)),
             call => match self.identify_sender(head)? {
                 Err(problem) => Err(problem),
@@ -221,7 +222,9 @@ impl Session {
             Call::Stats => self.stats(),
             Call::Limits => Ok(Ok(self.limits_of_broker())),
             Call::Subscribe(_) => Ok(Err(Problem::new(501, "not here yet"))),
-            Call::Health | Call::Ready | Call::Options(_) => Ok(Err(Problem::new(404, "nothing"))),
+            Call::Health | Call::Ready | Call::Description | Call::Options(_) => {
+                Ok(Err(Problem::new(404, "nothing")))
+            }
         }
     }
 
