@@ -26,7 +26,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo first-build quick test test-rust test-python soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python test-page soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -39,7 +39,7 @@ demo: first-build
 first-build:
 	$(CARGO) build --locked --bins --examples
 
-test: test-rust test-python
+test: test-rust test-python test-page
 
 test-rust:
 	$(CARGO) test --locked --workspace
@@ -51,6 +51,20 @@ test-python: $(VENV)/installed
 	cd clients/python && $(IN_VENV)/ruff check .
 	cd clients/python && if [ -x $(IN_VENV)/mypy ]; then $(IN_VENV)/mypy; else echo "no mypy for this Python"; fi
 	cd clients/python && BABELMQ_BIN="$(TARGET)/debug/babelmq" $(IN_VENV)/python -m pytest
+
+# The dashboard in Chromium, which it installs from Debian where it is missing, and Node.js with it. CHROMIUM names another
+# one: make test-page CHROMIUM=/usr/bin/google-chrome
+test-page:
+	sh tests/page/install.sh
+	$(MAKE) $(PAGE_TESTS)
+	$(CARGO) build --profile test --locked --bins --examples
+	cd tests/page && BABELMQ_BIN="$(TARGET)/debug/babelmq" node --test
+
+# npm is asked when the list of packages changes, and gives what the list says.
+PAGE_TESTS := tests/page/node_modules/.package-lock.json
+$(PAGE_TESTS): tests/page/package-lock.json
+	cd tests/page && npm ci --no-audit --no-fund --silent
+	touch $@
 
 # Random clients around sober ones, clients in Rust and in Python that are cut off, and connections by the thousand:
 # nothing is lost, and nothing is left over.
@@ -268,4 +282,4 @@ msrv:
 
 clean:
 	$(CARGO) clean
-	rm -rf .tools $(VENV) fuzz/target fuzz/found
+	rm -rf .tools $(VENV) fuzz/target fuzz/found tests/page/node_modules

@@ -100,5 +100,7 @@ pub use transport::{
 #[cfg(feature = "broker")]
 #[doc(hidden)]
 pub mod internals {
+    pub use crate::http::Subprotocol;
+    pub use crate::transport::Unframing;
     pub use crate::wire::{Recent, Taken, take_in};
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::client_id::ClientId;
+use super::client_report::ClientReport;
 use super::peer::Peer;
 use super::rights::Rights;
 use crate::access::{Policy, User};
@@ -121,6 +122,8 @@ pub enum Control {
     },
     /// See [`Command::Stats`](crate::protocol::Command::Stats).
     Stats,
+    /// The connection has something to say for itself, which its writer is to be woken for.
+    Wake,
     /// See [`Command::Backup`](crate::protocol::Command::Backup).
     Backup,
     /// The client has logged in, and is this user from here on.
@@ -151,6 +154,12 @@ pub enum Query {
     Subscriptions(Topic, Sender<Vec<SubscriptionInfo>>),
     /// The counters.
     Stats(Sender<Stats>),
+    /// What is known of the first of these connections, at most
+    /// [`CLIENTS_TOGETHER`](crate::broker::CLIENTS_TOGETHER), in their order, and how many were
+    /// looked at; those that can receive nothing are left out.
+    Clients(Vec<ClientId>, Sender<(Vec<ClientReport>, usize)>),
+    /// Ends a connection, and tells it so; answers whether it is there, and can receive.
+    Disconnect(ClientId, Sender<bool>),
     /// Holds everybody to these users from now on; answered when nobody has a right any more that
     /// was lost.
     Policy(Policy, Sender<Vec<RightLost>>),

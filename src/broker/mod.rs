@@ -5,6 +5,7 @@
 //! its decisions leave through an [`Outbox`] for each connection.
 
 mod client_id;
+mod client_report;
 mod cost;
 mod delivery;
 mod dispatcher;
@@ -19,12 +20,13 @@ mod stats;
 pub(crate) mod sync;
 
 pub use client_id::ClientId;
+pub use client_report::{ClientReport, SubscriptionReport};
 pub use cost::{EVENT_COST, fanout_cost, guessed_cost, topic_cost};
 pub use delivery::{
     BACKLOG_COST, Backlog, Charge, Delivery, Discarded, Fate, Full, Inbox, Lane, Letter, Mailbox,
     Outbox, Piece, QueueLimits, Queued, Selection, Taken, Undelivered, outbox, outbox_with,
 };
-pub use dispatcher::Dispatcher;
+pub use dispatcher::{CLIENTS_TOGETHER, Dispatcher};
 pub use event::{Control, Event, Query, RightLost, Step, SubscriptionInfo};
 pub use memory::{Memory, SMALLEST_MEMORY, Use};
 pub use peer::{Origin, Peer};
@@ -34,4 +36,7 @@ pub use persist::{
 };
 pub use retained::{StoreLimits, Stored, Subtree};
 pub use rights::Rights;
-pub use stats::{Counters, METRICS, Metric, MetricKind, Report, Started, Stats, Unit};
+pub use stats::{
+    Counters, Durations, Histogram, METRICS, Metric, MetricKind, Number, Process, Report, SCRAPED,
+    Sample, Samples, Started, Stats, Unit,
+};

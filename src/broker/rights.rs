@@ -108,8 +108,17 @@ impl Rights {
     ///
     /// # Errors
     /// [`ErrorCode::NotPermitted`].
-    pub(super) fn stats(&self, peer: Peer) -> Result<(), Refusal> {
+    pub fn stats(&self, peer: Peer) -> Result<(), Refusal> {
         self.administrate("stats", peer, |grant| grant.stats() || grant.admin())
+    }
+
+    /// Whether the client may see who is connected, and end connections. Without users, only
+    /// clients on the broker's own machine may.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotPermitted`].
+    pub fn clients(&self, peer: Peer) -> Result<(), Refusal> {
+        self.administrate("clients", peer, Grant::admin)
     }
 
     /// Whether the client may have a backup made. Without users, only clients on the broker's own

@@ -6,16 +6,21 @@ use super::query::{Query, filter};
 use super::request::Head;
 use super::response::Response;
 use super::value::{MEDIA_TYPES, format_of_body};
+use super::websocket::Handshake;
 use crate::codec::Dialect;
 use crate::protocol::{Format, Limits, Overflow, Topic, TopicFilter};
 
 /// Topics or clients in an answer, where nothing else is asked for, and at most.
 const USUAL_PAGE: usize = 1_000;
 const LONGEST_PAGE: usize = 10_000;
+/// The same of clients, at most.
+const MOST_CLIENTS: usize = 1_000;
 
 /// Something that can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
+    /// The dashboard.
+    Page,
     /// Whether the process lives.
     Health,
     /// Whether the broker can be used.
@@ -26,26 +31,36 @@ pub(crate) enum Endpoint {
     Publish,
     /// What is published, as it comes.
     Subscribe,
+    /// What is spoken to other listeners, in messages of WebSocket.
+    WebSocket,
     /// The topics that hold a value.
     Topics,
     /// The counters.
     Stats,
+    /// Who is connected.
+    Clients,
     /// What a message may be.
     Limits,
+    /// The counters for Prometheus.
+    Metrics,
     /// All of this, described for programs.
     Description,
 }
 
 /// All of them by path, with the methods that they know. Who knows GET knows HEAD.
 pub(super) const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
+    ("/", Endpoint::Page, &["GET"]),
     ("/healthz", Endpoint::Health, &["GET"]),
     ("/readyz", Endpoint::Ready, &["GET"]),
+    ("/metrics", Endpoint::Metrics, &["GET"]),
     ("/api/v1/value", Endpoint::Value, &["GET", "DELETE"]),
     ("/api/v1/publish", Endpoint::Publish, &["POST"]),
     ("/api/v1/subscribe", Endpoint::Subscribe, &["GET"]),
     ("/api/v1/topics", Endpoint::Topics, &["GET"]),
     ("/api/v1/stats", Endpoint::Stats, &["GET"]),
+    ("/api/v1/clients", Endpoint::Clients, &["GET", "DELETE"]),
     ("/api/v1/limits", Endpoint::Limits, &["GET"]),
+    ("/ws", Endpoint::WebSocket, &["GET"]),
     ("/openapi.json", Endpoint::Description, &["GET"]),
 ];
 
@@ -56,6 +71,8 @@ const METHODS: &[&str] =
 /// A request that can be done.
 #[derive(Debug)]
 pub(crate) enum Call {
+    /// See [`Endpoint::Page`].
+    Page,
     /// See [`Endpoint::Health`].
     Health,
     /// See [`Endpoint::Ready`].
@@ -78,6 +95,8 @@ pub(crate) enum Call {
     Publish(Publish),
     /// See [`Endpoint::Subscribe`].
     Subscribe(Watch),
+    /// See [`Endpoint::WebSocket`].
+    WebSocket(Handshake),
     /// See [`Endpoint::Topics`].
     Topics {
         /// Which.
@@ -89,6 +108,20 @@ pub(crate) enum Call {
     },
     /// See [`Endpoint::Stats`].
     Stats,
+    /// See [`Endpoint::Metrics`].
+    Metrics,
+    /// See [`Endpoint::Clients`].
+    Clients {
+        /// Only those behind this one.
+        after: Option<u64>,
+        /// How many.
+        limit: usize,
+    },
+    /// A connection is to be ended.
+    Disconnect {
+        /// The number of its client.
+        client: u64,
+    },
     /// See [`Endpoint::Limits`].
     Limits,
     /// See [`Endpoint::Description`].
@@ -168,7 +201,10 @@ impl Call {
 
     /// Whether its answer may be had from a page of another host without anything being changed.
     pub(crate) fn is_safe(&self) -> bool {
-        !matches!(self, Call::Publish(_) | Call::Clear { .. })
+        !matches!(
+            self,
+            Call::Publish(_) | Call::Clear { .. } | Call::Disconnect { .. } | Call::WebSocket(_)
+        )
     }
 }
 
@@ -176,11 +212,16 @@ impl Endpoint {
     /// The names of the parameters that it knows with a method.
     pub(super) fn parameters(self, method: &str) -> &'static [&'static str] {
         match self {
-            Endpoint::Health
+            Endpoint::Page
+            | Endpoint::Health
             | Endpoint::Ready
             | Endpoint::Stats
+            | Endpoint::Metrics
             | Endpoint::Limits
+            | Endpoint::WebSocket
             | Endpoint::Description => &[],
+            Endpoint::Clients if method == "DELETE" => &["id"],
+            Endpoint::Clients => &["after", "limit"],
             Endpoint::Value if method == "DELETE" => &["topic"],
             Endpoint::Value => &["topic", "exact"],
             Endpoint::Publish => &["topic", "retain", "ttl"],
@@ -192,11 +233,27 @@ impl Endpoint {
     fn call(self, method: &str, head: &Head, limits: &Limits) -> Result<Call, Problem> {
         let query = Query::parse(&head.query, self.parameters(method))?;
         Ok(match self {
+            Endpoint::Page => Call::Page,
             Endpoint::Health => Call::Health,
             Endpoint::Ready => Call::Ready,
             Endpoint::Stats => Call::Stats,
+            Endpoint::Metrics => Call::Metrics,
             Endpoint::Limits => Call::Limits,
             Endpoint::Description => Call::Description,
+            Endpoint::WebSocket => Call::WebSocket(Handshake::of(head)?),
+            Endpoint::Clients if method == "DELETE" => {
+                let missing = || Problem::new(400, "the query lacks id, the number of a client");
+                Call::Disconnect { client: query.number("id")?.ok_or_else(missing)? }
+            }
+            Endpoint::Clients => {
+                let limit = query.number("limit")?.unwrap_or(USUAL_PAGE as u64);
+                let limit =
+                    usize::try_from(limit).ok().filter(|it| (1..=MOST_CLIENTS).contains(it));
+                let limit = limit.ok_or_else(|| {
+                    Problem::new(400, format!("limit is a number from 1 to {MOST_CLIENTS}"))
+                })?;
+                Call::Clients { after: query.number("after")?, limit }
+            }
             Endpoint::Value if method == "DELETE" => {
                 query.filter(limits)?;
                 Call::Clear { topic: query.get("topic").unwrap_or_default().to_owned() }
@@ -272,6 +329,7 @@ mod tests {
 
     #[test]
     fn what_can_be_done_is_understood() {
+        assert!(matches!(call("GET /", ""), Ok(Call::Page)));
         assert!(matches!(call("GET /healthz", ""), Ok(Call::Health)));
         assert!(matches!(call("HEAD /readyz", ""), Ok(Call::Ready)));
         let Ok(Call::Publish(publish)) =

@@ -1,13 +1,17 @@
 //! The connections that are open, so that all of them can be counted and ended, and their threads
 //! joined.
 
+use std::collections::BTreeMap;
 use std::net::Shutdown;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::config::Config;
 use super::line::Line;
 use super::threads::Thread;
 use crate::broker::sync::{HashMap, Mutex};
-use crate::broker::{ClientId, Origin};
+use crate::broker::{ClientId, Counters, Origin, Peer};
 
 /// Open connections and the threads that serve them.
 #[derive(Debug, Default)]
@@ -17,7 +21,8 @@ pub(super) struct Connections {
 
 #[derive(Debug, Default)]
 struct Inner {
-    open: HashMap<ClientId, Connection>,
+    /// In the order in which they were accepted.
+    open: BTreeMap<ClientId, Connection>,
     per_origin: HashMap<Origin, usize>,
     /// Threads that are at their very end.
     ended: Vec<Thread>,
@@ -26,11 +31,48 @@ struct Inner {
 #[derive(Debug)]
 struct Connection {
     line: Line,
-    origin: Origin,
+    peer: Peer,
+    /// What it speaks, in a word.
+    protocol: &'static str,
+    /// Counts it among those of its listener.
+    _at: At,
     /// The session's thread; none before it was started, and while it is parked.
     thread: Option<Thread>,
     /// The writer's thread, where it has one; perhaps one that has ended.
     writer: Option<Thread>,
+}
+
+/// A connection, for who administrates the broker.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listed {
+    pub(super) client: ClientId,
+    pub(super) peer: Peer,
+    /// What it speaks, in a word.
+    pub(super) protocol: &'static str,
+}
+
+/// The listener of a connection, which counts it for as long as this is there.
+#[derive(Debug)]
+pub(super) struct At {
+    counters: Arc<Counters>,
+    listener: usize,
+}
+
+impl At {
+    pub(super) fn listener(counters: &Arc<Counters>, listener: usize) -> At {
+        if let Some((_, open)) = counters.listeners.get(listener) {
+            open.fetch_add(1, Ordering::Relaxed);
+        }
+        At { counters: counters.clone(), listener }
+    }
+}
+
+impl Drop for At {
+    fn drop(&mut self) {
+        if let Some((_, open)) = self.counters.listeners.get(self.listener) {
+            open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Connections {
@@ -41,11 +83,12 @@ impl Connections {
     /// Why it cannot stay, and what to do.
     pub(super) fn add(
         &self,
-        client: ClientId,
-        origin: Origin,
+        Listed { client, peer, protocol }: Listed,
         line: Line,
+        at: At,
         config: &Config,
     ) -> Result<(), String> {
+        let origin = peer.origin();
         let Config { max_connections, max_connections_per_address, .. } = *config;
         let mut inner = self.inner.lock();
         if inner.open.len() >= max_connections {
@@ -62,8 +105,43 @@ impl Connections {
             ));
         }
         inner.per_origin.insert(origin, count + 1);
-        inner.open.insert(client, Connection { line, origin, thread: None, writer: None });
+        let (thread, writer) = (None, None);
+        let connection = Connection { line, peer, protocol, _at: at, thread, writer };
+        inner.open.insert(client, connection);
         Ok(())
+    }
+
+    /// Says that a connection speaks something else from now on.
+    #[expect(dead_code, reason = "a connection does so when it becomes one of WebSocket or events")]
+    pub(super) fn speak(&self, client: ClientId, protocol: &'static str) {
+        if let Some(connection) = self.inner.lock().open.get_mut(&client) {
+            connection.protocol = protocol;
+        }
+    }
+
+    /// Connections that are open, at most `most` behind `after`, in the order in which they were
+    /// accepted.
+    pub(super) fn list(&self, after: Option<ClientId>, most: usize) -> Vec<Listed> {
+        let behind = (after.map_or(Unbounded, Excluded), Unbounded);
+        let inner = self.inner.lock();
+        let some = inner.open.range(behind).take(most);
+        let listed = |(client, connection): (&ClientId, &Connection)| {
+            let Connection { peer, protocol, .. } = *connection;
+            Listed { client: *client, peer, protocol }
+        };
+        some.map(listed).collect()
+    }
+
+    /// What a connection speaks, in a word, if it is there.
+    pub(super) fn protocol(&self, client: ClientId) -> Option<&'static str> {
+        self.inner.lock().open.get(&client).map(|connection| connection.protocol)
+    }
+
+    /// Shuts a connection down in one direction or both.
+    pub(super) fn end(&self, client: ClientId, how: Shutdown) {
+        if let Some(connection) = self.inner.lock().open.get(&client) {
+            connection.line.shut_down(how);
+        }
     }
 
     /// Says which thread serves a connection from now on.
@@ -113,9 +191,10 @@ impl Connections {
     /// Says that a connection is over, and its thread at its end.
     pub(super) fn remove(&self, client: ClientId) {
         let mut inner = self.inner.lock();
-        let Some(Connection { origin, thread, writer, .. }) = inner.open.remove(&client) else {
+        let Some(Connection { peer, thread, writer, .. }) = inner.open.remove(&client) else {
             return;
         };
+        let origin = peer.origin();
         inner.ended.extend(thread.into_iter().chain(writer));
         if let Some(count) = inner.per_origin.get_mut(&origin) {
             *count -= 1;
@@ -137,7 +216,7 @@ impl Connections {
         let threads = {
             let mut inner = self.inner.lock();
             let mut threads = std::mem::take(&mut inner.ended);
-            let open = inner.open.drain();
+            let open = std::mem::take(&mut inner.open).into_iter();
             threads.extend(open.flat_map(|(_, connection)| {
                 connection.thread.into_iter().chain(connection.writer)
             }));

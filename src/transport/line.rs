@@ -5,16 +5,22 @@
 //!
 //! The bytes that are read and written are plain text. Where a connection seals it, that happens
 //! here, and its users see no more of it than that a read may bring nothing yet and that a write
-//! may leave something behind.
+//! may leave something behind. The same holds where frames of ours lie in those of another protocol:
+//! a [WebSocket](websocket), or a stream of [events](events).
 
+mod events;
+mod framing;
+mod native;
 #[cfg(test)]
 mod sealed;
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests;
 mod tls;
+mod websocket;
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +28,16 @@ use std::time::Duration;
 use super::handshakes::Handshakes;
 use super::net::{self, Registry, Socket, Token};
 use crate::broker::sync::Instant;
+use crate::http::Subprotocol;
 use crate::protocol::FrameBuffer;
+use framing::Framing;
 #[cfg(test)]
 pub(super) use sealed::Unsealed;
 #[cfg(all(test, shuttle))]
 pub(super) use sealed::seal;
 pub(super) use tls::SEALED;
+pub use websocket::Unframing;
+pub(super) use websocket::{Close, UNFRAMED};
 
 /// Pieces that the kernel takes with one call.
 const MOST_AT_ONCE: usize = 1_024;
@@ -63,6 +73,8 @@ pub(super) struct Outgoing {
 enum Opening {
     Plain,
     Tls(tls::Opening),
+    WebSocket(Box<websocket::Reading>),
+    Deaf(Box<events::Deaf>),
     #[cfg(test)]
     Sealed(sealed::Opening),
 }
@@ -72,6 +84,8 @@ enum Opening {
 enum Sealing {
     Plain,
     Tls(tls::Sealing),
+    WebSocket(Box<Framing<websocket::Messages>>),
+    Events(Box<Framing<events::Events>>),
     #[cfg(test)]
     Sealed(sealed::Sealing),
 }
@@ -159,12 +173,7 @@ impl Incoming {
     /// Whether something has begun that brings plain text when it is whole, so that the peer is not
     /// idle.
     pub(super) fn is_amid(&self) -> bool {
-        match &self.text {
-            Opening::Plain => false,
-            Opening::Tls(opening) => opening.is_amid(),
-            #[cfg(test)]
-            Opening::Sealed(opening) => opening.is_amid(),
-        }
+        self.text.is_amid()
     }
 
     /// Does what comes before the first byte of plain text, where a connection seals. It may change
@@ -179,34 +188,79 @@ impl Incoming {
         until: Instant,
     ) -> io::Result<bool> {
         match &mut self.text {
-            Opening::Plain => Ok(false),
             Opening::Tls(opening) => opening.shake_hands(outgoing, handshakes, until),
-            #[cfg(test)]
-            Opening::Sealed(_) => Ok(false),
+            _ => Ok(false),
         }
     }
 
     /// The user's name in the certificate that the peer has shown in its handshake, if there is one
     /// and names are taken from there.
     pub(super) fn certificate_name(&self) -> Option<&str> {
-        match &self.text {
-            Opening::Plain => None,
-            Opening::Tls(opening) => opening.certificate_name(),
-            #[cfg(test)]
-            Opening::Sealed(_) => None,
-        }
+        self.text.certificate_name()
     }
 
     /// Reads once into a buffer of `size` bytes.
     ///
     /// # Errors
-    /// Any error of the system; `TimedOut` where the keepalive found nobody.
+    /// Any error of the system; `TimedOut` where the keepalive found nobody; `InvalidData` where the
+    /// peer does not keep to what is spoken below our protocol.
     pub(super) fn read(&mut self, buffer: &mut FrameBuffer, size: usize) -> io::Result<Arrived> {
+        self.text.read(&self.line.0, buffer, size)
+    }
+
+    /// Goes on as a WebSocket, behind the answer to its handshake, with what was read of it in
+    /// `buffer` already. Each takes [`UNFRAMED`] bytes of memory.
+    pub(super) fn become_websocket(
+        &mut self,
+        outgoing: &mut Outgoing,
+        subprotocol: Subprotocol,
+        buffer: &mut FrameBuffer,
+    ) {
+        let below = mem::replace(&mut self.text, Opening::Plain);
+        let reading = websocket::Reading::begin(below, outgoing, subprotocol, mem::take(buffer));
+        self.text = Opening::WebSocket(Box::new(reading));
+    }
+
+    /// Goes on as a stream of events, behind the head of the answer. What the client sends is not
+    /// read as anything. Each takes [`UNFRAMED`] bytes of memory at most.
+    pub(super) fn become_events(&mut self, outgoing: &mut Outgoing) {
+        let below = mem::replace(&mut self.text, Opening::Plain);
+        self.text = Opening::Deaf(Box::new(events::Deaf::new(below)));
+        let events = events::Events::default();
+        outgoing.wrap(|below| Sealing::Events(Box::new(Framing::new(below, events))));
+    }
+
+    /// Whether the last read has left the line something to say for itself, the answer to a ping:
+    /// the next push says it, even one of nothing.
+    pub(super) fn has_answer(&mut self) -> bool {
         match &mut self.text {
-            Opening::Plain => arrived(|| buffer.read_with(size, &mut &*self.line.0)),
-            Opening::Tls(opening) => opening.read(&self.line.0, buffer, size),
-            #[cfg(test)]
-            Opening::Sealed(opening) => opening.read(&self.line.0, buffer, size),
+            Opening::WebSocket(reading) => reading.has_answer(),
+            _ => false,
+        }
+    }
+
+    /// Whether a writer has to be woken for that. Asked again before the writer has pushed, it is
+    /// not.
+    pub(super) fn may_call(&self) -> bool {
+        match &self.text {
+            Opening::WebSocket(reading) => reading.may_call(),
+            _ => false,
+        }
+    }
+
+    /// Says how the connection is to end where there is a word for that, unless it is known already.
+    pub(super) fn end_with(&self, close: Close) {
+        if let Opening::WebSocket(reading) = &self.text {
+            reading.end_with(close);
+        }
+    }
+
+    /// Forgets the rest of the frame that has begun, where the line knows its end better than the
+    /// header says it. Returns whether it does.
+    pub(super) fn skip_message(&mut self) -> bool {
+        match &mut self.text {
+            Opening::WebSocket(reading) => reading.skip_message(),
+            _ => false,
         }
     }
 
@@ -259,6 +313,47 @@ impl Incoming {
     }
 }
 
+impl Opening {
+    fn is_amid(&self) -> bool {
+        match self {
+            Opening::Plain => false,
+            Opening::Tls(opening) => opening.is_amid(),
+            Opening::WebSocket(reading) => reading.is_amid(),
+            Opening::Deaf(deaf) => deaf.below().is_amid(),
+            #[cfg(test)]
+            Opening::Sealed(opening) => opening.is_amid(),
+        }
+    }
+
+    fn certificate_name(&self) -> Option<&str> {
+        match self {
+            Opening::Plain => None,
+            Opening::Tls(opening) => opening.certificate_name(),
+            Opening::WebSocket(reading) => reading.below().certificate_name(),
+            Opening::Deaf(deaf) => deaf.below().certificate_name(),
+            #[cfg(test)]
+            Opening::Sealed(_) => None,
+        }
+    }
+
+    #[inline]
+    fn read(
+        &mut self,
+        socket: &Socket,
+        buffer: &mut FrameBuffer,
+        size: usize,
+    ) -> io::Result<Arrived> {
+        match self {
+            Opening::Plain => arrived(|| buffer.read_with(size, &mut &*socket)),
+            Opening::Tls(opening) => opening.read(socket, buffer, size),
+            Opening::WebSocket(reading) => reading.read(socket, buffer, size),
+            Opening::Deaf(deaf) => deaf.read(socket),
+            #[cfg(test)]
+            Opening::Sealed(opening) => opening.read(socket, buffer, size),
+        }
+    }
+}
+
 /// The outcome of a read of a socket.
 fn arrived(mut read: impl FnMut() -> io::Result<usize>) -> io::Result<Arrived> {
     loop {
@@ -292,34 +387,77 @@ impl Outgoing {
     /// # Errors
     /// Any error of the system; that it takes nothing now is none.
     pub(super) fn push(&mut self, pieces: &[IoSlice<'_>], wait: Wait) -> io::Result<Pushed> {
-        let pieces = &pieces[..pieces.len().min(MOST_AT_ONCE)];
-        match &mut self.text {
-            Sealing::Plain => {
-                let sent = send(&self.line.0, pieces, wait)?;
-                Ok(Pushed { taken: sent, sent })
-            }
-            Sealing::Tls(sealing) => sealing.push(&self.line.0, pieces, wait),
-            #[cfg(test)]
-            Sealing::Sealed(sealing) => sealing.push(&self.line.0, pieces, wait),
-        }
+        self.text.push(&self.line.0, pieces, wait)
     }
 
     /// Whether everything that was taken is with the system, so that nothing more is to be pushed.
     pub(super) fn is_settled(&self) -> bool {
-        match &self.text {
-            Sealing::Plain => true,
-            Sealing::Tls(sealing) => sealing.is_settled(),
-            #[cfg(test)]
-            Sealing::Sealed(sealing) => sealing.is_settled(),
+        self.text.is_settled()
+    }
+
+    /// Says how the connection is to end where there is a word for that, unless it is known already.
+    pub(super) fn end_with(&self, close: Close) {
+        if let Sealing::WebSocket(framing) = &self.text {
+            framing.frames().end_with(close);
+        }
+    }
+
+    /// Takes the last word, which remains to be pushed, after everything else was. The end does that
+    /// as well, and says it where that takes no time.
+    pub(super) fn finish(&mut self) {
+        if let Sealing::WebSocket(framing) = &mut self.text {
+            framing.finish();
         }
     }
 
     /// Says that nothing follows and shuts this direction down, after the last push.
     pub(super) fn end(&mut self) {
-        if let Sealing::Tls(sealing) = &mut self.text {
-            sealing.end(&self.line.0);
-        }
+        self.text.end(&self.line.0);
         self.line.shut_down(Shutdown::Write);
+    }
+
+    /// Puts a layer around what is there.
+    fn wrap(&mut self, layer: impl FnOnce(Sealing) -> Sealing) {
+        self.text = layer(mem::replace(&mut self.text, Sealing::Plain));
+    }
+}
+
+impl Sealing {
+    #[inline]
+    fn push(&mut self, socket: &Socket, pieces: &[IoSlice<'_>], wait: Wait) -> io::Result<Pushed> {
+        let pieces = &pieces[..pieces.len().min(MOST_AT_ONCE)];
+        match self {
+            Sealing::Plain if pieces.is_empty() => Ok(Pushed::default()),
+            Sealing::Plain => {
+                let sent = send(socket, pieces, wait)?;
+                Ok(Pushed { taken: sent, sent })
+            }
+            Sealing::Tls(sealing) => sealing.push(socket, pieces, wait),
+            Sealing::WebSocket(framing) => framing.push(socket, pieces, wait),
+            Sealing::Events(framing) => framing.push(socket, pieces, wait),
+            #[cfg(test)]
+            Sealing::Sealed(sealing) => sealing.push(socket, pieces, wait),
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        match self {
+            Sealing::Plain => true,
+            Sealing::Tls(sealing) => sealing.is_settled(),
+            Sealing::WebSocket(framing) => framing.is_settled(),
+            Sealing::Events(framing) => framing.is_settled(),
+            #[cfg(test)]
+            Sealing::Sealed(sealing) => sealing.is_settled(),
+        }
+    }
+
+    fn end(&mut self, socket: &Socket) {
+        match self {
+            Sealing::Tls(sealing) => sealing.end(socket),
+            Sealing::WebSocket(framing) => framing.end(socket),
+            Sealing::Events(framing) => framing.end(socket),
+            _ => {}
+        }
     }
 }
 

@@ -187,6 +187,25 @@ impl ListenUrl {
         }
     }
 
+    /// What a connection there speaks first, in a word.
+    pub(super) fn protocol(&self) -> &'static str {
+        match self {
+            ListenUrl::Unix { .. } => "unix",
+            _ if self.is_http() => "http",
+            _ => self.scheme().name(),
+        }
+    }
+
+    /// The URL with its scheme, which is not written where there is no other way to read it.
+    pub(super) fn with_scheme(&self) -> String {
+        let text = self.to_string();
+        match self {
+            ListenUrl::Unix { .. } => text,
+            _ if text.contains("://") => text,
+            _ => format!("{}://{text}", self.scheme().name()),
+        }
+    }
+
     /// Its address, where it has a number.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         match self {

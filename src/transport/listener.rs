@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::connections::{At, Listed};
 use super::line::{Incoming, Line, Outgoing, SEALED, Wait};
 use super::net::{self, Bound, Socket};
 use super::parked::Parked;
@@ -17,6 +18,8 @@ use crate::codec::write_reply;
 use crate::protocol::{ErrorCode, Format, Refusal, Reply};
 
 pub(super) struct Listener {
+    /// Its place in the list of all of them.
+    pub(super) number: usize,
     /// The broker's handle has it too, and wakes the listener when the broker stops.
     pub(super) bound: Arc<Bound>,
     /// Each session gets a clone; the dispatcher holds the other end.
@@ -68,13 +71,14 @@ impl Listener {
         let client = ClientId(self.shared.next_client.fetch_add(1, Ordering::Relaxed));
         net::set_options(&socket, peer, &self.shared.config)?;
         let (line, incoming, outgoing) = self.line(socket)?;
-        if let Err(why) =
-            self.shared.connections.add(client, peer.origin(), line, &self.shared.config)
-        {
+        let url = self.bound.url();
+        let listed = Listed { client, peer, protocol: url.protocol() };
+        let at = At::listener(&self.shared.counters, self.number);
+        if let Err(why) = self.shared.connections.add(listed, line, at, &self.shared.config) {
             self.turn_away(incoming, outgoing, peer, why);
             return Ok(());
         }
-        let sealed = if self.bound.url().is_tls() { SEALED } else { 0 };
+        let sealed = if url.is_tls() { SEALED } else { 0 };
         let Some(purse) = Purse::open(&self.shared, sealed) else {
             self.shared.connections.remove(client);
             let memory = self.shared.memory.total();
@@ -91,7 +95,6 @@ impl Listener {
         let ends = (incoming, outgoing);
         let mut session =
             Session::new(client, peer, ends, events, self.shared.clone(), alive, purse);
-        let url = self.bound.url();
         if url.is_http() {
             session = session.speaking_http(url.is_of_this_machine());
         }

@@ -45,6 +45,7 @@ mod x509;
 pub use certificates::{ClientAuth, TlsError, TlsFiles};
 pub use config::Config;
 pub use handle::BrokerHandle;
+pub use line::Unframing;
 pub use listen_url::{ListenScheme, ListenUrl, ParseListenUrlError};
 #[cfg(feature = "cli")]
 pub(crate) use server::check;

@@ -53,6 +53,11 @@ impl Purse {
         })
     }
 
+    /// Whether the connection may take so many bytes more, for as long as it lasts.
+    pub(super) fn take_more(&mut self, bytes: usize) -> bool {
+        self.connection.try_grow_to(self.connection.bytes() + bytes)
+    }
+
     /// Whether half of the memory for connections is taken.
     pub(super) fn is_crowded(&self) -> bool {
         let share = self.connection.account().map(|account| account.share());

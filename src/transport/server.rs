@@ -232,9 +232,12 @@ impl Broker {
         let (alive, all_gone) = bounded(0);
         let (parked, attendant) = Parked::new()?;
         let (pool, calls) = Pool::new();
+        let urls = bound.iter().map(|bound| bound.url().with_scheme());
+        let counters = Arc::new(Counters::of_listeners(urls));
         let mut dispatcher = Dispatcher::new(config.store, config.max_subscriptions)
             .with_subtrees(config.subtrees.clone())
             .with_memory(memory.clone())
+            .with_counters(counters.clone())
             .with_policy(users.as_ref().map(|(policy, _)| policy.clone()));
         let store_writer = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
         let shared = Arc::new(Shared {
@@ -242,7 +245,7 @@ impl Broker {
             tls: Mutex::default(),
             handshakes: Handshakes::new(),
             users: Users::new(users, memory.clone()),
-            counters: Arc::new(Counters::default()),
+            counters,
             connections: Connections::default(),
             pool,
             backlog: Backlog::new(BACKLOG_COST),
@@ -267,12 +270,12 @@ impl Broker {
             parked.clone(),
             all_gone,
         );
-        let listener = |bound| {
+        let listener = |(number, bound)| {
             let (events, alive) = (events.clone(), alive.clone());
             let (shared, parked) = (shared.clone(), parked.clone());
-            Listener { bound, events, alive, shared, parked }
+            Listener { number, bound, events, alive, shared, parked }
         };
-        let listeners = bound.into_iter().map(listener).collect();
+        let listeners = bound.into_iter().enumerate().map(listener).collect();
         // The threads wait for each other by these, so nobody else may keep them.
         drop((events, alive));
         let work =

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::allowances::Permit;
 use super::connections::Connections;
 use super::guards::CountPanic;
-use super::line::{Arrived, Incoming, Line, Outgoing};
+use super::line::{Arrived, Close, Incoming, Line, Outgoing, Pushed, Wait};
 use super::pace::{HURRIED, Pace};
 use super::priority::{CROWD, give_way};
 use super::purse::{Purse, SMALL_BUFFER};
@@ -25,7 +25,7 @@ use crate::broker::{ClientId, Control, Counters, Event, Peer, Step};
 use crate::codec::{Claim, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, FrameFault, HEADER_LEN, LARGEST_BUFFER, Limits, NextSize,
-    Refusal, whole_frames,
+    Refusal, Token, whole_frames,
 };
 use crate::wire::{Recent, Taken, take_in, token_of};
 use http::Http;
@@ -159,7 +159,11 @@ impl Session {
     fn read_until_pause(&mut self) -> Pause {
         let awake = Awake::new(self.shared.clone());
         let (client, peer) = (self.client, self.peer);
-        match self.read_frames(&awake) {
+        let read = self.read_frames(&awake);
+        if self.shared.stopping.load(Ordering::Acquire) {
+            self.incoming.end_with(Close::GOING_AWAY);
+        }
+        match read {
             Ok(Pause::Idle) => return Pause::Idle,
             Ok(Pause::Over) => {
                 self.refusal_log.end();
@@ -203,8 +207,10 @@ impl Session {
 
     fn read_frames(&mut self, awake: &Awake) -> io::Result<Pause> {
         self.shake_hands()?;
-        if self.http.is_some() {
-            return self.serve_http(awake);
+        if self.http.is_some()
+            && let Some(pause) = self.serve_http(awake)?
+        {
+            return Ok(pause);
         }
         if self.member.is_none() {
             self.log_in_until = Some(Instant::now() + self.shared.config.login_timeout);
@@ -256,7 +262,10 @@ impl Session {
             let begun = has_begun.then(Instant::now);
             let arrived = self.incoming.read(&mut self.buffer, size);
             waited += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
-            match arrived? {
+            if self.incoming.has_answer() {
+                self.let_line_answer()?;
+            }
+            match arrived.or_else(|error| self.hang_up(error))? {
                 Arrived::End => return Ok(Pause::Over),
                 Arrived::Bytes(count) => {
                     Counters::add(&self.shared.counters.bytes_in, count);
@@ -407,6 +416,9 @@ impl Session {
             if taken.needs_answer || self.shared.store_full.load(Ordering::Relaxed) {
                 self.attach()?;
             }
+            if taken.is_last {
+                self.incoming.end_with(Close::refused());
+            }
             let messages = self.published_in(&taken.steps);
             self.send(mem::take(&mut taken.steps), taken.cost);
             taken.is_last |= self.keep_to_rates(messages, taken.whole)? == Goes::NoFurther;
@@ -461,6 +473,10 @@ impl Session {
         tracing::info!(client = %self.client, peer = %self.peer, reason = %refusal, "connection \
         refused");
         Counters::add(&self.shared.counters.refused, 1);
+        self.incoming.end_with(match refusal.code {
+            ErrorCode::FrameTooLarge => Close::too_big(),
+            _ => Close::refused(),
+        });
         self.attach()?;
         self.send(vec![Step::Control(token_of(format), Control::Refuse { refusal })], 0);
         Ok(())
@@ -523,7 +539,8 @@ impl Session {
             "the broker has no memory left for a frame of {frame} bytes; send it again later, or \
              less at once"
         );
-        self.skip = frame.saturating_sub(here);
+        let skips = self.incoming.skip_message();
+        self.skip = if skips { 0 } else { frame.saturating_sub(here) };
         self.buffer.take(here);
         self.buffer.release();
         self.purse.note_buffer(0);
@@ -532,6 +549,43 @@ impl Session {
         let refusal = Refusal::new(ErrorCode::MemoryFull, reason);
         self.send(vec![Step::Control(token_of(format), Control::Refuse { refusal })], 0);
         Ok(())
+    }
+
+    /// Sees to it that what the line has to say for itself is said, though there may be nothing else
+    /// to write.
+    fn let_line_answer(&mut self) -> io::Result<()> {
+        match &mut self.outgoing {
+            Some(outgoing) => {
+                // What the socket does not take goes before the next.
+                while !outgoing.is_settled() && outgoing.push(&[], Wait::No)? != Pushed::default() {
+                }
+            }
+            None if self.incoming.may_call() => {
+                self.send(vec![Step::Control(Token::default(), Control::Wake)], 0);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Ends a connection that cannot be read any further. A client that does not keep to what is
+    /// spoken below our protocol gets what waits for it, and hears why.
+    ///
+    /// # Errors
+    /// The error.
+    #[cold]
+    fn hang_up(&mut self, error: io::Error) -> io::Result<Arrived> {
+        if error.kind() == ErrorKind::InvalidData {
+            self.take_leave();
+            match &mut self.outgoing {
+                Some(outgoing) => {
+                    outgoing.end();
+                    self.incoming.discard_for(FAREWELL);
+                }
+                None => drop(self.discard_input()),
+            }
+        }
+        Err(error)
     }
 
     /// Reads what nobody wants until the writer has ended the connection, so that unread input does

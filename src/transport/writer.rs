@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::Config;
-use super::line::{Line, Outgoing, Pushed, Wait};
+use super::line::{Close, Line, Outgoing, Pushed, Wait};
 use super::priority::{CROWD, give_way};
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
 use crate::broker::sync::{Instant, Receiver, Sender, TryRecvError};
@@ -174,6 +174,9 @@ impl Writer {
         // A client that reads the last frame should not lose it to a reset because its own input
         // was left unread: so first only this direction ends, and the session goes on reading for a
         // moment.
+        self.prepare_end();
+        // A peer that takes nothing is told by the end of the connection.
+        let _ = self.flush();
         self.outgoing.end();
         let _ = self.session.recv_timeout(LINGER);
         self.line().shut_down(Shutdown::Both);
@@ -185,9 +188,21 @@ impl Writer {
         if self.session.try_recv() != Err(TryRecvError::Disconnected) {
             return Some(self);
         }
+        self.prepare_end();
+        if matches!(self.write_at_once(), Ok(false)) {
+            return Some(self);
+        }
         self.outgoing.end();
         self.line().shut_down(Shutdown::Both);
         None
+    }
+
+    /// Takes what the connection itself says at its end, behind everything else.
+    fn prepare_end(&mut self) {
+        if self.inbox.is_overflowed() {
+            self.outgoing.end_with(Close::refused());
+        }
+        self.outgoing.finish();
     }
 
     /// Begins a turn; what comes from now on is known at its end.
@@ -329,7 +344,7 @@ impl Writer {
     /// Writes what was gathered.
     fn flush(&mut self) -> io::Result<()> {
         let Writer { gathered, outgoing, deadline, inbox, counters, answer, account, .. } = self;
-        if gathered.bytes > 0 {
+        if gathered.bytes > 0 || !outgoing.is_settled() {
             if !self.in_turn {
                 give_way(gathered.bytes, counters.open() > CROWD);
             }

@@ -26,7 +26,8 @@ impl JudgedTopics {
         let Some(places) = &self.places else { return false };
         at.iter().any(|place| {
             let Range { start, end } = places[*place];
-            self.text.get(usize::from(start)..usize::from(end)) == Some(topic)
+            // No topic is empty, and a place may be.
+            start < end && self.text.get(start.into()..end.into()) == Some(topic)
         })
     }
 
@@ -72,7 +73,7 @@ mod tests {
         for other in ["a", "a/", "a/bb", "b", "", "a/b/c"] {
             assert!(!judged.has(other, [1, 0]), "{other}");
         }
-        assert!(!judged.has("a/b", [2, 3]));
+        assert!(!judged.has("a/b", [2, 3]) && !judged.has("", [2, 3]));
         judged.forget();
         assert!(!judged.has("a/b", [1, 0]));
     }

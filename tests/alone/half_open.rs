@@ -50,7 +50,7 @@ fn thousands_of_half_open_peers_are_found_and_leave_nothing() {
     let served = Served::start(command.arg("serve").args(listen_arguments()).args(settings));
     let connect = || match kind() {
         Kind::Plain => Client::to(served.address),
-        Kind::Tls => Client::to_tls(served.address),
+        Kind::Tls | Kind::WebSocket => Client::to_tls(served.address),
     };
     let descriptors = || fs::read_dir(format!("/proc/{}/fd", served.id())).unwrap().count();
     let threads = || fs::read_dir(format!("/proc/{}/task", served.id())).unwrap().count();

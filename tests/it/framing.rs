@@ -5,10 +5,10 @@ use babelmq::Format::{Json, Pickle, Xml};
 use babelmq::{Broker, Limits};
 
 use crate::support::Field::{Bool, Raw, Str};
-use crate::support::line::over_each_line;
+use crate::support::line::over_every_line;
 use crate::support::{self, Client, FORMATS, Frame, body, config, frame, number, publish, start};
 
-over_each_line! {
+over_every_line! {
     frames_are_read_byte_by_byte,
     a_thousand_frames_in_one_write_arrive_in_order,
     requests_in_one_write_are_answered_in_order,

@@ -12,11 +12,11 @@ use babelmq::protocol::{MAX_PATTERNS, TOPIC_COST};
 use babelmq::{Broker, BrokerHandle, Config, Limits};
 
 use crate::support::Field::Str;
-use crate::support::line::over_each_line;
+use crate::support::line::over_every_line;
 use crate::support::process::until;
 use crate::support::{self, Client, FORMATS, Frame, config, number};
 
-over_each_line! {
+over_every_line! {
     a_frame_that_is_not_finished_ends_the_connection,
     a_frame_that_comes_in_drops_is_not_finished_either,
     a_client_that_takes_nothing_is_given_up,

@@ -7,10 +7,10 @@ use babelmq::Broker;
 use babelmq::Format::Json;
 
 use crate::support::Field::{Int, Str};
-use crate::support::line::over_each_line;
+use crate::support::line::over_every_line;
 use crate::support::{Client, body, config, frame, number, start};
 
-over_each_line! {
+over_every_line! {
     what_has_begun_on_its_way_is_a_frame_that_has_begun,
     a_subscriber_that_does_not_read_is_told_so_at_the_end_of_whole_frames,
     a_crowd_of_subscribers_is_served,

@@ -28,6 +28,7 @@ mod lines;
 mod listeners;
 mod memory;
 mod messages;
+mod metrics_doc;
 mod middleware;
 mod ordering;
 mod outages;

@@ -10,11 +10,11 @@ use babelmq::{Broker, BrokerHandle, Config};
 use socket2::SockRef;
 
 use crate::support::Field::{Bool, Raw, Str};
-use crate::support::line::over_each_line;
+use crate::support::line::over_every_line;
 use crate::support::process::until;
 use crate::support::{self, Client, FORMATS, PATIENCE, claimed, config, publish};
 
-over_each_line! {
+over_every_line! {
     answers_that_are_not_read_are_refused_and_the_connection_goes_on,
     a_reader_of_a_little_now_and_then_is_given_up,
     a_frame_that_was_refused_holds_no_memory,

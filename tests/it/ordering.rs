@@ -10,10 +10,10 @@ use babelmq::BrokerHandle;
 use babelmq::Format::{self, Json, Pickle, Xml};
 
 use crate::support::Field::Str;
-use crate::support::line::over_each_line;
+use crate::support::line::over_every_line;
 use crate::support::{Client, FORMATS, Frame, number, publish, start};
 
-over_each_line! {
+over_every_line! {
     four_consumers_that_stay_see_four_producers_in_order,
     four_consumers_that_come_and_go_see_four_producers_in_order,
 }

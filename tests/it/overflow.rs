@@ -8,11 +8,11 @@ use babelmq::Format::{Json, Xml};
 use babelmq::broker::Use;
 
 use crate::support::Field::{Int, Str};
-use crate::support::line::over_each_line;
+use crate::support::line::over_every_line;
 use crate::support::process::until;
 use crate::support::{self, Client, FORMATS, claimed, number, publish, start};
 
-over_each_line! {
+over_every_line! {
     drop_oldest_loses_the_oldest_says_how_many_and_keeps_the_order,
     latest_is_bounded_too,
     a_stuck_subscriber_costs_the_others_nothing,

@@ -6,11 +6,11 @@ use babelmq::broker::{SMALLEST_MEMORY, Use};
 use babelmq::{Broker, BrokerHandle};
 
 use crate::support::Field::Str;
-use crate::support::line::over_each_line;
+use crate::support::line::over_every_line;
 use crate::support::process::until;
 use crate::support::{self, Client, claimed, config, publish};
 
-over_each_line! {
+over_every_line! {
     a_slow_reader_of_a_snapshot_sees_one_moment,
     who_keeps_too_much_alive_is_cut_off_and_a_bystander_goes_on,
 }

@@ -1,4 +1,4 @@
-//! Connections in plain text and by TLS, which keep the same promises: a test of those is run over
+//! Connections in plain text, by TLS and by WebSocket, which keep the same promises: a test of those is run over
 //! each.
 
 use std::cell::Cell;
@@ -13,11 +13,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
+use super::websocket::{self, WebSocket};
+
 /// What a connection makes of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Plain,
     Tls,
+    /// In binary messages of a WebSocket.
+    WebSocket,
 }
 
 thread_local! {
@@ -54,6 +58,19 @@ macro_rules! over_each_line {
 }
 pub(crate) use over_each_line;
 
+/// The same, and a third by WebSocket.
+macro_rules! over_every_line {
+    ($($test:ident),+ $(,)?) => {
+        crate::support::line::over_each_line!($($test),+);
+        mod websocket {
+            use crate::support::line::{Kind, over};
+            $(#[test] fn $test() { over(Kind::WebSocket, super::$test); })+
+        }
+    };
+}
+#[allow(unused_imports, reason = "not every program of tests has some of its own")]
+pub(crate) use over_every_line;
+
 /// The kind that the test is run over.
 pub fn kind() -> Kind {
     KIND.get()
@@ -68,6 +85,10 @@ pub fn config() -> Config {
             let url: ListenUrl = "tls://127.0.0.1:0".parse().unwrap();
             config.listeners([url]).tls(certificate().clone())
         }
+        Kind::WebSocket => {
+            let urls = ["http://127.0.0.1:0", "127.0.0.1:0"];
+            config.listeners(urls.map(|url| url.parse::<ListenUrl>().unwrap()))
+        }
     }
 }
 
@@ -77,6 +98,7 @@ pub fn listen_arguments() -> Vec<String> {
     let listen = ["--listen", "tls://127.0.0.1:0", "--tls-cert"].map(str::to_owned);
     let files = [cert.display().to_string(), "--tls-key".to_owned(), key.display().to_string()];
     match kind() {
+        Kind::WebSocket => unreachable!("no test of a program is run over it"),
         Kind::Plain => ["--listen", "127.0.0.1:0"].map(str::to_owned).to_vec(),
         Kind::Tls => listen.into_iter().chain(files).collect(),
     }
@@ -102,6 +124,7 @@ pub fn certificate() -> &'static TlsFiles {
 pub enum Line {
     Plain(Arc<TcpStream>),
     Tls(Arc<Sealed>),
+    WebSocket(Arc<WebSocket>),
 }
 
 pub struct Sealed {
@@ -118,6 +141,10 @@ impl Line {
     pub fn connect(broker: &BrokerHandle) -> Line {
         match broker.listeners().next() {
             Some(ListenUrl::Tls(address)) => Line::tls(*address),
+            Some(ListenUrl::Http(address)) => {
+                let below = Line::plain(TcpStream::connect(address).unwrap());
+                Line::WebSocket(Arc::new(WebSocket::over(below, "babelmq", b"")))
+            }
             _ => Line::plain(TcpStream::connect(broker.local_addr()).unwrap()),
         }
     }
@@ -155,11 +182,15 @@ impl Line {
         match self {
             Line::Plain(socket) => socket,
             Line::Tls(sealed) => &sealed.socket,
+            Line::WebSocket(socket) => socket.below().socket(),
         }
     }
 
     /// Says that nothing more will be sent.
     pub fn finish(&self) {
+        if let Line::WebSocket(socket) = self {
+            return socket.send_raw(&websocket::masked(websocket::FIN | websocket::CLOSE, b""));
+        }
         if let Line::Tls(sealed) = self {
             let announced = sealed.seal(|state| {
                 state.send_close_notify();
@@ -174,6 +205,10 @@ impl Line {
     pub fn send_without_the_last(&self, bytes: &[u8], missing: usize) {
         match self {
             Line::Plain(socket) => (&**socket).write_all(&bytes[..bytes.len() - missing]).unwrap(),
+            Line::WebSocket(socket) => {
+                let whole = websocket::masked(websocket::FIN | websocket::BINARY, bytes);
+                socket.send_raw(&whole[..whole.len() - missing]);
+            }
             Line::Tls(sealed) => {
                 let mut whole = Vec::new();
                 let mut state = sealed.state.lock().unwrap();
@@ -217,6 +252,7 @@ impl Read for &Line {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let sealed = match self {
             Line::Plain(socket) => return (&**socket).read(buffer),
+            Line::WebSocket(socket) => return socket.read(buffer),
             Line::Tls(sealed) => sealed,
         };
         let mut records = sealed.records.lock().unwrap();
@@ -246,6 +282,7 @@ impl Write for &Line {
         match self {
             Line::Plain(socket) => (&**socket).write(bytes),
             Line::Tls(sealed) => sealed.seal(|state| state.writer().write(bytes)),
+            Line::WebSocket(socket) => socket.write(bytes),
         }
     }
 

@@ -12,6 +12,7 @@ pub mod proxy;
 pub mod python;
 pub mod random;
 pub mod served;
+pub mod websocket;
 pub mod xml;
 
 use std::collections::BTreeMap;

@@ -29,7 +29,9 @@ class RealBroker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line.startswith("babelmq listening on "), f"{BINARY} said {line!r}"
-        self.address = line.split()[-1]
+        #: Where it listens, in the order of its options.
+        self.listening = line.split(" on ", 1)[1].strip().split(", ")
+        self.address = self.listening[0]
 
     def close(self) -> None:
         """Tells it to stop, and waits until it has."""

@@ -192,6 +192,31 @@ def test_a_slow_consumer_is_told_once_and_can_go_on(queue_type: type[Queue], scr
             assert caught.value.fatal
 
 
+@pytest.mark.parametrize("is_first_word", [True, False])
+def test_a_connection_that_an_administrator_has_ended_is_one_that_was_lost(
+    is_first_word: bool, scripted: Any
+) -> None:
+    ended = {"command": "error", "code": "disconnected", "reason": "by ada", "fatal": True}
+    connections: list[socket.socket] = []
+
+    def script(peer: socket.socket) -> None:
+        peer.recv(1 << 16)
+        connections.append(peer)
+        delivery = {"command": "publish", "topic": "/a", "message": len(connections)}
+        said = encode(0, SUBSCRIBED) + encode(0, delivery)
+        if len(connections) == 1:
+            said = b"" if is_first_word else said
+            peer.sendall(said + encode(0, ended))
+            return
+        peer.sendall(said)
+        peer.recv(1 << 16)
+
+    with JSONQueue("/a", address=scripted(script), timeout=10) as queue:
+        if not is_first_word:
+            assert queue.pull() == ("/a", 1)
+        assert queue.pull() == ("/a", 2)
+
+
 def test_several_refusals_come_out_of_one_flush(scripted: Any) -> None:
     errors = [
         {"command": "error", "code": f"e{n}", "reason": "no", "fatal": False} for n in range(150)

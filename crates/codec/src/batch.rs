@@ -191,7 +191,9 @@ impl Batch {
         }
         self.asked = Some(asked);
         self.ahead = frames.map(|(dialect, encoded, ends)| {
-            let translated = ends.len();
+            // They are written ahead of messages that came in JSON.
+            let mut translated = Translated::default();
+            translated[Format::Json as usize] = ends.len().into();
             Box::new((dialect, Run::new(Some(encoded), ends, translated)))
         });
         self
@@ -342,10 +344,10 @@ impl Batch {
         let wanted = &self.wanted[dialect.index()];
         if *wanted == Wanted::All && self.is_verbatim(dialect) {
             // The frames are what would be written, one after the other: nothing to do.
-            return Run::new(None, Vec::new(), 0);
+            return Run::new(None, Vec::new(), Translated::default());
         }
         let ends = Vec::with_capacity(self.messages.len());
-        let mut run = Run::new(None, ends, 0);
+        let mut run = Run::new(None, ends, Translated::default());
         let bytes =
             self.bytes.len() / self.messages.len().max(1) * wanted.count(self.messages.len());
         let unknown = DialectHint::default;
@@ -356,7 +358,7 @@ impl Batch {
             let is_wanted = wanted.includes(index);
             let is_passed_on = is_wanted && self.is_passed_on(published, dialect);
             if is_wanted && !is_passed_on && !published.is_cleared() {
-                *run.translated.get_mut() += 1;
+                *run.translated[published.format() as usize].get_mut() += 1;
             }
             let is_encoded = is_wanted && !published.expands();
             let to = (dialect, is_passed_on);
@@ -472,6 +474,9 @@ impl Drop for Batch {
     }
 }
 
+/// Messages by the format that they came in.
+type Translated = [AtomicUsize; Format::ALL.len()];
+
 /// The frames of a batch in one dialect.
 #[derive(Debug)]
 pub struct Run {
@@ -482,23 +487,23 @@ pub struct Run {
     ends: Vec<usize>,
     failed: usize,
     /// Messages that were not in the dialect already, until somebody has counted them.
-    translated: AtomicUsize,
+    translated: Translated,
     /// What it takes beyond what was claimed for its batch.
     claim: Claim,
 }
 
 impl Run {
-    fn new(encoded: Option<Vec<u8>>, ends: Vec<usize>, translated: usize) -> Run {
-        let translated = AtomicUsize::new(translated);
+    fn new(encoded: Option<Vec<u8>>, ends: Vec<usize>, translated: Translated) -> Run {
         Run { encoded, ends, failed: 0, translated, claim: Claim::nothing() }
     }
 
-    /// Messages that had to be translated, the first time that it is asked.
-    pub fn take_translated(&self) -> usize {
-        match self.translated.load(Ordering::Relaxed) {
+    /// Messages that had to be translated, by the format that they came in, in the order of
+    /// [`Format::ALL`]; the first time that it is asked.
+    pub fn take_translated(&self) -> [usize; Format::ALL.len()] {
+        self.translated.each_ref().map(|count| match count.load(Ordering::Relaxed) {
             0 => 0,
-            _ => self.translated.swap(0, Ordering::Relaxed),
-        }
+            _ => count.swap(0, Ordering::Relaxed),
+        })
     }
 
     /// Messages that could not be encoded although they had been judged: always 0 unless there is a

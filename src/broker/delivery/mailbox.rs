@@ -30,6 +30,7 @@ pub struct Mailbox {
     dialect: Dialect,
     /// What a note that messages were dropped brings back.
     token: Token,
+    is_latest: bool,
     most_messages: usize,
     most_bytes: usize,
     /// Shared with the connection's outbox and its other mailboxes: the bound on bytes is one for
@@ -44,6 +45,8 @@ struct Inner {
     messages: usize,
     /// Messages that made room since the writer was told.
     dropped: u64,
+    /// The same since it was made.
+    lost: u64,
     /// A delivery that says that there is something is on its way.
     announced: bool,
     /// The subscription is over.
@@ -109,12 +112,15 @@ impl Mailbox {
         level: Arc<Level>,
         waiting: Waiting,
     ) -> Mailbox {
-        let inner = Inner { waiting, messages: 0, dropped: 0, announced: false, closed: false };
+        let is_latest = matches!(waiting, Waiting::Latest { .. });
+        let (announced, closed) = (false, false);
+        let inner = Inner { waiting, messages: 0, dropped: 0, lost: 0, announced, closed };
         let (most_messages, most_bytes) = most;
         Mailbox {
             topic,
             dialect,
             token,
+            is_latest,
             most_messages,
             most_bytes,
             level,
@@ -158,6 +164,21 @@ impl Mailbox {
     /// What a note that messages were dropped brings back from the subscription.
     pub fn token(&self) -> Token {
         self.token
+    }
+
+    /// Whether it keeps the newest message of each topic; otherwise it drops the oldest.
+    pub(in crate::broker) fn is_latest(&self) -> bool {
+        self.is_latest
+    }
+
+    /// Messages that may wait.
+    pub(in crate::broker) fn most_messages(&self) -> usize {
+        self.most_messages
+    }
+
+    /// Messages that have made room since it was made.
+    pub(in crate::broker) fn lost(&self) -> u64 {
+        self.inner.lock().lost
     }
 
     /// Messages that wait.
@@ -220,6 +241,7 @@ impl Mailbox {
             dropped += inner.drop_oldest(excess, &self.level);
         }
         inner.dropped += dropped as u64;
+        inner.lost += dropped as u64;
         dropped
     }
 
@@ -236,6 +258,7 @@ impl Mailbox {
         }
         let put = Put { announce: !inner.announced && !inner.closed, dropped: dropped as u64 };
         inner.dropped += put.dropped;
+        inner.lost += put.dropped;
         inner.announced = true;
         put
     }

@@ -99,6 +99,8 @@ pub enum Delivery {
     },
     /// The names of elements in all plain XML from here on.
     Names(Box<PlainNames>),
+    /// Nothing: the connection has something to say for itself, between two others.
+    Wake,
     /// Anything else.
     Reply {
         /// What to say.
@@ -146,6 +148,7 @@ impl Delivery {
             | Delivery::Reply { .. }
             | Delivery::Messages { .. }
             | Delivery::Names(_)
+            | Delivery::Wake
             | Delivery::Mailbox(_) => SMALL,
         }
     }
@@ -168,7 +171,10 @@ impl Delivery {
             Delivery::Value { stored, .. } => stored.weight() > FEW,
             Delivery::Mailbox(mailbox) => mailbox.is_longer_than(64, FEW),
             Delivery::Messages { batch, .. } => batch.expands(),
-            Delivery::Report { .. } | Delivery::Names(_) | Delivery::Reply { .. } => false,
+            Delivery::Report { .. }
+            | Delivery::Names(_)
+            | Delivery::Wake
+            | Delivery::Reply { .. } => false,
         }
     }
 }

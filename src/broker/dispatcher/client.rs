@@ -62,11 +62,23 @@ pub(super) struct Client {
 #[derive(Debug)]
 pub(super) struct Wish {
     way: Way,
+    dialect: Dialect,
     /// The longest its queue may be.
     queue: Option<usize>,
     /// The memory that it takes, or what it is counted as where none is claimed.
     claim: Claim,
     modest: usize,
+}
+
+impl Wish {
+    pub(super) fn way(&self) -> Way {
+        self.way
+    }
+
+    /// How its messages are written.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
 }
 
 /// The cost of a subscription.
@@ -166,13 +178,13 @@ impl Client {
             *self.queues.entry(queue).or_insert(0) += 1;
             self.set_queue();
         }
-        self.filters.insert(filter.clone(), Wish { way, queue, claim, modest });
+        self.filters.insert(filter.clone(), Wish { way, dialect, queue, claim, modest });
         way
     }
 
     /// Forgets what a subscription asked for. Returns the memory that it took.
     pub(super) fn forget_wish(&mut self, filter: &TopicFilter) -> Option<Claim> {
-        let Wish { way, queue, claim, modest } = self.filters.remove(filter)?;
+        let Wish { way, queue, claim, modest, .. } = self.filters.remove(filter)?;
         // What it was counted as: there are two ways to spell a filter.
         self.modest -= modest;
         if let Way::DropOldest(place) | Way::Latest(place) = way
@@ -204,6 +216,12 @@ impl Client {
         if self.filters.is_empty() {
             (self.mailboxes, self.free_mailboxes) = (Vec::new(), Vec::new());
         }
+    }
+
+    /// Where messages wait that go this way, if that is not the outbox.
+    pub(super) fn mailbox(&self, way: Way) -> Option<&Mailbox> {
+        let (Way::DropOldest(place) | Way::Latest(place)) = way else { return None };
+        self.mailboxes.get(place as usize)?.as_deref()
     }
 
     fn place_for(&mut self, mailbox: Arc<Mailbox>) -> u32 {

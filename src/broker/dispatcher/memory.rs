@@ -55,7 +55,7 @@ impl Dispatcher {
         })?;
         self.tree.put_in_order(restored);
         self.note_room();
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(Progress::new(self.counters.clone()));
         let (sender, handovers) = bounded(HANDOVERS);
         let mut checkpointer =
             Checkpointer::new(&mut self.tree, sender, progress.clone(), fsync, interval);

@@ -5,6 +5,7 @@
 
 mod clearing;
 mod client;
+mod clients;
 mod judging;
 mod leaving;
 mod memory;
@@ -30,7 +31,7 @@ use crate::broker::retained::{
     Expiries, MAX_SNAPSHOTS, Snapshots, StoreLimits, Subtree, Subtrees, TooMany, Tree,
 };
 use crate::broker::routing::{Fanout, Subscription, Subscriptions};
-use crate::broker::stats::Counts;
+use crate::broker::stats::{Counters, Counts};
 use crate::broker::sync::{Receiver, Sender};
 use crate::codec::{Dialect, PlainNames};
 use crate::protocol::{
@@ -38,6 +39,7 @@ use crate::protocol::{
 };
 use clearing::Clearings;
 use client::Client;
+pub use clients::CLIENTS_TOGETHER;
 use judging::Judging;
 use leaving::Leaving;
 use notices::Notices;
@@ -66,6 +68,8 @@ pub struct Dispatcher {
     pressure: Pressure,
     fanout: Fanout,
     counts: Counts,
+    /// Where it says how long it takes.
+    counters: Arc<Counters>,
     store: StoreLimits,
     memory: Memory,
     subtrees: Subtrees,
@@ -113,6 +117,7 @@ impl Dispatcher {
             pressure: Pressure::default(),
             fanout: Fanout::default(),
             counts: Counts::default(),
+            counters: Arc::default(),
             store,
             memory: Memory::unlimited(),
             subtrees: Subtrees::default(),
@@ -142,6 +147,13 @@ impl Dispatcher {
         self.tree.remember_routes(memory.total() / ROUTES_PART);
         self.snapshots = Snapshots::new(memory.of(Use::Snapshots));
         self.memory = memory;
+        self
+    }
+
+    /// Counts in a broker's counters, before anything is published or a store is read.
+    #[must_use]
+    pub fn with_counters(mut self, counters: Arc<Counters>) -> Dispatcher {
+        self.counters = counters;
         self
     }
 
@@ -303,12 +315,20 @@ impl Dispatcher {
 
     /// Ends a connection as a slow consumer.
     fn cut_off_because(&mut self, slot: Slot, reason: String) {
-        let Some(client) = self.detach(slot) else { return };
+        if self.end_with(slot, ErrorCode::SlowConsumer, reason) {
+            self.counts.slow_consumers += 1;
+        }
+    }
+
+    /// Ends a connection with a last word in the place of what waits for it. Returns whether it was
+    /// there.
+    fn end_with(&mut self, slot: Slot, code: ErrorCode, reason: String) -> bool {
+        let Some(client) = self.detach(slot) else { return false };
         self.cut_off.insert(client.id);
-        self.counts.slow_consumers += 1;
-        let refusal = Refusal::new(ErrorCode::SlowConsumer, reason);
+        let refusal = Refusal::new(code, reason);
         let last = Delivery::Reply { reply: Reply::Error(refusal), token: client.token };
         self.leaving.discard(client.outbox.overflow(last));
+        true
     }
 
     /// Does what is asked. Returns whether it is done: otherwise what follows has to wait.
@@ -356,6 +376,7 @@ impl Dispatcher {
                 }
             }
             Control::Stats => self.report(slot, token),
+            Control::Wake => self.send(slot, Delivery::Wake),
             Control::Backup => self.back_up(slot, token),
             Control::Refuse { refusal } => {
                 let fatal = refusal.code.is_fatal();
@@ -513,6 +534,8 @@ impl Dispatcher {
             Query::Clear(topic, asker) => tell(&asker, self.clear(&topic)),
             Query::Subscriptions(topic, asker) => tell(&asker, self.subscriptions_to(&topic)),
             Query::Stats(asker) => tell(&asker, self.stats()),
+            Query::Clients(clients, asker) => tell(&asker, self.reports(&clients)),
+            Query::Disconnect(client, asker) => tell(&asker, self.disconnect(client)),
             Query::Policy(policy, done) => self.change_policy(policy, done),
             Query::Saved(asker) => tell(&asker, self.ticket()),
         }

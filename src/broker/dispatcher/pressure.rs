@@ -5,11 +5,13 @@
 //! they wait for, and producers say that they wait for room. Deliveries that wait for one
 //! subscriber alone are put there by the dispatcher, which sees for itself when little is left.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Dispatcher;
 use super::client::Client;
 use crate::broker::client_id::Slot;
+use crate::broker::delivery::Mailbox;
 use crate::broker::memory::Use;
 use crate::broker::sync::Instant;
 
@@ -131,11 +133,12 @@ impl Dispatcher {
             match client.mailboxes.get(pass.mailbox).cloned() {
                 Some(mailbox) => {
                     pass.mailbox += 1;
-                    let dropped = mailbox.map_or(0, |mailbox| mailbox.shed(turns));
+                    let shed = |mailbox: Arc<Mailbox>| (mailbox.is_latest(), mailbox.shed(turns));
+                    let (is_latest, dropped) = mailbox.map_or((false, 0), shed);
                     pass.has_shed |= dropped > 0;
                     turns = turns.saturating_sub(dropped);
                     client.dropped += dropped as u64;
-                    self.counts.dropped += dropped as u64;
+                    self.counts.drop_messages(is_latest, dropped as u64);
                 }
                 None if pass.has_shed => (pass.mailbox, pass.has_shed) = (0, false),
                 // A connection that has read what had been delivered when it was last looked at

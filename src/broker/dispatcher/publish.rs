@@ -79,7 +79,7 @@ impl Dispatcher {
         let (Way::DropOldest(place) | Way::Latest(place)) = route.way else {
             match client.outbox.deliver(batch, route.dialect, selection, messages) {
                 Ok(()) => {
-                    self.counts.delivered += messages as u64;
+                    self.counts.deliver(route.dialect.format(), messages);
                     client.delivered += messages as u64;
                     client.queued += messages as u64;
                 }
@@ -93,8 +93,8 @@ impl Dispatcher {
             _ => mailbox.put(batch, selection, messages),
         };
         let announced = if put.announce { client.outbox.announce(mailbox) } else { Ok(()) };
-        self.counts.delivered += messages as u64;
-        self.counts.dropped += put.dropped;
+        self.counts.deliver(route.dialect.format(), messages);
+        self.counts.drop_messages(matches!(route.way, Way::Latest(_)), put.dropped);
         client.delivered += messages as u64;
         client.dropped += put.dropped;
         if let Err(why) = announced {

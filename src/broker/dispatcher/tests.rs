@@ -1,5 +1,6 @@
 //! What the dispatcher decides, one event at a time and without a thread.
 
+mod clients;
 mod judging;
 mod notices;
 mod pressure;
@@ -88,6 +89,7 @@ fn waiting(inbox: &Inbox) -> Vec<&'static str> {
                 Delivery::Report { .. } => "stats",
                 Delivery::Backup { .. } => "backup",
                 Delivery::Names(_) => "names",
+                Delivery::Wake => "wake",
             }
         })
         .collect()

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::broker::stats::Counters;
 use crate::protocol::{ErrorCode, Refusal};
 
 /// The rounds of writing that the store has finished. The store's thread writes it, everybody else
 /// reads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::broker) struct Progress {
     ends: Mutex<Ends>,
     /// Notified when a round has ended, well or not.
@@ -18,6 +20,8 @@ pub(in crate::broker) struct Progress {
     failures: AtomicU64,
     /// The store's thread has ended.
     over: AtomicBool,
+    /// Where it is said how long the disk takes.
+    counters: Arc<Counters>,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +73,21 @@ impl fmt::Display for Unsaved {
 impl std::error::Error for Unsaved {}
 
 impl Progress {
+    pub(in crate::broker) fn new(counters: Arc<Counters>) -> Progress {
+        Progress {
+            ends: Mutex::default(),
+            ended: Condvar::new(),
+            failures: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+            counters,
+        }
+    }
+
+    /// Says that a round took so long to be written.
+    pub(in crate::broker) fn took(&self, time: Duration) {
+        self.counters.fsync.add(time);
+    }
+
     /// Says that a round, and all before it, are on the disk.
     pub(in crate::broker) fn save(&self, round: u64) {
         let mut ends = self.ends.lock();
@@ -129,11 +148,18 @@ impl Progress {
 pub struct Ticket {
     progress: Arc<Progress>,
     round: u64,
+    /// When it was asked for by a client that waits for it.
+    asked: Option<Instant>,
 }
 
 impl Ticket {
     pub(in crate::broker) fn new(progress: Arc<Progress>, round: u64) -> Ticket {
-        Ticket { progress, round }
+        Ticket { progress, round, asked: None }
+    }
+
+    /// The same ticket of a client that asks for it now: how long it waits is counted.
+    pub(in crate::broker) fn of_client(self) -> Ticket {
+        Ticket { asked: Some(Instant::now()), ..self }
     }
 
     /// Whether there is nothing to wait for any more.
@@ -150,6 +176,9 @@ impl Ticket {
         let mut ends = self.progress.ends.lock();
         loop {
             if ends.saved >= self.round {
+                if let Some(asked) = self.asked {
+                    self.progress.counters.ack.add(asked.elapsed());
+                }
                 return Ok(());
             }
             if ends.failed >= self.round {

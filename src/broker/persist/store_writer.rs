@@ -1,6 +1,7 @@
 //! The thread that writes to the store. It is the only one that waits for a disk.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 
@@ -63,8 +64,12 @@ impl StoreWriter {
             // The dispatcher does not know yet that a round failed; it will begin again.
             return self.progress.skip(round);
         }
+        let began = Instant::now();
         match self.take(handover) {
             Ok(saved) => {
+                if saved > 0 {
+                    self.progress.took(began.elapsed());
+                }
                 self.progress.save(saved);
                 if saved > 0 && self.failing {
                     self.failing = false;

@@ -1,8 +1,14 @@
 //! The counters of a broker: one table, from which the counters, their snapshot, the answer to a
-//! `stats` and the documents come.
+//! `stats`, what Prometheus is told, and the documents come.
 
+mod histogram;
+mod metric;
+mod parts;
 mod report;
 
+pub use histogram::{Durations, Histogram};
+pub use metric::{Metric, MetricKind, Number, Sample, Samples, Unit};
+pub use parts::Process;
 pub use report::Report;
 pub(in crate::broker) use report::{SubscriberReport, TopicReport};
 
@@ -11,133 +17,68 @@ use std::time::{Duration, Instant};
 
 use crate::broker::memory::Use;
 use crate::protocol::Format;
+use histogram::{IN_MEMORY, ON_A_DISK};
+use parts::{DROPPING, parts_or};
 
-/// A number that the broker tells of itself.
-///
-/// ```
-/// use babelmq::{METRICS, MetricKind};
-///
-/// let published = METRICS.iter().find(|metric| metric.name == "published").unwrap();
-/// assert_eq!((published.kind, published.unit.name()), (MetricKind::Counter, "messages"));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Metric {
-    /// Its name on the wire.
-    pub name: &'static str,
-    /// How it changes.
-    pub kind: MetricKind,
-    /// What it counts.
-    pub unit: Unit,
-    /// What it says, in a sentence.
-    pub help: &'static str,
-}
-
-/// How a [`Metric`] changes.
-///
-/// ```
-/// use babelmq::{METRICS, MetricKind};
-///
-/// // A monitor shows some as rates and others as they are.
-/// let is_rate = |name| {
-///     METRICS.iter().any(|metric| metric.name == name && metric.kind == MetricKind::Counter)
-/// };
-/// assert!(is_rate("published") && !is_rate("topics"));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum MetricKind {
-    /// It has only grown since the broker started.
-    Counter,
-    /// It is what is there at the moment.
-    Gauge,
-}
-
-impl MetricKind {
-    /// The kind in a word.
-    pub fn name(self) -> &'static str {
-        match self {
-            MetricKind::Counter => "counter",
-            MetricKind::Gauge => "gauge",
-        }
-    }
-}
-
-/// The units of a [`Metric`].
-///
-/// ```
-/// use babelmq::{METRICS, Unit};
-///
-/// let of_bytes = METRICS.iter().filter(|metric| metric.unit == Unit::Bytes);
-/// assert!(of_bytes.map(|metric| metric.name).any(|name| name == "stored_bytes"));
-/// assert_eq!(Unit::Bytes.name(), "bytes");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unit {
-    /// Bytes.
-    Bytes,
-    /// Connections.
-    Connections,
-    /// Failures.
-    Failures,
-    /// Frames.
-    Frames,
-    /// Messages.
-    Messages,
-    /// Milliseconds.
-    Milliseconds,
-    /// Requests.
-    Requests,
-    /// Seconds.
-    Seconds,
-    /// Subscriptions.
-    Subscriptions,
-    /// Topics.
-    Topics,
-    /// Values.
-    Values,
-}
-
-impl Unit {
-    /// The unit in a word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Unit::Bytes => "bytes",
-            Unit::Connections => "connections",
-            Unit::Failures => "failures",
-            Unit::Frames => "frames",
-            Unit::Messages => "messages",
-            Unit::Milliseconds => "milliseconds",
-            Unit::Requests => "requests",
-            Unit::Seconds => "seconds",
-            Unit::Subscriptions => "subscriptions",
-            Unit::Topics => "topics",
-            Unit::Values => "values",
-        }
-    }
-}
+/// The formats.
+const FORMATS: usize = Format::ALL.len();
 
 macro_rules! metrics {
     (
-        sessions { $($session:ident: $session_kind:ident, $session_unit:ident, $session_help:literal;)* }
-        dispatcher { $($own:ident: $own_kind:ident, $own_unit:ident, $own_help:literal;)* }
-        now { $($now:ident: $now_kind:ident, $now_unit:ident, $now_help:literal;)* }
-        derived { $($derived:ident: $derived_kind:ident, $derived_unit:ident, $derived_help:literal, $of:expr;)* }
+        sessions { $(
+            $session:ident: $session_kind:ident, $session_unit:ident, $session_prometheus:literal
+            $(by [$($session_label:literal),*] $session_parts:ident)?, $session_help:literal;
+        )* }
+        dispatcher { $(
+            $own:ident: $own_kind:ident, $own_unit:ident, $own_prometheus:literal
+            $(by [$($own_label:literal),*] $own_parts:ident)?, $own_help:literal;
+        )* }
+        now { $(
+            $now:ident: $now_kind:ident, $now_unit:ident, $now_prometheus:literal, $now_help:literal;
+        )* }
+        derived { $(
+            $derived:ident: $derived_kind:ident, $derived_unit:ident, $derived_prometheus:literal
+            by [] $derived_parts:ident, $derived_help:literal, $of:expr;
+        )* }
+        scraped { $(
+            $scraped:ident: $scraped_kind:ident, $scraped_unit:ident, $scraped_prometheus:literal
+            by [$($scraped_label:literal),*] $scraped_parts:ident, $scraped_help:literal;
+        )* }
+        timed { $($timed:ident: $bounds:ident, $timed_prometheus:literal, $timed_help:literal;)* }
     ) => {
         /// Counters that sessions and writers add to while they run.
-        #[derive(Debug, Default)]
+        #[derive(Debug)]
         pub struct Counters {
             /// Since when there is something to count.
             pub started: Started,
             $(#[doc = $session_help] pub $session: AtomicU64,)*
+            $(#[doc = $timed_help] pub $timed: Histogram,)*
+            /// Messages that were translated, by the format that they were in and the one that they
+            /// are in then, both in the order of [`Format::ALL`].
+            pub translated_in: [[AtomicU64; FORMATS]; FORMATS],
+            /// Where the broker listens, and the connections there that are open.
+            pub listeners: Vec<(String, AtomicU64)>,
+        }
+
+        impl Default for Counters {
+            fn default() -> Counters {
+                Counters {
+                    started: Started::default(),
+                    $($session: AtomicU64::new(0),)*
+                    $($timed: Histogram::new($bounds),)*
+                    translated_in: Default::default(),
+                    listeners: Vec::new(),
+                }
+            }
         }
 
         /// Counters of the dispatcher, which nobody else adds to.
         #[derive(Debug, Default)]
         pub(super) struct Counts {
             $(pub(super) $own: u64,)*
-            pub(super) published_in: [u64; Format::ALL.len()],
+            pub(super) published_in: [u64; FORMATS],
+            delivered_in: [u64; FORMATS],
+            dropped_by: [u64; DROPPING.len()],
         }
 
         /// A snapshot of everything that is counted, since the broker started unless said
@@ -159,7 +100,7 @@ macro_rules! metrics {
             $(#[doc = $own_help] pub $own: u64,)*
             $(#[doc = $now_help] pub $now: u64,)*
             /// Messages published by format, in the order of [`Format::ALL`].
-            pub published_in: [u64; Format::ALL.len()],
+            pub published_in: [u64; FORMATS],
             /// How long the oldest change that is not in the store has been waiting; 0 where there
             /// is none, or no store.
             pub unsaved: Duration,
@@ -167,9 +108,17 @@ macro_rules! metrics {
             pub memory_budget: u64,
             /// Bytes that are claimed of it for each use, in the order of [`Use::ALL`].
             pub(in crate::broker) claimed: [u64; Use::ALL.len()],
+            pub(in crate::broker) delivered_in: [u64; FORMATS],
+            pub(in crate::broker) dropped_by: [u64; DROPPING.len()],
+            pub(in crate::broker) translated_in: [[u64; FORMATS]; FORMATS],
+            pub(in crate::broker) listeners: Vec<(String, u64)>,
+            /// What the system says of the process, where it was asked.
+            pub(crate) process: Option<Process>,
+            $(pub(in crate::broker) $timed: Durations,)*
         }
 
-        /// Every number that has a name, in the order of [`Stats::values`].
+        /// Every number that has a name in the answer to a `stats`, in the order of
+        /// [`Stats::values`].
         ///
         /// ```
         /// for metric in babelmq::METRICS {
@@ -177,16 +126,71 @@ macro_rules! metrics {
         /// }
         /// ```
         pub const METRICS: &[Metric] = &[
-            $(metric(stringify!($session), MetricKind::$session_kind, Unit::$session_unit, $session_help),)*
-            $(metric(stringify!($own), MetricKind::$own_kind, Unit::$own_unit, $own_help),)*
-            $(metric(stringify!($now), MetricKind::$now_kind, Unit::$now_unit, $now_help),)*
-            $(metric(stringify!($derived), MetricKind::$derived_kind, Unit::$derived_unit, $derived_help),)*
+            $(Metric {
+                name: stringify!($session),
+                kind: MetricKind::$session_kind,
+                unit: Unit::$session_unit,
+                prometheus: $session_prometheus,
+                labels: &[$($($session_label),*)?],
+                help: $session_help,
+            },)*
+            $(Metric {
+                name: stringify!($own),
+                kind: MetricKind::$own_kind,
+                unit: Unit::$own_unit,
+                prometheus: $own_prometheus,
+                labels: &[$($($own_label),*)?],
+                help: $own_help,
+            },)*
+            $(Metric {
+                name: stringify!($now),
+                kind: MetricKind::$now_kind,
+                unit: Unit::$now_unit,
+                prometheus: $now_prometheus,
+                labels: &[],
+                help: $now_help,
+            },)*
+            $(Metric {
+                name: stringify!($derived),
+                kind: MetricKind::$derived_kind,
+                unit: Unit::$derived_unit,
+                prometheus: $derived_prometheus,
+                labels: &[],
+                help: $derived_help,
+            },)*
+        ];
+
+        /// What Prometheus is told beside that: what is no number of a broker, or more than one.
+        pub const SCRAPED: &[Metric] = &[
+            $(Metric {
+                name: stringify!($scraped),
+                kind: MetricKind::$scraped_kind,
+                unit: Unit::$scraped_unit,
+                prometheus: $scraped_prometheus,
+                labels: &[$($scraped_label),*],
+                help: $scraped_help,
+            },)*
+            $(Metric {
+                name: stringify!($timed),
+                kind: MetricKind::Histogram,
+                unit: Unit::Seconds,
+                prometheus: $timed_prometheus,
+                labels: &[],
+                help: $timed_help,
+            },)*
         ];
 
         impl Counters {
             /// Writes the counters into a snapshot of the dispatcher's.
             pub fn fill(&self, stats: &mut Stats) {
-                $(stats.$session = self.$session.load(Ordering::Relaxed);)*
+                let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+                $(stats.$session = read(&self.$session);)*
+                $(stats.$timed = self.$timed.durations();)*
+                stats.translated_in = std::array::from_fn(|from| {
+                    std::array::from_fn(|to| read(&self.translated_in[from][to]))
+                });
+                let listeners = self.listeners.iter();
+                stats.listeners = listeners.map(|(url, open)| (url.clone(), read(open))).collect();
             }
         }
 
@@ -195,6 +199,8 @@ macro_rules! metrics {
             pub(super) fn fill(&self, stats: &mut Stats) {
                 $(stats.$own = self.$own;)*
                 stats.published_in = self.published_in;
+                stats.delivered_in = self.delivered_in;
+                stats.dropped_by = self.dropped_by;
             }
         }
 
@@ -203,6 +209,19 @@ macro_rules! metrics {
             pub fn values(&self) -> impl Iterator<Item = (&'static Metric, u64)> + use<> {
                 let values = [$(self.$session,)* $(self.$own,)* $(self.$now,)* $($of(self),)*];
                 METRICS.iter().zip(values)
+            }
+
+            /// All that Prometheus is told, in the order of [`METRICS`] and [`SCRAPED`].
+            pub fn samples(&self) -> impl Iterator<Item = (&'static Metric, Samples)> + use<> {
+                let samples = [
+                    $(parts_or([$(self.$session_parts())?], self.$session),)*
+                    $(parts_or([$(self.$own_parts())?], self.$own),)*
+                    $(parts_or([], self.$now),)*
+                    $(Samples::Numbers(self.$derived_parts()),)*
+                    $(Samples::Numbers(self.$scraped_parts()),)*
+                    $(Samples::Histogram(self.$timed.clone()),)*
+                ];
+                METRICS.iter().chain(SCRAPED).zip(samples)
             }
 
             /// Bytes that are claimed of [`memory_budget`](Self::memory_budget) for each use, which
@@ -216,55 +235,96 @@ macro_rules! metrics {
 
 metrics! {
     sessions {
-        connections: Counter, Connections, "Connections accepted.";
-        open: Gauge, Connections, "Connections that are open.";
-        turned_away: Counter, Connections, "Connections turned away at a limit.";
-        failed_handshakes: Counter, Connections, "Connections whose TLS handshake failed.";
-        certificate_expires: Gauge, Seconds, "When the broker's certificate ends, in seconds since \
-        1970; 0 where there is none.";
-        refused: Counter, Requests, "Requests refused, messages and frames alike.";
-        logins_failed: Counter, Requests, "Logins with a wrong password, token or name.";
-        frame_timeouts: Counter, Frames, "Frames that were begun and not finished in time.";
-        write_timeouts: Counter, Connections, "Clients that took too little of what was written to \
-        them for too long.";
-        vanished: Counter, Connections, "Clients that the keepalive found gone.";
-        bytes_in: Counter, Bytes, "Bytes received.";
-        bytes_out: Counter, Bytes, "Bytes sent.";
-        translated: Counter, Messages, "Messages encoded for subscribers of another format, or \
-        another dialect, than they were published in; however many share a translation, it is one.";
-        encoding_failures: Counter, Messages, "Messages that could not be encoded although they \
-        were judged: a bug if it is not 0.";
-        panics: Counter, Failures, "Sessions and writers that ended by a panic: a bug if it is not \
-        0.";
+        connections: Counter, Connections, "babelmq_connections_accepted_total",
+            "Connections accepted.";
+        open: Gauge, Connections, "babelmq_connections" by ["listener"] open_at,
+            "Connections that are open.";
+        turned_away: Counter, Connections, "babelmq_connections_turned_away_total",
+            "Connections turned away at a limit.";
+        failed_handshakes: Counter, Connections, "babelmq_handshakes_failed_total",
+            "Connections whose TLS handshake failed.";
+        certificate_expires: Gauge, Seconds, "babelmq_certificate_expiry_timestamp_seconds"
+            by [] certificate_end, "When the broker's certificate ends, in seconds since \
+        1970; 0 where there is none, of which Prometheus is told nothing.";
+        refused: Counter, Requests, "babelmq_requests_refused_total",
+            "Requests refused, messages and frames alike.";
+        logins_failed: Counter, Requests, "babelmq_logins_failed_total",
+            "Logins with a wrong password, token or name.";
+        frame_timeouts: Counter, Frames, "babelmq_frame_timeouts_total",
+            "Frames that were begun and not finished in time.";
+        write_timeouts: Counter, Connections, "babelmq_write_timeouts_total",
+            "Clients that took too little of what was written to them for too long.";
+        vanished: Counter, Connections, "babelmq_connections_vanished_total",
+            "Clients that the keepalive found gone.";
+        bytes_in: Counter, Bytes, "babelmq_bytes_received_total", "Bytes received.";
+        bytes_out: Counter, Bytes, "babelmq_bytes_sent_total", "Bytes sent.";
+        translated: Counter, Messages, "babelmq_messages_translated_total"
+            by ["from", "to"] translated_between, "Messages encoded for subscribers of another \
+        format, or another dialect, than they were published in; however many share a translation, \
+        it is one.";
+        encoding_failures: Counter, Messages, "babelmq_encoding_failures_total", "Messages that \
+        could not be encoded although they were judged: a bug if it is not 0.";
+        panics: Counter, Failures, "babelmq_panics_total", "Sessions and writers that ended by a \
+        panic: a bug if it is not 0.";
     }
     dispatcher {
-        published: Counter, Messages, "Messages published.";
-        delivered: Counter, Messages, "Messages put into outboxes, counted for each subscriber.";
-        snapshot_values: Counter, Values, "Stored values sent to new subscribers.";
-        slow_consumers: Counter, Connections, "Subscribers cut off because they did not keep up.";
-        dropped: Counter, Messages, "Messages that subscriptions with `drop-oldest` or `latest` \
-        let go for newer ones.";
-        store_refused: Counter, Messages, "Messages refused because the store is full.";
-        expired: Counter, Values, "Values whose time to live was over.";
+        published: Counter, Messages, "babelmq_messages_published_total"
+            by ["format"] published_by_format, "Messages published.";
+        delivered: Counter, Messages, "babelmq_messages_delivered_total"
+            by ["format"] delivered_by_format, "Messages put into outboxes, counted for each \
+        subscriber.";
+        snapshot_values: Counter, Values, "babelmq_snapshot_values_total",
+            "Stored values sent to new subscribers.";
+        slow_consumers: Counter, Connections, "babelmq_slow_consumers_total",
+            "Subscribers cut off because they did not keep up.";
+        dropped: Counter, Messages, "babelmq_messages_dropped_total" by ["policy"] dropped_by_policy,
+            "Messages that subscriptions with `drop-oldest` or `latest` let go for newer ones.";
+        store_refused: Counter, Messages, "babelmq_messages_refused_store_full_total",
+            "Messages refused because the store is full.";
+        expired: Counter, Values, "babelmq_values_expired_total",
+            "Values whose time to live was over.";
     }
     now {
-        subscriptions: Gauge, Subscriptions, "Subscriptions that exist.";
-        topics: Gauge, Topics, "Topics that hold a value.";
-        stored_bytes: Gauge, Bytes, "Bytes of the values that are stored.";
-        stored_cost: Gauge, Bytes, "The same with what their topics cost, as it counts for the \
-        limit of stored bytes.";
-        unsaved_clears: Gauge, Topics, "Topics that were cleared and that the store may still \
-        have.";
+        subscriptions: Gauge, Subscriptions, "babelmq_subscriptions", "Subscriptions that exist.";
+        topics: Gauge, Topics, "babelmq_topics", "Topics that hold a value.";
+        stored_bytes: Gauge, Bytes, "babelmq_stored_bytes", "Bytes of the values that are stored.";
+        stored_cost: Gauge, Bytes, "babelmq_stored_cost_bytes", "The same with what their topics \
+        cost, as it counts for the limit of stored bytes.";
+        unsaved_clears: Gauge, Topics, "babelmq_unsaved_clears", "Topics that were cleared and \
+        that the store may still have.";
     }
     derived {
-        unsaved_ms: Gauge, Milliseconds, "How long the oldest change that is not in the store has \
-        been waiting; 0 where there is none, or no store.",
+        unsaved_ms: Gauge, Milliseconds, "babelmq_unsaved_seconds" by [] unsaved_seconds,
+            "How long the oldest change that is not in the store has been waiting; 0 where there \
+        is none, or no store.",
             |stats: &Stats| u64::try_from(stats.unsaved.as_millis()).unwrap_or(u64::MAX);
     }
-}
-
-const fn metric(name: &'static str, kind: MetricKind, unit: Unit, help: &'static str) -> Metric {
-    Metric { name, kind, unit, help }
+    scraped {
+        memory_use: Gauge, Bytes, "babelmq_memory_bytes" by ["use"] memory_by_use,
+            "Bytes that are claimed of the broker's budget of memory.";
+        memory_limit: Gauge, Bytes, "babelmq_memory_limit_bytes" by [] memory_limit,
+            "Bytes of memory that the broker may use, all in all.";
+        build: Gauge, None, "babelmq_build_info" by ["version"] build,
+            "Which broker this is; the number is always 1.";
+        process_start: Gauge, Seconds, "process_start_time_seconds" by [] process_start,
+            "When the process began, in seconds since 1970.";
+        process_resident: Gauge, Bytes, "process_resident_memory_bytes" by [] process_resident,
+            "Bytes of memory that the process has in use.";
+        process_open_files: Gauge, Files, "process_open_fds" by [] process_open_files,
+            "File descriptors that the process has open.";
+        process_most_files: Gauge, Files, "process_max_fds" by [] process_most_files,
+            "File descriptors that the process may have open.";
+        process_cpu: Counter, Seconds, "process_cpu_seconds_total" by [] process_cpu,
+            "Seconds of processors that the process has taken.";
+    }
+    timed {
+        routing: IN_MEMORY, "babelmq_routing_seconds", "How long a step of the dispatcher took: \
+        what one read of a client brought, or another event. One step of 17 is measured.";
+        fsync: ON_A_DISK, "babelmq_fsync_seconds", "How long the store took to write a round of \
+        changes down, and to make sure of it where it does.";
+        ack: ON_A_DISK, "babelmq_ack_seconds", "How long a ping that asks for what is on the disk \
+        waited for its pong.";
+    }
 }
 
 /// The moment of its making.

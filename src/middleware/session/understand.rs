@@ -103,7 +103,8 @@ impl<W: Wire> Session<W> {
                 return;
             }
         }
-        if self.established && refused.is(ErrorCode::TooManyConnections) {
+        let is_passing = [ErrorCode::TooManyConnections, ErrorCode::Disconnected];
+        if self.established && is_passing.into_iter().any(|code| refused.is(code)) {
             return;
         }
         self.refused.push_back(refused);

@@ -6,6 +6,7 @@
 
 mod api;
 mod ask;
+mod monitor;
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests;
@@ -18,11 +19,11 @@ use super::{Awake, FAREWELL, Pause, Session};
 use crate::broker::sync::Instant;
 use crate::broker::{Counters, Inbox};
 use crate::http::{
-    BodyReader, Call, Head, HeadError, LONGEST_HEAD, Origins, Problem, Response, credentials,
-    description, for_origin, preflight, unless_known,
+    BodyReader, Call, Handshake, Head, HeadError, LONGEST_HEAD, Origins, Problem, Response,
+    Subprotocol, credentials, description, for_origin, page, preflight, unless_known,
 };
 use crate::protocol::{ErrorCode, Refusal};
-use crate::transport::line::{Arrived, Wait};
+use crate::transport::line::{Arrived, UNFRAMED, Wait};
 use crate::transport::purse::SMALL_BUFFER;
 use crate::transport::write_deadline::{LEAST_TAKEN, write_tick};
 
@@ -38,6 +39,8 @@ pub(super) struct Http {
     authorization: Option<Box<[u8]>>,
     /// When it is not waited for any more.
     idle_until: Option<Instant>,
+    /// What is spoken behind the next answer.
+    upgrade: Option<Subprotocol>,
 }
 
 /// It holds a secret.
@@ -75,8 +78,9 @@ impl Session {
         self.http.as_ref().and_then(|http| http.idle_until)
     }
 
-    /// Answers requests until the connection is over, or its client is silent for a while.
-    pub(super) fn serve_http(&mut self, awake: &Awake) -> io::Result<Pause> {
+    /// Answers requests until the connection is over, or its client is silent for a while; or until
+    /// it has become a WebSocket, whose frames follow.
+    pub(super) fn serve_http(&mut self, awake: &Awake) -> io::Result<Option<Pause>> {
         let date = || httpdate::fmt_http_date(SystemTime::now());
         loop {
             let head = match self.next_head(awake)? {
@@ -84,11 +88,11 @@ impl Session {
                 Next::Problem(problem) => {
                     Counters::add(&self.shared.counters.refused, 1);
                     self.respond(&problem.response(), false, (false, &date()))?;
-                    return Ok(self.part());
+                    return Ok(Some(self.part()));
                 }
                 Next::Pause(pause) => {
                     self.stop_asking();
-                    return Ok(pause);
+                    return Ok(Some(pause));
                 }
             };
             let (answer, is_read) = self.answer(&head)?;
@@ -102,8 +106,12 @@ impl Session {
                 && !self.shared.stopping.load(Ordering::Acquire);
             self.respond(&response, head.method == "HEAD", (goes_on, &date()))?;
             drop(response);
+            if let Some(subprotocol) = self.http.as_mut().and_then(|http| http.upgrade.take()) {
+                self.become_websocket(subprotocol);
+                return Ok(None);
+            }
             if !goes_on {
-                return Ok(self.part());
+                return Ok(Some(self.part()));
             }
             if awake.is_crowded() || self.purse.is_wanted() {
                 self.buffer.release();
@@ -184,10 +192,13 @@ impl Session {
         };
         let mut is_read = false;
         let answer = match call {
+            // Whoever is to log in does so there.
+            Call::Page => Ok(page()),
             Call::Health => Ok(Response::of_json([("status", "ok".into())])),
             Call::Ready => Ok(self.readiness()),
             Call::Description => Ok(description()),
             Call::Options(response) => Ok(preflight(response, origin)),
+            Call::WebSocket(handshake) => self.upgrade(head, &handshake)?,
             call => match self.identify_sender(head)? {
                 Err(problem) => Err(problem),
                 Ok(()) => self.answer_member(head, call, &mut is_read)?,
@@ -220,12 +231,45 @@ impl Session {
             Call::Clear { topic } => self.clear(&topic),
             Call::Topics { filter, after, limit } => self.topics(filter, after.as_deref(), limit),
             Call::Stats => self.stats(),
+            Call::Metrics => Ok(self.metrics()),
+            Call::Clients { after, limit } => self.clients(after, limit),
+            Call::Disconnect { client } => Ok(self.disconnect(client)),
             Call::Limits => Ok(Ok(self.limits_of_broker())),
             Call::Subscribe(_) => Ok(Err(Problem::new(501, "not here yet"))),
-            Call::Health | Call::Ready | Call::Description | Call::Options(_) => {
-                Ok(Err(Problem::new(404, "nothing")))
-            }
+            Call::Page
+            | Call::Health
+            | Call::Ready
+            | Call::Description
+            | Call::Options(_)
+            | Call::WebSocket(_) => Ok(Err(Problem::new(404, "nothing"))),
         }
+    }
+
+    /// The answer to the handshake of a WebSocket. A client that does not log in by it does so in
+    /// its first frame, as a page in a browser can.
+    fn upgrade(&mut self, head: &Head, handshake: &Handshake) -> io::Result<Answer> {
+        if head.field("authorization").is_none() {
+            self.forget_sender();
+        } else if let Err(problem) = self.identify_sender(head)? {
+            return Ok(Err(problem));
+        }
+        if !self.purse.take_more(UNFRAMED) {
+            return Ok(Err(no_memory()));
+        }
+        if let Some(http) = &mut self.http {
+            http.upgrade = Some(handshake.subprotocol);
+        }
+        Ok(Ok(handshake.response()))
+    }
+
+    /// Goes on with frames of ours.
+    fn become_websocket(&mut self, subprotocol: Subprotocol) {
+        self.stop_asking();
+        self.http = None;
+        if let Some(outgoing) = &mut self.outgoing {
+            self.incoming.become_websocket(outgoing, subprotocol, &mut self.buffer);
+        }
+        self.purse.note_buffer(0);
     }
 
     /// Finds out who has sent a request.

@@ -8,7 +8,7 @@ use super::Writer;
 use crate::broker::sync::{Instant, Receiver, TryRecvError};
 use crate::broker::{Charge, Counters, Delivery, Letter, Mailbox, Piece, Selection, Stored, Taken};
 use crate::codec::{Batch, DECODING_FACTOR, Dialect, Frame, PayloadRef};
-use crate::protocol::{ErrorCode, Refusal, Reply, plain_size};
+use crate::protocol::{ErrorCode, Format, Refusal, Reply, plain_size};
 use crate::transport::priority::{CROWD, give_way};
 use crate::transport::process::resident_bytes;
 use crate::transport::write_deadline::WRITE_TICK;
@@ -70,6 +70,8 @@ impl Writer {
                 self.gathered.stats(token, &stats);
             }
             Delivery::Names(names) => self.names = *names,
+            // The next push says it.
+            Delivery::Wake => {}
             Delivery::Reply { reply, token } => self.gathered.reply(token, &reply),
         }
         self.gathered.charges.push(charge);
@@ -170,7 +172,7 @@ impl Writer {
         }
         let run = batch.run(dialect);
         self.count_failures(run.failed());
-        Counters::add(&self.counters.translated, run.take_translated());
+        self.counters.add_translated(run.take_translated(), dialect.format());
         if selection == &Selection::Whole && skipped == 0 && !batch.expands() {
             self.gathered.whole_run((batch, run), dialect);
             return Ok(());
@@ -203,8 +205,11 @@ impl Writer {
                 self.gathered.reply(token_of(dialect.format()), &reply);
             } else {
                 let payload = batch.payload(index);
-                let is_translated = payload.as_it_came(dialect).is_none();
-                Counters::add(&self.counters.translated, usize::from(is_translated));
+                if payload.as_it_came(dialect).is_none() {
+                    let mut from = [0; Format::ALL.len()];
+                    from[published.format() as usize] = 1;
+                    self.counters.add_translated(from, dialect.format());
+                }
                 self.gather_payload(payload, topic.as_str(), dialect, Frame::Live)?;
             }
             self.flush_enough()?;

@@ -3,6 +3,7 @@
 
 mod api;
 mod limits;
+mod monitor;
 mod requests;
 mod users;
 
@@ -18,6 +19,7 @@ pub fn config() -> Config {
     let config = crate::support::config();
     match kind() {
         Kind::Plain => config.listeners([url("127.0.0.1:0"), url("http://127.0.0.1:0")]),
+        Kind::WebSocket => unreachable!("it is tested by itself"),
         Kind::Tls => config.listeners([url("tls://127.0.0.1:0"), url("https://127.0.0.1:0")]),
     }
 }
@@ -72,7 +74,7 @@ impl Web {
         let address = broker.http_addr();
         let line = match kind() {
             Kind::Plain => Line::plain(std::net::TcpStream::connect(address).unwrap()),
-            Kind::Tls => Line::tls(address),
+            Kind::Tls | Kind::WebSocket => Line::tls(address),
         };
         Web { line, ahead: Vec::new() }
     }

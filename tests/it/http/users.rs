@@ -12,6 +12,7 @@ use crate::support::line::over_each_line;
 over_each_line! {
     each_request_has_the_rights_of_its_own_user,
     a_wrong_login_is_refused_and_ends_the_connection,
+    metrics_and_clients_have_rights_of_their_own,
 }
 
 /// A file of users, one of whom has a token.
@@ -127,4 +128,34 @@ fn pages_of_other_hosts_may_do_what_they_are_allowed_to() {
     // A name of somebody else's that leads to this machine.
     web.send("GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n");
     web.answer().is_problem(421, "");
+}
+
+fn metrics_and_clients_have_rights_of_their_own() {
+    let carol = "Authorization: Bearer carol-token-012345678\r\n";
+    let hash = {
+        use sha2::Digest;
+        let digest = sha2::Sha256::digest("carol-token-012345678".as_bytes());
+        digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let more = format!(
+        "stats = false\n[[user]]\nname = 'carol'\ntoken-sha256 = '{hash}'\nroles = ['watch']\n\
+         [role.watch]\nstats = true\n"
+    );
+    let broker = start(|config| config.users(users("monitor", &more)));
+    let mut web = Web::connect(&broker);
+    let mut ask = |line: &str, fields: &str| {
+        web.request(line, fields, b"");
+        web.answer()
+    };
+    ask("GET /metrics", "").is_problem(401, "login-required");
+    ask("GET /metrics", BOB).is_problem(403, "not-permitted");
+    assert_eq!(ask("GET /metrics", carol).status, 200);
+    assert_eq!(ask("GET /metrics", ADA).status, 200, "who administrates may see them too");
+    for line in ["GET /api/v1/clients", "DELETE /api/v1/clients?id=1"] {
+        ask(line, carol).is_problem(403, "not-permitted");
+        ask(line, "").is_problem(401, "login-required");
+    }
+    let told = ask("GET /api/v1/clients", ADA).json();
+    assert_eq!(told["clients"][0]["protocol"], "http", "{told}");
+    ask("DELETE /api/v1/clients?id=900", ADA).is_problem(404, "");
 }

@@ -52,6 +52,7 @@ MOST_KEPT = 10_000
 
 PASSING = frozenset(
     {
+        "disconnected",
         "frame-too-large",
         "frame-timeout",
         "memory-full",
@@ -889,8 +890,9 @@ class Session:
             self._end_with(self._login_failed(error))
             self._end_connection(str(self._final))
             return
-        self._refused.append(error)
-        self.attention = True
+        if error.code != "disconnected":  # An administrator did that: it is a connection lost.
+            self._refused.append(error)
+            self.attention = True
         if fatal or logging_in:
             if self._messages == 1 and error.code not in PASSING:
                 self._final = error

@@ -82,11 +82,13 @@ pub enum ErrorCode {
     SlowConsumer,
     /// The broker has as many connections as it may. Fatal.
     TooManyConnections,
+    /// Somebody who administrates the broker has ended the connection. Fatal; another may be made.
+    Disconnected,
 }
 
 impl ErrorCode {
     /// Every code, for documents and tests that must not forget one.
-    pub const ALL: [ErrorCode; 31] = [
+    pub const ALL: [ErrorCode; 32] = [
         ErrorCode::UnknownFormat,
         ErrorCode::FrameTooLarge,
         ErrorCode::MalformedJson,
@@ -118,6 +120,7 @@ impl ErrorCode {
         ErrorCode::FrameTimeout,
         ErrorCode::SlowConsumer,
         ErrorCode::TooManyConnections,
+        ErrorCode::Disconnected,
     ];
 
     /// The word on the wire.
@@ -154,6 +157,7 @@ impl ErrorCode {
             ErrorCode::FrameTimeout => "frame-timeout",
             ErrorCode::SlowConsumer => "slow-consumer",
             ErrorCode::TooManyConnections => "too-many-connections",
+            ErrorCode::Disconnected => "disconnected",
         }
     }
 
@@ -169,6 +173,7 @@ impl ErrorCode {
                 | ErrorCode::FrameTimeout
                 | ErrorCode::SlowConsumer
                 | ErrorCode::TooManyConnections
+                | ErrorCode::Disconnected
         )
     }
 }

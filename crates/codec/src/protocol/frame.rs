@@ -200,6 +200,16 @@ impl FrameBuffer {
         }
     }
 
+    /// Writes `bytes` over some of [`bytes`](Self::bytes) that begin at `at`, as far as they reach:
+    /// a header, say, that could not be known before.
+    pub fn overwrite(&mut self, at: usize, bytes: &[u8]) {
+        let held = &mut self.buffer[self.start..self.end];
+        let held = held.get_mut(at..).unwrap_or_default();
+        for (held, byte) in held.iter_mut().zip(bytes) {
+            *held = *byte;
+        }
+    }
+
     /// Bytes of memory that the buffer takes.
     pub fn size(&self) -> usize {
         self.buffer.len()

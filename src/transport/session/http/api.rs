@@ -102,7 +102,7 @@ impl Session {
     }
 
     /// Claims memory for a long answer while it is made.
-    fn claim_to_write(&self, bytes: usize) -> Option<Claim> {
+    pub(super) fn claim_to_write(&self, bytes: usize) -> Option<Claim> {
         if bytes <= MAX_BYTES {
             return Some(Claim::nothing());
         }

@@ -11,7 +11,7 @@ use crate::protocol::{Format, Reply, Token};
 use crate::wire::token_of;
 
 /// How long an answer of the dispatcher is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// The same to find out whether it answers at all.
 const READY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 2_000 });
 /// How often a wait that has no other end looks at the time.

@@ -1,0 +1,79 @@
+//! Events by themselves, without a broker.
+
+use std::io::{IoSlice, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+use crate::protocol::{Format, FrameBuffer, Header};
+use crate::transport::line::{Arrived, Line, Wait};
+
+/// What a client gets for these frames, which are pushed in pieces.
+fn sent(bodies: &[&str], piece: usize, is_sealed: bool) -> String {
+    let (mut client, broker) = UnixStream::pair().unwrap();
+    let new = if is_sealed { Line::sealed } else { Line::plain };
+    let (_, mut incoming, mut outgoing) = new(broker.into());
+    incoming.become_events(&mut outgoing);
+    let reader = thread::spawn(move || {
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).unwrap();
+        received
+    });
+    let bytes: Vec<u8> = bodies
+        .iter()
+        .flat_map(|body| {
+            let header = Header { format: Format::Json, length: body.len() as u32 };
+            [&header.to_bytes()[..], body.as_bytes()].concat()
+        })
+        .collect();
+    for write in bytes.chunks(piece * 64) {
+        let mut slices: Vec<IoSlice<'_>> = write.chunks(piece).map(IoSlice::new).collect();
+        let mut rest = slices.as_mut_slice();
+        while !rest.is_empty() || !outgoing.is_settled() {
+            let pushed = outgoing.push(rest, Wait::Tick).unwrap();
+            IoSlice::advance_slices(&mut rest, pushed.taken);
+        }
+    }
+    outgoing.end();
+    drop((incoming, outgoing));
+    let received = reader.join().unwrap();
+    if !is_sealed {
+        return String::from_utf8(received).unwrap();
+    }
+    let mut unsealed = crate::transport::line::Unsealed::default();
+    unsealed.take_in(&received);
+    String::from_utf8(unsealed.plain).unwrap()
+}
+
+#[test]
+fn each_frame_is_an_event_in_one_line() {
+    let long = format!("[\"{}\",\r\n\"{}\"]", "x".repeat(9_000), "y".repeat(70_000));
+    let short = "{\n\r\n}";
+    let refusal = r#"{"command":"error","code":"x"}"#;
+    let almost = r#"{"command":"erro"#;
+    let bodies = [short, &long, refusal, almost, "", "1", &long, refusal];
+    let mut expected = String::new();
+    for body in bodies {
+        if body == refusal {
+            expected += "event: refusal\n";
+        }
+        expected += &format!("data: {}\n\n", body.replace(['\r', '\n'], " "));
+    }
+    for piece in [1, 5, 1_000, 5_000, 50_000, 1_000_000] {
+        for is_sealed in [false, true] {
+            assert!(sent(&bodies, piece, is_sealed) == expected, "{piece} {is_sealed}");
+        }
+    }
+}
+
+#[test]
+fn what_the_client_of_a_stream_sends_is_nothing() {
+    let (mut client, broker) = UnixStream::pair().unwrap();
+    let (_, mut incoming, mut outgoing) = Line::plain(broker.into());
+    incoming.become_events(&mut outgoing);
+    let mut buffer = FrameBuffer::new();
+    client.write_all(b"\0\0\0\0\x02{}GET / HTTP/1.1\r\n\r\n").unwrap();
+    assert_eq!(incoming.read(&mut buffer, 4_096).unwrap(), Arrived::Progress);
+    assert!(buffer.bytes().is_empty() && !incoming.is_amid());
+    drop(client);
+    assert_eq!(incoming.read(&mut buffer, 4_096).unwrap(), Arrived::End);
+}
