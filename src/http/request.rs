@@ -86,6 +86,10 @@ impl Head {
                 return refused(400, what);
             }
         };
+        if !has_whole_lines(&bytes[..length]) {
+            let what = "a line of the head ends with a line feed alone; it is CR LF";
+            return refused(400, what.to_owned());
+        }
         let minor = request.version.unwrap_or(1);
         let target = request.path.unwrap_or_default();
         if target.len() > LONGEST_TARGET {
@@ -114,7 +118,11 @@ impl Head {
     fn set_target(&mut self, target: &str) -> Result<(), Problem> {
         let target = match target.split_once("://") {
             Some((scheme, rest)) if ["http", "https"].contains(&scheme) => {
-                rest.find('/').map_or("/", |at| &rest[at..])
+                let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                if self.text("host").is_some_and(|host| !host.eq_ignore_ascii_case(authority)) {
+                    return Err(Problem::new(400, "the target is of another host than Host says"));
+                }
+                if path.is_empty() { "/" } else { path }
             }
             _ => target,
         };
@@ -147,7 +155,7 @@ impl Head {
             }
         }
         let says = |word: &[u8]| self.list("connection").any(|it| it.eq_ignore_ascii_case(word));
-        self.keep_alive = if minor == 0 { says(b"keep-alive") } else { !says(b"close") };
+        self.keep_alive = !says(b"close") && (minor > 0 || says(b"keep-alive"));
         Ok(())
     }
 
@@ -156,6 +164,9 @@ impl Head {
         let codings: Vec<&[u8]> = self.list("transfer-encoding").collect();
         let first = lengths.next();
         match (codings.as_slice(), first) {
+            ([], _) if self.all("transfer-encoding").next().is_some() => {
+                Err(Problem::new(400, "the Transfer-Encoding is empty"))
+            }
             ([], None) => Ok(Body::Length(0)),
             ([], Some(first)) => {
                 let first = first.trim_ascii();
@@ -210,6 +221,13 @@ impl Head {
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields.iter().map(|field| (field.name.as_str(), field.value.trim_ascii()))
     }
+}
+
+/// Whether each line feed ends a line as HTTP does, with a carriage return before it: one alone may
+/// be a part of a value to somebody else (RFC 9112 §2.2).
+pub(super) fn has_whole_lines(bytes: &[u8]) -> bool {
+    let mut before = 0;
+    bytes.iter().all(|byte| std::mem::replace(&mut before, *byte) == b'\r' || *byte != b'\n')
 }
 
 fn refused<T>(status: u16, what: String) -> Result<T, HeadError> {
@@ -280,6 +298,10 @@ mod tests {
             ("Transfer-Encoding: chunked, chunked\r\n", Err(501)),
             ("Transfer-Encoding: xchunked\r\n", Err(501)),
             ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Err(400)),
+            ("Transfer-Encoding: \r\n", Err(400)),
+            ("Transfer-Encoding: ,\r\nContent-Length: 5\r\n", Err(400)),
+            ("A: b\nTransfer-Encoding: chunked\r\n", Err(400)),
+            ("A: b\rTransfer-Encoding: chunked\r\n", Err(400)),
             ("Host: other\r\n", Err(400)),
             ("Expect: tea\r\n", Err(417)),
             (" folded\r\n", Err(400)),
@@ -297,7 +319,10 @@ mod tests {
             ("GET / HTTP/1.1\r\n\r\n", 400),
             ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", 400),
             ("GET http://h HTTP/1.1\r\nHost: h\r\n\r\n", 200),
-            ("GET http://h/a?b HTTP/1.1\r\nHost: h\r\n\r\n", 200),
+            ("GET http://h/a?b HTTP/1.1\r\nHost: H\r\n\r\n", 200),
+            ("GET http://other/a?b HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("GET http://user@h/a HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("GET / HTTP/1.1\nHost: h\n\n", 400),
             ("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", 200),
             ("CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", 400),
             ("GET / HTTP/1.0\r\n\r\n", 200),
