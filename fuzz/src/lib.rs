@@ -20,6 +20,7 @@ mod same;
 mod topic;
 mod translate;
 mod users;
+mod websocket;
 mod xml;
 
 pub use cost::{Bound, frugal, linear};
@@ -31,6 +32,7 @@ pub use pickle::pickle;
 pub use topic::topic;
 pub use translate::translate;
 pub use users::users;
+pub use websocket::websocket;
 pub use xml::xml;
 
 use babelmq::protocol::Limits;
@@ -39,7 +41,7 @@ use babelmq::protocol::Limits;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("frame", frame),
     ("json", json),
     ("xml", xml),
@@ -49,6 +51,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("translate", translate),
     ("users", users),
     ("login", login),
+    ("websocket", websocket),
 ];
 
 /// Bytes of stack that a target gets: as many as a writer thread, the smallest of the broker's.

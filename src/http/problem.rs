@@ -27,7 +27,8 @@ impl Problem {
     }
 
     /// Its status.
-    pub(crate) fn status(&self) -> u16 {
+    #[cfg(test)]
+    pub(super) fn status(&self) -> u16 {
         self.status
     }
 

@@ -216,11 +216,6 @@ impl Head {
         let items = self.all(name).flat_map(|value| value.split(|byte| *byte == b','));
         items.map(|item| item.trim_ascii()).filter(|item| !item.is_empty())
     }
-
-    /// All fields: names in lower case, and values.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|field| (field.name.as_str(), field.value.trim_ascii()))
-    }
 }
 
 /// Whether each line feed ends a line as HTTP does, with a carriage return before it: one alone may

@@ -58,7 +58,8 @@ impl Response {
     }
 
     /// Its status.
-    pub(crate) fn status(&self) -> u16 {
+    #[cfg(test)]
+    pub(super) fn status(&self) -> u16 {
         self.status
     }
 

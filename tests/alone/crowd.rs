@@ -12,11 +12,11 @@ use socket2::SockRef;
 
 use crate::alone;
 use crate::support::Field::Str;
-use crate::support::line::over_each_line;
+use crate::support::line::over_every_line;
 use crate::support::process::{broker_threads, no_thread_is_left, until};
 use crate::support::{self, Client, FORMATS, config, number};
 
-over_each_line! {
+over_every_line! {
     a_full_socket_gets_a_thread_for_a_while_and_the_order_stays,
     stored_values_and_answers_of_any_size_come_in_order,
     a_slow_consumer_without_a_thread_is_told_and_cut_off,

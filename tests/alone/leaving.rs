@@ -9,11 +9,11 @@ use babelmq::{Broker, BrokerHandle, Config};
 
 use crate::alone;
 use crate::support::Field::{Int, Str};
-use crate::support::line::over_each_line;
+use crate::support::line::over_every_line;
 use crate::support::process::{broker_threads, no_thread_is_left, until};
 use crate::support::{self, Client, FORMATS, PATIENCE, config, number, start};
 
-over_each_line! {
+over_every_line! {
     a_consumer_goes_in_the_middle_of_a_delivery_while_others_are_served,
     who_does_not_keep_up_is_told_so_and_cut_off,
     shutdown_under_load_delivers_what_was_confirmed_and_joins_every_thread,

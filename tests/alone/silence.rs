@@ -8,11 +8,11 @@ use babelmq::Broker;
 use babelmq::Format::Json;
 
 use crate::alone;
-use crate::support::line::over_each_line;
+use crate::support::line::over_every_line;
 use crate::support::process::{broker_threads, until};
 use crate::support::{Client, FORMATS, config, number};
 
-over_each_line! {
+over_every_line! {
     a_silent_client_takes_no_thread_and_loses_nothing,
     strangers_take_no_thread_and_are_told_in_time_all_the_same,
 }

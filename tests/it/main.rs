@@ -45,3 +45,4 @@ mod surface;
 mod tls;
 mod typed;
 mod users;
+mod websocket;

@@ -1,15 +1,16 @@
 //! Queues whose broker goes away and comes back.
 #![cfg(all(feature = "broker", feature = "middleware"))]
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use babelmq::{
     Broker, BrokerHandle, Client, Config, ConnectionEvent, ErrorCode, Format, Json, JsonQueue,
-    Limits, Message, Overflow, Pickle, Publish, Queue, QueueBuilder, QueueError, Subscribe, Topic,
-    TopicFilter, Value, Wire, Xml,
+    Limits, ListenUrl, Message, Overflow, Pickle, Publish, Queue, QueueBuilder, QueueError,
+    Subscribe, Topic, TopicFilter, Value, Wire, Xml,
 };
 
 use crate::support::process::until;
@@ -75,6 +76,31 @@ fn a_consumer_goes_on_when_its_broker_was_restarted() {
     check::<Json>();
     check::<Xml>();
     check::<Pickle>();
+}
+
+#[test]
+fn a_connection_that_an_administrator_has_ended_is_made_again() {
+    let urls = ["127.0.0.1:0", "http://127.0.0.1:0"].map(|url| url.parse::<ListenUrl>().unwrap());
+    let broker = Broker::start(Config::default().listeners(urls)).unwrap();
+    let (builder, told) = watched(at::<Xml>(broker.local_addr(), "/t"));
+    let mut queue = builder.consumer().unwrap();
+    broker.put_topic("/t", &1.into()).unwrap();
+    assert_eq!(number(&mut queue), 1);
+    let client = broker.list_subscriptions("/t").unwrap()[0].client;
+    let mut web = TcpStream::connect(broker.http_addr()).unwrap();
+    let line = format!("DELETE /api/v1/clients?id={client} HTTP/1.1");
+    write!(web, "{line}\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    web.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    broker.put_topic("/t", &2.into()).unwrap();
+    assert_eq!(number(&mut queue), 2, "no call says that it was refused");
+    let said: Vec<_> = told.try_iter().collect();
+    let is_lost = |event: &ConnectionEvent| matches!(event, ConnectionEvent::Lost { .. });
+    assert!(
+        matches!(&said[..], [_, lost, ConnectionEvent::Connected] if is_lost(lost)),
+        "{said:?}"
+    );
 }
 
 /// Each call began the pause anew, and after an outage of some length none was patient enough.

@@ -56,6 +56,10 @@ impl Dispatcher {
             Use::Stored => self.stored_cost() as u64,
             _ => self.memory.of(this).used() as u64,
         };
+        let share = |this| match this {
+            Use::Stored => self.store.bytes as u64,
+            _ => self.memory.of(this).limit() as u64,
+        };
         let mut stats = Stats {
             subscriptions: self.subscriptions.len() as u64,
             topics: self.tree.values() as u64,
@@ -65,6 +69,7 @@ impl Dispatcher {
             unsaved_clears,
             memory_budget: self.memory.total() as u64,
             claimed: Use::ALL.map(claimed),
+            shares: Use::ALL.map(share),
             ..Stats::default()
         };
         self.counts.fill(&mut stats);

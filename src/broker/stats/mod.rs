@@ -108,6 +108,8 @@ macro_rules! metrics {
             pub memory_budget: u64,
             /// Bytes that are claimed of it for each use, in the order of [`Use::ALL`].
             pub(in crate::broker) claimed: [u64; Use::ALL.len()],
+            /// Bytes that each may have at most.
+            pub(in crate::broker) shares: [u64; Use::ALL.len()],
             pub(in crate::broker) delivered_in: [u64; FORMATS],
             pub(in crate::broker) dropped_by: [u64; DROPPING.len()],
             pub(in crate::broker) translated_in: [[u64; FORMATS]; FORMATS],
@@ -302,6 +304,8 @@ metrics! {
     scraped {
         memory_use: Gauge, Bytes, "babelmq_memory_bytes" by ["use"] memory_by_use,
             "Bytes that are claimed of the broker's budget of memory.";
+        memory_use_limit: Gauge, Bytes, "babelmq_memory_use_limit_bytes" by ["use"]
+            memory_limit_by_use, "Bytes that each use may have of it at most.";
         memory_limit: Gauge, Bytes, "babelmq_memory_limit_bytes" by [] memory_limit,
             "Bytes of memory that the broker may use, all in all.";
         build: Gauge, None, "babelmq_build_info" by ["version"] build,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::metric::{Number, Sample, Samples};
 use super::{Counters, Counts, Stats};
+use crate::broker::memory::Use;
 use crate::protocol::{Format, Overflow};
 
 /// The policies by which messages are dropped.
@@ -124,6 +125,10 @@ impl Stats {
 
     pub(super) fn memory_by_use(&self) -> Vec<Sample> {
         by(self.memory_claimed())
+    }
+
+    pub(super) fn memory_limit_by_use(&self) -> Vec<Sample> {
+        by(Use::ALL.into_iter().map(Use::name).zip(self.shares))
     }
 
     pub(super) fn memory_limit(&self) -> Vec<Sample> {

@@ -10,6 +10,7 @@ mod monitor;
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests;
+mod upgrade;
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::atomic::Ordering;
@@ -17,15 +18,16 @@ use std::time::{Duration, SystemTime};
 
 use super::{Awake, FAREWELL, Pause, Session};
 use crate::broker::sync::Instant;
-use crate::broker::{Counters, Inbox};
+use crate::broker::{Counters, Fate, Inbox};
 use crate::http::{
-    BodyReader, Call, Handshake, Head, HeadError, LONGEST_HEAD, Origins, Problem, Response,
-    Subprotocol, credentials, description, for_origin, page, preflight, unless_known,
+    BodyReader, Call, Head, HeadError, LONGEST_HEAD, Origins, Problem, Response, credentials,
+    description, for_origin, page, preflight, unless_known,
 };
 use crate::protocol::{ErrorCode, Refusal};
-use crate::transport::line::{Arrived, UNFRAMED, Wait};
+use crate::transport::line::{Arrived, Wait};
 use crate::transport::purse::SMALL_BUFFER;
 use crate::transport::write_deadline::{LEAST_TAKEN, write_tick};
+use upgrade::Upgrade;
 
 /// A client that asks for nothing more is not waited for longer.
 const IDLE: Duration = Duration::from_secs(75);
@@ -34,13 +36,13 @@ const IDLE: Duration = Duration::from_secs(75);
 #[derive(Default)]
 pub(super) struct Http {
     /// Where the dispatcher answers, once it was asked something.
-    inbox: Option<Inbox>,
+    asking: Option<(Inbox, Fate)>,
     /// What the member of the session was verified by.
     authorization: Option<Box<[u8]>>,
     /// When it is not waited for any more.
     idle_until: Option<Instant>,
     /// What is spoken behind the next answer.
-    upgrade: Option<Subprotocol>,
+    upgrade: Option<Upgrade>,
 }
 
 /// It holds a secret.
@@ -79,7 +81,7 @@ impl Session {
     }
 
     /// Answers requests until the connection is over, or its client is silent for a while; or until
-    /// it has become a WebSocket, whose frames follow.
+    /// something else is spoken, and frames follow.
     pub(super) fn serve_http(&mut self, awake: &Awake) -> io::Result<Option<Pause>> {
         let date = || httpdate::fmt_http_date(SystemTime::now());
         loop {
@@ -106,8 +108,7 @@ impl Session {
                 && !self.shared.stopping.load(Ordering::Acquire);
             self.respond(&response, head.method == "HEAD", (goes_on, &date()))?;
             drop(response);
-            if let Some(subprotocol) = self.http.as_mut().and_then(|http| http.upgrade.take()) {
-                self.become_websocket(subprotocol);
+            if self.upgrade()? {
                 return Ok(None);
             }
             if !goes_on {
@@ -198,7 +199,7 @@ impl Session {
             Call::Ready => Ok(self.readiness()),
             Call::Description => Ok(description()),
             Call::Options(response) => Ok(preflight(response, origin)),
-            Call::WebSocket(handshake) => self.upgrade(head, &handshake)?,
+            Call::WebSocket(handshake) => self.open_websocket(head, &handshake)?,
             call => match self.identify_sender(head)? {
                 Err(problem) => Err(problem),
                 Ok(()) => self.answer_member(head, call, &mut is_read)?,
@@ -235,7 +236,7 @@ impl Session {
             Call::Clients { after, limit } => self.clients(after, limit),
             Call::Disconnect { client } => Ok(self.disconnect(client)),
             Call::Limits => Ok(Ok(self.limits_of_broker())),
-            Call::Subscribe(_) => Ok(Err(Problem::new(501, "not here yet"))),
+            Call::Subscribe(watch) => self.open_events(head, watch),
             Call::Page
             | Call::Health
             | Call::Ready
@@ -245,35 +246,8 @@ impl Session {
         }
     }
 
-    /// The answer to the handshake of a WebSocket. A client that does not log in by it does so in
-    /// its first frame, as a page in a browser can.
-    fn upgrade(&mut self, head: &Head, handshake: &Handshake) -> io::Result<Answer> {
-        if head.field("authorization").is_none() {
-            self.forget_sender();
-        } else if let Err(problem) = self.identify_sender(head)? {
-            return Ok(Err(problem));
-        }
-        if !self.purse.take_more(UNFRAMED) {
-            return Ok(Err(no_memory()));
-        }
-        if let Some(http) = &mut self.http {
-            http.upgrade = Some(handshake.subprotocol);
-        }
-        Ok(Ok(handshake.response()))
-    }
-
-    /// Goes on with frames of ours.
-    fn become_websocket(&mut self, subprotocol: Subprotocol) {
-        self.stop_asking();
-        self.http = None;
-        if let Some(outgoing) = &mut self.outgoing {
-            self.incoming.become_websocket(outgoing, subprotocol, &mut self.buffer);
-        }
-        self.purse.note_buffer(0);
-    }
-
     /// Finds out who has sent a request.
-    fn identify_sender(&mut self, head: &Head) -> io::Result<Result<(), Problem>> {
+    pub(super) fn identify_sender(&mut self, head: &Head) -> io::Result<Result<(), Problem>> {
         let authorization = head.field("authorization");
         let known = self.http.as_ref().and_then(|http| http.authorization.as_deref());
         if known == authorization
@@ -328,7 +302,7 @@ impl Session {
         Ok(())
     }
 
-    fn forget_sender(&mut self) {
+    pub(super) fn forget_sender(&mut self) {
         self.stop_asking();
         self.member = None;
         if let Some(http) = &mut self.http {

@@ -2,6 +2,7 @@
 #![cfg(feature = "broker")]
 
 mod api;
+mod events;
 mod limits;
 mod monitor;
 mod requests;
@@ -94,7 +95,7 @@ impl Web {
     }
 
     fn read(&mut self) -> bool {
-        let mut bytes = [0; 4_096];
+        let mut bytes = vec![0; 64 << 10];
         let count = (&self.line).read(&mut bytes).unwrap_or(0);
         self.ahead.extend_from_slice(&bytes[..count]);
         count > 0
@@ -109,6 +110,30 @@ impl Web {
             }
             if !self.read() {
                 assert!(self.ahead.is_empty(), "{}", self.ahead.escape_ascii());
+                return None;
+            }
+        }
+    }
+
+    /// The event that comes next, without its empty line and without comments; `None` where the
+    /// connection has ended.
+    pub fn event(&mut self) -> Option<String> {
+        // What was searched is not searched again.
+        let mut searched = 0;
+        loop {
+            let rest = &self.ahead[searched..];
+            if let Some(end) = rest.windows(2).position(|bytes| bytes == b"\n\n") {
+                let end = searched + end;
+                let event: Vec<u8> = self.ahead.drain(..end + 2).take(end).collect();
+                searched = 0;
+                if event.starts_with(b":") {
+                    continue;
+                }
+                return Some(String::from_utf8(event).unwrap());
+            }
+            searched = self.ahead.len().saturating_sub(1);
+            if !self.read() {
+                assert!(self.ahead.is_empty(), "{} bytes of an event", self.ahead.len());
                 return None;
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Session;
 use crate::broker::sync::{Instant, Sender, bounded, thread};
-use crate::broker::{Control, Delivery, Event, Query, Step};
+use crate::broker::{Charge, Control, Delivery, Event, Query, Step};
 use crate::http::{Problem, Response};
 use crate::protocol::{Format, Reply, Token};
 use crate::wire::token_of;
@@ -20,11 +20,12 @@ const TICK: Duration = Duration::from_millis(5);
 impl Session {
     /// Asks the dispatcher something on behalf of the member.
     pub(super) fn ask(&mut self, steps: Vec<Step>, cost: usize) {
-        if self.http.as_ref().is_some_and(|http| http.inbox.is_none()) {
+        if self.http.as_ref().is_some_and(|http| http.asking.is_none()) {
             let (outbox, inbox) = self.new_outbox();
+            let fate = outbox.fate();
             self.tell_of(outbox);
             if let Some(http) = &mut self.http {
-                http.inbox = Some(inbox);
+                http.asking = Some((inbox, fate));
             }
         }
         self.send(steps, cost);
@@ -32,27 +33,38 @@ impl Session {
 
     /// Says that there are no more questions of the member.
     pub(in crate::transport::session) fn stop_asking(&mut self) {
-        if self.http.as_mut().and_then(|http| http.inbox.take()).is_some() {
+        if self.http.as_mut().and_then(|http| http.asking.take()).is_some() {
             let _ = self.events.send(Event::Detach { client: self.client });
         }
     }
 
     /// Whether the dispatcher knows the session by a question of it.
     pub(in crate::transport::session) fn is_asking(&self) -> bool {
-        self.http.as_ref().is_some_and(|http| http.inbox.is_some())
+        self.http.as_ref().is_some_and(|http| http.asking.is_some())
     }
 
     /// The next answer of the dispatcher.
     pub(super) fn next_answer(&mut self) -> Result<Delivery, Problem> {
-        let inbox = self.http.as_mut().and_then(|http| http.inbox.as_mut());
-        let next = inbox.and_then(|inbox| {
-            let (delivery, charge) = inbox.wait_until(Instant::now() + PATIENCE).ok()?;
+        let (delivery, charge) = self.next_delivery()?;
+        if let Some((inbox, _)) = self.http.as_ref().and_then(|http| http.asking.as_ref()) {
             inbox.written(charge);
-            Some(delivery)
+        }
+        Ok(delivery)
+    }
+
+    /// The same, and what is to be given back when it is written.
+    pub(super) fn next_delivery(&mut self) -> Result<(Delivery, Charge), Problem> {
+        let asking = self.http.as_mut().and_then(|http| http.asking.as_mut());
+        let next = asking.and_then(|(inbox, _)| {
+            let (delivery, charge) = inbox.wait_until(Instant::now() + PATIENCE).ok()?;
+            let Delivery::Reply { reply: Reply::Error(refusal), .. } = delivery else {
+                return Some(Ok((delivery, charge)));
+            };
+            inbox.written(charge);
+            Some(Err(refusal))
         });
         match next {
-            Some(Delivery::Reply { reply: Reply::Error(refusal), .. }) => Err(refusal.into()),
-            Some(delivery) => Ok(delivery),
+            Some(answer) => answer.map_err(Problem::from),
             None => {
                 // What it still may answer is of no use to the next request.
                 self.stop_asking();

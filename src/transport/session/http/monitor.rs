@@ -10,8 +10,9 @@ use crate::broker::{CLIENTS_TOGETHER, ClientId, ClientReport, Query};
 use crate::http::{ClientEntry, Problem, Response, metrics, page_of_clients};
 use crate::transport::process;
 
-/// Bytes of memory that a client takes in an answer: as it is told, and while it is put together.
-const CLIENT_BYTES: usize = 4 << 10;
+/// Bytes of memory that a client with many subscriptions takes in an answer: as it is told, and
+/// while it is put together.
+const CLIENT_BYTES: usize = 16 << 10;
 
 impl Session {
     /// The answer to a scrape.

@@ -1,0 +1,88 @@
+// The broker that is tested against: the program at BABELMQ_BIN.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { createInterface } from "node:readline";
+
+export const BINARY = process.env.BABELMQ_BIN;
+export const JSON_FORMAT = 0;
+export const XML_FORMAT = 1;
+export const PICKLE_FORMAT = 2;
+
+/** A `babelmq serve` on free ports: `http` and `tcp` are its addresses. */
+export class Broker {
+  static async start(...options) {
+    if (!BINARY) throw new Error("BABELMQ_BIN is to be the path of the program babelmq");
+    const broker = new Broker();
+    broker.options = options;
+    broker.listen = ["tcp://127.0.0.1:0", "http://127.0.0.1:0"];
+    await broker.start();
+    return broker;
+  }
+
+  /** Starts it, again where it was if it was killed, and waits until it listens. */
+  async start() {
+    const listen = this.listen.flatMap((url) => ["--listen", url]);
+    this.process = spawn(BINARY, ["serve", ...listen, ...this.options], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const [line] = await once(createInterface(this.process.stdout), "line");
+    const [, found = ""] = line.match(/^babelmq listening on (.*)$/) ?? [];
+    [this.tcp, this.http] = found.split(", ");
+    if (!this.http) throw new Error(`${BINARY} said ${line}`);
+    this.listen = [`tcp://${this.tcp}`, this.http];
+  }
+
+  /** Ends it without a warning. */
+  async kill() {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    this.process.kill("SIGKILL");
+    await once(this.process, "exit");
+  }
+}
+
+/** A connection of native frames, to publish and to read what JavaScript cannot. */
+export class Native {
+  static async connect(address) {
+    const [host, port] = address.split(":");
+    const native = new Native();
+    native.socket = connect(Number(port), host);
+    await once(native.socket, "connect");
+    native.chunks = native.socket[Symbol.asyncIterator]();
+    native.bytes = Buffer.alloc(0);
+    return native;
+  }
+
+  /** Sends the body of a frame; a string, or fields, are JSON. */
+  send(body, format = JSON_FORMAT) {
+    const text = typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body);
+    const bytes = Buffer.from(text);
+    const header = Buffer.alloc(5);
+    header.writeUInt8(format, 0);
+    header.writeUInt32BE(bytes.length, 1);
+    this.socket.write(Buffer.concat([header, bytes]));
+  }
+
+  /** The body of the next frame. */
+  async receive() {
+    while (this.bytes.length < 5 || this.bytes.length < 5 + this.bytes.readUInt32BE(1)) {
+      const { value, done } = await this.chunks.next();
+      if (done) throw new Error("the broker has closed the connection");
+      this.bytes = Buffer.concat([this.bytes, value]);
+    }
+    const end = 5 + this.bytes.readUInt32BE(1);
+    const body = this.bytes.subarray(5, end);
+    this.bytes = this.bytes.subarray(end);
+    return body;
+  }
+
+  /** The next frame of JSON, as an object. */
+  async json() {
+    return JSON.parse(await this.receive());
+  }
+
+  close() {
+    this.socket.destroy();
+  }
+}

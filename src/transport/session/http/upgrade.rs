@@ -1,0 +1,98 @@
+//! Answers behind which something else than HTTP is spoken: frames of ours, in messages of
+//! WebSocket or in events. The session goes on as any other.
+
+use std::io;
+
+use super::ask::token;
+use super::{Answer, Session, no_memory};
+use crate::broker::{Charge, Control, Delivery, Step};
+use crate::http::{Handshake, Head, Response, Subprotocol, Watch};
+use crate::transport::line::UNFRAMED;
+
+/// What is spoken behind an answer.
+pub(super) enum Upgrade {
+    WebSocket(Subprotocol),
+    /// Events, of which this is the first.
+    Events(Box<(Delivery, Charge)>),
+}
+
+impl Session {
+    /// The answer to the handshake of a WebSocket. A client that does not log in by it does so in
+    /// its first frame, as a page in a browser can.
+    pub(super) fn open_websocket(
+        &mut self,
+        head: &Head,
+        handshake: &Handshake,
+    ) -> io::Result<Answer> {
+        if head.field("authorization").is_none() {
+            self.forget_sender();
+        } else if let Err(problem) = self.identify_sender(head)? {
+            return Ok(Err(problem));
+        }
+        if !self.purse.take_more(UNFRAMED) {
+            return Ok(Err(no_memory()));
+        }
+        self.upgrade_to(Upgrade::WebSocket(handshake.subprotocol));
+        Ok(Ok(handshake.response()))
+    }
+
+    /// The answer to somebody who wants to see what is published as it comes.
+    pub(super) fn open_events(&mut self, head: &Head, watch: Watch) -> io::Result<Answer> {
+        // What proxies hold back comes too late.
+        let answer = Response::new(200).open("text/event-stream").with("X-Accel-Buffering", "no");
+        if head.method == "HEAD" {
+            return Ok(Ok(answer));
+        }
+        let Watch { filter, dialect, overflow, queue, cleared } = watch;
+        let subscribe =
+            Control::Subscribe { filter, dialect, names: None, overflow, queue, cleared };
+        self.ask(vec![Step::Control(token(), subscribe)], 0);
+        // A subscription that is refused is no stream.
+        let first = match self.next_delivery() {
+            Ok(first) => first,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        if !self.purse.take_more(UNFRAMED) {
+            self.stop_asking();
+            return Ok(Err(no_memory()));
+        }
+        self.upgrade_to(Upgrade::Events(Box::new(first)));
+        Ok(Ok(answer))
+    }
+
+    fn upgrade_to(&mut self, upgrade: Upgrade) {
+        if let Some(http) = &mut self.http {
+            http.upgrade = Some(upgrade);
+        }
+    }
+
+    /// Goes on as the answer has said. Returns whether it has said something.
+    pub(super) fn upgrade(&mut self) -> io::Result<bool> {
+        let Some(http) = &mut self.http else { return Ok(false) };
+        match http.upgrade.take() {
+            None => return Ok(false),
+            Some(Upgrade::WebSocket(subprotocol)) => {
+                self.stop_asking();
+                self.http = None;
+                if let Some(outgoing) = &mut self.outgoing {
+                    self.incoming.become_websocket(outgoing, subprotocol, &mut self.buffer);
+                }
+            }
+            Some(Upgrade::Events(first)) => {
+                let asking = http.asking.take();
+                self.http = None;
+                if let Some(outgoing) = &mut self.outgoing {
+                    self.incoming.become_events(outgoing);
+                }
+                // Nothing that follows is a request.
+                self.buffer.take(self.buffer.bytes().len());
+                self.buffer.release();
+                if let Some((inbox, fate)) = asking {
+                    self.start_writer(inbox, fate, Some(*first))?;
+                }
+            }
+        }
+        self.purse.note_buffer(0);
+        Ok(true)
+    }
+}
