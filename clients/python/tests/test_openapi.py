@@ -73,6 +73,9 @@ VALUE = "/api/v1/value?topic=/a"
         ("GET", "/api/v1/topics?limit=0", {}, 400),
         ("GET", "/api/v1/stats", {}, 200),
         ("GET", "/api/v1/limits", {}, 200),
+        ("GET", "/api/v1/clients", {}, 200),
+        ("DELETE", "/api/v1/clients?id=99999", {}, 404),
+        ("GET", "/ws", {}, 426),
         ("DELETE", VALUE, {}, 204),
     ],
 )
