@@ -166,7 +166,7 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
     let digits = line.find(|digit: char| !digit.is_ascii_hexdigit()).unwrap_or(line.len());
     let (digits, rest) = line.split_at(digits);
     let rest = rest.trim_start_matches([' ', '\t']);
-    let is_size = rest.is_empty() || rest.starts_with(';');
+    let is_size = digits.len() <= 16 && (rest.is_empty() || rest.starts_with(';'));
     u64::from_str_radix(digits, 16).ok().filter(|_| is_size)
 }
 
@@ -230,6 +230,7 @@ mod tests {
             (b";a\r\n", 400),
             (b"0x1\r\nx\r\n", 400),
             (b"+1\r\nx\r\n", 400),
+            (b"00000000000000001\r\nx\r\n", 400),
             (b"0\r\nA: b\n\r\n", 400),
             (b"65\r\n", 413),
             (b"60\r\n", 0),

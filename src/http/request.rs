@@ -141,8 +141,13 @@ impl Head {
         if hosts > 1 || (hosts == 0 && minor > 0) {
             return Err(Problem::new(400, "a request has one Host field (RFC 9112, 3.2)"));
         }
-        if self.all("authorization").count() > 1 {
-            return Err(Problem::new(400, "a request has one Authorization at most"));
+        for name in ["host", "origin", "authorization", "content-type"] {
+            let mut all = self.all(name);
+            let is_text = all.next().is_none_or(|value| std::str::from_utf8(value).is_ok());
+            if !is_text || all.next().is_some() {
+                let what = format!("a request has one {name} field at most, which is text");
+                return Err(Problem::new(400, what));
+            }
         }
         self.body = self.framing(minor)?;
         match self.field("expect") {
@@ -298,6 +303,8 @@ mod tests {
             ("A: b\nTransfer-Encoding: chunked\r\n", Err(400)),
             ("A: b\rTransfer-Encoding: chunked\r\n", Err(400)),
             ("Host: other\r\n", Err(400)),
+            ("Origin: null\r\nOrigin: http://h\r\n", Err(400)),
+            ("Content-Type: text/plain\r\nContent-Type: text/xml\r\n", Err(400)),
             ("Expect: tea\r\n", Err(417)),
             (" folded\r\n", Err(400)),
             ("Content-Length : 5\r\n", Err(400)),
@@ -332,6 +339,16 @@ mod tests {
         ] {
             let found = parse(text).map_or_else(|status| status, |_| 200);
             assert_eq!(found, status, "{:?}", &text[..text.len().min(80)]);
+        }
+    }
+
+    #[test]
+    fn fields_that_decide_who_may_ask_are_text() {
+        for name in ["Host", "Origin", "Authorization", "Content-Type", "Accept"] {
+            let host = if name == "Host" { "" } else { "Host: h\r\n" };
+            let text = format!("GET / HTTP/1.1\r\n{host}{name}: a");
+            let bytes = [text.as_bytes(), b"\xff\r\n\r\n"].concat();
+            assert_eq!(Head::parse(&bytes).is_ok(), name == "Accept", "{name}");
         }
     }
 

@@ -105,6 +105,7 @@ impl Session {
             // What was not read of a body is no request.
             let goes_on = head.keep_alive
                 && (is_read || !head.has_body())
+                && !response.is_open()
                 && !self.shared.stopping.load(Ordering::Acquire);
             self.respond(&response, head.method == "HEAD", (goes_on, &date()))?;
             drop(response);
