@@ -64,6 +64,7 @@ fn each_request_has_the_rights_of_its_own_user() {
     // Whether it lives is told to everybody.
     assert_eq!(ask("GET /healthz", "", b"").status, 200);
     assert_eq!(ask("GET /readyz", "", b"").status, 200);
+    assert_eq!(ask("GET /openapi.json", "", b"").json()["openapi"], "3.1.0");
     // Nothing of a body is taken that may not be published.
     web.request("POST /api/v1/publish?topic=/a", BOB, b"3");
     web.answer().is_problem(403, "not-permitted");
