@@ -111,6 +111,12 @@ impl BodyReader {
                 }
                 State::ChunkLine => match httparse::parse_chunk_size(rest) {
                     Ok(httparse::Status::Complete((length, size))) => {
+                        // Some readers end a line at any of these, and a line inside of it would be
+                        // a chunk to them.
+                        let line = &rest[..length.saturating_sub(2)];
+                        if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+                            return Err(no_chunk("the line of a chunk has a control character"));
+                        }
                         at += length;
                         let room = self.most - self.content.len();
                         match usize::try_from(size) {
@@ -198,6 +204,7 @@ mod tests {
             (&b"x\r\n"[..], 400),
             (b"-1\r\nx\r\n", 400),
             (b"5 5\r\nx\r\n", 400),
+            (b"1;\nx\r\n1\r\n0\r\n\r\n", 400),
             (b"1\r\nxy\r\n", 400),
             (b"1\nx\n0\n\n", 400),
             (b"65\r\n", 413),

@@ -3,7 +3,7 @@
 use super::problem::Problem;
 
 /// Bytes of a head, at most.
-pub(crate) const LONGEST_HEAD: usize = 16 << 10;
+const LONGEST_HEAD: usize = 16 << 10;
 /// Bytes of a target, at most.
 const LONGEST_TARGET: usize = 8 << 10;
 /// Fields of a head, at most.
@@ -113,8 +113,20 @@ impl Head {
     /// Understands a target in origin form, in absolute form, or `*` (RFC 9112 §3.2).
     fn set_target(&mut self, target: &str) -> Result<(), Problem> {
         let target = match target.split_once("://") {
-            Some((scheme, rest)) if ["http", "https"].contains(&scheme) => {
-                rest.find('/').map_or("/", |at| &rest[at..])
+            Some((scheme, rest)) if is_http(scheme) => {
+                let (authority, target) =
+                    rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+                // It stands for the host, which is judged elsewhere.
+                if self.text("host").is_some_and(|host| !host.eq_ignore_ascii_case(authority)) {
+                    return Err(Problem::new(
+                        400,
+                        "the target has another host than the field Host",
+                    ));
+                }
+                match target.as_bytes().first() {
+                    Some(b'/') => target,
+                    _ => return Err(Problem::new(400, "the target has no path")),
+                }
             }
             _ => target,
         };
@@ -133,8 +145,15 @@ impl Head {
         if hosts > 1 || (hosts == 0 && minor > 0) {
             return Err(Problem::new(400, "a request has one Host field (RFC 9112, 3.2)"));
         }
-        if self.all("authorization").count() > 1 {
-            return Err(Problem::new(400, "a request has one Authorization at most"));
+        for name in ["authorization", "origin"] {
+            if self.all(name).count() > 1 {
+                return Err(Problem::new(400, format!("a request has one {name} field at most")));
+            }
+        }
+        for name in ["host", "origin"] {
+            if self.field(name).is_some() && self.text(name).is_none() {
+                return Err(Problem::new(400, format!("the field {name} is not in UTF-8")));
+            }
         }
         self.body = self.framing(minor)?;
         match self.field("expect") {
@@ -153,11 +172,12 @@ impl Head {
 
     fn framing(&self, minor: u8) -> Result<Body, Problem> {
         let mut lengths = self.all("content-length").flat_map(|value| value.split(|b| *b == b','));
+        let is_coded = self.all("transfer-encoding").next().is_some();
         let codings: Vec<&[u8]> = self.list("transfer-encoding").collect();
         let first = lengths.next();
         match (codings.as_slice(), first) {
-            ([], None) => Ok(Body::Length(0)),
-            ([], Some(first)) => {
+            ([], None) if !is_coded => Ok(Body::Length(0)),
+            ([], Some(first)) if !is_coded => {
                 let first = first.trim_ascii();
                 if lengths.any(|other| other.trim_ascii() != first) {
                     return Err(Problem::new(400, "a request has one Content-Length"));
@@ -172,6 +192,7 @@ impl Head {
                 let what = "a body has a Content-Length or a Transfer-Encoding, and not both";
                 Err(Problem::new(400, what))
             }
+            ([], None) => Err(Problem::new(400, "the Transfer-Encoding is empty")),
             _ if minor == 0 => Err(Problem::new(400, "HTTP/1.0 has no Transfer-Encoding")),
             ([coding], None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Body::Chunked),
             _ => Err(Problem::new(501, "chunked is the only Transfer-Encoding that is known")),
@@ -205,6 +226,10 @@ impl Head {
         let items = self.all(name).flat_map(|value| value.split(|byte| *byte == b','));
         items.map(|item| item.trim_ascii()).filter(|item| !item.is_empty())
     }
+}
+
+fn is_http(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
 
 fn refused<T>(status: u16, what: String) -> Result<T, HeadError> {
@@ -274,6 +299,9 @@ mod tests {
             ("Transfer-Encoding: gzip, chunked\r\n", Err(501)),
             ("Transfer-Encoding: chunked, chunked\r\n", Err(501)),
             ("Transfer-Encoding: xchunked\r\n", Err(501)),
+            ("Transfer-Encoding:\r\n", Err(400)),
+            ("Transfer-Encoding: ,\r\nContent-Length: 5\r\n", Err(400)),
+            ("Origin: http://h\r\nOrigin: http://h\r\n", Err(400)),
             ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Err(400)),
             ("Host: other\r\n", Err(400)),
             ("Expect: tea\r\n", Err(417)),
@@ -291,7 +319,10 @@ mod tests {
         for (text, status) in [
             ("GET / HTTP/1.1\r\n\r\n", 400),
             ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", 400),
-            ("GET http://h HTTP/1.1\r\nHost: h\r\n\r\n", 200),
+            ("GET http://h HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("GET http://h?x=/healthz HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("GET http://other/a HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("GET HTTP://h/a HTTP/1.1\r\nHost: h\r\n\r\n", 200),
             ("GET http://h/a?b HTTP/1.1\r\nHost: h\r\n\r\n", 200),
             ("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", 200),
             ("CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", 400),

@@ -58,8 +58,7 @@ impl Response {
     }
 
     /// Its status.
-    #[cfg(test)]
-    pub(super) fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.status
     }
 

@@ -16,6 +16,9 @@ const XML: &str = "application/xml";
 const PICKLE: &str = "application/x-python-pickle";
 const TEXT: &str = "text/plain";
 
+/// What is written in percent of a topic in a field: what a field cannot hold, and the percent.
+const TOPIC: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%');
+
 /// The media types that a value can be had in, the first where nothing else is wanted.
 pub(super) const MEDIA_TYPES: &[&str] = &[JSON, XML, PICKLE, TEXT];
 
@@ -54,10 +57,7 @@ pub(crate) fn value(
 
 fn found(stored: &Stored, media: &'static str, body: Vec<u8>) -> Response {
     // Whoever published may not have chosen a topic that a field can hold.
-    let topic = percent_encoding::percent_encode(
-        stored.topic().as_str().as_bytes(),
-        percent_encoding::CONTROLS,
-    );
+    let topic = percent_encoding::percent_encode(stored.topic().as_str().as_bytes(), TOPIC);
     Response::new(200)
         .with_body(media, body)
         .with("ETag", etag(stored, media))

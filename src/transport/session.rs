@@ -82,6 +82,8 @@ pub(super) struct Session {
     log_in_until: Option<Instant>,
     /// Whether only clients on this machine can connect as it has.
     is_of_this_machine: bool,
+    /// Whether its connection is sealed by TLS.
+    is_tls: bool,
     /// While its client speaks HTTP.
     http: Option<Box<Http>>,
 }
@@ -126,6 +128,7 @@ impl Session {
             member: None,
             log_in_until: None,
             is_of_this_machine: false,
+            is_tls: false,
             http: None,
         })
     }
