@@ -2,18 +2,17 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { client, openPage, startBroker, startBrowser } from "./support.mjs";
+import { client, endAll, openPage, startBroker, startBrowser } from "./support.mjs";
 
 const TOPICS = 100_000;
 /** What a person takes for at once, in milliseconds. */
 const AT_ONCE = 200;
 
-let browser;
 let broker;
 let producer;
 
 before(async () => {
-  browser = await startBrowser();
+  await startBrowser();
   broker = await startBroker();
   producer = await client(broker.port);
   for (let number = 0; number < TOPICS; number += 1) {
@@ -23,9 +22,8 @@ before(async () => {
   await producer.flush();
 });
 after(async () => {
-  producer.close();
-  await browser.close();
-  await broker.stop();
+  producer?.close();
+  await endAll();
 });
 
 /** From the event to the picture that shows what came of it, in milliseconds. */

@@ -3,12 +3,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, before, test } from "node:test";
-import { client, openPage, startBroker, startBrowser, userEntry } from "./support.mjs";
+import { client, endAll, openPage, startBroker, startBrowser, userEntry } from "./support.mjs";
 
-let browser;
-
-before(async () => { browser = await startBrowser(); });
-after(() => browser.close());
+before(startBrowser);
+after(endAll);
 
 const text = (locator) => () => locator.textContent();
 

@@ -2,23 +2,21 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { client, openPage, startBroker, startBrowser } from "./support.mjs";
+import { client, endAll, openPage, startBroker, startBrowser } from "./support.mjs";
 
-let browser;
 let broker;
 let producer;
 
 before(async () => {
-  browser = await startBrowser();
+  await startBrowser();
   broker = await startBroker();
   producer = await client(broker.port);
   for (const topic of ["/a/one", "/a/two", "/b/one/x", "c"]) producer.publish(topic, { of: topic });
   await producer.flush();
 });
 after(async () => {
-  producer.close();
-  await browser.close();
-  await broker.stop();
+  producer?.close();
+  await endAll();
 });
 
 /** The row that has the cursor, as a screen reader is told. */

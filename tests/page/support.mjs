@@ -14,6 +14,15 @@ const BROKER = resolve(process.env.BABELMQ_BIN ?? "../../target/debug/babelmq");
 export const PATIENCE = 20_000;
 export const [JSON_FORMAT, XML_FORMAT, PICKLE_FORMAT] = [0, 1, 2];
 
+const brokers = new Set();
+let browser = null;
+
+/** Ends the browser, and what a test that failed has left: its process would wait for that. */
+export async function endAll() {
+  await browser?.close();
+  for (const child of brokers) child.kill("SIGKILL");
+}
+
 /** A broker on ports of its own, or those of one that was, with files of a test beside it. */
 export async function startBroker({ args = [], files = {}, ports = { http: 0, tcp: 0 } } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "babelmq-page-"));
@@ -23,6 +32,7 @@ export async function startBroker({ args = [], files = {}, ports = { http: 0, tc
   const child = spawn(BROKER, ["serve", ...listen, ...args], {
     cwd: folder, stdio: ["ignore", "pipe", "pipe"],
   });
+  brokers.add(child);
   const log = [];
   child.stderr.on("data", (data) => log.push(data));
   const ended = new Promise((resolve) => { child.on("exit", resolve); });
@@ -43,6 +53,7 @@ export async function startBroker({ args = [], files = {}, ports = { http: 0, tc
     async stop() {
       child.kill("SIGTERM");
       await ended;
+      brokers.delete(child);
       rmSync(folder, { recursive: true });
     },
   };
@@ -108,13 +119,10 @@ export async function client(port) {
   };
 }
 
-let browser = null;
-
 export async function startBrowser() {
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"],
   });
-  return browser;
 }
 
 /**

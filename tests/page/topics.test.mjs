@@ -7,15 +7,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, afterEach, test } from "node:test";
 import {
-  PICKLE_FORMAT, client, makeCertificates, openPage, startBroker, startBrowser,
+  PICKLE_FORMAT, client, endAll, makeCertificates, openPage, startBroker, startBrowser,
 } from "./support.mjs";
 
-let browser;
 let broker;
 let producer;
 
-before(async () => { browser = await startBrowser(); });
-after(() => browser.close());
+before(startBrowser);
+after(endAll);
 beforeEach(async () => {
   broker = await startBroker();
   producer = await client(broker.port);
