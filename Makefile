@@ -10,7 +10,7 @@ DEB := .tools/bin/cargo-deb
 MATURIN_VERSION := 1.16.0
 FUZZ_VERSION := 0.13.2
 FUZZ := .tools/bin/cargo-fuzz
-FUZZ_TARGETS ?= frame json xml pickle topic envelope translate users login websocket
+FUZZ_TARGETS ?= frame json xml pickle topic envelope translate users login http websocket
 # Seconds for each target.
 FUZZ_SECONDS ?= 30
 PYTHON ?= python3
@@ -27,7 +27,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -68,13 +68,16 @@ $(PAGE_TESTS): tests/page/package-lock.json
 	touch $@
 
 # The client in JavaScript, with Node.js and in Chromium, which is installed where it is missing, against the broker.
-test-js: $(JS)/node_modules/.package-lock.json
+test-js:
 	sh clients/install-chromium.sh test-js
+	$(MAKE) $(JS_TESTS)
 	$(CARGO) build --profile test --locked --bins
 	cd $(JS) && npx --no-install prettier --check . && BABELMQ_BIN="$(TARGET)/debug/babelmq" npm test
 
-$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json
-	cd $(JS) && npm ci --no-audit --no-fund
+JS_TESTS := $(JS)/node_modules/.package-lock.json
+$(JS_TESTS): $(JS)/package-lock.json
+	cd $(JS) && npm ci --no-audit --no-fund --silent
+	touch $@
 
 # Random clients around sober ones, clients in Rust and in Python that are cut off, and connections by the thousand:
 # nothing is lost, and nothing is left over.
@@ -202,6 +205,10 @@ bench-peers:
 # The same with TLS, and what users cost; ten minutes.
 bench-tls:
 	$(MAKE) bench-peers BENCH_ARGS="--only tls,users $(BENCH_ARGS)"
+
+# WebSocket beside NATS's and beside plain TCP, and requests of HTTP; five minutes.
+bench-web:
+	$(MAKE) bench-peers BENCH_ARGS="--only web $(BENCH_ARGS)"
 
 # Attacks beside a bystander; `ATTACK_ARGS="--only walks --seconds 10"` chooses.
 attack:

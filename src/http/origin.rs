@@ -1,5 +1,7 @@
 //! Pages of other hosts: who may ask from a browser, and what for (the Fetch standard, "CORS").
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use super::call::Call;
 use super::problem::Problem;
 use super::request::Head;
@@ -10,18 +12,30 @@ use super::response::Response;
 pub(crate) struct Origins<'a> {
     /// As browsers spell them: `https://example.org`.
     pub(crate) allowed: &'a [String],
+    /// Whether the connection is sealed: then a page that came without that is another's.
+    pub(crate) is_tls: bool,
     /// Whether the broker trusts whoever reaches it, because only this machine does: then a name of
     /// somebody else's that leads to this machine is not believed (DNS rebinding).
     pub(crate) only_this_machine: bool,
 }
 
+/// The page that a request comes from.
+#[derive(Debug, Default)]
+pub(crate) struct Page<'a> {
+    /// Its origin, if it is another one that may read answers.
+    allowed: Option<&'a str>,
+    /// Its origin, if it is another one that may not.
+    foreign: Option<String>,
+    /// Whether answers depend on it.
+    varies: bool,
+}
+
 impl<'a> Origins<'a> {
-    /// The origin that is to be told that it may read the answer, if the request comes from another
-    /// one.
+    /// The page that a request comes from.
     ///
     /// # Errors
-    /// Where a page of another host would change something, or the host is not this broker's.
-    pub(crate) fn judge(&self, head: &Head, call: &Call) -> Result<Option<&'a str>, Problem> {
+    /// Where the host is not this broker's.
+    pub(crate) fn judge(&self, head: &Head) -> Result<Page<'a>, Problem> {
         let host = head.text("host").unwrap_or_default();
         if self.only_this_machine && !self.is_name_of_this_machine(host) {
             let what = format!(
@@ -30,26 +44,23 @@ impl<'a> Origins<'a> {
             );
             return Err(Problem::new(421, what));
         }
-        let Some(origin) = head.text("origin") else { return Ok(None) };
-        if is_of_host(origin, host) {
-            return Ok(None);
+        let page = Page { varies: !self.allowed.is_empty(), ..Page::default() };
+        let Some(origin) = head.text("origin") else { return Ok(page) };
+        if is_of_host(origin, host) && (origin.starts_with("https:") || !self.is_tls) {
+            return Ok(page);
         }
         let allowed = self.allowed.iter().find(|allowed| allowed.eq_ignore_ascii_case(origin));
-        match allowed {
-            Some(allowed) => Ok(Some(allowed)),
-            None if call.is_safe() => Ok(None),
-            None => {
-                let what = format!(
-                    "pages of {origin} may change nothing here; --http-origin {origin} allows it"
-                );
-                Err(Problem::new(403, what))
-            }
-        }
+        Ok(match allowed {
+            Some(allowed) => Page { allowed: Some(allowed), ..page },
+            None => Page { foreign: Some(origin.to_owned()), ..page },
+        })
     }
 
     fn is_name_of_this_machine(&self, host: &str) -> bool {
         let name = without_port(host);
-        let is_number = name.parse::<std::net::Ipv4Addr>().is_ok() || name.starts_with('[');
+        let bracketed = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        let is_number = name.parse::<Ipv4Addr>().is_ok()
+            || bracketed.is_some_and(|name| name.parse::<Ipv6Addr>().is_ok());
         let is_local = name.eq_ignore_ascii_case("localhost") || name.is_empty();
         is_number || is_local || self.allowed.iter().any(|allowed| is_of_host(allowed, host))
     }
@@ -70,25 +81,43 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// The same answer for a page of another origin that may read it.
-pub(crate) fn for_origin(response: Response, origin: Option<&str>) -> Response {
-    match origin {
-        None => response,
-        Some(origin) => response
-            .with("Access-Control-Allow-Origin", origin)
-            .with("Access-Control-Expose-Headers", "ETag, Babelmq-Topic")
-            .with("Vary", "Origin"),
+impl Page<'_> {
+    /// Whether the page may ask for this.
+    ///
+    /// # Errors
+    /// Where a page of another host would change something.
+    pub(crate) fn may_ask(&self, call: &Call) -> Result<(), Problem> {
+        match &self.foreign {
+            Some(origin) if !call.is_safe() => {
+                let what = format!(
+                    "pages of {origin} may change nothing here; --http-origin {origin} allows it"
+                );
+                Err(Problem::new(403, what))
+            }
+            _ => Ok(()),
+        }
     }
-}
 
-/// The answer to what a browser asks before it asks.
-pub(crate) fn preflight(response: Response, origin: Option<&str>) -> Response {
-    match origin {
-        None => response,
-        Some(_) => response
-            .with("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE")
-            .with("Access-Control-Allow-Headers", "Authorization, Content-Type, If-None-Match")
-            .with("Access-Control-Max-Age", "600"),
+    /// The same answer, that the page may read if it is allowed to.
+    pub(crate) fn told(&self, response: Response) -> Response {
+        let response = if self.varies { response.with("Vary", "Origin") } else { response };
+        match self.allowed {
+            None => response,
+            Some(origin) => response
+                .with("Access-Control-Allow-Origin", origin)
+                .with("Access-Control-Expose-Headers", "ETag, Babelmq-Topic"),
+        }
+    }
+
+    /// The answer to what a browser asks before it asks.
+    pub(crate) fn preflight(&self, response: Response) -> Response {
+        match self.allowed {
+            None => response,
+            Some(_) => response
+                .with("Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE")
+                .with("Access-Control-Allow-Headers", "Authorization, Content-Type, If-None-Match")
+                .with("Access-Control-Max-Age", "600"),
+        }
     }
 }
 
@@ -104,9 +133,9 @@ mod tests {
         let (head, _) = Head::parse(text.as_bytes()).unwrap();
         let call = Call::of(&head, &Limits::default()).unwrap();
         let allowed = ["https://app.example".to_owned()];
-        let origins = Origins { allowed: &allowed, only_this_machine };
-        let judged = origins.judge(&head, &call);
-        judged.map(|origin| origin.is_some()).map_err(|problem| problem.status())
+        let origins = Origins { allowed: &allowed, is_tls: false, only_this_machine };
+        let judged = origins.judge(&head).and_then(|page| page.may_ask(&call).map(|()| page));
+        judged.map(|page| page.allowed.is_some()).map_err(|problem| problem.status())
     }
 
     #[test]
@@ -131,10 +160,22 @@ mod tests {
     }
 
     #[test]
+    fn what_came_without_tls_is_not_of_a_host_with_it() {
+        let text = "GET /healthz HTTP/1.1\r\nHost: h\r\nOrigin: http://h\r\n\r\n";
+        let (head, _) = Head::parse(text.as_bytes()).unwrap();
+        for is_tls in [false, true] {
+            let origins = Origins { allowed: &[], is_tls, only_this_machine: false };
+            assert_eq!(origins.judge(&head).unwrap().foreign.is_some(), is_tls);
+        }
+    }
+
+    #[test]
     fn a_name_of_somebody_elses_is_not_believed_where_this_machine_alone_is() {
         for (host, alone, open) in [
             ("evil.example:8080", Err(421), Ok(false)),
             ("localhost.evil.example", Err(421), Ok(false)),
+            ("[::1].evil.example", Err(421), Ok(false)),
+            ("[::1]:8080", Ok(false), Ok(false)),
             ("app.example", Ok(false), Ok(false)),
             ("127.0.0.1:8080", Ok(false), Ok(false)),
         ] {

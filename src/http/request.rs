@@ -3,7 +3,7 @@
 use super::problem::Problem;
 
 /// Bytes of a head, at most.
-pub(crate) const LONGEST_HEAD: usize = 16 << 10;
+const LONGEST_HEAD: usize = 16 << 10;
 /// Bytes of a target, at most.
 const LONGEST_TARGET: usize = 8 << 10;
 /// Fields of a head, at most.
@@ -86,6 +86,10 @@ impl Head {
                 return refused(400, what);
             }
         };
+        if !has_whole_lines(&bytes[..length]) {
+            let what = "a line of the head ends with a line feed alone; it is CR LF";
+            return refused(400, what.to_owned());
+        }
         let minor = request.version.unwrap_or(1);
         let target = request.path.unwrap_or_default();
         if target.len() > LONGEST_TARGET {
@@ -113,8 +117,13 @@ impl Head {
     /// Understands a target in origin form, in absolute form, or `*` (RFC 9112 §3.2).
     fn set_target(&mut self, target: &str) -> Result<(), Problem> {
         let target = match target.split_once("://") {
-            Some((scheme, rest)) if ["http", "https"].contains(&scheme) => {
-                rest.find('/').map_or("/", |at| &rest[at..])
+            Some((scheme, rest)) if is_http(scheme) => {
+                let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+                // It stands for the host, which is judged elsewhere.
+                if self.text("host").is_some_and(|host| !host.eq_ignore_ascii_case(authority)) {
+                    return Err(Problem::new(400, "the target is of another host than Host says"));
+                }
+                if path.is_empty() { "/" } else { path }
             }
             _ => target,
         };
@@ -133,8 +142,13 @@ impl Head {
         if hosts > 1 || (hosts == 0 && minor > 0) {
             return Err(Problem::new(400, "a request has one Host field (RFC 9112, 3.2)"));
         }
-        if self.all("authorization").count() > 1 {
-            return Err(Problem::new(400, "a request has one Authorization at most"));
+        for name in ["host", "origin", "authorization", "content-type"] {
+            let mut all = self.all(name);
+            let is_text = all.next().is_none_or(|value| std::str::from_utf8(value).is_ok());
+            if !is_text || all.next().is_some() {
+                let what = format!("a request has one {name} field at most, which is text");
+                return Err(Problem::new(400, what));
+            }
         }
         self.body = self.framing(minor)?;
         match self.field("expect") {
@@ -147,7 +161,7 @@ impl Head {
             }
         }
         let says = |word: &[u8]| self.list("connection").any(|it| it.eq_ignore_ascii_case(word));
-        self.keep_alive = if minor == 0 { says(b"keep-alive") } else { !says(b"close") };
+        self.keep_alive = !says(b"close") && (minor > 0 || says(b"keep-alive"));
         Ok(())
     }
 
@@ -156,6 +170,9 @@ impl Head {
         let codings: Vec<&[u8]> = self.list("transfer-encoding").collect();
         let first = lengths.next();
         match (codings.as_slice(), first) {
+            ([], _) if self.all("transfer-encoding").next().is_some() => {
+                Err(Problem::new(400, "the Transfer-Encoding is empty"))
+            }
             ([], None) => Ok(Body::Length(0)),
             ([], Some(first)) => {
                 let first = first.trim_ascii();
@@ -205,6 +222,17 @@ impl Head {
         let items = self.all(name).flat_map(|value| value.split(|byte| *byte == b','));
         items.map(|item| item.trim_ascii()).filter(|item| !item.is_empty())
     }
+}
+
+fn is_http(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+}
+
+/// Whether each line feed ends a line as HTTP does, with a carriage return before it: one alone may
+/// be a part of a value to somebody else (RFC 9112 §2.2).
+pub(super) fn has_whole_lines(bytes: &[u8]) -> bool {
+    let mut before = 0;
+    bytes.iter().all(|byte| std::mem::replace(&mut before, *byte) == b'\r' || *byte != b'\n')
 }
 
 fn refused<T>(status: u16, what: String) -> Result<T, HeadError> {
@@ -274,8 +302,17 @@ mod tests {
             ("Transfer-Encoding: gzip, chunked\r\n", Err(501)),
             ("Transfer-Encoding: chunked, chunked\r\n", Err(501)),
             ("Transfer-Encoding: xchunked\r\n", Err(501)),
+            ("Transfer-Encoding:\r\n", Err(400)),
+            ("Transfer-Encoding: ,\r\nContent-Length: 5\r\n", Err(400)),
+            ("Origin: http://h\r\nOrigin: http://h\r\n", Err(400)),
             ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Err(400)),
+            ("Transfer-Encoding: \r\n", Err(400)),
+            ("Transfer-Encoding: ,\r\nContent-Length: 5\r\n", Err(400)),
+            ("A: b\nTransfer-Encoding: chunked\r\n", Err(400)),
+            ("A: b\rTransfer-Encoding: chunked\r\n", Err(400)),
             ("Host: other\r\n", Err(400)),
+            ("Origin: null\r\nOrigin: http://h\r\n", Err(400)),
+            ("Content-Type: text/plain\r\nContent-Type: text/xml\r\n", Err(400)),
             ("Expect: tea\r\n", Err(417)),
             (" folded\r\n", Err(400)),
             ("Content-Length : 5\r\n", Err(400)),
@@ -292,7 +329,12 @@ mod tests {
             ("GET / HTTP/1.1\r\n\r\n", 400),
             ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", 400),
             ("GET http://h HTTP/1.1\r\nHost: h\r\n\r\n", 200),
-            ("GET http://h/a?b HTTP/1.1\r\nHost: h\r\n\r\n", 200),
+            ("GET http://h?x=/healthz HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("GET HTTP://h/a HTTP/1.1\r\nHost: h\r\n\r\n", 200),
+            ("GET http://h/a?b HTTP/1.1\r\nHost: H\r\n\r\n", 200),
+            ("GET http://other/a?b HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("GET http://user@h/a HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("GET / HTTP/1.1\nHost: h\n\n", 400),
             ("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", 200),
             ("CONNECT h:80 HTTP/1.1\r\nHost: h\r\n\r\n", 400),
             ("GET / HTTP/1.0\r\n\r\n", 200),
@@ -307,6 +349,16 @@ mod tests {
         ] {
             let found = parse(text).map_or_else(|status| status, |_| 200);
             assert_eq!(found, status, "{:?}", &text[..text.len().min(80)]);
+        }
+    }
+
+    #[test]
+    fn fields_that_decide_who_may_ask_are_text() {
+        for name in ["Host", "Origin", "Authorization", "Content-Type", "Accept"] {
+            let host = if name == "Host" { "" } else { "Host: h\r\n" };
+            let text = format!("GET / HTTP/1.1\r\n{host}{name}: a");
+            let bytes = [text.as_bytes(), b"\xff\r\n\r\n"].concat();
+            assert_eq!(Head::parse(&bytes).is_ok(), name == "Accept", "{name}");
         }
     }
 

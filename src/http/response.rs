@@ -57,9 +57,13 @@ impl Response {
         self.with("Content-Type", media_type)
     }
 
+    /// Whether the connection ends with its body.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
     /// Its status.
-    #[cfg(test)]
-    pub(super) fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.status
     }
 

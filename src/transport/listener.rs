@@ -96,7 +96,7 @@ impl Listener {
         let mut session =
             Session::new(client, peer, ends, events, self.shared.clone(), alive, purse);
         if url.is_http() {
-            session = session.speaking_http(url.is_of_this_machine());
+            session = session.speaking_http(url);
         }
         tracing::debug!(%client, %peer, "connected");
         self.parked.start(session).map_err(|(session, error)| {

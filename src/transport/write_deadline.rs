@@ -14,7 +14,7 @@ pub(super) const LEAST_TAKEN: usize = 64 << 10;
 /// A blocked write looks at least this often whether it should go on.
 pub(super) const WRITE_TICK: Duration = Duration::from_secs(1);
 /// A peer whose queue overflowed, or whose session is over, is not waited for any longer.
-const HURRY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
+pub(super) const HURRY: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 5_000 });
 
 /// The socket's write timeout, such that a blocked write is seen in time.
 pub(super) fn write_tick(write_timeout: Duration) -> Duration {

@@ -27,12 +27,15 @@ export async function startBroker({ args = [], files = {}, ports = { http: 0, tc
   child.stderr.on("data", (data) => log.push(data));
   const ended = new Promise((resolve) => { child.on("exit", resolve); });
   const found = {};
+  const giveUp = setTimeout(() => child.kill(), PATIENCE);
   for await (const line of createInterface({ input: child.stdout })) {
-    const at = /listening on (?:(\w+):\/\/)?([\d.]+):(\d+)/.exec(line);
-    if (at) found[at[1] ?? "tcp"] = Number(at[3]);
+    for (const [, scheme = "tcp", port] of line.matchAll(/(?:(\w+):\/\/)?127\.0\.0\.1:(\d+)/g)) {
+      found[scheme] = Number(port);
+    }
     if (found.http && found.tcp) break;
   }
-  assert.ok(found.http, `the broker did not start: ${Buffer.concat(log)}`);
+  clearTimeout(giveUp);
+  assert.ok(found.http && found.tcp, `the broker did not start: ${Buffer.concat(log)}`);
   return {
     url: `http://127.0.0.1:${found.http}/`,
     port: found.tcp,
@@ -51,6 +54,12 @@ function frame(body, format) {
   header[0] = format;
   header.writeUInt32BE(bytes.length, 1);
   return Buffer.concat([header, bytes]);
+}
+
+/** A certificate for this machine and its key, made by `babelmq certs` in a folder. */
+export function makeCertificates(folder) {
+  execFileSync(BROKER, ["certs", folder], { stdio: "ignore" });
+  return ["--tls-cert", join(folder, "server.crt"), "--tls-key", join(folder, "server.key")];
 }
 
 /** The entry of a user who has a password, as `babelmq passwd` makes it. */

@@ -2,8 +2,13 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, beforeEach, afterEach, test } from "node:test";
-import { PICKLE_FORMAT, client, openPage, startBroker, startBrowser } from "./support.mjs";
+import {
+  PICKLE_FORMAT, client, makeCertificates, openPage, startBroker, startBrowser,
+} from "./support.mjs";
 
 let browser;
 let broker;
@@ -102,6 +107,24 @@ test("a message that was not retained is seen, and said to be one", async () => 
   await page.locator("#value").getByRole("radio", { name: "XML" }).check();
   await page.getByText("It was not retained, so the broker cannot write it").waitFor();
   await opened.close();
+});
+
+test("the page and what it is sent come by TLS where the broker has it", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "babelmq-page-"));
+  const args = ["--listen", "https://127.0.0.1:0", ...makeCertificates(folder)];
+  const sealed = await startBroker({ args });
+  const url = `https://127.0.0.1:${sealed.ports.https}/`;
+  const opened = await openPage({ url }, { ignoreHTTPSErrors: true });
+  const { page, row, until } = opened;
+  await page.locator("#publish-topic").fill("sealed");
+  await page.locator("#publish-message").fill("1");
+  await page.locator("#publish").getByRole("button", { name: "Publish" }).click();
+  await row("sealed").click();
+  await until(text(page.locator("#value-text")), "1");
+  await until(text(page.locator("#facts-list dt:text-is('Certificate') + dd")), /^until \d{4}-/);
+  await opened.close();
+  await sealed.stop();
+  rmSync(folder, { recursive: true });
 });
 
 test("a search finds topics and values, and a filter takes a part of the tree", async () => {

@@ -128,7 +128,7 @@ export class Client extends EventTarget {
     subscription._early = new Set();
     const fields = { topic: key, exact: this.#exact };
     if (overflow !== undefined) fields.overflow = overflow;
-    // With "disconnect" it would be a bound of the whole connection, which a burst is enough to pass.
+    // With "disconnect" it would bound the whole connection, and a burst is enough to pass it.
     if (queue !== undefined && subscription._overflow !== "disconnect") fields.queue = queue;
     if (cleared) fields.cleared = true;
     const entry = this.#filters.get(key) ?? { subscriptions: new Set() };
@@ -137,8 +137,10 @@ export class Client extends EventTarget {
     entry.fields = entry.fields?.cleared ? { ...fields, cleared: true } : fields;
     this.#filters.set(key, entry);
     if (this.#link.isUp) this.#subscribe(key, [subscription]);
+    const onAbort = () => subscription.cancel();
+    signal?.addEventListener("abort", onAbort);
+    subscription._onEnd = () => signal?.removeEventListener("abort", onAbort);
     if (signal?.aborted) subscription.cancel();
-    signal?.addEventListener("abort", () => subscription.cancel(), { once: true });
     return subscription;
   }
 
@@ -426,9 +428,9 @@ export class Client extends EventTarget {
       this.#confirmed(ask);
     } else if (ask !== undefined && ask.command !== "ping" && isAbout) {
       this.#refuse(this.#asked.shift(), error);
-    } else if (error.code === "not-permitted" && !this.#wasPublished(error.topic)) {
+    } else if (error.code === "not-permitted" && error.topic && !this.#wasPublished(error.topic)) {
       // The right to it was lost. Where nobody reads it, it was cancelled meanwhile.
-      this.#failAll(keyOf(error.topic ?? ""), error);
+      this.#failAll(keyOf(error.topic), error);
     } else {
       this.#onRefused(error);
     }

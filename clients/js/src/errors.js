@@ -4,7 +4,7 @@
 export class BabelmqError extends Error {
   /**
    * @param {string} code a stable word for programs: the broker's, or "connection-lost", "closed",
-   *   "buffer-full", "not-plain-data", "protocol"
+   *   "certificate", "buffer-full", "not-plain-data", "protocol"
    * @param {string} reason what was wrong and what to do, for people
    */
   constructor(code, reason, { topic, fatal = false, more = [], cause } = {}) {
@@ -23,6 +23,16 @@ export class BabelmqError extends Error {
 
 /** The broker does not log this client in, or wants a login and there is none. This is final. */
 export class LoginFailed extends BabelmqError {}
+
+/**
+ * The certificate of the broker, or this client's, is not accepted. This is final. Only Node tells
+ * it from other reasons why there is no connection; a browser does not let scripts know.
+ */
+export class CertificateError extends BabelmqError {
+  constructor(reason, options) {
+    super("certificate", reason, options);
+  }
+}
 
 /** There is no connection, or it broke with what was published and not confirmed. */
 export class ConnectionLost extends BabelmqError {

@@ -223,6 +223,14 @@ export class BabelmqError extends Error {
 /** The broker does not log this client in, or wants a login and there is none. This is final. */
 export class LoginFailed extends BabelmqError {}
 
+/**
+ * The certificate of the broker, or this client's, is not accepted. This is final. Only Node tells
+ * it from other reasons why there is no connection; a browser does not let scripts know.
+ */
+export class CertificateError extends BabelmqError {
+  constructor(reason: string, options?: ErrorOptions);
+}
+
 /** There is no connection, or it broke with what was published and not confirmed. */
 export class ConnectionLost extends BabelmqError {
   constructor(reason: string, options?: ErrorOptions);

@@ -4,7 +4,13 @@ import { checkInteger, resolveAddress } from "./address.js";
 import { Client } from "./client.js";
 
 export { Client, RefusedEvent, StateEvent } from "./client.js";
-export { BabelmqError, ConnectionLost, LoginFailed, NotPlainData } from "./errors.js";
+export {
+  BabelmqError,
+  CertificateError,
+  ConnectionLost,
+  LoginFailed,
+  NotPlainData,
+} from "./errors.js";
 export { Subscription } from "./subscription.js";
 export {
   ClassObject,

@@ -1,7 +1,7 @@
 // The connection: a WebSocket that is made again when it breaks, and logged in.
 
 import { Backoff } from "./backoff.js";
-import { BabelmqError, ConnectionLost, errorOf, LoginFailed } from "./errors.js";
+import { BabelmqError, CertificateError, ConnectionLost, errorOf, LoginFailed } from "./errors.js";
 import { decodeFrame } from "./values.js";
 
 const SUBPROTOCOL = "babelmq.json";
@@ -10,6 +10,8 @@ const PATIENCE = 30_000;
 /** Milliseconds after which a connection is one that held. */
 const HELD = 5_000;
 const NO_LOGIN = new Set(["login-failed", "login-required"]);
+/** What Node calls a certificate that is not accepted, by either end. */
+const CERTIFICATE = /CERT|UNABLE_TO_VERIFY|UNKNOWN_CA/;
 const NORMAL = 1000;
 
 /**
@@ -73,10 +75,9 @@ export class Link {
       "message",
       ours((event) => this.#onMessage(event.data)),
     );
-    // Node says why in `message`; a browser keeps it from scripts.
     socket.addEventListener(
       "error",
-      ours((event) => (this.#why ??= event.message || undefined)),
+      ours((event) => this.#onError(event)),
     );
     socket.addEventListener(
       "close",
@@ -167,6 +168,15 @@ export class Link {
     const socket = this.#socket;
     this.#end(final, true);
     socket.close(NORMAL);
+  }
+
+  /** Node says why; a browser keeps it from scripts. */
+  #onError({ message, error }) {
+    this.#why ??= message || undefined;
+    if (!CERTIFICATE.test(error?.code)) return;
+    // Trying again does not change it.
+    const why = `${this.#url}: the certificate is not accepted: ${message}`;
+    this.#end(new CertificateError(why, { cause: error }), true);
   }
 
   #onClose({ code, reason }) {

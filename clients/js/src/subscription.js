@@ -30,6 +30,8 @@ export class Subscription {
     this._key = keyOf(filter);
     this._matches = matcher(filter);
     this._overflow = overflow;
+    /** Called once when it has ended. */
+    this._onEnd = undefined;
     /** The topics that were delivered since it was asked for; undefined when it is answered. */
     this._early = undefined;
     this.#buffer = overflow === "latest" ? new Latest(queue) : new Ordered(queue);
@@ -99,6 +101,7 @@ export class Subscription {
   _finish(error) {
     if (this.#end !== undefined) return;
     this.#end = { error };
+    this._onEnd?.();
     if (error === undefined) this.#ready.resolve();
     else this.#ready.reject(error);
     for (let waits = this.#waiting.shift(); waits; waits = this.#waiting.shift()) {

@@ -234,6 +234,21 @@ test("a long message comes back whole, and many come in order", async (t) => {
   assert(seen.every((value, at) => value === at));
 });
 
+test("a message that is too long ends the connection, and is said to be lost", async (t) => {
+  const small = await Broker.start("--max-frame", "64KiB");
+  t.after(() => small.kill());
+  const client = clientOf(t, small.http);
+  await client.publish("/a", "x".repeat(70_000));
+  await assert.rejects(client.flush(), ({ code, cause }) => {
+    assert.equal(code, "connection-lost");
+    assert.equal(cause.code, "frame-too-large");
+    return true;
+  });
+  await client.publish("/a", 1);
+  await client.flush();
+  assert.equal(await client.get("/a"), 1);
+});
+
 test("a broker that was killed and started again has its clients back", async (t) => {
   const other = await Broker.start();
   t.after(() => other.kill());
@@ -250,7 +265,7 @@ test("a broker that was killed and started again has its clients back", async (t
   assert.deepEqual(await values(subscription, 1), [2]);
 });
 
-// --- users ----------------------------------------------------------------------------------------
+// --- users ---------------------------------------------------------------------------------------
 
 const USERS = `
 [[user]]

@@ -1,6 +1,7 @@
 // What a client does beside a broker that does what it is told.
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import test from "node:test";
 import { ConnectionLost } from "babelmq";
 import { both, clientOf, reached, take, values } from "./support/client.js";
@@ -208,6 +209,20 @@ test("a signal ends a wait, and takes back what was not sent", async (t) => {
     broker.heard.map(({ command }) => command),
     ["ping"],
   );
+});
+
+test("a signal that lasts keeps nothing of the calls that are done", async (t) => {
+  const { client } = await both(t);
+  const { signal } = new AbortController();
+  await client.publish("/a", 1, { signal });
+  await client.flush({ signal });
+  assert.equal(await client.get("/a", { signal }), 1);
+  for await (const { value } of client.subscribe("/a", { signal })) {
+    assert.equal(value, 1);
+    assert.equal(getEventListeners(signal, "abort").length, 1);
+    break;
+  }
+  assert.equal(getEventListeners(signal, "abort").length, 0);
 });
 
 test("an answer that nobody waits for any more is passed over", async (t) => {

@@ -31,7 +31,7 @@ search.addEventListener("keydown", (event) => {
     event.preventDefault();
     clearTimeout(searching);
     grid.search(search.value);
-    requestAnimationFrame(() => grid.focus());
+    grid.focus();
   }
 });
 byId("part").addEventListener("change", () => line.choose(byId("part").value.trim() || "#"));

@@ -34,7 +34,8 @@ const clients = (() => {
       const [found, isMore, pages] = await load();
       wait *= pages;
       all = found.sort((a, b) =>
-        b.slow - a.slow || b.waiting_bytes - a.waiting_bytes || a.id - b.id);
+        b.slow - a.slow || b.waiting_bytes - a.waiting_bytes
+        || (b.subscriptions.length > 0) - (a.subscriptions.length > 0) || a.id - b.id);
       put(byId("clients-count"), `${count(all.length)}${isMore ? " and more" : ""}`);
       notice(byId("clients-notice"), "");
       show(byId("clients-room"), true);

@@ -201,7 +201,9 @@ const grid = (() => {
       tree.scrollTop = 0;
       plan();
     },
+    /** Goes there with the keyboard, to rows that are as they should be now. */
     focus() {
+      draw();
       tree.focus();
       if (!isThere(cursor) && rows.length) choose(rows[0]);
     },

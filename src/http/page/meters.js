@@ -60,10 +60,11 @@ const meters = (() => {
 
   function take(stats, at) {
     const counters = { ...stats.counters, memory: stats.memory };
-    // Counters that are less than they were are those of another process.
-    if (last && (counters.published < last.counters.published || at - last.at > 5000)) last = null;
+    // A broker that is younger than it was is another one.
+    if (last && (stats.uptime <= last.uptime || at - last.at > 5000)) last = null;
     if (last) {
-      const passed = (at - last.at) / 1000;
+      // By the broker's clock: an answer may have been on its way for long.
+      const passed = stats.uptime - last.uptime;
       const sample = { at };
       for (const { of, isRate } of METERS) {
         sample[of] = isRate ? Math.max(0, counters[of] - last.counters[of]) / passed : counters[of];
@@ -71,7 +72,7 @@ const meters = (() => {
       samples.push(sample);
       while (samples[0].at < at - SPAN - 2000) samples.shift();
     }
-    last = { at, counters, budget: stats.memory_budget?.total };
+    last = { at, uptime: stats.uptime, counters, budget: stats.memory_budget?.total };
     draw();
   }
 

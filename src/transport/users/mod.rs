@@ -104,9 +104,10 @@ impl Users {
         self.failures.lock().note(Instant::now())
     }
 
-    /// Whether there are users: otherwise everybody may do everything.
-    pub(super) fn are_there(&self) -> bool {
-        self.inner.lock().policy.is_some()
+    /// Whether somebody who does not log in may do something.
+    pub(super) fn trust_strangers(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.policy.as_ref().is_none_or(|policy| policy.user(ANONYMOUS).is_some())
     }
 
     fn policy(&self) -> Option<Policy> {

@@ -75,6 +75,45 @@ fn answers_that_nobody_reads_are_given_up() {
     until("it is gone", || broker.stats().open == 0);
 }
 
+/// Answers that are being written are charged, however many clients read none.
+#[test]
+fn answers_that_nobody_reads_take_no_more_than_there_is() {
+    let broker = start(|config| config.memory(SMALLEST_MEMORY));
+    let mut web = Web::connect(&broker);
+    assert_eq!(web.publish("/t", &format!("\"{}\"", "x".repeat(900 << 10))).status, 202);
+    let mut idle: Vec<Web> = (0..40).map(|_| Web::connect(&broker)).collect();
+    for web in &mut idle {
+        // The system holds some of them.
+        for _ in 0..8 {
+            web.request("GET /api/v1/value?topic=/t", "", b"");
+        }
+    }
+    let claimed = |name| {
+        let stats = broker.stats();
+        stats.memory_claimed().find(|(known, _)| *known == name).map_or(0, |(_, bytes)| bytes)
+    };
+    until("memory is claimed for them", || claimed(Use::Writing.name()) > 1 << 20);
+    assert!(claimed(Use::Writing.name()) <= 8 << 20);
+    // Who reads gets an answer, or is told that there is no memory.
+    let answer = web.get("/api/v1/value?topic=/t");
+    assert!([200, 503].contains(&answer.status), "{answer:?}");
+    drop(idle);
+    until("it is given back", || claimed(Use::Writing.name()) == 0);
+    assert_eq!(web.get("/api/v1/value?topic=/t").status, 200);
+}
+
+/// A text is longer in JSON, and that counts.
+#[test]
+fn a_text_that_is_too_long_in_json_is_refused() {
+    let broker = start(|config| config.limits(Limits::with_max_frame(6_000)));
+    let mut web = Web::connect(&broker);
+    let line = "POST /api/v1/publish?topic=/t";
+    web.request(line, "Content-Type: text/plain\r\n", &[1; 1_000]);
+    web.answer().is_problem(413, "too-large");
+    web.request(line, "Content-Type: text/plain\r\n", &[1; 999]);
+    assert_eq!(web.answer().status, 202);
+}
+
 /// Each claims what it announces before it is read.
 #[test]
 fn bodies_wait_for_memory_and_not_for_each_other() {

@@ -37,6 +37,10 @@ fn requests_follow_each_other_however_they_are_cut() {
     assert_eq!(statuses(&mut web), [200, 202, 200]);
     assert_eq!(broker.stats().published, 1 + all.len() as u64);
     assert_eq!(broker.stats().refused, 0);
+    // An empty line behind a request is none.
+    web.send("\r\n\r\nGET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n\r\n");
+    assert_eq!(web.answer().status, 404);
+    assert_eq!(broker.stats().refused, 1);
 }
 
 fn bodies_come_by_length_and_in_chunks() {
@@ -74,6 +78,9 @@ fn what_is_no_request_is_answered_and_ends_the_connection() {
             400,
         ),
         ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n".to_owned(), 501),
+        ("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: ,\r\n\r\n".to_owned(), 400),
+        ("GET http://evil/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/1.1\r\nHost: h\r\nOrigin: a\r\nOrigin: b\r\n\r\n".to_owned(), 400),
     ] {
         let mut web = Web::connect(&broker);
         web.send(&bytes);
@@ -147,6 +154,13 @@ fn who_says_close_gets_the_end() {
         assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
         assert!(web.is_over());
     }
+    // The length of a stream is not known, so nothing comes behind it, nor behind its head alone.
+    let mut web = Web::connect(&broker);
+    web.request("HEAD /api/v1/subscribe?topic=/t", "", b"");
+    web.request("GET /healthz", "", b"");
+    let answer = web.answer_to("HEAD").unwrap();
+    assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+    assert!(web.is_over());
     let mut web = Web::connect(&broker);
     web.send("GET /healthz HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
     assert_eq!(web.answer().field("connection"), Some("keep-alive"));

@@ -64,6 +64,7 @@ fn each_request_has_the_rights_of_its_own_user() {
     // Whether it lives is told to everybody.
     assert_eq!(ask("GET /healthz", "", b"").status, 200);
     assert_eq!(ask("GET /readyz", "", b"").status, 200);
+    assert_eq!(ask("GET /openapi.json", "", b"").json()["openapi"], "3.1.0");
     // Nothing of a body is taken that may not be published.
     web.request("POST /api/v1/publish?topic=/a", BOB, b"3");
     web.answer().is_problem(403, "not-permitted");
@@ -79,9 +80,13 @@ fn a_wrong_login_is_refused_and_ends_the_connection() {
     {
         let mut web = Web::connect(&broker);
         web.request("GET /api/v1/topics", &fields, b"");
+        // What comes while a wrong login waits is not read as a request, nor what follows it.
+        web.request("GET /healthz", "", b"");
         let answer = web.answer();
         answer.is_problem(401, "login-failed");
         assert!(!answer.text().contains("s3cret"));
+        assert_eq!(answer.field("connection"), Some("close"));
+        assert!(web.is_over());
     }
     assert_eq!(broker.stats().logins_failed, 2);
 }
@@ -124,6 +129,9 @@ fn pages_of_other_hosts_may_do_what_they_are_allowed_to() {
     assert!(before.field("access-control-allow-methods").is_some_and(|it| it.contains("POST")));
     from("POST /api/v1/publish?topic=/a", "https://evil.example").is_problem(403, "");
     from("DELETE /api/v1/value?topic=/a", "null").is_problem(403, "");
+    // It may read why something was refused.
+    let refused = from("GET /nowhere", "https://app.example");
+    assert_eq!((refused.status, refused.field(told)), (404, Some("https://app.example")));
     assert_eq!(from("DELETE /api/v1/value?topic=/a", "https://app.example").status, 204);
     // A name of somebody else's that leads to this machine.
     web.send("GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n");
@@ -158,4 +166,53 @@ fn metrics_and_clients_have_rights_of_their_own() {
     let told = ask("GET /api/v1/clients", ADA).json();
     assert_eq!(told["clients"][0]["protocol"], "http", "{told}");
     ask("DELETE /api/v1/clients?id=900", ADA).is_problem(404, "");
+}
+
+/// Where somebody who does not log in may do something, a page of another name could do it too.
+#[test]
+fn a_name_of_somebody_elses_is_not_believed_for_who_has_not_logged_in() {
+    let anonymous = "[[user]]\nname = 'anonymous'\nroles = ['some']\n";
+    for (more, status) in [(anonymous, 421), ("", 401)] {
+        let broker = start(|config| config.users(users(&format!("rebind-{status}"), more)));
+        let mut web = Web::connect(&broker);
+        let mut ask = |fields: &str| {
+            web.send(format!("GET /api/v1/topics HTTP/1.1\r\nHost: evil.example\r\n{fields}\r\n"));
+            web.answer().status
+        };
+        assert_eq!((ask(""), ask(ADA)), (status, 200));
+    }
+}
+
+/// A stranger is waited for as long as for a login.
+#[test]
+fn a_stranger_who_says_nothing_is_not_waited_for() {
+    let timeout = std::time::Duration::from_millis(300);
+    let broker = start(|config| config.users(users("silent", "")).login_timeout(timeout));
+    let mut web = Web::connect(&broker);
+    assert!(web.is_over());
+    let mut web = Web::connect(&broker);
+    assert_eq!(web.get("/healthz").status, 200);
+    assert!(web.is_over());
+}
+
+/// What is refused was sent all the same.
+#[test]
+fn bytes_of_what_is_refused_count_for_a_rate() {
+    let rate = "[[user]]\nname = 'eve'\ntoken-sha256 = 'TOKEN'\nroles = ['slow']\n\
+                [role.slow]\npublish = ['#']\nbytes-per-second = 10_000\n";
+    let token = {
+        use sha2::Digest;
+        let digest = sha2::Sha256::digest(b"eve-token-0123456789");
+        digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    let file = users("rate", &rate.replace("TOKEN", &token));
+    let broker = start(|config| config.users(file));
+    let mut web = Web::connect(&broker);
+    let began = std::time::Instant::now();
+    for _ in 0..3 {
+        let line = "POST /api/v1/publish?topic=/a";
+        web.request(line, "Authorization: Bearer eve-token-0123456789\r\n", &[b'x'; 10_000]);
+        web.answer().is_problem(400, "malformed-json");
+    }
+    assert!(began.elapsed() > std::time::Duration::from_millis(900), "{:?}", began.elapsed());
 }

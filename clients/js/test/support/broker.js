@@ -10,13 +10,22 @@ export const JSON_FORMAT = 0;
 export const XML_FORMAT = 1;
 export const PICKLE_FORMAT = 2;
 
+/** Brokers that run, which do not outlive the tests, however these end. */
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => process.exit(1));
+
 /** A `babelmq serve` on free ports: `http` and `tcp` are its addresses. */
 export class Broker {
-  static async start(...options) {
+  static start(...options) {
+    return Broker.startAt("http://127.0.0.1:0", ...options);
+  }
+
+  static async startAt(http, ...options) {
     if (!BINARY) throw new Error("BABELMQ_BIN is to be the path of the program babelmq");
     const broker = new Broker();
     broker.options = options;
-    broker.listen = ["tcp://127.0.0.1:0", "http://127.0.0.1:0"];
+    broker.listen = ["tcp://127.0.0.1:0", http];
     await broker.start();
     return broker;
   }
@@ -24,10 +33,13 @@ export class Broker {
   /** Starts it, again where it was if it was killed, and waits until it listens. */
   async start() {
     const listen = this.listen.flatMap((url) => ["--listen", url]);
-    this.process = spawn(BINARY, ["serve", ...listen, ...this.options], {
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    const [line] = await once(createInterface(this.process.stdout), "line");
+    const stdio = ["ignore", "pipe", "ignore"];
+    const child = spawn(BINARY, ["serve", ...listen, ...this.options], { stdio });
+    this.process = child;
+    running.add(child);
+    child.on("exit", () => running.delete(child));
+    const lines = createInterface(child.stdout);
+    const [line = "nothing"] = await Promise.race([once(lines, "line"), once(lines, "close")]);
     const [, found = ""] = line.match(/^babelmq listening on (.*)$/) ?? [];
     [this.tcp, this.http] = found.split(", ");
     if (!this.http) throw new Error(`${BINARY} said ${line}`);

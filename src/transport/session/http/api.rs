@@ -12,19 +12,20 @@ use crate::protocol::{
     ErrorCode, Format, Refusal, Reply, Topic, TopicFilter, TopicName, plain_size,
 };
 use crate::transport::process::resident_bytes;
-use crate::wire::{List, MAX_BYTES, judge_alone};
+use crate::transport::purse::SMALL_BUFFER;
+use crate::wire::{List, judge_alone};
 
 impl Session {
     pub(super) fn publish(&mut self, publish: Publish, body: Vec<u8>) -> io::Result<Answer> {
         let Publish { topic, format, retain, ttl } = publish;
-        let length = body.len();
         let (format, body) = match format {
             Some(format) => (format, body),
-            None => match plain_text(&body) {
+            None => match self.plain_text(&body) {
                 Ok(text) => (Format::Json, text),
                 Err(refusal) => return Ok(Err(refusal.about(topic.as_str()).into())),
             },
         };
+        let length = body.len();
         let payload = match self.judge(&topic, format, &body)? {
             Ok(payload) => payload,
             Err(refusal) => return Ok(Err(refusal.about(topic.as_str()).into())),
@@ -46,10 +47,34 @@ impl Session {
         let batch = Batch::of_payload(topic, payload, (retain, ttl), self.shared.config.limits)
             .holding(flight, self.purse.workspace());
         let answer = self.ask_and_wait(Step::Publish(Box::new(batch)), cost);
-        if self.has_rates() {
-            self.keep_to_rates(1, length)?;
-        }
         Ok(answer.map(|()| Response::new(202)))
+    }
+
+    /// A text as JSON, in memory that is claimed first.
+    fn plain_text(&mut self, body: &[u8]) -> Result<Vec<u8>, Refusal> {
+        if std::str::from_utf8(body).is_err() {
+            return Err(Refusal::new(ErrorCode::InvalidValue, "the text is not in UTF-8"));
+        }
+        let written = |byte: &u8| match byte {
+            b'"' | b'\\' => 2,
+            0..0x20 => 6,
+            _ => 1,
+        };
+        let length = 2 + body.iter().map(written).sum::<usize>();
+        if length > self.shared.config.limits.max_frame as usize {
+            let reason =
+                format!("the text has {length} bytes in JSON, and a message at most max-frame");
+            return Err(Refusal::new(ErrorCode::TooLarge, reason));
+        }
+        if !self.purse.try_buffer(self.buffer.size() + body.len() + length) {
+            return Err(Refusal::new(
+                ErrorCode::MemoryFull,
+                "the broker has no memory left for this",
+            ));
+        }
+        let mut text = Vec::with_capacity(length);
+        json::write_str(body, &mut text);
+        Ok(text)
     }
 
     /// Judges a message; one that is decoded to far more than its length explains needs a permit.
@@ -92,18 +117,27 @@ impl Session {
         let length = stored.weight();
         for decoded in [plain_size(length), limits.decoded_budget(length), usize::MAX] {
             let bytes = decoded.saturating_mul(DECODING_FACTOR + 1);
-            let Some(_claim) = self.claim_to_write(bytes) else { return Ok(Err(no_memory())) };
+            let Some(claim) = self.claim_to_write(bytes) else { return Ok(Err(no_memory())) };
             match value(&stored, wanted, &mut Document::new(), (&limits, decoded)) {
                 Err(refusal) if refusal.code == ErrorCode::TooLarge && decoded < usize::MAX => {}
-                answer => return Ok(answer.map_err(Problem::from)),
+                Err(refusal) => return Ok(Err(refusal.into())),
+                Ok(response) => return Ok(Ok(self.holding(claim, response))),
             }
         }
         Ok(Err(no_memory()))
     }
 
-    /// Claims memory for a long answer while it is made.
+    /// An answer whose memory is held until it is written.
+    pub(super) fn holding(&mut self, mut claim: Claim, response: Response) -> Response {
+        claim.shrink_to(response.body().len());
+        self.hold(claim);
+        response
+    }
+
+    /// Claims memory for an answer while it is made; a short one is part of what each connection
+    /// takes.
     pub(super) fn claim_to_write(&self, bytes: usize) -> Option<Claim> {
-        if bytes <= MAX_BYTES {
+        if bytes <= SMALL_BUFFER {
             return Some(Claim::nothing());
         }
         let account = self.purse.writing();
@@ -190,14 +224,4 @@ impl Session {
         ];
         limits(&config.limits, &others)
     }
-}
-
-/// A text as JSON.
-fn plain_text(body: &[u8]) -> Result<Vec<u8>, Refusal> {
-    if std::str::from_utf8(body).is_err() {
-        return Err(Refusal::new(ErrorCode::InvalidValue, "the text is not in UTF-8"));
-    }
-    let mut text = Vec::with_capacity(body.len() + 2);
-    json::write_str(body, &mut text);
-    Ok(text)
 }

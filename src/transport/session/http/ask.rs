@@ -83,7 +83,7 @@ impl Session {
             match self.next_answer() {
                 // It was refused, and the pong follows.
                 Err(problem) if self.is_asking() => outcome = Err(problem),
-                Err(problem) => return Err(problem),
+                Err(problem) => return outcome.and(Err(problem)),
                 Ok(Delivery::Durable { ticket, .. }) => {
                     let saved = ticket.wait().map_err(Problem::from);
                     return outcome.and(saved);

@@ -2,12 +2,17 @@
 //! WebSocket or in events. The session goes on as any other.
 
 use std::io;
+use std::time::Duration;
 
 use super::ask::token;
 use super::{Answer, Session, no_memory};
 use crate::broker::{Charge, Control, Delivery, Step};
 use crate::http::{Handshake, Head, Response, Subprotocol, Watch};
 use crate::transport::line::UNFRAMED;
+
+/// How often a stream of events has a comment: proxies give up what is silent for half a minute. No
+/// more seldom than twice the time after which a silence in a frame is one.
+const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
 /// What is spoken behind an answer.
 pub(super) enum Upgrade {
@@ -82,7 +87,8 @@ impl Session {
                 let asking = http.asking.take();
                 self.http = None;
                 if let Some(outgoing) = &mut self.outgoing {
-                    self.incoming.become_events(outgoing);
+                    let every = COMMENT_EVERY.min(2 * self.shared.config.frame_timeout);
+                    self.incoming.become_events(outgoing, every);
                 }
                 // Nothing that follows is a request.
                 self.buffer.take(self.buffer.bytes().len());
