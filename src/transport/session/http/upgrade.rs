@@ -79,6 +79,7 @@ impl Session {
             Some(Upgrade::WebSocket(subprotocol)) => {
                 self.stop_asking();
                 self.http = None;
+                self.shared.connections.speak(self.client, "websocket");
                 if let Some(outgoing) = &mut self.outgoing {
                     self.incoming.become_websocket(outgoing, subprotocol, &mut self.buffer);
                 }
@@ -86,6 +87,7 @@ impl Session {
             Some(Upgrade::Events(first)) => {
                 let asking = http.asking.take();
                 self.http = None;
+                self.shared.connections.speak(self.client, "sse");
                 if let Some(outgoing) = &mut self.outgoing {
                     let every = COMMENT_EVERY.min(2 * self.shared.config.frame_timeout);
                     self.incoming.become_events(outgoing, every);
