@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::list::flow as flow_of;
 use super::measure::{Figures, wire_of};
 use super::tls::row;
-use super::{Better, Goal, Http, Kind, Row, Scale, Size, Workload};
+use super::{Better, Goal, Http, Kind, Scale, Size, Workload};
 use crate::load::flow::{self, Measured};
 use crate::load::{http, round_trip};
 use crate::payload::Payload;
