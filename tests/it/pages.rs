@@ -28,7 +28,8 @@ fn is_identifier(name: &str) -> bool {
 fn files_that_the_pages_name_are_there() {
     let mut pages: Vec<PathBuf> = PAGES.iter().map(PathBuf::from).collect();
     let docs = fs::read_dir(root().join("docs")).unwrap();
-    pages.extend(docs.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()));
+    let is_page = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
+    pages.extend(docs.map(|entry| entry.unwrap().path()).filter(is_page));
     let mut paths = 0;
     for page in pages {
         let text = fs::read_to_string(root().join(&page)).unwrap();
