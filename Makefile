@@ -10,7 +10,7 @@ DEB := .tools/bin/cargo-deb
 MATURIN_VERSION := 1.16.0
 FUZZ_VERSION := 0.13.2
 FUZZ := .tools/bin/cargo-fuzz
-FUZZ_TARGETS ?= frame json xml pickle topic envelope translate users login websocket
+FUZZ_TARGETS ?= frame json xml pickle topic envelope translate users login http websocket
 # Seconds for each target.
 FUZZ_SECONDS ?= 30
 PYTHON ?= python3
@@ -27,7 +27,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -205,6 +205,10 @@ bench-peers:
 # The same with TLS, and what users cost; ten minutes.
 bench-tls:
 	$(MAKE) bench-peers BENCH_ARGS="--only tls,users $(BENCH_ARGS)"
+
+# WebSocket beside NATS's and beside plain TCP, and requests of HTTP; five minutes.
+bench-web:
+	$(MAKE) bench-peers BENCH_ARGS="--only web $(BENCH_ARGS)"
 
 # Attacks beside a bystander; `ATTACK_ARGS="--only walks --seconds 10"` chooses.
 attack:

@@ -96,11 +96,12 @@ pub use transport::{
     StartError, TlsError, TlsFiles, UserFrom, UsersFileError,
 };
 
-/// For the instruction budget in `benches`. No part of the interface.
+/// For the instruction budget in `benches`, and for `fuzz`. No part of the interface.
 #[cfg(feature = "broker")]
 #[doc(hidden)]
 pub mod internals {
     pub use crate::http::Subprotocol;
+    pub use crate::http::{Request, Requests};
     pub use crate::transport::Unframing;
     pub use crate::wire::{Recent, Taken, take_in};
 }

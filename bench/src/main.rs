@@ -17,6 +17,7 @@ mod stream;
 mod systems;
 mod tls;
 mod translate;
+mod web;
 mod window;
 mod wire;
 mod workloads;

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustls::ClientConfig;
 
 use crate::tls::Sealed;
+use crate::web::{Handshake, Web};
 use crate::wire::{Role, Scanned, Wire};
 
 /// A read looks this often whether it should go on.
@@ -20,17 +21,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// As much as a subscriber reads at once.
 const READ: usize = 64 << 10;
 
-/// Where a broker listens, and whether its connections are sealed.
+/// Where a broker listens, and what lies between its connections and its protocol.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
-    pub(crate) tls: Option<Arc<ClientConfig>>,
+    pub(crate) between: Between,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Between {
+    Nothing,
+    Tls(Arc<ClientConfig>),
+    Web(Handshake),
 }
 
 /// A connection.
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<Sealed>),
+    Web(Box<Web>),
 }
 
 impl Stream {
@@ -38,6 +47,7 @@ impl Stream {
         match self {
             Stream::Plain(socket) => socket,
             Stream::Tls(sealed) => sealed.socket(),
+            Stream::Web(web) => web.socket(),
         }
     }
 }
@@ -53,6 +63,7 @@ impl Read for Stream {
         match self {
             Stream::Plain(socket) => socket.read(buffer),
             Stream::Tls(sealed) => sealed.read(buffer),
+            Stream::Web(web) => web.read(buffer),
         }
     }
 }
@@ -62,6 +73,7 @@ impl Write for Stream {
         match self {
             Stream::Plain(socket) => socket.write(bytes),
             Stream::Tls(sealed) => sealed.write(bytes),
+            Stream::Web(web) => web.write(bytes),
         }
     }
 
@@ -70,7 +82,7 @@ impl Write for Stream {
     }
 }
 
-/// Connects, and shakes hands where connections are sealed.
+/// Connects, and shakes hands where something lies between.
 pub(crate) fn begin(endpoint: &Endpoint, wire: &dyn Wire) -> Result<Stream> {
     let address = endpoint.address;
     ensure!(address.ip().is_loopback(), "{address} is not on this machine");
@@ -78,12 +90,20 @@ pub(crate) fn begin(endpoint: &Endpoint, wire: &dyn Wire) -> Result<Stream> {
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(TICK))?;
     socket.set_write_timeout(Some(PATIENCE))?;
-    let Some(config) = &endpoint.tls else { return Ok(Stream::Plain(socket)) };
-    if wire.begins_in_plain() {
-        await_answer(&mut socket, |answer| answer.ends_with(b"\n"))?;
-    }
-    let sealed = Sealed::begin(socket, config).context("the handshake failed")?;
-    Ok(Stream::Tls(Box::new(sealed)))
+    Ok(match &endpoint.between {
+        Between::Nothing => Stream::Plain(socket),
+        Between::Tls(config) => {
+            if wire.begins_in_plain() {
+                await_answer(&mut socket, |answer| answer.ends_with(b"\n"))?;
+            }
+            let sealed = Sealed::begin(socket, config).context("the handshake failed")?;
+            Stream::Tls(Box::new(sealed))
+        }
+        Between::Web(handshake) => {
+            let web = Web::begin(socket, *handshake).context("the handshake failed")?;
+            Stream::Web(Box::new(web))
+        }
+    })
 }
 
 /// Connects and sends what a connection begins with, but does not wait for the answer.
@@ -97,7 +117,9 @@ pub(crate) fn connect(endpoint: &Endpoint, wire: &dyn Wire, role: Role<'_>) -> R
 
 /// Waits for the answer to what the connection began with.
 pub(crate) fn await_open(stream: &mut Stream, wire: &dyn Wire, role: Role<'_>) -> Result<()> {
-    await_answer(stream, |answer| wire.is_open(role, answer)).context("while a connection began")
+    await_answer(stream, |answer| wire.is_open(role, answer))
+        .context("while a connection began")?;
+    Ok(())
 }
 
 /// Connects and waits until the broker has taken the connection in.
@@ -112,10 +134,15 @@ pub(crate) fn ping(stream: &mut Stream, wire: &dyn Wire) -> Result<()> {
     let mut question = Vec::new();
     wire.ping(&mut question);
     stream.write_all(&question)?;
-    await_answer(stream, |answer| wire.is_pong(answer)).context("while waiting for a pong")
+    await_answer(stream, |answer| wire.is_pong(answer)).context("while waiting for a pong")?;
+    Ok(())
 }
 
-fn await_answer(stream: &mut impl Read, is_whole: impl Fn(&[u8]) -> bool) -> Result<()> {
+/// Reads until an answer is whole; returns it, with what came together with it.
+pub(crate) fn await_answer(
+    stream: &mut impl Read,
+    is_whole: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<u8>> {
     let deadline = Instant::now() + PATIENCE;
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
@@ -130,7 +157,7 @@ fn await_answer(stream: &mut impl Read, is_whole: impl Fn(&[u8]) -> bool) -> Res
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(())
+    Ok(answer)
 }
 
 fn is_tick(error: &std::io::Error) -> bool {

@@ -11,14 +11,16 @@ use crate::host::Host;
 use crate::report::Report;
 use crate::results::Results;
 use crate::stream::{Group, Source};
-use crate::systems::{Programs, System};
-use crate::workloads::{Figures, OF_TLS, Scale, WORKLOADS, Workload, half_load, of_streams};
+use crate::systems::{Line, Programs, System};
+use crate::workloads::{
+    Figures, OF_TLS, OF_WEB, Scale, WORKLOADS, Workload, half_load, of_streams,
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Peers {
     /// Only these workloads, separated by commas; `bench list` names them. All streams are
-    /// `streams`, and a stream's name stands for all its directions. `tls` and `users` are groups
-    /// that are measured only if they are asked for.
+    /// `streams`, and a stream's name stands for all its directions. `tls`, `users` and `web` are
+    /// groups that are measured only if they are asked for.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
 
@@ -63,14 +65,15 @@ pub(crate) struct Peers {
     translator: PathBuf,
 
     /// Where peers.md, peers.json and peers.svg go, or tls.md and so on where only `tls` and
-    /// `users` are measured; without it they are not written.
+    /// `users` are measured, and web.md and so on where only `web` is; without it they are not
+    /// written.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
 /// The names of all workloads.
 pub(crate) fn list() {
-    for workload in WORKLOADS.iter().chain(OF_TLS) {
+    for workload in WORKLOADS.iter().chain(OF_TLS).chain(OF_WEB) {
         println!("{:24}{}", workload.name, workload.title);
     }
     let groups = "streams, streams-small, streams-real, streams-variants, streams-wide";
@@ -114,8 +117,15 @@ impl Peers {
         let command_lines = systems.iter().map(|system| {
             let name = programs.find(*system).unwrap_or_default();
             let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let is_sealed = workloads.iter().any(|workload| workload.is_sealed());
-            let arguments = programs.arguments_for_people(*system, "DIRECTION", is_sealed);
+            let is = |of: fn(&Workload) -> bool| workloads.iter().any(|workload| of(workload));
+            let line = if is(Workload::is_sealed) {
+                Line::Tls
+            } else if is(Workload::is_web) {
+                Line::Web
+            } else {
+                Line::Plain
+            };
+            let arguments = programs.arguments_for_people(*system, "DIRECTION", line);
             let quoted = arguments.iter().map(|word| {
                 if word.is_empty() || word.contains(' ') {
                     format!("'{word}'")
@@ -158,7 +168,7 @@ impl Peers {
                 group == name || workload.name == name
             };
             let named = WORKLOADS.iter().filter(|workload| workload.name == name);
-            named.chain(OF_TLS.iter().filter(of_group)).collect()
+            named.chain(OF_TLS.iter().chain(OF_WEB).filter(of_group)).collect()
         };
         let streams = if self.only.iter().all(|name| !fixed(name).is_empty()) {
             Vec::new()

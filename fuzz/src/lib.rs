@@ -12,6 +12,7 @@
 mod cost;
 mod envelope;
 mod frame;
+mod http;
 mod json;
 mod login;
 mod pickle;
@@ -26,6 +27,7 @@ mod xml;
 pub use cost::{Bound, frugal, linear};
 pub use envelope::envelope;
 pub use frame::frame;
+pub use http::http;
 pub use json::json;
 pub use login::login;
 pub use pickle::pickle;
@@ -41,7 +43,7 @@ use babelmq::protocol::Limits;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("frame", frame),
     ("json", json),
     ("xml", xml),
@@ -51,6 +53,7 @@ pub const TARGETS: [(&str, Target); 10] = [
     ("translate", translate),
     ("users", users),
     ("login", login),
+    ("http", http),
     ("websocket", websocket),
 ];
 

@@ -126,10 +126,7 @@ impl Step {
                     LOOK
                 }
                 Control::Cancel { .. } => LOOK / 4,
-                Control::Get { .. }
-                | Control::Ping { .. }
-                | Control::Wake
-                | Control::Refuse { .. } => SMALL,
+                Control::Get { .. } | Control::Ping { .. } | Control::Refuse { .. } => SMALL,
                 // All subscriptions of the client may have to be looked at.
                 Control::Welcome { .. } => LOOK,
             },

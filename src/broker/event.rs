@@ -42,6 +42,12 @@ pub enum Event {
         /// The connection.
         client: ClientId,
     },
+    /// The connection has something to say for itself, which its writer is to be woken for. There is
+    /// one at a time.
+    Wake {
+        /// The connection.
+        client: ClientId,
+    },
     /// A producer waits for memory that messages on their way take: the connection that holds most
     /// of it is to let go.
     Pressure,
@@ -122,8 +128,6 @@ pub enum Control {
     },
     /// See [`Command::Stats`](crate::protocol::Command::Stats).
     Stats,
-    /// The connection has something to say for itself, which its writer is to be woken for.
-    Wake,
     /// See [`Command::Backup`](crate::protocol::Command::Backup).
     Backup,
     /// The client has logged in, and is this user from here on.

@@ -17,10 +17,10 @@ use super::service::Manager;
 use super::settings::{self, LoadError, Loaded};
 use crate::broker::{Fsync, NoStore, Store};
 use crate::storage::Storage;
-use crate::transport::{Broker, BrokerHandle, Config, StartError, check};
+use crate::transport::{Broker, BrokerHandle, Config, ListenUrl, StartError, check};
 
-/// Serves until a signal comes. The one line on standard output says that the broker is ready, and
-/// where; everything else is the log. `arguments` are what is read again when a signal says so.
+/// Serves until a signal comes. The first line on standard output says that the broker is ready, and
+/// where, and the second, if it speaks HTTP, where its page is; everything else is the log. `arguments` are what is read again when a signal says so.
 pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure> {
     serve.check_together()?;
     if serve.check {
@@ -40,6 +40,11 @@ pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure
     // Whoever started the broker may have closed the other end of the pipe; it serves all the same.
     let listeners = broker.listeners().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let _ = writeln!(io::stdout(), "babelmq listening on {listeners}");
+    let pages = broker.listeners().filter_map(page).collect::<Vec<_>>().join(", ");
+    if !pages.is_empty() {
+        let _ = writeln!(io::stdout(), "babelmq page at {pages}");
+        tracing::info!("page at {pages}");
+    }
     let memory = match &serve.data_dir {
         Some(directory) => format!("last values in {}", directory.display()),
         None => "last values in memory only (--data-dir keeps them)".to_owned(),
@@ -71,6 +76,20 @@ pub(super) fn serve(serve: &Serve, arguments: &[OsString]) -> Result<(), Failure
     });
     manager.stopping();
     Ok(broker.close()?)
+}
+
+/// Where a browser finds the page of a listener, if it speaks HTTP.
+fn page(listener: &ListenUrl) -> Option<String> {
+    let (scheme, address) = match listener {
+        ListenUrl::Http(address) => ("http", address),
+        ListenUrl::Https(address) => ("https", address),
+        _ => return None,
+    };
+    Some(match address.ip().is_unspecified() {
+        // It is reached at every address, and is none itself.
+        true => format!("{scheme}://localhost:{}/", address.port()),
+        false => format!("{scheme}://{address}/"),
+    })
 }
 
 /// Takes as many open files as the system grants: its usual limit is for programs that have few.

@@ -1,7 +1,7 @@
 //! The body of a request, as it arrives (RFC 9112 §6 and §7.1).
 
 use super::problem::Problem;
-use super::request::Body;
+use super::request::{Body, has_whole_lines};
 
 /// Bytes of the line of a chunk, and of all trailers, at most.
 const LONGEST_LINE: usize = 4 << 10;
@@ -109,25 +109,24 @@ impl BodyReader {
                         return Ok(at);
                     }
                 }
-                State::ChunkLine => match httparse::parse_chunk_size(rest) {
-                    Ok(httparse::Status::Complete((length, size))) => {
-                        // Some readers end a line at any of these, and a line inside of it would be
-                        // a chunk to them.
-                        let line = &rest[..length.saturating_sub(2)];
-                        if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
-                            return Err(no_chunk("the line of a chunk has a control character"));
+                State::ChunkLine => {
+                    let near = &rest[..rest.len().min(LONGEST_LINE)];
+                    let Some(end) = near.iter().position(|byte| *byte == b'\n') else {
+                        if near.len() < LONGEST_LINE {
+                            return Ok(at);
                         }
-                        at += length;
-                        let room = self.most - self.content.len();
-                        match usize::try_from(size) {
-                            Ok(0) => self.state = State::Trailers,
-                            Ok(size) if size <= room => self.state = State::Chunk(size),
-                            _ => return Err(too_long(self.most)),
-                        }
+                        return Err(no_chunk("the line of a chunk is too long"));
+                    };
+                    let size = chunk_size(&rest[..end])
+                        .ok_or_else(|| no_chunk("the line of a chunk is no size"))?;
+                    at += end + 1;
+                    let room = self.most - self.content.len();
+                    match usize::try_from(size) {
+                        Ok(0) => self.state = State::Trailers,
+                        Ok(size) if size <= room => self.state = State::Chunk(size),
+                        _ => return Err(too_long(self.most)),
                     }
-                    Ok(httparse::Status::Partial) if rest.len() < LONGEST_LINE => return Ok(at),
-                    _ => return Err(no_chunk("the line of a chunk is no size")),
-                },
+                }
                 State::ChunkEnd => match rest {
                     [b'\r', b'\n', ..] => {
                         at += 2;
@@ -139,7 +138,9 @@ impl BodyReader {
                 State::Trailers => {
                     let mut fields = [httparse::EMPTY_HEADER; MOST_TRAILERS];
                     match httparse::parse_headers(rest, &mut fields) {
-                        Ok(httparse::Status::Complete((length, _))) => {
+                        Ok(httparse::Status::Complete((length, _)))
+                            if length <= LONGEST_LINE && has_whole_lines(&rest[..length]) =>
+                        {
                             at += length;
                             self.state = State::Done;
                         }
@@ -152,6 +153,21 @@ impl BodyReader {
             }
         }
     }
+}
+
+/// The size in the line of a chunk, which is without its line feed. What follows a semicolon is an
+/// extension, of which none is known; a control character in it may be an end of the line to
+/// somebody else.
+fn chunk_size(line: &[u8]) -> Option<u64> {
+    let line = std::str::from_utf8(line.strip_suffix(b"\r")?).ok()?;
+    if line.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
+        return None;
+    }
+    let digits = line.find(|digit: char| !digit.is_ascii_hexdigit()).unwrap_or(line.len());
+    let (digits, rest) = line.split_at(digits);
+    let rest = rest.trim_start_matches([' ', '\t']);
+    let is_size = digits.len() <= 16 && (rest.is_empty() || rest.starts_with(';'));
+    u64::from_str_radix(digits, 16).ok().filter(|_| is_size)
 }
 
 #[cold]
@@ -207,6 +223,16 @@ mod tests {
             (b"1;\nx\r\n1\r\n0\r\n\r\n", 400),
             (b"1\r\nxy\r\n", 400),
             (b"1\nx\n0\n\n", 400),
+            (b"1;\nx\r\n", 400),
+            (b"1;\rx\r\n", 400),
+            (b"1;a=\0\r\n", 400),
+            (b"\r\n", 400),
+            (b" 1\r\nx\r\n", 400),
+            (b";a\r\n", 400),
+            (b"0x1\r\nx\r\n", 400),
+            (b"+1\r\nx\r\n", 400),
+            (b"00000000000000001\r\nx\r\n", 400),
+            (b"0\r\nA: b\n\r\n", 400),
             (b"65\r\n", 413),
             (b"60\r\n", 0),
             (b"ffffffffffffffff\r\n", 413),

@@ -43,10 +43,12 @@ pub(crate) enum Endpoint {
     Limits,
     /// The counters for Prometheus.
     Metrics,
+    /// All of this, described for programs.
+    Description,
 }
 
 /// All of them by path, with the methods that they know. Who knows GET knows HEAD.
-const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
+pub(super) const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
     ("/", Endpoint::Page, &["GET"]),
     ("/healthz", Endpoint::Health, &["GET"]),
     ("/readyz", Endpoint::Ready, &["GET"]),
@@ -59,6 +61,7 @@ const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
     ("/api/v1/clients", Endpoint::Clients, &["GET", "DELETE"]),
     ("/api/v1/limits", Endpoint::Limits, &["GET"]),
     ("/ws", Endpoint::WebSocket, &["GET"]),
+    ("/openapi.json", Endpoint::Description, &["GET"]),
 ];
 
 /// Methods that HTTP knows, whether or not somebody knows them here.
@@ -121,6 +124,8 @@ pub(crate) enum Call {
     },
     /// See [`Endpoint::Limits`].
     Limits,
+    /// See [`Endpoint::Description`].
+    Description,
     /// What could be asked for there.
     Options(Response),
 }
@@ -194,6 +199,20 @@ impl Call {
         endpoint.call(asked, head, limits)
     }
 
+    /// Whether it is answered to whoever asks. The page is where one logs in, and so is the first
+    /// frame of a WebSocket.
+    pub(crate) fn is_for_everybody(&self) -> bool {
+        matches!(
+            self,
+            Call::Page
+                | Call::Description
+                | Call::Health
+                | Call::Ready
+                | Call::Options(_)
+                | Call::WebSocket(_)
+        )
+    }
+
     /// Whether its answer may be had from a page of another host without anything being changed.
     pub(crate) fn is_safe(&self) -> bool {
         !matches!(
@@ -204,26 +223,43 @@ impl Call {
 }
 
 impl Endpoint {
+    /// The names of the parameters that it knows with a method.
+    pub(super) fn parameters(self, method: &str) -> &'static [&'static str] {
+        match self {
+            Endpoint::Page
+            | Endpoint::Health
+            | Endpoint::Ready
+            | Endpoint::Stats
+            | Endpoint::Metrics
+            | Endpoint::Limits
+            | Endpoint::WebSocket
+            | Endpoint::Description => &[],
+            Endpoint::Clients if method == "DELETE" => &["id"],
+            Endpoint::Clients => &["after", "limit"],
+            Endpoint::Value if method == "DELETE" => &["topic"],
+            Endpoint::Value => &["topic", "exact"],
+            Endpoint::Publish => &["topic", "retain", "ttl"],
+            Endpoint::Subscribe => &["topic", "exact", "overflow", "queue", "cleared"],
+            Endpoint::Topics => &["filter", "after", "limit"],
+        }
+    }
+
     fn call(self, method: &str, head: &Head, limits: &Limits) -> Result<Call, Problem> {
-        let query = |known: &[&str]| Query::parse(&head.query, known);
+        let query = Query::parse(&head.query, self.parameters(method))?;
         Ok(match self {
-            Endpoint::Page => query(&[]).map(|_| Call::Page)?,
-            Endpoint::Health => query(&[]).map(|_| Call::Health)?,
-            Endpoint::Ready => query(&[]).map(|_| Call::Ready)?,
-            Endpoint::Stats => query(&[]).map(|_| Call::Stats)?,
-            Endpoint::Metrics => query(&[]).map(|_| Call::Metrics)?,
-            Endpoint::Limits => query(&[]).map(|_| Call::Limits)?,
-            Endpoint::WebSocket => {
-                query(&[])?;
-                Call::WebSocket(Handshake::of(head)?)
-            }
+            Endpoint::Page => Call::Page,
+            Endpoint::Health => Call::Health,
+            Endpoint::Ready => Call::Ready,
+            Endpoint::Stats => Call::Stats,
+            Endpoint::Metrics => Call::Metrics,
+            Endpoint::Limits => Call::Limits,
+            Endpoint::Description => Call::Description,
+            Endpoint::WebSocket => Call::WebSocket(Handshake::of(head)?),
             Endpoint::Clients if method == "DELETE" => {
-                let client = query(&["id"])?.number("id")?;
                 let missing = || Problem::new(400, "the query lacks id, the number of a client");
-                Call::Disconnect { client: client.ok_or_else(missing)? }
+                Call::Disconnect { client: query.number("id")?.ok_or_else(missing)? }
             }
             Endpoint::Clients => {
-                let query = query(&["after", "limit"])?;
                 let limit = query.number("limit")?.unwrap_or(USUAL_PAGE as u64);
                 let limit =
                     usize::try_from(limit).ok().filter(|it| (1..=MOST_CLIENTS).contains(it));
@@ -233,12 +269,10 @@ impl Endpoint {
                 Call::Clients { after: query.number("after")?, limit }
             }
             Endpoint::Value if method == "DELETE" => {
-                let query = query(&["topic"])?;
                 query.filter(limits)?;
                 Call::Clear { topic: query.get("topic").unwrap_or_default().to_owned() }
             }
             Endpoint::Value => {
-                let query = query(&["topic", "exact"])?;
                 let media_types = preferred(head, MEDIA_TYPES);
                 if media_types.is_empty() {
                     return Err(super::value::not_acceptable());
@@ -247,7 +281,6 @@ impl Endpoint {
                 Call::Value { topic, media_types, exact: exact.unwrap_or(false) }
             }
             Endpoint::Publish => {
-                let query = query(&["topic", "retain", "ttl"])?;
                 let ttl = query.number("ttl")?.map(u32::try_from).transpose();
                 let ttl = ttl.ok().filter(|ttl| *ttl != Some(0)).ok_or_else(|| {
                     Problem::new(400, "ttl is a number of seconds, from 1 to 4294967295")
@@ -260,7 +293,6 @@ impl Endpoint {
                 })
             }
             Endpoint::Subscribe => {
-                let query = query(&["topic", "exact", "overflow", "queue", "cleared"])?;
                 let dialect = match query.get("exact") {
                     Some("js") => Dialect::JsJson,
                     _ => Dialect::new(Format::Json, query.truth("exact")?.unwrap_or(false)),
@@ -281,7 +313,6 @@ impl Endpoint {
                 Call::Subscribe(Watch { filter, dialect, overflow, queue, cleared })
             }
             Endpoint::Topics => {
-                let query = query(&["filter", "after", "limit"])?;
                 let limit = query.number("limit")?.map_or(Ok(USUAL_PAGE), usize::try_from);
                 let limit = limit.ok().filter(|limit| (1..=LONGEST_PAGE).contains(limit));
                 let limit = limit.ok_or_else(|| {

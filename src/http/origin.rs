@@ -1,5 +1,7 @@
 //! Pages of other hosts: who may ask from a browser, and what for (the Fetch standard, "CORS").
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use super::call::Call;
 use super::problem::Problem;
 use super::request::Head;
@@ -56,7 +58,9 @@ impl<'a> Origins<'a> {
 
     fn is_name_of_this_machine(&self, host: &str) -> bool {
         let name = without_port(host);
-        let is_number = name.parse::<std::net::Ipv4Addr>().is_ok() || name.starts_with('[');
+        let bracketed = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        let is_number = name.parse::<Ipv4Addr>().is_ok()
+            || bracketed.is_some_and(|name| name.parse::<Ipv6Addr>().is_ok());
         let is_local = name.eq_ignore_ascii_case("localhost") || name.is_empty();
         is_number || is_local || self.allowed.iter().any(|allowed| is_of_host(allowed, host))
     }
@@ -170,6 +174,8 @@ mod tests {
         for (host, alone, open) in [
             ("evil.example:8080", Err(421), Ok(false)),
             ("localhost.evil.example", Err(421), Ok(false)),
+            ("[::1].evil.example", Err(421), Ok(false)),
+            ("[::1]:8080", Ok(false), Ok(false)),
             ("app.example", Ok(false), Ok(false)),
             ("127.0.0.1:8080", Ok(false), Ok(false)),
         ] {

@@ -27,7 +27,6 @@ impl Problem {
     }
 
     /// Its status.
-    #[cfg(test)]
     pub(super) fn status(&self) -> u16 {
         self.status
     }

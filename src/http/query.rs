@@ -33,7 +33,8 @@ impl<'a> Query<'a> {
             if parameters.iter().any(|(other, _)| *other == name) {
                 return Err(Problem::new(400, format!("the parameter {name:?} is given twice")));
             }
-            let value = percent_decode_str(value).decode_utf8().map_err(|_| {
+            let decoded = percent_decode_str(value).decode_utf8().ok();
+            let value = decoded.filter(|_| has_whole_escapes(value)).ok_or_else(|| {
                 let what = format!("the parameter {name:?} is no percent-encoded UTF-8");
                 Problem::new(400, what)
             })?;
@@ -92,6 +93,13 @@ impl<'a> Query<'a> {
     }
 }
 
+/// Whether two digits follow each percent sign; a decoder takes any other for itself.
+fn has_whole_escapes(text: &str) -> bool {
+    text.split('%')
+        .skip(1)
+        .all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|digit| digit.is_ascii_hexdigit()))
+}
+
 /// A topic filter.
 pub(super) fn filter(text: &str, limits: &Limits) -> Result<TopicFilter, Problem> {
     let filter = check_topic_limits(text, limits).and_then(|()| TopicFilter::parse(text));
@@ -118,6 +126,9 @@ mod tests {
             ("topik=/a", "no parameter \"topik\" here; there are [\"topic\", \"limit\"]"),
             ("topic=/a&topic=/b", "given twice"),
             ("topic=%ff", "percent-encoded UTF-8"),
+            ("topic=/a%", "percent-encoded UTF-8"),
+            ("topic=/a%2", "percent-encoded UTF-8"),
+            ("topic=/a%2g&limit=1", "percent-encoded UTF-8"),
         ] {
             let problem = Query::parse(query, &["topic", "limit"]).unwrap_err();
             assert!(format!("{problem:?}").contains(&expected.replace('"', "\\\"")), "{problem:?}");

@@ -57,6 +57,11 @@ impl Response {
         self.with("Content-Type", media_type)
     }
 
+    /// Whether the connection ends with its body.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
     /// Its status.
     pub(crate) fn status(&self) -> u16 {
         self.status

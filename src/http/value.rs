@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use rustc_hash::FxHasher;
 
 use super::problem::Problem;
@@ -16,11 +17,12 @@ const XML: &str = "application/xml";
 const PICKLE: &str = "application/x-python-pickle";
 const TEXT: &str = "text/plain";
 
-/// What is written in percent of a topic in a field: what a field cannot hold, and the percent.
-const TOPIC: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b'%');
-
 /// The media types that a value can be had in, the first where nothing else is wanted.
 pub(super) const MEDIA_TYPES: &[&str] = &[JSON, XML, PICKLE, TEXT];
+
+/// What a topic may have and a field may not, or would lose at its end, and the sign that says so;
+/// all that is not ASCII besides.
+const NOT_IN_A_FIELD: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 /// A last value as an answer, in the first of these media types that it can be written in; it is
 /// decoded to `decoded` bytes at most.
@@ -56,8 +58,7 @@ pub(crate) fn value(
 }
 
 fn found(stored: &Stored, media: &'static str, body: Vec<u8>) -> Response {
-    // Whoever published may not have chosen a topic that a field can hold.
-    let topic = percent_encoding::percent_encode(stored.topic().as_str().as_bytes(), TOPIC);
+    let topic = utf8_percent_encode(stored.topic().as_str(), NOT_IN_A_FIELD);
     Response::new(200)
         .with_body(media, body)
         .with("ETag", etag(stored, media))

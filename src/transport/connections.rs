@@ -112,7 +112,6 @@ impl Connections {
     }
 
     /// Says that a connection speaks something else from now on.
-    #[expect(dead_code, reason = "a connection does so when it becomes one of WebSocket or events")]
     pub(super) fn speak(&self, client: ClientId, protocol: &'static str) {
         if let Some(connection) = self.inner.lock().open.get_mut(&client) {
             connection.protocol = protocol;

@@ -221,12 +221,13 @@ impl Incoming {
         self.text = Opening::WebSocket(Box::new(reading));
     }
 
-    /// Goes on as a stream of events, behind the head of the answer. What the client sends is not
-    /// read as anything. Each takes [`UNFRAMED`] bytes of memory at most.
-    pub(super) fn become_events(&mut self, outgoing: &mut Outgoing) {
+    /// Goes on as a stream of events, behind the head of the answer, with a comment `every` so often
+    /// if it is asked to [keep alive](Self::keep_alive). What the client sends is not read as
+    /// anything. Each takes [`UNFRAMED`] bytes of memory at most.
+    pub(super) fn become_events(&mut self, outgoing: &mut Outgoing, every: Duration) {
         let below = mem::replace(&mut self.text, Opening::Plain);
-        self.text = Opening::Deaf(Box::new(events::Deaf::new(below)));
-        let events = events::Events::default();
+        let (deaf, events) = events::begin(below, every);
+        self.text = Opening::Deaf(Box::new(deaf));
         outgoing.wrap(|below| Sealing::Events(Box::new(Framing::new(below, events))));
     }
 
@@ -244,6 +245,26 @@ impl Incoming {
     pub(super) fn may_call(&self) -> bool {
         match &self.text {
             Opening::WebSocket(reading) => reading.may_call(),
+            _ => false,
+        }
+    }
+
+    /// When it is to be [kept alive](Self::keep_alive), if it is.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match &self.text {
+            Opening::Deaf(deaf) => Some(deaf.due()),
+            _ => None,
+        }
+    }
+
+    /// Has the line say something if it is time, by the next push, even one of nothing. Returns
+    /// whether it is a line of the kind.
+    pub(super) fn keep_alive(&mut self, now: Instant) -> bool {
+        match &mut self.text {
+            Opening::Deaf(deaf) => {
+                deaf.keep_alive(now);
+                true
+            }
             _ => false,
         }
     }

@@ -46,7 +46,8 @@ pub(super) struct Parked {
 #[derive(Debug, Default)]
 struct Inner {
     sessions: HashMap<ClientId, Box<Session>>,
-    /// When those of them get a thread whatever their clients do: they must have logged in by then.
+    /// When something is done for those of them whatever their clients do: they get a thread, if it
+    /// is not done without.
     due: BTreeSet<(Instant, ClientId)>,
     leaving: HashMap<usize, (Incoming, Instant)>,
     next_leaving: usize,
@@ -208,7 +209,9 @@ impl Attendant {
                 while inner.due.first().is_some_and(|(at, _)| *at <= now)
                     && let Some((_, client)) = inner.due.pop_first()
                 {
-                    awake.extend(self.parked.unpark(&mut inner, client.0 as usize));
+                    if !inner.keep_alive(client, now) {
+                        awake.extend(self.parked.unpark(&mut inner, client.0 as usize));
+                    }
                 }
                 inner.leaving.retain(|_, (_, end)| *end > now);
             }
@@ -266,6 +269,16 @@ impl Parked {
 }
 
 impl Inner {
+    /// Says something to a client that waits, if that is all that is due.
+    fn keep_alive(&mut self, client: ClientId, now: Instant) -> bool {
+        let Some(session) = self.sessions.get_mut(&client) else { return false };
+        let keeps = session.keep_alive(now);
+        if keeps {
+            self.due.extend(session.due().map(|at| (at, client)));
+        }
+        keeps
+    }
+
     /// Discards what a leaving client sends.
     fn listen(&mut self, token: usize) {
         let Some((incoming, _)) = self.leaving.get_mut(&token) else { return };

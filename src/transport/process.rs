@@ -89,7 +89,7 @@ mod tests {
         let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
         assert_eq!(process.started, before.started);
         assert!(process.started < now + Duration::from_secs(1));
-        assert!(now - process.started.min(now) < Duration::from_secs(24 * 3_600), "{process:?}");
+        assert!(now - process.started.min(now) < Duration::from_secs(3_600), "{process:?}");
         assert!(process.open_files >= files.len() as u64 && process.resident > 1 << 20);
         assert!(process.open_files <= process.most_files && process.cpu >= before.cpu);
     }

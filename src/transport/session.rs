@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::allowances::Permit;
 use super::connections::Connections;
 use super::guards::CountPanic;
-use super::line::{Arrived, Close, Incoming, Line, Outgoing, Pushed, Wait};
+use super::line::{Arrived, Close, Incoming, Line, Outgoing};
 use super::pace::{HURRIED, Pace};
 use super::priority::{CROWD, give_way};
 use super::purse::{Purse, SMALL_BUFFER};
@@ -25,7 +25,7 @@ use crate::broker::{ClientId, Control, Counters, Event, Peer, Step};
 use crate::codec::{Claim, release_scratch};
 use crate::protocol::{
     ErrorCode, Format, FrameBuffer, FrameFault, HEADER_LEN, LARGEST_BUFFER, Limits, NextSize,
-    Refusal, Token, whole_frames,
+    Refusal, whole_frames,
 };
 use crate::wire::{Recent, Taken, take_in, token_of};
 use http::Http;
@@ -222,7 +222,8 @@ impl Session {
             }
         }
         let frame_timeout = self.shared.config.frame_timeout;
-        let to_log_in = self.due().map(|at| at.saturating_duration_since(Instant::now()));
+        let to_log_in =
+            self.must_log_in_until().map(|at| at.saturating_duration_since(Instant::now()));
         let patience = awake.park_after().min(frame_timeout);
         self.incoming.set_patience(patience.min(to_log_in.unwrap_or(patience)))?;
         let mut last_reads = 0;
@@ -246,7 +247,7 @@ impl Session {
                 let patience = if is_amid_frame { HURRIED } else { awake.park_after() };
                 self.incoming.set_patience(patience.min(frame_timeout))?;
             }
-            if self.due().is_some_and(|at| at <= Instant::now()) {
+            if self.must_log_in_until().is_some_and(|at| at <= Instant::now()) {
                 self.refuse_stranger()?;
                 return self.discard_input();
             }
@@ -551,23 +552,6 @@ impl Session {
         self.attach()?;
         let refusal = Refusal::new(ErrorCode::MemoryFull, reason);
         self.send(vec![Step::Control(token_of(format), Control::Refuse { refusal })], 0);
-        Ok(())
-    }
-
-    /// Sees to it that what the line has to say for itself is said, though there may be nothing else
-    /// to write.
-    fn let_line_answer(&mut self) -> io::Result<()> {
-        match &mut self.outgoing {
-            Some(outgoing) => {
-                // What the socket does not take goes before the next.
-                while !outgoing.is_settled() && outgoing.push(&[], Wait::No)? != Pushed::default() {
-                }
-            }
-            None if self.incoming.may_call() => {
-                self.send(vec![Step::Control(Token::default(), Control::Wake)], 0);
-            }
-            None => {}
-        }
         Ok(())
     }
 

@@ -175,8 +175,12 @@ impl Writer {
         // was left unread: so first only this direction ends, and the session goes on reading for a
         // moment.
         self.prepare_end();
+        let began = Instant::now();
         // A peer that takes nothing is told by the end of the connection.
-        let _ = self.flush();
+        while !self.outgoing.is_settled()
+            && self.deadline.last_in_a_hurry(began).is_ok()
+            && self.outgoing.push(&[], Wait::Tick).is_ok()
+        {}
         self.outgoing.end();
         let _ = self.session.recv_timeout(LINGER);
         self.line().shut_down(Shutdown::Both);

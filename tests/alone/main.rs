@@ -16,6 +16,7 @@ mod leaving;
 mod resident;
 mod silence;
 mod soak;
+mod watchers;
 
 use std::alloc::System;
 use std::sync::{Mutex, MutexGuard};

@@ -203,7 +203,7 @@ fn pings_are_answered_whoever_writes() {
             assert_eq!(socket.frame(), pong(payload));
         }
         // In the middle of a message, and between deliveries.
-        publisher.publish(Json, "t", b"1");
+        publisher.publish(Json, subprotocol, b"1");
         publisher.is_quiet();
         socket.send_raw(
             &[masked(if subprotocol == "babelmq" { BINARY } else { TEXT }, b""), ping(b"!")]

@@ -9,6 +9,8 @@ pub struct Served {
     child: Child,
     stdout: BufReader<ChildStdout>,
     pub address: SocketAddr,
+    /// Where it listens besides.
+    pub others: Vec<SocketAddr>,
 }
 
 impl Served {
@@ -23,12 +25,14 @@ impl Served {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let address =
-            line.strip_prefix("babelmq listening on ").and_then(|rest| rest.strip_suffix('\n'));
-        let address = address.map(|address| address.strip_prefix("tls://").unwrap_or(address));
-        let address =
-            address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{line:?}"));
-        Served { child, stdout, address }
+        let listeners = line.strip_prefix("babelmq listening on ").unwrap_or_default().trim_end();
+        let listeners = listeners.split(", ").map(|url| {
+            let address = url.split_once("://").map_or(url, |(_, address)| address);
+            address.parse().unwrap_or_else(|_| panic!("{line:?}"))
+        });
+        let mut others: Vec<SocketAddr> = listeners.collect();
+        let address = others.remove(0);
+        Served { child, stdout, address, others }
     }
 
     pub fn id(&self) -> String {

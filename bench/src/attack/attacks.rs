@@ -10,6 +10,7 @@ use anyhow::Result;
 use super::bystander::subscribes;
 use super::crowd::{Plan, Reading, Target, crowd};
 use super::inputs::{control, deep, floats, frame, json, narrow, never, pickle, shared, xml};
+use super::loris::heads;
 
 /// A kind of attack.
 pub(super) struct Kind {
@@ -53,6 +54,8 @@ attacks! {
     own" [60, 1000], nothing, decode_again;
     "patterns" "A5: 256 patterns each that never match" [20, 200], nothing, patterns;
     "unfinished" "A6: frames of 16 MiB that never end" [60, 200, 2000], nothing, unfinished;
+    "heads" "slow-loris: heads of HTTP requests that get a byte in a \
+    second" [1_000], store_one, heads;
     "deep" "A7: new topics of 64 segments" [1], nothing, deep_topics;
     "stats" "A7: stats unread" [8, 100], many_topics, stats;
     "lists" "A7: lists, subscribes and cancels of 200,000 topics, \
@@ -96,6 +99,13 @@ fn busy(target: &Target, pairs: usize) -> Result<String> {
         }
         Ok(String::new())
     })
+}
+
+/// What can be asked for.
+fn store_one(target: &Target) -> Result<()> {
+    target
+        .store([json(r#"{"command":"publish","topic":"newcomer/small/x","message":1}"#)])
+        .map(drop)
 }
 
 fn small(number: usize) -> Vec<u8> {

@@ -30,8 +30,10 @@ pub(super) struct Peak {
 /// Killed with the value.
 pub(super) struct Broker {
     child: Mutex<Child>,
-    id: u32,
+    pub(super) id: u32,
     pub(super) address: SocketAddr,
+    /// Where it speaks HTTP.
+    pub(super) web: SocketAddr,
     cgroup: Option<PathBuf>,
     resident: AtomicU64,
 }
@@ -45,7 +47,8 @@ impl Broker {
         parent: Option<&Path>,
     ) -> Result<Broker> {
         let mut command = Command::new(program);
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments.split_whitespace());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--listen", "http://127.0.0.1:0"]);
+        command.args(arguments.split_whitespace());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().with_context(|| program.display().to_string())?;
         let stdout = child.stdout.take().context("no output")?;
@@ -56,6 +59,7 @@ impl Broker {
             child: Mutex::new(child),
             id,
             address: none,
+            web: none,
             cgroup: None,
             resident: AtomicU64::new(0),
         };
@@ -72,8 +76,10 @@ impl Broker {
         }
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        let address = line.trim().strip_prefix("babelmq listening on ");
-        broker.address = address.with_context(|| format!("it did not start: {line:?}"))?.parse()?;
+        let listeners = line.trim().strip_prefix("babelmq listening on ");
+        let addresses = listeners.and_then(|all| all.split_once(", http://"));
+        let (address, web) = addresses.with_context(|| format!("it did not start: {line:?}"))?;
+        (broker.address, broker.web) = (address.parse()?, web.parse()?);
         Ok(broker)
     }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use socket2::{Domain, Socket, Type};
 
+use super::broker::Broker;
 use super::inputs::json;
 use super::until;
 
@@ -24,6 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Whom it is against, and what it has come to.
 pub(super) struct Target {
     pub(super) address: SocketAddr,
+    /// Where it speaks HTTP.
+    pub(super) web: SocketAddr,
+    /// The broker's process.
+    pub(super) id: u32,
     /// The broker has ended, or everything is over.
     pub(super) stop: AtomicBool,
     /// Bytes of attackers.
@@ -32,9 +37,11 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn new(address: SocketAddr) -> Target {
+    pub(super) fn new(broker: &Broker) -> Target {
         Target {
-            address,
+            address: broker.address,
+            web: broker.web,
+            id: broker.id,
             stop: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             end: Mutex::new(None),
@@ -159,7 +166,7 @@ impl Target {
         }
     }
 
-    fn count(&self, bytes: usize) {
+    pub(super) fn count(&self, bytes: usize) {
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }

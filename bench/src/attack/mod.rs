@@ -6,6 +6,7 @@ mod broker;
 mod bystander;
 mod crowd;
 mod inputs;
+mod loris;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -150,7 +151,7 @@ impl Attack {
     fn one(&self, kind: &'static Kind, connections: usize) -> Result<Row> {
         let broker =
             Broker::start(&self.babelmq, &self.serve_args, self.limit, self.cgroup.as_deref())?;
-        let target = Target::new(broker.address);
+        let target = Target::new(&broker);
         let (mut note, mut seen) = (String::new(), Seen::default());
         let (mut processor, mut end, mut read) = (Duration::ZERO, None, None);
         let period = Duration::from_secs_f64(self.seconds);

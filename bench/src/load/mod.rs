@@ -4,6 +4,7 @@ pub(crate) mod crowd;
 pub(crate) mod flow;
 pub(crate) mod guesses;
 pub(crate) mod handshakes;
+pub(crate) mod http;
 pub(crate) mod round_trip;
 pub(crate) mod stored;
 pub(crate) mod topics;

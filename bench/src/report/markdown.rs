@@ -1,7 +1,7 @@
 //! The results as Markdown.
 
 use super::{Report, goal_text, number, streams, title};
-use crate::systems::System;
+use crate::systems::{System, mosquitto_configuration, nats_configuration};
 use crate::window::{LIMIT, LIMIT_BYTES};
 use crate::workloads::Better;
 
@@ -9,6 +9,7 @@ pub(super) fn write(report: &Report<'_>) -> String {
     let name = report.name();
     let (title, target) = match name {
         "tls" => ("TLS and users, beside peers", "bench-tls"),
+        "web" => ("WebSocket and HTTP, beside NATS", "bench-web"),
         _ => ("babelmq beside its peers", "bench-peers"),
     };
     let mut out = format!(
@@ -148,6 +149,16 @@ published, beside a role without. Each round measures without, with, with, and w
 passwords come from 127.0.0.1, each on a connection of its own; the right one, from 127.0.0.2, is \
 tried once at the end, and had not been before.\n\n";
 
+const WEB: &str = "\
+By WebSocket every write of the generator's is one binary message, masked with a key that is not \
+zero, and in it is the protocol of plain TCP: babelmq's by its subprotocol `babelmq`, and NATS's. \
+The generator takes frames off where they lie. *Of what it is over plain TCP* is to the system's \
+own figure over TCP, measured around it: plain, WebSocket, WebSocket, plain, each on a broker of \
+its own; the other two figures are means of the two in the middle. Requests of HTTP are babelmq's \
+alone: each client has one connection, sends a `POST /api/v1/publish` of 128 bytes of JSON, and \
+the next when it has the answer, which comes when the message is routed; nobody subscribes. \
+`/metrics` is asked for again and again on one connection.\n\n";
+
 fn method(report: &Report<'_>, out: &mut String) {
     *out += &format!(
         "## How\n\n\
@@ -193,6 +204,9 @@ fn method(report: &Report<'_>, out: &mut String) {
     if report.workloads.iter().any(|workload| workload.has_users()) {
         out.push_str(USERS);
     }
+    if report.workloads.iter().any(|workload| workload.is_web()) {
+        out.push_str(WEB);
+    }
     *out += &format!(
         "- Machine: {}\n- babelmq at `{}`\n- Called as `{}`\n",
         report.host.describe(),
@@ -208,7 +222,11 @@ fn method(report: &Report<'_>, out: &mut String) {
             out.push('\n');
         }
     }
-    let configuration =
-        crate::systems::mosquitto_configuration("PORT", report.is_sealed().then_some("FOLDER"));
-    *out += &format!("\nMosquitto's configuration:\n\n```\n{configuration}```\n");
+    let (of, configuration) = if report.name() == "web" {
+        ("NATS", nats_configuration("PORT"))
+    } else {
+        let folder = report.is_sealed().then_some("FOLDER");
+        ("Mosquitto", mosquitto_configuration("PORT", folder))
+    };
+    *out += &format!("\n{of}'s configuration:\n\n```\n{configuration}```\n");
 }

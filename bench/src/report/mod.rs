@@ -38,13 +38,20 @@ impl Report<'_> {
         self.workloads.iter().any(|workload| workload.is_sealed())
     }
 
-    /// What its files are called: `tls` where there is nothing but TLS and users.
+    /// What its files are called: `tls` where there is nothing but TLS and users, `web` where there
+    /// is nothing but WebSocket and HTTP.
     fn name(&self) -> &'static str {
         let is_apart = |workload: &&Workload| workload.is_sealed() || workload.has_users();
-        if self.workloads.iter().all(is_apart) { "tls" } else { "peers" }
+        if self.workloads.iter().all(is_apart) {
+            "tls"
+        } else if self.workloads.iter().all(|workload| workload.is_web()) {
+            "web"
+        } else {
+            "peers"
+        }
     }
 
-    /// Writes `peers.md`, `peers.json` and `peers.svg`, or those of TLS.
+    /// Writes `peers.md`, `peers.json` and `peers.svg`, those of TLS, or those of WebSocket.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         for (extension, text) in

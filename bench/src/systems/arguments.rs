@@ -1,6 +1,6 @@
 //! With which arguments and configurations systems are started.
 
-use super::{ACTIVEMQ, CERTIFICATE, KEY, Programs, System};
+use super::{ACTIVEMQ, CERTIFICATE, KEY, Line, Programs, System};
 
 impl Programs {
     /// The arguments as they are reported: where a configuration lies is nobody's business.
@@ -8,27 +8,33 @@ impl Programs {
         &self,
         system: System,
         detail: &str,
-        is_sealed: bool,
+        line: Line,
     ) -> Vec<String> {
         let scratch = self.scratch.display().to_string();
-        let arguments = self.arguments(system, detail, is_sealed).into_iter();
+        let arguments = self.arguments(system, detail, line).into_iter();
         arguments.map(|argument| argument.replace(&scratch, "FOLDER")).collect()
     }
 
     /// The arguments a system is started with; `PORT` stands for the port. One whose connections
-    /// are sealed has the certificate of [`certificates`](Programs::certificates).
-    pub(crate) fn arguments(&self, system: System, detail: &str, is_sealed: bool) -> Vec<String> {
+    /// have TLS has the certificate of [`certificates`](Programs::certificates).
+    pub(crate) fn arguments(&self, system: System, detail: &str, line: Line) -> Vec<String> {
         let scratch = self.scratch.display();
         let line = match system {
-            System::Babelmq if is_sealed => format!(
+            System::Babelmq if line == Line::Tls => format!(
                 "serve --listen tls://127.0.0.1:0 --tls-cert {scratch}/{CERTIFICATE} --tls-key \
                  {scratch}/{KEY} --max-connections 20000"
             ),
+            System::Babelmq if line == Line::Web => {
+                "serve --listen http://127.0.0.1:0 --max-connections 20000".to_owned()
+            }
             System::Babelmq => "serve --listen 127.0.0.1:0 --max-connections 20000".to_owned(),
-            System::Nats | System::DebianNats if is_sealed => format!(
+            System::Nats | System::DebianNats if line == Line::Tls => format!(
                 "--addr 127.0.0.1 --port PORT --tls --tlscert {scratch}/{CERTIFICATE} --tlskey \
                  {scratch}/{KEY}"
             ),
+            System::Nats | System::DebianNats if line == Line::Web => {
+                format!("-c {scratch}/nats-PORT.conf")
+            }
             System::Nats | System::DebianNats => "--addr 127.0.0.1 --port PORT".to_owned(),
             System::Redis => {
                 "--bind 127.0.0.1 --port PORT --save NOTHING --appendonly no --maxclients 15000 \
@@ -50,6 +56,13 @@ impl Programs {
             })
             .collect()
     }
+}
+
+/// Of NATS by WebSocket. What listens in plain takes any port.
+pub(crate) fn nats_configuration(port: &str) -> String {
+    format!(
+        "host: 127.0.0.1\nport: -1\nwebsocket {{ host: 127.0.0.1, port: {port}, no_tls: true }}\n"
+    )
 }
 
 /// Nothing is kept, and nothing is dropped. `sealed`: the folder with the certificates, where

@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::tls;
 
-pub(crate) use arguments::mosquitto_configuration;
+pub(crate) use arguments::{mosquitto_configuration, nats_configuration};
 pub(crate) use running::{Memory, Running};
 pub(crate) use users::WITH_PASSWORD;
 
@@ -88,6 +88,15 @@ impl System {
             System::ActiveMq => "ActiveMQ Classic",
         }
     }
+}
+
+/// What the connections of a system are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    Plain,
+    Tls,
+    /// WebSockets.
+    Web,
 }
 
 /// Where the programs are.

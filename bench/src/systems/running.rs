@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::System;
-use crate::net::Endpoint;
+use crate::net::{Between, Endpoint};
 
 /// A system that runs; it is ended with the value.
 #[derive(Debug)]
@@ -46,7 +46,10 @@ impl Running {
         Running {
             child,
             threads: Mutex::default(),
-            endpoint: Endpoint { address: (Ipv4Addr::LOCALHOST, port).into(), tls: None },
+            endpoint: Endpoint {
+                address: (Ipv4Addr::LOCALHOST, port).into(),
+                between: Between::Nothing,
+            },
             warm_up: match system {
                 // Java compiles what it has seen often.
                 System::ActiveMq => Duration::from_secs(3),

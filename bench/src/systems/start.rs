@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Programs, Running, System, mosquitto_configuration};
+use super::{Line, Programs, Running, System, mosquitto_configuration, nats_configuration};
+use crate::net::Between;
+use crate::web::Handshake;
 
 /// How long a broker may take to accept connections.
 const START: Duration = Duration::from_secs(15);
@@ -18,29 +20,41 @@ const START: Duration = Duration::from_secs(15);
 impl Programs {
     /// Starts a system. `detail` is the direction for the CPython translator.
     pub(crate) fn start(&self, system: System, detail: &str) -> Result<Running> {
-        self.start_as(system, detail, false)
+        self.start_as(system, detail, Line::Plain)
     }
 
     /// Starts a system whose connections are sealed.
     pub(crate) fn start_sealed(&self, system: System) -> Result<Running> {
         let tls = self.certificates()?;
-        let mut running = self.start_as(system, "", true)?;
-        running.endpoint.tls = Some(tls);
+        let mut running = self.start_as(system, "", Line::Tls)?;
+        running.endpoint.between = Between::Tls(tls);
         Ok(running)
     }
 
-    fn start_as(&self, system: System, detail: &str, is_sealed: bool) -> Result<Running> {
+    /// Starts a system whose connections are WebSockets; requests of HTTP have their address too.
+    pub(crate) fn start_web(&self, system: System) -> Result<Running> {
+        let handshake = match system {
+            System::Babelmq => Handshake { path: "/ws", subprotocol: Some("babelmq") },
+            System::Nats | System::DebianNats => Handshake { path: "/", subprotocol: None },
+            _ => bail!("{} is not measured by WebSocket", system.title()),
+        };
+        let mut running = self.start_as(system, "", Line::Web)?;
+        running.endpoint.between = Between::Web(handshake);
+        Ok(running)
+    }
+
+    fn start_as(&self, system: System, detail: &str, line: Line) -> Result<Running> {
         let program = self.find(system)?;
         match system {
             System::Babelmq | System::Relay | System::Cpython | System::Orjson => {
-                let arguments = self.arguments(system, detail, is_sealed);
+                let arguments = self.arguments(system, detail, line);
                 Self::start_on_any_port(system, &program, &arguments)
             }
             _ => {
                 // The port was free a moment ago; where it is not any more, another is.
                 let mut last = None;
                 for _ in 0..3 {
-                    match self.start_on_port(system, &program, free_port()?, is_sealed) {
+                    match self.start_on_port(system, &program, free_port()?, line) {
                         Ok(running) => return Ok(running),
                         Err(error) => last = Some(error),
                     }
@@ -53,8 +67,11 @@ impl Programs {
     /// Starts babelmq with options of its own.
     pub(crate) fn start_babelmq(&self, options: &[&str]) -> Result<Running> {
         let own = options.iter().map(|option| (*option).to_owned());
-        let arguments =
-            self.arguments(System::Babelmq, "", false).into_iter().chain(own).collect::<Vec<_>>();
+        let arguments = self
+            .arguments(System::Babelmq, "", Line::Plain)
+            .into_iter()
+            .chain(own)
+            .collect::<Vec<_>>();
         Self::start_on_any_port(System::Babelmq, &self.find(System::Babelmq)?, &arguments)
     }
 
@@ -73,7 +90,7 @@ impl Programs {
         let mut line = String::new();
         BufReader::new(stdout.context("no output")?).read_line(&mut line)?;
         let address = line.split_whitespace().last();
-        let address = address.map(|word| word.strip_prefix("tls://").unwrap_or(word));
+        let address = address.map(|word| word.rsplit('/').next().unwrap_or(word));
         let address = address.and_then(|word| word.parse().ok());
         running.endpoint.address =
             address.with_context(|| format!("{} said {line:?}", system.title()))?;
@@ -85,15 +102,19 @@ impl Programs {
         system: System,
         program: &Path,
         port: u16,
-        is_sealed: bool,
+        line: Line,
     ) -> Result<Running> {
         if system == System::Mosquitto {
             let file = self.scratch.join(format!("mosquitto-{port}.conf"));
             let scratch = self.scratch.display().to_string();
-            let folder = is_sealed.then_some(scratch.as_str());
+            let folder = (line == Line::Tls).then_some(scratch.as_str());
             fs::write(file, mosquitto_configuration(&port.to_string(), folder))?;
         }
-        let arguments = self.arguments(system, "", is_sealed);
+        if line == Line::Web {
+            let file = self.scratch.join(format!("nats-{port}.conf"));
+            fs::write(file, nats_configuration(&port.to_string()))?;
+        }
+        let arguments = self.arguments(system, "", line);
         let child = Command::new(program)
             .args(arguments.iter().map(|argument| argument.replace("PORT", &port.to_string())))
             .current_dir(&self.scratch)

@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn goals_name_systems_that_are_measured() {
-        for workload in WORKLOADS.iter().chain(super::super::OF_TLS) {
+        for workload in WORKLOADS.iter().chain(super::super::OF_TLS).chain(super::super::OF_WEB) {
             for row in workload.rows {
                 for goal in row.goals {
                     if let Times(_, system) = goal {

@@ -18,7 +18,7 @@ use Format::{Json, Pickle, Xml};
 
 pub(crate) type Figures = Vec<(&'static str, f64)>;
 
-fn wire_of(system: System, from: Format, to: Format) -> Arc<dyn Wire> {
+pub(super) fn wire_of(system: System, from: Format, to: Format) -> Arc<dyn Wire> {
     match system {
         System::Babelmq => Arc::new(Babelmq { producer: from, consumer: to }),
         System::Nats | System::DebianNats => Arc::new(Nats),
@@ -70,6 +70,23 @@ pub(crate) fn half_load(programs: &Programs, time: Duration) -> Result<f64> {
     Ok(rates[1] / 2.0)
 }
 
+impl Kind {
+    /// Its flow, if it is one.
+    pub(super) fn flow(self, system: System, scale: Scale) -> Result<Flow> {
+        let Kind::Flow { publishers, subscribers, from, to, size } = self else {
+            bail!("{self:?} is no flow of one message")
+        };
+        let wire = wire_of(system, from, to);
+        Ok(Flow {
+            content: alike(size.payload(scale.texts)?),
+            publishers,
+            producer: wire.clone(),
+            consumers: vec![wire; subscribers],
+            pace: None,
+        })
+    }
+}
+
 impl Workload {
     pub(crate) fn needs_half_load(&self) -> bool {
         matches!(self.kind, Kind::RoundTrip { loaded: true })
@@ -99,26 +116,22 @@ impl Workload {
                 return super::rights::measure(programs, rights, topics, scale);
             }
             Kind::Guesses => return super::rights::guesses(programs, scale),
+            Kind::Web(kind) => return super::web::measure(programs, *kind, system, scale),
+            Kind::Http(http) => return super::web::requests(programs, http, scale),
             Kind::Tls(kind) => (*kind, programs.start_sealed(system)?),
             kind => (kind, programs.start(system, &self.direction())?),
         };
         match kind {
-            Kind::Rights { .. } | Kind::Guesses | Kind::Tls(_) => bail!("not with TLS"),
+            Kind::Rights { .. } | Kind::Guesses | Kind::Tls(_) | Kind::Web(_) | Kind::Http(_) => {
+                bail!("not with TLS")
+            }
             Kind::Handshakes => {
                 let wire = wire_of(system, Json, Json);
                 let measured = handshakes::measure(&running, wire.as_ref(), scale.time)?;
                 Ok(vec![("rate", measured.rate), ("processor", measured.processor)])
             }
-            Kind::Flow { publishers, subscribers, from, to, size } => {
-                let wire = wire_of(system, from, to);
-                let flow = Flow {
-                    content: alike(size.payload(scale.texts)?),
-                    publishers,
-                    producer: wire.clone(),
-                    consumers: vec![wire; subscribers],
-                    pace: None,
-                };
-                let measured = flow::measure(&running, flow, scale.time)?;
+            Kind::Flow { .. } => {
+                let measured = flow::measure(&running, kind.flow(system, scale)?, scale.time)?;
                 Ok(vec![
                     ("rate", measured.deliveries_per_second),
                     ("processor", measured.processor_per_delivery),

@@ -5,6 +5,7 @@ mod measure;
 mod rights;
 mod streams;
 mod tls;
+mod web;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub(crate) use list::WORKLOADS;
 pub(crate) use measure::{Figures, half_load};
 pub(crate) use streams::of_streams;
 pub(crate) use tls::OF_TLS;
+pub(crate) use web::OF_WEB;
 
 /// A thing to measure.
 #[derive(Debug)]
@@ -90,6 +92,17 @@ enum Kind {
     Guesses,
     /// The same with TLS.
     Tls(&'static Kind),
+    /// The same by WebSocket.
+    Web(&'static Kind),
+    /// Requests of HTTP.
+    Http(Http),
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Http {
+    Publish,
+    Scrape,
 }
 
 /// What is compared.
@@ -105,6 +118,11 @@ impl Workload {
     /// Whether connections have TLS.
     pub(crate) fn is_sealed(&self) -> bool {
         matches!(self.kind, Kind::Tls(_))
+    }
+
+    /// Whether it is about WebSocket or HTTP.
+    pub(crate) fn is_web(&self) -> bool {
+        matches!(self.kind, Kind::Web(_) | Kind::Http(_))
     }
 
     /// Whether it is about users.

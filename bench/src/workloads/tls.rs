@@ -13,7 +13,7 @@ const NATS: System = System::Nats;
 const SEALED: &[System] = &[System::Babelmq, NATS, System::Mosquitto];
 const ALONE: &[System] = &[System::Babelmq];
 
-const fn row(
+pub(super) const fn row(
     metric: &'static str,
     title: &'static str,
     unit: &'static str,

@@ -190,6 +190,11 @@ impl Dispatcher {
                     self.end(client);
                 }
             }
+            Event::Wake { client } => {
+                if let Some(&slot) = self.by_id.get(&client) {
+                    self.send(slot, Delivery::Wake);
+                }
+            }
             Event::Pressure => self.relieve(),
             Event::Query(query) => self.answer(query),
         }
@@ -376,7 +381,6 @@ impl Dispatcher {
                 }
             }
             Control::Stats => self.report(slot, token),
-            Control::Wake => self.send(slot, Delivery::Wake),
             Control::Backup => self.back_up(slot, token),
             Control::Refuse { refusal } => {
                 let fatal = refusal.code.is_fatal();

@@ -6,12 +6,16 @@
 mod tests;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use memchr::memchr2;
 
 use super::framing::{Frames, TOGETHER, WORTH_A_PIECE};
 use super::native::{NativeHeader, Pieces};
 use super::{Arrived, Opening};
+use crate::broker::sync::{AtomicBool, Instant};
 use crate::protocol::FrameBuffer;
 use crate::transport::net::Socket;
 
@@ -22,9 +26,15 @@ const AROUND: usize = 32;
 /// Bytes that are read at once of what nobody wants.
 const READ: usize = 4 << 10;
 
+/// An event that is none, which keeps those on the way from taking a silent stream for one that has
+/// ended.
+const COMMENT: &[u8] = b":\n\n";
+
 /// The events.
 #[derive(Debug, Default)]
 pub(super) struct Events {
+    /// A comment is due.
+    is_silent: Arc<AtomicBool>,
     header: NativeHeader,
     /// Bytes of the frame that are to come.
     left: usize,
@@ -75,6 +85,9 @@ impl Frames for Events {
     fn fill(&mut self, out: &mut Vec<u8>, pieces: &mut Pieces<'_>) -> usize {
         while out.len() < TOGETHER - AROUND - REFUSAL.len() {
             match self.state {
+                State::Between if self.is_silent.swap(false, Ordering::Relaxed) => {
+                    out.extend_from_slice(COMMENT);
+                }
                 State::Between => {
                     let Some(length) = self.header.take(pieces) else { return 0 };
                     self.left = length;
@@ -116,7 +129,11 @@ impl Frames for Events {
     }
 
     fn is_settled(&self) -> bool {
-        self.state != State::Within || self.left > 0
+        match self.state {
+            State::Between => !self.is_silent.load(Ordering::Relaxed),
+            State::Beginning => true,
+            State::Within => self.left > 0,
+        }
     }
 
     fn finish(&mut self, _: &mut Vec<u8>) {}
@@ -138,11 +155,31 @@ fn put_line(out: &mut Vec<u8>, text: &[u8]) {
 pub(super) struct Deaf {
     below: Opening,
     heard: FrameBuffer,
+    is_silent: Arc<AtomicBool>,
+    /// How often there is a comment, and when the next is due.
+    every: Duration,
+    due: Instant,
+}
+
+/// The two halves, with a comment `every` so often.
+pub(super) fn begin(below: Opening, every: Duration) -> (Deaf, Events) {
+    let events = Events::default();
+    let is_silent = events.is_silent.clone();
+    let (heard, due) = (FrameBuffer::new(), Instant::now() + every);
+    (Deaf { below, heard, is_silent, every, due }, events)
 }
 
 impl Deaf {
-    pub(super) fn new(below: Opening) -> Deaf {
-        Deaf { below, heard: FrameBuffer::new() }
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Leaves a comment to the writer, if it is time.
+    pub(super) fn keep_alive(&mut self, now: Instant) {
+        if self.due <= now {
+            self.due = now + self.every;
+            self.is_silent.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn below(&self) -> &Opening {

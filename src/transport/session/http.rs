@@ -23,7 +23,7 @@ use super::{Awake, FAREWELL, Pause, Session};
 use crate::broker::sync::Instant;
 use crate::broker::{Counters, Fate, Inbox};
 use crate::codec::Claim;
-use crate::http::{Call, Head, Origins, Page, Problem, Response, unless_known};
+use crate::http::{Call, Head, Origins, Page, Problem, Response, description, unless_known};
 use crate::protocol::{ErrorCode, Refusal};
 use crate::transport::ListenUrl;
 use crate::transport::line::Wait;
@@ -107,6 +107,7 @@ impl Session {
             let goes_on = head.keep_alive
                 && (mem::take(&mut http.is_read) || !head.has_body())
                 && !http.is_last
+                && !response.is_open()
                 && !self.shared.stopping.load(Ordering::Acquire);
             // A body that was judged takes no memory any more.
             self.purse.note_buffer(self.buffer.size());
@@ -152,23 +153,18 @@ impl Session {
 
     /// The answer to what may be asked.
     fn answer_call(&mut self, head: &Head, call: Call, page: &Page<'_>) -> io::Result<Answer> {
+        if !call.is_for_everybody()
+            && let Err(problem) = self.identify_sender(head)?
+        {
+            return Ok(Err(problem));
+        }
         match call {
-            // Whoever is to log in does so there.
             Call::Page => Ok(Ok(crate::http::page())),
+            Call::Description => Ok(Ok(description())),
             Call::Health => Ok(Ok(Response::of_json([("status", "ok".into())]))),
             Call::Ready => Ok(Ok(self.readiness())),
             Call::Options(response) => Ok(Ok(page.preflight(response))),
             Call::WebSocket(handshake) => self.open_websocket(head, &handshake),
-            call => match self.identify_sender(head)? {
-                Err(problem) => Ok(Err(problem)),
-                Ok(()) => self.answer_member(head, call),
-            },
-        }
-    }
-
-    /// The answer to somebody who is known.
-    fn answer_member(&mut self, head: &Head, call: Call) -> io::Result<Answer> {
-        match call {
             Call::Publish(publish) => {
                 // What may not be published need not be sent.
                 if let Err(refusal) = self.rights().publish(publish.topic.name()) {
@@ -197,9 +193,6 @@ impl Session {
             Call::Disconnect { client } => Ok(self.disconnect(client)),
             Call::Limits => Ok(Ok(self.limits_of_broker())),
             Call::Subscribe(watch) => self.open_events(head, watch),
-            Call::Page | Call::Health | Call::Ready | Call::Options(_) | Call::WebSocket(_) => {
-                self.answer_call(head, call, &Page::default())
-            }
         }
     }
 

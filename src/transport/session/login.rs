@@ -64,13 +64,18 @@ impl Session {
         self.member.as_ref().is_some_and(Member::awaits_login)
     }
 
-    /// When it has to have a thread, because its client must have logged in by then, or is not
-    /// waited for any more.
+    /// When something has to be done for it whatever its client does: the client must have logged
+    /// in by then, or is not waited for any more, or is to hear something.
     pub(in crate::transport) fn due(&self) -> Option<Instant> {
         match self.http {
             Some(_) => self.idle_until(),
-            None => self.log_in_until.filter(|_| self.awaits_login()),
+            None => self.must_log_in_until().or_else(|| self.incoming.due()),
         }
+    }
+
+    /// When its client must have logged in, if it must.
+    pub(super) fn must_log_in_until(&self) -> Option<Instant> {
+        self.log_in_until.filter(|_| self.awaits_login())
     }
 
     /// Tells a client that has not logged in in time.

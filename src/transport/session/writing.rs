@@ -3,8 +3,9 @@
 use std::io;
 
 use super::Session;
-use crate::broker::sync::{Receiver, Sender, bounded};
+use crate::broker::sync::{Instant, Receiver, Sender, bounded};
 use crate::broker::{Charge, Delivery, Event, Fate, Inbox, Outbox, outbox_with};
+use crate::transport::line::{Pushed, Wait};
 use crate::transport::turns::place;
 use crate::transport::write_deadline::write_tick;
 use crate::transport::writer::{Ties, Writer};
@@ -66,6 +67,34 @@ impl Session {
         let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
         place(&self.shared, writer.beginning_with(first));
         self.writer = Some(RunningWriter { ended, reading, fate });
+        Ok(())
+    }
+
+    /// Says something to a client that waits, if it is time for that and nothing else was said.
+    /// Returns whether it is a client of that kind. This waits for nothing.
+    pub(in crate::transport) fn keep_alive(&mut self, now: Instant) -> bool {
+        let keeps = self.incoming.keep_alive(now);
+        if keeps {
+            // Where the dispatcher is that busy, something is said soon.
+            let _ = self.events.try_send(Event::Wake { client: self.client });
+        }
+        keeps
+    }
+
+    /// Sees to it that what the line has to say for itself is said, though there may be nothing else
+    /// to write.
+    pub(super) fn let_line_answer(&mut self) -> io::Result<()> {
+        match &mut self.outgoing {
+            Some(outgoing) => {
+                // What the socket does not take goes before the next.
+                while !outgoing.is_settled() && outgoing.push(&[], Wait::No)? != Pushed::default() {
+                }
+            }
+            None if self.incoming.may_call() => {
+                let _ = self.events.send(Event::Wake { client: self.client });
+            }
+            None => {}
+        }
         Ok(())
     }
 }

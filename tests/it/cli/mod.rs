@@ -49,8 +49,10 @@ impl Served {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let address =
+        let listening =
             line.strip_prefix("babelmq listening on ").and_then(|rest| rest.strip_suffix('\n'));
+        // The first is the one of these options.
+        let address = listening.and_then(|listening| listening.split(", ").next());
         let address =
             address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{line:?}"));
         Served { child, stdout, address, text: address.to_string() }

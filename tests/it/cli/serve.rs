@@ -99,6 +99,33 @@ fn several_listeners_are_given_by_flags_the_environment_or_the_file() {
 }
 
 #[test]
+fn a_broker_that_speaks_http_says_where_its_page_is() {
+    let served = Served::start(&["--listen", "http://127.0.0.1:0"]);
+    served.signal("TERM");
+    let (code, rest, log) = served.end();
+    assert_eq!(code, Some(0));
+    let page = rest.strip_prefix("babelmq page at http://127.0.0.1:");
+    let port = page.and_then(|rest| rest.strip_suffix("/\n"));
+    assert!(port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)), "{rest:?}");
+    let line = format!("{}\n", rest.trim().trim_start_matches("babelmq "));
+    assert!(log.contains(&line), "{log}");
+
+    // One that is no address to go to is told as one that is; several are one line.
+    let everywhere = ["serve", "--allow-anonymous", "--listen", "http://0.0.0.0:0"];
+    let options = [&everywhere[..], &["--listen", "http://127.0.0.1:0"]].concat();
+    let mut child = babelmq(&options).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    let line = lines.next().unwrap().unwrap();
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let (first, second) = line.split_once("/, ").unwrap();
+    assert!(first.starts_with("babelmq page at http://localhost:"), "{line}");
+    assert!(second.starts_with("http://127.0.0.1:") && second.ends_with('/'), "{line}");
+}
+
+#[test]
 fn wrong_arguments_are_refused_with_a_reason() {
     for arguments in [
         &[][..],

@@ -77,6 +77,10 @@ fn a_value_is_had_in_the_format_that_is_wanted() {
     assert_eq!(json.field("content-type"), Some("application/json"));
     assert_eq!(json.field("babelmq-topic"), Some("/t/%C3%A9"));
     assert_eq!(web.get(&format!("{target}&exact")).text(), r#"{"$tuple":[7]}"#);
+    client.publish(Json, "/t/100% ", b"1");
+    client.is_quiet();
+    let odd = web.get("/api/v1/value?topic=/t/100%25%20");
+    assert_eq!(odd.field("babelmq-topic"), Some("/t/100%25%20"), "it can be asked for again");
     let mut wanting = |accept: &str| {
         web.request(&format!("GET {target}"), &format!("Accept: {accept}\r\n"), b"");
         web.answer()

@@ -1,5 +1,7 @@
 //! What is published, as Server-Sent Events.
 
+use std::time::Duration;
+
 use babelmq::Format::{Json, Pickle};
 
 use super::{Web, start};
@@ -10,6 +12,7 @@ use crate::support::{Client, number};
 over_each_line! {
     events_are_the_frames_of_a_subscription_in_json,
     a_stuck_reader_of_events_is_cut_off_and_a_bystander_goes_on,
+    a_silent_stream_has_comments_between_its_events,
 }
 
 /// A stream of events that has begun.
@@ -97,4 +100,25 @@ fn a_broker_that_stops_ends_a_stream_behind_the_last_event() {
     broker.shutdown();
     assert!(web.event().unwrap().contains("\"message\":1"));
     assert!(web.event().is_none());
+}
+
+/// What is silent is not to be taken for what has ended.
+fn a_silent_stream_has_comments_between_its_events() {
+    const COMMENTS: &[u8] = b":\n\n:\n\n:\n\n";
+    // Comments come as often as a silence is noticed, or twice as seldom.
+    let broker = start(|config| config.frame_timeout(Duration::from_millis(100)));
+    let mut web = Web::connect(&broker);
+    subscribe(&mut web, "topic=/t");
+    assert!(web.event().unwrap().contains("subscribed"));
+    for number in 0..2 {
+        while web.ahead.len() < COMMENTS.len() {
+            assert!(web.read());
+        }
+        assert!(web.ahead.starts_with(COMMENTS), "{}", web.ahead.escape_ascii());
+        let mut producer = Client::connect(&broker);
+        producer.publish(Json, "/t", number.to_string().as_bytes());
+        assert!(web.event().unwrap().ends_with(&format!("\"message\":{number}}}")));
+    }
+    drop(web);
+    until("the subscription is over", || broker.stats().subscriptions == 0);
 }

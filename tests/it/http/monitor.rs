@@ -16,6 +16,7 @@ over_each_line! {
     clients_come_in_pages_with_what_waits_for_them,
     who_is_disconnected_is_told_and_may_come_back,
     who_hears_nothing_is_ended_without_a_word,
+    a_stream_of_events_is_listed_as_one_and_hears_of_its_end,
 }
 
 /// The samples of a scrape: what stands before the number, and the number.
@@ -222,4 +223,23 @@ fn who_hears_nothing_is_ended_without_a_word() {
     assert_eq!(last["protocol"], "http");
     assert_eq!(disconnect(&mut web, last["id"].as_u64().unwrap()).status, 204);
     assert!(other.head().is_none());
+}
+
+fn a_stream_of_events_is_listed_as_one_and_hears_of_its_end() {
+    let broker = start(|config| config);
+    let mut web = Web::connect(&broker);
+    let mut events = Web::connect(&broker);
+    events.request("GET /api/v1/subscribe?topic=/t", "", b"");
+    assert!(events.head().unwrap().starts_with("HTTP/1.1 200 "));
+    let mut id = None;
+    until("it is listed", || {
+        let told = web.get("/api/v1/clients").json();
+        let clients = told["clients"].as_array().unwrap();
+        id = clients.iter().find(|it| it["protocol"] == "sse").and_then(|it| it["id"].as_u64());
+        id.is_some()
+    });
+    assert_eq!(disconnect(&mut web, id.unwrap()).status, 204);
+    while events.read() {}
+    let said = String::from_utf8(events.ahead.clone()).unwrap();
+    assert!(said.contains("event: refusal\n") && said.contains("\"disconnected\""), "{said}");
 }

@@ -154,6 +154,13 @@ fn who_says_close_gets_the_end() {
         assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
         assert!(web.is_over());
     }
+    // The length of a stream is not known, so nothing comes behind it, nor behind its head alone.
+    let mut web = Web::connect(&broker);
+    web.request("HEAD /api/v1/subscribe?topic=/t", "", b"");
+    web.request("GET /healthz", "", b"");
+    let answer = web.answer_to("HEAD").unwrap();
+    assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+    assert!(web.is_over());
     let mut web = Web::connect(&broker);
     web.send("GET /healthz HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
     assert_eq!(web.answer().field("connection"), Some("keep-alive"));

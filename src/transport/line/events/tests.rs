@@ -3,16 +3,20 @@
 use std::io::{IoSlice, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::Duration;
 
+use crate::broker::sync::Instant;
 use crate::protocol::{Format, FrameBuffer, Header};
-use crate::transport::line::{Arrived, Line, Wait};
+use crate::transport::line::{Arrived, Line, Pushed, Wait};
+
+const EVERY: Duration = Duration::from_secs(15);
 
 /// What a client gets for these frames, which are pushed in pieces.
 fn sent(bodies: &[&str], piece: usize, is_sealed: bool) -> String {
     let (mut client, broker) = UnixStream::pair().unwrap();
     let new = if is_sealed { Line::sealed } else { Line::plain };
     let (_, mut incoming, mut outgoing) = new(broker.into());
-    incoming.become_events(&mut outgoing);
+    incoming.become_events(&mut outgoing, EVERY);
     let reader = thread::spawn(move || {
         let mut received = Vec::new();
         client.read_to_end(&mut received).unwrap();
@@ -69,11 +73,37 @@ fn each_frame_is_an_event_in_one_line() {
 fn what_the_client_of_a_stream_sends_is_nothing() {
     let (mut client, broker) = UnixStream::pair().unwrap();
     let (_, mut incoming, mut outgoing) = Line::plain(broker.into());
-    incoming.become_events(&mut outgoing);
+    incoming.become_events(&mut outgoing, EVERY);
     let mut buffer = FrameBuffer::new();
     client.write_all(b"\0\0\0\0\x02{}GET / HTTP/1.1\r\n\r\n").unwrap();
     assert_eq!(incoming.read(&mut buffer, 4_096).unwrap(), Arrived::Progress);
     assert!(buffer.bytes().is_empty() && !incoming.is_amid());
     drop(client);
     assert_eq!(incoming.read(&mut buffer, 4_096).unwrap(), Arrived::End);
+}
+
+#[test]
+fn a_comment_comes_between_two_events_when_it_is_time() {
+    let (mut client, broker) = UnixStream::pair().unwrap();
+    let (_, mut incoming, mut outgoing) = Line::plain(broker.into());
+    assert!(!incoming.keep_alive(Instant::now()) && incoming.due().is_none());
+    incoming.become_events(&mut outgoing, EVERY);
+    let due = incoming.due().unwrap();
+    assert!(incoming.keep_alive(due - Duration::from_secs(1)));
+    assert!(outgoing.is_settled() && incoming.due() == Some(due), "it is not time");
+    // In the middle of an event it waits for the end.
+    let mut rest = &b"\0\0\0\0\x02{}"[..];
+    rest = &rest[outgoing.push(&[IoSlice::new(&rest[..6])], Wait::Tick).unwrap().taken..];
+    assert!(incoming.keep_alive(due));
+    assert_eq!(incoming.due(), Some(due + EVERY));
+    while !rest.is_empty() || !outgoing.is_settled() {
+        rest = &rest[outgoing.push(&[IoSlice::new(rest)], Wait::Tick).unwrap().taken..];
+    }
+    // And one is enough.
+    assert_eq!(outgoing.push(&[], Wait::Tick).unwrap(), Pushed::default());
+    outgoing.end();
+    drop((incoming, outgoing));
+    let mut received = String::new();
+    client.read_to_string(&mut received).unwrap();
+    assert_eq!(received, "data: {}\n\n:\n\n");
 }

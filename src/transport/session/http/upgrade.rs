@@ -2,12 +2,17 @@
 //! WebSocket or in events. The session goes on as any other.
 
 use std::io;
+use std::time::Duration;
 
 use super::ask::token;
 use super::{Answer, Session, no_memory};
 use crate::broker::{Charge, Control, Delivery, Step};
 use crate::http::{Handshake, Head, Response, Subprotocol, Watch};
 use crate::transport::line::UNFRAMED;
+
+/// How often a stream of events has a comment: proxies give up what is silent for half a minute. No
+/// more seldom than twice the time after which a silence in a frame is one.
+const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
 /// What is spoken behind an answer.
 pub(super) enum Upgrade {
@@ -74,6 +79,7 @@ impl Session {
             Some(Upgrade::WebSocket(subprotocol)) => {
                 self.stop_asking();
                 self.http = None;
+                self.shared.connections.speak(self.client, "websocket");
                 if let Some(outgoing) = &mut self.outgoing {
                     self.incoming.become_websocket(outgoing, subprotocol, &mut self.buffer);
                 }
@@ -81,8 +87,10 @@ impl Session {
             Some(Upgrade::Events(first)) => {
                 let asking = http.asking.take();
                 self.http = None;
+                self.shared.connections.speak(self.client, "sse");
                 if let Some(outgoing) = &mut self.outgoing {
-                    self.incoming.become_events(outgoing);
+                    let every = COMMENT_EVERY.min(2 * self.shared.config.frame_timeout);
+                    self.incoming.become_events(outgoing, every);
                 }
                 // Nothing that follows is a request.
                 self.buffer.take(self.buffer.bytes().len());
