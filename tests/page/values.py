@@ -46,7 +46,11 @@ def make() -> None:
 
 def check() -> None:
     """Standard input has what the page wrote of them."""
-    found = eval(sys.stdin.read(), dict(NAMES))  # Text that the page made of our own values.
+    text = sys.stdin.read()
+    # As it is spelled, too: a float of 17 digits reads back as well.
+    for spelled in ("1e+16", "9999999999999998.0", "1e-05", "0.0001", "-0.0", "b\"it's\""):
+        assert f"\n  {spelled},\n" in text, spelled
+    found = eval(text, dict(NAMES))  # Text that the page made of our own values.
     assert len(found) == len(VALUES)
     for read, value in zip(found, VALUES):
         assert (type(read), repr(read)) == (type(value), repr(value)), f"{read!r} for {value!r}"

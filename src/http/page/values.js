@@ -101,7 +101,9 @@ const prettyJson = (text, width) => lay(jsonDocument(readJson(text)), width);
 /** A str or bytes in the quotes that `repr` takes. */
 function quoted(text, escaped) {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
-  const usual = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", [quote]: "\\" + quote };
+  const usual = {
+    "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\", "'": "'", '"': '"', [quote]: "\\" + quote,
+  };
   return quote + text.replace(escaped, (found) => usual[found] ?? hex(found)) + quote;
 }
 
