@@ -145,7 +145,7 @@ impl WebSocket {
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut sent = self.sent.lock().unwrap();
         *sent += 1;
-        let frames = if *sent % 3 == 0 {
+        let frames = if sent.is_multiple_of(3) {
             let (first, second) = bytes.split_at(bytes.len() / 2);
             let ping = masked(FIN | PING, b"there?");
             [masked(BINARY, first), ping, masked(0, b""), masked(FIN, second)].concat()
