@@ -218,6 +218,7 @@ impl ListenUrl {
     }
 
     /// The same with another address.
+    #[cfg_attr(shuttle, allow(dead_code, reason = "models listen nowhere"))]
     pub(super) fn with_address(&self, address: SocketAddr) -> ListenUrl {
         ListenUrl::at(address, self.scheme())
     }

@@ -52,7 +52,7 @@ impl Session {
                     let what = format!("a request was begun and not finished in {timeout:?}");
                     return Ok(Next::Problem(Problem::new(408, what)));
                 }
-                until - now
+                until.saturating_duration_since(now)
             } else {
                 let until = self.note_idle(now);
                 awake.park_after().min(timeout).min(until.saturating_duration_since(now))
@@ -153,7 +153,7 @@ impl Session {
                 // It is made again, if it is empty.
                 self.buffer.release();
             }
-            match self.read_more(HURRIED.min(until - now), BODY_BUFFER)? {
+            match self.read_more(HURRIED.min(until.saturating_duration_since(now)), BODY_BUFFER)? {
                 None => return Ok(Err(no_memory())),
                 Some(Arrived::End) => return Err(ErrorKind::UnexpectedEof.into()),
                 Some(Arrived::Bytes(count)) => pace.note(count),
