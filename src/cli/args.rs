@@ -121,6 +121,7 @@ pub(super) struct Serve {
     /// An origin, besides the broker's own, whose pages may use it over http:// and https://, as
     /// browsers spell it: https://example.org. It can be given more than once; in the environment
     /// several are separated by commas.
+    #[allow(rustdoc::bare_urls, reason = "it is what the command's help says")]
     #[arg(
         long,
         value_name = "ORIGIN",
