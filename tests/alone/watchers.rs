@@ -25,7 +25,7 @@ const BABELMQ: &str = env!("CARGO_BIN_EXE_babelmq");
 /// each has a thread or two.
 const MEMORY: u64 = 192 << 10;
 /// 256 writers keep their threads, whoever they write to.
-const THREADS: usize = 300;
+const THREADS: usize = 350;
 /// Threads that read, each what its share of the watchers gets.
 const READERS: usize = 4;
 /// How often the publisher publishes.
