@@ -238,6 +238,7 @@ fn every_code_is_met_here_or_elsewhere() {
         include_str!("bad_input/xml.rs"),
         include_str!("storage/directory.rs"),
         include_str!("users/logins.rs"),
+        include_str!("http/monitor.rs"),
         // No test comes from another machine.
         include_str!("../../src/broker/dispatcher/tests.rs"),
     ]

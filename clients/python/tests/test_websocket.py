@@ -8,11 +8,15 @@ import json
 import socket
 import struct
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from real_broker import BINARY, RealBroker
 
 from babelmq import JSONQueue, MiddlewareType, PickleQueue
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
 
 websockets = pytest.importorskip("websockets")
 client = pytest.importorskip("websockets.sync.client")
@@ -34,7 +38,7 @@ def http(broker: RealBroker) -> str:
     return broker.listening[1].partition("://")[2]
 
 
-def connect(broker: RealBroker, subprotocol: str = "babelmq.json") -> client.ClientConnection:
+def connect(broker: RealBroker, subprotocol: str = "babelmq.json") -> ClientConnection:
     return client.connect(
         f"ws://{http(broker)}/ws",
         subprotocols=[subprotocol],
@@ -44,11 +48,11 @@ def connect(broker: RealBroker, subprotocol: str = "babelmq.json") -> client.Cli
     )
 
 
-def say(connection: client.ClientConnection, **message: object) -> None:
+def say(connection: ClientConnection, **message: object) -> None:
     connection.send(json.dumps(message, ensure_ascii=False))
 
 
-def hear(connection: client.ClientConnection) -> dict[str, object]:
+def hear(connection: ClientConnection) -> dict[str, object]:
     text = connection.recv(PATIENCE)
     assert isinstance(text, str)
     heard = json.loads(text)
