@@ -39,13 +39,14 @@ def http(broker: RealBroker) -> str:
 
 
 def connect(broker: RealBroker, subprotocol: str = "babelmq.json") -> ClientConnection:
-    return client.connect(
+    connection: ClientConnection = client.connect(
         f"ws://{http(broker)}/ws",
         subprotocols=[subprotocol],
         open_timeout=PATIENCE,
         close_timeout=PATIENCE,
         max_size=None,
     )
+    return connection
 
 
 def say(connection: ClientConnection, **message: object) -> None:
