@@ -216,7 +216,7 @@ mod tests {
         let whole = [parts.concat(), b"last".to_vec()].concat();
         for size in [1, 2, 3, 7, 4096, 1 << 20] {
             let mut frames = Frames::default();
-            let mut found = Vec::new();
+            let mut found: Vec<u8> = Vec::new();
             for part in stream.chunks(size) {
                 let mut part = part.to_vec();
                 let count = frames.take_off(&mut part).unwrap();

@@ -147,12 +147,12 @@ fn body(answer: &[u8]) -> Option<(usize, usize)> {
     const LENGTH: &[u8] = b"content-length:";
     let end = memchr::memmem::find(answer, END)?;
     let lines = answer[..end].split(|byte| *byte == b'\n');
-    let length = lines.filter_map(|line| {
+    let mut length = lines.filter_map(|line| {
         let (name, value) = line.split_at_checked(LENGTH.len())?;
         let value = str::from_utf8(value).ok()?.trim();
         name.eq_ignore_ascii_case(LENGTH).then(|| value.parse().ok()).flatten()
     });
-    Some((end + END.len(), length.last().unwrap_or(0)))
+    Some((end + END.len(), length.next_back().unwrap_or(0)))
 }
 
 #[cfg(test)]
