@@ -55,8 +55,9 @@ pub struct Batch {
     workspace: Workspace,
 }
 
-/// A batch behind an `Arc` is the longest piece of memory that glibc's malloc keeps at hand for each
-/// thread (tcache); to be allocated and freed, a longer one costs a short message a tenth more.
+/// A batch behind an `Arc` is the longest piece of memory that glibc's malloc keeps at hand for
+/// each thread (tcache); to be allocated and freed, a longer one costs a short message a tenth
+/// more.
 const _: () = assert!(size_of::<Batch>() + 2 * size_of::<usize>() <= 1_032);
 
 /// What is written of a batch, for each dialect.
