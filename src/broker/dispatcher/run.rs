@@ -7,8 +7,8 @@ use crate::broker::event::Event;
 use crate::broker::persist::Next;
 use crate::broker::sync::{Receiver, SpinWait, TryRecvError};
 
-/// One step of so many is measured: to look at the clock twice in each would be felt where steps are
-/// short. It is a prime, so that of clients that take turns each has its turn to be measured.
+/// One step of so many is measured: to look at the clock twice in each would be felt where steps
+/// are short. It is a prime, so that of clients that take turns each has its turn to be measured.
 const ONE_OF: u32 = 17;
 
 impl Dispatcher {

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use super::ask::token;
+use super::ask::{no_answer, token};
 use super::{Answer, Session, no_memory};
 use crate::broker::{Control, Delivery, Step, topic_cost};
 use crate::codec::{Batch, Claim, DECODING_FACTOR, Dialect, Document, Payload, json};
@@ -207,7 +207,7 @@ impl Session {
                 let stats = report.complete(&self.shared.counters, resident_bytes());
                 Ok(Response::of_value(&stats))
             }
-            Ok(_) => Err(Problem::new(503, "the broker has not answered; try again later")),
+            Ok(_) => Err(no_answer()),
             Err(problem) => Err(problem),
         })
     }

@@ -68,7 +68,7 @@ impl Session {
             None => {
                 // What it still may answer is of no use to the next request.
                 self.stop_asking();
-                Err(Problem::new(503, "the broker has not answered; try again later"))
+                Err(no_answer())
             }
         }
     }
@@ -149,4 +149,9 @@ impl Session {
 /// Nobody reads it: each question is answered before the next.
 pub(super) fn token() -> Token {
     token_of(Format::Json)
+}
+
+#[cold]
+pub(super) fn no_answer() -> Problem {
+    Problem::new(503, "the broker has not answered; try again later")
 }

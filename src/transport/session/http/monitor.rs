@@ -3,7 +3,7 @@
 use std::io;
 use std::net::Shutdown;
 
-use super::ask::PATIENCE;
+use super::ask::{PATIENCE, no_answer};
 use super::{Answer, Session};
 use crate::broker::sync::Instant;
 use crate::broker::{CLIENTS_TOGETHER, ClientId, ClientReport, Query};
@@ -84,8 +84,4 @@ impl Session {
         }
         Ok(Response::new(204))
     }
-}
-
-fn no_answer() -> Problem {
-    Problem::new(503, "the broker has not answered; try again later")
 }
