@@ -71,7 +71,7 @@ pub struct RightLost {
 /// A part of what one read brought.
 #[derive(Debug)]
 pub enum Step {
-    /// Messages to store and deliver.
+    /// Messages to store and deliver, none of a client's to a topic of the broker's own.
     Publish(Box<Batch>),
     /// A topic whose last value is to be forgotten, which is not answered. See
     /// [`Command::Clear`](crate::protocol::Command::Clear).
@@ -85,7 +85,7 @@ pub enum Step {
 pub enum Control {
     /// See [`Command::Subscribe`](crate::protocol::Command::Subscribe).
     Subscribe {
-        /// The subtree.
+        /// The subtree, or the topics that have as many segments.
         filter: TopicFilter,
         /// How deliveries are written.
         dialect: Dialect,
@@ -101,7 +101,7 @@ pub enum Control {
     },
     /// See [`Command::Cancel`](crate::protocol::Command::Cancel).
     Cancel {
-        /// The subtree.
+        /// As it was spelled. It may be the one that nothing below matches.
         filter: TopicFilter,
     },
     /// See [`Command::List`](crate::protocol::Command::List).
@@ -150,9 +150,12 @@ pub enum Query {
     Topics(TopicFilter, Sender<Vec<Topic>>),
     /// The last value of a topic.
     Get(Topic, Sender<Option<Payload>>),
-    /// Stores and delivers a message; answered when it is routed, or refused.
+    /// Stores and delivers a message; answered when it is routed, or refused. Its topic may be the
+    /// broker's own: whether a program may publish there is judged where it asks
+    /// ([`check_writable`](crate::protocol::check_writable)).
     Put(Box<Batch>, Sender<Result<(), Refusal>>),
-    /// Forgets the last value of a topic; answers whether there was one.
+    /// Forgets the last value of a topic, which may be the broker's own; answers whether there was
+    /// one.
     Clear(Topic, Sender<bool>),
     /// The subscriptions that a message to the topic would reach.
     Subscriptions(Topic, Sender<Vec<SubscriptionInfo>>),
@@ -194,6 +197,8 @@ pub struct SubscriptionInfo {
     pub peer: Peer,
     /// What it subscribed to, as it spelled it.
     pub filter: String,
+    /// Whether it gets what is below the segments of its filter as well.
+    pub below: bool,
     /// The format of its deliveries.
     pub format: Format,
     /// Whether JSON tags what it cannot tell apart, for JavaScript or not.

@@ -239,7 +239,7 @@ impl Endpoint {
             Endpoint::Value if method == "DELETE" => &["topic"],
             Endpoint::Value => &["topic", "exact"],
             Endpoint::Publish => &["topic", "retain", "ttl"],
-            Endpoint::Subscribe => &["topic", "exact", "overflow", "queue", "cleared"],
+            Endpoint::Subscribe => &["topic", "exact", "overflow", "queue", "cleared", "below"],
             Endpoint::Topics => &["filter", "after", "limit"],
         }
     }
@@ -286,7 +286,7 @@ impl Endpoint {
                     Problem::new(400, "ttl is a number of seconds, from 1 to 4294967295")
                 })?;
                 Call::Publish(Publish {
-                    topic: query.topic(limits)?,
+                    topic: query.writable(limits)?,
                     format: format_of_body(head)?,
                     retain: query.truth("retain")?.unwrap_or(true),
                     ttl,
@@ -309,7 +309,8 @@ impl Endpoint {
                 let queue = queue
                     .ok_or_else(|| Problem::new(400, "queue is a number of messages, from 1"))?;
                 let cleared = query.truth("cleared")?.unwrap_or(false);
-                let filter = query.filter(limits)?;
+                let below = query.truth("below")?.unwrap_or(true);
+                let filter = query.filter(limits)?.below(below);
                 Call::Subscribe(Watch { filter, dialect, overflow, queue, cleared })
             }
             Endpoint::Topics => {

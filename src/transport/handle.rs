@@ -15,7 +15,7 @@ use crate::broker::sync::thread::JoinHandle;
 use crate::broker::sync::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::broker::{Event, Query, RightLost, Stats, SubscriptionInfo, Unsaved};
 use crate::codec::{Batch, Document, Payload, to_value};
-use crate::protocol::{Refusal, Topic, TopicFilter, Value};
+use crate::protocol::{Refusal, Topic, TopicFilter, Value, check_writable};
 
 /// How long a broker that stops goes on writing what was accepted. In a model this is the longest
 /// time that anybody waits, so that one can leave it out.
@@ -106,7 +106,8 @@ impl BrokerHandle {
         self.bound.iter().map(|bound| bound.url())
     }
 
-    /// The topics that hold a value, sorted.
+    /// The topics that hold a value, sorted, but for [the broker's
+    /// own](crate::protocol::TopicName::is_brokers).
     pub fn list_topics(&self) -> Vec<Topic> {
         let Ok(all) = TopicFilter::parse("#") else { return Vec::new() };
         self.ask(|reply| Query::Topics(all, reply)).unwrap_or_default()
@@ -131,10 +132,12 @@ impl BrokerHandle {
     /// [`Config::fsync`](field@super::Config::fsync) says; [`flush`](Self::flush) does.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), and whatever a
-    /// client's message would be refused for.
+    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), also for a topic of
+    /// [the broker's own](crate::protocol::TopicName::is_brokers), and whatever a client's message
+    /// would be refused for.
     pub fn put_topic(&self, topic: &str, value: &Value) -> Result<(), Refusal> {
         let topic = Topic::parse(topic)?;
+        check_writable(topic.as_str())?;
         let payload = Payload::of_value(topic.as_str(), value, &self.shared.config.limits)?;
         let limits = self.shared.config.limits;
         let batch = Box::new(Batch::of_payload(topic, payload, (true, None), limits));
@@ -200,9 +203,11 @@ impl BrokerHandle {
     /// whether there was one.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic).
+    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), also for a topic of
+    /// [the broker's own](crate::protocol::TopicName::is_brokers).
     pub fn clear_topic(&self, topic: &str) -> Result<bool, Refusal> {
         let topic = Topic::parse(topic)?;
+        check_writable(topic.as_str())?;
         Ok(self.ask(|reply| Query::Clear(topic, reply)).unwrap_or_default())
     }
 

@@ -16,7 +16,7 @@ use crate::codec::{
 };
 use crate::protocol::{
     Command, ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Token, Topic, TopicFilter,
-    TopicName, check_topic_limits, frame_at, plain_size,
+    TopicName, check_topic_limits, check_writable, frame_at, plain_size,
 };
 
 /// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read
@@ -495,6 +495,7 @@ impl<'a> Intake<'a> {
         } else {
             check_topic_limits(text, &self.limits)?;
             let topic = TopicName::parse(text)?;
+            check_writable(text)?;
             self.recent.rights.publish(topic)?;
             self.recent.judged.note(text, places);
             topic
@@ -605,11 +606,20 @@ fn control(
         let judged = check_topic_limits(topic, limits).and_then(|()| Topic::parse(topic));
         judged.map_err(|refusal| refusal.about(topic))
     };
+    let writable = |topic: &str| check_writable(topic).map_err(|refusal| refusal.about(topic));
     Ok(Step::Control(
         token_of(format),
         match request {
-            ControlRequest::Subscribe { topic, dialect, names, overflow, queue, cleared } => {
-                let filter = filter(&topic)?;
+            ControlRequest::Subscribe {
+                topic,
+                dialect,
+                names,
+                overflow,
+                queue,
+                cleared,
+                below,
+            } => {
+                let filter = filter(&topic)?.below(below);
                 let names = names.filter(|_| dialect == Dialect::PlainXml).map(Box::new);
                 Control::Subscribe { filter, dialect, names, overflow, queue, cleared }
             }
@@ -620,10 +630,13 @@ fn control(
             ControlRequest::Get { topic, dialect } => Control::Get { topic: one(&topic)?, dialect },
             // A wildcard names many topics; a topic by itself is no subtree here.
             ControlRequest::Clear { topic } if topic.contains(['+', '#']) => {
-                Control::ClearBelow { filter: filter(&topic)? }
+                let filter = filter(&topic)?;
+                writable(&topic)?;
+                Control::ClearBelow { filter }
             }
             ControlRequest::Clear { topic } => {
                 let topic = one(&topic)?;
+                writable(topic.as_str())?;
                 rights.publish(topic.name())?;
                 return Ok(Step::Clear(topic));
             }

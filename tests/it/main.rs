@@ -11,6 +11,7 @@ mod support;
 mod architecture;
 mod attack;
 mod bad_input;
+mod below;
 mod circles;
 mod classes;
 mod cleared;

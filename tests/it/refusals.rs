@@ -114,6 +114,8 @@ fn wrong_commands_and_fields_are_refused_in_every_format() {
             (&[publish, topic, message, ("retain", Int(1))], "invalid-field"),
             (&[subscribe, topic, ("exact", Str(""))], "invalid-field"),
             (&[subscribe, topic, ("exact", Str("JS"))], "invalid-field"),
+            (&[subscribe, topic, ("below", Str("no"))], "invalid-field"),
+            (&[subscribe, topic, ("below", Int(0))], "invalid-field"),
             (&[subscribe, topic, ("overflow", Str("explode"))], "invalid-field"),
             (&[subscribe, topic, ("overflow", Bool(true))], "invalid-field"),
             (&[subscribe, topic, ("queue", Int(0))], "invalid-field"),

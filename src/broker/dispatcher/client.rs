@@ -115,6 +115,21 @@ impl Client {
         }
     }
 
+    /// The subscription that another to `filter` takes the place of although it means something
+    /// else, because it is spelled alike: with what is below it, or without.
+    pub(super) fn respelled(&self, filter: &TopicFilter) -> Option<TopicFilter> {
+        let other = filter.clone().below(!filter.reaches_below());
+        let (found, _) = self.filters.get_key_value(&other).filter(|_| other != *filter)?;
+        (found.as_str() == filter.as_str()).then_some(other)
+    }
+
+    /// The subscription that a client means who names only its filter. One without what is below
+    /// has no other spelling, and a subtree has.
+    pub(super) fn named_by(&self, filter: &TopicFilter) -> Option<TopicFilter> {
+        let alone = filter.clone().below(false);
+        [alone, filter.clone()].into_iter().find(|filter| self.filters.contains_key(filter))
+    }
+
     /// The memory for a subscription, if it may have another, of `most` that it may have.
     ///
     /// # Errors

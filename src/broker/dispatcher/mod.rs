@@ -33,7 +33,7 @@ use crate::broker::retained::{
 use crate::broker::routing::{Fanout, Subscription, Subscriptions};
 use crate::broker::stats::{Counters, Counts};
 use crate::broker::sync::{Receiver, Sender};
-use crate::codec::{Dialect, PlainNames};
+use crate::codec::{Claim, Dialect, PlainNames};
 use crate::protocol::{
     DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Overflow, Refusal, Reply, Token, Topic, TopicFilter,
 };
@@ -350,9 +350,12 @@ impl Dispatcher {
                 self.subscribe(slot, filter, how);
             }
             Control::Cancel { filter } => {
-                if self.subscriptions.remove(slot, &filter) {
+                let client = self.slots.get(slot as usize).and_then(Option::as_ref);
+                if let Some(ended) = client.and_then(|client| client.named_by(&filter))
+                    && self.subscriptions.remove(slot, &ended)
+                {
                     self.subscriptions_changed();
-                    self.forget_wish(slot, &filter);
+                    self.forget_wish(slot, &ended);
                 }
                 self.reply(slot, token, Reply::Cancelled { topic: filter });
             }
@@ -418,8 +421,13 @@ impl Dispatcher {
         let limited = scope.limit().is_some();
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
         (client.format, client.token) = (dialect.format(), token);
+        let replaced = client.respelled(&filter);
         let room = self.subscriptions.has_room_for(slot, &filter);
-        let claim = match room.and_then(|()| client.has_room_for(&filter, self.max_subscriptions)) {
+        let room = room.and_then(|()| match &replaced {
+            Some(_) => Ok(Claim::nothing()),
+            None => client.has_room_for(&filter, self.max_subscriptions),
+        });
+        let claim = match room {
             Ok(claim) => claim,
             Err(reason) => {
                 let refusal =
@@ -442,6 +450,11 @@ impl Dispatcher {
         };
         let is_long = matches!(begin, Some(Delivery::LongSnapshot { .. }));
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
+        let mut claim = claim;
+        if let Some(replaced) = replaced {
+            self.subscriptions.remove(slot, &replaced);
+            claim = client.forget_wish(&replaced).unwrap_or(claim);
+        }
         let way = client.wish(
             &filter,
             (dialect, token),
@@ -552,6 +565,7 @@ impl Dispatcher {
                 client: client.id,
                 peer: client.peer,
                 filter: found.filter.to_string(),
+                below: found.filter.reaches_below(),
                 format: found.dialect.format(),
                 exact: found.dialect.is_exact_json(),
                 plain: found.dialect == Dialect::PlainXml,

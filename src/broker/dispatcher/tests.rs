@@ -1,5 +1,6 @@
 //! What the dispatcher decides, one event at a time and without a thread.
 
+mod below;
 mod clients;
 mod judging;
 mod notices;

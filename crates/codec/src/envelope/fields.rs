@@ -62,6 +62,7 @@ names! {
     User "user",
     Password "password",
     Token "token",
+    Below "below",
 }
 
 /// The value of a field other than `message`.
@@ -121,6 +122,7 @@ pub(crate) struct Fields<'a> {
     user: Option<Field<'a>>,
     password: Option<Field<'a>>,
     token: Option<Field<'a>>,
+    below: Option<Field<'a>>,
     message: Option<PayloadSpan>,
     /// How many fields the body has, whatever they are called.
     count: u32,
@@ -149,6 +151,7 @@ impl<'a> Fields<'a> {
             Name::User => &mut self.user,
             Name::Password => &mut self.password,
             Name::Token => &mut self.token,
+            Name::Below => &mut self.below,
             Name::Message => return Ok(()),
         };
         match slot.replace(value) {
@@ -246,6 +249,7 @@ impl<'a> Fields<'a> {
                 overflow: overflow(self.overflow)?,
                 queue: positive(Name::Queue, "of messages", self.queue, is_xml)?,
                 cleared: optional_bool(Name::Cleared, self.cleared, is_xml)?.unwrap_or(false),
+                below: optional_bool(Name::Below, self.below, is_xml)?.unwrap_or(true),
             },
             Command::Cancel => ControlRequest::Cancel { topic: needed(topic)? },
             Command::List => ControlRequest::List { topic },

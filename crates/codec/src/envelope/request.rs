@@ -48,6 +48,8 @@ pub enum ControlRequest<'a> {
         queue: Option<u32>,
         /// Whether it is told when a last value is cleared or expires. Default false.
         cleared: bool,
+        /// Whether the filter means what is below its segments as well. Default true.
+        below: bool,
     },
     /// See [`Command::Cancel`](crate::protocol::Command::Cancel).
     Cancel {

@@ -41,5 +41,7 @@ pub use ndarray::Ndarray;
 pub use pickle_classes::{ClassPattern, InvalidClassPattern, PickleClasses};
 pub use scalar_type::ScalarType;
 pub use token::Token;
-pub use topic::{Shape, Topic, TopicFilter, TopicName, check_topic_limits};
+pub use topic::{
+    Shape, Topic, TopicFilter, TopicName, check_topic_limits, check_writable, is_brokers,
+};
 pub use value::{Object, ParseIntError, Value};

@@ -9,7 +9,7 @@ use crate::broker::{Control, Delivery, Step, topic_cost};
 use crate::codec::{Batch, Claim, DECODING_FACTOR, Dialect, Document, Payload, json};
 use crate::http::{Problem, Publish, Response, limits, page_of_topics, value};
 use crate::protocol::{
-    ErrorCode, Format, Refusal, Reply, Topic, TopicFilter, TopicName, plain_size,
+    ErrorCode, Format, Refusal, Reply, Topic, TopicFilter, check_writable, plain_size,
 };
 use crate::transport::process::resident_bytes;
 use crate::transport::purse::SMALL_BUFFER;
@@ -149,10 +149,14 @@ impl Session {
     pub(super) fn clear(&mut self, text: &str) -> io::Result<Answer> {
         let step = if text.contains(['+', '#']) {
             let filter = TopicFilter::parse(text);
+            let filter = filter.and_then(|filter| check_writable(text).map(|()| filter));
             filter.map(|filter| Step::Control(token(), Control::ClearBelow { filter }))
         } else {
-            let permitted = TopicName::parse(text).and_then(|name| self.rights().publish(name));
-            permitted.and_then(|()| Topic::parse(text)).map(Step::Clear)
+            Topic::parse(text).and_then(|topic| {
+                check_writable(text)?;
+                self.rights().publish(topic.name())?;
+                Ok(Step::Clear(topic))
+            })
         };
         let step = match step {
             Ok(step) => step,
