@@ -17,6 +17,7 @@ mod retained;
 mod rights;
 mod routing;
 mod stats;
+mod streams;
 pub(crate) mod sync;
 
 pub use client_id::ClientId;
@@ -39,4 +40,8 @@ pub use rights::Rights;
 pub use stats::{
     Counters, Durations, Histogram, METRICS, Metric, MetricKind, Number, Process, Report, SCRAPED,
     Sample, Samples, Started, Stats, Unit,
+};
+pub use streams::{
+    Cursor, Damage, Found, Log, LogReader, LogSync, LogWriter, Record, STREAM_NAME_BYTES,
+    StreamDefinition, StreamStore, WhenFull, check_name,
 };

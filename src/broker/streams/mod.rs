@@ -1,0 +1,7 @@
+//! Streams: topics whose messages are kept, and the durable consumers that read them.
+
+mod definition;
+mod log;
+
+pub use definition::{STREAM_NAME_BYTES, StreamDefinition, WhenFull, check_name};
+pub use log::{Cursor, Damage, Found, Log, LogReader, LogSync, LogWriter, Record, StreamStore};
