@@ -12,7 +12,10 @@ use crate::broker::persist::Ticket;
 use crate::broker::stats::Stats;
 use crate::broker::sync::Sender;
 use crate::codec::{Batch, Dialect, Payload, PlainNames};
-use crate::protocol::{Format, Id, Overflow, Refusal, Token, Topic, TopicFilter};
+use crate::protocol::{
+    AdminRequest, DurableRequest, Format, Id, Overflow, Refusal, Settlement, Token, Topic,
+    TopicFilter,
+};
 
 /// Something that happened, in the order in which it is to be seen.
 #[derive(Debug)]
@@ -76,8 +79,24 @@ pub enum Step {
     /// A topic whose last value is to be forgotten, which is not answered. See
     /// [`Command::Clear`](crate::protocol::Command::Clear).
     Clear(Topic),
+    /// What a consumer says of messages that were delivered to it, which is not answered unless it
+    /// is refused.
+    Settle(Box<Settle>),
     /// Something else, and what its answer brings back.
     Control(Token, Control),
+}
+
+/// What one read brought of what a consumer says: neighbours that name the same.
+#[derive(Debug)]
+pub struct Settle {
+    /// The stream; needed where the connection consumes of several.
+    pub stream: Option<Box<str>>,
+    /// The consumer; needed where the connection is several.
+    pub consumer: Option<Box<str>>,
+    /// What a refusal brings back.
+    pub token: Token,
+    /// What it says, in order; at least one.
+    pub what: Vec<Settlement>,
 }
 
 /// A request that is answered.
@@ -98,6 +117,8 @@ pub enum Control {
         queue: Option<u32>,
         /// Whether it is told when a last value is cleared or expires.
         cleared: bool,
+        /// What it asks of a stream, if it does.
+        durable: Option<Box<DurableRequest>>,
     },
     /// See [`Command::Cancel`](crate::protocol::Command::Cancel).
     Cancel {
@@ -115,6 +136,8 @@ pub enum Control {
         topic: Topic,
         /// How the answer is written.
         dialect: Dialect,
+        /// How many of the last messages of a stream, in place of the last value.
+        last: Option<u32>,
     },
     /// A filter whose last values are to be forgotten. It is answered only if it is refused.
     ClearBelow {
@@ -130,6 +153,8 @@ pub enum Control {
     Stats,
     /// See [`Command::Backup`](crate::protocol::Command::Backup).
     Backup,
+    /// What concerns the streams themselves.
+    Admin(Box<AdminRequest>),
     /// The client has logged in, and is this user from here on.
     Welcome {
         /// The user; `None` where the broker has none, and everybody is welcome.

@@ -22,13 +22,13 @@ pub(crate) mod sync;
 
 pub use client_id::ClientId;
 pub use client_report::{ClientReport, SubscriptionReport};
-pub use cost::{EVENT_COST, fanout_cost, guessed_cost, topic_cost};
+pub use cost::{EVENT_COST, SETTLED, fanout_cost, guessed_cost, topic_cost};
 pub use delivery::{
     BACKLOG_COST, Backlog, Charge, Delivery, Discarded, Fate, Full, Inbox, Lane, Letter, Mailbox,
     Outbox, Piece, QueueLimits, Queued, Selection, Taken, Undelivered, outbox, outbox_with,
 };
 pub use dispatcher::{CLIENTS_TOGETHER, Dispatcher};
-pub use event::{Control, Event, Query, RightLost, Step, SubscriptionInfo};
+pub use event::{Control, Event, Query, RightLost, Settle, Step, SubscriptionInfo};
 pub use memory::{Memory, SMALLEST_MEMORY, Use};
 pub use peer::{Origin, Peer};
 pub use persist::{

@@ -20,7 +20,7 @@ use crate::broker::retained::Stored;
 use crate::broker::stats::Report;
 use crate::broker::sync::{Receiver, Sender};
 use crate::codec::{Batch, Claim, Dialect, PlainNames};
-use crate::protocol::{Id, Reply, Token, TopicFilter};
+use crate::protocol::{Id, Reply, Token, TopicFilter, Value};
 
 /// Something for a writer to write.
 #[derive(Debug)]
@@ -141,6 +141,13 @@ impl Delivery {
                 reply: Reply::Cancelled { topic } | Reply::Subscribed { topic, .. },
                 ..
             } => SMALL + topic.as_str().len(),
+            Delivery::Reply {
+                reply: Reply::Streams { streams: list } | Reply::Consumers { consumers: list },
+                ..
+            } => SMALL + weight_of(list),
+            Delivery::Reply { reply: Reply::Values { topic, .. }, .. } => {
+                SMALL + topic.as_str().len()
+            }
             Delivery::Report { report, .. } => SMALL + report.weight(),
             Delivery::LongSnapshot { .. } | Delivery::Topics { .. } => SNAPSHOT,
             Delivery::Durable { .. }
@@ -151,6 +158,20 @@ impl Delivery {
             | Delivery::Wake
             | Delivery::Mailbox(_) => SMALL,
         }
+    }
+}
+
+/// About how many bytes of memory a list takes that the broker made, which nests three deep.
+fn weight_of(list: &Value) -> usize {
+    let own = size_of::<Value>();
+    match list {
+        Value::Str(text) => own + text.len(),
+        Value::List(items) => own + items.iter().map(weight_of).sum::<usize>(),
+        Value::Dict(entries) => {
+            let entry = |(key, value): &(Value, Value)| weight_of(key) + weight_of(value);
+            own + entries.iter().map(entry).sum::<usize>()
+        }
+        _ => own,
     }
 }
 

@@ -14,6 +14,7 @@ mod pressure;
 mod publish;
 mod report;
 mod run;
+mod streams;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -345,9 +346,12 @@ impl Dispatcher {
             Control::ClearBelow { filter } => {
                 return self.clear_below(slot, client, token, filter);
             }
-            Control::Subscribe { filter, dialect, names, overflow, queue, cleared } => {
+            Control::Subscribe { filter, dialect, names, overflow, queue, cleared, durable } => {
                 let how = How { dialect, names, token, overflow, queue, cleared };
-                self.subscribe(slot, filter, how);
+                match durable {
+                    None => self.subscribe(slot, filter, how),
+                    Some(durable) => self.consume(slot, filter, *durable, how),
+                }
             }
             Control::Cancel { filter } => {
                 if self.subscriptions.remove(slot, &filter) {
@@ -357,16 +361,19 @@ impl Dispatcher {
                 self.reply(slot, token, Reply::Cancelled { topic: filter });
             }
             Control::List { filter } => self.list(slot, token, filter),
-            Control::Get { topic, dialect } => match self.rights(slot).see(topic.name()) {
-                Ok(()) => match self.tree.get(&topic) {
-                    Some(stored) => {
-                        let stored = stored.clone();
-                        self.send(slot, Delivery::Value { stored, dialect, token });
-                    }
-                    None => self.reply(slot, token, Reply::NoValue { topic }),
-                },
-                Err(refusal) => self.reply(slot, token, Reply::Error(refusal)),
-            },
+            Control::Get { topic, last: Some(_), .. } => self.get_last(slot, &topic, token),
+            Control::Get { topic, dialect, last: None } => {
+                match self.rights(slot).see(topic.name()) {
+                    Ok(()) => match self.tree.get(&topic) {
+                        Some(stored) => {
+                            let stored = stored.clone();
+                            self.send(slot, Delivery::Value { stored, dialect, token });
+                        }
+                        None => self.reply(slot, token, Reply::NoValue { topic }),
+                    },
+                    Err(refusal) => self.reply(slot, token, Reply::Error(refusal)),
+                }
+            }
             Control::Welcome { user } => {
                 if !self.welcome(slot, token, user) {
                     self.clearings.wait(client);
@@ -382,6 +389,7 @@ impl Dispatcher {
             }
             Control::Stats => self.report(slot, token),
             Control::Backup => self.back_up(slot, token),
+            Control::Admin(request) => self.administer(slot, token, *request),
             Control::Refuse { refusal } => {
                 let fatal = refusal.code.is_fatal();
                 self.reply(slot, token, Reply::Error(refusal));
@@ -480,7 +488,8 @@ impl Dispatcher {
             }
         }
         self.counts.snapshot_values += count;
-        self.reply(slot, token, Reply::Subscribed { topic: filter, values: count, limited });
+        let subscribed = Reply::Subscribed { topic: filter, values: count, limited, kept: None };
+        self.reply(slot, token, subscribed);
     }
 
     fn forget_wish(&mut self, slot: Slot, filter: &TopicFilter) {

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::protocol::TopicFilter;
+use crate::protocol::{TopicFilter, WhenFull};
 
 /// Bytes that the name of a stream or a consumer may have.
 pub const STREAM_NAME_BYTES: usize = 64;
+/// Characters of a name that an error shows: a client may send one of any length.
+const SHOWN: usize = 80;
 
 /// A stream keeps every message that its filter covers, up to its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,31 +27,6 @@ pub struct StreamDefinition {
     pub messages: Option<u64>,
     /// What happens when it is full of bytes or messages.
     pub full: WhenFull,
-}
-
-/// What happens to a message for which there is no room in its stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenFull {
-    /// The oldest messages make room.
-    #[default]
-    DropOldest,
-    /// The message is refused.
-    Refuse,
-}
-
-impl WhenFull {
-    /// The word in definitions and on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            WhenFull::DropOldest => "drop-oldest",
-            WhenFull::Refuse => "refuse",
-        }
-    }
-
-    /// What a word names.
-    pub fn from_word(word: &str) -> Option<WhenFull> {
-        [WhenFull::DropOldest, WhenFull::Refuse].into_iter().find(|full| full.as_str() == word)
-    }
 }
 
 impl StreamDefinition {
@@ -78,9 +55,10 @@ pub fn check_name(what: &str, name: &str) -> Result<(), String> {
     let plain = name.strip_prefix('$').unwrap_or(name);
     let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if plain.is_empty() || name.len() > STREAM_NAME_BYTES || !plain.bytes().all(is_usual) {
+        let shown: String = name.chars().take(SHOWN).collect();
         return Err(format!(
             "the name of a {what} has letters, digits, \"-\", \"_\" and \".\", \
-             {STREAM_NAME_BYTES} at most; this is {name:?}"
+             {STREAM_NAME_BYTES} at most; this is {shown:?}"
         ));
     }
     if plain.bytes().all(|byte| byte == b'.') {

@@ -36,7 +36,7 @@ impl Writer {
                     self.gather_values(&piece.values, dialect)?;
                 }
                 if whole {
-                    let reply = Reply::Subscribed { topic, values: sent, limited };
+                    let reply = Reply::Subscribed { topic, values: sent, limited, kept: None };
                     self.gathered.reply(token, &reply);
                 }
             }
@@ -232,7 +232,7 @@ impl Writer {
         dialect: Dialect,
         frame: Frame,
     ) -> io::Result<()> {
-        let is_answer = matches!(frame, Frame::Value);
+        let is_answer = matches!(frame, Frame::Value | Frame::KeptValue(_));
         match self.write_payload(payload, topic, dialect, frame) {
             Err(error) if error.kind() == ErrorKind::OutOfMemory && !self.inbox.is_overflowed() => {
                 let refusal = Refusal::new(ErrorCode::MemoryFull, NO_MEMORY).about(topic);

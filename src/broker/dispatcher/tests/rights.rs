@@ -165,6 +165,7 @@ impl World {
                     queue: None,
                     names: None,
                     cleared,
+                    durable: None,
                 };
                 self.read(index);
                 self.send(id, Step::Control(Token::default(), control));
