@@ -41,6 +41,7 @@ mod refusals;
 mod regressions;
 mod snapshots;
 mod storage;
+mod stream_requests;
 mod surface;
 mod tls;
 mod typed;

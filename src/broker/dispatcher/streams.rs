@@ -14,12 +14,13 @@ impl Dispatcher {
     pub(super) fn settle(&mut self, client: ClientId, settle: Settle) {
         let Some(&slot) = self.by_id.get(&client) else { return };
         let Settle { stream, consumer, token, what } = settle;
-        let name = consumer.map(|name| format!(" as {name:?}")).unwrap_or_default();
+        let name =
+            consumer.map_or("no consumer".into(), |name| format!("not the consumer {name:?}"));
         let of = stream.map(|stream| format!(" of the stream {stream:?}")).unwrap_or_default();
-        let count = what.len();
         let reason = format!(
-            "this connection does not consume{name}{of}, so its next {count} acknowledgements settle \
-             nothing; subscribe with a \"consumer\" first"
+            "this connection is {name}{of}, so there is nothing to settle (messages: {}); subscribe \
+             with a field \"consumer\" first",
+            what.len()
         );
         self.reply(slot, token, Reply::Error(Refusal::new(ErrorCode::NoConsumer, reason)));
     }
@@ -52,7 +53,7 @@ impl Dispatcher {
             (Command::Streams, _) => Reply::Streams { streams: none() },
             (Command::Consumers, (None, _)) => Reply::Consumers { consumers: none() },
             (Command::AddStream, _) => {
-                let reason = "this broker keeps no streams";
+                let reason = "this broker keeps no streams; start it with --stream";
                 Reply::Error(Refusal::new(ErrorCode::NoStream, reason))
             }
             (_, (stream, _)) => Reply::Error(no_such_stream(stream.unwrap_or_default())),
