@@ -3,6 +3,6 @@
 mod definition;
 mod log;
 
-pub use crate::protocol::WhenFull;
-pub use definition::{STREAM_NAME_BYTES, StreamDefinition, check_name};
+pub use crate::protocol::{STREAM_NAME_BYTES, WhenFull};
+pub use definition::{StreamDefinition, check_name};
 pub use log::{Cursor, Damage, Found, Log, LogReader, LogSync, LogWriter, Record, StreamStore};
