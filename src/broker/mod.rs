@@ -42,6 +42,7 @@ pub use stats::{
     Sample, Samples, Started, Stats, Unit,
 };
 pub use streams::{
-    Cursor, Damage, Found, Log, LogReader, LogSync, LogWriter, Record, STREAM_NAME_BYTES,
-    StreamDefinition, StreamStore, WhenFull, check_name,
+    Assignment, Blind, Consumer, ConsumerReport, ConsumerSettings, Cursor, Damage, Dead, Found,
+    Log, LogReader, LogSync, LogWriter, Look, MemberId, Order, Record, STREAM_NAME_BYTES, Sight,
+    StreamDefinition, StreamStore, WhenFull, WhyDead, check_name,
 };
