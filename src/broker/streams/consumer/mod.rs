@@ -23,6 +23,9 @@ mod settle;
 mod timers;
 mod work;
 
+#[cfg(test)]
+mod tests;
+
 pub use look::{Blind, Look, Sight};
 pub use outcome::{Assignment, ConsumerReport, Dead, MemberId, WhyDead};
 pub use settings::{ConsumerSettings, Order};
@@ -162,7 +165,7 @@ impl Consumer {
     /// A settled message below [`ConsumerReport::next`] is to be delivered again, as if for the
     /// first time. Returns whether it was settled.
     pub fn retry(&mut self, seq: u64) -> bool {
-        if self.ahead.contains(seq) || self.work.at(seq).is_some() {
+        if seq == 0 || self.ahead.contains(seq) || self.work.at(seq).is_some() {
             return false;
         }
         self.ahead.insert(seq, seq);

@@ -11,10 +11,11 @@ use super::settings::{ConsumerSettings, Order};
 /// The version of notes.
 pub(super) const VERSION: u8 = 1;
 
-/// Messages that stay when all else is settled by the next beginning.
+/// Messages that stay when all else is settled by the next beginning; before them a byte that says
+/// whether these are the first, as a crash may leave others without their beginning.
 pub(super) const STAGED: u8 = 1;
-/// Settings and a number: all messages before it are settled, but for the staged ones; nothing that
-/// was noted before matters.
+/// Whether there are staged messages, a number, settings: all messages before the number are settled,
+/// but for the staged ones; nothing that was noted before matters.
 pub(super) const BEGIN: u8 = 2;
 /// Settings.
 pub(super) const SETTINGS: u8 = 3;
@@ -115,8 +116,11 @@ pub(super) fn beginning(
     next: u64,
 ) -> Vec<Vec<u8>> {
     let mut notes = Vec::new();
-    put_ranges(&[VERSION, STAGED], unsettled.iter(), &mut notes);
-    let mut note = vec![VERSION, BEGIN];
+    put_ranges(&[VERSION, STAGED, 0], unsettled.iter(), &mut notes);
+    if let Some(first) = notes.first_mut() {
+        first[2] = 1;
+    }
+    let mut note = vec![VERSION, BEGIN, u8::from(!notes.is_empty())];
     put(&mut note, next);
     put_settings(&mut note, settings);
     notes.push(note);

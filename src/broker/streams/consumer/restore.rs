@@ -16,7 +16,9 @@ impl Consumer {
     /// A consumer as its notes have it, in the order in which they were taken. `log_next` is the
     /// number that the next message of the log will have: what notes say of those from there on is
     /// ignored, as a cut of power lost them. `None` where the notes end before the consumer was
-    /// there. Call [`trimmed`](Self::trimmed) next, with the front of the log.
+    /// there. Call [`trimmed`](Self::trimmed) next, with the front of the log, and write down what
+    /// [`take_notes`](Self::take_notes) gives before the log takes new messages: what was ignored
+    /// must not be believed after the next restart, when others have those numbers.
     ///
     /// # Errors
     /// Words that say which note is damaged, and how.
@@ -24,101 +26,122 @@ impl Consumer {
         notes: impl IntoIterator<Item = &'a [u8]>,
         log_next: u64,
     ) -> Result<Option<Consumer>, String> {
-        let mut staged = Ranges::default();
-        let mut consumer = None;
+        let mut restored = Restored { log_next, ..Restored::default() };
         for (at, note) in notes.into_iter().enumerate() {
-            read_note(note, log_next, &mut staged, &mut consumer).map_err(|wrong| {
+            restored.read(note).map_err(|wrong| {
                 format!("note {} of those of the consumer is damaged: {wrong}", at + 1)
             })?;
         }
-        if let Some(consumer) = &mut consumer {
-            consumer.notes.replace(Vec::new());
-            consumer.died = consumer.dead.keys().copied().collect();
-            consumer.deaths = 0;
-        }
-        Ok(consumer)
-    }
-
-    /// Takes one message from those ahead. Returns whether it was there.
-    fn take_ahead(&mut self, seq: u64) -> bool {
-        self.ahead.contains(seq) && self.ahead.remove(seq, seq) > 0
+        let Some(mut consumer) = restored.consumer else {
+            return Ok(None);
+        };
+        consumer.died = consumer.dead.keys().copied().collect();
+        consumer.deaths = 0;
+        let notes = if restored.is_cut { consumer.snapshot() } else { Vec::new() };
+        consumer.notes.replace(notes);
+        Ok(Some(consumer))
     }
 }
 
-fn read_note(
-    note: &[u8],
+/// What was read of notes.
+#[derive(Default)]
+struct Restored {
     log_next: u64,
-    staged: &mut Ranges,
-    consumer: &mut Option<Consumer>,
-) -> Result<(), String> {
-    let mut note = Reader(note);
-    let version = note.byte()?;
-    if version != VERSION {
-        return Err(format!("it is of version {version}, and this broker reads {VERSION}"));
-    }
-    let kind = note.byte()?;
-    if kind == STAGED {
-        return note.ranges(|from, to| {
-            staged.insert(from, to);
-            Ok(())
-        });
-    }
-    if kind == BEGIN {
-        let next = note.number()?.min(log_next);
-        let settings = note.settings()?;
-        staged.remove(next, u64::MAX);
-        *consumer = Some(Consumer::with(settings, std::mem::take(staged), next));
-        return Ok(());
-    }
-    let Some(consumer) = consumer else {
-        return Err("it stands before the one with which the consumer begins".to_owned());
-    };
-    match kind {
-        SETTINGS => {
-            let settings = note.settings()?;
-            if settings.filter != consumer.settings.filter {
-                return Err("it is of a consumer with another filter".to_owned());
-            }
-            consumer.set_settings(settings);
+    staged: Ranges,
+    consumer: Option<Consumer>,
+    /// Something was said of messages that the log has lost.
+    is_cut: bool,
+}
+
+impl Restored {
+    fn read(&mut self, note: &[u8]) -> Result<(), String> {
+        let mut note = Reader(note);
+        let version = note.byte()?;
+        if version != VERSION {
+            return Err(format!("it is of version {version}, and this broker reads {VERSION}"));
         }
-        SETTLED => note.ranges(|from, to| {
-            if from < log_next {
-                consumer.settle(from, to.min(log_next - 1));
-            }
-            Ok(())
-        })?,
-        ATTEMPTS => {
-            let attempts = note.short()?;
-            note.ranges(|from, to| {
-                if width(from, to) > ATTEMPT_WIDTH {
-                    return Err("it counts attempts of too many messages".to_owned());
+        match (note.byte()?, &mut self.consumer) {
+            (STAGED, _) => {
+                if note.byte()? != 0 {
+                    self.staged = Ranges::default();
                 }
-                for seq in (from..=to).take_while(|&seq| seq < log_next) {
-                    consumer.ahead.tried(seq, attempts);
+                note.ranges(|from, to| {
+                    self.staged.insert(from, to);
+                    Ok(())
+                })
+            }
+            (BEGIN, _) => {
+                if note.byte()? == 0 {
+                    self.staged = Ranges::default();
+                }
+                let next = note.number()?;
+                let settings = note.settings()?;
+                self.is_cut = next > self.log_next;
+                let next = next.min(self.log_next);
+                self.staged.remove(next, u64::MAX);
+                let staged = std::mem::take(&mut self.staged);
+                self.consumer = Some(Consumer::with(settings, staged, next));
+                Ok(())
+            }
+            (_, None) => Err("it stands before the one with which the consumer begins".to_owned()),
+            (kind, Some(consumer)) => {
+                self.is_cut |= consumer.read(kind, note, self.log_next)?;
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Consumer {
+    /// Does what a note says. Returns whether it says something of messages that the log has lost.
+    fn read(&mut self, kind: u8, mut note: Reader<'_>, log_next: u64) -> Result<bool, String> {
+        let mut is_cut = false;
+        match kind {
+            SETTINGS => {
+                let settings = note.settings()?;
+                if settings.filter != self.settings.filter {
+                    return Err("it is of a consumer with another filter".to_owned());
+                }
+                self.set_settings(settings);
+            }
+            SETTLED => note.ranges(|from, to| {
+                is_cut |= to >= log_next;
+                if from < log_next {
+                    self.settle(from, to.min(log_next - 1));
                 }
                 Ok(())
-            })?;
-        }
-        DEAD => {
-            let dead = note.dead()?;
-            if dead.seq < log_next && consumer.take_ahead(dead.seq) {
-                let run = Run {
-                    from: dead.seq,
-                    to: dead.seq,
-                    attempts: dead.attempts,
-                    topic: 0,
-                    state: State::Dead,
-                };
-                consumer.die(run, &dead.why);
+            })?,
+            ATTEMPTS => {
+                let attempts = note.short()?;
+                note.ranges(|from, to| {
+                    if width(from, to) > ATTEMPT_WIDTH {
+                        return Err("it counts attempts of too many messages".to_owned());
+                    }
+                    is_cut |= to >= log_next;
+                    for seq in (from..=to).take_while(|&seq| seq < log_next) {
+                        self.ahead.tried(seq, attempts);
+                    }
+                    Ok(())
+                })?;
             }
+            DEAD => {
+                let Dead { seq, attempts, why } = note.dead()?;
+                is_cut = seq >= log_next;
+                if !is_cut && self.ahead.contains(seq) {
+                    self.ahead.remove(seq, seq);
+                    let state = State::Dead;
+                    self.die(Run { from: seq, to: seq, attempts, topic: 0, state }, &why);
+                }
+            }
+            RETRY => {
+                let seq = note.number()?;
+                is_cut = seq >= log_next;
+                self.retry(seq);
+            }
+            _ => return Err(format!("its kind is {kind}, which this broker does not know")),
         }
-        RETRY => {
-            let seq = note.number()?;
-            consumer.retry(seq);
-        }
-        _ => return Err(format!("its kind is {kind}, which this broker does not know")),
+        Ok(is_cut)
     }
-    Ok(())
 }
 
 /// The rest of a note.
