@@ -77,10 +77,7 @@ impl Ahead {
 
     /// Removes the numbers from one to another, and says how many of them were there.
     pub(super) fn remove(&mut self, from: u64, to: u64) -> u64 {
-        let mut removed = 0;
-        if self.gaps.ranges() > 0 {
-            removed += self.gaps.remove(from, to);
-        }
+        let mut removed = if self.gaps.ranges() > 0 { self.gaps.remove(from, to) } else { 0 };
         if to >= self.next {
             removed = removed.saturating_add(width(from.max(self.next), to));
             if from > self.next {

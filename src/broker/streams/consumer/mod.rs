@@ -231,7 +231,7 @@ impl Consumer {
             floor: first.min(self.ahead.floor()).saturating_sub(1),
             next: self.ahead.next(),
             outstanding: self.work.out,
-            pending: self.work.out + self.work.aside + self.ahead.count(end),
+            pending: self.ahead.count(end).saturating_add(self.work.out + self.work.aside),
             redelivered: self.redelivered,
             dead: self.deaths,
             members: self.work.members.len(),

@@ -48,7 +48,7 @@ impl Ranges {
             match touching.map(|(&last, &first)| (first, last)) {
                 Some((first, last)) if first <= to.saturating_add(1) => {
                     self.by_last.remove(&last);
-                    self.count -= width(first, last);
+                    self.count = self.count.saturating_sub(width(first, last));
                     from = from.min(first);
                     to = to.max(last);
                 }
@@ -61,13 +61,13 @@ impl Ranges {
 
     /// Removes the numbers from one to another, and says how many of them were there.
     pub(super) fn remove(&mut self, from: u64, to: u64) -> u64 {
-        let mut removed = 0;
+        let mut removed: u64 = 0;
         while let Some((&last, &first)) = self.by_last.range(from..).next() {
             if first > to {
                 break;
             }
             self.by_last.remove(&last);
-            removed += width(first.max(from), last.min(to));
+            removed = width(first.max(from), last.min(to)).saturating_add(removed);
             if first < from {
                 self.by_last.insert(from - 1, first);
             }
@@ -76,7 +76,7 @@ impl Ranges {
                 break;
             }
         }
-        self.count -= removed;
+        self.count = self.count.saturating_sub(removed);
         removed
     }
 }

@@ -206,7 +206,7 @@ impl Consumer {
         let mut settled = self.ahead.remove(from, to);
         while let Some(run) = self.work.at_or_after(from).filter(|run| run.from <= to) {
             let piece = self.work.cut(run, run.from.max(from), run.to.min(to));
-            settled += piece.width();
+            settled = piece.width().saturating_add(settled);
             while piece.state == State::Dead
                 && let Some((&seq, _)) = self.dead.range(piece.from..=piece.to).next()
             {

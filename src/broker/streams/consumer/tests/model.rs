@@ -140,8 +140,7 @@ impl Model {
 
     pub(super) fn put_back(&mut self, seq: u64) {
         let entry = self.entries.entry(seq).or_insert(NEW);
-        *entry =
-            Entry { was_put_back: 2, is_again: true, was_settled: entry.was_settled, ..NEW };
+        *entry = Entry { was_put_back: 2, is_again: true, was_settled: entry.was_settled, ..NEW };
     }
 
     pub(super) fn reset(&mut self, selected: &[u64], next: u64) {
