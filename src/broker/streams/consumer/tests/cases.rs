@@ -69,6 +69,19 @@ fn where_too_many_wait_no_new_ones_are_given() {
 }
 
 #[test]
+fn what_a_large_window_had_is_given_to_small_ones_bit_by_bit() {
+    let mut consumer = blind(settings());
+    consumer.join(MemberId(0), 100);
+    assert_eq!(assign(&mut consumer, 0, 101), [(0, 1, 100, 1)]);
+    consumer.leave(MemberId(0), 0);
+    consumer.join(MemberId(1), 3);
+    consumer.join(MemberId(2), 2);
+    assert_eq!(assign(&mut consumer, 0, 101).iter().map(|part| part.2).max(), Some(5));
+    let report = consumer.report(101);
+    assert_eq!((report.outstanding, report.redelivered, report.pending), (5, 5, 100));
+}
+
+#[test]
 fn times_beyond_all_bounds_do_no_harm() {
     let ack_wait = Duration::MAX;
     let backoff = vec![Duration::MAX];
