@@ -14,6 +14,7 @@ mod full;
 mod record;
 mod reserve;
 mod salvage;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,7 @@ use reserve::Reserve;
 pub use backup::is_name;
 pub use compact::{Compacted, compact};
 pub use contents::{Contents, read};
+pub use streams::Streams;
 
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");

@@ -136,6 +136,11 @@ pub trait LogReader: Debug + Send + Sync {
     /// The number that the next message will have.
     fn next(&self) -> u64;
 
+    /// Messages that are kept; what is damaged counts.
+    fn messages(&self) -> u64 {
+        self.next().saturating_sub(self.first())
+    }
+
     /// Bytes on the disk.
     fn bytes(&self) -> u64;
 
@@ -181,6 +186,10 @@ pub trait Cursor: Debug + Send {
     /// # Errors
     /// [`StoreError`] where the disk cannot be read; the cursor stays where it is.
     fn read(&mut self) -> Result<Option<Found<'_>>, StoreError>;
+
+    /// Gives back the memory that it reads into, until it reads again: at most 256 KiB, or the
+    /// longest message that it has come by.
+    fn release(&mut self) {}
 }
 
 /// Something that a cursor came by.
