@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use babelmq::protocol::{MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS};
+use babelmq::protocol::{MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, check_writable};
 use babelmq::{Topic, TopicFilter};
 
 use crate::{Bound, linear};
@@ -27,13 +27,18 @@ pub fn topic(input: &[u8]) {
         assert!(!set.insert(&same), "two equal filters hash differently");
     }
     let (Ok(filter), Ok(topic)) = (parsed_filter, parsed_topic) else { return };
-    assert_eq!(
-        filter.matches(&topic),
-        is_matched(filter.as_str(), topic.as_str()),
-        "{filter:?} {topic:?}"
-    );
+    let is_matched = is_matched(filter.as_str(), topic.as_str());
+    assert_eq!(filter.matches(&topic), is_matched, "{filter:?} {topic:?}");
+    let depth = |text: &str| text.split('/').count();
+    let is_as_deep = depth(filter.as_str()) == depth(topic.as_str()) && filter.as_str() != "/";
+    let is_subtree = filter.as_str().ends_with('#');
+    let alone = filter.clone().below(false);
+    let is_matched_alone = is_matched && (is_as_deep || is_subtree);
+    assert_eq!(alone.matches(&topic), is_matched_alone, "{alone:?} {topic:?}");
+    assert_eq!(alone == filter, is_subtree);
+    assert_eq!(check_writable(topic.as_str()).is_err(), topic.as_str().starts_with('$'));
     let itself = TopicFilter::parse(topic.as_str()).expect("a topic is a filter");
-    assert!(itself.matches(&topic));
+    assert!(itself.matches(&topic) && itself.below(false).matches(&topic));
 }
 
 // The rules as docs/protocol.md puts them.
@@ -67,6 +72,9 @@ fn is_filter(text: &str) -> bool {
 }
 
 fn is_matched(filter: &str, topic: &str) -> bool {
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
     let mut wanted = segments(filter);
     if wanted.last() == Some(&"#") || filter == "/" {
         wanted.pop();

@@ -56,33 +56,54 @@ fn held_to_rules(grant: &Grant, right: Right, rules: &Rules, user: &User, text: 
         let reach = if *allowed { Reach::All } else { Reach::Nothing };
         explains(&explained, reach, rules, user, text, |rule| is_about(rule, topic));
     }
-    for filter in &world.filters {
-        let Ok(parsed) = TopicFilter::parse(filter) else { continue };
-        let said = linear("a reach", text.len(), BOUND, || grant.reach_of(right, &parsed));
-        let matched = world.topics.iter().zip(&allowed);
-        let matched = matched.filter(|(topic, _)| is_about(filter, topic));
-        let (mut all, mut nothing) = (true, true);
-        for (_, allowed) in matched {
-            match allowed {
-                true => nothing = false,
-                false => all = false,
-            }
+    let world = (&world, &*allowed);
+    for filter in &world.0.filters {
+        let Ok(subtree) = TopicFilter::parse(filter) else { continue };
+        held_to_topics(grant, right, &subtree, world, (rules, user, text));
+        // Without what is below it matches nothing: then every answer is true.
+        if filter != "/" {
+            held_to_topics(grant, right, &subtree.below(false), world, (rules, user, text));
         }
-        let expected = match (all, nothing) {
-            (true, true) => continue,
-            (true, false) => Reach::All,
-            (false, true) => Reach::Nothing,
-            (false, false) => Reach::Some,
-        };
-        // Some topics are looked at where there are too many: then only a contradiction is one.
-        if world.is_whole || expected == Reach::Some {
-            assert_eq!(said, expected, "{right:?} {filter:?} {user:?}");
-        } else {
-            assert!(said == expected || said == Reach::Some, "{right:?} {filter:?} {user:?}");
-        }
-        let explained = grant.explain_filter(right, &parsed);
-        explains(&explained, said, rules, user, text, |_| true);
     }
+}
+
+/// Refuses a grant that says anything else of a filter than the topics of a world say, of which
+/// these are allowed.
+fn held_to_topics(
+    grant: &Grant,
+    right: Right,
+    filter: &TopicFilter,
+    (world, allowed): (&World, &[bool]),
+    (rules, user, text): (&Rules, &User, &str),
+) {
+    let said = linear("a reach", text.len(), BOUND, || grant.reach_of(right, filter));
+    let depth = |text: &str| text.split('/').count();
+    let is_matched = |topic: &str| {
+        is_about(filter.as_str(), topic)
+            && (filter.reaches_below() || depth(topic) == depth(filter.as_str()))
+    };
+    let matched = world.topics.iter().zip(allowed);
+    let (mut all, mut nothing) = (true, true);
+    for (_, allowed) in matched.filter(|(topic, _)| is_matched(topic)) {
+        match allowed {
+            true => nothing = false,
+            false => all = false,
+        }
+    }
+    let expected = match (all, nothing) {
+        (true, true) => return,
+        (true, false) => Reach::All,
+        (false, true) => Reach::Nothing,
+        (false, false) => Reach::Some,
+    };
+    // Some topics are looked at where there are too many: then only a contradiction is one.
+    if world.is_whole || expected == Reach::Some {
+        assert_eq!(said, expected, "{right:?} {filter:?} {user:?}");
+    } else {
+        assert!(said == expected || said == Reach::Some, "{right:?} {filter:?} {user:?}");
+    }
+    let explained = grant.explain_filter(right, filter);
+    explains(&explained, said, rules, user, text, |_| true);
 }
 
 /// Refuses an explanation with a rule that is none of the user's, or is about something else.

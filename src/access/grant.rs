@@ -4,8 +4,9 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::asked::Asked;
 use super::limits::GrantLimits;
-use super::reach::{Reach, normal, reach};
+use super::reach::{Reach, reach};
 use super::role::{Right, Role};
 use super::trie::{Rule, Trie};
 use crate::protocol::{TopicFilter, TopicName};
@@ -83,7 +84,7 @@ impl Grant {
     /// there is nothing, when filters meet only in topics that are longer than topics may be, or
     /// when over a thousand allow rules meet the filter and the deny rules cover them all.
     pub fn reach_of(&self, right: Right, filter: &TopicFilter) -> Reach {
-        reach(&self.0.roles, right, &normal(filter.segments()), &self.0.user)
+        reach(&self.0.roles, right, &filter.into(), &self.0.user)
     }
 
     /// Whether the user may ask the broker for its counters.
@@ -117,10 +118,10 @@ impl Grant {
     /// Which rules decide about a filter: those that cover it, or else the first of those that meet
     /// it.
     pub fn explain_filter(&self, right: Right, filter: &TopicFilter) -> Explanation {
-        let segments = normal(filter.segments());
+        let asked = Asked::from(filter);
         let find = |denies| {
-            self.covering(right, denies, || segments.iter().copied())
-                .or_else(|| self.meeting(right, denies, &segments))
+            self.covering(right, denies, || asked.segments.iter().copied())
+                .or_else(|| self.meeting(right, denies, &asked))
         };
         Explanation { reach: self.reach_of(right, filter), allow: find(false), deny: find(true) }
     }
@@ -138,11 +139,11 @@ impl Grant {
         })
     }
 
-    /// The first rule of the file that is about any topic which begins with these segments.
-    fn meeting(&self, right: Right, denies: bool, segments: &[&str]) -> Option<RuleName> {
+    /// The first rule of the file that is about any topic of what is asked for.
+    fn meeting(&self, right: Right, denies: bool, asked: &Asked<'_>) -> Option<RuleName> {
         let mut first: Option<(&Role, &Rule)> = None;
         for role in &self.0.roles {
-            role.rules(right).list(denies).meeting(segments, &self.0.user, |rule| {
+            role.rules(right).list(denies).meeting(asked, &self.0.user, |rule| {
                 if first.is_none_or(|(_, first)| rule.at < first.at) {
                     first = Some((role, rule));
                 }

@@ -1,7 +1,8 @@
 //! How much of what a filter asks for is allowed: by the filters alone, without any topic.
 //!
 //! A segment that no rule names can always be found. Where it stands in the place of every `+` of a
-//! filter, only rules with a `+` there match. So one rule covers a filter if any number of rules do
+//! filter, only rules with a `+` there match, and a topic that ends where the filter does is matched
+//! by no longer rule. So one rule covers a filter if any number of rules do
 //! together, and it is enough to look for that one. The answers are exact but for two cases, both
 //! of which are `Some` where nothing can come: filters that meet only in topics longer than a topic
 //! may be, and more than [`LOOKED_AT`] allow rules that all meet the filter and are all denied.
@@ -10,6 +11,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::asked::{Asked, normal};
 use super::role::{Right, Role};
 use super::template::{Template, filled};
 use super::trie::{Rule, Trie};
@@ -28,24 +30,15 @@ pub enum Reach {
     Nothing,
 }
 
-/// The segments of a filter. Every topic has a first segment, and one more behind an empty one, so
-/// these are put in: then there is a topic that has exactly as many as the filter.
-pub(super) fn normal<'a>(segments: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut segments: Vec<&str> = segments.collect();
-    if segments.is_empty() || segments == [""] {
-        segments.push("+");
-    }
-    segments
-}
-
-/// How much of a filter, in its normal form, these roles allow together.
-pub(super) fn reach(roles: &[Arc<Role>], right: Right, filter: &[&str], user: &str) -> Reach {
+/// How much of a filter these roles allow together.
+pub(super) fn reach(roles: &[Arc<Role>], right: Right, asked: &Asked<'_>, user: &str) -> Reach {
+    let filter = &asked.segments[..];
     let allow = || roles.iter().map(|role| &role.rules(right).allow);
     let deny = || roles.iter().map(|role| &role.rules(right).deny);
     let covered = |by: &Trie, filter: &[&str]| by.covering(filter.iter().copied(), user).is_some();
     let meets = |by: &Trie| {
         let mut any = false;
-        by.meeting(filter, user, |_| {
+        by.meeting(asked, user, |_| {
             any = true;
             ControlFlow::Break(())
         });
@@ -60,7 +53,7 @@ pub(super) fn reach(roles: &[Arc<Role>], right: Right, filter: &[&str], user: &s
     }
     let (mut left, mut some) = (LOOKED_AT, false);
     for allow in allow() {
-        allow.meeting(filter, user, |rule: &Rule| {
+        allow.meeting(asked, user, |rule: &Rule| {
             let common = common(&rule.filter, filter, user);
             let common = normal(common.iter().map(|segment| &**segment));
             left = left.saturating_sub(1);

@@ -8,7 +8,9 @@ use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 
-use super::template::{OfUser, Template, has_user};
+use super::asked::{Asked, normal};
+use super::template::{OfUser, Template, filled, has_user};
+use crate::protocol::is_brokers;
 
 /// A filter in one list of a role, and where the file has it.
 #[derive(Debug)]
@@ -20,6 +22,9 @@ pub(super) struct Rule {
 }
 
 /// The rules of one list.
+///
+/// Filters stand here in their normal form, `#` as `+` and `/` as `/+`. No wildcard stands for a
+/// first segment of the broker's own, so at the root a `+` is passed by for those.
 #[derive(Debug)]
 pub(super) struct Trie {
     /// The first one is the root.
@@ -29,6 +34,7 @@ pub(super) struct Trie {
 
 #[derive(Debug, Default)]
 struct Node {
+    is_root: bool,
     /// The rule that ends here, which is about all that is below, too.
     rule: Option<usize>,
     /// Whoever writes rules chooses what is in it, and whoever looks something up does not: a hash
@@ -42,7 +48,7 @@ struct Node {
 
 impl Default for Trie {
     fn default() -> Trie {
-        Trie { nodes: vec![Node::default()], rules: Vec::new() }
+        Trie { nodes: vec![Node { is_root: true, ..Node::default() }], rules: Vec::new() }
     }
 }
 
@@ -85,7 +91,7 @@ impl Level {
 impl Trie {
     pub(super) fn insert(&mut self, rule: Rule) {
         let mut at = 0;
-        for segment in rule.filter.segments() {
+        for segment in normal(rule.filter.segments()) {
             let next = self.nodes.len();
             let node = &mut self.nodes[at];
             at = if segment == "+" {
@@ -133,9 +139,13 @@ impl Trie {
                 return None;
             }
             let segment = segments.next()?;
+            let any = node.any_for(segment);
+            if let Some(rule) = any.and_then(|any| self.nodes[any].rule) {
+                return Some(&self.rules[rule]);
+            }
             let is_any = segment.len() == 1 && segment == "+";
             let literal = if is_any { None } else { node.literal.get(segment).copied() };
-            at = match (literal, node.any) {
+            at = match (literal, any) {
                 (Some(_), Some(_)) => break self.on(&Level::of(at), segment, user),
                 _ if !node.user.is_empty() => break self.on(&Level::of(at), segment, user),
                 (None, None) => return None,
@@ -168,11 +178,11 @@ impl Trie {
         ControlFlow::Continue(next)
     }
 
-    /// The rules that are about any topic which begins with these segments, in no order. Of two,
-    /// one of which is about all that the other one is about, only that one.
+    /// The rules that are about any topic of what is asked for, in no order. Of two, one of which
+    /// is about all that the other one is about, only that one.
     pub(super) fn meeting<'a>(
         &'a self,
-        segments: &[&str],
+        Asked { segments, below }: &Asked<'_>,
         user: &str,
         mut take: impl FnMut(&'a Rule) -> ControlFlow<()>,
     ) {
@@ -185,21 +195,37 @@ impl Trie {
                 }
                 continue;
             }
+            if depth == segments.len() && !below {
+                continue;
+            }
+            let segment = segments.get(depth).copied().unwrap_or("+");
+            let any = node.any_for(segment);
             let mut go = |at: usize| ways.push((at, depth + 1));
-            node.any.map(&mut go);
-            match segments.get(depth) {
-                Some(&segment) if segment != "+" => node.named(segment, user).for_each(go),
+            any.map(&mut go);
+            match segment {
+                _ if any.is_some_and(|any| self.nodes[any].rule.is_some()) => {}
                 // All that is below matters: a `+`, or the end of what was asked for.
-                _ => {
-                    let named = node.user.iter().map(|(_, at)| at);
-                    node.literal.values().chain(named).for_each(|at| go(*at));
+                "+" => {
+                    let named = node.user.iter().filter(|(text, _)| {
+                        !node.is_root || !is_brokers(&filled(text.as_str(), user))
+                    });
+                    let named = named.map(|(_, at)| at);
+                    let literal = node.literal.iter();
+                    let literal = literal.filter(|(text, _)| !node.is_root || !is_brokers(text));
+                    literal.map(|(_, at)| at).chain(named).for_each(|at| go(*at));
                 }
+                segment => node.named(segment, user).for_each(go),
             }
         }
     }
 }
 
 impl Node {
+    /// Where `+` leads to, if it stands for a segment.
+    fn any_for(&self, segment: &str) -> Option<usize> {
+        self.any.filter(|_| !self.is_root || !is_brokers(segment))
+    }
+
     /// Where a segment leads to that is no wildcard, `+` aside.
     fn named(&self, segment: &str, user: &str) -> impl Iterator<Item = usize> {
         let literal = self.literal.get(segment).copied();
@@ -210,7 +236,7 @@ impl Node {
     /// Where a segment leads to; one that is `+` to `+` alone.
     fn ways<'a>(&'a self, segment: &'a str, user: &'a str) -> impl Iterator<Item = usize> + 'a {
         let named = (segment != "+").then(|| self.named(segment, user));
-        self.any.into_iter().chain(named.into_iter().flatten())
+        self.any_for(segment).into_iter().chain(named.into_iter().flatten())
     }
 
     fn is_leaf(&self) -> bool {
@@ -237,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_widest_rule_that_matches_is_found() {
-        let trie = trie(&["a/b", "a/+/c", "a/b/#", "x-{user}/y", "/"]);
+        let trie = trie(&["a/b", "a/+/c", "a/b/#", "x-{user}/y", "/", "$d/x", "+/z"]);
         let found =
             |topic: &str| trie.covering(topic.split('/'), "ada").map(|rule| rule.filter.as_str());
         for (topic, expected) in [
@@ -250,6 +276,9 @@ mod tests {
             ("x-bob/y", None),
             ("x-{user}/y", None),
             ("/q", Some("/")),
+            ("q/z", Some("+/z")),
+            ("$d/z", None),
+            ("$d/x", Some("$d/x")),
         ] {
             assert_eq!(found(topic), expected, "{topic}");
         }

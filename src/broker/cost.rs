@@ -28,6 +28,8 @@ const FOUND: usize = 48;
 const JUDGED: usize = 256;
 /// A segment of a filter that is compared with a topic's.
 const COMPARED: usize = 8;
+/// What a consumer says of a message, which goes to the stream's thread with others.
+pub const SETTLED: usize = 32;
 /// A request that is answered on the spot.
 const SMALL: usize = 1 << 10;
 /// A `list`, and a `subscribe`, which may look at a thousand topics before they become a snapshot
@@ -120,7 +122,11 @@ impl Step {
         match self {
             Step::Publish(_) => 0,
             Step::Clear(topic) => topic_cost(topic.as_str(), 0).max(SMALL),
+            Step::Settle(settle) => SMALL + settle.what.len() * SETTLED,
             Step::Control(_, control) => match control {
+                // The last messages of a stream are read by the writer; to find them is to look.
+                Control::Get { last: Some(_), .. } => LOOK,
+                Control::Admin(_) => STATS,
                 Control::Stats | Control::Backup => STATS,
                 Control::Subscribe { .. } | Control::List { .. } | Control::ClearBelow { .. } => {
                     LOOK

@@ -10,9 +10,13 @@ use crate::access::{Policy, User};
 use crate::broker::delivery::{Outbox, Queued};
 use crate::broker::persist::Ticket;
 use crate::broker::stats::Stats;
+use crate::broker::streams::FromStream;
 use crate::broker::sync::Sender;
 use crate::codec::{Batch, Dialect, Payload, PlainNames};
-use crate::protocol::{Format, Id, Overflow, Refusal, Token, Topic, TopicFilter};
+use crate::protocol::{
+    AdminRequest, DurableRequest, Format, Id, Overflow, Refusal, Settlement, Token, Topic,
+    TopicFilter,
+};
 
 /// Something that happened, in the order in which it is to be seen.
 #[derive(Debug)]
@@ -53,6 +57,8 @@ pub enum Event {
     Pressure,
     /// A question of the embedding program.
     Query(Query),
+    /// Something that the thread of a stream has to say.
+    Stream(FromStream),
 }
 
 /// A right that a client had and lost while it was connected.
@@ -71,13 +77,29 @@ pub struct RightLost {
 /// A part of what one read brought.
 #[derive(Debug)]
 pub enum Step {
-    /// Messages to store and deliver.
+    /// Messages to store and deliver, none of a client's to a topic of the broker's own.
     Publish(Box<Batch>),
     /// A topic whose last value is to be forgotten, which is not answered. See
     /// [`Command::Clear`](crate::protocol::Command::Clear).
     Clear(Topic),
+    /// What a consumer says of messages that were delivered to it, which is not answered unless it
+    /// is refused.
+    Settle(Box<Settle>),
     /// Something else, and what its answer brings back.
     Control(Token, Control),
+}
+
+/// What one read brought of what a consumer says: neighbours that name the same.
+#[derive(Debug)]
+pub struct Settle {
+    /// The stream; needed where the connection consumes of several.
+    pub stream: Option<Box<str>>,
+    /// The consumer; needed where the connection is several.
+    pub consumer: Option<Box<str>>,
+    /// What a refusal brings back.
+    pub token: Token,
+    /// What it says, in order; at least one.
+    pub what: Vec<Settlement>,
 }
 
 /// A request that is answered.
@@ -85,7 +107,7 @@ pub enum Step {
 pub enum Control {
     /// See [`Command::Subscribe`](crate::protocol::Command::Subscribe).
     Subscribe {
-        /// The subtree.
+        /// The subtree, or the topics that have as many segments.
         filter: TopicFilter,
         /// How deliveries are written.
         dialect: Dialect,
@@ -98,10 +120,12 @@ pub enum Control {
         queue: Option<u32>,
         /// Whether it is told when a last value is cleared or expires.
         cleared: bool,
+        /// What it asks of a stream, if it does.
+        durable: Option<Box<DurableRequest>>,
     },
     /// See [`Command::Cancel`](crate::protocol::Command::Cancel).
     Cancel {
-        /// The subtree.
+        /// As it was spelled. It may be the one that nothing below matches.
         filter: TopicFilter,
     },
     /// See [`Command::List`](crate::protocol::Command::List).
@@ -115,6 +139,8 @@ pub enum Control {
         topic: Topic,
         /// How the answer is written.
         dialect: Dialect,
+        /// How many of the last messages of a stream, in place of the last value.
+        last: Option<u32>,
     },
     /// A filter whose last values are to be forgotten. It is answered only if it is refused.
     ClearBelow {
@@ -130,6 +156,8 @@ pub enum Control {
     Stats,
     /// See [`Command::Backup`](crate::protocol::Command::Backup).
     Backup,
+    /// What concerns the streams themselves.
+    Admin(Box<AdminRequest>),
     /// The client has logged in, and is this user from here on.
     Welcome {
         /// The user; `None` where the broker has none, and everybody is welcome.
@@ -150,9 +178,12 @@ pub enum Query {
     Topics(TopicFilter, Sender<Vec<Topic>>),
     /// The last value of a topic.
     Get(Topic, Sender<Option<Payload>>),
-    /// Stores and delivers a message; answered when it is routed, or refused.
+    /// Stores and delivers a message; answered when it is routed, or refused. Its topic may be the
+    /// broker's own: whether a program may publish there is judged where it asks
+    /// ([`check_writable`](crate::protocol::check_writable)).
     Put(Box<Batch>, Sender<Result<(), Refusal>>),
-    /// Forgets the last value of a topic; answers whether there was one.
+    /// Forgets the last value of a topic, which may be the broker's own; answers whether there was
+    /// one.
     Clear(Topic, Sender<bool>),
     /// The subscriptions that a message to the topic would reach.
     Subscriptions(Topic, Sender<Vec<SubscriptionInfo>>),
@@ -194,6 +225,8 @@ pub struct SubscriptionInfo {
     pub peer: Peer,
     /// What it subscribed to, as it spelled it.
     pub filter: String,
+    /// Whether it gets what is below the segments of its filter as well.
+    pub below: bool,
     /// The format of its deliveries.
     pub format: Format,
     /// Whether JSON tags what it cannot tell apart, for JavaScript or not.

@@ -17,17 +17,18 @@ mod retained;
 mod rights;
 mod routing;
 mod stats;
+mod streams;
 pub(crate) mod sync;
 
 pub use client_id::ClientId;
 pub use client_report::{ClientReport, SubscriptionReport};
-pub use cost::{EVENT_COST, fanout_cost, guessed_cost, topic_cost};
+pub use cost::{EVENT_COST, SETTLED, fanout_cost, guessed_cost, topic_cost};
 pub use delivery::{
     BACKLOG_COST, Backlog, Charge, Delivery, Discarded, Fate, Full, Inbox, Lane, Letter, Mailbox,
     Outbox, Piece, QueueLimits, Queued, Selection, Taken, Undelivered, outbox, outbox_with,
 };
-pub use dispatcher::{CLIENTS_TOGETHER, Dispatcher};
-pub use event::{Control, Event, Query, RightLost, Step, SubscriptionInfo};
+pub use dispatcher::{CLIENTS_TOGETHER, Dispatcher, StreamsPlan};
+pub use event::{Control, Event, Query, RightLost, Settle, Step, SubscriptionInfo};
 pub use memory::{Memory, SMALLEST_MEMORY, Use};
 pub use peer::{Origin, Peer};
 pub use persist::{
@@ -39,4 +40,10 @@ pub use rights::Rights;
 pub use stats::{
     Counters, Durations, Histogram, METRICS, Metric, MetricKind, Number, Process, Report, SCRAPED,
     Sample, Samples, Started, Stats, Unit,
+};
+pub use streams::{
+    Announcer, Asked, Assignment, Blind, Consumer, ConsumerEntry, ConsumerReport, ConsumerSettings,
+    Cursor, Damage, Dead, Due, Feed, Found, FromStream, LastMessages, Log, LogReader, LogSync,
+    LogWriter, Look, MemberId, Order, Place, Record, STREAM_NAME_BYTES, Sight, StreamDefinition,
+    StreamReport, StreamStore, StreamSummary, WhenFull, WhyDead, check_name, consumers_to_value,
 };

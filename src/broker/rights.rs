@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::peer::Peer;
 use crate::access::{Grant, Reach, Right, User};
-use crate::protocol::{ErrorCode, Refusal, TopicFilter, TopicName};
+use crate::protocol::{Command, ErrorCode, Refusal, TopicFilter, TopicName};
 
 /// What a client may do.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +128,17 @@ impl Rights {
     /// [`ErrorCode::NotPermitted`].
     pub(super) fn backup(&self, peer: Peer) -> Result<(), Refusal> {
         self.administrate("backup", peer, Grant::admin)
+    }
+
+    /// Whether the client may see which streams and consumers there are, as it may see what the
+    /// broker counts, or change them, as it may have a backup made.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotPermitted`].
+    pub(super) fn streams(&self, command: Command, peer: Peer) -> Result<(), Refusal> {
+        let only_looks = matches!(command, Command::Streams | Command::Consumers);
+        let may = |grant: &Grant| only_looks && grant.stats() || grant.admin();
+        self.administrate(command.as_str(), peer, may)
     }
 
     fn administrate(

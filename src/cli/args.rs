@@ -9,7 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::failure::Failure;
 use super::logging::LogSettings;
-use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
+use crate::broker::{Fsync, QueueLimits, StoreLimits, StreamDefinition, Subtree, WhenFull};
 use crate::protocol::{
     ClassPattern, Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
     MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, PickleClasses, Topic,
@@ -262,6 +262,12 @@ pub(super) struct Serve {
     #[arg(long, value_name = "TOPIC:RULE", value_parser = subtree, env = "BABELMQ_SUBTREE")]
     subtree: Vec<Subtree>,
 
+    /// A stream, as in orders:filter=orders/#,age=7d,bytes=10GiB,messages=1000000,full=refuse: it
+    /// keeps every message that its filter covers, for consumers that may miss none. It needs
+    /// --data-dir. What is full drops its oldest, or refuses.
+    #[arg(long, value_name = "NAME:RULE", value_parser = stream, env = "BABELMQ_STREAM")]
+    stream: Vec<StreamDefinition>,
+
     /// Time to finish a frame that was begun, as in 10s or 500ms.
     #[arg(
         long, value_name = "TIME", default_value = "10s", value_parser = time,
@@ -298,6 +304,9 @@ impl Serve {
             Some((_, given)) if self.tls_cert.is_none() => {
                 Err(Failure::Usage(format!("{given} means nothing by itself: add --tls-cert")))
             }
+            _ if !self.stream.is_empty() && self.data_dir.is_none() => {
+                Err(Failure::Usage("--stream keeps messages on a disk: add --data-dir".to_owned()))
+            }
             _ => Ok(()),
         }
     }
@@ -332,6 +341,7 @@ impl Serve {
             queue: QueueLimits { messages: self.queue_messages, bytes: self.queue_bytes },
             store: StoreLimits { values: self.stored_values, bytes: self.stored_bytes },
             subtrees: self.subtree.clone(),
+            streams: self.stream.clone(),
             fsync: self.fsync,
             fsync_interval: self.fsync_interval,
             max_connections: self.max_connections,
@@ -449,6 +459,40 @@ fn subtree(text: &str) -> Result<Subtree, String> {
     Ok(subtree)
 }
 
+/// A stream's name has no colon, and its filter may have one.
+pub(super) fn stream(text: &str) -> Result<StreamDefinition, String> {
+    const FORM: &str =
+        "a stream is spelled as in orders:filter=orders/#,age=7d,bytes=10GiB,messages=1000000";
+    let (name, rules) = text.split_once(':').ok_or(FORM)?;
+    // A filter may hold a comma, so it ends where another rule begins.
+    let rules = rules.strip_prefix("filter=").ok_or(FORM)?;
+    let is_rule = |part: &str| {
+        matches!(part.split_once('='), Some(("age" | "bytes" | "messages" | "full", _)))
+    };
+    let parts: Vec<&str> = rules.split(',').collect();
+    let first_rule = parts.iter().position(|part| is_rule(part)).unwrap_or(parts.len());
+    let mut stream = StreamDefinition::new(name, filter(&parts[..first_rule].join(","))?)?;
+    if name.starts_with('$') {
+        return Err(format!("the stream {name} is the broker's own: names with \"$\" are"));
+    }
+    for part in &parts[first_rule..] {
+        match part.split_once('=') {
+            Some(("age", span)) => stream.age = Some(ttl(span)?),
+            Some(("bytes", bytes)) => stream.bytes = Some(size(bytes)? as u64),
+            Some(("messages", number)) => {
+                let number = number.parse::<u64>().ok().filter(|number| *number > 0);
+                stream.messages = Some(number.ok_or(format!("{part:?} is no number"))?);
+            }
+            Some(("full", word)) => {
+                stream.full = WhenFull::from_word(word)
+                    .ok_or(format!("{word:?} is neither drop-oldest nor refuse"))?;
+            }
+            _ => return Err(format!("{part:?} says nothing; {FORM}")),
+        }
+    }
+    Ok(stream)
+}
+
 /// A time to live.
 pub(super) fn ttl(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(whole_seconds(time(text)?)?.into()))
@@ -514,6 +558,29 @@ mod tests {
         assert_eq!(frame_size("256MiB"), Ok(256 << 20));
         for bad in ["0", "257MiB", "5GiB", "", "x", "-1"] {
             assert!(frame_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_stream_says_what_it_keeps() {
+        let stream = stream("orders:filter=a,b/+/#,age=1h,bytes=1KiB,messages=3,full=refuse");
+        let stream = stream.unwrap();
+        assert_eq!((stream.name.as_str(), stream.filter.as_str()), ("orders", "a,b/+/#"));
+        assert_eq!((stream.age, stream.bytes), (Some(Duration::from_secs(3_600)), Some(1_024)));
+        assert_eq!((stream.messages, stream.full), (Some(3), WhenFull::Refuse));
+        let bad = [
+            "orders",
+            "orders:age=1h",
+            "orders:filter=",
+            "a b:filter=x",
+            "$dead:filter=x",
+            "o:filter=x,age=soon",
+            "o:filter=x,messages=0",
+            "o:filter=x,full=maybe",
+            "o:filter=x,bytes=1,y=2",
+        ];
+        for bad in bad {
+            assert!(super::stream(bad).is_err(), "{bad}");
         }
     }
 

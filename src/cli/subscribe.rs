@@ -21,6 +21,10 @@ pub(super) struct Args {
     /// topics.
     #[arg(required = true, value_name = "TOPIC", value_parser = filter)]
     topics: Vec<TopicFilter>,
+    /// Print what has as many segments as a topic, and nothing below it; a trailing `#` gives the
+    /// rest back.
+    #[arg(long)]
+    no_below: bool,
     /// The format in which messages come.
     #[arg(long, short, value_name = "FORMAT", default_value = "json", value_parser = format())]
     format: Format,
@@ -163,7 +167,8 @@ impl Subscriber<'_> {
             queue: *queue,
         };
         for topic in &self.args.topics {
-            client.subscribe(topic, self.args.format, how.clone())?;
+            let topic = topic.clone().below(!self.args.no_below);
+            client.subscribe(&topic, self.args.format, how.clone())?;
         }
         Ok(client)
     }

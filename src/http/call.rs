@@ -8,7 +8,7 @@ use super::response::Response;
 use super::value::{MEDIA_TYPES, format_of_body};
 use super::websocket::Handshake;
 use crate::codec::Dialect;
-use crate::protocol::{Format, Limits, Overflow, Topic, TopicFilter};
+use crate::protocol::{Format, Limits, MAX_PUBLISH_ID_BYTES, Overflow, Topic, TopicFilter};
 
 /// Topics or clients in an answer, where nothing else is asked for, and at most.
 const USUAL_PAGE: usize = 1_000;
@@ -141,6 +141,8 @@ pub(crate) struct Publish {
     pub(crate) retain: bool,
     /// Seconds that it is one.
     pub(crate) ttl: Option<u32>,
+    /// What its publisher calls it.
+    pub(crate) id: Option<Box<str>>,
 }
 
 /// What is to be seen as it comes.
@@ -238,8 +240,8 @@ impl Endpoint {
             Endpoint::Clients => &["after", "limit"],
             Endpoint::Value if method == "DELETE" => &["topic"],
             Endpoint::Value => &["topic", "exact"],
-            Endpoint::Publish => &["topic", "retain", "ttl"],
-            Endpoint::Subscribe => &["topic", "exact", "overflow", "queue", "cleared"],
+            Endpoint::Publish => &["topic", "retain", "ttl", "id"],
+            Endpoint::Subscribe => &["topic", "exact", "overflow", "queue", "cleared", "below"],
             Endpoint::Topics => &["filter", "after", "limit"],
         }
     }
@@ -285,8 +287,14 @@ impl Endpoint {
                 let ttl = ttl.ok().filter(|ttl| *ttl != Some(0)).ok_or_else(|| {
                     Problem::new(400, "ttl is a number of seconds, from 1 to 4294967295")
                 })?;
+                let id = query.get("id");
+                if id.is_some_and(|id| !(1..=MAX_PUBLISH_ID_BYTES).contains(&id.len())) {
+                    let what = format!("id is a text of 1 to {MAX_PUBLISH_ID_BYTES} bytes");
+                    return Err(Problem::new(400, what));
+                }
                 Call::Publish(Publish {
-                    topic: query.topic(limits)?,
+                    id: id.map(Into::into),
+                    topic: query.writable(limits)?,
                     format: format_of_body(head)?,
                     retain: query.truth("retain")?.unwrap_or(true),
                     ttl,
@@ -309,7 +317,8 @@ impl Endpoint {
                 let queue = queue
                     .ok_or_else(|| Problem::new(400, "queue is a number of messages, from 1"))?;
                 let cleared = query.truth("cleared")?.unwrap_or(false);
-                let filter = query.filter(limits)?;
+                let below = query.truth("below")?.unwrap_or(true);
+                let filter = query.filter(limits)?.below(below);
                 Call::Subscribe(Watch { filter, dialect, overflow, queue, cleared })
             }
             Endpoint::Topics => {
@@ -346,13 +355,15 @@ mod tests {
         assert!(matches!(call("GET /", ""), Ok(Call::Page)));
         assert!(matches!(call("GET /healthz", ""), Ok(Call::Health)));
         assert!(matches!(call("HEAD /readyz", ""), Ok(Call::Ready)));
-        let Ok(Call::Publish(publish)) =
-            call("POST /api/v1/publish?topic=/a&retain=false&ttl=5", "Content-Type: text/xml\r\n")
-        else {
+        let Ok(Call::Publish(publish)) = call(
+            "POST /api/v1/publish?topic=/a&retain=false&ttl=5&id=x%201",
+            "Content-Type: text/xml\r\n",
+        ) else {
             panic!("a publish");
         };
         assert_eq!((publish.topic.as_str(), publish.format), ("/a", Some(Format::Xml)));
         assert_eq!((publish.retain, publish.ttl), (false, Some(5)));
+        assert_eq!(publish.id.as_deref(), Some("x 1"));
         let Ok(Call::Subscribe(watch)) =
             call("GET /api/v1/subscribe?topic=/a/+/%23&exact=js&overflow=latest&queue=9", "")
         else {
@@ -385,6 +396,7 @@ mod tests {
             ("POST /api/v1/publish?topic=/a&ttl=0", "", 400),
             ("POST /api/v1/publish?topic=/a&ttl=4294967296", "", 400),
             ("POST /api/v1/publish?topic=/a&retain=1", "", 400),
+            ("POST /api/v1/publish?topic=/a&id=", "", 400),
             ("GET /api/v1/subscribe?topic=/a&overflow=never", "", 400),
             ("GET /api/v1/subscribe?topic=/a&queue=0", "", 400),
             ("GET /api/v1/topics?limit=0", "", 400),

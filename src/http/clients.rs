@@ -59,13 +59,14 @@ impl ClientEntry {
 
 fn subscription(subscription: &SubscriptionReport) -> Value {
     let SubscriptionReport { filter, format, overflow, waiting, dropped } = subscription;
-    object([
-        ("filter", filter.as_str().into()),
+    let alone = (!filter.reaches_below()).then_some(("below", false.into()));
+    let begin = [("filter", filter.as_str().into())].into_iter().chain(alone);
+    object(begin.chain([
         ("format", format.name().into()),
         ("overflow", overflow.as_str().into()),
         ("waiting", number(*waiting)),
         ("dropped", number(*dropped)),
-    ])
+    ]))
 }
 
 fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {

@@ -6,7 +6,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::problem::Problem;
-use crate::protocol::{Limits, Topic, TopicFilter, check_topic_limits};
+use crate::protocol::{Limits, Refusal, Topic, TopicFilter, check_topic_limits, check_writable};
 
 /// The parameters of a request.
 #[derive(Debug)]
@@ -78,6 +78,14 @@ impl<'a> Query<'a> {
         let text = self.needed("topic", "/weather/oslo")?;
         let topic = check_topic_limits(text, limits).and_then(|()| Topic::parse(text));
         topic.map_err(|refusal| refusal.about(text).into())
+    }
+
+    /// The topic that is needed and can be published to.
+    pub(super) fn writable(&self, limits: &Limits) -> Result<Topic, Problem> {
+        let topic = self.topic(limits)?;
+        let about = |refusal: Refusal| refusal.about(topic.as_str());
+        check_writable(topic.as_str()).map_err(about)?;
+        Ok(topic)
     }
 
     /// The filter that is needed.

@@ -143,7 +143,8 @@ impl Client {
     }
 
     /// Subscribes. The stored values come next, then [`Arrival::Subscribed`], then what is
-    /// published.
+    /// published. It takes the place of a subscription to a filter that is spelled alike, also of
+    /// one that [`TopicFilter::below`] tells from it.
     ///
     /// # Errors
     /// A broken connection.
@@ -154,7 +155,8 @@ impl Client {
         how: Subscribe,
     ) -> Result<(), QueueError> {
         self.frame.clear();
-        write_subscribe(format, filter.as_str(), &how, &mut self.frame);
+        let filter = (filter.as_str(), filter.reaches_below());
+        write_subscribe(format, filter, &how, &mut self.frame);
         self.send()
     }
 

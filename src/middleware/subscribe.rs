@@ -110,9 +110,17 @@ impl Subscribe {
     }
 }
 
-/// Appends the `subscribe` frame.
-pub(super) fn write_subscribe(format: Format, filter: &str, how: &Subscribe, out: &mut Vec<u8>) {
+/// Appends the `subscribe` frame: of a filter, with what is below it or without.
+pub(super) fn write_subscribe(
+    format: Format,
+    (filter, below): (&str, bool),
+    how: &Subscribe,
+    out: &mut Vec<u8>,
+) {
     let mut fields = vec![("topic", FrameField::Str(filter))];
+    if !below {
+        fields.push(("below", FrameField::Bool(false)));
+    }
     match how.exact {
         // Without it dates and arrays would have lost their types.
         Exact::No if format == Format::Pickle => fields.push(("exact", FrameField::Bool(true))),

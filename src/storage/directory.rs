@@ -176,7 +176,7 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 }
 
 /// Makes a directory, and those above it, for their owner only.
-fn make(path: &Path) -> io::Result<()> {
+pub(super) fn make(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }

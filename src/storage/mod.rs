@@ -14,6 +14,7 @@ mod full;
 mod record;
 mod reserve;
 mod salvage;
+mod streams;
 #[cfg(test)]
 mod tests;
 
@@ -21,13 +22,14 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
     StorageBackend, StorageError, TableDefinition, TableError, WriteTransaction,
 };
 
-use crate::broker::{Backup, Change, Kept, Store, StoreError};
+use crate::broker::{Backup, Change, Kept, Store, StoreError, StreamStore};
 use directory::{Directory, Identity};
 use file::{HeldBack, LockableFile};
 use reserve::Reserve;
@@ -35,6 +37,7 @@ use reserve::Reserve;
 pub use backup::is_name;
 pub use compact::{Compacted, compact};
 pub use contents::{Contents, read};
+pub use streams::Streams;
 
 const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
@@ -338,6 +341,11 @@ impl Store for Storage {
         }
         // What was written to a file that has no name any more is written to nothing.
         self.check_identity()
+    }
+
+    fn streams(&mut self) -> Result<Option<Arc<dyn StreamStore>>, StoreError> {
+        let Some(directory) = self.path.parent() else { return Ok(None) };
+        Ok(Some(Arc::new(Streams::open(directory)?)))
     }
 
     fn backup(&mut self) -> Result<Backup, StoreError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::certificates::TlsFiles;
 use super::listen_url::ListenUrl;
-use crate::broker::{Fsync, QueueLimits, StoreLimits, Subtree};
+use crate::broker::{Fsync, QueueLimits, StoreLimits, StreamDefinition, Subtree};
 use crate::protocol::{
     DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE, DEFAULT_LOGIN_TIMEOUT,
     DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_WRITE_TIMEOUT, Limits,
@@ -55,6 +55,9 @@ pub struct Config {
     pub store: StoreLimits,
     /// Rules for what is remembered of parts of the topic tree. Default: none.
     pub subtrees: Vec<Subtree>,
+    /// Streams, beside those that the store keeps already; one of the same name takes the place of
+    /// that. They need a store that keeps streams. Default: none.
+    pub streams: Vec<StreamDefinition>,
     /// When last values are on the disk, where there is a store. Default [`Fsync::Interval`].
     pub fsync: Fsync,
     /// The interval. Default 1 s.
@@ -91,6 +94,7 @@ impl Default for Config {
             queue: QueueLimits::default(),
             store: StoreLimits::default(),
             subtrees: Vec::new(),
+            streams: Vec::new(),
             fsync: Fsync::default(),
             fsync_interval: DEFAULT_FSYNC_INTERVAL,
             max_connections: DEFAULT_MAX_CONNECTIONS,
@@ -179,6 +183,12 @@ impl Config {
     #[must_use]
     pub fn subtrees(self, subtrees: impl IntoIterator<Item = Subtree>) -> Config {
         Config { subtrees: subtrees.into_iter().collect(), ..self }
+    }
+
+    /// Has these streams, beside those that the store keeps already.
+    #[must_use]
+    pub fn streams(self, streams: impl IntoIterator<Item = StreamDefinition>) -> Config {
+        Config { streams: streams.into_iter().collect(), ..self }
     }
 
     /// Says when last values are on the disk.

@@ -13,9 +13,9 @@ use super::shared::Shared;
 use super::users::{AUDIT, UsersFileError, load_users};
 use crate::broker::sync::thread::JoinHandle;
 use crate::broker::sync::{Receiver, RecvTimeoutError, Sender, bounded};
-use crate::broker::{Event, Query, RightLost, Stats, SubscriptionInfo, Unsaved};
+use crate::broker::{Announcer, Event, Query, RightLost, Stats, SubscriptionInfo, Unsaved};
 use crate::codec::{Batch, Document, Payload, to_value};
-use crate::protocol::{Refusal, Topic, TopicFilter, Value};
+use crate::protocol::{Refusal, Topic, TopicFilter, Value, check_writable};
 
 /// How long a broker that stops goes on writing what was accepted. In a model this is the longest
 /// time that anybody waits, so that one can leave it out.
@@ -44,6 +44,8 @@ pub struct BrokerHandle {
     pub(super) parked: Arc<Parked>,
     /// Every session holds the other end; it disconnects when the last has ended.
     all_gone: Receiver<()>,
+    /// Threads of streams reach the dispatcher by it.
+    announcer: Announcer,
     /// Empty when the broker has stopped.
     pub(super) threads: Threads,
 }
@@ -67,9 +69,10 @@ impl BrokerHandle {
         shared: Arc<Shared>,
         parked: Arc<Parked>,
         all_gone: Receiver<()>,
+        announcer: Announcer,
     ) -> BrokerHandle {
         let (events, threads) = (Some(events), Threads::default());
-        BrokerHandle { bound, events, shared, parked, all_gone, threads }
+        BrokerHandle { bound, events, shared, parked, all_gone, announcer, threads }
     }
 
     /// The first TCP address that the broker listens on for its own protocol, with the port that it
@@ -106,7 +109,8 @@ impl BrokerHandle {
         self.bound.iter().map(|bound| bound.url())
     }
 
-    /// The topics that hold a value, sorted.
+    /// The topics that hold a value, sorted, but for [the broker's
+    /// own](crate::protocol::TopicName::is_brokers).
     pub fn list_topics(&self) -> Vec<Topic> {
         let Ok(all) = TopicFilter::parse("#") else { return Vec::new() };
         self.ask(|reply| Query::Topics(all, reply)).unwrap_or_default()
@@ -131,10 +135,12 @@ impl BrokerHandle {
     /// [`Config::fsync`](field@super::Config::fsync) says; [`flush`](Self::flush) does.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), and whatever a
-    /// client's message would be refused for.
+    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), also for a topic of
+    /// [the broker's own](crate::protocol::TopicName::is_brokers), and whatever a client's message
+    /// would be refused for.
     pub fn put_topic(&self, topic: &str, value: &Value) -> Result<(), Refusal> {
         let topic = Topic::parse(topic)?;
+        check_writable(topic.as_str())?;
         let payload = Payload::of_value(topic.as_str(), value, &self.shared.config.limits)?;
         let limits = self.shared.config.limits;
         let batch = Box::new(Batch::of_payload(topic, payload, (true, None), limits));
@@ -200,9 +206,11 @@ impl BrokerHandle {
     /// whether there was one.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic).
+    /// [`ErrorCode::InvalidTopic`](crate::protocol::ErrorCode::InvalidTopic), also for a topic of
+    /// [the broker's own](crate::protocol::TopicName::is_brokers).
     pub fn clear_topic(&self, topic: &str) -> Result<bool, Refusal> {
         let topic = Topic::parse(topic)?;
+        check_writable(topic.as_str())?;
         Ok(self.ask(|reply| Query::Clear(topic, reply)).unwrap_or_default())
     }
 
@@ -269,6 +277,8 @@ impl BrokerHandle {
         self.shared.connections.shut_down(Shutdown::Read);
         self.parked.end();
         self.events = None;
+        // What a stream has still to say is said again after the next start.
+        self.announcer.close();
         if self.all_gone.recv_timeout(GRACE) != Err(RecvTimeoutError::Disconnected) {
             tracing::warn!("some clients did not read what was waiting for them; it is dropped");
             self.shared.connections.shut_down(Shutdown::Both);

@@ -24,8 +24,8 @@ use super::turns;
 use super::users::{Users, UsersFileError, load_users};
 use crate::broker::sync::{AtomicBool, Mutex, Receiver, bounded};
 use crate::broker::{
-    BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Memory, NoStore, Store,
-    StoreError, StoreWriter,
+    Announcer, BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Memory, NoStore,
+    Store, StoreError, StoreWriter, StreamsPlan,
 };
 use crate::codec::BufferPool;
 
@@ -205,7 +205,7 @@ impl Broker {
     /// thread cannot be started. Nothing of the broker runs then.
     pub fn start_with(
         mut config: Config,
-        store: Box<dyn Store>,
+        mut store: Box<dyn Store>,
     ) -> Result<BrokerHandle, StartError> {
         hold_to_protection(&config)?;
         let tls = certificates(&config)?;
@@ -239,7 +239,17 @@ impl Broker {
             .with_memory(memory.clone())
             .with_counters(counters.clone())
             .with_policy(users.as_ref().map(|(policy, _)| policy.clone()));
+        let announcer = Announcer::new(events.clone());
+        let streams = StreamsPlan {
+            store: store.streams()?,
+            definitions: config.streams.clone(),
+            announcer: announcer.clone(),
+            fsync: config.fsync,
+            interval: config.fsync_interval,
+            limits: config.limits,
+        };
         let store_writer = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
+        dispatcher.open_streams(streams)?;
         let shared = Arc::new(Shared {
             config,
             tls: Mutex::default(),
@@ -269,6 +279,7 @@ impl Broker {
             shared.clone(),
             parked.clone(),
             all_gone,
+            announcer,
         );
         let listener = |(number, bound)| {
             let (events, alive) = (events.clone(), alive.clone());

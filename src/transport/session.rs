@@ -373,7 +373,7 @@ impl Session {
         let of = |step: &Step| match step {
             Step::Publish(batch) => batch.messages().len(),
             Step::Clear(_) => 1,
-            Step::Control(..) => 0,
+            Step::Settle(_) | Step::Control(..) => 0,
         };
         if self.has_rates() { steps.iter().map(of).sum() } else { 0 }
     }

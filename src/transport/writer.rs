@@ -6,7 +6,9 @@
 //! never wait.
 
 mod gather;
+mod streams;
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use super::line::{Close, Line, Outgoing, Pushed, Wait};
 use super::priority::{CROWD, give_way};
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
 use crate::broker::sync::{Instant, Receiver, Sender, TryRecvError};
-use crate::broker::{Charge, ClientId, Counters, Delivery, Inbox};
+use crate::broker::{Charge, ClientId, Counters, Delivery, Feed, Inbox};
 use crate::codec::{Account, Claim, Document, PlainNames, Share, release_scratch};
 use crate::protocol::Limits;
 use crate::wire::{IDLE_BYTES, MAX_BYTES, WriteBatch};
@@ -47,6 +49,8 @@ pub(super) struct Writer {
     written: usize,
     /// Has to be waited for, which a turn does not.
     pending: Option<(Delivery, Charge)>,
+    /// Feeds that are due more than one turn's messages.
+    feeds: VecDeque<Arc<Feed>>,
     /// Whether it writes in a turn.
     in_turn: bool,
     /// Since when it needs a thread, there is none, and nothing was written.
@@ -122,6 +126,7 @@ impl Writer {
             gathered: WriteBatch::default(),
             written: 0,
             pending: None,
+            feeds: VecDeque::new(),
             in_turn: false,
             without_thread: None,
             scratch: Document::new(),
@@ -299,6 +304,10 @@ impl Writer {
             {
                 self.gather(delivery, charge)?;
             }
+            // Those that have more to read than one turn's go on, whatever else comes.
+            if let Some(feed) = self.feeds.pop_front() {
+                self.gather_feed(&feed)?;
+            }
             self.flush()?;
         }
     }
@@ -310,6 +319,9 @@ impl Writer {
     ) -> Result<(Delivery, Charge), TryRecvError> {
         if let Some(waiting) = self.inbox.next_waiting() {
             return Ok(waiting);
+        }
+        if let Some(feed) = self.feeds.pop_front() {
+            return Ok((Delivery::Feed(feed), Charge::default()));
         }
         self.shrink();
         if is_crowded() {

@@ -1,22 +1,26 @@
 //! Frames to steps: every frame of a read is decoded and judged here, in its session's thread.
 
+mod control;
+mod settling;
+
 use std::mem;
 use std::ops::Range;
 
 use memchr::memmem;
 
+use self::control::control;
 use super::frames::token_of;
 use super::judged_topics::PLACES;
 use super::recent::{BATCH, Like, Recent};
 use crate::broker::{Control, EVENT_COST, Rights, Step, fanout_cost, guessed_cost, topic_cost};
 use crate::codec::pickle::PickleMatch;
 use crate::codec::{
-    Batch, BatchEntry, Claim, ControlRequest, Credentials, Dialect, Document, EagerEncoding,
-    EnvelopeMatch, Mark, Node, Part, PayloadSpan, Request, Topics, read_request,
+    Batch, BatchEntry, Claim, ControlRequest, Credentials, Document, EagerEncoding, EnvelopeMatch,
+    Mark, Node, Part, PayloadSpan, Request, Topics, id_cost, read_request,
 };
 use crate::protocol::{
-    Command, ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Token, Topic, TopicFilter,
-    TopicName, check_topic_limits, frame_at, plain_size,
+    Command, ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Token, TopicName,
+    check_topic_limits, check_writable, frame_at, plain_size,
 };
 
 /// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read
@@ -45,9 +49,12 @@ pub(super) struct Intake<'a> {
     decoded_before: usize,
     recent: &'a mut Recent,
     messages: Vec<BatchEntry>,
+    /// What publishers call messages, with their indices.
+    ids: Vec<(u32, Box<str>)>,
     topics: Topics,
-    /// Bytes of what is decoded that are paid for.
+    /// Bytes of what is decoded that are paid for, and of the names of messages.
     paid: usize,
+    paid_ids: usize,
     /// Indices of topics that the batch has named, counted from 1, each at a place that its last
     /// bytes choose: those which take turns stand in the batch once.
     seen: [u16; PLACES],
@@ -142,8 +149,10 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         each: recent.asked.each().unwrap_or_else(|| guessed_cost(recent.connections)),
         recent,
         messages: Vec::new(),
+        ids: Vec::new(),
         topics: Topics::default(),
         paid: 0,
+        paid_ids: 0,
         seen: [0; PLACES],
         steps: Vec::new(),
         refused: 0,
@@ -164,11 +173,13 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         }
         match frame_at(region, whole, limits.max_frame) {
             Ok(Some((header, body))) => {
-                let is_taken = match header.format {
-                    Format::Json => intake.like_the_last(whole, body.end),
-                    Format::Pickle => intake.like_the_last_pickle(whole, body.end),
-                    Format::Xml => false,
-                };
+                let is_taken = intake.recent.settles
+                    && intake.quick_ack(header.format, whole, body.end)
+                    || match header.format {
+                        Format::Json => intake.like_the_last(whole, body.end),
+                        Format::Pickle => intake.like_the_last_pickle(whole, body.end),
+                        Format::Xml => false,
+                    };
                 if !is_taken && !intake.frame(header.format, whole, body.end) {
                     needs_permit = true;
                     break None;
@@ -180,7 +191,8 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         }
     };
     intake.finish_batch(whole);
-    let needs_answer = intake.steps.iter().any(|step| matches!(step, Step::Control(..)));
+    let needs_answer =
+        intake.steps.iter().any(|step| matches!(step, Step::Control(..) | Step::Settle(_)));
     let Intake { steps, refused, extra, cost, login, is_last, .. } = intake;
     let cost = cost + whole;
     Taken {
@@ -294,8 +306,9 @@ impl<'a> Intake<'a> {
                 Err(login_required(request.err()))
             }
             Err(refusal) if may_be_login(&source[body.clone()]) => Err(without_content(refusal)),
-            Ok(Request::Publish { topic, mut message, retain, ttl, verbatim }) => match self
+            Ok(Request::Publish { topic, mut message, retain, ttl, verbatim, id }) => match self
                 .topic(&topic)
+                .and_then(|index| self.note_id(id.as_deref()).map(|()| index))
             {
                 Ok(index) => {
                     if self.expands {
@@ -310,6 +323,8 @@ impl<'a> Intake<'a> {
                     };
                     let like = Some(Like { topic: Some(index), retain, ttl, verbatim });
                     match (format, &message.part) {
+                        // Another message has another name.
+                        _ if id.is_some() => {}
                         (Format::Json, Part::Value(value)) => {
                             let is_known =
                                 self.recent.known.learn(source, body, value.clone(), &topic);
@@ -338,6 +353,12 @@ impl<'a> Intake<'a> {
                 }
                 Err(refusal) => Err(refusal.about(topic)),
             },
+            Ok(Request::Control(ControlRequest::Settle { stream, consumer, what })) => {
+                match self.settle_named(at..end, (stream, consumer), token_of(format), what) {
+                    Ok(()) => return true,
+                    Err(refusal) => Err(refusal),
+                }
+            }
             Ok(Request::Control(request)) => {
                 control(request, format, &self.limits, &self.recent.rights)
             }
@@ -353,6 +374,27 @@ impl<'a> Intake<'a> {
         self.note_enough();
         self.steps.push(step);
         true
+    }
+
+    /// Takes what a publisher calls the next message, in memory that is claimed for it.
+    #[inline]
+    fn note_id(&mut self, id: Option<&str>) -> Result<(), Refusal> {
+        match id {
+            None => Ok(()),
+            Some(id) => self.keep_id(id),
+        }
+    }
+
+    #[cold]
+    fn keep_id(&mut self, id: &str) -> Result<(), Refusal> {
+        let cost = id_cost(id);
+        let flight = &mut self.recent.flight;
+        if !flight.try_grow_to(flight.bytes() + cost) {
+            return Err(no_memory_to_decode());
+        }
+        self.paid_ids += cost;
+        self.ids.push((self.messages.len() as u32, id.into()));
+        Ok(())
     }
 
     /// Takes a frame that differs from the last publish in nothing but its payload and perhaps its
@@ -495,6 +537,7 @@ impl<'a> Intake<'a> {
         } else {
             check_topic_limits(text, &self.limits)?;
             let topic = TopicName::parse(text)?;
+            check_writable(text)?;
             self.recent.rights.publish(topic)?;
             self.recent.judged.note(text, places);
             topic
@@ -528,9 +571,10 @@ impl<'a> Intake<'a> {
         self.cost += fanout_cost(self.recent.asked.fanout());
         self.decoded_before += decoded;
         let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
-        let claim =
-            self.recent.flight.split(BATCH + asked.room(bytes.len()) + mem::take(&mut self.paid));
+        let paid = mem::take(&mut self.paid) + mem::take(&mut self.paid_ids);
+        let claim = self.recent.flight.split(BATCH + asked.room(bytes.len()) + paid);
         let batch = Batch::new(bytes, document, topics, messages, self.limits)
+            .with_ids(mem::take(&mut self.ids))
             .decoding_to(decoded)
             .of_session(asked, ahead)
             .returning_to(&self.recent.spares)
@@ -588,52 +632,6 @@ fn without_content(refusal: Refusal) -> Refusal {
         ErrorCode::MissingField | ErrorCode::InvalidField | ErrorCode::DuplicateField => refusal,
         code => Refusal::new(code, "what is wrong is not shown, because it may hold a secret"),
     }
-}
-
-/// The step that a request asks for, its topic judged.
-fn control(
-    request: ControlRequest<'_>,
-    format: Format,
-    limits: &Limits,
-    rights: &Rights,
-) -> Result<Step, Refusal> {
-    let filter = |topic: &str| {
-        let judged = check_topic_limits(topic, limits).and_then(|()| TopicFilter::parse(topic));
-        judged.map_err(|refusal| refusal.about(topic))
-    };
-    let one = |topic: &str| {
-        let judged = check_topic_limits(topic, limits).and_then(|()| Topic::parse(topic));
-        judged.map_err(|refusal| refusal.about(topic))
-    };
-    Ok(Step::Control(
-        token_of(format),
-        match request {
-            ControlRequest::Subscribe { topic, dialect, names, overflow, queue, cleared } => {
-                let filter = filter(&topic)?;
-                let names = names.filter(|_| dialect == Dialect::PlainXml).map(Box::new);
-                Control::Subscribe { filter, dialect, names, overflow, queue, cleared }
-            }
-            ControlRequest::Cancel { topic } => Control::Cancel { filter: filter(&topic)? },
-            ControlRequest::List { topic } => {
-                Control::List { filter: filter(topic.as_deref().unwrap_or("#"))? }
-            }
-            ControlRequest::Get { topic, dialect } => Control::Get { topic: one(&topic)?, dialect },
-            // A wildcard names many topics; a topic by itself is no subtree here.
-            ControlRequest::Clear { topic } if topic.contains(['+', '#']) => {
-                Control::ClearBelow { filter: filter(&topic)? }
-            }
-            ControlRequest::Clear { topic } => {
-                let topic = one(&topic)?;
-                rights.publish(topic.name())?;
-                return Ok(Step::Clear(topic));
-            }
-            ControlRequest::Ping { id } => Control::Ping { id },
-            ControlRequest::Stats => Control::Stats,
-            ControlRequest::Backup => Control::Backup,
-            // It is no step: the session answers it.
-            ControlRequest::Login(_) => return Err(login_required(None)),
-        },
-    ))
 }
 
 #[cfg(test)]

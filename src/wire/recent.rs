@@ -35,6 +35,8 @@ pub struct Recent {
     pub(super) flight: Claim,
     /// Whether messages may decode to far more than their lengths explain.
     pub(super) permit: bool,
+    /// Whether the client has settled messages of a stream, so that it will again.
+    pub(super) settles: bool,
     /// Shapes of filters that there are, and connections.
     pub(super) shapes: usize,
     pub(super) connections: usize,

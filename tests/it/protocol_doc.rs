@@ -9,11 +9,12 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use babelmq::broker::{METRICS, QueueLimits};
+use babelmq::broker::{METRICS, QueueLimits, STREAM_NAME_BYTES};
 use babelmq::protocol::{
     Command, DECODED_FLOOR, DECODED_PER_BYTE, ENCODED_FLOOR, ENCODED_PER_BYTE, HEADER_LEN,
-    MAX_DEPTH, MAX_INT_DIGITS, MAX_PATTERNS, MAX_SHAPES_OF_BROKER, MAX_TOPIC_BYTES,
-    MAX_TOPIC_SEGMENTS, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE,
+    MAX_BACKOFF, MAX_DEPTH, MAX_INT_DIGITS, MAX_LAST, MAX_PATTERNS, MAX_PUBLISH_ID_BYTES,
+    MAX_SECONDS, MAX_SHAPES_OF_BROKER, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAX_WINDOW,
+    MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE,
 };
 use babelmq::{Broker, Config, ErrorCode, Format, Limits};
 
@@ -230,6 +231,12 @@ fn every_limit_is_what_the_code_says() {
         ("digits of an int", count(MAX_INT_DIGITS)),
         ("topic or filter", format!("{} bytes", count(MAX_TOPIC_BYTES))),
         ("segments of a topic or filter", count(MAX_TOPIC_SEGMENTS)),
+        ("the `id` of a publish", format!("1 to {MAX_PUBLISH_ID_BYTES} bytes")),
+        ("name of a stream or a consumer", format!("{STREAM_NAME_BYTES} bytes")),
+        ("the `last` of a get", count(MAX_LAST as usize)),
+        ("the `window` of a subscribe", count(MAX_WINDOW as usize)),
+        ("the `backoff` of a subscribe", count(MAX_BACKOFF)),
+        ("fields that are seconds", count(MAX_SECONDS as usize)),
         ("waiting messages of a connection", count(QueueLimits::default().messages)),
         ("waiting bytes of a connection", mib(QueueLimits::default().bytes)),
         ("connections", count(config.max_connections)),

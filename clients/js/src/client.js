@@ -112,13 +112,14 @@ export class Client extends EventTarget {
     this.#throwRefused();
   }
 
-  subscribe(filter, { overflow, queue, cleared = false, signal } = {}) {
+  subscribe(filter, { overflow, queue, cleared = false, below = true, signal } = {}) {
     checkTopic(filter);
     checkInteger("queue", queue, 1, UINT32);
     if (overflow !== undefined && !OVERFLOWS.includes(overflow)) {
       throw new TypeError(`overflow is one of ${OVERFLOWS.join(", ")}`);
     }
-    const subscription = new Subscription(filter, { overflow, queue }, (left) => this.#leave(left));
+    const options = { overflow, queue, below };
+    const subscription = new Subscription(filter, options, (left) => this.#leave(left));
     if (this.#final !== undefined) {
       subscription._finish(this.#final);
       return subscription;
@@ -132,6 +133,9 @@ export class Client extends EventTarget {
     if (queue !== undefined && subscription._overflow !== "disconnect") fields.queue = queue;
     if (cleared) fields.cleared = true;
     const entry = this.#filters.get(key) ?? { subscriptions: new Set() };
+    // What is below comes to the connection if it is for one of them. "a/#" is known as "a" here.
+    const alone = !below && !filter.endsWith("#");
+    if (alone && (entry.fields === undefined || "below" in entry.fields)) fields.below = false;
     entry.subscriptions.add(subscription);
     // Notices for one of them are notices for the connection.
     entry.fields = entry.fields?.cleared ? { ...fields, cleared: true } : fields;
@@ -358,7 +362,7 @@ export class Client extends EventTarget {
     if (retained && first?.command === "subscribe") {
       for (const subscription of first.subscriptions) {
         // What came for an older subscription meanwhile is not older.
-        if (subscription._early?.has(topic)) continue;
+        if (subscription._early?.has(topic) || !subscription._matches(topic)) continue;
         subscription._onMessage({ topic, value: message, retained }, length);
       }
       return;
@@ -381,8 +385,7 @@ export class Client extends EventTarget {
   *#readersOf(topic) {
     for (const { subscriptions } of this.#filters.values()) {
       for (const subscription of subscriptions) {
-        if (!subscription._matches(topic)) break;
-        yield subscription;
+        if (subscription._matches(topic)) yield subscription;
       }
     }
   }

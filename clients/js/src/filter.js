@@ -1,4 +1,5 @@
-// Which topics a filter means: the topic and all below it, `+` for one segment, `#` for all.
+// Which topics a filter means: the topic and all below it, `+` for one segment, `#` for all; but no
+// wildcard stands for a first segment that begins with `$`, which is the broker's own.
 
 /** The spelling under which a filter is known: `a/#` and `a` are one. */
 export function keyOf(filter) {
@@ -6,10 +7,18 @@ export function keyOf(filter) {
   return filter.length > 2 && filter.endsWith("/#") ? filter.slice(0, -2) : filter;
 }
 
-/** A function that says whether a topic is among those of the filter. */
-export function matcher(filter) {
+/** A function that says whether a topic is among those of the filter, with all below it or not. */
+export function matcher(filter, below = true) {
   const key = keyOf(filter);
-  if (key === "#") return () => true;
+  if (key === "#") return (topic) => !topic.startsWith("$");
+  const subtree = matcherOf(key);
+  if (below || filter.endsWith("#")) return subtree;
+  if (key === "/") return () => false;
+  const depth = key.split("/").length;
+  return (topic) => topic.split("/").length === depth && subtree(topic);
+}
+
+function matcherOf(key) {
   if (key === "/") return (topic) => topic.startsWith("/");
   if (!key.includes("+")) {
     const below = `${key}/`;
@@ -18,6 +27,7 @@ export function matcher(filter) {
   const wanted = key.split("/");
   return (topic) => {
     const segments = topic.split("/");
+    if (wanted[0] === "+" && topic.startsWith("$")) return false;
     return (
       segments.length >= wanted.length &&
       wanted.every((segment, at) => segment === "+" || segment === segments[at])

@@ -105,6 +105,11 @@ export interface SubscribeOptions {
   queue?: number;
   /** Whether to be told when a last value is cleared or expires (false). */
   cleared?: boolean;
+  /**
+   * Whether what is below the filter comes as well (true). Without it the filter means exactly as
+   * many segments as it has, as MQTT's does; a trailing `#` gives the subtree back.
+   */
+  below?: boolean;
   /** Ends the iteration. */
   signal?: AbortSignal;
 }

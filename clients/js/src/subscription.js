@@ -24,11 +24,11 @@ export class Subscription {
   #ready;
 
   /** Made by `Client.subscribe`; `leave` tells the client that nobody reads any more. */
-  constructor(filter, { overflow = "disconnect", queue = DEFAULT_QUEUE }, leave) {
+  constructor(filter, { overflow = "disconnect", queue = DEFAULT_QUEUE, below = true }, leave) {
     this.filter = filter;
     /** For the client alone, as all that begins with an underscore. */
     this._key = keyOf(filter);
-    this._matches = matcher(filter);
+    this._matches = matcher(filter, below);
     this._overflow = overflow;
     /** Called once when it has ended. */
     this._onEnd = undefined;

@@ -148,6 +148,15 @@ test("a filter means here what it means to the broker", async (t) => {
   for (const filter of filters) {
     assert.deepEqual(await client.list(filter), all.filter(matcher(filter)), filter);
   }
+  const other = await nativeOf(t);
+  for (const filter of filters) {
+    other.send({ command: "subscribe", topic: filter, below: false });
+    const found = [];
+    for (let frame = await other.json(); frame.command === "publish"; frame = await other.json()) {
+      found.push(frame.topic);
+    }
+    assert.deepEqual(found.sort(), all.filter(matcher(filter, false)), filter);
+  }
   await client.clear("#");
   assert.deepEqual(await client.list(), []);
 });

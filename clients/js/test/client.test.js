@@ -128,6 +128,30 @@ test("a live message before the answer is not followed by an older, stored one",
   assert.deepEqual(await values(wide, 1), [2]);
 });
 
+test("what is below comes to the connection if it is for one of its subscriptions", async (t) => {
+  const { broker, client } = await both(t);
+  const alone = client.subscribe("/a", { below: false });
+  await alone.ready;
+  const asked = { command: "subscribe", topic: "/a", exact: "js", below: false };
+  assert.deepEqual(await broker.request(({ command }) => command === "subscribe"), asked);
+  const subtree = client.subscribe("/a/#", { below: false });
+  await subtree.ready;
+  const again = client.subscribe("/a", { below: false });
+  await again.ready;
+  const asks = broker.heard.filter(({ command }) => command === "subscribe");
+  assert.deepEqual(
+    asks.map(({ below }) => below),
+    [false, undefined, undefined],
+  );
+  await client.publish("/a/b", 1);
+  await client.publish("/a", 2);
+  assert.deepEqual(await values(subtree, 2), [1, 2]);
+  assert.deepEqual(await values(alone, 1), [2]);
+  assert.deepEqual(await values(again, 1), [2]);
+  const later = client.subscribe("/a", { below: false });
+  assert.deepEqual(await values(later, 1), [2], "only one of the stored values is for it");
+});
+
 test("a notice of a cleared value goes to those who asked for it", async (t) => {
   const { broker, client } = await both(t);
   const told = client.subscribe("/a", { cleared: true });

@@ -41,7 +41,11 @@ export async function main(): Promise<void> {
   // @ts-expect-error: there is no such option
   await client.publish("/a", 1, { retained: true });
 
-  const subscription = client.subscribe<Weather>("/weather", { overflow: "latest", queue: 10 });
+  const subscription = client.subscribe<Weather>("/weather", {
+    overflow: "latest",
+    queue: 10,
+    below: false,
+  });
   await subscription.ready;
   for await (const message of subscription) {
     const { topic, value, retained }: Message<Weather> = message;

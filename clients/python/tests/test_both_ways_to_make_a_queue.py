@@ -93,6 +93,6 @@ def test_every_option_reaches_the_constructor(base: Kind, name: str) -> None:
     given.update(wait=1.0, keepalive=2.0, retained=False, overflow="latest", queue=3, default=str)
     given.update(ssl=None, ca="ca", cert="cert", key="key", allow_plain_login=True)
     given.update(user="ada", password="secret", token=None)
-    given.update(plain=True, root="r", item="i", cleared=True)
+    given.update(plain=True, root="r", item="i", cleared=True, below=False)
     assert type(getattr(kind, name)("/a", **given)) is kind
     assert seen == {"topic": "/a", "_type": MiddlewareType[name.upper()], **given}

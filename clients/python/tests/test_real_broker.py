@@ -331,6 +331,34 @@ def test_a_filter_is_cleared_and_a_consumer_is_told(
         assert queue.pull_stored() == []
 
 
+@pytest.mark.parametrize("queue_type", QUEUES)
+def test_a_consumer_can_leave_out_what_is_below(queue_type: type[Queue], real: RealBroker) -> None:
+    with queue_type.producer("/a", address=real.address, timeout=5) as producer:
+        for topic in ("/a/b", "/a/b/c"):
+            producer.push_to(topic, 1)
+        producer.flush()
+        with queue_type.consumer("/a/+", address=real.address, timeout=5, below=False) as queue:
+            assert [message.topic for message in queue.pull_stored()] == ["/a/b"]
+            for topic in ("/a", "/a/b/c", "/a/c"):
+                producer.push_to(topic, 2)
+            producer.flush()
+            assert queue.pull() == ("/a/c", 2)
+            queue.subscribe("/a/#")
+            assert {message.topic for message in queue.pull_stored()} == {
+                "/a",
+                "/a/b",
+                "/a/b/c",
+                "/a/c",
+            }
+
+
+def test_the_brokers_own_topics_are_not_for_clients_to_publish_to(real: RealBroker) -> None:
+    with JSONQueue.producer("$dead/a", address=real.address, timeout=5) as producer:
+        producer.push(1)
+        with pytest.raises(BrokerError, match="invalid-topic"):
+            producer.flush()
+
+
 def test_an_awaited_consumer_is_told(real: RealBroker) -> None:
     async def main() -> None:
         async with aio.JSONQueue.consumer(

@@ -33,6 +33,8 @@ pub struct Batch {
     decoded: usize,
     topics: Topics,
     messages: Vec<BatchEntry>,
+    /// What publishers call messages, with the index of each, ascending.
+    ids: Box<[(u32, Box<str>)]>,
     /// Whether one of them decodes to far more than its length explains.
     expands: bool,
     limits: Limits,
@@ -95,6 +97,13 @@ impl Runs {
     }
 }
 
+/// Bytes of memory that the `id` of a message takes.
+pub fn id_cost(id: &str) -> usize {
+    /// What an allocator takes for a short text beside it.
+    const BESIDE: usize = 16;
+    size_of::<(u32, Box<str>)>() + BESIDE + id.len()
+}
+
 /// Which messages of a batch are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Wanted {
@@ -143,6 +152,7 @@ impl Batch {
             decoded: 0,
             topics,
             messages,
+            ids: Box::default(),
             limits,
             wanted: Default::default(),
             dialects: Dialects::default(),
@@ -204,6 +214,13 @@ impl Batch {
         self
     }
 
+    /// The same batch, of which some messages have an `id`, told with the index of each, ascending.
+    #[must_use]
+    pub fn with_ids(mut self, ids: Vec<(u32, Box<str>)>) -> Batch {
+        self.ids = ids.into();
+        self
+    }
+
     /// The same batch, whose memory becomes spare when it is dropped.
     #[must_use]
     pub fn returning_to(mut self, spares: &BufferPool) -> Batch {
@@ -230,6 +247,17 @@ impl Batch {
         &self.messages
     }
 
+    /// Whether any message has an `id`.
+    pub fn has_ids(&self) -> bool {
+        !self.ids.is_empty()
+    }
+
+    /// The `id` of a message, where it has one.
+    pub fn id(&self, index: usize) -> Option<&str> {
+        let at = self.ids.binary_search_by_key(&index, |(message, _)| *message as usize).ok()?;
+        Some(&self.ids[at].1)
+    }
+
     /// The bytes that the messages' ranges refer to.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -245,7 +273,8 @@ impl Batch {
     pub fn weight(&self) -> usize {
         let decoded = self.document.weight().max(self.decoded);
         let own = self.bytes.capacity() + self.messages.capacity() * size_of::<BatchEntry>();
-        own + decoded + self.topics.weight()
+        let ids = self.ids.iter().map(|(_, id)| id_cost(id)).sum::<usize>();
+        own + decoded + self.topics.weight() + ids
     }
 
     /// Whether some messages decode to far more than their lengths explain. They are in no

@@ -73,7 +73,7 @@ pub use protocol::{ErrorCode, Format, Limits, Ndarray, Object, PickleClasses, Re
 
 // What the broker is made of. No part of the interface: it changes with the broker.
 #[doc(hidden)]
-pub use batch::{Batch, Run, Wanted};
+pub use batch::{Batch, Run, Wanted, id_cost};
 #[doc(hidden)]
 pub use batch_entry::BatchEntry;
 #[doc(hidden)]
@@ -90,9 +90,10 @@ pub use document::{Document, Mark, View};
 pub use eager::{DialectHint, EagerEncoding};
 #[doc(hidden)]
 pub use envelope::{
-    Content, ControlRequest, Credentials, Dialect, EnvelopeCache, EnvelopeMatch, FrameField, Part,
-    PayloadSpan, Request, decode_part, encoded_size, longest_body, read_request, write_backup,
-    write_delivery, write_frame, write_reply, write_stats, write_value,
+    Content, ControlRequest, Credentials, Dialect, EnvelopeCache, EnvelopeMatch, FrameField,
+    KeptFields, Part, PayloadSpan, Request, decode_part, encoded_size, longest_body, quick_ack,
+    read_request, write_backup, write_delivery, write_frame, write_kept, write_reply, write_stats,
+    write_value,
 };
 #[doc(hidden)]
 pub use memory::{Account, Claim, Share};

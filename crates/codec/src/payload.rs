@@ -3,8 +3,8 @@
 use super::convert::from_value;
 use super::document::{Document, View};
 use super::envelope::{
-    Content, Dialect, Part, decode_part, decode_within, hold_value_to_max_encoded, write_delivery,
-    write_value,
+    Content, Dialect, KeptFields, Part, decode_part, decode_within, hold_value_to_max_encoded,
+    write_delivery, write_kept, write_value,
 };
 use super::message::{Message, xml_element};
 use super::xml::{self, PlainNames};
@@ -21,23 +21,29 @@ pub struct Payload {
 }
 
 /// Which message a payload is written into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Frame {
+#[derive(Clone, Copy, Debug)]
+pub enum Frame<'a> {
     /// A delivery.
     Live,
     /// A delivery of a stored value.
     Retained,
     /// The answer to a `get`.
     Value,
+    /// A delivery of a stream.
+    Kept(&'a KeptFields),
+    /// A message of a stream, of those that a `get` asked for.
+    KeptValue(&'a KeptFields),
 }
 
-impl Frame {
+impl Frame<'_> {
     /// Appends a frame of the kind.
     pub fn write(self, out: &mut Vec<u8>, dialect: Dialect, topic: &str, content: Content<'_>) {
         match self {
             Frame::Live => write_delivery(out, dialect, topic, content, false),
             Frame::Retained => write_delivery(out, dialect, topic, content, true),
             Frame::Value => write_value(out, dialect, topic, content),
+            Frame::Kept(kept) => write_kept(out, dialect, topic, kept, content, false),
+            Frame::KeptValue(kept) => write_kept(out, dialect, topic, kept, content, true),
         }
     }
 }
@@ -227,7 +233,7 @@ impl<'a> PayloadRef<'a> {
         out: &mut Vec<u8>,
         dialect: Dialect,
         topic: &str,
-        frame: Frame,
+        frame: Frame<'_>,
         scratch: &mut Document,
         limits: &Limits,
     ) -> Result<(), Refusal> {

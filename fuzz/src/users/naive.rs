@@ -94,6 +94,9 @@ fn strings(table: &DeTable<'_>, name: &str) -> Vec<String> {
 
 /// Whether a filter is about a topic: docs/protocol.md, written down once more.
 pub(super) fn is_about(filter: &str, topic: &str) -> bool {
+    if topic.starts_with('$') && filter.starts_with(['#', '+']) {
+        return false;
+    }
     let filter = match filter {
         "#" => return true,
         "/" | "/#" => return topic.starts_with('/'),

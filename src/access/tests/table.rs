@@ -58,6 +58,14 @@ const FILE: &str = r##"
     roles = ["slash"]
 
     [[user]]
+    name = "dead"
+    certificate = true
+    roles = ["reader", "dead"]
+
+    [role.dead]
+    subscribe = ["$dead/#"]
+
+    [[user]]
     name = "idle"
     certificate = true
 "##;
@@ -89,22 +97,22 @@ const TOPICS: &[(&str, Right, &str, &str)] = &[
         "rome",
         Right::Subscribe,
         "a a/b /a weather/oslo weather/rome config config/rome config/x config/x/passwords secrets \
-         secret2/a /secret private private/a $cmd/oslo x/secret config/password /priv",
+         secret2/a /secret private private/a $cmd/rome x/secret config/password /priv",
         "secret secret/a secret/a/b config/rome/password config/x/password config/x/password/old \
-         config/all/password /private /private/a /private/a/b",
+         config/all/password /private /private/a /private/a/b $cmd $cmd/oslo",
     ),
     (
         "ada",
         Right::Publish,
         "a a/b a/b/c weather archive archive/x archive/sealed archive/x/open secret secret/key \
-         config/x/password $cmd",
-        "/a /a/b /a/b/c/d archive/x/sealed archive/y/sealed/z a/b/c/d a/b/c/d/e archive/a/sealed",
+         config/x/password",
+        "$cmd /a /a/b /a/b/c/d archive/x/sealed archive/y/sealed/z a/b/c/d a/b/c/d/e archive/a/sealed",
     ),
     (
         "ada",
         Right::Subscribe,
-        "a /a a/b/c/d archive/x/sealed weather config/x $cmd",
-        "secret secret/key config/x/password /private",
+        "a /a a/b/c/d archive/x/sealed weather config/x",
+        "secret secret/key config/x/password /private $cmd",
     ),
     (
         "bob",
@@ -124,9 +132,10 @@ const TOPICS: &[(&str, Right, &str, &str)] = &[
         "a/x b/x /x a/x/y /x/y a/b/c/d a/x/c/d a/b/c/d/e {user}/x ü/x",
         "a x a/b a/b/x x/a a/b/c a/b/c/e b/b/c/d /a/x /a/b/c/d x/y",
     ),
-    ("anonymous", Right::Subscribe, "a a/b /a /a/b $x a/b/c/d/e/f/g", ""),
+    ("anonymous", Right::Subscribe, "a a/b /a /a/b a/b/c/d/e/f/g", "$x $x/y"),
     ("sla", Right::Publish, "/a /a/b /a/b/c /x", "a a/b x $x"),
     ("sla", Right::Subscribe, "/a /a/b /secret", "a a/b secret"),
+    ("dead", Right::Subscribe, "$dead $dead/x/y a x/$dead", "$SYS $SYS/x $deadly secret"),
     ("idle", Right::Publish, "", "a /a weather/idle idle {user}"),
     ("idle", Right::Subscribe, "", "a /a weather/idle idle config/all"),
 ];
@@ -150,9 +159,9 @@ const FILTERS: &[(&str, Right, &str, &str, &str)] = &[
     (
         "rome",
         Right::Subscribe,
-        "a a/+ weather config/rome/x config/+/x private private/+ $cmd",
-        "# + / /+ +/+ +/secret/x2/+ config config/# config/+ config/rome +/+/password +/a",
-        "secret secret/# secret/+/x config/+/password config/a/password/+ /private /private/#",
+        "a a/+ weather config/rome/x config/+/x private private/+ $cmd/rome",
+        "# + $cmd / /+ +/+ +/secret/x2/+ config config/# config/+ config/rome +/+/password +/a",
+        "secret secret/# secret/+/x config/+/password config/a/password/+ /private /private/# $cmd/oslo",
     ),
     (
         "ada",
@@ -172,6 +181,13 @@ const FILTERS: &[(&str, Right, &str, &str, &str)] = &[
         "x/y /a/x b/c",
     ),
     ("sla", Right::Subscribe, "/ /# /+ /a /a/+", "# + +/a", "a a/+ x"),
+    (
+        "dead",
+        Right::Subscribe,
+        "$dead $dead/# $dead/+/x a",
+        "# + +/+",
+        "secret $SYS $SYS/+ $deadly",
+    ),
     ("idle", Right::Subscribe, "", "", "# + a / idle"),
 ];
 

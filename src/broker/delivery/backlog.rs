@@ -9,7 +9,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use crate::broker::streams::StreamState;
 use crate::broker::sync::{AtomicBool, AtomicUsize, Condvar, Mutex};
 
 /// The work that may wait for the dispatcher, of all connections together, in bytes of ordinary
@@ -21,6 +23,8 @@ const TIMES: usize = 3;
 /// Room is given to those who wait for it when there is one part in so many of all, so that they
 /// are looked at once for many small events.
 const PART: usize = 16;
+/// How long a publisher waits for the disk of a stream before it looks again.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// The work that waits for the dispatcher.
 #[derive(Debug)]
@@ -58,6 +62,16 @@ struct Grant {
 pub struct Lane {
     backlog: Arc<Backlog>,
     waiting: Arc<AtomicUsize>,
+    gates: Arc<Gates>,
+}
+
+/// The streams that a connection has published to: while much waits for the disk of one, the
+/// connection waits too.
+#[derive(Debug, Default)]
+struct Gates {
+    /// Whether there are any; most connections have none.
+    are_some: AtomicBool,
+    streams: Mutex<Vec<Arc<StreamState>>>,
 }
 
 /// The part of the backlog that an event has taken, given back when it is dropped.
@@ -75,7 +89,11 @@ impl Backlog {
 
     /// The lane of a connection.
     pub fn lane(self: &Arc<Backlog>) -> Lane {
-        Lane { backlog: self.clone(), waiting: Arc::new(AtomicUsize::new(0)) }
+        Lane {
+            backlog: self.clone(),
+            waiting: Arc::new(AtomicUsize::new(0)),
+            gates: Arc::default(),
+        }
     }
 
     /// The work that waits now.
@@ -118,6 +136,9 @@ impl Backlog {
 impl Lane {
     /// Takes `cost`, as soon as there is room for it or the backlog is empty.
     pub fn claim(&self, cost: usize) -> Queued {
+        if self.gates.are_some.load(Ordering::Relaxed) {
+            self.gates.wait();
+        }
         let Backlog { state, .. } = &*self.backlog;
         let mut state = state.lock();
         if !self.backlog.try_take(&mut state.used, &self.waiting, cost) {
@@ -131,12 +152,41 @@ impl Lane {
                 grant.given.wait(&mut state);
             }
         }
-        let lane = Lane { backlog: self.backlog.clone(), waiting: self.waiting.clone() };
+        let lane = Lane {
+            backlog: self.backlog.clone(),
+            waiting: self.waiting.clone(),
+            gates: self.gates.clone(),
+        };
         Queued { lane: Some(lane), cost }
     }
 }
 
+impl Gates {
+    /// Waits while too much waits for the disk of a stream.
+    fn wait(&self) {
+        let crowded = |streams: &[Arc<StreamState>]| {
+            streams.iter().find(|stream| stream.is_crowded()).cloned()
+        };
+        loop {
+            // The lock is not held while anybody waits.
+            let Some(stream) = crowded(&self.streams.lock()) else { return };
+            stream.wait_for_room(MOMENT);
+        }
+    }
+}
+
 impl Queued {
+    /// Notes that the connection publishes to a stream.
+    pub(in crate::broker) fn note_stream(&self, stream: &Arc<StreamState>) {
+        let Some(Lane { gates, .. }) = &self.lane else { return };
+        let mut streams = gates.streams.lock();
+        if !streams.iter().any(|noted| Arc::ptr_eq(noted, stream)) {
+            streams.retain(|noted| !noted.is_over());
+            streams.push(stream.clone());
+            gates.are_some.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Something that takes nothing of the backlog.
     pub fn nothing() -> Queued {
         Queued { lane: None, cost: 0 }

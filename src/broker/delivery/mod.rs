@@ -18,9 +18,11 @@ use std::sync::Arc;
 use crate::broker::persist::{BackupMade, Ticket};
 use crate::broker::retained::Stored;
 use crate::broker::stats::Report;
+use crate::broker::streams::{Asked, Feed, LastMessages, StreamSummary};
 use crate::broker::sync::{Receiver, Sender};
 use crate::codec::{Batch, Claim, Dialect, PlainNames};
-use crate::protocol::{Id, Reply, Token, TopicFilter};
+
+use crate::protocol::{Id, Refusal, Reply, Token, TopicFilter};
 
 /// Something for a writer to write.
 #[derive(Debug)]
@@ -97,6 +99,31 @@ pub enum Delivery {
         /// What the answer brings back.
         token: Token,
     },
+    /// There are messages of a stream for one subscription.
+    Feed(Arc<Feed>),
+    /// The question for a topic's last messages in a stream.
+    Last(Box<LastMessages>),
+    /// The answer to `streams`.
+    Streams {
+        /// What is known of them.
+        streams: Vec<StreamSummary>,
+        /// What the answer brings back.
+        token: Token,
+    },
+    /// The answer to `consumers`, when the streams' threads have said what they know.
+    Consumers {
+        /// Those that were asked.
+        consumers: Vec<Asked>,
+        /// What the answer brings back.
+        token: Token,
+    },
+    /// What a stream's thread answers; what is behind it waits with it.
+    Answer {
+        /// The thread holds the other end.
+        answer: Receiver<Result<Reply, Refusal>>,
+        /// What the answer brings back.
+        token: Token,
+    },
     /// The names of elements in all plain XML from here on.
     Names(Box<PlainNames>),
     /// Nothing: the connection has something to say for itself, between two others.
@@ -141,8 +168,14 @@ impl Delivery {
                 reply: Reply::Cancelled { topic } | Reply::Subscribed { topic, .. },
                 ..
             } => SMALL + topic.as_str().len(),
+            Delivery::Reply { reply: Reply::Values { topic, .. }, .. } => {
+                SMALL + topic.as_str().len()
+            }
             Delivery::Report { report, .. } => SMALL + report.weight(),
             Delivery::LongSnapshot { .. } | Delivery::Topics { .. } => SNAPSHOT,
+            Delivery::Streams { streams, .. } => SMALL * (1 + streams.len()),
+            Delivery::Consumers { consumers, .. } => SMALL * (1 + consumers.len()),
+            Delivery::Feed(_) | Delivery::Last(_) | Delivery::Answer { .. } => SMALL,
             Delivery::Durable { .. }
             | Delivery::Backup { .. }
             | Delivery::Reply { .. }
@@ -162,7 +195,13 @@ impl Delivery {
         const FEW: usize = 64 << 10;
         const SMALL: usize = 64;
         match self {
-            Delivery::LongSnapshot { .. } | Delivery::Topics { .. } => true,
+            Delivery::LongSnapshot { .. }
+            | Delivery::Topics { .. }
+            | Delivery::Feed(_)
+            | Delivery::Last(_)
+            | Delivery::Streams { .. }
+            | Delivery::Consumers { .. }
+            | Delivery::Answer { .. } => true,
             Delivery::Durable { ticket, .. } => !ticket.is_ready(),
             Delivery::Backup { .. } => true,
             Delivery::Snapshot { values, .. } => {
@@ -215,6 +254,18 @@ impl Drop for Returned {
 }
 
 impl Selection {
+    /// The messages that are meant, by their places in the batch, where all of it is wanted.
+    pub(in crate::broker) fn places<'a>(
+        &'a self,
+        batch: &Batch,
+    ) -> impl Iterator<Item = usize> + use<'a> {
+        let (whole, some): (usize, &[u32]) = match self {
+            Selection::Whole => (batch.messages().len(), &[]),
+            Selection::Some(places) => (0, places),
+        };
+        (0..whole).chain(some.iter().map(|place| *place as usize))
+    }
+
     /// Bytes of memory that it takes of its own.
     pub(super) fn weight(&self) -> usize {
         match self {

@@ -10,6 +10,7 @@ use crate::broker::client_id::ClientId;
 use crate::broker::delivery::level::{Charge, FLOOR, Level};
 use crate::broker::delivery::mailbox::Mailbox;
 use crate::broker::delivery::{Delivery, Selection};
+use crate::broker::streams::Feed;
 use crate::broker::sync::{Instant, Receiver, Sender, SpinWait, TryRecvError, unbounded};
 use crate::codec::{Account, Batch, Dialect, Share};
 use crate::protocol::{DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_MESSAGES, Overflow, Token, TopicFilter};
@@ -199,6 +200,14 @@ impl Outbox {
     /// [`Undelivered::Gone`].
     pub fn announce(&self, mailbox: &Arc<Mailbox>) -> Result<(), Undelivered> {
         self.send(Delivery::Mailbox(mailbox.clone()), Charge::default())
+    }
+
+    /// Says that a feed is due something.
+    ///
+    /// # Errors
+    /// [`Undelivered::Gone`].
+    pub fn announce_feed(&self, feed: &Arc<Feed>) -> Result<(), Undelivered> {
+        self.send(Delivery::Feed(feed.clone()), Charge::default())
     }
 
     /// Adds live messages.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, btree_map};
 use std::sync::Arc;
 
+use super::streams::Consuming;
 use crate::broker::client_id::ClientId;
 use crate::broker::delivery::{Mailbox, Outbox};
 use crate::broker::peer::Peer;
@@ -45,6 +46,11 @@ pub(super) struct Client {
     pub(super) mailboxes: Vec<Option<Arc<Mailbox>>>,
     /// Places in `mailboxes` that are free.
     free_mailboxes: Vec<u32>,
+    /// Its subscriptions of streams.
+    pub(super) consuming: Vec<Consuming>,
+    /// The streams that its next pong waits for, by their places, and the last that was handed to
+    /// each.
+    pub(super) touched: Vec<(u32, u64)>,
     pub(super) delivered: u64,
     /// Messages that made room in its mailboxes.
     pub(super) dropped: u64,
@@ -106,6 +112,8 @@ impl Client {
             queues: BTreeMap::new(),
             mailboxes: Vec::new(),
             free_mailboxes: Vec::new(),
+            consuming: Vec::new(),
+            touched: Vec::new(),
             delivered: 0,
             dropped: 0,
             queued: 0,
@@ -113,6 +121,21 @@ impl Client {
             format: Format::Json,
             token: Token::default(),
         }
+    }
+
+    /// The subscription that another to `filter` takes the place of although it means something
+    /// else, because it is spelled alike: with what is below it, or without.
+    pub(super) fn respelled(&self, filter: &TopicFilter) -> Option<TopicFilter> {
+        let other = filter.clone().below(!filter.reaches_below());
+        let (found, _) = self.filters.get_key_value(&other).filter(|_| other != *filter)?;
+        (found.as_str() == filter.as_str()).then_some(other)
+    }
+
+    /// The subscription that a client means who names only its filter. One without what is below
+    /// has no other spelling, and a subtree has.
+    pub(super) fn named_by(&self, filter: &TopicFilter) -> Option<TopicFilter> {
+        let alone = filter.clone().below(false);
+        [alone, filter.clone()].into_iter().find(|filter| self.filters.contains_key(filter))
     }
 
     /// The memory for a subscription, if it may have another, of `most` that it may have.

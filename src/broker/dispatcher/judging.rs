@@ -168,6 +168,7 @@ impl Dispatcher {
         if !client.filters.is_empty() {
             self.judging.begin(client.id);
         }
+        self.judge_streams(slot);
     }
 
     /// Goes a step on with whoever is to be judged. Clients that log in again and again do not keep
@@ -242,8 +243,15 @@ impl Dispatcher {
     }
 
     fn end_subscription(&mut self, slot: Slot, filter: TopicFilter, refusal: Refusal) {
-        let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
-        client.forget_wish(&filter);
+        if let Some(Some(client)) = self.slots.get_mut(slot as usize) {
+            client.forget_wish(&filter);
+        }
+        self.tell_lost(slot, filter, refusal);
+    }
+
+    /// Says that a subscription has ended because the right to it is lost.
+    pub(super) fn tell_lost(&mut self, slot: Slot, filter: TopicFilter, refusal: Refusal) {
+        let Some(Some(client)) = self.slots.get(slot as usize) else { return };
         let (id, peer, token) = (client.id, client.peer, client.token);
         if let (Rights::Of(user), Some(change)) = (&client.rights, self.judging.changes.front_mut())
         {

@@ -14,6 +14,7 @@ mod pressure;
 mod publish;
 mod report;
 mod run;
+mod streams;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use crate::broker::retained::{
 use crate::broker::routing::{Fanout, Subscription, Subscriptions};
 use crate::broker::stats::{Counters, Counts};
 use crate::broker::sync::{Receiver, Sender};
-use crate::codec::{Dialect, PlainNames};
+use crate::codec::{Claim, Dialect, PlainNames};
 use crate::protocol::{
     DEFAULT_MAX_SUBSCRIPTIONS, ErrorCode, Overflow, Refusal, Reply, Token, Topic, TopicFilter,
 };
@@ -44,6 +45,8 @@ use judging::Judging;
 use leaving::Leaving;
 use notices::Notices;
 use pressure::Pressure;
+use streams::Streams;
+pub use streams::StreamsPlan;
 
 /// Topics that an answer may look at on the spot; what takes more is read between other events.
 const ON_THE_SPOT: usize = 1_024;
@@ -81,6 +84,7 @@ pub struct Dispatcher {
     /// None where there are no users.
     policy: Option<Policy>,
     judging: Judging,
+    streams: Streams,
     max_subscriptions: usize,
     store_full: Arc<AtomicBool>,
     shapes: Arc<AtomicUsize>,
@@ -127,6 +131,7 @@ impl Dispatcher {
             notices: Notices::default(),
             policy: None,
             judging: Judging::default(),
+            streams: Streams::default(),
             max_subscriptions,
             store_full: Arc::default(),
             shapes: Arc::default(),
@@ -197,6 +202,7 @@ impl Dispatcher {
             }
             Event::Pressure => self.relieve(),
             Event::Query(query) => self.answer(query),
+            Event::Stream(said) => self.hear(said),
         }
         self.relieve_queues();
         self.stop_falling_behind();
@@ -236,6 +242,7 @@ impl Dispatcher {
         let mut client = self.slots.get_mut(slot as usize)?.take()?;
         self.snapshots.end(&mut self.tree, slot);
         self.by_id.remove(&client.id);
+        self.end_consuming(std::mem::take(&mut client.consuming));
         self.leave(slot, &mut client);
         Some(client)
     }
@@ -345,28 +352,40 @@ impl Dispatcher {
             Control::ClearBelow { filter } => {
                 return self.clear_below(slot, client, token, filter);
             }
-            Control::Subscribe { filter, dialect, names, overflow, queue, cleared } => {
+            Control::Subscribe { filter, dialect, names, overflow, queue, cleared, durable } => {
                 let how = How { dialect, names, token, overflow, queue, cleared };
-                self.subscribe(slot, filter, how);
+                match durable {
+                    None => self.subscribe(slot, filter, how),
+                    Some(durable) => self.consume(slot, filter, *durable, how),
+                }
             }
             Control::Cancel { filter } => {
-                if self.subscriptions.remove(slot, &filter) {
+                let client = self.slots.get(slot as usize).and_then(Option::as_ref);
+                if let Some(ended) = client.and_then(|client| client.named_by(&filter))
+                    && self.subscriptions.remove(slot, &ended)
+                {
                     self.subscriptions_changed();
-                    self.forget_wish(slot, &filter);
+                    self.forget_wish(slot, &ended);
                 }
+                self.cancel_streams(slot, &filter);
                 self.reply(slot, token, Reply::Cancelled { topic: filter });
             }
             Control::List { filter } => self.list(slot, token, filter),
-            Control::Get { topic, dialect } => match self.rights(slot).see(topic.name()) {
-                Ok(()) => match self.tree.get(&topic) {
-                    Some(stored) => {
-                        let stored = stored.clone();
-                        self.send(slot, Delivery::Value { stored, dialect, token });
-                    }
-                    None => self.reply(slot, token, Reply::NoValue { topic }),
-                },
-                Err(refusal) => self.reply(slot, token, Reply::Error(refusal)),
-            },
+            Control::Get { topic, dialect, last: Some(last) } => {
+                self.get_last(slot, topic, (dialect, token), last);
+            }
+            Control::Get { topic, dialect, last: None } => {
+                match self.rights(slot).see(topic.name()) {
+                    Ok(()) => match self.tree.get(&topic) {
+                        Some(stored) => {
+                            let stored = stored.clone();
+                            self.send(slot, Delivery::Value { stored, dialect, token });
+                        }
+                        None => self.reply(slot, token, Reply::NoValue { topic }),
+                    },
+                    Err(refusal) => self.reply(slot, token, Reply::Error(refusal)),
+                }
+            }
             Control::Welcome { user } => {
                 if !self.welcome(slot, token, user) {
                     self.clearings.wait(client);
@@ -375,13 +394,14 @@ impl Dispatcher {
             }
             Control::Ping { id } => {
                 let reply = Reply::Pong { id };
-                match self.pong_ticket() {
+                match self.pong_ticket_of(slot) {
                     Some(ticket) => self.send(slot, Delivery::Durable { ticket, reply, token }),
                     None => self.reply(slot, token, reply),
                 }
             }
             Control::Stats => self.report(slot, token),
             Control::Backup => self.back_up(slot, token),
+            Control::Admin(request) => self.administer(slot, token, *request),
             Control::Refuse { refusal } => {
                 let fatal = refusal.code.is_fatal();
                 self.reply(slot, token, Reply::Error(refusal));
@@ -418,8 +438,13 @@ impl Dispatcher {
         let limited = scope.limit().is_some();
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
         (client.format, client.token) = (dialect.format(), token);
+        let replaced = client.respelled(&filter);
         let room = self.subscriptions.has_room_for(slot, &filter);
-        let claim = match room.and_then(|()| client.has_room_for(&filter, self.max_subscriptions)) {
+        let room = room.and_then(|()| match &replaced {
+            Some(_) => Ok(Claim::nothing()),
+            None => client.has_room_for(&filter, self.max_subscriptions),
+        });
+        let claim = match room {
             Ok(claim) => claim,
             Err(reason) => {
                 let refusal =
@@ -442,6 +467,11 @@ impl Dispatcher {
         };
         let is_long = matches!(begin, Some(Delivery::LongSnapshot { .. }));
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
+        let mut claim = claim;
+        if let Some(replaced) = replaced {
+            self.subscriptions.remove(slot, &replaced);
+            claim = client.forget_wish(&replaced).unwrap_or(claim);
+        }
         let way = client.wish(
             &filter,
             (dialect, token),
@@ -480,7 +510,8 @@ impl Dispatcher {
             }
         }
         self.counts.snapshot_values += count;
-        self.reply(slot, token, Reply::Subscribed { topic: filter, values: count, limited });
+        let subscribed = Reply::Subscribed { topic: filter, values: count, limited, kept: None };
+        self.reply(slot, token, subscribed);
     }
 
     fn forget_wish(&mut self, slot: Slot, filter: &TopicFilter) {
@@ -499,6 +530,7 @@ impl Dispatcher {
         let full = self.tree.values() >= self.store.values
             || self.stored_cost() >= self.store.bytes
             || self.subtrees.any_full()
+            || self.streams.any_closed()
             || self.checkpointer.as_mut().is_some_and(Checkpointer::is_behind);
         if full != self.store_full.load(Ordering::Relaxed) {
             self.store_full.store(full, Ordering::Relaxed);
@@ -552,6 +584,7 @@ impl Dispatcher {
                 client: client.id,
                 peer: client.peer,
                 filter: found.filter.to_string(),
+                below: found.filter.reaches_below(),
                 format: found.dialect.format(),
                 exact: found.dialect.is_exact_json(),
                 plain: found.dialect == Dialect::PlainXml,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Dispatcher;
 use crate::broker::client_id::ClientId;
 use crate::broker::cost::Extra;
-use crate::broker::delivery::{Mailbox, Put, Selection};
+use crate::broker::delivery::{Mailbox, Put, Queued, Selection};
 use crate::broker::retained::{AHEAD, Prefetch, StoreLimits, Stored, Subtree, TopicId};
 use crate::broker::routing::{Recipient, Route, RouteSet, Way, share_equally};
 use crate::codec::{Batch, BatchEntry, PayloadRef};
@@ -21,10 +21,17 @@ struct Where {
     is_same: bool,
 }
 
+/// The messages of a batch that are neither stored nor delivered.
+struct LeftOut<'a> {
+    /// For each message, whether its streams have it already; empty where none is.
+    repeated: &'a [bool],
+    refused: &'a mut Vec<(Token, Refusal)>,
+}
+
 impl Dispatcher {
     /// Stores and delivers what one read of a client brought, and tells the client what was
     /// refused.
-    pub(super) fn publish_for(&mut self, client: ClientId, batch: Batch) {
+    pub(super) fn publish_for(&mut self, client: ClientId, batch: Batch, queued: &Queued) {
         let slot = self.by_id.get(&client).copied();
         // One that was cut off is told nothing any more, and is held to the limits all the same.
         let can_refuse = slot.is_some() || self.cut_off.contains(&client);
@@ -33,6 +40,7 @@ impl Dispatcher {
                 self.reply(slot, token, Reply::Error(refusal));
             }
         }
+        self.note_touched(slot, queued);
     }
 
     /// Stores and delivers what one read brought. A message that the store has no room for is
@@ -40,7 +48,9 @@ impl Dispatcher {
     /// store is full before they send more.
     pub(super) fn publish(&mut self, mut batch: Batch, can_refuse: bool) -> Vec<(Token, Refusal)> {
         let mut refused = Vec::new();
-        let (recipients, selected) = match self.route(&batch, can_refuse, &mut refused) {
+        let repeated = self.streams.repeated(&batch);
+        let left_out = LeftOut { repeated: &repeated, refused: &mut refused };
+        let (recipients, selected) = match self.route(&batch, can_refuse, left_out) {
             Some(routes) => (share_equally(&mut batch, &routes), 0),
             None => {
                 let recipients = self.fanout.take(&mut batch);
@@ -48,7 +58,9 @@ impl Dispatcher {
                 (recipients, selected)
             }
         };
-        self.counts.published += (batch.messages().len() - refused.len()) as u64;
+        let repeated = repeated.iter().filter(|repeated| **repeated).count();
+        self.counts.repeated += repeated as u64;
+        self.counts.published += (batch.messages().len() - refused.len() - repeated) as u64;
         self.counts.store_refused += refused.len() as u64;
         self.note_room();
         let is_copied = |recipient: &&Recipient| matches!(recipient.route.way, Way::Latest(_));
@@ -75,6 +87,9 @@ impl Dispatcher {
         recipient: Recipient,
     ) {
         let Recipient { route, selection, messages } = recipient;
+        if let Way::Stream(place) = route.way {
+            return self.append(batch, place, selection, messages);
+        }
         let Some(Some(client)) = self.slots.get_mut(route.slot as usize) else { return };
         let (Way::DropOldest(place) | Way::Latest(place)) = route.way else {
             match client.outbox.deliver(batch, route.dialect, selection, messages) {
@@ -108,8 +123,9 @@ impl Dispatcher {
         &mut self,
         batch: &Batch,
         can_refuse: bool,
-        refused: &mut Vec<(Token, Refusal)>,
+        LeftOut { repeated, refused }: LeftOut<'_>,
     ) -> Option<Arc<[Route]>> {
+        let closed = can_refuse && self.streams.any_closed();
         let mut way = Where { routes: Arc::new([]), set: None, is_same: true };
         let mut last_topic = None;
         let mut place = None;
@@ -135,8 +151,19 @@ impl Dispatcher {
                 is_routed = false;
                 replaceable = self.is_replaceable(batch, place, topic, can_refuse);
             }
+            if repeated.get(index).is_some_and(|is_repeated| *is_repeated) {
+                self.part_ways(&mut way, index);
+                continue;
+            }
+            if closed && let Err(refusal) = self.streams.take(topic) {
+                refused.push((message.token(), refusal));
+                self.part_ways(&mut way, index);
+                continue;
+            }
             // The next message takes its place before anybody can ask for it.
             let is_overtaken = replaceable
+                && !closed
+                && repeated.is_empty()
                 && messages
                     .get(index + 1)
                     .is_some_and(|next| next.retain() && next.topic() == message.topic());

@@ -52,6 +52,7 @@ impl Dispatcher {
             }
         }
         self.finish_recording();
+        self.finish_streams();
     }
 
     /// The next event, or `Empty` where something else is to be done first.

@@ -1,5 +1,6 @@
 //! What the dispatcher decides, one event at a time and without a thread.
 
+mod below;
 mod clients;
 mod judging;
 mod notices;
@@ -57,6 +58,7 @@ fn subscribe(dispatcher: &mut Dispatcher, filter: &str, queue: Option<u32>) {
             queue,
             names: None,
             cleared: false,
+            durable: None,
         },
     );
 }
@@ -90,6 +92,11 @@ fn waiting(inbox: &Inbox) -> Vec<&'static str> {
                 Delivery::Backup { .. } => "backup",
                 Delivery::Names(_) => "names",
                 Delivery::Wake => "wake",
+                Delivery::Feed(_)
+                | Delivery::Last(_)
+                | Delivery::Streams { .. }
+                | Delivery::Consumers { .. }
+                | Delivery::Answer { .. } => "of a stream",
             }
         })
         .collect()
@@ -112,6 +119,7 @@ fn who_cannot_be_written_to_any_more_is_let_go_with_the_next_delivery() {
                 queue: None,
                 names: None,
                 cleared: false,
+                durable: None,
             },
         );
         assert_eq!(dispatcher.stats().subscriptions, 1);
@@ -301,6 +309,7 @@ fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
                     queue: None,
                     names: None,
                     cleared: false,
+                    durable: None,
                 },
             );
         }

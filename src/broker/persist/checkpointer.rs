@@ -212,8 +212,7 @@ impl Checkpointer {
     /// The ticket to be waited for before a `pong` says that everything that has happened is on the
     /// disk; `None` if it says nothing of it.
     pub(in crate::broker) fn pong_ticket(&self, tree: &Tree) -> Option<Ticket> {
-        let ticket = if self.fsync == Fsync::Always { self.ticket(tree) } else { None };
-        ticket.map(Ticket::of_client)
+        if self.fsync == Fsync::Always { self.ticket(tree) } else { None }
     }
 
     /// The ticket to be waited for before everything that has happened is in the store; `None` if

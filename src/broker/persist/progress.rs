@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::broker::stats::Counters;
+use crate::broker::streams::StreamTicket;
 use crate::protocol::{ErrorCode, Refusal};
 
 /// The rounds of writing that the store has finished. The store's thread writes it, everybody else
@@ -141,56 +142,81 @@ impl Progress {
     pub(in crate::broker) fn saved(&self) -> u64 {
         self.ends.lock().saved
     }
-}
 
-/// The ticket that an answer waits for: that a round of writing is on the disk.
-#[derive(Clone, Debug)]
-pub struct Ticket {
-    progress: Arc<Progress>,
-    round: u64,
-    /// When it was asked for by a client that waits for it.
-    asked: Option<Instant>,
-}
-
-impl Ticket {
-    pub(in crate::broker) fn new(progress: Arc<Progress>, round: u64) -> Ticket {
-        Ticket { progress, round, asked: None }
-    }
-
-    /// The same ticket of a client that asks for it now: how long it waits is counted.
-    pub(in crate::broker) fn of_client(self) -> Ticket {
-        Ticket { asked: Some(Instant::now()), ..self }
-    }
-
-    /// Whether there is nothing to wait for any more.
-    pub fn is_ready(&self) -> bool {
-        let ends = self.progress.ends.lock();
-        ends.saved >= self.round || ends.failed >= self.round
-    }
-
-    /// Waits for the store.
+    /// Waits until a round is on the disk.
     ///
     /// # Errors
     /// [`ErrorCode::StorageFailed`] where the store could not write.
-    pub fn wait(&self) -> Result<(), Refusal> {
-        let mut ends = self.progress.ends.lock();
-        loop {
-            if ends.saved >= self.round {
-                if let Some(asked) = self.asked {
-                    self.progress.counters.ack.add(asked.elapsed());
-                }
-                return Ok(());
-            }
-            if ends.failed >= self.round {
+    fn wait_for(&self, round: u64) -> Result<(), Refusal> {
+        let mut ends = self.ends.lock();
+        while ends.saved < round {
+            if ends.failed >= round {
                 let reason = format!(
                     "what was published before is delivered and remembered, but not on the disk \
-                     and lost if the broker \
-                     stops now: {}",
+                     and lost if the broker stops now: {}",
                     ends.reason
                 );
                 return Err(Refusal::new(ErrorCode::StorageFailed, reason));
             }
-            self.progress.ended.wait(&mut ends);
+            self.ended.wait(&mut ends);
         }
+        Ok(())
+    }
+}
+
+/// The ticket that an answer waits for: that what came before it is where it is to be.
+#[derive(Clone, Debug, Default)]
+pub struct Ticket {
+    /// A round of values that is to be on the disk.
+    values: Option<(Arc<Progress>, u64)>,
+    /// What is to be in streams.
+    streams: Vec<StreamTicket>,
+    /// When it was asked for by a client that waits for it, and where it is said how long that
+    /// took.
+    asked: Option<(Instant, Arc<Counters>)>,
+}
+
+impl Ticket {
+    pub(in crate::broker) fn new(progress: Arc<Progress>, round: u64) -> Ticket {
+        Ticket { values: Some((progress, round)), ..Ticket::default() }
+    }
+
+    /// The ticket that waits for streams.
+    pub(in crate::broker) fn of_streams(streams: Vec<StreamTicket>) -> Ticket {
+        Ticket { streams, ..Ticket::default() }
+    }
+
+    /// The same ticket, that waits for streams too.
+    pub(in crate::broker) fn and_streams(self, streams: Vec<StreamTicket>) -> Ticket {
+        Ticket { streams, ..self }
+    }
+
+    /// The same ticket of a client that asks for it now: how long it waits is counted.
+    pub(in crate::broker) fn of_client(self, counters: &Arc<Counters>) -> Ticket {
+        Ticket { asked: Some((Instant::now(), counters.clone())), ..self }
+    }
+
+    /// Whether there is nothing to wait for any more.
+    pub fn is_ready(&self) -> bool {
+        let are_values = self.values.as_ref().is_none_or(|(progress, round)| {
+            let ends = progress.ends.lock();
+            ends.saved >= *round || ends.failed >= *round
+        });
+        are_values && self.streams.iter().all(StreamTicket::is_ready)
+    }
+
+    /// Waits for the store, and for the streams.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StorageFailed`] where one of them could not write.
+    pub fn wait(&self) -> Result<(), Refusal> {
+        if let Some((progress, round)) = &self.values {
+            progress.wait_for(*round)?;
+        }
+        self.streams.iter().try_for_each(StreamTicket::wait)?;
+        if let Some((asked, counters)) = &self.asked {
+            counters.ack.add(asked.elapsed());
+        }
+        Ok(())
     }
 }

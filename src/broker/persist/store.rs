@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::broker::retained::Stored;
+use crate::broker::streams::StreamStore;
 use crate::codec::Payload;
 use crate::protocol::Topic;
 
@@ -87,6 +88,14 @@ pub trait Store: fmt::Debug + Send {
     /// # Errors
     /// As for [`write`](Self::write).
     fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// Where the logs of streams are kept; `None` where there can be no streams.
+    ///
+    /// # Errors
+    /// [`StoreError`] where that place cannot be used.
+    fn streams(&mut self) -> Result<Option<Arc<dyn StreamStore>>, StoreError> {
+        Ok(None)
+    }
 
     /// Begins a copy of all that is committed now. The [`Backup`] that is returned makes it, on
     /// another thread, while this one goes on.

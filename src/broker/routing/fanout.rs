@@ -107,6 +107,6 @@ pub(in crate::broker) fn share_equally(batch: &mut Batch, routes: &[Route]) -> V
 impl Route {
     /// Whether its messages are encoded with the batch, and not one by one.
     fn is_written_from_batch(&self) -> bool {
-        !matches!(self.way, Way::Latest(_))
+        !matches!(self.way, Way::Latest(_) | Way::Stream(_))
     }
 }

@@ -1,7 +1,7 @@
 //! Entries of topic filters, found by the topics that they match.
 //!
-//! All filters of one shape, with their `+` at the same places of as many segments, match a topic
-//! if the same of its segments are theirs. So for each shape that is in use there is one key to
+//! All filters of one shape, with their `+` at the same places of as many segments and about what
+//! is below or not, match a topic if the same of its segments are theirs. So for each shape that is in use there is one key to
 //! look for: the sum of what each of those segments adds to it, which is the sum of the first
 //! segments without those at the places of a `+`. A lookup takes each segment of the topic once,
 //! and then a step for each shape, however many filters there are and whether they match or not.
@@ -19,7 +19,7 @@ const DEEPEST: usize = MAX_TOPIC_SEGMENTS + 1;
 pub(in crate::broker) struct FilterMap<T> {
     entries: HashMap<u64, Box<Entry<T>>, BuildHasherDefault<AsItIs>>,
     /// The shapes of the filters, the least specific first: the shorter ones, and of two that are
-    /// as long the one that has a `+` where they differ first.
+    /// as long the one that has a `+` where they differ first; see [`Shape`].
     shapes: Vec<LiveShape>,
     keys: Keys,
 }
@@ -223,6 +223,9 @@ impl<T> FilterMap<T> {
             if shape.depth() > sums.count {
                 break;
             }
+            if shape.depth() < sums.count && !shape.reaches_below() {
+                continue;
+            }
             let mut at = self.entries.get(&key.wrapping_add(sums.named_by(*shape)));
             while let Some(entry) = at {
                 compared += shape.depth();
@@ -300,20 +303,40 @@ mod tests {
         map.insert(filter(&deepest("z")), 3);
         assert_eq!(matching(&map, &deepest("y")), [1, 2]);
         assert_eq!(matching(&map, &deepest("")[..20]), [0; 0]);
+        map.insert(filter(&deepest("+")).below(false), 4);
+        map.insert(filter("/x").below(false), 5);
+        assert_eq!(matching(&map, &deepest("y")), [1, 4, 2]);
+        assert_eq!([matching(&map, "/x"), matching(&map, "/x/x")], [vec![5], vec![]]);
     }
 
-    fn filters() -> impl Strategy<Value = String> {
-        let segment = prop_oneof!["[ab]", Just("+".to_owned())];
+    #[test]
+    fn what_is_below_goes_to_the_filters_that_want_it() {
+        let mut map = FilterMap::default();
+        map.insert(filter("a"), 1);
+        map.insert(filter("a").below(false), 2);
+        map.insert(filter("+/+").below(false), 3);
+        map.insert(filter("+").below(false), 4);
+        assert_eq!(map.shapes(), 4);
+        let found = ["a", "a/b", "a/b/c", "$dead"].map(|topic| matching(&map, topic));
+        assert_eq!(found, [vec![4, 1, 2], vec![1, 3], vec![1], vec![]]);
+        assert_eq!(map.remove(&filter("a")), Some(1));
+        assert_eq!((matching(&map, "a"), map.shapes()), (vec![4, 2], 3));
+    }
+
+    fn filters() -> impl Strategy<Value = TopicFilter> {
+        let segment = prop_oneof!["[ab]", Just("+".to_owned()), Just("$a".to_owned())];
         let segments = prop::collection::vec(segment, 0..5).prop_map(|segments| segments.join("/"));
-        (segments, "/?", "#?").prop_filter_map("no filter", |(segments, before, after)| {
-            let text = format!("{before}{segments}");
-            let text = match &*after {
-                "" => text,
-                _ if text.is_empty() || text == "/" => text + "#",
-                _ => text + "/#",
-            };
-            TopicFilter::parse(&text).is_ok().then_some(text)
-        })
+        (segments, "/?", "#?")
+            .prop_filter_map("no filter", |(segments, before, after)| {
+                let text = format!("{before}{segments}");
+                let text = match &*after {
+                    "" => text,
+                    _ if text.is_empty() || text == "/" => text + "#",
+                    _ => text + "/#",
+                };
+                TopicFilter::parse(&text).is_ok().then_some(text)
+            })
+            .prop_flat_map(|text| any::<bool>().prop_map(move |below| filter(&text).below(below)))
     }
 
     proptest! {
@@ -322,13 +345,13 @@ mod tests {
         #[test]
         fn a_filter_map_finds_what_matches(
             steps in prop::collection::vec(filters(), 0..60),
-            topics in prop::collection::vec("/?[ab](/[ab]){0,5}", 1..8),
+            topics in prop::collection::vec("(/|[$])?[ab](/[ab]){0,5}", 1..8),
             collides in any::<bool>(),
         ) {
             let mut map = if collides { colliding() } else { FilterMap::default() };
             let mut model: Vec<(TopicFilter, u32)> = Vec::new();
-            for (number, text) in steps.iter().enumerate() {
-                let (filter, number) = (filter(text), number as u32);
+            for (number, filter) in steps.into_iter().enumerate() {
+                let number = number as u32;
                 match model.iter().position(|(other, _)| *other == filter) {
                     Some(place) => prop_assert_eq!(map.remove(&filter), Some(model.remove(place).1)),
                     None => {

@@ -33,6 +33,8 @@ pub(in crate::broker) enum Way {
     DropOldest(u32),
     /// In one of the connection's mailboxes, the newest of each topic.
     Latest(u32),
+    /// Into a stream, by its place among them: it is no connection.
+    Stream(u32),
 }
 
 /// One way of a topic.
@@ -381,6 +383,18 @@ mod tests {
         assert_eq!(routes(&all, "a/c"), [(1, Dialect::Json)]);
         assert_eq!(routes(&all, "/a"), [(1, Dialect::Json), (3, Dialect::Json)]);
         assert_eq!(all.len(), 4);
+        let alone = Subscription {
+            slot: 1,
+            filter: TopicFilter::parse("a/b").unwrap().below(false),
+            dialect: Dialect::ExactJson,
+            way: Way::Outbox,
+            cleared: false,
+            limit: None,
+        };
+        assert!(all.add(alone));
+        assert_eq!(routes(&all, "a/b"), [(1, Dialect::ExactJson)]);
+        assert_eq!(routes(&all, "a/b/x"), [(1, Dialect::Xml)]);
+        assert_eq!(routes(&all, "$a"), []);
     }
 
     #[test]
@@ -445,17 +459,17 @@ mod tests {
             for segment in subscription.filter.segments() {
                 branch = branch.longer.entry(segment.into()).or_default();
             }
-            match branch
-                .subscriptions
-                .iter_mut()
-                .find(|existing| existing.slot == subscription.slot)
-            {
+            let below = subscription.filter.reaches_below();
+            match branch.subscriptions.iter_mut().find(|existing| {
+                existing.slot == subscription.slot && existing.filter.reaches_below() == below
+            }) {
                 Some(existing) => {
                     *existing = subscription;
                     false
                 }
                 None => {
                     branch.subscriptions.push(subscription);
+                    branch.subscriptions.sort_by_key(|one| !one.filter.reaches_below());
                     true
                 }
             }
@@ -464,24 +478,31 @@ mod tests {
         /// Removes the one that a connection has for a filter. Returns whether there was one.
         fn remove(&mut self, slot: Slot, filter: &TopicFilter) -> bool {
             let segments: Vec<&str> = filter.segments().collect();
-            self.root.remove(slot, &segments)
+            self.root.remove(slot, &segments, filter.reaches_below())
         }
 
         /// Every subscription that matches a topic, the least specific first.
         fn matching<'a>(&self, topic: impl Into<TopicName<'a>>) -> Vec<&Subscription> {
+            let topic = topic.into();
+            let (is_brokers, deepest) = (topic.is_brokers(), topic.segments().count());
             let mut branches = vec![&self.root];
-            let mut found: Vec<&Subscription> = self.root.subscriptions.iter().collect();
-            for segment in topic.into().segments() {
+            let mut found = Vec::new();
+            if !is_brokers {
+                found.extend(self.root.subscriptions.iter());
+            }
+            for (depth, segment) in topic.segments().enumerate() {
                 if branches.iter().all(|branch| branch.longer.is_empty()) {
                     break;
                 }
                 let mut longer = Vec::new();
                 for branch in branches {
-                    longer.extend(branch.longer.get("+"));
+                    longer.extend(branch.longer.get("+").filter(|_| depth > 0 || !is_brokers));
                     longer.extend(branch.longer.get(segment));
                 }
                 branches = longer;
-                found.extend(branches.iter().flat_map(|branch| &branch.subscriptions));
+                let here = branches.iter().flat_map(|branch| &branch.subscriptions);
+                let is_deepest = depth + 1 == deepest;
+                found.extend(here.filter(|one| is_deepest || one.filter.reaches_below()));
             }
             found
         }
@@ -489,14 +510,15 @@ mod tests {
 
     impl Branch {
         /// At most 64 segments deep, so the recursion is bounded.
-        fn remove(&mut self, slot: Slot, segments: &[&str]) -> bool {
+        fn remove(&mut self, slot: Slot, segments: &[&str], below: bool) -> bool {
             let Some((first, rest)) = segments.split_first() else {
                 let before = self.subscriptions.len();
-                self.subscriptions.retain(|subscription| subscription.slot != slot);
+                self.subscriptions
+                    .retain(|one| one.slot != slot || one.filter.reaches_below() != below);
                 return self.subscriptions.len() < before;
             };
             let Some(branch) = self.longer.get_mut(*first) else { return false };
-            let removed = branch.remove(slot, rest);
+            let removed = branch.remove(slot, rest, below);
             if branch.subscriptions.is_empty() && branch.longer.is_empty() {
                 self.longer.remove(*first);
             }
@@ -505,8 +527,8 @@ mod tests {
     }
 
     /// What a connection does: it has a subscription or not.
-    fn steps() -> impl Strategy<Value = Vec<(Slot, String, bool)>> {
-        let segment = prop_oneof!["[ab]", Just("+".to_owned())];
+    fn steps() -> impl Strategy<Value = Vec<(Slot, TopicFilter, bool)>> {
+        let segment = prop_oneof!["[ab]", Just("+".to_owned()), Just("$a".to_owned())];
         let filter = prop::collection::vec(segment, 1..5).prop_map(|segments| segments.join("/"));
         let filter = (filter, prop_oneof![Just("#"), Just("/"), Just("/#"), Just("")]).prop_map(
             |(filter, end)| match end {
@@ -515,6 +537,8 @@ mod tests {
                 whole => whole.to_owned(),
             },
         );
+        let filter = (filter, prop::bool::weighted(0.7))
+            .prop_map(|(filter, below)| TopicFilter::parse(&filter).unwrap().below(below));
         prop::collection::vec((0..30_u32, filter, prop::bool::weighted(0.8)), 0..120)
     }
 
@@ -523,12 +547,11 @@ mod tests {
         #[test]
         fn subscriptions_match_as_in_a_trie(
             steps in steps(),
-            topics in prop::collection::vec("/?[ab](/[ab]){0,5}", 1..8),
+            topics in prop::collection::vec("(/|[$])?[ab](/[ab]){0,5}", 1..8),
         ) {
             let (mut all, mut trie) = (Subscriptions::default(), Trie::default());
             let mut count = 0;
             for (slot, filter, is_there) in steps {
-                let filter = TopicFilter::parse(&filter).unwrap();
                 if is_there {
                     let subscription = Subscription {
                         slot,
@@ -557,7 +580,7 @@ mod tests {
                 found.sort_by_key(key);
                 expected.sort_by_key(key);
                 let names = |of: Vec<&Subscription>| -> Vec<(Slot, String)> {
-                    of.iter().map(|found| (found.slot, found.filter.to_string())).collect()
+                    of.iter().map(|found| (found.slot, format!("{:?}", found.filter))).collect()
                 };
                 prop_assert_eq!(names(found), names(expected));
             }

@@ -285,6 +285,10 @@ metrics! {
             "Messages refused because the store is full.";
         expired: Counter, Values, "babelmq_values_expired_total",
             "Values whose time to live was over.";
+        kept: Counter, Messages, "babelmq_messages_kept_total",
+            "Messages handed to streams, counted for each stream.";
+        repeated: Counter, Messages, "babelmq_messages_repeated_total",
+            "Messages left out because their streams have one with the same id.";
     }
     now {
         subscriptions: Gauge, Subscriptions, "babelmq_subscriptions", "Subscriptions that exist.";

@@ -36,6 +36,7 @@ pub struct QueueBuilder<W> {
     options: Options,
     wait: Duration,
     how: Subscribe,
+    below: bool,
     retained: bool,
     listener: Option<Listener>,
     format: PhantomData<W>,
@@ -48,6 +49,7 @@ impl<W: Wire> QueueBuilder<W> {
             options: Options::default(),
             wait: Duration::ZERO,
             how: Subscribe::default(),
+            below: true,
             retained: true,
             listener: None,
             format: PhantomData,
@@ -164,6 +166,25 @@ impl<W: Wire> QueueBuilder<W> {
         self
     }
 
+    /// Whether a consumer gets what is below its topics as well. Without it a topic is that many
+    /// segments, as a filter of MQTT is, and a trailing `#` gives the subtree back. Default true.
+    ///
+    #[cfg_attr(feature = "broker", doc = "```")]
+    #[cfg_attr(not(feature = "broker"), doc = "```ignore")]
+    /// # let broker = babelmq::Broker::start(babelmq::Config::listening_on(([127, 0, 0, 1], 0)))?;
+    /// # let queue = babelmq::JsonQueue::builder("/weather/+").address(broker.local_addr());
+    /// let mut cities = queue.below(false).consumer()?;
+    /// broker.put_topic("/weather/oslo/wind", &"NW".into())?;
+    /// broker.put_topic("/weather/oslo", &21.5.into())?;
+    /// assert_eq!(cities.pull()?.0.as_str(), "/weather/oslo");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn below(mut self, below: bool) -> Self {
+        self.below = below;
+        self
+    }
+
     /// Whether a JSON consumer gets tags for what JSON cannot tell apart (tuples, frozensets, keys
     /// that are no strings, dates), so that values arrive exactly as they were sent. The other
     /// formats always are exact, but for XML that is [`plain`](Self::plain). Default false;
@@ -269,6 +290,7 @@ impl<W: Wire> QueueBuilder<W> {
         let target = Target {
             destination: Arc::new(self.options.destination(W::FORMAT)?),
             how: self.how,
+            below: self.below,
             retained: self.retained,
             listener: self.listener,
         };

@@ -74,7 +74,8 @@ impl<W: Wire> Session<W> {
         let mut greeting = Vec::new();
         for one in &mut self.subscriptions {
             one.state = State::Asked;
-            write_subscribe(W::FORMAT, &one.filter, &self.to.how, &mut greeting);
+            let filter = (&*one.filter, self.to.below);
+            write_subscribe(W::FORMAT, filter, &self.to.how, &mut greeting);
         }
         for _ in &self.listings {
             write_command(W::FORMAT, "list", &[], &mut greeting);

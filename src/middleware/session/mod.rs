@@ -32,6 +32,8 @@ pub(in crate::middleware) struct Target {
     pub(in crate::middleware) destination: Arc<Destination>,
     /// How its subscriptions are to be.
     pub(in crate::middleware) how: Subscribe,
+    /// Whether they mean what is below their topics as well.
+    pub(in crate::middleware) below: bool,
     /// Whether stored values are kept for the program.
     pub(in crate::middleware) retained: bool,
     pub(in crate::middleware) listener: Option<Listener>,
@@ -324,6 +326,7 @@ impl<W: Wire> Session<W> {
             let one = Subscription { filter: name, state: State::Asked, limited: false };
             self.subscriptions.push(one);
             self.frame.clear();
+            let filter = (filter, self.to.below);
             write_subscribe(W::FORMAT, filter, &self.to.how, &mut self.frame);
             self.send(patience)?;
         }

@@ -19,6 +19,10 @@ const NO_MEMORY: &str = "the broker has had no memory to write this value for as
 may take nothing \
                          (write-timeout); ask again later, or start the broker with more memory";
 
+/// What a client is told whose answer will not come.
+const STREAM_ENDED: &str = "the stream's thread has ended before it answered: the stream was \
+removed, or the broker is stopping";
+
 impl Writer {
     /// Adds a delivery to the next write; what is too much for one write is written on the way.
     pub(super) fn gather(&mut self, delivery: Delivery, charge: Charge) -> io::Result<()> {
@@ -36,7 +40,7 @@ impl Writer {
                     self.gather_values(&piece.values, dialect)?;
                 }
                 if whole {
-                    let reply = Reply::Subscribed { topic, values: sent, limited };
+                    let reply = Reply::Subscribed { topic, values: sent, limited, kept: None };
                     self.gathered.reply(token, &reply);
                 }
             }
@@ -68,6 +72,17 @@ impl Writer {
             Delivery::Report { report, token } => {
                 let stats = report.complete(&self.counters, resident_bytes());
                 self.gathered.stats(token, &stats);
+            }
+            Delivery::Feed(feed) => self.gather_feed(&feed)?,
+            Delivery::Last(last) => self.gather_last(&last)?,
+            Delivery::Streams { streams, token } => self.gather_streams(&streams, token),
+            Delivery::Consumers { consumers, token } => self.gather_consumers(&consumers, token)?,
+            Delivery::Answer { answer, token } => {
+                // What was gathered does not wait for it.
+                self.flush()?;
+                let ended = || Refusal::new(ErrorCode::StorageFailed, STREAM_ENDED);
+                let reply = answer.recv().unwrap_or_else(|_| Err(ended()));
+                self.gathered.reply(token, &reply.unwrap_or_else(Reply::Error));
             }
             Delivery::Names(names) => self.names = *names,
             // The next push says it.
@@ -225,14 +240,14 @@ impl Writer {
     /// Adds a message that no batch has written. A long one is written by itself, in memory that is
     /// claimed for it; where there is none for too long, it is said. Who was to get a message that
     /// it has not asked for would not know what it has missed, so the connection ends with that.
-    fn gather_payload(
+    pub(super) fn gather_payload(
         &mut self,
         payload: PayloadRef<'_>,
         topic: &str,
         dialect: Dialect,
-        frame: Frame,
+        frame: Frame<'_>,
     ) -> io::Result<()> {
-        let is_answer = matches!(frame, Frame::Value);
+        let is_answer = matches!(frame, Frame::Value | Frame::KeptValue(_));
         match self.write_payload(payload, topic, dialect, frame) {
             Err(error) if error.kind() == ErrorKind::OutOfMemory && !self.inbox.is_overflowed() => {
                 let refusal = Refusal::new(ErrorCode::MemoryFull, NO_MEMORY).about(topic);
@@ -253,7 +268,7 @@ impl Writer {
         payload: PayloadRef<'_>,
         topic: &str,
         dialect: Dialect,
-        frame: Frame,
+        frame: Frame<'_>,
     ) -> io::Result<()> {
         if let Some(content) = payload.as_it_came(dialect) {
             self.make_room(payload.source().len())?;

@@ -134,7 +134,7 @@ fn a_subscriber_without_memory_for_a_message_is_told_so_at_the_end() {
         let filter = TopicFilter::parse("#").unwrap();
         let begin = Delivery::Snapshot { values: vec![long_value()], dialect: Dialect::Json };
         outbox.answer(begin).unwrap();
-        let reply = Reply::Subscribed { topic: filter, values: 1, limited: false };
+        let reply = Reply::Subscribed { topic: filter, values: 1, limited: false, kept: None };
         outbox.answer(Delivery::Reply { reply, token: Token::default() }).unwrap();
     });
     assert_eq!(frames.len(), 1, "{frames:?}");

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::access::{ANONYMOUS, Policy};
+use crate::broker::Settle;
 use crate::codec::json::{self, Tags};
-use crate::codec::{Content, Wanted, pickle, xml};
-use crate::protocol::Header;
+use crate::codec::{Content, Dialect, Wanted, pickle, xml};
+use crate::protocol::{Header, Settlement};
 
 fn frame(format: Format, body: &str) -> Vec<u8> {
     let header = Header { format, length: body.len() as u32 }.to_bytes();
@@ -15,11 +16,21 @@ fn frame(format: Format, body: &str) -> Vec<u8> {
 fn said(taken: Taken) -> Vec<String> {
     let mut said = Vec::new();
     for step in taken.steps {
-        let Step::Publish(batch) = step else {
-            said.push(format!("{step:?}"));
-            continue;
+        let batch = match step {
+            Step::Publish(batch) => batch,
+            // Those that come together are gathered.
+            Step::Settle(settle) => {
+                let Settle { stream, consumer, token, what } = *settle;
+                let each = what.iter();
+                said.extend(each.map(|it| format!("{stream:?} {consumer:?} {token:?} {it:?}")));
+                continue;
+            }
+            step => {
+                said.push(format!("{step:?}"));
+                continue;
+            }
         };
-        for published in batch.messages() {
+        for (index, published) in batch.messages().iter().enumerate() {
             let topic = batch.topics().get(published.topic());
             let payload = String::from_utf8_lossy(&batch.bytes()[published.part().range().clone()]);
             let frame = published.verbatim().map(|frame| batch.bytes()[frame].to_vec());
@@ -29,9 +40,10 @@ fn said(taken: Taken) -> Vec<String> {
                 String::from_utf8_lossy(&value).into_owned()
             });
             said.push(format!(
-                "{topic} {:?} {payload} {} {frame:?} {value:?}",
+                "{topic} {:?} {payload} {} {frame:?} {value:?} {:?}",
                 published.format(),
                 published.retain(),
+                batch.id(index),
             ));
         }
     }
@@ -83,6 +95,19 @@ fn frames() -> Vec<Vec<u8>> {
         };
         frames.push(publish(&format!(r#""message":{round}"#)));
         frames.push(publish(&format!(r#""message":[{round}]"#)));
+        // A message of each name is another.
+        frames.push(publish(&format!(r#""id":"x{}","message":1"#, round / 2)));
+        frames.push(publish(&format!(r#""message":1,"id":"y{}""#, round / 2)));
+        for seq in [round, 2 * round] {
+            frames.push(frame(Format::Json, &format!(r#"{{"command":"ack","seq":{seq}}}"#)));
+            frames.push(frame(Format::Xml, &format!("<frame command=\"ack\" seq=\"{seq}\"/>")));
+        }
+        match round % 4 {
+            0 => frames.push(frame(Format::Json, r#"{"command":"nak","seq":1,"delay":0.5}"#)),
+            1 => frames.push(frame(Format::Json, r#"{"command":"ack","seq":1,"stream":"a b"}"#)),
+            2 => frames.push(frame(Format::Json, r#"{"command":"ack","seq":7,"consumer":"c"}"#)),
+            _ => {}
+        }
         match round % 8 {
             1 => frames.push(publish(&format!(r#""retain":false,"message":{round}"#))),
             2 => frames.push(publish(r#""message":{"$set":[1]}"#)),
@@ -122,6 +147,62 @@ fn what_came_before_changes_nothing() {
         }
         assert_eq!(together.len(), alone.len());
     }
+}
+
+/// What neighbours say is one step, and what stands between them keeps its place.
+#[test]
+fn neighbouring_acks_are_gathered() {
+    let ack = |rest: &str| frame(Format::Json, &format!(r#"{{"command":"ack",{rest}}}"#));
+    let publish = frame(Format::Json, r#"{"command":"publish","topic":"a","message":1}"#);
+    let region = [
+        ack(r#""seq":1"#),
+        ack(r#""seq":2"#),
+        ack(r#""upto":4"#),
+        ack(r#""seq":5,"consumer":"c""#),
+        ack(r#""seq":6,"consumer":"c""#),
+        ack(r#""seq":7,"consumer":"d""#),
+        publish.clone(),
+        publish,
+        ack(r#""seq":8,"consumer":"d""#),
+        frame(Format::Xml, r#"<f command="ack" seq="9" consumer="d"/>"#),
+    ];
+    let taken = take_in(&region.concat(), Limits::default(), &mut Recent::default());
+    assert!(taken.needs_answer && taken.refused == 0);
+    let steps: Vec<String> = taken
+        .steps
+        .iter()
+        .map(|step| match step {
+            Step::Settle(settle) => {
+                let consumer = settle.consumer.as_deref().unwrap_or_default();
+                format!("{consumer} {:?}", settle.what)
+            }
+            Step::Publish(batch) => format!("{} messages", batch.messages().len()),
+            step => format!("{step:?}"),
+        })
+        .collect();
+    let of = |consumer: &str, what: &[Settlement]| format!("{consumer} {what:?}");
+    let one = |seq| Settlement::Ack { seq };
+    let expected = [
+        of("", &[one(1), one(2), Settlement::AckUpto { seq: 4 }]),
+        of("c", &[one(5), one(6)]),
+        of("d", &[one(7)]),
+        "2 messages".to_owned(),
+        of("d", &[one(8)]),
+        of("d", &[one(9)]),
+    ];
+    assert_eq!(steps, expected);
+}
+
+/// Of strangers nothing is taken, however it is spelled.
+#[test]
+fn a_stranger_settles_nothing() {
+    let ack = frame(Format::Json, r#"{"command":"ack","seq":1}"#);
+    let mut recent = Recent::default();
+    take_in(&ack, Limits::default(), &mut recent);
+    recent.have_rights(Rights::Nothing);
+    let taken = take_in(&ack, Limits::default(), &mut recent);
+    assert!(taken.is_last && taken.refused == 1);
+    assert!(matches!(&taken.steps[..], [Step::Control(..)]));
 }
 
 /// Each payload lies in each run where the batch says: what another envelope is put around is what

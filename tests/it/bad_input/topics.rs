@@ -40,6 +40,15 @@ pub fn rows() -> Vec<Row> {
                 add(command, topic);
             }
         }
+        // They are the broker's own.
+        for topic in ["$", "$SYS/uptime", "$dead/orders/7"] {
+            for command in ["publish", "clear"] {
+                add(command, topic);
+            }
+        }
+        for filter in ["$dead/#", "$dead/+", "$+"] {
+            add("clear", filter);
+        }
         // With a wildcard it would be a filter, which may be cleared.
         add("clear", "/");
     }

@@ -14,6 +14,7 @@ over_each_line! {
     a_message_reaches_subscribers_of_every_format,
     a_value_is_had_in_the_format_that_is_wanted,
     values_are_cleared_by_topic_and_by_filter,
+    topics_of_the_brokers_own_are_read_and_not_written,
     topics_come_in_pages,
     counters_and_limits_are_told,
 }
@@ -118,6 +119,20 @@ fn values_are_cleared_by_topic_and_by_filter() {
         broker.stats().topics
     };
     assert_eq!((clear("/b"), clear("/b"), clear("/a/%23")), (2, 2, 0));
+}
+
+fn topics_of_the_brokers_own_are_read_and_not_written() {
+    let broker = start(|config| config);
+    // What is refused before its body was read is the last on its connection.
+    Web::connect(&broker).publish("$dead/a", "1").is_problem(400, "invalid-topic");
+    for topic in ["$dead/a", "$dead/%23"] {
+        let mut web = Web::connect(&broker);
+        web.request(&format!("DELETE /api/v1/value?topic={topic}"), "", b"");
+        web.answer().is_problem(400, "invalid-topic");
+    }
+    let mut web = Web::connect(&broker);
+    web.get("/api/v1/value?topic=$dead/a").is_problem(404, "");
+    assert_eq!(web.get("/api/v1/topics?filter=$dead").text(), r#"{"topics":[]}"#);
 }
 
 fn topics_come_in_pages() {

@@ -11,6 +11,7 @@ use crate::support::{Client, number};
 
 over_each_line! {
     events_are_the_frames_of_a_subscription_in_json,
+    a_stream_can_leave_out_what_is_below,
     a_stuck_reader_of_events_is_cut_off_and_a_bystander_goes_on,
     a_silent_stream_has_comments_between_its_events,
 }
@@ -23,6 +24,20 @@ fn subscribe(web: &mut Web, query: &str) {
     let lines = head.to_ascii_lowercase();
     assert!(lines.contains("content-type: text/event-stream"), "{head}");
     assert!(lines.contains("connection: close") && !lines.contains("content-length"), "{head}");
+}
+
+fn a_stream_can_leave_out_what_is_below() {
+    let broker = start(|config| config);
+    let mut producer = Client::connect(&broker);
+    let mut web = Web::connect(&broker);
+    subscribe(&mut web, "topic=/t/%2B&below=false");
+    assert_eq!(web.event().unwrap(), r#"data: {"command":"subscribed","topic":"/t/+","values":0}"#);
+    for topic in ["/t/a/b", "/t", "/t/a"] {
+        producer.publish(Json, topic, b"7");
+    }
+    assert_eq!(web.event().unwrap(), r#"data: {"command":"publish","topic":"/t/a","message":7}"#);
+    let refused = Web::connect(&broker).get("/api/v1/subscribe?topic=/t&below=no");
+    refused.is_problem(400, "");
 }
 
 fn events_are_the_frames_of_a_subscription_in_json() {

@@ -229,6 +229,20 @@ fn counters_and_backups_are_for_whom_the_file_names() {
     assert_eq!(asked("monitor", "backup"), "not-permitted");
     // It may ask, and there is no disk.
     assert_eq!(asked("root", "backup"), "storage-failed");
+    for word in ["streams", "consumers"] {
+        assert_eq!(asked("ada", word), "not-permitted");
+        assert_eq!(asked("monitor", word), word);
+        assert_eq!(asked("root", word), word);
+    }
+    // It may ask, and there is no stream.
+    for (name, code) in
+        [("ada", "not-permitted"), ("monitor", "not-permitted"), ("root", "no-stream")]
+    {
+        let mut client = logged_in(&broker, name);
+        let fields = [("command", Str("remove-stream")), ("stream", Str("orders"))];
+        client.command(Json, &fields);
+        client.next().refuses(code, false);
+    }
 }
 
 /// A login that lacks a byte is no login, and is not shown in part by what is said of it.

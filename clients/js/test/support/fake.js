@@ -77,7 +77,7 @@ export class FakeBroker {
   }
 
   #take(request, connection) {
-    const { command, topic, message, id, retain = true } = request;
+    const { command, topic, message, id, retain = true, below } = request;
     const say = (frame) => connection.send(frame);
     switch (command) {
       case "login":
@@ -90,7 +90,7 @@ export class FakeBroker {
         }
         return undefined;
       case "subscribe": {
-        const matches = matcher(topic);
+        const matches = matcher(topic, below);
         const found = [...this.values].filter(([name]) => matches(name));
         connection.filters.set(topic, matches);
         for (const [name, value] of found) {

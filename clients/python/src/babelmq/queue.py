@@ -64,6 +64,9 @@ class Queue(QueueBase):
         default.
     :param cleared: Have :meth:`pull_message` say when a last value is cleared or expires. What
         happens while there is no connection is not said.
+    :param below: Whether a subscription brings what is below its topic as well. With ``False`` a
+        topic means exactly as many segments as it has, as a filter of MQTT does; a trailing ``#``
+        gives the subtree back.
     :param max_frame: Bytes of body in the largest frame accepted, 64 MiB by default, as much as a
         broker's ``--max-encoded``. A larger one is skipped, which one :class:`MalformedMessage`
         says.

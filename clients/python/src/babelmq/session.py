@@ -97,6 +97,7 @@ class Options:
     root: str | None
     item: str | None
     cleared: bool
+    below: bool
     max_frame: int
     wait: float
     keepalive: float | None
@@ -713,6 +714,8 @@ class Session:
             message["item"] = self._options.item
         if self._options.cleared:
             message["cleared"] = True
+        if not self._options.below:
+            message["below"] = False
         if self._options.overflow is not None:
             message["overflow"] = self._options.overflow
         if self._options.queue is not None:

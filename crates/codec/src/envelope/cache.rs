@@ -176,6 +176,7 @@ mod tests {
                 retain,
                 ttl: None,
                 verbatim,
+                id: None,
             } => Some((topic.into_owned(), range, retain, verbatim)),
             _ => None,
         }

@@ -1,13 +1,16 @@
 //! The fields of a message body, whatever its format.
 
+mod streams;
+
 use std::borrow::Cow;
 
 use super::dialect::Dialect;
 use super::payload_span::{Part, PayloadSpan};
 use super::request::{ControlRequest, Credentials, Request};
-use crate::protocol::{Command, ErrorCode, Format, Id, Overflow, Refusal};
+use crate::protocol::{Command, ErrorCode, Format, Id, Overflow, Refusal, ScalarType};
 use crate::xml::PlainNames;
 use crate::{Document, Node};
+use streams::Rare;
 
 /// Bytes in the `id` of a ping.
 const MAX_ID_BYTES: usize = 1_024;
@@ -62,6 +65,24 @@ names! {
     User "user",
     Password "password",
     Token "token",
+    Stream "stream",
+    Consumer "consumer",
+    Start "start",
+    Window "window",
+    AckWait "ack-wait",
+    MaxDeliver "max-deliver",
+    Backoff "backoff",
+    Order "order",
+    Seq "seq",
+    Upto "upto",
+    Delay "delay",
+    Reason "reason",
+    Last "last",
+    Age "age",
+    Bytes "bytes",
+    Messages "messages",
+    Full "full",
+    Below "below",
 }
 
 /// The value of a field other than `message`.
@@ -70,6 +91,11 @@ pub(crate) enum Field<'a> {
     Str(Cow<'a, str>),
     Bool(bool),
     Int(i64),
+    Float(f64),
+    /// A date and time, as `isoformat()` writes it.
+    Datetime(Cow<'a, str>),
+    /// The first values of a list, one more than a field may have.
+    List(Box<[Field<'a>]>),
     /// Something that no field can be, in words.
     Other(&'static str),
 }
@@ -89,8 +115,34 @@ impl<'a> Field<'a> {
             Node::Str(text) => Field::from_utf8(document.text_of_source(source, text)),
             Node::Bool(truth) => Field::Bool(truth),
             Node::Int(number) => Field::Int(number),
+            Node::Float(number) => Field::Float(number),
             other => Field::Other(other.type_name()),
         }
+    }
+
+    /// The value of the field `name`, whose nodes begin at `at`.
+    pub(crate) fn from_nodes(
+        source: &'a [u8],
+        document: &Document,
+        name: Name,
+        at: usize,
+    ) -> Field<'a> {
+        let node = document.nodes()[at];
+        match (name, node) {
+            (Name::Backoff, Node::List(_) | Node::Tuple(_)) => streams::list(source, document, at),
+            (Name::Start, Node::Typed(ScalarType::Datetime, text)) => {
+                match Field::from_utf8(document.text_of_source(source, text)) {
+                    Field::Str(text) => Field::Datetime(text),
+                    other => other,
+                }
+            }
+            _ => Field::from_node(source, document, node),
+        }
+    }
+
+    /// Whether the field `name` is more than a scalar, so that it is decoded.
+    pub(crate) fn is_decoded(name: Name) -> bool {
+        matches!(name, Name::Backoff | Name::Start)
     }
 
     fn kind(&self) -> &'static str {
@@ -98,6 +150,9 @@ impl<'a> Field<'a> {
             Field::Str(_) => "a string",
             Field::Bool(_) => "a boolean",
             Field::Int(_) => "an integer",
+            Field::Float(_) => "a number with a fraction or an exponent",
+            Field::Datetime(_) => "a datetime",
+            Field::List(_) => "a list",
             Field::Other(kind) => kind,
         }
     }
@@ -121,6 +176,9 @@ pub(crate) struct Fields<'a> {
     user: Option<Field<'a>>,
     password: Option<Field<'a>>,
     token: Option<Field<'a>>,
+    /// Those that few requests have.
+    rare: Rare<'a>,
+    below: Option<Field<'a>>,
     message: Option<PayloadSpan>,
     /// How many fields the body has, whatever they are called.
     count: u32,
@@ -149,7 +207,9 @@ impl<'a> Fields<'a> {
             Name::User => &mut self.user,
             Name::Password => &mut self.password,
             Name::Token => &mut self.token,
+            Name::Below => &mut self.below,
             Name::Message => return Ok(()),
+            name => return self.rare.set(name, value),
         };
         match slot.replace(value) {
             None => Ok(()),
@@ -194,7 +254,7 @@ impl<'a> Fields<'a> {
                     fields
                         .set_message(PayloadSpan { part: part.clone(), document: Some(value) })?;
                 }
-                Some(name) => fields.set(name, Field::from_node(source, document, nodes[value]))?,
+                Some(name) => fields.set(name, Field::from_nodes(source, document, name, value))?,
                 None => fields.pass_over(),
             }
         }
@@ -212,7 +272,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn into_request(self, format: Format) -> Result<Request<'a>, Refusal> {
+    fn into_request(mut self, format: Format) -> Result<Request<'a>, Refusal> {
         let Some(word) = optional_str(Name::Command, self.command)? else {
             return Err(Refusal::new(
                 ErrorCode::MissingField,
@@ -237,21 +297,25 @@ impl<'a> Fields<'a> {
                     retain: optional_bool(Name::Retain, self.retain, is_xml)?.unwrap_or(true),
                     ttl: positive(Name::Ttl, "of seconds", self.ttl, is_xml)?,
                     verbatim,
+                    id: streams::publish_id(self.id)?,
                 });
             }
             Command::Subscribe => ControlRequest::Subscribe {
+                durable: streams::durable(&mut self.rare, is_xml)?,
                 topic: needed(topic)?,
                 dialect: dialect(format, self.exact, self.plain)?,
                 names: names(self.root, self.item)?,
                 overflow: overflow(self.overflow)?,
                 queue: positive(Name::Queue, "of messages", self.queue, is_xml)?,
                 cleared: optional_bool(Name::Cleared, self.cleared, is_xml)?.unwrap_or(false),
+                below: optional_bool(Name::Below, self.below, is_xml)?.unwrap_or(true),
             },
             Command::Cancel => ControlRequest::Cancel { topic: needed(topic)? },
             Command::List => ControlRequest::List { topic },
             Command::Get => ControlRequest::Get {
                 topic: needed(topic)?,
                 dialect: dialect(format, self.exact, None)?,
+                last: streams::last(&mut self.rare, is_xml)?,
             },
             Command::Clear => ControlRequest::Clear { topic: needed(topic)? },
             Command::Ping => ControlRequest::Ping { id: id(self.id)? },
@@ -259,6 +323,19 @@ impl<'a> Fields<'a> {
             Command::Backup => ControlRequest::Backup,
             Command::Login => {
                 ControlRequest::Login(credentials(self.user, self.password, self.token)?)
+            }
+            Command::Ack | Command::Nak | Command::Touch | Command::Reject => {
+                streams::settle(command, self.rare, is_xml)?
+            }
+            Command::Streams
+            | Command::Consumers
+            | Command::AddStream
+            | Command::RemoveStream
+            | Command::ResetConsumer
+            | Command::RemoveConsumer
+            | Command::Retry
+            | Command::Delete => {
+                ControlRequest::Admin(streams::administer(command, topic, self.rare, is_xml)?)
             }
         }))
     }
@@ -417,6 +494,8 @@ fn invalid(name: Name, wanted: &str, found: &Field<'_>) -> Refusal {
     let found = match found {
         Field::Str(text) => format!("{:?}", shown(text)),
         Field::Int(number) => number.to_string(),
+        Field::Float(number) => number.to_string(),
+        Field::Datetime(text) => shown(text),
         other => other.kind().to_owned(),
     };
     Refusal::new(

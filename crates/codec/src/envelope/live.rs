@@ -240,7 +240,7 @@ fn in_pickle(
 /// Appends a frame: `write` leaves room for its header. `size` says how long its payload is, or 0
 /// where nobody knows.
 #[inline(always)]
-fn framed(
+pub(super) fn framed(
     sheet: &mut OutVec,
     dialect: Dialect,
     size: impl FnOnce() -> u64,

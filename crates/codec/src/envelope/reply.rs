@@ -64,13 +64,23 @@ fn write_answer(out: &mut Vec<u8>, format: Format, command: &str, value: &Value)
 /// Appends the frame of a reply.
 pub fn write_reply(out: &mut Vec<u8>, format: Format, reply: &Reply) {
     let dialect = Dialect::new(format, false);
-    let mut fields: Vec<(&str, Field<'_>)> = Vec::with_capacity(5);
+    let mut fields: Vec<(&str, Field<'_>)> = Vec::with_capacity(6);
+    let count = |count: u64| Field::Int(i64::try_from(count).unwrap_or(i64::MAX));
     let command = match reply {
-        Reply::Subscribed { topic, values, limited } => {
+        Reply::Streams { streams } => return write_answer(out, format, "streams", streams),
+        Reply::Consumers { consumers } => return write_answer(out, format, "consumers", consumers),
+        Reply::Subscribed { topic, values, limited, kept } => {
             fields.push(("topic", Field::Str(topic.as_str())));
-            fields.push(("values", Field::Int(i64::try_from(*values).unwrap_or(i64::MAX))));
+            fields.push(("values", count(*values)));
             if *limited {
                 fields.push(("limited", Field::Bool(true)));
+            }
+            if let Some(kept) = kept {
+                fields.push(("stream", Field::Str(&kept.stream)));
+                if let Some(consumer) = &kept.consumer {
+                    fields.push(("consumer", Field::Str(consumer)));
+                }
+                fields.push(("pending", count(kept.pending)));
             }
             "subscribed"
         }
@@ -78,9 +88,9 @@ pub fn write_reply(out: &mut Vec<u8>, format: Format, reply: &Reply) {
             fields.push(("topic", Field::Str(topic.as_str())));
             "cancelled"
         }
-        Reply::Dropped { topic, count } => {
+        Reply::Dropped { topic, count: dropped } => {
             fields.push(("topic", Field::Str(topic.as_str())));
-            fields.push(("count", Field::Int(i64::try_from(*count).unwrap_or(i64::MAX))));
+            fields.push(("count", count(*dropped)));
             "dropped"
         }
         Reply::Cleared { topic } => {
@@ -107,6 +117,20 @@ pub fn write_reply(out: &mut Vec<u8>, format: Format, reply: &Reply) {
             fields.push(("user", Field::Str(user)));
             fields.push(("server", Field::Str(server)));
             "welcome"
+        }
+        Reply::Values { topic, count: values } => {
+            fields.push(("topic", Field::Str(topic.as_str())));
+            fields.push(("count", count(*values)));
+            "values"
+        }
+        Reply::Done { stream, consumer } => {
+            if let Some(stream) = stream {
+                fields.push(("stream", Field::Str(stream)));
+            }
+            if let Some(consumer) = consumer {
+                fields.push(("consumer", Field::Str(consumer)));
+            }
+            "done"
         }
         Reply::Error(refusal) => {
             fields.push(("code", Field::Str(refusal.code.as_str())));

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::dialect::Dialect;
 use super::payload_span::PayloadSpan;
-use crate::protocol::{Id, Overflow};
+use crate::protocol::{AdminRequest, DurableRequest, Id, Overflow, Settlement};
 use crate::xml::PlainNames;
 
 /// A client's request. Topics are as they were spelled, not judged yet.
@@ -24,6 +24,8 @@ pub enum Request<'a> {
         /// Whether the frame holds these fields and no other, so that it can be passed on as it
         /// came.
         verbatim: bool,
+        /// The publisher's name for it, by which a stream knows that it comes again.
+        id: Option<Cow<'a, str>>,
     },
     /// Everything else.
     Control(ControlRequest<'a>),
@@ -48,6 +50,10 @@ pub enum ControlRequest<'a> {
         queue: Option<u32>,
         /// Whether it is told when a last value is cleared or expires. Default false.
         cleared: bool,
+        /// What it asks of a stream, if it does.
+        durable: Option<Box<DurableRequest>>,
+        /// Whether the filter means what is below its segments as well. Default true.
+        below: bool,
     },
     /// See [`Command::Cancel`](crate::protocol::Command::Cancel).
     Cancel {
@@ -65,6 +71,8 @@ pub enum ControlRequest<'a> {
         topic: Cow<'a, str>,
         /// How the answer is written.
         dialect: Dialect,
+        /// How many of the last messages of a stream, in place of the last value.
+        last: Option<u32>,
     },
     /// See [`Command::Clear`](crate::protocol::Command::Clear).
     Clear {
@@ -82,6 +90,17 @@ pub enum ControlRequest<'a> {
     Backup,
     /// See [`Command::Login`](crate::protocol::Command::Login).
     Login(Credentials<'a>),
+    /// See [`Command::Ack`](crate::protocol::Command::Ack) and those that follow it.
+    Settle {
+        /// The stream; needed where the connection consumes of several. Not judged yet.
+        stream: Option<Cow<'a, str>>,
+        /// The consumer; needed where the connection is several. Not judged yet.
+        consumer: Option<Cow<'a, str>>,
+        /// What it says.
+        what: Settlement,
+    },
+    /// What concerns the streams themselves.
+    Admin(AdminRequest),
 }
 
 /// What a client shows to log in. Neither secret is in its debug output.

@@ -66,6 +66,12 @@ fn fields_of<'a>(
                 };
                 fields.set_message(PayloadSpan { part: Part::Value(value), document: decoded })?;
             }
+            Some(name) if judge.has_containers && Field::is_decoded(name) => {
+                let mark = document.mark();
+                let root = decode(source, value, document, limits)?;
+                fields.set(name, Field::from_nodes(source, document, name, root))?;
+                document.truncate(mark);
+            }
             Some(name) => fields.set(name, judge.field())?,
             None => fields.pass_over(),
         }
@@ -234,8 +240,10 @@ impl<'a> Events<'a> for Judge<'a> {
         Ok(())
     }
 
-    fn float(&mut self, _: &Number<'a>) -> Result<(), Fault> {
-        self.last = Field::Other("a number with a fraction or an exponent");
+    fn float(&mut self, number: &Number<'a>) -> Result<(), Fault> {
+        if self.depth == 0 {
+            self.last = Field::Float(number.to_double());
+        }
         Ok(self.budget.node(0)?)
     }
 

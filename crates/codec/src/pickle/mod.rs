@@ -50,6 +50,7 @@ pub use cache::{PickleCache, PickleMatch};
 pub(super) use calls::{Calls, Class};
 pub use disassemble::{Argument, Opcode, Opcodes, opcodes};
 pub(super) use encode::{put, put_text};
+pub(super) use piece::put_int;
 pub(super) use size::size;
 #[doc(hidden)]
 pub use transcode::encode_json;

@@ -38,7 +38,7 @@ pub(super) fn put_long<'p>(
 
 /// Appends an integer.
 #[inline(always)]
-pub(super) fn put_int(page: &mut OutBuf<'_>, number: i64) -> Result<(), Stop> {
+pub(crate) fn put_int(page: &mut OutBuf<'_>, number: i64) -> Result<(), Stop> {
     if let Ok(number) = u8::try_from(number) {
         return page.put(&[BININT1, number]);
     }

@@ -76,6 +76,14 @@ pub enum ErrorCode {
     /// Messages that were published before could not be written to the disk, so that no `pong` can
     /// say it was.
     StorageFailed,
+    /// No stream keeps this topic, or there is none of this name.
+    NoStream,
+    /// The connection consumes nothing under this name, or there is no consumer of it.
+    NoConsumer,
+    /// A stream has no room for a message, and refuses what it has no room for.
+    StreamFull,
+    /// Messages of a stream cannot be read; its consumer goes on behind them.
+    Damaged,
     /// A frame was begun and not finished in time. Fatal.
     FrameTimeout,
     /// The subscriber did not keep up, and its queue is full. Fatal.
@@ -88,7 +96,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documents and tests that must not forget one.
-    pub const ALL: [ErrorCode; 32] = [
+    pub const ALL: [ErrorCode; 36] = [
         ErrorCode::UnknownFormat,
         ErrorCode::FrameTooLarge,
         ErrorCode::MalformedJson,
@@ -117,6 +125,10 @@ impl ErrorCode {
         ErrorCode::StoreFull,
         ErrorCode::MemoryFull,
         ErrorCode::StorageFailed,
+        ErrorCode::NoStream,
+        ErrorCode::NoConsumer,
+        ErrorCode::StreamFull,
+        ErrorCode::Damaged,
         ErrorCode::FrameTimeout,
         ErrorCode::SlowConsumer,
         ErrorCode::TooManyConnections,
@@ -154,6 +166,10 @@ impl ErrorCode {
             ErrorCode::StoreFull => "store-full",
             ErrorCode::MemoryFull => "memory-full",
             ErrorCode::StorageFailed => "storage-failed",
+            ErrorCode::NoStream => "no-stream",
+            ErrorCode::NoConsumer => "no-consumer",
+            ErrorCode::StreamFull => "stream-full",
+            ErrorCode::Damaged => "damaged",
             ErrorCode::FrameTimeout => "frame-timeout",
             ErrorCode::SlowConsumer => "slow-consumer",
             ErrorCode::TooManyConnections => "too-many-connections",

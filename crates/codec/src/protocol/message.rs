@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Refusal, Topic, TopicFilter};
+use super::{Refusal, Topic, TopicFilter, Value};
 
 /// The name of everything that a client may ask for: the `command` field of its messages.
 ///
@@ -37,11 +37,36 @@ pub enum Command {
     Backup,
     /// Say who the client is; answered by `welcome`.
     Login,
+    /// Say that a consumer is done with a message of a stream, or with all up to one.
+    Ack,
+    /// Say that a consumer could not do a message, which is to be delivered again.
+    Nak,
+    /// Say that a consumer still works at a message.
+    Touch,
+    /// Say that a consumer can never do a message, which becomes a dead letter.
+    Reject,
+    /// Ask which streams there are; answered to those whom `stats` is answered to.
+    Streams,
+    /// Ask which consumers there are; answered to those whom `stats` is answered to.
+    Consumers,
+    /// Add a stream, or give it other limits; for whoever may ask for a `backup`, as those that
+    /// follow.
+    AddStream,
+    /// Remove a stream with all that it keeps.
+    RemoveStream,
+    /// Let a consumer go on at another message.
+    ResetConsumer,
+    /// Forget a consumer.
+    RemoveConsumer,
+    /// Deliver a message to a consumer again.
+    Retry,
+    /// Delete a message of a stream.
+    Delete,
 }
 
 impl Command {
     /// Every command.
-    pub const ALL: [Command; 10] = [
+    pub const ALL: [Command; 22] = [
         Command::Publish,
         Command::Subscribe,
         Command::Cancel,
@@ -52,6 +77,18 @@ impl Command {
         Command::Stats,
         Command::Backup,
         Command::Login,
+        Command::Ack,
+        Command::Nak,
+        Command::Touch,
+        Command::Reject,
+        Command::Streams,
+        Command::Consumers,
+        Command::AddStream,
+        Command::RemoveStream,
+        Command::ResetConsumer,
+        Command::RemoveConsumer,
+        Command::Retry,
+        Command::Delete,
     ];
 
     /// The word on the wire.
@@ -67,6 +104,18 @@ impl Command {
             Command::Stats => "stats",
             Command::Backup => "backup",
             Command::Login => "login",
+            Command::Ack => "ack",
+            Command::Nak => "nak",
+            Command::Touch => "touch",
+            Command::Reject => "reject",
+            Command::Streams => "streams",
+            Command::Consumers => "consumers",
+            Command::AddStream => "add-stream",
+            Command::RemoveStream => "remove-stream",
+            Command::ResetConsumer => "reset-consumer",
+            Command::RemoveConsumer => "remove-consumer",
+            Command::Retry => "retry",
+            Command::Delete => "delete",
         }
     }
 
@@ -138,7 +187,7 @@ impl Overflow {
 /// use babelmq_codec::protocol::{Reply, TopicFilter};
 ///
 /// let topic = TopicFilter::parse("/weather/#")?;
-/// let reply = Reply::Subscribed { topic, values: 3, limited: false };
+/// let reply = Reply::Subscribed { topic, values: 3, limited: false, kept: None };
 /// assert!(matches!(reply, Reply::Subscribed { topic, .. } if topic.as_str() == "/weather/#"));
 /// # Ok::<(), babelmq_codec::Refusal>(())
 /// ```
@@ -152,6 +201,8 @@ pub enum Reply {
         values: u64,
         /// Whether the client may see only some of what the filter matches.
         limited: bool,
+        /// The stream that it is of, if it is of one.
+        kept: Option<Box<KeptSubscription>>,
     },
     /// The subscription has ended; nothing of it follows.
     Cancelled {
@@ -193,6 +244,49 @@ pub enum Reply {
         /// The version of the broker.
         server: &'static str,
     },
+    /// So many messages of a stream have been sent, which a `get` asked for.
+    Values {
+        /// The topic that was asked for.
+        topic: Topic,
+        /// How many messages.
+        count: u64,
+    },
+    /// The streams that there are.
+    Streams {
+        /// A list with a dict for each.
+        streams: Value,
+    },
+    /// The consumers that there are.
+    Consumers {
+        /// A list with a dict for each.
+        consumers: Value,
+    },
+    /// What was asked of a stream is done.
+    Done {
+        /// The stream, as the client spelled it, where it did.
+        stream: Option<Box<str>>,
+        /// The consumer, as the client spelled it, where it did.
+        consumer: Option<Box<str>>,
+    },
     /// Something was refused.
     Error(Refusal),
+}
+
+/// What a subscription is told of its stream.
+///
+/// ```
+/// use babelmq_codec::protocol::KeptSubscription;
+///
+/// // A follower is no consumer.
+/// let kept = KeptSubscription { stream: "orders".into(), consumer: None, pending: 3 };
+/// assert_eq!(kept.pending, 3);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSubscription {
+    /// The name of the stream.
+    pub stream: Box<str>,
+    /// The name of the consumer; `None` for a follower.
+    pub consumer: Option<Box<str>>,
+    /// How many messages are to be delivered or settled.
+    pub pending: u64,
 }

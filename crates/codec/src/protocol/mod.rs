@@ -17,6 +17,7 @@ mod pickle_classes;
 mod scalar_type;
 #[cfg(feature = "serde")]
 mod serde;
+mod stream;
 mod token;
 mod topic;
 mod value;
@@ -36,10 +37,17 @@ pub use limits::{
     MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE, TOPIC_COST,
     UNSAVED_CLEAR, plain_size,
 };
-pub use message::{Command, Id, Overflow, Reply};
+pub use message::{Command, Id, KeptSubscription, Overflow, Reply};
 pub use ndarray::Ndarray;
 pub use pickle_classes::{ClassPattern, InvalidClassPattern, PickleClasses};
 pub use scalar_type::ScalarType;
+pub use stream::{
+    AdminRequest, DEFAULT_ACK_WAIT, DEFAULT_MAX_DELIVER, DEFAULT_WINDOW, DurableRequest,
+    MAX_BACKOFF, MAX_LAST, MAX_PUBLISH_ID_BYTES, MAX_REASON_BYTES, MAX_SECONDS, MAX_WINDOW, Order,
+    Settlement, Start, WhenFull,
+};
 pub use token::Token;
-pub use topic::{Shape, Topic, TopicFilter, TopicName, check_topic_limits};
+pub use topic::{
+    Shape, Topic, TopicFilter, TopicName, check_topic_limits, check_writable, is_brokers,
+};
 pub use value::{Object, ParseIntError, Value};

@@ -116,6 +116,20 @@ impl<'a> TopicName<'a> {
         self.0
     }
 
+    /// Whether the topic is the broker's own: its first segment begins with `$`. No wildcard stands
+    /// for such a segment, and no client publishes there: see [`check_writable`].
+    ///
+    /// ```
+    /// use babelmq_codec::protocol::TopicName;
+    ///
+    /// assert!(TopicName::parse("$SYS/uptime")?.is_brokers());
+    /// assert!(!TopicName::parse("/$SYS")?.is_brokers());
+    /// # Ok::<(), babelmq_codec::Refusal>(())
+    /// ```
+    pub fn is_brokers(self) -> bool {
+        is_brokers(self.0)
+    }
+
     /// The segments; a leading `/` makes the first one empty.
     pub fn segments(self) -> impl Iterator<Item = &'a str> {
         self.0.split('/')
@@ -139,8 +153,10 @@ impl fmt::Display for TopicName<'_> {
     }
 }
 
-/// The topics of a subscription: one with all of its descendants. A segment `+` stands for any one
-/// segment; a last segment `#` means the same as leaving it out, and `#` alone means every topic.
+/// The topics of a subscription: one with all of its descendants, or [without](Self::below) them. A
+/// segment `+` stands for any one segment; a last segment `#` means the same as leaving it out, and
+/// `#` alone means every topic. Neither stands for a first segment that begins with `$`: topics of
+/// [the broker's own](TopicName::is_brokers) are matched by filters that name that segment.
 ///
 /// Two filters are equal when they mean the same: `a` and `a/#` are.
 ///
@@ -151,6 +167,10 @@ impl fmt::Display for TopicName<'_> {
 /// assert!(filter.matches(&Topic::parse("weather/oslo/wind/speed")?));
 /// assert!(!filter.matches(&Topic::parse("weather/oslo")?));
 /// assert_eq!(TopicFilter::parse("weather")?, TopicFilter::parse("weather/#")?);
+///
+/// let lost = Topic::parse("$dead/orders")?;
+/// assert!(TopicFilter::parse("$dead")?.matches(&lost));
+/// assert!(!TopicFilter::parse("#")?.matches(&lost));
 /// # Ok::<(), babelmq_codec::Refusal>(())
 /// ```
 #[derive(Clone)]
@@ -158,8 +178,13 @@ pub struct TopicFilter {
     /// As the client spelled it, for the answers to that client.
     text: Arc<str>,
     /// How many bytes of `text` matter: all but a trailing `#`, `/#` or lone `/`.
-    meaning: usize,
+    meaning: u16,
+    /// Whether topics with more segments match as well.
+    below: bool,
 }
+
+// A text is never longer.
+const _: () = assert!(MAX_TOPIC_BYTES <= u16::MAX as usize);
 
 impl TopicFilter {
     /// Reads a filter.
@@ -182,7 +207,31 @@ impl TopicFilter {
             Some(rest) => rest.len(),
             None => text.len(),
         };
-        Ok(TopicFilter { text: text.into(), meaning })
+        Ok(TopicFilter { text: text.into(), meaning: meaning as u16, below: true })
+    }
+
+    /// Says whether the topics below those with its segments match as well, as they do if nothing
+    /// is said. Without them it means what a filter of MQTT does: as many segments as it has, and a
+    /// trailing `#` gives the subtree back. Without them `/` matches nothing.
+    ///
+    /// ```
+    /// use babelmq_codec::protocol::{Topic, TopicFilter};
+    ///
+    /// let cities = TopicFilter::parse("weather/+")?.below(false);
+    /// assert!(cities.matches(&Topic::parse("weather/oslo")?));
+    /// assert!(!cities.matches(&Topic::parse("weather/oslo/wind")?));
+    /// let all = TopicFilter::parse("weather/#")?;
+    /// assert_eq!(all.clone().below(false), all);
+    /// # Ok::<(), babelmq_codec::Refusal>(())
+    /// ```
+    #[must_use]
+    pub fn below(self, below: bool) -> TopicFilter {
+        TopicFilter { below: below || self.text.ends_with('#'), ..self }
+    }
+
+    /// Whether topics with more segments than it has match as well.
+    pub fn reaches_below(&self) -> bool {
+        self.below
     }
 
     /// The filter as it was spelled.
@@ -190,9 +239,10 @@ impl TopicFilter {
         &self.text
     }
 
-    /// The segments that a topic must begin with. None at all for `#`; one empty one for `/`.
+    /// The segments that a topic must begin with, or have where nothing
+    /// [below](Self::reaches_below) matches. None at all for `#`; one empty one for `/`.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
-        let meaning = &self.text[..self.meaning];
+        let meaning = &self.text[..self.meaning.into()];
         let all = meaning.is_empty();
         meaning.strip_suffix('/').unwrap_or(meaning).split('/').filter(move |_| !all)
     }
@@ -202,28 +252,33 @@ impl TopicFilter {
         self.segments().any(|segment| segment == "+")
     }
 
-    /// How many segments it has, and which of them are `+`.
+    /// How many segments it has, which of them are `+`, and whether what is below matches as well.
     pub fn shape(&self) -> Shape {
         let (mut places, mut next) = (0, 1);
         for segment in self.segments() {
             places |= if segment == "+" { next } else { 0 };
             next <<= 1;
         }
-        Shape(places | next)
+        Shape(places | next | if self.below { 0 } else { Shape::ALONE })
     }
 
-    /// Whether `topic` lies in the subtree that the filter names.
+    /// Whether the filter matches `topic`.
     pub fn matches<'a>(&self, topic: impl Into<TopicName<'a>>) -> bool {
-        let mut of_topic = topic.into().segments();
+        let topic = topic.into();
+        let mut of_topic = topic.segments();
         self.segments()
             .all(|wanted| of_topic.next().is_some_and(|is| wanted == "+" || wanted == is))
+            && (self.below || of_topic.next().is_none())
+            && !(topic.is_brokers() && self.text.starts_with(['+', '#']))
     }
 }
 
-/// At which of how many segments a filter has a `+`. A topic matches at most one filter of a shape.
+/// At which of how many segments a filter has a `+`, and whether what is below matches as well. A
+/// topic matches at most one filter of a shape.
 ///
-/// Of two shapes the less specific one is the lesser: the one with fewer segments, and of two that
-/// have as many the one that has a `+` where they differ first.
+/// Of two shapes the less specific one is the lesser: the one with fewer segments, of two that have
+/// as many the one that has a `+` where they differ first, and of two that have none there the one
+/// that what is below matches as well.
 ///
 /// ```
 /// use babelmq_codec::protocol::TopicFilter;
@@ -235,20 +290,28 @@ impl TopicFilter {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape(
-    /// A bit for each segment, the lowest for the first, and one more above them all that says how
-    /// many there are.
+    /// A bit for each segment, the lowest for the first, one more above them all that says how many
+    /// there are, and [`Shape::ALONE`].
     u128,
 );
 
 impl Shape {
+    /// The bit of a filter that nothing below matches.
+    const ALONE: u128 = 1 << (u128::BITS - 1);
+
     /// How many segments there are; at most one more than [`MAX_TOPIC_SEGMENTS`].
     pub fn depth(self) -> usize {
-        self.0.ilog2() as usize
+        (self.0 & !Shape::ALONE).ilog2() as usize
     }
 
     /// A bit for each segment that is a `+`, the lowest for the first.
     pub fn wildcards(self) -> u128 {
-        self.0 ^ 1 << self.0.ilog2()
+        self.0 & !Shape::ALONE & !(1 << self.depth())
+    }
+
+    /// Whether topics with more segments match as well.
+    pub fn reaches_below(self) -> bool {
+        self.0 & Shape::ALONE == 0
     }
 
     /// Whether any segment is a `+`.
@@ -260,7 +323,10 @@ impl Shape {
 impl Ord for Shape {
     fn cmp(&self, other: &Shape) -> Ordering {
         let first_first = |shape: &Shape| shape.wildcards().reverse_bits();
-        self.depth().cmp(&other.depth()).then_with(|| first_first(other).cmp(&first_first(self)))
+        self.depth()
+            .cmp(&other.depth())
+            .then_with(|| first_first(other).cmp(&first_first(self)))
+            .then_with(|| other.reaches_below().cmp(&self.reaches_below()))
     }
 }
 
@@ -272,7 +338,7 @@ impl PartialOrd for Shape {
 
 impl PartialEq for TopicFilter {
     fn eq(&self, other: &TopicFilter) -> bool {
-        self.segments().eq(other.segments())
+        self.below == other.below && self.segments().eq(other.segments())
     }
 }
 
@@ -281,6 +347,7 @@ impl Eq for TopicFilter {}
 /// As [`PartialEq`] has it: however the end of the filter is spelled.
 impl Hash for TopicFilter {
     fn hash<H: Hasher>(&self, state: &mut H) {
+        self.below.hash(state);
         self.segments().for_each(|segment| segment.hash(state));
     }
 }
@@ -293,8 +360,39 @@ impl fmt::Display for TopicFilter {
 
 impl fmt::Debug for TopicFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", &*self.text)
+        let alone = if self.below { "" } else { " and nothing below" };
+        write!(f, "{:?}{alone}", &*self.text)
     }
+}
+
+/// Whether a topic, or what a filter names, is [the broker's own](TopicName::is_brokers); as well
+/// from its first segment alone. The one place that says which those are.
+pub fn is_brokers(topic: &str) -> bool {
+    topic.as_bytes().first() == Some(&b'$')
+}
+
+/// Refuses what no client may publish to or clear, as a topic or as a filter: the topics of [the
+/// broker's own](TopicName::is_brokers). It is asked where clients' requests come in. Past that, a
+/// message is the broker's, and may go there.
+///
+/// ```
+/// use babelmq_codec::{ErrorCode, protocol::check_writable};
+///
+/// assert_eq!(check_writable("weather/$x"), Ok(()));
+/// assert_eq!(check_writable("$dead/#").unwrap_err().code, ErrorCode::InvalidTopic);
+/// ```
+///
+/// # Errors
+/// [`ErrorCode::InvalidTopic`].
+pub fn check_writable(topic: &str) -> Result<(), Refusal> {
+    if is_brokers(topic) {
+        return Err(invalid(
+            topic,
+            "a first segment that begins with \"$\" is the broker's own; clients subscribe to such \
+             topics, but neither publish there nor clear them",
+        ));
+    }
+    Ok(())
 }
 
 /// Holds a topic or a filter to limits that are tighter than those that all topics keep.
@@ -467,6 +565,51 @@ mod tests {
         check("a/+/c", "a/b/x", false);
         check("a/+", "a", false);
         check("/+/b", "/a/b", true);
+        let alone = |filter: &str, topic: &str, expected: bool| {
+            let filter = TopicFilter::parse(filter).unwrap().below(false);
+            assert_eq!(filter.matches(&Topic::parse(topic).unwrap()), expected, "{filter} {topic}");
+        };
+        alone("a", "a", true);
+        alone("a", "a/b", false);
+        alone("a/#", "a", true);
+        alone("a/#", "a/b/c", true);
+        alone("#", "a/b", true);
+        alone("+", "a", true);
+        alone("+", "/a", false);
+        alone("/+", "/a", true);
+        alone("a/+", "a", false);
+        alone("a/+", "a/b", true);
+        alone("a/+", "a/b/c", false);
+        alone("/", "/a", false);
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_no_first_segment_with_a_dollar() {
+        for (filter, expected) in [
+            ("#", false),
+            ("+", false),
+            ("+/x", false),
+            ("+/#", false),
+            ("/", false),
+            ("$dead", true),
+            ("$dead/#", true),
+            ("$dead/+", true),
+            ("$dead/x", true),
+            ("$dead/y", false),
+            ("$SYS", false),
+        ] {
+            let filter = TopicFilter::parse(filter).unwrap();
+            let topic = Topic::parse("$dead/x").unwrap();
+            assert_eq!(filter.matches(&topic), expected, "{filter}");
+        }
+        for (filter, topic) in [("#", "a/$x"), ("a/+", "a/$x"), ("/+", "/$x"), ("+", "a$")] {
+            let (filter, topic) = (TopicFilter::parse(filter), Topic::parse(topic).unwrap());
+            assert!(filter.unwrap().matches(&topic), "{topic}");
+            assert_eq!(check_writable(topic.as_str()), Ok(()));
+        }
+        for text in ["$", "$SYS", "$dead/x", "$dead/#", "$dead/+"] {
+            assert_eq!(check_writable(text).unwrap_err().code, ErrorCode::InvalidTopic, "{text}");
+        }
     }
 
     #[test]
@@ -481,6 +624,13 @@ mod tests {
         assert_eq!(of(&format!("/{longest}")), (MAX_TOPIC_SEGMENTS + 1, u128::from(u64::MAX) << 1));
         let order = ["#", "+", "a", "+/+", "+/a", "a/+", "a/a", "+/a/a", "a/+/+", &longest];
         assert!(order.is_sorted_by(|one, next| shape(one) < shape(next)));
+        let alone = |text: &str| TopicFilter::parse(text).unwrap().below(false).shape();
+        let of_alone = |text| (alone(text).depth(), alone(text).wildcards());
+        assert_eq!((of_alone("a/+"), of_alone("#")), ((2, 0b10), (0, 0)));
+        assert!(shape("a/+").reaches_below() && !alone("a/+").reaches_below());
+        assert_eq!(alone(&longest).depth(), MAX_TOPIC_SEGMENTS);
+        assert!(shape("a/+") < alone("a/+") && alone("a/+") < shape("a/a"));
+        assert!(alone("a") < shape("+/+") && alone("#") == shape("#"));
     }
 
     #[test]
@@ -493,5 +643,8 @@ mod tests {
         assert_eq!(filter("a/#").as_str(), "a/#");
         assert!(filter("a/+").has_wildcard());
         assert!(!filter("a").has_wildcard());
+        assert_ne!(filter("a"), filter("a").below(false));
+        assert_eq!(filter("a").below(false).below(true), filter("a"));
+        assert_eq!(filter("a/#").below(false), filter("a"));
     }
 }

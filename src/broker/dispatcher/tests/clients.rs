@@ -16,8 +16,15 @@ fn listen(dispatcher: &mut Dispatcher, number: u64, filter: &str, how: (Overflow
     let filter = TopicFilter::parse(filter).unwrap();
     let (overflow, queue) = how;
     let dialect = Dialect::Xml;
-    let control =
-        Control::Subscribe { filter, dialect, overflow, queue, names: None, cleared: false };
+    let control = Control::Subscribe {
+        filter,
+        dialect,
+        overflow,
+        queue,
+        names: None,
+        cleared: false,
+        durable: None,
+    };
     let (client, steps) = (ClientId(number), vec![Step::Control(Token::default(), control)]);
     dispatcher.step(Event::Steps { client, steps, queued: Queued::nothing() });
 }

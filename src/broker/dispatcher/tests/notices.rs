@@ -16,8 +16,15 @@ fn told(
         dispatcher.step(Event::Attach { client, peer, rights: Rights::Everything, outbox });
         let filter = TopicFilter::parse(&filter).unwrap();
         let (dialect, queue, names) = (Dialect::Json, None, None);
-        let subscribe =
-            Control::Subscribe { filter, dialect, overflow, queue, names, cleared: true };
+        let subscribe = Control::Subscribe {
+            filter,
+            dialect,
+            overflow,
+            queue,
+            names,
+            cleared: true,
+            durable: None,
+        };
         let steps = vec![Step::Control(Token::default(), subscribe)];
         dispatcher.step(Event::Steps { client, steps, queued: Queued::nothing() });
         waiting(&inbox);

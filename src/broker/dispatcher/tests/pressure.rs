@@ -22,7 +22,15 @@ fn subscribed(dispatcher: &mut Dispatcher, number: u64, topic: &str, overflow: O
     let (filter, dialect) = (TopicFilter::parse(topic).unwrap(), Dialect::Json);
     let steps = vec![Step::Control(
         Token::default(),
-        Control::Subscribe { filter, dialect, overflow, queue: None, names: None, cleared: false },
+        Control::Subscribe {
+            filter,
+            dialect,
+            overflow,
+            queue: None,
+            names: None,
+            cleared: false,
+            durable: None,
+        },
     )];
     dispatcher.step(Event::Steps { client, steps, queued: Queued::nothing() });
     inbox

@@ -11,10 +11,14 @@ use crate::broker::Letter;
 use crate::broker::sync::bounded;
 
 const USERS: [&str; 3] = ["a", "b", "c"];
-const TOPICS: [&str; 8] = ["a", "b", "c", "a/a", "a/b", "b/a", "/a", "a/b/c"];
-const FILTERS: [&str; 12] =
-    ["#", "a", "b", "a/b", "+/a", "a/+", "/a", "/", "+/+", "a/a", "c", "a/b/c"];
-const RULES: [&str; 9] = ["#", "a", "b", "a/b", "+/a", "a/+", "/a", "{user}", "{user}/+"];
+const TOPICS: [&str; 10] = ["a", "b", "c", "a/a", "a/b", "b/a", "/a", "a/b/c", "$d/a", "$d/a/b"];
+/// With a `!` behind them they mean nothing that is below.
+const FILTERS: [&str; 18] = [
+    "#", "a", "b", "a/b", "+/a", "a/+", "/a", "/", "+/+", "a/a", "c", "a/b/c", "a!", "+!", "a/+!",
+    "+/+!", "$d", "$d/a!",
+];
+const RULES: [&str; 11] =
+    ["#", "a", "b", "a/b", "+/a", "a/+", "/a", "{user}", "{user}/+", "$d", "$d/a/b"];
 const CLIENTS: usize = 3;
 
 /// Of each user the rules that allow and those that deny; none where there is no such user.
@@ -66,15 +70,27 @@ fn policy(rules: &Rules) -> Policy {
     Policy::parse(&text).unwrap()
 }
 
+fn spelled(filter: &str) -> &str {
+    filter.trim_end_matches('!')
+}
+
+fn parse(filter: &str) -> TopicFilter {
+    TopicFilter::parse(spelled(filter)).unwrap().below(!filter.ends_with('!'))
+}
+
 /// Whether a filter is about a topic, segment by segment.
 fn matches(filter: &str, topic: &str) -> bool {
+    if topic.starts_with('$') && filter.starts_with(['#', '+']) {
+        return false;
+    }
+    let (alone, filter) = (filter.ends_with('!'), spelled(filter));
     let wanted: Vec<&str> = match filter {
         "#" => Vec::new(),
         "/" => vec![""],
         other => other.split('/').collect(),
     };
     let segments: Vec<&str> = topic.split('/').collect();
-    wanted.len() <= segments.len()
+    (wanted.len() == segments.len() || wanted.len() < segments.len() && !alone)
         && wanted.iter().zip(segments).all(|(wanted, is)| *wanted == "+" || *wanted == is)
 }
 
@@ -118,7 +134,7 @@ impl World {
 
     fn reach(&self, user: usize, filter: &str) -> Reach {
         let user = self.policy.user(USERS[user]);
-        user.map_or(Reach::Nothing, |user| user.grant().reach(&TopicFilter::parse(filter).unwrap()))
+        user.map_or(Reach::Nothing, |user| user.grant().reach(&parse(filter)))
     }
 
     fn send(&mut self, id: ClientId, step: Step) {
@@ -157,7 +173,7 @@ impl World {
                 let (id, user) = (client.id, client.user);
                 let overflow =
                     [Overflow::Disconnect, Overflow::DropOldest, Overflow::Latest][overflow];
-                let parsed = TopicFilter::parse(filter).unwrap();
+                let parsed = parse(filter);
                 let control = Control::Subscribe {
                     filter: parsed,
                     dialect: Dialect::Json,
@@ -165,6 +181,7 @@ impl World {
                     queue: None,
                     names: None,
                     cleared,
+                    durable: None,
                 };
                 self.read(index);
                 self.send(id, Step::Control(Token::default(), control));
@@ -201,6 +218,7 @@ impl World {
                         assert_eq!((count, limited), (values.len() as u64, reach == Reach::Some));
                         assert_ne!(reach, Reach::Nothing);
                         let client = self.clients[index].as_mut().unwrap();
+                        client.subscriptions.retain(|other, _| spelled(other) != spelled(filter));
                         client.subscriptions.insert(filter, (overflow, cleared));
                     }
                     other => panic!("{other:?}"),
@@ -208,8 +226,8 @@ impl World {
             }
             Op::Cancel { client: index, filter } => {
                 let Some(client) = &mut self.clients[index] else { return };
-                client.subscriptions.remove(filter);
-                let (id, filter) = (client.id, TopicFilter::parse(filter).unwrap());
+                client.subscriptions.retain(|other, _| spelled(other) != spelled(filter));
+                let (id, filter) = (client.id, TopicFilter::parse(spelled(filter)).unwrap());
                 self.send(id, Step::Control(Token::default(), Control::Cancel { filter }));
             }
             Op::Publish { topic, retain } => {

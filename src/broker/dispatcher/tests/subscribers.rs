@@ -31,6 +31,7 @@ fn refused(
         queue: None,
         names: None,
         cleared: false,
+        durable: None,
     };
     let (client, steps) = (ClientId(number), vec![Step::Control(Token::default(), control)]);
     dispatcher.step(Event::Steps { client, steps, queued: Queued::nothing() });
@@ -177,6 +178,7 @@ fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
             queue: None,
             names: None,
             cleared: false,
+            durable: None,
         };
         let steps = vec![Step::Control(Token::default(), control)];
         dispatcher.step(Event::Steps {

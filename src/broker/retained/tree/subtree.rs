@@ -70,6 +70,7 @@ impl Tree {
             }
             tops = below;
         }
+        let below = filter.reaches_below();
         let mut looked_at = 0;
         while let Some(top) = tops.pop() {
             looked_at += 1;
@@ -79,17 +80,26 @@ impl Tree {
             if let Some(stored) = self.nodes[top].held() {
                 visit(stored);
             }
-            tops.extend(self.children(top).take(most));
+            if below {
+                tops.extend(self.children(top).take(most));
+            }
         }
         Some(())
     }
 
+    /// The topics right below another that a wildcard stands for. Those of the broker's own are
+    /// left out: they are all below the root.
     fn children(&self, of: u32) -> impl Iterator<Item = u32> {
         let mut next = self.nodes[of].first_child;
-        std::iter::from_fn(move || {
+        let all = std::iter::from_fn(move || {
             let child = (next != NOBODY).then_some(next)?;
             next = self.nodes[child].next_sibling;
             Some(child)
-        })
+        });
+        let is_brokers = move |child: &u32| {
+            let stored = self.nodes[*child].stored.as_ref();
+            of == ROOT.0 && stored.is_some_and(|stored| stored.topic().is_brokers())
+        };
+        all.filter(move |child| !is_brokers(child))
     }
 }

@@ -44,6 +44,29 @@ fn a_snapshot_is_a_subtree_in_the_order_of_publication() {
 }
 
 #[test]
+fn a_wildcard_finds_nothing_of_the_brokers_own_and_a_filter_may_leave_out_what_is_below() {
+    let mut tree = Tree::default();
+    for name in ["a", "a/b", "a/b/c", "d/b", "$dead/a", "$dead/a/b", "$SYS"] {
+        publish(&mut tree, name, "1");
+    }
+    assert_eq!(names(&tree, "#"), ["a", "a/b", "a/b/c", "d/b"]);
+    assert_eq!(names(&tree, "+/+/b"), [""; 0]);
+    assert_eq!(names(&tree, "+/b"), ["a/b", "a/b/c", "d/b"]);
+    assert_eq!(names(&tree, "$dead"), ["$dead/a", "$dead/a/b"]);
+    assert_eq!(names(&tree, "$dead/+/b"), ["$dead/a/b"]);
+    let alone = |filter: &str| {
+        let filter = TopicFilter::parse(filter).unwrap().below(false);
+        let topics = tree.topics(&filter.into(), ALL).unwrap();
+        topics.iter().map(Topic::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!([alone("a"), alone("+"), alone("a/+")], [["a"], ["a"], ["a/b"]]);
+    assert_eq!(alone("+/b"), ["a/b", "d/b"]);
+    assert_eq!([alone("#"), alone("a/#")].map(|found| found.len()), [4, 3]);
+    assert_eq!([alone("$dead"), alone("/")], [[""; 0], [""; 0]]);
+    assert_eq!(alone("$dead/#").len(), 2);
+}
+
+#[test]
 fn a_cleared_topic_leaves_nothing_behind() {
     let mut tree = Tree::default();
     for name in ["/a/b/c", "/a/b/d", "/a/x", "/a"] {

@@ -9,7 +9,7 @@ use crate::broker::{Control, Delivery, Step, topic_cost};
 use crate::codec::{Batch, Claim, DECODING_FACTOR, Dialect, Document, Payload, json};
 use crate::http::{Problem, Publish, Response, limits, page_of_topics, value};
 use crate::protocol::{
-    ErrorCode, Format, Refusal, Reply, Topic, TopicFilter, TopicName, plain_size,
+    ErrorCode, Format, Refusal, Reply, Topic, TopicFilter, check_writable, plain_size,
 };
 use crate::transport::process::resident_bytes;
 use crate::transport::purse::SMALL_BUFFER;
@@ -17,7 +17,7 @@ use crate::wire::{List, judge_alone};
 
 impl Session {
     pub(super) fn publish(&mut self, publish: Publish, body: Vec<u8>) -> io::Result<Answer> {
-        let Publish { topic, format, retain, ttl } = publish;
+        let Publish { topic, format, retain, ttl, id } = publish;
         let (format, body) = match format {
             Some(format) => (format, body),
             None => match self.plain_text(&body) {
@@ -45,6 +45,7 @@ impl Session {
         let shapes = self.shared.shapes.load(Ordering::Relaxed);
         let cost = length + topic_cost(topic.as_str(), shapes);
         let batch = Batch::of_payload(topic, payload, (retain, ttl), self.shared.config.limits)
+            .with_ids(id.map(|id| (0, id)).into_iter().collect())
             .holding(flight, self.purse.workspace());
         let answer = self.ask_and_wait(Step::Publish(Box::new(batch)), cost);
         Ok(answer.map(|()| Response::new(202)))
@@ -106,7 +107,7 @@ impl Session {
         wanted: (&[&'static str], bool),
     ) -> io::Result<Answer> {
         let missing = Problem::new(404, format!("{:?} holds no value", topic.as_str()));
-        let get = Control::Get { topic, dialect: Dialect::Json };
+        let get = Control::Get { topic, dialect: Dialect::Json, last: None };
         self.ask(vec![Step::Control(token(), get)], 0);
         let stored = match self.next_answer() {
             Ok(Delivery::Value { stored, .. }) => stored,
@@ -149,10 +150,14 @@ impl Session {
     pub(super) fn clear(&mut self, text: &str) -> io::Result<Answer> {
         let step = if text.contains(['+', '#']) {
             let filter = TopicFilter::parse(text);
+            let filter = filter.and_then(|filter| check_writable(text).map(|()| filter));
             filter.map(|filter| Step::Control(token(), Control::ClearBelow { filter }))
         } else {
-            let permitted = TopicName::parse(text).and_then(|name| self.rights().publish(name));
-            permitted.and_then(|()| Topic::parse(text)).map(Step::Clear)
+            Topic::parse(text).and_then(|topic| {
+                check_writable(text)?;
+                self.rights().publish(topic.name())?;
+                Ok(Step::Clear(topic))
+            })
         };
         let step = match step {
             Ok(step) => step,

@@ -49,8 +49,15 @@ impl Session {
             return Ok(Ok(answer));
         }
         let Watch { filter, dialect, overflow, queue, cleared } = watch;
-        let subscribe =
-            Control::Subscribe { filter, dialect, names: None, overflow, queue, cleared };
+        let subscribe = Control::Subscribe {
+            filter,
+            dialect,
+            names: None,
+            overflow,
+            queue,
+            cleared,
+            durable: None,
+        };
         self.ask(vec![Step::Control(token(), subscribe)], 0);
         // A subscription that is refused is no stream.
         let first = match self.next_delivery() {

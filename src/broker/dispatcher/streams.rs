@@ -1,0 +1,387 @@
+//! Streams, as the dispatcher sees them: one more place where messages go, which gives each of them
+//! a number.
+//!
+//! What takes long, or waits for a disk, is done by the stream's own threads. What is handed to one
+//! has a number too, its place in the order, so that an answer can wait for all that came before.
+
+mod administer;
+mod append;
+mod consume;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::Dispatcher;
+use crate::broker::client_id::Slot;
+use crate::broker::delivery::Queued;
+use crate::broker::persist::{Fsync, StoreError, Ticket};
+use crate::broker::routing::{FilterMap, Subscription, Way};
+use crate::broker::streams::{
+    Announcer, Answer, Burial, Condition, DeadLetter, FromStream, LogReader, OpenStream, Opener,
+    RecentIds, Request, StreamDefinition, StreamState, StreamStore, StreamTicket, SyncPlan, What,
+    covers,
+};
+use crate::broker::sync::Sender;
+use crate::codec::Dialect;
+use crate::protocol::{ErrorCode, Limits, Refusal, TopicFilter};
+
+pub(super) use consume::Consuming;
+
+/// The stream that keeps dead letters, and what it keeps.
+const DEAD: &str = "$dead";
+const DEAD_FILTER: &str = "$dead/#";
+/// Streams that a broker may have: each has two threads.
+const MOST: usize = 256;
+
+/// What a broker's streams begin with.
+#[derive(Debug)]
+pub struct StreamsPlan {
+    /// Where their logs are kept; `None` where there can be none.
+    pub store: Option<Arc<dyn StreamStore>>,
+    /// Those that were asked for.
+    pub definitions: Vec<StreamDefinition>,
+    /// The way of their threads to the dispatcher.
+    pub announcer: Announcer,
+    /// When what was written is made to last.
+    pub fsync: Fsync,
+    /// How often, where it is not at once.
+    pub interval: Duration,
+    /// What a message may be.
+    pub limits: Limits,
+}
+
+/// All streams of a broker.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    /// None where there is no place to keep messages.
+    opener: Option<Opener>,
+    all: Vec<Option<Stream>>,
+    /// Those that keep a topic, by their places.
+    filters: FilterMap<Vec<u32>>,
+    /// Names of those that are being opened.
+    opening: Vec<String>,
+    /// Members of consumers so far.
+    members: u64,
+    /// Those that the messages of this event went to.
+    touched: Vec<u32>,
+    /// The dead letter that is being published.
+    burial: Option<Burial>,
+}
+
+/// One stream.
+#[derive(Debug)]
+struct Stream {
+    definition: StreamDefinition,
+    /// Its place in the routes.
+    slot: Slot,
+    /// The number of the next message.
+    next: u64,
+    /// When the last was published.
+    time: u64,
+    /// The number of the last thing that was handed over.
+    op: u64,
+    requests: Sender<Request>,
+    state: Arc<StreamState>,
+    reader: Arc<dyn LogReader>,
+    ids: RecentIds,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Stream {
+    /// Hands something to the stream's thread.
+    fn hand_over(&mut self, what: What) {
+        self.op += 1;
+        // A thread that has ended has said so in its state.
+        let _ = self.requests.send(Request { op: self.op, what });
+    }
+
+    fn name(&self) -> &str {
+        &self.definition.name
+    }
+}
+
+impl Streams {
+    fn named(&mut self, name: &str) -> Option<(u32, &mut Stream)> {
+        let named = |stream: &Option<Stream>| {
+            stream.as_ref().is_some_and(|stream| stream.definition.name == name)
+        };
+        let place = self.all.iter().position(named)?;
+        Some((place as u32, self.all[place].as_mut()?))
+    }
+
+    fn at(&mut self, place: u32) -> Option<&mut Stream> {
+        self.all.get_mut(place as usize)?.as_mut()
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Stream> {
+        self.all.iter().flatten()
+    }
+
+    /// Whether some take no messages at present.
+    pub(super) fn any_closed(&self) -> bool {
+        self.each().any(|stream| stream.state.condition() != Condition::Open)
+    }
+
+    /// The stream that keeps everything that a filter matches.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoStream`] where there is none of this name, or none, or more than one.
+    fn covering(&self, filter: &TopicFilter, name: Option<&str>) -> Result<u32, Refusal> {
+        let mut covering = self.all.iter().enumerate().filter_map(|(place, stream)| {
+            let stream = stream.as_ref()?;
+            let is_named = name.is_none_or(|name| name == stream.name());
+            (is_named && covers(&stream.definition.filter, filter))
+                .then_some((place as u32, stream))
+        });
+        let first = covering.next();
+        let second = covering.next();
+        let refused =
+            |reason: String| Err(Refusal::new(ErrorCode::NoStream, reason).about(filter.as_str()));
+        match (first, second, name) {
+            (Some((place, _)), None, _) => Ok(place),
+            (Some((_, one)), Some((_, other)), _) => refused(format!(
+                "the streams {} and {} both keep {filter}; say which with \"stream\"",
+                one.name(),
+                other.name()
+            )),
+            (None, _, Some(name)) if self.each().any(|stream| stream.name() == name) => {
+                refused(format!("the stream {name} does not keep all of {filter}"))
+            }
+            (None, _, Some(name)) => refused(no_stream(name)),
+            (None, _, None) => refused(format!(
+                "no stream keeps all of {filter}; start the broker with --stream, or add one with \
+                 `babelmq stream add`"
+            )),
+        }
+    }
+}
+
+/// Why a stream of this name cannot be had.
+fn no_stream(name: &str) -> String {
+    format!("there is no stream {name:?}; `babelmq stream ls` shows those that there are")
+}
+
+impl Dispatcher {
+    /// Opens the streams that the store keeps, and those that were asked for, which take the place
+    /// of others of the same name.
+    ///
+    /// # Errors
+    /// [`StoreError`] where one of them cannot be opened, or there is no place for any.
+    pub fn open_streams(&mut self, plan: StreamsPlan) -> Result<(), StoreError> {
+        let StreamsPlan { store, definitions, announcer, fsync, interval, limits } = plan;
+        let Some(store) = store else {
+            let Some(first) = definitions.first() else { return Ok(()) };
+            let reason = format!(
+                "the stream {} has no place: what keeps this broker's values keeps no streams \
+                 (serve --data-dir does)",
+                first.name
+            );
+            return Err(StoreError::new(reason));
+        };
+        let plan = SyncPlan { fsync, interval, counters: self.counters.clone() };
+        let opener = Opener { store, announcer, plan, limits };
+        let mut all = opener.store.list()?;
+        for kept in &all {
+            let changed = definitions
+                .iter()
+                .find(|defined| defined.name == kept.name && defined.filter != kept.filter);
+            if let Some(defined) = changed {
+                let reason = format!(
+                    "the stream {} keeps {}, and --stream says {}: a filter cannot be changed; \
+                     choose another name, or remove the stream with `babelmq stream rm`",
+                    kept.name, kept.filter, defined.filter
+                );
+                return Err(StoreError::new(reason));
+            }
+        }
+        all.retain(|kept| !definitions.iter().any(|defined| defined.name == kept.name));
+        all.extend(definitions);
+        if !all.is_empty() && !all.iter().any(|stream| stream.name == DEAD) {
+            all.extend(dead_letters());
+        }
+        if all.len() > MOST {
+            let reason = format!("there are {} streams, and a broker may have {MOST}", all.len());
+            return Err(StoreError::new(reason));
+        }
+        for definition in all {
+            let open = opener.open(definition)?;
+            self.add_stream(open);
+        }
+        self.streams.opener = Some(opener);
+        Ok(())
+    }
+
+    /// Takes in a stream whose threads run.
+    fn add_stream(&mut self, open: OpenStream) {
+        let OpenStream { definition, requests, state, reader, ids, thread } = open;
+        let place = match self.streams.all.iter().position(Option::is_none) {
+            Some(place) => place,
+            None => {
+                self.streams.all.push(None);
+                self.streams.all.len() - 1
+            }
+        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            (self.slots.len() - 1) as Slot
+        });
+        let filter = definition.filter.clone();
+        self.subscriptions.add(Subscription {
+            slot,
+            filter: filter.clone(),
+            // What is kept is what was published.
+            dialect: Dialect::Json,
+            way: Way::Stream(place as u32),
+            cleared: false,
+            limit: None,
+        });
+        self.subscriptions_changed();
+        self.streams.keep(&filter, place as u32);
+        let next = reader.next();
+        let stream = Stream {
+            definition,
+            slot,
+            next,
+            time: 0,
+            op: 0,
+            requests,
+            state,
+            reader,
+            ids,
+            thread: Some(thread),
+        };
+        self.streams.all[place] = Some(stream);
+    }
+
+    /// Forgets a stream, which is removed with all that it holds; `answer` is told when it is gone.
+    fn remove_stream(&mut self, place: u32, answer: Answer) {
+        let Some(mut stream) = self.streams.all.get_mut(place as usize).and_then(Option::take)
+        else {
+            return;
+        };
+        let filter = &stream.definition.filter;
+        self.subscriptions.remove(stream.slot, filter);
+        self.streams.forget(filter, place);
+        self.free.push(stream.slot);
+        self.subscriptions_changed();
+        stream.hand_over(What::Remove { answer });
+    }
+
+    /// Takes what the thread of a stream has to say.
+    pub(super) fn hear(&mut self, said: FromStream) {
+        match said {
+            FromStream::Due(feed) => {
+                let Some(&slot) = self.by_id.get(&feed.client) else { return };
+                let Some(Some(client)) = self.slots.get(slot as usize) else { return };
+                if let Err(why) = client.outbox.announce_feed(&feed) {
+                    self.let_go(slot, why);
+                }
+            }
+            FromStream::Bury(letter) => {
+                let DeadLetter { batch, burial } = *letter;
+                self.streams.burial = Some(burial);
+                // What the broker publishes itself is not refused.
+                drop(self.publish(batch, false));
+                self.streams.burial = None;
+                self.streams.touched.clear();
+            }
+            FromStream::Opened(opened) => self.opened(*opened),
+        }
+    }
+
+    /// Notes which streams the messages of a client have gone to: its pongs wait for them, and it
+    /// waits itself while too much waits for their disks.
+    pub(super) fn note_touched(&mut self, slot: Option<Slot>, queued: &Queued) {
+        for place in std::mem::take(&mut self.streams.touched) {
+            let Some(stream) = self.streams.at(place) else { continue };
+            queued.note_stream(&stream.state);
+            let op = stream.op;
+            if let Some(slot) = slot {
+                self.touch(slot, place, op);
+            }
+        }
+    }
+
+    /// Notes that a client's next pong waits for what was handed to a stream.
+    fn touch(&mut self, slot: Slot, place: u32, op: u64) {
+        let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
+        match client.touched.iter_mut().find(|(touched, _)| *touched == place) {
+            Some((_, last)) => *last = op,
+            None => client.touched.push((place, op)),
+        }
+    }
+
+    /// The ticket that a client's `pong` has to wait for.
+    pub(super) fn pong_ticket_of(&mut self, slot: Slot) -> Option<Ticket> {
+        let values = self.pong_ticket();
+        let mut tickets = Vec::new();
+        if let Some(Some(client)) = self.slots.get_mut(slot as usize)
+            && !client.touched.is_empty()
+        {
+            let durable = self.streams.waits_for_disk();
+            for (place, op) in std::mem::take(&mut client.touched) {
+                let Some(stream) = self.streams.at(place) else { continue };
+                let ticket = StreamTicket::new(stream.state.clone(), op, durable);
+                if !ticket.is_done() {
+                    client.touched.push((place, op));
+                    tickets.push(ticket);
+                }
+            }
+        }
+        let ticket = match values {
+            Some(values) => values.and_streams(tickets),
+            None if tickets.is_empty() => return None,
+            None => Ticket::of_streams(tickets),
+        };
+        Some(ticket.of_client(&self.counters))
+    }
+
+    /// Ends all streams, and waits until what they hold is written.
+    pub(super) fn finish_streams(&mut self) {
+        let mut threads = Vec::new();
+        // The dead letters of the others may still come to the one that keeps them.
+        let (dead, others): (Vec<Stream>, Vec<Stream>) = std::mem::take(&mut self.streams.all)
+            .into_iter()
+            .flatten()
+            .partition(|stream| stream.name() == DEAD);
+        for mut stream in others.into_iter().chain(dead) {
+            stream.hand_over(What::Stop);
+            threads.extend(stream.thread.take());
+        }
+        for thread in threads {
+            // A panic was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Streams {
+    fn keep(&mut self, filter: &TopicFilter, place: u32) {
+        match self.filters.get_mut(filter) {
+            Some(places) => places.push(place),
+            None => {
+                self.filters.insert(filter.clone(), vec![place]);
+            }
+        }
+    }
+
+    fn forget(&mut self, filter: &TopicFilter, place: u32) {
+        let Some(places) = self.filters.get_mut(filter) else { return };
+        places.retain(|other| *other != place);
+        if places.is_empty() {
+            self.filters.remove(filter);
+        }
+    }
+
+    /// Whether a pong waits for the disk, and not only for the system to have what was written.
+    fn waits_for_disk(&self) -> bool {
+        self.opener.as_ref().is_some_and(|opener| opener.plan.fsync == Fsync::Always)
+    }
+}
+
+/// The stream that keeps dead letters.
+fn dead_letters() -> Option<StreamDefinition> {
+    let filter = TopicFilter::parse(DEAD_FILTER).ok()?;
+    StreamDefinition::new(DEAD, filter).ok()
+}

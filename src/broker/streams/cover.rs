@@ -1,0 +1,65 @@
+//! Whether one filter matches all that another one does.
+
+use crate::protocol::TopicFilter;
+
+/// Whether every topic that `narrow` matches is matched by `wide`.
+pub(in crate::broker) fn covers(wide: &TopicFilter, narrow: &TopicFilter) -> bool {
+    // No wildcard stands for what is the broker's own.
+    if narrow.as_str().starts_with('$') && !wide.as_str().starts_with('$') {
+        return false;
+    }
+    if narrow.reaches_below() && !wide.reaches_below() {
+        return false;
+    }
+    let mut narrower = narrow.segments();
+    let begins_alike = wide
+        .segments()
+        .all(|wanted| narrower.next().is_some_and(|is| wanted == "+" || wanted == is));
+    begins_alike && (wide.reaches_below() || narrower.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_covers_what_is_narrower() {
+        let covers = |wide: &str, narrow: &str| {
+            super::covers(&TopicFilter::parse(wide).unwrap(), &TopicFilter::parse(narrow).unwrap())
+        };
+        for (wide, narrow) in [
+            ("#", "a"),
+            ("#", "#"),
+            ("#", "+/b"),
+            ("a", "a/#"),
+            ("a/#", "a"),
+            ("a", "a/b"),
+            ("+/b", "a/b"),
+            ("+/b", "+/b/c"),
+            ("a/+", "a/+"),
+            ("/a", "/a/b"),
+            ("$dead", "$dead/x"),
+        ] {
+            assert!(covers(wide, narrow), "{wide} covers {narrow}");
+        }
+        for (wide, narrow) in [
+            ("a", "#"),
+            ("a", "b"),
+            ("a/b", "a/+"),
+            ("a/b", "a"),
+            ("+/b", "a/c"),
+            ("a", "/a"),
+            ("#", "$dead/x"),
+            ("+", "$dead"),
+            ("$dead/x", "$dead"),
+        ] {
+            assert!(!covers(wide, narrow), "{wide} does not cover {narrow}");
+        }
+        let exactly = |filter: &str| TopicFilter::parse(filter).unwrap().below(false);
+        let below = |filter: &str| TopicFilter::parse(filter).unwrap();
+        assert!(super::covers(&below("a"), &exactly("a/b")));
+        assert!(super::covers(&exactly("a/+"), &exactly("a/b")));
+        assert!(!super::covers(&exactly("a"), &below("a")));
+        assert!(!super::covers(&exactly("a"), &exactly("a/b")));
+    }
+}

@@ -1,0 +1,214 @@
+//! What a writer reads from a stream: which messages are due to its client, and where they are.
+//!
+//! The stream's thread says which; the writer reads them from the log itself. So what is far behind
+//! passes through neither the dispatcher nor the stream's thread.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::log::{Cursor, LogReader};
+use super::state::StreamState;
+use crate::access::Grant;
+use crate::broker::client_id::ClientId;
+use crate::codec::{Dialect, KeptFields};
+use crate::protocol::{Token, TopicFilter, TopicName};
+
+/// Neighbouring messages that a client is due, each for the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The first.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+    /// How often each has been delivered, with this time.
+    pub attempt: u32,
+}
+
+/// Which messages of a stream one subscription is due.
+#[derive(Debug)]
+pub struct Feed {
+    /// The connection.
+    pub client: ClientId,
+    /// The stream.
+    pub stream: Arc<str>,
+    /// The consumer that the client is a member of; `None` reads without acknowledgements.
+    pub consumer: Option<Arc<str>>,
+    /// The subscription.
+    pub filter: TopicFilter,
+    /// How they are written.
+    pub dialect: Dialect,
+    /// What a word that answers nothing brings back.
+    pub token: Token,
+    reader: Arc<dyn LogReader>,
+    state: Arc<StreamState>,
+    /// Whether the writer knows that there is something.
+    announced: AtomicBool,
+    ended: AtomicBool,
+    due: Mutex<Dues>,
+}
+
+#[derive(Debug)]
+struct Dues {
+    waiting: VecDeque<Due>,
+    /// Where one that follows the stream reads next; it is due everything.
+    follows: Option<u64>,
+    /// The messages before that which `start: last` has chosen, ascending.
+    chosen: VecDeque<u64>,
+    /// What the client may see of one that follows, where that is not all.
+    limit: Option<Grant>,
+    place: Option<Box<Place>>,
+}
+
+/// Where a writer reads a feed, and what it writes around each message.
+#[derive(Debug)]
+pub struct Place {
+    /// In the log.
+    pub cursor: Box<dyn Cursor>,
+    /// What stands in a delivery beside topic and payload.
+    pub fields: KeptFields,
+}
+
+/// What a feed begins with.
+#[derive(Debug)]
+pub(in crate::broker) struct NewFeed {
+    pub(in crate::broker) client: ClientId,
+    pub(in crate::broker) consumer: Option<Arc<str>>,
+    pub(in crate::broker) filter: TopicFilter,
+    pub(in crate::broker) dialect: Dialect,
+    pub(in crate::broker) token: Token,
+    /// What the client may see, where that is not all.
+    pub(in crate::broker) limit: Option<Grant>,
+    pub(in crate::broker) reader: Arc<dyn LogReader>,
+    pub(in crate::broker) state: Arc<StreamState>,
+}
+
+impl Feed {
+    /// A feed that is due nothing yet.
+    pub(in crate::broker) fn new(new: NewFeed) -> Feed {
+        let NewFeed { client, consumer, filter, dialect, token, limit, reader, state } = new;
+        Feed {
+            client,
+            stream: state.name().clone(),
+            consumer,
+            filter,
+            dialect,
+            token,
+            reader,
+            state,
+            announced: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            due: Mutex::new(Dues {
+                waiting: VecDeque::new(),
+                follows: None,
+                chosen: VecDeque::new(),
+                limit,
+                place: None,
+            }),
+        }
+    }
+
+    /// Whether the client may see only a part.
+    pub(super) fn is_limited(&self) -> bool {
+        self.due.lock().limit.is_some()
+    }
+
+    /// Has it read the chosen messages, and then everything from `next` on.
+    pub(super) fn follow(&self, chosen: Vec<u64>, next: u64) {
+        let mut due = self.due.lock();
+        due.chosen = chosen.into();
+        due.follows = Some(next);
+    }
+
+    /// Adds messages that the client is due.
+    pub(super) fn add(&self, dues: impl IntoIterator<Item = Due>) {
+        self.due.lock().waiting.extend(dues);
+    }
+
+    /// Whether the writer is to be told that there is something; it is told once.
+    pub(super) fn announce(&self) -> bool {
+        !self.announced.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether a feed that follows the stream has something to read.
+    pub(super) fn is_behind(&self) -> bool {
+        let due = self.due.lock();
+        due.follows.is_some_and(|next| next < self.state.readable()) || !due.chosen.is_empty()
+    }
+
+    /// Ends it: the writer writes no more of it.
+    pub(in crate::broker) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// Whether the subscription has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Begins to read: what is added from now on is announced anew.
+    pub fn begin(&self) {
+        self.announced.store(false, Ordering::Release);
+    }
+
+    /// The next messages that the client is due, and the place to read them from, which is to be
+    /// [given back](Self::put_back).
+    pub fn take(&self) -> Option<(Due, Box<Place>)> {
+        if self.has_ended() {
+            return None;
+        }
+        let mut due = self.due.lock();
+        let next = match due.follows {
+            None => due.waiting.pop_front()?,
+            Some(next) => match due.chosen.pop_front() {
+                Some(seq) => Due { from: seq, to: seq, attempt: 1 },
+                None => {
+                    let to = self.state.readable().checked_sub(1).filter(|to| *to >= next)?;
+                    due.follows = Some(to + 1);
+                    Due { from: next, to, attempt: 1 }
+                }
+            },
+        };
+        let mut place = due.place.take().unwrap_or_else(|| {
+            let cursor = self.reader.cursor(next.from);
+            let (format, consumer) = (self.dialect.format(), self.consumer.as_deref());
+            Box::new(Place { cursor, fields: KeptFields::new(format, &self.stream, consumer) })
+        });
+        if place.cursor.seq() != next.from {
+            place.cursor.seek(next.from);
+        }
+        Some((next, place))
+    }
+
+    /// Gives a place back, with what was not read.
+    pub fn put_back(&self, place: Box<Place>, rest: Option<Due>) {
+        let mut due = self.due.lock();
+        due.place = Some(place);
+        match (rest, due.follows) {
+            (Some(rest), None) => due.waiting.push_front(rest),
+            (Some(rest), Some(next)) if rest.to + 1 == next => due.follows = Some(rest.from),
+            (Some(rest), Some(_)) => due.chosen.push_front(rest.from),
+            (None, _) => {}
+        }
+    }
+
+    /// Lets go of what it reads with, until there is something to be read again.
+    pub fn rest(&self) {
+        self.due.lock().place = None;
+    }
+
+    /// Says what the client may see from now on, of one that follows.
+    pub(in crate::broker) fn limit_to(&self, limit: Option<Grant>) {
+        self.due.lock().limit = limit;
+    }
+
+    /// Whether a message is the subscription's. Those of a member were looked at before they
+    /// became due.
+    pub fn wants(&self, topic: TopicName<'_>) -> bool {
+        self.consumer.is_some()
+            || self.filter.matches(topic)
+                && self.due.lock().limit.as_ref().is_none_or(|limit| limit.may_see(topic))
+    }
+}

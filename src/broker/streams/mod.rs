@@ -1,0 +1,40 @@
+//! Streams: topics whose messages are kept, and the durable consumers that read them.
+//!
+//! A message's way: the dispatcher gives it a number and hands it to the stream's
+//! [`thread`](self::thread), which writes it to the [`log`](self::log) and says which
+//! [`consumer`](self::consumer) is to get it; the [`feed`](self::feed) of a member tells its writer,
+//! which reads the log itself.
+
+mod consumer;
+mod cover;
+mod definition;
+mod feed;
+mod log;
+mod open;
+mod recent_ids;
+mod report;
+mod request;
+mod state;
+mod thread;
+
+pub use crate::protocol::WhenFull;
+pub use consumer::{
+    Assignment, Blind, Consumer, ConsumerReport, ConsumerSettings, Dead, Look, MemberId, Order,
+    Sight, WhyDead,
+};
+pub(in crate::broker) use cover::covers;
+pub use definition::{STREAM_NAME_BYTES, StreamDefinition, check_name};
+pub(in crate::broker) use feed::NewFeed;
+pub use feed::{Due, Feed, Place};
+pub use log::{Cursor, Damage, Found, Log, LogReader, LogSync, LogWriter, Record, StreamStore};
+pub(in crate::broker) use open::{OpenStream, Opener};
+pub(in crate::broker) use recent_ids::RecentIds;
+pub use report::{
+    Asked, ConsumerEntry, LastMessages, StreamReport, StreamSummary, consumers_to_value,
+};
+pub use request::{Announcer, FromStream};
+pub(in crate::broker) use request::{
+    Answer, Append, Burial, DeadLetter, Join, Opened, Request, What,
+};
+pub(in crate::broker) use state::{Condition, StreamState, StreamTicket};
+pub(in crate::broker) use thread::SyncPlan;

@@ -1,0 +1,89 @@
+//! Opening a stream: its log, what is to be known of its messages, and its threads.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use super::definition::StreamDefinition;
+use super::log::{Found, LogReader, StreamStore};
+use super::recent_ids::{KNOWN_FOR, RecentIds};
+use super::request::{Announcer, Request};
+use super::state::StreamState;
+use super::thread::{NewStream, StreamThread, SyncPlan, milliseconds};
+use crate::broker::persist::StoreError;
+use crate::broker::sync::Sender;
+use crate::protocol::Limits;
+
+/// Bytes of the threads' stacks: nothing here recurses.
+const STACK: usize = 512 << 10;
+
+/// What every stream of a broker is opened with.
+#[derive(Clone, Debug)]
+pub(in crate::broker) struct Opener {
+    pub(in crate::broker) store: Arc<dyn StreamStore>,
+    pub(in crate::broker) announcer: Announcer,
+    pub(in crate::broker) plan: SyncPlan,
+    pub(in crate::broker) limits: Limits,
+}
+
+/// A stream whose threads run.
+#[derive(Debug)]
+pub(in crate::broker) struct OpenStream {
+    pub(in crate::broker) definition: StreamDefinition,
+    pub(in crate::broker) requests: Sender<Request>,
+    pub(in crate::broker) state: Arc<StreamState>,
+    pub(in crate::broker) reader: Arc<dyn LogReader>,
+    pub(in crate::broker) ids: RecentIds,
+    pub(in crate::broker) thread: JoinHandle<()>,
+}
+
+impl Opener {
+    /// Opens a stream, or creates it. This reads the disk.
+    ///
+    /// # Errors
+    /// [`StoreError`] where its log cannot be opened or read, or a thread cannot be started.
+    pub(in crate::broker) fn open(
+        &self,
+        definition: StreamDefinition,
+    ) -> Result<OpenStream, StoreError> {
+        let log = self.store.open(&definition)?;
+        let reader = log.reader.clone();
+        let ids = recent_ids(&*reader)?;
+        let state = Arc::new(StreamState::new(definition.name.as_str().into()));
+        let new = NewStream {
+            definition: definition.clone(),
+            store: self.store.clone(),
+            log,
+            state: state.clone(),
+            announcer: self.announcer.clone(),
+            plan: self.plan.clone(),
+            limits: self.limits,
+        };
+        let failed = |reason: String| {
+            StoreError::new(format!("cannot open the stream {}: {reason}", definition.name))
+        };
+        let (stream, requests) = StreamThread::new(new).map_err(failed)?;
+        let thread = thread::Builder::new()
+            .name(format!("stream {}", definition.name))
+            .stack_size(STACK)
+            .spawn(move || stream.run())
+            .map_err(|error| failed(error.to_string()).with_source(error))?;
+        Ok(OpenStream { definition, requests, state, reader, ids, thread })
+    }
+}
+
+/// What publishers called the messages of the last minutes.
+fn recent_ids(reader: &dyn LogReader) -> Result<RecentIds, StoreError> {
+    let (mut ids, now) = (RecentIds::default(), Instant::now());
+    let since = milliseconds().saturating_sub(KNOWN_FOR.as_millis() as u64);
+    let mut cursor = reader.cursor(reader.at_time(since)?);
+    while let Some(found) = cursor.read()? {
+        if let Found::Record(record) = found
+            && let Some(id) = record.id
+        {
+            // They are known for a little longer than they would have been.
+            ids.note(id, now);
+        }
+    }
+    Ok(ids)
+}

@@ -1,0 +1,142 @@
+//! What the dispatcher hands to a stream's thread, and what comes back.
+
+use std::sync::Arc;
+
+use super::consumer::MemberId;
+use super::definition::StreamDefinition;
+use super::feed::Feed;
+use super::open::OpenStream;
+use super::report::StreamReport;
+use crate::broker::delivery::Selection;
+use crate::broker::event::Event;
+use crate::broker::persist::StoreError;
+use crate::broker::sync::{Mutex, Sender};
+use crate::codec::Batch;
+use crate::protocol::{DurableRequest, Refusal, Reply, Settlement, Start};
+
+/// Something for a stream's thread, with its place in the order of all that was handed over.
+#[derive(Debug)]
+pub(in crate::broker) struct Request {
+    pub(in crate::broker) op: u64,
+    pub(in crate::broker) what: What,
+}
+
+#[derive(Debug)]
+pub(in crate::broker) enum What {
+    /// Messages for the log.
+    Append(Append),
+    /// A subscription under a consumer's name.
+    Join(Box<Join>),
+    /// A subscription that reads without acknowledgements, from here.
+    Follow { feed: Arc<Feed>, start: Start, next: u64, answer: Answer },
+    /// A subscription has ended.
+    Leave { feed: Arc<Feed>, member: MemberId },
+    /// What a member says of messages that it was given.
+    Settle { member: MemberId, what: Vec<Settlement> },
+    /// A dead letter is where it is to be.
+    Buried { consumer: Arc<str>, seq: u64 },
+    /// New limits.
+    Define { definition: StreamDefinition, answer: Answer },
+    /// A consumer begins anew.
+    Reset { consumer: String, start: Start, next: u64, answer: Answer },
+    /// A consumer is forgotten.
+    RemoveConsumer { consumer: String, answer: Answer },
+    /// A consumer gets a message again.
+    Retry { consumer: String, seq: u64, answer: Answer },
+    /// A message is forgotten.
+    Delete { seq: u64, answer: Answer },
+    /// What is known of its consumers.
+    Report { answer: Sender<StreamReport> },
+    /// Everything before `next` is on the disk: the thread that waits for it says so.
+    Synced { next: u64 },
+    /// There will be nothing more.
+    Stop,
+    /// The stream is removed, with all that it holds.
+    Remove { answer: Answer },
+}
+
+/// Messages of a batch for the log.
+#[derive(Debug)]
+pub(in crate::broker) struct Append {
+    pub(in crate::broker) batch: Arc<Batch>,
+    pub(in crate::broker) selection: Selection,
+    /// The number of the first.
+    pub(in crate::broker) first: u64,
+    /// When they were published, in milliseconds since 1970.
+    pub(in crate::broker) time: u64,
+    /// Bytes of memory that wait with it.
+    pub(in crate::broker) bytes: usize,
+    /// Who is told when they are where they are to be.
+    pub(in crate::broker) burial: Option<Burial>,
+}
+
+/// A dead letter on its way: who is told when it is safe.
+#[derive(Debug)]
+pub(in crate::broker) struct Burial {
+    pub(in crate::broker) to: Sender<Request>,
+    pub(in crate::broker) consumer: Arc<str>,
+    pub(in crate::broker) seq: u64,
+}
+
+/// A subscription under a consumer's name.
+#[derive(Debug)]
+pub(in crate::broker) struct Join {
+    pub(in crate::broker) consumer: Arc<str>,
+    pub(in crate::broker) member: MemberId,
+    pub(in crate::broker) feed: Arc<Feed>,
+    pub(in crate::broker) wanted: DurableRequest,
+    /// The number that the next message has at this moment.
+    pub(in crate::broker) next: u64,
+    pub(in crate::broker) answer: Answer,
+}
+
+/// Where an answer goes. The one that asked may have gone.
+pub(in crate::broker) type Answer = Sender<Result<Reply, Refusal>>;
+
+/// What a stream's thread has to say to the dispatcher.
+#[derive(Debug)]
+pub enum FromStream {
+    /// There is something for a connection's writer to read.
+    Due(Arc<Feed>),
+    /// A dead letter, to be published.
+    Bury(Box<DeadLetter>),
+    /// A stream that was opened while the broker runs.
+    Opened(Box<Opened>),
+}
+
+/// A stream that was opened, or why it was not; and who is told, if anybody is.
+#[derive(Debug)]
+pub struct Opened {
+    pub(in crate::broker) name: String,
+    pub(in crate::broker) stream: Result<OpenStream, StoreError>,
+    pub(in crate::broker) answer: Option<Answer>,
+}
+
+/// A dead letter, and who is told when it is safe.
+#[derive(Debug)]
+pub struct DeadLetter {
+    pub(in crate::broker) batch: Batch,
+    pub(in crate::broker) burial: Burial,
+}
+
+/// The way from the streams' threads to the dispatcher. It is closed when the broker stops, because
+/// the dispatcher ends when nobody can send to it.
+#[derive(Clone, Debug, Default)]
+pub struct Announcer(Arc<Mutex<Option<Sender<Event>>>>);
+
+impl Announcer {
+    /// One that sends to a dispatcher.
+    pub fn new(events: Sender<Event>) -> Announcer {
+        Announcer(Arc::new(Mutex::new(Some(events))))
+    }
+
+    /// Sends nothing from now on.
+    pub fn close(&self) {
+        *self.0.lock() = None;
+    }
+
+    /// Returns whether the dispatcher will see it.
+    pub(in crate::broker) fn send(&self, what: FromStream) -> bool {
+        self.0.lock().as_ref().is_some_and(|events| events.send(Event::Stream(what)).is_ok())
+    }
+}

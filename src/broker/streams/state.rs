@@ -1,0 +1,265 @@
+//! How far a stream's threads are: what the dispatcher, sessions and writers may know of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::protocol::{ErrorCode, Refusal};
+
+/// Bytes of messages that may wait for the disk of one stream before its publishers wait too.
+const QUEUED: usize = 16 << 20;
+
+/// Whether a stream takes messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::broker) enum Condition {
+    /// It does.
+    Open,
+    /// It is as full as it may be, and drops nothing.
+    Full,
+    /// Its disk cannot be written to.
+    Failing,
+}
+
+/// What a stream's threads have done of what the dispatcher has handed over. Each thing that was
+/// handed over has a number, its place in the order.
+#[derive(Debug, Default)]
+pub(in crate::broker) struct StreamState {
+    name: Arc<str>,
+    ends: Mutex<Ends>,
+    changed: Condvar,
+    condition: AtomicU8,
+    /// The number of the first message that consumers may not have yet.
+    readable: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Ends {
+    /// The last that is written, and outlives the process.
+    written: u64,
+    /// The last that is on the disk.
+    durable: u64,
+    /// The last with which something was written.
+    news: u64,
+    /// The last that could not be written when it was tried.
+    failed: u64,
+    reason: String,
+    /// Bytes of messages that wait to be written.
+    queued: usize,
+    /// Its threads have ended.
+    is_over: bool,
+}
+
+impl StreamState {
+    pub(in crate::broker) fn new(name: Arc<str>) -> StreamState {
+        StreamState { name, ..StreamState::default() }
+    }
+
+    pub(in crate::broker) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Whether it takes messages.
+    pub(in crate::broker) fn condition(&self) -> Condition {
+        match self.condition.load(Ordering::Relaxed) {
+            0 => Condition::Open,
+            1 => Condition::Full,
+            _ => Condition::Failing,
+        }
+    }
+
+    pub(super) fn set_condition(&self, condition: Condition) {
+        self.condition.store(condition as u8, Ordering::Relaxed);
+    }
+
+    /// The number of the first message that may not be delivered yet.
+    pub(in crate::broker) fn readable(&self) -> u64 {
+        self.readable.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_readable(&self, seq: u64) {
+        self.readable.store(seq, Ordering::Release);
+    }
+
+    /// Says that so many bytes of messages wait.
+    pub(in crate::broker) fn queue(&self, bytes: usize) {
+        self.ends.lock().queued += bytes;
+    }
+
+    /// Says that everything up to `op` is written, if there was anything to be written, and so many
+    /// bytes wait no more.
+    pub(super) fn wrote(&self, op: u64, bytes: usize, is_news: bool) {
+        let mut ends = self.ends.lock();
+        ends.written = ends.written.max(op);
+        ends.queued = ends.queued.saturating_sub(bytes);
+        if is_news {
+            ends.news = ends.written;
+        }
+        ends.note_durable();
+        self.changed.notify_all();
+    }
+
+    /// Says that everything up to `op` is on the disk.
+    pub(super) fn synced(&self, op: u64) {
+        let mut ends = self.ends.lock();
+        ends.durable = ends.durable.max(op);
+        ends.note_durable();
+        self.changed.notify_all();
+    }
+
+    /// Says that what was handed over up to `op` could not be written.
+    pub(super) fn fail(&self, op: u64, reason: &str) {
+        let mut ends = self.ends.lock();
+        ends.failed = ends.failed.max(op);
+        reason.clone_into(&mut ends.reason);
+        self.changed.notify_all();
+    }
+
+    /// What is wrong with its disk, if its condition says so.
+    pub(in crate::broker) fn reason(&self) -> String {
+        self.ends.lock().reason.clone()
+    }
+
+    /// Says that nothing more will be written.
+    pub(super) fn end(&self) {
+        let mut ends = self.ends.lock();
+        ends.is_over = true;
+        if ends.reason.is_empty() {
+            "the stream was removed, or the broker is stopping".clone_into(&mut ends.reason);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Whether nothing will be written any more.
+    pub(in crate::broker) fn is_over(&self) -> bool {
+        self.ends.lock().is_over
+    }
+
+    /// Whether what a publisher sends next would wait for the disk.
+    pub(in crate::broker) fn is_crowded(&self) -> bool {
+        let ends = self.ends.lock();
+        ends.queued > QUEUED && !ends.is_over
+    }
+
+    /// Waits until there is room for more messages, at most for a moment. Returns whether there is.
+    pub(in crate::broker) fn wait_for_room(&self, moment: Duration) -> bool {
+        let mut ends = self.ends.lock();
+        if ends.queued > QUEUED && !ends.is_over {
+            self.changed.wait_for(&mut ends, moment);
+        }
+        ends.queued <= QUEUED || ends.is_over
+    }
+}
+
+impl Ends {
+    /// What wrote nothing is on the disk with what came before.
+    fn note_durable(&mut self) {
+        if self.durable >= self.news {
+            self.durable = self.durable.max(self.written);
+        }
+    }
+}
+
+/// The ticket that an answer waits for: that a stream has written what was handed over up to some
+/// moment.
+#[derive(Clone, Debug)]
+pub(in crate::broker) struct StreamTicket {
+    state: Arc<StreamState>,
+    op: u64,
+    /// Whether it has to be on the disk, or only to outlive the process.
+    durable: bool,
+}
+
+impl StreamTicket {
+    pub(in crate::broker) fn new(state: Arc<StreamState>, op: u64, durable: bool) -> StreamTicket {
+        StreamTicket { state, op, durable }
+    }
+
+    fn end(&self, ends: &Ends) -> Option<bool> {
+        let done = if self.durable { ends.durable } else { ends.written };
+        match () {
+            () if done >= self.op => Some(true),
+            () if ends.failed >= self.op || ends.is_over => Some(false),
+            () => None,
+        }
+    }
+
+    /// Whether there is nothing to wait for any more.
+    pub(in crate::broker) fn is_ready(&self) -> bool {
+        self.end(&self.state.ends.lock()).is_some()
+    }
+
+    /// Whether it is where it is to be.
+    pub(in crate::broker) fn is_done(&self) -> bool {
+        self.end(&self.state.ends.lock()) == Some(true)
+    }
+
+    /// Waits for the stream.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StorageFailed`] where it could not be written.
+    pub(in crate::broker) fn wait(&self) -> Result<(), Refusal> {
+        let mut ends = self.state.ends.lock();
+        loop {
+            match self.end(&ends) {
+                Some(true) => return Ok(()),
+                Some(false) => break,
+                None => self.state.changed.wait(&mut ends),
+            }
+        }
+        let reason = format!(
+            "what was published before is not in the stream {} yet, and lost for its consumers if \
+             the broker stops now: {}",
+            self.state.name, ends.reason
+        );
+        Err(Refusal::new(ErrorCode::StorageFailed, reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket(state: &Arc<StreamState>, op: u64, durable: bool) -> StreamTicket {
+        StreamTicket::new(state.clone(), op, durable)
+    }
+
+    #[test]
+    fn a_ticket_is_ready_when_what_it_waits_for_is_written_or_failed() {
+        let state = Arc::new(StreamState::new("orders".into()));
+        let (written, durable) = (ticket(&state, 2, false), ticket(&state, 2, true));
+        state.wrote(1, 0, true);
+        assert!(!written.is_ready());
+        state.wrote(2, 0, true);
+        assert!(written.is_ready() && written.wait().is_ok() && !durable.is_ready());
+        state.synced(2);
+        assert!(durable.is_ready() && durable.wait().is_ok());
+        state.fail(3, "no space left");
+        let refusal = ticket(&state, 3, false).wait().unwrap_err();
+        assert_eq!(refusal.code, ErrorCode::StorageFailed);
+        assert!(refusal.reason.contains("orders") && refusal.reason.contains("no space left"));
+        state.wrote(3, 0, true);
+        assert!(ticket(&state, 3, false).wait().is_ok());
+        assert!(!ticket(&state, 3, true).is_ready());
+        state.synced(3);
+        state.wrote(4, 0, false);
+        assert!(ticket(&state, 4, true).wait().is_ok(), "there was nothing to be written");
+        state.end();
+        assert!(ticket(&state, 5, true).wait().is_err());
+    }
+
+    #[test]
+    fn who_publishes_waits_while_too_much_waits_for_the_disk() {
+        let state = StreamState::new("orders".into());
+        state.queue(QUEUED);
+        assert!(!state.is_crowded());
+        state.queue(1);
+        assert!(state.is_crowded() && !state.wait_for_room(Duration::ZERO));
+        state.wrote(1, 1, true);
+        assert!(!state.is_crowded() && state.wait_for_room(Duration::ZERO));
+        state.queue(1);
+        state.end();
+        assert!(!state.is_crowded(), "nothing waits for a stream that has ended");
+    }
+}

@@ -1,0 +1,257 @@
+//! A stream's thread: it writes what the dispatcher hands over, and says which messages each
+//! consumer's members are due.
+//!
+//! It is the only one that appends to the log, and the only one that knows its consumers. A second
+//! thread waits for the disk, so that this one goes on meanwhile.
+
+mod admin;
+mod burial;
+mod consumers;
+mod look;
+mod sync;
+mod write;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::consumer::MemberId;
+use super::definition::StreamDefinition;
+use super::feed::Feed;
+use super::log::{Log, LogReader, LogWriter, StreamStore};
+use super::request::{Announcer, Answer, Append, Burial, Request, What};
+use super::state::StreamState;
+use crate::broker::sync::{Receiver, Sender};
+use crate::protocol::{Limits, Refusal, Reply};
+use consumers::Entry;
+use sync::Syncing;
+
+pub(in crate::broker) use sync::SyncPlan;
+pub(super) use write::milliseconds;
+
+/// Requests that are taken together before anything is written, and bytes of their messages.
+const TOGETHER: usize = 256;
+const TOGETHER_BYTES: usize = 4 << 20;
+/// How often the log is held to its limit of age.
+const TRIM: Duration = Duration::from_secs(1);
+/// Time between a failure of the disk and the next try.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What a stream's thread begins with.
+#[derive(Debug)]
+pub(in crate::broker) struct NewStream {
+    pub(in crate::broker) definition: StreamDefinition,
+    pub(in crate::broker) store: Arc<dyn StreamStore>,
+    pub(in crate::broker) log: Log,
+    pub(in crate::broker) state: Arc<StreamState>,
+    pub(in crate::broker) announcer: Announcer,
+    pub(in crate::broker) plan: SyncPlan,
+    pub(in crate::broker) limits: Limits,
+}
+
+/// A stream's thread.
+#[derive(Debug)]
+pub(in crate::broker) struct StreamThread {
+    definition: StreamDefinition,
+    store: Arc<dyn StreamStore>,
+    writer: Box<dyn LogWriter>,
+    reader: Arc<dyn LogReader>,
+    state: Arc<StreamState>,
+    announcer: Announcer,
+    limits: Limits,
+    requests: Receiver<Request>,
+    /// Another end of the same, for those who answer later.
+    own: Sender<Request>,
+    syncing: Syncing,
+    consumers: BTreeMap<Arc<str>, Entry>,
+    members: HashMap<MemberId, Member>,
+    followers: Vec<Arc<Feed>>,
+    /// Messages that are not written yet, in order.
+    unwritten: VecDeque<Append>,
+    /// Notes of consumers that are not written yet.
+    notes: Vec<Vec<u8>>,
+    /// The moment that its clock counts from.
+    began: Instant,
+    /// The last request that was taken.
+    op: u64,
+    /// The first message that is kept, as far as consumers know.
+    first: u64,
+    /// The disk could not be written to; it is tried again then.
+    failed: Option<Instant>,
+    trimmed: Instant,
+    /// Whether some consumer has more to do than one step does.
+    is_busy: bool,
+    /// Those who are told when their dead letters, which are these messages, are safe.
+    burials: VecDeque<(u64, Burial)>,
+    is_stopping: bool,
+    /// Who is told when the stream is gone.
+    removal: Option<Answer>,
+}
+
+/// One connection's share of a consumer.
+#[derive(Debug)]
+struct Member {
+    consumer: Arc<str>,
+    feed: Arc<Feed>,
+}
+
+impl StreamThread {
+    /// One that goes on where the log ends. Returns it with the end that requests go to.
+    ///
+    /// # Errors
+    /// Words that say which of its consumers cannot be read.
+    pub(in crate::broker) fn new(
+        new: NewStream,
+    ) -> Result<(StreamThread, Sender<Request>), String> {
+        let NewStream { definition, store, log, state, announcer, plan, limits } = new;
+        let Log { writer, sync, reader, notes } = log;
+        let (own, requests) = crate::broker::sync::unbounded();
+        let mut consumers = consumers::restore(&notes, reader.first(), reader.next())?;
+        for entry in consumers.values_mut() {
+            entry.look_at(&definition.filter);
+        }
+        state.set_readable(reader.next());
+        let syncing = Syncing::begin(&definition.name, sync, plan, state.clone(), own.clone())
+            .map_err(|error| format!("cannot start the thread that waits for the disk: {error}"))?;
+        let thread = StreamThread {
+            first: reader.first(),
+            definition,
+            store,
+            writer,
+            reader,
+            state,
+            announcer,
+            limits,
+            requests,
+            own: own.clone(),
+            syncing,
+            consumers,
+            members: HashMap::new(),
+            followers: Vec::new(),
+            unwritten: VecDeque::new(),
+            notes: Vec::new(),
+            began: Instant::now(),
+            op: 0,
+            failed: None,
+            trimmed: Instant::now(),
+            is_busy: true,
+            burials: VecDeque::new(),
+            is_stopping: false,
+            removal: None,
+        };
+        Ok((thread, own))
+    }
+
+    /// Runs until it is told to stop, and everything is written or given up.
+    pub(in crate::broker) fn run(mut self) {
+        let _end = End(self.state.clone());
+        while !self.is_stopping {
+            self.turn();
+        }
+        self.finish();
+        if let Some(answer) = self.removal.take() {
+            let removed = self.store.remove(&self.definition.name);
+            let removed = removed.map_err(|error| self.failed(&error));
+            let _ = answer.send(removed.and_then(|()| done(&self.definition.name, None)));
+        }
+    }
+
+    /// Takes what there is, writes it, and gives consumers what they are due.
+    fn turn(&mut self) {
+        let Some(first) = self.next_request() else {
+            return self.go_on();
+        };
+        let (mut taken, mut bytes) = (0, 0);
+        let mut next = Some(first);
+        while let Some(request) = next {
+            bytes += self.take(request);
+            taken += 1;
+            let is_enough = taken == TOGETHER || bytes >= TOGETHER_BYTES || self.is_stopping;
+            next = if is_enough { None } else { self.requests.try_recv().ok() };
+        }
+        self.go_on();
+    }
+
+    fn go_on(&mut self) {
+        let now = self.now();
+        for entry in self.consumers.values_mut() {
+            entry.machine.expire(now);
+        }
+        self.write(Instant::now());
+        self.hand_out();
+        self.bury_dead();
+    }
+
+    /// Waits for the next request, until something else is to be done.
+    fn next_request(&mut self) -> Option<Request> {
+        if self.is_busy {
+            return self.requests.try_recv().ok();
+        }
+        let began = self.began;
+        let due = self.consumers.values_mut().filter_map(|entry| entry.machine.next_due());
+        let due = due.min().map(|due| began + Duration::from_millis(due));
+        let trim = self.definition.age.map(|_| self.trimmed + TRIM);
+        let retry = self.failed.map(|failed| failed + RETRY);
+        match due.into_iter().chain(trim).chain(retry).min() {
+            None => self.requests.recv().ok(),
+            Some(at) => self.requests.recv_deadline(at).ok(),
+        }
+    }
+
+    /// Takes in one request. Returns how many bytes of messages it has.
+    fn take(&mut self, Request { op, what }: Request) -> usize {
+        self.op = self.op.max(op);
+        match what {
+            What::Append(append) => {
+                let bytes = append.bytes;
+                self.unwritten.push_back(append);
+                return bytes;
+            }
+            What::Join(join) => self.join(*join),
+            What::Follow { feed, start, next, answer } => self.follow(feed, start, next, &answer),
+            What::Leave { feed, member } => self.leave(&feed, member),
+            What::Settle { member, what } => self.settle(member, what),
+            What::Buried { consumer, seq } => {
+                if let Some(entry) = self.consumers.get_mut(&consumer) {
+                    entry.machine.bury(seq);
+                }
+            }
+            What::Synced { next } => {
+                if self.syncing.is_waited_for() {
+                    self.reach(next);
+                }
+            }
+            What::Define { definition, answer } => self.define(definition, &answer),
+            What::Reset { consumer, start, next, answer } => {
+                self.reset(&consumer, start, next, &answer);
+            }
+            What::RemoveConsumer { consumer, answer } => self.remove_consumer(&consumer, &answer),
+            What::Retry { consumer, seq, answer } => self.retry(&consumer, seq, &answer),
+            What::Delete { seq, answer } => self.delete(seq, &answer),
+            What::Report { answer } => {
+                let _ = answer.send(self.report());
+            }
+            What::Stop => self.is_stopping = true,
+            What::Remove { answer } => {
+                self.is_stopping = true;
+                self.removal = Some(answer);
+            }
+        }
+        0
+    }
+}
+
+/// Those that wait must not wait for ever, however the thread ends.
+#[derive(Debug)]
+struct End(Arc<StreamState>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// An answer that says that something was done.
+fn done(stream: &str, consumer: Option<&str>) -> Result<Reply, Refusal> {
+    Ok(Reply::Done { stream: Some(stream.into()), consumer: consumer.map(Into::into) })
+}

@@ -1,0 +1,105 @@
+//! Dead letters: messages that a consumer cannot do, on their way to where somebody looks at them.
+
+use super::StreamThread;
+use super::consumers::Entry;
+use crate::broker::streams::consumer::{Dead, WhyDead};
+use crate::broker::streams::log::{Damage, Found, Record};
+use crate::broker::streams::report::{dict, number};
+use crate::broker::streams::request::{Burial, DeadLetter, FromStream};
+use crate::codec::{Batch, Document, Payload, to_value};
+use crate::protocol::{Limits, MAX_TOPIC_BYTES, Topic, Value};
+
+/// Where dead letters are published.
+pub(super) const DEAD: &str = "$dead";
+
+impl StreamThread {
+    /// Publishes the messages that have died as dead letters. They are settled when those are safe.
+    pub(super) fn bury_dead(&mut self) {
+        let mut dead = Vec::new();
+        for (name, Entry { machine, .. }) in &mut self.consumers {
+            dead.extend(machine.take_dead().into_iter().map(|dead| (name.clone(), dead)));
+        }
+        for (consumer, dead) in dead {
+            let seq = dead.seq;
+            let is_on_its_way = !self.is_of_dead_letters()
+                && self.letter(&consumer, &dead).is_some_and(|batch| {
+                    let to = self.own.clone();
+                    let burial = Burial { to, consumer: consumer.clone(), seq };
+                    let letter = Box::new(DeadLetter { batch, burial });
+                    // Where the broker stops it dies again after the start.
+                    self.announcer.send(FromStream::Bury(letter)) || self.is_stopping
+                });
+            if is_on_its_way {
+                continue;
+            }
+            tracing::warn!(
+                stream = %self.state.name(), %consumer, seq, attempts = dead.attempts,
+                "a message that the consumer cannot do is given up without a dead letter: it is \
+                 one itself, or cannot be read any more"
+            );
+            if let Some(Entry { machine, .. }) = self.consumers.get_mut(&consumer) {
+                machine.bury(seq);
+            }
+        }
+    }
+
+    fn is_of_dead_letters(&self) -> bool {
+        self.definition.name == DEAD
+    }
+
+    /// The dead letter of a message, if it can be read.
+    fn letter(&self, consumer: &str, dead: &Dead) -> Option<Batch> {
+        let mut cursor = self.reader.cursor(dead.seq);
+        let Ok(Some(Found::Record(record))) = cursor.read() else { return None };
+        if record.seq != dead.seq {
+            return None;
+        }
+        let topic = Topic::parse(&topic_of(consumer, &record)).ok()?;
+        let payload = content(&self.definition.name, &record, dead, &self.limits)?;
+        // It is no last value: it is kept by its stream.
+        Some(Batch::of_payload(topic, payload, (false, None), Limits::NONE))
+    }
+
+    /// Says that messages cannot be read, where a consumer came by them.
+    pub(super) fn report_damage(&self, consumer: &str, damage: &Damage) {
+        let Damage { from, to, reason } = damage;
+        tracing::error!(
+            stream = %self.state.name(), %consumer, from, to,
+            "messages of the stream cannot be read, and the consumer goes on behind them: {reason}"
+        );
+    }
+}
+
+/// The topic of the dead letter of a message.
+fn topic_of(consumer: &str, record: &Record<'_>) -> String {
+    let topic = record.topic.as_str();
+    let topic = topic.strip_prefix('/').unwrap_or(topic);
+    let whole = format!("{DEAD}/{consumer}/{topic}");
+    // A topic that is too long with the rest is in the letter.
+    if whole.len() <= MAX_TOPIC_BYTES && Topic::parse(&whole).is_ok() {
+        whole
+    } else {
+        format!("{DEAD}/{consumer}")
+    }
+}
+
+/// A dead letter.
+fn content(stream: &str, record: &Record<'_>, dead: &Dead, limits: &Limits) -> Option<Payload> {
+    let mut document = Document::new();
+    let root = record.payload.decode(&mut document, limits).ok()?;
+    let message = to_value(document.view(record.payload.source(), root));
+    let reason = match &dead.why {
+        WhyDead::Exhausted => format!("it was delivered {} times", dead.attempts),
+        WhyDead::Rejected(reason) => reason.clone(),
+    };
+    let fields = [
+        ("topic", Value::from(record.topic.as_str())),
+        ("stream", Value::from(stream)),
+        ("seq", number(record.seq)),
+        ("attempts", number(dead.attempts.into())),
+        ("reason", Value::from(reason)),
+        ("message", message),
+    ];
+    let letter = dict(fields);
+    Payload::of_value(record.topic.as_str(), &letter, &Limits::NONE).ok()
+}

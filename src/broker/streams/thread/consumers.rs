@@ -1,0 +1,317 @@
+//! The consumers of a stream: who joins and leaves, what they say, and what they are due.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::look::Reading;
+use super::{Member, StreamThread};
+use crate::broker::streams::consumer::{
+    Assignment, Consumer, ConsumerSettings, MemberId, Order as Keeps,
+};
+use crate::broker::streams::cover::covers;
+use crate::broker::streams::feed::{Due, Feed};
+use crate::broker::streams::request::{Answer, FromStream, Join};
+use crate::protocol::{
+    DurableRequest, ErrorCode, KeptSubscription, Order, Refusal, Reply, Settlement, Start,
+    TopicFilter,
+};
+
+/// Messages that one consumer is given in one step.
+const TOGETHER: usize = 16_384;
+
+/// Consumers that a stream may have.
+const MAX_CONSUMERS: usize = 4_096;
+
+/// Kinds of notes: what one consumer says of itself; that it is no more.
+const CHANGE: u8 = 1;
+const REMOVED: u8 = 2;
+
+/// One of a stream's consumers.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) machine: Consumer,
+    /// Where it looks at what comes next, while it does.
+    cursor: Option<Box<dyn crate::broker::streams::log::Cursor>>,
+}
+
+impl Entry {
+    fn new(machine: Consumer) -> Entry {
+        Entry { machine, cursor: None }
+    }
+
+    /// Says which messages its stream keeps: where it gets all of them, nobody has to look.
+    pub(super) fn look_at(&mut self, stream: &TopicFilter) {
+        let covers_all = covers(&self.machine.settings().filter, stream);
+        self.machine.set_covers_all(covers_all);
+    }
+}
+
+/// A note of a consumer, for the log.
+pub(super) fn change(name: &str, note: &[u8]) -> Vec<u8> {
+    let mut change = Vec::with_capacity(2 + name.len() + note.len());
+    change.extend_from_slice(&[CHANGE, name.len() as u8]);
+    change.extend_from_slice(name.as_bytes());
+    change.extend_from_slice(note);
+    change
+}
+
+/// The note that a consumer is no more.
+pub(super) fn removed(name: &str) -> Vec<u8> {
+    let mut removed = vec![REMOVED, name.len() as u8];
+    removed.extend_from_slice(name.as_bytes());
+    removed
+}
+
+/// Notes that say all of all consumers.
+pub(super) fn snapshot(consumers: &BTreeMap<Arc<str>, Entry>) -> Vec<Vec<u8>> {
+    let of_one = |(name, entry): (&Arc<str>, &Entry)| {
+        let notes = entry.machine.snapshot();
+        notes.into_iter().map(|note| change(name, &note)).collect::<Vec<_>>()
+    };
+    consumers.iter().flat_map(of_one).collect()
+}
+
+/// The consumers that a log has notes of. `next` is the number of its next message, and `first`
+/// that of the first that it keeps.
+///
+/// # Errors
+/// Words that say which note is damaged.
+pub(super) fn restore(
+    notes: &[Vec<u8>],
+    first: u64,
+    next: u64,
+) -> Result<BTreeMap<Arc<str>, Entry>, String> {
+    let damaged = || "a note of its consumers is damaged".to_owned();
+    let mut of_each: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();
+    for note in notes {
+        let (kind, rest) = note.split_first().ok_or_else(damaged)?;
+        let (length, rest) = rest.split_first().ok_or_else(damaged)?;
+        let (name, note) = rest.split_at_checked(usize::from(*length)).ok_or_else(damaged)?;
+        let name = std::str::from_utf8(name).map_err(|_| damaged())?;
+        match *kind {
+            CHANGE => of_each.entry(name).or_default().push(note),
+            REMOVED => drop(of_each.remove(name)),
+            other => return Err(format!("a note of its consumers has the unknown kind {other}")),
+        }
+    }
+    let mut consumers = BTreeMap::new();
+    for (name, notes) in of_each {
+        let machine = Consumer::restore(notes, next)
+            .map_err(|error| format!("its consumer {name} cannot be read: {error}"))?;
+        if let Some(mut machine) = machine {
+            machine.trimmed(first);
+            consumers.insert(name.into(), Entry::new(machine));
+        }
+    }
+    Ok(consumers)
+}
+
+impl StreamThread {
+    /// Lets a connection be a member of a consumer, which is new or has been there before.
+    pub(super) fn join(&mut self, join: Join) {
+        let Join { consumer, member, feed, wanted, next, answer } = join;
+        let joined = self.consumer_for(&consumer, &feed, &wanted, next);
+        let joined = joined.map(|()| {
+            self.members.insert(member, Member { consumer: consumer.clone(), feed: feed.clone() });
+            let end = self.reader.next();
+            let entry = self.consumers.get_mut(&consumer);
+            let pending = entry.map_or(0, |entry| {
+                let window = wanted.window.unwrap_or(entry.machine.settings().window);
+                entry.machine.join(member, window);
+                entry.machine.report(end).pending
+            });
+            self.subscribed(&feed, Some(&consumer), pending)
+        });
+        if joined.is_err() {
+            feed.end();
+        }
+        let _ = answer.send(joined);
+    }
+
+    fn subscribed(&self, feed: &Feed, consumer: Option<&str>, pending: u64) -> Reply {
+        let kept = KeptSubscription {
+            stream: self.definition.name.as_str().into(),
+            consumer: consumer.map(Into::into),
+            pending,
+        };
+        Reply::Subscribed {
+            topic: feed.filter.clone(),
+            values: 0,
+            limited: feed.is_limited(),
+            kept: Some(Box::new(kept)),
+        }
+    }
+
+    /// Makes sure that a consumer is there, and as it is wanted.
+    fn consumer_for(
+        &mut self,
+        name: &Arc<str>,
+        feed: &Feed,
+        wanted: &DurableRequest,
+        next: u64,
+    ) -> Result<(), Refusal> {
+        if let Some(entry) = self.consumers.get_mut(name) {
+            let now = entry.machine.settings();
+            if now.filter != feed.filter {
+                let reason = format!(
+                    "the consumer {name} reads {}; remove it first (`babelmq consumer rm`), or \
+                     choose another name",
+                    now.filter
+                );
+                return Err(
+                    Refusal::new(ErrorCode::InvalidField, reason).about(feed.filter.as_str())
+                );
+            }
+            let wanted = settings(now.clone(), wanted);
+            if wanted != *now {
+                entry.machine.set_settings(wanted);
+            }
+            return Ok(());
+        }
+        if self.consumers.len() >= MAX_CONSUMERS {
+            let reason = format!(
+                "the stream {} has {MAX_CONSUMERS} consumers, as many as it may; remove some \
+                 (`babelmq consumer rm`)",
+                self.definition.name
+            );
+            return Err(
+                Refusal::new(ErrorCode::TooManySubscriptions, reason).about(feed.filter.as_str())
+            );
+        }
+        let settings = settings(ConsumerSettings::new(feed.filter.clone()), wanted);
+        let (selected, from) =
+            self.beginning(wanted.start.unwrap_or_default(), &feed.filter, next)?;
+        let mut machine = Consumer::starting_with(settings, &selected, from);
+        machine.trimmed(self.first);
+        let mut entry = Entry::new(machine);
+        entry.look_at(&self.definition.filter);
+        self.consumers.insert(name.clone(), entry);
+        Ok(())
+    }
+
+    /// The messages that a subscription begins with, and the first of those that follow. `next` is
+    /// the number of the next message when it was asked for.
+    pub(super) fn beginning(
+        &self,
+        start: Start,
+        filter: &TopicFilter,
+        next: u64,
+    ) -> Result<(Vec<u64>, u64), Refusal> {
+        let failed = |error: crate::broker::persist::StoreError| {
+            let reason = format!("the stream {} cannot be read: {error}", self.definition.name);
+            Refusal::new(ErrorCode::StorageFailed, reason).about(filter.as_str())
+        };
+        let from = match start {
+            Start::New => next,
+            Start::All => self.reader.first(),
+            Start::Seq(seq) => seq.clamp(self.reader.first(), next),
+            Start::Time(time) => self.reader.at_time(time).map_err(failed)?,
+            Start::Last => {
+                let last = self.reader.last_of_each(filter).map_err(failed)?;
+                // What was not written when it was asked for comes live.
+                let end = self.reader.next();
+                return Ok((last.into_iter().filter(|seq| *seq < end).collect(), end));
+            }
+        };
+        Ok((Vec::new(), from))
+    }
+
+    /// Lets a connection read without acknowledgements.
+    pub(super) fn follow(&mut self, feed: Arc<Feed>, start: Start, next: u64, answer: &Answer) {
+        let begun = self.beginning(start, &feed.filter, next).map(|(chosen, from)| {
+            let pending = chosen.len() as u64 + self.reader.next().saturating_sub(from);
+            feed.follow(chosen, from);
+            self.followers.push(feed.clone());
+            self.subscribed(&feed, None, pending)
+        });
+        if begun.is_err() {
+            feed.end();
+        }
+        let _ = answer.send(begun);
+    }
+
+    pub(super) fn leave(&mut self, feed: &Arc<Feed>, member: MemberId) {
+        self.followers.retain(|other| !Arc::ptr_eq(other, feed));
+        let Some(Member { consumer, .. }) = self.members.remove(&member) else { return };
+        let now = self.now();
+        if let Some(entry) = self.consumers.get_mut(&consumer) {
+            entry.machine.leave(member, now);
+        }
+    }
+
+    pub(super) fn settle(&mut self, member: MemberId, what: Vec<Settlement>) {
+        let now = self.now();
+        let Some(Member { consumer, .. }) = self.members.get(&member) else { return };
+        let Some(Entry { machine, .. }) = self.consumers.get_mut(consumer) else { return };
+        for settlement in what {
+            // What is not outstanding any more was settled, or is with another member.
+            match settlement {
+                Settlement::Ack { seq } => drop(machine.ack(seq)),
+                Settlement::AckUpto { seq } => drop(machine.ack_upto(member, seq)),
+                Settlement::Nak { seq, delay } => drop(machine.nak(seq, delay, now)),
+                Settlement::Touch { seq } => drop(machine.touch(seq, now)),
+                Settlement::Reject { seq, reason } => drop(machine.reject(seq, &reason)),
+            }
+        }
+    }
+
+    /// Gives the members of all consumers what they are due, and wakes who follows.
+    pub(super) fn hand_out(&mut self) {
+        let (now, end) = (self.now(), self.state.readable());
+        self.is_busy = false;
+        let mut assigned: Vec<Assignment> = Vec::new();
+        let mut damaged = Vec::new();
+        for (name, Entry { machine, cursor }) in &mut self.consumers {
+            if machine.report(end).members == 0 {
+                *cursor = None;
+                continue;
+            }
+            let own = cursor.get_or_insert_with(|| self.reader.cursor(end));
+            let mut reading = Reading::new(&mut **own);
+            let has_more = machine.assign(now, end, &mut reading, TOGETHER, &mut assigned);
+            self.is_busy |= has_more && !assigned.is_empty();
+            damaged.extend(reading.damage.into_iter().map(|damage| (name.clone(), damage)));
+        }
+        for Assignment { member, from, to, attempt } in assigned {
+            let Some(Member { feed, .. }) = self.members.get(&member) else { continue };
+            feed.add([Due { from, to, attempt }]);
+            announce(&self.announcer, feed);
+        }
+        self.followers.retain(|feed| !feed.has_ended());
+        for feed in self.followers.iter().filter(|feed| feed.is_behind()) {
+            announce(&self.announcer, feed);
+        }
+        for (consumer, damage) in damaged {
+            self.report_damage(&consumer, &damage);
+        }
+    }
+
+    /// Milliseconds since the thread began.
+    pub(super) fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Tells a feed's writer that there is something, if it does not know.
+fn announce(announcer: &crate::broker::streams::request::Announcer, feed: &Arc<Feed>) {
+    if feed.announce() {
+        announcer.send(FromStream::Due(feed.clone()));
+    }
+}
+
+/// What a consumer is to be, where it was something before.
+fn settings(before: ConsumerSettings, wanted: &DurableRequest) -> ConsumerSettings {
+    let DurableRequest { window, ack_wait, max_deliver, backoff, order, .. } = wanted;
+    ConsumerSettings {
+        filter: before.filter,
+        window: window.unwrap_or(before.window),
+        ack_wait: ack_wait.unwrap_or(before.ack_wait),
+        max_deliver: max_deliver.unwrap_or(before.max_deliver),
+        backoff: backoff.as_ref().map_or(before.backoff, |backoff| backoff.to_vec()),
+        order: match order {
+            Some(Order::Topic) => Keeps::ByTopic,
+            Some(Order::None) => Keeps::None,
+            None => before.order,
+        },
+    }
+}

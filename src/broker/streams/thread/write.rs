@@ -1,0 +1,195 @@
+//! Writing: messages first, then what consumers have said, so that nothing is settled that is not
+//! there.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::{RETRY, StreamThread, TRIM};
+use crate::broker::persist::StoreError;
+use crate::broker::streams::log::Record;
+use crate::broker::streams::request::{Append, Request, What};
+use crate::broker::streams::state::Condition;
+use crate::protocol::WhenFull;
+
+/// Bytes of notes after which they are written anew.
+const NOTES: u64 = 4 << 20;
+/// How often a stream that stops tries to write what is left.
+const TRIES: usize = 3;
+
+impl StreamThread {
+    /// Writes what there is to be written, if the disk did not fail a moment ago.
+    pub(super) fn write(&mut self, now: Instant) {
+        if self.failed.is_some_and(|failed| now < failed + RETRY) {
+            return self.state.fail(self.op, &self.state.reason());
+        }
+        self.gather_notes();
+        if let Err(error) = self.try_write(now) {
+            if self.failed.is_none() {
+                tracing::error!(
+                    stream = %self.state.name(),
+                    "{error}; what is published to it is refused until the disk can be written \
+                     to; trying again every second"
+                );
+            }
+            self.failed = Some(now);
+            self.state.set_condition(Condition::Failing);
+            self.state.fail(self.op, error.reason());
+            return;
+        }
+        if self.failed.take().is_some() {
+            tracing::info!(stream = %self.state.name(), "the stream can be written to again");
+        }
+        self.note_condition();
+    }
+
+    fn try_write(&mut self, now: Instant) -> Result<(), StoreError> {
+        let is_news = !self.unwritten.is_empty() || !self.notes.is_empty();
+        let bytes = self.append()?;
+        self.write_notes()?;
+        self.trim(now)?;
+        self.state.wrote(self.op, bytes, is_news);
+        let next = self.reader.next();
+        if is_news {
+            self.syncing.wrote(self.op, next);
+        }
+        if !self.syncing.is_waited_for() {
+            self.reach(next);
+        }
+        Ok(())
+    }
+
+    /// Appends the messages that wait. Returns how many bytes of memory waited with them.
+    fn append(&mut self) -> Result<usize, StoreError> {
+        let mut bytes = 0;
+        if self.unwritten.is_empty() {
+            return Ok(bytes);
+        }
+        let mut records = Vec::new();
+        for append in &self.unwritten {
+            records.extend(records_of(append));
+        }
+        self.writer.append(&records)?;
+        drop(records);
+        for append in self.unwritten.drain(..) {
+            bytes += append.bytes;
+            self.burials.extend(append.burial.map(|burial| (append.first, burial)));
+        }
+        Ok(bytes)
+    }
+
+    /// Says that everything before the message `next` may be delivered: it is as safe as it is
+    /// promised to be.
+    pub(super) fn reach(&mut self, next: u64) {
+        self.state.set_readable(next);
+        while self.burials.front().is_some_and(|(seq, _)| *seq < next)
+            && let Some((_, burial)) = self.burials.pop_front()
+        {
+            let what = What::Buried { consumer: burial.consumer, seq: burial.seq };
+            // The stream that it comes from may have been removed.
+            let _ = burial.to.send(Request { op: 0, what });
+        }
+    }
+
+    /// Takes from the consumers what is to be written of them.
+    fn gather_notes(&mut self) {
+        let mut of_one = Vec::new();
+        for (name, entry) in &mut self.consumers {
+            entry.machine.take_notes(&mut of_one);
+            self.notes.extend(of_one.drain(..).map(|note| super::consumers::change(name, &note)));
+        }
+    }
+
+    fn write_notes(&mut self) -> Result<(), StoreError> {
+        if self.notes.is_empty() {
+            return Ok(());
+        }
+        if self.writer.noted() > NOTES {
+            let all = super::consumers::snapshot(&self.consumers);
+            let notes: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
+            self.writer.replace_notes(&notes)?;
+        } else {
+            let notes: Vec<&[u8]> = self.notes.iter().map(Vec::as_slice).collect();
+            self.writer.note(&notes)?;
+        }
+        self.notes.clear();
+        Ok(())
+    }
+
+    /// Drops what is beyond the limits, and tells the consumers.
+    fn trim(&mut self, now: Instant) -> Result<(), StoreError> {
+        let is_due = now >= self.trimmed + TRIM;
+        if !is_due && self.definition.messages.is_none() && self.definition.bytes.is_none() {
+            return Ok(());
+        }
+        if is_due {
+            self.trimmed = now;
+        }
+        let first = self.writer.trim(milliseconds(), None)?;
+        if first > self.first {
+            self.first = first;
+            for (name, entry) in &mut self.consumers {
+                let lost = entry.machine.trimmed(first);
+                if lost > 0 {
+                    tracing::warn!(
+                        stream = %self.state.name(), consumer = %name, messages = lost,
+                        "the stream dropped messages that the consumer had not settled: its limits \
+                         are too low for how far behind the consumer is"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says whether the stream takes messages.
+    pub(super) fn note_condition(&mut self) {
+        let is_full = self.definition.full == WhenFull::Refuse && self.writer.is_full(0);
+        self.state.set_condition(if is_full { Condition::Full } else { Condition::Open });
+    }
+
+    /// Writes what is left, for the end.
+    pub(super) fn finish(&mut self) {
+        let mut tries = 0;
+        loop {
+            self.failed = None;
+            self.write(Instant::now());
+            tries += 1;
+            if self.failed.is_none() || tries == TRIES {
+                break;
+            }
+            std::thread::sleep(RETRY / 4);
+        }
+        self.syncing.finish();
+        let lost: u64 = self
+            .unwritten
+            .iter()
+            .map(|append| append.selection.places(&append.batch).count() as u64)
+            .sum();
+        if lost > 0 {
+            tracing::error!(
+                stream = %self.state.name(), messages = lost,
+                "the stream could not be written to until the end: these messages are lost; none \
+                 of them was confirmed"
+            );
+        }
+    }
+}
+
+fn records_of(append: &Append) -> impl Iterator<Item = Record<'_>> {
+    let batch = &append.batch;
+    append.selection.places(batch).enumerate().map(move |(place, index)| {
+        let entry = &batch.messages()[index];
+        Record {
+            seq: append.first + place as u64,
+            time: append.time,
+            topic: batch.topics().get(entry.topic()),
+            id: batch.id(index),
+            payload: batch.payload(index),
+        }
+    })
+}
+
+/// The time by the wall clock, in milliseconds since 1970.
+pub(in crate::broker::streams) fn milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,77 @@
+//! Where in a segment things are: every so many bytes a place, and the last message of each topic.
+
+use std::collections::HashMap;
+
+/// Bytes between two places.
+const SPACING: u64 = 64 << 10;
+/// Topics in one segment, and bytes of their names. The next message begins another segment, so
+/// that no index becomes large.
+const TOPICS: usize = 65_536;
+const TOPIC_BYTES: usize = 4 << 20;
+
+/// The place of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) seq: u64,
+    pub(super) time: u64,
+    pub(super) offset: u64,
+}
+
+/// The last message of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Last {
+    pub(super) seq: u64,
+    pub(super) offset: u32,
+}
+
+/// The index of one segment, in memory.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    pub(super) places: Vec<Place>,
+    pub(super) topics: HashMap<Box<str>, Last>,
+    topic_bytes: usize,
+}
+
+impl Index {
+    /// Adds a message. Returns the one before of the same topic.
+    pub(super) fn add(&mut self, place: Place, topic: &str) -> Option<Last> {
+        if self.places.last().is_none_or(|last| place.offset - last.offset >= SPACING) {
+            self.places.push(place);
+        }
+        let last = Last { seq: place.seq, offset: place.offset as u32 };
+        if let Some(before) = self.topics.get_mut(topic) {
+            return Some(std::mem::replace(before, last));
+        }
+        self.topic_bytes += topic.len();
+        self.topics.insert(topic.into(), last);
+        None
+    }
+
+    /// Takes back the last message that was added; messages are taken back in the opposite order.
+    pub(super) fn take_back(&mut self, seq: u64, topic: &str, before: Option<Last>) {
+        if self.places.last().is_some_and(|last| last.seq == seq) {
+            self.places.pop();
+        }
+        match (before, self.topics.get_mut(topic)) {
+            (Some(before), Some(last)) => *last = before,
+            _ => {
+                self.topic_bytes -= self.topics.remove(topic).map_or(0, |_| topic.len());
+            }
+        }
+    }
+
+    /// Whether there is no room for more topics.
+    pub(super) fn is_full(&self) -> bool {
+        self.topics.len() >= TOPICS || self.topic_bytes >= TOPIC_BYTES
+    }
+}
+
+/// The last place at or before the message `seq`.
+pub(super) fn place_of(places: &[Place], seq: u64) -> Option<Place> {
+    places[..places.partition_point(|place| place.seq <= seq)].last().copied()
+}
+
+/// The last place of a message that was published before `time`.
+pub(super) fn place_before(places: &[Place], time: u64) -> Option<Place> {
+    places[..places.partition_point(|place| place.time < time)].last().copied()
+}

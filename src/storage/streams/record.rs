@@ -1,0 +1,199 @@
+//! How one message is spelled in a segment.
+//!
+//! ```text
+//! bytes  0 to  3  CRC-32 of the rest of the head
+//! bytes  4 to  7  CRC-32 of the body
+//! bytes  8 to 11  the length of the body                        all numbers are unsigned,
+//! bytes 12 to 15  where in the segment the message before       little-endian
+//!                 of the same topic begins; 0 where there is none
+//! bytes 16 to 23  its number
+//! bytes 24 to 31  when it was published, in milliseconds since 1970
+//! byte  32        the format of the payload: 0 JSON, 1 XML, 2 pickle; plus 128 where it is a whole
+//!                 message body. 64 is a mark, which is no message
+//! byte  33        the length of the id, and 1; 0 where there is none
+//! bytes 34 to 35  the length of the topic
+//! then            the body: topic, id, payload
+//! ```
+//!
+//! Both checksums begin with the salt of the segment, a random number that is told nobody: what a
+//! publisher writes into a payload is never taken for a record, however it looks. The head has a
+//! checksum of its own, so that no length is believed that was not written, and what is damaged in
+//! one body costs that message alone.
+//!
+//! A mark says that everything up to a number was on the disk when the mark was written. Its body
+//! is that number; its own number is that of the message behind it.
+
+use crate::broker::Record;
+use crate::codec::PayloadRef;
+use crate::protocol::{Format, TopicName};
+
+/// Bytes of a head.
+pub(super) const HEAD: usize = 36;
+const IN_BODY: u8 = 0x80;
+const MARK: u8 = 0x40;
+/// Bytes of a mark.
+pub(super) const MARK_BYTES: usize = HEAD + 8;
+
+/// The head of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    checksum: u32,
+    pub(super) body: u32,
+    /// Where the message before of the same topic begins.
+    pub(super) previous: u32,
+    pub(super) seq: u64,
+    pub(super) time: u64,
+    kind: u8,
+    id: u8,
+    topic: u16,
+}
+
+fn bytes<const N: usize>(from: &[u8; HEAD], at: usize) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&from[at..at + N]);
+    bytes
+}
+
+pub(super) fn checksum(salt: u32, bytes: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(salt);
+    hasher.update(bytes);
+    hasher.finalize()
+}
+
+impl Head {
+    /// The number that a head would have, before anything is known of it.
+    pub(super) fn seq_in(bytes: &[u8]) -> Option<u64> {
+        bytes.get(16..)?.first_chunk().map(|seq| u64::from_le_bytes(*seq))
+    }
+
+    /// Reads a head; `None` if it is not as it was written.
+    pub(super) fn read(from: &[u8], salt: u32) -> Option<Head> {
+        let from: &[u8; HEAD] = from.first_chunk()?;
+        if checksum(salt, &from[4..]) != u32::from_le_bytes(bytes(from, 0)) {
+            return None;
+        }
+        let head = Head {
+            checksum: u32::from_le_bytes(bytes(from, 4)),
+            body: u32::from_le_bytes(bytes(from, 8)),
+            previous: u32::from_le_bytes(bytes(from, 12)),
+            seq: u64::from_le_bytes(bytes(from, 16)),
+            time: u64::from_le_bytes(bytes(from, 24)),
+            kind: from[32],
+            id: from[33],
+            topic: u16::from_le_bytes(bytes(from, 34)),
+        };
+        let least = usize::from(head.topic) + usize::from(head.id.saturating_sub(1));
+        (least <= head.body as usize).then_some(head)
+    }
+
+    fn write(&self, salt: u32) -> [u8; HEAD] {
+        let mut out = [0; HEAD];
+        out[4..8].copy_from_slice(&self.checksum.to_le_bytes());
+        out[8..12].copy_from_slice(&self.body.to_le_bytes());
+        out[12..16].copy_from_slice(&self.previous.to_le_bytes());
+        out[16..24].copy_from_slice(&self.seq.to_le_bytes());
+        out[24..32].copy_from_slice(&self.time.to_le_bytes());
+        (out[32], out[33]) = (self.kind, self.id);
+        out[34..].copy_from_slice(&self.topic.to_le_bytes());
+        let sum = checksum(salt, &out[4..]);
+        out[..4].copy_from_slice(&sum.to_le_bytes());
+        out
+    }
+
+    /// Bytes of the record.
+    pub(super) fn len(&self) -> u64 {
+        HEAD as u64 + u64::from(self.body)
+    }
+
+    pub(super) fn is_mark(&self) -> bool {
+        self.kind == MARK
+    }
+
+    /// Whether a body is the one that was written.
+    pub(super) fn fits(&self, body: &[u8], salt: u32) -> bool {
+        body.len() == self.body as usize && checksum(salt, body) == self.checksum
+    }
+
+    /// The message of a body that fits; `None` if that is none.
+    pub(super) fn record<'a>(&self, body: &'a [u8]) -> Option<Record<'a>> {
+        let (topic, rest) = body.split_at_checked(self.topic.into())?;
+        let (id, payload) = rest.split_at_checked(self.id.saturating_sub(1).into())?;
+        let format = Format::from_byte(self.kind & !IN_BODY)?;
+        Some(Record {
+            seq: self.seq,
+            time: self.time,
+            topic: TopicName::parse(str::from_utf8(topic).ok()?).ok()?,
+            id: if self.id == 0 { None } else { Some(str::from_utf8(id).ok()?) },
+            payload: PayloadRef::new(payload, format, self.kind & IN_BODY != 0),
+        })
+    }
+
+    /// What a mark says.
+    pub(super) fn synced(&self, body: &[u8]) -> u64 {
+        body.first_chunk().map_or(0, |synced| u64::from_le_bytes(*synced))
+    }
+}
+
+/// Bytes that a message takes.
+pub(super) fn size(record: &Record<'_>) -> u64 {
+    let id = record.id.map_or(0, str::len);
+    (HEAD + record.topic.as_str().len() + id + record.payload.source().len()) as u64
+}
+
+/// Appends a message to `out`; its payload as well, unless the caller writes it `apart`. `None` if
+/// a length of it cannot be spelled.
+pub(super) fn put(
+    record: &Record<'_>,
+    previous: u32,
+    salt: u32,
+    apart: bool,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    let (topic, payload) = (record.topic.as_str(), record.payload);
+    let id = record.id.unwrap_or_default();
+    let mut hasher = crc32fast::Hasher::new_with_initial(salt);
+    let start = out.len();
+    let head = Head {
+        checksum: 0,
+        body: (topic.len() + id.len() + payload.source().len()).try_into().ok()?,
+        previous,
+        seq: record.seq,
+        time: record.time,
+        kind: payload.format().byte() | if payload.is_in_body() { IN_BODY } else { 0 },
+        id: match record.id {
+            Some(id) => (id.len() + 1).try_into().ok()?,
+            None => 0,
+        },
+        topic: topic.len().try_into().ok()?,
+    };
+    out.extend_from_slice(&[0; HEAD]);
+    out.extend_from_slice(topic.as_bytes());
+    out.extend_from_slice(id.as_bytes());
+    if apart {
+        hasher.update(&out[start + HEAD..]);
+        hasher.update(payload.source());
+    } else {
+        out.extend_from_slice(payload.source());
+        hasher.update(&out[start + HEAD..]);
+    }
+    let head = Head { checksum: hasher.finalize(), ..head };
+    out[start..start + HEAD].copy_from_slice(&head.write(salt));
+    Some(())
+}
+
+/// Appends a mark before the message `seq`.
+pub(super) fn put_mark(synced: u64, seq: u64, time: u64, salt: u32, out: &mut Vec<u8>) {
+    let body = synced.to_le_bytes();
+    let head = Head {
+        checksum: checksum(salt, &body),
+        body: body.len() as u32,
+        previous: 0,
+        seq,
+        time,
+        kind: MARK,
+        id: 0,
+        topic: 0,
+    };
+    out.extend_from_slice(&head.write(salt));
+    out.extend_from_slice(&body);
+}

@@ -1,0 +1,3 @@
+//! Logs in a directory of their own.
+
+mod basics;

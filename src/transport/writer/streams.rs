@@ -1,0 +1,160 @@
+//! What a writer reads from streams: it goes to the log itself, so what is far behind is nobody
+//! else's matter.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Writer;
+use crate::broker::{
+    Asked, Damage, Due, Feed, Found, LastMessages, Place, StoreError, StreamSummary,
+    consumers_to_value,
+};
+use crate::codec::{Frame, KeptFields};
+use crate::protocol::{ErrorCode, Refusal, Reply, Token, Value};
+
+/// Bytes of one feed that are written before it is somebody else's turn.
+const TOGETHER: usize = 256 << 10;
+
+/// Why a feed is left.
+enum Left {
+    /// All was read.
+    Done,
+    /// There is more, from this message on.
+    Enough(u64),
+    /// It cannot be read now.
+    Failed(u64),
+}
+
+impl Writer {
+    /// Adds what a feed is due to the next write. What is more than one turn's goes on behind what
+    /// else waits.
+    pub(super) fn gather_feed(&mut self, feed: &Arc<Feed>) -> io::Result<()> {
+        feed.begin();
+        let mut room = TOGETHER;
+        while let Some((due, mut place)) = feed.take() {
+            let left = self.gather_due(feed, due, &mut place, &mut room)?;
+            match left {
+                Left::Done => feed.put_back(place, None),
+                Left::Enough(from) => {
+                    feed.put_back(place, (from <= due.to).then_some(Due { from, ..due }));
+                    self.feeds.push_back(feed.clone());
+                    return Ok(());
+                }
+                Left::Failed(from) => {
+                    feed.put_back(place, Some(Due { from, ..due }));
+                    return Ok(());
+                }
+            }
+        }
+        feed.rest();
+        Ok(())
+    }
+
+    fn gather_due(
+        &mut self,
+        feed: &Feed,
+        due: Due,
+        place: &mut Place,
+        room: &mut usize,
+    ) -> io::Result<Left> {
+        let Place { cursor, fields } = place;
+        loop {
+            let seq = cursor.seq();
+            if seq > due.to || feed.has_ended() || self.inbox.is_overflowed() {
+                return Ok(Left::Done);
+            }
+            if *room == 0 {
+                return Ok(Left::Enough(seq));
+            }
+            match cursor.read() {
+                Ok(Some(Found::Record(record))) if record.seq > due.to => return Ok(Left::Done),
+                Ok(Some(Found::Record(record))) => {
+                    *room = room.saturating_sub(record.payload.source().len());
+                    if !feed.wants(record.topic) {
+                        continue;
+                    }
+                    fields.set(record.seq, record.time, due.attempt);
+                    let (topic, frame) = (record.topic.as_str(), Frame::Kept(fields));
+                    self.gather_payload(record.payload, topic, feed.dialect, frame)?;
+                    self.flush_enough()?;
+                }
+                Ok(Some(Found::Damage(damage))) => {
+                    let reply = Reply::Error(damaged(&feed.stream, &damage));
+                    self.gathered.reply(feed.token, &reply);
+                }
+                Ok(None) => return Ok(Left::Done),
+                Err(error) => {
+                    self.gathered.reply(feed.token, &Reply::Error(unreadable(&error)));
+                    return Ok(Left::Failed(seq));
+                }
+            }
+        }
+    }
+
+    /// Adds a topic's last messages.
+    pub(super) fn gather_last(&mut self, last: &LastMessages) -> io::Result<()> {
+        let (topic, dialect, token) = (last.topic(), last.dialect(), last.token());
+        let (all, mut cursor) = match last.find() {
+            Ok(found) => found,
+            Err(error) => {
+                self.gathered.reply(token, &Reply::Error(unreadable(&error)));
+                return Ok(());
+            }
+        };
+        let mut fields = KeptFields::new(dialect.format(), last.stream(), None);
+        let mut count = 0;
+        for seq in all {
+            if self.inbox.is_overflowed() {
+                break;
+            }
+            cursor.seek(seq);
+            match cursor.read() {
+                Ok(Some(Found::Record(record))) if record.seq == seq => {
+                    fields.set(record.seq, record.time, 1);
+                    let frame = Frame::KeptValue(&fields);
+                    self.gather_payload(record.payload, topic.as_str(), dialect, frame)?;
+                    self.flush_enough()?;
+                    count += 1;
+                }
+                // It was dropped meanwhile.
+                Ok(Some(Found::Record(_)) | None) => {}
+                Ok(Some(Found::Damage(damage))) => {
+                    let refusal = damaged(last.stream(), &damage);
+                    self.gathered.reply(token, &Reply::Error(refusal));
+                }
+                Err(error) => {
+                    self.gathered.reply(token, &Reply::Error(unreadable(&error)));
+                    return Ok(());
+                }
+            }
+        }
+        self.gathered.reply(token, &Reply::Values { topic: topic.clone(), count });
+        Ok(())
+    }
+
+    /// Adds what is known of streams.
+    pub(super) fn gather_streams(&mut self, streams: &[StreamSummary], token: Token) {
+        let streams = Value::List(streams.iter().map(StreamSummary::to_value).collect());
+        self.gathered.reply(token, &Reply::Streams { streams });
+    }
+
+    /// Adds what the threads of streams know of their consumers.
+    pub(super) fn gather_consumers(&mut self, asked: &[Asked], token: Token) -> io::Result<()> {
+        // What was gathered does not wait for them.
+        self.flush()?;
+        let consumers = consumers_to_value(asked);
+        self.gathered.reply(token, &Reply::Consumers { consumers });
+        Ok(())
+    }
+}
+
+fn damaged(stream: &str, Damage { from, to, reason }: &Damage) -> Refusal {
+    let reason = format!(
+        "messages {from} to {to} of the stream {stream} cannot be read and are left out: {reason}"
+    );
+    Refusal::new(ErrorCode::Damaged, reason)
+}
+
+fn unreadable(error: &StoreError) -> Refusal {
+    Refusal::new(ErrorCode::StorageFailed, error.reason())
+}

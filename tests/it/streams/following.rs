@@ -1,0 +1,80 @@
+//! Reading a stream without acknowledgements, and a topic's last messages.
+
+use super::{Json, start};
+
+#[test]
+fn a_follower_reads_what_is_kept_and_goes_on_live() {
+    let broker = start("follower");
+    let (mut producer, mut follower) = (Json::connect(&broker), Json::connect(&broker));
+    producer.publish("orders/a", 0..3);
+    follower.subscribe("orders", r#""start":2"#).says(&[
+        ("command", "subscribed"),
+        ("topic", "orders"),
+        ("values", "0"),
+        ("stream", "orders"),
+        ("pending", "2"),
+    ]);
+    assert_eq!(follower.seqs(2), [2, 3]);
+    producer.publish("orders/a", 3..6);
+    assert_eq!(follower.seqs(3), [4, 5, 6]);
+    let mut follower = Json::connect(&broker);
+    follower.subscribe("orders", r#""start":"last""#);
+    assert_eq!(follower.seqs(1), [6]);
+    producer.publish("orders/b", [7]);
+    assert_eq!(follower.seqs(1), [7]);
+}
+
+#[test]
+fn a_follower_of_a_part_reads_that_part() {
+    let broker = start("follower-part");
+    let (mut producer, mut follower) = (Json::connect(&broker), Json::connect(&broker));
+    for topic in ["orders/a", "orders/b", "orders/a"] {
+        producer.publish(topic, [1]);
+    }
+    follower.subscribe("orders/a", r#""start":"all""#);
+    assert_eq!(follower.seqs(2), [1, 3]);
+    follower.client.is_quiet();
+    follower.ask(r#"{"command":"cancel","topic":"orders/a"}"#);
+    producer.publish("orders/a", [2]);
+    follower.client.is_quiet();
+}
+
+#[test]
+fn a_follower_that_is_far_behind_gets_everything() {
+    let broker = start("far-behind");
+    let mut producer = Json::connect(&broker);
+    for _ in 0..20 {
+        for number in 0..1_000 {
+            producer.client.publish(
+                babelmq::Format::Json,
+                "orders/a",
+                number.to_string().as_bytes(),
+            );
+        }
+    }
+    producer.client.is_quiet();
+    let mut follower = Json::connect(&broker);
+    follower.subscribe("orders", r#""start":"all""#);
+    assert_eq!(follower.seqs(20_000), (1..=20_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_topics_last_messages_are_given() {
+    let broker = start("last");
+    let mut client = Json::connect(&broker);
+    for number in 0..5 {
+        client.publish("orders/a", [number]);
+        client.publish("orders/b", [number]);
+    }
+    client.send(r#"{"command":"get","topic":"orders/a","last":2}"#);
+    for (seq, number) in [("7", 3), ("9", 4)] {
+        let value = client.client.next();
+        assert_eq!((value.field("command"), value.field("seq")), ("value".into(), seq.into()));
+        assert_eq!((value.field("stream"), value.number()), ("orders".into(), number));
+    }
+    let expected = [("command", "values"), ("topic", "orders/a"), ("count", "2")];
+    client.client.next().says(&expected);
+    let none = client.ask(r#"{"command":"get","topic":"orders/c","last":2}"#);
+    none.says(&[("command", "values"), ("topic", "orders/c"), ("count", "0")]);
+    client.ask(r#"{"command":"get","topic":"weather","last":2}"#).refuses("no-stream", false);
+}
