@@ -111,6 +111,7 @@ impl StreamThread {
             entry.look_at(&definition.filter);
         }
         state.set_readable(reader.next());
+        state.set_consumers(consumers.len());
         let syncing = Syncing::begin(&definition.name, sync, plan, state.clone(), own.clone())
             .map_err(|error| format!("cannot start the thread that waits for the disk: {error}"))?;
         let thread = StreamThread {
@@ -174,6 +175,12 @@ impl StreamThread {
 
     fn go_on(&mut self) {
         let now = self.now();
+        for (consumer, damage) in self.state.take_damages() {
+            if let Some(entry) = self.consumers.get_mut(&consumer) {
+                entry.machine.pass_over(damage.from, damage.to);
+            }
+            self.report_damage(&consumer, &damage);
+        }
         for entry in self.consumers.values_mut() {
             entry.machine.expire(now);
         }

@@ -3,6 +3,7 @@
 
 mod administration;
 mod consuming;
+mod damage;
 mod dead;
 mod following;
 mod publishing;

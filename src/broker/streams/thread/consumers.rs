@@ -186,6 +186,7 @@ impl StreamThread {
         let mut entry = Entry::new(machine);
         entry.look_at(&self.definition.filter);
         self.consumers.insert(name.clone(), entry);
+        self.state.set_consumers(self.consumers.len());
         Ok(())
     }
 
