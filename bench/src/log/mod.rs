@@ -63,6 +63,10 @@ pub(crate) struct Load {
 struct Figures {
     /// Messages a second.
     append: f64,
+    /// Nanoseconds of processor time for each of them, of all threads and the system: what others
+    /// run beside it does not matter much here.
+    append_cost: f64,
+    replay_cost: f64,
     /// Batches a second that wait for the disk.
     synced: f64,
     /// Messages a second from the first on.
@@ -77,10 +81,12 @@ struct Figures {
     size: f64,
 }
 
-const ROWS: [(&str, fn(&Figures) -> f64); 7] = [
+const ROWS: [(&str, fn(&Figures) -> f64); 9] = [
     ("append, synchronised once a second, 1,000 msg/s", |figures| figures.append / 1e3),
+    ("append, ns of processor time each", |figures| figures.append_cost),
     ("append, each batch synchronised, batches/s", |figures| figures.synced),
     ("replay from the first, 1,000 msg/s", |figures| figures.replay / 1e3),
+    ("replay, ns of processor time each", |figures| figures.replay_cost),
     ("append and read at the head, 1,000 msg/s", |figures| figures.head / 1e3),
     ("drop half from the front, 1,000 msg/s", |figures| figures.drop / 1e3),
     ("start, ms", |figures| figures.start),
@@ -130,7 +136,9 @@ impl Log {
         }
         fs::create_dir_all(&directory)?;
         let mut candidate = kind.open(&directory)?;
+        let used = processor_time();
         let append = self.append(&mut *candidate, load)?;
+        let append_cost = (processor_time() - used) / self.messages as f64;
         let next = self.messages + 1;
         candidate.sync()?;
         drop(candidate);
@@ -141,8 +149,9 @@ impl Log {
         let start = begun.elapsed().as_secs_f64() * 1e3;
         ensure!(read > 0, "the last message is gone");
 
-        let begun = Instant::now();
+        let (begun, used) = (Instant::now(), processor_time());
         let read = candidate.read(1, self.messages)?;
+        let replay_cost = (processor_time() - used) / self.messages as f64;
         let replay = self.messages as f64 / begun.elapsed().as_secs_f64();
         let expected = self.messages * load.payload.len() as u64;
         ensure!(read == expected, "{read} bytes were read of {expected}");
@@ -170,7 +179,17 @@ impl Log {
         let drop_rate = half as f64 / begun.elapsed().as_secs_f64();
         drop(candidate);
         fs::remove_dir_all(&directory)?;
-        Ok(Figures { append, synced, replay, head, drop: drop_rate, start, size })
+        Ok(Figures {
+            append,
+            append_cost,
+            replay_cost,
+            synced,
+            replay,
+            head,
+            drop: drop_rate,
+            start,
+            size,
+        })
     }
 
     fn append(&self, candidate: &mut dyn Candidate, load: &Load) -> Result<f64> {
@@ -186,6 +205,12 @@ impl Log {
         }
         Ok(self.messages as f64 / begun.elapsed().as_secs_f64())
     }
+}
+
+/// Nanoseconds that this process has computed, and the system for it.
+fn processor_time() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
 /// Bytes of all files of a directory, as the disk has them.
