@@ -82,7 +82,11 @@ impl Consumer {
             return false;
         };
         let piece = self.work.cut(run, seq, seq);
-        let reason = &reason[..reason.floor_char_boundary(REASON_BYTES)];
+        let mut end = reason.len().min(REASON_BYTES);
+        while !reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        let reason = &reason[..end];
         self.die(piece, &WhyDead::Rejected(reason.to_owned()));
         true
     }
