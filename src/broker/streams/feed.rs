@@ -215,6 +215,12 @@ impl Feed {
         }
     }
 
+    /// Says that messages were deleted before the member could have them: the consumer is done with
+    /// them.
+    pub fn report_deleted(&self, from: u64, to: u64) {
+        self.report(&Damage { from, to, reason: String::new() });
+    }
+
     /// Lets go of what it reads with, until there is something to be read again.
     pub fn rest(&self) {
         self.due.lock().place = None;

@@ -18,7 +18,7 @@ use super::shared::Shared;
 use super::sidecar;
 use super::sync::sync_last;
 use super::tombstones::Tombstones;
-use crate::broker::{Cursor, Found, LogWriter, Record, StoreError, StreamDefinition};
+use crate::broker::{Cursor, Found, LogWriter, Record, StoreError, StreamDefinition, WhenFull};
 
 /// A segment is about an eighth of what the stream may take, so that dropping one drops little.
 const PARTS: u64 = 8;
@@ -263,6 +263,10 @@ impl Writer {
                     first = at_time(&self.shared, oldest)?;
                 }
             }
+        }
+        if self.definition.full == WhenFull::Refuse {
+            // What was accepted is kept; there is no room for more.
+            return Ok(first);
         }
         if let Some(most) = self.definition.messages {
             first = first.max(self.first_of_last(most));

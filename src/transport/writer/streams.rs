@@ -100,8 +100,14 @@ impl Writer {
                 return Ok(Left::Enough(seq));
             }
             match cursor.read() {
-                Ok(Some(Found::Record(record))) if record.seq > due.to => return Ok(Left::Done),
+                Ok(Some(Found::Record(record))) if record.seq > due.to => {
+                    feed.report_deleted(seq, due.to);
+                    return Ok(Left::Done);
+                }
                 Ok(Some(Found::Record(record))) => {
+                    if record.seq > seq {
+                        feed.report_deleted(seq, record.seq - 1);
+                    }
                     *room = room.saturating_sub(record.payload.source().len());
                     if !feed.wants(record.topic) {
                         continue;

@@ -90,7 +90,7 @@ impl StreamThread {
     }
 
     /// Takes from the consumers what is to be written of them.
-    fn gather_notes(&mut self) {
+    pub(super) fn gather_notes(&mut self) {
         let mut of_one = Vec::new();
         for (name, entry) in &mut self.consumers {
             entry.machine.take_notes(&mut of_one);
@@ -98,7 +98,7 @@ impl StreamThread {
         }
     }
 
-    fn write_notes(&mut self) -> Result<(), StoreError> {
+    pub(super) fn write_notes(&mut self) -> Result<(), StoreError> {
         if self.notes.is_empty() {
             return Ok(());
         }
