@@ -78,7 +78,7 @@ pub use babelmq_codec::{self as codec, protocol};
 pub use broker::{
     Backup, Change, ClientId, Expires, Fsync, Kept, METRICS, Metric, MetricKind, NoStore, Peer,
     QueueLimits, Stats, Store, StoreError, StoreLimits, Stored, StreamDefinition, SubscriptionInfo,
-    Subtree, Unit, Unsaved, WhenFull,
+    Subtree, Unit, Unsaved,
 };
 pub use codec::{Dialect, Message, NotOfType, ScalarType};
 #[cfg(feature = "middleware")]
@@ -87,7 +87,9 @@ pub use middleware::{
     PickleQueue, Publish, Pulls, Queue, QueueBuilder, QueueError, Refused, Subscribe, Wire, Xml,
     XmlQueue, typed,
 };
-pub use protocol::{ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFilter, Value};
+pub use protocol::{
+    ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFilter, Value, WhenFull,
+};
 #[cfg(feature = "storage")]
 pub use storage::Storage;
 #[cfg(feature = "broker")]

@@ -11,6 +11,24 @@ pub const STREAM_NAME_BYTES: usize = 64;
 const SHOWN: usize = 80;
 
 /// A stream keeps every message that its filter covers, up to its limits.
+///
+#[cfg_attr(feature = "storage", doc = "```")]
+#[cfg_attr(not(feature = "storage"), doc = "```ignore")]
+/// use std::time::Duration;
+/// use babelmq::{Broker, Config, Storage, StreamDefinition, TopicFilter, WhenFull};
+/// # let directory = std::env::temp_dir().join(format!("babelmq-orders-{}", std::process::id()));
+///
+/// let orders = StreamDefinition::new("orders", TopicFilter::parse("orders/#")?)?
+///     .age(Duration::from_secs(7 * 86_400))
+///     .bytes(10 << 30)
+///     .messages(1_000_000)
+///     .full(WhenFull::Refuse);
+/// let config = Config::listening_on(([127, 0, 0, 1], 0)).streams([orders]);
+/// let broker = Broker::start_with(config, Box::new(Storage::open(&directory, true)?))?;
+/// # drop(broker);
+/// # std::fs::remove_dir_all(directory)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamDefinition {
@@ -44,6 +62,30 @@ impl StreamDefinition {
             messages: None,
             full: WhenFull::default(),
         })
+    }
+
+    /// Keeps messages for so long.
+    #[must_use]
+    pub fn age(self, age: Duration) -> StreamDefinition {
+        StreamDefinition { age: Some(age), ..self }
+    }
+
+    /// Keeps so many bytes on the disk.
+    #[must_use]
+    pub fn bytes(self, bytes: u64) -> StreamDefinition {
+        StreamDefinition { bytes: Some(bytes), ..self }
+    }
+
+    /// Keeps so many messages.
+    #[must_use]
+    pub fn messages(self, messages: u64) -> StreamDefinition {
+        StreamDefinition { messages: Some(messages), ..self }
+    }
+
+    /// Drops or refuses when it is full.
+    #[must_use]
+    pub fn full(self, full: WhenFull) -> StreamDefinition {
+        StreamDefinition { full, ..self }
     }
 }
 
