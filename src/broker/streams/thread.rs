@@ -13,7 +13,7 @@ mod write;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::announcer::Announcer;
 use super::consumer::MemberId;
@@ -22,7 +22,7 @@ use super::feed::Feed;
 use super::log::{Log, LogReader, LogWriter, StreamStore};
 use super::request::{Answer, Append, Burial, Request, What};
 use super::state::StreamState;
-use crate::broker::sync::{Receiver, Sender};
+use crate::broker::sync::{Instant, Receiver, Sender};
 use crate::protocol::{Limits, Refusal, Reply};
 use consumers::Entry;
 use sync::Syncing;

@@ -3,14 +3,14 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::broker::persist::Fsync;
 use crate::broker::stats::Counters;
 use crate::broker::streams::log::LogSync;
 use crate::broker::streams::request::{Request, What};
 use crate::broker::streams::state::StreamState;
-use crate::broker::sync::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crate::broker::sync::{Instant, Receiver, RecvTimeoutError, Sender, unbounded};
 
 /// Time between a failure of the disk and the next try.
 const RETRY: Duration = Duration::from_secs(1);
@@ -101,7 +101,9 @@ fn run(
         if plan.fsync == Fsync::Interval {
             wait_until(waiting, Instant::now() + plan.interval, &mut last);
         }
-        waiting.try_iter().for_each(|written| last = written);
+        while let Ok(written) = waiting.try_recv() {
+            last = written;
+        }
         let began = Instant::now();
         let (op, next) = last;
         match sync.sync() {

@@ -1,13 +1,14 @@
 //! Writing: messages first, then what consumers have said, so that nothing is settled that is not
 //! there.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{RETRY, StreamThread, TRIM};
 use crate::broker::persist::StoreError;
 use crate::broker::streams::log::Record;
 use crate::broker::streams::request::{Append, Request, What};
 use crate::broker::streams::state::Condition;
+use crate::broker::sync::Instant;
 use crate::protocol::WhenFull;
 
 /// Bytes of notes after which they are written anew.
