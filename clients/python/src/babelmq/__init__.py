@@ -34,7 +34,15 @@ from .errors import (
 )
 from .frame import Format
 from .ndarray import NDArray
-from .queue import JSONQueue, Message, MiddlewareType, PickleQueue, Queue, XMLQueue
+from .queue import (
+    JSONQueue,
+    Message,
+    MiddlewareType,
+    PickleQueue,
+    Queue,
+    StreamMessage,
+    XMLQueue,
+)
 
 __all__ = [
     "BabelmqError",
@@ -55,6 +63,7 @@ __all__ = [
     "ProtocolError",
     "Queue",
     "QueueClosed",
+    "StreamMessage",
     "WrongLoop",
     "XMLQueue",
 ]
