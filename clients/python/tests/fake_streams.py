@@ -43,6 +43,8 @@ class StreamBroker(FakeBroker):
         self.told: list[Fields] = []
         self.forms: dict[socket.socket, int] = {}
         self.most = 1 << 20
+        #: Whether it answers pings.
+        self.answers = True
         #: One for each member that has left.
         self.left = threading.Semaphore(0)
         super().__init__(port)
@@ -106,6 +108,9 @@ class StreamBroker(FakeBroker):
         self._settle(peer, form, message)
 
     _nak = _touch = _reject = _ack
+
+    def _ping(self, peer: socket.socket, form: int, message: Fields) -> Fields:
+        return super()._ping(peer, form, message) if self.answers else {"command": "nothing"}
 
     def _get(self, peer: socket.socket, form: int, message: Fields) -> Fields:
         if "last" not in message:

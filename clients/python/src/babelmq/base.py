@@ -317,8 +317,9 @@ class QueueBase:
 
     @property
     def pending(self) -> int | None:
-        """How many messages the stream had for this queue when it subscribed, all that were neither
-        delivered nor acknowledged before; ``None`` where it reads from no stream.
+        """How many messages the stream had for this queue when it subscribed, at most: the broker
+        counts those of other topics, and deleted ones, until it has looked at them. ``None`` where
+        the queue reads from no stream.
         """
         return self._session.pending
 

@@ -27,7 +27,7 @@ class Member:
         self.last = 0
         """The number of the last message that a follower has read."""
         self.pending: int | None = None
-        """How many messages there were to come, by the last answer to a subscription."""
+        """How many messages there were to come at most, by the last answer to a subscription."""
 
     def fields(self) -> Fields:
         """What a ``subscribe`` says of the stream."""
