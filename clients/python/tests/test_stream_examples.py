@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -73,6 +74,14 @@ def test_an_outbox(orders: RealBroker, tmp_path: Path) -> None:
         opened.execute("DROP TRIGGER dies")
     assert run("outbox.py", *given, "--order", "X4") == "2 messages published\n"
     assert kept(orders) == [{"sku": "X1"}, {"sku": "X2"}, {"sku": "X3"}, {"sku": "X4"}]
+
+
+def test_readme(orders: RealBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BABELMQ_ADDR", orders.address)
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    (code,) = (block for block in blocks if "consumer=" in block)
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
 
 
 def test_a_replay(orders: RealBroker) -> None:

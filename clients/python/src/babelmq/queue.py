@@ -165,6 +165,41 @@ class Queue(QueueBase):
         than the broker allows by itself.
     :param default: Called with each object that is not plain data; returns what is pushed in its
         place, or raises :class:`TypeError`. As in ``json.dumps``.
+    :param consumer: Be a durable consumer of the stream that keeps the topic, under this name: the
+        broker remembers what it has acknowledged, also while it is away. Queues with one name share
+        the work. The name belongs to the stream, and its topic does not change.
+    :param stream: The stream, where more than one keeps the topic.
+    :param start: Where a consumer that is new begins: ``"new"``, the default; ``"all"`` that is
+        kept; ``"last"``, the last message of each topic and then new ones; a message's number; or a
+        time, a :class:`~datetime.datetime` with a time zone or a text as RFC 3339 has it. Without
+        ``consumer`` the queue follows the stream from there, and acknowledges nothing; it misses
+        nothing either, a lost connection included.
+    :param window: How many messages may be delivered to this queue and not be settled, 1 to 65,536;
+        256 where the consumer has no other number. They are read ahead, and wait here. With 1 the
+        others get what this one does not work at.
+    :param ack_wait: Seconds after which a message that was delivered and not settled is delivered
+        again, 30 where the consumer has no other number. They begin when it is delivered, not when
+        it is pulled; :meth:`StreamMessage.touch` begins them anew.
+    :param max_deliver: How often a message is delivered before it is a dead letter; 5 where the
+        consumer has no other number. What was read ahead when a connection ended counts.
+    :param backoff: Seconds before a message that was given back, or whose time was over, is
+        delivered again: one for each attempt, the last for all that follow.
+    :param order: ``"topic"`` for the messages of a topic to go to one member at a time, in order.
+        Where one is given back, those behind it that were delivered already are not; with a
+        ``window`` of 1 there are none.
+    :param reliable: Keep what was pushed until the broker has confirmed it, 8 MiB at most, and push
+        it again after a lost connection, each with an ``id``: a stream keeps it once, if it comes
+        again within two minutes, and subscribers without a stream may see it twice. What was not
+        confirmed is lost with the process; :meth:`flush` waits until nothing is.
+
+    Of a durable consumer a message comes at least once. It comes again where its acknowledgement
+    has not reached the broker, so its ``stream`` and ``seq`` are what tells a repetition. After a
+    lost connection the queue is a member of the same consumer again. It drops what it had read
+    ahead, which is delivered anew, to this member or to another; acknowledgements that were not
+    confirmed are sent again, and what comes again although it was acknowledged is not pulled a
+    second time. So an acknowledgement is lost only with a process that ends before the broker has
+    it; :meth:`close` waits for that on a connection that there is, and :meth:`flush` on the next
+    one too. What an interruption takes out of a pull comes again when its time is over.
 
     A connection that is lost is made again, at growing intervals, and the subscriptions with it;
     the logger ``babelmq`` says so, and :attr:`connected`. The next attempt is due when it is due,
