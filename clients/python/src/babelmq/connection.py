@@ -150,8 +150,13 @@ class Connection:
             ):
                 return False
             if 0 < size < SHARED:
-                # What waits already is somebody's to send.
-                session.take(data)
+                # What waits already is somebody's to send. Here and below is what take() does,
+                # without the call.
+                if session.pushes is None:
+                    session.pushed += 1
+                    waiting += data
+                else:
+                    session.take(data)
                 return True
             self._busy = self._inside = True
             try:
@@ -159,7 +164,11 @@ class Connection:
                 if not burst and self._poller == 0 and self._has_input(0):
                     self._busy = False
                     return False
-                session.take(data)
+                if session.pushes is None:
+                    session.pushed += 1
+                    waiting += data
+                else:
+                    session.take(data)
                 if burst:
                     self._start_sender()
                 else:

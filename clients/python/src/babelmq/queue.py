@@ -268,7 +268,10 @@ class Queue(QueueBase):
         babelmq.errors.NotPlainData: value is a object, which is not plain data and cannot be \
 pushed: push its data as a dict, a list, a string or numbers
         """
-        data = self._publish(value, retain, ttl, self._id(id))
+        if id is None and self._session.pushes is None:
+            data = self._publish(value, retain, ttl)
+        else:
+            data = self._publish(value, retain, ttl, self._id(id))
         if not self._connection.push_now(data):
             self._connection.run(self._session.push(data))
 
