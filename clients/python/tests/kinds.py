@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import Any, Callable, TypeVar
 
 import babelmq
@@ -40,16 +41,24 @@ class Awaited:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self.queue, name)
-        if not asyncio.iscoroutinefunction(attribute):
+        if not callable(attribute):
             return attribute
-        return lambda *arguments, **options: self.wait_for(attribute(*arguments, **options))
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            found = attribute(*arguments, **options)
+            return self.wait_for(found) if inspect.isawaitable(found) else found
+
+        return call
 
     @classmethod
-    def wait_for(cls, awaitable: Coroutine[Any, Any, T]) -> T:
+    def wait_for(cls, awaitable: Awaitable[T]) -> T:
+        async def waiting() -> T:
+            return await awaitable
+
         if cls._loop is None:
             cls._loop = asyncio.new_event_loop()
             threading.Thread(target=cls._loop.run_forever, daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(awaitable, cls._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(waiting(), cls._loop).result(60)
 
 
 Kind = Callable[..., Any]

@@ -94,5 +94,7 @@ def test_every_option_reaches_the_constructor(base: Kind, name: str) -> None:
     given.update(ssl=None, ca="ca", cert="cert", key="key", allow_plain_login=True)
     given.update(user="ada", password="secret", token=None)
     given.update(plain=True, root="r", item="i", cleared=True, below=False)
+    given.update(consumer="c", stream="s", start="all", window=5, ack_wait=7.0, max_deliver=2)
+    given.update(backoff=[1], order="topic", reliable=True)
     assert type(getattr(kind, name)("/a", **given)) is kind
     assert seen == {"topic": "/a", "_type": MiddlewareType[name.upper()], **given}

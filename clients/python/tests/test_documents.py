@@ -20,11 +20,12 @@ def blocks(document: Path) -> list[str]:
     return re.findall(r"```python\n(.*?)```", document.read_text(encoding="utf-8"), re.S)
 
 
-# The one with TLS is in test_tls.py, and the one with a login in test_login.py.
+# Those with TLS, with a login and with streams are in test_tls.py, test_login.py and
+# test_stream_examples.py.
 BLOCKS = [
     code
     for code in blocks(HERE / "README.md")
-    if "babelmqs://" not in code and "password" not in code
+    if "babelmqs://" not in code and "password" not in code and "consumer=" not in code
 ]
 
 

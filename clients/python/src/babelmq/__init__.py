@@ -8,6 +8,9 @@ Each queue speaks one format; what another client pushed in another format arriv
   drive it, one through :mod:`babelmq.connection`. :mod:`babelmq.link`: when to connect, and when to
   give a connection up. :mod:`babelmq.address`, :mod:`babelmq.tls` and :mod:`babelmq.login`: where
   the broker is, whom a connection trusts, and who the client is.
+- :mod:`babelmq.stream_options`, :mod:`babelmq.stream_message` and :mod:`babelmq.member`: what a
+  queue asks of a stream, what it says of a message, and what a session knows of both;
+  :mod:`babelmq.unconfirmed`: what is said again on the next connection.
 - :mod:`babelmq.frame`: the stream cut into messages; :mod:`babelmq.codec`: what a format is, and
   ``json_codec``, ``xml_codec`` (``xml_reader``, ``xml_writer``), ``pickle_codec``: the three that
   there are.
@@ -34,7 +37,15 @@ from .errors import (
 )
 from .frame import Format
 from .ndarray import NDArray
-from .queue import JSONQueue, Message, MiddlewareType, PickleQueue, Queue, XMLQueue
+from .queue import (
+    JSONQueue,
+    Message,
+    MiddlewareType,
+    PickleQueue,
+    Queue,
+    StreamMessage,
+    XMLQueue,
+)
 
 __all__ = [
     "BabelmqError",
@@ -55,6 +66,7 @@ __all__ = [
     "ProtocolError",
     "Queue",
     "QueueClosed",
+    "StreamMessage",
     "WrongLoop",
     "XMLQueue",
 ]

@@ -20,33 +20,132 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import weakref
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .address import Place
-from .base import MiddlewareType, QueueBase, check_topic
+from .base import MiddlewareType, QueueBase, check_count, check_topic
 from .codec import Fields
 from .connection import LAST_WORDS, keep_alive
-from .errors import CertificateError, NotSubscribed, QueueClosed, WrongLoop
+from .errors import BabelmqError, CertificateError, NotSubscribed, QueueClosed, WrongLoop
 from .json_codec import JSONCodec
 from .link import CONNECT_PATIENCE, State
 from .pickle_codec import PickleCodec
-from .session import MOST_WAITING, Answer, Delivery, Message, OnTopics, Session, Step, Steps
+from .session import (
+    LAST_ACKS,
+    MOST_WAITING,
+    Answer,
+    Delivery,
+    Message,
+    OnTopics,
+    Session,
+    Step,
+    Steps,
+)
+from .stream_message import KeptMessage
 from .tls import refused_certificate, unreachable
 from .xml_codec import XMLCodec, document_of, publish_document
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["JSONQueue", "Message", "MiddlewareType", "PickleQueue", "Queue", "XMLQueue"]
+__all__ = [
+    "JSONQueue",
+    "Message",
+    "MiddlewareType",
+    "PickleQueue",
+    "Queue",
+    "StreamMessage",
+    "XMLQueue",
+]
 
 T = TypeVar("T")
 
 MOST_IN_A_ROW = 64
 """Pushes after which other tasks get a turn, even if nothing has to be waited for."""
+
+
+class StreamMessage(KeptMessage):
+    """A message of a stream, with what its consumer may say of it; see
+    :class:`babelmq.StreamMessage`. It is an asynchronous context too.
+    """
+
+    _settle: Callable[[Fields], None]
+
+    async def ack(self) -> None:
+        """The work is done: the message is not delivered any more."""
+        self._tell(self._say("ack"))
+
+    async def nak(self, delay: float | None = None) -> None:
+        """The work could not be done: the message is to be delivered again; see
+        :meth:`babelmq.StreamMessage.nak`.
+        """
+        self._tell(self._nak(delay))
+
+    async def touch(self) -> None:
+        """The work goes on: the time to acknowledge it begins anew."""
+        self._tell(self._say("touch"))
+
+    async def reject(self, reason: str | None = None) -> None:
+        """The work can never be done: the message becomes a dead letter; see
+        :meth:`babelmq.StreamMessage.reject`.
+        """
+        self._tell(self._reject(reason))
+
+    def _tell(self, said: Fields | None) -> None:
+        if said is not None:
+            self._settle(said)
+
+    async def __aenter__(self) -> StreamMessage:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.consumer is None:
+            return
+        if kind is None:
+            await self.ack()
+        else:
+            await self.nak()
+
+
+class PullOne:
+    """A message that is to be pulled: awaited, or entered as a context."""
+
+    def __init__(self, pulling: Coroutine[Any, Any, StreamMessage]) -> None:
+        self._pulling = pulling
+        self._message: StreamMessage | None = None
+
+    def __await__(self) -> Generator[Any, None, StreamMessage]:
+        return self._pulling.__await__()
+
+    async def __aenter__(self) -> StreamMessage:
+        self._message = await self._pulling
+        return await self._message.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._message is not None:
+            await self._message.__aexit__(kind, error, trace)
+
+
+class _Pulled:
+    """What :meth:`Queue.pull` gave to a task that has not pulled again."""
+
+    def __init__(self) -> None:
+        self.seqs: list[int] = []
 
 
 class Queue(QueueBase):
@@ -61,12 +160,16 @@ class Queue(QueueBase):
 
     def _start(self, place: Place, context: ssl.SSLContext | None, timeout: float | None) -> None:
         self._connection = _Connection(self._session, place, context, timeout)
+        self._timeout = timeout
+        self._pulled: weakref.WeakKeyDictionary[Any, _Pulled] = weakref.WeakKeyDictionary()
 
-    async def push(self, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
+    async def push(
+        self, value: Any, *, retain: bool = True, ttl: int | None = None, id: str | None = None
+    ) -> None:
         """Publishes ``value`` to the topic, as :meth:`babelmq.Queue.push` does, with the same
         promise. What is pushed in one turn of the event loop shares a write.
         """
-        data = self._publish(value, retain, ttl)
+        data = self._publish(value, retain, ttl, self._id(id))
         taken = self._connection.push_now(data)
         if not taken:
             await self._connection.run(self._session.push(data))
@@ -74,27 +177,100 @@ class Queue(QueueBase):
             await asyncio.sleep(0)
 
     async def push_to(
-        self, topic: str, value: Any, *, retain: bool = True, ttl: int | None = None
+        self,
+        topic: str,
+        value: Any,
+        *,
+        retain: bool = True,
+        ttl: int | None = None,
+        id: str | None = None,
     ) -> None:
         """Publishes ``value`` to another topic over the same connection; see
         :meth:`babelmq.Queue.push_to`.
         """
-        data = self._to(topic)(value, retain, ttl)
+        data = self._to(topic)(value, retain, ttl, self._id(id))
         taken = self._connection.push_now(data)
         if not taken:
             await self._connection.run(self._session.push(data))
         elif taken % MOST_IN_A_ROW == 0:
             await asyncio.sleep(0)
 
-    async def pull(self, timeout: float | None = None) -> Delivery:
-        """The next message: its topic and its value; see :meth:`babelmq.Queue.pull`."""
+    def pull(self, timeout: float | None = None) -> Coroutine[Any, Any, Delivery]:
+        """The next message: its topic and its value; see :meth:`babelmq.Queue.pull`.
+
+        Of a durable consumer it is acknowledged when the same task pulls again, or calls
+        :meth:`ack`; the task that counts is the one that calls ``pull()``, also where another one
+        awaits it, as in ``asyncio.wait_for(queue.pull(), 5)``.
+        """
+        return self._pull(self._pulled_before(), timeout)
+
+    async def _pull(self, pulled: _Pulled | None, timeout: float | None) -> Delivery:
+        fields = await self._next(pulled, timeout)
+        return fields["topic"], fields["message"]
+
+    async def _next(self, pulled: _Pulled | None, timeout: float | None) -> Fields:
+        """The next delivery, which is acknowledged with the next pull."""
+        self._finish(pulled)
         fields = self._connection.next_delivery()
         if fields is None or "message" not in fields:
             fields = await self._connection.run(self._session.pull(), timeout)
-        return fields["topic"], fields["message"]
+        if pulled is not None:
+            pulled.seqs.append(fields["seq"])
+        return fields
 
-    async def pull_message(self, timeout: float | None = None) -> Message:
+    def _pulled_before(self) -> _Pulled | None:
+        """What the task has pulled that is running; for all code outside of tasks it is one."""
+        if not self._session.is_consumer:
+            return None
+        task: Any = None
+        with suppress(RuntimeError):
+            task = asyncio.current_task()
+        return self._pulled.setdefault(self if task is None else task, _Pulled())
+
+    def _finish(self, pulled: _Pulled | None) -> None:
+        if pulled is not None and pulled.seqs:
+            seqs, pulled.seqs = pulled.seqs, []
+            for seq in seqs:
+                self._connection.settle({"command": "ack", "seq": seq})
+
+    def ack(self) -> Coroutine[Any, Any, None]:
+        """Acknowledges what :meth:`pull` gave last to this task, of a durable consumer; see
+        :meth:`babelmq.Queue.ack`.
+        """
+        return self._ack(self._pulled_before())
+
+    async def _ack(self, pulled: _Pulled | None) -> None:
+        self._finish(pulled)
+
+    def pull_one(self, timeout: float | None = None) -> PullOne:
+        """The next message of a stream: ``await`` gives it, and ``async with`` settles it too, as
+        :meth:`babelmq.Queue.pull_one` does.
+
+        >>> async def work(queue):
+        ...     async with queue.pull_one() as message:
+        ...         await charge(message.value)
+        """
+        self._must_read_stream()
+        return PullOne(self._pull_one(self._pulled_before(), timeout))
+
+    async def _pull_one(self, pulled: _Pulled | None, timeout: float | None) -> StreamMessage:
+        self._finish(pulled)
+        fields = self._connection.next_delivery()
+        if fields is None or "message" not in fields:
+            fields = await self._connection.run(self._session.pull(), timeout)
+        return self._kept(fields)
+
+    def _kept(self, fields: Fields) -> StreamMessage:
+        message = StreamMessage.of_fields(fields, self.codec.format)
+        message._settle = self._connection.settle
+        return message
+
+    def pull_message(self, timeout: float | None = None) -> Coroutine[Any, Any, Message]:
         """The next message with all that came with it; see :meth:`babelmq.Queue.pull_message`."""
+        return self._pull_message(self._pulled_before(), timeout)
+
+    async def _pull_message(self, pulled: _Pulled | None, timeout: float | None) -> Message:
+        self._finish(pulled)
         fields = self._connection.next_delivery()
         if fields is None:
             fields = await self._connection.run(self._session.pull(notices=True), timeout)
@@ -127,6 +303,13 @@ class Queue(QueueBase):
         """The last value of ``topic``, by default the queue's own, without subscribing."""
         return await self._connection.run(self._session.get(self._own(topic), default))
 
+    async def get_last(self, topic: str | None = None, count: int = 1) -> list[StreamMessage]:
+        """The last messages of ``topic`` that a stream has kept, oldest first; see
+        :meth:`babelmq.Queue.get_last`.
+        """
+        steps = self._session.get_last(self._own(topic), check_count(count))
+        return [self._kept(fields) for fields in await self._connection.run(steps)]
+
     async def clear(self, topic: str | None = None) -> None:
         """Has the broker forget the last value of ``topic``, by default the queue's own, or of all
         that a wildcard stands for; see :meth:`babelmq.Queue.clear`.
@@ -147,9 +330,17 @@ class Queue(QueueBase):
 
     async def close(self) -> None:
         """Closes the connection without waiting for the broker: :meth:`flush` first, or use ``async
-        with``.
+        with``. What a durable consumer has acknowledged is confirmed before; see
+        :meth:`babelmq.Queue.close`.
         """
-        await self._connection.close()
+        try:
+            if self._session.unsettled:
+                patience = LAST_ACKS if self._timeout is None else min(self._timeout, LAST_ACKS)
+                with suppress(TimeoutError, asyncio.TimeoutError, BabelmqError):
+                    await self._connection.run(self._session.confirm_settled(), patience)
+                self._session.note_unsettled()
+        finally:
+            await self._connection.close()
 
     def __aiter__(self: Self) -> Self:
         return self
@@ -200,30 +391,45 @@ class XMLQueue(Queue):
     codec = XMLCodec()
 
     async def push_document(
-        self, document: str | bytes, *, retain: bool = True, ttl: int | None = None
+        self,
+        document: str | bytes,
+        *,
+        retain: bool = True,
+        ttl: int | None = None,
+        id: str | None = None,
     ) -> None:
         """Publishes an XML document as it is; see :meth:`babelmq.XMLQueue.push_document`."""
-        await self._push(publish_document(self.topic, document, retain, ttl))
+        await self._push(publish_document(self.topic, document, retain, ttl, self._id(id)))
 
     async def push_document_to(
-        self, topic: str, document: str | bytes, *, retain: bool = True, ttl: int | None = None
+        self,
+        topic: str,
+        document: str | bytes,
+        *,
+        retain: bool = True,
+        ttl: int | None = None,
+        id: str | None = None,
     ) -> None:
         """Publishes an XML document to another topic; see
         :meth:`babelmq.XMLQueue.push_document_to`.
         """
-        await self._push(publish_document(check_topic(topic), document, retain, ttl))
+        data = publish_document(check_topic(topic), document, retain, ttl, self._id(id))
+        await self._push(data)
 
     async def _push(self, data: bytes) -> None:
         if not self._connection.push_now(data):
             await self._connection.run(self._session.push(data))
 
-    async def pull_document(self, timeout: float | None = None) -> tuple[str, str]:
+    def pull_document(self, timeout: float | None = None) -> Coroutine[Any, Any, tuple[str, str]]:
         """The next message: its topic, and its XML as text; see
         :meth:`babelmq.XMLQueue.pull_document`.
         """
-        fields = self._connection.next_delivery()
-        if fields is None or "message" not in fields:
-            fields = await self._connection.run(self._session.pull(), timeout)
+        return self._pull_document(self._pulled_before(), timeout)
+
+    async def _pull_document(
+        self, pulled: _Pulled | None, timeout: float | None
+    ) -> tuple[str, str]:
+        fields = await self._next(pulled, timeout)
         return fields["topic"], document_of(fields)
 
 
@@ -281,7 +487,7 @@ class _Line(asyncio.Protocol):
         """The transport has written most of it."""
         self.writing_paused = False
         if self._connection.line is self:
-            self._connection.settle()
+            self._connection.keep_up()
 
     def read_on(self) -> None:
         """Somebody waits for what arrives."""
@@ -344,7 +550,7 @@ class _Connection:
                     result: T = done.value
                     return result
                 finally:
-                    self.settle()
+                    self.keep_up()
                 if isinstance(step, Answer):
                     step.callback(step.topics)
                     continue
@@ -373,13 +579,13 @@ class _Connection:
         if (
             not session.connected
             or session.attention
+            or session.crowded
             or len(session.outgoing) + len(data) > MOST_WAITING
         ):
             return 0
         if session.has_input():
             return 0
-        session.outgoing += data
-        session.pushed += 1
+        session.take(data)
         if not self._wrote:
             self._write()
         self._pushes += 1
@@ -391,7 +597,13 @@ class _Connection:
         try:
             return self.session.next_delivery()
         finally:
-            self.settle()
+            self.keep_up()
+
+    def settle(self, said: Fields) -> None:
+        """Says what is to become of a message."""
+        self._own_loop()
+        self.session.settle(said)
+        self.keep_up()
 
     async def close(self) -> None:
         """Closes the connection; no harm where there is none."""
@@ -447,7 +659,7 @@ class _Connection:
             self.session.cannot_connect(unreachable(place, error, accepted=accepted))
         finally:
             self._connecting = None
-            self.settle()
+            self.keep_up()
 
     # --- what a line calls ------------------------------------------------------------------------
 
@@ -457,14 +669,14 @@ class _Connection:
         self.line = line
         self._wrote = False
         self.session.opened()
-        self.settle()
+        self.keep_up()
         self._look()
 
     def received(self, data: bytes) -> None:
         """Something has arrived."""
         logging_in = self.session.link.state is State.LOGIN
         self.session.received(data)
-        self.settle()
+        self.keep_up()
         if logging_in and self.session.link.state is not State.LOGIN:
             # The time to wait for an answer was another one.
             self._look()
@@ -472,11 +684,11 @@ class _Connection:
     def lose(self, why: str, refused: CertificateError | None = None) -> None:
         """The connection has ended, or is of no more use."""
         self.session.connection_lost(why, refused=refused)
-        self.settle()
+        self.keep_up()
 
     # --- one turn ---------------------------------------------------------------------------------
 
-    def settle(self) -> None:
+    def keep_up(self) -> None:
         """Does what the session wants by now: called whenever it was used."""
         if self.session.link.state is State.DOWN:
             self._drop()
@@ -503,7 +715,7 @@ class _Connection:
     def _next_turn(self) -> None:
         self._wrote = False
         if self.session.outgoing:
-            self.settle()
+            self.keep_up()
 
     def _tell(self) -> None:
         """Lets those look again who wait for something to happen."""

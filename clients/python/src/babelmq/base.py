@@ -5,6 +5,7 @@ are made of.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from enum import Enum
 from ssl import SSLContext
 from typing import Any, Callable, ClassVar, Literal, Optional, TypeVar, Union, get_args
@@ -14,6 +15,8 @@ from .codec import Codec, Fields, Publish
 from .frame import MAX_FRAME
 from .login import login_for
 from .session import Message, Options, Session
+from .stream_message import KeptMessage
+from .stream_options import Order, Start, stream_options
 from .tls import Path, context_for
 
 Exact = Union[bool, Literal["js"]]
@@ -70,6 +73,15 @@ class QueueBase:
         overflow: Overflow | None = None,
         queue: int | None = None,
         default: Default = None,
+        consumer: str | None = None,
+        stream: str | None = None,
+        start: Start | None = None,
+        window: int | None = None,
+        ack_wait: float | None = None,
+        max_deliver: int | None = None,
+        backoff: Sequence[float] | None = None,
+        order: Order | None = None,
+        reliable: bool = False,
     ) -> None:
         self.topic = check_topic(topic)
         if keepalive is not None and not keepalive > 0:
@@ -107,6 +119,10 @@ class QueueBase:
             retained=retained,
             overflow=overflow,
             queue=queue,
+            stream=stream_options(
+                consumer, stream, start, window, ack_wait, max_deliver, backoff, order
+            ),
+            reliable=reliable,
         )
         subscribe = _type is MiddlewareType.CONSUMER
         self._session = Session(self.codec, topic, options, place, login, subscribe=subscribe)
@@ -140,6 +156,15 @@ class QueueBase:
         overflow: Overflow | None = None,
         queue: int | None = None,
         default: Default = None,
+        consumer: str | None = None,
+        stream: str | None = None,
+        start: Start | None = None,
+        window: int | None = None,
+        ack_wait: float | None = None,
+        max_deliver: int | None = None,
+        backoff: Sequence[float] | None = None,
+        order: Order | None = None,
+        reliable: bool = False,
     ) -> Self:
         """A queue that publishes to ``topic``: the constructor, as a producer.
 
@@ -177,6 +202,15 @@ class QueueBase:
             overflow=overflow,
             queue=queue,
             default=default,
+            consumer=consumer,
+            stream=stream,
+            start=start,
+            window=window,
+            ack_wait=ack_wait,
+            max_deliver=max_deliver,
+            backoff=backoff,
+            order=order,
+            reliable=reliable,
         )
 
     @classmethod
@@ -207,6 +241,15 @@ class QueueBase:
         overflow: Overflow | None = None,
         queue: int | None = None,
         default: Default = None,
+        consumer: str | None = None,
+        stream: str | None = None,
+        start: Start | None = None,
+        window: int | None = None,
+        ack_wait: float | None = None,
+        max_deliver: int | None = None,
+        backoff: Sequence[float] | None = None,
+        order: Order | None = None,
+        reliable: bool = False,
     ) -> Self:
         """A queue that is subscribed to ``topic``: the constructor, as a consumer.
 
@@ -246,6 +289,15 @@ class QueueBase:
             overflow=overflow,
             queue=queue,
             default=default,
+            consumer=consumer,
+            stream=stream,
+            start=start,
+            window=window,
+            ack_wait=ack_wait,
+            max_deliver=max_deliver,
+            backoff=backoff,
+            order=order,
+            reliable=reliable,
         )
 
     @property
@@ -269,6 +321,14 @@ class QueueBase:
         """
         return self._session.limited
 
+    @property
+    def pending(self) -> int | None:
+        """How many messages the stream had for this queue when it subscribed, at most: the broker
+        counts those of other topics, and deleted ones, until it has looked at them. ``None`` where
+        the queue reads from no stream.
+        """
+        return self._session.pending
+
     def _start(self, place: Place, context: SSLContext | None, timeout: float | None) -> None:
         raise NotImplementedError
 
@@ -283,16 +343,47 @@ class QueueBase:
             )
         return publish
 
+    def _id(self, id: str | None) -> str | None:
+        """What a message is published with: the ``id`` that it was given, or one of its own where
+        the queue is reliable.
+        """
+        pushes = self._session.pushes
+        return pushes.next_id() if id is None and pushes is not None else id
+
+    def _kept(self, fields: Fields) -> KeptMessage:
+        """The message of a stream that a delivery brought."""
+        raise NotImplementedError
+
     def _message(self, fields: Fields) -> Message:
+        if "seq" in fields:
+            return self._kept(fields)
         retained = fields.get("retained") in (True, "true")
         form, cleared = self.codec.format, "message" not in fields
         return Message(fields["topic"], fields.get("message"), retained, form, cleared)
+
+    def _must_read_stream(self) -> None:
+        if not self._session.reads_stream:
+            raise ValueError(
+                f"the queue of {self.topic!r} reads from no stream, which it does with "
+                "consumer='name' or start='all'; pull_message() gives other messages"
+            )
 
     def _own(self, topic: str | None) -> str:
         return self.topic if topic is None else check_topic(topic)
 
 
 Self = TypeVar("Self", bound=QueueBase)
+
+
+MOST_LAST = 10_000
+"""Messages that :meth:`babelmq.Queue.get_last` may ask for."""
+
+
+def check_count(count: int) -> int:
+    """``count``, if so many messages can be asked for."""
+    if not (type(count) is int and 1 <= count <= MOST_LAST):
+        raise ValueError(f"count is a number of messages from 1 to {MOST_LAST}, and not {count!r}")
+    return count
 
 
 def check_topic(topic: str) -> str:

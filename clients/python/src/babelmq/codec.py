@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any, Callable, Protocol
 
 from .frame import Format
@@ -13,12 +14,17 @@ Fields = dict[str, Any]
 class Publish(Protocol):
     """Writes whole frames that publish."""
 
-    def __call__(self, value: Any, retain: bool, ttl: int | None = None) -> bytes:
+    def __call__(
+        self, value: Any, retain: bool, ttl: int | None = None, id: str | None = None
+    ) -> bytes:
         """The frame of ``value``; whether the broker shall store it, and for how many seconds at
-        most.
+        most; by what a stream knows it if it comes again.
         """
         ...
 
+
+MAX_ID = 128
+"""Bytes of an ``id`` of a publish."""
 
 MAX_TTL = 0xFFFF_FFFF
 """Seconds that a value can be stored for, where it is not stored until another comes."""
@@ -35,6 +41,18 @@ def check_ttl(ttl: int) -> int:
     return ttl
 
 
+def check_id(id: str) -> str:
+    """``id``, if a message can be published with it."""
+    if not isinstance(id, str):
+        raise TypeError(f"an id is a str, not a {type(id).__name__}")
+    for character in "" if id.isascii() and id.isprintable() else id:
+        if unicodedata.category(character) in ("Cc", "Cs") or character in "\ufffe\uffff":
+            raise ValueError(f"the id {id!r:.80} contains {character!r}, which no id may")
+    if not 1 <= len(id.encode()) <= MAX_ID:
+        raise ValueError(f"an id is 1 to {MAX_ID} bytes long, and {id!r:.80} is not")
+    return id
+
+
 class Codec(Protocol):
     """A format. Stateless: one object serves every queue."""
 
@@ -42,7 +60,9 @@ class Codec(Protocol):
     """The first byte of its frames."""
 
     def encode(self, message: Fields) -> bytes:
-        """The body that says ``message``, whose fields are strings, ints and bools."""
+        """The body that says ``message``, whose fields are strings, numbers, bools and lists of
+        numbers.
+        """
         ...
 
     def publisher(self, topic: str, default: Callable[[Any], Any] | None = None) -> Publish:

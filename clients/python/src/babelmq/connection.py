@@ -145,15 +145,18 @@ class Connection:
                 self._busy
                 or not session.connected
                 or session.attention
+                or session.crowded
                 or size + len(data) > MOST_WAITING
             ):
                 return False
             if 0 < size < SHARED:
-                # What waits already is somebody's to send. It counts as pushed before it is there:
-                # an interruption between the two must not make a flush believe that nothing was
-                # pushed.
-                session.pushed += 1
-                waiting += data
+                # What waits already is somebody's to send. Here and below is what take() does,
+                # without the call.
+                if session.pushes is None:
+                    session.pushed += 1
+                    waiting += data
+                else:
+                    session.take(data)
                 return True
             self._busy = self._inside = True
             try:
@@ -161,8 +164,11 @@ class Connection:
                 if not burst and self._poller == 0 and self._has_input(0):
                     self._busy = False
                     return False
-                session.pushed += 1
-                waiting += data
+                if session.pushes is None:
+                    session.pushed += 1
+                    waiting += data
+                else:
+                    session.take(data)
                 if burst:
                     self._start_sender()
                 else:
@@ -183,6 +189,9 @@ class Connection:
             self._busy = self._inside = True
             try:
                 delivery = session.next_delivery()
+                if session.outgoing:
+                    # What was read had to be answered.
+                    self._start_sender()
                 self._busy = False
                 return delivery
             except BabelmqError:
@@ -190,6 +199,28 @@ class Connection:
                 raise
             finally:
                 self._inside = False
+
+    def settle(self, said: Fields, *, more: bool = False) -> None:
+        """Says what is to become of a message; where ``more`` is about to be said, with that."""
+
+        def say() -> None:
+            session = self._session
+            waited = len(session.outgoing)
+            session.settle(said)
+            if waited or not session.outgoing or self._socket is None:
+                # What waits already is somebody's to send.
+                return
+            if more or time.monotonic() - self._sent_at < self._took:
+                self._start_sender()
+            else:
+                self._write()
+
+        self._use(say)
+        self._session.log()
+
+    def has_more(self) -> bool:
+        """Whether a pull would have to wait for nothing."""
+        return self._session.has_more()
 
     def close(self) -> None:
         """Closes the connection; no harm where there is none."""

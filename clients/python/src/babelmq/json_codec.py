@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any, Callable, NoReturn
 
 from . import ndarray, plain_data, scalar_types
-from .codec import Fields, Publish, check_ttl
+from .codec import Fields, Publish, check_id, check_ttl
 from .errors import MalformedMessage
 from .frame import HEADER, LONGEST_BODY, Format, check_length
 from .plain_data import MAX_DEPTH
@@ -42,10 +42,14 @@ class JSONCodec:
         passing = f'{head},"retain":false{_MESSAGE}'
         header, pieces, join, quote = HEADER.pack, _pieces, "".join, _quote
 
-        def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
+        def publish(
+            value: Any, retain: bool, ttl: int | None = None, id: str | None = None
+        ) -> bytes:
             start = stored if retain else passing
             if ttl is not None:
                 start = f'{start[: -len(_MESSAGE)]},"ttl":{check_ttl(ttl)}{_MESSAGE}'
+            if id is not None:
+                start = f'{start[: -len(_MESSAGE)]},"id":{_encode(check_id(id))}{_MESSAGE}'
             try:
                 # As dumps() does, without the calls: this is what a push costs.
                 if type(value) is str:

@@ -20,7 +20,7 @@ from typing import Any, Callable, NoReturn
 from uuid import UUID
 
 from . import ndarray, plain_data, scalar_types
-from .codec import Fields, Publish, check_ttl
+from .codec import Fields, Publish, check_id, check_ttl
 from .errors import MalformedMessage
 from .frame import HEADER, LONGEST_BODY, Format, check_length
 
@@ -47,12 +47,16 @@ class PickleCodec:
         """
         header = HEADER.pack
 
-        def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
+        def publish(
+            value: Any, retain: bool, ttl: int | None = None, id: str | None = None
+        ) -> bytes:
             message = {"command": "publish", "topic": topic, "message": value}
             if not retain:
                 message["retain"] = False
             if ttl is not None:
                 message["ttl"] = check_ttl(ttl)
+            if id is not None:
+                message["id"] = check_id(id)
             try:
                 body = dumps(message)
             except _CANNOT:

@@ -2,22 +2,103 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .address import Place
-from .base import MiddlewareType, QueueBase, check_topic
+from .base import MiddlewareType, QueueBase, check_count, check_topic
+from .codec import Fields
 from .connection import Connection
-from .errors import NotSubscribed, QueueClosed
+from .errors import BabelmqError, NotSubscribed, QueueClosed
 from .json_codec import JSONCodec
 from .pickle_codec import PickleCodec
-from .session import Delivery, Message, OnTopics
+from .session import LAST_ACKS, Delivery, Message, OnTopics
+from .stream_message import KeptMessage
 from .xml_codec import XMLCodec, document_of, publish_document
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["JSONQueue", "Message", "MiddlewareType", "PickleQueue", "Queue", "XMLQueue"]
+__all__ = [
+    "JSONQueue",
+    "Message",
+    "MiddlewareType",
+    "PickleQueue",
+    "Queue",
+    "StreamMessage",
+    "XMLQueue",
+]
+
+
+class StreamMessage(KeptMessage):
+    """A message of a stream, with what its consumer may say of it. The first of :meth:`ack`,
+    :meth:`nak` and :meth:`reject` counts, and what is called after it does nothing.
+
+    None of them waits for the broker. What is acknowledged or rejected while the connection is
+    being lost is said again on the next one, where :meth:`Queue.flush` confirms it; what this
+    process has no time to say is delivered again, and so may be worked at twice.
+
+    As a context it acknowledges at its end, unless something else was said, and gives the message
+    back where an exception leaves it:
+
+    >>> with JSONQueue.consumer("orders", consumer="billing") as queue:  # doctest: +SKIP
+    ...     with queue.pull_one() as message:
+    ...         charge(message.value)
+    """
+
+    _settle: Callable[[Fields], None]
+
+    def ack(self) -> None:
+        """The work is done: the message is not delivered any more."""
+        self._tell(self._say("ack"))
+
+    def nak(self, delay: float | None = None) -> None:
+        """The work could not be done: the message is to be delivered again, after ``delay``
+        seconds, or without one as the consumer's ``backoff`` says. After its last attempt
+        (``max_deliver``) it becomes a dead letter.
+        """
+        self._tell(self._nak(delay))
+
+    def touch(self) -> None:
+        """The work goes on: the time to acknowledge it (``ack_wait``) begins anew."""
+        self._tell(self._say("touch"))
+
+    def reject(self, reason: str | None = None) -> None:
+        """The work can never be done: the message becomes a dead letter, with the ``reason``, at
+        ``$dead/<consumer>/<topic>``.
+        """
+        self._tell(self._reject(reason))
+
+    def _tell(self, said: Fields | None) -> None:
+        if said is not None:
+            self._settle(said)
+
+    def __enter__(self) -> StreamMessage:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.consumer is None:
+            return
+        if kind is None:
+            self.ack()
+        else:
+            self.nak()
+
+
+class _Pulled(threading.local):
+    """What :meth:`Queue.pull` gave to a thread that has not pulled again."""
+
+    def __init__(self) -> None:
+        self.seqs: list[int] = []
+        self.life = 0
 
 
 class Queue(QueueBase):
@@ -87,6 +168,41 @@ class Queue(QueueBase):
         than the broker allows by itself.
     :param default: Called with each object that is not plain data; returns what is pushed in its
         place, or raises :class:`TypeError`. As in ``json.dumps``.
+    :param consumer: Be a durable consumer of the stream that keeps the topic, under this name: the
+        broker remembers what it has acknowledged, also while it is away. Queues with one name share
+        the work. The name belongs to the stream, and its topic does not change.
+    :param stream: The stream, where more than one keeps the topic.
+    :param start: Where a consumer that is new begins: ``"new"``, the default; ``"all"`` that is
+        kept; ``"last"``, the last message of each topic and then new ones; a message's number; or a
+        time, a :class:`~datetime.datetime` with a time zone or a text as RFC 3339 has it. Without
+        ``consumer`` the queue follows the stream from there, and acknowledges nothing; it misses
+        nothing either, a lost connection included.
+    :param window: How many messages may be delivered to this queue and not be settled, 1 to 65,536;
+        256 where the consumer has no other number. They are read ahead, and wait here. With 1 the
+        others get what this one does not work at.
+    :param ack_wait: Seconds after which a message that was delivered and not settled is delivered
+        again, 30 where the consumer has no other number. They begin when it is delivered, not when
+        it is pulled; :meth:`StreamMessage.touch` begins them anew.
+    :param max_deliver: How often a message is delivered before it is a dead letter; 5 where the
+        consumer has no other number. What was read ahead when a connection ended counts.
+    :param backoff: Seconds before a message that was given back, or whose time was over, is
+        delivered again: one for each attempt, the last for all that follow.
+    :param order: ``"topic"`` for the messages of a topic to go to one member at a time, in order.
+        Where one is given back, those behind it that were delivered already are not; with a
+        ``window`` of 1 there are none.
+    :param reliable: Keep what was pushed until the broker has confirmed it, 8 MiB at most, and push
+        it again after a lost connection, each with an ``id``: a stream keeps it once, if it comes
+        again within two minutes, and subscribers without a stream may see it twice. What was not
+        confirmed is lost with the process; :meth:`flush` waits until nothing is.
+
+    Of a durable consumer a message comes at least once. It comes again where its acknowledgement
+    has not reached the broker, so its ``stream`` and ``seq`` are what tells a repetition. After a
+    lost connection the queue is a member of the same consumer again. It drops what it had read
+    ahead, which is delivered anew, to this member or to another; acknowledgements that were not
+    confirmed are sent again, and what comes again although it was acknowledged is not pulled a
+    second time. So an acknowledgement is lost only with a process that ends before the broker has
+    it; :meth:`close` waits for that on a connection that there is, and :meth:`flush` on the next
+    one too. What an interruption takes out of a pull comes again when its time is over.
 
     A connection that is lost is made again, at growing intervals, and the subscriptions with it;
     the logger ``babelmq`` says so, and :attr:`connected`. The next attempt is due when it is due,
@@ -114,19 +230,27 @@ class Queue(QueueBase):
 
     def _start(self, place: Place, context: ssl.SSLContext | None, timeout: float | None) -> None:
         self._connection = Connection(self._session, place, context, timeout)
+        self._timeout = timeout
+        self._pulled = _Pulled() if self._session.is_consumer else None
         try:
             self._connection.run(self._session.open())
         except BaseException:
             self.close()
             raise
 
-    def push(self, value: Any, *, retain: bool = True, ttl: int | None = None) -> None:
+    def push(
+        self, value: Any, *, retain: bool = True, ttl: int | None = None, id: str | None = None
+    ) -> None:
         """Publishes ``value`` to the topic; the broker also stores it as the topic's last value if
         ``retain``.
 
         It is the last value until another comes, or until ``ttl`` seconds are over, a whole number
         from 1 to 4,294,967,295; then it is neither sent to new subscribers nor listed. Without a
         ``ttl`` the broker may have a rule for the topic.
+
+        With an ``id``, a text of 128 bytes at most, a stream that keeps the topic keeps the message
+        once, however often it is published with that ``id`` within two minutes. A queue that is
+        ``reliable`` makes one for each message that has none.
 
         Does not wait for the broker. Where the socket is idle, the operating system has the message
         when ``push`` returns; pushes that come faster than the socket takes them share a write that
@@ -147,12 +271,21 @@ class Queue(QueueBase):
         babelmq.errors.NotPlainData: value is a object, which is not plain data and cannot be \
 pushed: push its data as a dict, a list, a string or numbers
         """
-        data = self._publish(value, retain, ttl)
+        if id is None and self._session.pushes is None:
+            data = self._publish(value, retain, ttl)
+        else:
+            data = self._publish(value, retain, ttl, self._id(id))
         if not self._connection.push_now(data):
             self._connection.run(self._session.push(data))
 
     def push_to(
-        self, topic: str, value: Any, *, retain: bool = True, ttl: int | None = None
+        self,
+        topic: str,
+        value: Any,
+        *,
+        retain: bool = True,
+        ttl: int | None = None,
+        id: str | None = None,
     ) -> None:
         """Publishes ``value`` to another topic than the queue's, over the same connection; all else
         is as with :meth:`push`. What one queue pushes is routed in the order of its pushes, over
@@ -168,12 +301,16 @@ pushed: push its data as a dict, a list, a string or numbers
         ...     consumer.pull(), consumer.pull()
         (('/weather/oslo', 21.5), ('/weather/rome', 30))
         """
-        data = self._to(topic)(value, retain, ttl)
+        data = self._to(topic)(value, retain, ttl, self._id(id))
         if not self._connection.push_now(data):
             self._connection.run(self._session.push(data))
 
     def pull(self, timeout: float | None = None) -> Delivery:
         """The next message: its topic and its value. Blocks until there is one.
+
+        Of a durable consumer it is acknowledged when the same thread pulls again, in whichever way,
+        or calls :meth:`ack`: that is how it says that its work is done. So what was pulled last
+        before :meth:`close` is delivered again, if neither was done.
 
         Raises :class:`TimeoutError` after ``timeout`` seconds, by default the queue's own timeout,
         which says whether there was a connection, as :attr:`connected` does; ``timeout=0`` looks
@@ -188,10 +325,63 @@ pushed: push its data as a dict, a list, a string or numbers
             ...
         TimeoutError: nothing arrived from the broker in time
         """
+        fields = self._pull(timeout)
+        return fields["topic"], fields["message"]
+
+    def _pull(self, timeout: float | None) -> Fields:
+        """The next delivery, which is acknowledged with the next pull."""
+        if self._pulled is not None:
+            self.ack()
         fields = self._connection.next_delivery()
         if fields is None or "message" not in fields:
             fields = self._connection.run(self._session.pull(), timeout)
-        return fields["topic"], fields["message"]
+        if self._pulled is not None:
+            self._pulled.seqs.append(fields["seq"])
+            self._pulled.life = self._session.life
+        return fields
+
+    def ack(self) -> None:
+        """Acknowledges what :meth:`pull` gave last to this thread, of a durable consumer; nothing
+        where that is done. It does not wait for the broker, see :meth:`flush`.
+
+        >>> with JSONQueue.consumer("orders", consumer="billing") as queue:  # doctest: +SKIP
+        ...     topic, value = queue.pull()
+        ...     queue.ack()
+        """
+        pulled = self._pulled
+        if pulled is None or not pulled.seqs:
+            return
+        seqs, pulled.seqs = pulled.seqs, []
+        if pulled.life != self._session.life:
+            # This process was forked: the parent is at work.
+            return
+        more = self._connection.has_more()
+        for seq in seqs:
+            self._connection.settle({"command": "ack", "seq": seq}, more=more)
+
+    def pull_one(self, timeout: float | None = None) -> StreamMessage:
+        """The next message of a stream. What becomes of it is said by hand, with
+        :meth:`StreamMessage.ack` and its like, or by a ``with``: its end acknowledges, and an
+        exception gives the message back to be delivered again. Blocks and raises as :meth:`pull`
+        does; :class:`ValueError` where the queue reads from no stream.
+
+        >>> with JSONQueue.consumer("orders", consumer="billing") as queue:  # doctest: +SKIP
+        ...     with queue.pull_one() as message:
+        ...         print(message.value, message.seq, message.time, message.attempt)
+        {'order': 5} 1 2026-11-29 17:00:00.123000+00:00 1
+        """
+        self._must_read_stream()
+        if self._pulled is not None:
+            self.ack()
+        fields = self._connection.next_delivery()
+        if fields is None or "message" not in fields:
+            fields = self._connection.run(self._session.pull(), timeout)
+        return self._kept(fields)
+
+    def _kept(self, fields: Fields) -> StreamMessage:
+        message = StreamMessage.of_fields(fields, self.codec.format)
+        message._settle = self._connection.settle
+        return message
 
     def pull_message(self, timeout: float | None = None) -> Message:
         """The next message with all that came with it: ``topic``, ``value``, whether it is a stored
@@ -213,7 +403,11 @@ pushed: push its data as a dict, a list, a string or numbers
         ...         print(message.topic, "is gone" if message.cleared else message.value)
         /b 1
         /b is gone
+
+        Of a queue that reads from a stream it is a :class:`StreamMessage`, as of :meth:`pull_one`.
         """
+        if self._pulled is not None:
+            self.ack()
         fields = self._connection.next_delivery()
         if fields is None:
             fields = self._connection.run(self._session.pull(notices=True), timeout)
@@ -248,6 +442,10 @@ pushed: push its data as a dict, a list, a string or numbers
         since the last call that raised one (the rest was routed), and :class:`ConnectionLost` where
         the connection broke since the last ``flush()``: what was pushed in between may or may not
         have been routed. Messages that arrive meanwhile are kept for ``pull``.
+
+        Of a queue that is ``reliable`` what was not confirmed is pushed again after the connection
+        broke, and ``flush()`` waits until all of it is confirmed. So it is with acknowledgements:
+        when it returns the broker has all of them.
 
         >>> with JSONQueue("/weather/temp", MiddlewareType.PRODUCER) as producer:
         ...     for celsius in range(20, 25):
@@ -289,6 +487,20 @@ pushed: push its data as a dict, a list, a string or numbers
         (1, None, 'none')
         """
         return self._connection.run(self._session.get(self._own(topic), default))
+
+    def get_last(self, topic: str | None = None, count: int = 1) -> list[StreamMessage]:
+        """The last messages of ``topic``, by default the queue's own, that a stream has kept: as
+        many as there are, up to ``count``, which is at most 10,000; oldest first. Nothing is
+        subscribed to, and nothing has to be acknowledged.
+
+        Raises :class:`BrokerError` with the code ``no-stream`` where no stream keeps the topic.
+
+        >>> with JSONQueue.producer("orders/5") as queue:  # doctest: +SKIP
+        ...     [(message.seq, message.value) for message in queue.get_last(count=2)]
+        [(6, 'paid'), (9, 'shipped')]
+        """
+        steps = self._session.get_last(self._own(topic), check_count(count))
+        return [self._kept(fields) for fields in self._connection.run(steps)]
 
     def clear(self, topic: str | None = None) -> None:
         """Has the broker forget the last value of ``topic``, by default the queue's own. A topic is
@@ -335,8 +547,20 @@ pushed: push its data as a dict, a list, a string or numbers
     def close(self) -> None:
         """Closes the connection without waiting for the broker: :meth:`flush` first, or use
         ``with``.
+
+        What a durable consumer has acknowledged is confirmed before, in 5 s or in the queue's own
+        timeout where that is shorter; the logger says what is not, which may be delivered again.
+        What was pulled and not acknowledged is delivered again, to this consumer's other members or
+        when it comes back; so is what :meth:`pull` gave last, unless :meth:`ack` was called.
         """
+        if self._session.unsettled:
+            with suppress(TimeoutError, BabelmqError):
+                self._connection.run(self._session.confirm_settled(), self._patience())
+            self._session.note_unsettled()
         self._connection.close()
+
+    def _patience(self) -> float:
+        return LAST_ACKS if self._timeout is None else min(self._timeout, LAST_ACKS)
 
     def __iter__(self: Self) -> Self:
         return self
@@ -395,7 +619,12 @@ class XMLQueue(Queue):
     codec = XMLCodec()
 
     def push_document(
-        self, document: str | bytes, *, retain: bool = True, ttl: int | None = None
+        self,
+        document: str | bytes,
+        *,
+        retain: bool = True,
+        ttl: int | None = None,
+        id: str | None = None,
     ) -> None:
         """Publishes an XML document as it is. Nothing in it bears a type: consumers of other
         formats read it as text, the way ``xmltodict`` does. For programs whose messages are
@@ -409,10 +638,16 @@ class XMLQueue(Queue):
         ...     queue.pull()
         ('/orders', {'order': {'@id': '5', 'sku': 'X1'}})
         """
-        self._push_document(self.topic, document, retain, ttl)
+        self._push_document(self.topic, document, retain, ttl, id)
 
     def push_document_to(
-        self, topic: str, document: str | bytes, *, retain: bool = True, ttl: int | None = None
+        self,
+        topic: str,
+        document: str | bytes,
+        *,
+        retain: bool = True,
+        ttl: int | None = None,
+        id: str | None = None,
     ) -> None:
         """Publishes an XML document as it is to another topic; see :meth:`push_document` and
         :meth:`push_to`.
@@ -422,12 +657,12 @@ class XMLQueue(Queue):
         ...     queue.pull_document()
         ('/orders/5', '<order/>')
         """
-        self._push_document(check_topic(topic), document, retain, ttl)
+        self._push_document(check_topic(topic), document, retain, ttl, id)
 
     def _push_document(
-        self, topic: str, document: str | bytes, retain: bool, ttl: int | None
+        self, topic: str, document: str | bytes, retain: bool, ttl: int | None, id: str | None
     ) -> None:
-        data = publish_document(topic, document, retain, ttl)
+        data = publish_document(topic, document, retain, ttl, self._id(id))
         if not self._connection.push_now(data):
             self._connection.run(self._session.push(data))
 
@@ -443,9 +678,7 @@ class XMLQueue(Queue):
         ...     queue.pull_document()
         ('/orders', '<order id="5"><sku>X1</sku></order>')
         """
-        fields = self._connection.next_delivery()
-        if fields is None or "message" not in fields:
-            fields = self._connection.run(self._session.pull(), timeout)
+        fields = self._pull(timeout)
         return fields["topic"], document_of(fields)
 
 

@@ -128,7 +128,8 @@ def _at_home(value: Any, home: tzinfo) -> Any:
     return other if offset == other.utcoffset() else value
 
 
-def _read_datetime(text: str) -> datetime:
+def read_datetime(text: str) -> datetime:
+    """The date and time that a text says; raises :class:`ValueError` where it says none."""
     found: datetime = _read_time(datetime, text)
     return found
 
@@ -216,7 +217,7 @@ def complex_of(parts: list[Any]) -> complex:
 # --- the table ------------------------------------------------------------------------------------
 
 TYPES: tuple[ScalarType, ...] = (
-    ScalarType("datetime", datetime, _write_time, _read_datetime),
+    ScalarType("datetime", datetime, _write_time, read_datetime),
     ScalarType("date", date, date.isoformat, date.fromisoformat),
     ScalarType("time", time, _write_time, _read_time_of_day),
     ScalarType("timedelta", timedelta, _write_timedelta, _read_timedelta),

@@ -35,6 +35,9 @@ from .frame import Format, FrameBuffer, frame
 from .json_codec import JSONCodec
 from .link import Link, State
 from .login import Login
+from .member import Member
+from .stream_options import StreamOptions
+from .unconfirmed import Pushes, Unconfirmed
 
 logger = logging.getLogger("babelmq")
 
@@ -49,6 +52,9 @@ MOST_WAITING = 64 << 10
 MOST_KEPT = 10_000
 """Messages that are kept for later pulls while a push looks for refusals; it looks no further then.
 """
+
+LAST_ACKS = 5.0
+"""Seconds that a ``close()`` gives the broker to confirm acknowledgements."""
 
 PASSING = frozenset(
     {
@@ -104,6 +110,8 @@ class Options:
     retained: bool
     overflow: str | None
     queue: int | None
+    stream: StreamOptions | None
+    reliable: bool
 
 
 class Step(Enum):
@@ -139,6 +147,19 @@ class _Get:
         self.answered = False
 
 
+class _Last:
+    """A ``get`` of the last messages that a stream has kept, which waits for its answer: that comes
+    before the answer to a ping.
+    """
+
+    __slots__ = ("answered", "messages", "ping")
+
+    def __init__(self, ping: int) -> None:
+        self.ping = ping
+        self.messages: list[Fields] = []
+        self.answered = False
+
+
 class Session:
     """One client's conversation with the broker, over as many connections as it takes."""
 
@@ -152,6 +173,12 @@ class Session:
     """
     pushed: int
     """How many messages were pushed."""
+    pushes: Pushes | None
+    """What a reliable queue has pushed, and the broker has not confirmed."""
+    crowded: bool
+    """Whether so much was pushed and not confirmed that the next push has to wait."""
+    life: int
+    """How often the process was forked."""
     dropped: int
     """How many messages made room for newer ones, see ``overflow``."""
     turn: int
@@ -197,6 +224,16 @@ class Session:
         self.outgoing = bytearray()
         self._wants_room = False
         self.pushed = 0
+        self.pushes = Pushes() if options.reliable else None
+        self.crowded = False
+        self.life = 0
+        self._member = Member(options.stream) if options.stream is not None else None
+        # What is said again on the next connection.
+        self._unconfirmed: list[Unconfirmed] = []
+        if self._member is not None:
+            self._unconfirmed.append(self._member.settled)
+        if self.pushes is not None:
+            self._unconfirmed.append(self.pushes)
         self.dropped = 0
         self.turn = 0
         self.notes = deque()
@@ -212,6 +249,7 @@ class Session:
         # connection.
         self._listeners: deque[tuple[OnTopics, bool]] = deque()
         self._gets: list[_Get] = []
+        self._lasts: deque[_Last] = deque()
         self._last_id = 0
         self._last_pong = 0
         # The pings of this connection that were not answered, in the order in which they will be;
@@ -249,10 +287,17 @@ class Session:
         """Says what a connection is to be for."""
         again = self.link.was_up
         for topic in self._subscriptions:
+            if self._member is not None:
+                self._subscriptions[topic] = self._subscription(topic)
             self._say_subscription(topic)
         for _ in self._listeners:
             self._say({"command": "list"})
-        if self._asked and again:
+        says_again = False
+        for unconfirmed in self._unconfirmed:
+            for said in unconfirmed.frames():
+                self.outgoing += said
+                says_again = True
+        if (self._asked and again) or says_again:
             # What has no answer by the time of this one's was refused.
             self._ping()
         if not self._asked:
@@ -333,6 +378,10 @@ class Session:
         """Whether something has arrived that was not looked at."""
         return not self._frames.is_empty()
 
+    def has_more(self) -> bool:
+        """Whether something waits to be pulled, or to be looked at."""
+        return bool(self._kept) or self.has_input()
+
     def is_full(self) -> bool:
         """Whether so much has arrived that more is read only for who waits for it."""
         return self._frames.is_full()
@@ -369,6 +418,14 @@ class Session:
         self._listeners.clear()
         self._awaited.clear()
         self._gets.clear()
+        self._lasts.clear()
+        # What the parent has not confirmed is the parent's to say again.
+        self.life += 1
+        if self._member is not None:
+            self._member.forget()
+        if self.pushes is not None:
+            self.pushes.clear()
+        self.crowded = False
         self._lost_pushes = False
         self._confirmed = self.pushed
         self._broken = self._failure = None
@@ -387,6 +444,26 @@ class Session:
         if step is Step.ROOM:
             return "the broker did not take what was pushed in time"
         return "nothing arrived from the broker in time"
+
+    @property
+    def is_consumer(self) -> bool:
+        """Whether what is pulled has to be acknowledged."""
+        return self._member is not None and self._member.is_consumer
+
+    @property
+    def reads_stream(self) -> bool:
+        """Whether what is pulled comes from a stream."""
+        return self._member is not None
+
+    @property
+    def pending(self) -> int | None:
+        """How many messages a stream had for it when it subscribed."""
+        return None if self._member is None else self._member.pending
+
+    @property
+    def unsettled(self) -> int:
+        """How many acknowledgements and rejections the broker has not confirmed."""
+        return 0 if self._member is None else len(self._member.settled)
 
     def has_unflushed(self) -> bool:
         """Whether a ``flush`` has something to confirm, or to say."""
@@ -425,17 +502,21 @@ class Session:
         """
         while True:
             yield from self._ready()
-            if len(self._kept) < MOST_KEPT:
+            if self.crowded or len(self._kept) < MOST_KEPT:
                 self._sort()
             self._raise_refused()
             if not self.connected:
+                continue
+            if self.crowded:
+                if self.pushes is not None and not self.pushes.is_asked:
+                    self._ping()
+                yield Step.INPUT
                 continue
             if not self.outgoing or len(self.outgoing) + len(data) <= MOST_WAITING:
                 break
             self._wants_room = True
             yield Step.ROOM
-        self.outgoing += data
-        self.pushed += 1
+        self.take(data)
         losses = self._losses
         while len(self.outgoing) > MOST_WAITING and losses == self._losses and not self._closed:
             self._wants_room = True
@@ -443,6 +524,56 @@ class Session:
         if losses != self._losses:
             # Part of it was not sent: it may have been refused, and flush() says what was lost.
             self._raise_refused()
+
+    def take(self, data: bytes) -> None:
+        """Pushes a frame for which there is room."""
+        # It counts as pushed before it is there: an interruption between the two must not make a
+        # flush believe that nothing was pushed.
+        self.pushed += 1
+        if self.pushes is None:
+            self.outgoing += data
+            return
+        self.pushes.add(data)
+        self.outgoing += data
+        if self.pushes.wants_ping:
+            self._ping()
+        self.crowded = self.pushes.is_full
+
+    def settle(self, said: Fields) -> None:
+        """Says what is to become of a message that was delivered. Where there is no connection, an
+        acknowledgement and a rejection are said on the next one.
+        """
+        if self._closed:
+            raise QueueClosed("the queue was closed")
+        member = self._member
+        if member is None or not self._subscriptions:
+            # It was cancelled: what it had is others' now.
+            return
+        command = said["command"]
+        data = frame(self._codec.format, self._codec.encode(said))
+        is_final = command in ("ack", "reject")
+        if is_final:
+            member.settled.add(data, said["seq"])
+        if self.link.state not in (State.GREETING, State.UP):
+            return
+        if command == "touch" and len(self.outgoing) > MOST_WAITING:
+            # The broker takes nothing; and it is the only one of them that may be said for ever.
+            return
+        self.outgoing += data
+        if is_final:
+            self._ask_whether_settled()
+
+    def confirm_settled(self) -> Steps[None]:
+        """Waits until what was said of messages is confirmed, as long as there is a connection."""
+        if self.connected and self.unsettled:
+            yield from self._confirm(saved=False)
+
+    def note_unsettled(self) -> None:
+        """Has it logged what was not confirmed."""
+        if self.unsettled and not self._closed:
+            note = "%s acknowledgements were not confirmed (topic %s): messages may come again"
+            self._note(note, self.unsettled, self._topic)
+            self.log()
 
     def pull(self, *, notices: bool = False) -> Steps[Fields]:
         """Waits for a delivery, or with ``notices`` for what says that a value was cleared."""
@@ -498,7 +629,7 @@ class Session:
         unconfirmed = pushed != self._confirmed
         while True:
             try:
-                if unconfirmed and losses != self._losses:
+                if unconfirmed and losses != self._losses and self.pushes is None:
                     self._lost_pushes = True
                 self._raise_lost_pushes()
                 yield from self._ready()
@@ -547,6 +678,19 @@ class Session:
             raise ProtocolError(f"the broker's answer to a get of {topic!r} could not be read")
         return get.value
 
+    def get_last(self, topic: str, count: int) -> Steps[list[Fields]]:
+        """Waits for the last messages of a topic that a stream has kept, oldest first."""
+        question = {"command": "get", "topic": topic, "last": count, **self._exact()}
+        while True:
+            yield from self._ready()
+            last = _Last(self._last_id + 1)
+            self._lasts.append(last)
+            if (yield from self._ask(question)):
+                break
+        if not last.answered:
+            raise ProtocolError(f"the broker's answer to a get of {topic!r} could not be read")
+        return last.messages
+
     def clear(self, topic: str) -> Steps[None]:
         """Has a topic's last value forgotten, and waits until it is."""
         answered = False
@@ -558,6 +702,11 @@ class Session:
         """Subscribes to ``topic``, and waits until nothing that is published from then on is
         missed.
         """
+        if self._member is not None and self._subscriptions and topic not in self._subscriptions:
+            raise ValueError(
+                f"this queue reads {self._topic!r} from a stream, and has one subscription; make "
+                f"another queue for {topic!r}"
+            )
         self._subscriptions[topic] = self._subscription(topic)
         self._cancelling.pop(topic, None)
         if self.connected:
@@ -587,6 +736,8 @@ class Session:
             if (yield from self._ask(*({"command": "cancel", "topic": one} for one in asked))):
                 for one in asked:
                     self._cancelling.pop(one, None)
+        if not self._subscriptions:
+            self._drop_unsettled()
 
     def next_delivery(self) -> Fields | None:
         """The next delivery among what has arrived, or what says that a value was cleared, without
@@ -601,6 +752,8 @@ class Session:
                     return None
                 self._kept.popleft()
                 if isinstance(kept, dict):
+                    if self._member is not None and not self._is_news(kept):
+                        continue
                     return kept
                 raise kept
             if self.attention:
@@ -618,6 +771,7 @@ class Session:
                 type(message.get("topic")) is str
                 and "message" in message
                 and "retained" not in message
+                and "seq" not in message
             ) or self._is_wanted(message):
                 return message
 
@@ -694,6 +848,8 @@ class Session:
     def _ping(self) -> int:
         self._last_id = number = self._last_id + 1
         self._pings.append(number)
+        for unconfirmed in self._unconfirmed:
+            unconfirmed.asked(number)
         self._say({"command": "ping", "id": number})
         return number
 
@@ -720,6 +876,8 @@ class Session:
             message["overflow"] = self._options.overflow
         if self._options.queue is not None:
             message["queue"] = self._options.queue
+        if self._member is not None:
+            message.update(self._member.fields())
         return message
 
     def _sort(self) -> None:
@@ -785,6 +943,12 @@ class Session:
         """Whether a delivery is for a pull; raises where it is none."""
         if type(delivery.get("topic")) is not str or "message" not in delivery:
             raise MalformedMessage("a delivery lacks its topic or its message")
+        if "seq" in delivery and self._member is not None:
+            try:
+                delivery["seq"] = self._member.last = int(delivery["seq"])
+                return self._is_news(delivery)
+            except (ValueError, TypeError) as error:
+                raise MalformedMessage(f"a delivery has no number: {error}") from error
         if "retained" in delivery and _is_retained(delivery):
             if self._asked and not self._replaying:
                 self._asked.popleft()
@@ -792,16 +956,43 @@ class Session:
             return self._options.retained
         return True
 
+    def _is_news(self, delivery: Fields) -> bool:
+        """Whether a delivery of a stream is to be pulled. Where it is not, it is settled again: it
+        may have been delivered after what was said of it had arrived, and would stay outstanding.
+        """
+        if self._member is None or self._member.is_news(delivery):
+            return True
+        if self.link.state in (State.GREETING, State.UP):
+            self.outgoing += self._member.settled.frame(delivery["seq"])
+        return False
+
+    def _ask_whether_settled(self) -> None:
+        """Has what was said of messages confirmed, by one ping at a time."""
+        if self._member is not None:
+            settled = self._member.settled
+            if settled.unasked and not settled.is_asked:
+                self._ping()
+
+    def _drop_unsettled(self) -> None:
+        """Drops what a consumer has not pulled: it is delivered again, to whichever member."""
+        if self.is_consumer:
+            kept = self._kept
+            self._kept = deque(one for one in kept if not (isinstance(one, dict) and "seq" in one))
+
     def _understand(self, message: Fields) -> None:
         """Acts on any message but a delivery."""
         try:
             command = message.get("command")
             if command == "pong":
                 self._on_answered(int(message.get("id", 0)))
+                self._ask_whether_settled()
             elif command == "topics":
                 self._on_topics(message)
             elif command == "value":
                 self._on_value(message)
+            elif command == "values":
+                if self._lasts:
+                    self._lasts.popleft().answered = True
             elif command == "error":
                 self._on_error(message)
             elif command == "subscribed":
@@ -829,6 +1020,10 @@ class Session:
                 listener(topics)
 
     def _on_value(self, message: Fields) -> None:
+        if "seq" in message:
+            if self._lasts:
+                self._lasts[0].messages.append(message)
+            return
         for get in self._gets:
             if get.topic == message["topic"]:
                 # That there is no value is an answer too: what came late for another get says
@@ -845,6 +1040,8 @@ class Session:
 
     def _on_subscribed(self, message: Fields) -> None:
         topic = message["topic"]
+        if self._member is not None and "pending" in message:
+            self._member.pending = int(message["pending"])
         if message.get("limited") in (True, "true"):
             self._limited.add(topic)
         else:
@@ -863,7 +1060,16 @@ class Session:
         note = "%s messages of %s made room for newer ones, %s since the queue was made"
         self._note(note, message["count"], message["topic"], self.dropped, level=logging.INFO)
 
-    def _on_answered(self, number: int) -> None:
+    def _on_answered(self, number: int, *, confirmed: bool = True) -> None:
+        for unconfirmed in self._unconfirmed:
+            unconfirmed.answered(number, confirmed=confirmed)
+        if self.pushes is not None:
+            self.crowded = self.pushes.is_full
+            if not self.pushes:
+                self._confirmed = self.pushed
+        while self._lasts and self._lasts[0].ping <= number:
+            # What has no answer of its own when a later question has one was refused.
+            self._lasts.popleft()
         self._last_pong = max(self._last_pong, number)
         while self._pings and self._pings[0] <= number:
             self._pings.popleft()
@@ -886,8 +1092,11 @@ class Session:
             number = self._pings[0]
             if number in self._awaited:
                 self._awaited[number] = error
-            self._on_answered(number)
+            self._on_answered(number, confirmed=False)
             return
+        if error.code == "frame-too-large" and self.pushes is not None:
+            # It is not taken on another connection either.
+            self.pushes.drop_longest()
         logging_in = self.link.state is State.LOGIN
         if error.code in NO_LOGIN or (logging_in and error.code not in PASSING):
             self._end_with(self._login_failed(error))
@@ -930,6 +1139,9 @@ class Session:
         self._asked.clear()
         self._replaying = False
         self._cancelling.clear()
+        for unconfirmed in self._unconfirmed:
+            unconfirmed.connection_ended()
+        self._lasts.clear()
         self._messages = 0
         self._spoken_to = False
         self._listeners = deque(listener for listener in self._listeners if listener[1])
@@ -948,8 +1160,10 @@ class Session:
     def _end_connection(self, why: str) -> None:
         self.connected = False
         self._lost_why = why
-        self._lost_pushes = self._lost_pushes or self.pushed != self._confirmed
-        self._confirmed = self.pushed
+        if self.pushes is None:
+            self._lost_pushes = self._lost_pushes or self.pushed != self._confirmed
+            self._confirmed = self.pushed
+        self._drop_unsettled()
         self._losses += 1
         self.outgoing.clear()
         self.link.lost(why)

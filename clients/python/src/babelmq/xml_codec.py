@@ -6,7 +6,7 @@ import re
 from typing import Any, Callable
 
 from . import xml_reader, xml_writer
-from .codec import Fields, Publish, check_ttl
+from .codec import Fields, Publish, check_id, check_ttl
 from .frame import HEADER, LONGEST_BODY, Format, check_length, frame
 
 
@@ -17,7 +17,12 @@ class XMLCodec:
 
     def encode(self, message: Fields) -> bytes:
         """The body that says ``message``."""
-        return f"<frame{xml_writer.attributes(message)}/>".encode()
+        lists = {name: field for name, field in message.items() if isinstance(field, list)}
+        if not lists:
+            return f"<frame{xml_writer.attributes(message)}/>".encode()
+        simple = {name: field for name, field in message.items() if name not in lists}
+        elements = b"".join(xml_writer.element(field, name) for name, field in lists.items())
+        return f"<frame{xml_writer.attributes(simple)}>".encode() + elements + b"</frame>"
 
     def publisher(self, topic: str, default: Callable[[Any], Any] | None = None) -> Publish:
         """What writes the frames that publish to ``topic``; ``default`` makes plain data of other
@@ -28,10 +33,14 @@ class XMLCodec:
         passing = f'<frame{xml_writer.attributes(fields)} retain="false">'
         header, element = HEADER.pack, xml_writer.element
 
-        def publish(value: Any, retain: bool, ttl: int | None = None) -> bytes:
+        def publish(
+            value: Any, retain: bool, ttl: int | None = None, id: str | None = None
+        ) -> bytes:
             start = stored if retain else passing
             if ttl is not None:
                 start = f'{start[:-1]} ttl="{check_ttl(ttl)}">'
+            if id is not None:
+                start = f'{start[:-1]} id="{xml_writer.attribute(check_id(id))}">'
             body = element(value, "message", default, start, "</frame>")
             length = len(body)
             if length > LONGEST_BODY:
@@ -50,7 +59,9 @@ _UTF_8 = ("utf-8", "us-ascii")
 _ENCODING = re.compile(r"encoding\s*=\s*[\"']([^\"']*)")
 
 
-def publish_document(topic: str, document: str | bytes, retain: bool, ttl: int | None) -> bytes:
+def publish_document(
+    topic: str, document: str | bytes, retain: bool, ttl: int | None, id: str | None = None
+) -> bytes:
     """The frame that publishes ``document`` as it is, without its XML declaration."""
     text = document if isinstance(document, str) else document.decode()
     declared = _DECLARATION.match(text)
@@ -68,6 +79,8 @@ def publish_document(topic: str, document: str | bytes, retain: bool, ttl: int |
         text = text[declared.end() :]
     xml_reader.check_document(text)
     fields = {"command": "publish", "topic": topic}
+    if id is not None:
+        fields["id"] = check_id(id)
     options = ("" if retain else ' retain="false"') + (
         "" if ttl is None else f' ttl="{check_ttl(ttl)}"'
     )

@@ -80,7 +80,7 @@ pub enum Order {
     /// Nothing.
     #[default]
     None,
-    /// The messages of each topic: one is delivered when those before it are settled.
+    /// The messages of each topic: they are with one member at a time, in their order.
     Topic,
 }
 

@@ -91,11 +91,16 @@ impl Consumer {
         true
     }
 
-    /// A member goes. What it had is due at once, or dead if that was the last attempt.
+    /// A member goes. What it had is due at once. The oldest is dead if that was its last attempt: it
+    /// may be what the member has died of, and the others were perhaps never looked at.
     pub fn leave(&mut self, member: MemberId, now: u64) {
+        if let Some(run) = self.first_of(member) {
+            let oldest = self.work.cut(run, run.from, run.from);
+            self.fail(oldest, 0, now);
+        }
         while let Some(run) = self.first_of(member) {
             let piece = self.work.cut(run, run.from, run.to);
-            self.fail(piece, 0, now);
+            self.work.insert(Run { state: State::Ready, ..piece });
         }
         if let Some(slot) = self.work.members.slot(member) {
             self.work.members.leave(slot);

@@ -235,14 +235,14 @@ impl StreamThread {
     pub(super) fn leave(&mut self, feed: &Arc<Feed>, member: MemberId) {
         self.followers.retain(|other| !Arc::ptr_eq(other, feed));
         let Some(Member { consumer, .. }) = self.members.remove(&member) else { return };
-        let now = self.now();
+        let now = self.later();
         if let Some(entry) = self.consumers.get_mut(&consumer) {
             entry.machine.leave(member, now);
         }
     }
 
     pub(super) fn settle(&mut self, member: MemberId, what: Vec<Settlement>) {
-        let now = self.now();
+        let now = self.later();
         let Some(Member { consumer, .. }) = self.members.get(&member) else { return };
         let Some(Entry { machine, .. }) = self.consumers.get_mut(consumer) else { return };
         for settlement in what {
@@ -259,7 +259,7 @@ impl StreamThread {
 
     /// Gives the members of all consumers what they are due, and wakes who follows.
     pub(super) fn hand_out(&mut self) {
-        let (now, end) = (self.now(), self.state.readable());
+        let (now, end) = (self.later(), self.state.readable());
         self.is_busy = false;
         let mut assigned: Vec<Assignment> = Vec::new();
         let mut damaged = Vec::new();
@@ -271,7 +271,8 @@ impl StreamThread {
             let own = cursor.get_or_insert_with(|| self.reader.cursor(end));
             let mut reading = Reading::new(&mut **own);
             let has_more = machine.assign(now, end, &mut reading, TOGETHER, &mut assigned);
-            self.is_busy |= has_more && !assigned.is_empty();
+            // Where the disk cannot be read it is tried when something comes.
+            self.is_busy |= has_more && (reading.is_enough() || !assigned.is_empty());
             damaged.extend(reading.damage.into_iter().map(|damage| (name.clone(), damage)));
         }
         // That a message is tried again is known before it is: one that kills whoever has it comes to
@@ -292,6 +293,11 @@ impl StreamThread {
         for (consumer, damage) in damaged {
             self.report_damage(&consumer, &damage);
         }
+    }
+
+    /// The millisecond that is not over: what is due so long after it is not due too early.
+    fn later(&self) -> u64 {
+        self.now().saturating_add(1)
     }
 
     /// Milliseconds since the thread began.

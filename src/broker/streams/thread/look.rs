@@ -24,6 +24,11 @@ impl<'a> Reading<'a> {
     pub(super) fn new(cursor: &'a mut dyn Cursor) -> Reading<'a> {
         Reading { cursor, looked_at: 0, topic: None, damage: Vec::new(), topics: HashMap::new() }
     }
+
+    /// Whether as much was looked at as one step does.
+    pub(super) fn is_enough(&self) -> bool {
+        self.looked_at == MOST
+    }
 }
 
 impl Look for Reading<'_> {
@@ -49,9 +54,9 @@ impl Look for Reading<'_> {
             }
             // Those before it are deleted or dropped.
             Ok(Some(Found::Record(record))) => {
-                let last = record.seq - 1;
-                self.cursor.seek(record_place(last));
-                Sight::Missing(last)
+                let next = record.seq;
+                self.cursor.seek(next);
+                Sight::Missing(next - 1)
             }
             Ok(Some(Found::Damage(damage))) => {
                 let last = damage.to;
@@ -62,9 +67,4 @@ impl Look for Reading<'_> {
             Ok(None) | Err(_) => Sight::Later,
         }
     }
-}
-
-/// The place behind a message.
-fn record_place(last: u64) -> u64 {
-    last + 1
 }

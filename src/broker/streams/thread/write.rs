@@ -39,7 +39,6 @@ impl StreamThread {
         if self.failed.take().is_some() {
             tracing::info!(stream = %self.state.name(), "the stream can be written to again");
         }
-        self.note_condition();
     }
 
     fn try_write(&mut self, now: Instant) -> Result<(), StoreError> {
@@ -47,6 +46,8 @@ impl StreamThread {
         let bytes = self.append()?;
         self.write_notes()?;
         self.trim(now)?;
+        // Who was told that something is written knows whether there is room for more.
+        self.note_condition();
         self.state.wrote(self.op, bytes, is_news);
         let next = self.reader.next();
         if is_news {
