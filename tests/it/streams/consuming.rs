@@ -202,3 +202,38 @@ fn each_format_gets_what_the_others_have_published() {
         }
     }
 }
+
+#[test]
+fn a_consumer_of_a_part_is_quick_behind_much_that_it_does_not_want() {
+    let broker = start("narrow");
+    let mut producer = Json::connect(&broker);
+    for number in 0..30_000 {
+        let number = number.to_string();
+        producer.client.publish(babelmq::Format::Json, "orders/a", number.as_bytes());
+    }
+    producer.publish("orders/b", [1]);
+    let mut consumer = Json::connect(&broker);
+    let began = std::time::Instant::now();
+    consumer.consume("orders/b", "b", r#","start":"all""#);
+    assert_eq!(consumer.delivery().0, 30_001);
+    // It goes on by itself: nothing else happens that would remind it.
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_crash_kills_no_more_than_what_was_worked_at() {
+    let broker = start("crashes");
+    let mut producer = Json::connect(&broker);
+    producer.publish("orders/1", 0..4);
+    for attempt in 1..=2 {
+        let mut consumer = Json::connect(&broker);
+        consumer.consume("orders", "billing", r#","start":"all","max-deliver":2"#);
+        let all: Vec<_> =
+            (0..4).map(|_| consumer.delivery()).map(|(seq, _, of)| (seq, of)).collect();
+        assert_eq!(all, [(1, attempt), (2, attempt), (3, attempt), (4, attempt)]);
+    }
+    let mut consumer = Json::connect(&broker);
+    consumer.consume("orders", "billing", "");
+    let all: Vec<_> = (0..3).map(|_| consumer.delivery()).map(|(seq, _, of)| (seq, of)).collect();
+    assert_eq!(all, [(2, 3), (3, 3), (4, 3)], "the first is a dead letter");
+}

@@ -71,10 +71,6 @@ impl Consumer {
             };
             let to = run.to.min(run.from.saturating_add(round.left - 1));
             let piece = self.work.cut(run, run.from, to);
-            if self.is_over(piece.attempts) {
-                self.die(piece, &WhyDead::Exhausted);
-                continue;
-            }
             round.left -= piece.width();
             gathered.push(piece);
         }
@@ -153,10 +149,6 @@ impl Consumer {
                 }
                 let piece = self.work.cut(run, run.from, run.from + many - 1);
                 in_vain = 0;
-                if self.is_over(piece.attempts) {
-                    self.die(piece, &WhyDead::Exhausted);
-                    continue;
-                }
                 turn -= many;
                 round.left -= many;
                 self.deliver(slot, piece, round, out);

@@ -87,14 +87,12 @@ pub(super) struct Model {
     pub(super) windows: BTreeMap<MemberId, u64>,
     /// The highest number that each member was given as a first attempt.
     pub(super) last: BTreeMap<MemberId, u64>,
-    /// How often each was given back by a member that went, and not for its own sake.
-    pub(super) spared: BTreeMap<u64, u32>,
 }
 
 impl Model {
     pub(super) fn new(settings: ConsumerSettings, messages: Messages) -> Model {
-        let (entries, windows, last, spared) = Default::default();
-        Model { settings, messages, end: 1, now: 0, entries, windows, last, spared }
+        let (entries, windows, last) = Default::default();
+        Model { settings, messages, end: 1, now: 0, entries, windows, last }
     }
 
     pub(super) fn publish(&mut self, many: u64) {
@@ -201,8 +199,6 @@ impl Model {
             if place == 0 {
                 self.fail(seq, 0);
             } else {
-                // It may be tried once more than others.
-                *self.spared.entry(seq).or_default() += 1;
                 self.entries.get_mut(&seq).unwrap().is = Is::Ready;
             }
         }
@@ -230,8 +226,9 @@ impl Model {
                 assert!(is_new || entry.is == Is::Ready, "{seq} is given, but {:?}", entry.is);
                 assert!(self.is_wanted(seq), "{seq} does not match");
                 assert_eq!(part.attempt, entry.attempts + 1, "the attempt of {seq}");
-                let spared = self.spared.get(&seq).copied().unwrap_or_default();
-                assert!(part.attempt <= self.settings.max_deliver + spared, "{seq} is over");
+                // One that a member gave back by going may be tried once more than others.
+                let is_left = entry.is == Is::Ready || part.attempt <= self.settings.max_deliver;
+                assert!(is_left, "{seq} is over");
                 assert!(self.room(part.member) > 0, "{:?} has no room", part.member);
                 if self.settings.order == Order::ByTopic {
                     self.check_topic(seq, part.member, entry.is_again);
