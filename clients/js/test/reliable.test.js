@@ -176,7 +176,7 @@ test("what is delivered again though it is settled is settled again, and not see
   assert.equal((await take(consumer, 1))[0].attempt, 2);
 });
 
-test("what is not confirmed is settled on the next connection, and what waits is gone", async (t) => {
+test("what is not confirmed is settled on the next connection, what waits is gone", async (t) => {
   const { broker, client, deliver, said } = await streaming(t);
   const consumer = client.consume("/a", { consumer: "one", start: "all", manual: true });
   await consumer.ready;
