@@ -188,6 +188,7 @@ test("what is not confirmed is settled on the next connection, what waits is gon
   broker.intercept = () => false;
   broker.cut();
   await reached(client, "disconnected");
+  const next = consumer.next();
   assert.equal(second.touch(), false);
   assert.equal(second.reject(), true);
   assert.equal(said("reject").length, 0);
@@ -200,7 +201,49 @@ test("what is not confirmed is settled on the next connection, what waits is gon
     ["reject", 2],
   ]);
   deliver("one", 4, 2);
-  assert.deepEqual(await values(consumer, 1), [4]);
+  assert.equal((await next).value.seq, 4);
+});
+
+test("a message that is delivered again while it is done is not done again", async (t) => {
+  const { broker, client, deliver, said } = await streaming(t);
+  const consumer = client.consume("/a", { consumer: "one", manual: true });
+  await consumer.ready;
+  deliver("one", 1);
+  const [first] = await take(consumer, 1);
+  deliver("one", 1, 2);
+  deliver("one", 2);
+  await client.flush();
+  first.ack();
+  const [second] = await take(consumer, 1);
+  assert.equal(second.seq, 2);
+  broker.cut();
+  await reached(client, "disconnected");
+  await reached(client, "connected");
+  await client.flush();
+  // It is not this client's any more.
+  assert.equal(second.nak(), false);
+  await client.flush();
+  assert.equal(said("nak").length, 0);
+});
+
+test("last messages that came in part are asked for again", async (t) => {
+  const { broker, client } = await both(t);
+  await client.ready;
+  const value = { command: "value", topic: "/a", stream: "s", time: "2026-11-29T17:00:00.123Z" };
+  broker.intercept = ({ command, topic }, { send }) => {
+    if (command !== "get") return false;
+    send({ ...value, seq: 1, message: 1 });
+    if (broker.count === 1) send({ command: "pong", id: 99 });
+    else send({ command: "values", topic, count: 1 });
+    return true;
+  };
+  const seen = once(client, "damaged");
+  const got = client.getLast("/a", 2);
+  await broker.request(({ command }) => command === "get");
+  broker.say(refusal("damaged"));
+  await seen;
+  broker.cut();
+  assert.equal((await got).length, 1);
 });
 
 test("what comes for a consumer that was left, or not answered yet, is nobody's", async (t) => {

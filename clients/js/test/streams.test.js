@@ -277,6 +277,7 @@ test("the same id is kept once", async (t) => {
 
 test("what a stream or a consumer is refused for is thrown where it was asked", async (t) => {
   const client = clientOf(t, broker.http);
+  await assert.rejects(client.consume("elsewhere", { consumer: "x" }).ready, { code: "no-stream" });
   for (const asked of [
     client.consume("elsewhere", { consumer: "x" }),
     client.subscribe("elsewhere", { start: "all" }),
