@@ -121,3 +121,37 @@ impl Stats {
         self.of_consumers(|consumer| consumer.dead)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_consumers_are_told_and_all_are_counted() {
+        let consumers = |count: usize| {
+            let consumer = |number: usize| ConsumerNumbers {
+                consumer: number.to_string(),
+                ..ConsumerNumbers::default()
+            };
+            Some((0..count).map(consumer).collect())
+        };
+        let stream = |name: &str, consumers| StreamNumbers {
+            stream: name.to_owned(),
+            consumers,
+            ..StreamNumbers::default()
+        };
+        let streams = vec![
+            stream("a", consumers(CONSUMERS_TOLD - 1)),
+            stream("b", None),
+            stream("c", consumers(2)),
+        ];
+        let stats = Stats { streams, ..Stats::default() };
+        let told = stats.consumer_lag();
+        assert_eq!(told.len(), CONSUMERS_TOLD);
+        assert_eq!(told.last().unwrap().labels, ["c", "0"]);
+        let counted = stats.stream_consumers();
+        let counted: Vec<_> = counted.iter().map(|it| (&*it.labels[0], it.number)).collect();
+        let whole = |count: usize| Number::Whole(count as u64);
+        assert_eq!(counted, [("a", whole(CONSUMERS_TOLD - 1)), ("c", whole(2))]);
+    }
+}
