@@ -169,12 +169,27 @@ impl Cursor for Nowhere {
     }
 }
 
+/// A disk that takes everything in the end, however a test ends: its broker waits for that.
+struct Held(Disk);
+
+impl Held {
+    fn turn(&self, mood: Mood) {
+        self.0.turn(mood);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.turn(Mood::Takes);
+    }
+}
+
 /// A broker with a stream on a disk that has moods, and what is published to it.
-fn start() -> (BrokerHandle, Disk) {
+fn start() -> (BrokerHandle, Held) {
     let disk = Disk::new();
     let stream = StreamDefinition::new("orders", TopicFilter::parse("orders").unwrap()).unwrap();
     let broker = Broker::start_with(config().streams(vec![stream]), Box::new(disk.clone()));
-    (broker.unwrap(), disk)
+    (broker.unwrap(), Held(disk))
 }
 
 /// Asks until the answer has a line.
