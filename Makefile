@@ -27,7 +27,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store soak-streams model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -99,6 +99,10 @@ $(VENV)/installed: $(PYPROJECT) clients/python/src/babelmq/_version.py
 # Kills and flipped bytes, many more than in `make test`.
 soak-store:
 	KILLS=$(KILLS) FLIPS=$(FLIPS) SEED=$(SEED) $(CARGO) test --release --locked --test it -- --nocapture kill flipped
+
+# Streams under 8 producers and 16 members, killed so many times; a checker reads what they have seen.
+soak-streams:
+	KILLS=$(KILLS) SEED=$(SEED) $(CARGO) test --release --locked --test it -- --nocapture streams::kills
 
 # The broker's threads in many orders: MODEL_ITERATIONS says how many of each kind, MODEL_SEED repeats a run.
 model:

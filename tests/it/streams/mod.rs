@@ -2,9 +2,11 @@
 #![cfg(feature = "storage")]
 
 mod administration;
+mod checker;
 mod consuming;
 mod dead;
 mod following;
+mod kills;
 mod publishing;
 mod sharing;
 

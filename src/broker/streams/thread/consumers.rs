@@ -272,6 +272,10 @@ impl StreamThread {
             self.is_busy |= has_more && !assigned.is_empty();
             damaged.extend(reading.damage.into_iter().map(|damage| (name.clone(), damage)));
         }
+        if assigned.iter().any(|assignment| assignment.attempt > 1) {
+            // An attempt that is seen counts, whatever comes of this process.
+            self.note_attempts();
+        }
         for Assignment { member, from, to, attempt } in assigned {
             let Some(Member { feed, .. }) = self.members.get(&member) else { continue };
             feed.add([Due { from, to, attempt }]);

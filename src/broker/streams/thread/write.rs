@@ -89,6 +89,14 @@ impl StreamThread {
         }
     }
 
+    /// Writes what consumers are about to try once more, if the disk lets it; otherwise it is
+    /// written with the next.
+    pub(super) fn note_attempts(&mut self) {
+        if self.failed.is_none() && self.unwritten.is_empty() {
+            self.write(Instant::now());
+        }
+    }
+
     /// Takes from the consumers what is to be written of them.
     fn gather_notes(&mut self) {
         let mut of_one = Vec::new();
