@@ -5,6 +5,7 @@ mod attack;
 mod direction;
 mod host;
 mod load;
+mod log;
 mod net;
 mod payload;
 mod pickle;
@@ -39,6 +40,9 @@ enum Command {
     Peers(run::Peers),
     /// Measure babelmq that keeps its last values on a disk beside babelmq that does not.
     Store(store::Store),
+    /// Append to the log of a stream, read it and drop from its front: babelmq's beside redb and
+    /// fjall.
+    Log(log::Log),
     /// Translate streams of messages in a loop, without sockets: babelmq's codec beside CPython.
     Translate(translate::Translate),
     /// Attack babelmq beside a bystander, and say what it noticed.
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Peers(peers) => peers.run(),
         Command::Store(store) => store.run(),
+        Command::Log(log) => log.run(),
         Command::Translate(translate) => translate.run(),
         Command::Attack(attack) => attack.run(),
         Command::List => {

@@ -113,7 +113,14 @@ fn recognised(head: &[u8], body: &[u8], judged: &Result<Request<'_>, Refusal>) {
             continue;
         };
         match judged {
-            Ok(Request::Publish { topic, message, retain: true, ttl: None, verbatim: true }) => {
+            Ok(Request::Publish {
+                topic,
+                message,
+                retain: true,
+                ttl: None,
+                verbatim: true,
+                id: None,
+            }) => {
                 assert_eq!(recognised.topic.unwrap_or("t"), topic);
                 assert_eq!(Part::Value(recognised.message), message.part);
                 assert_eq!(message.document, None);

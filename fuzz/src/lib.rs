@@ -18,6 +18,7 @@ mod login;
 mod pickle;
 mod plain;
 mod same;
+mod segment;
 mod topic;
 mod translate;
 mod users;
@@ -31,6 +32,7 @@ pub use http::http;
 pub use json::json;
 pub use login::login;
 pub use pickle::pickle;
+pub use segment::segment;
 pub use topic::topic;
 pub use translate::translate;
 pub use users::users;
@@ -43,7 +45,7 @@ use babelmq::protocol::Limits;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("frame", frame),
     ("json", json),
     ("xml", xml),
@@ -55,6 +57,7 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("login", login),
     ("http", http),
     ("websocket", websocket),
+    ("segment", segment),
 ];
 
 /// Bytes of stack that a target gets: as many as a writer thread, the smallest of the broker's.

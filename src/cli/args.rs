@@ -472,7 +472,7 @@ pub(super) fn stream(text: &str) -> Result<StreamDefinition, String> {
     let parts: Vec<&str> = rules.split(',').collect();
     let first_rule = parts.iter().position(|part| is_rule(part)).unwrap_or(parts.len());
     let mut stream = StreamDefinition::new(name, filter(&parts[..first_rule].join(","))?)?;
-    if name.starts_with('$') {
+    if name.starts_with('$') && name != "$dead" {
         return Err(format!("the stream {name} is the broker's own: names with \"$\" are"));
     }
     for part in &parts[first_rule..] {
@@ -573,7 +573,7 @@ mod tests {
             "orders:age=1h",
             "orders:filter=",
             "a b:filter=x",
-            "$dead:filter=x",
+            "$own:filter=x",
             "o:filter=x,age=soon",
             "o:filter=x,messages=0",
             "o:filter=x,full=maybe",

@@ -79,7 +79,7 @@ fn status(code: ErrorCode) -> u16 {
         | ErrorCode::TooManySubscriptions
         | ErrorCode::SlowConsumer => 429,
         ErrorCode::MemoryFull => 503,
-        ErrorCode::StoreFull | ErrorCode::StorageFailed => 507,
+        ErrorCode::StoreFull | ErrorCode::StreamFull | ErrorCode::StorageFailed => 507,
         ErrorCode::TooDeep
         | ErrorCode::TooManyDigits
         | ErrorCode::InvalidValue

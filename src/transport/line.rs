@@ -373,6 +373,28 @@ impl Opening {
             Opening::Sealed(opening) => opening.read(socket, buffer, size),
         }
     }
+
+    /// Reads what is there. Where a connection seals, that is for [`read`](Self::read).
+    fn read_at_once(
+        &mut self,
+        socket: &Socket,
+        buffer: &mut FrameBuffer,
+        size: usize,
+    ) -> io::Result<Arrived> {
+        match self {
+            Opening::Plain => arrived(|| buffer.read_with(size, &mut AtOnce(socket))),
+            _ => Ok(Arrived::Silent),
+        }
+    }
+}
+
+/// A socket that is read without waiting.
+struct AtOnce<'a>(&'a Socket);
+
+impl io::Read for AtOnce<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        net::receive_at_once(self.0, buffer)
+    }
 }
 
 /// The outcome of a read of a socket.

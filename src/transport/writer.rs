@@ -65,6 +65,8 @@ pub(super) struct Writer {
     pages: Account,
     /// Memory for what is gathered, while there is something to write.
     page: Claim,
+    /// Memory that messages of streams are read into.
+    reading: Claim,
     /// Memory that a long answer takes while it is written.
     answer: Claim,
     /// The session waits for this to be dropped before it ends.
@@ -134,6 +136,7 @@ impl Writer {
             account,
             pages,
             page: Claim::nothing(),
+            reading: Claim::nothing(),
             answer: Claim::nothing(),
             _alive: alive,
         })
@@ -336,6 +339,7 @@ impl Writer {
         self.gathered.shrink();
         release_scratch();
         self.page = Claim::nothing();
+        self.reading = Claim::nothing();
         if self.scratch.weight() > IDLE_BYTES {
             self.scratch = Document::new();
         }

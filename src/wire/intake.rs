@@ -573,8 +573,12 @@ impl<'a> Intake<'a> {
         let (asked, ahead) = (self.recent.asked.clone(), self.ahead.take());
         let paid = mem::take(&mut self.paid) + mem::take(&mut self.paid_ids);
         let claim = self.recent.flight.split(BATCH + asked.room(bytes.len()) + paid);
-        let batch = Batch::new(bytes, document, topics, messages, self.limits)
-            .with_ids(mem::take(&mut self.ids))
+        let mut batch = Batch::new(bytes, document, topics, messages, self.limits);
+        if !self.ids.is_empty() {
+            // A batch is long, and most have none: it is not moved for nothing.
+            batch = batch.with_ids(mem::take(&mut self.ids));
+        }
+        let batch = batch
             .decoding_to(decoded)
             .of_session(asked, ahead)
             .returning_to(&self.recent.spares)

@@ -16,7 +16,9 @@ use babelmq::protocol::{
     MAX_SECONDS, MAX_SHAPES_OF_BROKER, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS, MAX_WINDOW,
     MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, NODE_SIZE,
 };
-use babelmq::{Broker, Config, ErrorCode, Format, Limits};
+use babelmq::{Broker, BrokerHandle, Config, ErrorCode, Format, Limits};
+#[cfg(feature = "storage")]
+use babelmq::{Storage, StreamDefinition, TopicFilter};
 
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");
 
@@ -110,6 +112,21 @@ fn is_said(found: &str, printed: &str) -> bool {
     rest == Some("")
 }
 
+/// A broker for a section, with a stream where that is of one.
+fn start(heading: &str, config: Config) -> BrokerHandle {
+    #[cfg(feature = "storage")]
+    if heading.contains("of a stream") {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("protocol-streams");
+        // What a failed run left behind.
+        let _ = std::fs::remove_dir_all(&folder);
+        let filter = TopicFilter::parse("/orders").unwrap();
+        let config = config.streams([StreamDefinition::new("orders", filter).unwrap()]);
+        let storage = Storage::open(&folder, true).unwrap();
+        return Broker::start_with(config, Box::new(storage)).unwrap();
+    }
+    Broker::start(config).unwrap()
+}
+
 /// Every section is one connection to a broker of its own, and the broker says what is printed and
 /// nothing else.
 #[test]
@@ -122,7 +139,7 @@ fn the_examples_are_what_happens() {
             std::fs::write(&file, users).unwrap();
             config = config.users(file);
         }
-        let broker = Broker::start(config).unwrap();
+        let broker = start(heading, config);
         let mut connection = TcpStream::connect(broker.local_addr()).unwrap();
         connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         for Example { line, format, sender, body } in examples {

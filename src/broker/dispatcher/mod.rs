@@ -562,6 +562,8 @@ impl Dispatcher {
             }
             Query::Put(batch, asker) => {
                 let refused = self.publish(*batch, true);
+                // No pong waits for it, but a flush does.
+                self.streams.forget_touched();
                 tell(
                     &asker,
                     refused.into_iter().next().map_or(Ok(()), |(_, refusal)| Err(refusal)),
@@ -573,7 +575,7 @@ impl Dispatcher {
             Query::Clients(clients, asker) => tell(&asker, self.reports(&clients)),
             Query::Disconnect(client, asker) => tell(&asker, self.disconnect(client)),
             Query::Policy(policy, done) => self.change_policy(policy, done),
-            Query::Saved(asker) => tell(&asker, self.ticket()),
+            Query::Saved(asker) => tell(&asker, self.ticket_of_all()),
         }
     }
 

@@ -31,6 +31,7 @@ pub(super) use consume::Consuming;
 /// The stream that keeps dead letters, and what it keeps.
 const DEAD: &str = "$dead";
 const DEAD_FILTER: &str = "$dead/#";
+const DEAD_BYTES: u64 = 1 << 30;
 /// Streams that a broker may have: each has two threads.
 const MOST: usize = 256;
 
@@ -284,7 +285,7 @@ impl Dispatcher {
                 // What the broker publishes itself is not refused.
                 drop(self.publish(batch, false));
                 self.streams.burial = None;
-                self.streams.touched.clear();
+                self.streams.forget_touched();
             }
             FromStream::Opened(opened) => self.opened(*opened),
         }
@@ -337,6 +338,23 @@ impl Dispatcher {
         Some(ticket.of_client(&self.counters))
     }
 
+    /// The ticket to be waited for before everything that was published is where it is kept.
+    pub(super) fn ticket_of_all(&self) -> Option<Ticket> {
+        let values = self.ticket();
+        let fsync = self.streams.opener.as_ref().map(|opener| opener.plan.fsync);
+        let durable = fsync.is_some_and(|fsync| fsync != Fsync::Never);
+        let streams = self.streams.each();
+        let streams: Vec<StreamTicket> = streams
+            .map(|stream| StreamTicket::new(stream.state.clone(), stream.op, durable))
+            .filter(|ticket| !ticket.is_done())
+            .collect();
+        match values {
+            Some(values) => Some(values.and_streams(streams)),
+            None if streams.is_empty() => None,
+            None => Some(Ticket::of_streams(streams)),
+        }
+    }
+
     /// Ends all streams, and waits until what they hold is written.
     pub(super) fn finish_streams(&mut self) {
         let mut threads = Vec::new();
@@ -374,14 +392,21 @@ impl Streams {
         }
     }
 
+    /// Forgets which streams the last messages have gone to: nobody waits for them.
+    pub(super) fn forget_touched(&mut self) {
+        self.touched.clear();
+    }
+
     /// Whether a pong waits for the disk, and not only for the system to have what was written.
     fn waits_for_disk(&self) -> bool {
         self.opener.as_ref().is_some_and(|opener| opener.plan.fsync == Fsync::Always)
     }
 }
 
-/// The stream that keeps dead letters.
+/// The stream that keeps dead letters, up to a gigabyte of them unless it is defined anew.
 fn dead_letters() -> Option<StreamDefinition> {
     let filter = TopicFilter::parse(DEAD_FILTER).ok()?;
-    StreamDefinition::new(DEAD, filter).ok()
+    let mut definition = StreamDefinition::new(DEAD, filter).ok()?;
+    definition.bytes = Some(DEAD_BYTES);
+    Some(definition)
 }

@@ -6,7 +6,8 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::broker::persist::store::{Store, StoreError};
+use crate::broker::persist::store::Store;
+use crate::broker::persist::store_error::StoreError;
 use crate::protocol::{ErrorCode, Refusal};
 
 /// The ticket that an answer waits for: that a backup has been made.

@@ -8,7 +8,8 @@ use crossbeam_channel::Receiver;
 use crate::broker::persist::backup::{Copying, Wish};
 use crate::broker::persist::checkpointer::Handover;
 use crate::broker::persist::progress::{Progress, Unsaved};
-use crate::broker::persist::store::{Store, StoreError};
+use crate::broker::persist::store::Store;
+use crate::broker::persist::store_error::StoreError;
 
 /// Handovers that may wait for the store. A value that comes while it is busy stays where it is, in
 /// the broker's own memory of the topics, where the newest value of a topic takes the place of the

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use super::log::{Cursor, LogReader};
+use super::log::{Cursor, Damage, LogReader};
 use super::state::StreamState;
 use crate::access::Grant;
 use crate::broker::client_id::ClientId;
@@ -153,6 +153,20 @@ impl Feed {
         self.announced.store(false, Ordering::Release);
     }
 
+    /// Messages that were dropped before one that follows could read them, since this was last
+    /// asked.
+    pub fn take_dropped(&self) -> u64 {
+        let mut due = self.due.lock();
+        let first = self.reader.first();
+        match due.follows {
+            Some(next) if next < first => {
+                due.follows = Some(first);
+                first - next
+            }
+            _ => 0,
+        }
+    }
+
     /// The next messages that the client is due, and the place to read them from, which is to be
     /// [given back](Self::put_back).
     pub fn take(&self) -> Option<(Due, Box<Place>)> {
@@ -192,6 +206,19 @@ impl Feed {
             (Some(rest), Some(_)) => due.chosen.push_front(rest.from),
             (None, _) => {}
         }
+    }
+
+    /// Says that messages cannot be read: the consumer is done with them.
+    pub fn report(&self, damage: &Damage) {
+        if let Some(consumer) = &self.consumer {
+            self.state.report_damage(consumer.clone(), damage.clone());
+        }
+    }
+
+    /// Says that messages were deleted before the member could have them: the consumer is done with
+    /// them.
+    pub fn report_deleted(&self, from: u64, to: u64) {
+        self.report(&Damage { from, to, reason: String::new() });
     }
 
     /// Lets go of what it reads with, until there is something to be read again.

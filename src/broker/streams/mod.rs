@@ -5,6 +5,7 @@
 //! [`consumer`](self::consumer) is to get it; the [`feed`](self::feed) of a member tells its writer,
 //! which reads the log itself.
 
+mod announcer;
 mod consumer;
 mod cover;
 mod definition;
@@ -14,10 +15,12 @@ mod open;
 mod recent_ids;
 mod report;
 mod request;
+mod said;
 mod state;
 mod thread;
 
 pub use crate::protocol::WhenFull;
+pub use announcer::Announcer;
 pub use consumer::{
     Assignment, Blind, Consumer, ConsumerReport, ConsumerSettings, Dead, Look, MemberId, Order,
     Sight, WhyDead,
@@ -27,14 +30,13 @@ pub use definition::{STREAM_NAME_BYTES, StreamDefinition, check_name};
 pub(in crate::broker) use feed::NewFeed;
 pub use feed::{Due, Feed, Place};
 pub use log::{Cursor, Damage, Found, Log, LogReader, LogSync, LogWriter, Record, StreamStore};
-pub(in crate::broker) use open::{OpenStream, Opener};
+pub(in crate::broker) use open::Opener;
 pub(in crate::broker) use recent_ids::RecentIds;
 pub use report::{
     Asked, ConsumerEntry, LastMessages, StreamReport, StreamSummary, consumers_to_value,
 };
-pub use request::{Announcer, FromStream};
-pub(in crate::broker) use request::{
-    Answer, Append, Burial, DeadLetter, Join, Opened, Request, What,
-};
+pub(in crate::broker) use request::{Answer, Append, Burial, Join, Request, What};
+pub use said::FromStream;
+pub(in crate::broker) use said::{DeadLetter, OpenStream, Opened};
 pub(in crate::broker) use state::{Condition, StreamState, StreamTicket};
 pub(in crate::broker) use thread::SyncPlan;

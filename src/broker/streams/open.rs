@@ -1,17 +1,17 @@
 //! Opening a stream: its log, what is to be known of its messages, and its threads.
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Instant;
 
+use super::announcer::Announcer;
 use super::definition::StreamDefinition;
 use super::log::{Found, LogReader, StreamStore};
 use super::recent_ids::{KNOWN_FOR, RecentIds};
-use super::request::{Announcer, Request};
+use super::said::OpenStream;
 use super::state::StreamState;
 use super::thread::{NewStream, StreamThread, SyncPlan, milliseconds};
 use crate::broker::persist::StoreError;
-use crate::broker::sync::Sender;
 use crate::protocol::Limits;
 
 /// Bytes of the threads' stacks: nothing here recurses.
@@ -24,17 +24,6 @@ pub(in crate::broker) struct Opener {
     pub(in crate::broker) announcer: Announcer,
     pub(in crate::broker) plan: SyncPlan,
     pub(in crate::broker) limits: Limits,
-}
-
-/// A stream whose threads run.
-#[derive(Debug)]
-pub(in crate::broker) struct OpenStream {
-    pub(in crate::broker) definition: StreamDefinition,
-    pub(in crate::broker) requests: Sender<Request>,
-    pub(in crate::broker) state: Arc<StreamState>,
-    pub(in crate::broker) reader: Arc<dyn LogReader>,
-    pub(in crate::broker) ids: RecentIds,
-    pub(in crate::broker) thread: JoinHandle<()>,
 }
 
 impl Opener {

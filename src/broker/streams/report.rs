@@ -33,7 +33,7 @@ impl StreamSummary {
 
     /// Messages that it keeps.
     pub fn messages(&self) -> u64 {
-        self.reader.next().saturating_sub(self.reader.first())
+        self.reader.messages()
     }
 
     /// Bytes on the disk.
@@ -61,6 +61,7 @@ impl StreamSummary {
             ("max-bytes", or_none(definition.bytes)),
             ("max-messages", or_none(definition.messages)),
             ("full", Value::from(definition.full.as_str())),
+            ("consumers", number(state.consumers() as u64)),
             ("damaged", number(reader.damaged())),
             ("state", Value::from(word)),
         ];

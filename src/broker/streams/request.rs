@@ -1,16 +1,13 @@
-//! What the dispatcher hands to a stream's thread, and what comes back.
+//! What the dispatcher hands to a stream's thread.
 
 use std::sync::Arc;
 
 use super::consumer::MemberId;
 use super::definition::StreamDefinition;
 use super::feed::Feed;
-use super::open::OpenStream;
 use super::report::StreamReport;
 use crate::broker::delivery::Selection;
-use crate::broker::event::Event;
-use crate::broker::persist::StoreError;
-use crate::broker::sync::{Mutex, Sender};
+use crate::broker::sync::Sender;
 use crate::codec::Batch;
 use crate::protocol::{DurableRequest, Refusal, Reply, Settlement, Start};
 
@@ -92,51 +89,3 @@ pub(in crate::broker) struct Join {
 
 /// Where an answer goes. The one that asked may have gone.
 pub(in crate::broker) type Answer = Sender<Result<Reply, Refusal>>;
-
-/// What a stream's thread has to say to the dispatcher.
-#[derive(Debug)]
-pub enum FromStream {
-    /// There is something for a connection's writer to read.
-    Due(Arc<Feed>),
-    /// A dead letter, to be published.
-    Bury(Box<DeadLetter>),
-    /// A stream that was opened while the broker runs.
-    Opened(Box<Opened>),
-}
-
-/// A stream that was opened, or why it was not; and who is told, if anybody is.
-#[derive(Debug)]
-pub struct Opened {
-    pub(in crate::broker) name: String,
-    pub(in crate::broker) stream: Result<OpenStream, StoreError>,
-    pub(in crate::broker) answer: Option<Answer>,
-}
-
-/// A dead letter, and who is told when it is safe.
-#[derive(Debug)]
-pub struct DeadLetter {
-    pub(in crate::broker) batch: Batch,
-    pub(in crate::broker) burial: Burial,
-}
-
-/// The way from the streams' threads to the dispatcher. It is closed when the broker stops, because
-/// the dispatcher ends when nobody can send to it.
-#[derive(Clone, Debug, Default)]
-pub struct Announcer(Arc<Mutex<Option<Sender<Event>>>>);
-
-impl Announcer {
-    /// One that sends to a dispatcher.
-    pub fn new(events: Sender<Event>) -> Announcer {
-        Announcer(Arc::new(Mutex::new(Some(events))))
-    }
-
-    /// Sends nothing from now on.
-    pub fn close(&self) {
-        *self.0.lock() = None;
-    }
-
-    /// Returns whether the dispatcher will see it.
-    pub(in crate::broker) fn send(&self, what: FromStream) -> bool {
-        self.0.lock().as_ref().is_some_and(|events| events.send(Event::Stream(what)).is_ok())
-    }
-}

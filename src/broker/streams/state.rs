@@ -1,11 +1,12 @@
 //! How far a stream's threads are: what the dispatcher, sessions and writers may know of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::log::Damage;
 use crate::protocol::{ErrorCode, Refusal};
 
 /// Bytes of messages that may wait for the disk of one stream before its publishers wait too.
@@ -32,6 +33,9 @@ pub(in crate::broker) struct StreamState {
     condition: AtomicU8,
     /// The number of the first message that consumers may not have yet.
     readable: AtomicU64,
+    consumers: AtomicUsize,
+    /// What members of consumers were given and cannot be read, until the stream's thread looks.
+    damages: Mutex<Vec<(Arc<str>, Damage)>>,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +84,24 @@ impl StreamState {
 
     pub(super) fn set_readable(&self, seq: u64) {
         self.readable.store(seq, Ordering::Release);
+    }
+
+    /// How many consumers it has.
+    pub(in crate::broker) fn consumers(&self) -> usize {
+        self.consumers.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_consumers(&self, consumers: usize) {
+        self.consumers.store(consumers, Ordering::Relaxed);
+    }
+
+    /// Says that a consumer was given messages that cannot be read.
+    pub(super) fn report_damage(&self, consumer: Arc<str>, damage: Damage) {
+        self.damages.lock().push((consumer, damage));
+    }
+
+    pub(super) fn take_damages(&self) -> Vec<(Arc<str>, Damage)> {
+        std::mem::take(&mut *self.damages.lock())
     }
 
     /// Says that so many bytes of messages wait.
@@ -241,7 +263,7 @@ mod tests {
         assert!(refusal.reason.contains("orders") && refusal.reason.contains("no space left"));
         state.wrote(3, 0, true);
         assert!(ticket(&state, 3, false).wait().is_ok());
-        assert!(!ticket(&state, 3, true).is_ready());
+        assert!(!ticket(&state, 3, true).is_done());
         state.synced(3);
         state.wrote(4, 0, false);
         assert!(ticket(&state, 4, true).wait().is_ok(), "there was nothing to be written");

@@ -15,11 +15,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::announcer::Announcer;
 use super::consumer::MemberId;
 use super::definition::StreamDefinition;
 use super::feed::Feed;
 use super::log::{Log, LogReader, LogWriter, StreamStore};
-use super::request::{Announcer, Answer, Append, Burial, Request, What};
+use super::request::{Answer, Append, Burial, Request, What};
 use super::state::StreamState;
 use crate::broker::sync::{Receiver, Sender};
 use crate::protocol::{Limits, Refusal, Reply};
@@ -111,9 +112,10 @@ impl StreamThread {
             entry.look_at(&definition.filter);
         }
         state.set_readable(reader.next());
+        state.set_consumers(consumers.len());
         let syncing = Syncing::begin(&definition.name, sync, plan, state.clone(), own.clone())
             .map_err(|error| format!("cannot start the thread that waits for the disk: {error}"))?;
-        let thread = StreamThread {
+        let mut thread = StreamThread {
             first: reader.first(),
             definition,
             store,
@@ -139,7 +141,11 @@ impl StreamThread {
             is_stopping: false,
             removal: None,
         };
-        Ok((thread, own))
+        // What consumers say of messages that a cut of power has lost must not be taken for what they
+        // say of those that get their numbers.
+        thread.gather_notes();
+        let noted = thread.write_notes().map_err(|error| error.reason().to_owned());
+        noted.map(|()| (thread, own))
     }
 
     /// Runs until it is told to stop, and everything is written or given up.
@@ -174,6 +180,15 @@ impl StreamThread {
 
     fn go_on(&mut self) {
         let now = self.now();
+        for (consumer, damage) in self.state.take_damages() {
+            if let Some(entry) = self.consumers.get_mut(&consumer) {
+                entry.machine.pass_over(damage.from, damage.to);
+            }
+            // What was deleted is no damage.
+            if !damage.reason.is_empty() {
+                self.report_damage(&consumer, &damage);
+            }
+        }
         for entry in self.consumers.values_mut() {
             entry.machine.expire(now);
         }

@@ -110,7 +110,7 @@ pub(super) fn make(
         tracing::warn!(
             file = %segment.sidecar().display(),
             %error,
-            "the index of a part of a stream cannot be written; it is made anew whenever it is needed"
+            "the index of a part of a stream cannot be written; it is made when it is needed"
         );
     }
     Ok(index)

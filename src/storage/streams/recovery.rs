@@ -9,8 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::cannot;
-use super::files::{Files, Handle, UNFINISHED, discard};
+use super::files::{Files, Handle, LogFile, UNFINISHED, discard, read_up_to};
 use super::index::{Index, Place};
+use super::record::{HEAD, Head, MARK_BYTES};
 use super::segment::{DATA, SEGMENT, SIDECAR, Segment, SegmentHead, read_name};
 use super::shared::no_head;
 use super::steps::{Step, Steps};
@@ -158,7 +159,8 @@ fn look_back(
             Ok(head) => Some(head),
             Err(error) => no_head(segment, error).map(|()| None)?,
         };
-        let is_enough = head.is_some_and(|head| head.synced + 1 >= segment.first);
+        let is_enough = head
+            .is_some_and(|head| head.synced.max(last_mark(&*file, head.salt)) + 1 >= segment.first);
         looked.push(Looked { segment: segment.clone(), file, head });
         if is_enough {
             break;
@@ -166,6 +168,18 @@ fn look_back(
     }
     looked.reverse();
     Ok(looked)
+}
+
+/// What the mark at the end of a segment says, where there is one: whoever closes a log writes it.
+fn last_mark(file: &dyn LogFile, salt: u32) -> u64 {
+    let mut mark = [0; MARK_BYTES];
+    let at = file.len().unwrap_or(0).saturating_sub(MARK_BYTES as u64);
+    match read_up_to(file, &mut mark, at).ok().and_then(|_| Head::read(&mark, salt)) {
+        Some(head) if head.is_mark() && head.fits(&mark[HEAD..], salt) => {
+            head.synced(&mark[HEAD..])
+        }
+        _ => 0,
+    }
 }
 
 /// What is found on the way through the last segments.
@@ -230,8 +244,9 @@ impl Scan {
         }
         match end {
             Some(end) => self.reach(end, at, offset),
-            // What lies behind the last record is no message; it may be part of one.
-            None if offset < segment.len() || head.is_none() => {
+            // What lies behind the last record is no message; it may be part of one. Or the head
+            // itself is cut, behind its first copy.
+            None if offset != segment.len() || head.is_none() => {
                 self.holes.push(Hole { seq: self.next, segment: at, offset });
             }
             None => {}
@@ -292,12 +307,13 @@ fn cut(
     segments.truncate(start + hole.segment + 1);
     let Some(last) = looked.last() else { return Ok(()) };
     let (segment, file) = (&last.segment, &last.file);
-    if last.head.is_none() {
-        return Ok(());
-    }
+    let Some(head) = &last.head else { return Ok(()) };
     bytes += segment.len().saturating_sub(hole.offset);
     let failed = |error| cannot("write to", segment.path(), error);
-    file.set_len(hole.offset).and_then(|()| file.sync()).map_err(failed)?;
+    file.set_len(hole.offset)
+        .and_then(|()| if hole.offset == DATA { head.write(&**file) } else { Ok(()) })
+        .and_then(|()| file.sync())
+        .map_err(failed)?;
     segment.set_len(hole.offset);
     let sidecar = segment.sidecar();
     discard(files, &sidecar).map_err(|error| cannot("remove", &sidecar, error))?;

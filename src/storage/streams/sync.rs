@@ -25,15 +25,12 @@ pub(super) struct Sync {
 impl Sync {
     fn sync_all(&self, dirty: &Dirty) -> Result<(), StoreError> {
         let (files, directory) = (&*self.shared.files, &self.shared.directory);
-        let (mut is_new, mut kept) = (false, Vec::new());
+        let mut is_new = false;
+        // Those that are dropped as well: their names may be back after a power cut.
         for (segment, file) in &dirty.segments {
-            // What is dropped needs not last.
-            if self.shared.holds(segment) {
-                self.sync_file(&**file, segment.len())
-                    .map_err(|error| cannot("write to", segment.path(), error))?;
-                is_new |= !segment.is_durable.load(Ordering::Acquire);
-                kept.push(segment);
-            }
+            self.sync_file(&**file, segment.len())
+                .map_err(|error| cannot("write to", segment.path(), error))?;
+            is_new |= !segment.is_durable.load(Ordering::Acquire);
         }
         if is_new {
             let synced = files.sync_directory(directory);
@@ -42,7 +39,7 @@ impl Sync {
         if let Some((segment, file)) = dirty.segments.last() {
             check_place(&self.shared, segment, &**file)?;
         }
-        for segment in kept {
+        for (segment, _) in &dirty.segments {
             segment.is_durable.store(true, Ordering::Release);
         }
         for (file, len) in dirty.deleted.iter().chain(&dirty.notes) {

@@ -1,5 +1,6 @@
 //! The end of a log that appends, and drops from the front.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -17,7 +18,7 @@ use super::shared::Shared;
 use super::sidecar;
 use super::sync::sync_last;
 use super::tombstones::Tombstones;
-use crate::broker::{Cursor, Found, LogWriter, Record, StoreError, StreamDefinition};
+use crate::broker::{Cursor, Found, LogWriter, Record, StoreError, StreamDefinition, WhenFull};
 
 /// A segment is about an eighth of what the stream may take, so that dropping one drops little.
 const PARTS: u64 = 8;
@@ -53,7 +54,7 @@ pub(super) struct Writer {
     /// When the first message was published that was kept when it was looked at last.
     oldest: Option<u64>,
     /// Segments whose files are still to be removed.
-    dropped: Vec<Arc<Segment>>,
+    dropped: VecDeque<Arc<Segment>>,
 }
 
 /// What a writer begins with.
@@ -83,7 +84,7 @@ impl Writer {
             notes,
             tombstones,
             oldest: None,
-            dropped: Vec::new(),
+            dropped: VecDeque::new(),
         };
         let most = writer.definition.messages.unwrap_or(u64::MAX);
         writer.drop_before(writer.first_of_last(most));
@@ -224,12 +225,13 @@ impl Writer {
         if !self.shared.segments().iter().any(is_known) {
             sync_last(&self.shared, &self.segment, &*self.file)?;
         }
-        while let Some(segment) = self.dropped.last() {
+        // In their order: what a crash leaves has no hole.
+        while let Some(segment) = self.dropped.front() {
             for path in [&segment.sidecar(), segment.path()] {
                 let removed = discard(&*self.shared.files, path);
                 removed.map_err(|error| cannot("remove", path, error))?;
             }
-            self.dropped.pop();
+            self.dropped.pop_front();
         }
         let first = self.shared.segment_of(0).map_or(0, |segment| segment.first);
         self.shared.with_deleted(|deleted| deleted.forget_below(first));
@@ -261,6 +263,10 @@ impl Writer {
                     first = at_time(&self.shared, oldest)?;
                 }
             }
+        }
+        if self.definition.full == WhenFull::Refuse {
+            // What was accepted is kept; there is no room for more.
+            return Ok(first);
         }
         if let Some(most) = self.definition.messages {
             first = first.max(self.first_of_last(most));
@@ -308,6 +314,21 @@ impl Writer {
             }
         }
         Ok(u64::MAX)
+    }
+}
+
+/// What was synchronised since the last mark has one as well, so that damage in it is known from a
+/// torn end at the next start.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let synced = self.shared.synced.load(Ordering::Acquire);
+        if synced > self.marked && self.mend().is_ok() {
+            let mut mark = Vec::new();
+            let next = self.shared.next();
+            put_mark(synced, next, 0, self.salt, &mut mark);
+            // Without it the end may be cut where it could be reported.
+            let _ = self.file.write_at(&mark, self.segment.len());
+        }
     }
 }
 

@@ -111,13 +111,39 @@ impl Reading {
         }
         let (raw, room) = self.unframing.room();
         match self.below.read(socket, raw, room)? {
-            Arrived::Bytes(_) => Ok(self.give(buffer, size)?.unwrap_or(Arrived::Progress)),
+            Arrived::Bytes(_) => match self.give(buffer, size)? {
+                Some(Arrived::Bytes(count)) => Ok(self.read_on(socket, buffer, size, count)),
+                arrived => Ok(arrived.unwrap_or(Arrived::Progress)),
+            },
             other => {
                 // It may be silent for long.
                 self.unframing.release();
                 Ok(other)
             }
         }
+    }
+
+    /// Reads on behind the first `count` bytes while more is there, so that the session takes in as
+    /// much at once as where nothing is unpacked. The end, and what is wrong, is found again by the
+    /// next read.
+    fn read_on(
+        &mut self,
+        socket: &Socket,
+        buffer: &mut FrameBuffer,
+        size: usize,
+        mut count: usize,
+    ) -> Arrived {
+        // Who sends little but pings does not keep the session here.
+        for _ in 0..size / unframe::READ {
+            if !self.unframing.may_read_on() {
+                break;
+            }
+            let (raw, room) = self.unframing.room();
+            let Ok(Arrived::Bytes(_)) = self.below.read_at_once(socket, raw, room) else { break };
+            let Ok(Some(Arrived::Bytes(more))) = self.give(buffer, size) else { break };
+            count += more;
+        }
+        Arrived::Bytes(count)
     }
 
     /// Gives what was read, and takes note of what is to be answered.

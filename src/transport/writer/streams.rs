@@ -5,15 +5,20 @@ use std::io;
 use std::sync::Arc;
 
 use super::Writer;
+use crate::broker::sync::Instant;
 use crate::broker::{
     Asked, Damage, Due, Feed, Found, LastMessages, Place, StoreError, StreamSummary,
     consumers_to_value,
 };
-use crate::codec::{Frame, KeptFields};
+use crate::codec::{Claim, Frame, KeptFields};
 use crate::protocol::{ErrorCode, Refusal, Reply, Token, Value};
+use crate::transport::write_deadline::WRITE_TICK;
 
 /// Bytes of one feed that are written before it is somebody else's turn.
 const TOGETHER: usize = 256 << 10;
+
+/// Bytes that a place in a log reads into.
+const READING: usize = 256 << 10;
 
 /// Why a feed is left.
 enum Left {
@@ -30,12 +35,23 @@ impl Writer {
     /// else waits.
     pub(super) fn gather_feed(&mut self, feed: &Arc<Feed>) -> io::Result<()> {
         feed.begin();
+        self.claim_reading()?;
+        let dropped = feed.take_dropped();
+        if dropped > 0 {
+            let reply = Reply::Dropped { topic: feed.filter.clone(), count: dropped };
+            self.gathered.reply(feed.token, &reply);
+        }
         let mut room = TOGETHER;
         while let Some((due, mut place)) = feed.take() {
             let left = self.gather_due(feed, due, &mut place, &mut room)?;
             match left {
                 Left::Done => feed.put_back(place, None),
                 Left::Enough(from) => {
+                    // Others want the memory that it reads into.
+                    if self.pages.share().is_wanted() {
+                        place.cursor.release();
+                        self.reading = Claim::nothing();
+                    }
                     feed.put_back(place, (from <= due.to).then_some(Due { from, ..due }));
                     self.feeds.push_back(feed.clone());
                     return Ok(());
@@ -47,6 +63,23 @@ impl Writer {
             }
         }
         feed.rest();
+        Ok(())
+    }
+
+    /// Claims memory to read into. Nothing is held while it is waited for.
+    fn claim_reading(&mut self) -> io::Result<()> {
+        if self.reading.bytes() > 0 {
+            return Ok(());
+        }
+        self.reading = self.pages.try_claim(READING).unwrap_or_default();
+        let began = Instant::now();
+        while self.reading.bytes() == 0 {
+            self.flush()?;
+            self.page = Claim::nothing();
+            self.reading = self.pages.claim(READING, WRITE_TICK).unwrap_or_default();
+            self.deadline.last_without_memory(began, &self.inbox)?;
+        }
+        self.claim_page();
         Ok(())
     }
 
@@ -67,8 +100,14 @@ impl Writer {
                 return Ok(Left::Enough(seq));
             }
             match cursor.read() {
-                Ok(Some(Found::Record(record))) if record.seq > due.to => return Ok(Left::Done),
+                Ok(Some(Found::Record(record))) if record.seq > due.to => {
+                    feed.report_deleted(seq, due.to);
+                    return Ok(Left::Done);
+                }
                 Ok(Some(Found::Record(record))) => {
+                    if record.seq > seq {
+                        feed.report_deleted(seq, record.seq - 1);
+                    }
                     *room = room.saturating_sub(record.payload.source().len());
                     if !feed.wants(record.topic) {
                         continue;
@@ -79,6 +118,7 @@ impl Writer {
                     self.flush_enough()?;
                 }
                 Ok(Some(Found::Damage(damage))) => {
+                    feed.report(&damage);
                     let reply = Reply::Error(damaged(&feed.stream, &damage));
                     self.gathered.reply(feed.token, &reply);
                 }

@@ -17,7 +17,8 @@ fn a_stream_is_added_and_removed_while_the_broker_runs() {
     assert_eq!(names, ["$dead", "orders"], "dead letters have theirs");
     let expected = serde_json::json!({
         "stream": "orders", "filter": "orders/#", "messages": 1, "first": 1, "next": 2,
-        "age": null, "max-bytes": null, "max-messages": 100, "full": "drop-oldest", "damaged": 0,
+        "age": null, "max-bytes": null, "max-messages": 100, "full": "drop-oldest", "consumers": 0,
+        "damaged": 0,
         "state": "ok", "bytes": streams[1]["bytes"],
     });
     assert_eq!(streams[1], expected);

@@ -4,6 +4,7 @@
 mod administration;
 mod checker;
 mod consuming;
+mod damage;
 mod dead;
 mod following;
 mod kills;

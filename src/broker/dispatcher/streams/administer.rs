@@ -48,7 +48,10 @@ impl Dispatcher {
                 return Ok(Some(Delivery::Consumers { consumers, token }));
             }
             AdminRequest::AddStream { stream, filter, age, bytes, messages, full } => {
-                own(&stream)?;
+                // Dead letters may be given limits.
+                if stream != DEAD {
+                    own(&stream)?;
+                }
                 let mut definition = StreamDefinition::new(&stream, filter)
                     .map_err(|reason| Refusal::new(ErrorCode::InvalidField, reason))?;
                 (definition.age, definition.bytes, definition.messages) = (age, bytes, messages);
@@ -100,6 +103,10 @@ impl Dispatcher {
                           it with --data-dir";
             return Err(Refusal::new(ErrorCode::NoStream, reason));
         };
+        if definition.name == DEAD && self.streams.named(DEAD).is_none() {
+            let reason = "there are no dead letters yet: add another stream first";
+            return Err(Refusal::new(ErrorCode::NoStream, reason));
+        }
         if let Some((_, stream)) = self.streams.named(&definition.name) {
             if stream.definition.filter != definition.filter {
                 let reason = format!(

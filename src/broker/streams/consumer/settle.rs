@@ -13,15 +13,6 @@ const RUNS_AT_ONCE: usize = 4096;
 /// Bytes of a reason that are kept.
 const REASON_BYTES: usize = 1024;
 
-/// As much of a reason as is kept.
-fn shortened(reason: &str) -> &str {
-    let mut end = reason.len().min(REASON_BYTES);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    &reason[..end]
-}
-
 impl Consumer {
     /// A message is acknowledged. Returns whether that was news: it was outstanding, or waited to
     /// be delivered again.
@@ -91,7 +82,11 @@ impl Consumer {
             return false;
         };
         let piece = self.work.cut(run, seq, seq);
-        let reason = shortened(reason);
+        let mut end = reason.len().min(REASON_BYTES);
+        while !reason.is_char_boundary(end) {
+            end -= 1;
+        }
+        let reason = &reason[..end];
         self.die(piece, &WhyDead::Rejected(reason.to_owned()));
         true
     }

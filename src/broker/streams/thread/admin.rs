@@ -33,6 +33,7 @@ impl StreamThread {
     pub(super) fn remove_consumer(&mut self, name: &str, answer: &Answer) {
         let removal = self.entry(name).map(drop).and_then(|()| {
             self.consumers.remove(name);
+            self.state.set_consumers(self.consumers.len());
             self.notes.push(removed(name));
             self.members.retain(|_, member| {
                 let stays = &*member.consumer != name;

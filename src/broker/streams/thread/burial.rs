@@ -5,7 +5,8 @@ use super::consumers::Entry;
 use crate::broker::streams::consumer::{Dead, WhyDead};
 use crate::broker::streams::log::{Damage, Found, Record};
 use crate::broker::streams::report::{dict, number};
-use crate::broker::streams::request::{Burial, DeadLetter, FromStream};
+use crate::broker::streams::request::Burial;
+use crate::broker::streams::said::{DeadLetter, FromStream};
 use crate::codec::{Batch, Document, Payload, to_value};
 use crate::protocol::{Limits, MAX_TOPIC_BYTES, Topic, Value};
 

@@ -10,7 +10,8 @@ use crate::broker::streams::consumer::{
 };
 use crate::broker::streams::cover::covers;
 use crate::broker::streams::feed::{Due, Feed};
-use crate::broker::streams::request::{Answer, FromStream, Join};
+use crate::broker::streams::request::{Answer, Join};
+use crate::broker::streams::said::FromStream;
 use crate::protocol::{
     DurableRequest, ErrorCode, KeptSubscription, Order, Refusal, Reply, Settlement, Start,
     TopicFilter,
@@ -186,6 +187,7 @@ impl StreamThread {
         let mut entry = Entry::new(machine);
         entry.look_at(&self.definition.filter);
         self.consumers.insert(name.clone(), entry);
+        self.state.set_consumers(self.consumers.len());
         Ok(())
     }
 
@@ -272,9 +274,11 @@ impl StreamThread {
             self.is_busy |= has_more && !assigned.is_empty();
             damaged.extend(reading.damage.into_iter().map(|damage| (name.clone(), damage)));
         }
-        if assigned.iter().any(|assignment| assignment.attempt > 1) {
-            // An attempt that is seen counts, whatever comes of this process.
-            self.note_attempts();
+        // That a message is tried again is known before it is: one that kills whoever has it comes to
+        // its end.
+        self.gather_notes();
+        if !self.notes.is_empty() && self.failed.is_none() && self.write_notes().is_ok() {
+            self.syncing.wrote(self.op, self.reader.next());
         }
         for Assignment { member, from, to, attempt } in assigned {
             let Some(Member { feed, .. }) = self.members.get(&member) else { continue };
@@ -297,7 +301,7 @@ impl StreamThread {
 }
 
 /// Tells a feed's writer that there is something, if it does not know.
-fn announce(announcer: &crate::broker::streams::request::Announcer, feed: &Arc<Feed>) {
+fn announce(announcer: &crate::broker::streams::announcer::Announcer, feed: &Arc<Feed>) {
     if feed.announce() {
         announcer.send(FromStream::Due(feed.clone()));
     }

@@ -32,6 +32,9 @@ pub(super) struct Syncing {
     /// thread when it has made all of it last.
     written: Option<Sender<(u64, u64)>>,
     thread: Option<JoinHandle<()>>,
+    /// What is to be synced at the end alone, where nothing is promised: the next start has less to
+    /// look at then.
+    last: Option<Box<dyn LogSync>>,
 }
 
 impl Syncing {
@@ -44,13 +47,13 @@ impl Syncing {
     ) -> io::Result<Syncing> {
         let fsync = plan.fsync;
         if fsync == Fsync::Never {
-            return Ok(Syncing { fsync, written: None, thread: None });
+            return Ok(Syncing { fsync, written: None, thread: None, last: Some(sync) });
         }
         let (written, waiting) = unbounded();
         let thread = thread::Builder::new()
             .name(format!("sync {name}"))
             .spawn(move || run(sync, &plan, &state, &waiting, &answers))?;
-        Ok(Syncing { fsync, written: Some(written), thread: Some(thread) })
+        Ok(Syncing { fsync, written: Some(written), thread: Some(thread), last: None })
     }
 
     /// Whether consumers get a message only when it is on the disk.
@@ -71,6 +74,9 @@ impl Syncing {
         self.written = None;
         // A panic was reported where it happened.
         let _ = self.thread.take().map(JoinHandle::join);
+        if let Some(Err(error)) = self.last.take().map(|mut sync| sync.sync()) {
+            tracing::warn!("{error}; nothing of it was promised to outlive a cut of power");
+        }
     }
 }
 

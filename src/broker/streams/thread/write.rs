@@ -89,16 +89,8 @@ impl StreamThread {
         }
     }
 
-    /// Writes what consumers are about to try once more, if the disk lets it; otherwise it is
-    /// written with the next.
-    pub(super) fn note_attempts(&mut self) {
-        if self.failed.is_none() && self.unwritten.is_empty() {
-            self.write(Instant::now());
-        }
-    }
-
     /// Takes from the consumers what is to be written of them.
-    fn gather_notes(&mut self) {
+    pub(super) fn gather_notes(&mut self) {
         let mut of_one = Vec::new();
         for (name, entry) in &mut self.consumers {
             entry.machine.take_notes(&mut of_one);
@@ -106,7 +98,7 @@ impl StreamThread {
         }
     }
 
-    fn write_notes(&mut self) -> Result<(), StoreError> {
+    pub(super) fn write_notes(&mut self) -> Result<(), StoreError> {
         if self.notes.is_empty() {
             return Ok(());
         }

@@ -1,3 +1,5 @@
-//! Logs in a directory of their own.
+//! What logs promise: on the file system of the machine, and on disks that fail.
 
 mod basics;
+mod disks;
+mod world;

@@ -21,6 +21,8 @@ pub(super) const READ: usize = 32 << 10;
 #[derive(Debug)]
 pub struct Unframing {
     raw: FrameBuffer,
+    /// There was no room for more of it.
+    was_full: bool,
     frames: Frames,
 }
 
@@ -95,13 +97,23 @@ impl Unframing {
             pong: None,
             end: None,
         };
-        Unframing { raw, frames }
+        Unframing { raw, was_full: false, frames }
     }
 
     /// Where what comes next is to be put, and how large it is to be.
     pub fn room(&mut self) -> (&mut FrameBuffer, usize) {
-        let size = self.raw.next_size().wanted.min(READ);
+        let mut size = self.raw.next_size().wanted.min(READ);
+        if self.may_read_on() && size < READ {
+            // A buffer that was emptied does not know that it was full.
+            size = (size * 2).min(READ);
+            self.raw.release();
+        }
         (&mut self.raw, size)
+    }
+
+    /// Whether the last read was cut short, and all that it brought was given.
+    pub(super) fn may_read_on(&self) -> bool {
+        self.was_full && self.raw.bytes().is_empty()
     }
 
     /// Gives memory back, if nothing is in it.
@@ -118,6 +130,8 @@ impl Unframing {
         if self.raw.bytes().is_empty() && self.frames.text.given == HEADER_LEN {
             return Ok(None);
         }
+        let held = self.raw.bytes().len();
+        self.was_full = held > 0 && held == self.raw.size();
         let mut source = Source { unframing: self, is_stale: false };
         let count = buffer.read_with(size, &mut source)?;
         let is_stale = source.is_stale;
@@ -177,7 +191,7 @@ struct Source<'a> {
 
 impl Read for Source<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let Unframing { raw, frames } = self.unframing;
+        let Unframing { raw, frames, .. } = self.unframing;
         let step = frames.step(raw.bytes(), out);
         raw.take(step.read);
         self.is_stale = step.is_stale;

@@ -54,6 +54,32 @@ fn many_acks_are_few_bytes() {
 }
 
 #[test]
+fn a_retry_is_noted_behind_the_ack_that_it_undoes() {
+    let mut consumer = Consumer::new(ConsumerSettings::new(TopicFilter::parse("#").unwrap()), 1);
+    consumer.set_covers_all(true);
+    consumer.join(MemberId(0), 10);
+    consumer.assign(0, 4, &mut Blind, 10, &mut Vec::new());
+    assert!(consumer.ack(2) && consumer.retry(2) && !consumer.retry(2));
+    let restored = restore(&taken(&mut consumer), 4).unwrap().unwrap();
+    assert_eq!(restored.report(4).pending, 3);
+}
+
+#[test]
+fn a_reason_is_cut_between_characters() {
+    let mut consumer = Consumer::new(ConsumerSettings::new(TopicFilter::parse("#").unwrap()), 1);
+    consumer.set_covers_all(true);
+    consumer.join(MemberId(0), 10);
+    consumer.assign(0, 2, &mut Blind, 10, &mut Vec::new());
+    assert!(consumer.reject(1, &"\u{20ac}".repeat(2000)));
+    let why = WhyDead::Rejected("\u{20ac}".repeat(341));
+    let dead = [Dead { seq: 1, attempts: 1, why }];
+    assert_eq!(consumer.take_dead(), dead);
+    let mut restored = restore(&taken(&mut consumer), 2).unwrap().unwrap();
+    assert_eq!(restored.take_dead(), dead);
+    assert_eq!(restored.report(2).pending, 1);
+}
+
+#[test]
 fn a_damaged_note_is_an_error_in_words() {
     let begin = taken(&mut consumer()).pop().unwrap();
     let table: &[(&[u8], &str)] = &[

@@ -1,9 +1,13 @@
 //! What a client sends.
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+
 use super::super::Unframing;
 use super::*;
 use crate::http::Subprotocol::{self, Json, Native};
 use crate::protocol::{FrameBuffer, HEADER_LEN};
+use crate::transport::line::{Arrived, Line};
 
 /// What came of some bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -368,4 +372,20 @@ fn what_has_begun_is_not_idle() {
         while unframing.give(&mut buffer, 4_096).unwrap().is_some() {}
         assert_eq!(unframing.is_amid(), !ends.contains(&(at + 1)), "{at}");
     }
+}
+
+#[test]
+fn what_is_there_is_taken_in_at_once() {
+    let (mut client, broker) = UnixStream::pair().unwrap();
+    let (_, mut incoming, mut outgoing) = Line::plain(broker.into());
+    incoming.become_websocket(&mut outgoing, Native, &mut FrameBuffer::new());
+    // Nobody reads yet, so a socket that does not take all of it is to fail.
+    client.set_nonblocking(true).unwrap();
+    client.write_all(&frame(FIN | BINARY, &[7; 2_000]).repeat(40)).unwrap();
+    client.write_all(&frame(CLOSE, &[])).unwrap();
+    let (mut buffer, size) = (FrameBuffer::new(), 128 << 10);
+    let arrived = incoming.read(&mut buffer, size).unwrap();
+    assert_eq!(arrived, Arrived::Bytes(80_000));
+    assert_eq!(buffer.bytes(), [7; 80_000]);
+    assert_eq!(incoming.read(&mut buffer, size).unwrap(), Arrived::End);
 }

@@ -1,0 +1,29 @@
+//! The way from the streams' threads to the dispatcher.
+
+use std::sync::Arc;
+
+use super::said::FromStream;
+use crate::broker::event::Event;
+use crate::broker::sync::{Mutex, Sender};
+
+/// The way from the streams' threads to the dispatcher. It is closed when the broker stops, because
+/// the dispatcher ends when nobody can send to it.
+#[derive(Clone, Debug, Default)]
+pub struct Announcer(Arc<Mutex<Option<Sender<Event>>>>);
+
+impl Announcer {
+    /// One that sends to a dispatcher.
+    pub fn new(events: Sender<Event>) -> Announcer {
+        Announcer(Arc::new(Mutex::new(Some(events))))
+    }
+
+    /// Sends nothing from now on.
+    pub fn close(&self) {
+        *self.0.lock() = None;
+    }
+
+    /// Returns whether the dispatcher will see it.
+    pub(in crate::broker) fn send(&self, what: FromStream) -> bool {
+        self.0.lock().as_ref().is_some_and(|events| events.send(Event::Stream(what)).is_ok())
+    }
+}

@@ -1,0 +1,51 @@
+//! What a stream's thread has to say to the dispatcher.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::definition::StreamDefinition;
+use super::feed::Feed;
+use super::log::LogReader;
+use super::recent_ids::RecentIds;
+use super::request::{Answer, Burial, Request};
+use super::state::StreamState;
+use crate::broker::persist::StoreError;
+use crate::broker::sync::Sender;
+use crate::codec::Batch;
+
+/// What a stream's thread has to say to the dispatcher.
+#[derive(Debug)]
+pub enum FromStream {
+    /// There is something for a connection's writer to read.
+    Due(Arc<Feed>),
+    /// A dead letter, to be published.
+    Bury(Box<DeadLetter>),
+    /// A stream that was opened while the broker runs.
+    Opened(Box<Opened>),
+}
+
+/// A stream that was opened, or why it was not; and who is told, if anybody is.
+#[derive(Debug)]
+pub struct Opened {
+    pub(in crate::broker) name: String,
+    pub(in crate::broker) stream: Result<OpenStream, StoreError>,
+    pub(in crate::broker) answer: Option<Answer>,
+}
+
+/// A dead letter, and who is told when it is safe.
+#[derive(Debug)]
+pub struct DeadLetter {
+    pub(in crate::broker) batch: Batch,
+    pub(in crate::broker) burial: Burial,
+}
+
+/// A stream whose threads run.
+#[derive(Debug)]
+pub(in crate::broker) struct OpenStream {
+    pub(in crate::broker) definition: StreamDefinition,
+    pub(in crate::broker) requests: Sender<Request>,
+    pub(in crate::broker) state: Arc<StreamState>,
+    pub(in crate::broker) reader: Arc<dyn LogReader>,
+    pub(in crate::broker) ids: RecentIds,
+    pub(in crate::broker) thread: JoinHandle<()>,
+}
