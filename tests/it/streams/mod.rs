@@ -3,13 +3,17 @@
 
 mod administration;
 mod checker;
+mod clock;
 mod consuming;
 mod damage;
 mod dead;
+mod disks;
 mod following;
 mod kills;
+mod many;
 mod publishing;
 mod sharing;
+mod trouble;
 
 use std::path::{Path, PathBuf};
 
