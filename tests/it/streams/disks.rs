@@ -1,5 +1,8 @@
 //! What a stream does whose disk fails or hangs, and what others have to do with it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use babelmq::{BrokerHandle, Format, Fsync};
 
 use super::trouble::{Switch, Trouble, start_on};
@@ -58,6 +61,10 @@ fn fails_and_recovers(name: &str, trouble: Trouble, refuses: bool) {
         // It fails at once and again, and takes no more where it cannot be written.
         publish(&mut producer, "orders/1", 3);
         assert_eq!(ping(&mut producer), "storage-failed", "{fsync:?}");
+        if trouble.sync {
+            // It would be lost with the power.
+            consumer.client.is_quiet();
+        }
         let mut other = Json::connect(&broker);
         other.publish("others/1", [1]);
         disk.wait_for_failures(1);
@@ -164,6 +171,9 @@ fn what_was_written_waits_no_more_though_notes_could_not_be() {
     assert_eq!(last, 28);
 }
 
+/// Megabytes that are more than may wait for the disk of one stream, and on the way to it.
+const MUCH: usize = 64;
+
 #[test]
 fn a_disk_that_hangs_holds_up_its_own_publishers_alone() {
     for fsync in FSYNCS {
@@ -174,11 +184,19 @@ fn a_disk_that_hangs_holds_up_its_own_publishers_alone() {
         other.consume("others", "billing", "");
         disk.set(Trouble { hangs: true, ..Trouble::default() });
         // More than may wait: whoever sends it waits, or is done where the system takes it all.
-        let sender = std::thread::spawn(move || {
-            publish_long(&mut producer, 24);
-            producer.client.is_quiet();
+        let sent = Arc::new(AtomicUsize::new(0));
+        let sender = std::thread::spawn({
+            let sent = sent.clone();
+            move || {
+                for _ in 0..MUCH {
+                    publish_long(&mut producer, 1);
+                    sent.fetch_add(1, Ordering::Relaxed);
+                }
+                producer.client.is_quiet();
+            }
         });
         disk.wait_for_failures(1);
+        until("as much waits as may", || sent.load(Ordering::Relaxed) > 16);
         let mut busy = Json::connect(&broker);
         for number in 0..50 {
             busy.publish("others/1", [number]);
@@ -186,10 +204,11 @@ fn a_disk_that_hangs_holds_up_its_own_publishers_alone() {
         }
         // Those who only ask are answered.
         assert_eq!(busy.list(r#"{"command":"streams"}"#).len(), 3);
-        assert!(!sender.is_finished(), "its pong waits");
+        let sent = sent.load(Ordering::Relaxed);
+        assert!(sent < MUCH, "{sent} were taken, and none of them was written");
         disk.set(Trouble::default());
         sender.join().unwrap();
-        for seq in 1..=24 {
+        for seq in 1..=MUCH {
             assert_eq!(consumer.client.next().field("seq"), seq.to_string());
         }
         broker.close().unwrap();
@@ -214,4 +233,47 @@ fn a_repetition_is_confirmed_when_the_first_one_is() {
     consumer.consume("orders", "billing", r#","start":"all""#);
     assert_eq!(consumer.delivery(), (1, 1, 1));
     consumer.client.is_quiet();
+}
+
+#[test]
+fn an_id_that_was_refused_may_come_again() {
+    let (broker, disk) = start("ids", Fsync::Always);
+    let mut producer = Json::connect(&broker);
+    disk.set(Trouble { append: true, ..Trouble::default() });
+    publish(&mut producer, "orders/1", 1);
+    assert_eq!(ping(&mut producer), "storage-failed");
+    let named = r#"{"command":"publish","topic":"orders/1","id":"a","message":2}"#;
+    producer.ask(named).refuses("storage-failed", false);
+    disk.set(Trouble::default());
+    until("the disk is whole", || ping(&mut producer) == "pong");
+    for _ in 0..2 {
+        producer.send(named);
+        producer.client.is_quiet();
+    }
+    let mut consumer = Json::connect(&broker);
+    consumer.consume("orders", "billing", r#","start":"all""#);
+    assert_eq!((consumer.delivery(), consumer.delivery()), ((1, 1, 1), (2, 2, 1)));
+    consumer.client.is_quiet();
+}
+
+#[test]
+fn a_message_is_settled_when_its_dead_letter_is_safe() {
+    let folder = scratch("disks-dead");
+    let config = config().streams(vec![orders()]).fsync(Fsync::Always);
+    let (broker, disk) = start_on(&folder, config, "$dead");
+    let (mut producer, mut consumer) = (Json::connect(&broker), Json::connect(&broker));
+    consumer.consume("orders", "billing", "");
+    producer.publish("orders/1", [1]);
+    assert_eq!(consumer.delivery(), (1, 1, 1));
+    let pending = |admin: &mut Json| {
+        let consumers = admin.list(r#"{"command":"consumers","stream":"orders"}"#);
+        consumers[0]["pending"].as_u64().unwrap()
+    };
+    disk.set(Trouble { sync: true, ..Trouble::default() });
+    consumer.send(r#"{"command":"reject","seq":1}"#);
+    disk.wait_for_failures(1);
+    consumer.client.is_quiet();
+    assert_eq!(pending(&mut consumer), 1);
+    disk.set(Trouble::default());
+    until("the letter is safe", || pending(&mut consumer) == 0);
 }
