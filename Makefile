@@ -100,9 +100,9 @@ $(VENV)/installed: $(PYPROJECT) clients/python/src/babelmq/_version.py
 soak-store:
 	KILLS=$(KILLS) FLIPS=$(FLIPS) SEED=$(SEED) $(CARGO) test --release --locked --test it -- --nocapture kill flipped
 
-# Streams under 8 producers and 16 members, killed so many times; a checker reads what they have seen.
+# Streams under 8 producers and 16 members, killed and cut off power so many times; a checker reads what they have seen.
 soak-streams:
-	KILLS=$(KILLS) SEED=$(SEED) $(CARGO) test --release --locked --test it -- --nocapture streams::kills
+	KILLS=$(KILLS) SEED=$(SEED) $(CARGO) test --release --locked --test it -- --nocapture streams::kills streams::cuts
 
 # The broker's threads in many orders: MODEL_ITERATIONS says how many of each kind, MODEL_SEED repeats a run.
 model:

@@ -46,6 +46,8 @@ pub(super) struct Promises {
     pub(super) consumers: Vec<String>,
     /// Those of them that get the messages of a topic one after the other.
     pub(super) ordered: Vec<String>,
+    /// An attempt from the second on is known after a restart.
+    pub(super) attempts_outlive: bool,
 }
 
 /// What was counted in a history that is as it should be.
@@ -63,7 +65,8 @@ pub(super) struct Counts {
 /// # Errors
 /// What is broken, in the words of a person.
 pub(super) fn check(history: &[Event], promises: &Promises) -> Result<Counts, String> {
-    let mut seen = Seen::default();
+    let outlive = promises.attempts_outlive;
+    let mut seen = Seen { attempts_outlive: outlive, ..Seen::default() };
     for (at, event) in history.iter().enumerate() {
         seen.take(event).map_err(|wrong| format!("event {at}, {event:?}: {wrong}"))?;
     }
@@ -89,6 +92,7 @@ type Message = (u64, u64);
 
 #[derive(Default)]
 struct Seen {
+    attempts_outlive: bool,
     run: usize,
     sent: HashMap<Message, String>,
     /// The order in which each producer first sent its messages.
@@ -184,7 +188,7 @@ impl Seen {
         }
         // The first attempt is not written down: it may come again after a kill.
         if let Some((run, before)) = self.attempts.get(&of_consumer)
-            && (*run == self.run || *before > 1)
+            && (*run == self.run || (*before > 1 && self.attempts_outlive))
             && attempt <= before
         {
             return Err(format!("attempt {before} came before"));

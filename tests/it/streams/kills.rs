@@ -6,6 +6,7 @@
 
 mod clients;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +28,7 @@ const CONSUMERS: [(&str, &str); 2] =
 
 /// What all clients of all runs share.
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
     history: Mutex<Vec<Event>>,
     /// Connections so far.
     connections: AtomicU64,
@@ -36,7 +37,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn note(&self, event: Event) {
+    pub(super) fn note(&self, event: Event) {
         self.history.lock().unwrap().push(event);
     }
 
@@ -45,63 +46,99 @@ impl Shared {
     }
 }
 
+/// All clients, over all runs of the broker.
+pub(super) struct Load {
+    seed: u64,
+    pub(super) shared: Shared,
+    producers: Vec<Producer>,
+    seats: Vec<Seat>,
+}
+
+impl Load {
+    pub(super) fn new(seed: u64) -> Load {
+        let producer = |name| Producer::new(name, Random::of(seed, name));
+        let seat = |place: u64| {
+            let (consumer, joins) = CONSUMERS[(place / SEATS) as usize];
+            Seat::new(consumer, joins, Random::of(seed, 100 + place))
+        };
+        Load {
+            seed,
+            shared: Shared::default(),
+            producers: (0..PRODUCERS).map(producer).collect(),
+            seats: (0..SEATS * CONSUMERS.len() as u64).map(seat).collect(),
+        }
+    }
+
+    /// Works until the broker is gone, which `end` sees to.
+    pub(super) fn work(&mut self, address: SocketAddr, end: impl FnOnce(&AtomicU64)) {
+        let Load { shared, producers, seats, .. } = self;
+        shared.pongs.store(0, Ordering::Relaxed);
+        let shared = &*shared;
+        thread::scope(|scope| {
+            for producer in producers {
+                scope.spawn(move || producer.work(address, shared));
+            }
+            for seat in seats {
+                scope.spawn(move || seat.work(address, shared));
+            }
+            end(&shared.pongs);
+        });
+    }
+
+    /// Holds what was seen to what is promised.
+    pub(super) fn check(self, name: &str, ends: u64, attempts_outlive: bool) {
+        let names = || CONSUMERS.iter().map(|(name, _)| (*name).to_owned());
+        let promises = Promises {
+            consumers: names().collect(),
+            ordered: vec!["ordered".to_owned()],
+            attempts_outlive,
+        };
+        let (seed, history) = (self.seed, self.shared.history.into_inner().unwrap());
+        match check(&history, &promises) {
+            Ok(counts) => eprintln!("streams-{name}: {ends} survived, seed {seed}: {counts:?}"),
+            Err(wrong) => panic!("seed {seed}, {ends} ends: {wrong}"),
+        }
+    }
+}
+
+/// Publishes what is not confirmed, settles everything, and reads the dead letters.
+pub(super) fn settle_everything(load: &mut Load, address: SocketAddr) {
+    for producer in &mut load.producers {
+        producer.finish(address, &load.shared);
+    }
+    for (consumer, joins) in CONSUMERS {
+        drain(address, consumer, joins, &load.shared);
+    }
+    bury(address, &load.shared);
+}
+
 fn start(directory: &Path, fsync: &[&str]) -> Served {
     serve(directory, &[fsync, &["--stream", "orders:filter=orders/#"]].concat())
 }
 
 fn killed(name: &str, fsync: &[&str], kills: u64) {
-    let directory = scratch(name);
-    let seed = setting("SEED", 1);
-    let mut random = Random::new(seed);
-    let shared = Shared::default();
-    let mut producers: Vec<Producer> =
-        (0..PRODUCERS).map(|name| Producer::new(name, Random::of(seed, name))).collect();
-    let mut seats: Vec<Seat> = CONSUMERS
-        .iter()
-        .flat_map(|consumer| (0..SEATS).map(move |seat| (consumer, seat)))
-        .enumerate()
-        .map(|(place, ((consumer, joins), _))| {
-            Seat::new(consumer, joins, Random::of(seed, 100 + place as u64))
-        })
-        .collect();
+    let (directory, seed) = (scratch(name), setting("SEED", 1));
+    let (mut random, mut load) = (Random::new(seed), Load::new(seed));
     for _ in 0..kills {
         let broker = start(&directory, fsync);
-        shared.pongs.store(0, Ordering::Relaxed);
         let enough = random.below(400) as u64;
-        thread::scope(|scope| {
-            for producer in &mut producers {
-                scope.spawn(|| producer.work(broker.address, &shared));
-            }
-            for seat in &mut seats {
-                scope.spawn(|| seat.work(broker.address, &shared));
-            }
-            until("pongs enough", || shared.pongs.load(Ordering::Relaxed) >= enough);
+        let turns = random.below(200_000);
+        load.work(broker.address, |pongs| {
+            until("pongs enough", || pongs.load(Ordering::Relaxed) >= enough);
             // In the middle of whatever it is doing.
-            for _ in 0..random.below(200_000) {
+            for _ in 0..turns {
                 std::hint::spin_loop();
             }
             broker.signal("KILL");
         });
         drop(broker);
-        shared.note(Event::Restarted);
+        load.shared.note(Event::Restarted);
     }
     let broker = start(&directory, fsync);
-    for producer in &mut producers {
-        producer.finish(broker.address, &shared);
-    }
-    for (consumer, joins) in CONSUMERS {
-        drain(broker.address, consumer, joins, &shared);
-    }
-    bury(broker.address, &shared);
+    settle_everything(&mut load, broker.address);
     broker.signal("TERM");
     assert_eq!(broker.end().0, Some(0));
-    let names = || CONSUMERS.iter().map(|(name, _)| (*name).to_owned());
-    let promises = Promises { consumers: names().collect(), ordered: vec!["ordered".to_owned()] };
-    let history = shared.history.into_inner().unwrap();
-    match check(&history, &promises) {
-        Ok(counts) => eprintln!("streams-{name}: {kills} kills survived, seed {seed}: {counts:?}"),
-        Err(wrong) => panic!("seed {seed}, {kills} kills: {wrong}"),
-    }
+    load.check(name, kills, true);
 }
 
 #[test]

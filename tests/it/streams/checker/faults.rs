@@ -7,7 +7,11 @@ const ORDERED: &str = "ordered";
 
 fn promises() -> Promises {
     let name = |name: &str| name.to_owned();
-    Promises { consumers: vec![name(ALL), name(ORDERED)], ordered: vec![name(ORDERED)] }
+    Promises {
+        consumers: vec![name(ALL), name(ORDERED)],
+        ordered: vec![name(ORDERED)],
+        attempts_outlive: true,
+    }
 }
 
 fn sent(number: u64) -> Event {
@@ -196,6 +200,8 @@ fn an_attempt_that_does_not_rise_is_found() {
     // The second attempt was written down before it was made.
     history.push(Event::Delivered(Delivery { connection: 20, attempt: 2, ..delivery(ORDERED, 2) }));
     finds(&history, "attempt 2 came before");
+    let forgotten = Promises { attempts_outlive: false, ..promises() };
+    check(&history, &forgotten).unwrap();
 }
 
 #[test]
