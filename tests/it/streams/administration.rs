@@ -65,7 +65,8 @@ fn a_stream_owes_nothing_to_who_used_the_one_in_whose_place_it_is() {
 
 #[test]
 fn consumers_are_shown_reset_and_removed() {
-    let broker = start("shown");
+    let folder = scratch("shown");
+    let broker = start_in(&folder, &[orders()]);
     let (mut producer, mut consumer) = (Json::connect(&broker), Json::connect(&broker));
     consumer.consume("orders", "billing", r#","window":2,"backoff":[0.5,2]"#);
     producer.publish("orders/1", 10..14);
@@ -89,6 +90,9 @@ fn consumers_are_shown_reset_and_removed() {
     admin.ask(remove).refuses("no-consumer", false);
     consumer.ack(2);
     consumer.client.next().refuses("no-consumer", false);
+    broker.close().unwrap();
+    let broker = start_in(&folder, &[orders()]);
+    assert!(Json::connect(&broker).list(r#"{"command":"consumers"}"#).is_empty());
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use babelmq::Format;
 use babelmq::broker::Use;
+use babelmq::{Format, Fsync};
 
-use super::{Json, scratch, start, start_in, stream};
+use super::{Json, scratch, start, start_in, start_with, stream};
 use crate::storage::setting;
-use crate::support::claimed;
 use crate::support::process::{memory, until};
+use crate::support::{claimed, config};
 
 /// Publishes numbers to a topic, and waits until they are where they are to be.
 fn publish(producer: &mut Json, topic: &str, numbers: std::ops::Range<i64>) {
@@ -21,7 +21,9 @@ fn publish(producer: &mut Json, topic: &str, numbers: std::ops::Range<i64>) {
 /// None of the messages that it looks at is its own, until the last.
 #[test]
 fn a_consumer_of_little_finds_it_behind_much_that_is_not_its_own() {
-    let broker = start("little");
+    // Nothing else wakes the stream.
+    let config = config().streams(vec![stream("orders", "orders/#")]).fsync(Fsync::Never);
+    let broker = start_with(&scratch("little"), config);
     let mut producer = Json::connect(&broker);
     publish(&mut producer, "orders/others", 0..20_000);
     publish(&mut producer, "orders/own", 0..1);
