@@ -78,16 +78,18 @@ pub use babelmq_codec::{self as codec, protocol};
 pub use broker::{
     Backup, Change, ClientId, Expires, Fsync, Kept, METRICS, Metric, MetricKind, NoStore, Peer,
     QueueLimits, Stats, Store, StoreError, StoreLimits, Stored, StreamDefinition, SubscriptionInfo,
-    Subtree, Unit, Unsaved, WhenFull,
+    Subtree, Unit, Unsaved,
 };
 pub use codec::{Dialect, Message, NotOfType, ScalarType};
 #[cfg(feature = "middleware")]
 pub use middleware::{
-    Arrival, Client, ClientBuilder, ConnectionEvent, Delivery, Exact, Json, JsonQueue, Pickle,
-    PickleQueue, Publish, Pulls, Queue, QueueBuilder, QueueError, Refused, Subscribe, Wire, Xml,
-    XmlQueue, typed,
+    Arrival, Client, ClientBuilder, ConnectionEvent, Delivery, Exact, Json, JsonQueue, Origin,
+    Pickle, PickleQueue, Publish, Pulls, Queue, QueueBuilder, QueueError, Refused, StreamLimits,
+    Subscribe, Wire, Xml, XmlQueue, typed,
 };
-pub use protocol::{ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFilter, Value};
+pub use protocol::{
+    ErrorCode, Format, Limits, Order, Overflow, Refusal, Start, Topic, TopicFilter, Value, WhenFull,
+};
 #[cfg(feature = "storage")]
 pub use storage::Storage;
 #[cfg(feature = "broker")]

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::QueueError;
 use super::queue::XmlQueue;
-use super::wire::{read_document, write_document};
+use super::wire::{With, read_document, write_document};
 use crate::protocol::Topic;
 
 impl XmlQueue {
@@ -18,7 +18,7 @@ impl XmlQueue {
     pub fn push_document<T: Serialize>(&mut self, value: &T) -> Result<(), QueueError> {
         let document = to_document(value)?;
         self.push_with(|topic, out| {
-            write_document(topic, &document, out);
+            write_document(topic, With::default(), &document, out);
             Ok(())
         })
     }
@@ -35,7 +35,7 @@ impl XmlQueue {
         Topic::parse(topic)?;
         let document = to_document(value)?;
         self.push_with(|_, out| {
-            write_document(topic, &document, out);
+            write_document(topic, With::default(), &document, out);
             Ok(())
         })
     }

@@ -14,7 +14,7 @@ use super::error::QueueError;
 use super::patience::Patience;
 use super::publish::Publish;
 use super::session::{Arrived, Pulled, Session};
-use super::wire::{Json, Pickle, Wire, Xml, write_value};
+use super::wire::{Json, Pickle, Wire, With, Xml, write_value};
 use crate::codec::Dialect;
 use crate::protocol::{Topic, TopicFilter, Value};
 pub use builder::QueueBuilder;
@@ -173,7 +173,7 @@ impl<W: Wire> Queue<W> {
     /// be made in time, [`QueueError::Lost`] where two broke under this one message. In all these
     /// cases this value was not sent.
     pub fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), QueueError> {
-        self.push_with(|topic, out| W::write_push(topic, None, value, out))
+        self.push_with(|topic, out| W::write_push(topic, With::default(), value, out))
     }
 
     /// Publishes a value to another topic: a program with many topics needs no more than one queue,
@@ -200,7 +200,7 @@ impl<W: Wire> Queue<W> {
         value: &T,
     ) -> Result<(), QueueError> {
         Topic::parse(topic)?;
-        self.push_with(|_, out| W::write_push(topic, None, value, out))
+        self.push_with(|_, out| W::write_push(topic, With::default(), value, out))
     }
 
     /// Publishes a value that the broker forgets after a time, unless another takes its place
@@ -216,7 +216,7 @@ impl<W: Wire> Queue<W> {
         ttl: Duration,
     ) -> Result<(), QueueError> {
         let ttl = Publish { ttl: Some(ttl), ..Publish::default() }.seconds()?;
-        self.push_with(|topic, out| W::write_push(topic, ttl, value, out))
+        self.push_with(|topic, out| W::write_push(topic, With { ttl, id: None }, value, out))
     }
 
     /// Publishes a [`Value`], exactly: tuples stay tuples and sets sets, in JSON as well.
@@ -224,7 +224,9 @@ impl<W: Wire> Queue<W> {
     /// # Errors
     /// As for [`push`](Self::push); [`QueueError::Invalid`] for a value that no message can hold.
     pub fn push_value(&mut self, value: &Value) -> Result<(), QueueError> {
-        self.push_with(|topic, out| Ok(write_value(dialect::<W>(), topic, None, value, out)?))
+        self.push_with(|topic, out| {
+            Ok(write_value(dialect::<W>(), topic, With::default(), value, out)?)
+        })
     }
 
     /// Publishes a [`Value`], exactly, to another topic.
@@ -234,7 +236,9 @@ impl<W: Wire> Queue<W> {
     /// topic.
     pub fn push_value_to(&mut self, topic: &str, value: &Value) -> Result<(), QueueError> {
         Topic::parse(topic)?;
-        self.push_with(|_, out| Ok(write_value(dialect::<W>(), topic, None, value, out)?))
+        self.push_with(|_, out| {
+            Ok(write_value(dialect::<W>(), topic, With::default(), value, out)?)
+        })
     }
 
     pub(super) fn push_with(
