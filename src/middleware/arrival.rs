@@ -41,7 +41,7 @@ pub enum Arrival {
         /// Whether it is a stored value, published before the subscription.
         retained: bool,
         /// Its place in a stream, where the subscription is of one.
-        origin: Option<Origin>,
+        origin: Option<Box<Origin>>,
     },
     /// The stored values of a subscription have been sent.
     #[non_exhaustive]
@@ -86,7 +86,7 @@ pub enum Arrival {
         /// The last value, if it holds one.
         message: Option<Message>,
         /// Its place in a stream, where that was asked.
-        origin: Option<Origin>,
+        origin: Option<Box<Origin>>,
     },
     /// The end of the answer to a `get` that asked for a topic's last messages.
     #[non_exhaustive]
@@ -115,7 +115,7 @@ pub enum Arrival {
 /// Reads the body of a frame.
 pub(super) fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
     let mut incoming = W::read(body)?;
-    let origin = Origin::of(&mut incoming)?;
+    let origin = Origin::of(&mut incoming)?.map(Box::new);
     let Incoming {
         command,
         topic,

@@ -41,6 +41,7 @@ mod secret;
 mod ser;
 mod session;
 mod settle;
+mod settler;
 mod subscribe;
 #[cfg(feature = "tls")]
 mod trust;

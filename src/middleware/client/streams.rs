@@ -123,7 +123,7 @@ impl Client {
         let mut found = Vec::new();
         let is_all = |_, arrival| match arrival {
             Arrival::Value { message: Some(message), origin: Some(origin), .. } => {
-                Ok(Some((message, origin)))
+                Ok(Some((message, *origin)))
             }
             Arrival::Values { .. } => Ok(None),
             other => Err(other),
