@@ -55,8 +55,9 @@ impl Unconfirmed {
 
     /// Forgets what the answer to a ping confirms.
     pub(super) fn confirm(&mut self, ping: i64) {
-        while let Some(frame) = self.frames.pop_front_if(|frame| frame.ping <= ping) {
-            self.bytes -= frame.bytes.len();
+        while self.frames.front().is_some_and(|frame| frame.ping <= ping) {
+            let frame = self.frames.pop_front();
+            self.bytes -= frame.map_or(0, |frame| frame.bytes.len());
         }
     }
 }
