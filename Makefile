@@ -27,7 +27,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web bench-streams attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -209,6 +209,10 @@ bench-tls:
 # WebSocket beside NATS's and beside plain TCP, and requests of HTTP; five minutes.
 bench-web:
 	$(MAKE) bench-peers BENCH_ARGS="--only web $(BENCH_ARGS)"
+
+# Messages that are kept, beside JetStream, Redis Streams and beanstalkd; a quarter of an hour, and 12 GiB of disk.
+bench-streams:
+	$(MAKE) bench-peers BENCH_ARGS="--only streams $(BENCH_ARGS)"
 
 # Attacks beside a bystander; `ATTACK_ARGS="--only walks --seconds 10"` chooses.
 attack:
