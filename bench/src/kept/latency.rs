@@ -15,13 +15,22 @@ use crate::systems::Running;
 /// Messages that are not counted, at the beginning.
 const WARM_UP: usize = 50;
 
-/// From the write to the delivery; the confirmation and the acknowledgement are beside it.
+/// In microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// From the write to the delivery.
+    pub(crate) delivered: Latency,
+    /// From the write until it is delivered and confirmed.
+    pub(crate) confirmed: Latency,
+}
+
+/// Publishes and consumes by turns; the acknowledgement is beside it.
 pub(crate) fn measure(
     running: &Running,
     keeper: &dyn Keeper,
     payload: &Payload,
     time: Duration,
-) -> Result<Latency> {
+) -> Result<Measured> {
     let mut consumer = connect(&running.endpoint)?;
     let mut member = keeper.open_member(&mut consumer, Reading::AckEach, 0)?;
     let mut out = Vec::new();
@@ -32,7 +41,7 @@ pub(crate) fn measure(
     let mut message = Vec::new();
     let confirmations = keeper.publish(payload, 1, &mut message);
     let mut arriving = Arriving::new();
-    let mut trip = || -> Result<Duration> {
+    let mut trip = || -> Result<(Duration, Duration)> {
         let start = Instant::now();
         publisher.write_all(&message)?;
         let mut arrived = 0;
@@ -53,17 +62,22 @@ pub(crate) fn measure(
         await_answer(&mut publisher, |answer| {
             keeper.confirmed(answer).is_ok_and(|scanned| scanned.messages >= confirmations)
         })?;
-        Ok(took.unwrap_or_default())
+        Ok((took.unwrap_or_default(), start.elapsed()))
     };
     for _ in 0..WARM_UP {
         trip()?;
     }
-    let mut times = Histogram::<u64>::new(3)?;
+    let (mut delivered, mut confirmed) = (Histogram::<u64>::new(3)?, Histogram::<u64>::new(3)?);
     let start = Instant::now();
     while start.elapsed() < time {
-        times.record(trip()?.as_nanos() as u64)?;
+        let (delivery, whole) = trip()?;
+        delivered.record(delivery.as_nanos() as u64)?;
+        confirmed.record(whole.as_nanos() as u64)?;
     }
     until_none_left(keeper, &running.endpoint)?;
-    let at = |quantile| times.value_at_quantile(quantile) as f64 / 1000.0;
-    Ok(Latency { p50: at(0.5), p99: at(0.99) })
+    let of = |times: &Histogram<u64>| {
+        let at = |quantile| times.value_at_quantile(quantile) as f64 / 1000.0;
+        Latency { p50: at(0.5), p99: at(0.99) }
+    };
+    Ok(Measured { delivered: of(&delivered), confirmed: of(&confirmed) })
 }

@@ -70,7 +70,7 @@ impl Producer {
                 if scanned.messages > 0 {
                     confirmations += scanned.messages;
                     quiet_since = Instant::now();
-                    let messages = confirmations / self.confirmations * self.messages;
+                    let messages = confirmations * self.messages / self.confirmations;
                     self.window.receive(0, messages - self.window.received());
                 }
                 Ok(scanned.consumed)
@@ -144,6 +144,28 @@ pub(crate) fn measure(
     Ok(measured)
 }
 
+/// The same from the first write until the last confirmation: where the disk is waited for,
+/// confirmations may come in heaps that are seconds apart.
+pub(crate) fn measure_all(
+    running: &Running,
+    keeper: &dyn Keeper,
+    payload: &Payload,
+    time: Duration,
+) -> Result<Measured> {
+    let producer = Producer::new(keeper, payload);
+    let (start, processor) = (Instant::now(), running.used()?);
+    producer.run(running, keeper, u64::MAX, || {
+        thread::sleep(time);
+        producer.stop.store(true, Ordering::SeqCst);
+        Ok(())
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    let messages = producer.window.published() as f64;
+    let processor = (running.used()? - processor) / messages.max(1.0);
+    ensure_kept(running, keeper, producer.window.published())?;
+    Ok(Measured { rate: messages / seconds, processor })
+}
+
 /// Publishes that many messages at least. Returns how many.
 pub(crate) fn fill(
     running: &Running,
@@ -156,6 +178,16 @@ pub(crate) fn fill(
     let published = producer.window.published();
     ensure_kept(running, keeper, published)?;
     Ok(published)
+}
+
+/// Publishes that many messages at least to a stream that holds some.
+pub(crate) fn add(
+    running: &Running,
+    keeper: &dyn Keeper,
+    payload: &Payload,
+    messages: u64,
+) -> Result<()> {
+    Producer::new(keeper, payload).run(running, keeper, messages, || Ok(()))
 }
 
 fn ensure_kept(running: &Running, keeper: &dyn Keeper, published: u64) -> Result<()> {

@@ -177,7 +177,8 @@ fn streams_that_are_kept(report: &Report<'_>, out: &mut String) {
          Producers write up to {WRITE} messages at a time and have at most {WINDOW} that are not \
          confirmed: babelmq's writes end with a `ping`, whose `pong` confirms all before it; \
          JetStream answers each message with a PubAck, Redis each `XADD`, beanstalkd each `put`, \
-         and nobody waits for one before the next. After {} s of it the stream is asked how many \
+         and nobody waits for one before the next. What is confirmed on the disk \
+         is counted until the last confirmation. After {} s of it the stream is asked how many \
          messages it has, which must be as many as were confirmed.\n\n\
          Consumers read what was published before, {} messages; the clock runs from the first \
          request until the last acknowledgement is taken in. That each message came once is \
@@ -194,9 +195,10 @@ fn streams_that_are_kept(report: &Report<'_>, out: &mut String) {
          End to end is from the write to the delivery; confirmation and acknowledgement are made \
          beside it.\n\n\
          Topics that no stream keeps are measured without a stream, with, with, and without, each \
-         with a data directory. The long stream has {} GiB of messages of 1 KiB; the broker was \
-         killed, the system has forgotten its files (`posix_fadvise`), and the middle one of three \
-         starts counts.\n\n",
+         with a data directory. The long stream has {} GiB of messages of 1 KiB; the system has \
+         forgotten its files (`posix_fadvise`) before each start, of which there is one after a \
+         kill amid publishing and three after an orderly end (`SIGTERM`), of which the middle one \
+         counts.\n\n",
         report.rounds,
         report.seconds,
         number(report.seconds * 1e6),

@@ -49,6 +49,8 @@ macro_rules! latencies {
         &[
             row("p50", "p50", "µs", Better::Less, $goals),
             row("p99", "p99", "µs", Better::Less, $goals),
+            row("confirmed-p50", "delivered and confirmed, p50", "µs", Better::Less, &[]),
+            row("confirmed-p99", "delivered and confirmed, p99", "µs", Better::Less, &[]),
         ]
     };
 }
@@ -150,6 +152,7 @@ pub(crate) const OF_STREAMS: &[Workload] = &[
 
 const LENGTH: &[Row] = &[
     row("start", "from the program's start until it listens", "s", Better::Less, &[Bound(2.0)]),
+    row("start-killed", "the same after a kill while it was published to", "s", Better::Less, &[]),
     row("memory", "resident memory", "MiB", Better::Less, &[]),
     row(
         "memory-to-none",
@@ -172,8 +175,11 @@ pub(super) fn measure(
             let keeping = programs.start_keeping(system, sync)?;
             let keeper = kept::keeper(system, Json)?;
             keeper.make(&keeping.running.endpoint, None)?;
-            let measured =
-                publish::measure(&keeping.running, keeper.as_ref(), &payload, scale.time)?;
+            let measure = match sync {
+                Sync::Always => publish::measure_all,
+                Sync::Interval => publish::measure,
+            };
+            let measured = measure(&keeping.running, keeper.as_ref(), &payload, scale.time)?;
             Ok(vec![("rate", measured.rate), ("processor", measured.processor)])
         }
         Kept::Consume { reading, members, from } => {
@@ -191,15 +197,21 @@ pub(super) fn measure(
             let keeping = programs.start_keeping(system, sync)?;
             let keeper = kept::keeper(system, Json)?;
             keeper.make(&keeping.running.endpoint, Some(Reading::AckEach))?;
-            let latency =
+            let measured =
                 latency::measure(&keeping.running, keeper.as_ref(), &payload, scale.time)?;
-            Ok(vec![("p50", latency.p50), ("p99", latency.p99)])
+            Ok(vec![
+                ("p50", measured.delivered.p50),
+                ("p99", measured.delivered.p99),
+                ("confirmed-p50", measured.confirmed.p50),
+                ("confirmed-p99", measured.confirmed.p99),
+            ])
         }
         Kept::Beside => beside(programs, scale),
         Kept::Length => {
             let measured = length::measure(programs, scale.gib)?;
             Ok(vec![
                 ("start", measured.seconds),
+                ("start-killed", measured.after_kill),
                 ("memory", measured.memory / f64::from(1 << 20)),
                 ("memory-to-none", measured.memory / measured.memory_of_none),
             ])
