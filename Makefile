@@ -27,7 +27,7 @@ SEED ?= 1
 CLIENTS ?= 300
 CONNECTIONS ?= 100000
 
-.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web attack install uninstall deb test-deb wheel test-wheel msrv clean
+.PHONY: run-broker demo first-build quick test test-rust test-python test-page test-js soak soak-store soak-streams model certs check fmt clippy features doc deny advisories budget amplification fuzz fuzz-replay bench bench-peers bench-tls bench-web bench-streams attack install uninstall deb test-deb wheel test-wheel msrv clean
 
 # One build serves these two and `cargo run --example`: the program and all examples, in the profile
 # that `cargo run` takes by itself.
@@ -99,6 +99,10 @@ $(VENV)/installed: $(PYPROJECT) clients/python/src/babelmq/_version.py
 # Kills and flipped bytes, many more than in `make test`.
 soak-store:
 	KILLS=$(KILLS) FLIPS=$(FLIPS) SEED=$(SEED) $(CARGO) test --release --locked --test it -- --nocapture kill flipped
+
+# Streams under 8 producers and 16 members, killed and cut off power so many times; a checker reads what they have seen.
+soak-streams:
+	KILLS=$(KILLS) SEED=$(SEED) $(CARGO) test --release --locked --test it -- --nocapture streams::kills streams::cuts
 
 # The broker's threads in many orders: MODEL_ITERATIONS says how many of each kind, MODEL_SEED repeats a run.
 model:
@@ -209,6 +213,10 @@ bench-tls:
 # WebSocket beside NATS's and beside plain TCP, and requests of HTTP; five minutes.
 bench-web:
 	$(MAKE) bench-peers BENCH_ARGS="--only web $(BENCH_ARGS)"
+
+# Messages that are kept, beside JetStream, Redis Streams and beanstalkd; a quarter of an hour, and 12 GiB of disk.
+bench-streams:
+	$(MAKE) bench-peers BENCH_ARGS="--only streams $(BENCH_ARGS)"
 
 # Attacks beside a bystander; `ATTACK_ARGS="--only walks --seconds 10"` chooses.
 attack:

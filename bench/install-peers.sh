@@ -48,7 +48,7 @@ shipped() {
 
 from_debian() {
     missing=
-    for peer in nats-server redis-server mosquitto; do
+    for peer in nats-server redis-server mosquitto beanstalkd; do
         command -v "$peer" >/dev/null 2>&1 || [ -x "/usr/sbin/$peer" ] || missing="$missing $peer"
     done
     # What translates in ActiveMQ Classic is not among what its package asks for.

@@ -83,12 +83,12 @@ pub use broker::{
 pub use codec::{Dialect, Message, NotOfType, ScalarType};
 #[cfg(feature = "middleware")]
 pub use middleware::{
-    Arrival, Client, ClientBuilder, ConnectionEvent, Delivery, Exact, Json, JsonQueue, Pickle,
-    PickleQueue, Publish, Pulls, Queue, QueueBuilder, QueueError, Refused, Subscribe, Wire, Xml,
-    XmlQueue, typed,
+    Arrival, Client, ClientBuilder, ConnectionEvent, Delivery, Exact, Json, JsonQueue, Origin,
+    Pickle, PickleQueue, Publish, Pulls, Queue, QueueBuilder, QueueError, Refused, StreamLimits,
+    Subscribe, Wire, Xml, XmlQueue, typed,
 };
 pub use protocol::{
-    ErrorCode, Format, Limits, Overflow, Refusal, Topic, TopicFilter, Value, WhenFull,
+    ErrorCode, Format, Limits, Order, Overflow, Refusal, Start, Topic, TopicFilter, Value, WhenFull,
 };
 #[cfg(feature = "storage")]
 pub use storage::Storage;

@@ -4,6 +4,7 @@
 mod attack;
 mod direction;
 mod host;
+mod kept;
 mod load;
 mod log;
 mod net;

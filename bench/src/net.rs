@@ -82,14 +82,20 @@ impl Write for Stream {
     }
 }
 
-/// Connects, and shakes hands where something lies between.
-pub(crate) fn begin(endpoint: &Endpoint, wire: &dyn Wire) -> Result<Stream> {
+/// Connects.
+pub(crate) fn connect_plain(endpoint: &Endpoint) -> Result<TcpStream> {
     let address = endpoint.address;
     ensure!(address.ip().is_loopback(), "{address} is not on this machine");
-    let mut socket = TcpStream::connect_timeout(&address, PATIENCE)?;
+    let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(TICK))?;
     socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
+/// Connects, and shakes hands where something lies between.
+pub(crate) fn begin(endpoint: &Endpoint, wire: &dyn Wire) -> Result<Stream> {
+    let mut socket = connect_plain(endpoint)?;
     Ok(match &endpoint.between {
         Between::Nothing => Stream::Plain(socket),
         Between::Tls(config) => {
@@ -160,7 +166,7 @@ pub(crate) fn await_answer(
     Ok(answer)
 }
 
-fn is_tick(error: &std::io::Error) -> bool {
+pub(crate) fn is_tick(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 

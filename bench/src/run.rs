@@ -11,16 +11,16 @@ use crate::host::Host;
 use crate::report::Report;
 use crate::results::Results;
 use crate::stream::{Group, Source};
-use crate::systems::{Line, Programs, System};
+use crate::systems::{Line, Programs, Sync, System};
 use crate::workloads::{
-    Figures, OF_TLS, OF_WEB, Scale, WORKLOADS, Workload, half_load, of_streams,
+    Figures, OF_STREAMS, OF_TLS, OF_WEB, Scale, WORKLOADS, Workload, half_load, of_corpora,
 };
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Peers {
-    /// Only these workloads, separated by commas; `bench list` names them. All streams are
-    /// `streams`, and a stream's name stands for all its directions. `tls`, `users` and `web` are
-    /// groups that are measured only if they are asked for.
+    /// Only these workloads, separated by commas; `bench list` names them. All streams of
+    /// messages are `corpora`, and the name of one stands for all its directions. `tls`, `users`,
+    /// `web` and `streams` are groups that are measured only if they are asked for.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
 
@@ -44,6 +44,14 @@ pub(crate) struct Peers {
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1000))]
     topics: u64,
 
+    /// How long a long stream is, in GiB of messages.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    gib: u64,
+
+    /// Where streams are kept; it should be on a disk.
+    #[arg(long, default_value = "target/bench-streams", value_name = "FOLDER")]
+    data: PathBuf,
+
     /// Flows carry strings instead of small records.
     #[arg(long)]
     texts: bool,
@@ -65,43 +73,47 @@ pub(crate) struct Peers {
     translator: PathBuf,
 
     /// Where peers.md, peers.json and peers.svg go, or tls.md and so on where only `tls` and
-    /// `users` are measured, and web.md and so on where only `web` is; without it they are not
-    /// written.
+    /// `users` are measured, web.md and so on where only `web` is, and streams.md and so on where
+    /// only `streams` is; without it they are not written.
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
 
 /// The names of all workloads.
 pub(crate) fn list() {
-    for workload in WORKLOADS.iter().chain(OF_TLS).chain(OF_WEB) {
+    for workload in WORKLOADS.iter().chain(OF_TLS).chain(OF_WEB).chain(OF_STREAMS) {
         println!("{:24}{}", workload.name, workload.title);
     }
-    let groups = "streams, streams-small, streams-real, streams-variants, streams-wide";
-    println!("\nStreams: {groups}, or one of them, as gps, or gps/json-pickle.");
+    let groups = "corpora, corpora-small, corpora-real, corpora-variants, corpora-wide";
+    println!("\nCorpora: {groups}, or one of them, as gps, or gps/json-pickle.");
 }
 
 /// Whether a name stands for the workload of a stream.
 fn is_meant(workload: &Workload, name: &str) -> bool {
     let Some((entry, _)) = workload.stream() else { return false };
     let group = match entry.group {
-        Group::Small => "streams-small",
-        Group::Real => "streams-real",
-        Group::Variants => "streams-variants",
-        Group::Wide => "streams-wide",
+        Group::Small => "corpora-small",
+        Group::Real => "corpora-real",
+        Group::Variants => "corpora-variants",
+        Group::Wide => "corpora-wide",
     };
-    [workload.name, &entry.name, "streams", group].contains(&name)
+    [workload.name, &entry.name, "corpora", group].contains(&name)
 }
 
 impl Peers {
     pub(crate) fn run(self) -> Result<()> {
         ensure!((0.05..=60.0).contains(&self.seconds), "--seconds is from 0.05 to 60");
         let workloads = self.workloads()?;
-        let programs = Programs::new(
+        let mut programs = Programs::new(
             self.babelmq.clone(),
             self.translator.clone(),
             self.source.cache.clone(),
         )?;
-        let wanted = |system: &System| self.systems.is_empty() || self.systems.contains(system);
+        programs.data = std::path::absolute(&self.data)?;
+        let wanted = |system: &System| {
+            (self.systems.is_empty() || self.systems.contains(system))
+                && workloads.iter().any(|workload| workload.systems.contains(system))
+        };
         let mut versions = Vec::new();
         for system in System::ALL.into_iter().filter(wanted) {
             let version = programs.version(system).map_err(|error| format!("{error:#}"));
@@ -122,6 +134,8 @@ impl Peers {
                 Line::Tls
             } else if is(Workload::is_web) {
                 Line::Web
+            } else if is(Workload::is_kept) {
+                Line::Keeping(Sync::Always)
             } else {
                 Line::Plain
             };
@@ -144,6 +158,7 @@ impl Peers {
             seconds: self.seconds,
             crowd: self.crowd,
             topics: self.topics * 1000,
+            gib: self.gib,
             versions: &versions,
             command_lines: &command_lines.collect::<Vec<_>>(),
             call: std::env::args()
@@ -154,12 +169,15 @@ impl Peers {
         if let Some(folder) = &self.out {
             report.write(folder)?;
         }
+        if self.data.exists() {
+            std::fs::remove_dir_all(&self.data)?;
+        }
         Ok(())
     }
 
     fn workloads(&self) -> Result<Vec<&'static Workload>> {
         if self.only.is_empty() {
-            let streams = of_streams(self.source.make(&[])?);
+            let streams = of_corpora(self.source.make(&[])?);
             return Ok(WORKLOADS.iter().chain(streams).collect());
         }
         let fixed = |name: &str| -> Vec<&'static Workload> {
@@ -168,12 +186,12 @@ impl Peers {
                 group == name || workload.name == name
             };
             let named = WORKLOADS.iter().filter(|workload| workload.name == name);
-            named.chain(OF_TLS.iter().chain(OF_WEB).filter(of_group)).collect()
+            named.chain(OF_TLS.iter().chain(OF_WEB).chain(OF_STREAMS).filter(of_group)).collect()
         };
         let streams = if self.only.iter().all(|name| !fixed(name).is_empty()) {
             Vec::new()
         } else {
-            of_streams(self.source.make(&[])?)
+            of_corpora(self.source.make(&[])?)
         };
         let mut chosen = Vec::new();
         for name in &self.only {
@@ -199,6 +217,7 @@ impl Peers {
             time: Duration::from_secs_f64(self.seconds),
             crowd: self.crowd,
             topics: self.topics as usize * 1000,
+            gib: self.gib,
             texts: self.texts,
         };
         let mut results = Results::new(rounds);

@@ -29,8 +29,13 @@ pub(crate) struct Window {
 impl Window {
     /// For messages of at most so many bytes in the mean.
     pub(crate) fn new(subscribers: usize, bytes: u64) -> Window {
+        Window::of(LIMIT.min(LIMIT_BYTES / bytes.max(1)), subscribers)
+    }
+
+    /// For so many messages.
+    pub(crate) fn of(limit: u64, subscribers: usize) -> Window {
         Window {
-            limit: LIMIT.min(LIMIT_BYTES / bytes.max(1)),
+            limit,
             published: Count::default(),
             received: (0..subscribers).map(|_| Count::default()).collect(),
             waiting: AtomicBool::new(false),

@@ -10,7 +10,7 @@ use crate::access::{Policy, User};
 use crate::broker::delivery::{Outbox, Queued};
 use crate::broker::persist::Ticket;
 use crate::broker::stats::Stats;
-use crate::broker::streams::FromStream;
+use crate::broker::streams::{Asked, FromStream, StreamSummary};
 use crate::broker::sync::Sender;
 use crate::codec::{Batch, Dialect, Payload, PlainNames};
 use crate::protocol::{
@@ -201,6 +201,10 @@ pub enum Query {
     /// The ticket to be waited for before everything that was stored or cleared is in the store;
     /// `None` where it is, or where memory ends with the process.
     Saved(Sender<Option<Ticket>>),
+    /// What is known of each stream without asking its thread.
+    Streams(Sender<Vec<StreamSummary>>),
+    /// The threads of all streams, which are asked for their consumers.
+    Consumers(Sender<Vec<Asked>>),
 }
 
 /// One subscription, as the embedding program sees it.

@@ -38,12 +38,13 @@ pub use persist::{
 pub use retained::{StoreLimits, Stored, Subtree};
 pub use rights::Rights;
 pub use stats::{
-    Counters, Durations, Histogram, METRICS, Metric, MetricKind, Number, Process, Report, SCRAPED,
-    Sample, Samples, Started, Stats, Unit,
+    CONSUMERS_TOLD, ConsumerNumbers, Counters, Durations, Histogram, METRICS, Metric, MetricKind,
+    Number, Process, Report, SCRAPED, Sample, Samples, Started, Stats, StreamNumbers, Unit,
 };
 pub use streams::{
     Announcer, Asked, Assignment, Blind, Consumer, ConsumerEntry, ConsumerReport, ConsumerSettings,
-    Cursor, Damage, Dead, Due, Feed, Found, FromStream, LastMessages, Log, LogReader, LogSync,
-    LogWriter, Look, MemberId, Order, Place, Record, STREAM_NAME_BYTES, Sight, StreamDefinition,
-    StreamReport, StreamStore, StreamSummary, WhenFull, WhyDead, check_name, consumers_to_value,
+    Cursor, DEAD_LETTERS, Damage, Dead, DeadMessage, Due, Feed, Found, FromStream, LastMessages,
+    Log, LogReader, LogSync, LogWriter, Look, MemberId, Order, Place, Record, STREAM_NAME_BYTES,
+    Sight, StreamDefinition, StreamReport, StreamStore, StreamSummary, WhenFull, WhyDead,
+    check_name, consumers_to_value,
 };

@@ -135,7 +135,7 @@ impl Rights {
     ///
     /// # Errors
     /// [`ErrorCode::NotPermitted`].
-    pub(super) fn streams(&self, command: Command, peer: Peer) -> Result<(), Refusal> {
+    pub fn streams(&self, command: Command, peer: Peer) -> Result<(), Refusal> {
         let only_looks = matches!(command, Command::Streams | Command::Consumers);
         let may = |grant: &Grant| only_looks && grant.stats() || grant.admin();
         self.administrate(command.as_str(), peer, may)

@@ -74,6 +74,8 @@ pub(super) struct Broker {
     wait: Duration,
     /// The address, without a user.
     pub(super) address: String,
+    /// How long to wait for its answers.
+    pub(super) timeout: Duration,
 }
 
 impl Address {
@@ -122,7 +124,8 @@ impl Address {
             builder = builder.password(secret::of_user(&user)?);
         }
         let to = builder.destination().map_err(wrong)?;
-        Ok(Broker { address: to.to_string(), to, wait: self.wait_for_broker })
+        let (address, timeout) = (to.to_string(), self.timeout);
+        Ok(Broker { to, wait: self.wait_for_broker, address, timeout })
     }
 }
 

@@ -9,11 +9,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::failure::Failure;
 use super::logging::LogSettings;
-use crate::broker::{Fsync, QueueLimits, StoreLimits, StreamDefinition, Subtree, WhenFull};
+use crate::broker::{Fsync, QueueLimits, StoreLimits, StreamDefinition, Subtree};
 use crate::protocol::{
     ClassPattern, Format, Limits, MAX_DEPTH, MAX_INT_DIGITS, MAX_TOPIC_BYTES, MAX_TOPIC_SEGMENTS,
-    MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, PickleClasses, Topic,
-    TopicFilter,
+    MAXIMUM_DECODED_SIZE, MAXIMUM_MAX_ENCODED, MAXIMUM_MAX_FRAME, PickleClasses, Start, Topic,
+    TopicFilter, WhenFull,
 };
 use crate::transport::{ClientAuth, Config, ListenUrl, TlsFiles, UserFrom};
 
@@ -407,12 +407,28 @@ fn encoded_size(text: &str) -> Result<u32, String> {
     }
 }
 
-fn size(text: &str) -> Result<usize, String> {
+pub(super) fn size(text: &str) -> Result<usize, String> {
     let size: ByteSize = text.parse()?;
     match usize::try_from(size.as_u64()) {
         Ok(size) if size > 0 => Ok(size),
         _ => Err("it must be at least 1B".into()),
     }
+}
+
+/// Reads what happens to a message for which a stream has no room.
+pub(super) fn when_full() -> impl TypedValueParser<Value = WhenFull> {
+    PossibleValuesParser::new(WhenFull::ALL.map(WhenFull::as_str))
+        .try_map(|word| WhenFull::from_word(&word).ok_or("no such way"))
+}
+
+/// Reads where a consumer begins.
+pub(super) fn start(text: &str) -> Result<Start, String> {
+    let number = text.parse().ok().filter(|seq| *seq > 0).map(Start::Seq);
+    number.or_else(|| Start::from_word(text)).ok_or_else(|| {
+        "it is new, all, last, the number of a message from 1 on, or a time as in \
+         2026-11-29T17:00:00Z"
+            .to_owned()
+    })
 }
 
 fn fsync() -> impl TypedValueParser<Value = Fsync> {

@@ -33,6 +33,12 @@ pub(super) enum Command {
     Topics(super::topics::Args),
     /// Forget the last value of a topic.
     Clear(super::clear::Args),
+    /// Add, remove and list streams, which keep every message for consumers that may miss none.
+    Stream(super::stream::Args),
+    /// List, look at, reset and forget the consumers of streams.
+    Consumer(super::consumer::Args),
+    /// List, retry and remove dead letters: messages that consumers could not do.
+    Dead(super::dead::Args),
     /// Say whether a broker answers: for monitoring.
     Check(super::check::Args),
     /// Watch a broker: topics by rate, subscribers, connections, memory.

@@ -56,7 +56,7 @@ pub(super) fn page() -> Result<(), Failure> {
     let mut roff = Roff::new();
     roff.control("SH", ["COMMANDS"]);
     for command in definition.get_subcommands() {
-        describe(&mut roff, command);
+        describe(&mut roff, command, "babelmq");
     }
     roff.control("SH", ["FILES"]);
     roff.text([roman(
@@ -94,16 +94,17 @@ pub(super) fn page() -> Result<(), Failure> {
     Ok(io::stdout().write_all(&out)?)
 }
 
-/// A command with its options.
-fn describe(roff: &mut Roff, command: &clap::Command) {
+/// A command with its options, and then those below it.
+fn describe(roff: &mut Roff, command: &clap::Command, above: &str) {
+    let name = format!("{above} {}", command.get_name());
     let about =
         |text: Option<&clap::builder::StyledStr>| text.map(ToString::to_string).unwrap_or_default();
-    roff.control("SS", [format!("babelmq {}", command.get_name()).as_str()]);
+    roff.control("SS", [name.as_str()]);
     roff.text([roman(about(command.get_long_about().or(command.get_about())))]);
     for arg in command.get_arguments().filter(|arg| !arg.is_hide_set() && arg.get_id() != "help") {
         let value = arg.get_value_names().map(|names| names.join(" ")).unwrap_or_default();
         let takes_value = arg.get_action().takes_values();
-        let name = match (arg.get_short(), arg.get_long()) {
+        let option = match (arg.get_short(), arg.get_long()) {
             (Some(short), Some(long)) => format!("-{short}, --{long}"),
             (None, Some(long)) => format!("--{long}"),
             (Some(short), None) => format!("-{short}"),
@@ -112,8 +113,8 @@ fn describe(roff: &mut Roff, command: &clap::Command) {
         let value = if takes_value { value } else { String::new() };
         roff.control("TP", []);
         roff.text([
-            bold(name.clone()),
-            roman(if name.is_empty() { value } else { format!(" {value}") }),
+            bold(option.clone()),
+            roman(if option.is_empty() { value } else { format!(" {value}") }),
         ]);
         let mut help = about(arg.get_long_help().or(arg.get_help()));
         let defaults: Vec<_> =
@@ -125,5 +126,8 @@ fn describe(roff: &mut Roff, command: &clap::Command) {
             help += &format!(" [environment: {}]", variable.to_string_lossy());
         }
         roff.text([roman(help)]);
+    }
+    for below in command.get_subcommands() {
+        describe(roff, below, &name);
     }
 }

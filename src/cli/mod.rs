@@ -11,10 +11,13 @@ mod check;
 mod clear;
 mod color;
 mod command;
+mod consumer;
 mod convert;
+mod dead;
 mod failure;
 mod get;
 mod input;
+mod listing;
 mod logging;
 mod manual;
 mod passwd;
@@ -26,7 +29,9 @@ mod serve;
 mod service;
 mod settings;
 mod show;
+mod stream;
 mod subscribe;
+mod table;
 mod top;
 mod topics;
 mod version;
@@ -73,6 +78,9 @@ fn command(
         Command::Get(args) => get::run(&args, color),
         Command::Topics(args) => topics::run(&args, color),
         Command::Clear(args) => clear::run(&args),
+        Command::Stream(args) => stream::run(&args),
+        Command::Consumer(args) => consumer::run(&args),
+        Command::Dead(args) => dead::run(&args, color),
         Command::Check(args) => check::run(&args),
         Command::Top(args) => top::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -53,6 +53,10 @@ pub(super) struct Args {
     /// in 30s or 1h: whole seconds. Who subscribes later does not get it.
     #[arg(long, value_name = "TIME", value_parser = ttl, conflicts_with = "no_retain")]
     ttl: Option<Duration>,
+    /// An id of 1 to 128 bytes: within two minutes a stream keeps one message of each, so what may
+    /// or may not have arrived can be published again.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["file", "count"])]
+    id: Option<String>,
     /// Print nothing when it is done.
     #[arg(long, short)]
     quiet: bool,
@@ -68,6 +72,9 @@ pub(super) fn rate(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if args.id.is_some() && args.message.as_deref().is_none_or(|text| text == "-") {
+        return Err(Failure::Usage("--id is of one message: give it as an argument".into()));
+    }
     // What cannot be published is found before anything is sent.
     let single = match args.message.as_deref() {
         Some(text) if text != "-" => Some(single(args, text)?),
@@ -232,7 +239,11 @@ impl Publisher<'_> {
     fn publish(&mut self, topic: &Topic, message: &Message) -> Result<(), Failure> {
         self.keep_pace()?;
         let how = Publish { retain: !self.args.no_retain, ttl: self.args.ttl };
-        self.client.publish(topic, message, how).map_err(|error| self.failed(error))?;
+        let published = match &self.args.id {
+            Some(id) => self.client.publish_with_id(topic, message, how, id),
+            None => self.client.publish(topic, message, how),
+        };
+        published.map_err(|error| self.failed(error))?;
         self.published += 1;
         Ok(())
     }

@@ -8,12 +8,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::address::{Address, Broker};
-use super::args::{Color, filter, format, seconds};
+use super::args::{Color, filter, format, seconds, start};
 use super::failure::{Failure, is_outage};
 use super::show::{Show, Style};
 use super::visible;
-use crate::middleware::{Arrival, Backoff, Client, Exact, QueueError, Subscribe};
-use crate::protocol::{Format, Overflow, TopicFilter};
+use crate::middleware::{Arrival, Backoff, Client, Exact, Origin, QueueError, Subscribe};
+use crate::protocol::{Format, Overflow, Start, TopicFilter};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -63,6 +63,24 @@ pub(super) struct Args {
     /// How many messages may wait at the broker.
     #[arg(long, value_name = "MESSAGES", value_parser = clap::value_parser!(u32).range(1..))]
     queue: Option<u32>,
+    /// Consume under this name, which the stream that keeps the topic remembers: each message comes
+    /// once, also what was published while nobody was there, and is shared by all who consume under
+    /// the name.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["cleared", "retained_only", "overflow", "queue"])]
+    consumer: Option<String>,
+    /// Where to begin in the stream: new (the next that is published), all (the first that is
+    /// kept), last, the number of a message, or a time as in 2026-11-29T17:00:00Z. A consumer that
+    /// is there already goes on where it was. Without --consumer it prints what the stream keeps
+    /// and what comes, and changes nothing.
+    #[arg(long, value_name = "START", value_parser = start, conflicts_with_all = ["cleared", "retained_only", "overflow", "queue"])]
+    start: Option<Start>,
+    /// The stream, where more than one keeps the topic.
+    #[arg(long, value_name = "NAME")]
+    stream: Option<String>,
+    /// With --consumer: acknowledge each message when it is printed, or never, which delivers it
+    /// again.
+    #[arg(long, value_name = "WHEN", default_value = "printed", value_parser = ack())]
+    ack: Ack,
     /// End with the connection (exit code 7), and do not wait until the broker is there again.
     #[arg(long)]
     once: bool,
@@ -82,12 +100,29 @@ fn exact() -> impl TypedValueParser<Value = Exact> {
     })
 }
 
+/// When a consumer acknowledges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ack {
+    Printed,
+    Never,
+}
+
+fn ack() -> impl TypedValueParser<Value = Ack> {
+    PossibleValuesParser::new(["printed", "never"]).map(|word| match word.as_str() {
+        "never" => Ack::Never,
+        _ => Ack::Printed,
+    })
+}
+
 fn overflow() -> impl TypedValueParser<Value = Overflow> {
     PossibleValuesParser::new(Overflow::ALL.map(Overflow::as_str))
         .try_map(|word| Overflow::from_word(&word).ok_or("no policy"))
 }
 
 pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
+    if args.topics.len() > 1 && (args.consumer.is_some() || args.start.is_some()) {
+        return Err(Failure::Usage("--consumer and --start are for one topic at a time".into()));
+    }
     let show = args.style.show("{topic} {value}", color)?;
     // Not locked: whoever watches the output ends the process, which flushes it.
     let out = BufWriter::new(io::stdout());
@@ -99,6 +134,7 @@ pub(super) fn run(args: &Args, color: Color) -> Result<(), Failure> {
         printed: 0,
         backoff: Backoff::new(),
         subscribed: false,
+        seen: None,
         is_out: false,
     };
     let first = subscriber.broker.connect().and_then(|client| subscriber.subscribe(client));
@@ -130,6 +166,8 @@ struct Subscriber<'a> {
     backoff: Backoff,
     /// Whether there was a connection once on which everything was subscribed to.
     subscribed: bool,
+    /// The last message of a stream that a follower has printed.
+    seen: Option<u64>,
     /// Whether it was said that the broker is not there.
     is_out: bool,
 }
@@ -157,15 +195,12 @@ impl Subscriber<'_> {
     fn subscribe(&self, mut client: Client) -> Result<Client, QueueError> {
         let Args { exact, plain, root, item, cleared, overflow, queue, .. } = self.args;
         client.set_keepalive(Some(self.args.keepalive));
-        let how = Subscribe {
-            exact: exact.unwrap_or_default(),
-            plain: *plain,
-            root: root.clone(),
-            item: item.clone(),
-            cleared: *cleared,
-            overflow: *overflow,
-            queue: *queue,
-        };
+        let mut how = Subscribe::default().exact(exact.unwrap_or_default());
+        (how.plain, how.root, how.item) = (*plain, root.clone(), item.clone());
+        (how.cleared, how.overflow, how.queue) = (*cleared, *overflow, *queue);
+        (how.consumer, how.stream) = (self.args.consumer.clone(), self.args.stream.clone());
+        // A follower goes on where it was.
+        how.start = self.seen.map_or(self.args.start, |seen| Some(Start::Seq(seen + 1)));
         for topic in &self.args.topics {
             let topic = topic.clone().below(!self.args.no_below);
             client.subscribe(&topic, self.args.format, how.clone())?;
@@ -200,11 +235,14 @@ impl Subscriber<'_> {
                 }
             };
             match arrival {
-                Arrival::Delivery { topic, message, retained }
+                Arrival::Delivery { topic, message, retained, origin }
                     if retained || !args.retained_only =>
                 {
                     self.show.message(&mut self.out, Some(&topic), &message, retained)?;
                     self.printed += 1;
+                    if let Some(origin) = origin {
+                        self.settle(&mut client, &origin)?;
+                    }
                 }
                 Arrival::Cleared { topic } => {
                     self.show.cleared(&mut self.out, &topic, args.format)?;
@@ -238,6 +276,22 @@ impl Subscriber<'_> {
                 }
                 _ => {}
             }
+        }
+        if args.consumer.is_some() {
+            // What was acknowledged last is not to come again.
+            client.flush().map_err(|error| self.stop(error))?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a message of a stream was printed; a consumer acknowledges it when whoever reads
+    /// the output can see it.
+    fn settle(&mut self, client: &mut Client, origin: &Origin) -> Result<(), Stop> {
+        if origin.consumer.is_none() {
+            self.seen = Some(origin.seq);
+        } else if self.args.ack == Ack::Printed {
+            self.out.flush()?;
+            client.ack(origin).map_err(|error| self.stop(error))?;
         }
         Ok(())
     }

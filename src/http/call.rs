@@ -6,9 +6,9 @@ use super::query::{Query, filter};
 use super::request::Head;
 use super::response::Response;
 use super::value::{MEDIA_TYPES, format_of_body};
+use super::watch::{WATCHED, Watch};
 use super::websocket::Handshake;
-use crate::codec::Dialect;
-use crate::protocol::{Format, Limits, MAX_PUBLISH_ID_BYTES, Overflow, Topic, TopicFilter};
+use crate::protocol::{Format, Limits, MAX_PUBLISH_ID_BYTES, Topic, TopicFilter};
 
 /// Topics or clients in an answer, where nothing else is asked for, and at most.
 const USUAL_PAGE: usize = 1_000;
@@ -39,6 +39,14 @@ pub(crate) enum Endpoint {
     Stats,
     /// Who is connected.
     Clients,
+    /// The streams that there are.
+    Streams,
+    /// Their consumers.
+    Consumers,
+    /// The dead letters.
+    Dead,
+    /// A dead letter whose message is to be delivered again.
+    RetryDead,
     /// What a message may be.
     Limits,
     /// The counters for Prometheus.
@@ -59,6 +67,10 @@ pub(super) const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
     ("/api/v1/topics", Endpoint::Topics, &["GET"]),
     ("/api/v1/stats", Endpoint::Stats, &["GET"]),
     ("/api/v1/clients", Endpoint::Clients, &["GET", "DELETE"]),
+    ("/api/v1/streams", Endpoint::Streams, &["GET"]),
+    ("/api/v1/consumers", Endpoint::Consumers, &["GET"]),
+    ("/api/v1/dead", Endpoint::Dead, &["DELETE"]),
+    ("/api/v1/dead/retry", Endpoint::RetryDead, &["POST"]),
     ("/api/v1/limits", Endpoint::Limits, &["GET"]),
     ("/ws", Endpoint::WebSocket, &["GET"]),
     ("/openapi.json", Endpoint::Description, &["GET"]),
@@ -122,6 +134,23 @@ pub(crate) enum Call {
         /// The number of its client.
         client: u64,
     },
+    /// See [`Endpoint::Streams`].
+    Streams,
+    /// See [`Endpoint::Consumers`].
+    Consumers {
+        /// Those of this stream alone.
+        stream: Option<String>,
+    },
+    /// A dead letter is to be forgotten.
+    DeleteDead {
+        /// Its number.
+        seq: u64,
+    },
+    /// See [`Endpoint::RetryDead`].
+    RetryDead {
+        /// The number of the letter.
+        seq: u64,
+    },
     /// See [`Endpoint::Limits`].
     Limits,
     /// See [`Endpoint::Description`].
@@ -143,21 +172,6 @@ pub(crate) struct Publish {
     pub(crate) ttl: Option<u32>,
     /// What its publisher calls it.
     pub(crate) id: Option<Box<str>>,
-}
-
-/// What is to be seen as it comes.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    /// The filter.
-    pub(crate) filter: TopicFilter,
-    /// How messages are written: a dialect of JSON.
-    pub(crate) dialect: Dialect,
-    /// The fate of messages that do not fit.
-    pub(crate) overflow: Overflow,
-    /// How many may wait.
-    pub(crate) queue: Option<u32>,
-    /// Whether it is told what is cleared.
-    pub(crate) cleared: bool,
 }
 
 impl Call {
@@ -219,7 +233,12 @@ impl Call {
     pub(crate) fn is_safe(&self) -> bool {
         !matches!(
             self,
-            Call::Publish(_) | Call::Clear { .. } | Call::Disconnect { .. } | Call::WebSocket(_)
+            Call::Publish(_)
+                | Call::Clear { .. }
+                | Call::Disconnect { .. }
+                | Call::DeleteDead { .. }
+                | Call::RetryDead { .. }
+                | Call::WebSocket(_)
         )
     }
 }
@@ -233,20 +252,26 @@ impl Endpoint {
             | Endpoint::Ready
             | Endpoint::Stats
             | Endpoint::Metrics
+            | Endpoint::Streams
             | Endpoint::Limits
             | Endpoint::WebSocket
             | Endpoint::Description => &[],
+            Endpoint::Consumers => &["stream"],
+            Endpoint::Dead | Endpoint::RetryDead => &["seq"],
             Endpoint::Clients if method == "DELETE" => &["id"],
             Endpoint::Clients => &["after", "limit"],
             Endpoint::Value if method == "DELETE" => &["topic"],
             Endpoint::Value => &["topic", "exact"],
             Endpoint::Publish => &["topic", "retain", "ttl", "id"],
-            Endpoint::Subscribe => &["topic", "exact", "overflow", "queue", "cleared", "below"],
+            Endpoint::Subscribe => WATCHED,
             Endpoint::Topics => &["filter", "after", "limit"],
         }
     }
 
     fn call(self, method: &str, head: &Head, limits: &Limits) -> Result<Call, Problem> {
+        if self == Endpoint::Subscribe {
+            Watch::refuse_consumers(&head.query)?;
+        }
         let query = Query::parse(&head.query, self.parameters(method))?;
         Ok(match self {
             Endpoint::Page => Call::Page,
@@ -255,6 +280,10 @@ impl Endpoint {
             Endpoint::Stats => Call::Stats,
             Endpoint::Metrics => Call::Metrics,
             Endpoint::Limits => Call::Limits,
+            Endpoint::Streams => Call::Streams,
+            Endpoint::Consumers => Call::Consumers { stream: query.get("stream").map(Into::into) },
+            Endpoint::Dead => Call::DeleteDead { seq: letter(&query)? },
+            Endpoint::RetryDead => Call::RetryDead { seq: letter(&query)? },
             Endpoint::Description => Call::Description,
             Endpoint::WebSocket => Call::WebSocket(Handshake::of(head)?),
             Endpoint::Clients if method == "DELETE" => {
@@ -300,27 +329,7 @@ impl Endpoint {
                     ttl,
                 })
             }
-            Endpoint::Subscribe => {
-                let dialect = match query.get("exact") {
-                    Some("js") => Dialect::JsJson,
-                    _ => Dialect::new(Format::Json, query.truth("exact")?.unwrap_or(false)),
-                };
-                let overflow = match query.get("overflow") {
-                    None => Overflow::default(),
-                    Some(word) => Overflow::from_word(word).ok_or_else(|| {
-                        let what = "overflow is disconnect, drop-oldest or latest";
-                        Problem::new(400, what)
-                    })?,
-                };
-                let queue = query.number("queue")?.map(u32::try_from).transpose();
-                let queue = queue.ok().filter(|queue| *queue != Some(0));
-                let queue = queue
-                    .ok_or_else(|| Problem::new(400, "queue is a number of messages, from 1"))?;
-                let cleared = query.truth("cleared")?.unwrap_or(false);
-                let below = query.truth("below")?.unwrap_or(true);
-                let filter = query.filter(limits)?.below(below);
-                Call::Subscribe(Watch { filter, dialect, overflow, queue, cleared })
-            }
+            Endpoint::Subscribe => Call::Subscribe(Watch::of(head, &query, limits)?),
             Endpoint::Topics => {
                 let limit = query.number("limit")?.map_or(Ok(USUAL_PAGE), usize::try_from);
                 let limit = limit.ok().filter(|limit| (1..=LONGEST_PAGE).contains(limit));
@@ -334,6 +343,12 @@ impl Endpoint {
     }
 }
 
+/// The number of a dead letter.
+fn letter(query: &Query<'_>) -> Result<u64, Problem> {
+    let missing = || Problem::new(400, "the query lacks seq, the number of a dead letter");
+    query.number("seq")?.ok_or_else(missing)
+}
+
 /// The methods of an endpoint, as a field `Allow` has them.
 fn allowed(methods: &[&str]) -> String {
     let head = methods.contains(&"GET").then_some("HEAD");
@@ -343,6 +358,8 @@ fn allowed(methods: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Dialect;
+    use crate::protocol::Overflow;
 
     fn call(line: &str, fields: &str) -> Result<Call, u16> {
         let text = format!("{line} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
@@ -400,6 +417,12 @@ mod tests {
             ("GET /api/v1/subscribe?topic=/a&overflow=never", "", 400),
             ("GET /api/v1/subscribe?topic=/a&queue=0", "", 400),
             ("GET /api/v1/topics?limit=0", "", 400),
+            ("GET /api/v1/streams?stream=a", "", 400),
+            ("DELETE /api/v1/dead", "", 400),
+            ("DELETE /api/v1/dead?seq=x", "", 400),
+            ("POST /api/v1/dead/retry", "", 400),
+            ("GET /api/v1/dead?seq=1", "", 405),
+            ("GET /api/v1/dead/retry?seq=1", "", 405),
             ("GET /api/v1/topics?limit=10001", "", 400),
             ("GET *", "", 400),
         ] {

@@ -35,6 +35,8 @@ macro_rules! script {
             include_str!("page/meters.js"),
             include_str!("page/broker.js"),
             include_str!("page/clients.js"),
+            include_str!("page/streams.js"),
+            include_str!("page/letters.js"),
             include_str!("page/publish.js"),
             include_str!("page/account.js"),
             include_str!("page/begin.js"),

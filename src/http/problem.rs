@@ -73,13 +73,17 @@ fn status(code: ErrorCode) -> u16 {
     match code {
         ErrorCode::LoginRequired | ErrorCode::LoginFailed => 401,
         ErrorCode::NotPermitted => 403,
+        ErrorCode::NoStream | ErrorCode::NoConsumer => 404,
         ErrorCode::FrameTimeout => 408,
         ErrorCode::FrameTooLarge | ErrorCode::TooLarge => 413,
         ErrorCode::TooManyConnections
         | ErrorCode::TooManySubscriptions
         | ErrorCode::SlowConsumer => 429,
         ErrorCode::MemoryFull => 503,
-        ErrorCode::StoreFull | ErrorCode::StreamFull | ErrorCode::StorageFailed => 507,
+        ErrorCode::StoreFull
+        | ErrorCode::StreamFull
+        | ErrorCode::StorageFailed
+        | ErrorCode::Damaged => 507,
         ErrorCode::TooDeep
         | ErrorCode::TooManyDigits
         | ErrorCode::InvalidValue

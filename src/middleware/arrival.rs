@@ -1,6 +1,7 @@
 //! What a client receives.
 
 use super::error::{QueueError, Refused};
+use super::origin::Origin;
 use super::session::from_broker;
 use super::wire::{Incoming, Wire};
 use crate::codec::Message;
@@ -39,6 +40,8 @@ pub enum Arrival {
         message: Message,
         /// Whether it is a stored value, published before the subscription.
         retained: bool,
+        /// Its place in a stream, where the subscription is of one.
+        origin: Option<Box<Origin>>,
     },
     /// The stored values of a subscription have been sent.
     #[non_exhaustive]
@@ -49,6 +52,8 @@ pub enum Arrival {
         values: u64,
         /// Whether this user is allowed only a part of what was asked for.
         limited: bool,
+        /// Where it is of a stream, how many of its messages are to come or to be settled.
+        pending: Option<u64>,
     },
     /// Messages of a subscription made room for newer ones; they would have come here.
     #[non_exhaustive]
@@ -80,11 +85,27 @@ pub enum Arrival {
         topic: Topic,
         /// The last value, if it holds one.
         message: Option<Message>,
+        /// Its place in a stream, where that was asked.
+        origin: Option<Box<Origin>>,
+    },
+    /// The end of the answer to a `get` that asked for a topic's last messages.
+    #[non_exhaustive]
+    Values {
+        /// The topic.
+        topic: Topic,
+        /// How many there were.
+        count: u64,
     },
     /// The answer to a `stats`: a dict, see `docs/protocol.md`.
     Stats(Message),
     /// The answer to a `backup`: the name of a file in the broker's data directory.
     Backup(Message),
+    /// The answer to a `streams`: a list, see `docs/protocol.md`.
+    Streams(Message),
+    /// The answer to a `consumers`: a list, see `docs/protocol.md`.
+    Consumers(Message),
+    /// What was asked of a stream is done.
+    Done,
     /// The answer to a ping.
     Pong(Option<String>),
     /// Something was refused.
@@ -93,6 +114,8 @@ pub enum Arrival {
 
 /// Reads the body of a frame.
 pub(super) fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
+    let mut incoming = W::read(body)?;
+    let origin = Origin::of(&mut incoming)?.map(Box::new);
     let Incoming {
         command,
         topic,
@@ -106,22 +129,30 @@ pub(super) fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
         limited,
         values,
         count,
-    } = W::read(body)?;
+        pending,
+        ..
+    } = incoming;
     let message =
         message.map(|message| W::bytes(message).map(|bytes| Message::received(W::FORMAT, bytes)));
     Ok(match (&*command, topic, message.transpose()?, topics, code) {
         ("publish", Some(topic), Some(message), ..) => {
-            Arrival::Delivery { topic: from_broker(&topic)?, message, retained }
+            Arrival::Delivery { topic: from_broker(&topic)?, message, retained, origin }
         }
         ("value", Some(topic), message, ..) => {
-            Arrival::Value { topic: from_broker(&topic)?, message }
+            Arrival::Value { topic: from_broker(&topic)?, message, origin }
         }
-        ("subscribed", Some(filter), ..) => Arrival::Subscribed { filter, values, limited },
+        ("values", Some(topic), ..) => Arrival::Values { topic: from_broker(&topic)?, count },
+        ("subscribed", Some(filter), ..) => {
+            Arrival::Subscribed { filter, values, limited, pending }
+        }
         ("dropped", Some(filter), ..) => Arrival::Dropped { filter, count },
         ("cleared", Some(topic), ..) => Arrival::Cleared { topic: from_broker(&topic)? },
         ("cancelled", Some(filter), ..) => Arrival::Cancelled { filter },
         ("pong", ..) => Arrival::Pong(id),
         ("stats", _, Some(message), ..) => Arrival::Stats(message),
+        ("streams", _, Some(message), ..) => Arrival::Streams(message),
+        ("consumers", _, Some(message), ..) => Arrival::Consumers(message),
+        ("done", ..) => Arrival::Done,
         ("backup", _, Some(message), ..) => Arrival::Backup(message),
         ("topics", _, _, Some(topics), _) => Arrival::Topics(
             topics.iter().map(|topic| from_broker(topic)).collect::<Result<_, _>>()?,

@@ -1,6 +1,7 @@
 //! One connection on which everything can be asked for, in every format.
 
 mod builder;
+mod streams;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,6 +23,7 @@ use super::wire::{Json, Pickle, Xml, write_command};
 use crate::codec::{FrameField, Message};
 use crate::protocol::{Command, ErrorCode, Format, Topic, TopicFilter, Value};
 pub use builder::ClientBuilder;
+pub use streams::StreamLimits;
 
 /// A connection to a broker that is tied to no topic and no format: for tools, bridges, and
 /// programs with many topics. Most programs want a [`Queue`](super::Queue).
@@ -138,7 +140,24 @@ impl Client {
         how: Publish,
     ) -> Result<(), QueueError> {
         self.frame.clear();
-        write_message(message, topic, how, &mut self.frame)?;
+        write_message(message, topic, (how, None), &mut self.frame)?;
+        if self.connection.defer(&self.frame) { Ok(()) } else { self.send() }
+    }
+
+    /// Publishes a message with an id of 1 to 128 bytes: within two minutes a stream keeps one
+    /// message of each id, so a program that does not know whether it arrived may publish it again.
+    ///
+    /// # Errors
+    /// As for [`publish`](Self::publish).
+    pub fn publish_with_id(
+        &mut self,
+        topic: &Topic,
+        message: &Message,
+        how: Publish,
+        id: &str,
+    ) -> Result<(), QueueError> {
+        self.frame.clear();
+        write_message(message, topic, (how, Some(id)), &mut self.frame)?;
         if self.connection.defer(&self.frame) { Ok(()) } else { self.send() }
     }
 
@@ -428,7 +447,7 @@ impl Client {
         times: u64,
     ) -> Result<(), QueueError> {
         self.frame.clear();
-        write_message(message, topic, how, &mut self.frame)?;
+        write_message(message, topic, (how, None), &mut self.frame)?;
         let length = self.frame.len();
         (1..times).for_each(|_| self.frame.extend_from_within(..length));
         self.send()

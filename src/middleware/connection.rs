@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -98,6 +98,11 @@ impl Connection {
         if self.is_tcp() {
             self.pulse.keep_alive(self.socket());
         }
+    }
+
+    /// Where what is said of its messages goes.
+    pub(super) fn outgoing(&self) -> Weak<Outgoing> {
+        Arc::downgrade(&self.out)
     }
 
     /// When it was made.

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::QueueError;
+use super::patience::Patience;
 use super::queue::XmlQueue;
 use super::wire::{read_document, write_document};
 use crate::protocol::Topic;
@@ -17,8 +18,8 @@ impl XmlQueue {
     /// As for [`push`](super::Queue::push).
     pub fn push_document<T: Serialize>(&mut self, value: &T) -> Result<(), QueueError> {
         let document = to_document(value)?;
-        self.push_with(|topic, out| {
-            write_document(topic, &document, out);
+        self.push_with(|topic, with, out| {
+            write_document(topic, with, &document, out);
             Ok(())
         })
     }
@@ -34,8 +35,8 @@ impl XmlQueue {
     ) -> Result<(), QueueError> {
         Topic::parse(topic)?;
         let document = to_document(value)?;
-        self.push_with(|_, out| {
-            write_document(topic, &document, out);
+        self.push_with(|_, with, out| {
+            write_document(topic, with, &document, out);
             Ok(())
         })
     }
@@ -48,9 +49,8 @@ impl XmlQueue {
     /// # Errors
     /// As for [`pull_as`](super::Queue::pull_as).
     pub fn pull_document<T: DeserializeOwned>(&mut self) -> Result<(Topic, T), QueueError> {
-        let (topic, message) = self.pull_payload()?;
-        let value = read_document(&message)?;
-        Ok((topic, value))
+        let (topic, message) = self.pull_payload(Patience::Endless)?;
+        self.read(read_document(&message)).map(|value| (topic, value))
     }
 }
 

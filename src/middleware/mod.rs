@@ -30,6 +30,7 @@ mod events;
 mod line;
 mod login;
 mod options;
+mod origin;
 mod outgoing;
 mod patience;
 mod publish;
@@ -39,6 +40,8 @@ mod reading;
 mod secret;
 mod ser;
 mod session;
+mod settle;
+mod settler;
 mod subscribe;
 #[cfg(feature = "tls")]
 mod trust;
@@ -50,13 +53,14 @@ pub(crate) use address::holds_password;
 pub use arrival::Arrival;
 #[cfg(feature = "cli")]
 pub(crate) use backoff::Backoff;
-pub use client::{Client, ClientBuilder};
+pub use client::{Client, ClientBuilder, StreamLimits};
 #[cfg(feature = "cli")]
 pub(crate) use error::is_no_tls;
 pub use error::{QueueError, Refused};
 pub use events::ConnectionEvent;
 #[cfg(feature = "cli")]
 pub(crate) use options::Destination;
+pub use origin::Origin;
 pub use publish::Publish;
 pub use queue::{Delivery, JsonQueue, PickleQueue, Pulls, Queue, QueueBuilder, XmlQueue};
 pub use subscribe::{Exact, Subscribe};

@@ -85,6 +85,20 @@ impl Outgoing {
         true
     }
 
+    /// Takes a frame that waits for its neighbours, and for the next write. It may come from another
+    /// thread than that of the client, which may be waiting.
+    pub(super) fn join(self: &Arc<Self>, frame: &[u8]) {
+        let mut waiting = self.lock();
+        waiting.bytes.extend_from_slice(frame);
+        if !waiting.watched {
+            waiting.watched = tail::watch(self);
+        }
+        if !waiting.watched || waiting.bytes.len() > FULL {
+            // A connection that broke is the matter of whoever uses it next.
+            let _ = waiting.write();
+        }
+    }
+
     /// Writes what waits and then a frame, as far as the system takes it; what it does not take
     /// waits.
     pub(super) fn send(&self, mut frame: &[u8]) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::codec::{Content, FrameField, Message, write_frame};
-use crate::protocol::{ErrorCode, Format, Refusal, Topic};
+use crate::protocol::{ErrorCode, Format, MAX_PUBLISH_ID_BYTES, Refusal, Topic};
 
 /// How a message is to be published.
 ///
@@ -62,18 +62,33 @@ impl Publish {
     }
 }
 
+/// An `id` as a broker takes it.
+///
+/// # Errors
+/// [`ErrorCode::InvalidField`] for one that is empty or too long.
+pub(super) fn check_id(id: &str) -> Result<&str, Refusal> {
+    match id.len() {
+        1..=MAX_PUBLISH_ID_BYTES => Ok(id),
+        length => Err(Refusal::new(
+            ErrorCode::InvalidField,
+            format!("an id has 1 to {MAX_PUBLISH_ID_BYTES} bytes, not {length}"),
+        )),
+    }
+}
+
 /// Appends the `publish` frame of a message.
 pub(super) fn write_message(
     message: &Message,
     topic: &Topic,
-    how: Publish,
+    (how, id): (Publish, Option<&str>),
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
+    let id = id.map(check_id).transpose()?.map(|id| ("id", FrameField::Str(id)));
     let passing = (!how.retain).then_some(("retain", FrameField::Bool(false)));
     let ttl = how.seconds()?.map(|seconds| ("ttl", FrameField::Int(seconds.into())));
     let fields =
         [("command", FrameField::Str("publish")), ("topic", FrameField::Str(topic.as_str()))];
-    let fields = fields.iter().chain(&passing).chain(&ttl);
+    let fields = fields.iter().chain(&passing).chain(&ttl).chain(&id);
     match message.format() {
         Format::Json | Format::Xml => {
             write_frame(out, message.dialect(), fields, Some(Content::Published(message.bytes())));

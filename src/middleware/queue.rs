@@ -2,6 +2,7 @@
 
 mod builder;
 mod delivery;
+mod durable;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,9 +13,11 @@ use serde::de::DeserializeOwned;
 
 use super::error::QueueError;
 use super::patience::Patience;
-use super::publish::Publish;
+use super::publish::{Publish, check_id};
 use super::session::{Arrived, Pulled, Session};
-use super::wire::{Json, Pickle, Wire, Xml, write_value};
+use super::settle::Settle;
+use super::settler::Settler;
+use super::wire::{Json, Pickle, Wire, With, Xml, write_value};
 use crate::codec::Dialect;
 use crate::protocol::{Topic, TopicFilter, Value};
 pub use builder::QueueBuilder;
@@ -65,7 +68,9 @@ pub type PickleQueue = Queue<Pickle>;
 /// time.
 ///
 /// Delivery is at most once: what [`flush`](Self::flush) has confirmed was routed to every
-/// subscriber that was there.
+/// subscriber that was there. What a stream keeps is delivered until it is acknowledged, see
+/// [`durable`](QueueBuilder::durable), and pushed until it is confirmed by a queue that is
+/// [`reliable`](QueueBuilder::reliable).
 ///
 /// A connection that is lost is made again by whichever call needs it, at growing intervals, and
 /// its subscriptions with it. The broker then sends the stored values again: what was published
@@ -173,7 +178,7 @@ impl<W: Wire> Queue<W> {
     /// be made in time, [`QueueError::Lost`] where two broke under this one message. In all these
     /// cases this value was not sent.
     pub fn push<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), QueueError> {
-        self.push_with(|topic, out| W::write_push(topic, None, value, out))
+        self.push_with(|topic, with, out| W::write_push(topic, with, value, out))
     }
 
     /// Publishes a value to another topic: a program with many topics needs no more than one queue,
@@ -200,7 +205,7 @@ impl<W: Wire> Queue<W> {
         value: &T,
     ) -> Result<(), QueueError> {
         Topic::parse(topic)?;
-        self.push_with(|_, out| W::write_push(topic, None, value, out))
+        self.push_with(|_, with, out| W::write_push(topic, with, value, out))
     }
 
     /// Publishes a value that the broker forgets after a time, unless another takes its place
@@ -216,7 +221,22 @@ impl<W: Wire> Queue<W> {
         ttl: Duration,
     ) -> Result<(), QueueError> {
         let ttl = Publish { ttl: Some(ttl), ..Publish::default() }.seconds()?;
-        self.push_with(|topic, out| W::write_push(topic, ttl, value, out))
+        self.push_with(|topic, with, out| W::write_push(topic, With { ttl, ..with }, value, out))
+    }
+
+    /// Publishes a value with an id of the program's own, of 1 to 128 bytes: within two minutes a
+    /// stream keeps one message of each id. So a program that does not know whether it pushed
+    /// something before it ended may push it again.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push), and [`QueueError::Invalid`] for an id that is empty or longer.
+    pub fn push_with_id<T: Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+        id: &str,
+    ) -> Result<(), QueueError> {
+        let id = Some(check_id(id)?);
+        self.push_with(|topic, with, out| W::write_push(topic, With { id, ..with }, value, out))
     }
 
     /// Publishes a [`Value`], exactly: tuples stay tuples and sets sets, in JSON as well.
@@ -224,7 +244,7 @@ impl<W: Wire> Queue<W> {
     /// # Errors
     /// As for [`push`](Self::push); [`QueueError::Invalid`] for a value that no message can hold.
     pub fn push_value(&mut self, value: &Value) -> Result<(), QueueError> {
-        self.push_with(|topic, out| Ok(write_value(dialect::<W>(), topic, None, value, out)?))
+        self.push_with(|topic, with, out| Ok(write_value(dialect::<W>(), topic, with, value, out)?))
     }
 
     /// Publishes a [`Value`], exactly, to another topic.
@@ -234,15 +254,17 @@ impl<W: Wire> Queue<W> {
     /// topic.
     pub fn push_value_to(&mut self, topic: &str, value: &Value) -> Result<(), QueueError> {
         Topic::parse(topic)?;
-        self.push_with(|_, out| Ok(write_value(dialect::<W>(), topic, None, value, out)?))
+        self.push_with(|_, with, out| Ok(write_value(dialect::<W>(), topic, with, value, out)?))
     }
 
     pub(super) fn push_with(
         &mut self,
-        write: impl FnOnce(&str, &mut Vec<u8>) -> Result<(), QueueError>,
+        write: impl FnOnce(&str, With<'_>, &mut Vec<u8>) -> Result<(), QueueError>,
     ) -> Result<(), QueueError> {
+        let id = self.session.next_id();
+        let with = With { ttl: None, id: id.as_deref() };
         self.session.frame.clear();
-        write(&self.topic, &mut self.session.frame)?;
+        write(&self.topic, with, &mut self.session.frame)?;
         self.session.push()
     }
 
@@ -254,8 +276,8 @@ impl<W: Wire> Queue<W> {
     /// that cannot be read, and the next pull goes on with the next; [`QueueError::NotSubscribed`]
     /// where nothing can ever come. While the broker cannot be reached it waits.
     pub fn pull(&mut self) -> Result<(Topic, Value), QueueError> {
-        let Arrived { topic, message, .. } = self.session.pull(Patience::Endless)?;
-        Ok((topic, W::value(message)?))
+        let (topic, message) = self.pull_payload(Patience::Endless)?;
+        self.read(W::value(message)).map(|value| (topic, value))
     }
 
     /// Waits for the next message for at most `timeout`.
@@ -264,8 +286,8 @@ impl<W: Wire> Queue<W> {
     /// [`QueueError::TimedOut`], whether nothing came or the broker could not be reached, and as
     /// for [`pull`](Self::pull).
     pub fn pull_timeout(&mut self, timeout: Duration) -> Result<(Topic, Value), QueueError> {
-        let Arrived { topic, message, .. } = self.session.pull(Patience::new(Some(timeout)))?;
-        Ok((topic, W::value(message)?))
+        let (topic, message) = self.pull_payload(Patience::new(Some(timeout)))?;
+        self.read(W::value(message)).map(|value| (topic, value))
     }
 
     /// Waits for the next message and returns it with all that is known of it: whether it is a
@@ -316,8 +338,8 @@ impl<W: Wire> Queue<W> {
     /// [`QueueError::Type`] for a message that is something else (it is not pulled again), and as
     /// for [`pull`](Self::pull).
     pub fn pull_as<T: DeserializeOwned>(&mut self) -> Result<(Topic, T), QueueError> {
-        let Arrived { topic, message, .. } = self.session.pull(Patience::Endless)?;
-        Ok((topic, W::typed(message)?))
+        let (topic, message) = self.pull_payload(Patience::Endless)?;
+        self.read(W::typed(message)).map(|value| (topic, value))
     }
 
     /// Waits for the next message for at most `timeout`, and returns it as the program's own type.
@@ -328,13 +350,27 @@ impl<W: Wire> Queue<W> {
         &mut self,
         timeout: Duration,
     ) -> Result<(Topic, T), QueueError> {
-        let Arrived { topic, message, .. } = self.session.pull(Patience::new(Some(timeout)))?;
-        Ok((topic, W::typed(message)?))
+        let (topic, message) = self.pull_payload(Patience::new(Some(timeout)))?;
+        self.read(W::typed(message)).map(|value| (topic, value))
     }
 
-    pub(super) fn pull_payload(&mut self) -> Result<(Topic, W::Message), QueueError> {
-        let Arrived { topic, message, .. } = self.session.pull(Patience::Endless)?;
-        Ok((topic, message))
+    /// The next message, which is acknowledged when the one after it is pulled.
+    pub(super) fn pull_payload(
+        &mut self,
+        patience: Patience,
+    ) -> Result<(Topic, W::Message), QueueError> {
+        let arrived = self.session.pull(patience)?;
+        self.session.acknowledge_next_time(&arrived);
+        Ok((arrived.topic, arrived.message))
+    }
+
+    /// What was read of the message that was pulled last; one that cannot be read is not pulled
+    /// again, and so a consumer of a stream rejects it.
+    pub(super) fn read<T>(&mut self, read: Result<T, QueueError>) -> Result<T, QueueError> {
+        if let Err(error) = &read {
+            self.session.settle_pulled(Settle::Reject(&error.to_string()));
+        }
+        read
     }
 
     /// The messages as an iterator that waits for each. It ends after the first error.
@@ -380,6 +416,11 @@ impl<W: Wire> Queue<W> {
     /// [`QueueError::Invalid`] for what cannot be subscribed to, and whatever the broker answers.
     pub fn subscribe_to(&mut self, topic: &str) -> Result<(), QueueError> {
         TopicFilter::parse(topic)?;
+        if self.session.is_taken(topic) {
+            return Err(QueueError::Options(format!(
+                "a queue of a stream has one subscription; make another queue for {topic}"
+            )));
+        }
         self.session.subscribe(topic)
     }
 
@@ -394,8 +435,17 @@ impl<W: Wire> Queue<W> {
 }
 
 fn delivery<W: Wire>(arrived: Arrived<W::Message>) -> Result<Delivery, QueueError> {
-    let Arrived { topic, message, retained } = arrived;
-    Ok(Delivery { topic, value: W::value(message)?, retained, format: W::FORMAT, cleared: false })
+    let Arrived { topic, message, retained, origin, settler } = arrived;
+    let value = match W::value(message) {
+        Ok(value) => value,
+        Err(error) => {
+            let reject = |origin| settler.settle(origin, Settle::Reject(&error.to_string()));
+            origin.as_ref().map(reject);
+            return Err(error);
+        }
+    };
+    let (format, cleared) = (W::FORMAT, false);
+    Ok(Delivery { topic, value, retained, format, cleared, origin, settler })
 }
 
 fn pulled<W: Wire>(pulled: Pulled<W::Message>) -> Result<Delivery, QueueError> {
@@ -407,6 +457,8 @@ fn pulled<W: Wire>(pulled: Pulled<W::Message>) -> Result<Delivery, QueueError> {
             retained: false,
             format: W::FORMAT,
             cleared: true,
+            origin: None,
+            settler: Settler::default(),
         }),
     }
 }

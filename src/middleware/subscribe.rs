@@ -1,8 +1,10 @@
 //! What a subscription can ask for.
 
+use std::time::Duration;
+
 use super::wire::write_command;
 use crate::codec::FrameField;
-use crate::protocol::{Command, Format, Overflow};
+use crate::protocol::{Command, Format, Order, Overflow, Start};
 
 /// Which values JSON tags, so that they are what they were: see `docs/protocol.md`, "Values".
 ///
@@ -43,7 +45,10 @@ impl From<bool> for Exact {
 /// // XML for a program that knows nothing of types.
 /// let plain = Subscribe::default().plain(true).root("order");
 /// # assert!(exact.exact == Exact::Tagged && lossy.queue == Some(1_000));
+/// // What a stream keeps, from its first message on, under a name that it remembers.
+/// let durable = Subscribe::default().consumer("billing").start(babelmq::Start::All);
 /// # assert!(plain.plain && plain.root.as_deref() == Some("order"));
+/// # assert!(durable.is_of_stream() && !lossy.is_of_stream());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -64,6 +69,27 @@ pub struct Subscribe {
     pub overflow: Option<Overflow>,
     /// How many messages may wait; `None` leaves it to the broker.
     pub queue: Option<u32>,
+    /// The durable consumer to be a member of: a name that the stream remembers, of letters, digits,
+    /// `-`, `_` and `.`, of 64 bytes at most. Its members share its messages, and settle each.
+    pub consumer: Option<String>,
+    /// The stream; needed only where more than one covers what is subscribed to.
+    pub stream: Option<String>,
+    /// Where a consumer begins that is not there yet. Without a consumer it makes a follower, who
+    /// is sent what is kept from there on and settles nothing.
+    pub start: Option<Start>,
+    /// How many messages may be delivered to this member and not settled, from 1 to 65,536; `None`
+    /// leaves it to the broker (256), as with those that follow.
+    pub window: Option<u32>,
+    /// How long a message may stay unsettled before it is delivered again (30 s): from 1 ms to a
+    /// year.
+    pub ack_wait: Option<Duration>,
+    /// How often a message is delivered before it is a dead letter (5).
+    pub max_deliver: Option<u32>,
+    /// The pauses before a message is delivered again, 32 at most; the last holds for all that
+    /// follow. None where it is empty.
+    pub backoff: Vec<Duration>,
+    /// What stays in order (nothing).
+    pub order: Option<Order>,
 }
 
 impl Subscribe {
@@ -108,6 +134,59 @@ impl Subscribe {
     pub fn queue(self, messages: u32) -> Subscribe {
         Subscribe { queue: Some(messages), ..self }
     }
+
+    /// Consumes under a name that the stream remembers.
+    #[must_use]
+    pub fn consumer(self, name: impl Into<String>) -> Subscribe {
+        Subscribe { consumer: Some(name.into()), ..self }
+    }
+
+    /// Names the stream.
+    #[must_use]
+    pub fn stream(self, name: impl Into<String>) -> Subscribe {
+        Subscribe { stream: Some(name.into()), ..self }
+    }
+
+    /// Says where to begin: a [`Start`], a message's number, or a time.
+    #[must_use]
+    pub fn start(self, start: impl Into<Start>) -> Subscribe {
+        Subscribe { start: Some(start.into()), ..self }
+    }
+
+    /// Lets so many messages be unsettled.
+    #[must_use]
+    pub fn window(self, messages: u32) -> Subscribe {
+        Subscribe { window: Some(messages), ..self }
+    }
+
+    /// Lets a message be unsettled for so long.
+    #[must_use]
+    pub fn ack_wait(self, time: Duration) -> Subscribe {
+        Subscribe { ack_wait: Some(time), ..self }
+    }
+
+    /// Has a message delivered so often at most.
+    #[must_use]
+    pub fn max_deliver(self, times: u32) -> Subscribe {
+        Subscribe { max_deliver: Some(times), ..self }
+    }
+
+    /// Says the pauses before a message is delivered again.
+    #[must_use]
+    pub fn backoff(self, pauses: impl Into<Vec<Duration>>) -> Subscribe {
+        Subscribe { backoff: pauses.into(), ..self }
+    }
+
+    /// Says what stays in order.
+    #[must_use]
+    pub fn order(self, order: Order) -> Subscribe {
+        Subscribe { order: Some(order), ..self }
+    }
+
+    /// Whether it is of a stream: a consumer's, or a follower's.
+    pub fn is_of_stream(&self) -> bool {
+        self.consumer.is_some() || self.start.is_some()
+    }
 }
 
 /// Appends the `subscribe` frame: of a filter, with what is below it or without.
@@ -140,5 +219,34 @@ pub(super) fn write_subscribe(
     if let Some(queue) = how.queue {
         fields.push(("queue", FrameField::Int(queue.into())));
     }
+    for (name, given) in [("consumer", &how.consumer), ("stream", &how.stream)] {
+        fields.extend(given.as_deref().map(|given| (name, FrameField::Str(given))));
+    }
+    let mut text = String::new();
+    if let Some(start) = how.start {
+        fields.push(("start", start_field(start, &mut text)));
+    }
+    for (name, given) in [("window", how.window), ("max-deliver", how.max_deliver)] {
+        fields.extend(given.map(|given| (name, FrameField::Int(given.into()))));
+    }
+    if let Some(time) = how.ack_wait {
+        fields.push(("ack-wait", FrameField::Float(time.as_secs_f64())));
+    }
+    let pauses: Vec<f64> = how.backoff.iter().map(Duration::as_secs_f64).collect();
+    if !pauses.is_empty() {
+        fields.push(("backoff", FrameField::Floats(&pauses)));
+    }
+    if let Some(order) = how.order {
+        fields.push(("order", FrameField::Str(order.as_str())));
+    }
     write_command(format, Command::Subscribe.as_str(), &fields, out);
+}
+
+/// The field `start`, for which `text` holds what is no number.
+pub(super) fn start_field(start: Start, text: &mut String) -> FrameField<'_> {
+    if let Start::Seq(seq) = start {
+        return FrameField::Int(i64::try_from(seq).unwrap_or(i64::MAX));
+    }
+    *text = start.to_string();
+    FrameField::Str(text)
 }

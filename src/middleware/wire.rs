@@ -75,6 +75,20 @@ pub struct Incoming<M> {
     pub limited: bool,
     pub values: u64,
     pub count: u64,
+    pub stream: Option<String>,
+    pub consumer: Option<String>,
+    pub seq: u64,
+    pub time: Option<String>,
+    pub attempt: u64,
+    pub pending: Option<u64>,
+}
+
+/// What a `publish` says beside its topic and its message.
+#[allow(missing_docs, reason = "sealed: no program can name it")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct With<'a> {
+    pub ttl: Option<u32>,
+    pub id: Option<&'a str>,
 }
 
 /// Limits for what a client decodes: the broker has judged it, so there is but the bound of what a
@@ -82,7 +96,7 @@ pub struct Incoming<M> {
 pub(super) const LIMITS: Limits = Limits::NONE;
 
 pub(super) mod sealed {
-    use super::{DeserializeOwned, Incoming, QueueError, Serialize, Value};
+    use super::{DeserializeOwned, Incoming, QueueError, Serialize, Value, With};
 
     pub trait Sealed: Sized {
         /// A payload that was not looked at yet.
@@ -90,7 +104,7 @@ pub(super) mod sealed {
         /// Appends a `publish` frame with a value of the program's own type.
         fn write_push<T: Serialize + ?Sized>(
             topic: &str,
-            ttl: Option<u32>,
+            with: With<'_>,
             value: &T,
             out: &mut Vec<u8>,
         ) -> Result<(), QueueError>;
@@ -109,7 +123,7 @@ pub(super) mod sealed {
 pub(super) fn write_value(
     dialect: Dialect,
     topic: &str,
-    ttl: Option<u32>,
+    with: With<'_>,
     value: &Value,
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
@@ -122,13 +136,13 @@ pub(super) fn write_value(
         // What the program gave a type keeps it.
         Dialect::Json if is_typed() => Tags::Scalars,
         _ => {
-            write_publish(out, dialect, topic, ttl, Content::Decoded(view));
+            write_publish(out, dialect, topic, with, Content::Decoded(view));
             return Ok(());
         }
     };
     let mut message = Vec::new();
     json::encode(view, tags, &mut message);
-    write_publish(out, dialect, topic, ttl, Content::Published(&message));
+    write_publish(out, dialect, topic, with, Content::Published(&message));
     Ok(())
 }
 
@@ -137,16 +151,16 @@ fn write_publish(
     out: &mut Vec<u8>,
     dialect: Dialect,
     topic: &str,
-    ttl: Option<u32>,
+    With { ttl, id }: With<'_>,
     message: Content<'_>,
 ) {
-    let Some(seconds) = ttl else { return write_delivery(out, dialect, topic, message, false) };
-    let fields = [
-        ("command", FrameField::Str("publish")),
-        ("topic", FrameField::Str(topic)),
-        ("ttl", FrameField::Int(seconds.into())),
-    ];
-    write_frame(out, dialect, fields.iter(), Some(message));
+    if ttl.is_none() && id.is_none() {
+        return write_delivery(out, dialect, topic, message, false);
+    }
+    let fields = [("command", FrameField::Str("publish")), ("topic", FrameField::Str(topic))];
+    let ttl = ttl.map(|seconds| ("ttl", FrameField::Int(seconds.into())));
+    let id = id.map(|id| ("id", FrameField::Str(id)));
+    write_frame(out, dialect, fields.iter().chain(&ttl).chain(&id), Some(message));
 }
 
 /// Appends the frame of a command.
@@ -161,10 +175,10 @@ pub(super) fn write_command(
 }
 
 /// Appends a `publish` frame with a document that serde-xml-rs wrote.
-pub(super) fn write_document(topic: &str, document: &str, out: &mut Vec<u8>) {
+pub(super) fn write_document(topic: &str, with: With<'_>, document: &str, out: &mut Vec<u8>) {
     let root = document.split_once("?>").map_or(document, |(_declaration, root)| root);
     let message = format!("<message type=\"document\">{root}</message>");
-    write_delivery(out, Dialect::Xml, topic, Content::Published(message.as_bytes()), false);
+    write_publish(out, Dialect::Xml, topic, with, Content::Published(message.as_bytes()));
 }
 
 /// Reads the document in a `message` element with serde-xml-rs: what is in the element, where that
@@ -214,13 +228,13 @@ impl sealed::Sealed for Json {
 
     fn write_push<T: Serialize + ?Sized>(
         topic: &str,
-        ttl: Option<u32>,
+        with: With<'_>,
         value: &T,
         out: &mut Vec<u8>,
     ) -> Result<(), QueueError> {
         // By way of the value model and not by serde_json, which would write a NaN as null and
         // bytes as an array.
-        Ok(write_value(Dialect::Json, topic, ttl, &to_value(value)?, out)?)
+        Ok(write_value(Dialect::Json, topic, with, &to_value(value)?, out)?)
     }
 
     fn read(body: Vec<u8>) -> Result<Incoming<Box<RawValue>>, QueueError> {
@@ -246,6 +260,14 @@ impl sealed::Sealed for Json {
             values: u64,
             #[serde(default)]
             count: u64,
+            stream: Option<String>,
+            consumer: Option<String>,
+            #[serde(default)]
+            seq: u64,
+            time: Option<String>,
+            #[serde(default)]
+            attempt: u64,
+            pending: Option<u64>,
         }
         /// A `null` is a message, and not the lack of one.
         fn present<'de, D: Deserializer<'de>>(
@@ -267,6 +289,12 @@ impl sealed::Sealed for Json {
             limited: envelope.limited,
             values: envelope.values,
             count: envelope.count,
+            stream: envelope.stream,
+            consumer: envelope.consumer,
+            seq: envelope.seq,
+            time: envelope.time,
+            attempt: envelope.attempt,
+            pending: envelope.pending,
         })
     }
 
@@ -301,12 +329,12 @@ impl sealed::Sealed for Xml {
 
     fn write_push<T: Serialize + ?Sized>(
         topic: &str,
-        ttl: Option<u32>,
+        with: With<'_>,
         value: &T,
         out: &mut Vec<u8>,
     ) -> Result<(), QueueError> {
         // Not by serde-xml-rs: it has no place for the types, and 21 would arrive as "21".
-        Ok(write_value(Dialect::Xml, topic, ttl, &to_value(value)?, out)?)
+        Ok(write_value(Dialect::Xml, topic, with, &to_value(value)?, out)?)
     }
 
     fn read(body: Vec<u8>) -> Result<Incoming<String>, QueueError> {
@@ -344,7 +372,7 @@ impl sealed::Sealed for Pickle {
 
     fn write_push<T: Serialize + ?Sized>(
         topic: &str,
-        ttl: Option<u32>,
+        with: With<'_>,
         value: &T,
         out: &mut Vec<u8>,
     ) -> Result<(), QueueError> {
@@ -354,11 +382,14 @@ impl sealed::Sealed for Pickle {
             topic: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             ttl: Option<u32>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            id: Option<&'a str>,
             message: &'a T,
         }
         let start = out.len();
         out.extend_from_slice(&[0; HEADER_LEN]);
-        let publish = Publish { command: "publish", topic, ttl, message: value };
+        let With { ttl, id } = with;
+        let publish = Publish { command: "publish", topic, ttl, id, message: value };
         serde_pickle::to_writer(out, &publish, serde_pickle::SerOptions::new())
             .map_err(|error| QueueError::Type(error.to_string()))?;
         let length = u32::try_from(out.len() - start - HEADER_LEN).unwrap_or(u32::MAX);
@@ -419,6 +450,12 @@ fn incoming<M>(fields: &Value, message: Option<M>) -> Incoming<M> {
         limited: truth("limited"),
         values: number("values"),
         count: number("count"),
+        stream: text("stream"),
+        consumer: text("consumer"),
+        seq: number("seq"),
+        time: text("time"),
+        attempt: number("attempt"),
+        pending: fields.get("pending").map(|_| number("pending")),
     }
 }
 

@@ -20,6 +20,7 @@ mod client_login;
 mod client_tls;
 mod directions;
 mod durability;
+mod durable;
 mod embedding;
 mod framing;
 mod http;

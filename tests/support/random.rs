@@ -2,7 +2,7 @@
 
 /// SplitMix64: every seed is as good as any other, so that neighbouring clients can have
 /// neighbouring seeds.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {

@@ -1,7 +1,10 @@
 //! The results as Markdown.
 
 use super::{Report, goal_text, number, streams, title};
-use crate::systems::{System, mosquitto_configuration, nats_configuration};
+use crate::kept::{WINDOW, WRITE};
+use crate::systems::{
+    Sync, System, jetstream_configuration, mosquitto_configuration, nats_configuration,
+};
 use crate::window::{LIMIT, LIMIT_BYTES};
 use crate::workloads::Better;
 
@@ -10,6 +13,7 @@ pub(super) fn write(report: &Report<'_>) -> String {
     let (title, target) = match name {
         "tls" => ("TLS and users, beside peers", "bench-tls"),
         "web" => ("WebSocket and HTTP, beside NATS", "bench-web"),
+        "streams" => ("Streams, beside JetStream, Redis Streams and beanstalkd", "bench-streams"),
         _ => ("babelmq beside its peers", "bench-peers"),
     };
     let mut out = format!(
@@ -159,7 +163,61 @@ alone: each client has one connection, sends a `POST /api/v1/publish` of 128 byt
 the next when it has the answer, which comes when the message is routed; nobody subscribes. \
 `/metrics` is asked for again and again on one connection.\n\n";
 
+/// Of what is kept: nothing of it is measured as the others are.
+fn streams_that_are_kept(report: &Report<'_>, out: &mut String) {
+    *out += &format!(
+        "One load generator drives all systems: raw sockets on loopback, a thread for each \
+         direction of a connection, messages of 128 bytes prepared before. Every measurement has \
+         a freshly started system in an empty folder on the disk, and is made in {} rounds over \
+         all systems, whose order turns from round to round; ratios are medians of the ratios \
+         within a round.\n\n\
+         *On the disk* is babelmq's `--fsync always`, JetStream's `sync_interval: always`, Redis' \
+         `appendfsync always` and beanstalkd's `-f 0`; all other rows have `--fsync interval` (1 \
+         s), JetStream's default (2 minutes), `appendfsync everysec` and `-f 1000`.\n\n\
+         Producers write up to {WRITE} messages at a time and have at most {WINDOW} that are not \
+         confirmed: babelmq's writes end with a `ping`, whose `pong` confirms all before it; \
+         JetStream answers each message with a PubAck, Redis each `XADD`, beanstalkd each `put`, \
+         and nobody waits for one before the next. What is confirmed on the disk \
+         is counted until the last confirmation. After {} s of it the stream is asked how many \
+         messages it has, which must be as many as were confirmed.\n\n\
+         Consumers read what was published before, {} messages; the clock runs from the first \
+         request until the last acknowledgement is taken in. That each message came once is \
+         checked by the sum of their numbers, and that all are acknowledged by asking the system. \
+         At most {WINDOW} are delivered to a member of babelmq's and not acknowledged; JetStream's \
+         consumer is pulled from, {} messages at a time, of which the next are asked for when \
+         half have come; Redis is asked with `XREADGROUP COUNT 1024`, beanstalkd with 256 \
+         `reserve` behind one another. *Many at once* is one command for what a read brought: \
+         `ack` with `upto`, JetStream's policy `all`, `XACK` with many; beanstalkd has a `delete` \
+         for each. *One by one* is `ack` with `seq`, `explicit`, an `XACK` for each. Members that \
+         share have JetStream's `explicit` in both rows, as its `all` would acknowledge what \
+         others have. A replay is a follower, a pull consumer with the policy `none`, and `XREAD`; \
+         what JetStream and Redis keep are the producer's bytes, and only babelmq translates. \
+         End to end is from the write to the delivery; confirmation and acknowledgement are made \
+         beside it.\n\n\
+         Topics that no stream keeps are measured without a stream, with, with, and without, each \
+         with a data directory. The long stream has {} GiB of messages of 1 KiB; the system has \
+         forgotten its files (`posix_fadvise`) before each start, of which there is one after a \
+         kill amid publishing and three after an orderly end (`SIGTERM`), of which the middle one \
+         counts.\n\n",
+        report.rounds,
+        report.seconds,
+        number(report.seconds * 1e6),
+        WINDOW / 2,
+        report.gib,
+    );
+}
+
 fn method(report: &Report<'_>, out: &mut String) {
+    if report.name() == "streams" {
+        out.push_str("## How\n\n");
+        streams_that_are_kept(report, out);
+    } else {
+        method_of_flows(report, out);
+    }
+    about(report, out);
+}
+
+fn method_of_flows(report: &Report<'_>, out: &mut String) {
     *out += &format!(
         "## How\n\n\
          One load generator drives all systems: raw sockets on loopback, a thread per connection, \
@@ -207,6 +265,13 @@ fn method(report: &Report<'_>, out: &mut String) {
     if report.workloads.iter().any(|workload| workload.is_web()) {
         out.push_str(WEB);
     }
+    if report.workloads.iter().any(|workload| workload.is_kept()) {
+        streams_that_are_kept(report, out);
+    }
+}
+
+/// The machine, and how the systems are started.
+fn about(report: &Report<'_>, out: &mut String) {
     *out += &format!(
         "- Machine: {}\n- babelmq at `{}`\n- Called as `{}`\n",
         report.host.describe(),
@@ -224,6 +289,8 @@ fn method(report: &Report<'_>, out: &mut String) {
     }
     let (of, configuration) = if report.name() == "web" {
         ("NATS", nats_configuration("PORT"))
+    } else if report.name() == "streams" {
+        ("JetStream", jetstream_configuration("PORT", "DATA", Sync::Always))
     } else {
         let folder = report.is_sealed().then_some("FOLDER");
         ("Mosquitto", mosquitto_configuration("PORT", folder))

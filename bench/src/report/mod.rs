@@ -25,6 +25,7 @@ pub(crate) struct Report<'a> {
     pub(crate) seconds: f64,
     pub(crate) crowd: usize,
     pub(crate) topics: u64,
+    pub(crate) gib: u64,
     /// Of each system, or why it is absent.
     pub(crate) versions: &'a [(System, Result<String, String>)],
     pub(crate) command_lines: &'a [(System, String)],
@@ -39,19 +40,21 @@ impl Report<'_> {
     }
 
     /// What its files are called: `tls` where there is nothing but TLS and users, `web` where there
-    /// is nothing but WebSocket and HTTP.
+    /// is nothing but WebSocket and HTTP, `streams` where there is nothing but what is kept.
     fn name(&self) -> &'static str {
         let is_apart = |workload: &&Workload| workload.is_sealed() || workload.has_users();
         if self.workloads.iter().all(is_apart) {
             "tls"
         } else if self.workloads.iter().all(|workload| workload.is_web()) {
             "web"
+        } else if self.workloads.iter().all(|workload| workload.is_kept()) {
+            "streams"
         } else {
             "peers"
         }
     }
 
-    /// Writes `peers.md`, `peers.json` and `peers.svg`, those of TLS, or those of WebSocket.
+    /// Writes `peers.md`, `peers.json` and `peers.svg`, those of TLS, and so on.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         for (extension, text) in

@@ -22,6 +22,9 @@ fn colour(system: System) -> &'static str {
         System::Cpython => "#9a8fb8",
         System::Orjson => "#7c6fa6",
         System::ActiveMq => "#a8a86b",
+        System::JetStream => "#2f6f9f",
+        System::RedisStreams => "#5f8fb4",
+        System::Beanstalkd => "#a8a86b",
     }
 }
 

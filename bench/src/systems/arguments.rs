@@ -1,6 +1,6 @@
 //! With which arguments and configurations systems are started.
 
-use super::{ACTIVEMQ, CERTIFICATE, KEY, Line, Programs, System};
+use super::{ACTIVEMQ, CERTIFICATE, KEY, Line, Programs, Sync, System};
 
 impl Programs {
     /// The arguments as they are reported: where a configuration lies is nobody's business.
@@ -11,14 +11,18 @@ impl Programs {
         line: Line,
     ) -> Vec<String> {
         let scratch = self.scratch.display().to_string();
+        let data = self.data.display().to_string();
         let arguments = self.arguments(system, detail, line).into_iter();
-        arguments.map(|argument| argument.replace(&scratch, "FOLDER")).collect()
+        let told = |argument: String| argument.replace(&data, "DATA").replace(&scratch, "FOLDER");
+        arguments.map(told).collect()
     }
 
     /// The arguments a system is started with; `PORT` stands for the port. One whose connections
     /// have TLS has the certificate of [`certificates`](Programs::certificates).
     pub(crate) fn arguments(&self, system: System, detail: &str, line: Line) -> Vec<String> {
         let scratch = self.scratch.display();
+        let data = self.data.display();
+        let is_always = line == Line::Keeping(Sync::Always);
         let line = match system {
             System::Babelmq if line == Line::Tls => format!(
                 "serve --listen tls://127.0.0.1:0 --tls-cert {scratch}/{CERTIFICATE} --tls-key \
@@ -27,6 +31,11 @@ impl Programs {
             System::Babelmq if line == Line::Web => {
                 "serve --listen http://127.0.0.1:0 --max-connections 20000".to_owned()
             }
+            System::Babelmq if matches!(line, Line::Keeping(_)) => format!(
+                "serve --listen 127.0.0.1:0 --data-dir {data} --stream bench:filter=bench/kept/# \
+                 --fsync {}",
+                if is_always { "always" } else { "interval" }
+            ),
             System::Babelmq => "serve --listen 127.0.0.1:0 --max-connections 20000".to_owned(),
             System::Nats | System::DebianNats if line == Line::Tls => format!(
                 "--addr 127.0.0.1 --port PORT --tls --tlscert {scratch}/{CERTIFICATE} --tlskey \
@@ -40,6 +49,15 @@ impl Programs {
                 "--bind 127.0.0.1 --port PORT --save NOTHING --appendonly no --maxclients 15000 \
                  --client-output-buffer-limit pubsub_0_0_0 --daemonize no"
                     .to_owned()
+            }
+            System::JetStream => format!("-c {scratch}/jetstream-PORT.conf"),
+            System::RedisStreams => format!(
+                "--bind 127.0.0.1 --port PORT --save NOTHING --appendonly yes --appendfsync {} \
+                 --auto-aof-rewrite-percentage 0 --dir {data} --daemonize no",
+                if is_always { "always" } else { "everysec" }
+            ),
+            System::Beanstalkd => {
+                format!("-l 127.0.0.1 -p PORT -b {data} -f {}", if is_always { 0 } else { 1000 })
             }
             System::Mosquitto => format!("-c {scratch}/mosquitto-PORT.conf"),
             System::Relay => "relay".to_owned(),
@@ -62,6 +80,15 @@ impl Programs {
 pub(crate) fn nats_configuration(port: &str) -> String {
     format!(
         "host: 127.0.0.1\nport: -1\nwebsocket {{ host: 127.0.0.1, port: {port}, no_tls: true }}\n"
+    )
+}
+
+/// Of NATS with streams.
+pub(crate) fn jetstream_configuration(port: &str, data: &str, sync: Sync) -> String {
+    let always = if sync == Sync::Always { ", sync_interval: always" } else { "" };
+    format!(
+        "host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{data}\", max_file_store: \
+         100GB{always} }}\n"
     )
 }
 

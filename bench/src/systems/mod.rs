@@ -2,6 +2,7 @@
 //! cost the machine.
 
 mod arguments;
+mod keeping;
 mod running;
 mod start;
 mod users;
@@ -17,7 +18,7 @@ use serde::Serialize;
 
 use crate::tls;
 
-pub(crate) use arguments::{mosquitto_configuration, nats_configuration};
+pub(crate) use arguments::{jetstream_configuration, mosquitto_configuration, nats_configuration};
 pub(crate) use running::{Memory, Running};
 pub(crate) use users::WITH_PASSWORD;
 
@@ -60,10 +61,14 @@ pub(crate) enum System {
     Orjson,
     /// Translates maps between XML and JSON in the broker, over STOMP.
     ActiveMq,
+    /// The newest NATS, with its streams.
+    JetStream,
+    RedisStreams,
+    Beanstalkd,
 }
 
 impl System {
-    pub(crate) const ALL: [System; 9] = [
+    pub(crate) const ALL: [System; 12] = [
         System::Babelmq,
         System::Nats,
         System::DebianNats,
@@ -73,6 +78,9 @@ impl System {
         System::Cpython,
         System::Orjson,
         System::ActiveMq,
+        System::JetStream,
+        System::RedisStreams,
+        System::Beanstalkd,
     ];
 
     pub(crate) fn title(self) -> &'static str {
@@ -86,6 +94,9 @@ impl System {
             System::Cpython => "CPython translator",
             System::Orjson => "CPython with orjson",
             System::ActiveMq => "ActiveMQ Classic",
+            System::JetStream => "JetStream",
+            System::RedisStreams => "Redis Streams",
+            System::Beanstalkd => "beanstalkd",
         }
     }
 }
@@ -97,6 +108,17 @@ pub(crate) enum Line {
     Tls,
     /// WebSockets.
     Web,
+    /// Plain, of a system that keeps messages in a folder.
+    Keeping(Sync),
+}
+
+/// When what is kept is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sync {
+    /// Before it is confirmed.
+    Always,
+    /// Once in a while.
+    Interval,
 }
 
 /// Where the programs are.
@@ -107,8 +129,11 @@ pub(crate) struct Programs {
     pub(crate) diy: PathBuf,
     /// What the installer of peers brought from PyPI.
     cache: PathBuf,
-    /// For configurations; removed with the value.
+    /// For configurations; removed with the last clone.
     scratch: PathBuf,
+    _removed: Arc<Removed>,
+    /// For what is kept: on a disk.
+    pub(crate) data: PathBuf,
 }
 
 impl Programs {
@@ -121,7 +146,9 @@ impl Programs {
             use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(&scratch, fs::Permissions::from_mode(0o755))?;
         }
-        Ok(Programs { babelmq, diy, cache, scratch })
+        let data = scratch.clone();
+        let _removed = Arc::new(Removed(scratch.clone()));
+        Ok(Programs { babelmq, diy, cache, scratch, _removed, data })
     }
 
     /// The program of a system, if it is on this machine.
@@ -135,9 +162,10 @@ impl Programs {
                 );
                 Ok(self.babelmq.clone())
             }
-            System::Nats => self.brought("nats-server"),
+            System::Nats | System::JetStream => self.brought("nats-server"),
             System::DebianNats => on_path("nats-server"),
-            System::Redis => on_path("redis-server"),
+            System::Redis | System::RedisStreams => on_path("redis-server"),
+            System::Beanstalkd => on_path("beanstalkd"),
             System::Mosquitto => on_path("mosquitto"),
             System::Relay => Ok(std::env::current_exe()?),
             System::Cpython => on_path("python3"),
@@ -186,6 +214,7 @@ impl Programs {
         let arguments: &[&str] = match system {
             System::ActiveMq => &activemq,
             System::Mosquitto => &["-h"],
+            System::Beanstalkd => &["-v"],
             System::Relay => return Ok("part of this benchmark".to_owned()),
             System::Orjson => &["-c", ORJSON_VERSION],
             _ => &["--version"],
@@ -200,9 +229,13 @@ impl Programs {
     }
 }
 
-impl Drop for Programs {
+/// A folder that ends with the value.
+#[derive(Debug)]
+struct Removed(PathBuf);
+
+impl Drop for Removed {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.scratch);
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

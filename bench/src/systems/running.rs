@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::System;
 use crate::net::{Between, Endpoint};
@@ -41,6 +42,14 @@ pub(crate) struct Memory {
 }
 
 impl Running {
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.context("no process")?, Signal::TERM)?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// From here on the child ends with this value, whatever happens.
     pub(super) fn new(system: System, child: Child, port: u16) -> Running {
         Running {

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Line, Programs, Running, System, mosquitto_configuration, nats_configuration};
+use super::{
+    Line, Programs, Running, System, jetstream_configuration, mosquitto_configuration,
+    nats_configuration,
+};
 use crate::net::Between;
 use crate::web::Handshake;
 
@@ -43,7 +46,7 @@ impl Programs {
         Ok(running)
     }
 
-    fn start_as(&self, system: System, detail: &str, line: Line) -> Result<Running> {
+    pub(super) fn start_as(&self, system: System, detail: &str, line: Line) -> Result<Running> {
         let program = self.find(system)?;
         match system {
             System::Babelmq | System::Relay | System::Cpython | System::Orjson => {
@@ -113,6 +116,11 @@ impl Programs {
         if line == Line::Web {
             let file = self.scratch.join(format!("nats-{port}.conf"));
             fs::write(file, nats_configuration(&port.to_string()))?;
+        }
+        if let (System::JetStream, Line::Keeping(sync)) = (system, line) {
+            let file = self.scratch.join(format!("jetstream-{port}.conf"));
+            let data = self.data.display().to_string();
+            fs::write(file, jetstream_configuration(&port.to_string(), &data, sync))?;
         }
         let arguments = self.arguments(system, "", line);
         let child = Command::new(program)

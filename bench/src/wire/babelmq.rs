@@ -24,7 +24,7 @@ impl Babelmq {
     }
 }
 
-pub(super) fn frame(format: Format, body: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn frame(format: Format, body: &[u8], out: &mut Vec<u8>) {
     out.push(format.byte());
     out.extend((body.len() as u32).to_be_bytes());
     out.extend(body);

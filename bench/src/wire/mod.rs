@@ -11,7 +11,7 @@ mod stomp;
 
 use anyhow::Result;
 
-pub(crate) use babelmq::{Babelmq, Format};
+pub(crate) use babelmq::{Babelmq, Format, frame};
 pub(crate) use member::{Member, login};
 pub(crate) use mqtt::Mqtt;
 pub(crate) use nats::Nats;

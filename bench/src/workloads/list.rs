@@ -273,7 +273,8 @@ mod tests {
 
     #[test]
     fn goals_name_systems_that_are_measured() {
-        for workload in WORKLOADS.iter().chain(super::super::OF_TLS).chain(super::super::OF_WEB) {
+        let groups = [super::super::OF_TLS, super::super::OF_WEB, super::super::OF_STREAMS];
+        for workload in WORKLOADS.iter().chain(groups.into_iter().flatten()) {
             for row in workload.rows {
                 for goal in row.goals {
                     if let Times(_, system) = goal {

@@ -27,6 +27,10 @@ pub(super) fn wire_of(system: System, from: Format, to: Format) -> Arc<dyn Wire>
         System::Relay => Arc::new(Plain::json()),
         System::Cpython | System::Orjson => Arc::new(Plain(from)),
         System::ActiveMq => Arc::new(Stomp { consumer: to }),
+        // What they keep has protocols of its own, in `kept`.
+        System::JetStream => Arc::new(Nats),
+        System::RedisStreams => Arc::new(Redis),
+        System::Beanstalkd => Arc::new(Plain::json()),
     }
 }
 
@@ -118,13 +122,17 @@ impl Workload {
             Kind::Guesses => return super::rights::guesses(programs, scale),
             Kind::Web(kind) => return super::web::measure(programs, *kind, system, scale),
             Kind::Http(http) => return super::web::requests(programs, http, scale),
+            Kind::Kept(what) => return super::streams::measure(programs, what, system, scale),
             Kind::Tls(kind) => (*kind, programs.start_sealed(system)?),
             kind => (kind, programs.start(system, &self.direction())?),
         };
         match kind {
-            Kind::Rights { .. } | Kind::Guesses | Kind::Tls(_) | Kind::Web(_) | Kind::Http(_) => {
-                bail!("not with TLS")
-            }
+            Kind::Rights { .. }
+            | Kind::Guesses
+            | Kind::Tls(_)
+            | Kind::Web(_)
+            | Kind::Http(_)
+            | Kind::Kept(_) => bail!("not with TLS"),
             Kind::Handshakes => {
                 let wire = wire_of(system, Json, Json);
                 let measured = handshakes::measure(&running, wire.as_ref(), scale.time)?;

@@ -1,5 +1,6 @@
 //! What is measured, of which systems, and what babelmq has to reach.
 
+mod corpora;
 mod list;
 mod measure;
 mod rights;
@@ -14,11 +15,14 @@ use crate::stream::Entry;
 use crate::systems::System;
 use crate::wire::Format;
 
+pub(crate) use corpora::of_corpora;
 pub(crate) use list::WORKLOADS;
 pub(crate) use measure::{Figures, half_load};
-pub(crate) use streams::of_streams;
+pub(crate) use streams::OF_STREAMS;
 pub(crate) use tls::OF_TLS;
 pub(crate) use web::OF_WEB;
+
+use streams::Kept;
 
 /// A thing to measure.
 #[derive(Debug)]
@@ -96,6 +100,8 @@ enum Kind {
     Web(&'static Kind),
     /// Requests of HTTP.
     Http(Http),
+    /// Messages that are kept.
+    Kept(Kept),
 }
 
 /// What is asked for.
@@ -125,6 +131,11 @@ impl Workload {
         matches!(self.kind, Kind::Web(_) | Kind::Http(_))
     }
 
+    /// Whether it is about messages that are kept.
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self.kind, Kind::Kept(_))
+    }
+
     /// Whether it is about users.
     pub(crate) fn has_users(&self) -> bool {
         matches!(self.kind, Kind::Rights { .. } | Kind::Guesses)
@@ -145,6 +156,8 @@ pub(crate) struct Scale {
     pub(crate) time: Duration,
     pub(crate) crowd: usize,
     pub(crate) topics: usize,
+    /// Of a long stream.
+    pub(crate) gib: u64,
     /// One string instead of a record.
     pub(crate) texts: bool,
 }

@@ -5,12 +5,20 @@
 // last one: refusals that come before its pong are of publishes, those after it of the question.
 
 import { checkInteger, checkTopic } from "./address.js";
+import { Consumer } from "./consumer.js";
+import { keptFields } from "./delivery.js";
+import { consumerFields, followerFields } from "./durable.js";
 import { BabelmqError, closed, ConnectionLost, errorOf } from "./errors.js";
+import { DamagedEvent, RefusedEvent, StateEvent } from "./events.js";
 import { keyOf } from "./filter.js";
+import { Follower } from "./follower.js";
+import { Kept } from "./kept.js";
 import { Link } from "./link.js";
+import { publishText } from "./publish.js";
 import { Queue } from "./queue.js";
-import { Subscription } from "./subscription.js";
-import { encode } from "./values.js";
+import { Streams } from "./streams.js";
+import { checkWaiting, endOn, Subscription } from "./subscription.js";
+import { Unconfirmed } from "./unconfirmed.js";
 
 /** Characters of messages that are on their way to the broker and not confirmed, at most. */
 const WINDOW = 1 << 20;
@@ -22,26 +30,9 @@ const IDLE = 1_000;
 const MOST_REFUSED = 100;
 /** Milliseconds that close() waits for the broker. */
 const FAREWELL = 5_000;
-const UINT32 = 0xffff_ffff;
-const OVERFLOWS = ["disconnect", "drop-oldest", "latest"];
+/** Messages that getLast() may ask for. */
+const MOST_LAST = 10_000;
 const quote = JSON.stringify;
-
-/** The state of a client has changed. */
-export class StateEvent extends Event {
-  constructor(state, error) {
-    super("state");
-    this.state = state;
-    this.error = error;
-  }
-}
-
-/** The broker refused something that was published; flush() will say so too. */
-export class RefusedEvent extends Event {
-  constructor(error) {
-    super("refused");
-    this.error = error;
-  }
-}
 
 export class Client extends EventTarget {
   /** "connecting", "connected", "disconnected" (an attempt is due) or "closed". */
@@ -50,22 +41,27 @@ export class Client extends EventTarget {
   error;
   onstate = null;
   onrefused = null;
+  ondamaged = null;
   /** Resolves when the first connection is made and logged in. */
   ready;
 
   #link;
   #exact;
   #most;
-  /** What is to be sent: `{ text, ask }` of a question, `{ text, topic, done }` of a publish. */
+  /** What was published and not confirmed; undefined where that is not kept. */
+  #kept;
+  /**
+   * What is to be sent: `{ text, ask }` of a question, `{ text, topic, done }` of a publish,
+   * `{ text, settlement }` of what a consumer says.
+   */
   #outgoing = new Queue();
   #waitingCharacters = 0;
   /** Questions that were sent, in the order in which they will be answered. */
   #asked = new Queue();
   /** Subscriptions by the key of their filter, and what the newest of them asked for. */
   #filters = new Map();
-  #unconfirmed = 0;
-  /** What was published since the last ping: how much, and to which topics. */
-  #since = { characters: 0, topics: new Set() };
+  #streams = new Streams();
+  #unconfirmed = new Unconfirmed();
   #pings = 0;
   #refused = [];
   #lost;
@@ -75,14 +71,16 @@ export class Client extends EventTarget {
   #closing;
   #ready;
 
-  constructor(link, { exact, buffer }) {
+  constructor(link, { exact, buffer, reliable }) {
     super();
     this.#exact = exact;
     this.#most = buffer;
+    if (reliable) this.#kept = new Kept();
     this.ready = new Promise((resolve, reject) => (this.#ready = { resolve, reject }));
     this.ready.catch(() => {});
     this.addEventListener("state", (event) => this.onstate?.(event));
     this.addEventListener("refused", (event) => this.onrefused?.(event));
+    this.addEventListener("damaged", (event) => this.ondamaged?.(event));
     this.#link = new Link(this.#owner(), link);
     // Who listens for states can begin to before there is one.
     queueMicrotask(() => this.#final === undefined && this.#link.open());
@@ -90,14 +88,8 @@ export class Client extends EventTarget {
 
   // --- what programs call ------------------------------------------------------------------------
 
-  async publish(topic, value, { retain = true, ttl, signal } = {}) {
-    checkTopic(topic);
-    checkInteger("ttl", ttl, 1, UINT32);
-    const passing = retain ? "" : ',"retain":false';
-    const limited = ttl === undefined ? "" : `,"ttl":${ttl}`;
-    const text =
-      `{"command":"publish","topic":${quote(topic)}${passing}${limited},` +
-      `"message":${encode(value)}}`;
+  async publish(topic, value, { signal, ...options } = {}) {
+    const text = publishText(checkTopic(topic), value, options, () => this.#kept?.nextId());
     await this.#send(text, topic, signal);
   }
 
@@ -112,14 +104,16 @@ export class Client extends EventTarget {
     this.#throwRefused();
   }
 
-  subscribe(filter, { overflow, queue, cleared = false, below = true, signal } = {}) {
+  subscribe(filter, options = {}) {
+    const { overflow, queue, cleared = false, below = true, start, stream, signal } = options;
     checkTopic(filter);
-    checkInteger("queue", queue, 1, UINT32);
-    if (overflow !== undefined && !OVERFLOWS.includes(overflow)) {
-      throw new TypeError(`overflow is one of ${OVERFLOWS.join(", ")}`);
+    checkWaiting(options);
+    if (start !== undefined) return this.#follow(filter, options);
+    if (stream !== undefined) {
+      throw new TypeError('stream is for what reads a stream: give a start, as { start: "all" }');
     }
-    const options = { overflow, queue, below };
-    const subscription = new Subscription(filter, options, (left) => this.#leave(left));
+    const how = { overflow, queue, below };
+    const subscription = new Subscription(filter, how, (left) => this.#leave(left));
     if (this.#final !== undefined) {
       subscription._finish(this.#final);
       return subscription;
@@ -141,15 +135,50 @@ export class Client extends EventTarget {
     entry.fields = entry.fields?.cleared ? { ...fields, cleared: true } : fields;
     this.#filters.set(key, entry);
     if (this.#link.isUp) this.#subscribe(key, [subscription]);
-    const onAbort = () => subscription.cancel();
-    signal?.addEventListener("abort", onAbort);
-    subscription._onEnd = () => signal?.removeEventListener("abort", onAbort);
-    if (signal?.aborted) subscription.cancel();
-    return subscription;
+    return endOn(signal, subscription);
+  }
+
+  #follow(filter, options) {
+    const { overflow, queue, cleared, below = true, signal } = options;
+    if (cleared || !below) {
+      throw new TypeError("cleared and below are not for what reads a stream, with a start");
+    }
+    const follower = new Follower(filter, { overflow, queue }, followerFields(options), {
+      leave: (left) => this.#leaveStream(left),
+      pause: ({ _key }) => this.#link.isUp && this.#cancel(_key),
+      resume: (paused) => this.#link.isUp && this.#askStream(paused),
+    });
+    return this.#join(follower, signal);
+  }
+
+  consume(filter, options = {}) {
+    const { manual = false, signal } = options;
+    const consumer = new Consumer(checkTopic(filter), consumerFields(options), Boolean(manual), {
+      leave: (left) => this.#leaveStream(left),
+      say: (settlement) => this.#settle(settlement),
+    });
+    return this.#join(consumer, signal);
+  }
+
+  #join(subscription, signal) {
+    const why = this.#final ?? this.#streams.conflict(subscription);
+    if (why !== undefined) {
+      subscription._finish(why);
+      return subscription;
+    }
+    this.#streams.add(subscription);
+    if (this.#link.isUp) this.#askStream(subscription);
+    return endOn(signal, subscription);
   }
 
   async get(topic, { signal } = {}) {
     return this.#ask("get", { topic: checkTopic(topic), exact: this.#exact, signal });
+  }
+
+  async getLast(topic, count, { signal } = {}) {
+    checkTopic(topic);
+    const last = checkInteger("count", count ?? NaN, 1, MOST_LAST);
+    return this.#ask("get", { topic, exact: this.#exact, last, signal });
   }
 
   async list(filter, { signal } = {}) {
@@ -167,9 +196,14 @@ export class Client extends EventTarget {
   async #close() {
     if (this.state === "closed") return;
     let failure;
-    if (this.#link.isUp && (this.#unconfirmed > 0 || this.#outgoing.length > 0)) {
+    const waits = this.#unconfirmed.characters > 0 || this.#outgoing.length > 0;
+    if (waits && (this.#link.isUp || this.#kept !== undefined)) {
       const signal = AbortSignal.timeout(FAREWELL);
       await this.flush({ signal }).catch((error) => (failure = error));
+      if (failure !== undefined && signal.aborted && this.#kept !== undefined) {
+        const reason = "the broker did not confirm what was published before close() gave up";
+        failure = new ConnectionLost(reason, { cause: this.error });
+      }
     }
     failure ??= this.#lost ?? this.#takeRefused();
     this.#lost = undefined;
@@ -216,7 +250,9 @@ export class Client extends EventTarget {
 
   #question(command, fields, done) {
     if (command === "ping") fields.id = ++this.#pings;
-    return { command, ...fields, text: quote({ command, ...fields }), done, covers: undefined };
+    const messages = fields.last === undefined ? undefined : [];
+    const text = quote({ command, ...fields });
+    return { command, ...fields, text, done, covers: undefined, messages };
   }
 
   /** A promise that is settled by `done`; if `signal` is first, `begin`'s result is called. */
@@ -240,32 +276,48 @@ export class Client extends EventTarget {
 
   #pump() {
     while (this.#link.isUp && this.#outgoing.length > 0) {
-      const { text, ask, topic, done } = this.#outgoing.first;
+      const entry = this.#outgoing.first;
+      const { text, ask, topic, done, settlement } = entry;
+      if (settlement !== undefined) {
+        this.#outgoing.shift();
+        this.#link.send(text);
+        this.#count(text, undefined, () => settlement.consumer._onConfirmed(settlement));
+        continue;
+      }
       if (ask !== undefined) {
         if (ask.command !== "ping") this.#confirm();
         this.#outgoing.shift();
         this.#sendQuestion(ask);
         continue;
       }
-      if (this.#unconfirmed > 0 && this.#unconfirmed + text.length > WINDOW) {
+      const { characters } = this.#unconfirmed;
+      if (characters > 0 && characters + text.length > WINDOW) {
         this.#confirm();
         return;
       }
       this.#outgoing.shift();
       this.#waitingCharacters -= text.length;
       this.#link.send(text);
-      this.#unconfirmed += text.length;
-      this.#since.characters += text.length;
-      this.#since.topics.add(topic);
-      if (this.#since.characters >= STEP) this.#confirm();
-      else this.#idle ??= setTimeout(() => this.#onIdle(), IDLE);
+      this.#kept?.add(entry);
+      this.#count(text, topic, this.#kept && (() => this.#kept.delete(entry)));
       done.resolve();
     }
   }
 
+  /** Counts what was sent; `onConfirmed` is called when the broker has taken what is kept. */
+  #count(text, topic, onConfirmed) {
+    this.#unconfirmed.add(text.length, topic, onConfirmed);
+    if (this.#unconfirmed.unasked >= STEP) this.#confirm();
+    else this.#confirmLater();
+  }
+
+  #confirmLater() {
+    this.#idle ??= setTimeout(() => this.#onIdle(), IDLE);
+  }
+
   /** Asks for a confirmation of what was published since the last one. */
   #confirm() {
-    if (this.#since.characters > 0) this.#sendQuestion(this.#question("ping", {}));
+    if (this.#unconfirmed.unasked > 0) this.#sendQuestion(this.#question("ping", {}));
   }
 
   #onIdle() {
@@ -275,8 +327,7 @@ export class Client extends EventTarget {
 
   #sendQuestion(ask) {
     if (ask.command === "ping") {
-      ask.covers = this.#since;
-      this.#since = { characters: 0, topics: new Set() };
+      ask.covers = this.#unconfirmed.ask();
       clearTimeout(this.#idle);
       this.#idle = undefined;
     }
@@ -297,10 +348,50 @@ export class Client extends EventTarget {
     const entry = this.#filters.get(key);
     if (!entry?.subscriptions.delete(subscription) || entry.subscriptions.size > 0) return;
     this.#filters.delete(key);
-    if (!this.#link.isUp) return;
-    const ask = this.#question("cancel", { topic: key });
-    this.#outgoing.push({ text: ask.text, ask });
+    if (this.#link.isUp) this.#cancel(key);
+  }
+
+  #leaveStream(subscription) {
+    if (!this.#streams.delete(subscription)) return;
+    if (this.#link.isUp && !subscription._isPaused) this.#cancel(subscription._key);
+  }
+
+  /** Ends what the broker knows under a filter, and begins again what is to stay of it. */
+  #cancel(key) {
+    const cancel = this.#question("cancel", { topic: key });
+    this.#outgoing.push({ text: cancel.text, ask: cancel });
+    // Nobody needs the stored values.
+    if (this.#filters.has(key)) this.#subscribe(key, []);
+    for (const other of this.#streams.of(key)) {
+      if (!other._isPaused) this.#askStream(other);
+    }
     this.#pump();
+  }
+
+  #askStream(subscription) {
+    this.#outgoing.push(this.#streamQuestion(subscription));
+    this.#pump();
+  }
+
+  #streamQuestion(subscription) {
+    const fields = { topic: subscription._key, exact: this.#exact, ...subscription._request() };
+    const ask = this.#question("subscribe", fields);
+    ask.subscriptions = [subscription];
+    subscription._onLost();
+    subscription._ask = ask;
+    return { text: ask.text, ask };
+  }
+
+  /** Tells the broker what becomes of a message; returns whether there is a connection. */
+  #settle(settlement) {
+    if (!this.#link.isUp) return false;
+    const { said, consumer } = settlement;
+    // The broker asks for the names only where there are more.
+    const { stream, consumer: name } = consumer;
+    const names = this.#streams.consumers > 1 ? { consumer: name, stream } : {};
+    this.#outgoing.push({ text: quote({ ...said, ...names }), settlement });
+    this.#pump();
+    return true;
   }
 
   // --- what comes in -----------------------------------------------------------------------------
@@ -325,7 +416,12 @@ export class Client extends EventTarget {
       for (const subscription of subscriptions) subscription._early = new Set();
       return { text: ask.text, ask };
     });
+    const streams = [...this.#streams].filter(({ _isPaused }) => !_isPaused);
+    again.push(...streams.map((subscription) => this.#streamQuestion(subscription)));
     this.#outgoing.prepend(again);
+    for (const { _unconfirmed = [] } of streams) {
+      for (const settlement of _unconfirmed) this.#settle(settlement);
+    }
     this.#pump();
   }
 
@@ -346,7 +442,9 @@ export class Client extends EventTarget {
       case "cancelled":
         return this.#answered("cancel");
       case "value":
-        return this.#answered("get", frame.message);
+        return this.#onValue(frame);
+      case "values":
+        return this.#answered("get", this.#asked.first?.messages);
       case "topics":
         return this.#answered("list", frame.topics);
       case "stats":
@@ -356,7 +454,12 @@ export class Client extends EventTarget {
     }
   }
 
-  #onMessage({ topic, message, retained = false }, length) {
+  #onMessage(frame, length) {
+    if (frame.stream !== undefined) {
+      this.#streams.readerOf(frame)?._onFrame(frame, length);
+      return;
+    }
+    const { topic, message, retained = false } = frame;
     const first = this.#asked.first;
     // A stored value is for the subscription that is being made.
     if (retained && first?.command === "subscribe") {
@@ -395,12 +498,22 @@ export class Client extends EventTarget {
     for (const subscription of entry?.subscriptions ?? []) subscription.dropped += count;
   }
 
-  #onSubscribed({ limited = false }) {
+  #onSubscribed(frame) {
     const ask = this.#answered("subscribe");
-    for (const subscription of ask?.subscriptions ?? []) subscription._onSubscribed(limited);
+    for (const subscription of ask?.subscriptions ?? []) subscription._onSubscribed(frame, ask);
+  }
+
+  #onValue(frame) {
+    if (frame.stream === undefined) {
+      this.#answered("get", frame.message);
+      return;
+    }
+    const { topic, message: value } = frame;
+    this.#asked.first?.messages?.push({ topic, value, ...keptFields(frame) });
   }
 
   #onPong({ id }) {
+    if (![...this.#asked].some((ask) => ask.id === id)) return;
     // A question before it that has no answer was refused without its topic.
     while (this.#asked.length > 0 && this.#asked.first.id !== id) {
       this.#refuse(this.#asked.shift(), new BabelmqError("protocol", "the broker did not answer"));
@@ -409,7 +522,7 @@ export class Client extends EventTarget {
   }
 
   #confirmed(ping) {
-    this.#unconfirmed -= ping?.covers.characters ?? 0;
+    if (ping !== undefined) this.#unconfirmed.confirm(ping.covers);
     this.#pump();
   }
 
@@ -424,11 +537,16 @@ export class Client extends EventTarget {
   #onError(error) {
     const ask = this.#asked.first;
     const isAbout = error.topic === undefined || error.topic === ask?.topic;
-    if (ask?.command === "ping" && error.code === "storage-failed" && !error.topic) {
+    if (error.code === "damaged") {
+      this.dispatchEvent(new DamagedEvent(error));
+    } else if (ask?.command === "ping" && error.code === "storage-failed" && !error.topic) {
       this.#asked.shift();
       if (ask.isFlush) ask.done.reject(error);
       else this.#onRefused(error);
-      this.#confirmed(ask);
+      this.#unconfirmed.unsaved(ask.covers);
+      // It is not hurried: a disk that has failed may fail for long.
+      if (this.#unconfirmed.unasked > 0) this.#confirmLater();
+      this.#pump();
     } else if (ask !== undefined && ask.command !== "ping" && isAbout) {
       this.#refuse(this.#asked.shift(), error);
     } else if (error.code === "not-permitted" && error.topic && !this.#wasPublished(error.topic)) {
@@ -448,13 +566,13 @@ export class Client extends EventTarget {
   }
 
   #failAll(key, error) {
-    for (const subscription of [...(this.#filters.get(key)?.subscriptions ?? [])]) {
-      this.#fail(subscription, error);
-    }
+    const named = [...(this.#filters.get(key)?.subscriptions ?? []), ...this.#streams.of(key)];
+    for (const subscription of named) this.#fail(subscription, error);
   }
 
   /** Ends a subscription that the broker does not have any more. */
   #fail(subscription, error) {
+    this.#streams.delete(subscription);
     const entry = this.#filters.get(subscription._key);
     entry?.subscriptions.delete(subscription);
     if (entry?.subscriptions.size === 0) this.#filters.delete(subscription._key);
@@ -463,7 +581,7 @@ export class Client extends EventTarget {
 
   /** Whether something was published there of which it is not known that it was taken. */
   #wasPublished(topic) {
-    if (this.#since.topics.has(topic)) return true;
+    if (this.#unconfirmed.has(topic)) return true;
     return [...this.#asked].some((ask) => ask.covers?.topics.has(topic));
   }
 
@@ -494,9 +612,9 @@ export class Client extends EventTarget {
   #onDown(error, isFinal) {
     clearTimeout(this.#idle);
     this.#idle = undefined;
-    if (this.#unconfirmed > 0) this.#lose(error);
-    this.#unconfirmed = 0;
-    this.#since = { characters: 0, topics: new Set() };
+    if (this.#unconfirmed.atRisk > 0) this.#lose(error);
+    this.#unconfirmed.clear();
+    for (const subscription of this.#streams) subscription._onLost();
     if (error.code === "slow-consumer") this.#cutOff(error);
     if (isFinal) {
       this.#finish(error);
@@ -504,11 +622,13 @@ export class Client extends EventTarget {
     }
     // The next connection subscribes by itself; all other questions are asked again.
     const isDone = ({ ask }) => ask?.command === "subscribe" || ask?.command === "cancel";
-    this.#outgoing.remove(isDone);
+    this.#outgoing.remove((entry) => entry.settlement !== undefined || isDone(entry));
     const again = [...this.#asked].map((ask) => ({ text: ask.text, ask }));
+    for (const { ask } of again) if (ask.messages !== undefined) ask.messages = [];
     this.#asked = new Queue();
     // A ping that nobody waits for has nothing left to confirm.
     this.#outgoing.prepend(again.filter((entry) => !isDone(entry) && entry.ask.done));
+    this.#outgoing.prepend(this.#unconfirmedAgain(error));
     this.#become("disconnected", error);
   }
 
@@ -523,6 +643,19 @@ export class Client extends EventTarget {
     ];
     for (const ask of waiting) ask.done.reject(lost);
     if (waiting.length === 0) this.#lost = lost;
+  }
+
+  /** What is to be published again, in its order. */
+  #unconfirmedAgain(error) {
+    // On another connection it is not taken either.
+    const tooLong = error.code === "frame-too-large" ? this.#kept?.takeLongest() : undefined;
+    if (tooLong !== undefined) {
+      const { code, reason, fatal } = error;
+      this.#onRefused(new BabelmqError(code, reason, { topic: tooLong.topic, fatal }));
+    }
+    const again = this.#kept?.take() ?? [];
+    for (const { text } of again) this.#waitingCharacters += text.length;
+    return again;
   }
 
   /** The broker let messages go of all subscriptions that share the queue of the connection. */
@@ -545,10 +678,9 @@ export class Client extends EventTarget {
     this.#outgoing = new Queue();
     this.#waitingCharacters = 0;
     const isClosed = error.code === "closed";
-    for (const { subscriptions } of [...this.#filters.values()]) {
-      for (const subscription of [...subscriptions]) {
-        this.#fail(subscription, isClosed ? undefined : error);
-      }
+    const plain = [...this.#filters.values()].flatMap(({ subscriptions }) => [...subscriptions]);
+    for (const subscription of [...plain, ...this.#streams]) {
+      this.#fail(subscription, isClosed ? undefined : error);
     }
     this.#become("closed", isClosed ? undefined : error);
   }
@@ -562,7 +694,4 @@ export class Client extends EventTarget {
 
 if (Symbol.asyncDispose) {
   Client.prototype[Symbol.asyncDispose] = Client.prototype.close;
-  Subscription.prototype[Symbol.asyncDispose] = async function dispose() {
-    this.cancel();
-  };
 }

@@ -4,7 +4,7 @@
 export class BabelmqError extends Error {
   /**
    * @param {string} code a stable word for programs: the broker's, or "connection-lost", "closed",
-   *   "certificate", "buffer-full", "not-plain-data", "protocol"
+   *   "certificate", "buffer-full", "in-use", "not-plain-data", "protocol"
    * @param {string} reason what was wrong and what to do, for people
    */
   constructor(code, reason, { topic, fatal = false, more = [], cause } = {}) {

@@ -34,3 +34,14 @@ function matcherOf(key) {
     );
   };
 }
+
+/** Whether there are topics that two filters mean, each with all below it. */
+export function overlap(key, other) {
+  const [short, long] = [key, other]
+    .map((one) => (one === "#" ? [] : one === "/" ? [""] : one.split("/")))
+    .sort((one, another) => one.length - another.length);
+  const isOwn = (segments) => segments[0]?.startsWith("$") ?? false;
+  const isWild = (segments) => segments.length === 0 || segments[0] === "+";
+  if ((isWild(short) && isOwn(long)) || (isWild(long) && isOwn(short))) return false;
+  return short.every((segment, at) => [segment, long[at]].includes("+") || segment === long[at]);
+}

@@ -57,6 +57,11 @@ export interface ConnectOptions {
   exact?: boolean;
   /** Milliseconds of silence after which the broker is asked whether it is there; 30,000. */
   keepalive?: number | null;
+  /**
+   * Whether what no pong has confirmed is published again after a lost connection (false), each
+   * message with an `id`, by which a stream keeps it once.
+   */
+  reliable?: boolean;
   /** Characters of messages that may wait to be sent; 16 Mi. */
   buffer?: number;
   /** The class of WebSocket to connect with; the global one, in Node that of `ws`. */
@@ -89,7 +94,15 @@ export interface PublishOptions extends CallOptions {
   retain?: boolean;
   /** Seconds, from 1 to 4294967295, for which it is kept; for ever without. */
   ttl?: number;
+  /** 1 to 128 bytes: within two minutes a stream keeps one message of each id. */
+  id?: string;
 }
+
+/**
+ * Where reading a stream begins: with the next message, with all that is kept, with the last one of
+ * each topic, with a message's `seq`, or with the first of a time (RFC 3339 in a string).
+ */
+export type Start = "new" | "all" | "last" | number | Date | (string & {});
 
 export interface SubscribeOptions {
   /**
@@ -114,6 +127,43 @@ export interface SubscribeOptions {
   signal?: AbortSignal;
 }
 
+/** Of a subscription that reads a stream. What waits for it waits here alone. */
+export interface FollowOptions {
+  start: Start;
+  /** The name of the stream; needed where several keep these topics. */
+  stream?: string;
+  /** As in `SubscribeOptions`, but that "disconnect" pauses, and misses nothing. */
+  overflow?: "disconnect" | "drop-oldest" | "latest";
+  /** Messages that may wait, 10,000 if nothing is said. */
+  queue?: number;
+  /** Ends the iteration. */
+  signal?: AbortSignal;
+}
+
+/** What is left out is what it was, or for a new consumer what the broker takes. */
+export interface ConsumeOptions {
+  /** The consumer's name: letters, digits, `-`, `_` and `.`, of 64 bytes at most. */
+  consumer: string;
+  /** The name of the stream; needed where several keep these topics. */
+  stream?: string;
+  /** Where a consumer begins that is not there yet ("new"). */
+  start?: Start;
+  /** Messages, 1 to 65,536, that may be delivered here and not settled (256). */
+  window?: number;
+  /** Seconds after which a message that is not settled is delivered again (30). */
+  ackWait?: number;
+  /** How often a message is delivered before it is a dead letter (5). */
+  maxDeliver?: number;
+  /** Seconds before a message is delivered again, of which the last holds for all that follow. */
+  backoff?: readonly number[];
+  /** "topic" for the messages of a topic one after the other ("none"). */
+  order?: "topic" | "none";
+  /** Whether messages are acknowledged by hand alone (false), and not by iterating on. */
+  manual?: boolean;
+  /** Ends the iteration. */
+  signal?: AbortSignal;
+}
+
 export interface Message<T = any> {
   topic: string;
   value: T;
@@ -121,6 +171,48 @@ export interface Message<T = any> {
   retained: boolean;
   /** The topic's last value was cleared, or has expired; only where `cleared` was asked for. */
   cleared?: true;
+}
+
+/** A message that a stream has kept. */
+export interface KeptMessage<T = any> {
+  topic: string;
+  value: T;
+  stream: string;
+  /** Its number in the stream; the first has 1. */
+  seq: number;
+  /** When it was published, by the broker's clock. */
+  time: Date;
+}
+
+/** A message that a follower reads. */
+export type FollowedMessage<T = any> = KeptMessage<T> & Message<T>;
+
+/**
+ * A message that a consumer was given. It is settled once. Each method returns whether the broker
+ * is told, which it is not where the message is settled, or its consumer has ended. What is not
+ * settled when a connection ends is delivered again. `flush` confirms what was said.
+ */
+export class Delivery<T = any> implements KeptMessage<T> {
+  private constructor();
+  readonly topic: string;
+  readonly value: T;
+  readonly stream: string;
+  readonly seq: number;
+  readonly time: Date;
+  /** The name of the consumer. */
+  readonly consumer: string;
+  /** How often it was delivered, with this time: 1 for the first. */
+  readonly attempt: number;
+  /** Whether it was acknowledged, given back or rejected, by this object. */
+  readonly settled: boolean;
+  /** It is done. Without a connection this is said on the next one. */
+  ack(): boolean;
+  /** It could not be done: it is delivered again, after `delay` seconds if they are given. */
+  nak(delay?: number): boolean;
+  /** It takes longer: `ackWait` begins anew. */
+  touch(): boolean;
+  /** It can never be done: it becomes a dead letter. Without a connection this is said later. */
+  reject(reason?: string): boolean;
 }
 
 /** A client; made by `connect`. All that it sends is routed in the order of the calls. */
@@ -136,20 +228,36 @@ export class Client extends EventTarget {
   onstate: ((event: StateEvent) => void) | null;
   /** Called when something that was published is refused; so are listeners of "refused". */
   onrefused: ((event: RefusedEvent) => void) | null;
+  /** Called when a stream has messages that cannot be read; so are listeners of "damaged". */
+  ondamaged: ((event: DamagedEvent) => void) | null;
 
   /** Publishes; resolves when the socket has it. `flush` says whether the broker took it. */
   publish(topic: string, value: Value, options?: PublishOptions): Promise<void>;
   /** Clears the last value of a topic, or of all that a filter with a wildcard names. */
   clear(topic: string, options?: CallOptions): Promise<void>;
   /**
-   * Resolves when the broker has routed all that was published before; rejects with what it
-   * refused, or with a `ConnectionLost` where some of it may be lost.
+   * Resolves when the broker has routed all that was published before, and taken what was said of
+   * deliveries; rejects with what it refused, or with a `ConnectionLost` where some of what was
+   * published may be lost.
    */
   flush(options?: CallOptions): Promise<void>;
   /** Subscribes to a topic and all below it; wildcards are `+` and `#`. */
   subscribe<T = any>(filter: string, options?: SubscribeOptions): Subscription<T>;
+  /** Reads a stream from a start on, and settles nothing. */
+  subscribe<T = any>(filter: string, options: FollowOptions): Subscription<T, FollowedMessage<T>>;
+  /**
+   * Consumes a stream under a name, which the stream remembers. Each message is delivered until it
+   * is settled: iterating on acknowledges the one before.
+   *
+   *     for await (const { topic, value } of client.consume("/orders", { consumer: "billing" })) {
+   *       await bill(topic, value);
+   *     }
+   */
+  consume<T = any>(filter: string, options: ConsumeOptions): Consumer<T>;
   /** The last value of a topic; undefined where it holds none. */
   get<T = any>(topic: string, options?: CallOptions): Promise<T | undefined>;
+  /** The last 1 to 10,000 messages of a topic that a stream keeps, oldest first. */
+  getLast<T = any>(topic: string, count: number, options?: CallOptions): Promise<KeptMessage<T>[]>;
   /** The topics that hold a value, of those that the filter names; sorted. */
   list(filter?: string, options?: CallOptions): Promise<string[]>;
   /** What the broker counts. */
@@ -169,6 +277,11 @@ export class Client extends EventTarget {
     options?: AddEventListenerOptions,
   ): void;
   addEventListener(
+    type: "damaged",
+    listener: (event: DamagedEvent) => void,
+    options?: AddEventListenerOptions,
+  ): void;
+  addEventListener(
     type: string,
     listener: EventListenerOrEventListenerObject | null,
     options?: AddEventListenerOptions | boolean,
@@ -176,7 +289,7 @@ export class Client extends EventTarget {
 }
 
 /** A subscription; made by `Client.subscribe`. `break` in a `for await` cancels it. */
-export class Subscription<T = any> implements AsyncIterableIterator<Message<T>> {
+export class Subscription<T = any, M = Message<T>> implements AsyncIterableIterator<M> {
   private constructor();
   readonly filter: string;
   /** Messages that made room for newer ones, here and at the broker. */
@@ -185,9 +298,33 @@ export class Subscription<T = any> implements AsyncIterableIterator<Message<T>> 
   readonly limited: boolean;
   /** Resolves when the stored values have arrived; rejects where it is refused. */
   readonly ready: Promise<void>;
-  next(): Promise<IteratorResult<Message<T>, undefined>>;
-  return(): Promise<IteratorResult<Message<T>, undefined>>;
+  next(): Promise<IteratorResult<M, undefined>>;
+  return(): Promise<IteratorResult<M, undefined>>;
   /** Ends the iteration; what waits is let go. */
+  cancel(): void;
+  [Symbol.asyncIterator](): this;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * A member of a durable consumer; made by `Client.consume`. `break` in a `for await`, and what
+ * throws out of it, ends it: the message that it was at is delivered again, unless it is settled.
+ */
+export class Consumer<T = any> implements AsyncIterableIterator<Delivery<T>> {
+  private constructor();
+  readonly filter: string;
+  /** The consumer's name. */
+  readonly consumer: string;
+  /** The name of its stream; undefined until the broker has answered. */
+  readonly stream: string | undefined;
+  /** Messages that were to be delivered or to be settled when the broker answered. */
+  readonly pending: number | undefined;
+  /** Resolves when the broker has answered; rejects where it refuses. */
+  readonly ready: Promise<void>;
+  /** The next message; the one before is acknowledged, unless it is settled or `manual` is on. */
+  next(): Promise<IteratorResult<Delivery<T>, undefined>>;
+  return(): Promise<IteratorResult<Delivery<T>, undefined>>;
+  /** Ends the iteration; what waits, and is not settled, is delivered again. */
   cancel(): void;
   [Symbol.asyncIterator](): this;
   [Symbol.asyncDispose](): Promise<void>;
@@ -200,6 +337,11 @@ export class StateEvent extends Event {
 }
 
 export class RefusedEvent extends Event {
+  constructor(error: BabelmqError);
+  readonly error: BabelmqError;
+}
+
+export class DamagedEvent extends Event {
   constructor(error: BabelmqError);
   readonly error: BabelmqError;
 }

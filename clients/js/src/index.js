@@ -3,7 +3,9 @@
 import { checkInteger, resolveAddress } from "./address.js";
 import { Client } from "./client.js";
 
-export { Client, RefusedEvent, StateEvent } from "./client.js";
+export { Client } from "./client.js";
+export { Consumer } from "./consumer.js";
+export { Delivery } from "./delivery.js";
 export {
   BabelmqError,
   CertificateError,
@@ -11,6 +13,7 @@ export {
   LoginFailed,
   NotPlainData,
 } from "./errors.js";
+export { DamagedEvent, RefusedEvent, StateEvent } from "./events.js";
 export { Subscription } from "./subscription.js";
 export {
   ClassObject,
@@ -38,6 +41,7 @@ const OPTIONS = [
   "keepalive",
   "password",
   "reconnect",
+  "reliable",
   "token",
   "user",
   "WebSocket",
@@ -47,7 +51,8 @@ const OPTIONS = [
 export function connect(address, options = {}) {
   const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name));
   if (unknown !== undefined) throw new TypeError(`connect: there is no option ${unknown}`);
-  const { exact = true, keepalive = KEEPALIVE, buffer = BUFFER, reconnect = true } = options;
+  const { exact = true, keepalive = KEEPALIVE, buffer = BUFFER } = options;
+  const { reconnect = true, reliable = false } = options;
   if (keepalive !== null) checkInteger("keepalive", keepalive, 1, 0x7fff_ffff);
   checkInteger("buffer", buffer, 1, Number.MAX_SAFE_INTEGER);
   const WebSocket = options.WebSocket ?? globalThis.WebSocket;
@@ -56,5 +61,5 @@ export function connect(address, options = {}) {
   }
   const place = resolveAddress(address, options);
   const link = { ...place, WebSocket, keepalive, reconnect };
-  return new Client(link, { exact: exact ? "js" : false, buffer });
+  return new Client(link, { exact: exact ? "js" : false, buffer, reliable: Boolean(reliable) });
 }

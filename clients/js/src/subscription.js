@@ -1,5 +1,6 @@
 // A subscription: an async iterator over what arrives, with a bounded buffer.
 
+import { checkInteger } from "./address.js";
 import { BabelmqError } from "./errors.js";
 import { keyOf, matcher } from "./filter.js";
 import { Queue } from "./queue.js";
@@ -8,6 +9,7 @@ import { Queue } from "./queue.js";
 export const DEFAULT_QUEUE = 10_000;
 /** Characters of JSON that may wait here, whatever is said. */
 const LONGEST = 64 << 20;
+const OVERFLOWS = ["disconnect", "drop-oldest", "latest"];
 
 export class Subscription {
   /** Messages that made room for newer ones, here and at the broker. */
@@ -23,8 +25,12 @@ export class Subscription {
   #leave;
   #ready;
 
-  /** Made by `Client.subscribe`; `leave` tells the client that nobody reads any more. */
-  constructor(filter, { overflow = "disconnect", queue = DEFAULT_QUEUE, below = true }, leave) {
+  /**
+   * Made by `Client.subscribe`; `leave` tells the client that nobody reads any more. What waits
+   * does in `buffer`.
+   */
+  constructor(filter, options, leave, buffer) {
+    const { overflow = "disconnect", queue = DEFAULT_QUEUE, below = true } = options;
     this.filter = filter;
     /** For the client alone, as all that begins with an underscore. */
     this._key = keyOf(filter);
@@ -34,7 +40,7 @@ export class Subscription {
     this._onEnd = undefined;
     /** The topics that were delivered since it was asked for; undefined when it is answered. */
     this._early = undefined;
-    this.#buffer = overflow === "latest" ? new Latest(queue) : new Ordered(queue);
+    this.#buffer = buffer ?? (overflow === "latest" ? new Latest(queue) : new Ordered(queue));
     this.#leave = leave;
     this.ready = new Promise((resolve, reject) => (this.#ready = { resolve, reject }));
     // Whoever iterates hears of an error there, and need not look here.
@@ -72,7 +78,7 @@ export class Subscription {
     this.#leave(this);
   }
 
-  _onSubscribed(limited) {
+  _onSubscribed({ limited = false }) {
     this.limited = limited;
     this._early = undefined;
     this.#ready.resolve();
@@ -86,15 +92,22 @@ export class Subscription {
       waits.resolve({ value: message, done: false });
       return;
     }
-    if (this._overflow === "disconnect" && this.#buffer.isFull(length)) {
-      const reason =
-        `more than ${this.#buffer.length} messages of ${this.filter} wait to be iterated over; ` +
-        'take them faster, or subscribe with another overflow ("drop-oldest", "latest") or queue';
-      this._finish(new BabelmqError("slow-consumer", reason, { topic: this.filter }));
-      this.#leave(this);
-      return;
-    }
-    this.dropped += this.#buffer.push(message, length);
+    if (this._overflow === "disconnect" && this.#buffer.isFull(length)) this._onFull();
+    else this.dropped += this.#buffer.push(message, length);
+  }
+
+  /** A message came for which there is no room. */
+  _onFull() {
+    const reason =
+      `more than ${this._waiting} messages of ${this.filter} wait to be iterated over; ` +
+      'take them faster, or subscribe with another overflow ("drop-oldest", "latest") or queue';
+    this._finish(new BabelmqError("slow-consumer", reason, { topic: this.filter }));
+    this.#leave(this);
+  }
+
+  /** Messages that wait, where all are kept in their order. */
+  get _waiting() {
+    return this.#buffer.length;
   }
 
   /** No message comes any more; what waits can be read, and then the error, if there is one. */
@@ -110,6 +123,29 @@ export class Subscription {
       this.#end = {};
     }
   }
+}
+
+if (Symbol.asyncDispose) {
+  Subscription.prototype[Symbol.asyncDispose] = async function dispose() {
+    this.cancel();
+  };
+}
+
+/** Throws a TypeError or a RangeError for options of what waits that cannot be. */
+export function checkWaiting({ overflow, queue }) {
+  checkInteger("queue", queue, 1, 0xffff_ffff);
+  if (overflow !== undefined && !OVERFLOWS.includes(overflow)) {
+    throw new TypeError(`overflow is one of ${OVERFLOWS.join(", ")}`);
+  }
+}
+
+/** Has a subscription end with a signal. */
+export function endOn(signal, subscription) {
+  const onAbort = () => subscription.cancel();
+  signal?.addEventListener("abort", onAbort);
+  subscription._onEnd = () => signal?.removeEventListener("abort", onAbort);
+  if (signal?.aborted) subscription.cancel();
+  return subscription;
 }
 
 /** All messages in their order; of too many the oldest go. */

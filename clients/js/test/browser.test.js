@@ -190,6 +190,52 @@ test("a slow page drops, or ends its iteration, and nothing else", async (t) => 
   assert.equal(code, "slow-consumer");
 });
 
+test("a page consumes, publishes reliably and follows, over an outage", async (t) => {
+  const other = await Broker.startWith(["jobs:filter=/jobs"], "--http-origin", `http://${PAGES}`);
+  t.after(() => other.remove());
+  const page = await harness(t);
+  await page.evaluate(async (address) => {
+    const options = { reliable: true, reconnect: { first: 1, longest: 5 } };
+    globalThis.client = babelmq.connect(address, options);
+    globalThis.done = [];
+    globalThis.followed = [];
+    const consumer = client.consume("/jobs", { consumer: "page", start: "all" });
+    const follower = client.subscribe("/jobs", { start: "all" });
+    await Promise.all([consumer.ready, follower.ready]);
+    (async () => {
+      for await (const { value, time } of consumer) done.push([value, time instanceof Date]);
+    })();
+    (async () => {
+      for await (const { value, seq } of follower) followed.push([value, seq]);
+    })();
+    await client.publish("/jobs", 1n, { id: "one" });
+    await client.publish("/jobs", 2n);
+    await client.flush();
+  }, other.http);
+  await page.waitForFunction(() => done.length === 2 && followed.length === 2);
+  await page.evaluate(() => client.flush());
+  await other.kill();
+  await page.waitForFunction(() => client.state !== "connected");
+  await page.evaluate(() => void client.publish("/jobs", 3n));
+  await other.start();
+  await page.waitForFunction(() => done.at(-1)?.[0] === 3 && followed.length === 3);
+  const [done, followed, kept] = await page.evaluate(async () => {
+    await client.flush();
+    const kept = await client.getLast("/jobs", 9);
+    await client.close();
+    return [done, followed, kept.map(({ value }) => value)];
+  });
+  assert.deepEqual(
+    done,
+    [1, 2, 3].map((value) => [value, true]),
+  );
+  assert.deepEqual(
+    followed,
+    [1, 2, 3].map((value) => [value, value]),
+  );
+  assert.deepEqual(kept, [1, 2, 3]);
+});
+
 test("a page of another origin is not let in", async (t) => {
   const closed = await Broker.start();
   t.after(() => closed.kill());

@@ -45,15 +45,24 @@ test("the package holds its sources, its licences and its page", async (t) => {
     "src/backoff.js",
     "src/base64.js",
     "src/client.js",
+    "src/consumer.js",
+    "src/delivery.js",
+    "src/durable.js",
     "src/errors.js",
+    "src/events.js",
     "src/filter.js",
+    "src/follower.js",
     "src/index.d.ts",
     "src/index.js",
+    "src/kept.js",
     "src/link.js",
     "src/node.js",
+    "src/publish.js",
     "src/queue.js",
+    "src/streams.js",
     "src/subscription.js",
     "src/types.js",
+    "src/unconfirmed.js",
     "src/values.js",
   ]);
 });
@@ -99,7 +108,7 @@ test("the types declare what there is", () => {
   const names = declared.map(([, name]) => name).sort();
   assert.deepEqual(Object.keys(inNode).sort(), names);
   assert.deepEqual(Object.keys(inBrowsers).sort(), names);
-  for (const name of ["Client", "Subscription"]) {
+  for (const name of ["Client", "Consumer", "Delivery", "Subscription"]) {
     const [, body] = types.match(new RegExp(`^export class ${name}\\b[^{]*\\{([^]*?)^\\}`, "m"));
     const members = [...body.matchAll(/^  (?!private)(?:readonly )?(\w+)[(<:]/gm)];
     const methods = Object.getOwnPropertyNames(inNode[name].prototype);

@@ -14,12 +14,13 @@ const PROGRAMS = [...README.matchAll(/```js\n([^]*?)```/g)].map(([, program]) =>
 const SAID = [
   ["{ celsius: 21.5, wind: [ 270, 4 ] }", "[ '/weather/oslo' ]", "/weather/oslo 21.5 true"],
   ["1.10 1795951800000 2026-11-29T12:30:00.000001+01:00[Europe/Berlin]"],
+  ["1 /jobs/7 12 1", "2 /jobs/8 30 1", "jobs 1 true"],
   ["connected ", "closed "],
 ];
 
 let broker;
-before(async () => (broker = await Broker.start()));
-after(() => broker?.kill());
+before(async () => (broker = await Broker.startWith(["jobs:filter=/jobs/#"])));
+after(() => broker?.remove());
 
 test("each program of the page has its output here", () => {
   assert.equal(PROGRAMS.length, SAID.length);

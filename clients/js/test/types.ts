@@ -4,6 +4,8 @@ import {
   BabelmqError,
   connect,
   Decimal,
+  type Delivery,
+  type KeptMessage,
   LoginFailed,
   NDArray,
   type Message,
@@ -22,6 +24,7 @@ export async function main(): Promise<void> {
     user: "ada",
     password: "secret",
     reconnect: { longest: 60_000 },
+    reliable: true,
   });
   client.onstate = ({ state, error }) => console.log(state satisfies State, error?.code);
   client.addEventListener("refused", ({ error }) => console.log(error.topic));
@@ -54,6 +57,25 @@ export async function main(): Promise<void> {
   }
   // @ts-expect-error: there is no such policy
   client.subscribe("/weather", { overflow: "block" });
+
+  const consumer = client.consume<Weather>("/weather", {
+    consumer: "archive",
+    start: new Date(0),
+    backoff: [1, 5.5],
+    manual: true,
+  });
+  for await (const message of consumer) {
+    const { value, seq, time, attempt }: Delivery<Weather> = message;
+    console.log(value.celsius, seq.toFixed(), time.getTime(), attempt, consumer.pending);
+    if (!message.ack()) message.nak(1.5);
+  }
+  // @ts-expect-error: a consumer has a name
+  client.consume("/weather", { start: "all" });
+  for await (const { value, seq } of client.subscribe<Weather>("/weather", { start: 5 })) {
+    console.log(value.celsius, seq + 1);
+  }
+  const last: KeptMessage<number>[] = await client.getLast<number>("/weather/oslo", 10);
+  await client.publish("/a", last.length, { id: "one" });
 
   const temperature: number | undefined = await client.get<number>("/weather/oslo");
   const topics: string[] = await client.list("/weather");

@@ -83,6 +83,9 @@ def names_of(families: dict[str, Any]) -> set[str]:
 def test_the_rules_and_the_dashboard_ask_for_what_a_broker_tells(broker: RealBroker) -> None:
     told = names_of(scrape(broker))
     told.add("babelmq_certificate_expiry_timestamp_seconds")  # It has no certificate.
+    # It has no streams; the document is held to a broker that has some.
+    document = (PACKAGING.parent / "docs/metrics.md").read_text("utf-8")
+    told.update(re.findall(r"`(babelmq_(?:stream|consumer)\w*)", document))
     rules = yaml.safe_load((PACKAGING / "prometheus/alerts.yml").read_text("utf-8"))
     (group,) = rules["groups"]
     assert len({rule["alert"] for rule in group["rules"]}) == len(group["rules"]) > 5

@@ -24,7 +24,7 @@ use crate::broker::streams::{
 };
 use crate::broker::sync::Sender;
 use crate::codec::Dialect;
-use crate::protocol::{ErrorCode, Limits, Refusal, TopicFilter};
+use crate::protocol::{ErrorCode, Limits, Refusal, Reply, TopicFilter};
 
 pub(super) use consume::Consuming;
 
@@ -215,7 +215,7 @@ impl Dispatcher {
 
     /// Takes in a stream whose threads run.
     fn add_stream(&mut self, open: OpenStream) {
-        let OpenStream { definition, requests, state, reader, ids, thread } = open;
+        let OpenStream { definition, requests, state, reader, ids, time, thread } = open;
         let place = match self.streams.all.iter().position(Option::is_none) {
             Some(place) => place,
             None => {
@@ -244,7 +244,7 @@ impl Dispatcher {
             definition,
             slot,
             next,
-            time: 0,
+            time,
             op: 0,
             requests,
             state,
@@ -261,6 +261,20 @@ impl Dispatcher {
         else {
             return;
         };
+        // Another stream may have the place later, and owes nothing to those who used this one.
+        let mut left = Vec::new();
+        for (slot, client) in self.slots.iter_mut().enumerate() {
+            let Some(client) = client else { continue };
+            client.touched.retain(|(touched, _)| *touched != place);
+            for consuming in client.consuming.extract_if(.., |consuming| consuming.is_of(place)) {
+                left.push((slot as Slot, client.token, consuming.end()));
+            }
+        }
+        for (slot, token, filter) in left {
+            let reason = format!("the stream {} was removed", stream.name());
+            let refusal = Refusal::new(ErrorCode::NoStream, reason).about(filter.as_str());
+            self.reply(slot, token, Reply::Error(refusal));
+        }
         let filter = &stream.definition.filter;
         self.subscriptions.remove(stream.slot, filter);
         self.streams.forget(filter, place);

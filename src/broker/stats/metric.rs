@@ -80,6 +80,8 @@ pub enum Unit {
     Bytes,
     /// Connections.
     Connections,
+    /// Durable consumers.
+    Consumers,
     /// Failures.
     Failures,
     /// Files, and what the system counts as such.
@@ -110,6 +112,7 @@ impl Unit {
         match self {
             Unit::Bytes => "bytes",
             Unit::Connections => "connections",
+            Unit::Consumers => "consumers",
             Unit::Failures => "failures",
             Unit::Files => "files",
             Unit::Frames => "frames",

@@ -5,12 +5,14 @@ mod histogram;
 mod metric;
 mod parts;
 mod report;
+mod streams;
 
 pub use histogram::{Durations, Histogram};
 pub use metric::{Metric, MetricKind, Number, Sample, Samples, Unit};
 pub use parts::Process;
 pub use report::Report;
 pub(in crate::broker) use report::{SubscriberReport, TopicReport};
+pub use streams::{CONSUMERS_TOLD, ConsumerNumbers, StreamNumbers};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -116,6 +118,8 @@ macro_rules! metrics {
             pub(in crate::broker) listeners: Vec<(String, u64)>,
             /// What the system says of the process, where it was asked.
             pub(crate) process: Option<Process>,
+            /// What is known of streams and consumers, where they were asked.
+            pub(crate) streams: Vec<StreamNumbers>,
             $(pub(in crate::broker) $timed: Durations,)*
         }
 
@@ -324,6 +328,33 @@ metrics! {
             "File descriptors that the process may have open.";
         process_cpu: Counter, Seconds, "process_cpu_seconds_total" by [] process_cpu,
             "Seconds of processors that the process has taken.";
+        stream_messages: Gauge, Messages, "babelmq_stream_messages" by ["stream"] stream_messages,
+            "Messages that a stream keeps.";
+        stream_bytes: Gauge, Bytes, "babelmq_stream_bytes" by ["stream"] stream_bytes,
+            "Bytes that a stream takes on the disk.";
+        stream_first: Gauge, Messages, "babelmq_stream_first_seq" by ["stream"] stream_first,
+            "The number of the first message that a stream keeps.";
+        stream_next: Gauge, Messages, "babelmq_stream_next_seq" by ["stream"] stream_next,
+            "The number that the next message of a stream will have.";
+        stream_damaged: Gauge, Messages, "babelmq_stream_damaged_messages" by ["stream"]
+            stream_damaged, "Messages of a stream that cannot be read, as far as is known.";
+        stream_state: Gauge, None, "babelmq_stream_state" by ["stream", "state"] stream_state,
+            "1 for the state that a stream is in, and 0 for the others.";
+        stream_consumers: Gauge, Consumers, "babelmq_stream_consumers" by ["stream"]
+            stream_consumers, "Consumers that a stream has.";
+        consumer_lag: Gauge, Messages, "babelmq_consumer_lag_messages" by ["stream", "consumer"]
+            consumer_lag, "Messages that a consumer has not settled, outstanding ones among them.";
+        consumer_outstanding: Gauge, Messages, "babelmq_consumer_outstanding_messages"
+            by ["stream", "consumer"] consumer_outstanding,
+            "Messages that the members of a consumer have and have not settled.";
+        consumer_members: Gauge, Subscriptions, "babelmq_consumer_members"
+            by ["stream", "consumer"] consumer_members, "Members that a consumer has.";
+        consumer_redelivered: Counter, Messages, "babelmq_consumer_redelivered_total"
+            by ["stream", "consumer"] consumer_redelivered,
+            "Deliveries to a consumer that were not the first of their message.";
+        consumer_dead: Counter, Messages, "babelmq_consumer_dead_letters_total"
+            by ["stream", "consumer"] consumer_dead,
+            "Messages of a consumer that became dead letters.";
     }
     timed {
         routing: IN_MEMORY, "babelmq_routing_seconds", "How long a step of the dispatcher took: \

@@ -37,7 +37,7 @@ impl Opener {
     ) -> Result<OpenStream, StoreError> {
         let log = self.store.open(&definition)?;
         let reader = log.reader.clone();
-        let ids = recent_ids(&*reader)?;
+        let (ids, time) = (recent_ids(&*reader)?, last_time(&*reader)?);
         let state = Arc::new(StreamState::new(definition.name.as_str().into()));
         let new = NewStream {
             definition: definition.clone(),
@@ -57,8 +57,20 @@ impl Opener {
             .stack_size(STACK)
             .spawn(move || stream.run())
             .map_err(|error| failed(error.to_string()).with_source(error))?;
-        Ok(OpenStream { definition, requests, state, reader, ids, thread })
+        Ok(OpenStream { definition, requests, state, reader, ids, time, thread })
     }
+}
+
+/// When the last message was published that can be read: a clock that was set back while the broker
+/// was away does not set the stream back.
+fn last_time(reader: &dyn LogReader) -> Result<u64, StoreError> {
+    let mut cursor = reader.cursor(reader.next().saturating_sub(1));
+    while let Some(found) = cursor.read()? {
+        if let Found::Record(record) = found {
+            return Ok(record.time);
+        }
+    }
+    Ok(0)
 }
 
 /// What publishers called the messages of the last minutes.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::consumer::{ConsumerReport, ConsumerSettings, Order};
 use super::definition::StreamDefinition;
-use super::log::{Cursor, LogReader};
+use super::log::{Cursor, Found, LogReader, Record};
 use super::state::{Condition, StreamState};
 use crate::broker::persist::StoreError;
+use crate::broker::stats::{ConsumerNumbers, StreamNumbers};
 use crate::broker::sync::Receiver;
 use crate::codec::Dialect;
 use crate::protocol::{Token, Topic, Value};
@@ -39,6 +40,56 @@ impl StreamSummary {
     /// Bytes on the disk.
     pub fn bytes(&self) -> u64 {
         self.reader.bytes()
+    }
+
+    /// Why it cannot be written to at present; `None` where it can.
+    pub fn failure(&self) -> Option<String> {
+        (self.state.condition() == Condition::Failing).then(|| self.state.reason())
+    }
+
+    /// What monitors are told, with what its thread says of its consumers, if it does.
+    pub fn numbers(&self, said: Option<StreamReport>) -> StreamNumbers {
+        let StreamSummary { definition, reader, state } = self;
+        let of_one = |ConsumerEntry { name, report, .. }: ConsumerEntry| ConsumerNumbers {
+            consumer: (*name).to_owned(),
+            lag: report.pending,
+            outstanding: report.outstanding,
+            members: report.members as u64,
+            redelivered: report.redelivered,
+            dead: report.dead,
+        };
+        StreamNumbers {
+            stream: definition.name.clone(),
+            messages: self.messages(),
+            bytes: reader.bytes(),
+            first: reader.first(),
+            next: reader.next(),
+            damaged: reader.damaged(),
+            state: match state.condition() {
+                Condition::Failing => "failing",
+                _ if said.is_none() => "silent",
+                Condition::Full => "full",
+                Condition::Open => "ok",
+            },
+            consumers: said.map(|said| said.consumers.into_iter().map(of_one).collect()),
+        }
+    }
+
+    /// What a message that it keeps is to somebody who looks at it; `None` where it is not kept, or
+    /// cannot be read any more. This waits for the disk.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk cannot be read.
+    pub fn look_at<T>(
+        &self,
+        seq: u64,
+        look: impl FnOnce(Record<'_>) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        let mut cursor = self.reader.cursor(seq);
+        Ok(match cursor.read()? {
+            Some(Found::Record(record)) if record.seq == seq => Some(look(record)),
+            _ => None,
+        })
     }
 
     /// As clients are told.
@@ -81,6 +132,31 @@ pub struct ConsumerEntry {
     pub report: ConsumerReport,
 }
 
+impl ConsumerEntry {
+    /// As clients are told, who know it by its stream.
+    pub fn to_value(&self, stream: &str) -> Value {
+        let ConsumerEntry { name, settings, report } = self;
+        let seconds = |time: &Duration| Value::from(time.as_secs_f64());
+        dict(vec![
+            ("stream", Value::from(stream)),
+            ("consumer", Value::from(&**name)),
+            ("filter", Value::from(settings.filter.as_str())),
+            ("members", number(report.members as u64)),
+            ("window", number(u64::from(settings.window))),
+            ("ack-wait", seconds(&settings.ack_wait)),
+            ("max-deliver", number(u64::from(settings.max_deliver))),
+            ("backoff", Value::List(settings.backoff.iter().map(seconds).collect())),
+            ("order", Value::from(if settings.order == Order::ByTopic { "topic" } else { "none" })),
+            ("floor", number(report.floor)),
+            ("next-seq", number(report.next)),
+            ("outstanding", number(report.outstanding)),
+            ("pending", number(report.pending)),
+            ("redelivered", number(report.redelivered)),
+            ("dead", number(report.dead)),
+        ])
+    }
+}
+
 /// What a stream's thread knows.
 #[derive(Clone, Debug, Default)]
 pub struct StreamReport {
@@ -103,7 +179,12 @@ impl Asked {
 
     /// Waits for what the thread says; `None` where it says nothing for two seconds.
     pub fn wait(&self) -> Option<StreamReport> {
-        self.report.recv_timeout(PATIENCE).ok()
+        self.wait_for(PATIENCE)
+    }
+
+    /// The same for as long as the caller has patience.
+    pub fn wait_for(&self, patience: Duration) -> Option<StreamReport> {
+        self.report.recv_timeout(patience).ok()
     }
 }
 
@@ -112,31 +193,9 @@ impl Asked {
 pub fn consumers_to_value(asked: &[Asked]) -> Value {
     let of_stream = |asked: &Asked| {
         let report = asked.wait().unwrap_or_default();
-        report.consumers.into_iter().map(|entry| consumer_to_value(&asked.stream, &entry)).collect()
+        report.consumers.into_iter().map(|entry| entry.to_value(&asked.stream)).collect()
     };
     Value::List(asked.iter().flat_map(|asked| -> Vec<Value> { of_stream(asked) }).collect())
-}
-
-fn consumer_to_value(stream: &str, entry: &ConsumerEntry) -> Value {
-    let ConsumerEntry { name, settings, report } = entry;
-    let seconds = |time: &Duration| Value::from(time.as_secs_f64());
-    dict(vec![
-        ("stream", Value::from(stream)),
-        ("consumer", Value::from(&**name)),
-        ("filter", Value::from(settings.filter.as_str())),
-        ("members", number(report.members as u64)),
-        ("window", number(u64::from(settings.window))),
-        ("ack-wait", seconds(&settings.ack_wait)),
-        ("max-deliver", number(u64::from(settings.max_deliver))),
-        ("backoff", Value::List(settings.backoff.iter().map(seconds).collect())),
-        ("order", Value::from(if settings.order == Order::ByTopic { "topic" } else { "none" })),
-        ("floor", number(report.floor)),
-        ("next-seq", number(report.next)),
-        ("outstanding", number(report.outstanding)),
-        ("pending", number(report.pending)),
-        ("redelivered", number(report.redelivered)),
-        ("dead", number(report.dead)),
-    ])
 }
 
 /// A count, as an integer of 64 bits.

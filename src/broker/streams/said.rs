@@ -47,5 +47,7 @@ pub(in crate::broker) struct OpenStream {
     pub(in crate::broker) state: Arc<StreamState>,
     pub(in crate::broker) reader: Arc<dyn LogReader>,
     pub(in crate::broker) ids: RecentIds,
+    /// When its last message was published, in milliseconds since 1970.
+    pub(in crate::broker) time: u64,
     pub(in crate::broker) thread: JoinHandle<()>,
 }

@@ -109,12 +109,17 @@ impl StreamState {
         self.ends.lock().queued += bytes;
     }
 
-    /// Says that everything up to `op` is written, if there was anything to be written, and so many
-    /// bytes wait no more.
-    pub(super) fn wrote(&self, op: u64, bytes: usize, is_news: bool) {
+    /// Says that so many bytes of messages wait no more.
+    pub(super) fn take_off(&self, bytes: usize) {
+        let mut ends = self.ends.lock();
+        ends.queued = ends.queued.saturating_sub(bytes);
+        self.changed.notify_all();
+    }
+
+    /// Says that everything up to `op` is written, if there was anything to be written.
+    pub(super) fn wrote(&self, op: u64, is_news: bool) {
         let mut ends = self.ends.lock();
         ends.written = ends.written.max(op);
-        ends.queued = ends.queued.saturating_sub(bytes);
         if is_news {
             ends.news = ends.written;
         }
@@ -160,17 +165,21 @@ impl StreamState {
 
     /// Whether what a publisher sends next would wait for the disk.
     pub(in crate::broker) fn is_crowded(&self) -> bool {
-        let ends = self.ends.lock();
-        ends.queued > QUEUED && !ends.is_over
+        self.has_no_room(&self.ends.lock())
+    }
+
+    /// A publisher whose messages are refused does not wait: it has to be told.
+    fn has_no_room(&self, ends: &Ends) -> bool {
+        ends.queued > QUEUED && !ends.is_over && self.condition() != Condition::Failing
     }
 
     /// Waits until there is room for more messages, at most for a moment. Returns whether there is.
     pub(in crate::broker) fn wait_for_room(&self, moment: Duration) -> bool {
         let mut ends = self.ends.lock();
-        if ends.queued > QUEUED && !ends.is_over {
+        if self.has_no_room(&ends) {
             self.changed.wait_for(&mut ends, moment);
         }
-        ends.queued <= QUEUED || ends.is_over
+        !self.has_no_room(&ends)
     }
 }
 
@@ -251,9 +260,9 @@ mod tests {
     fn a_ticket_is_ready_when_what_it_waits_for_is_written_or_failed() {
         let state = Arc::new(StreamState::new("orders".into()));
         let (written, durable) = (ticket(&state, 2, false), ticket(&state, 2, true));
-        state.wrote(1, 0, true);
+        state.wrote(1, true);
         assert!(!written.is_ready());
-        state.wrote(2, 0, true);
+        state.wrote(2, true);
         assert!(written.is_ready() && written.wait().is_ok() && !durable.is_ready());
         state.synced(2);
         assert!(durable.is_ready() && durable.wait().is_ok());
@@ -261,11 +270,11 @@ mod tests {
         let refusal = ticket(&state, 3, false).wait().unwrap_err();
         assert_eq!(refusal.code, ErrorCode::StorageFailed);
         assert!(refusal.reason.contains("orders") && refusal.reason.contains("no space left"));
-        state.wrote(3, 0, true);
+        state.wrote(3, true);
         assert!(ticket(&state, 3, false).wait().is_ok());
         assert!(!ticket(&state, 3, true).is_done());
         state.synced(3);
-        state.wrote(4, 0, false);
+        state.wrote(4, false);
         assert!(ticket(&state, 4, true).wait().is_ok(), "there was nothing to be written");
         state.end();
         assert!(ticket(&state, 5, true).wait().is_err());
@@ -278,9 +287,13 @@ mod tests {
         assert!(!state.is_crowded());
         state.queue(1);
         assert!(state.is_crowded() && !state.wait_for_room(Duration::ZERO));
-        state.wrote(1, 1, true);
+        state.take_off(1);
         assert!(!state.is_crowded() && state.wait_for_room(Duration::ZERO));
         state.queue(1);
+        state.set_condition(Condition::Failing);
+        assert!(!state.is_crowded(), "what is refused does not wait");
+        state.set_condition(Condition::Open);
+        assert!(state.is_crowded());
         state.end();
         assert!(!state.is_crowded(), "nothing waits for a stream that has ended");
     }

@@ -77,9 +77,13 @@ pub(in crate::broker) struct StreamThread {
     op: u64,
     /// The first message that is kept, as far as consumers know.
     first: u64,
+    /// Something was written that the disk was not told to keep.
+    is_news: bool,
     /// The disk could not be written to; it is tried again then.
     failed: Option<Instant>,
     trimmed: Instant,
+    /// The log could not be read then; it is tried again.
+    unreadable: Option<Instant>,
     /// Whether some consumer has more to do than one step does.
     is_busy: bool,
     /// Those who are told when their dead letters, which are these messages, are safe.
@@ -105,9 +109,16 @@ impl StreamThread {
         new: NewStream,
     ) -> Result<(StreamThread, Sender<Request>), String> {
         let NewStream { definition, store, log, state, announcer, plan, limits } = new;
-        let Log { writer, sync, reader, notes } = log;
+        let Log { mut writer, mut sync, reader, notes } = log;
         let (own, requests) = crate::broker::sync::unbounded();
-        let mut consumers = consumers::restore(&notes, reader.first(), reader.next())?;
+        let (mut consumers, is_cut) = consumers::restore(&notes, reader.first(), reader.next())?;
+        if is_cut {
+            // Before other messages have the numbers of those that are lost.
+            let forgotten = consumers::rewrite(&mut consumers, &mut *writer);
+            let forgotten = forgotten.and_then(|()| sync.sync());
+            forgotten
+                .map_err(|error| format!("cannot write down how far consumers are: {error}"))?;
+        }
         for entry in consumers.values_mut() {
             entry.look_at(&definition.filter);
         }
@@ -134,8 +145,10 @@ impl StreamThread {
             notes: Vec::new(),
             began: Instant::now(),
             op: 0,
+            is_news: false,
             failed: None,
             trimmed: Instant::now(),
+            unreadable: None,
             is_busy: true,
             burials: VecDeque::new(),
             is_stopping: false,
@@ -207,7 +220,8 @@ impl StreamThread {
         let due = due.min().map(|due| began + Duration::from_millis(due));
         let trim = self.definition.age.map(|_| self.trimmed + TRIM);
         let retry = self.failed.map(|failed| failed + RETRY);
-        match due.into_iter().chain(trim).chain(retry).min() {
+        let reread = self.unreadable.map(|unreadable| unreadable + RETRY);
+        match due.into_iter().chain(trim).chain(retry).chain(reread).min() {
             None => self.requests.recv().ok(),
             Some(at) => self.requests.recv_deadline(at).ok(),
         }

@@ -10,6 +10,7 @@ const account = (() => {
     line.retry();
     poll.soon();
     clients.soon();
+    streams.soon();
   }
 
   function ask(why = "", isOnce = false) {

@@ -49,6 +49,7 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
   poll.soon();
   clients.soon();
+  streams.soon();
   grid.redraw();
 });
 setInterval(() => {
@@ -62,3 +63,4 @@ broker.askLimits();
 line.connect();
 poll.soon();
 clients.soon();
+streams.soon();

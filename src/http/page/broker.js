@@ -69,6 +69,7 @@ const broker = (() => {
     const found = [];
     const slow = clients.slow();
     if (slow) found.push(plural(slow, "slow client"));
+    found.push(...streams.alarms());
     if (before && counters.slow_consumers > before.slow_consumers) found.push("A client cut off");
     const part = limits.stored_bytes ? counters.stored_cost / limits.stored_bytes : 0;
     if (part > 0.9) found.push(`Store ${Math.floor(part * 100)} % full`);

@@ -4,6 +4,7 @@ const line = (() => {
   const HEAD = '{"command":"publish","topic":"';
   const STORED = ',"retained":true';
   const MESSAGE = ',"message":';
+  const DEAD = ',"stream":"$dead"';
   const SILENCE = 15_000;
   let socket = null;
   let state = "connecting";
@@ -14,11 +15,13 @@ const line = (() => {
   let failures = 0;
   let retryAt = 0;
   let heard = 0;
+  let followed = null;
 
   function connect() {
     retryAt = 0;
     state = "connecting";
     isComplete = false;
+    letters.forget();
     const mine = new WebSocket(
       `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`, "babelmq.json");
     socket = mine;
@@ -26,6 +29,7 @@ const line = (() => {
       heard = performance.now();
       if (credentials) send({ command: "login", ...credentials });
       subscribe();
+      streams.soon();
     });
     mine.addEventListener("message", (event) => { if (socket === mine) receive(event.data); });
     mine.addEventListener("close", () => { if (socket === mine) closed(); });
@@ -51,6 +55,7 @@ const line = (() => {
     const end = closing(text, HEAD.length - 1) + 1;
     const raw = text.slice(HEAD.length - 1, end);
     const topic = raw.includes("\\") ? JSON.parse(raw) : raw.slice(1, -1);
+    if (text.startsWith(DEAD, end)) { letters.take(topic, text); return; }
     const isStored = text.startsWith(STORED, end);
     const at = isStored ? end + STORED.length : end;
     if (text.startsWith(MESSAGE, at)) take(topic, text.slice(at + MESSAGE.length, -1), isStored);
@@ -59,6 +64,10 @@ const line = (() => {
   function control(frame) {
     if (frame.command === "welcome") {
       account.welcome(frame.user);
+    } else if (frame.command === "subscribed" && frame.stream) {
+      letters.refused("");
+    } else if (frame.command === "error" && frame.topic === followed) {
+      letters.refused(visible(`${frame.code}: ${frame.reason}`));
     } else if (frame.command === "subscribed") {
       isComplete = true;
       isLimited = frame.limited === true;
@@ -116,6 +125,13 @@ const line = (() => {
 
   return {
     connect, retry, tick,
+    /** Follows a stream. Returns whether it could be asked for. */
+    follow(fields) {
+      if (state !== "live" || socket?.readyState !== WebSocket.OPEN) return false;
+      followed = fields.topic;
+      send({ command: "subscribe", ...fields });
+      return true;
+    },
     isLive: () => state === "live" || (state === "connecting" && generation > 0),
     isComplete: () => isComplete,
     state: () => state,

@@ -15,7 +15,7 @@ use crate::middleware::secret::Secret;
 use crate::middleware::session::{Session, Target};
 use crate::middleware::subscribe::{Exact, Subscribe};
 use crate::middleware::wire::Wire;
-use crate::protocol::{Overflow, Topic, TopicFilter};
+use crate::protocol::{Order, Overflow, Start, Topic, TopicFilter};
 
 /// How a queue is to be: see [`Queue::builder`].
 ///
@@ -38,6 +38,7 @@ pub struct QueueBuilder<W> {
     how: Subscribe,
     below: bool,
     retained: bool,
+    reliable: bool,
     listener: Option<Listener>,
     format: PhantomData<W>,
 }
@@ -51,6 +52,7 @@ impl<W: Wire> QueueBuilder<W> {
             how: Subscribe::default(),
             below: true,
             retained: true,
+            reliable: false,
             listener: None,
             format: PhantomData,
         }
@@ -250,6 +252,121 @@ impl<W: Wire> QueueBuilder<W> {
         self
     }
 
+    /// Consumes a stream under a name that it remembers, of letters, digits, `-`, `_` and `.`: each
+    /// message is delivered until it is acknowledged, also what was published while no queue of
+    /// that name was there; queues of one name share the messages. There are no stored values.
+    ///
+    /// A message that [`pull`](Queue::pull), [`pull_as`](Queue::pull_as) or an iteration gives is
+    /// acknowledged when the next is pulled, or by [`Queue::ack`]; one that cannot be read is
+    /// rejected, and becomes a dead letter. What [`pull_message`](Queue::pull_message) gives is
+    /// settled by hand alone: [`Delivery::ack`](super::Delivery::ack), `nak`, `touch`, `reject`.
+    ///
+    /// Acknowledgements share writes: they go out when the queue waits, and after 100 µs at the
+    /// latest. Where the connection is lost, those that the broker has not read are lost with it.
+    /// These messages come again, with a greater [`attempt`](super::Origin::attempt), as does all
+    /// that was delivered and not acknowledged; a consumer must be able to bear that.
+    /// [`flush`](Queue::flush) waits until the broker has read them. The next connection consumes
+    /// under the same name.
+    ///
+    #[cfg_attr(all(feature = "broker", feature = "storage"), doc = "```")]
+    #[cfg_attr(not(all(feature = "broker", feature = "storage")), doc = "```ignore")]
+    /// # use babelmq::{Broker, Config, JsonQueue, Start, Storage, StreamDefinition, TopicFilter};
+    /// # let folder = std::env::temp_dir().join(format!("babelmq-durable-{}", std::process::id()));
+    /// # let orders = StreamDefinition::new("orders", TopicFilter::parse("orders/#")?)?;
+    /// # let config = Config::listening_on(([127, 0, 0, 1], 0)).streams([orders]);
+    /// # let broker = Broker::start_with(config, Box::new(Storage::open(&folder, false)?))?;
+    /// let queue = JsonQueue::builder("orders").address(broker.local_addr());
+    /// let mut producer = queue.clone().producer()?;
+    /// producer.push_to("orders/7", "created")?;
+    /// producer.push_to("orders/7", "paid")?;
+    /// producer.flush()?;
+    /// let billing = || queue.clone().durable("billing").start(Start::All).consumer();
+    /// let mut consumer = billing()?;
+    /// assert_eq!(consumer.pull()?.1.as_str(), Some("created"));
+    /// assert_eq!(consumer.pull()?.1.as_str(), Some("paid")); // the first is acknowledged by this
+    /// drop(consumer); // and the second is not
+    /// let again = billing()?.pull_message()?;
+    /// let origin = again.origin.as_ref().expect("it is of a stream");
+    /// assert_eq!((again.value.as_str(), origin.seq, origin.attempt), (Some("paid"), 2, 2));
+    /// # broker.close()?;
+    /// # std::fs::remove_dir_all(folder)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn durable(mut self, consumer: impl Into<String>) -> Self {
+        self.how.consumer = Some(consumer.into());
+        self
+    }
+
+    /// Where to begin in a stream: a [`Start`], the number of a message, or a `SystemTime`. For a
+    /// [`durable`](Self::durable) consumer that is there already it means nothing. Without one it
+    /// makes a follower, which gets what the stream keeps from there on and then what is published,
+    /// and settles nothing; where its connection is lost, it goes on behind the last message that
+    /// it got (one that got none begins anew). Default: the next that is published.
+    #[must_use]
+    pub fn start(mut self, start: impl Into<Start>) -> Self {
+        self.how.start = Some(start.into());
+        self
+    }
+
+    /// The stream, where more than one keeps the topic.
+    #[must_use]
+    pub fn stream(mut self, name: impl Into<String>) -> Self {
+        self.how.stream = Some(name.into());
+        self
+    }
+
+    /// How many messages the broker may deliver to this queue before they are settled, from 1 to
+    /// 65,536. Default 256. Where some take long, 1 leaves the others to other queues.
+    #[must_use]
+    pub fn window(mut self, messages: u32) -> Self {
+        self.how.window = Some(messages);
+        self
+    }
+
+    /// How long a message may stay unsettled before it is delivered again. Default 30 s.
+    #[must_use]
+    pub fn ack_wait(mut self, time: Duration) -> Self {
+        self.how.ack_wait = Some(time);
+        self
+    }
+
+    /// How often a message is delivered before it is a dead letter. Default 5.
+    #[must_use]
+    pub fn max_deliver(mut self, times: u32) -> Self {
+        self.how.max_deliver = Some(times);
+        self
+    }
+
+    /// The pauses before a message is delivered again, 32 at most; the last holds for all that
+    /// follow. Default: none.
+    #[must_use]
+    pub fn backoff(mut self, pauses: impl Into<Vec<Duration>>) -> Self {
+        self.how.backoff = pauses.into();
+        self
+    }
+
+    /// What stays in order where several queues consume under one name: the messages of each topic,
+    /// or nothing. Default: nothing.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.how.order = Some(order);
+        self
+    }
+
+    /// Whether what is pushed is kept until the broker has confirmed it, and sent again after the
+    /// connection was lost. Each message has an id, so that a stream keeps it once, if it is sent
+    /// again within two minutes; elsewhere, or later, it may be delivered twice. While there is no
+    /// connection a push does not wait until 16,384 messages or 8 MiB are kept, and then as long as
+    /// [`timeout`](Self::timeout) says. [`flush`](Queue::flush) waits until all is confirmed, over
+    /// as many connections as it takes, and never says [`QueueError::Lost`]; a queue that is
+    /// dropped before may lose what is kept. Default false.
+    #[must_use]
+    pub fn reliable(mut self, reliable: bool) -> Self {
+        self.reliable = reliable;
+        self
+    }
+
     /// What is called when the connection is made, lost, or cannot be made: for a log. It is called
     /// from within a method of the queue.
     #[must_use]
@@ -294,6 +411,10 @@ impl<W: Wire> QueueBuilder<W> {
             retained: self.retained,
             listener: self.listener,
         };
-        Ok(Queue::new(self.topic, Session::open(target, self.wait)?))
+        let mut session = Session::open(target, self.wait)?;
+        if self.reliable {
+            session.keep_unconfirmed();
+        }
+        Ok(Queue::new(self.topic, session))
     }
 }

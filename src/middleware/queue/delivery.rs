@@ -2,6 +2,8 @@
 
 use super::Queue;
 use crate::middleware::error::QueueError;
+use crate::middleware::origin::Origin;
+use crate::middleware::settler::Settler;
 use crate::middleware::wire::Wire;
 use crate::protocol::{Format, Topic, Value};
 
@@ -38,6 +40,10 @@ pub struct Delivery {
     /// Whether it is no message but says that the topic's last value was cleared, or has expired: of
     /// a queue that was made with [`cleared`](super::QueueBuilder::cleared).
     pub cleared: bool,
+    /// Its place in a stream, where the queue is of one: number, time, attempt.
+    pub origin: Option<Origin>,
+    /// What it is settled by.
+    pub(in crate::middleware) settler: Settler,
 }
 
 /// The messages of a queue, see [`Queue::iter`].

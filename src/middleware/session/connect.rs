@@ -67,19 +67,22 @@ impl<W: Wire> Session<W> {
 
     /// Says again on a new connection what the broker has to know.
     pub(super) fn begin(&mut self, link: Connection) -> Result<(), QueueError> {
+        self.settler = Session::<W>::settler(&link);
         self.link = Some(link);
         // Whoever waits for an answer that cannot come any more asks again.
         self.answers = Answers { ping: self.pings, ..Answers::default() };
         self.listings.retain(|listing| matches!(listing, Listing::Callback(_)));
         let mut greeting = Vec::new();
+        let how = self.how();
         for one in &mut self.subscriptions {
             one.state = State::Asked;
             let filter = (&*one.filter, self.to.below);
-            write_subscribe(W::FORMAT, filter, &self.to.how, &mut greeting);
+            write_subscribe(W::FORMAT, filter, &how, &mut greeting);
         }
         for _ in &self.listings {
             write_command(W::FORMAT, "list", &[], &mut greeting);
         }
+        self.repeat_unconfirmed(&mut greeting);
         self.tell(|| ConnectionEvent::Connected);
         // What is not taken at once is written with what comes next.
         match self

@@ -1,7 +1,9 @@
 //! What a queue says to a broker and understands of it, over as many connections as it takes.
 
 mod connect;
+mod durable;
 mod listing;
+mod reliable;
 mod understand;
 
 use std::collections::VecDeque;
@@ -15,10 +17,15 @@ use crate::middleware::dial::Dial;
 use crate::middleware::error::{QueueError, Refused};
 use crate::middleware::events::{ConnectionEvent, Listener};
 use crate::middleware::options::Destination;
+use crate::middleware::origin::Origin;
 use crate::middleware::patience::Patience;
+use crate::middleware::settle::Settle;
+use crate::middleware::settler::Settler;
 use crate::middleware::subscribe::{Subscribe, write_subscribe};
 use crate::middleware::wire::{Wire, write_command};
+use durable::Last;
 use listing::Listing;
+use reliable::Unconfirmed;
 pub(in crate::middleware) use understand::from_broker;
 
 use crate::codec::FrameField;
@@ -74,6 +81,16 @@ pub(in crate::middleware) struct Session<W: Wire> {
     unconfirmed: bool,
     /// Whether a connection was lost with something unconfirmed on it, and no `flush` said so yet.
     lost_pushes: bool,
+    /// What no `pong` has confirmed, where that is kept.
+    kept_frames: Option<Unconfirmed>,
+    /// Where what is said of messages of this connection goes.
+    settler: Settler,
+    /// The message that is acknowledged when the next is pulled.
+    pulled: Option<(Settler, Origin)>,
+    /// The last message that came to a follower.
+    seen: Option<u64>,
+    /// What came of a topic's last messages.
+    last: Last<W::Message>,
     /// The frame that is being written.
     pub(in crate::middleware) frame: Vec<u8>,
 }
@@ -108,6 +125,9 @@ pub(in crate::middleware) struct Arrived<M> {
     pub(in crate::middleware) topic: Topic,
     pub(in crate::middleware) message: M,
     pub(in crate::middleware) retained: bool,
+    /// Its place in a stream, where it is of one.
+    pub(in crate::middleware) origin: Option<Origin>,
+    pub(in crate::middleware) settler: Settler,
 }
 
 /// What is pulled.
@@ -154,6 +174,11 @@ impl<W: Wire> Session<W> {
             dropped: 0,
             unconfirmed: false,
             lost_pushes: false,
+            kept_frames: None,
+            settler: Settler::default(),
+            pulled: None,
+            seen: None,
+            last: Last::default(),
             frame: Vec::new(),
         };
         session.connect(Patience::Endless)?;
@@ -187,6 +212,9 @@ impl<W: Wire> Session<W> {
     /// Publishes the frame that was written.
     pub(in crate::middleware) fn push(&mut self) -> Result<(), QueueError> {
         self.refused()?;
+        if self.kept_frames.is_some() {
+            return self.push_reliably();
+        }
         if let Some(link) = &self.link
             && link.defer(&self.frame)
         {
@@ -236,6 +264,7 @@ impl<W: Wire> Session<W> {
         &mut self,
         patience: Patience,
     ) -> Result<Pulled<W::Message>, QueueError> {
+        self.settle_pulled(Settle::Ack);
         loop {
             match self.kept.pop_front() {
                 Some(Kept::Delivery(arrived)) => return Ok(Pulled::Delivery(arrived)),
@@ -327,7 +356,7 @@ impl<W: Wire> Session<W> {
             self.subscriptions.push(one);
             self.frame.clear();
             let filter = (filter, self.to.below);
-            write_subscribe(W::FORMAT, filter, &self.to.how, &mut self.frame);
+            write_subscribe(W::FORMAT, filter, &self.how(), &mut self.frame);
             self.send(patience)?;
         }
         let is_asked = |one: &Subscription| one.filter == filter && one.state == State::Asked;
@@ -343,6 +372,11 @@ impl<W: Wire> Session<W> {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is of a stream, and has its one subscription.
+    pub(in crate::middleware) fn is_taken(&self, filter: &str) -> bool {
+        self.to.how.is_of_stream() && self.subscriptions.iter().any(|one| one.filter != filter)
     }
 
     /// Ends all subscriptions.
@@ -467,10 +501,11 @@ impl<W: Wire> Session<W> {
                 Ok(None) => break None,
             }
         };
+        self.forget_unsettled();
         self.backoff.lost(link.since());
         self.useless = None;
         self.losses += 1;
-        self.lost_pushes |= mem::take(&mut self.unconfirmed);
+        self.lost_pushes |= mem::take(&mut self.unconfirmed) && self.kept_frames.is_none();
         if self.ended.is_none() {
             self.ended = verdict.or_else(|| why.finally());
         }

@@ -3,6 +3,8 @@
 use super::{Arrived, Kept, Session, State, Subscription};
 use crate::middleware::connection::Frame;
 use crate::middleware::error::{QueueError, Refused};
+use crate::middleware::origin::Origin;
+use crate::middleware::settler::Settler;
 use crate::middleware::wire::sealed::Sealed;
 use crate::middleware::wire::{Incoming, Json, Wire};
 use crate::protocol::{ErrorCode, Format, Topic};
@@ -12,7 +14,8 @@ impl<W: Wire> Session<W> {
         if format != W::FORMAT {
             return self.understand_foreign(format, body);
         }
-        let incoming = W::read(body)?;
+        let mut incoming = W::read(body)?;
+        let origin = Origin::of(&mut incoming)?;
         let Incoming { command, topic, message, topics, id, code, reason, fatal, .. } = incoming;
         match (&*command, topic, message, topics, code) {
             ("publish", Some(topic), Some(message), ..) => {
@@ -20,10 +23,21 @@ impl<W: Wire> Session<W> {
                 if retained {
                     let _ = self.reached(State::Stored, |_| true);
                 }
+                if let Some(origin) = &origin {
+                    self.see(origin);
+                }
                 if self.to.retained || !retained {
-                    self.kept.push_back(Kept::Delivery(Arrived { topic, message, retained }));
+                    let settler = self.settler.clone();
+                    let arrived = Arrived { topic, message, retained, origin, settler };
+                    self.kept.push_back(Kept::Delivery(arrived));
                 }
             }
+            ("value", Some(topic), Some(message), ..) => {
+                let (topic, settler) = (from_broker(&topic)?, Settler::default());
+                let arrived = Arrived { topic, message, retained: false, origin, settler };
+                self.last.found.push(arrived);
+            }
+            ("values", ..) => self.last.is_all = true,
             ("subscribed", Some(filter), ..) => {
                 let limited = incoming.limited;
                 if let Some(one) = self.reached(State::Live, |of| *of == filter) {
@@ -38,6 +52,9 @@ impl<W: Wire> Session<W> {
             ("pong", ..) => {
                 self.answers.ping = id.and_then(|id| id.parse().ok()).unwrap_or(self.answers.ping);
                 self.answers.unsaved = None;
+                if let Some(kept) = &mut self.kept_frames {
+                    kept.confirm(self.answers.ping);
+                }
             }
             ("topics", _, _, Some(topics), _) => self.listed(&topics)?,
             ("error", topic, _, _, Some(code)) => {

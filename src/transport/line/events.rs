@@ -1,6 +1,7 @@
 //! A connection whose frames are sent as events of a `text/event-stream` (Server-Sent Events, the
 //! HTML standard, "9.2"): each is one frame in JSON.
 
+mod event_id;
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests;
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 use memchr::memchr2;
 
+use event_id::EventId;
+
 use super::framing::{Frames, TOGETHER, WORTH_A_PIECE};
 use super::native::{NativeHeader, Pieces};
 use super::{Arrived, Opening};
@@ -22,7 +25,7 @@ use crate::transport::net::Socket;
 /// What only a frame begins with in which the broker says what is wrong.
 const REFUSAL: &[u8] = br#"{"command":"error""#;
 /// Bytes that an event has besides its frame, at most.
-const AROUND: usize = 32;
+const AROUND: usize = 160;
 /// Bytes that are read at once of what nobody wants.
 const READ: usize = 4 << 10;
 
@@ -41,6 +44,8 @@ pub(super) struct Events {
     state: State,
     /// The beginning of the frame, until its kind is known.
     begun: Vec<u8>,
+    /// What the event is called, if the frame says so.
+    id: EventId,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +80,8 @@ impl Events {
         }
         out.extend_from_slice(b"data: ");
         put_line(out, &self.begun);
+        self.id = EventId::default();
+        self.id.look(&self.begun);
         self.begun.clear();
         self.state = State::Within;
         true
@@ -99,7 +106,13 @@ impl Frames for Events {
                     }
                 }
                 State::Within if self.left == 0 => {
-                    out.extend_from_slice(b"\n\n");
+                    out.push(b'\n');
+                    if let Some(id) = self.id.found() {
+                        out.extend_from_slice(b"id: ");
+                        out.extend_from_slice(id);
+                        out.push(b'\n');
+                    }
+                    out.push(b'\n');
                     self.state = State::Between;
                 }
                 State::Within => {
@@ -107,7 +120,7 @@ impl Frames for Events {
                     let some = &first[..first.len().min(self.left)];
                     // The ends of lines are white space of the JSON, and would end the event's.
                     let line = memchr2(b'\n', b'\r', some).unwrap_or(some.len());
-                    if line >= WORTH_A_PIECE {
+                    if line >= WORTH_A_PIECE && !self.id.is_sought() {
                         return line;
                     }
                     let room = TOGETHER - AROUND - out.len().min(TOGETHER - AROUND);
@@ -116,6 +129,7 @@ impl Frames for Events {
                         return 0;
                     }
                     put_line(out, some);
+                    self.id.look(some);
                     pieces.take(some.len());
                     self.left -= some.len();
                 }

@@ -9,6 +9,7 @@ mod ask;
 mod monitor;
 mod reading;
 mod sender;
+mod streams;
 #[cfg(test)]
 #[cfg(not(shuttle))]
 mod tests;
@@ -191,6 +192,10 @@ impl Session {
             Call::Metrics => Ok(self.metrics()),
             Call::Clients { after, limit } => self.clients(after, limit),
             Call::Disconnect { client } => Ok(self.disconnect(client)),
+            Call::Streams => Ok(self.streams()),
+            Call::Consumers { stream } => Ok(self.consumers(stream)),
+            Call::DeleteDead { seq } => Ok(self.delete_dead(seq)),
+            Call::RetryDead { seq } => Ok(self.retry_dead(seq)),
             Call::Limits => Ok(Ok(self.limits_of_broker())),
             Call::Subscribe(watch) => self.open_events(head, watch),
         }

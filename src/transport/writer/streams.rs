@@ -119,12 +119,14 @@ impl Writer {
                 }
                 Ok(Some(Found::Damage(damage))) => {
                     feed.report(&damage);
-                    let reply = Reply::Error(damaged(&feed.stream, &damage));
+                    let refusal = damaged(&feed.stream, &damage).about(feed.filter.as_str());
+                    let reply = Reply::Error(refusal);
                     self.gathered.reply(feed.token, &reply);
                 }
                 Ok(None) => return Ok(Left::Done),
                 Err(error) => {
-                    self.gathered.reply(feed.token, &Reply::Error(unreadable(&error)));
+                    let refusal = unreadable(&error).about(feed.filter.as_str());
+                    self.gathered.reply(feed.token, &Reply::Error(refusal));
                     return Ok(Left::Failed(seq));
                 }
             }

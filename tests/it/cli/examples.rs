@@ -139,7 +139,7 @@ fn the_examples_about_security_are_what_happens() {
 
 #[test]
 fn the_examples_about_http_are_what_happens() {
-    check_at("docs/http.md", &["8080", "8443"], "127.0.0.1:1", |_| true);
+    check_at("docs/http.md", &["8080", "8090", "8443"], "127.0.0.1:1", |_| true);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 20] = [
     "serve",
     "config",
     "pub",
@@ -26,6 +26,9 @@ const COMMANDS: [&str; 17] = [
     "get",
     "topics",
     "clear",
+    "stream",
+    "consumer",
+    "dead",
     "check",
     "top",
     "bench",
@@ -68,7 +71,7 @@ fn the_manual_has_every_option_and_its_examples_are_run() {
     let (code, page, _) = run(&["manual"]);
     assert_eq!(code, Some(0));
     let text: String = page.lines().map(|line| plain(line) + "\n").collect();
-    for command in &COMMANDS[..16] {
+    for command in &COMMANDS[..19] {
         assert!(text.contains(&format!("babelmq {command}")), "no {command}");
         let (_, help, _) = run(&[command, "--help"]);
         let options =

@@ -12,6 +12,7 @@ mod login;
 mod logs;
 mod outages;
 mod serve;
+mod streams;
 mod terminal;
 mod users;
 mod watch;

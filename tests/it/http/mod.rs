@@ -6,6 +6,7 @@ mod events;
 mod limits;
 mod monitor;
 mod requests;
+mod streams;
 mod users;
 
 use std::io::{Read, Write};

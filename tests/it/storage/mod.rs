@@ -33,7 +33,7 @@ fn babelmq(arguments: &[&str]) -> Command {
 }
 
 /// A broker that keeps its last values in a directory.
-fn serve(directory: &Path, options: &[&str]) -> Served {
+pub(crate) fn serve(directory: &Path, options: &[&str]) -> Served {
     let directory = directory.to_str().unwrap();
     let arguments =
         [&["serve", "--listen", "127.0.0.1:0", "--data-dir", directory], options].concat();
@@ -58,7 +58,7 @@ fn scratch(name: &str) -> PathBuf {
 }
 
 /// A number from the environment, or another one.
-fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     let text = std::env::var(name).unwrap_or_default();
     if text.is_empty() {
         default

@@ -31,6 +31,12 @@ fn a_stream_is_added_and_removed_while_the_broker_runs() {
     let remove = r#"{"command":"remove-stream","stream":"orders"}"#;
     admin.ask(remove).says(&[("command", "done"), ("stream", "orders")]);
     admin.ask(remove).refuses("no-stream", false);
+    let told = consumer.client.next();
+    told.refuses("no-stream", false);
+    assert_eq!(
+        (told.field("topic"), told.field("reason")),
+        ("orders".to_owned(), "the stream orders was removed".to_owned())
+    );
     let mut producer = Json::connect(&broker);
     producer.publish("orders/1", [11]);
     consumer.client.is_quiet();
@@ -41,8 +47,26 @@ fn a_stream_is_added_and_removed_while_the_broker_runs() {
 }
 
 #[test]
+fn a_stream_owes_nothing_to_who_used_the_one_in_whose_place_it_is() {
+    let broker = start("places");
+    let (mut admin, mut producer) = (Json::connect(&broker), Json::connect(&broker));
+    // Much was handed to the one, and no ping has asked for it.
+    for number in 0..50 {
+        producer.client.publish(babelmq::Format::Json, "orders/1", number.to_string().as_bytes());
+        producer.ask(r#"{"command":"get","topic":"orders/1"}"#);
+    }
+    let remove = r#"{"command":"remove-stream","stream":"orders"}"#;
+    admin.ask(remove).says(&[("command", "done"), ("stream", "orders")]);
+    let add = r#"{"command":"add-stream","stream":"others","topic":"others/#"}"#;
+    admin.ask(add).says(&[("command", "done"), ("stream", "others")]);
+    producer.client.is_quiet();
+    producer.publish("others/1", [1]);
+}
+
+#[test]
 fn consumers_are_shown_reset_and_removed() {
-    let broker = start("shown");
+    let folder = scratch("shown");
+    let broker = start_in(&folder, &[orders()]);
     let (mut producer, mut consumer) = (Json::connect(&broker), Json::connect(&broker));
     consumer.consume("orders", "billing", r#","window":2,"backoff":[0.5,2]"#);
     producer.publish("orders/1", 10..14);
@@ -66,6 +90,9 @@ fn consumers_are_shown_reset_and_removed() {
     admin.ask(remove).refuses("no-consumer", false);
     consumer.ack(2);
     consumer.client.next().refuses("no-consumer", false);
+    broker.close().unwrap();
+    let broker = start_in(&folder, &[orders()]);
+    assert!(Json::connect(&broker).list(r#"{"command":"consumers"}"#).is_empty());
 }
 
 #[test]

@@ -103,8 +103,8 @@ fn a_message_that_is_not_acknowledged_in_time_comes_again() {
     let broker = start("ack-wait");
     let (mut producer, mut consumer) = (Json::connect(&broker), Json::connect(&broker));
     consumer.consume("orders", "billing", r#","ack-wait":0.2"#);
-    producer.publish("orders/1", [10]);
     let began = std::time::Instant::now();
+    producer.publish("orders/1", [10]);
     assert_eq!(consumer.delivery(), (1, 10, 1));
     assert_eq!(consumer.delivery(), (1, 10, 2));
     assert!(began.elapsed() >= std::time::Duration::from_millis(199));

@@ -2,12 +2,20 @@
 #![cfg(feature = "storage")]
 
 mod administration;
+mod checker;
+mod clock;
 mod consuming;
+mod cuts;
 mod damage;
 mod dead;
+mod disks;
 mod following;
+mod forgetful;
+mod kills;
+mod many;
 mod publishing;
 mod sharing;
+mod trouble;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! What publishers are promised.
 
 use super::{Json, orders, scratch, start, start_in};
+use crate::support::publish;
 
 #[test]
 fn the_same_id_is_stored_once() {
@@ -86,4 +87,36 @@ fn a_message_of_two_streams_is_in_both() {
     let mut other = Json::connect(&broker);
     other.subscribe("orders/eu", r#""start":"all","stream":"orders""#);
     assert_eq!((other.delivery(), other.delivery()), ((1, 1, 1), (3, 3, 1)));
+}
+
+#[test]
+fn what_goes_elsewhere_leaves_no_hole() {
+    let broker = start("elsewhere");
+    let mut client = Json::connect(&broker);
+    client.consume("orders", "billing", "");
+    // In one read, and in one batch.
+    let frames: Vec<u8> = (0..20)
+        .flat_map(|number: i64| {
+            let topic = if number % 2 == 0 { "orders/1" } else { "weather" };
+            publish(babelmq::Format::Json, topic, number.to_string().as_bytes())
+        })
+        .collect();
+    client.client.send_raw(&frames);
+    for seq in 1..=10 {
+        assert_eq!(client.delivery(), (seq, 2 * (seq as i64 - 1), 1));
+    }
+}
+
+#[test]
+fn consumers_know_what_was_dropped() {
+    let mut few = orders();
+    few.messages = Some(2);
+    let broker = start_in(&scratch("dropped"), &[few]);
+    let mut client = Json::connect(&broker);
+    client.consume("orders", "billing", "");
+    client.send(r#"{"command":"cancel","topic":"orders"}"#);
+    client.client.next();
+    client.publish("orders/1", 1..=5);
+    let consumers = client.list(r#"{"command":"consumers"}"#);
+    assert_eq!((&consumers[0]["pending"], &consumers[0]["floor"]), (&2.into(), &3.into()));
 }

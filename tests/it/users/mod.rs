@@ -8,6 +8,7 @@ mod loopholes;
 mod protection;
 mod reload;
 mod rights;
+mod streams;
 
 use std::fs;
 use std::path::PathBuf;

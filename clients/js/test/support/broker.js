@@ -2,7 +2,10 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 export const BINARY = process.env.BABELMQ_BIN;
@@ -28,6 +31,21 @@ export class Broker {
     broker.listen = ["tcp://127.0.0.1:0", http];
     await broker.start();
     return broker;
+  }
+
+  /** One that keeps streams, each as `--stream` has it, in a folder that `remove` removes. */
+  static async startWith(streams, ...options) {
+    const folder = mkdtempSync(join(tmpdir(), "babelmq-streams-"));
+    const kept = streams.flatMap((stream) => ["--stream", stream]);
+    const broker = await Broker.start("--data-dir", folder, ...kept, ...options);
+    broker.folder = folder;
+    return broker;
+  }
+
+  /** Ends it, and what it has kept. */
+  async remove() {
+    await this.kill();
+    rmSync(this.folder, { recursive: true });
   }
 
   /** Starts it, again where it was if it was killed, and waits until it listens. */

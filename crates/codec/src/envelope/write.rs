@@ -5,7 +5,7 @@ use crate::json::{self, Tags};
 use crate::pickle::Classes;
 use crate::protocol::{HEADER_LEN, Header, Topic};
 use crate::xml::{self, PlainNames};
-use crate::{View, pickle};
+use crate::{View, number, pickle};
 
 /// A field other than `message`.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,10 @@ pub enum Field<'a> {
     Int(i64),
     /// A list of topics.
     Topics(&'a [Topic]),
+    /// A number with a fraction, neither infinite nor none.
+    Float(f64),
+    /// A list of such numbers.
+    Floats(&'a [f64]),
 }
 
 /// A payload on its way out.
@@ -94,6 +98,16 @@ fn write_json<'a>(
                 }
                 out.extend_from_slice(if topics.is_empty() { b"[]" } else { b"]" });
             }
+            Field::Float(number) => number::write_float(*number, out),
+            Field::Floats(numbers) => {
+                let mut before = b'[';
+                for number in *numbers {
+                    out.push(before);
+                    before = b',';
+                    number::write_float(*number, out);
+                }
+                out.extend_from_slice(if numbers.is_empty() { b"[]" } else { b"]" });
+            }
         }
     }
     if let Some(message) = message {
@@ -118,7 +132,12 @@ fn write_xml<'a>(
             Field::Str(text) if xml::fits_attribute(text.as_bytes()) => {
                 xml::write_attribute(name, text.as_bytes(), out);
             }
-            Field::Str(_) | Field::Topics(_) => {}
+            Field::Str(_) | Field::Topics(_) | Field::Floats(_) => {}
+            Field::Float(number) => {
+                let mut text = Vec::new();
+                number::write_float(*number, &mut text);
+                xml::write_attribute(name, &text, out);
+            }
             Field::Bool(truth) => {
                 xml::write_attribute(name, if *truth { b"true" } else { b"false" }, out)
             }
@@ -136,16 +155,32 @@ fn write_xml<'a>(
             // topic.
             xml::write_text(name, text.as_bytes(), out);
         }
-        let Field::Topics(topics) = field else { continue };
-        out.push(b'<');
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b" type=\"list\">");
-        for topic in *topics {
-            xml::write_text("item", topic.as_str().as_bytes(), out);
+        let is_list = matches!(field, Field::Topics(_) | Field::Floats(_));
+        if is_list {
+            out.push(b'<');
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b" type=\"list\">");
         }
-        out.extend_from_slice(b"</");
-        out.extend_from_slice(name.as_bytes());
-        out.push(b'>');
+        match field {
+            Field::Topics(topics) => {
+                for topic in *topics {
+                    xml::write_text("item", topic.as_str().as_bytes(), out);
+                }
+            }
+            Field::Floats(numbers) => {
+                for number in *numbers {
+                    out.extend_from_slice(b"<item type=\"float\">");
+                    number::write_float(*number, out);
+                    out.extend_from_slice(b"</item>");
+                }
+            }
+            _ => {}
+        }
+        if is_list {
+            out.extend_from_slice(b"</");
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'>');
+        }
     }
     match message {
         Some(Content::Published(element)) => out.extend_from_slice(element),
@@ -177,6 +212,12 @@ fn write_pickle<'a>(
                 for topic in *topics {
                     pickle::write_str(topic.as_str().as_bytes(), out);
                 }
+                pickle::close_list(out);
+            }
+            Field::Float(number) => pickle::write_float(*number, out),
+            Field::Floats(numbers) => {
+                pickle::open_list(out);
+                numbers.iter().for_each(|number| pickle::write_float(*number, out));
                 pickle::close_list(out);
             }
         }

@@ -41,8 +41,8 @@ pub use calls::Classes;
 pub use encode::encode;
 #[doc(hidden)]
 pub use write::{
-    close_dict, close_list, open_dict, open_list, write_bool, write_bytes, write_int, write_none,
-    write_prologue, write_stop, write_str,
+    close_dict, close_list, open_dict, open_list, write_bool, write_bytes, write_float, write_int,
+    write_none, write_prologue, write_stop, write_str,
 };
 
 #[doc(hidden)]

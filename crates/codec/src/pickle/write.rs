@@ -47,6 +47,12 @@ pub fn write_bool(truth: bool, out: &mut Vec<u8>) {
     out.push(if truth { NEWTRUE } else { NEWFALSE });
 }
 
+/// Writes a double.
+pub fn write_float(number: f64, out: &mut Vec<u8>) {
+    out.push(BINFLOAT);
+    out.extend_from_slice(&number.to_be_bytes());
+}
+
 /// Writes an integer of 64 bits.
 #[inline]
 pub fn write_int(number: i64, out: &mut Vec<u8>) {

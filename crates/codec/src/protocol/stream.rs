@@ -1,6 +1,7 @@
 //! Streams on the wire: what a client asks of one, and what it says of its messages.
 
-use std::time::Duration;
+use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use super::TopicFilter;
 
@@ -33,6 +34,8 @@ pub const MAX_LAST: u32 = 10_000;
 /// assert_eq!(Start::from_word("1970-01-01T00:00:01.5Z"), Some(Start::Time(1_500)));
 /// assert_eq!(Start::from_word("1970-01-01T01:00:00+01:00"), Some(Start::Time(0)));
 /// assert_eq!(Start::from_word("yesterday"), None);
+/// assert_eq!(Start::from(5).to_string(), "5");
+/// assert_eq!(Start::from(std::time::UNIX_EPOCH).to_string(), "1970-01-01T00:00:00.000Z");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
@@ -63,6 +66,39 @@ impl Start {
                 Start::Time(u64::try_from(time.as_millisecond()).unwrap_or_default())
             }
         })
+    }
+}
+
+/// As it is said on the wire, where a number is one.
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Start::New => f.write_str("new"),
+            Start::All => f.write_str("all"),
+            Start::Last => f.write_str("last"),
+            Start::Seq(seq) => write!(f, "{seq}"),
+            Start::Time(time) => {
+                let time = i64::try_from(*time).unwrap_or(i64::MAX);
+                // No message is later than the last time that can be said.
+                let time = jiff::Timestamp::from_millisecond(time);
+                write!(f, "{:.3}", time.unwrap_or(jiff::Timestamp::MAX))
+            }
+        }
+    }
+}
+
+/// The message with this number.
+impl From<u64> for Start {
+    fn from(seq: u64) -> Start {
+        Start::Seq(seq)
+    }
+}
+
+/// The first message at this time or later; one before 1970 is 1970.
+impl From<SystemTime> for Start {
+    fn from(time: SystemTime) -> Start {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Start::Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 }
 

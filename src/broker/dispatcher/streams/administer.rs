@@ -174,7 +174,7 @@ impl Dispatcher {
 
 impl Streams {
     /// What is known of each stream without asking its thread.
-    fn summaries(&self) -> Vec<StreamSummary> {
+    pub(in crate::broker::dispatcher) fn summaries(&self) -> Vec<StreamSummary> {
         self.each()
             .map(|stream| StreamSummary {
                 definition: stream.definition.clone(),
@@ -185,7 +185,10 @@ impl Streams {
     }
 
     /// Asks the threads of all streams, or of one, for their consumers.
-    fn ask_for_consumers(&mut self, name: Option<&str>) -> Result<Vec<Asked>, Refusal> {
+    pub(in crate::broker::dispatcher) fn ask_for_consumers(
+        &mut self,
+        name: Option<&str>,
+    ) -> Result<Vec<Asked>, Refusal> {
         if let Some(name) = name
             && self.named(name).is_none()
         {

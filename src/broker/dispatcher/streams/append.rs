@@ -66,6 +66,11 @@ impl Streams {
                     is_first && self.at(*place).is_some_and(|stream| !stream.ids.knows(id, now));
             }
             repeated[index] = !places.is_empty() && !is_new;
+            if repeated[index] {
+                // What a pong says of a repetition is said of the first one.
+                places.retain(|place| !self.touched.contains(place));
+                self.touched.append(&mut places);
+            }
         }
         repeated
     }

@@ -31,6 +31,19 @@ pub(in crate::broker::dispatcher) struct Consuming {
     _claim: Claim,
 }
 
+impl Consuming {
+    /// Whether it is of the stream at this place.
+    pub(super) fn is_of(&self, place: u32) -> bool {
+        self.place == place
+    }
+
+    /// Ends it without a word to the stream. Returns its filter.
+    pub(super) fn end(self) -> TopicFilter {
+        self.feed.end();
+        self.feed.filter.clone()
+    }
+}
+
 impl Dispatcher {
     /// Begins a subscription of a stream. Its thread answers.
     pub(in crate::broker::dispatcher) fn consume(
@@ -133,7 +146,10 @@ impl Dispatcher {
         slot: Slot,
         filter: &TopicFilter,
     ) {
-        self.leave_streams(slot, |feed| feed.filter == *filter);
+        // A cancel does not say whether what is below is meant.
+        self.leave_streams(slot, |feed| {
+            feed.filter == *filter || feed.filter.as_str() == filter.as_str()
+        });
     }
 
     /// Ends those of a connection's subscriptions of streams that are meant.

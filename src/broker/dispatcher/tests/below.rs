@@ -103,19 +103,19 @@ fn a_subscription_takes_the_place_of_one_that_is_spelled_alike() {
     let (subtree, alone) = (("a".to_owned(), true), ("a".to_owned(), false));
     subscribe(&mut dispatcher, "a", true);
     subscribe(&mut dispatcher, "a", false);
-    assert_eq!(all(&dispatcher), [alone.clone()]);
+    assert_eq!(all(&dispatcher), std::slice::from_ref(&alone));
     subscribe(&mut dispatcher, "a", true);
-    assert_eq!(all(&dispatcher), [subtree.clone()]);
+    assert_eq!(all(&dispatcher), std::slice::from_ref(&subtree));
     // Both can be had, spelled so that they can be told apart.
     let spelled = ("a/#".to_owned(), true);
     subscribe(&mut dispatcher, "a/#", true);
     subscribe(&mut dispatcher, "a", false);
     assert_eq!(all(&dispatcher), [spelled.clone(), alone.clone()]);
     control(&mut dispatcher, Control::Cancel { filter: filter("a", true) });
-    assert_eq!(all(&dispatcher), [spelled.clone()]);
+    assert_eq!(all(&dispatcher), std::slice::from_ref(&spelled));
     subscribe(&mut dispatcher, "a", false);
     control(&mut dispatcher, Control::Cancel { filter: filter("a/#", true) });
-    assert_eq!(all(&dispatcher), [alone.clone()]);
+    assert_eq!(all(&dispatcher), std::slice::from_ref(&alone));
     subscribe(&mut dispatcher, "a/#", true);
     subscribe(&mut dispatcher, "a", true);
     assert_eq!(all(&dispatcher), [subtree]);

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use super::look::Reading;
 use super::{Member, StreamThread};
+use crate::broker::persist::StoreError;
 use crate::broker::streams::consumer::{
     Assignment, Consumer, ConsumerSettings, MemberId, Order as Keeps,
 };
 use crate::broker::streams::cover::covers;
 use crate::broker::streams::feed::{Due, Feed};
+use crate::broker::streams::log::LogWriter;
 use crate::broker::streams::request::{Answer, Join};
 use crate::broker::streams::said::FromStream;
+use crate::broker::sync::Instant;
 use crate::protocol::{
     DurableRequest, ErrorCode, KeptSubscription, Order, Refusal, Reply, Settlement, Start,
     TopicFilter,
@@ -72,8 +75,24 @@ pub(super) fn snapshot(consumers: &BTreeMap<Arc<str>, Entry>) -> Vec<Vec<u8>> {
     consumers.iter().flat_map(of_one).collect()
 }
 
-/// The consumers that a log has notes of. `next` is the number of its next message, and `first`
-/// that of the first that it keeps.
+/// Writes all of all consumers in the place of what there was.
+///
+/// # Errors
+/// [`StoreError`] where that cannot be written.
+pub(super) fn rewrite(
+    consumers: &mut BTreeMap<Arc<str>, Entry>,
+    writer: &mut dyn LogWriter,
+) -> Result<(), StoreError> {
+    for entry in consumers.values_mut() {
+        entry.machine.take_notes(&mut Vec::new());
+    }
+    let notes = snapshot(consumers);
+    writer.replace_notes(&notes.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+/// The consumers that a log has notes of, and whether the notes say something of messages that the
+/// log has lost. `next` is the number of its next message, and `first` that of the first that it
+/// keeps.
 ///
 /// # Errors
 /// Words that say which note is damaged.
@@ -81,7 +100,7 @@ pub(super) fn restore(
     notes: &[Vec<u8>],
     first: u64,
     next: u64,
-) -> Result<BTreeMap<Arc<str>, Entry>, String> {
+) -> Result<(BTreeMap<Arc<str>, Entry>, bool), String> {
     let damaged = || "a note of its consumers is damaged".to_owned();
     let mut of_each: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();
     for note in notes {
@@ -95,16 +114,17 @@ pub(super) fn restore(
             other => return Err(format!("a note of its consumers has the unknown kind {other}")),
         }
     }
-    let mut consumers = BTreeMap::new();
+    let (mut consumers, mut of_lost) = (BTreeMap::new(), Vec::new());
     for (name, notes) in of_each {
         let machine = Consumer::restore(notes, next)
             .map_err(|error| format!("its consumer {name} cannot be read: {error}"))?;
         if let Some(mut machine) = machine {
+            machine.take_notes(&mut of_lost);
             machine.trimmed(first);
             consumers.insert(name.into(), Entry::new(machine));
         }
     }
-    Ok(consumers)
+    Ok((consumers, !of_lost.is_empty()))
 }
 
 impl StreamThread {
@@ -114,7 +134,8 @@ impl StreamThread {
         let joined = self.consumer_for(&consumer, &feed, &wanted, next);
         let joined = joined.map(|()| {
             self.members.insert(member, Member { consumer: consumer.clone(), feed: feed.clone() });
-            let end = self.reader.next();
+            // What waits to be written counts.
+            let end = next.max(self.reader.next());
             let entry = self.consumers.get_mut(&consumer);
             let pending = entry.map_or(0, |entry| {
                 let window = wanted.window.unwrap_or(entry.machine.settings().window);
@@ -199,7 +220,7 @@ impl StreamThread {
         filter: &TopicFilter,
         next: u64,
     ) -> Result<(Vec<u64>, u64), Refusal> {
-        let failed = |error: crate::broker::persist::StoreError| {
+        let failed = |error: StoreError| {
             let reason = format!("the stream {} cannot be read: {error}", self.definition.name);
             Refusal::new(ErrorCode::StorageFailed, reason).about(filter.as_str())
         };
@@ -221,7 +242,7 @@ impl StreamThread {
     /// Lets a connection read without acknowledgements.
     pub(super) fn follow(&mut self, feed: Arc<Feed>, start: Start, next: u64, answer: &Answer) {
         let begun = self.beginning(start, &feed.filter, next).map(|(chosen, from)| {
-            let pending = chosen.len() as u64 + self.reader.next().saturating_sub(from);
+            let pending = chosen.len() as u64 + next.max(self.reader.next()).saturating_sub(from);
             feed.follow(chosen, from);
             self.followers.push(feed.clone());
             self.subscribed(&feed, None, pending)
@@ -260,7 +281,7 @@ impl StreamThread {
     /// Gives the members of all consumers what they are due, and wakes who follows.
     pub(super) fn hand_out(&mut self) {
         let (now, end) = (self.later(), self.state.readable());
-        self.is_busy = false;
+        (self.is_busy, self.unreadable) = (false, None);
         let mut assigned: Vec<Assignment> = Vec::new();
         let mut damaged = Vec::new();
         for (name, Entry { machine, cursor }) in &mut self.consumers {
@@ -270,9 +291,13 @@ impl StreamThread {
             }
             let own = cursor.get_or_insert_with(|| self.reader.cursor(end));
             let mut reading = Reading::new(&mut **own);
+            let before = assigned.len();
             let has_more = machine.assign(now, end, &mut reading, TOGETHER, &mut assigned);
-            // Where the disk cannot be read it is tried when something comes.
-            self.is_busy |= has_more && (reading.is_enough() || !assigned.is_empty());
+            // One that has looked at much and found nothing goes on, too.
+            self.is_busy |= has_more && (assigned.len() > before || reading.is_enough);
+            if reading.is_unreadable {
+                self.unreadable = Some(Instant::now());
+            }
             damaged.extend(reading.damage.into_iter().map(|damage| (name.clone(), damage)));
         }
         // That a message is tried again is known before it is: one that kills whoever has it comes to

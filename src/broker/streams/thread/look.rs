@@ -13,6 +13,10 @@ const MOST: usize = 4_096;
 pub(super) struct Reading<'a> {
     cursor: &'a mut dyn Cursor,
     looked_at: usize,
+    /// There is more to look at.
+    pub(super) is_enough: bool,
+    /// The log could not be read.
+    pub(super) is_unreadable: bool,
     /// The topic of the last message.
     topic: Option<Topic>,
     /// What could not be read.
@@ -22,18 +26,22 @@ pub(super) struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     pub(super) fn new(cursor: &'a mut dyn Cursor) -> Reading<'a> {
-        Reading { cursor, looked_at: 0, topic: None, damage: Vec::new(), topics: HashMap::new() }
-    }
-
-    /// Whether as much was looked at as one step does.
-    pub(super) fn is_enough(&self) -> bool {
-        self.looked_at == MOST
+        Reading {
+            cursor,
+            looked_at: 0,
+            is_enough: false,
+            is_unreadable: false,
+            topic: None,
+            damage: Vec::new(),
+            topics: HashMap::new(),
+        }
     }
 }
 
 impl Look for Reading<'_> {
     fn look(&mut self, seq: u64) -> Sight<'_> {
         if self.looked_at == MOST {
+            self.is_enough = true;
             return Sight::Later;
         }
         self.looked_at += 1;
@@ -63,8 +71,11 @@ impl Look for Reading<'_> {
                 self.damage.push(damage);
                 Sight::Missing(last.max(seq))
             }
-            // It is not there to be read, or cannot be read now.
-            Ok(None) | Err(_) => Sight::Later,
+            Ok(None) => Sight::Later,
+            Err(_) => {
+                self.is_unreadable = true;
+                Sight::Later
+            }
         }
     }
 }

@@ -42,13 +42,15 @@ impl StreamThread {
     }
 
     fn try_write(&mut self, now: Instant) -> Result<(), StoreError> {
-        let is_news = !self.unwritten.is_empty() || !self.notes.is_empty();
-        let bytes = self.append()?;
+        // What was written by a try whose end failed is not on the disk either.
+        self.is_news |= !self.unwritten.is_empty() || !self.notes.is_empty();
+        self.append()?;
         self.write_notes()?;
         self.trim(now)?;
         // Who was told that something is written knows whether there is room for more.
         self.note_condition();
-        self.state.wrote(self.op, bytes, is_news);
+        let is_news = std::mem::take(&mut self.is_news);
+        self.state.wrote(self.op, is_news);
         let next = self.reader.next();
         if is_news {
             self.syncing.wrote(self.op, next);
@@ -59,11 +61,10 @@ impl StreamThread {
         Ok(())
     }
 
-    /// Appends the messages that wait. Returns how many bytes of memory waited with them.
-    fn append(&mut self) -> Result<usize, StoreError> {
-        let mut bytes = 0;
+    /// Appends the messages that wait.
+    fn append(&mut self) -> Result<(), StoreError> {
         if self.unwritten.is_empty() {
-            return Ok(bytes);
+            return Ok(());
         }
         let mut records = Vec::new();
         for append in &self.unwritten {
@@ -71,11 +72,13 @@ impl StreamThread {
         }
         self.writer.append(&records)?;
         drop(records);
+        let mut bytes = 0;
         for append in self.unwritten.drain(..) {
             bytes += append.bytes;
             self.burials.extend(append.burial.map(|burial| (append.first, burial)));
         }
-        Ok(bytes)
+        self.state.take_off(bytes);
+        Ok(())
     }
 
     /// Says that everything before the message `next` may be delivered: it is as safe as it is

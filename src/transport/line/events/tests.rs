@@ -70,6 +70,38 @@ fn each_frame_is_an_event_in_one_line() {
 }
 
 #[test]
+fn a_message_of_a_stream_is_called_by_its_number() {
+    let kept = |topic: &str, message: &str| {
+        format!(
+            r#"{{"command":"publish","topic":"{topic}","stream":"a.b","seq":71,"message":{message}}}"#
+        )
+    };
+    let long = format!("\"{}\"", "x".repeat(70_000));
+    let deep = "/t".repeat(3_000);
+    let in_quotes = r#"a\\\",\"stream\":\"x\",\"seq\":9,"#;
+    let called = [kept("/t", "1"), kept(&deep, &long), kept(in_quotes, "2"), kept("/t", &long)];
+    let mut not_called = vec![
+        r#"{"command":"publish","topic":"/t","message":{"stream":"a","seq":7,"x":1}}"#.to_owned(),
+        r#"{"command":"publish","topic":"/t","retained":true,"message":1}"#.to_owned(),
+        r#"{"command":"subscribed","topic":"/t","stream":"a","seq":7}"#.to_owned(),
+        r#"{"command":"publish","topic":"/t","stream":"a","seq":7"#.to_owned(),
+        r#"{"command":"publish","topic":"/t","stream":"a"#.to_owned(),
+    ];
+    not_called.push(not_called[1].replace('1', &long));
+    let (mut bodies, mut expected) = (Vec::new(), String::new());
+    for (body, is_called) in
+        called.iter().flat_map(|one| not_called.iter().map(|it| (it, false)).chain([(one, true)]))
+    {
+        bodies.push(body.as_str());
+        let id = if is_called { "id: a.b:71\n" } else { "" };
+        expected += &format!("data: {body}\n{id}\n");
+    }
+    for piece in [1, 5, 1_000, 5_000, 50_000, 1_000_000] {
+        assert!(sent(&bodies, piece, false) == expected, "{piece}");
+    }
+}
+
+#[test]
 fn what_the_client_of_a_stream_sends_is_nothing() {
     let (mut client, broker) = UnixStream::pair().unwrap();
     let (_, mut incoming, mut outgoing) = Line::plain(broker.into());

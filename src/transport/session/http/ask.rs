@@ -110,6 +110,13 @@ impl Session {
         }
         let until = Instant::now() + READY;
         let asleep = || format!("the dispatcher has not answered for {READY:?}");
+        let streams = self.query(Query::Streams, until).ok_or_else(asleep)?;
+        for stream in &streams {
+            if let Some(reason) = stream.failure() {
+                let name = &stream.definition().name;
+                return Err(format!("the stream {name} cannot be written to: {reason}"));
+            }
+        }
         let ticket = self.query(Query::Saved, until).ok_or_else(asleep)?;
         let Some(ticket) = ticket else { return Ok(()) };
         let until = Instant::now() + READY.max(2 * self.shared.config.fsync_interval);

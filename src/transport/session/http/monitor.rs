@@ -1,28 +1,68 @@
 //! What is asked of the broker itself by HTTP: its metrics, and who is connected.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::Shutdown;
+use std::time::Duration;
 
 use super::ask::{PATIENCE, no_answer};
-use super::{Answer, Session};
+use super::streams::said_within;
+use super::{Answer, Session, no_memory};
 use crate::broker::sync::Instant;
-use crate::broker::{CLIENTS_TOGETHER, ClientId, ClientReport, Query};
+use crate::broker::{
+    CLIENTS_TOGETHER, CONSUMERS_TOLD, ClientId, ClientReport, Query, StreamNumbers, StreamReport,
+    StreamSummary,
+};
+use crate::codec::Claim;
 use crate::http::{ClientEntry, Problem, Response, metrics, page_of_clients};
 use crate::transport::process;
 
 /// Bytes of memory that a client with many subscriptions takes in an answer: as it is told, and
 /// while it is put together.
 const CLIENT_BYTES: usize = 16 << 10;
+/// How long a scrape waits for the threads of streams, all together. It is answered without what
+/// they do not say: they may wait for a disk, and what else there is to be seen is wanted then.
+const UNTIL_SAID: Duration = Duration::from_millis(250);
+/// Bytes of memory that a stream or a consumer takes in the answer to a scrape, with its names in
+/// each line.
+const LINES_BYTES: usize = 2 << 10;
 
 impl Session {
     /// The answer to a scrape.
-    pub(super) fn metrics(&self) -> Answer {
+    pub(super) fn metrics(&mut self) -> Answer {
         self.rights().stats(self.peer)?;
         let stats = self.query(Query::Stats, Instant::now() + PATIENCE);
         let mut stats = stats.ok_or_else(no_answer)?;
         self.shared.counters.fill(&mut stats);
         stats.process = process::look();
-        Ok(metrics(&stats))
+        let (streams, claim) = self.numbers_of_streams()?;
+        stats.streams = streams;
+        let response = metrics(&stats);
+        Ok(match claim.bytes() {
+            0 => response,
+            _ => self.holding(claim, response),
+        })
+    }
+
+    /// What there is to be said of streams and consumers, in memory that is claimed for that.
+    fn numbers_of_streams(&self) -> Result<(Vec<StreamNumbers>, Claim), Problem> {
+        let until = Instant::now() + PATIENCE;
+        let mut streams = self.query(Query::Streams, until).ok_or_else(no_answer)?;
+        if streams.is_empty() {
+            return Ok((Vec::new(), Claim::nothing()));
+        }
+        streams.sort_by(|one, other| one.definition().name.cmp(&other.definition().name));
+        let asked = self.query(Query::Consumers, until).ok_or_else(no_answer)?;
+        let (said, _) = said_within(&asked, UNTIL_SAID);
+        let mut said: HashMap<&str, StreamReport> = said.into_iter().collect();
+        let count: usize = said.values().map(|report| report.consumers.len()).sum();
+        let lines = streams.len() + count.min(CONSUMERS_TOLD);
+        let claim = self.claim_to_write(lines * LINES_BYTES).ok_or_else(no_memory)?;
+        let numbers = |stream: &StreamSummary| {
+            let said = said.remove(stream.definition().name.as_str());
+            stream.numbers(said)
+        };
+        Ok((streams.iter().map(numbers).collect(), claim))
     }
 
     /// Who is connected, at most `limit` clients behind one.
@@ -31,7 +71,7 @@ impl Session {
             return Ok(Err(refusal.into()));
         }
         let Some(_claim) = self.claim_to_write(limit * CLIENT_BYTES) else {
-            return Ok(Err(super::no_memory()));
+            return Ok(Err(no_memory()));
         };
         // One more says whether there are more.
         let mut listed = self.shared.connections.list(after.map(ClientId), limit + 1);

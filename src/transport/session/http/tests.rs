@@ -1,5 +1,7 @@
 //! Whether a broker is ready, while its dispatcher or its disk stands still.
 
+mod streams;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;

@@ -4,10 +4,10 @@
 use std::io;
 use std::time::Duration;
 
-use super::ask::token;
+use super::ask::{PATIENCE, no_answer, token};
 use super::{Answer, Session, no_memory};
 use crate::broker::{Charge, Control, Delivery, Step};
-use crate::http::{Handshake, Head, Response, Subprotocol, Watch};
+use crate::http::{Handshake, Head, Problem, Response, Subprotocol, Watch};
 use crate::transport::line::UNFRAMED;
 
 /// How often a stream of events has a comment: proxies give up what is silent for half a minute. No
@@ -48,7 +48,7 @@ impl Session {
         if head.method == "HEAD" {
             return Ok(Ok(answer));
         }
-        let Watch { filter, dialect, overflow, queue, cleared } = watch;
+        let Watch { filter, dialect, overflow, queue, cleared, follow } = watch;
         let subscribe = Control::Subscribe {
             filter,
             dialect,
@@ -56,13 +56,16 @@ impl Session {
             overflow,
             queue,
             cleared,
-            durable: None,
+            durable: follow.map(Box::new),
         };
         self.ask(vec![Step::Control(token(), subscribe)], 0);
         // A subscription that is refused is no stream.
-        let first = match self.next_delivery() {
+        let first = match self.next_delivery().and_then(answered) {
             Ok(first) => first,
-            Err(problem) => return Ok(Err(problem)),
+            Err(problem) => {
+                self.stop_asking();
+                return Ok(Err(problem));
+            }
         };
         if !self.purse.take_more(UNFRAMED) {
             self.stop_asking();
@@ -110,4 +113,11 @@ impl Session {
         self.purse.note_buffer(0);
         Ok(true)
     }
+}
+
+/// The same first delivery, when the thread of a stream that has to answer has done so.
+fn answered((first, charge): (Delivery, Charge)) -> Result<(Delivery, Charge), Problem> {
+    let Delivery::Answer { answer, token } = first else { return Ok((first, charge)) };
+    let reply = answer.recv_timeout(PATIENCE).map_err(|_| no_answer())??;
+    Ok((Delivery::Reply { reply, token }, charge))
 }
