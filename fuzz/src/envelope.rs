@@ -2,11 +2,15 @@
 
 use babelmq::codec::pickle::Classes;
 use babelmq::codec::{
-    Content, ControlRequest, Dialect, Document, Frame, Node, Part, Payload, PayloadSpan, Request,
-    View, decode_part, json, pickle, read_request, write_delivery, write_reply, write_value, xml,
+    Content, ControlRequest, Dialect, Document, Frame, KeptFields, Node, Part, Payload,
+    PayloadSpan, Request, View, decode_part, json, pickle, quick_ack, read_request, write_delivery,
+    write_reply, write_value, xml,
 };
-use babelmq::protocol::{Format, HEADER_LEN, Header, Limits, Reply};
-use babelmq::{ErrorCode, Topic};
+use babelmq::protocol::{
+    DurableRequest, Format, HEADER_LEN, Header, KeptSubscription, Limits, MAX_BACKOFF, MAX_LAST,
+    MAX_PUBLISH_ID_BYTES, MAX_REASON_BYTES, MAX_WINDOW, Reply, Settlement, Start,
+};
+use babelmq::{ErrorCode, Topic, TopicFilter};
 
 use crate::pickle::loses_types;
 use crate::same::assert_same;
@@ -30,13 +34,50 @@ pub fn envelope(input: &[u8]) {
     let request = linear("a body", body.len(), READ, || {
         read_request(body, format, 0..body.len(), &mut document, &limits)
     });
+    if let Some(quick) = quick_ack(format, body) {
+        let is_same = matches!(
+            &request,
+            Ok(Request::Control(ControlRequest::Settle {
+                stream: None,
+                consumer: None,
+                what: Settlement::Ack { seq },
+            })) if *seq == quick
+        );
+        assert!(is_same, "read quickly as {quick}: {request:?}");
+    }
     match request {
         Err(refusal) => {
             assert_eq!(document.weight(), before, "a refused body leaves something: {refusal:?}");
             answered(format, &Reply::Error(refusal));
         }
         Ok(Request::Control(ControlRequest::Ping { id })) => answered(format, &Reply::Pong { id }),
-        Ok(Request::Publish { topic, message, .. }) => {
+        Ok(Request::Control(ControlRequest::Subscribe { durable: Some(durable), .. })) => {
+            asks_within_limits(&durable);
+            let stream = durable.stream.unwrap_or_default().into();
+            let consumer = durable.consumer.map(Into::into);
+            let kept = Some(Box::new(KeptSubscription { stream, consumer, pending: 1 }));
+            let topic = TopicFilter::parse("a").expect("a filter");
+            answered(format, &Reply::Subscribed { topic, values: 0, limited: false, kept });
+        }
+        Ok(Request::Control(ControlRequest::Get { last: Some(last), .. })) => {
+            assert!((1..=MAX_LAST).contains(&last));
+        }
+        Ok(Request::Control(ControlRequest::Settle { what, .. })) => match what {
+            Settlement::Ack { seq } | Settlement::AckUpto { seq } | Settlement::Touch { seq } => {
+                assert!(seq > 0);
+            }
+            Settlement::Nak { seq, .. } => assert!(seq > 0),
+            Settlement::Reject { seq, reason } => {
+                assert!(seq > 0 && reason.len() <= MAX_REASON_BYTES);
+            }
+        },
+        Ok(Request::Control(ControlRequest::Admin(request))) => {
+            let (stream, consumer) = request.names();
+            let (stream, consumer) = (stream.map(Into::into), consumer.map(Into::into));
+            answered(format, &Reply::Done { stream, consumer });
+        }
+        Ok(Request::Publish { topic, message, id, .. }) => {
+            assert!(id.is_none_or(|id| (1..=MAX_PUBLISH_ID_BYTES).contains(&id.len())));
             if Topic::parse(&topic).is_ok() {
                 published(body, format, &topic, &message, &document);
             }
@@ -44,6 +85,17 @@ pub fn envelope(input: &[u8]) {
         }
         Ok(_) => {}
     }
+}
+
+/// What is asked of a stream is within what the protocol promises.
+fn asks_within_limits(asked: &DurableRequest) {
+    assert!(asked.consumer.is_some() || asked.start.is_some());
+    assert!(asked.window.is_none_or(|window| (1..=MAX_WINDOW).contains(&window)));
+    assert!(asked.max_deliver.is_none_or(|times| times > 0));
+    assert!(asked.ack_wait.is_none_or(|wait| !wait.is_zero()));
+    let pauses = asked.backoff.as_deref();
+    assert!(pauses.is_none_or(|pauses| (1..=MAX_BACKOFF).contains(&pauses.len())));
+    assert_ne!(asked.start, Some(Start::Seq(0)));
 }
 
 /// What the broker says can be read.
@@ -90,7 +142,15 @@ fn published(body: &[u8], format: Format, topic: &str, message: &PayloadSpan, do
             .write(&mut frame, dialect, topic, Frame::Retained, &mut Document::new(), &Limits::NONE)
             .unwrap_or_else(|refusal| panic!("stored, and it cannot be delivered: {refusal:?}"));
         delivered(&frame, dialect, topic, view);
+        let mut kept = KeptFields::new(dialect.format(), "orders", Some("billing"));
+        kept.set(body.len() as u64, body.len() as u64, 2);
+        frame.clear();
+        Frame::Kept(&kept).write(&mut frame, dialect, topic, Content::Decoded(view));
+        delivered(&frame, dialect, topic, view);
         let mut value = Vec::new();
+        Frame::KeptValue(&kept).write(&mut value, dialect, topic, Content::Decoded(view));
+        body_of(&value, dialect.format());
+        value.clear();
         write_value(&mut value, dialect, topic, Content::Decoded(view));
         body_of(&value, dialect.format());
         if let (true, Part::Value(range)) = (dialect.passes_on(format), &message.part) {

@@ -355,6 +355,26 @@ fn large_bodies_stay_within_their_bounds() {
                 b"}",
             ])
         }),
+        (envelope, "JSON: a long backoff", |n| {
+            let pauses = list(n, |_| "0.5".into());
+            format!("\0{{\"command\":\"subscribe\",\"topic\":\"t\",\"backoff\":[{pauses}]}}").into()
+        }),
+        (envelope, "JSON: a start of keys that come again, as deep as may be", |n| {
+            let (head, tail) = (br#"{"a":0,"a":"#.repeat(127), b"}".repeat(127));
+            let before = b"\0{\"command\":\"subscribe\",\"topic\":\"t\",\"start\":";
+            parts(&[before, &head, b"[", &b"1,".repeat(n), b"1]", &tail, b"}"])
+        }),
+        (envelope, "XML: a long backoff", |n| {
+            let pauses = "<item>1</item>".repeat(n);
+            format!(
+                "\u{1}<f command='subscribe' topic='t'><backoff type='list'>{pauses}</backoff></f>"
+            )
+            .into()
+        }),
+        (envelope, "JSON: a long reason", |n| {
+            let reason = "é".repeat(5 * n);
+            format!("\0{{\"command\":\"reject\",\"seq\":1,\"reason\":\"{reason}\"}}").into()
+        }),
         (envelope, "XML: many fields", |n| {
             format!("\u{1}<f{}/>", (0..n).map(|index| format!(" f{index}=''")).collect::<String>())
                 .into()

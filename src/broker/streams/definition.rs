@@ -3,10 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::protocol::{TopicFilter, WhenFull};
+use crate::protocol::{STREAM_NAME_BYTES, TopicFilter, WhenFull};
 
-/// Bytes that the name of a stream or a consumer may have.
-pub const STREAM_NAME_BYTES: usize = 64;
 /// Characters of a name that an error shows: a client may send one of any length.
 const SHOWN: usize = 80;
 

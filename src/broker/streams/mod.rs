@@ -20,14 +20,14 @@ mod said;
 mod state;
 mod thread;
 
-pub use crate::protocol::WhenFull;
+pub use crate::protocol::{STREAM_NAME_BYTES, WhenFull};
 pub use announcer::Announcer;
 pub use consumer::{
     Assignment, Blind, Consumer, ConsumerReport, ConsumerSettings, Dead, Look, MemberId, Order,
     Sight, WhyDead,
 };
 pub(in crate::broker) use cover::covers;
-pub use definition::{STREAM_NAME_BYTES, StreamDefinition, check_name};
+pub use definition::{StreamDefinition, check_name};
 pub(in crate::broker) use feed::NewFeed;
 pub use feed::{Due, Feed, Place};
 pub use letter::{DEAD_LETTERS, DeadMessage};

@@ -80,11 +80,11 @@ pub(super) fn control(
             ControlRequest::Admin(request) => {
                 let (stream, consumer) = request.names();
                 judge_names(stream, consumer)?;
-                if let AdminRequest::AddStream { filter, .. } = &request {
+                if let AdminRequest::AddStream { filter, .. } = &*request {
                     check_topic_limits(filter.as_str(), limits)
                         .map_err(|refusal| refusal.about(filter.as_str()))?;
                 }
-                Control::Admin(Box::new(request))
+                Control::Admin(request)
             }
             // These are no steps of this kind: the session answers one, and the other is gathered.
             ControlRequest::Login(_) | ControlRequest::Settle { .. } => {

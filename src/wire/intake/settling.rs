@@ -1,6 +1,5 @@
 //! What consumers say of messages: gathered, because each message is answered by one.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use super::control::judge_names;
@@ -58,14 +57,13 @@ impl Intake<'_> {
     pub(super) fn settle_named(
         &mut self,
         frame: Range<usize>,
-        (stream, consumer): (Option<Cow<'_, str>>, Option<Cow<'_, str>>),
+        names: (Option<Box<str>>, Option<Box<str>>),
         token: Token,
         what: Settlement,
     ) -> Result<(), Refusal> {
-        judge_names(stream.as_deref(), consumer.as_deref())?;
+        judge_names(names.0.as_deref(), names.1.as_deref())?;
         self.recent.settles = true;
-        let owned = |name: Option<Cow<'_, str>>| name.map(|name| (*name).into());
-        self.settle(frame, (owned(stream), owned(consumer)), token, what);
+        self.settle(frame, names, token, what);
         Ok(())
     }
 }

@@ -69,7 +69,7 @@ impl Wild<'_> {
                 break;
             }
             self.tally.acts.add(1);
-            match self.random.below(16) {
+            match self.random.below(18) {
                 0..=4 => self.publish()?,
                 5..=6 => self.subscribe()?,
                 7 => self.command("cancel")?,
@@ -79,6 +79,8 @@ impl Wild<'_> {
                 11 => self.command("ping")?,
                 12..=13 => self.read()?,
                 14 => self.stall(1_500),
+                15 => self.settle()?,
+                16 => self.consume()?,
                 _ => self.garbage()?,
             }
             self.stall(50);
@@ -136,6 +138,32 @@ impl Wild<'_> {
             fields.push(("queue", Int(1 + self.random.below(100) as i64)));
         }
         self.send(format, &fields)
+    }
+
+    /// What a consumer says, of messages that it may not have.
+    fn settle(&mut self) -> io::Result<()> {
+        let format = *self.random.pick(&FORMATS);
+        let command: &&str = self.random.pick(&["ack", "nak", "touch", "reject"]);
+        let field: &&str = self.random.pick(&["seq", "upto"]);
+        let mut bytes = Vec::new();
+        for _ in 0..=self.random.below(50) {
+            let seq = Int(self.random.below(1_000) as i64);
+            let fields = [("command", Str(command)), (*field, seq)];
+            bytes.extend(frame(format.byte(), &body(format, &fields)));
+        }
+        self.stream.write_all(&bytes)
+    }
+
+    /// A consumer, a follower, or what the last of a stream were.
+    fn consume(&mut self) -> io::Result<()> {
+        let format = *self.random.pick(&FORMATS);
+        let topic = self.topic();
+        let (command, field) = *self.random.pick(&[
+            ("subscribe", ("consumer", Str("wild"))),
+            ("subscribe", ("start", Str("all"))),
+            ("get", ("last", Int(10))),
+        ]);
+        self.send(format, &[("command", Str(command)), ("topic", Str(&topic)), field])
     }
 
     /// About a topic, or none, or a filter where none may stand.

@@ -93,7 +93,7 @@ pub(crate) enum Field<'a> {
     Int(i64),
     Float(f64),
     /// A date and time, as `isoformat()` writes it.
-    Datetime(Cow<'a, str>),
+    Datetime(Box<str>),
     /// The first values of a list, one more than a field may have.
     List(Box<[Field<'a>]>),
     /// Something that no field can be, in words.
@@ -132,7 +132,7 @@ impl<'a> Field<'a> {
             (Name::Backoff, Node::List(_) | Node::Tuple(_)) => streams::list(source, document, at),
             (Name::Start, Node::Typed(ScalarType::Datetime, text)) => {
                 match Field::from_utf8(document.text_of_source(source, text)) {
-                    Field::Str(text) => Field::Datetime(text),
+                    Field::Str(text) => Field::Datetime(text.into()),
                     other => other,
                 }
             }
@@ -334,9 +334,9 @@ impl<'a> Fields<'a> {
             | Command::ResetConsumer
             | Command::RemoveConsumer
             | Command::Retry
-            | Command::Delete => {
-                ControlRequest::Admin(streams::administer(command, topic, self.rare, is_xml)?)
-            }
+            | Command::Delete => ControlRequest::Admin(Box::new(streams::administer(
+                command, topic, self.rare, is_xml,
+            )?)),
         }))
     }
 }

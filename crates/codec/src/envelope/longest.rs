@@ -13,6 +13,7 @@ use super::write::{Content, Field, write_frame};
 use crate::document::{Document, View};
 use crate::protocol::{
     ENCODED_FLOOR, ENCODED_PER_BYTE, ErrorCode, Format, HEADER_LEN, Limits, Refusal,
+    STREAM_NAME_BYTES,
 };
 use crate::xml::{self, PlainNames};
 use crate::{json, pickle};
@@ -41,12 +42,23 @@ pub(super) fn encoded_room(view: View<'_>, dialect: Dialect) -> u64 {
     }
 }
 
-/// Bytes in the body of a retained delivery, the longest frame that a message becomes.
+/// Bytes in the body of a delivery of a stream whose fields are as long as they may be, the longest
+/// frame that a message becomes.
 pub fn longest_body(dialect: Dialect, topic: &str, message: Content<'_>) -> u64 {
+    /// Any name of a stream or a consumer, and any time.
+    const NAME: &str = match str::from_utf8(&[b'x'; STREAM_NAME_BYTES]) {
+        Ok(name) => name,
+        Err(_) => "",
+    };
+    const TIME: &str = "2026-11-29T17:00:00.000Z";
     let fields = [
         ("command", Field::Str("publish")),
         ("topic", Field::Str(topic)),
-        ("retained", Field::Bool(true)),
+        ("stream", Field::Str(NAME)),
+        ("consumer", Field::Str(NAME)),
+        ("seq", Field::Int(i64::MAX)),
+        ("time", Field::Str(TIME)),
+        ("attempt", Field::Int(i64::from(u32::MAX))),
     ];
     let mut empty = Vec::new();
     write_frame(&mut empty, dialect, fields.iter(), Some(Content::Published(b"")));

@@ -156,13 +156,20 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            cases: 20_000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         /// The short way never accepts what the full reading refuses, nor understands it otherwise.
         #[test]
         fn what_is_read_quickly_is_what_would_have_been_read(
             seq in prop_oneof![1..300_u64, any::<u32>().prop_map(u64::from), 1..=i64::MAX as u64],
-            changes in prop::collection::vec((any::<Index>(), 0..3_usize, prop::collection::vec(any::<u8>(), 0..3)), 0..3),
+            changes in prop::collection::vec(
+                (any::<Index>(), 0..3_usize, prop::collection::vec(any::<u8>(), 0..3)),
+                0..3,
+            ),
         ) {
             for (format, mut body) in bodies(seq.max(1)) {
                 for (at, removed, put) in &changes {

@@ -25,7 +25,7 @@ pub enum Request<'a> {
         /// came.
         verbatim: bool,
         /// The publisher's name for it, by which a stream knows that it comes again.
-        id: Option<Cow<'a, str>>,
+        id: Option<Box<str>>,
     },
     /// Everything else.
     Control(ControlRequest<'a>),
@@ -93,14 +93,14 @@ pub enum ControlRequest<'a> {
     /// See [`Command::Ack`](crate::protocol::Command::Ack) and those that follow it.
     Settle {
         /// The stream; needed where the connection consumes of several. Not judged yet.
-        stream: Option<Cow<'a, str>>,
+        stream: Option<Box<str>>,
         /// The consumer; needed where the connection is several. Not judged yet.
-        consumer: Option<Cow<'a, str>>,
+        consumer: Option<Box<str>>,
         /// What it says.
         what: Settlement,
     },
     /// What concerns the streams themselves.
-    Admin(AdminRequest),
+    Admin(Box<AdminRequest>),
 }
 
 /// What a client shows to log in. Neither secret is in its debug output.

@@ -44,7 +44,7 @@ pub use scalar_type::ScalarType;
 pub use stream::{
     AdminRequest, DEFAULT_ACK_WAIT, DEFAULT_MAX_DELIVER, DEFAULT_WINDOW, DurableRequest,
     MAX_BACKOFF, MAX_LAST, MAX_PUBLISH_ID_BYTES, MAX_REASON_BYTES, MAX_SECONDS, MAX_WINDOW, Order,
-    Settlement, Start, WhenFull,
+    STREAM_NAME_BYTES, Settlement, Start, WhenFull,
 };
 pub use token::Token;
 pub use topic::{

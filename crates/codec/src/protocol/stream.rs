@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use super::TopicFilter;
 
+/// Bytes that the name of a stream or a consumer may have.
+pub const STREAM_NAME_BYTES: usize = 64;
 /// Messages that a consumer's member may have delivered and not settled, where nothing else is
 /// said.
 pub const DEFAULT_WINDOW: u32 = 256;

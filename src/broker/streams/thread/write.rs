@@ -161,6 +161,7 @@ impl StreamThread {
             if self.failed.is_none() || tries == TRIES {
                 break;
             }
+            // The pause before the next try. Nothing else comes any more that it would hold up.
             std::thread::sleep(RETRY / 4);
         }
         self.syncing.finish();

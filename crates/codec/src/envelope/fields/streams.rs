@@ -76,11 +76,11 @@ pub(super) fn list<'a>(source: &'a [u8], document: &Document, at: usize) -> Fiel
 }
 
 /// The `id` of a publish.
-pub(super) fn publish_id(field: Option<Field<'_>>) -> Result<Option<Cow<'_, str>>, Refusal> {
+pub(super) fn publish_id(field: Option<Field<'_>>) -> Result<Option<Box<str>>, Refusal> {
     match field {
         None => Ok(None),
         Some(Field::Str(text)) if (1..=MAX_PUBLISH_ID_BYTES).contains(&text.len()) => {
-            Ok(Some(text))
+            Ok(Some(text.into()))
         }
         Some(found) => {
             let wanted =
@@ -148,7 +148,8 @@ pub(super) fn settle<'a>(
     mut rare: Rare<'a>,
     is_xml: bool,
 ) -> Result<ControlRequest<'a>, Refusal> {
-    let (stream, consumer) = (rare.text(Name::Stream)?, rare.text(Name::Consumer)?);
+    let name = |name: Option<Cow<'_, str>>| name.map(Into::into);
+    let (stream, consumer) = (name(rare.text(Name::Stream)?), name(rare.text(Name::Consumer)?));
     let seq = rare.seq(Name::Seq, is_xml)?;
     let needed = || seq.ok_or_else(|| missing("seq", command));
     let what = match command {
@@ -338,7 +339,8 @@ fn start(field: Option<Field<'_>>, is_xml: bool) -> Result<Option<Start>, Refusa
     let Some(field) = field else { return Ok(None) };
     let start = match (whole(&field, is_xml), &field) {
         (Some(seq), _) => (1..=MOST).contains(&seq).then_some(Start::Seq(seq)),
-        (None, Field::Str(word) | Field::Datetime(word)) => Start::from_word(word),
+        (None, Field::Str(word)) => Start::from_word(word),
+        (None, Field::Datetime(time)) => Start::from_word(time),
         _ => None,
     };
     start.map(Some).ok_or_else(|| {

@@ -5,8 +5,8 @@ use jiff::tz::TimeZone;
 
 /// The text of a time: `2026-11-29T17:00:00.123Z`.
 const LENGTH: usize = 24;
-/// The last millisecond that jiff has: there are few later ones whose year has four digits.
-const LAST: u64 = 253_402_207_200_999;
+/// The last second that jiff has: there are few later ones whose year has four digits.
+const LAST: u64 = 253_402_207_200_000;
 const DAY: u64 = 86_400_000;
 
 /// A time, and its text.
@@ -55,8 +55,9 @@ impl TimeText {
 
     #[cold]
     fn change_date(&mut self, time: u64) {
-        let time = i64::try_from(time).ok().and_then(|time| Timestamp::from_millisecond(time).ok());
-        let date = TimeZone::UTC.to_datetime(time.unwrap_or_default()).date();
+        let midnight = i64::try_from(time / DAY * (DAY / 1_000)).ok();
+        let midnight = midnight.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let date = TimeZone::UTC.to_datetime(midnight.unwrap_or_default()).date();
         let mut year = date.year().unsigned_abs();
         for place in self.text[..4].iter_mut().rev() {
             *place = b'0' + (year % 10) as u8;
@@ -83,8 +84,8 @@ mod tests {
             (0, "1970-01-01T00:00:00.000Z"),
             (951_782_400_001, "2000-02-29T00:00:00.001Z"),
             (951_868_799_999, "2000-02-29T23:59:59.999Z"),
-            (LAST, "9999-12-30T22:00:00.999Z"),
-            (u64::MAX, "9999-12-30T22:00:00.999Z"),
+            (LAST, "9999-12-30T22:00:00.000Z"),
+            (u64::MAX, "9999-12-30T22:00:00.000Z"),
             (999, "1970-01-01T00:00:00.999Z"),
         ] {
             text.set(time);

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::envelope::bounds::PER_BYTE;
 use crate::protocol::{DECODED_FLOOR, Value};
-use crate::{from_value, read_request, write_delivery};
+use crate::{KeptFields, from_value, read_request, write_delivery, write_kept};
 
 /// The value's length in each dialect, as writing it has it.
 fn written(view: View<'_>) -> [u64; Dialect::ALL.len()] {
@@ -35,13 +35,18 @@ fn check(view: View<'_>) {
     for topic in ["t", "a & \"b\"", "\u{ffff}", &"é\u{1f600}".repeat(40)] {
         for dialect in Dialect::ALL {
             let mut frame = Vec::new();
-            write_delivery(&mut frame, dialect, topic, Content::Decoded(view), true);
+            let name = "x".repeat(STREAM_NAME_BYTES);
+            let mut kept = KeptFields::new(dialect.format(), &name, Some(&name));
+            kept.set(i64::MAX as u64, u64::MAX, u32::MAX);
+            write_kept(&mut frame, dialect, topic, &kept, Content::Decoded(view), false);
             let body = (frame.len() - HEADER_LEN) as u64;
             assert_eq!(longest_body(dialect, topic, Content::Decoded(view)), body);
             assert!(body <= sizes[dialect.index()] + AROUND as u64);
-            frame.clear();
-            write_delivery(&mut frame, dialect, topic, Content::Decoded(view), false);
-            assert!(((frame.len() - HEADER_LEN) as u64) < body, "a live delivery is shorter");
+            for retained in [true, false] {
+                frame.clear();
+                write_delivery(&mut frame, dialect, topic, Content::Decoded(view), retained);
+                assert!(((frame.len() - HEADER_LEN) as u64) < body, "other deliveries are shorter");
+            }
         }
     }
 }
