@@ -263,7 +263,7 @@ impl<W: Wire> QueueBuilder<W> {
     ///
     /// Acknowledgements share writes: they go out when the queue waits, and after 100 µs at the
     /// latest. Where the connection is lost, those that the broker has not read are lost with it.
-    /// These messages come again, with a greater [`attempt`](super::Origin::attempt), as does all
+    /// These messages come again, with a greater [`attempt`](crate::Origin::attempt), as does all
     /// that was delivered and not acknowledged; a consumer must be able to bear that.
     /// [`flush`](Queue::flush) waits until the broker has read them. The next connection consumes
     /// under the same name.
