@@ -56,7 +56,7 @@ pub fn segment(input: &[u8]) {
             time: seq,
             topic: TopicName::judged(if payload.len() % 2 == 0 { "a" } else { "b/c" }),
             id: None,
-            payload: PayloadRef::new(payload, Format::Pickle, false),
+            payload: PayloadRef::new(payload, Format::Pickle),
         };
         log.writer.append(&[record]).expect("a disk");
         if payload.first() == Some(&0) {

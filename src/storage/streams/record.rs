@@ -8,11 +8,13 @@
 //!                 of the same topic begins; 0 where there is none
 //! bytes 16 to 23  its number
 //! bytes 24 to 31  when it was published, in milliseconds since 1970
-//! byte  32        the format of the payload: 0 JSON, 1 XML, 2 pickle; plus 128 where it is a whole
-//!                 message body. 64 is a mark, which is no message
+//! byte  32        what the payload is: 0 JSON, 1 XML, 2 pickle, 3 a text, 4 bytes; plus 128 where it is a
+//!                 whole message body; plus 8, 16 or 24 where it was published with a QoS of 0, 1 or 2,
+//!                 plus 32 where it has properties. 64 is a mark, which is no message
 //! byte  33        the length of the id, and 1; 0 where there is none
 //! bytes 34 to 35  the length of the topic
-//! then            the body: topic, id, payload
+//! then            the body: topic, id, with 32 in byte 32 how long the properties are (4 bytes) and
+//!                 they, and the payload
 //! ```
 //!
 //! Both checksums begin with the salt of the segment, a random number that is told nobody: what a
@@ -25,11 +27,11 @@
 
 use crate::broker::Record;
 use crate::codec::PayloadRef;
-use crate::protocol::{Format, TopicName};
+use crate::protocol::TopicName;
 
 /// Bytes of a head.
 pub(super) const HEAD: usize = 36;
-const IN_BODY: u8 = 0x80;
+/// The bit that no payload uses.
 const MARK: u8 = 0x40;
 /// Bytes of a mark.
 pub(super) const MARK_BYTES: usize = HEAD + 8;
@@ -117,14 +119,13 @@ impl Head {
     /// The message of a body that fits; `None` if that is none.
     pub(super) fn record<'a>(&self, body: &'a [u8]) -> Option<Record<'a>> {
         let (topic, rest) = body.split_at_checked(self.topic.into())?;
-        let (id, payload) = rest.split_at_checked(self.id.saturating_sub(1).into())?;
-        let format = Format::from_byte(self.kind & !IN_BODY)?;
+        let (id, spelled) = rest.split_at_checked(self.id.saturating_sub(1).into())?;
         Some(Record {
             seq: self.seq,
             time: self.time,
             topic: TopicName::parse(str::from_utf8(topic).ok()?).ok()?,
             id: if self.id == 0 { None } else { Some(str::from_utf8(id).ok()?) },
-            payload: PayloadRef::new(payload, format, self.kind & IN_BODY != 0),
+            payload: PayloadRef::of_kind(self.kind, spelled)?,
         })
     }
 
@@ -137,7 +138,8 @@ impl Head {
 /// Bytes that a message takes.
 pub(super) fn size(record: &Record<'_>) -> u64 {
     let id = record.id.map_or(0, str::len);
-    (HEAD + record.topic.as_str().len() + id + record.payload.source().len()) as u64
+    let payload = record.payload.properties_len() + record.payload.source().len();
+    (HEAD + record.topic.as_str().len() + id + payload) as u64
 }
 
 /// Appends a message to `out`; its payload as well, unless the caller writes it `apart`. `None` if
@@ -155,11 +157,11 @@ pub(super) fn put(
     let start = out.len();
     let head = Head {
         checksum: 0,
-        body: (topic.len() + id.len() + payload.source().len()).try_into().ok()?,
+        body: (size(record) - HEAD as u64).try_into().ok()?,
         previous,
         seq: record.seq,
         time: record.time,
-        kind: payload.format().byte() | if payload.is_in_body() { IN_BODY } else { 0 },
+        kind: payload.kind(),
         id: match record.id {
             Some(id) => (id.len() + 1).try_into().ok()?,
             None => 0,
@@ -169,6 +171,7 @@ pub(super) fn put(
     out.extend_from_slice(&[0; HEAD]);
     out.extend_from_slice(topic.as_bytes());
     out.extend_from_slice(id.as_bytes());
+    payload.put_properties(out);
     if apart {
         hasher.update(&out[start + HEAD..]);
         hasher.update(payload.source());

@@ -84,7 +84,7 @@ fn topic_of(consumer: &str, record: &Record<'_>) -> String {
     }
 }
 
-/// A dead letter.
+/// A dead letter. It has the properties of its message, for whoever answers or traces that.
 fn content(stream: &str, record: &Record<'_>, dead: &Dead, limits: &Limits) -> Option<Payload> {
     let mut document = Document::new();
     let root = record.payload.decode(&mut document, limits).ok()?;
@@ -102,5 +102,6 @@ fn content(stream: &str, record: &Record<'_>, dead: &Dead, limits: &Limits) -> O
         ("message", message),
     ];
     let letter = dict(fields);
-    Payload::of_value(record.topic.as_str(), &letter, &Limits::NONE).ok()
+    let payload = Payload::of_value(record.topic.as_str(), &letter, &Limits::NONE).ok()?;
+    Some(payload.with_qos(record.payload.qos()).with_properties(record.payload.properties()))
 }
