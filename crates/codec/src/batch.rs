@@ -588,3 +588,6 @@ impl Run {
         self.failed as usize
     }
 }
+
+#[cfg(test)]
+mod tests;

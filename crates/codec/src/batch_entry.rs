@@ -185,7 +185,9 @@ mod tests {
     #[test]
     fn what_is_packed_is_what_was_said() {
         assert_eq!(size_of::<BatchEntry>(), 32);
-        for part in [Part::Value(5..9), Part::Body(5..9)] {
+        let parts = [Part::Value(5..9), Part::Body(5..9), Part::Text(5..9), Part::Bytes(5..9)];
+        for part in parts {
+            let format = Encoding::of(Format::Xml, &part).format();
             for document in [None, Some(0), Some(7)] {
                 for (retain, ttl, verbatim) in [(true, None, None), (false, Some(3), Some(0..10))] {
                     let message = PayloadSpan { part: part.clone(), document };
@@ -194,12 +196,18 @@ mod tests {
                             .answered_with(Token(u16::MAX));
                     assert_eq!((packed.token(), packed.expands()), (Token(u16::MAX), false));
                     assert!(packed.clone().expanding().expands());
-                    assert_eq!((packed.topic(), packed.format()), (4, Format::Xml));
+                    assert_eq!((packed.topic(), packed.format()), (4, format));
                     assert_eq!((packed.part(), packed.document()), (part.clone(), document));
                     assert_eq!(
                         (packed.retain(), packed.ttl(), packed.verbatim()),
                         (retain, ttl, verbatim)
                     );
+                    assert_eq!(packed.qos(), None);
+                    for qos in [Some(Qos::ExactlyOnce), Some(Qos::AtMostOnce), None] {
+                        let packed = packed.clone().expanding().with_qos(qos);
+                        assert_eq!((packed.qos(), packed.part()), (qos, part.clone()));
+                        assert!((packed.retain(), packed.expands()) == (retain, true));
+                    }
                 }
             }
         }

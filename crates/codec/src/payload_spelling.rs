@@ -12,7 +12,6 @@ use super::encoding::Encoding;
 use super::payload::PayloadRef;
 use crate::protocol::Qos;
 
-const ENCODING: u8 = 0b1000_0111;
 const QOS_SHIFT: u8 = 3;
 const QOS: u8 = 3 << QOS_SHIFT;
 const PROPERTIES: u8 = 1 << 5;
@@ -52,7 +51,7 @@ impl<'a> PayloadRef<'a> {
     /// The payload of this kind in `spelled`; `None` if it is not as it was written.
     #[inline]
     pub fn of_kind(kind: u8, spelled: &'a [u8]) -> Option<PayloadRef<'a>> {
-        let encoding = Encoding::from_byte(kind & ENCODING)?;
+        let encoding = Encoding::from_byte(kind & !(QOS | PROPERTIES))?;
         let (properties, bytes) = match kind & PROPERTIES {
             0 => (&[][..], spelled),
             _ => {
@@ -96,6 +95,8 @@ mod tests {
         for spelled in [&b""[..], b"\x01\x00\x00", b"\x02\x00\x00\x00a", &[0xff; 8]] {
             assert_eq!(PayloadRef::of_kind(PROPERTIES, spelled), None);
         }
-        assert_eq!(PayloadRef::of_kind(5, b""), None);
+        for kind in [5, 7, 0x40, 0x48, 0x83, 0xc0] {
+            assert_eq!(PayloadRef::of_kind(kind, b""), None, "{kind:#x}");
+        }
     }
 }

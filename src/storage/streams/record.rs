@@ -200,3 +200,78 @@ pub(super) fn put_mark(synced: u64, seq: u64, time: u64, salt: u32, out: &mut Ve
     out.extend_from_slice(&head.write(salt));
     out.extend_from_slice(&body);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Encoding;
+    use crate::protocol::{Format, Qos};
+
+    const SALT: u32 = 0x0102_0304;
+
+    fn record<'a>(seq: u64, id: Option<&'a str>, payload: PayloadRef<'a>) -> Record<'a> {
+        let topic = TopicName::parse("a/b").unwrap();
+        Record { seq, time: seq * 1_000, topic, id, payload }
+    }
+
+    #[track_caller]
+    fn assert_read(spelled: &[u8], expected: &Record<'_>) {
+        let head = Head::read(spelled, SALT).unwrap();
+        assert_eq!((head.len(), head.is_mark()), (spelled.len() as u64, false));
+        assert!(head.fits(&spelled[HEAD..], SALT));
+        let read = head.record(&spelled[HEAD..]).unwrap();
+        assert_eq!((read.seq, read.time, read.id), (expected.seq, expected.time, expected.id));
+        assert_eq!((read.topic, read.payload), (expected.topic, expected.payload));
+    }
+
+    /// Bytes of before there were texts, bytes, QoS and properties.
+    #[test]
+    fn what_was_written_before_is_read_and_is_still_written_so() {
+        let json = b"\x9b\x1aU\xe2_\xeb\xf65\x0b\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\
+            \x00\x00\x00\x00\xe8\x03\x00\x00\x00\x00\x00\x00\x00\x00\x03\x00a/b{\x22x\x22: 1}";
+        let body = b"\xcc&O\x95\x97\x8fD\xe9\x14\x00\x00\x00\x80\x00\x00\x00\x02\x00\x00\x00\x00\
+            \x00\x00\x00\xd0\x07\x00\x00\x00\x00\x00\x00\x81\x02\x03\x00a/b7<f message='1'/>";
+        let xml = Encoding::Body(Format::Xml);
+        for (spelled, previous, record) in [
+            (&json[..], 0, record(1, None, PayloadRef::new(b"{\"x\": 1}", Format::Json))),
+            (body, 128, record(2, Some("7"), PayloadRef::new(b"<f message='1'/>", xml))),
+        ] {
+            assert_read(spelled, &record);
+            let mut written = Vec::new();
+            put(&record, previous, SALT, false, &mut written).unwrap();
+            assert_eq!(written, spelled);
+        }
+    }
+
+    #[test]
+    fn what_was_said_beside_a_payload_is_kept_with_it() {
+        for encoding in [Encoding::Text, Encoding::Bytes, Encoding::Body(Format::Pickle)] {
+            for qos in [None, Some(Qos::AtMostOnce), Some(Qos::ExactlyOnce)] {
+                for properties in [&b""[..], b"\x26\x00\x01a\x00\x01b", &[7; 70_000]] {
+                    let payload = PayloadRef::new(b"\x00\xff", encoding).with_qos(qos);
+                    let record = record(3, Some(""), payload.with_properties(properties));
+                    let (mut whole, mut apart) = (Vec::new(), Vec::new());
+                    put(&record, 7, SALT, false, &mut whole).unwrap();
+                    put(&record, 7, SALT, true, &mut apart).unwrap();
+                    apart.extend_from_slice(record.payload.source());
+                    assert!(whole == apart && whole.len() as u64 == size(&record));
+                    assert_read(&whole, &record);
+                }
+            }
+        }
+    }
+
+    /// A checksum that is right says nothing of what the bytes mean.
+    #[test]
+    fn what_is_no_message_is_none() {
+        let payload = PayloadRef::new(b"x", Encoding::Text).with_properties(b"abc");
+        let mut written = Vec::new();
+        put(&record(1, None, payload), 0, SALT, false, &mut written).unwrap();
+        let head = Head::read(&written, SALT).unwrap();
+        assert!(head.record(&written[HEAD..]).is_some());
+        for kind in [5, 0x83, 0x40, 0x60, 0xff] {
+            assert!(Head { kind, ..head }.record(&written[HEAD..]).is_none(), "{kind:#x}");
+        }
+        assert!(head.record(&written[HEAD..HEAD + 8]).is_none(), "the properties are cut");
+    }
+}

@@ -81,7 +81,7 @@ fn judge_json(
     let start = range.start + text.iter().take_while(|byte| is_space(byte)).count();
     if let Some(end) = json::plain_value(source, range.clone(), start, limits)
         && end <= range.end
-        && source[end..range.end].iter().all(|byte| is_space(byte))
+        && source[end..range.end].iter().all(is_space)
     {
         return Ok(PayloadSpan { part: Part::Value(range), document: None });
     }
