@@ -1,7 +1,9 @@
 //! JSON to values.
 
 use babelmq::ErrorCode;
-use babelmq::codec::{Document, EnvelopeCache, Part, Request, View, json as codec, read_request};
+use babelmq::codec::{
+    Document, EnvelopeCache, Part, RawFormat, Request, View, json as codec, judge_raw, read_request,
+};
 use babelmq::protocol::{Format, Limits, Refusal};
 use serde::de::IgnoredAny;
 
@@ -38,7 +40,9 @@ pub fn json(input: &[u8]) {
     let read = decoded.as_ref().ok().map(|&root| document.view(input, root));
     assert_alone(input, read, &limits, codec::decode);
     read_inside(input, read);
-    judged_as_decoded(input, decoded.as_ref().map(|_| ()).map_err(|refusal| refusal.code));
+    let code = decoded.as_ref().map(|_| ()).map_err(|refusal| refusal.code);
+    judged_as_decoded(input, code);
+    judged_by_itself(input, code);
 
     let Ok(root) = decoded else { return };
     let mut exact = Vec::new();
@@ -90,6 +94,30 @@ fn judged_as_decoded(input: &[u8], decoded: Result<(), ErrorCode>) {
         (Err(refusal), decoded) => {
             assert!(decoded.is_err(), "it can be decoded, and is judged bad: {refusal:?}");
         }
+    }
+}
+
+/// A payload that comes by itself is JSON where it can be decoded, and else a text or bytes.
+fn judged_by_itself(input: &[u8], decoded: Result<(), ErrorCode>) {
+    let all = 0..input.len();
+    let limits = limits(input);
+    let mut document = Document::new();
+    let judged = linear("json by itself", input.len(), DECODE, || {
+        judge_raw("t", input, all.clone(), RawFormat::Auto, &mut document, &limits)
+    });
+    let raw = if str::from_utf8(input).is_ok() {
+        Part::Text(all.clone())
+    } else {
+        Part::Bytes(all.clone())
+    };
+    match (judged, decoded) {
+        // As in a message, duplicate keys are not charged for.
+        (Ok((Format::Json, message)), Ok(()) | Err(ErrorCode::TooLarge)) => {
+            assert_eq!(message.part, Part::Value(all));
+        }
+        (Ok((Format::Pickle, message)), Err(_)) => assert_eq!(message.part, raw),
+        (Err(refusal), _) => assert_eq!(refusal.code, ErrorCode::TooLarge, "{}", refusal.reason),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use babelmq::TopicFilter;
 use babelmq::broker::{Found, Log, Record, StreamDefinition, StreamStore};
-use babelmq::codec::PayloadRef;
-use babelmq::protocol::{Format, TopicName};
+use babelmq::codec::{Encoding, PayloadRef};
+use babelmq::protocol::{Format, Qos, TopicName};
 use babelmq::storage::Streams;
 
 use crate::{Bound, linear};
@@ -56,7 +56,7 @@ pub fn segment(input: &[u8]) {
             time: seq,
             topic: TopicName::judged(if payload.len() % 2 == 0 { "a" } else { "b/c" }),
             id: None,
-            payload: PayloadRef::new(payload, Format::Pickle, false),
+            payload: spelled(seq, payload),
         };
         log.writer.append(&[record]).expect("a disk");
         if payload.first() == Some(&0) {
@@ -69,6 +69,21 @@ pub fn segment(input: &[u8]) {
     linear("a segment", len, BOUND, || read(&folder.open(), &payloads));
     // What the first start has cut off or left is what the second finds.
     read(&folder.open(), &payloads);
+}
+
+/// A payload as it is published: its kind, QoS and properties follow from its number and its first
+/// byte.
+fn spelled(seq: u64, payload: &[u8]) -> PayloadRef<'_> {
+    let kinds = [
+        Encoding::Value(Format::Pickle),
+        Encoding::Text,
+        Encoding::Bytes,
+        Encoding::Body(Format::Xml),
+    ];
+    let of = |count: u64| (seq % count) as usize;
+    let qos = [None, Some(Qos::AtMostOnce), Some(Qos::AtLeastOnce)][of(3)];
+    let properties = if payload.first() == Some(&0xff) { payload } else { &[] };
+    PayloadRef::new(payload, kinds[of(4)]).with_qos(qos).with_properties(properties)
 }
 
 /// Changes a file as the input says; returns how long it is.
@@ -96,7 +111,8 @@ fn read(log: &Log, payloads: &[&[u8]]) {
         match found {
             Found::Record(record) => {
                 assert_eq!((record.seq, record.time), (expected, expected), "a hole");
-                assert_eq!(record.payload.source(), payloads[record.seq as usize - 1]);
+                let payload = payloads[record.seq as usize - 1];
+                assert_eq!(record.payload, spelled(record.seq, payload));
                 expected += 1;
             }
             Found::Damage(damage) => {

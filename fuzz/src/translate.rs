@@ -1,7 +1,7 @@
 //! From every format to every format.
 
 use babelmq::codec::json::{self, Tags};
-use babelmq::codec::{Dialect, Document, Node, PlainNames, View, pickle, xml};
+use babelmq::codec::{Dialect, Document, Node, Part, PlainNames, View, decode_part, pickle, xml};
 use babelmq::protocol::{ErrorCode, Format, Limits, NODE_SIZE};
 use serde::de::IgnoredAny;
 
@@ -12,20 +12,34 @@ use crate::{Bound, limits, linear, plain};
 /// and a key is written twice in XML.
 const ENCODE: Bound = Bound { base: 4 << 10, per_byte: 24 };
 
-/// The input is the byte of a format and a payload in it. What it says arrives in exact JSON, XML
+/// The byte that stands for a text by itself, and the one for bytes.
+const TEXT: u8 = 0xfe;
+const BYTES: u8 = 0xff;
+
+/// The input is the byte of a format, or of none, and a payload in it. What it says arrives in exact JSON, XML
 /// and pickle as it is, and in plain JSON as the table of the protocol has it.
 pub fn translate(input: &[u8]) {
-    let [format, payload @ ..] = input else { return };
-    let Some(format) = Format::from_byte(format % 3) else { return };
+    let [first, payload @ ..] = input else { return };
+    let all = 0..payload.len();
+    let (format, part) = match *first {
+        TEXT => (Format::Pickle, Part::Text(all)),
+        BYTES => (Format::Pickle, Part::Bytes(all)),
+        format => (Format::ALL[usize::from(format % 3)], Part::Value(all)),
+    };
     let limits = limits(payload);
     let mut document = Document::new();
     let all = 0..payload.len();
-    let root = match format {
-        Format::Json => json::decode(payload, all, &mut document, &limits),
-        Format::Xml => xml::decode_message(payload, all, &mut document, &limits),
-        Format::Pickle => pickle::decode(payload, all, &mut document, &limits),
+    let root = match (&part, format) {
+        (Part::Value(_), Format::Json) => json::decode(payload, all, &mut document, &limits),
+        (Part::Value(_), Format::Xml) => xml::decode_message(payload, all, &mut document, &limits),
+        (Part::Value(_), Format::Pickle) => pickle::decode(payload, all, &mut document, &limits),
+        _ => decode_part(payload, format, &part, &mut document, &limits),
     };
-    let Ok(root) = root else { return };
+    let Ok(root) = root else {
+        let is_text = matches!(part, Part::Text(_)) && str::from_utf8(payload).is_ok();
+        assert!(!is_text && !matches!(part, Part::Bytes(_)), "nothing is wrong with it");
+        return;
+    };
     let view = document.view(payload, root);
     let weight = weight(view);
 

@@ -16,8 +16,8 @@ use super::quantity;
 use super::visible;
 use crate::broker::{Change, Expires, Kept, Store, StoreError, Stored};
 use crate::codec::Message;
-use crate::codec::{Dialect, Document, Part, Payload, to_value};
-use crate::protocol::{Format, Limits, Topic, TopicFilter};
+use crate::codec::{Dialect, Document, Encoding, PayloadRef, to_value};
+use crate::protocol::{Format, Limits, Qos, Topic, TopicFilter};
 use crate::storage::{self, Compacted, Contents, Storage};
 
 /// Values that are handed to the store at a time.
@@ -67,6 +67,12 @@ struct Line {
     /// The payload is a whole message body, as it was published.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     body: bool,
+    /// The QoS with which it was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    qos: Option<u8>,
+    /// Its properties, in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    properties: Option<String>,
     /// The payload as a text, or in base64 where it is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<String>,
@@ -76,14 +82,22 @@ struct Line {
 
 impl Line {
     fn of(kept: &Kept) -> Line {
-        let bytes = kept.payload.source();
-        let text = str::from_utf8(bytes).ok().filter(|_| kept.payload.format() != Format::Pickle);
+        let (encoding, bytes) = (kept.payload.encoding(), kept.payload.source());
+        let is_text = match encoding {
+            Encoding::Value(format) | Encoding::Body(format) => format != Format::Pickle,
+            Encoding::Text => true,
+            Encoding::Bytes => false,
+        };
+        let text = str::from_utf8(bytes).ok().filter(|_| is_text);
+        let properties = kept.payload.properties();
         Line {
             topic: kept.topic.to_string(),
-            format: kept.payload.format().to_string(),
+            format: encoding.name().to_owned(),
             expires: kept.expires.map(|expires| expires.at),
             ttl_ms: kept.expires.and_then(|expires| expires.ttl),
-            body: matches!(kept.payload.part(), Part::Body(_)),
+            body: matches!(encoding, Encoding::Body(_)),
+            qos: kept.payload.qos().map(Qos::byte),
+            properties: (!properties.is_empty()).then(|| STANDARD.encode(properties)),
             payload: text.map(str::to_owned),
             base64: text.is_none().then(|| STANDARD.encode(bytes)),
         }
@@ -92,20 +106,32 @@ impl Line {
     /// The value, judged as if it had been published.
     fn judge(self, published: u64) -> Result<Kept, String> {
         let topic = Topic::parse(&self.topic).map_err(|refusal| refusal.to_string())?;
-        let format: Format =
-            self.format.parse().map_err(|_| format!("there is no format {:?}", self.format))?;
+        let encoding = match (self.format.as_str(), self.body) {
+            ("text", false) => Encoding::Text,
+            ("bytes", false) => Encoding::Bytes,
+            (name, body) => {
+                let format = name.parse().map_err(|_| format!("there is no format {name:?}"))?;
+                if body { Encoding::Body(format) } else { Encoding::Value(format) }
+            }
+        };
+        let qos = match self.qos {
+            None => None,
+            Some(qos) => Some(Qos::from_byte(qos).ok_or(format!("there is no qos {qos}"))?),
+        };
+        let base64 = |name: &str, text: String| {
+            STANDARD.decode(text).map_err(|error| format!("field {name:?}: {error}"))
+        };
+        let properties =
+            self.properties.map(|text| base64("properties", text)).transpose()?.unwrap_or_default();
         let bytes = match (self.payload, self.base64) {
             (Some(text), None) => text.into_bytes(),
-            (None, Some(text)) => {
-                STANDARD.decode(text).map_err(|error| format!("field \"base64\": {error}"))?
-            }
+            (None, Some(text)) => base64("base64", text)?,
             _ => {
                 return Err("there must be either a field \"payload\" or a field \"base64\"".into());
             }
         };
-        let all = 0..bytes.len();
-        let part = if self.body { Part::Body(all) } else { Part::Value(all) };
-        let payload = Payload::copy(&bytes, format, &part);
+        let payload = PayloadRef::new(&bytes, encoding).with_qos(qos).with_properties(&properties);
+        let payload = payload.to_payload();
         payload
             .decode(&mut Document::new(), &Limits::default())
             .map_err(|refusal| refusal.to_string())?;
@@ -231,10 +257,7 @@ pub(super) fn topics(
 fn message(kept: &Kept, format: Format) -> Result<Message, Failure> {
     let Kept { topic, payload, .. } = kept;
     let unreadable = |refusal| Failure::Payload { place: format!("{topic}: "), refusal };
-    if payload.format() == format
-        && format != Format::Pickle
-        && matches!(payload.part(), Part::Value(_))
-    {
+    if payload.encoding() == Encoding::Value(format) && format != Format::Pickle {
         return Message::parse(format, payload.source()).map_err(unreadable);
     }
     let mut document = Document::new();

@@ -9,16 +9,19 @@ use super::problem::Problem;
 use super::request::Head;
 use super::response::Response;
 use crate::broker::Stored;
-use crate::codec::{Dialect, Document, to_value};
+use crate::codec::{Dialect, Document, Node, to_value};
 use crate::protocol::{Format, Limits, Refusal, Value};
 
 const JSON: &str = "application/json";
 const XML: &str = "application/xml";
 const PICKLE: &str = "application/x-python-pickle";
 const TEXT: &str = "text/plain";
+const BYTES: &str = "application/octet-stream";
 
 /// The media types that a value can be had in, the first where nothing else is wanted.
-pub(super) const MEDIA_TYPES: &[&str] = &[JSON, XML, PICKLE, TEXT];
+pub(super) const MEDIA_TYPES: &[&str] = &[JSON, XML, PICKLE, TEXT, BYTES];
+/// Those that a message can be sent in.
+const OF_MESSAGES: &[&str] = &[JSON, XML, PICKLE, TEXT];
 
 /// What a topic may have and a field may not, or would lose at its end, and the sign that says so;
 /// all that is not ASCII besides.
@@ -47,6 +50,17 @@ pub(crate) fn value(
                     None => continue,
                 }
             }
+            BYTES => {
+                scratch.clear();
+                let root = payload.decode_within(scratch, limits, decoded)?;
+                let view = scratch.view(payload.source(), root);
+                match view.nodes() {
+                    [Node::Bytes(bytes)] => {
+                        return Ok(found(stored, BYTES, view.text(*bytes).to_vec()));
+                    }
+                    _ => continue,
+                }
+            }
             XML => (XML, Dialect::Xml),
             PICKLE => (PICKLE, Dialect::new(Format::Pickle, exact)),
             _ => (JSON, Dialect::new(Format::Json, exact)),
@@ -71,7 +85,8 @@ fn found(stored: &Stored, media: &'static str, body: Vec<u8>) -> Response {
 /// counts its publications anew when it starts.
 fn etag(stored: &Stored, media: &str) -> String {
     let mut hasher = FxHasher::default();
-    (stored.payload().source(), media).hash(&mut hasher);
+    let payload = stored.payload();
+    (payload.source(), payload.encoding().byte(), media).hash(&mut hasher);
     format!("\"{:x}-{:x}\"", stored.published(), hasher.finish())
 }
 
@@ -99,7 +114,10 @@ fn plain_text(value: &Value) -> Option<Vec<u8>> {
 
 /// Where the client takes nothing that the value can be written in.
 pub(super) fn not_acceptable() -> Problem {
-    let what = format!("a value is {MEDIA_TYPES:?}, the last one only where it has no parts");
+    let what = format!(
+        "a value is {MEDIA_TYPES:?}: plain text only where it has no parts, and \
+         application/octet-stream only where it is bytes"
+    );
     Problem::new(406, what)
 }
 
@@ -124,7 +142,7 @@ pub(super) fn format_of_body(head: &Head) -> Result<Option<Format>, Problem> {
             return Err(Problem::new(415, what));
         }
         _ => {
-            let what = format!("a message is one of {MEDIA_TYPES:?}, and not {media:?}");
+            let what = format!("a message is one of {OF_MESSAGES:?}, and not {media:?}");
             return Err(Problem::new(415, what));
         }
     };
@@ -147,6 +165,34 @@ mod tests {
     use super::*;
     use crate::codec::Payload;
     use crate::protocol::TopicName;
+
+    #[test]
+    fn what_came_in_no_format_goes_as_it_came() {
+        let limits = Limits::default();
+        let text = Payload::of_text("/a", " \0h\u{e9} ", &limits).unwrap();
+        let bytes = Payload::of_bytes("/a", b"1\xff", &limits).unwrap();
+        let of = |payload: &Payload, wanted: &[&'static str]| {
+            let topic = TopicName::parse("/a").unwrap();
+            let stored = Stored::new(topic, payload.borrow(), 7);
+            let limits = (&limits, usize::MAX);
+            let response = value(&stored, (wanted, false), &mut Document::new(), limits).unwrap();
+            let media = response.field("Content-Type").map(str::to_owned);
+            (response.status(), media, response.body().to_vec())
+        };
+        for (payload, wanted, expected) in [
+            (&text, &[TEXT][..], (200, "text/plain; charset=utf-8", " \0h\u{e9} ".as_bytes())),
+            (&text, &[BYTES, JSON], (200, JSON, "\" \\u0000h\u{e9} \"".as_bytes())),
+            (&bytes, &[TEXT, BYTES], (200, BYTES, b"1\xff")),
+            (&bytes, &[JSON], (200, JSON, b"{\"$bytes\":\"Mf8=\"}")),
+        ] {
+            let (status, media, body) = of(payload, wanted);
+            let (expected_status, expected_media, expected_body) = expected;
+            assert_eq!((status, media.as_deref()), (expected_status, Some(expected_media)));
+            assert_eq!(body, expected_body);
+        }
+        assert_eq!(of(&text, &[BYTES]).0, 406);
+        assert_eq!(of(&bytes, &[TEXT]).0, 406);
+    }
 
     fn stored(value: &Value) -> Stored {
         let payload = Payload::of_value("/a", value, &Limits::default()).unwrap();

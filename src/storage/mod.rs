@@ -43,9 +43,9 @@ const VALUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("values");
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
 const VERSION: &str = "version";
 /// The version of what is in the file. Whoever changes the format raises it, and converts the
-/// version before in `judge_version`. Version 2 has records that say how long they had left; all
-/// that version 1 can hold is the same in it.
-const FORMAT: u64 = 2;
+/// version before in `judge_version`. Version 2 has records that say how long they had left, and
+/// version 3 texts and bytes, QoS and properties; all that the versions before can hold is the same.
+const FORMAT: u64 = 3;
 /// The oldest version that is read. A file of it becomes one of this version when it is opened for
 /// writing.
 const OLDEST: u64 = 1;

@@ -1,23 +1,25 @@
 //! How one value is spelled in the file.
 //!
 //! ```text
-//! byte  0        the format of the payload: 0 JSON, 1 XML, 2 pickle; plus 128 where it is a whole message body, plus 64
-//!                where it is known how long it had left
+//! byte  0        what the payload is: 0 JSON, 1 XML, 2 pickle, 3 a text, 4 bytes; plus 128 where it is a whole message
+//!                body; plus 8, 16 or 24 where it was published with a QoS of 0, 1 or 2, plus 32 where it has
+//!                properties; plus 64 where it is known how long it had left
 //! bytes 1 to 8   the place in the order of all publications   unsigned, little-endian
 //! bytes 9 to 16  when it expires, in milliseconds since 1970; 0 is never
 //! bytes 17 to 20 CRC-32 of the topic and all other bytes
 //! bytes 21 to 28 with 64 in byte 0 only: how long it had left when it was written, in milliseconds
+//! then           with 32 in byte 0 only: how long the properties are (4 bytes, unsigned, little-endian), and they
 //! then           the payload, as it was published
 //! ```
 //!
-//! Version 1 of the format knew no 64. The topic is in the checksum, so that a record that turns up
+//! Version 1 of the format knew no 64, and version 2 none of 3, 4, 8, 16 and 32. The topic is in the checksum, so that a record that turns up
 //! under another topic is known to be foreign.
 
 use crate::broker::{Expires, Kept, Stored};
-use crate::codec::{Part, Payload};
-use crate::protocol::{Format, Topic};
+use crate::codec::PayloadRef;
+use crate::protocol::Topic;
 
-const IN_BODY: u8 = 0x80;
+/// The bit that no payload uses.
 const WITH_TTL: u8 = 0x40;
 const CHECKSUM: std::ops::Range<usize> = 17..21;
 const HEAD: usize = 21;
@@ -25,16 +27,16 @@ const HEAD: usize = 21;
 /// Spells a value, in the place of what is in `record`.
 pub(super) fn write(stored: &Stored, expires: Option<Expires>, record: &mut Vec<u8>) {
     let payload = stored.payload();
-    let in_body = if payload.is_in_body() { IN_BODY } else { 0 };
     record.clear();
     let ttl = expires.and_then(|expires| expires.ttl);
-    record.push(payload.format().byte() | in_body | if ttl.is_some() { WITH_TTL } else { 0 });
+    record.push(payload.kind() | if ttl.is_some() { WITH_TTL } else { 0 });
     record.extend_from_slice(&stored.published().to_le_bytes());
     record.extend_from_slice(&expires.map_or(0, |expires| expires.at).to_le_bytes());
     record.extend_from_slice(&[0; 4]);
     if let Some(ttl) = ttl {
         record.extend_from_slice(&ttl.to_le_bytes());
     }
+    payload.put_properties(record);
     record.extend_from_slice(payload.source());
     let checksum = checksum(stored.topic().as_str(), record).to_le_bytes();
     record[CHECKSUM].copy_from_slice(&checksum);
@@ -48,16 +50,13 @@ pub(super) fn read(topic: &str, record: &[u8]) -> Option<Kept> {
     }
     let number =
         |at: usize| record.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-    let format = Format::from_byte(record[0] & !(IN_BODY | WITH_TTL))?;
-    let (ttl, payload) = match record[0] & WITH_TTL {
+    let (ttl, spelled) = match record[0] & WITH_TTL {
         0 => (None, record.get(HEAD..)?),
         _ => (Some(number(HEAD)?), record.get(HEAD + 8..)?),
     };
-    let all = 0..payload.len();
-    let part = if record[0] & IN_BODY == 0 { Part::Value(all) } else { Part::Body(all) };
     Some(Kept {
         topic: Topic::parse(topic).ok()?,
-        payload: Payload::copy(payload, format, &part),
+        payload: PayloadRef::of_kind(record[0] & !WITH_TTL, spelled)?.to_payload(),
         published: number(1)?,
         expires: number(9).filter(|at| *at > 0).map(|at| Expires { at, ttl }),
     })

@@ -12,8 +12,8 @@ use redb::{BackendError, StorageBackend};
 
 use super::Storage;
 use super::file::HeldBack;
-use crate::broker::{Change, Expires, Store, Stored};
-use crate::codec::{Part, Payload};
+use crate::broker::{Change, Expires, Kept, Store, Stored};
+use crate::codec::{Encoding, Part, Payload, PayloadRef};
 use crate::protocol::{Format, Topic};
 
 /// What a disk writes as a whole.
@@ -270,34 +270,53 @@ fn a_file_of_another_version_is_refused_and_left_as_it_is() {
     drop(database);
     let before = disk.0.lock().cached.clone();
     let refused = Storage::on(disk.clone()).unwrap_err().to_string();
-    for part in ["is of version 3", "reads versions 1 to 2", "export"] {
+    for part in ["is of version 4", "reads versions 1 to 3", "export"] {
         assert!(refused.contains(part), "{refused}");
     }
     assert!(disk.0.lock().cached == before, "nothing was changed");
 }
 
-/// What version 1 wrote is read, and is of this version from then on: an older program would not
-/// know its new records.
+/// What versions 1 and 2 wrote is read, and is of this version from then on: an older program would
+/// not know its new records.
 #[test]
-fn a_file_of_the_version_before_is_read_and_raised() {
-    // Byte for byte what version 1 wrote: JSON, place 7, expires at 99.
-    let mut record = vec![0, 7, 0, 0, 0, 0, 0, 0, 0, 99, 0, 0, 0, 0, 0, 0, 0];
-    let checksum = crc32fast::hash(&[b"t", record.as_slice(), b"7"].concat());
-    record.extend_from_slice(&checksum.to_le_bytes());
-    record.extend_from_slice(b"7");
+fn a_file_of_a_version_before_is_read_and_raised() {
+    let json = Encoding::Value(Format::Json);
+    // Byte for byte what they wrote: JSON, place 7, expires at 99; the same with 5 ms left.
+    let first = b"\0\x07\0\0\0\0\0\0\0\x63\0\0\0\0\0\0\0\x9e\x01\x6f\xb6\x37";
+    let second = b"\x40\x07\0\0\0\0\0\0\0\x63\0\0\0\0\0\0\0\x5d\x18\xda\xe3\x05\0\0\0\0\0\0\0\x37";
+    // A whole body in XML that does not expire.
+    let body = b"\x81\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xed\xb1\x2c\xee<frame message='7'/>";
+    for (version, record, encoding, expires) in [
+        (1, &first[..], json, Some(Expires { at: 99, ttl: None })),
+        (2, first, json, Some(Expires { at: 99, ttl: None })),
+        (2, second, json, Some(Expires { at: 99, ttl: Some(5) })),
+        (2, body, Encoding::Body(Format::Xml), None),
+    ] {
+        old_file_is_read(version, record, (encoding, expires));
+    }
+}
+
+fn old_file_is_read(version: u64, record: &[u8], expected: (Encoding, Option<Expires>)) {
     let disk = Disk::default();
     drop(Storage::on(disk.clone()).unwrap());
     let database = redb::Builder::new().create_with_backend(disk.clone()).unwrap();
     let transaction = database.begin_write().unwrap();
-    transaction.open_table(super::ABOUT).unwrap().insert(super::VERSION, 1).unwrap();
-    transaction.open_table(super::VALUES).unwrap().insert("t", record.as_slice()).unwrap();
+    transaction.open_table(super::ABOUT).unwrap().insert(super::VERSION, version).unwrap();
+    transaction.open_table(super::VALUES).unwrap().insert("t", record).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let mut store = Storage::on(disk).unwrap();
     assert_eq!(super::version(store.database.as_ref().unwrap()).unwrap(), Some(super::FORMAT));
     let mut kept = Vec::new();
-    store.load(&mut |value| kept.push((value.published, value.expires))).unwrap();
-    assert_eq!(kept, [(7, Some(Expires { at: 99, ttl: None }))]);
+    store.load(&mut |value| kept.push(value)).unwrap();
+    let [Kept { topic, payload, published: 7, expires }] = &kept[..] else { panic!("{kept:?}") };
+    assert_eq!((topic.as_str(), payload.encoding(), *expires), ("t", expected.0, expected.1));
+    assert_eq!(payload.borrow(), PayloadRef::new(payload.source(), payload.encoding()));
+    // What it had is written as it was.
+    let stored = Stored::new(topic.name(), payload.borrow(), 7);
+    let mut written = Vec::new();
+    super::record::write(&stored, *expires, &mut written);
+    assert_eq!(written, record);
 }
 
 /// A record is whole, and the one of its topic.

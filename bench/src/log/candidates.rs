@@ -89,7 +89,7 @@ impl Candidate for Segments {
             time: seq,
             topic: TopicName::judged(&load.topics[seq as usize % load.topics.len()]),
             id: None,
-            payload: PayloadRef::new(&load.payload, Format::Json, false),
+            payload: PayloadRef::new(&load.payload, Format::Json),
         };
         let records: Vec<_> = (first..first + count).map(record).collect();
         self.log.writer.append(&records)?;

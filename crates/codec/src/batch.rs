@@ -35,6 +35,8 @@ pub struct Batch {
     messages: Vec<BatchEntry>,
     /// What publishers call messages, with the index of each, ascending.
     ids: Box<[(u32, Box<str>)]>,
+    /// What publishers want passed on with messages, with the index of each, ascending.
+    properties: Box<[(u32, Box<[u8]>)]>,
     /// Whether one of them decodes to far more than its length explains.
     expands: bool,
     limits: Limits,
@@ -97,11 +99,17 @@ impl Runs {
     }
 }
 
+/// What an allocator takes for a short text beside it.
+const BESIDE: usize = 16;
+
 /// Bytes of memory that the `id` of a message takes.
 pub fn id_cost(id: &str) -> usize {
-    /// What an allocator takes for a short text beside it.
-    const BESIDE: usize = 16;
     size_of::<(u32, Box<str>)>() + BESIDE + id.len()
+}
+
+/// Bytes of memory that the properties of a message take.
+pub fn properties_cost(properties: &[u8]) -> usize {
+    size_of::<(u32, Box<[u8]>)>() + BESIDE + properties.len()
 }
 
 /// Which messages of a batch are wanted.
@@ -153,6 +161,7 @@ impl Batch {
             topics,
             messages,
             ids: Box::default(),
+            properties: Box::default(),
             limits,
             wanted: Default::default(),
             dialects: Dialects::default(),
@@ -175,11 +184,13 @@ impl Batch {
         (retain, ttl): (bool, Option<u32>),
         limits: Limits,
     ) -> Batch {
-        let format = payload.format();
-        let (part, bytes) = payload.into_part();
+        let (format, part, qos) = (payload.format(), payload.part(), payload.qos());
+        let (bytes, properties) = payload.into_parts();
         let message = PayloadSpan { part, document: None };
-        let published = BatchEntry::new(0, format, &message, retain, ttl, None);
-        Batch::new(bytes, Document::new(), Topics::from_iter([topic]), vec![published], limits)
+        let published = BatchEntry::new(0, format, &message, retain, ttl, None).with_qos(qos);
+        let topics = Topics::from_iter([topic]);
+        let batch = Batch::new(bytes, Document::new(), topics, vec![published], limits);
+        if properties.is_empty() { batch } else { batch.with_properties(vec![(0, properties)]) }
     }
 
     /// A batch of notes that the last values of these topics were cleared, or have expired.
@@ -221,6 +232,14 @@ impl Batch {
         self
     }
 
+    /// The same batch, of which some messages have properties, told with the index of each,
+    /// ascending. What they say only the wire knows that brought them.
+    #[must_use]
+    pub fn with_properties(mut self, properties: Vec<(u32, Box<[u8]>)>) -> Batch {
+        self.properties = properties.into();
+        self
+    }
+
     /// The same batch, whose memory becomes spare when it is dropped.
     #[must_use]
     pub fn returning_to(mut self, spares: &BufferPool) -> Batch {
@@ -258,6 +277,24 @@ impl Batch {
         Some(&self.ids[at].1)
     }
 
+    /// Whether any message has properties.
+    #[inline]
+    pub fn has_properties(&self) -> bool {
+        !self.properties.is_empty()
+    }
+
+    /// The properties of a message; empty where it has none.
+    #[inline]
+    pub fn properties(&self, index: usize) -> &[u8] {
+        if self.properties.is_empty() { &[] } else { self.find_properties(index) }
+    }
+
+    #[cold]
+    fn find_properties(&self, index: usize) -> &[u8] {
+        let found = self.properties.binary_search_by_key(&index, |(of, _)| *of as usize);
+        found.map_or(&[], |at| &self.properties[at].1)
+    }
+
     /// The bytes that the messages' ranges refer to.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -274,7 +311,8 @@ impl Batch {
         let decoded = self.document.weight().max(self.decoded);
         let own = self.bytes.capacity() + self.messages.capacity() * size_of::<BatchEntry>();
         let ids = self.ids.iter().map(|(_, id)| id_cost(id)).sum::<usize>();
-        own + decoded + self.topics.weight() + ids
+        let properties = self.properties.iter().map(|(_, of)| properties_cost(of)).sum::<usize>();
+        own + decoded + self.topics.weight() + ids + properties
     }
 
     /// Whether some messages decode to far more than their lengths explain. They are in no
@@ -284,9 +322,12 @@ impl Batch {
     }
 
     /// The payload of a message.
+    #[inline]
     pub fn payload(&self, index: usize) -> PayloadRef<'_> {
         let message = &self.messages[index];
         PayloadRef::of(&self.bytes, message.format(), &message.part())
+            .with_qos(message.qos())
+            .with_properties(self.properties(index))
     }
 
     /// Says which messages are wanted in `dialect`; once, before the batch is shared.
@@ -547,3 +588,6 @@ impl Run {
         self.failed as usize
     }
 }
+
+#[cfg(test)]
+mod tests;

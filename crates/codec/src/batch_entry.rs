@@ -3,8 +3,9 @@
 use std::num::NonZeroU32;
 use std::ops::Range;
 
+use super::encoding::Encoding;
 use super::envelope::{Part, PayloadSpan};
-use crate::protocol::{Format, MAXIMUM_MAX_FRAME, Token};
+use crate::protocol::{Format, MAXIMUM_MAX_FRAME, Qos, Token};
 
 /// One published message of a batch, in half a cache line: a batch has a thousand of them.
 #[derive(Clone, Debug)]
@@ -23,20 +24,26 @@ pub struct BatchEntry {
     flags: u8,
 }
 
-/// Bits of `flags`: the payload is a part of a body; it becomes the topic's last value; it decodes
+/// Bits of `flags`: the payload is a part of a body, or of what is raw, bytes; it becomes the topic's last value; it decodes
 /// to far more than its length explains.
 const IN_BODY: u8 = 1;
 const RETAIN: u8 = 2;
 const EXPANDS: u8 = 4;
 /// It is no message: the topic's last value was cleared, or has expired.
 const CLEARED: u8 = 8;
+/// The payload is in no format: a text, or bytes.
+const RAW: u8 = 16;
+/// With which QoS it was published, in two bits.
+const QOS_SHIFT: u8 = 5;
+const QOS: u8 = 3 << QOS_SHIFT;
 
 // Positions fit: a batch is what one read left in a buffer, and that is less than three of the
 // largest frames.
 const _: () = assert!(MAXIMUM_MAX_FRAME < u32::MAX / 4);
 
 impl BatchEntry {
-    /// A message published in `format` to the topic with the index `topic`. `retain` says whether
+    /// A message published in `format` to the topic with the index `topic`; what is in no format
+    /// has that of [`Encoding::format`]. `retain` says whether
     /// it becomes the topic's last value, `ttl` for how many seconds, from 1 on; `verbatim` is the
     /// frame, where it can be passed on as it came.
     pub fn new(
@@ -48,6 +55,12 @@ impl BatchEntry {
         verbatim: Option<Range<usize>>,
     ) -> BatchEntry {
         let Range { start, end } = *message.part.range();
+        let shape = match message.part {
+            Part::Value(_) => 0,
+            Part::Body(_) => IN_BODY,
+            Part::Text(_) => RAW,
+            Part::Bytes(_) => RAW | IN_BODY,
+        };
         let frame = verbatim.unwrap_or_default();
         BatchEntry {
             topic,
@@ -58,9 +71,8 @@ impl BatchEntry {
             document: message.document.and_then(|root| NonZeroU32::new(root as u32 + 1)),
             ttl: ttl.and_then(NonZeroU32::new),
             token: Token::default(),
-            format,
-            flags: u8::from(matches!(message.part, Part::Body(_))) * IN_BODY
-                + u8::from(retain) * RETAIN,
+            format: Encoding::of(format, &message.part).format(),
+            flags: shape + u8::from(retain) * RETAIN,
         }
     }
 
@@ -90,6 +102,19 @@ impl BatchEntry {
         self.token
     }
 
+    /// The same message, published with a quality of service.
+    #[must_use]
+    #[inline]
+    pub fn with_qos(self, qos: Option<Qos>) -> BatchEntry {
+        BatchEntry { flags: self.flags & !QOS | Qos::to_bits(qos) << QOS_SHIFT, ..self }
+    }
+
+    /// With which quality of service it was published, where that was said.
+    #[inline]
+    pub fn qos(&self) -> Option<Qos> {
+        Qos::from_bits((self.flags & QOS) >> QOS_SHIFT)
+    }
+
     /// The same message, that decodes to far more than its length explains: it is written for each
     /// of its readers by itself.
     #[must_use]
@@ -110,7 +135,7 @@ impl BatchEntry {
         self.topic as usize
     }
 
-    /// The format in which it was published.
+    /// The format in which it was published, see [`Encoding::format`].
     #[inline]
     pub fn format(&self) -> Format {
         self.format
@@ -120,7 +145,12 @@ impl BatchEntry {
     #[inline]
     pub fn part(&self) -> Part {
         let range = self.start as usize..self.end as usize;
-        if self.flags & IN_BODY != 0 { Part::Body(range) } else { Part::Value(range) }
+        match self.flags & (IN_BODY | RAW) {
+            0 => Part::Value(range),
+            IN_BODY => Part::Body(range),
+            RAW => Part::Text(range),
+            _ => Part::Bytes(range),
+        }
     }
 
     /// The index of its root node, where it was decoded.
@@ -155,7 +185,9 @@ mod tests {
     #[test]
     fn what_is_packed_is_what_was_said() {
         assert_eq!(size_of::<BatchEntry>(), 32);
-        for part in [Part::Value(5..9), Part::Body(5..9)] {
+        let parts = [Part::Value(5..9), Part::Body(5..9), Part::Text(5..9), Part::Bytes(5..9)];
+        for part in parts {
+            let format = Encoding::of(Format::Xml, &part).format();
             for document in [None, Some(0), Some(7)] {
                 for (retain, ttl, verbatim) in [(true, None, None), (false, Some(3), Some(0..10))] {
                     let message = PayloadSpan { part: part.clone(), document };
@@ -164,12 +196,18 @@ mod tests {
                             .answered_with(Token(u16::MAX));
                     assert_eq!((packed.token(), packed.expands()), (Token(u16::MAX), false));
                     assert!(packed.clone().expanding().expands());
-                    assert_eq!((packed.topic(), packed.format()), (4, Format::Xml));
+                    assert_eq!((packed.topic(), packed.format()), (4, format));
                     assert_eq!((packed.part(), packed.document()), (part.clone(), document));
                     assert_eq!(
                         (packed.retain(), packed.ttl(), packed.verbatim()),
                         (retain, ttl, verbatim)
                     );
+                    assert_eq!(packed.qos(), None);
+                    for qos in [Some(Qos::ExactlyOnce), Some(Qos::AtMostOnce), None] {
+                        let packed = packed.clone().expanding().with_qos(qos);
+                        assert_eq!((packed.qos(), packed.part()), (qos, part.clone()));
+                        assert!((packed.retain(), packed.expands()) == (retain, true));
+                    }
                 }
             }
         }

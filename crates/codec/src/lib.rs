@@ -43,6 +43,7 @@ mod class_name;
 mod convert;
 mod document;
 mod eager;
+mod encoding;
 mod envelope;
 #[doc(hidden)]
 pub mod json;
@@ -56,6 +57,7 @@ mod node;
 mod number;
 mod out_buf;
 mod payload;
+mod payload_spelling;
 pub mod pickle;
 pub mod protocol;
 mod scalar_type;
@@ -73,7 +75,7 @@ pub use protocol::{ErrorCode, Format, Limits, Ndarray, Object, PickleClasses, Re
 
 // What the broker is made of. No part of the interface: it changes with the broker.
 #[doc(hidden)]
-pub use batch::{Batch, Run, Wanted, id_cost};
+pub use batch::{Batch, Run, Wanted, id_cost, properties_cost};
 #[doc(hidden)]
 pub use batch_entry::BatchEntry;
 #[doc(hidden)]
@@ -89,11 +91,13 @@ pub use document::{Document, Mark, View};
 #[doc(hidden)]
 pub use eager::{DialectHint, EagerEncoding};
 #[doc(hidden)]
+pub use encoding::Encoding;
+#[doc(hidden)]
 pub use envelope::{
     Content, ControlRequest, Credentials, Dialect, EnvelopeCache, EnvelopeMatch, FrameField,
-    KeptFields, Part, PayloadSpan, Request, decode_part, encoded_size, longest_body, quick_ack,
-    read_request, write_backup, write_delivery, write_frame, write_kept, write_reply, write_stats,
-    write_value,
+    KeptFields, Part, PayloadSpan, RawFormat, Request, decode_part, encoded_size, judge_raw,
+    longest_body, quick_ack, read_request, write_backup, write_delivery, write_frame, write_kept,
+    write_reply, write_stats, write_value,
 };
 #[doc(hidden)]
 pub use memory::{Account, Claim, Share};

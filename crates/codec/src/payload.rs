@@ -2,21 +2,23 @@
 
 use super::convert::from_value;
 use super::document::{Document, View};
+use super::encoding::Encoding;
 use super::envelope::{
-    Content, Dialect, KeptFields, Part, decode_part, decode_within, hold_value_to_max_encoded,
-    write_delivery, write_kept, write_value,
+    Content, Dialect, KeptFields, Part, decode_part, decode_within, hold_raw_to_limits,
+    hold_value_to_max_encoded, write_delivery, write_kept, write_value,
 };
 use super::message::{Message, xml_element};
 use super::xml::{self, PlainNames};
 use super::{json, pickle};
-use crate::protocol::{Format, Limits, Refusal, Value};
+use crate::protocol::{Format, Limits, Qos, Refusal, Value};
 
-/// A judged payload.
+/// A judged payload, and what its publisher said beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    format: Format,
-    /// Whether `bytes` are a whole message body, see [`Part::Body`].
-    in_body: bool,
+    encoding: Encoding,
+    qos: Option<Qos>,
+    /// What is passed on with it. What it says only the wire knows that brought it.
+    properties: Box<[u8]>,
     bytes: Vec<u8>,
 }
 
@@ -72,7 +74,7 @@ impl Payload {
                 let text = bytes[text.unwrap_or(0..bytes.len())].trim_ascii();
                 let root = json::decode(text, 0..text.len(), &mut document, limits)?;
                 hold_value_to_max_encoded(topic, document.view(text, root), limits)?;
-                Ok(Payload { format, in_body: false, bytes: text.to_vec() })
+                Ok(Payload::new(format, text.to_vec()))
             }
             Format::Xml => {
                 let element = xml_element(bytes, limits)?;
@@ -82,11 +84,11 @@ impl Payload {
                 let body = [b"<m>", &element[..], b"</m>"].concat();
                 let read = xml::decode_body(&body, 0..body.len(), &mut Document::new(), limits)?;
                 if read.message.is_some() && read.is_readable_to_all {
-                    return Ok(Payload { format, in_body: false, bytes: element });
+                    return Ok(Payload::new(format, element));
                 }
                 let mut bytes = Vec::new();
                 xml::encode(document.view(&element, root), &mut bytes);
-                Ok(Payload { format, in_body: false, bytes })
+                Ok(Payload::new(format, bytes))
             }
             Format::Pickle => {
                 let root = pickle::decode(bytes, 0..bytes.len(), &mut document, limits)?;
@@ -113,34 +115,89 @@ impl Payload {
         let mut bytes = Vec::new();
         if view.has_types() {
             xml::encode(view, &mut bytes);
-            return Payload { format: Format::Xml, in_body: false, bytes };
+            return Payload::new(Format::Xml, bytes);
         }
         // Of all else pickle says what it is.
         pickle::write_prologue(&mut bytes);
         pickle::encode(view, pickle::Classes::None, &mut bytes);
         pickle::write_stop(&mut bytes);
-        Payload { format: Format::Pickle, in_body: false, bytes }
+        Payload::new(Format::Pickle, bytes)
     }
 
-    /// The format in which it was published.
+    /// A text, for `topic`: any that is UTF-8.
+    ///
+    /// # Errors
+    /// [`TooLarge`](crate::protocol::ErrorCode::TooLarge) where it would become a frame over
+    /// [`Limits::max_encoded`] in some format.
+    pub fn of_text(topic: &str, text: &str, limits: &Limits) -> Result<Payload, Refusal> {
+        let part = Part::Text(0..text.len());
+        hold_raw_to_limits(topic, text.as_bytes(), &part, limits)?;
+        Ok(Payload::new(Encoding::Text, text.into()))
+    }
+
+    /// Bytes, for `topic`, whatever they are.
+    ///
+    /// # Errors
+    /// As for [`of_text`](Self::of_text).
+    pub fn of_bytes(topic: &str, bytes: &[u8], limits: &Limits) -> Result<Payload, Refusal> {
+        hold_raw_to_limits(topic, bytes, &Part::Bytes(0..bytes.len()), limits)?;
+        Ok(Payload::new(Encoding::Bytes, bytes.into()))
+    }
+
+    fn new(encoding: impl Into<Encoding>, bytes: Vec<u8>) -> Payload {
+        Payload { encoding: encoding.into(), qos: None, properties: Box::default(), bytes }
+    }
+
+    /// The same, published with a quality of service, where that was said.
+    #[must_use]
+    pub fn with_qos(self, qos: Option<Qos>) -> Payload {
+        Payload { qos, ..self }
+    }
+
+    /// The same, with properties that are passed on with it.
+    #[must_use]
+    pub fn with_properties(self, properties: impl Into<Box<[u8]>>) -> Payload {
+        Payload { properties: properties.into(), ..self }
+    }
+
+    /// What its bytes are.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// The format in which it was published, see [`Encoding::format`].
     pub fn format(&self) -> Format {
-        self.format
+        self.encoding.format()
     }
 
-    /// The bytes, and the part of them that is the payload: all.
-    pub fn into_part(self) -> (Part, Vec<u8>) {
-        (self.part(), self.bytes)
+    /// With which quality of service it was published, where that was said.
+    pub fn qos(&self) -> Option<Qos> {
+        self.qos
+    }
+
+    /// What is passed on with it; empty where that is nothing.
+    pub fn properties(&self) -> &[u8] {
+        &self.properties
+    }
+
+    /// The bytes, and the properties.
+    pub fn into_parts(self) -> (Vec<u8>, Box<[u8]>) {
+        (self.bytes, self.properties)
     }
 
     /// The part of its bytes that is the payload: all.
     pub fn part(&self) -> Part {
-        let all = 0..self.bytes.len();
-        if self.in_body { Part::Body(all) } else { Part::Value(all) }
+        self.encoding.part(0..self.bytes.len())
     }
 
     /// The payload, borrowed.
     pub fn borrow(&self) -> PayloadRef<'_> {
-        PayloadRef { format: self.format, in_body: self.in_body, bytes: &self.bytes }
+        PayloadRef {
+            encoding: self.encoding,
+            qos: self.qos,
+            properties: &self.properties,
+            bytes: &self.bytes,
+        }
     }
 
     /// Decodes it; the index is that of its root. Pass [`source`](Self::source) to look at texts.
@@ -160,37 +217,66 @@ impl Payload {
 /// A judged payload that lies somewhere else, with other things in one piece of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PayloadRef<'a> {
-    format: Format,
-    in_body: bool,
     bytes: &'a [u8],
+    properties: &'a [u8],
+    encoding: Encoding,
+    qos: Option<Qos>,
 }
 
 impl<'a> PayloadRef<'a> {
     /// The payload in the bytes of a [`Part`].
+    #[inline]
     pub fn of(source: &'a [u8], format: Format, part: &Part) -> PayloadRef<'a> {
-        let in_body = matches!(part, Part::Body(_));
-        PayloadRef { format, in_body, bytes: &source[part.range().clone()] }
+        PayloadRef::new(&source[part.range().clone()], Encoding::of(format, part))
     }
 
-    /// Bytes that are a payload in `format`; a whole message body if `in_body`, see [`Part::Body`].
-    pub fn new(bytes: &'a [u8], format: Format, in_body: bool) -> PayloadRef<'a> {
-        PayloadRef { format, in_body, bytes }
+    /// Bytes that are a payload, so encoded.
+    #[inline]
+    pub fn new(bytes: &'a [u8], encoding: impl Into<Encoding>) -> PayloadRef<'a> {
+        PayloadRef { bytes, properties: &[], encoding: encoding.into(), qos: None }
     }
 
-    /// The format in which it was published.
+    /// The same, published with a quality of service, where that was said.
+    #[must_use]
+    #[inline]
+    pub fn with_qos(self, qos: Option<Qos>) -> PayloadRef<'a> {
+        PayloadRef { qos, ..self }
+    }
+
+    /// The same, with properties that are passed on with it.
+    #[must_use]
+    #[inline]
+    pub fn with_properties(self, properties: &'a [u8]) -> PayloadRef<'a> {
+        PayloadRef { properties, ..self }
+    }
+
+    /// What its bytes are.
+    #[inline]
+    pub fn encoding(self) -> Encoding {
+        self.encoding
+    }
+
+    /// The format in which it was published, see [`Encoding::format`].
+    #[inline]
     pub fn format(self) -> Format {
-        self.format
+        self.encoding.format()
     }
 
-    /// Whether it is a whole message body, see [`Part::Body`].
-    pub fn is_in_body(self) -> bool {
-        self.in_body
+    /// With which quality of service it was published, where that was said.
+    #[inline]
+    pub fn qos(self) -> Option<Qos> {
+        self.qos
+    }
+
+    /// What is passed on with it; empty where that is nothing.
+    #[inline]
+    pub fn properties(self) -> &'a [u8] {
+        self.properties
     }
 
     /// The part of its bytes that is the payload: all.
     pub fn part(self) -> Part {
-        let all = 0..self.bytes.len();
-        if self.in_body { Part::Body(all) } else { Part::Value(all) }
+        self.encoding.part(0..self.bytes.len())
     }
 
     /// As it was published.
@@ -200,7 +286,12 @@ impl<'a> PayloadRef<'a> {
 
     /// The payload, with bytes of its own.
     pub fn to_payload(self) -> Payload {
-        Payload { format: self.format, in_body: self.in_body, bytes: self.bytes.to_vec() }
+        Payload {
+            encoding: self.encoding,
+            qos: self.qos,
+            properties: self.properties.into(),
+            bytes: self.bytes.to_vec(),
+        }
     }
 
     /// Decodes it; the index is that of its root. Pass [`source`](Self::source) to look at texts.
@@ -208,7 +299,7 @@ impl<'a> PayloadRef<'a> {
     /// # Errors
     /// None for a payload that was judged under the same limits.
     pub fn decode(self, document: &mut Document, limits: &Limits) -> Result<usize, Refusal> {
-        decode_part(self.bytes, self.format, &self.part(), document, limits)
+        decode_part(self.bytes, self.format(), &self.part(), document, limits)
     }
 
     /// The same for what decodes to at most `decoded` bytes.
@@ -221,7 +312,7 @@ impl<'a> PayloadRef<'a> {
         limits: &Limits,
         decoded: usize,
     ) -> Result<usize, Refusal> {
-        decode_within(self.bytes, self.format, &self.part(), document, limits, decoded)
+        decode_within(self.bytes, self.format(), &self.part(), document, limits, decoded)
     }
 
     /// Appends a frame that carries the payload.
@@ -270,7 +361,7 @@ impl<'a> PayloadRef<'a> {
 
     /// What is passed on in a dialect as it came.
     pub fn as_it_came(self, dialect: Dialect) -> Option<Content<'a>> {
-        let is_passed_on = !self.in_body && dialect.passes_on_payload(self.format, self.bytes);
-        is_passed_on.then_some(Content::Published(self.bytes))
+        let Encoding::Value(format) = self.encoding else { return None };
+        dialect.passes_on_payload(format, self.bytes).then_some(Content::Published(self.bytes))
     }
 }

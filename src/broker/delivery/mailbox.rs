@@ -401,7 +401,7 @@ mod tests {
             let (topic, payload) = (Topic::parse(topic).unwrap(), vec![b'1'; length]);
             mailbox.put_latest(Stored::new(
                 topic.name(),
-                PayloadRef::new(&payload, Format::Json, false),
+                PayloadRef::new(&payload, Format::Json),
                 0,
             ));
         };
@@ -428,7 +428,7 @@ mod tests {
             let topic = Topic::parse(topic).unwrap();
             let _ = mailbox.put_latest(Stored::new(
                 topic.name(),
-                PayloadRef::new(&[b'1'; 1_000], Format::Json, false),
+                PayloadRef::new(&[b'1'; 1_000], Format::Json),
                 0,
             ));
         };
@@ -464,11 +464,7 @@ mod tests {
         );
         for number in 0..5_000 {
             let topic = Topic::parse(&format!("t/{number}")).unwrap();
-            mailbox.put_latest(Stored::new(
-                topic.name(),
-                PayloadRef::new(b"1", Format::Json, false),
-                0,
-            ));
+            mailbox.put_latest(Stored::new(topic.name(), PayloadRef::new(b"1", Format::Json), 0));
         }
         while let Taken { charge, messages: 1.., .. } = mailbox.take() {
             level.give_back(charge);

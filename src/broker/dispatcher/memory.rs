@@ -16,6 +16,7 @@ use crate::broker::delivery::Delivery;
 use crate::broker::persist::{
     Checkpointer, Fsync, HANDOVERS, Kept, Next, Progress, Store, StoreError, StoreWriter, Ticket,
 };
+use crate::broker::retained::Stored;
 use crate::protocol::{ErrorCode, Refusal, Reply, Token, TopicName};
 
 /// Values that are read together at the start.
@@ -50,7 +51,7 @@ impl Dispatcher {
             };
             let (topic, payload) = (value.topic.name(), value.payload.borrow());
             self.expiries.set(topic, expires);
-            self.subtrees.count(topic, None, Some(payload.source().len()));
+            self.subtrees.count(topic, None, Some(Stored::weight_of(payload)));
             restored.push(self.tree.restore(topic, payload, value.published));
         })?;
         self.tree.put_in_order(restored);

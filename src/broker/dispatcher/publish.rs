@@ -8,7 +8,7 @@ use crate::broker::cost::Extra;
 use crate::broker::delivery::{Mailbox, Put, Queued, Selection};
 use crate::broker::retained::{AHEAD, Prefetch, StoreLimits, Stored, Subtree, TopicId};
 use crate::broker::routing::{Recipient, Route, RouteSet, Way, share_equally};
-use crate::codec::{Batch, BatchEntry, PayloadRef};
+use crate::codec::{Batch, BatchEntry};
 use crate::protocol::{ErrorCode, Refusal, Reply, Token, TopicName};
 
 /// Where the messages of a batch have gone so far.
@@ -170,7 +170,7 @@ impl Dispatcher {
             if is_overtaken && message.retain() {
                 overtaken += 1;
             } else if message.retain()
-                && let Err(refusal) = self.store(batch, message, topic, &mut place, can_refuse)
+                && let Err(refusal) = self.store(batch, index, topic, &mut place, can_refuse)
             {
                 refused.push((message.token(), refusal));
                 self.part_ways(&mut way, index);
@@ -251,13 +251,13 @@ impl Dispatcher {
     fn store(
         &mut self,
         batch: &Batch,
-        message: &BatchEntry,
+        index: usize,
         topic: TopicName<'_>,
         place: &mut Option<TopicId>,
         can_refuse: bool,
     ) -> Result<(), Refusal> {
-        let payload = PayloadRef::of(batch.bytes(), message.format(), &message.part());
-        let bytes = payload.source().len();
+        let (message, payload) = (&batch.messages()[index], batch.payload(index));
+        let bytes = Stored::weight_of(payload);
         if can_refuse && !self.has_room(*place, topic, bytes, message.ttl().is_some()) {
             return Err(self.no_room(topic));
         }
@@ -295,9 +295,11 @@ impl Dispatcher {
         topic: TopicName<'_>,
         can_refuse: bool,
     ) -> bool {
+        // A QoS is a byte.
+        let most = || batch.bytes().len() + batch.messages().len();
         self.subtrees.is_empty()
             && self.tree.weight(place).is_some()
-            && (!can_refuse || self.has_room(place, topic, batch.bytes().len(), true))
+            && (!can_refuse || !batch.has_properties() && self.has_room(place, topic, most(), true))
     }
 
     /// Whether a value of `bytes` may become a topic's last value, for a time or until the next.
@@ -365,8 +367,7 @@ impl Copies {
             if published.is_cleared() {
                 return Stored::nothing(batch.topics().get(published.topic()));
             }
-            let payload = PayloadRef::of(batch.bytes(), published.format(), &published.part());
-            Stored::new(batch.topics().get(published.topic()), payload, 0)
+            Stored::new(batch.topics().get(published.topic()), batch.payload(index), 0)
         });
         copy.clone()
     }

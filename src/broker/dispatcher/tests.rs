@@ -1,6 +1,7 @@
 //! What the dispatcher decides, one event at a time and without a thread.
 
 mod below;
+mod beside;
 mod clients;
 mod judging;
 mod notices;

@@ -2,15 +2,19 @@
 //!
 //! ```text
 //! bytes 0 to 7  the place in the order of all publications, little-endian
-//! bytes 8 and 9 how long the name is (bits 0 to 10), the format (11 and 12), whether the payload is a whole body (13),
-//!               whether there is a payload at all (14); little-endian
+//! bytes 8 and 9 how long the name is (bits 0 to 10), the format (11 and 12; 3 is none), whether the payload is a whole
+//!               body, or of no format, bytes and no text (13), whether there is a payload at all (14), whether
+//!               something was said beside it (15); little-endian
 //! byte  10      bytes at the end that are not used
-//! bytes 11 on   the name, the payload, what is not used
+//! bytes 11 on   the name, what was said beside the payload, the payload, what is not used
 //! ```
+//!
+//! What was said beside it is its QoS and its properties: the byte of
+//! [`PayloadRef::kind`], and the properties as [`PayloadRef::put_properties`] has them.
 
 use std::sync::Arc;
 
-use crate::codec::PayloadRef;
+use crate::codec::{Encoding, PayloadRef};
 use crate::protocol::{Format, MAX_TOPIC_BYTES, TopicName};
 
 const HEAD: usize = 11;
@@ -18,6 +22,9 @@ const NAME_LENGTH: u16 = 0x7ff;
 const FORMAT_SHIFT: u16 = 11;
 const IN_BODY: u16 = 1 << 13;
 const HELD: u16 = 1 << 14;
+const BESIDE: u16 = 1 << 15;
+/// The format of what is in none.
+const RAW: u16 = 3;
 
 /// Memory comes in steps of so many bytes, with so many of the allocator's own and the two counters
 /// of an [`Arc`].
@@ -45,11 +52,14 @@ impl Stored {
     /// A value of a topic, published as the `published`-th message of all.
     pub fn new(topic: TopicName<'_>, payload: PayloadRef<'_>, published: u64) -> Stored {
         let name = topic.as_str().as_bytes();
-        let needed = HEAD + name.len() + payload.source().len();
+        let needed = HEAD + name.len() + Stored::weight_of(payload);
         let unused = (needed + OUTSIDE).next_multiple_of(STEP) - (needed + OUTSIDE);
         let mut bytes = Vec::with_capacity(needed + unused);
         bytes.extend_from_slice(&head(published, name.len(), Some(payload), unused));
         bytes.extend_from_slice(name);
+        if !payload.is_plain() {
+            put_beside(payload, &mut bytes);
+        }
         bytes.extend_from_slice(payload.source());
         bytes.resize(needed + unused, 0);
         Stored(bytes.into())
@@ -69,14 +79,17 @@ impl Stored {
     /// small for that nor far too large. Returns whether it has.
     pub(in crate::broker) fn replace(&mut self, payload: PayloadRef<'_>, published: u64) -> bool {
         let name = self.name_length();
-        let start = HEAD + name;
-        let end = start + payload.source().len();
+        let mut start = HEAD + name;
+        let end = start + Stored::weight_of(payload);
         let Some(bytes) = Arc::get_mut(&mut self.0) else { return false };
         let Some(unused) = bytes.len().checked_sub(end).filter(|unused| *unused <= MOST_UNUSED)
         else {
             return false;
         };
         bytes[..HEAD].copy_from_slice(&head(published, name, Some(payload), unused));
+        if !payload.is_plain() {
+            start = replace_beside(payload, start, bytes);
+        }
         bytes[start..end].copy_from_slice(payload.source());
         true
     }
@@ -92,10 +105,16 @@ impl Stored {
         let flags = self.flags();
         let bytes =
             &self.0[HEAD + self.name_length()..self.0.len() - usize::from(self.0[HEAD - 1])];
-        let format = Format::from_byte((flags >> FORMAT_SHIFT & 3) as u8);
-        debug_assert!(format.is_some(), "two bits hold the byte of a format");
-        let format = format.unwrap_or(Format::Json);
-        PayloadRef::new(bytes, format, flags & IN_BODY != 0)
+        if flags & BESIDE != 0 {
+            return with_beside(bytes);
+        }
+        let encoding = match Format::from_byte((flags >> FORMAT_SHIFT & 3) as u8) {
+            Some(format) if flags & IN_BODY != 0 => Encoding::Body(format),
+            Some(format) => Encoding::Value(format),
+            None if flags & IN_BODY != 0 => Encoding::Bytes,
+            None => Encoding::Text,
+        };
+        PayloadRef::new(bytes, encoding)
     }
 
     /// The place in the order of all publications.
@@ -103,9 +122,16 @@ impl Stored {
         self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
-    /// Bytes of the payload.
+    /// Bytes of the payload, and of what was said beside it.
     pub fn weight(&self) -> usize {
         self.0.len() - HEAD - self.name_length() - usize::from(self.0[HEAD - 1])
+    }
+
+    /// The [`weight`](Self::weight) of a value of this payload.
+    #[inline]
+    pub(in crate::broker) fn weight_of(payload: PayloadRef<'_>) -> usize {
+        let beside = if payload.is_plain() { 0 } else { 1 + payload.properties_len() };
+        beside + payload.source().len()
     }
 
     /// Whether a value is held; otherwise it is but a topic's name.
@@ -138,10 +164,14 @@ fn head(published: u64, name: usize, payload: Option<PayloadRef<'_>>, unused: us
     // A name has at most 1,024 bytes.
     let mut flags = name as u16 & NAME_LENGTH;
     if let Some(payload) = payload {
-        flags |= HELD | u16::from(payload.format().byte()) << FORMAT_SHIFT;
-        if payload.is_in_body() {
-            flags |= IN_BODY;
-        }
+        let (format, in_body) = match payload.encoding() {
+            Encoding::Value(format) => (format.byte().into(), 0),
+            Encoding::Body(format) => (format.byte().into(), IN_BODY),
+            Encoding::Text => (RAW, 0),
+            Encoding::Bytes => (RAW, IN_BODY),
+        };
+        let beside = if payload.is_plain() { 0 } else { BESIDE };
+        flags |= HELD | format << FORMAT_SHIFT | in_body | beside;
     }
     let mut head = [0; HEAD];
     head[..8].copy_from_slice(&published.to_le_bytes());
@@ -150,23 +180,55 @@ fn head(published: u64, name: usize, payload: Option<PayloadRef<'_>>, unused: us
     head
 }
 
+#[cold]
+fn put_beside(payload: PayloadRef<'_>, out: &mut Vec<u8>) {
+    out.push(payload.kind());
+    payload.put_properties(out);
+}
+
+/// Writes what was said beside a payload in the place of what is there, and returns where the
+/// payload begins.
+#[cold]
+fn replace_beside(payload: PayloadRef<'_>, start: usize, bytes: &mut [u8]) -> usize {
+    let mut beside = Vec::with_capacity(1 + payload.properties_len());
+    put_beside(payload, &mut beside);
+    let end = start + beside.len();
+    bytes[start..end].copy_from_slice(&beside);
+    end
+}
+
+#[cold]
+fn with_beside(bytes: &[u8]) -> PayloadRef<'_> {
+    let payload = bytes.split_first().and_then(|(kind, rest)| PayloadRef::of_kind(*kind, rest));
+    debug_assert!(payload.is_some(), "it is read as it was written");
+    payload.unwrap_or(PayloadRef::new(&[], Encoding::Bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Topic;
+    use crate::protocol::{Qos, Topic};
 
     #[test]
     fn what_is_put_in_comes_out_again() {
         for name in ["a", "ü/漢", &"x".repeat(MAX_TOPIC_BYTES)] {
             let topic = Topic::parse(name).unwrap();
-            for (format, in_body, length) in
-                [(Format::Json, false, 1), (Format::Xml, true, 300), (Format::Pickle, false, 0)]
-            {
-                let bytes = vec![7; length];
-                let payload = PayloadRef::new(&bytes, format, in_body);
+            for (encoding, length, qos, properties, beside) in [
+                (Encoding::Value(Format::Json), 1, None, 0, 0),
+                (Encoding::Body(Format::Xml), 300, None, 0, 0),
+                (Encoding::Value(Format::Pickle), 0, None, 0, 0),
+                (Encoding::Text, 5, None, 0, 0),
+                (Encoding::Bytes, 5, None, 0, 0),
+                (Encoding::Bytes, 0, Some(Qos::AtMostOnce), 0, 1),
+                (Encoding::Body(Format::Pickle), 5, Some(Qos::ExactlyOnce), 300, 305),
+                (Encoding::Text, 5, None, 70_000, 70_005),
+            ] {
+                let (bytes, properties) = (vec![7; length], vec![8; properties]);
+                let payload = PayloadRef::new(&bytes, encoding);
+                let payload = payload.with_qos(qos).with_properties(&properties);
                 let stored = Stored::new(topic.name(), payload, u64::MAX - 1);
                 assert_eq!((stored.topic().as_str(), stored.payload()), (name, payload));
-                assert_eq!((stored.published(), stored.weight()), (u64::MAX - 1, length));
+                assert_eq!((stored.published(), stored.weight()), (u64::MAX - 1, length + beside));
                 assert!(stored.is_held());
                 assert_eq!(
                     (stored.0.len() + OUTSIDE) % STEP,
@@ -185,7 +247,7 @@ mod tests {
     #[test]
     fn memory_is_used_again_where_it_fits_and_nobody_shares_it() {
         let topic = Topic::parse("a/b").unwrap();
-        let payload = |bytes: &'static [u8]| PayloadRef::new(bytes, Format::Json, false);
+        let payload = |bytes: &'static [u8]| PayloadRef::new(bytes, Format::Json);
         let mut stored = Stored::new(topic.name(), payload(b"[1,2]"), 1);
         assert!(stored.replace(payload(b"3"), 2));
         assert_eq!(
@@ -198,12 +260,16 @@ mod tests {
         assert_eq!(sending.payload().source(), b"[4,5]");
         drop(sending);
         assert!(stored.replace(payload(b"6"), 4));
-        assert!(
-            !stored.replace(PayloadRef::new(&[b'1'; 100], Format::Json, false), 5),
-            "it is too small"
-        );
-        let mut large =
-            Stored::new(topic.name(), PayloadRef::new(&[b'1'; 1_000], Format::Json, false), 1);
+        assert!(!stored.replace(PayloadRef::new(&[b'1'; 100], Format::Json), 5), "it is too small");
+        let mut beside = Stored::new(topic.name(), payload(b"[1,2]"), 1);
+        let text = payload(b"3").with_qos(Some(Qos::AtLeastOnce));
+        assert!(beside.replace(text, 2));
+        assert_eq!((beside.payload(), beside.weight()), (text, 2));
+        let text = text.with_properties(b"0123456789");
+        assert!(!beside.replace(text, 2), "it is too small for them");
+        assert!(beside.replace(payload(b"[4,5]"), 3));
+        assert_eq!(beside.payload(), payload(b"[4,5]"));
+        let mut large = Stored::new(topic.name(), PayloadRef::new(&[b'1'; 1_000], Format::Json), 1);
         assert!(!large.replace(payload(b"1"), 2), "it is far too large");
         assert_eq!(large.weight(), 1_000);
     }

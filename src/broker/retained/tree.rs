@@ -300,7 +300,7 @@ impl Tree {
     fn begin(&mut self, id: TopicId, payload: PayloadRef<'_>) {
         self.order.append(id.0);
         self.values += 1;
-        self.bytes += payload.source().len();
+        self.bytes += Stored::weight_of(payload);
     }
 
     /// Counts publications whose values are not stored, because the next one takes their place at
@@ -330,7 +330,7 @@ impl Tree {
         }
         self.order.renew(id.0);
         self.bytes -= stored.weight();
-        self.bytes += payload.source().len();
+        self.bytes += Stored::weight_of(payload);
         // Where no writer is still sending the value before, its memory is used again.
         if !keep && stored.replace(payload, published) {
             return None;
@@ -363,7 +363,7 @@ impl Tree {
             None => self.insert(topic, hash, stored),
         };
         self.values += 1;
-        self.bytes += payload.source().len();
+        self.bytes += Stored::weight_of(payload);
         Restored { published, id }
     }
 

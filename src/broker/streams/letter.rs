@@ -59,7 +59,7 @@ mod tests {
 
     fn read(topic: &str, letter: &str) -> Option<DeadMessage> {
         let topic = Topic::parse(topic).unwrap();
-        let payload = PayloadRef::new(letter.as_bytes(), Format::Json, false);
+        let payload = PayloadRef::new(letter.as_bytes(), Format::Json);
         DeadMessage::of(&Record { seq: 1, time: 0, topic: topic.name(), id: None, payload })
     }
 

@@ -8,11 +8,13 @@
 //!                 of the same topic begins; 0 where there is none
 //! bytes 16 to 23  its number
 //! bytes 24 to 31  when it was published, in milliseconds since 1970
-//! byte  32        the format of the payload: 0 JSON, 1 XML, 2 pickle; plus 128 where it is a whole
-//!                 message body. 64 is a mark, which is no message
+//! byte  32        what the payload is: 0 JSON, 1 XML, 2 pickle, 3 a text, 4 bytes; plus 128 where it is a
+//!                 whole message body; plus 8, 16 or 24 where it was published with a QoS of 0, 1 or 2,
+//!                 plus 32 where it has properties. 64 is a mark, which is no message
 //! byte  33        the length of the id, and 1; 0 where there is none
 //! bytes 34 to 35  the length of the topic
-//! then            the body: topic, id, payload
+//! then            the body: topic, id, with 32 in byte 32 how long the properties are (4 bytes) and
+//!                 they, and the payload
 //! ```
 //!
 //! Both checksums begin with the salt of the segment, a random number that is told nobody: what a
@@ -25,11 +27,11 @@
 
 use crate::broker::Record;
 use crate::codec::PayloadRef;
-use crate::protocol::{Format, TopicName};
+use crate::protocol::TopicName;
 
 /// Bytes of a head.
 pub(super) const HEAD: usize = 36;
-const IN_BODY: u8 = 0x80;
+/// The bit that no payload uses.
 const MARK: u8 = 0x40;
 /// Bytes of a mark.
 pub(super) const MARK_BYTES: usize = HEAD + 8;
@@ -117,14 +119,13 @@ impl Head {
     /// The message of a body that fits; `None` if that is none.
     pub(super) fn record<'a>(&self, body: &'a [u8]) -> Option<Record<'a>> {
         let (topic, rest) = body.split_at_checked(self.topic.into())?;
-        let (id, payload) = rest.split_at_checked(self.id.saturating_sub(1).into())?;
-        let format = Format::from_byte(self.kind & !IN_BODY)?;
+        let (id, spelled) = rest.split_at_checked(self.id.saturating_sub(1).into())?;
         Some(Record {
             seq: self.seq,
             time: self.time,
             topic: TopicName::parse(str::from_utf8(topic).ok()?).ok()?,
             id: if self.id == 0 { None } else { Some(str::from_utf8(id).ok()?) },
-            payload: PayloadRef::new(payload, format, self.kind & IN_BODY != 0),
+            payload: PayloadRef::of_kind(self.kind, spelled)?,
         })
     }
 
@@ -137,7 +138,8 @@ impl Head {
 /// Bytes that a message takes.
 pub(super) fn size(record: &Record<'_>) -> u64 {
     let id = record.id.map_or(0, str::len);
-    (HEAD + record.topic.as_str().len() + id + record.payload.source().len()) as u64
+    let payload = record.payload.properties_len() + record.payload.source().len();
+    (HEAD + record.topic.as_str().len() + id + payload) as u64
 }
 
 /// Appends a message to `out`; its payload as well, unless the caller writes it `apart`. `None` if
@@ -155,11 +157,11 @@ pub(super) fn put(
     let start = out.len();
     let head = Head {
         checksum: 0,
-        body: (topic.len() + id.len() + payload.source().len()).try_into().ok()?,
+        body: (size(record) - HEAD as u64).try_into().ok()?,
         previous,
         seq: record.seq,
         time: record.time,
-        kind: payload.format().byte() | if payload.is_in_body() { IN_BODY } else { 0 },
+        kind: payload.kind(),
         id: match record.id {
             Some(id) => (id.len() + 1).try_into().ok()?,
             None => 0,
@@ -169,6 +171,7 @@ pub(super) fn put(
     out.extend_from_slice(&[0; HEAD]);
     out.extend_from_slice(topic.as_bytes());
     out.extend_from_slice(id.as_bytes());
+    payload.put_properties(out);
     if apart {
         hasher.update(&out[start + HEAD..]);
         hasher.update(payload.source());
@@ -196,4 +199,79 @@ pub(super) fn put_mark(synced: u64, seq: u64, time: u64, salt: u32, out: &mut Ve
     };
     out.extend_from_slice(&head.write(salt));
     out.extend_from_slice(&body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Encoding;
+    use crate::protocol::{Format, Qos};
+
+    const SALT: u32 = 0x0102_0304;
+
+    fn record<'a>(seq: u64, id: Option<&'a str>, payload: PayloadRef<'a>) -> Record<'a> {
+        let topic = TopicName::parse("a/b").unwrap();
+        Record { seq, time: seq * 1_000, topic, id, payload }
+    }
+
+    #[track_caller]
+    fn assert_read(spelled: &[u8], expected: &Record<'_>) {
+        let head = Head::read(spelled, SALT).unwrap();
+        assert_eq!((head.len(), head.is_mark()), (spelled.len() as u64, false));
+        assert!(head.fits(&spelled[HEAD..], SALT));
+        let read = head.record(&spelled[HEAD..]).unwrap();
+        assert_eq!((read.seq, read.time, read.id), (expected.seq, expected.time, expected.id));
+        assert_eq!((read.topic, read.payload), (expected.topic, expected.payload));
+    }
+
+    /// Bytes of before there were texts, bytes, QoS and properties.
+    #[test]
+    fn what_was_written_before_is_read_and_is_still_written_so() {
+        let json = b"\x9b\x1aU\xe2_\xeb\xf65\x0b\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\
+            \x00\x00\x00\x00\xe8\x03\x00\x00\x00\x00\x00\x00\x00\x00\x03\x00a/b{\x22x\x22: 1}";
+        let body = b"\xcc&O\x95\x97\x8fD\xe9\x14\x00\x00\x00\x80\x00\x00\x00\x02\x00\x00\x00\x00\
+            \x00\x00\x00\xd0\x07\x00\x00\x00\x00\x00\x00\x81\x02\x03\x00a/b7<f message='1'/>";
+        let xml = Encoding::Body(Format::Xml);
+        for (spelled, previous, record) in [
+            (&json[..], 0, record(1, None, PayloadRef::new(b"{\"x\": 1}", Format::Json))),
+            (body, 128, record(2, Some("7"), PayloadRef::new(b"<f message='1'/>", xml))),
+        ] {
+            assert_read(spelled, &record);
+            let mut written = Vec::new();
+            put(&record, previous, SALT, false, &mut written).unwrap();
+            assert_eq!(written, spelled);
+        }
+    }
+
+    #[test]
+    fn what_was_said_beside_a_payload_is_kept_with_it() {
+        for encoding in [Encoding::Text, Encoding::Bytes, Encoding::Body(Format::Pickle)] {
+            for qos in [None, Some(Qos::AtMostOnce), Some(Qos::ExactlyOnce)] {
+                for properties in [&b""[..], b"\x26\x00\x01a\x00\x01b", &[7; 70_000]] {
+                    let payload = PayloadRef::new(b"\x00\xff", encoding).with_qos(qos);
+                    let record = record(3, Some(""), payload.with_properties(properties));
+                    let (mut whole, mut apart) = (Vec::new(), Vec::new());
+                    put(&record, 7, SALT, false, &mut whole).unwrap();
+                    put(&record, 7, SALT, true, &mut apart).unwrap();
+                    apart.extend_from_slice(record.payload.source());
+                    assert!(whole == apart && whole.len() as u64 == size(&record));
+                    assert_read(&whole, &record);
+                }
+            }
+        }
+    }
+
+    /// A checksum that is right says nothing of what the bytes mean.
+    #[test]
+    fn what_is_no_message_is_none() {
+        let payload = PayloadRef::new(b"x", Encoding::Text).with_properties(b"abc");
+        let mut written = Vec::new();
+        put(&record(1, None, payload), 0, SALT, false, &mut written).unwrap();
+        let head = Head::read(&written, SALT).unwrap();
+        assert!(head.record(&written[HEAD..]).is_some());
+        for kind in [5, 0x83, 0x40, 0x60, 0xff] {
+            assert!(Head { kind, ..head }.record(&written[HEAD..]).is_none(), "{kind:#x}");
+        }
+        assert!(head.record(&written[HEAD..HEAD + 8]).is_none(), "the properties are cut");
+    }
 }

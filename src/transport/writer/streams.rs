@@ -108,7 +108,8 @@ impl Writer {
                     if record.seq > seq {
                         feed.report_deleted(seq, record.seq - 1);
                     }
-                    *room = room.saturating_sub(record.payload.source().len());
+                    let payload = record.payload;
+                    *room = room.saturating_sub(payload.source().len() + payload.properties_len());
                     if !feed.wants(record.topic) {
                         continue;
                     }

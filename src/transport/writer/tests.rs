@@ -79,7 +79,7 @@ fn a_turn_that_leaves_something_sealed_is_not_over() {
 fn long_value() -> Stored {
     let topic = Topic::parse("long").unwrap();
     let text = format!("\"{}\"", "x".repeat(MAX_BYTES));
-    Stored::new(topic.name(), PayloadRef::new(text.as_bytes(), Format::Json, false), 0)
+    Stored::new(topic.name(), PayloadRef::new(text.as_bytes(), Format::Json), 0)
 }
 
 fn pong(outbox: &Outbox) {

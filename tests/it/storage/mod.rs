@@ -11,6 +11,7 @@ mod first;
 mod full;
 mod kills;
 mod limits;
+mod raw;
 mod readonly;
 mod restart;
 mod salvage;

@@ -23,7 +23,7 @@ fn left_by_a_fast_clock(folder: &std::path::Path, age: Option<Duration>) -> u64 
         time,
         topic: topic.name(),
         id: None,
-        payload: PayloadRef::new(b"7", Format::Json, false),
+        payload: PayloadRef::new(b"7", Format::Json),
     };
     log.writer.append(&[record(1), record(2)]).unwrap();
     log.sync.sync().unwrap();

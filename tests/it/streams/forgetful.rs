@@ -9,9 +9,9 @@ use babelmq::broker::{
     Change, Cursor, Found, Kept, Log, LogReader, LogSync, LogWriter, Record, Store, StoreError,
     StreamStore,
 };
-use babelmq::codec::PayloadRef;
+use babelmq::codec::Payload;
 use babelmq::protocol::TopicName;
-use babelmq::{Format, Topic, TopicFilter};
+use babelmq::{Topic, TopicFilter};
 
 use crate::support::random::Random;
 
@@ -23,9 +23,7 @@ struct Message {
     time: u64,
     topic: Topic,
     id: Option<String>,
-    format: Format,
-    in_body: bool,
-    bytes: Vec<u8>,
+    payload: Payload,
 }
 
 /// One stream.
@@ -188,9 +186,7 @@ impl LogWriter for Part {
                     time: record.time,
                     topic: record.topic.to_topic(),
                     id: record.id.map(Into::into),
-                    format: record.payload.format(),
-                    in_body: record.payload.is_in_body(),
-                    bytes: record.payload.source().to_vec(),
+                    payload: record.payload.to_payload(),
                 });
             }
         })
@@ -296,7 +292,7 @@ impl Cursor for At {
             time: message.time,
             topic: message.topic.name(),
             id: message.id.as_deref(),
-            payload: PayloadRef::new(&message.bytes, message.format, message.in_body),
+            payload: message.payload.borrow(),
         })))
     }
 }

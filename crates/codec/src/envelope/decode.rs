@@ -5,7 +5,9 @@ use std::ops::Range;
 use super::fields::{Fields, missing};
 use super::payload_span::{Part, PayloadSpan};
 use super::request::Request;
-use crate::protocol::{Command, Format, Limits, Refusal};
+use crate::budget::Budget;
+use crate::node::{Node, Text};
+use crate::protocol::{Command, ErrorCode, Format, Limits, Refusal};
 use crate::{Document, json, pickle, xml};
 
 /// Reads a message body, and holds its payload to those limits alone that its reader has.
@@ -75,6 +77,8 @@ pub(crate) fn decode_within(
         (Part::Value(range), Format::Pickle) => {
             pickle::decode(source, range.clone(), document, limits)?
         }
+        (Part::Text(range), _) => raw(source, range, document, decoded, Node::Str)?,
+        (Part::Bytes(range), _) => raw(source, range, document, decoded, Node::Bytes)?,
         (Part::Body(range), _) => {
             let request = decode_request(source, format, range.clone(), document, limits)?;
             return match request {
@@ -86,6 +90,30 @@ pub(crate) fn decode_within(
         }
     };
     Ok(root)
+}
+
+/// The one node of a payload that is its own value, and lies where it came.
+fn raw(
+    source: &[u8],
+    range: &Range<usize>,
+    document: &mut Document,
+    decoded: usize,
+    node: fn(Text) -> Node,
+) -> Result<usize, Refusal> {
+    Budget::of(decoded).node(range.len())?;
+    let text = Text::in_source(range.clone());
+    let node = node(text);
+    let is_text = matches!(node, Node::Str(_));
+    if is_text && simdutf8::basic::from_utf8(&source[range.clone()]).is_err() {
+        return Err(not_utf8());
+    }
+    Ok(document.push(node))
+}
+
+/// What is said of a text that is none.
+#[cold]
+pub(super) fn not_utf8() -> Refusal {
+    Refusal::new(ErrorCode::InvalidValue, "the text is not in UTF-8")
 }
 
 fn xml_fields<'a>(

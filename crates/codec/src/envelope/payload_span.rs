@@ -20,13 +20,19 @@ pub enum Part {
     /// what stands outside of it, and in XML it may be an attribute, or have names that not every
     /// parser takes.
     Body(Range<usize>),
+    /// A text by itself, in UTF-8: the value is this string.
+    Text(Range<usize>),
+    /// Bytes by themselves: the value is these bytes.
+    Bytes(Range<usize>),
 }
 
 impl Part {
     /// Where the bytes lie.
     pub fn range(&self) -> &Range<usize> {
         match self {
-            Part::Value(range) | Part::Body(range) => range,
+            Part::Value(range) | Part::Body(range) | Part::Text(range) | Part::Bytes(range) => {
+                range
+            }
         }
     }
 }

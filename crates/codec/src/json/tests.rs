@@ -279,10 +279,7 @@ fn judged(body: &str) -> Result<String, ErrorCode> {
         &mut document,
         &Limits::default(),
     ) {
-        Ok(Request::Publish { message, .. }) => match message.part {
-            crate::Part::Value(range) => Ok(body[range].to_owned()),
-            crate::Part::Body(range) => Ok(body[range].to_owned()),
-        },
+        Ok(Request::Publish { message, .. }) => Ok(body[message.part.range().clone()].to_owned()),
         Ok(other) => panic!("{other:?}"),
         Err(refusal) => Err(refusal.code),
     }

@@ -87,6 +87,30 @@ fn fields_of<'a>(
     }
 }
 
+/// Reads a text that is one value, with space around it. It is decoded into `document` only where
+/// nothing less can judge it.
+///
+/// # Errors
+/// As for [`read_fields`].
+pub(crate) fn lone_value(
+    source: &[u8],
+    text: Range<usize>,
+    document: &mut Document,
+    limits: &Limits,
+) -> Result<PayloadSpan, Refusal> {
+    let mut read = || {
+        let mut scan = Scan::new(source, text.clone())?;
+        let judge = scan.value(Judge::new(limits, text.len()))?;
+        scan.end()?;
+        if !judge.needs_decoding() {
+            return Ok(None);
+        }
+        decode(source, text.clone(), document, limits).map(Some).map_err(Fault::from)
+    };
+    let decoded = read().map_err(Fault::into_refusal)?;
+    Ok(PayloadSpan { part: Part::Value(text), document: decoded })
+}
+
 /// Judges the value at `start` of a text, and returns where it ends. `None` where something is
 /// wrong with it, and where only decoding can judge it: that is for [`read_fields`] to find out.
 ///

@@ -14,6 +14,7 @@ mod ndarray;
 #[doc(hidden)]
 pub mod newtype;
 mod pickle_classes;
+mod qos;
 mod scalar_type;
 #[cfg(feature = "serde")]
 mod serde;
@@ -40,6 +41,7 @@ pub use limits::{
 pub use message::{Command, Id, KeptSubscription, Overflow, Reply};
 pub use ndarray::Ndarray;
 pub use pickle_classes::{ClassPattern, InvalidClassPattern, PickleClasses};
+pub use qos::Qos;
 pub use scalar_type::ScalarType;
 pub use stream::{
     AdminRequest, DEFAULT_ACK_WAIT, DEFAULT_MAX_DELIVER, DEFAULT_WINDOW, DurableRequest,

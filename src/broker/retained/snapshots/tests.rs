@@ -11,7 +11,7 @@ type Shown = Vec<(String, Vec<u8>)>;
 
 fn publish(tree: &mut Tree, snapshots: &mut Snapshots, name: &str, json: &str) {
     let topic = Topic::parse(name).unwrap();
-    let payload = PayloadRef::new(json.as_bytes(), Format::Json, false);
+    let payload = PayloadRef::new(json.as_bytes(), Format::Json);
     let Some(id) = tree.find(&topic) else {
         tree.store_new(topic.name(), payload);
         return;

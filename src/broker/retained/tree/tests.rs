@@ -5,7 +5,7 @@ use crate::protocol::{Format, Topic, TopicFilter};
 
 fn publish(tree: &mut Tree, name: &str, json: &str) {
     let topic = Topic::parse(name).unwrap();
-    let payload = PayloadRef::new(json.as_bytes(), Format::Json, false);
+    let payload = PayloadRef::new(json.as_bytes(), Format::Json);
     if let Some(id) = tree.find(&topic) {
         tree.store(id, payload, false);
     } else {

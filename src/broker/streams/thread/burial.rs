@@ -84,7 +84,7 @@ fn topic_of(consumer: &str, record: &Record<'_>) -> String {
     }
 }
 
-/// A dead letter.
+/// A dead letter. It has the properties of its message, for whoever answers or traces that.
 fn content(stream: &str, record: &Record<'_>, dead: &Dead, limits: &Limits) -> Option<Payload> {
     let mut document = Document::new();
     let root = record.payload.decode(&mut document, limits).ok()?;
@@ -102,5 +102,29 @@ fn content(stream: &str, record: &Record<'_>, dead: &Dead, limits: &Limits) -> O
         ("message", message),
     ];
     let letter = dict(fields);
-    Payload::of_value(record.topic.as_str(), &letter, &Limits::NONE).ok()
+    let payload = Payload::of_value(record.topic.as_str(), &letter, &Limits::NONE).ok()?;
+    Some(payload.with_qos(record.payload.qos()).with_properties(record.payload.properties()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{Encoding, PayloadRef};
+    use crate::protocol::{Qos, TopicName};
+
+    #[test]
+    fn a_dead_letter_has_the_message_and_what_was_said_beside_it() {
+        let payload = PayloadRef::new(b"\xff\x00", Encoding::Bytes);
+        let payload = payload.with_qos(Some(Qos::AtLeastOnce)).with_properties(b"abc");
+        let topic = TopicName::parse("a").unwrap();
+        let record = Record { seq: 7, time: 0, topic, id: None, payload };
+        let dead = Dead { seq: 7, attempts: 2, why: WhyDead::Exhausted };
+        let letter = content("orders", &record, &dead, &Limits::default()).unwrap();
+        assert_eq!((letter.qos(), letter.properties()), (Some(Qos::AtLeastOnce), &b"abc"[..]));
+        let mut document = Document::new();
+        let root = letter.decode(&mut document, &Limits::NONE).unwrap();
+        let Value::Dict(fields) = to_value(document.view(letter.source(), root)) else { panic!() };
+        let message = fields.iter().find(|(name, _)| *name == Value::from("message"));
+        assert_eq!(message.unwrap().1, Value::Bytes(vec![0xff, 0]));
+    }
 }

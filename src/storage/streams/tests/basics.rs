@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::super::Streams;
 use crate::broker::{Cursor, Found, Log, LogReader, Record, StreamDefinition, StreamStore};
-use crate::codec::PayloadRef;
-use crate::protocol::{Format, TopicFilter, TopicName};
+use crate::codec::{Encoding, PayloadRef};
+use crate::protocol::{Format, Qos, TopicFilter, TopicName};
 
 /// A directory that is gone in the end.
 struct Place(PathBuf);
@@ -72,11 +72,26 @@ fn append(log: &mut Log, to: u64) {
                 time: seq * 10,
                 topic: TopicName::parse(topic).unwrap(),
                 id: seq.is_multiple_of(3).then_some(id.as_str()),
-                payload: PayloadRef::new(payload.as_bytes(), Format::Json, seq.is_multiple_of(2)),
+                payload: spelled(*seq, payload),
             })
             .collect();
         log.writer.append(&records).unwrap();
     }
+}
+
+/// Its payload, of which kind, QoS and properties differ from one message to the next.
+fn spelled(seq: u64, payload: &str) -> PayloadRef<'_> {
+    let of = |count: u64| (seq % count) as usize;
+    let (json, xml) = (Format::Json, Format::Xml);
+    let encoding =
+        [Encoding::Value(json), Encoding::Body(xml), Encoding::Text, Encoding::Bytes][of(4)];
+    let properties = [&b""[..], &b""[..], b"\x26\x00\x01a\x00\x01b"][of(3)];
+    PayloadRef::new(payload.as_bytes(), encoding)
+        .with_qos(
+            [None, Some(Qos::AtMostOnce), Some(Qos::AtLeastOnce), Some(Qos::ExactlyOnce)]
+                [of(5).min(3)],
+        )
+        .with_properties(properties)
 }
 
 /// Reads to the end, and compares each message with what was published.
@@ -86,8 +101,7 @@ fn read(cursor: &mut dyn Cursor) -> Vec<u64> {
         let Found::Record(record) = next else { panic!("{next:?}") };
         let seq = record.seq;
         assert_eq!(record.topic.as_str(), topic(seq));
-        assert_eq!(record.payload.source(), payload(seq).as_bytes());
-        assert_eq!(record.payload.is_in_body(), seq.is_multiple_of(2));
+        assert_eq!(record.payload, spelled(seq, &payload(seq)));
         assert_eq!(record.id.map(str::to_owned), seq.is_multiple_of(3).then(|| seq.to_string()));
         assert_eq!(record.time, seq * 10);
         found.push(seq);

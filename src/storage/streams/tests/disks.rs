@@ -48,7 +48,7 @@ fn append(log: &mut Log, numbers: &[u64]) -> Result<(), StoreError> {
             time: seq,
             topic: TopicName::parse(topic).unwrap(),
             id: Some("id"),
-            payload: PayloadRef::new(payload.as_bytes(), Format::Pickle, false),
+            payload: PayloadRef::new(payload.as_bytes(), Format::Pickle),
         })
         .collect();
     log.writer.append(&records)

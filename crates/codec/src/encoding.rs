@@ -1,0 +1,124 @@
+//! What the bytes of a payload are to be read as.
+
+use std::ops::Range;
+
+use super::envelope::Part;
+use crate::protocol::Format;
+
+/// What the bytes of a payload are.
+///
+/// ```
+/// use babelmq_codec::{Encoding, Format};
+///
+/// assert_eq!(Encoding::from(Format::Xml).byte(), 1);
+/// assert_eq!(Encoding::from_byte(0x82), Some(Encoding::Body(Format::Pickle)));
+/// assert_eq!(Encoding::Text.format(), Format::Pickle);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// A value in a format, see [`Part::Value`].
+    Value(Format),
+    /// A whole message body in a format, see [`Part::Body`].
+    Body(Format),
+    /// A text by itself, in UTF-8.
+    Text,
+    /// Bytes by themselves.
+    Bytes,
+}
+
+/// The formats have 0 to 2.
+const TEXT: u8 = 3;
+const BYTES: u8 = 4;
+const BODY: u8 = 0x80;
+
+impl Encoding {
+    /// What a part is, in a frame of `format`.
+    #[inline]
+    pub fn of(format: Format, part: &Part) -> Encoding {
+        match part {
+            Part::Value(_) => Encoding::Value(format),
+            Part::Body(_) => Encoding::Body(format),
+            Part::Text(_) => Encoding::Text,
+            Part::Bytes(_) => Encoding::Bytes,
+        }
+    }
+
+    /// The part that is so encoded, and lies there.
+    #[inline]
+    pub fn part(self, range: Range<usize>) -> Part {
+        match self {
+            Encoding::Value(_) => Part::Value(range),
+            Encoding::Body(_) => Part::Body(range),
+            Encoding::Text => Part::Text(range),
+            Encoding::Bytes => Part::Bytes(range),
+        }
+    }
+
+    /// The format, for what tells formats apart: of a text and of bytes it is pickle. That is what
+    /// the broker itself spells values in that came in no format, and it is the one of which
+    /// nothing is ever passed on as it came, which holds for these as well: in no format is a text
+    /// by itself what a reader expects.
+    #[inline]
+    pub fn format(self) -> Format {
+        match self {
+            Encoding::Value(format) | Encoding::Body(format) => format,
+            Encoding::Text | Encoding::Bytes => Format::Pickle,
+        }
+    }
+
+    /// The name as it is written in an export: that of the format, `text` or `bytes`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoding::Value(format) | Encoding::Body(format) => format.name(),
+            Encoding::Text => "text",
+            Encoding::Bytes => "bytes",
+        }
+    }
+
+    /// The number that says it in files: the byte of the format, 3 for a text, 4 for bytes, and 128
+    /// more for a whole message body. The bits between are nought.
+    #[inline]
+    pub fn byte(self) -> u8 {
+        match self {
+            Encoding::Value(format) => format.byte(),
+            Encoding::Body(format) => format.byte() | BODY,
+            Encoding::Text => TEXT,
+            Encoding::Bytes => BYTES,
+        }
+    }
+
+    /// What a number says; `None` where it says nothing.
+    #[inline]
+    pub fn from_byte(byte: u8) -> Option<Encoding> {
+        match byte {
+            TEXT => Some(Encoding::Text),
+            BYTES => Some(Encoding::Bytes),
+            _ if byte & BODY != 0 => Format::from_byte(byte & !BODY).map(Encoding::Body),
+            _ => Format::from_byte(byte).map(Encoding::Value),
+        }
+    }
+}
+
+/// A value by itself.
+impl From<Format> for Encoding {
+    fn from(format: Format) -> Encoding {
+        Encoding::Value(format)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_says_one_thing_or_nothing() {
+        let known: Vec<u8> =
+            (0..=u8::MAX).filter(|at| Encoding::from_byte(*at).is_some()).collect();
+        assert_eq!(known, [0, 1, 2, 3, 4, 0x80, 0x81, 0x82]);
+        for byte in known {
+            let encoding = Encoding::from_byte(byte).unwrap();
+            assert_eq!(encoding.byte(), byte);
+            assert_eq!(Encoding::of(encoding.format(), &encoding.part(3..5)), encoding);
+        }
+    }
+}
