@@ -191,6 +191,7 @@ fn publish_again(version: Version, publish: &Publish<'_>) {
     assert_eq!(head.size(version, usize::MAX), Ok(out.len()));
     let Packet::Publish(same) = read(version, &out) else { panic!("{out:02x?}") };
     let properties = same.content.properties;
+    assert_eq!(Content::of(properties), same.content);
     assert_eq!(properties.passed_on(), passed_on);
     assert!(properties.user().eq(content.properties.user()));
     let expected = Content { properties, ..content };

@@ -54,7 +54,7 @@ pub(super) fn packet(said: Option<u32>, bytes: &[u8], longest: usize) -> Option<
         _ => false,
     };
     let wants = if matches!(kind, 6 | 8 | 10) { 2 } else { 0 };
-    if !is_clients || (kind != 3 && flags != wants) {
+    if !is_clients || (kind != 3 && flags != wants && said != Some(3)) {
         return None;
     }
     let (mut length, mut place) = (0, 0);

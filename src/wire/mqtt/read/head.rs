@@ -88,7 +88,9 @@ fn first_byte(first: u8, version: Option<Version>) -> Result<(Kind, u8), Fault> 
         }
         _ => {}
     }
-    if kind != Kind::Publish && flags != kind.flags() {
+    // MQTT 3.1 has no use for these bits and forbids none; what is sent again has DUP among them.
+    let is_3_1 = version == Some(Version::V3_1);
+    if kind != Kind::Publish && flags != kind.flags() && !is_3_1 {
         let what = "reserved bits of its first byte are not as they are to be";
         return Err(Fault::of(Reason::MALFORMED, kind.name(), what));
     }

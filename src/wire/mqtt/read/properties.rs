@@ -72,6 +72,12 @@ impl<'a> Properties<'a> {
         Ok(Properties(part.since(start)))
     }
 
+    /// Properties that were checked before they were put where they are: what was
+    /// [passed on](Properties::passed_on).
+    pub fn kept(bytes: &'a [u8]) -> Properties<'a> {
+        Properties(bytes)
+    }
+
     /// Whether there are none.
     pub fn is_empty(self) -> bool {
         self.0.is_empty()
@@ -174,6 +180,16 @@ pub struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
+    /// What properties that were checked say.
+    pub fn of(properties: Properties<'a>) -> Content<'a> {
+        let mut content = Content { properties, ..Content::default() };
+        for property in properties.iter() {
+            // Each was judged, so none is refused.
+            let _ = content.take(property);
+        }
+        content
+    }
+
     /// Takes in a property, if it is about a message.
     pub(super) fn take(&mut self, property: Property<'a>) -> Result<(), (Reason, &'static str)> {
         match (property.id, property.value) {

@@ -50,6 +50,9 @@ fn properties_of_a_publish_are_told_and_those_for_everyone_passed_on() {
     assert_eq!(ids, [1, 38, 35, 3, 8, 2, 9, 38]);
     let passed_on = [all[0], all[1], all[3], all[4], all[6], all[7]].concat();
     assert_eq!(content.properties.passed_on(), passed_on);
+    let properties = Properties::kept(&passed_on);
+    let kept = Content { expiry: None, properties, ..content };
+    assert_eq!(Content::of(properties), kept);
 }
 
 #[test]

@@ -130,3 +130,12 @@ fn versions_before_5_may_keep_room_for_a_length() {
     let packet = packet_at(&bytes, 0, Some(Version::V3_1_1), 64);
     assert_eq!(packet, Ok(Some((Packet::Pingreq, 4))));
 }
+
+#[test]
+fn what_3_1_sends_again_has_dup_set() {
+    let (first, body) = (0x6a, [0, 1]);
+    let bytes = packet(first, &[&body]);
+    let pubrel = Packet::Ack(Ack::new(Kind::Pubrel, id(1), Reason::SUCCESS));
+    assert_eq!(read(Version::V3_1, &bytes), pubrel);
+    assert_eq!(refused(Some(Version::V3_1_1), &bytes).0, Reason::MALFORMED);
+}
