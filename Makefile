@@ -10,7 +10,7 @@ DEB := .tools/bin/cargo-deb
 MATURIN_VERSION := 1.16.0
 FUZZ_VERSION := 0.13.2
 FUZZ := .tools/bin/cargo-fuzz
-FUZZ_TARGETS ?= frame json xml pickle topic envelope translate users login http websocket segment
+FUZZ_TARGETS ?= frame json xml pickle topic envelope translate users login http websocket segment mqtt
 # Seconds for each target.
 FUZZ_SECONDS ?= 30
 PYTHON ?= python3

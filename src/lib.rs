@@ -105,5 +105,6 @@ pub mod internals {
     pub use crate::http::Subprotocol;
     pub use crate::http::{Request, Requests};
     pub use crate::transport::Unframing;
+    pub use crate::wire::mqtt;
     pub use crate::wire::{Recent, Taken, take_in};
 }

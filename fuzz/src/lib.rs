@@ -15,6 +15,7 @@ mod frame;
 mod http;
 mod json;
 mod login;
+mod mqtt;
 mod pickle;
 mod plain;
 mod same;
@@ -31,6 +32,7 @@ pub use frame::frame;
 pub use http::http;
 pub use json::json;
 pub use login::login;
+pub use mqtt::mqtt;
 pub use pickle::pickle;
 pub use segment::segment;
 pub use topic::topic;
@@ -45,7 +47,7 @@ use babelmq::protocol::Limits;
 pub type Target = fn(&[u8]);
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("frame", frame),
     ("json", json),
     ("xml", xml),
@@ -58,6 +60,7 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("http", http),
     ("websocket", websocket),
     ("segment", segment),
+    ("mqtt", mqtt),
 ];
 
 /// Bytes of stack that a target gets: as many as a writer thread, the smallest of the broker's.

@@ -11,6 +11,7 @@ mod frames;
 mod intake;
 mod judged_topics;
 mod list;
+pub mod mqtt;
 mod recent;
 mod write_batch;
 
