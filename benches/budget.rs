@@ -102,6 +102,7 @@ impl Broker {
                     queue: None,
                     names: None,
                     cleared: false,
+                    values: true,
                     durable: None,
                 },
             );

@@ -97,6 +97,8 @@ pub use transport::{
     Broker, BrokerHandle, ClientAuth, Config, ListenScheme, ListenUrl, ParseListenUrlError,
     StartError, TlsError, TlsFiles, UserFrom, UsersFileError,
 };
+#[cfg(feature = "broker")]
+pub use wire::MqttFormat;
 
 /// For the instruction budget in `benches`, and for `fuzz`. No part of the interface.
 #[cfg(feature = "broker")]

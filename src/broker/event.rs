@@ -46,6 +46,14 @@ pub enum Event {
         /// The connection.
         client: ClientId,
     },
+    /// Another connection goes on in the place of one that has ended, whose deliveries were kept: it
+    /// has its number from now on.
+    Rejoin {
+        /// The connection.
+        client: ClientId,
+        /// Where it connects from.
+        peer: Peer,
+    },
     /// The connection has something to say for itself, which its writer is to be woken for. There is
     /// one at a time.
     Wake {
@@ -120,6 +128,8 @@ pub enum Control {
         queue: Option<u32>,
         /// Whether it is told when a last value is cleared or expires.
         cleared: bool,
+        /// Whether it begins with the last values.
+        values: bool,
         /// What it asks of a stream, if it does.
         durable: Option<Box<DurableRequest>>,
     },

@@ -20,6 +20,8 @@ mod stats;
 mod streams;
 pub(crate) mod sync;
 
+pub(crate) use routing::FilterMap;
+
 pub use client_id::ClientId;
 pub use client_report::{ClientReport, SubscriptionReport};
 pub use cost::{EVENT_COST, SETTLED, fanout_cost, guessed_cost, topic_cost};

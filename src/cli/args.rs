@@ -46,8 +46,10 @@ pub(super) struct Serve {
     /// Where to listen: tcp://127.0.0.1:5000, for which 127.0.0.1:5000 is short and where port 0
     /// takes any that is free, or all addresses of a name, localhost:5000; tls://127.0.0.1:5000 for
     /// clients that speak TLS, with --tls-cert and --tls-key; unix:/run/babelmq.sock, or with
-    /// other permissions than 660 unix:/run/babelmq.sock?mode=600; or http://127.0.0.1:8080, or
-    /// https://, for HTTP, WebSocket and the page that shows the broker.
+    /// other permissions than 660 unix:/run/babelmq.sock?mode=600; http://127.0.0.1:8080, or
+    /// https://, for HTTP, WebSocket and the page that shows the broker; or mqtt://127.0.0.1:1883,
+    /// or mqtts://, for MQTT 3.1.1 and 5, where ?format=json, xml, pickle, text or bytes says what
+    /// payloads are.
     /// It can be given more than once; in the environment several are separated by commas.
     #[arg(
         long,
@@ -58,7 +60,7 @@ pub(super) struct Serve {
     )]
     listen: Vec<ListenUrl>,
 
-    /// The certificate for tls:// and https:// listeners, in PEM, and behind it those that lead to one that
+    /// The certificate for tls://, https:// and mqtts:// listeners, in PEM, and behind it those that lead to one that
     /// clients know. SIGHUP reads it again, and its key.
     #[arg(long, value_name = "FILE", env = "BABELMQ_TLS_CERT")]
     tls_cert: Option<PathBuf>,

@@ -49,7 +49,9 @@ impl Bound {
             ListenUrl::Tcp(address)
             | ListenUrl::Tls(address)
             | ListenUrl::Http(address)
-            | ListenUrl::Https(address) => {
+            | ListenUrl::Https(address)
+            | ListenUrl::Mqtt(address, _)
+            | ListenUrl::Mqtts(address, _) => {
                 let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
                 // A broker that is restarted need not wait for the connections of the one before to
                 // be forgotten.

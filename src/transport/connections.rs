@@ -111,6 +111,14 @@ impl Connections {
         Ok(())
     }
 
+    /// Gives a connection the number of one that has ended.
+    pub(super) fn rename(&self, client: ClientId, number: ClientId) {
+        let mut inner = self.inner.lock();
+        if let Some(connection) = inner.open.remove(&client) {
+            inner.open.insert(number, connection);
+        }
+    }
+
     /// Says that a connection speaks something else from now on.
     pub(super) fn speak(&self, client: ClientId, protocol: &'static str) {
         if let Some(connection) = self.inner.lock().open.get_mut(&client) {

@@ -78,7 +78,7 @@ impl BrokerHandle {
     /// The first TCP address that the broker listens on for its own protocol, with the port that it
     /// took; `0.0.0.0:0` where there is none.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address(false)
+        self.address(|url| !url.is_http() && url.mqtt().is_none())
     }
 
     /// The first address where it speaks HTTP, with the port that it took; `0.0.0.0:0` where there
@@ -95,11 +95,26 @@ impl BrokerHandle {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn http_addr(&self) -> SocketAddr {
-        self.address(true)
+        self.address(ListenUrl::is_http)
     }
 
-    fn address(&self, http: bool) -> SocketAddr {
-        let mut urls = self.listeners().filter(|url| url.is_http() == http);
+    /// The first address where it speaks MQTT, with the port that it took; `0.0.0.0:0` where there
+    /// is none.
+    ///
+    /// ```
+    /// use babelmq::{Broker, Config, ListenUrl};
+    ///
+    /// let config = Config::default().listeners(["mqtt://127.0.0.1:0".parse::<ListenUrl>()?]);
+    /// let broker = Broker::start(config)?;
+    /// println!("mosquitto_sub -p {} -t '#'", broker.mqtt_addr().port());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn mqtt_addr(&self) -> SocketAddr {
+        self.address(|url| url.mqtt().is_some())
+    }
+
+    fn address(&self, is_wanted: impl Fn(&ListenUrl) -> bool) -> SocketAddr {
+        let mut urls = self.listeners().filter(|url| is_wanted(url));
         urls.find_map(ListenUrl::address).unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into())
     }
 
@@ -276,6 +291,7 @@ impl BrokerHandle {
         // every outbox closes, and every writer ends when it is written out.
         self.shared.connections.shut_down(Shutdown::Read);
         self.parked.end();
+        self.shared.mqtt.end();
         self.events = None;
         // What a stream has still to say is said again after the next start.
         self.announcer.close();

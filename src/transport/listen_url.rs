@@ -6,6 +6,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::wire::MqttFormat;
+
 /// Permissions of a Unix socket where nothing else is said: its owner and their group may connect.
 const DEFAULT_MODE: u32 = 0o660;
 /// All permissions that there are.
@@ -13,8 +15,10 @@ pub(super) const LARGEST_MODE: u32 = 0o777;
 
 /// Where a broker listens, as a URL: `tcp://127.0.0.1:5000`, for which `127.0.0.1:5000` is short,
 /// or with a name `localhost:5000`; `tls://0.0.0.0:5000`, where other machines can connect;
-/// `unix:/run/babelmq.sock`, or with permissions in octal `unix:/run/babelmq.sock?mode=600`; or
-/// `http://127.0.0.1:8080` and `https://0.0.0.0:8443`, for what speaks HTTP.
+/// `unix:/run/babelmq.sock`, or with permissions in octal `unix:/run/babelmq.sock?mode=600`;
+/// `http://127.0.0.1:8080` and `https://0.0.0.0:8443`, for what speaks HTTP; or
+/// `mqtt://127.0.0.1:1883` and `mqtts://0.0.0.0:8883`, for what speaks MQTT, which may say what its
+/// payloads are: `mqtt://127.0.0.1:1883?format=json`.
 ///
 /// ```
 /// use babelmq::ListenUrl;
@@ -37,6 +41,10 @@ pub enum ListenUrl {
     Http(SocketAddr),
     /// The same, for clients that speak HTTP, or WebSocket, over TLS.
     Https(SocketAddr),
+    /// The same, for clients that speak MQTT, and what their payloads are.
+    Mqtt(SocketAddr, MqttFormat),
+    /// The same, for clients that speak MQTT over TLS.
+    Mqtts(SocketAddr, MqttFormat),
     /// A name and a port: all addresses that the name has when the broker starts.
     Host {
         /// The name.
@@ -77,11 +85,21 @@ pub enum ListenScheme {
     Http,
     /// The same over TLS.
     Https,
+    /// MQTT 3.1.1 and 5, and what payloads are.
+    Mqtt(MqttFormat),
+    /// The same over TLS.
+    Mqtts(MqttFormat),
 }
 
 impl ListenScheme {
-    const ALL: [ListenScheme; 4] =
-        [ListenScheme::Tcp, ListenScheme::Tls, ListenScheme::Http, ListenScheme::Https];
+    const ALL: [ListenScheme; 6] = [
+        ListenScheme::Tcp,
+        ListenScheme::Tls,
+        ListenScheme::Http,
+        ListenScheme::Https,
+        ListenScheme::Mqtt(MqttFormat::Auto),
+        ListenScheme::Mqtts(MqttFormat::Auto),
+    ];
 
     /// The scheme as URLs have it.
     pub fn name(self) -> &'static str {
@@ -90,6 +108,25 @@ impl ListenScheme {
             ListenScheme::Tls => "tls",
             ListenScheme::Http => "http",
             ListenScheme::Https => "https",
+            ListenScheme::Mqtt(_) => "mqtt",
+            ListenScheme::Mqtts(_) => "mqtts",
+        }
+    }
+
+    /// What payloads are, where MQTT is spoken.
+    fn format(self) -> Option<MqttFormat> {
+        match self {
+            ListenScheme::Mqtt(format) | ListenScheme::Mqtts(format) => Some(format),
+            _ => None,
+        }
+    }
+
+    /// The same with other payloads; `None` where MQTT is not spoken.
+    fn with_format(self, format: MqttFormat) -> Option<ListenScheme> {
+        match self {
+            ListenScheme::Mqtt(_) => Some(ListenScheme::Mqtt(format)),
+            ListenScheme::Mqtts(_) => Some(ListenScheme::Mqtts(format)),
+            _ => None,
         }
     }
 }
@@ -109,7 +146,7 @@ pub enum ParseListenUrlError {
     /// It has a scheme that no listener speaks.
     #[error(
         "{0}:// is no scheme that can be listened on; there are tcp://HOST:PORT, tls://HOST:PORT, \
-         http://HOST:PORT, https://HOST:PORT and unix:/PATH"
+         http://HOST:PORT, https://HOST:PORT, mqtt://HOST:PORT, mqtts://HOST:PORT and unix:/PATH"
     )]
     Scheme(String),
     /// Its address is none.
@@ -133,6 +170,12 @@ pub enum ParseListenUrlError {
     /// It sets what cannot be set there.
     #[error("{0:?} cannot be set of a Unix socket; there is mode, in octal, as in ?mode=660")]
     Option(String),
+    /// It sets what cannot be set of a listener for MQTT.
+    #[error(
+        "{0:?} cannot be set of a listener for MQTT; there is format, as in ?format=json, and it is \
+         auto, json, xml, pickle, text or bytes"
+    )]
+    MqttOption(String),
 }
 
 impl From<SocketAddr> for ListenUrl {
@@ -155,6 +198,12 @@ impl FromStr for ListenUrl {
             }
             None => (ListenScheme::Tcp, text),
         };
+        let (address, scheme) = match address.split_once('?') {
+            Some((address, options)) if scheme.format().is_some() => {
+                (address, mqtt(scheme, options)?)
+            }
+            _ => (address, scheme),
+        };
         let url = address.parse().ok().map(|address| ListenUrl::at(address, scheme));
         let url = url
             .or_else(|| host(address, scheme))
@@ -173,6 +222,8 @@ impl ListenUrl {
             ListenScheme::Tls => ListenUrl::Tls(address),
             ListenScheme::Http => ListenUrl::Http(address),
             ListenScheme::Https => ListenUrl::Https(address),
+            ListenScheme::Mqtt(format) => ListenUrl::Mqtt(address, format),
+            ListenScheme::Mqtts(format) => ListenUrl::Mqtts(address, format),
         }
     }
 
@@ -183,6 +234,8 @@ impl ListenUrl {
             ListenUrl::Tls(_) => ListenScheme::Tls,
             ListenUrl::Http(_) => ListenScheme::Http,
             ListenUrl::Https(_) => ListenScheme::Https,
+            ListenUrl::Mqtt(_, format) => ListenScheme::Mqtt(*format),
+            ListenUrl::Mqtts(_, format) => ListenScheme::Mqtts(*format),
             ListenUrl::Host { scheme, .. } => *scheme,
         }
     }
@@ -192,6 +245,7 @@ impl ListenUrl {
         match self {
             ListenUrl::Unix { .. } => "unix",
             _ if self.is_http() => "http",
+            _ if self.mqtt().is_some() => "mqtt",
             _ => self.scheme().name(),
         }
     }
@@ -212,7 +266,9 @@ impl ListenUrl {
             ListenUrl::Tcp(address)
             | ListenUrl::Tls(address)
             | ListenUrl::Http(address)
-            | ListenUrl::Https(address) => Some(*address),
+            | ListenUrl::Https(address)
+            | ListenUrl::Mqtt(address, _)
+            | ListenUrl::Mqtts(address, _) => Some(*address),
             ListenUrl::Host { .. } | ListenUrl::Unix { .. } => None,
         }
     }
@@ -234,7 +290,13 @@ impl ListenUrl {
 
     /// Whether clients speak TLS there.
     pub(super) fn is_tls(&self) -> bool {
-        matches!(self.scheme(), ListenScheme::Tls | ListenScheme::Https)
+        let scheme = self.scheme();
+        matches!(scheme, ListenScheme::Tls | ListenScheme::Https | ListenScheme::Mqtts(_))
+    }
+
+    /// What payloads are, where clients speak MQTT.
+    pub(crate) fn mqtt(&self) -> Option<MqttFormat> {
+        self.scheme().format()
     }
 
     /// Whether clients speak HTTP there.
@@ -272,6 +334,13 @@ fn host(text: &str, scheme: ListenScheme) -> Option<ListenUrl> {
     Some(ListenUrl::Host { name: name.to_owned(), port, scheme })
 }
 
+/// The scheme with what its URL says of payloads.
+fn mqtt(scheme: ListenScheme, options: &str) -> Result<ListenScheme, ParseListenUrlError> {
+    let said = options.strip_prefix("format=").and_then(MqttFormat::from_name);
+    let scheme = said.and_then(|format| scheme.with_format(format));
+    scheme.ok_or_else(|| ParseListenUrlError::MqttOption(options.to_owned()))
+}
+
 fn unix(text: &str) -> Result<ListenUrl, ParseListenUrlError> {
     let (path, options) =
         text.split_once('?').map_or((text, None), |(path, options)| (path, Some(options)));
@@ -302,9 +371,13 @@ impl fmt::Display for ListenUrl {
             write!(f, "{}://", scheme.name())?;
         }
         match (self, self.address()) {
-            (ListenUrl::Host { name, port, .. }, _) => write!(f, "{name}:{port}"),
-            (_, Some(address)) => address.fmt(f),
-            (_, None) => Ok(()),
+            (ListenUrl::Host { name, port, .. }, _) => write!(f, "{name}:{port}")?,
+            (_, Some(address)) => address.fmt(f)?,
+            (_, None) => {}
+        }
+        match scheme.format() {
+            None | Some(MqttFormat::Auto) => Ok(()),
+            Some(format) => write!(f, "?format={}", format.name()),
         }
     }
 }
@@ -328,6 +401,9 @@ mod tests {
             "https://localhost:8443",
             "unix:/run/b.sock",
             "unix:/run/b.sock?mode=600",
+            "mqtt://127.0.0.1:1883",
+            "mqtts://localhost:8883?format=json",
+            "mqtt://0.0.0.0:1883?format=bytes",
         ] {
             assert_eq!(text.parse::<ListenUrl>().unwrap().to_string(), text);
         }
@@ -336,6 +412,7 @@ mod tests {
             ("tcp://[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:1"),
             ("unix:///a b", "unix:/a b"),
             ("unix:/a?mode=0660", "unix:/a"),
+            ("mqtt://[::1]:1883?format=auto", "mqtt://[::1]:1883"),
         ] {
             assert_eq!(text.parse::<ListenUrl>().unwrap().to_string(), same);
         }
@@ -365,6 +442,9 @@ mod tests {
             ("unix:/b?mode=1777", "mode=1777"),
             ("unix:/b?owner=1", "owner=1"),
             ("unix:/b?", "\"\" cannot be set"),
+            ("mqtt://127.0.0.1:1?format=yaml", "there is format"),
+            ("mqtt://127.0.0.1:1?", "\"\" cannot be set"),
+            ("http://127.0.0.1:1?format=json", "no address"),
         ] {
             let error = text.parse::<ListenUrl>().unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");

@@ -98,6 +98,9 @@ impl Listener {
         if url.is_http() {
             session = session.speaking_http(url);
         }
+        if let Some(format) = url.mqtt() {
+            session = session.speaking_mqtt(url, format);
+        }
         tracing::debug!(%client, %peer, "connected");
         self.parked.start(session).map_err(|(session, error)| {
             // It waits for a thread where the others wait that have none.

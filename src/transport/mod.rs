@@ -24,6 +24,7 @@ mod log_limit;
 #[cfg(test)]
 #[cfg(shuttle)]
 mod model;
+mod mqtt;
 mod net;
 mod pace;
 mod parked;

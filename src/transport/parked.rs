@@ -38,7 +38,7 @@ const LEAVING: usize = 1 << 62;
 #[derive(Debug)]
 pub(super) struct Parked {
     registry: Registry,
-    waker: Waker,
+    waker: Arc<Waker>,
     inner: Mutex<Inner>,
     ending: AtomicBool,
 }
@@ -73,11 +73,16 @@ impl Parked {
         let poll = Poll::new()?;
         let parked = Arc::new(Parked {
             registry: poll.registry().try_clone()?,
-            waker: Waker::new(poll.registry(), WAKE)?,
+            waker: Arc::new(Waker::new(poll.registry(), WAKE)?),
             inner: Mutex::default(),
             ending: AtomicBool::new(false),
         });
         Ok((parked.clone(), Attendant { poll, parked, stranded: Vec::new(), next_look: None }))
+    }
+
+    /// What wakes the attendant.
+    pub(super) fn waker(&self) -> Arc<Waker> {
+        self.waker.clone()
     }
 
     /// Gives a session a thread until its client falls silent.
@@ -178,7 +183,7 @@ impl Attendant {
         }
         let mut exhausted = false;
         while !self.parked.ending.load(Ordering::Acquire) {
-            if let Err(error) = self.poll.poll(&mut events, self.patience())
+            if let Err(error) = self.poll.poll(&mut events, self.patience(shared))
                 && error.kind() != ErrorKind::Interrupted
             {
                 tracing::error!(%error, "cannot wait for idle connections; each gets a thread \
@@ -215,6 +220,7 @@ impl Attendant {
                 }
                 inner.leaving.retain(|_, (_, end)| *end > now);
             }
+            self.speak_for_the_absent(shared);
             shared.connections.join_ended();
             if self.next_look.is_some_and(|look| look <= Instant::now()) {
                 self.next_look = Some(Instant::now() + expiry::EVERY);
@@ -245,14 +251,22 @@ impl Attendant {
         }
     }
 
-    fn patience(&self) -> Option<Duration> {
+    /// Says what is still to be said for clients of MQTT that are away.
+    fn speak_for_the_absent(&self, shared: &Shared) {
+        for word in shared.mqtt.look_after(Instant::now()) {
+            word.say(&shared.backlog.lane());
+        }
+    }
+
+    fn patience(&self, shared: &Shared) -> Option<Duration> {
         if !self.stranded.is_empty() {
             return Some(EXHAUSTED_PAUSE);
         }
         let inner = self.parked.inner.lock();
         let due = inner.due.first().map(|(at, _)| *at);
         let ends = inner.leaving.values().map(|(_, end)| *end);
-        let first = ends.chain(self.next_look).chain(due).min()?;
+        let kept = shared.mqtt.next_due();
+        let first = ends.chain(self.next_look).chain(due).chain(kept).min()?;
         Some(first.saturating_duration_since(Instant::now()))
     }
 }

@@ -11,7 +11,7 @@ use crate::codec::{Account, Claim, Share, Workspace};
 
 /// Bytes of memory that a connection takes with two threads: their stacks as far as they are used,
 /// its session and writer, the smallest buffer. One that is idle among many takes a fifth of that.
-const CONNECTION: usize = 48 << 10;
+pub(super) const CONNECTION: usize = 48 << 10;
 /// Buffers up to this size are part of that.
 pub(super) const SMALL_BUFFER: usize = 4 << 10;
 /// Bytes of messages on their way that each connection may have whatever others have.

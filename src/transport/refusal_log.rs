@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::broker::sync::Instant;
 use crate::broker::{ClientId, Control, Peer, Step};
+use crate::protocol::Refusal;
 use crate::wire::format_of;
 
 /// Refusals of one client that are logged in a [`SPAN`].
@@ -26,26 +27,36 @@ impl RefusalLog {
         RefusalLog { client, peer, since: None, logged: 0, unlogged: 0 }
     }
 
+    /// The connection has this number from now on.
+    pub(super) fn rename(&mut self, client: ClientId) {
+        self.client = client;
+    }
+
     /// Logs the refusals among `steps`, or that there were more of them.
     #[cold]
     pub(super) fn log(&mut self, steps: &[Step]) {
+        for step in steps {
+            let Step::Control(token, Control::Refuse { refusal }) = step else { continue };
+            self.log_one(refusal, format_of(*token).name());
+        }
+    }
+
+    /// Logs a refusal of what came in this format, or that there were more of them.
+    #[cold]
+    pub(super) fn log_one(&mut self, refusal: &Refusal, format: &str) {
         let (client, peer) = (self.client, self.peer);
         let now = Instant::now();
         if self.since.is_none_or(|since| now.duration_since(since) >= SPAN) {
             self.end();
             (self.since, self.logged) = (Some(now), 0);
         }
-        for step in steps {
-            let Step::Control(token, Control::Refuse { refusal }) = step else { continue };
-            let format = format_of(*token);
-            if self.logged < LOGGED {
-                self.logged += 1;
-                let topic = refusal.topic.as_deref();
-                let (code, reason) = (refusal.code, &refusal.reason);
-                tracing::info!(%client, %peer, %code, %format, topic, reason, "message refused");
-            } else {
-                self.unlogged += 1;
-            }
+        if self.logged < LOGGED {
+            self.logged += 1;
+            let topic = refusal.topic.as_deref();
+            let (code, reason) = (refusal.code, &refusal.reason);
+            tracing::info!(%client, %peer, %code, format, topic, reason, "message refused");
+        } else {
+            self.unlogged += 1;
         }
     }
 

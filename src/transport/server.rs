@@ -15,6 +15,7 @@ use super::handle::{BrokerHandle, Threads};
 use super::handshakes::Handshakes;
 use super::listen_url::ListenUrl;
 use super::listener::Listener;
+use super::mqtt::Sessions;
 use super::net::Bound;
 use super::parked::{Attendant, Parked};
 use super::pool::Pool;
@@ -258,6 +259,7 @@ impl Broker {
             counters,
             connections: Connections::default(),
             pool,
+            mqtt: Sessions::default(),
             backlog: Backlog::new(BACKLOG_COST),
             memory,
             allowances: Allowances::new(),
@@ -270,6 +272,7 @@ impl Broker {
             #[cfg(all(test, shuttle))]
             text: super::net::text(),
         });
+        shared.mqtt.set_waker(parked.waker());
         if let Some(tls) = tls {
             shared.use_certificates(tls);
         }

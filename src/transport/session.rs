@@ -2,6 +2,7 @@
 
 mod http;
 mod login;
+mod mqtt;
 mod writing;
 
 use std::io::{self, ErrorKind};
@@ -30,6 +31,7 @@ use crate::protocol::{
 use crate::wire::{Recent, Taken, take_in, token_of};
 use http::Http;
 use login::Goes;
+use mqtt::Mqtt;
 use writing::RunningWriter;
 
 /// Reads that a session still makes after the broker was told to stop, for what had arrived by
@@ -86,6 +88,8 @@ pub(super) struct Session {
     is_tls: bool,
     /// While its client speaks HTTP.
     http: Option<Box<Http>>,
+    /// While its client speaks MQTT.
+    mqtt: Option<Box<Mqtt>>,
 }
 
 /// Why a session stops reading.
@@ -130,6 +134,7 @@ impl Session {
             is_of_this_machine: false,
             is_tls: false,
             http: None,
+            mqtt: None,
         })
     }
 
@@ -210,6 +215,9 @@ impl Session {
 
     fn read_frames(&mut self, awake: &Awake) -> io::Result<Pause> {
         self.shake_hands()?;
+        if self.mqtt.is_some() {
+            return self.serve_mqtt(awake);
+        }
         if self.http.is_some()
             && let Some(pause) = self.serve_http(awake)?
         {
@@ -253,7 +261,9 @@ impl Session {
             }
             let in_the_way = is_amid_frame && self.purse.is_wanted();
             self.buffer.grow_to(awake.share_of_reads());
-            let Some(size) = self.make_room(&mut starved) else {
+            let next = self.buffer.next_size();
+            let frame = self.unfinished(self.buffer.size());
+            let Some(size) = self.make_room(next, frame, &mut starved) else {
                 (waited, starved) = (Duration::ZERO, Duration::ZERO);
                 self.refuse_frame()?;
                 continue;
@@ -487,19 +497,24 @@ impl Session {
     }
 
     /// The size that the buffer is to have for the next read; `None` where the broker has no memory
-    /// for the frame that has begun, and had none for as long as a frame may take. `starved` is how
-    /// long that was.
+    /// for the frame that has begun, and had none for as long as a frame may take. `next` is
+    /// what the reads so far suggest, `frame` the bytes of the frame that has begun, where it does not
+    /// fit the buffer, and `starved` how long memory was waited for.
     ///
     /// A session that waits for memory for a part of a frame while it holds another may wait for
     /// whoever does the same. So a frame that does not fit the buffer is claimed as a whole, though
     /// the buffer only grows with what arrives; and what is read ahead takes but a part of the
     /// memory, so that there is always some for whole frames.
-    fn make_room(&mut self, starved: &mut Duration) -> Option<usize> {
-        let (NextSize { wanted, least }, size) = (self.buffer.next_size(), self.buffer.size());
+    fn make_room(
+        &mut self,
+        NextSize { wanted, least }: NextSize,
+        frame: usize,
+        starved: &mut Duration,
+    ) -> Option<usize> {
+        let size = self.buffer.size();
         if wanted <= size {
             return Some(wanted);
         }
-        let frame = self.unfinished(size);
         let has_room = match frame {
             0 => self.purse.try_to_read_ahead(wanted),
             _ => self.purse.try_buffer(wanted.max(frame)),

@@ -8,6 +8,7 @@ use super::certificates::Certificates;
 use super::config::Config;
 use super::connections::Connections;
 use super::handshakes::Handshakes;
+use super::mqtt::Sessions;
 use super::pool::Pool;
 use super::users::Users;
 use crate::broker::sync::{AtomicBool, Mutex};
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) connections: Connections,
     pub(super) pool: Pool,
+    pub(super) mqtt: Sessions,
     pub(super) backlog: Arc<Backlog>,
     pub(super) memory: Memory,
     pub(super) allowances: Arc<Allowances>,

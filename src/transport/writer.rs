@@ -6,6 +6,7 @@
 //! never wait.
 
 mod gather;
+mod mqtt;
 mod streams;
 
 use std::collections::VecDeque;
@@ -18,10 +19,11 @@ use super::config::Config;
 use super::line::{Close, Line, Outgoing, Pushed, Wait};
 use super::priority::{CROWD, give_way};
 use super::write_deadline::{LEAST_TAKEN, WriteDeadline};
-use crate::broker::sync::{Instant, Receiver, Sender, TryRecvError};
+use crate::broker::sync::{Instant, Mutex, Receiver, Sender, TryRecvError};
 use crate::broker::{Charge, ClientId, Counters, Delivery, Feed, Inbox};
 use crate::codec::{Account, Claim, Document, PlainNames, Share, release_scratch};
 use crate::protocol::Limits;
+use crate::wire::mqtt::Talk;
 use crate::wire::{IDLE_BYTES, MAX_BYTES, WriteBatch};
 
 /// How long a connection that was ended from here may take to be ended from there as well.
@@ -69,6 +71,8 @@ pub(super) struct Writer {
     reading: Claim,
     /// Memory that a long answer takes while it is written.
     answer: Claim,
+    /// What its session and it both know, where the client speaks MQTT.
+    talk: Option<Arc<Mutex<Talk>>>,
     /// The session waits for this to be dropped before it ends.
     _alive: Sender<()>,
 }
@@ -85,6 +89,8 @@ pub(super) struct Ties {
     pub(super) pages: Account,
     /// The share of what all connections together have on their way.
     pub(super) in_flight: Arc<Share>,
+    /// What both know, where the client speaks MQTT.
+    pub(super) talk: Option<Arc<Mutex<Talk>>>,
 }
 
 /// The state after a turn.
@@ -116,7 +122,7 @@ impl Writer {
         config: &Config,
     ) -> Box<Writer> {
         let Config { limits, write_timeout, .. } = *config;
-        let Ties { session, alive, account, pages, in_flight } = ties;
+        let Ties { session, alive, account, pages, in_flight, talk } = ties;
         Box::new(Writer {
             client,
             outgoing,
@@ -138,16 +144,18 @@ impl Writer {
             page: Claim::nothing(),
             reading: Claim::nothing(),
             answer: Claim::nothing(),
+            talk,
             _alive: alive,
         })
     }
 
     /// The same writer, which writes this before anything else.
     pub(super) fn beginning_with(
-        self: Box<Writer>,
+        mut self: Box<Writer>,
         first: Option<(Delivery, Charge)>,
     ) -> Box<Writer> {
-        Box::new(Writer { pending: first, ..*self })
+        self.pending = first;
+        self
     }
 
     pub(super) fn client(&self) -> ClientId {
@@ -183,6 +191,10 @@ impl Writer {
         // was left unread: so first only this direction ends, and the session goes on reading for a
         // moment.
         self.prepare_end();
+        if self.gathered.bytes > 0 {
+            // Who cannot be written to any more needs no goodbye.
+            let _ = self.flush();
+        }
         let began = Instant::now();
         // A peer that takes nothing is told by the end of the connection.
         while !self.outgoing.is_settled()
@@ -214,6 +226,7 @@ impl Writer {
         if self.inbox.is_overflowed() {
             self.outgoing.end_with(Close::refused());
         }
+        self.say_goodbye();
         self.outgoing.finish();
     }
 
@@ -266,7 +279,7 @@ impl Writer {
     fn write_in_turn(&mut self) -> io::Result<After> {
         for _ in 0..WRITES_OF_A_TURN {
             self.claim_page();
-            let mut after = None;
+            let mut after = self.go_on_talking()?.then_some(After::Closed);
             while after.is_none() && self.pending.is_none() && !self.gathered.is_enough() {
                 match self.inbox.look() {
                     Ok((delivery, charge)) if delivery.may_take_time() => {
@@ -280,7 +293,8 @@ impl Writer {
             if !self.write_at_once()? || self.pending.is_some() {
                 return Ok(After::Busy);
             }
-            if let Some(after) = after {
+            let has_more = after == Some(After::Nothing) && self.has_more_to_say();
+            if let Some(after) = after.filter(|_| !has_more) {
                 return Ok(after);
             }
         }
@@ -291,6 +305,16 @@ impl Writer {
         // The rest of the last turn.
         self.flush()?;
         loop {
+            if self.go_on_talking()? {
+                self.flush()?;
+                return Ok(End::Closed);
+            }
+            if self.gathered.bytes > 0 && self.pending.is_none() {
+                self.pending = self.inbox.next_waiting();
+                if self.pending.is_none() {
+                    self.flush()?;
+                }
+            }
             let next = match self.pending.take() {
                 Some(pending) => Ok(pending),
                 None => self.next_delivery(&is_crowded),
@@ -417,6 +441,19 @@ impl Writer {
             self.inbox.written(charge);
         }
         self.gathered.clear();
+    }
+}
+
+/// What a client of MQTT was to be delivered is kept for its next connection.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let Some(talk) = &self.talk else { return };
+        for charge in self.gathered.charges.drain(..) {
+            self.inbox.written(charge);
+        }
+        if let Some((delivery, charge)) = self.pending.take() {
+            talk.lock().save(delivery, charge);
+        }
     }
 }
 

@@ -9,18 +9,18 @@ use std::ops::Range;
 use memchr::memmem;
 
 use self::control::control;
+use super::batch_topics::BatchTopics;
 use super::frames::token_of;
-use super::judged_topics::PLACES;
 use super::recent::{BATCH, Like, Recent};
-use crate::broker::{Control, EVENT_COST, Rights, Step, fanout_cost, guessed_cost, topic_cost};
+use crate::broker::{Control, EVENT_COST, Rights, Step, fanout_cost, guessed_cost};
 use crate::codec::pickle::PickleMatch;
 use crate::codec::{
     Batch, BatchEntry, Claim, ControlRequest, Credentials, Document, EagerEncoding, EnvelopeMatch,
-    Mark, Node, Part, PayloadSpan, Request, Topics, id_cost, read_request,
+    Mark, Node, Part, PayloadSpan, Request, id_cost, read_request,
 };
 use crate::protocol::{
     Command, ErrorCode, Format, FrameFault, HEADER_LEN, Limits, Refusal, Token, TopicName,
-    check_topic_limits, check_writable, frame_at, plain_size,
+    frame_at, plain_size,
 };
 
 /// Bytes of decoded payloads that a batch carries. Small frames can decode to much, and one read
@@ -51,13 +51,10 @@ pub(super) struct Intake<'a> {
     messages: Vec<BatchEntry>,
     /// What publishers call messages, with their indices.
     ids: Vec<(u32, Box<str>)>,
-    topics: Topics,
+    topics: BatchTopics,
     /// Bytes of what is decoded that are paid for, and of the names of messages.
     paid: usize,
     paid_ids: usize,
-    /// Indices of topics that the batch has named, counted from 1, each at a place that its last
-    /// bytes choose: those which take turns stand in the batch once.
-    seen: [u16; PLACES],
     /// The deliveries of the batch's messages, as long as each was written while it was judged.
     ahead: Option<EagerEncoding>,
     steps: Vec<Step>,
@@ -150,10 +147,9 @@ pub fn take_in(region: &[u8], limits: Limits, recent: &mut Recent) -> Taken {
         recent,
         messages: Vec::new(),
         ids: Vec::new(),
-        topics: Topics::default(),
+        topics: BatchTopics::default(),
         paid: 0,
         paid_ids: 0,
-        seen: [0; PLACES],
         steps: Vec::new(),
         refused: 0,
         claim: Claim::nothing(),
@@ -519,33 +515,10 @@ impl<'a> Intake<'a> {
     }
 
     /// The index of a topic among the batch's.
+    #[inline]
     fn topic(&mut self, text: &str) -> Result<u32, Refusal> {
-        let first = place(text);
-        let places = [first, first ^ 1];
-        let mut free = None;
-        for place in places {
-            match self.seen[place].checked_sub(1).map(u32::from) {
-                Some(index) if self.topics.get(index as usize).as_str() == text => {
-                    return Ok(index);
-                }
-                Some(_) => {}
-                None => free = free.or(Some(place)),
-            }
-        }
-        let topic = if self.recent.judged.has(text, places) {
-            TopicName::judged(text)
-        } else {
-            check_topic_limits(text, &self.limits)?;
-            let topic = TopicName::parse(text)?;
-            check_writable(text)?;
-            self.recent.rights.publish(topic)?;
-            self.recent.judged.note(text, places);
-            topic
-        };
-        let index = self.topics.push(topic);
-        // One that is not remembered is read in full again.
-        self.seen[free.unwrap_or(first)] = u16::try_from(index + 1).unwrap_or(0);
-        self.cost += topic_cost(text, self.recent.shapes);
+        let Intake { topics, recent, limits, cost, .. } = self;
+        let index = topics.index(text, recent, limits, cost)?;
         self.note_enough();
         Ok(index)
     }
@@ -562,8 +535,7 @@ impl<'a> Intake<'a> {
         let region = &self.region[self.start..end];
         let mut bytes = self.recent.spares.bytes(region.len());
         bytes.extend_from_slice(region);
-        let topics = mem::take(&mut self.topics);
-        self.seen = [0; PLACES];
+        let topics = self.topics.take();
         for like in [&mut self.recent.like, &mut self.recent.like_pickle].into_iter().flatten() {
             like.topic = None;
         }
@@ -597,17 +569,6 @@ pub(super) fn no_memory_to_decode() -> Refusal {
     let reason =
         "the broker has no memory left to decode a message as long as this; send it again later";
     Refusal::new(ErrorCode::MemoryFull, reason)
-}
-
-/// Where a topic is remembered: topics that take turns mostly differ in their last bytes.
-fn place(topic: &str) -> usize {
-    let last = topic.as_bytes().last_chunk().map_or_else(
-        || topic.bytes().fold(0, |word, byte| word << 8 | u64::from(byte)),
-        |last| u64::from_le_bytes(*last),
-    );
-    // The last bytes of the text are the highest of the word, and reach the highest of the product
-    // alone (Fibonacci hashing).
-    (last.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - PLACES.ilog2())) as usize
 }
 
 /// The refusal of all that comes before a login.

@@ -7,11 +7,13 @@
 //! [`Token`](crate::protocol::Token) that only this room understands.
 
 mod alone;
+mod batch_topics;
 mod frames;
 mod intake;
 mod judged_topics;
 mod list;
 pub mod mqtt;
+mod mqtt_format;
 mod recent;
 mod write_batch;
 
@@ -21,6 +23,7 @@ pub(crate) use frames::{format_of, token_of};
 pub(crate) use intake::Login;
 pub use intake::{Taken, take_in};
 pub(crate) use list::{List, Listed};
+pub use mqtt_format::MqttFormat;
 pub use recent::Recent;
 #[cfg(all(test, not(shuttle)))]
 pub(crate) use write_batch::Segment;

@@ -32,6 +32,8 @@ pub(crate) struct WriteBatch {
 pub(crate) enum Segment {
     /// Part of a run that is shared with other writers.
     Shared(Arc<Batch>, Dialect, Range<usize>),
+    /// Part of what a batch came in.
+    Source(Arc<Batch>, Range<usize>),
     /// Part of `own`.
     Own(Range<usize>),
 }
@@ -59,6 +61,16 @@ impl WriteBatch {
         } else {
             self.bytes += segment.len();
             self.segments.push(Segment::Shared(batch.clone(), dialect, segment));
+        }
+    }
+
+    /// Adds part of what a batch came in.
+    pub(super) fn share_source(&mut self, batch: &Arc<Batch>, segment: Range<usize>) {
+        if segment.len() < WORTH_A_STRETCH {
+            self.append(|out| out.extend_from_slice(&batch.bytes()[segment]));
+        } else {
+            self.bytes += segment.len();
+            self.segments.push(Segment::Source(batch.clone(), segment));
         }
     }
 
@@ -100,6 +112,7 @@ impl Segment {
             Segment::Shared(batch, dialect, range) => {
                 &batch.run_bytes(batch.run(*dialect))[range.clone()]
             }
+            Segment::Source(batch, range) => &batch.bytes()[range.clone()],
             Segment::Own(range) => &own[range.clone()],
         }
     }

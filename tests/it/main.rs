@@ -32,6 +32,7 @@ mod memory;
 mod messages;
 mod metrics_doc;
 mod middleware;
+mod mqtt;
 mod ordering;
 mod outages;
 mod overflow;

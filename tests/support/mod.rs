@@ -7,6 +7,7 @@
 #[cfg(feature = "tls")]
 pub mod authority;
 pub mod line;
+pub mod mqtt;
 pub mod process;
 pub mod proxy;
 pub mod python;

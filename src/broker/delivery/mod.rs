@@ -33,6 +33,8 @@ pub enum Delivery {
         batch: Arc<Batch>,
         /// How to write them.
         dialect: Dialect,
+        /// Whether the connection has published them itself.
+        is_own: bool,
         /// Which of them.
         selection: Selection,
     },

@@ -80,6 +80,11 @@ impl Fate {
         self.0.is_overflowed()
     }
 
+    /// Says that a delivery is not wanted any more that was kept though it was written.
+    pub fn written(&self, charge: Charge) {
+        self.0.give_back_written(charge);
+    }
+
     /// What counts as waiting: messages, bytes, answers, bytes of answers, bytes of its own.
     #[cfg(all(test, shuttle))]
     pub(crate) fn charged(&self) -> [usize; 5] {
@@ -102,6 +107,8 @@ pub struct Inbox {
     receiver: Receiver<(Delivery, Charge)>,
     level: Arc<Level>,
     wait: SpinWait,
+    /// Another has it, and goes on with it when this is dropped.
+    is_lent: bool,
 }
 
 /// Answers that may wait for a client that asks and does not read.
@@ -147,7 +154,7 @@ pub fn outbox_with(limits: QueueLimits, answers: Account, queue: Account) -> (Ou
             limits,
             calls: None,
         },
-        Inbox { receiver, level, wait: SpinWait::default() },
+        Inbox { receiver, level, wait: SpinWait::default(), is_lent: false },
     )
 }
 
@@ -210,14 +217,14 @@ impl Outbox {
         self.send(Delivery::Feed(feed.clone()), Charge::default())
     }
 
-    /// Adds live messages.
+    /// Adds live messages; says whether the connection has published them itself.
     ///
     /// # Errors
     /// [`Undelivered`] if they do not fit, or the connection is gone; they were not added.
     pub fn deliver(
         &self,
         batch: &Arc<Batch>,
-        dialect: Dialect,
+        (dialect, is_own): (Dialect, bool),
         selection: Selection,
         messages: usize,
     ) -> Result<(), Undelivered> {
@@ -227,7 +234,7 @@ impl Outbox {
         {
             return Err(Undelivered::Full(Full { messages, bytes }));
         }
-        self.send(Delivery::Messages { batch: batch.clone(), dialect, selection }, charge)
+        self.send(Delivery::Messages { batch: batch.clone(), dialect, is_own, selection }, charge)
     }
 
     /// Adds an answer, or the snapshot that a subscription begins with. They do not count as
@@ -332,6 +339,18 @@ impl Discarded {
 }
 
 impl Inbox {
+    /// The same inbox for a writer that may end before what it is to write does: what waits stays.
+    #[must_use]
+    pub fn lend(&self) -> Inbox {
+        let (receiver, level) = (self.receiver.clone(), self.level.clone());
+        Inbox { receiver, level, wait: SpinWait::default(), is_lent: true }
+    }
+
+    /// Deliveries that wait.
+    pub fn waiting(&self) -> usize {
+        self.receiver.len()
+    }
+
     /// Waits for the next delivery; `None` when there will be none.
     pub fn wait(&mut self) -> Option<(Delivery, Charge)> {
         loop {
@@ -433,6 +452,9 @@ impl Inbox {
 /// A writer that has ended is not waited for to take what is left.
 impl Drop for Inbox {
     fn drop(&mut self) {
+        if self.is_lent {
+            return;
+        }
         self.level.leave();
         while let Ok((_, charge)) = self.receiver.try_recv() {
             self.written(charge);

@@ -85,6 +85,8 @@ pub struct Dispatcher {
     policy: Option<Policy>,
     judging: Judging,
     streams: Streams,
+    /// The connection whose messages are being delivered, if it can receive.
+    publisher: Option<Slot>,
     max_subscriptions: usize,
     store_full: Arc<AtomicBool>,
     shapes: Arc<AtomicUsize>,
@@ -98,6 +100,7 @@ struct How {
     overflow: Overflow,
     queue: Option<u32>,
     cleared: bool,
+    values: bool,
 }
 
 impl Default for Dispatcher {
@@ -132,6 +135,7 @@ impl Dispatcher {
             policy: None,
             judging: Judging::default(),
             streams: Streams::default(),
+            publisher: None,
             max_subscriptions,
             store_full: Arc::default(),
             shapes: Arc::default(),
@@ -193,6 +197,13 @@ impl Dispatcher {
                 // What it sent before is done, and answered, before it goes.
                 if !self.clearings.leave(client) {
                     self.end(client);
+                }
+            }
+            Event::Rejoin { client, peer } => {
+                let slot = self.by_id.get(&client).copied();
+                if let Some(Some(client)) = slot.and_then(|slot| self.slots.get_mut(slot as usize))
+                {
+                    client.peer = peer;
                 }
             }
             Event::Wake { client } => {
@@ -352,8 +363,17 @@ impl Dispatcher {
             Control::ClearBelow { filter } => {
                 return self.clear_below(slot, client, token, filter);
             }
-            Control::Subscribe { filter, dialect, names, overflow, queue, cleared, durable } => {
-                let how = How { dialect, names, token, overflow, queue, cleared };
+            Control::Subscribe {
+                filter,
+                dialect,
+                names,
+                overflow,
+                queue,
+                cleared,
+                values,
+                durable,
+            } => {
+                let how = How { dialect, names, token, overflow, queue, cleared, values };
                 match durable {
                     None => self.subscribe(slot, filter, how),
                     Some(durable) => self.consume(slot, filter, *durable, how),
@@ -429,7 +449,7 @@ impl Dispatcher {
     }
 
     fn subscribe(&mut self, slot: Slot, filter: TopicFilter, how: How) {
-        let How { dialect, names, token, overflow, queue, cleared } = how;
+        let How { dialect, names, token, overflow, queue, cleared, values } = how;
         let scope = self.rights(slot).scope(Right::Subscribe, "subscribe to", filter.clone());
         let scope = match scope {
             Ok(scope) => scope,
@@ -454,7 +474,11 @@ impl Dispatcher {
         };
         // The values that the subscription begins with are looked for first: where they cannot be
         // given, there is no subscription.
-        let values = self.tree.snapshot(&scope, ON_THE_SPOT, BYTES_ON_THE_SPOT);
+        let values = if values {
+            self.tree.snapshot(&scope, ON_THE_SPOT, BYTES_ON_THE_SPOT)
+        } else {
+            Some(Vec::new())
+        };
         let count = values.as_ref().map_or(0, Vec::len) as u64;
         let begin = match values {
             Some(values) if values.is_empty() => None,

@@ -35,7 +35,10 @@ impl Dispatcher {
         let slot = self.by_id.get(&client).copied();
         // One that was cut off is told nothing any more, and is held to the limits all the same.
         let can_refuse = slot.is_some() || self.cut_off.contains(&client);
-        for (token, refusal) in self.publish(batch, can_refuse) {
+        self.publisher = slot;
+        let refused = self.publish(batch, can_refuse);
+        self.publisher = None;
+        for (token, refusal) in refused {
             if let Some(slot) = slot {
                 self.reply(slot, token, Reply::Error(refusal));
             }
@@ -92,7 +95,8 @@ impl Dispatcher {
         }
         let Some(Some(client)) = self.slots.get_mut(route.slot as usize) else { return };
         let (Way::DropOldest(place) | Way::Latest(place)) = route.way else {
-            match client.outbox.deliver(batch, route.dialect, selection, messages) {
+            let is_own = self.publisher == Some(route.slot);
+            match client.outbox.deliver(batch, (route.dialect, is_own), selection, messages) {
                 Ok(()) => {
                     self.counts.deliver(route.dialect.format(), messages);
                     client.delivered += messages as u64;

@@ -59,6 +59,7 @@ fn subscribe(dispatcher: &mut Dispatcher, filter: &str, queue: Option<u32>) {
             queue,
             names: None,
             cleared: false,
+            values: true,
             durable: None,
         },
     );
@@ -120,6 +121,7 @@ fn who_cannot_be_written_to_any_more_is_let_go_with_the_next_delivery() {
                 queue: None,
                 names: None,
                 cleared: false,
+                values: true,
                 durable: None,
             },
         );
@@ -310,6 +312,7 @@ fn messages_that_are_overtaken_in_their_batch_are_missing_nowhere() {
                     queue: None,
                     names: None,
                     cleared: false,
+                    values: true,
                     durable: None,
                 },
             );

@@ -16,7 +16,7 @@ const DEEPEST: usize = MAX_TOPIC_SEGMENTS + 1;
 
 /// A `T` for each of some filters. Filters that mean the same are one.
 #[derive(Debug)]
-pub(in crate::broker) struct FilterMap<T> {
+pub(crate) struct FilterMap<T> {
     entries: HashMap<u64, Box<Entry<T>>, BuildHasherDefault<AsItIs>>,
     /// The shapes of the filters, the least specific first: the shorter ones, and of two that are
     /// as long the one that has a `+` where they differ first; see [`Shape`].
@@ -152,7 +152,7 @@ impl<T> FilterMap<T> {
     }
 
     /// What belongs to a filter.
-    pub(in crate::broker) fn get_mut(&mut self, filter: &TopicFilter) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, filter: &TopicFilter) -> Option<&mut T> {
         let shape = filter.shape();
         let mut at = self.entries.get_mut(&self.keys.of_filter(filter, shape));
         while let Some(entry) = at {
@@ -165,7 +165,7 @@ impl<T> FilterMap<T> {
     }
 
     /// Adds a filter, and what belongs to it. The entry that it had before is gone.
-    pub(in crate::broker) fn insert(&mut self, filter: TopicFilter, value: T) {
+    pub(crate) fn insert(&mut self, filter: TopicFilter, value: T) {
         self.remove(&filter);
         let shape = filter.shape();
         let key = self.keys.of_filter(&filter, shape);
@@ -181,7 +181,7 @@ impl<T> FilterMap<T> {
     }
 
     /// Takes a filter out. Returns what belonged to it.
-    pub(in crate::broker) fn remove(&mut self, filter: &TopicFilter) -> Option<T> {
+    pub(crate) fn remove(&mut self, filter: &TopicFilter) -> Option<T> {
         let shape = filter.shape();
         let key = self.keys.of_filter(filter, shape);
         let mut chain = self.entries.remove(&key);
@@ -211,7 +211,7 @@ impl<T> FilterMap<T> {
 
     /// Takes what belongs to the filters that match a topic, the least specific first. Returns how
     /// many segments of filters were compared.
-    pub(in crate::broker) fn each_matching<'a>(
+    pub(crate) fn each_matching<'a>(
         &'a self,
         topic: TopicName<'_>,
         mut take: impl FnMut(&'a T),

@@ -7,6 +7,6 @@ mod routes;
 mod subscriptions;
 
 pub(in crate::broker) use fanout::{Fanout, Recipient, share_equally};
-pub(in crate::broker) use filter_map::FilterMap;
+pub(crate) use filter_map::FilterMap;
 pub(in crate::broker) use routes::{RouteSet, RouteSets};
 pub(in crate::broker) use subscriptions::{Route, Routes, Subscription, Subscriptions, Way};

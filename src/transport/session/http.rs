@@ -242,7 +242,7 @@ impl Session {
     }
 
     /// Writes bytes that come before a writer's.
-    fn push(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
+    pub(super) fn push(&mut self, pieces: &[&[u8]]) -> io::Result<()> {
         let timeout = self.shared.config.write_timeout;
         let held = self.http.as_ref().map_or(0, |http| http.held.bytes());
         let writing = self.purse.writing();

@@ -69,6 +69,7 @@ impl Session {
     pub(in crate::transport) fn due(&self) -> Option<Instant> {
         match self.http {
             Some(_) => self.idle_until(),
+            None if self.mqtt.is_some() => self.silent_until(),
             None => self.must_log_in_until().or_else(|| self.incoming.due()),
         }
     }
@@ -94,6 +95,10 @@ impl Session {
             Ok(true) => {
                 self.recent.have_rights(member.rights.clone());
                 Ok(Goes::On)
+            }
+            Err(refusal) if self.mqtt.is_some() => {
+                self.refuse_mqtt(&refusal);
+                Ok(Goes::NoFurther)
             }
             Err(refusal) => {
                 self.refuse(refusal, Format::Json)?;

@@ -63,7 +63,8 @@ impl Session {
         let counters = self.shared.counters.clone();
         let (account, pages) = (self.purse.writing(), self.purse.pages());
         let in_flight = self.purse.all_in_flight();
-        let ties = Ties { session, alive, account, pages, in_flight };
+        let talk = self.talk();
+        let ties = Ties { session, alive, account, pages, in_flight, talk };
         let writer = Writer::new(self.client, outgoing, inbox, ties, counters, config);
         place(&self.shared, writer.beginning_with(first));
         self.writer = Some(RunningWriter { ended, reading, fate });

@@ -38,6 +38,7 @@ fn without_threads(write_timeout: Duration) -> Connected {
         counters: Arc::new(Counters::default()),
         connections: Connections::default(),
         pool,
+        mqtt: crate::transport::mqtt::Sessions::default(),
         backlog: Backlog::new(BACKLOG_COST),
         memory: Memory::unlimited(),
         allowances: crate::transport::allowances::Allowances::new(),
@@ -58,7 +59,14 @@ fn without_threads(write_timeout: Duration) -> Connected {
     let account = shared.memory.of(crate::broker::Use::Writing).account();
     let (counters, ties) = (
         shared.counters.clone(),
-        Ties { session, alive, pages: account.clone(), account, in_flight: Share::unlimited() },
+        Ties {
+            session,
+            alive,
+            pages: account.clone(),
+            account,
+            in_flight: Share::unlimited(),
+            talk: None,
+        },
     );
     let writer = Writer::new(client, outgoing, inbox, ties, counters, &shared.config);
     let of_pool = shared.clone();

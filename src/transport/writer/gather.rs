@@ -26,8 +26,11 @@ removed, or the broker is stopping";
 impl Writer {
     /// Adds a delivery to the next write; what is too much for one write is written on the way.
     pub(super) fn gather(&mut self, delivery: Delivery, charge: Charge) -> io::Result<()> {
+        if let Some(talk) = self.talk.clone() {
+            return self.gather_mqtt(&talk, delivery, charge);
+        }
         match delivery {
-            Delivery::Messages { batch, dialect, selection } => {
+            Delivery::Messages { batch, dialect, selection, .. } => {
                 self.gather_messages(&batch, dialect, &selection, 0)?;
             }
             Delivery::Mailbox(mailbox) => self.gather_mailbox(&mailbox)?,
@@ -111,7 +114,7 @@ impl Writer {
 
     /// The next of many stored values, or `None` behind the last. What was gathered does not wait
     /// for it.
-    fn next_piece(&mut self, pieces: &Receiver<Piece>) -> io::Result<Option<Piece>> {
+    pub(super) fn next_piece(&mut self, pieces: &Receiver<Piece>) -> io::Result<Option<Piece>> {
         match pieces.try_recv() {
             Ok(piece) => Ok(Some(piece)),
             Err(TryRecvError::Disconnected) => Ok(None),
@@ -332,7 +335,7 @@ impl Writer {
         Ok(())
     }
 
-    fn count_failures(&self, failed: usize) {
+    pub(super) fn count_failures(&self, failed: usize) {
         if failed > 0 {
             Counters::add(&self.counters.encoding_failures, failed);
             tracing::error!(client = %self.client, failed, "judged messages could not be encoded; \

@@ -34,7 +34,7 @@ fn connected(
     let (outbox, inbox) = outbox(config.queue);
     let ((reading, session), (alive, _)) = (bounded(0), bounded(0));
     let (account, pages) = (share.account(), Share::unlimited().account());
-    let ties = Ties { session, alive, account, pages, in_flight: Share::unlimited() };
+    let ties = Ties { session, alive, account, pages, in_flight: Share::unlimited(), talk: None };
     let writer = Writer::new(ClientId(1), outgoing, inbox, ties, Arc::default(), &config);
     Connected { writer, peer, outbox, reading }
 }

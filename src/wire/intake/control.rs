@@ -53,7 +53,16 @@ pub(super) fn control(
                         .map_err(|refusal| refusal.about(topic))?;
                 }
                 let names = names.filter(|_| dialect == Dialect::PlainXml).map(Box::new);
-                Control::Subscribe { filter, dialect, names, overflow, queue, cleared, durable }
+                Control::Subscribe {
+                    filter,
+                    dialect,
+                    names,
+                    overflow,
+                    queue,
+                    cleared,
+                    values: true,
+                    durable,
+                }
             }
             ControlRequest::Cancel { topic } => Control::Cancel { filter: filter(&topic)? },
             ControlRequest::List { topic } => {

@@ -487,8 +487,9 @@ fn a_topic_that_was_judged_is_judged_again_by_other_rights() {
 #[test]
 fn topics_that_differ_in_their_last_bytes_have_places_of_their_own() {
     for stem in ["bench/flow/", "/", "", "sensor/celsius/00"] {
-        let mut places: Vec<usize> =
-            (0..50).map(|number| place(&format!("{stem}{number}"))).collect();
+        let mut places: Vec<usize> = (0..50)
+            .map(|number| crate::wire::batch_topics::place(&format!("{stem}{number}")))
+            .collect();
         places.sort_unstable();
         places.dedup();
         assert!(places.len() > 35, "{stem}: {} places", places.len());

@@ -22,7 +22,7 @@ pub struct Fault {
 
 impl Fault {
     /// Something about a packet as a whole.
-    pub(super) fn of(reason: Reason, packet: &'static str, what: &'static str) -> Fault {
+    pub(crate) fn of(reason: Reason, packet: &'static str, what: &'static str) -> Fault {
         Fault { reason, packet, field: "", at: 0, what }
     }
 }

@@ -23,34 +23,6 @@ impl Version {
     }
 }
 
-/// How surely a message arrives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Qos {
-    /// QoS 0.
-    AtMostOnce,
-    /// QoS 1.
-    AtLeastOnce,
-    /// QoS 2.
-    ExactlyOnce,
-}
-
-impl Qos {
-    /// The quality of service of this number, from 0 to 2.
-    pub fn from_byte(byte: u8) -> Option<Qos> {
-        Some(match byte {
-            0 => Qos::AtMostOnce,
-            1 => Qos::AtLeastOnce,
-            2 => Qos::ExactlyOnce,
-            _ => return None,
-        })
-    }
-
-    /// Its number.
-    pub fn byte(self) -> u8 {
-        self as u8
-    }
-}
-
 /// The kind of a packet, by its four bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

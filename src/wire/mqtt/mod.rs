@@ -9,17 +9,24 @@
 mod fault;
 mod kinds;
 mod property;
+mod publishes;
 mod read;
 mod reason;
 pub(crate) mod session;
+mod talk;
 #[cfg(test)]
 mod tests;
 mod topic;
 mod varint;
 mod write;
 
+pub(crate) use publishes::{NotPublished, Published, Publishes, reason_of};
+pub(crate) use session::{Aliases, Arrived, MOST_IN_FLIGHT};
+pub(crate) use talk::{Answer, Granted, Manner, Question, Talk};
+
+pub use crate::protocol::Qos;
 pub use fault::Fault;
-pub use kinds::{Kind, PacketId, Qos, Version};
+pub use kinds::{Kind, PacketId, Version};
 pub use read::{
     Ack, Asked, Connect, Content, Disconnect, Packet, Properties, Property, Publish,
     RetainHandling, Subscribe, Unsubscribe, Value, Will, packet_at, packet_size, said_version,

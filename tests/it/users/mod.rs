@@ -5,6 +5,7 @@
 mod clients;
 mod logins;
 mod loopholes;
+mod mqtt;
 mod protection;
 mod reload;
 mod rights;

@@ -10,10 +10,11 @@
 /// assert_eq!(Qos::from_byte(3), None);
 /// assert!(Qos::AtMostOnce < Qos::AtLeastOnce);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Qos {
     /// It may be lost.
+    #[default]
     AtMostOnce = 0,
     /// It may arrive more than once.
     AtLeastOnce = 1,

@@ -14,6 +14,7 @@ fn subscribe(dispatcher: &mut Dispatcher, text: &str, below: bool) {
         queue: None,
         names: None,
         cleared: false,
+        values: true,
         durable: None,
     };
     control(dispatcher, subscribe);

@@ -72,6 +72,7 @@ fn a_copy_for_a_mailbox_has_what_was_said_beside_it() {
         queue: None,
         names: None,
         cleared: false,
+        values: true,
         durable: None,
     };
     control(&mut dispatcher, subscribe);

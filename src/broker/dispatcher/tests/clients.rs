@@ -23,6 +23,7 @@ fn listen(dispatcher: &mut Dispatcher, number: u64, filter: &str, how: (Overflow
         queue,
         names: None,
         cleared: false,
+        values: true,
         durable: None,
     };
     let (client, steps) = (ClientId(number), vec![Step::Control(Token::default(), control)]);

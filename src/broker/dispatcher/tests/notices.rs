@@ -23,6 +23,7 @@ fn told(
             queue,
             names,
             cleared: true,
+            values: true,
             durable: None,
         };
         let steps = vec![Step::Control(Token::default(), subscribe)];
@@ -58,7 +59,7 @@ fn clear_below(filter: &str) -> Step {
 fn notices(inbox: &Inbox) -> Vec<Vec<String>> {
     let one = |(delivery, charge)| {
         inbox.written(charge);
-        let Delivery::Messages { batch, dialect, selection } = delivery else {
+        let Delivery::Messages { batch, dialect, selection, .. } = delivery else {
             panic!("{delivery:?}")
         };
         let name = |index: usize| {

@@ -29,6 +29,7 @@ fn subscribed(dispatcher: &mut Dispatcher, number: u64, topic: &str, overflow: O
             queue: None,
             names: None,
             cleared: false,
+            values: true,
             durable: None,
         },
     )];

@@ -181,6 +181,7 @@ impl World {
                     queue: None,
                     names: None,
                     cleared,
+                    values: true,
                     durable: None,
                 };
                 self.read(index);

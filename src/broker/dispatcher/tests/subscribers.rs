@@ -31,6 +31,7 @@ fn refused(
         queue: None,
         names: None,
         cleared: false,
+        values: true,
         durable: None,
     };
     let (client, steps) = (ClientId(number), vec![Step::Control(Token::default(), control)]);
@@ -178,6 +179,7 @@ fn routes_that_are_forgotten_in_the_middle_of_a_batch_are_found_again() {
             queue: None,
             names: None,
             cleared: false,
+            values: true,
             durable: None,
         };
         let steps = vec![Step::Control(Token::default(), control)];

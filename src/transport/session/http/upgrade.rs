@@ -56,6 +56,7 @@ impl Session {
             overflow,
             queue,
             cleared,
+            values: true,
             durable: follow.map(Box::new),
         };
         self.ask(vec![Step::Control(token(), subscribe)], 0);

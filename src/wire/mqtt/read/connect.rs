@@ -3,13 +3,14 @@
 use std::fmt;
 
 use super::super::fault::Fault;
-use super::super::kinds::{Kind, Qos, Version};
+use super::super::kinds::{Kind, Version};
 use super::super::property::{self, Place};
 use super::super::reason::Reason;
 use super::cursor::Cursor;
 use super::head::Head;
 use super::properties::{Content, Properties, Value};
 use super::publish::topic_name;
+use crate::protocol::Qos;
 
 /// Seconds that mean for ever.
 const FOR_EVER: u32 = u32::MAX;

@@ -78,6 +78,23 @@ impl<'a> Properties<'a> {
         Properties(bytes)
     }
 
+    /// What a publisher has said of which kind its message is.
+    pub(crate) fn content_type(self) -> Option<&'a str> {
+        self.iter().find_map(|property| match property {
+            Property { id: property::CONTENT_TYPE, value: Value::Text(text), .. } => Some(text),
+            _ => None,
+        })
+    }
+
+    /// The bytes of those that hold for a message however it is written: all but what is said of
+    /// its bytes.
+    pub(crate) fn without_content(self) -> Cow<'a, [u8]> {
+        self.bytes_of(|id| {
+            property::is_passed_on(id)
+                && !matches!(id, property::CONTENT_TYPE | property::PAYLOAD_FORMAT)
+        })
+    }
+
     /// Whether there are none.
     pub fn is_empty(self) -> bool {
         self.0.is_empty()
@@ -114,11 +131,16 @@ impl<'a> Properties<'a> {
     /// the payload's format, content type, response topic, correlation data and user properties.
     /// They are put into a PUBLISH as they are.
     pub fn passed_on(self) -> Cow<'a, [u8]> {
+        self.bytes_of(property::is_passed_on)
+    }
+
+    /// The bytes of those with certain numbers, in their order.
+    fn bytes_of(self, is_wanted: impl Fn(u8) -> bool) -> Cow<'a, [u8]> {
         let mut runs = Cow::Borrowed(&[][..]);
         // What was gathered ends here.
         let mut end = 0;
         for (property, start, after) in self.spans() {
-            if !property::is_passed_on(property.id) {
+            if !is_wanted(property.id) {
                 continue;
             }
             let bytes = self.0.get(start..after).unwrap_or_default();

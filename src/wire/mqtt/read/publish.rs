@@ -1,11 +1,12 @@
 //! PUBLISH: a message (3.3).
 
 use super::super::fault::Fault;
-use super::super::kinds::{Kind, PacketId, Qos};
+use super::super::kinds::{Kind, PacketId};
 use super::super::property::{self, Place};
 use super::super::reason::Reason;
 use super::cursor::Cursor;
 use super::properties::{Content, Properties, Value};
+use crate::protocol::Qos;
 
 /// A message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! SUBSCRIBE and UNSUBSCRIBE: filters, and what is wanted with them (3.8 and 3.10).
 
 use super::super::fault::Fault;
-use super::super::kinds::{Kind, PacketId, Qos};
+use super::super::kinds::{Kind, PacketId};
 use super::super::property::{self, Place};
 use super::super::reason::Reason;
 use super::cursor::Cursor;
 use super::properties::{Properties, Value};
+use crate::protocol::Qos;
 
 const FILTER: &str = "Topic Filter";
 const OPTIONS: &str = "Subscription Options";
@@ -104,7 +105,7 @@ impl<'a> Subscribe<'a> {
             let options = cursor.byte(OPTIONS).ok()?;
             Some(Asked {
                 filter,
-                qos: Qos::from_byte(options & 0b11).unwrap_or(Qos::AtMostOnce),
+                qos: Qos::from_byte(options & 0b11).unwrap_or_default(),
                 no_local: options & NO_LOCAL != 0,
                 retain_as_published: options & 0b1000 != 0,
                 retain_handling: match options >> 4 & 0b11 {

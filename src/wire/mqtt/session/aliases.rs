@@ -20,6 +20,7 @@ impl Aliases {
     }
 
     /// Bytes of memory that `maximum` topics may take, so that they can be claimed before.
+    #[cfg(test)]
     pub(crate) fn most_bytes(maximum: u16) -> usize {
         usize::from(maximum) * (MAX_TOPIC_BYTES + size_of::<Box<str>>())
     }

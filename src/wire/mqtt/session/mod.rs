@@ -1,9 +1,5 @@
 //! What a session of MQTT knows of messages that are on their way, in both directions, and of
 //! topics that have numbers. It knows no clock and no connection.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "transport does not hold sessions of MQTT yet")
-)]
 
 mod aliases;
 mod incoming;

@@ -123,6 +123,7 @@ impl<M> Outgoing<M> {
     }
 
     /// How many messages the client may not have, or not know that it has.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.flights.len()
     }
@@ -224,6 +225,7 @@ impl<M> Outgoing<M> {
     }
 
     /// The messages that the client may not have, in their order.
+    #[cfg(test)]
     pub(crate) fn messages(&self) -> impl Iterator<Item = &M> {
         self.flights.values().filter_map(|flight| match &flight.stage {
             Stage::Once(message) | Stage::Twice(message) => Some(message),

@@ -1,9 +1,10 @@
 //! PUBLISH without its payload, which is written behind it from where it lies.
 
-use super::super::kinds::{Kind, PacketId, Qos, Version};
+use super::super::kinds::{Kind, PacketId, Version};
 use super::super::property;
 use super::super::varint;
 use super::parts::{TooLong, fitting, put_text, size_within};
+use crate::protocol::Qos;
 
 /// All of a PUBLISH but the payload.
 ///
@@ -16,7 +17,7 @@ use super::parts::{TooLong, fitting, put_text, size_within};
 /// assert_eq!(out, b"\x30\x0a\0\x03a/b\0");
 /// # Ok::<(), babelmq::internals::mqtt::TooLong>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PublishHead<'a> {
     /// Whether it may have been sent before.
     pub dup: bool,
@@ -41,25 +42,6 @@ pub struct PublishHead<'a> {
     pub passed_on: &'a [u8],
     /// Bytes of the payload that is written next.
     pub payload: usize,
-}
-
-/// A message of QoS 0 of which nothing more is said.
-impl Default for PublishHead<'_> {
-    fn default() -> Self {
-        PublishHead {
-            dup: false,
-            qos: Qos::AtMostOnce,
-            retain: false,
-            topic: "",
-            id: None,
-            expiry: None,
-            content_type: None,
-            is_text: false,
-            subscription_ids: &[],
-            passed_on: &[],
-            payload: 0,
-        }
-    }
 }
 
 impl PublishHead<'_> {

@@ -1,0 +1,8 @@
+//! Sessions of MQTT clients beyond their connections: who has which, and those whose clients are
+//! away.
+
+mod kept;
+mod sessions;
+
+pub(super) use kept::{DelayedWill, Kept};
+pub(super) use sessions::{Seat, SessionName, Sessions};

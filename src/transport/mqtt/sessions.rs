@@ -1,0 +1,190 @@
+//! Who has which session, and whose clients are away.
+
+use std::collections::BTreeSet;
+use std::net::Shutdown;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::kept::{Kept, LastWord};
+use crate::broker::ClientId;
+use crate::broker::sync::{HashMap, Instant, Mutex, Receiver, RecvTimeoutError, Sender, bounded};
+use crate::transport::line::Line;
+use crate::transport::net::Waker;
+use crate::wire::mqtt::{Reason, Talk};
+
+/// The name of a session: two users never share one, whatever their clients call themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(in crate::transport) struct SessionName {
+    pub(in crate::transport) user: Option<Arc<str>>,
+    pub(in crate::transport) client: Arc<str>,
+}
+
+/// All sessions of MQTT clients.
+#[derive(Debug, Default)]
+pub(in crate::transport) struct Sessions {
+    inner: Mutex<Inner>,
+    /// Wakes the thread that looks after those whose clients are away.
+    waker: OnceLock<Arc<Waker>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    places: HashMap<SessionName, Place>,
+    /// When something is to be done about those whose clients are away.
+    due: BTreeSet<(Instant, SessionName)>,
+    is_over: bool,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Its client is connected.
+    Taken {
+        client: ClientId,
+        line: Line,
+        talk: Arc<Mutex<Talk>>,
+        /// The connection holds the other end until it has let go of the session.
+        over: Receiver<()>,
+    },
+    Kept(Box<Kept>),
+}
+
+/// The right of a connection to its session.
+#[derive(Debug)]
+pub(in crate::transport) struct Seat {
+    pub(in crate::transport) name: SessionName,
+    client: ClientId,
+    /// Dropped when the session is let go of; somebody may wait for it.
+    _over: Sender<()>,
+}
+
+impl Sessions {
+    /// Says whom to wake when there is something to look after.
+    pub(in crate::transport) fn set_waker(&self, waker: Arc<Waker>) {
+        let _ = self.waker.set(waker);
+    }
+
+    /// Takes a session. A connection that has it is told that it was taken over, and ends. Returns
+    /// what was kept of it.
+    ///
+    /// # Errors
+    /// Where the connection that has it does not end within `patience`.
+    pub(in crate::transport) fn take(
+        &self,
+        name: &SessionName,
+        (client, line, talk): (ClientId, &Line, &Arc<Mutex<Talk>>),
+        patience: Duration,
+    ) -> Result<(Seat, Option<Box<Kept>>), RecvTimeoutError> {
+        let until = Instant::now() + patience;
+        loop {
+            let mut inner = self.inner.lock();
+            let kept = match inner.places.remove(name) {
+                Some(Place::Taken { client, line, talk, over }) => {
+                    talk.lock().end(Reason::TAKEN_OVER);
+                    // Its session reads nothing more, and says goodbye.
+                    line.shut_down(Shutdown::Read);
+                    let waited = over.clone();
+                    inner.places.insert(name.clone(), Place::Taken { client, line, talk, over });
+                    drop(inner);
+                    match waited.recv_deadline(until) {
+                        Err(RecvTimeoutError::Timeout) => return Err(RecvTimeoutError::Timeout),
+                        _ => continue,
+                    }
+                }
+                Some(Place::Kept(kept)) => {
+                    if let Some(at) = kept.due() {
+                        inner.due.remove(&(at, name.clone()));
+                    }
+                    Some(kept)
+                }
+                None => None,
+            };
+            let (held, over) = bounded(0);
+            let place = Place::Taken { client, line: line.clone(), talk: talk.clone(), over };
+            inner.places.insert(name.clone(), place);
+            return Ok((Seat { name: name.clone(), client, _over: held }, kept));
+        }
+    }
+
+    /// Says that a connection has the number of the session that it goes on with, and what its
+    /// writer knows.
+    pub(in crate::transport) fn resume(
+        &self,
+        seat: &mut Seat,
+        client: ClientId,
+        talk: &Arc<Mutex<Talk>>,
+    ) {
+        seat.client = client;
+        if let Some(Place::Taken { client: number, talk: known, .. }) =
+            self.inner.lock().places.get_mut(&seat.name)
+        {
+            (*number, *known) = (client, talk.clone());
+        }
+    }
+
+    /// Lets go of a session, of which something may be kept. What cannot be kept is given back.
+    pub(in crate::transport) fn leave(&self, seat: Seat, kept: Option<Kept>) -> Option<Kept> {
+        let mut inner = self.inner.lock();
+        let is_own =
+            |place: &Place| matches!(place, Place::Taken { client, .. } if *client == seat.client);
+        if !inner.places.get(&seat.name).is_some_and(is_own) {
+            return kept;
+        }
+        inner.places.remove(&seat.name);
+        if inner.is_over {
+            return kept;
+        }
+        let kept = kept?;
+        if let Some(at) = kept.due() {
+            inner.due.insert((at, seat.name.clone()));
+        }
+        inner.places.insert(seat.name.clone(), Place::Kept(Box::new(kept)));
+        drop(inner);
+        if let Some(waker) = self.waker.get() {
+            let _ = waker.wake();
+        }
+        None
+    }
+
+    /// When something is to be done about a session whose client is away.
+    pub(in crate::transport) fn next_due(&self) -> Option<Instant> {
+        self.inner.lock().due.first().map(|(at, _)| *at)
+    }
+
+    /// Ends the sessions whose clients were away for too long, and takes the wills that were to be
+    /// published later. Returns what is to be said for them.
+    pub(in crate::transport) fn look_after(&self, now: Instant) -> Vec<LastWord> {
+        let mut words = Vec::new();
+        let mut inner = self.inner.lock();
+        while inner.due.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, name)) = inner.due.pop_first()
+        {
+            let Some(Place::Kept(kept)) = inner.places.get_mut(&name) else { continue };
+            if kept.until.is_some_and(|until| until <= now) {
+                if let Some(Place::Kept(kept)) = inner.places.remove(&name) {
+                    words.push(kept.end());
+                }
+                continue;
+            }
+            words.extend(kept.take_will());
+            if let Some(at) = kept.due() {
+                inner.due.insert((at, name));
+            }
+        }
+        words
+    }
+
+    /// Forgets those whose clients are away, when the broker stops: with them goes what keeps the
+    /// dispatcher from its end.
+    pub(in crate::transport) fn end(&self) {
+        let mut inner = self.inner.lock();
+        inner.is_over = true;
+        inner.due.clear();
+        let places = std::mem::take(&mut inner.places);
+        let (kept, taken) = places
+            .into_iter()
+            .partition::<HashMap<_, _>, _>(|(_, place)| matches!(place, Place::Kept(_)));
+        inner.places = taken;
+        drop(inner);
+        drop(kept);
+    }
+}

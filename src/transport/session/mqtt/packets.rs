@@ -1,0 +1,247 @@
+//! Packets as they come, and what they come to.
+
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::super::Session;
+use super::super::login::Goes;
+use crate::broker::sync::Mutex;
+use crate::broker::{Charge, Control, Counters, Step};
+use crate::codec::Claim;
+use crate::protocol::{Refusal, Token};
+use crate::transport::priority::{CROWD, give_way};
+use crate::wire::mqtt::{
+    Aliases, Answer, Arrived, Fault, NotPublished, Packet, Publish, Published, Publishes, Qos,
+    Reason, Talk, packet_at,
+};
+
+/// Messages of QoS 2 that a client may make a session remember without more memory for it, and what
+/// all that it can may take.
+const FEW_UNRELEASED: usize = 1_024;
+const UNRELEASED_BYTES: usize = 512 << 10;
+/// Aliases that a client may use for topics.
+pub(super) const ALIASES: u16 = 32;
+
+/// What was taken of what has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Took {
+    /// All whole packets.
+    Everything,
+    /// Some; there may be more.
+    Some,
+    /// The last that the client sends.
+    Last,
+}
+
+/// What a region of packets came to.
+#[derive(Default)]
+struct Region {
+    /// Bytes that were taken.
+    taken: usize,
+    answers: Vec<Answer>,
+    charges: Vec<Charge>,
+    refused: Vec<Refusal>,
+    fault: Option<Fault>,
+    is_last: bool,
+    needs_permit: bool,
+}
+
+impl Session {
+    /// Takes whole packets out of the buffer, and sends what they come to.
+    pub(super) fn take_packets(&mut self) -> io::Result<Took> {
+        if self.known().is_none() {
+            return self.take_connect();
+        }
+        let buffer = mem::take(&mut self.buffer);
+        let took = self.take_region(buffer.bytes());
+        self.buffer = buffer;
+        let (taken, took) = took?;
+        self.buffer.take(taken);
+        Ok(took)
+    }
+
+    fn take_region(&mut self, region: &[u8]) -> io::Result<(usize, Took)> {
+        let Some(known) = self.known() else { return Ok((0, Took::Last)) };
+        let (version, talk) = (known.version, known.talk.clone());
+        let (limits, most) = (self.shared.config.limits, self.most_of_packet());
+        // Nothing is claimed for what is not there as a whole.
+        match packet_at(region, 0, Some(version), most) {
+            Ok(None) => return Ok((0, Took::Everything)),
+            Ok(Some(_)) => {}
+            Err(fault) => {
+                self.find_fault(&fault);
+                return Ok((0, Took::Last));
+            }
+        }
+        give_way(region.len(), self.shared.awake.load(Ordering::Relaxed) > CROWD);
+        let room = self.recent.room(region.len());
+        let flight = self.purse.fly(room, &self.events, &self.shared);
+        self.recent.hold(flight);
+        let [shapes, open] =
+            [self.shared.shapes.load(Ordering::Relaxed), self.shared.counters.open()];
+        self.recent.note_audience(shapes, open);
+        // Behind all that was waited for: who has lost a right meanwhile has lost it here.
+        if self.renew_rights()? == Goes::NoFurther {
+            return Ok((0, Took::Last));
+        }
+        let Some(mqtt) = &mut self.mqtt else { return Ok((0, Took::Last)) };
+        let format = mqtt.format;
+        let Some(known) = &mut mqtt.known else { return Ok((0, Took::Last)) };
+        let mut publishes = Publishes::new(limits, format, &mut self.recent);
+        let mut found = Region::default();
+        loop {
+            let packet = match packet_at(region, found.taken, Some(version), most) {
+                Ok(Some((packet, end))) => (packet, end),
+                Ok(None) => break,
+                Err(fault) => {
+                    found.fault = Some(fault);
+                    break;
+                }
+            };
+            let (packet, end) = packet;
+            let taken = match packet {
+                Packet::Publish(publish) => {
+                    take_publish(&publish, &mut known.aliases, &talk, &mut publishes, &mut found)
+                }
+                Packet::Ack(ack) => talk.lock().ack(&ack).map(|charge| {
+                    found.charges.extend(charge);
+                }),
+                Packet::Pingreq => {
+                    talk.lock().ping();
+                    Ok(())
+                }
+                Packet::Subscribe(subscribe) => {
+                    super::subscribe::subscribe(&subscribe, format, &limits, &talk, &mut publishes);
+                    Ok(())
+                }
+                Packet::Unsubscribe(unsubscribe) => {
+                    super::subscribe::unsubscribe(&unsubscribe, &limits, &talk, &mut publishes);
+                    Ok(())
+                }
+                Packet::Disconnect(goodbye) => {
+                    found.is_last = true;
+                    known.say_goodbye(&goodbye)
+                }
+                // A second one is a fault, which was found before.
+                Packet::Connect(_) => Ok(()),
+            };
+            if let Err(fault) = taken {
+                found.fault = Some(fault);
+                break;
+            }
+            if found.needs_permit {
+                break;
+            }
+            found.taken = end;
+            if found.is_last || publishes.is_enough() {
+                break;
+            }
+        }
+        let Region { answers, .. } = &mut found;
+        if !answers.is_empty() {
+            // What it is asked is answered when all before is done.
+            talk.lock().answer_later(mem::take(answers));
+            publishes.then(Step::Control(Token(0), Control::Ping { id: None }));
+        }
+        let published = publishes.finish();
+        self.recent.hold(Claim::nothing());
+        self.recent.permit(false);
+        self.permit = None;
+        self.conclude(found, published)
+    }
+
+    fn conclude(&mut self, found: Region, published: Published) -> io::Result<(usize, Took)> {
+        for refusal in &found.refused {
+            Counters::add(&self.shared.counters.refused, 1);
+            self.refusal_log.log_one(refusal, "mqtt");
+        }
+        let messages = self.published_in(&published.steps);
+        self.send(published.steps, published.cost);
+        if let Some(writer) = &self.writer {
+            found.charges.into_iter().for_each(|charge| writer.fate.written(charge));
+        }
+        let mut is_last = found.is_last;
+        if let Some(fault) = &found.fault {
+            self.find_fault(fault);
+            is_last = true;
+        }
+        is_last |= !self.claim_for_memories();
+        self.wake_writer();
+        is_last |= self.keep_to_rates(messages, found.taken)? == Goes::NoFurther;
+        if found.needs_permit && !is_last {
+            self.wait_for_permit()?;
+            return Ok((found.taken, Took::Some));
+        }
+        let took = if is_last {
+            Took::Last
+        } else if found.taken == 0 {
+            Took::Everything
+        } else {
+            Took::Some
+        };
+        Ok((found.taken, took))
+    }
+
+    /// Claims memory for what the client makes the session remember. Returns whether there is some.
+    fn claim_for_memories(&mut self) -> bool {
+        let Some(known) = self.known() else { return true };
+        let unreleased = known.talk.lock().unreleased();
+        let of_qos_2 = if unreleased > FEW_UNRELEASED { UNRELEASED_BYTES } else { 0 };
+        let needed = known.aliases.bytes() + of_qos_2;
+        let more = needed.saturating_sub(known.claimed);
+        if more == 0 {
+            return true;
+        }
+        let has_room = self.purse.take_more(more);
+        match self.known_mut() {
+            Some(known) if has_room => known.claimed = needed,
+            _ => {}
+        }
+        if !has_room {
+            self.end_talk(Reason::QUOTA);
+        }
+        has_room
+    }
+}
+
+/// Takes a message.
+fn take_publish(
+    publish: &Publish<'_>,
+    aliases: &mut Aliases,
+    talk: &Arc<Mutex<Talk>>,
+    publishes: &mut Publishes<'_>,
+    found: &mut Region,
+) -> Result<(), Fault> {
+    let topic = aliases.topic(publish)?;
+    let (qos, id) = match publish.id {
+        None => (Qos::AtMostOnce, None),
+        Some(id) => (publish.qos, Some(id)),
+    };
+    if let Some(id) = id
+        && talk.lock().publish(qos, id)? == Arrived::Again
+    {
+        found.answers.push(Answer { id, qos, refused: None });
+        return Ok(());
+    }
+    let refused = match publishes.publish(publish, topic) {
+        Ok(()) => None,
+        Err(NotPublished::NeedsPermit) => {
+            if let Some(id) = id {
+                talk.lock().take_back(qos, id);
+            }
+            found.needs_permit = true;
+            return Ok(());
+        }
+        Err(NotPublished::Refused(reason, refusal)) => {
+            let words = refusal.reason.clone();
+            found.refused.push(refusal);
+            Some((reason, words))
+        }
+    };
+    if let Some(id) = id {
+        found.answers.push(Answer { id, qos, refused });
+    }
+    Ok(())
+}

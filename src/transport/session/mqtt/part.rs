@@ -1,0 +1,105 @@
+//! The end of a connection: what is published then, and what is kept of its session.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::super::Session;
+use super::super::writing::RunningWriter;
+use super::{Known, Will};
+use crate::broker::sync::Instant;
+use crate::broker::{Event, Step, Use};
+use crate::protocol::Refusal;
+use crate::transport::mqtt::{DelayedWill, Kept};
+use crate::transport::purse::CONNECTION;
+use crate::wire::mqtt::{Disconnect, Fault, Kind, Reason};
+
+/// Seconds that mean for ever (MQTT 5, 3.1.2.11.2).
+const FOR_EVER: u32 = u32::MAX;
+
+impl Known {
+    /// Takes a DISCONNECT.
+    ///
+    /// # Errors
+    /// It asks for a session that outlives the connection, and CONNECT did not.
+    pub(super) fn say_goodbye(&mut self, goodbye: &Disconnect<'_>) -> Result<(), Fault> {
+        if let Some(expiry) = goodbye.session_expiry {
+            if self.expiry == 0 && expiry > 0 {
+                let what = "CONNECT asked for a session that ends with the connection";
+                return Err(Fault::of(Reason::PROTOCOL_ERROR, Kind::Disconnect.name(), what));
+            }
+            self.expiry = expiry;
+        }
+        if goodbye.reason == Reason::SUCCESS {
+            self.will = None;
+        }
+        self.talk.lock().end(Reason::SUCCESS);
+        Ok(())
+    }
+}
+
+impl Session {
+    /// Lets go of the session: publishes the will, waits for the writer, and keeps what the client
+    /// may come back for.
+    pub(super) fn let_go_of_talk(&mut self) {
+        // A broker that stops routes and writes out what has arrived, and waits for that.
+        if self.shared.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let Some(known) = self.mqtt.as_mut().and_then(|mqtt| mqtt.known.take()) else { return };
+        let Known { talk, seat, inbox, will, expiry, .. } = known;
+        talk.lock().end(Reason::SUCCESS);
+        let is_kept = expiry > 0 && !inbox.is_overflowed();
+        let will = will.filter(|will| self.may_publish(will));
+        let now = Instant::now();
+        let delayed = match will {
+            Some(Will { steps, cost, delay }) if is_kept && !delay.is_zero() => {
+                Some(DelayedWill { at: now + delay, steps, cost })
+            }
+            Some(Will { steps, cost, .. }) => {
+                self.send(steps, cost);
+                None
+            }
+            None => None,
+        };
+        // A writer that waits is to see that it is the end.
+        let _ = self.events.send(Event::Wake { client: self.client });
+        let fate = self.writer.take().map(|RunningWriter { ended, reading, fate }| {
+            drop(reading);
+            // Nothing is ever sent: the writer drops the other end.
+            let _ = ended.recv();
+            fate
+        });
+        let account = self.shared.memory.of(Use::Connections).account();
+        let memory = if is_kept { account.claim_last(CONNECTION) } else { None };
+        let kept = fate.zip(memory).map(|(fate, memory)| Kept {
+            client: self.client,
+            inbox,
+            fate,
+            talk,
+            until: (expiry < FOR_EVER).then(|| now + Duration::from_secs(expiry.into())),
+            will: delayed,
+            _memory: memory,
+            events: self.events.clone(),
+        });
+        let is_lost = kept.is_none();
+        if let Some(kept) = self.shared.mqtt.leave(seat, kept) {
+            kept.end().say(&self.shared.backlog.lane());
+        } else if is_lost {
+            let _ = self.events.send(Event::Detach { client: self.client });
+        }
+    }
+
+    /// Whether the client may still publish its will.
+    fn may_publish(&self, will: &Will) -> bool {
+        let rights = self.rights();
+        let may = |refused: Result<(), Refusal>| refused.is_ok();
+        will.steps.iter().all(|step| match step {
+            Step::Publish(batch) => {
+                let topics = batch.topics();
+                batch.messages().iter().all(|it| may(rights.publish(topics.get(it.topic()))))
+            }
+            Step::Clear(topic) => may(rights.publish(topic.name())),
+            _ => false,
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! The message of a client that goes without a word. It is judged when the client connects.
+
+use std::time::Duration;
+
+use super::super::Session;
+use crate::broker::Step;
+use crate::codec::Claim;
+use crate::protocol::{Limits, Refusal};
+use crate::wire::MqttFormat;
+use crate::wire::mqtt::{self, NotPublished, Publish, Publishes, Reason};
+
+/// A message that is published if the client goes without a word.
+#[derive(Debug)]
+pub(super) struct Will {
+    pub(super) steps: Vec<Step>,
+    pub(super) cost: usize,
+    /// How long it waits for the client to come back.
+    pub(super) delay: Duration,
+}
+
+impl Session {
+    /// Judges a will as the message that it will be.
+    ///
+    /// # Errors
+    /// Why it could not be published.
+    pub(super) fn judge_will(
+        &mut self,
+        will: &mqtt::Will<'_>,
+        format: MqttFormat,
+        limits: Limits,
+    ) -> Result<Will, (Reason, Refusal)> {
+        let publish = Publish {
+            dup: false,
+            qos: will.qos,
+            retain: will.retain,
+            topic: will.topic,
+            id: None,
+            alias: None,
+            content: will.content,
+            payload: will.payload,
+        };
+        let flight =
+            self.purse.fly(self.recent.room(will.payload.len()), &self.events, &self.shared);
+        self.recent.hold(flight);
+        // One that decodes to far more than its length explains is none that is waited for.
+        let mut publishes = Publishes::new(limits, format, &mut self.recent);
+        let judged = publishes.publish(&publish, will.topic);
+        let published = publishes.finish();
+        self.recent.hold(Claim::nothing());
+        match judged {
+            Ok(()) => {
+                let delay = Duration::from_secs(will.delay.into());
+                Ok(Will { steps: published.steps, cost: published.cost, delay })
+            }
+            Err(NotPublished::Refused(reason, refusal)) => Err((reason, refusal)),
+            Err(NotPublished::NeedsPermit) => {
+                let reason = "the will decodes to far more than its length explains";
+                let code = crate::protocol::ErrorCode::TooLarge;
+                Err((Reason::QUOTA, Refusal::new(code, reason)))
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! A message on its way to a client of MQTT, and how it is written.
+
+use std::sync::Arc;
+
+use super::super::{PacketId, Properties, PublishHead, Qos, Version};
+use crate::broker::{Charge, Stored};
+use crate::codec::{Batch, Dialect, Document, Encoding, PayloadRef};
+use crate::protocol::{Format, Limits};
+use crate::wire::write_batch::WriteBatch;
+
+/// A message of QoS 1 or 2, until the client has it.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) source: Source,
+    /// Whether it is shown as a last value.
+    pub(super) retain: bool,
+    pub(super) qos: Qos,
+    /// The numbers of the subscriptions that it is for.
+    pub(super) identifiers: Box<[u32]>,
+    /// What waits for the client with it, to be given back when it has it.
+    pub(super) charge: Option<Charge>,
+}
+
+/// Where a message lies.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// In a batch, by its index.
+    Batch(Arc<Batch>, u32),
+    /// A last value.
+    Stored(Stored),
+}
+
+/// What a packet says beside the message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around<'a> {
+    pub(super) dup: bool,
+    pub(super) qos: Qos,
+    pub(super) retain: bool,
+    pub(super) id: Option<PacketId>,
+    pub(super) identifiers: &'a [u32],
+}
+
+/// How a client is written to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    pub(super) version: Version,
+    pub(super) dialect: Dialect,
+    /// Bytes that a packet may have.
+    pub(super) limit: usize,
+    pub(super) limits: Limits,
+}
+
+/// A message was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotWritten {
+    /// It is longer than the client takes.
+    TooLong,
+    /// It could not be written in the client's format, which is a bug.
+    Failed,
+}
+
+/// A payload as it is written.
+enum Bytes<'a> {
+    /// As it lies in its batch, from there on.
+    Own(&'a Arc<Batch>, usize, &'a [u8]),
+    /// Somewhere else.
+    Elsewhere(&'a [u8]),
+    /// Anew.
+    Anew(Vec<u8>),
+}
+
+impl Style {
+    /// Adds a message of a batch.
+    pub(super) fn put_of_batch(
+        &self,
+        (batch, index): (&Arc<Batch>, usize),
+        around: Around<'_>,
+        gathered: &mut WriteBatch,
+    ) -> Result<(), NotWritten> {
+        let published = &batch.messages()[index];
+        let topic = batch.topics().get(published.topic()).as_str();
+        if published.is_cleared() {
+            // MQTT tells it by a message of no bytes.
+            let nothing = (Properties::default(), false);
+            return self.put(
+                topic,
+                &Bytes::Elsewhere(&[]),
+                None,
+                nothing,
+                (around, None),
+                gathered,
+            );
+        }
+        let payload = batch.payload(index);
+        let bytes = match self.as_it_came(payload) {
+            Some(bytes) => Bytes::Own(batch, published.part().range().start, bytes),
+            None if published.expands() => Bytes::Anew(self.encode(payload)?),
+            None => {
+                let run = batch.run(self.dialect);
+                let range = batch.payload_in(run, self.dialect, index);
+                match batch.run_bytes(run).get(range) {
+                    // A pickle lies there without what begins and ends it.
+                    Some(bytes) if !bytes.is_empty() && self.dialect.format() != Format::Pickle => {
+                        Bytes::Elsewhere(bytes)
+                    }
+                    _ => Bytes::Anew(self.encode(payload)?),
+                }
+            }
+        };
+        let is_new = !matches!(bytes, Bytes::Own(..));
+        let properties = Properties::kept(payload.properties());
+        let content = self.content(payload.encoding());
+        self.put(topic, &bytes, content, (properties, is_new), (around, published.ttl()), gathered)
+    }
+
+    /// Adds a last value.
+    pub(super) fn put_stored(
+        &self,
+        stored: &Stored,
+        around: Around<'_>,
+        gathered: &mut WriteBatch,
+    ) -> Result<(), NotWritten> {
+        let payload = stored.payload();
+        let bytes = match self.as_it_came(payload) {
+            Some(bytes) => Bytes::Elsewhere(bytes),
+            None => Bytes::Anew(self.encode(payload)?),
+        };
+        let is_new = matches!(bytes, Bytes::Anew(_));
+        let properties = Properties::kept(payload.properties());
+        let content = self.content(payload.encoding());
+        let topic = stored.topic();
+        self.put(topic.as_str(), &bytes, content, (properties, is_new), (around, None), gathered)
+    }
+
+    /// What is passed on as it came: a text, bytes, and what is in the client's format.
+    fn as_it_came<'a>(&self, payload: PayloadRef<'a>) -> Option<&'a [u8]> {
+        match payload.encoding() {
+            Encoding::Text | Encoding::Bytes => Some(payload.source()),
+            _ => payload.as_it_came(self.dialect).map(|_| payload.source()),
+        }
+    }
+
+    fn encode(&self, payload: PayloadRef<'_>) -> Result<Vec<u8>, NotWritten> {
+        let (dialect, limits) = (self.dialect, &self.limits);
+        let written = payload.encode_within(dialect, &mut Document::new(), limits, usize::MAX);
+        written.map_err(|_| NotWritten::Failed)
+    }
+
+    /// The content type of a payload, where the broker says it, and whether it is text.
+    fn content(&self, encoding: Encoding) -> Option<&'static str> {
+        match encoding {
+            Encoding::Text | Encoding::Bytes => None,
+            _ => Some(match self.dialect.format() {
+                Format::Json => "application/json",
+                Format::Xml => "application/xml",
+                Format::Pickle => "application/x-python-pickle",
+            }),
+        }
+    }
+
+    fn put(
+        &self,
+        topic: &str,
+        bytes: &Bytes<'_>,
+        content_type: Option<&str>,
+        (properties, is_new): (Properties<'_>, bool),
+        (around, expiry): (Around<'_>, Option<u32>),
+        gathered: &mut WriteBatch,
+    ) -> Result<(), NotWritten> {
+        let payload: &[u8] = match bytes {
+            Bytes::Own(_, _, bytes) | Bytes::Elsewhere(bytes) => bytes,
+            Bytes::Anew(bytes) => bytes,
+        };
+        // What its publisher said of the bytes holds for these bytes alone.
+        let passed_on = if is_new { properties.without_content() } else { properties.passed_on() };
+        let is_said = !is_new && properties.content_type().is_some();
+        let head = PublishHead {
+            dup: around.dup,
+            qos: around.qos,
+            retain: around.retain,
+            topic,
+            id: around.id,
+            expiry,
+            content_type: content_type.filter(|_| !is_said),
+            is_text: false,
+            subscription_ids: around.identifiers,
+            passed_on: &passed_on,
+            payload: payload.len(),
+        };
+        let mut written = Ok(());
+        gathered.append(|out| written = head.put(self.version, out, self.limit));
+        written.map_err(|_| NotWritten::TooLong)?;
+        match bytes {
+            Bytes::Own(batch, start, _) => {
+                gathered.share_source(batch, *start..*start + payload.len());
+            }
+            Bytes::Elsewhere(bytes) => gathered.append(|out| out.extend_from_slice(bytes)),
+            Bytes::Anew(bytes) => gathered.append(|out| out.extend_from_slice(bytes)),
+        }
+        Ok(())
+    }
+}
