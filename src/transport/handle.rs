@@ -59,6 +59,8 @@ pub(super) struct Threads {
     pub(super) attendant: Option<JoinHandle<()>>,
     pub(super) listeners: Vec<JoinHandle<()>>,
     pub(super) pool: Vec<JoinHandle<()>>,
+    /// Where MQTT is spoken: what says `$SYS`, and what tells it to end.
+    pub(super) sys_topics: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl BrokerHandle {
@@ -276,9 +278,13 @@ impl BrokerHandle {
         if self.events.is_none() {
             return Ok(());
         }
-        let Threads { dispatcher, store_writer, attendant, listeners, pool } =
+        let Threads { dispatcher, store_writer, attendant, listeners, pool, sys_topics } =
             std::mem::take(&mut self.threads);
         self.shared.stopping.store(true, Ordering::Release);
+        if let Some((stop, sys_topics)) = sys_topics {
+            drop(stop);
+            join(sys_topics);
+        }
         // Each listener is waiting for a connection.
         let bound = std::mem::take(&mut self.bound);
         for listening in &bound {

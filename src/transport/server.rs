@@ -15,7 +15,7 @@ use super::handle::{BrokerHandle, Threads};
 use super::handshakes::Handshakes;
 use super::listen_url::ListenUrl;
 use super::listener::Listener;
-use super::mqtt::Sessions;
+use super::mqtt::{Sessions, sys_topics};
 use super::net::Bound;
 use super::parked::{Attendant, Parked};
 use super::pool::Pool;
@@ -23,7 +23,7 @@ use super::shared::Shared;
 use super::threads;
 use super::turns;
 use super::users::{Users, UsersFileError, load_users};
-use crate::broker::sync::{AtomicBool, Mutex, Receiver, bounded};
+use crate::broker::sync::{AtomicBool, Mutex, Receiver, Sender, bounded};
 use crate::broker::{
     Announcer, BACKLOG_COST, Backlog, ClientId, Counters, Dispatcher, Event, Memory, NoStore,
     Store, StoreError, StoreWriter, StreamsPlan,
@@ -289,11 +289,20 @@ impl Broker {
             let (shared, parked) = (shared.clone(), parked.clone());
             Listener { number, bound, events, alive, shared, parked }
         };
+        let speaks_mqtt = bound.iter().any(|bound| bound.url().mqtt().is_some());
+        let sys_topics = speaks_mqtt.then(|| events.clone());
         let listeners = bound.into_iter().enumerate().map(listener).collect();
         // The threads wait for each other by these, so nobody else may keep them.
         drop((events, alive));
-        let work =
-            Work { dispatcher, dispatcher_events, store_writer, attendant, calls, listeners };
+        let work = Work {
+            dispatcher,
+            dispatcher_events,
+            store_writer,
+            attendant,
+            calls,
+            listeners,
+            sys_topics,
+        };
         // Where a thread cannot be started, the handle ends those that run.
         work.start(&mut handle.threads, &shared)?;
         Ok(handle)
@@ -308,14 +317,23 @@ struct Work {
     attendant: Attendant,
     calls: Receiver<ClientId>,
     listeners: Vec<Listener>,
+    /// Where what says `$SYS` says it, if MQTT is spoken.
+    sys_topics: Option<Sender<Event>>,
 }
 
 impl Work {
     /// Starts the threads. One that runs is in `threads` at once, and when this returns an error,
     /// nothing keeps it from ending: what it would wait for is gone.
     fn start(self, threads: &mut Threads, shared: &Arc<Shared>) -> io::Result<()> {
-        let Work { dispatcher, dispatcher_events, store_writer, attendant, calls, listeners } =
-            self;
+        let Work {
+            dispatcher,
+            dispatcher_events,
+            store_writer,
+            attendant,
+            calls,
+            listeners,
+            sys_topics,
+        } = self;
         threads.dispatcher = Some(threads::spawn("dispatcher".into(), move || {
             let _guard = AbortOnPanic;
             dispatcher.run(&dispatcher_events);
@@ -333,6 +351,12 @@ impl Work {
             threads.pool.push(threads::spawn(format!("pool-{number}"), move || {
                 turns::run(&shared, &calls)
             })?);
+        }
+        if let Some(events) = sys_topics {
+            let (stop, stopped) = bounded(0);
+            let shared = shared.clone();
+            let run = move || sys_topics::run(&shared, &events, &stopped);
+            threads.sys_topics = Some((stop, threads::spawn("sys-topics".into(), run)?));
         }
         // The last: until they run there are no clients.
         for listener in listeners {

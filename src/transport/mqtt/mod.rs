@@ -3,6 +3,7 @@
 
 mod kept;
 mod sessions;
+pub(super) mod sys_topics;
 
 pub(super) use kept::{DelayedWill, Kept};
 pub(super) use sessions::{Seat, SessionName, Sessions};

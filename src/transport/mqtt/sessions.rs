@@ -173,6 +173,13 @@ impl Sessions {
         words
     }
 
+    /// How many sessions there are, and those of them whose clients are away.
+    pub(in crate::transport) fn count(&self) -> (u64, u64) {
+        let inner = self.inner.lock();
+        let away = inner.places.values().filter(|place| matches!(place, Place::Kept(_))).count();
+        (inner.places.len() as u64, away as u64)
+    }
+
     /// Forgets those whose clients are away, when the broker stops: with them goes what keeps the
     /// dispatcher from its end.
     pub(in crate::transport) fn end(&self) {

@@ -4,6 +4,7 @@ mod connect;
 mod messages;
 mod sessions;
 mod subscriptions;
+mod sys_topics;
 mod wills;
 
 use babelmq::{Broker, BrokerHandle, Config, ListenUrl};
