@@ -73,6 +73,8 @@ pub(super) const ENDPOINTS: &[(&str, Endpoint, &[&str])] = &[
     ("/api/v1/dead/retry", Endpoint::RetryDead, &["POST"]),
     ("/api/v1/limits", Endpoint::Limits, &["GET"]),
     ("/ws", Endpoint::WebSocket, &["GET"]),
+    // Where clients of MQTT look by themselves.
+    ("/mqtt", Endpoint::WebSocket, &["GET"]),
     ("/openapi.json", Endpoint::Description, &["GET"]),
 ];
 

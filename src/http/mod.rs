@@ -42,4 +42,5 @@ pub(crate) use topics::page_of_topics;
 pub(crate) use value::{unless_known, value};
 pub(crate) use watch::Watch;
 pub(crate) use websocket::Handshake;
+pub(crate) use websocket::Spoken;
 pub use websocket::Subprotocol;

@@ -24,22 +24,33 @@ pub enum Subprotocol {
     Json,
 }
 
+/// What is spoken behind a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    /// The broker's own protocol.
+    Own(Subprotocol),
+    /// MQTT: the payloads of binary messages, one behind the other, are its packets (MQTT 5, 6.0).
+    Mqtt,
+}
+
 /// A handshake that can be answered.
 #[derive(Debug)]
 pub(crate) struct Handshake {
-    pub(crate) subprotocol: Subprotocol,
+    pub(crate) spoken: Spoken,
     key: String,
 }
 
-impl Subprotocol {
+impl Spoken {
     /// All of them.
-    const ALL: [Subprotocol; 2] = [Subprotocol::Native, Subprotocol::Json];
+    const ALL: [Spoken; 3] =
+        [Spoken::Own(Subprotocol::Native), Spoken::Own(Subprotocol::Json), Spoken::Mqtt];
 
     /// Its name in a handshake.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Subprotocol::Native => "babelmq",
-            Subprotocol::Json => "babelmq.json",
+            Spoken::Own(Subprotocol::Native) => "babelmq",
+            Spoken::Own(Subprotocol::Json) => "babelmq.json",
+            Spoken::Mqtt => "mqtt",
         }
     }
 }
@@ -71,23 +82,22 @@ impl Handshake {
             return Err(Problem::new(400, what));
         }
         let offered = || head.list("sec-websocket-protocol");
-        let known = offered().find_map(|name| {
-            Subprotocol::ALL.into_iter().find(|known| known.name().as_bytes() == name)
-        });
-        let subprotocol = known.ok_or_else(|| {
+        let known = offered()
+            .find_map(|name| Spoken::ALL.into_iter().find(|known| known.name().as_bytes() == name));
+        let spoken = known.ok_or_else(|| {
             let what = match offered().next() {
                 None => {
-                    "Sec-WebSocket-Protocol says how messages become frames: babelmq (binary) \
-                         or babelmq.json (text)"
+                    "Sec-WebSocket-Protocol says what is spoken: babelmq (binary), babelmq.json \
+                     (text) or mqtt"
                 }
                 Some(_) => {
-                    "the subprotocols that are known are babelmq (binary) and babelmq.json \
-                            (text)"
+                    "the subprotocols that are known are babelmq (binary), babelmq.json (text) \
+                     and mqtt"
                 }
             };
             Problem::new(400, what)
         })?;
-        Ok(Handshake { subprotocol, key: key.to_owned() })
+        Ok(Handshake { spoken, key: key.to_owned() })
     }
 
     /// The answer behind which frames of WebSocket follow.
@@ -97,7 +107,7 @@ impl Handshake {
             .with("Upgrade", "websocket")
             .with("Connection", "Upgrade")
             .with("Sec-WebSocket-Accept", STANDARD.encode(digest))
-            .with("Sec-WebSocket-Protocol", self.subprotocol.name())
+            .with("Sec-WebSocket-Protocol", self.spoken.name())
     }
 }
 
@@ -120,7 +130,7 @@ mod tests {
             ("Upgrade", "h2c, WebSocket"),
             ("Connection", "keep-alive, Upgrade"),
             ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-            ("Sec-WebSocket-Protocol", "mqtt, babelmq.json, babelmq"),
+            ("Sec-WebSocket-Protocol", "amqp, babelmq.json, babelmq"),
             ("Sec-WebSocket-Version", "13"),
         ];
         for (name, usual) in fields {
@@ -138,7 +148,7 @@ mod tests {
     fn a_handshake_is_answered_as_in_the_rfc() {
         let handshake = handshake(("", "")).unwrap();
         // The first of the client's that is known.
-        assert_eq!(handshake.subprotocol, Subprotocol::Json);
+        assert_eq!(handshake.spoken, Spoken::Own(Subprotocol::Json));
         let response = handshake.response();
         assert_eq!(response.status(), 101);
         let accept = response.field("Sec-WebSocket-Accept");
@@ -161,7 +171,7 @@ mod tests {
             ("Sec-WebSocket-Key", "c2hvcnQ=", 400, "16 bytes"),
             ("Sec-WebSocket-Key", "no base64", 400, "16 bytes"),
             ("Sec-WebSocket-Protocol", "", 400, "babelmq.json"),
-            ("Sec-WebSocket-Protocol", "mqtt, BABELMQ", 400, "are known are babelmq"),
+            ("Sec-WebSocket-Protocol", "amqp, BABELMQ", 400, "are known are babelmq"),
         ] {
             let response = handshake((name, value)).unwrap_err();
             let body = String::from_utf8_lossy(response.body()).into_owned();

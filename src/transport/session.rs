@@ -215,13 +215,13 @@ impl Session {
 
     fn read_frames(&mut self, awake: &Awake) -> io::Result<Pause> {
         self.shake_hands()?;
-        if self.mqtt.is_some() {
-            return self.serve_mqtt(awake);
-        }
         if self.http.is_some()
             && let Some(pause) = self.serve_http(awake)?
         {
             return Ok(pause);
+        }
+        if self.mqtt.is_some() {
+            return self.serve_mqtt(awake);
         }
         if self.member.is_none() {
             self.log_in_until = Some(Instant::now() + self.shared.config.login_timeout);

@@ -5,6 +5,7 @@ mod messages;
 mod sessions;
 mod subscriptions;
 mod sys_topics;
+mod websocket;
 mod wills;
 
 use babelmq::{Broker, BrokerHandle, Config, ListenUrl};
@@ -14,8 +15,10 @@ fn start() -> BrokerHandle {
     start_with(Config::default(), "mqtt://127.0.0.1:0")
 }
 
-fn start_with(config: Config, mqtt: &str) -> BrokerHandle {
-    let urls = ["127.0.0.1:0", mqtt].map(|url| url.parse::<ListenUrl>().unwrap());
+/// The same that listens in these places as well, which commas divide.
+fn start_with(config: Config, others: &str) -> BrokerHandle {
+    let urls = ["127.0.0.1:0"].into_iter().chain(others.split(','));
+    let urls = urls.map(|url| url.parse::<ListenUrl>().unwrap());
     Broker::start(config.listeners(urls)).unwrap()
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::ask::{PATIENCE, no_answer, token};
 use super::{Answer, Session, no_memory};
 use crate::broker::{Charge, Control, Delivery, Step};
-use crate::http::{Handshake, Head, Problem, Response, Subprotocol, Watch};
+use crate::http::{Handshake, Head, Problem, Response, Spoken, Subprotocol, Watch};
 use crate::transport::line::UNFRAMED;
+use crate::wire::MqttFormat;
 
 /// How often a stream of events has a comment: proxies give up what is silent for half a minute. No
 /// more seldom than twice the time after which a silence in a frame is one.
@@ -16,7 +17,7 @@ const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
 /// What is spoken behind an answer.
 pub(super) enum Upgrade {
-    WebSocket(Subprotocol),
+    WebSocket(Spoken),
     /// Events, of which this is the first.
     Events(Box<(Delivery, Charge)>),
 }
@@ -37,7 +38,7 @@ impl Session {
         if !self.purse.take_more(UNFRAMED) {
             return Ok(Err(no_memory()));
         }
-        self.upgrade_to(Upgrade::WebSocket(handshake.subprotocol));
+        self.upgrade_to(Upgrade::WebSocket(handshake.spoken));
         Ok(Ok(handshake.response()))
     }
 
@@ -87,10 +88,20 @@ impl Session {
         let Some(http) = &mut self.http else { return Ok(false) };
         match http.upgrade.take() {
             None => return Ok(false),
-            Some(Upgrade::WebSocket(subprotocol)) => {
+            Some(Upgrade::WebSocket(spoken)) => {
                 self.stop_asking();
                 self.http = None;
-                self.shared.connections.speak(self.client, "websocket");
+                let subprotocol = match spoken {
+                    Spoken::Own(subprotocol) => {
+                        self.shared.connections.speak(self.client, "websocket");
+                        subprotocol
+                    }
+                    Spoken::Mqtt => {
+                        self.shared.connections.speak(self.client, "mqtt");
+                        self.speak_mqtt(MqttFormat::Auto);
+                        Subprotocol::Native
+                    }
+                };
                 if let Some(outgoing) = &mut self.outgoing {
                     self.incoming.become_websocket(outgoing, subprotocol, &mut self.buffer);
                 }

@@ -68,8 +68,13 @@ impl Session {
     ) -> Box<Session> {
         self.is_of_this_machine = url.is_of_this_machine();
         self.is_tls = url.is_tls();
-        self.mqtt = Some(Box::new(Mqtt { format, known: None }));
+        self.speak_mqtt(format);
         self
+    }
+
+    /// The client speaks MQTT from here on.
+    pub(super) fn speak_mqtt(&mut self, format: MqttFormat) {
+        self.mqtt = Some(Box::new(Mqtt { format, known: None }));
     }
 
     /// What the session and its writer both know, where the client speaks MQTT.
