@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use babelmq::{BrokerHandle, Format, Fsync, Storage, Store};
 
-use super::trouble::{Switch, Trouble, start_on};
+use super::trouble::{Switch, Trouble, VALUES, start_on};
 use super::{Json, orders, scratch, start_in, stream};
 use crate::support::config;
 use crate::support::process::until;
@@ -252,6 +252,23 @@ fn a_broker_stops_though_a_disk_hangs_and_says_what_is_lost() {
         consumer.consume("orders", "billing", r#","start":"all""#);
         assert_eq!(consumer.delivery(), (1, 1, 1));
     }
+}
+
+#[test]
+fn a_broker_stops_though_the_disk_of_its_last_values_hangs() {
+    let folder = scratch("disks-stops-values");
+    let config = config().fsync(Fsync::Always).stop_timeout(Duration::from_millis(300));
+    let (broker, disk) = start_on(&folder, config, VALUES);
+    let mut producer = Json::connect(&broker);
+    producer.publish("a", [1]);
+    disk.set(Trouble { hangs: true, ..Trouble::default() });
+    publish(&mut producer, "a", 2);
+    publish(&mut producer, "b", 3);
+    producer.send(r#"{"command":"ping"}"#);
+    disk.wait_for_failures(1);
+    let unsaved = broker.close().unwrap_err();
+    assert_eq!((unsaved.messages, unsaved.values), (0, 2), "{unsaved}");
+    assert!(unsaved.reason.contains("0.3 s"), "{unsaved}");
 }
 
 /// A publisher that does not know whether its message arrived sends it again, on another
