@@ -138,6 +138,15 @@ pub enum Control {
         /// As it was spelled. It may be the one that nothing below matches.
         filter: TopicFilter,
     },
+    /// The same of a subscription of a stream, and of no other with this filter.
+    Leave {
+        /// As it was spelled.
+        filter: TopicFilter,
+        /// The stream; where it is not given, any.
+        stream: Option<Box<str>>,
+        /// The consumer; where it is not given, a subscription that follows the stream.
+        consumer: Option<Box<str>>,
+    },
     /// See [`Command::List`](crate::protocol::Command::List).
     List {
         /// The subtree.

@@ -38,11 +38,13 @@ pub enum Use {
     Writing,
     /// Values that were overwritten while somebody reads them.
     Snapshots,
+    /// Streams: where the messages are that were written last, and what publishers called theirs.
+    Streams,
 }
 
 impl Use {
     /// Every use, in the order of its declaration.
-    pub const ALL: [Use; 9] = [
+    pub const ALL: [Use; 10] = [
         Use::Stored,
         Use::Connections,
         Use::Frames,
@@ -52,6 +54,7 @@ impl Use {
         Use::Answers,
         Use::Writing,
         Use::Snapshots,
+        Use::Streams,
     ];
 
     /// The use in a word.
@@ -66,17 +69,18 @@ impl Use {
             Use::Answers => "answers",
             Use::Writing => "writing",
             Use::Snapshots => "snapshots",
+            Use::Streams => "streams",
         }
     }
 
     /// Parts of the budget that it may have, of [`PARTS`].
     fn parts(self) -> usize {
         match self {
-            Use::Stored => 7,
-            Use::Connections => 6,
+            Use::Stored | Use::Connections => 6,
             Use::Decoding | Use::Writing => 4,
             Use::InFlight => 3,
             Use::Frames | Use::Queues | Use::Answers | Use::Snapshots => 2,
+            Use::Streams => 1,
         }
     }
 }

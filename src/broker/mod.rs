@@ -9,6 +9,7 @@ mod client_report;
 mod cost;
 mod delivery;
 mod dispatcher;
+mod ending;
 mod event;
 mod memory;
 mod peer;
@@ -23,13 +24,14 @@ pub(crate) mod sync;
 pub(crate) use routing::FilterMap;
 
 pub use client_id::ClientId;
-pub use client_report::{ClientReport, SubscriptionReport};
+pub use client_report::{ClientReport, FeedReport, MemberReport, SubscriptionReport};
 pub use cost::{EVENT_COST, SETTLED, fanout_cost, guessed_cost, topic_cost};
 pub use delivery::{
     BACKLOG_COST, Backlog, Charge, Delivery, Discarded, Fate, Full, Inbox, Lane, Letter, Mailbox,
     Outbox, Piece, QueueLimits, Queued, Selection, Taken, Undelivered, outbox, outbox_with,
 };
 pub use dispatcher::{CLIENTS_TOGETHER, Dispatcher, StreamsPlan};
+pub use ending::Ending;
 pub use event::{Control, Event, Query, RightLost, Settle, Step, SubscriptionInfo};
 pub use memory::{Memory, SMALLEST_MEMORY, Use};
 pub use peer::{Origin, Peer};

@@ -290,6 +290,13 @@ pub(super) struct Serve {
         env = "BABELMQ_KEEPALIVE",
     )]
     keepalive: Duration,
+
+    /// Time without an answer after which a broker that stops waits no longer for a disk.
+    #[arg(
+        long, value_name = "TIME", default_value = "30s", value_parser = time,
+        env = "BABELMQ_STOP_TIMEOUT",
+    )]
+    stop_timeout: Duration,
 }
 
 impl Serve {
@@ -352,6 +359,7 @@ impl Serve {
             frame_timeout: self.frame_timeout,
             write_timeout: self.write_timeout,
             keepalive: (!self.keepalive.is_zero()).then_some(self.keepalive),
+            stop_timeout: self.stop_timeout,
         }
     }
 }

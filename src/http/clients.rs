@@ -1,7 +1,7 @@
 //! The answer to who is connected.
 
 use super::response::Response;
-use crate::broker::{ClientId, ClientReport, Peer, SubscriptionReport};
+use crate::broker::{ClientId, ClientReport, FeedReport, MemberReport, Peer, SubscriptionReport};
 use crate::protocol::Value;
 
 /// Bytes of filters that are told of one client, if there is more than one filter.
@@ -47,6 +47,18 @@ impl ClientEntry {
         let told = subscriptions.iter().take_while(fits).map(subscription).collect();
         members.push(("subscriptions", Value::List(told)));
         members.push(("subscription_count", number(count)));
+        let feeds = report.as_ref().map_or(&[][..], |it| it.feeds.as_slice());
+        let feed_count = report.as_ref().map_or(0, |it| it.feed_count);
+        if feed_count > 0 {
+            let fits = |feed: &&FeedReport| {
+                let is_first = bytes == 0;
+                bytes += feed.filter.as_str().len();
+                is_first || bytes <= LONGEST_FILTERS
+            };
+            let told = feeds.iter().take_while(fits).map(feed).collect();
+            members.push(("consumes", Value::List(told)));
+            members.push(("consumes_count", number(feed_count)));
+        }
         let of = |number: fn(&ClientReport) -> u64| report.as_ref().map_or(0, number);
         members.push(("waiting_messages", number(of(|it| it.waiting))));
         members.push(("waiting_bytes", number(of(|it| it.waiting_bytes))));
@@ -67,6 +79,21 @@ fn subscription(subscription: &SubscriptionReport) -> Value {
         ("waiting", number(*waiting)),
         ("dropped", number(*dropped)),
     ]))
+}
+
+fn feed(feed: &FeedReport) -> Value {
+    let FeedReport { stream, member, filter, format } = feed;
+    let mut members: Vec<(&str, Value)> = vec![("stream", (&**stream).into())];
+    if let Some(MemberReport { consumer, .. }) = member {
+        members.push(("consumer", (&**consumer).into()));
+    }
+    members.push(("filter", filter.as_str().into()));
+    members.push(("format", format.name().into()));
+    if let Some(MemberReport { window, outstanding, .. }) = member {
+        members.push(("window", number(*window)));
+        members.push(("outstanding", number(*outstanding)));
+    }
+    object(members)
 }
 
 fn object<'a>(members: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
@@ -97,6 +124,8 @@ mod tests {
                 user: Some("ada".into()),
                 subscriptions: subscriptions.collect(),
                 subscription_count: 30,
+                feeds: Vec::new(),
+                feed_count: 0,
                 waiting: 3,
                 waiting_bytes: 4,
                 delivered: 5,

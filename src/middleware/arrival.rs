@@ -54,6 +54,9 @@ pub enum Arrival {
         limited: bool,
         /// Where it is of a stream, how many of its messages are to come or to be settled.
         pending: Option<u64>,
+        /// Where it follows a stream, the number of the message that it begins with: one that
+        /// subscribes again from there misses nothing.
+        next: Option<u64>,
     },
     /// Messages of a subscription made room for newer ones; they would have come here.
     #[non_exhaustive]
@@ -130,6 +133,7 @@ pub(super) fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
         values,
         count,
         pending,
+        next,
         ..
     } = incoming;
     let message =
@@ -143,7 +147,7 @@ pub(super) fn arrival<W: Wire>(body: Vec<u8>) -> Result<Arrival, QueueError> {
         }
         ("values", Some(topic), ..) => Arrival::Values { topic: from_broker(&topic)?, count },
         ("subscribed", Some(filter), ..) => {
-            Arrival::Subscribed { filter, values, limited, pending }
+            Arrival::Subscribed { filter, values, limited, pending, next }
         }
         ("dropped", Some(filter), ..) => Arrival::Dropped { filter, count },
         ("cleared", Some(topic), ..) => Arrival::Cleared { topic: from_broker(&topic)? },

@@ -81,6 +81,7 @@ pub struct Incoming<M> {
     pub time: Option<String>,
     pub attempt: u64,
     pub pending: Option<u64>,
+    pub next: Option<u64>,
 }
 
 /// What a `publish` says beside its topic and its message.
@@ -268,6 +269,7 @@ impl sealed::Sealed for Json {
             #[serde(default)]
             attempt: u64,
             pending: Option<u64>,
+            next: Option<u64>,
         }
         /// A `null` is a message, and not the lack of one.
         fn present<'de, D: Deserializer<'de>>(
@@ -295,6 +297,7 @@ impl sealed::Sealed for Json {
             time: envelope.time,
             attempt: envelope.attempt,
             pending: envelope.pending,
+            next: envelope.next,
         })
     }
 
@@ -456,6 +459,7 @@ fn incoming<M>(fields: &Value, message: Option<M>) -> Incoming<M> {
         time: text("time"),
         attempt: number("attempt"),
         pending: fields.get("pending").map(|_| number("pending")),
+        next: fields.get("next").map(|_| number("next")),
     }
 }
 

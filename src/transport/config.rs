@@ -9,7 +9,8 @@ use super::listen_url::ListenUrl;
 use crate::broker::{Fsync, QueueLimits, StoreLimits, StreamDefinition, Subtree};
 use crate::protocol::{
     DEFAULT_FRAME_TIMEOUT, DEFAULT_FSYNC_INTERVAL, DEFAULT_KEEPALIVE, DEFAULT_LOGIN_TIMEOUT,
-    DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_WRITE_TIMEOUT, Limits,
+    DEFAULT_MAX_CONNECTIONS, DEFAULT_MAX_SUBSCRIPTIONS, DEFAULT_STOP_TIMEOUT,
+    DEFAULT_WRITE_TIMEOUT, Limits,
 };
 
 /// How a broker runs. Each field has a method of its name that sets it.
@@ -78,6 +79,9 @@ pub struct Config {
     /// as far apart as this is long if that is less; and one that acknowledges nothing after as
     /// much time, or after `write_timeout` if that is more.
     pub keepalive: Option<Duration>,
+    /// Time without an answer after which a broker that stops waits no longer for a disk. Default 30
+    /// s.
+    pub stop_timeout: Duration,
 }
 
 impl Default for Config {
@@ -103,6 +107,7 @@ impl Default for Config {
             frame_timeout: DEFAULT_FRAME_TIMEOUT,
             write_timeout: DEFAULT_WRITE_TIMEOUT,
             keepalive: Some(DEFAULT_KEEPALIVE),
+            stop_timeout: DEFAULT_STOP_TIMEOUT,
         }
     }
 }
@@ -237,5 +242,11 @@ impl Config {
     #[must_use]
     pub fn keepalive(self, idle: impl Into<Option<Duration>>) -> Config {
         Config { keepalive: idle.into(), ..self }
+    }
+
+    /// Waits so long for a disk that does not answer when the broker stops.
+    #[must_use]
+    pub fn stop_timeout(self, timeout: Duration) -> Config {
+        Config { stop_timeout: timeout, ..self }
     }
 }

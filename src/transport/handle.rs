@@ -1,25 +1,20 @@
 //! The embedding program's hold on a running broker.
 
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use super::certificates::TlsError;
+use super::closing::{Closing, Threads};
 use super::listen_url::ListenUrl;
 use super::net::Bound;
 use super::parked::Parked;
 use super::shared::Shared;
 use super::users::{AUDIT, UsersFileError, load_users};
-use crate::broker::sync::thread::JoinHandle;
-use crate::broker::sync::{Receiver, RecvTimeoutError, Sender, bounded};
-use crate::broker::{Announcer, Event, Query, RightLost, Stats, SubscriptionInfo, Unsaved};
+use crate::broker::sync::{Receiver, Sender, bounded};
+use crate::broker::{Announcer, Ending, Event, Query, RightLost, Stats, SubscriptionInfo, Unsaved};
 use crate::codec::{Batch, Document, Payload, to_value};
 use crate::protocol::{Refusal, Topic, TopicFilter, Value, check_writable};
-
-/// How long a broker that stops goes on writing what was accepted. In a model this is the longest
-/// time that anybody waits, so that one can leave it out.
-pub(super) const GRACE: Duration = Duration::from_secs(if cfg!(shuttle) { 3_600 } else { 5 });
 
 /// A running broker. Dropping it shuts the broker down, as [`shutdown`](Self::shutdown) does.
 ///
@@ -46,21 +41,10 @@ pub struct BrokerHandle {
     all_gone: Receiver<()>,
     /// Threads of streams reach the dispatcher by it.
     announcer: Announcer,
+    /// How far the disks are.
+    ending: Ending,
     /// Empty when the broker has stopped.
     pub(super) threads: Threads,
-}
-
-/// The threads of a broker that serve no one client, those that run.
-#[derive(Debug, Default)]
-pub(super) struct Threads {
-    pub(super) dispatcher: Option<JoinHandle<()>>,
-    /// Where there is a store.
-    pub(super) store_writer: Option<JoinHandle<Result<(), Unsaved>>>,
-    pub(super) attendant: Option<JoinHandle<()>>,
-    pub(super) listeners: Vec<JoinHandle<()>>,
-    pub(super) pool: Vec<JoinHandle<()>>,
-    /// Where MQTT is spoken: what says `$SYS`, and what tells it to end.
-    pub(super) sys_topics: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl BrokerHandle {
@@ -72,9 +56,10 @@ impl BrokerHandle {
         parked: Arc<Parked>,
         all_gone: Receiver<()>,
         announcer: Announcer,
+        ending: Ending,
     ) -> BrokerHandle {
         let (events, threads) = (Some(events), Threads::default());
-        BrokerHandle { bound, events, shared, parked, all_gone, announcer, threads }
+        BrokerHandle { bound, events, shared, parked, all_gone, announcer, ending, threads }
     }
 
     /// The first TCP address that the broker listens on for its own protocol, with the port that it
@@ -248,8 +233,10 @@ impl BrokerHandle {
     }
 
     /// Stops the broker: no new clients, what was accepted is routed and written out (for at most 5
-    /// s), every thread is joined. What could not be saved is in the log; [`close`](Self::close)
-    /// returns it.
+    /// s), every thread is joined. A disk that does not answer is waited for until
+    /// [`Config::stop_timeout`](field@super::Config::stop_timeout); threads that hang there are left
+    /// behind, and keep the data directory locked. What could not be saved is in the log;
+    /// [`close`](Self::close) returns it.
     pub fn shutdown(mut self) {
         let _ = self.stop();
     }
@@ -257,7 +244,8 @@ impl BrokerHandle {
     /// Stops the broker as [`shutdown`](Self::shutdown) does, and says what could not be saved.
     ///
     /// # Errors
-    /// [`Unsaved`] where the store could not write everything: what it does not have is lost.
+    /// [`Unsaved`] where a disk could not be written to, or did not answer: what it does not have is
+    /// lost.
     pub fn close(mut self) -> Result<(), Unsaved> {
         self.stop()
     }
@@ -275,50 +263,22 @@ impl BrokerHandle {
 
     fn stop(&mut self) -> Result<(), Unsaved> {
         // After `shutdown` there is nothing left to stop.
-        if self.events.is_none() {
-            return Ok(());
-        }
-        let Threads { dispatcher, store_writer, attendant, listeners, pool, sys_topics } =
-            std::mem::take(&mut self.threads);
+        let Some(events) = self.events.take() else { return Ok(()) };
         self.shared.stopping.store(true, Ordering::Release);
-        if let Some((stop, sys_topics)) = sys_topics {
-            drop(stop);
-            join(sys_topics);
-        }
-        // Each listener is waiting for a connection.
-        let bound = std::mem::take(&mut self.bound);
-        for listening in &bound {
-            listening.wake();
-        }
-        listeners.into_iter().for_each(join);
-        // A client that comes now is refused by the system.
-        drop(bound);
-        // Sessions read what has arrived and end; the dispatcher ends after the last of them; then
-        // every outbox closes, and every writer ends when it is written out.
-        self.shared.connections.shut_down(Shutdown::Read);
-        self.parked.end();
-        self.shared.mqtt.end();
-        self.events = None;
-        // What a stream has still to say is said again after the next start.
-        self.announcer.close();
-        if self.all_gone.recv_timeout(GRACE) != Err(RecvTimeoutError::Disconnected) {
-            tracing::warn!("some clients did not read what was waiting for them; it is dropped");
-            self.shared.connections.shut_down(Shutdown::Both);
-        }
-        dispatcher.into_iter().for_each(join);
-        // It writes what is left and ends. A panic was reported where it happened.
-        let saved =
-            store_writer.map_or(Ok(()), |store_writer| store_writer.join().unwrap_or(Ok(())));
+        let closing = Closing {
+            bound: std::mem::take(&mut self.bound),
+            events,
+            shared: self.shared.clone(),
+            parked: self.parked.clone(),
+            all_gone: self.all_gone.clone(),
+            announcer: self.announcer.clone(),
+            threads: std::mem::take(&mut self.threads),
+            ending: self.ending.clone(),
+        };
+        let saved = closing.close();
         if let Err(unsaved) = &saved {
             tracing::error!("{unsaved}");
         }
-        attendant.into_iter().for_each(join);
-        self.shared.connections.join();
-        // No thread is left that could call them.
-        self.shared.pool.end();
-        pool.into_iter().for_each(join);
-        // Those that were started meanwhile.
-        self.shared.connections.join();
         saved
     }
 }
@@ -327,9 +287,4 @@ impl Drop for BrokerHandle {
     fn drop(&mut self) {
         let _ = self.stop();
     }
-}
-
-fn join(thread: JoinHandle<()>) {
-    // A panic was reported where it happened.
-    let _ = thread.join();
 }

@@ -11,6 +11,7 @@ mod allowances;
 mod bound;
 mod capacity;
 mod certificates;
+mod closing;
 mod config;
 mod connections;
 mod expiry;

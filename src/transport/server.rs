@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use super::allowances::Allowances;
 use super::capacity::{available_memory, shortages};
 use super::certificates::{Certificates, TlsError, TlsFiles};
+use super::closing::Threads;
 use super::config::Config;
 use super::connections::Connections;
 use super::guards::AbortOnPanic;
-use super::handle::{BrokerHandle, Threads};
+use super::handle::BrokerHandle;
 use super::handshakes::Handshakes;
 use super::listen_url::ListenUrl;
 use super::listener::Listener;
@@ -251,6 +252,7 @@ impl Broker {
         };
         let store_writer = dispatcher.keep_in(store, config.fsync, config.fsync_interval)?;
         dispatcher.open_streams(streams)?;
+        let ending = dispatcher.ending();
         let shared = Arc::new(Shared {
             config,
             tls: Mutex::default(),
@@ -283,6 +285,7 @@ impl Broker {
             parked.clone(),
             all_gone,
             announcer,
+            ending,
         );
         let listener = |(number, bound)| {
             let (events, alive) = (events.clone(), alive.clone());

@@ -166,6 +166,29 @@ fn a_follower_misses_nothing_and_sees_nothing_twice() {
     assert!(matches!(error, QueueError::Options(_)), "{error}");
 }
 
+/// It has no message yet that would say how far it is.
+#[test]
+fn a_follower_that_lost_its_connection_before_the_first_message_misses_none() {
+    fn check<W: Wire>() {
+        let broker = start(&format!("follower-new-{}", W::FORMAT));
+        let proxy = Proxy::to(broker.local_addr());
+        publish(&broker, [1]);
+        let mut queue = queue::<W>(proxy.address).start(Start::New).consumer().unwrap();
+        proxy.cut();
+        publish(&broker, [2, 3]);
+        assert_eq!((pull(&mut queue), pull(&mut queue)), (2, 3));
+        // What is asked for anew begins as it was asked for.
+        queue.cancel().unwrap();
+        publish(&broker, [4]);
+        queue.subscribe_to("orders").unwrap();
+        publish(&broker, [5]);
+        assert_eq!(pull(&mut queue), 5);
+    }
+    check::<Json>();
+    check::<Xml>();
+    check::<Pickle>();
+}
+
 #[test]
 fn what_was_pushed_reliably_is_kept_once_however_often_the_connection_is_lost() {
     fn check<W: Wire>() {

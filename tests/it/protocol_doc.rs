@@ -265,6 +265,7 @@ fn every_limit_is_what_the_code_says() {
         ("a frame that was begun", seconds(config.frame_timeout)),
         ("a client that takes little", seconds(config.write_timeout)),
         ("a client that says nothing", seconds(config.keepalive.unwrap())),
+        ("a disk that a broker waits for that stops", seconds(config.stop_timeout)),
     ];
     let documented = rows("Limits");
     for (name, value) in expected {

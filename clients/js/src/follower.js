@@ -45,6 +45,8 @@ export class Follower extends Subscription {
     if (ask !== this._ask) return;
     this._isLive = true;
     this._stream = frame.stream;
+    // One that loses its connection before the first message goes on with that one.
+    if (this.#last === 0 && frame.next > 0) this.#last = frame.next - 1;
     super._onSubscribed(frame);
   }
 

@@ -287,6 +287,23 @@ test("a follower goes on behind what it has", async (t) => {
   ]);
 });
 
+test("a follower that has had no message yet misses none", async (t) => {
+  const { broker, client, said } = await streaming(t);
+  const answer = broker.answer;
+  broker.answer = (frame) =>
+    frame.command === "subscribed" ? { ...answer(frame), next: 8 } : answer(frame);
+  const follower = client.subscribe("/a", { start: "new" });
+  await follower.ready;
+  broker.cut();
+  await reached(client, "disconnected");
+  await reached(client, "connected");
+  await client.flush();
+  assert.deepEqual(
+    said("subscribe").map(({ start }) => start),
+    ["new", 8],
+  );
+});
+
 test("a refused settlement is an error of flush, and of no question", async (t) => {
   const { broker, client, deliver } = await streaming(t);
   const consumer = client.consume("/a", { consumer: "one", manual: true });

@@ -88,8 +88,9 @@ class StreamBroker(FakeBroker):
         reply = {"command": "subscribed", "topic": message["topic"], "values": 0, "stream": "s"}
         if "consumer" not in message:
             self.followers[peer] = {**message, "next": self._begins(message)}
-            pending = len(self.log) + 1 - self.followers[peer]["next"]
-            peer.sendall(encode(form, {**reply, "pending": pending}))
+            begins = self.followers[peer]["next"]
+            pending = len(self.log) + 1 - begins
+            peer.sendall(encode(form, {**reply, "pending": pending, "next": begins}))
         else:
             name = message["consumer"]
             consumer = self.consumers.setdefault(name, Consumer(self._begins(message)))

@@ -466,6 +466,20 @@ def test_a_follower_goes_on_where_it_was(
     assert said(streams) == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_follower_that_has_had_no_message_misses_none(
+    name: str, kind: Kind, between: Proxy, streams: StreamBroker
+) -> None:
+    fill(streams, 1)
+    queue = kind(name, "/o", address=between.address, start="new", timeout=PATIENCE)
+    assert queue.pending == 0
+    between.cut()
+    fill(streams, 2, 3)
+    assert [queue.pull()[1] for _ in range(2)] == [2, 3]
+    first, second = (one["start"] for one in streams.told)
+    assert (first, int(second)) == ("new", 2)
+
+
 def test_a_follower_has_nothing_to_acknowledge(streams: StreamBroker) -> None:
     fill(streams, 1, 2)
     with JSONQueue.consumer("/o", start=2, timeout=PATIENCE) as queue:

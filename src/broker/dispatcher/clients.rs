@@ -2,8 +2,10 @@
 
 use super::Dispatcher;
 use super::client::Client;
+use super::streams::Consuming;
 use crate::broker::client_id::ClientId;
 use crate::broker::client_report::{ClientReport, SubscriptionReport};
+use crate::broker::streams::Feed;
 use crate::protocol::{ErrorCode, Overflow};
 
 /// Connections that one question is answered about: some tenths of a millisecond.
@@ -42,6 +44,11 @@ impl Dispatcher {
 }
 
 impl Client {
+    /// Its subscriptions of streams that have not ended.
+    fn feeds(&self) -> impl Iterator<Item = &Feed> {
+        self.consuming.iter().map(Consuming::feed).filter(|feed| !feed.has_ended())
+    }
+
     fn look_at(&self) -> ClientReport {
         let subscriptions = self.filters.iter().take(SUBSCRIPTIONS).map(|(filter, wish)| {
             let mailbox = self.mailbox(wish.way());
@@ -72,6 +79,8 @@ impl Client {
             user: self.rights.user().map(|user| user.shared_name()),
             subscriptions,
             subscription_count: self.filters.len() as u64,
+            feeds: self.feeds().take(SUBSCRIPTIONS).map(Feed::look_at).collect(),
+            feed_count: self.feeds().count() as u64,
             waiting: (messages + in_mailboxes) as u64,
             waiting_bytes: bytes as u64,
             delivered: self.delivered,

@@ -387,7 +387,15 @@ impl Dispatcher {
                     self.subscriptions_changed();
                     self.forget_wish(slot, &ended);
                 }
-                self.cancel_streams(slot, &filter);
+                self.leave_streams(slot, |feed| feed.is_named(&filter));
+                self.reply(slot, token, Reply::Cancelled { topic: filter });
+            }
+            Control::Leave { filter, stream, consumer } => {
+                self.leave_streams(slot, |feed| {
+                    feed.is_named(&filter)
+                        && stream.as_deref().is_none_or(|stream| stream == &*feed.stream)
+                        && consumer.as_deref() == feed.consumer.as_deref()
+                });
                 self.reply(slot, token, Reply::Cancelled { topic: filter });
             }
             Control::List { filter } => self.list(slot, token, filter),

@@ -35,7 +35,7 @@ impl Dispatcher {
             bytes: stored.weight() as u64,
         });
         let topics = topics.collect();
-        let clients = self.slots.iter().flatten().filter(|client| !client.filters.is_empty());
+        let clients = self.slots.iter().flatten().filter(|client| client.receives());
         let mut clients: Vec<(&Client, u64)> =
             clients.map(|client| (client, client.waiting())).collect();
         clients.sort_by_key(|(client, waiting)| (Reverse(*waiting), client.id));
@@ -85,14 +85,21 @@ impl Client {
         (self.outbox.level().0 + in_mailboxes) as u64
     }
 
+    /// Whether it has subscribed to something.
+    fn receives(&self) -> bool {
+        !self.filters.is_empty() || !self.consuming.is_empty()
+    }
+
     fn report(&self, waiting: u64, to: &Rights) -> SubscriberReport {
-        let named = self.filters.keys().take(FILTERS).filter(|filter| to.may_name_filter(filter));
+        let of_streams = self.consuming.iter().map(|one| &one.feed().filter);
+        let all = self.filters.keys().chain(of_streams);
+        let named = all.take(FILTERS).filter(|filter| to.may_name_filter(filter));
         SubscriberReport {
             client: self.id,
             peer: self.peer,
             format: self.format,
             topics: named.map(ToString::to_string).collect(),
-            subscriptions: self.filters.len() as u64,
+            subscriptions: (self.filters.len() + self.consuming.len()) as u64,
             waiting,
             waiting_bytes: self.outbox.level().1 as u64,
             delivered: self.delivered,

@@ -15,12 +15,13 @@ use std::time::Duration;
 use super::Dispatcher;
 use crate::broker::client_id::Slot;
 use crate::broker::delivery::Queued;
+use crate::broker::ending::Ending;
 use crate::broker::persist::{Fsync, StoreError, Ticket};
 use crate::broker::routing::{FilterMap, Subscription, Way};
 use crate::broker::streams::{
     Announcer, Answer, Burial, Condition, DeadLetter, FromStream, LogReader, OpenStream, Opener,
-    RecentIds, Request, StreamDefinition, StreamState, StreamStore, StreamTicket, SyncPlan, What,
-    covers,
+    RecentIds, Request, StreamDefinition, StreamState, StreamStore, StreamTicket, StreamsWatch,
+    SyncPlan, What, covers,
 };
 use crate::broker::sync::Sender;
 use crate::codec::Dialect;
@@ -68,6 +69,7 @@ pub(super) struct Streams {
     touched: Vec<u32>,
     /// The dead letter that is being published.
     burial: Option<Burial>,
+    watch: StreamsWatch,
 }
 
 /// One stream.
@@ -181,7 +183,9 @@ impl Dispatcher {
             return Err(StoreError::new(reason));
         };
         let plan = SyncPlan { fsync, interval, counters: self.counters.clone() };
-        let opener = Opener { store, announcer, plan, limits };
+        let watch = self.streams.watch.clone();
+        let memory = self.memory.clone();
+        let opener = Opener { store, announcer, plan, limits, memory, watch };
         let mut all = opener.store.list()?;
         for kept in &all {
             let changed = definitions
@@ -367,6 +371,12 @@ impl Dispatcher {
             None if streams.is_empty() => None,
             None => Some(Ticket::of_streams(streams)),
         }
+    }
+
+    /// How far the disks are, for the one that waits for the broker's end.
+    pub fn ending(&self) -> Ending {
+        let values = self.checkpointer.as_ref().map(|checkpointer| checkpointer.progress().clone());
+        Ending { values, streams: self.streams.watch.clone() }
     }
 
     /// Ends all streams, and waits until what they hold is written.

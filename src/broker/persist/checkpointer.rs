@@ -143,6 +143,11 @@ impl Checkpointer {
         }
     }
 
+    /// How far the store is.
+    pub(in crate::broker) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
     /// Where handovers go; it has room when the store is not behind.
     #[cfg(not(shuttle))]
     pub(in crate::broker) fn handovers(&self) -> &Sender<Handover> {
@@ -301,13 +306,16 @@ impl Checkpointer {
     /// Hands over all that is left and waits until it is in the store, for the end of the broker.
     /// Where that fails it is tried again, and then it is said what is lost.
     pub(in crate::broker) fn finish(mut self, tree: &mut Tree, expiries: &Expiries) {
+        // Where the disk does not answer, that is what is lost, at most.
+        let values = (tree.published() - self.saved).min(tree.values() as u64);
+        self.progress.leave(Some((values, self.forgotten.count() as u64)));
         for _ in 0..TRIES {
             if self.attempt != self.progress.failures() {
                 self.begin_again(tree, Instant::now());
             }
             self.hand_over_all(tree, expiries);
             if Ticket::new(self.progress.clone(), self.round).wait().is_ok() {
-                return;
+                return self.progress.leave(None);
             }
         }
         self.begin_again(tree, Instant::now());
@@ -316,7 +324,7 @@ impl Checkpointer {
             values += u64::from(next.is_some_and(|stored| stored.published() > self.saved));
             tree.pass(&self.marker);
         }
-        self.progress.lose(values, self.forgotten.count() as u64);
+        self.progress.leave(Some((values, self.forgotten.count() as u64)));
     }
 
     /// Hands over all that is left, and waits for room where there is none; less where the store

@@ -32,8 +32,8 @@ struct Ends {
     /// The last round that failed.
     failed: u64,
     reason: String,
-    /// The values that there was no more time to save.
-    lost: Option<Unsaved>,
+    /// Values and clears that are still to be saved by a broker that stops, or cannot be, and why.
+    left: Option<(u64, u64, String)>,
 }
 
 /// The values that a broker that has stopped could not save: they end with the process.
@@ -53,20 +53,25 @@ pub struct Unsaved {
     pub values: u64,
     /// Topics that were cleared and may still hold a value on the disk.
     pub clears: u64,
-    /// The words of the store.
+    /// Messages that streams have not written; none of them was confirmed.
+    pub messages: u64,
+    /// The words of the store; or that a disk did not answer, and for how long that was waited for.
     pub reason: String,
 }
 
 impl fmt::Display for Unsaved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Unsaved { values, clears, reason } = self;
-        let (many, times) =
-            (if *values == 1 { "" } else { "s" }, if *clears == 1 { "" } else { "s" });
+        let Unsaved { values, clears, messages, reason } = self;
+        let s = |count: u64| if count == 1 { "" } else { "s" };
+        let (many, times) = (s(*values), s(*clears));
+        write!(f, "the broker stopped and could not save everything: ")?;
+        if *messages > 0 {
+            let many = s(*messages);
+            write!(f, "{messages} message{many} of streams, ")?;
+        }
         write!(
             f,
-            "the broker stopped and could not save everything: {values} value{many} and {clears} \
-             clear{times} were not \
-             saved, and are lost ({reason})"
+            "{values} value{many} and {clears} clear{times} were not saved, and are lost ({reason})"
         )
     }
 }
@@ -123,15 +128,22 @@ impl Progress {
         self.fail(u64::MAX, "the store's thread has ended");
     }
 
-    /// Says that there was no more time to save this.
-    pub(in crate::broker) fn lose(&self, values: u64, clears: u64) {
+    /// Says what is still to be saved by a broker that stops, if anything; what stays until the end
+    /// is lost.
+    pub(in crate::broker) fn leave(&self, values_and_clears: Option<(u64, u64)>) {
         let mut ends = self.ends.lock();
-        ends.lost = Some(Unsaved { values, clears, reason: ends.reason.clone() });
+        ends.left = values_and_clears.map(|(values, clears)| (values, clears, ends.reason.clone()));
     }
 
-    /// The values that could not be saved before the end, if any.
-    pub(in crate::broker) fn lost(&self) -> Option<Unsaved> {
-        self.ends.lock().lost.clone()
+    /// Values and clears that a broker that stops has not saved, if any, and what the store said
+    /// last.
+    pub(in crate::broker) fn left(&self) -> Option<(u64, u64, String)> {
+        self.ends.lock().left.clone()
+    }
+
+    /// A number that is another one whenever the store has answered.
+    pub(in crate::broker) fn steps(&self) -> u64 {
+        self.saved().wrapping_add(self.failures())
     }
 
     pub(in crate::broker) fn is_over(&self) -> bool {

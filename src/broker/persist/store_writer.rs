@@ -7,7 +7,7 @@ use crossbeam_channel::Receiver;
 
 use crate::broker::persist::backup::{Copying, Wish};
 use crate::broker::persist::checkpointer::Handover;
-use crate::broker::persist::progress::{Progress, Unsaved};
+use crate::broker::persist::progress::Progress;
 use crate::broker::persist::store::Store;
 use crate::broker::persist::store_error::StoreError;
 
@@ -49,13 +49,12 @@ impl StoreWriter {
         }
     }
 
-    /// Runs until the dispatcher is gone and everything is written; returns what could not be.
-    pub fn run(mut self) -> Result<(), Unsaved> {
+    /// Runs until the dispatcher is gone and everything is written, or cannot be.
+    pub fn run(mut self) {
         while let Ok(handover) = self.handovers.recv() {
             self.turn(handover);
         }
         self.copying.cancel();
-        self.progress.lost().map_or(Ok(()), Err)
     }
 
     /// Writes what there is to be written, and says what came of it.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -13,6 +13,7 @@ use super::log::{Cursor, Damage, LogReader};
 use super::state::StreamState;
 use crate::access::Grant;
 use crate::broker::client_id::ClientId;
+use crate::broker::client_report::{FeedReport, MemberReport};
 use crate::codec::{Dialect, KeptFields};
 use crate::protocol::{Token, TopicFilter, TopicName};
 
@@ -47,6 +48,10 @@ pub struct Feed {
     /// Whether the writer knows that there is something.
     announced: AtomicBool,
     ended: AtomicBool,
+    /// Messages that a member may have and not have settled, and those that it has, as its stream's
+    /// thread said last.
+    window: AtomicU64,
+    outstanding: AtomicU64,
     due: Mutex<Dues>,
 }
 
@@ -100,6 +105,8 @@ impl Feed {
             state,
             announced: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            window: AtomicU64::new(0),
+            outstanding: AtomicU64::new(0),
             due: Mutex::new(Dues {
                 waiting: VecDeque::new(),
                 follows: None,
@@ -108,6 +115,27 @@ impl Feed {
                 place: None,
             }),
         }
+    }
+
+    /// Says how many messages its member may have.
+    pub(super) fn set_window(&self, window: u32) {
+        self.window.store(window.into(), Ordering::Relaxed);
+    }
+
+    /// Says how many messages its member has.
+    pub(super) fn set_outstanding(&self, messages: u64) {
+        self.outstanding.store(messages, Ordering::Relaxed);
+    }
+
+    /// What whoever administrates the broker is told of it.
+    pub(in crate::broker) fn look_at(&self) -> FeedReport {
+        let member = self.consumer.as_ref().map(|consumer| MemberReport {
+            consumer: consumer.clone(),
+            window: self.window.load(Ordering::Relaxed),
+            outstanding: self.outstanding.load(Ordering::Relaxed),
+        });
+        let (stream, filter) = (self.stream.clone(), self.filter.clone());
+        FeedReport { stream, member, filter, format: self.dialect.format() }
     }
 
     /// Whether the client may see only a part.
@@ -229,6 +257,11 @@ impl Feed {
     /// Says what the client may see from now on, of one that follows.
     pub(in crate::broker) fn limit_to(&self, limit: Option<Grant>) {
         self.due.lock().limit = limit;
+    }
+
+    /// Whether a `cancel` of this filter means it: that does not say whether what is below is meant.
+    pub(in crate::broker) fn is_named(&self, filter: &TopicFilter) -> bool {
+        self.filter == *filter || self.filter.as_str() == filter.as_str()
     }
 
     /// Whether a message is the subscription's. Those of a member were looked at before they

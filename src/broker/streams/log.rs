@@ -61,7 +61,8 @@ pub struct Log {
     pub sync: Box<dyn LogSync>,
     /// Reads.
     pub reader: Arc<dyn LogReader>,
-    /// The notes that it holds, in the order in which they were written.
+    /// The notes that it holds, in the order in which they were written. An empty one, which is
+    /// never written, stands where some between others cannot be read.
     pub notes: Vec<Vec<u8>>,
 }
 
@@ -110,6 +111,19 @@ pub trait LogWriter: Debug + Send {
     /// Whether one more message of `bytes` would be beyond the limits, so that the oldest would
     /// have to make room.
     fn is_full(&self, bytes: usize) -> bool;
+
+    /// Bytes of memory that it takes to find again what it has written last, beyond 64 KiB.
+    fn memory(&self) -> usize {
+        0
+    }
+
+    /// Gives that memory back, for there is none left.
+    ///
+    /// # Errors
+    /// [`StoreError`]. It keeps the memory then.
+    fn give_memory_back(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Holds to new limits from now on, and remembers them.
     ///

@@ -19,6 +19,7 @@ mod request;
 mod said;
 mod state;
 mod thread;
+mod watch;
 
 pub use crate::protocol::{STREAM_NAME_BYTES, WhenFull};
 pub use announcer::Announcer;
@@ -42,3 +43,4 @@ pub use said::FromStream;
 pub(in crate::broker) use said::{DeadLetter, OpenStream, Opened};
 pub(in crate::broker) use state::{Condition, StreamState, StreamTicket};
 pub(in crate::broker) use thread::SyncPlan;
+pub(in crate::broker) use watch::StreamsWatch;

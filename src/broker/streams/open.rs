@@ -11,7 +11,10 @@ use super::recent_ids::{KNOWN_FOR, RecentIds};
 use super::said::OpenStream;
 use super::state::StreamState;
 use super::thread::{NewStream, StreamThread, SyncPlan, milliseconds};
+use super::watch::StreamsWatch;
+use crate::broker::memory::{Memory, Use};
 use crate::broker::persist::StoreError;
+use crate::codec::Account;
 use crate::protocol::Limits;
 
 /// Bytes of the threads' stacks: nothing here recurses.
@@ -24,6 +27,8 @@ pub(in crate::broker) struct Opener {
     pub(in crate::broker) announcer: Announcer,
     pub(in crate::broker) plan: SyncPlan,
     pub(in crate::broker) limits: Limits,
+    pub(in crate::broker) memory: Memory,
+    pub(in crate::broker) watch: StreamsWatch,
 }
 
 impl Opener {
@@ -37,7 +42,8 @@ impl Opener {
     ) -> Result<OpenStream, StoreError> {
         let log = self.store.open(&definition)?;
         let reader = log.reader.clone();
-        let (ids, time) = (recent_ids(&*reader)?, last_time(&*reader)?);
+        let account = self.memory.of(Use::Streams).account();
+        let (ids, time) = (recent_ids(&*reader, &account)?, last_time(&*reader)?);
         let state = Arc::new(StreamState::new(definition.name.as_str().into()));
         let new = NewStream {
             definition: definition.clone(),
@@ -47,6 +53,7 @@ impl Opener {
             announcer: self.announcer.clone(),
             plan: self.plan.clone(),
             limits: self.limits,
+            account,
         };
         let failed = |reason: String| {
             StoreError::new(format!("cannot open the stream {}: {reason}", definition.name))
@@ -57,6 +64,7 @@ impl Opener {
             .stack_size(STACK)
             .spawn(move || stream.run())
             .map_err(|error| failed(error.to_string()).with_source(error))?;
+        self.watch.add(state.clone());
         Ok(OpenStream { definition, requests, state, reader, ids, time, thread })
     }
 }
@@ -74,8 +82,8 @@ fn last_time(reader: &dyn LogReader) -> Result<u64, StoreError> {
 }
 
 /// What publishers called the messages of the last minutes.
-fn recent_ids(reader: &dyn LogReader) -> Result<RecentIds, StoreError> {
-    let (mut ids, now) = (RecentIds::default(), Instant::now());
+fn recent_ids(reader: &dyn LogReader, account: &Account) -> Result<RecentIds, StoreError> {
+    let (mut ids, now) = (RecentIds::new(account), Instant::now());
     let since = milliseconds().saturating_sub(KNOWN_FOR.as_millis() as u64);
     let mut cursor = reader.cursor(reader.at_time(since)?);
     while let Some(found) = cursor.read()? {

@@ -49,8 +49,12 @@ struct Ends {
     /// The last that could not be written when it was tried.
     failed: u64,
     reason: String,
+    /// How often something could not be written.
+    tries: u64,
     /// Bytes of messages that wait to be written.
     queued: usize,
+    /// How many messages they are.
+    unwritten: u64,
     /// Its threads have ended.
     is_over: bool,
 }
@@ -104,15 +108,18 @@ impl StreamState {
         std::mem::take(&mut *self.damages.lock())
     }
 
-    /// Says that so many bytes of messages wait.
-    pub(in crate::broker) fn queue(&self, bytes: usize) {
-        self.ends.lock().queued += bytes;
+    /// Says that so many bytes of messages wait, and how many these are.
+    pub(in crate::broker) fn queue(&self, bytes: usize, messages: u64) {
+        let mut ends = self.ends.lock();
+        ends.queued += bytes;
+        ends.unwritten += messages;
     }
 
     /// Says that so many bytes of messages wait no more.
-    pub(super) fn take_off(&self, bytes: usize) {
+    pub(super) fn take_off(&self, bytes: usize, messages: u64) {
         let mut ends = self.ends.lock();
         ends.queued = ends.queued.saturating_sub(bytes);
+        ends.unwritten = ends.unwritten.saturating_sub(messages);
         self.changed.notify_all();
     }
 
@@ -139,6 +146,7 @@ impl StreamState {
     pub(super) fn fail(&self, op: u64, reason: &str) {
         let mut ends = self.ends.lock();
         ends.failed = ends.failed.max(op);
+        ends.tries += 1;
         reason.clone_into(&mut ends.reason);
         self.changed.notify_all();
     }
@@ -156,6 +164,18 @@ impl StreamState {
             "the stream was removed, or the broker is stopping".clone_into(&mut ends.reason);
         }
         self.changed.notify_all();
+    }
+
+    /// How many messages wait to be written, and what is wrong with the disk, if anything was.
+    pub(super) fn unwritten(&self) -> (u64, String) {
+        let ends = self.ends.lock();
+        (ends.unwritten, ends.reason.clone())
+    }
+
+    /// A number that is another one whenever its threads have come on.
+    pub(super) fn steps(&self) -> u64 {
+        let ends = self.ends.lock();
+        ends.written.wrapping_add(ends.durable).wrapping_add(ends.tries) + u64::from(ends.is_over)
     }
 
     /// Whether nothing will be written any more.
@@ -283,13 +303,13 @@ mod tests {
     #[test]
     fn who_publishes_waits_while_too_much_waits_for_the_disk() {
         let state = StreamState::new("orders".into());
-        state.queue(QUEUED);
+        state.queue(QUEUED, 1);
         assert!(!state.is_crowded());
-        state.queue(1);
+        state.queue(1, 1);
         assert!(state.is_crowded() && !state.wait_for_room(Duration::ZERO));
-        state.take_off(1);
+        state.take_off(1, 1);
         assert!(!state.is_crowded() && state.wait_for_room(Duration::ZERO));
-        state.queue(1);
+        state.queue(1, 1);
         state.set_condition(Condition::Failing);
         assert!(!state.is_crowded(), "what is refused does not wait");
         state.set_condition(Condition::Open);

@@ -5,13 +5,15 @@
 //! thread waits for the disk, so that this one goes on meanwhile.
 
 mod admin;
+mod age_clock;
 mod burial;
 mod consumers;
+mod journal;
 mod look;
 mod sync;
 mod write;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +25,10 @@ use super::log::{Log, LogReader, LogWriter, StreamStore};
 use super::request::{Answer, Append, Burial, Request, What};
 use super::state::StreamState;
 use crate::broker::sync::{Instant, Receiver, Sender};
+use crate::codec::{Account, Claim};
 use crate::protocol::{Limits, Refusal, Reply};
-use consumers::Entry;
+use age_clock::AgeClock;
+use journal::Consumers;
 use sync::Syncing;
 
 pub(in crate::broker) use sync::SyncPlan;
@@ -48,6 +52,8 @@ pub(in crate::broker) struct NewStream {
     pub(in crate::broker) announcer: Announcer,
     pub(in crate::broker) plan: SyncPlan,
     pub(in crate::broker) limits: Limits,
+    /// The stream's account with the memory of all.
+    pub(in crate::broker) account: Account,
 }
 
 /// A stream's thread.
@@ -64,7 +70,7 @@ pub(in crate::broker) struct StreamThread {
     /// Another end of the same, for those who answer later.
     own: Sender<Request>,
     syncing: Syncing,
-    consumers: BTreeMap<Arc<str>, Entry>,
+    consumers: Consumers,
     members: HashMap<MemberId, Member>,
     followers: Vec<Arc<Feed>>,
     /// Messages that are not written yet, in order.
@@ -82,6 +88,9 @@ pub(in crate::broker) struct StreamThread {
     /// The disk could not be written to; it is tried again then.
     failed: Option<Instant>,
     trimmed: Instant,
+    ages: AgeClock,
+    /// Memory for the index of what was written last.
+    index: Claim,
     /// The log could not be read then; it is tried again.
     unreadable: Option<Instant>,
     /// Whether some consumer has more to do than one step does.
@@ -104,26 +113,27 @@ impl StreamThread {
     /// One that goes on where the log ends. Returns it with the end that requests go to.
     ///
     /// # Errors
-    /// Words that say which of its consumers cannot be read.
+    /// Words that say what cannot be written or started.
     pub(in crate::broker) fn new(
         new: NewStream,
     ) -> Result<(StreamThread, Sender<Request>), String> {
-        let NewStream { definition, store, log, state, announcer, plan, limits } = new;
+        let NewStream { definition, store, log, state, announcer, plan, limits, account } = new;
         let Log { mut writer, mut sync, reader, notes } = log;
         let (own, requests) = crate::broker::sync::unbounded();
-        let (mut consumers, is_cut) = consumers::restore(&notes, reader.first(), reader.next())?;
+        let (mut consumers, is_cut) =
+            journal::restore(&definition.name, &notes, reader.first(), reader.next());
         if is_cut {
             // Before other messages have the numbers of those that are lost.
-            let forgotten = consumers::rewrite(&mut consumers, &mut *writer);
+            let forgotten = consumers.rewrite(&mut *writer);
             let forgotten = forgotten.and_then(|()| sync.sync());
             forgotten
                 .map_err(|error| format!("cannot write down how far consumers are: {error}"))?;
         }
-        for entry in consumers.values_mut() {
+        for entry in consumers.all.values_mut() {
             entry.look_at(&definition.filter);
         }
         state.set_readable(reader.next());
-        state.set_consumers(consumers.len());
+        state.set_consumers(consumers.all.len());
         let syncing = Syncing::begin(&definition.name, sync, plan, state.clone(), own.clone())
             .map_err(|error| format!("cannot start the thread that waits for the disk: {error}"))?;
         let mut thread = StreamThread {
@@ -148,6 +158,8 @@ impl StreamThread {
             is_news: false,
             failed: None,
             trimmed: Instant::now(),
+            ages: AgeClock::new(milliseconds(), Instant::now()),
+            index: account.charge(0),
             unreadable: None,
             is_busy: true,
             burials: VecDeque::new(),
@@ -169,6 +181,8 @@ impl StreamThread {
         }
         self.finish();
         if let Some(answer) = self.removal.take() {
+            // Nobody misses what it did not write.
+            self.state.take_off(usize::MAX, u64::MAX);
             let removed = self.store.remove(&self.definition.name);
             let removed = removed.map_err(|error| self.failed(&error));
             let _ = answer.send(removed.and_then(|()| done(&self.definition.name, None)));
@@ -194,7 +208,7 @@ impl StreamThread {
     fn go_on(&mut self) {
         let now = self.now();
         for (consumer, damage) in self.state.take_damages() {
-            if let Some(entry) = self.consumers.get_mut(&consumer) {
+            if let Some(entry) = self.consumers.all.get_mut(&consumer) {
                 entry.machine.pass_over(damage.from, damage.to);
             }
             // What was deleted is no damage.
@@ -202,8 +216,12 @@ impl StreamThread {
                 self.report_damage(&consumer, &damage);
             }
         }
-        for entry in self.consumers.values_mut() {
-            entry.machine.expire(now);
+        let mut have_less = false;
+        for entry in self.consumers.all.values_mut() {
+            have_less |= entry.machine.expire(now);
+        }
+        if have_less {
+            self.note_all_outstanding();
         }
         self.write(Instant::now());
         self.hand_out();
@@ -216,7 +234,7 @@ impl StreamThread {
             return self.requests.try_recv().ok();
         }
         let began = self.began;
-        let due = self.consumers.values_mut().filter_map(|entry| entry.machine.next_due());
+        let due = self.consumers.all.values_mut().filter_map(|entry| entry.machine.next_due());
         let due = due.min().map(|due| began + Duration::from_millis(due));
         let trim = self.definition.age.map(|_| self.trimmed + TRIM);
         let retry = self.failed.map(|failed| failed + RETRY);
@@ -241,7 +259,7 @@ impl StreamThread {
             What::Leave { feed, member } => self.leave(&feed, member),
             What::Settle { member, what } => self.settle(member, what),
             What::Buried { consumer, seq } => {
-                if let Some(entry) = self.consumers.get_mut(&consumer) {
+                if let Some(entry) = self.consumers.all.get_mut(&consumer) {
                     entry.machine.bury(seq);
                 }
             }

@@ -1,7 +1,9 @@
 //! `babelmq top`: a live view of a broker.
 
+mod cells;
 mod screen;
 mod stats;
+mod streams;
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -10,6 +12,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 
 use self::screen::Screen;
 use self::stats::{Rates, Stats};
+use self::streams::{Kept, Streams};
 use super::address::{Address, Broker};
 use super::args::seconds;
 use super::failure::{Failure, is_outage};
@@ -53,8 +56,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return Ok(writeln!(io::stdout(), "{}", pretty::data(&text))?);
     }
     let first = Stats::read(&message).map_err(&failed)?;
+    let kept = Kept::ask(&mut client).map_err(&failed)?;
     let mut terminal = ratatui::try_init()?;
-    let watched = watch(args, &broker, client, first, &mut terminal);
+    let watched = watch(args, &broker, client, (first, kept), &mut terminal);
     ratatui::restore();
     match watched {
         Err(Stopped::Broker(error)) => Err(failed(error)),
@@ -86,10 +90,10 @@ fn watch(
     args: &Args,
     broker: &Broker,
     client: Client,
-    first: Stats,
+    (first, kept): (Stats, Kept),
     terminal: &mut ratatui::DefaultTerminal,
 ) -> Result<(), Stopped> {
-    let mut rates = Rates::new(first);
+    let (mut rates, mut streams) = (Rates::new(first), Streams::new(kept));
     let mut paused = false;
     let mut client = Some(client);
     let mut since = Instant::now();
@@ -97,7 +101,7 @@ fn watch(
     loop {
         let address = &broker.address;
         let is_away = client.is_none();
-        let screen = Screen { address, rates: &rates, paused, is_away };
+        let screen = Screen { address, rates: &rates, streams: &streams, paused, is_away };
         terminal.draw(|frame| screen.draw(frame))?;
         let next = match backoff.due() {
             Some(due) if is_away && !paused => due,
@@ -113,7 +117,7 @@ fn watch(
                 Wish::Pause => paused = !paused,
                 Wish::Nothing => {}
             }
-            let screen = Screen { address, rates: &rates, paused, is_away };
+            let screen = Screen { address, rates: &rates, streams: &streams, paused, is_away };
             terminal.draw(|frame| screen.draw(frame))?;
         }
         if paused {
@@ -123,15 +127,18 @@ fn watch(
             Some(client) => Ok(client),
             None => broker.connect_at_once().inspect(|_| since = Instant::now()),
         };
-        match asked.and_then(|mut client| Ok((client.stats()?, client))) {
-            Ok((message, asked)) => {
+        let asked =
+            asked.and_then(|mut client| Ok((client.stats()?, Kept::ask(&mut client)?, client)));
+        match asked {
+            Ok((message, kept, asked)) => {
                 let stats = Stats::read(&message)?;
                 client = Some(asked);
                 if is_away {
                     // It may be another one, which counts from nothing.
-                    rates = Rates::new(stats);
+                    (rates, streams) = (Rates::new(stats), Streams::new(kept));
                 } else {
                     rates.renew(stats);
+                    streams.renew(kept);
                 }
             }
             Err(error) if is_outage(&error) && !args.once => backoff.lost(since),

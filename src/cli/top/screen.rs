@@ -2,11 +2,13 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Style, Stylize};
+use ratatui::style::Stylize;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
+use super::cells::{header, right};
 use super::stats::{Rates, Subscriber};
+use super::streams::Streams;
 use crate::cli::quantity::{bytes, count, time};
 use crate::cli::visible;
 use crate::protocol::Format;
@@ -14,6 +16,7 @@ use crate::protocol::Format;
 pub(super) struct Screen<'a> {
     pub(super) address: &'a str,
     pub(super) rates: &'a Rates,
+    pub(super) streams: &'a Streams,
     pub(super) paused: bool,
     /// Whether the broker cannot be asked, and the picture is what it said last.
     pub(super) is_away: bool,
@@ -21,16 +24,23 @@ pub(super) struct Screen<'a> {
 
 impl Screen<'_> {
     pub(super) fn draw(&self, frame: &mut Frame<'_>) {
+        // At most as much as the other two tables have together.
+        let streams = self.streams.lines().min(frame.area().height.saturating_sub(5) / 2);
         let rows = Layout::vertical([
             Constraint::Length(4),
             Constraint::Fill(3),
             Constraint::Fill(2),
+            Constraint::Length(streams),
             Constraint::Length(1),
         ]);
-        let [head, topics, subscribers, foot] = rows.areas(frame.area());
+        let [head, topics, subscribers, kept, foot] = rows.areas(frame.area());
         frame.render_widget(Paragraph::new(self.head()), head);
         self.topics(frame, topics);
         self.subscribers(frame, subscribers);
+        if streams > 0 {
+            let block = Block::new().borders(Borders::TOP).dim().title(" streams ");
+            frame.render_widget(self.streams.table(streams).block(block), kept);
+        }
         let keys = if self.paused { " q quit   p go on   (paused)" } else { " q quit   p pause" };
         let mut said = vec![keys.dim()];
         if self.is_away {
@@ -149,17 +159,4 @@ fn filters(subscriber: &Subscriber) -> String {
         0 => named,
         more => format!("{named} and {more} more"),
     }
-}
-
-fn right(text: String) -> Cell<'static> {
-    Cell::from(Line::from(text).right_aligned())
-}
-
-/// The names of columns; those of numbers stand above their numbers.
-fn header<const N: usize>(names: [&'static str; N]) -> Row<'static> {
-    let cells = names.map(|name| match name {
-        "TOPIC" | "TOPICS" | "CLIENT" | "ADDRESS" | "FORMAT" => Cell::from(name),
-        _ => right(name.to_owned()),
-    });
-    Row::new(cells).style(Style::new().bold())
 }

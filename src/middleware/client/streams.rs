@@ -71,6 +71,24 @@ impl Client {
         self.settle(origin, Settle::Ack)
     }
 
+    /// Ends a subscription of a stream, and no other of this filter: what is consumed under a name, or
+    /// where none is given what follows a stream. [`Arrival::Cancelled`](super::Arrival::Cancelled)
+    /// is the end of what it sends.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub fn leave(
+        &mut self,
+        filter: &TopicFilter,
+        stream: &str,
+        consumer: Option<&str>,
+    ) -> Result<(), QueueError> {
+        let mut fields =
+            vec![("topic", FrameField::Str(filter.as_str())), ("stream", FrameField::Str(stream))];
+        fields.extend(consumer.map(|consumer| ("consumer", FrameField::Str(consumer))));
+        self.command(Format::Json, Command::Cancel, &fields)
+    }
+
     /// Says that a consumer could not do a message: it comes again, after `delay` or as the
     /// consumer's `backoff` says.
     ///

@@ -47,6 +47,12 @@ impl<W: Wire> Session<W> {
         }
     }
 
+    /// Notes where a follower begins: one that loses its connection before the first message goes on
+    /// from there.
+    pub(super) fn begin_following(&mut self, next: Option<u64>) {
+        self.seen = self.seen.or(next.and_then(|next| next.checked_sub(1)));
+    }
+
     /// Forgets what a consumer was given on a connection that is lost: it comes again.
     pub(super) fn forget_unsettled(&mut self) {
         self.settler = Settler::default();

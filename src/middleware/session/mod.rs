@@ -382,6 +382,8 @@ impl<W: Wire> Session<W> {
     /// Ends all subscriptions.
     pub(in crate::middleware) fn cancel(&mut self) -> Result<(), QueueError> {
         let ended = mem::take(&mut self.subscriptions);
+        // One that is asked for later begins as its options say.
+        self.seen = None;
         // A new connection has none, so there is nothing to end on it.
         if self.link.is_none() {
             return Ok(());

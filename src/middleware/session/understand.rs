@@ -40,6 +40,7 @@ impl<W: Wire> Session<W> {
             ("values", ..) => self.last.is_all = true,
             ("subscribed", Some(filter), ..) => {
                 let limited = incoming.limited;
+                self.begin_following(incoming.next);
                 if let Some(one) = self.reached(State::Live, |of| *of == filter) {
                     one.limited = limited;
                 }

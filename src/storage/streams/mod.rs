@@ -33,6 +33,7 @@ mod tombstones;
 mod writer;
 
 use std::collections::HashMap;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -79,21 +80,40 @@ pub struct Streams {
     directory: PathBuf,
     /// Those that are open.
     open: Mutex<HashMap<String, Weak<Shared>>>,
+    /// Closing it ends the lock of the folder: the lock of the directory may end while a thread
+    /// still hangs in a write to a stream, which must not meet another broker there. None where the
+    /// file system knows no locks of folders.
+    _lock: Option<File>,
 }
 
 impl Streams {
     /// Opens the streams of a data directory, whose lock the caller has. No message is read.
     ///
     /// # Errors
-    /// [`StoreError`] where the folder cannot be made or read.
+    /// [`StoreError`] where the folder cannot be made or read, or a thread of another broker is still
+    /// writing to it.
     pub fn open(directory: &Path) -> Result<Streams, StoreError> {
-        Streams::on(Arc::new(SystemFiles), directory)
+        let mut streams = Streams::on(Arc::new(SystemFiles), directory)?;
+        let folder = &streams.directory;
+        let lock = File::open(folder).map_err(|error| cannot("open", folder, error))?;
+        streams._lock = match lock.try_lock() {
+            Ok(()) => Some(lock),
+            Err(TryLockError::Error(_)) => None,
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::new(format!(
+                    "{} is in use by a broker that has stopped and still waits for its disk; end \
+                     its process, or wait until the disk answers",
+                    folder.display()
+                )));
+            }
+        };
+        Ok(streams)
     }
 
     fn on(files: Arc<dyn Files>, data: &Path) -> Result<Streams, StoreError> {
         let directory = data.join(FOLDER);
         make_directory(&*files, &directory)?;
-        let streams = Streams { files, directory, open: Mutex::default() };
+        let streams = Streams { files, directory, open: Mutex::default(), _lock: None };
         for name in streams.names()?.iter().filter(|name| name.ends_with(REMOVED)) {
             let path = streams.directory.join(name);
             let removed = streams.files.remove_directory(&path);

@@ -87,6 +87,9 @@ impl Notes {
         while at < bytes.len() {
             match read(&bytes[at..]) {
                 Some((note, length)) => {
+                    if at > end {
+                        notes.push(Vec::new());
+                    }
                     notes.push(note.to_vec());
                     unread += at - end;
                     at += length;
@@ -99,8 +102,8 @@ impl Notes {
             tracing::error!(
                 file = %path.display(),
                 bytes = unread,
-                "the journal of a stream's consumers is damaged; they may get messages again that \
-                 they have acknowledged"
+                "the journal of a stream's consumers is damaged; they get messages again that they \
+                 have acknowledged, and what was reset or retried meanwhile is to be done again"
             );
         }
         if end < bytes.len() {

@@ -34,6 +34,9 @@ const LATE: u64 = 64;
 /// Entries of deleted messages, above which the file is written anew where most are void.
 const ENTRIES: u64 = 4_096;
 
+/// Bytes of an index for which no memory is claimed.
+const MODEST: usize = 64 << 10;
+
 /// Appends to a log.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -422,6 +425,15 @@ impl LogWriter for Writer {
         let one_more = self.shared.bytes().saturating_add((HEAD + bytes) as u64);
         self.definition.bytes.is_some_and(|most| one_more > most)
             || self.definition.messages.is_some_and(|most| self.shared.messages() >= most)
+    }
+
+    fn memory(&self) -> usize {
+        let index = self.segment.index.lock();
+        index.as_ref().map_or(0, |index| index.memory()).saturating_sub(MODEST)
+    }
+
+    fn give_memory_back(&mut self) -> Result<(), StoreError> {
+        self.roll()
     }
 
     fn define(&mut self, definition: &StreamDefinition) -> Result<(), StoreError> {

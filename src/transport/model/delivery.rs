@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::client::{Client, Line, any_room};
 use super::{explore_broker, patient, stop};
 use crate::broker::sync::world::{lack_threads, one_in};
-use crate::transport::handle::GRACE;
+use crate::transport::closing::GRACE;
 
 const TOPIC: &str = "t";
 const PUBLISHED: u64 = 3;

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use shuttle::Runner;
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 
-use super::handle::GRACE;
+use super::closing::GRACE;
 use super::net::{self, Text};
 use super::{Broker, BrokerHandle};
 use crate::broker::Delivery;

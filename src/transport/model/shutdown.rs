@@ -7,7 +7,7 @@ use shuttle::thread;
 use super::client::{Client, Line, any_room};
 use super::{explore_broker, patient, start, stop};
 use crate::broker::sync::world::{lack_threads, lack_watches, one_in};
-use crate::transport::handle::GRACE;
+use crate::transport::closing::GRACE;
 
 const TOPIC: &str = "t";
 const PUBLISHED: u64 = 4;

@@ -5,7 +5,7 @@ use shuttle::thread;
 use super::client::{Client, Line, any_room};
 use super::{explore_broker, start_with, stop};
 use crate::broker::sync::world::{never_waits_for, one_in};
-use crate::transport::handle::GRACE;
+use crate::transport::closing::GRACE;
 use crate::transport::net::Text;
 
 const TOPIC: &str = "t";

@@ -64,7 +64,14 @@ pub(super) fn control(
                     durable,
                 }
             }
-            ControlRequest::Cancel { topic } => Control::Cancel { filter: filter(&topic)? },
+            ControlRequest::Cancel { topic, stream: None, consumer: None } => {
+                Control::Cancel { filter: filter(&topic)? }
+            }
+            ControlRequest::Cancel { topic, stream, consumer } => {
+                judge_names(stream.as_deref(), consumer.as_deref())
+                    .map_err(|refusal| refusal.about(topic.as_ref()))?;
+                Control::Leave { filter: filter(&topic)?, stream, consumer }
+            }
             ControlRequest::List { topic } => {
                 Control::List { filter: filter(topic.as_deref().unwrap_or("#"))? }
             }

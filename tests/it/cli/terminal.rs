@@ -6,12 +6,15 @@ use std::io::{ErrorKind, Read, Write};
 use std::num::NonZero;
 use std::path::Path;
 use std::process::Child;
+use std::time::Instant;
 
 use vt100::{Color, Parser};
 
+use babelmq::{Arrival, Client, Format, Subscribe, TopicFilter};
+
 use super::Served;
 use super::outages::start_at;
-use crate::support::start;
+use crate::support::{PATIENCE, start};
 
 const ROWS: NonZero<u16> = NonZero::new(30).unwrap();
 const COLUMNS: NonZero<u16> = NonZero::new(100).unwrap();
@@ -248,4 +251,54 @@ fn sub_ends_at_a_key_and_pub_takes_what_is_typed() {
     terminal.press("\x03");
     // The signal of the key ends it.
     assert_eq!(terminal.end().1, None);
+}
+
+#[test]
+fn top_shows_streams_and_how_far_their_consumers_are() {
+    let folder = super::scratch("top-streams");
+    let broker = Served::start(&["--data-dir", folder.to_str().unwrap()]);
+    let shown = |terminal: &mut Terminal, name: &str| {
+        let text = terminal.text();
+        let line = text.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or("");
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut top = Terminal::run(&broker.at("top", &["--interval", "0.05"]));
+    top.shows("subscribers");
+    assert!(!top.text().contains("STREAM"), "there is none");
+    for words in ["stream add orders orders/#", "stream add jobs jobs"] {
+        let words: Vec<_> = words.split(' ').chain(["--address", &broker.text]).collect();
+        assert_eq!(Terminal::run(&words).end().1, Some(0));
+    }
+    top.shows("STREAM");
+    let mut client = Client::connect(&broker.text, PATIENCE).unwrap();
+    let how = Subscribe::default().consumer("billing");
+    client.subscribe(&TopicFilter::parse("orders").unwrap(), Format::Json, how).unwrap();
+    let mut origins = Vec::new();
+    while origins.len() < 3 {
+        match client.next(Some(Instant::now() + PATIENCE)).unwrap() {
+            Some(Arrival::Subscribed { .. }) => {
+                for message in ["1", "2", "3"] {
+                    let words = broker.at("pub", &["orders/7", message]);
+                    assert_eq!(Terminal::run(&words).end().1, Some(0));
+                }
+            }
+            Some(Arrival::Delivery { origin, .. }) => origins.extend(origin),
+            other => panic!("{other:?}"),
+        }
+    }
+    client.ack(&origins[0]).unwrap();
+    client.reject(&origins[1], "broken").unwrap();
+    // One member, one message before it, none again, one dead.
+    while shown(&mut top, "billing").get(2..) != Some(&["1", "1", "0", "1"].map(str::to_owned)) {
+        assert!(top.read(), "{}", top.text());
+    }
+    // There is the topic, too.
+    let orders = shown(&mut top, "orders 1 consumer");
+    assert_eq!(
+        (&orders[1..3], &orders[4]),
+        (&["1", "consumer"].map(str::to_owned)[..], &"3".into())
+    );
+    assert_eq!(shown(&mut top, "jobs")[2], "0");
+    top.press("q");
+    assert_eq!(top.end().1, Some(0));
 }

@@ -14,6 +14,7 @@ use crate::support::process::until;
 
 over_each_line! {
     streams_and_consumers_are_told_as_to_the_commands,
+    a_client_is_told_with_what_it_consumes,
     a_dead_letter_is_retried_and_another_deleted,
     events_of_a_stream_have_ids_and_go_on_behind_the_last,
     a_scrape_tells_of_streams_and_consumers,
@@ -88,6 +89,48 @@ fn streams_and_consumers_are_told_as_to_the_commands() {
     assert_eq!(web.get("/api/v1/consumers?stream=$dead").json(), json!({ "consumers": [] }));
     web.get("/api/v1/consumers?stream=bills").is_problem(404, "no-stream");
     web.get("/api/v1/streams?stream=orders").is_problem(400, "");
+}
+
+fn a_client_is_told_with_what_it_consumes() {
+    let broker = start("consumes");
+    let mut web = Web::connect(&broker);
+    assert_eq!(web.get("/healthz").status, 200);
+    let mut consumer = Client::connect(&broker);
+    for body in [
+        r#"{"command":"subscribe","topic":"orders","consumer":"billing","window":2,"ack-wait":2,"backoff":[600]}"#,
+        r#"{"command":"subscribe","topic":"orders/7","start":"new"}"#,
+    ] {
+        consumer.send(Format::Json, body.as_bytes());
+        assert_eq!(consumer.next().field("command"), "subscribed");
+    }
+    let mut producer = Client::connect(&broker);
+    publish(&mut producer, "orders/7", &["1", "2", "3"]);
+    // Two as the member, and all that it follows.
+    (0..5).for_each(|_| assert_eq!(consumer.next().field("command"), "publish"));
+    let told = |web: &mut Web| {
+        let clients = web.get("/api/v1/clients").json();
+        clients["clients"].as_array().unwrap()[1].clone()
+    };
+    let member = |outstanding: u64| {
+        json!({
+            "stream": "orders", "consumer": "billing", "filter": "orders", "format": "json",
+            "window": 2, "outstanding": outstanding,
+        })
+    };
+    let follower = json!({ "stream": "orders", "filter": "orders/7", "format": "json" });
+    let it = told(&mut web);
+    assert_eq!(it["consumes"], json!([member(2), follower]));
+    assert_eq!((&it["consumes_count"], &it["subscription_count"]), (&json!(2), &json!(0)));
+    say(&mut consumer, r#"{"command":"ack","upto":2}"#);
+    assert_eq!(consumer.next().number(), 3);
+    assert_eq!(told(&mut web)["consumes"][0], member(1));
+    until("it has kept it for too long", || told(&mut web)["consumes"][0] == member(0));
+    // A list of subscribers knows it, too.
+    consumer.send(Format::Json, br#"{"command":"stats"}"#);
+    let stats: Value = serde_json::from_str(&consumer.next().message()).unwrap();
+    let names: Vec<_> =
+        stats["subscribers"].as_array().unwrap().iter().map(|one| &one["topics"]).collect();
+    assert!(names.contains(&&json!(["orders", "orders/7"])), "{names:?}");
 }
 
 fn send(web: &mut Web, line: &str) -> super::Answer {

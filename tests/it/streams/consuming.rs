@@ -1,6 +1,6 @@
 //! What one consumer is promised.
 
-use super::{Json, orders, scratch, start, start_in};
+use super::{Json, orders, scratch, start, start_in, stream};
 
 #[test]
 fn a_consumer_gets_what_was_published_while_it_was_away() {
@@ -236,4 +236,61 @@ fn a_crash_kills_no_more_than_what_was_worked_at() {
     consumer.consume("orders", "billing", "");
     let all: Vec<_> = (0..3).map(|_| consumer.delivery()).map(|(seq, _, of)| (seq, of)).collect();
     assert_eq!(all, [(2, 3), (3, 3), (4, 3)], "the first is a dead letter");
+}
+
+/// A connection may have several subscriptions of one filter; a `cancel` that names none of them
+/// means all.
+#[test]
+fn a_cancel_may_name_the_consumer_or_the_stream_that_it_means() {
+    let folder = scratch("named-cancels");
+    let broker = start_in(&folder, &[orders(), stream("all", "#")]);
+    let mut client = Json::connect(&broker);
+    client.send(r#"{"command":"subscribe","topic":"orders","overflow":"latest"}"#);
+    client.client.next().says(&[("command", "subscribed"), ("topic", "orders"), ("values", "0")]);
+    for stream in ["orders", "all"] {
+        for consumer in ["billing", "shipping"] {
+            client.consume("orders", consumer, &format!(r#","stream":"{stream}""#));
+        }
+        client.subscribe("orders", &format!(r#""start":"new","stream":"{stream}""#));
+    }
+    // Who is told of a message: stream and consumer, or the words for none.
+    let told = |client: &mut Json, enough: usize| {
+        Json::connect(&broker).publish("orders/1", [7]);
+        let mut told: Vec<_> = (0..enough)
+            .map(|_| {
+                let frame = client.client.next();
+                let of = |name| frame.fields().get(name).cloned().unwrap_or_default();
+                format!("{} {}", of("stream"), of("consumer"))
+            })
+            .collect();
+        client.client.is_quiet();
+        told.sort();
+        told
+    };
+    let mut all = [
+        " ",
+        "all ",
+        "all billing",
+        "all shipping",
+        "orders ",
+        "orders billing",
+        "orders shipping",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    assert_eq!(told(&mut client, 7), all);
+    for (names, gone) in [
+        (r#","consumer":"billing","stream":"all""#, &["all billing"][..]),
+        (r#","consumer":"shipping""#, &["all shipping", "orders shipping"]),
+        (r#","stream":"orders""#, &["orders "]),
+        (r#","stream":"nothing""#, &[]),
+        ("", &[" ", "all ", "orders billing"]),
+    ] {
+        let cancel = format!(r#"{{"command":"cancel","topic":"orders"{names}}}"#);
+        client.ask(&cancel).says(&[("command", "cancelled"), ("topic", "orders")]);
+        all.retain(|one| !gone.contains(&one.as_str()));
+        assert_eq!(told(&mut client, all.len()), all, "{names}");
+    }
+    let refused = r#"{"command":"cancel","topic":"orders","consumer":"a b"}"#;
+    client.ask(refused).refuses("invalid-field", false);
 }

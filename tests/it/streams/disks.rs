@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use babelmq::{BrokerHandle, Format, Fsync};
+use babelmq::{BrokerHandle, Format, Fsync, Storage, Store};
 
-use super::trouble::{Switch, Trouble, start_on};
-use super::{Json, orders, scratch, stream};
+use super::trouble::{Switch, Trouble, VALUES, start_on};
+use super::{Json, orders, scratch, start_in, stream};
 use crate::support::config;
 use crate::support::process::until;
 
@@ -214,6 +215,60 @@ fn a_disk_that_hangs_holds_up_its_own_publishers_alone() {
         }
         broker.close().unwrap();
     }
+}
+
+#[test]
+fn a_broker_stops_though_a_disk_hangs_and_says_what_is_lost() {
+    for fsync in FSYNCS {
+        let folder = scratch(&format!("disks-stops-{fsync:?}"));
+        let config = config()
+            .streams(vec![orders(), stream("others", "others/#")])
+            .fsync(fsync)
+            .stop_timeout(Duration::from_millis(300));
+        let (broker, disk) = start_on(&folder, config, "orders");
+        let (mut producer, mut other) = (Json::connect(&broker), Json::connect(&broker));
+        producer.publish("orders/1", [1]);
+        disk.set(Trouble { hangs: true, ..Trouble::default() });
+        (0..3).for_each(|number| publish(&mut producer, "orders/1", number));
+        producer.send(r#"{"command":"ping"}"#);
+        // Others are confirmed, and written before the end.
+        other.publish("others/1", [1]);
+        disk.wait_for_failures(1);
+        let unsaved = broker.close().unwrap_err();
+        assert_eq!((unsaved.messages, unsaved.values), (3, 0), "{fsync:?}: {unsaved}");
+        let said = unsaved.to_string();
+        assert!(said.contains("3 messages of streams") && said.contains("0.3 s"), "{said}");
+        assert!(said.contains("stream orders"), "{said}");
+        // Nobody else may write there while something may still be written.
+        let error = Storage::open(&folder, true).and_then(|mut storage| storage.streams());
+        assert!(error.unwrap_err().to_string().contains("in use"));
+        disk.set(Trouble::default());
+        let storage = || Storage::open(&folder, true).and_then(|mut storage| storage.streams());
+        until("the disk answers", || storage().is_ok());
+        let broker = start_in(&folder, &[orders(), stream("others", "others/#")]);
+        let mut consumer = Json::connect(&broker);
+        consumer.consume("others", "billing", r#","start":"all""#);
+        assert_eq!(consumer.delivery(), (1, 1, 1));
+        consumer.consume("orders", "billing", r#","start":"all""#);
+        assert_eq!(consumer.delivery(), (1, 1, 1));
+    }
+}
+
+#[test]
+fn a_broker_stops_though_the_disk_of_its_last_values_hangs() {
+    let folder = scratch("disks-stops-values");
+    let config = config().fsync(Fsync::Always).stop_timeout(Duration::from_millis(300));
+    let (broker, disk) = start_on(&folder, config, VALUES);
+    let mut producer = Json::connect(&broker);
+    producer.publish("a", [1]);
+    disk.set(Trouble { hangs: true, ..Trouble::default() });
+    publish(&mut producer, "a", 2);
+    publish(&mut producer, "b", 3);
+    producer.send(r#"{"command":"ping"}"#);
+    disk.wait_for_failures(1);
+    let unsaved = broker.close().unwrap_err();
+    assert_eq!((unsaved.messages, unsaved.values), (0, 2), "{unsaved}");
+    assert!(unsaved.reason.contains("0.3 s"), "{unsaved}");
 }
 
 /// A publisher that does not know whether its message arrived sends it again, on another

@@ -13,12 +13,14 @@ fn a_follower_reads_what_is_kept_and_goes_on_live() {
         ("values", "0"),
         ("stream", "orders"),
         ("pending", "2"),
+        ("next", "2"),
     ]);
     assert_eq!(follower.seqs(2), [2, 3]);
     producer.publish("orders/a", 3..6);
     assert_eq!(follower.seqs(3), [4, 5, 6]);
     let mut follower = Json::connect(&broker);
-    follower.subscribe("orders", r#""start":"last""#);
+    let begins = follower.subscribe("orders", r#""start":"last""#).field("next");
+    assert_eq!(begins, "6");
     assert_eq!(follower.seqs(1), [6]);
     producer.publish("orders/b", [7]);
     assert_eq!(follower.seqs(1), [7]);
@@ -31,8 +33,10 @@ fn a_follower_of_a_part_reads_that_part() {
     for topic in ["orders/a", "orders/b", "orders/a"] {
         producer.publish(topic, [1]);
     }
+    let begins = follower.subscribe("orders/a", r#""start":"new""#).field("next");
     follower.subscribe("orders/a", r#""start":"all""#);
     assert_eq!(follower.seqs(2), [1, 3]);
+    assert_eq!(begins, "4", "whatever it matches");
     follower.client.is_quiet();
     follower.ask(r#"{"command":"cancel","topic":"orders/a"}"#);
     producer.publish("orders/a", [2]);

@@ -2,6 +2,7 @@
 #![cfg(feature = "storage")]
 
 mod administration;
+mod budget;
 mod checker;
 mod clock;
 mod consuming;

@@ -78,6 +78,9 @@ impl Drop for Switch {
     }
 }
 
+/// In the place of a stream's name: the last values have the disk. No stream is called so.
+pub(super) const VALUES: &str = "~values";
+
 /// A store whose stream of this name has the disk.
 #[derive(Debug)]
 struct Troubled {
@@ -108,6 +111,9 @@ impl Store for Troubled {
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
+        if self.name == VALUES {
+            self.disk.check(|trouble| trouble.sync)?;
+        }
         self.storage.commit()
     }
 

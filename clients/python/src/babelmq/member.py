@@ -25,7 +25,9 @@ class Member:
         self.settled = Unconfirmed()
         """Acknowledgements and rejections that are not confirmed."""
         self.last = 0
-        """The number of the last message that a follower has read."""
+        """The number of the last message that a follower has read, or of the one before those that
+        it reads.
+        """
         self.pending: int | None = None
         """How many messages there were to come at most, by the last answer to a subscription."""
 
@@ -33,6 +35,15 @@ class Member:
         """What a ``subscribe`` says of the stream."""
         follows_on = not self.is_consumer and self.last > 0
         return self.options.fields(self.last + 1 if follows_on else None)
+
+    def subscribed(self, answer: Fields) -> None:
+        """The answer to the ``subscribe``. A follower that loses its connection before the first
+        message goes on with the one that it was to begin with.
+        """
+        if "pending" in answer:
+            self.pending = int(answer["pending"])
+        if "next" in answer and self.last == 0:
+            self.last = int(answer["next"]) - 1
 
     def is_news(self, delivery: Fields) -> bool:
         """Whether a delivery is to be pulled. Of a message whose settlement is on its way another

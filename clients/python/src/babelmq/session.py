@@ -1040,8 +1040,8 @@ class Session:
 
     def _on_subscribed(self, message: Fields) -> None:
         topic = message["topic"]
-        if self._member is not None and "pending" in message:
-            self._member.pending = int(message["pending"])
+        if self._member is not None:
+            self._member.subscribed(message)
         if message.get("limited") in (True, "true"):
             self._limited.add(topic)
         else:

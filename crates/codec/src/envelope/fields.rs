@@ -310,7 +310,10 @@ impl<'a> Fields<'a> {
                 cleared: optional_bool(Name::Cleared, self.cleared, is_xml)?.unwrap_or(false),
                 below: optional_bool(Name::Below, self.below, is_xml)?.unwrap_or(true),
             },
-            Command::Cancel => ControlRequest::Cancel { topic: needed(topic)? },
+            Command::Cancel => {
+                let (stream, consumer) = streams::names(&mut self.rare)?;
+                ControlRequest::Cancel { topic: needed(topic)?, stream, consumer }
+            }
             Command::List => ControlRequest::List { topic },
             Command::Get => ControlRequest::Get {
                 topic: needed(topic)?,

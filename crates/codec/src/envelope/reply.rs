@@ -64,7 +64,7 @@ fn write_answer(out: &mut Vec<u8>, format: Format, command: &str, value: &Value)
 /// Appends the frame of a reply.
 pub fn write_reply(out: &mut Vec<u8>, format: Format, reply: &Reply) {
     let dialect = Dialect::new(format, false);
-    let mut fields: Vec<(&str, Field<'_>)> = Vec::with_capacity(6);
+    let mut fields: Vec<(&str, Field<'_>)> = Vec::with_capacity(7);
     let count = |count: u64| Field::Int(i64::try_from(count).unwrap_or(i64::MAX));
     let command = match reply {
         Reply::Streams { streams } => return write_answer(out, format, "streams", streams),
@@ -81,6 +81,7 @@ pub fn write_reply(out: &mut Vec<u8>, format: Format, reply: &Reply) {
                     fields.push(("consumer", Field::Str(consumer)));
                 }
                 fields.push(("pending", count(kept.pending)));
+                fields.extend(kept.next.map(|next| ("next", count(next))));
             }
             "subscribed"
         }

@@ -59,6 +59,10 @@ pub enum ControlRequest<'a> {
     Cancel {
         /// The filter.
         topic: Cow<'a, str>,
+        /// The stream, where only what is read from that is meant.
+        stream: Option<Box<str>>,
+        /// The consumer, where only what is consumed under that name is meant.
+        consumer: Option<Box<str>>,
     },
     /// See [`Command::List`](crate::protocol::Command::List).
     List {

@@ -130,6 +130,10 @@ pub const KEEPALIVE_PROBES: u32 = 3;
 /// Time between two writes of last values to the disk: what a crash may cost.
 pub const DEFAULT_FSYNC_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Time without an answer after which a broker that stops waits no longer for a disk: longer than
+/// one takes that is only slow, and shorter than service managers wait.
+pub const DEFAULT_STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The limits of messages that a deployment may choose.
 ///
 /// ```

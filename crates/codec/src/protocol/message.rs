@@ -278,7 +278,8 @@ pub enum Reply {
 /// use babelmq_codec::protocol::KeptSubscription;
 ///
 /// // A follower is no consumer.
-/// let kept = KeptSubscription { stream: "orders".into(), consumer: None, pending: 3 };
+/// let stream = "orders".into();
+/// let kept = KeptSubscription { stream, consumer: None, pending: 3, next: Some(7) };
 /// assert_eq!(kept.pending, 3);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -289,4 +290,7 @@ pub struct KeptSubscription {
     pub consumer: Option<Box<str>>,
     /// How many messages are to be delivered or settled.
     pub pending: u64,
+    /// Of a follower, the number of the message that it begins with: one that subscribes again from
+    /// there misses nothing.
+    pub next: Option<u64>,
 }

@@ -519,8 +519,9 @@ fn a_value_of_an_older_version_lives_until_the_time_that_it_was_stored_with() {
 fn a_stop_that_cannot_save_says_how_much_is_lost() {
     let store = Scripted::default();
     let (mut dispatcher, store_writer) = keep_in(&store, Fsync::Interval, Duration::ZERO);
-    let saved = thread::scope(|scope| {
-        let store_writer = scope.spawn(|| store_writer.run());
+    let ending = dispatcher.ending();
+    thread::scope(|scope| {
+        scope.spawn(|| store_writer.run());
         for number in 0..20 {
             publish(&mut dispatcher, &topic(&format!("t/{number}")), number).unwrap();
         }
@@ -539,9 +540,8 @@ fn a_stop_that_cannot_save_says_how_much_is_lost() {
         }
         dispatcher.finish_recording();
         drop(dispatcher);
-        store_writer.join().unwrap()
     });
-    let unsaved = saved.unwrap_err();
+    let unsaved = ending.saved(None).unwrap_err();
     assert_eq!((unsaved.values, unsaved.clears, unsaved.reason.as_str()), (7, 3, "no"));
     assert_eq!(store.0.lock().disk.get(&topic("t/11")), Some(&11));
 }
@@ -556,13 +556,13 @@ fn a_stop_tries_again() {
     dispatcher.record();
     store_writer.try_turn();
     store.0.lock().failures = 0;
-    let saved = thread::scope(|scope| {
-        let store_writer = scope.spawn(|| store_writer.run());
+    let ending = dispatcher.ending();
+    thread::scope(|scope| {
+        scope.spawn(|| store_writer.run());
         dispatcher.finish_recording();
         drop(dispatcher);
-        store_writer.join().unwrap()
     });
-    assert_eq!(saved, Ok(()));
+    assert_eq!(ending.saved(None), Ok(()));
     assert_eq!(store.0.lock().disk.get(&topic("t")), Some(&5));
 }
 

@@ -25,7 +25,7 @@ impl Dispatcher {
         stream.time = stream.time.max(milliseconds());
         let (first, bytes) = (stream.next, batch.weight());
         stream.next += messages as u64;
-        stream.state.queue(bytes);
+        stream.state.queue(bytes, messages as u64);
         if batch.has_ids() {
             let now = Instant::now();
             let ids = selection.places(batch).filter_map(|index| batch.id(index));

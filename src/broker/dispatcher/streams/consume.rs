@@ -37,6 +37,11 @@ impl Consuming {
         self.place == place
     }
 
+    /// What its writer reads.
+    pub(in crate::broker::dispatcher) fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
     /// Ends it without a word to the stream. Returns its filter.
     pub(super) fn end(self) -> TopicFilter {
         self.feed.end();
@@ -102,7 +107,11 @@ impl Dispatcher {
             Refusal::new(ErrorCode::TooManySubscriptions, reason).about(filter.as_str())
         })?;
         // One subscription takes the place of another that is the same.
-        self.leave_streams(slot, |feed| feed.filter == *filter && feed.consumer == consumer);
+        let Some(stream) = self.streams.at(place) else { return Ok(()) };
+        let name = stream.state.name().clone();
+        self.leave_streams(slot, |feed| {
+            feed.filter == *filter && feed.consumer == consumer && feed.stream == name
+        });
         self.streams.members += 1;
         let member = MemberId(self.streams.members);
         let (answer, answered) = bounded(1);
@@ -138,18 +147,6 @@ impl Dispatcher {
         }
         self.send(slot, Delivery::Answer { answer: answered, token });
         Ok(())
-    }
-
-    /// Ends the subscriptions of streams that a connection has of a filter.
-    pub(in crate::broker::dispatcher) fn cancel_streams(
-        &mut self,
-        slot: Slot,
-        filter: &TopicFilter,
-    ) {
-        // A cancel does not say whether what is below is meant.
-        self.leave_streams(slot, |feed| {
-            feed.filter == *filter || feed.filter.as_str() == filter.as_str()
-        });
     }
 
     /// Ends those of a connection's subscriptions of streams that are meant.

@@ -28,6 +28,11 @@ impl Member {
         self.window.saturating_sub(self.outstanding)
     }
 
+    /// How many messages it has.
+    pub(super) fn outstanding(&self) -> u64 {
+        self.outstanding
+    }
+
     /// How many messages it is given in one turn at most: a part of its window, so that the others
     /// work too, and not one by one, so that ranges are long.
     pub(super) fn turn(&self) -> u64 {

@@ -33,6 +33,7 @@ pub use settings::{ConsumerSettings, Order};
 use std::collections::BTreeMap;
 
 use ahead::Ahead;
+use members::Member;
 use notes::Notes;
 use ranges::Ranges;
 use timers::Timers;
@@ -236,6 +237,12 @@ impl Consumer {
             dead: self.deaths,
             members: self.work.members.len(),
         }
+    }
+
+    /// How many messages a member has that are not settled.
+    pub fn outstanding(&self, member: MemberId) -> u64 {
+        let members = &self.work.members;
+        members.slot(member).and_then(|slot| members.get(slot)).map_or(0, Member::outstanding)
     }
 
     /// Bytes that it takes, about.

@@ -15,25 +15,27 @@ use crate::protocol::TopicFilter;
 impl Consumer {
     /// A consumer as its notes have it, in the order in which they were taken. `log_next` is the
     /// number that the next message of the log will have: what notes say of those from there on is
-    /// ignored, as a cut of power lost them. `None` where the notes end before the consumer was
-    /// there. Call [`trimmed`](Self::trimmed) next, with the front of the log, and write down what
+    /// ignored, as a cut of power lost them. An empty note stands where others could not be read.
+    /// `None` where the notes end before the consumer was there. Call [`trimmed`](Self::trimmed) next, with the front of the log, and write down what
     /// [`take_notes`](Self::take_notes) gives before the log takes new messages: what was ignored
     /// must not be believed after the next restart, when others have those numbers.
     ///
     /// # Errors
-    /// Words that say which note is damaged, and how.
+    /// Words that say which note is damaged or missing, where it cannot be known what is settled.
     pub fn restore<'a>(
         notes: impl IntoIterator<Item = &'a [u8]>,
         log_next: u64,
     ) -> Result<Option<Consumer>, String> {
         let mut restored = Restored { log_next, ..Restored::default() };
         for (at, note) in notes.into_iter().enumerate() {
-            restored.read(note).map_err(|wrong| {
-                format!("note {} of those of the consumer is damaged: {wrong}", at + 1)
-            })?;
+            if let Err(wrong) = restored.read(note) {
+                let wrong = format!("note {} of those of the consumer is damaged: {wrong}", at + 1);
+                // What comes behind it is worth nothing, until the consumer begins anew.
+                (restored.consumer, restored.wrong) = (None, restored.wrong.or(Some(wrong)));
+            }
         }
         let Some(mut consumer) = restored.consumer else {
-            return Ok(None);
+            return restored.wrong.map_or(Ok(None), Err);
         };
         consumer.died = consumer.dead.keys().copied().collect();
         consumer.deaths = 0;
@@ -47,14 +49,23 @@ impl Consumer {
 #[derive(Default)]
 struct Restored {
     log_next: u64,
-    staged: Ranges,
+    /// None where some of them are missing.
+    staged: Option<Ranges>,
     consumer: Option<Consumer>,
+    /// The first thing that is wrong, since the consumer began.
+    wrong: Option<String>,
     /// Something was said of messages that the log has lost.
     is_cut: bool,
 }
 
 impl Restored {
     fn read(&mut self, note: &[u8]) -> Result<(), String> {
+        if note.is_empty() {
+            // What members have settled may be missing, and comes again. Which messages wait may
+            // not: whoever does not know of them would take them for settled.
+            self.staged = None;
+            return Ok(());
+        }
         let mut note = Reader(note);
         let version = note.byte()?;
         if version != VERSION {
@@ -63,24 +74,37 @@ impl Restored {
         match (note.byte()?, &mut self.consumer) {
             (STAGED, _) => {
                 if note.byte()? != 0 {
-                    self.staged = Ranges::default();
+                    self.staged = Some(Ranges::default());
                 }
+                let mut staged = self.staged.take();
                 note.ranges(|from, to| {
-                    self.staged.insert(from, to);
+                    if let Some(staged) = &mut staged {
+                        staged.insert(from, to);
+                    }
                     Ok(())
-                })
+                })?;
+                self.staged = staged;
+                Ok(())
             }
             (BEGIN, _) => {
-                if note.byte()? == 0 {
-                    self.staged = Ranges::default();
-                }
+                let is_staged = note.byte()? != 0;
                 let next = note.number()?;
                 let settings = note.settings()?;
+                let staged = self.staged.take();
+                let mut staged = match staged {
+                    Some(staged) if is_staged => staged,
+                    None if is_staged => {
+                        return Err(
+                            "those before it, with the messages that wait, are missing".to_owned()
+                        );
+                    }
+                    _ => Ranges::default(),
+                };
                 self.is_cut = next > self.log_next;
                 let next = next.min(self.log_next);
-                self.staged.remove(next, u64::MAX);
-                let staged = std::mem::take(&mut self.staged);
+                staged.remove(next, u64::MAX);
                 self.consumer = Some(Consumer::with(settings, staged, next));
+                self.wrong = None;
                 Ok(())
             }
             (_, None) => Err("it stands before the one with which the consumer begins".to_owned()),

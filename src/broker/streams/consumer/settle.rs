@@ -109,15 +109,16 @@ impl Consumer {
 
     /// Messages whose time has come are due: those not acknowledged in time, and those that have
     /// waited for long enough. Where these are very many, some are left to the next call, and
-    /// [`next_due`](Self::next_due) says so.
-    pub fn expire(&mut self, now: u64) {
+    /// [`next_due`](Self::next_due) says so. Returns whether there were any.
+    pub fn expire(&mut self, now: u64) -> bool {
         let mut left = RUNS_AT_ONCE;
         while let Some((at, from, to)) = self.timers.first().filter(|(at, ..)| *at <= now) {
             self.timers.pop();
             let mut seq = from;
             while let Some(run) = self.work.at_or_after(seq).filter(|run| run.from <= to) {
                 if left == 0 {
-                    return self.timers.push((at, seq, to));
+                    self.timers.push((at, seq, to));
+                    return true;
                 }
                 left -= 1;
                 let end = run.to.min(to);
@@ -131,6 +132,7 @@ impl Consumer {
                 seq = end + 1;
             }
         }
+        left < RUNS_AT_ONCE
     }
 
     fn come_due(&mut self, run: Run, now: u64) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::consumers::{Entry, removed};
+use super::journal::{Entry, removed};
 use super::{StreamThread, done};
 use crate::broker::persist::StoreError;
 use crate::broker::streams::definition::StreamDefinition;
@@ -25,15 +25,18 @@ impl StreamThread {
         let begun = filter.and_then(|filter| self.beginning(start, &filter, next));
         let reset = begun.and_then(|(selected, from)| {
             self.entry(name)?.machine.reset(&selected, from);
+            self.note_all_outstanding();
             done(&self.definition.name, Some(name))
         });
         let _ = answer.send(reset);
     }
 
     pub(super) fn remove_consumer(&mut self, name: &str, answer: &Answer) {
-        let removal = self.entry(name).map(drop).and_then(|()| {
-            self.consumers.remove(name);
-            self.state.set_consumers(self.consumers.len());
+        let is_lost = self.consumers.lost.remove(name);
+        let found = if is_lost { Ok(()) } else { self.entry(name).map(drop) };
+        let removal = found.and_then(|()| {
+            self.consumers.all.remove(name);
+            self.state.set_consumers(self.consumers.all.len());
             self.notes.push(removed(name));
             self.members.retain(|_, member| {
                 let stays = &*member.consumer != name;
@@ -72,7 +75,7 @@ impl StreamThread {
             Err(error) => Err(self.failed(&error)),
         };
         if deleted.is_ok() {
-            for Entry { machine, .. } in self.consumers.values_mut() {
+            for Entry { machine, .. } in self.consumers.all.values_mut() {
                 machine.pass_over(seq, seq);
             }
         }
@@ -86,12 +89,12 @@ impl StreamThread {
             settings: machine.settings().clone(),
             report: machine.report(end),
         };
-        StreamReport { consumers: self.consumers.iter().map(of_one).collect() }
+        StreamReport { consumers: self.consumers.all.iter().map(of_one).collect() }
     }
 
     fn entry(&mut self, name: &str) -> Result<&mut Entry, Refusal> {
         let stream = &self.definition.name;
-        self.consumers.get_mut(name).ok_or_else(|| {
+        self.consumers.all.get_mut(name).ok_or_else(|| {
             let reason = format!(
                 "the stream {stream} has no consumer {name:?}; `babelmq consumer ls` shows those \
                  that there are"

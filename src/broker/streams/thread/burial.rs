@@ -1,7 +1,7 @@
 //! Dead letters: messages that a consumer cannot do, on their way to where somebody looks at them.
 
 use super::StreamThread;
-use super::consumers::Entry;
+use super::journal::Entry;
 use crate::broker::streams::consumer::{Dead, WhyDead};
 use crate::broker::streams::log::{Damage, Found, Record};
 use crate::broker::streams::report::{dict, number};
@@ -17,7 +17,7 @@ impl StreamThread {
     /// Publishes the messages that have died as dead letters. They are settled when those are safe.
     pub(super) fn bury_dead(&mut self) {
         let mut dead = Vec::new();
-        for (name, Entry { machine, .. }) in &mut self.consumers {
+        for (name, Entry { machine, .. }) in &mut self.consumers.all {
             dead.extend(machine.take_dead().into_iter().map(|dead| (name.clone(), dead)));
         }
         for (consumer, dead) in dead {
@@ -38,7 +38,7 @@ impl StreamThread {
                 "a message that the consumer cannot do is given up without a dead letter: it is \
                  one itself, or cannot be read any more"
             );
-            if let Some(Entry { machine, .. }) = self.consumers.get_mut(&consumer) {
+            if let Some(Entry { machine, .. }) = self.consumers.all.get_mut(&consumer) {
                 machine.bury(seq);
             }
         }

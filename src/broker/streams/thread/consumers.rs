@@ -1,17 +1,15 @@
 //! The consumers of a stream: who joins and leaves, what they say, and what they are due.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::journal::Entry;
 use super::look::Reading;
 use super::{Member, StreamThread};
 use crate::broker::persist::StoreError;
 use crate::broker::streams::consumer::{
     Assignment, Consumer, ConsumerSettings, MemberId, Order as Keeps,
 };
-use crate::broker::streams::cover::covers;
 use crate::broker::streams::feed::{Due, Feed};
-use crate::broker::streams::log::LogWriter;
 use crate::broker::streams::request::{Answer, Join};
 use crate::broker::streams::said::FromStream;
 use crate::broker::sync::Instant;
@@ -26,107 +24,6 @@ const TOGETHER: usize = 16_384;
 /// Consumers that a stream may have.
 const MAX_CONSUMERS: usize = 4_096;
 
-/// Kinds of notes: what one consumer says of itself; that it is no more.
-const CHANGE: u8 = 1;
-const REMOVED: u8 = 2;
-
-/// One of a stream's consumers.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) machine: Consumer,
-    /// Where it looks at what comes next, while it does.
-    cursor: Option<Box<dyn crate::broker::streams::log::Cursor>>,
-}
-
-impl Entry {
-    fn new(machine: Consumer) -> Entry {
-        Entry { machine, cursor: None }
-    }
-
-    /// Says which messages its stream keeps: where it gets all of them, nobody has to look.
-    pub(super) fn look_at(&mut self, stream: &TopicFilter) {
-        let covers_all = covers(&self.machine.settings().filter, stream);
-        self.machine.set_covers_all(covers_all);
-    }
-}
-
-/// A note of a consumer, for the log.
-pub(super) fn change(name: &str, note: &[u8]) -> Vec<u8> {
-    let mut change = Vec::with_capacity(2 + name.len() + note.len());
-    change.extend_from_slice(&[CHANGE, name.len() as u8]);
-    change.extend_from_slice(name.as_bytes());
-    change.extend_from_slice(note);
-    change
-}
-
-/// The note that a consumer is no more.
-pub(super) fn removed(name: &str) -> Vec<u8> {
-    let mut removed = vec![REMOVED, name.len() as u8];
-    removed.extend_from_slice(name.as_bytes());
-    removed
-}
-
-/// Notes that say all of all consumers.
-pub(super) fn snapshot(consumers: &BTreeMap<Arc<str>, Entry>) -> Vec<Vec<u8>> {
-    let of_one = |(name, entry): (&Arc<str>, &Entry)| {
-        let notes = entry.machine.snapshot();
-        notes.into_iter().map(|note| change(name, &note)).collect::<Vec<_>>()
-    };
-    consumers.iter().flat_map(of_one).collect()
-}
-
-/// Writes all of all consumers in the place of what there was.
-///
-/// # Errors
-/// [`StoreError`] where that cannot be written.
-pub(super) fn rewrite(
-    consumers: &mut BTreeMap<Arc<str>, Entry>,
-    writer: &mut dyn LogWriter,
-) -> Result<(), StoreError> {
-    for entry in consumers.values_mut() {
-        entry.machine.take_notes(&mut Vec::new());
-    }
-    let notes = snapshot(consumers);
-    writer.replace_notes(&notes.iter().map(Vec::as_slice).collect::<Vec<_>>())
-}
-
-/// The consumers that a log has notes of, and whether the notes say something of messages that the
-/// log has lost. `next` is the number of its next message, and `first` that of the first that it
-/// keeps.
-///
-/// # Errors
-/// Words that say which note is damaged.
-pub(super) fn restore(
-    notes: &[Vec<u8>],
-    first: u64,
-    next: u64,
-) -> Result<(BTreeMap<Arc<str>, Entry>, bool), String> {
-    let damaged = || "a note of its consumers is damaged".to_owned();
-    let mut of_each: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();
-    for note in notes {
-        let (kind, rest) = note.split_first().ok_or_else(damaged)?;
-        let (length, rest) = rest.split_first().ok_or_else(damaged)?;
-        let (name, note) = rest.split_at_checked(usize::from(*length)).ok_or_else(damaged)?;
-        let name = std::str::from_utf8(name).map_err(|_| damaged())?;
-        match *kind {
-            CHANGE => of_each.entry(name).or_default().push(note),
-            REMOVED => drop(of_each.remove(name)),
-            other => return Err(format!("a note of its consumers has the unknown kind {other}")),
-        }
-    }
-    let (mut consumers, mut of_lost) = (BTreeMap::new(), Vec::new());
-    for (name, notes) in of_each {
-        let machine = Consumer::restore(notes, next)
-            .map_err(|error| format!("its consumer {name} cannot be read: {error}"))?;
-        if let Some(mut machine) = machine {
-            machine.take_notes(&mut of_lost);
-            machine.trimmed(first);
-            consumers.insert(name.into(), Entry::new(machine));
-        }
-    }
-    Ok((consumers, !of_lost.is_empty()))
-}
-
 impl StreamThread {
     /// Lets a connection be a member of a consumer, which is new or has been there before.
     pub(super) fn join(&mut self, join: Join) {
@@ -136,13 +33,14 @@ impl StreamThread {
             self.members.insert(member, Member { consumer: consumer.clone(), feed: feed.clone() });
             // What waits to be written counts.
             let end = next.max(self.reader.next());
-            let entry = self.consumers.get_mut(&consumer);
+            let entry = self.consumers.all.get_mut(&consumer);
             let pending = entry.map_or(0, |entry| {
                 let window = wanted.window.unwrap_or(entry.machine.settings().window);
                 entry.machine.join(member, window);
+                feed.set_window(window);
                 entry.machine.report(end).pending
             });
-            self.subscribed(&feed, Some(&consumer), pending)
+            self.subscribed(&feed, Some(&consumer), pending, None)
         });
         if joined.is_err() {
             feed.end();
@@ -150,11 +48,18 @@ impl StreamThread {
         let _ = answer.send(joined);
     }
 
-    fn subscribed(&self, feed: &Feed, consumer: Option<&str>, pending: u64) -> Reply {
+    fn subscribed(
+        &self,
+        feed: &Feed,
+        consumer: Option<&str>,
+        pending: u64,
+        next: Option<u64>,
+    ) -> Reply {
         let kept = KeptSubscription {
             stream: self.definition.name.as_str().into(),
             consumer: consumer.map(Into::into),
             pending,
+            next,
         };
         Reply::Subscribed {
             topic: feed.filter.clone(),
@@ -172,7 +77,7 @@ impl StreamThread {
         wanted: &DurableRequest,
         next: u64,
     ) -> Result<(), Refusal> {
-        if let Some(entry) = self.consumers.get_mut(name) {
+        if let Some(entry) = self.consumers.all.get_mut(name) {
             let now = entry.machine.settings();
             if now.filter != feed.filter {
                 let reason = format!(
@@ -190,7 +95,7 @@ impl StreamThread {
             }
             return Ok(());
         }
-        if self.consumers.len() >= MAX_CONSUMERS {
+        if self.consumers.all.len() >= MAX_CONSUMERS {
             let reason = format!(
                 "the stream {} has {MAX_CONSUMERS} consumers, as many as it may; remove some \
                  (`babelmq consumer rm`)",
@@ -201,14 +106,21 @@ impl StreamThread {
             );
         }
         let settings = settings(ConsumerSettings::new(feed.filter.clone()), wanted);
-        let (selected, from) =
-            self.beginning(wanted.start.unwrap_or_default(), &feed.filter, next)?;
+        let is_lost = self.consumers.lost.contains(name);
+        let start = if is_lost { Start::All } else { wanted.start.unwrap_or_default() };
+        let (selected, from) = self.beginning(start, &feed.filter, next)?;
         let mut machine = Consumer::starting_with(settings, &selected, from);
         machine.trimmed(self.first);
         let mut entry = Entry::new(machine);
         entry.look_at(&self.definition.filter);
-        self.consumers.insert(name.clone(), entry);
-        self.state.set_consumers(self.consumers.len());
+        self.consumers.all.insert(name.clone(), entry);
+        if self.consumers.lost.remove(name) {
+            tracing::warn!(
+                stream = %self.definition.name, consumer = %name, message = from,
+                "a consumer that was lost begins with the first message that the stream keeps"
+            );
+        }
+        self.state.set_consumers(self.consumers.all.len());
         Ok(())
     }
 
@@ -243,9 +155,10 @@ impl StreamThread {
     pub(super) fn follow(&mut self, feed: Arc<Feed>, start: Start, next: u64, answer: &Answer) {
         let begun = self.beginning(start, &feed.filter, next).map(|(chosen, from)| {
             let pending = chosen.len() as u64 + next.max(self.reader.next()).saturating_sub(from);
+            let first = chosen.first().copied().unwrap_or(from);
             feed.follow(chosen, from);
             self.followers.push(feed.clone());
-            self.subscribed(&feed, None, pending)
+            self.subscribed(&feed, None, pending, Some(first))
         });
         if begun.is_err() {
             feed.end();
@@ -257,15 +170,15 @@ impl StreamThread {
         self.followers.retain(|other| !Arc::ptr_eq(other, feed));
         let Some(Member { consumer, .. }) = self.members.remove(&member) else { return };
         let now = self.later();
-        if let Some(entry) = self.consumers.get_mut(&consumer) {
+        if let Some(entry) = self.consumers.all.get_mut(&consumer) {
             entry.machine.leave(member, now);
         }
     }
 
     pub(super) fn settle(&mut self, member: MemberId, what: Vec<Settlement>) {
         let now = self.later();
-        let Some(Member { consumer, .. }) = self.members.get(&member) else { return };
-        let Some(Entry { machine, .. }) = self.consumers.get_mut(consumer) else { return };
+        let Some(Member { consumer, feed }) = self.members.get(&member) else { return };
+        let Some(Entry { machine, .. }) = self.consumers.all.get_mut(consumer) else { return };
         for settlement in what {
             // What is not outstanding any more was settled, or is with another member.
             match settlement {
@@ -276,6 +189,16 @@ impl StreamThread {
                 Settlement::Reject { seq, reason } => drop(machine.reject(seq, &reason)),
             }
         }
+        feed.set_outstanding(machine.outstanding(member));
+    }
+
+    /// Says how many messages each member has.
+    pub(super) fn note_all_outstanding(&self) {
+        for (id, Member { consumer, feed }) in &self.members {
+            if let Some(Entry { machine, .. }) = self.consumers.all.get(consumer) {
+                feed.set_outstanding(machine.outstanding(*id));
+            }
+        }
     }
 
     /// Gives the members of all consumers what they are due, and wakes who follows.
@@ -284,7 +207,7 @@ impl StreamThread {
         (self.is_busy, self.unreadable) = (false, None);
         let mut assigned: Vec<Assignment> = Vec::new();
         let mut damaged = Vec::new();
-        for (name, Entry { machine, cursor }) in &mut self.consumers {
+        for (name, Entry { machine, cursor }) in &mut self.consumers.all {
             if machine.report(end).members == 0 {
                 *cursor = None;
                 continue;
@@ -307,7 +230,10 @@ impl StreamThread {
             self.syncing.wrote(self.op, self.reader.next());
         }
         for Assignment { member, from, to, attempt } in assigned {
-            let Some(Member { feed, .. }) = self.members.get(&member) else { continue };
+            let Some(Member { consumer, feed }) = self.members.get(&member) else { continue };
+            if let Some(Entry { machine, .. }) = self.consumers.all.get(consumer) {
+                feed.set_outstanding(machine.outstanding(member));
+            }
             feed.add([Due { from, to, attempt }]);
             announce(&self.announcer, feed);
         }

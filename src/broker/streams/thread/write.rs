@@ -13,6 +13,8 @@ use crate::protocol::WhenFull;
 
 /// Bytes of notes after which they are written anew.
 const NOTES: u64 = 4 << 20;
+/// Memory of an index is claimed in such pieces.
+const INDEX: usize = 64 << 10;
 /// How often a stream that stops tries to write what is left.
 const TRIES: usize = 3;
 
@@ -45,6 +47,7 @@ impl StreamThread {
         // What was written by a try whose end failed is not on the disk either.
         self.is_news |= !self.unwritten.is_empty() || !self.notes.is_empty();
         self.append()?;
+        self.claim_index()?;
         self.write_notes()?;
         self.trim(now)?;
         // Who was told that something is written knows whether there is room for more.
@@ -71,13 +74,28 @@ impl StreamThread {
             records.extend(records_of(append));
         }
         self.writer.append(&records)?;
+        let messages = records.len() as u64;
         drop(records);
         let mut bytes = 0;
         for append in self.unwritten.drain(..) {
             bytes += append.bytes;
             self.burials.extend(append.burial.map(|burial| (append.first, burial)));
         }
-        self.state.take_off(bytes);
+        self.state.take_off(bytes, messages);
+        Ok(())
+    }
+
+    /// Claims memory for the index of what was written last. Where there is none, what comes next
+    /// begins a part of the log with an index of its own: more files, and no more memory.
+    fn claim_index(&mut self) -> Result<(), StoreError> {
+        let bytes = self.writer.memory();
+        if bytes < self.index.bytes() / 4 {
+            self.index.shrink_to(bytes);
+        }
+        if !self.index.try_grow_to(bytes.next_multiple_of(INDEX)) {
+            self.writer.give_memory_back()?;
+            self.index.shrink_to(0);
+        }
         Ok(())
     }
 
@@ -97,9 +115,9 @@ impl StreamThread {
     /// Takes from the consumers what is to be written of them.
     pub(super) fn gather_notes(&mut self) {
         let mut of_one = Vec::new();
-        for (name, entry) in &mut self.consumers {
+        for (name, entry) in &mut self.consumers.all {
             entry.machine.take_notes(&mut of_one);
-            self.notes.extend(of_one.drain(..).map(|note| super::consumers::change(name, &note)));
+            self.notes.extend(of_one.drain(..).map(|note| super::journal::change(name, &note)));
         }
     }
 
@@ -108,7 +126,7 @@ impl StreamThread {
             return Ok(());
         }
         if self.writer.noted() > NOTES {
-            let all = super::consumers::snapshot(&self.consumers);
+            let all = self.consumers.snapshot();
             let notes: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
             self.writer.replace_notes(&notes)?;
         } else {
@@ -128,10 +146,11 @@ impl StreamThread {
         if is_due {
             self.trimmed = now;
         }
-        let first = self.writer.trim(milliseconds(), None)?;
+        let time = self.ages.judge(self.state.name(), milliseconds(), now);
+        let first = self.writer.trim(time, None)?;
         if first > self.first {
             self.first = first;
-            for (name, entry) in &mut self.consumers {
+            for (name, entry) in &mut self.consumers.all {
                 let lost = entry.machine.trimmed(first);
                 if lost > 0 {
                     tracing::warn!(
@@ -165,11 +184,7 @@ impl StreamThread {
             std::thread::sleep(RETRY / 4);
         }
         self.syncing.finish();
-        let lost: u64 = self
-            .unwritten
-            .iter()
-            .map(|append| append.selection.places(&append.batch).count() as u64)
-            .sum();
+        let (lost, _) = self.state.unwritten();
         if lost > 0 {
             tracing::error!(
                 stream = %self.state.name(), messages = lost,

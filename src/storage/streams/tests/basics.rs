@@ -225,12 +225,22 @@ fn notes_are_kept_in_their_order_and_replaced_as_a_whole() {
     let place = Place::new();
     let mut log = place.open(&orders());
     assert!(log.notes.is_empty());
-    log.writer.note(&[b"one", b""]).unwrap();
+    log.writer.note(&[b"one", b"two"]).unwrap();
     log.writer.note(&[b"three"]).unwrap();
-    assert_eq!(log.writer.noted(), 8 * 3 + 8);
+    assert_eq!(log.writer.noted(), 8 * 3 + 11);
     drop(log);
+    let log = place.open(&orders());
+    assert_eq!(log.notes, [&b"one"[..], b"two", b"three"]);
+    // What is damaged between others leaves a gap that is known.
+    let path = place.folder().join("consumers.notes");
+    drop(log);
+    let whole = fs::read(&path).unwrap();
+    let mut bytes = whole.clone();
+    bytes[16 + 8 + 3 + 8] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(place.open(&orders()).notes, [&b"one"[..], b"", b"three"]);
+    fs::write(&path, &whole).unwrap();
     let mut log = place.open(&orders());
-    assert_eq!(log.notes, [&b"one"[..], b"", b"three"]);
     log.writer.replace_notes(&[b"all of them"]).unwrap();
     assert_eq!(log.writer.noted(), 0);
     log.writer.note(&[b"and one"]).unwrap();
@@ -238,7 +248,6 @@ fn notes_are_kept_in_their_order_and_replaced_as_a_whole() {
     drop(log);
     assert_eq!(place.open(&orders()).notes, [&b"all of them"[..], b"and one"]);
     // A torn end is cut.
-    let path = place.folder().join("consumers.notes");
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
     assert_eq!(place.open(&orders()).notes, [&b"all of them"[..]]);

@@ -142,14 +142,22 @@ pub(super) fn last(rare: &mut Rare<'_>, is_xml: bool) -> Result<Option<u32>, Ref
     short((Name::Last, "a number of messages"), rare.take(Name::Last), 1..=MAX_LAST, is_xml)
 }
 
+/// A stream and a consumer, where they are named.
+type Names = (Option<Box<str>>, Option<Box<str>>);
+
+/// Takes both names.
+pub(super) fn names(rare: &mut Rare<'_>) -> Result<Names, Refusal> {
+    let name = |name: Option<Cow<'_, str>>| name.map(Into::into);
+    Ok((name(rare.text(Name::Stream)?), name(rare.text(Name::Consumer)?)))
+}
+
 /// What a consumer says of a message.
 pub(super) fn settle<'a>(
     command: Command,
     mut rare: Rare<'a>,
     is_xml: bool,
 ) -> Result<ControlRequest<'a>, Refusal> {
-    let name = |name: Option<Cow<'_, str>>| name.map(Into::into);
-    let (stream, consumer) = (name(rare.text(Name::Stream)?), name(rare.text(Name::Consumer)?));
+    let (stream, consumer) = names(&mut rare)?;
     let seq = rare.seq(Name::Seq, is_xml)?;
     let needed = || seq.ok_or_else(|| missing("seq", command));
     let what = match command {

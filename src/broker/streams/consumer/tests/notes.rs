@@ -81,9 +81,9 @@ fn a_reason_is_cut_between_characters() {
 
 #[test]
 fn a_damaged_note_is_an_error_in_words() {
-    let begin = taken(&mut consumer()).pop().unwrap();
+    let whole = taken(&mut consumer());
     let table: &[(&[u8], &str)] = &[
-        (&[], "it ends too early"),
+        (&[1], "it ends too early"),
         (&[2, 4], "it is of version 2, and this broker reads 1"),
         (&[1, 99], "its kind is 99, which this broker does not know"),
         (&[1, 4, 0x80], "it ends too early"),
@@ -97,25 +97,54 @@ fn a_damaged_note_is_an_error_in_words() {
         (&[1, 3, 1, b'a', 1, 1, 7, 1, 0], "its order is 7, which this broker does not know"),
     ];
     for (note, wrong) in table {
-        let error = restore(&[begin.clone(), note.to_vec()], 1001).unwrap_err();
-        assert!(error.starts_with("note 2 of those of the consumer is damaged: "), "{error}");
+        let error = restore(&[&whole[..], &[note.to_vec()]].concat(), 1001).unwrap_err();
+        assert!(error.starts_with("note 3 of those of the consumer is damaged: "), "{error}");
         assert!(error.ends_with(wrong), "{error} for {note:?}");
     }
     let error = restore(&[vec![1, 4, 1, 1]], 1001).unwrap_err();
     assert!(error.contains("before the one with which the consumer begins"), "{error}");
 }
 
+/// An empty note stands for notes that cannot be read.
+#[test]
+fn what_is_missing_is_repeated_and_never_passed_over() {
+    let mut consumer = consumer();
+    let all = taken(&mut consumer);
+    let [staged, begin] = &all[..] else { panic!("{all:?}") };
+    let (gap, settled) = (Vec::new(), vec![1, 4, 3, 0]);
+    let pending = |notes: &[&Vec<u8>]| {
+        let notes: Vec<_> = notes.iter().map(|note| (*note).clone()).collect();
+        restore(&notes, 1001).map(|consumer| consumer.unwrap().report(1001).pending)
+    };
+    assert_eq!(pending(&[staged, begin, &settled]), Ok(3));
+    assert_eq!(pending(&[staged, begin, &gap, &settled]), Ok(3));
+    assert_eq!(pending(&[&gap, staged, begin]), Ok(4), "it begins behind the gap");
+    // Those that wait would be taken for settled.
+    for missing in
+        [&[&gap, begin, &settled][..], &[begin], &[staged, &gap, begin], &[&gap, &settled]]
+    {
+        let error = pending(missing).unwrap_err();
+        assert!(error.contains("is damaged"), "{error}");
+        // What it said when it began anew is all that there is to know.
+        let anew = [missing, &[staged, begin, &settled]].concat();
+        assert_eq!(pending(&anew), Ok(3));
+    }
+}
+
 proptest! {
     #[test]
     fn no_note_makes_it_panic(
         notes in prop::collection::vec(
-            (1..8u8, prop::collection::vec(any::<u8>(), 0..20)),
+            (0..8u8, prop::collection::vec(any::<u8>(), 0..20)),
             0..8,
         ),
         log_next in prop_oneof![0..2000u64, Just(u64::MAX)],
     ) {
         let mut all = taken(&mut consumer());
-        all.extend(notes.into_iter().map(|(kind, rest)| [vec![1, kind], rest].concat()));
+        all.extend(notes.into_iter().map(|(kind, rest)| match kind {
+            0 => Vec::new(),
+            kind => [vec![1, kind], rest].concat(),
+        }));
         if let Ok(Some(mut consumer)) = restore(&all, log_next) {
             consumer.join(MemberId(1), 10);
             consumer.assign(0, log_next, &mut Blind, 10, &mut Vec::new());
