@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How long a repetition is known.
 pub(in crate::broker) const KNOWN_FOR: Duration = Duration::from_secs(120);
 /// So many are remembered at most, the newest: 12 MiB.
-const MOST: usize = 256 << 10;
+pub(in crate::broker) const MOST: usize = 256 << 10;
 
 /// The ids of the messages of one stream. Of each 128 bits are remembered, under keys of this
 /// process, so that no publisher can choose two that are the same.
