@@ -9,6 +9,7 @@ use crate::broker::delivery::{Mailbox, Outbox};
 use crate::broker::peer::Peer;
 use crate::broker::rights::Rights;
 use crate::broker::routing::Way;
+use crate::broker::streams::Reach;
 use crate::codec::{Account, Claim, Dialect};
 use crate::protocol::{Format, Overflow, Token, TopicFilter};
 
@@ -48,9 +49,9 @@ pub(super) struct Client {
     free_mailboxes: Vec<u32>,
     /// Its subscriptions of streams.
     pub(super) consuming: Vec<Consuming>,
-    /// The streams that its next pong waits for, by their places, and the last that was handed to
-    /// each.
-    pub(super) touched: Vec<(u32, u64)>,
+    /// The streams that its next pong waits for, by their places, and the last that it has handed to
+    /// each: of messages, and of anything else.
+    pub(super) touched: Vec<(u32, Reach, u64)>,
     pub(super) delivered: u64,
     /// Messages that made room in its mailboxes.
     pub(super) dropped: u64,

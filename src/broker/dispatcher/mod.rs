@@ -223,7 +223,8 @@ impl Dispatcher {
         let was_user = rights.user().map(|user| user.shared_name());
         let rights = self.renewed(rights);
         let account = self.memory.of(Use::Connections).account();
-        let client = Client::new(id, peer, rights.clone(), outbox, account);
+        let mut client = Client::new(id, peer, rights.clone(), outbox, account);
+        client.touched = self.streams.silent.remove(&id).unwrap_or_default();
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot as usize] = Some(client);
@@ -244,6 +245,7 @@ impl Dispatcher {
     /// Ends a connection that has sent its last.
     fn end(&mut self, client: ClientId) {
         self.cut_off.remove(&client);
+        self.streams.silent.remove(&client);
         if let Some(&slot) = self.by_id.get(&client) {
             self.detach(slot);
         }

@@ -43,7 +43,7 @@ impl Dispatcher {
                 self.reply(slot, token, Reply::Error(refusal));
             }
         }
-        self.note_touched(slot, queued);
+        self.note_touched(Some(client), queued);
     }
 
     /// Stores and delivers what one read brought. A message that the store has no room for is

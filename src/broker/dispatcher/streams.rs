@@ -8,20 +8,21 @@ mod administer;
 mod append;
 mod consume;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Dispatcher;
-use crate::broker::client_id::Slot;
+use crate::broker::client_id::{ClientId, Slot};
 use crate::broker::delivery::Queued;
 use crate::broker::ending::Ending;
 use crate::broker::persist::{Fsync, StoreError, Ticket};
 use crate::broker::routing::{FilterMap, Subscription, Way};
 use crate::broker::streams::{
     Announcer, Answer, Burial, Condition, DeadLetter, FromStream, LogReader, OpenStream, Opener,
-    RecentIds, Request, StreamDefinition, StreamState, StreamStore, StreamTicket, StreamsWatch,
-    SyncPlan, What, covers,
+    Reach, RecentIds, Request, StreamDefinition, StreamState, StreamStore, StreamTicket,
+    StreamsWatch, SyncPlan, What, covers,
 };
 use crate::broker::sync::Sender;
 use crate::codec::Dialect;
@@ -67,6 +68,9 @@ pub(super) struct Streams {
     members: u64,
     /// Those that the messages of this event went to.
     touched: Vec<u32>,
+    /// What the next pongs of those wait for whom the dispatcher does not know yet: they have
+    /// published, and asked for nothing.
+    pub(super) silent: HashMap<ClientId, Vec<Touched>>,
     /// The dead letter that is being published.
     burial: Option<Burial>,
     watch: StreamsWatch,
@@ -97,6 +101,19 @@ impl Stream {
         self.op += 1;
         // A thread that has ended has said so in its state.
         let _ = self.requests.send(Request { op: self.op, what });
+    }
+
+    /// The ticket that waits for what was handed over up to `op`; `None` where that is done.
+    fn ticket(&mut self, op: u64, reach: Reach) -> Option<StreamTicket> {
+        let ticket = StreamTicket::new(self.state.clone(), op, reach);
+        if ticket.is_done() {
+            return None;
+        }
+        // What is no message is in no hurry by itself.
+        if reach == Reach::All {
+            self.hand_over(What::Hurry);
+        }
+        Some(ticket)
     }
 
     fn name(&self) -> &str {
@@ -157,6 +174,17 @@ impl Streams {
                  `babelmq stream add`"
             )),
         }
+    }
+}
+
+/// What a pong waits for: a stream, by its place, and the last thing that was handed to it.
+pub(super) type Touched = (u32, Reach, u64);
+
+/// Notes the last thing that was handed to a stream.
+fn note(all: &mut Vec<Touched>, place: u32, reach: Reach, op: u64) {
+    match all.iter_mut().find(|touched| (touched.0, touched.1) == (place, reach)) {
+        Some((.., last)) => *last = op,
+        None => all.push((place, reach, op)),
     }
 }
 
@@ -266,10 +294,13 @@ impl Dispatcher {
             return;
         };
         // Another stream may have the place later, and owes nothing to those who used this one.
+        for touched in self.streams.silent.values_mut() {
+            touched.retain(|(touched, ..)| *touched != place);
+        }
         let mut left = Vec::new();
         for (slot, client) in self.slots.iter_mut().enumerate() {
             let Some(client) = client else { continue };
-            client.touched.retain(|(touched, _)| *touched != place);
+            client.touched.retain(|(touched, ..)| *touched != place);
             for consuming in client.consuming.extract_if(.., |consuming| consuming.is_of(place)) {
                 left.push((slot as Slot, client.token, consuming.end()));
             }
@@ -311,24 +342,28 @@ impl Dispatcher {
 
     /// Notes which streams the messages of a client have gone to: its pongs wait for them, and it
     /// waits itself while too much waits for their disks.
-    pub(super) fn note_touched(&mut self, slot: Option<Slot>, queued: &Queued) {
+    pub(super) fn note_touched(&mut self, client: Option<ClientId>, queued: &Queued) {
         for place in std::mem::take(&mut self.streams.touched) {
             let Some(stream) = self.streams.at(place) else { continue };
             queued.note_stream(&stream.state);
             let op = stream.op;
-            if let Some(slot) = slot {
-                self.touch(slot, place, op);
+            let Some(client) = client else { continue };
+            match self.by_id.get(&client) {
+                Some(&slot) => self.touch(slot, place, Reach::Messages, op),
+                // It has been told nothing so far, and asks later.
+                None => {
+                    let silent = self.streams.silent.entry(client).or_default();
+                    note(silent, place, Reach::Messages, op);
+                }
             }
         }
     }
 
-    /// Notes that a client's next pong waits for what was handed to a stream.
-    fn touch(&mut self, slot: Slot, place: u32, op: u64) {
+    /// Notes that a client's next pong waits for what was handed to a stream: for its messages, or
+    /// for all of it.
+    fn touch(&mut self, slot: Slot, place: u32, reach: Reach, op: u64) {
         let Some(Some(client)) = self.slots.get_mut(slot as usize) else { return };
-        match client.touched.iter_mut().find(|(touched, _)| *touched == place) {
-            Some((_, last)) => *last = op,
-            None => client.touched.push((place, op)),
-        }
+        note(&mut client.touched, place, reach, op);
     }
 
     /// The ticket that a client's `pong` has to wait for.
@@ -338,12 +373,12 @@ impl Dispatcher {
         if let Some(Some(client)) = self.slots.get_mut(slot as usize)
             && !client.touched.is_empty()
         {
-            let durable = self.streams.waits_for_disk();
-            for (place, op) in std::mem::take(&mut client.touched) {
+            let waits_for_disk = self.streams.waits_for_disk();
+            for (place, touched, op) in std::mem::take(&mut client.touched) {
                 let Some(stream) = self.streams.at(place) else { continue };
-                let ticket = StreamTicket::new(stream.state.clone(), op, durable);
-                if !ticket.is_done() {
-                    client.touched.push((place, op));
+                let reach = if waits_for_disk { touched } else { Reach::Written };
+                if let Some(ticket) = stream.ticket(op, reach) {
+                    client.touched.push((place, touched, op));
                     tickets.push(ticket);
                 }
             }
@@ -357,15 +392,14 @@ impl Dispatcher {
     }
 
     /// The ticket to be waited for before everything that was published is where it is kept.
-    pub(super) fn ticket_of_all(&self) -> Option<Ticket> {
+    pub(super) fn ticket_of_all(&mut self) -> Option<Ticket> {
         let values = self.ticket();
         let fsync = self.streams.opener.as_ref().map(|opener| opener.plan.fsync);
         let durable = fsync.is_some_and(|fsync| fsync != Fsync::Never);
-        let streams = self.streams.each();
-        let streams: Vec<StreamTicket> = streams
-            .map(|stream| StreamTicket::new(stream.state.clone(), stream.op, durable))
-            .filter(|ticket| !ticket.is_done())
-            .collect();
+        let reach = if durable { Reach::All } else { Reach::Written };
+        let streams = self.streams.all.iter_mut().flatten();
+        let streams: Vec<StreamTicket> =
+            streams.filter_map(|stream| stream.ticket(stream.op, reach)).collect();
         match values {
             Some(values) => Some(values.and_streams(streams)),
             None if streams.is_empty() => None,

@@ -140,6 +140,15 @@ pub trait LogSync: Debug + Send {
     /// # Errors
     /// [`StoreError`]. What was appended since the last success may be lost with the power then.
     fn sync(&mut self) -> Result<(), StoreError>;
+
+    /// Makes the messages last that were appended before this was called; what was noted may wait
+    /// for [`sync`](Self::sync).
+    ///
+    /// # Errors
+    /// As above.
+    fn sync_messages(&mut self) -> Result<(), StoreError> {
+        self.sync()
+    }
 }
 
 /// The end that reads, for any number of threads.
@@ -172,6 +181,27 @@ pub trait LogReader: Debug + Send + Sync {
     /// # Errors
     /// [`StoreError`] where the log cannot be read.
     fn at_time(&self, time: u64) -> Result<u64, StoreError>;
+
+    /// What publishers called the messages that were published at `time` or later, in their order;
+    /// where those are more than `most`, the newest `most` of them, and perhaps others. A log that
+    /// knows where there are none does not look there.
+    ///
+    /// # Errors
+    /// As above.
+    fn ids_since(
+        &self,
+        time: u64,
+        _most: usize,
+        take: &mut dyn FnMut(&str),
+    ) -> Result<(), StoreError> {
+        let mut cursor = self.cursor(self.at_time(time)?);
+        while let Some(found) = cursor.read()? {
+            if let Found::Record(record) = found {
+                record.id.into_iter().for_each(&mut *take);
+            }
+        }
+        Ok(())
+    }
 
     /// The numbers of the last messages of one topic, at most so many, ascending. Looks at what may
     /// hold the topic and at nothing else.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::announcer::Announcer;
 use super::definition::StreamDefinition;
 use super::log::{Found, LogReader, StreamStore};
-use super::recent_ids::{KNOWN_FOR, RecentIds};
+use super::recent_ids::{KNOWN_FOR, MOST, RecentIds};
 use super::said::OpenStream;
 use super::state::StreamState;
 use super::thread::{NewStream, StreamThread, SyncPlan, milliseconds};
@@ -85,14 +85,9 @@ fn last_time(reader: &dyn LogReader) -> Result<u64, StoreError> {
 fn recent_ids(reader: &dyn LogReader, account: &Account) -> Result<RecentIds, StoreError> {
     let (mut ids, now) = (RecentIds::new(account), Instant::now());
     let since = milliseconds().saturating_sub(KNOWN_FOR.as_millis() as u64);
-    let mut cursor = reader.cursor(reader.at_time(since)?);
-    while let Some(found) = cursor.read()? {
-        if let Found::Record(record) = found
-            && let Some(id) = record.id
-        {
-            // They are known for a little longer than they would have been.
-            ids.note(id, now);
-        }
-    }
+    // They are known for a little longer than they would have been.
+    reader.ids_since(since, MOST, &mut |id| {
+        ids.note(id, now);
+    })?;
     Ok(ids)
 }

@@ -9,7 +9,7 @@ use crate::codec::{Account, Claim};
 /// How long a repetition is known.
 pub(in crate::broker) const KNOWN_FOR: Duration = Duration::from_secs(120);
 /// So many are remembered at most, the newest: 18 MiB.
-const MOST: usize = 256 << 10;
+pub(in crate::broker) const MOST: usize = 256 << 10;
 /// Bytes that one takes, about: a place in a set, which is half empty at times, and in a row.
 const BYTES: usize = 72;
 /// Memory is claimed for so many at a time, beyond the first: every stream has as many.

@@ -44,7 +44,9 @@ pub(in crate::broker) enum What {
     Delete { seq: u64, answer: Answer },
     /// What is known of its consumers.
     Report { answer: Sender<StreamReport> },
-    /// Everything before `next` is on the disk: the thread that waits for it says so.
+    /// Somebody waits until all that was handed over before is on the disk.
+    Hurry,
+    /// All messages before `next` are on the disk: the thread that waits for it says so.
     Synced { next: u64 },
     /// There will be nothing more.
     Stop,

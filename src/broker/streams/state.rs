@@ -29,7 +29,10 @@ pub(in crate::broker) enum Condition {
 pub(in crate::broker) struct StreamState {
     name: Arc<str>,
     ends: Mutex<Ends>,
-    changed: Condvar,
+    /// Notified when there is more room, something more is written, or on the disk.
+    room: Condvar,
+    written: Condvar,
+    durable: Condvar,
     condition: AtomicU8,
     /// The number of the first message that consumers may not have yet.
     readable: AtomicU64,
@@ -42,10 +45,10 @@ pub(in crate::broker) struct StreamState {
 struct Ends {
     /// The last that is written, and outlives the process.
     written: u64,
-    /// The last that is on the disk.
-    durable: u64,
-    /// The last with which something was written.
-    news: u64,
+    /// How far messages are on the disk.
+    messages: Safe,
+    /// How far everything else is: what consumers have said, and what was deleted.
+    notes: Safe,
     /// The last that could not be written when it was tried.
     failed: u64,
     reason: String,
@@ -57,6 +60,41 @@ struct Ends {
     unwritten: u64,
     /// Its threads have ended.
     is_over: bool,
+}
+
+/// How far one kind of what is written is on the disk.
+#[derive(Debug, Default)]
+struct Safe {
+    /// The last that is.
+    durable: u64,
+    /// The last with which something of the kind was written.
+    news: u64,
+}
+
+impl Safe {
+    /// Notes that everything up to `op` is written, and whether something of the kind was.
+    fn wrote(&mut self, op: u64, is_news: bool) {
+        if is_news {
+            self.news = self.news.max(op);
+        }
+        // What wrote nothing is on the disk with what came before.
+        if self.durable >= self.news {
+            self.durable = self.durable.max(op);
+        }
+    }
+
+    fn synced(&mut self, op: u64, written: u64) {
+        self.durable = self.durable.max(op);
+        self.wrote(written, false);
+    }
+}
+
+/// What was written since this was last said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct News {
+    pub(super) messages: bool,
+    /// Anything else.
+    pub(super) notes: bool,
 }
 
 impl StreamState {
@@ -120,26 +158,39 @@ impl StreamState {
         let mut ends = self.ends.lock();
         ends.queued = ends.queued.saturating_sub(bytes);
         ends.unwritten = ends.unwritten.saturating_sub(messages);
-        self.changed.notify_all();
+        self.room.notify_all();
     }
 
-    /// Says that everything up to `op` is written, if there was anything to be written.
-    pub(super) fn wrote(&self, op: u64, is_news: bool) {
+    /// Says that everything up to `op` is written, and what there was to be written.
+    pub(super) fn wrote(&self, op: u64, news: News) {
         let mut ends = self.ends.lock();
         ends.written = ends.written.max(op);
-        if is_news {
-            ends.news = ends.written;
+        let written = ends.written;
+        let before = (ends.messages.durable, ends.notes.durable);
+        ends.messages.wrote(written, news.messages);
+        ends.notes.wrote(written, news.notes);
+        self.written.notify_all();
+        // To be woken for nothing costs as much as anything else here.
+        if before != (ends.messages.durable, ends.notes.durable) {
+            self.durable.notify_all();
         }
-        ends.note_durable();
-        self.changed.notify_all();
+    }
+
+    /// Says that all messages up to `op` are on the disk.
+    pub(super) fn synced_messages(&self, op: u64) {
+        let mut ends = self.ends.lock();
+        let written = ends.written;
+        ends.messages.synced(op, written);
+        self.durable.notify_all();
     }
 
     /// Says that everything up to `op` is on the disk.
     pub(super) fn synced(&self, op: u64) {
         let mut ends = self.ends.lock();
-        ends.durable = ends.durable.max(op);
-        ends.note_durable();
-        self.changed.notify_all();
+        let written = ends.written;
+        ends.messages.synced(op, written);
+        ends.notes.synced(op, written);
+        self.durable.notify_all();
     }
 
     /// Says that what was handed over up to `op` could not be written.
@@ -148,7 +199,13 @@ impl StreamState {
         ends.failed = ends.failed.max(op);
         ends.tries += 1;
         reason.clone_into(&mut ends.reason);
-        self.changed.notify_all();
+        self.notify_all();
+    }
+
+    fn notify_all(&self) {
+        for changed in [&self.room, &self.written, &self.durable] {
+            changed.notify_all();
+        }
     }
 
     /// What is wrong with its disk, if its condition says so.
@@ -163,7 +220,7 @@ impl StreamState {
         if ends.reason.is_empty() {
             "the stream was removed, or the broker is stopping".clone_into(&mut ends.reason);
         }
-        self.changed.notify_all();
+        self.notify_all();
     }
 
     /// How many messages wait to be written, and what is wrong with the disk, if anything was.
@@ -175,7 +232,8 @@ impl StreamState {
     /// A number that is another one whenever its threads have come on.
     pub(super) fn steps(&self) -> u64 {
         let ends = self.ends.lock();
-        ends.written.wrapping_add(ends.durable).wrapping_add(ends.tries) + u64::from(ends.is_over)
+        let durable = ends.messages.durable.wrapping_add(ends.notes.durable);
+        ends.written.wrapping_add(durable).wrapping_add(ends.tries) + u64::from(ends.is_over)
     }
 
     /// Whether nothing will be written any more.
@@ -197,19 +255,21 @@ impl StreamState {
     pub(in crate::broker) fn wait_for_room(&self, moment: Duration) -> bool {
         let mut ends = self.ends.lock();
         if self.has_no_room(&ends) {
-            self.changed.wait_for(&mut ends, moment);
+            self.room.wait_for(&mut ends, moment);
         }
         !self.has_no_room(&ends)
     }
 }
 
-impl Ends {
-    /// What wrote nothing is on the disk with what came before.
-    fn note_durable(&mut self) {
-        if self.durable >= self.news {
-            self.durable = self.durable.max(self.written);
-        }
-    }
+/// Where something is to be before it is confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::broker) enum Reach {
+    /// With the system, so that it outlives the process.
+    Written,
+    /// On the disk; what matters is messages.
+    Messages,
+    /// On the disk, whatever it is.
+    All,
 }
 
 /// The ticket that an answer waits for: that a stream has written what was handed over up to some
@@ -218,17 +278,20 @@ impl Ends {
 pub(in crate::broker) struct StreamTicket {
     state: Arc<StreamState>,
     op: u64,
-    /// Whether it has to be on the disk, or only to outlive the process.
-    durable: bool,
+    reach: Reach,
 }
 
 impl StreamTicket {
-    pub(in crate::broker) fn new(state: Arc<StreamState>, op: u64, durable: bool) -> StreamTicket {
-        StreamTicket { state, op, durable }
+    pub(in crate::broker) fn new(state: Arc<StreamState>, op: u64, reach: Reach) -> StreamTicket {
+        StreamTicket { state, op, reach }
     }
 
     fn end(&self, ends: &Ends) -> Option<bool> {
-        let done = if self.durable { ends.durable } else { ends.written };
+        let done = match self.reach {
+            Reach::Written => ends.written,
+            Reach::Messages => ends.messages.durable,
+            Reach::All => ends.messages.durable.min(ends.notes.durable),
+        };
         match () {
             () if done >= self.op => Some(true),
             () if ends.failed >= self.op || ends.is_over => Some(false),
@@ -251,12 +314,14 @@ impl StreamTicket {
     /// # Errors
     /// [`ErrorCode::StorageFailed`] where it could not be written.
     pub(in crate::broker) fn wait(&self) -> Result<(), Refusal> {
-        let mut ends = self.state.ends.lock();
+        let state = &self.state;
+        let changed = if self.reach == Reach::Written { &state.written } else { &state.durable };
+        let mut ends = state.ends.lock();
         loop {
             match self.end(&ends) {
                 Some(true) => return Ok(()),
                 Some(false) => break,
-                None => self.state.changed.wait(&mut ends),
+                None => changed.wait(&mut ends),
             }
         }
         let reason = format!(
@@ -272,32 +337,57 @@ impl StreamTicket {
 mod tests {
     use super::*;
 
-    fn ticket(state: &Arc<StreamState>, op: u64, durable: bool) -> StreamTicket {
-        StreamTicket::new(state.clone(), op, durable)
+    const NOTHING: News = News { messages: false, notes: false };
+    const MESSAGES: News = News { messages: true, notes: false };
+    const NOTES: News = News { messages: false, notes: true };
+
+    fn ticket(state: &Arc<StreamState>, op: u64, reach: Reach) -> StreamTicket {
+        StreamTicket::new(state.clone(), op, reach)
     }
 
     #[test]
     fn a_ticket_is_ready_when_what_it_waits_for_is_written_or_failed() {
         let state = Arc::new(StreamState::new("orders".into()));
-        let (written, durable) = (ticket(&state, 2, false), ticket(&state, 2, true));
-        state.wrote(1, true);
+        let (written, durable) = (ticket(&state, 2, Reach::Written), ticket(&state, 2, Reach::All));
+        state.wrote(1, MESSAGES);
         assert!(!written.is_ready());
-        state.wrote(2, true);
+        state.wrote(2, MESSAGES);
         assert!(written.is_ready() && written.wait().is_ok() && !durable.is_ready());
         state.synced(2);
         assert!(durable.is_ready() && durable.wait().is_ok());
         state.fail(3, "no space left");
-        let refusal = ticket(&state, 3, false).wait().unwrap_err();
+        let refusal = ticket(&state, 3, Reach::Written).wait().unwrap_err();
         assert_eq!(refusal.code, ErrorCode::StorageFailed);
         assert!(refusal.reason.contains("orders") && refusal.reason.contains("no space left"));
-        state.wrote(3, true);
-        assert!(ticket(&state, 3, false).wait().is_ok());
-        assert!(!ticket(&state, 3, true).is_done());
+        state.wrote(3, MESSAGES);
+        assert!(ticket(&state, 3, Reach::Written).wait().is_ok());
+        assert!(!ticket(&state, 3, Reach::All).is_done());
         state.synced(3);
-        state.wrote(4, false);
-        assert!(ticket(&state, 4, true).wait().is_ok(), "there was nothing to be written");
+        state.wrote(4, NOTHING);
+        assert!(ticket(&state, 4, Reach::All).wait().is_ok(), "there was nothing to be written");
         state.end();
-        assert!(ticket(&state, 5, true).wait().is_err());
+        assert!(ticket(&state, 5, Reach::All).wait().is_err());
+    }
+
+    #[test]
+    fn messages_are_confirmed_without_the_notes_and_notes_not_without_the_messages() {
+        let state = Arc::new(StreamState::new("orders".into()));
+        let is_done = |op, reach| ticket(&state, op, reach).is_done();
+        state.wrote(1, MESSAGES);
+        state.wrote(2, NOTES);
+        assert!(!is_done(1, Reach::Messages) && !is_done(2, Reach::All));
+        state.synced_messages(2);
+        assert!(is_done(1, Reach::Messages) && is_done(2, Reach::Messages));
+        assert!(is_done(1, Reach::All), "it wrote no notes");
+        assert!(!is_done(2, Reach::All));
+        state.wrote(3, NOTHING);
+        assert!(is_done(3, Reach::Messages), "there is no message in it");
+        assert!(!is_done(3, Reach::All), "the notes before it count");
+        state.wrote(4, MESSAGES);
+        state.synced(3);
+        assert!(is_done(3, Reach::All) && !is_done(4, Reach::All) && !is_done(4, Reach::Messages));
+        state.synced_messages(4);
+        assert!(is_done(4, Reach::All), "all notes are on the disk already");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::definition::StreamDefinition;
 use super::feed::Feed;
 use super::log::{Log, LogReader, LogWriter, StreamStore};
 use super::request::{Answer, Append, Burial, Request, What};
-use super::state::StreamState;
+use super::state::{News, StreamState};
 use crate::broker::sync::{Instant, Receiver, Sender};
 use crate::codec::{Account, Claim};
 use crate::protocol::{Limits, Refusal, Reply};
@@ -83,8 +83,14 @@ pub(in crate::broker) struct StreamThread {
     op: u64,
     /// The first message that is kept, as far as consumers know.
     first: u64,
-    /// Something was written that the disk was not told to keep.
-    is_news: bool,
+    /// What was written that the disk was not told to keep.
+    news: News,
+    /// Bytes of messages in that.
+    news_bytes: usize,
+    /// Somebody waits until all of it is on the disk.
+    is_hurried: bool,
+    /// All messages up to this request are on the disk, which is not said yet.
+    untold: Option<u64>,
     /// The disk could not be written to; it is tried again then.
     failed: Option<Instant>,
     trimmed: Instant,
@@ -155,7 +161,10 @@ impl StreamThread {
             notes: Vec::new(),
             began: Instant::now(),
             op: 0,
-            is_news: false,
+            news: News::default(),
+            news_bytes: 0,
+            is_hurried: false,
+            untold: None,
             failed: None,
             trimmed: Instant::now(),
             ages: AgeClock::new(milliseconds(), Instant::now()),
@@ -225,6 +234,8 @@ impl StreamThread {
         }
         self.write(Instant::now());
         self.hand_out();
+        // Behind what consumers get, which is on a longer way.
+        self.tell();
         self.bury_dead();
     }
 
@@ -263,11 +274,8 @@ impl StreamThread {
                     entry.machine.bury(seq);
                 }
             }
-            What::Synced { next } => {
-                if self.syncing.is_waited_for() {
-                    self.reach(next);
-                }
-            }
+            What::Synced { next } => self.reach(next),
+            What::Hurry => self.is_hurried = true,
             What::Define { definition, answer } => self.define(definition, &answer),
             What::Reset { consumer, start, next, answer } => {
                 self.reset(&consumer, start, next, &answer);

@@ -78,6 +78,10 @@ impl<T> Sender<T> {
 }
 
 impl<T> Receiver<T> {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.inner.lock().waiting.is_empty()
+    }
+
     pub(crate) fn try_recv(&self) -> Result<T, TryRecvError> {
         let mut inner = self.0.inner.lock();
         let Some(item) = inner.waiting.pop_front() else {

@@ -32,12 +32,15 @@ pub(super) struct Last {
 pub(super) struct Index {
     pub(super) places: Vec<Place>,
     pub(super) topics: HashMap<Box<str>, Last>,
+    /// Messages that have an id.
+    pub(super) ids: u32,
     topic_bytes: usize,
 }
 
 impl Index {
     /// Adds a message. Returns the one before of the same topic.
-    pub(super) fn add(&mut self, place: Place, topic: &str) -> Option<Last> {
+    pub(super) fn add(&mut self, place: Place, topic: &str, has_id: bool) -> Option<Last> {
+        self.ids += u32::from(has_id);
         if self.places.last().is_none_or(|last| place.offset - last.offset >= SPACING) {
             self.places.push(place);
         }
@@ -51,7 +54,8 @@ impl Index {
     }
 
     /// Takes back the last message that was added; messages are taken back in the opposite order.
-    pub(super) fn take_back(&mut self, seq: u64, topic: &str, before: Option<Last>) {
+    pub(super) fn take_back(&mut self, seq: u64, topic: &str, has_id: bool, before: Option<Last>) {
+        self.ids -= u32::from(has_id);
         if self.places.last().is_some_and(|last| last.seq == seq) {
             self.places.pop();
         }

@@ -43,6 +43,15 @@ impl<'a> Lookup<'a> {
         }
     }
 
+    /// How many messages of the segment have an id.
+    pub(super) fn ids(&self) -> u32 {
+        match self {
+            Lookup::Memory(index) => index.ids,
+            Lookup::Sidecar(sidecar) => sidecar.ids(),
+            Lookup::Made(index) => index.ids,
+        }
+    }
+
     /// The last message of a topic in the segment.
     pub(super) fn last(
         &self,
@@ -97,7 +106,7 @@ pub(super) fn make(
             Step::Record(head) if !head.is_mark() => {
                 let place = Place { seq: head.seq, time: head.time, offset: steps.before() };
                 if let Some(record) = head.record(steps.body()) {
-                    index.add(place, record.topic.as_str());
+                    index.add(place, record.topic.as_str(), record.id.is_some());
                 }
             }
             Step::End => break,

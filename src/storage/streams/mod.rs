@@ -194,7 +194,7 @@ impl StreamStore for Streams {
         };
         Ok(Log {
             writer: Box::new(Writer::new(shared.clone(), beginning)),
-            sync: Box::new(Sync { shared: shared.clone(), has_failed: false }),
+            sync: Box::new(Sync::new(shared.clone())),
             reader: Arc::new(Reader(shared)),
             notes: noted,
         })

@@ -48,6 +48,40 @@ impl LogReader for Reader {
         at_time(&self.0, time)
     }
 
+    fn ids_since(
+        &self,
+        time: u64,
+        most: usize,
+        take: &mut dyn FnMut(&str),
+    ) -> Result<(), StoreError> {
+        let from = at_time(&self.0, time)?;
+        let (mut holding, mut ids) = (Vec::new(), 0);
+        for segment in self.0.segments().into_iter().rev() {
+            if let Opened::Whole { file, salt } = self.0.open(&segment)? {
+                let here = Lookup::of(&self.0, &segment, &*file, salt)?.ids() as usize;
+                if here > 0 {
+                    ids += here;
+                    holding.push(segment.clone());
+                }
+            }
+            if segment.first <= from || ids >= most {
+                break;
+            }
+        }
+        for segment in holding.iter().rev() {
+            let end = self.0.behind(segment).unwrap_or_else(|| self.0.next());
+            let mut cursor = SegmentCursor::new(self.0.clone(), from.max(segment.first));
+            while cursor.seq() < end
+                && let Some(found) = cursor.read()?
+            {
+                if let Found::Record(record) = found {
+                    record.id.into_iter().for_each(&mut *take);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn last_of_topic(&self, topic: TopicName<'_>, most: usize) -> Result<Vec<u64>, StoreError> {
         let mut found = Vec::new();
         for segment in self.0.segments().iter().rev() {

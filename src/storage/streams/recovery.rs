@@ -9,9 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::cannot;
-use super::files::{Files, Handle, LogFile, UNFINISHED, discard, read_up_to};
+use super::files::{Files, Handle, UNFINISHED, discard};
 use super::index::{Index, Place};
-use super::record::{HEAD, Head, MARK_BYTES};
 use super::segment::{DATA, SEGMENT, SIDECAR, Segment, SegmentHead, read_name};
 use super::shared::no_head;
 use super::steps::{Step, Steps};
@@ -151,7 +150,7 @@ fn look_back(
     files: &dyn Files,
     segments: &VecDeque<Arc<Segment>>,
 ) -> Result<Vec<Looked>, StoreError> {
-    let mut looked = Vec::new();
+    let (mut looked, mut synced) = (Vec::new(), 0);
     for segment in segments.iter().rev().take(MOST_SEGMENTS) {
         let file = segment.open(files);
         let file = file.map_err(|error| cannot("open", segment.path(), error))?;
@@ -159,27 +158,14 @@ fn look_back(
             Ok(head) => Some(head),
             Err(error) => no_head(segment, error).map(|()| None)?,
         };
-        let is_enough = head
-            .is_some_and(|head| head.synced.max(last_mark(&*file, head.salt)) + 1 >= segment.first);
+        synced = head.map_or(synced, |head| head.synced.max(synced));
         looked.push(Looked { segment: segment.clone(), file, head });
-        if is_enough {
+        if head.is_some() && synced + 1 >= segment.first {
             break;
         }
     }
     looked.reverse();
     Ok(looked)
-}
-
-/// What the mark at the end of a segment says, where there is one: whoever closes a log writes it.
-fn last_mark(file: &dyn LogFile, salt: u32) -> u64 {
-    let mut mark = [0; MARK_BYTES];
-    let at = file.len().unwrap_or(0).saturating_sub(MARK_BYTES as u64);
-    match read_up_to(file, &mut mark, at).ok().and_then(|_| Head::read(&mark, salt)) {
-        Some(head) if head.is_mark() && head.fits(&mark[HEAD..], salt) => {
-            head.synced(&mark[HEAD..])
-        }
-        _ => 0,
-    }
 }
 
 /// What is found on the way through the last segments.
@@ -228,7 +214,7 @@ impl Scan {
                         if let Some(record) = head.record(steps.body()) {
                             let place =
                                 Place { seq: head.seq, time: head.time, offset: steps.before() };
-                            self.index.add(place, record.topic.as_str());
+                            self.index.add(place, record.topic.as_str(), record.id.is_some());
                         }
                         (self.next, offset) = (head.seq + 1, steps.offset());
                     }

@@ -1,14 +1,15 @@
 //! A segment: a file of messages one behind the other, named after the number of its first.
 //!
 //! It begins with its head, twice, 64 bytes each, so that a bit that falls over there costs
-//! nothing:
+//! nothing. The second is written again from time to time and says more then; where that write is
+//! cut, there is the first:
 //!
 //! ```text
 //! bytes  0 to  7  "bmqlog" and two zero bytes
 //! bytes  8 to 11  the version of the format                     all numbers are unsigned,
 //! bytes 12 to 15  the salt of all checksums of records          little-endian
 //! bytes 16 to 23  the number of its first message
-//! bytes 24 to 31  up to which message everything was on the disk when it was begun
+//! bytes 24 to 31  up to which message everything was on the disk when it was written
 //! bytes 32 to 35  CRC-32 of the bytes before
 //! ```
 
@@ -51,7 +52,18 @@ pub(super) enum NoHead {
 }
 
 impl SegmentHead {
+    /// Writes both copies.
     pub(super) fn write(&self, file: &dyn LogFile) -> io::Result<()> {
+        let copy = self.copy();
+        file.write_at(&[copy, copy].concat(), 0)
+    }
+
+    /// Writes the second copy alone.
+    pub(super) fn note(&self, file: &dyn LogFile) -> io::Result<()> {
+        file.write_at(&self.copy(), HEAD as u64)
+    }
+
+    fn copy(&self) -> [u8; HEAD] {
         let mut copy = [0; HEAD];
         copy[..8].copy_from_slice(MAGIC);
         copy[8..12].copy_from_slice(&VERSION.to_le_bytes());
@@ -60,13 +72,21 @@ impl SegmentHead {
         copy[24..32].copy_from_slice(&self.synced.to_le_bytes());
         let sum = crc32fast::hash(&copy[..SUM]);
         copy[SUM..SUM + 4].copy_from_slice(&sum.to_le_bytes());
-        file.write_at(&[copy, copy].concat(), 0)
+        copy
     }
 
+    /// Reads the copy that says the most.
     pub(super) fn read(file: &dyn LogFile) -> Result<SegmentHead, NoHead> {
         let mut copies = [0; 2 * HEAD];
         let read = read_up_to(file, &mut copies, 0).map_err(NoHead::Io)?;
-        copies[..read].chunks_exact(HEAD).find_map(read_copy).unwrap_or(Err(NoHead::Damaged))
+        let mut found: Option<SegmentHead> = None;
+        for copy in copies[..read].chunks_exact(HEAD) {
+            let Some(copy) = read_copy(copy).transpose()? else { continue };
+            if found.is_none_or(|found| found.synced < copy.synced) {
+                found = Some(copy);
+            }
+        }
+        found.ok_or(NoHead::Damaged)
     }
 }
 

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! head        64 bytes: "bmqindx" and a zero byte, version, salt and length of the segment, number
-//!             of its first message, counts of places and buckets, CRC-32 of the directory and the
-//!             places, CRC-32 of the head
+//!             of its first message, counts of places, of buckets and of messages with an id,
+//!             CRC-32 of the directory and the places, CRC-32 of the head
 //! directory   for each bucket where in the file it ends, 4 bytes
 //! places      number, time and offset in the segment of a message, 8 bytes each
 //! buckets     the topics whose checksum has the bucket's number in its lowest bits: for each the
@@ -22,9 +22,9 @@ use super::record::checksum;
 use super::segment::Segment;
 
 const MAGIC: &[u8; 8] = b"bmqindx\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEAD: usize = 64;
-const SUM: usize = 44;
+const SUM: usize = 48;
 /// Topics in a bucket, about.
 const BUCKET: usize = 64;
 const PLACE: usize = 24;
@@ -37,6 +37,7 @@ pub(super) struct Sidecar {
     file: Handle,
     salt: u32,
     first: u64,
+    ids: u32,
     places: Vec<Place>,
     /// Where each bucket ends.
     ends: Vec<u32>,
@@ -93,7 +94,8 @@ pub(super) fn write(
     out[24..32].copy_from_slice(&segment.first.to_le_bytes());
     out[32..36].copy_from_slice(&(index.places.len() as u32).to_le_bytes());
     out[36..40].copy_from_slice(&(count as u32).to_le_bytes());
-    out[40..44].copy_from_slice(&sum.to_le_bytes());
+    out[40..44].copy_from_slice(&index.ids.to_le_bytes());
+    out[44..48].copy_from_slice(&sum.to_le_bytes());
     let sum = checksum(salt, &out[..SUM]);
     out[SUM..SUM + 4].copy_from_slice(&sum.to_le_bytes());
     out.extend(buckets.concat());
@@ -126,13 +128,14 @@ impl Sidecar {
         }
         let mut rest = vec![0; 4 * buckets as usize + PLACE * places as usize];
         read_up_to(&*file, &mut rest, HEAD as u64).ok()?;
-        if checksum(salt, &rest) != number(&head, 40)? {
+        if checksum(salt, &rest) != number(&head, 44)? {
             return None;
         }
         let (ends, places) = rest.split_at(4 * buckets as usize);
         Some(Sidecar {
             salt,
             first: segment.first,
+            ids: number(&head, 40)?,
             places: places
                 .chunks_exact(PLACE)
                 .filter_map(|place| {
@@ -147,6 +150,11 @@ impl Sidecar {
             buckets: (HEAD + rest.len()) as u32,
             file,
         })
+    }
+
+    /// How many messages of the segment have an id.
+    pub(super) fn ids(&self) -> u32 {
+        self.ids
     }
 
     pub(super) fn places(&self) -> &[Place] {

@@ -167,7 +167,8 @@ impl Writer {
         for record in records {
             let (seq, time) = (record.seq, record.time);
             let offset = end + self.buffer.len() as u64;
-            let before = index.add(Place { seq, time, offset }, record.topic.as_str());
+            let before =
+                index.add(Place { seq, time, offset }, record.topic.as_str(), record.id.is_some());
             self.undo.push(before);
             let previous = before.map_or(0, |last| last.offset);
             let is_large = record.payload.source().len() >= LARGE;
@@ -191,7 +192,7 @@ impl Writer {
         });
         if let Err(error) = written {
             for (record, before) in records.iter().zip(&self.undo).rev() {
-                index.take_back(record.seq, record.topic.as_str(), *before);
+                index.take_back(record.seq, record.topic.as_str(), record.id.is_some(), *before);
             }
             return Err(error);
         }
@@ -317,21 +318,6 @@ impl Writer {
             }
         }
         Ok(u64::MAX)
-    }
-}
-
-/// What was synchronised since the last mark has one as well, so that damage in it is known from a
-/// torn end at the next start.
-impl Drop for Writer {
-    fn drop(&mut self) {
-        let synced = self.shared.synced.load(Ordering::Acquire);
-        if synced > self.marked && self.mend().is_ok() {
-            let mut mark = Vec::new();
-            let next = self.shared.next();
-            put_mark(synced, next, 0, self.salt, &mut mark);
-            // Without it the end may be cut where it could be reported.
-            let _ = self.file.write_at(&mark, self.segment.len());
-        }
     }
 }
 

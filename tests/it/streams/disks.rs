@@ -132,6 +132,45 @@ fn a_disk_that_cannot_be_synchronised_confirms_nothing() {
     fails_and_recovers("sync", Trouble { sync: true, ..Trouble::default() }, false);
 }
 
+/// A connection that has asked for nothing so far is not known to the part that answers.
+#[test]
+fn what_was_published_before_the_first_ping_is_confirmed_by_it() {
+    let (broker, disk) = start("silent", Fsync::Always);
+    disk.set(Trouble { sync: true, ..Trouble::default() });
+    let mut producer = Json::connect(&broker);
+    publish(&mut producer, "orders/1", 1);
+    disk.wait_for_failures(1);
+    assert_eq!(ping(&mut producer), "storage-failed");
+    disk.set(Trouble::default());
+    until("the disk is whole", || ping(&mut producer) == "pong");
+    broker.close().unwrap();
+}
+
+/// What a consumer has acknowledged stands in nobody's way until somebody waits for it.
+#[test]
+fn messages_are_delivered_and_confirmed_while_acknowledgements_wait_for_the_disk() {
+    let folder = scratch("disks-rest");
+    let config = config()
+        .streams(vec![orders()])
+        .fsync(Fsync::Always)
+        .fsync_interval(std::time::Duration::from_secs(3_600));
+    let (broker, disk) = start_on(&folder, config, "orders");
+    let (mut producer, mut consumer) = (Json::connect(&broker), Json::connect(&broker));
+    consumer.consume("orders", "billing", "");
+    assert_eq!(ping(&mut consumer), "pong");
+    disk.set(Trouble { sync_rest: true, ..Trouble::default() });
+    for number in 1..=3 {
+        publish(&mut producer, "orders/1", number);
+        assert_eq!(ping(&mut producer), "pong");
+        assert_eq!(consumer.delivery(), (number as u64, number, 1));
+        consumer.ack(number as u64);
+    }
+    assert_eq!(ping(&mut consumer), "storage-failed");
+    disk.set(Trouble::default());
+    until("the disk is whole", || ping(&mut consumer) == "pong");
+    broker.close().unwrap();
+}
+
 /// A ping of a kind that does not wait for the disk.
 fn is_handed_over(client: &mut Json) {
     client.send(r#"{"command":"get","topic":"nothing"}"#);

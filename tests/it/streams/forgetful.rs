@@ -226,10 +226,14 @@ impl LogWriter for Part {
 
 impl LogSync for Part {
     fn sync(&mut self) -> Result<(), StoreError> {
-        self.disk.operate(&self.name, |state| state.safe = state.messages.len())?;
+        self.sync_messages()?;
         self.disk.operate(&self.name, |state| {
             state.notes.extend(state.unsafe_notes.drain(..).flatten());
         })
+    }
+
+    fn sync_messages(&mut self) -> Result<(), StoreError> {
+        self.disk.operate(&self.name, |state| state.safe = state.messages.len())
     }
 }
 

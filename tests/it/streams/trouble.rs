@@ -20,6 +20,8 @@ pub(super) struct Trouble {
     pub(super) trim: bool,
     /// Nothing can be made last.
     pub(super) sync: bool,
+    /// Messages can be made last, and nothing else.
+    pub(super) sync_rest: bool,
     /// Whatever comes waits until this is over.
     pub(super) hangs: bool,
 }
@@ -206,7 +208,12 @@ struct Sync {
 
 impl LogSync for Sync {
     fn sync(&mut self) -> Result<(), StoreError> {
-        self.disk.check(|trouble| trouble.sync)?;
+        self.disk.check(|trouble| trouble.sync || trouble.sync_rest)?;
         self.inner.sync()
+    }
+
+    fn sync_messages(&mut self) -> Result<(), StoreError> {
+        self.disk.check(|trouble| trouble.sync)?;
+        self.inner.sync_messages()
     }
 }

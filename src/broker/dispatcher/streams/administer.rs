@@ -6,7 +6,7 @@ use super::{DEAD, Dispatcher, MOST, Streams, dead_letters, no_stream};
 use crate::broker::client_id::Slot;
 use crate::broker::delivery::Delivery;
 use crate::broker::streams::{
-    Answer, Asked, FromStream, Opened, StreamDefinition, StreamSummary, What, check_name,
+    Answer, Asked, FromStream, Opened, Reach, StreamDefinition, StreamSummary, What, check_name,
 };
 use crate::broker::sync::bounded;
 use crate::protocol::{AdminRequest, ErrorCode, Refusal, Reply, Token, WhenFull};
@@ -88,7 +88,7 @@ impl Dispatcher {
         };
         stream.hand_over(what);
         let op = stream.op;
-        self.touch(slot, place, op);
+        self.touch(slot, place, Reach::All, op);
         Ok(None)
     }
 

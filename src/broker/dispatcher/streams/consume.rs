@@ -9,7 +9,9 @@ use crate::broker::client_id::{ClientId, Slot};
 use crate::broker::delivery::Delivery;
 use crate::broker::event::Settle;
 use crate::broker::memory::Use;
-use crate::broker::streams::{Feed, Join, LastMessages, MemberId, NewFeed, What, check_name};
+use crate::broker::streams::{
+    Feed, Join, LastMessages, MemberId, NewFeed, Reach, What, check_name,
+};
 use crate::broker::sync::bounded;
 use crate::codec::{Claim, Dialect};
 use crate::protocol::{
@@ -141,7 +143,7 @@ impl Dispatcher {
                 What::Follow { feed: feed.clone(), start, next, answer }
             }
         });
-        self.touch(slot, place, op);
+        self.touch(slot, place, Reach::All, op);
         if let Some(Some(client)) = self.slots.get_mut(slot as usize) {
             client.consuming.push(Consuming { place, member, feed, _claim: claim });
         }
@@ -218,7 +220,7 @@ impl Dispatcher {
                 let Some(stream) = self.streams.at(place) else { return };
                 stream.hand_over(What::Settle { member, what });
                 let op = stream.op;
-                return self.touch(slot, place, op);
+                return self.touch(slot, place, Reach::All, op);
             }
             (Some(_), Some(_)) => (
                 ErrorCode::MissingField,

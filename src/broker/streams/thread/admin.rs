@@ -75,6 +75,7 @@ impl StreamThread {
             Err(error) => Err(self.failed(&error)),
         };
         if deleted.is_ok() {
+            self.news.notes = true;
             for Entry { machine, .. } in self.consumers.all.values_mut() {
                 machine.pass_over(seq, seq);
             }

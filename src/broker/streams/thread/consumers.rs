@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::journal::Entry;
 use super::look::Reading;
+use super::sync::Written;
 use super::{Member, StreamThread};
 use crate::broker::persist::StoreError;
 use crate::broker::streams::consumer::{
@@ -12,6 +13,7 @@ use crate::broker::streams::consumer::{
 use crate::broker::streams::feed::{Due, Feed};
 use crate::broker::streams::request::{Answer, Join};
 use crate::broker::streams::said::FromStream;
+use crate::broker::streams::state::News;
 use crate::broker::sync::Instant;
 use crate::protocol::{
     DurableRequest, ErrorCode, KeptSubscription, Order, Refusal, Reply, Settlement, Start,
@@ -227,7 +229,9 @@ impl StreamThread {
         // its end.
         self.gather_notes();
         if !self.notes.is_empty() && self.failed.is_none() && self.write_notes().is_ok() {
-            self.syncing.wrote(self.op, self.reader.next());
+            let (op, next) = (self.op, self.reader.next());
+            let news = News { notes: true, ..News::default() };
+            self.syncing.wrote(Written { op, next, news, ..Written::default() });
         }
         for Assignment { member, from, to, attempt } in assigned {
             let Some(Member { consumer, feed }) = self.members.get(&member) else { continue };

@@ -3,11 +3,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::sync::Written;
 use super::{RETRY, StreamThread, TRIM};
 use crate::broker::persist::StoreError;
 use crate::broker::streams::log::Record;
 use crate::broker::streams::request::{Append, Request, What};
-use crate::broker::streams::state::Condition;
+use crate::broker::streams::state::{Condition, News};
 use crate::broker::sync::Instant;
 use crate::protocol::WhenFull;
 
@@ -45,23 +46,41 @@ impl StreamThread {
 
     fn try_write(&mut self, now: Instant) -> Result<(), StoreError> {
         // What was written by a try whose end failed is not on the disk either.
-        self.is_news |= !self.unwritten.is_empty() || !self.notes.is_empty();
+        self.news.messages |= !self.unwritten.is_empty();
+        self.news.notes |= !self.notes.is_empty();
         self.append()?;
         self.claim_index()?;
         self.write_notes()?;
         self.trim(now)?;
         // Who was told that something is written knows whether there is room for more.
         self.note_condition();
-        let is_news = std::mem::take(&mut self.is_news);
-        self.state.wrote(self.op, is_news);
-        let next = self.reader.next();
-        if is_news {
-            self.syncing.wrote(self.op, next);
+        let (op, next, mut news) = (self.op, self.reader.next(), std::mem::take(&mut self.news));
+        let bytes = std::mem::take(&mut self.news_bytes);
+        let is_hurried = std::mem::take(&mut self.is_hurried);
+        self.state.wrote(op, news);
+        if self.syncing.is_waited_for()
+            && news.messages
+            && self.requests.is_empty()
+            && self.syncing.sync_messages()
+        {
+            news.messages = false;
+            self.reach(next);
+            self.untold = Some(op);
+        }
+        if news != News::default() || is_hurried {
+            self.syncing.wrote(Written { op, next, news, bytes, is_hurried });
         }
         if !self.syncing.is_waited_for() {
             self.reach(next);
         }
         Ok(())
+    }
+
+    /// Tells who waits for it that messages are on the disk.
+    pub(super) fn tell(&mut self) {
+        if let Some(op) = self.untold.take() {
+            self.state.synced_messages(op);
+        }
     }
 
     /// Appends the messages that wait.
@@ -82,6 +101,7 @@ impl StreamThread {
             self.burials.extend(append.burial.map(|burial| (append.first, burial)));
         }
         self.state.take_off(bytes, messages);
+        self.news_bytes += bytes;
         Ok(())
     }
 
@@ -102,7 +122,10 @@ impl StreamThread {
     /// Says that everything before the message `next` may be delivered: it is as safe as it is
     /// promised to be.
     pub(super) fn reach(&mut self, next: u64) {
-        self.state.set_readable(next);
+        // The other thread may say so late.
+        if next > self.state.readable() {
+            self.state.set_readable(next);
+        }
         while self.burials.front().is_some_and(|(seq, _)| *seq < next)
             && let Some((_, burial)) = self.burials.pop_front()
         {
@@ -183,6 +206,7 @@ impl StreamThread {
             // The pause before the next try. Nothing else comes any more that it would hold up.
             std::thread::sleep(RETRY / 4);
         }
+        self.tell();
         self.syncing.finish();
         let (lost, _) = self.state.unwritten();
         if lost > 0 {

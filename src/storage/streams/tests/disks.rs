@@ -134,9 +134,13 @@ fn what_was_synchronised_survives_a_power_cut_and_nothing_else_turns_up() {
                         model.extend((next..).zip(numbers.iter().copied()));
                         append(&mut log, &numbers)
                     }
-                    6 | 7 => {
+                    6 => {
                         let (next, count) = (log.reader.next(), notes.len());
                         log.sync.sync().map(|()| (synced, synced_notes) = (next - 1, count))
+                    }
+                    7 => {
+                        let next = log.reader.next();
+                        log.sync.sync_messages().map(|()| synced = next - 1)
                     }
                     8 | 9 => {
                         number += 1;

@@ -2,4 +2,5 @@
 
 mod basics;
 mod disks;
+mod starts;
 mod world;

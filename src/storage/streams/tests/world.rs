@@ -30,6 +30,8 @@ pub(super) struct State {
     /// Bytes that files may grow yet.
     pub(super) room: Option<u64>,
     pub(super) is_read_only: bool,
+    /// Bytes that were read.
+    pub(super) read: u64,
     /// The next synchronisation of a file fails, and the system forgets that it was written.
     pub(super) forgets_once: bool,
 }
@@ -136,9 +138,14 @@ impl World {
 
     /// The disk as it is, with a bit of one file flipped.
     pub(super) fn with_flipped(&self, path: &Path, bit: usize) -> World {
+        self.with(path, |bytes| bytes[bit / 8] ^= 1 << (bit % 8))
+    }
+
+    /// The disk as it is, with one file changed.
+    pub(super) fn with(&self, path: &Path, change: impl FnOnce(&mut [u8])) -> World {
         let state = self.0.lock();
         let mut contents = state.contents.clone();
-        contents[state.names[path]].cached[bit / 8] ^= 1 << (bit % 8);
+        change(&mut contents[state.names[path]].cached);
         World(Arc::new(Mutex::new(State {
             contents,
             names: state.names.clone(),
@@ -245,10 +252,11 @@ struct Open {
 
 impl LogFile for Open {
     fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {
-        let state = self.world.0.lock();
+        let mut state = self.world.0.lock();
         let there = state.contents[self.content].cached.get(at as usize..).unwrap_or_default();
         let read = there.len().min(bytes.len());
         bytes[..read].copy_from_slice(&there[..read]);
+        state.read += read as u64;
         Ok(read)
     }
 
