@@ -10,7 +10,6 @@ mod consume;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Dispatcher;
@@ -25,6 +24,7 @@ use crate::broker::streams::{
     StreamsWatch, SyncPlan, What, covers,
 };
 use crate::broker::sync::Sender;
+use crate::broker::sync::thread::JoinHandle;
 use crate::codec::Dialect;
 use crate::protocol::{ErrorCode, Limits, Refusal, Reply, TopicFilter};
 
@@ -64,6 +64,10 @@ pub(super) struct Streams {
     filters: FilterMap<Vec<u32>>,
     /// Names of those that are being opened.
     opening: Vec<String>,
+    /// The threads that open them, by the last that each opens.
+    openers: Vec<(String, JoinHandle<()>)>,
+    /// The threads of those that are being removed.
+    removed: Vec<(Arc<StreamState>, JoinHandle<()>)>,
     /// Members of consumers so far.
     members: u64,
     /// Those that the messages of this event went to.
@@ -316,6 +320,12 @@ impl Dispatcher {
         self.free.push(stream.slot);
         self.subscriptions_changed();
         stream.hand_over(What::Remove { answer });
+        for (_, thread) in self.streams.removed.extract_if(.., |(state, _)| state.is_over()) {
+            // It has nothing left to do.
+            let _ = thread.join();
+        }
+        let thread = stream.thread.take();
+        self.streams.removed.extend(thread.map(|thread| (stream.state.clone(), thread)));
     }
 
     /// Takes what the thread of a stream has to say.
@@ -415,7 +425,9 @@ impl Dispatcher {
 
     /// Ends all streams, and waits until what they hold is written.
     pub(super) fn finish_streams(&mut self) {
-        let mut threads = Vec::new();
+        let openers = std::mem::take(&mut self.streams.openers).into_iter().map(|(_, one)| one);
+        let removed = std::mem::take(&mut self.streams.removed).into_iter().map(|(_, one)| one);
+        let mut threads: Vec<JoinHandle<()>> = openers.chain(removed).collect();
         // The dead letters of the others may still come to the one that keeps them.
         let (dead, others): (Vec<Stream>, Vec<Stream>) = std::mem::take(&mut self.streams.all)
             .into_iter()

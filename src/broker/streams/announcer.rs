@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::said::FromStream;
 use crate::broker::event::Event;
-use crate::broker::sync::{Mutex, Sender};
+use crate::broker::sync::{Mutex, SendError, Sender};
 
 /// The way from the streams' threads to the dispatcher. It is closed when the broker stops, because
 /// the dispatcher ends when nobody can send to it.
@@ -22,8 +22,16 @@ impl Announcer {
         *self.0.lock() = None;
     }
 
-    /// Returns whether the dispatcher will see it.
-    pub(in crate::broker) fn send(&self, what: FromStream) -> bool {
-        self.0.lock().as_ref().is_some_and(|events| events.send(Event::Stream(what)).is_ok())
+    /// Sends something to the dispatcher.
+    ///
+    /// # Errors
+    /// The same, where the dispatcher will not see it any more.
+    pub(in crate::broker) fn send(&self, what: FromStream) -> Result<(), FromStream> {
+        let events = self.0.lock();
+        let Some(events) = events.as_ref() else { return Err(what) };
+        match events.send(Event::Stream(what)) {
+            Err(SendError(Event::Stream(what))) => Err(what),
+            _ => Ok(()),
+        }
     }
 }

@@ -5,15 +5,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::atomic::Ordering;
 
 use super::log::{Cursor, Damage, LogReader};
 use super::state::StreamState;
 use crate::access::Grant;
 use crate::broker::client_id::ClientId;
 use crate::broker::client_report::{FeedReport, MemberReport};
+use crate::broker::sync::{AtomicBool, AtomicU64, Mutex};
 use crate::codec::{Dialect, KeptFields};
 use crate::protocol::{Token, TopicFilter, TopicName};
 

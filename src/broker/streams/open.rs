@@ -1,7 +1,6 @@
 //! Opening a stream: its log, what is to be known of its messages, and its threads.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use super::announcer::Announcer;
@@ -14,6 +13,7 @@ use super::thread::{NewStream, StreamThread, SyncPlan, milliseconds};
 use super::watch::StreamsWatch;
 use crate::broker::memory::{Memory, Use};
 use crate::broker::persist::StoreError;
+use crate::broker::sync::thread;
 use crate::codec::Account;
 use crate::protocol::Limits;
 

@@ -1,16 +1,16 @@
 //! What a stream's thread has to say to the dispatcher.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use super::definition::StreamDefinition;
 use super::feed::Feed;
 use super::log::LogReader;
 use super::recent_ids::RecentIds;
-use super::request::{Answer, Burial, Request};
+use super::request::{Answer, Burial, Request, What};
 use super::state::StreamState;
 use crate::broker::persist::StoreError;
 use crate::broker::sync::Sender;
+use crate::broker::sync::thread::JoinHandle;
 use crate::codec::Batch;
 
 /// What a stream's thread has to say to the dispatcher.
@@ -50,4 +50,14 @@ pub(in crate::broker) struct OpenStream {
     /// When its last message was published, in milliseconds since 1970.
     pub(in crate::broker) time: u64,
     pub(in crate::broker) thread: JoinHandle<()>,
+}
+
+impl Opened {
+    /// Ends the stream that nobody will use.
+    pub(in crate::broker) fn end(self) {
+        let Ok(OpenStream { requests, thread, .. }) = self.stream else { return };
+        let _ = requests.send(Request { op: 1, what: What::Stop });
+        // A panic was reported where it happened.
+        let _ = thread.join();
+    }
 }

@@ -1,16 +1,15 @@
 //! How far a stream's threads are: what the dispatcher, sessions and writers may know of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::log::Damage;
+use crate::broker::sync::{AtomicU8, AtomicU64, AtomicUsize, Condvar, Mutex};
 use crate::protocol::{ErrorCode, Refusal};
 
 /// Bytes of messages that may wait for the disk of one stream before its publishers wait too.
-const QUEUED: usize = 16 << 20;
+const QUEUED: usize = if cfg!(shuttle) { 200 } else { 16 << 20 };
 
 /// Whether a stream takes messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

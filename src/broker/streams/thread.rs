@@ -13,7 +13,7 @@ mod look;
 mod sync;
 mod write;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use super::feed::Feed;
 use super::log::{Log, LogReader, LogWriter, StreamStore};
 use super::request::{Answer, Append, Burial, Request, What};
 use super::state::{News, StreamState};
-use crate::broker::sync::{Instant, Receiver, Sender};
+use crate::broker::sync::{HashMap, Instant, Receiver, Sender};
 use crate::codec::{Account, Claim};
 use crate::protocol::{Limits, Refusal, Reply};
 use age_clock::AgeClock;
@@ -155,7 +155,7 @@ impl StreamThread {
             own: own.clone(),
             syncing,
             consumers,
-            members: HashMap::new(),
+            members: HashMap::default(),
             followers: Vec::new(),
             unwritten: VecDeque::new(),
             notes: Vec::new(),

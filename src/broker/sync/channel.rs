@@ -96,6 +96,10 @@ impl<T> Receiver<T> {
         Ok(item)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.inner.lock().waiting.len()
+    }
+
     pub(crate) fn recv(&self) -> Result<T, RecvError> {
         loop {
             match self.try_recv() {

@@ -3,6 +3,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use shuttle::sync;
 use shuttle::thread::yield_now;
@@ -19,6 +20,16 @@ pub(crate) struct MutexGuard<'a, T>(Option<sync::MutexGuard<'a, T>>, &'a Mutex<T
 #[derive(Debug, Default)]
 pub(crate) struct Condvar(sync::Condvar);
 
+/// Whether a wait has ended because its time was over.
+#[derive(Debug)]
+pub(crate) struct TimedOut(bool);
+
+impl TimedOut {
+    pub(crate) fn timed_out(&self) -> bool {
+        self.0
+    }
+}
+
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Mutex<T> {
         Mutex(sync::Mutex::new(value))
@@ -26,6 +37,10 @@ impl<T> Mutex<T> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)), self)
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock().ok().map(|guard| MutexGuard(Some(guard), self))
     }
 }
 
@@ -40,16 +55,28 @@ impl Condvar {
     }
 
     /// Waits for something, or until `deadline`. It may also return for no reason.
-    pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) {
+    pub(crate) fn wait_until<T>(
+        &self,
+        guard: &mut MutexGuard<'_, T>,
+        deadline: Instant,
+    ) -> TimedOut {
         let timer = Timer::until(deadline);
         if timer.is_endless() {
-            return self.wait(guard);
+            self.wait(guard);
+            return TimedOut(false);
         }
-        if !timer.is_over() {
-            guard.0 = None;
-            yield_now();
-            guard.0 = guard.1.lock().0;
+        if timer.is_over() {
+            return TimedOut(true);
         }
+        guard.0 = None;
+        yield_now();
+        guard.0 = guard.1.lock().0;
+        TimedOut(false)
+    }
+
+    /// The same for so long.
+    pub(crate) fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, patience: Duration) {
+        self.wait_until(guard, Instant::now() + patience);
     }
 
     pub(crate) fn notify_one(&self) {

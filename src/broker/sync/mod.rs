@@ -15,12 +15,12 @@ pub(in crate::broker) use wakeup::Wakeup;
 mod system {
     pub(crate) use std::collections::HashMap;
     pub(crate) use std::hint::spin_loop;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
     pub(crate) use std::thread::{self, yield_now};
     pub(crate) use std::time::Instant;
 
     pub(crate) use crossbeam_channel::{
-        Receiver, RecvError, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded,
+        Receiver, RecvError, RecvTimeoutError, SendError, Sender, TryRecvError, bounded, unbounded,
     };
     pub(crate) use parking_lot::{Condvar, Mutex};
 
@@ -57,7 +57,7 @@ mod simulated {
     pub(crate) use super::clock::{Instant, Timer};
     pub(crate) use super::lock::{Condvar, Mutex};
     pub(crate) use shuttle::hint::spin_loop;
-    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize};
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
     pub(crate) use shuttle::thread::yield_now;
 
     /// One that is gone through in the same order every time: a seed leads to one schedule.

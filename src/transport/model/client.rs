@@ -16,6 +16,10 @@ use crate::transport::net::{self, Text};
 pub(super) enum Line {
     Message(String, u64),
     Dropped(String, u64),
+    /// A message of a stream.
+    Kept { seq: u64, number: u64, attempt: u64 },
+    /// Something was done.
+    Done,
     Subscribed,
     Cancelled,
     Pong,
@@ -203,6 +207,12 @@ fn line(body: &[u8]) -> Line {
     let frame: Value = serde_json::from_slice(body).unwrap();
     let text = |name: &str| frame[name].as_str().unwrap().to_owned();
     match frame["command"].as_str().unwrap() {
+        "publish" if frame["seq"].is_u64() => Line::Kept {
+            seq: frame["seq"].as_u64().unwrap(),
+            number: frame["message"].as_u64().unwrap(),
+            attempt: frame["attempt"].as_u64().unwrap_or(1),
+        },
+        "done" => Line::Done,
         "publish" => Line::Message(text("topic"), frame["message"].as_u64().unwrap()),
         "dropped" => Line::Dropped(text("topic"), frame["count"].as_u64().unwrap()),
         "subscribed" => Line::Subscribed,

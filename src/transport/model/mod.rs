@@ -16,9 +16,11 @@
 mod backlog;
 mod client;
 mod delivery;
+mod disk;
 mod mailbox;
 mod outbox;
 mod shutdown;
+mod streams;
 mod tls;
 mod written;
 
@@ -126,14 +128,17 @@ fn start(write_timeout: Duration) -> BrokerHandle {
 
 fn start_with(text: Text, write_timeout: Duration) -> BrokerHandle {
     net::set_text(text);
-    let config = super::Config {
+    Broker::start(config(write_timeout)).unwrap()
+}
+
+fn config(write_timeout: Duration) -> super::Config {
+    super::Config {
         memory: Some(MEMORY),
         // However late the rest of a frame is.
         frame_timeout: 2 * GRACE,
         write_timeout,
         ..super::Config::default()
-    };
-    Broker::start(config).unwrap()
+    }
 }
 
 /// A broker that has as much time as it needs: what it waits for comes, or is waited for for ever.

@@ -38,7 +38,8 @@ pub(super) fn write(limits: QueueLimits, begin: Receiver<()>) -> (Outbox, Writte
     let (alive, _) = bounded(0);
     let account = || Share::unlimited().account();
     let (account, pages) = (account(), account());
-    let ties = Ties { session, alive, account, pages, in_flight: Share::unlimited() };
+    let in_flight = Share::unlimited();
+    let ties = Ties { session, alive, account, pages, in_flight, talk: None };
     let config = Config::default();
     let writer = Writer::new(ClientId(1), outgoing, inbox, ties, Arc::default(), &config);
     let fate = outbox.fate();

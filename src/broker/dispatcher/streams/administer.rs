@@ -1,14 +1,12 @@
 //! What whoever administrates the broker asks of its streams.
 
-use std::thread;
-
 use super::{DEAD, Dispatcher, MOST, Streams, dead_letters, no_stream};
 use crate::broker::client_id::Slot;
 use crate::broker::delivery::Delivery;
 use crate::broker::streams::{
     Answer, Asked, FromStream, Opened, Reach, StreamDefinition, StreamSummary, What, check_name,
 };
-use crate::broker::sync::bounded;
+use crate::broker::sync::{bounded, thread};
 use crate::protocol::{AdminRequest, ErrorCode, Refusal, Reply, Token, WhenFull};
 
 impl Dispatcher {
@@ -134,7 +132,8 @@ impl Dispatcher {
             wanted.extend(dead_letters());
         }
         wanted.push(definition);
-        opening.extend(wanted.iter().map(|definition| definition.name.clone()));
+        let names: Vec<String> = wanted.iter().map(|definition| definition.name.clone()).collect();
+        opening.extend(names.iter().cloned());
         // Opening reads the disk, so a thread of its own does it.
         let announcer = opener.announcer.clone();
         let open = move || {
@@ -144,21 +143,34 @@ impl Dispatcher {
                 let answer = (number == last).then(|| answer.clone());
                 let stream = opener.open(definition);
                 let opened = Opened { name, stream, answer };
-                announcer.send(FromStream::Opened(Box::new(opened)));
+                let sent = announcer.send(FromStream::Opened(Box::new(opened)));
+                if let Err(FromStream::Opened(unheard)) = sent {
+                    // The broker stops.
+                    unheard.end();
+                }
             }
         };
-        if let Err(error) = thread::Builder::new().name("open stream".into()).spawn(open) {
-            self.streams.opening.clear();
-            let reason = format!("cannot start the thread that opens the stream: {error}");
-            return Err(Refusal::new(ErrorCode::StorageFailed, reason));
+        match thread::Builder::new().name("open stream".into()).spawn(open) {
+            Ok(thread) => {
+                self.streams.openers.extend(names.into_iter().next_back().map(|last| (last, thread)));
+                Ok(())
+            }
+            Err(error) => {
+                self.streams.opening.retain(|opening| !names.contains(opening));
+                let reason = format!("cannot start the thread that opens the stream: {error}");
+                Err(Refusal::new(ErrorCode::StorageFailed, reason))
+            }
         }
-        Ok(())
     }
 
     /// Takes in a stream that was opened, and says so.
     pub(super) fn opened(&mut self, opened: Opened) {
         let Opened { name, stream, answer } = opened;
         self.streams.opening.retain(|opening| *opening != name);
+        for (_, thread) in self.streams.openers.extract_if(.., |(last, _)| *last == name) {
+            // It was the last that it had to do.
+            let _ = thread.join();
+        }
         let answered = match stream {
             Ok(stream) => {
                 self.add_stream(stream);

@@ -28,7 +28,7 @@ impl StreamThread {
                     let burial = Burial { to, consumer: consumer.clone(), seq };
                     let letter = Box::new(DeadLetter { batch, burial });
                     // Where the broker stops it dies again after the start.
-                    self.announcer.send(FromStream::Bury(letter)) || self.is_stopping
+                    self.announcer.send(FromStream::Bury(letter)).is_ok() || self.is_stopping
                 });
             if is_on_its_way {
                 continue;

@@ -264,7 +264,8 @@ impl StreamThread {
 /// Tells a feed's writer that there is something, if it does not know.
 fn announce(announcer: &crate::broker::streams::announcer::Announcer, feed: &Arc<Feed>) {
     if feed.announce() {
-        announcer.send(FromStream::Due(feed.clone()));
+        // A broker that stops delivers nothing more of streams.
+        let _ = announcer.send(FromStream::Due(feed.clone()));
     }
 }
 

@@ -7,18 +7,16 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::broker::persist::{Fsync, StoreError};
 use crate::broker::stats::Counters;
 use crate::broker::streams::log::LogSync;
 use crate::broker::streams::request::{Request, What};
 use crate::broker::streams::state::{News, StreamState};
-use crate::broker::sync::Sender;
+use crate::broker::sync::thread::{self, JoinHandle};
+use crate::broker::sync::{AtomicBool, Condvar, Instant, Mutex, Sender};
 
 /// Time between a failure of the disk and the next try.
 const RETRY: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use crate::broker::persist::StoreError;
 use crate::broker::streams::log::Record;
 use crate::broker::streams::request::{Append, Request, What};
 use crate::broker::streams::state::{Condition, News};
-use crate::broker::sync::Instant;
+use crate::broker::sync::{Instant, thread};
 use crate::protocol::WhenFull;
 
 /// Bytes of notes after which they are written anew.
@@ -204,7 +204,7 @@ impl StreamThread {
                 break;
             }
             // The pause before the next try. Nothing else comes any more that it would hold up.
-            std::thread::sleep(RETRY / 4);
+            thread::sleep(RETRY / 4);
         }
         self.tell();
         self.syncing.finish();
