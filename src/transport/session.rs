@@ -71,6 +71,8 @@ pub(super) struct Session {
     /// Dropped with the session; the broker waits for all of these when it stops.
     _alive: Sender<()>,
     writer: Option<RunningWriter>,
+    /// The dispatcher may know it without a writer: by what it has published.
+    has_sent: bool,
     buffer: FrameBuffer,
     purse: Purse,
     permit: Option<Permit>,
@@ -119,6 +121,7 @@ impl Session {
             line: outgoing.line().clone(),
             incoming,
             outgoing: Some(outgoing),
+            has_sent: false,
             events,
             shared,
             _alive: alive,
@@ -201,7 +204,7 @@ impl Session {
         let stopping = self.shared.stopping.load(Ordering::Acquire);
         // While the broker stops, subscriptions stay until the last message is routed: the
         // dispatcher closes every outbox when all sessions have let go of its channel.
-        if !stopping && (self.writer.is_some() || self.is_asking()) {
+        if !stopping && (self.writer.is_some() || self.is_asking() || self.has_sent) {
             let _ = self.events.send(Event::Detach { client: self.client });
         }
         self.let_go();
@@ -433,6 +436,7 @@ impl Session {
             if taken.is_last {
                 self.incoming.end_with(Close::refused());
             }
+            self.has_sent |= !taken.steps.is_empty();
             let messages = self.published_in(&taken.steps);
             self.send(mem::take(&mut taken.steps), taken.cost);
             taken.is_last |= self.keep_to_rates(messages, taken.whole)? == Goes::NoFurther;

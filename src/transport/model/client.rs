@@ -17,7 +17,11 @@ pub(super) enum Line {
     Message(String, u64),
     Dropped(String, u64),
     /// A message of a stream.
-    Kept { seq: u64, number: u64, attempt: u64 },
+    Kept {
+        seq: u64,
+        number: u64,
+        attempt: u64,
+    },
     /// Something was done.
     Done,
     Subscribed,

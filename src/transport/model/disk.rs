@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::broker::sync::world::{any, one_in};
 use crate::broker::sync::{Mutex, yield_now};
@@ -39,14 +39,23 @@ type Stream = Arc<Mutex<Content>>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     streams: Arc<Mutex<BTreeMap<String, Stream>>>,
-    /// So many operations more may fail.
+    /// So many operations more may fail; `usize::MAX` is all, and for ever.
     failures: Arc<AtomicUsize>,
+    /// Whether those alone may fail that make something last.
+    of_syncs: Arc<AtomicBool>,
 }
 
 impl Disk {
-    /// From now on so many operations may fail; all from some moment on, where it is `usize::MAX`.
-    pub(super) fn fail(&self, operations: usize) {
+    /// From now on so many operations may fail: of all, or of those that make something last.
+    /// `usize::MAX` all do.
+    pub(super) fn fail(&self, operations: usize, of_syncs: bool) {
         self.failures.store(operations, Ordering::Relaxed);
+        self.of_syncs.store(of_syncs, Ordering::Relaxed);
+    }
+
+    /// From now on nothing fails.
+    pub(super) fn heal(&self) {
+        self.fail(0, false);
     }
 
     /// The numbers that a topic of a stream has, in their order: all, or those that are safe.
@@ -79,12 +88,16 @@ impl Disk {
             (name, Arc::new(Mutex::new(content)))
         };
         let streams = streams.into_iter().map(left).collect();
-        Disk { streams: Arc::new(Mutex::new(streams)), failures: Arc::default() }
+        Disk { streams: Arc::new(Mutex::new(streams)), ..Disk::default() }
     }
 
     fn operate(&self) -> Result<(), StoreError> {
+        if self.of_syncs.load(Ordering::Relaxed) { Ok(()) } else { self.may_fail() }
+    }
+
+    fn may_fail(&self) -> Result<(), StoreError> {
         let left = self.failures.load(Ordering::Relaxed);
-        if left == 0 || one_in(2) {
+        if left == 0 || left < usize::MAX && one_in(2) {
             return Ok(());
         }
         if left < usize::MAX {
@@ -226,7 +239,7 @@ impl LogSync for Part {
         for _ in 0..any(3) {
             yield_now();
         }
-        self.disk.operate()?;
+        self.disk.may_fail()?;
         let mut content = self.stream.lock();
         content.safe = content.safe.max(messages);
         content.safe_notes = content.safe_notes.max(notes).min(content.notes.len());

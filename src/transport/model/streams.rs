@@ -73,6 +73,8 @@ fn publish(topic: &str, disk: &Disk, is_durable: bool, may_fail: bool) -> usize 
             if is_there {
                 break;
             }
+            // It fails until somebody was told.
+            disk.heal();
         }
         let numbers = disk.numbers(STREAM, topic, is_durable);
         assert_eq!(numbers.len(), accepted, "{numbers:?} of {next} are there");
@@ -86,18 +88,18 @@ fn publish(topic: &str, disk: &Disk, is_durable: bool, may_fail: bool) -> usize 
 #[test]
 fn what_a_pong_confirms_is_there() {
     explore_broker("streams, pong", || {
-        let failures = if one_in(2) { 0 } else { 1 + any(3) as usize };
+        let failures = [0, 1 + any(3) as usize, usize::MAX][any(3) as usize];
         // While nothing fails, everybody is woken in time.
         never_waits_for(if failures == 0 { SECOND } else { GRACE });
         let (disk, fsync) = (Disk::default(), any_fsync());
         let broker = start(&disk, fsync);
-        disk.fail(failures);
+        disk.fail(failures, one_in(2));
         let publishers = TOPICS.map(|topic| {
             let disk = disk.clone();
             thread::spawn(move || publish(topic, &disk, fsync == Fsync::Always, failures > 0))
         });
         let accepted = publishers.map(|publisher| publisher.join().unwrap());
-        disk.fail(0);
+        disk.heal();
         stop(broker);
         for (topic, accepted) in TOPICS.iter().zip(accepted) {
             let numbers = disk.numbers(STREAM, topic, true);
@@ -190,7 +192,7 @@ fn messages_are_shared_by_members() {
             thread::spawn(move || member.consume())
         });
         drop(done);
-        let mut producer = Client::connect();
+        let producer = Client::connect();
         for number in 0..PUBLISHED {
             assert!(producer.publish("t/a", number));
         }
@@ -225,7 +227,7 @@ fn comes_again(disk: &Disk, sure: &BTreeSet<u64>) {
     let mut client = Client::connect();
     join(&mut client, 10, "none");
     assert!(client.await_line(&Line::Subscribed));
-    let mut producer = Client::connect();
+    let producer = Client::connect();
     assert!(producer.publish("t/a", 100));
     loop {
         match client.hear().unwrap() {
@@ -247,7 +249,7 @@ fn whoever_waits_for_a_stream_that_ends_is_told() {
         never_waits_for(GRACE);
         let disk = Disk::default();
         let broker = start(&disk, any_fsync());
-        disk.fail([0, 2, usize::MAX][any(3) as usize]);
+        disk.fail([0, 2, usize::MAX][any(3) as usize], one_in(2));
         if one_in(4) {
             lack_threads();
         }

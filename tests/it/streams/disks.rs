@@ -310,6 +310,19 @@ fn a_broker_stops_though_the_disk_of_its_last_values_hangs() {
     assert!(unsaved.reason.contains("0.3 s"), "{unsaved}");
 }
 
+/// The connection has asked for nothing before, so that the broker had nobody to answer yet.
+#[test]
+fn the_first_pong_of_a_publisher_waits_for_what_came_in_a_read_before() {
+    let (broker, disk) = start("first", Fsync::Always);
+    let mut producer = Json::connect(&broker);
+    disk.set(Trouble { sync: true, ..Trouble::default() });
+    publish(&mut producer, "orders/1", 1);
+    until("it is published", || broker.stats().published == 1);
+    assert_eq!(ping(&mut producer), "storage-failed");
+    disk.set(Trouble::default());
+    until("the disk is whole", || ping(&mut producer) == "pong");
+}
+
 /// A publisher that does not know whether its message arrived sends it again, on another
 /// connection.
 #[test]

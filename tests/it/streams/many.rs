@@ -1,11 +1,13 @@
 //! Many consumers, and many messages.
 
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
-use babelmq::broker::Use;
-use babelmq::{Format, Fsync};
+use babelmq::broker::{Record, Use};
+use babelmq::codec::PayloadRef;
+use babelmq::{Format, Fsync, Storage, Store, Topic};
 
-use super::{Json, scratch, start, start_in, start_with, stream};
+use super::{Json, orders, scratch, start, start_in, start_with, stream};
 use crate::storage::setting;
 use crate::support::process::{memory, until};
 use crate::support::{claimed, config};
@@ -119,5 +121,60 @@ fn a_consumer_that_is_far_behind_catches_up_in_order_and_delays_nobody() {
     for seq in behind as u64 + 1..=next as u64 {
         assert_eq!(late.delivery().0, seq);
         late.ack(seq);
+    }
+}
+
+/// Writes so many of the shortest messages. Where the broker was killed, the last of them have come
+/// to the disk without being waited for.
+fn fill(folder: &Path, count: u64, is_killed: bool) {
+    const TOGETHER: usize = 4_096;
+    let mut storage = Storage::open(folder, true).unwrap();
+    let streams = storage.streams().unwrap().unwrap();
+    let mut log = streams.open(&orders()).unwrap();
+    let topic = Topic::parse("orders/1").unwrap();
+    // Before the time for which ids are known, of which every message is read.
+    let before = SystemTime::now() - Duration::from_secs(3_600);
+    let time = before.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let record = |seq| Record {
+        seq,
+        time,
+        topic: topic.name(),
+        id: None,
+        payload: PayloadRef::new(b"7", Format::Json, false),
+    };
+    let mut unsynced = 0;
+    for from in (1..=count).step_by(TOGETHER) {
+        let records: Vec<Record<'_>> =
+            (from..(from + TOGETHER as u64).min(count + 1)).map(record).collect();
+        log.writer.append(&records).unwrap();
+        unsynced += records.len();
+        if unsynced >= 100_000 {
+            log.sync.sync().unwrap();
+            unsynced = 0;
+        }
+    }
+    if !is_killed {
+        log.sync.sync().unwrap();
+    }
+}
+
+#[test]
+fn a_broker_starts_soon_and_small_however_much_a_stream_keeps() {
+    let count = setting("KEPT", 250_000);
+    for (name, is_killed) in [("kept", false), ("kept-killed", true)] {
+        let folder = scratch(name);
+        fill(&folder, count, is_killed);
+        let (began, before) = (Instant::now(), memory("self", "VmRSS"));
+        let broker = start_in(&folder, &[orders()]);
+        let (took, grown) = (began.elapsed(), memory("self", "VmRSS").saturating_sub(before));
+        let mut client = Json::connect(&broker);
+        client.subscribe("orders", &format!(r#""start":{count}"#));
+        assert_eq!(client.delivery().0, count);
+        client.publish("orders/1", [8]);
+        assert_eq!(client.delivery(), (count + 1, 8, 1));
+        eprintln!("{name}: {count} messages, started in {took:.1?}, {} KiB more", grown >> 10);
+        assert!(grown < 128 << 20, "{grown} bytes");
+        broker.close().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

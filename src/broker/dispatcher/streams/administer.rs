@@ -152,7 +152,9 @@ impl Dispatcher {
         };
         match thread::Builder::new().name("open stream".into()).spawn(open) {
             Ok(thread) => {
-                self.streams.openers.extend(names.into_iter().next_back().map(|last| (last, thread)));
+                self.streams
+                    .openers
+                    .extend(names.into_iter().next_back().map(|last| (last, thread)));
                 Ok(())
             }
             Err(error) => {

@@ -217,7 +217,7 @@ struct Waiting {
 impl Waiting {
     /// Syncs what was written. What comes while it is busy goes together.
     fn run(self) {
-        let (mut is_failing, mut due) = (false, None);
+        let (mut is_failing, mut is_last, mut due) = (false, false, None);
         while let Some((written, is_due)) = self.wait(&mut due) {
             match self.sync(written, is_due) {
                 Ok(None) => (is_failing, due) = (false, None),
@@ -233,10 +233,11 @@ impl Waiting {
                     }
                     is_failing = true;
                     self.put_back(written);
-                    if self.pause() {
-                        // Nobody waits for another try.
+                    if is_last {
                         return;
                     }
+                    // A stream that ends does not wait for its last try.
+                    is_last = self.pause();
                     due = Some(Instant::now());
                 }
             }
