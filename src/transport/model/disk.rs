@@ -230,8 +230,9 @@ impl LogWriter for Part {
     }
 }
 
-impl LogSync for Part {
-    fn sync(&mut self) -> Result<(), StoreError> {
+impl Part {
+    /// Takes its time, and makes last what was there at the beginning: messages, and maybe notes.
+    fn make_safe(&mut self, with_notes: bool) -> Result<(), StoreError> {
         let (messages, notes) = {
             let content = self.stream.lock();
             (content.messages.len(), content.notes.len())
@@ -242,8 +243,20 @@ impl LogSync for Part {
         self.disk.may_fail()?;
         let mut content = self.stream.lock();
         content.safe = content.safe.max(messages);
-        content.safe_notes = content.safe_notes.max(notes).min(content.notes.len());
+        if with_notes {
+            content.safe_notes = content.safe_notes.max(notes).min(content.notes.len());
+        }
         Ok(())
+    }
+}
+
+impl LogSync for Part {
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.make_safe(true)
+    }
+
+    fn sync_messages(&mut self) -> Result<(), StoreError> {
+        self.make_safe(false)
     }
 }
 
