@@ -123,8 +123,10 @@ impl StreamState {
         self.readable.load(Ordering::Acquire)
     }
 
+    /// Says that what is before a message may be delivered. It stays so: two threads wait for the
+    /// disk, and the word of one may come behind that of the other.
     pub(super) fn set_readable(&self, seq: u64) {
-        self.readable.store(seq, Ordering::Release);
+        self.readable.fetch_max(seq, Ordering::AcqRel);
     }
 
     /// How many consumers it has.
@@ -387,6 +389,14 @@ mod tests {
         assert!(is_done(3, Reach::All) && !is_done(4, Reach::All) && !is_done(4, Reach::Messages));
         state.synced_messages(4);
         assert!(is_done(4, Reach::All), "all notes are on the disk already");
+    }
+
+    #[test]
+    fn what_was_readable_stays_so_when_an_older_word_comes_late() {
+        let state = StreamState::new("orders".into());
+        state.set_readable(5);
+        state.set_readable(3);
+        assert_eq!(state.readable(), 5);
     }
 
     #[test]

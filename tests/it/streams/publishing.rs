@@ -94,7 +94,7 @@ fn what_goes_elsewhere_leaves_no_hole() {
     let broker = start("elsewhere");
     let mut client = Json::connect(&broker);
     client.consume("orders", "billing", "");
-    // In one read, and in one batch.
+    // In one read, and in one batch. What comes behind it is numbered on.
     let frames: Vec<u8> = (0..20)
         .flat_map(|number: i64| {
             let topic = if number % 2 == 0 { "orders/1" } else { "weather" };
@@ -105,6 +105,8 @@ fn what_goes_elsewhere_leaves_no_hole() {
     for seq in 1..=10 {
         assert_eq!(client.delivery(), (seq, 2 * (seq as i64 - 1), 1));
     }
+    client.client.publish(babelmq::Format::Json, "orders/1", b"20");
+    assert_eq!(client.delivery(), (11, 20, 1));
 }
 
 #[test]
