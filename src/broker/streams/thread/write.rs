@@ -122,10 +122,7 @@ impl StreamThread {
     /// Says that everything before the message `next` may be delivered: it is as safe as it is
     /// promised to be.
     pub(super) fn reach(&mut self, next: u64) {
-        // The other thread may say so late.
-        if next > self.state.readable() {
-            self.state.set_readable(next);
-        }
+        self.state.set_readable(next);
         while self.burials.front().is_some_and(|(seq, _)| *seq < next)
             && let Some((_, burial)) = self.burials.pop_front()
         {
