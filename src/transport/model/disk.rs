@@ -11,15 +11,14 @@ use crate::broker::{
     Change, Cursor, Found, Kept, Log, LogReader, LogSync, LogWriter, Record, Store, StoreError,
     StreamDefinition, StreamStore,
 };
-use crate::codec::PayloadRef;
-use crate::protocol::{Format, Topic, TopicFilter, TopicName};
+use crate::codec::{Encoding, PayloadRef};
+use crate::protocol::{Topic, TopicFilter, TopicName};
 
 #[derive(Clone, Debug)]
 struct Message {
     time: u64,
     topic: Topic,
-    format: Format,
-    in_body: bool,
+    encoding: Encoding,
     bytes: Vec<u8>,
 }
 
@@ -187,8 +186,7 @@ impl LogWriter for Part {
             content.messages.push(Message {
                 time: record.time,
                 topic: record.topic.to_topic(),
-                format: record.payload.format(),
-                in_body: record.payload.is_in_body(),
+                encoding: record.payload.encoding(),
                 bytes: record.payload.source().to_vec(),
             });
         }
@@ -315,7 +313,7 @@ impl Cursor for At {
             time: message.time,
             topic: message.topic.name(),
             id: None,
-            payload: PayloadRef::new(&message.bytes, message.format, message.in_body),
+            payload: PayloadRef::new(&message.bytes, message.encoding),
         })))
     }
 }

@@ -13,7 +13,7 @@ use super::{config, explore_broker, filter, stop};
 use crate::broker::sync::world::{any, lack_threads, never_waits_for, one_in};
 use crate::broker::sync::{Receiver, Sender, unbounded};
 use crate::broker::{Fsync, StreamDefinition};
-use crate::transport::handle::GRACE;
+use crate::transport::closing::GRACE;
 use crate::transport::net::{self, Text};
 use crate::transport::{Broker, BrokerHandle};
 

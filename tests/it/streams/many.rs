@@ -142,7 +142,7 @@ fn fill(folder: &Path, count: u64, is_killed: bool) {
         time,
         topic: topic.name(),
         id: None,
-        payload: PayloadRef::new(b"7", Format::Json, false),
+        payload: PayloadRef::new(b"7", Format::Json),
     };
     let mut unsynced = 0;
     for from in (1..=count).step_by(TOGETHER) {
