@@ -28,7 +28,7 @@ fn append(log: &mut Log, count: u64, has_ids: bool) {
         let seq = log.reader.next();
         let (id, payload) = (format!("id {seq}"), "x".repeat(200));
         let topic = TopicName::parse("orders").unwrap();
-        let payload = PayloadRef::new(payload.as_bytes(), Format::Pickle, false);
+        let payload = PayloadRef::new(payload.as_bytes(), Format::Pickle);
         let id = has_ids.then_some(&*id);
         log.writer.append(&[Record { seq, time: seq, topic, id, payload }]).unwrap();
     }
