@@ -56,6 +56,8 @@ fn fails_and_recovers(name: &str, trouble: Trouble, refuses: bool) {
         consumer.consume("orders", "billing", "");
         producer.publish("orders/1", [1]);
         assert_eq!(consumer.delivery(), (1, 1, 1));
+        // That there is such a consumer is on the disk, and nothing of it waits from now on.
+        assert_eq!(ping(&mut consumer), "pong");
         disk.set(trouble);
         publish(&mut producer, "orders/1", 2);
         assert_eq!(ping(&mut producer), "storage-failed", "{fsync:?}");
