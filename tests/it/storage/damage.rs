@@ -290,7 +290,7 @@ fn a_file_of_a_future_version_is_said_and_left_as_it_is() {
         assert_eq!((code, stdout.as_str()), (Some(1), ""), "{arguments:?}: {stderr}");
         for part in [
             "is of version 77",
-            "reads versions 1 to 2",
+            "reads versions 1 to 3",
             "use the babelmq that wrote it",
             "`export`",
         ] {
