@@ -8,20 +8,20 @@ import threading
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 PATIENCE = 30.0
-V3_1_1, V5 = paho.MQTTv311, paho.MQTTv5
+V3_1_1, V5 = MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5
 
 _names = itertools.count(1)
 
 
 def props(packet: int = PacketTypes.PUBLISH, **values: Any) -> Properties:
     """Properties of a packet, by the names that paho has for them."""
-    made = Properties(packet)
+    made = Properties(packet)  # type: ignore[no-untyped-call]
     for name, value in values.items():
         setattr(made, name, value)
     return made
@@ -34,7 +34,7 @@ class Client:
         self,
         address: str,
         name: str | None = None,
-        version: int = V5,
+        version: MQTTProtocolVersion = V5,
         *,
         stays: bool = False,
         expiry: int = 0,
@@ -47,8 +47,8 @@ class Client:
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, name, clean_session=clean, protocol=version
         )
-        #: What has come and was not asked for.
-        self.messages: queue.Queue[paho.MQTTMessage] = queue.Queue()
+        #: Messages of paho, in the order in which they come.
+        self.messages: queue.Queue[Any] = queue.Queue()
         self._connected: queue.Queue[tuple[Any, ...]] = queue.Queue()
         self._answers: queue.Queue[list[int]] = queue.Queue()
         self.ended = threading.Event()
@@ -86,7 +86,7 @@ class Client:
 
     def _disconnected(self, _client: Any, _data: Any, _flags: Any, reason: Any, _: Any) -> None:
         # It would come back by itself.
-        self._client._thread_terminate = True  # type: ignore[attr-defined]
+        self._client._thread_terminate = True
         self.reason = reason
         self.ended.set()
 
@@ -116,8 +116,8 @@ class Client:
         info.wait_for_publish(PATIENCE)
         assert info.is_published()
 
-    def next(self) -> paho.MQTTMessage:
-        """The next message."""
+    def next(self) -> Any:
+        """The next message, as paho has it."""
         return self.messages.get(timeout=PATIENCE)
 
     def until(self, topic: str) -> list[tuple[str, bytes]]:

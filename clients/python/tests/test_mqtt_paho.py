@@ -6,16 +6,14 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from real_broker import BINARY, RealBroker
 
-paho = pytest.importorskip("paho.mqtt.client")
-from mqtt_client import PATIENCE, V3_1_1, V5, Client  # noqa: E402
-
-if TYPE_CHECKING:
-    from paho.mqtt.client import MQTTMessage
+pytest.importorskip("paho.mqtt.client")
+from mqtt_client import PATIENCE, V3_1_1, V5, Client
+from paho.mqtt.enums import MQTTProtocolVersion
 
 pytestmark = pytest.mark.skipif(not BINARY, reason="it needs a broker: BABELMQ_BIN")
 
@@ -36,7 +34,9 @@ def at(broker: RealBroker) -> str:
 
 
 @VERSIONS
-def test_every_quality_arrives_with_the_lesser_of_two(at: str, version: int) -> None:
+def test_every_quality_arrives_with_the_lesser_of_two(
+    at: str, version: MQTTProtocolVersion
+) -> None:
     for granted in (0, 1, 2):
         with Client(at, version=version) as consumer, Client(at, version=version) as producer:
             assert consumer.subscribe("quality/+", granted) == granted
@@ -48,7 +48,7 @@ def test_every_quality_arrives_with_the_lesser_of_two(at: str, version: int) -> 
 
 
 @VERSIONS
-def test_messages_keep_their_order(at: str, version: int) -> None:
+def test_messages_keep_their_order(at: str, version: MQTTProtocolVersion) -> None:
     with Client(at, version=version) as consumer, Client(at, version=version) as producer:
         consumer.subscribe("order", 2)
         for number in range(300):
@@ -60,7 +60,7 @@ def test_messages_keep_their_order(at: str, version: int) -> None:
 
 
 @VERSIONS
-def test_what_is_retained_greets_until_it_is_cleared(at: str, version: int) -> None:
+def test_what_is_retained_greets_until_it_is_cleared(at: str, version: MQTTProtocolVersion) -> None:
     topic = f"retained/{version}"
     with Client(at, version=version) as producer, Client(at, version=version) as there:
         there.subscribe(topic, 1)
@@ -81,7 +81,7 @@ def test_what_is_retained_greets_until_it_is_cleared(at: str, version: int) -> N
 
 
 @VERSIONS
-def test_a_will_is_published_for_who_vanishes(at: str, version: int) -> None:
+def test_a_will_is_published_for_who_vanishes(at: str, version: MQTTProtocolVersion) -> None:
     with Client(at, version=version) as heir:
         heir.subscribe("will/#", 2)
         for goes in (Client.disconnect, Client.vanish):
@@ -96,7 +96,7 @@ def test_a_will_is_published_for_who_vanishes(at: str, version: int) -> None:
 
 
 @VERSIONS
-def test_a_connection_is_taken_over(at: str, version: int) -> None:
+def test_a_connection_is_taken_over(at: str, version: MQTTProtocolVersion) -> None:
     first = Client(at, "single", version)
     with Client(at, "single", version):
         assert first.ended.wait(PATIENCE)
@@ -105,7 +105,9 @@ def test_a_connection_is_taken_over(at: str, version: int) -> None:
 
 
 @VERSIONS
-def test_a_session_has_what_came_while_its_client_was_away(at: str, version: int) -> None:
+def test_a_session_has_what_came_while_its_client_was_away(
+    at: str, version: MQTTProtocolVersion
+) -> None:
     name = f"sleeper-{version}"
     with Client(at, name, version, stays=True, expiry=60) as client:
         assert not client.session_present
@@ -126,7 +128,7 @@ def test_a_session_has_what_came_while_its_client_was_away(at: str, version: int
 
 
 @VERSIONS
-def test_who_unsubscribes_gets_no_more(at: str, version: int) -> None:
+def test_who_unsubscribes_gets_no_more(at: str, version: MQTTProtocolVersion) -> None:
     with Client(at, version=version) as client:
         client.subscribe("un/a", 1)
         client.subscribe("un/end", 1)
@@ -138,7 +140,7 @@ def test_who_unsubscribes_gets_no_more(at: str, version: int) -> None:
 
 
 def test_properties_of_version_5_are_passed_on(at: str) -> None:
-    said = {
+    said: dict[str, Any] = {
         "PayloadFormatIndicator": 1,
         "MessageExpiryInterval": 300,
         "ContentType": "text/plain; charset=utf-8",
@@ -169,15 +171,11 @@ def test_requests_are_answered(at: str) -> None:
     with Client(at) as server, Client(at) as client:
         server.subscribe("service/square", 1)
         client.subscribe("answers/me", 1)
-        client.publish(
-            "service/square", "12", ResponseTopic="answers/me", CorrelationData=b"\x01"
-        )
+        client.publish("service/square", "12", ResponseTopic="answers/me", CorrelationData=b"\x01")
         asked = server.next()
         answer = str(int(asked.payload) ** 2)
         properties = asked.properties
-        server.publish(
-            properties.ResponseTopic, answer, CorrelationData=properties.CorrelationData
-        )
+        server.publish(properties.ResponseTopic, answer, CorrelationData=properties.CorrelationData)
         answered = client.next()
         assert (answered.payload, answered.properties.CorrelationData) == (b"144", b"\x01")
 
@@ -218,14 +216,13 @@ def test_topics_have_aliases(at: str) -> None:
 
 
 @VERSIONS
-def test_what_is_long_arrives_as_it_was(at: str, version: int) -> None:
+def test_what_is_long_arrives_as_it_was(at: str, version: MQTTProtocolVersion) -> None:
     with Client(at, version=version) as consumer, Client(at, version=version) as producer:
         consumer.subscribe("long", 2)
         for length in (0, 1, 127, 128, 16_383, 16_384, 2_097_152):
             payload = bytes(index * 7 % 251 for index in range(length))
             producer.publish("long", payload, 2)
-            message: MQTTMessage = consumer.next()
-            assert message.payload == payload
+            assert consumer.next().payload == payload
 
 
 def test_a_filter_that_there_is_not_is_refused_alone(at: str) -> None:

@@ -28,6 +28,28 @@ fn filters_match_exactly() {
     }
 }
 
+/// The specification allows either order, and clients wait for this one.
+#[test]
+fn a_subscription_is_answered_before_its_last_values() {
+    let broker = start();
+    for version in [V3_1_1, V5] {
+        let mut client = Mqtt::connect(&broker, version, "client");
+        for topic in 0..3 {
+            client.publish(&format!("last/{topic}"), b"1", 0, true, 0);
+        }
+        for _ in 0..2 {
+            // This reads nothing but the answer.
+            assert_eq!(client.subscribe("last/+", 0), 0);
+            for topic in 0..3 {
+                assert_eq!(client.plain_message().0, format!("last/{topic}"));
+            }
+        }
+        assert_eq!(client.subscribe("other", 1), 1);
+        client.ping();
+        client.disconnect();
+    }
+}
+
 #[test]
 fn a_filter_that_there_is_not_is_refused() {
     let broker = start();
