@@ -102,7 +102,7 @@ fn what_comes_behind_a_goodbye_is_not_sent_again() {
         let message = back.read();
         let message = if message.kind() == "PUBACK" { back.read() } else { message };
         assert_eq!(message.first, 0x32, "{message:?}");
-        let (mut anew, _) = Mqtt::hello(&broker, &Hello::new(V3_1_1, "brief"));
+        let (anew, _) = Mqtt::hello(&broker, &Hello::new(V3_1_1, "brief"));
         anew.disconnect();
     }
 }

@@ -75,8 +75,8 @@ pub(crate) struct Answer {
 pub(crate) struct Question {
     pub(crate) id: PacketId,
     pub(crate) is_subscribe: bool,
-    /// For each filter its reason, or what is asked for it.
-    pub(crate) filters: Vec<Result<Reason, TopicFilter>>,
+    /// For each filter its reason, or the filter that is asked about, and the reason if it is done.
+    pub(crate) filters: Vec<Result<Reason, (TopicFilter, Reason)>>,
     /// What is wrong with one of them, in words.
     pub(crate) words: Option<String>,
 }
@@ -497,18 +497,12 @@ impl Talk {
             return;
         }
         let Some(question) = self.asked.front_mut() else { return };
-        let is_subscribe = question.is_subscribe;
         let Some(filter) = question.filters.iter_mut().find(|filter| filter.is_err()) else {
             return;
         };
-        let reason = match filter {
-            Err(asked) if is_subscribe => {
-                let qos = self.grants.get(asked).map(|granted| granted.qos);
-                Reason(qos.unwrap_or(Qos::AtMostOnce).byte())
-            }
-            _ => Reason::SUCCESS,
-        };
-        *filter = Ok(reason);
+        if let Err((_, reason)) = filter {
+            *filter = Ok(*reason);
+        }
         self.answer_asked(gathered);
     }
 
@@ -534,7 +528,7 @@ impl Talk {
         }
         let Some(question) = self.asked.front_mut() else { return };
         if let Some(filter) = question.filters.iter_mut().find(|filter| filter.is_err()) {
-            if let Err(asked) = filter {
+            if let Err((asked, _)) = filter {
                 self.grants.remove(asked);
             }
             *filter = Ok(reason);
