@@ -42,7 +42,9 @@ first-build:
 
 test: test-rust test-python test-page test-js
 
+# The examples of docs/mqtt.md are run with Debian's mosquitto-clients, which are installed where they are missing.
 test-rust:
+	sh clients/install-mosquitto-clients.sh test-rust
 	$(CARGO) test --locked --workspace
 
 # The Python middleware, and CPython as the judge of every translation. BABELMQ_JUDGE_VALUES says how many values. With

@@ -9,6 +9,7 @@ use std::mem;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use super::batch_entry::BatchEntry;
 use super::buffer_pool::BufferPool;
@@ -39,6 +40,9 @@ pub struct Batch {
     properties: Box<[(u32, Box<[u8]>)]>,
     /// Whether one of them decodes to far more than its length explains.
     expands: bool,
+    /// Whether one of them has a `ttl`, and when they were published then.
+    expires: bool,
+    published: Tenths,
     limits: Limits,
     /// For each dialect, which messages are wanted in it; empty for none.
     wanted: [Wanted; Dialect::ALL.len()],
@@ -63,6 +67,23 @@ pub struct Batch {
 /// each thread (tcache); to be allocated and freed, a longer one costs a short message a tenth
 /// more.
 const _: () = assert!(size_of::<Batch>() + 2 * size_of::<usize>() <= 1_032);
+
+/// A time, in tenths of a second since the first that was asked for, and one more; 0 is none. It is
+/// short, for a batch has no room for more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tenths(u32);
+
+impl Tenths {
+    fn now() -> Tenths {
+        static FIRST: OnceLock<Instant> = OnceLock::new();
+        let tenths = FIRST.get_or_init(Instant::now).elapsed().as_millis() / 100;
+        Tenths(u32::try_from(tenths).unwrap_or(u32::MAX).saturating_add(1))
+    }
+
+    fn seconds_ago(self) -> u32 {
+        if self.0 == 0 { 0 } else { Tenths::now().0.saturating_sub(self.0) / 10 }
+    }
+}
 
 /// What is written of a batch, for each dialect.
 #[derive(Debug, Default)]
@@ -152,10 +173,16 @@ impl Batch {
         messages: Vec<BatchEntry>,
         limits: Limits,
     ) -> Batch {
-        let expands = messages.iter().any(BatchEntry::expands);
+        let (mut expands, mut expires) = (false, false);
+        for message in &messages {
+            expands |= message.expands();
+            expires |= message.ttl().is_some();
+        }
         Batch {
             bytes,
             expands,
+            expires,
+            published: Tenths::default(),
             document,
             decoded: 0,
             topics,
@@ -321,6 +348,13 @@ impl Batch {
         self.expands
     }
 
+    /// What is left of the `ttl` of a message, in whole seconds: 0 when it is over, none where it has
+    /// none.
+    pub fn ttl_left(&self, index: usize) -> Option<u32> {
+        let ttl = self.messages[index].ttl()?;
+        Some(ttl.saturating_sub(self.published.seconds_ago()))
+    }
+
     /// The payload of a message.
     #[inline]
     pub fn payload(&self, index: usize) -> PayloadRef<'_> {
@@ -346,6 +380,9 @@ impl Batch {
     /// Tells the session, once, what is wanted, by how many connections, and what the batch `cost`
     /// beyond that and its bytes; and takes the deliveries that it has written, where these are it.
     pub fn settle(&mut self, connections: usize, cost: usize) {
+        if self.expires {
+            self.published = Tenths::now();
+        }
         if let Some(asked) = self.asked.as_ref().filter(|_| !self.is_told) {
             self.is_told = true;
             let is_whole = self

@@ -25,8 +25,12 @@ impl Writer {
                     talk.lock().deliver(&batch, &selection, how, charge, &mut self.gathered);
                 }
             }
-            Delivery::Snapshot { values, .. } => self.gather_stored_mqtt(talk, &values)?,
+            Delivery::Snapshot { values, .. } => {
+                talk.lock().begin_values(&mut self.gathered);
+                self.gather_stored_mqtt(talk, &values)?;
+            }
             Delivery::LongSnapshot { pieces, .. } => {
+                talk.lock().begin_values(&mut self.gathered);
                 let mut is_whole = false;
                 while let Some(piece) = self.next_piece(&pieces)? {
                     is_whole = piece.last;

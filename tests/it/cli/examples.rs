@@ -143,6 +143,15 @@ fn the_examples_about_http_are_what_happens() {
 }
 
 #[test]
+fn the_examples_about_mqtt_are_what_happens() {
+    let is_there = Command::new("mosquitto_sub").arg("--help").output();
+    let needed = "the examples of docs/mqtt.md need mosquitto_pub and mosquitto_sub, which \
+                  clients/install-mosquitto-clients.sh installs from Debian";
+    assert!(is_there.is_ok(), "{needed}");
+    check_at("docs/mqtt.md", &["5000", "1883"], "127.0.0.1:1", |_| true);
+}
+
+#[test]
 fn the_exit_codes_are_those_of_the_help() {
     let document =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/command.md")).unwrap();

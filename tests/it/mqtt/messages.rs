@@ -149,6 +149,24 @@ fn a_pickle_reaches_a_phone_as_json() {
     assert_eq!(message.qos, 1);
 }
 
+/// What its publisher says nothing of gets no Content Type from the broker, live or as a last value.
+#[test]
+fn a_payload_that_is_passed_on_is_what_its_publisher_says() {
+    let broker = start();
+    let content = [&[3][..], &text("application/senml+json")].concat();
+    for said in [&[][..], &content] {
+        let mut client = Mqtt::connect(&broker, V5, "client");
+        client.publish_with("t", b"[ 1 ]", (0, true, 0), said);
+        client.subscribe("t", 0);
+        let stored = client.message();
+        client.publish_with("t", b"[ 1 ]", (0, true, 0), said);
+        for message in [stored, client.message()] {
+            assert_eq!((&message.payload[..], &message.properties[..]), (&b"[ 1 ]"[..], said));
+        }
+        client.disconnect();
+    }
+}
+
 #[test]
 fn a_listener_may_say_what_its_payloads_are() {
     let broker = start_with(Config::default(), "mqtt://127.0.0.1:0?format=xml");
@@ -221,7 +239,7 @@ fn properties_are_passed_on() {
     assert_eq!(old.plain_message(), ("t".into(), b"hello".to_vec()));
     // They are remembered with the last value.
     let mut late = Mqtt::connect(&broker, V5, "late");
-    late.ask_for("t", 0, &[]);
+    late.subscribe("t", 0);
     let message = late.message();
     assert!(message.retain);
     assert_eq!(message.properties, passed_on);
@@ -284,9 +302,8 @@ fn a_last_value_is_cleared_by_a_retained_message_of_no_bytes() {
     assert_eq!(publisher.read().kind(), "PUBACK");
     assert!(broker.get_topic("t").unwrap().is_some());
     let mut subscriber = Mqtt::connect(&broker, V5, "subscriber");
-    subscriber.ask_for("t", 1, &[]);
+    subscriber.subscribe("t", 1);
     assert!(subscriber.message().retain);
-    assert_eq!(subscriber.read().kind(), "SUBACK");
     publisher.publish("t", b"", 1, true, 2);
     assert_eq!(publisher.read().kind(), "PUBACK");
     assert!(broker.get_topic("t").unwrap().is_none());

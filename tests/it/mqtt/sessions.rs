@@ -1,7 +1,7 @@
 //! Sessions that outlive their connections, and messages that are on their way.
 
 use super::{reason, start};
-use crate::support::mqtt::{Hello, Mqtt, V3_1_1, V5};
+use crate::support::mqtt::{Hello, Mqtt, V3_1_1, V5, packet, text};
 
 #[test]
 fn a_session_is_taken_over() {
@@ -53,6 +53,57 @@ fn what_comes_meanwhile_is_there_when_the_client_comes_back() {
         clean.ping();
         clean.disconnect();
         publisher.disconnect();
+    }
+}
+
+/// MQTT 5, 3.3.2.3.3: what is over before it was sent is not sent, and the rest says what it has left.
+#[test]
+fn what_expires_meanwhile_is_not_there() {
+    /// Message Expiry Interval, of so many seconds.
+    const EXPIRY: [u8; 4] = [2, 0, 0, 0];
+    let broker = start();
+    let hello = Hello::new(V5, "away").staying();
+    let (mut away, _) = Mqtt::hello(&broker, &hello);
+    away.subscribe("t", 2);
+    away.disconnect();
+    let mut publisher = Mqtt::connect(&broker, V5, "publisher");
+    for (payload, seconds) in [(b"short", 1), (b"while", 60), (b"again", 1)] {
+        let expiry = [&EXPIRY[..], &[seconds]].concat();
+        publisher.publish_with("t", payload, (1, false, 1), &expiry);
+        assert_eq!(publisher.read().body, [0, 1]);
+    }
+    // A last value that came later and is over says that the others are.
+    publisher.subscribe("clock", 0);
+    publisher.publish_with("clock", b"1", (0, true, 0), &[&EXPIRY[..], &[1]].concat());
+    assert_eq!(publisher.plain_message(), ("clock".into(), b"1".to_vec()));
+    assert_eq!(publisher.plain_message(), ("clock".into(), Vec::new()));
+    let (mut back, is_present) = Mqtt::hello(&broker, &hello);
+    assert!(is_present);
+    let message = back.message();
+    assert_eq!((&message.payload[..], message.id), (&b"while"[..], 1));
+    let left = message.properties.strip_prefix(&EXPIRY).unwrap()[0];
+    assert!((1..60).contains(&left), "{left}");
+    back.ping();
+}
+
+/// What the client was not sent before it has said goodbye is sent for the first time afterwards.
+#[test]
+fn what_comes_behind_a_goodbye_is_not_sent_again() {
+    let broker = start();
+    for _ in 0..20 {
+        let hello = Hello::new(V3_1_1, "brief").staying();
+        let (mut brief, _) = Mqtt::hello(&broker, &hello);
+        brief.subscribe("t", 1);
+        let publish = [&text("t")[..], &[0, 1], b"late"].concat();
+        brief.send(&[packet(0x32, &publish), vec![0xe0, 0]].concat());
+        while brief.next().is_some() {}
+        let (mut back, is_present) = Mqtt::hello(&broker, &hello);
+        assert!(is_present);
+        let message = back.read();
+        let message = if message.kind() == "PUBACK" { back.read() } else { message };
+        assert_eq!(message.first, 0x32, "{message:?}");
+        let (anew, _) = Mqtt::hello(&broker, &Hello::new(V3_1_1, "brief"));
+        anew.disconnect();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Filters, and what is asked for with them.
 
 use super::{reason, start};
-use crate::support::mqtt::{Mqtt, V3_1_1, V5};
+use crate::support::mqtt::{Mqtt, V3_1_1, V5, packet, text};
 
 #[test]
 fn filters_match_exactly() {
@@ -26,6 +26,44 @@ fn filters_match_exactly() {
         subscriber.disconnect();
         publisher.disconnect();
     }
+}
+
+/// The specification allows either order, and clients wait for this one.
+#[test]
+fn a_subscription_is_answered_before_its_last_values() {
+    let broker = start();
+    for version in [V3_1_1, V5] {
+        let mut client = Mqtt::connect(&broker, version, "client");
+        for topic in 0..3 {
+            client.publish(&format!("last/{topic}"), b"1", 0, true, 0);
+        }
+        for _ in 0..2 {
+            // This reads nothing but the answer.
+            assert_eq!(client.subscribe("last/+", 0), 0);
+            for topic in 0..3 {
+                assert_eq!(client.plain_message().0, format!("last/{topic}"));
+            }
+        }
+        assert_eq!(client.subscribe("other", 1), 1);
+        client.ping();
+        client.disconnect();
+    }
+}
+
+/// Each place of a SUBSCRIBE is answered by what it asked for, though a later one takes its place.
+#[test]
+fn a_filter_may_be_asked_for_twice() {
+    let broker = start();
+    let mut client = Mqtt::connect(&broker, V3_1_1, "client");
+    let asked = |id: u8, qualities: &[u8]| {
+        let filters = qualities.iter().flat_map(|qos| [&text("t")[..], &[*qos]].concat());
+        packet(0x82, &[0, id].into_iter().chain(filters).collect::<Vec<u8>>())
+    };
+    client.send(&[asked(1, &[2, 0, 1]), asked(2, &[0])].concat());
+    assert_eq!(client.read().body, [0, 1, 2, 0, 1]);
+    assert_eq!(client.read().body, [0, 2, 0]);
+    client.publish("t", b"1", 1, false, 1);
+    assert!([client.read(), client.read()].iter().any(|packet| packet.first == 0x30));
 }
 
 #[test]
@@ -90,15 +128,15 @@ fn last_values_come_as_they_are_asked_for() {
     let (always, if_new, never) = (0, 0x10, 0x20);
     assert_eq!(mqtt.subscribe("t", never), 0);
     for (handling, comes) in [(if_new, false), (always, true)] {
-        mqtt.ask_for("t", handling, &[]);
+        mqtt.subscribe("t", handling);
         if comes {
             let message = mqtt.message();
             assert_eq!((message.retain, &message.payload[..]), (true, &b"1"[..]));
         }
-        assert_eq!(mqtt.read().kind(), "SUBACK");
+        mqtt.ping();
     }
     mqtt.unsubscribe("t");
-    mqtt.ask_for("t", if_new, &[]);
+    mqtt.subscribe("t", if_new);
     assert!(mqtt.message().retain);
 }
 

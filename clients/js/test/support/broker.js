@@ -18,7 +18,7 @@ const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => process.exit(1));
 
-/** A `babelmq serve` on free ports: `http` and `tcp` are its addresses. */
+/** A `babelmq serve` on free ports: `http`, `tcp` and, where it has one, `mqtt` are its addresses. */
 export class Broker {
   static start(...options) {
     return Broker.startAt("http://127.0.0.1:0", ...options);
@@ -59,7 +59,7 @@ export class Broker {
     const lines = createInterface(child.stdout);
     const [line = "nothing"] = await Promise.race([once(lines, "line"), once(lines, "close")]);
     const [, found = ""] = line.match(/^babelmq listening on (.*)$/) ?? [];
-    [this.tcp, this.http] = found.split(", ");
+    [this.tcp, this.http, this.mqtt] = found.split(", ");
     if (!this.http) throw new Error(`${BINARY} said ${line}`);
     this.listen = [`tcp://${this.tcp}`, this.http];
   }

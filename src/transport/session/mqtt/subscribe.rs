@@ -33,7 +33,7 @@ pub(super) fn subscribe(
             Err(refused) => question.refuse(refused),
             Ok(filter) => {
                 steps.push(one(&asked, &filter, subscribe.identifier, format, talk));
-                question.filters.push(Err(filter));
+                question.filters.push(Err((filter, Reason(asked.qos.byte()))));
             }
         }
     }
@@ -88,7 +88,7 @@ pub(super) fn unsubscribe(
             Err(refused) => question.refuse(refused),
             Ok(filter) if talk.lock().revoke(&filter) => {
                 steps.push(Control::Cancel { filter: filter.clone() });
-                question.filters.push(Err(filter));
+                question.filters.push(Err((filter, Reason::SUCCESS)));
             }
             Ok(_) => question.filters.push(Ok(Reason::NO_SUBSCRIPTION_EXISTED)),
         }

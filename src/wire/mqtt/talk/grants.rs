@@ -49,11 +49,6 @@ impl Grants {
         removed
     }
 
-    /// What was granted for a filter.
-    pub(super) fn get(&mut self, filter: &TopicFilter) -> Option<Granted> {
-        self.filters.get_mut(filter).copied()
-    }
-
     /// What holds for a message of a topic; `None` where no subscription matches it any more.
     pub(super) fn of(&self, topic: TopicName<'_>) -> Option<Matched> {
         let mut matched: Option<Matched> = None;

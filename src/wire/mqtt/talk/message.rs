@@ -69,6 +69,16 @@ enum Bytes<'a> {
     Anew(Vec<u8>),
 }
 
+impl Source {
+    /// Whether the message is over before the client has got it (MQTT 5, 3.3.2.3.3).
+    pub(super) fn is_over(&self) -> bool {
+        match self {
+            Source::Batch(batch, index) => batch.ttl_left(*index as usize) == Some(0),
+            Source::Stored(_) => false,
+        }
+    }
+}
+
 impl Style {
     /// Adds a message of a batch.
     pub(super) fn put_of_batch(
@@ -109,8 +119,10 @@ impl Style {
         };
         let is_new = !matches!(bytes, Bytes::Own(..));
         let properties = Properties::kept(payload.properties());
-        let content = self.content(payload.encoding());
-        self.put(topic, &bytes, content, (properties, is_new), (around, published.ttl()), gathered)
+        let content = self.content(payload, is_new);
+        // One that is sent again may be over by now, and is not without an end for that.
+        let expiry = batch.ttl_left(index).map(|left| left.max(1));
+        self.put(topic, &bytes, content, (properties, is_new), (around, expiry), gathered)
     }
 
     /// Adds a last value.
@@ -127,7 +139,7 @@ impl Style {
         };
         let is_new = matches!(bytes, Bytes::Anew(_));
         let properties = Properties::kept(payload.properties());
-        let content = self.content(payload.encoding());
+        let content = self.content(payload, is_new);
         let topic = stored.topic();
         self.put(topic.as_str(), &bytes, content, (properties, is_new), (around, None), gathered)
     }
@@ -146,10 +158,12 @@ impl Style {
         written.map_err(|_| NotWritten::Failed)
     }
 
-    /// The content type of a payload, where the broker says it, and whether it is text.
-    fn content(&self, encoding: Encoding) -> Option<&'static str> {
-        match encoding {
+    /// The content type of a payload, where the broker says it: the bytes of another client of MQTT
+    /// are what that client says they are, and nothing where it does not.
+    fn content(&self, payload: PayloadRef<'_>, is_new: bool) -> Option<&'static str> {
+        match payload.encoding() {
             Encoding::Text | Encoding::Bytes => None,
+            _ if payload.qos().is_some() && !is_new => None,
             _ => Some(match self.dialect.format() {
                 Format::Json => "application/json",
                 Format::Xml => "application/xml",

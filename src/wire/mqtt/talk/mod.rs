@@ -47,6 +47,8 @@ pub(crate) struct Talk {
     refused: Vec<(u16, Reason, String)>,
     /// SUBSCRIBE and UNSUBSCRIBE that are not answered.
     asked: VecDeque<Question>,
+    /// Whether what is done next was told before.
+    is_told: bool,
     /// Deliveries that the writer of an earlier connection had taken and not written.
     saved: VecDeque<(Delivery, Charge)>,
     /// Deliveries that came while the client was away: of QoS 0 they are not for it any more.
@@ -73,8 +75,8 @@ pub(crate) struct Answer {
 pub(crate) struct Question {
     pub(crate) id: PacketId,
     pub(crate) is_subscribe: bool,
-    /// For each filter its reason, or what is asked for it.
-    pub(crate) filters: Vec<Result<Reason, TopicFilter>>,
+    /// For each filter its reason, or the filter that is asked about, and the reason if it is done.
+    pub(crate) filters: Vec<Result<Reason, (TopicFilter, Reason)>>,
     /// What is wrong with one of them, in words.
     pub(crate) words: Option<String>,
 }
@@ -126,6 +128,7 @@ impl Talk {
             unanswered: VecDeque::new(),
             refused: Vec::new(),
             asked: VecDeque::new(),
+            is_told: false,
             saved: VecDeque::new(),
             stale: 0,
             end: None,
@@ -337,14 +340,24 @@ impl Talk {
 
     /// Sends a message of QoS 1 or 2, or lets it wait.
     fn send(&mut self, message: Message, gathered: &mut WriteBatch) {
-        if self.waiting.is_empty() && self.outgoing.room() > 0 {
+        if self.waiting.is_empty() && self.may_send() {
             self.send_now(message, gathered);
         } else {
             self.waiting.push_back(message);
         }
     }
 
+    /// Whether another message may be sent. Where the client has said goodbye, what was not sent is
+    /// none that is sent again.
+    fn may_send(&self) -> bool {
+        self.end.is_none() && self.outgoing.room() > 0
+    }
+
     fn send_now(&mut self, message: Message, gathered: &mut WriteBatch) {
+        if message.source.is_over() {
+            gathered.charges.extend(message.charge);
+            return;
+        }
         let (source, qos, retain) = (message.source.clone(), message.qos, message.retain);
         let identifiers = message.identifiers.clone();
         let id = match self.outgoing.send(qos, message) {
@@ -419,7 +432,7 @@ impl Talk {
             let put = self.put(&source, around, gathered);
             self.note(put);
         }
-        while self.outgoing.room() > 0
+        while self.may_send()
             && let Some(message) = self.waiting.pop_front()
         {
             self.send_now(message, gathered);
@@ -471,21 +484,25 @@ impl Talk {
         }
     }
 
+    /// The last values of a filter come next: it is subscribed to, and the client is told before
+    /// them, as it is by other brokers. Of several filters in one SUBSCRIBE that is so for the last.
+    pub(crate) fn begin_values(&mut self, gathered: &mut WriteBatch) {
+        self.done(gathered);
+        self.is_told = true;
+    }
+
     /// A filter that was asked about is subscribed to, or is not any more.
     pub(crate) fn done(&mut self, gathered: &mut WriteBatch) {
+        if std::mem::take(&mut self.is_told) {
+            return;
+        }
         let Some(question) = self.asked.front_mut() else { return };
-        let is_subscribe = question.is_subscribe;
         let Some(filter) = question.filters.iter_mut().find(|filter| filter.is_err()) else {
             return;
         };
-        let reason = match filter {
-            Err(asked) if is_subscribe => {
-                let qos = self.grants.get(asked).map(|granted| granted.qos);
-                Reason(qos.unwrap_or(Qos::AtMostOnce).byte())
-            }
-            _ => Reason::SUCCESS,
-        };
-        *filter = Ok(reason);
+        if let Err((_, reason)) = filter {
+            *filter = Ok(*reason);
+        }
         self.answer_asked(gathered);
     }
 
@@ -511,7 +528,7 @@ impl Talk {
         }
         let Some(question) = self.asked.front_mut() else { return };
         if let Some(filter) = question.filters.iter_mut().find(|filter| filter.is_err()) {
-            if let Err(asked) = filter {
+            if let Err((asked, _)) = filter {
                 self.grants.remove(asked);
             }
             *filter = Ok(reason);
