@@ -63,7 +63,7 @@ test("the subprotocol that was asked for is chosen", async (t) => {
     assert.equal(socket.protocol, protocol);
     assert.equal(socket.extensions, "");
   }
-  const { socket } = await open(t, "mqtt", "babelmq.json");
+  const { socket } = await open(t, "amqp", "babelmq.json");
   assert.equal(socket.protocol, "babelmq.json");
 });
 

@@ -138,7 +138,7 @@ def test_the_end_is_what_either_side_says(broker: RealBroker) -> None:
 
 def test_a_handshake_that_cannot_be_is_told_why(broker: RealBroker) -> None:
     with pytest.raises(websockets.exceptions.InvalidStatus) as refused:
-        client.connect(f"ws://{http(broker)}/ws", subprotocols=["mqtt"])
+        client.connect(f"ws://{http(broker)}/ws", subprotocols=["amqp"])
     response = refused.value.response
     assert response.status_code == 400
     assert b"babelmq.json" in response.body
