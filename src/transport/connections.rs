@@ -111,7 +111,7 @@ impl Connections {
         Ok(())
     }
 
-    /// Gives a connection the number of one that has ended.
+    /// Gives a connection another number, which none has.
     pub(super) fn rename(&self, client: ClientId, number: ClientId) {
         let mut inner = self.inner.lock();
         if let Some(connection) = inner.open.remove(&client) {

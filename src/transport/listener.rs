@@ -131,11 +131,14 @@ impl Listener {
     fn turn_away(&self, incoming: Incoming, mut outgoing: Outgoing, peer: Peer, why: String) {
         Counters::add(&self.shared.counters.turned_away, 1);
         tracing::info!(%peer, why, "connection turned away");
-        let refusal = Refusal::new(ErrorCode::TooManyConnections, why);
-        let mut frame = Vec::new();
-        write_reply(&mut frame, Format::Json, &Reply::Error(refusal));
-        // It fits any socket's buffer, and whether it arrives is the peer's business.
-        let _ = outgoing.push(&[IoSlice::new(&frame)], Wait::No);
+        // MQTT has no word for that before a CONNECT.
+        if self.bound.url().mqtt().is_none() {
+            let refusal = Refusal::new(ErrorCode::TooManyConnections, why);
+            let mut frame = Vec::new();
+            write_reply(&mut frame, Format::Json, &Reply::Error(refusal));
+            // It fits any socket's buffer, and whether it arrives is the peer's business.
+            let _ = outgoing.push(&[IoSlice::new(&frame)], Wait::No);
+        }
         outgoing.end();
         self.parked.see_off(incoming);
     }

@@ -58,6 +58,11 @@ impl Purse {
         self.connection.try_grow_to(self.connection.bytes() + bytes)
     }
 
+    /// Memory for something that the connection leaves with the broker, if there is some.
+    pub(super) fn claim_to_keep(&self, bytes: usize) -> Option<Claim> {
+        self.connection.account().and_then(|account| account.try_claim(bytes))
+    }
+
     /// Whether half of the memory for connections is taken.
     pub(super) fn is_crowded(&self) -> bool {
         let share = self.connection.account().map(|account| account.share());

@@ -1,9 +1,11 @@
 //! A raw client of MQTT, which knows the packets from the specifications alone.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use babelmq::BrokerHandle;
+use socket2::SockRef;
 
 use super::PATIENCE;
 
@@ -198,8 +200,29 @@ impl Mqtt {
         self.read()
     }
 
+    /// Connects as `hello` says, where there may be no broker any more, and goes without a word.
+    pub fn ask_in_vain(address: SocketAddr, hello: &Hello<'_>) {
+        let Ok(mut stream) = TcpStream::connect(address) else { return };
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let _ = stream.write_all(&hello.packet()).and_then(|()| stream.read(&mut [0; 4]));
+    }
+
     pub fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Has room for little of what comes.
+    pub fn take_little(&self) {
+        SockRef::from(&self.stream).set_recv_buffer_size(4 << 10).unwrap();
+    }
+
+    /// Does not wait for longer than that until the broker takes what is sent.
+    pub fn give_up_writing_after(&self, patience: Duration) {
+        self.stream.set_write_timeout(Some(patience)).unwrap();
+    }
+
+    pub fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
     }
 
     /// The next packet.

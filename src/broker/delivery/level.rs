@@ -37,6 +37,8 @@ pub(in crate::broker) struct Level {
     written: AtomicUsize,
     /// The writer has ended.
     left: AtomicBool,
+    /// The dispatcher has let go of the connection: nothing more comes.
+    closed: AtomicBool,
     turn: Wakeup,
 }
 
@@ -112,6 +114,7 @@ impl Level {
             last: Mutex::new(None),
             written: AtomicUsize::new(0),
             left: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
             turn: Wakeup::default(),
         }
     }
@@ -278,6 +281,15 @@ impl Level {
 
     pub(in crate::broker) fn is_left(&self) -> bool {
         self.left.load(Ordering::Acquire)
+    }
+
+    /// Says that nothing more comes.
+    pub(in crate::broker) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(in crate::broker) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// What counts as waiting: messages, bytes, answers, bytes of answers, bytes of its own and

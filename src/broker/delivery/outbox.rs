@@ -310,6 +310,7 @@ impl Outbox {
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.sender = None;
+        self.level.close();
         self.call();
     }
 }
@@ -433,6 +434,11 @@ impl Inbox {
     /// Whether the outbox overflowed, so that what was taken from it is not worth writing any more.
     pub fn is_overflowed(&self) -> bool {
         self.level.is_overflowed()
+    }
+
+    /// Whether the dispatcher has let go of the connection, so that nothing more will come.
+    pub fn is_closed(&self) -> bool {
+        self.level.is_closed()
     }
 
     /// What there is to write instead of what was discarded, once nothing else waits.

@@ -33,6 +33,11 @@ pub(in crate::transport) struct DelayedWill {
 }
 
 impl Kept {
+    /// Whether the dispatcher has let go of it, so that nobody can go on with it.
+    pub(in crate::transport) fn is_over(&self) -> bool {
+        self.inbox.is_overflowed() || self.inbox.is_closed()
+    }
+
     /// When something is to be done about it.
     pub(super) fn due(&self) -> Option<Instant> {
         let will = self.will.as_ref().map(|will| will.at);

@@ -7,10 +7,16 @@ use std::time::Duration;
 
 use super::kept::{Kept, LastWord};
 use crate::broker::ClientId;
-use crate::broker::sync::{HashMap, Instant, Mutex, Receiver, RecvTimeoutError, Sender, bounded};
+use crate::broker::sync::{
+    HashMap, Instant, Mutex, Receiver, RecvTimeoutError, Sender, TryRecvError, bounded,
+};
 use crate::transport::line::Line;
 use crate::transport::net::Waker;
 use crate::wire::mqtt::{Reason, Talk};
+
+/// How often those whose clients are away are looked at, whether the dispatcher still has them: what
+/// waits for one that it has cut off is in the way of others.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The name of a session: two users never share one, whatever their clients call themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +38,8 @@ struct Inner {
     places: HashMap<SessionName, Place>,
     /// When something is to be done about those whose clients are away.
     due: BTreeSet<(Instant, SessionName)>,
+    /// When all of them are looked at next; `None` where there are none.
+    next_look: Option<Instant>,
     is_over: bool,
 }
 
@@ -78,6 +86,12 @@ impl Sessions {
         loop {
             let mut inner = self.inner.lock();
             let kept = match inner.places.remove(name) {
+                // A panic has ended the connection before it could let go.
+                Some(Place::Taken { over, .. })
+                    if over.try_recv() == Err(TryRecvError::Disconnected) =>
+                {
+                    None
+                }
                 Some(Place::Taken { client, line, talk, over }) => {
                     talk.lock().end(Reason::TAKEN_OVER);
                     // Its session reads nothing more, and says goodbye.
@@ -138,6 +152,7 @@ impl Sessions {
             inner.due.insert((at, seat.name.clone()));
         }
         inner.places.insert(seat.name.clone(), Place::Kept(Box::new(kept)));
+        inner.next_look.get_or_insert_with(|| Instant::now() + LOOK);
         drop(inner);
         if let Some(waker) = self.waker.get() {
             let _ = waker.wake();
@@ -147,11 +162,13 @@ impl Sessions {
 
     /// When something is to be done about a session whose client is away.
     pub(in crate::transport) fn next_due(&self) -> Option<Instant> {
-        self.inner.lock().due.first().map(|(at, _)| *at)
+        let inner = self.inner.lock();
+        let first = inner.due.first().map(|(at, _)| *at);
+        first.into_iter().chain(inner.next_look).min()
     }
 
-    /// Ends the sessions whose clients were away for too long, and takes the wills that were to be
-    /// published later. Returns what is to be said for them.
+    /// Ends the sessions whose clients were away for too long, or for which nothing more can come,
+    /// and takes the wills that were to be published later. Returns what is to be said for them.
     pub(in crate::transport) fn look_after(&self, now: Instant) -> Vec<LastWord> {
         let mut words = Vec::new();
         let mut inner = self.inner.lock();
@@ -170,6 +187,9 @@ impl Sessions {
                 inner.due.insert((at, name));
             }
         }
+        if inner.next_look.is_some_and(|look| look <= now) {
+            inner.look_at_all(now, &mut words);
+        }
         words
     }
 
@@ -186,6 +206,7 @@ impl Sessions {
         let mut inner = self.inner.lock();
         inner.is_over = true;
         inner.due.clear();
+        inner.next_look = None;
         let places = std::mem::take(&mut inner.places);
         let (kept, taken) = places
             .into_iter()
@@ -193,5 +214,27 @@ impl Sessions {
         inner.places = taken;
         drop(inner);
         drop(kept);
+    }
+}
+
+impl Inner {
+    /// Ends the sessions that the dispatcher has let go of.
+    fn look_at_all(&mut self, now: Instant, words: &mut Vec<LastWord>) {
+        let (mut over, mut are_left) = (Vec::new(), false);
+        for (name, place) in &self.places {
+            match place {
+                Place::Kept(kept) if kept.is_over() => over.push(name.clone()),
+                Place::Kept(_) => are_left = true,
+                Place::Taken { .. } => {}
+            }
+        }
+        for name in over {
+            let Some(Place::Kept(kept)) = self.places.remove(&name) else { continue };
+            if let Some(at) = kept.due() {
+                self.due.remove(&(at, name));
+            }
+            words.push(kept.end());
+        }
+        self.next_look = are_left.then(|| now + LOOK);
     }
 }

@@ -312,7 +312,7 @@ impl Writer {
 
     /// Makes room for so many bytes of a stored value: where these are many, what was gathered is
     /// written first, and memory for them is waited for.
-    fn make_room(&mut self, bytes: usize) -> io::Result<()> {
+    pub(super) fn make_room(&mut self, bytes: usize) -> io::Result<()> {
         if bytes <= MAX_BYTES {
             return Ok(());
         }

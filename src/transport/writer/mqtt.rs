@@ -3,10 +3,10 @@
 use std::io;
 
 use super::Writer;
-use crate::broker::sync::Mutex;
-use crate::broker::{Charge, Delivery, Letter, Stored, Taken};
+use crate::broker::sync::{Mutex, Receiver};
+use crate::broker::{Charge, Delivery, Piece};
 use crate::protocol::{Refusal, Reply};
-use crate::wire::mqtt::{Reason, Talk};
+use crate::wire::mqtt::{Held, Next, Reason, Talk};
 
 impl Writer {
     /// Adds a delivery to the next write, and what has been waiting for that.
@@ -17,59 +17,47 @@ impl Writer {
         charge: Charge,
     ) -> io::Result<()> {
         let is_stale = talk.lock().take_stale();
-        let mut rest = Some(charge);
         match delivery {
-            Delivery::Messages { batch, selection, is_own, .. } => {
-                if let Some(charge) = rest.take() {
-                    let how = (is_own, is_stale);
-                    talk.lock().deliver(&batch, &selection, how, charge, &mut self.gathered);
-                }
+            Delivery::Messages { batch, dialect, selection, is_own } => {
+                let (batch, how) = ((batch, dialect), (is_own, is_stale));
+                talk.lock().deliver(batch, selection, how, Held::Charge(charge));
+                return self.go_on_with(talk);
             }
             Delivery::Snapshot { values, .. } => {
-                talk.lock().begin_values(&mut self.gathered);
-                self.gather_stored_mqtt(talk, &values)?;
+                let mut talking = talk.lock();
+                talking.begin_values(&mut self.gathered);
+                talking.deliver_values(values, Held::Charge(charge));
+                drop(talking);
+                return self.go_on_with(talk);
             }
-            Delivery::LongSnapshot { pieces, .. } => {
+            Delivery::LongSnapshot { pieces, topic, limited, dialect, token } => {
                 talk.lock().begin_values(&mut self.gathered);
-                let mut is_whole = false;
-                while let Some(piece) = self.next_piece(&pieces)? {
-                    is_whole = piece.last;
-                    self.gather_stored_mqtt(talk, &piece.values)?;
-                }
-                if is_whole {
-                    talk.lock().done(&mut self.gathered);
+                match self.gather_pieces(talk, &pieces) {
+                    Ok(true) => {
+                        let went_on = self.go_on_with(talk);
+                        talk.lock().done(&mut self.gathered);
+                        went_on?;
+                    }
+                    Ok(false) => {}
+                    Err(error) => {
+                        // The rest of it is for the next connection.
+                        let rest =
+                            Delivery::LongSnapshot { pieces, topic, limited, dialect, token };
+                        talk.lock().save(rest, charge);
+                        return Err(error);
+                    }
                 }
             }
-            Delivery::Durable { ticket, .. } => {
+            Delivery::Durable { ticket, reply, token } => {
                 // What was gathered does not wait for the disk.
-                if !ticket.is_ready() {
-                    self.flush()?;
+                if !ticket.is_ready()
+                    && let Err(error) = self.flush()
+                {
+                    talk.lock().save(Delivery::Durable { ticket, reply, token }, charge);
+                    return Err(error);
                 }
                 let failed: Option<Refusal> = ticket.wait().err();
                 talk.lock().pong(failed.as_ref(), &mut self.gathered);
-            }
-            Delivery::Mailbox(mailbox) => {
-                let mut rest = mailbox.open();
-                loop {
-                    let Taken { letters, messages, charge, .. } = mailbox.take();
-                    for letter in &letters {
-                        match letter {
-                            Letter::Messages(batch, selection, _) => {
-                                let (how, none) = ((false, is_stale), Charge::default());
-                                let gathered = &mut self.gathered;
-                                talk.lock().deliver(batch, selection, how, none, gathered);
-                            }
-                            Letter::Newest(stored) => {
-                                talk.lock().deliver_stored(stored, &mut self.gathered);
-                            }
-                        }
-                    }
-                    self.gathered.charges.push(self.inbox.gathered(charge));
-                    rest = rest.saturating_sub(messages);
-                    if rest == 0 || letters.is_empty() {
-                        break;
-                    }
-                }
             }
             Delivery::Reply { reply, token } => match reply {
                 Reply::Pong { .. } => talk.lock().pong(None, &mut self.gathered),
@@ -84,7 +72,7 @@ impl Writer {
             // Nothing else was asked for.
             _ => {}
         }
-        self.gathered.charges.extend(rest);
+        self.gathered.charges.push(charge);
         self.go_on_with(talk)
     }
 
@@ -92,11 +80,15 @@ impl Writer {
     /// the last was said.
     pub(super) fn go_on_talking(&mut self) -> io::Result<bool> {
         let Some(talk) = self.talk.clone() else { return Ok(false) };
-        loop {
-            // The guard does not live as long as what is done with the delivery.
-            let saved = talk.lock().saved();
-            let Some((delivery, charge)) = saved else { break };
-            self.gather_mqtt(&talk, delivery, charge)?;
+        // The guard does not live as long as what is done with the delivery.
+        let saved = talk.lock().saved();
+        match saved {
+            Some((delivery, charge)) if self.in_turn && delivery.may_take_time() => {
+                self.pending = Some((delivery, charge));
+                return Ok(false);
+            }
+            Some((delivery, charge)) => self.gather_mqtt(&talk, delivery, charge)?,
+            None => {}
         }
         self.go_on_with(&talk)?;
         let is_over = talk.lock().is_over();
@@ -108,7 +100,7 @@ impl Writer {
         if let Some(talk) = &self.talk {
             let mut talk = talk.lock();
             talk.end(Reason::SHUTTING_DOWN);
-            talk.go_on(&mut self.gathered);
+            talk.go_on(&mut self.gathered, 0);
         }
     }
 
@@ -119,32 +111,38 @@ impl Writer {
 
     /// Adds what can be written now.
     fn go_on_with(&mut self, talk: &Mutex<Talk>) -> io::Result<()> {
+        let mut paid = 0;
         loop {
-            let (has_more, failed) = {
+            let (next, failed) = {
                 let mut talk = talk.lock();
-                (talk.go_on(&mut self.gathered), talk.take_failed())
+                (talk.go_on(&mut self.gathered, paid), talk.take_failed())
             };
             self.count_failures(failed);
-            if !has_more {
-                return Ok(());
+            paid = 0;
+            match next {
+                Next::Nothing => return Ok(()),
+                // A turn writes at its end, and waits for nothing.
+                _ if self.in_turn => return Ok(()),
+                Next::Write => self.flush()?,
+                Next::Claim(bytes) => {
+                    self.make_room(bytes)?;
+                    paid = bytes;
+                }
             }
-            // A turn writes at its end; what a client's window lets through is no more than that.
-            if self.in_turn {
-                return Ok(());
-            }
-            self.flush()?;
         }
     }
 
-    fn gather_stored_mqtt(&mut self, talk: &Mutex<Talk>, values: &[Stored]) -> io::Result<()> {
-        for stored in values {
-            // Who was cut off gets no more of it.
-            if self.inbox.is_overflowed() {
-                break;
+    /// Adds last values as they come. Returns whether they came to their end: otherwise the
+    /// connection was cut off.
+    fn gather_pieces(&mut self, talk: &Mutex<Talk>, pieces: &Receiver<Piece>) -> io::Result<bool> {
+        while let Some(mut piece) = self.next_piece(pieces)? {
+            let (values, is_last) = (std::mem::take(&mut piece.values), piece.last);
+            talk.lock().deliver_values(values, Held::Piece(piece));
+            if is_last {
+                return Ok(true);
             }
-            talk.lock().deliver_stored(stored, &mut self.gathered);
-            self.flush_enough()?;
+            self.go_on_with(talk)?;
         }
-        Ok(())
+        Ok(false)
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Publishes<'a> {
     steps: Vec<Step>,
     cost: usize,
     each: usize,
+    /// Bytes that a message may have been decoded to beyond what its length explains.
+    extra: usize,
 }
 
 /// Why a message is not published.
@@ -51,6 +53,8 @@ pub(crate) struct Published {
     pub(crate) steps: Vec<Step>,
     /// The cost of the steps to the dispatcher.
     pub(crate) cost: usize,
+    /// Bytes that a message may have been decoded to beyond what its length explains.
+    pub(crate) extra: usize,
 }
 
 impl<'a> Publishes<'a> {
@@ -71,12 +75,13 @@ impl<'a> Publishes<'a> {
             paid_document: 0,
             steps: Vec::new(),
             cost: 0,
+            extra: 0,
         }
     }
 
     /// Whether what was taken is enough for one event.
     pub(crate) fn is_enough(&self) -> bool {
-        self.cost > EVENT_COST || self.document.weight() > MAX_DECODED
+        self.cost > EVENT_COST || self.extra > 0 || self.document.weight() > MAX_DECODED
     }
 
     /// Publishes a message to the topic that it names, or that its alias stands for.
@@ -101,6 +106,10 @@ impl<'a> Publishes<'a> {
             self.steps.push(step);
             return Ok(());
         }
+        if self.recent.permit {
+            // There is a permit for one message, and it is the next.
+            self.extra += self.limits.decoded_budget(publish.payload.len());
+        }
         let (format, span) = self.judge(publish, topic).map_err(|wrong| match wrong {
             NotPublished::Refused(reason, refusal) => {
                 NotPublished::Refused(reason, refusal.about(topic))
@@ -117,8 +126,10 @@ impl<'a> Publishes<'a> {
         // A value of no seconds is over at once.
         let ttl = publish.content.expiry.map(|seconds| seconds.max(1));
         let token = Token(publish.id.map_or(0, |id| id.get()));
-        let entry = BatchEntry::new(index, format, &span, publish.retain, ttl, None);
-        self.messages.push(entry.answered_with(token).with_qos(Some(publish.qos)));
+        let entry = BatchEntry::new(index, format, &span, publish.retain, ttl, None)
+            .answered_with(token)
+            .with_qos(Some(publish.qos));
+        self.messages.push(if self.extra > 0 { entry.expanding() } else { entry });
         self.cost += self.each + publish.payload.len();
         Ok(())
     }
@@ -153,7 +164,7 @@ impl<'a> Publishes<'a> {
         let judged = judge_raw(topic, &self.bytes, range, raw, &mut self.document, &limits);
         match judged {
             Ok((format, span)) => {
-                let document = span.document.filter(|_| self.pay_for_document());
+                let document = span.document.filter(|_| !permit && self.pay_for_document());
                 if document.is_none() {
                     self.document.truncate(mark);
                 }
@@ -248,7 +259,7 @@ impl<'a> Publishes<'a> {
     /// The steps that all of it comes to.
     pub(crate) fn finish(mut self) -> Published {
         self.finish_batch();
-        Published { steps: self.steps, cost: self.cost }
+        Published { steps: self.steps, cost: self.cost, extra: self.extra }
     }
 }
 

@@ -1,10 +1,12 @@
 //! MQTT 3.1.1 and 5, on the wire.
 
+mod attacks;
 mod connect;
 mod messages;
 mod sessions;
 mod subscriptions;
 mod sys_topics;
+mod takeover;
 mod websocket;
 mod wills;
 
@@ -31,6 +33,8 @@ mod reason {
     pub(super) const TOPIC_FILTER: u8 = 0x8f;
     pub(super) const TOPIC_NAME: u8 = 0x90;
     pub(super) const TOPIC_ALIAS: u8 = 0x94;
+    pub(super) const TOO_LARGE: u8 = 0x95;
+    pub(super) const QUOTA: u8 = 0x97;
     pub(super) const PAYLOAD_FORMAT: u8 = 0x99;
     pub(super) const SHARED: u8 = 0x9e;
 }

@@ -60,3 +60,57 @@ fn a_session_is_its_users_alone() {
     let (_ada, is_present) = Mqtt::hello(&broker, &hello("ada"));
     assert!(is_present);
 }
+
+/// What a user has lost while away is not there when the user is again: another session begins.
+#[test]
+fn a_session_ends_with_its_user() {
+    let ada = user("ada", "publish = ['#']\nsubscribe = ['#']");
+    let users = Users::new(&format!("{ada}{}", user("bob", "publish = ['#']")));
+    let url: ListenUrl = "mqtt://127.0.0.1:0".parse().unwrap();
+    let broker = users.start(|config| config.listeners([url]));
+    let hello = Hello { user: Some(("ada", "secret")), ..Hello::new(V5, "sensor").staying() };
+    let (mut sensor, _) = Mqtt::hello(&broker, &hello);
+    sensor.subscribe("t", 1);
+    sensor.disconnect();
+    users.write(&user("bob", "publish = ['#']"));
+    broker.reload_users().unwrap();
+    assert_eq!(broker.list_subscriptions("t").unwrap(), []);
+    users.write(&ada);
+    broker.reload_users().unwrap();
+    for is_there in [false, true] {
+        let (mut sensor, is_present) = Mqtt::hello(&broker, &hello);
+        assert_eq!(is_present, is_there);
+        sensor.subscribe("t", 1);
+        sensor.publish("t", b"1", 0, false, 0);
+        assert_eq!(sensor.plain_message().1, b"1");
+        sensor.disconnect();
+    }
+}
+
+/// A right that is lost is no answer to a message that has the number of a SUBSCRIBE of before.
+#[test]
+fn a_lost_subscription_is_no_refusal_of_a_message() {
+    let both = user("ada", "publish = ['#']\nsubscribe = ['#']");
+    let users = Users::new(&both);
+    let url: ListenUrl = "mqtt://127.0.0.1:0".parse().unwrap();
+    let broker = users.start(|config| config.listeners([url]));
+    let hello = Hello { user: Some(("ada", "secret")), ..Hello::new(V5, "sensor") };
+    let (mut sensor, _) = Mqtt::hello(&broker, &hello);
+    assert_eq!(sensor.subscribe("t/#", 1), 1);
+    assert_eq!(sensor.subscribe("u/#", 1), 1);
+    users.write(&user("ada", "publish = ['#']\nsubscribe = ['u/#']"));
+    broker.reload_users().unwrap();
+    // The number that `subscribe` has used.
+    sensor.publish("t/x", b"1", 1, false, 9);
+    let puback = sensor.read();
+    assert_eq!((puback.kind(), &puback.body[..]), ("PUBACK", &[0, 9][..]));
+    sensor.publish("u/x", b"1", 0, false, 0);
+    assert_eq!(sensor.plain_message().0, "u/x");
+    // What was lost can be had again, and is new then.
+    users.write(&both);
+    broker.reload_users().unwrap();
+    sensor.publish("t/x", b"last", 0, true, 0);
+    // Retain Handling 1: last values where the subscription is new.
+    sensor.ask_for("t/#", 0x10, &[]);
+    assert_eq!(sensor.plain_message().1, b"last");
+}

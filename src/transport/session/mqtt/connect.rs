@@ -42,7 +42,7 @@ impl No {
 impl Session {
     /// Takes the first packet, when all of it is there.
     pub(super) fn take_connect(&mut self) -> io::Result<Took> {
-        let most = self.most_of_packet();
+        let most = self.most_of_next();
         let end = match packet_at(self.buffer.bytes(), 0, None, most) {
             Ok(None) => return Ok(Took::Everything),
             Ok(Some((_, end))) => end,
@@ -122,7 +122,8 @@ impl Session {
             _ => None,
         };
         let name = SessionName { user, client: name.into() };
-        let talk = Arc::new(Mutex::new(Talk::new(&manner)));
+        let memory = self.purse.claim_to_keep(0).unwrap_or_default();
+        let talk = Arc::new(Mutex::new(Talk::new(&manner, memory)));
         let taken = self.shared.mqtt.take(&name, (self.client, &self.line, &talk), TAKEOVER);
         let Ok((seat, kept)) = taken else {
             let words =
@@ -130,7 +131,7 @@ impl Session {
             return self.turn_down(version, &No::new(Reason::BUSY, words));
         };
         let (fresh, kept) = match kept {
-            Some(kept) if connect.clean || kept.inbox.is_overflowed() => {
+            Some(kept) if connect.clean || kept.is_over() => {
                 kept.end().say(&self.shared.backlog.lane());
                 (true, None)
             }
@@ -194,7 +195,7 @@ impl Session {
             mqtt.known = Some(Known {
                 version: connect.version,
                 talk,
-                seat,
+                seat: Some(seat),
                 inbox,
                 aliases: Aliases::new(ALIASES),
                 claimed: 0,

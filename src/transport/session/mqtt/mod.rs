@@ -29,6 +29,9 @@ use will::Will;
 /// Bytes that a packet has beside its payload and its topic, about: what a client may send is that
 /// much longer than what a frame of the broker's own may be.
 const AROUND: usize = 1 << 10;
+/// Bytes that a CONNECT may have: the longest of each of its texts and of its will's payload, and as
+/// much as two of them of properties.
+const LONGEST_CONNECT: usize = 7 * (64 << 10);
 
 /// What a session knows of a client of MQTT.
 #[derive(Debug)]
@@ -44,7 +47,8 @@ pub(super) struct Mqtt {
 struct Known {
     version: Version,
     talk: Arc<Mutex<Talk>>,
-    seat: Seat,
+    /// None where the broker stops, and the session has been let go of.
+    seat: Option<Seat>,
     /// Its writer has it for as long as there is one.
     inbox: Inbox,
     aliases: Aliases,
@@ -98,9 +102,16 @@ impl Session {
         }
     }
 
-    /// Bytes that a packet of the client may have.
+    /// Bytes that a packet of a client that is connected may have.
     fn most_of_packet(&self) -> usize {
         self.shared.config.limits.max_frame as usize + AROUND
+    }
+
+    /// Bytes that the next packet may have: a CONNECT, which may be a stranger's, is none of the
+    /// longest.
+    fn most_of_next(&self) -> usize {
+        let most = self.most_of_packet();
+        if self.known().is_some() { most } else { most.min(LONGEST_CONNECT) }
     }
 
     /// Reads packets until the connection ends, or the client falls silent.
@@ -198,7 +209,7 @@ impl Session {
     /// Bytes of the packet that has begun, if they are known and do not fit the buffer.
     fn unfinished_packet(&self) -> usize {
         let version = self.known().map(|known| known.version);
-        let size = packet_size(self.buffer.bytes(), 0, version, self.most_of_packet());
+        let size = packet_size(self.buffer.bytes(), 0, version, self.most_of_next());
         size.ok().flatten().filter(|size| *size > self.buffer.size()).unwrap_or(0)
     }
 

@@ -21,6 +21,10 @@ use crate::wire::mqtt::{
 /// all that it can may take.
 const FEW_UNRELEASED: usize = 1_024;
 const UNRELEASED_BYTES: usize = 512 << 10;
+/// Bytes that it may make the session remember otherwise.
+const FEW_REMEMBERED: usize = 4 << 10;
+/// Messages that are answered by one question to the dispatcher.
+const ANSWERS_TOGETHER: usize = 4_096;
 /// Aliases that a client may use for topics.
 pub(super) const ALIASES: u16 = 32;
 
@@ -92,7 +96,7 @@ impl Session {
         let mut publishes = Publishes::new(limits, format, &mut self.recent);
         let mut found = Region::default();
         loop {
-            let packet = match packet_at(region, found.taken, Some(version), most) {
+            let (packet, end) = match packet_at(region, found.taken, Some(version), most) {
                 Ok(Some((packet, end))) => (packet, end),
                 Ok(None) => break,
                 Err(fault) => {
@@ -100,7 +104,7 @@ impl Session {
                     break;
                 }
             };
-            let (packet, end) = packet;
+            let is_message = matches!(packet, Packet::Publish(_));
             let taken = match packet {
                 Packet::Publish(publish) => {
                     take_publish(&publish, &mut known.aliases, &talk, &mut publishes, &mut found)
@@ -113,12 +117,10 @@ impl Session {
                     Ok(())
                 }
                 Packet::Subscribe(subscribe) => {
-                    super::subscribe::subscribe(&subscribe, format, &limits, &talk, &mut publishes);
-                    Ok(())
+                    super::subscribe::subscribe(&subscribe, format, &limits, &talk, &mut publishes)
                 }
                 Packet::Unsubscribe(unsubscribe) => {
-                    super::subscribe::unsubscribe(&unsubscribe, &limits, &talk, &mut publishes);
-                    Ok(())
+                    super::subscribe::unsubscribe(&unsubscribe, &limits, &talk, &mut publishes)
                 }
                 Packet::Disconnect(goodbye) => {
                     found.is_last = true;
@@ -135,7 +137,11 @@ impl Session {
                 break;
             }
             found.taken = end;
-            if found.is_last || publishes.is_enough() {
+            let is_much = match is_message {
+                true => found.answers.len() >= ANSWERS_TOGETHER,
+                false => talk.lock().is_too_much(),
+            };
+            if found.is_last || is_much || publishes.is_enough() {
                 break;
             }
         }
@@ -157,13 +163,21 @@ impl Session {
             Counters::add(&self.shared.counters.refused, 1);
             self.refusal_log.log_one(refusal, "mqtt");
         }
+        if published.extra > 0 {
+            self.shared.allowances.spend(self.peer.origin(), found.taken, published.extra);
+        }
         let messages = self.published_in(&published.steps);
         self.send(published.steps, published.cost);
         if let Some(writer) = &self.writer {
             found.charges.into_iter().for_each(|charge| writer.fate.written(charge));
         }
         let mut is_last = found.is_last;
-        if let Some(fault) = &found.fault {
+        let is_too_much = self.talk().is_some_and(|talk| talk.lock().is_too_much());
+        let unread = is_too_much.then(|| {
+            let what = "the client asks, and does not read what it is answered";
+            Fault::of(Reason::QUOTA, "packet", what)
+        });
+        if let Some(fault) = &found.fault.or(unread) {
             self.find_fault(fault);
             is_last = true;
         }
@@ -187,9 +201,12 @@ impl Session {
     /// Claims memory for what the client makes the session remember. Returns whether there is some.
     fn claim_for_memories(&mut self) -> bool {
         let Some(known) = self.known() else { return true };
-        let unreleased = known.talk.lock().unreleased();
+        let (unreleased, remembered) = {
+            let talk = known.talk.lock();
+            (talk.unreleased(), talk.remembered())
+        };
         let of_qos_2 = if unreleased > FEW_UNRELEASED { UNRELEASED_BYTES } else { 0 };
-        let needed = known.aliases.bytes() + of_qos_2;
+        let needed = known.aliases.bytes() + of_qos_2 + remembered.saturating_sub(FEW_REMEMBERED);
         let more = needed.saturating_sub(known.claimed);
         if more == 0 {
             return true;

@@ -1,13 +1,16 @@
 //! The end of a connection: what is published then, and what is kept of its session.
 
+use std::net::Shutdown;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::Session;
 use super::super::writing::RunningWriter;
 use super::{Known, Will};
-use crate::broker::sync::Instant;
-use crate::broker::{Event, Step, Use};
+use crate::broker::sync::{Instant, RecvTimeoutError};
+use crate::broker::{ClientId, Event, Step, Use};
+use crate::codec::{Claim, Share};
 use crate::protocol::Refusal;
 use crate::transport::mqtt::{DelayedWill, Kept};
 use crate::transport::purse::CONNECTION;
@@ -15,6 +18,17 @@ use crate::wire::mqtt::{Disconnect, Fault, Kind, Reason};
 
 /// Seconds that mean for ever (MQTT 5, 3.1.2.11.2).
 const FOR_EVER: u32 = u32::MAX;
+/// How long the writer may take for the last packet.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// One part in so many of the memory for connections is not for sessions whose clients are away, so
+/// that strangers who leave sessions behind keep nobody out.
+const FOR_NEWCOMERS: usize = 4;
+
+/// Memory for a session whose client is away, where there is some.
+fn memory_to_keep(share: &Arc<Share>) -> Option<Claim> {
+    let has_room = share.used() + CONNECTION <= share.limit() - share.limit() / FOR_NEWCOMERS;
+    if has_room { share.account().claim_last(CONNECTION) } else { None }
+}
 
 impl Known {
     /// Takes a DISCONNECT.
@@ -41,14 +55,19 @@ impl Session {
     /// Lets go of the session: publishes the will, waits for the writer, and keeps what the client
     /// may come back for.
     pub(super) fn let_go_of_talk(&mut self) {
-        // A broker that stops routes and writes out what has arrived, and waits for that.
+        // A broker that stops routes and writes out what has arrived, and waits for that; and somebody
+        // who waits for the session is in its way.
         if self.shared.stopping.load(Ordering::Acquire) {
+            if let Some(seat) = self.known_mut().and_then(|known| known.seat.take()) {
+                drop(self.shared.mqtt.leave(seat, None));
+            }
             return;
         }
         let Some(known) = self.mqtt.as_mut().and_then(|mqtt| mqtt.known.take()) else { return };
         let Known { talk, seat, inbox, will, expiry, .. } = known;
+        let Some(seat) = seat else { return };
         talk.lock().end(Reason::SUCCESS);
-        let is_kept = expiry > 0 && !inbox.is_overflowed();
+        let is_kept = expiry > 0 && !inbox.is_overflowed() && !inbox.is_closed();
         let will = will.filter(|will| self.may_publish(will));
         let now = Instant::now();
         let delayed = match will {
@@ -65,12 +84,17 @@ impl Session {
         let _ = self.events.send(Event::Wake { client: self.client });
         let fate = self.writer.take().map(|RunningWriter { ended, reading, fate }| {
             drop(reading);
-            // Nothing is ever sent: the writer drops the other end.
-            let _ = ended.recv();
+            // Nothing is ever sent: the writer drops the other end. One whose peer takes nothing,
+            // perhaps because it is gone, keeps nobody from the session: what it has not written
+            // stays there.
+            if ended.recv_timeout(GOODBYE) == Err(RecvTimeoutError::Timeout) {
+                self.line.shut_down(Shutdown::Both);
+                let _ = ended.recv();
+            }
             fate
         });
-        let account = self.shared.memory.of(Use::Connections).account();
-        let memory = if is_kept { account.claim_last(CONNECTION) } else { None };
+        let memory =
+            if is_kept { memory_to_keep(self.shared.memory.of(Use::Connections)) } else { None };
         let kept = fate.zip(memory).map(|(fate, memory)| Kept {
             client: self.client,
             inbox,
@@ -82,10 +106,18 @@ impl Session {
             events: self.events.clone(),
         });
         let is_lost = kept.is_none();
+        let number = self.client;
+        if !is_lost {
+            // The number stays with the session: whoever goes on with it may do so before this thread
+            // has ended.
+            let last = ClientId(self.shared.next_client.fetch_add(1, Ordering::Relaxed));
+            self.shared.connections.rename(number, last);
+            self.client = last;
+        }
         if let Some(kept) = self.shared.mqtt.leave(seat, kept) {
             kept.end().say(&self.shared.backlog.lane());
         } else if is_lost {
-            let _ = self.events.send(Event::Detach { client: self.client });
+            let _ = self.events.send(Event::Detach { client: number });
         }
     }
 

@@ -7,12 +7,15 @@ use crate::broker::{Control, Step};
 use crate::protocol::{Limits, Overflow, Token, TopicFilter};
 use crate::wire::MqttFormat;
 use crate::wire::mqtt::{
-    Asked, Granted, Publishes, Question, Reason, RetainHandling, Subscribe, Talk, TopicRefused,
-    Unsubscribe, Wanted, wanted,
+    Asked, Fault, Granted, Kind, Publishes, Question, Reason, RetainHandling, Subscribe, Talk,
+    TopicRefused, Unsubscribe, Wanted, wanted,
 };
 
 /// Filters of one packet that are looked at; each is a step of the dispatcher.
 const MOST_FILTERS: usize = 1_024;
+
+/// Filters of one packet that are answered, each by a byte.
+const MOST_ANSWERED: usize = 16 * MOST_FILTERS;
 
 /// A filter that is refused, and why in words.
 type Refused = (Reason, String);
@@ -24,7 +27,8 @@ pub(super) fn subscribe(
     limits: &Limits,
     talk: &Arc<Mutex<Talk>>,
     publishes: &mut Publishes<'_>,
-) {
+) -> Result<(), Fault> {
+    check_count(Kind::Subscribe, subscribe.filters().count())?;
     let token = Token(subscribe.id.get());
     let mut question = Question::new(subscribe.id, true);
     let mut steps = Vec::new();
@@ -39,6 +43,7 @@ pub(super) fn subscribe(
     }
     talk.lock().ask(question);
     steps.into_iter().for_each(|control| publishes.then(Step::Control(token, control)));
+    Ok(())
 }
 
 /// Grants what is asked for, and asks the dispatcher for it.
@@ -79,7 +84,8 @@ pub(super) fn unsubscribe(
     limits: &Limits,
     talk: &Arc<Mutex<Talk>>,
     publishes: &mut Publishes<'_>,
-) {
+) -> Result<(), Fault> {
+    check_count(Kind::Unsubscribe, unsubscribe.filters().count())?;
     let token = Token(unsubscribe.id.get());
     let mut question = Question::new(unsubscribe.id, false);
     let mut steps = Vec::new();
@@ -95,6 +101,14 @@ pub(super) fn unsubscribe(
     }
     talk.lock().ask(question);
     steps.into_iter().for_each(|control| publishes.then(Step::Control(token, control)));
+    Ok(())
+}
+
+/// Says whether a packet has no more filters than are answered.
+fn check_count(kind: Kind, filters: usize) -> Result<(), Fault> {
+    let what = "it has far more filters than the broker looks at; send them in several packets";
+    let has_too_many = filters > MOST_ANSWERED;
+    if has_too_many { Err(Fault::of(Reason::QUOTA, kind.name(), what)) } else { Ok(()) }
 }
 
 /// The filter of a text, at its place in the packet.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::Session;
 use crate::broker::Step;
 use crate::codec::Claim;
-use crate::protocol::{Limits, Refusal};
+use crate::protocol::{ErrorCode, Limits, Refusal};
 use crate::wire::MqttFormat;
 use crate::wire::mqtt::{self, NotPublished, Publish, Publishes, Reason};
 
@@ -50,14 +50,27 @@ impl Session {
         match judged {
             Ok(()) => {
                 let delay = Duration::from_secs(will.delay.into());
-                Ok(Will { steps: published.steps, cost: published.cost, delay })
+                let steps = published.steps.into_iter().map(|step| self.keep_step(step));
+                let steps = steps.collect::<Result<_, _>>()?;
+                Ok(Will { steps, cost: published.cost, delay })
             }
             Err(NotPublished::Refused(reason, refusal)) => Err((reason, refusal)),
             Err(NotPublished::NeedsPermit) => {
                 let reason = "the will decodes to far more than its length explains";
-                let code = crate::protocol::ErrorCode::TooLarge;
+                let code = ErrorCode::TooLarge;
                 Err((Reason::QUOTA, Refusal::new(code, reason)))
             }
         }
+    }
+
+    /// Pays for a step of the will from what the connection takes: it may wait for days, and memory
+    /// for messages on their way is for those that move.
+    fn keep_step(&self, step: Step) -> Result<Step, (Reason, Refusal)> {
+        let Step::Publish(batch) = step else { return Ok(step) };
+        let Some(claim) = self.purse.claim_to_keep(batch.weight()) else {
+            let reason = "the broker has no memory left for wills; connect again later, or without";
+            return Err((Reason::QUOTA, Refusal::new(ErrorCode::MemoryFull, reason)));
+        };
+        Ok(Step::Publish(Box::new(batch.holding(claim, self.purse.workspace()))))
     }
 }

@@ -65,6 +65,11 @@ impl Incoming {
         Ok(if known.is_some() { Arrived::Again } else { Arrived::New })
     }
 
+    /// Whether a message of QoS 2 was sent on this connection, and not released.
+    pub(crate) fn is_open(&self, id: PacketId) -> bool {
+        self.unreleased.get(&id) == Some(&true)
+    }
+
     /// A PUBACK is sent for a message of this connection.
     pub(crate) fn acknowledged(&mut self) {
         self.open = self.open.saturating_sub(1);

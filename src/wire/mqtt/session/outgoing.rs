@@ -113,6 +113,14 @@ impl<M> Outgoing<M> {
         Some(again)
     }
 
+    /// Whether there is something to be sent again now.
+    pub(crate) fn has_again(&self) -> bool {
+        let mut left = self.flights.range(self.resend_from..self.resend_to);
+        left.next().is_some_and(|(_, flight)| {
+            self.open < self.window || matches!(flight.stage, Stage::Released)
+        })
+    }
+
     /// How many new messages may be sent now; none as long as something is to be sent again.
     pub(crate) fn room(&self) -> usize {
         if self.flights.range(self.resend_from..self.resend_to).next().is_some() {
@@ -123,7 +131,6 @@ impl<M> Outgoing<M> {
     }
 
     /// How many messages the client may not have, or not know that it has.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.flights.len()
     }

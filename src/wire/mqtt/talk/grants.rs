@@ -21,7 +21,16 @@ pub(crate) struct Granted {
 #[derive(Debug, Default)]
 pub(super) struct Grants {
     filters: FilterMap<Granted>,
-    count: usize,
+    /// Bytes that they take, about.
+    bytes: usize,
+}
+
+/// Bytes that a subscription takes beside its filter, about.
+const GRANT: usize = 192;
+
+/// The cost of a subscription. Two that mean the same are spelled alike here.
+fn cost(filter: &TopicFilter) -> usize {
+    GRANT + filter.as_str().len()
 }
 
 /// What holds for a message: it is delivered once, however many subscriptions it matches.
@@ -38,15 +47,27 @@ impl Grants {
     pub(super) fn add(&mut self, filter: &TopicFilter, granted: Granted) -> Option<Granted> {
         let before = self.filters.remove(filter);
         self.filters.insert(filter.clone(), granted);
-        self.count += usize::from(before.is_none());
+        self.bytes += if before.is_none() { cost(filter) } else { 0 };
         before
     }
 
     /// Removes one.
     pub(super) fn remove(&mut self, filter: &TopicFilter) -> Option<Granted> {
         let removed = self.filters.remove(filter);
-        self.count -= usize::from(removed.is_some());
+        self.bytes -= if removed.is_some() { cost(filter) } else { 0 };
         removed
+    }
+
+    /// Removes the one that is spelled like this.
+    pub(super) fn remove_spelled(&mut self, text: &str) {
+        if let Ok(filter) = TopicFilter::parse(text) {
+            self.remove(&filter.below(false));
+        }
+    }
+
+    /// Bytes of memory that they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// What holds for a message of a topic; `None` where no subscription matches it any more.

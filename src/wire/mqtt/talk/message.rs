@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::super::{PacketId, Properties, PublishHead, Qos, Version};
+use super::queue::{Held, let_go};
 use crate::broker::{Charge, Stored};
-use crate::codec::{Batch, Dialect, Document, Encoding, PayloadRef};
-use crate::protocol::{Format, Limits};
-use crate::wire::write_batch::WriteBatch;
+use crate::codec::{Batch, DECODING_FACTOR, Dialect, Document, Encoding, PayloadRef};
+use crate::protocol::{ErrorCode, Format, Limits, plain_size};
+use crate::wire::write_batch::{MAX_BYTES, WriteBatch};
 
 /// A message of QoS 1 or 2, until the client has it.
 #[derive(Debug)]
@@ -17,15 +18,57 @@ pub(super) struct Message {
     pub(super) qos: Qos,
     /// The numbers of the subscriptions that it is for.
     pub(super) identifiers: Box<[u32]>,
-    /// What waits for the client with it, to be given back when it has it.
-    pub(super) charge: Option<Charge>,
+    /// What its delivery takes until the client has the last of it.
+    pub(super) held: Arc<Held>,
+}
+
+/// A message that is to be written, and what its packet says.
+#[derive(Clone, Debug)]
+pub(super) struct Owed {
+    pub(super) source: Source,
+    pub(super) id: Option<PacketId>,
+    qos: Qos,
+    retain: bool,
+    identifiers: Box<[u32]>,
+}
+
+impl Message {
+    /// What a first packet of it says, in which its number is missing.
+    pub(super) fn around(&self) -> Around<'_> {
+        let Message { qos, retain, identifiers, .. } = self;
+        Around { dup: false, qos: *qos, retain: *retain, id: None, identifiers }
+    }
+
+    /// All that is needed to write it.
+    pub(super) fn to_owe(&self) -> Owed {
+        let Message { ref source, qos, retain, ref identifiers, .. } = *self;
+        let (source, identifiers) = (source.clone(), identifiers.clone());
+        Owed { source, id: None, qos, retain, identifiers }
+    }
+
+    /// What is to be given back now that it is done with.
+    pub(super) fn let_go(self) -> Option<Charge> {
+        let_go(self.held)
+    }
+}
+
+impl Owed {
+    /// The same with the number of its packet.
+    pub(super) fn numbered(self, id: PacketId) -> Owed {
+        Owed { id: Some(id), ..self }
+    }
+
+    pub(super) fn around(&self, dup: bool) -> Around<'_> {
+        let Owed { id, qos, retain, ref identifiers, .. } = *self;
+        Around { dup, qos, retain, id, identifiers }
+    }
 }
 
 /// Where a message lies.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
-    /// In a batch, by its index.
-    Batch(Arc<Batch>, u32),
+    /// In a batch, by its index, from which it was wanted in this dialect.
+    Batch(Arc<Batch>, u32, Dialect),
     /// A last value.
     Stored(Stored),
 }
@@ -57,6 +100,8 @@ pub(super) enum NotWritten {
     TooLong,
     /// It could not be written in the client's format, which is a bug.
     Failed,
+    /// It takes so much memory to write it.
+    NeedsMemory(usize),
 }
 
 /// A payload as it is written.
@@ -73,18 +118,35 @@ impl Source {
     /// Whether the message is over before the client has got it (MQTT 5, 3.3.2.3.3).
     pub(super) fn is_over(&self) -> bool {
         match self {
-            Source::Batch(batch, index) => batch.ttl_left(*index as usize) == Some(0),
+            Source::Batch(batch, index, _) => batch.ttl_left(*index as usize) == Some(0),
             Source::Stored(_) => false,
         }
     }
 }
 
 impl Style {
-    /// Adds a message of a batch.
-    pub(super) fn put_of_batch(
+    /// Adds a message, for which so much memory is paid beyond a little.
+    pub(super) fn put(
+        &self,
+        source: &Source,
+        around: Around<'_>,
+        paid: usize,
+        gathered: &mut WriteBatch,
+    ) -> Result<(), NotWritten> {
+        match source {
+            Source::Batch(batch, index, dialect) => {
+                let style = Style { dialect: *dialect, ..*self };
+                style.put_of_batch((batch, *index as usize), around, paid, gathered)
+            }
+            Source::Stored(stored) => self.put_stored(stored, around, paid, gathered),
+        }
+    }
+
+    fn put_of_batch(
         &self,
         (batch, index): (&Arc<Batch>, usize),
         around: Around<'_>,
+        paid: usize,
         gathered: &mut WriteBatch,
     ) -> Result<(), NotWritten> {
         let published = &batch.messages()[index];
@@ -92,7 +154,7 @@ impl Style {
         if published.is_cleared() {
             // MQTT tells it by a message of no bytes.
             let nothing = (Properties::default(), false);
-            return self.put(
+            return self.put_packet(
                 topic,
                 &Bytes::Elsewhere(&[]),
                 None,
@@ -104,7 +166,7 @@ impl Style {
         let payload = batch.payload(index);
         let bytes = match self.as_it_came(payload) {
             Some(bytes) => Bytes::Own(batch, published.part().range().start, bytes),
-            None if published.expands() => Bytes::Anew(self.encode(payload)?),
+            None if published.expands() => Bytes::Anew(self.encode(payload, paid)?),
             None => {
                 let run = batch.run(self.dialect);
                 let range = batch.payload_in(run, self.dialect, index);
@@ -113,7 +175,7 @@ impl Style {
                     Some(bytes) if !bytes.is_empty() && self.dialect.format() != Format::Pickle => {
                         Bytes::Elsewhere(bytes)
                     }
-                    _ => Bytes::Anew(self.encode(payload)?),
+                    _ => Bytes::Anew(self.encode(payload, paid)?),
                 }
             }
         };
@@ -122,26 +184,37 @@ impl Style {
         let content = self.content(payload, is_new);
         // One that is sent again may be over by now, and is not without an end for that.
         let expiry = batch.ttl_left(index).map(|left| left.max(1));
-        self.put(topic, &bytes, content, (properties, is_new), (around, expiry), gathered)
+        let (properties, around) = ((properties, is_new), (around, expiry));
+        self.put_packet(topic, &bytes, content, properties, around, gathered)
     }
 
-    /// Adds a last value.
-    pub(super) fn put_stored(
+    fn put_stored(
         &self,
         stored: &Stored,
         around: Around<'_>,
+        paid: usize,
         gathered: &mut WriteBatch,
     ) -> Result<(), NotWritten> {
         let payload = stored.payload();
         let bytes = match self.as_it_came(payload) {
+            Some(bytes) if bytes.len() > MAX_BYTES.max(paid) => {
+                return Err(NotWritten::NeedsMemory(bytes.len()));
+            }
             Some(bytes) => Bytes::Elsewhere(bytes),
-            None => Bytes::Anew(self.encode(payload)?),
+            None => Bytes::Anew(self.encode(payload, paid)?),
         };
         let is_new = matches!(bytes, Bytes::Anew(_));
         let properties = Properties::kept(payload.properties());
         let content = self.content(payload, is_new);
         let topic = stored.topic();
-        self.put(topic.as_str(), &bytes, content, (properties, is_new), (around, None), gathered)
+        self.put_packet(
+            topic.as_str(),
+            &bytes,
+            content,
+            (properties, is_new),
+            (around, None),
+            gathered,
+        )
     }
 
     /// What is passed on as it came: a text, bytes, and what is in the client's format.
@@ -152,10 +225,23 @@ impl Style {
         }
     }
 
-    fn encode(&self, payload: PayloadRef<'_>) -> Result<Vec<u8>, NotWritten> {
-        let (dialect, limits) = (self.dialect, &self.limits);
-        let written = payload.encode_within(dialect, &mut Document::new(), limits, usize::MAX);
-        written.map_err(|_| NotWritten::Failed)
+    fn encode(&self, payload: PayloadRef<'_>, paid: usize) -> Result<Vec<u8>, NotWritten> {
+        let (dialect, limits, length) = (self.dialect, &self.limits, payload.source().len());
+        // What is decoded is encoded to about as much again.
+        let memory = |decoded: usize| decoded.saturating_mul(DECODING_FACTOR + 1);
+        let most = plain_size(length);
+        if memory(most) > MAX_BYTES.max(paid) {
+            return Err(NotWritten::NeedsMemory(memory(most)));
+        }
+        let most = most.max(paid / (DECODING_FACTOR + 1));
+        let written = payload.encode_within(dialect, &mut Document::new(), limits, most);
+        written.map_err(|refusal| match refusal.code {
+            ErrorCode::TooLarge if paid < usize::MAX => {
+                let more = memory(limits.decoded_budget(length));
+                NotWritten::NeedsMemory(if more > paid { more } else { usize::MAX })
+            }
+            _ => NotWritten::Failed,
+        })
     }
 
     /// The content type of a payload, where the broker says it: the bytes of another client of MQTT
@@ -172,7 +258,7 @@ impl Style {
         }
     }
 
-    fn put(
+    fn put_packet(
         &self,
         topic: &str,
         bytes: &Bytes<'_>,

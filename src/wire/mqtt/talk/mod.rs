@@ -3,29 +3,40 @@
 //!
 //! The session takes in what the client says, the writer writes what is delivered; they meet here.
 
+mod answers;
 mod grants;
 mod message;
+mod queue;
+#[cfg(test)]
+#[cfg(not(shuttle))]
+mod tests;
+mod writing;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
+pub(crate) use answers::{Answer, Question};
 pub(crate) use grants::Granted;
+pub(crate) use queue::Held;
+pub(crate) use writing::Next;
 
-use super::session::{Again, Arrived, Incoming, Outgoing};
-use super::{
-    Ack, Fault, Kind, PacketId, Qos, Reason, Version, put_disconnect, put_pingresp, put_suback,
-    put_unsuback, reason_of,
-};
-use crate::broker::{Charge, Delivery, Selection, Stored};
-use crate::codec::{Batch, Dialect};
-use crate::protocol::{ErrorCode, Limits, Refusal, Token, TopicFilter};
-use crate::wire::frames::selected;
-use crate::wire::write_batch::WriteBatch;
+use super::session::{Arrived, Incoming, Outgoing};
+use super::{Ack, Fault, Kind, PacketId, Qos, Reason, Version, put_pingresp};
+use crate::broker::{Charge, Delivery};
+use crate::codec::{Claim, Dialect};
+use crate::protocol::{Limits, TopicFilter};
+use answers::Unanswered;
 use grants::Grants;
-use message::{Around, Message, NotWritten, Source, Style};
+use message::{Message, Owed, Style};
+use queue::Waiting;
 
-/// Bytes of refusals that are remembered until their messages are answered.
-const MOST_REFUSED: usize = 256;
+/// Bytes of packets that wait for nothing but a client that does not read.
+const MOST_QUICK: usize = 1 << 20;
+/// Messages of the client that may be unanswered.
+const MOST_UNANSWERED: usize = 1 << 16;
+/// Messages that may be on their way to the client without memory that is claimed for them, and
+/// about what each of the others takes.
+const FEW_FLIGHTS: usize = 64;
+const FLIGHT: usize = 256;
 
 /// The talk with one client.
 #[derive(Debug)]
@@ -35,22 +46,22 @@ pub(crate) struct Talk {
     wants_reasons: bool,
     outgoing: Outgoing<Message>,
     incoming: Incoming,
-    /// Messages for which there is no room on the way.
-    waiting: VecDeque<Message>,
+    /// Deliveries of which something is not written, in their order.
+    waiting: VecDeque<Waiting>,
+    /// Whether the first of them waits for an answer of the client.
+    is_blocked: bool,
+    /// A message that is to be sent again next, and waits for memory.
+    owed: Option<Owed>,
     grants: Grants,
     /// Packets that wait for nothing.
     quick: Vec<u8>,
-    /// Messages of the client that are answered when all before is done, a list for each time that
-    /// the dispatcher was asked.
-    unanswered: VecDeque<Vec<Answer>>,
-    /// Messages that the dispatcher has refused, until they are answered.
-    refused: Vec<(u16, Reason, String)>,
+    unanswered: Unanswered,
     /// SUBSCRIBE and UNSUBSCRIBE that are not answered.
     asked: VecDeque<Question>,
     /// Whether what is done next was told before.
     is_told: bool,
-    /// Deliveries that the writer of an earlier connection had taken and not written.
-    saved: VecDeque<(Delivery, Charge)>,
+    /// A delivery that the writer of an earlier connection had taken and not written.
+    saved: Option<(Delivery, Charge)>,
     /// Deliveries that came while the client was away: of QoS 0 they are not for it any more.
     stale: usize,
     /// Why the connection ends, if it does.
@@ -59,39 +70,8 @@ pub(crate) struct Talk {
     /// Messages that were longer than the client takes.
     too_long: u64,
     failed: usize,
-}
-
-/// The answer to a message.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) id: PacketId,
-    pub(crate) qos: Qos,
-    /// Why it was not published.
-    pub(crate) refused: Option<(Reason, String)>,
-}
-
-/// A SUBSCRIBE or UNSUBSCRIBE, and what became of its filters so far.
-#[derive(Debug)]
-pub(crate) struct Question {
-    pub(crate) id: PacketId,
-    pub(crate) is_subscribe: bool,
-    /// For each filter its reason, or the filter that is asked about, and the reason if it is done.
-    pub(crate) filters: Vec<Result<Reason, (TopicFilter, Reason)>>,
-    /// What is wrong with one of them, in words.
-    pub(crate) words: Option<String>,
-}
-
-impl Question {
-    /// One of no filters yet.
-    pub(crate) fn new(id: PacketId, is_subscribe: bool) -> Question {
-        Question { id, is_subscribe, filters: Vec::new(), words: None }
-    }
-
-    /// Refuses the next filter.
-    pub(crate) fn refuse(&mut self, (reason, words): (Reason, String)) {
-        self.filters.push(Ok(reason));
-        self.words.get_or_insert(words);
-    }
+    /// For what is on its way.
+    memory: Claim,
 }
 
 /// How the client of a new connection is written to.
@@ -115,26 +95,28 @@ impl Manner {
 }
 
 impl Talk {
-    /// A new session.
-    pub(crate) fn new(manner: &Manner) -> Talk {
+    /// A new session. What is on its way to the client takes memory from `memory`.
+    pub(crate) fn new(manner: &Manner, memory: Claim) -> Talk {
         Talk {
             style: manner.style(),
             wants_reasons: manner.wants_reasons,
             outgoing: Outgoing::new(manner.windows.0),
             incoming: Incoming::new(manner.windows.1),
             waiting: VecDeque::new(),
+            is_blocked: false,
+            owed: None,
             grants: Grants::default(),
             quick: Vec::new(),
-            unanswered: VecDeque::new(),
-            refused: Vec::new(),
+            unanswered: Unanswered::default(),
             asked: VecDeque::new(),
             is_told: false,
-            saved: VecDeque::new(),
+            saved: None,
             stale: 0,
             end: None,
             has_said_goodbye: false,
             too_long: 0,
             failed: 0,
+            memory,
         }
     }
 
@@ -144,8 +126,14 @@ impl Talk {
         self.wants_reasons = manner.wants_reasons;
         self.outgoing.resume(manner.windows.0);
         self.incoming.resume(manner.windows.1);
-        self.quick.clear();
-        self.stale = waiting + self.saved.len();
+        self.waiting.iter_mut().for_each(Waiting::become_stale);
+        (self.is_blocked, self.owed) = (false, None);
+        // The client asks again for what it was not answered (MQTT 5, 4.4): an answer to what it has
+        // asked before would be taken for one to that.
+        self.quick = Vec::new();
+        self.unanswered.become_void();
+        self.asked.iter_mut().for_each(|question| question.is_void = true);
+        self.stale = waiting + usize::from(self.saved.is_some());
         (self.end, self.has_said_goodbye) = (None, false);
     }
 
@@ -161,12 +149,12 @@ impl Talk {
 
     /// Keeps a delivery that was taken and not written for the next connection.
     pub(crate) fn save(&mut self, delivery: Delivery, charge: Charge) {
-        self.saved.push_back((delivery, charge));
+        self.saved = Some((delivery, charge));
     }
 
-    /// The next delivery that was kept.
+    /// The delivery that was kept.
     pub(crate) fn saved(&mut self) -> Option<(Delivery, Charge)> {
-        self.saved.pop_front()
+        self.saved.take()
     }
 }
 
@@ -198,14 +186,25 @@ impl Talk {
         self.incoming.unreleased()
     }
 
+    /// Bytes that the client makes the session remember beside that: answers that it does not read,
+    /// and what was granted.
+    pub(crate) fn remembered(&self) -> usize {
+        self.quick.capacity() + self.unanswered.count() * size_of::<Answer>() + self.grants.bytes()
+    }
+
+    /// Whether the client asks and asks, and does not read what it is answered.
+    pub(crate) fn is_too_much(&self) -> bool {
+        self.quick.len() > MOST_QUICK || self.unanswered.count() > MOST_UNANSWERED
+    }
+
     /// Answers these messages when the dispatcher has answered.
     pub(crate) fn answer_later(&mut self, answers: Vec<Answer>) {
-        self.unanswered.push_back(answers);
+        self.unanswered.push(answers);
     }
 
     /// Asks the dispatcher about filters.
     pub(crate) fn ask(&mut self, question: Question) {
-        if question.filters.iter().all(Result::is_ok) {
+        if question.is_known() {
             let mut quick = std::mem::take(&mut self.quick);
             self.put_answer(&question, &mut quick);
             self.quick = quick;
@@ -229,12 +228,13 @@ impl Talk {
     /// # Errors
     /// It says what cannot be.
     pub(crate) fn ack(&mut self, ack: &Ack<'_>) -> Result<Option<Charge>, Fault> {
+        self.is_blocked = false;
         let answer = match ack.kind {
-            Kind::Puback => return Ok(self.outgoing.puback(ack.id)?.and_then(|it| it.charge)),
+            Kind::Puback => return Ok(self.outgoing.puback(ack.id)?.and_then(Message::let_go)),
             Kind::Pubrec => {
                 let (message, answer) = self.outgoing.pubrec(ack.id, ack.reason)?;
                 self.put_quick(answer.as_ref());
-                return Ok(message.and_then(|message| message.charge));
+                return Ok(message.and_then(Message::let_go));
             }
             Kind::Pubrel => Some(self.incoming.pubrel(ack.id)),
             _ => {
@@ -257,303 +257,18 @@ impl Talk {
     pub(crate) fn has_news(&self) -> bool {
         !self.quick.is_empty()
             || self.end.is_some()
-            || !self.waiting.is_empty() && self.outgoing.room() > 0
-    }
-}
-
-/// What the writer writes.
-impl Talk {
-    /// Adds messages of a batch, which are the client's own or not, and came while it was away or
-    /// not.
-    pub(crate) fn deliver(
-        &mut self,
-        batch: &Arc<Batch>,
-        selection: &Selection,
-        (is_own, is_stale): (bool, bool),
-        charge: Charge,
-        gathered: &mut WriteBatch,
-    ) {
-        let mut last_topic = None;
-        let mut matched = None;
-        let mut charge = Some(charge);
-        let mut messages = selected(batch, self.style.dialect, selection, 0).peekable();
-        while let Some(index) = messages.next() {
-            let published = &batch.messages()[index];
-            if last_topic != Some(published.topic()) {
-                last_topic = Some(published.topic());
-                matched = self.grants.of(batch.topics().get(published.topic()));
-            }
-            let Some(matched) = &matched else { continue };
-            if is_own && matched.no_local {
-                continue;
-            }
-            let qos = matched.qos.min(published.qos().unwrap_or(Qos::ExactlyOnce));
-            let retain = matched.retain_as_published && published.retain();
-            if qos == Qos::AtMostOnce {
-                if !is_stale {
-                    let identifiers = &matched.identifiers;
-                    let around = Around { dup: false, qos, retain, id: None, identifiers };
-                    let put = self.style.put_of_batch((batch, index), around, gathered);
-                    self.note(put);
-                }
-                continue;
-            }
-            let message = Message {
-                source: Source::Batch(batch.clone(), index as u32),
-                retain,
-                qos,
-                identifiers: matched.identifiers.as_slice().into(),
-                // The last of them has it: then none is needed.
-                charge: charge.take_if(|_| messages.peek().is_none()),
-            };
-            self.send(message, gathered);
-        }
-        gathered.charges.extend(charge);
+            || self.owed.is_some()
+            || self.outgoing.has_again()
+            || !self.waiting.is_empty() && !self.is_blocked
     }
 
-    /// Adds a last value.
-    pub(crate) fn deliver_stored(&mut self, stored: &Stored, gathered: &mut WriteBatch) {
-        let Some(matched) = self.grants.of(stored.topic()) else { return };
-        let qos = matched.qos.min(stored.payload().qos().unwrap_or(Qos::ExactlyOnce));
-        let identifiers = &matched.identifiers;
-        if qos == Qos::AtMostOnce {
-            let around = Around { dup: false, qos, retain: true, id: None, identifiers };
-            let put = self.style.put_stored(stored, around, gathered);
-            return self.note(put);
+    /// Whether another message may be on its way to the client.
+    fn has_room(&mut self) -> bool {
+        // Where the client has said goodbye, what was not sent is none that is sent again.
+        if self.end.is_some() || self.outgoing.room() == 0 {
+            return false;
         }
-        let message = Message {
-            source: Source::Stored(stored.clone()),
-            retain: true,
-            qos,
-            identifiers: identifiers.as_slice().into(),
-            charge: None,
-        };
-        self.send(message, gathered);
-    }
-
-    /// Counts a delivery. Returns whether it came while the client was away.
-    pub(crate) fn take_stale(&mut self) -> bool {
-        let is_stale = self.stale > 0;
-        self.stale -= usize::from(is_stale);
-        is_stale
-    }
-
-    /// Sends a message of QoS 1 or 2, or lets it wait.
-    fn send(&mut self, message: Message, gathered: &mut WriteBatch) {
-        if self.waiting.is_empty() && self.may_send() {
-            self.send_now(message, gathered);
-        } else {
-            self.waiting.push_back(message);
-        }
-    }
-
-    /// Whether another message may be sent. Where the client has said goodbye, what was not sent is
-    /// none that is sent again.
-    fn may_send(&self) -> bool {
-        self.end.is_none() && self.outgoing.room() > 0
-    }
-
-    fn send_now(&mut self, message: Message, gathered: &mut WriteBatch) {
-        if message.source.is_over() {
-            gathered.charges.extend(message.charge);
-            return;
-        }
-        let (source, qos, retain) = (message.source.clone(), message.qos, message.retain);
-        let identifiers = message.identifiers.clone();
-        let id = match self.outgoing.send(qos, message) {
-            Ok(id) => id,
-            Err(message) => return self.waiting.push_front(message),
-        };
-        let around = Around { dup: false, qos, retain, id: Some(id), identifiers: &identifiers };
-        let put = self.put(&source, around, gathered);
-        if put.is_err() {
-            // It counts as one that has arrived (MQTT 5, 3.1.2.11.4).
-            let message = self.outgoing.give_up(id);
-            gathered.charges.extend(message.and_then(|message| message.charge));
-        }
-        self.note(put);
-    }
-
-    fn put(
-        &self,
-        source: &Source,
-        around: Around<'_>,
-        gathered: &mut WriteBatch,
-    ) -> Result<(), NotWritten> {
-        match source {
-            Source::Batch(batch, index) => {
-                self.style.put_of_batch((batch, *index as usize), around, gathered)
-            }
-            Source::Stored(stored) => self.style.put_stored(stored, around, gathered),
-        }
-    }
-
-    fn note(&mut self, put: Result<(), NotWritten>) {
-        match put {
-            Ok(()) => {}
-            Err(NotWritten::TooLong) => self.too_long += 1,
-            Err(NotWritten::Failed) => self.failed += 1,
-        }
-    }
-
-    /// Messages that could not be written in the client's format, since this was asked.
-    pub(crate) fn take_failed(&mut self) -> usize {
-        std::mem::take(&mut self.failed)
-    }
-
-    /// Adds what can be written now: answers, and messages for which there is room. Returns whether
-    /// there is more of that.
-    pub(crate) fn go_on(&mut self, gathered: &mut WriteBatch) -> bool {
-        if !self.quick.is_empty() {
-            let quick = std::mem::take(&mut self.quick);
-            gathered.append(|out| out.extend_from_slice(&quick));
-        }
-        loop {
-            if gathered.is_enough() {
-                return true;
-            }
-            let style = self.style;
-            let (source, id, qos, retain, identifiers) = match self.outgoing.again() {
-                None => break,
-                Some(Again::Pubrel(id)) => {
-                    let ack = Ack::new(Kind::Pubrel, id, Reason::SUCCESS);
-                    gathered.append(|out| {
-                        // One that the client does not take is as good as one that was lost.
-                        let _ = ack.put(style.version, out, style.limit);
-                    });
-                    continue;
-                }
-                Some(Again::Publish(id, qos, message)) => {
-                    let identifiers = message.identifiers.clone();
-                    (message.source.clone(), id, qos, message.retain, identifiers)
-                }
-            };
-            let around = Around { dup: true, qos, retain, id: Some(id), identifiers: &identifiers };
-            let put = self.put(&source, around, gathered);
-            self.note(put);
-        }
-        while self.may_send()
-            && let Some(message) = self.waiting.pop_front()
-        {
-            self.send_now(message, gathered);
-            if gathered.is_enough() {
-                return true;
-            }
-        }
-        if let Some(reason) = self.end
-            && !self.has_said_goodbye
-        {
-            self.has_said_goodbye = true;
-            // A client that has said goodbye is not answered.
-            if self.style.version.is_5() && reason.is_failure() {
-                let limit = self.style.limit;
-                gathered.append(|out| {
-                    let _ = put_disconnect(out, reason, None, limit);
-                });
-            }
-        }
-        false
-    }
-
-    /// The dispatcher has done all that was asked before: the next messages are answered. Where that
-    /// is not on the disk, they are not.
-    pub(crate) fn pong(&mut self, failed: Option<&Refusal>, gathered: &mut WriteBatch) {
-        let Some(answers) = self.unanswered.pop_front() else { return };
-        for Answer { id, qos, refused } in answers {
-            let by_dispatcher = self.refused.iter().position(|(refused, ..)| *refused == id.get());
-            let by_dispatcher = by_dispatcher.map(|at| self.refused.swap_remove(at));
-            let refused = refused
-                .or(by_dispatcher.map(|(_, reason, words)| (reason, words)))
-                .or_else(|| failed.map(|refusal| (Reason::UNSPECIFIED, refusal.reason.clone())));
-            let kind = if qos == Qos::ExactlyOnce { Kind::Pubrec } else { Kind::Puback };
-            let (reason, words) = match &refused {
-                Some((reason, words)) => (*reason, Some(words.as_str())),
-                None => (Reason::SUCCESS, None),
-            };
-            if qos != Qos::ExactlyOnce {
-                self.incoming.acknowledged();
-            } else if reason.is_failure() && self.style.version.is_5() {
-                self.incoming.refused(id);
-            }
-            let reason_string = words.filter(|_| self.wants_reasons);
-            let ack = Ack { kind, id, reason, reason_string };
-            let (version, limit) = (self.style.version, self.style.limit);
-            gathered.append(|out| {
-                let _ = ack.put(version, out, limit);
-            });
-        }
-    }
-
-    /// The last values of a filter come next: it is subscribed to, and the client is told before
-    /// them, as it is by other brokers. Of several filters in one SUBSCRIBE that is so for the last.
-    pub(crate) fn begin_values(&mut self, gathered: &mut WriteBatch) {
-        self.done(gathered);
-        self.is_told = true;
-    }
-
-    /// A filter that was asked about is subscribed to, or is not any more.
-    pub(crate) fn done(&mut self, gathered: &mut WriteBatch) {
-        if std::mem::take(&mut self.is_told) {
-            return;
-        }
-        let Some(question) = self.asked.front_mut() else { return };
-        let Some(filter) = question.filters.iter_mut().find(|filter| filter.is_err()) else {
-            return;
-        };
-        if let Err((_, reason)) = filter {
-            *filter = Ok(*reason);
-        }
-        self.answer_asked(gathered);
-    }
-
-    /// Something was refused: a filter that was asked about, or a message.
-    pub(crate) fn refuse(&mut self, token: Token, refusal: Refusal, gathered: &mut WriteBatch) {
-        let reason = reason_of(refusal.code);
-        if refusal.code.is_fatal() {
-            // The dispatcher has let go of the connection, and says why.
-            self.end(match refusal.code {
-                ErrorCode::Disconnected => Reason::ADMINISTRATIVE,
-                ErrorCode::LoginRequired => Reason::NOT_AUTHORIZED,
-                _ => Reason::QUOTA,
-            });
-            return;
-        }
-        let is_asked = self.asked.front().is_some_and(|asked| asked.id.get() == token.0);
-        if !is_asked {
-            // Of QoS 0 nothing is answered.
-            if token.0 != 0 && self.refused.len() < MOST_REFUSED {
-                self.refused.push((token.0, reason, refusal.reason.clone()));
-            }
-            return;
-        }
-        let Some(question) = self.asked.front_mut() else { return };
-        if let Some(filter) = question.filters.iter_mut().find(|filter| filter.is_err()) {
-            if let Err((asked, _)) = filter {
-                self.grants.remove(asked);
-            }
-            *filter = Ok(reason);
-        }
-        question.words.get_or_insert_with(|| refusal.reason.clone());
-        self.answer_asked(gathered);
-    }
-
-    /// Answers the first question, if all of it is known.
-    fn answer_asked(&mut self, gathered: &mut WriteBatch) {
-        let is_known = |question: &Question| question.filters.iter().all(Result::is_ok);
-        if self.asked.front().is_some_and(is_known)
-            && let Some(question) = self.asked.pop_front()
-        {
-            gathered.append(|out| self.put_answer(&question, out));
-        }
-    }
-
-    fn put_answer(&self, question: &Question, out: &mut Vec<u8>) {
-        let reasons: Vec<Reason> =
-            question.filters.iter().filter_map(|filter| filter.as_ref().ok().copied()).collect();
-        let words = question.words.as_deref().filter(|_| self.wants_reasons);
-        let Style { version, limit, .. } = self.style;
-        let put = if question.is_subscribe { put_suback } else { put_unsuback };
-        // One that the client does not take is as good as one that was lost.
-        let _ = put(out, version, question.id, &reasons, words, limit);
+        let flights = self.outgoing.len() + 1;
+        flights <= FEW_FLIGHTS || self.memory.try_grow_to(flights * FLIGHT)
     }
 }

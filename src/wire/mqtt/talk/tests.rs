@@ -1,0 +1,128 @@
+//! The talk with a client whose connection ends between a question and its answer.
+
+use super::*;
+use crate::broker::Stored;
+use crate::protocol::{ErrorCode, Refusal, Token};
+use crate::wire::write_batch::WriteBatch;
+
+fn manner() -> Manner {
+    Manner {
+        version: Version::V5,
+        dialect: Dialect::Json,
+        windows: (10, 10),
+        limit: usize::MAX,
+        wants_reasons: false,
+        limits: Limits::default(),
+    }
+}
+
+fn id(number: u16) -> PacketId {
+    PacketId::new(number).unwrap()
+}
+
+/// Publishes a message, and gives whether it is new.
+fn publish(talk: &mut Talk, qos: Qos, number: u16) -> Arrived {
+    let arrived = talk.publish(qos, id(number)).unwrap();
+    talk.answer_later(vec![Answer { id: id(number), qos, refused: None }]);
+    arrived
+}
+
+/// The bytes that something writes.
+fn written(write: impl FnOnce(&mut WriteBatch)) -> Vec<u8> {
+    let mut gathered = WriteBatch::default();
+    write(&mut gathered);
+    gathered.own
+}
+
+fn full() -> Refusal {
+    Refusal::new(ErrorCode::StoreFull, "full")
+}
+
+#[test]
+fn messages_of_a_connection_that_has_ended_are_not_answered() {
+    let mut talk = Talk::new(&manner(), Claim::nothing());
+    assert_eq!(publish(&mut talk, Qos::AtLeastOnce, 5), Arrived::New);
+    assert_eq!(publish(&mut talk, Qos::ExactlyOnce, 6), Arrived::New);
+    talk.resume(&manner(), 0);
+    assert_eq!(publish(&mut talk, Qos::AtLeastOnce, 5), Arrived::New);
+    assert_eq!(publish(&mut talk, Qos::ExactlyOnce, 6), Arrived::Again);
+    for _ in 0..2 {
+        assert_eq!(written(|out| talk.pong(None, out)), b"", "that was before");
+    }
+    assert_eq!(written(|out| talk.pong(None, out)), [0x40, 2, 0, 5]);
+    assert_eq!(written(|out| talk.pong(None, out)), [0x50, 2, 0, 6]);
+    assert_eq!(written(|out| talk.pong(None, out)), b"");
+}
+
+/// A message of QoS 2 that was refused is none that the broker has, whenever its client hears so.
+#[test]
+fn a_refusal_outlives_its_connection() {
+    let mut talk = Talk::new(&manner(), Claim::nothing());
+    // It is sent again before the refusal is known.
+    publish(&mut talk, Qos::ExactlyOnce, 7);
+    talk.resume(&manner(), 0);
+    assert_eq!(publish(&mut talk, Qos::ExactlyOnce, 7), Arrived::Again);
+    assert_eq!(written(|out| talk.refuse(Token(7), full(), out)), b"");
+    assert_eq!(written(|out| talk.pong(None, out)), b"");
+    assert_eq!(written(|out| talk.pong(None, out)), [0x50, 3, 0, 7, Reason::QUOTA.0]);
+    // And afterwards.
+    publish(&mut talk, Qos::ExactlyOnce, 8);
+    talk.resume(&manner(), 0);
+    talk.refuse(Token(8), full(), &mut WriteBatch::default());
+    assert_eq!(written(|out| talk.pong(None, out)), b"");
+    assert_eq!(publish(&mut talk, Qos::ExactlyOnce, 8), Arrived::New);
+}
+
+#[test]
+fn questions_of_a_connection_that_has_ended_are_not_answered() {
+    let mut talk = Talk::new(&manner(), Claim::nothing());
+    let granted = Granted {
+        qos: Qos::AtLeastOnce,
+        no_local: false,
+        retain_as_published: false,
+        identifier: None,
+    };
+    let ask = |talk: &mut Talk, number, filter: &str| {
+        let filter = TopicFilter::parse(filter).unwrap().below(false);
+        talk.grant(&filter, granted);
+        let mut question = Question::new(id(number), true);
+        question.filters.push(Err((filter, Reason(1))));
+        talk.ask(question);
+    };
+    ask(&mut talk, 3, "a");
+    talk.resume(&manner(), 0);
+    ask(&mut talk, 4, "b");
+    assert_eq!(written(|out| talk.done(out)), b"", "that was before");
+    assert_eq!(written(|out| talk.done(out)), [0x90, 4, 0, 4, 0, 1]);
+}
+
+/// Last values wait for the window as messages do, and what they take is given back with the last.
+#[test]
+fn last_values_wait_for_their_turn() {
+    let mut talk = Talk::new(&Manner { windows: (1, 10), ..manner() }, Claim::nothing());
+    let filter = TopicFilter::parse("#").unwrap().below(false);
+    let granted = Granted {
+        qos: Qos::AtLeastOnce,
+        no_local: false,
+        retain_as_published: false,
+        identifier: None,
+    };
+    talk.grant(&filter, granted);
+    let value = |name: &str| {
+        let payload = crate::codec::Payload::of_value(name, &1.into(), &Limits::default()).unwrap();
+        let topic = crate::protocol::Topic::parse(name).unwrap();
+        Stored::new(topic.name(), payload.borrow(), 0)
+    };
+    talk.deliver_values(vec![value("a"), value("b")], Held::Charge(Charge::default()));
+    let mut gathered = WriteBatch::default();
+    assert_eq!(talk.go_on(&mut gathered, 0), Next::Nothing);
+    let ack = |talk: &mut Talk, number| {
+        talk.ack(&Ack::new(Kind::Puback, id(number), Reason::SUCCESS)).unwrap().is_some()
+    };
+    assert!(!talk.has_news(), "the client is to answer first");
+    assert!(!ack(&mut talk, 1), "there is another");
+    assert!(talk.has_news());
+    assert_eq!(talk.go_on(&mut gathered, 0), Next::Nothing);
+    assert!(gathered.charges.is_empty());
+    assert!(ack(&mut talk, 2));
+}
