@@ -1,8 +1,8 @@
 //! How one value is spelled in the file.
 //!
 //! ```text
-//! byte  0        what the payload is: 0 JSON, 1 XML, 2 pickle, 3 a text, 4 bytes; plus 128 where it is a whole message
-//!                body; plus 8, 16 or 24 where it was published with a QoS of 0, 1 or 2, plus 32 where it has
+//! byte  0        what the payload is: 0 JSON, 1 XML, 2 pickle, 3 a text; plus 128 where it is a whole message body, or
+//!                bytes and no text; plus 8, 16 or 24 where it was published with a QoS of 0, 1 or 2, plus 32 where it has
 //!                properties; plus 64 where it is known how long it had left
 //! bytes 1 to 8   the place in the order of all publications   unsigned, little-endian
 //! bytes 9 to 16  when it expires, in milliseconds since 1970; 0 is never
@@ -12,8 +12,8 @@
 //! then           the payload, as it was published
 //! ```
 //!
-//! Version 1 of the format knew no 64, and version 2 none of 3, 4, 8, 16 and 32. The topic is in the checksum, so that a record that turns up
-//! under another topic is known to be foreign.
+//! Version 1 of the format knew no 64, and version 2 none of 3, 8, 16 and 32. The topic is in the
+//! checksum, so that a record that turns up under another topic is known to be foreign.
 
 use crate::broker::{Expires, Kept, Stored};
 use crate::codec::PayloadRef;
@@ -29,7 +29,7 @@ pub(super) fn write(stored: &Stored, expires: Option<Expires>, record: &mut Vec<
     let payload = stored.payload();
     record.clear();
     let ttl = expires.and_then(|expires| expires.ttl);
-    record.push(payload.kind() | if ttl.is_some() { WITH_TTL } else { 0 });
+    record.push(payload.spelled_kind() | if ttl.is_some() { WITH_TTL } else { 0 });
     record.extend_from_slice(&stored.published().to_le_bytes());
     record.extend_from_slice(&expires.map_or(0, |expires| expires.at).to_le_bytes());
     record.extend_from_slice(&[0; 4]);
@@ -56,7 +56,7 @@ pub(super) fn read(topic: &str, record: &[u8]) -> Option<Kept> {
     };
     Some(Kept {
         topic: Topic::parse(topic).ok()?,
-        payload: PayloadRef::of_kind(record[0] & !WITH_TTL, spelled)?.to_payload(),
+        payload: PayloadRef::of_spelled(record[0] & !WITH_TTL, spelled)?.to_payload(),
         published: number(1)?,
         expires: number(9).filter(|at| *at > 0).map(|at| Expires { at, ttl }),
     })

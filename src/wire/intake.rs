@@ -395,7 +395,8 @@ impl<'a> Intake<'a> {
 
     /// Takes a frame that differs from the last publish in nothing but its payload and perhaps its
     /// topic; returns whether it is one.
-    #[inline]
+    // It is in the loop of the usual message: a call of it is 20 instructions of 550.
+    #[inline(always)]
     fn like_the_last(&mut self, at: usize, end: usize) -> bool {
         let Some(like) = self.recent.like else { return false };
         let source = &self.region[self.start..];

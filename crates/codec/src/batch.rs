@@ -359,8 +359,7 @@ impl Batch {
     #[inline]
     pub fn payload(&self, index: usize) -> PayloadRef<'_> {
         let message = &self.messages[index];
-        PayloadRef::of(&self.bytes, message.format(), &message.part())
-            .with_qos(message.qos())
+        PayloadRef::of_kind(&self.bytes[message.range()], message.kind())
             .with_properties(self.properties(index))
     }
 
@@ -507,7 +506,7 @@ impl Batch {
     /// Whether a message has the dialect as it came, if its payload stands by itself.
     fn is_passed_on(&self, published: &BatchEntry, dialect: Dialect) -> bool {
         let format = published.format();
-        dialect.passes_on_payload(format, &self.bytes[published.part().range().clone()])
+        dialect.passes_on_payload(format, &self.bytes[published.range()])
     }
 
     fn encode_one(

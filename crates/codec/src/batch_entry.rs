@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::encoding::Encoding;
 use super::envelope::{Part, PayloadSpan};
+use super::payload_kind::PayloadKind;
 use crate::protocol::{Format, MAXIMUM_MAX_FRAME, Qos, Token};
 
 /// One published message of a batch, in half a cache line: a batch has a thousand of them.
@@ -20,22 +21,16 @@ pub struct BatchEntry {
     document: Option<NonZeroU32>,
     ttl: Option<NonZeroU32>,
     token: Token,
-    format: Format,
+    kind: PayloadKind,
     flags: u8,
 }
 
-/// Bits of `flags`: the payload is a part of a body, or of what is raw, bytes; it becomes the topic's last value; it decodes
-/// to far more than its length explains.
-const IN_BODY: u8 = 1;
-const RETAIN: u8 = 2;
-const EXPANDS: u8 = 4;
+/// Bits of `flags`: it becomes the topic's last value; it decodes to far more than its length
+/// explains.
+const RETAIN: u8 = 1;
+const EXPANDS: u8 = 2;
 /// It is no message: the topic's last value was cleared, or has expired.
-const CLEARED: u8 = 8;
-/// The payload is in no format: a text, or bytes.
-const RAW: u8 = 16;
-/// With which QoS it was published, in two bits.
-const QOS_SHIFT: u8 = 5;
-const QOS: u8 = 3 << QOS_SHIFT;
+const CLEARED: u8 = 4;
 
 // Positions fit: a batch is what one read left in a buffer, and that is less than three of the
 // largest frames.
@@ -46,6 +41,7 @@ impl BatchEntry {
     /// has that of [`Encoding::format`]. `retain` says whether
     /// it becomes the topic's last value, `ttl` for how many seconds, from 1 on; `verbatim` is the
     /// frame, where it can be passed on as it came.
+    #[inline]
     pub fn new(
         topic: u32,
         format: Format,
@@ -55,12 +51,6 @@ impl BatchEntry {
         verbatim: Option<Range<usize>>,
     ) -> BatchEntry {
         let Range { start, end } = *message.part.range();
-        let shape = match message.part {
-            Part::Value(_) => 0,
-            Part::Body(_) => IN_BODY,
-            Part::Text(_) => RAW,
-            Part::Bytes(_) => RAW | IN_BODY,
-        };
         let frame = verbatim.unwrap_or_default();
         BatchEntry {
             topic,
@@ -71,8 +61,8 @@ impl BatchEntry {
             document: message.document.and_then(|root| NonZeroU32::new(root as u32 + 1)),
             ttl: ttl.and_then(NonZeroU32::new),
             token: Token::default(),
-            format: Encoding::of(format, &message.part).format(),
-            flags: shape + u8::from(retain) * RETAIN,
+            kind: PayloadKind::new(Encoding::of(format, &message.part)),
+            flags: u8::from(retain) * RETAIN,
         }
     }
 
@@ -106,13 +96,13 @@ impl BatchEntry {
     #[must_use]
     #[inline]
     pub fn with_qos(self, qos: Option<Qos>) -> BatchEntry {
-        BatchEntry { flags: self.flags & !QOS | Qos::to_bits(qos) << QOS_SHIFT, ..self }
+        BatchEntry { kind: self.kind.with_qos(qos), ..self }
     }
 
     /// With which quality of service it was published, where that was said.
     #[inline]
     pub fn qos(&self) -> Option<Qos> {
-        Qos::from_bits((self.flags & QOS) >> QOS_SHIFT)
+        self.kind.qos()
     }
 
     /// The same message, that decodes to far more than its length explains: it is written for each
@@ -138,19 +128,25 @@ impl BatchEntry {
     /// The format in which it was published, see [`Encoding::format`].
     #[inline]
     pub fn format(&self) -> Format {
-        self.format
+        self.kind.format()
     }
 
     /// Where its payload lies.
     #[inline]
     pub fn part(&self) -> Part {
-        let range = self.start as usize..self.end as usize;
-        match self.flags & (IN_BODY | RAW) {
-            0 => Part::Value(range),
-            IN_BODY => Part::Body(range),
-            RAW => Part::Text(range),
-            _ => Part::Bytes(range),
-        }
+        self.kind.part(self.range())
+    }
+
+    /// What its payload is, in a byte.
+    #[inline]
+    pub(crate) fn kind(&self) -> PayloadKind {
+        self.kind
+    }
+
+    /// The bytes of its payload.
+    #[inline]
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.start as usize..self.end as usize
     }
 
     /// The index of its root node, where it was decoded.

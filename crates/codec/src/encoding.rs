@@ -26,9 +26,9 @@ pub enum Encoding {
     Bytes,
 }
 
-/// The formats have 0 to 2.
-const TEXT: u8 = 3;
-const BYTES: u8 = 4;
+/// What is in none of the formats, which have 0 to 2.
+const RAW: u8 = 3;
+/// A whole body, or of what is raw, bytes.
 const BODY: u8 = 0x80;
 
 impl Encoding {
@@ -75,27 +75,33 @@ impl Encoding {
         }
     }
 
-    /// The number that says it in files: the byte of the format, 3 for a text, 4 for bytes, and 128
-    /// more for a whole message body. The bits between are nought.
+    /// The number that says it in files: the byte of the format or 3 for a text, and 128 more for a
+    /// whole message body, or bytes. The bits between are nought.
     #[inline]
     pub fn byte(self) -> u8 {
         match self {
             Encoding::Value(format) => format.byte(),
             Encoding::Body(format) => format.byte() | BODY,
-            Encoding::Text => TEXT,
-            Encoding::Bytes => BYTES,
+            Encoding::Text => RAW,
+            Encoding::Bytes => RAW | BODY,
         }
     }
 
     /// What a number says; `None` where it says nothing.
-    #[inline]
     pub fn from_byte(byte: u8) -> Option<Encoding> {
-        match byte {
-            TEXT => Some(Encoding::Text),
-            BYTES => Some(Encoding::Bytes),
-            _ if byte & BODY != 0 => Format::from_byte(byte & !BODY).map(Encoding::Body),
-            _ => Format::from_byte(byte).map(Encoding::Value),
-        }
+        (byte & !(RAW | BODY) == 0).then(|| Encoding::of_bits(byte))
+    }
+
+    /// The same of the bits that say something.
+    #[inline]
+    pub(crate) fn of_bits(bits: u8) -> Encoding {
+        let format = match bits & RAW {
+            0 => Format::Json,
+            1 => Format::Xml,
+            2 => Format::Pickle,
+            _ => return if bits & BODY == 0 { Encoding::Text } else { Encoding::Bytes },
+        };
+        if bits & BODY == 0 { Encoding::Value(format) } else { Encoding::Body(format) }
     }
 }
 
@@ -114,7 +120,7 @@ mod tests {
     fn every_number_says_one_thing_or_nothing() {
         let known: Vec<u8> =
             (0..=u8::MAX).filter(|at| Encoding::from_byte(*at).is_some()).collect();
-        assert_eq!(known, [0, 1, 2, 3, 4, 0x80, 0x81, 0x82]);
+        assert_eq!(known, [0, 1, 2, 3, 0x80, 0x81, 0x82, 0x83]);
         for byte in known {
             let encoding = Encoding::from_byte(byte).unwrap();
             assert_eq!(encoding.byte(), byte);

@@ -57,6 +57,7 @@ mod node;
 mod number;
 mod out_buf;
 mod payload;
+mod payload_kind;
 mod payload_spelling;
 pub mod pickle;
 pub mod protocol;
@@ -105,6 +106,8 @@ pub use memory::{Account, Claim, Share};
 pub use node::{NamedType, Node, Size, Text};
 #[doc(hidden)]
 pub use payload::{Frame, Payload, PayloadRef};
+#[doc(hidden)]
+pub use payload_kind::PayloadKind;
 #[doc(hidden)]
 pub use scalar_type::timedelta_microseconds;
 #[doc(hidden)]

@@ -8,6 +8,7 @@ use super::envelope::{
     hold_value_to_max_encoded, write_delivery, write_kept, write_value,
 };
 use super::message::{Message, xml_element};
+use super::payload_kind::PayloadKind;
 use super::xml::{self, PlainNames};
 use super::{json, pickle};
 use crate::protocol::{Format, Limits, Qos, Refusal, Value};
@@ -15,8 +16,7 @@ use crate::protocol::{Format, Limits, Qos, Refusal, Value};
 /// A judged payload, and what its publisher said beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payload {
-    encoding: Encoding,
-    qos: Option<Qos>,
+    kind: PayloadKind,
     /// What is passed on with it. What it says only the wire knows that brought it.
     properties: Box<[u8]>,
     bytes: Vec<u8>,
@@ -145,13 +145,14 @@ impl Payload {
     }
 
     fn new(encoding: impl Into<Encoding>, bytes: Vec<u8>) -> Payload {
-        Payload { encoding: encoding.into(), qos: None, properties: Box::default(), bytes }
+        let kind = PayloadKind::new(encoding.into());
+        Payload { kind, properties: Box::default(), bytes }
     }
 
     /// The same, published with a quality of service, where that was said.
     #[must_use]
     pub fn with_qos(self, qos: Option<Qos>) -> Payload {
-        Payload { qos, ..self }
+        Payload { kind: self.kind.with_qos(qos), ..self }
     }
 
     /// The same, with properties that are passed on with it.
@@ -162,17 +163,17 @@ impl Payload {
 
     /// What its bytes are.
     pub fn encoding(&self) -> Encoding {
-        self.encoding
+        self.kind.encoding()
     }
 
     /// The format in which it was published, see [`Encoding::format`].
     pub fn format(&self) -> Format {
-        self.encoding.format()
+        self.kind.format()
     }
 
     /// With which quality of service it was published, where that was said.
     pub fn qos(&self) -> Option<Qos> {
-        self.qos
+        self.kind.qos()
     }
 
     /// What is passed on with it; empty where that is nothing.
@@ -187,17 +188,12 @@ impl Payload {
 
     /// The part of its bytes that is the payload: all.
     pub fn part(&self) -> Part {
-        self.encoding.part(0..self.bytes.len())
+        self.kind.part(0..self.bytes.len())
     }
 
     /// The payload, borrowed.
     pub fn borrow(&self) -> PayloadRef<'_> {
-        PayloadRef {
-            encoding: self.encoding,
-            qos: self.qos,
-            properties: &self.properties,
-            bytes: &self.bytes,
-        }
+        PayloadRef { kind: self.kind, properties: &self.properties, bytes: &self.bytes }
     }
 
     /// Decodes it; the index is that of its root. Pass [`source`](Self::source) to look at texts.
@@ -219,8 +215,7 @@ impl Payload {
 pub struct PayloadRef<'a> {
     bytes: &'a [u8],
     properties: &'a [u8],
-    encoding: Encoding,
-    qos: Option<Qos>,
+    kind: PayloadKind,
 }
 
 impl<'a> PayloadRef<'a> {
@@ -233,14 +228,20 @@ impl<'a> PayloadRef<'a> {
     /// Bytes that are a payload, so encoded.
     #[inline]
     pub fn new(bytes: &'a [u8], encoding: impl Into<Encoding>) -> PayloadRef<'a> {
-        PayloadRef { bytes, properties: &[], encoding: encoding.into(), qos: None }
+        PayloadRef::of_kind(bytes, PayloadKind::new(encoding.into()))
+    }
+
+    /// Bytes that are a payload of this kind.
+    #[inline]
+    pub fn of_kind(bytes: &'a [u8], kind: PayloadKind) -> PayloadRef<'a> {
+        PayloadRef { bytes, properties: &[], kind }
     }
 
     /// The same, published with a quality of service, where that was said.
     #[must_use]
     #[inline]
     pub fn with_qos(self, qos: Option<Qos>) -> PayloadRef<'a> {
-        PayloadRef { qos, ..self }
+        PayloadRef { kind: self.kind.with_qos(qos), ..self }
     }
 
     /// The same, with properties that are passed on with it.
@@ -253,19 +254,25 @@ impl<'a> PayloadRef<'a> {
     /// What its bytes are.
     #[inline]
     pub fn encoding(self) -> Encoding {
-        self.encoding
+        self.kind.encoding()
+    }
+
+    /// What it is, in a byte.
+    #[inline]
+    pub fn kind(self) -> PayloadKind {
+        self.kind
     }
 
     /// The format in which it was published, see [`Encoding::format`].
     #[inline]
     pub fn format(self) -> Format {
-        self.encoding.format()
+        self.kind.format()
     }
 
     /// With which quality of service it was published, where that was said.
     #[inline]
     pub fn qos(self) -> Option<Qos> {
-        self.qos
+        self.kind.qos()
     }
 
     /// What is passed on with it; empty where that is nothing.
@@ -276,7 +283,7 @@ impl<'a> PayloadRef<'a> {
 
     /// The part of its bytes that is the payload: all.
     pub fn part(self) -> Part {
-        self.encoding.part(0..self.bytes.len())
+        self.kind.part(0..self.bytes.len())
     }
 
     /// As it was published.
@@ -286,12 +293,7 @@ impl<'a> PayloadRef<'a> {
 
     /// The payload, with bytes of its own.
     pub fn to_payload(self) -> Payload {
-        Payload {
-            encoding: self.encoding,
-            qos: self.qos,
-            properties: self.properties.into(),
-            bytes: self.bytes.to_vec(),
-        }
+        Payload { kind: self.kind, properties: self.properties.into(), bytes: self.bytes.to_vec() }
     }
 
     /// Decodes it; the index is that of its root. Pass [`source`](Self::source) to look at texts.
@@ -361,7 +363,7 @@ impl<'a> PayloadRef<'a> {
 
     /// What is passed on in a dialect as it came.
     pub fn as_it_came(self, dialect: Dialect) -> Option<Content<'a>> {
-        let Encoding::Value(format) = self.encoding else { return None };
+        let Encoding::Value(format) = self.kind.encoding() else { return None };
         dialect.passes_on_payload(format, self.bytes).then_some(Content::Published(self.bytes))
     }
 }

@@ -2,18 +2,15 @@
 //! bytes.
 //!
 //! ```text
-//! bits of the byte   0 to 2 and 7 as Encoding::byte has them; 3 and 4 the QoS and 1, or 0 where it
-//!                    is unsaid; 5 whether there are properties; 6 is for whoever keeps it
+//! bits of the byte   0, 1, 3, 4 and 7 as PayloadKind has them; 5 whether there are properties; 6 is
+//!                    for whoever keeps it, and 2 is nought
 //! then               with properties only: how long they are (4 bytes, little-endian), and they
 //! then               the bytes of the payload
 //! ```
 
-use super::encoding::Encoding;
 use super::payload::PayloadRef;
-use crate::protocol::Qos;
+use super::payload_kind::PayloadKind;
 
-const QOS_SHIFT: u8 = 3;
-const QOS: u8 = 3 << QOS_SHIFT;
 const PROPERTIES: u8 = 1 << 5;
 /// Bytes that say how long the properties are.
 const LENGTH: usize = 4;
@@ -21,15 +18,15 @@ const LENGTH: usize = 4;
 impl<'a> PayloadRef<'a> {
     /// The byte that says what it is. Bit 6 is nought.
     #[inline]
-    pub fn kind(self) -> u8 {
+    pub fn spelled_kind(self) -> u8 {
         let properties = if self.properties().is_empty() { 0 } else { PROPERTIES };
-        self.encoding().byte() | Qos::to_bits(self.qos()) << QOS_SHIFT | properties
+        self.kind().bits() | properties
     }
 
     /// Whether it is no more than its encoding and its bytes.
     #[inline]
     pub fn is_plain(self) -> bool {
-        self.qos().is_none() && self.properties().is_empty()
+        !self.kind().has_qos() && self.properties().is_empty()
     }
 
     /// Bytes that stand before its own: its properties, and how long they are.
@@ -50,24 +47,27 @@ impl<'a> PayloadRef<'a> {
 
     /// The payload of this kind in `spelled`; `None` if it is not as it was written.
     #[inline]
-    pub fn of_kind(kind: u8, spelled: &'a [u8]) -> Option<PayloadRef<'a>> {
-        let encoding = Encoding::from_byte(kind & !(QOS | PROPERTIES))?;
-        let (properties, bytes) = match kind & PROPERTIES {
+    pub fn of_spelled(spelled_kind: u8, spelled: &'a [u8]) -> Option<PayloadRef<'a>> {
+        let kind = PayloadKind::of_bits(spelled_kind);
+        if kind.bits() | spelled_kind & PROPERTIES != spelled_kind {
+            return None;
+        }
+        let (properties, bytes) = match spelled_kind & PROPERTIES {
             0 => (&[][..], spelled),
             _ => {
                 let (length, rest) = spelled.split_first_chunk()?;
                 rest.split_at_checked(u32::from_le_bytes(*length) as usize)?
             }
         };
-        let qos = Qos::from_bits((kind & QOS) >> QOS_SHIFT);
-        Some(PayloadRef::new(bytes, encoding).with_qos(qos).with_properties(properties))
+        Some(PayloadRef::of_kind(bytes, kind).with_properties(properties))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Format;
+    use crate::Encoding;
+    use crate::protocol::{Format, Qos};
 
     #[test]
     fn what_is_spelled_is_read() {
@@ -82,10 +82,10 @@ mod tests {
                 let mut spelled = Vec::new();
                 payload.put_properties(&mut spelled);
                 assert_eq!(spelled.len(), payload.properties_len());
-                assert_eq!(payload.kind() & 1 << 6, 0);
+                assert_eq!(payload.spelled_kind() & 1 << 6, 0);
                 spelled.extend_from_slice(payload.source());
-                assert_eq!(PayloadRef::of_kind(payload.kind(), &spelled), Some(payload));
-                assert_eq!(payload.is_plain(), payload.kind() == encoding.byte());
+                assert_eq!(PayloadRef::of_spelled(payload.spelled_kind(), &spelled), Some(payload));
+                assert_eq!(payload.is_plain(), payload.spelled_kind() == encoding.byte());
             }
         }
     }
@@ -93,10 +93,10 @@ mod tests {
     #[test]
     fn what_is_cut_short_is_nothing() {
         for spelled in [&b""[..], b"\x01\x00\x00", b"\x02\x00\x00\x00a", &[0xff; 8]] {
-            assert_eq!(PayloadRef::of_kind(PROPERTIES, spelled), None);
+            assert_eq!(PayloadRef::of_spelled(PROPERTIES, spelled), None);
         }
-        for kind in [5, 7, 0x40, 0x48, 0x83, 0xc0] {
-            assert_eq!(PayloadRef::of_kind(kind, b""), None, "{kind:#x}");
+        for kind in [4, 7, 0x40, 0x48, 0x84, 0xc0] {
+            assert_eq!(PayloadRef::of_spelled(kind, b""), None, "{kind:#x}");
         }
     }
 }

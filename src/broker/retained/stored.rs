@@ -10,21 +10,22 @@
 //! ```
 //!
 //! What was said beside it is its QoS and its properties: the byte of
-//! [`PayloadRef::kind`], and the properties as [`PayloadRef::put_properties`] has them.
+//! [`PayloadRef::spelled_kind`], and the properties as [`PayloadRef::put_properties`] has them.
 
 use std::sync::Arc;
 
-use crate::codec::{Encoding, PayloadRef};
-use crate::protocol::{Format, MAX_TOPIC_BYTES, TopicName};
+use crate::codec::{Encoding, PayloadKind, PayloadRef};
+use crate::protocol::{MAX_TOPIC_BYTES, TopicName};
 
 const HEAD: usize = 11;
 const NAME_LENGTH: u16 = 0x7ff;
 const FORMAT_SHIFT: u16 = 11;
-const IN_BODY: u16 = 1 << 13;
+/// The bits of a [`PayloadKind`], and where they lie.
+const FORMAT: u16 = 3;
+const BODY: u16 = 0x80;
+const BODY_SHIFT: u16 = 6;
 const HELD: u16 = 1 << 14;
 const BESIDE: u16 = 1 << 15;
-/// The format of what is in none.
-const RAW: u16 = 3;
 
 /// Memory comes in steps of so many bytes, with so many of the allocator's own and the two counters
 /// of an [`Arc`].
@@ -108,13 +109,8 @@ impl Stored {
         if flags & BESIDE != 0 {
             return with_beside(bytes);
         }
-        let encoding = match Format::from_byte((flags >> FORMAT_SHIFT & 3) as u8) {
-            Some(format) if flags & IN_BODY != 0 => Encoding::Body(format),
-            Some(format) => Encoding::Value(format),
-            None if flags & IN_BODY != 0 => Encoding::Bytes,
-            None => Encoding::Text,
-        };
-        PayloadRef::new(bytes, encoding)
+        let bits = (flags >> FORMAT_SHIFT & FORMAT | flags >> BODY_SHIFT & BODY) as u8;
+        PayloadRef::of_kind(bytes, PayloadKind::of_bits(bits))
     }
 
     /// The place in the order of all publications.
@@ -164,14 +160,9 @@ fn head(published: u64, name: usize, payload: Option<PayloadRef<'_>>, unused: us
     // A name has at most 1,024 bytes.
     let mut flags = name as u16 & NAME_LENGTH;
     if let Some(payload) = payload {
-        let (format, in_body) = match payload.encoding() {
-            Encoding::Value(format) => (format.byte().into(), 0),
-            Encoding::Body(format) => (format.byte().into(), IN_BODY),
-            Encoding::Text => (RAW, 0),
-            Encoding::Bytes => (RAW, IN_BODY),
-        };
+        let bits = u16::from(payload.kind().bits_of_encoding());
         let beside = if payload.is_plain() { 0 } else { BESIDE };
-        flags |= HELD | format << FORMAT_SHIFT | in_body | beside;
+        flags |= HELD | (bits & FORMAT) << FORMAT_SHIFT | (bits & BODY) << BODY_SHIFT | beside;
     }
     let mut head = [0; HEAD];
     head[..8].copy_from_slice(&published.to_le_bytes());
@@ -182,7 +173,7 @@ fn head(published: u64, name: usize, payload: Option<PayloadRef<'_>>, unused: us
 
 #[cold]
 fn put_beside(payload: PayloadRef<'_>, out: &mut Vec<u8>) {
-    out.push(payload.kind());
+    out.push(payload.spelled_kind());
     payload.put_properties(out);
 }
 
@@ -199,7 +190,7 @@ fn replace_beside(payload: PayloadRef<'_>, start: usize, bytes: &mut [u8]) -> us
 
 #[cold]
 fn with_beside(bytes: &[u8]) -> PayloadRef<'_> {
-    let payload = bytes.split_first().and_then(|(kind, rest)| PayloadRef::of_kind(*kind, rest));
+    let payload = bytes.split_first().and_then(|(kind, rest)| PayloadRef::of_spelled(*kind, rest));
     debug_assert!(payload.is_some(), "it is read as it was written");
     payload.unwrap_or(PayloadRef::new(&[], Encoding::Bytes))
 }
@@ -207,7 +198,7 @@ fn with_beside(bytes: &[u8]) -> PayloadRef<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Qos, Topic};
+    use crate::protocol::{Format, Qos, Topic};
 
     #[test]
     fn what_is_put_in_comes_out_again() {

@@ -8,8 +8,8 @@
 //!                 of the same topic begins; 0 where there is none
 //! bytes 16 to 23  its number
 //! bytes 24 to 31  when it was published, in milliseconds since 1970
-//! byte  32        what the payload is: 0 JSON, 1 XML, 2 pickle, 3 a text, 4 bytes; plus 128 where it is a
-//!                 whole message body; plus 8, 16 or 24 where it was published with a QoS of 0, 1 or 2,
+//! byte  32        what the payload is: 0 JSON, 1 XML, 2 pickle, 3 a text; plus 128 where it is a whole
+//!                 message body, or bytes and no text; plus 8, 16 or 24 where it was published with a QoS of 0, 1 or 2,
 //!                 plus 32 where it has properties. 64 is a mark, which is no message
 //! byte  33        the length of the id, and 1; 0 where there is none
 //! bytes 34 to 35  the length of the topic
@@ -125,7 +125,7 @@ impl Head {
             time: self.time,
             topic: TopicName::parse(str::from_utf8(topic).ok()?).ok()?,
             id: if self.id == 0 { None } else { Some(str::from_utf8(id).ok()?) },
-            payload: PayloadRef::of_kind(self.kind, spelled)?,
+            payload: PayloadRef::of_spelled(self.kind, spelled)?,
         })
     }
 
@@ -161,7 +161,7 @@ pub(super) fn put(
         previous,
         seq: record.seq,
         time: record.time,
-        kind: payload.kind(),
+        kind: payload.spelled_kind(),
         id: match record.id {
             Some(id) => (id.len() + 1).try_into().ok()?,
             None => 0,
@@ -269,7 +269,7 @@ mod tests {
         put(&record(1, None, payload), 0, SALT, false, &mut written).unwrap();
         let head = Head::read(&written, SALT).unwrap();
         assert!(head.record(&written[HEAD..]).is_some());
-        for kind in [5, 0x83, 0x40, 0x60, 0xff] {
+        for kind in [4, 0x84, 0x40, 0x60, 0xff] {
             assert!(Head { kind, ..head }.record(&written[HEAD..]).is_none(), "{kind:#x}");
         }
         assert!(head.record(&written[HEAD..HEAD + 8]).is_none(), "the properties are cut");

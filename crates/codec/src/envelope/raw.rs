@@ -76,13 +76,7 @@ fn judge_json(
     document: &mut Document,
     limits: &Limits,
 ) -> Result<PayloadSpan, Refusal> {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    let text = &source[range.clone()];
-    let start = range.start + text.iter().take_while(|byte| is_space(byte)).count();
-    if let Some(end) = json::plain_value(source, range.clone(), start, limits)
-        && end <= range.end
-        && source[end..range.end].iter().all(is_space)
-    {
+    if json::is_plain_value(source, range.clone(), limits) {
         return Ok(PayloadSpan { part: Part::Value(range), document: None });
     }
     let (mark, length) = (document.mark(), range.len());

@@ -33,7 +33,9 @@ pub(super) use scan::Scan;
 pub(super) use size::size;
 pub use tags::Tags;
 pub(super) use unescape::unescape;
-pub(super) use validate::{is_tag, lone_value, plain_value, read_fields, scan_unjudged};
+pub(super) use validate::{
+    is_plain_value, is_tag, lone_value, plain_value, read_fields, scan_unjudged,
+};
 pub use write::encode;
 pub(super) use write::put;
 

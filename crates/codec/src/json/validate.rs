@@ -14,6 +14,7 @@ use super::unescape::unescape;
 use crate::budget::Budget;
 use crate::document::Document;
 use crate::envelope::{Field, Fields, Name, Part, PayloadSpan, longest_unjudged};
+use crate::lanes::Lanes;
 use crate::protocol::{ErrorCode, Limits, MAX_DEPTH, MAX_INT_DIGITS, NODE_SIZE, Refusal};
 
 /// Reads a message body: one JSON object. Of the `message` field it keeps where it lies; the value
@@ -100,7 +101,7 @@ pub(crate) fn lone_value(
 ) -> Result<PayloadSpan, Refusal> {
     let mut read = || {
         let mut scan = Scan::new(source, text.clone())?;
-        let judge = scan.value(Judge::new(limits, text.len()))?;
+        let Alone(judge) = scan.value(Alone(Judge::new(limits, text.len())))?;
         scan.end()?;
         if !judge.needs_decoding() {
             return Ok(None);
@@ -109,6 +110,74 @@ pub(crate) fn lone_value(
     };
     let decoded = read().map_err(Fault::into_refusal)?;
     Ok(PayloadSpan { part: Part::Value(text), document: decoded })
+}
+
+/// Whether a text is one value, with space around it, that is within the limits and that nothing
+/// has to be decoded of to judge it. Where it says no, [`lone_value`] finds out.
+pub(crate) fn is_plain_value(source: &[u8], text: Range<usize>, limits: &Limits) -> bool {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let spaces = source[text.clone()].iter().take_while(|byte| is_space(byte)).count();
+    if !is_usual(source, &text, text.start + spaces, limits) {
+        return false;
+    }
+    let Ok(mut scan) = Scan::new(source, text) else { return false };
+    let judged = scan.value(Alone(Validate::default()));
+    judged.is_ok_and(|Alone(validate)| validate.is_plain()) && scan.end().is_ok()
+}
+
+/// A sink of a text by itself, which is compiled apart: what is called in one place more is inlined
+/// in none, and a message in a frame would pay for those without.
+struct Alone<S>(S);
+
+impl<'a, S: Events<'a>> Events<'a> for Alone<S> {
+    #[inline(always)]
+    fn marks(text: Lanes) -> Lanes {
+        S::marks(text)
+    }
+
+    #[inline(always)]
+    fn null(&mut self) -> Result<(), Fault> {
+        self.0.null()
+    }
+
+    #[inline(always)]
+    fn bool(&mut self, truth: bool) -> Result<(), Fault> {
+        self.0.bool(truth)
+    }
+
+    #[inline(always)]
+    fn integer(&mut self, number: &Number<'a>) -> Result<(), Fault> {
+        self.0.integer(number)
+    }
+
+    #[inline(always)]
+    fn float(&mut self, number: &Number<'a>) -> Result<(), Fault> {
+        self.0.float(number)
+    }
+
+    #[inline(always)]
+    fn string(&mut self, text: Str<'a>) -> Result<(), Fault> {
+        self.0.string(text)
+    }
+
+    #[inline(always)]
+    fn key(&mut self, key: Str<'a>) -> Result<(), Fault> {
+        self.0.key(key)
+    }
+
+    fn deep(&mut self) -> Result<(), Fault> {
+        self.0.deep()
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, bracket: Bracket, is_empty: bool) -> Result<(), Fault> {
+        self.0.begin(bracket, is_empty)
+    }
+
+    #[inline(always)]
+    fn end(&mut self, bracket: Bracket, is_empty: bool) -> Result<(), Fault> {
+        self.0.end(bracket, is_empty)
+    }
 }
 
 /// Judges the value at `start` of a text, and returns where it ends. `None` where something is
