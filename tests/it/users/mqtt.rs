@@ -111,6 +111,6 @@ fn a_lost_subscription_is_no_refusal_of_a_message() {
     broker.reload_users().unwrap();
     sensor.publish("t/x", b"last", 0, true, 0);
     // Retain Handling 1: last values where the subscription is new.
-    sensor.ask_for("t/#", 0x10, &[]);
+    assert_eq!(sensor.subscribe("t/#", 0x11), 1);
     assert_eq!(sensor.plain_message().1, b"last");
 }
