@@ -20,6 +20,7 @@ mod routing;
 mod stats;
 mod streams;
 pub(crate) mod sync;
+mod tenths;
 
 pub(crate) use routing::FilterMap;
 
@@ -52,3 +53,4 @@ pub use streams::{
     Sight, StreamDefinition, StreamReport, StreamStore, StreamSummary, WhenFull, WhyDead,
     check_name, consumers_to_value,
 };
+pub use tenths::tenths;

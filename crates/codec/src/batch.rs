@@ -9,7 +9,6 @@ use std::mem;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::time::Instant;
 
 use super::batch_entry::BatchEntry;
 use super::buffer_pool::BufferPool;
@@ -22,6 +21,7 @@ use super::envelope::{
 use super::memory::Claim;
 use super::out_buf::OutVec;
 use super::payload::{Payload, PayloadRef};
+use super::tenths::Tenths;
 use super::topics::Topics;
 use super::xml::PlainNames;
 use crate::protocol::{Format, Limits, Reply, Topic};
@@ -67,23 +67,6 @@ pub struct Batch {
 /// each thread (tcache); to be allocated and freed, a longer one costs a short message a tenth
 /// more.
 const _: () = assert!(size_of::<Batch>() + 2 * size_of::<usize>() <= 1_032);
-
-/// A time, in tenths of a second since the first that was asked for, and one more; 0 is none. It is
-/// short, for a batch has no room for more.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tenths(u32);
-
-impl Tenths {
-    fn now() -> Tenths {
-        static FIRST: OnceLock<Instant> = OnceLock::new();
-        let tenths = FIRST.get_or_init(Instant::now).elapsed().as_millis() / 100;
-        Tenths(u32::try_from(tenths).unwrap_or(u32::MAX).saturating_add(1))
-    }
-
-    fn seconds_ago(self) -> u32 {
-        if self.0 == 0 { 0 } else { Tenths::now().0.saturating_sub(self.0) / 10 }
-    }
-}
 
 /// What is written of a batch, for each dialect.
 #[derive(Debug, Default)]
@@ -350,9 +333,9 @@ impl Batch {
 
     /// What is left of the `ttl` of a message, in whole seconds: 0 when it is over, none where it has
     /// none.
-    pub fn ttl_left(&self, index: usize) -> Option<u32> {
+    pub fn ttl_left(&self, index: usize, now: Tenths) -> Option<u32> {
         let ttl = self.messages[index].ttl()?;
-        Some(ttl.saturating_sub(self.published.seconds_ago()))
+        Some(ttl.saturating_sub(self.published.seconds_until(now)))
     }
 
     /// The payload of a message.
@@ -376,12 +359,16 @@ impl Batch {
         self.wanted[dialect.index()].includes(index)
     }
 
+    /// Says when the messages were published, where one of them has a `ttl`.
+    pub fn publish_at(&mut self, now: impl FnOnce() -> Tenths) {
+        if self.expires {
+            self.published = now();
+        }
+    }
+
     /// Tells the session, once, what is wanted, by how many connections, and what the batch `cost`
     /// beyond that and its bytes; and takes the deliveries that it has written, where these are it.
     pub fn settle(&mut self, connections: usize, cost: usize) {
-        if self.expires {
-            self.published = Tenths::now();
-        }
         if let Some(asked) = self.asked.as_ref().filter(|_| !self.is_told) {
             self.is_told = true;
             let is_whole = self

@@ -64,6 +64,7 @@ pub mod protocol;
 mod scalar_type;
 mod span;
 mod swar;
+mod tenths;
 mod topics;
 #[doc(hidden)]
 pub mod xml;
@@ -111,6 +112,7 @@ pub use payload_kind::PayloadKind;
 #[doc(hidden)]
 pub use scalar_type::timedelta_microseconds;
 #[doc(hidden)]
+pub use tenths::Tenths;
 pub use topics::Topics;
 #[doc(hidden)]
 pub use xml::PlainNames;

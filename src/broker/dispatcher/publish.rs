@@ -8,6 +8,7 @@ use crate::broker::cost::Extra;
 use crate::broker::delivery::{Mailbox, Put, Queued, Selection};
 use crate::broker::retained::{AHEAD, Prefetch, StoreLimits, Stored, Subtree, TopicId};
 use crate::broker::routing::{Recipient, Route, RouteSet, Way, share_equally};
+use crate::broker::tenths::tenths;
 use crate::codec::{Batch, BatchEntry};
 use crate::protocol::{ErrorCode, Refusal, Reply, Token, TopicName};
 
@@ -75,6 +76,7 @@ impl Dispatcher {
             search: self.tree.take_search(),
         };
         batch.settle(recipients.len(), extra.cost());
+        batch.publish_at(tenths);
         let batch = Arc::new(batch);
         let mut copies = Copies::default();
         for recipient in recipients {

@@ -4,7 +4,7 @@ use std::io;
 
 use super::Writer;
 use crate::broker::sync::{Mutex, Receiver};
-use crate::broker::{Charge, Delivery, Piece};
+use crate::broker::{Charge, Delivery, Piece, tenths};
 use crate::protocol::{Refusal, Reply};
 use crate::wire::mqtt::{Held, Next, Reason, Talk};
 
@@ -100,7 +100,7 @@ impl Writer {
         if let Some(talk) = &self.talk {
             let mut talk = talk.lock();
             talk.end(Reason::SHUTTING_DOWN);
-            talk.go_on(&mut self.gathered, 0);
+            talk.go_on(&mut self.gathered, 0, tenths());
         }
     }
 
@@ -115,7 +115,7 @@ impl Writer {
         loop {
             let (next, failed) = {
                 let mut talk = talk.lock();
-                (talk.go_on(&mut self.gathered, paid), talk.take_failed())
+                (talk.go_on(&mut self.gathered, paid, tenths()), talk.take_failed())
             };
             self.count_failures(failed);
             paid = 0;

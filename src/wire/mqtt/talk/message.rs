@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::{PacketId, Properties, PublishHead, Qos, Version};
 use super::queue::{Held, let_go};
 use crate::broker::{Charge, Stored};
-use crate::codec::{Batch, DECODING_FACTOR, Dialect, Document, Encoding, PayloadRef};
+use crate::codec::{Batch, DECODING_FACTOR, Dialect, Document, Encoding, PayloadRef, Tenths};
 use crate::protocol::{ErrorCode, Format, Limits, plain_size};
 use crate::wire::write_batch::{MAX_BYTES, WriteBatch};
 
@@ -91,6 +91,8 @@ pub(super) struct Style {
     /// Bytes that a packet may have.
     pub(super) limit: usize,
     pub(super) limits: Limits,
+    /// What time it is.
+    pub(super) now: Tenths,
 }
 
 /// A message was not written.
@@ -116,9 +118,9 @@ enum Bytes<'a> {
 
 impl Source {
     /// Whether the message is over before the client has got it (MQTT 5, 3.3.2.3.3).
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self, now: Tenths) -> bool {
         match self {
-            Source::Batch(batch, index, _) => batch.ttl_left(*index as usize) == Some(0),
+            Source::Batch(batch, index, _) => batch.ttl_left(*index as usize, now) == Some(0),
             Source::Stored(_) => false,
         }
     }
@@ -183,7 +185,7 @@ impl Style {
         let properties = Properties::kept(payload.properties());
         let content = self.content(payload, is_new);
         // One that is sent again may be over by now, and is not without an end for that.
-        let expiry = batch.ttl_left(index).map(|left| left.max(1));
+        let expiry = batch.ttl_left(index, self.now).map(|left| left.max(1));
         let (properties, around) = ((properties, is_new), (around, expiry));
         self.put_packet(topic, &bytes, content, properties, around, gathered)
     }

@@ -22,7 +22,7 @@ pub(crate) use writing::Next;
 use super::session::{Arrived, Incoming, Outgoing};
 use super::{Ack, Fault, Kind, PacketId, Qos, Reason, Version, put_pingresp};
 use crate::broker::{Charge, Delivery};
-use crate::codec::{Claim, Dialect};
+use crate::codec::{Claim, Dialect, Tenths};
 use crate::protocol::{Limits, TopicFilter};
 use answers::Unanswered;
 use grants::Grants;
@@ -90,7 +90,7 @@ pub(crate) struct Manner {
 impl Manner {
     fn style(&self) -> Style {
         let Manner { version, dialect, limit, limits, .. } = *self;
-        Style { version, dialect, limit, limits }
+        Style { version, dialect, limit, limits, now: Tenths::default() }
     }
 }
 

@@ -115,14 +115,14 @@ fn last_values_wait_for_their_turn() {
     };
     talk.deliver_values(vec![value("a"), value("b")], Held::Charge(Charge::default()));
     let mut gathered = WriteBatch::default();
-    assert_eq!(talk.go_on(&mut gathered, 0), Next::Nothing);
+    assert_eq!(talk.go_on(&mut gathered, 0, Tenths::default()), Next::Nothing);
     let ack = |talk: &mut Talk, number| {
         talk.ack(&Ack::new(Kind::Puback, id(number), Reason::SUCCESS)).unwrap().is_some()
     };
     assert!(!talk.has_news(), "the client is to answer first");
     assert!(!ack(&mut talk, 1), "there is another");
     assert!(talk.has_news());
-    assert_eq!(talk.go_on(&mut gathered, 0), Next::Nothing);
+    assert_eq!(talk.go_on(&mut gathered, 0, Tenths::default()), Next::Nothing);
     assert!(gathered.charges.is_empty());
     assert!(ack(&mut talk, 2));
 }

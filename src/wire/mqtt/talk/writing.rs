@@ -10,7 +10,7 @@ use super::grants::Matched;
 use super::message::{Message, NotWritten, Source, Style};
 use super::queue::{Held, Published, Waiting, What, let_go};
 use crate::broker::{Selection, Stored};
-use crate::codec::{Batch, Dialect};
+use crate::codec::{Batch, Dialect, Tenths};
 use crate::protocol::{ErrorCode, Refusal, Token, TopicName};
 use crate::wire::write_batch::WriteBatch;
 
@@ -67,7 +67,13 @@ impl Talk {
 
     /// Adds what can be written now: answers, and messages for which there is room. One message may
     /// take as much memory as `paid`. Returns what is to be done before there can be more.
-    pub(crate) fn go_on(&mut self, gathered: &mut WriteBatch, mut paid: usize) -> Next {
+    pub(crate) fn go_on(
+        &mut self,
+        gathered: &mut WriteBatch,
+        mut paid: usize,
+        now: Tenths,
+    ) -> Next {
+        self.style.now = now;
         if !self.quick.is_empty() {
             let quick = std::mem::take(&mut self.quick);
             gathered.append(|out| out.extend_from_slice(&quick));
@@ -235,7 +241,7 @@ impl Talk {
         paid: &mut usize,
     ) -> Option<Stop> {
         let style = self.style;
-        if message.source.is_over() {
+        if message.source.is_over(style.now) {
             gathered.charges.extend(message.let_go());
             return None;
         }
