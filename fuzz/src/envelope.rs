@@ -55,7 +55,8 @@ pub fn envelope(input: &[u8]) {
             asks_within_limits(&durable);
             let stream = durable.stream.unwrap_or_default().into();
             let consumer = durable.consumer.map(Into::into);
-            let kept = Some(Box::new(KeptSubscription { stream, consumer, pending: 1, next: None }));
+            let kept =
+                Some(Box::new(KeptSubscription { stream, consumer, pending: 1, next: None }));
             let topic = TopicFilter::parse("a").expect("a filter");
             answered(format, &Reply::Subscribed { topic, values: 0, limited: false, kept });
         }
