@@ -1,13 +1,13 @@
 //! Clients of MQTT that ask for more than their part, and what others have of it.
 
 use std::io::ErrorKind;
-use std::time::{Duration, Instant};
 
 use babelmq::broker::Use;
 use babelmq::{BrokerHandle, Config, QueueLimits};
 
 use super::{reason, start, start_with};
 use crate::support::mqtt::{Hello, Mqtt, V3_1_1, V5, Will, packet, text};
+use crate::support::process::until;
 use crate::support::{PATIENCE, claimed};
 
 const URL: &str = "mqtt://127.0.0.1:0";
@@ -178,15 +178,11 @@ fn a_session_that_is_cut_off_while_its_client_is_away_holds_nothing() {
     assert_eq!(away.message().payload.len(), payload.len());
     drop(away);
     let in_flight = || claimed(&broker, Use::InFlight);
-    let began = Instant::now();
     for _ in 0..20 {
         publisher.publish("t", b"more", 1, false, 1);
         assert_eq!(publisher.read().kind(), "PUBACK");
     }
-    while in_flight() > 1 << 20 {
-        assert!(began.elapsed() < PATIENCE, "{} bytes are still held", in_flight());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("nothing is held", || in_flight() <= 1 << 20);
     let (_back, is_present) = Mqtt::hello(&broker, &hello);
     assert!(!is_present);
 }

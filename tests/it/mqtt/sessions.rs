@@ -2,6 +2,7 @@
 
 use super::{reason, start};
 use crate::support::mqtt::{Hello, Mqtt, V3_1_1, V5, packet, text};
+use crate::support::process::until;
 
 #[test]
 fn a_session_is_taken_over() {
@@ -143,11 +144,7 @@ fn a_session_ends_when_its_time_is_over() {
     mqtt.subscribe("t", 1);
     mqtt.disconnect();
     assert_eq!(broker.list_subscriptions("t").unwrap().len(), 1);
-    let began = std::time::Instant::now();
-    while !broker.list_subscriptions("t").unwrap().is_empty() {
-        assert!(began.elapsed() < crate::support::PATIENCE);
-        std::thread::yield_now();
-    }
+    until("the session is over", || broker.list_subscriptions("t").unwrap().is_empty());
     let (_mqtt, is_present) = Mqtt::hello(&broker, &short);
     assert!(!is_present);
 }

@@ -7,6 +7,7 @@ use babelmq::{Config, StoreLimits};
 
 use super::{reason, start, start_with};
 use crate::support::mqtt::{Hello, Mqtt, V3_1_1, V5, packet, text};
+use crate::support::process::until;
 
 const URL: &str = "mqtt://127.0.0.1:0";
 
@@ -24,7 +25,8 @@ fn a_connection_that_takes_nothing_keeps_nobody_from_its_session() {
         publisher.publish("t", &[b'x'; 100_000], 1, false, 1);
         assert_eq!(publisher.read().kind(), "PUBACK");
     }
-    // Its writer has written what fits the buffers, and has begun to wait once more.
+    // Its writer has written what fits the buffers, and has begun to wait once more: nothing happens
+    // then that could be waited for.
     let mut written = 0;
     while written != broker.stats().bytes_out {
         written = broker.stats().bytes_out;
@@ -73,7 +75,7 @@ fn a_broker_stops_while_sessions_are_taken_over() {
                     }
                 });
             }
-            std::thread::sleep(Duration::from_millis(100));
+            until("sessions are taken over", || broker.stats().connections > 20);
             let began = Instant::now();
             broker.close().unwrap();
             is_over.store(true, Ordering::Relaxed);
