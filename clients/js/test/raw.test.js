@@ -160,7 +160,7 @@ test("a fatal error is sent before the close", async (t) => {
 });
 
 test("a handshake that is none is refused by its status", async () => {
-  assert.equal(await refused(["mqtt"]), 400);
+  assert.equal(await refused(["amqp"]), 400);
   assert.equal(await refused(["babelmq.json"], { origin: "https://evil.example" }), 403);
   const response = await new Promise((resolve, reject) => {
     request(`${broker.http}/ws`, resolve).on("error", reject).end();

@@ -18,7 +18,7 @@ const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => process.exit(1));
 
-/** A `babelmq serve` on free ports: `http`, `tcp` and, where it has one, `mqtt` are its addresses. */
+/** A `babelmq serve` on free ports. `http`, `tcp` and, where it has one, `mqtt` are addresses. */
 export class Broker {
   static start(...options) {
     return Broker.startAt("http://127.0.0.1:0", ...options);
