@@ -11,7 +11,8 @@ use babelmq::protocol::Limits;
 
 use crate::{Bound, linear};
 
-/// Packets lie where they came, so nothing is allocated. A byte is the least bound that can be kept.
+/// Packets lie where they came, so nothing is allocated. A byte is the least bound that can be
+/// kept.
 const READING: Bound = Bound { base: 1, per_byte: 0 };
 /// A refusal shows 80 characters of a topic, each escaped; a filter is copied.
 const TOPIC: Bound = Bound { base: 8 << 10, per_byte: 8 };

@@ -16,8 +16,8 @@ const ENCODE: Bound = Bound { base: 4 << 10, per_byte: 24 };
 const TEXT: u8 = 0xfe;
 const BYTES: u8 = 0xff;
 
-/// The input is the byte of a format, or of none, and a payload in it. What it says arrives in exact JSON, XML
-/// and pickle as it is, and in plain JSON as the table of the protocol has it.
+/// The input is the byte of a format, or of none, and a payload in it. What it says arrives in
+/// exact JSON, XML and pickle as it is, and in plain JSON as the table of the protocol has it.
 pub fn translate(input: &[u8]) {
     let [first, payload @ ..] = input else { return };
     let all = 0..payload.len();

@@ -1,4 +1,5 @@
-//! What a broker that stops has not saved yet: how far its disks are, for the one that waits for them.
+//! What a broker that stops has not saved yet: how far its disks are, for the one that waits for
+//! them.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -46,16 +46,16 @@ pub enum Event {
         /// The connection.
         client: ClientId,
     },
-    /// Another connection goes on in the place of one that has ended, whose deliveries were kept: it
-    /// has its number from now on.
+    /// Another connection goes on in the place of one that has ended, whose deliveries were kept:
+    /// it has its number from now on.
     Rejoin {
         /// The connection.
         client: ClientId,
         /// Where it connects from.
         peer: Peer,
     },
-    /// The connection has something to say for itself, which its writer is to be woken for. There is
-    /// one at a time.
+    /// The connection has something to say for itself, which its writer is to be woken for. There
+    /// is one at a time.
     Wake {
         /// The connection.
         client: ClientId,

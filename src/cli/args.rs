@@ -60,8 +60,8 @@ pub(super) struct Serve {
     )]
     listen: Vec<ListenUrl>,
 
-    /// The certificate for tls://, https:// and mqtts:// listeners, in PEM, and behind it those that lead to one that
-    /// clients know. SIGHUP reads it again, and its key.
+    /// The certificate for tls://, https:// and mqtts:// listeners, in PEM, and behind it those
+    /// that lead to one that clients know. SIGHUP reads it again, and its key.
     #[arg(long, value_name = "FILE", env = "BABELMQ_TLS_CERT")]
     tls_cert: Option<PathBuf>,
 

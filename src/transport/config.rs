@@ -79,8 +79,8 @@ pub struct Config {
     /// as far apart as this is long if that is less; and one that acknowledges nothing after as
     /// much time, or after `write_timeout` if that is more.
     pub keepalive: Option<Duration>,
-    /// Time without an answer after which a broker that stops waits no longer for a disk. Default 30
-    /// s.
+    /// Time without an answer after which a broker that stops waits no longer for a disk. Default
+    /// 30 s.
     pub stop_timeout: Duration,
 }
 

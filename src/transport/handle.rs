@@ -234,8 +234,8 @@ impl BrokerHandle {
 
     /// Stops the broker: no new clients, what was accepted is routed and written out (for at most 5
     /// s), every thread is joined. A disk that does not answer is waited for until
-    /// [`Config::stop_timeout`](field@super::Config::stop_timeout); threads that hang there are left
-    /// behind, and keep the data directory locked. What could not be saved is in the log;
+    /// [`Config::stop_timeout`](field@super::Config::stop_timeout); threads that hang there are
+    /// left behind, and keep the data directory locked. What could not be saved is in the log;
     /// [`close`](Self::close) returns it.
     pub fn shutdown(mut self) {
         let _ = self.stop();
@@ -244,8 +244,8 @@ impl BrokerHandle {
     /// Stops the broker as [`shutdown`](Self::shutdown) does, and says what could not be saved.
     ///
     /// # Errors
-    /// [`Unsaved`] where a disk could not be written to, or did not answer: what it does not have is
-    /// lost.
+    /// [`Unsaved`] where a disk could not be written to, or did not answer: what it does not have
+    /// is lost.
     pub fn close(mut self) -> Result<(), Unsaved> {
         self.stop()
     }

@@ -502,8 +502,8 @@ impl Session {
 
     /// The size that the buffer is to have for the next read; `None` where the broker has no memory
     /// for the frame that has begun, and had none for as long as a frame may take. `next` is
-    /// what the reads so far suggest, `frame` the bytes of the frame that has begun, where it does not
-    /// fit the buffer, and `starved` how long memory was waited for.
+    /// what the reads so far suggest, `frame` the bytes of the frame that has begun, where it does
+    /// not fit the buffer, and `starved` how long memory was waited for.
     ///
     /// A session that waits for memory for a part of a frame while it holds another may wait for
     /// whoever does the same. So a frame that does not fit the buffer is claimed as a whole, though

@@ -2,8 +2,8 @@
 //!
 //! [`take_in`] takes the whole frames of a region and gives the steps that they come to; what it is
 //! given beside the bytes are the limits, and what is remembered of the frames before ([`Recent`]),
-//! where memory for it is claimed as well. A [`WriteBatch`] is what the next write will write: shared
-//! runs, and what is written for one connection alone. An answer carries a
+//! where memory for it is claimed as well. A [`WriteBatch`] is what the next write will write:
+//! shared runs, and what is written for one connection alone. An answer carries a
 //! [`Token`](crate::protocol::Token) that only this room understands.
 
 mod alone;

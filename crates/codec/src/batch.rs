@@ -331,8 +331,8 @@ impl Batch {
         self.expands
     }
 
-    /// What is left of the `ttl` of a message, in whole seconds: 0 when it is over, none where it has
-    /// none.
+    /// What is left of the `ttl` of a message, in whole seconds: 0 when it is over, none where it
+    /// has none.
     pub fn ttl_left(&self, index: usize, now: Tenths) -> Option<u32> {
         let ttl = self.messages[index].ttl()?;
         Some(ttl.saturating_sub(self.published.seconds_until(now)))

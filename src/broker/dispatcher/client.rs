@@ -49,8 +49,8 @@ pub(super) struct Client {
     free_mailboxes: Vec<u32>,
     /// Its subscriptions of streams.
     pub(super) consuming: Vec<Consuming>,
-    /// The streams that its next pong waits for, by their places, and the last that it has handed to
-    /// each: of messages, and of anything else.
+    /// The streams that its next pong waits for, by their places, and the last that it has handed
+    /// to each: of messages, and of anything else.
     pub(super) touched: Vec<(u32, Reach, u64)>,
     pub(super) delivered: u64,
     /// Messages that made room in its mailboxes.

@@ -1,10 +1,11 @@
 //! Entries of topic filters, found by the topics that they match.
 //!
 //! All filters of one shape, with their `+` at the same places of as many segments and about what
-//! is below or not, match a topic if the same of its segments are theirs. So for each shape that is in use there is one key to
-//! look for: the sum of what each of those segments adds to it, which is the sum of the first
-//! segments without those at the places of a `+`. A lookup takes each segment of the topic once,
-//! and then a step for each shape, however many filters there are and whether they match or not.
+//! is below or not, match a topic if the same of its segments are theirs. So for each shape that is
+//! in use there is one key to look for: the sum of what each of those segments adds to it, which is
+//! the sum of the first segments without those at the places of a `+`. A lookup takes each segment
+//! of the topic once, and then a step for each shape, however many filters there are and whether
+//! they match or not.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};

@@ -258,7 +258,8 @@ impl Feed {
         self.due.lock().limit = limit;
     }
 
-    /// Whether a `cancel` of this filter means it: that does not say whether what is below is meant.
+    /// Whether a `cancel` of this filter means it: that does not say whether what is below is
+    /// meant.
     pub(in crate::broker) fn is_named(&self, filter: &TopicFilter) -> bool {
         self.filter == *filter || self.filter.as_str() == filter.as_str()
     }

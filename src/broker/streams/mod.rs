@@ -2,8 +2,8 @@
 //!
 //! A message's way: the dispatcher gives it a number and hands it to the stream's
 //! [`thread`](self::thread), which writes it to the [`log`](self::log) and says which
-//! [`consumer`](self::consumer) is to get it; the [`feed`](self::feed) of a member tells its writer,
-//! which reads the log itself.
+//! [`consumer`](self::consumer) is to get it; the [`feed`](self::feed) of a member tells its
+//! writer, which reads the log itself.
 
 mod announcer;
 mod consumer;

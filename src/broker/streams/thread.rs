@@ -175,8 +175,8 @@ impl StreamThread {
             is_stopping: false,
             removal: None,
         };
-        // What consumers say of messages that a cut of power has lost must not be taken for what they
-        // say of those that get their numbers.
+        // What consumers say of messages that a cut of power has lost must not be taken for what
+        // they say of those that get their numbers.
         thread.gather_notes();
         let noted = thread.write_notes().map_err(|error| error.reason().to_owned());
         noted.map(|()| (thread, own))

@@ -109,8 +109,8 @@ impl Streams {
         }
     }
 
-    /// The table, in so many lines. Where they are too few, each stream has as many consumers as the
-    /// others, and the first have what is left.
+    /// The table, in so many lines. Where they are too few, each stream has as many consumers as
+    /// the others, and the first have what is left.
     pub(super) fn table(&self, lines: u16) -> Table<'static> {
         let (room, streams) = (usize::from(lines).saturating_sub(2), self.now.streams.len());
         let all = streams + self.now.consumers.len();

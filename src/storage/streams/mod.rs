@@ -90,8 +90,8 @@ impl Streams {
     /// Opens the streams of a data directory, whose lock the caller has. No message is read.
     ///
     /// # Errors
-    /// [`StoreError`] where the folder cannot be made or read, or a thread of another broker is still
-    /// writing to it.
+    /// [`StoreError`] where the folder cannot be made or read, or a thread of another broker is
+    /// still writing to it.
     pub fn open(directory: &Path) -> Result<Streams, StoreError> {
         let mut streams = Streams::on(Arc::new(SystemFiles), directory)?;
         let folder = &streams.directory;

@@ -14,8 +14,8 @@ use crate::transport::line::Line;
 use crate::transport::net::Waker;
 use crate::wire::mqtt::{Reason, Talk};
 
-/// How often those whose clients are away are looked at, whether the dispatcher still has them: what
-/// waits for one that it has cut off is in the way of others.
+/// How often those whose clients are away are looked at, whether the dispatcher still has them:
+/// what waits for one that it has cut off is in the way of others.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The name of a session: two users never share one, whatever their clients call themselves.

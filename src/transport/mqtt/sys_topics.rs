@@ -1,9 +1,9 @@
-//! `$SYS/broker/…`: the counters that users of Mosquitto look for, said every ten seconds to whoever
-//! subscribes to them.
+//! `$SYS/broker/…`: the counters that users of Mosquitto look for, said every ten seconds to
+//! whoever subscribes to them.
 //!
-//! The names and what they mean are Mosquitto's (mosquitto(8), "Broker status"), as far as the broker
-//! counts the same. They are not remembered: what is old when it is read helps nobody, and a data
-//! directory would be written to for ever.
+//! The names and what they mean are Mosquitto's (mosquitto(8), "Broker status"), as far as the
+//! broker counts the same. They are not remembered: what is old when it is read helps nobody, and a
+//! data directory would be written to for ever.
 
 use std::time::Duration;
 

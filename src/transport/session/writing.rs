@@ -82,8 +82,8 @@ impl Session {
         keeps
     }
 
-    /// Sees to it that what the line has to say for itself is said, though there may be nothing else
-    /// to write.
+    /// Sees to it that what the line has to say for itself is said, though there may be nothing
+    /// else to write.
     pub(super) fn let_line_answer(&mut self) -> io::Result<()> {
         match &mut self.outgoing {
             Some(outgoing) => {

@@ -76,8 +76,8 @@ impl Writer {
         self.go_on_with(talk)
     }
 
-    /// Goes on with what a client of MQTT is to get though nothing new was delivered. Returns whether
-    /// the last was said.
+    /// Goes on with what a client of MQTT is to get though nothing new was delivered. Returns
+    /// whether the last was said.
     pub(super) fn go_on_talking(&mut self) -> io::Result<bool> {
         let Some(talk) = self.talk.clone() else { return Ok(false) };
         // The guard does not live as long as what is done with the delivery.

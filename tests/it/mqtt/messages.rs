@@ -149,7 +149,8 @@ fn a_pickle_reaches_a_phone_as_json() {
     assert_eq!(message.qos, 1);
 }
 
-/// What its publisher says nothing of gets no Content Type from the broker, live or as a last value.
+/// What its publisher says nothing of gets no Content Type from the broker, live or as a last
+/// value.
 #[test]
 fn a_payload_that_is_passed_on_is_what_its_publisher_says() {
     let broker = start();

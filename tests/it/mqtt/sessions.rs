@@ -57,7 +57,8 @@ fn what_comes_meanwhile_is_there_when_the_client_comes_back() {
     }
 }
 
-/// MQTT 5, 3.3.2.3.3: what is over before it was sent is not sent, and the rest says what it has left.
+/// MQTT 5, 3.3.2.3.3: what is over before it was sent is not sent, and the rest says what it has
+/// left.
 #[test]
 fn what_expires_meanwhile_is_not_there() {
     /// Message Expiry Interval, of so many seconds.

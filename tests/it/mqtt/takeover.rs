@@ -25,8 +25,8 @@ fn a_connection_that_takes_nothing_keeps_nobody_from_its_session() {
         publisher.publish("t", &[b'x'; 100_000], 1, false, 1);
         assert_eq!(publisher.read().kind(), "PUBACK");
     }
-    // Its writer has written what fits the buffers, and has begun to wait once more: nothing happens
-    // then that could be waited for.
+    // Its writer has written what fits the buffers, and has begun to wait once more: nothing
+    // happens then that could be waited for.
     let mut written = 0;
     while written != broker.stats().bytes_out {
         written = broker.stats().bytes_out;

@@ -38,8 +38,8 @@ pub enum ControlRequest<'a> {
     Subscribe {
         /// The filter.
         topic: Cow<'a, str>,
-        /// How deliveries are written: in the format of the request, in JSON as `exact` says, in XML
-        /// as `plain` does.
+        /// How deliveries are written: in the format of the request, in JSON as `exact` says, in
+        /// XML as `plain` does.
         dialect: Dialect,
         /// The names of elements in all plain XML of this connection from here on, where they were
         /// given.

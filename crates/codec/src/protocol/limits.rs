@@ -273,7 +273,8 @@ impl Limits {
 impl Limits {
     /// Bytes in the body of the longest frame that a message of `len` bytes may become:
     /// [`ENCODED_PER_BYTE`] for each of them, [`ENCODED_FLOOR`] at least,
-    /// [`max_encoded`](field@Self::max_encoded) at most. Only pickles that share references come near.
+    /// [`max_encoded`](field@Self::max_encoded) at most. Only pickles that share references come
+    /// near.
     #[inline]
     pub fn encoded_budget(&self, len: usize) -> usize {
         if self.max_encoded == u32::MAX {

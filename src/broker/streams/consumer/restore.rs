@@ -16,9 +16,10 @@ impl Consumer {
     /// A consumer as its notes have it, in the order in which they were taken. `log_next` is the
     /// number that the next message of the log will have: what notes say of those from there on is
     /// ignored, as a cut of power lost them. An empty note stands where others could not be read.
-    /// `None` where the notes end before the consumer was there. Call [`trimmed`](Self::trimmed) next, with the front of the log, and write down what
-    /// [`take_notes`](Self::take_notes) gives before the log takes new messages: what was ignored
-    /// must not be believed after the next restart, when others have those numbers.
+    /// `None` where the notes end before the consumer was there. Call [`trimmed`](Self::trimmed)
+    /// next, with the front of the log, and write down what [`take_notes`](Self::take_notes) gives
+    /// before the log takes new messages: what was ignored must not be believed after the next
+    /// restart, when others have those numbers.
     ///
     /// # Errors
     /// Words that say which note is damaged or missing, where it cannot be known what is settled.

@@ -91,8 +91,8 @@ impl Consumer {
         true
     }
 
-    /// A member goes. What it had is due at once. The oldest is dead if that was its last attempt: it
-    /// may be what the member has died of, and the others were perhaps never looked at.
+    /// A member goes. What it had is due at once. The oldest is dead if that was its last attempt:
+    /// it may be what the member has died of, and the others were perhaps never looked at.
     pub fn leave(&mut self, member: MemberId, now: u64) {
         if let Some(run) = self.first_of(member) {
             let oldest = self.work.cut(run, run.from, run.from);

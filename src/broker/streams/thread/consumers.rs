@@ -225,8 +225,8 @@ impl StreamThread {
             }
             damaged.extend(reading.damage.into_iter().map(|damage| (name.clone(), damage)));
         }
-        // That a message is tried again is known before it is: one that kills whoever has it comes to
-        // its end.
+        // That a message is tried again is known before it is: one that kills whoever has it comes
+        // to its end.
         self.gather_notes();
         if !self.notes.is_empty() && self.failed.is_none() && self.write_notes().is_ok() {
             let (op, next) = (self.op, self.reader.next());

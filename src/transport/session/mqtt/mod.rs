@@ -29,8 +29,8 @@ use will::Will;
 /// Bytes that a packet has beside its payload and its topic, about: what a client may send is that
 /// much longer than what a frame of the broker's own may be.
 const AROUND: usize = 1 << 10;
-/// Bytes that a CONNECT may have: the longest of each of its texts and of its will's payload, and as
-/// much as two of them of properties.
+/// Bytes that a CONNECT may have: the longest of each of its texts and of its will's payload, and
+/// as much as two of them of properties.
 const LONGEST_CONNECT: usize = 7 * (64 << 10);
 
 /// What a session knows of a client of MQTT.

@@ -55,8 +55,8 @@ impl Session {
     /// Lets go of the session: publishes the will, waits for the writer, and keeps what the client
     /// may come back for.
     pub(super) fn let_go_of_talk(&mut self) {
-        // A broker that stops routes and writes out what has arrived, and waits for that; and somebody
-        // who waits for the session is in its way.
+        // A broker that stops routes and writes out what has arrived, and waits for that; and
+        // somebody who waits for the session is in its way.
         if self.shared.stopping.load(Ordering::Acquire) {
             if let Some(seat) = self.known_mut().and_then(|known| known.seat.take()) {
                 drop(self.shared.mqtt.leave(seat, None));
@@ -108,8 +108,8 @@ impl Session {
         let is_lost = kept.is_none();
         let number = self.client;
         if !is_lost {
-            // The number stays with the session: whoever goes on with it may do so before this thread
-            // has ended.
+            // The number stays with the session: whoever goes on with it may do so before this
+            // thread has ended.
             let last = ClientId(self.shared.next_client.fetch_add(1, Ordering::Relaxed));
             self.shared.connections.rename(number, last);
             self.client = last;

@@ -1,4 +1,5 @@
-//! The subscriptions of one session, as its client asked for them: what a message is delivered with.
+//! The subscriptions of one session, as its client asked for them: what a message is delivered
+//! with.
 
 use super::super::Qos;
 use crate::broker::FilterMap;

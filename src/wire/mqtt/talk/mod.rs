@@ -128,8 +128,8 @@ impl Talk {
         self.incoming.resume(manner.windows.1);
         self.waiting.iter_mut().for_each(Waiting::become_stale);
         (self.is_blocked, self.owed) = (false, None);
-        // The client asks again for what it was not answered (MQTT 5, 4.4): an answer to what it has
-        // asked before would be taken for one to that.
+        // The client asks again for what it was not answered (MQTT 5, 4.4): an answer to what it
+        // has asked before would be taken for one to that.
         self.quick = Vec::new();
         self.unanswered.become_void();
         self.asked.iter_mut().for_each(|question| question.is_void = true);

@@ -282,8 +282,8 @@ impl Talk {
         }
     }
 
-    /// The dispatcher has done all that was asked before: the next messages are answered. Where that
-    /// is not on the disk, they are not.
+    /// The dispatcher has done all that was asked before: the next messages are answered. Where
+    /// that is not on the disk, they are not.
     pub(crate) fn pong(&mut self, failed: Option<&Refusal>, gathered: &mut WriteBatch) {
         let Some(list) = self.unanswered.pop() else { return };
         for Answer { id, qos, refused } in list.answers {
@@ -322,7 +322,8 @@ impl Talk {
     }
 
     /// The last values of a filter come next: it is subscribed to, and the client is told before
-    /// them, as it is by other brokers. Of several filters in one SUBSCRIBE that is so for the last.
+    /// them, as it is by other brokers. Of several filters in one SUBSCRIBE that is so for the
+    /// last.
     pub(crate) fn begin_values(&mut self, gathered: &mut WriteBatch) {
         if !self.is_told {
             self.done(gathered);
@@ -368,8 +369,8 @@ impl Talk {
             return self.refuse_asked(reason, refusal, gathered);
         }
         if is_of_rights {
-            // Messages are judged before they come to the dispatcher: the right to a subscription is
-            // lost.
+            // Messages are judged before they come to the dispatcher: the right to a subscription
+            // is lost.
             self.grants.remove_spelled(topic.unwrap_or_default());
         } else if token.0 != 0 {
             // Of QoS 0 nothing is answered.
