@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -413,6 +414,32 @@ def test_interruptions(tls: TLSProxy, ca: str) -> None:
         while queue.pull() != ("/a", "last"):
             pass
         queue.flush()
+
+
+def test_an_interruption_while_two_own_a_descriptor() -> None:
+    """A second close would meet somebody else's descriptor, or none."""
+
+    def strike(frame: FrameType, event: str, _: Any) -> Any:
+        made = frame.f_locals.get("self")
+        if isinstance(made, ssl.SSLSocket) and made.fileno() == opened.fileno():
+            sys.settrace(None)
+            raise Alarm
+        return strike
+
+    near, far = socket.socketpair()
+    with far, near as opened:
+        number = opened.fileno()
+        watching = sys.gettrace()
+        sys.settrace(strike)
+        try:
+            with pytest.raises(Alarm):
+                TLSSocket.wrap(opened, ssl.create_default_context(), "localhost")
+        finally:
+            sys.settrace(watching)
+        assert opened.fileno() == number
+        os.fstat(number)
+        opened.shutdown(socket.SHUT_RDWR)
+        assert far.recv(1) == b""
 
 
 def test_a_close_says_so(kind: Kind, tls: TLSProxy, ca: str, broker: str) -> None:

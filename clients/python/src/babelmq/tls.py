@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 import ssl
+import traceback
 from typing import NoReturn, Union
 
 from .address import Place
@@ -136,7 +137,13 @@ class TLSSocket:
     @classmethod
     def wrap(cls, opened: socket.socket, context: ssl.SSLContext, host: str) -> TLSSocket:
         """Takes over a connected socket that does not block. Nothing is sent on it yet."""
-        return cls(context.wrap_socket(opened, server_hostname=host, do_handshake_on_connect=False))
+        try:
+            return cls(
+                context.wrap_socket(opened, server_hostname=host, do_handshake_on_connect=False)
+            )
+        except BaseException as error:
+            _keep(opened, error)
+            raise
 
     def shake_hands(self) -> None:
         """Goes on with the handshake."""
@@ -201,6 +208,17 @@ class TLSSocket:
     def _not_yet(self, *, to_read: bool) -> NoReturn:
         self.waits_to_read = to_read
         raise BlockingIOError(errno.EAGAIN, "the handshake goes on") from None
+
+
+def _keep(opened: socket.socket, error: BaseException) -> None:
+    """Leaves its descriptor to ``opened`` alone. A signal handler's exception may come when an
+    SSLSocket has been made of it and ``opened`` has not let go yet; the second of them to close it
+    would meet somebody else's descriptor, or none.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in frame.f_locals.values():
+            if isinstance(value, ssl.SSLSocket) and value.fileno() == opened.fileno():
+                value.detach()
 
 
 # --- why there is no connection -------------------------------------------------------------------
